@@ -1,0 +1,97 @@
+"""An artifact: what a runtime loads, held as the very bytes whose digest was checked."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edgevision.errors import ArtifactError, OptionError
+
+#: Format of an artifact -> suffixes of its files, the one that names the artifact first.
+FORMATS: dict[str, tuple[str, ...]] = {
+    "tflite": (".tflite",),
+    "openvino": (".xml", ".bin"),
+    "onnx": (".onnx",),
+}
+
+#: Every precision an artifact can have, from the dearest to the cheapest.
+PRECISIONS: dict[str, str] = {
+    "float32": "weights and activations float32",
+    "float16": "weights float16; activations float16 or float32, as the runtime says",
+    "int16x8": "weights int8, activations int16, calibrated",
+    "int8-dynamic": "weights int8, activations computed in float at run time",
+    "int8-float-io": "weights and activations int8, calibrated; input and output float32",
+    "int8": "weights and activations int8, calibrated; for TFLite input and output int8 as well",
+}
+
+#: Precisions whose activations have ranges, and so need a calibration set.
+CALIBRATED = frozenset({"int16x8", "int8-float-io", "int8"})
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One file, or an ``.xml`` and ``.bin`` pair, that a runtime loads.
+
+    Attributes:
+        format: ``tflite``, ``openvino`` or ``onnx``, or what a plugin adds.
+        precision: one of `PRECISIONS`, or ``unknown`` for a bare file.
+        files: file name -> content. The first names the artifact.
+    """
+
+    format: str
+    precision: str
+    files: Mapping[str, bytes] = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """The name of the first file."""
+        return next(iter(self.files))
+
+    @property
+    def content(self) -> bytes:
+        """The content of the first file."""
+        return next(iter(self.files.values()))
+
+    @property
+    def sha256(self) -> str:
+        """One digest over all files, their names left out."""
+        digest = hashlib.sha256()
+        for content in self.files.values():
+            digest.update(hashlib.sha256(content).digest())
+        return digest.hexdigest()
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of all files together."""
+        return sum(map(len, self.files.values()))
+
+
+def format_of(path: Path) -> str | None:
+    """The format of a bare artifact, told by its suffix; ``None`` for any other file."""
+    for name, suffixes in FORMATS.items():
+        if path.suffix.lower() == suffixes[0]:
+            return name
+    return None
+
+
+def read_artifact(path: Path) -> Artifact:
+    """Read a bare artifact, and the files that belong to it, into memory.
+
+    Raises:
+        OptionError: the suffix is not one of an artifact.
+        ArtifactError: a file is missing or cannot be read.
+    """
+    name = format_of(path)
+    if name is None:
+        known = ", ".join(suffixes[0] for suffixes in FORMATS.values())
+        raise OptionError(f"{path}: expected a bundle (.evb) or an artifact ({known})")
+    files = {}
+    for suffix in FORMATS[name]:
+        part = path.with_suffix(suffix) if suffix != path.suffix.lower() else path
+        try:
+            files[part.name] = part.read_bytes()
+        except OSError as error:
+            raise ArtifactError(f"{part}: cannot be read: {error.strerror or error}") from error
+    return Artifact(format=name, precision="unknown", files=files)

@@ -1,0 +1,248 @@
+"""The border that a backend implements, and the lanes that make its sessions safe to share.
+
+A plugin gives a `Backend`. Its `open` loads one artifact from bytes on one device and gives a
+`Session`. The core (`edgevision.session`) checks every tensor before a session sees it, so that
+the same wrong input gives the same words on every backend.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from edgevision.artifact import Artifact
+from edgevision.errors import InferenceError, OptionError, SessionClosedError
+from edgevision.tensors import Array, TensorSpec
+
+
+@dataclass(frozen=True)
+class DeviceInfo:
+    """A device that a backend can run on here.
+
+    Attributes:
+        name: what `SessionSettings.device` takes, such as ``cpu``, ``gpu`` or ``cuda:0``.
+        description: what the maker calls it.
+    """
+
+    name: str
+    description: str
+
+
+@dataclass(frozen=True)
+class SessionSettings:
+    """How an artifact is to be run. What is asked for here is what runs, or `open` raises.
+
+    Attributes:
+        device: one of the backend's device names; ``None`` is the backend's default device.
+        precision: in which the float parts are computed: ``float32``, ``float16`` or
+            ``bfloat16``. ``None`` is the artifact's own: a float32 artifact never runs lower.
+        threads: CPU threads for one call; ``None`` leaves the choice to the runtime.
+        cache_dir: where a runtime may keep compiled models; ``None`` keeps none.
+        options: what only this backend knows; unknown names are refused.
+    """
+
+    device: str | None = None
+    precision: str | None = None
+    threads: int | None = None
+    cache_dir: Path | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.threads is not None and self.threads < 1:
+            raise OptionError(f"threads: expected 1 or more, got {self.threads}")
+
+    def check_options(self, backend: str, known: Sequence[str]) -> None:
+        """Refuse options that `backend` does not know.
+
+        Raises:
+            OptionError: names the unknown option and the known ones.
+        """
+        for name in self.options:
+            if name not in known:
+                raise OptionError(
+                    f"backend '{backend}' has no option '{name}'; it has: {', '.join(known) or 'none'}"
+                )
+
+
+class Session(Protocol):
+    """One artifact, loaded by one backend on one device. Safe to share between threads.
+
+    Attributes:
+        inputs: what `run` takes. Only the batch may be open.
+        outputs: what `run` gives.
+        device: where it really runs, such as ``cpu`` or ``cuda:0``.
+        precision: what the float parts are really computed in, or ``int8`` if there are none.
+    """
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]: ...
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]: ...
+    @property
+    def device(self) -> str: ...
+    @property
+    def precision(self) -> str: ...
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Run once, on tensors that the core has checked.
+
+        Args:
+            inputs: name -> array of the input's dtype and shape, all with the same batch;
+                C-contiguous, only read, and not kept.
+
+        Returns:
+            name -> array, for every output. The caller owns the arrays: no later call
+            changes them.
+
+        Raises:
+            InferenceError: the runtime failed. The next call starts afresh.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give back what the runtime holds. May be called twice."""
+        ...
+
+
+class Lane(Protocol):
+    """One interpreter or request, with its input memory, for one thread at a time.
+
+    Attributes:
+        inputs: name -> array that the runtime reads from: write into it, never replace it.
+    """
+
+    @property
+    def inputs(self) -> Mapping[str, Array]: ...
+
+    def run(self) -> dict[str, Array]:
+        """Run on what `inputs` hold now; as `Session.run` in all else."""
+        ...
+
+
+@runtime_checkable
+class LeasingSession(Protocol):
+    """A session that offers its input memory, so that preprocessing writes straight into it."""
+
+    def lease(self, batch: int = 1) -> AbstractContextManager[Lane]:
+        """Lend a lane to the calling thread for one batch size."""
+        ...
+
+
+class Backend(Protocol):
+    """A runtime, as a plugin offers it.
+
+    Attributes:
+        name: also the name of the extra that installs it: ``tflite``, ``openvino``, ``cuda``.
+        formats: of the artifacts that it loads, its own first.
+        options: names that `SessionSettings.options` may have.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def formats(self) -> tuple[str, ...]: ...
+    @property
+    def options(self) -> tuple[str, ...]: ...
+
+    def version(self) -> str:
+        """The runtime's name and version, such as ``ai-edge-litert 2.3.0``.
+
+        Raises:
+            MissingRuntimeError: it is not installed.
+        """
+        ...
+
+    def devices(self) -> Sequence[DeviceInfo]:
+        """What it can run on here, its default first.
+
+        Raises:
+            MissingRuntimeError: the runtime is not installed.
+            DeviceError: it is, and finds no device that it can run on; says why.
+        """
+        ...
+
+    def open(self, artifact: Artifact, settings: SessionSettings) -> Session:
+        """Load an artifact from its bytes.
+
+        Raises:
+            MissingRuntimeError: the runtime is not installed.
+            DeviceError: the device or precision asked for cannot be had.
+            ArtifactError: the runtime refuses the artifact.
+            OptionError: an option is unknown or has a wrong value.
+        """
+        ...
+
+
+class Lanes:
+    """Lends lanes, so that threads that share a session never share an interpreter or request.
+
+    A lane is made when no free one of the batch size asked for is left, kept for the next
+    caller, and dropped after the runtime failed in it: some runtimes crash on the next good
+    call after a failed one.
+
+    Args:
+        make: makes a lane for a batch size.
+        keep: how many free lanes are kept; the one unused for longest goes first.
+    """
+
+    def __init__(self, make: Callable[[int], Lane], keep: int = 8) -> None:
+        self._make = make
+        self._keep = keep
+        self._free: list[tuple[int, Lane]] = []
+        self._lock = threading.Lock()
+        self._closed = False
+
+    @contextmanager
+    def lease(self, batch: int = 1) -> Iterator[Lane]:
+        """Lend a lane for `batch`.
+
+        Raises:
+            SessionClosedError: `close` was called.
+        """
+        lane = self._take(batch)
+        try:
+            yield lane
+        except InferenceError:
+            raise
+        except BaseException:
+            self._give_back(batch, lane)
+            raise
+        else:
+            self._give_back(batch, lane)
+
+    def run(self, inputs: Mapping[str, Array], batch: int) -> dict[str, Array]:
+        """Copy `inputs` into a lane and run it."""
+        with self.lease(batch) as lane:
+            for name, array in inputs.items():
+                lane.inputs[name][...] = array
+            return lane.run()
+
+    def close(self) -> None:
+        """Drop all free lanes; those still lent are dropped when they come back."""
+        with self._lock:
+            self._closed = True
+            self._free.clear()
+
+    def _take(self, batch: int) -> Lane:
+        with self._lock:
+            if self._closed:
+                raise SessionClosedError("the session is closed; open it again with edgevision.load(…)")
+            for position in range(len(self._free) - 1, -1, -1):
+                if self._free[position][0] == batch:
+                    return self._free.pop(position)[1]
+        return self._make(batch)
+
+    def _give_back(self, batch: int, lane: Lane) -> None:
+        with self._lock:
+            if not self._closed:
+                self._free.append((batch, lane))
+                del self._free[: -self._keep]
+
+
+def batch_of(specs: Sequence[TensorSpec], inputs: Mapping[str, Array]) -> int:
+    """The batch of checked inputs: the first size of an input whose batch is open, else 1."""
+    return next((inputs[spec.name].shape[0] for spec in specs if spec.dynamic_batch), 1)

@@ -1,0 +1,138 @@
+"""The border that a converter implements: a source goes in, an artifact comes out.
+
+A plugin gives a `SourceReader` for each kind of trained model, and a `Converter` for each format
+that it can turn that kind into. Readers and converters import TensorFlow and its like only when
+they are called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from edgevision.artifact import Artifact
+from edgevision.tensors import Array, TensorSpec
+
+#: Calibration data: for each image, input name -> float32 array with a batch of one, as the
+#: source takes it. Can be iterated more than once.
+CalibrationData = Iterable[Mapping[str, Array]]
+
+
+@dataclass(frozen=True)
+class SourceFacts:
+    """What was found in a source beside its tensors; `None` where nothing was found.
+
+    Attributes:
+        pixel_range: the values (lowest, highest) that black and white have at the source's
+            input, where a layer in the source tells.
+        pixel_range_reason: which layer, in words.
+        score_kind: ``softmax``, ``sigmoid`` or ``logits``: what the last operation gives.
+    """
+
+    pixel_range: tuple[float, float] | None = None
+    pixel_range_reason: str = ""
+    score_kind: str | None = None
+
+
+class Source(Protocol):
+    """A trained model that was read.
+
+    Attributes:
+        kind: which converters take it, such as ``keras``.
+        path: where it was read from.
+        description: what it is, for people: ``Keras 3 .keras file``.
+        sha256: digest of the file, or of all files of a directory in sorted order.
+        inputs, outputs: float32 tensors with an open batch.
+        facts: what was found in it.
+        versions: library -> version, of what it was read and is converted with.
+    """
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def path(self) -> Path: ...
+    @property
+    def description(self) -> str: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]: ...
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]: ...
+    @property
+    def facts(self) -> SourceFacts: ...
+    @property
+    def versions(self) -> Mapping[str, str]: ...
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Run the source itself: the answers that every artifact is compared with.
+
+        Args:
+            inputs: name -> float32 array, with any batch.
+
+        Returns:
+            name -> float32 array, owned by the caller.
+        """
+        ...
+
+
+class SourceReader(Protocol):
+    """Reads one kind of trained model."""
+
+    @property
+    def name(self) -> str: ...
+
+    def reads(self, path: Path) -> bool:
+        """Whether `path` looks like this kind of source, by its name alone. Imports nothing."""
+        ...
+
+    def read(self, path: Path, *, trust_source: bool, input_size_wh: tuple[int, int] | None) -> Source:
+        """Read a source.
+
+        Args:
+            path: the file or directory.
+            trust_source: run code that the source carries.
+            input_size_wh: fixes the size of an image input that leaves it open.
+
+        Raises:
+            MissingRuntimeError: what reads it is not installed.
+            SourceError: it cannot be read, or is no model that can be converted.
+            UntrustedSourceError: it carries code, and `trust_source` is false.
+        """
+        ...
+
+
+class Converter(Protocol):
+    """Turns one kind of source into artifacts of one format.
+
+    Attributes:
+        name: unique among converters, such as ``keras-tflite``.
+        kind: of the sources that it takes.
+        format: of the artifacts that it makes.
+        precisions: that it can make.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def format(self) -> str: ...
+    @property
+    def precisions(self) -> tuple[str, ...]: ...
+
+    def convert(self, source: Source, precision: str, calibration: CalibrationData | None) -> Artifact:
+        """Make an artifact whose tensors mean what the source's mean.
+
+        Args:
+            source: what a reader of the same kind gave.
+            precision: one of `precisions`.
+            calibration: needed for the precisions in `edgevision.artifact.CALIBRATED`.
+
+        Raises:
+            MissingRuntimeError: what converts is not installed.
+            ConversionError: the source cannot be expressed in this format at this precision.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""How a converted model is measured against its source."""

@@ -1,0 +1,48 @@
+"""All that a plugin can give to EdgeVision.
+
+A plugin is a module that an entry point of the group ``edgevision`` names. It implements any of
+these hooks, marked with ``@edgevision.hookimpl``; ``examples/plugin_template`` is a whole one.
+Importing the module must not import a runtime: that waits until a model is opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    import click
+
+    from edgevision.backend import Backend
+    from edgevision.converter import Converter, SourceReader
+
+hookspec = pluggy.HookspecMarker("edgevision")
+hookimpl = pluggy.HookimplMarker("edgevision")
+
+
+@hookspec
+def edgevision_backends() -> Iterable[Backend]:  # type: ignore[empty-body]
+    """Runtimes that load artifacts and run them."""
+
+
+@hookspec
+def edgevision_readers() -> Iterable[SourceReader]:  # type: ignore[empty-body]
+    """Readers of trained models."""
+
+
+@hookspec
+def edgevision_converters() -> Iterable[Converter]:  # type: ignore[empty-body]
+    """Converters from trained models to artifacts."""
+
+
+@hookspec
+def edgevision_targets() -> Iterable[Path]:  # type: ignore[empty-body]
+    """TOML files with device profiles, in the form of ``edgevision/targets.toml``."""
+
+
+@hookspec
+def edgevision_commands() -> Iterable[click.Command]:  # type: ignore[empty-body]
+    """Commands for the command line ``edgevision``."""

@@ -1,0 +1,1 @@
+"""JSON Schemas of the files in a bundle, published with the package."""

@@ -1,0 +1,137 @@
+"""Device profiles: what a device runs, and what it can bear. They are data, in TOML."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edgevision.artifact import PRECISIONS
+from edgevision.errors import OptionError
+from edgevision.plugins import Registry, registry
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+BUILT_IN = Path(__file__).with_name("targets.toml")
+TARGETS_VARIABLE = "EDGEVISION_TARGETS"
+_LIMITS = ("max_size_mb", "max_memory_mb", "max_latency_ms")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A named device profile.
+
+    Attributes:
+        name: such as ``raspberry-pi-5``.
+        description: the device, for people.
+        backend: that runs the artifact there.
+        format: of the artifact.
+        device: the backend's name for the device; ``None`` is the backend's default.
+        precisions: that the device can run, cheapest first.
+        stand_in: backend that checks the artifact on a machine that cannot run `backend`.
+        limits: name -> largest value: `max_size_mb` (10^6 bytes), `max_memory_mb`, `max_latency_ms`.
+        origin: the file that it came from.
+    """
+
+    name: str
+    description: str
+    backend: str
+    format: str
+    precisions: tuple[str, ...]
+    device: str | None = None
+    stand_in: str | None = None
+    limits: Mapping[str, float] = field(default_factory=dict)
+    origin: str = "built in"
+
+
+def load_targets(extra_files: tuple[Path, ...] = (), plugins: Registry | None = None) -> dict[str, Target]:
+    """Every known target, by name.
+
+    Later ones replace earlier ones of the same name: built in, then the plugins', then the files
+    that ``EDGEVISION_TARGETS`` names (paths with ``os.pathsep`` between them), then `extra_files`.
+
+    Raises:
+        OptionError: a file cannot be read, or a field in it is wrong.
+    """
+    plugins = plugins or registry()
+    from_plugins = [Path(path) for _, path in plugins.target_files()]
+    from_environment = [Path(p) for p in os.environ.get(TARGETS_VARIABLE, "").split(os.pathsep) if p]
+    targets: dict[str, Target] = {}
+    for path in (BUILT_IN, *from_plugins, *from_environment, *extra_files):
+        targets.update(read_targets(path))
+    return targets
+
+
+def find_target(name: str, targets: Mapping[str, Target]) -> Target:
+    """The target called `name`.
+
+    Raises:
+        OptionError: there is none; names the nearest.
+    """
+    if name in targets:
+        return targets[name]
+    nearest = difflib.get_close_matches(name, targets, n=1, cutoff=0.4)
+    guess = f"did you mean '{nearest[0]}'? " if nearest else ""
+    raise OptionError(f"no target '{name}'; {guess}edgevision targets lists all")
+
+
+def read_targets(path: Path) -> dict[str, Target]:
+    """Read the targets of one TOML file, a table a target.
+
+    Raises:
+        OptionError: the file cannot be read, or a field in it is wrong.
+    """
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise OptionError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise OptionError(f"{path}: is no TOML file: {error}") from error
+    origin = "built in" if path == BUILT_IN else str(path)
+    return {name: _target(name, table, path, origin) for name, table in tables.items()}
+
+
+def _target(name: str, table: Any, path: Path, origin: str) -> Target:
+    where = f"{path}: target '{name}'"
+    if not isinstance(table, dict):
+        raise OptionError(f"{where}: expected a table, got {table!r}")
+    known = {"description", "backend", "format", "device", "precisions", "stand_in", "limits"}
+    for key in set(table) - known:
+        raise OptionError(f"{where}: unknown field '{key}'; known are: {', '.join(sorted(known))}")
+    for key in ("description", "backend", "format", "precisions"):
+        if key not in table:
+            raise OptionError(f"{where}: field '{key}' is missing")
+    for key in known - {"precisions", "limits"}:
+        if not isinstance(table.get(key, ""), str):
+            raise OptionError(f"{where}: field '{key}': expected text, got {table[key]!r}")
+    precisions = table["precisions"]
+    if not isinstance(precisions, list) or not precisions or not set(map(str, precisions)) <= set(PRECISIONS):
+        raise OptionError(
+            f"{where}: field 'precisions': expected a list of {', '.join(PRECISIONS)}, got {precisions!r}"
+        )
+    limits = table.get("limits", {})
+    if not isinstance(limits, dict) or not set(limits) <= set(_LIMITS):
+        raise OptionError(f"{where}: field 'limits': expected a table of {', '.join(_LIMITS)}, got {limits!r}")
+    for key, value in limits.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
+            raise OptionError(f"{where}: limit '{key}': expected a number above 0, got {value!r}")
+    return Target(
+        name=name,
+        description=table["description"],
+        backend=table["backend"],
+        format=table["format"],
+        device=table.get("device"),
+        precisions=tuple(precisions),
+        stand_in=table.get("stand_in"),
+        limits=dict(limits),
+        origin=origin,
+    )
+
+

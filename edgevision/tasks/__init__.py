@@ -1,0 +1,1 @@
+"""Results: what a network's outputs mean, one module a task."""

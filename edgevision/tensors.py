@@ -1,0 +1,114 @@
+"""What crosses the border to a backend: named tensors, and the checks that they pass first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevision.errors import InputError
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """How integers stand for real numbers: ``real = (integer - zero_point) * scale``, one pair a tensor."""
+
+    scale: float
+    zero_point: int
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One input or output of an artifact.
+
+    Attributes:
+        name: as the artifact has it; unique among the inputs, and among the outputs.
+        shape: sizes, ``None`` where the artifact leaves a size open. Only the first, the
+            batch, may be open at the border to a backend.
+        dtype: the numpy name, such as ``float32`` or ``int8``.
+        quantization: for integer tensors that stand for real numbers, else ``None``.
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
+    quantization: Quantization | None = None
+
+    @property
+    def dynamic_batch(self) -> bool:
+        """Whether the first size is open."""
+        return bool(self.shape) and self.shape[0] is None
+
+    def with_batch(self, batch: int) -> tuple[int, ...]:
+        """The shape in full, with `batch` where the artifact leaves a size open."""
+        return tuple(batch if size is None else size for size in self.shape)
+
+    def describe(self) -> str:
+        """Such as ``(batch, 32, 32, 3) float32``."""
+        return f"({_sizes(self.shape)}) {self.dtype}"
+
+    def dequantize(self, values: Array) -> NDArray[np.float32]:
+        """The real numbers, float32, that `values` of this tensor stand for."""
+        if self.quantization is None:
+            return values.astype(np.float32, copy=False)
+        shifted = values.astype(np.float32) - np.float32(self.quantization.zero_point)
+        return shifted * np.float32(self.quantization.scale)
+
+
+def check_inputs(specs: Sequence[TensorSpec], inputs: Mapping[str, Array]) -> int:
+    """Check tensors against what an artifact takes, before a runtime sees them.
+
+    Returns:
+        The batch: the common first size of all inputs whose batch is open, else 1.
+
+    Raises:
+        InputError: a tensor is missing, unknown, of another shape or dtype, holds NaN or
+            infinity, or two of them differ in their batch.
+    """
+    expected = {spec.name for spec in specs}
+    if set(inputs) != expected:
+        raise InputError(f"inputs are named {_names(inputs)}; expected {_names(expected)}")
+    batches: dict[str, int] = {}
+    for spec in specs:
+        array = inputs[spec.name]
+        if not isinstance(array, np.ndarray):
+            raise InputError(f"input '{spec.name}': expected a numpy array, got {type(array).__name__}")
+        fits = len(array.shape) == len(spec.shape) and all(
+            wanted in (None, got) for wanted, got in zip(spec.shape, array.shape, strict=True)
+        )
+        if not fits or array.dtype.name != spec.dtype or array.size == 0:
+            got = f"({_sizes(array.shape)}) {array.dtype.name}"
+            raise InputError(f"input '{spec.name}': expected {spec.describe()}, got {got}")
+        if array.dtype.kind == "f" and not all_finite(array):
+            raise InputError(f"input '{spec.name}': holds NaN or infinity; expected finite numbers")
+        if spec.dynamic_batch:
+            batches[spec.name] = array.shape[0]
+    if len(set(batches.values())) > 1:
+        raise InputError(f"inputs differ in their batch: {batches}; expected one size for all")
+    return next(iter(batches.values()), 1)
+
+
+def all_finite(array: Array) -> bool:
+    """Whether no element is NaN or infinite.
+
+    The sum of finite numbers is finite but for overflow, and costs a fifth of looking at each:
+    so only a sum that is not finite is looked at twice.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = float(array.sum())
+    return math.isfinite(total) or bool(np.isfinite(array).all())
+
+
+def _sizes(shape: Sequence[int | None]) -> str:
+    names = ["batch" if position == 0 else "any" for position in range(len(shape))]
+    return ", ".join(name if size is None else str(size) for name, size in zip(names, shape, strict=True))
+
+
+def _names(names: Any) -> str:
+    return ", ".join(f"'{name}'" for name in sorted(map(str, names))) or "(none)"

@@ -1,0 +1,1 @@
+"""EdgeVision's backend `cuda`."""
