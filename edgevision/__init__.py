@@ -4,9 +4,69 @@
 
     model = edgevision.load("model.evb")
     print(model("photo.jpg").top(3))
+
+What is named here is imported when it is first used: `import edgevision` loads no runtime, no
+image library, and not even numpy.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from edgevision._version import __version__
 from edgevision.hookspecs import hookimpl
 
-__all__ = ["__version__", "hookimpl"]
+if TYPE_CHECKING:
+    from edgevision.backend import SessionSettings
+    from edgevision.bundle import read_bundle
+    from edgevision.conversion import ConversionSettings, convert
+    from edgevision.errors import EdgeVisionError
+    from edgevision.input_options import InputOptions
+    from edgevision.runtime import BareModel, load
+    from edgevision.session import open_session
+    from edgevision.tasks.classify import Classification, Classifier, ClassScore
+
+_HOMES = {
+    "BareModel": "runtime",
+    "ClassScore": "tasks.classify",
+    "Classification": "tasks.classify",
+    "Classifier": "tasks.classify",
+    "ConversionSettings": "conversion",
+    "EdgeVisionError": "errors",
+    "InputOptions": "input_options",
+    "SessionSettings": "backend",
+    "convert": "conversion",
+    "load": "runtime",
+    "open_session": "session",
+    "read_bundle": "bundle",
+}
+
+__all__ = [
+    "BareModel",
+    "ClassScore",
+    "Classification",
+    "Classifier",
+    "ConversionSettings",
+    "EdgeVisionError",
+    "InputOptions",
+    "SessionSettings",
+    "__version__",
+    "convert",
+    "hookimpl",
+    "load",
+    "open_session",
+    "read_bundle",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'edgevision' has no attribute '{name}'")
+    value = getattr(import_module(f"edgevision.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

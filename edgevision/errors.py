@@ -107,9 +107,17 @@ class ConversionError(EdgeVisionError):
 
 
 class AgreementError(EdgeVisionError):
-    """A converted artifact does not agree with its source as closely as was demanded."""
+    """A converted artifact does not agree with its source as closely as was demanded.
+
+    Attributes:
+        evidence: all that was measured, an `edgevision.evaluation.evidence.Evidence`.
+    """
 
     exit_code = 11
+
+    def __init__(self, message: str, evidence: object) -> None:
+        self.evidence = evidence
+        super().__init__(message)
 
 
 class OutputError(EdgeVisionError):

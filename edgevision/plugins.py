@@ -98,7 +98,9 @@ class Registry:
 
     def backends(self) -> dict[str, Backend]:
         """Backend name -> backend, whether its runtime is installed or not."""
-        return self._named("edgevision_backends", ("name", "formats", "options", "version", "devices", "open"))
+        return self._named(
+            "edgevision_backends", ("name", "formats", "options", "version", "devices", "open")
+        )
 
     def backend(self, name: str) -> Backend:
         """The backend called `name`.
@@ -131,7 +133,9 @@ class Registry:
     def backend_statuses(self) -> list[BackendStatus]:
         """Every backend: ready with its version and devices, or why not and what to type."""
         owners = {id(item): plugin for plugin, item in self._ask("edgevision_backends")}
-        return [_status(backend, owners.get(id(backend), "")) for _, backend in sorted(self.backends().items())]
+        return [
+            _status(backend, owners.get(id(backend), "")) for _, backend in sorted(self.backends().items())
+        ]
 
     def _named(self, hook: str, members: tuple[str, ...]) -> dict[str, Any]:
         found: dict[str, Any] = {}

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import difflib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevision.errors import InputError, OptionError
+from edgevision.tensors import Array, Quantization, TensorSpec
 
 RESIZE_MODES = ("stretch", "letterbox", "center-crop")
 INTERPOLATIONS = ("nearest", "bilinear", "area")
 COLORS = ("rgb", "bgr", "gray")
 LAYOUTS = ("nhwc", "nchw")
+#: Of the tensors that pixels can be written into.
+DTYPES = ("float32", "float16", "int16", "uint8", "int8")
 
 
 @dataclass(frozen=True)
@@ -20,15 +32,19 @@ class Preprocessing:
     Attributes:
         size_wh: width and height of the input tensor, in pixels.
         resize: ``stretch`` to the size; ``letterbox``: whole image, aspect kept, borders of
-            `pad_value`; ``center-crop``: aspect kept, what sticks out is cut off.
+            `pad_value`, as ``tf.image.resize_with_pad``; ``center-crop``: aspect kept, what sticks
+            out is cut off, as Keras's ``Resizing(crop_to_aspect_ratio=True)``.
         interpolation: ``nearest``, ``bilinear`` or ``area``, with pixel centres at one half, as
-            ``tf.image.resize`` has it.
+            ``tf.image.resize`` without antialiasing has it, rounded to whole pixel values.
         color: order of the channels that the network takes: ``rgb``, ``bgr`` or ``gray``.
         value_range: (low, high): what 0 and 255 become.
-        mean: subtracted, one a channel or one for all.
-        scale: divided by, one a channel or one for all.
+        mean: subtracted, one a channel (in the order of `color`) or one for all.
+        scale: divided by, one a channel (in the order of `color`) or one for all.
         layout: of the tensor: ``nhwc`` or ``nchw``.
         pad_value: of letterbox borders, a pixel in 0…255.
+
+    Raises:
+        OptionError: a field has a value that it cannot have; names it.
     """
 
     size_wh: tuple[int, int]
@@ -40,3 +56,309 @@ class Preprocessing:
     scale: tuple[float, ...] = (1.0,)
     layout: str = "nhwc"
     pad_value: int = 0
+
+    def __post_init__(self) -> None:
+        lengths = (1,) if self.color == "gray" else (1, 3)
+        low_high = self.value_range
+        self._check("size_wh", _are_counts(self.size_wh, 2), "two whole numbers above 0")
+        self._check("value_range", _are_finite(low_high, (2,)), "two finite numbers")
+        self._check("value_range", low_high[0] < low_high[1], "a low number, then a higher one")
+        for name, known in _WORDS.items():
+            self._check(name, getattr(self, name) in known, f"one of {', '.join(known)}")
+        self._check("mean", _are_finite(self.mean, lengths), f"{_or(lengths)} finite numbers")
+        self._check("scale", _are_finite(self.scale, lengths), f"{_or(lengths)} finite numbers")
+        self._check("scale", 0 not in self.scale, "no 0: pixels are divided by it")
+        self._check("pad_value", _is_pixel(self.pad_value), "a whole number in 0…255")
+
+    def _check(self, name: str, valid: bool, expected: str) -> None:
+        if not valid:
+            raise OptionError(f"preprocessing: {name}: expected {expected}, got {getattr(self, name)!r}")
+
+    @property
+    def channels(self) -> int:
+        """How many the tensor has: 1 for grey, else 3."""
+        return 1 if self.color == "gray" else 3
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """The shape of one image in the tensor: (h, w, c), or (c, h, w) for ``nchw``."""
+        width, height = self.size_wh
+        if self.layout == "nhwc":
+            return height, width, self.channels
+        return self.channels, height, width
+
+    def resized(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """An image at the network's size, before its colours and values change.
+
+        Preprocessing it again gives the very tensor that `image` gives.
+
+        Args:
+            image: (h, w, 3) or (h, w) uint8.
+
+        Returns:
+            (height, width, 3) or (height, width) uint8, in the colour order of `image`.
+        """
+        from edgevision.resize import resize_into
+
+        width, height = self.size_wh
+        out = np.empty((height, width, *image.shape[2:]), np.uint8)
+        resize_into(image, out, self.resize, self.interpolation, self.pad_value)
+        return out
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields, as JSON has them."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
+
+    @classmethod
+    def from_dict(cls, data: object, where: str) -> Preprocessing:
+        """What `to_dict` gave.
+
+        Args:
+            data: what was read.
+            where: names it in errors, such as ``model.evb/manifest.json: preprocessing``.
+
+        Raises:
+            OptionError: a field is missing, unknown or wrong; names it.
+        """
+        if not isinstance(data, Mapping):
+            raise OptionError(f"{where}: expected a table of fields, got {data!r}")
+        known = [field.name for field in fields(cls)]
+        for name in data:
+            if name not in known:
+                raise OptionError(f"{where}: unknown field '{name}'; known are: {', '.join(known)}")
+        for name in known:
+            if name not in data:
+                raise OptionError(f"{where}: field '{name}' is missing")
+        try:
+            values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+            return cls(**values)
+        except OptionError as error:
+            raise OptionError(f"{where}: {error}") from error
+
+
+class Preprocessor:
+    """Writes images into the input tensor of a session.
+
+    All that does not depend on the image is computed here, once. Safe to share between threads:
+    nothing is kept from one call to the next.
+
+    Args:
+        preprocessing: what the network takes.
+        spec: of the tensor; its dtype is one of `DTYPES`.
+
+    Raises:
+        OptionError: `spec` does not have the shape that `preprocessing` gives, or its dtype cannot
+            hold the values.
+    """
+
+    def __init__(self, preprocessing: Preprocessing, spec: TensorSpec) -> None:
+        # Here, and not above: to read and check a description, nobody needs OpenCV.
+        from edgevision.pixels import convert_into, plane_writer, writer
+        from edgevision.resize import resize_into
+
+        check_fits(preprocessing, spec)
+        self.preprocessing = preprocessing
+        self.spec = spec
+        table = pixel_table(preprocessing, spec)
+        in_planes = preprocessing.layout == "nchw" and preprocessing.channels == 3
+        self._write = plane_writer(table) if in_planes else writer(table)
+        self._straight = not in_planes and table.dtype == np.uint8 and is_identity(table)
+        self._dtype = table.dtype
+        self._resize_into = resize_into
+        self._convert_into = convert_into
+
+    def __call__(self, image: NDArray[np.uint8], out: Array, color: str = "rgb") -> None:
+        """Write one image into its slot of the input tensor.
+
+        Args:
+            image: (h, w, 3) uint8, or (h, w) uint8 for grey; only read.
+            out: the slot, of the shape `Preprocessing.image_shape` and the tensor's dtype,
+                C-contiguous; written whole.
+            color: of `image`: ``rgb``, ``bgr`` or ``gray``. Channels are swapped after the resize,
+                so that a large BGR frame need not be converted first.
+
+        Raises:
+            InputError: `image` is not as told above.
+        """
+        _check_image(image, color)
+        self._check_out(out)
+        how = self.preprocessing
+        if how.channels == 1:
+            out = out.reshape(how.size_wh[::-1])
+        convert = color != how.color
+        pixels = out if self._straight and not convert else self._empty(image.shape[2:])
+        self._resize_into(image, pixels, how.resize, how.interpolation, how.pad_value)
+        if convert:
+            converted = out if self._straight else self._empty(() if how.channels == 1 else (3,))
+            self._convert_into(pixels, color, how.color, converted)
+            pixels = converted
+        if not self._straight:
+            self._write(pixels, out)
+
+    def _empty(self, channels: tuple[int, ...]) -> NDArray[np.uint8]:
+        # Measured: malloc gives back the block of the call before, at no cost that shows.
+        width, height = self.preprocessing.size_wh
+        return np.empty((height, width, *channels), np.uint8)
+
+    def _check_out(self, out: Array) -> None:
+        shape = self.preprocessing.image_shape
+        if out.shape != shape or out.dtype != self._dtype or not out.flags.c_contiguous:
+            raise InputError(
+                f"slot for one image: expected {shape} {self._dtype}, contiguous, got {out.shape} {out.dtype}"
+            )
+
+
+def check_fits(preprocessing: Preprocessing, spec: TensorSpec) -> None:
+    """Check that a tensor takes what `preprocessing` gives.
+
+    Raises:
+        OptionError: its shape or dtype is another.
+    """
+    if spec.dtype not in DTYPES:
+        raise OptionError(
+            f"input '{spec.name}': expected one of {', '.join(DTYPES)} for pixels, got {spec.dtype}"
+        )
+    expected = preprocessing.image_shape
+    if len(spec.shape) != 4 or spec.shape[1:] != expected:
+        raise OptionError(
+            f"input '{spec.name}': expected (batch, {', '.join(map(str, expected))}), as size, layout "
+            f"and colour of the preprocessing say, got {spec.describe()}"
+        )
+
+
+def pixel_table(preprocessing: Preprocessing, spec: TensorSpec) -> Array:
+    """What each pixel value becomes in the tensor.
+
+    Quantized as the runtimes do: rounded half to even, then clipped to the integers that there
+    are. An integer tensor without a quantization stands for its integers.
+
+    Returns:
+        (256, 1), or (256, 3) if the channels differ, of the tensor's dtype.
+
+    Raises:
+        OptionError: the numbers do not fit in the tensor's dtype.
+    """
+    low, high = preprocessing.value_range
+    pixels = np.arange(256, dtype=np.float64)[:, np.newaxis]
+    values = low + pixels * (high - low) / 255
+    values = (values - np.asarray(preprocessing.mean)) / np.asarray(preprocessing.scale)
+    if (values == values[:, :1]).all():
+        values = values[:, :1]
+    dtype = np.dtype(spec.dtype)
+    if dtype.kind == "f":
+        return _as_float(values, dtype, spec.name)
+    how = spec.quantization or Quantization(1.0, 0)
+    integers = np.rint(values / how.scale) + how.zero_point
+    clipped: Array = integers.clip(np.iinfo(dtype).min, np.iinfo(dtype).max).astype(dtype)
+    return clipped
+
+
+class PixelValues(TypedDict):
+    """The fields of `Preprocessing` that say what pixels become, to be passed on with ``**``."""
+
+    color: str
+    value_range: tuple[float, float]
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+
+
+def keras_applications_preprocessing(name: str) -> PixelValues:
+    """What ``keras.applications.NAME.preprocess_input`` does to pixels.
+
+    Args:
+        name: of the module, such as ``mobilenet_v2`` or ``resnet50``.
+
+    Returns:
+        Fields for ``Preprocessing(size_wh=…, **fields)``. Models that have their preprocessing
+        built in, such as ``efficientnet``, take 0…255.
+
+    Raises:
+        OptionError: there is no such module; names the nearest and all.
+    """
+    if name not in _KERAS_APPLICATIONS:
+        nearest = difflib.get_close_matches(name, _KERAS_APPLICATIONS, n=1)
+        guess = f"did you mean '{nearest[0]}'? " if nearest else ""
+        raise OptionError(
+            f"keras.applications has no preprocessing '{name}'; {guess}known are: "
+            + ", ".join(sorted(_KERAS_APPLICATIONS))
+        )
+    return _KERAS_APPLICATIONS[name].copy()
+
+
+_WORDS = {"resize": RESIZE_MODES, "interpolation": INTERPOLATIONS, "color": COLORS, "layout": LAYOUTS}
+
+_AS_THEY_ARE = PixelValues(color="rgb", value_range=(0.0, 255.0), mean=(0.0,), scale=(1.0,))
+_TF = PixelValues(color="rgb", value_range=(-1.0, 1.0), mean=(0.0,), scale=(1.0,))
+_TORCH = PixelValues(
+    color="rgb", value_range=(0.0, 1.0), mean=(0.485, 0.456, 0.406), scale=(0.229, 0.224, 0.225)
+)
+_CAFFE = PixelValues(color="bgr", value_range=(0.0, 255.0), mean=(103.939, 116.779, 123.68), scale=(1.0,))
+
+_KERAS_APPLICATIONS: dict[str, PixelValues] = {
+    "convnext": _AS_THEY_ARE,
+    "densenet": _TORCH,
+    "efficientnet": _AS_THEY_ARE,
+    "efficientnet_v2": _AS_THEY_ARE,
+    "inception_resnet_v2": _TF,
+    "inception_v3": _TF,
+    "mobilenet": _TF,
+    "mobilenet_v2": _TF,
+    "mobilenet_v3": _AS_THEY_ARE,
+    "nasnet": _TF,
+    "resnet": _CAFFE,
+    "resnet50": _CAFFE,
+    "resnet_v2": _TF,
+    "vgg16": _CAFFE,
+    "vgg19": _CAFFE,
+    "xception": _TF,
+}
+
+
+def is_identity(table: Array) -> bool:
+    """Whether a `pixel_table` leaves every pixel as it is."""
+    return table.shape[1] == 1 and bool((table[:, 0] == np.arange(256)).all())
+
+
+def _check_image(image: NDArray[np.uint8], color: str) -> None:
+    if color not in COLORS:
+        raise InputError(f"color: expected one of {', '.join(COLORS)}, got {color!r}")
+    fits = image.ndim == 2 if color == "gray" else image.ndim == 3 and image.shape[2] == 3
+    if not fits or image.dtype != np.uint8 or image.size == 0:
+        expected = "(h, w)" if color == "gray" else "(h, w, 3)"
+        raise InputError(f"{color} image: expected {expected} uint8, got {image.shape} {image.dtype}")
+
+
+def _as_float(values: NDArray[np.float64], dtype: np.dtype[Any], name: str) -> Array:
+    with np.errstate(over="ignore"):
+        table = values.astype(dtype)
+    if not np.isfinite(table).all():
+        raise OptionError(
+            f"input '{name}': pixels become {values.min():g}…{values.max():g}, which does not fit "
+            f"in {dtype}; give another value range, mean or scale"
+        )
+    return table
+
+
+def _are_counts(values: object, length: int) -> bool:
+    return (
+        isinstance(values, tuple)
+        and len(values) == length
+        and all(isinstance(v, int) and not isinstance(v, bool) and v > 0 for v in values)
+    )
+
+
+def _are_finite(values: object, lengths: Sequence[int]) -> bool:
+    return (
+        isinstance(values, tuple)
+        and len(values) in lengths
+        and all(isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v) for v in values)
+    )
+
+
+def _is_pixel(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 255
+
+
+def _or(lengths: Sequence[int]) -> str:
+    return " or ".join(map(str, lengths))

@@ -58,6 +58,8 @@ class CheckedSession:
         inputs, outputs: specs of the tensors; `None` in a shape is an open batch.
         device: where it really runs.
         precision: what the float parts are really computed in.
+        fallback_nodes: names of the nodes that run on the CPU instead of `device`, because the
+            caller allowed it; empty otherwise.
     """
 
     def __init__(self, session: Session, backend: str) -> None:
@@ -66,7 +68,10 @@ class CheckedSession:
         self.outputs: tuple[TensorSpec, ...] = session.outputs
         self.device: str = session.device
         self.precision: str = session.precision
+        self.fallback_nodes: tuple[str, ...] = getattr(session, "fallback_nodes", ())
         self._session = session
+        # Asked once: isinstance with a protocol takes microseconds.
+        self._lease = session.lease if isinstance(session, LeasingSession) else self._lease_by_copy
         self._closed = False
 
     @property
@@ -106,9 +111,7 @@ class CheckedSession:
         for spec in self.inputs:
             if spec.shape and spec.shape[0] not in (None, batch):
                 raise InferenceError(f"input '{spec.name}': takes a batch of {spec.shape[0]}, not {batch}")
-        if isinstance(self._session, LeasingSession):
-            return self._session.lease(batch)
-        return self._lease_by_copy(batch)
+        return self._lease(batch)
 
     def close(self) -> None:
         """Give back what the runtime holds. May be called twice."""
@@ -125,7 +128,9 @@ class CheckedSession:
 
     @contextmanager
     def _lease_by_copy(self, batch: int) -> Iterator[Lane]:
-        yield _CopyingLane(self, {spec.name: np.zeros(spec.with_batch(batch), spec.dtype) for spec in self.inputs})
+        yield _CopyingLane(
+            self, {spec.name: np.zeros(spec.with_batch(batch), spec.dtype) for spec in self.inputs}
+        )
 
     def _check_open(self) -> None:
         if self._closed:

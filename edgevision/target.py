@@ -118,7 +118,9 @@ def _target(name: str, table: Any, path: Path, origin: str) -> Target:
         )
     limits = table.get("limits", {})
     if not isinstance(limits, dict) or not set(limits) <= set(_LIMITS):
-        raise OptionError(f"{where}: field 'limits': expected a table of {', '.join(_LIMITS)}, got {limits!r}")
+        raise OptionError(
+            f"{where}: field 'limits': expected a table of {', '.join(_LIMITS)}, got {limits!r}"
+        )
     for key, value in limits.items():
         if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
             raise OptionError(f"{where}: limit '{key}': expected a number above 0, got {value!r}")
@@ -133,5 +135,3 @@ def _target(name: str, table: Any, path: Path, origin: str) -> Target:
         limits=dict(limits),
         origin=origin,
     )
-
-

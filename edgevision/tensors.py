@@ -56,7 +56,7 @@ class TensorSpec:
     def dequantize(self, values: Array) -> NDArray[np.float32]:
         """The real numbers, float32, that `values` of this tensor stand for."""
         if self.quantization is None:
-            return values.astype(np.float32, copy=False)
+            return np.asarray(values, np.float32)
         shifted = values.astype(np.float32) - np.float32(self.quantization.zero_point)
         return shifted * np.float32(self.quantization.scale)
 

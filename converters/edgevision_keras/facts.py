@@ -1,0 +1,155 @@
+"""What a source's graph tells beside its tensors: the range of its pixels, the kind of its scores."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edgevision.converter import SourceFacts
+from edgevision.tensors import Array
+from edgevision_keras.libraries import require_tensorflow
+from edgevision_keras.trace import Trace
+
+_AFFINE = frozenset({"Mul", "AddV2", "Add", "Sub", "RealDiv", "Div", "BiasAdd"})
+_PASSING = frozenset({"Identity", "Cast", "ResizeBilinear", "ResizeNearestNeighbor", "ResizeArea"})
+_AFTER_SCORES = frozenset({"Identity", "Cast", "Reshape", "Squeeze", "Transpose"})
+#: Ranges that networks are trained on.
+_NETWORK_RANGES = ((0.0, 1.0), (-1.0, 1.0), (-0.5, 0.5))
+
+
+@dataclass(frozen=True)
+class _Affine:
+    """All that the first layers do until one of them: ``input * factor + offset``, a channel each."""
+
+    layer: str
+    factor: Array
+    offset: Array
+
+
+def find_facts(trace: Trace, layer_names: Collection[str]) -> SourceFacts:
+    """What the frozen graph of a source tells.
+
+    Args:
+        trace: of the source.
+        layer_names: names of its layers, where they are known.
+    """
+    steps = list(_first_steps(trace, layer_names))
+    pixel_range, reason = _pixel_range(steps)
+    return SourceFacts(pixel_range, reason, _score_kind(trace))
+
+
+def _first_steps(trace: Trace, layer_names: Collection[str]) -> Iterator[_Affine]:
+    """What the operations between the input and the first that is not affine do together."""
+    tf = require_tensorflow()
+    source = trace.frozen.inputs[0]
+    shape = trace.inputs[0].with_batch(1)
+    tensor = source
+    while True:
+        following = [op for op in tensor.consumers() if op.type not in ("Shape", "NoOp")]
+        if len(following) != 1 or not _is_affine(following[0], tensor):
+            return
+        tensor = following[0].outputs[0]
+        if following[0].type in _AFFINE:
+            until = trace.frozen.prune(source, tensor)
+            black, white = (
+                np.asarray(until(tf.constant(value, tf.float32, shape)), np.float64)[0, 0, 0]
+                for value in (0.0, 1.0)
+            )
+            yield _Affine(_layer(tensor.op.name, layer_names), white - black, black)
+
+
+def _is_affine(operation: Any, tensor: Any) -> bool:
+    others = [other for other in operation.inputs if other is not tensor]
+    if operation.type in ("RealDiv", "Div", "Cast") and operation.inputs[0] is not tensor:
+        return False
+    if operation.type == "Cast" and not operation.outputs[0].dtype.is_floating:
+        return False
+    return operation.type in _AFFINE | _PASSING and not any(map(_depends_on_input, others))
+
+
+def _depends_on_input(tensor: Any) -> bool:
+    pending, seen = [tensor.op], set()
+    while pending:
+        operation = pending.pop()
+        if operation.type == "Placeholder":
+            return True
+        if operation.name not in seen:
+            seen.add(operation.name)
+            pending.extend(value.op for value in operation.inputs)
+    return False
+
+
+def _layer(operation_name: str, layer_names: Collection[str]) -> str:
+    """The layer of an operation: Keras 3 numbers the scopes that it makes for its layers' names."""
+    parts = operation_name.split("/")
+    for part in reversed(parts[:-1]):
+        for name in (part, re.sub(r"_\d+$", "", part)):
+            if name in layer_names:
+                return name
+    return parts[-2] if len(parts) > 1 else parts[0]
+
+
+def _pixel_range(steps: list[_Affine]) -> tuple[tuple[float, float] | None, str]:
+    for step in reversed(steps):
+        rescaled = _rescaled_range(step)
+        if rescaled is not None:
+            (low, high), (new_low, new_high) = rescaled
+            return (low, high), f"layer '{step.layer}' maps {low:g}…{high:g} to {new_low:g}…{new_high:g}"
+    return _normalized_range(steps[-1]) if steps else (None, "")
+
+
+def _rescaled_range(step: _Affine) -> tuple[tuple[float, float], tuple[float, float]] | None:
+    """The range that one factor and one offset take to a range that networks are trained on."""
+    factor, offset = float(step.factor.flat[0]), float(step.offset.flat[0])
+    uniform = np.allclose(step.factor, factor) and np.allclose(step.offset, offset, atol=1e-6)
+    if not uniform or factor <= 0 or (factor == 1 and offset == 0):
+        return None
+    for new_low, new_high in _NETWORK_RANGES:
+        low, high = (_round(new_low - offset, factor), _round(new_high - offset, factor))
+        if low == 0 and high == 127.5:  # written for 1/127.5 without its offset
+            return (0.0, 255.0), (0.0, 2.0)
+        if (low == 0 and high >= 1) or (low, high) == (-1, 1):
+            return (low, high), (new_low, new_high)
+    return None
+
+
+def _round(value: float, factor: float) -> float:
+    """`value / factor`, and 255 for 254 to 256: some divide by 128 or 256."""
+    ratio = value / factor
+    for usual in (255.0, 127.5):
+        if abs(ratio - usual) <= usual * 0.005:
+            return usual
+    return round(ratio, 2) + 0.0
+
+
+def _normalized_range(step: _Affine) -> tuple[tuple[float, float] | None, str]:
+    """The range in which the means lie that are subtracted."""
+    if np.any(step.factor <= 0) or (np.all(step.factor == 1) and np.all(step.offset == 0)):
+        return None, ""
+    means, deviations = -step.offset / step.factor, 1 / step.factor
+    told = f"layer '{step.layer}' subtracts {_numbers(means)} and divides by {_numbers(deviations)}"
+    if means.min() >= 0 and means.max() > 1 and means.max() <= 255:
+        return (0.0, 255.0), told
+    if means.min() >= 0 and means.max() <= 1 and deviations.max() < 1:
+        return (0.0, 1.0), told
+    if means.min() >= -1 and means.max() <= 1 and deviations.max() < 1:
+        return (-1.0, 1.0), told
+    return None, ""
+
+
+def _numbers(values: Array) -> str:
+    return ", ".join(f"{value:.4g}" for value in np.unique(np.round(values, 6)))
+
+
+def _score_kind(trace: Trace) -> str | None:
+    """From the operation that gives the first output, where that has one score a class."""
+    if len(trace.outputs[0].shape) != 2:
+        return None
+    operation = trace.frozen.outputs[0].op
+    while operation.type in _AFTER_SCORES:
+        operation = operation.inputs[0].op
+    return {"Softmax": "softmax", "Sigmoid": "sigmoid"}.get(operation.type, "logits")

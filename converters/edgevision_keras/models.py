@@ -1,0 +1,215 @@
+"""Models as they lie on disk, opened without running code that they carry."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgevision.errors import SourceError, first_line
+from edgevision_keras.libraries import require, require_keras, require_tensorflow, require_tf_keras
+from edgevision_keras.safety import check_config, check_saved_model
+
+#: Classes of Keras 2 that rebuild a graph and are not among its public layers.
+_GRAPH_CLASSES = frozenset(
+    "Functional Model Sequential TFOpLambda SlicingOpLambda ClassMethod InstanceMethod InstanceProperty".split()
+)
+
+
+@dataclass(frozen=True)
+class OpenModel:
+    """A model of any kind, ready to be traced.
+
+    Attributes:
+        call: one tensor in; a dict of tensors out, or a nest of as many as `output_names`.
+        inputs: name -> (shape with ``None`` for open sizes, TensorFlow's dtype).
+        output_names: where `call` does not name them.
+        weights: (name, variable).
+        layer_names: names of its layers; empty for a SavedModel.
+        description: what it is, for people.
+        library: the Keras that reads it: ``keras``, ``tf_keras``, or ``tensorflow`` for a SavedModel.
+    """
+
+    call: Callable[[Any], Any]
+    inputs: Mapping[str, tuple[tuple[int | None, ...], Any]]
+    output_names: tuple[str, ...]
+    weights: tuple[tuple[str, Any], ...]
+    layer_names: frozenset[str]
+    description: str
+    library: str
+
+
+def open_keras_file(path: Path, trust_source: bool) -> OpenModel:
+    """Open a ``.keras`` file.
+
+    Raises:
+        SourceError, UntrustedSourceError, MissingRuntimeError: as `SourceReader.read`.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            config = json.loads(archive.read("config.json"))
+            version = str(json.loads(archive.read("metadata.json")).get("keras_version", ""))
+    except (zipfile.BadZipFile, KeyError, ValueError, EOFError, OSError) as error:
+        raise _unreadable(path, "a .keras file, as model.save('NAME.keras') writes it", error) from error
+    return _open_config(path, config, version, trust_source, ".keras file")
+
+
+def open_h5_file(path: Path, trust_source: bool) -> OpenModel:
+    """Open an ``.h5`` file of Keras 3 or Keras 2.
+
+    Raises:
+        SourceError, UntrustedSourceError, MissingRuntimeError: as `SourceReader.read`.
+    """
+    h5py = require("h5py")
+    try:
+        with h5py.File(path, "r") as file:
+            attributes = {key: _text(file.attrs.get(key, "")) for key in ("model_config", "keras_version")}
+    except (OSError, RuntimeError, KeyError) as error:
+        raise _unreadable(path, "an HDF5 file, as model.save('NAME.h5') writes it", error) from error
+    if not attributes["model_config"]:
+        raise SourceError(
+            f"{path}: holds weights and no model; expected a whole model: save it with model.save('NAME.keras')"
+        )
+    try:
+        config = json.loads(attributes["model_config"])
+    except ValueError as error:
+        raise _unreadable(path, "a model's configuration in it", error) from error
+    return _open_config(path, config, attributes["keras_version"], trust_source, ".h5 file")
+
+
+def open_saved_model(path: Path, trust_source: bool) -> OpenModel:
+    """Open a SavedModel directory.
+
+    Raises:
+        SourceError, UntrustedSourceError, MissingRuntimeError: as `SourceReader.read`.
+    """
+    graph_file = path / "saved_model.pb"
+    if not graph_file.is_file():
+        raise SourceError(
+            f"{path}: holds no saved_model.pb; expected a SavedModel directory, as model.export('DIR') writes it"
+        )
+    tf = require_tensorflow()
+    message = require("tensorflow.core.protobuf.saved_model_pb2").SavedModel()
+    try:
+        message.ParseFromString(graph_file.read_bytes())
+        (meta_graph,) = message.meta_graphs
+    except (ValueError, OSError, require("google.protobuf.message").DecodeError) as error:
+        raise _unreadable(graph_file, "one graph of a SavedModel in it", error) from error
+    if not meta_graph.HasField("object_graph_def"):
+        raise SourceError(f"{path}: is of TensorFlow 1; export it again with TensorFlow 2: model.export('DIR')")
+    if not trust_source:
+        check_saved_model(meta_graph, path)
+    return _saved_model(path, _loaded(path, "TensorFlow", lambda: tf.saved_model.load(str(path))))
+
+
+def _open_config(path: Path, config: Any, version: str, trust_source: bool, kind: str) -> OpenModel:
+    """Rebuild a model with the Keras that wrote it: Keras 3 misreads some layers of Keras 2."""
+    if not trust_source:
+        check_config(config, path)
+    generation = 3 if version.startswith("3") else 2
+    keras = require_keras() if generation == 3 else require_tf_keras()
+    if not trust_source:
+        _check_layers_known(config, keras, path)
+    options = {} if path.suffix.lower() != ".keras" and generation == 2 else {"safe_mode": not trust_source}
+    model = _loaded(
+        path,
+        f"Keras {version or 'of an unknown version'}",
+        lambda: keras.models.load_model(path, compile=False, **options),
+    )
+    return _keras_model(path, model, f"Keras {generation} {kind}", keras.__name__)
+
+
+def _check_layers_known(config: Any, keras: Any, path: Path) -> None:
+    """Refuse layers that this Keras does not know, before it imports modules that a file names."""
+    for layer in _layers(config):
+        name, module = str(layer.get("class_name")), layer.get("module")
+        if str(module).split(".")[0] in ("keras", "tf_keras"):
+            continue
+        registered = keras.saving.get_registered_object(layer.get("registered_name") or name)
+        public = module is None and (hasattr(keras.layers, name) or name in _GRAPH_CLASSES)
+        if registered is None and not public:
+            told = layer.get("name") or layer.get("config", {}).get("name", "")
+            raise SourceError(
+                f"{path}: layer '{told}' is of class '{name}', which Keras does not know; export the model "
+                "where the class is known, with model.export('DIR'), and convert that directory"
+            )
+
+
+def _layers(config: Any) -> Iterable[Mapping[str, Any]]:
+    """The model itself, and the layers in it, at any depth."""
+    pending = [config]
+    while pending:
+        entry = pending.pop()
+        if isinstance(entry, Mapping) and "class_name" in entry:
+            yield entry
+            inner = entry.get("config")
+            if isinstance(inner, Mapping):
+                pending.extend(inner.get("layers") or [])
+                pending.append(inner.get("layer"))
+
+
+def _keras_model(path: Path, model: Any, description: str, library: str) -> OpenModel:
+    tf = require_tensorflow()
+    if not getattr(model, "inputs", None):
+        raise SourceError(
+            f"{path}: the model does not say what its input is; call it once on an image and save it with "
+            "model.export('DIR'), and convert that directory"
+        )
+    names = getattr(model, "output_names", None) or [model.layers[-1].name]
+    flattened = model._flatten_layers() if hasattr(model, "_flatten_layers") else model.layers
+    return OpenModel(
+        call=lambda image: model(image, training=False),
+        inputs={tensor.name: (tuple(tensor.shape), tf.as_dtype(tensor.dtype)) for tensor in model.inputs},
+        output_names=tuple(f"{name}_{i}" if name in names[:i] else name for i, name in enumerate(names)),
+        weights=tuple((getattr(weight, "path", weight.name), weight) for weight in model.weights),
+        layer_names=frozenset(layer.name for layer in flattened),
+        description=description,
+        library=library,
+    )
+
+
+def _saved_model(path: Path, loaded: Any) -> OpenModel:
+    signatures = dict(loaded.signatures)
+    name = "serving_default" if "serving_default" in signatures else next(iter(signatures), "")
+    if not name or (name != "serving_default" and len(signatures) > 1):
+        raise SourceError(
+            f"{path}: has signatures {', '.join(sorted(signatures)) or '(none)'}; expected 'serving_default': "
+            "write the SavedModel with model.export('DIR')"
+        )
+    signature = signatures[name]
+    inputs = {key: spec for key, spec in signature.structured_input_signature[1].items()}
+    shapes = {
+        key: (tuple(spec.shape.as_list()) if spec.shape.rank is not None else (), spec.dtype)
+        for key, spec in inputs.items()
+    }
+    return OpenModel(
+        # The signature is held with the object that owns its variables.
+        call=lambda image, _owner=loaded: signature(**{next(iter(inputs)): image}),  # type: ignore[misc]
+        inputs=shapes,
+        output_names=(),
+        weights=tuple((variable.name.split(":")[0], variable) for variable in signature.variables),
+        layer_names=frozenset(),
+        description="SavedModel directory",
+        library="tensorflow",
+    )
+
+
+def _loaded(path: Path, reader: str, load: Callable[[], Any]) -> Any:
+    # Keras and TensorFlow raise whatever their parsers meet in a damaged file.
+    try:
+        return load()
+    except Exception as error:
+        raise SourceError(f"{path}: {reader} cannot rebuild the model: {first_line(error)}") from error
+
+
+def _unreadable(path: Path, expected: str, error: Exception) -> SourceError:
+    return SourceError(
+        f"{path}: cannot be read: {first_line(error)}; expected {expected}: save or copy it again"
+    )
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", errors="replace") if isinstance(value, bytes) else str(value)

@@ -1,0 +1,220 @@
+"""From a Keras model to ONNX.
+
+Keras's own export is not safe: normalization layers become inputs that nobody feeds, and exact
+GELU and grouped convolutions give invalid files without an error. So the frozen graph is handed
+to tf2onnx, and what comes out is checked, and run once beside the source.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgevision.artifact import Artifact
+from edgevision.converter import CalibrationData, Source
+from edgevision.errors import ConversionError, MissingRuntimeError, first_line
+from edgevision.tensors import Array
+from edgevision_keras.libraries import require
+from edgevision_keras.source import KerasSource, keras_source
+from edgevision_keras.tflite import check_request
+
+#: Every ONNX Runtime from 1.20 on loads these.
+_OPSET, _IR_VERSION = 17, 8
+#: What TensorRT gains by. The defaults also quantize the final Softmax, and a network of a
+#: thousand classes then answers nothing.
+_QUANTIZED_OPERATIONS = ("Conv", "ConvTranspose", "MatMul", "Gemm", "Add")
+#: How far the float32 file may be from the source, of the largest answer.
+_TOLERANCE = 1e-3
+
+
+class OnnxConverter:
+    """The converter ``keras-onnx``; see `edgevision.converter.Converter`.
+
+    Inputs and outputs are float32 at every precision. ``int8`` is in the form that TensorRT
+    takes (QDQ, symmetric, a scale a channel); on a CPU or with CUDA alone it gains nothing.
+    """
+
+    name = "keras-onnx"
+    kind = "keras"
+    format = "onnx"
+    precisions = ("float32", "float16", "int8")
+
+    def convert(self, source: Source, precision: str, calibration: CalibrationData | None) -> Artifact:
+        """Make one ``.onnx`` file; see `edgevision.converter.Converter.convert`.
+
+        Raises:
+            MissingRuntimeError: tf2onnx, or for ``int8`` ONNX Runtime, is not installed.
+            ConversionError: an operation has no equal in ONNX, or the file answers otherwise
+                than the source.
+        """
+        check_request(self, precision, calibration)
+        model = keras_source(source)
+        content = float32_onnx(model)
+        if precision == "float16":
+            content = _checked(model, precision, _to_float16(content))
+        elif calibration is not None and precision == "int8":
+            content = _checked(model, precision, _to_int8(model, content, calibration))
+        return Artifact(self.format, precision, {"model.onnx": content})
+
+
+def float32_onnx(source: KerasSource) -> bytes:
+    """The float32 ONNX file of a source, made once.
+
+    Raises:
+        MissingRuntimeError, ConversionError: as `OnnxConverter.convert`.
+    """
+    if source.float32_onnx is None:
+        content = _checked(source, "float32", _from_graph(source))
+        _compare(source, content)
+        source.float32_onnx = content
+    return source.float32_onnx
+
+
+def _from_graph(source: KerasSource) -> Any:
+    tf2onnx = require("tf2onnx")
+    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+    graph = source.trace.frozen.graph.as_graph_def()
+    _replace_erfc(graph)
+    inputs = [spec.name for spec in source.inputs]
+    outputs = [spec.name for spec in source.outputs]
+    # tf2onnx raises ValueError, KeyError and AssertionError for what it cannot express.
+    try:
+        model, external = tf2onnx.convert.from_graph_def(
+            graph,
+            name="edgevision",
+            input_names=[f"{name}:0" for name in inputs],
+            output_names=[f"{name}:0" for name in outputs],
+            opset=_OPSET,
+            tensors_to_rename={f"{name}:0": name for name in (*inputs, *outputs)},
+        )
+    except Exception as error:
+        raise _failed(source, "float32", first_line(error)) from error
+    if external:
+        raise _failed(source, "float32", "it is larger than the 2 GB that one file can have")
+    return model
+
+
+def _replace_erfc(graph: Any) -> None:
+    """Write Erfc, which exact GELU is made of and ONNX lacks, as 1 - Erf."""
+    for node in [node for node in graph.node if node.op == "Erfc"]:
+        erf = graph.node.add(op="Erf", name=f"{node.name}/erf", input=list(node.input))
+        erf.attr["T"].CopyFrom(node.attr["T"])
+        one = graph.node.add(op="Const", name=f"{node.name}/one")
+        one.attr["dtype"].CopyFrom(node.attr["T"])
+        numpy_type = require("tensorflow").as_dtype(node.attr["T"].type).as_numpy_dtype
+        one.attr["value"].tensor.CopyFrom(require("tensorflow").make_tensor_proto(numpy_type(1)))
+        node.op = "Sub"
+        node.ClearField("input")
+        node.input.extend([one.name, erf.name])
+
+
+def _checked(source: KerasSource, precision: str, model: Any) -> bytes:
+    """The bytes of a model, given the names and versions that runtimes want, if it is valid."""
+    onnx = require("onnx")
+    used = {node.domain for node in model.graph.node}
+    foreign = used - {"", "ai.onnx"}
+    if foreign:
+        names = sorted({node.op_type for node in model.graph.node if node.domain in foreign})
+        raise _failed(source, precision, f"no equal in ONNX for {', '.join(names)}")
+    standard = [entry for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
+    del model.opset_import[:]
+    model.opset_import.extend(standard)
+    model.ir_version = _IR_VERSION
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    names = [value.name for value in model.graph.input]
+    if names != [spec.name for spec in source.inputs]:
+        raise _failed(source, precision, f"the file has inputs {', '.join(names)}")
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise _failed(source, precision, first_line(error)) from error
+    return bytes(model.SerializeToString())
+
+
+def _compare(source: KerasSource, content: bytes) -> None:
+    """Run the float32 file beside the source, where ONNX Runtime is installed.
+
+    A wrong translation shows here, by its name, and not as a low score after an hour.
+    """
+    try:
+        runtime = require("onnxruntime", "onnx")
+    except MissingRuntimeError:
+        return
+    low, high = source.facts.pixel_range or (0.0, 255.0)
+    rng = np.random.default_rng(0)
+    spec = source.inputs[0]
+    inputs = {spec.name: rng.uniform(low, high, spec.with_batch(2)).astype(np.float32)}
+    try:
+        session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
+        answers = session.run([output.name for output in source.outputs], inputs)
+    except Exception as error:
+        raise _failed(source, "float32", f"ONNX Runtime refuses the file: {first_line(error)}") from error
+    for name, expected, got in zip(
+        (output.name for output in source.outputs), source.run(inputs).values(), answers, strict=True
+    ):
+        allowed = _TOLERANCE * max(1.0, float(np.abs(expected).max()))
+        difference = float(np.abs(expected - got).max())
+        if not difference <= allowed:
+            told = f"output '{name}' differs from the source by {difference:.3g}, allowed is {allowed:.3g}"
+            raise _failed(source, "float32", told)
+
+
+def _to_float16(content: bytes) -> Any:
+    float16 = require("onnxconverter_common.float16")
+    return float16.convert_float_to_float16(
+        require("onnx").load_from_string(content),
+        min_positive_val=5.96e-8,
+        max_finite_val=65504.0,
+        keep_io_types=True,
+        # A Cast to uint8 and back, for sources that take uint8, is not to become float16.
+        op_block_list=[*float16.DEFAULT_OP_BLOCK_LIST, "Cast"],
+    )
+
+
+def _to_int8(source: KerasSource, content: bytes, calibration: CalibrationData) -> Any:
+    quantization = require("onnxruntime.quantization", "onnx")
+    prepare = require("onnxruntime.quantization.shape_inference", "onnx").quant_pre_process
+    with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
+        float32, prepared, quantized = (Path(folder, f"{step}.onnx") for step in ("float32", "prepared", "int8"))
+        float32.write_bytes(content)
+        # The quantizer raises ValueError, RuntimeError and onnxruntime's own classes.
+        try:
+            prepare(float32, prepared, skip_symbolic_shape=True)
+            quantization.quantize_static(
+                prepared,
+                quantized,
+                _reader(quantization, calibration),
+                quant_format=quantization.QuantFormat.QDQ,
+                op_types_to_quantize=list(_QUANTIZED_OPERATIONS),
+                per_channel=True,
+                activation_type=quantization.QuantType.QInt8,
+                weight_type=quantization.QuantType.QInt8,
+                extra_options={"ActivationSymmetric": True, "WeightSymmetric": True, "QuantizeBias": False},
+            )
+        except Exception as error:
+            raise _failed(source, "int8", first_line(error)) from error
+        return require("onnx").load(quantized)
+
+
+def _reader(quantization: Any, calibration: CalibrationData) -> Any:
+    """Calibration data as ONNX Runtime asks for it: one image a call, then ``None``."""
+
+    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self._images: Iterator[Mapping[str, Array]] = iter(calibration)
+
+        def get_next(self) -> dict[str, Array] | None:
+            image = next(self._images, None)
+            return None if image is None else dict(image)
+
+    return Reader()
+
+
+def _failed(source: KerasSource, precision: str, cause: str) -> ConversionError:
+    return ConversionError(f"{source.path}: cannot be expressed in ONNX at {precision}: {cause}")

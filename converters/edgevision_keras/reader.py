@@ -1,0 +1,152 @@
+"""Reads trained Keras models: ``.keras``, ``.h5`` of Keras 3 and Keras 2, SavedModel directories."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgevision.errors import OptionError, SourceError, first_line
+from edgevision_keras.facts import SourceFacts, find_facts
+from edgevision_keras.libraries import require_tensorflow
+from edgevision_keras.models import OpenModel, open_h5_file, open_keras_file, open_saved_model
+from edgevision_keras.safety import check_operations
+from edgevision_keras.source import KerasSource
+from edgevision_keras.trace import Trace, trace
+
+_FILES = {".keras": open_keras_file, ".h5": open_h5_file, ".hdf5": open_h5_file}
+_CONVERTERS = ("h5py", "nncf", "numpy", "onnx", "onnxconverter-common", "onnxruntime", "openvino", "tf2onnx")
+
+
+class KerasReader:
+    """The reader of the kind ``keras``; see `edgevision.converter.SourceReader`."""
+
+    name = "keras"
+
+    def reads(self, path: Path) -> bool:
+        """Whether `path` is named ``.keras`` or ``.h5``, or could be a SavedModel directory."""
+        return path.suffix.lower() in _FILES or path.suffix == "" or path.is_dir()
+
+    def read(self, path: Path, *, trust_source: bool, input_size_wh: tuple[int, int] | None) -> KerasSource:
+        """Read a trained model; see `edgevision.converter.SourceReader.read`.
+
+        Raises:
+            MissingRuntimeError: TensorFlow, Keras or h5py is not installed.
+            SourceError: `path` cannot be read, or is no model of one image that can be converted.
+            UntrustedSourceError: it carries code, and `trust_source` is false.
+            OptionError: `input_size_wh` differs from the size that the model fixes.
+        """
+        model = _open(path, trust_source)
+        name, shape, dtype = _image_input(model, path)
+        image_shape = _image_shape(name, shape, input_size_wh, path)
+        _check_weights(model, path)
+        traced = _trace(model, name, image_shape, dtype, path)
+        if not trust_source:
+            check_operations(traced.frozen.graph.as_graph_def(), path)
+        facts = find_facts(traced, model.layer_names)
+        if dtype.is_integer:
+            facts = SourceFacts((0.0, 255.0), f"the source's input is {dtype.name}", facts.score_kind)
+        digest = _sha256(path)
+        return KerasSource(path, model.description, digest, traced, facts, _versions(model.library))
+
+
+def _open(path: Path, trust_source: bool) -> OpenModel:
+    if not path.exists():
+        raise SourceError(f"{path}: no such file or directory; expected a .keras, .h5 or SavedModel directory")
+    if path.is_dir():
+        return open_saved_model(path, trust_source)
+    if path.suffix.lower() not in _FILES:
+        raise SourceError(f"{path}: expected a .keras file, an .h5 file or a SavedModel directory")
+    return _FILES[path.suffix.lower()](path, trust_source)
+
+
+def _image_input(model: OpenModel, path: Path) -> tuple[str, tuple[int | None, ...], Any]:
+    """(name, shape, dtype) of the one image that the model takes."""
+    if len(model.inputs) != 1:
+        raise SourceError(
+            f"{path}: has {len(model.inputs)} inputs ({', '.join(model.inputs)}); expected one, an image: "
+            "save a model of the part that takes the image"
+        )
+    ((name, (shape, dtype)),) = model.inputs.items()
+    if len(shape) != 4 or not (dtype.is_floating or dtype.is_integer):
+        told = ", ".join("any" if size is None else str(size) for size in shape)
+        raise SourceError(
+            f"{path}: input '{name}' is ({told}) {dtype.name}; "
+            "expected an image of numbers, (batch, height, width, channels)"
+        )
+    return name, shape, dtype
+
+
+def _image_shape(
+    name: str, shape: tuple[int | None, ...], input_size_wh: tuple[int, int] | None, path: Path
+) -> tuple[int, int, int]:
+    """(height, width, channels), with what the model leaves open taken from `input_size_wh`."""
+    _, height, width, channels = shape
+    if channels is None:
+        raise SourceError(f"{path}: input '{name}' leaves its channels open; save it with a fixed number of them")
+    if input_size_wh is None:
+        if height is None or width is None:
+            raise SourceError(
+                f"{path}: input '{name}' takes images of any size; say which: "
+                "--input-size WxH (input_size_wh=(width, height))"
+            )
+        return height, width, channels
+    wanted_width, wanted_height = input_size_wh
+    if height not in (None, wanted_height) or width not in (None, wanted_width):
+        raise OptionError(
+            f"--input-size {wanted_width}x{wanted_height}: the model in {path} takes {width}x{height} only; "
+            "leave the option out"
+        )
+    return wanted_height, wanted_width, channels
+
+
+def _check_weights(model: OpenModel, path: Path) -> None:
+    for name, weight in model.weights:
+        values = np.asarray(weight)
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise SourceError(
+                f"{path}: weight '{name}' holds NaN or infinity; expected finite numbers: "
+                "the training diverged, or the file is damaged"
+            )
+
+
+def _trace(
+    model: OpenModel, name: str, image_shape: tuple[int, int, int], dtype: Any, path: Path
+) -> Trace:
+    # Layers raise whatever they like when they are called on a shape that they cannot take.
+    try:
+        return trace(model.call, name, image_shape, dtype, model.output_names)
+    except Exception as error:
+        height, width, channels = image_shape
+        raise SourceError(
+            f"{path}: cannot be called on a (batch, {height}, {width}, {channels}) tensor with an open batch: "
+            f"{first_line(error)}"
+        ) from error
+
+
+def _sha256(path: Path) -> str:
+    """Digest of a file; of a directory's, each under its relative path, in sorted order."""
+    digest = hashlib.sha256()
+    if path.is_file():
+        digest.update(path.read_bytes())
+        return digest.hexdigest()
+    for file in sorted(path.rglob("*"), key=lambda file: file.relative_to(path).as_posix()):
+        if file.is_file():
+            digest.update(file.relative_to(path).as_posix().encode() + b"\0")
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _versions(library: str) -> Mapping[str, str]:
+    """Of what it was read with, and of what is installed here to convert it with."""
+    versions = {"tensorflow": str(require_tensorflow().__version__)}
+    for name in (library, *_CONVERTERS):
+        try:
+            versions.setdefault(name, version(name))
+        except PackageNotFoundError:
+            continue
+    return dict(sorted(versions.items()))

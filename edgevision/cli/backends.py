@@ -1,0 +1,34 @@
+"""``edgevision backends``: what can run here, or why not and what to type."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import click
+
+from edgevision.cli.tables import echo_table
+from edgevision.plugins import BackendStatus, registry
+
+
+@click.command("backends")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def command(as_json: bool) -> None:
+    """List every backend: ready with its version and devices, or why not and what to type."""
+    plugins = registry()
+    statuses = plugins.backend_statuses()
+    if as_json:
+        document = {
+            "backends": [asdict(status) for status in statuses],
+            "problems": [asdict(problem) for problem in plugins.problems],
+        }
+        click.echo(json.dumps(document, indent=2))
+        return
+    echo_table(("backend", "ready", "version", "devices"), [_row(status) for status in statuses])
+    for problem in plugins.problems:
+        click.echo(f"plugin '{problem.plugin}' is broken: {problem.reason}")
+
+
+def _row(status: BackendStatus) -> tuple[str, str, str, str]:
+    devices = ", ".join(f"{device.name} ({device.description})" for device in status.devices)
+    return status.name, "yes" if status.ready else "no", status.version, devices or status.reason

@@ -1,0 +1,95 @@
+"""``edgevision convert``: a trained model and device targets in, a bundle with evidence out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgevision.artifact import PRECISIONS
+from edgevision.cli.evidence_table import echo_evidence
+from edgevision.cli.image_options import image_options, input_options, size_wh
+from edgevision.cli.terminal import progress_on, without_noise
+from edgevision.conversion import ConversionSettings, convert
+from edgevision.errors import AgreementError
+from edgevision.evaluation.evidence import Evidence, evidence_json
+
+
+@click.command("convert")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option(
+    "--target", "targets", multiple=True, metavar="NAME", help="Device profile; may be given several times."
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="NAME.evb")
+@click.option(
+    "--precision",
+    "precisions",
+    multiple=True,
+    metavar="NAME",
+    help=f"{', '.join(PRECISIONS)}; may be given several times. Default: each target's cheapest.",
+)
+@click.option(
+    "--calibration", type=click.Path(path_type=Path), help="Images that set the ranges of activations."
+)
+@click.option(
+    "--evaluation",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Images to measure on: a folder, a folder a class, or a zip of either.",
+)
+@click.option("--calibration-samples", default=500, show_default=True, type=click.IntRange(min=1))
+@click.option("--evaluation-samples", type=click.IntRange(min=1), help="Default: all.")
+@click.option("--min-agreement", type=click.FloatRange(0, 1), help="Default: one that suits the precision.")
+@click.option("--input-size", metavar="WxH", callback=size_wh, help="For a model that leaves it open.")
+@click.option(
+    "--targets-file", type=click.Path(path_type=Path), multiple=True, help="TOML file with more targets."
+)
+@click.option("--trust-source", is_flag=True, help="Run code that the model carries.")
+@click.option("--force", is_flag=True, help="Replace a bundle that is there.")
+@click.option("--json", "as_json", is_flag=True, help="Print the evidence for programs.")
+@image_options
+def command(source: Path, output: Path, as_json: bool, **given: Any) -> None:
+    """Convert SOURCE (.keras, .h5 or a SavedModel directory) into a bundle, with evidence.
+
+    Each artifact is loaded in its own backend and compared with the Keras model on the
+    evaluation images; one that agrees too little is not written.
+    """
+    settings = ConversionSettings(
+        image=input_options(given, given["input_size"]),
+        labels=given["labels"],
+        output=given["output_name"],
+        score_kind=given["score_kind"],
+        min_agreement=given["min_agreement"],
+        calibration_samples=given["calibration_samples"],
+        evaluation_samples=given["evaluation_samples"],
+        trust_source=given["trust_source"],
+        force=given["force"],
+        targets_files=given["targets_file"],
+    )
+    try:
+        with without_noise() as stderr, progress_on(stderr) as progress:
+            evidence = convert(
+                source,
+                output,
+                targets=given["targets"],
+                evaluation=given["evaluation"],
+                calibration=given["calibration"],
+                precisions=given["precisions"],
+                settings=settings,
+                progress=progress,
+            )
+    except AgreementError as error:
+        if isinstance(error.evidence, Evidence):
+            _show(error.evidence, as_json)
+        raise
+    _show(evidence, as_json)
+    if not as_json:
+        click.echo(f"wrote {output}")
+
+
+def _show(evidence: Evidence, as_json: bool) -> None:
+    if as_json:
+        click.echo(evidence_json(evidence), nl=False)
+    else:
+        echo_evidence(evidence)

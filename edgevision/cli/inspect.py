@@ -1,0 +1,85 @@
+"""``edgevision inspect``: what a bundle holds, and what was measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from edgevision.bundle import Bundle, read_bundle
+from edgevision.cli.evidence_table import echo_evidence
+from edgevision.cli.tables import echo_table, size
+from edgevision.evaluation.evidence import read_evidence
+from edgevision.manifest import ArtifactEntry, to_json
+from edgevision.preprocess import Preprocessing
+from edgevision.tensors import TensorSpec
+
+
+@click.command("inspect")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="For programs: the manifest and the evidence.")
+def command(bundle: Path, as_json: bool) -> None:
+    """Show what BUNDLE holds and what was measured, after the digest of every file was checked."""
+    found = read_bundle(bundle)
+    text = found.read(found.manifest.evidence).decode("utf-8", "replace")
+    evidence = read_evidence(text, f"{bundle}: {found.manifest.evidence.path}")
+    if as_json:
+        click.echo(
+            json.dumps(
+                {"manifest": json.loads(to_json(found.manifest)), "evidence": json.loads(text)}, indent=2
+            )
+        )
+        return
+    _echo_manifest(found)
+    click.echo()
+    echo_evidence(evidence)
+
+
+def _echo_manifest(bundle: Bundle) -> None:
+    manifest = bundle.manifest
+    labels = ", ".join(bundle.labels[:10]) + (", …" if len(bundle.labels) > 10 else "")
+    click.echo(f"{bundle.path}, made {manifest.created}, every digest right")
+    click.echo(f"source         {manifest.source.name}, {manifest.source.description}")
+    click.echo(f"               sha256 {manifest.source.sha256}")
+    click.echo(f"task           {manifest.task.name}, {manifest.task.score_kind}")
+    click.echo(f"labels         {len(bundle.labels)}: {labels}")
+    click.echo(f"preprocessing  {_in_words(manifest.preprocessing)}")
+    click.echo(
+        f"made with      {', '.join(f'{name} {version}' for name, version in manifest.versions.items())}"
+    )
+    click.echo()
+    echo_table(
+        ("artifact", "size", "input", "output", "targets"), [_row(entry) for entry in manifest.artifacts]
+    )
+
+
+def _in_words(preprocessing: Preprocessing) -> str:
+    width, height = preprocessing.size_wh
+    low, high = preprocessing.value_range
+    words = (
+        f"{preprocessing.resize} to {width}x{height}, {preprocessing.interpolation}, {preprocessing.color}, "
+    )
+    words += f"values {low:g}..{high:g}"
+    if any(preprocessing.mean) or any(value != 1 for value in preprocessing.scale):
+        words += f", less mean {_numbers(preprocessing.mean)}, by scale {_numbers(preprocessing.scale)}"
+    return words
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return ",".join(f"{value:g}" for value in values)
+
+
+def _row(entry: ArtifactEntry) -> tuple[str, ...]:
+    size_bytes = sum(file.size_bytes for file in entry.files)
+    return (
+        entry.id,
+        size(size_bytes),
+        _tensors(entry.inputs),
+        _tensors(entry.outputs),
+        ", ".join(entry.targets),
+    )
+
+
+def _tensors(specs: tuple[TensorSpec, ...]) -> str:
+    return " ".join(f"{spec.name} {spec.describe()}" for spec in specs)

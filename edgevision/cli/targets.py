@@ -1,0 +1,32 @@
+"""``edgevision targets``: the device profiles."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from edgevision.cli.tables import echo_table
+from edgevision.target import load_targets
+
+
+@click.command("targets")
+@click.option(
+    "--targets-file", type=click.Path(path_type=Path), multiple=True, help="TOML file with more targets."
+)
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def command(targets_file: tuple[Path, ...], as_json: bool) -> None:
+    """List the device profiles that a model can be converted for.
+
+    Add your own in a TOML file, named here or in EDGEVISION_TARGETS.
+    """
+    targets = load_targets(targets_file)
+    if as_json:
+        click.echo(json.dumps([asdict(target) for target in targets.values()], indent=2))
+        return
+    rows = [
+        (t.name, t.backend, t.device or "", ", ".join(t.precisions), t.description) for t in targets.values()
+    ]
+    echo_table(("target", "backend", "device", "precisions, cheapest first", "what it is"), rows)

@@ -1,0 +1,412 @@
+"""convert(): a trained model and device targets go in, a bundle with evidence comes out."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from edgevision import __version__
+from edgevision.artifact import CALIBRATED, Artifact
+from edgevision.bundle import EVIDENCE, LABELS, SELFTEST, check_output, file_entry, write_bundle
+from edgevision.converter import CalibrationData, Converter, Source, SourceReader
+from edgevision.errors import (
+    AgreementError,
+    ConversionError,
+    InputError,
+    OptionError,
+    PluginError,
+    SourceError,
+)
+from edgevision.evaluation.comparison import Decisions
+from edgevision.evaluation.evidence import Evidence, SetFacts, evidence_json, this_machine
+from edgevision.evaluation.image_sets import ImageSet
+from edgevision.evaluation.measuring import Candidate, judge, known_answers, measure
+from edgevision.input_options import FoundNormalization, InputOptions, resolve_preprocessing
+from edgevision.labels import network_labels
+from edgevision.manifest import ArtifactEntry, FileEntry, Manifest, SourceEntry, TaskEntry
+from edgevision.plan import PlannedArtifact, bench_for, plan_artifacts
+from edgevision.plugins import Registry, registry
+from edgevision.preprocess import Preprocessor
+from edgevision.selftest import Selftest, write_selftest
+from edgevision.session import CheckedSession, open_session
+from edgevision.target import find_target, load_targets
+from edgevision.tasks.classify import Classifier, class_count, score_output
+from edgevision.tensors import Array
+
+#: Told (what is being done, steps done, steps in all).
+Progress = Callable[[str, int, int], None]
+
+#: A set of images as a caller may name it.
+Images = str | Path | ImageSet
+
+#: How many images' time a conversion takes, for the progress bar alone.
+_STEPS_OF_CONVERSION = 400
+
+
+@dataclass(frozen=True)
+class ConversionSettings:
+    """How a model is converted, beside what goes in and what comes out.
+
+    Attributes:
+        image: what the model's input takes, where the model itself does not tell.
+        labels: a text file with a class a line; without it the class folders of the
+            evaluation set name the classes.
+        output: name of the output with the scores, for a model that has several.
+        score_kind: ``softmax``, ``sigmoid`` or ``logits``, where the model does not tell.
+        min_agreement: least share of evaluation images on which an artifact and the model must
+            decide alike, 0…1; `None` takes a limit that suits each precision
+            (`edgevision.evaluation.evidence.LEAST_AGREEMENT`).
+        calibration_samples, evaluation_samples: at most so many images of each set, spread over
+            its classes; `None` takes all.
+        trust_source: run code that the model carries.
+        force: replace a bundle that is there.
+        targets_files: TOML files with more targets.
+    """
+
+    image: InputOptions = field(default_factory=InputOptions)
+    labels: Path | None = None
+    output: str | None = None
+    score_kind: str | None = None
+    min_agreement: float | None = None
+    calibration_samples: int | None = 500
+    evaluation_samples: int | None = None
+    trust_source: bool = False
+    force: bool = False
+    targets_files: tuple[Path, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.min_agreement is not None and not 0.0 <= self.min_agreement <= 1.0:
+            raise OptionError(f"min_agreement: expected 0 to 1, got {self.min_agreement}")
+        for name in ("calibration_samples", "evaluation_samples"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise OptionError(f"{name}: expected 1 or more, got {value}")
+
+
+def convert(
+    source: str | Path,
+    output: str | Path,
+    *,
+    targets: Sequence[str],
+    evaluation: Images,
+    calibration: Images | None = None,
+    precisions: Sequence[str] = (),
+    settings: ConversionSettings | None = None,
+    progress: Progress | None = None,
+) -> Evidence:
+    """Convert a trained classifier for devices, and prove each artifact against it.
+
+    Args:
+        source: ``.keras``, ``.h5``, or a SavedModel directory.
+        output: the bundle to be written, ``NAME.evb``.
+        targets: names of device profiles, one or more.
+        evaluation: images that the evidence is measured on: a folder, a folder a class, or a
+            zip of either.
+        calibration: images that set the ranges of activations, for int8 and int16x8. Those that
+            are in the evaluation set as well are left out of that.
+        precisions: that each target gets, of those that it can run; by default the target's
+            first.
+        settings: all else.
+        progress: told of every step.
+
+    Returns:
+        The evidence, which is in the bundle as well.
+
+    Raises:
+        OptionError: an option is missing, unknown or contradicts another.
+        SourceError: the model cannot be read.
+        InputError: an image set is empty or has a broken image.
+        PluginError, MissingRuntimeError, DeviceError: a converter or backend cannot be had here.
+        ConversionError: an artifact cannot be made.
+        AgreementError: an artifact does not agree with the model closely enough. Nothing is written.
+        OutputError: the bundle cannot be written. Nothing is left behind.
+    """
+    source, output, settings = Path(source), Path(output), settings or ConversionSettings()
+    plugins = registry()
+    known = load_targets(settings.targets_files, plugins)
+    planned = plan_artifacts([find_target(name, known) for name in targets], precisions)
+    check_output(output, settings.force)
+    reader = _find_reader(source, plugins)
+    benches = [bench_for(one, plugins) for one in planned]
+    calibration_set = _calibration_set(calibration, planned, settings)
+    evaluation_set, left_out = _evaluation_set(evaluation, calibration_set, settings)
+    steps = _Steps(progress, len(planned), len(evaluation_set))
+
+    steps.next(f"reading {source.name}")
+    model = reader.read(source, trust_source=settings.trust_source, input_size_wh=settings.image.size_wh)
+    reference = _reference(model, settings, evaluation_set)
+    data = None if calibration_set is None else _CalibrationTensors(reference, calibration_set)
+    candidates = []
+    for one, bench in zip(planned, benches, strict=True):
+        steps.next(f"converting to {one.id}")
+        artifact = _converted(model, one, data, plugins)
+        session = open_session(bench.backend, artifact, bench.settings)
+        candidates.append(Candidate(one, artifact, bench, _as_classifier(session, reference, one)))
+    steps.next("measuring")
+    measurement = measure(reference, candidates, evaluation_set, steps.measured)
+
+    labels = _class_ids(evaluation_set, reference)
+    evidence = Evidence(
+        created=_now(),
+        source_sha256=model.sha256,
+        machine=this_machine(),
+        evaluation=_set_facts(evaluation_set, left_out),
+        calibration=None if calibration_set is None else _set_facts(calibration_set),
+        results=tuple(judge(one, measurement, labels, settings.min_agreement) for one in candidates),
+        notes=tuple(_notes(candidates, left_out)),
+    )
+    _require_agreement(evidence)
+    steps.next("writing the bundle")
+    answers = known_answers(candidates, evaluation_set, measurement)
+    manifest, files = _compose(model, reference, candidates, evidence, answers)
+    write_bundle(output, manifest, files, settings.force)
+    return evidence
+
+
+class _Steps:
+    """Counts what is done, and tells the caller's progress."""
+
+    def __init__(self, progress: Progress | None, conversions: int, images: int) -> None:
+        self._progress = progress
+        self._done = 0
+        self._in_all = _STEPS_OF_CONVERSION * (conversions + 1) + images
+        self._stage = ""
+
+    def next(self, stage: str) -> None:
+        if self._stage and self._stage != "measuring":
+            self._done += _STEPS_OF_CONVERSION
+        self._stage = stage
+        self.measured(0)
+
+    def measured(self, images: int) -> None:
+        if self._progress is not None:
+            self._progress(self._stage, min(self._done + images, self._in_all), self._in_all)
+
+
+def _find_reader(path: Path, plugins: Registry) -> SourceReader:
+    if not path.exists():
+        raise SourceError(f"{path}: there is no such file or directory")
+    readers = plugins.readers()
+    for reader in readers.values():
+        if reader.reads(path):
+            return reader
+    raise SourceError(
+        f"{path}: expected a .keras or .h5 file, or a SavedModel directory"
+        + ("" if readers else "; no plugin that reads models is installed")
+    )
+
+
+def _converted(
+    source: Source, planned: PlannedArtifact, data: CalibrationData | None, plugins: Registry
+) -> Artifact:
+    converter = _find_converter(source, planned, plugins)
+    return converter.convert(source, planned.precision, data if planned.precision in CALIBRATED else None)
+
+
+def _find_converter(source: Source, planned: PlannedArtifact, plugins: Registry) -> Converter:
+    fitting = [
+        c for c in plugins.converters().values() if (c.kind, c.format) == (source.kind, planned.format)
+    ]
+    for converter in fitting:
+        if planned.precision in converter.precisions:
+            return converter
+    possible = sorted({precision for converter in fitting for precision in converter.precisions})
+    raise PluginError(
+        f"no converter makes {planned.id} from {source.description}; "
+        f"it can be: {', '.join(possible) or 'nothing'}"
+    )
+
+
+def _calibration_set(
+    given: Images | None, planned: Sequence[PlannedArtifact], settings: ConversionSettings
+) -> ImageSet | None:
+    needing = [one.id for one in planned if one.precision in CALIBRATED]
+    if not needing:
+        return None
+    if given is None:
+        raise OptionError(
+            f"{', '.join(needing)}: the ranges of activations are measured on images of yours; "
+            f"type --calibration FOLDER, or choose --precision float32, float16 or int8-dynamic"
+        )
+    images = _opened(given)
+    return images if settings.calibration_samples is None else images.sample(settings.calibration_samples)
+
+
+def _evaluation_set(
+    given: Images, calibration: ImageSet | None, settings: ConversionSettings
+) -> tuple[ImageSet, int]:
+    """The images to measure on, and how many were left out because artifacts are calibrated on them."""
+    images = _opened(given)
+    total = len(images)
+    if calibration is not None:
+        shared = set(images.digests) & set(calibration.digests)
+        if len(set(images.digests)) == len(shared):
+            raise InputError(
+                f"{images.name}: the calibration set holds every image of the evaluation set; "
+                f"measure on others with --evaluation FOLDER"
+            )
+        images = images.without(shared)
+    left_out = total - len(images)
+    if settings.evaluation_samples is not None:
+        images = images.sample(settings.evaluation_samples)
+    return images, left_out
+
+
+def _opened(given: Images) -> ImageSet:
+    return given if isinstance(given, ImageSet) else ImageSet.open(Path(given))
+
+
+def _set_facts(images: ImageSet, left_out: int = 0) -> SetFacts:
+    return SetFacts(images.name, len(images), images.digest, images.labels is not None, left_out)
+
+
+class _SourceSession:
+    """The source itself as a session, so that it goes the very way that its artifacts go."""
+
+    device = "cpu"
+    precision = "float32"
+
+    def __init__(self, source: Source) -> None:
+        self.inputs, self.outputs = source.inputs, source.outputs
+        self._source = source
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        return self._source.run(inputs)
+
+    def close(self) -> None:
+        pass
+
+
+def _reference(source: Source, settings: ConversionSettings, evaluation: ImageSet) -> Classifier:
+    where = str(source.path)
+    found = None if source.facts.pixel_range is None else FoundNormalization(source.facts.pixel_range)
+    preprocessing = resolve_preprocessing(source.inputs[0], settings.image, found, where)
+    score_kind = settings.score_kind or source.facts.score_kind
+    if score_kind is None:
+        raise OptionError(
+            f"{where}: nothing tells what its output holds; type --scores softmax, sigmoid or logits"
+        )
+    output = score_output(source.outputs, settings.output)
+    labels = network_labels(settings.labels, evaluation.class_names, class_count(output), where)
+    session = CheckedSession(_SourceSession(source), "keras")
+    return Classifier(session, preprocessing, labels, score_kind, output.name)
+
+
+def _as_classifier(session: CheckedSession, reference: Classifier, planned: PlannedArtifact) -> Classifier:
+    try:
+        return Classifier(
+            session, reference.preprocessing, reference.labels, reference.score_kind, reference.output
+        )
+    except OptionError as error:
+        raise ConversionError(
+            f"{planned.id}: the artifact's tensors are not the source's: {error}"
+        ) from error
+
+
+class _CalibrationTensors:
+    """Calibration images as the source takes them, read anew each time, so that memory stays small."""
+
+    def __init__(self, reference: Classifier, images: ImageSet) -> None:
+        self._spec = reference.session.inputs[0]
+        self._preprocess = Preprocessor(reference.preprocessing, self._spec)
+        self._images = images
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __iter__(self) -> Iterator[Mapping[str, Array]]:
+        for image in self._images:
+            tensor = np.zeros(self._spec.with_batch(1), self._spec.dtype)
+            self._preprocess(image, tensor[0])
+            yield {self._spec.name: tensor}
+
+
+def _class_ids(images: ImageSet, reference: Classifier) -> Decisions | None:
+    """The place of each image's class among the network's classes; `None` without labels."""
+    if images.labels is None:
+        return None
+    places = np.array([reference.labels.index(name) for name in images.class_names], np.int64)
+    return np.asarray(places[images.labels], np.int64)
+
+
+def _notes(candidates: Sequence[Candidate], left_out: int) -> Iterable[str]:
+    if left_out:
+        yield f"{left_out} evaluation images were left out: the calibration set holds them as well"
+    for candidate in candidates:
+        if not candidate.bench.on_target:
+            session = candidate.model.session
+            names = ", ".join(target.name for target in candidate.planned.targets)
+            yield (
+                f"{candidate.planned.id} was measured on {session.backend} {session.device}: "
+                f"this machine does not have what runs it on {names}"
+            )
+
+
+def _require_agreement(evidence: Evidence) -> None:
+    missed = [result for result in evidence.results if not result.passed]
+    if missed:
+        worst = min(missed, key=lambda result: result.comparison.agreement - result.min_agreement)
+        raise AgreementError(
+            f"{worst.artifact} agrees with the source on {worst.comparison.agreement:.2%} of "
+            f"{worst.comparison.images} images, demanded are {worst.min_agreement:.2%}: nothing was written; "
+            f"calibrate on more images that are like those in use, choose another --precision, "
+            f"or say what is enough with --min-agreement",
+            evidence,
+        )
+
+
+def _compose(
+    source: Source,
+    reference: Classifier,
+    candidates: Sequence[Candidate],
+    evidence: Evidence,
+    answers: Selftest,
+) -> tuple[Manifest, dict[str, bytes]]:
+    """The manifest of the bundle, and the content of every other file."""
+    files = {
+        LABELS: ("\n".join(reference.labels) + "\n").encode(),
+        SELFTEST: write_selftest(answers),
+        EVIDENCE: evidence_json(evidence).encode(),
+    }
+    artifacts = []
+    for candidate in candidates:
+        folder = f"artifacts/{candidate.planned.id}"
+        own = {f"{folder}/{name}": content for name, content in candidate.artifact.files.items()}
+        artifacts.append(_entry(candidate, tuple(file_entry(name, content) for name, content in own.items())))
+        files.update(own)
+    manifest = Manifest(
+        created=evidence.created,
+        task=TaskEntry("classify", reference.output, reference.score_kind),
+        preprocessing=reference.preprocessing,
+        source=SourceEntry(source.path.name, source.description, source.sha256),
+        artifacts=tuple(artifacts),
+        labels=file_entry(LABELS, files[LABELS]),
+        selftest=file_entry(SELFTEST, files[SELFTEST]),
+        evidence=file_entry(EVIDENCE, files[EVIDENCE]),
+        versions={"edgevision": __version__, **source.versions},
+    )
+    return manifest, files
+
+
+def _entry(candidate: Candidate, files: tuple[FileEntry, ...]) -> ArtifactEntry:
+    session = candidate.model.session
+    backends = dict.fromkeys([*(target.backend for target in candidate.planned.targets), session.backend])
+    return ArtifactEntry(
+        id=candidate.planned.id,
+        format=candidate.artifact.format,
+        precision=candidate.artifact.precision,
+        files=files,
+        inputs=session.inputs,
+        outputs=session.outputs,
+        targets=tuple(target.name for target in candidate.planned.targets),
+        backends=tuple(backends),
+    )
+
+
+def _now() -> str:
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return now.isoformat(timespec="seconds").replace("+00:00", "Z")

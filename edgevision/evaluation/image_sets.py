@@ -1,0 +1,268 @@
+"""Sets of images: a folder, a folder a class, a zip archive of either, or arrays."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevision.errors import InputError, OptionError
+from edgevision.images import SUFFIXES, Pixels, as_image, decode_image, find_images, read_bytes
+
+#: Of one image in an archive, unpacked: far above any photo, and no danger to memory.
+MOST_MEMBER_BYTES = 256_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Images in a fixed order, read one by one as they are needed.
+
+    Made by `open` or `from_arrays`. Iterating gives each image as (h, w, 3) uint8 RGB, and raises
+    `InputError`, naming it, for one that cannot be decoded.
+
+    Attributes:
+        name: where it comes from, for people.
+        class_names: the classes, in the order that `labels` count them; empty if there are none.
+        labels: (n,) int64, the class of each image; ``None`` if there are none.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    labels: NDArray[np.int64] | None
+    _entries: tuple[_Entry, ...] = field(repr=False)
+
+    @classmethod
+    def open(cls, path: str | Path) -> ImageSet:
+        """The images of a folder or of a ``.zip`` archive of one, sorted by their paths.
+
+        If every image lies in one of two or more folders, these are its classes, sorted by name, as
+        Keras's ``image_dataset_from_directory`` has it. Folders that hold all the rest are
+        looked through: ``test/cat/1.jpg`` and ``test/dog/1.jpg`` are a cat and a dog.
+
+        Raises:
+            InputError: it cannot be read, is neither, or holds no image.
+        """
+        path = Path(path)
+        entries = _folder_entries(path) if path.is_dir() else _archive_entries(path)
+        names = [entry.name for entry in entries]
+        return cls(str(path), *_classes(names), tuple(entries))
+
+    @classmethod
+    def from_arrays(
+        cls,
+        images: Sequence[Any] | NDArray[np.uint8],
+        labels: Sequence[int] | NDArray[Any] | None = None,
+        class_names: Sequence[str] | None = None,
+        name: str = "arrays",
+    ) -> ImageSet:
+        """A set of images in memory. Arrays are not copied: leave them as they are.
+
+        Args:
+            images: arrays (h, w, 3) uint8 RGB, or (h, w) for grey; or one array (n, h, w, 3).
+            labels: the class of each image, 0 or more.
+            class_names: one a class; ``class 0``, ``class 1``, … unless given.
+            name: for people.
+
+        Raises:
+            InputError: there is no image, or one is no such array, or the labels do not fit.
+        """
+        entries = tuple(_array_entry(image, f"{name}[{place}]") for place, image in enumerate(images))
+        if not entries:
+            raise InputError(f"{name}: expected at least one image, got none")
+        if labels is None:
+            return cls(name, (), None, entries)
+        checked = _checked_labels(labels, len(entries), name)
+        names = tuple(class_names or (f"class {number}" for number in range(checked.max() + 1)))
+        if checked.max() >= len(names):
+            raise InputError(f"{name}: label {checked.max()} has no name among {len(names)} class names")
+        return cls(name, names, checked, entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[Pixels]:
+        for entry in self._entries:
+            yield entry.decode()
+
+    @property
+    def image_names(self) -> tuple[str, ...]:
+        """The name of each image: its path below the folder or in the archive, or its place."""
+        return tuple(entry.name for entry in self._entries)
+
+    @cached_property
+    def digests(self) -> tuple[str, ...]:
+        """SHA-256 of each image: of the file's bytes, or of an array's shape and bytes.
+
+        Raises:
+            InputError: a file cannot be read.
+        """
+        return tuple(entry.digest for entry in self._entries)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the whole: of every image, its class's name, and their order."""
+        total = hashlib.sha256()
+        classes = [""] * len(self) if self.labels is None else [self.class_names[i] for i in self.labels]
+        for digest, class_name in zip(self.digests, classes, strict=True):
+            total.update(f"{digest} {class_name}\n".encode())
+        return total.hexdigest()
+
+    def sample(self, count: int, seed: int = 0) -> ImageSet:
+        """A set of `count` of these images, in their order: of each class its share; all if there are fewer.
+
+        The same set, count and seed give the same images.
+
+        Raises:
+            OptionError: `count` is below 1.
+        """
+        if count < 1:
+            raise OptionError(f"sample of {self.name}: expected 1 image or more, got {count}")
+        if count >= len(self):
+            return self
+        classes = np.zeros(len(self), np.int64) if self.labels is None else self.labels
+        return self._at(_stratified(classes, count, seed))
+
+    def without(self, digests: Iterable[str]) -> ImageSet:
+        """The images, in their order, whose `digests` are not among those given; may be none."""
+        left_out = frozenset(digests)
+        return self._at([place for place, digest in enumerate(self.digests) if digest not in left_out])
+
+    def _at(self, places: Sequence[int]) -> ImageSet:
+        labels = None if self.labels is None else self.labels[np.asarray(places, np.intp)]
+        return ImageSet(self.name, self.class_names, labels, tuple(self._entries[i] for i in places))
+
+
+@dataclass(frozen=True, eq=False)
+class _Entry:
+    """One image that can be read."""
+
+    name: str
+    _read: Callable[[], Any]
+    _decode: Callable[[Any], Pixels]
+    _hash: Callable[[Any], str]
+
+    def decode(self) -> Pixels:
+        return self._decode(self._read())
+
+    @cached_property
+    def digest(self) -> str:
+        return self._hash(self._read())
+
+
+def _file_entry(name: str, where: str, read: Callable[[], bytes]) -> _Entry:
+    return _Entry(name, read, lambda data: decode_image(data, where), _hash_bytes)
+
+
+def _array_entry(image: Any, name: str) -> _Entry:
+    if not isinstance(image, np.ndarray):
+        raise InputError(f"{name}: expected a (h, w, 3) uint8 array, got {type(image).__name__}")
+    try:
+        pixels = as_image(image)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
+    return _Entry(name, lambda: pixels, lambda array: array, _hash_array)
+
+
+def _hash_bytes(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _hash_array(array: Pixels) -> str:
+    return hashlib.sha256(f"{array.shape}".encode() + array.tobytes()).hexdigest()
+
+
+def _folder_entries(folder: Path) -> list[_Entry]:
+    return [
+        _file_entry(path.relative_to(folder).as_posix(), str(path), _reader_of_file(path))
+        for path in find_images([folder])
+    ]
+
+
+def _reader_of_file(path: Path) -> Callable[[], bytes]:
+    return lambda: read_bytes(path)
+
+
+def _archive_entries(path: Path) -> list[_Entry]:
+    try:
+        archive = zipfile.ZipFile(path)
+    except zipfile.BadZipFile as error:
+        raise InputError(f"{path}: expected a folder of images, or a .zip of one: {error}") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: cannot be read as a folder or a .zip of images: {reason}") from error
+    members = sorted(
+        (member for member in archive.infolist() if _is_image(member)),
+        key=lambda member: _parts(member.filename),
+    )
+    if not members:
+        raise InputError(f"{path}: no images found; expected files with {', '.join(sorted(SUFFIXES))}")
+    return [_member_entry(archive, member, f"{path}: {member.filename}") for member in members]
+
+
+def _is_image(member: zipfile.ZipInfo) -> bool:
+    parts = _parts(member.filename)
+    # macOS adds a folder __MACOSX with files of the images' names that are none.
+    hidden = any(part.startswith((".", "__MACOSX")) for part in parts)
+    return not member.is_dir() and not hidden and PurePosixPath(member.filename).suffix.lower() in SUFFIXES
+
+
+def _member_entry(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> _Entry:
+    if member.flag_bits & 0x1:
+        raise InputError(f"{where}: is encrypted; unpack the archive first")
+    if member.file_size > MOST_MEMBER_BYTES:
+        raise InputError(
+            f"{where}: unpacks to {member.file_size} bytes, more than the limit of {MOST_MEMBER_BYTES}"
+        )
+    return _file_entry(member.filename, where, lambda: _read_member(archive, member, where))
+
+
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> bytes:
+    try:
+        return archive.read(member)
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
+        raise InputError(f"{where}: the archive is damaged here: {error}") from error
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    return PurePosixPath(name).parts
+
+
+def _classes(names: Sequence[str]) -> tuple[tuple[str, ...], NDArray[np.int64] | None]:
+    """The class names and labels that the folders of images tell; none if they tell none."""
+    paths = [_parts(name) for name in names]
+    while all(len(path) > 2 and path[0] == paths[0][0] for path in paths):
+        paths = [path[1:] for path in paths]
+    class_names = tuple(sorted({path[0] for path in paths}))
+    if len(class_names) < 2 or any(len(path) < 2 for path in paths):
+        return (), None
+    numbers = {name: number for number, name in enumerate(class_names)}
+    return class_names, np.array([numbers[path[0]] for path in paths], np.int64)
+
+
+def _checked_labels(labels: Any, count: int, name: str) -> NDArray[np.int64]:
+    array = np.asarray(labels)
+    if array.shape != (count,) or array.dtype.kind not in "iu" or array.min() < 0:
+        raise InputError(
+            f"{name}: labels: expected {count} whole numbers of 0 or more, got {array.dtype} of shape {array.shape}"
+            + (f", the lowest {array.min()}" if array.dtype.kind == "i" and array.size else "")
+        )
+    return array.astype(np.int64)
+
+
+def _stratified(classes: NDArray[np.int64], count: int, seed: int) -> list[int]:
+    """Sorted places of `count` images, of each class as near to its share as whole images allow."""
+    random = np.random.default_rng(seed)
+    turns = np.empty(len(classes))
+    for number in np.unique(classes):
+        members = np.flatnonzero(classes == number)
+        # The k-th of n drawn from a class takes its turn at k/n of the way: so do all classes alike.
+        turns[members] = (random.permutation(len(members)) + random.random()) / len(members)
+    return sorted(np.argsort(turns, kind="stable")[:count].tolist())

@@ -1,0 +1,55 @@
+"""The names of a network's classes, in the network's order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgevision.errors import OptionError
+
+
+def read_labels(path: Path) -> tuple[str, ...]:
+    """Read a text file with a class a line; empty lines at its end do not count.
+
+    Raises:
+        OptionError: it cannot be read, or is empty.
+    """
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise OptionError(f"{path}: cannot be read as a list of labels: {error}") from error
+    while lines and not lines[-1]:
+        lines.pop()
+    if not lines:
+        raise OptionError(f"{path}: holds no labels; expected a class a line")
+    return tuple(lines)
+
+
+def network_labels(path: Path | None, folders: tuple[str, ...], classes: int, where: str) -> tuple[str, ...]:
+    """The labels of a network: of a file, else the class folders of its evaluation set.
+
+    Args:
+        path: a text file with a class a line, or `None`.
+        folders: names of the class folders in sorted order, which is the order in which Keras's
+            ``image_dataset_from_directory`` numbers them; empty for a set without labels.
+        classes: how many the network tells apart.
+        where: the network, for errors.
+
+    Raises:
+        OptionError: there are more or fewer than classes, or a folder is none of the labels.
+    """
+    if path is None:
+        if folders and len(folders) != classes:
+            raise OptionError(
+                f"the evaluation set has {len(folders)} class folders, but {where} tells {classes} classes "
+                f"apart; name them all, in the network's order, with --labels FILE"
+            )
+        return folders or tuple(f"class {number}" for number in range(classes))
+    labels = read_labels(path)
+    if len(labels) != classes:
+        raise OptionError(f"{path}: {len(labels)} labels, but {where} tells {classes} classes apart")
+    unknown = sorted(set(folders) - set(labels))
+    if unknown:
+        raise OptionError(
+            f"{path}: none of its labels is '{unknown[0]}', a class folder of the evaluation set"
+        )
+    return labels

@@ -1,0 +1,236 @@
+"""The manifest of a bundle: what it holds, as values, and as JSON.
+
+The JSON is described for other programs by ``edgevision/schemas/manifest.schema.json``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from edgevision.errors import BundleError, EdgeVisionError
+from edgevision.preprocess import Preprocessing
+from edgevision.tensors import Quantization, TensorSpec
+
+SCHEMA_VERSION = 1
+SCORE_KINDS = ("softmax", "sigmoid", "logits")
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """A file of the bundle.
+
+    Attributes:
+        path: relative to the bundle, with forward slashes.
+        sha256: of its content, in hex.
+        size_bytes: of its content.
+    """
+
+    path: str
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class ArtifactEntry:
+    """An artifact of the bundle, and where it has been measured.
+
+    Attributes:
+        id: unique in the bundle: format and precision, such as ``tflite-int8``.
+        format, precision: as `edgevision.artifact.Artifact` has them.
+        files: the artifact's files, the one that names it first.
+        inputs, outputs: its tensors.
+        targets: names of the device profiles that it was made for.
+        backends: names of the backends that it is meant for or was measured on, in the
+            order in which `edgevision.load` tries them.
+    """
+
+    id: str
+    format: str
+    precision: str
+    files: tuple[FileEntry, ...]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    targets: tuple[str, ...]
+    backends: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TaskEntry:
+    """What the network does.
+
+    Attributes:
+        name: ``classify``.
+        output: name of the output tensor that holds the scores.
+        score_kind: ``softmax``, ``sigmoid`` (one independent score a class) or ``logits``.
+    """
+
+    name: str
+    output: str
+    score_kind: str
+
+
+@dataclass(frozen=True)
+class SourceEntry:
+    """The trained model that was converted."""
+
+    name: str
+    description: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All that a bundle says of itself.
+
+    Attributes:
+        created: when, UTC, ISO 8601.
+        task: what the network does.
+        preprocessing: from an image to the source's input; the tensors of an artifact say
+            how it is quantized from there.
+        source: what was converted.
+        artifacts: in the order of preference.
+        labels, selftest, evidence: the other files.
+        versions: tool -> version, of what made the bundle.
+    """
+
+    created: str
+    task: TaskEntry
+    preprocessing: Preprocessing
+    source: SourceEntry
+    artifacts: tuple[ArtifactEntry, ...]
+    labels: FileEntry
+    selftest: FileEntry
+    evidence: FileEntry
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def files(self) -> list[FileEntry]:
+        """Every file of the bundle but the manifest itself."""
+        own = [self.labels, self.selftest, self.evidence]
+        return [entry for artifact in self.artifacts for entry in artifact.files] + own
+
+
+def to_json(manifest: Manifest) -> str:
+    """The text of ``manifest.json``: the same manifest gives the same text."""
+    document = {"schema_version": SCHEMA_VERSION, **asdict(manifest)}
+    document["preprocessing"] = manifest.preprocessing.to_dict()
+    return json.dumps(document, indent=2, sort_keys=False, allow_nan=False) + "\n"
+
+
+def from_json(text: str, where: str) -> Manifest:
+    """Read the text of a ``manifest.json``.
+
+    Args:
+        text: the JSON.
+        where: the file, for errors.
+
+    Raises:
+        BundleError: it is no JSON, its schema version is unknown, or a field is missing or wrong.
+    """
+    try:
+        document = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise BundleError(f"{where}: is no JSON: {error}") from error
+    reader = _Fields(document, where)
+    version = reader.get("schema_version", int)
+    if version != SCHEMA_VERSION:
+        raise BundleError(
+            f"{where}: schema version {version}, this release reads {SCHEMA_VERSION}; "
+            f"install a release that fits, or convert again"
+        )
+    try:
+        preprocessing = Preprocessing.from_dict(reader.get("preprocessing", dict), f"{where}: preprocessing")
+    except BundleError:
+        raise
+    except EdgeVisionError as error:
+        raise BundleError(str(error)) from error
+    source = reader.child("source")
+    task = reader.child("task")
+    task_name, score_kind = task.get("name", str), task.get("score_kind", str)
+    if task_name != "classify":
+        raise BundleError(f"{where}: task '{task_name}' is not one that this release runs (classify)")
+    if score_kind not in SCORE_KINDS:
+        raise BundleError(
+            f"{where}: task.score_kind: expected one of {', '.join(SCORE_KINDS)}, got '{score_kind}'"
+        )
+    manifest = Manifest(
+        created=reader.get("created", str),
+        task=TaskEntry(task_name, task.get("output", str), score_kind),
+        preprocessing=preprocessing,
+        source=SourceEntry(
+            source.get("name", str), source.get("description", str), source.get("sha256", str)
+        ),
+        artifacts=tuple(_artifact(entry) for entry in reader.children("artifacts")),
+        labels=_file(reader.child("labels")),
+        selftest=_file(reader.child("selftest")),
+        evidence=_file(reader.child("evidence")),
+        versions=reader.get("versions", dict),
+    )
+    if not manifest.artifacts:
+        raise BundleError(f"{where}: artifacts: expected one or more, got none")
+    return manifest
+
+
+def _artifact(fields: _Fields) -> ArtifactEntry:
+    return ArtifactEntry(
+        id=fields.get("id", str),
+        format=fields.get("format", str),
+        precision=fields.get("precision", str),
+        files=tuple(_file(entry) for entry in fields.children("files")),
+        inputs=tuple(_tensor(entry) for entry in fields.children("inputs")),
+        outputs=tuple(_tensor(entry) for entry in fields.children("outputs")),
+        targets=fields.words("targets"),
+        backends=fields.words("backends"),
+    )
+
+
+def _file(fields: _Fields) -> FileEntry:
+    return FileEntry(fields.get("path", str), fields.get("sha256", str), fields.get("size_bytes", int))
+
+
+def _tensor(fields: _Fields) -> TensorSpec:
+    shape = fields.get("shape", list)
+    if not all(size is None or (isinstance(size, int) and size > 0) for size in shape):
+        raise BundleError(
+            f"{fields.where}.shape: expected sizes above 0, or null for an open batch, got {shape}"
+        )
+    quantization = None
+    if fields.document.get("quantization") is not None:
+        pair = fields.child("quantization")
+        quantization = Quantization(float(pair.get("scale", (int, float))), pair.get("zero_point", int))
+    return TensorSpec(fields.get("name", str), tuple(shape), fields.get("dtype", str), quantization)
+
+
+class _Fields:
+    """A JSON object whose fields are read with their type checked and their place told."""
+
+    def __init__(self, document: Any, where: str) -> None:
+        if not isinstance(document, dict):
+            raise BundleError(f"{where}: expected an object, got {type(document).__name__}")
+        self.document: dict[str, Any] = document
+        self.where = where
+
+    def get(self, name: str, kind: type[Any] | tuple[type[Any], ...]) -> Any:
+        if name not in self.document:
+            raise BundleError(f"{self.where}: field '{name}' is missing")
+        value = self.document[name]
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise BundleError(f"{self.where}: field '{name}': unexpected {value!r:.80}")
+        return value
+
+    def words(self, name: str) -> tuple[str, ...]:
+        values = self.get(name, list)
+        if not all(isinstance(value, str) for value in values):
+            raise BundleError(f"{self.where}: field '{name}': expected a list of names, got {values!r:.80}")
+        return tuple(values)
+
+    def child(self, name: str) -> _Fields:
+        return _Fields(self.get(name, dict), f"{self.where}: {name}")
+
+    def children(self, name: str) -> list[_Fields]:
+        return [
+            _Fields(item, f"{self.where}: {name}[{position}]")
+            for position, item in enumerate(self.get(name, list))
+        ]

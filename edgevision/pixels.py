@@ -1,0 +1,66 @@
+"""Change colours and values of pixels, into memory that is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevision.preprocess import is_identity
+from edgevision.tensors import Array
+
+Pixels = NDArray[np.uint8]
+Writer = Callable[[Pixels, Array], None]
+
+_CONVERSIONS: dict[tuple[str, str], int] = {
+    ("rgb", "bgr"): cv2.COLOR_RGB2BGR,
+    ("rgb", "gray"): cv2.COLOR_RGB2GRAY,
+    ("bgr", "rgb"): cv2.COLOR_BGR2RGB,
+    ("bgr", "gray"): cv2.COLOR_BGR2GRAY,
+    ("gray", "rgb"): cv2.COLOR_GRAY2RGB,
+    ("gray", "bgr"): cv2.COLOR_GRAY2BGR,
+}
+
+
+def convert_into(pixels: Pixels, color: str, wanted: str, out: Pixels) -> None:
+    """Write `pixels` of one colour into `out` in another of `edgevision.preprocess.COLORS`."""
+    cv2.cvtColor(pixels, _CONVERSIONS[color, wanted], dst=out)
+
+
+def writer(table: Array) -> Writer:
+    """The fastest exact way to write pixels (h, w) or (h, w, c) through a table into (h, w) or (h, w, c).
+
+    Args:
+        table: (256, 1) or (256, c): what `edgevision.preprocess.pixel_table` gives.
+    """
+    if is_identity(table):
+        return lambda pixels, out: np.copyto(out, pixels)
+    if table.dtype == np.int8 and np.array_equal(table, np.arange(-128, 128)[:, np.newaxis]):
+        return _flip_sign
+    # A table only moves bits: OpenCV need not know the dtype, and older ones do not know float16.
+    bits = {1: np.uint8, 2: np.int16, 4: np.float32}[table.dtype.itemsize]
+    lookup = np.ascontiguousarray(table).view(bits).reshape(1, 256, -1)
+    return lambda pixels, out: _look_up(pixels, lookup, out.view(bits))
+
+
+def plane_writer(table: Array) -> Writer:
+    """As `writer`, from (h, w, 3) into (3, h, w)."""
+    planes = np.broadcast_to(table, (256, 3))
+    writers = [writer(planes[:, channel : channel + 1]) for channel in range(3)]
+
+    def write(pixels: Pixels, out: Array) -> None:
+        for channel, write_plane in enumerate(writers):
+            write_plane(cv2.extractChannel(pixels, channel), out[channel])
+
+    return write
+
+
+def _flip_sign(pixels: Pixels, out: Array) -> None:
+    """Pixel minus 128, in a twentieth of the time that a table takes."""
+    np.bitwise_xor(pixels, 0x80, out=out.view(np.uint8))
+
+
+def _look_up(pixels: Pixels, lookup: Array, out: Array) -> None:
+    cv2.LUT(pixels, lookup, dst=out)

@@ -1,0 +1,226 @@
+"""load(): a bundle, or a bare artifact, and this machine give a model that is ready to be called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edgevision.artifact import Artifact, format_of, read_artifact
+from edgevision.backend import ArtifactDescription, Backend, DescribingBackend, SessionSettings
+from edgevision.bundle import Bundle, is_bundle, read_bundle
+from edgevision.errors import DeviceError, EdgeVisionError, OptionError, PluginError
+from edgevision.input_options import FoundNormalization, InputOptions, resolve_preprocessing
+from edgevision.manifest import ArtifactEntry
+from edgevision.plugins import Registry, registry
+from edgevision.selftest import check_known_answers, read_selftest
+from edgevision.session import open_session
+from edgevision.tasks.classify import Classifier, class_count, score_output
+
+#: The backend that a bare artifact of a format runs on, if none is asked for: the first that is
+#: ready. A fixed order, so that the same machine makes the same choice every time.
+BACKENDS_OF_FORMAT = {
+    "tflite": ("tflite", "openvino"),
+    "openvino": ("openvino",),
+    "onnx": ("cuda", "onnx", "openvino"),
+}
+
+
+@dataclass(frozen=True)
+class BareModel:
+    """What a bare artifact does not say of itself. `None` leaves a field to what it says.
+
+    Attributes:
+        image: what its input takes.
+        labels: one name a class.
+        score_kind: ``softmax``, ``sigmoid`` or ``logits``: what its output holds.
+        output: name of the output with the scores, where there are several.
+    """
+
+    image: InputOptions = field(default_factory=InputOptions)
+    labels: Sequence[str] | None = None
+    score_kind: str | None = None
+    output: str | None = None
+
+
+@dataclass(frozen=True)
+class _Choice:
+    entry: ArtifactEntry
+    backend: Backend
+
+
+def load(
+    path: str | Path,
+    backend: str | None = None,
+    device: str | None = None,
+    *,
+    precision: str | None = None,
+    settings: SessionSettings | None = None,
+    selftest: bool = False,
+    bare: BareModel | None = None,
+) -> Classifier:
+    """Load a model on this machine.
+
+    Of a bundle's artifacts the first is taken that a backend it was measured on can run here.
+    What is asked for by an argument is what runs, or the call raises.
+
+    Args:
+        path: a bundle, or a bare ``.tflite``, ``.xml`` or ``.onnx`` file.
+        backend: name of the backend that must run it.
+        device: name of the device that it must run on, such as ``cpu`` or ``cuda:0``.
+        precision: of the bundle's artifact, such as ``int8``.
+        settings: threads, cache directory, execution precision, and the backend's own options;
+            its device is the argument `device`.
+        selftest: check the bundle's known answers on this device before the model is returned.
+        bare: what a bare file does not say of itself.
+
+    Raises:
+        BundleError: the bundle is damaged.
+        OptionError: an argument is unknown, or a bare file leaves open what `bare` does not say.
+        PluginError, MissingRuntimeError, DeviceError: what was asked for cannot be had here.
+        ArtifactError: the runtime refuses the artifact.
+        InferenceError: a known answer is not given.
+    """
+    path, settings = Path(path), settings or SessionSettings()
+    if settings.device is not None and device not in (None, settings.device):
+        raise OptionError(f"device: '{device}' and settings.device '{settings.device}' contradict each other")
+    settings = _on_device(settings, device or settings.device)
+    plugins = registry()
+    if not is_bundle(path) and format_of(path) is not None:
+        return _load_bare(path, backend, settings, bare or BareModel(), plugins)
+    if bare is not None:
+        raise OptionError(
+            f"{path}: a bundle says itself what its input takes; leave out the options for bare files"
+        )
+    bundle = read_bundle(path)
+    choice = _choose(bundle, backend, settings, precision, plugins)
+    model = _load_entry(bundle, choice, settings)
+    if selftest:
+        answers = read_selftest(bundle.read(bundle.manifest.selftest), f"{path}: selftest")
+        check_known_answers(model, answers, choice.entry.id, choice.entry.precision)
+    return model
+
+
+def _on_device(settings: SessionSettings, device: str | None) -> SessionSettings:
+    return SessionSettings(device, settings.precision, settings.threads, settings.cache_dir, settings.options)
+
+
+def _load_entry(bundle: Bundle, choice: _Choice, settings: SessionSettings) -> Classifier:
+    manifest = bundle.manifest
+    session = open_session(choice.backend, bundle.artifact(choice.entry), settings)
+    try:
+        task = manifest.task
+        return Classifier(session, manifest.preprocessing, bundle.labels, task.score_kind, task.output)
+    except EdgeVisionError:
+        session.close()
+        raise
+
+
+def _choose(
+    bundle: Bundle, backend: str | None, settings: SessionSettings, precision: str | None, plugins: Registry
+) -> _Choice:
+    entries = [e for e in bundle.manifest.artifacts if precision in (None, e.precision)]
+    if not entries:
+        have = ", ".join(entry.id for entry in bundle.manifest.artifacts)
+        raise OptionError(f"{bundle.path}: has no artifact of precision '{precision}'; it has: {have}")
+    if backend is not None:
+        return _choice_of_backend(bundle, plugins.backend(backend), entries)
+    return _first_ready(bundle, entries, settings.device, plugins)
+
+
+def _choice_of_backend(bundle: Bundle, backend: Backend, entries: Sequence[ArtifactEntry]) -> _Choice:
+    """The first artifact of the backend's own format, else of another that it loads."""
+    measured = [entry for entry in entries if backend.name in entry.backends]
+    loadable = [entry for fmt in backend.formats for entry in entries if entry.format == fmt]
+    for entry in [*(entry for entry in measured if entry.format in backend.formats), *loadable]:
+        return _Choice(entry, backend)
+    raise OptionError(
+        f"{bundle.path}: has no artifact that backend '{backend.name}' loads ({', '.join(backend.formats)}); "
+        f"it has: {', '.join(entry.id for entry in entries)}"
+    )
+
+
+def _first_ready(
+    bundle: Bundle, entries: Sequence[ArtifactEntry], device: str | None, plugins: Registry
+) -> _Choice:
+    """The first artifact that a backend it was measured on can run here."""
+    reasons: dict[str, str] = {}
+    for entry in entries:
+        for name in entry.backends:
+            reason = reasons.get(name) or _reason_against(name, device, plugins)
+            if not reason:
+                return _Choice(entry, plugins.backend(name))
+            reasons[name] = reason
+    raise PluginError(f"{bundle.path}: no backend that it was made for can run here: {_listed(reasons)}")
+
+
+def _reason_against(name: str, device: str | None, plugins: Registry) -> str:
+    """Why a backend cannot run on a device here; empty if it can."""
+    try:
+        names = [found.name for found in plugins.backend(name).devices()]
+    except EdgeVisionError as error:
+        return str(error)
+    if device is not None and device not in names:
+        return f"has no device '{device}' here, only {', '.join(names)}"
+    return ""
+
+
+def _listed(reasons: dict[str, str]) -> str:
+    return "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+
+
+def _load_bare(
+    path: Path, backend: str | None, settings: SessionSettings, bare: BareModel, plugins: Registry
+) -> Classifier:
+    artifact = read_artifact(path)
+    runner = _bare_backend(path, artifact, backend, settings.device, plugins)
+    said = _description(artifact, plugins)
+    if said.task not in (None, "classify"):
+        raise OptionError(
+            f"{path}: is a network for the task '{said.task}', which this release does not run bare"
+        )
+    session = open_session(runner, artifact, settings)
+    try:
+        found = None
+        if said.value_range is not None:
+            found = FoundNormalization(said.value_range, said.mean or (0.0,), said.scale or (1.0,))
+        preprocessing = resolve_preprocessing(session.inputs[0], bare.image, found, str(path))
+        output = score_output(session.outputs, bare.output)
+        score_kind = bare.score_kind or said.score_kind
+        if score_kind is None:
+            raise OptionError(
+                f"{path}: nothing in it tells what its output holds; type --scores softmax, sigmoid or logits"
+            )
+        labels = bare.labels or said.labels or [f"class {n}" for n in range(class_count(output))]
+        return Classifier(session, preprocessing, labels, score_kind, output.name)
+    except EdgeVisionError:
+        session.close()
+        raise
+
+
+def _bare_backend(
+    path: Path, artifact: Artifact, backend: str | None, device: str | None, plugins: Registry
+) -> Backend:
+    if backend is not None:
+        return plugins.backend(backend)
+    reasons: dict[str, str] = {}
+    for name in _known(BACKENDS_OF_FORMAT[artifact.format], plugins):
+        reasons[name] = _reason_against(name, device, plugins)
+        if not reasons[name]:
+            return plugins.backend(name)
+    raise DeviceError(
+        f"{path}: no backend that loads it can run here: {_listed(reasons) or 'none is installed'}"
+    )
+
+
+def _known(names: Iterable[str], plugins: Registry) -> list[str]:
+    there = plugins.backends()
+    return [name for name in names if name in there]
+
+
+def _description(artifact: Artifact, plugins: Registry) -> ArtifactDescription:
+    """What an artifact says of itself, asked of any backend that can tell."""
+    for backend in plugins.backends().values():
+        if artifact.format == backend.formats[0] and isinstance(backend, DescribingBackend):
+            return backend.describe(artifact)
+    return ArtifactDescription()

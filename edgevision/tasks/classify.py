@@ -1,0 +1,250 @@
+"""Classification: which of its classes a network sees in an image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevision.errors import InferenceError, OptionError
+from edgevision.images import as_pixels
+from edgevision.manifest import SCORE_KINDS
+from edgevision.preprocess import Preprocessing, Preprocessor
+from edgevision.session import CheckedSession
+from edgevision.tensors import Array, TensorSpec
+
+Scores = NDArray[np.float32]
+
+#: Images of a longer batch go through the network this many at a time, and the rest one by one:
+#: so a runtime compiles for two batch sizes at most, and memory stays bounded.
+BATCH = 16
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """One class, and how sure the network is of it.
+
+    Attributes:
+        label: the class's name.
+        score: 0…1.
+        class_id: the class's place among the labels.
+    """
+
+    label: str
+    score: float
+    class_id: int
+
+
+@dataclass(frozen=True, eq=False)
+class Classification:
+    """What a network sees in one image.
+
+    Iterating gives every `ClassScore`, the best first.
+
+    Attributes:
+        scores: float32 ``(classes,)``, each 0…1; they sum to 1 unless `multi_label`.
+        labels: one name a class.
+        multi_label: whether each class has a score of its own, so that several can be seen.
+    """
+
+    scores: Scores
+    labels: tuple[str, ...]
+    multi_label: bool = False
+
+    def top(self, k: int = 1) -> list[ClassScore]:
+        """The `k` best classes, the best first; of equal scores the lower class first.
+
+        Raises:
+            OptionError: `k` is below 1.
+        """
+        if k < 1:
+            raise OptionError(f"top: expected 1 or more, got {k}")
+        order = np.argsort(-self.scores, kind="stable")[:k]
+        return [ClassScore(self.labels[i], float(self.scores[i]), int(i)) for i in order]
+
+    def above(self, score_threshold: float) -> list[ClassScore]:
+        """Every class with a score of `score_threshold` (0…1) or more, the best first."""
+        return [found for found in self if found.score >= score_threshold]
+
+    def to_dict(self, k: int | None = None) -> dict[str, Any]:
+        """For JSON: the `k` best classes, or all."""
+        best = self.top(k or len(self.labels))
+        return {
+            "multi_label": self.multi_label,
+            "classes": [{"label": c.label, "score": c.score, "class_id": c.class_id} for c in best],
+        }
+
+    def __iter__(self) -> Iterator[ClassScore]:
+        return iter(self.top(len(self.labels)))
+
+
+class Classifier:
+    """A network that classifies, ready to be called. Safe to share between threads.
+
+    Args:
+        session: the network.
+        preprocessing: from an image to the network's input.
+        labels: one name a class; two where the network gives a single score.
+        score_kind: what the output holds: ``softmax``, ``sigmoid`` or ``logits``.
+        output: name of the output with the scores.
+
+    Raises:
+        OptionError: the network's tensors, or the number of labels, do not fit.
+    """
+
+    def __init__(
+        self,
+        session: CheckedSession,
+        preprocessing: Preprocessing,
+        labels: Sequence[str],
+        score_kind: str,
+        output: str | None = None,
+    ) -> None:
+        self.session = session
+        self.preprocessing = preprocessing
+        self.score_kind = score_kind
+        self.labels = tuple(labels)
+        self._input = _only_input(session)
+        self._output = score_output(session.outputs, output)
+        expected = class_count(self._output)
+        if len(self.labels) != expected:
+            raise OptionError(
+                f"{len(self.labels)} labels for a network with {expected} classes; give one a class"
+            )
+        if score_kind not in SCORE_KINDS:
+            raise OptionError(f"score kind: expected one of {', '.join(SCORE_KINDS)}, got '{score_kind}'")
+        self._preprocess = Preprocessor(preprocessing, self._input)
+
+    @property
+    def output(self) -> str:
+        """The name of the output with the scores."""
+        return self._output.name
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether each class has a score of its own, so that several can be seen in one image."""
+        return self.score_kind == "sigmoid" and not _is_binary(self._output)
+
+    @overload
+    def __call__(self, images: list[Any] | tuple[Any, ...], color: str = "rgb") -> list[Classification]: ...
+    @overload
+    def __call__(self, images: str | Path, color: str = "rgb") -> Classification: ...
+    @overload
+    def __call__(self, images: Any, color: str = "rgb") -> Any: ...
+
+    def __call__(self, images: Any, color: str = "rgb") -> Any:
+        """Classify one image, or each of a batch.
+
+        Args:
+            images: an array uint8 ``(h, w, 3)`` or grey ``(h, w)``, a path, or a PIL image; or a
+                batch: a list of these, or an array uint8 ``(n, h, w, 3)``.
+            color: order of the channels of arrays: ``rgb`` or ``bgr``.
+
+        Returns:
+            A `Classification`, or a list of them for a batch, in its order.
+
+        Raises:
+            InputError: an image cannot be read or is of no form that is said above.
+            InferenceError: the runtime failed.
+        """
+        if isinstance(images, (list, tuple)) or (isinstance(images, np.ndarray) and images.ndim == 4):
+            return self.classify_batch(images, color)
+        return self.classify_batch([images], color)[0]
+
+    def classify_batch(self, images: Sequence[Any] | Array, color: str = "rgb") -> list[Classification]:
+        """Classify each of several images; see `__call__`."""
+        return [Classification(row, self.labels, self.multi_label) for row in self.scores(images, color)]
+
+    def scores(self, images: Sequence[Any] | Array, color: str = "rgb") -> Scores:
+        """The scores of several images: float32 ``(images, classes)``, each 0…1."""
+        if len(images) == 0:
+            return np.zeros((0, len(self.labels)), np.float32)
+        size = BATCH if self.session.dynamic_batch else 1
+        whole = len(images) // size * size
+        starts = [(start, size) for start in range(0, whole, size)]
+        starts += [(start, 1) for start in range(whole, len(images))]
+        return np.concatenate([self._run(images[start : start + count], color) for start, count in starts])
+
+    def close(self) -> None:
+        """Give back what the runtime holds."""
+        self.session.close()
+
+    def __enter__(self) -> Classifier:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _run(self, images: Sequence[Any] | Array, color: str) -> Scores:
+        with self.session.lease(len(images)) as lane:
+            slots = lane.inputs[self._input.name]
+            for slot, image in zip(slots, images, strict=True):
+                pixels, found = as_pixels(image, color)
+                self._preprocess(pixels, slot, found)
+            values = lane.run()[self._output.name]
+        return class_scores(self._output.dequantize(values).reshape(len(images), -1), self.score_kind)
+
+
+def class_scores(values: Scores, score_kind: str) -> Scores:
+    """Turn a network's output into scores of 0…1.
+
+    Args:
+        values: float32 ``(images, outputs)``. A single output is the score of the second of
+            two classes.
+        score_kind: ``softmax`` and ``sigmoid``: already scores; ``logits``: not yet.
+
+    Returns:
+        float32 ``(images, classes)``.
+
+    Raises:
+        InferenceError: an output is NaN or infinite: the network is broken, and no class is right.
+    """
+    if not np.isfinite(values).all():
+        raise InferenceError("the network gave NaN or infinity; expected finite scores")
+    if values.shape[1] == 1:
+        positive = 1.0 / (1.0 + np.exp(-values)) if score_kind == "logits" else values
+        return np.concatenate([1.0 - positive, positive], axis=1).astype(np.float32, copy=False)
+    if score_kind == "logits":
+        exponent = np.exp(values - values.max(axis=1, keepdims=True))
+        return np.asarray(exponent / exponent.sum(axis=1, keepdims=True), np.float32)
+    return values
+
+
+def class_count(output: TensorSpec) -> int:
+    """How many classes an output has scores for: a single score tells two classes apart."""
+    return 2 if _is_binary(output) else int(np.prod([size for size in output.shape[1:] if size]))
+
+
+def score_output(outputs: Sequence[TensorSpec], name: str | None = None) -> TensorSpec:
+    """The output that holds the scores: the one called `name`, or the only one.
+
+    Raises:
+        OptionError: there is none of that name, or there are several and none is named, or it
+            is not ``(batch, classes)``.
+    """
+    found = [spec for spec in outputs if name in (None, spec.name)]
+    if len(found) != 1:
+        names = ", ".join(f"'{spec.name}'" for spec in outputs)
+        raise OptionError(f"the network has outputs {names}; say which holds the scores with --output NAME")
+    spec = found[0]
+    if len(spec.shape) < 2 or any(size != 1 for size in spec.shape[1:-1]) or spec.shape[-1] is None:
+        raise OptionError(f"output '{spec.name}': expected (batch, classes), got {spec.describe()}")
+    return spec
+
+
+def _only_input(session: CheckedSession) -> TensorSpec:
+    if len(session.inputs) != 1:
+        names = ", ".join(f"'{spec.name}'" for spec in session.inputs)
+        raise OptionError(f"the network has inputs {names}; a classifier has one, an image")
+    return session.inputs[0]
+
+
+def _is_binary(output: TensorSpec) -> bool:
+    return output.shape[-1] == 1

@@ -1,0 +1,54 @@
+"""The backend `onnx`: ONNX Runtime on the CPU, whichever build of it is installed."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+
+from edgevision.artifact import Artifact
+from edgevision.backend import DeviceInfo, Lanes, LaneSession, Session, SessionSettings
+from edgevision.errors import DeviceError
+from edgevision_cuda.onnx_file import holds_float16
+from edgevision_cuda.runtime import import_onnxruntime, version
+from edgevision_cuda.sessions import Placement, Sessions
+
+
+class OnnxBackend:
+    """ONNX artifacts on the CPU."""
+
+    name = "onnx"
+    formats = ("onnx",)
+    options: tuple[str, ...] = ()
+
+    def version(self) -> str:
+        """As `Backend.version`."""
+        return version(import_onnxruntime(self.name))
+
+    def devices(self) -> Sequence[DeviceInfo]:
+        """The CPU."""
+        import_onnxruntime(self.name)
+        return [DeviceInfo("cpu", platform.processor() or platform.machine())]
+
+    def open(self, artifact: Artifact, settings: SessionSettings) -> Session:
+        """As `Backend.open`."""
+        settings.check_options(self.name, self.options)
+        runtime = import_onnxruntime(self.name)
+        if settings.device not in (None, "cpu"):
+            raise DeviceError(
+                f"backend 'onnx' has no device '{settings.device}'; it has: cpu; for a GPU ask backend 'cuda'"
+            )
+        sessions = Sessions(runtime, artifact, settings.threads, lambda batch: Placement())  # noqa: ARG005
+        lanes = Lanes(sessions.lane)
+        lanes.add(1, sessions.lane(1))
+        return LaneSession(sessions.inputs, sessions.outputs, "cpu", _precision(artifact), lanes)
+
+
+def _precision(artifact: Artifact) -> str:
+    """What the float parts are computed in.
+
+    On x86-64 ONNX Runtime turns float16 weights and arithmetic into float32 (seen in its
+    optimized graph, 1.32). On Arm it has kernels for float16.
+    """
+    if platform.machine().lower() in ("x86_64", "amd64"):
+        return "float32"
+    return "float16" if holds_float16(artifact.content) else "float32"

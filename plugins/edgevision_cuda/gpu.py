@@ -1,0 +1,210 @@
+"""The backend `cuda`: ONNX Runtime's CUDA and TensorRT providers, and never a silent CPU."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edgevision.artifact import Artifact
+from edgevision.backend import DeviceInfo, Lanes, LaneSession, Session, SessionSettings
+from edgevision.errors import ArtifactError, DeviceError, OptionError
+from edgevision_cuda import driver
+from edgevision_cuda.onnx_file import holds_float16, is_quantized
+from edgevision_cuda.runtime import CPU, CUDA, TENSORRT, both_installed, installed_builds
+from edgevision_cuda.runtime import import_onnxruntime_with_cuda, version
+from edgevision_cuda.sessions import Placement, Sessions
+
+_STRICT = "session.disable_cpu_ep_fallback"
+_RECORD = "session.record_ep_graph_assignment_info"
+
+
+class CudaBackend:
+    """ONNX artifacts on an NVIDIA GPU, by CUDA or TensorRT."""
+
+    name = "cuda"
+    formats = ("onnx",)
+    options = ("allow_cpu_fallback",)
+
+    def version(self) -> str:
+        """As `Backend.version`."""
+        return version(import_onnxruntime_with_cuda())
+
+    def devices(self) -> Sequence[DeviceInfo]:
+        """``cuda:N`` for each GPU, then ``tensorrt:N`` where TensorRT is installed."""
+        runtime = import_onnxruntime_with_cuda()
+        names = driver.gpus()
+        kinds = ["cuda", *(["tensorrt"] if _has_tensorrt(runtime) else [])]
+        return [DeviceInfo(f"{kind}:{i}", name) for kind in kinds for i, name in enumerate(names)]
+
+    def open(self, artifact: Artifact, settings: SessionSettings) -> Session:
+        """As `Backend.open`.
+
+        Options:
+            allow_cpu_fallback: whether nodes that the GPU's provider does not take may run on
+                the CPU; the session's `fallback_nodes` names them. ``False`` if left out.
+        """
+        settings.check_options(self.name, self.options)
+        allowed = settings.options.get("allow_cpu_fallback", False)
+        if not isinstance(allowed, bool):
+            raise OptionError(f"allow_cpu_fallback: expected True or False, got {allowed!r}")
+        runtime = import_onnxruntime_with_cuda()
+        device = _find_device(runtime, settings.device or "cuda:0")
+        driver.preload(runtime)
+        return _Opening(runtime, artifact, settings, device, allowed).session()
+
+
+@dataclass(frozen=True)
+class _Device:
+    kind: str
+    index: int
+    gpu: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind}:{self.index}"
+
+    @property
+    def provider(self) -> str:
+        return TENSORRT if self.kind == "tensorrt" else CUDA
+
+
+@dataclass(frozen=True)
+class _Opening:
+    """One call of `CudaBackend.open`."""
+
+    runtime: Any
+    artifact: Artifact
+    settings: SessionSettings
+    device: _Device
+    allow_fallback: bool
+
+    def session(self) -> LaneSession:
+        try:
+            sessions = self._sessions()
+        except ArtifactError as error:
+            self._explain(error)
+            raise
+        lanes = Lanes(sessions.lane)
+        lanes.add(1, sessions.lane(1))
+        fallen = _cpu_nodes(sessions.for_batch(1)) if self.allow_fallback else ()
+        return LaneSession(
+            sessions.inputs, sessions.outputs, self.device.name, self._precision(), lanes, fallen
+        )
+
+    def _sessions(self) -> Sessions:
+        return Sessions(self.runtime, self.artifact, self.settings.threads, self._placement, self._check)
+
+    def _placement(self, batch: int) -> Placement:
+        cuda = {
+            "device_id": str(self.device.index),
+            "use_tf32": "0",  # else float32 is multiplied with 10 bits of mantissa
+            "cudnn_conv_algo_search": "HEURISTIC",  # the exhaustive search picks by the clock
+        }
+        providers: list[tuple[str, dict[str, str]]] = [(CUDA, cuda)]
+        if self.device.kind == "tensorrt":
+            providers.insert(0, (TENSORRT, self._tensorrt_options(batch)))
+        if not self.allow_fallback:
+            return Placement(tuple(providers), {_STRICT: "1"}, "cuda", self.device.index)
+        if not hasattr(self.runtime.InferenceSession, "get_provider_graph_assignment_info"):
+            raise OptionError(
+                f"allow_cpu_fallback: {version(self.runtime)} cannot say which nodes fall back; "
+                "type: pip install --upgrade onnxruntime-gpu"
+            )
+        return Placement((*providers, (CPU, {})), {_RECORD: "1"}, "cuda", self.device.index)
+
+    def _tensorrt_options(self, batch: int) -> dict[str, str]:
+        options = {
+            "device_id": str(self.device.index),
+            "trt_fp16_enable": "1" if self.settings.precision == "float16" else "0",
+            "trt_int8_enable": "1" if is_quantized(self.artifact.content) else "0",
+        }
+        if self._precision() == "float32":
+            # TensorRT has TF32 on and the provider has no option for it; NVIDIA's libraries read this.
+            os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
+        if self.settings.cache_dir is not None:
+            folder = self.settings.cache_dir / "tensorrt" / self._cache_key(batch)
+            folder.mkdir(parents=True, exist_ok=True)
+            options |= {
+                "trt_engine_cache_enable": "1",
+                "trt_engine_cache_path": str(folder),
+                "trt_timing_cache_enable": "1",
+                "trt_timing_cache_path": str(folder),
+            }
+        return options
+
+    def _cache_key(self, batch: int) -> str:
+        """Everything that an engine depends on: a stale one answers wrongly, or not at all."""
+        precision = self.settings.precision or "own"
+        about = driver.fingerprint(self.device.gpu)
+        return f"{self.artifact.sha256[:16]}-ort{self.runtime.__version__}-{about}-{precision}-b{batch}"
+
+    def _precision(self) -> str:
+        if holds_float16(self.artifact.content):
+            return "float16"
+        if self.device.kind == "tensorrt" and self.settings.precision == "float16":
+            return "float16"
+        return "float32"
+
+    def _check(self, session: Any) -> None:
+        """ONNX Runtime goes on with the CPU, and logs a line, when a provider does not load."""
+        if session.get_providers()[0] != self.device.provider:
+            missing = ", ".join(driver.missing_libraries(self.runtime)) or "one of its libraries"
+            both = f"; {both_installed()}" if len(installed_builds()) > 1 else ""
+            raise DeviceError(
+                f"device '{self.device.name}': ONNX Runtime could not load {self.device.provider} "
+                f'(cannot load {missing}); type: pip install "edgevision[cuda]"{both}'
+            )
+        took = session.get_provider_options()[self.device.provider].get("device_id")
+        if took != str(self.device.index):
+            raise DeviceError(f"device '{self.device.name}': ONNX Runtime took GPU {took} instead")
+
+    def _explain(self, error: ArtifactError) -> None:
+        """Tell a graph that the GPU does not take whole from one that nothing takes."""
+        if self.allow_fallback or not hasattr(
+            self.runtime.InferenceSession, "get_provider_graph_assignment_info"
+        ):
+            return
+        freed = _Opening(self.runtime, self.artifact, self.settings, self.device, allow_fallback=True)
+        try:
+            left = _cpu_nodes(freed._sessions().for_batch(1))
+        except ArtifactError:
+            return
+        if left:
+            raise DeviceError(
+                f"{self.artifact.name}: device '{self.device.name}' does not take {len(left)} of its nodes "
+                f"({', '.join(left[:5])}); option allow_cpu_fallback=True runs those on the CPU"
+            ) from error
+
+
+def _find_device(runtime: Any, name: str) -> _Device:
+    found = re.fullmatch(r"(cuda|tensorrt):(\d+)", name)
+    if found is None:
+        raise DeviceError(f"backend 'cuda' has no device '{name}'; it has cuda:N and tensorrt:N, N the GPU's number")
+    names = driver.gpus()
+    kind, index = found[1], int(found[2])
+    if index >= len(names):
+        told = ", ".join(f"{i} ({gpu})" for i, gpu in enumerate(names)) or "none"
+        raise DeviceError(f"device '{name}': there is no such GPU; there are: {told}")
+    if kind == "tensorrt" and not _has_tensorrt(runtime):
+        raise DeviceError(
+            f"device '{name}': TensorRT 10 is not installed (libnvinfer.so.10), or this ONNX Runtime was built "
+            f"without it; install TensorRT from NVIDIA, or ask for cuda:{index}"
+        )
+    return _Device(kind, index, names[index])
+
+
+def _has_tensorrt(runtime: Any) -> bool:
+    return TENSORRT in runtime.get_available_providers() and driver.has_tensorrt()
+
+
+def _cpu_nodes(session: Any) -> tuple[str, ...]:
+    """Names of the nodes that run on the CPU; the operator's where a node has none."""
+    return tuple(
+        node.name or node.op_type
+        for part in session.get_provider_graph_assignment_info()
+        if part.ep_name == CPU
+        for node in part.get_nodes()
+    )

@@ -1,0 +1,99 @@
+"""Imports ONNX Runtime, and tells which build of it is installed."""
+
+from __future__ import annotations
+
+import importlib
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, distribution
+from typing import Any
+
+from edgevision.errors import MissingRuntimeError, PluginError, first_line
+
+CPU = "CPUExecutionProvider"
+CUDA = "CUDAExecutionProvider"
+TENSORRT = "TensorrtExecutionProvider"
+
+_BUILDS = ("onnxruntime-gpu", "onnxruntime")
+
+
+def import_onnxruntime(extra: str) -> Any:
+    """The module `onnxruntime`.
+
+    Args:
+        extra: the extra that installs the build which the caller wants.
+
+    Raises:
+        MissingRuntimeError: it is not installed.
+        PluginError: it is installed, and cannot be imported; says why.
+    """
+    try:
+        return _imported()
+    except ModuleNotFoundError as error:
+        if error.name == "onnxruntime":
+            raise MissingRuntimeError(extra, "ONNX Runtime is not installed") from error
+        raise PluginError(_broken(error)) from error
+    except (ImportError, AttributeError, OSError) as error:
+        raise PluginError(_broken(error)) from error
+
+
+def import_onnxruntime_with_cuda() -> Any:
+    """The module `onnxruntime`, if it was built with CUDA.
+
+    Raises:
+        MissingRuntimeError: it is not installed, or is the build without CUDA.
+    """
+    runtime = import_onnxruntime("cuda")
+    if CUDA in runtime.get_available_providers():
+        return runtime
+    if len(installed_builds()) == len(_BUILDS):
+        raise MissingRuntimeError("cuda", f"{both_installed()}, then the next command")
+    raise MissingRuntimeError(
+        "cuda",
+        f"onnxruntime {runtime.__version__} is here, built without CUDA (backend 'onnx' runs on it); "
+        "first pip uninstall -y onnxruntime, for both builds install the same module",
+    )
+
+
+def version(runtime: Any) -> str:
+    """Such as ``onnxruntime-gpu 1.31.1``: the build's name where that is certain."""
+    builds = installed_builds()
+    return f"{builds[0] if len(builds) == 1 else 'onnxruntime'} {runtime.__version__}"
+
+
+def installed_builds() -> list[str]:
+    """The distributions that are installed and hold the module `onnxruntime`."""
+    return [name for name in _BUILDS if _is_installed(name)]
+
+
+def both_installed() -> str:
+    """What to say when both builds are installed."""
+    return (
+        "onnxruntime and onnxruntime-gpu are both installed and overwrite one another; "
+        "first pip uninstall -y onnxruntime onnxruntime-gpu"
+    )
+
+
+def told(error: Exception) -> str:
+    """An error of ONNX Runtime in one line, without its code."""
+    return first_line(error).split(" : ", 3)[-1]
+
+
+@lru_cache(maxsize=1)
+def _imported() -> Any:
+    runtime = importlib.import_module("onnxruntime")
+    runtime.disable_telemetry_events()
+    runtime.set_default_logger_severity(3)  # errors; what it warns of is checked and raised here
+    return runtime
+
+
+def _broken(error: Exception) -> str:
+    hint = f"; {both_installed()}, then install one again" if len(installed_builds()) > 1 else ""
+    return f"onnxruntime is installed and cannot be imported: {first_line(error)}{hint}"
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        distribution(name)
+    except PackageNotFoundError:
+        return False
+    return True

@@ -1,0 +1,233 @@
+"""ONNX Runtime's sessions, one a batch size, and the bindings that run them."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edgevision.artifact import Artifact
+from edgevision.errors import ArtifactError, InferenceError
+from edgevision.tensors import Array, TensorSpec
+from edgevision_cuda.runtime import CPU, told
+
+#: How many batch sizes keep their session; the one unused for longest goes first.
+_KEPT = 4
+
+_DTYPES = {
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(double)": "float64",
+    "tensor(bool)": "bool",
+    **{f"tensor({sign}int{bits})": f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)},
+}
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where sessions run.
+
+    Attributes:
+        providers: ONNX Runtime's providers, the asked one first, with their options.
+        entries: of the session's configuration.
+        memory: ``cpu`` or ``cuda``, where inputs and outputs lie while it runs.
+        index: of the GPU.
+    """
+
+    providers: tuple[tuple[str, Mapping[str, str]], ...] = ((CPU, {}),)
+    entries: Mapping[str, str] = ()  # type: ignore[assignment]
+    memory: str = "cpu"
+    index: int = 0
+
+
+class Sessions:
+    """Makes one `onnxruntime.InferenceSession` for each batch size that is asked for.
+
+    The open batch is fixed in each, which folds the arithmetic of shapes away: CUDA without
+    fallback needs that, and outputs can be bound to memory that is kept.
+
+    Args:
+        runtime: the module `onnxruntime`.
+        placement: batch -> where to run.
+        check: looks at each session that was made, and raises if it is not what was asked for.
+    """
+
+    def __init__(
+        self,
+        runtime: Any,
+        artifact: Artifact,
+        threads: int | None,
+        placement: Callable[[int], Placement],
+        check: Callable[[Any], None] = lambda session: None,  # noqa: ARG005
+    ) -> None:
+        self._runtime = runtime
+        self._artifact = artifact
+        self._threads = threads
+        self._placement = placement
+        self._check = check
+        self._sessions: OrderedDict[int, Any] = OrderedDict()
+        self._lock = threading.Lock()
+        probe = self._probe()
+        self._open_sizes = [
+            port.shape[0] for port in probe.get_inputs() if port.shape and not isinstance(port.shape[0], int)
+        ]
+        self.inputs = self._input_specs(probe.get_inputs())
+        self.outputs = self._output_specs(probe.get_outputs(), self.for_batch(1).get_outputs())
+
+    def for_batch(self, batch: int) -> Any:
+        """The session for `batch`.
+
+        Raises:
+            ArtifactError: ONNX Runtime refuses the artifact.
+            DeviceError: `check` says so.
+        """
+        key = batch if self._open_sizes else 0
+        with self._lock:
+            if key not in self._sessions:
+                self._sessions[key] = self._make(batch)
+                while len(self._sessions) > _KEPT:
+                    self._sessions.popitem(last=False)
+            self._sessions.move_to_end(key)
+            return self._sessions[key]
+
+    def lane(self, batch: int) -> OnnxLane:
+        """A binding of the session for `batch`."""
+        shapes = {spec.name: spec.with_batch(batch) for spec in self.inputs}
+        placement = self._placement(batch)
+        return OnnxLane(self._runtime, self.for_batch(batch), shapes, self.inputs, placement)
+
+    def make(self, placement: Placement, batch: int) -> Any:
+        """A session that nothing has looked at yet.
+
+        Raises:
+            Exception: of ONNX Runtime's own, of many classes.
+        """
+        options = self._options()
+        for name in {size for size in self._open_sizes if isinstance(size, str)}:
+            options.add_free_dimension_override_by_name(name, batch)
+        for key, value in dict(placement.entries).items():
+            options.add_session_config_entry(key, value)
+        return self._runtime.InferenceSession(
+            self._artifact.content,
+            options,
+            providers=[(name, dict(given)) for name, given in placement.providers],
+            enable_fallback=0,
+        )
+
+    def _make(self, batch: int) -> Any:
+        try:
+            session = self.make(self._placement(batch), batch)
+        except Exception as error:  # its exceptions share no base of their own
+            raise self._refusal(error) from error
+        self._check(session)
+        return session
+
+    def _probe(self) -> Any:
+        """A session that is never run: it tells which sizes are open."""
+        options = self._options()
+        options.graph_optimization_level = self._runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        try:
+            return self._runtime.InferenceSession(self._artifact.content, options, providers=[CPU])
+        except Exception as error:  # its exceptions share no base of their own
+            raise self._refusal(error) from error
+
+    def _options(self) -> Any:
+        options = self._runtime.SessionOptions()
+        options.log_severity_level = 3
+        options.use_deterministic_compute = True
+        if self._threads is not None:
+            options.intra_op_num_threads = self._threads
+        return options
+
+    def _refusal(self, error: Exception) -> ArtifactError:
+        return ArtifactError(f"{self._artifact.name}: ONNX Runtime refuses it: {told(error)}")
+
+    def _input_specs(self, ports: Sequence[Any]) -> tuple[TensorSpec, ...]:
+        specs = tuple(TensorSpec(port.name, _sizes(port), self._dtype(port)) for port in ports)
+        for spec in specs:
+            if None in spec.shape[1:]:
+                raise ArtifactError(
+                    f"{self._artifact.name}: input '{spec.name}' leaves more open than its batch: "
+                    f"{spec.describe()}; convert the model with a fixed image size"
+                )
+        return specs
+
+    def _output_specs(self, ports: Sequence[Any], settled: Sequence[Any]) -> tuple[TensorSpec, ...]:
+        """The outputs, with the sizes that ONNX Runtime works out when the batch is known."""
+        specs = []
+        for port, known in zip(ports, settled, strict=True):
+            shape = _sizes(known)
+            if self._open_sizes and shape and _sizes(port)[0] is None:
+                shape = (None, *shape[1:])
+            specs.append(TensorSpec(port.name, shape, self._dtype(port)))
+        return tuple(specs)
+
+    def _dtype(self, port: Any) -> str:
+        if port.type not in _DTYPES:
+            raise ArtifactError(f"{self._artifact.name}: tensor '{port.name}' is {port.type}, which numpy lacks")
+        return _DTYPES[port.type]
+
+
+class OnnxLane:
+    """One binding of a session to memory that is kept: on the CPU, to `inputs` themselves."""
+
+    def __init__(
+        self,
+        runtime: Any,
+        session: Any,
+        shapes: Mapping[str, tuple[int, ...]],
+        inputs: Sequence[TensorSpec],
+        placement: Placement,
+    ) -> None:
+        self.inputs: dict[str, Array] = {
+            spec.name: np.zeros(shapes[spec.name], spec.dtype) for spec in inputs
+        }
+        self._session = session
+        self._binding = session.io_binding()
+        self._names = [port.name for port in session.get_outputs()]
+        self._on_gpu = placement.memory != "cpu"
+        value = runtime.OrtValue
+        # On the CPU the value is the array's own memory; on the GPU a copy, which `run` refreshes.
+        self._fed = [
+            (value.ortvalue_from_numpy(array, placement.memory, placement.index), array)
+            for array in self.inputs.values()
+        ]
+        for name, (held, _) in zip(self.inputs, self._fed, strict=True):
+            self._binding.bind_ortvalue_input(name, held)
+        self._kept: list[Array] = []
+        self._bind_outputs(value, session.get_outputs())
+
+    def run(self) -> dict[str, Array]:
+        try:
+            if self._on_gpu:
+                for held, array in self._fed:
+                    held.update_inplace(array)
+                self._binding.synchronize_inputs()
+            self._session.run_with_iobinding(self._binding)
+            return dict(zip(self._names, self._results(), strict=True))
+        except Exception as error:  # its exceptions share no base of their own
+            raise InferenceError(f"ONNX Runtime failed while it ran: {told(error)}") from error
+
+    def _bind_outputs(self, value: Any, ports: Sequence[Any]) -> None:
+        settled = all(isinstance(size, int) for port in ports for size in port.shape)
+        if self._on_gpu or not settled:
+            for port in ports:
+                self._binding.bind_output(port.name)
+            return
+        for port in ports:
+            self._kept.append(np.zeros(port.shape, _DTYPES[port.type]))
+            self._binding.bind_ortvalue_output(port.name, value.ortvalue_from_numpy(self._kept[-1]))
+
+    def _results(self) -> list[Array]:
+        """Copies that the caller owns."""
+        if self._kept:
+            return [array.copy() for array in self._kept]
+        return [np.array(array) for array in self._binding.copy_outputs_to_cpu()]
+
+
+def _sizes(port: Any) -> tuple[int | None, ...]:
+    return tuple(size if isinstance(size, int) else None for size in port.shape)

@@ -1,0 +1,111 @@
+"""Runs OpenVINO IR, ONNX and TFLite artifacts: one compiled model a batch size, one request a lane.
+
+All shapes are static when a model is compiled. With an open shape OpenVINO can swallow a shape
+error and hand out the answer of the call before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from edgevision.artifact import Artifact
+from edgevision.backend import DeviceInfo, Lanes, LaneSession, Session, SessionSettings
+from edgevision.errors import DeviceError, OptionError
+from edgevision_openvino.compiled import CompiledModels, OpenVINOLane
+from edgevision_openvino.model import open_batch, read_inputs, read_model, read_outputs
+from edgevision_openvino.runtime import core, device_names, import_openvino, openvino_name
+
+_PRECISIONS = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}
+_CAPABILITIES = {"float32": "FP32", "float16": "FP16", "bfloat16": "BF16"}
+_HINTS = ("latency", "throughput")
+
+
+class OpenVINOBackend:
+    """OpenVINO IR, ONNX and TFLite artifacts on a CPU, GPU or NPU."""
+
+    name = "openvino"
+    formats = ("openvino", "onnx", "tflite")
+    options = ("performance_hint",)
+
+    def version(self) -> str:
+        """As `Backend.version`."""
+        return f"openvino {import_openvino().__version__.split('-')[0]}"
+
+    def devices(self) -> Sequence[DeviceInfo]:
+        """As `Backend.devices`; the last, ``auto``, is whichever OpenVINO prefers for a model."""
+        found = [
+            DeviceInfo(name, core().get_property(openvino_name(name), "FULL_DEVICE_NAME"))
+            for name in device_names()
+        ]
+        return [*found, DeviceInfo("auto", "the one that OpenVINO prefers for the model")]
+
+    def open(self, artifact: Artifact, settings: SessionSettings) -> Session:
+        """As `Backend.open`.
+
+        Options:
+            performance_hint: ``latency`` (the default) or ``throughput``, for many threads.
+        """
+        settings.check_options(self.name, self.options)
+        config = _config(settings)
+        _check_device(settings.device or "cpu")
+        model = read_model(artifact)
+        inputs = read_inputs(artifact, model)
+        device = settings.device or "cpu"
+        if device == "auto":
+            device = CompiledModels(artifact, model, inputs, "AUTO", _AUTO).first_device()
+        precision = _asked_precision(device, settings.precision)
+        config |= _device_config(device, precision, settings.threads)
+        models = CompiledModels(artifact, model, inputs, openvino_name(device), config)
+        outputs = read_outputs(artifact, model, models.for_batch(1), has_open_batch=open_batch(inputs))
+        make: Callable[[int], OpenVINOLane] = lambda batch: OpenVINOLane(models.for_batch(batch), inputs, outputs)  # noqa: E731
+        lanes = Lanes(make)
+        lanes.add(1, make(1))
+        return LaneSession(inputs, outputs, models.first_device(), models.precision(), lanes)
+
+
+#: Without the fallback AUTO would start on the CPU, and name it, while the real device still compiles.
+_AUTO = {"ENABLE_STARTUP_FALLBACK": False, "ENABLE_RUNTIME_FALLBACK": False}
+
+
+def _config(settings: SessionSettings) -> dict[str, Any]:
+    hint = settings.options.get("performance_hint", "latency")
+    if hint not in _HINTS:
+        raise OptionError(f"performance_hint: expected {' or '.join(_HINTS)}, got {hint!r}")
+    config: dict[str, Any] = {"PERFORMANCE_HINT": hint.upper()}
+    if settings.cache_dir is not None:
+        config["CACHE_DIR"] = str(settings.cache_dir)
+    return config
+
+
+def _check_device(device: str) -> None:
+    known = device_names()
+    if device not in (*known, "auto") and not (device == "gpu" and "gpu:0" in known):
+        raise DeviceError(
+            f"backend 'openvino' has no device '{device}' here; it has: {', '.join([*known, 'auto'])}; "
+            "a GPU or NPU also needs its driver"
+        )
+
+
+def _asked_precision(device: str, precision: str | None) -> str:
+    """The precision to compile for: never lower than float32 unless the caller says so."""
+    asked = precision or "float32"
+    capabilities = core().get_property(openvino_name(device), "OPTIMIZATION_CAPABILITIES")
+    if _CAPABILITIES[asked] in capabilities:
+        return asked
+    able = [name for name, capability in _CAPABILITIES.items() if capability in capabilities]
+    raise DeviceError(
+        f"device '{device}' does not compute in {asked}; ask for precision {' or '.join(able) or 'int8'}"
+    )
+
+
+def _device_config(device: str, precision: str, threads: int | None) -> dict[str, Any]:
+    config: dict[str, Any] = {"INFERENCE_PRECISION_HINT": _PRECISIONS[precision]}
+    supported = core().get_property(openvino_name(device), "SUPPORTED_PROPERTIES")
+    if precision == "float32" and "EXECUTION_MODE_HINT" in supported:
+        config["EXECUTION_MODE_HINT"] = "ACCURACY"  # else int8 weights also lower the activations
+    if threads is not None:
+        if "INFERENCE_NUM_THREADS" not in supported:
+            raise OptionError(f"threads: device '{device}' takes no number of CPU threads; leave it out")
+        config["INFERENCE_NUM_THREADS"] = threads
+    return config

@@ -1,0 +1,120 @@
+"""Reads artifacts into OpenVINO's graphs, from the bytes that were checked."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgevision.artifact import Artifact
+from edgevision.errors import ArtifactError, first_line
+from edgevision.tensors import TensorSpec
+from edgevision_openvino.runtime import core, import_openvino
+
+
+def read_model(artifact: Artifact) -> Any:
+    """The `openvino.Model` of an artifact.
+
+    Raises:
+        ArtifactError: OpenVINO refuses it.
+    """
+    import_openvino()
+    try:
+        if artifact.format == "openvino":
+            xml, weights = _pair(artifact)
+            return core().read_model(model=xml, weights=weights)
+        if artifact.format == "tflite":
+            return _read_tflite(artifact)
+        return core().read_model(artifact.content)
+    except RuntimeError as error:
+        raise refusal(artifact, error) from error
+
+
+def refusal(artifact: Artifact, error: Exception) -> ArtifactError:
+    """The error that says that OpenVINO does not take an artifact."""
+    return ArtifactError(f"{artifact.name}: OpenVINO refuses it: {first_line(error)}")
+
+
+def open_batch(inputs: Sequence[TensorSpec]) -> bool:
+    """Whether any input leaves its batch open."""
+    return any(spec.dynamic_batch for spec in inputs)
+
+
+def read_inputs(artifact: Artifact, model: Any) -> tuple[TensorSpec, ...]:
+    """The inputs of a model.
+
+    Raises:
+        ArtifactError: an input leaves more open than its batch, or has a type that numpy lacks.
+    """
+    inputs = tuple(
+        TensorSpec(_name(port), _sizes(artifact, port), _dtype(artifact, port)) for port in model.inputs
+    )
+    for spec in inputs:
+        if None in spec.shape[1:]:
+            raise ArtifactError(
+                f"{artifact.name}: input '{spec.name}' leaves more open than its batch: {spec.describe()}; "
+                "convert the model with a fixed image size"
+            )
+    return inputs
+
+
+def read_outputs(
+    artifact: Artifact, model: Any, compiled: Any, *, has_open_batch: bool
+) -> tuple[TensorSpec, ...]:
+    """The outputs of a model, with the sizes that OpenVINO works out when the batch is known.
+
+    Args:
+        compiled: the same model, compiled for a batch of one.
+    """
+    specs = []
+    for port, settled in zip(model.outputs, compiled.outputs, strict=True):
+        shape = _sizes(artifact, settled)
+        if has_open_batch and shape and (port.partial_shape.rank.is_dynamic or port.partial_shape[0].is_dynamic):
+            shape = (None, *shape[1:])
+        specs.append(TensorSpec(_name(port), shape, _dtype(artifact, settled)))
+    return tuple(specs)
+
+
+def _pair(artifact: Artifact) -> tuple[bytes, bytes]:
+    contents = {Path(name).suffix.lower(): content for name, content in artifact.files.items()}
+    if set(contents) != {".xml", ".bin"}:
+        raise ArtifactError(f"{artifact.name}: expected an .xml and a .bin file, got {', '.join(artifact.files)}")
+    return contents[".xml"], contents[".bin"]
+
+
+def _read_tflite(artifact: Artifact) -> Any:
+    """OpenVINO reads TFLite from a path alone: so from a private copy of the checked bytes."""
+    # Anything else would be tried as a TensorFlow graph, which prints the file to the terminal.
+    if artifact.content[4:8] != b"TFL3":
+        raise ArtifactError(f"{artifact.name}: is not a TFLite model")
+    with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
+        path = Path(folder, "model.tflite")
+        path.write_bytes(artifact.content)
+        return core().read_model(path)
+
+
+def _name(port: Any) -> str:
+    """The port's one name: of several, its node's own, which is what ONNX and Keras call it."""
+    names = sorted(port.get_names())
+    own = str(port.get_node().get_friendly_name()).split("/sink_port_")[0]
+    if not names or own in names:
+        return own
+    return str(min(names, key=len))
+
+
+def _sizes(artifact: Artifact, port: Any) -> tuple[int | None, ...]:
+    shape = port.partial_shape
+    if shape.rank.is_dynamic:
+        raise ArtifactError(f"{artifact.name}: tensor '{_name(port)}' leaves its number of dimensions open")
+    return tuple(None if size.is_dynamic else size.get_length() for size in shape)
+
+
+def _dtype(artifact: Artifact, port: Any) -> str:
+    try:
+        return np.dtype(port.element_type.to_dtype()).name
+    except (RuntimeError, TypeError) as error:
+        told = port.element_type.get_type_name()
+        raise ArtifactError(f"{artifact.name}: tensor '{_name(port)}' is {told}, which numpy lacks") from error

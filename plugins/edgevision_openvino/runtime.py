@@ -1,0 +1,74 @@
+"""Imports OpenVINO without its telemetry, and names its devices."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+from edgevision.errors import DeviceError, MissingRuntimeError, PluginError, first_line
+
+_TELEMETRY = "openvino_telemetry"
+
+
+@lru_cache(maxsize=1)
+def import_openvino() -> Any:
+    """The module `openvino`.
+
+    Raises:
+        MissingRuntimeError: it is not installed.
+        PluginError: it is installed, and cannot be imported; says why.
+    """
+    try:
+        with without_telemetry():
+            return importlib.import_module("openvino")
+    except ModuleNotFoundError as error:
+        if error.name == "openvino":
+            raise MissingRuntimeError("openvino", "OpenVINO is not installed") from error
+        raise PluginError(f"openvino is installed and cannot be imported: {first_line(error)}") from error
+    except (ImportError, AttributeError, OSError) as error:
+        raise PluginError(f"openvino is installed and cannot be imported: {first_line(error)}") from error
+
+
+@lru_cache(maxsize=1)
+def core() -> Any:
+    """The process's `openvino.Core`: making one searches for plugins, and it may be shared by threads."""
+    return import_openvino().Core()
+
+
+def device_names() -> list[str]:
+    """What `SessionSettings.device` takes here: ``cpu``, ``gpu`` or ``gpu:1``, ``npu``.
+
+    Raises:
+        DeviceError: OpenVINO finds no device.
+    """
+    names = [name.lower().replace(".", ":") for name in core().available_devices]
+    if not names:
+        raise DeviceError("OpenVINO finds no device here; install the driver of the GPU or NPU")
+    return sorted(names, key=lambda name: (name != "cpu", name))
+
+
+def openvino_name(device: str) -> str:
+    """OpenVINO's own name: ``GPU.1`` for ``gpu:1``."""
+    return device.upper().replace(":", ".")
+
+
+@contextmanager
+def without_telemetry() -> Iterator[None]:
+    """Make `openvino_telemetry` look absent, which OpenVINO provides for with a stub of its own.
+
+    Importing openvino otherwise writes a client id under the home folder and connects. The
+    documented opt-out is a file under the home folder, which is the user's to write.
+    """
+    before = sys.modules.get(_TELEMETRY)
+    sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if before is None:
+            del sys.modules[_TELEMETRY]
+        else:
+            sys.modules[_TELEMETRY] = before

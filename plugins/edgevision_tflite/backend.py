@@ -1,0 +1,256 @@
+"""Runs TFLite artifacts: one interpreter a lane, loaded from the bytes that were checked."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+
+from edgevision.artifact import Artifact
+from edgevision.backend import DeviceInfo, Lanes, LaneSession, Session, SessionSettings
+from edgevision.errors import ArtifactError, DeviceError, InferenceError, OptionError, first_line
+from edgevision.tensors import Array, Quantization, TensorSpec
+from edgevision_tflite.runtime import Runtime, find_runtime
+
+
+class TFLiteBackend:
+    """TFLite artifacts on the CPU, or on what a delegate's library drives."""
+
+    name = "tflite"
+    formats = ("tflite",)
+    options = ("delegate", "delegate_options")
+
+    def version(self) -> str:
+        """As `Backend.version`."""
+        return find_runtime().version
+
+    def devices(self) -> Sequence[DeviceInfo]:
+        """The CPU: what delegates drive cannot be listed, and is asked for by option `delegate`."""
+        return [DeviceInfo("cpu", find_runtime().version)]
+
+    def open(self, artifact: Artifact, settings: SessionSettings) -> Session:
+        """As `Backend.open`.
+
+        Options:
+            delegate: path of a delegate's library, such as ``libedgetpu.so.1``.
+            delegate_options: a mapping of what that library takes.
+        """
+        settings.check_options(self.name, self.options)
+        runtime = find_runtime()
+        delegate = _asked_delegate(settings)
+        device = f"delegate:{delegate.name}" if delegate else "cpu"
+        if settings.device not in (None, device):
+            raise DeviceError(
+                f"backend '{self.name}' has no device '{settings.device}'; it has: cpu; for another "
+                "leave device out and give option delegate=PATH_OF_ITS_LIBRARY"
+            )
+        loader = _Loader(artifact, runtime, settings.threads, delegate)
+        interpreter = loader.load()
+        graph = _read_graph(artifact, interpreter)
+        lanes = Lanes(lambda batch: _TFLiteLane(loader, loader.load(), graph, batch))
+        lanes.add(1, _TFLiteLane(loader, interpreter, graph, 1))
+        precision = _precision(graph, delegate, settings)
+        return LaneSession(graph.inputs, graph.outputs, device, precision, lanes)
+
+
+@dataclass(frozen=True)
+class _Delegate:
+    path: str
+    options: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        return PurePath(self.path).name
+
+    def load(self, runtime: Runtime) -> Any:
+        # The runtime's own loader leaves half-made objects, whose finalizers complain, when the
+        # library is missing or is no delegate: so both are looked at first.
+        try:
+            ctypes.CDLL(self.path).tflite_plugin_create_delegate  # noqa: B018
+        except OSError as error:
+            raise DeviceError(
+                f"delegate '{self.path}' cannot be loaded: {first_line(error)}; install the maker's library, "
+                "or give its full path in option delegate"
+            ) from error
+        except AttributeError as error:
+            raise DeviceError(
+                f"delegate '{self.path}' is a library without tflite_plugin_create_delegate; "
+                "give option delegate the path of a TFLite external delegate"
+            ) from error
+        try:
+            return runtime.load_delegate(self.path, dict(self.options))
+        except (ValueError, RuntimeError) as error:
+            reason = " ".join(str(error).split())
+            raise DeviceError(
+                f"delegate '{self.path}' refuses to start: {reason}; is its device plugged in and free, "
+                "and are delegate_options what it takes?"
+            ) from error
+
+
+@dataclass(frozen=True)
+class _Loader:
+    """Makes interpreters of one artifact, each with a delegate of its own: they are not for sharing."""
+
+    artifact: Artifact
+    runtime: Runtime
+    threads: int | None
+    delegate: _Delegate | None
+
+    def load(self) -> Any:
+        """An interpreter, allocated for the batch that the artifact has written in it."""
+        if not self.artifact.content:  # the runtime would ask for a path instead
+            raise ArtifactError(f"{self.artifact.name}: is empty; expected a TFLite model")
+        delegates = [self.delegate.load(self.runtime)] if self.delegate else None
+        try:
+            # What cannot be known here: how much of the graph a delegate that loaded has taken.
+            # It may leave any part to the CPU, also all of it, and the runtime reports neither.
+            interpreter = self.runtime.interpreter(
+                model_content=self.artifact.content,
+                num_threads=self.threads,
+                experimental_delegates=delegates,
+            )
+            interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise self.refusal(error) from error
+        return interpreter
+
+    def refusal(self, error: Exception) -> ArtifactError:
+        """The error that says that the runtime does not take the artifact."""
+        return ArtifactError(f"{self.artifact.name}: {self.runtime.version} refuses it: {first_line(error)}")
+
+
+@dataclass(frozen=True)
+class _Graph:
+    """What an artifact takes and gives; the indices are the runtime's, in the order of the specs."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    input_indices: tuple[int, ...]
+    output_indices: tuple[int, ...]
+    full_integer: bool
+
+
+class _TFLiteLane:
+    """One interpreter, allocated for one batch size.
+
+    The runtime refuses to run while a view of its own memory is held, so `inputs` are arrays
+    beside it, which `run` copies in.
+    """
+
+    def __init__(self, loader: _Loader, interpreter: Any, graph: _Graph, batch: int) -> None:
+        self._interpreter = interpreter
+        self.inputs: dict[str, Array] = {
+            spec.name: np.zeros(spec.with_batch(batch), spec.dtype) for spec in graph.inputs
+        }
+        self._fed = tuple(zip(graph.input_indices, self.inputs.values(), strict=True))
+        self._read = tuple(zip((spec.name for spec in graph.outputs), graph.output_indices, strict=True))
+        try:
+            for spec, (index, array) in zip(graph.inputs, self._fed, strict=True):
+                if spec.dynamic_batch:
+                    self._interpreter.resize_tensor_input(index, array.shape, strict=True)
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise loader.refusal(error) from error
+
+    def run(self) -> dict[str, Array]:
+        interpreter = self._interpreter
+        try:
+            for index, array in self._fed:
+                interpreter.set_tensor(index, array)
+            interpreter.invoke()
+            return {name: interpreter.get_tensor(index) for name, index in self._read}
+        except (ValueError, RuntimeError, MemoryError) as error:
+            raise InferenceError(f"TFLite failed while it ran: {first_line(error)}") from error
+
+
+def _asked_delegate(settings: SessionSettings) -> _Delegate | None:
+    path = settings.options.get("delegate")
+    options = settings.options.get("delegate_options", {})
+    if not isinstance(options, Mapping):
+        raise OptionError(f"delegate_options: expected a mapping, got {type(options).__name__}")
+    if path is None:
+        if options:
+            raise OptionError("delegate_options: given without option delegate, the path of the library")
+        return None
+    if not isinstance(path, (str, PurePath)) or not str(path):
+        raise OptionError(f"delegate: expected the path of a library, got {path!r}")
+    return _Delegate(str(path), options)
+
+
+def _precision(graph: _Graph, delegate: _Delegate | None, settings: SessionSettings) -> str:
+    if graph.full_integer:
+        return "int8"
+    if delegate is None:
+        return "float32"  # the CPU turns float16 weights into float32 when it loads them
+    if settings.precision is not None:
+        raise DeviceError(
+            f"delegate '{delegate.path}' does not say in which precision it computes, so "
+            f"{settings.precision} cannot be promised; leave precision out, or the delegate"
+        )
+    return "unknown"
+
+
+def _read_graph(artifact: Artifact, interpreter: Any) -> _Graph:
+    taken, given = _named_details(interpreter)
+    inputs = tuple(_spec(name, details) for name, details in taken.items())
+    for spec in inputs:
+        if None in spec.shape[1:]:
+            raise ArtifactError(
+                f"{artifact.name}: input '{spec.name}' leaves more open than its batch: {spec.describe()}; "
+                "convert the model with a fixed image size"
+            )
+    return _Graph(
+        inputs,
+        tuple(_spec(name, details) for name, details in given.items()),
+        tuple(details["index"] for details in taken.values()),
+        tuple(details["index"] for details in given.values()),
+        full_integer=all(np.dtype(d["dtype"]).kind in "iub" for d in interpreter.get_tensor_details()),
+    )
+
+
+def _named_details(interpreter: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Name -> details of the inputs and of the outputs, in the graph's order."""
+    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+    if len(interpreter.get_signature_list()) == 1:
+        runner = interpreter.get_signature_runner()
+        named = _renamed(runner.get_input_details(), inputs), _renamed(runner.get_output_details(), outputs)
+        if named[0] and named[1]:
+            return named
+    return _by_tensor_name(inputs), _by_tensor_name(outputs)
+
+
+def _renamed(signature: Mapping[str, Any], details: list[Any]) -> dict[str, Any]:
+    """`details` under their names in the signature; empty where the two do not match one to one."""
+    names = {found["index"]: name for name, found in signature.items()}
+    if len(names) != len(signature) or sorted(names) != sorted(found["index"] for found in details):
+        return {}
+    return {names[found["index"]]: found for found in details}
+
+
+def _by_tensor_name(details: list[Any]) -> dict[str, Any]:
+    named: dict[str, Any] = {}
+    for found in details:
+        # The format does not promise unique names.
+        named[f"{found['name']}#{found['index']}" if found["name"] in named else found["name"]] = found
+    return named
+
+
+def _spec(name: str, details: Mapping[str, Any]) -> TensorSpec:
+    sizes = details["shape_signature"] if len(details["shape_signature"]) else details["shape"]
+    return TensorSpec(
+        name,
+        tuple(None if size < 0 else int(size) for size in sizes),
+        np.dtype(details["dtype"]).name,
+        _quantization(details),
+    )
+
+
+def _quantization(details: Mapping[str, Any]) -> Quantization | None:
+    scale, zero_point = details["quantization"]
+    if not scale:  # the format writes scale 0 for a tensor that is not quantized
+        return None
+    return Quantization(float(scale), int(zero_point))

@@ -1,0 +1,72 @@
+"""Finds an interpreter of TFLite models among the three packages that have one."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from edgevision.errors import MissingRuntimeError, PluginError, first_line
+
+#: Distribution -> module with `Interpreter` and `load_delegate`; the first that imports is taken.
+_MODULES = {
+    "ai-edge-litert": "ai_edge_litert.interpreter",
+    "tflite-runtime": "tflite_runtime.interpreter",
+    "tensorflow": "tensorflow.lite.python.interpreter",
+}
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """An interpreter of TFLite models.
+
+    Attributes:
+        version: its package and version, such as ``ai-edge-litert 2.3.0``.
+        interpreter: the class `Interpreter`.
+        load_delegate: (path of a library, options) -> delegate.
+    """
+
+    version: str
+    interpreter: Callable[..., Any]
+    load_delegate: Callable[..., Any]
+
+
+@lru_cache(maxsize=1)
+def find_runtime() -> Runtime:
+    """The first of the three packages that is installed.
+
+    Raises:
+        MissingRuntimeError: none is installed.
+        PluginError: one is installed, and cannot be imported; says why.
+    """
+    for distribution, name in _MODULES.items():
+        try:
+            module = importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            # A package that is there and lacks one of its own needs is broken, not absent.
+            if error.name not in (name, name.split(".")[0]):
+                raise _broken(distribution, error) from error
+        except (ImportError, AttributeError, OSError) as error:
+            raise _broken(distribution, error) from error
+        else:
+            told = f"{distribution} {_version(distribution, module)}"
+            return Runtime(told, module.Interpreter, module.load_delegate)
+    raise MissingRuntimeError("tflite", "no TFLite interpreter is installed (ai-edge-litert is the usual one)")
+
+
+def _broken(distribution: str, error: Exception) -> PluginError:
+    hint = ""
+    if distribution == "tflite-runtime":
+        hint = '; it needs numpy 1, in an environment of its own: pip install "edgevision[tflite-runtime]"'
+    return PluginError(f"{distribution} is installed and cannot be imported: {first_line(error)}{hint}")
+
+
+def _version(distribution: str, module: Any) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:  # tensorflow is also distributed as tensorflow-cpu and others
+        package = importlib.import_module(module.__name__.split(".")[0])
+        return str(getattr(package, "__version__", "of unknown version"))

@@ -1,0 +1,241 @@
+"""A bundle is written whole or not at all, and read with every digest checked."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edgevision import bundle as bundle_module
+from edgevision.bundle import file_entry, read_bundle, write_bundle
+from edgevision.errors import BundleError, OutputError
+from edgevision.manifest import ArtifactEntry, Manifest, SourceEntry, TaskEntry
+from edgevision.preprocess import Preprocessing
+from edgevision.tensors import Quantization, TensorSpec
+
+FILES = {
+    "labels.txt": b"cat\ndog\n",
+    "selftest.npz": b"known answers",
+    "evidence.json": b"{}",
+    "artifacts/fake-int8/model.fake": b"weights",
+}
+
+
+def _manifest() -> Manifest:
+    entry = ArtifactEntry(
+        id="fake-int8",
+        format="fake",
+        precision="int8",
+        files=(file_entry("artifacts/fake-int8/model.fake", FILES["artifacts/fake-int8/model.fake"]),),
+        inputs=(TensorSpec("image", (None, 4, 4, 3), "int8", Quantization(1.0, -128)),),
+        outputs=(TensorSpec("scores", (None, 2), "int8", Quantization(1 / 256, -128)),),
+        targets=("generic-cpu",),
+        backends=("fake",),
+    )
+    return Manifest(
+        created="2026-11-23T00:00:00Z",
+        task=TaskEntry("classify", "scores", "softmax"),
+        preprocessing=Preprocessing((4, 4), (0.0, 255.0)),
+        source=SourceEntry("model.keras", "Keras 3 .keras file", "0" * 64),
+        artifacts=(entry,),
+        labels=file_entry("labels.txt", FILES["labels.txt"]),
+        selftest=file_entry("selftest.npz", FILES["selftest.npz"]),
+        evidence=file_entry("evidence.json", FILES["evidence.json"]),
+        versions={"edgevision": "0"},
+    )
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    path = tmp_path / "model.evb"
+    write_bundle(path, _manifest(), FILES)
+    return path
+
+
+def test_what_was_written_is_read_back(bundle: Path) -> None:
+    found = read_bundle(bundle)
+    assert found.manifest == _manifest()
+    assert found.labels == ("cat", "dog")
+    artifact = found.artifact(found.manifest.artifacts[0])
+    assert (artifact.name, artifact.content, artifact.precision) == ("model.fake", b"weights", "int8")
+
+
+@pytest.mark.parametrize("top", ["", "model.evb/"], ids=["content", "directory"])
+def test_a_zip_of_the_directory_is_read_as_the_directory_is(bundle: Path, tmp_path: Path, top: str) -> None:
+    packed = tmp_path / "packed.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        for path in sorted(bundle.rglob("*")):
+            archive.write(path, top + str(path.relative_to(bundle)))
+    found = read_bundle(packed)
+    assert found.manifest == _manifest()
+    assert found.artifact(found.manifest.artifacts[0]).content == b"weights"
+
+
+def test_writing_leaves_nothing_beside_the_bundle(bundle: Path) -> None:
+    assert [path.name for path in bundle.parent.iterdir()] == ["model.evb"]
+
+
+@pytest.mark.parametrize("name", [*FILES, "manifest.json"])
+def test_a_missing_file_is_named(bundle: Path, name: str) -> None:
+    (bundle / name).unlink()
+    with pytest.raises(BundleError, match=f"{name}.*is missing"):
+        read_bundle(bundle)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_with_one_other_byte_is_refused(bundle: Path, name: str) -> None:
+    content = bytearray(FILES[name])
+    content[0] ^= 1
+    (bundle / name).write_bytes(content)
+    with pytest.raises(BundleError, match=f"{name}: is not the file that the manifest was written for"):
+        read_bundle(bundle)
+
+
+def test_a_file_that_grew_is_refused_before_it_is_read(bundle: Path) -> None:
+    with (bundle / "labels.txt").open("r+b") as file:
+        file.truncate(10**12)
+    with pytest.raises(BundleError, match="labels.txt: 1000000000000 bytes, expected 8 at most"):
+        read_bundle(bundle)
+
+
+def _edit(bundle: Path, **fields: object) -> None:
+    path = bundle / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+
+
+@pytest.mark.parametrize("name", ["../outside.txt", "/etc/passwd", "a/../../b", "..\\outside.txt", ""])
+def test_a_path_that_leads_out_of_the_bundle_is_refused(bundle: Path, name: str) -> None:
+    _edit(bundle, labels={"path": name, "sha256": "0" * 64, "size_bytes": 1})
+    with pytest.raises(BundleError, match="lies outside of the bundle"):
+        read_bundle(bundle)
+
+
+def test_a_link_that_leads_out_of_the_bundle_is_refused(bundle: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "labels.txt"
+    outside.write_bytes(FILES["labels.txt"])
+    (bundle / "labels.txt").unlink()
+    (bundle / "labels.txt").symlink_to(outside)
+    with pytest.raises(BundleError, match=r"'labels.txt' lies outside of the bundle"):
+        read_bundle(bundle)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"schema_version": 99}, "schema version 99, this release reads 1"),
+        ({"schema_version": None}, "field 'schema_version': unexpected None"),
+        ({"artifacts": []}, "artifacts: expected one or more"),
+        ({"task": {"name": "fly", "output": "x", "score_kind": "softmax"}}, "task 'fly'"),
+        ({"task": {"name": "classify", "output": "x", "score_kind": "odds"}}, "score_kind: expected one of"),
+        ({"task": {"name": "classify", "score_kind": "softmax"}}, "task: field 'output' is missing"),
+        ({"preprocessing": {}}, "preprocessing: field"),
+        ({"labels": "labels.txt"}, "field 'labels': unexpected 'labels.txt'"),
+    ],
+)
+def test_a_wrong_field_of_the_manifest_is_named(
+    bundle: Path, fields: dict[str, object], message: str
+) -> None:
+    _edit(bundle, **fields)
+    with pytest.raises(BundleError, match=message):
+        read_bundle(bundle)
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"\xff\xfe", b"[" * 100_000])
+def test_a_manifest_that_is_no_json_object_is_refused(bundle: Path, text: bytes) -> None:
+    (bundle / "manifest.json").write_bytes(text)
+    with pytest.raises(BundleError, match=r"manifest.json"):
+        read_bundle(bundle)
+
+
+def test_no_bundle_at_all(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="there is no such bundle"):
+        read_bundle(tmp_path / "absent.evb")
+    (tmp_path / "text.zip").write_text("no zip")
+    with pytest.raises(BundleError, match="cannot be read as a zip of a bundle"):
+        read_bundle(tmp_path / "text.zip")
+
+
+def test_an_output_that_exists_is_kept_unless_it_is_a_bundle_and_force_is_given(
+    bundle: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(OutputError, match="exists; --force replaces it"):
+        write_bundle(bundle, _manifest(), FILES)
+    write_bundle(bundle, replace(_manifest(), created="later"), FILES, force=True)
+    assert read_bundle(bundle).manifest.created == "later"
+    precious = tmp_path / "precious.evb"
+    precious.mkdir()
+    (precious / "thesis.txt").write_text("years of work")
+    with pytest.raises(OutputError, match="exists and is no bundle"):
+        write_bundle(precious, _manifest(), FILES, force=True)
+    assert (precious / "thesis.txt").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.evb", "precious.evb"]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("model.zip", r"ends in \.evb"), ("absent/model.evb", "does not exist; type: mkdir -p")],
+)
+def test_an_output_that_cannot_be_is_refused(tmp_path: Path, name: str, message: str) -> None:
+    with pytest.raises(OutputError, match=message):
+        write_bundle(tmp_path / name, _manifest(), FILES)
+
+
+def test_a_full_disk_leaves_nothing_and_the_old_bundle_whole(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(bundle_module.os, "fsync", full)
+    with pytest.raises(OutputError, match="No space left on device"):
+        write_bundle(bundle, replace(_manifest(), created="later"), FILES, force=True)
+    assert [path.name for path in bundle.parent.iterdir()] == ["model.evb"]
+    assert read_bundle(bundle).manifest == _manifest()
+
+
+@pytest.mark.skipif(
+    shutil.which("mount") is None or os.geteuid() != 0, reason="needs root, to mount a small disk"
+)
+def test_a_disk_that_is_really_full_leaves_nothing(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("this machine does not let a small disk be mounted")
+    try:
+        big = {**FILES, "labels.txt": b"x" * 200_000}
+        with pytest.raises(OutputError, match="No space left on device; nothing was left"):
+            write_bundle(disk / "model.evb", _manifest(), big)
+        assert list(disk.iterdir()) == []
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(OutputError, match="cannot be written to"):
+        write_bundle(tmp_path / "model.evb", _manifest(), FILES)
+
+
+def test_a_process_that_is_killed_while_it_writes_leaves_no_bundle(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys; from pathlib import Path; sys.path.insert(0, sys.argv[2])\n"
+        "import test_bundle as t, edgevision.bundle as b\n"
+        "b._move_into_place = lambda building, path: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "t.write_bundle(Path(sys.argv[1]) / 'model.evb', t._manifest(), t.FILES)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path, Path(__file__).parent], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert not (tmp_path / "model.evb").exists()
+    write_bundle(tmp_path / "model.evb", _manifest(), FILES)
+    assert read_bundle(tmp_path / "model.evb").manifest == _manifest()

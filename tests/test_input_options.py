@@ -1,0 +1,78 @@
+"""What a network takes is found or said, never guessed."""
+
+from __future__ import annotations
+
+import pytest
+
+from edgevision.errors import OptionError
+from edgevision.input_options import FoundNormalization, InputOptions, resolve_preprocessing
+from edgevision.tensors import Quantization, TensorSpec
+
+RGB = TensorSpec("image", (None, 32, 48, 3), "float32")
+
+
+def test_what_the_network_tells_is_taken() -> None:
+    found = resolve_preprocessing(
+        RGB, InputOptions(), FoundNormalization((0.0, 255.0), (127.5,), (127.5,)), "m"
+    )
+    assert (found.size_wh, found.layout, found.color) == ((48, 32), "nhwc", "rgb")
+    assert (found.value_range, found.mean, found.scale) == ((0.0, 255.0), (127.5,), (127.5,))
+
+
+def test_what_the_caller_says_comes_before_what_is_found() -> None:
+    options = InputOptions(value_range=(-1.0, 1.0), color="bgr", resize="letterbox", pad_value=114)
+    found = resolve_preprocessing(RGB, options, FoundNormalization((0.0, 255.0), (127.5,), (127.5,)), "m")
+    assert (found.value_range, found.mean, found.scale) == ((-1.0, 1.0), (0.0,), (1.0,))
+    assert (found.color, found.resize, found.pad_value) == ("bgr", "letterbox", 114)
+
+
+def test_a_keras_applications_family_says_all() -> None:
+    found = resolve_preprocessing(RGB, InputOptions(applications="vgg16"), None, "m")
+    assert (found.color, found.mean) == ("bgr", (103.939, 116.779, 123.68))
+
+
+def test_a_family_and_a_range_contradict_each_other() -> None:
+    with pytest.raises(OptionError, match="leave out value_range"):
+        InputOptions(applications="vgg16", value_range=(0.0, 1.0))
+
+
+def test_where_nothing_tells_the_option_to_type_is_named() -> None:
+    with pytest.raises(OptionError, match=r"m\.keras: nothing in it tells .* type --input-range 0\.\.255"):
+        resolve_preprocessing(RGB, InputOptions(), None, "m.keras")
+
+
+def test_bytes_that_stand_for_themselves_are_pixels_but_quantized_ones_may_be_anything() -> None:
+    plain = TensorSpec("image", (1, 8, 8, 3), "uint8")
+    assert resolve_preprocessing(plain, InputOptions(), None, "m").value_range == (0.0, 255.0)
+    quantized = TensorSpec("image", (1, 8, 8, 3), "uint8", Quantization(1 / 128, 128))
+    with pytest.raises(OptionError, match="--input-range"):
+        resolve_preprocessing(quantized, InputOptions(), None, "m")
+
+
+@pytest.mark.parametrize(
+    ("shape", "layout", "size_wh", "color"),
+    [
+        ((None, 32, 48, 1), "nhwc", (48, 32), "gray"),
+        ((1, 3, 32, 48), "nchw", (48, 32), "rgb"),
+        ((1, 1, 32, 48), "nchw", (48, 32), "gray"),
+        ((1, 3, 3, 3), "nhwc", (3, 3), "rgb"),
+    ],
+)
+def test_layout_size_and_channels_are_read_from_the_shape(shape, layout, size_wh, color) -> None:
+    found = resolve_preprocessing(
+        TensorSpec("x", shape, "float32"), InputOptions(value_range=(0.0, 1.0)), None, "m"
+    )
+    assert (found.layout, found.size_wh, found.color) == (layout, size_wh, color)
+
+
+@pytest.mark.parametrize("shape", [(None, 10), (None, 32, 32, 4), (None, 32, 32), (1, None, 32, 3)])
+def test_an_input_that_is_no_image_is_refused(shape) -> None:
+    with pytest.raises(OptionError, match="expected an image"):
+        resolve_preprocessing(
+            TensorSpec("x", shape, "float32"), InputOptions(value_range=(0.0, 1.0)), None, "m"
+        )
+
+
+def test_a_colour_that_the_channels_cannot_hold_is_refused() -> None:
+    with pytest.raises(OptionError, match="has 3 channels; color 'gray' does not fit"):
+        resolve_preprocessing(RGB, InputOptions(value_range=(0.0, 1.0), color="gray"), None, "m")

@@ -1,0 +1,71 @@
+"""Which artifacts targets need, and where each is measured."""
+
+from __future__ import annotations
+
+import pytest
+
+from edgevision.errors import OptionError
+from edgevision.plan import bench_for, plan_artifacts
+from edgevision.plugins import registry
+from edgevision.target import BUILT_IN, read_targets
+
+TARGETS = read_targets(BUILT_IN)
+
+
+def _planned(names: str, *precisions: str) -> list[str]:
+    planned = plan_artifacts([TARGETS[name] for name in names.split()], precisions)
+    return [f"{one.id}: {' '.join(target.name for target in one.targets)}" for one in planned]
+
+
+def test_each_target_gets_its_cheapest_precision_if_none_is_named() -> None:
+    assert _planned("raspberry-pi-5 intel-cpu cuda") == [
+        "tflite-int8: raspberry-pi-5",
+        "openvino-int8: intel-cpu",
+        "onnx-float16: cuda",
+    ]
+
+
+def test_targets_that_need_the_same_artifact_share_it() -> None:
+    assert _planned("raspberry-pi-5 raspberry-pi-4") == ["tflite-int8: raspberry-pi-5 raspberry-pi-4"]
+
+
+def test_every_precision_that_is_named_is_made_for_the_targets_that_run_it() -> None:
+    assert _planned("coral-edgetpu raspberry-pi-5", "int8", "float32") == [
+        "tflite-int8: coral-edgetpu raspberry-pi-5",
+        "tflite-float32: raspberry-pi-5",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "precisions", "message"),
+    [
+        ("", (), "no target; type --target NAME"),
+        ("coral-edgetpu", ("float32",), "target 'coral-edgetpu' does not run float32; it runs: int8"),
+        ("raspberry-pi-5", ("int4",), "no precision 'int4'; there are: float32"),
+    ],
+)
+def test_what_cannot_be_is_told(names: str, precisions: tuple[str, ...], message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        _planned(names, *precisions)
+
+
+def _bench(names: str) -> tuple[str, str | None, bool]:
+    bench = bench_for(plan_artifacts([TARGETS[name] for name in names.split()], ("float32",))[0], registry())
+    return bench.backend.name, bench.settings.device, bench.on_target
+
+
+def test_an_artifact_is_measured_on_its_targets_backend_and_device() -> None:
+    assert _bench("intel-cpu") == ("openvino", "cpu", True)
+
+
+def test_where_the_device_is_absent_the_backends_default_device_stands_in_and_it_is_told() -> None:
+    if any(device.name.startswith("gpu") for device in registry().backend("openvino").devices()):
+        pytest.skip("this machine has the Intel GPU whose absence is tested")
+    assert _bench("intel-gpu") == ("openvino", None, False)
+    assert _bench("intel-gpu intel-cpu") == ("openvino", "cpu", True)
+
+
+def test_where_the_backend_cannot_run_its_stand_in_does_and_it_is_told() -> None:
+    if any(status.ready for status in registry().backend_statuses() if status.name == "cuda"):
+        pytest.skip("this machine has the NVIDIA GPU whose absence is tested")
+    assert _bench("jetson-orin") == ("onnx", None, False)
