@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Protocol, runtime_checkable
 
 from edgevision.artifact import Artifact
-from edgevision.errors import InferenceError, OptionError, SessionClosedError
+from edgevision.errors import InferenceError, OptionError, OutputError, SessionClosedError
 from edgevision.tensors import Array, TensorSpec
 
 
@@ -67,6 +67,23 @@ class SessionSettings:
                 raise OptionError(
                     f"backend '{backend}' has no option '{name}'; it has: {', '.join(known) or 'none'}"
                 )
+
+    def cache_folder(self, *parts: str) -> Path | None:
+        """The folder for compiled models, or a part of it, made if it is not there yet.
+
+        Raises:
+            OutputError: it cannot be made.
+        """
+        if self.cache_dir is None:
+            return None
+        folder = self.cache_dir.joinpath(*parts)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"cache_dir {folder}: cannot be made: {error.strerror or error}; name another folder, or none"
+            ) from error
+        return folder
 
 
 class Session(Protocol):

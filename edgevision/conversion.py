@@ -142,11 +142,11 @@ def convert(
     data = None if calibration_set is None else _CalibrationTensors(reference, calibration_set)
     candidates = []
     for one, bench in zip(planned, benches, strict=True):
-        steps.next(f"converting to {one.id}")
+        steps.next(f"converting to {one.id}", _STEPS_OF_CONVERSION)
         artifact = _converted(model, one, data, plugins)
         session = open_session(bench.backend, artifact, bench.settings)
         candidates.append(Candidate(one, artifact, bench, _as_classifier(session, reference, one)))
-    steps.next("measuring")
+    steps.next("measuring", _STEPS_OF_CONVERSION)
     measurement = measure(reference, candidates, evaluation_set, steps.measured)
 
     labels = _class_ids(evaluation_set, reference)
@@ -160,7 +160,7 @@ def convert(
         notes=tuple(_notes(candidates, left_out)),
     )
     _require_agreement(evidence)
-    steps.next("writing the bundle")
+    steps.next("writing the bundle", len(evaluation_set))
     answers = known_answers(candidates, evaluation_set, measurement)
     manifest, files = _compose(model, reference, candidates, evidence, answers)
     write_bundle(output, manifest, files, settings.force)
@@ -172,19 +172,19 @@ class _Steps:
 
     def __init__(self, progress: Progress | None, conversions: int, images: int) -> None:
         self._progress = progress
-        self._done = 0
         self._in_all = _STEPS_OF_CONVERSION * (conversions + 1) + images
+        self._done = 0
         self._stage = ""
 
-    def next(self, stage: str) -> None:
-        if self._stage and self._stage != "measuring":
-            self._done += _STEPS_OF_CONVERSION
+    def next(self, stage: str, steps: int = 0) -> None:
+        """Begin a stage, `steps` after the one before began."""
+        self._done += steps
         self._stage = stage
         self.measured(0)
 
     def measured(self, images: int) -> None:
         if self._progress is not None:
-            self._progress(self._stage, min(self._done + images, self._in_all), self._in_all)
+            self._progress(self._stage, self._done + images, self._in_all)
 
 
 def _find_reader(path: Path, plugins: Registry) -> SourceReader:

@@ -134,5 +134,10 @@ def install_command(extra: str) -> str:
 def first_line(error: BaseException) -> str:
     """The one line of a foreign error that is worth showing: C++ runtimes add source paths and stacks."""
     lines = [line.strip() for line in str(error).splitlines()]
-    told = [line for line in lines if line and not line.startswith(("Exception from", "Check '"))]
+    told = [
+        line
+        for line in lines
+        # A line that ends in a colon only announces the next.
+        if line and not line.startswith(("Exception from", "Check '")) and not line.endswith(":")
+    ]
     return (told or [line for line in lines if line] or [type(error).__name__])[0]

@@ -215,12 +215,12 @@ def _dtype_step(array: NDArray[Any]) -> str:
 def _shape_step(array: NDArray[Any], color: str) -> str:
     if array.ndim == 4:
         return "for a batch pass the images one by one, or as a list"
-    if array.ndim == 3 and array.shape[2] == 4:
-        return "to drop its alpha pass image[:, :, :3]"
     if array.ndim == 3 and array.shape[2] == 3 and color == "gray":
         return "for colour say color='rgb' or color='bgr'"
     if array.ndim == 3 and array.shape[0] in (1, 3):
         return "with channels first, pass image.transpose(1, 2, 0)"
+    if array.ndim == 3 and array.shape[2] == 4:
+        return "to drop its alpha pass image[:, :, :3]"
     return "pass one image with its channels last"
 
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 GROUP = "edgevision"
 DISABLE_VARIABLE = "EDGEVISION_DISABLE_PLUGINS"
 
+_BACKEND_MEMBERS = ("name", "formats", "options", "version", "devices", "open")
+
 
 class _Named(Protocol):
     @property
@@ -94,13 +96,12 @@ class Registry:
         except (pluggy.PluginValidationError, ValueError) as error:
             if self.manager.has_plugin(name):
                 self.manager.unregister(name=name)
-            self._record(name, error)
+            # pluggy says what is wrong in the last of several lines.
+            self._record(name, f"{type(error).__name__}: {' '.join(str(error).split())}")
 
     def backends(self) -> dict[str, Backend]:
         """Backend name -> backend, whether its runtime is installed or not."""
-        return self._named(
-            "edgevision_backends", ("name", "formats", "options", "version", "devices", "open")
-        )
+        return self._named("edgevision_backends", _BACKEND_MEMBERS)
 
     def backend(self, name: str) -> Backend:
         """The backend called `name`.
@@ -132,37 +133,41 @@ class Registry:
 
     def backend_statuses(self) -> list[BackendStatus]:
         """Every backend: ready with its version and devices, or why not and what to type."""
-        owners = {id(item): plugin for plugin, item in self._ask("edgevision_backends")}
-        return [
-            _status(backend, owners.get(id(backend), "")) for _, backend in sorted(self.backends().items())
-        ]
+        owned = self._owned("edgevision_backends", _BACKEND_MEMBERS)
+        return [_status(backend, plugin) for _, (plugin, backend) in sorted(owned.items())]
 
     def _named(self, hook: str, members: tuple[str, ...]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        owners: dict[str, str] = {}
+        return {name: item for name, (_, item) in self._owned(hook, members).items()}
+
+    def _owned(self, hook: str, members: tuple[str, ...]) -> dict[str, tuple[str, Any]]:
+        """Name -> (plugin, what it gives), vetted; of two with one name the first stays."""
+        found: dict[str, tuple[str, Any]] = {}
         for plugin, item in self._ask(hook):
             missing = [member for member in members if not hasattr(item, member)]
             if missing:
                 self._record(plugin, f"{hook} gave {type(item).__name__} without {', '.join(missing)}")
-            elif item.name in found:
+            elif not isinstance(item.name, str):
                 self._record(
-                    plugin, f"'{item.name}' is already given by plugin '{owners[item.name]}', which stays"
+                    plugin, f"{hook} gave {type(item).__name__} whose name is {item.name!r}, not text"
                 )
+            elif item.name in found:
+                owner = found[item.name][0]
+                self._record(plugin, f"'{item.name}' is already given by plugin '{owner}', which stays")
             else:
-                found[item.name], owners[item.name] = item, plugin
+                found[item.name] = plugin, item
         return found
 
     def _ask(self, hook: str) -> list[tuple[str, Any]]:
-        """What each plugin gives for `hook`, asked one at a time."""
+        """What each plugin gives for `hook`, asked one at a time, in the order of registration."""
         items: list[tuple[str, Any]] = []
-        plugins = self.manager.list_name_plugin()
-        for name, plugin in plugins:
-            others = [other for _, other in plugins if other is not plugin]
-            caller = self.manager.subset_hook_caller(hook, remove_plugins=others)
+        order = [name for name, _ in self.manager.list_name_plugin()]
+        implementations = getattr(self.manager.hook, hook).get_hookimpls()
+        for found in sorted(implementations, key=lambda found: order.index(found.plugin_name)):
             try:
-                items += [(name, item) for given in caller() for item in _listed(given, hook)]
+                # Called itself, and not by pluggy, which drops a plugin that gives None in silence.
+                items += [(found.plugin_name, item) for item in _listed(found.function(), hook)]
             except (Exception, SystemExit) as error:
-                self._record(name, error)
+                self._record(found.plugin_name, error)
         return items
 
     def _record(self, plugin: str, error: BaseException | str) -> None:

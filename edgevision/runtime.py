@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgevision.artifact import Artifact, format_of, read_artifact
+from edgevision.artifact import Artifact, read_artifact
 from edgevision.backend import ArtifactDescription, Backend, DescribingBackend, SessionSettings
 from edgevision.bundle import Bundle, is_bundle, read_bundle
 from edgevision.errors import DeviceError, EdgeVisionError, OptionError, PluginError
@@ -86,7 +86,7 @@ def load(
         raise OptionError(f"device: '{device}' and settings.device '{settings.device}' contradict each other")
     settings = _on_device(settings, device or settings.device)
     plugins = registry()
-    if not is_bundle(path) and format_of(path) is not None:
+    if not is_bundle(path):
         return _load_bare(path, backend, settings, bare or BareModel(), plugins)
     if bare is not None:
         raise OptionError(

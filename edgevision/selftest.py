@@ -54,7 +54,7 @@ def read_selftest(content: bytes, where: str) -> Selftest:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             names = [name for name in arrays.files if name.startswith("scores/")]
             return Selftest(arrays["images"], {name.removeprefix("scores/"): arrays[name] for name in names})
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise BundleError(f"{where}: is no self-test: {error}") from error
 
 

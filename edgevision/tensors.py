@@ -58,7 +58,7 @@ class TensorSpec:
         if self.quantization is None:
             return np.asarray(values, np.float32)
         shifted = values.astype(np.float32) - np.float32(self.quantization.zero_point)
-        return shifted * np.float32(self.quantization.scale)
+        return np.asarray(shifted * np.float32(self.quantization.scale), np.float32)
 
 
 def check_inputs(specs: Sequence[TensorSpec], inputs: Mapping[str, Array]) -> int:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-SHARED = Path(__file__).parents[2] / "shared"
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +22,31 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"needs real data and models in {SHARED}, which is absent")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the README's quickstart has run: its results lie in ``quickstart/``."""
+    pytest.importorskip("tensorflow", reason="needs the extra `convert`")
+    folder = tmp_path_factory.mktemp("newcomer")
+    script = ROOT / "examples" / "digits" / "quickstart.py"
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(
+        [sys.executable, script], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder / "quickstart" / "transcript.txt").write_text(done.stdout)
+    return folder
+
+
+@pytest.fixture
+def edgevision_command(tmp_path: Path) -> Run:
+    """Run ``edgevision`` as a process of its own, in an empty folder unless told otherwise."""
+
+    def run(*words: object, cwd: Path = tmp_path, **environment: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "edgevision", *map(str, words)]
+        return subprocess.run(
+            command, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+        )
+
+    return run

@@ -20,7 +20,9 @@ def require(module: str, extra: str = "convert") -> Any:
     try:
         return importlib.import_module(module)
     except (ImportError, OSError) as error:
-        reason = f"{module.split('.')[0]} is needed to convert and cannot be imported: {first_line(error)}"
+        reason = (
+            f"{module.partition('.')[0]} is needed to convert and cannot be imported: {first_line(error)}"
+        )
         raise MissingRuntimeError(extra, reason) from error
 
 

@@ -15,7 +15,10 @@ from edgevision_keras.safety import check_config, check_saved_model
 
 #: Classes of Keras 2 that rebuild a graph and are not among its public layers.
 _GRAPH_CLASSES = frozenset(
-    "Functional Model Sequential TFOpLambda SlicingOpLambda ClassMethod InstanceMethod InstanceProperty".split()
+    (
+        *("Functional", "Model", "Sequential", "TFOpLambda", "SlicingOpLambda"),
+        *("ClassMethod", "InstanceMethod", "InstanceProperty"),
+    )
 )
 
 
@@ -71,7 +74,7 @@ def open_h5_file(path: Path, trust_source: bool) -> OpenModel:
         raise _unreadable(path, "an HDF5 file, as model.save('NAME.h5') writes it", error) from error
     if not attributes["model_config"]:
         raise SourceError(
-            f"{path}: holds weights and no model; expected a whole model: save it with model.save('NAME.keras')"
+            f"{path}: holds weights alone; expected a whole model: save it with model.save('NAME.keras')"
         )
     try:
         config = json.loads(attributes["model_config"])
@@ -89,7 +92,7 @@ def open_saved_model(path: Path, trust_source: bool) -> OpenModel:
     graph_file = path / "saved_model.pb"
     if not graph_file.is_file():
         raise SourceError(
-            f"{path}: holds no saved_model.pb; expected a SavedModel directory, as model.export('DIR') writes it"
+            f"{path}: holds no saved_model.pb; expected a SavedModel, as model.export('DIR') writes it"
         )
     tf = require_tensorflow()
     message = require("tensorflow.core.protobuf.saved_model_pb2").SavedModel()
@@ -99,7 +102,7 @@ def open_saved_model(path: Path, trust_source: bool) -> OpenModel:
     except (ValueError, OSError, require("google.protobuf.message").DecodeError) as error:
         raise _unreadable(graph_file, "one graph of a SavedModel in it", error) from error
     if not meta_graph.HasField("object_graph_def"):
-        raise SourceError(f"{path}: is of TensorFlow 1; export it again with TensorFlow 2: model.export('DIR')")
+        raise SourceError(f"{path}: is of TensorFlow 1; export it again with TensorFlow 2: model.export")
     if not trust_source:
         check_saved_model(meta_graph, path)
     return _saved_model(path, _loaded(path, "TensorFlow", lambda: tf.saved_model.load(str(path))))
@@ -176,11 +179,11 @@ def _saved_model(path: Path, loaded: Any) -> OpenModel:
     name = "serving_default" if "serving_default" in signatures else next(iter(signatures), "")
     if not name or (name != "serving_default" and len(signatures) > 1):
         raise SourceError(
-            f"{path}: has signatures {', '.join(sorted(signatures)) or '(none)'}; expected 'serving_default': "
-            "write the SavedModel with model.export('DIR')"
+            f"{path}: has signatures {', '.join(sorted(signatures)) or '(none)'}; "
+            "expected 'serving_default': write the SavedModel with model.export('DIR')"
         )
     signature = signatures[name]
-    inputs = {key: spec for key, spec in signature.structured_input_signature[1].items()}
+    inputs = dict(signature.structured_input_signature[1])
     shapes = {
         key: (tuple(spec.shape.as_list()) if spec.shape.rank is not None else (), spec.dtype)
         for key, spec in inputs.items()

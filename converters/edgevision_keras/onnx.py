@@ -181,7 +181,9 @@ def _to_int8(source: KerasSource, content: bytes, calibration: CalibrationData) 
     quantization = require("onnxruntime.quantization", "onnx")
     prepare = require("onnxruntime.quantization.shape_inference", "onnx").quant_pre_process
     with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
-        float32, prepared, quantized = (Path(folder, f"{step}.onnx") for step in ("float32", "prepared", "int8"))
+        float32, prepared, quantized = (
+            Path(folder, f"{step}.onnx") for step in ("float32", "prepared", "int8")
+        )
         float32.write_bytes(content)
         # The quantizer raises ValueError, RuntimeError and onnxruntime's own classes.
         try:

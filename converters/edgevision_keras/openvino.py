@@ -64,9 +64,25 @@ def _to_int8(source: KerasSource, graph: Any, calibration: CalibrationData) -> A
         graph,
         nncf.Dataset(calibration, lambda inputs: {name: inputs[name]}),
         subset_size=count,
-        # The fast correction, the default, costs a residual network six points of agreement.
+        preset=nncf.QuantizationPreset.MIXED,
+        # The fast correction, the default, costs some residual networks six points of agreement.
         fast_bias_correction=False,
+        advanced_parameters=nncf.AdvancedQuantizationParameters(
+            activations_range_estimator_params=_whole_range()
+        ),
     )
+
+
+def _whole_range() -> Any:
+    """From the least to the greatest activation seen, as TFLite has it.
+
+    NNCF's default averages over the images, and clips what the brightest of them give: half a
+    point of agreement less on a residual network for CIFAR-10.
+    """
+    ranges = require("nncf.quantization.range_estimator")
+    least = ranges.StatisticsCollectorParameters(ranges.StatisticsType.MIN, ranges.AggregatorType.MIN)
+    greatest = ranges.StatisticsCollectorParameters(ranges.StatisticsType.MAX, ranges.AggregatorType.MAX)
+    return ranges.RangeEstimatorParameters(least, greatest)
 
 
 def _serialize(openvino: Any, graph: Any, *, compress_to_fp16: bool) -> dict[str, bytes]:

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from edgevision.converter import SourceFacts
 from edgevision.errors import OptionError, SourceError, first_line
-from edgevision_keras.facts import SourceFacts, find_facts
+from edgevision_keras.facts import find_facts
 from edgevision_keras.libraries import require_tensorflow
 from edgevision_keras.models import OpenModel, open_h5_file, open_keras_file, open_saved_model
 from edgevision_keras.safety import check_operations
@@ -56,7 +57,7 @@ class KerasReader:
 
 def _open(path: Path, trust_source: bool) -> OpenModel:
     if not path.exists():
-        raise SourceError(f"{path}: no such file or directory; expected a .keras, .h5 or SavedModel directory")
+        raise SourceError(f"{path}: no such file; expected a .keras or .h5 file, or a SavedModel directory")
     if path.is_dir():
         return open_saved_model(path, trust_source)
     if path.suffix.lower() not in _FILES:
@@ -87,7 +88,7 @@ def _image_shape(
     """(height, width, channels), with what the model leaves open taken from `input_size_wh`."""
     _, height, width, channels = shape
     if channels is None:
-        raise SourceError(f"{path}: input '{name}' leaves its channels open; save it with a fixed number of them")
+        raise SourceError(f"{path}: input '{name}' leaves its channels open; save it with a fixed number")
     if input_size_wh is None:
         if height is None or width is None:
             raise SourceError(
@@ -114,16 +115,14 @@ def _check_weights(model: OpenModel, path: Path) -> None:
             )
 
 
-def _trace(
-    model: OpenModel, name: str, image_shape: tuple[int, int, int], dtype: Any, path: Path
-) -> Trace:
+def _trace(model: OpenModel, name: str, image_shape: tuple[int, int, int], dtype: Any, path: Path) -> Trace:
     # Layers raise whatever they like when they are called on a shape that they cannot take.
     try:
         return trace(model.call, name, image_shape, dtype, model.output_names)
     except Exception as error:
         height, width, channels = image_shape
         raise SourceError(
-            f"{path}: cannot be called on a (batch, {height}, {width}, {channels}) tensor with an open batch: "
+            f"{path}: cannot be called on (batch, {height}, {width}, {channels}) with an open batch: "
             f"{first_line(error)}"
         ) from error
 

@@ -10,26 +10,88 @@ from edgevision.errors import UntrustedSourceError
 from edgevision_keras.libraries import require
 
 #: Layers that hold Python code, a TensorFlow graph, or the path of one.
-_CODE_CLASSES = frozenset({"Lambda", "__lambda__", "TFSMLayer", "TensorFlowOpLayer", "TorchModuleWrapper"})
-_CODE_CLASSES |= {"JaxLayer", "FlaxLayer"}
+_CODE_CLASSES = frozenset(
+    {"Lambda", "__lambda__", "TFSMLayer", "TensorFlowOpLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"}
+)
 #: Where Keras 2 finds the function of a TFOpLambda layer: the parts of TensorFlow that only compute.
 _COMPUTING = ("math.", "nn.", "image.", "linalg.", "__operators__.", "keras.activations.", "keras.backend.")
 _COMPUTING_NAMES = frozenset(
-    "cast clip_by_value concat convert_to_tensor expand_dims gather identity ones_like pad repeat reshape "
-    "reverse shape slice split squeeze stack strided_slice tile transpose unstack where zeros_like "
-    "compat.v1.gather compat.v1.nn.softmax compat.v1.shape compat.v1.squeeze compat.v1.transpose".split()
+    {
+        "cast",
+        "clip_by_value",
+        "concat",
+        "convert_to_tensor",
+        "expand_dims",
+        "gather",
+        "identity",
+        "ones_like",
+        "pad",
+        "repeat",
+        "reshape",
+        "reverse",
+        "shape",
+        "slice",
+        "split",
+        "squeeze",
+        "stack",
+        "strided_slice",
+        "tile",
+        "transpose",
+        "unstack",
+        "where",
+        "zeros_like",
+        "compat.v1.gather",
+        "compat.v1.nn.softmax",
+        "compat.v1.shape",
+        "compat.v1.squeeze",
+        "compat.v1.transpose",
+    }
 )
 #: Operations that keep state and yet do no more than compute.
 _HARMLESS_STATEFUL = frozenset(
-    "Assert AssignAddVariableOp AssignSubVariableOp AssignVariableOp Case DisableCopyOnRead HashTableV2 If "
-    "LookupTableFindV2 LookupTableImportV2 LookupTableSizeV2 MutableHashTableV2 NoOp Placeholder "
-    "RandomStandardNormal RandomUniform RandomUniformInt ReadVariableOp RngReadAndSkip RngSkip "
-    "StatefulPartitionedCall StatefulUniform StatefulUniformInt TensorArrayV3 TruncatedNormal "
-    "VarHandleOp VarIsInitializedOp VariableV2 While".split()
+    {
+        "Assert",
+        "AssignAddVariableOp",
+        "AssignSubVariableOp",
+        "AssignVariableOp",
+        "Case",
+        "DisableCopyOnRead",
+        "HashTableV2",
+        "If",
+        "LookupTableFindV2",
+        "LookupTableImportV2",
+        "LookupTableSizeV2",
+        "MutableHashTableV2",
+        "NoOp",
+        "Placeholder",
+        "RandomStandardNormal",
+        "RandomUniform",
+        "RandomUniformInt",
+        "ReadVariableOp",
+        "RngReadAndSkip",
+        "RngSkip",
+        "StatefulPartitionedCall",
+        "StatefulUniform",
+        "StatefulUniformInt",
+        "TensorArrayV3",
+        "TruncatedNormal",
+        "VarHandleOp",
+        "VarIsInitializedOp",
+        "VariableV2",
+        "While",
+    }
 )
 #: Operations that read files although TensorFlow does not call them stateful.
 _READING = frozenset(
-    "DecodeProtoV2 EncodeProto ImmutableConst MatchingFiles PyFuncStateless ReadFile ShardedFilename".split()
+    {
+        "DecodeProtoV2",
+        "EncodeProto",
+        "ImmutableConst",
+        "MatchingFiles",
+        "PyFuncStateless",
+        "ReadFile",
+        "ShardedFilename",
+    }
 )
 
 

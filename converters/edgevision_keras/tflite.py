@@ -51,7 +51,9 @@ def check_request(converter: Any, precision: str, calibration: CalibrationData |
             f"converter '{converter.name}' makes no {precision}; it makes: {', '.join(converter.precisions)}"
         )
     if precision in CALIBRATED and calibration is None:
-        raise ConversionError(f"{converter.name}: {precision} needs a calibration set: type --calibration DIR")
+        raise ConversionError(
+            f"{converter.name}: {precision} needs calibration images: type --calibration DIR"
+        )
 
 
 def _convert(source: KerasSource, precision: str, calibration: CalibrationData | None) -> bytes:

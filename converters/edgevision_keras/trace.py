@@ -46,8 +46,9 @@ def trace(
 
     def call(image: Any) -> dict[str, Any]:
         results = model(_as_dtype(tf, image, dtype))
-        named = results if isinstance(results, dict) else dict(zip(names, tf.nest.flatten(results), strict=True))
-        return {name: tf.cast(value, tf.float32) for name, value in _clean(named, input_name).items()}
+        if not isinstance(results, dict):
+            results = dict(zip(names, tf.nest.flatten(results), strict=True))
+        return {name: tf.cast(value, tf.float32) for name, value in _clean(results, input_name).items()}
 
     spec = tf.TensorSpec((None, *image_shape), tf.float32, name=input_name)
     traced = tf.function(call, autograph=False).get_concrete_function(spec)

@@ -65,6 +65,8 @@ def cli() -> None:
 def main() -> NoReturn:
     """Run the command line, and exit with the code that `edgevision.errors` documents."""
     signal.signal(signal.SIGTERM, _leave)
+    # OpenCV logs each broken image beside our own line about it.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     try:
         cli.main(prog_name="edgevision", standalone_mode=False)
     except (click.Abort, KeyboardInterrupt):

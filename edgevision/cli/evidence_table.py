@@ -34,7 +34,7 @@ def _row(result: Measured) -> tuple[str, ...]:
     verdict = "pass" if result.passed else "FAIL"
     return (
         result.artifact,
-        f"{result.backend} {result.device}, {result.precision}",
+        _measured_on(result),
         size(result.size_bytes),
         percent(comparison.agreement),
         percent(comparison.accuracy),
@@ -42,3 +42,11 @@ def _row(result: Measured) -> tuple[str, ...]:
         f"{comparison.largest_difference:.2g}",
         f"{verdict} (at least {percent(result.min_agreement)})",
     )
+
+
+def _measured_on(result: Measured) -> str:
+    """Backend and device, and the precision of the float parts where the artifact's name does not tell it."""
+    lowered = result.artifact.endswith(("float32", "float16")) and not result.artifact.endswith(
+        result.precision
+    )
+    return f"{result.backend} {result.device}" + (f" in {result.precision}" if lowered else "")

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from edgevision.artifact import format_of
 from edgevision.backend import SessionSettings
+from edgevision.bundle import is_bundle
 from edgevision.cli.image_options import image_options, input_options
 from edgevision.errors import InputError, OptionError
 from edgevision.images import find_images
@@ -63,7 +63,7 @@ def _load(model: Path, given: dict[str, Any]) -> Classifier:
         score_kind=given["score_kind"],
         output=given["output_name"],
     )
-    is_bare = format_of(model) is not None
+    is_bare = not is_bundle(model)
     if not is_bare and bare != BareModel(InputOptions()):
         raise OptionError(
             f"{model}: a bundle says itself what its input takes; leave out the options for bare files"

@@ -193,7 +193,7 @@ def _reader_of_file(path: Path) -> Callable[[], bytes]:
 def _archive_entries(path: Path) -> list[_Entry]:
     try:
         archive = zipfile.ZipFile(path)
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, NotImplementedError) as error:
         raise InputError(f"{path}: expected a folder of images, or a .zip of one: {error}") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
@@ -211,12 +211,16 @@ def _is_image(member: zipfile.ZipInfo) -> bool:
     parts = _parts(member.filename)
     # macOS adds a folder __MACOSX with files of the images' names that are none.
     hidden = any(part.startswith((".", "__MACOSX")) for part in parts)
-    return not member.is_dir() and not hidden and PurePosixPath(member.filename).suffix.lower() in SUFFIXES
+    if hidden or member.filename.endswith("/"):
+        return False
+    return PurePosixPath(member.filename).suffix.lower() in SUFFIXES
 
 
 def _member_entry(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> _Entry:
     if member.flag_bits & 0x1:
         raise InputError(f"{where}: is encrypted; unpack the archive first")
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise InputError(f"{where}: is neither stored nor deflated; unpack the archive first")
     if member.file_size > MOST_MEMBER_BYTES:
         raise InputError(
             f"{where}: unpacks to {member.file_size} bytes, more than the limit of {MOST_MEMBER_BYTES}"
@@ -227,7 +231,7 @@ def _member_entry(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str)
 def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> bytes:
     try:
         return archive.read(member)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
         raise InputError(f"{where}: the archive is damaged here: {error}") from error
 
 
@@ -250,10 +254,8 @@ def _classes(names: Sequence[str]) -> tuple[tuple[str, ...], NDArray[np.int64] |
 def _checked_labels(labels: Any, count: int, name: str) -> NDArray[np.int64]:
     array = np.asarray(labels)
     if array.shape != (count,) or array.dtype.kind not in "iu" or array.min() < 0:
-        raise InputError(
-            f"{name}: labels: expected {count} whole numbers of 0 or more, got {array.dtype} of shape {array.shape}"
-            + (f", the lowest {array.min()}" if array.dtype.kind == "i" and array.size else "")
-        )
+        got = f"{array.dtype} of shape {array.shape}"
+        raise InputError(f"{name}: labels: expected {count} whole numbers of 0 or more, got {got}")
     return array.astype(np.int64)
 
 

@@ -14,8 +14,6 @@ from edgevision.evaluation.evidence import LEAST_AGREEMENT, Measured
 from edgevision.evaluation.image_sets import ImageSet
 from edgevision.images import as_image
 from edgevision.plan import Bench, PlannedArtifact
-from edgevision.preprocess import Preprocessing
-from edgevision.resize import resize_into
 from edgevision.selftest import Selftest, choose_images
 from edgevision.tasks.classify import Classifier, Scores
 from edgevision.tensors import Array
@@ -108,17 +106,10 @@ def known_answers(candidates: Sequence[Candidate], images: ImageSet, measurement
     """A few of the images, at the network's own size, and what each candidate answers to them."""
     chosen = set(choose_images(measurement.source))
     preprocessing = candidates[0].model.preprocessing
-    sized = np.stack([_sized(image, preprocessing) for n, image in enumerate(images) if n in chosen])
-    return Selftest(sized, {candidate.planned.id: candidate.model.scores(sized) for candidate in candidates})
-
-
-def _sized(image: Array, preprocessing: Preprocessing) -> Array:
-    width, height = preprocessing.size_wh
-    sized = np.empty((height, width, 3), np.uint8)
-    resize_into(
-        as_image(image), sized, preprocessing.resize, preprocessing.interpolation, preprocessing.pad_value
+    sized = np.stack(
+        [preprocessing.resized(as_image(image)) for n, image in enumerate(images) if n in chosen]
     )
-    return sized
+    return Selftest(sized, {candidate.planned.id: candidate.model.scores(sized) for candidate in candidates})
 
 
 def _blocks(images: Iterable[Array]) -> Iterator[list[Array]]:

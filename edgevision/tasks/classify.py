@@ -232,7 +232,9 @@ def score_output(outputs: Sequence[TensorSpec], name: str | None = None) -> Tens
     found = [spec for spec in outputs if name in (None, spec.name)]
     if len(found) != 1:
         names = ", ".join(f"'{spec.name}'" for spec in outputs)
-        raise OptionError(f"the network has outputs {names}; say which holds the scores with --output NAME")
+        raise OptionError(
+            f"the network has outputs {names}; say which holds the scores with --output-name NAME"
+        )
     spec = found[0]
     if len(spec.shape) < 2 or any(size != 1 for size in spec.shape[1:-1]) or spec.shape[-1] is None:
         raise OptionError(f"output '{spec.name}': expected (batch, classes), got {spec.describe()}")

@@ -40,7 +40,15 @@ def main() -> None:
     bundle = folder / "digits.evb"
     edgevision(
         *("convert", folder / "digits.keras", *targets, "--precision", "int8"),
-        *("--calibration", folder / "training", "--evaluation", folder / "evaluation", "-o", bundle, "--force"),
+        *(
+            "--calibration",
+            folder / "training",
+            "--evaluation",
+            folder / "evaluation",
+            "-o",
+            bundle,
+            "--force",
+        ),
     )
     three = [next((folder / "evaluation" / digit).iterdir()) for digit in "357"]
     for backend in ("tflite", "openvino", "onnx"):

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from edgevision import hookimpl
-from edgevision.backend import Backend
-from edgevision_cuda.cpu import OnnxBackend
-from edgevision_cuda.gpu import CudaBackend
+
+if TYPE_CHECKING:
+    from edgevision.backend import Backend
 
 
 @hookimpl
 def edgevision_backends() -> list[Backend]:
     """The backends `cuda` and `onnx`: one plugin, for both are ONNX Runtime."""
+    from edgevision_cuda.cpu import OnnxBackend
+    from edgevision_cuda.gpu import CudaBackend
+
     return [CudaBackend(), OnnxBackend()]

@@ -37,7 +37,7 @@ class OnnxBackend:
             raise DeviceError(
                 f"backend 'onnx' has no device '{settings.device}'; it has: cpu; for a GPU ask backend 'cuda'"
             )
-        sessions = Sessions(runtime, artifact, settings.threads, lambda batch: Placement())  # noqa: ARG005
+        sessions = Sessions(runtime, artifact, settings.threads, lambda batch: Placement())
         lanes = Lanes(sessions.lane)
         lanes.add(1, sessions.lane(1))
         return LaneSession(sessions.inputs, sessions.outputs, "cpu", _precision(artifact), lanes)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import hashlib
+import importlib
+import io
 from pathlib import Path
 from typing import Any
 
@@ -46,15 +49,9 @@ def preload(runtime: Any) -> None:
     """
     if not hasattr(runtime, "preload_dlls"):  # came with 1.21
         return
-    major = cuda_major(runtime)
-    for root in _wheel_folders():
-        cuda, cudnn = root / f"cu{major}" / "lib", root / "cudnn" / "lib"
-        if cuda.is_dir():
-            runtime.preload_dlls(cuda=True, cudnn=False, directory=str(cuda))
-            if cudnn.is_dir():
-                runtime.preload_dlls(cuda=False, cudnn=True, directory=str(cudnn))
-            return
-    runtime.preload_dlls()
+    # It prints what it cannot find, to where a program may be writing JSON; `missing_libraries` tells it.
+    with contextlib.redirect_stdout(io.StringIO()):
+        _preload(runtime, cuda_major(runtime))
 
 
 def cuda_major(runtime: Any) -> int:
@@ -80,6 +77,17 @@ def fingerprint(gpu: str) -> str:
     return hashlib.sha256(f"{gpu}\n{version}\n{tensorrt}".encode()).hexdigest()[:16]
 
 
+def _preload(runtime: Any, major: int) -> None:
+    for root in _wheel_folders():
+        cuda, cudnn = root / f"cu{major}" / "lib", root / "cudnn" / "lib"
+        if cuda.is_dir():
+            runtime.preload_dlls(cuda=True, cudnn=False, directory=str(cuda))
+            if cudnn.is_dir():
+                runtime.preload_dlls(cuda=False, cudnn=True, directory=str(cudnn))
+            return
+    runtime.preload_dlls()
+
+
 def _name(driver: Any, index: int) -> str:
     device, text = ctypes.c_int(), ctypes.create_string_buffer(128)
     driver.cuDeviceGet(ctypes.byref(device), index)
@@ -89,10 +97,9 @@ def _name(driver: Any, index: int) -> str:
 
 def _wheel_folders() -> list[Path]:
     try:
-        import nvidia
+        return [Path(folder) for folder in importlib.import_module("nvidia").__path__]
     except ImportError:
         return []
-    return [Path(folder) for folder in nvidia.__path__]
 
 
 def _loads(library: str) -> bool:

@@ -13,8 +13,15 @@ from edgevision.backend import DeviceInfo, Lanes, LaneSession, Session, SessionS
 from edgevision.errors import ArtifactError, DeviceError, OptionError
 from edgevision_cuda import driver
 from edgevision_cuda.onnx_file import holds_float16, is_quantized
-from edgevision_cuda.runtime import CPU, CUDA, TENSORRT, both_installed, installed_builds
-from edgevision_cuda.runtime import import_onnxruntime_with_cuda, version
+from edgevision_cuda.runtime import (
+    CPU,
+    CUDA,
+    TENSORRT,
+    both_installed,
+    import_onnxruntime_with_cuda,
+    installed_builds,
+    version,
+)
 from edgevision_cuda.sessions import Placement, Sessions
 
 _STRICT = "session.disable_cpu_ep_fallback"
@@ -122,11 +129,9 @@ class _Opening:
             "trt_int8_enable": "1" if is_quantized(self.artifact.content) else "0",
         }
         if self._precision() == "float32":
-            # TensorRT has TF32 on and the provider has no option for it; NVIDIA's libraries read this.
-            os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
-        if self.settings.cache_dir is not None:
-            folder = self.settings.cache_dir / "tensorrt" / self._cache_key(batch)
-            folder.mkdir(parents=True, exist_ok=True)
+            _turn_tf32_off()
+        folder = self.settings.cache_folder("tensorrt", self._cache_key(batch))
+        if folder is not None:
             options |= {
                 "trt_engine_cache_enable": "1",
                 "trt_engine_cache_path": str(folder),
@@ -151,7 +156,10 @@ class _Opening:
     def _check(self, session: Any) -> None:
         """ONNX Runtime goes on with the CPU, and logs a line, when a provider does not load."""
         if session.get_providers()[0] != self.device.provider:
-            missing = ", ".join(driver.missing_libraries(self.runtime)) or "one of its libraries"
+            missing = (
+                ", ".join(driver.missing_libraries(self.runtime))
+                or "a library that its own line on stderr names"
+            )
             both = f"; {both_installed()}" if len(installed_builds()) > 1 else ""
             raise DeviceError(
                 f"device '{self.device.name}': ONNX Runtime could not load {self.device.provider} "
@@ -179,10 +187,21 @@ class _Opening:
             ) from error
 
 
+def _turn_tf32_off() -> None:
+    """TensorRT has TF32 on, and its provider no option for that; NVIDIA's libraries read this variable."""
+    told = os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
+    if told != "0":
+        raise DeviceError(
+            f"NVIDIA_TF32_OVERRIDE is '{told}', with which TensorRT computes float32 in less; unset it"
+        )
+
+
 def _find_device(runtime: Any, name: str) -> _Device:
     found = re.fullmatch(r"(cuda|tensorrt):(\d+)", name)
     if found is None:
-        raise DeviceError(f"backend 'cuda' has no device '{name}'; it has cuda:N and tensorrt:N, N the GPU's number")
+        raise DeviceError(
+            f"backend 'cuda' has no device '{name}'; it has cuda:N and tensorrt:N, N the GPU's number"
+        )
     names = driver.gpus()
     kind, index = found[1], int(found[2])
     if index >= len(names):
@@ -190,7 +209,7 @@ def _find_device(runtime: Any, name: str) -> _Device:
         raise DeviceError(f"device '{name}': there is no such GPU; there are: {told}")
     if kind == "tensorrt" and not _has_tensorrt(runtime):
         raise DeviceError(
-            f"device '{name}': TensorRT 10 is not installed (libnvinfer.so.10), or this ONNX Runtime was built "
+            f"device '{name}': TensorRT 10 (libnvinfer.so.10) is not installed, or ONNX Runtime was built "
             f"without it; install TensorRT from NVIDIA, or ask for cuda:{index}"
         )
     return _Device(kind, index, names[index])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,7 @@ class Placement:
     """
 
     providers: tuple[tuple[str, Mapping[str, str]], ...] = ((CPU, {}),)
-    entries: Mapping[str, str] = ()  # type: ignore[assignment]
+    entries: Mapping[str, str] = field(default_factory=dict)
     memory: str = "cpu"
     index: int = 0
 
@@ -62,7 +62,7 @@ class Sessions:
         artifact: Artifact,
         threads: int | None,
         placement: Callable[[int], Placement],
-        check: Callable[[Any], None] = lambda session: None,  # noqa: ARG005
+        check: Callable[[Any], None] = lambda session: None,
     ) -> None:
         self._runtime = runtime
         self._artifact = artifact
@@ -109,7 +109,7 @@ class Sessions:
         options = self._options()
         for name in {size for size in self._open_sizes if isinstance(size, str)}:
             options.add_free_dimension_override_by_name(name, batch)
-        for key, value in dict(placement.entries).items():
+        for key, value in placement.entries.items():
             options.add_session_config_entry(key, value)
         return self._runtime.InferenceSession(
             self._artifact.content,
@@ -168,7 +168,9 @@ class Sessions:
 
     def _dtype(self, port: Any) -> str:
         if port.type not in _DTYPES:
-            raise ArtifactError(f"{self._artifact.name}: tensor '{port.name}' is {port.type}, which numpy lacks")
+            raise ArtifactError(
+                f"{self._artifact.name}: tensor '{port.name}' is {port.type}, which numpy lacks"
+            )
         return _DTYPES[port.type]
 
 
@@ -202,6 +204,7 @@ class OnnxLane:
         self._bind_outputs(value, session.get_outputs())
 
     def run(self) -> dict[str, Array]:
+        """As `Lane.run`."""
         try:
             if self._on_gpu:
                 for held, array in self._fed:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from edgevision import hookimpl
-from edgevision.backend import Backend
-from edgevision_openvino.backend import OpenVINOBackend
+
+if TYPE_CHECKING:
+    from edgevision.backend import Backend
 
 
 @hookimpl
 def edgevision_backends() -> list[Backend]:
     """The backend `openvino`."""
+    from edgevision_openvino.backend import OpenVINOBackend
+
     return [OpenVINOBackend()]

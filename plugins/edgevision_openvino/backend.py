@@ -6,7 +6,7 @@ error and hand out the answer of the call before.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from edgevision.artifact import Artifact
@@ -58,9 +58,9 @@ class OpenVINOBackend:
         config |= _device_config(device, precision, settings.threads)
         models = CompiledModels(artifact, model, inputs, openvino_name(device), config)
         outputs = read_outputs(artifact, model, models.for_batch(1), has_open_batch=open_batch(inputs))
-        make: Callable[[int], OpenVINOLane] = lambda batch: OpenVINOLane(models.for_batch(batch), inputs, outputs)  # noqa: E731
-        lanes = Lanes(make)
-        lanes.add(1, make(1))
+        lanes = Lanes(lambda batch: OpenVINOLane(models.for_batch(batch), inputs, outputs))
+        with lanes.lease():  # opening proves that a request can be made
+            pass
         return LaneSession(inputs, outputs, models.first_device(), models.precision(), lanes)
 
 
@@ -73,8 +73,9 @@ def _config(settings: SessionSettings) -> dict[str, Any]:
     if hint not in _HINTS:
         raise OptionError(f"performance_hint: expected {' or '.join(_HINTS)}, got {hint!r}")
     config: dict[str, Any] = {"PERFORMANCE_HINT": hint.upper()}
-    if settings.cache_dir is not None:
-        config["CACHE_DIR"] = str(settings.cache_dir)
+    folder = settings.cache_folder()
+    if folder is not None:
+        config["CACHE_DIR"] = str(folder)
     return config
 
 

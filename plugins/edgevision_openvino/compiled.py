@@ -67,7 +67,7 @@ class CompiledModels:
     def precision(self) -> str:
         """What the float parts are really computed in, as the compiled model tells it."""
         told = self.for_batch(1).get_property("INFERENCE_PRECISION_HINT").get_type_name()
-        return _NAMES.get(told, told)
+        return _NAMES.get(told, str(told))
 
     def _compile(self, batch: int) -> Any:
         try:
@@ -97,6 +97,7 @@ class OpenVINOLane:
         self._infer = self._block if settled else self._start_and_wait
 
     def run(self) -> dict[str, Array]:
+        """As `Lane.run`."""
         request = self._request
         try:
             self._infer()

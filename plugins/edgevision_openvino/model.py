@@ -11,8 +11,9 @@ import numpy as np
 
 from edgevision.artifact import Artifact
 from edgevision.errors import ArtifactError, first_line
-from edgevision.tensors import TensorSpec
+from edgevision.tensors import Quantization, TensorSpec
 from edgevision_openvino.runtime import core, import_openvino
+from edgevision_tflite.graph_tensors import read_tensors
 
 
 def read_model(artifact: Artifact) -> Any:
@@ -49,8 +50,12 @@ def read_inputs(artifact: Artifact, model: Any) -> tuple[TensorSpec, ...]:
     Raises:
         ArtifactError: an input leaves more open than its batch, or has a type that numpy lacks.
     """
+    quantizations = _quantizations(artifact)
     inputs = tuple(
-        TensorSpec(_name(port), _sizes(artifact, port), _dtype(artifact, port)) for port in model.inputs
+        TensorSpec(
+            _name(port), _sizes(artifact, port), _dtype(artifact, port), quantizations.get(_name(port))
+        )
+        for port in model.inputs
     )
     for spec in inputs:
         if None in spec.shape[1:]:
@@ -69,37 +74,57 @@ def read_outputs(
     Args:
         compiled: the same model, compiled for a batch of one.
     """
+    quantizations = _quantizations(artifact)
     specs = []
     for port, settled in zip(model.outputs, compiled.outputs, strict=True):
         shape = _sizes(artifact, settled)
-        if has_open_batch and shape and (port.partial_shape.rank.is_dynamic or port.partial_shape[0].is_dynamic):
+        if (
+            has_open_batch
+            and shape
+            and (port.partial_shape.rank.is_dynamic or port.partial_shape[0].is_dynamic)
+        ):
             shape = (None, *shape[1:])
-        specs.append(TensorSpec(_name(port), shape, _dtype(artifact, settled)))
+        name = _name(port)
+        specs.append(TensorSpec(name, shape, _dtype(artifact, settled), quantizations.get(name)))
     return tuple(specs)
 
 
 def _pair(artifact: Artifact) -> tuple[bytes, bytes]:
     contents = {Path(name).suffix.lower(): content for name, content in artifact.files.items()}
     if set(contents) != {".xml", ".bin"}:
-        raise ArtifactError(f"{artifact.name}: expected an .xml and a .bin file, got {', '.join(artifact.files)}")
+        raise ArtifactError(
+            f"{artifact.name}: expected an .xml and a .bin file, got {', '.join(artifact.files)}"
+        )
     return contents[".xml"], contents[".bin"]
 
 
 def _read_tflite(artifact: Artifact) -> Any:
     """OpenVINO reads TFLite from a path alone: so from a private copy of the checked bytes."""
     # Anything else would be tried as a TensorFlow graph, which prints the file to the terminal.
-    if artifact.content[4:8] != b"TFL3":
-        raise ArtifactError(f"{artifact.name}: is not a TFLite model")
+    inputs, outputs = read_tensors(artifact)
     with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
         path = Path(folder, "model.tflite")
         path.write_bytes(artifact.content)
-        return core().read_model(path)
+        model = core().read_model(path)
+    # By the names that backend `tflite` also gives them.
+    for ports, tensors in ((model.inputs, inputs), (model.outputs, outputs)):
+        names = {tensor.tensor_name: tensor.name for tensor in tensors}
+        for port in ports:
+            port.get_tensor().set_names({names.get(_name(port), _name(port))})
+    return model
+
+
+def _quantizations(artifact: Artifact) -> dict[str, Quantization | None]:
+    """Of integer inputs and outputs; OpenVINO keeps them to itself, and only TFLite has them."""
+    if artifact.format != "tflite":
+        return {}
+    return {tensor.name: tensor.quantization for side in read_tensors(artifact) for tensor in side}
 
 
 def _name(port: Any) -> str:
     """The port's one name: of several, its node's own, which is what ONNX and Keras call it."""
-    names = sorted(port.get_names())
-    own = str(port.get_node().get_friendly_name()).split("/sink_port_")[0]
+    names: list[str] = sorted(port.get_names())
+    own: str = str(port.get_node().get_friendly_name()).split("/sink_port_")[0]
     if not names or own in names:
         return own
     return str(min(names, key=len))
@@ -114,7 +139,9 @@ def _sizes(artifact: Artifact, port: Any) -> tuple[int | None, ...]:
 
 def _dtype(artifact: Artifact, port: Any) -> str:
     try:
-        return np.dtype(port.element_type.to_dtype()).name
+        return str(np.dtype(port.element_type.to_dtype()).name)
     except (RuntimeError, TypeError) as error:
         told = port.element_type.get_type_name()
-        raise ArtifactError(f"{artifact.name}: tensor '{_name(port)}' is {told}, which numpy lacks") from error
+        raise ArtifactError(
+            f"{artifact.name}: tensor '{_name(port)}' is {told}, which numpy lacks"
+        ) from error

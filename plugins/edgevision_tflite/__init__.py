@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from edgevision import hookimpl
-from edgevision.backend import Backend
-from edgevision_tflite.backend import TFLiteBackend
+
+if TYPE_CHECKING:
+    from edgevision.backend import Backend
 
 
 @hookimpl
 def edgevision_backends() -> list[Backend]:
     """The backend `tflite`."""
+    from edgevision_tflite.backend import TFLiteBackend
+
     return [TFLiteBackend()]

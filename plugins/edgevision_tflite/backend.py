@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from edgevision.artifact import Artifact
-from edgevision.backend import DeviceInfo, Lanes, LaneSession, Session, SessionSettings
+from edgevision.backend import ArtifactDescription, DeviceInfo, Lanes, LaneSession, Session, SessionSettings
 from edgevision.errors import ArtifactError, DeviceError, InferenceError, OptionError, first_line
 from edgevision.tensors import Array, Quantization, TensorSpec
+from edgevision_tflite.graph_tensors import check_whole
+from edgevision_tflite.metadata import describe
 from edgevision_tflite.runtime import Runtime, find_runtime
 
 
@@ -32,6 +34,10 @@ class TFLiteBackend:
         """The CPU: what delegates drive cannot be listed, and is asked for by option `delegate`."""
         return [DeviceInfo("cpu", find_runtime().version)]
 
+    def describe(self, artifact: Artifact) -> ArtifactDescription:
+        """As `DescribingBackend.describe`: from the TFLite Metadata in the file."""
+        return describe(artifact)
+
     def open(self, artifact: Artifact, settings: SessionSettings) -> Session:
         """As `Backend.open`.
 
@@ -48,6 +54,7 @@ class TFLiteBackend:
                 f"backend '{self.name}' has no device '{settings.device}'; it has: cpu; for another "
                 "leave device out and give option delegate=PATH_OF_ITS_LIBRARY"
             )
+        check_whole(artifact)
         loader = _Loader(artifact, runtime, settings.threads, delegate)
         interpreter = loader.load()
         graph = _read_graph(artifact, interpreter)
@@ -102,8 +109,6 @@ class _Loader:
 
     def load(self) -> Any:
         """An interpreter, allocated for the batch that the artifact has written in it."""
-        if not self.artifact.content:  # the runtime would ask for a path instead
-            raise ArtifactError(f"{self.artifact.name}: is empty; expected a TFLite model")
         delegates = [self.delegate.load(self.runtime)] if self.delegate else None
         try:
             # What cannot be known here: how much of the graph a delegate that loaded has taken.
@@ -157,6 +162,7 @@ class _TFLiteLane:
             raise loader.refusal(error) from error
 
     def run(self) -> dict[str, Array]:
+        """As `Lane.run`."""
         interpreter = self._interpreter
         try:
             for index, array in self._fed:

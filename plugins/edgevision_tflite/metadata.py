@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from edgevision.artifact import Artifact
 from edgevision.backend import ArtifactDescription
 from edgevision.errors import ArtifactError
-
 from edgevision_tflite.flatbuffer import DamagedError, Flatbuffer
 
 _METADATA_NAME = "TFLITE_METADATA"
@@ -207,6 +206,8 @@ def _read_labels(content: bytes, name: str | None) -> tuple[str, ...] | None:
 
 def _read_member(archive: zipfile.ZipFile, name: str) -> bytes:
     member = archive.getinfo(name)
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError("it is neither stored nor deflated")
     if member.file_size > _MOST_LABEL_BYTES:
         raise ValueError(f"it has {member.file_size} bytes, more than {_MOST_LABEL_BYTES}")
     with archive.open(member) as file:
@@ -219,7 +220,6 @@ _ZIP_ERRORS = (
     zlib.error,
     EOFError,
     KeyError,
-    NotImplementedError,
     OSError,
     RuntimeError,
     ValueError,

@@ -54,7 +54,9 @@ def find_runtime() -> Runtime:
         else:
             told = f"{distribution} {_version(distribution, module)}"
             return Runtime(told, module.Interpreter, module.load_delegate)
-    raise MissingRuntimeError("tflite", "no TFLite interpreter is installed (ai-edge-litert is the usual one)")
+    raise MissingRuntimeError(
+        "tflite", "no TFLite interpreter is installed (ai-edge-litert is the usual one)"
+    )
 
 
 def _broken(distribution: str, error: Exception) -> PluginError:

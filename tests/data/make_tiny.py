@@ -1,4 +1,4 @@
-"""Writes the tiny artifacts of this folder: a network of one convolution, with an open batch and two outputs."""
+"""Writes the tiny artifacts of this folder: one convolution, an open batch, two outputs."""
 
 from __future__ import annotations
 

@@ -1,0 +1,38 @@
+"""Images for the small Keras models of these tests, and the reader that reads them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgevision_keras.reader import KerasReader
+
+MARKS = [
+    pytest.mark.convert,
+    # Keras's own, whenever it saves weights with numpy 2.
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
+    # tf_keras's, whenever it writes the .h5 that these tests are about.
+    pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file:UserWarning"),
+]
+SIZE = 16
+COLOURS = np.array([[220, 40, 40], [40, 220, 40], [40, 40, 220], [200, 200, 60]], np.float32)
+
+
+def coloured_images(count: int, seed: int) -> tuple[Any, Any]:
+    """Noise on one of four colours: (count, 16, 16, 3) float32 in 0…255, and which colour."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, len(COLOURS), count)
+    noise = rng.normal(0, 90, (count, SIZE, SIZE, 3))
+    return np.clip(COLOURS[labels][:, None, None] + noise, 0, 255).astype(np.float32), labels
+
+
+def read(path: Path, trust_source: bool = False, input_size_wh: tuple[int, int] | None = None) -> Any:
+    """Read with the reader that the plugin registers."""
+    return KerasReader().read(path, trust_source=trust_source, input_size_wh=input_size_wh)
+
+
+def calibration_for(source: Any, images: Any) -> list[dict[str, Any]]:
+    return [{source.inputs[0].name: image[None]} for image in images]

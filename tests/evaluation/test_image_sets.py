@@ -1,0 +1,284 @@
+"""A set of images has a fixed order, honest labels, and tells which contents it holds."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import struct
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edgevision.errors import InputError, OptionError
+from edgevision.evaluation import image_sets
+from edgevision.evaluation.image_sets import ImageSet
+
+
+def pixels(number: int) -> NDArray[np.uint8]:
+    return np.full((4, 6, 3), number, np.uint8)
+
+
+def png(number: int) -> bytes:
+    return bytes(cv2.imencode(".png", pixels(number))[1])
+
+
+def write_tree(folder: Path, files: dict[str, bytes]) -> Path:
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return folder
+
+
+def write_zip(path: Path, files: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return path
+
+
+CLASSES = {"dog/1.png": png(10), "cat/2.png": png(20), "cat/1.png": png(30), "dog/deep/0.png": png(40)}
+
+
+@pytest.fixture(params=["folder", "zip"])
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    def open_set(files: dict[str, bytes]) -> ImageSet:
+        if request.param == "folder":
+            return ImageSet.open(write_tree(tmp_path / "set", files))
+        return ImageSet.open(write_zip(tmp_path / "set.zip", files))
+
+    return open_set
+
+
+def first_pixels(images: ImageSet) -> list[int]:
+    return [int(image[0, 0, 0]) for image in images]
+
+
+def test_folders_are_classes_in_sorted_order(make: Any) -> None:
+    images = make({**CLASSES, "notes.txt": b"", "cat/.thumb.png": b"", "__MACOSX/cat/._1.txt": b""})
+    assert images.class_names == ("cat", "dog")
+    assert images.labels.tolist() == [0, 0, 1, 1]
+    assert images.labels.dtype == np.int64
+    assert images.image_names == ("cat/1.png", "cat/2.png", "dog/1.png", "dog/deep/0.png")
+    assert first_pixels(images) == [30, 20, 10, 40]
+    assert first_pixels(images) == [30, 20, 10, 40]
+    assert len(images) == 4
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["1.png", "2.png"],
+        ["all/1.png", "all/2.png"],
+        ["cat/1.png", "dog/1.png", "stray.png"],
+        ["data/all/1.png", "data/all/2.png"],
+    ],
+)
+def test_images_that_do_not_all_lie_in_two_or_more_class_folders_have_no_labels(
+    names: list[str], make: Any
+) -> None:
+    images = make({name: png(number) for number, name in enumerate(names)})
+    assert images.class_names == ()
+    assert images.labels is None
+
+
+def test_a_folder_round_the_class_folders_is_looked_through(make: Any) -> None:
+    images = make({f"data/test/{name}": content for name, content in CLASSES.items()})
+    assert images.class_names == ("cat", "dog")
+
+
+def test_a_zip_in_any_order_is_the_same_set_as_its_folder(tmp_path: Path) -> None:
+    folder = ImageSet.open(write_tree(tmp_path / "set", CLASSES))
+    archive = ImageSet.open(write_zip(tmp_path / "set.zip", dict(reversed(CLASSES.items()))))
+    assert folder.digests == archive.digests
+    assert folder.digest == archive.digest
+    assert folder.digests[0] == hashlib.sha256(CLASSES["cat/1.png"]).hexdigest()
+
+
+def test_the_digest_of_a_set_changes_with_contents_classes_and_order(make: Any, tmp_path: Path) -> None:
+    digest = make(CLASSES).digest
+    others = [
+        {**CLASSES, "dog/1.png": png(11)},
+        {**CLASSES, "dog/9.png": png(10)},
+        {name.replace("dog", "wolf"): content for name, content in CLASSES.items()},
+        {**CLASSES, "cat/1.png": CLASSES["cat/2.png"], "cat/2.png": CLASSES["cat/1.png"]},
+    ]
+    for number, files in enumerate(others):
+        assert ImageSet.open(write_zip(tmp_path / f"{number}.zip", files)).digest != digest
+
+
+def test_images_in_memory_are_a_set_too() -> None:
+    arrays = [pixels(3), pixels(1)[:, :, 0], pixels(2)]
+    images = ImageSet.from_arrays(arrays, [1, 0, 1], ["no", "yes"])
+    assert first_pixels(images) == [3, 1, 2]
+    assert [image.shape for image in images] == [(4, 6, 3)] * 3
+    assert next(iter(images)) is arrays[0]
+    assert images.class_names == ("no", "yes")
+    assert len(ImageSet.from_arrays(np.zeros((5, 4, 4, 3), np.uint8))) == 5
+    assert ImageSet.from_arrays(arrays, np.array([0, 2, 1])).class_names == ("class 0", "class 1", "class 2")
+    assert ImageSet.from_arrays(arrays).labels is None
+
+
+def test_arrays_with_the_same_bytes_and_other_shapes_differ() -> None:
+    flat, tall = np.zeros((2, 6, 3), np.uint8), np.zeros((6, 2, 3), np.uint8)
+    assert len(set(ImageSet.from_arrays([flat, tall, flat.copy()]).digests)) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([],), r"arrays: expected at least one image"),
+        (([pixels(1) / 255],), r"arrays\[0\]: image: expected uint8"),
+        (([pixels(1), "a.jpg"],), r"arrays\[1\]: expected a \(h, w, 3\) uint8 array, got str"),
+        (([pixels(1)], [0, 1]), r"labels: expected 1 whole numbers of 0 or more"),
+        (([pixels(1)], [0.5]), r"labels: .* got float64"),
+        (([pixels(1)], [-1]), r"labels: expected 1 whole numbers of 0 or more"),
+        (([pixels(1)], [2], ["a", "b"]), r"label 2 has no name among 2 class names"),
+    ],
+)
+def test_arrays_and_labels_that_do_not_fit_are_refused(arguments: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        ImageSet.from_arrays(*arguments)
+
+
+def labelled(counts: list[int]) -> ImageSet:
+    labels = np.repeat(np.arange(len(counts)), counts)
+    return ImageSet.from_arrays([pixels(n % 256) for n in range(len(labels))], labels)
+
+
+@pytest.mark.parametrize("count", [1, 7, 20, 99])
+def test_a_sample_has_of_each_class_its_share(count: int) -> None:
+    images = labelled([50, 30, 20])
+    sample = images.sample(count)
+    assert len(sample) == count
+    assert sample.labels is not None
+    share = np.bincount(sample.labels, minlength=3) - np.array([50, 30, 20]) * count / 100
+    assert np.abs(share).max() <= 1
+    assert sample.class_names == images.class_names
+
+
+def test_a_sample_is_the_same_for_the_same_seed_and_keeps_the_order() -> None:
+    images = labelled([50, 50])
+    assert images.sample(20).digest == images.sample(20).digest
+    assert images.sample(20).digest != images.sample(20, seed=1).digest
+    assert first_pixels(images.sample(20)) == sorted(first_pixels(images.sample(20)))
+    assert len(set(first_pixels(images.sample(99)))) == 99
+
+
+def test_a_sample_of_a_set_without_labels_is_drawn_from_all_of_it() -> None:
+    sample = ImageSet.from_arrays([pixels(n) for n in range(100)]).sample(10)
+    assert len(sample) == 10
+    assert sample.labels is None
+    assert max(first_pixels(sample)) > 50
+
+
+def test_a_sample_of_more_than_there_are_is_all_and_of_none_is_an_error() -> None:
+    images = labelled([3, 4])
+    assert images.sample(8) is images
+    with pytest.raises(OptionError, match="expected 1 image or more, got 0"):
+        images.sample(0)
+
+
+def test_contents_that_another_set_holds_can_be_left_out(make: Any) -> None:
+    images = make({**CLASSES, "dog/again.png": png(30)})
+    rest = images.without([hashlib.sha256(png(30)).hexdigest(), "0" * 64])
+    assert rest.image_names == ("cat/2.png", "dog/1.png", "dog/deep/0.png")
+    assert rest.labels.tolist() == [0, 1, 1]
+    assert rest.class_names == images.class_names
+    assert len(images.without(images.digests)) == 0
+
+
+def test_a_broken_image_is_named_when_its_turn_comes(make: Any) -> None:
+    images = iter(make({"1.png": png(1), "2.png": png(2)[:30]}))
+    assert next(images).shape == (4, 6, 3)
+    with pytest.raises(InputError, match=r"2\.png: damaged or cut short"):
+        next(images)
+
+
+def test_what_holds_no_image_or_is_neither_folder_nor_zip_is_refused(tmp_path: Path, make: Any) -> None:
+    with pytest.raises(InputError, match="no images found"):
+        make({"notes.txt": b""})
+    (tmp_path / "photo.png").write_bytes(png(1))
+    with pytest.raises(InputError, match=r"photo\.png: expected a folder of images, or a \.zip of one"):
+        ImageSet.open(tmp_path / "photo.png")
+    with pytest.raises(InputError, match=r"gone: cannot be read as a folder or a \.zip of images: No such"):
+        ImageSet.open(tmp_path / "gone")
+
+
+def test_an_encrypted_archive_is_refused(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "set.zip", {"1.png": png(1)})
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"set\.zip: 1\.png: is encrypted; unpack the archive first"):
+        ImageSet.open(path)
+
+
+def test_an_archive_packed_in_a_rare_way_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "set.zip", "w", zipfile.ZIP_BZIP2) as archive:
+        archive.writestr("1.png", png(1))
+    with pytest.raises(InputError, match=r"1\.png: is neither stored nor deflated; unpack"):
+        ImageSet.open(tmp_path / "set.zip")
+
+
+def test_a_member_that_unpacks_to_more_than_the_limit_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_sets, "MOST_MEMBER_BYTES", 10_000)
+    path = write_zip(tmp_path / "set.zip", {"1.png": bytes(10_001)})
+    with pytest.raises(InputError, match=r"1\.png: unpacks to 10001 bytes, more than the limit of 10000"):
+        ImageSet.open(path)
+
+
+def test_a_member_that_lies_about_its_size_is_refused(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "set.zip", {"1.png": bytes(1_000_000)})
+    data = path.read_bytes()
+    path.write_bytes(data.replace(struct.pack("<I", 1_000_000), struct.pack("<I", 100)))
+    with pytest.raises(InputError, match=r"set\.zip: 1\.png: the archive is damaged here"):
+        next(iter(ImageSet.open(path)))
+
+
+def test_a_damaged_member_is_named(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "set.zip", {"1.png": np.random.default_rng(0).bytes(1000)})
+    data = bytearray(path.read_bytes())
+    data[200] ^= 0xFF
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"1\.png: the archive is damaged here"):
+        next(iter(ImageSet.open(path)))
+
+
+def test_an_archive_with_any_byte_changed_is_read_or_refused(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "set.zip", {"a/1.png": png(1), "b/2.png": png(2)})
+    data = path.read_bytes()
+    for position in range(len(data)):
+        for change in (0x01, 0x80, 0xFF):
+            path.write_bytes(data[:position] + bytes([data[position] ^ change]) + data[position + 1 :])
+            with contextlib.suppress(InputError):
+                assert len(list(ImageSet.open(path))) > 0
+
+
+def test_a_cut_archive_is_refused(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "set.zip", CLASSES)
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(InputError, match=r"set\.zip: expected a folder of images"):
+        ImageSet.open(path)
+
+
+def test_cifar10_is_read_from_its_zip(shared: Path) -> None:
+    images = ImageSet.open(shared / "data" / "cifar10-test.zip")
+    assert len(images) == 5000
+    assert images.class_names[0] == "airplane"
+    assert images.labels is not None
+    sample = images.sample(100)
+    assert np.bincount(sample.labels).tolist() == [10] * 10
+    assert all(image.shape == (32, 32, 3) for image in sample)
+    assert len(images.without(sample.digests)) == 4900
+
+
+def test_photos_with_boxes_are_no_classes(shared: Path) -> None:
+    assert ImageSet.open(shared / "data" / "bccd.zip").labels is None

@@ -1,0 +1,282 @@
+"""The backends `onnx` and `cuda`, which are one plugin over ONNX Runtime."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgevision.artifact import Artifact
+from edgevision.backend import SessionSettings
+from edgevision.errors import ArtifactError, DeviceError, EdgeVisionError, MissingRuntimeError, OptionError
+from edgevision.plugins import registry
+from edgevision.session import open_session
+from edgevision.testing import check_backend
+from edgevision_cuda import driver
+from edgevision_cuda import gpu as gpu_module
+from edgevision_cuda.cpu import OnnxBackend
+from edgevision_cuda.gpu import CudaBackend
+from edgevision_cuda.onnx_file import holds_float16, is_quantized
+from edgevision_cuda.runtime import CUDA, import_onnxruntime
+from edgevision_cuda.sessions import Placement, Sessions
+
+onnxruntime = pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
+
+ONNX = OnnxBackend()
+CUDA_BACKEND = CudaBackend()
+HAS_CUDA = CUDA in onnxruntime.get_available_providers()
+IMAGE = np.random.default_rng(5).random((1, 3, 8, 8), np.float32)
+
+without_cuda = pytest.mark.skipif(HAS_CUDA, reason="this ONNX Runtime is built with CUDA")
+
+
+@pytest.fixture
+def gpu() -> str:
+    try:
+        return CUDA_BACKEND.devices()[0].name
+    except EdgeVisionError as error:
+        pytest.skip(f"needs an NVIDIA GPU: {error}")
+
+
+@pytest.mark.parametrize("artifact", ["tiny_onnx", "tiny_float16_onnx"])
+def test_onnx_keeps_the_contract(artifact: str, request: pytest.FixtureRequest) -> None:
+    check_backend(ONNX, request.getfixturevalue(artifact))
+
+
+def test_onnx_answers_as_a_bare_session_does(tiny_onnx: Artifact) -> None:
+    bare = onnxruntime.InferenceSession(tiny_onnx.content, providers=["CPUExecutionProvider"])
+    expected = dict(
+        zip(("features", "scores"), bare.run(["features", "scores"], {"image": IMAGE}), strict=True)
+    )
+    with open_session(ONNX, tiny_onnx) as session:
+        answer = session.run({"image": IMAGE})
+    for name, values in expected.items():
+        np.testing.assert_allclose(answer[name], values, rtol=1e-5)
+
+
+def test_onnx_runs_on_the_cpu_and_says_so(tiny_onnx: Artifact) -> None:
+    with open_session(ONNX, tiny_onnx) as session:
+        assert (session.device, session.precision, session.fallback_nodes) == ("cpu", "float32", ())
+
+
+@pytest.mark.parametrize("device", ["cuda:0", "gpu"])
+def test_onnx_never_calls_itself_cuda(tiny_onnx: Artifact, device: str) -> None:
+    with pytest.raises(DeviceError, match="it has: cpu; for a GPU ask backend 'cuda'"):
+        ONNX.open(tiny_onnx, SessionSettings(device=device))
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="other processors have kernels for float16")
+def test_float16_weights_are_computed_with_in_float32_on_x86(tiny_float16_onnx: Artifact) -> None:
+    with open_session(ONNX, tiny_float16_onnx) as session:
+        assert session.precision == "float32"
+        scores = session.run({"image": IMAGE})["scores"]
+    # float16 arithmetic could give only values that float16 holds
+    assert not np.array_equal(scores, scores.astype(np.float16).astype(np.float32))
+
+
+def test_whether_weights_are_float16_is_read_from_the_file(
+    tiny_onnx: Artifact, tiny_float16_onnx: Artifact
+) -> None:
+    assert not holds_float16(tiny_onnx.content)
+    assert holds_float16(tiny_float16_onnx.content)
+    assert not holds_float16(b"")
+    assert not holds_float16(b"\xff" * 50)
+    assert not is_quantized(tiny_onnx.content)
+
+
+def test_an_unnamed_open_batch_also_takes_any_size(tiny_onnx: Artifact) -> None:
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load_from_string(tiny_onnx.content)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].Clear()
+    check_backend(ONNX, Artifact("onnx", "float32", {"unnamed.onnx": model.SerializeToString()}))
+
+
+def test_a_fixed_batch_stays_fixed(tiny_onnx: Artifact) -> None:
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load_from_string(tiny_onnx.content)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = 1
+    check_backend(ONNX, Artifact("onnx", "float32", {"fixed.onnx": model.SerializeToString()}))
+
+
+def test_an_operator_that_is_unknown_is_refused_in_one_line(tiny_onnx: Artifact) -> None:
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load_from_string(tiny_onnx.content)
+    model.graph.node[2].op_type = "NoSuchOperator"
+    artifact = Artifact("onnx", "float32", {"odd.onnx": model.SerializeToString()})
+    with pytest.raises(ArtifactError, match=r"odd.onnx: ONNX Runtime refuses it: .*NoSuchOperator") as caught:
+        ONNX.open(artifact, SessionSettings())
+    assert "\n" not in str(caught.value)
+
+
+def test_an_image_size_left_open_is_refused(tiny_onnx: Artifact) -> None:
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load_from_string(tiny_onnx.content)
+    model.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "height"
+    opened = Artifact("onnx", "float32", {"open.onnx": model.SerializeToString()})
+    with pytest.raises(ArtifactError, match=r"leaves more open than its batch.*fixed image size"):
+        ONNX.open(opened, SessionSettings())
+
+
+def test_more_batch_sizes_than_are_kept_all_answer(tiny_onnx: Artifact) -> None:
+    with open_session(ONNX, tiny_onnx) as session:
+        alone = session.run({"image": IMAGE})["scores"]
+        for batch in (2, 3, 4, 5, 6, 1):
+            scores = session.run({"image": np.repeat(IMAGE, batch, axis=0)})["scores"]
+            np.testing.assert_allclose(scores, np.repeat(alone, batch, axis=0), rtol=1e-5)
+
+
+@without_cuda
+def test_cuda_is_not_ready_without_a_build_that_has_it(tiny_onnx: Artifact) -> None:
+    message = r'built without CUDA.*pip uninstall -y onnxruntime.*pip install "edgevision\[cuda\]"'
+    for ask in (
+        CUDA_BACKEND.version,
+        CUDA_BACKEND.devices,
+        lambda: CUDA_BACKEND.open(tiny_onnx, SessionSettings()),
+    ):
+        with pytest.raises(MissingRuntimeError, match=message) as caught:
+            ask()
+        assert caught.value.extra == "cuda"
+
+
+@without_cuda
+def test_both_builds_at_once_are_named_with_the_way_to_mend_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("onnxruntime", "onnxruntime-gpu"):
+        folder = tmp_path / f"{name.replace('-', '_')}-1.31.1.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.31.1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(
+        MissingRuntimeError, match="overwrite one another; first pip uninstall -y onnxruntime onnx"
+    ):
+        CUDA_BACKEND.version()
+
+
+def test_wrong_options_are_refused_before_any_device_is_looked_for(tiny_onnx: Artifact) -> None:
+    with pytest.raises(OptionError, match="it has: allow_cpu_fallback"):
+        CUDA_BACKEND.open(tiny_onnx, SessionSettings(options={"fallback": True}))
+    with pytest.raises(OptionError, match="expected True or False, got 'yes'"):
+        CUDA_BACKEND.open(tiny_onnx, SessionSettings(options={"allow_cpu_fallback": "yes"}))
+
+
+def test_one_plugin_gives_both_backends() -> None:
+    rows = {row.name: row for row in registry().backend_statuses()}
+    assert rows["cuda"].plugin == rows["onnx"].plugin == "cuda"
+    assert rows["onnx"].ready
+    assert rows["cuda"].ready or rows["cuda"].reason
+
+
+def test_without_a_driver_the_reason_is_given() -> None:
+    if Path("/proc/driver/nvidia").exists():
+        pytest.skip("there is a driver here")
+    with pytest.raises(
+        DeviceError, match=r"no NVIDIA driver here \(libcuda.so.1 cannot be loaded\).*nvidia-smi"
+    ):
+        driver.gpus()
+
+
+def test_onnxruntime_absent_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    from edgevision_cuda import runtime
+
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    runtime._imported.cache_clear()
+    try:
+        for extra in ("onnx", "cuda"):
+            with pytest.raises(MissingRuntimeError, match=rf'pip install "edgevision\[{extra}\]"'):
+                import_onnxruntime(extra)
+    finally:
+        runtime._imported.cache_clear()
+
+
+def opening(artifact: Artifact, *, allow_fallback: bool = False) -> gpu_module._Opening:
+    device = gpu_module._Device("cuda", 0, "a GPU that is not there")
+    return gpu_module._Opening(onnxruntime, artifact, SessionSettings(), device, allow_fallback)
+
+
+def test_a_session_that_went_on_with_the_cpu_is_caught(tiny_onnx: Artifact) -> None:
+    session = onnxruntime.InferenceSession(tiny_onnx.content, providers=["CPUExecutionProvider"])
+    message = (
+        r"'cuda:0': ONNX Runtime could not load CUDAExecutionProvider \(cannot load .*edgevision\[cuda\]"
+    )
+    with pytest.raises(DeviceError, match=message):
+        opening(tiny_onnx)._check(session)
+
+
+def test_nodes_on_the_cpu_are_told_by_name(tiny_onnx: Artifact) -> None:
+    placement = Placement(entries=opening(tiny_onnx, allow_fallback=True)._placement(1).entries)
+    sessions = Sessions(onnxruntime, tiny_onnx, None, lambda batch: placement)
+    assert {"conv", "relu", "softmax"} <= set(gpu_module._cpu_nodes(sessions.for_batch(1)))
+
+
+def test_without_leave_only_the_gpus_provider_is_listed_and_the_cpu_forbidden(tiny_onnx: Artifact) -> None:
+    placement = opening(tiny_onnx)._placement(1)
+    assert [name for name, _ in placement.providers] == ["CUDAExecutionProvider"]
+    assert placement.entries == {"session.disable_cpu_ep_fallback": "1"}
+    assert placement.providers[0][1]["use_tf32"] == "0"
+
+
+@pytest.mark.parametrize("name", ["cuda", "gpu:0", "cuda:x", "tensorrt", "cpu"])
+def test_a_device_that_is_no_gpu_is_refused_with_those_that_there_can_be(name: str) -> None:
+    with pytest.raises(DeviceError, match=f"no device '{name}'; it has cuda:N and tensorrt:N"):
+        gpu_module._find_device(onnxruntime, name)
+
+
+def test_tensorrt_in_less_than_float32_by_the_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
+    with pytest.raises(DeviceError, match="NVIDIA_TF32_OVERRIDE is '1'"):
+        gpu_module._turn_tf32_off()
+
+
+@pytest.mark.gpu
+def test_cuda_keeps_the_contract(gpu: str, tiny_onnx: Artifact) -> None:
+    check_backend(CUDA_BACKEND, tiny_onnx, devices=[device.name for device in CUDA_BACKEND.devices()])
+
+
+@pytest.mark.gpu
+def test_cuda_agrees_with_the_cpu(gpu: str, tiny_onnx: Artifact) -> None:
+    expected = open_session(ONNX, tiny_onnx).run({"image": IMAGE})
+    with open_session(CUDA_BACKEND, tiny_onnx) as session:
+        assert (session.device, session.precision, session.fallback_nodes) == ("cuda:0", "float32", ())
+        answer = session.run({"image": IMAGE})
+    for name, values in expected.items():
+        np.testing.assert_allclose(answer[name], values, atol=1e-5)
+
+
+@pytest.mark.gpu
+def test_cuda_says_float16_of_a_float16_model(gpu: str, tiny_float16_onnx: Artifact) -> None:
+    with open_session(CUDA_BACKEND, tiny_float16_onnx) as session:
+        assert session.precision == "float16"
+
+
+@pytest.mark.gpu
+def test_a_gpu_that_is_not_there_is_refused(gpu: str, tiny_onnx: Artifact) -> None:
+    with pytest.raises(DeviceError, match="there is no such GPU; there are: 0"):
+        CUDA_BACKEND.open(tiny_onnx, SessionSettings(device="cuda:99"))
+
+
+@pytest.mark.gpu
+def test_a_graph_that_the_gpu_does_not_take_whole_is_refused_or_says_which_nodes_fell_back(gpu: str) -> None:
+    onnx = pytest.importorskip("onnx")
+    node = onnx.helper.make_node("Det", ["image"], ["scores"], name="on_the_cpu")  # CUDA has no Det
+    graph = onnx.helper.make_graph(
+        [node],
+        "det",
+        [onnx.helper.make_tensor_value_info("image", 1, ["batch", 4, 4])],
+        [onnx.helper.make_tensor_value_info("scores", 1, ["batch"])],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    artifact = Artifact("onnx", "float32", {"det.onnx": model.SerializeToString()})
+    with pytest.raises(
+        DeviceError, match=r"does not take 1 of its nodes.*on_the_cpu.*allow_cpu_fallback=True"
+    ):
+        CUDA_BACKEND.open(artifact, SessionSettings())
+    with open_session(
+        CUDA_BACKEND, artifact, SessionSettings(options={"allow_cpu_fallback": True})
+    ) as session:
+        assert session.fallback_nodes == ("on_the_cpu",)

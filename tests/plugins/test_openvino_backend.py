@@ -1,0 +1,190 @@
+"""The backend `openvino`, on the CPU of this machine."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgevision.artifact import Artifact
+from edgevision.backend import SessionSettings
+from edgevision.errors import ArtifactError, DeviceError, OptionError, OutputError
+from edgevision.session import open_session
+from edgevision.testing import check_backend
+from edgevision_openvino.backend import OpenVINOBackend
+
+pytest.importorskip("edgevision_openvino.runtime").import_openvino()
+
+BACKEND = OpenVINOBackend()
+IMAGE = np.random.default_rng(5).random((1, 3, 8, 8), np.float32)
+
+
+@pytest.mark.parametrize("artifact", ["tiny_ir", "tiny_onnx", "tiny_tflite", "tiny_int8_tflite"])
+def test_it_keeps_the_contract(artifact: str, request: pytest.FixtureRequest) -> None:
+    check_backend(BACKEND, request.getfixturevalue(artifact))
+
+
+def test_its_devices_are_those_that_openvino_finds_and_auto() -> None:
+    names = [device.name for device in BACKEND.devices()]
+    assert names[0] == "cpu"
+    assert names[-1] == "auto"
+
+
+def test_auto_says_on_which_device_it_really_runs(tiny_ir: Artifact) -> None:
+    with open_session(BACKEND, tiny_ir, SessionSettings(device="auto")) as session:
+        assert session.device in [device.name for device in BACKEND.devices()[:-1]]
+
+
+@pytest.mark.parametrize("device", ["gpu:7", "npu:3", "tpu"])
+def test_an_absent_device_is_refused_with_those_that_there_are(tiny_ir: Artifact, device: str) -> None:
+    with pytest.raises(DeviceError, match=f"no device '{device}' here; it has: cpu"):
+        BACKEND.open(tiny_ir, SessionSettings(device=device))
+
+
+def test_a_float32_model_runs_in_float32_also_where_the_cpu_has_less(
+    tiny_ir: Artifact, tiny_onnx: Artifact
+) -> None:
+    from edgevision_cuda.cpu import OnnxBackend
+
+    reference = open_session(OnnxBackend(), tiny_onnx).run({"image": IMAGE})
+    with open_session(BACKEND, tiny_ir) as session:
+        assert session.precision == "float32"
+        answer = session.run({"image": IMAGE})
+    for name, expected in reference.items():
+        np.testing.assert_allclose(answer[name], expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("precision", "capability"), [("bfloat16", "BF16"), ("float16", "FP16")])
+def test_a_lower_precision_runs_where_it_is_asked_for_and_is_there(
+    tiny_ir: Artifact, precision: str, capability: str
+) -> None:
+    from edgevision_openvino.runtime import core
+
+    settings = SessionSettings(precision=precision)
+    if capability in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        with open_session(BACKEND, tiny_ir, settings) as session:
+            assert session.precision == precision
+    else:
+        with pytest.raises(DeviceError, match=f"does not compute in {precision}; ask for precision float32"):
+            open_session(BACKEND, tiny_ir, settings)
+
+
+def test_a_tflite_artifact_has_the_tensors_that_backend_tflite_gives_it(
+    any_tiny_tflite: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edgevision_tflite.backend import TFLiteBackend
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with (
+        open_session(BACKEND, any_tiny_tflite) as one,
+        open_session(TFLiteBackend(), any_tiny_tflite) as other,
+    ):
+        assert one.inputs == other.inputs
+        assert set(one.outputs) == set(other.outputs)
+        inputs = {spec.name: np.ones(spec.with_batch(2), spec.dtype) for spec in one.inputs}
+        answers = one.run(inputs), other.run(inputs)
+    for spec in one.outputs:
+        ones, others = (spec.dequantize(answer[spec.name]) for answer in answers)
+        np.testing.assert_allclose(ones, others, atol=0.02)
+    assert list(tmp_path.iterdir()) == []  # the private copy that OpenVINO read is gone
+
+
+def test_a_text_file_named_tflite_is_refused_in_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ArtifactError, match="is no TFLite model"):
+        BACKEND.open(Artifact("tflite", "float32", {"text.tflite": b"hello " * 99}), SessionSettings())
+    assert "hello" not in "".join(capfd.readouterr())
+
+
+def test_an_xml_without_its_bin_is_refused(tiny_ir: Artifact) -> None:
+    with pytest.raises(ArtifactError, match=r"expected an .xml and a .bin file, got tiny.xml"):
+        BACKEND.open(Artifact("openvino", "float32", {"tiny.xml": tiny_ir.content}), SessionSettings())
+
+
+def test_an_image_size_left_open_is_refused(tiny_onnx: Artifact) -> None:
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load_from_string(tiny_onnx.content)
+    model.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "height"
+    opened = Artifact("onnx", "float32", {"open.onnx": model.SerializeToString()})
+    with pytest.raises(ArtifactError, match=r"leaves more open than its batch.*fixed image size"):
+        BACKEND.open(opened, SessionSettings())
+
+
+@pytest.mark.parametrize("hint", ["latency", "throughput"])
+def test_performance_hints_are_taken(tiny_ir: Artifact, hint: str) -> None:
+    with open_session(BACKEND, tiny_ir, SessionSettings(options={"performance_hint": hint})) as session:
+        assert session.run({"image": IMAGE})["scores"].shape == (1, 5)
+
+
+def test_an_unknown_performance_hint_is_refused(tiny_ir: Artifact) -> None:
+    with pytest.raises(OptionError, match="expected latency or throughput, got 'fast'"):
+        BACKEND.open(tiny_ir, SessionSettings(options={"performance_hint": "fast"}))
+
+
+def test_compiled_models_are_kept_in_the_folder_that_was_given(tiny_ir: Artifact, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    for _ in range(2):
+        with open_session(BACKEND, tiny_ir, SessionSettings(cache_dir=cache)) as session:
+            session.run({"image": IMAGE})
+    assert len(list(cache.iterdir())) == 1
+
+
+def test_a_cache_folder_that_cannot_be_made_is_an_error(tiny_ir: Artifact, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot be made"):
+        BACKEND.open(tiny_ir, SessionSettings(cache_dir=tmp_path / "file" / "cache"))
+
+
+def test_threads_are_taken(tiny_ir: Artifact) -> None:
+    with open_session(BACKEND, tiny_ir, SessionSettings(threads=1)) as session:
+        assert session.run({"image": IMAGE})["scores"].shape == (1, 5)
+
+
+def test_more_batch_sizes_than_are_kept_compiled_all_answer(tiny_ir: Artifact) -> None:
+    with open_session(BACKEND, tiny_ir) as session:
+        alone = session.run({"image": IMAGE})["scores"]
+        for batch in (2, 3, 4, 5, 6, 1):
+            scores = session.run({"image": np.repeat(IMAGE, batch, axis=0)})["scores"]
+            np.testing.assert_allclose(scores, np.repeat(alone, batch, axis=0), rtol=1e-5)
+
+
+def test_nothing_is_written_to_the_home_folder_and_nothing_is_connected_to(
+    tiny_ir: Artifact, tmp_path: Path
+) -> None:
+    home, artifact = tmp_path / "home", tmp_path / "artifact"
+    home.mkdir()
+    artifact.mkdir()
+    for name, content in tiny_ir.files.items():
+        (artifact / name).write_bytes(content)
+    program = """
+        import json, sys
+        calls = []
+        sys.addaudithook(lambda name, given: calls.append(name) if name.startswith(
+            ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto")) else None)
+        from pathlib import Path
+        from edgevision.artifact import read_artifact
+        from edgevision.session import open_session
+        from edgevision_openvino.backend import OpenVINOBackend
+        backend = OpenVINOBackend()
+        backend.devices()
+        with open_session(backend, read_artifact(Path(sys.argv[1]))) as session, session.lease() as lane:
+            lane.run()
+        import threading, time
+        for thread in threading.enumerate():
+            if thread is not threading.current_thread():
+                thread.join(5)
+        print(json.dumps({"calls": calls, "telemetry": "openvino_telemetry" in sys.modules}))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program), artifact / "tiny.xml"],
+        env={"HOME": str(home), "PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout) == {"calls": [], "telemetry": False}
+    assert list(home.rglob("*")) == []

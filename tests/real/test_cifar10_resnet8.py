@@ -1,0 +1,46 @@
+"""A ResNet-8 that others trained, on CIFAR-10: three runtimes give Keras's own answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgevision.conversion import ConversionSettings, convert
+from edgevision.evaluation.evidence import Evidence
+from edgevision.input_options import InputOptions
+
+pytestmark = pytest.mark.convert
+
+#: The least agreement with Keras on the test images, by precision.
+DEMANDED = {"float32": 0.999, "float16": 0.995, "int8": 0.95}
+
+
+@pytest.fixture(scope="module")
+def evidence(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Evidence:
+    return convert(
+        shared / "models" / "resnet8_cifar10.h5",
+        tmp_path_factory.mktemp("real") / "resnet8.evb",
+        targets=["generic-cpu", "intel-cpu", "onnx-cpu"],
+        precisions=list(DEMANDED),
+        calibration=shared / "data" / "cifar10-train.zip",
+        evaluation=shared / "data" / "cifar10-test.zip",
+        settings=ConversionSettings(
+            image=InputOptions(value_range=(0.0, 255.0)), calibration_samples=500, min_agreement=0.0
+        ),
+    )
+
+
+@pytest.mark.parametrize("precision", DEMANDED)
+@pytest.mark.parametrize("format_", ["tflite", "openvino", "onnx"])
+def test_it_agrees_with_keras_and_is_as_often_right(evidence: Evidence, format_: str, precision: str) -> None:
+    (result,) = [found for found in evidence.results if found.artifact == f"{format_}-{precision}"]
+    comparison = result.comparison
+    assert comparison.images == 5000
+    assert comparison.agreement >= DEMANDED[precision]
+    assert comparison.accuracy_drop is not None
+    assert comparison.accuracy_drop <= 0.01
+
+
+def test_keras_itself_is_as_often_right_as_was_measured_elsewhere(evidence: Evidence) -> None:
+    assert evidence.results[0].comparison.source_accuracy == pytest.approx(0.7644, abs=0.002)

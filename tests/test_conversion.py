@@ -1,0 +1,148 @@
+"""convert(): what is refused before long work, what the evidence holds, and what it says aloud."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import edgevision
+from edgevision.bundle import read_bundle
+from edgevision.conversion import ConversionSettings, convert
+from edgevision.errors import InputError, OptionError, OutputError, SourceError
+from edgevision.evaluation.evidence import read_evidence
+from edgevision.evaluation.image_sets import ImageSet
+
+pytestmark = pytest.mark.convert
+
+
+@pytest.fixture(scope="module")
+def digits(quickstart: Path) -> Path:
+    return quickstart / "quickstart"
+
+
+def test_the_quickstart_shows_evidence_for_three_targets(digits: Path) -> None:
+    bundle = read_bundle(digits / "digits.evb")
+    evidence = read_evidence(bundle.read(bundle.manifest.evidence).decode(), "evidence")
+    assert [result.artifact for result in evidence.results] == ["tflite-int8", "openvino-int8", "onnx-int8"]
+    for result in evidence.results:
+        assert result.passed
+        assert result.comparison.images == 597
+        assert result.comparison.source_accuracy is not None
+        assert result.comparison.source_accuracy >= 0.9, "the network has learned its digits"
+    assert evidence.calibration is not None
+    assert (evidence.calibration.images, evidence.evaluation.images) == (500, 597)
+    assert evidence.notes[-1].startswith("onnx-int8 was measured on onnx cpu: this machine does not have")
+
+
+def test_what_a_model_says_of_its_input_is_found(digits: Path) -> None:
+    manifest = read_bundle(digits / "digits.evb").manifest
+    assert manifest.preprocessing.value_range == (0.0, 255.0)
+    assert (manifest.task.score_kind, manifest.task.output) == ("softmax", "digit")
+    assert read_bundle(digits / "digits.evb").labels == tuple("0123456789")
+
+
+def test_full_integer_artifacts_take_bytes_straight(digits: Path) -> None:
+    entry = read_bundle(digits / "digits.evb").manifest.artifacts[0]
+    assert (entry.inputs[0].dtype, entry.outputs[0].dtype) == ("int8", "int8")
+    assert entry.inputs[0].quantization is not None
+    assert entry.inputs[0].quantization.zero_point == -128
+    assert entry.inputs[0].quantization.scale == pytest.approx(1.0, abs=0.01)
+
+
+def test_calibration_images_never_count_as_evaluation_images(digits: Path, tmp_path: Path) -> None:
+    both = ImageSet.open(digits / "evaluation").sample(40)
+    calibration = both.sample(15)
+    evidence = convert(
+        digits / "digits.keras",
+        tmp_path / "digits.evb",
+        targets=["generic-cpu"],
+        calibration=calibration,
+        evaluation=both,
+        settings=ConversionSettings(min_agreement=0.0),
+    )
+    assert (evidence.evaluation.images, evidence.evaluation.left_out) == (25, 15)
+    assert evidence.notes[0].startswith("15 evaluation images were left out")
+
+
+def _arrays(count: int, seed: int = 0) -> ImageSet:
+    pixels = np.random.default_rng(seed).integers(0, 256, (count, 32, 32, 3), np.uint8)
+    return ImageSet.from_arrays(pixels)
+
+
+def test_images_may_come_from_memory_without_labels(digits: Path, tmp_path: Path) -> None:
+    evidence = convert(
+        digits / "digits.keras",
+        tmp_path / "digits.evb",
+        targets=["onnx-cpu", "intel-cpu"],
+        evaluation=_arrays(20),
+        precisions=["float32"],
+    )
+    assert [result.comparison.accuracy for result in evidence.results] == [None, None]
+    assert all(result.comparison.agreement == 1.0 for result in evidence.results)
+    assert edgevision.load(tmp_path / "digits.evb").labels[3] == "class 3"
+
+
+def test_a_path_that_is_written_to_is_told_to_the_caller(digits: Path, tmp_path: Path) -> None:
+    stages: list[tuple[str, int, int]] = []
+    convert(
+        digits / "digits.keras",
+        tmp_path / "digits.evb",
+        targets=["generic-cpu"],
+        evaluation=_arrays(70),
+        precisions=["float32"],
+        progress=lambda *told: stages.append(told),
+    )
+    names = list(dict.fromkeys(stage for stage, _, _ in stages))
+    assert names == [
+        "reading digits.keras",
+        "converting to tflite-float32",
+        "measuring",
+        "writing the bundle",
+    ]
+    done = [step for _, step, _ in stages]
+    assert done == sorted(done)
+    assert all(step <= steps for _, step, steps in stages)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"targets": []}, OptionError, "no target"),
+        ({"targets": ["pi"]}, OptionError, "no target 'pi'"),
+        ({"precisions": ["int8"]}, OptionError, "tflite-int8: .* type --calibration FOLDER"),
+        (
+            {"precisions": ["int8"], "calibration": _arrays(20)},
+            InputError,
+            "holds every image of the evaluation set",
+        ),
+        ({"evaluation": "absent", "precisions": ["float32"]}, InputError, "absent"),
+        ({"source": "absent.keras"}, SourceError, "there is no such file"),
+        ({"source": __file__}, SourceError, r"expected a \.keras or \.h5 file"),
+        ({"output": "model"}, OutputError, r"ends in \.evb; type -o model\.evb"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_is_refused_before_the_model_is_read(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes, error, message
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = {
+        "source": digits / "digits.keras",
+        "output": "model.evb",
+        "targets": ["generic-cpu"],
+        "evaluation": _arrays(20),
+        **changes,
+    }
+    with pytest.raises(error, match=message):
+        convert(**arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("min_agreement", 1.5), ("calibration_samples", 0), ("evaluation_samples", -1)]
+)
+def test_a_setting_out_of_range_is_refused(field: str, value: float) -> None:
+    with pytest.raises(OptionError, match=field):
+        ConversionSettings(**{field: value})

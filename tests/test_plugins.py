@@ -1,0 +1,259 @@
+"""How plugins are found: a broken one is a row with its reason, and the others live on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from edgevision import hookimpl
+from edgevision.backend import DeviceInfo
+from edgevision.errors import DeviceError, MissingRuntimeError, PluginError
+from edgevision.plugins import DISABLE_VARIABLE, Registry, discover
+from edgevision.testing import FakeBackend
+
+GOOD = """
+import edgevision
+from edgevision.testing import FakeBackend
+
+@edgevision.hookimpl
+def edgevision_backends():
+    return [FakeBackend()]
+"""
+
+
+class Plugin:
+    """A plugin that gives backends as a function says."""
+
+    def __init__(self, give: Callable[[], Any]) -> None:
+        self._give = give
+
+    @hookimpl
+    def edgevision_backends(self) -> Any:
+        return self._give()
+
+
+def named(name: str) -> FakeBackend:
+    backend = FakeBackend()
+    backend.name = name
+    return backend
+
+
+def registry_of(**plugins: Any) -> Registry:
+    registry = discover([])
+    for name, plugin in plugins.items():
+        registry.register(plugin, name)
+    return registry
+
+
+def reasons(registry: Registry) -> dict[str, str]:
+    return {problem.plugin: problem.reason for problem in registry.problems}
+
+
+@pytest.fixture
+def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[EntryPoint]]:
+    """Writes modules into a folder of sys.path; gives their entry points."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def write(**sources: str) -> list[EntryPoint]:
+        points = []
+        for name, source in sources.items():
+            module = f"plugin_of_{tmp_path.name}_{name}".replace("-", "_")
+            (tmp_path / f"{module}.py").write_text(source)
+            points.append(EntryPoint(name, module, "edgevision"))
+        return points
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
+        ("raise ImportError('half installed')", "ImportError: half installed"),
+        ("raise OSError('libmissing.so: cannot open')", "OSError: libmissing.so: cannot open"),
+        ("def :", "SyntaxError: invalid syntax"),
+        ("import sys; sys.exit('I want to leave')", "SystemExit: I want to leave"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+    ],
+    ids=["absent module", "ImportError", "OSError", "SyntaxError", "SystemExit", "any error"],
+)
+def test_a_plugin_that_cannot_be_imported_is_recorded_and_the_others_live_on(
+    modules: Callable[..., list[EntryPoint]], source: str, reason: str
+) -> None:
+    registry = discover(modules(a_broken=source, b_good=GOOD))
+    assert reasons(registry)["a_broken"].startswith(reason)
+    assert list(registry.backends()) == ["fake"]
+
+
+def test_an_entry_point_without_its_module_is_recorded(modules: Callable[..., list[EntryPoint]]) -> None:
+    registry = discover([EntryPoint("a_gone", "no_such_plugin_module", "edgevision"), *modules(good=GOOD)])
+    assert "no_such_plugin_module" in reasons(registry)["a_gone"]
+    assert list(registry.backends()) == ["fake"]
+
+
+def raising(error: BaseException) -> Callable[[], Any]:
+    def give() -> Any:
+        raise error
+
+    return give
+
+
+def yielding_then_raising() -> Any:
+    yield named("lost")
+    raise RuntimeError("halfway")
+
+
+@pytest.mark.parametrize(
+    ("give", "reason"),
+    [
+        (raising(RuntimeError("no luck")), "RuntimeError: no luck"),
+        (raising(SystemExit(3)), "SystemExit: 3"),
+        (yielding_then_raising, "RuntimeError: halfway"),
+        (lambda: None, "TypeError: edgevision_backends returned NoneType, expected a list"),
+        (lambda: "fake", "TypeError: edgevision_backends returned str, expected a list"),
+        (lambda: 3, "TypeError: edgevision_backends returned int, expected a list"),
+        (
+            lambda: [object()],
+            "edgevision_backends gave object without name, formats, options, version, devices",
+        ),
+        (
+            lambda: [SimpleNamespace(name="x", formats=())],
+            "edgevision_backends gave SimpleNamespace without opt",
+        ),
+        (lambda: [named(3)], "edgevision_backends gave FakeBackend whose name is 3, not text"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_hook_that_gives_something_else_is_recorded_and_the_others_live_on(
+    give: Callable[[], Any], reason: str
+) -> None:
+    registry = registry_of(broken=Plugin(give), good=Plugin(lambda: [FakeBackend()]))
+    assert list(registry.backends()) == ["fake"]
+    assert reasons(registry)["broken"].startswith(reason)
+
+
+def test_a_hook_that_edgevision_does_not_have_is_recorded_and_the_plugin_left_out() -> None:
+    class Misspelt:
+        @hookimpl
+        def edgevision_backend(self) -> Any:
+            return [FakeBackend()]
+
+    registry = registry_of(misspelt=Misspelt(), good=Plugin(lambda: [FakeBackend()]))
+    assert list(registry.backends()) == ["fake"]
+    assert "unknown hook 'edgevision_backend'" in reasons(registry)["misspelt"]
+
+
+def test_a_hook_that_asks_for_arguments_is_recorded_and_the_plugin_left_out() -> None:
+    class Greedy:
+        @hookimpl
+        def edgevision_backends(self, config: Any) -> Any:
+            return [FakeBackend()]
+
+    registry = registry_of(greedy=Greedy(), good=Plugin(lambda: [FakeBackend()]))
+    assert list(registry.backends()) == ["fake"]
+    assert "config" in reasons(registry)["greedy"]
+
+
+def test_of_two_backends_with_one_name_the_first_stays_and_the_other_is_recorded() -> None:
+    first, second = FakeBackend(), FakeBackend()
+    registry = registry_of(one=Plugin(lambda: [first]), two=Plugin(lambda: [second]))
+    assert registry.backends()["fake"] is first
+    assert reasons(registry) == {"two": "'fake' is already given by plugin 'one', which stays"}
+
+
+def test_a_problem_is_recorded_once_however_often_it_is_met() -> None:
+    registry = registry_of(broken=Plugin(lambda: None))
+    for _ in range(3):
+        registry.backends()
+    assert len(registry.problems) == 1
+
+
+def test_an_unknown_backend_is_refused_with_those_that_there_are_and_those_that_are_broken() -> None:
+    registry = registry_of(good=Plugin(lambda: [FakeBackend()]), broken=Plugin(lambda: None))
+    with pytest.raises(
+        PluginError, match="no backend 'tpu'; there are: fake; plugin 'broken' is broken: TypeError"
+    ):
+        registry.backend("tpu")
+
+
+@pytest.mark.parametrize(
+    ("error", "version"),
+    [
+        (MissingRuntimeError("fake", "fake is not installed"), ""),
+        (DeviceError("no device here"), "fake 1"),
+        (RuntimeError("surprise"), "fake 1"),
+    ],
+)
+def test_a_backend_that_is_not_ready_is_a_row_with_the_reason(error: Exception, version: str) -> None:
+    class Unready(FakeBackend):
+        name = "unready"
+
+        def version(self) -> str:
+            if isinstance(error, MissingRuntimeError):
+                raise error
+            return super().version()
+
+        def devices(self) -> list[DeviceInfo]:
+            raise error
+
+    rows = registry_of(a=Plugin(lambda: [Unready()]), b=Plugin(lambda: [FakeBackend()])).backend_statuses()
+    assert [(row.name, row.ready, row.plugin) for row in rows] == [
+        ("fake", True, "b"),
+        ("unready", False, "a"),
+    ]
+    assert rows[1].version == version
+    assert rows[1].reason == str(error)
+
+
+def test_a_row_names_the_plugin_also_where_the_hook_makes_its_backends_anew_each_time() -> None:
+    rows = registry_of(maker=Plugin(lambda: [FakeBackend()])).backend_statuses()
+    assert rows[0].plugin == "maker"
+
+
+@pytest.mark.parametrize(
+    ("disabled", "left"),
+    [("", ["fake"]), ("good", []), (" other , good ", []), ("all", []), ("goo", ["fake"])],
+)
+def test_plugins_that_the_caller_names_are_not_imported(
+    modules: Callable[..., list[EntryPoint]], disabled: str, left: list[str]
+) -> None:
+    registry = discover(modules(good=GOOD), [name.strip() for name in disabled.split(",")])
+    assert list(registry.backends()) == left
+    assert registry.problems == []
+
+
+def names_of_backends(disabled: str) -> list[str]:
+    program = "from edgevision.plugins import registry; print(*sorted(registry().backends()))"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, DISABLE_VARIABLE: disabled},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.split()
+
+
+def test_the_variable_of_the_environment_leaves_plugins_out() -> None:
+    assert names_of_backends("") == ["cuda", "onnx", "openvino", "tflite"]
+    assert names_of_backends("openvino, cuda") == ["tflite"]
+    assert names_of_backends("all") == []
+
+
+def test_asking_for_the_backends_imports_no_runtime() -> None:
+    program = """
+import sys
+from edgevision.plugins import registry
+registry().backends()
+runtimes = {"openvino", "onnxruntime", "ai_edge_litert", "tflite_runtime", "tensorflow"}
+print(*sorted(runtimes & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

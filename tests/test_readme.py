@@ -1,0 +1,70 @@
+"""Every command in the documents is run, and does what the document says."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgevision.evaluation.evidence import LEAST_AGREEMENT
+from edgevision.plugins import registry
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def _blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+COMMANDS = [line for block in _blocks("bash") for line in block.splitlines()]
+
+
+def test_the_two_commands_for_a_fresh_machine_are_the_ones_that_ci_runs() -> None:
+    ci = (Path(__file__).parents[1] / ".ci" / "run").read_text(encoding="utf-8")
+    quickstart, tests = COMMANDS[:2]
+    assert quickstart.endswith("python examples/digits/quickstart.py")
+    assert tests.endswith("pytest")
+    assert "readme_command quickstart.py" in ci
+    assert "readme_command pytest" in ci
+
+
+@pytest.mark.convert
+def test_every_other_command_works_where_the_quickstart_has_run(quickstart: Path) -> None:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    for command in COMMANDS[2:]:
+        assert command.startswith("edgevision "), command
+        done = subprocess.run(
+            [sys.executable, "-m", *shlex.split(command)],
+            cwd=quickstart,
+            env={**os.environ, "PATH": path},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    (program,) = _blocks("python")
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=quickstart, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0].startswith("7 ")
+
+
+def test_every_backend_and_its_extra_is_in_the_table() -> None:
+    assert all(f"| `{name}` | `{name}` |" in README for name in registry().backends())
+
+
+def test_the_limits_that_are_told_are_the_limits() -> None:
+    told = README.replace("\n", " ")
+    assert (
+        "99.9 % for float32, 99.5 % for float16, 97 % for int8-dynamic and int16x8, 95 % for int8"
+        in told.replace("   ", " ")
+    )
+    assert (LEAST_AGREEMENT["float32"], LEAST_AGREEMENT["float16"]) == (0.999, 0.995)
+    assert LEAST_AGREEMENT["int8-dynamic"] == LEAST_AGREEMENT["int16x8"] == 0.97
+    assert LEAST_AGREEMENT["int8"] == 0.95

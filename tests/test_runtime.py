@@ -1,0 +1,183 @@
+"""load(): what is asked for is what runs, or the call says what to do."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import edgevision
+from edgevision.backend import SessionSettings
+from edgevision.bundle import read_bundle
+from edgevision.errors import (
+    ArtifactError,
+    BundleError,
+    DeviceError,
+    InferenceError,
+    OptionError,
+    PluginError,
+)
+from edgevision.input_options import InputOptions
+from edgevision.runtime import BareModel, load
+
+TINY = Path(__file__).parent / "data" / "tiny.tflite"
+
+convert = pytest.mark.convert
+
+
+@pytest.fixture(scope="module")
+def bundle(quickstart: Path) -> Path:
+    return quickstart / "quickstart" / "digits.evb"
+
+
+@pytest.fixture(scope="module")
+def sevens(quickstart: Path) -> list[Path]:
+    return sorted((quickstart / "quickstart" / "evaluation" / "7").iterdir())[:20]
+
+
+@convert
+@pytest.mark.parametrize(
+    ("backend", "artifact"), [("tflite", "tflite-int8"), ("openvino", "openvino-int8"), ("onnx", "onnx-int8")]
+)
+def test_each_backend_runs_its_own_artifact_to_the_same_answers(bundle, sevens, backend, artifact) -> None:
+    with load(bundle, backend=backend) as model, load(bundle) as default:
+        assert (model.session.backend, model.session.device) == (backend, "cpu")
+        found, expected = model(sevens), default(sevens)
+    agree = [a.top()[0].label == b.top()[0].label for a, b in zip(found, expected, strict=True)]
+    assert np.mean(agree) >= 0.95
+    assert np.mean([one.top()[0].label == "7" for one in found]) >= 0.9
+
+
+@convert
+def test_without_a_wish_the_first_artifact_whose_backend_is_here_runs(bundle) -> None:
+    with load(bundle) as model:
+        assert model.session.backend == "tflite"
+
+
+@convert
+def test_a_zip_of_a_bundle_runs_as_the_bundle_does(bundle, sevens, tmp_path) -> None:
+    packed = Path(shutil.make_archive(str(tmp_path / "digits"), "zip", bundle))
+    assert zipfile.is_zipfile(packed)
+    with load(packed) as model, load(bundle) as unpacked:
+        np.testing.assert_array_equal(model(sevens[0]).scores, unpacked(sevens[0]).scores)
+
+
+@convert
+def test_the_known_answers_are_given_here(bundle) -> None:
+    for backend in ("tflite", "openvino", "onnx"):
+        load(bundle, backend=backend, selftest=True).close()
+
+
+@convert
+def test_a_device_that_gives_other_answers_is_refused(bundle, tmp_path, monkeypatch) -> None:
+    from edgevision.tasks.classify import Classifier
+
+    true_scores = Classifier.scores
+    monkeypatch.setattr(Classifier, "scores", lambda *a, **k: 1 - true_scores(*a, **k))
+    with pytest.raises(InferenceError, match="does not give its known answers"):
+        load(bundle, backend="tflite", selftest=True)
+
+
+@convert
+@pytest.mark.parametrize(
+    ("wish", "error", "message"),
+    [
+        ({"backend": "tensorrt"}, PluginError, "no backend 'tensorrt'; there are: "),
+        ({"backend": "tflite", "device": "gpu"}, DeviceError, "gpu"),
+        (
+            {"device": "npu:7"},
+            PluginError,
+            "no backend that it was made for can run here: .*has no device 'npu:7'",
+        ),
+        (
+            {"precision": "float64"},
+            OptionError,
+            "has no artifact of precision 'float64'; it has: tflite-int8",
+        ),
+        (
+            {"backend": "tflite", "settings": SessionSettings(options={"x": 1})},
+            OptionError,
+            "has no option 'x'",
+        ),
+        (
+            {"device": "cpu", "settings": SessionSettings(device="gpu")},
+            OptionError,
+            "contradict each other",
+        ),
+        ({"bare": BareModel()}, OptionError, "a bundle says itself"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_had_is_told_and_nothing_else_runs(bundle, wish, error, message) -> None:
+    with pytest.raises(error, match=message):
+        load(bundle, **wish)
+
+
+@convert
+def test_a_damaged_artifact_is_refused_by_its_digest(bundle, tmp_path) -> None:
+    broken = shutil.copytree(bundle, tmp_path / "digits.evb")
+    artifact = next((broken / "artifacts").rglob("*.tflite"))
+    artifact.write_bytes(artifact.read_bytes()[:1000])
+    with pytest.raises(BundleError, match="is not the file that the manifest was written for"):
+        load(broken)
+
+
+@convert
+def test_a_truncated_artifact_with_a_right_digest_is_refused_by_its_runtime(bundle, tmp_path) -> None:
+    from dataclasses import replace
+
+    from edgevision.bundle import file_entry, write_bundle
+
+    found = read_bundle(bundle)
+    files = {entry.path: found.read(entry) for entry in found.manifest.files()}
+    first, *others = found.manifest.artifacts
+    name = first.files[0].path
+    files[name] = files[name][:1000]
+    manifest = replace(
+        found.manifest, artifacts=(replace(first, files=(file_entry(name, files[name]),)), *others)
+    )
+    write_bundle(tmp_path / "cut.evb", manifest, files)
+    with pytest.raises(ArtifactError, match="is no TFLite model, or is damaged"):
+        load(tmp_path / "cut.evb", backend="tflite")
+
+
+def test_a_bare_file_that_does_not_tell_names_the_option_to_type() -> None:
+    with pytest.raises(OptionError, match=r"tiny\.tflite: nothing in it tells .* --input-range"):
+        load(TINY)
+
+
+def test_a_bare_file_runs_with_what_the_caller_says() -> None:
+    bare = BareModel(InputOptions(value_range=(0.0, 1.0)), score_kind="softmax", output="scores")
+    with load(TINY, bare=bare) as model:
+        found = model(np.full((20, 20, 3), 128, np.uint8))
+    assert found.labels[0] == "class 0"
+    assert np.isfinite(found.scores).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "error", "message"),
+    [
+        ("model.tflite", b"no model", ArtifactError, "is no TFLite model"),
+        ("model.onnx", b"no model", ArtifactError, "model.onnx"),
+        ("model.xml", b"<net/>", ArtifactError, r"model\.bin: cannot be read"),
+        ("model.pb", b"", OptionError, r"expected a bundle \(\.evb\) or an artifact"),
+    ],
+)
+def test_a_file_that_is_no_model_is_told(tmp_path, name, content, error, message) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(error, match=message):
+        load(tmp_path / name)
+
+
+def test_a_path_that_is_absent_is_told(tmp_path) -> None:
+    with pytest.raises(ArtifactError, match=r"absent\.tflite: cannot be read: No such file"):
+        load(tmp_path / "absent.tflite")
+    with pytest.raises(BundleError, match="there is no such bundle"):
+        load(tmp_path / "absent.evb")
+
+
+def test_load_is_at_the_top() -> None:
+    assert edgevision.load is load
