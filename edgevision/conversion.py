@@ -27,7 +27,7 @@ from edgevision.evaluation.image_sets import ImageSet
 from edgevision.evaluation.measuring import Candidate, judge, known_answers, measure
 from edgevision.input_options import FoundNormalization, InputOptions, resolve_preprocessing
 from edgevision.labels import network_labels
-from edgevision.manifest import ArtifactEntry, FileEntry, Manifest, SourceEntry, TaskEntry
+from edgevision.manifest import ArtifactEntry, FileEntry, Manifest, SourceEntry
 from edgevision.plan import PlannedArtifact, bench_for, plan_artifacts
 from edgevision.plugins import Registry, registry
 from edgevision.preprocess import Preprocessor
@@ -35,6 +35,7 @@ from edgevision.selftest import Selftest, write_selftest
 from edgevision.session import CheckedSession, open_session
 from edgevision.target import find_target, load_targets
 from edgevision.tasks.classify import Classifier, class_count, score_output
+from edgevision.tasks.description import ClassifyTask
 from edgevision.tensors import Array
 
 #: Told (what is being done, steps done, steps in all).
@@ -380,7 +381,7 @@ def _compose(
         files.update(own)
     manifest = Manifest(
         created=evidence.created,
-        task=TaskEntry("classify", reference.output, reference.score_kind),
+        task=ClassifyTask(reference.output, reference.score_kind),
         preprocessing=reference.preprocessing,
         source=SourceEntry(source.path.name, source.description, source.sha256),
         artifacts=tuple(artifacts),

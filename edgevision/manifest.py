@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from edgevision.errors import BundleError, EdgeVisionError
+from edgevision.errors import BundleError, OptionError
 from edgevision.preprocess import Preprocessing
+from edgevision.tasks.description import Task, task_from_dict, task_to_dict
 from edgevision.tensors import Quantization, TensorSpec
 
 SCHEMA_VERSION = 1
-SCORE_KINDS = ("softmax", "sigmoid", "logits")
 
 
 @dataclass(frozen=True)
@@ -58,21 +58,6 @@ class ArtifactEntry:
 
 
 @dataclass(frozen=True)
-class TaskEntry:
-    """What the network does.
-
-    Attributes:
-        name: ``classify``.
-        output: name of the output tensor that holds the scores.
-        score_kind: ``softmax``, ``sigmoid`` (one independent score a class) or ``logits``.
-    """
-
-    name: str
-    output: str
-    score_kind: str
-
-
-@dataclass(frozen=True)
 class SourceEntry:
     """The trained model that was converted."""
 
@@ -97,7 +82,7 @@ class Manifest:
     """
 
     created: str
-    task: TaskEntry
+    task: Task
     preprocessing: Preprocessing
     source: SourceEntry
     artifacts: tuple[ArtifactEntry, ...]
@@ -115,6 +100,7 @@ class Manifest:
 def to_json(manifest: Manifest) -> str:
     """The text of ``manifest.json``: the same manifest gives the same text."""
     document = {"schema_version": SCHEMA_VERSION, **asdict(manifest)}
+    document["task"] = task_to_dict(manifest.task)
     document["preprocessing"] = manifest.preprocessing.to_dict()
     return json.dumps(document, indent=2, sort_keys=False, allow_nan=False) + "\n"
 
@@ -142,22 +128,13 @@ def from_json(text: str, where: str) -> Manifest:
         )
     try:
         preprocessing = Preprocessing.from_dict(reader.get("preprocessing", dict), f"{where}: preprocessing")
-    except BundleError:
-        raise
-    except EdgeVisionError as error:
+        task = task_from_dict(reader.get("task", dict), f"{where}: task")
+    except OptionError as error:
         raise BundleError(str(error)) from error
     source = reader.child("source")
-    task = reader.child("task")
-    task_name, score_kind = task.get("name", str), task.get("score_kind", str)
-    if task_name != "classify":
-        raise BundleError(f"{where}: task '{task_name}' is not one that this release runs (classify)")
-    if score_kind not in SCORE_KINDS:
-        raise BundleError(
-            f"{where}: task.score_kind: expected one of {', '.join(SCORE_KINDS)}, got '{score_kind}'"
-        )
     manifest = Manifest(
         created=reader.get("created", str),
-        task=TaskEntry(task_name, task.get("output", str), score_kind),
+        task=task,
         preprocessing=preprocessing,
         source=SourceEntry(
             source.get("name", str), source.get("description", str), source.get("sha256", str)

@@ -13,9 +13,11 @@ from edgevision.errors import DeviceError, EdgeVisionError, OptionError, PluginE
 from edgevision.input_options import FoundNormalization, InputOptions, resolve_preprocessing
 from edgevision.manifest import ArtifactEntry
 from edgevision.plugins import Registry, registry
+from edgevision.preprocess import Preprocessing
 from edgevision.selftest import check_known_answers, read_selftest
-from edgevision.session import open_session
+from edgevision.session import CheckedSession, open_session
 from edgevision.tasks.classify import Classifier, class_count, score_output
+from edgevision.tasks.description import ClassifyTask, Task
 
 #: The backend that a bare artifact of a format runs on, if none is asked for: the first that is
 #: ready. A fixed order, so that the same machine makes the same choice every time.
@@ -109,11 +111,18 @@ def _load_entry(bundle: Bundle, choice: _Choice, settings: SessionSettings) -> C
     manifest = bundle.manifest
     session = open_session(choice.backend, bundle.artifact(choice.entry), settings)
     try:
-        task = manifest.task
-        return Classifier(session, manifest.preprocessing, bundle.labels, task.score_kind, task.output)
+        return _model(session, manifest.task, manifest.preprocessing, bundle.labels)
     except EdgeVisionError:
         session.close()
         raise
+
+
+def _model(
+    session: CheckedSession, task: Task, preprocessing: Preprocessing, labels: Sequence[str]
+) -> Classifier:
+    if isinstance(task, ClassifyTask):
+        return Classifier(session, preprocessing, labels, task.score_kind, task.output)
+    raise OptionError(f"task '{task.name}' is not one that this release runs")
 
 
 def _choose(

@@ -18,8 +18,9 @@ import pytest
 from edgevision import bundle as bundle_module
 from edgevision.bundle import file_entry, read_bundle, write_bundle
 from edgevision.errors import BundleError, OutputError
-from edgevision.manifest import ArtifactEntry, Manifest, SourceEntry, TaskEntry
+from edgevision.manifest import ArtifactEntry, Manifest, SourceEntry
 from edgevision.preprocess import Preprocessing
+from edgevision.tasks.description import ClassifyTask
 from edgevision.tensors import Quantization, TensorSpec
 
 FILES = {
@@ -43,7 +44,7 @@ def _manifest() -> Manifest:
     )
     return Manifest(
         created="2026-11-23T00:00:00Z",
-        task=TaskEntry("classify", "scores", "softmax"),
+        task=ClassifyTask("scores", "softmax"),
         preprocessing=Preprocessing((4, 4), (0.0, 255.0)),
         source=SourceEntry("model.keras", "Keras 3 .keras file", "0" * 64),
         artifacts=(entry,),
@@ -135,7 +136,10 @@ def test_a_link_that_leads_out_of_the_bundle_is_refused(bundle: Path, tmp_path: 
         ({"schema_version": None}, "field 'schema_version': unexpected None"),
         ({"artifacts": []}, "artifacts: expected one or more"),
         ({"task": {"name": "fly", "output": "x", "score_kind": "softmax"}}, "task 'fly'"),
-        ({"task": {"name": "classify", "output": "x", "score_kind": "odds"}}, "score_kind: expected one of"),
+        (
+            {"task": {"name": "classify", "output": "x", "score_kind": "odds"}},
+            "task: score_kind: expected one of",
+        ),
         ({"task": {"name": "classify", "score_kind": "softmax"}}, "task: field 'output' is missing"),
         ({"preprocessing": {}}, "preprocessing: field"),
         ({"labels": "labels.txt"}, "field 'labels': unexpected 'labels.txt'"),

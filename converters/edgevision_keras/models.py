@@ -205,7 +205,16 @@ def _loaded(path: Path, reader: str, load: Callable[[], Any]) -> Any:
     try:
         return load()
     except Exception as error:
-        raise SourceError(f"{path}: {reader} cannot rebuild the model: {first_line(error)}") from error
+        raise SourceError(
+            f"{path}: {reader} cannot rebuild the model: {first_line(_innermost(error))}"
+        ) from error
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """Where it began: Keras wraps an error once a layer, with the whole configuration in each."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return error
 
 
 def _unreadable(path: Path, expected: str, error: Exception) -> SourceError:

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import click
 
 from edgevision.input_options import InputOptions
-from edgevision.manifest import SCORE_KINDS
 from edgevision.preprocess import COLORS, INTERPOLATIONS, RESIZE_MODES
+from edgevision.tasks.description import SCORE_KINDS
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 

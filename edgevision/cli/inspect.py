@@ -13,6 +13,7 @@ from edgevision.cli.tables import echo_table, size
 from edgevision.evaluation.evidence import read_evidence
 from edgevision.manifest import ArtifactEntry, to_json
 from edgevision.preprocess import Preprocessing
+from edgevision.tasks.description import Task, task_to_dict
 from edgevision.tensors import TensorSpec
 
 
@@ -42,7 +43,7 @@ def _echo_manifest(bundle: Bundle) -> None:
     click.echo(f"{bundle.path}, made {manifest.created}, every digest right")
     click.echo(f"source         {manifest.source.name}, {manifest.source.description}")
     click.echo(f"               sha256 {manifest.source.sha256}")
-    click.echo(f"task           {manifest.task.name}, {manifest.task.score_kind}")
+    click.echo(f"task           {_task(manifest.task)}")
     click.echo(f"labels         {len(bundle.labels)}: {labels}")
     click.echo(f"preprocessing  {_in_words(manifest.preprocessing)}")
     click.echo(
@@ -52,6 +53,13 @@ def _echo_manifest(bundle: Bundle) -> None:
     echo_table(
         ("artifact", "size", "input", "output", "targets"), [_row(entry) for entry in manifest.artifacts]
     )
+
+
+def _task(task: Task) -> str:
+    settings = (
+        f"{name} {value}" for name, value in task_to_dict(task).items() if name != "name" and value != {}
+    )
+    return f"{task.name}: {', '.join(settings)}"
 
 
 def _in_words(preprocessing: Preprocessing) -> str:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from edgevision.errors import InferenceError, OptionError
 from edgevision.images import as_pixels
-from edgevision.manifest import SCORE_KINDS
 from edgevision.preprocess import Preprocessing, Preprocessor
 from edgevision.session import CheckedSession
+from edgevision.tasks.description import SCORE_KINDS
 from edgevision.tensors import Array, TensorSpec
 
 Scores = NDArray[np.float32]

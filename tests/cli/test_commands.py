@@ -209,7 +209,8 @@ def test_a_bug_is_one_line_and_the_way_to_a_traceback(edgevision_command) -> Non
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
-        "edgevision: a bug: ZeroDivisionError: division by zero; EDGEVISION_TRACEBACK=1 shows where, please report it"
+        "edgevision: a bug: ZeroDivisionError: division by zero; "
+        "EDGEVISION_TRACEBACK=1 shows where, please report it"
     ]
     environment = {**os.environ, "EDGEVISION_TRACEBACK": "1"}
     traced = subprocess.run(

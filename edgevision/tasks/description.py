@@ -1,0 +1,109 @@
+"""What a network does, as a manifest says it: one class a task, plain values only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, ClassVar
+
+from edgevision.errors import OptionError
+
+SCORE_KINDS = ("softmax", "sigmoid", "logits")
+
+
+@dataclass(frozen=True)
+class ClassifyTask:
+    """Says which of its classes are in an image.
+
+    Attributes:
+        output: name of the output tensor that holds the scores.
+        score_kind: ``softmax``, ``sigmoid`` (one independent score a class) or ``logits``.
+    """
+
+    name: ClassVar[str] = "classify"
+    output: str
+    score_kind: str
+
+    def __post_init__(self) -> None:
+        _check(isinstance(self.output, str), "output", "the name of a tensor", self.output)
+        _check(
+            self.score_kind in SCORE_KINDS, "score_kind", f"one of {', '.join(SCORE_KINDS)}", self.score_kind
+        )
+
+
+@dataclass(frozen=True)
+class DetectTask:
+    """Finds objects and their boxes.
+
+    Attributes:
+        decoder: name of the decoder that turns the outputs into boxes.
+        decoder_settings: what that decoder needs to know beside the outputs; JSON values.
+        score_threshold: boxes with a lower score are left out, 0…1.
+        iou_threshold: of two boxes of one class that overlap more, the better stays, 0…1.
+        max_detections: at most so many boxes an image, the best.
+    """
+
+    name: ClassVar[str] = "detect"
+    decoder: str
+    decoder_settings: Mapping[str, Any] = field(default_factory=dict)
+    score_threshold: float = 0.25
+    iou_threshold: float = 0.5
+    max_detections: int = 100
+
+    def __post_init__(self) -> None:
+        _check(isinstance(self.decoder, str), "decoder", "a name", self.decoder)
+        _check(
+            isinstance(self.decoder_settings, Mapping), "decoder_settings", "a table", self.decoder_settings
+        )
+        for name in ("score_threshold", "iou_threshold"):
+            _check(_is_share(getattr(self, name)), name, "0 to 1", getattr(self, name))
+        count = self.max_detections
+        _check(
+            isinstance(count, int) and not isinstance(count, bool) and count > 0,
+            "max_detections",
+            "1 or more",
+            count,
+        )
+
+
+Task = ClassifyTask | DetectTask
+
+_TASKS: tuple[type[Task], ...] = (ClassifyTask, DetectTask)
+
+
+def task_to_dict(task: Task) -> dict[str, Any]:
+    """The task as JSON has it."""
+    return {"name": task.name, **asdict(task)}
+
+
+def task_from_dict(document: Mapping[str, Any], where: str) -> Task:
+    """What `task_to_dict` gave.
+
+    Raises:
+        OptionError: the task is unknown, or a field is missing, unknown or wrong.
+    """
+    values = dict(document)
+    name = values.pop("name", None)
+    kinds = {kind.name: kind for kind in _TASKS}
+    if name not in kinds:
+        raise OptionError(f"{where}: task '{name}' is not one that this release runs ({', '.join(kinds)})")
+    known = [one.name for one in fields(kinds[name])]
+    for field_name in known:
+        if field_name not in values:
+            raise OptionError(f"{where}: field '{field_name}' is missing")
+    for field_name in values:
+        if field_name not in known:
+            raise OptionError(f"{where}: unknown field '{field_name}'; known are: name, {', '.join(known)}")
+    try:
+        return kinds[name](**values)
+    except OptionError as error:
+        raise OptionError(f"{where}: {error}") from error
+
+
+def _check(valid: bool, name: str, expected: str, got: object) -> None:
+    if not valid:
+        raise OptionError(f"{name}: expected {expected}, got {got!r}")
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0.0 <= value <= 1.0

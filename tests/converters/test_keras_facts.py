@@ -1,0 +1,123 @@
+"""What a source tells about its pixels and its scores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from keras_sources import MARKS, read
+
+pytestmark = MARKS
+
+
+def facts_of(keras: Any, folder: Path, layers: list[Any], channels: int = 3) -> Any:
+    model = keras.Sequential([keras.Input((8, 8, channels)), *layers])
+    model.save(folder / "model.keras")
+    return read(folder / "model.keras").facts
+
+
+RESCALINGS = [
+    ((1 / 255, 0), (0, 255), "maps 0…255 to 0…1"),
+    ((1 / 256, 0), (0, 255), "maps 0…255 to 0…1"),
+    ((1 / 127.5, -1), (0, 255), "maps 0…255 to -1…1"),
+    ((1 / 128, -1), (0, 255), "maps 0…255 to -1…1"),
+    ((1 / 127.5, 0), (0, 255), "maps 0…255 to 0…2"),
+    ((1 / 255, -0.5), (0, 255), "maps 0…255 to -0.5…0.5"),
+    ((2, -1), (0, 1), "maps 0…1 to -1…1"),
+    ((0.5, 0.5), (-1, 1), "maps -1…1 to 0…1"),
+    ((1 / 16, 0), (0, 16), "maps 0…16 to 0…1"),
+    ((1, 0), None, ""),
+    ((3, 0.7), None, ""),
+]
+
+
+@pytest.mark.parametrize(("scale_offset", "pixel_range", "words"), RESCALINGS)
+def test_a_rescaling_layer_tells_the_range(
+    keras: Any, tmp_path: Path, scale_offset: tuple[float, float], pixel_range: Any, words: str
+) -> None:
+    layers = keras.layers
+    rescaling = layers.Rescaling(scale_offset[0], offset=scale_offset[1], name="to_network")
+    facts = facts_of(keras, tmp_path, [rescaling, layers.Conv2D(2, 3)])
+    assert facts.pixel_range == pixel_range
+    assert facts.pixel_range_reason == (f"layer 'to_network' {words}" if words else "")
+
+
+NORMALIZATIONS = [
+    ([0.485, 0.456, 0.406], [0.0524, 0.0502, 0.0506], (0, 1)),
+    ([123.7, 116.3, 103.5], [3409, 3263, 3290], (0, 255)),
+    ([103.9, 116.8, 123.7], [1, 1, 1], (0, 255)),
+    ([-0.1, 0.0, 0.1], [0.25, 0.25, 0.25], (-1, 1)),
+    ([0, 0, 0], [1, 1, 1], None),
+    ([400, 500, 600], [100, 100, 100], None),
+]
+
+
+@pytest.mark.parametrize(("mean", "variance", "pixel_range"), NORMALIZATIONS)
+def test_a_normalization_layer_tells_the_range_by_its_means(
+    keras: Any, tmp_path: Path, mean: list[float], variance: list[float], pixel_range: Any
+) -> None:
+    layers = keras.layers
+    normalization = layers.Normalization(mean=mean, variance=variance, name="whiten")
+    facts = facts_of(keras, tmp_path, [normalization, layers.Conv2D(2, 3)])
+    assert facts.pixel_range == pixel_range
+    assert ("layer 'whiten' subtracts" in facts.pixel_range_reason) == (pixel_range is not None)
+
+
+def test_the_first_layer_that_tells_wins_over_what_follows(keras: Any, tmp_path: Path) -> None:
+    layers = keras.layers
+    found = facts_of(
+        keras,
+        tmp_path,
+        [
+            layers.Resizing(6, 6),
+            layers.Rescaling(1 / 16, name="digits"),
+            layers.Normalization(mean=[0.3], variance=[0.14]),
+            layers.Conv2D(2, 3),
+        ],
+        channels=1,
+    )
+    assert found.pixel_range == (0, 16)
+    assert "'digits'" in found.pixel_range_reason
+
+
+@pytest.mark.parametrize("name", ["EfficientNetB0", "EfficientNetV2B0", "MobileNetV3Small"])
+def test_preprocessing_inside_a_backbone_is_found(keras: Any, tmp_path: Path, name: str) -> None:
+    build = getattr(keras.applications, name)
+    backbone = build(input_shape=(32, 32, 3), weights=None, include_top=False, pooling="avg")
+    model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.RandomFlip(), backbone])
+    model.save(tmp_path / "model.keras")
+    found = read(tmp_path / "model.keras").facts
+    if name == "MobileNetV3Small":
+        assert found.pixel_range_reason.endswith("maps 0…255 to -1…1")
+    assert found.pixel_range == (0, 255)
+
+
+def test_a_model_without_preprocessing_tells_nothing(keras: Any, tmp_path: Path) -> None:
+    facts = facts_of(keras, tmp_path, [keras.layers.Conv2D(2, 3)])
+    assert (facts.pixel_range, facts.pixel_range_reason) == (None, "")
+
+
+HEADS = [
+    ({"activation": "softmax"}, None, "softmax"),
+    ({"activation": "sigmoid"}, None, "sigmoid"),
+    ({}, None, "logits"),
+    ({}, "softmax", "softmax"),
+    ({}, "sigmoid", "sigmoid"),
+    ({"activation": "relu"}, None, "logits"),
+]
+
+
+@pytest.mark.parametrize(("dense", "activation", "score_kind"), HEADS)
+def test_the_last_operation_tells_what_the_scores_are(
+    keras: Any, tmp_path: Path, dense: dict[str, str], activation: str | None, score_kind: str
+) -> None:
+    layers = keras.layers
+    head = [layers.Flatten(), layers.Dense(3, **dense)]
+    if activation is not None:
+        head += [layers.Activation(activation), layers.Reshape((3,))]
+    assert facts_of(keras, tmp_path, head).score_kind == score_kind
+
+
+def test_an_output_that_is_no_list_of_scores_has_no_kind(keras: Any, tmp_path: Path) -> None:
+    assert facts_of(keras, tmp_path, [keras.layers.Conv2D(2, 3)]).score_kind is None
