@@ -98,4 +98,5 @@ def _bench(target: Target, plugins: Registry) -> Bench:
         stand_in.version()
         return Bench(stand_in, SessionSettings(), on_target=False)
     present = target.device in (None, *names)
-    return Bench(backend, SessionSettings(device=target.device if present else None), on_target=present)
+    settings = SessionSettings(target.device, target.compute_precision) if present else SessionSettings()
+    return Bench(backend, settings, on_target=present)

@@ -10,7 +10,7 @@ import numpy as np
 
 from edgevision.artifact import Artifact
 from edgevision.backend import Backend, Lane, LeasingSession, Session, SessionSettings
-from edgevision.errors import DeviceError, InferenceError, OptionError, SessionClosedError
+from edgevision.errors import DeviceError, InferenceError, InputError, OptionError, SessionClosedError
 from edgevision.tensors import Array, TensorSpec, check_inputs
 
 _PRECISIONS = (None, "float32", "float16", "bfloat16")
@@ -104,13 +104,13 @@ class CheckedSession:
         not checked for NaN and infinity: this way is for preprocessing that cannot make them.
 
         Raises:
-            InferenceError: the artifact has a fixed batch, and it is another.
+            InputError: the artifact has a fixed batch, and it is another.
             SessionClosedError: `close` was called before.
         """
         self._check_open()
         for spec in self.inputs:
             if spec.shape and spec.shape[0] not in (None, batch):
-                raise InferenceError(f"input '{spec.name}': takes a batch of {spec.shape[0]}, not {batch}")
+                raise InputError(f"input '{spec.name}': takes a batch of {spec.shape[0]}, not {batch}")
         return self._lease(batch)
 
     def close(self) -> None:

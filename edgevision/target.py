@@ -35,6 +35,7 @@ class Target:
         format: of the artifact.
         device: the backend's name for the device; ``None`` is the backend's default.
         precisions: that the device can run, cheapest first.
+        compute_precision: in which the device computes float parts, where it cannot do float32.
         stand_in: backend that checks the artifact on a machine that cannot run `backend`.
         limits: name -> largest value: `max_size_mb` (10^6 bytes), `max_memory_mb`, `max_latency_ms`.
         origin: the file that it came from.
@@ -46,6 +47,7 @@ class Target:
     format: str
     precisions: tuple[str, ...]
     device: str | None = None
+    compute_precision: str | None = None
     stand_in: str | None = None
     limits: Mapping[str, float] = field(default_factory=dict)
     origin: str = "built in"
@@ -102,7 +104,16 @@ def _target(name: str, table: Any, path: Path, origin: str) -> Target:
     where = f"{path}: target '{name}'"
     if not isinstance(table, dict):
         raise OptionError(f"{where}: expected a table, got {table!r}")
-    known = {"description", "backend", "format", "device", "precisions", "stand_in", "limits"}
+    known = {
+        "description",
+        "backend",
+        "format",
+        "device",
+        "compute_precision",
+        "precisions",
+        "stand_in",
+        "limits",
+    }
     for key in set(table) - known:
         raise OptionError(f"{where}: unknown field '{key}'; known are: {', '.join(sorted(known))}")
     for key in ("description", "backend", "format", "precisions"):
@@ -131,6 +142,7 @@ def _target(name: str, table: Any, path: Path, origin: str) -> Target:
         format=table["format"],
         device=table.get("device"),
         precisions=tuple(precisions),
+        compute_precision=table.get("compute_precision"),
         stand_in=table.get("stand_in"),
         limits=dict(limits),
         origin=origin,

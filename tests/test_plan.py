@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from edgevision import hookimpl
 from edgevision.errors import OptionError
 from edgevision.plan import bench_for, plan_artifacts
-from edgevision.plugins import registry
-from edgevision.target import BUILT_IN, read_targets
+from edgevision.plugins import discover, registry
+from edgevision.target import BUILT_IN, Target, read_targets
+from edgevision.testing import FakeBackend
 
 TARGETS = read_targets(BUILT_IN)
 
@@ -69,3 +71,18 @@ def test_where_the_backend_cannot_run_its_stand_in_does_and_it_is_told() -> None
     if any(status.ready for status in registry().backend_statuses() if status.name == "cuda"):
         pytest.skip("this machine has the NVIDIA GPU whose absence is tested")
     assert _bench("jetson-orin") == ("onnx", None, False)
+
+
+class _FakePlugin:
+    @hookimpl
+    def edgevision_backends(self):
+        return [FakeBackend()]
+
+
+def test_a_device_that_cannot_compute_float32_is_asked_for_what_it_can() -> None:
+    plugins = discover([])
+    plugins.register(_FakePlugin(), "fake")
+    target = Target("npu", "an NPU", "fake", "fake", ("int8",), device="cpu", compute_precision="float16")
+    settings = bench_for(plan_artifacts([target], ())[0], plugins).settings
+    assert (settings.device, settings.precision) == ("cpu", "float16")
+    assert TARGETS["intel-npu"].compute_precision == "float16"

@@ -114,7 +114,7 @@ def test_a_session_without_memory_to_lend_can_be_leased_all_the_same() -> None:
 def test_a_lease_of_another_batch_than_the_fixed_one_is_refused() -> None:
     fixed = TensorSpec("image", (4, 2, 2, 3), "float32")
     session = CheckedSession(Plain(inputs=(fixed,)), "plain")
-    with pytest.raises(InferenceError, match="input 'image': takes a batch of 4, not 1"):
+    with pytest.raises(InputError, match="input 'image': takes a batch of 4, not 1"):
         session.lease(1)
     with session.lease(4) as lane:
         assert lane.inputs["image"].shape == (4, 2, 2, 3)

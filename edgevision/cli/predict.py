@@ -25,6 +25,11 @@ from edgevision.tasks.classify import Classification, Classifier
 @click.option("--backend", help="Backend that must run it.")
 @click.option("--device", help="Device that it must run on, such as cpu or cuda:0.")
 @click.option("--precision", help="Of the bundle's artifact, such as int8.")
+@click.option(
+    "--compute-precision",
+    type=click.Choice(["float32", "float16", "bfloat16"]),
+    help="In which float parts are computed. Default: the artifact's own; float32 never runs lower.",
+)
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads.")
 @click.option("--delegate", help="Library of a TFLite delegate, such as libedgetpu.so.1.")
 @click.option("--top", default=1, show_default=True, type=click.IntRange(min=1), help="Classes to show.")
@@ -73,7 +78,9 @@ def _load(model: Path, given: dict[str, Any]) -> Classifier:
         given["backend"],
         given["device"],
         precision=given["precision"],
-        settings=SessionSettings(threads=given["threads"], options=options),
+        settings=SessionSettings(
+            precision=given["compute_precision"], threads=given["threads"], options=options
+        ),
         selftest=given["selftest"],
         bare=bare if is_bare else None,
     )

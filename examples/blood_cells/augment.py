@@ -108,4 +108,4 @@ def _stained(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.u
         rgb = np.clip(rgb + noise, 0, 255)
     if rng.random() < 0.2:
         rgb = cv2.GaussianBlur(rgb, (3, 3), 0)
-    return rgb.astype(np.uint8)
+    return np.asarray(rgb, np.uint8)

@@ -134,7 +134,8 @@ def _coco_results(found: Sequence[Found]) -> list[dict[str, object]]:
 
 
 def _xywh(boxes_xyxy: NDArray[np.float32]) -> list[list[float]]:
-    return np.concatenate([boxes_xyxy[:, :2], boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]], axis=1).tolist()
+    xywh = np.concatenate([boxes_xyxy[:, :2], boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]], axis=1)
+    return [[float(value) for value in box] for box in xywh]
 
 
 def draw(samples: Sequence[Sample], found: Sequence[Found], path: Path, min_score: float = 0.3) -> None:
@@ -167,7 +168,7 @@ def _drawn(
         cv2.putText(
             picture, text, (left + 2, top + 14), cv2.FONT_HERSHEY_SIMPLEX, 0.45, color, 1, cv2.LINE_AA
         )
-    return picture
+    return np.asarray(picture, np.uint8)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -40,7 +41,7 @@ EMA_MOMENTUM = 0.998
     "--check-every", type=click.IntRange(min=0), default=0, help="Epochs between figures on val; 0: none."
 )
 @click.option("--seed", type=int, default=0)
-def main(data: Path, output: Path, limit: int | None, check_every: int, **recipe: float) -> None:
+def main(data: Path, output: Path, limit: int | None, check_every: int, **recipe: Any) -> None:
     """Train the network, save it without the optimizer's state, and evaluate it."""
     started = time.monotonic()
     validation = read_samples(data, "val", limit)
