@@ -6,6 +6,7 @@ import datetime
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,20 +22,21 @@ from edgevision.errors import (
     PluginError,
     SourceError,
 )
-from edgevision.evaluation.comparison import Decisions
+from edgevision.evaluation.classify_proof import ClassifyProof, Decisions
 from edgevision.evaluation.evidence import Evidence, SetFacts, evidence_json, this_machine
 from edgevision.evaluation.image_sets import ImageSet
 from edgevision.evaluation.measuring import Candidate, judge, known_answers, measure
+from edgevision.evaluation.proof import TaskProof
 from edgevision.input_options import FoundNormalization, InputOptions, resolve_preprocessing
 from edgevision.labels import network_labels
 from edgevision.manifest import ArtifactEntry, FileEntry, Manifest, SourceEntry
 from edgevision.plan import PlannedArtifact, bench_for, plan_artifacts
 from edgevision.plugins import Registry, registry
-from edgevision.preprocess import Preprocessor
+from edgevision.preprocess import Preprocessing, Preprocessor
 from edgevision.selftest import Selftest, write_selftest
 from edgevision.session import CheckedSession, open_session
 from edgevision.target import find_target, load_targets
-from edgevision.tasks.classify import Classifier, class_count, score_output
+from edgevision.tasks.classify import class_count, score_output
 from edgevision.tasks.description import ClassifyTask
 from edgevision.tensors import Array
 
@@ -139,31 +141,37 @@ def convert(
 
     steps.next(f"reading {source.name}")
     model = reader.read(source, trust_source=settings.trust_source, input_size_wh=settings.image.size_wh)
-    reference = _reference(model, settings, evaluation_set)
-    data = None if calibration_set is None else _CalibrationTensors(reference, calibration_set)
-    candidates = []
+    proof = _classify_proof(model, settings, evaluation_set)
+    reference = proof.model(CheckedSession(_SourceSession(model), model.kind))
+    data = (
+        None if calibration_set is None else _CalibrationTensors(model, proof.preprocessing, calibration_set)
+    )
+    candidates, models = [], []
     for one, bench in zip(planned, benches, strict=True):
         steps.next(f"converting to {one.id}", _STEPS_OF_CONVERSION)
         artifact = _converted(model, one, data, plugins)
         session = open_session(bench.backend, artifact, bench.settings)
-        candidates.append(Candidate(one, artifact, bench, _as_classifier(session, reference, one)))
+        candidates.append(Candidate(one, artifact, bench, session))
+        models.append(_artifact_model(proof, candidates[-1]))
     steps.next("measuring", _STEPS_OF_CONVERSION)
-    measurement = measure(reference, candidates, evaluation_set, steps.measured)
+    source_answers, *answers = measure(proof, [reference, *models], evaluation_set, steps.measured)
 
-    labels = _class_ids(evaluation_set, reference)
     evidence = Evidence(
         created=_now(),
         source_sha256=model.sha256,
         machine=this_machine(),
         evaluation=_set_facts(evaluation_set, left_out),
         calibration=None if calibration_set is None else _set_facts(calibration_set),
-        results=tuple(judge(one, measurement, labels, settings.min_agreement) for one in candidates),
+        results=tuple(
+            judge(proof, candidate, given, source_answers, settings.min_agreement)
+            for candidate, given in zip(candidates, answers, strict=True)
+        ),
         notes=tuple(_notes(candidates, left_out)),
     )
     _require_agreement(evidence)
     steps.next("writing the bundle", len(evaluation_set))
-    answers = known_answers(candidates, evaluation_set, measurement)
-    manifest, files = _compose(model, reference, candidates, evidence, answers)
+    selftest = known_answers(proof, candidates, evaluation_set, source_answers)
+    manifest, files = _compose(model, proof, candidates, evidence, selftest)
     write_bundle(output, manifest, files, settings.force)
     return evidence
 
@@ -282,7 +290,7 @@ class _SourceSession:
         pass
 
 
-def _reference(source: Source, settings: ConversionSettings, evaluation: ImageSet) -> Classifier:
+def _classify_proof(source: Source, settings: ConversionSettings, evaluation: ImageSet) -> ClassifyProof:
     where = str(source.path)
     found = None if source.facts.pixel_range is None else FoundNormalization(source.facts.pixel_range)
     preprocessing = resolve_preprocessing(source.inputs[0], settings.image, found, where)
@@ -293,27 +301,24 @@ def _reference(source: Source, settings: ConversionSettings, evaluation: ImageSe
         )
     output = score_output(source.outputs, settings.output)
     labels = network_labels(settings.labels, evaluation.class_names, class_count(output), where)
-    session = CheckedSession(_SourceSession(source), "keras")
-    return Classifier(session, preprocessing, labels, score_kind, output.name)
+    task = ClassifyTask(output.name, score_kind)
+    return ClassifyProof(task, labels, preprocessing, _class_ids(evaluation, labels))
 
 
-def _as_classifier(session: CheckedSession, reference: Classifier, planned: PlannedArtifact) -> Classifier:
+def _artifact_model(proof: TaskProof, candidate: Candidate) -> Any:
     try:
-        return Classifier(
-            session, reference.preprocessing, reference.labels, reference.score_kind, reference.output
-        )
+        return proof.model(candidate.session)
     except OptionError as error:
-        raise ConversionError(
-            f"{planned.id}: the artifact's tensors are not the source's: {error}"
-        ) from error
+        name = candidate.planned.id
+        raise ConversionError(f"{name}: the artifact's tensors are not the source's: {error}") from error
 
 
 class _CalibrationTensors:
     """Calibration images as the source takes them, read anew each time, so that memory stays small."""
 
-    def __init__(self, reference: Classifier, images: ImageSet) -> None:
-        self._spec = reference.session.inputs[0]
-        self._preprocess = Preprocessor(reference.preprocessing, self._spec)
+    def __init__(self, source: Source, preprocessing: Preprocessing, images: ImageSet) -> None:
+        self._spec = source.inputs[0]
+        self._preprocess = Preprocessor(preprocessing, self._spec)
         self._images = images
 
     def __len__(self) -> int:
@@ -326,11 +331,11 @@ class _CalibrationTensors:
             yield {self._spec.name: tensor}
 
 
-def _class_ids(images: ImageSet, reference: Classifier) -> Decisions | None:
+def _class_ids(images: ImageSet, labels: tuple[str, ...]) -> Decisions | None:
     """The place of each image's class among the network's classes; `None` without labels."""
     if images.labels is None:
         return None
-    places = np.array([reference.labels.index(name) for name in images.class_names], np.int64)
+    places = np.array([labels.index(name) for name in images.class_names], np.int64)
     return np.asarray(places[images.labels], np.int64)
 
 
@@ -339,7 +344,7 @@ def _notes(candidates: Sequence[Candidate], left_out: int) -> Iterable[str]:
         yield f"{left_out} evaluation images were left out: the calibration set holds them as well"
     for candidate in candidates:
         if not candidate.bench.on_target:
-            session = candidate.model.session
+            session = candidate.session
             names = ", ".join(target.name for target in candidate.planned.targets)
             yield (
                 f"{candidate.planned.id} was measured on {session.backend} {session.device}: "
@@ -362,15 +367,15 @@ def _require_agreement(evidence: Evidence) -> None:
 
 def _compose(
     source: Source,
-    reference: Classifier,
+    proof: TaskProof,
     candidates: Sequence[Candidate],
     evidence: Evidence,
-    answers: Selftest,
+    selftest: Selftest,
 ) -> tuple[Manifest, dict[str, bytes]]:
     """The manifest of the bundle, and the content of every other file."""
     files = {
-        LABELS: ("\n".join(reference.labels) + "\n").encode(),
-        SELFTEST: write_selftest(answers),
+        LABELS: ("\n".join(proof.labels) + "\n").encode(),
+        SELFTEST: write_selftest(selftest),
         EVIDENCE: evidence_json(evidence).encode(),
     }
     artifacts = []
@@ -381,8 +386,8 @@ def _compose(
         files.update(own)
     manifest = Manifest(
         created=evidence.created,
-        task=ClassifyTask(reference.output, reference.score_kind),
-        preprocessing=reference.preprocessing,
+        task=proof.task,
+        preprocessing=proof.preprocessing,
         source=SourceEntry(source.path.name, source.description, source.sha256),
         artifacts=tuple(artifacts),
         labels=file_entry(LABELS, files[LABELS]),
@@ -394,7 +399,7 @@ def _compose(
 
 
 def _entry(candidate: Candidate, files: tuple[FileEntry, ...]) -> ArtifactEntry:
-    session = candidate.model.session
+    session = candidate.session
     backends = dict.fromkeys([*(target.backend for target in candidate.planned.targets), session.backend])
     return ArtifactEntry(
         id=candidate.planned.id,

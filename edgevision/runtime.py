@@ -99,7 +99,9 @@ def load(
     model = _load_entry(bundle, choice, settings)
     if selftest:
         answers = read_selftest(bundle.read(bundle.manifest.selftest), f"{path}: selftest")
-        check_known_answers(model, answers, choice.entry.id, choice.entry.precision)
+        check_known_answers(
+            model.session, bundle.manifest.preprocessing, answers, choice.entry.id, choice.entry.precision
+        )
     return model
 
 

@@ -1,6 +1,7 @@
-"""Known answers: a few inputs, and the scores that each artifact of a bundle must give for them.
+"""Known answers: a few images, and what each artifact of a bundle must give for them.
 
-A driver, a delegate or a processor that computes something else is caught on the device itself.
+They are kept as the artifact's own output tensors, so that they serve every task. A driver, a
+delegate or a processor that computes something else is caught on the device itself.
 """
 
 from __future__ import annotations
@@ -15,12 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import BundleError, InferenceError
-from edgevision.tasks.classify import Classifier, Scores
+from edgevision.preprocess import Preprocessing, Preprocessor
+from edgevision.session import CheckedSession
+from edgevision.tensors import Array
 
-#: How far a score may be from the known one: kernels for other processors sum in another order,
-#: and integer kernels may round a step the other way.
+#: How far a number may be from the known one, as a share of the range that the known answers of
+#: its tensor span: kernels for other processors sum in another order, and integer kernels round a
+#: step the other way here and there.
 TOLERANCE: Mapping[str, float] = {"float32": 0.001, "float16": 0.02}
 _TOLERANCE_OF_INTEGERS = 0.1
+
+Outputs = Mapping[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,18 +35,20 @@ class Selftest:
 
     Attributes:
         images: uint8 ``(n, height, width, 3)``, RGB, of the network's own size.
-        scores: artifact id -> float32 ``(n, classes)``.
+        outputs: artifact id -> output name -> float32 ``(n, …)``, dequantized.
     """
 
     images: NDArray[np.uint8]
-    scores: Mapping[str, Scores]
+    outputs: Mapping[str, Outputs]
 
 
 def write_selftest(selftest: Selftest) -> bytes:
-    """The content of ``selftest.npz``."""
+    """The content of ``selftest.npz``; artifact ids and output names hold no ``/``."""
+    arrays: dict[str, Any] = {"images": selftest.images}
+    for artifact, outputs in selftest.outputs.items():
+        arrays.update({f"{artifact}/{name}": values for name, values in outputs.items()})
     buffer = io.BytesIO()
-    arrays: dict[str, Any] = {f"scores/{name}": rows for name, rows in selftest.scores.items()}
-    np.savez_compressed(buffer, images=selftest.images, **arrays)
+    np.savez_compressed(buffer, **arrays)
     return buffer.getvalue()
 
 
@@ -50,51 +58,66 @@ def read_selftest(content: bytes, where: str) -> Selftest:
     Raises:
         BundleError: it is no such file.
     """
+    outputs: dict[str, dict[str, NDArray[np.float32]]] = {}
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            names = [name for name in arrays.files if name.startswith("scores/")]
-            return Selftest(arrays["images"], {name.removeprefix("scores/"): arrays[name] for name in names})
+            for name in arrays.files:
+                artifact, _, output = name.partition("/")
+                if output:
+                    outputs.setdefault(artifact, {})[output] = arrays[name]
+            return Selftest(arrays["images"], outputs)
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise BundleError(f"{where}: is no self-test: {error}") from error
 
 
-def check_known_answers(model: Classifier, selftest: Selftest, artifact: str, precision: str) -> float:
+def run_selftest(session: CheckedSession, preprocessing: Preprocessing, images: NDArray[np.uint8]) -> Outputs:
+    """What an artifact gives for the images of a self-test: output name -> float32 ``(n, …)``."""
+    spec = session.inputs[0]
+    preprocess = Preprocessor(preprocessing, spec)
+    rows: dict[str, list[Array]] = {output.name: [] for output in session.outputs}
+    for image in images:
+        with session.lease(1) as lane:
+            preprocess(image, lane.inputs[spec.name][0])
+            given = lane.run()
+        for output in session.outputs:
+            rows[output.name].append(output.dequantize(given[output.name]))
+    return {name: np.concatenate(parts) for name, parts in rows.items()}
+
+
+def check_known_answers(
+    session: CheckedSession, preprocessing: Preprocessing, selftest: Selftest, artifact: str, precision: str
+) -> float:
     """Run a bundle's self-test on the device in hand.
 
     Args:
-        model: one artifact of the bundle, loaded.
+        session: one artifact of the bundle, loaded.
+        preprocessing: the bundle's.
         selftest: the bundle's known answers.
         artifact: the artifact's id.
         precision: the artifact's precision.
 
     Returns:
-        The largest difference of a score from the known one.
+        The largest difference from a known answer, as a share of its tensor's range.
 
     Raises:
         BundleError: the self-test holds no answers of this artifact.
         InferenceError: an answer differs by more than the precision allows.
     """
-    known = selftest.scores.get(artifact)
-    if known is None:
+    known = selftest.outputs.get(artifact, {})
+    if set(known) != {spec.name for spec in session.outputs}:
         raise BundleError(f"the self-test holds no answers of artifact '{artifact}'; convert again")
-    difference = float(np.abs(model.scores(selftest.images) - known).max())
+    given = run_selftest(session, preprocessing, selftest.images)
+    difference = max(_difference(given[name], known[name]) for name in known)
     tolerance = TOLERANCE.get(precision, _TOLERANCE_OF_INTEGERS)
-    if difference > tolerance:
+    if not difference <= tolerance:
         raise InferenceError(
-            f"artifact '{artifact}' does not give its known answers on {model.session.backend} "
-            f"{model.session.device}: a score is off by {difference:.3g}, allowed is {tolerance:.3g}; "
+            f"artifact '{artifact}' does not give its known answers on {session.backend} {session.device}: "
+            f"off by {difference:.3g} of an output's range, allowed is {tolerance:.3g}; "
             f"do not use this device before the cause is found"
         )
     return difference
 
 
-def choose_images(scores: Scores, count: int = 8) -> list[int]:
-    """Positions of up to `count` images that between them show as many classes as can be.
-
-    The surest image of each class comes first, so that a known answer is not one on the edge.
-    """
-    tops = scores.argmax(axis=1)
-    surest = np.argsort(-scores.max(axis=1), kind="stable")
-    first_of_class = [int(next(i for i in surest if tops[i] == c)) for c in np.unique(tops)]
-    rest = [int(i) for i in surest if int(i) not in first_of_class]
-    return sorted((first_of_class + rest)[:count])
+def _difference(given: Array, known: Array) -> float:
+    span = float(np.ptp(known)) or 1.0
+    return float(np.abs(given - known).max()) / span if given.shape == known.shape else float("inf")

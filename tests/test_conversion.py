@@ -29,8 +29,7 @@ def test_the_quickstart_shows_evidence_for_three_targets(digits: Path) -> None:
     for result in evidence.results:
         assert result.passed
         assert result.comparison.images == 597
-        assert result.comparison.source_accuracy is not None
-        assert result.comparison.source_accuracy >= 0.9, "the network has learned its digits"
+        assert result.comparison.metric("accuracy").source >= 0.9, "the network has learned its digits"
     assert evidence.calibration is not None
     assert (evidence.calibration.images, evidence.evaluation.images) == (500, 597)
     assert evidence.notes[-1].startswith("onnx-int8 was measured on onnx cpu: this machine does not have")
@@ -79,7 +78,7 @@ def test_images_may_come_from_memory_without_labels(digits: Path, tmp_path: Path
         evaluation=_arrays(20),
         precisions=["float32"],
     )
-    assert [result.comparison.accuracy for result in evidence.results] == [None, None]
+    assert [result.comparison.metrics for result in evidence.results] == [(), ()]
     assert all(result.comparison.agreement == 1.0 for result in evidence.results)
     assert edgevision.load(tmp_path / "digits.evb").labels[3] == "class 3"
 

@@ -7,30 +7,29 @@ import pytest
 
 from edgevision.errors import BundleError, InferenceError
 from edgevision.preprocess import Preprocessing
-from edgevision.selftest import Selftest, check_known_answers, choose_images, read_selftest, write_selftest
-from edgevision.session import open_session
-from edgevision.tasks.classify import Classifier
-from edgevision.tensors import TensorSpec
+from edgevision.selftest import Selftest, check_known_answers, read_selftest, run_selftest, write_selftest
+from edgevision.session import CheckedSession, open_session
+from edgevision.tensors import Quantization, TensorSpec
 from edgevision.testing import FakeBackend
 
-IMAGES = np.zeros((2, 4, 4, 3), np.uint8)
+IMAGES = np.arange(2 * 4 * 4 * 3, dtype=np.uint8).reshape(2, 4, 4, 3)
+HOW = Preprocessing((4, 4), (0.0, 255.0))
 
 
-def _model(scores: list[float]) -> Classifier:
+def _session(scores: list[float]) -> CheckedSession:
     backend = FakeBackend(answers={"scores": scores})
     specs = [TensorSpec("image", (None, 4, 4, 3), "float32")], [TensorSpec("scores", (None, 2), "float32")]
-    session = open_session(backend, backend.artifact(*specs))
-    return Classifier(session, Preprocessing((4, 4), (0.0, 255.0)), ("cat", "dog"), "softmax")
+    return open_session(backend, backend.artifact(*specs))
 
 
 def _known(scores: list[float]) -> Selftest:
-    return Selftest(IMAGES, {"fake-float32": np.array([scores] * 2, np.float32)})
+    return Selftest(IMAGES, {"fake": {"scores": np.array([scores] * 2, np.float32)}})
 
 
 def test_what_was_written_is_read_back() -> None:
-    found = read_selftest(write_selftest(_known([0.25, 0.75])), "selftest.npz")
+    found = read_selftest(write_selftest(_known([0.0, 1.0])), "selftest.npz")
     np.testing.assert_array_equal(found.images, IMAGES)
-    np.testing.assert_array_equal(found.scores["fake-float32"], [[0.25, 0.75]] * 2)
+    np.testing.assert_array_equal(found.outputs["fake"]["scores"], [[0.0, 1.0]] * 2)
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04"])
@@ -39,26 +38,37 @@ def test_other_content_is_refused(content: bytes) -> None:
         read_selftest(content, "selftest.npz")
 
 
+def test_answers_are_each_images_own_and_dequantized() -> None:
+    backend = FakeBackend(
+        answers=lambda inputs: {"sum": inputs["image"].sum(axis=(1, 2, 3), keepdims=True)[..., 0]}
+    )
+    image = TensorSpec("image", (None, 4, 4, 3), "uint8", Quantization(1.0, 0))
+    total = TensorSpec("sum", (None, 1, 1), "int32", Quantization(0.5, 10))
+    session = open_session(backend, backend.artifact([image], [total]))
+    given = run_selftest(session, HOW, IMAGES)["sum"]
+    expected = [(int(one.sum()) - 10) * 0.5 for one in IMAGES]
+    np.testing.assert_array_equal(given.ravel(), expected)
+
+
 def test_a_device_that_gives_the_known_answers_passes() -> None:
-    assert check_known_answers(_model([0.25, 0.75]), _known([0.25, 0.75]), "fake-float32", "float32") == 0.0
+    assert check_known_answers(_session([0.0, 1.0]), HOW, _known([0.0, 1.0]), "fake", "float32") == 0.0
 
 
 @pytest.mark.parametrize(("precision", "off"), [("float32", 0.01), ("float16", 0.05), ("int8", 0.2)])
 def test_a_device_that_computes_something_else_is_refused(precision: str, off: float) -> None:
     with pytest.raises(InferenceError, match="does not give its known answers on fake cpu"):
-        check_known_answers(_model([0.25 + off, 0.75 - off]), _known([0.25, 0.75]), "fake-float32", precision)
+        check_known_answers(_session([off, 1.0]), HOW, _known([0.0, 1.0]), "fake", precision)
+
+
+def test_no_number_is_no_known_answer() -> None:
+    with pytest.raises(InferenceError, match="off by nan"):
+        check_known_answers(_session([np.nan, 1.0]), HOW, _known([0.0, 1.0]), "fake", "int8")
 
 
 def test_an_integer_artifact_may_round_the_other_way() -> None:
-    assert check_known_answers(_model([0.27, 0.73]), _known([0.25, 0.75]), "fake-float32", "int8") < 0.03
+    assert check_known_answers(_session([0.02, 1.0]), HOW, _known([0.0, 1.0]), "fake", "int8") < 0.03
 
 
 def test_an_artifact_without_known_answers_is_not_passed() -> None:
     with pytest.raises(BundleError, match="holds no answers of artifact 'other'"):
-        check_known_answers(_model([0.5, 0.5]), _known([0.5, 0.5]), "other", "int8")
-
-
-def test_the_images_chosen_show_every_class_that_there_is_room_for() -> None:
-    scores = np.array([[0.9, 0.1, 0.0], [0.8, 0.2, 0.0], [0.7, 0.3, 0.0], [0.1, 0.9, 0.0], [0.0, 0.4, 0.6]])
-    assert choose_images(scores.astype(np.float32), 3) == [0, 3, 4]
-    assert choose_images(scores.astype(np.float32), 8) == [0, 1, 2, 3, 4]
+        check_known_answers(_session([0.0, 1.0]), HOW, _known([0.0, 1.0]), "other", "int8")

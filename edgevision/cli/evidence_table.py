@@ -7,38 +7,30 @@ import click
 from edgevision.cli.tables import echo_table, percent, size
 from edgevision.evaluation.evidence import Evidence, Measured
 
-_HEADER = (
-    "artifact",
-    "measured on",
-    "size",
-    "agreement",
-    "accuracy",
-    "source's",
-    "largest difference",
-    "verdict",
-)
-
 
 def echo_evidence(evidence: Evidence) -> None:
     """Print one row an artifact, and what a reader must know beside the figures."""
-    images = evidence.evaluation.images
-    labelled = "labelled" if evidence.evaluation.labelled else "without labels, so no accuracy"
-    click.echo(f"measured on {images} images of {evidence.evaluation.name}, {labelled}")
-    echo_table(_HEADER, [_row(result) for result in evidence.results])
+    facts = evidence.evaluation
+    told = "with the truth" if facts.labelled else "without the truth, so agreement alone"
+    click.echo(f"measured on {facts.images} images of {facts.name}, {told}")
+    names = [metric.name for metric in evidence.results[0].comparison.metrics]
+    metrics = [word for name in names for word in (name, "source's")]
+    header = ("artifact", "measured on", "size", "agreement", *metrics, "largest difference", "verdict")
+    echo_table(header, [_row(result) for result in evidence.results])
     for note in evidence.notes:
         click.echo(f"note: {note}")
 
 
 def _row(result: Measured) -> tuple[str, ...]:
     comparison = result.comparison
+    metrics = [percent(value) for metric in comparison.metrics for value in (metric.artifact, metric.source)]
     verdict = "pass" if result.passed else "FAIL"
     return (
         result.artifact,
         _measured_on(result),
         size(result.size_bytes),
         percent(comparison.agreement),
-        percent(comparison.accuracy),
-        percent(comparison.source_accuracy),
+        *metrics,
         f"{comparison.largest_difference:.2g}",
         f"{verdict} (at least {percent(result.min_agreement)})",
     )

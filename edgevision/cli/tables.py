@@ -16,9 +16,9 @@ def echo_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         click.echo("  ".join([*cells, line[-1]]).rstrip())
 
 
-def percent(share: float | None) -> str:
-    """Such as ``97.32 %``; empty for `None`."""
-    return "" if share is None else f"{share * 100:.2f} %"
+def percent(share: float) -> str:
+    """Such as ``97.32 %``."""
+    return f"{share * 100:.2f} %"
 
 
 def size(size_bytes: int) -> str:

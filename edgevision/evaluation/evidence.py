@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from edgevision.errors import BundleError
-from edgevision.evaluation.comparison import Comparison
+from edgevision.evaluation.comparison import Comparison, Metric
 
 SCHEMA_VERSION = 1
 
@@ -109,7 +109,10 @@ def evidence_json(evidence: Evidence) -> str:
     """The text of ``evidence.json``."""
     document = {"schema_version": SCHEMA_VERSION, **asdict(evidence)}
     for row, result in zip(document["results"], evidence.results, strict=True):
-        row["comparison"]["accuracy_drop"] = result.comparison.accuracy_drop
+        for document_metric, metric in zip(
+            row["comparison"]["metrics"], result.comparison.metrics, strict=True
+        ):
+            document_metric["drop"] = metric.drop
         row["passed"] = result.passed
     return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
@@ -139,8 +142,14 @@ def read_evidence(text: str, where: str) -> Evidence:
 
 def _measured(row: dict[str, Any]) -> Measured:
     comparison = dict(row.pop("comparison"))
-    del comparison["accuracy_drop"], row["passed"]
-    return Measured(comparison=Comparison(**comparison), **row)
+    metrics = tuple(_metric(one) for one in comparison.pop("metrics"))
+    del row["passed"]
+    return Measured(comparison=Comparison(metrics=metrics, **comparison), **row)
+
+
+def _metric(row: dict[str, Any]) -> Metric:
+    del row["drop"]
+    return Metric(**row)
 
 
 def this_machine() -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 
 from edgevision.artifact import PRECISIONS
 from edgevision.errors import BundleError
-from edgevision.evaluation.comparison import Comparison
+from edgevision.evaluation.comparison import Comparison, Metric
 from edgevision.evaluation.evidence import (
     LEAST_AGREEMENT,
     Evidence,
@@ -37,7 +37,7 @@ EVIDENCE = Evidence(
             device="cpu",
             precision="int8",
             on_target=True,
-            comparison=Comparison(100, 0.94, 0.25, 0.01, accuracy=0.7, source_accuracy=0.75),
+            comparison=Comparison(100, 0.94, 0.25, 0.01, (Metric("accuracy", 0.75, 0.7),)),
             min_agreement=0.95,
         ),
     ),
@@ -54,7 +54,7 @@ def test_the_json_fits_the_published_schema() -> None:
     document = json.loads(evidence_json(EVIDENCE))
     jsonschema.validate(document, schema)
     assert document["results"][0]["passed"] is False
-    assert document["results"][0]["comparison"]["accuracy_drop"] == pytest.approx(0.05)
+    assert document["results"][0]["comparison"]["metrics"][0]["drop"] == pytest.approx(0.05)
     del document["results"][0]["passed"]
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(document, schema)

@@ -1,0 +1,49 @@
+"""What a task brings to a conversion: how its answers are given, compared and chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from edgevision.evaluation.comparison import Comparison
+from edgevision.preprocess import Preprocessing
+from edgevision.session import CheckedSession
+from edgevision.tasks.description import Task
+from edgevision.tensors import Array
+
+
+class TaskProof(Protocol):
+    """Proves artifacts of one task against their source.
+
+    Attributes:
+        task: what the network does, as the manifest will say it.
+        labels: one name a class.
+        preprocessing: from an image to the source's input.
+    """
+
+    @property
+    def task(self) -> Task: ...
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+    @property
+    def preprocessing(self) -> Preprocessing: ...
+
+    def model(self, session: CheckedSession) -> Any:
+        """The task's model on a session of the source or of one of its artifacts.
+
+        Raises:
+            OptionError: the session's tensors are not what the task needs.
+        """
+        ...
+
+    def answers(self, model: Any, images: Sequence[Array]) -> Sequence[Any]:
+        """One answer an image (height, width, 3) uint8 RGB, in their order."""
+        ...
+
+    def compare(self, source: Sequence[Any], artifact: Sequence[Any]) -> Comparison:
+        """Hold an artifact's answers on the whole evaluation set against the source's."""
+        ...
+
+    def telling(self, source: Sequence[Any], count: int) -> list[int]:
+        """Places of up to `count` images that show as much of what the network knows as can be."""
+        ...
