@@ -74,8 +74,10 @@ def _clean(named: dict[str, Any], input_name: str) -> dict[str, Any]:
 
 
 def _as_dtype(tf: Any, image: Any, dtype: Any) -> Any:
+    """`image` as the source takes it; ends of integer types are kept in operations that TFLite has."""
     if dtype.is_integer:
-        return tf.saturate_cast(tf.round(image), dtype)
+        low, high = dtype.limits
+        image = tf.minimum(tf.maximum(tf.round(image), float(max(low, -(2**24)))), float(min(high, 2**24)))
     return tf.cast(image, dtype)
 
 

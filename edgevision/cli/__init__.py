@@ -56,10 +56,13 @@ class _Commands(click.Group):
             formatter.write_dl(sorted({**added, **_COMMANDS}.items()))
 
 
-@click.command(cls=_Commands, epilog=_EXIT_CODES)
+@click.command(cls=_Commands, epilog=_EXIT_CODES, invoke_without_command=True)
 @click.version_option(__version__, prog_name="edgevision")
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """Put trained Keras vision models on edge devices, with evidence."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 def main() -> NoReturn:
@@ -71,9 +74,9 @@ def main() -> NoReturn:
         cli.main(prog_name="edgevision", standalone_mode=False)
     except (click.Abort, KeyboardInterrupt):
         _exit("interrupted", 130)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx else "edgevision"
+        _exit(f"{error.format_message()} Type: {path} --help", error.exit_code)
     except EdgeVisionError as error:
         _exit(str(error), error.exit_code)
     except BrokenPipeError:

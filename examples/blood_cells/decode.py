@@ -1,7 +1,7 @@
 """From the network's three outputs to boxes.
 
 With the input ``W`` x ``H`` pixels and the heat map ``w`` x ``h`` cells, a cell is ``W / w`` pixels
-wide and ``H / h`` high (here 4 and 4). Rows and columns count from 0 at the top left; pixel
+wide and ``H / h`` high (here 8 and 8). Rows and columns count from 0 at the top left; pixel
 coordinates count from the top left corner of the image, so the image spans 0…W and 0…H.
 
 A cell (row, column) is an object of class c where ``heatmap[row, column, c]`` is the highest of its

@@ -47,6 +47,11 @@ def test_help_names_every_command_and_exit_code_without_importing_one(edgevision
     assert all(f"{code} " in done.stdout for code in codes)
 
 
+def test_without_a_command_the_help_is_shown(edgevision_command) -> None:
+    done = edgevision_command()
+    assert (done.returncode, done.stdout) == (0, edgevision_command("--help").stdout)
+
+
 @pytest.mark.parametrize("name", sorted(cli._COMMANDS))
 def test_every_command_explains_itself(edgevision_command, name: str) -> None:
     done = edgevision_command(name, "--help")
@@ -174,6 +179,9 @@ def test_options_for_bare_files_are_refused_for_a_bundle(quickstart, edgevision_
         (("predict", DATA / "tiny.tflite", DATA / "README.md"), 2, "--input-range"),
         (("inspect", "absent.evb"), 5, "there is no such bundle"),
         (("targets", "--targets-file", "absent.toml"), 2, "cannot be read"),
+        (("frobnicate",), 2, "No such command 'frobnicate'. Type: edgevision --help"),
+        (("predict",), 2, "Missing argument 'MODEL'. Type: edgevision predict --help"),
+        (("predict", "m.tflite", ".", "--input-range", "0-1"), 2, "expected LOW..HIGH such as 0..255"),
         (("convert", "m.keras", "-o", "m.evb", "--evaluation", "."), 2, "no target; type --target NAME"),
         (
             ("convert", "m.keras", "-o", "m.evb", "--evaluation", ".", "--target", "raspbery-pi5"),
