@@ -164,6 +164,8 @@ class Classifier:
         """The scores of several images: float32 ``(images, classes)``, each 0…1."""
         if len(images) == 0:
             return np.zeros((0, len(self.labels)), np.float32)
+        if len(images) == 1:
+            return self._run(images, color)
         size = BATCH if self.session.dynamic_batch else 1
         whole = len(images) // size * size
         starts = [(start, size) for start in range(0, whole, size)]
