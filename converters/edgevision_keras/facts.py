@@ -128,6 +128,9 @@ def _round(value: float, factor: float) -> float:
 
 def _normalized_range(step: _Affine) -> tuple[tuple[float, float] | None, str]:
     """The range in which the means lie that are subtracted."""
+    uniform = np.allclose(step.factor, step.factor.flat[0]) and np.allclose(step.offset, step.offset.flat[0])
+    if step.factor.size > 1 and uniform:
+        return None, ""  # a rescaling like no other, not the statistics of channels
     if np.any(step.factor <= 0) or (np.all(step.factor == 1) and np.all(step.offset == 0)):
         return None, ""
     means, deviations = -step.offset / step.factor, 1 / step.factor

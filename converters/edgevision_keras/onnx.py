@@ -80,6 +80,7 @@ def _from_graph(source: KerasSource) -> Any:
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     graph = source.trace.frozen.graph.as_graph_def()
     _replace_erfc(graph)
+    _drop_casts_there_and_back(graph)
     inputs = [spec.name for spec in source.inputs]
     outputs = [spec.name for spec in source.outputs]
     # tf2onnx raises ValueError, KeyError and AssertionError for what it cannot express.
@@ -111,6 +112,32 @@ def _replace_erfc(graph: Any) -> None:
         node.op = "Sub"
         node.ClearField("input")
         node.input.extend([one.name, erf.name])
+
+
+def _drop_casts_there_and_back(graph: Any) -> None:
+    """Leave out a Cast to bytes and straight back, which sources of bytes begin with.
+
+    The trace has rounded and clipped before it, so it changes nothing, and it keeps the float16
+    converter from ever ending.
+    """
+    nodes = {node.name: node for node in graph.node}
+    for node in graph.node:
+        before = nodes.get(node.input[0].split(":")[0]) if node.op == "Cast" else None
+        if before is None or before.op != "Cast" or before.attr["SrcT"].type != node.attr["DstT"].type:
+            continue
+        if _is_rounded(nodes, before.input[0]):
+            node.op = "Identity"
+            node.attr["T"].type = node.attr["DstT"].type
+            for name in ("SrcT", "DstT", "Truncate"):
+                node.attr.pop(name, None)
+            node.input[0] = before.input[0]
+
+
+def _is_rounded(nodes: Mapping[str, Any], name: str) -> bool:
+    node = nodes.get(name.split(":", maxsplit=1)[0])
+    while node is not None and node.op in ("Identity", "Maximum", "Minimum", "ClipByValue"):
+        node = nodes.get(node.input[0].split(":")[0])
+    return node is not None and node.op in ("Round", "Rint")
 
 
 def _checked(source: KerasSource, precision: str, model: Any) -> bytes:
@@ -172,8 +199,6 @@ def _to_float16(content: bytes) -> Any:
         min_positive_val=5.96e-8,
         max_finite_val=65504.0,
         keep_io_types=True,
-        # A Cast to uint8 and back, for sources that take uint8, is not to become float16.
-        op_block_list=[*float16.DEFAULT_OP_BLOCK_LIST, "Cast"],
     )
 
 

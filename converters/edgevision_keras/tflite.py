@@ -65,12 +65,38 @@ def _convert(source: KerasSource, precision: str, calibration: CalibrationData |
             converter.representative_dataset = _representative(source.inputs[0].name, calibration)
         # The converter raises classes of its own, RuntimeError and ValueError for the same fault.
         try:
-            return bytes(converter.convert())
+            content = bytes(converter.convert())
         except Exception as error:
-            raise ConversionError(
-                f"{source.path}: cannot be expressed in TFLite at {precision}: {_cause(error)}; "
-                "try another precision, or replace the layer"
-            ) from error
+            raise _failed(source, precision, _cause(error)) from error
+    if precision in ("int8", "int8-float-io"):
+        floats = _float_operations(content)
+        if floats:
+            raise _failed(source, precision, f"no kernel for {', '.join(floats)}")
+    return content
+
+
+def _failed(source: KerasSource, precision: str, cause: str) -> ConversionError:
+    return ConversionError(
+        f"{source.path}: cannot be expressed in TFLite at {precision}: {cause}; "
+        "try another precision, or replace the layer"
+    )
+
+
+def _float_operations(content: bytes) -> list[str]:
+    """The operations that compute in float: the converter leaves them so, between two conversions."""
+    schema = require("tensorflow.lite.python.schema_py_generated")
+    names = {number: name for name, number in vars(schema.BuiltinOperator).items() if name.isupper()}
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
+    found = set()
+    for graph in model.subgraphs:
+        for operator in graph.operators:
+            code = model.operatorCodes[operator.opcodeIndex]
+            name = names[max(code.builtinCode, code.deprecatedBuiltinCode)]
+            tensors = [graph.tensors[place] for place in (*operator.inputs, *operator.outputs) if place >= 0]
+            is_float = any(tensor.type == schema.TensorType.FLOAT32 for tensor in tensors)
+            if is_float and name not in ("QUANTIZE", "DEQUANTIZE"):
+                found.add(name)
+    return sorted(found)
 
 
 def _set_precision(tf: Any, converter: Any, precision: str) -> None:

@@ -5,7 +5,8 @@ wide and ``H / h`` high (here 8 and 8). Rows and columns count from 0 at the top
 coordinates count from the top left corner of the image, so the image spans 0…W and 0…H.
 
 A cell (row, column) is an object of class c where ``heatmap[row, column, c]`` is the highest of its
-3 x 3 neighbourhood in channel c; that value is the score. Its box, in pixels of the network's input:
+3 x 3 neighbourhood in channel c; that value is the score. Equal neighbours, as int8 makes them, are
+each a peak: the last step leaves one. Its box, in pixels of the network's input:
 
     center_x = (column + offset[row, column, 0]) * W / w
     center_y = (row    + offset[row, column, 1]) * H / h
