@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the network is made and trained. What the parts bring was measured: README.
+    """How the network is made and trained.
 
     Attributes:
         epochs: times that training sees every image.
