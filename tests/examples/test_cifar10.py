@@ -18,6 +18,8 @@ import pytest
 
 from edgevision.evaluation.image_sets import ImageSet
 
+pytestmark = pytest.mark.convert  # the program imports matplotlib and scikit-learn, which only `dev` installs
+
 EXAMPLE = Path(__file__).parents[2] / "examples" / "cifar10"
 #: Class -> its colour, BGR: what can be learnt in a few steps.
 COLOURS = {"blue": (200, 60, 60), "green": (60, 200, 60), "red": (60, 60, 200)}
@@ -85,7 +87,6 @@ def report() -> Iterator[ModuleType]:
                 del sys.modules[name]
 
 
-@pytest.mark.convert
 def test_training_writes_a_model_that_learnt_and_draws_its_confusion_matrix(
     trained: tuple[Path, str],
 ) -> None:
@@ -96,7 +97,6 @@ def test_training_writes_a_model_that_learnt_and_draws_its_confusion_matrix(
     assert cv2.imread(str(folder / "trained.png")).std() > 5
 
 
-@pytest.mark.convert
 def test_the_saved_model_holds_neither_augmentation_nor_the_optimizer(trained: tuple[Path, str]) -> None:
     with zipfile.ZipFile(trained[0] / "cifar10.keras") as archive:
         config = json.loads(archive.read("config.json"))
@@ -108,7 +108,6 @@ def test_the_saved_model_holds_neither_augmentation_nor_the_optimizer(trained: t
     assert len(weights) < 3_000_000
 
 
-@pytest.mark.convert
 def test_the_network_is_the_convolutions_32_64_128_and_the_dense_layers_128_and_classes(
     trained: tuple[Path, str],
 ) -> None:
@@ -125,7 +124,6 @@ def test_the_network_is_the_convolutions_32_64_128_and_the_dense_layers_128_and_
     assert found == [*convolutions, ("Dense", 128), ("Dense", len(COLOURS))]
 
 
-@pytest.mark.convert
 def test_converting_reports_on_every_device_artifact_beside_the_model(trained: tuple[Path, str]) -> None:
     folder, _ = trained
     options = ["--data", "train", "--test-data", "test.zip", "--confusion", "converted.png"]
@@ -142,7 +140,6 @@ def test_converting_reports_on_every_device_artifact_beside_the_model(trained: t
     assert drawn.shape[1] == 4 * of_one_model.shape[1]
 
 
-@pytest.mark.convert
 def test_evaluating_less_is_possible_and_is_repeatable(trained: tuple[Path, str]) -> None:
     folder, _ = trained
     arguments = ["evaluate", "cifar10.keras", "--test-data", "test.zip", "--limit", "15"]
@@ -151,7 +148,6 @@ def test_evaluating_less_is_possible_and_is_repeatable(trained: tuple[Path, str]
     assert first == second
 
 
-@pytest.mark.convert
 def test_without_data_the_images_come_from_kerass_own_loader(tmp_path: Path) -> None:
     # Keras's loader downloads: here it is replaced by one that gives the same shapes and dtypes.
     code = """

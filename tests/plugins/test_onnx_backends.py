@@ -208,6 +208,10 @@ def test_a_session_that_went_on_with_the_cpu_is_caught(tiny_onnx: Artifact) -> N
         opening(tiny_onnx)._check(session)
 
 
+@pytest.mark.skipif(
+    not hasattr(onnxruntime.InferenceSession, "get_provider_graph_assignment_info"),
+    reason="this ONNX Runtime cannot say which nodes fall back",
+)
 def test_nodes_on_the_cpu_are_told_by_name(tiny_onnx: Artifact) -> None:
     placement = Placement(entries=opening(tiny_onnx, allow_fallback=True)._placement(1).entries)
     sessions = Sessions(onnxruntime, tiny_onnx, None, lambda batch: placement)
