@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from edgevision.bundle import read_bundle
     from edgevision.conversion import ConversionSettings, convert
     from edgevision.errors import EdgeVisionError
+    from edgevision.evaluation.proofs import TaskOptions
     from edgevision.input_options import InputOptions
     from edgevision.runtime import BareModel, load
     from edgevision.session import open_session
@@ -36,6 +37,7 @@ _HOMES = {
     "EdgeVisionError": "errors",
     "InputOptions": "input_options",
     "SessionSettings": "backend",
+    "TaskOptions": "evaluation.proofs",
     "convert": "conversion",
     "load": "runtime",
     "open_session": "session",
@@ -51,6 +53,7 @@ __all__ = [
     "EdgeVisionError",
     "InputOptions",
     "SessionSettings",
+    "TaskOptions",
     "__version__",
     "convert",
     "hookimpl",

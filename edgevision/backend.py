@@ -320,6 +320,8 @@ class ArtifactDescription:
             `edgevision.preprocess.Preprocessing`: all three, or none.
         score_kind: ``softmax``, ``sigmoid`` or ``logits``: what its output holds.
         task: ``classify`` or ``detect``.
+        decoder: name of the decoder that reads a detector's outputs.
+        output_places: setting of that decoder -> place, among the outputs, of the one that it names.
     """
 
     labels: tuple[str, ...] | None = None
@@ -328,6 +330,8 @@ class ArtifactDescription:
     scale: tuple[float, ...] | None = None
     score_kind: str | None = None
     task: str | None = None
+    decoder: str | None = None
+    output_places: Mapping[str, int] = field(default_factory=dict)
 
 
 @runtime_checkable

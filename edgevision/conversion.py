@@ -22,13 +22,11 @@ from edgevision.errors import (
     PluginError,
     SourceError,
 )
-from edgevision.evaluation.classify_proof import ClassifyProof, Decisions
 from edgevision.evaluation.evidence import Evidence, SetFacts, evidence_json, this_machine
 from edgevision.evaluation.image_sets import ImageSet
 from edgevision.evaluation.measuring import Candidate, judge, known_answers, measure
 from edgevision.evaluation.proof import TaskProof
-from edgevision.input_options import FoundNormalization, InputOptions, resolve_preprocessing
-from edgevision.labels import network_labels
+from edgevision.evaluation.proofs import TaskOptions, proof_of
 from edgevision.manifest import ArtifactEntry, FileEntry, Manifest, SourceEntry
 from edgevision.plan import PlannedArtifact, bench_for, plan_artifacts
 from edgevision.plugins import Registry, registry
@@ -36,8 +34,6 @@ from edgevision.preprocess import Preprocessing, Preprocessor
 from edgevision.selftest import Selftest, write_selftest
 from edgevision.session import CheckedSession, open_session
 from edgevision.target import find_target, load_targets
-from edgevision.tasks.classify import class_count, score_output
-from edgevision.tasks.description import ClassifyTask
 from edgevision.tensors import Array
 
 #: Told (what is being done, steps done, steps in all).
@@ -55,14 +51,10 @@ class ConversionSettings:
     """How a model is converted, beside what goes in and what comes out.
 
     Attributes:
-        image: what the model's input takes, where the model itself does not tell.
-        labels: a text file with a class a line; without it the class folders of the
-            evaluation set name the classes.
-        output: name of the output with the scores, for a model that has several.
-        score_kind: ``softmax``, ``sigmoid`` or ``logits``, where the model does not tell.
+        task: what the model itself does not tell of its input, outputs and classes.
         min_agreement: least share of evaluation images on which an artifact and the model must
-            decide alike, 0…1; `None` takes a limit that suits each precision
-            (`edgevision.evaluation.evidence.LEAST_AGREEMENT`).
+            decide alike, 0…1; `None` takes a limit that suits task and precision
+            (`TaskProof.least_agreement`).
         calibration_samples, evaluation_samples: at most so many images of each set, spread over
             its classes; `None` takes all.
         trust_source: run code that the model carries.
@@ -70,10 +62,7 @@ class ConversionSettings:
         targets_files: TOML files with more targets.
     """
 
-    image: InputOptions = field(default_factory=InputOptions)
-    labels: Path | None = None
-    output: str | None = None
-    score_kind: str | None = None
+    task: TaskOptions = field(default_factory=TaskOptions)
     min_agreement: float | None = None
     calibration_samples: int | None = 500
     evaluation_samples: int | None = None
@@ -101,7 +90,7 @@ def convert(
     settings: ConversionSettings | None = None,
     progress: Progress | None = None,
 ) -> Evidence:
-    """Convert a trained classifier for devices, and prove each artifact against it.
+    """Convert a trained model for devices, and prove each artifact against it.
 
     Args:
         source: ``.keras``, ``.h5``, or a SavedModel directory.
@@ -140,8 +129,8 @@ def convert(
     steps = _Steps(progress, len(planned), len(evaluation_set))
 
     steps.next(f"reading {source.name}")
-    model = reader.read(source, trust_source=settings.trust_source, input_size_wh=settings.image.size_wh)
-    proof = _classify_proof(model, settings, evaluation_set)
+    model = reader.read(source, trust_source=settings.trust_source, input_size_wh=settings.task.image.size_wh)
+    proof = proof_of(model, settings.task, evaluation_set, plugins)
     reference = proof.model(CheckedSession(_SourceSession(model), model.kind))
     data = (
         None if calibration_set is None else _CalibrationTensors(model, proof.preprocessing, calibration_set)
@@ -160,7 +149,7 @@ def convert(
         created=_now(),
         source_sha256=model.sha256,
         machine=this_machine(),
-        evaluation=_set_facts(evaluation_set, left_out),
+        evaluation=_set_facts(evaluation_set, left_out, settings.task.annotations is not None),
         calibration=None if calibration_set is None else _set_facts(calibration_set),
         results=tuple(
             judge(proof, candidate, given, source_answers, settings.min_agreement)
@@ -269,8 +258,9 @@ def _opened(given: Images) -> ImageSet:
     return given if isinstance(given, ImageSet) else ImageSet.open(Path(given))
 
 
-def _set_facts(images: ImageSet, left_out: int = 0) -> SetFacts:
-    return SetFacts(images.name, len(images), images.digest, images.labels is not None, left_out)
+def _set_facts(images: ImageSet, left_out: int = 0, annotated: bool = False) -> SetFacts:
+    labelled = annotated or images.labels is not None
+    return SetFacts(images.name, len(images), images.digest, labelled, left_out)
 
 
 class _SourceSession:
@@ -288,21 +278,6 @@ class _SourceSession:
 
     def close(self) -> None:
         pass
-
-
-def _classify_proof(source: Source, settings: ConversionSettings, evaluation: ImageSet) -> ClassifyProof:
-    where = str(source.path)
-    found = None if source.facts.pixel_range is None else FoundNormalization(source.facts.pixel_range)
-    preprocessing = resolve_preprocessing(source.inputs[0], settings.image, found, where)
-    score_kind = settings.score_kind or source.facts.score_kind
-    if score_kind is None:
-        raise OptionError(
-            f"{where}: nothing tells what its output holds; type --scores softmax, sigmoid or logits"
-        )
-    output = score_output(source.outputs, settings.output)
-    labels = network_labels(settings.labels, evaluation.class_names, class_count(output), where)
-    task = ClassifyTask(output.name, score_kind)
-    return ClassifyProof(task, labels, preprocessing, _class_ids(evaluation, labels))
 
 
 def _artifact_model(proof: TaskProof, candidate: Candidate) -> Any:
@@ -329,14 +304,6 @@ class _CalibrationTensors:
             tensor = np.zeros(self._spec.with_batch(1), self._spec.dtype)
             self._preprocess(image, tensor[0])
             yield {self._spec.name: tensor}
-
-
-def _class_ids(images: ImageSet, labels: tuple[str, ...]) -> Decisions | None:
-    """The place of each image's class among the network's classes; `None` without labels."""
-    if images.labels is None:
-        return None
-    places = np.array([labels.index(name) for name in images.class_names], np.int64)
-    return np.asarray(places[images.labels], np.int64)
 
 
 def _notes(candidates: Sequence[Candidate], left_out: int) -> Iterable[str]:

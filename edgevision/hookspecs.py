@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from edgevision.backend import Backend
     from edgevision.converter import Converter, SourceReader
+    from edgevision.decoder import Decoder
 
 hookspec = pluggy.HookspecMarker("edgevision")
 hookimpl = pluggy.HookimplMarker("edgevision")
@@ -36,6 +37,11 @@ def edgevision_readers() -> Iterable[SourceReader]:  # type: ignore[empty-body]
 @hookspec
 def edgevision_converters() -> Iterable[Converter]:  # type: ignore[empty-body]
     """Converters from trained models to artifacts."""
+
+
+@hookspec
+def edgevision_decoders() -> Iterable[Decoder]:  # type: ignore[empty-body]
+    """Decoders from a detection network's outputs to boxes."""
 
 
 @hookspec

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from edgevision.backend import Backend, DeviceInfo
     from edgevision.converter import Converter, SourceReader
+    from edgevision.decoder import Decoder
 
 GROUP = "edgevision"
 DISABLE_VARIABLE = "EDGEVISION_DISABLE_PLUGINS"
@@ -109,11 +110,7 @@ class Registry:
         Raises:
             PluginError: there is none; lists those that there are.
         """
-        found = self.backends()
-        if name not in found:
-            broken = "".join(f"; plugin '{p.plugin}' is broken: {p.reason}" for p in self.problems)
-            raise PluginError(f"no backend '{name}'; there are: {', '.join(sorted(found)) or 'none'}{broken}")
-        return found[name]
+        return self._pick("backend", name, self.backends())
 
     def readers(self) -> dict[str, SourceReader]:
         """Reader name -> reader of trained models."""
@@ -122,6 +119,18 @@ class Registry:
     def converters(self) -> dict[str, Converter]:
         """Converter name -> converter."""
         return self._named("edgevision_converters", ("name", "kind", "format", "precisions", "convert"))
+
+    def decoders(self) -> dict[str, Decoder]:
+        """Decoder name -> decoder of a detection network's outputs."""
+        return self._named("edgevision_decoders", ("name", "thinned", "recognise", "prepare"))
+
+    def decoder(self, name: str) -> Decoder:
+        """The decoder called `name`.
+
+        Raises:
+            PluginError: there is none; lists those that there are.
+        """
+        return self._pick("decoder", name, self.decoders())
 
     def target_files(self) -> list[tuple[str, Any]]:
         """(plugin, path of a TOML file with device profiles)."""
@@ -135,6 +144,12 @@ class Registry:
         """Every backend: ready with its version and devices, or why not and what to type."""
         owned = self._owned("edgevision_backends", _BACKEND_MEMBERS)
         return [_status(backend, plugin) for _, (plugin, backend) in sorted(owned.items())]
+
+    def _pick(self, kind: str, name: str, found: dict[str, NamedT]) -> NamedT:
+        if name not in found:
+            broken = "".join(f"; plugin '{p.plugin}' is broken: {p.reason}" for p in self.problems)
+            raise PluginError(f"no {kind} '{name}'; there are: {', '.join(sorted(found)) or 'none'}{broken}")
+        return found[name]
 
     def _named(self, hook: str, members: tuple[str, ...]) -> dict[str, Any]:
         return {name: item for name, (_, item) in self._owned(hook, members).items()}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from edgevision.artifact import Artifact, read_artifact
 from edgevision.backend import ArtifactDescription, Backend, DescribingBackend, SessionSettings
@@ -17,7 +18,12 @@ from edgevision.preprocess import Preprocessing
 from edgevision.selftest import check_known_answers, read_selftest
 from edgevision.session import CheckedSession, open_session
 from edgevision.tasks.classify import Classifier, class_count, score_output
-from edgevision.tasks.description import ClassifyTask, Task
+from edgevision.tasks.description import ClassifyTask, DetectTask, Task
+from edgevision.tasks.detect import Detector, image_outputs
+from edgevision.tasks.recognition import DecoderChoice, recognise_decoder, unrecognised
+
+#: What `load` gives: the bundle, or the bare file, says which.
+Model = Classifier | Detector
 
 #: The backend that a bare artifact of a format runs on, if none is asked for: the first that is
 #: ready. A fixed order, so that the same machine makes the same choice every time.
@@ -37,12 +43,16 @@ class BareModel:
         labels: one name a class.
         score_kind: ``softmax``, ``sigmoid`` or ``logits``: what its output holds.
         output: name of the output with the scores, where there are several.
+        decoder: name of the decoder that turns the outputs of a detector into boxes.
+        decoder_settings: what that decoder is to know beside what it recognises.
     """
 
     image: InputOptions = field(default_factory=InputOptions)
     labels: Sequence[str] | None = None
     score_kind: str | None = None
     output: str | None = None
+    decoder: str | None = None
+    decoder_settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -60,8 +70,8 @@ def load(
     settings: SessionSettings | None = None,
     selftest: bool = False,
     bare: BareModel | None = None,
-) -> Classifier:
-    """Load a model on this machine.
+) -> Model:
+    """Load a model on this machine: a `Classifier` or a `Detector`, as the bundle says.
 
     Of a bundle's artifacts the first is taken that a backend it was measured on can run here.
     What is asked for by an argument is what runs, or the call raises.
@@ -96,7 +106,7 @@ def load(
         )
     bundle = read_bundle(path)
     choice = _choose(bundle, backend, settings, precision, plugins)
-    model = _load_entry(bundle, choice, settings)
+    model = _load_entry(bundle, choice, settings, plugins)
     if selftest:
         answers = read_selftest(bundle.read(bundle.manifest.selftest), f"{path}: selftest")
         check_known_answers(
@@ -109,22 +119,26 @@ def _on_device(settings: SessionSettings, device: str | None) -> SessionSettings
     return SessionSettings(device, settings.precision, settings.threads, settings.cache_dir, settings.options)
 
 
-def _load_entry(bundle: Bundle, choice: _Choice, settings: SessionSettings) -> Classifier:
+def _load_entry(bundle: Bundle, choice: _Choice, settings: SessionSettings, plugins: Registry) -> Model:
     manifest = bundle.manifest
     session = open_session(choice.backend, bundle.artifact(choice.entry), settings)
     try:
-        return _model(session, manifest.task, manifest.preprocessing, bundle.labels)
+        return _model(session, manifest.task, manifest.preprocessing, bundle.labels, plugins)
     except EdgeVisionError:
         session.close()
         raise
 
 
 def _model(
-    session: CheckedSession, task: Task, preprocessing: Preprocessing, labels: Sequence[str]
-) -> Classifier:
+    session: CheckedSession,
+    task: Task,
+    preprocessing: Preprocessing,
+    labels: Sequence[str],
+    plugins: Registry,
+) -> Model:
     if isinstance(task, ClassifyTask):
         return Classifier(session, preprocessing, labels, task.score_kind, task.output)
-    raise OptionError(f"task '{task.name}' is not one that this release runs")
+    return Detector(session, preprocessing, labels, task, plugins.decoder(task.decoder))
 
 
 def _choose(
@@ -182,31 +196,84 @@ def _listed(reasons: dict[str, str]) -> str:
 
 def _load_bare(
     path: Path, backend: str | None, settings: SessionSettings, bare: BareModel, plugins: Registry
-) -> Classifier:
+) -> Model:
     artifact = read_artifact(path)
     runner = _bare_backend(path, artifact, backend, settings.device, plugins)
     said = _description(artifact, plugins)
-    if said.task not in (None, "classify"):
-        raise OptionError(
-            f"{path}: is a network for the task '{said.task}', which this release does not run bare"
-        )
     session = open_session(runner, artifact, settings)
     try:
         found = None
         if said.value_range is not None:
             found = FoundNormalization(said.value_range, said.mean or (0.0,), said.scale or (1.0,))
         preprocessing = resolve_preprocessing(session.inputs[0], bare.image, found, str(path))
-        output = score_output(session.outputs, bare.output)
-        score_kind = bare.score_kind or said.score_kind
-        if score_kind is None:
-            raise OptionError(
-                f"{path}: nothing in it tells what its output holds; type --scores softmax, sigmoid or logits"
-            )
-        labels = bare.labels or said.labels or [f"class {n}" for n in range(class_count(output))]
-        return Classifier(session, preprocessing, labels, score_kind, output.name)
+        choice = _bare_decoder(path, session, preprocessing.size_wh, bare, said, plugins)
+        if choice is None:
+            return _bare_classifier(path, session, preprocessing, bare, said)
+        return _bare_detector(session, preprocessing, choice, bare, said)
     except EdgeVisionError:
         session.close()
         raise
+
+
+def _bare_classifier(
+    path: Path,
+    session: CheckedSession,
+    preprocessing: Preprocessing,
+    bare: BareModel,
+    said: ArtifactDescription,
+) -> Classifier:
+    output = score_output(session.outputs, bare.output)
+    score_kind = bare.score_kind or said.score_kind
+    if score_kind is None:
+        raise OptionError(
+            f"{path}: nothing in it tells what its output holds; type --scores softmax, sigmoid or logits"
+        )
+    labels = bare.labels or said.labels or [f"class {n}" for n in range(class_count(output))]
+    return Classifier(session, preprocessing, labels, score_kind, output.name)
+
+
+def _bare_detector(
+    session: CheckedSession,
+    preprocessing: Preprocessing,
+    choice: DecoderChoice,
+    bare: BareModel,
+    said: ArtifactDescription,
+) -> Detector:
+    decoder = choice.decoder
+    settings = {**choice.settings, **bare.decoder_settings}
+    # What the network has thinned itself is not thinned once more, unless the caller asks for it.
+    task = (
+        DetectTask(decoder.name, settings, iou_threshold=1.0)
+        if decoder.thinned
+        else DetectTask(decoder.name, settings)
+    )
+    return Detector(session, preprocessing, bare.labels or said.labels or (), task, decoder)
+
+
+def _bare_decoder(
+    path: Path,
+    session: CheckedSession,
+    size_wh: tuple[int, int],
+    bare: BareModel,
+    said: ArtifactDescription,
+    plugins: Registry,
+) -> DecoderChoice | None:
+    """The decoder of a bare detector; `None` for a classifier."""
+    if bare.decoder is None and (said.task == "classify" or bare.output or bare.score_kind):
+        return None
+    outputs, decoders = image_outputs(session.outputs), plugins.decoders()
+    if bare.decoder is not None:
+        asked = plugins.decoder(bare.decoder)
+        return DecoderChoice(asked, asked.recognise(outputs, size_wh) or {})
+    if said.decoder is not None:
+        places = said.output_places.items()
+        return DecoderChoice(
+            plugins.decoder(said.decoder), {name: outputs[place].name for name, place in places}
+        )
+    found = recognise_decoder(outputs, size_wh, decoders)
+    if found is None and (said.task == "detect" or len(outputs) > 1):
+        raise unrecognised(str(path), outputs, decoders)
+    return found
 
 
 def _bare_backend(

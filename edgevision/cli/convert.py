@@ -8,12 +8,19 @@ from typing import Any
 import click
 
 from edgevision.artifact import PRECISIONS
+from edgevision.cli.detect_options import (
+    decoder_options,
+    given_settings,
+    given_thresholds,
+    threshold_options,
+)
 from edgevision.cli.evidence_table import echo_evidence
 from edgevision.cli.image_options import image_options, input_options, size_wh
 from edgevision.cli.terminal import progress_on, without_noise
 from edgevision.conversion import ConversionSettings, convert
 from edgevision.errors import AgreementError
 from edgevision.evaluation.evidence import Evidence, evidence_json
+from edgevision.evaluation.proofs import TaskOptions
 
 
 @click.command("convert")
@@ -48,6 +55,13 @@ from edgevision.evaluation.evidence import Evidence, evidence_json
 @click.option("--trust-source", is_flag=True, help="Run code that the model carries.")
 @click.option("--force", is_flag=True, help="Replace a bundle that is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print the evidence for programs.")
+@click.option(
+    "--annotations",
+    type=click.Path(path_type=Path),
+    help="Of a detector: objects in the evaluation images, as COCO JSON or a folder of VOC XML.",
+)
+@threshold_options
+@decoder_options
 @image_options
 def command(source: Path, output: Path, as_json: bool, **given: Any) -> None:
     """Convert SOURCE (.keras, .h5 or a SavedModel directory) into a bundle, with evidence.
@@ -56,10 +70,16 @@ def command(source: Path, output: Path, as_json: bool, **given: Any) -> None:
     evaluation images; one that agrees too little is not written.
     """
     settings = ConversionSettings(
-        image=input_options(given, given["input_size"]),
-        labels=given["labels"],
-        output=given["output_name"],
-        score_kind=given["score_kind"],
+        task=TaskOptions(
+            image=input_options(given, given["input_size"]),
+            labels=given["labels"],
+            output=given["output_name"],
+            score_kind=given["score_kind"],
+            decoder=given["decoder"],
+            decoder_settings=given_settings(given),
+            annotations=given["annotations"],
+            thresholds=given_thresholds(given),
+        ),
         min_agreement=given["min_agreement"],
         calibration_samples=given["calibration_samples"],
         evaluation_samples=given["evaluation_samples"],

@@ -1,8 +1,9 @@
-"""``edgevision predict``: classify images, each with its own line."""
+"""``edgevision predict``: what is in images, each with its own lines."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,19 @@ import click
 
 from edgevision.backend import SessionSettings
 from edgevision.bundle import is_bundle
+from edgevision.cli.annotated import annotated_paths, save_annotated
+from edgevision.cli.detect_options import decoder_options, given_settings, given_thresholds, threshold_options
 from edgevision.cli.image_options import image_options, input_options
 from edgevision.errors import InputError, OptionError
-from edgevision.images import find_images
+from edgevision.images import Pixels, find_images, read_image
 from edgevision.input_options import InputOptions
 from edgevision.labels import read_labels
 from edgevision.runtime import BareModel, load
 from edgevision.tasks.classify import Classification, Classifier
+from edgevision.tasks.detect import Detector
+from edgevision.tasks.detections import Detections
+
+Found = Classification | Detections
 
 
 @click.command("predict")
@@ -32,34 +39,39 @@ from edgevision.tasks.classify import Classification, Classifier
 )
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads.")
 @click.option("--delegate", help="Library of a TFLite delegate, such as libedgetpu.so.1.")
-@click.option("--top", default=1, show_default=True, type=click.IntRange(min=1), help="Classes to show.")
+@click.option("--top", type=click.IntRange(min=1), help="Classes to show, for a classifier; 1 unless said.")
+@threshold_options
+@click.option("--save", type=click.Path(path_type=Path), help="Folder for annotated copies of the images.")
 @click.option("--selftest", is_flag=True, help="First check the bundle's known answers on this device.")
 @click.option("--json", "as_json", is_flag=True, help="For programs: a JSON object a line, one an image.")
 @image_options
-def command(model: Path, images: tuple[Path, ...], top: int, as_json: bool, **given: Any) -> None:
-    """Classify IMAGES (files or folders) with MODEL: a bundle, or a bare .tflite, .xml or .onnx file.
+@decoder_options
+def command(model: Path, images: tuple[Path, ...], save: Path | None, as_json: bool, **given: Any) -> None:
+    """Tell what is in IMAGES (files or folders) with MODEL: a bundle, or a bare .tflite, .xml or .onnx file.
 
     The options from --input-range on are for bare files, where the file itself does not tell.
     """
     paths = find_images(images)
+    copies = {} if save is None else annotated_paths(save, paths)
     broken = 0
-    with _load(model, given) as classifier:
+    with _load(model, given) as network:
+        look = _looker(network, given)
         for path in paths:
             try:
-                found = classifier(path)
+                image = read_image(path)
             except InputError as error:
                 broken += 1
-                click.echo(
-                    json.dumps({"image": str(path), "error": str(error)}) if as_json else f"{error}",
-                    err=not as_json,
-                )
+                _show_error(path, error, as_json)
                 continue
-            _show(path, found, classifier, top, as_json)
+            found = look(image)
+            if path in copies:
+                save_annotated(copies[path], image, found, given["top"] or 1)
+            _show(path, found, network, given["top"] or 1, as_json)
     if broken:
         raise InputError(f"{broken} of {len(paths)} images could not be used")
 
 
-def _load(model: Path, given: dict[str, Any]) -> Classifier:
+def _load(model: Path, given: dict[str, Any]) -> Classifier | Detector:
     options = {} if given["delegate"] is None else {"delegate": given["delegate"]}
     image, labels = input_options(given), given["labels"]
     bare = BareModel(
@@ -67,6 +79,8 @@ def _load(model: Path, given: dict[str, Any]) -> Classifier:
         labels=None if labels is None else read_labels(labels),
         score_kind=given["score_kind"],
         output=given["output_name"],
+        decoder=given["decoder"],
+        decoder_settings=given_settings(given),
     )
     is_bare = not is_bundle(model)
     if not is_bare and bare != BareModel(InputOptions()):
@@ -86,11 +100,40 @@ def _load(model: Path, given: dict[str, Any]) -> Classifier:
     )
 
 
-def _show(path: Path, found: Classification, classifier: Classifier, top: int, as_json: bool) -> None:
+def _looker(network: Classifier | Detector, given: dict[str, Any]) -> Callable[[Pixels], Found]:
+    """The network with the options of its task; those of another task are refused."""
+    thresholds = given_thresholds(given)
+    if isinstance(network, Classifier):
+        if thresholds:
+            name = next(iter(thresholds)).replace("_", "-")
+            raise OptionError(f"--{name} is for detectors, and this network classifies; leave it out")
+        return network
+    if given["top"] is not None:
+        raise OptionError("--top is for classifiers, and this network detects; use --max-detections")
+    return lambda image: network(image, **thresholds)
+
+
+def _show_error(path: Path, error: InputError, as_json: bool) -> None:
+    line = json.dumps({"image": str(path), "error": str(error)}) if as_json else f"{error}"
+    click.echo(line, err=not as_json)
+
+
+def _show(path: Path, found: Found, network: Classifier | Detector, top: int, as_json: bool) -> None:
     if as_json:
-        session = classifier.session
+        session = network.session
         ran = {"backend": session.backend, "device": session.device, "precision": session.precision}
-        click.echo(json.dumps({"image": str(path), **ran, **found.to_dict(top)}))
-        return
-    best = "  ".join(f"{one.label} {one.score:.1%}" for one in found.top(top))
-    click.echo(f"{path}  {best}")
+        told = found.to_dict() if isinstance(found, Detections) else found.to_dict(top)
+        click.echo(json.dumps({"image": str(path), **ran, **told}))
+    elif isinstance(found, Detections):
+        _show_objects(path, found)
+    else:
+        best = "  ".join(f"{one.label} {one.score:.1%}" for one in found.top(top))
+        click.echo(f"{path}  {best}")
+
+
+def _show_objects(path: Path, found: Detections) -> None:
+    if len(found) == 0:
+        click.echo(f"{path}  nothing found")
+    for one in found:
+        corners = ",".join(f"{value:.0f}" for value in one.box)
+        click.echo(f"{path}  {one.label} {one.score:.1%}  {corners}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,17 @@ class ClassifyProof:
         preprocessing: from an image to the source's input.
         truth: int64 ``(images,)``, the class of each evaluation image, where known.
     """
+
+    #: Floats differ by rounding alone; integers by what 8 bits can hold: the best converters of the
+    #: three formats reach 0.96 to 0.98 on a small residual network.
+    least_agreement: Mapping[str, float] = {
+        "float32": 0.999,
+        "float16": 0.995,
+        "int16x8": 0.97,
+        "int8-dynamic": 0.97,
+        "int8-float-io": 0.95,
+        "int8": 0.95,
+    }
 
     def __init__(
         self,

@@ -18,18 +18,6 @@ from edgevision.evaluation.comparison import Comparison, Metric
 
 SCHEMA_VERSION = 1
 
-#: The least agreement of the top class that an artifact of a precision must reach, where the
-#: caller does not say. Floats differ by rounding alone; integers by what 8 bits can hold: the
-#: best converters of the three formats reach 0.96 to 0.98 on a small residual network.
-LEAST_AGREEMENT: Mapping[str, float] = {
-    "float32": 0.999,
-    "float16": 0.995,
-    "int16x8": 0.97,
-    "int8-dynamic": 0.97,
-    "int8-float-io": 0.95,
-    "int8": 0.95,
-}
-
 
 @dataclass(frozen=True)
 class SetFacts:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgevision.artifact import Artifact
-from edgevision.evaluation.evidence import LEAST_AGREEMENT, Measured
+from edgevision.evaluation.evidence import Measured
 from edgevision.evaluation.image_sets import ImageSet
 from edgevision.evaluation.proof import TaskProof
 from edgevision.images import as_image
@@ -89,7 +89,7 @@ def judge(
         precision=session.precision,
         on_target=candidate.bench.on_target,
         comparison=proof.compare(source_answers, answers),
-        min_agreement=LEAST_AGREEMENT[planned.precision] if min_agreement is None else min_agreement,
+        min_agreement=proof.least_agreement[planned.precision] if min_agreement is None else min_agreement,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from edgevision.evaluation.comparison import Comparison
@@ -19,6 +19,7 @@ class TaskProof(Protocol):
         task: what the network does, as the manifest will say it.
         labels: one name a class.
         preprocessing: from an image to the source's input.
+        least_agreement: precision -> what an artifact must reach where the caller does not say.
     """
 
     @property
@@ -27,6 +28,8 @@ class TaskProof(Protocol):
     def labels(self) -> tuple[str, ...]: ...
     @property
     def preprocessing(self) -> Preprocessing: ...
+    @property
+    def least_agreement(self) -> Mapping[str, float]: ...
 
     def model(self, session: CheckedSession) -> Any:
         """The task's model on a session of the source or of one of its artifacts.

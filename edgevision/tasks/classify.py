@@ -15,14 +15,11 @@ from edgevision.errors import InferenceError, OptionError
 from edgevision.images import as_pixels
 from edgevision.preprocess import Preprocessing, Preprocessor
 from edgevision.session import CheckedSession
+from edgevision.tasks.batches import is_batch, parts
 from edgevision.tasks.description import SCORE_KINDS
 from edgevision.tensors import Array, TensorSpec
 
 Scores = NDArray[np.float32]
-
-#: Images of a longer batch go through the network this many at a time, and the rest one by one:
-#: so a runtime compiles for two batch sizes at most, and memory stays bounded.
-BATCH = 16
 
 
 @dataclass(frozen=True)
@@ -152,7 +149,7 @@ class Classifier:
             InputError: an image cannot be read or is of no form that is said above.
             InferenceError: the runtime failed.
         """
-        if isinstance(images, (list, tuple)) or (isinstance(images, np.ndarray) and images.ndim == 4):
+        if is_batch(images):
             return self.classify_batch(images, color)
         return self.classify_batch([images], color)[0]
 
@@ -166,11 +163,8 @@ class Classifier:
             return np.zeros((0, len(self.labels)), np.float32)
         if len(images) == 1:
             return self._run(images, color)
-        size = BATCH if self.session.dynamic_batch else 1
-        whole = len(images) // size * size
-        starts = [(start, size) for start in range(0, whole, size)]
-        starts += [(start, 1) for start in range(whole, len(images))]
-        return np.concatenate([self._run(images[start : start + count], color) for start, count in starts])
+        runs = parts(len(images), self.session.dynamic_batch)
+        return np.concatenate([self._run(images[run], color) for run in runs])
 
     def close(self) -> None:
         """Give back what the runtime holds."""

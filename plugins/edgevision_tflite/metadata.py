@@ -21,6 +21,8 @@ from edgevision_tflite.flatbuffer import DamagedError, Flatbuffer
 
 _METADATA_NAME = "TFLITE_METADATA"
 _DETECTION = "TFLite_Detection_PostProcess"
+#: Settings of decoder ``tflite-ssd``, in the order of that operator's outputs.
+_DETECTION_ROLES = ("boxes", "classes", "scores", "count")
 _MOST_LABEL_BYTES = 16_000_000
 
 # BuiltinOperator
@@ -65,6 +67,8 @@ def _describe(content: bytes) -> ArtifactDescription:
         scale=normalization.scale if normalization else None,
         score_kind=graph.score_kind(),
         task=graph.task(),
+        decoder="tflite-ssd" if graph.task() == "detect" else None,
+        output_places=graph.detection_places(),
     )
 
 
@@ -82,6 +86,17 @@ class _Graph:
         if producer is not None and self._custom_code(producer) == _DETECTION:
             return "detect" if len(outputs) == 4 else None
         return "classify" if len(outputs) == 1 and self._rank(outputs[0]) in (1, 2) else None
+
+    def detection_places(self) -> dict[str, int]:
+        """What the detection operator gives -> its place among the graph's outputs; empty without one."""
+        if self.task() != "detect":
+            return {}
+        outputs = self._outputs()
+        producer = self._producer(outputs[0])
+        given = self.model.numbers(producer, 2, "i") if producer is not None else ()
+        if sorted(given) != sorted(outputs):
+            raise DamagedError(f"its outputs are not the four of {_DETECTION}")
+        return {role: outputs.index(tensor) for role, tensor in zip(_DETECTION_ROLES, given, strict=True)}
 
     def score_kind(self) -> str | None:
         """What the only output holds, told by the last operator that changes values."""

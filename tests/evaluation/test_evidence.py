@@ -10,9 +10,10 @@ import pytest
 
 from edgevision.artifact import PRECISIONS
 from edgevision.errors import BundleError
+from edgevision.evaluation.classify_proof import ClassifyProof
 from edgevision.evaluation.comparison import Comparison, Metric
+from edgevision.evaluation.detect_proof import DetectProof
 from edgevision.evaluation.evidence import (
-    LEAST_AGREEMENT,
     Evidence,
     Measured,
     SetFacts,
@@ -20,6 +21,7 @@ from edgevision.evaluation.evidence import (
     read_evidence,
     this_machine,
 )
+from edgevision.evaluation.proof import TaskProof
 
 EVIDENCE = Evidence(
     created="2026-11-23T00:00:00Z",
@@ -60,8 +62,9 @@ def test_the_json_fits_the_published_schema() -> None:
         jsonschema.validate(document, schema)
 
 
-def test_every_precision_has_a_limit() -> None:
-    assert set(LEAST_AGREEMENT) == set(PRECISIONS)
+@pytest.mark.parametrize("proof", [ClassifyProof, DetectProof])
+def test_every_precision_has_a_limit(proof: type[TaskProof]) -> None:
+    assert set(proof.least_agreement) == set(PRECISIONS)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"schema_version": 2}', '{"schema_version": 1}'])

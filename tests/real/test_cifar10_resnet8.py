@@ -8,6 +8,7 @@ import pytest
 
 from edgevision.conversion import ConversionSettings, convert
 from edgevision.evaluation.evidence import Evidence
+from edgevision.evaluation.proofs import TaskOptions
 from edgevision.input_options import InputOptions
 
 pytestmark = pytest.mark.convert
@@ -26,7 +27,9 @@ def evidence(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Evidence
         calibration=shared / "data" / "cifar10-train.zip",
         evaluation=shared / "data" / "cifar10-test.zip",
         settings=ConversionSettings(
-            image=InputOptions(value_range=(0.0, 255.0)), calibration_samples=500, min_agreement=0.0
+            task=TaskOptions(image=InputOptions(value_range=(0.0, 255.0))),
+            calibration_samples=500,
+            min_agreement=0.0,
         ),
     )
 

@@ -13,7 +13,8 @@ from PIL import Image
 from edgevision.errors import InferenceError, InputError, OptionError, SessionClosedError
 from edgevision.preprocess import Preprocessing
 from edgevision.session import open_session
-from edgevision.tasks.classify import BATCH, Classification, Classifier, class_scores
+from edgevision.tasks.batches import BATCH
+from edgevision.tasks.classify import Classification, Classifier, class_scores
 from edgevision.tensors import Quantization, TensorSpec
 from edgevision.testing import FakeBackend
 

@@ -1,0 +1,67 @@
+"""Where an image lies in the network's input, and so the way back for boxes: `edgevision.resize` inverted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevision.decoder import Floats
+from edgevision.preprocess import Preprocessing
+from edgevision.resize import center_crop_xywh, letterbox_xywh
+
+
+@dataclass(frozen=True, eq=False)
+class Placement:
+    """How coordinates in an image and in the network's input belong together.
+
+    Both count pixels from the top left corner of the top left pixel: an image spans 0…width and
+    0…height. Made by `placement_of`.
+
+    Attributes:
+        image_size_wh: width and height of the image.
+        scale_xyxy, shift_xyxy: float64 (4,): image = input * scale + shift.
+        seen_xyxy: float64 (4,): the part of the input that shows the image.
+    """
+
+    image_size_wh: tuple[int, int]
+    scale_xyxy: NDArray[np.float64]
+    shift_xyxy: NDArray[np.float64]
+    seen_xyxy: NDArray[np.float64]
+
+    def seen(self, boxes_xyxy: NDArray[Any]) -> NDArray[np.float64]:
+        """Boxes (n, 4) in the input, cut to what shows the image."""
+        low, high = np.tile(self.seen_xyxy[:2], 2), np.tile(self.seen_xyxy[2:], 2)
+        clipped: NDArray[np.float64] = np.asarray(boxes_xyxy, np.float64).clip(low, high)
+        return clipped
+
+    def to_image(self, boxes_xyxy: NDArray[Any]) -> Floats:
+        """Boxes (n, 4) in pixels of the input, as float32 in pixels of the image, cut to it."""
+        width, height = self.image_size_wh
+        boxes = np.asarray(boxes_xyxy, np.float64) * self.scale_xyxy + self.shift_xyxy
+        return boxes.clip(0, (width, height, width, height)).astype(np.float32)
+
+    def to_input(self, boxes_xyxy: NDArray[Any]) -> NDArray[np.float64]:
+        """Boxes (n, 4) in pixels of the image, in pixels of the input; they may stick out of a crop."""
+        boxes: NDArray[np.float64] = (np.asarray(boxes_xyxy, np.float64) - self.shift_xyxy) / self.scale_xyxy
+        return boxes
+
+
+@lru_cache(maxsize=64)
+def placement_of(preprocessing: Preprocessing, image_size_wh: tuple[int, int]) -> Placement:
+    """Where an image of this size lies in the network's input; kept, for frames come in one size."""
+    input_wh = preprocessing.size_wh
+    # The part of the image that is taken, and the part of the input that it fills.
+    taken, filled = (0, 0, *image_size_wh), (0, 0, *input_wh)
+    if preprocessing.resize == "center-crop":
+        taken = center_crop_xywh(image_size_wh, input_wh)
+    elif preprocessing.resize == "letterbox":
+        filled = letterbox_xywh(image_size_wh, input_wh)
+    scale = np.array(taken[2:], np.float64) / np.array(filled[2:], np.float64)
+    shift = np.array(taken[:2]) - np.array(filled[:2]) * scale
+    corner = np.array(filled[:2], np.float64)
+    seen = np.concatenate([corner, corner + filled[2:]])
+    return Placement(image_size_wh, np.tile(scale, 2), np.tile(shift, 2), seen)

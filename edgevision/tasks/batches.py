@@ -1,0 +1,25 @@
+"""Batches: what is one image and what are several, and how many go through a network at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+#: Images of a longer batch go through the network this many at a time, and the rest one by one:
+#: so a runtime compiles for two batch sizes at most, and memory stays bounded.
+BATCH = 16
+
+
+def is_batch(images: Any) -> bool:
+    """Whether `images` are several: a list or tuple, or an array (n, h, w, c)."""
+    return isinstance(images, (list, tuple)) or (isinstance(images, np.ndarray) and images.ndim == 4)
+
+
+def parts(count: int, dynamic_batch: bool) -> Iterator[slice]:
+    """The runs in which `count` images go through a network."""
+    size = BATCH if dynamic_batch else 1
+    whole = count // size * size
+    yield from (slice(start, start + size) for start in range(0, whole, size))
+    yield from (slice(start, start + 1) for start in range(whole, count))

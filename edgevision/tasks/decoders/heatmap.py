@@ -1,0 +1,112 @@
+"""Heat maps of object centres: Zhou, Wang and Krähenbühl 2019, "Objects as Points" (CenterNet).
+
+An object is where the heat map of its class is the highest in its 3 x 3 neighbourhood; two more
+outputs hold, at that cell, the size of its box and where in the cell its centre is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+
+from edgevision.decoder import Candidates, Floats, Ints, finite
+from edgevision.tasks.decoders.scores import activated, before_activation
+from edgevision.tasks.decoders.settings import check_shape, output_named, read_settings, tensor, words
+from edgevision.tensors import TensorSpec
+
+_NAME = "heatmap"
+_WINDOW = np.ones((3, 3), np.uint8)
+SIZE_UNITS = ("cells", "pixels", "share", "root-share")
+
+
+@dataclass(frozen=True)
+class HeatmapSettings:
+    """Settings of decoder ``heatmap``.
+
+    Attributes:
+        heatmap: output (h, w, classes).
+        size: output (h, w, 2): width and height of the box.
+        offset: output (h, w, 2): x and y of the centre, in cells from the cell's top left corner.
+        size_unit: of `size`: ``cells`` of the heat map, as the paper has it; ``pixels`` of the
+            input; ``share`` of the input's width and height; ``root-share``: square root of that,
+            which keeps small boxes exact in 8 bits.
+        activation: ``none`` if the heat map is 0…1 already; ``sigmoid`` if that is still to be done.
+    """
+
+    heatmap: str = field(metadata=tensor("the heat map"))
+    size: str = field(metadata=tensor("the sizes"))
+    offset: str = field(metadata=tensor("the offsets of the centres"))
+    size_unit: str = field(metadata=words(SIZE_UNITS))
+    activation: str = field(default="none", metadata=words(("none", "sigmoid")))
+
+
+class Heatmap:
+    """Decoder for CenterNet-style heads."""
+
+    name = _NAME
+    thinned = False
+
+    def recognise(
+        self, outputs: Sequence[TensorSpec], input_size_wh: tuple[int, int]
+    ) -> Mapping[str, Any] | None:
+        """As `Decoder.recognise`: by the names ``heatmap``, ``size`` and ``offset``."""
+        if {spec.name for spec in outputs} != {"heatmap", "size", "offset"}:
+            return None
+        return {"heatmap": "heatmap", "size": "size", "offset": "offset"}
+
+    def prepare(
+        self, outputs: Sequence[TensorSpec], input_size_wh: tuple[int, int], settings: Mapping[str, Any]
+    ) -> HeatmapHead:
+        """As `Decoder.prepare`; see `HeatmapSettings`."""
+        read = read_settings(HeatmapSettings, settings, _NAME)
+        heatmap = output_named(outputs, read.heatmap, _NAME, "heatmap")
+        check_shape(heatmap, len(heatmap.shape) == 3, "(h, w, classes)", _NAME)
+        for role in ("size", "offset"):
+            spec = output_named(outputs, getattr(read, role), _NAME, role)
+            check_shape(spec, spec.shape == (*heatmap.shape[:2], 2), "(h, w, 2), as the heat map,", _NAME)
+        return HeatmapHead(read, input_size_wh, heatmap.shape[2] or 0)
+
+
+@dataclass(frozen=True)
+class HeatmapHead:
+    """As `Head`."""
+
+    settings: HeatmapSettings
+    input_size_wh: tuple[int, int]
+    classes: int
+
+    def __call__(self, outputs: Mapping[str, Floats], score_threshold: float) -> Candidates:
+        """As `Head.__call__`."""
+        how = self.settings
+        heatmap = finite(how.heatmap, outputs[how.heatmap])
+        rows, columns, class_ids = _peaks(heatmap, before_activation(score_threshold, how.activation))
+        cells_wh = np.array(heatmap.shape[1::-1], np.float32)
+        cell_wh = np.array(self.input_size_wh, np.float32) / cells_wh
+        offset = finite(how.offset, outputs[how.offset][rows, columns])
+        centers = (np.stack([columns, rows], axis=1) + offset) * cell_wh
+        half_wh = self._sizes_wh(finite(how.size, outputs[how.size][rows, columns]), cell_wh) / 2
+        boxes_xyxy = np.concatenate([centers - half_wh, centers + half_wh], axis=1).astype(np.float32)
+        scores = activated(heatmap[rows, columns, class_ids], how.activation)
+        return Candidates(boxes_xyxy, scores, class_ids)
+
+    def _sizes_wh(self, sizes: Floats, cell_wh: Floats) -> Floats:
+        """Widths and heights in pixels of the input."""
+        unit = self.settings.size_unit
+        if unit == "cells":
+            return sizes * cell_wh
+        if unit == "pixels":
+            return sizes
+        shares = sizes if unit == "share" else sizes**2
+        return shares * np.array(self.input_size_wh, np.float32)
+
+
+def _peaks(heatmap: Floats, least: float) -> tuple[Ints, Ints, Ints]:
+    """Rows, columns and channels of the cells that are the highest in their 3 x 3 neighbourhood."""
+    # A window at the border ends there: OpenCV's dilation takes nothing from beyond it.
+    highest = cv2.dilate(np.ascontiguousarray(heatmap), _WINDOW).reshape(heatmap.shape)
+    rows, columns, channels = np.nonzero((heatmap >= least) & (heatmap == highest))
+    return rows, columns, channels

@@ -1,0 +1,118 @@
+"""Settings of decoders: read from JSON values into a dataclass, and checked with their name told."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, fields
+from typing import Any, TypeVar
+
+from edgevision.errors import OptionError
+from edgevision.tensors import TensorSpec
+
+SettingsT = TypeVar("SettingsT")
+
+#: What an output's numbers have been through already: ``none`` of these is left to do, or one.
+ACTIVATIONS = ("none", "sigmoid", "softmax")
+#: What coordinates count: pixels of the network's input, or shares of its width and height.
+UNITS = ("pixels", "share")
+
+
+def read_settings(kind: type[SettingsT], given: Mapping[str, Any], decoder: str) -> SettingsT:
+    """The settings of a decoder, as the dataclass `kind`, whose own checks name the field.
+
+    Raises:
+        OptionError: one is missing, unknown or wrong; says what to type.
+    """
+    where = f"decoder '{decoder}'"
+    known = fields(kind)  # type: ignore[arg-type]
+    names = [field.name for field in known]
+    for name in given:
+        if name not in names:
+            raise OptionError(f"{where} has no setting '{name}'; it has: {', '.join(names)}")
+    missing = [field.name for field in known if field.default is MISSING and field.name not in given]
+    if missing:
+        expected = {field.name: field.metadata.get("expected", "a value") for field in known}
+        raise OptionError(
+            f"{where} needs the setting '{missing[0]}': {expected[missing[0]]}; "
+            f"type --decoder-setting {missing[0]}=VALUE"
+        )
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    for field in known:
+        _check_word(values, field.name, field.metadata.get("words"), where)
+    try:
+        return kind(**values)
+    except OptionError as error:
+        raise OptionError(f"{where}: {error}") from error
+
+
+def words(choices: Sequence[str]) -> dict[str, Any]:
+    """Metadata of a field that holds one of some words."""
+    return {"words": tuple(choices), "expected": " or ".join(choices)}
+
+
+def tensor(what: str) -> dict[str, Any]:
+    """Metadata of a field that holds the name of an output."""
+    return {"expected": f"the name of the output with {what}"}
+
+
+def flag(what: str) -> dict[str, Any]:
+    """Metadata of a field that is true or false."""
+    return {"words": (True, False), "expected": f"true or false: {what}"}
+
+
+def check_count(name: str, value: object) -> None:
+    """Check that a setting is a whole number of 0 or more.
+
+    Raises:
+        OptionError: it is not.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise OptionError(f"setting '{name}': expected a whole number of 0 or more, got {value!r}")
+
+
+def check_above_zero(name: str, value: object) -> None:
+    """Check that a setting is a finite number above 0.
+
+    Raises:
+        OptionError: it is not.
+    """
+    valid = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not valid or not math.isfinite(value) or value <= 0:  # type: ignore[arg-type,operator]
+        raise OptionError(f"setting '{name}': expected a number above 0, got {value!r}")
+
+
+def output_named(outputs: Sequence[TensorSpec], name: object, decoder: str, setting: str) -> TensorSpec:
+    """The output that a setting names.
+
+    Raises:
+        OptionError: there is none of that name.
+    """
+    for spec in outputs:
+        if spec.name == name:
+            return spec
+    there = ", ".join(f"'{spec.name}'" for spec in outputs)
+    raise OptionError(f"decoder '{decoder}': setting '{setting}': no output {name!r}; there are: {there}")
+
+
+def check_shape(spec: TensorSpec, fits: bool, expected: str, decoder: str) -> None:
+    """Check the shape of an output for one image.
+
+    Raises:
+        OptionError: it is not as expected.
+    """
+    if not fits:
+        got = f"({', '.join(map(str, spec.shape))})"
+        raise OptionError(
+            f"decoder '{decoder}': output '{spec.name}': expected {expected} an image, got {got}"
+        )
+
+
+def _check_word(values: Mapping[str, Any], name: str, known: tuple[Any, ...] | None, where: str) -> None:
+    if known is None or name not in values:
+        return
+    # By identity for flags: 1 is no true.
+    value = values[name]
+    if not any(value is word or (isinstance(word, str) and value == word) for word in known):
+        told = ", ".join(word if isinstance(word, str) else str(word).lower() for word in known)
+        raise OptionError(f"{where}: setting '{name}': expected one of {told}, got {value!r}")

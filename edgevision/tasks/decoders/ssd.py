@@ -1,0 +1,135 @@
+"""Raw SSD heads: corrections of anchors, and a score a class; Liu et al. 2016."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from edgevision.decoder import Candidates, Floats, finite
+from edgevision.errors import OptionError
+from edgevision.tasks.decoders.anchors import AnchorGrid
+from edgevision.tasks.decoders.boxes import as_xyxy, in_pixels
+from edgevision.tasks.decoders.scores import BACKGROUNDS, pick
+from edgevision.tasks.decoders.settings import (
+    ACTIVATIONS,
+    check_above_zero,
+    check_shape,
+    output_named,
+    read_settings,
+    tensor,
+    words,
+)
+from edgevision.tensors import TensorSpec
+
+_NAME = "ssd"
+_KNOWN_NAMES = {
+    "boxes": {"raw_outputs/box_encodings", "box_encodings", "raw_detection_boxes_encodings"},
+    "scores": {"raw_outputs/class_predictions", "class_predictions"},
+}
+BOX_ORDERS = ("yxhw", "xywh")
+
+
+@dataclass(frozen=True)
+class SSDSettings:
+    """Settings of decoder ``ssd``.
+
+    Attributes:
+        boxes: output (anchors, 4): corrections of centre and size.
+        scores: output (anchors, classes), the background among them if there is one.
+        box_order: of the four corrections: ``yxhw`` as TensorFlow has it, or ``xywh``.
+        background: which column of the scores is no class: ``none``, ``first`` or ``last``.
+        activation: still to be done to the scores: ``none``, ``sigmoid`` or ``softmax``.
+        anchors: a row (centre x, centre y, width, height) an anchor, as shares of the input; or a
+            table with fields of `AnchorGrid`.
+        scale_xy, scale_wh: what corrections of centres and of sizes are divided by.
+    """
+
+    boxes: str = field(metadata=tensor("the corrections of the boxes"))
+    scores: str = field(metadata=tensor("the scores"))
+    box_order: str = field(metadata=words(BOX_ORDERS))
+    background: str = field(metadata=words(BACKGROUNDS))
+    activation: str = field(metadata=words(ACTIVATIONS))
+    anchors: Any = field(
+        metadata={"expected": "rows of centre x, centre y, width and height, or how they are laid out"}
+    )
+    scale_xy: float = 10.0
+    scale_wh: float = 5.0
+
+    def __post_init__(self) -> None:
+        check_above_zero("scale_xy", self.scale_xy)
+        check_above_zero("scale_wh", self.scale_wh)
+
+
+class SSD:
+    """Decoder for SSD networks whose post-processing is cut off, so that nothing but int8 is left in them."""
+
+    name = _NAME
+    thinned = False
+
+    def recognise(
+        self, outputs: Sequence[TensorSpec], input_size_wh: tuple[int, int]
+    ) -> Mapping[str, Any] | None:
+        """As `Decoder.recognise`: by the names that TensorFlow's exporter gives."""
+        named = {
+            role: spec.name for spec in outputs for role in _KNOWN_NAMES if spec.name in _KNOWN_NAMES[role]
+        }
+        return {**named, "box_order": "yxhw"} if len(outputs) == 2 and len(named) == 2 else None
+
+    def prepare(
+        self, outputs: Sequence[TensorSpec], input_size_wh: tuple[int, int], settings: Mapping[str, Any]
+    ) -> SSDHead:
+        """As `Decoder.prepare`; see `SSDSettings`."""
+        read = read_settings(SSDSettings, settings, _NAME)
+        anchors = _anchors_cxcywh(read.anchors, input_size_wh)
+        boxes = output_named(outputs, read.boxes, _NAME, "boxes")
+        check_shape(boxes, boxes.shape == (len(anchors), 4), f"({len(anchors)} anchors, 4)", _NAME)
+        scores = output_named(outputs, read.scores, _NAME, "scores")
+        columns = scores.shape[1] if len(scores.shape) == 2 and scores.shape[0] == len(anchors) else None
+        classes = (columns or 0) - (read.background != "none")
+        check_shape(scores, classes > 0, f"({len(anchors)} anchors, classes)", _NAME)
+        return SSDHead(read, input_size_wh, anchors, classes)
+
+
+@dataclass(frozen=True, eq=False)
+class SSDHead:
+    """As `Head`."""
+
+    settings: SSDSettings
+    input_size_wh: tuple[int, int]
+    anchors_cxcywh: Floats
+    classes: int
+
+    def __call__(self, outputs: Mapping[str, Floats], score_threshold: float) -> Candidates:
+        """As `Head.__call__`."""
+        how = self.settings
+        scores = finite(how.scores, outputs[how.scores])
+        places, class_ids, best = pick(scores, score_threshold, how.activation, how.background)
+        raw = finite(how.boxes, outputs[how.boxes][places])
+        raw = raw[:, [1, 0, 3, 2]] if how.box_order == "yxhw" else raw
+        anchors = self.anchors_cxcywh[places]
+        centers = raw[:, :2] / how.scale_xy * anchors[:, 2:] + anchors[:, :2]
+        sizes = np.exp(raw[:, 2:] / how.scale_wh) * anchors[:, 2:]
+        boxes_xyxy = as_xyxy(np.concatenate([centers, sizes], axis=1), "cxcywh")
+        return Candidates(in_pixels(boxes_xyxy, "share", self.input_size_wh), best, class_ids)
+
+
+def _anchors_cxcywh(given: object, input_size_wh: tuple[int, int]) -> Floats:
+    if isinstance(given, Mapping):
+        known: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
+        try:
+            return AnchorGrid(**known).boxes_cxcywh(input_size_wh)
+        except TypeError as error:
+            raise OptionError(f"decoder 'ssd': setting 'anchors': {error}") from error
+    try:
+        rows = np.asarray(given, np.float32)
+    except (TypeError, ValueError):
+        rows = np.empty(0, np.float32)
+    if rows.ndim != 2 or rows.shape[1] != 4 or not np.isfinite(rows).all() or len(rows) == 0:
+        raise OptionError(
+            "decoder 'ssd': setting 'anchors': expected rows of four finite numbers, centre x, centre y, "
+            "width and height as shares of the input, or a table that says how they are laid out"
+        )
+    return rows

@@ -1,0 +1,94 @@
+"""The four outputs of TFLite's operator ``TFLite_Detection_PostProcess``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from edgevision.decoder import Candidates, Floats, finite
+from edgevision.tasks.decoders.boxes import as_xyxy, in_pixels
+from edgevision.tasks.decoders.settings import check_count, check_shape, output_named, read_settings, tensor
+from edgevision.tensors import TensorSpec
+
+_NAME = "tflite-ssd"
+#: Names by which exporters tell the outputs apart, each in the order of the roles.
+_KNOWN_NAMES = (
+    tuple(f"TFLite_Detection_PostProcess{ending}" for ending in ("", ":1", ":2", ":3")),
+    ("detection_boxes", "detection_classes", "detection_scores", "num_detections"),
+)
+_ROLES = ("boxes", "classes", "scores", "count")
+
+
+@dataclass(frozen=True)
+class TFLiteSSDSettings:
+    """Settings of decoder ``tflite-ssd``.
+
+    Attributes:
+        boxes: output (n, 4): top, left, bottom, right as shares of the input's size.
+        classes, scores: outputs (n,).
+        count: output (): how many of the n are valid.
+        class_offset: taken off each class to count from 0.
+    """
+
+    boxes: str = field(metadata=tensor("the boxes"))
+    classes: str = field(metadata=tensor("the class of each box"))
+    scores: str = field(metadata=tensor("the score of each box"))
+    count: str = field(metadata=tensor("the number of boxes"))
+    class_offset: int = 0
+
+    def __post_init__(self) -> None:
+        check_count("class_offset", self.class_offset)
+
+
+class TFLiteSSD:
+    """Decoder for the operator that ends TFLite's SSD detectors; it has thinned the boxes itself."""
+
+    name = _NAME
+    thinned = True
+
+    def recognise(
+        self, outputs: Sequence[TensorSpec], input_size_wh: tuple[int, int]
+    ) -> Mapping[str, Any] | None:
+        """As `Decoder.recognise`: by the names that TFLite's exporters give."""
+        names = {spec.name for spec in outputs}
+        for known in _KNOWN_NAMES:
+            if names == set(known):
+                return dict(zip(_ROLES, known, strict=True))
+        return None
+
+    def prepare(
+        self, outputs: Sequence[TensorSpec], input_size_wh: tuple[int, int], settings: Mapping[str, Any]
+    ) -> TFLiteSSDHead:
+        """As `Decoder.prepare`; see `TFLiteSSDSettings`."""
+        read = read_settings(TFLiteSSDSettings, settings, _NAME)
+        specs = {role: output_named(outputs, getattr(read, role), _NAME, role) for role in _ROLES}
+        boxes = specs["boxes"]
+        check_shape(boxes, len(boxes.shape) == 2 and boxes.shape[1] == 4, "(n, 4)", _NAME)
+        for role in ("classes", "scores"):
+            check_shape(specs[role], specs[role].shape == boxes.shape[:1], "(n,), as the boxes,", _NAME)
+        check_shape(specs["count"], specs["count"].shape in ((), (1,)), "one number", _NAME)
+        return TFLiteSSDHead(read, input_size_wh)
+
+
+@dataclass(frozen=True)
+class TFLiteSSDHead:
+    """As `Head`."""
+
+    settings: TFLiteSSDSettings
+    input_size_wh: tuple[int, int]
+    classes: int | None = None
+
+    def __call__(self, outputs: Mapping[str, Floats], score_threshold: float) -> Candidates:
+        """As `Head.__call__`."""
+        names = self.settings
+        count = max(0, int(finite(names.count, outputs[names.count]).reshape(-1)[0]))
+        # What lies behind the count is what the operator left there, and means nothing.
+        scores = finite(names.scores, outputs[names.scores][:count])
+        picked = scores >= score_threshold
+        boxes = finite(names.boxes, outputs[names.boxes][:count][picked])
+        class_ids = finite(names.classes, outputs[names.classes][:count][picked]).astype(np.int64)
+        boxes_xyxy = in_pixels(as_xyxy(boxes, "yxyx"), "share", self.input_size_wh)
+        return Candidates(boxes_xyxy, scores[picked], class_ids - names.class_offset)

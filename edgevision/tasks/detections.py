@@ -1,0 +1,143 @@
+"""What a detector finds in an image: parallel arrays, and the forms that other tools take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, overload
+
+import numpy as np
+
+from edgevision.decoder import Floats, Ints
+from edgevision.errors import OptionError, PluginError
+
+
+@dataclass(frozen=True, eq=False)
+class Detection:
+    """One object.
+
+    Attributes:
+        label: the name of its class.
+        score: 0…1.
+        box_xyxy: float32 ``(4,)``: left, top, right, bottom in pixels of the caller's image.
+        class_id: the class's place among the labels.
+    """
+
+    label: str
+    score: float
+    box_xyxy: Floats
+    class_id: int
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """`box_xyxy` as plain numbers."""
+        left, top, right, bottom = self.box_xyxy.tolist()
+        return left, top, right, bottom
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """The objects that a network finds in one image, as parallel arrays.
+
+    A detector gives them with the best first. ``found[2]`` is the third `Detection`;
+    ``found[found.scores > 0.5]``, ``found[:3]`` and ``found[[2, 0]]`` are `Detections` again.
+
+    Attributes:
+        boxes_xyxy: float32 ``(n, 4)``: left, top, right, bottom in pixels of the caller's image,
+            which spans 0…width and 0…height.
+        scores: float32 ``(n,)``, each 0…1.
+        class_ids: int64 ``(n,)``, places in `class_names`.
+        class_names: one a class; empty where none are known.
+
+    Raises:
+        OptionError: the arrays do not belong together.
+    """
+
+    boxes_xyxy: Floats
+    scores: Floats
+    class_ids: Ints
+    class_names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        count = len(self.scores)
+        shapes = self.boxes_xyxy.shape, self.scores.shape, self.class_ids.shape
+        if shapes != ((count, 4), (count,), (count,)):
+            raise OptionError(
+                f"detections: expected boxes (n, 4), scores (n,) and class ids (n,), got {shapes}"
+            )
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The name of each object's class; ``class 3`` where names are not known."""
+        return tuple(self._label(number) for number in self.class_ids.tolist())
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def __iter__(self) -> Iterator[Detection]:
+        """Every `Detection`, the best first."""
+        return (self._at(int(place)) for place in np.argsort(-self.scores, kind="stable"))
+
+    @overload
+    def __getitem__(self, key: int | np.integer[Any]) -> Detection: ...
+    @overload
+    def __getitem__(self, key: slice | Sequence[int] | np.ndarray[Any, Any]) -> Detections: ...
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
+            return self._at(int(key))
+        places = np.arange(len(self))[key]
+        return Detections(
+            self.boxes_xyxy[places], self.scores[places], self.class_ids[places], self.class_names
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: every object, the best first."""
+        return {
+            "objects": [
+                {"label": one.label, "score": one.score, "box_xyxy": list(one.box), "class_id": one.class_id}
+                for one in self
+            ]
+        }
+
+    def to_coco(self, image_id: int) -> list[dict[str, Any]]:
+        """COCO's results format: one entry an object, the best first.
+
+        Args:
+            image_id: of the image, as the annotations have it.
+
+        Returns:
+            ``image_id``, ``category_id`` (the class id), ``bbox`` (left, top, width, height) and
+            ``score`` of each.
+        """
+        return [_coco(one, image_id) for one in self]
+
+    def to_supervision(self) -> Any:
+        """As ``supervision.Detections``, with the labels as ``data["class_name"]``.
+
+        Raises:
+            PluginError: supervision is not installed; says what to type.
+        """
+        try:
+            import supervision
+        except ImportError as error:
+            raise PluginError("supervision is not installed; type: pip install supervision") from error
+        return supervision.Detections(
+            xyxy=self.boxes_xyxy,
+            confidence=self.scores,
+            class_id=self.class_ids,
+            data={"class_name": np.array(self.labels, str)},
+        )
+
+    def _at(self, place: int) -> Detection:
+        class_id = int(self.class_ids[place])
+        return Detection(self._label(class_id), float(self.scores[place]), self.boxes_xyxy[place], class_id)
+
+    def _label(self, class_id: int) -> str:
+        return self.class_names[class_id] if self.class_names else f"class {class_id}"
+
+
+def _coco(one: Detection, image_id: int) -> dict[str, Any]:
+    left, top, right, bottom = one.box
+    bbox = [left, top, right - left, bottom - top]
+    return {"image_id": image_id, "category_id": one.class_id, "bbox": bbox, "score": one.score}
