@@ -1,0 +1,90 @@
+"""What is truly in images, read from COCO JSON and Pascal VOC XML."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgevision.errors import InputError
+from edgevision.evaluation.annotations import read_annotations
+
+LABELS = ("RBC", "WBC")
+COCO: dict[str, Any] = {
+    "images": [{"id": 1, "file_name": "photos/a.jpg"}, {"id": 2, "file_name": "photos/b.jpg"}],
+    "categories": [{"id": 5, "name": "WBC"}, {"id": 9, "name": "RBC"}],
+    "annotations": [
+        {"image_id": 1, "category_id": 5, "bbox": [10, 20, 30, 40]},
+        {"image_id": 1, "category_id": 9, "bbox": [0, 0, 5, 5], "iscrowd": 1},
+    ],
+}
+VOC = """<annotation><filename>a.jpg</filename><object><name>WBC</name>
+<bndbox><xmin>10</xmin><ymin>20</ymin><xmax>40</xmax><ymax>60</ymax></bndbox></object></annotation>"""
+
+
+def _coco(folder: Path, **changes: Any) -> Path:
+    path = folder / "truth.json"
+    path.write_text(json.dumps({**COCO, **changes}))
+    return path
+
+
+def test_coco_boxes_become_corners_in_the_order_of_the_images_and_labels(tmp_path: Path) -> None:
+    empty, full = read_annotations(_coco(tmp_path), ["b.jpg", "photos/a.jpg"], LABELS)
+    assert empty.boxes_xyxy.shape == (0, 4)
+    assert full.boxes_xyxy.tolist() == [[10, 20, 40, 60], [0, 0, 5, 5]]
+    assert full.class_ids.tolist() == [1, 0]
+    assert full.crowds.tolist() == [False, True]
+
+
+def test_voc_files_belong_to_the_images_of_the_same_name(tmp_path: Path) -> None:
+    (tmp_path / "a.xml").write_text(VOC)
+    (tmp_path / "b.xml").write_text("<annotation/>")
+    full, empty = read_annotations(tmp_path, ["any/where/a.jpg", "b.png"], LABELS)
+    assert full.boxes_xyxy.tolist() == [[10, 20, 40, 60]]
+    assert full.class_ids.tolist() == [1]
+    assert len(empty.class_ids) == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"images": []}, "KeyError"),
+        (
+            {"categories": [{"id": 5, "name": "fungus"}, {"id": 9, "name": "RBC"}]},
+            "class 'fungus' is none of",
+        ),
+        ({"annotations": [{"image_id": 1, "category_id": 5}]}, "no COCO annotation file: KeyError: 'bbox'"),
+        ({"annotations": [{"image_id": 1, "category_id": 5, "bbox": [0, 0, -1, 1]}]}, "left <= right"),
+        ({"annotations": [{"image_id": 1, "category_id": 5, "bbox": ["x", 0, 1, 1]}]}, "ValueError"),
+    ],
+)
+def test_a_wrong_coco_file_is_told(tmp_path: Path, changes: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_annotations(_coco(tmp_path, **changes), ["photos/a.jpg"], LABELS)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("no xml", "is no XML"),
+        ('<!DOCTYPE x [<!ENTITY a "aaaa">]><annotation>&a;</annotation>', "DOCTYPE or entity"),
+        (VOC.replace("WBC", ""), "object 0: has no name"),
+        (VOC.replace("<xmin>10</xmin>", ""), "bndbox: expected xmin"),
+        (VOC.replace("<xmin>10</xmin>", "<xmin>90</xmin>"), "left <= right"),
+    ],
+)
+def test_a_wrong_voc_file_is_told(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "a.xml").write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_annotations(tmp_path, ["a.jpg"], LABELS)
+
+
+def test_an_image_that_nobody_annotated_is_an_error_and_not_an_empty_one(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has no annotations of image 'c.jpg'"):
+        read_annotations(_coco(tmp_path), ["c.jpg"], LABELS)
+    with pytest.raises(InputError, match="holds no .xml file"):
+        read_annotations(tmp_path, ["c.jpg"], LABELS)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_annotations(tmp_path / "absent.json", ["c.jpg"], LABELS)

@@ -1,0 +1,86 @@
+"""Detectors are held against each other, and against the truth by COCO's own figures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgevision.evaluation.annotations import Annotations
+from edgevision.evaluation.detect_proof import DetectProof
+from edgevision.evaluation.detection_metrics import coco_figures, iou, match
+from edgevision.plugins import registry
+from edgevision.preprocess import Preprocessing
+from edgevision.tasks.description import DetectTask
+from edgevision.tasks.detections import Detections
+
+LABELS = ("cell", "nucleus")
+
+
+def _found(*rows: tuple[float, ...]) -> Detections:
+    values = np.array(rows, np.float32).reshape(-1, 6)
+    return Detections(values[:, :4], values[:, 4], values[:, 5].astype(np.int64), LABELS)
+
+
+def _truth(*rows: tuple[float, ...]) -> Annotations:
+    values = np.array(rows, np.float32).reshape(-1, 5)
+    return Annotations(values[:, :4], values[:, 4].astype(np.int64), np.zeros(len(values), bool))
+
+
+def _proof(truth: list[Annotations] | None = None) -> DetectProof:
+    settings = {"output": "found", "box_unit": "pixels"}
+    task = DetectTask("yolo-end2end", settings, score_threshold=0.5)
+    how = Preprocessing((40, 20), (0.0, 255.0))
+    return DetectProof(task, registry().decoder("yolo-end2end"), LABELS, how, truth)
+
+
+def test_overlap_is_intersection_over_union() -> None:
+    boxes = np.array([[0, 0, 10, 10], [5, 0, 15, 10], [20, 20, 30, 30], [3, 3, 3, 3]], np.float32)
+    np.testing.assert_allclose(iou(boxes[:1], boxes)[0], [1.0, 50 / 150, 0.0, 0.0])
+
+
+def test_each_box_is_matched_once_with_the_most_alike_of_its_class() -> None:
+    source = _found((0, 0, 10, 10, 0.9, 0), (0, 0, 10, 11, 0.8, 0), (50, 0, 60, 10, 0.7, 1))
+    artifact = _found((0, 0, 10, 10, 0.8, 0), (50, 0, 60, 10, 0.7, 0))
+    pair = match(source, artifact)
+    assert pair.boxes == 5
+    np.testing.assert_allclose(pair.score_differences, [0.1], atol=1e-6)
+    assert len(match(source, _found()).score_differences) == 0
+
+
+def test_agreement_counts_the_boxes_above_the_threshold_that_both_have() -> None:
+    source = [_found((0, 0, 10, 10, 0.9, 0), (20, 0, 30, 10, 0.6, 1), (0, 0, 3, 3, 0.1, 1)), _found()]
+    artifact = [_found((0, 0, 10, 10, 0.85, 0), (20, 0, 30, 10, 0.4, 1)), _found()]
+    comparison = _proof().compare(source, artifact)
+    assert comparison.images == 2
+    assert comparison.agreement == pytest.approx(2 * 1 / 3)
+    assert comparison.largest_difference == pytest.approx(0.05, abs=1e-6)
+    assert comparison.metrics == ()
+    assert _proof().compare([_found()], [_found()]).agreement == 1.0
+
+
+def test_with_the_truth_cocos_figures_of_both_are_told() -> None:
+    truth = [_truth((0, 0, 10, 10, 0), (20, 0, 30, 10, 1)), _truth((0, 0, 8, 8, 0))]
+    right = [_found((0, 0, 10, 10, 0.9, 0), (20, 0, 30, 10, 0.8, 1)), _found((0, 0, 8, 8, 0.9, 0))]
+    half = [_found((0, 0, 10, 10, 0.9, 0)), _found((0, 0, 8, 8, 0.9, 0))]
+    comparison = _proof(truth).compare(right, half)
+    figures = {metric.name: (metric.source, metric.artifact) for metric in comparison.metrics}
+    assert figures == {
+        "mAP@0.50": (pytest.approx(1.0), pytest.approx(0.5)),
+        "mAP@0.50:0.95": (pytest.approx(1.0), pytest.approx(0.5)),
+        "recall": (pytest.approx(1.0), pytest.approx(0.5)),
+    }
+
+
+def test_finding_nothing_is_worth_nothing() -> None:
+    truth = [_truth((0, 0, 10, 10, 0))]
+    assert set(coco_figures(truth, [_found()], 2).values()) == {0.0}
+
+
+def test_the_images_that_tell_most_show_the_most_classes_then_objects() -> None:
+    source = [
+        _found(),
+        _found((0, 0, 9, 9, 0.9, 0), (20, 0, 29, 9, 0.9, 0)),
+        _found((0, 0, 9, 9, 0.9, 0), (20, 0, 29, 9, 0.9, 1)),
+        _found((0, 0, 9, 9, 0.1, 0), (20, 0, 29, 9, 0.1, 1)),
+    ]
+    assert _proof().telling(source, 2) == [1, 2]
