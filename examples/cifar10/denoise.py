@@ -50,6 +50,17 @@ def write_images(folder: Path, images: NDArray[np.uint8]) -> None:
         cv2.imwrite(str(folder / f"{number:04d}.png"), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
 
 
+def lay_out(data: Path | None, test_data: Path | None, output: Path, limit: int) -> NDArray[np.uint8]:
+    """Write the images that calibrate and prove; gives the clean training images."""
+    training = pixels_of(load_images(data, "train", limit))
+    test = pixels_of(load_images(test_data, "test", 200))
+    output.mkdir(parents=True, exist_ok=True)
+    write_images(output / "clean", test)
+    write_images(output / "noisy", noisy(test, seed=1))
+    write_images(output / "training", noisy(training[:: max(1, len(training) // 200)], seed=2))
+    return training
+
+
 @click.command()
 @click.option("--data", type=click.Path(path_type=Path), help="Training images. Default: Keras's own loader.")
 @click.option("--test-data", type=click.Path(path_type=Path), help="Test images, likewise.")
@@ -61,13 +72,7 @@ def write_images(folder: Path, images: NDArray[np.uint8]) -> None:
 def main(data: Path | None, test_data: Path | None, limit: int, epochs: int, output: Path) -> None:
     """Train, save, and write the images that calibrate and prove."""
     keras.utils.set_random_seed(0)
-    training = pixels_of(load_images(data, "train", limit))
-    test = pixels_of(load_images(test_data, "test", 200))
-    output.mkdir(parents=True, exist_ok=True)
-    write_images(output / "clean", test)
-    write_images(output / "noisy", noisy(test, seed=1))
-    write_images(output / "training", noisy(training[:: max(1, len(training) // 200)], seed=2))
-
+    training = lay_out(data, test_data, output, limit)
     model = build_denoiser()
     steps = -(-len(training) // 32) * epochs
     rate = keras.optimizers.schedules.CosineDecay(2e-3, steps)
