@@ -149,7 +149,9 @@ def convert(
         created=_now(),
         source_sha256=model.sha256,
         machine=this_machine(),
-        evaluation=_set_facts(evaluation_set, left_out, settings.task.annotations is not None),
+        evaluation=_set_facts(
+            evaluation_set, left_out, annotated=bool(settings.task.annotations or settings.task.truth)
+        ),
         calibration=None if calibration_set is None else _set_facts(calibration_set),
         results=tuple(
             judge(proof, candidate, given, source_answers, settings.min_agreement)
@@ -341,7 +343,7 @@ def _compose(
 ) -> tuple[Manifest, dict[str, bytes]]:
     """The manifest of the bundle, and the content of every other file."""
     files = {
-        LABELS: ("\n".join(proof.labels) + "\n").encode(),
+        LABELS: "".join(f"{label}\n" for label in proof.labels).encode(),
         SELFTEST: write_selftest(selftest),
         EVIDENCE: evidence_json(evidence).encode(),
     }

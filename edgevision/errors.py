@@ -14,7 +14,8 @@
     │   └── SessionClosedError          9   … because the session had been closed
     ├── ConversionError                10   a converter could not make an artifact
     ├── AgreementError                 11   an artifact does not agree with its source closely enough
-    └── OutputError                    12   a result cannot be written
+    ├── OutputError                    12   a result cannot be written
+    └── CancelledError                130   the caller ended it before it was done
 
 The number is the exit code of the command line. Code 2 is also click's own for a wrong
 command line, 130 is Ctrl-C, and 1 is a bug in EdgeVision or in a plugin.
@@ -124,6 +125,12 @@ class OutputError(EdgeVisionError):
     """A result cannot be written where it was asked to be."""
 
     exit_code = 12
+
+
+class CancelledError(EdgeVisionError):
+    """The caller's progress callback ended it before it was done."""
+
+    exit_code = 130
 
 
 def install_command(extra: str) -> str:

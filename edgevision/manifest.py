@@ -74,7 +74,7 @@ class Manifest:
         created: when, UTC, ISO 8601.
         task: what the network does.
         preprocessing: from an image to the source's input; the tensors of an artifact say
-            how it is quantized from there.
+            how it is quantized from there. `None` for a network that takes no image.
         source: what was converted.
         artifacts: in the order of preference.
         labels, selftest, evidence: the other files.
@@ -83,7 +83,7 @@ class Manifest:
 
     created: str
     task: Task
-    preprocessing: Preprocessing
+    preprocessing: Preprocessing | None
     source: SourceEntry
     artifacts: tuple[ArtifactEntry, ...]
     labels: FileEntry
@@ -101,7 +101,8 @@ def to_json(manifest: Manifest) -> str:
     """The text of ``manifest.json``: the same manifest gives the same text."""
     document = {"schema_version": SCHEMA_VERSION, **asdict(manifest)}
     document["task"] = task_to_dict(manifest.task)
-    document["preprocessing"] = manifest.preprocessing.to_dict()
+    if manifest.preprocessing is not None:
+        document["preprocessing"] = manifest.preprocessing.to_dict()
     return json.dumps(document, indent=2, sort_keys=False, allow_nan=False) + "\n"
 
 
@@ -127,7 +128,7 @@ def from_json(text: str, where: str) -> Manifest:
             f"install a release that fits, or convert again"
         )
     try:
-        preprocessing = Preprocessing.from_dict(reader.get("preprocessing", dict), f"{where}: preprocessing")
+        preprocessing = _preprocessing(reader)
         task = task_from_dict(reader.get("task", dict), f"{where}: task")
     except OptionError as error:
         raise BundleError(str(error)) from error
@@ -148,6 +149,12 @@ def from_json(text: str, where: str) -> Manifest:
     if not manifest.artifacts:
         raise BundleError(f"{where}: artifacts: expected one or more, got none")
     return manifest
+
+
+def _preprocessing(fields: _Fields) -> Preprocessing | None:
+    found = fields.get("preprocessing", (dict, type(None)))
+    where = f"{fields.where}: preprocessing"
+    return None if found is None else Preprocessing.from_dict(found, where)
 
 
 def _artifact(fields: _Fields) -> ArtifactEntry:

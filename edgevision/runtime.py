@@ -18,12 +18,13 @@ from edgevision.preprocess import Preprocessing
 from edgevision.selftest import check_known_answers, read_selftest
 from edgevision.session import CheckedSession, open_session
 from edgevision.tasks.classify import Classifier, class_count, score_output
-from edgevision.tasks.description import ClassifyTask, DetectTask, Task
+from edgevision.tasks.description import ClassifyTask, DetectTask, GenerateTask, Task
 from edgevision.tasks.detect import Detector, image_outputs
+from edgevision.tasks.generate import Generator, build_generator
 from edgevision.tasks.recognition import DecoderChoice, recognise_decoder, unrecognised
 
 #: What `load` gives: the bundle, or the bare file, says which.
-Model = Classifier | Detector
+Model = Classifier | Detector | Generator
 
 #: The backend that a bare artifact of a format runs on, if none is asked for: the first that is
 #: ready. A fixed order, so that the same machine makes the same choice every time.
@@ -71,7 +72,7 @@ def load(
     selftest: bool = False,
     bare: BareModel | None = None,
 ) -> Model:
-    """Load a model on this machine: a `Classifier` or a `Detector`, as the bundle says.
+    """Load a model on this machine: a `Classifier`, a `Detector` or a `Generator`, as the bundle says.
 
     Of a bundle's artifacts the first is taken that a backend it was measured on can run here.
     What is asked for by an argument is what runs, or the call raises.
@@ -109,9 +110,12 @@ def load(
     model = _load_entry(bundle, choice, settings, plugins)
     if selftest:
         answers = read_selftest(bundle.read(bundle.manifest.selftest), f"{path}: selftest")
-        check_known_answers(
-            model.session, bundle.manifest.preprocessing, answers, choice.entry.id, choice.entry.precision
-        )
+        how = bundle.manifest.preprocessing
+        if how is None:
+            raise OptionError(
+                f"{path}: holds no known answers, for its network takes no image; leave selftest out"
+            )
+        check_known_answers(model.session, how, answers, choice.entry.id, choice.entry.precision)
     return model
 
 
@@ -132,10 +136,14 @@ def _load_entry(bundle: Bundle, choice: _Choice, settings: SessionSettings, plug
 def _model(
     session: CheckedSession,
     task: Task,
-    preprocessing: Preprocessing,
+    preprocessing: Preprocessing | None,
     labels: Sequence[str],
     plugins: Registry,
 ) -> Model:
+    if isinstance(task, GenerateTask):
+        return build_generator(session, task, preprocessing, labels)
+    if preprocessing is None:
+        raise OptionError(f"task '{task.name}': expected a preprocessing for its images, got none")
     if isinstance(task, ClassifyTask):
         return Classifier(session, preprocessing, labels, task.score_kind, task.output)
     return Detector(session, preprocessing, labels, task, plugins.decoder(task.decoder))

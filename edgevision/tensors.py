@@ -60,6 +60,20 @@ class TensorSpec:
         shifted = values.astype(np.float32) - np.float32(self.quantization.zero_point)
         return np.asarray(shifted * np.float32(self.quantization.scale), np.float32)
 
+    def quantize(self, values: Array) -> Array:
+        """The inverse of `dequantize`: `values` in this tensor's dtype.
+
+        Integers are rounded half to even and clipped to those that there are, as the runtimes do.
+        An integer tensor without a quantization stands for its integers.
+        """
+        dtype = np.dtype(self.dtype)
+        if dtype.kind == "f":
+            return values.astype(dtype, copy=False)
+        how = self.quantization or Quantization(1.0, 0)
+        integers = np.rint(values / how.scale) + how.zero_point
+        limits = np.iinfo(dtype)
+        return np.asarray(integers.clip(limits.min, limits.max).astype(dtype))
+
 
 def check_inputs(specs: Sequence[TensorSpec], inputs: Mapping[str, Array]) -> int:
     """Check tensors against what an artifact takes, before a runtime sees them.

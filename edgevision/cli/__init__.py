@@ -22,9 +22,10 @@ TRACEBACK_VARIABLE = "EDGEVISION_TRACEBACK"
 
 _COMMANDS = {
     "backends": "List every backend: ready, or why not and what to type.",
-    "convert": "Convert a trained Keras classifier into a bundle, with evidence.",
+    "convert": "Convert a trained Keras model into a bundle, with evidence.",
+    "generate": "Make images with a bundle.",
     "inspect": "Show what a bundle holds and what was measured.",
-    "predict": "Classify images with a bundle or a bare model file.",
+    "predict": "Say what is in images, with a bundle or a bare model file.",
     "targets": "List the device profiles that a model can be converted for.",
 }
 

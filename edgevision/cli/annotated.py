@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.draw import draw_classification, draw_detections
 from edgevision.errors import OutputError
-from edgevision.files import make_folder, write_file
+from edgevision.files import make_folder
+from edgevision.image_files import write_image
 from edgevision.tasks.classify import Classification
 from edgevision.tasks.detections import Detections
 
@@ -46,10 +46,7 @@ def save_annotated(
         drawn = draw_detections(image, found)
     else:
         drawn = draw_classification(image, found, top)
-    done, content = cv2.imencode(".png", cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
-    if not done:
-        raise OutputError(f"{path}: the image cannot be written as PNG")
-    write_file(path, content.tobytes())
+    write_image(path, drawn)
 
 
 def _free_name(folder: Path, stem: str, taken: set[Path]) -> Path:

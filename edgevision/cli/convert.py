@@ -15,12 +15,13 @@ from edgevision.cli.detect_options import (
     threshold_options,
 )
 from edgevision.cli.evidence_table import echo_evidence
-from edgevision.cli.image_options import image_options, input_options, size_wh
+from edgevision.cli.image_options import image_options, input_options, size_wh, value_range
 from edgevision.cli.terminal import progress_on, without_noise
 from edgevision.conversion import ConversionSettings, convert
 from edgevision.errors import AgreementError
 from edgevision.evaluation.evidence import Evidence, evidence_json
 from edgevision.evaluation.proofs import TaskOptions
+from edgevision.tasks.generate_settings import FITS
 
 
 @click.command("convert")
@@ -60,6 +61,17 @@ from edgevision.evaluation.proofs import TaskOptions
     type=click.Path(path_type=Path),
     help="Of a detector: objects in the evaluation images, as COCO JSON or a folder of VOC XML.",
 )
+@click.option(
+    "--output-range",
+    metavar="LOW..HIGH",
+    callback=value_range,
+    help="Of a network that makes images: values of black and white in them.",
+)
+@click.option("--fit", type=click.Choice(FITS), default="tiles", show_default=True, help="Of such a network.")
+@click.option("--overlap", type=click.IntRange(min=0), help="Of its tiles, in pixels of the input.")
+@click.option(
+    "--truth", type=click.Path(path_type=Path), help="Images that it should make, by the same names."
+)
 @threshold_options
 @decoder_options
 @image_options
@@ -79,6 +91,10 @@ def command(source: Path, output: Path, as_json: bool, **given: Any) -> None:
             decoder_settings=given_settings(given),
             annotations=given["annotations"],
             thresholds=given_thresholds(given),
+            output_range=given["output_range"],
+            fit=given["fit"],
+            overlap=given["overlap"],
+            truth=given["truth"],
         ),
         min_agreement=given["min_agreement"],
         calibration_samples=given["calibration_samples"],

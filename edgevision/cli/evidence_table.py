@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from edgevision.cli.tables import echo_table, percent, size
+from edgevision.evaluation.comparison import Metric
 from edgevision.evaluation.evidence import Evidence, Measured
 
 
@@ -13,9 +14,18 @@ def echo_evidence(evidence: Evidence) -> None:
     facts = evidence.evaluation
     told = "with the truth" if facts.labelled else "without the truth, so agreement alone"
     click.echo(f"measured on {facts.images} images of {facts.name}, {told}")
-    names = [metric.name for metric in evidence.results[0].comparison.metrics]
-    metrics = [word for name in names for word in (name, "source's")]
-    header = ("artifact", "measured on", "size", "agreement", *metrics, "largest difference", "verdict")
+    first = evidence.results[0].comparison
+    metrics = [word for metric in first.metrics for word in (metric.name, "source's")]
+    header = (
+        "artifact",
+        "measured on",
+        "size",
+        "agreement",
+        *first.likeness,
+        *metrics,
+        "largest difference",
+        "verdict",
+    )
     echo_table(header, [_row(result) for result in evidence.results])
     for note in evidence.notes:
         click.echo(f"note: {note}")
@@ -23,17 +33,23 @@ def echo_evidence(evidence: Evidence) -> None:
 
 def _row(result: Measured) -> tuple[str, ...]:
     comparison = result.comparison
-    metrics = [percent(value) for metric in comparison.metrics for value in (metric.artifact, metric.source)]
+    metrics = [_in_unit(value, one) for one in comparison.metrics for value in (one.artifact, one.source)]
+    likeness = [f"{value:.4g}" for value in comparison.likeness.values()]
     verdict = "pass" if result.passed else "FAIL"
     return (
         result.artifact,
         _measured_on(result),
         size(result.size_bytes),
         percent(comparison.agreement),
+        *likeness,
         *metrics,
         f"{comparison.largest_difference:.2g}",
         f"{verdict} (at least {percent(result.min_agreement)})",
     )
+
+
+def _in_unit(value: float, metric: Metric) -> str:
+    return f"{value:.2f} dB" if metric.unit == "dB" else percent(value)
 
 
 def _measured_on(result: Measured) -> str:

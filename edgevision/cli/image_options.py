@@ -15,7 +15,8 @@ from edgevision.tasks.description import SCORE_KINDS
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 
-def _range(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[float, float] | None:
+def value_range(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[float, float] | None:
+    """Parse LOW..HIGH."""
     if value is None:
         return None
     low, _, high = value.partition("..")
@@ -46,7 +47,7 @@ _OPTIONS = (
     click.option(
         "--input-range",
         metavar="LOW..HIGH",
-        callback=_range,
+        callback=value_range,
         help="Values of black and white at the input: 0..255, 0..1, =-1..1.",
     ),
     click.option("--preprocess", metavar="FAMILY", help="keras.applications family, such as mobilenet_v2."),

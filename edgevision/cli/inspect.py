@@ -45,7 +45,8 @@ def _echo_manifest(bundle: Bundle) -> None:
     click.echo(f"               sha256 {manifest.source.sha256}")
     click.echo(f"task           {_task(manifest.task)}")
     click.echo(f"labels         {len(bundle.labels)}: {labels}")
-    click.echo(f"preprocessing  {_in_words(manifest.preprocessing)}")
+    if manifest.preprocessing is not None:
+        click.echo(f"preprocessing  {_in_words(manifest.preprocessing)}")
     click.echo(
         f"made with      {', '.join(f'{name} {version}' for name, version in manifest.versions.items())}"
     )

@@ -87,7 +87,7 @@ def _load(model: Path, given: dict[str, Any]) -> Classifier | Detector:
         raise OptionError(
             f"{model}: a bundle says itself what its input takes; leave out the options for bare files"
         )
-    return load(
+    network = load(
         model,
         given["backend"],
         given["device"],
@@ -98,6 +98,10 @@ def _load(model: Path, given: dict[str, Any]) -> Classifier | Detector:
         selftest=given["selftest"],
         bare=bare if is_bare else None,
     )
+    if not isinstance(network, (Classifier, Detector)):
+        network.close()
+        raise OptionError(f"{model}: makes images; type: edgevision generate {model} -o DIR")
+    return network
 
 
 def _looker(network: Classifier | Detector, given: dict[str, Any]) -> Callable[[Pixels], Found]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -12,11 +13,13 @@ class Metric:
     Attributes:
         name: such as ``accuracy``.
         source, artifact: higher is better.
+        unit: ``share`` for numbers of 0…1, or ``dB``.
     """
 
     name: str
     source: float
     artifact: float
+    unit: str = "share"
 
     @property
     def drop(self) -> float:
@@ -34,6 +37,7 @@ class Comparison:
             decision is, the task's own comparison says.
         largest_difference, mean_difference: of the numbers that the answers hold.
         metrics: what needs the truth, where the evaluation set tells it.
+        likeness: name -> how alike the answers are, for tasks where agreement does not say it all.
     """
 
     images: int
@@ -41,6 +45,7 @@ class Comparison:
     largest_difference: float
     mean_difference: float
     metrics: tuple[Metric, ...] = ()
+    likeness: Mapping[str, float] = field(default_factory=dict)
 
     def metric(self, name: str) -> Metric:
         """The metric called `name`.

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from edgevision.converter import Source
-from edgevision.errors import OptionError
+from edgevision.errors import InputError, OptionError
 from edgevision.evaluation.annotations import read_annotations
 from edgevision.evaluation.classify_proof import ClassifyProof, Decisions
 from edgevision.evaluation.detect_proof import DetectProof
+from edgevision.evaluation.generate_proof import ImageToImageProof
+from edgevision.evaluation.image_metrics import Pixels
 from edgevision.evaluation.image_sets import ImageSet
 from edgevision.evaluation.proof import TaskProof
 from edgevision.input_options import FoundNormalization, InputOptions, resolve_preprocessing
@@ -21,8 +23,9 @@ from edgevision.labels import network_labels, read_labels
 from edgevision.plugins import Registry
 from edgevision.preprocess import Preprocessing
 from edgevision.tasks.classify import class_count, score_output
-from edgevision.tasks.description import ClassifyTask, DetectTask
+from edgevision.tasks.description import ClassifyTask, DetectTask, GenerateTask
 from edgevision.tasks.detect import image_outputs
+from edgevision.tasks.generate_settings import ImageToImageSettings
 from edgevision.tasks.recognition import DecoderChoice, recognise_decoder, unrecognised
 
 
@@ -40,6 +43,10 @@ class TaskOptions:
         annotations: of a detector: the objects in the evaluation images: a COCO JSON file, or a
             folder of Pascal VOC XML files.
         thresholds: of a detector: ``score_threshold``, ``iou_threshold``, ``max_detections``.
+        output_range: of a network that makes images: (low, high), the values of black and white.
+        fit, overlap: of such a network: as in `ImageToImageSettings`.
+        truth: of such a network: a folder or zip with what it should make of each evaluation
+            image, under the same name.
     """
 
     image: InputOptions = field(default_factory=InputOptions)
@@ -50,6 +57,10 @@ class TaskOptions:
     decoder_settings: Mapping[str, Any] = field(default_factory=dict)
     annotations: Path | None = None
     thresholds: Mapping[str, Any] = field(default_factory=dict)
+    output_range: tuple[float, float] | None = None
+    fit: str = "tiles"
+    overlap: int | None = None
+    truth: Path | None = None
 
 
 def proof_of(source: Source, options: TaskOptions, images: ImageSet, plugins: Registry) -> TaskProof:
@@ -62,10 +73,51 @@ def proof_of(source: Source, options: TaskOptions, images: ImageSet, plugins: Re
     where = str(source.path)
     found = None if source.facts.pixel_range is None else FoundNormalization(source.facts.pixel_range)
     preprocessing = resolve_preprocessing(source.inputs[0], options.image, found, where)
+    if options.decoder is None and _makes_images(source):
+        return _image_to_image(source, options, preprocessing, images)
     choice = _decoder(source, options, preprocessing.size_wh, plugins)
     if choice is None:
         return _classify(source, options, preprocessing, images)
     return _detect(choice, options, preprocessing, images, where)
+
+
+def _makes_images(source: Source) -> bool:
+    """Whether the only output is an image: no other head of one output has this shape."""
+    return (
+        len(source.outputs) == 1
+        and len(source.outputs[0].shape) == 4
+        and source.outputs[0].shape[3] in (1, 3)
+    )
+
+
+def _image_to_image(
+    source: Source, options: TaskOptions, preprocessing: Preprocessing, images: ImageSet
+) -> ImageToImageProof:
+    if options.output_range is None:
+        raise OptionError(
+            f"{source.path}: makes images, and nothing tells the values of black and white in them; "
+            f"type --output-range 0..1, --output-range 0..255 or --output-range=-1..1"
+        )
+    output = source.outputs[0]
+    color = (
+        "gray" if output.shape[3] == 1 else preprocessing.color if preprocessing.color != "gray" else "rgb"
+    )
+    # Sixteen pixels of overlap, or what a small network leaves room for.
+    overlap = min(16, min(preprocessing.size_wh) // 4) if options.overlap is None else options.overlap
+    settings = ImageToImageSettings(options.fit, overlap)
+    task = GenerateTask("image-to-image", output.name, options.output_range, color, settings)
+    truth = None if options.truth is None else _truth_images(options.truth, images)
+    return ImageToImageProof(task, preprocessing, truth)
+
+
+def _truth_images(path: Path, images: ImageSet) -> list[Pixels]:
+    truth = ImageSet.open(path)
+    places = {name: place for place, name in enumerate(truth.image_names)}
+    missing = [name for name in images.image_names if name not in places]
+    if missing:
+        raise InputError(f"{path}: holds no image '{missing[0]}', which {images.name} holds")
+    all_images = list(truth)
+    return [all_images[places[name]] for name in images.image_names]
 
 
 def _decoder(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar
 
 from edgevision.errors import OptionError
+from edgevision.tasks.generate_settings import KINDS, SETTINGS_OF_KIND, GenerateSettings, read_fields
 
 SCORE_KINDS = ("softmax", "sigmoid", "logits")
 
@@ -66,9 +68,38 @@ class DetectTask:
         )
 
 
-Task = ClassifyTask | DetectTask
+@dataclass(frozen=True)
+class GenerateTask:
+    """Makes images.
 
-_TASKS: tuple[type[Task], ...] = (ClassifyTask, DetectTask)
+    Attributes:
+        kind: ``image-to-image``, ``latent`` or ``diffusion``.
+        output: name of the output tensor, ``(batch, height, width, channels)``.
+        output_range: (low, high): the values of black and white in images that the network makes.
+        color: order of their channels: ``rgb``, ``bgr`` or ``gray``.
+        settings: what else the kind needs to be told.
+    """
+
+    name: ClassVar[str] = "generate"
+    kind: str
+    output: str
+    output_range: tuple[float, float]
+    color: str
+    settings: GenerateSettings
+
+    def __post_init__(self) -> None:
+        _check(self.kind in KINDS, "kind", f"one of {', '.join(KINDS)}", self.kind)
+        _check(isinstance(self.output, str), "output", "the name of a tensor", self.output)
+        _check(_is_range(self.output_range), "output_range", "a low number, then a higher", self.output_range)
+        _check(self.color in ("rgb", "bgr", "gray"), "color", "one of rgb, bgr, gray", self.color)
+        object.__setattr__(self, "output_range", tuple(map(float, self.output_range)))
+        settings = read_fields(SETTINGS_OF_KIND[self.kind], self.settings, "settings")
+        object.__setattr__(self, "settings", settings)
+
+
+Task = ClassifyTask | DetectTask | GenerateTask
+
+_TASKS: tuple[type[Task], ...] = (ClassifyTask, DetectTask, GenerateTask)
 
 
 def task_to_dict(task: Task) -> dict[str, Any]:
@@ -107,3 +138,12 @@ def _check(valid: bool, name: str, expected: str, got: object) -> None:
 
 def _is_share(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0.0 <= value <= 1.0
+
+
+def _is_range(value: object) -> bool:
+    return (
+        isinstance(value, (tuple, list))
+        and len(value) == 2
+        and all(isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v) for v in value)
+        and value[0] < value[1]
+    )

@@ -1,0 +1,41 @@
+"""Generation: the kind of network that a manifest describes, ready to be called."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edgevision.errors import OptionError
+from edgevision.preprocess import Preprocessing
+from edgevision.session import CheckedSession
+from edgevision.tasks.description import GenerateTask
+from edgevision.tasks.diffusion import DiffusionGenerator
+from edgevision.tasks.image_to_image import ImageToImage
+from edgevision.tasks.latent import LatentGenerator
+
+#: Call an `ImageToImage` with an image; of the others ask ``sample(count, seed, condition)``.
+#: All give `edgevision.tasks.generated_images.GeneratedImages`.
+Generator = ImageToImage | LatentGenerator | DiffusionGenerator
+
+
+def build_generator(
+    session: CheckedSession, task: GenerateTask, preprocessing: Preprocessing | None, labels: Sequence[str]
+) -> Generator:
+    """The generator of the task's kind.
+
+    Args:
+        session: the network.
+        task: what it does.
+        preprocessing: for ``image-to-image``; the other kinds take no image.
+        labels: one name a class, or none.
+
+    Raises:
+        OptionError: the network's tensors, the preprocessing or the labels do not fit the task.
+    """
+    if task.kind == "image-to-image":
+        if preprocessing is None:
+            raise OptionError("image-to-image: expected a preprocessing for its input, got none")
+        return ImageToImage(session, task, preprocessing)
+    if preprocessing is not None:
+        raise OptionError(f"{task.kind}: takes no image; expected no preprocessing")
+    kind = LatentGenerator if task.kind == "latent" else DiffusionGenerator
+    return kind(session, task, labels)

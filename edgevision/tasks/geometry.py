@@ -1,0 +1,94 @@
+"""Crop, turn and mirror images, and turn them back: exactly, pixel by pixel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevision.errors import OptionError
+from edgevision.tensors import Array
+
+FLIPS = ("none", "horizontal", "vertical")
+ROTATIONS_DEGREES = (0, 90, 180, 270)
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """A crop, then a rotation, then a flip.
+
+    Attributes:
+        crop_xywh: left, top, width and height in pixels; `None` takes the whole image.
+        rotate_degrees: clockwise: 0, 90, 180 or 270.
+        flip: ``none``, ``horizontal`` (left becomes right) or ``vertical`` (top becomes bottom).
+
+    Raises:
+        OptionError: a field has a value that it cannot have; names it.
+    """
+
+    crop_xywh: tuple[int, int, int, int] | None = None
+    rotate_degrees: int = 0
+    flip: str = "none"
+
+    def __post_init__(self) -> None:
+        if self.rotate_degrees not in ROTATIONS_DEGREES:
+            raise OptionError(f"rotate_degrees: expected 0, 90, 180 or 270, got {self.rotate_degrees!r}")
+        if self.flip not in FLIPS:
+            raise OptionError(f"flip: expected one of {', '.join(FLIPS)}, got {self.flip!r}")
+        if self.crop_xywh is not None and not _is_box(self.crop_xywh):
+            raise OptionError(
+                f"crop_xywh: expected left, top, width and height, whole numbers, got {self.crop_xywh!r}"
+            )
+
+    def apply(self, images: NDArray[Any]) -> NDArray[Any]:
+        """Change an image or several.
+
+        Args:
+            images: ``(…, h, w, c)`` of any dtype.
+
+        Returns:
+            ``(…, h', w', c)``; a view of `images` where that can be.
+
+        Raises:
+            OptionError: the crop reaches out of the image.
+        """
+        images = self._cropped(images)
+        images = np.rot90(images, -self.rotate_degrees // 90, axes=(-3, -2))
+        if self.flip == "none":
+            return images
+        return np.flip(images, -2 if self.flip == "horizontal" else -3)
+
+    def _cropped(self, images: NDArray[Any]) -> NDArray[Any]:
+        if self.crop_xywh is None:
+            return images
+        left, top, width, height = self.crop_xywh
+        if left + width > images.shape[-2] or top + height > images.shape[-3]:
+            raise OptionError(
+                f"crop_xywh: {self.crop_xywh} reaches out of an image of "
+                f"{images.shape[-2]} x {images.shape[-3]} pixels"
+            )
+        return images[..., top : top + height, left : left + width, :]
+
+
+#: The eight ways to turn and mirror an image, itself first.
+EIGHT_WAYS = tuple(
+    Geometry(rotate_degrees=degrees, flip=flip) for flip in FLIPS[:2] for degrees in ROTATIONS_DEGREES
+)
+
+
+def turned_back(way: Geometry, image: Array) -> Array:
+    """Undo the rotation and flip of `way`."""
+    mirrored = Geometry(flip=way.flip).apply(image)
+    return Geometry(rotate_degrees=-way.rotate_degrees % 360).apply(mirrored)
+
+
+def _is_box(value: object) -> bool:
+    return (
+        isinstance(value, tuple)
+        and len(value) == 4
+        and all(isinstance(number, int) and not isinstance(number, bool) for number in value)
+        and min(value[:2]) >= 0
+        and min(value[2:]) >= 1
+    )

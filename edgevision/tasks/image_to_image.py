@@ -1,0 +1,185 @@
+"""Networks that take an image and give an image: denoise, enlarge, reconstruct, translate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevision.errors import OptionError
+from edgevision.images import as_pixels
+from edgevision.preprocess import Preprocessing, Preprocessor
+from edgevision.session import CheckedSession
+from edgevision.tasks.description import GenerateTask
+from edgevision.tasks.generate_settings import ImageToImageSettings
+from edgevision.tasks.generated_images import GeneratedImages, to_pixels
+from edgevision.tasks.geometry import EIGHT_WAYS, Geometry, turned_back
+from edgevision.tasks.loaded import SessionOwner, image_output, where_it_ran
+from edgevision.tasks.tiles import Blender, axis_tiles, padded_image
+from edgevision.tensors import Array
+
+#: Tiles of one image go through a network with an open batch this many at a time.
+BATCH = 16
+
+_AS_IT_IS = Geometry()
+
+
+class ImageToImage(SessionOwner):
+    """A network that makes an image of an image, ready to be called. Safe to share between threads.
+
+    Args:
+        session: the network: one input, an image.
+        task: its kind is ``image-to-image``.
+        preprocessing: from an image to the network's input.
+
+    Raises:
+        OptionError: the network's tensors do not fit.
+    """
+
+    def __init__(self, session: CheckedSession, task: GenerateTask, preprocessing: Preprocessing) -> None:
+        super().__init__(session)
+        if not isinstance(task.settings, ImageToImageSettings) or len(session.inputs) != 1:
+            names = ", ".join(f"'{spec.name}'" for spec in session.inputs)
+            raise OptionError(
+                f"image-to-image: expected such a task and one input, got '{task.kind}' and {names}"
+            )
+        self.task = task
+        self.preprocessing = preprocessing
+        self._settings = task.settings
+        self._input = session.inputs[0]
+        self._output = image_output(session, task.output, task.color)
+        self._preprocess = Preprocessor(preprocessing, self._input)
+        self._tile_wh = preprocessing.size_wh
+        self._out_wh = int(self._output.shape[2] or 0), int(self._output.shape[1] or 0)
+        for size, out in zip(self._tile_wh, self._out_wh, strict=True):
+            self._axis(size, size, out)
+
+    @property
+    def scale_wh(self) -> tuple[float, float]:
+        """How many pixels of the output there are for one of the input, across and down."""
+        width, height = (out / size for out, size in zip(self._out_wh, self._tile_wh, strict=True))
+        return width, height
+
+    @overload
+    def __call__(
+        self,
+        images: list[Any] | tuple[Any, ...],
+        color: str = "rgb",
+        *,
+        before: Geometry = _AS_IT_IS,
+        after: Geometry = _AS_IT_IS,
+        ensemble: bool = False,
+    ) -> list[GeneratedImages]: ...
+    @overload
+    def __call__(
+        self,
+        images: str | Path,
+        color: str = "rgb",
+        *,
+        before: Geometry = _AS_IT_IS,
+        after: Geometry = _AS_IT_IS,
+        ensemble: bool = False,
+    ) -> GeneratedImages: ...
+    @overload
+    def __call__(
+        self,
+        images: Any,
+        color: str = "rgb",
+        *,
+        before: Geometry = _AS_IT_IS,
+        after: Geometry = _AS_IT_IS,
+        ensemble: bool = False,
+    ) -> Any: ...
+
+    def __call__(
+        self,
+        images: Any,
+        color: str = "rgb",
+        *,
+        before: Geometry = _AS_IT_IS,
+        after: Geometry = _AS_IT_IS,
+        ensemble: bool = False,
+    ) -> Any:
+        """Make an image of one image, or of each of several.
+
+        Args:
+            images: an array uint8 ``(h, w, 3)`` or grey ``(h, w)``, a path, or a PIL image; or
+                several: a list of these, or an array uint8 ``(n, h, w, 3)``.
+            color: order of the channels of arrays: ``rgb`` or ``bgr``.
+            before, after: crop, rotation and flip of the image that goes in and of the one that
+                comes out.
+            ensemble: the mean of eight runs, of the image turned and mirrored in every way and
+                then turned back: eight times as slow, and for networks that were trained on
+                turned images a little better ("geometric self-ensemble", Lim et al. 2017, section 3.4).
+
+        Returns:
+            `GeneratedImages` with one image, as large as the input by `scale_wh` (for a network that
+            takes only the whole image: as large as its output); or a list of them, in the order of `images`.
+
+        Raises:
+            InputError: an image cannot be read or is of no form that is said above.
+            OptionError: a crop reaches out of its image.
+            InferenceError: the runtime failed, or the network gave NaN or infinity.
+        """
+        several = isinstance(images, (list, tuple)) or (isinstance(images, np.ndarray) and images.ndim == 4)
+        made = [
+            self._one(image, color, before, after, ensemble) for image in (images if several else [images])
+        ]
+        return made if several else made[0]
+
+    def _one(
+        self, image: Any, color: str, before: Geometry, after: Geometry, ensemble: bool
+    ) -> GeneratedImages:
+        pixels, found = as_pixels(image, color)
+        pixels = _turned(before, pixels)
+        if self._settings.fit == "resize":
+            pixels = self.preprocessing.resized(pixels)
+        runs = [turned_back(way, self._run(_turned(way, pixels), found)) for way in self._ways(ensemble)]
+        values = np.mean(runs, axis=0)[np.newaxis]
+        made = to_pixels(values, self.task.output_range, self.task.color)
+        settings = {"kind": self.task.kind, **where_it_ran(self.session), "ensemble": ensemble}
+        return GeneratedImages(made, settings=settings).changed(after)
+
+    def _ways(self, ensemble: bool) -> Sequence[Geometry]:
+        if not ensemble:
+            return EIGHT_WAYS[:1]
+        fits = self._settings.fit == "tiles" or self._tile_wh[0] == self._tile_wh[1]
+        return [way for way in EIGHT_WAYS if fits or way.rotate_degrees in (0, 180)]
+
+    def _axis(self, size: int, tile: int, out: int) -> Any:
+        overlap = self._settings.overlap if self._settings.fit == "tiles" else 0
+        return axis_tiles(size, tile, out, overlap)
+
+    def _run(self, pixels: NDArray[np.uint8], color: str) -> NDArray[np.float32]:
+        """The whole output for one image: float32 ``(h, w, channels)``."""
+        (tile_width, tile_height), (out_width, out_height) = self._tile_wh, self._out_wh
+        rows = self._axis(pixels.shape[0], tile_height, out_height)
+        columns = self._axis(pixels.shape[1], tile_width, out_width)
+        padded = padded_image(pixels, rows, columns)
+        blender = Blender(rows, columns, int(self._output.shape[3] or 0), self._settings.overlap)
+        places = [(top, left) for top in rows.starts for left in columns.starts]
+        size = BATCH if self.session.dynamic_batch else 1
+        for start in range(0, len(places), size):
+            chosen = places[start : start + size]
+            tiles = [padded[top : top + tile_height, left : left + tile_width] for top, left in chosen]
+            for (top, left), made in zip(chosen, self._run_tiles(tiles, color), strict=True):
+                blender.add(top, left, made)
+        return blender.image()
+
+    def _run_tiles(self, tiles: Sequence[NDArray[np.uint8]], color: str) -> NDArray[np.float32]:
+        with self.session.lease(len(tiles)) as lane:
+            for slot, tile in zip(lane.inputs[self._input.name], tiles, strict=True):
+                self._preprocess(tile, slot, color)
+            return self._output.dequantize(lane.run()[self._output.name])
+
+
+def _turned(how: Geometry, pixels: Array) -> NDArray[np.uint8]:
+    """Pixels ``(h, w, 3)`` or ``(h, w)`` as `how` says."""
+    if how == _AS_IT_IS:
+        return pixels
+    grey = pixels.ndim == 2
+    turned = how.apply(pixels[..., np.newaxis] if grey else pixels)
+    return np.ascontiguousarray(turned[..., 0] if grey else turned)

@@ -1,0 +1,142 @@
+"""Decoders and the generators of GANs: a random vector in, an image out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevision.errors import OptionError
+from edgevision.session import CheckedSession
+from edgevision.tasks.conditions import ConditionInput, Wish
+from edgevision.tasks.description import GenerateTask
+from edgevision.tasks.generate_settings import LatentSettings
+from edgevision.tasks.generated_images import GeneratedImages, Pixels, to_pixels
+from edgevision.tasks.loaded import SessionOwner, check_inputs_known, image_output, named, where_it_ran
+from edgevision.tasks.noise import NoiseStreams, seeds_of
+
+Vectors = NDArray[np.float32]
+
+#: Images of a network with an open batch are made this many at a time.
+BATCH = 16
+
+
+class LatentGenerator(SessionOwner):
+    """A network that makes an image of a random vector, ready to be called. Safe to share between threads.
+
+    Args:
+        session: the network.
+        task: its kind is ``latent``.
+        labels: one name a class, or none.
+
+    Raises:
+        OptionError: the network's tensors, or the number of labels, do not fit.
+    """
+
+    def __init__(self, session: CheckedSession, task: GenerateTask, labels: Sequence[str] = ()) -> None:
+        super().__init__(session)
+        if not isinstance(task.settings, LatentSettings):
+            raise OptionError(f"latent: expected a task of that kind, got '{task.kind}'")
+        self.task = task
+        self.labels = tuple(labels)
+        self._settings = task.settings
+        self._vector = named(session.inputs, task.settings.input, "input")
+        self._output = image_output(session, task.output, task.color)
+        self._condition = None
+        if task.settings.condition is not None:
+            spec = named(session.inputs, task.settings.condition.input, "input")
+            self._condition = ConditionInput(task.settings.condition, spec, labels)
+        check_inputs_known(session, [self._vector, *([self._condition.spec] if self._condition else [])])
+
+    def sample(
+        self, count: int = 1, seed: int | None = None, condition: Wish | None = None
+    ) -> GeneratedImages:
+        """Make images.
+
+        Args:
+            count: how many.
+            seed: of the first; the others have the whole numbers after it. `None` draws one.
+            condition: a label or the number of a class, or one for each image.
+
+        Raises:
+            OptionError: an argument is out of range, or there is no such class.
+            InferenceError: the runtime failed, or the network gave NaN or infinity.
+        """
+        seeds = seeds_of(count, seed)
+        class_ids = self._class_ids(condition, count)
+        return GeneratedImages(self._decode(self._vectors(seeds), class_ids), seeds, self._said(class_ids))
+
+    def interpolate(
+        self, seed_a: int, seed_b: int, steps: int, condition: Wish | None = None
+    ) -> GeneratedImages:
+        """Images on the way from one seed's image to another's.
+
+        Vectors of a normal distribution are turned into each other on the sphere (`slerp`), those of
+        a uniform one in a straight line, which stays inside the cube.
+
+        Args:
+            seed_a, seed_b: of the first and the last image.
+            steps: images in all, 2 or more.
+            condition: as in `sample`.
+
+        Raises:
+            OptionError, InferenceError: as `sample`.
+        """
+        if steps < 2:
+            raise OptionError(f"steps: expected 2 images or more, the two ends, got {steps}")
+        start, end = self._vectors([*seeds_of(1, seed_a), *seeds_of(1, seed_b)])
+        shares = np.linspace(0.0, 1.0, steps)
+        straight = self._settings.distribution == "uniform"
+        way = [(1 - s) * start + s * end if straight else slerp(start, end, float(s)) for s in shares]
+        class_ids = self._class_ids(condition, steps)
+        said = {**self._said(class_ids), "between_seeds": [seed_a, seed_b]}
+        return GeneratedImages(self._decode(np.stack(way).astype(np.float32), class_ids), settings=said)
+
+    def _vectors(self, seeds: Sequence[int]) -> Vectors:
+        streams = NoiseStreams(seeds, self._vector.with_batch(1)[1:])
+        return streams.normal() if self._settings.distribution == "normal" else streams.uniform()
+
+    def _class_ids(self, condition: Wish | None, count: int) -> list[int]:
+        if self._condition is not None:
+            return self._condition.class_ids(condition, count)
+        if condition is not None:
+            raise OptionError("condition: this network takes no class; leave it out")
+        return []
+
+    def _decode(self, vectors: Vectors, class_ids: Sequence[int]) -> Pixels:
+        size = BATCH if self.session.dynamic_batch else 1
+        starts = range(0, len(vectors), size)
+        return np.concatenate(
+            [self._decode_batch(vectors[at : at + size], class_ids[at : at + size]) for at in starts]
+        )
+
+    def _decode_batch(self, vectors: Vectors, class_ids: Sequence[int]) -> Pixels:
+        with self.session.lease(len(vectors)) as lane:
+            lane.inputs[self._vector.name][...] = self._vector.quantize(vectors)
+            if self._condition is not None:
+                lane.inputs[self._condition.spec.name][...] = self._condition.tensor(class_ids)
+            values = self._output.dequantize(lane.run()[self._output.name])
+        return to_pixels(values, self.task.output_range, self.task.color)
+
+    def _said(self, class_ids: Sequence[int]) -> dict[str, Any]:
+        said: dict[str, Any] = {"kind": self.task.kind, **where_it_ran(self.session)}
+        return {**said, "class_ids": list(class_ids)} if class_ids else said
+
+
+def slerp(start: Vectors, end: Vectors, share: float) -> Vectors:
+    """Spherical linear interpolation, Shoemake 1985, for latent vectors as in White 2016, "Sampling
+    Generative Networks": the way between keeps the length that the network knows.
+
+    Args:
+        start, end: of one shape.
+        share: of the way, 0…1.
+    """
+    cosine = float(np.sum(start * end) / (np.linalg.norm(start) * np.linalg.norm(end)))
+    angle = float(np.arccos(np.clip(cosine, -1.0, 1.0)))
+    sine = np.sin(angle)
+    # Vectors in one line have no arc between them, or many.
+    if sine < 1e-6:
+        return np.asarray((1 - share) * start + share * end, np.float32)
+    return np.asarray((np.sin((1 - share) * angle) * start + np.sin(share * angle) * end) / sine, np.float32)

@@ -1,0 +1,67 @@
+"""Random numbers of generation: one stream an image, from that image's own seed."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevision.errors import OptionError
+
+#: Seeds stay below this, so that JSON and every other language can hold them.
+SEED_LIMIT = 2**53
+
+
+def seeds_of(count: int, seed: int | None) -> tuple[int, ...]:
+    """The seeds of several images: `seed`, and the whole numbers after it.
+
+    Args:
+        count: of images.
+        seed: of the first; `None` draws one from the operating system.
+
+    Raises:
+        OptionError: `count` is below 1, or `seed` is no whole number from 0 to 2**53.
+    """
+    if count < 1:
+        raise OptionError(f"count of images: expected 1 or more, got {count}")
+    if seed is None:
+        # Short enough to be typed again.
+        seed = secrets.randbelow(2**31)
+    if (
+        not isinstance(seed, (int, np.integer))
+        or isinstance(seed, bool)
+        or not 0 <= seed <= SEED_LIMIT - count
+    ):
+        raise OptionError(f"seed: expected a whole number, 0 up to 2**53, got {seed!r}")
+    return tuple(range(int(seed), int(seed) + count))
+
+
+class NoiseStreams:
+    """Noise for several images, each drawn from a generator of its own.
+
+    So an image is the same whichever others are made beside it.
+
+    Args:
+        seeds: one an image.
+        shape: of the noise of one image.
+    """
+
+    def __init__(self, seeds: Sequence[int], shape: tuple[int, ...]) -> None:
+        self._generators = [np.random.Generator(np.random.PCG64(seed)) for seed in seeds]
+        self._shape = (len(seeds), *shape)
+
+    def normal(self) -> NDArray[np.float32]:
+        """The next noise of every image: float32 ``(images, *shape)``, mean 0, deviation 1."""
+        out = np.empty(self._shape, np.float32)
+        for row, generator in zip(out, self._generators, strict=True):
+            generator.standard_normal(dtype=np.float32, out=row)
+        return out
+
+    def uniform(self) -> NDArray[np.float32]:
+        """As `normal`, evenly spread over -1…1."""
+        out = np.empty(self._shape, np.float32)
+        for row, generator in zip(out, self._generators, strict=True):
+            generator.random(dtype=np.float32, out=row)
+        return np.asarray(out * np.float32(2) - np.float32(1))

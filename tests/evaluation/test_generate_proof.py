@@ -1,0 +1,60 @@
+"""Networks that make images are held against each other, and against the truth, by PSNR and SSIM."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgevision.errors import InputError
+from edgevision.evaluation.generate_proof import ImageToImageProof
+from edgevision.evaluation.image_metrics import HIGHEST_PSNR_DB, psnr_db, ssim
+from edgevision.preprocess import Preprocessing
+from edgevision.tasks.description import GenerateTask
+
+PHOTO = np.random.default_rng(0).integers(40, 200, (24, 32, 3), np.uint8)
+BRIGHTER = PHOTO + np.uint8(5)
+
+
+def _proof(truth: list[np.ndarray] | None = None) -> ImageToImageProof:
+    task = GenerateTask("image-to-image", "made", (0, 1), "rgb", {"fit": "tiles", "overlap": 4})
+    return ImageToImageProof(task, Preprocessing((16, 16), (0.0, 255.0)), truth)
+
+
+def test_psnr_is_that_of_its_definition_and_finite_for_equal_images() -> None:
+    assert psnr_db(PHOTO, BRIGHTER) == pytest.approx(20 * np.log10(255 / 5))
+    assert psnr_db(PHOTO, PHOTO) == HIGHEST_PSNR_DB
+
+
+def test_ssim_is_one_for_equal_images_and_falls_with_noise() -> None:
+    noise = np.random.default_rng(1).integers(0, 40, PHOTO.shape, np.uint8)
+    assert ssim(PHOTO, PHOTO) == pytest.approx(1.0)
+    assert ssim(PHOTO, PHOTO + noise) < ssim(PHOTO, BRIGHTER) < 1.0
+
+
+def test_what_cannot_be_compared_is_told() -> None:
+    with pytest.raises(InputError, match="cannot be compared"):
+        psnr_db(PHOTO, PHOTO[:-1])
+    with pytest.raises(InputError, match="SSIM needs 7x7"):
+        ssim(PHOTO[:5], PHOTO[:5])
+
+
+def test_without_the_truth_the_likeness_to_the_source_is_told() -> None:
+    comparison = _proof().compare([PHOTO, PHOTO], [PHOTO, BRIGHTER])
+    assert comparison.metrics == ()
+    assert comparison.largest_difference == pytest.approx(5 / 255)
+    assert comparison.mean_difference == pytest.approx(2.5 / 255)
+    assert comparison.likeness["PSNR, dB"] == pytest.approx((100 + psnr_db(PHOTO, BRIGHTER)) / 2)
+    assert comparison.agreement == comparison.likeness["SSIM"] < 1.0
+
+
+def test_with_the_truth_both_are_held_against_it() -> None:
+    comparison = _proof([PHOTO]).compare([PHOTO], [BRIGHTER])
+    metric = comparison.metric("PSNR")
+    assert (metric.source, metric.unit) == (HIGHEST_PSNR_DB, "dB")
+    assert metric.drop == pytest.approx(100 - psnr_db(PHOTO, BRIGHTER))
+    assert comparison.metric("SSIM").source == pytest.approx(1.0)
+
+
+def test_the_images_that_tell_most_have_the_most_contrast() -> None:
+    flat = np.full_like(PHOTO, 90)
+    assert _proof().telling([flat, PHOTO, flat], 1) == [1]
