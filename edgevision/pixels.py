@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevision.preprocess import is_identity
 from edgevision.tensors import Array
 
 Pixels = NDArray[np.uint8]
@@ -22,6 +21,11 @@ _CONVERSIONS: dict[tuple[str, str], int] = {
     ("gray", "rgb"): cv2.COLOR_GRAY2RGB,
     ("gray", "bgr"): cv2.COLOR_GRAY2BGR,
 }
+
+
+def is_identity(table: Array) -> bool:
+    """Whether an `edgevision.preprocess.pixel_table` leaves every pixel as it is."""
+    return table.shape[1] == 1 and bool((table[:, 0] == np.arange(256)).all())
 
 
 def convert_into(pixels: Pixels, color: str, wanted: str, out: Pixels) -> None:

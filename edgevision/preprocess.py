@@ -154,7 +154,7 @@ class Preprocessor:
 
     def __init__(self, preprocessing: Preprocessing, spec: TensorSpec) -> None:
         # Here, and not above: to read and check a description, nobody needs OpenCV.
-        from edgevision.pixels import convert_into, plane_writer, writer
+        from edgevision.pixels import convert_into, is_identity, plane_writer, writer
         from edgevision.resize import resize_into
 
         check_fits(preprocessing, spec)
@@ -313,11 +313,6 @@ _KERAS_APPLICATIONS: dict[str, PixelValues] = {
     "vgg19": _CAFFE,
     "xception": _TF,
 }
-
-
-def is_identity(table: Array) -> bool:
-    """Whether a `pixel_table` leaves every pixel as it is."""
-    return table.shape[1] == 1 and bool((table[:, 0] == np.arange(256)).all())
 
 
 def _check_image(image: NDArray[np.uint8], color: str) -> None:
