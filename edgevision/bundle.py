@@ -83,7 +83,10 @@ def read_bundle(path: Path) -> Bundle:
     manifest = from_json(text, str(path / MANIFEST))
     for entry in manifest.files():
         _checked(files, entry, path)
-    labels = _checked(files, manifest.labels, path).decode("utf-8", "strict").splitlines()
+    try:
+        labels = _checked(files, manifest.labels, path).decode("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise BundleError(f"{path / manifest.labels.path}: is no UTF-8 text: {error}") from error
     return Bundle(path, manifest, tuple(labels))
 
 

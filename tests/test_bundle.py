@@ -160,6 +160,14 @@ def test_a_manifest_that_is_no_json_object_is_refused(bundle: Path, text: bytes)
         read_bundle(bundle)
 
 
+def test_labels_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    content = b"\xff\xfe"
+    manifest = replace(_manifest(), labels=file_entry("labels.txt", content))
+    write_bundle(tmp_path / "model.evb", manifest, {**FILES, "labels.txt": content})
+    with pytest.raises(BundleError, match=r"labels\.txt: is no UTF-8 text"):
+        read_bundle(tmp_path / "model.evb")
+
+
 def test_no_bundle_at_all(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="there is no such bundle"):
         read_bundle(tmp_path / "absent.evb")

@@ -32,7 +32,7 @@ MODELS = {
 def _scenes() -> ImageSet:
     """Blobs of colour: no photos, but nothing that a network could mistake for grey either."""
     rng = np.random.default_rng(0)
-    y, x = np.mgrid[:96, :128, np.newaxis]
+    y, x = np.mgrid[:96, :128, :1][:2]
     scenes = []
     for _ in range(24):
         centers, radii = rng.uniform(10, 90, (6, 2)), rng.uniform(6, 30, 6)
