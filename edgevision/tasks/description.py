@@ -116,7 +116,7 @@ def task_from_dict(document: Mapping[str, Any], where: str) -> Task:
     values = dict(document)
     name = values.pop("name", None)
     kinds = {kind.name: kind for kind in _TASKS}
-    if name not in kinds:
+    if not isinstance(name, str) or name not in kinds:
         raise OptionError(f"{where}: task '{name}' is not one that this release runs ({', '.join(kinds)})")
     known = [one.name for one in fields(kinds[name])]
     for field_name in known:
