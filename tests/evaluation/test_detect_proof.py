@@ -13,6 +13,8 @@ from edgevision.preprocess import Preprocessing
 from edgevision.tasks.description import DetectTask
 from edgevision.tasks.detections import Detections
 
+pytestmark = pytest.mark.convert  # pycocotools comes with that extra
+
 LABELS = ("cell", "nucleus")
 
 

@@ -11,6 +11,8 @@ from edgevision.evaluation.image_metrics import HIGHEST_PSNR_DB, psnr_db, ssim
 from edgevision.preprocess import Preprocessing
 from edgevision.tasks.description import GenerateTask
 
+pytestmark = pytest.mark.convert  # scikit-image comes with that extra
+
 PHOTO = np.random.default_rng(0).integers(40, 200, (24, 32, 3), np.uint8)
 BRIGHTER = PHOTO + np.uint8(5)
 
