@@ -226,8 +226,8 @@ def _to_int8(source: KerasSource, content: bytes, calibration: CalibrationData) 
                     "ActivationSymmetric": True,
                     "WeightSymmetric": True,
                     "QuantizeBias": False,
-                    # Half of a symmetric range lies idle after a ReLU. The mean of the images' ranges
-                    # is finer than their union: half a point of agreement for a residual network.
+                    # The mean of the images' ranges, not their union. Measured on a ResNet-8 for CIFAR-10,
+                    # five calibration sets, 5,000 images that chose nothing: 95.4 %, not 95.0 % agreement.
                     "CalibMovingAverage": True,
                 },
             )

@@ -65,7 +65,8 @@ def _to_int8(source: KerasSource, graph: Any, calibration: CalibrationData) -> A
         nncf.Dataset(calibration, lambda inputs: {name: inputs[name]}),
         subset_size=count,
         preset=nncf.QuantizationPreset.MIXED,
-        # The fast correction, the default, costs some residual networks six points of agreement.
+        # By way of ONNX both corrections agree alike (ResNet-8: 95.1 and 95.2 %). By way of a SavedModel
+        # the fast one, which is the default, was seen to cost six points: so the accurate one.
         fast_bias_correction=False,
         advanced_parameters=nncf.AdvancedQuantizationParameters(
             activations_range_estimator_params=_whole_range()
@@ -76,8 +77,8 @@ def _to_int8(source: KerasSource, graph: Any, calibration: CalibrationData) -> A
 def _whole_range() -> Any:
     """From the least to the greatest activation seen, as TFLite has it.
 
-    NNCF's default averages over the images, and clips what the brightest of them give: half a
-    point of agreement less on a residual network for CIFAR-10.
+    NNCF's default takes the mean over the images. Measured on a ResNet-8 for CIFAR-10, five
+    calibration sets, 5,000 images that chose nothing: 96.2 % agreement so, 95.1 % by the default.
     """
     ranges = require("nncf.quantization.range_estimator")
     least = ranges.StatisticsCollectorParameters(ranges.StatisticsType.MIN, ranges.AggregatorType.MIN)
