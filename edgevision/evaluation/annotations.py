@@ -89,10 +89,15 @@ def _read_coco(path: Path) -> dict[str, list[_Object]]:
         objects: dict[str, list[_Object]] = {name: [] for name in names.values()}
         for number, entry in enumerate(document["annotations"]):
             where = f"{path}: annotations[{number}]"
+            missing = [name for name in ("bbox", "category_id", "image_id") if name not in entry]
+            if missing:
+                raise InputError(f"{where}: field '{missing[0]}' is missing")
             left, top, width, height = map(float, entry["bbox"])
             box = _checked((left, top, left + width, top + height), where)
             found = _Object(categories[entry["category_id"]], box, bool(entry.get("iscrowd", 0)))
             objects[names[entry["image_id"]]].append(found)
+    except InputError:  # which is a ValueError, and says all
+        raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path}: is no COCO annotation file: {type(error).__name__}: {error}") from error
     return {key: found for name, found in objects.items() for key in (name, PurePosixPath(name).name)}
@@ -105,18 +110,32 @@ def _read_voc(folder: Path) -> dict[str, list[_Object]]:
     return {file.stem: _read_voc_file(file) for file in files}
 
 
+class _NoDoctype(ElementTree.TreeBuilder):
+    """Refuses documents that can declare entities, which make a small file unfold to gigabytes.
+
+    Asked by the parser, for in UTF-16 the bytes of the word are others.
+    """
+
+    def __init__(self, where: str) -> None:
+        super().__init__()
+        self._where = where
+
+    def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
+        """Called where a DOCTYPE begins."""
+        raise InputError(
+            f"{self._where}: declares a DOCTYPE or entity, which annotations do not need; remove it"
+        )
+
+
 def _read_voc_file(path: Path) -> list[_Object]:
     try:
-        content = path.read_bytes()
-        # Entities can make a small file unfold to gigabytes, and annotations have none.
-        if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
-            raise InputError(
-                f"{path}: declares a DOCTYPE or entity, which annotations do not need; remove it"
-            )
-        root = ElementTree.fromstring(content)  # noqa: S314
+        parser = ElementTree.XMLParser(target=_NoDoctype(str(path)))  # noqa: S314 - no DOCTYPE, no entities
+        parser.feed(path.read_bytes())
+        root = parser.close()
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except ElementTree.ParseError as error:
+    # LookupError: an encoding that Python does not know.
+    except (ElementTree.ParseError, LookupError) as error:
         raise InputError(f"{path}: is no XML: {error}") from error
     return [
         _voc_object(entry, f"{path}: object {number}") for number, entry in enumerate(root.iter("object"))

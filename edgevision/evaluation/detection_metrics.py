@@ -83,7 +83,8 @@ def coco_figures(truth: Sequence[Annotations], found: Sequence[Detections], clas
         raise MissingRuntimeError(
             "convert", "pycocotools, which measures detectors, is not installed"
         ) from error
-    if not any(len(image.class_ids) for image in truth):
+    # Of a truth that is all crowds, pycocotools says -1.
+    if all(image.crowds.all() for image in truth):
         return dict.fromkeys(_FIGURES, 0.0)
     results = [entry for number, one in enumerate(found) for entry in one.to_coco(number)]
     with contextlib.redirect_stdout(io.StringIO()):  # it reports its own progress

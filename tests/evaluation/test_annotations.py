@@ -55,7 +55,7 @@ def test_voc_files_belong_to_the_images_of_the_same_name(tmp_path: Path) -> None
             {"categories": [{"id": 5, "name": "fungus"}, {"id": 9, "name": "RBC"}]},
             "class 'fungus' is none of",
         ),
-        ({"annotations": [{"image_id": 1, "category_id": 5}]}, "no COCO annotation file: KeyError: 'bbox'"),
+        ({"annotations": [{"image_id": 1, "category_id": 5}]}, r"annotations\[0\]: field 'bbox' is missing"),
         ({"annotations": [{"image_id": 1, "category_id": 5, "bbox": [0, 0, -1, 1]}]}, "left <= right"),
         ({"annotations": [{"image_id": 1, "category_id": 5, "bbox": ["x", 0, 1, 1]}]}, "ValueError"),
     ],
@@ -88,3 +88,28 @@ def test_an_image_that_nobody_annotated_is_an_error_and_not_an_empty_one(tmp_pat
         read_annotations(tmp_path, ["c.jpg"], LABELS)
     with pytest.raises(InputError, match="cannot be read"):
         read_annotations(tmp_path / "absent.json", ["c.jpg"], LABELS)
+
+
+def test_a_doctype_is_refused_in_every_encoding(tmp_path: Path) -> None:
+    text = (
+        '<?xml version="1.0" encoding="utf-16"?><!DOCTYPE a [<!ENTITY e "cat">]>'
+        "<annotation><object><name>&e;</name></object></annotation>"
+    )
+    (tmp_path / "a.xml").write_bytes(text.encode("utf-16"))
+    with pytest.raises(InputError, match=r"a\.xml: declares a DOCTYPE"):
+        read_annotations(tmp_path, ["a.jpg"], ["cat"])
+
+
+@pytest.mark.parametrize("field", ["bbox", "category_id", "image_id"])
+def test_a_missing_field_of_coco_is_named_with_its_place(tmp_path: Path, field: str) -> None:
+    entry = {"image_id": 1, "category_id": 1, "bbox": [0, 0, 5, 5]}
+    broken = {name: value for name, value in entry.items() if name != field}
+    document = {
+        "images": [{"id": 1, "file_name": "a.jpg"}],
+        "categories": [{"id": 1, "name": "cat"}],
+        "annotations": [entry, broken],
+    }
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(document))
+    with pytest.raises(InputError, match=rf"annotations\[1\]: field '{field}' is missing"):
+        read_annotations(path, ["a.jpg"], ["cat"])

@@ -86,3 +86,11 @@ def test_the_images_that_tell_most_show_the_most_classes_then_objects() -> None:
         _found((0, 0, 9, 9, 0.1, 0), (20, 0, 29, 9, 0.1, 1)),
     ]
     assert _proof().telling(source, 2) == [1, 2]
+
+
+def test_a_truth_that_is_all_crowds_is_no_figure_below_nothing() -> None:
+    pytest.importorskip("pycocotools", reason="needs the extra `convert`")
+    box = np.array([[0, 0, 50, 50]], np.float32)
+    crowd = Annotations(box, np.zeros(1, np.int64), np.ones(1, bool))
+    found = Detections(box, np.array([0.9], np.float32), np.zeros(1, np.int64))
+    assert set(coco_figures([crowd], [found], 1).values()) == {0.0}
