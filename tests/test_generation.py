@@ -129,6 +129,7 @@ def test_the_command_makes_them_too_and_a_contact_sheet(
     [
         (("generate", "blur.evb", "-o", "made"), "makes an image of an image; type --input IMAGE"),
         (("generate", "blur.evb", "--input", "photos", "--seed", "3", "-o", "made"), "--seed"),
+        (("generate", "blur.evb", "--input", "photos", "--seed", "0", "-o", "made"), "--seed"),
         (("generate", "blur.evb", "--input", "photos", "--grid", "sheet.gif", "-o", "made"), "sheet.gif"),
         (("predict", "blur.evb", "photos"), "makes images; type: edgevision generate"),
     ],

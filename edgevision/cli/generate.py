@@ -77,7 +77,7 @@ def _of_seeds(
 ) -> GeneratedImages:
     if inputs:
         raise OptionError("this network makes images of a seed; leave out --input")
-    count, condition = given["count"] or 1, _condition(given["condition"])
+    count, condition = given["count"] or 1, given["condition"]
     if isinstance(model, LatentGenerator):
         _check_unused(given, ("steps", "sampler", "guidance", "ensemble"), "a vector")
         made = model.sample(count, given["seed"], condition)
@@ -98,13 +98,10 @@ def _of_seeds(
     return made
 
 
-def _condition(text: str | None) -> str | int | None:
-    return int(text) if text is not None and text.isdigit() else text
-
-
 def _check_unused(given: dict[str, Any], names: tuple[str, ...], what: str) -> None:
     for name in names:
-        if given[name]:
+        # A flag that is not given is False; 0 is a seed and a guidance.
+        if given[name] is not None and given[name] is not False:
             raise OptionError(
                 f"--{name}: this network makes images of {what}, and does not take it; leave it out"
             )

@@ -144,7 +144,7 @@ class DiffusionGenerator(SessionOwner):
             InferenceError: the runtime failed, or the network gave NaN or infinity.
         """
         how = self._sampling(steps, sampler)
-        guidance = self._settings.guidance if guidance is None and self._guidable() else guidance or 1.0
+        guidance = self._settings.guidance if guidance is None else guidance
         seeds = seeds_of(count, seed)
         class_ids = self._class_ids(condition, count)
         self._check_guidance(guidance)

@@ -184,6 +184,8 @@ class DiffusionSettings:
         _check("guidance", _is_number(self.guidance), "a finite number", self.guidance)
         _parse_field(self, "schedule", NoiseSchedule)
         _parse_field(self, "condition", Condition, optional=True)
+        free = self.condition is not None and self.condition.null_class is not None
+        _check("guidance", free or self.guidance == 1, "1 where there is no null_class", self.guidance)
 
 
 GenerateSettings = ImageToImageSettings | LatentSettings | DiffusionSettings

@@ -184,8 +184,15 @@ def test_guidance_weighs_the_class_against_none() -> None:
     strong = model.sample(1, seed=0, condition="dog", guidance=2.0)[0]
     np.testing.assert_allclose(plain, (0.25 + 1) / 2 * 255, atol=1)
     np.testing.assert_allclose(strong, (0.5 + 1) / 2 * 255, atol=1)
+    none = model.sample(1, seed=0, condition="dog", guidance=0.0)[0]
+    np.testing.assert_allclose(none, (0 + 1) / 2 * 255, atol=1)
     with pytest.raises(OptionError, match="there is no such class; there are: cat, dog"):
         model.sample(1, condition="owl")
+
+
+def test_a_manifest_cannot_ask_for_a_guidance_that_the_network_does_not_know() -> None:
+    with pytest.raises(OptionError, match="guidance: expected 1 where there is no null_class, got 3"):
+        _diffusion({"made": 0.0}, guidance=3.0)
 
 
 def test_progress_is_told_and_can_end_it() -> None:
