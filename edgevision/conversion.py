@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from edgevision import __version__
 from edgevision.artifact import CALIBRATED, Artifact
@@ -27,14 +25,16 @@ from edgevision.evaluation.image_sets import ImageSet
 from edgevision.evaluation.measuring import Candidate, judge, known_answers, measure
 from edgevision.evaluation.proof import TaskProof
 from edgevision.evaluation.proofs import TaskOptions, proof_of
+from edgevision.evaluation.seed_sets import SeedSet
+from edgevision.evaluation.seeded_proof import calibration_seeds
+from edgevision.evaluation.source_session import SourceSession
 from edgevision.manifest import ArtifactEntry, FileEntry, Manifest, SourceEntry
 from edgevision.plan import PlannedArtifact, bench_for, plan_artifacts
 from edgevision.plugins import Registry, registry
-from edgevision.preprocess import Preprocessing, Preprocessor
 from edgevision.selftest import Selftest, write_selftest
 from edgevision.session import CheckedSession, open_session
 from edgevision.target import find_target, load_targets
-from edgevision.tensors import Array
+from edgevision.tasks.description import GenerateTask
 
 #: Told (what is being done, steps done, steps in all).
 Progress = Callable[[str, int, int], None]
@@ -44,6 +44,9 @@ Images = str | Path | ImageSet
 
 #: How many images' time a conversion takes, for the progress bar alone.
 _STEPS_OF_CONVERSION = 400
+
+_CALIBRATION_CALLS = 500
+_EVALUATION_SEEDS = 32
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,8 @@ class ConversionSettings:
             decide alike, 0…1; `None` takes a limit that suits task and precision
             (`TaskProof.least_agreement`).
         calibration_samples, evaluation_samples: at most so many images of each set, spread over
-            its classes; `None` takes all.
+            its classes; `None` takes all. Of networks that make images of a seed: calls of the network
+            that it is calibrated on, and seeds that it is measured on (`None` is 500 and 32).
         trust_source: run code that the model carries.
         force: replace a bundle that is there.
         targets_files: TOML files with more targets.
@@ -84,7 +88,7 @@ def convert(
     output: str | Path,
     *,
     targets: Sequence[str],
-    evaluation: Images,
+    evaluation: Images | None = None,
     calibration: Images | None = None,
     precisions: Sequence[str] = (),
     settings: ConversionSettings | None = None,
@@ -97,7 +101,8 @@ def convert(
         output: the bundle to be written, ``NAME.evb``.
         targets: names of device profiles, one or more.
         evaluation: images that the evidence is measured on: a folder, a folder a class, or a
-            zip of either.
+            zip of either. Neither set is given for networks that make images of a seed
+            (`TaskOptions.generation`): they are calibrated and measured on seeds.
         calibration: images that set the ranges of activations, for int8 and int16x8. Those that
             are in the evaluation set as well are left out of that.
         precisions: that each target gets, of those that it can run; by default the target's
@@ -124,17 +129,15 @@ def convert(
     check_output(output, settings.force)
     reader = _find_reader(source, plugins)
     benches = [bench_for(one, plugins) for one in planned]
-    calibration_set = _calibration_set(calibration, planned, settings)
-    evaluation_set, left_out = _evaluation_set(evaluation, calibration_set, settings)
-    steps = _Steps(progress, len(planned), len(evaluation_set))
+    sets = _image_sets(evaluation, calibration, planned, settings)
+    steps = _Steps(progress, len(planned), len(sets.evaluation))
 
     steps.next(f"reading {source.name}")
     model = reader.read(source, trust_source=settings.trust_source, input_size_wh=settings.task.image.size_wh)
-    proof = proof_of(model, settings.task, evaluation_set, plugins)
-    reference = proof.model(CheckedSession(_SourceSession(model), model.kind))
-    data = (
-        None if calibration_set is None else _CalibrationTensors(model, proof.preprocessing, calibration_set)
-    )
+    proof = proof_of(model, settings.task, sets.evaluation, plugins)
+    source_session = SourceSession(model)
+    reference = proof.model(CheckedSession(source_session, model.kind))
+    data = None if sets.calibration is None else proof.network_inputs(source_session, sets.calibration)
     candidates, models = [], []
     for one, bench in zip(planned, benches, strict=True):
         steps.next(f"converting to {one.id}", _STEPS_OF_CONVERSION)
@@ -143,25 +146,25 @@ def convert(
         candidates.append(Candidate(one, artifact, bench, session))
         models.append(_artifact_model(proof, candidates[-1]))
     steps.next("measuring", _STEPS_OF_CONVERSION)
-    source_answers, *answers = measure(proof, [reference, *models], evaluation_set, steps.measured)
+    source_answers, *answers = measure(proof, [reference, *models], sets.evaluation, steps.measured)
 
     evidence = Evidence(
         created=_now(),
         source_sha256=model.sha256,
         machine=this_machine(),
         evaluation=_set_facts(
-            evaluation_set, left_out, annotated=bool(settings.task.annotations or settings.task.truth)
+            sets.evaluation, sets.left_out, annotated=bool(settings.task.annotations or settings.task.truth)
         ),
-        calibration=None if calibration_set is None else _set_facts(calibration_set),
+        calibration=None if sets.calibration is None else _set_facts(sets.calibration),
         results=tuple(
             judge(proof, candidate, given, source_answers, settings.min_agreement)
             for candidate, given in zip(candidates, answers, strict=True)
         ),
-        notes=tuple(_notes(candidates, left_out)),
+        notes=tuple(_notes(candidates, sets.left_out)),
     )
     _require_agreement(evidence)
-    steps.next("writing the bundle", len(evaluation_set))
-    selftest = known_answers(proof, candidates, evaluation_set, source_answers)
+    steps.next("writing the bundle", len(sets.evaluation))
+    selftest = known_answers(proof, source_session, candidates, sets.evaluation, source_answers)
     manifest, files = _compose(model, proof, candidates, evidence, selftest)
     write_bundle(output, manifest, files, settings.force)
     return evidence
@@ -221,6 +224,57 @@ def _find_converter(source: Source, planned: PlannedArtifact, plugins: Registry)
     )
 
 
+@dataclass(frozen=True)
+class _Sets:
+    """What a conversion is calibrated and measured on.
+
+    Attributes:
+        evaluation: images or seeds.
+        calibration: `None` where no precision needs it.
+        left_out: evaluation images that the calibration set holds as well.
+    """
+
+    evaluation: ImageSet | SeedSet
+    calibration: ImageSet | SeedSet | None
+    left_out: int = 0
+
+
+def _image_sets(
+    evaluation: Images | None,
+    calibration: Images | None,
+    planned: Sequence[PlannedArtifact],
+    settings: ConversionSettings,
+) -> _Sets:
+    task = settings.task.generation
+    if task is not None:
+        return _seed_sets(evaluation, calibration, planned, settings, task)
+    if evaluation is None:
+        raise OptionError("no images to measure on; type --evaluation FOLDER")
+    calibration_set = _calibration_set(calibration, planned, settings)
+    evaluation_set, left_out = _evaluation_set(evaluation, calibration_set, settings)
+    return _Sets(evaluation_set, calibration_set, left_out)
+
+
+def _seed_sets(
+    evaluation: Images | None,
+    calibration: Images | None,
+    planned: Sequence[PlannedArtifact],
+    settings: ConversionSettings,
+    task: GenerateTask,
+) -> _Sets:
+    for name, given in (("evaluation", evaluation), ("calibration", calibration)):
+        if given is not None:
+            raise OptionError(
+                f"--{name} {given}: the network makes images of seeds, and is measured on them; leave it out"
+            )
+    calibrated = any(one.precision in CALIBRATED for one in planned)
+    calls = settings.calibration_samples or _CALIBRATION_CALLS
+    return _Sets(
+        SeedSet(0, settings.evaluation_samples or _EVALUATION_SEEDS),
+        calibration_seeds(task, calls) if calibrated else None,
+    )
+
+
 def _calibration_set(
     given: Images | None, planned: Sequence[PlannedArtifact], settings: ConversionSettings
 ) -> ImageSet | None:
@@ -260,26 +314,9 @@ def _opened(given: Images) -> ImageSet:
     return given if isinstance(given, ImageSet) else ImageSet.open(Path(given))
 
 
-def _set_facts(images: ImageSet, left_out: int = 0, annotated: bool = False) -> SetFacts:
-    labelled = annotated or images.labels is not None
-    return SetFacts(images.name, len(images), images.digest, labelled, left_out)
-
-
-class _SourceSession:
-    """The source itself as a session, so that it goes the very way that its artifacts go."""
-
-    device = "cpu"
-    precision = "float32"
-
-    def __init__(self, source: Source) -> None:
-        self.inputs, self.outputs = source.inputs, source.outputs
-        self._source = source
-
-    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        return self._source.run(inputs)
-
-    def close(self) -> None:
-        pass
+def _set_facts(examples: ImageSet | SeedSet, left_out: int = 0, annotated: bool = False) -> SetFacts:
+    labelled = annotated or (isinstance(examples, ImageSet) and examples.labels is not None)
+    return SetFacts(examples.name, len(examples), examples.digest, labelled, left_out)
 
 
 def _artifact_model(proof: TaskProof, candidate: Candidate) -> Any:
@@ -288,24 +325,6 @@ def _artifact_model(proof: TaskProof, candidate: Candidate) -> Any:
     except OptionError as error:
         name = candidate.planned.id
         raise ConversionError(f"{name}: the artifact's tensors are not the source's: {error}") from error
-
-
-class _CalibrationTensors:
-    """Calibration images as the source takes them, read anew each time, so that memory stays small."""
-
-    def __init__(self, source: Source, preprocessing: Preprocessing, images: ImageSet) -> None:
-        self._spec = source.inputs[0]
-        self._preprocess = Preprocessor(preprocessing, self._spec)
-        self._images = images
-
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def __iter__(self) -> Iterator[Mapping[str, Array]]:
-        for image in self._images:
-            tensor = np.zeros(self._spec.with_batch(1), self._spec.dtype)
-            self._preprocess(image, tensor[0])
-            yield {self._spec.name: tensor}
 
 
 def _notes(candidates: Sequence[Candidate], left_out: int) -> Iterable[str]:

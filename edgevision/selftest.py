@@ -1,4 +1,4 @@
-"""Known answers: a few images, and what each artifact of a bundle must give for them.
+"""Known answers: a few inputs, and what each artifact of a bundle must give for them.
 
 They are kept as the artifact's own output tensors, so that they serve every task. A driver, a
 delegate or a processor that computes something else is caught on the device itself.
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgevision.backend import Lane
 from edgevision.errors import BundleError, InferenceError
 from edgevision.preprocess import Preprocessing, Preprocessor
 from edgevision.session import CheckedSession
@@ -30,21 +31,69 @@ Outputs = Mapping[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True, eq=False)
+class KnownImages:
+    """Images that a network is asked about.
+
+    Attributes:
+        images: uint8 ``(n, height, width, 3)``, RGB, of the network's own size.
+        preprocessing: the bundle's.
+    """
+
+    images: NDArray[np.uint8]
+    preprocessing: Preprocessing
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def write(self, place: int, session: CheckedSession, lane: Lane) -> None:
+        """Write the image at `place` into a lane for one."""
+        spec = session.inputs[0]
+        Preprocessor(self.preprocessing, spec)(self.images[place], lane.inputs[spec.name][0])
+
+
+@dataclass(frozen=True, eq=False)
+class KnownTensors:
+    """What a network is asked that takes no image.
+
+    Attributes:
+        tensors: input name -> float32 ``(n, …)``, real numbers.
+    """
+
+    tensors: Mapping[str, NDArray[np.float32]]
+
+    def __len__(self) -> int:
+        return min(map(len, self.tensors.values()), default=0)
+
+    def write(self, place: int, session: CheckedSession, lane: Lane) -> None:
+        """Write the tensors at `place` into a lane for one."""
+        for spec in session.inputs:
+            lane.inputs[spec.name][...] = spec.quantize(self.tensors[spec.name][place : place + 1])
+
+
+Questions = KnownImages | KnownTensors
+
+
+@dataclass(frozen=True, eq=False)
 class Selftest:
     """Known answers of a bundle.
 
     Attributes:
-        images: uint8 ``(n, height, width, 3)``, RGB, of the network's own size.
+        questions: what the network is asked.
         outputs: artifact id -> output name -> float32 ``(n, …)``, dequantized.
     """
 
-    images: NDArray[np.uint8]
+    questions: Questions
     outputs: Mapping[str, Outputs]
 
 
 def write_selftest(selftest: Selftest) -> bytes:
-    """The content of ``selftest.npz``; artifact ids and output names hold no ``/``."""
-    arrays: dict[str, Any] = {"images": selftest.images}
+    """The content of ``selftest.npz``; artifact ids and the names of tensors hold no ``/``."""
+    questions = selftest.questions
+    arrays: dict[str, Any] = (
+        {"images": questions.images}
+        if isinstance(questions, KnownImages)
+        else {f"inputs/{name}": values for name, values in questions.tensors.items()}
+    )
     for artifact, outputs in selftest.outputs.items():
         arrays.update({f"{artifact}/{name}": values for name, values in outputs.items()})
     buffer = io.BytesIO()
@@ -52,8 +101,13 @@ def write_selftest(selftest: Selftest) -> bytes:
     return buffer.getvalue()
 
 
-def read_selftest(content: bytes, where: str) -> Selftest:
+def read_selftest(content: bytes, preprocessing: Preprocessing | None, where: str) -> Selftest:
     """Read the content of ``selftest.npz``.
+
+    Args:
+        content: of the file.
+        preprocessing: the bundle's; `None` if its network takes no image.
+        where: the file, for errors.
 
     Raises:
         BundleError: it is no such file.
@@ -65,33 +119,31 @@ def read_selftest(content: bytes, where: str) -> Selftest:
                 artifact, _, output = name.partition("/")
                 if output:
                     outputs.setdefault(artifact, {})[output] = arrays[name]
-            return Selftest(arrays["images"], outputs)
+            inputs = outputs.pop("inputs", {})
+            if preprocessing is None:
+                return Selftest(KnownTensors(inputs), outputs)
+            return Selftest(KnownImages(arrays["images"], preprocessing), outputs)
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise BundleError(f"{where}: is no self-test: {error}") from error
 
 
-def run_selftest(session: CheckedSession, preprocessing: Preprocessing, images: NDArray[np.uint8]) -> Outputs:
-    """What an artifact gives for the images of a self-test: output name -> float32 ``(n, …)``."""
-    spec = session.inputs[0]
-    preprocess = Preprocessor(preprocessing, spec)
+def run_selftest(session: CheckedSession, questions: Questions) -> Outputs:
+    """What an artifact gives for the questions of a self-test: output name -> float32 ``(n, …)``."""
     rows: dict[str, list[Array]] = {output.name: [] for output in session.outputs}
-    for image in images:
+    for place in range(len(questions)):
         with session.lease(1) as lane:
-            preprocess(image, lane.inputs[spec.name][0])
+            questions.write(place, session, lane)
             given = lane.run()
         for output in session.outputs:
             rows[output.name].append(output.dequantize(given[output.name]))
     return {name: np.concatenate(parts) for name, parts in rows.items()}
 
 
-def check_known_answers(
-    session: CheckedSession, preprocessing: Preprocessing, selftest: Selftest, artifact: str, precision: str
-) -> float:
+def check_known_answers(session: CheckedSession, selftest: Selftest, artifact: str, precision: str) -> float:
     """Run a bundle's self-test on the device in hand.
 
     Args:
         session: one artifact of the bundle, loaded.
-        preprocessing: the bundle's.
         selftest: the bundle's known answers.
         artifact: the artifact's id.
         precision: the artifact's precision.
@@ -104,9 +156,9 @@ def check_known_answers(
         InferenceError: an answer differs by more than the precision allows.
     """
     known = selftest.outputs.get(artifact, {})
-    if set(known) != {spec.name for spec in session.outputs}:
+    if set(known) != {spec.name for spec in session.outputs} or not _fits(selftest.questions, session):
         raise BundleError(f"the self-test holds no answers of artifact '{artifact}'; convert again")
-    given = run_selftest(session, preprocessing, selftest.images)
+    given = run_selftest(session, selftest.questions)
     difference = max(_difference(given[name], known[name]) for name in known)
     tolerance = TOLERANCE.get(precision, _TOLERANCE_OF_INTEGERS)
     if not difference <= tolerance:
@@ -116,6 +168,10 @@ def check_known_answers(
             f"do not use this device before the cause is found"
         )
     return difference
+
+
+def _fits(questions: Questions, session: CheckedSession) -> bool:
+    return isinstance(questions, KnownImages) or set(questions.tensors) == {s.name for s in session.inputs}
 
 
 def _difference(given: Array, known: Array) -> float:

@@ -7,7 +7,15 @@ import pytest
 
 from edgevision.errors import BundleError, InferenceError
 from edgevision.preprocess import Preprocessing
-from edgevision.selftest import Selftest, check_known_answers, read_selftest, run_selftest, write_selftest
+from edgevision.selftest import (
+    KnownImages,
+    KnownTensors,
+    Selftest,
+    check_known_answers,
+    read_selftest,
+    run_selftest,
+    write_selftest,
+)
 from edgevision.session import CheckedSession, open_session
 from edgevision.tensors import Quantization, TensorSpec
 from edgevision.testing import FakeBackend
@@ -23,19 +31,19 @@ def _session(scores: list[float]) -> CheckedSession:
 
 
 def _known(scores: list[float]) -> Selftest:
-    return Selftest(IMAGES, {"fake": {"scores": np.array([scores] * 2, np.float32)}})
+    return Selftest(KnownImages(IMAGES, HOW), {"fake": {"scores": np.array([scores] * 2, np.float32)}})
 
 
 def test_what_was_written_is_read_back() -> None:
-    found = read_selftest(write_selftest(_known([0.0, 1.0])), "selftest.npz")
-    np.testing.assert_array_equal(found.images, IMAGES)
+    found = read_selftest(write_selftest(_known([0.0, 1.0])), HOW, "selftest.npz")
+    np.testing.assert_array_equal(found.questions.images, IMAGES)
     np.testing.assert_array_equal(found.outputs["fake"]["scores"], [[0.0, 1.0]] * 2)
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04"])
 def test_other_content_is_refused(content: bytes) -> None:
     with pytest.raises(BundleError, match=r"selftest\.npz: is no self-test"):
-        read_selftest(content, "selftest.npz")
+        read_selftest(content, HOW, "selftest.npz")
 
 
 def test_answers_are_each_images_own_and_dequantized() -> None:
@@ -45,30 +53,55 @@ def test_answers_are_each_images_own_and_dequantized() -> None:
     image = TensorSpec("image", (None, 4, 4, 3), "uint8", Quantization(1.0, 0))
     total = TensorSpec("sum", (None, 1, 1), "int32", Quantization(0.5, 10))
     session = open_session(backend, backend.artifact([image], [total]))
-    given = run_selftest(session, HOW, IMAGES)["sum"]
+    given = run_selftest(session, KnownImages(IMAGES, HOW))["sum"]
     expected = [(int(one.sum()) - 10) * 0.5 for one in IMAGES]
     np.testing.assert_array_equal(given.ravel(), expected)
 
 
 def test_a_device_that_gives_the_known_answers_passes() -> None:
-    assert check_known_answers(_session([0.0, 1.0]), HOW, _known([0.0, 1.0]), "fake", "float32") == 0.0
+    assert check_known_answers(_session([0.0, 1.0]), _known([0.0, 1.0]), "fake", "float32") == 0.0
 
 
 @pytest.mark.parametrize(("precision", "off"), [("float32", 0.01), ("float16", 0.05), ("int8", 0.2)])
 def test_a_device_that_computes_something_else_is_refused(precision: str, off: float) -> None:
     with pytest.raises(InferenceError, match="does not give its known answers on fake cpu"):
-        check_known_answers(_session([off, 1.0]), HOW, _known([0.0, 1.0]), "fake", precision)
+        check_known_answers(_session([off, 1.0]), _known([0.0, 1.0]), "fake", precision)
 
 
 def test_no_number_is_no_known_answer() -> None:
     with pytest.raises(InferenceError, match="off by nan"):
-        check_known_answers(_session([np.nan, 1.0]), HOW, _known([0.0, 1.0]), "fake", "int8")
+        check_known_answers(_session([np.nan, 1.0]), _known([0.0, 1.0]), "fake", "int8")
 
 
 def test_an_integer_artifact_may_round_the_other_way() -> None:
-    assert check_known_answers(_session([0.02, 1.0]), HOW, _known([0.0, 1.0]), "fake", "int8") < 0.03
+    assert check_known_answers(_session([0.02, 1.0]), _known([0.0, 1.0]), "fake", "int8") < 0.03
 
 
 def test_an_artifact_without_known_answers_is_not_passed() -> None:
     with pytest.raises(BundleError, match="holds no answers of artifact 'other'"):
-        check_known_answers(_session([0.0, 1.0]), HOW, _known([0.0, 1.0]), "other", "int8")
+        check_known_answers(_session([0.0, 1.0]), _known([0.0, 1.0]), "other", "int8")
+
+
+def _latent_session(answer: float = 2.0) -> CheckedSession:
+    backend = FakeBackend(answers=lambda inputs: {"twice": inputs["vector"].astype(np.float32) * answer})
+    vector = TensorSpec("vector", (None, 3), "int8", Quantization(0.5, 0))
+    return open_session(backend, backend.artifact([vector], [TensorSpec("twice", (None, 3), "float32")]))
+
+
+VECTORS = KnownTensors({"vector": np.array([[0.5, 1.0, -1.0], [0.0, 0.5, 0.5]], np.float32)})
+
+
+def test_a_network_that_takes_no_image_is_asked_tensors_as_its_artifact_quantizes_them() -> None:
+    answers = run_selftest(_latent_session(), VECTORS)
+    np.testing.assert_array_equal(answers["twice"], [[2, 4, -4], [0, 2, 2]])
+    known = read_selftest(write_selftest(Selftest(VECTORS, {"fake": answers})), None, "selftest.npz")
+    assert check_known_answers(_latent_session(), known, "fake", "int8") == 0.0
+    with pytest.raises(InferenceError, match="does not give its known answers"):
+        check_known_answers(_latent_session(3.0), known, "fake", "int8")
+
+
+def test_tensors_of_another_network_are_no_known_answers() -> None:
+    other = KnownTensors({"noise": VECTORS.tensors["vector"]})
+    known = Selftest(other, {"fake": {"twice": np.zeros((2, 3), np.float32)}})
+    with pytest.raises(BundleError, match="holds no answers of artifact 'fake'"):
+        check_known_answers(_latent_session(), known, "fake", "int8")

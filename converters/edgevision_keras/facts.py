@@ -37,7 +37,8 @@ def find_facts(trace: Trace, layer_names: Collection[str]) -> SourceFacts:
         trace: of the source.
         layer_names: names of its layers, where they are known.
     """
-    steps = list(_first_steps(trace, layer_names))
+    takes_image = len(trace.inputs) == 1 and len(trace.inputs[0].shape) == 4
+    steps = list(_first_steps(trace, layer_names)) if takes_image else []
     pixel_range, reason = _pixel_range(steps)
     return SourceFacts(pixel_range, reason, _score_kind(trace))
 

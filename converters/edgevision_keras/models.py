@@ -27,7 +27,7 @@ class OpenModel:
     """A model of any kind, ready to be traced.
 
     Attributes:
-        call: one tensor in; a dict of tensors out, or a nest of as many as `output_names`.
+        call: name -> tensor in; a dict of tensors out, or a nest of as many as `output_names`.
         inputs: name -> (shape with ``None`` for open sizes, TensorFlow's dtype).
         output_names: where `call` does not name them.
         weights: (name, variable).
@@ -36,7 +36,7 @@ class OpenModel:
         library: the Keras that reads it: ``keras``, ``tf_keras``, or ``tensorflow`` for a SavedModel.
     """
 
-    call: Callable[[Any], Any]
+    call: Callable[[Mapping[str, Any]], Any]
     inputs: Mapping[str, tuple[tuple[int | None, ...], Any]]
     output_names: tuple[str, ...]
     weights: tuple[tuple[str, Any], ...]
@@ -164,7 +164,7 @@ def _keras_model(path: Path, model: Any, description: str, library: str) -> Open
     names = getattr(model, "output_names", None) or [model.layers[-1].name]
     flattened = model._flatten_layers() if hasattr(model, "_flatten_layers") else model.layers
     return OpenModel(
-        call=lambda image: model(image, training=False),
+        call=lambda tensors: model(_packed(model, list(tensors.values())), training=False),
         inputs={tensor.name: (tuple(tensor.shape), tf.as_dtype(tensor.dtype)) for tensor in model.inputs},
         output_names=tuple(f"{name}_{i}" if name in names[:i] else name for i, name in enumerate(names)),
         weights=tuple((getattr(weight, "path", weight.name), weight) for weight in model.weights),
@@ -172,6 +172,15 @@ def _keras_model(path: Path, model: Any, description: str, library: str) -> Open
         description=description,
         library=library,
     )
+
+
+def _packed(model: Any, tensors: list[Any]) -> Any:
+    """The model's inputs in the nest that it takes them in: one, a list or a dict."""
+    if len(tensors) == 1:
+        return tensors[0]
+    # Keras 3's name for it, and Keras 2's.
+    nest = getattr(model, "_inputs_struct", None) or getattr(model, "_nested_inputs", None)
+    return require_tensorflow().nest.pack_sequence_as(nest, tensors)
 
 
 def _saved_model(path: Path, loaded: Any) -> OpenModel:
@@ -190,7 +199,7 @@ def _saved_model(path: Path, loaded: Any) -> OpenModel:
     }
     return OpenModel(
         # The signature is held with the object that owns its variables.
-        call=lambda image, _owner=loaded: signature(**{next(iter(inputs)): image}),  # type: ignore[misc]
+        call=lambda tensors, _owner=loaded: signature(**tensors),  # type: ignore[misc]
         inputs=shapes,
         output_names=(),
         weights=tuple((variable.name.split(":")[0], variable) for variable in signature.variables),

@@ -13,7 +13,7 @@ from edgevision.converter import CalibrationData, Source
 from edgevision.errors import ConversionError, first_line
 from edgevision_keras.libraries import require
 from edgevision_keras.onnx import float32_onnx
-from edgevision_keras.source import KerasSource, keras_source
+from edgevision_keras.source import keras_source
 from edgevision_keras.tflite import check_request
 from edgevision_openvino.runtime import core, import_openvino, without_telemetry
 
@@ -45,7 +45,7 @@ class OpenVinoConverter:
         try:
             graph = core().read_model(content)
             if calibration is not None and precision == "int8":
-                graph = _to_int8(model, graph, calibration)
+                graph = _to_int8(graph, calibration)
             files = _serialize(openvino, graph, compress_to_fp16=precision == "float16")
         except Exception as error:
             raise ConversionError(
@@ -54,15 +54,14 @@ class OpenVinoConverter:
         return Artifact(self.format, precision, files)
 
 
-def _to_int8(source: KerasSource, graph: Any, calibration: CalibrationData) -> Any:
+def _to_int8(graph: Any, calibration: CalibrationData) -> Any:
     with without_telemetry():
         nncf = require("nncf")
     nncf.set_log_level(logging.ERROR)
     count = len(calibration) if isinstance(calibration, Sized) else sum(1 for _ in calibration)
-    name = source.inputs[0].name
     return nncf.quantize(
         graph,
-        nncf.Dataset(calibration, lambda inputs: {name: inputs[name]}),
+        nncf.Dataset(calibration, dict),
         subset_size=count,
         preset=nncf.QuantizationPreset.MIXED,
         # By way of ONNX both corrections agree alike (ResNet-8: 95.1 and 95.2 %). By way of a SavedModel

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from edgevision_keras.libraries import require_tensorflow
 from edgevision_keras.models import OpenModel, open_h5_file, open_keras_file, open_saved_model
 from edgevision_keras.safety import check_operations
 from edgevision_keras.source import KerasSource
-from edgevision_keras.trace import Trace, trace
+from edgevision_keras.trace import ModelInput, Trace, trace
 
 _FILES = {".keras": open_keras_file, ".h5": open_h5_file, ".hdf5": open_h5_file}
 _CONVERTERS = ("h5py", "nncf", "numpy", "onnx", "onnxconverter-common", "onnxruntime", "openvino", "tf2onnx")
@@ -37,20 +37,23 @@ class KerasReader:
 
         Raises:
             MissingRuntimeError: TensorFlow, Keras or h5py is not installed.
-            SourceError: `path` cannot be read, or is no model of one image that can be converted.
+            SourceError: `path` cannot be read, or is no model of tensors that can be converted.
             UntrustedSourceError: it carries code, and `trust_source` is false.
             OptionError: `input_size_wh` differs from the size that the model fixes.
         """
         model = _open(path, trust_source)
-        name, shape, dtype = _image_input(model, path)
-        image_shape = _image_shape(name, shape, input_size_wh, path)
+        inputs = [
+            ModelInput(name, _fixed_shape(name, shape, input_size_wh, path), _number(name, dtype, path))
+            for name, (shape, dtype) in model.inputs.items()
+        ]
         _check_weights(model, path)
-        traced = _trace(model, name, image_shape, dtype, path)
+        traced = _trace(model, inputs, path)
         if not trust_source:
             check_operations(traced.frozen.graph.as_graph_def(), path)
         facts = find_facts(traced, model.layer_names)
-        if dtype.is_integer:
-            facts = SourceFacts((0.0, 255.0), f"the source's input is {dtype.name}", facts.score_kind)
+        if len(inputs) == 1 and inputs[0].dtype.is_integer:
+            told = f"the source's input is {inputs[0].dtype.name}"
+            facts = SourceFacts((0.0, 255.0), told, facts.score_kind)
         digest = _sha256(path)
         return KerasSource(path, model.description, digest, traced, facts, _versions(model.library))
 
@@ -65,21 +68,22 @@ def _open(path: Path, trust_source: bool) -> OpenModel:
     return _FILES[path.suffix.lower()](path, trust_source)
 
 
-def _image_input(model: OpenModel, path: Path) -> tuple[str, tuple[int | None, ...], Any]:
-    """(name, shape, dtype) of the one image that the model takes."""
-    if len(model.inputs) != 1:
-        raise SourceError(
-            f"{path}: has {len(model.inputs)} inputs ({', '.join(model.inputs)}); expected one, an image: "
-            "save a model of the part that takes the image"
-        )
-    ((name, (shape, dtype)),) = model.inputs.items()
-    if len(shape) != 4 or not (dtype.is_floating or dtype.is_integer):
+def _number(name: str, dtype: Any, path: Path) -> Any:
+    if not (dtype.is_floating or dtype.is_integer):
+        raise SourceError(f"{path}: input '{name}' takes {dtype.name}; expected numbers")
+    return dtype
+
+
+def _fixed_shape(
+    name: str, shape: tuple[int | None, ...], input_size_wh: tuple[int, int] | None, path: Path
+) -> tuple[int, ...]:
+    """The sizes of one example: only an image may leave some open."""
+    if len(shape) == 4:
+        return _image_shape(name, shape, input_size_wh, path)
+    if not shape or None in shape[1:]:
         told = ", ".join("any" if size is None else str(size) for size in shape)
-        raise SourceError(
-            f"{path}: input '{name}' is ({told}) {dtype.name}; "
-            "expected an image of numbers, (batch, height, width, channels)"
-        )
-    return name, shape, dtype
+        raise SourceError(f"{path}: input '{name}' is ({told}); expected a batch, then fixed sizes")
+    return tuple(size for size in shape[1:] if size is not None)
 
 
 def _image_shape(
@@ -115,15 +119,14 @@ def _check_weights(model: OpenModel, path: Path) -> None:
             )
 
 
-def _trace(model: OpenModel, name: str, image_shape: tuple[int, int, int], dtype: Any, path: Path) -> Trace:
+def _trace(model: OpenModel, inputs: Sequence[ModelInput], path: Path) -> Trace:
     # Layers raise whatever they like when they are called on a shape that they cannot take.
     try:
-        return trace(model.call, name, image_shape, dtype, model.output_names)
+        return trace(model.call, inputs, model.output_names)
     except Exception as error:
-        height, width, channels = image_shape
+        shapes = " and ".join(f"(batch, {', '.join(map(str, one.shape))})" for one in inputs)
         raise SourceError(
-            f"{path}: cannot be called on (batch, {height}, {width}, {channels}) with an open batch: "
-            f"{first_line(error)}"
+            f"{path}: cannot be called on {shapes} with an open batch: {first_line(error)}"
         ) from error
 
 

@@ -13,7 +13,7 @@ from edgevision.tensors import Array, TensorSpec, check_inputs
 from edgevision_keras.libraries import require_tensorflow
 from edgevision_keras.trace import Trace
 
-#: Images in one call of the source: more use memory and save no time on a CPU.
+#: Examples in one call of the source: more use memory and save no time on a CPU.
 _BATCH = 32
 
 
@@ -54,7 +54,7 @@ class KerasSource:
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
-        """One float32 tensor: (batch, height, width, channels)."""
+        """Float32 tensors with an open batch, in the model's order; of most, one image."""
         return self.trace.inputs
 
     @property
@@ -66,7 +66,7 @@ class KerasSource:
         """Run the model itself, on the CPU, where float32 is float32.
 
         Args:
-            inputs: name -> float32 array (batch, height, width, channels), any batch.
+            inputs: name -> float32 array, any batch, the same for all.
 
         Returns:
             name -> float32 array, owned by the caller.
@@ -75,12 +75,12 @@ class KerasSource:
             InputError: as `edgevision.tensors.check_inputs`.
         """
         tf = require_tensorflow()
-        check_inputs(self.inputs, inputs)
-        images = inputs[self.inputs[0].name]
+        batch = check_inputs(self.inputs, inputs)
         parts = []
         with tf.device("/CPU:0"):
-            for start in range(0, len(images), _BATCH):
-                parts.append(self.trace.call(tf.constant(images[start : start + _BATCH])))
+            for start in range(0, batch, _BATCH):
+                part = [tf.constant(inputs[spec.name][start : start + _BATCH]) for spec in self.inputs]
+                parts.append(self.trace.call(*part))
         return {
             spec.name: np.concatenate([part[spec.name].numpy() for part in parts]) for spec in self.outputs
         }

@@ -62,7 +62,7 @@ def _convert(source: KerasSource, precision: str, calibration: CalibrationData |
         converter = tf.lite.TFLiteConverter.from_concrete_functions([source.trace.frozen])
         _set_precision(tf, converter, precision)
         if precision in CALIBRATED and calibration is not None:
-            converter.representative_dataset = _representative(source.inputs[0].name, calibration)
+            converter.representative_dataset = _representative(source, calibration)
         # The converter raises classes of its own, RuntimeError and ValueError for the same fault.
         try:
             content = bytes(converter.convert())
@@ -116,8 +116,8 @@ def _set_precision(tf: Any, converter: Any, precision: str) -> None:
         converter.inference_input_type = converter.inference_output_type = tf.int8
 
 
-def _representative(name: str, calibration: CalibrationData) -> Callable[[], Iterator[list[Array]]]:
-    return lambda: ([inputs[name]] for inputs in calibration)
+def _representative(source: KerasSource, calibration: CalibrationData) -> Callable[[], Iterator[list[Array]]]:
+    return lambda: ([example[spec.name] for spec in source.inputs] for example in calibration)
 
 
 def _cause(error: Exception) -> str:

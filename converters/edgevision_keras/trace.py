@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,14 +12,29 @@ from edgevision_keras.libraries import require, require_tensorflow
 
 
 @dataclass(frozen=True)
+class ModelInput:
+    """An input as the model has it.
+
+    Attributes:
+        name: as the model calls it.
+        shape: of one example.
+        dtype: TensorFlow's; float32 is cast to it.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: Any
+
+
+@dataclass(frozen=True)
 class Trace:
     """A source as TensorFlow functions.
 
     Attributes:
-        call: the source itself: one float32 tensor in, a dict of float32 tensors out.
+        call: the source itself: float32 tensors by name in, a dict of float32 tensors out.
         frozen: the same as a graph of constants, without functions; its outputs are in the
             order of `outputs`.
-        inputs, outputs: specs, also the names of the graph's tensors.
+        inputs, outputs: specs, also the names of the graph's tensors; inputs as the model orders them.
     """
 
     call: Any
@@ -29,30 +44,30 @@ class Trace:
 
 
 def trace(
-    model: Callable[[Any], Any], input_name: str, image_shape: Sequence[int], dtype: Any, names: Sequence[str]
+    model: Callable[[Mapping[str, Any]], Any], inputs: Sequence[ModelInput], names: Sequence[str]
 ) -> Trace:
     """Trace `model` once, and freeze it.
 
     Args:
-        model: takes a tensor (batch, height, width, channels) of `dtype`; gives a dict of
+        model: takes name -> tensor (batch, …), in the order of `inputs`; gives a dict of
             tensors, or a nest of as many as `names`.
-        input_name: what its input is called.
-        image_shape: (height, width, channels).
-        dtype: of its input; float32 is cast to it.
+        inputs: that it takes.
         names: of its outputs, where it does not give a dict.
     """
     tf = require_tensorflow()
-    input_name = identifier(input_name, "input")
+    own = _input_names(inputs)
 
-    def call(image: Any) -> dict[str, Any]:
-        results = model(_as_dtype(tf, image, dtype))
+    def call(*tensors: Any) -> dict[str, Any]:
+        pairs = zip(inputs, tensors, strict=True)
+        results = model({one.name: _as_dtype(tf, value, one.dtype) for one, value in pairs})
         if not isinstance(results, dict):
             results = dict(zip(names, tf.nest.flatten(results), strict=True))
-        return {name: tf.cast(value, tf.float32) for name, value in _clean(results, input_name).items()}
+        return {name: tf.cast(value, tf.float32) for name, value in _clean(results, own).items()}
 
-    spec = tf.TensorSpec((None, *image_shape), tf.float32, name=input_name)
-    traced = tf.function(call, autograph=False).get_concrete_function(spec)
-    frozen = _freeze(tf, traced, input_name, sorted(traced.structured_outputs))
+    shapes = [(None, *one.shape) for one in inputs]
+    specs = [tf.TensorSpec(shape, tf.float32, name=name) for shape, name in zip(shapes, own, strict=True)]
+    traced = tf.function(call, autograph=False).get_concrete_function(*specs)
+    frozen = _freeze(tf, traced, specs, sorted(traced.structured_outputs))
     return Trace(traced, frozen, tuple(map(_spec, frozen.inputs)), tuple(map(_spec, frozen.outputs)))
 
 
@@ -62,26 +77,36 @@ def identifier(name: str, otherwise: str) -> str:
     return cleaned or otherwise
 
 
-def _clean(named: dict[str, Any], input_name: str) -> dict[str, Any]:
-    """Outputs under names that differ from each other and from the input's, in sorted order."""
+def _input_names(inputs: Sequence[ModelInput]) -> list[str]:
+    """The names of the inputs, as all formats take them, each another."""
+    names: list[str] = []
+    for position, one in enumerate(inputs):
+        otherwise = "input" if len(inputs) == 1 else f"input_{position}"
+        name = identifier(one.name, otherwise)
+        names.append(f"{name}_{position}" if name in names else name)
+    return names
+
+
+def _clean(named: dict[str, Any], input_names: Sequence[str]) -> dict[str, Any]:
+    """Outputs under names that differ from each other and from the inputs', in sorted order."""
     clean: dict[str, Any] = {}
     for position, name in enumerate(sorted(named)):
         new = identifier(name, f"output_{position}")
-        if new == input_name or new in clean:
+        if new in input_names or new in clean:
             new = f"{new}_output_{position}"
         clean[new] = named[name]
     return dict(sorted(clean.items()))
 
 
-def _as_dtype(tf: Any, image: Any, dtype: Any) -> Any:
-    """`image` as the source takes it; ends of integer types are kept in operations that TFLite has."""
+def _as_dtype(tf: Any, tensor: Any, dtype: Any) -> Any:
+    """`tensor` as the source takes it; ends of integer types are kept in operations that TFLite has."""
     if dtype.is_integer:
         low, high = dtype.limits
-        image = tf.minimum(tf.maximum(tf.round(image), float(max(low, -(2**24)))), float(min(high, 2**24)))
-    return tf.cast(image, dtype)
+        tensor = tf.minimum(tf.maximum(tf.round(tensor), float(max(low, -(2**24)))), float(min(high, 2**24)))
+    return tf.cast(tensor, dtype)
 
 
-def _freeze(tf: Any, traced: Any, input_name: str, output_names: Sequence[str]) -> Any:
+def _freeze(tf: Any, traced: Any, specs: Sequence[Any], output_names: Sequence[str]) -> Any:
     """Variables become constants, and calls the operations that they call.
 
     Keras compiles grouped convolutions with XLA, and what is marked so is never inlined: neither
@@ -93,17 +118,16 @@ def _freeze(tf: Any, traced: Any, input_name: str, output_names: Sequence[str]) 
     graph = first.graph.as_graph_def()
     _unmark(graph)
 
-    def imported(image: Any) -> list[Any]:
+    def imported(*tensors: Any) -> list[Any]:
         results = tf.graph_util.import_graph_def(
             graph,
-            input_map={first.inputs[0].name: image},
+            input_map={old.name: new for old, new in zip(first.inputs, tensors, strict=True)},
             return_elements=[tensor.name for tensor in first.outputs],
             name="source",
         )
         return [tf.identity(result, name=name) for name, result in zip(output_names, results, strict=True)]
 
-    shape = first.inputs[0].shape
-    wrapped = tf.compat.v1.wrap_function(imported, [tf.TensorSpec(shape, tf.float32, name=input_name)])
+    wrapped = tf.compat.v1.wrap_function(imported, list(specs))
     return convert(wrapped, aggressive_inlining=True)
 
 

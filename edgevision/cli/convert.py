@@ -21,6 +21,7 @@ from edgevision.conversion import ConversionSettings, convert
 from edgevision.errors import AgreementError
 from edgevision.evaluation.evidence import Evidence, evidence_json
 from edgevision.evaluation.proofs import TaskOptions
+from edgevision.tasks.description import read_generation
 from edgevision.tasks.generate_settings import FITS
 
 
@@ -43,7 +44,6 @@ from edgevision.tasks.generate_settings import FITS
 @click.option(
     "--evaluation",
     type=click.Path(path_type=Path),
-    required=True,
     help="Images to measure on: a folder, a folder a class, or a zip of either.",
 )
 @click.option("--calibration-samples", default=500, show_default=True, type=click.IntRange(min=1))
@@ -72,6 +72,11 @@ from edgevision.tasks.generate_settings import FITS
 @click.option(
     "--truth", type=click.Path(path_type=Path), help="Images that it should make, by the same names."
 )
+@click.option(
+    "--task",
+    type=click.Path(path_type=Path),
+    help="Of a network that makes images of a seed: JSON that says how; see examples/digits.",
+)
 @threshold_options
 @decoder_options
 @image_options
@@ -95,6 +100,7 @@ def command(source: Path, output: Path, as_json: bool, **given: Any) -> None:
             fit=given["fit"],
             overlap=given["overlap"],
             truth=given["truth"],
+            generation=None if given["task"] is None else read_generation(given["task"]),
         ),
         min_agreement=given["min_agreement"],
         calibration_samples=given["calibration_samples"],

@@ -7,8 +7,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from edgevision.backend import Session
 from edgevision.evaluation.comparison import Comparison, Metric
+from edgevision.evaluation.image_sets import ImageSet
+from edgevision.evaluation.network_inputs import PreprocessedImages, known_images
 from edgevision.preprocess import Preprocessing
+from edgevision.selftest import KnownImages
 from edgevision.session import CheckedSession
 from edgevision.tasks.classify import Classifier, Scores
 from edgevision.tasks.description import ClassifyTask
@@ -60,6 +64,14 @@ class ClassifyProof:
     def answers(self, model: Classifier, images: Sequence[Array]) -> Sequence[Scores]:
         """The scores of each image, float32 ``(classes,)``."""
         return list(model.scores(images))
+
+    def network_inputs(self, source: Session, examples: ImageSet) -> PreprocessedImages:
+        """As `TaskProof.network_inputs`."""
+        return PreprocessedImages(source.inputs[0], self.preprocessing, examples)
+
+    def questions(self, source: Session, examples: ImageSet, places: Sequence[int]) -> KnownImages:
+        """As `TaskProof.questions`."""
+        return known_images(self.preprocessing, examples, places)
 
     def compare(self, source: Sequence[Scores], artifact: Sequence[Scores]) -> Comparison:
         """As `compare_scores`, with the truth of the evaluation set."""

@@ -7,11 +7,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from edgevision.backend import Session
 from edgevision.decoder import Decoder
 from edgevision.evaluation.annotations import Annotations
 from edgevision.evaluation.comparison import Comparison, Metric
 from edgevision.evaluation.detection_metrics import coco_figures, match
+from edgevision.evaluation.image_sets import ImageSet
+from edgevision.evaluation.network_inputs import PreprocessedImages, known_images
 from edgevision.preprocess import Preprocessing
+from edgevision.selftest import KnownImages
 from edgevision.session import CheckedSession
 from edgevision.tasks.description import DetectTask
 from edgevision.tasks.detect import Detector
@@ -71,6 +75,14 @@ class DetectProof:
     def answers(self, model: Detector, images: Sequence[Array]) -> Sequence[Detections]:
         """All that is found in each image, far below the threshold too."""
         return model.detect_batch(images, task=self._all)
+
+    def network_inputs(self, source: Session, examples: ImageSet) -> PreprocessedImages:
+        """As `TaskProof.network_inputs`."""
+        return PreprocessedImages(source.inputs[0], self.preprocessing, examples)
+
+    def questions(self, source: Session, examples: ImageSet, places: Sequence[int]) -> KnownImages:
+        """As `TaskProof.questions`."""
+        return known_images(self.preprocessing, examples, places)
 
     def compare(self, source: Sequence[Detections], artifact: Sequence[Detections]) -> Comparison:
         """As `TaskProof.compare`; differences are those of the scores of matched boxes."""

@@ -7,22 +7,24 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-import numpy as np
-
 from edgevision.artifact import Artifact
+from edgevision.backend import Session
 from edgevision.evaluation.evidence import Measured
 from edgevision.evaluation.image_sets import ImageSet
 from edgevision.evaluation.proof import TaskProof
-from edgevision.images import as_image
+from edgevision.evaluation.seed_sets import SeedSet
 from edgevision.plan import Bench, PlannedArtifact
 from edgevision.selftest import Selftest, run_selftest
 from edgevision.session import CheckedSession
-from edgevision.tensors import Array
 
-#: Images that are decoded at a time: what bounds the memory, however large a set is.
+#: Images or seeds that are worked on at a time: what bounds the memory, however large a set is.
 BLOCK = 64
 
 _KNOWN_ANSWERS = 8
+
+
+#: What artifacts are measured on.
+Examples = ImageSet | SeedSet
 
 
 @dataclass(frozen=True)
@@ -36,18 +38,18 @@ class Candidate:
 
 
 def measure(
-    proof: TaskProof, models: Sequence[Any], images: ImageSet, tell: Callable[[int], None]
+    proof: TaskProof, models: Sequence[Any], examples: Examples, tell: Callable[[int], None]
 ) -> list[list[Any]]:
-    """Run every model over the same images, a block at a time.
+    """Run every model over the same examples, a block at a time.
 
     Args:
         proof: the task's.
         models: what its `model` gave.
-        images: one or more.
-        tell: told how many images are done.
+        examples: one or more.
+        tell: told how many examples are done.
 
     Returns:
-        For each model its answers, one an image, in the set's order.
+        For each model its answers, one an example, in the set's order.
 
     Raises:
         InputError: an image cannot be read.
@@ -55,7 +57,7 @@ def measure(
     """
     answers: list[list[Any]] = [[] for _ in models]
     done = 0
-    for block in _blocks(images):
+    for block in _blocks(examples):
         for row, model in zip(answers, models, strict=True):
             row.extend(proof.answers(model, block))
         done += len(block)
@@ -94,19 +96,26 @@ def judge(
 
 
 def known_answers(
-    proof: TaskProof, candidates: Sequence[Candidate], images: ImageSet, source_answers: Sequence[Any]
+    proof: TaskProof,
+    source: Session,
+    candidates: Sequence[Candidate],
+    examples: Examples,
+    source_answers: Sequence[Any],
 ) -> Selftest:
-    """A few of the images, at the network's own size, and what each candidate gives for them."""
-    chosen = set(proof.telling(source_answers, _KNOWN_ANSWERS))
-    preprocessing = proof.preprocessing
-    sized = np.stack(
-        [preprocessing.resized(as_image(image)) for place, image in enumerate(images) if place in chosen]
-    )
-    outputs = {one.planned.id: run_selftest(one.session, preprocessing, sized) for one in candidates}
-    return Selftest(sized, outputs)
+    """What the network is asked for a few of the examples, and what each candidate answers.
+
+    Args:
+        proof: the task's.
+        source: as a session.
+        candidates: the artifacts.
+        examples: the evaluation set.
+        source_answers: what `measure` gave.
+    """
+    questions = proof.questions(source, examples, proof.telling(source_answers, _KNOWN_ANSWERS))
+    return Selftest(questions, {one.planned.id: run_selftest(one.session, questions) for one in candidates})
 
 
-def _blocks(images: Iterable[Array]) -> Iterator[list[Array]]:
-    iterator = iter(images)
+def _blocks(examples: Iterable[Any]) -> Iterator[list[Any]]:
+    iterator = iter(examples)
     while block := list(islice(iterator, BLOCK)):
         yield block

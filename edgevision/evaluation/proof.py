@@ -5,20 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from edgevision.backend import Session
+from edgevision.converter import CalibrationData
 from edgevision.evaluation.comparison import Comparison
 from edgevision.preprocess import Preprocessing
+from edgevision.selftest import Questions
 from edgevision.session import CheckedSession
 from edgevision.tasks.description import Task
-from edgevision.tensors import Array
 
 
 class TaskProof(Protocol):
     """Proves artifacts of one task against their source.
 
+    An example is what an answer is given to: an image (height, width, 3) uint8 RGB, or, of networks
+    that make images of nothing else, a seed.
+
     Attributes:
         task: what the network does, as the manifest will say it.
         labels: one name a class.
-        preprocessing: from an image to the source's input.
+        preprocessing: from an image to the source's input; `None` for networks that take no image.
         least_agreement: precision -> what an artifact must reach where the caller does not say.
     """
 
@@ -27,7 +32,7 @@ class TaskProof(Protocol):
     @property
     def labels(self) -> tuple[str, ...]: ...
     @property
-    def preprocessing(self) -> Preprocessing: ...
+    def preprocessing(self) -> Preprocessing | None: ...
     @property
     def least_agreement(self) -> Mapping[str, float]: ...
 
@@ -39,8 +44,21 @@ class TaskProof(Protocol):
         """
         ...
 
-    def answers(self, model: Any, images: Sequence[Array]) -> Sequence[Any]:
-        """One answer an image (height, width, 3) uint8 RGB, in their order."""
+    def answers(self, model: Any, examples: Sequence[Any]) -> Sequence[Any]:
+        """One answer an example, in their order."""
+        ...
+
+    def network_inputs(self, source: Session, examples: Any) -> CalibrationData:
+        """What the source's network is given for a set: once or more often for each example.
+
+        Args:
+            source: the source as a session.
+            examples: an `ImageSet` or a `SeedSet`.
+        """
+        ...
+
+    def questions(self, source: Session, examples: Any, places: Sequence[int]) -> Questions:
+        """What a self-test asks of the network: about the examples at `places` of a set."""
         ...
 
     def compare(self, source: Sequence[Any], artifact: Sequence[Any]) -> Comparison:
@@ -48,5 +66,5 @@ class TaskProof(Protocol):
         ...
 
     def telling(self, source: Sequence[Any], count: int) -> list[int]:
-        """Places of up to `count` images that show as much of what the network knows as can be."""
+        """Places of up to `count` examples that show as much of what the network knows as can be."""
         ...

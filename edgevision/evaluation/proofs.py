@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgevision.converter import Source
-from edgevision.errors import InputError, OptionError
+from edgevision.errors import InputError, OptionError, SourceError
 from edgevision.evaluation.annotations import read_annotations
 from edgevision.evaluation.classify_proof import ClassifyProof, Decisions
 from edgevision.evaluation.detect_proof import DetectProof
@@ -18,6 +18,8 @@ from edgevision.evaluation.generate_proof import ImageToImageProof
 from edgevision.evaluation.image_metrics import Pixels
 from edgevision.evaluation.image_sets import ImageSet
 from edgevision.evaluation.proof import TaskProof
+from edgevision.evaluation.seed_sets import SeedSet
+from edgevision.evaluation.seeded_proof import SeededProof
 from edgevision.input_options import FoundNormalization, InputOptions, resolve_preprocessing
 from edgevision.labels import network_labels, read_labels
 from edgevision.plugins import Registry
@@ -47,6 +49,8 @@ class TaskOptions:
         fit, overlap: of such a network: as in `ImageToImageSettings`.
         truth: of such a network: a folder or zip with what it should make of each evaluation
             image, under the same name.
+        generation: of a network that makes images of a vector or of noise: what it does, of the
+            kind ``latent`` or ``diffusion``.
     """
 
     image: InputOptions = field(default_factory=InputOptions)
@@ -61,16 +65,36 @@ class TaskOptions:
     fit: str = "tiles"
     overlap: int | None = None
     truth: Path | None = None
+    generation: GenerateTask | None = None
+
+    def __post_init__(self) -> None:
+        if self.generation is not None and self.generation.kind == "image-to-image":
+            raise OptionError(
+                "generation: expected a task of the kind latent or diffusion; a network that makes an image "
+                "of an image needs --output-range alone"
+            )
 
 
-def proof_of(source: Source, options: TaskOptions, images: ImageSet, plugins: Registry) -> TaskProof:
-    """How artifacts of `source` are proved on `images`.
+def proof_of(
+    source: Source, options: TaskOptions, examples: ImageSet | SeedSet, plugins: Registry
+) -> TaskProof:
+    """How artifacts of `source` are proved on images, or on seeds where `options.generation` is given.
 
     Raises:
         OptionError: what is neither found nor said, or does not fit; names the option to type.
         InputError: the annotations cannot be used.
+        SourceError: it takes something else than an image.
     """
+    if isinstance(examples, ImageSet):
+        return _proof_on_images(source, options, examples, plugins)
+    if options.generation is None:
+        raise OptionError(f"{source.path}: nothing says what it makes of a seed; type --task FILE")
+    return SeededProof(options.generation, () if options.labels is None else read_labels(options.labels))
+
+
+def _proof_on_images(source: Source, options: TaskOptions, images: ImageSet, plugins: Registry) -> TaskProof:
     where = str(source.path)
+    _check_takes_image(source)
     found = None if source.facts.pixel_range is None else FoundNormalization(source.facts.pixel_range)
     preprocessing = resolve_preprocessing(source.inputs[0], options.image, found, where)
     if options.decoder is None and _makes_images(source):
@@ -79,6 +103,21 @@ def proof_of(source: Source, options: TaskOptions, images: ImageSet, plugins: Re
     if choice is None:
         return _classify(source, options, preprocessing, images)
     return _detect(choice, options, preprocessing, images, where)
+
+
+def _check_takes_image(source: Source) -> None:
+    if len(source.inputs) != 1:
+        names = ", ".join(spec.name for spec in source.inputs)
+        raise SourceError(
+            f"{source.path}: has {len(source.inputs)} inputs ({names}); expected one, an image: save a model "
+            "of the part that takes the image, or, if it makes images of a seed, say how with --task FILE"
+        )
+    spec = source.inputs[0]
+    if len(spec.shape) != 4:
+        raise SourceError(
+            f"{source.path}: input '{spec.name}' is {spec.describe()}; expected an image, "
+            "(batch, height, width, channels); if it makes images of a vector, say how with --task FILE"
+        )
 
 
 def _makes_images(source: Source) -> bool:

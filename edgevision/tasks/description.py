@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any, ClassVar
 
-from edgevision.errors import OptionError
+from edgevision.errors import OptionError, first_line
 from edgevision.tasks.generate_settings import KINDS, SETTINGS_OF_KIND, GenerateSettings, read_fields
 
 SCORE_KINDS = ("softmax", "sigmoid", "logits")
@@ -129,6 +131,24 @@ def task_from_dict(document: Mapping[str, Any], where: str) -> Task:
         return kinds[name](**values)
     except OptionError as error:
         raise OptionError(f"{where}: {error}") from error
+
+
+def read_generation(path: Path) -> GenerateTask:
+    """What a network does that makes images of a seed, from a JSON file like the ``task`` of a manifest.
+
+    Raises:
+        OptionError: it cannot be read, or is no such task; names the field.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise OptionError(f"{path}: expected JSON as the task of a manifest: {first_line(error)}") from error
+    if not isinstance(document, dict):
+        raise OptionError(f"{path}: expected a JSON object, as the task of a manifest is")
+    task = task_from_dict(document, str(path))
+    if not isinstance(task, GenerateTask):
+        raise OptionError(f"{path}: expected a task 'generate', got '{task.name}'")
+    return task
 
 
 def _check(valid: bool, name: str, expected: str, got: object) -> None:

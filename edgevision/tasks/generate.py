@@ -12,9 +12,12 @@ from edgevision.tasks.diffusion import DiffusionGenerator
 from edgevision.tasks.image_to_image import ImageToImage
 from edgevision.tasks.latent import LatentGenerator
 
+#: Makes images of nothing but a seed.
+SeedGenerator = LatentGenerator | DiffusionGenerator
+
 #: Call an `ImageToImage` with an image; of the others ask ``sample(count, seed, condition)``.
 #: All give `edgevision.tasks.generated_images.GeneratedImages`.
-Generator = ImageToImage | LatentGenerator | DiffusionGenerator
+Generator = ImageToImage | SeedGenerator
 
 
 def build_generator(
@@ -37,5 +40,14 @@ def build_generator(
         return ImageToImage(session, task, preprocessing)
     if preprocessing is not None:
         raise OptionError(f"{task.kind}: takes no image; expected no preprocessing")
+    return seed_generator(session, task, labels)
+
+
+def seed_generator(session: CheckedSession, task: GenerateTask, labels: Sequence[str]) -> SeedGenerator:
+    """The generator of a task of the kind ``latent`` or ``diffusion``.
+
+    Raises:
+        OptionError: the network's tensors or the labels do not fit the task.
+    """
     kind = LatentGenerator if task.kind == "latent" else DiffusionGenerator
     return kind(session, task, labels)

@@ -169,3 +169,26 @@ def test_the_digest_of_a_directory_changes_with_any_file_and_its_name(tmp_path: 
     (tmp_path / "a" / "x").rename(tmp_path / "a" / "y")
     digests.add(_sha256(tmp_path))
     assert len(digests) == 3
+
+
+@pytest.mark.parametrize("nest", ["list", "dict"])
+@pytest.mark.parametrize("form", ["two.keras", "two.h5", "two"])
+def test_a_model_of_several_inputs_keeps_their_names_and_answers(
+    tmp_path: Path, keras: Any, form: str, nest: str
+) -> None:
+    vector, chosen = keras.Input((3,), name="vector"), keras.Input((1,), name="class_id", dtype="int32")
+    row = keras.layers.Flatten()(keras.layers.Embedding(4, 3)(chosen))
+    inputs = [vector, chosen] if nest == "list" else {"vector": vector, "class_id": chosen}
+    model = keras.Model(inputs, keras.layers.Subtract(name="made")([vector, row]))
+    if form == "two":
+        model.export(tmp_path / form, verbose=False)
+    else:
+        model.save(tmp_path / form)
+    source = read(tmp_path / form)
+    given = {
+        "vector": np.ones((5, 3), np.float32),
+        "class_id": np.array([[0], [1], [2], [3], [1]], np.float32),
+    }
+    assert {spec.name: spec.shape for spec in source.inputs} == {"vector": (None, 3), "class_id": (None, 1)}
+    (answer,) = source.run(given).values()
+    np.testing.assert_allclose(answer, 1 - model.get_weights()[0][[0, 1, 2, 3, 1]], atol=1e-6)

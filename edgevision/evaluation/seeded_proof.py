@@ -1,0 +1,92 @@
+"""Proves networks that make images of a seed: the same image for the same seed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from edgevision.backend import Session
+from edgevision.evaluation.comparison import Comparison
+from edgevision.evaluation.generate_proof import compare_images, most_contrast
+from edgevision.evaluation.image_metrics import Pixels
+from edgevision.evaluation.network_inputs import NetworkInputs, known_tensors, recorded
+from edgevision.evaluation.seed_sets import CALIBRATION_START, SeedSet
+from edgevision.selftest import KnownTensors
+from edgevision.session import CheckedSession
+from edgevision.tasks.description import GenerateTask
+from edgevision.tasks.generate import SeedGenerator, seed_generator
+from edgevision.tasks.generate_settings import DiffusionSettings
+
+#: A self-test asks so many calls of the network.
+_KNOWN_CALLS = 16
+
+
+class SeededProof:
+    """Proves artifacts that make images of a vector or of noise; see `TaskProof`.
+
+    Agreement is the mean structural similarity (SSIM) of the images that an artifact and its source
+    make of the same seeds. Of a network with classes, each seed makes the class of its number.
+
+    Args:
+        task: of the kind ``latent`` or ``diffusion``.
+        labels: one name a class, or none.
+    """
+
+    preprocessing = None
+    #: A diffusion goes its way by many small steps: each lets it stray a little more.
+    least_agreement: Mapping[str, float] = {
+        "float32": 0.99,
+        "float16": 0.95,
+        "int16x8": 0.90,
+        "int8-dynamic": 0.80,
+        "int8-float-io": 0.70,
+        "int8": 0.70,
+    }
+
+    def __init__(self, task: GenerateTask, labels: tuple[str, ...]) -> None:
+        self.task = task
+        self.labels = labels
+        self._condition = getattr(task.settings, "condition", None)
+
+    def model(self, session: CheckedSession) -> SeedGenerator:
+        """As `TaskProof.model`."""
+        return seed_generator(session, self.task, self.labels)
+
+    def answers(self, model: SeedGenerator, seeds: Sequence[int]) -> Sequence[Pixels]:
+        """The image that is made of each seed; seeds are whole numbers that follow each other."""
+        return list(model.sample(len(seeds), seeds[0], self._wish(seeds)))
+
+    def network_inputs(self, source: Session, seeds: SeedSet) -> Sequence[NetworkInputs]:
+        """Every call of the network while it makes these images."""
+        return recorded(source, lambda session: self.answers(self.model(session), list(seeds)))
+
+    def questions(self, source: Session, seeds: SeedSet, places: Sequence[int]) -> KnownTensors:
+        """As `TaskProof.questions`: some of the calls for these seeds."""
+        calls = [call for place in places for call in self.network_inputs(source, seeds.only(place))]
+        return known_tensors(calls, _KNOWN_CALLS)
+
+    def compare(self, source: Sequence[Pixels], artifact: Sequence[Pixels]) -> Comparison:
+        """As `compare_images`."""
+        return compare_images(source, artifact)
+
+    def telling(self, source: Sequence[Pixels], count: int) -> list[int]:
+        """The images with the most contrast."""
+        return most_contrast(source, count)
+
+    def _wish(self, seeds: Sequence[int]) -> list[str | int] | None:
+        condition = self._condition
+        return None if condition is None else [seed % condition.classes for seed in seeds]
+
+
+def calibration_seeds(task: GenerateTask, calls: int) -> SeedSet:
+    """The fewest seeds whose images call the network so often, or more.
+
+    Args:
+        task: of the kind ``latent`` or ``diffusion``.
+        calls: with one example each.
+    """
+    settings = task.settings
+    each = 1
+    if isinstance(settings, DiffusionSettings):
+        each = settings.steps * (1 if settings.guidance == 1 else 2)
+    return SeedSet(CALIBRATION_START, math.ceil(calls / each))

@@ -1,0 +1,26 @@
+"""The source itself as a session, so that it goes the very way that its artifacts go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from edgevision.converter import Source
+from edgevision.tensors import Array
+
+
+class SourceSession:
+    """A source behind the border that backends implement; see `edgevision.backend.Session`."""
+
+    device = "cpu"
+    precision = "float32"
+
+    def __init__(self, source: Source) -> None:
+        self.inputs, self.outputs = source.inputs, source.outputs
+        self._source = source
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """As `Source.run`."""
+        return self._source.run(inputs)
+
+    def close(self) -> None:
+        """Nothing is to be given back."""
