@@ -22,12 +22,16 @@ PRECISIONS: dict[str, str] = {
     "float16": "weights float16; activations float16 or float32, as the runtime says",
     "int16x8": "weights int8, activations int16, calibrated",
     "int8-dynamic": "weights int8, activations computed in float at run time",
+    "int8-mixed": "as int8, but for some layers, which stay float32; made by the search for a budget",
     "int8-float-io": "weights and activations int8, calibrated; input and output float32",
     "int8": "weights and activations int8, calibrated; for TFLite input and output int8 as well",
 }
 
 #: Precisions whose activations have ranges, and so need a calibration set.
-CALIBRATED = frozenset({"int16x8", "int8-float-io", "int8"})
+CALIBRATED = frozenset({"int16x8", "int8-mixed", "int8-float-io", "int8"})
+
+#: What an ``int8`` artifact is called some of whose layers were left in float.
+MIXED = "int8-mixed"
 
 
 @dataclass(frozen=True)

@@ -6,44 +6,42 @@ import datetime
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from edgevision import __version__
-from edgevision.artifact import CALIBRATED, Artifact
+from edgevision.artifact import CALIBRATED
 from edgevision.bundle import EVIDENCE, LABELS, SELFTEST, check_output, file_entry, write_bundle
-from edgevision.converter import CalibrationData, Converter, Source, SourceReader
+from edgevision.converter import Source, SourceReader
 from edgevision.errors import (
     AgreementError,
-    ConversionError,
     InputError,
     OptionError,
-    PluginError,
     SourceError,
 )
-from edgevision.evaluation.evidence import Evidence, SetFacts, evidence_json, this_machine
+from edgevision.evaluation.budget import Budget, Demand, in_unit
+from edgevision.evaluation.device_limits import unmeasured_limits
+from edgevision.evaluation.evidence import Evidence, Measured, SetFacts, evidence_json
 from edgevision.evaluation.image_sets import ImageSet
-from edgevision.evaluation.measuring import Candidate, judge, known_answers, measure
+from edgevision.evaluation.machine import this_machine
+from edgevision.evaluation.measuring import Candidate, known_answers
 from edgevision.evaluation.proof import TaskProof
 from edgevision.evaluation.proofs import TaskOptions, proof_of
 from edgevision.evaluation.seed_sets import SeedSet
 from edgevision.evaluation.seeded_proof import calibration_seeds
 from edgevision.evaluation.source_session import SourceSession
 from edgevision.manifest import ArtifactEntry, FileEntry, Manifest, SourceEntry
-from edgevision.plan import PlannedArtifact, bench_for, plan_artifacts
+from edgevision.plan import bench_for, plan_artifacts
 from edgevision.plugins import Registry, registry
+from edgevision.search import searches_for
 from edgevision.selftest import Selftest, write_selftest
-from edgevision.session import CheckedSession, open_session
-from edgevision.target import find_target, load_targets
+from edgevision.target import Target, find_target, load_targets
 from edgevision.tasks.description import GenerateTask
+from edgevision.trials import STEPS_OF_CONVERSION, Ground, Trial, Trials
 
 #: Told (what is being done, steps done, steps in all).
 Progress = Callable[[str, int, int], None]
 
 #: A set of images as a caller may name it.
 Images = str | Path | ImageSet
-
-#: How many images' time a conversion takes, for the progress bar alone.
-_STEPS_OF_CONVERSION = 400
 
 _CALIBRATION_CALLS = 500
 _EVALUATION_SEEDS = 32
@@ -55,9 +53,7 @@ class ConversionSettings:
 
     Attributes:
         task: what the model itself does not tell of its input, outputs and classes.
-        min_agreement: least share of evaluation images on which an artifact and the model must
-            decide alike, 0…1; `None` takes a limit that suits task and precision
-            (`TaskProof.least_agreement`).
+        budget: what an artifact may lose.
         calibration_samples, evaluation_samples: at most so many images of each set, spread over
             its classes; `None` takes all. Of networks that make images of a seed: calls of the network
             that it is calibrated on, and seeds that it is measured on (`None` is 500 and 32).
@@ -67,7 +63,7 @@ class ConversionSettings:
     """
 
     task: TaskOptions = field(default_factory=TaskOptions)
-    min_agreement: float | None = None
+    budget: Budget = field(default_factory=Budget)
     calibration_samples: int | None = 500
     evaluation_samples: int | None = None
     trust_source: bool = False
@@ -75,8 +71,6 @@ class ConversionSettings:
     targets_files: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.min_agreement is not None and not 0.0 <= self.min_agreement <= 1.0:
-            raise OptionError(f"min_agreement: expected 0 to 1, got {self.min_agreement}")
         for name in ("calibration_samples", "evaluation_samples"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -105,8 +99,10 @@ def convert(
             (`TaskOptions.generation`): they are calibrated and measured on seeds.
         calibration: images that set the ranges of activations, for int8 and int16x8. Those that
             are in the evaluation set as well are left out of that.
-        precisions: that each target gets, of those that it can run; by default the target's
-            first.
+        precisions: that each target gets, of those that it can run. ``auto``, which is the default
+            where there is a calibration set, gives it the cheapest that is inside the budget; where
+            int8 misses, with as few layers in float as the budget needs. Without a
+            calibration set the default is the target's first.
         settings: all else.
         progress: told of every step.
 
@@ -125,29 +121,27 @@ def convert(
     source, output, settings = Path(source), Path(output), settings or ConversionSettings()
     plugins = registry()
     known = load_targets(settings.targets_files, plugins)
-    planned = plan_artifacts([find_target(name, known) for name in targets], precisions)
+    wanted = [find_target(name, known) for name in targets]
+    searching = _is_search(precisions, calibration, settings)
+    planned = plan_artifacts(wanted, () if searching else precisions)
     check_output(output, settings.force)
     reader = _find_reader(source, plugins)
-    benches = [bench_for(one, plugins) for one in planned]
-    sets = _image_sets(evaluation, calibration, planned, settings)
-    steps = _Steps(progress, len(planned), len(sets.evaluation))
+    for one in planned:
+        bench_for(one, plugins)
+    calibrated = [one.id for one in planned if one.precision in CALIBRATED]
+    if searching and calibration is None and settings.task.generation is None:
+        calibrated = []  # of the candidates, those are tried that need none
+    sets = _sets(evaluation, calibration, calibrated, settings)
+    steps = _Steps(progress, STEPS_OF_CONVERSION * (len(planned) + 1) + 2 * len(sets.evaluation))
 
-    steps.next(f"reading {source.name}")
+    steps.next(f"reading {source.name}", STEPS_OF_CONVERSION)
     model = reader.read(source, trust_source=settings.trust_source, input_size_wh=settings.task.image.size_wh)
     proof = proof_of(model, settings.task, sets.evaluation, plugins)
-    source_session = SourceSession(model)
-    reference = proof.model(CheckedSession(source_session, model.kind))
-    data = None if sets.calibration is None else proof.network_inputs(source_session, sets.calibration)
-    candidates, models = [], []
-    for one, bench in zip(planned, benches, strict=True):
-        steps.next(f"converting to {one.id}", _STEPS_OF_CONVERSION)
-        artifact = _converted(model, one, data, plugins)
-        session = open_session(bench.backend, artifact, bench.settings)
-        candidates.append(Candidate(one, artifact, bench, session))
-        models.append(_artifact_model(proof, candidates[-1]))
-    steps.next("measuring", _STEPS_OF_CONVERSION)
-    source_answers, *answers = measure(proof, [reference, *models], sets.evaluation, steps.measured)
-
+    data = None if sets.calibration is None else proof.network_inputs(SourceSession(model), sets.calibration)
+    ground = Ground(model, proof, sets.evaluation, data, settings.budget, plugins)
+    trials = Trials(ground, steps.next, steps.measured)
+    found = _searched(trials, wanted, data is not None) if searching else trials.run(planned)
+    candidates = [one.candidate for one in found]
     evidence = Evidence(
         created=_now(),
         source_sha256=model.sha256,
@@ -156,38 +150,55 @@ def convert(
             sets.evaluation, sets.left_out, annotated=bool(settings.task.annotations or settings.task.truth)
         ),
         calibration=None if sets.calibration is None else _set_facts(sets.calibration),
-        results=tuple(
-            judge(proof, candidate, given, source_answers, settings.min_agreement)
-            for candidate, given in zip(candidates, answers, strict=True)
-        ),
+        results=tuple(one.measured for one in found),
         notes=tuple(_notes(candidates, sets.left_out)),
+        attempts=tuple(trials.attempts),
+        sensitivities=trials.ranked,
     )
-    _require_agreement(evidence)
-    steps.next("writing the bundle", len(sets.evaluation))
-    selftest = known_answers(proof, source_session, candidates, sets.evaluation, source_answers)
+    _require_passed(evidence)
+    steps.next("writing the bundle", 0)
+    selftest = known_answers(proof, SourceSession(model), candidates, sets.evaluation, trials.source_answers)
     manifest, files = _compose(model, proof, candidates, evidence, selftest)
     write_bundle(output, manifest, files, settings.force)
     return evidence
 
 
+def _is_search(precisions: Sequence[str], calibration: Images | None, settings: ConversionSettings) -> bool:
+    if "auto" in precisions and len(precisions) > 1:
+        raise OptionError(f"precision: 'auto' chooses by itself; leave out {', '.join(precisions)}")
+    can_calibrate = calibration is not None or settings.task.generation is not None
+    return "auto" in precisions or (not precisions and can_calibrate)
+
+
+def _searched(trials: Trials, targets: Sequence[Target], calibrated: bool) -> list[Trial]:
+    """The cheapest candidate inside the budget for all targets; the nearest where none is inside."""
+    searches = searches_for(targets, calibrated, trials.sensitivities)
+    trials.search(searches)
+    users: dict[Trial, list[Target]] = {}
+    for search in searches:
+        users.setdefault(trials.outcome(search), []).extend(search.targets)
+    return [trial.made_for(tuple(found)) for trial, found in users.items()]
+
+
 class _Steps:
     """Counts what is done, and tells the caller's progress."""
 
-    def __init__(self, progress: Progress | None, conversions: int, images: int) -> None:
+    def __init__(self, progress: Progress | None, expected: int) -> None:
         self._progress = progress
-        self._in_all = _STEPS_OF_CONVERSION * (conversions + 1) + images
+        self._in_all = expected
         self._done = 0
-        self._stage = ""
+        self._stage, self._steps = "", 0
 
-    def next(self, stage: str, steps: int = 0) -> None:
-        """Begin a stage, `steps` after the one before began."""
-        self._done += steps
-        self._stage = stage
+    def next(self, stage: str, steps: int) -> None:
+        """Begin a stage that is so many steps long; a search may have more than were expected."""
+        self._done += self._steps
+        self._stage, self._steps = stage, steps
+        self._in_all = max(self._in_all, self._done + steps)
         self.measured(0)
 
-    def measured(self, images: int) -> None:
+    def measured(self, examples: int) -> None:
         if self._progress is not None:
-            self._progress(self._stage, self._done + images, self._in_all)
+            self._progress(self._stage, self._done + examples, self._in_all)
 
 
 def _find_reader(path: Path, plugins: Registry) -> SourceReader:
@@ -200,27 +211,6 @@ def _find_reader(path: Path, plugins: Registry) -> SourceReader:
     raise SourceError(
         f"{path}: expected a .keras or .h5 file, or a SavedModel directory"
         + ("" if readers else "; no plugin that reads models is installed")
-    )
-
-
-def _converted(
-    source: Source, planned: PlannedArtifact, data: CalibrationData | None, plugins: Registry
-) -> Artifact:
-    converter = _find_converter(source, planned, plugins)
-    return converter.convert(source, planned.precision, data if planned.precision in CALIBRATED else None)
-
-
-def _find_converter(source: Source, planned: PlannedArtifact, plugins: Registry) -> Converter:
-    fitting = [
-        c for c in plugins.converters().values() if (c.kind, c.format) == (source.kind, planned.format)
-    ]
-    for converter in fitting:
-        if planned.precision in converter.precisions:
-            return converter
-    possible = sorted({precision for converter in fitting for precision in converter.precisions})
-    raise PluginError(
-        f"no converter makes {planned.id} from {source.description}; "
-        f"it can be: {', '.join(possible) or 'nothing'}"
     )
 
 
@@ -239,18 +229,19 @@ class _Sets:
     left_out: int = 0
 
 
-def _image_sets(
+def _sets(
     evaluation: Images | None,
     calibration: Images | None,
-    planned: Sequence[PlannedArtifact],
+    calibrated: Sequence[str],
     settings: ConversionSettings,
 ) -> _Sets:
+    """The sets that were given; `calibrated`: ids of the artifacts that cannot be without calibration."""
     task = settings.task.generation
     if task is not None:
-        return _seed_sets(evaluation, calibration, planned, settings, task)
+        return _seed_sets(evaluation, calibration, bool(calibrated), settings, task)
     if evaluation is None:
         raise OptionError("no images to measure on; type --evaluation FOLDER")
-    calibration_set = _calibration_set(calibration, planned, settings)
+    calibration_set = _calibration_set(calibration, calibrated, settings)
     evaluation_set, left_out = _evaluation_set(evaluation, calibration_set, settings)
     return _Sets(evaluation_set, calibration_set, left_out)
 
@@ -258,7 +249,7 @@ def _image_sets(
 def _seed_sets(
     evaluation: Images | None,
     calibration: Images | None,
-    planned: Sequence[PlannedArtifact],
+    calibrated: bool,
     settings: ConversionSettings,
     task: GenerateTask,
 ) -> _Sets:
@@ -267,7 +258,6 @@ def _seed_sets(
             raise OptionError(
                 f"--{name} {given}: the network makes images of seeds, and is measured on them; leave it out"
             )
-    calibrated = any(one.precision in CALIBRATED for one in planned)
     calls = settings.calibration_samples or _CALIBRATION_CALLS
     return _Sets(
         SeedSet(0, settings.evaluation_samples or _EVALUATION_SEEDS),
@@ -276,14 +266,13 @@ def _seed_sets(
 
 
 def _calibration_set(
-    given: Images | None, planned: Sequence[PlannedArtifact], settings: ConversionSettings
+    given: Images | None, calibrated: Sequence[str], settings: ConversionSettings
 ) -> ImageSet | None:
-    needing = [one.id for one in planned if one.precision in CALIBRATED]
-    if not needing:
+    if not calibrated:
         return None
     if given is None:
         raise OptionError(
-            f"{', '.join(needing)}: the ranges of activations are measured on images of yours; "
+            f"{', '.join(calibrated)}: the ranges of activations are measured on images of yours; "
             f"type --calibration FOLDER, or choose --precision float32, float16 or int8-dynamic"
         )
     images = _opened(given)
@@ -319,18 +308,11 @@ def _set_facts(examples: ImageSet | SeedSet, left_out: int = 0, annotated: bool 
     return SetFacts(examples.name, len(examples), examples.digest, labelled, left_out)
 
 
-def _artifact_model(proof: TaskProof, candidate: Candidate) -> Any:
-    try:
-        return proof.model(candidate.session)
-    except OptionError as error:
-        name = candidate.planned.id
-        raise ConversionError(f"{name}: the artifact's tensors are not the source's: {error}") from error
-
-
 def _notes(candidates: Sequence[Candidate], left_out: int) -> Iterable[str]:
     if left_out:
         yield f"{left_out} evaluation images were left out: the calibration set holds them as well"
     for candidate in candidates:
+        yield from unmeasured_limits(candidate.bench, candidate.planned.targets)
         if not candidate.bench.on_target:
             session = candidate.session
             names = ", ".join(target.name for target in candidate.planned.targets)
@@ -340,17 +322,28 @@ def _notes(candidates: Sequence[Candidate], left_out: int) -> Iterable[str]:
             )
 
 
-def _require_agreement(evidence: Evidence) -> None:
-    missed = [result for result in evidence.results if not result.passed]
-    if missed:
-        worst = min(missed, key=lambda result: result.comparison.agreement - result.min_agreement)
-        raise AgreementError(
-            f"{worst.artifact} agrees with the source on {worst.comparison.agreement:.2%} of "
-            f"{worst.comparison.images} images, demanded are {worst.min_agreement:.2%}: nothing was written; "
-            f"calibrate on more images that are like those in use, choose another --precision, "
-            f"or say what is enough with --min-agreement",
-            evidence,
+def _require_passed(evidence: Evidence) -> None:
+    for result in evidence.results:
+        for demand in result.demands:
+            if not demand.passed:
+                raise AgreementError(_missed(result, demand), evidence)
+
+
+def _missed(result: Measured, demand: Demand) -> str:
+    measured, limit = in_unit(demand.measured, demand.unit), in_unit(demand.limit, demand.unit)
+    advice = "calibrate on more images like those in use, choose another --precision, or say what is "
+    if demand.what == "agreement":
+        return (
+            f"{result.artifact} agrees with the source on {measured} of {result.comparison.images} images, "
+            f"demanded are {limit}: nothing was written; {advice}enough with --min-agreement"
         )
+    if demand.unit in ("MB", "ms"):
+        told = f"has a {demand.what} of {measured}, its target allows {limit}"
+        return f"{result.artifact} {told}: nothing was written"
+    return (
+        f"{result.artifact}: the {demand.what} on {result.comparison.images} images may be up to {measured}, "
+        f"allowed are {limit}: nothing was written; {advice}allowed with --max-drop"
+    )
 
 
 def _compose(

@@ -7,10 +7,10 @@ they are called.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from edgevision.artifact import Artifact
 from edgevision.tensors import Array, TensorSpec
@@ -134,5 +134,35 @@ class Converter(Protocol):
         Raises:
             MissingRuntimeError: what converts is not installed.
             ConversionError: the source cannot be expressed in this format at this precision.
+        """
+        ...
+
+
+@runtime_checkable
+class SelectiveConverter(Converter, Protocol):
+    """A converter that can leave chosen layers in float."""
+
+    def convert(
+        self,
+        source: Source,
+        precision: str,
+        calibration: CalibrationData | None,
+        keep_float: Sequence[str] = (),
+    ) -> Artifact:
+        """As `Converter.convert`.
+
+        Args:
+            source, precision, calibration: as there.
+            keep_float: layers that stay in float in an ``int8`` artifact; names that `sensitivities` gives.
+        """
+        ...
+
+    def sensitivities(
+        self, source: Source, precision: str, calibration: CalibrationData
+    ) -> Sequence[tuple[str, float]]:
+        """Layers that can stay in float, with how much their integers change what the source gives.
+
+        Returns:
+            (name, error), the largest error first.
         """
         ...

@@ -14,16 +14,24 @@ from edgevision.target import Target
 
 @dataclass(frozen=True)
 class PlannedArtifact:
-    """One artifact that is to be made, however many targets share it."""
+    """One artifact that is to be made, however many targets share it.
+
+    Attributes:
+        format, precision: as `edgevision.artifact.Artifact` has them.
+        targets: that it is made for.
+        float_layers: layers of the source that stay in float, of ``int8-mixed``.
+    """
 
     format: str
     precision: str
     targets: tuple[Target, ...]
+    float_layers: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
-        """Unique in a bundle, such as ``tflite-int8``."""
-        return f"{self.format}-{self.precision}"
+        """Unique in a bundle, such as ``tflite-int8``, or ``tflite-int8-mixed-2`` with two float layers."""
+        layers = f"-{len(self.float_layers)}" if self.float_layers else ""
+        return f"{self.format}-{self.precision}{layers}"
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,8 @@ class Target:
         device: the backend's name for the device; ``None`` is the backend's default.
         precisions: that the device can run, cheapest first.
         compute_precision: in which the device computes float parts, where it cannot do float32.
+        machine: text that the name of its board or processor holds, by which a machine is known to be such a
+            device; ``None`` for profiles that every machine with the backend and the device fits.
         stand_in: backend that checks the artifact on a machine that cannot run `backend`.
         limits: name -> largest value: `max_size_mb` (10^6 bytes), `max_memory_mb`, `max_latency_ms`.
         origin: the file that it came from.
@@ -49,6 +51,7 @@ class Target:
     device: str | None = None
     compute_precision: str | None = None
     stand_in: str | None = None
+    machine: str | None = None
     limits: Mapping[str, float] = field(default_factory=dict)
     origin: str = "built in"
 
@@ -112,6 +115,7 @@ def _target(name: str, table: Any, path: Path, origin: str) -> Target:
         "compute_precision",
         "precisions",
         "stand_in",
+        "machine",
         "limits",
     }
     for key in set(table) - known:
@@ -144,6 +148,7 @@ def _target(name: str, table: Any, path: Path, origin: str) -> Target:
         precisions=tuple(precisions),
         compute_precision=table.get("compute_precision"),
         stand_in=table.get("stand_in"),
+        machine=table.get("machine"),
         limits=dict(limits),
         origin=origin,
     )

@@ -11,6 +11,7 @@ import edgevision
 from edgevision.bundle import read_bundle
 from edgevision.conversion import ConversionSettings, convert
 from edgevision.errors import InputError, OptionError, OutputError, SourceError
+from edgevision.evaluation.budget import Budget
 from edgevision.evaluation.evidence import read_evidence
 from edgevision.evaluation.image_sets import ImageSet
 
@@ -59,7 +60,7 @@ def test_calibration_images_never_count_as_evaluation_images(digits: Path, tmp_p
         targets=["generic-cpu"],
         calibration=calibration,
         evaluation=both,
-        settings=ConversionSettings(min_agreement=0.0),
+        settings=ConversionSettings(budget=Budget(min_agreement=0.0)),
     )
     assert (evidence.evaluation.images, evidence.evaluation.left_out) == (25, 15)
     assert evidence.notes[0].startswith("15 evaluation images were left out")
@@ -96,6 +97,7 @@ def test_a_path_that_is_written_to_is_told_to_the_caller(digits: Path, tmp_path:
     names = list(dict.fromkeys(stage for stage, _, _ in stages))
     assert names == [
         "reading digits.keras",
+        "measuring the source",
         "converting to tflite-float32",
         "measuring",
         "writing the bundle",
@@ -139,9 +141,7 @@ def test_what_cannot_be_is_refused_before_the_model_is_read(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("field", "value"), [("min_agreement", 1.5), ("calibration_samples", 0), ("evaluation_samples", -1)]
-)
+@pytest.mark.parametrize(("field", "value"), [("calibration_samples", 0), ("evaluation_samples", -1)])
 def test_a_setting_out_of_range_is_refused(field: str, value: float) -> None:
     with pytest.raises(OptionError, match=field):
         ConversionSettings(**{field: value})

@@ -19,6 +19,7 @@ from edgevision.cli.image_options import image_options, input_options, size_wh, 
 from edgevision.cli.terminal import progress_on, without_noise
 from edgevision.conversion import ConversionSettings, convert
 from edgevision.errors import AgreementError
+from edgevision.evaluation.budget import Budget
 from edgevision.evaluation.evidence import Evidence, evidence_json
 from edgevision.evaluation.proofs import TaskOptions
 from edgevision.tasks.description import read_generation
@@ -36,7 +37,8 @@ from edgevision.tasks.generate_settings import FITS
     "precisions",
     multiple=True,
     metavar="NAME",
-    help=f"{', '.join(PRECISIONS)}; may be given several times. Default: each target's cheapest.",
+    help=f"auto, or of {', '.join(PRECISIONS)}; may be given several times. Default: auto with --calibration "
+    "(the cheapest inside the budget), else each target's cheapest.",
 )
 @click.option(
     "--calibration", type=click.Path(path_type=Path), help="Images that set the ranges of activations."
@@ -48,6 +50,13 @@ from edgevision.tasks.generate_settings import FITS
 )
 @click.option("--calibration-samples", default=500, show_default=True, type=click.IntRange(min=1))
 @click.option("--evaluation-samples", type=click.IntRange(min=1), help="Default: all.")
+@click.option(
+    "--max-drop",
+    type=click.FloatRange(0, 100, min_open=True),
+    metavar="POINTS",
+    help="The budget: how much the task's metric may drop (where the truth is not known: the agreement), in "
+    "hundredths or dB; judged by the end of its 95 % interval.",
+)
 @click.option("--min-agreement", type=click.FloatRange(0, 1), help="Default: one that suits the precision.")
 @click.option("--input-size", metavar="WxH", callback=size_wh, help="For a model that leaves it open.")
 @click.option(
@@ -102,7 +111,7 @@ def command(source: Path, output: Path, as_json: bool, **given: Any) -> None:
             truth=given["truth"],
             generation=None if given["task"] is None else read_generation(given["task"]),
         ),
-        min_agreement=given["min_agreement"],
+        budget=Budget(given["max_drop"], given["min_agreement"]),
         calibration_samples=given["calibration_samples"],
         evaluation_samples=given["evaluation_samples"],
         trust_source=given["trust_source"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from edgevision.cli.tables import echo_table, percent, size
+from edgevision.evaluation.budget import Demand, in_unit
 from edgevision.evaluation.comparison import Metric
 from edgevision.evaluation.evidence import Evidence, Measured
 
@@ -27,8 +28,27 @@ def echo_evidence(evidence: Evidence) -> None:
         "verdict",
     )
     echo_table(header, [_row(result) for result in evidence.results])
+    _echo_attempts(evidence)
     for note in evidence.notes:
         click.echo(f"note: {note}")
+
+
+def _echo_attempts(evidence: Evidence) -> None:
+    """What the search has tried beside what it has found."""
+    found = {result.artifact for result in evidence.results}
+    dropped = [attempt for attempt in evidence.attempts if attempt.artifact not in found]
+    for attempt in dropped:
+        missed = ", ".join(_missed(demand) for demand in attempt.demands if not demand.passed)
+        told = attempt.error or missed or "inside, but with more in float than need be"
+        click.echo(f"tried {attempt.artifact}: {told}")
+    for result in evidence.results:
+        if result.float_layers:
+            click.echo(f"{result.artifact} keeps in float: {', '.join(result.float_layers)}")
+
+
+def _missed(demand: Demand) -> str:
+    measured, limit = in_unit(demand.measured, demand.unit), in_unit(demand.limit, demand.unit)
+    return f"{demand.what} {measured}, limit {limit}"
 
 
 def _row(result: Measured) -> tuple[str, ...]:
@@ -36,6 +56,7 @@ def _row(result: Measured) -> tuple[str, ...]:
     metrics = [_in_unit(value, one) for one in comparison.metrics for value in (one.artifact, one.source)]
     likeness = [f"{value:.4g}" for value in comparison.likeness.values()]
     verdict = "pass" if result.passed else "FAIL"
+    demands = ", ".join(_demanded(demand) for demand in result.demands)
     return (
         result.artifact,
         _measured_on(result),
@@ -44,8 +65,16 @@ def _row(result: Measured) -> tuple[str, ...]:
         *likeness,
         *metrics,
         f"{comparison.largest_difference:.2g}",
-        f"{verdict} (at least {percent(result.min_agreement)})",
+        f"{verdict} ({demands})" if demands else verdict,
     )
+
+
+def _demanded(demand: Demand) -> str:
+    """Such as ``agreement at least 95.00 %``; with what was measured where no column shows it."""
+    bound = "at least" if demand.at_least else "at most"
+    shown = demand.what in ("agreement", "size")
+    measured = "" if shown else f" {in_unit(demand.measured, demand.unit)},"
+    return f"{demand.what}{measured} {bound} {in_unit(demand.limit, demand.unit)}"
 
 
 def _in_unit(value: float, metric: Metric) -> str:

@@ -38,6 +38,7 @@ class ClassifyProof:
         "float16": 0.995,
         "int16x8": 0.97,
         "int8-dynamic": 0.97,
+        "int8-mixed": 0.95,
         "int8-float-io": 0.95,
         "int8": 0.95,
     }

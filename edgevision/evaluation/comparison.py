@@ -7,6 +7,15 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
+class Interval:
+    """Limits."""
+
+    low: float
+    high: float
+    method: str
+
+
+@dataclass(frozen=True)
 class Metric:
     """One of the task's metrics, of the source and of the artifact, on the same images.
 
@@ -14,12 +23,19 @@ class Metric:
         name: such as ``accuracy``.
         source, artifact: higher is better.
         unit: ``share`` for numbers of 0…1, or ``dB``.
+        drop_interval: 95 % interval of `drop`, from the same images.
     """
 
     name: str
     source: float
     artifact: float
     unit: str = "share"
+    drop_interval: Interval | None = None
+
+    @property
+    def largest_drop(self) -> float:
+        """The largest drop that the images do not rule out."""
+        return self.drop if self.drop_interval is None else max(self.drop, self.drop_interval.high)
 
     @property
     def drop(self) -> float:
@@ -46,6 +62,7 @@ class Comparison:
     mean_difference: float
     metrics: tuple[Metric, ...] = ()
     likeness: Mapping[str, float] = field(default_factory=dict)
+    agreement_interval: Interval | None = None
 
     def metric(self, name: str) -> Metric:
         """The metric called `name`.

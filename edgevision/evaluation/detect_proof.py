@@ -48,6 +48,7 @@ class DetectProof:
         "float16": 0.97,
         "int16x8": 0.95,
         "int8-dynamic": 0.95,
+        "int8-mixed": 0.90,
         "int8-float-io": 0.90,
         "int8": 0.90,
     }

@@ -6,14 +6,12 @@ The JSON is described for other programs by ``edgevision/schemas/evidence.schema
 from __future__ import annotations
 
 import json
-import os
-import platform
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from edgevision.errors import BundleError
+from edgevision.evaluation.budget import Demand
 from edgevision.evaluation.comparison import Comparison, Metric
 
 SCHEMA_VERSION = 1
@@ -50,7 +48,8 @@ class Measured:
             parts were computed.
         on_target: whether that is the backend and device that its targets name.
         comparison: what was measured.
-        min_agreement: what was demanded.
+        demands: what was demanded, and whether it holds.
+        float_layers: layers of the source that stayed in float, of ``int8-mixed``.
     """
 
     artifact: str
@@ -62,12 +61,49 @@ class Measured:
     precision: str
     on_target: bool
     comparison: Comparison
-    min_agreement: float
+    demands: tuple[Demand, ...]
+    float_layers: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
-        """Whether it agrees with its source as closely as was demanded."""
-        return self.comparison.agreement >= self.min_agreement
+        """Whether every demand holds."""
+        return all(demand.passed for demand in self.demands)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A candidate that the search for a budget has tried.
+
+    Attributes:
+        artifact: its id.
+        float_layers: layers of the source that stayed in float, the most sensitive first.
+        size_bytes: of the artifact; 0 where it could not be made.
+        agreement: with the source, 0…1.
+        metrics: name -> what it reached.
+        demands: what was demanded, and whether it holds.
+        error: why it could not be made.
+    """
+
+    artifact: str
+    float_layers: tuple[str, ...]
+    size_bytes: int = 0
+    agreement: float = 0.0
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    demands: tuple[Demand, ...] = ()
+    error: str = ""
+
+    @classmethod
+    def of(cls, measured: Measured) -> Attempt:
+        """What is kept of a candidate that was measured."""
+        comparison = measured.comparison
+        return cls(
+            measured.artifact,
+            measured.float_layers,
+            measured.size_bytes,
+            comparison.agreement,
+            {metric.name: metric.artifact for metric in comparison.metrics},
+            measured.demands,
+        )
 
 
 @dataclass(frozen=True)
@@ -82,6 +118,9 @@ class Evidence:
         calibration: the images that set the activation ranges, `None` where none were needed.
         results: one an artifact.
         notes: what a reader must know beside the figures.
+        attempts: every candidate that the search for a budget has tried, in their order.
+        sensitivities: format -> layers, the one first whose integers cost most, with the measured
+            error; of the formats for which the search has asked.
     """
 
     created: str
@@ -91,6 +130,8 @@ class Evidence:
     calibration: SetFacts | None
     results: tuple[Measured, ...]
     notes: tuple[str, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+    sensitivities: Mapping[str, Sequence[tuple[str, float]]] = field(default_factory=dict)
 
 
 def evidence_json(evidence: Evidence) -> str:
@@ -102,7 +143,15 @@ def evidence_json(evidence: Evidence) -> str:
         ):
             document_metric["drop"] = metric.drop
         row["passed"] = result.passed
+        _tell_passed(row, result.demands)
+    for row, attempt in zip(document["attempts"], evidence.attempts, strict=True):
+        _tell_passed(row, attempt.demands)
     return json.dumps(document, indent=2, allow_nan=False) + "\n"
+
+
+def _tell_passed(row: dict[str, Any], demands: Sequence[Demand]) -> None:
+    for told, demand in zip(row["demands"], demands, strict=True):
+        told["passed"] = demand.passed
 
 
 def read_evidence(text: str, where: str) -> Evidence:
@@ -122,6 +171,11 @@ def read_evidence(text: str, where: str) -> Evidence:
             calibration=None if calibration is None else SetFacts(**calibration),
             results=tuple(_measured(row) for row in document.pop("results")),
             notes=tuple(document.pop("notes")),
+            attempts=tuple(_attempt(row) for row in document.pop("attempts")),
+            sensitivities={
+                name: tuple((layer, error) for layer, error in layers)
+                for name, layers in document.pop("sensitivities").items()
+            },
             **document,
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -132,29 +186,22 @@ def _measured(row: dict[str, Any]) -> Measured:
     comparison = dict(row.pop("comparison"))
     metrics = tuple(_metric(one) for one in comparison.pop("metrics"))
     del row["passed"]
-    return Measured(comparison=Comparison(metrics=metrics, **comparison), **row)
+    return Measured(
+        comparison=Comparison(metrics=metrics, **comparison),
+        demands=_demands(row.pop("demands")),
+        float_layers=tuple(row.pop("float_layers")),
+        **row,
+    )
+
+
+def _attempt(row: dict[str, Any]) -> Attempt:
+    return Attempt(float_layers=tuple(row.pop("float_layers")), demands=_demands(row.pop("demands")), **row)
+
+
+def _demands(rows: list[dict[str, Any]]) -> tuple[Demand, ...]:
+    return tuple(Demand(**{name: row[name] for name in row if name != "passed"}) for row in rows)
 
 
 def _metric(row: dict[str, Any]) -> Metric:
     del row["drop"]
     return Metric(**row)
-
-
-def this_machine() -> dict[str, Any]:
-    """What the figures were measured on: processor, cores, system, Python."""
-    return {
-        "processor": _processor(),
-        "architecture": platform.machine(),
-        "cores": os.cpu_count(),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-    }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return platform.processor()
-    named = [line.split(":", 1)[1].strip() for line in lines if line.startswith(("model name", "Model"))]
-    return named[0] if named else platform.processor()

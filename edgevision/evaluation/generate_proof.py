@@ -36,6 +36,7 @@ class ImageToImageProof:
         "float16": 0.99,
         "int16x8": 0.95,
         "int8-dynamic": 0.95,
+        "int8-mixed": 0.90,
         "int8-float-io": 0.90,
         "int8": 0.90,
     }

@@ -9,6 +9,8 @@ from typing import Any
 
 from edgevision.artifact import Artifact
 from edgevision.backend import Session
+from edgevision.evaluation.budget import Budget
+from edgevision.evaluation.device_limits import device_demands
 from edgevision.evaluation.evidence import Measured
 from edgevision.evaluation.image_sets import ImageSet
 from edgevision.evaluation.proof import TaskProof
@@ -70,7 +72,7 @@ def judge(
     candidate: Candidate,
     answers: Sequence[Any],
     source_answers: Sequence[Any],
-    min_agreement: float | None,
+    budget: Budget,
 ) -> Measured:
     """Hold one candidate's answers against the source's.
 
@@ -78,9 +80,12 @@ def judge(
         proof: the task's.
         candidate: the artifact.
         answers, source_answers: what `measure` gave.
-        min_agreement: what is demanded; `None` is what suits the artifact's precision.
+        budget: what it may lose.
     """
     planned, session = candidate.planned, candidate.session
+    comparison = proof.compare(source_answers, answers)
+    demands = budget.demands(comparison, proof.least_agreement[planned.precision])
+    device = device_demands(candidate.artifact, session, candidate.bench, planned.targets)
     return Measured(
         artifact=planned.id,
         sha256=candidate.artifact.sha256,
@@ -90,8 +95,9 @@ def judge(
         device=session.device,
         precision=session.precision,
         on_target=candidate.bench.on_target,
-        comparison=proof.compare(source_answers, answers),
-        min_agreement=proof.least_agreement[planned.precision] if min_agreement is None else min_agreement,
+        comparison=comparison,
+        demands=(*demands, *device),
+        float_layers=planned.float_layers,
     )
 
 

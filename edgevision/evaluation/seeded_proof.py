@@ -39,6 +39,7 @@ class SeededProof:
         "float16": 0.95,
         "int16x8": 0.90,
         "int8-dynamic": 0.80,
+        "int8-mixed": 0.70,
         "int8-float-io": 0.70,
         "int8": 0.70,
     }

@@ -10,17 +10,19 @@ import pytest
 
 from edgevision.artifact import PRECISIONS
 from edgevision.errors import BundleError
+from edgevision.evaluation.budget import Demand
 from edgevision.evaluation.classify_proof import ClassifyProof
 from edgevision.evaluation.comparison import Comparison, Metric
 from edgevision.evaluation.detect_proof import DetectProof
 from edgevision.evaluation.evidence import (
+    Attempt,
     Evidence,
     Measured,
     SetFacts,
     evidence_json,
     read_evidence,
-    this_machine,
 )
+from edgevision.evaluation.machine import this_machine
 from edgevision.evaluation.proof import TaskProof
 
 EVIDENCE = Evidence(
@@ -40,10 +42,16 @@ EVIDENCE = Evidence(
             precision="int8",
             on_target=True,
             comparison=Comparison(100, 0.94, 0.25, 0.01, (Metric("accuracy", 0.75, 0.7),)),
-            min_agreement=0.95,
+            demands=(Demand("agreement", True, 0.95, 0.94),),
+            float_layers=("conv",),
         ),
     ),
     notes=("a note",),
+    attempts=(
+        Attempt("tflite-int8", (), 900, 0.9, {"accuracy": 0.7}, (Demand("agreement", True, 0.95, 0.9),)),
+        Attempt("tflite-int16x8", (), error="no kernel"),
+    ),
+    sensitivities={"tflite": (("conv", 0.5), ("dense", 0.1))},
 )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgevision.conversion import ConversionSettings, convert
+from edgevision.evaluation.budget import Budget
 from edgevision.evaluation.evidence import Evidence
 from edgevision.evaluation.proofs import TaskOptions
 from edgevision.input_options import InputOptions
@@ -29,7 +30,7 @@ def evidence(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Evidence
         settings=ConversionSettings(
             task=TaskOptions(image=InputOptions(value_range=(0.0, 255.0))),
             calibration_samples=500,
-            min_agreement=0.0,
+            budget=Budget(min_agreement=0.0),
         ),
     )
 

@@ -1,0 +1,125 @@
+"""The limits of a target: how large an artifact may be, how much memory and how long a run may take."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from statistics import median
+
+from edgevision.artifact import Artifact, read_artifact
+from edgevision.backend import SessionSettings
+from edgevision.errors import InferenceError
+from edgevision.evaluation.budget import Demand
+from edgevision.evaluation.machine import processor
+from edgevision.plan import Bench
+from edgevision.plugins import registry
+from edgevision.session import CheckedSession, open_session
+from edgevision.target import Target
+
+_WARM_UP_RUNS, _RUNS = 3, 30
+
+
+def device_demands(
+    artifact: Artifact, session: CheckedSession, bench: Bench, targets: Sequence[Target]
+) -> tuple[Demand, ...]:
+    """What the targets allow, held against what can be measured here.
+
+    Size always; latency (the median of a run of the network alone, with one example) and memory (the
+    peak of a process that loads and runs it) only on a machine that is such a device.
+
+    Args:
+        artifact: that is made for the targets.
+        session: the artifact, loaded.
+        bench: where.
+        targets: the strictest limit of all is demanded.
+
+    Raises:
+        InferenceError: a run failed.
+    """
+    demands = []
+    size_mb = _strictest("max_size_mb", targets)
+    if size_mb is not None:
+        demands.append(Demand("size", False, size_mb, artifact.size_bytes / 1e6, "MB"))
+    here = [target for target in targets if is_here(target, bench)]
+    latency_ms = _strictest("max_latency_ms", here)
+    if latency_ms is not None:
+        demands.append(Demand("latency", False, latency_ms, _latency_ms(session), "ms"))
+    memory_mb = _strictest("max_memory_mb", here)
+    if memory_mb is not None:
+        demands.append(Demand("memory", False, memory_mb, _peak_memory_mb(artifact, bench), "MB"))
+    return tuple(demands)
+
+
+def unmeasured_limits(bench: Bench, targets: Iterable[Target]) -> list[str]:
+    """In words, which limits could not be held against anything here."""
+    return [
+        f"{name} of {target.name} was not measured: this machine is none ({processor()})"
+        for target in targets
+        for name in ("max_latency_ms", "max_memory_mb")
+        if name in target.limits and not is_here(target, bench)
+    ]
+
+
+def is_here(target: Target, bench: Bench) -> bool:
+    """Whether this machine is such a device, as far as it tells."""
+    return bench.on_target and (target.machine is None or target.machine in processor())
+
+
+def _strictest(name: str, targets: Iterable[Target]) -> float | None:
+    return min((target.limits[name] for target in targets if name in target.limits), default=None)
+
+
+def _latency_ms(session: CheckedSession) -> float:
+    seconds = []
+    for _ in range(_WARM_UP_RUNS + _RUNS):
+        with session.lease(1) as lane:
+            for values in lane.inputs.values():
+                values[...] = 0
+            start = time.perf_counter()
+            lane.run()
+            seconds.append(time.perf_counter() - start)
+    return 1000 * median(seconds[_WARM_UP_RUNS:])
+
+
+def _peak_memory_mb(artifact: Artifact, bench: Bench) -> float:
+    with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
+        for name, content in artifact.files.items():
+            Path(folder, name).write_bytes(content)
+        settings = json.dumps({**asdict(bench.settings), "cache_dir": None})
+        words = [
+            sys.executable,
+            "-m",
+            __name__,
+            str(Path(folder, artifact.name)),
+            bench.backend.name,
+            settings,
+        ]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise InferenceError(
+            f"{artifact.name}: a process of its own ended while it ran: {done.stderr[-500:]}"
+        )
+    return float(done.stdout.split()[-1])
+
+
+def _own_peak_memory_mb(path: Path, backend: str, settings: SessionSettings) -> float:
+    """The peak of this process after it has loaded an artifact and run it."""
+    import resource
+
+    with open_session(registry().backend(backend), read_artifact(path), settings) as session:
+        _latency_ms(session)
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return kilobytes * (1 if platform.system() == "Darwin" else 1024) / 1e6
+
+
+if __name__ == "__main__":
+    sys.stdout.write(
+        f"{_own_peak_memory_mb(Path(sys.argv[1]), sys.argv[2], SessionSettings(**json.loads(sys.argv[3])))}\n"
+    )

@@ -1,0 +1,219 @@
+"""Candidates for a bundle: each is made, loaded where it will run, and measured against its source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from edgevision.artifact import CALIBRATED, MIXED, Artifact
+from edgevision.converter import CalibrationData, Converter, SelectiveConverter, Source
+from edgevision.errors import ConversionError, InputError, OptionError, PluginError
+from edgevision.evaluation.budget import Budget, in_unit
+from edgevision.evaluation.evidence import Attempt, Measured
+from edgevision.evaluation.measuring import Candidate, Examples, judge, measure
+from edgevision.evaluation.proof import TaskProof
+from edgevision.evaluation.source_session import SourceSession
+from edgevision.plan import PlannedArtifact, bench_for
+from edgevision.plugins import Registry
+from edgevision.search import PrecisionSearch, Sensitivities
+from edgevision.session import CheckedSession, open_session
+from edgevision.target import Target
+
+#: Told (what is being done, how much of the whole begins with it).
+Stage = Callable[[str, int], None]
+
+#: How many examples' time a conversion takes, for the progress bar alone.
+STEPS_OF_CONVERSION = 400
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What candidates are made of and measured on.
+
+    Attributes:
+        source: the trained model.
+        proof: its task's.
+        examples: the evaluation set.
+        data: what the source is calibrated on; `None` where no candidate needs it.
+        budget: what a candidate may lose.
+        plugins: that give converters and backends.
+    """
+
+    source: Source
+    proof: TaskProof
+    examples: Examples
+    data: CalibrationData | None
+    budget: Budget
+    plugins: Registry
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """A candidate and what was measured of it."""
+
+    candidate: Candidate
+    measured: Measured
+
+    def made_for(self, targets: tuple[Target, ...]) -> Trial:
+        """The same, for these targets."""
+        planned = replace(self.candidate.planned, targets=targets)
+        return replace(self, candidate=replace(self.candidate, planned=planned))
+
+
+class Trials:
+    """Makes and measures candidates, and remembers them.
+
+    Args:
+        ground: what they are made of and measured on.
+        stage: told of what begins.
+        tell: told how many examples the models at hand have answered.
+
+    Attributes:
+        source_answers: the source's own.
+        attempts: every candidate of a search, in the order in which they were tried.
+        ranked: format -> the layers of the source by their sensitivity, once a search has asked.
+
+    Raises:
+        InputError: an image cannot be read, or the set is too small to show that anything is inside
+            the budget.
+        OptionError: the source's tensors are not what the task needs.
+    """
+
+    def __init__(self, ground: Ground, stage: Stage, tell: Callable[[int], None]) -> None:
+        self.attempts: list[Attempt] = []
+        self._ground = ground
+        self._stage = stage
+        self._tell = tell
+        self.ranked: dict[str, Sensitivities] = {}
+        self._tried: dict[str, Trial | ConversionError] = {}
+        stage("measuring the source", len(ground.examples))
+        model = ground.proof.model(CheckedSession(SourceSession(ground.source), ground.source.kind))
+        (self.source_answers,) = measure(ground.proof, [model], ground.examples, tell)
+        self._check_set_tells()
+
+    def _check_set_tells(self) -> None:
+        """Refuse a set on which even the source itself would not be inside the budget."""
+        ground = self._ground
+        itself = ground.proof.compare(self.source_answers, self.source_answers)
+        for demand in ground.budget.demands(itself, 0.0):
+            if not demand.passed:
+                raise InputError(
+                    f"{ground.examples.name}: {len(ground.examples)} images cannot show that the "
+                    f"{demand.what} is within {in_unit(demand.limit, demand.unit)}: of an artifact without "
+                    f"any difference they say up to {in_unit(demand.measured, demand.unit)}; "
+                    f"measure on more images, or allow more with --max-drop"
+                )
+
+    def run(self, planned: Sequence[PlannedArtifact]) -> list[Trial]:
+        """Make and measure these candidates, side by side.
+
+        Raises:
+            PluginError, MissingRuntimeError, DeviceError: a converter or backend cannot be had here.
+            ConversionError: one cannot be made.
+        """
+        candidates = [self._made(one) for one in planned]
+        return self._measured(candidates)
+
+    def search(self, searches: Sequence[PrecisionSearch]) -> None:
+        """Go on until every search has found its artifact or has none left to try.
+
+        Raises:
+            PluginError, MissingRuntimeError, DeviceError: as `run`.
+        """
+        while wanted := {one.wanted.id: one.wanted for one in searches if one.wanted is not None}:
+            made = [self._attempted(planned) for name, planned in wanted.items() if name not in self._tried]
+            for trial in self._measured([candidate for candidate in made if candidate is not None]):
+                self._tried[trial.measured.artifact] = trial
+                self.attempts.append(Attempt.of(trial.measured))
+            for search in searches:
+                if search.wanted is not None:
+                    search.learn(self._is_inside(search.wanted))
+
+    def outcome(self, search: PrecisionSearch) -> Trial:
+        """What a search has found; if nothing is inside the budget, what missed it by the least.
+
+        Raises:
+            ConversionError: nothing could be made.
+        """
+        names = [one.id for one in search.asked] if search.winner is None else [search.winner.id]
+        results = [self._tried[name] for name in names]
+        trials = [one for one in results if isinstance(one, Trial)]
+        if not trials:
+            raise next(one for one in results if isinstance(one, ConversionError))
+        return max(trials, key=lambda one: min(demand.margin for demand in one.measured.demands))
+
+    def sensitivities(self, artifact_format: str) -> Sensitivities:
+        """The layers of the source, the most sensitive first; none if its converter cannot tell."""
+        if artifact_format not in self.ranked:
+            self._stage(f"ranking layers for {artifact_format}", STEPS_OF_CONVERSION)
+            self.ranked[artifact_format] = self._sensitivities(artifact_format)
+        return self.ranked[artifact_format]
+
+    def _sensitivities(self, artifact_format: str) -> Sensitivities:
+        converter, data = self._converter(PlannedArtifact(artifact_format, "int8", ())), self._ground.data
+        if not isinstance(converter, SelectiveConverter) or data is None:
+            return ()
+        return tuple(converter.sensitivities(self._ground.source, "int8", data))
+
+    def _attempted(self, planned: PlannedArtifact) -> Candidate | None:
+        try:
+            return self._made(planned)
+        except ConversionError as error:
+            self._tried[planned.id] = error
+            self.attempts.append(Attempt(planned.id, planned.float_layers, error=str(error)))
+            return None
+
+    def _is_inside(self, planned: PlannedArtifact) -> bool:
+        trial = self._tried[planned.id]
+        return isinstance(trial, Trial) and trial.measured.passed
+
+    def _made(self, planned: PlannedArtifact) -> Candidate:
+        bench = bench_for(planned, self._ground.plugins)
+        self._stage(f"converting to {planned.id}", STEPS_OF_CONVERSION)
+        artifact = self._converted(planned)
+        return Candidate(planned, artifact, bench, open_session(bench.backend, artifact, bench.settings))
+
+    def _measured(self, candidates: Sequence[Candidate]) -> list[Trial]:
+        ground = self._ground
+        if not candidates:
+            return []
+        self._stage("measuring", len(ground.examples))
+        models = [self._model(one) for one in candidates]
+        answers = measure(ground.proof, models, ground.examples, self._tell)
+        return [
+            Trial(one, judge(ground.proof, one, given, self.source_answers, ground.budget))
+            for one, given in zip(candidates, answers, strict=True)
+        ]
+
+    def _model(self, candidate: Candidate) -> Any:
+        try:
+            return self._ground.proof.model(candidate.session)
+        except OptionError as error:
+            name = candidate.planned.id
+            raise ConversionError(f"{name}: the artifact's tensors are not the source's: {error}") from error
+
+    def _converted(self, planned: PlannedArtifact) -> Artifact:
+        ground, converter = self._ground, self._converter(planned)
+        if planned.precision == MIXED and isinstance(converter, SelectiveConverter):
+            made = converter.convert(ground.source, "int8", ground.data, keep_float=planned.float_layers)
+            return replace(made, precision=MIXED)
+        data = ground.data if planned.precision in CALIBRATED else None
+        return converter.convert(ground.source, planned.precision, data)
+
+    def _converter(self, planned: PlannedArtifact) -> Converter:
+        source = self._ground.source
+        fitting = [
+            one
+            for one in self._ground.plugins.converters().values()
+            if (one.kind, one.format) == (source.kind, planned.format)
+        ]
+        wanted = "int8" if planned.precision == MIXED else planned.precision
+        for converter in fitting:
+            if wanted in converter.precisions:
+                return converter
+        possible = sorted({precision for converter in fitting for precision in converter.precisions})
+        raise PluginError(
+            f"no converter makes {planned.id} from {source.description}; "
+            f"it can be: {', '.join(possible) or 'nothing'}"
+        )

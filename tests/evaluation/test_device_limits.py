@@ -1,0 +1,63 @@
+"""The limits of a target: what is measured here, what only on the device, and what fails."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edgevision.artifact import read_artifact
+from edgevision.backend import SessionSettings
+from edgevision.evaluation.budget import Demand
+from edgevision.evaluation.device_limits import device_demands, unmeasured_limits
+from edgevision.plan import Bench
+from edgevision.plugins import registry
+from edgevision.session import open_session
+from edgevision.target import Target
+
+pytest.importorskip("ai_edge_litert", reason="needs the extra `tflite`")
+
+ARTIFACT = read_artifact(Path(__file__).parents[1] / "data" / "tiny.tflite")
+CAMERA = Target("camera", "a camera", "tflite", "tflite", ("float32",))
+GENEROUS = {"max_size_mb": 1.0, "max_latency_ms": 1000.0, "max_memory_mb": 4000.0}
+
+
+def _bench() -> Bench:
+    return Bench(registry().backend("tflite"), SessionSettings(), on_target=True)
+
+
+def _demands(*targets: Target) -> dict[str, Demand]:
+    bench = _bench()
+    with open_session(bench.backend, ARTIFACT, bench.settings) as session:
+        return {demand.what: demand for demand in device_demands(ARTIFACT, session, bench, targets)}
+
+
+def test_size_latency_and_memory_are_measured_where_this_machine_is_such_a_device() -> None:
+    found = _demands(replace(CAMERA, limits=GENEROUS))
+    assert found["size"].measured == ARTIFACT.size_bytes / 1e6
+    assert 0 < found["latency"].measured < 1000
+    assert 10 < found["memory"].measured < 4000, "a process with numpy and LiteRT"
+    assert all(demand.passed for demand in found.values())
+    assert unmeasured_limits(_bench(), [replace(CAMERA, limits=GENEROUS)]) == []
+
+
+@pytest.mark.parametrize(
+    ("limit", "least"), [("max_size_mb", 1e-6), ("max_latency_ms", 1e-6), ("max_memory_mb", 1.0)]
+)
+def test_what_is_over_a_limit_fails(limit: str, least: float) -> None:
+    (demand,) = _demands(replace(CAMERA, limits={limit: least})).values()
+    assert not demand.passed
+
+
+def test_the_strictest_of_all_targets_counts() -> None:
+    strict, lax = (replace(CAMERA, limits={"max_size_mb": size}) for size in (0.5, 2.0))
+    assert _demands(lax, strict)["size"].limit == 0.5
+
+
+def test_another_machine_than_the_device_measures_size_alone_and_says_so() -> None:
+    other = replace(CAMERA, machine="Raspberry Pi 99", limits=GENEROUS)
+    assert list(_demands(other)) == ["size"]
+    latency, memory = unmeasured_limits(_bench(), [other])
+    assert latency.startswith("max_latency_ms of camera was not measured: this machine is none")
+    assert memory.startswith("max_memory_mb of camera")
