@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from edgevision.evaluation.comparison import Comparison, Metric
+from edgevision.evaluation.changes import PixelChange, name_of
+from edgevision.evaluation.comparison import MOST_IMAGES, Comparison, GenerateDetails, pair
+from edgevision.evaluation.figures import Figure, Measures, mean_of
 from edgevision.evaluation.image_metrics import Pixels, psnr_db, ssim
 from edgevision.preprocess import Preprocessing
 from edgevision.session import CheckedSession
@@ -24,6 +27,7 @@ class ImageToImageProof:
         task: of the kind ``image-to-image``.
         preprocessing: from an image to the source's input.
         truth: what the network should make of each evaluation image, uint8 RGB, where known.
+        image_names: of the evaluation images, in their order.
     """
 
     labels: tuple[str, ...] = ()
@@ -37,11 +41,16 @@ class ImageToImageProof:
     }
 
     def __init__(
-        self, task: GenerateTask, preprocessing: Preprocessing, truth: Sequence[Pixels] | None
+        self,
+        task: GenerateTask,
+        preprocessing: Preprocessing,
+        truth: Sequence[Pixels] | None,
+        image_names: Sequence[str] = (),
     ) -> None:
         self.task = task
         self.preprocessing = preprocessing
         self._truth = truth
+        self._image_names = image_names
 
     def model(self, session: CheckedSession) -> ImageToImage:
         """As `TaskProof.model`."""
@@ -55,32 +64,49 @@ class ImageToImageProof:
         """As `TaskProof.compare`; differences are those of pixels, as shares of 255."""
         pairs = list(zip(source, artifact, strict=True))
         differences = [np.abs(a.astype(np.int16) - b) for a, b in pairs]
-        likeness = {"SSIM": _mean(ssim, source, artifact), "PSNR, dB": _mean(psnr_db, source, artifact)}
+        alike, psnr = _figures(source, artifact)[::-1]
+        before, after = self.measure(source), self.measure(artifact)
         return Comparison(
             images=len(source),
-            agreement=max(0.0, likeness["SSIM"]),
+            agreement=max(0.0, alike.value),
             largest_difference=max(float(one.max()) for one in differences) / 255,
             mean_difference=float(np.mean([one.mean() for one in differences])) / 255,
-            metrics=self._metrics(source, artifact),
-            likeness=likeness,
+            metrics=pair(before.figures, after.figures) if before and after else (),
+            likeness={"SSIM": alike.value, "PSNR, dB": psnr.value},
+            agreement_interval=alike.interval,
+            likeness_intervals={"SSIM": alike.interval, "PSNR, dB": psnr.interval},
+            details=self._changes(alike, psnr, [bool(one.any()) for one in differences]),
         )
+
+    def measure(self, answers: Sequence[Pixels]) -> Measures | None:
+        """As `MeasuringProof.measure`: mean PSNR and SSIM; an image's error is how far SSIM is below 1."""
+        if self._truth is None:
+            return None
+        figures = _figures(self._truth, answers)
+        return Measures(figures, (), 1.0 - np.asarray(figures[1].per_image, np.float64))
 
     def telling(self, source: Sequence[Pixels], count: int) -> list[int]:
         """The images with the most contrast: a flat one shows no fault."""
         contrast = np.array([float(image.std()) for image in source])
         return sorted(int(place) for place in np.argsort(-contrast, kind="stable")[:count])
 
-    def _metrics(self, source: Sequence[Pixels], artifact: Sequence[Pixels]) -> tuple[Metric, ...]:
-        truth = self._truth
-        if truth is None:
-            return ()
-        return (
-            Metric("PSNR", _mean(psnr_db, truth, source), _mean(psnr_db, truth, artifact), "dB"),
-            Metric("SSIM", _mean(ssim, truth, source), _mean(ssim, truth, artifact)),
-        )
+    def _changes(self, alike: Figure, psnr: Figure, changed: Sequence[bool]) -> GenerateDetails:
+        rows = zip(np.asarray(alike.per_image).tolist(), np.asarray(psnr.per_image).tolist(), strict=True)
+        changes = [
+            PixelChange(name_of(self._image_names, place), round(one, 6), round(noise, 4))
+            for place, (one, noise) in enumerate(rows)
+            if changed[place]
+        ]
+        worst = sorted(changes, key=lambda change: (change.ssim, change.psnr_db))[:MOST_IMAGES]
+        return GenerateDetails(len(changes), tuple(worst))
 
 
-def _mean(
+def _figures(truth: Sequence[Pixels], made: Sequence[Pixels]) -> tuple[Figure, Figure]:
+    """Mean PSNR and mean SSIM."""
+    return mean_of("PSNR", _each(psnr_db, truth, made), "dB"), mean_of("SSIM", _each(ssim, truth, made))
+
+
+def _each(
     measure: Callable[[Pixels, Pixels], float], first: Sequence[Pixels], second: Sequence[Pixels]
-) -> float:
-    return float(np.mean([measure(a, b) for a, b in zip(first, second, strict=True)]))
+) -> NDArray[np.float64]:
+    return np.array([measure(a, b) for a, b in zip(first, second, strict=True)])

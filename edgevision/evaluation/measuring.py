@@ -22,7 +22,10 @@ from edgevision.tensors import Array
 #: Images that are decoded at a time: what bounds the memory, however large a set is.
 BLOCK = 64
 
-_KNOWN_ANSWERS = 8
+#: Known answers: so many images; where there are more classes, one for each, up to the second number.
+_KNOWN_ANSWERS = 8, 64
+#: Of the images of all known answers together, before they are compressed.
+_KNOWN_ANSWERS_BYTES = 8_000_000
 
 
 @dataclass(frozen=True)
@@ -96,14 +99,23 @@ def judge(
 def known_answers(
     proof: TaskProof, candidates: Sequence[Candidate], images: ImageSet, source_answers: Sequence[Any]
 ) -> Selftest:
-    """A few of the images, at the network's own size, and what each candidate gives for them."""
-    chosen = set(proof.telling(source_answers, _KNOWN_ANSWERS))
+    """A few of the images, at the network's own size, and what each candidate gives for them.
+
+    An image for each class that the set has, 8 at least and 64 at most, or what 8 MB hold.
+    """
     preprocessing = proof.preprocessing
+    chosen = set(proof.telling(source_answers, _count_of_known_answers(proof)))
     sized = np.stack(
         [preprocessing.resized(as_image(image)) for place, image in enumerate(images) if place in chosen]
     )
     outputs = {one.planned.id: run_selftest(one.session, preprocessing, sized) for one in candidates}
     return Selftest(sized, outputs)
+
+
+def _count_of_known_answers(proof: TaskProof) -> int:
+    least, most = _KNOWN_ANSWERS
+    width, height = proof.preprocessing.size_wh
+    return max(1, min(max(least, len(proof.labels)), most, _KNOWN_ANSWERS_BYTES // (width * height * 3)))
 
 
 def _blocks(images: Iterable[Array]) -> Iterator[list[Array]]:

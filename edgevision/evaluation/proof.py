@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from edgevision.evaluation.comparison import Comparison
+from edgevision.evaluation.figures import Measures
 from edgevision.preprocess import Preprocessing
 from edgevision.session import CheckedSession
 from edgevision.tasks.description import Task
@@ -49,4 +50,12 @@ class TaskProof(Protocol):
 
     def telling(self, source: Sequence[Any], count: int) -> list[int]:
         """Places of up to `count` images that show as much of what the network knows as can be."""
+        ...
+
+
+class MeasuringProof(TaskProof, Protocol):
+    """A proof that can also tell what one model reaches by itself, against the truth."""
+
+    def measure(self, answers: Sequence[Any]) -> Measures | None:
+        """What answers on the whole evaluation set reach; `None` where the truth is not known."""
         ...
