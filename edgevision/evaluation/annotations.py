@@ -23,11 +23,16 @@ class Annotations:
         boxes_xyxy: float32 ``(n, 4)``: left, top, right, bottom in pixels of the image.
         class_ids: int64 ``(n,)``, places among the labels.
         crowds: bool ``(n,)``: boxes round more objects than one, which COCO neither rewards nor punishes.
+        difficult: bool ``(n,)``: objects that count neither as found nor as missed, as in VOC; `None`
+            where none are.
+        left_out: objects of zero width or height, which are none, and are not among the others.
     """
 
     boxes_xyxy: Floats
     class_ids: Ints
     crowds: np.ndarray[Any, np.dtype[np.bool_]]
+    difficult: np.ndarray[Any, np.dtype[np.bool_]] | None = None
+    left_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,12 @@ class _Object:
     label: str
     box_xyxy: tuple[float, float, float, float]
     crowd: bool = False
+    difficult: bool = False
+
+    @property
+    def solid(self) -> bool:
+        left, top, right, bottom = self.box_xyxy
+        return left < right and top < bottom
 
 
 def read_annotations(path: Path, image_names: Sequence[str], labels: Sequence[str]) -> list[Annotations]:
@@ -55,6 +66,14 @@ def read_annotations(path: Path, image_names: Sequence[str], labels: Sequence[st
     return [_of_image(_find(objects, name, path), places, path) for name in image_names]
 
 
+def shown_classes(annotations: Sequence[Annotations], classes: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which classes each image shows: bool ``(images, classes)``."""
+    shown = np.zeros((len(annotations), classes), bool)
+    for row, image in zip(shown, annotations, strict=True):
+        row[image.class_ids] = True
+    return shown
+
+
 def _find(objects: Mapping[str, list[_Object]], name: str, path: Path) -> list[_Object]:
     pure = PurePosixPath(name)
     for key in (name, pure.name, pure.stem):
@@ -69,10 +88,13 @@ def _of_image(objects: Sequence[_Object], places: Mapping[str, int], path: Path)
     for one in objects:
         if one.label not in places:
             raise InputError(f"{path}: class '{one.label}' is none of the labels: {', '.join(places)}")
+    solid = [one for one in objects if one.solid]
     return Annotations(
-        np.array([one.box_xyxy for one in objects], np.float32).reshape(-1, 4),
-        np.array([places[one.label] for one in objects], np.int64),
-        np.array([one.crowd for one in objects], bool),
+        np.array([one.box_xyxy for one in solid], np.float32).reshape(-1, 4),
+        np.array([places[one.label] for one in solid], np.int64),
+        np.array([one.crowd for one in solid], bool),
+        np.array([one.difficult for one in solid], bool),
+        left_out=len(objects) - len(solid),
     )
 
 
@@ -151,7 +173,8 @@ def _voc_object(entry: ElementTree.Element, where: str) -> _Object:
         left, top, right, bottom = (float(value or "") for value in values)
     except ValueError as error:
         raise InputError(f"{where}: bndbox: expected xmin, ymin, xmax and ymax, got {values}") from error
-    return _Object(label, _checked((left, top, right, bottom), where))
+    difficult = (entry.findtext("difficult") or "").strip() not in ("", "0")
+    return _Object(label, _checked((left, top, right, bottom), where), difficult=difficult)
 
 
 def _checked(box: tuple[float, float, float, float], where: str) -> tuple[float, float, float, float]:

@@ -78,9 +78,7 @@ def _drop(comparison: Comparison, max_drop: float) -> Demand:
         metric = comparison.metrics[0]
         limit = max_drop / 100 if metric.unit == "share" else max_drop
         return Demand(f"drop of {metric.name}", False, limit, metric.largest_drop, metric.unit)
-    interval = comparison.agreement_interval
-    least = comparison.agreement if interval is None else interval.low
-    return Demand("drop of agreement", False, max_drop / 100, 1 - least)
+    return Demand("drop of agreement", False, max_drop / 100, 1 - comparison.least_agreement)
 
 
 def in_unit(value: float, unit: str) -> str:

@@ -8,8 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.backend import Session
-from edgevision.evaluation.comparison import Comparison, Metric
+from edgevision.evaluation.changes import Flip, name_of
+from edgevision.evaluation.classify_metrics import Members, Truth, classify_measures, decisions, members
+from edgevision.evaluation.comparison import (
+    MOST_IMAGES,
+    ClassifyDetails,
+    Comparison,
+    pair,
+    pair_classes,
+)
+from edgevision.evaluation.figures import Measures
 from edgevision.evaluation.image_sets import ImageSet
+from edgevision.evaluation.intervals import wilson
 from edgevision.evaluation.network_inputs import PreprocessedImages, known_images
 from edgevision.preprocess import Preprocessing
 from edgevision.selftest import KnownImages
@@ -17,8 +27,6 @@ from edgevision.session import CheckedSession
 from edgevision.tasks.classify import Classifier, Scores
 from edgevision.tasks.description import ClassifyTask
 from edgevision.tensors import Array
-
-Decisions = NDArray[np.int64]
 
 
 class ClassifyProof:
@@ -28,7 +36,9 @@ class ClassifyProof:
         task: output and kind of its scores.
         labels: one name a class.
         preprocessing: from an image to the source's input.
-        truth: int64 ``(images,)``, the class of each evaluation image, where known.
+        truth: int64 ``(images,)``, the class of each evaluation image, where known; of a network
+            with independent scores also bool ``(images, classes)``.
+        image_names: of the evaluation images, in their order.
     """
 
     #: Floats differ by rounding alone; integers by what 8 bits can hold: the best converters of the
@@ -48,12 +58,14 @@ class ClassifyProof:
         task: ClassifyTask,
         labels: tuple[str, ...],
         preprocessing: Preprocessing,
-        truth: Decisions | None,
+        truth: Truth | None,
+        image_names: Sequence[str] = (),
     ) -> None:
         self.task = task
         self.labels = labels
         self.preprocessing = preprocessing
         self._truth = truth
+        self._image_names = image_names
         self._multi_label = False
 
     def model(self, session: CheckedSession) -> Classifier:
@@ -76,20 +88,45 @@ class ClassifyProof:
 
     def compare(self, source: Sequence[Scores], artifact: Sequence[Scores]) -> Comparison:
         """As `compare_scores`, with the truth of the evaluation set."""
-        return compare_scores(np.stack(source), np.stack(artifact), self._truth, self._multi_label)
+        return compare_scores(
+            np.stack(source),
+            np.stack(artifact),
+            self._truth,
+            self._multi_label,
+            self.labels,
+            self._image_names,
+        )
+
+    def measure(self, answers: Sequence[Scores]) -> Measures | None:
+        """As `MeasuringProof.measure`."""
+        if self._truth is None:
+            return None
+        return classify_measures(np.stack(answers), self._truth, self.labels, self._multi_label)
 
     def telling(self, source: Sequence[Scores], count: int) -> list[int]:
-        """The surest image of each class, so that a known answer is not one on the edge, then others."""
+        """The surest image of each class, so that a known answer is not one on the edge, then others.
+
+        For a class that the evaluation set holds and that is never decided for: the image with the
+        highest score of it.
+        """
         scores = np.stack(source)
-        tops = scores.argmax(axis=1)
-        surest = [int(place) for place in np.argsort(-scores.max(axis=1), kind="stable")]
-        best_of_class = [next(place for place in surest if tops[place] == one) for one in np.unique(tops)]
-        rest = [place for place in surest if place not in best_of_class]
-        return sorted((best_of_class + rest)[:count])
+        decided = decisions(scores, self._multi_label)
+        held = decided.any(axis=0)
+        if self._truth is not None:
+            held |= members(self._truth, scores.shape[1]).any(axis=0)
+        # An image that is decided for the class comes before any that is not.
+        best_of_class = (scores + decided).argmax(axis=0)[held].tolist()
+        surest = np.argsort(-scores.max(axis=1), kind="stable").tolist()
+        return sorted(list(dict.fromkeys([*best_of_class, *surest]))[:count])
 
 
 def compare_scores(
-    source: Scores, artifact: Scores, truth: Decisions | None, multi_label: bool = False
+    source: Scores,
+    artifact: Scores,
+    truth: Truth | None,
+    multi_label: bool = False,
+    labels: Sequence[str] = (),
+    image_names: Sequence[str] = (),
 ) -> Comparison:
     """Compare float32 scores ``(images, classes)`` of an artifact with its source's.
 
@@ -98,25 +135,74 @@ def compare_scores(
 
     Args:
         source, artifact: scores of 0…1, a row an image, one image or more.
-        truth: int64 ``(images,)``, the class of each image, where known.
+        truth: int64 ``(images,)``, the class of each image, where known; with independent scores
+            also bool ``(images, classes)``.
         multi_label: whether each class has a score of its own.
+        labels: one name a class; ``class 0``, ``class 1``, … unless given.
+        image_names: of the images, likewise.
     """
-    same = (
-        ((source >= 0.5) == (artifact >= 0.5)).all(axis=1)
-        if multi_label
-        else source.argmax(axis=1) == artifact.argmax(axis=1)
-    )
+    labels = labels or [f"class {number}" for number in range(source.shape[1])]
+    same = (decisions(source, multi_label) == decisions(artifact, multi_label)).all(axis=1)
     difference = np.abs(source - artifact)
+    before = after = None
+    if truth is not None:
+        before = classify_measures(source, truth, labels, multi_label)
+        after = classify_measures(artifact, truth, labels, multi_label)
+    flips = _Flips(source, artifact, truth, multi_label, labels)
     return Comparison(
         images=len(source),
         agreement=float(same.mean()),
         largest_difference=float(difference.max()),
         mean_difference=float(difference.mean()),
-        metrics=()
-        if truth is None
-        else (Metric("accuracy", _accuracy(source, truth), _accuracy(artifact, truth)),),
+        metrics=pair(before.figures, after.figures) if before and after else (),
+        agreement_interval=wilson(int(same.sum()), len(same)),
+        by_class=pair_classes(before.by_class, after.by_class) if before and after else (),
+        details=ClassifyDetails(
+            flipped=int((~same).sum()),
+            flips=tuple(flips.at(place, image_names) for place in flips.most_telling(~same)),
+            source_confusion=before.confusion if before else None,
+            artifact_confusion=after.confusion if after else None,
+            source_reliability=before.reliability if before else None,
+            artifact_reliability=after.reliability if after else None,
+        ),
     )
 
 
-def _accuracy(scores: Scores, truth: Decisions) -> float:
-    return float((scores.argmax(axis=1) == truth).mean())
+class _Flips:
+    """Tells of images that two classifiers decide differently."""
+
+    def __init__(
+        self,
+        source: Scores,
+        artifact: Scores,
+        truth: Truth | None,
+        multi_label: bool,
+        labels: Sequence[str],
+    ) -> None:
+        self._scores = source, artifact
+        self._decided = decisions(source, multi_label), decisions(artifact, multi_label)
+        self._truth = None if truth is None else members(truth, source.shape[1])
+        self._multi_label = multi_label
+        self._labels = labels
+
+    def most_telling(self, flipped: NDArray[np.bool_]) -> list[int]:
+        """Places: first those where the source alone was right, then those where the scores moved most."""
+        moved = np.abs(self._scores[0] - self._scores[1]).max(axis=1)
+        if self._truth is not None:
+            source_right, artifact_right = ((one == self._truth).all(axis=1) for one in self._decided)
+            moved = moved + (source_right & ~artifact_right)
+        order = np.argsort(-moved, kind="stable")
+        return [int(place) for place in order[flipped[order]][:MOST_IMAGES]]
+
+    def at(self, place: int, image_names: Sequence[str]) -> Flip:
+        """What the two decided of one image."""
+        rows = [scores[place] for scores in self._scores]
+        moved = int(np.abs(rows[0] - rows[1]).argmax())
+        columns = [moved, moved] if self._multi_label else [int(row.argmax()) for row in rows]
+        scores = [round(float(row[column]), 6) for row, column in zip(rows, columns, strict=True)]
+        source, artifact = (self._names(decided[place]) for decided in self._decided)
+        truth = None if self._truth is None else self._names(self._truth[place])
+        return Flip(name_of(image_names, place), source, artifact, scores[0], scores[1], truth)
+
+    def _names(self, classes: Members) -> tuple[str, ...]:
+        return tuple(self._labels[place] for place in np.flatnonzero(classes).tolist())

@@ -10,9 +10,19 @@ import numpy as np
 from edgevision.backend import Session
 from edgevision.decoder import Decoder
 from edgevision.evaluation.annotations import Annotations
-from edgevision.evaluation.comparison import Comparison, Metric
-from edgevision.evaluation.detection_metrics import coco_figures, match
+from edgevision.evaluation.changes import BoxChange, name_of
+from edgevision.evaluation.coco_metrics import detect_measures
+from edgevision.evaluation.comparison import (
+    MOST_IMAGES,
+    Comparison,
+    DetectDetails,
+    pair,
+    pair_classes,
+)
+from edgevision.evaluation.detection_metrics import Match, match
+from edgevision.evaluation.figures import Measures
 from edgevision.evaluation.image_sets import ImageSet
+from edgevision.evaluation.intervals import Interval, percentile, resampled_sums
 from edgevision.evaluation.network_inputs import PreprocessedImages, known_images
 from edgevision.preprocess import Preprocessing
 from edgevision.selftest import KnownImages
@@ -40,6 +50,7 @@ class DetectProof:
         labels: one name a class.
         preprocessing: from an image to the source's input.
         truth: the objects in each evaluation image, where known.
+        image_names: of the evaluation images, in their order.
     """
 
     #: Boxes near the threshold come and go with the least rounding; so less is demanded than of a top class.
@@ -60,12 +71,14 @@ class DetectProof:
         labels: tuple[str, ...],
         preprocessing: Preprocessing,
         truth: Sequence[Annotations] | None,
+        image_names: Sequence[str] = (),
     ) -> None:
         self.task = task
         self.labels = labels
         self.preprocessing = preprocessing
         self._decoder = decoder
         self._truth = truth
+        self._image_names = image_names
         least = min(_LEAST_SCORE, task.score_threshold)
         self._all = replace(task, score_threshold=least, max_detections=max(_MOST, task.max_detections))
 
@@ -87,32 +100,65 @@ class DetectProof:
 
     def compare(self, source: Sequence[Detections], artifact: Sequence[Detections]) -> Comparison:
         """As `TaskProof.compare`; differences are those of the scores of matched boxes."""
-        pairs = [match(self._shown(a), self._shown(b)) for a, b in zip(source, artifact, strict=True)]
-        matched = sum(len(pair.score_differences) for pair in pairs)
-        boxes = sum(pair.boxes for pair in pairs)
-        differences = np.concatenate([pair.score_differences for pair in pairs])
+        shown = [self._shown(found) for found in source], [self._shown(found) for found in artifact]
+        pairs = [match(a, b) for a, b in zip(*shown, strict=True)]
+        differences = np.concatenate([one.score_differences for one in pairs])
+        before, after = self.measure(source), self.measure(artifact)
         return Comparison(
             images=len(source),
-            agreement=2 * matched / boxes if boxes else 1.0,
+            agreement=_agreement(pairs),
             largest_difference=float(differences.max(initial=0.0)),
             mean_difference=float(differences.mean()) if len(differences) else 0.0,
-            metrics=self._metrics(source, artifact),
+            metrics=pair(before.figures, after.figures) if before and after else (),
+            agreement_interval=_agreement_interval(pairs),
+            by_class=pair_classes(before.by_class, after.by_class) if before and after else (),
+            details=self._changes(*shown, pairs),
+            notes=before.notes if before else (),
         )
 
+    def measure(self, answers: Sequence[Detections]) -> Measures | None:
+        """As `MeasuringProof.measure`."""
+        return None if self._truth is None else detect_measures(self._truth, answers, self.labels)
+
     def telling(self, source: Sequence[Detections], count: int) -> list[int]:
-        """The images with the most classes, and of these with the most objects."""
-        shown = [self._shown(found) for found in source]
-        order = sorted(
-            range(len(shown)), key=lambda n: (-len(set(shown[n].class_ids.tolist())), -len(shown[n]))
-        )
-        return sorted(order[:count])
+        """First images that show every class between them, then those with the most classes and objects."""
+        classes = [set(self._shown(found).class_ids.tolist()) for found in source]
+        order = sorted(range(len(source)), key=lambda n: (-len(classes[n]), -len(self._shown(source[n]))))
+        chosen: list[int] = []
+        missing = set().union(*classes)
+        while missing:
+            chosen.append(max(order, key=lambda n: len(classes[n] & missing)))
+            missing -= classes[chosen[-1]]
+        return sorted(list(dict.fromkeys([*chosen, *order]))[:count])
 
     def _shown(self, found: Detections) -> Detections:
         return found[found.scores >= self.task.score_threshold][: self.task.max_detections]
 
-    def _metrics(self, source: Sequence[Detections], artifact: Sequence[Detections]) -> tuple[Metric, ...]:
-        if self._truth is None:
-            return ()
-        before = coco_figures(self._truth, source, len(self.labels))
-        after = coco_figures(self._truth, artifact, len(self.labels))
-        return tuple(Metric(name, before[name], after[name]) for name in before)
+    def _changes(
+        self, source: Sequence[Detections], artifact: Sequence[Detections], pairs: Sequence[Match]
+    ) -> DetectDetails:
+        sizes = np.array([len(one.lost) + len(one.gained) for one in pairs])
+        worst = np.argsort(-sizes, kind="stable")[: min(MOST_IMAGES, int((sizes > 0).sum()))]
+        return DetectDetails(
+            changed=int((sizes > 0).sum()),
+            changes=tuple(
+                BoxChange(
+                    name_of(self._image_names, place),
+                    len(pairs[place].score_differences),
+                    source[place][pairs[place].lost].labels,
+                    artifact[place][pairs[place].gained].labels,
+                )
+                for place in worst.tolist()
+            ),
+        )
+
+
+def _agreement(pairs: Sequence[Match]) -> float:
+    matched = sum(len(one.score_differences) for one in pairs)
+    boxes = sum(one.boxes for one in pairs)
+    return 2 * matched / boxes if boxes else 1.0
+
+
+def _agreement_interval(pairs: Sequence[Match]) -> Interval:
+    sums = resampled_sums(np.array([[len(one.score_differences), one.boxes] for one in pairs]))
+    return percentile(np.where(sums[:, 1] > 0, 2 * sums[:, 0] / np.maximum(sums[:, 1], 1), 1.0))

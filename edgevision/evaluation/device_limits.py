@@ -103,9 +103,8 @@ def _peak_memory_mb(artifact: Artifact, bench: Bench) -> float:
         ]
         done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise InferenceError(
-            f"{artifact.name}: a process of its own ended while it ran: {done.stderr[-500:]}"
-        )
+        told = done.stderr.strip().rpartition("\n")[2] or f"exit status {done.returncode}"
+        raise InferenceError(f"{artifact.name}: cannot be run in a process of its own: {told}")
     return float(done.stdout.split()[-1])
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgevision.backend import Session
-from edgevision.evaluation.comparison import Comparison, Metric
+from edgevision.evaluation.changes import PixelChange, name_of
+from edgevision.evaluation.comparison import MOST_IMAGES, Comparison, GenerateDetails, Metric, pair
+from edgevision.evaluation.figures import Figure, Measures, mean_of
 from edgevision.evaluation.image_metrics import Pixels, psnr_db, ssim
 from edgevision.evaluation.image_sets import ImageSet
 from edgevision.evaluation.network_inputs import PreprocessedImages, known_images
@@ -28,6 +31,7 @@ class ImageToImageProof:
         task: of the kind ``image-to-image``.
         preprocessing: from an image to the source's input.
         truth: what the network should make of each evaluation image, uint8 RGB, where known.
+        image_names: of the evaluation images, in their order.
     """
 
     labels: tuple[str, ...] = ()
@@ -42,11 +46,16 @@ class ImageToImageProof:
     }
 
     def __init__(
-        self, task: GenerateTask, preprocessing: Preprocessing, truth: Sequence[Pixels] | None
+        self,
+        task: GenerateTask,
+        preprocessing: Preprocessing,
+        truth: Sequence[Pixels] | None,
+        image_names: Sequence[str] = (),
     ) -> None:
         self.task = task
         self.preprocessing = preprocessing
         self._truth = truth
+        self._image_names = image_names
 
     def model(self, session: CheckedSession) -> ImageToImage:
         """As `TaskProof.model`."""
@@ -66,24 +75,27 @@ class ImageToImageProof:
 
     def compare(self, source: Sequence[Pixels], artifact: Sequence[Pixels]) -> Comparison:
         """As `compare_images`, with what the network should make where that is known."""
-        return compare_images(source, artifact, self._metrics(source, artifact))
+        before, after = self.measure(source), self.measure(artifact)
+        metrics = pair(before.figures, after.figures) if before and after else ()
+        return compare_images(source, artifact, self._image_names, metrics)
+
+    def measure(self, answers: Sequence[Pixels]) -> Measures | None:
+        """As `MeasuringProof.measure`: mean PSNR and SSIM; an image's error is how far SSIM is below 1."""
+        if self._truth is None:
+            return None
+        figures = _figures(self._truth, answers)
+        return Measures(figures, (), 1.0 - np.asarray(figures[1].per_image, np.float64))
 
     def telling(self, source: Sequence[Pixels], count: int) -> list[int]:
         """The images with the most contrast: a flat one shows no fault."""
         return most_contrast(source, count)
 
-    def _metrics(self, source: Sequence[Pixels], artifact: Sequence[Pixels]) -> tuple[Metric, ...]:
-        truth = self._truth
-        if truth is None:
-            return ()
-        return (
-            Metric("PSNR", _mean(psnr_db, truth, source), _mean(psnr_db, truth, artifact), "dB"),
-            Metric("SSIM", _mean(ssim, truth, source), _mean(ssim, truth, artifact)),
-        )
-
 
 def compare_images(
-    source: Sequence[Pixels], artifact: Sequence[Pixels], metrics: tuple[Metric, ...] = ()
+    source: Sequence[Pixels],
+    artifact: Sequence[Pixels],
+    image_names: Sequence[str] = (),
+    metrics: tuple[Metric, ...] = (),
 ) -> Comparison:
     """Compare images that an artifact made with its source's; differences are shares of 255.
 
@@ -91,18 +103,21 @@ def compare_images(
 
     Args:
         source, artifact: uint8 ``(h, w, c)``, one or more.
+        image_names: of what they were made of.
         metrics: against the truth.
     """
-    pairs = list(zip(source, artifact, strict=True))
-    differences = [np.abs(a.astype(np.int16) - b) for a, b in pairs]
-    likeness = {"SSIM": _mean(ssim, source, artifact), "PSNR, dB": _mean(psnr_db, source, artifact)}
+    differences = [np.abs(a.astype(np.int16) - b) for a, b in zip(source, artifact, strict=True)]
+    psnr, alike = _figures(source, artifact)
     return Comparison(
         images=len(source),
-        agreement=max(0.0, likeness["SSIM"]),
+        agreement=max(0.0, alike.value),
         largest_difference=max(float(one.max()) for one in differences) / 255,
         mean_difference=float(np.mean([one.mean() for one in differences])) / 255,
         metrics=metrics,
-        likeness=likeness,
+        likeness={"SSIM": alike.value, "PSNR, dB": psnr.value},
+        agreement_interval=alike.interval,
+        likeness_intervals={"SSIM": alike.interval, "PSNR, dB": psnr.interval},
+        details=_changes(alike, psnr, [bool(one.any()) for one in differences], image_names),
     )
 
 
@@ -112,7 +127,25 @@ def most_contrast(images: Sequence[Pixels], count: int) -> list[int]:
     return sorted(int(place) for place in np.argsort(-contrast, kind="stable")[:count])
 
 
-def _mean(
+def _changes(
+    alike: Figure, psnr: Figure, changed: Sequence[bool], image_names: Sequence[str]
+) -> GenerateDetails:
+    rows = zip(np.asarray(alike.per_image).tolist(), np.asarray(psnr.per_image).tolist(), strict=True)
+    changes = [
+        PixelChange(name_of(image_names, place), round(one, 6), round(noise, 4))
+        for place, (one, noise) in enumerate(rows)
+        if changed[place]
+    ]
+    worst = sorted(changes, key=lambda change: (change.ssim, change.psnr_db))[:MOST_IMAGES]
+    return GenerateDetails(len(changes), tuple(worst))
+
+
+def _figures(truth: Sequence[Pixels], made: Sequence[Pixels]) -> tuple[Figure, Figure]:
+    """Mean PSNR and mean SSIM."""
+    return mean_of("PSNR", _each(psnr_db, truth, made), "dB"), mean_of("SSIM", _each(ssim, truth, made))
+
+
+def _each(
     measure: Callable[[Pixels, Pixels], float], first: Sequence[Pixels], second: Sequence[Pixels]
-) -> float:
-    return float(np.mean([measure(a, b) for a, b in zip(first, second, strict=True)]))
+) -> NDArray[np.float64]:
+    return np.array([measure(a, b) for a, b in zip(first, second, strict=True)])

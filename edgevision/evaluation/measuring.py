@@ -22,7 +22,10 @@ from edgevision.session import CheckedSession
 #: Images or seeds that are worked on at a time: what bounds the memory, however large a set is.
 BLOCK = 64
 
-_KNOWN_ANSWERS = 8
+#: Known answers: so many images; where there are more classes, one for each, up to the second number.
+_KNOWN_ANSWERS = 8, 64
+#: Of the images of all known answers together, before they are compressed.
+_KNOWN_ANSWERS_BYTES = 8_000_000
 
 
 #: What artifacts are measured on.
@@ -110,6 +113,8 @@ def known_answers(
 ) -> Selftest:
     """What the network is asked for a few of the examples, and what each candidate answers.
 
+    About an image for each class that the set has, 8 at least and 64 at most, or what 8 MB hold.
+
     Args:
         proof: the task's.
         source: as a session.
@@ -117,8 +122,17 @@ def known_answers(
         examples: the evaluation set.
         source_answers: what `measure` gave.
     """
-    questions = proof.questions(source, examples, proof.telling(source_answers, _KNOWN_ANSWERS))
+    places = proof.telling(source_answers, _count_of_known_answers(proof))
+    questions = proof.questions(source, examples, places)
     return Selftest(questions, {one.planned.id: run_selftest(one.session, questions) for one in candidates})
+
+
+def _count_of_known_answers(proof: TaskProof) -> int:
+    least, most = _KNOWN_ANSWERS
+    if proof.preprocessing is None:
+        return least
+    width, height = proof.preprocessing.size_wh
+    return max(1, min(max(least, len(proof.labels)), most, _KNOWN_ANSWERS_BYTES // (width * height * 3)))
 
 
 def _blocks(examples: Iterable[Any]) -> Iterator[list[Any]]:

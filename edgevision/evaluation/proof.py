@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from edgevision.backend import Session
 from edgevision.converter import CalibrationData
 from edgevision.evaluation.comparison import Comparison
+from edgevision.evaluation.figures import Measures
 from edgevision.preprocess import Preprocessing
 from edgevision.selftest import Questions
 from edgevision.session import CheckedSession
@@ -67,4 +68,12 @@ class TaskProof(Protocol):
 
     def telling(self, source: Sequence[Any], count: int) -> list[int]:
         """Places of up to `count` examples that show as much of what the network knows as can be."""
+        ...
+
+
+class MeasuringProof(TaskProof, Protocol):
+    """A proof that can also tell what one model reaches by itself, against the truth."""
+
+    def measure(self, answers: Sequence[Any]) -> Measures | None:
+        """What answers on the whole evaluation set reach; `None` where the truth is not known."""
         ...

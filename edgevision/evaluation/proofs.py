@@ -11,8 +11,9 @@ import numpy as np
 
 from edgevision.converter import Source
 from edgevision.errors import InputError, OptionError, SourceError
-from edgevision.evaluation.annotations import read_annotations
-from edgevision.evaluation.classify_proof import ClassifyProof, Decisions
+from edgevision.evaluation.annotations import read_annotations, shown_classes
+from edgevision.evaluation.classify_metrics import Truth
+from edgevision.evaluation.classify_proof import ClassifyProof
 from edgevision.evaluation.detect_proof import DetectProof
 from edgevision.evaluation.generate_proof import ImageToImageProof
 from edgevision.evaluation.image_metrics import Pixels
@@ -42,8 +43,8 @@ class TaskOptions:
         score_kind: of a classifier: ``softmax``, ``sigmoid`` or ``logits``.
         decoder: of a detector: name of the decoder.
         decoder_settings: of a detector: what the decoder is to know beside what it recognises.
-        annotations: of a detector: the objects in the evaluation images: a COCO JSON file, or a
-            folder of Pascal VOC XML files.
+        annotations: of a detector, or of a classifier with independent scores: the objects in the
+            evaluation images: a COCO JSON file, or a folder of Pascal VOC XML files.
         thresholds: of a detector: ``score_threshold``, ``iou_threshold``, ``max_detections``.
         output_range: of a network that makes images: (low, high), the values of black and white.
         fit, overlap: of such a network: as in `ImageToImageSettings`.
@@ -89,7 +90,8 @@ def proof_of(
         return _proof_on_images(source, options, examples, plugins)
     if options.generation is None:
         raise OptionError(f"{source.path}: nothing says what it makes of a seed; type --task FILE")
-    return SeededProof(options.generation, () if options.labels is None else read_labels(options.labels))
+    labels = () if options.labels is None else read_labels(options.labels)
+    return SeededProof(options.generation, labels, examples.image_names)
 
 
 def _proof_on_images(source: Source, options: TaskOptions, images: ImageSet, plugins: Registry) -> TaskProof:
@@ -145,11 +147,16 @@ def _image_to_image(
     overlap = min(16, min(preprocessing.size_wh) // 4) if options.overlap is None else options.overlap
     settings = ImageToImageSettings(options.fit, overlap)
     task = GenerateTask("image-to-image", output.name, options.output_range, color, settings)
-    truth = None if options.truth is None else _truth_images(options.truth, images)
-    return ImageToImageProof(task, preprocessing, truth)
+    truth = None if options.truth is None else truth_images(options.truth, images)
+    return ImageToImageProof(task, preprocessing, truth, images.image_names)
 
 
-def _truth_images(path: Path, images: ImageSet) -> list[Pixels]:
+def truth_images(path: Path, images: ImageSet) -> list[Pixels]:
+    """What a network should make of each image: the images of `path` that have the same names.
+
+    Raises:
+        InputError: there is none of a name, or one cannot be read.
+    """
     truth = ImageSet.open(path)
     places = {name: place for place, name in enumerate(truth.image_names)}
     missing = [name for name in images.image_names if name not in places]
@@ -187,13 +194,36 @@ def _classify(
     output = score_output(source.outputs, options.output)
     labels = network_labels(options.labels, images.class_names, class_count(output), where)
     task = ClassifyTask(output.name, score_kind)
-    return ClassifyProof(task, labels, preprocessing, _class_ids(images, labels))
+    multi_label = score_kind == "sigmoid" and output.shape[-1] != 1
+    truth = classify_truth(images, labels, options.annotations, multi_label)
+    return ClassifyProof(task, labels, preprocessing, truth, images.image_names)
 
 
-def _class_ids(images: ImageSet, labels: tuple[str, ...]) -> Decisions | None:
-    """The place of each image's class among the network's classes; `None` without labels."""
+def classify_truth(
+    images: ImageSet, labels: tuple[str, ...], annotations: Path | None, multi_label: bool
+) -> Truth | None:
+    """The place of each image's class among the labels, int64 ``(images,)``; `None` where nothing tells it.
+
+    Of a network with independent scores and with annotations: every class that an image shows, bool
+    ``(images, classes)``.
+
+    Raises:
+        OptionError: there are annotations for a network that tells one class an image.
+        InputError: a class of the images is none of the network's, or the annotations cannot be used.
+    """
+    if annotations is not None:
+        if not multi_label:
+            raise OptionError(
+                f"--annotations {annotations}: this network tells one class an image; "
+                f"sort the images into a folder a class, and leave it out"
+            )
+        return shown_classes(read_annotations(annotations, images.image_names, labels), len(labels))
     if images.labels is None:
         return None
+    unknown = [name for name in images.class_names if name not in labels]
+    if unknown:
+        told = ", ".join(labels[:20]) + (", …" if len(labels) > 20 else "")
+        raise InputError(f"{images.name}: class '{unknown[0]}' is none of the labels: {told}")
     places = np.array([labels.index(name) for name in images.class_names], np.int64)
     return np.asarray(places[images.labels], np.int64)
 
@@ -216,4 +246,4 @@ def _detect(
     truth = None
     if options.annotations is not None:
         truth = read_annotations(options.annotations, images.image_names, labels)
-    return DetectProof(task, choice.decoder, labels, preprocessing, truth)
+    return DetectProof(task, choice.decoder, labels, preprocessing, truth, images.image_names)

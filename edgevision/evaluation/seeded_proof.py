@@ -30,6 +30,7 @@ class SeededProof:
     Args:
         task: of the kind ``latent`` or ``diffusion``.
         labels: one name a class, or none.
+        image_names: of the images that are made of the evaluation set, in their order.
     """
 
     preprocessing = None
@@ -44,9 +45,10 @@ class SeededProof:
         "int8": 0.70,
     }
 
-    def __init__(self, task: GenerateTask, labels: tuple[str, ...]) -> None:
+    def __init__(self, task: GenerateTask, labels: tuple[str, ...], image_names: Sequence[str] = ()) -> None:
         self.task = task
         self.labels = labels
+        self._image_names = image_names
         self._condition = getattr(task.settings, "condition", None)
 
     def model(self, session: CheckedSession) -> SeedGenerator:
@@ -68,7 +70,7 @@ class SeededProof:
 
     def compare(self, source: Sequence[Pixels], artifact: Sequence[Pixels]) -> Comparison:
         """As `compare_images`."""
-        return compare_images(source, artifact)
+        return compare_images(source, artifact, self._image_names)
 
     def telling(self, source: Sequence[Pixels], count: int) -> list[int]:
         """The images with the most contrast."""

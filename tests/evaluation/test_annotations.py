@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edgevision.errors import InputError
-from edgevision.evaluation.annotations import read_annotations
+from edgevision.evaluation.annotations import read_annotations, shown_classes
 
 LABELS = ("RBC", "WBC")
 COCO: dict[str, Any] = {
@@ -113,3 +113,28 @@ def test_a_missing_field_of_coco_is_named_with_its_place(tmp_path: Path, field: 
     path.write_text(json.dumps(document))
     with pytest.raises(InputError, match=rf"annotations\[1\]: field '{field}' is missing"):
         read_annotations(path, ["a.jpg"], ["cat"])
+
+
+@pytest.mark.parametrize("bbox", [[10, 20, 0, 5], [10, 20, 5, 0], [0, 0, 0, 0]])
+def test_an_object_of_zero_width_or_height_is_none_and_counted(tmp_path: Path, bbox: list[int]) -> None:
+    flat = {"image_id": 1, "category_id": 9, "bbox": bbox}
+    path = _coco(tmp_path, annotations=[*COCO["annotations"], flat])
+    full, empty = read_annotations(path, ["photos/a.jpg", "b.jpg"], LABELS)
+    assert full.boxes_xyxy.tolist() == [[10, 20, 40, 60], [0, 0, 5, 5]]
+    assert (full.left_out, empty.left_out) == (1, 0)
+
+
+def test_what_voc_marks_as_difficult_is_told(tmp_path: Path) -> None:
+    hard = VOC.replace("</object>", "<difficult>1</difficult></object>")
+    (tmp_path / "a.xml").write_text(hard)
+    (tmp_path / "b.xml").write_text(VOC.replace("</object>", "<difficult>0</difficult></object>"))
+    (tmp_path / "c.xml").write_text(VOC.replace("<xmax>40</xmax>", "<xmax>10</xmax>"))
+    marked, plain, flat = read_annotations(tmp_path, ["a", "b", "c"], LABELS)
+    assert (marked.difficult.tolist(), plain.difficult.tolist()) == ([True], [False])
+    assert marked.crowds.tolist() == [False]
+    assert (flat.left_out, len(flat.class_ids)) == (1, 0)
+
+
+def test_which_classes_an_image_shows(tmp_path: Path) -> None:
+    found = read_annotations(_coco(tmp_path), ["b.jpg", "photos/a.jpg"], LABELS)
+    assert shown_classes(found, 2).tolist() == [[False, False], [True, True]]

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from edgevision.evaluation.annotations import Annotations
+from edgevision.evaluation.coco_metrics import detect_measures
 from edgevision.evaluation.detect_proof import DetectProof
-from edgevision.evaluation.detection_metrics import coco_figures, iou, match
+from edgevision.evaluation.detection_metrics import iou, match
 from edgevision.plugins import registry
 from edgevision.preprocess import Preprocessing
 from edgevision.tasks.description import DetectTask
@@ -75,7 +76,7 @@ def test_with_the_truth_cocos_figures_of_both_are_told() -> None:
 
 def test_finding_nothing_is_worth_nothing() -> None:
     truth = [_truth((0, 0, 10, 10, 0))]
-    assert set(coco_figures(truth, [_found()], 2).values()) == {0.0}
+    assert {one.value for one in detect_measures(truth, [_found()], LABELS).figures} == {0.0}
 
 
 def test_the_images_that_tell_most_show_the_most_classes_then_objects() -> None:
@@ -93,4 +94,4 @@ def test_a_truth_that_is_all_crowds_is_no_figure_below_nothing() -> None:
     box = np.array([[0, 0, 50, 50]], np.float32)
     crowd = Annotations(box, np.zeros(1, np.int64), np.ones(1, bool))
     found = Detections(box, np.array([0.9], np.float32), np.zeros(1, np.int64))
-    assert set(coco_figures([crowd], [found], 1).values()) == {0.0}
+    assert {one.value for one in detect_measures([crowd], [found], LABELS[:1]).figures} == {0.0}

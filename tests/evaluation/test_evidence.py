@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib.resources import files
 
 import jsonschema
+import numpy as np
 import pytest
 
 from edgevision.artifact import PRECISIONS
 from edgevision.errors import BundleError
 from edgevision.evaluation.budget import Demand
-from edgevision.evaluation.classify_proof import ClassifyProof
-from edgevision.evaluation.comparison import Comparison, Metric
+from edgevision.evaluation.changes import BoxChange, PixelChange
+from edgevision.evaluation.classify_proof import ClassifyProof, compare_scores
+from edgevision.evaluation.comparison import Comparison, DetectDetails, GenerateDetails, Metric
 from edgevision.evaluation.detect_proof import DetectProof
 from edgevision.evaluation.evidence import (
     Attempt,
@@ -22,8 +25,11 @@ from edgevision.evaluation.evidence import (
     evidence_json,
     read_evidence,
 )
+from edgevision.evaluation.intervals import Interval
 from edgevision.evaluation.machine import this_machine
 from edgevision.evaluation.proof import TaskProof
+
+SCHEMA = json.loads(files("edgevision.schemas").joinpath("evidence.schema.json").read_text())
 
 EVIDENCE = Evidence(
     created="2026-11-23T00:00:00Z",
@@ -55,19 +61,86 @@ EVIDENCE = Evidence(
 )
 
 
-def test_what_was_written_is_read_back() -> None:
-    assert read_evidence(evidence_json(EVIDENCE), "evidence.json") == EVIDENCE
+def _classified() -> Comparison:
+    random = np.random.default_rng(0)
+    source = random.dirichlet(np.ones(5), 60).astype(np.float32)
+    names = [f"{place}.png" for place in range(60)]
+    return compare_scores(source, source[::-1], random.integers(0, 4, 60), image_names=names)
+
+
+def _independent() -> Comparison:
+    random = np.random.default_rng(0)
+    source, artifact = random.random((2, 40, 3), np.float32)
+    return compare_scores(source, artifact, random.random((40, 3)) < 0.3, multi_label=True)
+
+
+DETECTED = Comparison(2, 0.9, 0.1, 0.1, details=DetectDetails(1, (BoxChange("a.jpg", 2, ("cell",), ()),)))
+MADE = Comparison(
+    2,
+    0.9,
+    0.1,
+    0.1,
+    likeness={"SSIM": 0.9},
+    likeness_intervals={"SSIM": Interval(0.8, 0.95, "bootstrap")},
+    details=GenerateDetails(1, (PixelChange("a.jpg", 0.8, 30.0),)),
+)
+
+
+def _with(comparison: Comparison) -> Evidence:
+    return replace(EVIDENCE, results=(replace(EVIDENCE.results[0], comparison=comparison),))
+
+
+CASES = {
+    "plain": EVIDENCE,
+    "classify": _with(_classified()),
+    "unlabelled": _with(compare_scores(*np.random.default_rng(0).random((2, 9, 4), np.float32), None)),
+    "independent scores": _with(_independent()),
+    "detect": _with(DETECTED),
+    "generate": _with(MADE),
+}
+
+
+@pytest.mark.parametrize("evidence", CASES.values(), ids=CASES)
+def test_what_was_written_is_read_back_and_fits_the_published_schema(evidence: Evidence) -> None:
+    text = evidence_json(evidence)
+    assert read_evidence(text, "evidence.json") == evidence
+    jsonschema.validate(json.loads(text), SCHEMA)
+
+
+def test_evidence_of_a_release_that_measured_less_is_read() -> None:
+    document = json.loads(evidence_json(EVIDENCE))
+    comparison = document["results"][0]["comparison"]
+    for name in ("agreement_interval", "likeness_intervals", "by_class", "details", "notes"):
+        del comparison[name]
+    for name in ("source_interval", "artifact_interval", "drop_interval"):
+        del comparison["metrics"][0][name]
+    assert read_evidence(json.dumps(document), "evidence.json") == EVIDENCE
+
+
+def test_evidence_of_many_images_and_classes_stays_small() -> None:
+    random = np.random.default_rng(0)
+    truth = random.integers(0, 1000, 5000)
+    logits = random.normal(size=(2, 5000, 1000)) + 4 * np.eye(1000)[truth]
+    scores = np.exp(logits).astype(np.float32)
+    names = [f"validation/n0{truth[place]:07d}/ILSVRC2012_val_{place:08d}.JPEG" for place in range(5000)]
+    labels = [f"a class with a long name {number}" for number in range(1000)]
+    comparison = compare_scores(*scores / scores.sum(axis=2, keepdims=True), truth, False, labels, names)
+    assert comparison.details.flipped > 1000
+    assert len(comparison.details.flips) == 200
+    assert len(comparison.by_class) == 100
+    three = replace(EVIDENCE, results=_with(comparison).results * 3)
+    assert len(evidence_json(three)) < 1_000_000
+    assert max(map(len, evidence_json(three).splitlines())) < 400, "and a person can read it"
 
 
 def test_the_json_fits_the_published_schema() -> None:
-    schema = json.loads(files("edgevision.schemas").joinpath("evidence.schema.json").read_text())
     document = json.loads(evidence_json(EVIDENCE))
-    jsonschema.validate(document, schema)
+    jsonschema.validate(document, SCHEMA)
     assert document["results"][0]["passed"] is False
     assert document["results"][0]["comparison"]["metrics"][0]["drop"] == pytest.approx(0.05)
     del document["results"][0]["passed"]
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(document, schema)
+        jsonschema.validate(document, SCHEMA)
 
 
 @pytest.mark.parametrize("proof", [ClassifyProof, DetectProof])

@@ -1,0 +1,106 @@
+"""What one model reaches on a set of images: numbers with their intervals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevision.evaluation.changes import Confusion, Reliability
+from edgevision.evaluation.intervals import (
+    Interval,
+    Samples,
+    newcombe,
+    percentile,
+    resampled_sums,
+    wilson,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Figure:
+    """A number that was measured; higher is better.
+
+    Made by `share_of`, `mean_of` or `resampled`.
+
+    Attributes:
+        name: such as ``accuracy``.
+        value: in `unit`.
+        interval: 95 %.
+        unit: ``share`` for numbers of 0…1, or ``dB``.
+        per_image: bool hits or float values ``(n,)``, whose mean `value` is, where it is a mean.
+        samples: the value on each resample of the images, where there are no hits.
+    """
+
+    name: str
+    value: float
+    interval: Interval
+    unit: str = "share"
+    per_image: NDArray[Any] | None = field(default=None, repr=False)
+    samples: Samples | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class ClassFigures:
+    """What a model reaches on one class.
+
+    Attributes:
+        label: its name.
+        support: images, or objects, that truly are of it.
+        figures: precision, recall and F1, or the average precisions.
+    """
+
+    label: str
+    support: int
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Measures:
+    """All that one model reaches against the truth.
+
+    Attributes:
+        figures: the task's first one first.
+        by_class: of each class that the truth shows.
+        errors: float ``(images,)``, how wrong the model is on each image; 0 is right.
+        confusion, reliability: of classifiers.
+        notes: what a reader must know beside the figures.
+    """
+
+    figures: tuple[Figure, ...]
+    by_class: tuple[ClassFigures, ...]
+    errors: NDArray[np.float64]
+    confusion: Confusion | None = None
+    reliability: Reliability | None = None
+    notes: tuple[str, ...] = ()
+
+
+def share_of(name: str, hits: NDArray[np.bool_]) -> Figure:
+    """A share of independent trials, bool ``(n,)``, with Wilson's interval."""
+    value = float(hits.mean()) if len(hits) else 0.0
+    return Figure(name, value, wilson(int(hits.sum()), len(hits)), per_image=hits)
+
+
+def mean_of(name: str, values: NDArray[Any], unit: str = "share") -> Figure:
+    """The mean of a number an image ``(n,)``, with the bootstrap's interval."""
+    samples = resampled_sums(values) / len(values)
+    return Figure(name, float(values.mean()), percentile(samples), unit, values, samples)
+
+
+def resampled(name: str, value: float, samples: Samples, interval: Interval | None = None) -> Figure:
+    """A number that is no mean over images, with its value on each of `resamples`."""
+    return Figure(name, value, interval or percentile(samples), samples=samples)
+
+
+def drop_interval(source: Figure, artifact: Figure) -> Interval:
+    """95 % interval of what `artifact` lost against `source`, on the same images.
+
+    Newcombe's for hits and misses, else the bootstrap's, both drawn alike.
+    """
+    if source.samples is not None and artifact.samples is not None:
+        return percentile(source.samples - artifact.samples)
+    if source.per_image is None or artifact.per_image is None:
+        raise TypeError(f"{source.name}: the two figures are not of one kind")
+    return newcombe(source.per_image, artifact.per_image)

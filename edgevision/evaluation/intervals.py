@@ -1,0 +1,129 @@
+"""How sure a measured number is: 95 % intervals, exact in their formulas or by resampling images."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Samples = NDArray[np.float64]
+
+#: Of the standard normal distribution, at 97.5 %.
+_Z = 1.959963984540054
+#: How often a set of images is drawn anew.
+RESAMPLES = 1000
+#: Numbers that are computed with at a time: what bounds the memory.
+_BLOCK_NUMBERS = 4_000_000
+_DIGITS = 6
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Where the true value lies, with 95 % confidence: were all images of this kind measured.
+
+    Attributes:
+        low, high: the limits, in the unit of the number.
+        method: ``wilson`` (Wilson 1927, the score interval of a share), ``newcombe`` (Newcombe 1998,
+            Statistics in Medicine 17:2635, method 10, of the difference of two shares of the same images)
+            or ``bootstrap`` (percentiles of `RESAMPLES` resamples of the images, Efron and
+            Tibshirani 1993, chapter 13; the same images always give the same resamples).
+    """
+
+    low: float
+    high: float
+    method: str
+
+
+def wilson(hits: int, count: int) -> Interval:
+    """The interval of a share: `hits` of `count` independent trials. Of no trial nothing is known: 0 to 1."""
+    low, high = _wilson(hits, count)
+    return Interval(round(low, _DIGITS), round(high, _DIGITS), "wilson")
+
+
+def newcombe(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Interval:
+    """The interval of the share of hits in `first` less that in `second`.
+
+    Args:
+        first, second: bool ``(n,)``, of the same n images.
+
+    Two models that hit alike still have an interval wider than 0: that no image told them apart does
+    not mean that none would.
+    """
+    count = len(first)
+    both, neither = int((first & second).sum()), int((~first & ~second).sum())
+    only_first, only_second = int((first & ~second).sum()), int((~first & second).sum())
+    if count == 0:
+        return Interval(-1.0, 1.0, "newcombe")
+    hits = both + only_first, both + only_second
+    p1, p2 = (found / count for found in hits)
+    (low1, high1), (low2, high2) = (_wilson(found, count) for found in hits)
+    phi = _correlation(both, only_first, only_second, neither)
+    below = _distance(p1 - low1, high2 - p2, phi)
+    above = _distance(high1 - p1, p2 - low2, phi)
+    return Interval(round(p1 - p2 - below, _DIGITS), round(p1 - p2 + above, _DIGITS), "newcombe")
+
+
+def percentile(samples: Samples) -> Interval:
+    """The interval that holds 95 % of the resampled values ``(n,)``; NaN among them is left out."""
+    known = samples[~np.isnan(samples)]
+    low, high = np.quantile(known, (0.025, 0.975)) if len(known) else (0.0, 0.0)
+    return Interval(round(float(low), _DIGITS), round(float(high), _DIGITS), "bootstrap")
+
+
+@lru_cache(maxsize=1)
+def resamples(images: int) -> NDArray[np.uint8]:
+    """How often each image is drawn in each resample: ``(RESAMPLES, images)``, read-only.
+
+    Always the same for the same number of images, so that two models that were measured on the
+    same images are resampled alike, and can be subtracted.
+    """
+    random = np.random.default_rng(images)
+    counts = np.empty((RESAMPLES, images), np.uint8)
+    for row in counts:
+        row[:] = np.bincount(random.integers(0, images, images, np.int32), minlength=images)
+    counts.flags.writeable = False
+    return counts
+
+
+def resampled_sums(values: NDArray[Any]) -> Samples:
+    """The sum of a number an image, or of several, over each resample.
+
+    Args:
+        values: ``(images,)`` or ``(images, k)``.
+
+    Returns:
+        ``(RESAMPLES,)`` or ``(RESAMPLES, k)``.
+    """
+    counts, numbers = resamples(len(values)), values.astype(np.float64)
+    rows = max(1, _BLOCK_NUMBERS // len(values))
+    return np.concatenate([counts[start : start + rows] @ numbers for start in range(0, RESAMPLES, rows)])
+
+
+def _wilson(hits: int, count: int) -> tuple[float, float]:
+    if count == 0:
+        return 0.0, 1.0
+    share, square = hits / count, _Z * _Z
+    middle = share + square / (2 * count)
+    half = _Z * math.sqrt(share * (1 - share) / count + square / (4 * count * count))
+    low, high = (middle - half) / (1 + square / count), (middle + half) / (1 + square / count)
+    # At the ends the formula gives 0 and 1 but for rounding.
+    return (0.0 if hits == 0 else low), (1.0 if hits == count else high)
+
+
+def _correlation(both: int, only_first: int, only_second: int, neither: int) -> float:
+    """Of two shares of the same images, with Newcombe's correction for continuity."""
+    product = (both + only_first) * (only_second + neither) * (both + only_second) * (only_first + neither)
+    if product == 0:
+        return 0.0
+    excess = float(both * neither - only_first * only_second)
+    if excess > 0:
+        excess = max(0.0, excess - (both + only_first + only_second + neither) / 2)
+    return excess / math.sqrt(product)
+
+
+def _distance(first: float, second: float, phi: float) -> float:
+    return math.sqrt(max(0.0, first * first - 2 * phi * first * second + second * second))

@@ -1,0 +1,126 @@
+"""Accuracy, precision, recall, F1, confusion and calibration, held against scikit-learn."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from edgevision.evaluation.changes import Reliability
+from edgevision.evaluation.classify_metrics import classify_measures
+
+metrics = pytest.importorskip("sklearn.metrics", reason="needs scikit-learn (extra `dev`)")
+
+LABELS = ("a", "b", "c", "d", "never")
+
+
+def _case(images: int = 400, classes: int = 4, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Scores that are right more often than not, and a truth that never shows the last label."""
+    random = np.random.default_rng(seed)
+    truth = random.integers(0, classes, images)
+    logits = random.normal(size=(images, classes + 1)) + 1.5 * np.eye(classes + 1)[truth]
+    scores = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return scores.astype(np.float32), truth
+
+
+def _values(measures) -> dict[str, float]:
+    return {one.name: one.value for one in measures.figures}
+
+
+def test_a_classifiers_figures_are_scikit_learns() -> None:
+    scores, truth = _case()
+    found = classify_measures(scores, truth, LABELS, multi_label=False)
+    decided = scores.argmax(axis=1)
+    precision, recall, f1, support = metrics.precision_recall_fscore_support(
+        truth, decided, labels=range(4), zero_division=0
+    )
+    assert _values(found) == {
+        "accuracy": pytest.approx(metrics.accuracy_score(truth, decided)),
+        "macro precision": pytest.approx(precision.mean()),
+        "macro recall": pytest.approx(recall.mean()),
+        "macro F1": pytest.approx(f1.mean()),
+    }
+    assert [one.label for one in found.by_class] == ["a", "b", "c", "d"], (
+        "a class without an image has no row"
+    )
+    for place, one in enumerate(found.by_class):
+        assert one.support == support[place]
+        assert [figure.value for figure in one.figures] == [
+            pytest.approx(values[place]) for values in (precision, recall, f1)
+        ]
+        assert [figure.name for figure in one.figures] == ["precision", "recall", "F1"]
+        assert all(figure.interval.low <= figure.value <= figure.interval.high for figure in one.figures)
+    np.testing.assert_array_equal(
+        found.confusion.matrix(5), metrics.confusion_matrix(truth, decided, labels=range(5))
+    )
+
+
+def test_the_intervals_of_f1_are_those_of_resampling_the_images_themselves() -> None:
+    scores, truth = _case(150)
+    decided = scores.argmax(axis=1)
+    random = np.random.default_rng(5)
+    draws = [random.integers(0, 150, 150) for _ in range(600)]
+    again = [metrics.f1_score(truth[one], decided[one], labels=range(4), average="macro") for one in draws]
+    low, high = np.quantile(again, (0.025, 0.975))
+    found = classify_measures(scores, truth, LABELS, multi_label=False).figures[-1].interval
+    assert (found.low, found.high) == (pytest.approx(low, abs=0.015), pytest.approx(high, abs=0.015))
+
+
+def test_independent_scores_are_measured_class_by_class() -> None:
+    random = np.random.default_rng(1)
+    truth = random.random((300, 3)) < (0.5, 0.1, 0.3)
+    scores = (random.random((300, 3)) * 0.6 + 0.35 * truth).astype(np.float32)
+    found = classify_measures(scores, truth, LABELS, multi_label=True)
+    decided = scores >= 0.5
+    assert _values(found) == {
+        "macro F1": pytest.approx(metrics.f1_score(truth, decided, average="macro")),
+        "exact match": pytest.approx(metrics.accuracy_score(truth, decided)),
+        "macro precision": pytest.approx(metrics.precision_score(truth, decided, average="macro")),
+        "macro recall": pytest.approx(metrics.recall_score(truth, decided, average="macro")),
+    }
+    assert found.figures[0].name == "macro F1", "the task's own figure is the first"
+    assert found.confusion is None
+    assert [one.support for one in found.by_class] == truth.sum(axis=0).tolist()
+
+
+def test_a_class_that_is_never_decided_for_has_a_precision_of_nothing() -> None:
+    scores = np.array([[0.9, 0.1], [0.8, 0.2]], np.float32)
+    found = classify_measures(scores, np.array([0, 1]), ("a", "b"), multi_label=False)
+    precision, recall, f1 = found.by_class[1].figures
+    assert (precision.value, recall.value, f1.value) == (0.0, 0.0, 0.0)
+    assert (precision.interval.low, precision.interval.high) == (0.0, 1.0), "and nothing is known of it"
+
+
+def test_the_truth_may_show_no_class_at_all() -> None:
+    scores = np.full((3, 2), 0.1, np.float32)
+    found = classify_measures(scores, np.zeros((3, 2), bool), ("a", "b"), multi_label=True)
+    assert _values(found)["exact match"] == 1.0
+    assert found.by_class == ()
+
+
+def test_the_worst_error_is_the_surest() -> None:
+    scores = np.array([[0.9, 0.1], [0.6, 0.4], [0.3, 0.7]], np.float32)
+    errors = classify_measures(scores, np.array([1, 1, 1]), ("a", "b"), multi_label=False).errors
+    assert np.argsort(-errors).tolist() == [0, 1, 2]
+    assert errors[2] == 0.0
+
+
+def test_reliability_is_the_definition_of_guo_et_al() -> None:
+    scores, truth = _case(1000, seed=2)
+    found = classify_measures(scores, truth, LABELS, multi_label=False).reliability
+    confidence, right = scores.max(axis=1), scores.argmax(axis=1) == truth
+    edges = np.linspace(0.0, 1.0, 16)
+    expected = 0.0
+    for low, high in pairwise(edges):
+        held = (confidence > low) & (confidence <= high)
+        if held.any():
+            expected += held.mean() * abs(right[held].mean() - confidence[held].mean())
+    assert found.ece == pytest.approx(expected, abs=1e-6)
+    assert len(found.bins) == 15
+    assert sum(one.count for one in found.bins) == 1000
+
+
+def test_the_ends_of_the_scale_have_their_bins() -> None:
+    found = Reliability.of(np.array([0.0, 1.0], np.float32), np.array([False, True]))
+    assert (found.bins[0].count, found.bins[-1].count, found.ece) == (1, 1, 0.0)

@@ -1,0 +1,153 @@
+"""COCO's figures, held against pycocotools itself: whole sets, and sets in which images are drawn twice."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgevision.evaluation.annotations import Annotations
+from edgevision.evaluation.coco_metrics import _averages, _matches, detect_measures
+from edgevision.tasks.detections import Detections
+
+pytestmark = pytest.mark.convert  # pycocotools comes with that extra
+
+LABELS = ("a", "b", "c")
+
+
+def _scene(random: np.random.Generator) -> tuple[Annotations, Detections]:
+    """Objects, and boxes about them and elsewhere; scores in coarse steps, so that many are equal."""
+    count = int(random.integers(0, 6))
+    corners = random.uniform(0, 80, (count, 2))
+    boxes = np.concatenate([corners, corners + random.uniform(5, 40, (count, 2))], axis=1).astype(np.float32)
+    classes = random.integers(0, 2, count)
+    near = boxes[random.random(count) < 0.8] if count else boxes
+    near = near + random.normal(0, 2.5, near.shape)
+    extra = random.uniform(0, 60, (int(random.integers(0, 5)), 4)) + np.array((0, 0, 50, 50))
+    found = np.concatenate([near, extra]).astype(np.float32)
+    found[:, 2:] = np.maximum(found[:, 2:], found[:, :2] + 1)
+    truth = Annotations(boxes, classes, random.random(count) < 0.1)
+    ids = random.integers(0, 2, len(found))
+    ids[: len(near)] = np.where(random.random(len(near)) < 0.8, 0, 1)
+    return truth, Detections(found, (random.integers(1, 20, len(found)) / 20).astype(np.float32), ids, LABELS)
+
+
+def _set(images: int, seed: int = 0) -> tuple[list[Annotations], list[Detections]]:
+    random = np.random.default_rng(seed)
+    pairs = [_scene(random) for _ in range(images)]
+    return [truth for truth, _ in pairs], [found for _, found in pairs]
+
+
+def _pycocotools(truth: list[Annotations], found: list[Detections]) -> tuple[float, float, float]:
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    entries: list[dict[str, Any]] = []
+    for number, image in enumerate(truth):
+        for box, class_id, crowd in zip(
+            image.boxes_xyxy.tolist(), image.class_ids, image.crowds, strict=True
+        ):
+            bbox = [box[0], box[1], box[2] - box[0], box[3] - box[1]]
+            entry = {"id": len(entries) + 1, "image_id": number, "category_id": int(class_id), "bbox": bbox}
+            entries.append({**entry, "area": bbox[2] * bbox[3], "iscrowd": int(crowd)})
+    with contextlib.redirect_stdout(io.StringIO()):
+        known = COCO()
+        known.dataset = {
+            "info": {},
+            "images": [{"id": number} for number in range(len(truth))],
+            "categories": [{"id": number} for number in range(len(LABELS))],
+            "annotations": entries,
+        }
+        known.createIndex()
+        results = [row for number, one in enumerate(found) for row in one.to_coco(number)]
+        evaluation = COCOeval(known, known.loadRes(results), "bbox")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return evaluation.stats[1], evaluation.stats[0], evaluation.stats[8]
+
+
+def _untied(found: Detections, random: np.random.Generator) -> Detections:
+    """Of equal scores COCO takes the first image's first, which has no meaning in a resample."""
+    scores = found.scores + random.uniform(0, 0.01, len(found)).astype(np.float32)
+    return Detections(found.boxes_xyxy, scores, found.class_ids, LABELS)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_figures_are_those_that_pycocotools_prints(seed: int) -> None:
+    truth, found = _set(40, seed)
+    values = tuple(one.value for one in detect_measures(truth, found, LABELS).figures)
+    assert values == pytest.approx(_pycocotools(truth, found), abs=1e-12)
+
+
+def test_a_resample_is_what_pycocotools_says_of_the_images_so_often() -> None:
+    truth, found = _set(25)
+    random = np.random.default_rng(1)
+    found = [_untied(one, random) for one in found]
+    drawn = np.stack([np.bincount(random.integers(0, 25, 25), minlength=25) for _ in range(6)]).astype(
+        np.uint8
+    )
+    averages = _averages(_matches(truth, found, 3), drawn)
+    for row, counts in enumerate(drawn):
+        places = np.repeat(np.arange(25), counts)
+        expected = _pycocotools([truth[place] for place in places], [found[place] for place in places])
+        figures = averages.precision_50[row], averages.precision[row], averages.recall[row]
+        assert [np.nanmean(one) for one in figures] == pytest.approx(expected, abs=1e-12)
+
+
+def test_every_class_that_the_truth_shows_has_its_own_precision_and_interval() -> None:
+    truth, found = _set(40)
+    measures = detect_measures(truth, found, LABELS)
+    assert [one.label for one in measures.by_class] == ["a", "b"]
+    assert measures.figures[0].value == pytest.approx(
+        np.mean([one.figures[0].value for one in measures.by_class])
+    )
+    for figure in measures.figures:
+        assert 0.0 <= figure.interval.low < figure.value < figure.interval.high <= 1.0
+        assert figure.interval.method == "bootstrap"
+
+
+def _one(box: tuple[float, ...], **marks: Any) -> Annotations:
+    boxes = np.array([[0, 0, 40, 40], box], np.float32)
+    return Annotations(boxes, np.zeros(2, np.int64), np.zeros(2, bool), **marks)
+
+
+def _found(*boxes: tuple[float, ...]) -> Detections:
+    scores = np.linspace(0.9, 0.5, len(boxes)).astype(np.float32)
+    return Detections(
+        np.array(boxes, np.float32).reshape(-1, 4), scores, np.zeros(len(boxes), np.int64), LABELS
+    )
+
+
+def test_a_difficult_object_is_neither_found_nor_missed() -> None:
+    hard = _one((60, 60, 90, 90), difficult=np.array([False, True]))
+    measured = lambda *boxes: detect_measures([hard], [_found(*boxes)], LABELS)  # noqa: E731
+    easy, twice = (0, 0, 40, 40), ((60, 60, 90, 89), (60, 60, 89, 90))
+    assert measured(easy).figures[0].value == pytest.approx(1.0), "it is not missed"
+    assert measured(*twice, easy).figures[0].value == pytest.approx(1.0), (
+        "nor are boxes on it wrong, as in VOC"
+    )
+    assert measured(*twice, easy).errors.tolist() == [0.0]
+    assert measured(easy).by_class[0].support == 1
+    inside = (65, 65, 75, 75)
+    assert measured(inside, easy).figures[0].value == pytest.approx(0.5), (
+        "a box inside it is not on it, as in VOC"
+    )
+    assert measured(easy).notes == ("1 objects marked difficult count neither as found nor as missed",)
+
+
+def test_errors_count_what_is_missed_and_what_is_no_object() -> None:
+    truth = _one((60, 60, 90, 90))
+    far = (0, 60, 20, 80)
+    measures = detect_measures([truth, truth], [_found((0, 0, 40, 40)), _found(far, far)], LABELS)
+    assert measures.errors.tolist() == [1.0, 4.0]
+
+
+def test_objects_that_are_none_are_told() -> None:
+    truth = Annotations(np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, bool), left_out=3)
+    assert detect_measures([truth], [_found()], LABELS).notes == (
+        "3 annotated objects of zero width or height were left out",
+    )

@@ -1,0 +1,96 @@
+"""Intervals are those of the published formulas, and hold what they promise."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgevision.evaluation.figures import drop_interval, mean_of, share_of
+from edgevision.evaluation.intervals import newcombe, percentile, resampled_sums, resamples, wilson
+
+
+def _pairs(both: int, only_first: int, only_second: int, neither: int) -> tuple[np.ndarray, np.ndarray]:
+    counts = [both, only_first, only_second, neither]
+    return np.repeat([True, True, False, False], counts), np.repeat([True, False, True, False], counts)
+
+
+@pytest.mark.parametrize(("hits", "count"), [(0, 1), (1, 1), (0, 50), (7, 9), (4999, 5000), (263, 263)])
+def test_a_shares_interval_is_scipys(hits: int, count: int) -> None:
+    stats = pytest.importorskip("scipy.stats", reason="comes with scikit-learn (extra `dev`)")
+    expected = stats.binomtest(hits, count).proportion_ci(method="wilson")
+    found = wilson(hits, count)
+    assert (found.low, found.high) == (
+        pytest.approx(expected.low, abs=1e-6),
+        pytest.approx(expected.high, abs=1e-6),
+    )
+    assert found.method == "wilson"
+
+
+def test_of_no_trial_nothing_is_known() -> None:
+    assert (wilson(0, 0).low, wilson(0, 0).high) == (0.0, 1.0)
+
+
+def test_a_differences_interval_is_the_one_that_newcombe_printed() -> None:
+    # Newcombe 1998, Statistics in Medicine 17:2635, table II, first column, method 10.
+    found = newcombe(*_pairs(36, 12, 2, 0))
+    assert (found.low, found.high) == (pytest.approx(0.0569, abs=5e-5), pytest.approx(0.3404, abs=5e-5))
+
+
+def test_models_that_hit_alike_may_still_differ_a_little() -> None:
+    found = newcombe(*_pairs(75, 0, 0, 25))
+    assert found.low < 0.0 < found.high < 0.05
+    assert newcombe(*_pairs(7500, 0, 0, 2500)).high < found.high / 50, "and less, the more images say so"
+
+
+def test_a_pairs_interval_is_narrower_than_that_of_its_sides() -> None:
+    first, second = _pairs(700, 30, 20, 250)
+    apart = wilson(int(first.sum()), 1000).high - wilson(int(second.sum()), 1000).low
+    found = drop_interval(share_of("accuracy", first), share_of("accuracy", second))
+    assert found.high - found.low < apart
+    assert found.low < 0.01 < found.high
+
+
+def test_the_same_images_are_always_resampled_alike() -> None:
+    first = resamples(200).copy()
+    resamples(100)
+    np.testing.assert_array_equal(resamples(200), first)
+    assert set(first.sum(axis=1)) == {200}
+    with pytest.raises(ValueError, match="read-only"):
+        resamples(200)[0, 0] = 1
+
+
+def test_the_bootstrap_of_a_mean_is_scipys() -> None:
+    stats = pytest.importorskip("scipy.stats", reason="comes with scikit-learn (extra `dev`)")
+    values = np.random.default_rng(0).gamma(2.0, 1.0, 300)
+    expected = stats.bootstrap((values,), np.mean, method="percentile", rng=1).confidence_interval
+    found = mean_of("PSNR", values, "dB").interval
+    width = expected.high - expected.low
+    assert (found.low, found.high) == (
+        pytest.approx(expected.low, abs=0.07 * width),
+        pytest.approx(expected.high, abs=0.07 * width),
+    )
+    np.testing.assert_allclose(
+        resampled_sums(np.stack([values, -values], axis=1)).sum(axis=1), 0.0, atol=1e-9
+    )
+
+
+def test_the_drop_of_a_mean_is_resampled_in_pairs() -> None:
+    noise = np.random.default_rng(0).normal(30.0, 5.0, 400)
+    found = drop_interval(mean_of("PSNR", noise, "dB"), mean_of("PSNR", noise - 0.5, "dB"))
+    assert (found.low, found.high, found.method) == (pytest.approx(0.5), pytest.approx(0.5), "bootstrap")
+
+
+def test_what_a_resample_does_not_show_is_left_out() -> None:
+    assert percentile(np.array([np.nan, 0.5, 0.5])).low == 0.5
+    assert percentile(np.array([np.nan])).high == 0.0
+
+
+def test_ninety_five_of_a_hundred_intervals_hold_the_truth() -> None:
+    random = np.random.default_rng(0)
+    held = 0
+    for _ in range(400):
+        first = random.random(300) < 0.8
+        second = np.where(random.random(300) < 0.1, random.random(300) < 0.8, first)
+        found = newcombe(first, second)
+        held += found.low <= 0.0 <= found.high
+    assert 0.92 <= held / 400 <= 0.99
