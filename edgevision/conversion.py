@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from edgevision import __version__
 from edgevision.artifact import CALIBRATED, Artifact
 from edgevision.bundle import EVIDENCE, LABELS, SELFTEST, check_output, file_entry, write_bundle
-from edgevision.converter import CalibrationData, Converter, Source, SourceReader
+from edgevision.converter import ActivationSource, CalibrationData, Converter, Source, SourceReader
 from edgevision.errors import (
     AgreementError,
     ConversionError,
@@ -20,14 +20,19 @@ from edgevision.errors import (
     PluginError,
     SourceError,
 )
+from edgevision.evaluation.calibration_checks import check_images, refuse_warnings
+from edgevision.evaluation.calibration_coverage import SAMPLE, coverage_findings, measure_coverage
+from edgevision.evaluation.calibration_facts import Coverage, Finding
 from edgevision.evaluation.evidence import Evidence, SetFacts, evidence_json, this_machine
 from edgevision.evaluation.image_sets import ImageSet
+from edgevision.evaluation.input_readings import check_reading
 from edgevision.evaluation.measuring import Candidate, judge, known_answers, measure
 from edgevision.evaluation.proof import TaskProof
 from edgevision.evaluation.proofs import TaskOptions, proof_of
 from edgevision.evaluation.seed_sets import SeedSet
 from edgevision.evaluation.seeded_proof import calibration_seeds
 from edgevision.evaluation.source_session import SourceSession
+from edgevision.evaluation.synthetic_set import IMAGES, SYNTHETIC, synthetic_finding, synthetic_set
 from edgevision.manifest import ArtifactEntry, FileEntry, Manifest, SourceEntry
 from edgevision.plan import PlannedArtifact, bench_for, plan_artifacts
 from edgevision.plugins import Registry, registry
@@ -61,6 +66,7 @@ class ConversionSettings:
         calibration_samples, evaluation_samples: at most so many images of each set, spread over
             its classes; `None` takes all. Of networks that make images of a seed: calls of the network
             that it is calibrated on, and seeds that it is measured on (`None` is 500 and 32).
+        strict: refuse a calibration set that there is a warning about, before any conversion.
         trust_source: run code that the model carries.
         force: replace a bundle that is there.
         targets_files: TOML files with more targets.
@@ -70,6 +76,7 @@ class ConversionSettings:
     min_agreement: float | None = None
     calibration_samples: int | None = 500
     evaluation_samples: int | None = None
+    strict: bool = False
     trust_source: bool = False
     force: bool = False
     targets_files: tuple[Path, ...] = ()
@@ -104,7 +111,8 @@ def convert(
             zip of either. Neither set is given for networks that make images of a seed
             (`TaskOptions.generation`): they are calibrated and measured on seeds.
         calibration: images that set the ranges of activations, for int8 and int16x8. Those that
-            are in the evaluation set as well are left out of that.
+            are in the evaluation set as well are left out of that. The word ``synthetic`` stands for
+            images that are made from the model itself, by its batch normalizations (`synthetic_set`).
         precisions: that each target gets, of those that it can run; by default the target's
             first.
         settings: all else.
@@ -116,7 +124,8 @@ def convert(
     Raises:
         OptionError: an option is missing, unknown or contradicts another.
         SourceError: the model cannot be read.
-        InputError: an image set is empty or has a broken image.
+        InputError: an image set is empty or has a broken image; or, with `ConversionSettings.strict`,
+            there is a warning about the calibration set.
         PluginError, MissingRuntimeError, DeviceError: a converter or backend cannot be had here.
         ConversionError: an artifact cannot be made.
         AgreementError: an artifact does not agree with the model closely enough. Nothing is written.
@@ -136,6 +145,9 @@ def convert(
     model = reader.read(source, trust_source=settings.trust_source, input_size_wh=settings.task.image.size_wh)
     proof = proof_of(model, settings.task, sets.evaluation, plugins)
     source_session = SourceSession(model)
+    if sets.synthetic:
+        steps.next("making calibration images", 0)
+    sets = _known_to_fit(sets, model, proof, settings)
     reference = proof.model(CheckedSession(source_session, model.kind))
     data = None if sets.calibration is None else proof.network_inputs(source_session, sets.calibration)
     candidates, models = [], []
@@ -148,6 +160,7 @@ def convert(
     steps.next("measuring", _STEPS_OF_CONVERSION)
     source_answers, *answers = measure(proof, [reference, *models], sets.evaluation, steps.measured)
 
+    coverage = _coverage(model, proof, sets)
     evidence = Evidence(
         created=_now(),
         source_sha256=model.sha256,
@@ -161,6 +174,8 @@ def convert(
             for candidate, given in zip(candidates, answers, strict=True)
         ),
         notes=tuple(_notes(candidates, sets.left_out)),
+        calibration_findings=(*sets.findings, *(() if coverage is None else coverage_findings(coverage))),
+        calibration_coverage=coverage,
     )
     _require_agreement(evidence)
     steps.next("writing the bundle", len(sets.evaluation))
@@ -232,11 +247,15 @@ class _Sets:
         evaluation: images or seeds.
         calibration: `None` where no precision needs it.
         left_out: evaluation images that the calibration set holds as well.
+        synthetic: the calibration set is to be made from the model.
+        findings: what was found in the calibration set.
     """
 
     evaluation: ImageSet | SeedSet
     calibration: ImageSet | SeedSet | None
     left_out: int = 0
+    synthetic: bool = False
+    findings: tuple[Finding, ...] = ()
 
 
 def _image_sets(
@@ -252,7 +271,10 @@ def _image_sets(
         raise OptionError("no images to measure on; type --evaluation FOLDER")
     calibration_set = _calibration_set(calibration, planned, settings)
     evaluation_set, left_out = _evaluation_set(evaluation, calibration_set, settings)
-    return _Sets(evaluation_set, calibration_set, left_out)
+    if calibration_set is None:
+        return _Sets(evaluation_set, None, synthetic=_is_synthetic(calibration, planned))
+    findings, kept = check_images(calibration_set, evaluation_set, left_out)
+    return _Sets(kept, calibration_set, left_out + len(evaluation_set) - len(kept), findings=findings)
 
 
 def _seed_sets(
@@ -279,12 +301,13 @@ def _calibration_set(
     given: Images | None, planned: Sequence[PlannedArtifact], settings: ConversionSettings
 ) -> ImageSet | None:
     needing = [one.id for one in planned if one.precision in CALIBRATED]
-    if not needing:
+    if not needing or _is_synthetic(given, planned):
         return None
     if given is None:
         raise OptionError(
             f"{', '.join(needing)}: the ranges of activations are measured on images of yours; "
-            f"type --calibration FOLDER, or choose --precision float32, float16 or int8-dynamic"
+            "type --calibration FOLDER, or --calibration synthetic, "
+            "or choose --precision float32, float16 or int8-dynamic"
         )
     images = _opened(given)
     return images if settings.calibration_samples is None else images.sample(settings.calibration_samples)
@@ -308,6 +331,43 @@ def _evaluation_set(
     if settings.evaluation_samples is not None:
         images = images.sample(settings.evaluation_samples)
     return images, left_out
+
+
+def _is_synthetic(given: Images | None, planned: Sequence[PlannedArtifact]) -> bool:
+    return given == SYNTHETIC and any(one.precision in CALIBRATED for one in planned)
+
+
+def _known_to_fit(sets: _Sets, source: Source, proof: TaskProof, settings: ConversionSettings) -> _Sets:
+    """The sets with what can be known of calibration only with the source in hand, and made with it.
+
+    Raises:
+        InputError: `strict` refuses the calibration set.
+    """
+    preprocessing = proof.preprocessing
+    if preprocessing is None:
+        return sets
+    if sets.synthetic:
+        made = synthetic_set(source, preprocessing, min(IMAGES, settings.calibration_samples or IMAGES))
+        return replace(sets, calibration=made, findings=(synthetic_finding(made),))
+    if isinstance(sets.calibration, ImageSet):
+        reading = check_reading(source, preprocessing, sets.calibration)
+        sets = replace(sets, findings=sets.findings if reading is None else (*sets.findings, reading))
+    if settings.strict:
+        refuse_warnings(sets.findings)
+    return sets
+
+
+def _coverage(source: Source, proof: TaskProof, sets: _Sets) -> Coverage | None:
+    """How well the calibration's ranges hold, where the source tells what flows in it."""
+    calibration, evaluation = sets.calibration, sets.evaluation
+    if not (
+        isinstance(source, ActivationSource)
+        and isinstance(calibration, ImageSet)
+        and isinstance(evaluation, ImageSet)
+    ):
+        return None
+    samples = (images.sample(SAMPLE) for images in (calibration, evaluation))
+    return measure_coverage(source, *(proof.network_inputs(SourceSession(source), one) for one in samples))
 
 
 def _opened(given: Images) -> ImageSet:

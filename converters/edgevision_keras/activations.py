@@ -59,10 +59,11 @@ def _measured(trace: Trace) -> Iterator[Any]:
     tf = require_tensorflow()
     depends = partial(depends_on_input, known={})
     for operation in trace.frozen.graph.get_operations():
-        for tensor in operation.outputs[:1]:
-            if tensor.dtype == tf.float32 and operation.type not in _PASSING and depends(tensor):
-                if not _is_fused(tensor, depends):
-                    yield tensor
+        if operation.type in _PASSING or not operation.outputs or operation.outputs[0].dtype != tf.float32:
+            continue
+        tensor = operation.outputs[0]
+        if depends(tensor) and not _is_fused(tensor, depends):
+            yield tensor
 
 
 def _is_fused(tensor: Any, depends: Any) -> bool:

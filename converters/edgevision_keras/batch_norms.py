@@ -53,10 +53,12 @@ def find_norms(trace: Trace, layer_names: Collection[str] = ()) -> tuple[GraphNo
         if parts is not None and parts[0].shape.rank and depends(parts[0]):
             tensor, mean, variance, last = parts
             # Keras 3 puts TensorFlow's own scope into its layer's.
-            tensor_layer = operation.name.replace("/batchnorm/", "/")
+            scope = operation.name.replace("/batchnorm/", "/")
             axes = _axes(tensor.shape.rank, mean.shape, last)
-            values = [value.numpy().reshape(-1) for value in trace.frozen.prune([], [mean, variance])()]
-            found.append(GraphNorm(layer_of(tensor_layer, layer_names), tensor, *values, axes))
+            mean, variance = (
+                value.numpy().reshape(-1) for value in trace.frozen.prune([], [mean, variance])()
+            )
+            found.append(GraphNorm(layer_of(scope, layer_names), tensor, mean, variance, axes))
     return tuple(found)
 
 

@@ -25,7 +25,9 @@ _RATE = 0.03
 _DECAYS = (0.9, 0.999)
 
 
-def distil(statistics: NormStatistics, start: Mapping[str, Array], low: Array, high: Array) -> dict[str, Array]:
+def distil(
+    statistics: NormStatistics, start: Mapping[str, Array], low: Array, high: Array
+) -> dict[str, Array]:
     """As `edgevision.converter.NormalizedSource.distilled`."""
     tf = require_tensorflow()
     (name,) = start

@@ -18,9 +18,9 @@ from edgevision.evaluation.near_images import nearest, repeated
 #: Of n images seen, and one more like them, that one has the highest or the lowest activation of all with
 #: a chance of 2 in n + 1: with 100 images, 1 in 50 in use goes beyond the range of any one activation.
 FEW = 100
-#: Root mean square difference of two thumbnails, in levels of 0…255, up to which images are nearly one. Of 5,000
-#: images of CIFAR-10 the nearest two differ by 11, of 1,797 digits by 7, of 292 microscope photos by 13, but for two
-#: of one slide, by 3.
+#: Root mean square difference of two thumbnails, in levels of 0…255, up to which images are nearly one.
+#: Of 3,000 images of CIFAR-10 the nearest two differ by 11, of 1,797 digits by 7, of 292 microscope photos
+#: by 13, but for two of one slide, by 3.
 NEAR = 4.0
 #: The same, up to which two are one picture: JPEG of quality 75 and above moves it by up to 1.6.
 SAME = 2.0
@@ -58,7 +58,8 @@ def check_images(
     """
     if not len(calibration):
         raise InputError(
-            f"{calibration.name}: holds no image to calibrate on; type --calibration FOLDER with some of those in use"
+            f"{calibration.name}: holds no image to calibrate on; "
+            "type --calibration FOLDER with some of those in use"
         )
     own, others = _readable(calibration), _readable(evaluation)
     shared = _shared(own, others)
@@ -105,8 +106,8 @@ def few(images: int, distinct: int) -> Finding | None:
     return Finding(
         "few-images",
         "warning",
-        f"{told} are few: about {chance:.0%} of images in use will go beyond the range of any one activation; "
-        f"give {FEW} or more",
+        f"{told} are few: about {chance:.0%} of images in use will go beyond the range of any one "
+        f"activation; give {FEW} or more",
     )
 
 
@@ -137,7 +138,10 @@ def noise(images: Summaries) -> Finding | None:
     """Images whose neighbouring pixels have nothing to do with each other: no photo is like that."""
     nothing = (images.deviations >= CONSTANT) & (images.correlations < NOISE)
     return _about(
-        "noise-images", images, nothing, "are noise, for which ranges are others than for photos; leave them out"
+        "noise-images",
+        images,
+        nothing,
+        "are noise, for which ranges are others than for photos; leave them out",
     )
 
 
@@ -157,7 +161,8 @@ def also_in_evaluation(
     if shared:
         pairs = [f"{name} (as {own})" for name, own in shared[:_NAMED]]
         parts.append(
-            f"{len(shared)} pictures of the evaluation set are in the calibration set: {_listed(pairs, len(shared))}"
+            f"{len(shared)} pictures of the evaluation set are in the calibration set: "
+            f"{_listed(pairs, len(shared))}"
         )
     names = tuple(name for name, _ in shared[:_NAMED])
     return Finding(
@@ -166,7 +171,7 @@ def also_in_evaluation(
 
 
 def missing_classes(calibration: ImageSet, evaluation: ImageSet) -> Finding | None:
-    """Classes of the evaluation set that the calibration set does not show; needs folders of classes in both."""
+    """Classes of the evaluation set that the calibration set does not show, where both have folders of them."""
     if calibration.labels is None or evaluation.labels is None:
         return None
     shown = {calibration.class_names[label] for label in np.unique(calibration.labels)}

@@ -6,7 +6,7 @@ covers does not depend on the format that is made with it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 import numpy as np
@@ -17,21 +17,20 @@ from edgevision.tensors import Array
 
 #: Images of the calibration set, both halves, and of the evaluation set: a hundred set most of a range.
 SAMPLE = 128
-#: Share of a layer's activations beyond the range above which it is told aloud. On ResNet-8 the layer that clips most
-#: clips 0.0008 of them if the evaluation is like the calibration, 0.17 if the one is photos and the other noise.
+#: Share of a layer's activations beyond the range above which it is told aloud. On ResNet-8 the layer that
+#: clips most clips 0.0008 of them if both sets are photos, 0.17 if the evaluation is noise.
 CLIPPED = 0.01
-#: Median difference of the halves' ranges above which it is told aloud: 0.04 for two halves of 32 images of CIFAR-10.
+#: Median difference of the halves' ranges above which it is told aloud: 0.04 for halves of 32 photos each.
 UNSTEADY = 0.2
 
 _BATCH = 16
 _WORST = 8
 _INT8_STEPS = 255
 
-#: (low, high) of each layer.
-_Ranges = list[tuple[float, float]]
 
-
-def measure_coverage(source: ActivationSource, calibration: CalibrationData, evaluation: CalibrationData) -> Coverage:
+def measure_coverage(
+    source: ActivationSource, calibration: CalibrationData, evaluation: CalibrationData
+) -> Coverage:
     """Measure how well the ranges of some inputs hold for others.
 
     Args:
@@ -96,13 +95,17 @@ def coverage_findings(coverage: Coverage) -> Iterator[Finding]:
 
 
 def _run(
-    source: ActivationSource, inputs: Iterable[Mapping[str, Array]], limits: Sequence[tuple[float, float]] = ()
+    source: ActivationSource,
+    inputs: Iterable[Mapping[str, Array]],
+    limits: Sequence[tuple[float, float]] = (),
 ) -> list[Activations]:
     """The activations of all inputs, a layer each."""
     total: list[Activations] = []
     for batch in _batches(inputs):
         found = source.activations(batch, limits)
-        total = [_together(a, b) for a, b in zip(total or found, found, strict=True)] if total else list(found)
+        total = (
+            [_together(a, b) for a, b in zip(total or found, found, strict=True)] if total else list(found)
+        )
     return total
 
 

@@ -1,13 +1,10 @@
-"""What evidence says of a calibration set: what was found in it, and how much of the evaluation it covers."""
+"""What evidence says of a calibration set: what was found in it, and how well its ranges hold."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-
-#: Of a `Finding`: what must be known, what should be mended, what ends a conversion.
-SEVERITIES = ("note", "warning", "refusal")
 
 
 @dataclass(frozen=True)
@@ -16,7 +13,7 @@ class Finding:
 
     Attributes:
         check: which, such as ``near-duplicates``.
-        severity: ``note``; ``warning``, which ``--strict`` makes a refusal; or ``refusal``.
+        severity: ``note``, or ``warning``, which ``--strict`` makes a refusal.
         text: what was found, what it means, and what to do.
         images: names of the images that it is about; may be cut short, then `text` has their number.
     """

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from edgevision.errors import BundleError
+from edgevision.evaluation.calibration_facts import Coverage, Finding, coverage_from, finding_from
 from edgevision.evaluation.comparison import Comparison, Metric
 
 SCHEMA_VERSION = 1
@@ -82,6 +83,8 @@ class Evidence:
         calibration: the images that set the activation ranges, `None` where none were needed.
         results: one an artifact.
         notes: what a reader must know beside the figures.
+        calibration_findings: what was found in the calibration set.
+        calibration_coverage: how well its ranges hold; `None` where that was not measured.
     """
 
     created: str
@@ -91,6 +94,8 @@ class Evidence:
     calibration: SetFacts | None
     results: tuple[Measured, ...]
     notes: tuple[str, ...] = ()
+    calibration_findings: tuple[Finding, ...] = ()
+    calibration_coverage: Coverage | None = None
 
 
 def evidence_json(evidence: Evidence) -> str:
@@ -122,6 +127,8 @@ def read_evidence(text: str, where: str) -> Evidence:
             calibration=None if calibration is None else SetFacts(**calibration),
             results=tuple(_measured(row) for row in document.pop("results")),
             notes=tuple(document.pop("notes")),
+            calibration_findings=tuple(map(finding_from, document.pop("calibration_findings"))),
+            calibration_coverage=coverage_from(document.pop("calibration_coverage")),
             **document,
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

@@ -22,8 +22,9 @@ from edgevision.tensors import Array
 _IMAGES = 128
 #: Statistics of fewer images say nothing of their colours.
 _FEWEST = 32
-#: How many times nearer another reading must come, on either half of the images. A wrong range is 50 times as far
-#: away and more, swapped colours 1.4 to 9 times; the right order was the nearer one on all of 24 samples of 32 images.
+#: How many times nearer another reading must come, on either half of the images. A wrong range is 50 times
+#: as far away and more, swapped colours 1.1 to 9 times; of three networks and 24 samples of 32 images, the
+#: right order was the nearer one on every one.
 _FAR_RANGE, _FAR_COLOR = 5.0, 1.5
 #: Divergence in nats below which the statistics are those of training, whatever else is nearer.
 _FITS = 0.005
@@ -43,7 +44,8 @@ class _Reading:
 def check_reading(source: Source, preprocessing: Preprocessing, images: ImageSet) -> Finding | None:
     """A warning if calibration images fit the source far better when they are read in another way.
 
-    Says nothing of a source without batch normalizations, with inputs beside the image, or of fewer than 32 images.
+    Says nothing of a source without batch normalizations or with inputs beside the image, nor of fewer than
+    32 images.
     """
     if not isinstance(source, NormalizedSource) or not source.norms or len(source.inputs) != 1:
         return None

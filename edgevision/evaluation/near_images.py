@@ -1,7 +1,7 @@
 """Images that are nearly alike, found among tens of thousands by their thumbnails.
 
-Exact: the mean of a thumbnail never differs by more than the whole does, so each image is compared only with those of
-about its own mean, in blocks of a fixed size.
+Exact: the means of two thumbnails never differ by more than the thumbnails do, so each image is compared only
+with those of about its own mean, in blocks of a fixed size.
 """
 
 from __future__ import annotations
@@ -95,4 +95,4 @@ def _squares(flat: NDArray[np.int8], rows: Places, columns: Places) -> NDArray[n
 
 
 def _square_limit(flat: NDArray[np.int8], limit: float) -> float:
-    return limit * limit * flat.shape[1]
+    return limit * limit * int(flat.shape[1])

@@ -27,7 +27,9 @@ _NAME = "synthetic (batch-norm statistics of the source)"
 _OCTAVE = 0.8
 
 
-def synthetic_set(source: Source, preprocessing: Preprocessing, count: int = IMAGES, seed: int = 0) -> ImageSet:
+def synthetic_set(
+    source: Source, preprocessing: Preprocessing, count: int = IMAGES, seed: int = 0
+) -> ImageSet:
     """Images, at the network's size, that its batch normalizations take for those of the training.
 
     Args:
@@ -42,11 +44,13 @@ def synthetic_set(source: Source, preprocessing: Preprocessing, count: int = IMA
     where = f"{source.path}: --calibration {SYNTHETIC}"
     if not isinstance(source, NormalizedSource) or not source.norms:
         raise OptionError(
-            f"{where}: the model has no batch normalizations, which alone remember what the training images were "
+            f"{where}: the model has no batch normalizations, which alone remember what training images were "
             "like; type --calibration FOLDER with images of yours"
         )
     if len(source.inputs) != 1:
-        raise OptionError(f"{where}: makes images alone, and the model has other inputs; type --calibration FOLDER")
+        raise OptionError(
+            f"{where}: makes images alone, and the model has other inputs; type --calibration FOLDER"
+        )
     spec = source.inputs[0]
     low, high = (_tensor_value(preprocessing, pixel) for pixel in (0.0, 255.0))
     shares = _to_layout(first_noise(count, preprocessing, seed), preprocessing)
@@ -60,8 +64,8 @@ def synthetic_finding(images: ImageSet) -> Finding:
     return Finding(
         "synthetic",
         "note",
-        f"the {len(images)} calibration images were made from the model itself: no picture was looked at, and "
-        "real images of the use usually give better ranges",
+        f"the {len(images)} calibration images were made from the model itself, and no picture was looked at: "
+        "calibrate on images of the use as soon as there are some",
     )
 
 
@@ -71,12 +75,12 @@ def first_noise(count: int, preprocessing: Preprocessing, seed: int) -> Array:
     channels = preprocessing.channels
     rng = np.random.default_rng(seed)
     noise = np.full((count, height, width, channels), 0.5, np.float32)
-    for image in noise:
+    for place in range(count):
         side, contrast = 1, 0.15
         while side <= max(width, height):
             shape = (min(side, height), min(side, width))
             octave = rng.normal(0, contrast, (*shape, 1)) + rng.normal(0, contrast / 2, (*shape, channels))
-            image += cv2.resize(octave.astype(np.float32), (width, height)).reshape(image.shape)
+            noise[place] += cv2.resize(octave.astype(np.float32), (width, height)).reshape(noise.shape[1:])
             side, contrast = side * 2, contrast * _OCTAVE
     return np.asarray(noise.clip(0, 1))
 
@@ -87,7 +91,7 @@ def _tensor_value(preprocessing: Preprocessing, pixel: float) -> Array:
     value = low + pixel / 255 * (high - low)
     channels = (value - np.asarray(preprocessing.mean)) / np.asarray(preprocessing.scale)
     shape = (-1,) if preprocessing.layout == "nhwc" else (-1, 1, 1)
-    return channels.astype(np.float32).reshape(shape)
+    return np.asarray(channels, np.float32).reshape(shape)
 
 
 def _to_layout(images: Array, preprocessing: Preprocessing) -> Array:
