@@ -171,7 +171,7 @@ def also_in_evaluation(
 
 
 def missing_classes(calibration: ImageSet, evaluation: ImageSet) -> Finding | None:
-    """Classes of the evaluation set that the calibration set does not show, where both have folders of them."""
+    """Classes of the evaluation set that the calibration set does not show, where folders tell both."""
     if calibration.labels is None or evaluation.labels is None:
         return None
     shown = {calibration.class_names[label] for label in np.unique(calibration.labels)}

@@ -64,7 +64,7 @@ def synthetic_finding(images: ImageSet) -> Finding:
     return Finding(
         "synthetic",
         "note",
-        f"the {len(images)} calibration images were made from the model itself, and no picture was looked at: "
+        f"the {len(images)} calibration images were made from the model itself, and no picture was seen: "
         "calibrate on images of the use as soon as there are some",
     )
 
