@@ -4,77 +4,56 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from edgevision import __version__
 from edgevision.artifact import CALIBRATED
 from edgevision.bundle import EVIDENCE, LABELS, SELFTEST, check_output, file_entry, write_bundle
+from edgevision.conversion_sets import ConversionSets, Images, coverage_of, fit_sets, open_sets
+from edgevision.conversion_settings import ConversionSettings
 from edgevision.converter import Source, SourceReader
-from edgevision.errors import (
-    AgreementError,
-    InputError,
-    OptionError,
-    SourceError,
-)
-from edgevision.evaluation.budget import Budget, Demand, in_unit
+from edgevision.errors import AgreementError, OptionError, SourceError
+from edgevision.evaluation.budget import Demand, in_unit
+from edgevision.evaluation.calibration_coverage import coverage_findings
 from edgevision.evaluation.device_limits import unmeasured_limits
 from edgevision.evaluation.evidence import Evidence, Measured, SetFacts, evidence_json
 from edgevision.evaluation.image_sets import ImageSet
 from edgevision.evaluation.machine import this_machine
 from edgevision.evaluation.measuring import Candidate, known_answers
 from edgevision.evaluation.proof import TaskProof
-from edgevision.evaluation.proofs import TaskOptions, proof_of
+from edgevision.evaluation.proofs import proof_of
 from edgevision.evaluation.seed_sets import SeedSet
-from edgevision.evaluation.seeded_proof import calibration_seeds
 from edgevision.evaluation.source_session import SourceSession
 from edgevision.manifest import ArtifactEntry, FileEntry, Manifest, SourceEntry
-from edgevision.plan import bench_for, plan_artifacts
+from edgevision.plan import PlannedArtifact, bench_for, plan_artifacts
 from edgevision.plugins import Registry, registry
 from edgevision.search import searches_for
 from edgevision.selftest import Selftest, write_selftest
 from edgevision.target import Target, find_target, load_targets
-from edgevision.tasks.description import GenerateTask
 from edgevision.trials import STEPS_OF_CONVERSION, Ground, Trial, Trials
+
+__all__ = ["ConversionSettings", "Images", "Progress", "convert"]
 
 #: Told (what is being done, steps done, steps in all).
 Progress = Callable[[str, int, int], None]
 
-#: A set of images as a caller may name it.
-Images = str | Path | ImageSet
-
-_CALIBRATION_CALLS = 500
-_EVALUATION_SEEDS = 32
-
 
 @dataclass(frozen=True)
-class ConversionSettings:
-    """How a model is converted, beside what goes in and what comes out.
+class _Plan:
+    """What is to be made.
 
     Attributes:
-        task: what the model itself does not tell of its input, outputs and classes.
-        budget: what an artifact may lose.
-        calibration_samples, evaluation_samples: at most so many images of each set, spread over
-            its classes; `None` takes all. Of networks that make images of a seed: calls of the network
-            that it is calibrated on, and seeds that it is measured on (`None` is 500 and 32).
-        trust_source: run code that the model carries.
-        force: replace a bundle that is there.
-        targets_files: TOML files with more targets.
+        targets: devices.
+        planned: what each gets; of a search, what it tries first.
+        searching: whether the cheapest artifact inside the budget is searched for.
+        calibrated: what needs a calibration set, in words; empty if nothing does.
     """
 
-    task: TaskOptions = field(default_factory=TaskOptions)
-    budget: Budget = field(default_factory=Budget)
-    calibration_samples: int | None = 500
-    evaluation_samples: int | None = None
-    trust_source: bool = False
-    force: bool = False
-    targets_files: tuple[Path, ...] = ()
-
-    def __post_init__(self) -> None:
-        for name in ("calibration_samples", "evaluation_samples"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise OptionError(f"{name}: expected 1 or more, got {value}")
+    targets: Sequence[Target]
+    planned: Sequence[PlannedArtifact]
+    searching: bool
+    calibrated: Sequence[str]
 
 
 def convert(
@@ -98,7 +77,8 @@ def convert(
             zip of either. Neither set is given for networks that make images of a seed
             (`TaskOptions.generation`): they are calibrated and measured on seeds.
         calibration: images that set the ranges of activations, for int8 and int16x8. Those that
-            are in the evaluation set as well are left out of that.
+            are in the evaluation set as well are left out of that. The word ``synthetic`` stands for
+            images that are made from the model itself, by its batch normalizations (`synthetic_set`).
         precisions: that each target gets, of those that it can run. ``auto``, which is the default
             where there is a calibration set, gives it the cheapest that is inside the budget; where
             int8 misses, with as few layers in float as the budget needs. Without a
@@ -112,7 +92,8 @@ def convert(
     Raises:
         OptionError: an option is missing, unknown or contradicts another.
         SourceError: the model cannot be read.
-        InputError: an image set is empty or has a broken image.
+        InputError: an image set is empty or has a broken image; or, with `ConversionSettings.strict`,
+            there is a warning about the calibration set.
         PluginError, MissingRuntimeError, DeviceError: a converter or backend cannot be had here.
         ConversionError: an artifact cannot be made.
         AgreementError: an artifact does not agree with the model closely enough. Nothing is written.
@@ -120,54 +101,79 @@ def convert(
     """
     source, output, settings = Path(source), Path(output), settings or ConversionSettings()
     plugins = registry()
-    known = load_targets(settings.targets_files, plugins)
-    wanted = [find_target(name, known) for name in targets]
-    searching = _is_search(precisions, calibration, settings)
-    planned = plan_artifacts(wanted, () if searching else precisions)
+    can_calibrate = calibration is not None or settings.task.generation is not None
+    plan = _plan(targets, precisions, can_calibrate, settings, plugins)
     check_output(output, settings.force)
     reader = _find_reader(source, plugins)
-    for one in planned:
-        bench_for(one, plugins)
-    calibrated = [one.id for one in planned if one.precision in CALIBRATED]
-    if searching and calibration is None and settings.task.generation is None:
-        calibrated = []  # of the candidates, those are tried that need none
-    sets = _sets(evaluation, calibration, calibrated, settings)
-    steps = _Steps(progress, STEPS_OF_CONVERSION * (len(planned) + 1) + 2 * len(sets.evaluation))
+    sets = open_sets(evaluation, calibration, plan.calibrated, settings)
+    steps = _Steps(progress, STEPS_OF_CONVERSION * (len(plan.planned) + 1) + 2 * len(sets.evaluation))
 
     steps.next(f"reading {source.name}", STEPS_OF_CONVERSION)
     model = reader.read(source, trust_source=settings.trust_source, input_size_wh=settings.task.image.size_wh)
     proof = proof_of(model, settings.task, sets.evaluation, plugins)
-    data = None if sets.calibration is None else proof.network_inputs(SourceSession(model), sets.calibration)
+    if sets.synthetic:
+        steps.next("making calibration images", 0)
+    sets = fit_sets(sets, model, proof, settings)
+    session = SourceSession(model)
+    data = None if sets.calibration is None else proof.network_inputs(session, sets.calibration)
     ground = Ground(model, proof, sets.evaluation, data, settings.budget, plugins)
     trials = Trials(ground, steps.next, steps.measured)
-    found = _searched(trials, wanted, data is not None) if searching else trials.run(planned)
-    candidates = [one.candidate for one in found]
-    evidence = Evidence(
-        created=_now(),
-        source_sha256=model.sha256,
-        machine=this_machine(),
-        evaluation=_set_facts(
-            sets.evaluation, sets.left_out, annotated=bool(settings.task.annotations or settings.task.truth)
-        ),
-        calibration=None if sets.calibration is None else _set_facts(sets.calibration),
-        results=tuple(one.measured for one in found),
-        notes=tuple(_notes(candidates, sets.left_out)),
-        attempts=tuple(trials.attempts),
-        sensitivities=trials.ranked,
-    )
+    found = _searched(trials, plan.targets, data is not None) if plan.searching else trials.run(plan.planned)
+    evidence = _evidence(ground, sets, trials, found, settings)
     _require_passed(evidence)
     steps.next("writing the bundle", 0)
-    selftest = known_answers(proof, SourceSession(model), candidates, sets.evaluation, trials.source_answers)
+    candidates = [one.candidate for one in found]
+    selftest = known_answers(proof, session, candidates, sets.evaluation, trials.source_answers)
     manifest, files = _compose(model, proof, candidates, evidence, selftest)
     write_bundle(output, manifest, files, settings.force)
     return evidence
 
 
-def _is_search(precisions: Sequence[str], calibration: Images | None, settings: ConversionSettings) -> bool:
+def _plan(
+    names: Sequence[str],
+    precisions: Sequence[str],
+    can_calibrate: bool,
+    settings: ConversionSettings,
+    plugins: Registry,
+) -> _Plan:
+    """What is to be made, with backends that are known to run here."""
+    known = load_targets(settings.targets_files, plugins)
+    targets = [find_target(name, known) for name in names]
     if "auto" in precisions and len(precisions) > 1:
         raise OptionError(f"precision: 'auto' chooses by itself; leave out {', '.join(precisions)}")
-    can_calibrate = calibration is not None or settings.task.generation is not None
-    return "auto" in precisions or (not precisions and can_calibrate)
+    searching = "auto" in precisions or (not precisions and can_calibrate)
+    planned = plan_artifacts(targets, () if searching else precisions)
+    for one in planned:
+        bench_for(one, plugins)
+    calibrated = [one.id for one in planned if one.precision in CALIBRATED]
+    if searching:
+        # Without a calibration set, those of the candidates are tried that need none.
+        calibrated = ["the search for a precision"] if can_calibrate else []
+    return _Plan(targets, planned, searching, calibrated)
+
+
+def _evidence(
+    ground: Ground,
+    sets: ConversionSets,
+    trials: Trials,
+    found: Sequence[Trial],
+    settings: ConversionSettings,
+) -> Evidence:
+    coverage = coverage_of(ground.source, ground.proof, sets)
+    annotated = bool(settings.task.annotations or settings.task.truth)
+    return Evidence(
+        created=_now(),
+        source_sha256=ground.source.sha256,
+        machine=this_machine(),
+        evaluation=_set_facts(sets.evaluation, sets.left_out, annotated),
+        calibration=None if sets.calibration is None else _set_facts(sets.calibration),
+        results=tuple(one.measured for one in found),
+        notes=tuple(_notes([one.candidate for one in found], sets.left_out)),
+        attempts=tuple(trials.attempts),
+        sensitivities=trials.ranked,
+        calibration_findings=(*sets.findings, *(() if coverage is None else coverage_findings(coverage))),
+        calibration_coverage=coverage,
+    )
 
 
 def _searched(trials: Trials, targets: Sequence[Target], calibrated: bool) -> list[Trial]:
@@ -212,95 +218,6 @@ def _find_reader(path: Path, plugins: Registry) -> SourceReader:
         f"{path}: expected a .keras or .h5 file, or a SavedModel directory"
         + ("" if readers else "; no plugin that reads models is installed")
     )
-
-
-@dataclass(frozen=True)
-class _Sets:
-    """What a conversion is calibrated and measured on.
-
-    Attributes:
-        evaluation: images or seeds.
-        calibration: `None` where no precision needs it.
-        left_out: evaluation images that the calibration set holds as well.
-    """
-
-    evaluation: ImageSet | SeedSet
-    calibration: ImageSet | SeedSet | None
-    left_out: int = 0
-
-
-def _sets(
-    evaluation: Images | None,
-    calibration: Images | None,
-    calibrated: Sequence[str],
-    settings: ConversionSettings,
-) -> _Sets:
-    """The sets that were given; `calibrated`: ids of the artifacts that cannot be without calibration."""
-    task = settings.task.generation
-    if task is not None:
-        return _seed_sets(evaluation, calibration, bool(calibrated), settings, task)
-    if evaluation is None:
-        raise OptionError("no images to measure on; type --evaluation FOLDER")
-    calibration_set = _calibration_set(calibration, calibrated, settings)
-    evaluation_set, left_out = _evaluation_set(evaluation, calibration_set, settings)
-    return _Sets(evaluation_set, calibration_set, left_out)
-
-
-def _seed_sets(
-    evaluation: Images | None,
-    calibration: Images | None,
-    calibrated: bool,
-    settings: ConversionSettings,
-    task: GenerateTask,
-) -> _Sets:
-    for name, given in (("evaluation", evaluation), ("calibration", calibration)):
-        if given is not None:
-            raise OptionError(
-                f"--{name} {given}: the network makes images of seeds, and is measured on them; leave it out"
-            )
-    calls = settings.calibration_samples or _CALIBRATION_CALLS
-    return _Sets(
-        SeedSet(0, settings.evaluation_samples or _EVALUATION_SEEDS),
-        calibration_seeds(task, calls) if calibrated else None,
-    )
-
-
-def _calibration_set(
-    given: Images | None, calibrated: Sequence[str], settings: ConversionSettings
-) -> ImageSet | None:
-    if not calibrated:
-        return None
-    if given is None:
-        raise OptionError(
-            f"{', '.join(calibrated)}: the ranges of activations are measured on images of yours; "
-            f"type --calibration FOLDER, or choose --precision float32, float16 or int8-dynamic"
-        )
-    images = _opened(given)
-    return images if settings.calibration_samples is None else images.sample(settings.calibration_samples)
-
-
-def _evaluation_set(
-    given: Images, calibration: ImageSet | None, settings: ConversionSettings
-) -> tuple[ImageSet, int]:
-    """The images to measure on, and how many were left out because artifacts are calibrated on them."""
-    images = _opened(given)
-    total = len(images)
-    if calibration is not None:
-        shared = set(images.digests) & set(calibration.digests)
-        if len(set(images.digests)) == len(shared):
-            raise InputError(
-                f"{images.name}: the calibration set holds every image of the evaluation set; "
-                f"measure on others with --evaluation FOLDER"
-            )
-        images = images.without(shared)
-    left_out = total - len(images)
-    if settings.evaluation_samples is not None:
-        images = images.sample(settings.evaluation_samples)
-    return images, left_out
-
-
-def _opened(given: Images) -> ImageSet:
-    return given if isinstance(given, ImageSet) else ImageSet.open(Path(given))
 
 
 def _set_facts(examples: ImageSet | SeedSet, left_out: int = 0, annotated: bool = False) -> SetFacts:

@@ -78,6 +78,74 @@ class Source(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Activations:
+    """What flowed out of one layer of a source.
+
+    Attributes:
+        layer: its name.
+        low, high: the least and the greatest value.
+        outside: how many values lay outside the limits that were given.
+        values: how many there were.
+    """
+
+    layer: str
+    low: float
+    high: float
+    outside: int
+    values: int
+
+
+@runtime_checkable
+class ActivationSource(Protocol):
+    """A source that tells what flows inside it. Sources need not: evidence says less without."""
+
+    def activations(
+        self, inputs: Mapping[str, Array], limits: Sequence[tuple[float, float]] = ()
+    ) -> tuple[Activations, ...]:
+        """Run the source, and look at every tensor that a quantized artifact of it would hold as integers.
+
+        Args:
+            inputs: as in `Source.run`.
+            limits: (low, high) of each layer, in the order of what is given; none for no limits.
+
+        Returns:
+            One a layer, always in the same order.
+        """
+        ...
+
+
+@runtime_checkable
+class NormalizedSource(Protocol):
+    """A source with batch normalizations: they remember statistics of the training data."""
+
+    @property
+    def norms(self) -> tuple[str, ...]:
+        """The layers' names, in the order of the graph; empty if there are none."""
+        ...
+
+    def norm_distance(self, inputs: Mapping[str, Array]) -> float:
+        """How far these inputs are from the training data, at the first batch normalization.
+
+        Returns:
+            The Kullback-Leibler divergence of normal distributions, in nats, the mean over channels: 0 if
+            mean and variance of what is normalized are those that it remembers.
+        """
+        ...
+
+    def distilled(self, start: Mapping[str, Array], low: Array, high: Array) -> dict[str, Array]:
+        """Inputs that give every batch normalization the statistics that it remembers.
+
+        Args:
+            start: inputs to begin with, one or more; a few dozen, so that there are statistics.
+            low, high: between which each value stays; can be broadcast to one image.
+
+        Returns:
+            As many inputs, the same for the same start.
+        """
+        ...
+
+
 class SourceReader(Protocol):
     """Reads one kind of trained model."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 
 from edgevision.converter import SourceFacts
 from edgevision.tensors import Array
+from edgevision_keras.graphs import depends_on_input, layer_of
 from edgevision_keras.libraries import require_tensorflow
 from edgevision_keras.trace import Trace
 
@@ -60,7 +60,7 @@ def _first_steps(trace: Trace, layer_names: Collection[str]) -> Iterator[_Affine
                 np.asarray(until(tf.constant(value, tf.float32, shape)), np.float64)[0, 0, 0]
                 for value in (0.0, 1.0)
             )
-            yield _Affine(_layer(tensor.op.name, layer_names), white - black, black)
+            yield _Affine(layer_of(tensor.op.name, layer_names), white - black, black)
 
 
 def _is_affine(operation: Any, tensor: Any) -> bool:
@@ -69,29 +69,7 @@ def _is_affine(operation: Any, tensor: Any) -> bool:
         return False
     if operation.type == "Cast" and not operation.outputs[0].dtype.is_floating:
         return False
-    return operation.type in _AFFINE | _PASSING and not any(map(_depends_on_input, others))
-
-
-def _depends_on_input(tensor: Any) -> bool:
-    pending, seen = [tensor.op], set()
-    while pending:
-        operation = pending.pop()
-        if operation.type == "Placeholder":
-            return True
-        if operation.name not in seen:
-            seen.add(operation.name)
-            pending.extend(value.op for value in operation.inputs)
-    return False
-
-
-def _layer(operation_name: str, layer_names: Collection[str]) -> str:
-    """The layer of an operation: Keras 3 numbers the scopes that it makes for its layers' names."""
-    parts = operation_name.split("/")
-    for part in reversed(parts[:-1]):
-        for name in (part, re.sub(r"_\d+$", "", part)):
-            if name in layer_names:
-                return name
-    return parts[-2] if len(parts) > 1 else parts[0]
+    return operation.type in _AFFINE | _PASSING and not any(depends_on_input(other, {}) for other in others)
 
 
 def _pixel_range(steps: list[_Affine]) -> tuple[tuple[float, float] | None, str]:

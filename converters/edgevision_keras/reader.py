@@ -55,7 +55,8 @@ class KerasReader:
             told = f"the source's input is {inputs[0].dtype.name}"
             facts = SourceFacts((0.0, 255.0), told, facts.score_kind)
         digest = _sha256(path)
-        return KerasSource(path, model.description, digest, traced, facts, _versions(model.library))
+        versions = _versions(model.library)
+        return KerasSource(path, model.description, digest, traced, facts, versions, model.layer_names)
 
 
 def _open(path: Path, trust_source: bool) -> OpenModel:

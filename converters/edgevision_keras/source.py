@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from edgevision.converter import SourceFacts
+from edgevision.converter import Activations, SourceFacts
 from edgevision.errors import ConversionError
 from edgevision.tensors import Array, TensorSpec, check_inputs
+from edgevision_keras.activations import ActivationMeter
+from edgevision_keras.batch_norms import NormStatistics
+from edgevision_keras.distillation import distil
 from edgevision_keras.libraries import require_tensorflow
 from edgevision_keras.trace import Trace
 
@@ -27,6 +31,7 @@ class KerasSource:
         trace: its graph.
         facts: what was found in the graph.
         versions: library -> version.
+        layer_names: names of its layers; empty where they are unknown.
 
     Attributes:
         trace: its graph, from which all of its artifacts are made.
@@ -43,6 +48,7 @@ class KerasSource:
         trace: Trace,
         facts: SourceFacts,
         versions: Mapping[str, str],
+        layer_names: frozenset[str] = frozenset(),
     ) -> None:
         self.path = path
         self.description = description
@@ -50,6 +56,7 @@ class KerasSource:
         self.trace = trace
         self.facts = facts
         self.versions = dict(versions)
+        self.layer_names = layer_names
         self.float32_onnx: bytes | None = None
 
     @property
@@ -84,6 +91,36 @@ class KerasSource:
         return {
             spec.name: np.concatenate([part[spec.name].numpy() for part in parts]) for spec in self.outputs
         }
+
+    def activations(
+        self, inputs: Mapping[str, Array], limits: Sequence[tuple[float, float]] = ()
+    ) -> tuple[Activations, ...]:
+        """As `edgevision.converter.ActivationSource.activations`."""
+        check_inputs(self.inputs, inputs)
+        return self._meter(inputs, limits)
+
+    @property
+    def norms(self) -> tuple[str, ...]:
+        """As `edgevision.converter.NormalizedSource.norms`."""
+        return tuple(norm.layer for norm in self._norms.norms)
+
+    def norm_distance(self, inputs: Mapping[str, Array]) -> float:
+        """As `edgevision.converter.NormalizedSource.norm_distance`."""
+        check_inputs(self.inputs, inputs)
+        return self._norms.first_distance(inputs)
+
+    def distilled(self, start: Mapping[str, Array], low: Array, high: Array) -> dict[str, Array]:
+        """As `edgevision.converter.NormalizedSource.distilled`."""
+        check_inputs(self.inputs, start)
+        return distil(self._norms, start, low, high)
+
+    @cached_property
+    def _meter(self) -> ActivationMeter:
+        return ActivationMeter(self.trace, self.layer_names)
+
+    @cached_property
+    def _norms(self) -> NormStatistics:
+        return NormStatistics(self.trace, self.layer_names)
 
 
 def keras_source(source: object) -> KerasSource:

@@ -41,7 +41,9 @@ from edgevision.tasks.generate_settings import FITS
     "(the cheapest inside the budget), else each target's cheapest.",
 )
 @click.option(
-    "--calibration", type=click.Path(path_type=Path), help="Images that set the ranges of activations."
+    "--calibration",
+    type=click.Path(),  # as it was typed: ./synthetic is a folder
+    help="Images that set the ranges of activations; or the word synthetic: made from the model itself.",
 )
 @click.option(
     "--evaluation",
@@ -58,6 +60,7 @@ from edgevision.tasks.generate_settings import FITS
     "hundredths or dB; judged by the end of its 95 % interval.",
 )
 @click.option("--min-agreement", type=click.FloatRange(0, 1), help="Default: one that suits the precision.")
+@click.option("--strict", is_flag=True, help="Refuse a calibration set that there is a warning about.")
 @click.option("--input-size", metavar="WxH", callback=size_wh, help="For a model that leaves it open.")
 @click.option(
     "--targets-file", type=click.Path(path_type=Path), multiple=True, help="TOML file with more targets."
@@ -114,6 +117,7 @@ def command(source: Path, output: Path, as_json: bool, **given: Any) -> None:
         budget=Budget(given["max_drop"], given["min_agreement"]),
         calibration_samples=given["calibration_samples"],
         evaluation_samples=given["evaluation_samples"],
+        strict=given["strict"],
         trust_source=given["trust_source"],
         force=given["force"],
         targets_files=given["targets_file"],

@@ -6,6 +6,7 @@ import click
 
 from edgevision.cli.tables import echo_table, percent, size
 from edgevision.evaluation.budget import Demand, in_unit
+from edgevision.evaluation.calibration_facts import Coverage
 from edgevision.evaluation.comparison import Metric
 from edgevision.evaluation.evidence import Evidence, Measured
 
@@ -31,6 +32,18 @@ def echo_evidence(evidence: Evidence) -> None:
     _echo_attempts(evidence)
     for note in evidence.notes:
         click.echo(f"note: {note}")
+    for finding in evidence.calibration_findings:
+        click.echo(f"{finding.severity}: {finding.text}")
+    if evidence.calibration_coverage is not None:
+        click.echo(f"calibration: {_coverage(evidence.calibration_coverage)}")
+
+
+def _coverage(coverage: Coverage) -> str:
+    return (
+        f"{percent(coverage.clipped)} of activations on {coverage.evaluation_images} evaluation images lie "
+        f"beyond the ranges of {coverage.calibration_images} calibration images, whose halves' ranges differ "
+        f"by {percent(coverage.unsteady)} in the median layer"
+    )
 
 
 def _echo_attempts(evidence: Evidence) -> None:

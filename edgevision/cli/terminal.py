@@ -48,7 +48,10 @@ def progress_on(stream: TextIO) -> Iterator[Progress]:
     with click.progressbar(length=1000, file=stream, label=" " * 34, show_eta=False) as bar:
 
         def tell(stage: str, done: int, steps: int) -> None:
-            bar.label = f"{stage:34.34}"
+            label = f"{stage:34.34}"
+            if label != bar.label:
+                bar.label = label
+                bar.render_progress()
             bar.update(done * 1000 // max(steps, 1) - bar.pos)
 
         yield tell

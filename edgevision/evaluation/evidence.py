@@ -13,6 +13,7 @@ from typing import Any
 
 from edgevision.errors import BundleError
 from edgevision.evaluation.budget import Demand
+from edgevision.evaluation.calibration_facts import Coverage, Finding, coverage_from, finding_from
 from edgevision.evaluation.changes import (
     BoxChange,
     Confusion,
@@ -146,6 +147,8 @@ class Evidence:
         attempts: every candidate that the search for a budget has tried, in their order.
         sensitivities: format -> layers, the one first whose integers cost most, with the measured
             error; of the formats for which the search has asked.
+        calibration_findings: what was found in the calibration set.
+        calibration_coverage: how well its ranges hold; `None` where that was not measured.
     """
 
     created: str
@@ -157,6 +160,8 @@ class Evidence:
     notes: tuple[str, ...] = ()
     attempts: tuple[Attempt, ...] = ()
     sensitivities: Mapping[str, Sequence[tuple[str, float]]] = field(default_factory=dict)
+    calibration_findings: tuple[Finding, ...] = ()
+    calibration_coverage: Coverage | None = None
 
 
 def evidence_json(evidence: Evidence) -> str:
@@ -233,6 +238,8 @@ def read_evidence(text: str, where: str) -> Evidence:
                 name: tuple((layer, error) for layer, error in layers)
                 for name, layers in document.pop("sensitivities").items()
             },
+            calibration_findings=tuple(map(finding_from, document.pop("calibration_findings"))),
+            calibration_coverage=coverage_from(document.pop("calibration_coverage")),
             **document,
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

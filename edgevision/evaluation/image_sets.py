@@ -92,6 +92,10 @@ class ImageSet:
         for entry in self._entries:
             yield entry.decode()
 
+    def readers(self) -> Iterator[Callable[[], Pixels]]:
+        """For each image a function that reads it as iterating does, for reading on several threads."""
+        return iter([entry.decode for entry in self._entries])
+
     @property
     def image_names(self) -> tuple[str, ...]:
         """The name of each image: its path below the folder or in the archive, or its place."""

@@ -61,9 +61,7 @@ def scenes_command(folder: Path, count: int, calibration: int) -> None:
     """Write scenes to measure and to calibrate on, their annotations and the labels into FOLDER."""
     images, labels = digits()
     training, unseen = slice(TRAINING_IMAGES), slice(TRAINING_IMAGES, None)
-    write_scenes(
-        folder / "evaluation", list(scenes(count, EVALUATION_SEED, images[unseen], labels[unseen]))
-    )
+    write_scenes(folder / "evaluation", list(scenes(count, EVALUATION_SEED, images[unseen], labels[unseen])))
     write_scenes(
         folder / "calibration",
         list(scenes(calibration, CALIBRATION_SEED, images[training], labels[training])),

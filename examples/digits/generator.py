@@ -8,24 +8,13 @@ Beside the network it writes ``generator.task.json``: how the network is to be c
 
 from __future__ import annotations
 
-import json
 import os
-import time
-from collections.abc import Iterator
-from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import click
-import keras
-import numpy as np
-from keras import layers
-from numpy.typing import NDArray
-from quickstart import TRAINING_IMAGES
 
-from edgevision.tasks.description import GenerateTask, task_to_dict
+from edgevision.tasks.description import GenerateTask
 from edgevision.tasks.generate_settings import Condition, DiffusionSettings, NoiseSchedule
-from edgevision.tasks.schedules import alphas_cumprod
 
 #: Width and height of an image, digits that there are, and what stands for none of them.
 SIDE, CLASSES, NO_CLASS = 8, 10, 10

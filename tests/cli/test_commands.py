@@ -266,12 +266,14 @@ def test_too_little_agreement_is_shown_and_nothing_is_written(
         calibration,
         "--calibration-samples",
         "2",
+        "--precision",
+        "int8",
         "--min-agreement",
         "1",
     )
     done = edgevision_command(*words)
     assert done.returncode == 11, done.stdout + done.stderr
-    assert "FAIL (at least 100.00 %)" in done.stdout
+    assert "FAIL (agreement at least 100.00 %)" in done.stdout
     assert "nothing was written" in done.stderr.splitlines()[-1]
     assert list(tmp_path.iterdir()) == []
 

@@ -1,0 +1,96 @@
+"""What calibration without images costs: int8 artifacts calibrated on real, synthetic and random images.
+
+    python synthetic_calibration.py MODEL.h5 --calibration A.zip --evaluation B.zip --input-range 0..255
+
+Every artifact is measured as `edgevision convert` measures it: agreement with the Keras model, and accuracy.
+`beyond` is the share of activations beyond the calibration's ranges in the layer that has most of them.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+
+import click
+import numpy as np
+
+from edgevision.cli.image_options import value_range
+from edgevision.cli.tables import echo_table, percent
+from edgevision.cli.terminal import without_noise
+from edgevision.conversion import ConversionSettings, Images, convert
+from edgevision.evaluation.budget import Budget
+from edgevision.evaluation.image_sets import ImageSet
+from edgevision.evaluation.proofs import TaskOptions
+from edgevision.input_options import InputOptions
+
+TARGETS = ("generic-cpu", "intel-cpu", "onnx-cpu")
+HEADER = ("calibration", "images", "artifact", "agreement", "accuracy", "source's", "beyond", "seconds")
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--calibration", type=click.Path(path_type=Path), required=True)
+@click.option("--evaluation", type=click.Path(path_type=Path), required=True)
+@click.option("--input-range", metavar="LOW..HIGH", callback=value_range)
+@click.option("--evaluation-samples", type=int, help="Default: all.")
+def main(
+    model: Path,
+    calibration: Path,
+    evaluation: Path,
+    input_range: tuple[float, float] | None,
+    evaluation_samples: int | None,
+) -> None:
+    """Convert MODEL with each calibration set, and show what each costs."""
+    real = ImageSet.open(calibration)
+    noise = np.random.default_rng(0).integers(0, 256, (128, *next(iter(real)).shape), np.uint8)
+    sets: tuple[tuple[str, int, Images], ...] = (
+        ("real", 500, real),
+        ("real", 128, real),
+        ("synthetic", 128, "synthetic"),
+        ("random noise", 128, ImageSet.from_arrays(noise, name="random noise")),
+    )
+    rows = []
+    for name, count, images in sets:
+        settings = ConversionSettings(
+            task=TaskOptions(image=InputOptions(value_range=input_range)),
+            budget=Budget(min_agreement=0.0),
+            calibration_samples=count,
+            evaluation_samples=evaluation_samples,
+        )
+        rows.extend([name, str(count), *row] for row in _measured(model, evaluation, images, settings))
+    echo_table(HEADER, rows)
+
+
+def _measured(
+    model: Path, evaluation: Path, calibration: Images, settings: ConversionSettings
+) -> list[list[str]]:
+    """A row an artifact; seconds are those of all three together."""
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder, without_noise():
+        evidence = convert(
+            model,
+            Path(folder) / "model.evb",
+            targets=TARGETS,
+            precisions=["int8"],
+            evaluation=evaluation,
+            calibration=calibration,
+            settings=settings,
+        )
+    seconds = time.monotonic() - started
+    coverage = evidence.calibration_coverage
+    beyond = percent(coverage.worst[0].clipped) if coverage is not None else "-"
+    return [
+        [
+            result.artifact,
+            percent(result.comparison.agreement),
+            *(percent(value) for one in result.comparison.metrics for value in (one.artifact, one.source)),
+            beyond,
+            f"{seconds:.0f}",
+        ]
+        for result in evidence.results
+    ]
+
+
+if __name__ == "__main__":
+    main()
