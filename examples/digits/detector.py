@@ -4,7 +4,7 @@
     python detector.py scenes proof
 
 The folder `proof` gets ``evaluation/`` and ``evaluation.json`` (scenes with digits that training
-never saw, and what is in them), ``calibration/`` and ``labels.txt``.
+never saw, and what is in them), and ``calibration/`` likewise, with digits of the training.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ BATCH_SIZE = 16
 #: Seeds of the scenes, so far apart that no two sets share one.
 TRAINING_SEED, EVALUATION_SEED, CALIBRATION_SEED = 1_000_000, 1, 2
 
+Digits = tuple[NDArray[np.uint8], NDArray[np.int64]]
 Targets = dict[str, NDArray[np.float32]]
 
 
@@ -58,15 +59,21 @@ def train_command(steps: int, output: Path) -> None:
 @click.option("--count", type=click.IntRange(min=1), default=300, help="Scenes to measure on.")
 @click.option("--calibration", type=click.IntRange(min=1), default=200, help="Scenes to calibrate on.")
 def scenes_command(folder: Path, count: int, calibration: int) -> None:
-    """Write scenes to measure and to calibrate on, their annotations and the labels into FOLDER."""
+    """Write scenes to measure and to calibrate on, and what is in them, into FOLDER."""
+    write_scenes(folder / "evaluation", evaluation_scenes(count))
+    write_scenes(folder / "calibration", list(scenes(calibration, CALIBRATION_SEED, *training_digits())))
+
+
+def training_digits() -> Digits:
+    """Those that the quickstart trains on, too."""
     images, labels = digits()
-    training, unseen = slice(TRAINING_IMAGES), slice(TRAINING_IMAGES, None)
-    write_scenes(folder / "evaluation", list(scenes(count, EVALUATION_SEED, images[unseen], labels[unseen])))
-    write_scenes(
-        folder / "calibration",
-        list(scenes(calibration, CALIBRATION_SEED, images[training], labels[training])),
-    )
-    (folder / "labels.txt").write_text("".join(f"{label}\n" for label in LABELS), encoding="utf-8")
+    return images[:TRAINING_IMAGES], labels[:TRAINING_IMAGES]
+
+
+def evaluation_scenes(count: int) -> list[Scene]:
+    """Scenes of the other digits."""
+    images, labels = digits()
+    return list(scenes(count, EVALUATION_SEED, images[TRAINING_IMAGES:], labels[TRAINING_IMAGES:]))
 
 
 def train(steps: int, seed: int = 0) -> keras.Model:
@@ -125,8 +132,7 @@ class Batches(keras.utils.PyDataset):
 
     def __init__(self, steps: int) -> None:
         super().__init__(workers=2, max_queue_size=8)
-        images, labels = digits()
-        self._digits = images[:TRAINING_IMAGES], labels[:TRAINING_IMAGES]
+        self._digits = training_digits()
         self._steps = steps
 
     def __len__(self) -> int:
