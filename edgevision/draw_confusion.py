@@ -21,6 +21,7 @@ _LETTER = 8
 _LEAST_FOR_TEXT = 14
 _MARGIN = 12
 _LONGEST_LABEL = 24
+_LEGEND = "row: true class, column: decided for"
 
 
 def draw_confusion(matrix: NDArray[np.int64], labels: Sequence[str]) -> Pixels:
@@ -42,8 +43,10 @@ def draw_confusion(matrix: NDArray[np.int64], labels: Sequence[str]) -> Pixels:
     names = [plain(label, place)[:_LONGEST_LABEL] for place, label in enumerate(labels)] if written else []
     side = _MARGIN + _LETTER * max((len(name) for name in names), default=0)
     cells = _cells(matrix, cell)
-    picture = np.full((side + cells.shape[0] + _MARGIN, side + cells.shape[1] + _MARGIN, 3), 255, np.uint8)
+    height, width = side + cells.shape[0] + 2 * _MARGIN, side + cells.shape[1] + _MARGIN
+    picture = np.full((height, max(width, _LETTER * len(_LEGEND)), 3), 255, np.uint8)
     picture[side : side + cells.shape[0], side : side + cells.shape[1]] = cells
+    _write(picture, _LEGEND, 4, height - 6, _BLACK)
     if written:
         _write_counts(picture, matrix, cell, side)
         _write_names(picture, names, cell, side)

@@ -25,6 +25,11 @@ from edgevision.files import make_folder
 _MOST_ROWS = 40
 _MOST_CONFUSIONS = 5
 _MOST_IMAGES = 5
+_WRONG = {
+    "classify": "are wrong",
+    "detect": "have objects that are missed, or boxes on none",
+    "generate": "differ from the truth",
+}
 
 
 @click.command("evaluate")
@@ -134,5 +139,4 @@ def _show_worst(found: Evaluation) -> None:
     wrong = int((found.measures.errors > 0).sum())
     if wrong:
         names = ", ".join(found.image_names[place] for place in found.worst(_MOST_IMAGES))
-        what = "differ from the truth" if found.task.name == "generate" else "are wrong"
-        click.echo(f"{wrong} of {found.data.images} images {what}, the worst: {names}")
+        click.echo(f"{wrong} of {found.data.images} images {_WRONG[found.task.name]}, the worst: {names}")

@@ -188,9 +188,9 @@ def _notes(truth: Sequence[Annotations]) -> tuple[str, ...]:
     ignored = sum(int(image.difficult.sum()) for image in truth if image.difficult is not None)
     notes = []
     if left_out:
-        notes.append(f"{left_out} annotated objects of zero width or height were left out")
+        notes.append(f"annotated objects of zero width or height, which are left out: {left_out}")
     if ignored:
-        notes.append(f"{ignored} objects marked difficult count neither as found nor as missed")
+        notes.append(f"objects marked difficult, which count neither as found nor as missed: {ignored}")
     return tuple(notes)
 
 

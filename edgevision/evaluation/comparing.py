@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from edgevision.bundle import read_bundle
 from edgevision.errors import OptionError
 from edgevision.evaluation.comparison import Comparison, Metric
 from edgevision.evaluation.evaluating import (
-    BundleRun,
     Progress,
     Ran,
     RunSettings,
@@ -107,10 +107,10 @@ def compare(
     Raises:
         OptionError: the two cannot be compared; else as `evaluate`.
     """
+    _check_alike(Path(a), Path(b))
     images, told = opened(data), TruthPaths.of(annotations, truth)
     first = run_bundle(Path(a), images, a_on or RunSettings(), told, progress)
     second = run_bundle(Path(b), images, b_on or RunSettings(), told, progress)
-    _check_alike(first, second)
     comparison = first.proof.compare(first.answers, second.answers)
     return BundleComparison(
         created=now(),
@@ -147,15 +147,12 @@ def _tested(first: Figure, second: Figure) -> tuple[str, float]:
     return "bootstrap", paired_bootstrap(first.samples, second.samples)
 
 
-def _check_alike(first: BundleRun, second: BundleRun) -> None:
-    tasks = first.proof.task.name, second.proof.task.name
+def _check_alike(a: Path, b: Path) -> None:
+    first, second = read_bundle(a), read_bundle(b)
+    tasks = first.manifest.task.name, second.manifest.task.name
     if tasks[0] != tasks[1]:
+        raise OptionError(f"{a} has the task {tasks[0]}, {b} has {tasks[1]}; compare bundles of one task")
+    if first.labels != second.labels:
         raise OptionError(
-            f"{first.ran.bundle} has the task {tasks[0]} and {second.ran.bundle} {tasks[1]}; "
-            f"compare bundles of one task"
-        )
-    if first.proof.labels != second.proof.labels:
-        raise OptionError(
-            f"{first.ran.bundle} and {second.ran.bundle} tell other classes apart, or in another order; "
-            f"compare bundles with the same labels"
+            f"{a} and {b} tell other classes apart, or in another order; compare bundles with the same labels"
         )
