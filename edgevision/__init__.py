@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from edgevision.bundle import read_bundle
     from edgevision.conversion import ConversionSettings, convert
     from edgevision.errors import EdgeVisionError
+    from edgevision.evaluation.comparing import compare
+    from edgevision.evaluation.evaluating import RunSettings, evaluate
     from edgevision.evaluation.proofs import TaskOptions
     from edgevision.input_options import InputOptions
     from edgevision.runtime import BareModel, load
@@ -36,9 +38,12 @@ _HOMES = {
     "ConversionSettings": "conversion",
     "EdgeVisionError": "errors",
     "InputOptions": "input_options",
+    "RunSettings": "evaluation.evaluating",
     "SessionSettings": "backend",
     "TaskOptions": "evaluation.proofs",
+    "compare": "evaluation.comparing",
     "convert": "conversion",
+    "evaluate": "evaluation.evaluating",
     "load": "runtime",
     "open_session": "session",
     "read_bundle": "bundle",
@@ -52,10 +57,13 @@ __all__ = [
     "ConversionSettings",
     "EdgeVisionError",
     "InputOptions",
+    "RunSettings",
     "SessionSettings",
     "TaskOptions",
     "__version__",
+    "compare",
     "convert",
+    "evaluate",
     "hookimpl",
     "load",
     "open_session",

@@ -57,7 +57,9 @@ class BareModel:
 
 
 @dataclass(frozen=True)
-class _Choice:
+class Choice:
+    """An artifact of a bundle, and the backend that is to run it."""
+
     entry: ArtifactEntry
     backend: Backend
 
@@ -106,7 +108,7 @@ def load(
             f"{path}: a bundle says itself what its input takes; leave out the options for bare files"
         )
     bundle = read_bundle(path)
-    choice = _choose(bundle, backend, settings, precision, plugins)
+    choice = choose_artifact(bundle, backend, settings, precision, plugins)
     model = _load_entry(bundle, choice, settings, plugins)
     if selftest:
         content = bundle.read(bundle.manifest.selftest)
@@ -119,7 +121,7 @@ def _on_device(settings: SessionSettings, device: str | None) -> SessionSettings
     return SessionSettings(device, settings.precision, settings.threads, settings.cache_dir, settings.options)
 
 
-def _load_entry(bundle: Bundle, choice: _Choice, settings: SessionSettings, plugins: Registry) -> Model:
+def _load_entry(bundle: Bundle, choice: Choice, settings: SessionSettings, plugins: Registry) -> Model:
     manifest = bundle.manifest
     session = open_session(choice.backend, bundle.artifact(choice.entry), settings)
     try:
@@ -145,9 +147,15 @@ def _model(
     return Detector(session, preprocessing, labels, task, plugins.decoder(task.decoder))
 
 
-def _choose(
+def choose_artifact(
     bundle: Bundle, backend: str | None, settings: SessionSettings, precision: str | None, plugins: Registry
-) -> _Choice:
+) -> Choice:
+    """The artifact that `load` takes, and the backend that it takes it with; see there.
+
+    Raises:
+        OptionError: the bundle has no artifact that fits.
+        PluginError, MissingRuntimeError: the backend, or none that fits, can be had here.
+    """
     entries = [e for e in bundle.manifest.artifacts if precision in (None, e.precision)]
     if not entries:
         have = ", ".join(entry.id for entry in bundle.manifest.artifacts)
@@ -157,12 +165,12 @@ def _choose(
     return _first_ready(bundle, entries, settings.device, plugins)
 
 
-def _choice_of_backend(bundle: Bundle, backend: Backend, entries: Sequence[ArtifactEntry]) -> _Choice:
+def _choice_of_backend(bundle: Bundle, backend: Backend, entries: Sequence[ArtifactEntry]) -> Choice:
     """The first artifact of the backend's own format, else of another that it loads."""
     measured = [entry for entry in entries if backend.name in entry.backends]
     loadable = [entry for fmt in backend.formats for entry in entries if entry.format == fmt]
     for entry in [*(entry for entry in measured if entry.format in backend.formats), *loadable]:
-        return _Choice(entry, backend)
+        return Choice(entry, backend)
     raise OptionError(
         f"{bundle.path}: has no artifact that backend '{backend.name}' loads ({', '.join(backend.formats)}); "
         f"it has: {', '.join(entry.id for entry in entries)}"
@@ -171,14 +179,14 @@ def _choice_of_backend(bundle: Bundle, backend: Backend, entries: Sequence[Artif
 
 def _first_ready(
     bundle: Bundle, entries: Sequence[ArtifactEntry], device: str | None, plugins: Registry
-) -> _Choice:
+) -> Choice:
     """The first artifact that a backend it was measured on can run here."""
     reasons: dict[str, str] = {}
     for entry in entries:
         for name in entry.backends:
             reason = reasons.get(name) or _reason_against(name, device, plugins)
             if not reason:
-                return _Choice(entry, plugins.backend(name))
+                return Choice(entry, plugins.backend(name))
             reasons[name] = reason
     raise PluginError(f"{bundle.path}: no backend that it was made for can run here: {_listed(reasons)}")
 

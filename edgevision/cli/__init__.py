@@ -22,10 +22,13 @@ TRACEBACK_VARIABLE = "EDGEVISION_TRACEBACK"
 
 _COMMANDS = {
     "backends": "List every backend: ready, or why not and what to type.",
+    "compare": "Say which of two bundles is better, and whether that is more than noise.",
     "convert": "Convert a trained Keras model into a bundle, with evidence.",
+    "evaluate": "Measure a bundle on images whose truth is known, on this device.",
     "generate": "Make images with a bundle.",
     "inspect": "Show what a bundle holds and what was measured.",
     "predict": "Say what is in images, with a bundle or a bare model file.",
+    "selftest": "Check a bundle's known answers on this device.",
     "targets": "List the device profiles that a model can be converted for.",
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from edgevision.cli.figures_table import between, drop_of
 from edgevision.cli.tables import echo_table, percent, size
 from edgevision.evaluation.budget import Demand, in_unit
 from edgevision.evaluation.calibration_facts import Coverage
@@ -12,25 +13,33 @@ from edgevision.evaluation.evidence import Evidence, Measured
 
 
 def echo_evidence(evidence: Evidence) -> None:
-    """Print one row an artifact, and what a reader must know beside the figures."""
+    """Print one row an artifact, its other metrics, and what a reader must know beside the figures."""
     facts = evidence.evaluation
     told = "with the truth" if facts.labelled else "without the truth, so agreement alone"
     click.echo(f"measured on {facts.images} images of {facts.name}, {told}")
     first = evidence.results[0].comparison
-    metrics = [word for metric in first.metrics for word in (metric.name, "source's")]
+    metric = (first.metrics[0].name, "source's", "drop (95 %)") if first.metrics else ()
     header = (
         "artifact",
         "measured on",
         "size",
-        "agreement",
+        "agreement (95 %)",
         *first.likeness,
-        *metrics,
+        *metric,
         "largest difference",
         "verdict",
     )
     echo_table(header, [_row(result) for result in evidence.results])
     _echo_attempts(evidence)
-    for note in evidence.notes:
+    others = [(one.artifact, metric) for one in evidence.results for metric in one.comparison.metrics[1:]]
+    if others:
+        click.echo()
+        echo_table(
+            ("artifact", "metric", "value", "source's", "drop (95 %)"),
+            [(artifact, metric.name, *_metric_cells(metric)) for artifact, metric in others],
+        )
+    notes = (note for one in evidence.results for note in one.comparison.notes)
+    for note in dict.fromkeys([*evidence.notes, *notes]):
         click.echo(f"note: {note}")
     for finding in evidence.calibration_findings:
         click.echo(f"{finding.severity}: {finding.text}")
@@ -66,15 +75,16 @@ def _missed(demand: Demand) -> str:
 
 def _row(result: Measured) -> tuple[str, ...]:
     comparison = result.comparison
-    metrics = [_in_unit(value, one) for one in comparison.metrics for value in (one.artifact, one.source)]
+    metrics = [cell for one in comparison.metrics[:1] for cell in _metric_cells(one)]
     likeness = [f"{value:.4g}" for value in comparison.likeness.values()]
     verdict = "pass" if result.passed else "FAIL"
     demands = ", ".join(_demanded(demand) for demand in result.demands)
+    limits = between(comparison.agreement_interval, "share")
     return (
         result.artifact,
         _measured_on(result),
         size(result.size_bytes),
-        percent(comparison.agreement),
+        percent(comparison.agreement) + (f" ({limits})" if limits else ""),
         *likeness,
         *metrics,
         f"{comparison.largest_difference:.2g}",
@@ -90,8 +100,8 @@ def _demanded(demand: Demand) -> str:
     return f"{demand.what}{measured} {bound} {in_unit(demand.limit, demand.unit)}"
 
 
-def _in_unit(value: float, metric: Metric) -> str:
-    return f"{value:.2f} dB" if metric.unit == "dB" else percent(value)
+def _metric_cells(metric: Metric) -> tuple[str, str, str]:
+    return in_unit(metric.artifact, metric.unit), in_unit(metric.source, metric.unit), drop_of(metric)
 
 
 def _measured_on(result: Measured) -> str:

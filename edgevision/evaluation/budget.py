@@ -82,5 +82,7 @@ def _drop(comparison: Comparison, max_drop: float) -> Demand:
 
 
 def in_unit(value: float, unit: str) -> str:
-    """A number for people: shares in per cent."""
-    return f"{100 * value:.2f} %" if unit == "share" else f"{value:.4g} {unit}"
+    """A number for people, such as ``97.32 %``, ``28.31 dB`` or ``1.204 MB``."""
+    if unit == "share":
+        return f"{100 * value:.2f} %"
+    return f"{value:.2f} dB" if unit == "dB" else f"{value:.4g} {unit}"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edgevision.evaluation.changes import Confusion, Reliability
 from edgevision.evaluation.figures import ClassFigures, Figure, Measures, resampled, share_of
-from edgevision.evaluation.intervals import RESAMPLES, Samples, percentile, resamples, wilson
+from edgevision.evaluation.intervals import RESAMPLES, Interval, Samples, resamples, wilson
 from edgevision.tasks.classify import Scores
 
 #: One bool an image and class.
@@ -135,9 +135,16 @@ def _of_class(counts: _Counts, decided: Members, true: Members, place: int, labe
         (
             resampled("precision", float(precision), samples[0], wilson(right, chosen)),
             share_of("recall", recall_hits),
-            resampled("F1", float(f1), samples[2], percentile(samples[2])),
+            resampled("F1", float(f1), samples[2], _f1_interval(right, chosen, support)),
         ),
     )
+
+
+def _f1_interval(right: int, decided: int, support: int) -> Interval:
+    """F1 rises with the share right / (decided or true), so Wilson's limits of that are limits of F1."""
+    share = wilson(right, decided + support - right)
+    low, high = (round(2 * limit / (1 + limit), 6) for limit in (share.low, share.high))
+    return Interval(low, high, share.method)
 
 
 def _scores_of_classes(

@@ -27,7 +27,10 @@ _BLOCK_NUMBERS = 4_000_000
 
 
 def detect_measures(
-    truth: Sequence[Annotations], found: Sequence[Detections], labels: Sequence[str]
+    truth: Sequence[Annotations],
+    found: Sequence[Detections],
+    labels: Sequence[str],
+    score_threshold: float = 0.0,
 ) -> Measures:
     """COCO's mean average precision and recall (Lin et al. 2014), by pycocotools' own matching.
 
@@ -35,11 +38,12 @@ def detect_measures(
         truth: of each image.
         found: of each image, in the same order; COCO looks at the best hundred of a class.
         labels: one name a class; one that the truth never shows does not count.
+        score_threshold: from which on a box counts as found, for the errors of single images.
 
     Returns:
         ``mAP@0.50``, ``mAP@0.50:0.95`` and ``recall`` (the mean over IoU 0.50 to 0.95, at a
         hundred boxes an image), each 0…1; and by class ``AP@0.50`` and ``AP@0.50:0.95``. An image's
-        error is how many objects are missed in it, or found where there are none, at IoU 0.50.
+        error is how many objects are missed in it, and how many boxes are on none, at IoU 0.50.
 
     Raises:
         MissingRuntimeError: pycocotools is not installed.
@@ -63,7 +67,7 @@ def detect_measures(
         )
         for place, one in enumerate(matches)
     )
-    return Measures(figures, by_class, _errors(matches, len(truth)), notes=_notes(truth))
+    return Measures(figures, by_class, _errors(matches, len(truth), score_threshold), notes=_notes(truth))
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,12 +172,13 @@ def _needed(objects: NDArray[np.int64]) -> NDArray[np.int64]:
     return needed
 
 
-def _errors(matches: Sequence[_ClassMatches], images: int) -> NDArray[np.float64]:
-    """Objects missed and boxes that are none, in each image, at the first threshold."""
+def _errors(matches: Sequence[_ClassMatches], images: int, score_threshold: float) -> NDArray[np.float64]:
+    """Objects missed and boxes on none, in each image, at the first threshold of overlap."""
     errors = np.zeros(images)
     for one in matches:
-        right = np.bincount(one.images[one.right[0]], minlength=images)
-        wrong = np.bincount(one.images[~one.right[0] & ~one.ignored[0]], minlength=images)
+        found = one.scores >= score_threshold
+        right = np.bincount(one.images[found & one.right[0]], minlength=images)
+        wrong = np.bincount(one.images[found & ~one.right[0] & ~one.ignored[0]], minlength=images)
         errors += one.objects - right + wrong
     return errors
 
@@ -183,9 +188,9 @@ def _notes(truth: Sequence[Annotations]) -> tuple[str, ...]:
     ignored = sum(int(image.difficult.sum()) for image in truth if image.difficult is not None)
     notes = []
     if left_out:
-        notes.append(f"{left_out} annotated objects of zero width or height were left out")
+        notes.append(f"annotated objects of zero width or height, which are left out: {left_out}")
     if ignored:
-        notes.append(f"{ignored} objects marked difficult count neither as found nor as missed")
+        notes.append(f"objects marked difficult, which count neither as found nor as missed: {ignored}")
     return tuple(notes)
 
 

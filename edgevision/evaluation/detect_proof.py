@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from edgevision.evaluation.comparison import (
     pair_classes,
 )
 from edgevision.evaluation.detection_metrics import Match, match
-from edgevision.evaluation.figures import Measures
+from edgevision.evaluation.figures import LastMeasures, Measures
 from edgevision.evaluation.image_sets import ImageSet
 from edgevision.evaluation.intervals import Interval, percentile, resampled_sums
 from edgevision.evaluation.network_inputs import PreprocessedImages, known_images
@@ -77,8 +78,14 @@ class DetectProof:
         self.labels = labels
         self.preprocessing = preprocessing
         self._decoder = decoder
-        self._truth = truth
         self._image_names = image_names
+        self._measures = (
+            None
+            if truth is None
+            else LastMeasures(
+                partial(detect_measures, truth, labels=labels, score_threshold=task.score_threshold)
+            )
+        )
         least = min(_LEAST_SCORE, task.score_threshold)
         self._all = replace(task, score_threshold=least, max_detections=max(_MOST, task.max_detections))
 
@@ -118,7 +125,7 @@ class DetectProof:
 
     def measure(self, answers: Sequence[Detections]) -> Measures | None:
         """As `MeasuringProof.measure`."""
-        return None if self._truth is None else detect_measures(self._truth, answers, self.labels)
+        return None if self._measures is None else self._measures(answers)
 
     def telling(self, source: Sequence[Detections], count: int) -> list[int]:
         """First images that show every class between them, then those with the most classes and objects."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from edgevision.backend import Session
 from edgevision.evaluation.changes import PixelChange, name_of
 from edgevision.evaluation.comparison import MOST_IMAGES, Comparison, GenerateDetails, Metric, pair
-from edgevision.evaluation.figures import Figure, Measures, mean_of
+from edgevision.evaluation.figures import Figure, LastMeasures, Measures, mean_of
 from edgevision.evaluation.image_metrics import Pixels, psnr_db, ssim
 from edgevision.evaluation.image_sets import ImageSet
 from edgevision.evaluation.network_inputs import PreprocessedImages, known_images
@@ -54,7 +55,7 @@ class ImageToImageProof:
     ) -> None:
         self.task = task
         self.preprocessing = preprocessing
-        self._truth = truth
+        self._measures = None if truth is None else LastMeasures(partial(_made_measures, truth))
         self._image_names = image_names
 
     def model(self, session: CheckedSession) -> ImageToImage:
@@ -81,10 +82,7 @@ class ImageToImageProof:
 
     def measure(self, answers: Sequence[Pixels]) -> Measures | None:
         """As `MeasuringProof.measure`: mean PSNR and SSIM; an image's error is how far SSIM is below 1."""
-        if self._truth is None:
-            return None
-        figures = _figures(self._truth, answers)
-        return Measures(figures, (), 1.0 - np.asarray(figures[1].per_image, np.float64))
+        return None if self._measures is None else self._measures(answers)
 
     def telling(self, source: Sequence[Pixels], count: int) -> list[int]:
         """The images with the most contrast: a flat one shows no fault."""
@@ -138,6 +136,11 @@ def _changes(
     ]
     worst = sorted(changes, key=lambda change: (change.ssim, change.psnr_db))[:MOST_IMAGES]
     return GenerateDetails(len(changes), tuple(worst))
+
+
+def _made_measures(truth: Sequence[Pixels], made: Sequence[Pixels]) -> Measures:
+    figures = _figures(truth, made)
+    return Measures(figures, (), 1.0 - np.asarray(figures[1].per_image, np.float64))
 
 
 def _figures(truth: Sequence[Pixels], made: Sequence[Pixels]) -> tuple[Figure, Figure]:

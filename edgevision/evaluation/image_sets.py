@@ -132,14 +132,15 @@ class ImageSet:
         if count >= len(self):
             return self
         classes = np.zeros(len(self), np.int64) if self.labels is None else self.labels
-        return self._at(_stratified(classes, count, seed))
+        return self.at(_stratified(classes, count, seed))
 
     def without(self, digests: Iterable[str]) -> ImageSet:
         """The images, in their order, whose `digests` are not among those given; may be none."""
         left_out = frozenset(digests)
-        return self._at([place for place, digest in enumerate(self.digests) if digest not in left_out])
+        return self.at([place for place, digest in enumerate(self.digests) if digest not in left_out])
 
-    def _at(self, places: Sequence[int]) -> ImageSet:
+    def at(self, places: Sequence[int]) -> ImageSet:
+        """The images at these places, in this order."""
         labels = None if self.labels is None else self.labels[np.asarray(places, np.intp)]
         return ImageSet(self.name, self.class_names, labels, tuple(self._entries[i] for i in places))
 

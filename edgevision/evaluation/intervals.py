@@ -27,10 +27,12 @@ class Interval:
 
     Attributes:
         low, high: the limits, in the unit of the number.
-        method: ``wilson`` (Wilson 1927, the score interval of a share), ``newcombe`` (Newcombe 1998,
-            Statistics in Medicine 17:2635, method 10, of the difference of two shares of the same images)
-            or ``bootstrap`` (percentiles of `RESAMPLES` resamples of the images, Efron and
-            Tibshirani 1993, chapter 13; the same images always give the same resamples).
+        method: ``wilson`` (Wilson 1927, the score interval of a share; of F1, through the share that F1
+            rises with), ``newcombe`` (Newcombe 1998, Statistics in Medicine 17:2635, method 10, of the
+            difference of two shares of the same images) or ``bootstrap`` (percentiles of `RESAMPLES`
+            resamples of the images, Efron and Tibshirani 1993, chapter 13; the same images always give
+            the same resamples). The bootstrap knows nothing but these images: where all of them say the
+            same, its interval has no width.
     """
 
     low: float

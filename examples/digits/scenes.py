@@ -49,7 +49,7 @@ def scenes(count: int, seed: int, images: NDArray[np.uint8], labels: NDArray[np.
     Args:
         count: how many.
         seed: of all that is left to chance.
-        images: digits to draw from, as `quickstart.digits` has them: (n, side, side, 3) uint8, white on black.
+        images: digits to draw from, as `quickstart.digits` has: (n, side, side, 3) uint8, white on black.
         labels: (n,), which digit each is.
     """
     rng = np.random.default_rng(seed)

@@ -1,0 +1,25 @@
+"""Figures, metrics and their intervals in words, shared by every command that measures."""
+
+from __future__ import annotations
+
+from edgevision.evaluation.comparison import Metric
+from edgevision.evaluation.intervals import Interval
+
+#: The methods of intervals and tests, as people know them.
+METHODS = {"wilson": "Wilson", "newcombe": "Newcombe, paired", "bootstrap": "bootstrap"}
+
+
+def between(interval: Interval | None, unit: str) -> str:
+    """Such as ``96.52 … 98.85``, in percent or dB."""
+    if interval is None:
+        return ""
+    factor = 1 if unit == "dB" else 100
+    return f"{interval.low * factor:.2f} … {interval.high * factor:.2f}"
+
+
+def drop_of(metric: Metric) -> str:
+    """Such as ``0.17 (-0.57 … 0.97)``, in points of a percent or dB."""
+    factor = 1 if metric.unit == "dB" else 100
+    limits = between(metric.drop_interval, metric.unit)
+    # No "-0.00": what is nothing has no sign.
+    return f"{round(metric.drop * factor, 2) + 0.0:.2f}" + (f" ({limits})" if limits else "")

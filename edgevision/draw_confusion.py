@@ -1,0 +1,88 @@
+"""A confusion matrix as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevision.draw import plain
+
+Pixels = NDArray[np.uint8]
+
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
+_BLUE = np.array((8, 69, 148), np.float64)
+_SIDE = 960
+_TEXT_SCALE = 0.42
+_LETTER = 8
+_LEAST_FOR_TEXT = 14
+_MARGIN = 12
+_LONGEST_LABEL = 24
+_LEGEND = "row: true class, column: decided for"
+
+
+def draw_confusion(matrix: NDArray[np.int64], labels: Sequence[str]) -> Pixels:
+    """Draw counts ``(classes, classes)``: a row a true class, a column a class decided for.
+
+    A cell is the darker, the greater its share of its row. Counts and labels are written where
+    they can be read, so up to about seventy classes.
+
+    Args:
+        matrix: int64, 0 or more.
+        labels: one name a class.
+
+    Returns:
+        (h, w, 3) uint8 RGB, owned by the caller.
+    """
+    classes = len(labels)
+    cell = max(2, min(64, _SIDE // classes))
+    written = cell >= _LEAST_FOR_TEXT
+    names = [plain(label, place)[:_LONGEST_LABEL] for place, label in enumerate(labels)] if written else []
+    side = _MARGIN + _LETTER * max((len(name) for name in names), default=0)
+    cells = _cells(matrix, cell)
+    height, width = side + cells.shape[0] + 2 * _MARGIN, side + cells.shape[1] + _MARGIN
+    picture = np.full((height, max(width, _LETTER * len(_LEGEND)), 3), 255, np.uint8)
+    picture[side : side + cells.shape[0], side : side + cells.shape[1]] = cells
+    _write(picture, _LEGEND, 4, height - 6, _BLACK)
+    if written:
+        _write_counts(picture, matrix, cell, side)
+        _write_names(picture, names, cell, side)
+    return picture
+
+
+def _cells(matrix: NDArray[np.int64], cell: int) -> Pixels:
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    colors = np.rint(255 + shares[..., None] * (_BLUE - 255)).astype(np.uint8)
+    cells: Pixels = colors.repeat(cell, axis=0).repeat(cell, axis=1)
+    if cell >= _LEAST_FOR_TEXT:
+        cells[::cell] = cells[:, ::cell] = 225
+    return cells
+
+
+def _write_counts(picture: Pixels, matrix: NDArray[np.int64], cell: int, side: int) -> None:
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    for row, column in np.argwhere(matrix).tolist():
+        text = str(matrix[row, column])
+        if len(text) * _LETTER > cell:
+            continue
+        left = side + column * cell + (cell - len(text) * _LETTER) // 2
+        color = _WHITE if shares[row, column] > 0.5 else _BLACK
+        _write(picture, text, left, side + row * cell + cell // 2 + 4, color)
+
+
+def _write_names(picture: Pixels, names: Sequence[str], cell: int, side: int) -> None:
+    for place, name in enumerate(names):
+        middle = side + place * cell + cell // 2 + 4
+        _write(picture, name, side - 4 - len(name) * _LETTER, middle, _BLACK)
+    # The names of the columns run upwards: written across a strip, which is then turned.
+    strip = np.full((picture.shape[1], side, 3), 255, np.uint8)
+    for place, name in enumerate(names):
+        _write(strip, name, 4, side + place * cell + cell // 2 + 4, _BLACK)
+    picture[:side] = cv2.rotate(strip, cv2.ROTATE_90_COUNTERCLOCKWISE)
+
+
+def _write(picture: Pixels, text: str, left: int, base: int, color: tuple[int, int, int]) -> None:
+    cv2.putText(picture, text, (left, base), _FONT, _TEXT_SCALE, color, 1, cv2.LINE_AA)

@@ -1,0 +1,78 @@
+"""How a bundle's artifact is measured against the truth: what the manifest says, and what the images tell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgevision.bundle import Bundle
+from edgevision.errors import InputError, OptionError
+from edgevision.evaluation.annotations import read_annotations
+from edgevision.evaluation.classify_proof import ClassifyProof
+from edgevision.evaluation.detect_proof import DetectProof
+from edgevision.evaluation.generate_proof import ImageToImageProof
+from edgevision.evaluation.image_sets import ImageSet
+from edgevision.evaluation.proof import MeasuringProof
+from edgevision.evaluation.proofs import classify_truth, truth_images
+from edgevision.plugins import Registry
+from edgevision.preprocess import Preprocessing
+from edgevision.tasks.classify import score_output
+from edgevision.tasks.description import ClassifyTask, DetectTask, GenerateTask
+
+
+def proof_of_bundle(
+    bundle: Bundle, images: ImageSet, annotations: Path | None, truth: Path | None, plugins: Registry
+) -> MeasuringProof:
+    """How artifacts of `bundle` are measured on `images`; what is true in them is always known.
+
+    Args:
+        bundle: that was read.
+        images: one or more.
+        annotations: the objects in the images, for a detector or a classifier with independent scores.
+        truth: a folder or zip with what a network that makes images should make of each.
+        plugins: that may hold its decoder.
+
+    Raises:
+        OptionError: what tells the truth is not given, or is not of the bundle's task.
+        InputError: what tells the truth cannot be used, or nothing tells it.
+    """
+    task, how, where = bundle.manifest.task, bundle.manifest.preprocessing, str(bundle.path)
+    if how is None:
+        raise OptionError(
+            f"{where}: makes images of nothing but a seed, and no image is the true one; "
+            f"look at them with: edgevision generate {where} -o DIR"
+        )
+    if truth is not None and not isinstance(task, GenerateTask):
+        raise OptionError(f"--truth {truth}: is for networks that make images; leave it out")
+    if annotations is not None and isinstance(task, GenerateTask):
+        raise OptionError(f"--annotations {annotations}: this network makes images; type --truth FOLDER")
+    if isinstance(task, ClassifyTask):
+        return _classify(bundle, task, how, images, annotations)
+    if isinstance(task, DetectTask):
+        if annotations is None:
+            raise OptionError(
+                f"{images.name}: nothing tells which objects are in its images, so there is nothing to "
+                f"measure against; type --annotations FILE"
+            )
+        objects = read_annotations(annotations, images.image_names, bundle.labels)
+        decoder = plugins.decoder(task.decoder)
+        return DetectProof(task, decoder, bundle.labels, how, objects, images.image_names)
+    if truth is None:
+        raise OptionError(
+            f"{images.name}: nothing tells what should be made of its images, so there is nothing to "
+            f"measure against; type --truth FOLDER, with images of the same names"
+        )
+    return ImageToImageProof(task, how, truth_images(truth, images), images.image_names)
+
+
+def _classify(
+    bundle: Bundle, task: ClassifyTask, how: Preprocessing, images: ImageSet, annotations: Path | None
+) -> ClassifyProof:
+    output = score_output(bundle.manifest.artifacts[0].outputs, task.output)
+    multi_label = task.score_kind == "sigmoid" and output.shape[-1] != 1
+    known = classify_truth(images, bundle.labels, annotations, multi_label)
+    if known is None:
+        raise InputError(
+            f"{images.name}: nothing tells the classes of its images, so there is nothing to measure "
+            f"against; sort them into a folder a class"
+        )
+    return ClassifyProof(task, bundle.labels, how, known, images.image_names)

@@ -1,0 +1,264 @@
+"""evaluate(): what a bundle reaches on images whose truth is known, on the device in hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgevision.backend import SessionSettings
+from edgevision.bundle import Bundle, read_bundle
+from edgevision.evaluation.bundle_proofs import proof_of_bundle
+from edgevision.evaluation.comparison import MOST_IMAGES
+from edgevision.evaluation.evidence import SetFacts
+from edgevision.evaluation.figures import ClassFigures, Figure, Measures
+from edgevision.evaluation.image_sets import ImageSet
+from edgevision.evaluation.machine import this_machine
+from edgevision.evaluation.measuring import measure
+from edgevision.evaluation.proof import MeasuringProof
+from edgevision.plugins import registry
+from edgevision.runtime import choose_artifact
+from edgevision.session import open_session
+from edgevision.tasks.description import Task
+
+#: Told (what is being done, steps done, steps in all).
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Which artifact of a bundle is run, and on what; as the arguments of `edgevision.load`.
+
+    Attributes:
+        backend, device, precision: what must run; `None` takes what `load` would.
+        settings: threads, and what else `load` takes; its device is `device`.
+    """
+
+    backend: str | None = None
+    device: str | None = None
+    precision: str | None = None
+    settings: SessionSettings = field(default_factory=SessionSettings)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """One artifact, and what it ran on.
+
+    Attributes:
+        bundle: the bundle's path.
+        artifact: its id in the bundle.
+        sha256, size_bytes: of the artifact.
+        backend, version, device, precision: as in the evidence.
+    """
+
+    bundle: str
+    artifact: str
+    sha256: str
+    size_bytes: int
+    backend: str
+    version: str
+    device: str
+    precision: str
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What one artifact reaches on images whose truth is known.
+
+    Attributes:
+        created: when, UTC, ISO 8601.
+        machine: what it was measured on.
+        ran: the artifact, and what it ran on.
+        task: what the bundle does, with its thresholds.
+        labels: one name a class.
+        data: the images.
+        image_names: one an image.
+        measures: what it reaches, in the terms of the evidence.
+        answers: one an image: float32 scores ``(classes,)``, `Detections`, or the image that was made.
+    """
+
+    created: str
+    machine: Mapping[str, Any]
+    ran: Ran
+    task: Task
+    labels: tuple[str, ...]
+    data: SetFacts
+    image_names: tuple[str, ...]
+    measures: Measures
+    answers: Sequence[Any] = field(repr=False)
+
+    def figure(self, name: str) -> Figure:
+        """The figure called `name`.
+
+        Raises:
+            KeyError: it was not measured.
+        """
+        for figure in self.measures.figures:
+            if figure.name == name:
+                return figure
+        raise KeyError(name)
+
+    def worst(self, count: int) -> list[int]:
+        """Places of up to `count` images that it got wrong, the worst first."""
+        errors = self.measures.errors
+        order = np.argsort(-errors, kind="stable")[:count]
+        return [int(place) for place in order if errors[place] > 0]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON; of the images it got wrong the worst, and how many there were."""
+        measures = self.measures
+        wrong = [
+            {"image": self.image_names[place], "error": round(float(measures.errors[place]), 6)}
+            for place in self.worst(MOST_IMAGES)
+        ]
+        return {
+            "created": self.created,
+            "machine": dict(self.machine),
+            **asdict(self.ran),
+            "task": self.task.name,
+            "labels": list(self.labels),
+            "data": asdict(self.data),
+            "figures": [_figure_document(one) for one in measures.figures],
+            "by_class": [_class_document(one) for one in measures.by_class],
+            "confusion": None if measures.confusion is None else asdict(measures.confusion),
+            "reliability": None if measures.reliability is None else asdict(measures.reliability),
+            "wrong": int((measures.errors > 0).sum()),
+            "worst": wrong,
+            "notes": list(measures.notes),
+        }
+
+
+def evaluate(
+    bundle: str | Path,
+    data: str | Path | ImageSet,
+    on: RunSettings | None = None,
+    *,
+    annotations: str | Path | None = None,
+    truth: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Measure a bundle on images whose truth is known, in the terms of the evidence.
+
+    Args:
+        bundle: a bundle.
+        data: the images: a folder a class for a classifier, else a folder, or a zip of either.
+            ``ImageSet.open(path).sample(500)`` is a part of one.
+        on: which of its artifacts is run, and on what.
+        annotations: of a detector: the objects in the images, as COCO JSON or a folder of VOC XML.
+        truth: of a network that makes images: what it should make, under the same names.
+        progress: told (what is being done, images done, images in all).
+
+    Raises:
+        BundleError: the bundle is damaged.
+        OptionError: an option is wrong, or the one that tells the truth is missing.
+        InputError: an image or the truth cannot be used, or nothing tells the truth.
+        PluginError, MissingRuntimeError, DeviceError: what was asked for cannot be had here.
+        ArtifactError, InferenceError: the runtime refuses the artifact, or fails.
+    """
+    images = opened(data)
+    told = TruthPaths.of(annotations, truth)
+    run = run_bundle(Path(bundle), images, on or RunSettings(), told, progress)
+    return Evaluation(
+        created=now(),
+        machine=this_machine(),
+        ran=run.ran,
+        task=run.proof.task,
+        labels=run.proof.labels,
+        data=SetFacts(images.name, len(images), images.digest, labelled=True),
+        image_names=images.image_names,
+        measures=run.measures,
+        answers=run.answers,
+    )
+
+
+@dataclass(frozen=True)
+class TruthPaths:
+    """Where the truth is told, beside the folders that the images lie in."""
+
+    annotations: Path | None = None
+    truth: Path | None = None
+
+    @classmethod
+    def of(cls, annotations: str | Path | None, truth: str | Path | None) -> TruthPaths:
+        """From what a caller gives."""
+        return cls(*(None if path is None else Path(path) for path in (annotations, truth)))
+
+
+@dataclass(frozen=True, eq=False)
+class BundleRun:
+    """The answers of one artifact of a bundle."""
+
+    bundle: Bundle
+    ran: Ran
+    proof: MeasuringProof
+    answers: Sequence[Any]
+
+    @property
+    def measures(self) -> Measures:
+        """What the answers reach."""
+        measures = self.proof.measure(self.answers)
+        if measures is None:
+            raise TypeError("a bundle's proof knows the truth")
+        return measures
+
+
+def run_bundle(
+    path: Path,
+    images: ImageSet,
+    on: RunSettings,
+    told: TruthPaths,
+    progress: Progress | None = None,
+) -> BundleRun:
+    """Run one artifact of a bundle over images; raises as `evaluate`."""
+    bundle, plugins = read_bundle(path), registry()
+    settings = replace(on.settings, device=on.device or on.settings.device)
+    proof = proof_of_bundle(bundle, images, told.annotations, told.truth, plugins)
+    choice = choose_artifact(bundle, on.backend, settings, on.precision, plugins)
+    artifact = bundle.artifact(choice.entry)
+    with closing(open_session(choice.backend, artifact, settings)) as session:
+        stage = f"measuring {path.name} {choice.entry.id}"
+
+        def tell(done: int) -> None:
+            if progress is not None:
+                progress(stage, done, len(images))
+
+        (answers,) = measure(proof, [proof.model(session)], images, tell)
+        ran = Ran(
+            str(path),
+            choice.entry.id,
+            artifact.sha256,
+            artifact.size_bytes,
+            session.backend,
+            choice.backend.version(),
+            session.device,
+            session.precision,
+        )
+    return BundleRun(bundle, ran, proof, answers)
+
+
+def opened(data: str | Path | ImageSet) -> ImageSet:
+    """The images that a caller names.
+
+    Raises:
+        InputError: they cannot be read.
+    """
+    return data if isinstance(data, ImageSet) else ImageSet.open(Path(data))
+
+
+def now() -> str:
+    """The time, UTC, ISO 8601."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _figure_document(one: Figure) -> dict[str, Any]:
+    return {"name": one.name, "value": one.value, "unit": one.unit, "interval": asdict(one.interval)}
+
+
+def _class_document(one: ClassFigures) -> dict[str, Any]:
+    figures = [_figure_document(figure) for figure in one.figures]
+    return {"label": one.label, "support": one.support, "figures": figures}

@@ -1,0 +1,125 @@
+"""Runs the known answers of a bundle on this machine: every artifact, on each of its backends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edgevision.backend import Backend, SessionSettings
+from edgevision.bundle import Bundle, read_bundle
+from edgevision.errors import DeviceError, EdgeVisionError, OptionError, PluginError
+from edgevision.manifest import ArtifactEntry
+from edgevision.plugins import Registry, registry
+from edgevision.selftest import Selftest, check_known_answers, read_selftest
+from edgevision.session import open_session
+
+
+@dataclass(frozen=True)
+class KnownAnswersRow:
+    """One artifact on one backend.
+
+    Attributes:
+        artifact: its id in the bundle.
+        backend: the backend's name.
+        device: where it ran, or was to run; empty where it could not be loaded.
+        status: ``passed``, ``failed``, or ``not run``: the backend or the device is not here.
+        difference: the largest difference from a known answer, as a share of its tensor's range;
+            `None` where it did not pass.
+        reason: why it did not pass.
+    """
+
+    artifact: str
+    backend: str
+    device: str
+    status: str
+    difference: float | None = None
+    reason: str = ""
+
+
+def run_known_answers(
+    bundle: str | Path,
+    backend: str | None = None,
+    device: str | None = None,
+    precision: str | None = None,
+    settings: SessionSettings | None = None,
+) -> list[KnownAnswersRow]:
+    """Check the known answers of a bundle on this machine.
+
+    Args:
+        bundle: a bundle.
+        backend: the one that must run them; by default each artifact's own backends.
+        device: that they must run on.
+        precision: of the artifacts; by default all.
+        settings: threads, execution precision and the backend's options.
+
+    Returns:
+        A row for every artifact and backend, in the bundle's order; one or more did run.
+
+    Raises:
+        BundleError: the bundle is damaged.
+        OptionError: no artifact is of this precision or for this backend.
+        PluginError, MissingRuntimeError, DeviceError: nothing could run here.
+    """
+    found, plugins = read_bundle(Path(bundle)), registry()
+    content = found.read(found.manifest.selftest)
+    known = read_selftest(content, found.manifest.preprocessing, f"{bundle}: selftest")
+    given = settings or SessionSettings()
+    check = _Check(found, known, replace(given, device=device or given.device), plugins)
+    pairs = list(_pairs(found, backend, precision, plugins))
+    if not pairs:
+        wish = " and ".join(f"'{one}'" for one in (precision, backend) if one)
+        have = ", ".join(entry.id for entry in found.manifest.artifacts)
+        raise OptionError(f"{bundle}: has no artifact for {wish}; it has: {have}")
+    rows = [check.row(entry, name) for entry, name in pairs]
+    if all(row.status == "not run" for row in rows):
+        told = "; ".join(dict.fromkeys(f"{row.backend}: {row.reason}" for row in rows))
+        raise PluginError(f"{bundle}: no artifact can be run here: {told}")
+    return rows
+
+
+def _pairs(
+    bundle: Bundle, backend: str | None, precision: str | None, plugins: Registry
+) -> Iterator[tuple[ArtifactEntry, str]]:
+    formats = () if backend is None else plugins.backend(backend).formats
+    for entry in bundle.manifest.artifacts:
+        if precision not in (None, entry.precision):
+            continue
+        if backend is None:
+            yield from ((entry, name) for name in entry.backends)
+        elif entry.format in formats:
+            yield entry, backend
+
+
+@dataclass(frozen=True)
+class _Check:
+    """What is checked, and how its sessions are opened."""
+
+    bundle: Bundle
+    known: Selftest
+    settings: SessionSettings
+    plugins: Registry
+
+    def row(self, entry: ArtifactEntry, name: str) -> KnownAnswersRow:
+        """One artifact on the backend called `name`."""
+        device = self.settings.device or ""
+        try:
+            backend = self.plugins.backend(name)
+            _check_device(backend, self.settings.device)
+        except (PluginError, DeviceError) as error:
+            return KnownAnswersRow(entry.id, name, device, "not run", reason=str(error))
+        try:
+            with closing(open_session(backend, self.bundle.artifact(entry), self.settings)) as session:
+                device = session.device
+                difference = check_known_answers(session, self.known, entry.id, entry.precision)
+        except EdgeVisionError as error:
+            return KnownAnswersRow(entry.id, name, device, "failed", reason=str(error))
+        return KnownAnswersRow(entry.id, name, device, "passed", difference)
+
+
+def _check_device(backend: Backend, device: str | None) -> None:
+    """Raise, as the backend does, where it or the device cannot be had here."""
+    names = [found.name for found in backend.devices()]
+    if device is not None and device not in names:
+        raise DeviceError(f"has no device '{device}' here, only {', '.join(names)}")

@@ -1,0 +1,79 @@
+"""compare(): which of two bundles is better, and whether that is more than noise."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_bundle import LABELS, write_tiny_bundle
+
+from edgevision.errors import OptionError
+from edgevision.evaluation.comparing import compare, judge_pair
+from edgevision.evaluation.comparison import pair
+from edgevision.evaluation.figures import Figure, mean_of, resampled, share_of
+from edgevision.evaluation.image_sets import ImageSet
+
+
+def _judged(first: Figure, second: Figure):
+    return judge_pair(pair([first], [second])[0], first, second)
+
+
+def test_hits_are_judged_by_mcnemars_test() -> None:
+    worse, better = np.arange(400) < 300, np.arange(400) < 330
+    found = _judged(share_of("accuracy", worse), share_of("accuracy", better))
+    assert (found.test, found.better) == ("mcnemar", "B")
+    assert found.p_value < 1e-6
+    assert found.metric.drop_interval.high < 0
+    assert _judged(share_of("accuracy", better), share_of("accuracy", worse)).better == "A"
+
+
+def test_five_images_that_flipped_may_be_chance() -> None:
+    first = np.arange(400) < 300
+    second = first.copy()
+    second[[0, 1, 2, 310, 311]] ^= True
+    found = _judged(share_of("accuracy", first), share_of("accuracy", second))
+    assert found.better is None
+    assert found.metric.drop_interval.low < 0 < found.metric.drop_interval.high
+
+
+def test_means_are_judged_by_a_permutation_test_and_other_figures_by_the_bootstrap() -> None:
+    random = np.random.default_rng(0)
+    sharp = random.normal(30.0, 4.0, 100)
+    blurred = sharp - np.abs(random.normal(0.5, 0.2, 100))
+    found = _judged(mean_of("PSNR", sharp, "dB"), mean_of("PSNR", blurred, "dB"))
+    assert (found.test, found.better) == ("sign-flip", "A")
+    samples = random.normal(0.5, 0.01, 1000)
+    first, second = resampled("mAP@0.50", 0.5, samples), resampled("mAP@0.50", 0.49, samples - 0.01)
+    assert (_judged(first, second).test, _judged(first, second).better) == ("bootstrap", "A")
+
+
+def test_a_drop_is_judged_by_the_bound_of_its_interval() -> None:
+    first, second = np.arange(400) < 300, np.arange(400) < 298
+    metric = _judged(share_of("accuracy", first), share_of("accuracy", second)).metric
+    assert metric.drop == pytest.approx(0.005)
+    assert metric.largest_drop == metric.drop_interval.high > 0.01, "400 images do not rule out a point"
+
+
+def test_a_bundle_is_as_good_as_itself(tmp_path: Path) -> None:
+    pytest.importorskip("ai_edge_litert", reason="needs the extra `tflite`")
+    bundle = write_tiny_bundle(tmp_path / "tiny.evb")
+    random = np.random.default_rng(0)
+    images = ImageSet.from_arrays(
+        random.integers(0, 256, (30, 8, 8, 3), np.uint8), random.integers(0, 5, 30), LABELS
+    )
+    found = compare(bundle, bundle, images)
+    assert (found.verdict.better, found.verdict.p_value, found.comparison.agreement) == (None, 1.0, 1.0)
+    document = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert document["verdict"] == {"metric": "accuracy", "test": "mcnemar", "p_value": 1.0, "better": None}
+    assert document["a"] == document["b"]
+
+
+def test_bundles_of_other_classes_are_not_compared(tmp_path: Path) -> None:
+    pytest.importorskip("ai_edge_litert", reason="needs the extra `tflite`")
+    first = write_tiny_bundle(tmp_path / "a.evb")
+    second = write_tiny_bundle(tmp_path / "b.evb", labels=LABELS[::-1])
+    images = ImageSet.from_arrays(np.zeros((2, 8, 8, 3), np.uint8), [0, 1], LABELS)
+    with pytest.raises(OptionError, match="compare bundles with the same labels"):
+        compare(first, second, images)

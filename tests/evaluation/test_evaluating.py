@@ -1,0 +1,131 @@
+"""evaluate(): a bundle on images whose truth is known, in the terms of its evidence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_bundle import LABELS, write_tiny_bundle
+
+import edgevision
+from edgevision.bundle import read_bundle
+from edgevision.errors import InputError, OptionError, PluginError
+from edgevision.evaluation.evaluating import RunSettings, evaluate
+from edgevision.evaluation.evidence import read_evidence
+from edgevision.evaluation.image_sets import ImageSet
+
+pytest.importorskip("ai_edge_litert", reason="needs the extra `tflite`")
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    return write_tiny_bundle(tmp_path / "tiny.evb")
+
+
+def _images(count: int = 60, labelled: bool = True) -> ImageSet:
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (count, 8, 8, 3), np.uint8)
+    labels = random.integers(0, 5, count) if labelled else None
+    return ImageSet.from_arrays(pixels, labels, LABELS)
+
+
+def test_every_figure_is_that_of_the_models_own_answers(bundle: Path) -> None:
+    images = _images()
+    found = evaluate(bundle, images)
+    with edgevision.load(bundle) as model:
+        decided = [model(image).top()[0].class_id for image in images]
+    right = np.array(decided) == images.labels
+    assert found.figure("accuracy").value == pytest.approx(right.mean())
+    assert len(found.worst(100)) == (~right).sum()
+    assert found.measures.confusion.matrix(5).sum() == 60
+    assert (found.ran.artifact, found.ran.backend, found.ran.device) == ("tflite-float32", "tflite", "cpu")
+    with pytest.raises(KeyError, match="mAP"):
+        found.figure("mAP@0.50")
+
+
+def test_the_document_for_programs_is_json_and_tells_what_ran_on_what(bundle: Path) -> None:
+    document = json.loads(json.dumps(evaluate(bundle, _images()).to_dict(), allow_nan=False))
+    assert document["data"]["images"] == 60
+    assert document["figures"][0]["name"] == "accuracy"
+    assert document["figures"][0]["interval"]["method"] == "wilson"
+    assert document["labels"] == list(LABELS)
+    assert document["wrong"] == len(document["worst"]) > 0
+    assert document["worst"][0]["image"].startswith("arrays[")
+    assert {"machine", "created", "sha256", "version", "reliability", "confusion"} <= set(document)
+
+
+def test_two_runs_measure_the_same(bundle: Path) -> None:
+    first, second = (evaluate(bundle, _images()).to_dict() for _ in range(2))
+    del first["created"], second["created"]
+    assert first == second
+
+
+def test_a_network_with_independent_scores_takes_annotations_with_several_classes(tmp_path: Path) -> None:
+    bundle = write_tiny_bundle(tmp_path / "tags.evb", "sigmoid")
+    images = _images(12, labelled=False)
+    entries = [
+        {"image_id": image, "category_id": tag, "bbox": [0, 0, 4, 4]}
+        for image in range(12)
+        for tag in (0, image % 5)
+    ]
+    truth = tmp_path / "truth.json"
+    truth.write_text(
+        json.dumps(
+            {
+                "images": [{"id": place, "file_name": name} for place, name in enumerate(images.image_names)],
+                "categories": [{"id": place, "name": label} for place, label in enumerate(LABELS)],
+                "annotations": entries,
+            }
+        )
+    )
+    found = evaluate(bundle, images, annotations=truth)
+    assert found.measures.figures[0].name == "macro F1"
+    assert {one.label: one.support for one in found.measures.by_class} == {
+        "a": 12,
+        "b": 3,
+        "c": 2,
+        "d": 2,
+        "e": 2,
+    }
+    with edgevision.load(bundle) as model:
+        scores = np.stack([model(image).scores for image in images])
+    shown = np.eye(5, dtype=bool)[np.arange(12) % 5] | np.eye(5, dtype=bool)[0]
+    assert found.figure("exact match").value == pytest.approx(((scores >= 0.5) == shown).all(axis=1).mean())
+
+
+def test_what_cannot_be_measured_is_told(bundle: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nothing tells the classes of its images"):
+        evaluate(bundle, _images(labelled=False))
+    with pytest.raises(InputError, match="class 'z' is none of the labels: a, b, c, d, e"):
+        evaluate(bundle, ImageSet.from_arrays(np.zeros((2, 8, 8, 3), np.uint8), [0, 1], ("a", "z")))
+    with pytest.raises(OptionError, match="--annotations .* one class an image"):
+        evaluate(bundle, _images(), annotations=tmp_path)
+    with pytest.raises(OptionError, match="--truth .* is for networks that make images"):
+        evaluate(bundle, _images(), truth=tmp_path)
+    with pytest.raises(PluginError, match="no backend 'tensorrt'"):
+        evaluate(bundle, _images(), RunSettings("tensorrt"))
+
+
+def test_progress_counts_the_images(bundle: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    evaluate(bundle, _images(70), progress=lambda *step: told.append(step))
+    assert told == [
+        ("measuring tiny.evb tflite-float32", 64, 70),
+        ("measuring tiny.evb tflite-float32", 70, 70),
+    ]
+
+
+@pytest.mark.convert
+def test_a_bundle_reaches_here_what_its_evidence_says(quickstart: Path) -> None:
+    folder = quickstart / "quickstart"
+    bundle = read_bundle(folder / "digits.evb")
+    evidence = read_evidence(bundle.read(bundle.manifest.evidence).decode(), "evidence")
+    for result in evidence.results:
+        found = evaluate(folder / "digits.evb", folder / "evaluation", RunSettings(result.backend))
+        for metric in result.comparison.metrics:
+            assert found.figure(metric.name).value == pytest.approx(metric.artifact)
+            assert found.figure(metric.name).interval == metric.artifact_interval
+        assert found.measures.confusion == result.comparison.details.artifact_confusion
+        assert found.data.sha256 == evidence.evaluation.sha256

@@ -1,0 +1,52 @@
+"""A bundle of tests/data/tiny.tflite, written without TensorFlow: five classes of random weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from edgevision.artifact import read_artifact
+from edgevision.backend import SessionSettings
+from edgevision.bundle import file_entry, write_bundle
+from edgevision.manifest import ArtifactEntry, Manifest, SourceEntry
+from edgevision.plugins import registry
+from edgevision.preprocess import Preprocessing
+from edgevision.selftest import Selftest, run_selftest, write_selftest
+from edgevision.session import open_session
+from edgevision.tasks.description import ClassifyTask
+
+DATA = Path(__file__).parents[1] / "data"
+LABELS = ("a", "b", "c", "d", "e")
+
+
+def write_tiny_bundle(path: Path, score_kind: str = "softmax", labels: tuple[str, ...] = LABELS) -> Path:
+    """Write the bundle, with its known answers and evidence that says nothing."""
+    artifact = read_artifact(DATA / "tiny.tflite")
+    session = open_session(registry().backend("tflite"), artifact, SessionSettings())
+    how = Preprocessing((8, 8), (0.0, 1.0))
+    images = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), np.uint8)
+    known = Selftest(images, {"tflite-float32": run_selftest(session, how, images)})
+    files = {
+        "artifacts/tflite-float32/tiny.tflite": artifact.content,
+        "labels.txt": "".join(f"{label}\n" for label in labels).encode(),
+        "selftest.npz": write_selftest(known),
+        "evidence.json": b"{}",
+    }
+    model, names, selftest, evidence = (file_entry(name, content) for name, content in files.items())
+    entry = ArtifactEntry(
+        "tflite-float32", "tflite", "float32", (model,), session.inputs, session.outputs, (), ("tflite",)
+    )
+    session.close()
+    manifest = Manifest(
+        created="2026-11-24T00:00:00Z",
+        task=ClassifyTask("scores", score_kind),
+        preprocessing=how,
+        source=SourceEntry("tiny", "made by hand", "0" * 64),
+        artifacts=(entry,),
+        labels=names,
+        selftest=selftest,
+        evidence=evidence,
+    )
+    write_bundle(path, manifest, files)
+    return path

@@ -1,0 +1,58 @@
+"""Known answers of a bundle, on every backend that is here for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgevision import known_answers
+from edgevision.backend import SessionSettings
+from edgevision.errors import InferenceError, OptionError, PluginError
+from edgevision.known_answers import run_known_answers
+
+pytestmark = pytest.mark.convert
+
+
+@pytest.fixture(scope="module")
+def bundle(quickstart: Path) -> Path:
+    return quickstart / "quickstart" / "digits.evb"
+
+
+def test_every_artifact_is_checked_on_each_of_its_backends(bundle: Path) -> None:
+    rows = {(row.artifact, row.backend): row for row in run_known_answers(bundle)}
+    assert list(rows) == [
+        ("tflite-int8", "tflite"),
+        ("openvino-int8", "openvino"),
+        ("onnx-int8", "cuda"),
+        ("onnx-int8", "onnx"),
+    ]
+    for (_, backend), row in rows.items():
+        if backend == "cuda" and row.status == "not run":
+            assert "pip install" in row.reason or row.reason
+            continue
+        assert (row.status, row.reason) == ("passed", "")
+        assert 0.0 <= row.difference < 0.1
+
+
+def test_a_backend_and_a_precision_can_be_asked_for(bundle: Path) -> None:
+    (row,) = run_known_answers(bundle, "tflite", "cpu", "int8", SessionSettings(threads=1))
+    assert (row.artifact, row.device, row.status) == ("tflite-int8", "cpu", "passed")
+
+
+def test_an_artifact_that_answers_otherwise_is_a_row_that_failed(bundle: Path, monkeypatch) -> None:
+    def refuse(*given: object) -> float:
+        raise InferenceError("off by 0.4 of an output's range")
+
+    monkeypatch.setattr(known_answers, "check_known_answers", refuse)
+    row = run_known_answers(bundle, "tflite")[0]
+    assert (row.status, row.difference, row.reason) == ("failed", None, "off by 0.4 of an output's range")
+
+
+def test_what_cannot_be_asked_for_is_told(bundle: Path) -> None:
+    with pytest.raises(OptionError, match="has no artifact for 'float32'; it has: tflite-int8"):
+        run_known_answers(bundle, precision="float32")
+    with pytest.raises(PluginError, match="no artifact can be run here: tflite: has no device 'npu:7' here"):
+        run_known_answers(bundle, "tflite", "npu:7")
+    with pytest.raises(PluginError, match="no backend 'tensorrt'"):
+        run_known_answers(bundle, "tensorrt")
