@@ -70,6 +70,7 @@ class CheckedSession:
         self.precision: str = session.precision
         self.fallback_nodes: tuple[str, ...] = getattr(session, "fallback_nodes", ())
         self._session = session
+        self._fixed = tuple(spec for spec in self.inputs if spec.shape and not spec.dynamic_batch)
         # Asked once: isinstance with a protocol takes microseconds.
         self._lease = session.lease if isinstance(session, LeasingSession) else self._lease_by_copy
         self._closed = False
@@ -108,8 +109,8 @@ class CheckedSession:
             SessionClosedError: `close` was called before.
         """
         self._check_open()
-        for spec in self.inputs:
-            if spec.shape and spec.shape[0] not in (None, batch):
+        for spec in self._fixed:
+            if spec.shape[0] != batch:
                 raise InputError(f"input '{spec.name}': takes a batch of {spec.shape[0]}, not {batch}")
         return self._lease(batch)
 

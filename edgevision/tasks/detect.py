@@ -20,7 +20,7 @@ from edgevision.tasks.batches import is_batch, parts
 from edgevision.tasks.description import DetectTask
 from edgevision.tasks.detections import Detections
 from edgevision.tasks.nms import thin
-from edgevision.tensors import Array, TensorSpec
+from edgevision.tensors import Array, TensorSpec, all_finite, dequantizer
 
 #: A dequantized score may exceed 1 by a step; more than this is no score.
 _HIGHEST_SCORE = 1.02
@@ -65,6 +65,7 @@ class Detector:
                 f"{len(self.labels)} labels for a network with {self._head.classes} classes; give one a class"
             )
         self._preprocess = Preprocessor(preprocessing, self._input)
+        self._dequantize = [(spec.name, dequantizer(spec)) for spec in session.outputs]
 
     @overload
     def __call__(
@@ -157,7 +158,7 @@ class Detector:
                 self._preprocess(pixels, slot, found)
                 sizes_wh.append((pixels.shape[1], pixels.shape[0]))
             values = lane.run()
-        outputs = {spec.name: spec.dequantize(values[spec.name]) for spec in self.session.outputs}
+        outputs = {name: dequantize(values[name]) for name, dequantize in self._dequantize}
         return [
             self._found({name: rows[number] for name, rows in outputs.items()}, size_wh, task)
             for number, size_wh in enumerate(sizes_wh)
@@ -170,17 +171,20 @@ class Detector:
         self._check(candidates)
         place = placement_of(self.preprocessing, image_size_wh)
         boxes = place.seen(candidates.boxes_xyxy)
-        solid = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))
-        scores = candidates.scores[solid].clip(max=1.0)
-        class_ids = candidates.class_ids[solid].astype(np.int64, copy=False)
-        best = thin(boxes[solid], scores, class_ids, task.iou_threshold)[: task.max_detections]
-        return Detections(place.to_image(boxes[solid[best]]), scores[best], class_ids[best], self.labels)
+        solid = np.flatnonzero((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
+        # `take` everywhere: indexing with an array does the same in three times the time.
+        boxes = boxes.take(solid, axis=0)
+        scores = np.minimum(candidates.scores.take(solid), np.float32(1.0))
+        class_ids = candidates.class_ids.take(solid).astype(np.int64, copy=False)
+        best = thin(boxes, scores, class_ids, task.iou_threshold)[: task.max_detections]
+        boxes_xyxy = place.to_image(boxes.take(best, axis=0))
+        return Detections(boxes_xyxy, scores.take(best), class_ids.take(best), self.labels)
 
     def _check(self, candidates: Candidates) -> None:
         """Refuse what can be no object: "nothing found" and "broken" never look alike."""
         if len(candidates.scores) == 0:
             return
-        if not np.isfinite(candidates.boxes_xyxy).all():
+        if not all_finite(candidates.boxes_xyxy):
             raise InferenceError("the network's boxes are NaN or infinite; expected finite coordinates")
         highest = float(candidates.scores.max())
         if not highest <= _HIGHEST_SCORE:
