@@ -1,8 +1,9 @@
-"""Converts the two networks that the benchmarks need as bundles; once, with the extra `convert`.
+"""Converts the networks that the benchmarks need; once, with the extra `convert`.
 
     python benchmarks/make_bundles.py --shared ../shared
 
-Writes ``resnet8.evb`` and ``blood_cells.evb`` beside this file, for LiteRT and OpenVINO in int8.
+Writes beside this file ``resnet8.evb`` and ``blood_cells.evb``, for LiteRT and OpenVINO in int8, and two
+untrained networks of diffusion's shape, ``denoiser-16.tflite`` and ``denoiser-56.tflite``.
 """
 
 from __future__ import annotations
@@ -18,13 +19,17 @@ import edgevision
 from edgevision import ConversionSettings, InputOptions, TaskOptions
 
 HERE = Path(__file__).parent
+#: Channels of the networks of diffusion: a tiny one, and one as small as they get in use.
+DENOISER_WIDTHS = (16, 56)
 BLOOD_CELLS = HERE.parent / "examples" / "blood_cells"
 
 
 @click.command()
 @click.option("--shared", type=click.Path(exists=True, path_type=Path), default=HERE.parents[1] / "shared")
 def main(shared: Path) -> None:
-    """Convert both."""
+    """Convert all."""
+    for width in DENOISER_WIDTHS:
+        (HERE / f"denoiser-{width}.tflite").write_bytes(_denoiser(width))
     data = shared / "data"
     _convert(
         shared / "models" / "resnet8_cifar10.h5",
@@ -46,6 +51,23 @@ def main(shared: Path) -> None:
             calibration=folder / "train",
             evaluation=folder / "val",
         )
+
+
+def _denoiser(width: int) -> bytes:
+    """Three convolutions of `width` channels over 32 x 32 pixels, told the noise: what they make is of no use."""
+    import keras
+    import tensorflow
+
+    noisy = keras.Input((32, 32, 3), name="noisy")
+    time = keras.Input((1,), name="time")
+    x = keras.layers.Conv2D(width, 3, padding="same", activation="relu")(noisy)
+    x = x + keras.layers.Reshape((1, 1, width))(keras.layers.Dense(width)(time))
+    for _ in range(2):
+        x = keras.layers.Conv2D(width, 3, padding="same", activation="relu")(x)
+    made = keras.layers.Conv2D(3, 3, padding="same", name="made")(x)
+    converter = tensorflow.lite.TFLiteConverter.from_keras_model(keras.Model([noisy, time], made))
+    content: bytes = converter.convert()
+    return content
 
 
 def _convert(source: Path, name: str, task: TaskOptions, **images: Any) -> None:

@@ -78,8 +78,10 @@ class TensorSpec:
 def dequantizer(spec: TensorSpec) -> Callable[[Array], NDArray[np.float32]]:
     """`TensorSpec.dequantize`, made ready for many calls: the same numbers, sooner.
 
-    Of 8 bits there are 256 values, so what each stands for is computed once.
+    Real numbers are given back as they are. Of 8 bits there are 256 values, so what each stands for is computed once.
     """
+    if spec.dtype == "float32":
+        return lambda values: values
     if spec.dtype not in ("int8", "uint8"):
         return spec.dequantize
     table = spec.dequantize(np.arange(256, dtype=np.uint8).view(spec.dtype))
