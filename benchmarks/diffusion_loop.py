@@ -7,6 +7,8 @@ The network's own time is that of the runtime's bare call, by turns with whole g
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import click
@@ -34,12 +36,20 @@ def main(seconds: float) -> None:
         path = HERE / f"denoiser-{width}.tflite"
         model, bare = _model(path), bare_litert(path)
         for sampler in ("ddim", "ddpm", "euler"):
-            made = lambda name=sampler: model.sample(1, seed=0, steps=STEPS, sampler=name)  # noqa: E731
-            times = interleave({"bare": lambda: [bare() for _ in range(STEPS)], "ours": made}, seconds)
+            calls = {"bare": partial(_bare_steps, bare), "ours": partial(_generation, model, sampler)}
+            times = interleave(calls, seconds)
             alone, ours = times["bare"].cpu_us / STEPS, times["ours"].cpu_us / STEPS
-            print(
-                f"{path.stem:16} {sampler:8} {alone:9.1f} {ours:9.1f} {ours - alone:7.1f} {ours / alone - 1:7.1%}"
-            )
+            own = ours - alone
+            print(f"{path.stem:16} {sampler:8} {alone:9.1f} {ours:9.1f} {own:7.1f} {own / alone:7.1%}")
+
+
+def _bare_steps(invoke: Callable[[], object]) -> None:
+    for _ in range(STEPS):
+        invoke()
+
+
+def _generation(model: DiffusionGenerator, sampler: str) -> None:
+    model.sample(1, seed=0, steps=STEPS, sampler=sampler)
 
 
 def _model(path: Path) -> DiffusionGenerator:

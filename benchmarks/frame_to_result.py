@@ -14,13 +14,16 @@ from networks import SHARED, Network, frame, networks
 
 from edgevision.benchmarking.interleaving import interleave
 
-_HEADER = f"{'network':18} {'backend':9} {'frame':9} {'bare us':>9} {'ours us':>9} {'own us':>7} {'CPU':>6} {'wall':>6}"
+_COLUMNS = ("bare us", "ours us", "own us", "CPU", "wall")
+_HEADER = f"{'network':18} {'backend':9} {'frame':9}" + "".join(f"{name:>9}" for name in _COLUMNS)
 
 
 @click.command()
 @click.option("--seconds", default=5.0, show_default=True, help="For each line.")
 @click.option("--only", default="", help="Networks whose name holds this.")
-@click.option("--shared", type=click.Path(exists=True, path_type=Path), default=SHARED, help="Models and images.")
+@click.option(
+    "--shared", type=click.Path(exists=True, path_type=Path), default=SHARED, help="Models and images."
+)
 def main(seconds: float, only: str, shared: Path) -> None:
     """Print a line a network, backend and frame size."""
     print(_HEADER)
@@ -36,11 +39,10 @@ def _measure(network: Network, seconds: float, shared: Path) -> None:
             pixels = frame(size_wh, shared)
             times = interleave({"bare": bare, "ours": lambda image=pixels: model(image)}, seconds)
             base, ours = times["bare"], times["ours"]
-            print(
-                f"{network.name:18} {network.backend:9} {size_wh[0]}x{size_wh[1]:<5} {base.cpu_us:9.1f} "
-                f"{ours.cpu_us:9.1f} {ours.cpu_us - base.cpu_us:7.1f} {ours.cpu_us / base.cpu_us:6.3f} "
-                f"{ours.least_wall_us / base.least_wall_us:6.3f}"
-            )
+            own, cpu = ours.cpu_us - base.cpu_us, ours.cpu_us / base.cpu_us
+            wall = ours.least_wall_us / base.least_wall_us
+            name = f"{network.name:18} {network.backend:9} {'x'.join(map(str, size_wh)):9}"
+            print(f"{name}{base.cpu_us:9.1f}{ours.cpu_us:9.1f}{own:9.1f}{cpu:9.3f}{wall:9.3f}")
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def main(shared: Path) -> None:
 
 
 def _denoiser(width: int) -> bytes:
-    """Three convolutions of `width` channels over 32 x 32 pixels, told the noise: what they make is of no use."""
+    """Convolutions of `width` channels over 32 x 32 pixels; untrained, so what they make is of no use."""
     import keras
     import tensorflow
 

@@ -43,9 +43,7 @@ class Network:
 
     def load(self) -> Any:
         """The network in edgevision's hands."""
-        return edgevision.load(
-            self.path, self.backend, settings=SessionSettings(threads=1), bare=self.bare
-        )
+        return edgevision.load(self.path, self.backend, settings=SessionSettings(threads=1), bare=self.bare)
 
     def bare_invoke(self) -> Callable[[], object]:
         """The runtime's own call."""
@@ -79,9 +77,7 @@ def frame(size_wh: tuple[int, int], shared: Path = SHARED) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(rgb, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _of_bundle(
-    name: str, task: str, bundle: Path, frames_wh: tuple[tuple[int, int], ...]
-) -> list[Network]:
+def _of_bundle(name: str, task: str, bundle: Path, frames_wh: tuple[tuple[int, int], ...]) -> list[Network]:
     artifacts = bundle / "artifacts"
     return [
         Network(name, task, "tflite", artifacts / "tflite-int8" / "model.tflite", bundle, frames_wh),

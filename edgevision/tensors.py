@@ -78,7 +78,8 @@ class TensorSpec:
 def dequantizer(spec: TensorSpec) -> Callable[[Array], NDArray[np.float32]]:
     """`TensorSpec.dequantize`, made ready for many calls: the same numbers, sooner.
 
-    Real numbers are given back as they are. Of 8 bits there are 256 values, so what each stands for is computed once.
+    Real numbers are given back as they are. Of 8 bits there are 256 values, so what each stands for
+    is computed once.
     """
     if spec.dtype == "float32":
         return lambda values: values

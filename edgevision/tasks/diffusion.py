@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -70,8 +71,7 @@ def denoise(network: Denoiser, noise: NoiseStreams, how: Sampling, told: Callabl
     low, high = how.clip_range or (-np.inf, np.inf)
     levels = how.trajectory.alphas_cumprod.tolist()
     weights = [
-        (*clean_weights(how.prediction, now), STEPS[how.sampler](now, then))
-        for now, then in zip(levels, levels[1:], strict=False)
+        (*clean_weights(how.prediction, now), STEPS[how.sampler](now, then)) for now, then in pairwise(levels)
     ]
     x = noise.normal()
     x0 = np.empty_like(x)
