@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 
@@ -113,6 +113,22 @@ class CheckedSession:
             if spec.shape[0] != batch:
                 raise InputError(f"input '{spec.name}': takes a batch of {spec.shape[0]}, not {batch}")
         return self._lease(batch)
+
+    @contextmanager
+    def watched(self, watch: Callable[[Lane], Lane]) -> Iterator[None]:
+        """Lend every lane as `watch` wraps it, until the block ends: for measuring, by one thread."""
+        lease = self._lease
+
+        @contextmanager
+        def watched_lease(batch: int = 1) -> Iterator[Lane]:
+            with lease(batch) as lane:
+                yield watch(lane)
+
+        self._lease = watched_lease
+        try:
+            yield
+        finally:
+            self._lease = lease
 
     def close(self) -> None:
         """Give back what the runtime holds. May be called twice."""

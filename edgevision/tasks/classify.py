@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -91,6 +91,7 @@ class Classifier:
         output: name of the output with the scores.
 
     Attributes:
+        preprocess: writes an image into a slot of the network's input.
         multi_label: whether each class has a score of its own, so that several can be seen in one image.
 
     Raises:
@@ -119,7 +120,7 @@ class Classifier:
             )
         if score_kind not in SCORE_KINDS:
             raise OptionError(f"score kind: expected one of {', '.join(SCORE_KINDS)}, got '{score_kind}'")
-        self._preprocess = Preprocessor(preprocessing, self._input)
+        self.preprocess = Preprocessor(preprocessing, self._input)
         self._dequantize = dequantizer(self._output)
 
     @property
@@ -151,11 +152,11 @@ class Classifier:
         """
         if is_batch(images):
             return self.classify_batch(images, color)
-        return Classification(self._run((images,), color)[0], self.labels, self.multi_label)
+        return self._result(self._run((images,), color)[0])
 
     def classify_batch(self, images: Sequence[Any] | Array, color: str = "rgb") -> list[Classification]:
         """Classify each of several images; see `__call__`."""
-        return [Classification(row, self.labels, self.multi_label) for row in self.scores(images, color)]
+        return [self._result(row) for row in self.scores(images, color)]
 
     def scores(self, images: Sequence[Any] | Array, color: str = "rgb") -> Scores:
         """The scores of several images: float32 ``(images, classes)``, each 0…1."""
@@ -163,6 +164,20 @@ class Classifier:
             return np.zeros((0, len(self.labels)), np.float32)
         runs = parts(len(images), self.session.dynamic_batch)
         return np.concatenate([self._run(images[run], color) for run in runs])
+
+    def read(
+        self, outputs: Mapping[str, Array], sizes_wh: Sequence[tuple[int, int]]
+    ) -> list[Classification]:
+        """What the network's outputs say of several images.
+
+        Args:
+            outputs: of one run, as `edgevision.backend.Lane.run` gives them.
+            sizes_wh: of the images, one each.
+
+        Raises:
+            InferenceError: the outputs can be no scores.
+        """
+        return [self._result(row) for row in self._scores(outputs, len(sizes_wh))]
 
     def close(self) -> None:
         """Give back what the runtime holds."""
@@ -181,9 +196,16 @@ class Classifier:
             slots = lane.inputs[self._input.name]
             for slot, image in zip(slots, images, strict=True):
                 pixels, found = as_pixels(image, color)
-                self._preprocess(pixels, slot, found)
-            values = lane.run()[self._output.name]
-        return class_scores(self._dequantize(values).reshape(len(images), -1), self.score_kind)
+                self.preprocess(pixels, slot, found)
+            outputs = lane.run()
+        return self._scores(outputs, len(images))
+
+    def _scores(self, outputs: Mapping[str, Array], count: int) -> Scores:
+        values = self._dequantize(outputs[self._output.name])
+        return class_scores(values.reshape(count, -1), self.score_kind)
+
+    def _result(self, scores: Scores) -> Classification:
+        return Classification(scores, self.labels, self.multi_label)
 
 
 def class_scores(values: Scores, score_kind: str) -> Scores:

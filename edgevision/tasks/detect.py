@@ -36,6 +36,9 @@ class Detector:
         task: the decoder's settings, and the thresholds that hold where a call says nothing else.
         decoder: what turns the outputs into boxes; the one that `task` names.
 
+    Attributes:
+        preprocess: writes an image into a slot of the network's input.
+
     Raises:
         OptionError: the network's tensors, the settings or the number of labels do not fit.
 
@@ -64,7 +67,7 @@ class Detector:
             raise OptionError(
                 f"{len(self.labels)} labels for a network with {self._head.classes} classes; give one a class"
             )
-        self._preprocess = Preprocessor(preprocessing, self._input)
+        self.preprocess = Preprocessor(preprocessing, self._input)
         self._dequantize = [(spec.name, dequantizer(spec)) for spec in session.outputs]
 
     @overload
@@ -138,6 +141,28 @@ class Detector:
         runs = parts(len(images), self.session.dynamic_batch)
         return [found for run in runs for found in self._run(images[run], color, task)]
 
+    def read(
+        self,
+        outputs: Mapping[str, Array],
+        sizes_wh: Sequence[tuple[int, int]],
+        task: DetectTask | None = None,
+    ) -> list[Detections]:
+        """What the network's outputs say of several images.
+
+        Args:
+            outputs: of one run, as `edgevision.backend.Lane.run` gives them.
+            sizes_wh: of the images, one each.
+            task: the thresholds; the model's own unless given.
+
+        Raises:
+            InferenceError: the outputs can be no objects.
+        """
+        rows = {name: dequantize(outputs[name]) for name, dequantize in self._dequantize}
+        return [
+            self._found({name: row[place] for name, row in rows.items()}, size_wh, task or self.task)
+            for place, size_wh in enumerate(sizes_wh)
+        ]
+
     def close(self) -> None:
         """Give back what the runtime holds."""
         self.session.close()
@@ -155,14 +180,10 @@ class Detector:
         with self.session.lease(len(images)) as lane:
             for slot, image in zip(lane.inputs[self._input.name], images, strict=True):
                 pixels, found = as_pixels(image, color)
-                self._preprocess(pixels, slot, found)
+                self.preprocess(pixels, slot, found)
                 sizes_wh.append((pixels.shape[1], pixels.shape[0]))
-            values = lane.run()
-        outputs = {name: dequantize(values[name]) for name, dequantize in self._dequantize}
-        return [
-            self._found({name: rows[number] for name, rows in outputs.items()}, size_wh, task)
-            for number, size_wh in enumerate(sizes_wh)
-        ]
+            outputs = lane.run()
+        return self.read(outputs, sizes_wh, task)
 
     def _found(
         self, outputs: Mapping[str, Floats], image_size_wh: tuple[int, int], task: DetectTask
