@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,6 +60,8 @@ class Artifact:
     @property
     def sha256(self) -> str:
         """One digest over all files, their names left out."""
+        import hashlib  # here, and not above: it loads OpenSSL
+
         digest = hashlib.sha256()
         for content in self.files.values():
             digest.update(hashlib.sha256(content).digest())

@@ -130,7 +130,8 @@ class Lane(Protocol):
     """One interpreter or request, with its input memory, for one thread at a time.
 
     Attributes:
-        inputs: name -> array that the runtime reads from: write into it, never replace it.
+        inputs: name -> array that the runtime reads from: write into it, never replace it. What stands
+            in it stays there from one run to the next.
     """
 
     @property
@@ -138,6 +139,23 @@ class Lane(Protocol):
 
     def run(self) -> dict[str, Array]:
         """Run on what `inputs` hold now; as `Session.run` in all else."""
+        ...
+
+
+@runtime_checkable
+class StagedLane(Lane, Protocol):
+    """A lane whose `run` can be timed in its parts: they raise what the runtime raises, not an EdgeVision error."""
+
+    def feed(self) -> None:
+        """Bring `inputs` to where the runtime reads them; nothing where it reads them in place."""
+        ...
+
+    def invoke(self) -> None:
+        """The runtime's own call, on what was fed last."""
+        ...
+
+    def fetch(self) -> dict[str, Array]:
+        """The outputs of the last call, as `run` gives them."""
         ...
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import tempfile
@@ -92,7 +91,7 @@ def read_bundle(path: Path) -> Bundle:
 
 def file_entry(path: str, content: bytes) -> FileEntry:
     """The manifest's entry for a file with this content."""
-    return FileEntry(path, hashlib.sha256(content).hexdigest(), len(content))
+    return FileEntry(path, _sha256(content), len(content))
 
 
 def check_output(path: Path, force: bool) -> None:
@@ -236,10 +235,16 @@ def _checked(files: _Files, entry: FileEntry, bundle: Path) -> bytes:
     if parts.is_absolute() or ".." in parts.parts or "\\" in entry.path or not parts.parts:
         raise BundleError(f"{bundle}: file '{entry.path}' lies outside of the bundle")
     content = files.read(entry.path, entry.size_bytes)
-    digest = hashlib.sha256(content).hexdigest()
+    digest = _sha256(content)
     if digest != entry.sha256:
         raise BundleError(
             f"{bundle / entry.path}: is not the file that the manifest was written for: "
             f"sha256 {digest[:12]}…, expected {entry.sha256[:12]}…; copy the bundle again, or convert again"
         )
     return content
+
+
+def _sha256(content: bytes) -> str:
+    import hashlib  # here, and not above: it loads OpenSSL
+
+    return hashlib.sha256(content).hexdigest()

@@ -29,12 +29,17 @@ def is_identity(table: Array) -> bool:
 
 
 def convert_into(pixels: Pixels, color: str, wanted: str, out: Pixels) -> None:
-    """Write `pixels` of one colour into `out` in another of `edgevision.preprocess.COLORS`."""
+    """Write `pixels` of one colour into `out` in another of `edgevision.preprocess.COLORS`.
+
+    Where both have as many channels they may be the same memory.
+    """
     cv2.cvtColor(pixels, _CONVERSIONS[color, wanted], dst=out)
 
 
 def writer(table: Array) -> Writer:
     """The fastest exact way to write pixels (h, w) or (h, w, c) through a table into (h, w) or (h, w, c).
+
+    Where a table entry is one byte, pixels and result may be the same memory.
 
     Args:
         table: (256, 1) or (256, c): what `edgevision.preprocess.pixel_table` gives.

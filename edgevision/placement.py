@@ -22,27 +22,27 @@ class Placement:
     0…height. Made by `placement_of`.
 
     Attributes:
-        image_size_wh: width and height of the image.
         scale_xyxy, shift_xyxy: float64 (4,): image = input * scale + shift.
-        seen_xyxy: float64 (4,): the part of the input that shows the image.
+        seen_low, seen_high: float64 (4,): the corners, each twice, of the part of the input that shows
+            the image.
+        image_high: float64 (4,): the image's lower right corner, twice.
     """
 
-    image_size_wh: tuple[int, int]
     scale_xyxy: NDArray[np.float64]
     shift_xyxy: NDArray[np.float64]
-    seen_xyxy: NDArray[np.float64]
+    seen_low: NDArray[np.float64]
+    seen_high: NDArray[np.float64]
+    image_high: NDArray[np.float64]
 
     def seen(self, boxes_xyxy: NDArray[Any]) -> NDArray[np.float64]:
         """Boxes (n, 4) in the input, cut to what shows the image."""
-        low, high = np.tile(self.seen_xyxy[:2], 2), np.tile(self.seen_xyxy[2:], 2)
-        clipped: NDArray[np.float64] = np.asarray(boxes_xyxy, np.float64).clip(low, high)
-        return clipped
+        boxes = np.asarray(boxes_xyxy, np.float64)
+        return np.minimum(np.maximum(boxes, self.seen_low), self.seen_high)
 
     def to_image(self, boxes_xyxy: NDArray[Any]) -> Floats:
         """Boxes (n, 4) in pixels of the input, as float32 in pixels of the image, cut to it."""
-        width, height = self.image_size_wh
         boxes = np.asarray(boxes_xyxy, np.float64) * self.scale_xyxy + self.shift_xyxy
-        return boxes.clip(0, (width, height, width, height)).astype(np.float32)
+        return np.minimum(np.maximum(boxes, 0.0), self.image_high).astype(np.float32)
 
     def to_input(self, boxes_xyxy: NDArray[Any]) -> NDArray[np.float64]:
         """Boxes (n, 4) in pixels of the image, in pixels of the input; they may stick out of a crop."""
@@ -63,5 +63,6 @@ def placement_of(preprocessing: Preprocessing, image_size_wh: tuple[int, int]) -
     scale = np.array(taken[2:], np.float64) / np.array(filled[2:], np.float64)
     shift = np.array(taken[:2]) - np.array(filled[:2]) * scale
     corner = np.array(filled[:2], np.float64)
-    seen = np.concatenate([corner, corner + filled[2:]])
-    return Placement(image_size_wh, np.tile(scale, 2), np.tile(shift, 2), seen)
+    high = np.array(image_size_wh, np.float64)
+    low_high = corner, corner + filled[2:], high
+    return Placement(*(np.tile(pair, 2) for pair in (scale, shift, *low_high)))

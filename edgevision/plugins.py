@@ -12,12 +12,12 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import pluggy
 
 from edgevision import hookspecs
+from edgevision.entry_points import EntryPoint, entry_points
 from edgevision.errors import PluginError, first_line
 
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ def registry() -> Registry:
     The variable holds names of entry points with commas between them, or ``all``.
     """
     disabled = [name.strip() for name in os.environ.get(DISABLE_VARIABLE, "").split(",")]
-    return discover(entry_points(group=GROUP), disabled)
+    return discover(entry_points(GROUP), disabled)
 
 
 def _listed(given: Any, hook: str) -> list[Any]:

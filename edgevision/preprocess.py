@@ -164,7 +164,10 @@ class Preprocessor:
         in_planes = preprocessing.layout == "nchw" and preprocessing.channels == 3
         self._write = plane_writer(table) if in_planes else writer(table)
         self._straight = not in_planes and table.dtype == np.uint8 and is_identity(table)
+        self._in_slot = not in_planes and table.itemsize == 1
         self._dtype = table.dtype
+        self._shape = preprocessing.image_shape
+        self._size_hw = preprocessing.size_wh[::-1]
         self._resize_into = resize_into
         self._convert_into = convert_into
 
@@ -181,31 +184,60 @@ class Preprocessor:
         Raises:
             InputError: `image` is not as told above.
         """
-        _check_image(image, color)
         self._check_out(out)
+        self.write(self.resize(image, out, color), out, color)
+
+    def resize(self, image: NDArray[np.uint8], out: Array, color: str = "rgb") -> NDArray[np.uint8]:
+        """The first half of a call: the image at the network's size, its colours and values as they are.
+
+        Args:
+            image, out, color: as in a call.
+
+        Returns:
+            (height, width, 3) or (height, width) uint8 for `write`: in the memory of `out` where they
+            fit, `image` itself where nothing is to be done.
+
+        Raises:
+            InputError: `image` is not as told above.
+        """
+        _check_image(image, color)
+        if image.shape[:2] == self._size_hw:
+            return image
         how = self.preprocessing
-        if how.channels == 1:
-            out = out.reshape(how.size_wh[::-1])
-        convert = color != how.color
-        pixels = out if self._straight and not convert else self._empty(image.shape[2:])
+        pixels = self._room(image.shape[2:], self._flat(out))
         self._resize_into(image, pixels, how.resize, how.interpolation, how.pad_value)
-        if convert:
-            converted = out if self._straight else self._empty(() if how.channels == 1 else (3,))
-            self._convert_into(pixels, color, how.color, converted)
+        return pixels
+
+    def write(self, pixels: NDArray[np.uint8], out: Array, color: str = "rgb") -> None:
+        """The second half: colours and values, into the slot `out`.
+
+        Args:
+            pixels: what `resize` gave for `out`.
+            out, color: as in a call.
+        """
+        out, wanted = self._flat(out), self.preprocessing.color
+        if color != wanted:
+            converted = self._room(() if wanted == "gray" else (3,), out)
+            self._convert_into(pixels, color, wanted, converted)
             pixels = converted
-        if not self._straight:
+        if not (self._straight and np.may_share_memory(pixels, out)):
             self._write(pixels, out)
 
-    def _empty(self, channels: tuple[int, ...]) -> NDArray[np.uint8]:
-        # Measured: malloc gives back the block of the call before, at no cost that shows.
-        width, height = self.preprocessing.size_wh
-        return np.empty((height, width, *channels), np.uint8)
+    def _flat(self, out: Array) -> Array:
+        """The slot without the axis of its one channel, as images and tables of grey are."""
+        return out.reshape(self._size_hw) if self.preprocessing.color == "gray" else out
+
+    def _room(self, channels: tuple[int, ...], out: Array) -> NDArray[np.uint8]:
+        """Memory for pixels: the slot's own where they fit, for a fresh block costs page faults."""
+        if self._in_slot and out.ndim == 2 + len(channels):
+            return out.view(np.uint8)
+        return np.empty((*self._size_hw, *channels), np.uint8)
 
     def _check_out(self, out: Array) -> None:
-        shape = self.preprocessing.image_shape
-        if out.shape != shape or out.dtype != self._dtype or not out.flags.c_contiguous:
+        if out.shape != self._shape or out.dtype != self._dtype or not out.flags.c_contiguous:
             raise InputError(
-                f"slot for one image: expected {shape} {self._dtype}, contiguous, got {out.shape} {out.dtype}"
+                f"slot for one image: expected {self._shape} {self._dtype}, contiguous, "
+                f"got {out.shape} {out.dtype}"
             )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgevision.artifact import Artifact, read_artifact
 from edgevision.backend import ArtifactDescription, Backend, DescribingBackend, SessionSettings
@@ -15,16 +15,17 @@ from edgevision.input_options import FoundNormalization, InputOptions, resolve_p
 from edgevision.manifest import ArtifactEntry
 from edgevision.plugins import Registry, registry
 from edgevision.preprocess import Preprocessing
-from edgevision.selftest import check_known_answers, read_selftest
 from edgevision.session import CheckedSession, open_session
-from edgevision.tasks.classify import Classifier, class_count, score_output
 from edgevision.tasks.description import ClassifyTask, DetectTask, GenerateTask, Task
-from edgevision.tasks.detect import Detector, image_outputs
-from edgevision.tasks.generate import Generator, build_generator
-from edgevision.tasks.recognition import DecoderChoice, recognise_decoder, unrecognised
 
-#: What `load` gives: the bundle, or the bare file, says which.
-Model = Classifier | Detector | Generator
+if TYPE_CHECKING:  # the one task that a model has is imported when the model is loaded
+    from edgevision.tasks.classify import Classifier
+    from edgevision.tasks.detect import Detector
+    from edgevision.tasks.generate import Generator
+    from edgevision.tasks.recognition import DecoderChoice
+
+    #: What `load` gives: the bundle, or the bare file, says which.
+    Model = Classifier | Detector | Generator
 
 #: The backend that a bare artifact of a format runs on, if none is asked for: the first that is
 #: ready. A fixed order, so that the same machine makes the same choice every time.
@@ -111,6 +112,8 @@ def load(
     choice = choose_artifact(bundle, backend, settings, precision, plugins)
     model = _load_entry(bundle, choice, settings, plugins)
     if selftest:
+        from edgevision.selftest import check_known_answers, read_selftest
+
         content = bundle.read(bundle.manifest.selftest)
         answers = read_selftest(content, bundle.manifest.preprocessing, f"{path}: selftest")
         check_known_answers(model.session, answers, choice.entry.id, choice.entry.precision)
@@ -139,11 +142,17 @@ def _model(
     plugins: Registry,
 ) -> Model:
     if isinstance(task, GenerateTask):
+        from edgevision.tasks.generate import build_generator
+
         return build_generator(session, task, preprocessing, labels)
     if preprocessing is None:
         raise OptionError(f"task '{task.name}': expected a preprocessing for its images, got none")
     if isinstance(task, ClassifyTask):
+        from edgevision.tasks.classify import Classifier
+
         return Classifier(session, preprocessing, labels, task.score_kind, task.output)
+    from edgevision.tasks.detect import Detector
+
     return Detector(session, preprocessing, labels, task, plugins.decoder(task.decoder))
 
 
@@ -234,6 +243,8 @@ def _bare_classifier(
     bare: BareModel,
     said: ArtifactDescription,
 ) -> Classifier:
+    from edgevision.tasks.classify import Classifier, class_count, score_output
+
     output = score_output(session.outputs, bare.output)
     score_kind = bare.score_kind or said.score_kind
     if score_kind is None:
@@ -251,6 +262,8 @@ def _bare_detector(
     bare: BareModel,
     said: ArtifactDescription,
 ) -> Detector:
+    from edgevision.tasks.detect import Detector
+
     decoder = choice.decoder
     settings = {**choice.settings, **bare.decoder_settings}
     # What the network has thinned itself is not thinned once more, unless the caller asks for it.
@@ -273,6 +286,9 @@ def _bare_decoder(
     """The decoder of a bare detector; `None` for a classifier."""
     if bare.decoder is None and (said.task == "classify" or bare.output or bare.score_kind):
         return None
+    from edgevision.tasks.detect import image_outputs
+    from edgevision.tasks.recognition import DecoderChoice, recognise_decoder, unrecognised
+
     outputs, decoders = image_outputs(session.outputs), plugins.decoders()
     if bare.decoder is not None:
         asked = plugins.decoder(bare.decoder)

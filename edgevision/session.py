@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 
@@ -70,6 +70,7 @@ class CheckedSession:
         self.precision: str = session.precision
         self.fallback_nodes: tuple[str, ...] = getattr(session, "fallback_nodes", ())
         self._session = session
+        self._fixed = tuple(spec for spec in self.inputs if spec.shape and not spec.dynamic_batch)
         # Asked once: isinstance with a protocol takes microseconds.
         self._lease = session.lease if isinstance(session, LeasingSession) else self._lease_by_copy
         self._closed = False
@@ -108,10 +109,26 @@ class CheckedSession:
             SessionClosedError: `close` was called before.
         """
         self._check_open()
-        for spec in self.inputs:
-            if spec.shape and spec.shape[0] not in (None, batch):
+        for spec in self._fixed:
+            if spec.shape[0] != batch:
                 raise InputError(f"input '{spec.name}': takes a batch of {spec.shape[0]}, not {batch}")
         return self._lease(batch)
+
+    @contextmanager
+    def watched(self, watch: Callable[[Lane], Lane]) -> Iterator[None]:
+        """Lend every lane as `watch` wraps it, until the block ends: for measuring, by one thread."""
+        lease = self._lease
+
+        @contextmanager
+        def watched_lease(batch: int = 1) -> Iterator[Lane]:
+            with lease(batch) as lane:
+                yield watch(lane)
+
+        self._lease = watched_lease
+        try:
+            yield
+        finally:
+            self._lease = lease
 
     def close(self) -> None:
         """Give back what the runtime holds. May be called twice."""

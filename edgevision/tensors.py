@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,6 +75,20 @@ class TensorSpec:
         return np.asarray(integers.clip(limits.min, limits.max).astype(dtype))
 
 
+def dequantizer(spec: TensorSpec) -> Callable[[Array], NDArray[np.float32]]:
+    """`TensorSpec.dequantize`, made ready for many calls: the same numbers, sooner.
+
+    Real numbers are given back as they are. Of 8 bits there are 256 values, so what each stands for
+    is computed once.
+    """
+    if spec.dtype == "float32":
+        return lambda values: values
+    if spec.dtype not in ("int8", "uint8"):
+        return spec.dequantize
+    table = spec.dequantize(np.arange(256, dtype=np.uint8).view(spec.dtype))
+    return lambda values: table.take(values.view(np.uint8))
+
+
 def check_inputs(specs: Sequence[TensorSpec], inputs: Mapping[str, Array]) -> int:
     """Check tensors against what an artifact takes, before a runtime sees them.
 
@@ -111,12 +125,10 @@ def check_inputs(specs: Sequence[TensorSpec], inputs: Mapping[str, Array]) -> in
 def all_finite(array: Array) -> bool:
     """Whether no element is NaN or infinite.
 
-    The sum of finite numbers is finite but for overflow, and costs a fifth of looking at each:
-    so only a sum that is not finite is looked at twice.
+    The sum of finite squares is finite but for overflow, and costs half of looking at each: so
+    only a sum that is not finite is looked at twice.
     """
-    with np.errstate(over="ignore", invalid="ignore"):
-        total = float(array.sum())
-    return math.isfinite(total) or bool(np.isfinite(array).all())
+    return math.isfinite(np.vdot(array, array)) or bool(np.isfinite(array).all())
 
 
 def _sizes(shape: Sequence[int | None]) -> str:

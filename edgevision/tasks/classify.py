@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +17,7 @@ from edgevision.preprocess import Preprocessing, Preprocessor
 from edgevision.session import CheckedSession
 from edgevision.tasks.batches import is_batch, parts
 from edgevision.tasks.description import SCORE_KINDS
-from edgevision.tensors import Array, TensorSpec
+from edgevision.tensors import Array, TensorSpec, all_finite, dequantizer
 
 Scores = NDArray[np.float32]
 
@@ -90,6 +90,10 @@ class Classifier:
         score_kind: what the output holds: ``softmax``, ``sigmoid`` or ``logits``.
         output: name of the output with the scores.
 
+    Attributes:
+        preprocess: writes an image into a slot of the network's input.
+        multi_label: whether each class has a score of its own, so that several can be seen in one image.
+
     Raises:
         OptionError: the network's tensors, or the number of labels, do not fit.
     """
@@ -108,6 +112,7 @@ class Classifier:
         self.labels = tuple(labels)
         self._input = _only_input(session)
         self._output = score_output(session.outputs, output)
+        self.multi_label = score_kind == "sigmoid" and not _is_binary(self._output)
         expected = class_count(self._output)
         if len(self.labels) != expected:
             raise OptionError(
@@ -115,17 +120,13 @@ class Classifier:
             )
         if score_kind not in SCORE_KINDS:
             raise OptionError(f"score kind: expected one of {', '.join(SCORE_KINDS)}, got '{score_kind}'")
-        self._preprocess = Preprocessor(preprocessing, self._input)
+        self.preprocess = Preprocessor(preprocessing, self._input)
+        self._dequantize = dequantizer(self._output)
 
     @property
     def output(self) -> str:
         """The name of the output with the scores."""
         return self._output.name
-
-    @property
-    def multi_label(self) -> bool:
-        """Whether each class has a score of its own, so that several can be seen in one image."""
-        return self.score_kind == "sigmoid" and not _is_binary(self._output)
 
     @overload
     def __call__(self, images: list[Any] | tuple[Any, ...], color: str = "rgb") -> list[Classification]: ...
@@ -151,20 +152,30 @@ class Classifier:
         """
         if is_batch(images):
             return self.classify_batch(images, color)
-        return self.classify_batch([images], color)[0]
+        return self._result(self._run((images,), color)[0])
 
     def classify_batch(self, images: Sequence[Any] | Array, color: str = "rgb") -> list[Classification]:
         """Classify each of several images; see `__call__`."""
-        return [Classification(row, self.labels, self.multi_label) for row in self.scores(images, color)]
+        return [self._result(row) for row in self.scores(images, color)]
 
     def scores(self, images: Sequence[Any] | Array, color: str = "rgb") -> Scores:
         """The scores of several images: float32 ``(images, classes)``, each 0…1."""
         if len(images) == 0:
             return np.zeros((0, len(self.labels)), np.float32)
-        if len(images) == 1:
-            return self._run(images, color)
         runs = parts(len(images), self.session.dynamic_batch)
         return np.concatenate([self._run(images[run], color) for run in runs])
+
+    def read(self, outputs: Mapping[str, Array], sizes_wh: Sequence[tuple[int, int]]) -> list[Classification]:
+        """What the network's outputs say of several images.
+
+        Args:
+            outputs: of one run, as `edgevision.backend.Lane.run` gives them.
+            sizes_wh: of the images, one each.
+
+        Raises:
+            InferenceError: the outputs can be no scores.
+        """
+        return [self._result(row) for row in self._scores(outputs, len(sizes_wh))]
 
     def close(self) -> None:
         """Give back what the runtime holds."""
@@ -183,9 +194,16 @@ class Classifier:
             slots = lane.inputs[self._input.name]
             for slot, image in zip(slots, images, strict=True):
                 pixels, found = as_pixels(image, color)
-                self._preprocess(pixels, slot, found)
-            values = lane.run()[self._output.name]
-        return class_scores(self._output.dequantize(values).reshape(len(images), -1), self.score_kind)
+                self.preprocess(pixels, slot, found)
+            outputs = lane.run()
+        return self._scores(outputs, len(images))
+
+    def _scores(self, outputs: Mapping[str, Array], count: int) -> Scores:
+        values = self._dequantize(outputs[self._output.name])
+        return class_scores(values.reshape(count, -1), self.score_kind)
+
+    def _result(self, scores: Scores) -> Classification:
+        return Classification(scores, self.labels, self.multi_label)
 
 
 def class_scores(values: Scores, score_kind: str) -> Scores:
@@ -202,7 +220,7 @@ def class_scores(values: Scores, score_kind: str) -> Scores:
     Raises:
         InferenceError: an output is NaN or infinite: the network is broken, and no class is right.
     """
-    if not np.isfinite(values).all():
+    if not all_finite(values):
         raise InferenceError("the network gave NaN or infinity; expected finite scores")
     if values.shape[1] == 1:
         positive = 1.0 / (1.0 + np.exp(-values)) if score_kind == "logits" else values

@@ -7,10 +7,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from edgevision.errors import OptionError, first_line
-from edgevision.tasks.generate_settings import KINDS, SETTINGS_OF_KIND, GenerateSettings, read_fields
+
+if TYPE_CHECKING:
+    from edgevision.tasks.generate_settings import GenerateSettings
 
 SCORE_KINDS = ("softmax", "sigmoid", "logits")
 
@@ -90,6 +92,9 @@ class GenerateTask:
     settings: GenerateSettings
 
     def __post_init__(self) -> None:
+        # Here, and not above: who only classifies need not wait for it.
+        from edgevision.tasks.generate_settings import KINDS, SETTINGS_OF_KIND, read_fields
+
         _check(self.kind in KINDS, "kind", f"one of {', '.join(KINDS)}", self.kind)
         _check(isinstance(self.output, str), "output", "the name of a tensor", self.output)
         _check(_is_range(self.output_range), "output_range", "a low number, then a higher", self.output_range)

@@ -20,7 +20,7 @@ from edgevision.tasks.batches import is_batch, parts
 from edgevision.tasks.description import DetectTask
 from edgevision.tasks.detections import Detections
 from edgevision.tasks.nms import thin
-from edgevision.tensors import Array, TensorSpec
+from edgevision.tensors import Array, TensorSpec, all_finite, dequantizer
 
 #: A dequantized score may exceed 1 by a step; more than this is no score.
 _HIGHEST_SCORE = 1.02
@@ -35,6 +35,9 @@ class Detector:
         labels: one name a class; empty where none are known.
         task: the decoder's settings, and the thresholds that hold where a call says nothing else.
         decoder: what turns the outputs into boxes; the one that `task` names.
+
+    Attributes:
+        preprocess: writes an image into a slot of the network's input.
 
     Raises:
         OptionError: the network's tensors, the settings or the number of labels do not fit.
@@ -64,7 +67,8 @@ class Detector:
             raise OptionError(
                 f"{len(self.labels)} labels for a network with {self._head.classes} classes; give one a class"
             )
-        self._preprocess = Preprocessor(preprocessing, self._input)
+        self.preprocess = Preprocessor(preprocessing, self._input)
+        self._dequantize = [(spec.name, dequantizer(spec)) for spec in session.outputs]
 
     @overload
     def __call__(
@@ -137,6 +141,28 @@ class Detector:
         runs = parts(len(images), self.session.dynamic_batch)
         return [found for run in runs for found in self._run(images[run], color, task)]
 
+    def read(
+        self,
+        outputs: Mapping[str, Array],
+        sizes_wh: Sequence[tuple[int, int]],
+        task: DetectTask | None = None,
+    ) -> list[Detections]:
+        """What the network's outputs say of several images.
+
+        Args:
+            outputs: of one run, as `edgevision.backend.Lane.run` gives them.
+            sizes_wh: of the images, one each.
+            task: the thresholds; the model's own unless given.
+
+        Raises:
+            InferenceError: the outputs can be no objects.
+        """
+        rows = {name: dequantize(outputs[name]) for name, dequantize in self._dequantize}
+        return [
+            self._found({name: row[place] for name, row in rows.items()}, size_wh, task or self.task)
+            for place, size_wh in enumerate(sizes_wh)
+        ]
+
     def close(self) -> None:
         """Give back what the runtime holds."""
         self.session.close()
@@ -154,14 +180,10 @@ class Detector:
         with self.session.lease(len(images)) as lane:
             for slot, image in zip(lane.inputs[self._input.name], images, strict=True):
                 pixels, found = as_pixels(image, color)
-                self._preprocess(pixels, slot, found)
+                self.preprocess(pixels, slot, found)
                 sizes_wh.append((pixels.shape[1], pixels.shape[0]))
-            values = lane.run()
-        outputs = {spec.name: spec.dequantize(values[spec.name]) for spec in self.session.outputs}
-        return [
-            self._found({name: rows[number] for name, rows in outputs.items()}, size_wh, task)
-            for number, size_wh in enumerate(sizes_wh)
-        ]
+            outputs = lane.run()
+        return self.read(outputs, sizes_wh, task)
 
     def _found(
         self, outputs: Mapping[str, Floats], image_size_wh: tuple[int, int], task: DetectTask
@@ -170,17 +192,20 @@ class Detector:
         self._check(candidates)
         place = placement_of(self.preprocessing, image_size_wh)
         boxes = place.seen(candidates.boxes_xyxy)
-        solid = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))
-        scores = candidates.scores[solid].clip(max=1.0)
-        class_ids = candidates.class_ids[solid].astype(np.int64, copy=False)
-        best = thin(boxes[solid], scores, class_ids, task.iou_threshold)[: task.max_detections]
-        return Detections(place.to_image(boxes[solid[best]]), scores[best], class_ids[best], self.labels)
+        solid = np.flatnonzero((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
+        # `take` everywhere: indexing with an array does the same in three times the time.
+        boxes = boxes.take(solid, axis=0)
+        scores = np.minimum(candidates.scores.take(solid), np.float32(1.0))
+        class_ids = candidates.class_ids.take(solid).astype(np.int64, copy=False)
+        best = thin(boxes, scores, class_ids, task.iou_threshold)[: task.max_detections]
+        boxes_xyxy = place.to_image(boxes.take(best, axis=0))
+        return Detections(boxes_xyxy, scores.take(best), class_ids.take(best), self.labels)
 
     def _check(self, candidates: Candidates) -> None:
         """Refuse what can be no object: "nothing found" and "broken" never look alike."""
         if len(candidates.scores) == 0:
             return
-        if not np.isfinite(candidates.boxes_xyxy).all():
+        if not all_finite(candidates.boxes_xyxy):
             raise InferenceError("the network's boxes are NaN or infinite; expected finite coordinates")
         highest = float(candidates.scores.max())
         if not highest <= _HIGHEST_SCORE:

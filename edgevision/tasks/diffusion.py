@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,17 +22,18 @@ from edgevision.tasks.generate_settings import SAMPLERS, DiffusionSettings
 from edgevision.tasks.generated_images import GeneratedImages, check_finite, to_pixels
 from edgevision.tasks.loaded import SessionOwner, check_inputs_known, image_output, named, where_it_ran
 from edgevision.tasks.noise import NoiseStreams, seeds_of
-from edgevision.tasks.samplers import STEPS, clean_image, guided
+from edgevision.tasks.samplers import STEPS, clean_weights, guided
 from edgevision.tasks.schedules import Trajectory, alphas_cumprod, karras_trajectory, spaced_trajectory
-from edgevision.tensors import Array, TensorSpec
+from edgevision.tensors import Array, TensorSpec, dequantizer
 
 Values = NDArray[np.float32]
 
 #: Told (network calls done, network calls in all); `False` ends the generation.
 Progress = Callable[[int, int], bool | None]
 
-#: (noisy images, timestep, alpha-bar) -> what the network predicts, of the same shape.
-Denoiser = Callable[[Values, float, float], Values]
+#: (noisy images, place of the step on the trajectory) -> what the network predicts, of the same shape;
+#: the caller may overwrite it.
+Denoiser = Callable[[Values, int], Values]
 
 #: Images of a network with an open batch are made this many at a time.
 BATCH = 8
@@ -66,13 +68,26 @@ def denoise(network: Denoiser, noise: NoiseStreams, how: Sampling, told: Callabl
     Returns:
         float32 ``(n, h, w, c)``.
     """
+    low, high = how.clip_range or (-np.inf, np.inf)
+    levels = how.trajectory.alphas_cumprod.tolist()
+    weights = [
+        (*clean_weights(how.prediction, now), STEPS[how.sampler](now, then)) for now, then in pairwise(levels)
+    ]
     x = noise.normal()
-    timesteps, levels = how.trajectory.timesteps.tolist(), how.trajectory.alphas_cumprod.tolist()
-    for timestep, now, then in zip(timesteps, levels, levels[1:], strict=False):
-        x0 = clean_image(how.prediction, x, network(x, timestep, now), now)
+    x0 = np.empty_like(x)
+    # In place, and no call that can be spared: after a network's run the caches hold little of numpy.
+    for place, (of_x, of_output, next_x) in enumerate(weights):
+        output = network(x, place)
+        output *= of_output
+        np.multiply(x, of_x, out=x0)
+        x0 += output
         if how.clip_range is not None:
-            x0 = x0.clip(*how.clip_range)
-        x = STEPS[how.sampler](x, x0, now, then, noise.normal)
+            np.minimum(np.maximum(x0, low, out=x0), high, out=x0)
+        x *= next_x.noisy
+        x0 *= next_x.clean
+        x += x0
+        if next_x.noise:
+            x += noise.normal() * next_x.noise
         told()
     return x
 
@@ -100,6 +115,7 @@ class DiffusionGenerator(SessionOwner):
         self._image = named(session.inputs, settings.image_input, "input")
         self._time = _timestep(session, settings.timestep_input)
         self._output = image_output(session, task.output, task.color)
+        self._dequantize = dequantizer(self._output)
         if self._image.shape[1:] != self._output.shape[1:]:
             raise OptionError(
                 f"input '{self._image.name}' {self._image.describe()}: expected the shape of output "
@@ -170,46 +186,57 @@ class DiffusionGenerator(SessionOwner):
         self, seeds: Sequence[int], class_ids: Sequence[int], guidance: float, how: Sampling, told: _Told
     ) -> Values:
         streams = NoiseStreams(seeds, self._image.with_batch(1)[1:])
-        passes = self._passes(class_ids, guidance)
-        at_once = len(passes) if self.session.dynamic_batch else 1
-        with self.session.lease(len(seeds) * at_once) as lane:
+        calls = self._calls(class_ids, guidance)
+        copies = max(1, len(calls[0]) // len(seeds))
+        with self.session.lease(len(seeds) * copies) as lane:
+            call = self._call(lane, copies)
+            time, times = lane.inputs[self._time.name], self._times(how.trajectory)
 
-            def network(x: Values, timestep: float, level: float) -> Values:
-                time = self._timestep_value(timestep, level)
-                outputs = [
-                    output
-                    for at in range(0, len(passes), at_once)
-                    for output in self._call(lane, x, time, passes[at : at + at_once])
-                ]
+            def network(x: Values, place: int) -> Values:
+                time.fill(times[place])
+                outputs = [output for condition in calls for output in call(x, condition)]
                 return outputs[0] if len(outputs) == 1 else guided(outputs[0], outputs[1], guidance)
 
             return denoise(network, streams, how, told)
 
-    def _passes(self, class_ids: Sequence[int], guidance: float) -> list[Array | None]:
-        """The condition tensor of each call that one step needs: two where guidance compares them."""
+    def _calls(self, class_ids: Sequence[int], guidance: float) -> list[Array]:
+        """The condition tensor of each call that one step needs; empty for a network without one.
+
+        Guidance compares two answers: of one call for both where the batch is open, else of two calls.
+        """
         if self._condition is None:
-            return [None]
-        passes: list[Array | None] = [self._condition.tensor(class_ids)]
+            return [np.empty(0)]
         null = self._condition.condition.null_class
+        tensors = [self._condition.tensor(class_ids)]
         if guidance != 1 and null is not None and any(one != null for one in class_ids):
-            passes.append(self._condition.tensor([null] * len(class_ids)))
-        return passes
+            tensors.append(self._condition.tensor([null] * len(class_ids)))
+        return [np.concatenate(tensors)] if self.session.dynamic_batch else tensors
 
-    def _call(self, lane: Lane, x: Values, time: float, passes: Sequence[Array | None]) -> Values:
-        """The network's output for each of `passes`: float32 ``(passes, n, h, w, c)``."""
+    def _call(self, lane: Lane, copies: int) -> Callable[[Values, Array], Values]:
+        """(x, condition) -> the output for each copy of x in one call: float32 ``(copies, n, h, w, c)``."""
         image = lane.inputs[self._image.name]
-        image.reshape(len(passes), *x.shape)[...] = self._image.quantize(x)
-        lane.inputs[self._time.name][...] = self._time.quantize(np.asarray(time, np.float32))
-        if self._condition is not None:
-            np.concatenate(passes, out=lane.inputs[self._condition.spec.name])  # type: ignore[arg-type]
-        output = self._output.dequantize(lane.run()[self._output.name])
-        check_finite(output)
-        return output.reshape(len(passes), *x.shape)
+        image = image.reshape(copies, -1, *image.shape[1:])
+        is_float = image.dtype.kind == "f"
+        wish = None if self._condition is None else lane.inputs[self._condition.spec.name]
 
-    def _timestep_value(self, timestep: float, level: float) -> float:
+        def call(x: Values, condition: Array) -> Values:
+            image[...] = x if is_float else self._image.quantize(x)
+            if wish is not None:
+                wish[...] = condition
+            output = self._dequantize(lane.run()[self._output.name])
+            check_finite(output)
+            return output.reshape(image.shape)
+
+        return call
+
+    def _times(self, trajectory: Trajectory) -> Array:
+        """What the timestep's input takes at each step, in its own dtype: ``(steps,)``."""
+        values = trajectory.timesteps
         if self._settings.timestep == "noise-variance":
-            return 1.0 - level
-        return timestep / len(self._levels) if self._settings.timestep == "fraction" else timestep
+            values = 1.0 - trajectory.alphas_cumprod[:-1]
+        elif self._settings.timestep == "fraction":
+            values = values / len(self._levels)
+        return self._time.quantize(values.astype(np.float32))
 
     def _class_ids(self, condition: Wish | None, count: int) -> list[int]:
         if self._condition is not None:

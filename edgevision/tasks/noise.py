@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 
 import numpy as np
@@ -27,6 +26,8 @@ def seeds_of(count: int, seed: int | None) -> tuple[int, ...]:
     if count < 1:
         raise OptionError(f"count of images: expected 1 or more, got {count}")
     if seed is None:
+        import secrets
+
         # Short enough to be typed again.
         seed = secrets.randbelow(2**31)
     if (

@@ -1,37 +1,45 @@
-"""One step of a diffusion sampler, from noisier to cleaner; arithmetic only, no network.
+"""One step of a diffusion sampler, from noisier to cleaner: how much of what it takes; no array, no network.
 
 In all of it `alpha_bar` is the share of the image's variance in the noisy image `x`, and
-`alpha_bar_next` the share after the step: 1 after the last. Arrays are float32 or float64 of any
-shape, alphas are numbers.
+`alpha_bar_next` the share after the step: 1 after the last. Every step is a weighted sum, so only
+its weights are computed here, and the loop needs a few passes over an image and no new memory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from math import sqrt
+from typing import NamedTuple
 
 from edgevision.tensors import Array
 
-#: (x, x0, alpha_bar, alpha_bar_next, draw) -> the next x; `draw` gives noise of the shape of x.
-Step = Callable[[Array, Array, float, float, Callable[[], Array]], Array]
+
+class Weights(NamedTuple):
+    """The next x: ``noisy * x + clean * x0 + noise * (fresh noise of deviation 1)``."""
+
+    noisy: float
+    clean: float
+    noise: float = 0.0
 
 
-def clean_image(prediction: str, x: Array, output: Array, alpha_bar: float) -> Array:
-    """The clean image that a network's output foresees.
+#: (alpha_bar, alpha_bar_next) -> the weights of that step.
+Step = Callable[[float, float], Weights]
+
+
+def clean_weights(prediction: str, alpha_bar: float) -> tuple[float, float]:
+    """The clean image that a network's output foresees, as weights of its input x and of its output.
 
     Args:
-        prediction: what `output` is: the noise ``epsilon`` (Ho et al. 2020, equation 15), the image
+        prediction: what the output is: the noise ``epsilon`` (Ho et al. 2020, equation 15), the image
             ``x0``, or the velocity ``v = sqrt(alpha_bar) * epsilon - sqrt(1 - alpha_bar) * x0``
             (Salimans & Ho 2022, appendix D).
-        x: the noisy image that the network was given.
-        output: the network's output.
-        alpha_bar: of `x`.
+        alpha_bar: of x.
     """
     if prediction == "x0":
-        return output
+        return 0.0, 1.0
     if prediction == "v":
-        return sqrt(alpha_bar) * x - sqrt(1 - alpha_bar) * output
-    return (x - sqrt(1 - alpha_bar) * output) / sqrt(alpha_bar)
+        return sqrt(alpha_bar), -sqrt(1 - alpha_bar)
+    return 1 / sqrt(alpha_bar), -sqrt(1 - alpha_bar) / sqrt(alpha_bar)
 
 
 def guided(conditional: Array, unconditional: Array, guidance: float) -> Array:
@@ -42,9 +50,7 @@ def guided(conditional: Array, unconditional: Array, guidance: float) -> Array:
     return unconditional + guidance * (conditional - unconditional)
 
 
-def ddpm_step(
-    x: Array, x0: Array, alpha_bar: float, alpha_bar_next: float, draw: Callable[[], Array]
-) -> Array:
+def ddpm_step(alpha_bar: float, alpha_bar_next: float) -> Weights:
     """A sample of the posterior of Ho et al. 2020, equations 6 and 7, with its own variance beta-tilde.
 
     Where timesteps are left out, alpha and beta are those of the step really taken (Nichol &
@@ -52,22 +58,18 @@ def ddpm_step(
     """
     alpha = alpha_bar / alpha_bar_next
     beta = 1 - alpha
-    mean = (sqrt(alpha_bar_next) * beta * x0 + sqrt(alpha) * (1 - alpha_bar_next) * x) / (1 - alpha_bar)
-    variance = (1 - alpha_bar_next) / (1 - alpha_bar) * beta
-    return mean + sqrt(variance) * draw() if variance > 0 else mean
+    clean = sqrt(alpha_bar_next) * beta / (1 - alpha_bar)
+    noisy = sqrt(alpha) * (1 - alpha_bar_next) / (1 - alpha_bar)
+    return Weights(noisy, clean, sqrt((1 - alpha_bar_next) / (1 - alpha_bar) * beta))
 
 
-def ddim_step(
-    x: Array, x0: Array, alpha_bar: float, alpha_bar_next: float, draw: Callable[[], Array]
-) -> Array:
+def ddim_step(alpha_bar: float, alpha_bar_next: float) -> Weights:
     """Song et al. 2021, equation 12 without noise (eta = 0): the same start gives the same image."""
-    epsilon = (x - sqrt(alpha_bar) * x0) / sqrt(1 - alpha_bar)
-    return sqrt(alpha_bar_next) * x0 + sqrt(1 - alpha_bar_next) * epsilon
+    noisy = sqrt(1 - alpha_bar_next) / sqrt(1 - alpha_bar)
+    return Weights(noisy, sqrt(alpha_bar_next) - sqrt(alpha_bar) * noisy)
 
 
-def euler_step(
-    x: Array, x0: Array, alpha_bar: float, alpha_bar_next: float, draw: Callable[[], Array]
-) -> Array:
+def euler_step(alpha_bar: float, alpha_bar_next: float) -> Weights:
     """Karras et al. 2022, algorithm 1 without its second-order correction (lines 6 to 8).
 
     Their ordinary differential equation, ``dy/dsigma = (y - x0) / sigma``, is in ``y = x /
@@ -75,9 +77,8 @@ def euler_step(
     levels it goes where `ddim_step` goes; the sampler differs by the levels that it stops at.
     """
     sigma, sigma_next = (sqrt((1 - share) / share) for share in (alpha_bar, alpha_bar_next))
-    y = x / sqrt(alpha_bar)
-    y = y + (sigma_next - sigma) * (y - x0) / sigma
-    return y * sqrt(alpha_bar_next)
+    kept = sigma_next / sigma
+    return Weights(sqrt(alpha_bar_next / alpha_bar) * kept, sqrt(alpha_bar_next) * (1 - kept))
 
 
 STEPS: dict[str, Step] = {"ddpm": ddpm_step, "ddim": ddim_step, "euler": euler_step}

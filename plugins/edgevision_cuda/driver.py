@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import hashlib
 import importlib
 import io
 from pathlib import Path
@@ -74,6 +73,8 @@ def fingerprint(gpu: str) -> str:
     driver = Path("/proc/driver/nvidia/version")
     version = driver.read_text() if driver.is_file() else ""
     tensorrt = ctypes.CDLL(_TENSORRT).getInferLibVersion() if has_tensorrt() else 0
+    import hashlib  # here, and not above: it loads OpenSSL
+
     return hashlib.sha256(f"{gpu}\n{version}\n{tensorrt}".encode()).hexdigest()[:16]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any
 
 from edgevision.errors import MissingRuntimeError, PluginError, first_line
@@ -92,6 +91,8 @@ def _broken(error: Exception) -> str:
 
 
 def _is_installed(name: str) -> bool:
+    from importlib.metadata import PackageNotFoundError, distribution
+
     try:
         distribution(name)
     except PackageNotFoundError:

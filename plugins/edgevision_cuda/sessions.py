@@ -206,14 +206,26 @@ class OnnxLane:
     def run(self) -> dict[str, Array]:
         """As `Lane.run`."""
         try:
-            if self._on_gpu:
-                for held, array in self._fed:
-                    held.update_inplace(array)
-                self._binding.synchronize_inputs()
-            self._session.run_with_iobinding(self._binding)
-            return dict(zip(self._names, self._results(), strict=True))
+            self.feed()
+            self.invoke()
+            return self.fetch()
         except Exception as error:  # its exceptions share no base of their own
             raise InferenceError(f"ONNX Runtime failed while it ran: {told(error)}") from error
+
+    def feed(self) -> None:
+        """As `StagedLane.feed`: on the CPU the session reads `inputs` themselves."""
+        if self._on_gpu:
+            for held, array in self._fed:
+                held.update_inplace(array)
+            self._binding.synchronize_inputs()
+
+    def invoke(self) -> None:
+        """As `StagedLane.invoke`."""
+        self._session.run_with_iobinding(self._binding)
+
+    def fetch(self) -> dict[str, Array]:
+        """As `StagedLane.fetch`."""
+        return dict(zip(self._names, self._results(), strict=True))
 
     def _bind_outputs(self, value: Any, ports: Sequence[Any]) -> None:
         settled = all(isinstance(size, int) for port in ports for size in port.shape)

@@ -94,16 +94,23 @@ class OpenVINOLane:
         settled = all(port.partial_shape.is_static for port in compiled.outputs)
         # Starting and waiting costs 90 µs more than a call that blocks, which with static shapes
         # throughout is as strict.
-        self._infer = self._block if settled else self._start_and_wait
+        self.invoke = self._block if settled else self._start_and_wait
 
     def run(self) -> dict[str, Array]:
         """As `Lane.run`."""
-        request = self._request
         try:
-            self._infer()
-            return {name: request.get_output_tensor(i).data.copy() for i, name in enumerate(self._names)}
+            self.invoke()
+            return self.fetch()
         except (RuntimeError, MemoryError) as error:
             raise InferenceError(f"OpenVINO failed while it ran: {first_line(error)}") from error
+
+    def feed(self) -> None:
+        """As `StagedLane.feed`: the request reads `inputs` themselves."""
+
+    def fetch(self) -> dict[str, Array]:
+        """As `StagedLane.fetch`."""
+        request = self._request
+        return {name: request.get_output_tensor(i).data.copy() for i, name in enumerate(self._names)}
 
     def _block(self) -> None:
         self._request.infer(share_outputs=True)

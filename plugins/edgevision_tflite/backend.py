@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
@@ -148,6 +148,7 @@ class _TFLiteLane:
 
     def __init__(self, loader: _Loader, interpreter: Any, graph: _Graph, batch: int) -> None:
         self._interpreter = interpreter
+        self.invoke: Callable[[], None] = interpreter.invoke
         self.inputs: dict[str, Array] = {
             spec.name: np.zeros(spec.with_batch(batch), spec.dtype) for spec in graph.inputs
         }
@@ -163,14 +164,21 @@ class _TFLiteLane:
 
     def run(self) -> dict[str, Array]:
         """As `Lane.run`."""
-        interpreter = self._interpreter
         try:
-            for index, array in self._fed:
-                interpreter.set_tensor(index, array)
-            interpreter.invoke()
-            return {name: interpreter.get_tensor(index) for name, index in self._read}
+            self.feed()
+            self.invoke()
+            return self.fetch()
         except (ValueError, RuntimeError, MemoryError) as error:
             raise InferenceError(f"TFLite failed while it ran: {first_line(error)}") from error
+
+    def feed(self) -> None:
+        """As `StagedLane.feed`."""
+        for index, array in self._fed:
+            self._interpreter.set_tensor(index, array)
+
+    def fetch(self) -> dict[str, Array]:
+        """As `StagedLane.fetch`."""
+        return {name: self._interpreter.get_tensor(index) for name, index in self._read}
 
 
 def _asked_delegate(settings: SessionSettings) -> _Delegate | None:

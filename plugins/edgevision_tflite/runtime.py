@@ -6,7 +6,6 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from edgevision.errors import MissingRuntimeError, PluginError, first_line
@@ -24,14 +23,21 @@ class Runtime:
     """An interpreter of TFLite models.
 
     Attributes:
-        version: its package and version, such as ``ai-edge-litert 2.3.0``.
+        distribution: the package that it came with.
+        module: where it was found.
         interpreter: the class `Interpreter`.
         load_delegate: (path of a library, options) -> delegate.
     """
 
-    version: str
+    distribution: str
+    module: Any
     interpreter: Callable[..., Any]
     load_delegate: Callable[..., Any]
+
+    @property
+    def version(self) -> str:
+        """Its package and version, such as ``ai-edge-litert 2.3.0``; looked up here, for it takes a while."""
+        return f"{self.distribution} {_version(self.distribution, self.module)}"
 
 
 @lru_cache(maxsize=1)
@@ -52,8 +58,7 @@ def find_runtime() -> Runtime:
         except (ImportError, AttributeError, OSError) as error:
             raise _broken(distribution, error) from error
         else:
-            told = f"{distribution} {_version(distribution, module)}"
-            return Runtime(told, module.Interpreter, module.load_delegate)
+            return Runtime(distribution, module, module.Interpreter, module.load_delegate)
     raise MissingRuntimeError(
         "tflite", "no TFLite interpreter is installed (ai-edge-litert is the usual one)"
     )
@@ -67,6 +72,8 @@ def _broken(distribution: str, error: Exception) -> PluginError:
 
 
 def _version(distribution: str, module: Any) -> str:
+    from importlib.metadata import PackageNotFoundError, version  # here, and not above: it takes a while
+
     try:
         return version(distribution)
     except PackageNotFoundError:  # tensorflow is also distributed as tensorflow-cpu and others

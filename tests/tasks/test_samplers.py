@@ -7,7 +7,7 @@ import pytest
 
 from edgevision.errors import OptionError
 from edgevision.tasks.generate_settings import NoiseSchedule
-from edgevision.tasks.samplers import clean_image, ddim_step, ddpm_step, euler_step, guided
+from edgevision.tasks.samplers import Step, clean_weights, ddim_step, ddpm_step, euler_step, guided
 from edgevision.tasks.schedules import alphas_cumprod, karras_trajectory, spaced_trajectory
 
 LINEAR = NoiseSchedule("linear", steps=4, beta_start=0.1, beta_end=0.4)
@@ -16,6 +16,11 @@ X0, NOISE = np.array([0.3, -0.7]), np.array([1.2, 0.4])
 
 def _mixed(alpha_bar: float) -> np.ndarray:
     return np.sqrt(alpha_bar) * X0 + np.sqrt(1 - alpha_bar) * NOISE
+
+
+def _stepped(step: Step, now: float, then: float, noise: np.ndarray | float = 0.0) -> np.ndarray:
+    weights = step(now, then)
+    return weights.noisy * _mixed(now) + weights.clean * X0 + weights.noise * noise
 
 
 def test_alpha_bar_is_the_product_of_one_less_beta() -> None:
@@ -54,13 +59,15 @@ def test_a_perfect_prediction_of_any_kind_gives_the_image_back(prediction: str) 
     level = 0.4
     velocity = np.sqrt(level) * NOISE - np.sqrt(1 - level) * X0
     output = {"epsilon": NOISE, "x0": X0, "v": velocity}[prediction]
-    np.testing.assert_allclose(clean_image(prediction, _mixed(level), output, level), X0)
+    of_x, of_output = clean_weights(prediction, level)
+    np.testing.assert_allclose(of_x * _mixed(level) + of_output * output, X0)
 
 
 def test_ddim_and_euler_go_from_mixture_to_mixture_of_the_same_noise() -> None:
     for step in (ddim_step, euler_step):
-        np.testing.assert_allclose(step(_mixed(0.2), X0, 0.2, 0.6, lambda: NOISE), _mixed(0.6))
-        np.testing.assert_allclose(step(_mixed(0.2), X0, 0.2, 1.0, lambda: NOISE), X0)
+        np.testing.assert_allclose(_stepped(step, 0.2, 0.6), _mixed(0.6))
+        np.testing.assert_allclose(_stepped(step, 0.2, 1.0), X0)
+        assert step(0.2, 0.6).noise == 0.0
 
 
 def test_ddpm_samples_the_posterior_of_hos_equation_7() -> None:
@@ -68,9 +75,10 @@ def test_ddpm_samples_the_posterior_of_hos_equation_7() -> None:
     beta = 1 - now / then
     mean = np.sqrt(then) * beta / (1 - now) * X0 + np.sqrt(now / then) * (1 - then) / (1 - now) * _mixed(now)
     deviation = np.sqrt((1 - then) / (1 - now) * beta)
-    np.testing.assert_allclose(ddpm_step(_mixed(now), X0, now, then, lambda: np.zeros(2)), mean)
-    np.testing.assert_allclose(ddpm_step(_mixed(now), X0, now, then, lambda: np.ones(2)), mean + deviation)
-    np.testing.assert_allclose(ddpm_step(_mixed(now), X0, now, 1.0, lambda: np.ones(2) * 99), X0)
+    np.testing.assert_allclose(_stepped(ddpm_step, now, then), mean)
+    np.testing.assert_allclose(_stepped(ddpm_step, now, then, noise=1.0), mean + deviation)
+    np.testing.assert_allclose(_stepped(ddpm_step, now, 1.0), X0)
+    assert ddpm_step(now, 1.0).noise == 0.0
 
 
 def test_guidance_of_one_is_the_class_and_of_zero_is_none() -> None:

@@ -13,7 +13,7 @@ FORMATS = ("xyxy", "yxyx", "xywh", "cxcywh")
 def as_xyxy(boxes: Floats, box_format: str) -> Floats:
     """Boxes (n, 4) of one of `FORMATS` as left, top, right, bottom."""
     if box_format == "yxyx":
-        return boxes[:, [1, 0, 3, 2]]
+        return boxes.take((1, 0, 3, 2), axis=1)
     if box_format == "xywh":
         return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
     if box_format == "cxcywh":

@@ -83,15 +83,17 @@ class HeatmapHead:
         """As `Head.__call__`."""
         how = self.settings
         heatmap = finite(how.heatmap, outputs[how.heatmap])
-        rows, columns, class_ids = _peaks(heatmap, before_activation(score_threshold, how.activation))
+        peaks = _peaks(heatmap, before_activation(score_threshold, how.activation))
+        cells, class_ids = np.divmod(peaks, heatmap.shape[2])
+        rows, columns = np.divmod(cells, heatmap.shape[1])
         cells_wh = np.array(heatmap.shape[1::-1], np.float32)
         cell_wh = np.array(self.input_size_wh, np.float32) / cells_wh
-        offset = finite(how.offset, outputs[how.offset][rows, columns])
+        offset = finite(how.offset, outputs[how.offset].reshape(-1, 2).take(cells, axis=0))
         centers = (np.stack([columns, rows], axis=1) + offset) * cell_wh
-        half_wh = self._sizes_wh(finite(how.size, outputs[how.size][rows, columns]), cell_wh) / 2
+        sizes = finite(how.size, outputs[how.size].reshape(-1, 2).take(cells, axis=0))
+        half_wh = self._sizes_wh(sizes, cell_wh) / 2
         boxes_xyxy = np.concatenate([centers - half_wh, centers + half_wh], axis=1).astype(np.float32)
-        scores = activated(heatmap[rows, columns, class_ids], how.activation)
-        return Candidates(boxes_xyxy, scores, class_ids)
+        return Candidates(boxes_xyxy, activated(heatmap.take(peaks), how.activation), class_ids)
 
     def _sizes_wh(self, sizes: Floats, cell_wh: Floats) -> Floats:
         """Widths and heights in pixels of the input."""
@@ -104,9 +106,8 @@ class HeatmapHead:
         return shares * np.array(self.input_size_wh, np.float32)
 
 
-def _peaks(heatmap: Floats, least: float) -> tuple[Ints, Ints, Ints]:
-    """Rows, columns and channels of the cells that are the highest in their 3 x 3 neighbourhood."""
+def _peaks(heatmap: Floats, least: float) -> Ints:
+    """The places, in the map laid flat, that are the highest in their 3 x 3 neighbourhood."""
     # A window at the border ends there: OpenCV's dilation takes nothing from beyond it.
     highest = cv2.dilate(np.ascontiguousarray(heatmap), _WINDOW).reshape(heatmap.shape)
-    rows, columns, channels = np.nonzero((heatmap >= least) & (heatmap == highest))
-    return rows, columns, channels
+    return np.flatnonzero((heatmap >= least) & (heatmap == highest))

@@ -87,8 +87,8 @@ class TFLiteSSDHead:
         count = max(0, int(finite(names.count, outputs[names.count]).reshape(-1)[0]))
         # What lies behind the count is what the operator left there, and means nothing.
         scores = finite(names.scores, outputs[names.scores][:count])
-        picked = scores >= score_threshold
-        boxes = finite(names.boxes, outputs[names.boxes][:count][picked])
-        class_ids = finite(names.classes, outputs[names.classes][:count][picked]).astype(np.int64)
+        places = np.flatnonzero(scores >= score_threshold)
+        boxes = finite(names.boxes, outputs[names.boxes].take(places, axis=0))
+        class_ids = finite(names.classes, outputs[names.classes].take(places)).astype(np.int64)
         boxes_xyxy = in_pixels(as_xyxy(boxes, "yxyx"), "share", self.input_size_wh)
-        return Candidates(boxes_xyxy, scores[picked], class_ids - names.class_offset)
+        return Candidates(boxes_xyxy, scores.take(places), class_ids - names.class_offset)

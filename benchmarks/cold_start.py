@@ -1,0 +1,116 @@
+"""Cold start and memory, in processes of their own, by turns.
+
+    python benchmarks/cold_start.py --runs 20
+
+Each row is the median of the runs: wall and CPU time of the whole process, and its largest resident memory.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import median
+
+import click
+from networks import SHARED
+
+#: The kernel's own count for children takes in what the parent held when it forked.
+_TELL_PEAK = """
+import atexit, sys
+@atexit.register
+def tell_peak():
+    lines = open("/proc/self/status").read().splitlines()
+    print(next(line for line in lines if line.startswith("VmHWM")).split()[1], file=sys.stderr)
+"""
+_BARE = """
+import sys
+import cv2, numpy
+from ai_edge_litert.interpreter import Interpreter
+model, photo = sys.argv[1:]
+interpreter = Interpreter(model_path=model, num_threads=1)
+interpreter.allocate_tensors()
+taken, given = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+image = cv2.cvtColor(cv2.imread(photo), cv2.COLOR_BGR2RGB)
+size = tuple(int(side) for side in taken["shape"][2:0:-1])
+interpreter.set_tensor(taken["index"], cv2.resize(image, size)[None])
+interpreter.invoke()
+print(interpreter.get_tensor(given["index"]).argmax())
+"""
+_OURS = """
+import sys
+import edgevision
+model, photo = sys.argv[1:]
+settings = edgevision.SessionSettings(threads=1)
+network = edgevision.load(model, "tflite", settings=settings, bare=edgevision.BareModel(score_kind="softmax"))
+print(network(photo).top(1)[0].class_id)
+"""
+#: Wall seconds, CPU seconds, largest resident memory in MB.
+Row = tuple[float, float, float]
+_CLICK = """
+import click
+@click.group(invoke_without_command=True)
+def cli():
+    click.echo(click.get_current_context().get_help())
+cli(["--help"])
+"""
+_HELP = "import sys; sys.argv[1:] = ['--help']; import edgevision.cli as c; c.main()"
+#: What is measured -> ours, what it is held against, and what is allowed.
+_PAIRS = {
+    "import edgevision": ("import edgevision", "import numpy", "60 ms more"),
+    "edgevision --help": (_HELP, _CLICK, "150 ms more"),
+    "classify a photo": (_OURS, _BARE, "1.2 of the time, 1.15 of the memory"),
+}
+
+
+@click.command()
+@click.option("--runs", default=15, show_default=True)
+@click.option(
+    "--shared", type=click.Path(exists=True, path_type=Path), default=SHARED, help="Models, images."
+)
+def main(runs: int, shared: Path) -> None:
+    """Print what ours and the other take, and what ours takes more."""
+    arguments = [
+        str(shared / "models" / "mobilenet_v1_0.25_224_quant_metadata.tflite"),
+        str(shared / "images" / "cats_and_dogs.jpg"),
+    ]
+    for what, (ours, other, allowed) in _PAIRS.items():
+        for code in (ours, other):
+            _run(code, arguments)  # compiles what was never imported
+        taken = [(_run(ours, arguments), _run(other, arguments)) for _ in range(runs)]
+        mine, theirs = (_medians(rows) for rows in zip(*taken, strict=True))
+        print(f"{what}: {_told(mine)}, against {_told(theirs)}")
+        wall, cpu, memory = (one / two for one, two in zip(mine, theirs, strict=True))
+        more = (mine[0] - theirs[0]) * 1e3
+        print(
+            f"    {more:+.0f} ms, x{wall:.2f} wall, x{cpu:.2f} CPU, x{memory:.2f} memory; allowed: {allowed}"
+        )
+
+
+def _medians(rows: tuple[Row, ...]) -> Row:
+    wall, cpu, memory = (median(column) for column in zip(*rows, strict=True))
+    return wall, cpu, memory
+
+
+def _told(row: Row) -> str:
+    return f"{row[0] * 1e3:4.0f} ms wall {row[1] * 1e3:4.0f} ms CPU {row[2]:5.1f} MB"
+
+
+def _run(code: str, arguments: list[str]) -> Row:
+    """Wall seconds, CPU seconds and the largest resident memory in MB of one process."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    command = [sys.executable, "-c", _TELL_PEAK + code, *arguments]
+    before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    wall, after = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        raise click.ClickException(f"a process failed:\n{code}\n{done.stderr}")
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return wall, cpu, int(done.stderr.split()[-1]) / 1024
+
+
+if __name__ == "__main__":
+    main()

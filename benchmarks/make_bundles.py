@@ -1,0 +1,87 @@
+"""Converts the networks that the benchmarks need; once, with the extra `convert`.
+
+    python benchmarks/make_bundles.py --shared ../shared
+
+Writes beside this file ``resnet8.evb`` and ``blood_cells.evb``, for LiteRT and OpenVINO in int8, and two
+untrained networks of diffusion's shape, ``denoiser-16.tflite`` and ``denoiser-56.tflite``.
+"""
+
+from __future__ import annotations
+
+import runpy
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+
+import edgevision
+from edgevision import ConversionSettings, InputOptions, TaskOptions
+
+HERE = Path(__file__).parent
+#: Channels of the networks of diffusion: a tiny one, and one as small as they get in use.
+DENOISER_WIDTHS = (16, 56)
+BLOOD_CELLS = HERE.parent / "examples" / "blood_cells"
+
+
+@click.command()
+@click.option("--shared", type=click.Path(exists=True, path_type=Path), default=HERE.parents[1] / "shared")
+def main(shared: Path) -> None:
+    """Convert all."""
+    for width in DENOISER_WIDTHS:
+        (HERE / f"denoiser-{width}.tflite").write_bytes(_denoiser(width))
+    data = shared / "data"
+    _convert(
+        shared / "models" / "resnet8_cifar10.h5",
+        "resnet8.evb",
+        TaskOptions(image=InputOptions(value_range=(0.0, 255.0))),
+        calibration=data / "cifar10-train.zip",
+        evaluation=data / "cifar10-test.zip",
+    )
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        runpy.run_path(str(BLOOD_CELLS / "unpack.py"))["unpack"](data / "bccd.zip", folder)
+        task = TaskOptions(
+            labels=folder / "labels.txt", decoder="heatmap", decoder_settings={"size_unit": "root-share"}
+        )
+        _convert(
+            BLOOD_CELLS / "blood_cells.keras",
+            "blood_cells.evb",
+            task,
+            calibration=folder / "train",
+            evaluation=folder / "val",
+        )
+
+
+def _denoiser(width: int) -> bytes:
+    """Convolutions of `width` channels over 32 x 32 pixels; untrained, so what they make is of no use."""
+    import keras
+    import tensorflow
+
+    noisy = keras.Input((32, 32, 3), name="noisy")
+    time = keras.Input((1,), name="time")
+    x = keras.layers.Conv2D(width, 3, padding="same", activation="relu")(noisy)
+    x = x + keras.layers.Reshape((1, 1, width))(keras.layers.Dense(width)(time))
+    for _ in range(2):
+        x = keras.layers.Conv2D(width, 3, padding="same", activation="relu")(x)
+    made = keras.layers.Conv2D(3, 3, padding="same", name="made")(x)
+    converter = tensorflow.lite.TFLiteConverter.from_keras_model(keras.Model([noisy, time], made))
+    content: bytes = converter.convert()
+    return content
+
+
+def _convert(source: Path, name: str, task: TaskOptions, **images: Any) -> None:
+    settings = ConversionSettings(task=task, evaluation_samples=100, min_agreement=0.0, force=True)
+    edgevision.convert(
+        source,
+        HERE / name,
+        targets=["generic-cpu", "intel-cpu"],
+        precisions=["int8"],
+        settings=settings,
+        **images,
+    )
+    print(f"wrote {HERE / name}")
+
+
+if __name__ == "__main__":
+    main()
