@@ -12,7 +12,7 @@ from edgevision.bundle import file_entry, write_bundle
 from edgevision.manifest import ArtifactEntry, Manifest, SourceEntry
 from edgevision.plugins import registry
 from edgevision.preprocess import Preprocessing
-from edgevision.selftest import Selftest, run_selftest, write_selftest
+from edgevision.selftest import KnownImages, Selftest, run_selftest, write_selftest
 from edgevision.session import open_session
 from edgevision.tasks.description import ClassifyTask
 
@@ -26,7 +26,8 @@ def write_tiny_bundle(path: Path, score_kind: str = "softmax", labels: tuple[str
     session = open_session(registry().backend("tflite"), artifact, SessionSettings())
     how = Preprocessing((8, 8), (0.0, 1.0))
     images = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), np.uint8)
-    known = Selftest(images, {"tflite-float32": run_selftest(session, how, images)})
+    questions = KnownImages(images, how)
+    known = Selftest(questions, {"tflite-float32": run_selftest(session, questions)})
     files = {
         "artifacts/tflite-float32/tiny.tflite": artifact.content,
         "labels.txt": "".join(f"{label}\n" for label in labels).encode(),
