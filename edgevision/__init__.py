@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from edgevision.bundle import read_bundle
     from edgevision.conversion import ConversionSettings, convert
     from edgevision.errors import EdgeVisionError
+    from edgevision.evaluation.budget import Budget
     from edgevision.evaluation.comparing import compare
     from edgevision.evaluation.evaluating import RunSettings, evaluate
     from edgevision.evaluation.proofs import TaskOptions
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "BareModel": "runtime",
+    "Budget": "evaluation.budget",
     "ClassScore": "tasks.classify",
     "Classification": "tasks.classify",
     "Classifier": "tasks.classify",
@@ -51,6 +53,7 @@ _HOMES = {
 
 __all__ = [
     "BareModel",
+    "Budget",
     "ClassScore",
     "Classification",
     "Classifier",

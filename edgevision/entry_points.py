@@ -67,8 +67,9 @@ def _texts() -> Iterator[str]:
     seen: set[str] = set()
     for folder in sys.path:
         for name in _listed(folder or "."):
-            package = re.sub(r"[-_.]+", "_", name.partition("-")[0].removesuffix(".egg-info")).lower()
-            if not name.endswith(_METADATA) or package in seen:
+            stem, dot, suffix = name.rpartition(".")
+            package = re.sub(r"[-_.]+", "_", stem.partition("-")[0]).lower()
+            if dot + suffix not in _METADATA or package in seen:
                 continue
             seen.add(package)
             try:

@@ -33,6 +33,7 @@ def test_packages_in_two_folders_comments_and_extras(tmp_path: Path, monkeypatch
     _install(tmp_path / "one", "My.Plugin-1.0.dist-info", text)
     _install(tmp_path / "one", "old.egg-info", "[ours]\nold = sys:version_info.major\n")
     _install(tmp_path / "two", "my_plugin-2.0.dist-info", "[ours]\nhidden = by_the_first\n")
+    _install(tmp_path / "two", "My_Plugin.egg-info", "[ours]\nhidden_too = by_the_first\n")
     monkeypatch.setattr(sys, "path", [str(tmp_path / "one"), str(tmp_path / "gone"), str(tmp_path / "two")])
     found = {point.name: point for point in entry_points("ours")}
     assert _pairs(found.values()) == _pairs(metadata.entry_points(group="ours"))

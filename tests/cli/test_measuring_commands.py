@@ -81,9 +81,9 @@ def test_a_device_that_computes_something_else_is_exit_code_9(
 ) -> None:
     bundle = read_bundle(quickstart / BUNDLE)
     files = {entry.path: bundle.read(entry) for entry in bundle.manifest.files()}
-    known = read_selftest(files["selftest.npz"], "selftest")
+    known = read_selftest(files["selftest.npz"], bundle.manifest.preprocessing, "selftest")
     wrong = {name: -values for name, values in known.outputs["onnx-int8"].items()}
-    files["selftest.npz"] = write_selftest(Selftest(known.images, {**known.outputs, "onnx-int8": wrong}))
+    files["selftest.npz"] = write_selftest(Selftest(known.questions, {**known.outputs, "onnx-int8": wrong}))
     entry = file_entry("selftest.npz", files["selftest.npz"])
     write_bundle(
         tmp_path / "wrong.evb", type(bundle.manifest)(**{**vars(bundle.manifest), "selftest": entry}), files
@@ -98,7 +98,9 @@ def test_a_device_that_computes_something_else_is_exit_code_9(
 @convert
 def test_known_answers_show_every_class_that_the_set_has(quickstart: Path) -> None:
     bundle = read_bundle(quickstart / BUNDLE)
-    known = read_selftest(bundle.read(bundle.manifest.selftest), "selftest")
+    known = read_selftest(
+        bundle.read(bundle.manifest.selftest), bundle.manifest.preprocessing, "selftest"
+    )
     for outputs in known.outputs.values():
         assert set(outputs["digit"].argmax(axis=1)) == set(range(10))
 
@@ -125,7 +127,7 @@ def denoiser(tmp_path_factory: pytest.TempPathFactory) -> Path:
         precisions=["float32", "int8-dynamic"],
         evaluation=folder / "noisy",
         settings=edgevision.ConversionSettings(
-            task=edgevision.TaskOptions(output_range=(0.0, 1.0)), min_agreement=0.0
+            task=edgevision.TaskOptions(output_range=(0.0, 1.0)), budget=edgevision.Budget(min_agreement=0.0)
         ),
     )
     return folder
