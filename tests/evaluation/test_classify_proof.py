@@ -44,3 +44,44 @@ def test_the_images_that_tell_most_show_every_class_that_there_is_room_for() -> 
     rows = [np.array(row, np.float32) for row in scores]
     assert proof.telling(rows, 3) == [0, 3, 4]
     assert proof.telling(rows, 8) == [0, 1, 2, 3, 4]
+
+
+def test_a_class_that_is_never_decided_for_is_shown_by_the_image_most_like_it() -> None:
+    proof = ClassifyProof(
+        ClassifyTask("scores", "softmax"),
+        ("a", "b", "c"),
+        Preprocessing((4, 4), (0.0, 255.0)),
+        np.array([0, 1, 2, 2]),
+    )
+    scores = [[0.9, 0.1, 0.0], [0.1, 0.9, 0.0], [0.7, 0.2, 0.1], [0.6, 0.1, 0.3]]
+    assert proof.telling([np.array(row, np.float32) for row in scores], 3) == [0, 1, 3]
+
+
+def test_the_most_telling_flips_come_first_and_name_image_classes_and_scores() -> None:
+    source = np.array([[0.55, 0.45], [0.9, 0.1], [0.2, 0.8], [0.3, 0.7]], np.float32)
+    artifact = np.array([[0.45, 0.55], [0.1, 0.9], [0.2, 0.8], [0.9, 0.1]], np.float32)
+    names = ("w.png", "x.png", "y.png", "z.png")
+    found = compare_scores(source, artifact, np.array([0, 1, 1, 1]), False, ("cat", "dog"), names).details
+    assert found.flipped == 3
+    assert [flip.image for flip in found.flips] == ["z.png", "w.png", "x.png"], (
+        "those that were right go first"
+    )
+    first = found.flips[0]
+    assert (first.source, first.artifact, first.truth) == (("dog",), ("cat",), ("dog",))
+    assert (first.source_score, first.artifact_score) == (pytest.approx(0.7), pytest.approx(0.9))
+
+
+def test_a_flip_of_independent_scores_tells_all_classes_and_the_score_that_moved_most() -> None:
+    source, artifact = np.array([[0.9, 0.6, 0.1]], np.float32), np.array([[0.9, 0.2, 0.1]], np.float32)
+    (flip,) = compare_scores(source, artifact, None, True, ("a", "b", "c")).details.flips
+    assert (flip.source, flip.artifact, flip.truth) == (("a", "b"), ("a",), None)
+    assert (flip.source_score, flip.artifact_score) == (pytest.approx(0.6), pytest.approx(0.2))
+
+
+def test_agreement_and_drop_have_intervals() -> None:
+    found = compare_scores(np.tile(SOURCE, (50, 1)), np.tile(FLIPPED, (50, 1)), np.tile([0, 0, 1, 0], 50))
+    assert found.least_agreement == found.agreement_interval.low < found.agreement == 0.75
+    accuracy = found.metric("accuracy")
+    assert accuracy.drop_interval.low < accuracy.drop < accuracy.drop_interval.high == accuracy.largest_drop
+    assert [one.label for one in found.by_class] == ["class 0", "class 1"]
+    assert found.details.source_confusion.matrix(2).tolist() == [[100, 50], [0, 50]]

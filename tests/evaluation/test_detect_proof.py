@@ -95,3 +95,34 @@ def test_a_truth_that_is_all_crowds_is_no_figure_below_nothing() -> None:
     crowd = Annotations(box, np.zeros(1, np.int64), np.ones(1, bool))
     found = Detections(box, np.array([0.9], np.float32), np.zeros(1, np.int64))
     assert {one.value for one in detect_measures([crowd], [found], LABELS[:1]).figures} == {0.0}
+
+
+def test_every_class_is_among_the_images_that_tell_most() -> None:
+    source = [
+        _found((0, 0, 9, 9, 0.9, 0), (20, 0, 29, 9, 0.9, 0), (0, 20, 9, 29, 0.9, 0)),
+        _found((0, 0, 9, 9, 0.9, 0), (20, 0, 29, 9, 0.9, 0)),
+        _found((0, 0, 9, 9, 0.9, 1)),
+    ]
+    assert _proof().telling(source, 2) == [0, 2]
+    assert _proof().telling([_found(), _found()], 8) == [0, 1]
+
+
+def test_images_with_other_objects_are_told_the_worst_first() -> None:
+    one, two = (0, 0, 10, 10, 0.9, 0), (20, 0, 30, 10, 0.8, 1)
+    comparison = _proof().compare(
+        [_found(one), _found(one, two), _found(one)], [_found(one), _found(), _found(two)]
+    )
+    assert comparison.details.changed == 2
+    worst, second = comparison.details.changes
+    assert (worst.image, worst.matched, worst.lost, worst.gained) == ("image 1", 0, ("cell", "nucleus"), ())
+    assert (second.image, second.lost, second.gained) == ("image 2", ("cell",), ("nucleus",))
+    assert comparison.agreement_interval.low < comparison.agreement < comparison.agreement_interval.high
+
+
+def test_a_source_is_measured_once_for_all_its_artifacts() -> None:
+    truth = [_truth((0, 0, 10, 10, 0))]
+    proof, source = _proof(truth), [_found((0, 0, 10, 10, 0.9, 0))]
+    first = proof.measure(source)
+    for _ in range(3):
+        proof.compare(source, [_found((0, 0, 10, 9, 0.9, 0))])
+    assert proof.measure(source) is first

@@ -60,3 +60,14 @@ def test_with_the_truth_both_are_held_against_it() -> None:
 def test_the_images_that_tell_most_have_the_most_contrast() -> None:
     flat = np.full_like(PHOTO, 90)
     assert _proof().telling([flat, PHOTO, flat], 1) == [1]
+
+
+def test_intervals_and_the_least_alike_images_are_told() -> None:
+    darker = PHOTO - np.uint8(30)
+    comparison = _proof([PHOTO] * 3).compare([PHOTO] * 3, [PHOTO, BRIGHTER, darker])
+    assert comparison.details.changed == 2
+    assert [change.image for change in comparison.details.changes] == ["image 2", "image 1"]
+    assert comparison.details.changes[1].psnr_db == pytest.approx(psnr_db(PHOTO, BRIGHTER), abs=1e-3)
+    low, high = (getattr(comparison.likeness_intervals["PSNR, dB"], side) for side in ("low", "high"))
+    assert low < comparison.likeness["PSNR, dB"] < high
+    assert comparison.metric("PSNR").drop_interval.low < comparison.metric("PSNR").drop
