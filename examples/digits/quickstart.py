@@ -57,13 +57,18 @@ def main() -> None:
 
 def digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """The 1797 digits as uint8 (n, 32, 32, 3), white on black, and the digit that each one is."""
+    small, labels = small_digits()
+    large = [cv2.cvtColor(cv2.resize(image, (SIDE, SIDE)), cv2.COLOR_GRAY2RGB) for image in small]
+    return np.stack(large), labels
+
+
+def small_digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """The same in the same order, as small as they are: uint8 (n, 8, 8)."""
     from sklearn.datasets import load_digits
 
     data = load_digits()
-    small = np.clip(data.images * 16, 0, 255).astype(np.uint8)
-    large = [cv2.cvtColor(cv2.resize(image, (SIDE, SIDE)), cv2.COLOR_GRAY2RGB) for image in small]
-    order = np.random.default_rng(0).permutation(len(large))
-    return np.stack(large)[order], data.target[order]
+    order = np.random.default_rng(0).permutation(len(data.images))
+    return np.clip(data.images * 16, 0, 255).astype(np.uint8)[order], data.target[order]
 
 
 def write_images(folder: Path, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
