@@ -20,6 +20,8 @@ HEIGHT, MOST = (22, 46), 6
 INK = 0.3
 #: Two boxes share at most so much of the smaller.
 SHARED = 0.05
+#: Places that are tried for each digit: where there is no room, a scene has fewer.
+TRIES = 3
 #: Least difference in brightness between a digit and what is behind it, of 0…255.
 CONTRAST = 80
 #: Most lines and arcs in a scene.
@@ -49,7 +51,7 @@ def scenes(count: int, seed: int, images: NDArray[np.uint8], labels: NDArray[np.
     Args:
         count: how many.
         seed: of all that is left to chance.
-        images: digits to draw from, as `quickstart.digits` has: (n, side, side, 3) uint8, white on black.
+        images: digits to draw from, as `quickstart.digits` has them: (n, side, side, 3) uint8.
         labels: (n,), which digit each is.
     """
     rng = np.random.default_rng(seed)
@@ -93,14 +95,16 @@ def _scene(images: NDArray[np.uint8], labels: NDArray[np.int64], rng: np.random.
     canvas = _background(rng)
     _clutter(canvas, rng)
     boxes, class_ids = np.empty((0, 4), np.float32), []
-    for chosen in rng.integers(len(images), size=rng.integers(1, MOST + 1)):
+    wanted = int(rng.integers(1, MOST + 1))
+    for chosen in rng.integers(len(images), size=TRIES * wanted):
+        if len(boxes) == wanted:
+            break
         ink = _ink(images[chosen, ..., 0], rng)
         box = _box(ink)
-        if box is None or _most_shared(box, boxes) > SHARED:
-            continue  # no room: the scene has one fewer
-        _write(canvas, ink, box, rng)
-        boxes = np.concatenate([boxes, box[None]])
-        class_ids.append(labels[chosen])
+        if box is not None and _most_shared(box, boxes) <= SHARED:
+            _write(canvas, ink, box, rng)
+            boxes = np.concatenate([boxes, box[None]])
+            class_ids.append(labels[chosen])
     canvas += rng.standard_normal(canvas.shape, np.float32) * np.float32(rng.uniform(0, 10))
     image = np.clip(canvas, 0, 255).astype(np.uint8)
     if rng.random() < 0.2:
