@@ -79,18 +79,23 @@ class NormStatistics:
         self.norms = find_norms(trace, layer_names)
 
     def distances(self, norms: Sequence[GraphNorm]) -> Any:
-        """A differentiable function of the source's inputs: the distance at each of `norms`, in nats."""
+        """A differentiable function of the source's inputs.
+
+        Returns:
+            The distance at each of `norms`, in nats, and then the source's outputs.
+        """
 
         def add(found: Sequence[Any]) -> list[Any]:
-            return [_divergence(tensor, norm) for tensor, norm in zip(found, norms, strict=True)]
+            pairs = zip(found, norms, strict=False)
+            return [*(_divergence(tensor, norm) for tensor, norm in pairs), *found[len(norms) :]]
 
-        return extended(self.trace, [norm.tensor for norm in norms], add)
+        return extended(self.trace, [*(norm.tensor for norm in norms), *self.trace.frozen.outputs], add)
 
     def first_distance(self, inputs: Mapping[str, Array]) -> float:
         """As `edgevision.converter.NormalizedSource.norm_distance`."""
         tf = require_tensorflow()
         with tf.device("/CPU:0"):
-            (distance,) = self._first(*(tf.constant(inputs[spec.name]) for spec in self.trace.inputs))
+            distance, *_ = self._first(*(tf.constant(inputs[spec.name]) for spec in self.trace.inputs))
         return float(distance)
 
     @cached_property
