@@ -26,8 +26,8 @@ NEAR = 4.0
 SAME = 2.0
 #: … and no part of the thumbnail may differ by more, or there is an object that the other does not show.
 SAME_PART = 12
-#: … and images with little contrast differ by little: so the difference is held against the standard deviation
-#: of the thumbnail. JPEG of quality 90 moves CIFAR-10 by up to 0.07 of it.
+#: … and images with little contrast differ by little: so the difference is held against the standard
+#: deviation of the thumbnail. JPEG of quality 90 moves CIFAR-10 by up to 0.07 of it.
 SAME_CONTRAST = 0.1
 #: … but not below this: JPEG and WebP move a piece of sky by up to 0.82, and its neighbour differs by 0.92.
 SAME_AT_LEAST = 0.85
