@@ -1,6 +1,6 @@
 """What calibration without images costs: int8 artifacts calibrated on real, synthetic and random images.
 
-    python synthetic_calibration.py MODEL.h5 --calibration A.zip --evaluation B.zip --input-range 0..255
+    python synthetic_calibration.py MODEL --calibration train.zip --evaluation test.zip --input-range 0..255
 
 Every artifact is measured as `edgevision convert` measures it: agreement with the Keras model, and accuracy.
 `beyond` is the share of activations beyond the calibration's ranges in the layer that has most of them.
@@ -19,7 +19,6 @@ from edgevision.cli.image_options import value_range
 from edgevision.cli.tables import echo_table, percent
 from edgevision.cli.terminal import without_noise
 from edgevision.conversion import ConversionSettings, Images, convert
-from edgevision.evaluation.budget import Budget
 from edgevision.evaluation.image_sets import ImageSet
 from edgevision.evaluation.proofs import TaskOptions
 from edgevision.input_options import InputOptions
@@ -54,7 +53,7 @@ def main(
     for name, count, images in sets:
         settings = ConversionSettings(
             task=TaskOptions(image=InputOptions(value_range=input_range)),
-            budget=Budget(min_agreement=0.0),
+            min_agreement=0.0,
             calibration_samples=count,
             evaluation_samples=evaluation_samples,
         )

@@ -145,7 +145,7 @@ def fit_sets(
     if preprocessing is None:
         return sets
     if sets.synthetic:
-        made = synthetic_set(source, preprocessing, min(IMAGES, settings.calibration_samples or IMAGES))
+        made = synthetic_set(source, preprocessing, settings.calibration_samples or IMAGES)
         return replace(sets, calibration=made, findings=(synthetic_finding(made),))
     if isinstance(sets.calibration, ImageSet):
         reading = check_reading(source, preprocessing, sets.calibration)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -14,6 +16,8 @@ from edgevision.errors import InputError, OptionError, OutputError, SourceError
 from edgevision.evaluation.budget import Budget
 from edgevision.evaluation.evidence import read_evidence
 from edgevision.evaluation.image_sets import ImageSet
+from edgevision.evaluation.proofs import TaskOptions
+from edgevision.input_options import InputOptions
 
 pytestmark = pytest.mark.convert
 
@@ -145,3 +149,116 @@ def test_what_cannot_be_is_refused_before_the_model_is_read(
 def test_a_setting_out_of_range_is_refused(field: str, value: float) -> None:
     with pytest.raises(OptionError, match=field):
         ConversionSettings(**{field: value})
+
+
+@pytest.fixture(scope="module")
+def remembering(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network with a batch normalization that holds the statistics of digits; its answers mean nothing."""
+    keras = pytest.importorskip("keras", reason="needs the extra `convert`")
+    keras.utils.set_random_seed(3)
+    layers = keras.layers
+    scale, convolution, norm = layers.Rescaling(1 / 255), layers.Conv2D(8, 3), layers.BatchNormalization()
+    image = keras.Input((32, 32, 3), name="image")
+    x = layers.GlobalAveragePooling2D()(layers.ReLU()(norm(convolution(scale(image)))))
+    model = keras.Model(image, layers.Dense(10, activation="softmax")(x))
+    taken = convolution(scale(np.stack(list(ImageSet.open(digits / "training").sample(200)))))
+    norm.moving_mean.assign(np.mean(taken, axis=(0, 1, 2)))
+    norm.moving_variance.assign(np.var(taken, axis=(0, 1, 2)))
+    path = tmp_path_factory.mktemp("remembering") / "model.keras"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Keras's own, with numpy 2
+        model.save(path)
+    return path
+
+
+LENIENT = ConversionSettings(min_agreement=0.0)
+
+
+def test_a_synthetic_calibration_set_is_always_marked(
+    remembering: Path, digits: Path, tmp_path: Path
+) -> None:
+    evidence = convert(
+        remembering,
+        tmp_path / "model.evb",
+        targets=["generic-cpu"],
+        precisions=["int8"],
+        calibration="synthetic",
+        evaluation=digits / "evaluation",
+        settings=ConversionSettings(min_agreement=0.0, calibration_samples=32, strict=True),
+    )
+    assert evidence.calibration is not None
+    assert evidence.calibration.name == "synthetic (batch-norm statistics of the source)"
+    assert evidence.calibration.images == 32
+    assert evidence.calibration_findings[0].check == "synthetic"
+    assert evidence.calibration_coverage is not None
+    bundle = read_bundle(tmp_path / "model.evb")
+    assert read_evidence(bundle.read(bundle.manifest.evidence).decode(), "evidence") == evidence
+
+
+def test_a_model_that_remembers_nothing_makes_no_images(digits: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="no batch normalizations.*type --calibration FOLDER"):
+        convert(
+            digits / "digits.keras",
+            tmp_path / "digits.evb",
+            targets=["generic-cpu"],
+            calibration="synthetic",
+            evaluation=digits / "evaluation",
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_calibration_set_in_order_gets_no_warning_and_covers_the_evaluation(digits: Path) -> None:
+    bundle = read_bundle(digits / "digits.evb")
+    evidence = read_evidence(bundle.read(bundle.manifest.evidence).decode(), "evidence")
+    assert evidence.calibration_findings == ()
+    coverage = evidence.calibration_coverage
+    assert coverage is not None
+    assert (coverage.calibration_images, coverage.evaluation_images) == (128, 128)
+    assert coverage.clipped < 0.001
+    assert coverage.unsteady < 0.2
+
+
+def test_strict_refuses_with_all_warnings_before_any_conversion(remembering: Path, digits: Path) -> None:
+    stages: list[str] = []
+    few = ImageSet.open(digits / "training").sample(40)
+    with pytest.raises(InputError, match=r"few-images: 40 images.*; value-range: .*--input-range=0\.\.255"):
+        convert(
+            remembering,
+            digits / "strict.evb",
+            targets=["generic-cpu"],
+            precisions=["int8"],
+            calibration=few,
+            evaluation=digits / "evaluation",
+            settings=ConversionSettings(
+                task=TaskOptions(image=InputOptions(value_range=(0.0, 1.0))), strict=True
+            ),
+            progress=lambda stage, _done, _steps: stages.append(stage),
+        )
+    assert stages == ["reading model.keras"]
+    assert not (digits / "strict.evb").exists()
+
+
+def test_a_picture_that_both_sets_have_in_other_formats_is_left_out_and_named(
+    digits: Path, tmp_path: Path
+) -> None:
+    images = ImageSet.open(digits / "evaluation").sample(30)
+    for place, image in enumerate(images):
+        name = f"calibration/{place}.jpg" if place < 12 else f"evaluation/{place}.png"
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / name), image, [cv2.IMWRITE_JPEG_QUALITY, 100])
+        if place < 3:
+            cv2.imwrite(str(tmp_path / f"calibration/{place}.png"), image)
+    for place in range(3):
+        (tmp_path / f"calibration/{place}.png").rename(tmp_path / f"evaluation/copy {place}.png")
+    evidence = convert(
+        digits / "digits.keras",
+        tmp_path / "digits.evb",
+        targets=["generic-cpu"],
+        precisions=["int8"],
+        calibration=tmp_path / "calibration",
+        evaluation=tmp_path / "evaluation",
+        settings=LENIENT,
+    )
+    (finding,) = [one for one in evidence.calibration_findings if one.check == "also-in-evaluation"]
+    assert finding.images == ("copy 0.png", "copy 1.png", "copy 2.png")
+    assert (evidence.evaluation.images, evidence.evaluation.left_out) == (18, 3)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
+import numpy as np
+
 from edgevision.tensors import Array
 from edgevision_keras.graphs import depends_on_input, extended, layer_of
 from edgevision_keras.libraries import require_tensorflow
@@ -55,10 +57,9 @@ def find_norms(trace: Trace, layer_names: Collection[str] = ()) -> tuple[GraphNo
             # Keras 3 puts TensorFlow's own scope into its layer's.
             scope = operation.name.replace("/batchnorm/", "/")
             axes = _axes(tensor.shape.rank, mean.shape, last)
-            mean, variance = (
-                value.numpy().reshape(-1) for value in trace.frozen.prune([], [mean, variance])()
-            )
-            found.append(GraphNorm(layer_of(scope, layer_names), tensor, mean, variance, axes))
+            values = [_constant(one) for one in (mean, variance)]
+            if values[0] is not None and values[1] is not None:
+                found.append(GraphNorm(layer_of(scope, layer_names), tensor, values[0], values[1], axes))
     return tuple(found)
 
 
@@ -79,18 +80,23 @@ class NormStatistics:
         self.norms = find_norms(trace, layer_names)
 
     def distances(self, norms: Sequence[GraphNorm]) -> Any:
-        """A differentiable function of the source's inputs: the distance at each of `norms`, in nats."""
+        """A differentiable function of the source's inputs.
+
+        Returns:
+            The distance at each of `norms`, in nats, and then the source's outputs.
+        """
 
         def add(found: Sequence[Any]) -> list[Any]:
-            return [_divergence(tensor, norm) for tensor, norm in zip(found, norms, strict=True)]
+            pairs = zip(found, norms, strict=False)
+            return [*(_divergence(tensor, norm) for tensor, norm in pairs), *found[len(norms) :]]
 
-        return extended(self.trace, [norm.tensor for norm in norms], add)
+        return extended(self.trace, [*(norm.tensor for norm in norms), *self.trace.frozen.outputs], add)
 
     def first_distance(self, inputs: Mapping[str, Array]) -> float:
         """As `edgevision.converter.NormalizedSource.norm_distance`."""
         tf = require_tensorflow()
         with tf.device("/CPU:0"):
-            (distance,) = self._first(*(tf.constant(inputs[spec.name]) for spec in self.trace.inputs))
+            distance, *_ = self._first(*(tf.constant(inputs[spec.name]) for spec in self.trace.inputs))
         return float(distance)
 
     @cached_property
@@ -154,6 +160,20 @@ def _products(tensor: Any) -> Iterator[tuple[Any, Any]]:
         elif operation.type == "Mul":
             first, second = operation.inputs
             yield operation.outputs[0], second if first is tensor else first
+
+
+def _constant(tensor: Any) -> Array | None:
+    """Its numbers, float32, in one row; `None` if they are computed.
+
+    Taken from the graph and not by running it: in a SavedModel, constants wait for the input.
+    """
+    operation = tensor.op
+    while operation.type in ("Identity", "Cast", "Reshape", "ExpandDims"):
+        operation = operation.inputs[0].op
+    if operation.type != "Const":
+        return None
+    values = require_tensorflow().make_ndarray(operation.get_attr("value"))
+    return np.asarray(values, np.float32).reshape(-1)
 
 
 def _axes(rank: int, shape: Any, channels_last: bool) -> tuple[int, ...]:

@@ -112,7 +112,7 @@ class KerasSource:
     def distilled(self, start: Mapping[str, Array], low: Array, high: Array) -> dict[str, Array]:
         """As `edgevision.converter.NormalizedSource.distilled`."""
         check_inputs(self.inputs, start)
-        return distil(self._norms, start, low, high)
+        return distil(self._norms, self.facts.score_kind, start, low, high)
 
     @cached_property
     def _meter(self) -> ActivationMeter:

@@ -62,14 +62,15 @@ def nearest(thumbnails: Thumbnails, others: Thumbnails, limit: float) -> Places:
         rows = np.arange(start, min(start + _ROWS, len(mine)))
         first, last = np.searchsorted(their_means, [means[start] - limit, means[rows[-1]] + limit])
         found = _nearest(both, rows, len(mine) + np.arange(first, last), limit)
-        result[order[rows]] = np.where(found < 0, -1, their_order[np.maximum(found - len(mine), 0)])
+        near = found >= 0
+        result[order[rows[near]]] = their_order[found[near] - len(mine)]
     return result
 
 
 def _sorted(thumbnails: Thumbnails) -> tuple[NDArray[np.int8], NDArray[np.float64], Places]:
     """The thumbnails as rows round 0, in the order of their means; their means; their places before."""
-    flat = (thumbnails.reshape(len(thumbnails), -1) ^ 128).view(np.int8)
-    means = flat.mean(axis=1) if len(flat) else np.empty(0)
+    flat = (thumbnails.reshape(len(thumbnails), int(np.prod(thumbnails.shape[1:]))) ^ 128).view(np.int8)
+    means = flat.mean(axis=1)
     order = np.argsort(means, kind="stable")
     return flat[order], means[order], order
 

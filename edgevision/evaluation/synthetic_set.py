@@ -19,8 +19,10 @@ from edgevision.tensors import Array
 
 #: What a caller writes instead of a folder of images.
 SYNTHETIC = "synthetic"
-#: More make the ranges little wider, and take longer.
-IMAGES = 128
+#: More make the ranges little wider, and take longer. Of large images fewer are made, for each step of each
+#: costs a pass through the network and back; ZeroQ's sets have 32.
+IMAGES, _FEWEST = 128, 32
+_PIXELS_OF_ALL = IMAGES * 96 * 96
 
 _NAME = "synthetic (batch-norm statistics of the source)"
 #: Contrast of each octave of the noise to begin with, as a share of the octave before: photos' falls alike.
@@ -28,14 +30,14 @@ _OCTAVE = 0.8
 
 
 def synthetic_set(
-    source: Source, preprocessing: Preprocessing, count: int = IMAGES, seed: int = 0
+    source: Source, preprocessing: Preprocessing, most: int = IMAGES, seed: int = 0
 ) -> ImageSet:
     """Images, at the network's size, that its batch normalizations take for those of the training.
 
     Args:
         source: with batch normalizations, and one input: the image.
         preprocessing: from an image to that input.
-        count: of images.
+        most: images; fewer are made of a network for large ones.
         seed: the same gives the same images.
 
     Raises:
@@ -53,6 +55,8 @@ def synthetic_set(
         )
     spec = source.inputs[0]
     low, high = (_tensor_value(preprocessing, pixel) for pixel in (0.0, 255.0))
+    width, height = preprocessing.size_wh
+    count = min(most, IMAGES, max(_FEWEST, _PIXELS_OF_ALL // (width * height)))
     shares = _to_layout(first_noise(count, preprocessing, seed), preprocessing)
     start = (low + shares * (high - low)).astype(np.float32)
     tensors = source.distilled({spec.name: start}, np.minimum(low, high), np.maximum(low, high))[spec.name]
@@ -70,13 +74,13 @@ def synthetic_finding(images: ImageSet) -> Finding:
 
 
 def first_noise(count: int, preprocessing: Preprocessing, seed: int) -> Array:
-    """Noise of all scales, as photos have it: float32 (count, h, w, channels) in 0…1."""
+    """Noise of all scales, of more or less contrast, as photos are: float32 (n, h, w, channels) in 0…1."""
     width, height = preprocessing.size_wh
     channels = preprocessing.channels
     rng = np.random.default_rng(seed)
     noise = np.full((count, height, width, channels), 0.5, np.float32)
     for place in range(count):
-        side, contrast = 1, 0.15
+        side, contrast = 1, 0.15 * float(np.exp(rng.normal(0, 0.5)))
         while side <= max(width, height):
             shape = (min(side, height), min(side, width))
             octave = rng.normal(0, contrast, (*shape, 1)) + rng.normal(0, contrast / 2, (*shape, channels))

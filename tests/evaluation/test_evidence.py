@@ -13,6 +13,7 @@ import pytest
 from edgevision.artifact import PRECISIONS
 from edgevision.errors import BundleError
 from edgevision.evaluation.budget import Demand
+from edgevision.evaluation.calibration_facts import Coverage, Finding, LayerCoverage
 from edgevision.evaluation.changes import BoxChange, PixelChange
 from edgevision.evaluation.classify_proof import ClassifyProof, compare_scores
 from edgevision.evaluation.comparison import Comparison, DetectDetails, GenerateDetails, Metric
@@ -58,6 +59,10 @@ EVIDENCE = Evidence(
         Attempt("tflite-int16x8", (), error="no kernel"),
     ),
     sensitivities={"tflite": (("conv", 0.5), ("dense", 0.1))},
+    calibration_findings=(Finding("few-images", "warning", "50 images are few", ("a.png", "b.png")),),
+    calibration_coverage=Coverage(
+        50, 100, 2, 0.001, 0.05, (LayerCoverage("conv", -1.0, 2.0, ((-1.0, 1.5), (-0.5, 2.0)), 0.17, 0.01),)
+    ),
 )
 
 

@@ -1,0 +1,76 @@
+"""Values and colours that do not fit are told by what a batch normalization remembers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgevision.evaluation.image_sets import ImageSet
+from edgevision.evaluation.input_readings import check_reading
+from edgevision.preprocess import Preprocessing
+from edgevision.tensors import TensorSpec
+
+TRAINED = Preprocessing((24, 24), (0.0, 1.0))
+MEAN, VARIANCE = np.array([0.55, 0.45, 0.3]), np.array([0.06, 0.05, 0.07])
+
+
+class Remembers:
+    """A source whose first batch normalization takes the input itself."""
+
+    path = Path("model.keras")
+    inputs = (TensorSpec("image", (None, 24, 24, 3), "float32"),)
+    norms: tuple[str, ...] = ("norm",)
+
+    def norm_distance(self, inputs: Any) -> float:
+        """As `NormalizedSource.norm_distance`."""
+        pixels = inputs["image"].reshape(-1, 3).astype(np.float64)
+        mean, variance = pixels.mean(axis=0), pixels.var(axis=0)
+        away = (variance + (mean - MEAN) ** 2) / VARIANCE
+        return float((0.5 * (np.log(VARIANCE / variance) + away - 1)).mean())
+
+    def distilled(self, start: Any, low: Any, high: Any) -> Any:
+        """Not asked for here."""
+
+
+@pytest.fixture(scope="module")
+def images() -> ImageSet:
+    """Images with the statistics of the training."""
+    rng = np.random.default_rng(0)
+    pixels = rng.normal(MEAN, np.sqrt(VARIANCE), (64, 24, 24, 3)) * 255
+    return ImageSet.from_arrays(pixels.clip(0, 255).astype(np.uint8))
+
+
+def check(preprocessing: Preprocessing, images: ImageSet, source: Any = None) -> Any:
+    return check_reading(source or Remembers(), preprocessing, images)
+
+
+def test_the_right_reading_passes_without_a_word(images: ImageSet) -> None:
+    assert check(TRAINED, images) is None
+
+
+@pytest.mark.parametrize("wrong", [(0.0, 255.0), (-1.0, 1.0)])
+def test_a_wrong_range_is_told_with_the_option_to_type(images: ImageSet, wrong: tuple[float, float]) -> None:
+    finding = check(replace(TRAINED, value_range=wrong), images)
+    assert (finding.check, finding.severity) == ("value-range", "warning")
+    assert "type --input-range=0..1" in finding.text
+    assert "batch normalization 'norm'" in finding.text
+
+
+def test_swapped_colours_are_told(images: ImageSet) -> None:
+    finding = check(replace(TRAINED, color="bgr"), images)
+    assert finding.check == "colour-order"
+    assert "type --color rgb" in finding.text
+
+
+def test_nothing_is_said_where_nothing_can_be_known(images: ImageSet) -> None:
+    wrong = replace(TRAINED, value_range=(0.0, 255.0))
+    without = Remembers()
+    without.norms = ()
+    assert check(wrong, images, without) is None
+    assert check(wrong, images, SimpleNamespace(inputs=Remembers.inputs)) is None
+    assert check(wrong, images.sample(31)) is None
