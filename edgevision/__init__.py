@@ -19,6 +19,7 @@ from edgevision.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from edgevision.backend import SessionSettings
+    from edgevision.benchmarking.bench import bench
     from edgevision.bundle import read_bundle
     from edgevision.conversion import ConversionSettings, convert
     from edgevision.errors import EdgeVisionError
@@ -38,6 +39,7 @@ _HOMES = {
     "InputOptions": "input_options",
     "SessionSettings": "backend",
     "TaskOptions": "evaluation.proofs",
+    "bench": "benchmarking.bench",
     "convert": "conversion",
     "load": "runtime",
     "open_session": "session",
@@ -55,6 +57,7 @@ __all__ = [
     "SessionSettings",
     "TaskOptions",
     "__version__",
+    "bench",
     "convert",
     "hookimpl",
     "load",

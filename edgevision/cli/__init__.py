@@ -22,6 +22,7 @@ TRACEBACK_VARIABLE = "EDGEVISION_TRACEBACK"
 
 _COMMANDS = {
     "backends": "List every backend: ready, or why not and what to type.",
+    "bench": "Time a model here, stage by stage, against the bare runtime.",
     "convert": "Convert a trained Keras model into a bundle, with evidence.",
     "generate": "Make images with a bundle.",
     "inspect": "Show what a bundle holds and what was measured.",

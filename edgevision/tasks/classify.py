@@ -165,9 +165,7 @@ class Classifier:
         runs = parts(len(images), self.session.dynamic_batch)
         return np.concatenate([self._run(images[run], color) for run in runs])
 
-    def read(
-        self, outputs: Mapping[str, Array], sizes_wh: Sequence[tuple[int, int]]
-    ) -> list[Classification]:
+    def read(self, outputs: Mapping[str, Array], sizes_wh: Sequence[tuple[int, int]]) -> list[Classification]:
         """What the network's outputs say of several images.
 
         Args:
