@@ -19,6 +19,7 @@ from edgevision.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from edgevision.backend import SessionSettings
+    from edgevision.benchmarking.bench import bench
     from edgevision.bundle import read_bundle
     from edgevision.conversion import ConversionSettings, convert
     from edgevision.errors import EdgeVisionError
@@ -43,6 +44,7 @@ _HOMES = {
     "RunSettings": "evaluation.evaluating",
     "SessionSettings": "backend",
     "TaskOptions": "evaluation.proofs",
+    "bench": "benchmarking.bench",
     "compare": "evaluation.comparing",
     "convert": "conversion",
     "evaluate": "evaluation.evaluating",
@@ -64,6 +66,7 @@ __all__ = [
     "SessionSettings",
     "TaskOptions",
     "__version__",
+    "bench",
     "compare",
     "convert",
     "evaluate",

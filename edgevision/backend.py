@@ -144,7 +144,7 @@ class Lane(Protocol):
 
 @runtime_checkable
 class StagedLane(Lane, Protocol):
-    """A lane whose `run` can be timed in its parts, which raise what the runtime raises."""
+    """A lane whose `run` can be timed in its parts. They raise what the runtime raises, unwrapped."""
 
     def feed(self) -> None:
         """Bring `inputs` to where the runtime reads them; nothing where it reads them in place."""

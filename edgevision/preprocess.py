@@ -187,6 +187,10 @@ class Preprocessor:
         self._check_out(out)
         self.write(self.resize(image, out, color), out, color)
 
+    def in_one_step(self, color: str = "rgb") -> bool:
+        """Whether `write` leaves pixels of `color` as `resize` made them."""
+        return self._straight and color == self.preprocessing.color
+
     def resize(self, image: NDArray[np.uint8], out: Array, color: str = "rgb") -> NDArray[np.uint8]:
         """The first half of a call: the image at the network's size, its colours and values as they are.
 

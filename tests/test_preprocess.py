@@ -301,6 +301,22 @@ def test_only_the_slot_is_written_and_the_image_is_only_read() -> None:
     assert np.array_equal(batch[1], preprocessed(image, preprocessing))
 
 
+@pytest.mark.parametrize("color", ["rgb", "bgr", "gray"])
+@pytest.mark.parametrize("wanted", ["rgb", "bgr", "gray"])
+@pytest.mark.parametrize(("dtype", "value_range"), [("uint8", (0.0, 255.0)), ("int8", (-1.0, 1.0))])
+def test_pixels_that_pass_through_the_slot_come_out_as_by_the_way_of_float(
+    dtype: str, value_range: tuple[float, float], wanted: str, color: str
+) -> None:
+    image = noise(21, 34)[..., 0] if color == "gray" else noise(21, 34)
+    how = Quantization(1.0, 0) if dtype == "uint8" else Quantization(2 / 255, 0)
+    for size_hw in ((16, 12), (21, 34)):
+        preprocessing = as_it_is(size_hw, value_range=value_range, color=wanted)
+        real = preprocessed(image, preprocessing, "float32", color=color)
+        expected = np.rint(real / how.scale).clip(-128, 255)
+        given = preprocessed(image, preprocessing, dtype, how, color)
+        assert np.abs(given - expected).max() <= (dtype == "int8"), "halves may round either way in float32"
+
+
 def test_threads_that_share_a_preprocessor_get_their_own_images() -> None:
     preprocessing = as_it_is((64, 64), resize="letterbox", value_range=(-1.0, 1.0), color="bgr")
     shared_by_all = Preprocessor(preprocessing, spec_of(preprocessing, "float32"))

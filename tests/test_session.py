@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgevision.artifact import Artifact
-from edgevision.backend import SessionSettings
+from edgevision.backend import Lane, SessionSettings
 from edgevision.errors import DeviceError, InferenceError, InputError, OptionError, SessionClosedError
 from edgevision.session import CheckedSession, open_session
 from edgevision.tensors import Array, TensorSpec
@@ -118,6 +118,20 @@ def test_a_lease_of_another_batch_than_the_fixed_one_is_refused() -> None:
         session.lease(1)
     with session.lease(4) as lane:
         assert lane.inputs["image"].shape == (4, 2, 2, 3)
+
+
+def test_lanes_are_lent_as_a_watcher_wraps_them_until_it_is_done() -> None:
+    session, seen = CheckedSession(Plain(), "plain"), []
+
+    def watch(lane: Lane) -> Lane:
+        seen.append(lane)
+        return lane
+
+    with session.watched(watch), session.lease() as lane:
+        assert seen == [lane]
+        lane.run()
+    with session.lease():
+        assert len(seen) == 1
 
 
 def test_a_closed_session_neither_runs_nor_lends_and_closes_twice() -> None:

@@ -22,6 +22,7 @@ TRACEBACK_VARIABLE = "EDGEVISION_TRACEBACK"
 
 _COMMANDS = {
     "backends": "List every backend: ready, or why not and what to type.",
+    "bench": "Time a model here, stage by stage, against the bare runtime.",
     "compare": "Say which of two bundles is better, and whether that is more than noise.",
     "convert": "Convert a trained Keras model into a bundle, with evidence.",
     "evaluate": "Measure a bundle on images whose truth is known, on this device.",

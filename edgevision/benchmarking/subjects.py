@@ -1,0 +1,164 @@
+"""What is timed of a model: the whole call, and the stages of it that can be run on their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevision.backend import Lane, StagedLane
+from edgevision.benchmarking.interleaving import Call
+from edgevision.errors import OptionError
+from edgevision.images import decode_image
+from edgevision.session import CheckedSession
+from edgevision.tasks.classify import Classifier
+from edgevision.tasks.detect import Detector
+from edgevision.tensors import Array
+
+Pixels = NDArray[np.uint8]
+
+#: Every stage there is, in the order of the way of a frame.
+STAGES = ("decode", "resize", "normalise", "copy", "invoke", "postprocess")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model and what it works on, ready to be timed.
+
+    Attributes:
+        whole: from the frame, or the seed, to the typed result.
+        stages: name, of `STAGES` -> that stage alone; what it works on was made ready before.
+        fused: stage -> why it is not among `stages`.
+        bare: the runtime's own call, as often as `whole` makes it, on what was fed before.
+        needed: what nothing spares: the resize, where there is one, and `bare`.
+        calls: how often `whole` calls the network.
+    """
+
+    whole: Call
+    stages: Mapping[str, Call]
+    fused: Mapping[str, str]
+    bare: Call
+    needed: Call
+    calls: int = 1
+
+
+def picture(size_wh: tuple[int, int]) -> Pixels:
+    """A smooth picture, (h, w, 3) uint8: always the same, and no harder to decode than a photo."""
+    coarse = np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8)
+    return np.asarray(cv2.resize(coarse, size_wh, interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def frame_subject(model: Classifier | Detector, frame: Pixels, batch: int, lane: Lane) -> Subject:
+    """A classifier or detector at work on `batch` copies of a frame, its stages on `lane`."""
+    slots = list(next(iter(lane.inputs.values())))
+    sizes_wh = [(frame.shape[1], frame.shape[0])] * batch
+    jpeg = _jpeg(frame)
+    pixels = [model.preprocess.resize(frame, slot) for slot in slots]
+    _each(slots, lambda slot: model.preprocess(frame, slot))()
+    outputs = lane.run()
+    invoke, copying, fused = _parts(lane)
+
+    def normalise() -> None:
+        for image, slot in zip(pixels, slots, strict=True):
+            model.preprocess.write(image, slot)
+
+    resize = _each(slots, lambda slot: model.preprocess.resize(frame, slot))
+    stages: dict[str, Call] = {
+        "decode": _each(slots, lambda slot: decode_image(jpeg, "frame")),
+        "resize": resize,
+        "normalise": normalise,
+        **copying,
+        "invoke": invoke,
+        "postprocess": lambda: model.read(outputs, sizes_wh),
+    }
+    if model.preprocess.in_one_step():
+        del stages["normalise"]
+        fused["normalise"] = "the network takes pixels as they are"
+
+    def needed() -> None:
+        resize()
+        invoke()
+
+    return Subject(_whole(model, frame, batch), stages, fused, invoke, needed)
+
+
+def making_subject(make: Call, calls: int, lane: Lane) -> Subject:
+    """A generator at work: what it does between its calls of the network cannot be run alone."""
+    lane.run()
+    invoke, copying, fused = _parts(lane)
+
+    def repeated(call: Call) -> Call:
+        def run() -> None:
+            for _ in range(calls):
+                call()
+
+        return run
+
+    bare = repeated(invoke)
+    stages = {**{name: repeated(call) for name, call in copying.items()}, "invoke": bare}
+    fused |= dict.fromkeys(("resize", "normalise", "postprocess"), "a part of the loop round the network")
+    return Subject(make, stages, fused, bare, bare, calls)
+
+
+def counted(session: CheckedSession, make: Call) -> tuple[int, int]:
+    """How often `make` calls the network, and for how many images at a time.
+
+    Raises:
+        OptionError: it never does.
+    """
+    batches: list[int] = []
+    with session.watched(lambda lane: _CountedLane(lane, batches)):
+        make()
+    if not batches:
+        raise OptionError("bench: the model never called its network")
+    return len(batches), batches[0]
+
+
+class _CountedLane:
+    def __init__(self, lane: Lane, batches: list[int]) -> None:
+        self.inputs = lane.inputs
+        self._lane = lane
+        self._batches = batches
+
+    def run(self) -> dict[str, Array]:
+        first = next(iter(self.inputs.values()))
+        self._batches.append(first.shape[0] if first.ndim else 1)
+        return self._lane.run()
+
+
+def _whole(model: Classifier | Detector, frame: Pixels, batch: int) -> Call:
+    if batch == 1:
+        return lambda: model(frame)
+    frames = [frame] * batch
+    return lambda: model(frames)
+
+
+def _parts(lane: Lane) -> tuple[Callable[[], Any], dict[str, Call], dict[str, str]]:
+    """The runtime's call, the copies round it, and why there are none."""
+    if not isinstance(lane, StagedLane):
+        return lane.run, {}, {"copy": "the backend does not part it from invoke"}
+
+    def copying() -> None:
+        lane.feed()
+        lane.fetch()
+
+    return lane.invoke, {"copy": copying}, {}
+
+
+def _each(slots: Sequence[Array], call: Callable[[Array], object]) -> Call:
+    def run() -> None:
+        for slot in slots:
+            call(slot)
+
+    return run
+
+
+def _jpeg(frame: Pixels) -> bytes:
+    done, content = cv2.imencode(".jpg", frame)
+    if not done:
+        raise OptionError(f"bench: a frame of {frame.shape} cannot be written as JPEG")
+    return content.tobytes()

@@ -1,0 +1,49 @@
+"""A model as a command's arguments ask for it: a bundle, or a bare file with what it does not say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgevision.backend import SessionSettings
+from edgevision.bundle import is_bundle
+from edgevision.cli.detect_options import given_settings
+from edgevision.cli.image_options import input_options
+from edgevision.errors import OptionError
+from edgevision.input_options import InputOptions
+from edgevision.labels import read_labels
+from edgevision.runtime import BareModel, load
+
+if TYPE_CHECKING:
+    from edgevision.runtime import Model
+
+
+def load_as_asked(path: Path, given: dict[str, Any]) -> Model:
+    """Load with the backend, device, precision, threads and options for bare files that were given.
+
+    Raises:
+        OptionError: options for bare files are given for a bundle.
+        EdgeVisionError: as `load`.
+    """
+    labels = given["labels"]
+    bare = BareModel(
+        image=input_options(given),
+        labels=None if labels is None else read_labels(labels),
+        score_kind=given["score_kind"],
+        output=given["output_name"],
+        decoder=given["decoder"],
+        decoder_settings=given_settings(given),
+    )
+    is_bare = not is_bundle(path)
+    if not is_bare and bare != BareModel(InputOptions()):
+        raise OptionError(
+            f"{path}: a bundle says itself what its input takes; leave out the options for bare files"
+        )
+    return load(
+        path,
+        given["backend"],
+        given["device"],
+        precision=given["precision"],
+        settings=SessionSettings(threads=given["threads"]),
+        bare=bare if is_bare else None,
+    )

@@ -1,0 +1,135 @@
+"""What a benchmark tells of each task; no test says how fast."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import edgevision
+from edgevision.benchmarking.bench import bench
+from edgevision.benchmarking.plot import draw_bench
+from edgevision.benchmarking.subjects import STAGES, picture
+from edgevision.benchmarking.sustained import sustain
+from edgevision.errors import OptionError
+from edgevision.plugins import registry
+from edgevision.preprocess import Preprocessing
+from edgevision.session import CheckedSession, open_session
+from edgevision.tasks.description import DetectTask, GenerateTask
+from edgevision.tasks.detect import Detector
+from edgevision.tasks.diffusion import DiffusionGenerator
+from edgevision.tasks.image_to_image import ImageToImage
+from edgevision.tensors import TensorSpec
+from edgevision.testing import FakeBackend
+
+DATA = Path(__file__).parents[1] / "data"
+BARE = edgevision.BareModel(
+    image=edgevision.InputOptions(value_range=(0.0, 1.0)), score_kind="softmax", output="scores"
+)
+
+
+@pytest.fixture
+def classifier() -> Any:
+    pytest.importorskip("ai_edge_litert", reason="needs the extra `tflite`")
+    with edgevision.load(DATA / "tiny_int8.tflite", "tflite", bare=BARE) as model:
+        yield model
+
+
+def _session(inputs: list[TensorSpec], outputs: list[TensorSpec], answers: Any) -> CheckedSession:
+    backend = FakeBackend(answers=answers)
+    return open_session(backend, backend.artifact(inputs, outputs))
+
+
+def _detector() -> Detector:
+    image = TensorSpec("image", (1, 16, 16, 3), "uint8")
+    outputs = [TensorSpec("boxes", (1, 2, 4), "float32"), TensorSpec("scores", (1, 2), "float32")]
+    settings = {"boxes": "boxes", "scores": "scores", "box_format": "xyxy", "box_unit": "pixels"}
+    session = _session([image], outputs, {"boxes": [[[1, 2, 8, 9], [0, 0, 4, 4]]], "scores": [[0.9, 0.1]]})
+    task = DetectTask("boxes-scores", settings)
+    decoder = registry().decoder("boxes-scores")
+    return Detector(session, Preprocessing((16, 16), (0.0, 255.0)), ["thing"], task, decoder)
+
+
+def test_a_classifier_is_timed_in_every_stage_against_its_bare_runtime(classifier: Any) -> None:
+    result = bench(classifier, frame_wh=(40, 30), seconds=0.2)
+    told = result.to_dict()
+    assert list(result.stages) == list(STAGES)
+    assert (told["task"], told["backend"], told["calls"], told["frame_wh"]) == (
+        "classify",
+        "tflite",
+        1,
+        (40, 30),
+    )
+    assert (
+        len({times.to_dict()["runs"] for times in (*result.stages.values(), result.bare, result.whole)}) == 1
+    )
+    assert told["cpu_ratio"] > 0
+    assert told["throughput"]["percent_of_ceiling"] > 0
+    assert told["peak_memory_mb"] > 10
+    parts = sum(times.cpu_us for name, times in result.stages.items() if name != "decode")
+    assert result.rest_us == pytest.approx(result.whole.cpu_us - parts)
+
+
+def test_several_images_go_through_the_network_in_one_call(classifier: Any) -> None:
+    result = bench(classifier, frame_wh=(8, 8), batch=3, seconds=0.1)
+    assert (result.batch, result.calls) == (3, 1)
+
+
+def test_a_stage_that_is_none_of_its_own_says_why() -> None:
+    result = bench(_detector(), frame_wh=(20, 20), seconds=0.1)
+    assert result.task == "detect"
+    assert result.fused["normalise"] == "the network takes pixels as they are"
+    assert result.fused["copy"] == "the backend does not part it from invoke"
+    assert {"normalise", "copy"}.isdisjoint(result.stages)
+
+
+def test_a_generator_is_held_against_as_many_calls_as_it_makes() -> None:
+    tile = TensorSpec("image", (1, 16, 16, 3), "float32")
+    task = GenerateTask("image-to-image", "made", (0, 255), "rgb", {"fit": "tiles", "overlap": 4})
+    session = _session(
+        [tile], [TensorSpec("made", (1, 16, 16, 3), "float32")], lambda i: {"made": i["image"]}
+    )
+    editor = ImageToImage(session, task, Preprocessing((16, 16), (0.0, 255.0)))
+    result = bench(editor, frame_wh=(28, 16), seconds=0.1)
+    assert (result.task, result.calls, result.frame_wh) == ("generate", 2, (28, 16))
+    assert set(result.fused) >= {"resize", "postprocess"}
+
+
+def test_a_diffusion_loop_counts_its_steps_and_takes_no_frame() -> None:
+    specs = [TensorSpec("noisy", (None, 8, 8, 1), "float32"), TensorSpec("time", (None,), "float32")]
+    said = {
+        "image_input": "noisy",
+        "timestep_input": "time",
+        "timestep": "index",
+        "prediction": "x0",
+        "schedule": {"kind": "linear", "steps": 100, "beta_start": 0.001, "beta_end": 0.05},
+        "steps": 7,
+    }
+    session = _session(specs, [TensorSpec("made", (None, 8, 8, 1), "float32")], {"made": 0.5})
+    result = bench(
+        DiffusionGenerator(session, GenerateTask("diffusion", "made", (-1, 1), "gray", said)), seconds=0.1
+    )
+    assert (result.calls, result.frame_wh) == (7, None)
+
+
+@pytest.mark.parametrize("wish", [{"seconds": 0.0}, {"seconds": float("nan")}, {"batch": 0}, {"batch": 2}])
+def test_what_cannot_be_timed_is_refused(wish: dict[str, Any]) -> None:
+    with pytest.raises(OptionError, match=next(iter(wish))):
+        bench(_detector(), **wish)
+
+
+def test_the_picture_has_a_bar_a_stage_and_a_line_of_the_minutes() -> None:
+    result = bench(_detector(), frame_wh=(20, 20), seconds=0.1)
+    bars = draw_bench(result)
+    with_minutes = draw_bench(result, sustain(result.call, 3, minute_s=0.01))
+    assert bars.dtype == np.uint8
+    assert bars.shape[1:] == with_minutes.shape[1:] == (960, 3)
+    assert len(with_minutes) > len(bars)
+    assert (bars != 255).any()
+
+
+def test_the_frame_is_the_same_every_time() -> None:
+    assert picture((50, 20)).shape == (20, 50, 3)
+    np.testing.assert_array_equal(picture((50, 20)), picture((50, 20)))

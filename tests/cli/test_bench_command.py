@@ -1,0 +1,64 @@
+"""``edgevision bench`` as people and programs meet it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edgevision.images import read_image
+
+DATA = Path(__file__).parents[1] / "data"
+ASKED = ("bench", DATA / "tiny.tflite", "--seconds", 0.2, "--frame", "32x24", "--backend", "tflite")
+BARE = ("--input-range", "0..1", "--scores", "softmax", "--output-name", "scores")
+
+
+@pytest.fixture(autouse=True)
+def _runtime() -> None:
+    pytest.importorskip("ai_edge_litert", reason="needs the extra `tflite`")
+
+
+def test_a_table_of_stages_ends_with_the_bare_runtime(edgevision_command) -> None:
+    done = edgevision_command(*ASKED, *BARE)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    for stage in (
+        "decode",
+        "resize",
+        "normalise",
+        "copy",
+        "invoke",
+        "postprocess",
+        "whole call",
+        "bare runtime",
+    ):
+        assert any(line.startswith(stage) for line in lines), stage
+    assert "of the bare runtime's CPU time" in done.stdout
+    assert "% of the machine's ceiling" in done.stdout
+
+
+def test_programs_get_json_and_a_picture(edgevision_command, tmp_path: Path) -> None:
+    done = edgevision_command(*ASKED, *BARE, "--json", "--plot", "bench.png", "--threads", 1)
+    document = json.loads(done.stdout)
+    assert (document["task"], document["threads"], document["sustained"]) == ("classify", 1, None)
+    assert document["stages"]["invoke"]["wall_ms"]["p99"] >= document["stages"]["invoke"]["wall_ms"]["p50"]
+    assert read_image(tmp_path / "bench.png").shape[1] == 960
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--deadline-ms", 5), "--sustained"),
+        (("--plot", "bench.pdf"), "expected a name that ends in"),
+        (("--batch", 0), "--batch"),
+        (("--frame", "large"), "WIDTHxHEIGHT"),
+    ],
+)
+def test_a_wish_that_makes_no_sense_is_refused(
+    edgevision_command, words: tuple[object, ...], told: str
+) -> None:
+    done = edgevision_command(*ASKED, *BARE, *words)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert done.stdout == ""
