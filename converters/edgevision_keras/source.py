@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +32,7 @@ class KerasSource:
     Attributes:
         trace: its graph, from which all of its artifacts are made.
         float32_onnx: its float32 ONNX file, once a converter has made it: others start from it.
+        int8: a calibration set, and what int8 artifacts are made from with it, once made.
     """
 
     kind = "keras"
@@ -51,6 +53,7 @@ class KerasSource:
         self.facts = facts
         self.versions = dict(versions)
         self.float32_onnx: bytes | None = None
+        self.int8: tuple[object, Any] | None = None
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
