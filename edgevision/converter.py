@@ -7,7 +7,7 @@ they are called.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -208,29 +208,52 @@ class Converter(Protocol):
 
 @runtime_checkable
 class SelectiveConverter(Converter, Protocol):
-    """A converter that can leave chosen layers in float."""
+    """A converter that can keep chosen layers in float in an artifact that is int8 otherwise.
+
+    Optional: `isinstance(converter, SelectiveConverter)` tells whether a converter is one. Layers
+    have the names that `sensitivities` gives, which are the same in all converters of one kind.
+    """
 
     def convert(
         self,
         source: Source,
         precision: str,
         calibration: CalibrationData | None,
-        keep_float: Sequence[str] = (),
+        keep_float: Collection[str] = (),
     ) -> Artifact:
-        """As `Converter.convert`.
+        """Make an artifact; see `Converter.convert`.
 
         Args:
-            source, precision, calibration: as there.
-            keep_float: layers that stay in float in an ``int8`` artifact; names that `sensitivities` gives.
+            source: what a reader of the same kind gave.
+            precision: one of `precisions`.
+            calibration: needed for the precisions in `edgevision.artifact.CALIBRATED`. Given the
+                same object again, what was measured on it is measured once.
+            keep_float: names of layers whose weights and sums are computed in float. Only in
+                ``int8`` and ``int8-float-io``.
+
+        Raises:
+            MissingRuntimeError: what converts is not installed.
+            ConversionError: the source cannot be expressed in this format at this precision, or
+                has no layer of a name in `keep_float`.
         """
         ...
 
     def sensitivities(
         self, source: Source, precision: str, calibration: CalibrationData
     ) -> Sequence[tuple[str, float]]:
-        """Layers that can stay in float, with how much their integers change what the source gives.
+        """What int8 costs in each layer alone.
+
+        Args:
+            source: what a reader of the same kind gave.
+            precision: ``int8`` or ``int8-float-io``.
+            calibration: as for `convert`.
 
         Returns:
-            (name, error), the largest error first.
+            (name of a layer, error of the source's outputs when that layer alone is int8), from the
+            greatest error to the least. An error is a root mean square over the outputs, as a part
+            of their standard deviation: 0 and up, to be compared within one source only.
+
+        Raises:
+            MissingRuntimeError, ConversionError: as `convert`.
         """
         ...

@@ -8,26 +8,24 @@ to tf2onnx, and what comes out is checked, and run once beside the source.
 from __future__ import annotations
 
 import logging
-import tempfile
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from edgevision.artifact import Artifact
 from edgevision.converter import CalibrationData, Source
-from edgevision.errors import ConversionError, MissingRuntimeError, first_line
-from edgevision.tensors import Array
+from edgevision.errors import ConversionError, EdgeVisionError, MissingRuntimeError, first_line
+from edgevision_keras.folding import freeze
+from edgevision_keras.int8 import int8_source
 from edgevision_keras.libraries import require
+from edgevision_keras.onnx_int8 import quantized, with_centred_inputs
+from edgevision_keras.sensitivity import layer_errors
 from edgevision_keras.source import KerasSource, keras_source
 from edgevision_keras.tflite import check_request
 
 #: Every ONNX Runtime from 1.20 on loads these.
 _OPSET, _IR_VERSION = 17, 8
-#: What TensorRT gains by. The defaults also quantize the final Softmax, and a network of a
-#: thousand classes then answers nothing.
-_QUANTIZED_OPERATIONS = ("Conv", "ConvTranspose", "MatMul", "Gemm", "Add")
 #: How far the float32 file may be from the source, of the largest answer.
 _TOLERANCE = 1e-3
 
@@ -44,22 +42,36 @@ class OnnxConverter:
     format = "onnx"
     precisions = ("float32", "float16", "int8")
 
-    def convert(self, source: Source, precision: str, calibration: CalibrationData | None) -> Artifact:
-        """Make one ``.onnx`` file; see `edgevision.converter.Converter.convert`.
+    def convert(
+        self,
+        source: Source,
+        precision: str,
+        calibration: CalibrationData | None,
+        keep_float: Collection[str] = (),
+    ) -> Artifact:
+        """Make one ``.onnx`` file; see `edgevision.converter.SelectiveConverter.convert`.
 
         Raises:
             MissingRuntimeError: tf2onnx, or for ``int8`` ONNX Runtime, is not installed.
             ConversionError: an operation has no equal in ONNX, or the file answers otherwise
                 than the source.
         """
-        check_request(self, precision, calibration)
+        check_request(self, precision, calibration, keep_float)
         model = keras_source(source)
-        content = float32_onnx(model)
-        if precision == "float16":
-            content = _checked(model, precision, _to_float16(content))
-        elif calibration is not None and precision == "int8":
-            content = _checked(model, precision, _to_int8(model, content, calibration))
+        if calibration is not None and precision == "int8":
+            content = _int8_onnx(model, calibration, keep_float)
+        elif precision == "float16":
+            content = _checked(model, precision, _to_float16(float32_onnx(model)))
+        else:
+            content = float32_onnx(model)
         return Artifact(self.format, precision, {"model.onnx": content})
+
+    def sensitivities(
+        self, source: Source, precision: str, calibration: CalibrationData
+    ) -> Sequence[tuple[str, float]]:
+        """See `edgevision.converter.SelectiveConverter.sensitivities`."""
+        check_request(self, precision, calibration)
+        return layer_errors(int8_source(keras_source(source), calibration))
 
 
 def float32_onnx(source: KerasSource) -> bytes:
@@ -69,16 +81,44 @@ def float32_onnx(source: KerasSource) -> bytes:
         MissingRuntimeError, ConversionError: as `OnnxConverter.convert`.
     """
     if source.float32_onnx is None:
-        content = _checked(source, "float32", _from_graph(source))
+        content = onnx_of(source, "float32", source.trace.frozen)
         _compare(source, content)
         source.float32_onnx = content
     return source.float32_onnx
 
 
-def _from_graph(source: KerasSource) -> Any:
+def onnx_of(source: KerasSource, precision: str, frozen: Any) -> bytes:
+    """A float32 ONNX file of a frozen graph.
+
+    Args:
+        source: whose inputs and outputs it has.
+        precision: that it is made for, to be told in errors.
+        frozen: a concrete function.
+
+    Raises:
+        MissingRuntimeError, ConversionError: as `OnnxConverter.convert`.
+    """
+    return _checked(source, precision, _from_graph(source, precision, frozen))
+
+
+def _int8_onnx(source: KerasSource, calibration: CalibrationData, keep_float: Collection[str]) -> bytes:
+    made_from = int8_source(source, calibration)
+    network, centred = with_centred_inputs(made_from, made_from.network(keep_float))
+    content = onnx_of(source, "int8", freeze(source.trace, network.graph))
+    # The quantizer raises ValueError, RuntimeError and onnxruntime's own classes.
+    try:
+        model = quantized(content, made_from, network, centred, keep_float)
+    except EdgeVisionError:
+        raise
+    except Exception as error:
+        raise _failed(source, "int8", first_line(error)) from error
+    return _checked(source, "int8", model)
+
+
+def _from_graph(source: KerasSource, precision: str, frozen: Any) -> Any:
     tf2onnx = require("tf2onnx")
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
-    graph = source.trace.frozen.graph.as_graph_def()
+    graph = frozen.graph.as_graph_def()
     _replace_erfc(graph)
     _drop_casts_there_and_back(graph)
     inputs = [spec.name for spec in source.inputs]
@@ -94,9 +134,9 @@ def _from_graph(source: KerasSource) -> Any:
             tensors_to_rename={f"{name}:0": name for name in (*inputs, *outputs)},
         )
     except Exception as error:
-        raise _failed(source, "float32", first_line(error)) from error
+        raise _failed(source, precision, first_line(error)) from error
     if external:
-        raise _failed(source, "float32", "it is larger than the 2 GB that one file can have")
+        raise _failed(source, precision, "it is larger than the 2 GB that one file can have")
     return model
 
 
@@ -202,54 +242,6 @@ def _to_float16(content: bytes) -> Any:
         max_finite_val=65504.0,
         keep_io_types=True,
     )
-
-
-def _to_int8(source: KerasSource, content: bytes, calibration: CalibrationData) -> Any:
-    quantization = require("onnxruntime.quantization", "onnx")
-    prepare = require("onnxruntime.quantization.shape_inference", "onnx").quant_pre_process
-    with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
-        float32, prepared, quantized = (
-            Path(folder, f"{step}.onnx") for step in ("float32", "prepared", "int8")
-        )
-        float32.write_bytes(content)
-        # The quantizer raises ValueError, RuntimeError and onnxruntime's own classes.
-        try:
-            prepare(float32, prepared, skip_symbolic_shape=True)
-            quantization.quantize_static(
-                prepared,
-                quantized,
-                _reader(quantization, calibration),
-                quant_format=quantization.QuantFormat.QDQ,
-                op_types_to_quantize=list(_QUANTIZED_OPERATIONS),
-                per_channel=True,
-                activation_type=quantization.QuantType.QInt8,
-                weight_type=quantization.QuantType.QInt8,
-                extra_options={
-                    "ActivationSymmetric": True,
-                    "WeightSymmetric": True,
-                    "QuantizeBias": False,
-                    # The mean of the images' ranges, not their union. Measured on a ResNet-8 for CIFAR-10,
-                    # five calibration sets, 5,000 images that chose nothing: 95.4 %, not 95.0 % agreement.
-                    "CalibMovingAverage": True,
-                },
-            )
-        except Exception as error:
-            raise _failed(source, "int8", first_line(error)) from error
-        return require("onnx").load(quantized)
-
-
-def _reader(quantization: Any, calibration: CalibrationData) -> Any:
-    """Calibration data as ONNX Runtime asks for it: one image a call, then ``None``."""
-
-    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self._images: Iterator[Mapping[str, Array]] = iter(calibration)
-
-        def get_next(self) -> dict[str, Array] | None:
-            image = next(self._images, None)
-            return None if image is None else dict(image)
-
-    return Reader()
 
 
 def _failed(source: KerasSource, precision: str, cause: str) -> ConversionError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -36,6 +37,7 @@ class KerasSource:
     Attributes:
         trace: its graph, from which all of its artifacts are made.
         float32_onnx: its float32 ONNX file, once a converter has made it: others start from it.
+        int8: a calibration set, and what int8 artifacts are made from with it, once made.
     """
 
     kind = "keras"
@@ -58,6 +60,7 @@ class KerasSource:
         self.versions = dict(versions)
         self.layer_names = layer_names
         self.float32_onnx: bytes | None = None
+        self.int8: tuple[object, Any] | None = None
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:

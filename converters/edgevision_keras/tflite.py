@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,8 +11,14 @@ from edgevision.artifact import CALIBRATED, Artifact
 from edgevision.converter import CalibrationData, Source
 from edgevision.errors import ConversionError, first_line
 from edgevision.tensors import Array
+from edgevision_keras.int8 import int8_source
 from edgevision_keras.libraries import require, require_tensorflow
+from edgevision_keras.sensitivity import layer_errors
 from edgevision_keras.source import KerasSource, keras_source
+from edgevision_keras.tflite_int8 import quantized
+
+#: The precisions in which chosen layers may stay float.
+INT8 = ("int8", "int8-float-io")
 
 
 class TfliteConverter:
@@ -28,23 +34,45 @@ class TfliteConverter:
     format = "tflite"
     precisions = ("float32", "float16", "int16x8", "int8-dynamic", "int8-float-io", "int8")
 
-    def convert(self, source: Source, precision: str, calibration: CalibrationData | None) -> Artifact:
-        """Make one ``.tflite`` file; see `edgevision.converter.Converter.convert`.
+    def convert(
+        self,
+        source: Source,
+        precision: str,
+        calibration: CalibrationData | None,
+        keep_float: Collection[str] = (),
+    ) -> Artifact:
+        """Make one ``.tflite`` file; see `edgevision.converter.SelectiveConverter.convert`.
 
         Raises:
             ConversionError: an operation has no kernel at this precision; names it.
         """
-        check_request(self, precision, calibration)
+        check_request(self, precision, calibration, keep_float)
         model = keras_source(source)
-        content = _convert(model, precision, calibration)
+        if calibration is not None and precision in INT8:
+            content = _convert_int8(model, precision, calibration, keep_float)
+        else:
+            content = _convert(model, precision, calibration)
         return Artifact(self.format, precision, {"model.tflite": content})
 
+    def sensitivities(
+        self, source: Source, precision: str, calibration: CalibrationData
+    ) -> Sequence[tuple[str, float]]:
+        """See `edgevision.converter.SelectiveConverter.sensitivities`."""
+        check_request(self, precision, calibration)
+        return layer_errors(int8_source(keras_source(source), calibration))
 
-def check_request(converter: Any, precision: str, calibration: CalibrationData | None) -> None:
+
+def check_request(
+    converter: Any,
+    precision: str,
+    calibration: CalibrationData | None,
+    keep_float: Collection[str] = (),
+) -> None:
     """Refuse what a converter cannot make.
 
     Raises:
-        ConversionError: it lacks the precision, or the precision lacks its calibration set.
+        ConversionError: it lacks the precision, the precision lacks its calibration set, or layers
+            are to stay float in what is not int8.
     """
     if precision not in converter.precisions:
         raise ConversionError(
@@ -54,25 +82,42 @@ def check_request(converter: Any, precision: str, calibration: CalibrationData |
         raise ConversionError(
             f"{converter.name}: {precision} needs calibration images: type --calibration DIR"
         )
+    if keep_float and precision not in INT8:
+        raise ConversionError(
+            f"{converter.name}: keep_float: layers stay float in {' and '.join(INT8)} alone"
+        )
 
 
 def _convert(source: KerasSource, precision: str, calibration: CalibrationData | None) -> bytes:
     tf = require_tensorflow()
-    with _quiet():
+    with _quiet(), _refusals(source, precision):
         converter = tf.lite.TFLiteConverter.from_concrete_functions([source.trace.frozen])
         _set_precision(tf, converter, precision)
         if precision in CALIBRATED and calibration is not None:
             converter.representative_dataset = _representative(source, calibration)
-        # The converter raises classes of its own, RuntimeError and ValueError for the same fault.
-        try:
-            content = bytes(converter.convert())
-        except Exception as error:
-            raise _failed(source, precision, _cause(error)) from error
-    if precision in ("int8", "int8-float-io"):
-        floats = _float_operations(content)
-        if floats:
-            raise _failed(source, precision, f"no kernel for {', '.join(floats)}")
+        return bytes(converter.convert())
+
+
+def _convert_int8(
+    source: KerasSource, precision: str, calibration: CalibrationData, keep_float: Collection[str]
+) -> bytes:
+    made_from = int8_source(source, calibration)
+    made_from.network(keep_float)  # refuses names of layers that there are not
+    with _quiet(), _refusals(source, precision):
+        content, kept = quantized(source, made_from, precision, keep_float)
+    floats = _float_operations(content, kept)
+    if floats:
+        raise _failed(source, precision, f"no kernel for {', '.join(floats)}")
     return content
+
+
+@contextmanager
+def _refusals(source: KerasSource, precision: str) -> Iterator[None]:
+    """The converter raises classes of its own, RuntimeError and ValueError for the same fault."""
+    try:
+        yield
+    except Exception as error:
+        raise _failed(source, precision, _cause(error)) from error
 
 
 def _failed(source: KerasSource, precision: str, cause: str) -> ConversionError:
@@ -82,8 +127,13 @@ def _failed(source: KerasSource, precision: str, cause: str) -> ConversionError:
     )
 
 
-def _float_operations(content: bytes) -> list[str]:
-    """The operations that compute in float: the converter leaves them so, between two conversions."""
+def _float_operations(content: bytes, kept: Collection[str]) -> list[str]:
+    """The operations that compute in float: the converter leaves them so, between two conversions.
+
+    Args:
+        content: an int8 file.
+        kept: names of tensors whose operations were to stay float.
+    """
     schema = require("tensorflow.lite.python.schema_py_generated")
     names = {number: name for name, number in vars(schema.BuiltinOperator).items() if name.isupper()}
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
@@ -94,7 +144,8 @@ def _float_operations(content: bytes) -> list[str]:
             name = names[max(code.builtinCode, code.deprecatedBuiltinCode)]
             tensors = [graph.tensors[place] for place in (*operator.inputs, *operator.outputs) if place >= 0]
             is_float = any(tensor.type == schema.TensorType.FLOAT32 for tensor in tensors)
-            if is_float and name not in ("QUANTIZE", "DEQUANTIZE"):
+            asked = any(tensor.name.decode() in kept for tensor in tensors)
+            if is_float and not asked and name not in ("QUANTIZE", "DEQUANTIZE"):
                 found.add(name)
     return sorted(found)
 
@@ -110,14 +161,10 @@ def _set_precision(tf: Any, converter: Any, precision: str) -> None:
         converter.target_spec.supported_ops = [
             sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
         ]
-    elif precision in ("int8", "int8-float-io"):
-        converter.target_spec.supported_ops = [sets.TFLITE_BUILTINS_INT8]
-    if precision == "int8":
-        converter.inference_input_type = converter.inference_output_type = tf.int8
 
 
 def _representative(source: KerasSource, calibration: CalibrationData) -> Callable[[], Iterator[list[Array]]]:
-    return lambda: ([example[spec.name] for spec in source.inputs] for example in calibration)
+    return lambda: ([inputs[spec.name] for spec in source.inputs] for inputs in calibration)
 
 
 def _cause(error: Exception) -> str:
@@ -136,6 +183,8 @@ def _quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             # It has the statistics, but looks where only quantization-aware training puts them.
             warnings.filterwarnings("ignore", "Statistics for quantized inputs were expected", UserWarning)
+            # TensorFlow's own interpreter, which is here; the other is the device's.
+            warnings.filterwarnings("ignore", r"\s*Warning: tf.lite.Interpreter is deprecated", UserWarning)
             yield
     finally:
         logging.set_verbosity(before)

@@ -6,7 +6,7 @@ import numpy as np
 
 from edgevision.artifact import CALIBRATED, PRECISIONS, Artifact
 from edgevision.backend import Backend
-from edgevision.converter import CalibrationData, Converter, Source
+from edgevision.converter import CalibrationData, Converter, SelectiveConverter, Source
 from edgevision.errors import ConversionError
 from edgevision.plugins import registry
 from edgevision.session import CheckedSession, open_session
@@ -23,13 +23,18 @@ TOLERANCES = {
 }
 
 
+#: The precisions in which a `SelectiveConverter` keeps layers in float.
+SELECTIVE = ("int8", "int8-float-io")
+
+
 def check_converter(
     converter: Converter, source: Source, calibration: CalibrationData, backend: Backend | None = None
 ) -> None:
     """Check that `converter` makes, at each of its precisions, what the source means.
 
     Each artifact is loaded by a backend, one image and then three images are run, and the answers
-    are compared with the source's own within `TOLERANCES`.
+    are compared with the source's own within `TOLERANCES`. Of a `SelectiveConverter` an int8 artifact
+    with its most sensitive layer in float is checked so too.
 
     Args:
         converter: to be checked.
@@ -54,6 +59,35 @@ def check_converter(
         assert artifact.format == converter.format, f"{precision}: gave a {artifact.format} artifact"
         assert artifact.precision == precision, f"asked for {precision}, gave {artifact.precision}"
         _check_artifact(artifact, source, backend, images)
+        if precision in SELECTIVE and isinstance(converter, SelectiveConverter):
+            chosen = _check_selection(converter, source, precision, calibration, artifact)
+            _check_artifact(chosen, source, backend, images)
+
+
+def _check_selection(
+    converter: SelectiveConverter,
+    source: Source,
+    precision: str,
+    calibration: CalibrationData,
+    whole: Artifact,
+) -> Artifact:
+    found = list(converter.sensitivities(source, precision, calibration))
+    assert found, f"{precision}: sensitivities gave no layer"
+    errors = [error for _, error in found]
+    assert errors == sorted(errors, reverse=True), (
+        f"{precision}: sensitivities are not sorted, greatest first"
+    )
+    assert all(np.isfinite(error) and error >= 0 for error in errors), f"{precision}: errors are {errors}"
+    names = [name for name, _ in found]
+    assert len(set(names)) == len(names), f"{precision}: layers share a name: {', '.join(names)}"
+    chosen = converter.convert(source, precision, calibration, names[:1])
+    assert chosen.precision == precision, f"{precision} with a layer in float: is called {chosen.precision}"
+    assert chosen.sha256 != whole.sha256, f"{precision}: '{names[0]}' was to stay float, and nothing changed"
+    try:
+        converter.convert(source, precision, calibration, ["no such layer"])
+    except ConversionError:
+        return chosen
+    raise AssertionError(f"{precision}: kept a layer that there is not; expected ConversionError")
 
 
 def _check_refuses(converter: Converter, source: Source, precision: str) -> None:

@@ -1,0 +1,323 @@
+"""The source's graph in one plain form: each layer with weights is one operation and one bias.
+
+Batch normalization, biases and factors that follow a convolution or a product of matrices are put
+into its weights, as every converter would do by itself. Done here, once, it leaves nothing between
+the weights that are rounded for int8 and those that the three formats hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from edgevision.tensors import Array
+from edgevision_keras.libraries import require, require_tensorflow
+from edgevision_keras.trace import Trace
+
+_KINDS = {"Conv2D": "conv", "DepthwiseConv2dNative": "depthwise", "MatMul": "dense"}
+_AFFINE = frozenset({"BiasAdd", "Add", "AddV2", "Sub", "Mul", "RealDiv", "FusedBatchNormV3", "Identity"})
+#: Operations on shapes, not on what an image shows.
+SHAPES = frozenset({"Shape", "StridedSlice", "Pack", "Prod", "NoOp"})
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One operation with constant weights, and all that is linear after it.
+
+    Attributes:
+        name: of the operation in the frozen graph, without the part that every name begins with.
+        operation: the same, whole.
+        kind: ``conv``, ``depthwise`` or ``dense``.
+        weight: (height, width, inputs, outputs) float32; (inputs, outputs) where dense;
+            (height, width, channels, multiplier) where depthwise.
+        bias: (outputs,) float32.
+        input, output: names of tensors; the output is after the bias.
+        strides, dilations: (height, width).
+        padding: ``SAME`` or ``VALID``; anything else is not understood.
+    """
+
+    name: str
+    operation: str
+    kind: str
+    weight: Array
+    bias: Array
+    input: str
+    output: str
+    strides: tuple[int, int] = (1, 1)
+    dilations: tuple[int, int] = (1, 1)
+    padding: str = "VALID"
+
+    @property
+    def node(self) -> str:
+        """The node of the folded graph that multiplies."""
+        # A layer without a bias gave its name to the one that it was given.
+        own = self.output == f"{self.operation}:0"
+        return f"{self.operation}/unbiased" if own else self.operation
+
+    @property
+    def matrix(self) -> Array:
+        """The weights as (inputs, outputs), or (places, channels) where depthwise."""
+        if self.kind == "depthwise":
+            return self.weight.reshape(self.weight.shape[0] * self.weight.shape[1], -1)
+        return self.weight.reshape(-1, self.weight.shape[-1])
+
+    def with_outputs_scaled(self, factor: Array, bias: Array | float = 0.0) -> Layer:
+        """With weights and bias times `factor`, one an output, and then `bias` added."""
+        flat = self.weight.reshape(*self.weight.shape[:2], -1) if self.kind == "depthwise" else self.weight
+        weight = (flat * factor).reshape(self.weight.shape)
+        return replace(self, weight=_float32(weight), bias=_float32(self.bias * factor + bias))
+
+    def with_inputs_scaled(self, factor: Array) -> Layer:
+        """With weights times `factor`, one an input channel."""
+        return replace(self, weight=_float32(self.weight * factor[:, None]))
+
+
+@dataclass(frozen=True)
+class Folded:
+    """A folded graph.
+
+    Attributes:
+        graph: TensorFlow's GraphDef; what its layers hold is put in by `with_layers`.
+        layers: in the order in which they run.
+        inputs, outputs: names of its tensors, in the order of the source's.
+    """
+
+    graph: Any
+    layers: tuple[Layer, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    def with_layers(self, layers: Sequence[Layer]) -> Folded:
+        """The same graph with the weights and biases of `layers`."""
+        graph = type(self.graph)()
+        graph.CopyFrom(self.graph)
+        _put_weights(graph, layers)
+        return replace(self, graph=graph, layers=tuple(layers))
+
+    def imported(self, name: str = "") -> Any:
+        """A graph of TensorFlow that holds it."""
+        tf = require_tensorflow()
+        graph = tf.Graph()
+        with graph.as_default():
+            tf.graph_util.import_graph_def(self.graph, name=name)
+        return graph
+
+
+def fold(trace: Trace) -> Folded:
+    """The frozen graph of a source, folded; it computes what the source computes."""
+    tf = require_tensorflow()
+    graph = trace.frozen.graph
+    definition = graph.as_graph_def()
+    moving = moving_tensors(graph)
+    outputs = {tensor.op.name for tensor in trace.frozen.outputs}
+    layers = []
+    for operation in graph.get_operations():
+        if _has_constant_weights(operation, moving):
+            end = _end_of_linear(operation, moving, outputs)
+            layers.append(_layer(tf, trace, operation, end))
+            _replace(tf, definition, layers[-1])
+    for operation in graph.get_operations():
+        if operation.type == "AvgPool" and _is_over_all(operation):
+            _make_mean(tf, definition, operation)
+    for node in definition.node:
+        data = [name for name in node.input if not name.startswith("^")]
+        node.ClearField("input")
+        node.input.extend(data)
+        node.attr.pop("_class", None)
+    _put_weights(definition, layers)
+    definition = tf.compat.v1.graph_util.extract_sub_graph(definition, sorted(outputs))
+    names = [tuple(tensor.name for tensor in side) for side in (trace.frozen.inputs, trace.frozen.outputs)]
+    return Folded(definition, tuple(layers), *names)
+
+
+def freeze(trace: Trace, graph: Any) -> Any:
+    """A GraphDef with the inputs and outputs of `trace` as a concrete function, for converters."""
+    tf = require_tensorflow()
+    convert = require("tensorflow.python.framework.convert_to_constants").convert_variables_to_constants_v2
+
+    def imported(*images: Any) -> list[Any]:
+        results = tf.graph_util.import_graph_def(
+            graph,
+            input_map={tensor.name: image for tensor, image in zip(trace.frozen.inputs, images, strict=True)},
+            return_elements=[tensor.name for tensor in trace.frozen.outputs],
+            name="int8",
+        )
+        return [
+            tf.identity(result, name=spec.name) for spec, result in zip(trace.outputs, results, strict=True)
+        ]
+
+    specs = [
+        tf.TensorSpec(tensor.shape, tf.float32, name=spec.name)
+        for spec, tensor in zip(trace.inputs, trace.frozen.inputs, strict=True)
+    ]
+    return convert(tf.compat.v1.wrap_function(imported, specs), aggressive_inlining=True)
+
+
+def same_padding(layer: Layer, axis: int, given: int, made: int) -> tuple[int, int]:
+    """(before, after): the zeros that TensorFlow's SAME puts round an axis of `given` places."""
+    reach = (layer.weight.shape[axis] - 1) * layer.dilations[axis] + 1
+    total = int(max((made - 1) * layer.strides[axis] + reach - given, 0))
+    return total // 2, total - total // 2
+
+
+def add_constant(graph: Any, name: str, values: Any) -> str:
+    """Add float32 numbers, or int32 where they are integers, to a GraphDef; gives the name back."""
+    tf = require_tensorflow()
+    array = np.asarray(values)
+    array = array.astype(np.int32 if array.dtype.kind == "i" else np.float32)
+    node = graph.node.add(op="Const", name=name)
+    node.attr["dtype"].type = tf.as_dtype(array.dtype).as_datatype_enum
+    node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(array))
+    return name
+
+
+def moving_tensors(graph: Any) -> set[str]:
+    """Names of the tensors that depend on an input."""
+    moving: set[str] = set()
+    for operation in in_order(graph):
+        if operation.type == "Placeholder" or any(tensor.name in moving for tensor in operation.inputs):
+            moving.update(tensor.name for tensor in operation.outputs)
+    return moving
+
+
+def in_order(graph: Any) -> list[Any]:
+    """Operations, each after those that it takes from."""
+    done: dict[str, Any] = {}
+    for first in graph.get_operations():
+        pending = [first]
+        while pending:
+            operation = pending[-1]
+            waiting = [tensor.op for tensor in operation.inputs if tensor.op.name not in done]
+            if waiting:
+                pending.extend(waiting)
+            else:
+                done.setdefault(pending.pop().name, operation)
+    return list(done.values())
+
+
+def _has_constant_weights(operation: Any, moving: Collection[str]) -> bool:
+    if operation.type not in _KINDS or operation.inputs[1].name in moving:
+        return False
+    if operation.inputs[0].name not in moving or operation.inputs[0].dtype.name != "float32":
+        return False
+    if operation.type == "MatMul":
+        return not (operation.get_attr("transpose_a") or operation.get_attr("transpose_b"))
+    return bool(operation.get_attr("data_format") == b"NHWC")
+
+
+def _end_of_linear(operation: Any, moving: Collection[str], outputs: Collection[str]) -> Any:
+    """The last tensor before something that is not one factor and one offset a channel."""
+    end = tensor = operation.outputs[0]
+    while True:
+        following = tensor.consumers()
+        if tensor.op.name in outputs or len(following) != 1 or following[0].name in outputs:
+            return end
+        if not _is_linear(following[0], tensor, moving):
+            return end
+        tensor = following[0].outputs[0]
+        if following[0].type != "Identity":
+            end = tensor
+
+
+def _is_linear(operation: Any, tensor: Any, moving: Collection[str]) -> bool:
+    others = [other for other in operation.inputs if other is not tensor]
+    if operation.type not in _AFFINE or any(other.name in moving for other in others):
+        return False
+    if operation.type in ("RealDiv", "FusedBatchNormV3") and operation.inputs[0] is not tensor:
+        return False
+    if operation.type == "FusedBatchNormV3":
+        return not operation.get_attr("is_training")
+    channels = tensor.shape[-1]
+    return all(_is_a_value_a_channel(other.shape.as_list(), channels) for other in others)
+
+
+def _is_a_value_a_channel(shape: Sequence[int], channels: int) -> bool:
+    return all(size == 1 for size in shape[:-1]) and (not shape or shape[-1] in (1, channels))
+
+
+def _layer(tf: Any, trace: Trace, operation: Any, end: Any) -> Layer:
+    start = operation.outputs[0]
+    channels = int(start.shape[-1])
+    factor, offset = np.ones(channels, np.float32), np.zeros(channels, np.float32)
+    if end is not start:
+        until = trace.frozen.prune(start, end)
+        shape = [1] * (len(start.shape) - 1) + [channels]
+        offset = until(tf.zeros(shape)).numpy().reshape(-1)
+        factor = until(tf.ones(shape)).numpy().reshape(-1) - offset
+    geometry: dict[str, Any] = {}
+    if operation.type != "MatMul":
+        geometry = {key: tuple(operation.get_attr(key)[1:3]) for key in ("strides", "dilations")}
+        geometry["padding"] = operation.get_attr("padding").decode()
+    bare = Layer(
+        name=operation.name.removeprefix("source/"),
+        operation=operation.name,
+        kind=_KINDS[operation.type],
+        weight=trace.frozen.prune([], [operation.inputs[1]])()[0].numpy(),
+        bias=np.zeros(channels, np.float32),
+        input=operation.inputs[0].name,
+        output=f"{end.op.name}:0",
+        **geometry,
+    )
+    return bare.with_outputs_scaled(factor, offset)
+
+
+def _replace(tf: Any, graph: Any, layer: Layer) -> None:
+    """Make of a layer's operations in `graph` one with weights and one with a bias."""
+    nodes = {node.name: node for node in graph.node}
+    last = nodes[layer.output.removesuffix(":0")]
+    node = nodes[layer.operation]
+    if node is last:  # has no bias: a new operation gives what the old one gave
+        node = graph.node.add()
+        node.CopyFrom(last)
+        node.name = layer.node
+    node.input[1] = _weight_name(layer)
+    bias = graph.node.add(op="BiasAdd", name=last.name, input=[node.name, _bias_name(layer)])
+    bias.attr["T"].type = tf.float32.as_datatype_enum
+    bias.attr["data_format"].s = b"NHWC"
+    last.CopyFrom(bias)
+    graph.node.remove(bias)
+    for name in (_weight_name(layer), _bias_name(layer)):
+        graph.node.add(op="Const", name=name).attr["dtype"].type = tf.float32.as_datatype_enum
+
+
+def _is_over_all(pooling: Any) -> bool:
+    """Whether it pools whole images, each to one place."""
+    size = list(pooling.get_attr("ksize"))[1:3]
+    whole = pooling.get_attr("data_format") == b"NHWC" and pooling.get_attr("padding") == b"VALID"
+    return bool(whole and pooling.inputs[0].shape.as_list()[1:3] == size)
+
+
+def _make_mean(tf: Any, graph: Any, pooling: Any) -> None:
+    """Write it as a mean: TFLite's pooling gives the mean the scale of what it is the mean of."""
+    (node,) = [node for node in graph.node if node.name == pooling.name]
+    data = node.input[0]
+    kind = node.attr["T"].type
+    node.ClearField("input")
+    node.ClearField("attr")
+    node.op = "Mean"
+    node.input.extend([data, add_constant(graph, f"{node.name}/axes", [1, 2])])
+    node.attr["T"].type, node.attr["Tidx"].type = kind, tf.int32.as_datatype_enum
+    node.attr["keep_dims"].b = True
+
+
+def _put_weights(graph: Any, layers: Sequence[Layer]) -> None:
+    tf = require_tensorflow()
+    nodes: Mapping[str, Any] = {node.name: node for node in graph.node}
+    for layer in layers:
+        for name, values in ((_weight_name(layer), layer.weight), (_bias_name(layer), layer.bias)):
+            nodes[name].attr["value"].tensor.CopyFrom(tf.make_tensor_proto(values))
+
+
+def _weight_name(layer: Layer) -> str:
+    return f"{layer.operation}/folded_weight"
+
+
+def _bias_name(layer: Layer) -> str:
+    return f"{layer.operation}/folded_bias"
+
+
+def _float32(values: Array) -> Array:
+    return np.asarray(values, np.float32)
