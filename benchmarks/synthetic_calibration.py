@@ -84,7 +84,11 @@ def _measured(
         [
             result.artifact,
             percent(result.comparison.agreement),
-            *(percent(value) for one in result.comparison.metrics for value in (one.artifact, one.source)),
+            *(
+                percent(value)
+                for one in result.comparison.metrics[:1]
+                for value in (one.artifact, one.source)
+            ),
             beyond,
             f"{seconds:.0f}",
         ]
