@@ -19,6 +19,7 @@ from edgevision.cli.image_options import value_range
 from edgevision.cli.tables import echo_table, percent
 from edgevision.cli.terminal import without_noise
 from edgevision.conversion import ConversionSettings, Images, convert
+from edgevision.evaluation.budget import Budget
 from edgevision.evaluation.image_sets import ImageSet
 from edgevision.evaluation.proofs import TaskOptions
 from edgevision.input_options import InputOptions
@@ -53,7 +54,7 @@ def main(
     for name, count, images in sets:
         settings = ConversionSettings(
             task=TaskOptions(image=InputOptions(value_range=input_range)),
-            min_agreement=0.0,
+            budget=Budget(min_agreement=0.0),
             calibration_samples=count,
             evaluation_samples=evaluation_samples,
         )
@@ -83,7 +84,11 @@ def _measured(
         [
             result.artifact,
             percent(result.comparison.agreement),
-            *(percent(value) for one in result.comparison.metrics for value in (one.artifact, one.source)),
+            *(
+                percent(value)
+                for one in result.comparison.metrics[:1]
+                for value in (one.artifact, one.source)
+            ),
             beyond,
             f"{seconds:.0f}",
         ]

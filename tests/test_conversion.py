@@ -171,7 +171,7 @@ def remembering(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-LENIENT = ConversionSettings(min_agreement=0.0)
+LENIENT = Budget(min_agreement=0.0)
 
 
 def test_a_synthetic_calibration_set_is_always_marked(
@@ -184,7 +184,7 @@ def test_a_synthetic_calibration_set_is_always_marked(
         precisions=["int8"],
         calibration="synthetic",
         evaluation=digits / "evaluation",
-        settings=ConversionSettings(min_agreement=0.0, calibration_samples=32, strict=True),
+        settings=ConversionSettings(budget=LENIENT, calibration_samples=32, strict=True),
     )
     assert evidence.calibration is not None
     assert evidence.calibration.name == "synthetic (batch-norm statistics of the source)"
@@ -257,7 +257,7 @@ def test_a_picture_that_both_sets_have_in_other_formats_is_left_out_and_named(
         precisions=["int8"],
         calibration=tmp_path / "calibration",
         evaluation=tmp_path / "evaluation",
-        settings=LENIENT,
+        settings=ConversionSettings(budget=LENIENT),
     )
     (finding,) = [one for one in evidence.calibration_findings if one.check == "also-in-evaluation"]
     assert finding.images == ("copy 0.png", "copy 1.png", "copy 2.png")
