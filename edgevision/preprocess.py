@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -313,6 +312,8 @@ def keras_applications_preprocessing(name: str) -> PixelValues:
         OptionError: there is no such module; names the nearest and all.
     """
     if name not in _KERAS_APPLICATIONS:
+        import difflib
+
         nearest = difflib.get_close_matches(name, _KERAS_APPLICATIONS, n=1)
         guess = f"did you mean '{nearest[0]}'? " if nearest else ""
         raise OptionError(
