@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from array import array
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,14 +72,14 @@ def interleave(calls: Mapping[str, Call], seconds: float) -> dict[str, Times]:
     for _ in range(WARM_UP_ROUNDS):
         for call in calls.values():
             call()
-    taken: dict[str, list[tuple[int, int]]] = {name: [] for name in names}
+    taken = {name: array("q") for name in names}
     end, rounds = time.perf_counter() + seconds, 0
     while rounds < LEAST_ROUNDS or time.perf_counter() < end:
         first = rounds % len(names)
         for name in names[first:] + names[:first]:
-            taken[name].append(timed(calls[name]))
+            taken[name].extend(timed(calls[name]))
         rounds += 1
-    return {name: times_of(pairs) for name, pairs in taken.items()}
+    return {name: times_of(row) for name, row in taken.items()}
 
 
 def timed(call: Call) -> tuple[int, int]:
@@ -88,9 +89,9 @@ def timed(call: Call) -> tuple[int, int]:
     return time.perf_counter_ns() - wall, time.process_time_ns() - cpu
 
 
-def times_of(pairs: list[tuple[int, int]]) -> Times:
-    """What `timed` gave, run by run."""
-    wall, cpu = np.array(pairs, np.int64).reshape(-1, 2).T
+def times_of(taken: Iterable[int]) -> Times:
+    """What `timed` gave, one after the other."""
+    wall, cpu = np.fromiter(taken, np.int64).reshape(-1, 2).T
     return Times(wall, cpu)
 
 
