@@ -1,0 +1,158 @@
+"""Candidates of a conversion: the search tries them on real runtimes until the budget holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgevision.bundle import read_bundle
+from edgevision.conversion import ConversionSettings, convert
+from edgevision.errors import AgreementError, InputError, OptionError
+from edgevision.evaluation.budget import Budget
+from edgevision.evaluation.evidence import Evidence, read_evidence
+from edgevision.evaluation.image_sets import ImageSet
+from edgevision.evaluation.proofs import TaskOptions
+from edgevision.runtime import load
+
+pytestmark = [
+    pytest.mark.convert,
+    # Keras 3.15 with numpy 2 warns of its own conversions.
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def digits(quickstart: Path) -> Path:
+    return quickstart / "quickstart"
+
+
+def _converted(digits: Path, bundle: Path, max_drop: float | None, **more: Any) -> Evidence:
+    return convert(
+        digits / "digits.keras",
+        bundle,
+        targets=["raspberry-pi-5", "intel-cpu"],
+        calibration=ImageSet.open(digits / "training").sample(100),
+        evaluation=digits / "evaluation",
+        settings=ConversionSettings(budget=Budget(max_drop)),
+        **more,
+    )
+
+
+def test_with_a_calibration_set_the_cheapest_inside_the_budget_is_made(digits: Path, tmp_path: Path) -> None:
+    evidence = _converted(digits, tmp_path / "digits.evb", max_drop=3.0)
+    assert [result.artifact for result in evidence.results] == ["tflite-int8", "openvino-int8"]
+    for result in evidence.results:
+        (demand,) = result.demands
+        assert demand.what == "drop of accuracy"
+        assert demand.measured == result.comparison.metric("accuracy").largest_drop
+        assert demand.passed
+    assert [attempt.artifact for attempt in evidence.attempts] == ["tflite-int8", "openvino-int8"]
+    bundle = read_bundle(tmp_path / "digits.evb")
+    assert read_evidence(bundle.read(bundle.manifest.evidence).decode(), "evidence") == evidence
+
+
+def test_a_set_that_is_too_small_for_a_budget_is_told_before_anything_is_converted(
+    digits: Path, tmp_path: Path
+) -> None:
+    stages: list[str] = []
+    with pytest.raises(
+        InputError, match=r"597 images cannot show that the drop of accuracy is within 0\.10 %"
+    ):
+        _converted(
+            digits, tmp_path / "digits.evb", max_drop=0.1, progress=lambda stage, *_: stages.append(stage)
+        )
+    assert not any(stage.startswith("converting") for stage in stages)
+    assert not (tmp_path / "digits.evb").exists()
+
+
+def test_auto_stands_alone(digits: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="'auto' chooses by itself"):
+        _converted(digits, tmp_path / "digits.evb", None, precisions=["auto", "int8"])
+
+
+def test_without_a_calibration_set_the_search_tries_what_needs_none(digits: Path, tmp_path: Path) -> None:
+    evidence = convert(
+        digits / "digits.keras",
+        tmp_path / "digits.evb",
+        targets=["raspberry-pi-5", "intel-cpu"],
+        evaluation=digits / "evaluation",
+        precisions=["auto"],
+        settings=ConversionSettings(budget=Budget(2.0)),
+    )
+    assert [result.artifact for result in evidence.results] == ["tflite-int8-dynamic", "openvino-float16"]
+    assert evidence.calibration is None
+
+
+#: Integers of 8 bits cannot hold what is small beside what is large: `small` is lost in `both`.
+_LARGE = 400.0
+
+
+@pytest.fixture(scope="module")
+def cancelling(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A classifier whose answer is the small difference of two large numbers."""
+    keras = pytest.importorskip("keras", reason="needs the extra `convert`")
+    image = keras.Input((8, 8, 3), name="image")
+    mean = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(image))
+    both = keras.layers.Dense(2, name="both", activation="relu", use_bias=False)(mean)
+    x = keras.layers.Dense(2, name="difference", activation="relu", use_bias=False)(both)
+    for number in range(5):
+        x = keras.layers.Dense(2, name=f"passing_{number}", use_bias=False)(x)
+    model = keras.Model(image, x)
+    large_and_small = np.array([[_LARGE, _LARGE], [4, 0], [0, 4]], np.float32)
+    difference = np.array([[1, -1], [-1, 1]], np.float32)
+    model.set_weights([large_and_small, difference, *[np.eye(2, dtype=np.float32)] * 5])
+    target = tmp_path_factory.mktemp("cancelling") / "cancelling.keras"
+    model.save(target)
+    return target
+
+
+def _tints(count: int, seed: int) -> ImageSet:
+    """Red of any strength, and a green or blue that tells the class."""
+    colors = np.random.default_rng(seed).integers(0, 256, (count, 1, 1, 3)).astype(np.uint8)
+    labels = (colors[:, 0, 0, 1] > colors[:, 0, 0, 2]).astype(int)
+    images = np.broadcast_to(colors, (count, 8, 8, 3))
+    return ImageSet.from_arrays(list(images), 1 - labels, ["green", "blue"])
+
+
+def test_when_int8_misses_layers_stay_in_float_until_the_budget_holds(
+    cancelling: Path, tmp_path: Path
+) -> None:
+    evidence = convert(
+        cancelling,
+        tmp_path / "made.evb",
+        targets=["generic-cpu", "intel-cpu", "onnx-cpu"],
+        calibration=_tints(64, 0),
+        evaluation=_tints(400, 1),
+        settings=ConversionSettings(budget=Budget(2.0), task=TaskOptions(score_kind="logits")),
+    )
+    told = {attempt.artifact: attempt for attempt in evidence.attempts}
+    for result, fmt in zip(evidence.results, ("tflite", "openvino", "onnx"), strict=True):
+        assert result.passed
+        assert not all(demand.passed for demand in told[f"{fmt}-int8"].demands), "int8 alone holds no budget"
+        assert result.artifact != f"{fmt}-int8"
+        ranked = [layer for layer, _ in evidence.sensitivities[fmt]]
+        assert result.float_layers == tuple(ranked[: len(result.float_layers)])
+    assert {result.artifact.partition("-")[2] for result in evidence.results} == {"int8-mixed-2"}
+    for backend in ("tflite", "openvino", "onnx"):
+        load(tmp_path / "made.evb", backend=backend, selftest=True).close()
+
+
+def test_where_nothing_holds_the_budget_the_nearest_is_told_and_nothing_written(
+    cancelling: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(AgreementError, match=r"the drop of accuracy on \d+ images may be up to") as caught:
+        convert(
+            cancelling,
+            tmp_path / "made.evb",
+            targets=["coral-edgetpu"],
+            calibration=_tints(64, 0),
+            evaluation=_tints(400, 1),
+            settings=ConversionSettings(budget=Budget(2.0), task=TaskOptions(score_kind="logits")),
+        )
+    evidence = caught.value.evidence
+    assert isinstance(evidence, Evidence)
+    assert [attempt.artifact for attempt in evidence.attempts] == ["tflite-int8"]
+    assert list(tmp_path.iterdir()) == []
