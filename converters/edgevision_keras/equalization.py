@@ -72,7 +72,7 @@ def find_groups(folded: Folded) -> list[Group]:
     moving = moving_tensors(graph)
     outputs = {layer.output: layer for layer in folded.layers}
     inputs = {layer.node: layer for layer in folded.layers}
-    groups: dict[str, Group] = {name: Group({name}) for name in moving}
+    groups: dict[str, Group] = {name: Group({name}) for name in sorted(moving)}
     for operation in graph.get_operations():
         taken = [tensor for tensor in operation.inputs if tensor.name in moving]
         made = [tensor for tensor in operation.outputs if tensor.name in moving]
