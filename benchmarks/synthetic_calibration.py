@@ -80,20 +80,12 @@ def _measured(
     seconds = time.monotonic() - started
     coverage = evidence.calibration_coverage
     beyond = percent(coverage.worst[0].clipped) if coverage is not None else "-"
-    return [
-        [
-            result.artifact,
-            percent(result.comparison.agreement),
-            *(
-                percent(value)
-                for one in result.comparison.metrics[:1]
-                for value in (one.artifact, one.source)
-            ),
-            beyond,
-            f"{seconds:.0f}",
-        ]
-        for result in evidence.results
-    ]
+    rows = []
+    for result in evidence.results:
+        comparison = result.comparison
+        accuracy = [percent(v) for one in comparison.metrics[:1] for v in (one.artifact, one.source)]
+        rows.append([result.artifact, percent(comparison.agreement), *accuracy, beyond, f"{seconds:.0f}"])
+    return rows
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import numpy as np
 
 from edgevision.converter import Activations
 from edgevision.tensors import Array
-from edgevision_keras.graphs import depends_on_input, extended, layer_of
+from edgevision_keras.graphs import depends_on_input, extended, layer_of, numbered_layers
 from edgevision_keras.libraries import require_tensorflow
 from edgevision_keras.trace import Trace
 
@@ -38,7 +38,8 @@ class ActivationMeter:
         tf = require_tensorflow()
         tensors = list(_measured(trace))
         self._trace = trace
-        self._layers = [layer_of(tensor.op.name, layer_names) for tensor in tensors]
+        numbered = numbered_layers(trace.frozen.graph, layer_names)
+        self._layers = [layer_of(tensor.op.name, layer_names, numbered) for tensor in tensors]
         ends = tf.TensorSpec((len(tensors),), tf.float32)
         self._measure = extended(trace, tensors, _measure, ends, ends)
 

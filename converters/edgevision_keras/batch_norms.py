@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from edgevision.tensors import Array
-from edgevision_keras.graphs import depends_on_input, extended, layer_of
+from edgevision_keras.graphs import depends_on_input, extended, layer_of, numbered_layers
 from edgevision_keras.libraries import require_tensorflow
 from edgevision_keras.trace import Trace
 
@@ -49,6 +49,7 @@ def find_norms(trace: Trace, layer_names: Collection[str] = ()) -> tuple[GraphNo
         layer_names: names of its layers, where they are known.
     """
     depends = partial(depends_on_input, known={})
+    numbered = numbered_layers(trace.frozen.graph, layer_names)
     found = []
     for operation in trace.frozen.graph.get_operations():
         parts = _fused(operation) if operation.type in _FUSED else _composed(operation, depends)
@@ -59,7 +60,9 @@ def find_norms(trace: Trace, layer_names: Collection[str] = ()) -> tuple[GraphNo
             axes = _axes(tensor.shape.rank, mean.shape, last)
             values = [_constant(one) for one in (mean, variance)]
             if values[0] is not None and values[1] is not None:
-                found.append(GraphNorm(layer_of(scope, layer_names), tensor, values[0], values[1], axes))
+                found.append(
+                    GraphNorm(layer_of(scope, layer_names, numbered), tensor, values[0], values[1], axes)
+                )
     return tuple(found)
 
 

@@ -33,14 +33,34 @@ def depends_on_input(tensor: Any, known: dict[str, bool]) -> bool:
     return known[tensor.op.name]
 
 
-def layer_of(operation_name: str, layer_names: Collection[str]) -> str:
-    """The layer of an operation: Keras 3 numbers the scopes that it makes for its layers' names."""
+def layer_of(operation_name: str, layer_names: Collection[str], numbered: Collection[str] = ()) -> str:
+    """The layer of an operation: Keras 3 numbers the scopes that it makes for its layers' names.
+
+    Args:
+        operation_name: in a frozen graph.
+        layer_names: names of the source's layers, where they are known.
+        numbered: what `numbered_layers` gives for the graph.
+    """
     parts = operation_name.split("/")
     for part in reversed(parts[:-1]):
-        for name in (part, re.sub(r"_\d+$", "", part)):
+        both = part, _unnumbered(part)
+        for name in reversed(both) if part in numbered else both:
             if name in layer_names:
                 return name
     return parts[-2] if len(parts) > 1 else parts[0]
+
+
+def numbered_layers(graph: Any, layer_names: Collection[str]) -> frozenset[str]:
+    """Layers that have a numbered scope in a graph.
+
+    Where ``norm_1_2`` is the scope of a layer ``norm_1``, the scope ``norm_1`` is that of a layer ``norm``.
+    """
+    scopes = {scope for one in graph.get_operations() for scope in one.name.split("/")[:-1]}
+    return frozenset(_unnumbered(scope) for scope in scopes.difference(layer_names)).intersection(layer_names)
+
+
+def _unnumbered(scope: str) -> str:
+    return re.sub(r"_\d+$", "", scope)
 
 
 def extended(trace: Trace, tensors: Sequence[Any], add: Callable[..., Any], *specs: Any) -> Any:

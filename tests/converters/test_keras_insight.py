@@ -151,3 +151,19 @@ def test_statistics_that_a_layer_takes_of_its_own_input_are_no_memory(keras: Any
     x = keras.layers.GroupNormalization(2)(x)
     keras.Model(image, keras.layers.GlobalAveragePooling2D()(x)).save(tmp_path / "none.keras")
     assert read(tmp_path / "none.keras").norms == ()
+
+
+@pytest.mark.parametrize("generation", ["keras", "tf_keras"])
+def test_layers_have_their_own_names(generation: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    library = request.getfixturevalue(generation)
+    library.backend.clear_session()
+    image = x = library.Input((SIZE, SIZE, 3))
+    names = ["norm", "norm_1", "norm_2"]
+    for name in names:
+        x = library.layers.BatchNormalization(name=name)(library.layers.Conv2D(3, 3)(x))
+    library.Model(image, library.layers.GlobalAveragePooling2D()(x)).save(tmp_path / "model.keras")
+    source = read(tmp_path / "model.keras")
+    assert source.norms == tuple(names)
+    grey = np.ones((1, SIZE, SIZE, 3), np.float32)
+    seen = [one.layer for one in source.activations({source.inputs[0].name: grey})]
+    assert seen[: len(names)] == names
