@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 import edgevision
-from edgevision import ConversionSettings, InputOptions, TaskOptions
+from edgevision import Budget, ConversionSettings, InputOptions, TaskOptions
 
 HERE = Path(__file__).parent
 #: Channels of the networks of diffusion: a tiny one, and one as small as they get in use.
@@ -71,7 +71,7 @@ def _denoiser(width: int) -> bytes:
 
 
 def _convert(source: Path, name: str, task: TaskOptions, **images: Any) -> None:
-    settings = ConversionSettings(task=task, evaluation_samples=100, min_agreement=0.0, force=True)
+    settings = ConversionSettings(task=task, evaluation_samples=100, budget=Budget(min_agreement=0.0), force=True)
     edgevision.convert(
         source,
         HERE / name,

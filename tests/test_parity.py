@@ -12,6 +12,7 @@ from edgevision.evaluation.evidence import Evidence
 from edgevision.evaluation.image_sets import ImageSet
 from edgevision.evaluation.proofs import TaskOptions
 from edgevision.runtime import load
+from edgevision.tasks.description import read_generation
 
 pytestmark = pytest.mark.convert
 
@@ -25,7 +26,11 @@ MODELS = {
         EXAMPLES / "blood_cells" / "blood_cells.keras",
         TaskOptions(decoder_settings={"size_unit": "root-share"}, thresholds={"score_threshold": 0.05}),
     ),
-    "generate": (EXAMPLES / "cifar10" / "denoiser.keras", TaskOptions(output_range=(0.0, 1.0))),
+    "image-to-image": (EXAMPLES / "cifar10" / "denoiser.keras", TaskOptions(output_range=(0.0, 1.0))),
+    "diffusion": (
+        EXAMPLES / "digits" / "generator.keras",
+        TaskOptions(generation=read_generation(EXAMPLES / "digits" / "generator.task.json")),
+    ),
 }
 
 
@@ -63,8 +68,8 @@ def converted(
         bundle,
         targets=["generic-cpu", "intel-cpu", "onnx-cpu"],
         precisions=["float32"],
-        evaluation=_scenes(),
-        settings=ConversionSettings(task=options),
+        evaluation=None if options.generation else _scenes(),
+        settings=ConversionSettings(task=options, evaluation_samples=24),
     )
     return evidence, bundle
 
