@@ -71,7 +71,9 @@ def _denoiser(width: int) -> bytes:
 
 
 def _convert(source: Path, name: str, task: TaskOptions, **images: Any) -> None:
-    settings = ConversionSettings(task=task, evaluation_samples=100, budget=Budget(min_agreement=0.0), force=True)
+    settings = ConversionSettings(
+        task=task, evaluation_samples=100, budget=Budget(min_agreement=0.0), force=True
+    )
     edgevision.convert(
         source,
         HERE / name,
