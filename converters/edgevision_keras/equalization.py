@@ -22,8 +22,10 @@ from edgevision_keras.libraries import require_tensorflow
 
 #: What a channel may be made larger by: beyond this it is noise.
 _LARGEST = 1000.0
-#: Of the limit of ReLU6 that a channel's greatest value is brought to.
-_UNDER_SIX = 6.0 / 1.1
+#: Of the greatest channel's range that others are brought to: with all at its end, whatever is larger
+#: in an image not seen is cut off. Measured on four small networks with 100 images: the error is half to
+#: nine tenths of that with no room.
+_PART = 0.5
 
 
 @dataclass
@@ -140,16 +142,16 @@ def _constant(tensor: Any, otherwise: float) -> Array:
 
 
 def _factor(group: Group, extremes: Mapping[str, Extremes]) -> Array | None:
-    """For each channel, what brings its greatest value to that of the greatest channel."""
+    """For each channel, what brings its greatest value to half that of the greatest channel."""
     seen = [extremes[name] for name in sorted(group.tensors & extremes.keys())]
     if not seen:
         return None
     # The limits of one tensor are compared with each other, not with those of another tensor.
     reach = np.max([_reach(one) / max(float(_reach(one).max()), 1e-30) for one in seen], axis=0)
-    factor: Array = 1 / np.maximum(reach, 1 / _LARGEST)
+    factor: Array = np.clip(_PART / np.maximum(reach, 1e-30), 1.0, _LARGEST)
     if group.to_six:
         largest = np.max([one.high for one in seen], axis=0)
-        factor = np.clip(_UNDER_SIX / np.maximum(largest, 1e-30), 1.0, _LARGEST)
+        factor = np.clip(_PART * 6 / np.maximum(largest, 1e-30), 1.0, _LARGEST)
     return factor
 
 

@@ -7,7 +7,7 @@ the weights that are rounded for int8 and those that the three formats hold.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -113,12 +113,15 @@ def fold(trace: Trace) -> Folded:
     definition = graph.as_graph_def()
     moving = moving_tensors(graph)
     outputs = {tensor.op.name for tensor in trace.frozen.outputs}
+    ends = [
+        (operation, _end_of_linear(operation, moving, outputs))
+        for operation in graph.get_operations()
+        if _has_constant_weights(operation, moving)
+    ]
     layers = []
-    for operation in graph.get_operations():
-        if _has_constant_weights(operation, moving):
-            end = _end_of_linear(operation, moving, outputs)
-            layers.append(_layer(tf, trace, operation, end))
-            _replace(tf, definition, layers[-1])
+    for (operation, end), (weight, factor, offset) in zip(ends, _measured(tf, trace, ends), strict=True):
+        layers.append(_layer(operation, end, weight).with_outputs_scaled(factor, offset))
+        _replace(tf, definition, layers[-1])
     for operation in graph.get_operations():
         if operation.type == "AvgPool" and _is_over_all(operation):
             _make_mean(tf, definition, operation)
@@ -238,30 +241,35 @@ def _is_a_value_a_channel(shape: Sequence[int], channels: int) -> bool:
     return all(size == 1 for size in shape[:-1]) and (not shape or shape[-1] in (1, channels))
 
 
-def _layer(tf: Any, trace: Trace, operation: Any, end: Any) -> Layer:
-    start = operation.outputs[0]
-    channels = int(start.shape[-1])
-    factor, offset = np.ones(channels, np.float32), np.zeros(channels, np.float32)
-    if end is not start:
-        until = trace.frozen.prune(start, end)
-        shape = [1] * (len(start.shape) - 1) + [channels]
-        offset = until(tf.zeros(shape)).numpy().reshape(-1)
-        factor = until(tf.ones(shape)).numpy().reshape(-1) - offset
+def _measured(tf: Any, trace: Trace, ends: Sequence[tuple[Any, Any]]) -> Iterator[tuple[Array, Array, Array]]:
+    """(weights, factor, offset) of each operation and the end of what is linear after it."""
+    if not ends:
+        return
+    starts = [operation.outputs[0] for operation, _ in ends]
+    weights = trace.frozen.prune([], [operation.inputs[1] for operation, _ in ends])()
+    until = trace.frozen.prune(starts, [end for _, end in ends])
+    shapes = [[1] * (start.shape.rank - 1) + [start.shape[-1]] for start in starts]
+    zeros, ones = (until(*(tf.fill(shape, value) for shape in shapes)) for value in (0.0, 1.0))
+    for weight, zero, one in zip(weights, zeros, ones, strict=True):
+        offset = zero.numpy().reshape(-1)
+        yield weight.numpy(), one.numpy().reshape(-1) - offset, offset
+
+
+def _layer(operation: Any, end: Any, weight: Array) -> Layer:
     geometry: dict[str, Any] = {}
     if operation.type != "MatMul":
         geometry = {key: tuple(operation.get_attr(key)[1:3]) for key in ("strides", "dilations")}
         geometry["padding"] = operation.get_attr("padding").decode()
-    bare = Layer(
+    return Layer(
         name=operation.name.removeprefix("source/"),
         operation=operation.name,
         kind=_KINDS[operation.type],
-        weight=trace.frozen.prune([], [operation.inputs[1]])()[0].numpy(),
-        bias=np.zeros(channels, np.float32),
+        weight=weight,
+        bias=np.zeros(int(operation.outputs[0].shape[-1]), np.float32),
         input=operation.inputs[0].name,
         output=f"{end.op.name}:0",
         **geometry,
     )
-    return bare.with_outputs_scaled(factor, offset)
 
 
 def _replace(tf: Any, graph: Any, layer: Layer) -> None:

@@ -77,7 +77,8 @@ class Int8Source:
     def range_of(self, tensor: str, *, symmetric: bool = False) -> tuple[float, float]:
         """(lowest, highest) of a tensor of `folded`, as int8 holds it."""
         histogram = self.histograms[self.points[tensor]]
-        if self.points[tensor] in self.folded.inputs:  # what a camera gives is never clipped
+        ends = {self.points[name] for name in (*self.folded.inputs, *self.folded.outputs)}
+        if self.points[tensor] in ends:  # what a camera gives and what a caller reads is never clipped
             low, high = histogram.low, histogram.high
             return (-max(-low, high), max(-low, high)) if symmetric else (low, high)
         return best_range(histogram, symmetric=symmetric)

@@ -1,0 +1,102 @@
+"""Networks of the kinds that plain int8 spoils, with random weights and lifelike statistics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def pictures(count: int, size: int, seed: int) -> Any:
+    """Soft coloured shapes: (count, size, size, 3) float32 in 0…255."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.uniform(0, 255, (count, 4, 4, 3))
+    fine = rng.normal(0, 12, (count, size, size, 3))
+    repeat = -(-size // 4)
+    grown = coarse.repeat(repeat, axis=1).repeat(repeat, axis=2)[:, :size, :size]
+    return np.clip(grown + fine, 0, 255).astype(np.float32)
+
+
+def settle(keras: Any, model: Any, images: Any) -> Any:
+    """Give batch normalizations the statistics of `images`, as training would."""
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.0
+    for _ in range(3):  # a layer's statistics follow from those before it
+        model(images, training=True)
+    return model
+
+
+def uneven_mobilenet(keras: Any) -> Any:
+    """Six blocks of MobileNetV2 whose channels differ by 100 times, as the layers that read them undo."""
+    whole = keras.applications.MobileNetV2((48, 48, 3), alpha=0.35, weights=None, include_top=False)
+    x = keras.layers.GlobalAveragePooling2D()(whole.get_layer("block_5_add").output)
+    model = keras.Model(whole.input, keras.layers.Dense(8, name="scores")(x))
+    settle(keras, model, pictures(64, 48, 1) / 127.5 - 1)
+    rng = np.random.default_rng(2)
+    before = None
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            before = layer
+        reads_one = layer.name.endswith(("_depthwise", "_project"))
+        if reads_one and before is not None:
+            scale = 10.0 ** rng.uniform(-2, 0, before.gamma.shape[0]).astype(np.float32)
+            before.gamma.assign(before.gamma * scale)
+            before.beta.assign(before.beta * scale)
+            (kernel,) = layer.get_weights()
+            layer.set_weights([kernel / scale[:, None]])
+    return model
+
+
+def swish_network(keras: Any) -> Any:
+    """EfficientNetV2B0: swish, and squeeze-and-excitation."""
+    model = keras.applications.EfficientNetV2B0(
+        input_shape=(32, 32, 3), weights=None, classes=8, classifier_activation=None
+    )
+    return settle(keras, model, pictures(64, 32, 3))
+
+
+def _backbone(keras: Any, image: Any) -> Any:
+    layers = keras.layers
+    x = layers.Rescaling(1 / 255)(image)
+    for filters in (8, 16, 24):
+        x = layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=False)(x)
+        x = layers.ReLU()(layers.BatchNormalization()(x))
+    return x
+
+
+def tagger(keras: Any) -> Any:
+    """A sigmoid for each of six labels."""
+    image = keras.Input((32, 32, 3), name="image")
+    x = keras.layers.GlobalAveragePooling2D()(_backbone(keras, image))
+    tags = keras.layers.Dense(6, activation="sigmoid", name="tags", kernel_initializer="he_normal")(x)
+    return settle(keras, keras.Model(image, tags), pictures(64, 32, 4))
+
+
+def detector(keras: Any) -> Any:
+    """Boxes as parts of the image, and scores, in one tensor: (batch, 16, 4 + 3)."""
+    layers = keras.layers
+    image = keras.Input((32, 32, 3), name="image")
+    x = _backbone(keras, image)
+    boxes = layers.Reshape((16, 4))(layers.Conv2D(4, 1)(x))
+    boxes = layers.Activation("relu")(boxes)
+    scores = layers.Activation("sigmoid")(layers.Reshape((16, 3))(layers.Conv2D(3, 1)(x)))
+    return settle(
+        keras,
+        keras.Model(image, layers.Concatenate(name="found")([boxes, scores])),
+        pictures(64, 32, 5),
+    )
+
+
+def image_to_image(keras: Any) -> Any:
+    """What it is given and a correction of it, 0…1."""
+    layers = keras.layers
+    image = keras.Input((32, 32, 3), name="image")
+    given = layers.Rescaling(1 / 255)(image)
+    x = given
+    for _ in range(3):
+        x = layers.Conv2D(12, 3, padding="same", use_bias=False)(x)
+        x = layers.ReLU()(layers.BatchNormalization()(x))
+    correction = layers.Conv2D(3, 3, padding="same")(x)
+    made = layers.Add(name="made")([given, layers.Rescaling(0.1)(correction)])
+    return settle(keras, keras.Model(image, made), pictures(64, 32, 6))
