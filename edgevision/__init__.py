@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from edgevision.evaluation.budget import Budget
     from edgevision.evaluation.comparing import compare
     from edgevision.evaluation.evaluating import RunSettings, evaluate
+    from edgevision.evaluation.operating_points import OperatingDemand
     from edgevision.evaluation.proofs import TaskOptions
     from edgevision.input_options import InputOptions
     from edgevision.runtime import BareModel, load
@@ -41,6 +42,7 @@ _HOMES = {
     "ConversionSettings": "conversion",
     "EdgeVisionError": "errors",
     "InputOptions": "input_options",
+    "OperatingDemand": "evaluation.operating_points",
     "RunSettings": "evaluation.evaluating",
     "SessionSettings": "backend",
     "TaskOptions": "evaluation.proofs",
@@ -62,6 +64,7 @@ __all__ = [
     "ConversionSettings",
     "EdgeVisionError",
     "InputOptions",
+    "OperatingDemand",
     "RunSettings",
     "SessionSettings",
     "TaskOptions",

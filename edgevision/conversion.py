@@ -23,6 +23,7 @@ from edgevision.evaluation.machine import this_machine
 from edgevision.evaluation.measuring import Candidate, known_answers
 from edgevision.evaluation.proof import TaskProof
 from edgevision.evaluation.proofs import proof_of
+from edgevision.evaluation.score_readings import ScoreReadings, Wished, wished
 from edgevision.evaluation.seed_sets import SeedSet
 from edgevision.evaluation.source_session import SourceSession
 from edgevision.manifest import ArtifactEntry, FileEntry, Manifest, SourceEntry
@@ -95,8 +96,9 @@ def convert(
         InputError: an image set is empty or has a broken image; or, with `ConversionSettings.strict`,
             there is a warning about the calibration set.
         PluginError, MissingRuntimeError, DeviceError: a converter or backend cannot be had here.
-        ConversionError: an artifact cannot be made.
-        AgreementError: an artifact does not agree with the model closely enough. Nothing is written.
+        ConversionError: an artifact cannot be made, or no threshold or temperature does what was asked for.
+        AgreementError: an artifact does not agree with the model closely enough, or misses what its operating
+            point is to keep. Nothing is written.
         OutputError: the bundle cannot be written. Nothing is left behind.
     """
     source, output, settings = Path(source), Path(output), settings or ConversionSettings()
@@ -114,11 +116,15 @@ def convert(
     if sets.synthetic:
         steps.next("making calibration images", 0)
     sets = fit_sets(sets, model, proof, settings)
+    wish = _wished(sets, proof, settings)
     session = SourceSession(model)
     data = None if sets.calibration is None else proof.network_inputs(session, sets.calibration)
     ground = Ground(model, proof, sets.evaluation, data, settings.budget, plugins)
-    trials = Trials(ground, steps.next, steps.measured)
+    trials = Trials(ground, steps.next, steps.measured, keep_answers=wish is not None)
+    readings = None if wish is None else _source_reading(wish, trials, steps)
     found = _searched(trials, plan.targets, data is not None) if plan.searching else trials.run(plan.planned)
+    if readings is not None:
+        found = _read(readings, found, steps)
     evidence = _evidence(ground, sets, trials, found, settings)
     _require_passed(evidence)
     steps.next("writing the bundle", 0)
@@ -184,6 +190,31 @@ def _searched(trials: Trials, targets: Sequence[Target], calibrated: bool) -> li
     for search in searches:
         users.setdefault(trials.outcome(search), []).extend(search.targets)
     return [trial.made_for(tuple(found)) for trial, found in users.items()]
+
+
+def _wished(sets: ConversionSets, proof: TaskProof, settings: ConversionSettings) -> Wished | None:
+    """How scores are to be read, checked before any long work; `None` if they are read as they are."""
+    if not settings.reads_scores or not isinstance(sets.calibration, ImageSet):
+        return None
+    annotations = settings.task.annotations
+    return wished(settings.operating_point, settings.calibrate_scores, proof, sets.calibration, annotations)
+
+
+def _source_reading(wish: Wished, trials: Trials, steps: _Steps) -> ScoreReadings:
+    steps.next("reading the source's scores", len(wish.calibration))
+    return ScoreReadings(wish, trials.source_model, trials.source_answers, steps.measured)
+
+
+def _read(readings: ScoreReadings, found: Sequence[Trial], steps: _Steps) -> list[Trial]:
+    """The same trials, with how each one's scores are read."""
+    steps.next("reading scores", readings.images)
+    pairs = readings.read(
+        [one.candidate for one in found],
+        [one.answers for one in found],
+        [one.measured for one in found],
+        steps.measured,
+    )
+    return [Trial(candidate, measured) for candidate, measured in pairs]
 
 
 class _Steps:
@@ -254,6 +285,12 @@ def _missed(result: Measured, demand: Demand) -> str:
             f"{result.artifact} agrees with the source on {measured} of {result.comparison.images} images, "
             f"demanded are {limit}: nothing was written; {advice}enough with --min-agreement"
         )
+    if demand.at_least:
+        return (
+            f"{result.artifact}: the {demand.what} is {measured} at most, as the evaluation images say, "
+            f"demanded are {limit}: nothing was written; calibrate on more images like those in use, which "
+            f"the model was not trained on, choose another --precision, or demand less"
+        )
     if demand.unit in ("MB", "ms"):
         told = f"has a {demand.what} of {measured}, its target allows {limit}"
         return f"{result.artifact} {told}: nothing was written"
@@ -308,6 +345,7 @@ def _entry(candidate: Candidate, files: tuple[FileEntry, ...]) -> ArtifactEntry:
         outputs=session.outputs,
         targets=tuple(target.name for target in candidate.planned.targets),
         backends=tuple(backends),
+        score_reading=candidate.score_reading,
     )
 
 

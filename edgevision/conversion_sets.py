@@ -15,6 +15,7 @@ from edgevision.evaluation.calibration_facts import Coverage, Finding
 from edgevision.evaluation.image_sets import ImageSet
 from edgevision.evaluation.input_readings import check_reading
 from edgevision.evaluation.proof import TaskProof
+from edgevision.evaluation.score_readings import option_of
 from edgevision.evaluation.seed_sets import SeedSet
 from edgevision.evaluation.seeded_proof import calibration_seeds
 from edgevision.evaluation.source_session import SourceSession
@@ -65,6 +66,8 @@ def open_sets(
         InputError: a set is empty, has a broken image, or is no other than the other set.
     """
     task = settings.task.generation
+    if settings.reads_scores:
+        calibrated = [*calibrated, _option_that_reads(calibration, settings)]
     if task is not None:
         return _seed_sets(evaluation, calibration, bool(calibrated), settings, task)
     if evaluation is None:
@@ -77,6 +80,19 @@ def open_sets(
     return ConversionSets(
         kept, calibration_set, left_out + len(evaluation_set) - len(kept), findings=findings
     )
+
+
+def _option_that_reads(calibration: Images | None, settings: ConversionSettings) -> str:
+    """The option for which the classes of calibration images must be known."""
+    option = option_of(settings.operating_point)
+    if settings.task.generation is not None:
+        raise OptionError(f"{option}: is for classifiers, and this network makes images; leave it out")
+    if calibration is None or calibration == SYNTHETIC:
+        raise OptionError(
+            f"{option}: is found on images of yours whose classes are known, and checked on the others; "
+            f"type --calibration FOLDER, with a folder a class"
+        )
+    return option
 
 
 def _seed_sets(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from edgevision.errors import OptionError
 from edgevision.evaluation.budget import Budget
+from edgevision.evaluation.operating_points import OperatingDemand
 from edgevision.evaluation.proofs import TaskOptions
 
 
@@ -23,6 +24,10 @@ class ConversionSettings:
         strict: refuse a calibration set that there is a warning about, before any conversion.
         trust_source: run code that the model carries.
         force: replace a bundle that is there.
+        operating_point: of a classifier: what the threshold of a class of interest is to keep. It is found on
+            the calibration images, whose classes must be known, and is checked on the evaluation images.
+        calibrate_scores: of a classifier: find a temperature for each artifact's scores, on the same images.
+            The threshold is then one of the scores at that temperature.
         targets_files: TOML files with more targets.
     """
 
@@ -34,9 +39,16 @@ class ConversionSettings:
     trust_source: bool = False
     force: bool = False
     targets_files: tuple[Path, ...] = ()
+    operating_point: OperatingDemand | None = None
+    calibrate_scores: bool = False
 
     def __post_init__(self) -> None:
         for name in ("calibration_samples", "evaluation_samples"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise OptionError(f"{name}: expected 1 or more, got {value}")
+
+    @property
+    def reads_scores(self) -> bool:
+        """Whether it is to be found how scores are read: on images whose classes are known."""
+        return self.calibrate_scores or self.operating_point is not None

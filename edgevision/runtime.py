@@ -16,7 +16,7 @@ from edgevision.manifest import ArtifactEntry
 from edgevision.plugins import Registry, registry
 from edgevision.preprocess import Preprocessing
 from edgevision.session import CheckedSession, open_session
-from edgevision.tasks.description import ClassifyTask, DetectTask, GenerateTask, Task
+from edgevision.tasks.description import ClassifyTask, DetectTask, GenerateTask
 
 if TYPE_CHECKING:  # the one task that a model has is imported when the model is loaded
     from edgevision.tasks.classify import Classifier
@@ -125,22 +125,16 @@ def _on_device(settings: SessionSettings, device: str | None) -> SessionSettings
 
 
 def _load_entry(bundle: Bundle, choice: Choice, settings: SessionSettings, plugins: Registry) -> Model:
-    manifest = bundle.manifest
     session = open_session(choice.backend, bundle.artifact(choice.entry), settings)
     try:
-        return _model(session, manifest.task, manifest.preprocessing, bundle.labels, plugins)
+        return _model(session, bundle, choice.entry, plugins)
     except EdgeVisionError:
         session.close()
         raise
 
 
-def _model(
-    session: CheckedSession,
-    task: Task,
-    preprocessing: Preprocessing | None,
-    labels: Sequence[str],
-    plugins: Registry,
-) -> Model:
+def _model(session: CheckedSession, bundle: Bundle, entry: ArtifactEntry, plugins: Registry) -> Model:
+    task, preprocessing, labels = bundle.manifest.task, bundle.manifest.preprocessing, bundle.labels
     if isinstance(task, GenerateTask):
         from edgevision.tasks.generate import build_generator
 
@@ -150,7 +144,7 @@ def _model(
     if isinstance(task, ClassifyTask):
         from edgevision.tasks.classify import Classifier
 
-        return Classifier(session, preprocessing, labels, task.score_kind, task.output)
+        return Classifier(session, preprocessing, labels, task.score_kind, task.output, entry.score_reading)
     from edgevision.tasks.detect import Detector
 
     return Detector(session, preprocessing, labels, task, plugins.decoder(task.decoder))

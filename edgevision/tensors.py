@@ -75,18 +75,25 @@ class TensorSpec:
         return np.asarray(integers.clip(limits.min, limits.max).astype(dtype))
 
 
-def dequantizer(spec: TensorSpec) -> Callable[[Array], NDArray[np.float32]]:
+def dequantizer(
+    spec: TensorSpec, then: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None
+) -> Callable[[Array], NDArray[np.float32]]:
     """`TensorSpec.dequantize`, made ready for many calls: the same numbers, sooner.
 
     Real numbers are given back as they are. Of 8 bits there are 256 values, so what each stands for
     is computed once.
+
+    Args:
+        spec: of the tensor.
+        then: makes another number of each, whatever the others are.
     """
-    if spec.dtype == "float32":
-        return lambda values: values
-    if spec.dtype not in ("int8", "uint8"):
-        return spec.dequantize
-    table = spec.dequantize(np.arange(256, dtype=np.uint8).view(spec.dtype))
-    return lambda values: table.take(values.view(np.uint8))
+    if spec.dtype in ("int8", "uint8"):
+        numbers = spec.dequantize(np.arange(256, dtype=np.uint8).view(spec.dtype))
+        table = numbers if then is None else then(numbers)
+        return lambda values: table.take(values.view(np.uint8))
+    if then is not None:
+        return lambda values: then(spec.dequantize(values))
+    return (lambda values: values) if spec.dtype == "float32" else spec.dequantize
 
 
 def check_inputs(specs: Sequence[TensorSpec], inputs: Mapping[str, Array]) -> int:

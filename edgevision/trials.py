@@ -50,10 +50,17 @@ class Ground:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """A candidate and what was measured of it."""
+    """A candidate and what was measured of it.
+
+    Attributes:
+        candidate: the artifact.
+        measured: the evidence.
+        answers: its own on the evaluation set, where they were to be kept.
+    """
 
     candidate: Candidate
     measured: Measured
+    answers: Sequence[Any] = ()
 
     def made_for(self, targets: tuple[Target, ...]) -> Trial:
         """The same, for these targets."""
@@ -68,8 +75,10 @@ class Trials:
         ground: what they are made of and measured on.
         stage: told of what begins.
         tell: told how many examples the models at hand have answered.
+        keep_answers: whether trials hold the artifacts' answers.
 
     Attributes:
+        source_model: the source as a model of its task.
         source_answers: the source's own.
         attempts: every candidate of a search, in the order in which they were tried.
         ranked: format -> the layers of the source by their sensitivity, once a search has asked.
@@ -80,16 +89,20 @@ class Trials:
         OptionError: the source's tensors are not what the task needs.
     """
 
-    def __init__(self, ground: Ground, stage: Stage, tell: Callable[[int], None]) -> None:
+    def __init__(
+        self, ground: Ground, stage: Stage, tell: Callable[[int], None], keep_answers: bool = False
+    ) -> None:
         self.attempts: list[Attempt] = []
         self._ground = ground
         self._stage = stage
         self._tell = tell
+        self._keep_answers = keep_answers
         self.ranked: dict[str, Sensitivities] = {}
         self._tried: dict[str, Trial | ConversionError] = {}
         stage("measuring the source", len(ground.examples))
-        model = ground.proof.model(CheckedSession(SourceSession(ground.source), ground.source.kind))
-        (self.source_answers,) = measure(ground.proof, [model], ground.examples, tell)
+        session = CheckedSession(SourceSession(ground.source), ground.source.kind)
+        self.source_model = ground.proof.model(session)
+        (self.source_answers,) = measure(ground.proof, [self.source_model], ground.examples, tell)
         self._check_set_tells()
 
     def _check_set_tells(self) -> None:
@@ -182,7 +195,11 @@ class Trials:
         models = [self._model(one) for one in candidates]
         answers = measure(ground.proof, models, ground.examples, self._tell)
         return [
-            Trial(one, judge(ground.proof, one, given, self.source_answers, ground.budget))
+            Trial(
+                one,
+                judge(ground.proof, one, given, self.source_answers, ground.budget),
+                given if self._keep_answers else (),
+            )
             for one, given in zip(candidates, answers, strict=True)
         ]
 

@@ -16,6 +16,7 @@ from edgevision.cli.detect_options import (
 )
 from edgevision.cli.evidence_table import echo_evidence
 from edgevision.cli.image_options import image_options, input_options, size_wh, value_range
+from edgevision.cli.score_options import given_demand, score_options
 from edgevision.cli.terminal import progress_on, without_noise
 from edgevision.conversion import ConversionSettings, convert
 from edgevision.errors import AgreementError
@@ -89,6 +90,7 @@ from edgevision.tasks.generate_settings import FITS
     type=click.Path(path_type=Path),
     help="Of a network that makes images of a seed: JSON that says how; see examples/digits.",
 )
+@score_options
 @threshold_options
 @decoder_options
 @image_options
@@ -121,6 +123,8 @@ def command(source: Path, output: Path, as_json: bool, **given: Any) -> None:
         trust_source=given["trust_source"],
         force=given["force"],
         targets_files=given["targets_file"],
+        operating_point=given_demand(given),
+        calibrate_scores=given["calibrate_scores"],
     )
     try:
         with without_noise() as stderr, progress_on(stderr) as progress:

@@ -12,6 +12,7 @@ from edgevision.bundle import is_bundle
 from edgevision.cli.evaluation_pictures import save_pictures
 from edgevision.cli.figures_table import METHODS, between
 from edgevision.cli.run_options import run_options, run_settings
+from edgevision.cli.score_options import reading_in_words
 from edgevision.cli.tables import echo_table, percent
 from edgevision.cli.terminal import progress_on, without_noise
 from edgevision.cli.truth_options import images_of, truth_options
@@ -88,6 +89,8 @@ def _show(found: Evaluation) -> None:
         f"{ran.bundle}: {ran.artifact} on {ran.backend} {ran.device}, "
         f"measured on {found.data.images} images of {found.data.name}"
     )
+    if ran.score_reading is not None:
+        click.echo(f"scores: {reading_in_words(ran.score_reading)}")
     echo_table(
         ("figure", "value", "95 % interval", "by"),
         [

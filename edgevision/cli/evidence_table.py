@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from edgevision.cli.figures_table import between, drop_of
@@ -38,6 +40,8 @@ def echo_evidence(evidence: Evidence) -> None:
             ("artifact", "metric", "value", "source's", "drop (95 %)"),
             [(artifact, metric.name, *_metric_cells(metric)) for artifact, metric in others],
         )
+    _echo_operating_points(evidence)
+    _echo_temperatures(evidence)
     notes = (note for one in evidence.results for note in one.comparison.notes)
     for note in dict.fromkeys([*evidence.notes, *notes]):
         click.echo(f"note: {note}")
@@ -45,6 +49,72 @@ def echo_evidence(evidence: Evidence) -> None:
         click.echo(f"{finding.severity}: {finding.text}")
     if evidence.calibration_coverage is not None:
         click.echo(f"calibration: {_coverage(evidence.calibration_coverage)}")
+
+
+def _echo_operating_points(evidence: Evidence) -> None:
+    found = [
+        (one.artifact, one.operating_point) for one in evidence.results if one.operating_point is not None
+    ]
+    if not found:
+        return
+    first = found[0][1]
+    demanded = f"{first.figure} of at least {in_unit(first.at_least, 'share')}"
+    click.echo(f"\noperating point of '{first.positive}': {demanded}, on {first.positives[1]} images of it")
+    echo_table(
+        (
+            "artifact",
+            "threshold",
+            "figure",
+            "value (95 %)",
+            "source's",
+            "calibration",
+            "source's own threshold",
+        ),
+        [
+            (
+                artifact,
+                f"{point.point.threshold:.4g}",
+                metric.name,
+                f"{percent(metric.artifact)} ({between(metric.artifact_interval, 'share')})",
+                percent(metric.source),
+                percent(learned.artifact),
+                f"{point.source_point.threshold:.4g}",
+            )
+            for artifact, point in found
+            for metric, learned in zip(point.point.evaluation, point.point.calibration, strict=True)
+        ],
+    )
+    _echo_warnings([(artifact, point.warnings) for artifact, point in found])
+
+
+def _echo_temperatures(evidence: Evidence) -> None:
+    found = [(one.artifact, one.temperature) for one in evidence.results if one.temperature is not None]
+    if not found:
+        return
+    rows = [(artifact, one.artifact) for artifact, one in found]
+    rows.append(("the source", found[0][1].source))
+    click.echo("\ncalibrated scores, before and after; lower is better")
+    echo_table(
+        ("artifact", "temperature", "calibration error", "after", "log-likelihood loss", "after"),
+        [
+            (
+                name,
+                f"{one.temperature:.4g}",
+                percent(one.before.reliability.ece),
+                percent(one.after.reliability.ece),
+                f"{one.before.nll:.4f}",
+                f"{one.after.nll:.4f}",
+            )
+            for name, one in rows
+        ],
+    )
+    _echo_warnings([(artifact, one.warnings) for artifact, one in found])
+
+
+def _echo_warnings(warnings: Sequence[tuple[str, tuple[str, ...]]]) -> None:
+    for artifact, texts in warnings:
+        for text in texts:
+            click.echo(f"warning: {artifact}: {text}")
 
 
 def _coverage(coverage: Coverage) -> str:

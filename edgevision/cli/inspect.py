@@ -9,6 +9,7 @@ import click
 
 from edgevision.bundle import Bundle, read_bundle
 from edgevision.cli.evidence_table import echo_evidence
+from edgevision.cli.score_options import reading_in_words
 from edgevision.cli.tables import echo_table, size
 from edgevision.evaluation.evidence import read_evidence
 from edgevision.manifest import ArtifactEntry, to_json
@@ -54,6 +55,9 @@ def _echo_manifest(bundle: Bundle) -> None:
     echo_table(
         ("artifact", "size", "input", "output", "targets"), [_row(entry) for entry in manifest.artifacts]
     )
+    for entry in manifest.artifacts:
+        if entry.score_reading is not None:
+            click.echo(f"scores of {entry.id}: {reading_in_words(entry.score_reading)}")
 
 
 def _task(task: Task) -> str:

@@ -132,7 +132,17 @@ def _show(path: Path, found: Found, network: Classifier | Detector, top: int, as
         _show_objects(path, found)
     else:
         best = "  ".join(f"{one.label} {one.score:.1%}" for one in found.top(top))
-        click.echo(f"{path}  {best}")
+        click.echo(f"{path}  {best}{_decision(found)}")
+
+
+def _decision(found: Classification) -> str:
+    """On the class of interest, if there is one, such as ``  [cat: yes, 31.0% ≥ 20.5%]``."""
+    point = found.operating_point
+    if point is None:
+        return ""
+    verdict, sign = ("yes", "≥") if found.positive else ("no", "<")
+    score = float(found.scores[point.class_id])
+    return f"  [{point.positive}: {verdict}, {score:.1%} {sign} {point.threshold:.1%}]"
 
 
 def _show_objects(path: Path, found: Detections) -> None:

@@ -13,6 +13,7 @@ from edgevision.evaluation.generate_proof import ImageToImageProof
 from edgevision.evaluation.image_sets import ImageSet
 from edgevision.evaluation.proof import MeasuringProof
 from edgevision.evaluation.proofs import classify_truth, truth_images
+from edgevision.manifest import ArtifactEntry
 from edgevision.plugins import Registry
 from edgevision.preprocess import Preprocessing
 from edgevision.tasks.classify import score_output
@@ -20,12 +21,18 @@ from edgevision.tasks.description import ClassifyTask, DetectTask, GenerateTask
 
 
 def proof_of_bundle(
-    bundle: Bundle, images: ImageSet, annotations: Path | None, truth: Path | None, plugins: Registry
+    bundle: Bundle,
+    entry: ArtifactEntry,
+    images: ImageSet,
+    annotations: Path | None,
+    truth: Path | None,
+    plugins: Registry,
 ) -> MeasuringProof:
-    """How artifacts of `bundle` are measured on `images`; what is true in them is always known.
+    """How an artifact of `bundle` is measured on `images`; what is true in them is always known.
 
     Args:
         bundle: that was read.
+        entry: the artifact, with its temperature and operating point.
         images: one or more.
         annotations: the objects in the images, for a detector or a classifier with independent scores.
         truth: a folder or zip with what a network that makes images should make of each.
@@ -46,7 +53,7 @@ def proof_of_bundle(
     if annotations is not None and isinstance(task, GenerateTask):
         raise OptionError(f"--annotations {annotations}: this network makes images; type --truth FOLDER")
     if isinstance(task, ClassifyTask):
-        return _classify(bundle, task, how, images, annotations)
+        return _classify(bundle, entry, task, how, images, annotations)
     if isinstance(task, DetectTask):
         if annotations is None:
             raise OptionError(
@@ -65,9 +72,14 @@ def proof_of_bundle(
 
 
 def _classify(
-    bundle: Bundle, task: ClassifyTask, how: Preprocessing, images: ImageSet, annotations: Path | None
+    bundle: Bundle,
+    entry: ArtifactEntry,
+    task: ClassifyTask,
+    how: Preprocessing,
+    images: ImageSet,
+    annotations: Path | None,
 ) -> ClassifyProof:
-    output = score_output(bundle.manifest.artifacts[0].outputs, task.output)
+    output = score_output(entry.outputs, task.output)
     multi_label = task.score_kind == "sigmoid" and output.shape[-1] != 1
     known = classify_truth(images, bundle.labels, annotations, multi_label)
     if known is None:
@@ -75,4 +87,4 @@ def _classify(
             f"{images.name}: nothing tells the classes of its images, so there is nothing to measure "
             f"against; sort them into a folder a class"
         )
-    return ClassifyProof(task, bundle.labels, how, known, images.image_names)
+    return ClassifyProof(task, bundle.labels, how, known, images.image_names, entry.score_reading)

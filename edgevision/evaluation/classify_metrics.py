@@ -68,7 +68,7 @@ def classify_measures(scores: Scores, truth: Truth, labels: Sequence[str], multi
         by_class=tuple(_of_class(counts, decided, true, place, labels[place]) for place in shown.tolist()),
         errors=np.where((decided == true).all(axis=1), 0.0, 2.0 - true_scores),
         confusion=None if multi_label else Confusion.of(true.argmax(axis=1), decided.argmax(axis=1)),
-        reliability=_reliability(scores, true, multi_label),
+        reliability=reliability(scores, true, multi_label),
     )
 
 
@@ -159,7 +159,7 @@ def _scores_of_classes(
     return precision, recall, f1
 
 
-def _reliability(scores: Scores, true: Members, multi_label: bool) -> Reliability:
+def reliability(scores: Scores, true: Members, multi_label: bool) -> Reliability:
     """Of the top class; of independent scores, of each class's being there."""
     if multi_label:
         return Reliability.of(scores.ravel(), true.ravel())

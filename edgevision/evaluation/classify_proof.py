@@ -21,11 +21,13 @@ from edgevision.evaluation.figures import Measures
 from edgevision.evaluation.image_sets import ImageSet
 from edgevision.evaluation.intervals import wilson
 from edgevision.evaluation.network_inputs import PreprocessedImages, known_images
+from edgevision.evaluation.operating_points import with_point
 from edgevision.preprocess import Preprocessing
 from edgevision.selftest import KnownImages
 from edgevision.session import CheckedSession
 from edgevision.tasks.classify import Classifier, Scores
 from edgevision.tasks.description import ClassifyTask
+from edgevision.tasks.score_reading import ScoreReading
 from edgevision.tensors import Array
 
 
@@ -39,6 +41,10 @@ class ClassifyProof:
         truth: int64 ``(images,)``, the class of each evaluation image, where known; of a network
             with independent scores also bool ``(images, classes)``.
         image_names: of the evaluation images, in their order.
+        reading: temperature and operating point of the one artifact that is measured.
+
+    Attributes:
+        truth: as given.
     """
 
     #: Floats differ by rounding alone; integers by what 8 bits can hold: the best converters of the
@@ -60,17 +66,22 @@ class ClassifyProof:
         preprocessing: Preprocessing,
         truth: Truth | None,
         image_names: Sequence[str] = (),
+        reading: ScoreReading | None = None,
     ) -> None:
         self.task = task
         self.labels = labels
         self.preprocessing = preprocessing
-        self._truth = truth
+        self.truth = truth
         self._image_names = image_names
         self._multi_label = False
+        self._reading = reading or ScoreReading()
 
     def model(self, session: CheckedSession) -> Classifier:
         """As `TaskProof.model`."""
-        model = Classifier(session, self.preprocessing, self.labels, self.task.score_kind, self.task.output)
+        task = self.task
+        model = Classifier(
+            session, self.preprocessing, self.labels, task.score_kind, task.output, self._reading
+        )
         self._multi_label = model.multi_label
         return model
 
@@ -91,7 +102,7 @@ class ClassifyProof:
         return compare_scores(
             np.stack(source),
             np.stack(artifact),
-            self._truth,
+            self.truth,
             self._multi_label,
             self.labels,
             self._image_names,
@@ -99,9 +110,12 @@ class ClassifyProof:
 
     def measure(self, answers: Sequence[Scores]) -> Measures | None:
         """As `MeasuringProof.measure`."""
-        if self._truth is None:
+        if self.truth is None:
             return None
-        return classify_measures(np.stack(answers), self._truth, self.labels, self._multi_label)
+        scores = np.stack(answers)
+        measures = classify_measures(scores, self.truth, self.labels, self._multi_label)
+        point = self._reading.operating_point
+        return measures if point is None else with_point(measures, point, scores, self.truth)
 
     def telling(self, source: Sequence[Scores], count: int) -> list[int]:
         """The surest image of each class, so that a known answer is not one on the edge, then others.
@@ -112,8 +126,8 @@ class ClassifyProof:
         scores = np.stack(source)
         decided = decisions(scores, self._multi_label)
         held = decided.any(axis=0)
-        if self._truth is not None:
-            held |= members(self._truth, scores.shape[1]).any(axis=0)
+        if self.truth is not None:
+            held |= members(self.truth, scores.shape[1]).any(axis=0)
         # An image that is decided for the class comes before any that is not.
         best_of_class = (scores + decided).argmax(axis=0)[held].tolist()
         surest = np.argsort(-scores.max(axis=1), kind="stable").tolist()

@@ -25,6 +25,7 @@ from edgevision.plugins import registry
 from edgevision.runtime import choose_artifact
 from edgevision.session import open_session
 from edgevision.tasks.description import Task
+from edgevision.tasks.score_reading import ScoreReading
 
 #: Told (what is being done, steps done, steps in all).
 Progress = Callable[[str, int, int], None]
@@ -54,6 +55,7 @@ class Ran:
         artifact: its id in the bundle.
         sha256, size_bytes: of the artifact.
         backend, version, device, precision: as in the evidence.
+        score_reading: of a classifier, where it has one: what it is measured at.
     """
 
     bundle: str
@@ -64,6 +66,7 @@ class Ran:
     version: str
     device: str
     precision: str
+    score_reading: ScoreReading | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,8 +220,8 @@ def run_bundle(
     """Run one artifact of a bundle over images; raises as `evaluate`."""
     bundle, plugins = read_bundle(path), registry()
     settings = replace(on.settings, device=on.device or on.settings.device)
-    proof = proof_of_bundle(bundle, images, told.annotations, told.truth, plugins)
     choice = choose_artifact(bundle, on.backend, settings, on.precision, plugins)
+    proof = proof_of_bundle(bundle, choice.entry, images, told.annotations, told.truth, plugins)
     artifact = bundle.artifact(choice.entry)
     with closing(open_session(choice.backend, artifact, settings)) as session:
         stage = f"measuring {path.name} {choice.entry.id}"
@@ -237,6 +240,7 @@ def run_bundle(
             choice.backend.version(),
             session.device,
             session.precision,
+            choice.entry.score_reading,
         )
     return BundleRun(bundle, ran, proof, answers)
 

@@ -32,6 +32,8 @@ from edgevision.evaluation.comparison import (
     Metric,
 )
 from edgevision.evaluation.intervals import Interval
+from edgevision.evaluation.operating_points import Curve, OperatingEvidence, PointMetrics
+from edgevision.evaluation.temperatures import ScaledScores, ScoreQuality, TemperatureEvidence
 
 SCHEMA_VERSION = 1
 #: Columns of a line of JSON.
@@ -76,6 +78,8 @@ class Measured:
         comparison: what was measured.
         demands: what was demanded, and whether it holds.
         float_layers: layers of the source that stayed in float, of ``int8-mixed``.
+        operating_point: of a classifier, where one was demanded: what it reaches, with the curves.
+        temperature: of a classifier whose scores were calibrated: how honest they are.
     """
 
     artifact: str
@@ -89,6 +93,8 @@ class Measured:
     comparison: Comparison
     demands: tuple[Demand, ...]
     float_layers: tuple[str, ...] = ()
+    operating_point: OperatingEvidence | None = None
+    temperature: TemperatureEvidence | None = None
 
     @property
     def passed(self) -> bool:
@@ -141,7 +147,8 @@ class Evidence:
         source_sha256: of the source.
         machine: what it was measured on.
         evaluation: the images that it was measured on.
-        calibration: the images that set the activation ranges, `None` where none were needed.
+        calibration: the images that set the activation ranges, and that thresholds and temperatures were
+            found on; `None` where none were needed.
         results: one an artifact.
         notes: what a reader must know beside the figures.
         attempts: every candidate that the search for a budget has tried, in their order.
@@ -169,6 +176,7 @@ def evidence_json(evidence: Evidence) -> str:
     document = {"schema_version": SCHEMA_VERSION, **asdict(evidence)}
     for row, result in zip(document["results"], evidence.results, strict=True):
         row["comparison"] = comparison_document(result.comparison)
+        row["operating_point"] = _operating_document(result.operating_point)
         row["passed"] = result.passed
         _tell_passed(row, result.demands)
     for row, attempt in zip(document["attempts"], evidence.attempts, strict=True):
@@ -211,6 +219,21 @@ def _metric_document(metric: Metric) -> dict[str, Any]:
     return {**asdict(metric), "drop": metric.drop}
 
 
+def _operating_document(evidence: OperatingEvidence | None) -> dict[str, Any] | None:
+    if evidence is None:
+        return None
+    points = {"point": evidence.point, "source_point": evidence.source_point}
+    told = {
+        name: {
+            "threshold": point.threshold,
+            "calibration": [_metric_document(metric) for metric in point.calibration],
+            "evaluation": [_metric_document(metric) for metric in point.evaluation],
+        }
+        for name, point in points.items()
+    }
+    return {**asdict(evidence), **told}
+
+
 def _tell_passed(row: dict[str, Any], demands: Sequence[Demand]) -> None:
     for told, demand in zip(row["demands"], demands, strict=True):
         told["passed"] = demand.passed
@@ -251,6 +274,8 @@ def _measured(row: dict[str, Any]) -> Measured:
     del row["passed"]
     return Measured(
         comparison=comparison,
+        operating_point=_operating_point(row.pop("operating_point", None)),
+        temperature=_temperature(row.pop("temperature", None)),
         demands=_demands(row.pop("demands")),
         float_layers=tuple(row.pop("float_layers")),
         **row,
@@ -324,6 +349,35 @@ def _reliability(row: dict[str, Any] | None) -> Reliability | None:
     if row is None:
         return None
     return Reliability(row["ece"], tuple(ReliabilityBin(**one) for one in row["bins"]))
+
+
+def _operating_point(row: dict[str, Any] | None) -> OperatingEvidence | None:
+    if row is None:
+        return None
+    for name in ("point", "source_point"):
+        point = row[name]
+        sets = (tuple(_metric(one) for one in point[which]) for which in ("calibration", "evaluation"))
+        row[name] = PointMetrics(point["threshold"], *sets)
+    for name in ("source_curve", "artifact_curve"):
+        row[name] = Curve(**_with_tuples(row[name]))
+    return OperatingEvidence(**_with_tuples(row))
+
+
+def _temperature(row: dict[str, Any] | None) -> TemperatureEvidence | None:
+    if row is None:
+        return None
+    return TemperatureEvidence(_scaled(row["source"]), _scaled(row["artifact"]), tuple(row["warnings"]))
+
+
+def _scaled(row: dict[str, Any]) -> ScaledScores:
+    return ScaledScores(row["temperature"], _quality(row["before"]), _quality(row["after"]))
+
+
+def _quality(row: dict[str, Any]) -> ScoreQuality:
+    bins = row["reliability"]["bins"]
+    return ScoreQuality(
+        row["nll"], Reliability(row["reliability"]["ece"], tuple(ReliabilityBin(**one) for one in bins))
+    )
 
 
 def _with_tuples(row: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from edgevision.evaluation.seed_sets import SeedSet
 from edgevision.plan import Bench, PlannedArtifact
 from edgevision.selftest import Selftest, run_selftest
 from edgevision.session import CheckedSession
+from edgevision.tasks.score_reading import ScoreReading
 
 #: Images or seeds that are worked on at a time: what bounds the memory, however large a set is.
 BLOCK = 64
@@ -34,12 +35,20 @@ Examples = ImageSet | SeedSet
 
 @dataclass(frozen=True)
 class Candidate:
-    """An artifact that was made, loaded where it is measured."""
+    """An artifact that was made, loaded where it is measured.
+
+    Attributes:
+        planned: what it was to be.
+        artifact: what was made.
+        bench, session: where it is measured.
+        score_reading: how its scores are to be read, of a classifier, where that was asked for.
+    """
 
     planned: PlannedArtifact
     artifact: Artifact
     bench: Bench
     session: CheckedSession
+    score_reading: ScoreReading | None = None
 
 
 def measure(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +17,7 @@ from edgevision.preprocess import Preprocessing, Preprocessor
 from edgevision.session import CheckedSession
 from edgevision.tasks.batches import is_batch, parts
 from edgevision.tasks.description import SCORE_KINDS
+from edgevision.tasks.score_reading import OperatingPoint, ScoreReading
 from edgevision.tensors import Array, TensorSpec, all_finite, dequantizer
 
 Scores = NDArray[np.float32]
@@ -47,11 +48,22 @@ class Classification:
         scores: float32 ``(classes,)``, each 0…1; they sum to 1 unless `multi_label`.
         labels: one name a class.
         multi_label: whether each class has a score of its own, so that several can be seen.
+        operating_point: of the class of interest; `None` where there is none.
     """
 
     scores: Scores
     labels: tuple[str, ...]
     multi_label: bool = False
+    operating_point: OperatingPoint | None = None
+
+    @property
+    def positive(self) -> bool | None:
+        """Whether the class of interest is decided for at its operating point; `None` where there is none.
+
+        It may be while another class has a higher score, and may not be while none has.
+        """
+        point = self.operating_point
+        return None if point is None else bool(self.scores[point.class_id] >= point.threshold)
 
     def top(self, k: int = 1) -> list[ClassScore]:
         """The `k` best classes, the best first; of equal scores the lower class first.
@@ -69,12 +81,22 @@ class Classification:
         return [found for found in self if found.score >= score_threshold]
 
     def to_dict(self, k: int | None = None) -> dict[str, Any]:
-        """For JSON: the `k` best classes, or all."""
+        """For JSON: the `k` best classes, or all, and the decision on a class of interest, if any."""
         best = self.top(k or len(self.labels))
-        return {
+        told: dict[str, Any] = {
             "multi_label": self.multi_label,
             "classes": [{"label": c.label, "score": c.score, "class_id": c.class_id} for c in best],
         }
+        point = self.operating_point
+        if point is not None:
+            told["operating_point"] = {
+                "label": point.positive,
+                "class_id": point.class_id,
+                "score": float(self.scores[point.class_id]),
+                "threshold": point.threshold,
+                "positive": self.positive,
+            }
+        return told
 
     def __iter__(self) -> Iterator[ClassScore]:
         return iter(self.top(len(self.labels)))
@@ -89,10 +111,12 @@ class Classifier:
         labels: one name a class; two where the network gives a single score.
         score_kind: what the output holds: ``softmax``, ``sigmoid`` or ``logits``.
         output: name of the output with the scores.
+        reading: temperature and operating point of the artifact, where it has them.
 
     Attributes:
         preprocess: writes an image into a slot of the network's input.
         multi_label: whether each class has a score of its own, so that several can be seen in one image.
+        reading: as given.
 
     Raises:
         OptionError: the network's tensors, or the number of labels, do not fit.
@@ -105,6 +129,7 @@ class Classifier:
         labels: Sequence[str],
         score_kind: str,
         output: str | None = None,
+        reading: ScoreReading | None = None,
     ) -> None:
         self.session = session
         self.preprocessing = preprocessing
@@ -121,7 +146,9 @@ class Classifier:
         if score_kind not in SCORE_KINDS:
             raise OptionError(f"score kind: expected one of {', '.join(SCORE_KINDS)}, got '{score_kind}'")
         self.preprocess = Preprocessor(preprocessing, self._input)
-        self._dequantize = dequantizer(self._output)
+        self.reading = reading or ScoreReading()
+        self.reading.check_labels(self.labels)
+        self._read_output, self._kind_read = _reader(self._output, score_kind, self.reading.temperature)
 
     @property
     def output(self) -> str:
@@ -199,11 +226,11 @@ class Classifier:
         return self._scores(outputs, len(images))
 
     def _scores(self, outputs: Mapping[str, Array], count: int) -> Scores:
-        values = self._dequantize(outputs[self._output.name])
-        return class_scores(values.reshape(count, -1), self.score_kind)
+        values = self._read_output(outputs[self._output.name])
+        return class_scores(values.reshape(count, -1), self._kind_read)
 
     def _result(self, scores: Scores) -> Classification:
-        return Classification(scores, self.labels, self.multi_label)
+        return Classification(scores, self.labels, self.multi_label, self.reading.operating_point)
 
 
 def class_scores(values: Scores, score_kind: str) -> Scores:
@@ -223,8 +250,9 @@ def class_scores(values: Scores, score_kind: str) -> Scores:
     if not all_finite(values):
         raise InferenceError("the network gave NaN or infinity; expected finite scores")
     if values.shape[1] == 1:
-        positive = 1.0 / (1.0 + np.exp(-values)) if score_kind == "logits" else values
-        return np.concatenate([1.0 - positive, positive], axis=1).astype(np.float32, copy=False)
+        # Of two classes the softmax of (0, logit) is the logistic function, without its overflow.
+        negative = 0.0 * values if score_kind == "logits" else 1.0 - values
+        values = np.concatenate([negative, values], axis=1).astype(np.float32, copy=False)
     if score_kind == "logits":
         exponent = np.exp(values - values.max(axis=1, keepdims=True))
         return np.asarray(exponent / exponent.sum(axis=1, keepdims=True), np.float32)
@@ -260,6 +288,17 @@ def _only_input(session: CheckedSession) -> TensorSpec:
         names = ", ".join(f"'{spec.name}'" for spec in session.inputs)
         raise OptionError(f"the network has inputs {names}; a classifier has one, an image")
     return session.inputs[0]
+
+
+def _reader(
+    output: TensorSpec, score_kind: str, temperature: float | None
+) -> tuple[Callable[[Array], Scores], str]:
+    """From an output's own numbers to real ones, and the kind of scores that these are."""
+    if temperature is None:
+        return dequantizer(output), score_kind
+    from edgevision.tasks.temperature import scaled_reader
+
+    return scaled_reader(output, score_kind, temperature)
 
 
 def _is_binary(output: TensorSpec) -> bool:

@@ -1,0 +1,286 @@
+"""How the scores of artifacts are to be read: found on the labelled calibration set, checked on the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from edgevision.errors import ConversionError, InputError, OptionError
+from edgevision.evaluation.budget import in_unit
+from edgevision.evaluation.classify_metrics import Members, members
+from edgevision.evaluation.classify_proof import ClassifyProof
+from edgevision.evaluation.evidence import Measured
+from edgevision.evaluation.image_sets import ImageSet
+from edgevision.evaluation.measuring import Candidate, measure
+from edgevision.evaluation.operating_points import (
+    OperatingDemand,
+    Positives,
+    ThresholdedScores,
+    find_class,
+    find_threshold,
+    operating_evidence,
+)
+from edgevision.evaluation.proof import TaskProof
+from edgevision.evaluation.proofs import classify_truth
+from edgevision.evaluation.temperatures import (
+    HIGHEST,
+    LOWEST,
+    ScaledScores,
+    ScoreQuality,
+    fit_temperature,
+    scaled_scores,
+    temperature_evidence,
+)
+from edgevision.tasks.classify import Classifier, Scores, score_output
+from edgevision.tasks.score_reading import OperatingPoint, ScoreReading
+from edgevision.tasks.temperature import score_floor
+
+Tell = Callable[[int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Wished:
+    """What is to be found, and what it is found on. Made by `wished`.
+
+    Attributes:
+        demand: what the threshold of a class of interest is to keep, or `None`.
+        calibrate: whether each artifact gets a temperature.
+        proof: the classifier's.
+        calibration: images whose classes are known.
+        truth: bool ``(images, classes)`` of the calibration set, and of the evaluation set.
+        class_id: of the class of interest; 0 where there is none.
+    """
+
+    demand: OperatingDemand | None
+    calibrate: bool
+    proof: ClassifyProof
+    calibration: ImageSet
+    truth: tuple[Members, Members]
+    class_id: int
+
+    @property
+    def positives(self) -> tuple[Positives, Positives]:
+        """Whether each image of each set is of the class of interest."""
+        return self.truth[0][:, self.class_id], self.truth[1][:, self.class_id]
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """What was found for one model.
+
+    Attributes:
+        calibration, evaluation: float32 ``(images, classes)``, its scores at its temperature.
+        scaled: its temperature, where one was wished for.
+        threshold: where one was wished for.
+    """
+
+    calibration: Scores
+    evaluation: Scores
+    scaled: ScaledScores | None
+    threshold: float | None
+
+    def of_class(self, class_id: int) -> ThresholdedScores | None:
+        if self.threshold is None:
+            return None
+        return ThresholdedScores(self.calibration[:, class_id], self.evaluation[:, class_id], self.threshold)
+
+
+def wished(
+    demand: OperatingDemand | None,
+    calibrate: bool,
+    proof: TaskProof,
+    calibration: ImageSet,
+    annotations: Path | None = None,
+) -> Wished:
+    """Check, before any long work, that what is wished for can be found.
+
+    Args:
+        demand: what the threshold of a class of interest is to keep, or `None`.
+        calibrate: whether each artifact gets a temperature.
+        proof: of the source, with the truth of the evaluation set.
+        calibration: images; a folder a class, unless `annotations` tell their classes.
+        annotations: of a network with independent scores.
+
+    Raises:
+        OptionError: the source is no classifier, or has no such class.
+        InputError: nothing tells the classes of a set; or it has no image of the class of interest, none
+            of another, or too few to show what is demanded.
+    """
+    if not isinstance(proof, ClassifyProof):
+        told = "detects" if proof.task.name == "detect" else "makes images"
+        raise OptionError(f"{option_of(demand)}: is for classifiers, and this network {told}; leave it out")
+    truth = tuple(members(one, len(proof.labels)) for one in _truths(demand, proof, calibration, annotations))
+    if demand is None:
+        return Wished(demand, calibrate, proof, calibration, (truth[0], truth[1]), 0)
+    found = Wished(
+        demand, calibrate, proof, calibration, (truth[0], truth[1]), find_class(demand.positive, proof.labels)
+    )
+    for name, positive in zip((calibration.name, "the evaluation set"), found.positives, strict=True):
+        _check_shown(name, positive, demand)
+    _check_enough(calibration.name, found.positives[0], demand)
+    return found
+
+
+def option_of(demand: OperatingDemand | None) -> str:
+    """What a caller has typed to wish for it."""
+    return "--calibrate-scores" if demand is None else f"--at-{demand.figure} {demand.at_least:g}"
+
+
+class ScoreReadings:
+    """Finds how the scores of artifacts are to be read, after it has found it for their source.
+
+    What the source cannot keep, no artifact will: so it is tried first.
+
+    Args:
+        wish: what is to be found.
+        source: the source's model.
+        answers: its scores on the evaluation set.
+        tell: told how many calibration images are done.
+
+    Raises:
+        ConversionError: there is none for the source.
+        InputError: an image cannot be read.
+    """
+
+    def __init__(self, wish: Wished, source: Classifier, answers: Sequence[Scores], tell: Tell) -> None:
+        self._wish = wish
+        (calibration,) = measure(wish.proof, [source], wish.calibration, tell)
+        self._source = _find("the source", wish, source, np.stack(calibration), np.stack(answers))
+
+    @property
+    def images(self) -> int:
+        """How many images each model is run over."""
+        return len(self._wish.calibration)
+
+    def read(
+        self,
+        candidates: Sequence[Candidate],
+        answers: Sequence[Sequence[Scores]],
+        measured: Sequence[Measured],
+        tell: Tell,
+    ) -> list[tuple[Candidate, Measured]]:
+        """Find it for each artifact, and measure what that reaches.
+
+        Args:
+            candidates: the artifacts.
+            answers: of each, its scores on the evaluation set.
+            measured: of each.
+            tell: told how many calibration images are done.
+
+        Returns:
+            Each candidate with its reading, and what was measured of it with the evidence and the demand.
+
+        Raises:
+            ConversionError: there is none for an artifact; names it.
+            InputError: an image cannot be read.
+            InferenceError: a runtime failed.
+        """
+        wish = self._wish
+        models = [wish.proof.model(one.session) for one in candidates]
+        rows = measure(wish.proof, models, wish.calibration, tell)
+        found = [
+            _find(candidate.planned.id, wish, model, np.stack(row), np.stack(given))
+            for candidate, model, row, given in zip(candidates, models, rows, answers, strict=True)
+        ]
+        return [
+            (replace(candidate, score_reading=_reading(wish, one)), self._with_evidence(told, one))
+            for candidate, one, told in zip(candidates, found, measured, strict=True)
+        ]
+
+    def _with_evidence(self, measured: Measured, found: _Found) -> Measured:
+        source, wish = self._source, self._wish
+        if source.scaled is not None and found.scaled is not None:
+            measured = replace(measured, temperature=temperature_evidence(source.scaled, found.scaled))
+        before, after = source.of_class(wish.class_id), found.of_class(wish.class_id)
+        if wish.demand is None or before is None or after is None:
+            return measured
+        evidence = operating_evidence(wish.demand, before, after, wish.positives)
+        return replace(
+            measured, operating_point=evidence, demands=(*measured.demands, evidence.held_against_demand)
+        )
+
+
+def _truths(
+    demand: OperatingDemand | None, proof: ClassifyProof, calibration: ImageSet, annotations: Path | None
+) -> list[Members]:
+    named = annotations if calibration.labels is None else None
+    truth = classify_truth(calibration, proof.labels, named, multi_label=named is not None)
+    for one, which in ((truth, "calibration"), (proof.truth, "evaluation")):
+        if one is None:
+            raise InputError(
+                f"{option_of(demand)}: nothing tells the classes of the {which} images; sort them into a "
+                f"folder a class"
+            )
+    return [members(one, len(proof.labels)) for one in (truth, proof.truth) if one is not None]
+
+
+def _check_shown(name: str, positive: Positives, demand: OperatingDemand) -> None:
+    if positive.any() and not positive.all():
+        return
+    which = "no other class than" if positive.any() else "no image of class"
+    raise InputError(
+        f"{name}: has {which} '{demand.positive}', so nothing tells a {demand.figure} of it; add some"
+    )
+
+
+def _check_enough(name: str, positive: Positives, demand: OperatingDemand) -> None:
+    which, shown = "class", int(positive.sum())
+    if demand.figure == "specificity":
+        which, shown = "other classes than", int((~positive).sum())
+    if shown < demand.least_images:
+        raise InputError(
+            f"{name}: {shown} images of {which} '{demand.positive}' cannot show a {demand.figure} of "
+            f"{in_unit(demand.at_least, 'share')}; calibrate on {demand.least_images} of them or more "
+            f"(--calibration-samples limits how many images are used), or demand less"
+        )
+
+
+def _find(name: str, wish: Wished, model: Classifier, calibration: Scores, evaluation: Scores) -> _Found:
+    scaled = None
+    if wish.calibrate:
+        output, independent = score_output(model.session.outputs, model.output), model.multi_label
+        floor = score_floor(output, model.score_kind)
+        temperature = fit_temperature(calibration, wish.truth[0], floor, independent)
+        if temperature is None:
+            raise ConversionError(_without_temperature(name, wish))
+        before = ScoreQuality.of(evaluation, wish.truth[1], floor, independent)
+        calibration, evaluation = (
+            scaled_scores(one, temperature, floor, independent) for one in (calibration, evaluation)
+        )
+        after = ScoreQuality.of(evaluation, wish.truth[1], floor, independent)
+        scaled = ScaledScores(temperature, before, after)
+    threshold = None if wish.demand is None else _threshold(name, wish, calibration, wish.demand)
+    return _Found(calibration, evaluation, scaled, threshold)
+
+
+def _threshold(name: str, wish: Wished, scores: Scores, demand: OperatingDemand) -> float:
+    threshold = find_threshold(scores[:, wish.class_id], wish.positives[0], demand)
+    if threshold is None:
+        raise ConversionError(
+            f"{name}: no threshold on the score of '{demand.positive}' keeps a {demand.figure} of "
+            f"{in_unit(demand.at_least, 'share')} on {len(scores)} images of {wish.calibration.name}, but by "
+            f"deciding for every image or for none; demand less, or calibrate on more images"
+        )
+    return threshold
+
+
+def _without_temperature(name: str, wish: Wished) -> str:
+    return (
+        f"{name}: no temperature from {LOWEST:g} to {HIGHEST:g} suits its scores on "
+        f"{wish.calibration.name}: it is never wrong there, or no better than chance; calibrate on more "
+        f"images, which it was not trained on, or leave out --calibrate-scores"
+    )
+
+
+def _reading(wish: Wished, found: _Found) -> ScoreReading:
+    temperature = None if found.scaled is None else found.scaled.temperature
+    if wish.demand is None or found.threshold is None:
+        return ScoreReading(temperature)
+    demand = wish.demand
+    return ScoreReading(
+        temperature,
+        OperatingPoint(demand.positive, wish.class_id, found.threshold, demand.figure, demand.at_least),
+    )
