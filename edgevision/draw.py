@@ -42,6 +42,23 @@ def draw_detections(image: Pixels, found: Detections) -> Pixels:
     return out
 
 
+def outline_detections(image: Pixels, found: Detections) -> Pixels:
+    """An image with a thin box for each object, without labels, in the colour of its class.
+
+    Args:
+        image: (h, w, 3) uint8 RGB; not changed.
+        found: in pixels of `image`.
+
+    Returns:
+        (h, w, 3) uint8 RGB, owned by the caller.
+    """
+    out: Pixels = image.copy()
+    for one in found:
+        left, top, right, bottom = (round(value) for value in one.box)
+        cv2.rectangle(out, (left, top), (right, bottom), class_color(one.class_id), 1, cv2.LINE_AA)
+    return out
+
+
 def draw_classification(image: Pixels, found: Classification, top: int = 1) -> Pixels:
     """An image with the names and scores of its best classes in the upper left corner.
 

@@ -66,6 +66,11 @@ from edgevision.tasks.generate_settings import FITS
     "--targets-file", type=click.Path(path_type=Path), multiple=True, help="TOML file with more targets."
 )
 @click.option("--trust-source", is_flag=True, help="Run code that the model carries.")
+@click.option(
+    "--no-pictures",
+    is_flag=True,
+    help="Keep no pictures of evaluation images in the bundle, for the report; a few stay in its known answers.",
+)
 @click.option("--force", is_flag=True, help="Replace a bundle that is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print the evidence for programs.")
 @click.option(
@@ -119,6 +124,7 @@ def command(source: Path, output: Path, as_json: bool, **given: Any) -> None:
         evaluation_samples=given["evaluation_samples"],
         strict=given["strict"],
         trust_source=given["trust_source"],
+        pictures=not given["no_pictures"],
         force=given["force"],
         targets_files=given["targets_file"],
     )

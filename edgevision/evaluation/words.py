@@ -1,4 +1,4 @@
-"""Figures, metrics and their intervals in words, shared by every command that measures."""
+"""Figures, metrics, their intervals and sizes in words, as every command and report tells them."""
 
 from __future__ import annotations
 
@@ -23,3 +23,13 @@ def drop_of(metric: Metric) -> str:
     limits = between(metric.drop_interval, metric.unit)
     # No "-0.00": what is nothing has no sign.
     return f"{round(metric.drop * factor, 2) + 0.0:.2f}" + (f" ({limits})" if limits else "")
+
+
+def size(size_bytes: int) -> str:
+    """Such as ``98 kB``, in powers of 1000."""
+    value, unit = float(size_bytes), "B"
+    for larger in ("kB", "MB", "GB"):
+        if value < 1000:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:.0f} {unit}" if unit == "B" or value >= 10 else f"{value:.1f} {unit}"
