@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from edgevision.evaluation.evaluating import RunSettings, evaluate
     from edgevision.evaluation.proofs import TaskOptions
     from edgevision.input_options import InputOptions
+    from edgevision.reporting.report import write_report
     from edgevision.runtime import BareModel, load
     from edgevision.session import open_session
     from edgevision.tasks.classify import Classification, Classifier, ClassScore
@@ -49,6 +50,7 @@ _HOMES = {
     "load": "runtime",
     "open_session": "session",
     "read_bundle": "bundle",
+    "write_report": "reporting.report",
 }
 
 __all__ = [
@@ -71,6 +73,7 @@ __all__ = [
     "load",
     "open_session",
     "read_bundle",
+    "write_report",
 ]
 
 

@@ -69,7 +69,7 @@ from edgevision.tasks.generate_settings import FITS
 @click.option(
     "--no-pictures",
     is_flag=True,
-    help="Keep no pictures of evaluation images in the bundle, for the report; a few stay in its known answers.",
+    help="Keep no pictures of evaluation images for the report. The known answers hold a few all the same.",
 )
 @click.option("--force", is_flag=True, help="Replace a bundle that is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print the evidence for programs.")

@@ -1,8 +1,8 @@
-"""Makes the pictures that a bundle keeps: of the images on which its artifacts differ from the source most."""
+"""Makes the pictures that a bundle keeps: of images on which its artifacts differ from the source."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 
 from edgevision.draw import draw_detections, outline_detections
 from edgevision.evaluation.annotations import Annotations
+from edgevision.evaluation.comparison import changes_of
 from edgevision.evaluation.detect_proof import DetectProof
 from edgevision.evaluation.detection_metrics import match
 from edgevision.evaluation.evidence import Measured
@@ -104,15 +105,9 @@ def telling_pictures(
 def _places(results: Sequence[Measured], image_names: Sequence[str]) -> list[tuple[str, int]]:
     """Names and places of the images that differ: the worst of every artifact, then the second, and so on."""
     places = {name: place for place, name in enumerate(image_names)}
-    changed = [_changed_images(one) for one in results]
+    changed = [[row.image for row in changes_of(one.comparison.details)] for one in results]
     names = dict.fromkeys(name for name in chain(*zip_longest(*changed)) if name is not None)
     return [(name, places[name]) for name in names]
-
-
-def _changed_images(result: Measured) -> Iterator[str]:
-    details = result.comparison.details
-    rows: Sequence[Any] = getattr(details, "flips", None) or getattr(details, "changes", ())
-    return (row.image for row in rows)
 
 
 def _way_of(answers: _Answers) -> tuple[Callable[[int], _Shown], tuple[int, int]]:
@@ -135,10 +130,8 @@ def _made(answers: _Answers, wanted: Sequence[Pixels] | None, place: int) -> _Sh
     return {**shown, SOURCE: answers.source[place], **answers.of_artifacts(example)}
 
 
-def _detected(
-    answers: _Answers, task: DetectTask, truth: Sequence[Annotations] | None, place: int
-) -> _Shown:
-    """Boxes that source and artifact both have as thin outlines, those that one has alone with their labels."""
+def _detected(answers: _Answers, task: DetectTask, truth: Sequence[Annotations] | None, place: int) -> _Shown:
+    """Boxes that both models have as thin outlines, those that one has alone thick and with a label."""
     image = answers.example(place)
     small = _shrunk(image, _DETECTED[1])
     factor = small.shape[1] / image.shape[1]
@@ -158,14 +151,13 @@ def _small(found: Detections, task: DetectTask, factor: float) -> Detections:
 
 
 def _drawn(image: Pixels, found: Detections, alone: np.ndarray[Any, Any]) -> Pixels:
-    return draw_detections(outline_detections(image, found), found[alone])
+    outlined = outline_detections(outline_detections(image, found), found[alone], line=3)
+    return draw_detections(outlined, found[alone])
 
 
 def _outlined(image: Pixels, objects: Annotations, factor: float) -> Pixels:
     boxes = (objects.boxes_xyxy * factor).astype(np.float32)
-    return outline_detections(
-        image, Detections(boxes, np.ones(len(boxes), np.float32), objects.class_ids)
-    )
+    return outline_detections(image, Detections(boxes, np.ones(len(boxes), np.float32), objects.class_ids))
 
 
 def _shrunk(image: Pixels, side: int) -> Pixels:

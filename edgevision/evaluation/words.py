@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edgevision.evaluation.budget import in_unit
 from edgevision.evaluation.comparison import Metric
 from edgevision.evaluation.intervals import Interval
 
@@ -15,6 +16,12 @@ def between(interval: Interval | None, unit: str) -> str:
         return ""
     factor = 1 if unit == "dB" else 100
     return f"{interval.low * factor:.2f} … {interval.high * factor:.2f}"
+
+
+def with_interval(value: float, interval: Interval | None, unit: str) -> str:
+    """Such as ``97.99 % (96.52 … 98.85)``."""
+    limits = between(interval, unit)
+    return in_unit(value, unit) + (f" ({limits})" if limits else "")
 
 
 def drop_of(metric: Metric) -> str:
