@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from edgevision.evaluation.operating_points import OperatingDemand
     from edgevision.evaluation.proofs import TaskOptions
     from edgevision.input_options import InputOptions
+    from edgevision.reporting.report import write_report
     from edgevision.runtime import BareModel, load
     from edgevision.session import open_session
     from edgevision.tasks.classify import Classification, Classifier, ClassScore
@@ -53,6 +54,7 @@ _HOMES = {
     "load": "runtime",
     "open_session": "session",
     "read_bundle": "bundle",
+    "write_report": "reporting.report",
 }
 
 __all__ = [
@@ -77,6 +79,7 @@ __all__ = [
     "load",
     "open_session",
     "read_bundle",
+    "write_report",
 ]
 
 

@@ -20,6 +20,7 @@ MANIFEST = "manifest.json"
 LABELS = "labels.txt"
 SELFTEST = "selftest.npz"
 EVIDENCE = "evidence.json"
+PICTURES = "pictures.zip"
 
 _LARGEST_MANIFEST_BYTES = 16_000_000
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgevision import __version__
 from edgevision.artifact import CALIBRATED
-from edgevision.bundle import EVIDENCE, LABELS, SELFTEST, check_output, file_entry, write_bundle
+from edgevision.bundle import EVIDENCE, LABELS, PICTURES, SELFTEST, check_output, file_entry, write_bundle
 from edgevision.conversion_sets import ConversionSets, Images, coverage_of, fit_sets, open_sets
 from edgevision.conversion_settings import ConversionSettings
 from edgevision.converter import Source, SourceReader
@@ -21,11 +21,13 @@ from edgevision.evaluation.evidence import Evidence, Measured, SetFacts, evidenc
 from edgevision.evaluation.image_sets import ImageSet
 from edgevision.evaluation.machine import this_machine
 from edgevision.evaluation.measuring import Candidate, known_answers
+from edgevision.evaluation.pictures import write_pictures
 from edgevision.evaluation.proof import TaskProof
 from edgevision.evaluation.proofs import proof_of
 from edgevision.evaluation.score_readings import ScoreReadings, Wished, wished
 from edgevision.evaluation.seed_sets import SeedSet
 from edgevision.evaluation.source_session import SourceSession
+from edgevision.evaluation.telling_pictures import telling_pictures
 from edgevision.manifest import ArtifactEntry, FileEntry, Manifest, SourceEntry
 from edgevision.plan import PlannedArtifact, bench_for, plan_artifacts
 from edgevision.plugins import Registry, registry
@@ -131,6 +133,12 @@ def convert(
     candidates = [one.candidate for one in found]
     selftest = known_answers(proof, session, candidates, sets.evaluation, trials.source_answers)
     manifest, files = _compose(model, proof, candidates, evidence, selftest)
+    if settings.pictures:
+        pictures = telling_pictures(
+            proof, candidates, evidence.results, sets.evaluation, trials.source_answers
+        )
+        files[PICTURES] = write_pictures(pictures)
+        manifest = replace(manifest, pictures=file_entry(PICTURES, files[PICTURES]))
     write_bundle(output, manifest, files, settings.force)
     return evidence
 

@@ -23,6 +23,8 @@ class ConversionSettings:
             that it is calibrated on, and seeds that it is measured on (`None` is 500 and 32).
         strict: refuse a calibration set that there is a warning about, before any conversion.
         trust_source: run code that the model carries.
+        pictures: keep small pictures of evaluation images on which artifacts and source differ in the bundle,
+            for its report. Known answers hold images whatever is said here.
         force: replace a bundle that is there.
         operating_point: of a classifier: what the threshold of a class of interest is to keep. It is found on
             the calibration images, whose classes must be known, and is checked on the evaluation images.
@@ -37,6 +39,7 @@ class ConversionSettings:
     evaluation_samples: int | None = None
     strict: bool = False
     trust_source: bool = False
+    pictures: bool = True
     force: bool = False
     targets_files: tuple[Path, ...] = ()
     operating_point: OperatingDemand | None = None

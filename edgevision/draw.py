@@ -42,6 +42,24 @@ def draw_detections(image: Pixels, found: Detections) -> Pixels:
     return out
 
 
+def outline_detections(image: Pixels, found: Detections, line: int = 1) -> Pixels:
+    """An image with a box for each object, without labels, in the colour of its class.
+
+    Args:
+        image: (h, w, 3) uint8 RGB; not changed.
+        found: in pixels of `image`.
+        line: the width of the line in pixels.
+
+    Returns:
+        (h, w, 3) uint8 RGB, owned by the caller.
+    """
+    out: Pixels = image.copy()
+    for one in found:
+        left, top, right, bottom = (round(value) for value in one.box)
+        cv2.rectangle(out, (left, top), (right, bottom), class_color(one.class_id), line, cv2.LINE_AA)
+    return out
+
+
 def draw_classification(image: Pixels, found: Classification, top: int = 1) -> Pixels:
     """An image with the names and scores of its best classes in the upper left corner.
 

@@ -82,6 +82,7 @@ class Manifest:
         artifacts: in the order of preference.
         labels, selftest, evidence: the other files.
         versions: tool -> version, of what made the bundle.
+        pictures: of images on which artifacts and source differ, for the report; `None` where none are kept.
     """
 
     created: str
@@ -93,10 +94,12 @@ class Manifest:
     selftest: FileEntry
     evidence: FileEntry
     versions: Mapping[str, str] = field(default_factory=dict)
+    pictures: FileEntry | None = None
 
     def files(self) -> list[FileEntry]:
         """Every file of the bundle but the manifest itself."""
         own = [self.labels, self.selftest, self.evidence]
+        own += [] if self.pictures is None else [self.pictures]
         return [entry for artifact in self.artifacts for entry in artifact.files] + own
 
 
@@ -106,6 +109,8 @@ def to_json(manifest: Manifest) -> str:
     document["task"] = task_to_dict(manifest.task)
     if manifest.preprocessing is not None:
         document["preprocessing"] = manifest.preprocessing.to_dict()
+    if manifest.pictures is None:
+        del document["pictures"]
     return json.dumps(document, indent=2, sort_keys=False, allow_nan=False) + "\n"
 
 
@@ -148,6 +153,7 @@ def from_json(text: str, where: str) -> Manifest:
         selftest=_file(reader.child("selftest")),
         evidence=_file(reader.child("evidence")),
         versions=reader.get("versions", dict),
+        pictures=_file(reader.child("pictures")) if "pictures" in reader.document else None,
     )
     if not manifest.artifacts:
         raise BundleError(f"{where}: artifacts: expected one or more, got none")

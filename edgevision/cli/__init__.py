@@ -29,6 +29,7 @@ _COMMANDS = {
     "generate": "Make images with a bundle.",
     "inspect": "Show what a bundle holds and what was measured.",
     "predict": "Say what is in images, with a bundle or a bare model file.",
+    "report": "Write what was measured of a bundle as one page to read and to file.",
     "selftest": "Check a bundle's known answers on this device.",
     "targets": "List the device profiles that a model can be converted for.",
 }

@@ -9,13 +9,13 @@ from typing import Any
 import click
 
 from edgevision.cli.evaluate import check_bundle
-from edgevision.cli.figures_table import METHODS, between, drop_of
 from edgevision.cli.tables import echo_table, percent
 from edgevision.cli.terminal import progress_on, without_noise
 from edgevision.cli.truth_options import images_of, truth_options
 from edgevision.evaluation.budget import in_unit
 from edgevision.evaluation.comparing import BundleComparison, Verdict, compare
 from edgevision.evaluation.evaluating import Ran, RunSettings
+from edgevision.evaluation.words import METHODS, between, drop_of
 
 _TESTS = {
     "mcnemar": "McNemar's exact test",

@@ -67,6 +67,11 @@ from edgevision.tasks.generate_settings import FITS
     "--targets-file", type=click.Path(path_type=Path), multiple=True, help="TOML file with more targets."
 )
 @click.option("--trust-source", is_flag=True, help="Run code that the model carries.")
+@click.option(
+    "--no-pictures",
+    is_flag=True,
+    help="Keep no pictures of evaluation images for the report. The known answers hold a few all the same.",
+)
 @click.option("--force", is_flag=True, help="Replace a bundle that is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print the evidence for programs.")
 @click.option(
@@ -121,6 +126,7 @@ def command(source: Path, output: Path, as_json: bool, **given: Any) -> None:
         evaluation_samples=given["evaluation_samples"],
         strict=given["strict"],
         trust_source=given["trust_source"],
+        pictures=not given["no_pictures"],
         force=given["force"],
         targets_files=given["targets_file"],
         operating_point=given_demand(given),

@@ -10,7 +10,6 @@ import click
 
 from edgevision.bundle import is_bundle
 from edgevision.cli.evaluation_pictures import save_pictures
-from edgevision.cli.figures_table import METHODS, between
 from edgevision.cli.run_options import run_options, run_settings
 from edgevision.cli.score_options import reading_in_words
 from edgevision.cli.tables import echo_table, percent
@@ -21,6 +20,7 @@ from edgevision.evaluation.budget import in_unit
 from edgevision.evaluation.changes import Confusion
 from edgevision.evaluation.evaluating import Evaluation, evaluate
 from edgevision.evaluation.figures import ClassFigures
+from edgevision.evaluation.words import METHODS, between
 from edgevision.files import make_folder
 
 #: Classes, confusions and images that a table shows; --json has all.

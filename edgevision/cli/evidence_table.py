@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import click
 
-from edgevision.cli.figures_table import between, drop_of
-from edgevision.cli.tables import echo_table, percent, size
+from edgevision.cli.tables import echo_table, percent
 from edgevision.evaluation.budget import Demand, in_unit
 from edgevision.evaluation.calibration_facts import Coverage
 from edgevision.evaluation.comparison import Metric
 from edgevision.evaluation.evidence import Evidence, Measured
+from edgevision.evaluation.words import between, drop_of, size
 
 
 def echo_evidence(evidence: Evidence) -> None:

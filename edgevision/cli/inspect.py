@@ -10,8 +10,9 @@ import click
 from edgevision.bundle import Bundle, read_bundle
 from edgevision.cli.evidence_table import echo_evidence
 from edgevision.cli.score_options import reading_in_words
-from edgevision.cli.tables import echo_table, size
+from edgevision.cli.tables import echo_table
 from edgevision.evaluation.evidence import read_evidence
+from edgevision.evaluation.words import size
 from edgevision.manifest import ArtifactEntry, to_json
 from edgevision.preprocess import Preprocessing
 from edgevision.tasks.description import Task, task_to_dict

@@ -19,13 +19,3 @@ def echo_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 def percent(share: float) -> str:
     """Such as ``97.32 %``."""
     return f"{share * 100:.2f} %"
-
-
-def size(size_bytes: int) -> str:
-    """Such as ``98 kB``, in powers of 1000."""
-    value, unit = float(size_bytes), "B"
-    for larger in ("kB", "MB", "GB"):
-        if value < 1000:
-            break
-        value, unit = value / 1000, larger
-    return f"{value:.0f} {unit}" if unit == "B" or value >= 10 else f"{value:.1f} {unit}"

@@ -114,6 +114,8 @@ class GenerateDetails:
 
 #: What only one task has to tell.
 Details = ClassifyDetails | DetectDetails | GenerateDetails
+#: What is told of an image that is answered otherwise.
+Change = Flip | BoxChange | PixelChange
 
 
 @dataclass(frozen=True)
@@ -162,6 +164,20 @@ class Comparison:
             if metric.name == name:
                 return metric
         raise KeyError(name)
+
+
+def changes_of(details: Details | None) -> tuple[Change, ...]:
+    """What is told of images that are answered otherwise, the worst first."""
+    if details is None:
+        return ()
+    return details.flips if isinstance(details, ClassifyDetails) else details.changes
+
+
+def change_count(details: Details | None) -> int:
+    """How many images are answered otherwise, those included of which nothing is told."""
+    if details is None:
+        return 0
+    return details.flipped if isinstance(details, ClassifyDetails) else details.changed
 
 
 def pair(source: Sequence[Figure], artifact: Sequence[Figure]) -> tuple[Metric, ...]:

@@ -77,6 +77,7 @@ class DetectProof:
         self.task = task
         self.labels = labels
         self.preprocessing = preprocessing
+        self.truth = truth
         self._decoder = decoder
         self._image_names = image_names
         self._measures = (

@@ -55,6 +55,7 @@ class ImageToImageProof:
     ) -> None:
         self.task = task
         self.preprocessing = preprocessing
+        self.truth = truth
         self._measures = None if truth is None else LastMeasures(partial(_made_measures, truth))
         self._image_names = image_names
 

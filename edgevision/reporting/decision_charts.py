@@ -1,0 +1,120 @@
+"""Charts of a classifier's decisions: what was taken for what, and whether scores mean what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevision.evaluation.changes import Reliability
+from edgevision.reporting.svg import LETTER, Drawing, shortened
+
+#: More classes than this are told by the pairs that are confused most.
+MOST_DRAWN_CLASSES = 40
+
+_Counts = NDArray[np.int64]
+_SIDE = 400
+_LONGEST = 14
+_LEAST_FOR_COUNT, _LEAST_FOR_CHANGE = 17, 32
+
+
+def confusion_chart(
+    name: str, title: str, matrix: _Counts, labels: Sequence[str], before: _Counts | None = None
+) -> str:
+    """A cell for each pair of classes, the darker, the greater its share of its row.
+
+    Args:
+        name: unique on the page.
+        title: of the chart.
+        matrix: int64 ``(classes, classes)``: a row a true class, a column a class decided for.
+        labels: one name a class.
+        before: of the source; where a cell is otherwise, by how much is written below its count.
+    """
+    side = max(9, min(44, _SIDE // len(labels)))
+    names = [shortened(label, _LONGEST) for label in labels]
+    left = LETTER * max(map(len, names)) + 34
+    span = side * len(labels)
+    right = int(np.trace(matrix))
+    described = f"Of {int(matrix.sum())} images, {right} are on the diagonal: decided rightly."
+    drawing = Drawing(name, left + span + 8, left + span + 6, title, described)
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    changes = matrix - (matrix if before is None else before)
+    # Cells that changed come last, so that no neighbour covers their border.
+    for row, column in sorted(np.ndindex(*matrix.shape), key=lambda cell: bool(changes[cell])):
+        corner, share = (left + side * column, left + side * row), float(shares[row, column])
+        count, change = int(matrix[row, column]), int(changes[row, column])
+        drawing.shade(corner, side, share)
+        told = f"{labels[row]} taken for {labels[column]}: {count}"
+        drawing.box(corner, (side, side), "cell changed" if change else "cell", told)
+        _write_count(drawing, corner, side, count, change, share > 0.5)
+    for place, label in enumerate(names):
+        middle = left + side * (place + 0.5) + 4
+        drawing.text((left - 8, middle), label, "tick", "end")
+        drawing.upwards((middle, left - 8), label)
+    drawing.text((left + span / 2, 12), "decided for →", "tick", "middle")
+    drawing.upwards((12, left + span / 2 + 30), "true class ↓")
+    return str(drawing)
+
+
+def reliability_chart(name: str, title: str, reliability: Reliability) -> str:
+    """How often decisions are right, by how sure the model is; on the diagonal, a score means what it says.
+
+    Args:
+        name: unique on the page.
+        title: of the chart.
+        reliability: of one model.
+    """
+    left, top, side, below = 40, 10, 200, 34
+    bottom = top + side
+    described = f"Expected calibration error {reliability.ece:.4f}. " + _bins_in_words(reliability)
+    drawing = Drawing(name, left + side + 14, bottom + below + 52, title, described)
+    _draw_square(drawing, left, top, side)
+    width = side / len(reliability.bins)
+    most = max([1, *(one.count for one in reliability.bins)])
+    for place, one in enumerate(reliability.bins):
+        if not one.count:
+            continue
+        x = left + width * place
+        told = f"{one.count} decisions, mean score {one.confidence:.3f}, right {one.accuracy:.3f}"
+        high = side * one.accuracy
+        drawing.box((x + 1, bottom - high), (width - 2, high), "bar", told)
+        deep = max(1.0, below * one.count / most)
+        drawing.box((x + 1, bottom + 24), (width - 2, deep), "count", told)
+    drawing.line((left, bottom), (left + side, top), "zero")
+    drawing.text((left + side / 2, bottom + below + 42), "score; below: decisions", "tick", "middle")
+    drawing.upwards((11, top + side / 2 + 40), "share right")
+    return str(drawing)
+
+
+def _write_count(
+    drawing: Drawing, corner: tuple[float, float], side: int, count: int, change: int, on_dark: bool
+) -> None:
+    if side < _LEAST_FOR_COUNT or not (count or change) or len(str(count)) * LETTER > side:
+        return
+    x, y = corner[0] + side / 2, corner[1] + side / 2
+    light = " on-dark" if on_dark else ""
+    if change and side >= _LEAST_FOR_CHANGE:
+        drawing.text((x, y + 1), str(count), f"count-text{light}", "middle")
+        drawing.text((x, y + 13), f"{change:+d}", f"change-text{light}", "middle")
+    else:
+        drawing.text((x, y + 4), str(count), f"count-text{light}", "middle")
+
+
+def _draw_square(drawing: Drawing, left: float, top: float, side: float) -> None:
+    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+        x, y = left + side * share, top + side * (1 - share)
+        drawing.line((x, top), (x, top + side), "grid")
+        drawing.line((left, y), (left + side, y), "grid")
+        if share in (0.0, 0.5, 1.0):
+            drawing.text((x, top + side + 15), f"{share:g}", "tick", "middle")
+            drawing.text((left - 6, y + 4), f"{share:g}", "tick", "end")
+
+
+def _bins_in_words(reliability: Reliability) -> str:
+    rows = [
+        f"mean score {one.confidence:.2f}: {one.accuracy:.2f} right of {one.count}"
+        for one in reliability.bins
+        if one.count
+    ]
+    return "; ".join(rows) + "."

@@ -1,0 +1,167 @@
+"""The figures of a report: each metric of the source and of every artifact, in all and by class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgevision.evaluation.comparison import ClassMetrics, Metric
+from edgevision.evaluation.evidence import Evidence, Measured
+from edgevision.evaluation.intervals import Interval
+from edgevision.evaluation.words import METHODS, drop_of, with_interval
+from edgevision.reporting.interval_charts import Axis, Row, class_chart, interval_chart
+
+#: With more classes than this, a chart by class says less than its table.
+_MOST_DRAWN_CLASSES = 40
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One metric of all models.
+
+    Attributes:
+        name: such as ``accuracy``.
+        unit: ``share`` or ``dB``.
+        rows: (artifact, metric), one or more.
+        chart: of source and artifacts with their intervals, SVG.
+        method: how the intervals were found, in words; empty where there are none.
+        drop_method: likewise, of the drops.
+    """
+
+    name: str
+    unit: str
+    rows: tuple[tuple[str, Metric], ...]
+    chart: str
+    method: str
+    drop_method: str
+
+
+@dataclass(frozen=True)
+class ClassFigures:
+    """One metric of all models by class.
+
+    Attributes:
+        name: such as ``F1``.
+        unit: ``share`` or ``dB``.
+        rows: (class, support, a metric an artifact; `None` where an artifact does not tell of it).
+        chart: SVG; empty where there are too many classes to draw.
+    """
+
+    name: str
+    unit: str
+    rows: tuple[tuple[str, int, tuple[Metric | None, ...]], ...]
+    chart: str
+
+
+def figures(evidence: Evidence) -> tuple[Figures, ...]:
+    """Every metric against the truth, in the evidence's order; empty where the truth is not known."""
+    names = list(dict.fromkeys(m.name for one in evidence.results for m in one.comparison.metrics))
+    return tuple(_figures(place, name, evidence.results) for place, name in enumerate(names))
+
+
+def cost_chart(evidence: Evidence) -> str:
+    """What each artifact lost in the first metric, or, without the truth, in agreement, with any limit."""
+    if all(one.comparison.metrics for one in evidence.results):
+        return _drop_chart(evidence.results)
+    rows = [_agreement_row(one) for one in evidence.results]
+    limit = _limit(evidence.results, "agreement")
+    title = "Agreement with the source, with 95 % intervals"
+    return interval_chart("cost", title, Axis("agreement, %", limit=limit), rows)
+
+
+def class_figures(evidence: Evidence) -> tuple[ClassFigures, ...]:
+    """Every metric by class, in the evidence's order; empty where there is none."""
+    by_class = [{row.label: row for row in one.comparison.by_class} for one in evidence.results]
+    labels = list(dict.fromkeys(label for rows in by_class for label in rows))
+    if not labels:
+        return ()
+    first = next(rows[labels[0]] for rows in by_class if labels[0] in rows)
+    models = [one.artifact for one in evidence.results]
+    return tuple(
+        _class_figures(place, metric, labels, by_class, models) for place, metric in enumerate(first.metrics)
+    )
+
+
+def _figures(place: int, name: str, results: Sequence[Measured]) -> Figures:
+    pairs = [
+        (one.artifact, metric) for one in results for metric in one.comparison.metrics if metric.name == name
+    ]
+    first = pairs[0][1]
+    rows = [_row("source", first.source, first.source_interval, first.unit, True)]
+    rows += [_row(artifact, one.artifact, one.artifact_interval, one.unit) for artifact, one in pairs]
+    axis, title = _axis(name, first.unit), f"{name}, with 95 % intervals"
+    chart = interval_chart(f"figure-{place}", title, axis, rows, told_beside=False)
+    return Figures(
+        name, first.unit, tuple(pairs), chart, _method(first.source_interval), _method(first.drop_interval)
+    )
+
+
+def _drop_chart(results: Sequence[Measured]) -> str:
+    metrics = [(one.artifact, one.comparison.metrics[0]) for one in results]
+    first = metrics[0][1]
+    factor, unit = (1.0, "dB") if first.unit == "dB" else (100.0, "points")
+    rows = [Row(artifact, one.drop, one.drop_interval, drop_of(one)) for artifact, one in metrics]
+    axis = Axis(f"loss of {first.name}, {unit}", factor, _limit(results, f"drop of {first.name}"), zero=True)
+    return interval_chart("cost", f"Loss of {first.name}, with 95 % intervals", axis, rows)
+
+
+def _limit(results: Sequence[Measured], what: str) -> float | None:
+    """The strictest limit that was stated."""
+    limits = [demand for one in results for demand in one.demands if demand.what == what]
+    if not limits:
+        return None
+    values = [demand.limit for demand in limits]
+    return max(values) if limits[0].at_least else min(values)
+
+
+def _class_figures(
+    place: int,
+    metric: Metric,
+    labels: Sequence[str],
+    by_class: Sequence[dict[str, ClassMetrics]],
+    models: Sequence[str],
+) -> ClassFigures:
+    rows = []
+    for label in labels:
+        found = [_metric_of(classes.get(label), metric.name) for classes in by_class]
+        support = next(classes[label].support for classes in by_class if label in classes)
+        rows.append((label, support, tuple(found)))
+    chart = ""
+    if len(labels) <= _MOST_DRAWN_CLASSES:
+        series = [("source", [_source_row(found) for _, _, found in rows])]
+        series += [
+            (model, [_class_row(found[at]) for _, _, found in rows]) for at, model in enumerate(models)
+        ]
+        axis = _axis(metric.name, metric.unit)
+        chart = class_chart(f"class-{place}", f"{metric.name} by class", axis, labels, series)
+    return ClassFigures(metric.name, metric.unit, tuple(rows), chart)
+
+
+def _metric_of(row: ClassMetrics | None, name: str) -> Metric | None:
+    return next((one for one in row.metrics if one.name == name), None) if row else None
+
+
+def _source_row(found: Sequence[Metric | None]) -> Row | None:
+    known = next((one for one in found if one is not None), None)
+    return None if known is None else _row("", known.source, None, known.unit, True)
+
+
+def _class_row(metric: Metric | None) -> Row | None:
+    return None if metric is None else _row("", metric.artifact, None, metric.unit)
+
+
+def _agreement_row(result: Measured) -> Row:
+    comparison = result.comparison
+    return _row(result.artifact, comparison.agreement, comparison.agreement_interval, "share")
+
+
+def _row(label: str, value: float, interval: Interval | None, unit: str, of_source: bool = False) -> Row:
+    return Row(label, value, interval, with_interval(value, interval, unit), of_source)
+
+
+def _axis(name: str, unit: str) -> Axis:
+    return Axis(f"{name}, dB", 1.0) if unit == "dB" else Axis(f"{name}, %")
+
+
+def _method(interval: Interval | None) -> str:
+    return "" if interval is None else METHODS.get(interval.method, interval.method)
