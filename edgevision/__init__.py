@@ -20,6 +20,7 @@ from edgevision.hookspecs import hookimpl
 if TYPE_CHECKING:
     from edgevision.backend import SessionSettings
     from edgevision.benchmarking.bench import bench
+    from edgevision.benchmarking.tuning_table import tune
     from edgevision.bundle import read_bundle
     from edgevision.conversion import ConversionSettings, convert
     from edgevision.errors import EdgeVisionError
@@ -51,6 +52,7 @@ _HOMES = {
     "load": "runtime",
     "open_session": "session",
     "read_bundle": "bundle",
+    "tune": "benchmarking.tuning_table",
 }
 
 __all__ = [
@@ -74,6 +76,7 @@ __all__ = [
     "load",
     "open_session",
     "read_bundle",
+    "tune",
 ]
 
 

@@ -31,6 +31,7 @@ _COMMANDS = {
     "predict": "Say what is in images, with a bundle or a bare model file.",
     "selftest": "Check a bundle's known answers on this device.",
     "targets": "List the device profiles that a model can be converted for.",
+    "tune": "Time a bundle on every backend here, and keep which is the fastest.",
 }
 
 _EXIT_CODES = """\b

@@ -37,12 +37,14 @@ class RunSettings:
     Attributes:
         backend, device, precision: what must run; `None` takes what `load` would.
         settings: threads, and what else `load` takes; its device is `device`.
+        tune: as for `load`.
     """
 
     backend: str | None = None
     device: str | None = None
     precision: str | None = None
     settings: SessionSettings = field(default_factory=SessionSettings)
+    tune: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -218,9 +220,9 @@ def run_bundle(
     bundle, plugins = read_bundle(path), registry()
     settings = replace(on.settings, device=on.device or on.settings.device)
     proof = proof_of_bundle(bundle, images, told.annotations, told.truth, plugins)
-    choice = choose_artifact(bundle, on.backend, settings, on.precision, plugins)
+    choice = choose_artifact(bundle, on.backend, settings, on.precision, plugins, on.tune)
     artifact = bundle.artifact(choice.entry)
-    with closing(open_session(choice.backend, artifact, settings)) as session:
+    with closing(open_session(choice.backend, artifact, choice.settings)) as session:
         stage = f"measuring {path.name} {choice.entry.id}"
 
         def tell(done: int) -> None:
