@@ -20,6 +20,7 @@ from edgevision.hookspecs import hookimpl
 if TYPE_CHECKING:
     from edgevision.backend import SessionSettings
     from edgevision.benchmarking.bench import bench
+    from edgevision.benchmarking.tuning_table import tune
     from edgevision.bundle import read_bundle
     from edgevision.conversion import ConversionSettings, convert
     from edgevision.errors import EdgeVisionError
@@ -54,6 +55,7 @@ _HOMES = {
     "load": "runtime",
     "open_session": "session",
     "read_bundle": "bundle",
+    "tune": "benchmarking.tuning_table",
     "write_report": "reporting.report",
 }
 
@@ -79,6 +81,7 @@ __all__ = [
     "load",
     "open_session",
     "read_bundle",
+    "tune",
     "write_report",
 ]
 

@@ -39,6 +39,11 @@ class Bundle:
     manifest: Manifest
     labels: tuple[str, ...]
 
+    @property
+    def digest(self) -> str:
+        """sha256, in hex, of its manifest, and so of every file that this names."""
+        return _sha256(to_json(self.manifest).encode())
+
     def artifact(self, entry: ArtifactEntry) -> Artifact:
         """Read an artifact into memory, its digests checked on the bytes that are returned.
 

@@ -57,6 +57,15 @@ def entry_points(group: str) -> list[EntryPoint]:
     return list(metadata.entry_points(group=group))
 
 
+def installed_packages() -> list[str]:
+    """Names of the folders that installers leave beside packages, such as ``numpy-2.4.6.dist-info``.
+
+    They change with every version, and are read without importing anything.
+    """
+    names = {name for folder in sys.path for name in _listed(folder or ".") if name.endswith(_METADATA)}
+    return sorted(names)
+
+
 def _only_folders() -> bool:
     finders = [finder for finder in sys.meta_path if hasattr(finder, "find_distributions")]
     return finders == [PathFinder] and not any(map(os.path.isfile, sys.path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from edgevision.artifact import Artifact, read_artifact
 from edgevision.backend import ArtifactDescription, Backend, DescribingBackend, SessionSettings
 from edgevision.bundle import Bundle, is_bundle, read_bundle
-from edgevision.errors import DeviceError, EdgeVisionError, OptionError, PluginError
+from edgevision.choice import Choice, candidates, first_choice, listed, reason_against
+from edgevision.errors import DeviceError, EdgeVisionError, OptionError
 from edgevision.input_options import FoundNormalization, InputOptions, resolve_preprocessing
 from edgevision.manifest import ArtifactEntry
 from edgevision.plugins import Registry, registry
@@ -26,6 +28,9 @@ if TYPE_CHECKING:  # the one task that a model has is imported when the model is
 
     #: What `load` gives: the bundle, or the bare file, says which.
     Model = Classifier | Detector | Generator
+
+#: ``0``: `load` does not measure, unless its argument `tune` says so.
+TUNE_VARIABLE = "EDGEVISION_TUNE"
 
 #: The backend that a bare artifact of a format runs on, if none is asked for: the first that is
 #: ready. A fixed order, so that the same machine makes the same choice every time.
@@ -57,14 +62,6 @@ class BareModel:
     decoder_settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Choice:
-    """An artifact of a bundle, and the backend that is to run it."""
-
-    entry: ArtifactEntry
-    backend: Backend
-
-
 def load(
     path: str | Path,
     backend: str | None = None,
@@ -74,10 +71,20 @@ def load(
     settings: SessionSettings | None = None,
     selftest: bool = False,
     bare: BareModel | None = None,
+    tune: bool | None = None,
 ) -> Model:
     """Load a model on this machine: a `Classifier`, a `Detector` or a `Generator`, as the bundle says.
 
-    Of a bundle's artifacts the first is taken that a backend it was measured on can run here.
+    Of a bundle's artifacts the first is taken that a backend it was measured on can run here: that
+    is the bundle's order. Where no backend is asked for, that artifact then competes, on this
+    machine's CPU, with those of the same precision, each on every backend that it was measured on or
+    whose own format it has, with one thread and with all cores. The fastest in 10,000 calls, opening
+    counted in, wins if it gives its known answers; within 10 % the one with fewer threads, then the
+    first in the bundle's order. That is measured once, in about 0.3 s beside imports, and kept (see
+    `edgevision.tuning_cache`). No other precision is taken for being faster, and what the bundle's order
+    puts on a GPU or NPU stays there. The logger ``edgevision`` tells what was chosen and why;
+    ``model.session`` has its backend, device, precision and threads.
+
     What is asked for by an argument is what runs, or the call raises.
 
     Args:
@@ -89,6 +96,8 @@ def load(
             its device is the argument `device`.
         selftest: check the bundle's known answers on this device before the model is returned.
         bare: what a bare file does not say of itself.
+        tune: `False` takes the bundle's order and the runtime's own number of threads, the same every
+            time. `None` measures unless the environment says ``EDGEVISION_TUNE=0``.
 
     Raises:
         BundleError: the bundle is damaged.
@@ -109,8 +118,8 @@ def load(
             f"{path}: a bundle says itself what its input takes; leave out the options for bare files"
         )
     bundle = read_bundle(path)
-    choice = choose_artifact(bundle, backend, settings, precision, plugins)
-    model = _load_entry(bundle, choice, settings, plugins)
+    choice = choose_artifact(bundle, backend, settings, precision, plugins, tune)
+    model = _load_entry(bundle, choice, plugins)
     if selftest:
         from edgevision.selftest import check_known_answers, read_selftest
 
@@ -124,8 +133,8 @@ def _on_device(settings: SessionSettings, device: str | None) -> SessionSettings
     return SessionSettings(device, settings.precision, settings.threads, settings.cache_dir, settings.options)
 
 
-def _load_entry(bundle: Bundle, choice: Choice, settings: SessionSettings, plugins: Registry) -> Model:
-    session = open_session(choice.backend, bundle.artifact(choice.entry), settings)
+def _load_entry(bundle: Bundle, choice: Choice, plugins: Registry) -> Model:
+    session = open_session(choice.backend, bundle.artifact(choice.entry), choice.settings)
     try:
         return _model(session, bundle, choice.entry, plugins)
     except EdgeVisionError:
@@ -151,62 +160,33 @@ def _model(session: CheckedSession, bundle: Bundle, entry: ArtifactEntry, plugin
 
 
 def choose_artifact(
-    bundle: Bundle, backend: str | None, settings: SessionSettings, precision: str | None, plugins: Registry
+    bundle: Bundle,
+    backend: str | None,
+    settings: SessionSettings,
+    precision: str | None,
+    plugins: Registry,
+    tune: bool | None = None,
 ) -> Choice:
-    """The artifact that `load` takes, and the backend that it takes it with; see there.
+    """The artifact that `load` takes, the backend that it takes it with, and how; see there.
 
     Raises:
         OptionError: the bundle has no artifact that fits.
         PluginError, MissingRuntimeError: the backend, or none that fits, can be had here.
     """
-    entries = [e for e in bundle.manifest.artifacts if precision in (None, e.precision)]
-    if not entries:
-        have = ", ".join(entry.id for entry in bundle.manifest.artifacts)
-        raise OptionError(f"{bundle.path}: has no artifact of precision '{precision}'; it has: {have}")
-    if backend is not None:
-        return _choice_of_backend(bundle, plugins.backend(backend), entries)
-    return _first_ready(bundle, entries, settings.device, plugins)
+    if backend is None and _may_tune(tune, settings):
+        possible = candidates(bundle, settings, precision, plugins)
+        if len(possible) > 1:
+            from edgevision.tuning import tuned_choice
+
+            return tuned_choice(bundle, settings, precision, possible, plugins)
+    return first_choice(bundle, backend, settings, precision, plugins)
 
 
-def _choice_of_backend(bundle: Bundle, backend: Backend, entries: Sequence[ArtifactEntry]) -> Choice:
-    """The first artifact of the backend's own format, else of another that it loads."""
-    measured = [entry for entry in entries if backend.name in entry.backends]
-    loadable = [entry for fmt in backend.formats for entry in entries if entry.format == fmt]
-    for entry in [*(entry for entry in measured if entry.format in backend.formats), *loadable]:
-        return Choice(entry, backend)
-    raise OptionError(
-        f"{bundle.path}: has no artifact that backend '{backend.name}' loads ({', '.join(backend.formats)}); "
-        f"it has: {', '.join(entry.id for entry in entries)}"
-    )
-
-
-def _first_ready(
-    bundle: Bundle, entries: Sequence[ArtifactEntry], device: str | None, plugins: Registry
-) -> Choice:
-    """The first artifact that a backend it was measured on can run here."""
-    reasons: dict[str, str] = {}
-    for entry in entries:
-        for name in entry.backends:
-            reason = reasons.get(name) or _reason_against(name, device, plugins)
-            if not reason:
-                return Choice(entry, plugins.backend(name))
-            reasons[name] = reason
-    raise PluginError(f"{bundle.path}: no backend that it was made for can run here: {_listed(reasons)}")
-
-
-def _reason_against(name: str, device: str | None, plugins: Registry) -> str:
-    """Why a backend cannot run on a device here; empty if it can."""
-    try:
-        names = [found.name for found in plugins.backend(name).devices()]
-    except EdgeVisionError as error:
-        return str(error)
-    if device is not None and device not in names:
-        return f"has no device '{device}' here, only {', '.join(names)}"
-    return ""
-
-
-def _listed(reasons: dict[str, str]) -> str:
-    return "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+def _may_tune(tune: bool | None, settings: SessionSettings) -> bool:
+    """Options are one backend's own, and a GPU or NPU has no rival: with either the order decides."""
+    if settings.options or settings.device not in (None, "cpu"):
+        return False
+    return tune if tune is not None else os.environ.get(TUNE_VARIABLE) != "0"
 
 
 def _load_bare(
@@ -305,11 +285,11 @@ def _bare_backend(
         return plugins.backend(backend)
     reasons: dict[str, str] = {}
     for name in _known(BACKENDS_OF_FORMAT[artifact.format], plugins):
-        reasons[name] = _reason_against(name, device, plugins)
+        reasons[name] = reason_against(name, device, plugins)
         if not reasons[name]:
             return plugins.backend(name)
     raise DeviceError(
-        f"{path}: no backend that loads it can run here: {_listed(reasons) or 'none is installed'}"
+        f"{path}: no backend that loads it can run here: {listed(reasons) or 'none is installed'}"
     )
 
 

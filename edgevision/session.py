@@ -43,7 +43,7 @@ def open_session(
             f"{session.device}, not in {settings.precision} as asked for; "
             f"ask for {session.precision}, or for another device"
         )
-    return CheckedSession(session, backend.name)
+    return CheckedSession(session, backend.name, settings.threads)
 
 
 class CheckedSession:
@@ -52,9 +52,11 @@ class CheckedSession:
     Args:
         session: what the backend's `open` gave.
         backend: the backend's name.
+        threads: that were asked for.
 
     Attributes:
         backend: the backend's name.
+        threads: CPU threads for one call; `None` where the choice was left to the runtime.
         inputs, outputs: specs of the tensors; `None` in a shape is an open batch.
         device: where it really runs.
         precision: what the float parts are really computed in.
@@ -62,8 +64,9 @@ class CheckedSession:
             caller allowed it; empty otherwise.
     """
 
-    def __init__(self, session: Session, backend: str) -> None:
+    def __init__(self, session: Session, backend: str, threads: int | None = None) -> None:
         self.backend = backend
+        self.threads = threads
         self.inputs: tuple[TensorSpec, ...] = session.inputs
         self.outputs: tuple[TensorSpec, ...] = session.outputs
         self.device: str = session.device

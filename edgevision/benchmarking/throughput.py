@@ -43,12 +43,12 @@ def throughput(whole: Sequence[Call], needed: Sequence[Call], images: int, secon
         seconds: for all together.
     """
     window = seconds / (2 * _WINDOWS)
-    rates = [(_rate(whole, window), _rate(needed, window)) for _ in range(_WINDOWS)]
+    rates = [(rate(whole, window), rate(needed, window)) for _ in range(_WINDOWS)]
     reached, possible = np.median(np.array(rates), axis=0) * images
     return Throughput(len(whole), float(reached), float(possible))
 
 
-def _rate(calls: Sequence[Call], seconds: float) -> float:
+def rate(calls: Sequence[Call], seconds: float) -> float:
     """Calls a second of all streams together, each until the time is over, once at least."""
     begun = time.perf_counter()
     end = begun + seconds

@@ -32,6 +32,7 @@ _COMMANDS = {
     "report": "Write what was measured of a bundle as one page to read and to file.",
     "selftest": "Check a bundle's known answers on this device.",
     "targets": "List the device profiles that a model can be converted for.",
+    "tune": "Time a bundle on every backend here, and keep which is the fastest.",
 }
 
 _EXIT_CODES = """\b

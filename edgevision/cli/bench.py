@@ -17,6 +17,7 @@ from edgevision.cli.detect_options import decoder_options
 from edgevision.cli.image_options import image_options, size_wh
 from edgevision.cli.loading import load_as_asked
 from edgevision.cli.tables import echo_table
+from edgevision.cli.tune_option import tune_option
 from edgevision.image_files import check_suffix, write_image
 
 _HEADER = ("stage", "CPU p50", "p95", "p99", "wall p50", "p95", "p99")
@@ -37,6 +38,7 @@ _HEADER = ("stage", "CPU p50", "p95", "p99", "wall p50", "p95", "p99")
 )
 @click.option("--plot", type=click.Path(path_type=Path), help="A picture of it all as well.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
+@tune_option
 @image_options
 @decoder_options
 def command(model: Path, plot: Path | None, as_json: bool, **given: Any) -> None:

@@ -12,6 +12,7 @@ from edgevision.cli.evaluate import check_bundle
 from edgevision.cli.tables import echo_table, percent
 from edgevision.cli.terminal import progress_on, without_noise
 from edgevision.cli.truth_options import images_of, truth_options
+from edgevision.cli.tune_option import asked_tune, tune_option
 from edgevision.evaluation.budget import in_unit
 from edgevision.evaluation.comparing import BundleComparison, Verdict, compare
 from edgevision.evaluation.evaluating import Ran, RunSettings
@@ -35,6 +36,7 @@ _TESTS = {
 @click.option("--precision-a", help="Of A's artifact, such as int8.")
 @click.option("--precision-b", help="Of B's artifact.")
 @truth_options
+@tune_option
 @click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object.")
 def command(a: Path, b: Path, data: Path, as_json: bool, **given: Any) -> None:
     """Say which of the bundles A and B is better on DATA, by how much, and whether that is more than noise.
@@ -45,13 +47,14 @@ def command(a: Path, b: Path, data: Path, as_json: bool, **given: Any) -> None:
     check_bundle(a)
     check_bundle(b)
     images = images_of(data, given["samples"])
+    tune = asked_tune(given)
     with without_noise() as stderr, progress_on(stderr) as progress:
         found = compare(
             a,
             b,
             images,
-            a_on=RunSettings(given["backend_a"], given["device_a"], given["precision_a"]),
-            b_on=RunSettings(given["backend_b"], given["device_b"], given["precision_b"]),
+            a_on=RunSettings(given["backend_a"], given["device_a"], given["precision_a"], tune=tune),
+            b_on=RunSettings(given["backend_b"], given["device_b"], given["precision_b"], tune=tune),
             annotations=given["annotations"],
             truth=given["truth"],
             progress=progress,

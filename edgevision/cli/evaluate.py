@@ -15,6 +15,7 @@ from edgevision.cli.score_options import reading_in_words
 from edgevision.cli.tables import echo_table, percent
 from edgevision.cli.terminal import progress_on, without_noise
 from edgevision.cli.truth_options import images_of, truth_options
+from edgevision.cli.tune_option import tune_option
 from edgevision.errors import OptionError
 from edgevision.evaluation.budget import in_unit
 from edgevision.evaluation.changes import Confusion
@@ -39,6 +40,7 @@ _WRONG = {
 @click.argument("data", type=click.Path(path_type=Path))
 @truth_options
 @run_options
+@tune_option
 @click.option("--save", type=click.Path(path_type=Path), help="Folder for pictures of what is wrong.")
 @click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object.")
 def command(bundle: Path, data: Path, save: Path | None, as_json: bool, **given: Any) -> None:

@@ -11,6 +11,7 @@ import click
 import numpy as np
 
 from edgevision.cli.terminal import progress_on
+from edgevision.cli.tune_option import asked_tune, tune_option
 from edgevision.errors import OptionError
 from edgevision.files import make_folder
 from edgevision.image_files import check_suffix, write_image
@@ -37,13 +38,15 @@ from edgevision.tasks.latent import LatentGenerator
 @click.option("--backend", help="Backend that must run it.")
 @click.option("--device", help="Device that it must run on.")
 @click.option("--precision", help="Of the bundle's artifact, such as int8.")
+@tune_option
 @click.option("--json", "as_json", is_flag=True, help="For programs: a JSON object a line, one an image.")
 def command(bundle: Path, inputs: tuple[Path, ...], output: Path, as_json: bool, **given: Any) -> None:
     """Make images with BUNDLE, and write them to DIR as PNG."""
     if given["grid"] is not None:
         check_suffix(given["grid"])
     make_folder(output)
-    with load(bundle, given["backend"], given["device"], precision=given["precision"]) as model:
+    wish = given["backend"], given["device"]
+    with load(bundle, *wish, precision=given["precision"], tune=asked_tune(given)) as model:
         if isinstance(model, ImageToImage):
             _check_unused(given, ("seed", "count", "steps", "sampler", "condition", "guidance"), "an image")
             made = _of_images(model, inputs, output, given["ensemble"], as_json)

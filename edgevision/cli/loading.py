@@ -9,6 +9,7 @@ from edgevision.backend import SessionSettings
 from edgevision.bundle import is_bundle
 from edgevision.cli.detect_options import given_settings
 from edgevision.cli.image_options import input_options
+from edgevision.cli.tune_option import asked_tune
 from edgevision.errors import OptionError
 from edgevision.input_options import InputOptions
 from edgevision.labels import read_labels
@@ -46,4 +47,5 @@ def load_as_asked(path: Path, given: dict[str, Any]) -> Model:
         precision=given["precision"],
         settings=SessionSettings(threads=given["threads"]),
         bare=bare if is_bare else None,
+        tune=asked_tune(given),
     )

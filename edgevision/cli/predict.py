@@ -14,6 +14,7 @@ from edgevision.bundle import is_bundle
 from edgevision.cli.annotated import annotated_paths, save_annotated
 from edgevision.cli.detect_options import decoder_options, given_settings, given_thresholds, threshold_options
 from edgevision.cli.image_options import image_options, input_options
+from edgevision.cli.tune_option import asked_tune, tune_option
 from edgevision.errors import InputError, OptionError
 from edgevision.images import Pixels, find_images, read_image
 from edgevision.input_options import InputOptions
@@ -42,6 +43,7 @@ Found = Classification | Detections
 @click.option("--top", type=click.IntRange(min=1), help="Classes to show, for a classifier; 1 unless said.")
 @threshold_options
 @click.option("--save", type=click.Path(path_type=Path), help="Folder for annotated copies of the images.")
+@tune_option
 @click.option("--selftest", is_flag=True, help="First check the bundle's known answers on this device.")
 @click.option("--json", "as_json", is_flag=True, help="For programs: a JSON object a line, one an image.")
 @image_options
@@ -97,6 +99,7 @@ def _load(model: Path, given: dict[str, Any]) -> Classifier | Detector:
         ),
         selftest=given["selftest"],
         bare=bare if is_bare else None,
+        tune=asked_tune(given),
     )
     if not isinstance(network, (Classifier, Detector)):
         network.close()

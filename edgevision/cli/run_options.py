@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from edgevision.backend import SessionSettings
+from edgevision.cli.tune_option import asked_tune
 from edgevision.evaluation.evaluating import RunSettings
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
@@ -39,4 +40,5 @@ def run_settings(given: dict[str, Any]) -> RunSettings:
     settings = SessionSettings(
         precision=given["compute_precision"], threads=given["threads"], options=options
     )
-    return RunSettings(given["backend"], given["device"], given["precision"], settings)
+    asked = given["backend"], given["device"], given["precision"]
+    return RunSettings(*asked, settings, asked_tune(given))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import platform
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from statistics import median
 
 from edgevision.artifact import Artifact, read_artifact
 from edgevision.backend import SessionSettings
+from edgevision.benchmarking import machine
 from edgevision.errors import InferenceError
 from edgevision.evaluation.budget import Demand
 from edgevision.evaluation.machine import processor
@@ -53,7 +53,8 @@ def device_demands(
         demands.append(Demand("latency", False, latency_ms, _latency_ms(session), "ms"))
     memory_mb = _strictest("max_memory_mb", here)
     if memory_mb is not None:
-        demands.append(Demand("memory", False, memory_mb, _peak_memory_mb(artifact, bench), "MB"))
+        used = peak_memory_mb(artifact, bench.backend.name, bench.settings)
+        demands.append(Demand("memory", False, memory_mb, used, "MB"))
     return tuple(demands)
 
 
@@ -76,10 +77,34 @@ def _strictest(name: str, targets: Iterable[Target]) -> float | None:
     return min((target.limits[name] for target in targets if name in target.limits), default=None)
 
 
-def _latency_ms(session: CheckedSession) -> float:
+def peak_memory_mb(artifact: Artifact, backend: str, settings: SessionSettings, batch: int = 1) -> float:
+    """The peak of a process of its own that loads an artifact and runs it, in MB (10**6 bytes).
+
+    Args:
+        artifact: what it loads.
+        backend: the backend's name.
+        settings: with which it is opened, but for the cache.
+        batch: examples in one run.
+
+    Raises:
+        InferenceError: that process failed.
+    """
+    with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
+        for name, content in artifact.files.items():
+            Path(folder, name).write_bytes(content)
+        told = json.dumps({**asdict(settings), "cache_dir": None})
+        words = [sys.executable, "-m", __name__, str(Path(folder, artifact.name)), backend, told, str(batch)]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        told = done.stderr.strip().rpartition("\n")[2] or f"exit status {done.returncode}"
+        raise InferenceError(f"{artifact.name}: cannot be run in a process of its own: {told}")
+    return float(done.stdout.split()[-1])
+
+
+def _latency_ms(session: CheckedSession, batch: int = 1) -> float:
     seconds = []
     for _ in range(_WARM_UP_RUNS + _RUNS):
-        with session.lease(1) as lane:
+        with session.lease(batch) as lane:
             for values in lane.inputs.values():
                 values[...] = 0
             start = time.perf_counter()
@@ -88,37 +113,14 @@ def _latency_ms(session: CheckedSession) -> float:
     return 1000 * median(seconds[_WARM_UP_RUNS:])
 
 
-def _peak_memory_mb(artifact: Artifact, bench: Bench) -> float:
-    with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
-        for name, content in artifact.files.items():
-            Path(folder, name).write_bytes(content)
-        settings = json.dumps({**asdict(bench.settings), "cache_dir": None})
-        words = [
-            sys.executable,
-            "-m",
-            __name__,
-            str(Path(folder, artifact.name)),
-            bench.backend.name,
-            settings,
-        ]
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
-    if done.returncode:
-        told = done.stderr.strip().rpartition("\n")[2] or f"exit status {done.returncode}"
-        raise InferenceError(f"{artifact.name}: cannot be run in a process of its own: {told}")
-    return float(done.stdout.split()[-1])
-
-
-def _own_peak_memory_mb(path: Path, backend: str, settings: SessionSettings) -> float:
+def _own_peak_memory_mb(path: Path, backend: str, settings: SessionSettings, batch: int) -> float:
     """The peak of this process after it has loaded an artifact and run it."""
-    import resource
-
     with open_session(registry().backend(backend), read_artifact(path), settings) as session:
-        _latency_ms(session)
-    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return kilobytes * (1 if platform.system() == "Darwin" else 1024) / 1e6
+        _latency_ms(session, batch)
+    # Not of getrusage: its figure starts with what the parent held.
+    return machine.peak_memory_mb()
 
 
 if __name__ == "__main__":
-    sys.stdout.write(
-        f"{_own_peak_memory_mb(Path(sys.argv[1]), sys.argv[2], SessionSettings(**json.loads(sys.argv[3])))}\n"
-    )
+    asked = SessionSettings(**json.loads(sys.argv[3]))
+    sys.stdout.write(f"{_own_peak_memory_mb(Path(sys.argv[1]), sys.argv[2], asked, int(sys.argv[4]))}\n")

@@ -38,12 +38,14 @@ class RunSettings:
     Attributes:
         backend, device, precision: what must run; `None` takes what `load` would.
         settings: threads, and what else `load` takes; its device is `device`.
+        tune: as for `load`.
     """
 
     backend: str | None = None
     device: str | None = None
     precision: str | None = None
     settings: SessionSettings = field(default_factory=SessionSettings)
+    tune: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -220,10 +222,10 @@ def run_bundle(
     """Run one artifact of a bundle over images; raises as `evaluate`."""
     bundle, plugins = read_bundle(path), registry()
     settings = replace(on.settings, device=on.device or on.settings.device)
-    choice = choose_artifact(bundle, on.backend, settings, on.precision, plugins)
+    choice = choose_artifact(bundle, on.backend, settings, on.precision, plugins, on.tune)
     proof = proof_of_bundle(bundle, choice.entry, images, told.annotations, told.truth, plugins)
     artifact = bundle.artifact(choice.entry)
-    with closing(open_session(choice.backend, artifact, settings)) as session:
+    with closing(open_session(choice.backend, artifact, choice.settings)) as session:
         stage = f"measuring {path.name} {choice.entry.id}"
 
         def tell(done: int) -> None:

@@ -29,6 +29,13 @@ def processor() -> str:
     return board or (named[0] if named else platform.processor())
 
 
+@cache
+def instruction_sets() -> str:
+    """What the kernel lists of the processor's extensions; virtual machines often hide its name."""
+    lines = _text("/proc/cpuinfo").splitlines()
+    return next((line for line in lines if line.startswith(("flags", "Features"))), "").partition(":")[2]
+
+
 def _text(path: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8", errors="replace")

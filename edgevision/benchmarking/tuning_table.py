@@ -1,0 +1,281 @@
+"""tune(): how fast a bundle is on every backend here, with how many threads, in which precision and batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from edgevision.backend import SessionSettings
+from edgevision.benchmarking.interleaving import Call, Times, interleave_bursts
+from edgevision.benchmarking.machine import Machine, this_machine
+from edgevision.benchmarking.throughput import rate
+from edgevision.bundle import Bundle, read_bundle
+from edgevision.choice import Candidate, candidates, first_choice, reason_against, usable_cores
+from edgevision.errors import EdgeVisionError, OptionError, PluginError
+from edgevision.evaluation.device_limits import peak_memory_mb
+from edgevision.plugins import Registry, registry
+from edgevision.tuning import CALLS, Entrant, Speed, Track, rivals_of, winner
+from edgevision.tuning_cache import tuning_file, write_choice
+
+#: Of the time, what goes to the latency; the rest goes to the throughput.
+_LATENCY_SHARE = 0.6
+_ROUNDS = 6
+
+#: Told (what is being done, steps done, steps in all).
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class TuningRow:
+    """One artifact on one backend on the CPU, with so many threads and images in a call; the network alone.
+
+    Attributes:
+        artifact, precision: of the bundle.
+        backend: the backend's name.
+        threads: for one call.
+        batch: images, or samples, in one call.
+        status: ``passed``, ``failed`` (its known answers, or to run at all), or ``not run``: the backend
+            is not here, or the artifact has a fixed batch.
+        reason: why it did not pass.
+        latency: of one call; `None` where it was not timed.
+        per_second: images a second with every core at work.
+        opening_ms: until its first run was over, without the import of its runtime.
+        memory_mb: the peak of a process of its own that loads and runs it, in MB (10**6 bytes).
+    """
+
+    artifact: str
+    precision: str
+    backend: str
+    threads: int
+    batch: int
+    status: str
+    reason: str = ""
+    latency: Times | None = None
+    per_second: float | None = None
+    opening_ms: float | None = None
+    memory_mb: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        plain = {name: value for name, value in vars(self).items() if name != "latency"}
+        return {**plain, "latency": None if self.latency is None else self.latency.to_dict()}
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What `edgevision.load` takes from now on.
+
+    Attributes:
+        artifact, backend, threads: as in its row.
+    """
+
+    artifact: str
+    backend: str
+    threads: int
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What `tune` measured.
+
+    Attributes:
+        bundle: its path.
+        machine: what it was measured on.
+        rows: in the bundle's order.
+        chosen: `None` where no row may be chosen.
+        why: it was chosen, or nothing was.
+        stored: the file that keeps the choice; `None` where it could not be written.
+    """
+
+    bundle: str
+    machine: Machine
+    rows: tuple[TuningRow, ...]
+    chosen: Chosen | None
+    why: str
+    stored: Path | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "bundle": self.bundle,
+            "machine": asdict(self.machine),
+            "rows": [row.to_dict() for row in self.rows],
+            "chosen": None if self.chosen is None else asdict(self.chosen),
+            "why": self.why,
+            "stored": None if self.stored is None else str(self.stored),
+        }
+
+
+def tune(
+    bundle: str | Path,
+    backends: Sequence[str] = (),
+    *,
+    precision: str | None = None,
+    threads: Sequence[int] = (),
+    batches: Sequence[int] = (1, 8),
+    seconds: float = 5.0,
+    progress: Progress = lambda stage, done, steps: None,
+) -> Tuning:
+    """Time a bundle's network on its known inputs, and keep what `edgevision.load` is to take.
+
+    What is kept is the fastest of the rows with a batch of one, of the precision that `load` takes
+    without one being asked for: `edgevision.runtime.load` has the rule.
+
+    Args:
+        bundle: a bundle.
+        backends: names of those to try; by default all that the bundle was measured on, and those whose
+            own format an artifact has.
+        precision: to try; what is kept is then for ``load(…, precision=…)``. By default all.
+        threads: numbers to try, from 1 to the number of cores; by default 1, and one for each core.
+        batches: to try.
+        seconds: about how long the timing takes; opening, memory and known answers come on top.
+        progress: told (what is being done, steps done, steps in all).
+
+    Raises:
+        BundleError: the bundle is damaged.
+        OptionError: an argument is out of range, or the bundle has nothing that fits.
+        PluginError, MissingRuntimeError: there is no such backend, or nothing can run here.
+    """
+    if min((*threads, *batches), default=1) < 1 or max(threads, default=1) > usable_cores():
+        raise OptionError(f"threads and batch: expected 1 or more, and {usable_cores()} threads at most")
+    if not seconds > 0:
+        raise OptionError(f"seconds: expected a number above 0, got {seconds}")
+    found, plugins, settings = read_bundle(Path(bundle)), registry(), SessionSettings()
+    possible = candidates(found, settings, precision, plugins)
+    tried = _tried(found, possible, backends, threads, plugins)
+    with ExitStack() as stack:
+        trials = _Trials(Track(found, settings, plugins), plugins, stack)
+        for place, one in enumerate(tried):
+            progress("opening", place, len(tried))
+            trials.enter(one, batches)
+        if not trials.entrants:
+            raise PluginError(f"{bundle}: nothing can be timed here: {trials.told()}")
+        trials.time(seconds, progress)
+        rows = []
+        for place, one in enumerate(tried):
+            progress("measuring memory", place, len(tried))
+            rows += [trials.row(one, batch, settings) for batch in batches]
+    first = first_choice(found, None, settings, precision, plugins)
+    pairs = {one.pair for one in rivals_of(first, possible, plugins)}
+    speeds = {one: speed for one, speed in trials.speeds().items() if one.pair in pairs}
+    best = winner(speeds, {}, lambda one: None)  # those that do not pass are not timed
+    why = _why(best, speeds, first.entry.precision, bool(pairs))
+    file = tuning_file(found, settings, possible)
+    stored = best is not None and write_choice(file, best, found, why)
+    chosen = None if best is None else Chosen(*best.pair, best.threads)
+    return Tuning(str(bundle), this_machine(), tuple(rows), chosen, why, file if stored else None)
+
+
+class _Trials:
+    """The candidates that are open, and what was measured of them.
+
+    Attributes:
+        entrants: those that give their known answers.
+        out: the others -> status and reason.
+    """
+
+    def __init__(self, track: Track, plugins: Registry, stack: ExitStack) -> None:
+        self.entrants: dict[Candidate, Entrant] = {}
+        self.out: dict[Candidate, tuple[str, str]] = {}
+        self._track = track
+        self._plugins = plugins
+        self._stack = stack
+        self._streams: dict[tuple[Candidate, int], list[Call]] = {}
+        self._times: dict[tuple[Candidate, int], Times] = {}
+        self._rates: dict[tuple[Candidate, int], float] = {}
+
+    def enter(self, one: Candidate, batches: Sequence[int]) -> None:
+        """Open a candidate, check its known answers, and lend a lane to each stream."""
+        reason = reason_against(one.backend, "cpu", self._plugins)
+        if reason:
+            self.out[one] = "not run", reason
+            return
+        try:
+            entrant = self._track.enter(one, self._stack)
+            self._track.check(entrant.session, one.entry)
+            for batch in batches:
+                if batch == 1 or entrant.session.dynamic_batch:
+                    self._streams[one, batch] = self._lanes(entrant, batch)
+        except EdgeVisionError as error:
+            self.out[one] = "failed", str(error)
+            for batch in batches:
+                self._streams.pop((one, batch), None)
+        else:
+            self.entrants[one] = entrant
+
+    def time(self, seconds: float, progress: Progress) -> None:
+        """Latency by turns, then each one's throughput."""
+        progress("timing", 0, len(self._streams))
+        keys = {str(place): key for place, key in enumerate(self._streams)}
+        calls = {name: self._streams[key][0] for name, key in keys.items()}
+        times = interleave_bursts(calls, seconds * _LATENCY_SHARE, _ROUNDS)
+        self._times = {keys[name]: taken for name, taken in times.items()}
+        window = seconds * (1 - _LATENCY_SHARE) / len(keys)
+        for place, (key, streams) in enumerate(self._streams.items()):
+            progress("timing", place, len(self._streams))
+            self._rates[key] = rate(streams, window) * key[1]
+
+    def speeds(self) -> dict[Candidate, Speed]:
+        """Of the candidates, with a batch of one."""
+        return {
+            one: Speed(self._times[one, 1].least_wall_us / 1e3, entrant.opening_ms)
+            for one, entrant in self.entrants.items()
+            if (one, 1) in self._times
+        }
+
+    def row(self, one: Candidate, batch: int, settings: SessionSettings) -> TuningRow:
+        """What was measured, and the memory, which is measured now."""
+        what = one.entry.id, one.entry.precision, one.backend, one.threads, batch
+        if one in self.out:
+            return TuningRow(*what, *self.out[one])
+        if (one, batch) not in self._times:
+            return TuningRow(*what, "not run", "the artifact has a fixed batch")
+        artifact, own = self._track.artifact(one.entry), one.choice(settings, self._plugins).settings
+        return TuningRow(
+            *what,
+            status="passed",
+            latency=self._times[one, batch],
+            per_second=self._rates[one, batch],
+            opening_ms=self.entrants[one].opening_ms,
+            memory_mb=peak_memory_mb(artifact, one.backend, own, batch),
+        )
+
+    def told(self) -> str:
+        """Why those that are out are out."""
+        return "; ".join(dict.fromkeys(f"{one.backend}: {reason}" for one, (_, reason) in self.out.items()))
+
+    def _lanes(self, entrant: Entrant, batch: int) -> list[Call]:
+        streams = max(1, usable_cores() // entrant.candidate.threads)
+        lanes = [self._track.lane(entrant.session, batch, self._stack) for _ in range(streams)]
+        for lane in lanes:
+            lane.run()
+        return [lane.run for lane in lanes]
+
+
+def _tried(
+    bundle: Bundle,
+    possible: Sequence[Candidate],
+    backends: Sequence[str],
+    threads: Sequence[int],
+    plugins: Registry,
+) -> list[Candidate]:
+    asked = {plugins.backend(name).name for name in backends}
+    tried = [one for one in possible if not asked or one.backend in asked]
+    if not tried:
+        have = ", ".join(dict.fromkeys(f"{one.entry.id} ({one.backend})" for one in possible))
+        raise OptionError(f"{bundle.path}: has no artifact for {', '.join(backends)}; it has: {have}")
+    if not threads:
+        return tried
+    counts = sorted(set(threads))
+    return list(dict.fromkeys(replace(one, threads=count) for one in tried for count in counts))
+
+
+def _why(best: Candidate | None, speeds: Mapping[Candidate, Speed], precision: str, on_cpu: bool) -> str:
+    if best is not None:
+        return f"the fastest of {len(speeds)} in {CALLS:,} calls at their least time, opening counted in"
+    if not on_cpu:
+        return "the bundle's order takes a GPU or NPU, and load() leaves it there"
+    return f"no row with a batch of 1 passed in {precision}, the precision that the bundle's order takes"

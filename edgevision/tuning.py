@@ -1,0 +1,275 @@
+"""The fastest artifact and backend of a bundle on this machine: measured shortly on first use, then kept.
+
+The candidates have the precision of the one that the bundle's order takes. Each is run on the bundle's
+known inputs, and none wins that does not give its known answers.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edgevision.artifact import Artifact
+from edgevision.backend import Lane, SessionSettings
+from edgevision.benchmarking.interleaving import interleave_bursts
+from edgevision.bundle import Bundle
+from edgevision.choice import Candidate, Choice, first_choice, reason_against
+from edgevision.errors import first_line
+from edgevision.manifest import ArtifactEntry
+from edgevision.plugins import Registry
+from edgevision.selftest import Selftest, check_known_answers, read_selftest
+from edgevision.session import CheckedSession, open_session
+from edgevision.tuning_cache import read_choice, tuning_file, write_choice
+
+#: After so long no candidate is opened any more, and none whose artifact took too long the time before.
+_OPENING_S = 0.2
+_TIMING_S = 0.1
+#: So many calls are to earn back what opening takes longer: those of six minutes of video.
+CALLS = 10_000
+#: A candidate that is faster by less than this share is not worth more threads, or another order.
+NOISE = 0.1
+
+_log = logging.getLogger("edgevision")
+
+
+def tuned_choice(
+    bundle: Bundle,
+    settings: SessionSettings,
+    precision: str | None,
+    possible: Sequence[Candidate],
+    plugins: Registry,
+) -> Choice:
+    """What was measured to be the fastest, now or before; else what the bundle's order takes.
+
+    Args:
+        bundle: whose artifact is to run.
+        settings, precision: that were asked for; the device is the CPU, or none.
+        possible: what `edgevision.choice.candidates` gave, two or more.
+        plugins: of this process.
+
+    Raises:
+        OptionError, PluginError, MissingRuntimeError: as `edgevision.choice.first_choice`.
+    """
+    file = tuning_file(bundle, settings, possible)
+    kept = read_choice(file, possible)
+    if kept is not None and not reason_against(kept.backend, "cpu", plugins):
+        _log.info("%s: %s, as measured before (%s)", bundle.path, kept, file)
+        return kept.choice(settings, plugins)
+    first = first_choice(bundle, None, settings, precision, plugins)
+    rivals = rivals_of(first, possible, plugins)
+    if not rivals:
+        return first
+    result = race(bundle, rivals, settings, plugins)
+    if result.winner is None:
+        _log.warning(
+            "%s: taken by the bundle's order, for measuring chose none: %s", bundle.path, result.told()
+        )
+        return first
+    write_choice(file, result.winner, bundle, result.told())
+    _log.info("%s: %s: %s", bundle.path, result.winner, result.told())
+    return result.winner.choice(settings, plugins)
+
+
+def rivals_of(first: Choice, possible: Sequence[Candidate], plugins: Registry) -> list[Candidate]:
+    """Those that compete with what the bundle's order takes, and can run here: itself the first of them.
+
+    None, if it does not run on the CPU.
+    """
+    pair = first.entry.id, first.backend.name
+    names = {one.backend for one in possible}
+    ready = {name for name in names if _is_ready(name, plugins)}
+    default = first.settings.device or first.backend.devices()[0].name
+    if default != "cpu":
+        return []
+    same = [one for one in possible if one.entry.precision == first.entry.precision and one.backend in ready]
+    return sorted(same, key=lambda one: one.pair != pair)
+
+
+def _is_ready(name: str, plugins: Registry) -> bool:
+    try:
+        return not reason_against(name, "cpu", plugins)
+    except Exception:  # of a stranger's plugin, without which the bundle would run
+        return False
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How fast a candidate is.
+
+    Attributes:
+        latency_ms: the least time of a run of the network, on one known input.
+        opening_ms: until its first run was over, without the import of its runtime.
+    """
+
+    latency_ms: float
+    opening_ms: float
+
+    @property
+    def cost_ms(self) -> float:
+        """Of one of `CALLS` runs, opening counted in."""
+        return self.latency_ms + self.opening_ms / CALLS
+
+    def __str__(self) -> str:
+        return f"{self.latency_ms:.3g} ms, opened in {self.opening_ms:.0f} ms"
+
+
+@dataclass
+class Race:
+    """What came of a measurement.
+
+    Attributes:
+        speeds: candidate -> how fast it is.
+        out: candidate -> why it was not timed, or may not win.
+        winner: the fastest that gives its known answers; `None` where none does.
+    """
+
+    speeds: dict[Candidate, Speed] = field(default_factory=dict)
+    out: dict[Candidate, str] = field(default_factory=dict)
+    winner: Candidate | None = None
+
+    def told(self) -> str:
+        """In one line."""
+        reasons: dict[str, list[str]] = {}
+        for one, why in self.out.items():
+            reasons.setdefault(why, []).append(str(one))
+        timed = [f"{one}: {speed}" for one, speed in self.speeds.items()]
+        return "; ".join([*timed, *(f"{' and '.join(names)}: {why}" for why, names in reasons.items())])
+
+
+def race(bundle: Bundle, rivals: Sequence[Candidate], settings: SessionSettings, plugins: Registry) -> Race:
+    """Measure in about 0.3 s; there is no winner if the first of `rivals` cannot be run.
+
+    What takes long to open is not opened again with other threads, and nothing is opened once
+    opening has taken 0.2 s in all. The known answers of the fastest are checked besides.
+    """
+    result = Race()
+    with ExitStack() as stack:
+        try:
+            track = Track(bundle, settings, plugins)
+            entrants = _entered(track, rivals, result, stack)
+            times = interleave_bursts({str(place): one.run for place, one in enumerate(entrants)}, _TIMING_S)
+        except Exception as error:  # of any runtime: what the bundle's order takes may still run
+            result.out[rivals[0]] = first_line(error)
+            return result
+        for one, row in zip(entrants, times.values(), strict=True):
+            result.speeds[one.candidate] = Speed(row.least_wall_us / 1e3, one.opening_ms)
+        sessions = {one.candidate: one.session for one in entrants}
+        result.winner = winner(result.speeds, result.out, lambda one: track.check(sessions[one], one.entry))
+    return result
+
+
+def winner(
+    speeds: Mapping[Candidate, Speed], out: dict[Candidate, str], check: Callable[[Candidate], object]
+) -> Candidate | None:
+    """The fastest that passes; of those that are as fast, up to noise, the first with the fewest threads.
+
+    Args:
+        speeds: candidate -> how fast it is, in the bundle's order.
+        out: takes in those that do not pass, and why.
+        check: raises if a candidate does not pass.
+    """
+    left = sorted(speeds, key=lambda one: one.threads)
+    while left:
+        limit = min(speeds[one].cost_ms for one in left) * (1 + NOISE)
+        best = next(one for one in left if speeds[one].cost_ms <= limit)
+        try:
+            check(best)
+        except Exception as error:  # a stranger's plugin may raise anything
+            _log.warning("%s does not win: %s", best, error)
+            out[best] = first_line(error)
+            left.remove(best)
+        else:
+            return best
+    return None
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """A candidate that is open, on a lane that holds a known input.
+
+    Attributes:
+        candidate: which.
+        session: its network.
+        run: runs the network once.
+        opening_ms: until its first run was over.
+    """
+
+    candidate: Candidate
+    session: CheckedSession
+    run: Callable[[], object]
+    opening_ms: float
+
+
+class Track:
+    """What the candidates of one bundle are run with; each artifact is read once.
+
+    Raises:
+        BundleError: the bundle is damaged.
+    """
+
+    def __init__(self, bundle: Bundle, settings: SessionSettings, plugins: Registry) -> None:
+        manifest = bundle.manifest
+        where = str(Path(bundle.path, manifest.selftest.path))
+        self.known: Selftest = read_selftest(bundle.read(manifest.selftest), manifest.preprocessing, where)
+        self._bundle = bundle
+        self._settings = settings
+        self._plugins = plugins
+        self._artifacts: dict[str, Artifact] = {}
+
+    def enter(self, candidate: Candidate, stack: ExitStack) -> Entrant:
+        """Open a candidate, write a known input, and run it once; `stack` closes it.
+
+        Raises:
+            EdgeVisionError: it cannot be opened or run.
+        """
+        artifact, choice = self.artifact(candidate.entry), candidate.choice(self._settings, self._plugins)
+        begun = time.perf_counter()
+        session = open_session(choice.backend, artifact, choice.settings)
+        stack.callback(session.close)
+        lane = self.lane(session, 1, stack)
+        lane.run()
+        return Entrant(candidate, session, lane.run, (time.perf_counter() - begun) * 1e3)
+
+    def artifact(self, entry: ArtifactEntry) -> Artifact:
+        """Read once, its digest checked."""
+        if entry.id not in self._artifacts:
+            self._artifacts[entry.id] = self._bundle.artifact(entry)
+        return self._artifacts[entry.id]
+
+    def lane(self, session: CheckedSession, batch: int, stack: ExitStack) -> Lane:
+        """Lend a lane, and write the first known input into it, `batch` times."""
+        with session.lease(1) as lane:
+            self.known.questions.write(0, session, lane)
+            written = {name: values.copy() for name, values in lane.inputs.items()}
+        lent = stack.enter_context(session.lease(batch))
+        for name, values in lent.inputs.items():
+            values[...] = written[name]
+        return lent
+
+    def check(self, session: CheckedSession, entry: ArtifactEntry) -> float:
+        """As `edgevision.selftest.check_known_answers`."""
+        return check_known_answers(session, self.known, entry.id, entry.precision)
+
+
+def _entered(track: Track, rivals: Sequence[Candidate], result: Race, stack: ExitStack) -> list[Entrant]:
+    """Those that could be opened while there was time; raises if the first cannot."""
+    entrants: list[Entrant] = []
+    needed_s: dict[tuple[str, str], float] = {}
+    begun = time.perf_counter()
+    for candidate in rivals:
+        before = time.perf_counter()
+        if before - begun + needed_s.get(candidate.pair, 0.0) > _OPENING_S and entrants:
+            result.out[candidate] = "not tried, for opening takes long; edgevision tune tries all"
+            continue
+        try:
+            entrants.append(track.enter(candidate, stack))
+        except Exception as error:  # of a stranger's plugin too, without which the bundle would run
+            if not entrants:
+                raise
+            result.out[candidate] = first_line(error)
+        needed_s[candidate.pair] = time.perf_counter() - before
+    return entrants
