@@ -130,6 +130,8 @@ def fold(trace: Trace) -> Folded:
         node.ClearField("input")
         node.input.extend(data)
         node.attr.pop("_class", None)
+        # Keras's swish has a gradient of its own, which cannot be called outside of its graph.
+        node.attr.pop("_gradient_op_type", None)
     _put_weights(definition, layers)
     definition = tf.compat.v1.graph_util.extract_sub_graph(definition, sorted(outputs))
     names = [tuple(tensor.name for tensor in side) for side in (trace.frozen.inputs, trace.frozen.outputs)]
