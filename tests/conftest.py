@@ -13,7 +13,16 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 
+# What a short measurement picks differs from run to run: tests that want it say so themselves.
+os.environ["EDGEVISION_TUNE"] = "0"
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Nothing that a test keeps lands in the home folder."""
+    os.environ["EDGEVISION_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,112 @@
+"""``edgevision tune`` and ``--no-tune`` as people and programs meet them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.convert
+
+
+@pytest.fixture(scope="module")
+def bundle(quickstart: Path) -> Path:
+    return quickstart / "quickstart" / "digits.evb"
+
+
+@pytest.fixture
+def image(quickstart: Path) -> Path:
+    return next((quickstart / "quickstart" / "evaluation" / "7").iterdir())
+
+
+@pytest.fixture
+def tuned(tmp_path: Path) -> dict[str, str]:
+    """The environment of a user who lets it measure."""
+    return {"EDGEVISION_TUNE": "1", "EDGEVISION_CACHE": str(tmp_path / "cache")}
+
+
+def test_a_table_of_every_way_to_run_it_ends_with_the_choice(edgevision_command, bundle, tuned) -> None:
+    asked = ("--backend", "tflite", "--backend", "onnx", "--batch", 1, "--threads", 1, "--seconds", 0.3)
+    done = edgevision_command("tune", bundle, *asked, **tuned)
+    assert done.returncode == 0, done.stderr
+    _, header, *rows, chosen, kept = done.stdout.splitlines()
+    columns = ("latency ms", "CPU ms", "images/s", "opened ms", "memory MB", "known answers")
+    assert all(name in header for name in columns)
+    assert [row.split()[:4] for row in rows] == [
+        ["tflite-int8", "tflite", "1", "1"],
+        ["onnx-int8", "onnx", "1", "1"],
+    ]
+    assert all(row.endswith("passed") for row in rows)
+    assert chosen.startswith("chosen: ")
+    assert kept.startswith(f"kept in {tuned['EDGEVISION_CACHE']}/tuning/")
+
+
+def test_what_it_chose_is_what_predict_takes_until_told_otherwise(
+    edgevision_command, bundle, image, tuned
+) -> None:
+    # No backend that is asked for but openvino may win.
+    asked = ("--backend", "openvino", "--batch", 1, "--threads", 1, "--seconds", 0.1, "--json")
+    done = edgevision_command("tune", bundle, *asked, **tuned)
+    document = json.loads(done.stdout)
+    assert document["chosen"] == {"artifact": "openvino-int8", "backend": "openvino", "threads": 1}
+    (row,) = document["rows"]
+    assert (row["precision"], row["batch"], row["status"]) == ("int8", 1, "passed")
+    assert row["latency"]["wall_ms"]["p99"] >= row["latency"]["wall_ms"]["p50"] > 0
+    assert row["latency"]["cpu_ms"]["p50"] > 0
+    assert row["per_second"] > 0
+    assert 10 < row["memory_mb"] < 4000
+    assert Path(document["stored"]).is_file()
+
+    def backend(*words: str, **environment: str) -> str:
+        done = edgevision_command("predict", bundle, image, "--json", *words, **{**tuned, **environment})
+        return json.loads(done.stdout)["backend"]
+
+    assert backend() == "openvino"
+    assert backend("--no-tune") == "tflite"
+    assert backend(EDGEVISION_TUNE="0") == "tflite"
+    assert backend("--backend", "onnx") == "onnx"
+
+
+@pytest.mark.parametrize("command", ["predict", "generate", "evaluate", "compare", "bench"])
+def test_every_command_that_runs_one_artifact_can_do_without(edgevision_command, command) -> None:
+    assert "--no-tune" in edgevision_command(command, "--help").stdout
+
+
+def test_evaluate_measures_what_load_takes(edgevision_command, bundle, quickstart, tuned) -> None:
+    asked = ("--backend", "onnx", "--batch", 1, "--threads", 1, "--seconds", 0.1)
+    assert edgevision_command("tune", bundle, *asked, **tuned).returncode == 0
+    data = quickstart / "quickstart" / "evaluation"
+    for words, backend in (((), "onnx"), (("--no-tune",), "tflite")):
+        done = edgevision_command("evaluate", bundle, data, "--samples", 20, "--json", *words, **tuned)
+        assert json.loads(done.stdout)["backend"] == backend
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (("--backend", "tensorrt"), 6, "no backend 'tensorrt'"),
+        (("--precision", "float64"), 2, "has no artifact of precision 'float64'"),
+        (("--threads", 100_000), 2, "threads at most"),
+        (("--batch", 0), 2, "--batch"),
+        (("--seconds", 0), 2, "--seconds"),
+        (("--backend", "cuda"), 6, "nothing can be timed here: cuda: "),
+    ],
+)
+def test_a_wish_that_cannot_be_had_is_told(edgevision_command, bundle, tuned, words, code, told) -> None:
+    done = edgevision_command("tune", bundle, *words, **tuned)
+    if code == 6 and done.returncode == 0:
+        pytest.skip("this machine has a GPU")
+    assert (done.returncode, done.stdout) == (code, "")
+    assert told in done.stderr
+
+
+def test_without_a_batch_of_one_nothing_is_chosen_and_a_cache_that_is_shut_is_no_error(
+    edgevision_command, bundle, tuned
+) -> None:
+    asked = ("tune", bundle, "--backend", "tflite", "--threads", 1, "--seconds", 0.1)
+    done = edgevision_command(*asked, "--batch", 2, **tuned)
+    assert "nothing is chosen: no row with a batch of 1 passed in int8" in done.stdout
+    done = edgevision_command(*asked, "--batch", 1, **{**tuned, "EDGEVISION_CACHE": "/proc/cache"})
+    assert done.returncode == 0
+    assert "the choice could not be kept; name a folder" in done.stdout
