@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from edgevision import __version__
 from edgevision.artifact import CALIBRATED
-from edgevision.bundle import EVIDENCE, LABELS, PICTURES, SELFTEST, check_output, file_entry, write_bundle
+from edgevision.bundle import check_output, write_bundle
+from edgevision.composition import composed
 from edgevision.conversion_sets import ConversionSets, Images, coverage_of, fit_sets, open_sets
 from edgevision.conversion_settings import ConversionSettings
-from edgevision.converter import Source, SourceReader
+from edgevision.converter import SourceReader
 from edgevision.errors import AgreementError, OptionError, SourceError
 from edgevision.evaluation.budget import Demand, in_unit
 from edgevision.evaluation.calibration_coverage import coverage_findings
 from edgevision.evaluation.device_limits import unmeasured_limits
-from edgevision.evaluation.evidence import Evidence, Measured, SetFacts, evidence_json
+from edgevision.evaluation.evidence import Evidence, Measured, SetFacts
 from edgevision.evaluation.image_sets import ImageSet
 from edgevision.evaluation.machine import this_machine
 from edgevision.evaluation.measuring import Candidate, known_answers
@@ -28,18 +28,14 @@ from edgevision.evaluation.score_readings import ScoreReadings, Wished, wished
 from edgevision.evaluation.seed_sets import SeedSet
 from edgevision.evaluation.source_session import SourceSession
 from edgevision.evaluation.telling_pictures import telling_pictures
-from edgevision.manifest import ArtifactEntry, FileEntry, Manifest, SourceEntry
 from edgevision.plan import PlannedArtifact, bench_for, plan_artifacts
 from edgevision.plugins import Registry, registry
+from edgevision.progress import Progress, Steps
 from edgevision.search import searches_for
-from edgevision.selftest import Selftest, write_selftest
 from edgevision.target import Target, find_target, load_targets
 from edgevision.trials import STEPS_OF_CONVERSION, Ground, Trial, Trials
 
 __all__ = ["ConversionSettings", "Images", "Progress", "convert"]
-
-#: Told (what is being done, steps done, steps in all).
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -110,7 +106,7 @@ def convert(
     check_output(output, settings.force)
     reader = _find_reader(source, plugins)
     sets = open_sets(evaluation, calibration, plan.calibrated, settings)
-    steps = _Steps(progress, STEPS_OF_CONVERSION * (len(plan.planned) + 1) + 2 * len(sets.evaluation))
+    steps = Steps(progress, STEPS_OF_CONVERSION * (len(plan.planned) + 1) + 2 * len(sets.evaluation))
 
     steps.next(f"reading {source.name}", STEPS_OF_CONVERSION)
     model = reader.read(source, trust_source=settings.trust_source, input_size_wh=settings.task.image.size_wh)
@@ -132,13 +128,8 @@ def convert(
     steps.next("writing the bundle", 0)
     candidates = [one.candidate for one in found]
     selftest = known_answers(proof, session, candidates, sets.evaluation, trials.source_answers)
-    manifest, files = _compose(model, proof, candidates, evidence, selftest)
-    if settings.pictures:
-        pictures = telling_pictures(
-            proof, candidates, evidence.results, sets.evaluation, trials.source_answers
-        )
-        files[PICTURES] = write_pictures(pictures)
-        manifest = replace(manifest, pictures=file_entry(PICTURES, files[PICTURES]))
+    pictures = _pictures(ground, found, trials) if settings.pictures else None
+    manifest, files = composed(model, proof, candidates, evidence, selftest, pictures)
     write_bundle(output, manifest, files, settings.force)
     return evidence
 
@@ -164,6 +155,18 @@ def _plan(
         # Without a calibration set, those of the candidates are tried that need none.
         calibrated = ["the search for a precision"] if can_calibrate else []
     return _Plan(targets, planned, searching, calibrated)
+
+
+def _pictures(ground: Ground, found: Sequence[Trial], trials: Trials) -> bytes:
+    return write_pictures(
+        telling_pictures(
+            ground.proof,
+            [one.candidate for one in found],
+            [one.measured for one in found],
+            ground.examples,
+            trials.source_answers,
+        )
+    )
 
 
 def _evidence(
@@ -208,12 +211,12 @@ def _wished(sets: ConversionSets, proof: TaskProof, settings: ConversionSettings
     return wished(settings.operating_point, settings.calibrate_scores, proof, sets.calibration, annotations)
 
 
-def _source_reading(wish: Wished, trials: Trials, steps: _Steps) -> ScoreReadings:
+def _source_reading(wish: Wished, trials: Trials, steps: Steps) -> ScoreReadings:
     steps.next("reading the source's scores", len(wish.calibration))
     return ScoreReadings(wish, trials.source_model, trials.source_answers, steps.measured)
 
 
-def _read(readings: ScoreReadings, found: Sequence[Trial], steps: _Steps) -> list[Trial]:
+def _read(readings: ScoreReadings, found: Sequence[Trial], steps: Steps) -> list[Trial]:
     """The same trials, with how each one's scores are read."""
     steps.next("reading scores", readings.images)
     pairs = readings.read(
@@ -223,27 +226,6 @@ def _read(readings: ScoreReadings, found: Sequence[Trial], steps: _Steps) -> lis
         steps.measured,
     )
     return [Trial(candidate, measured) for candidate, measured in pairs]
-
-
-class _Steps:
-    """Counts what is done, and tells the caller's progress."""
-
-    def __init__(self, progress: Progress | None, expected: int) -> None:
-        self._progress = progress
-        self._in_all = expected
-        self._done = 0
-        self._stage, self._steps = "", 0
-
-    def next(self, stage: str, steps: int) -> None:
-        """Begin a stage that is so many steps long; a search may have more than were expected."""
-        self._done += self._steps
-        self._stage, self._steps = stage, steps
-        self._in_all = max(self._in_all, self._done + steps)
-        self.measured(0)
-
-    def measured(self, examples: int) -> None:
-        if self._progress is not None:
-            self._progress(self._stage, self._done + examples, self._in_all)
 
 
 def _find_reader(path: Path, plugins: Registry) -> SourceReader:
@@ -305,55 +287,6 @@ def _missed(result: Measured, demand: Demand) -> str:
     return (
         f"{result.artifact}: the {demand.what} on {result.comparison.images} images may be up to {measured}, "
         f"allowed are {limit}: nothing was written; {advice}allowed with --max-drop"
-    )
-
-
-def _compose(
-    source: Source,
-    proof: TaskProof,
-    candidates: Sequence[Candidate],
-    evidence: Evidence,
-    selftest: Selftest,
-) -> tuple[Manifest, dict[str, bytes]]:
-    """The manifest of the bundle, and the content of every other file."""
-    files = {
-        LABELS: "".join(f"{label}\n" for label in proof.labels).encode(),
-        SELFTEST: write_selftest(selftest),
-        EVIDENCE: evidence_json(evidence).encode(),
-    }
-    artifacts = []
-    for candidate in candidates:
-        folder = f"artifacts/{candidate.planned.id}"
-        own = {f"{folder}/{name}": content for name, content in candidate.artifact.files.items()}
-        artifacts.append(_entry(candidate, tuple(file_entry(name, content) for name, content in own.items())))
-        files.update(own)
-    manifest = Manifest(
-        created=evidence.created,
-        task=proof.task,
-        preprocessing=proof.preprocessing,
-        source=SourceEntry(source.path.name, source.description, source.sha256),
-        artifacts=tuple(artifacts),
-        labels=file_entry(LABELS, files[LABELS]),
-        selftest=file_entry(SELFTEST, files[SELFTEST]),
-        evidence=file_entry(EVIDENCE, files[EVIDENCE]),
-        versions={"edgevision": __version__, **source.versions},
-    )
-    return manifest, files
-
-
-def _entry(candidate: Candidate, files: tuple[FileEntry, ...]) -> ArtifactEntry:
-    session = candidate.session
-    backends = dict.fromkeys([*(target.backend for target in candidate.planned.targets), session.backend])
-    return ArtifactEntry(
-        id=candidate.planned.id,
-        format=candidate.artifact.format,
-        precision=candidate.artifact.precision,
-        files=files,
-        inputs=session.inputs,
-        outputs=session.outputs,
-        targets=tuple(target.name for target in candidate.planned.targets),
-        backends=tuple(backends),
-        score_reading=candidate.score_reading,
     )
 
 

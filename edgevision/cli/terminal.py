@@ -11,7 +11,7 @@ from typing import TextIO
 
 import click
 
-from edgevision.conversion import Progress
+from edgevision.progress import Progress
 
 
 @contextmanager

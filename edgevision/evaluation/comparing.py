@@ -11,7 +11,6 @@ from edgevision.bundle import read_bundle
 from edgevision.errors import OptionError
 from edgevision.evaluation.comparison import Comparison, Metric
 from edgevision.evaluation.evaluating import (
-    Progress,
     Ran,
     RunSettings,
     TruthPaths,
@@ -24,6 +23,7 @@ from edgevision.evaluation.figures import Figure
 from edgevision.evaluation.image_sets import ImageSet
 from edgevision.evaluation.machine import this_machine
 from edgevision.evaluation.paired_tests import mcnemar, paired_bootstrap, sign_flip
+from edgevision.progress import Progress
 
 #: A difference that chance alone makes less often than this is more than noise.
 SIGNIFICANCE = 0.05

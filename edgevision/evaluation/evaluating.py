@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
@@ -22,13 +22,11 @@ from edgevision.evaluation.machine import this_machine
 from edgevision.evaluation.measuring import measure
 from edgevision.evaluation.proof import MeasuringProof
 from edgevision.plugins import registry
+from edgevision.progress import Progress
 from edgevision.runtime import choose_artifact
 from edgevision.session import open_session
 from edgevision.tasks.description import Task
 from edgevision.tasks.score_reading import ScoreReading
-
-#: Told (what is being done, steps done, steps in all).
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
