@@ -98,9 +98,7 @@ def test_a_device_that_computes_something_else_is_exit_code_9(
 @convert
 def test_known_answers_show_every_class_that_the_set_has(quickstart: Path) -> None:
     bundle = read_bundle(quickstart / BUNDLE)
-    known = read_selftest(
-        bundle.read(bundle.manifest.selftest), bundle.manifest.preprocessing, "selftest"
-    )
+    known = read_selftest(bundle.read(bundle.manifest.selftest), bundle.manifest.preprocessing, "selftest")
     for outputs in known.outputs.values():
         assert set(outputs["digit"].argmax(axis=1)) == set(range(10))
 
