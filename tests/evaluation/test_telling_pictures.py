@@ -15,6 +15,7 @@ import edgevision
 from edgevision.bundle import read_bundle
 from edgevision.evaluation.comparison import changes_of
 from edgevision.evaluation.evidence import Evidence
+from edgevision.evaluation.image_sets import ImageSet
 from edgevision.evaluation.pictures import MOST_BYTES, Picture, read_pictures
 from edgevision.images import decode_image
 from edgevision.manifest import to_json
@@ -48,30 +49,27 @@ def _photos(folder: Path, count: int, shape: tuple[int, int, int]) -> Path:
 def flipped(quickstart: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Evidence, Path]:
     """A classifier whose int8 decides some digits otherwise, for it was calibrated on noise."""
     folder = tmp_path_factory.mktemp("flipped")
-    noise = np.random.default_rng(0).integers(0, 40, (40, 32, 32, 3), np.uint8)
+    noise = np.random.default_rng(0).integers(0, 160, (40, 32, 32, 3), np.uint8)
     evidence = edgevision.convert(
         quickstart / "quickstart" / "digits.keras",
         folder / "digits.evb",
-        targets=["generic-cpu", "onnx-cpu"],
+        targets=["generic-cpu"],
         precisions=["int8"],
         evaluation=quickstart / "quickstart" / "evaluation",
-        calibration=_set(noise),
+        calibration=ImageSet.from_arrays(noise),
         settings=edgevision.ConversionSettings(budget=edgevision.Budget(min_agreement=0.0)),
     )
     return evidence, folder / "digits.evb"
 
 
-def _set(pixels: np.ndarray):
-    from edgevision.evaluation.image_sets import ImageSet
-
-    return ImageSet.from_arrays(pixels)
-
-
-def test_every_decision_that_flipped_has_its_image(flipped: tuple[Evidence, Path], quickstart: Path) -> None:
+def test_decisions_that_flipped_have_their_images(flipped: tuple[Evidence, Path], quickstart: Path) -> None:
     evidence, bundle = flipped
     pictures = _pictures(bundle)
-    assert len(pictures) >= 2
-    assert {one.image for one in pictures} == _changed(evidence)
+    assert len(pictures) == min(200, len(_changed(evidence))) >= 2
+    assert {one.image for one in pictures} <= _changed(evidence)
+    assert pictures[0].image == evidence.results[0].comparison.details.flips[0].image, (
+        "the most telling first"
+    )
     assert {one.shows for one in pictures} == {"input"}
     folder = quickstart / "quickstart" / "evaluation"
     for one in pictures[:3]:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "reporting"))
 from report_bundle import classified, evidence_of, measured, write_report_bundle
 
 
