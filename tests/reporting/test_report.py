@@ -1,0 +1,281 @@
+"""The report tells all that a bundle's evidence holds, in one page that asks nothing of anybody."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from report_bundle import (
+    BARE,
+    CASES,
+    CLASSIFY,
+    DETECT,
+    GENERATE,
+    LABELS,
+    classified,
+    detected,
+    evidence_of,
+    made,
+    measured,
+    picture,
+    write_report_bundle,
+)
+
+import edgevision
+from edgevision.bundle import read_bundle
+from edgevision.errors import BundleError, MissingRuntimeError, OutputError
+from edgevision.evaluation.budget import Budget
+from edgevision.evaluation.comparison import Comparison
+from edgevision.reporting.report import report_html, write_report
+from edgevision.tasks.description import Task
+
+
+class _Page(HTMLParser):
+    """The elements of a page, and the text that people read."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+        self.text = re.sub(r"\s+", " ", self.text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += f" {data}"
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def _page(bundle: Path) -> _Page:
+    return _Page(report_html(read_bundle(bundle)))
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    flips = classified().details.flips
+    evidence = evidence_of(measured("tflite-int8", classified(), float_layers=("conv_1",)))
+    return write_report_bundle(tmp_path / "skin.evb", evidence, pictures=[picture(flips[0].image)])
+
+
+def test_the_verdict_and_what_it_cost_come_first(bundle: Path) -> None:
+    page = _page(bundle)
+    sections = [attributes["id"] for attributes in page.all("section")]
+    assert sections[0] == "verdict"
+    assert "tflite-int8 is inside every stated limit." in page.text
+    metric = classified().metrics[0]
+    assert f"the source reaches an accuracy of {100 * metric.source:.2f} %" in page.text
+    assert page.text.index("inside every stated limit") < page.text.index(
+        f"{100 * metric.largest_drop:.2f} points"
+    )
+
+
+def test_all_that_the_evidence_holds_is_told(bundle: Path) -> None:
+    page = _page(bundle)
+    told = [
+        *("a" * 64, "b" * 64, "c" * 64, "3" * 64),
+        *("skin.keras", "ai-edge-litert 2", "keras", "3.15.1", "Test Processor 9000"),
+        *("conv_1", "dense_2", "no kernel for Floor", "tflite-int8-mixed"),
+        *("9 images are nearly alike", "x.jpg", "conv_7", "0.0900 %"),
+        "max_latency_ms of the camera was not measured",
+        "2 evaluation images that are among them were left out",
+        *("Wilson", "Newcombe", "bootstrap", "macro F1", "agreement"),
+        *LABELS,
+    ]
+    assert [words for words in told if words not in page.text] == []
+    for metric in classified().metrics:
+        assert f"{100 * metric.artifact:.2f} % ({100 * metric.artifact_interval.low:.2f}" in page.text
+    assert page.text.count("ECE ") >= 2, "of the source and of the artifact"
+
+
+@pytest.mark.parametrize(("task", "comparison"), CASES.values(), ids=CASES)
+def test_every_task_and_every_age_of_evidence_has_a_report(
+    task: Task, comparison: Comparison, tmp_path: Path
+) -> None:
+    results = (
+        measured(name, comparison, Budget(min_agreement=0.1)) for name in ("tflite-int8", "tflite-float32")
+    )
+    evidence = evidence_of(*results)
+    evidence = replace(evidence, attempts=(), sensitivities={}, calibration_coverage=None)
+    bundle = write_report_bundle(tmp_path / "some.evb", evidence, task, pictures=None)
+    page = _page(bundle)
+    assert "Both artifacts are inside every stated limit." in page.text
+    assert "keeps no pictures" in page.text
+
+
+def test_a_limit_that_is_missed_is_said_first(tmp_path: Path) -> None:
+    one = measured("tflite-int8", classified(), Budget(max_drop=0.5))
+    page = _page(write_report_bundle(tmp_path / "skin.evb", evidence_of(one)))
+    assert "tflite-int8: outside a stated limit. Do not use." in page.text
+    assert "✗ FAIL" in page.text
+    assert "drop of accuracy" in page.text
+
+
+@pytest.mark.parametrize(
+    ("targets", "on_target", "told"),
+    [
+        (("raspberry-pi-5",), True, "tflite cpu, on another machine"),
+        (("generic-cpu",), True, "tflite cpu, as its target asks"),
+        (("a device of mine",), True, "on another machine"),
+        (("generic-cpu",), False, "tflite cpu in its stead"),
+    ],
+    ids=str,
+)
+def test_what_was_not_measured_on_the_device_is_to_be_checked_there(
+    tmp_path: Path, targets: tuple[str, ...], on_target: bool, told: str
+) -> None:
+    evidence = evidence_of(measured("tflite-int8", classified(), on_target=on_target))
+    page = _page(write_report_bundle(tmp_path / "skin.evb", evidence, targets=targets))
+    assert told in page.text
+    assert ("Before use, run there: edgevision selftest skin.evb" in page.text) == ("as its" not in told)
+
+
+def test_labels_and_names_of_files_are_text_and_nothing_else(tmp_path: Path) -> None:
+    wicked = "<script>alert(1)</script>"
+    name = '"><img src="http://evil.example/x" onerror="alert(2)">.jpg'
+    comparison = classified(names=[f"{place}{name}" for place in range(80)])
+    by_class = (replace(comparison.by_class[0], label=wicked), *comparison.by_class[1:])
+    evidence = evidence_of(measured("tflite-int8", replace(comparison, by_class=by_class)))
+    evidence = replace(evidence, notes=(wicked,), machine={wicked: wicked})
+    shown = comparison.details.flips[0].image
+    bundle = write_report_bundle(
+        tmp_path / "wicked.evb", evidence, pictures=[picture(shown)], labels=(wicked, *LABELS[1:])
+    )
+    page = _page(bundle)
+    assert page.all("script") == []
+    assert all(str(one["src"]).startswith("data:image/") for one in page.all("img"))
+    assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
+    assert wicked in page.text
+    assert name in page.text
+
+
+def test_the_page_names_no_other_place_and_forbids_scripts(bundle: Path) -> None:
+    html = report_html(read_bundle(bundle))
+    assert "http:" not in html
+    assert "https:" not in html
+    assert "<script" not in html
+    policy = next(one["content"] for one in _Page(html).all("meta") if "http-equiv" in one)
+    assert str(policy).startswith("default-src 'none'")
+    links = [str(one["href"]) for one in _Page(html).all("a")]
+    ids = {attributes.get("id") for _, attributes in _Page(html).elements}
+    assert all(link.startswith("#") and link[1:] in ids for link in links)
+
+
+def test_every_chart_has_a_title_and_a_description_of_its_own(bundle: Path) -> None:
+    page = _page(bundle)
+    ids = [str(attributes["id"]) for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    charts = [one for one in page.all("svg") if one.get("class") == "chart"]
+    assert len(charts) >= 8, "cost, metrics, classes, confusion matrices and reliability of both"
+    for chart in charts:
+        assert chart["role"] == "img"
+        assert set(str(chart["aria-labelledby"]).split()) <= set(ids)
+
+
+def test_a_decision_that_flipped_is_shown_with_its_image_and_both_scores(bundle: Path) -> None:
+    page, flip = _page(bundle), classified().details.flips[0]
+    (image,) = page.all("img")
+    assert str(image["src"]).startswith("data:image/png;base64,")
+    assert str(image["alt"]).startswith(flip.image)
+    assert f"truth {flip.truth[0]}" in page.text
+    assert f"source {flip.source[0]} ({flip.source_score:.2f}) ✓ right" in page.text
+    assert f"tflite-int8 {flip.artifact[0]} ({flip.artifact_score:.2f}) ✗ wrong" in page.text
+    for other in classified().details.flips:
+        assert other.image in page.text, "those without a picture too"
+
+
+def test_what_detectors_find_otherwise_is_shown_side_by_side(tmp_path: Path) -> None:
+    pictures = [picture("a.jpg", shows, 200) for shows in ("truth", "source", "tflite-int8")]
+    evidence = evidence_of(measured("tflite-int8", detected()))
+    page = _page(write_report_bundle(tmp_path / "cells.evb", evidence, DETECT, pictures))
+    assert [str(one["alt"]) for one in page.all("img")] == [
+        "a.jpg, truth",
+        "a.jpg, source",
+        "a.jpg, tflite-int8",
+    ]
+    assert "lost 2 nevus; 2 alike" in page.text
+    assert "gained melanoma; 1 alike" in page.text, "of an image without a picture"
+
+
+def test_images_that_were_made_are_shown_side_by_side(tmp_path: Path) -> None:
+    worst = made().details.changes[0]
+    pictures = [picture(worst.image, shows) for shows in ("input", "source", "tflite-int8")]
+    evidence = evidence_of(measured("tflite-int8", made()))
+    page = _page(write_report_bundle(tmp_path / "made.evb", evidence, GENERATE, pictures))
+    assert len(page.all("img")) == 3
+    assert f"SSIM {worst.ssim:.4f}, {worst.psnr_db:.2f} dB" in page.text
+
+
+def test_many_classes_are_told_by_what_is_confused_most(tmp_path: Path) -> None:
+    labels = [f"class {number}" for number in range(1000)]
+    evidence = evidence_of(measured("tflite-int8", classified(classes=1000)))
+    html = report_html(read_bundle(write_report_bundle(tmp_path / "many.evb", evidence, labels=labels)))
+    assert "Confused most" in html
+    assert "confusion-0" not in html
+    assert len(html) < 1_000_000
+
+
+def test_the_same_bundle_gives_the_same_page(bundle: Path, tmp_path: Path) -> None:
+    write_report(bundle, tmp_path / "a.html")
+    edgevision.write_report(str(bundle), str(tmp_path / "b.html"))
+    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+
+
+@pytest.mark.parametrize("text", ["{}", "no json", '{"schema_version": 0}', '{"schema_version": 1}'])
+def test_evidence_that_is_old_or_none_is_refused(tmp_path: Path, text: str) -> None:
+    bundle = write_report_bundle(tmp_path / "old.evb", text)
+    with pytest.raises(BundleError, match=r"old\.evb: evidence\.json: .*; convert again"):
+        write_report(bundle, tmp_path / "report.html")
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_what_is_there_is_replaced_only_if_asked(bundle: Path, tmp_path: Path) -> None:
+    output = tmp_path / "report.html"
+    output.write_text("mine")
+    with pytest.raises(OutputError, match="exists; --force replaces it"):
+        write_report(bundle, output)
+    assert output.read_text() == "mine"
+    write_report(bundle, output, force=True)
+    assert output.read_text().startswith("<!DOCTYPE html>")
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("report.pdf", r"ends in \.html; type -o report\.html"),
+        ("absent/report.html", "type: mkdir -p absent"),
+        ("folder.html", "is a folder"),
+    ],
+    ids=str,
+)
+def test_where_nothing_can_be_written_is_refused(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.html").mkdir()
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(OutputError, match=message):
+        write_report(bundle, output)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_without_the_template_engine_the_command_to_type_is_told(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(MissingRuntimeError, match=r'jinja2.*pip install "edgevision\[report\]"'):
+        write_report(bundle, tmp_path / "report.html")
+    assert list(tmp_path.glob("*.html")) == []
+
+
+def test_nothing_demanded_is_not_a_limit_that_holds(tmp_path: Path) -> None:
+    evidence = evidence_of(measured("tflite-int8", BARE, Budget(min_agreement=0.0)))
+    page = _page(write_report_bundle(tmp_path / "some.evb", evidence, CLASSIFY))
+    assert "no limit" in page.text

@@ -1,0 +1,77 @@
+"""Scales end on round numbers, and charts hold whatever text they are given."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from edgevision.evaluation.changes import Reliability
+from edgevision.evaluation.intervals import Interval
+from edgevision.reporting.decision_charts import confusion_chart, reliability_chart
+from edgevision.reporting.interval_charts import Axis, Row, interval_chart
+from edgevision.reporting.svg import Scale, shortened
+
+
+def _read(chart: str) -> ElementTree.Element:
+    return ElementTree.fromstring(chart)  # noqa: S314  # our own
+
+
+@pytest.mark.parametrize(
+    ("values", "ticks"),
+    [
+        ((96.52, 98.97), (96.5, 97.0, 97.5, 98.0, 98.5, 99.0)),
+        ((0.0, 1.0), (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)),
+        ((-0.57, 0.97), (-1.0, -0.5, 0.0, 0.5, 1.0)),
+        ((5.0, 5.0), (4.4, 4.6, 4.8, 5.0, 5.2, 5.4, 5.6)),
+    ],
+    ids=str,
+)
+def test_a_scale_holds_all_values_between_round_ticks(
+    values: tuple[float, ...], ticks: tuple[float, ...]
+) -> None:
+    scale = Scale.over(values, 0, 100)
+    assert scale.ticks == pytest.approx(ticks)
+    assert scale(scale.low) == 0
+    assert scale(scale.high) == 100
+
+
+def test_ticks_have_as_many_digits_as_their_neighbours_need() -> None:
+    scale = Scale.over((-0.02, 0.02), 0, 100)
+    assert [scale.told(tick) for tick in scale.ticks] == ["-0.02", "-0.01", "0.00", "0.01", "0.02"]
+
+
+def test_words_that_are_too_long_are_cut() -> None:
+    assert shortened("melanoma", 8) == "melanoma"
+    assert shortened("keratosis", 8) == "keratos…"
+
+
+def test_a_chart_of_intervals_says_in_words_what_it_shows() -> None:
+    rows = [
+        Row("a & <b>", 0.9, Interval(0.85, 0.95, "wilson"), "90 % (85 … 95)"),
+        Row("c", 0.8, None, "80 %"),
+    ]
+    chart = _read(interval_chart("x", "Title", Axis("accuracy, %", limit=0.7), rows))
+    described = chart.findtext("desc")
+    assert described == "accuracy, %. a & <b>: 90 % (85 … 95); c: 80 %. The limit is 70."
+    assert [one.get("class") for one in chart.iter("line")].count("whisker") == 3
+    assert [one.get("class") for one in chart.iter("line")].count("limit") == 1
+
+
+def test_a_confusion_matrix_marks_what_is_otherwise_than_before() -> None:
+    before, after = np.array([[9, 1], [0, 10]]), np.array([[8, 2], [0, 10]])
+    chart = _read(confusion_chart("x", "Title", after, ["cat", "dog"], before))
+    assert [one.get("class") for one in chart.iter("rect")].count("cell changed") == 2
+    texts = [one.text for one in chart.iter("text")]
+    assert {"-1", "+1", "8", "2", "10"} <= set(texts)
+    assert "0" not in texts, "an empty cell is left empty"
+    assert chart.findtext("desc") == "Of 20 images, 18 are on the diagonal: decided rightly."
+
+
+def test_a_reliability_diagram_draws_the_bins_that_hold_decisions() -> None:
+    reliability = Reliability.of(np.array([0.9, 0.95, 0.3], np.float32), np.array([True, False, False]))
+    chart = _read(reliability_chart("x", "Title", reliability))
+    filled = sum(1 for one in reliability.bins if one.count)
+    assert [one.get("class") for one in chart.iter("rect")].count("bar") == filled
+    assert f"{reliability.ece:.4f}" in str(chart.findtext("desc"))
