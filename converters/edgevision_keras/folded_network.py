@@ -167,7 +167,11 @@ class Network:
             scaled = [sign / _spread(tf, answer) for sign, answer in zip(signs, answers, strict=True)]
             try:
                 slopes = tf.gradients(answers, inner, grad_ys=scaled)
-            except (LookupError, ValueError, TypeError):  # an operation without a gradient: all values weigh the same
+            except (
+                LookupError,
+                ValueError,
+                TypeError,
+            ):  # an operation without a gradient: all values weigh the same
                 slopes = [None] * len(inner)
         known = [slope for slope in slopes if slope is not None]
         forward = self._function.prune(self._function.inputs, [*answers, *inner])
