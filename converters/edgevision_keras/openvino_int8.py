@@ -91,6 +91,8 @@ def _weights(graph: Any) -> dict[str, Array]:
     for node in graph.get_ordered_ops():
         if node.get_type_name() in _WITH_WEIGHTS:
             weights = node.input_value(1).get_node()
+            while weights.get_type_name() in ("Reshape", "Transpose", "Convert"):
+                weights = weights.input_value(0).get_node()
             if weights.get_type_name() == "Constant":
                 found[node.get_friendly_name()] = np.array(weights.data)
     return found

@@ -9,7 +9,7 @@ from typing import Any
 
 from edgevision.artifact import CALIBRATED, Artifact
 from edgevision.converter import CalibrationData, Source
-from edgevision.errors import ConversionError, first_line
+from edgevision.errors import ConversionError, EdgeVisionError, first_line
 from edgevision.tensors import Array
 from edgevision_keras.int8 import int8_source
 from edgevision_keras.libraries import require, require_tensorflow
@@ -116,6 +116,8 @@ def _refusals(source: KerasSource, precision: str) -> Iterator[None]:
     """The converter raises classes of its own, RuntimeError and ValueError for the same fault."""
     try:
         yield
+    except EdgeVisionError:
+        raise
     except Exception as error:
         raise _failed(source, precision, _cause(error)) from error
 

@@ -49,11 +49,11 @@ def uneven_mobilenet(keras: Any) -> Any:
 
 
 def swish_network(keras: Any) -> Any:
-    """EfficientNetV2B0: swish, and squeeze-and-excitation."""
-    model = keras.applications.EfficientNetV2B0(
-        input_shape=(32, 32, 3), weights=None, classes=8, classifier_activation=None
-    )
-    return settle(keras, model, pictures(64, 32, 3))
+    """EfficientNetV2B0 up to its fourth stage: swish, and squeeze-and-excitation."""
+    whole = keras.applications.EfficientNetV2B0(input_shape=(48, 48, 3), weights=None, include_top=False)
+    x = keras.layers.GlobalAveragePooling2D()(whole.get_layer("block4b_add").output)
+    model = keras.Model(whole.input, keras.layers.Dense(8, name="scores")(x))
+    return settle(keras, model, pictures(64, 48, 3))
 
 
 def _backbone(keras: Any, image: Any) -> Any:

@@ -15,7 +15,7 @@ from edgevision.input_options import InputOptions
 pytestmark = pytest.mark.convert
 
 #: The least agreement with Keras on the test images, by precision.
-DEMANDED = {"float32": 0.999, "float16": 0.995, "int8": 0.95}
+DEMANDED = {"float32": 0.999, "float16": 0.995, "int8": 0.98}
 
 
 @pytest.fixture(scope="module")

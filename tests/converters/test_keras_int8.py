@@ -1,0 +1,146 @@
+"""What int8 artifacts are made from: the same network, its weights on the grid, layers left in float."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from keras_sources import MARKS, calibration_for, coloured_images, read
+
+from edgevision.converter import SelectiveConverter
+from edgevision.errors import ConversionError
+from edgevision.plugins import registry
+from edgevision.session import open_session
+from edgevision_keras.folded_network import Histogram
+from edgevision_keras.folding import freeze
+from edgevision_keras.int8 import int8_source
+from edgevision_keras.onnx import OnnxConverter
+from edgevision_keras.openvino import OpenVinoConverter
+from edgevision_keras.ranges import best_range
+from edgevision_keras.tflite import TfliteConverter
+
+pytestmark = MARKS
+CONVERTERS: list[SelectiveConverter] = [TfliteConverter(), OpenVinoConverter(), OnnxConverter()]
+EACH_CONVERTER = pytest.mark.parametrize("converter", CONVERTERS, ids=lambda converter: converter.name)
+
+
+@pytest.fixture(scope="module")
+def prepared(hard_source: Any) -> Any:
+    images = coloured_images(24, seed=31)[0] / 255
+    return int8_source(hard_source, calibration_for(hard_source, images))
+
+
+def test_folded_and_evened_out_the_network_answers_as_before(hard_source: Any, prepared: Any) -> None:
+    images = coloured_images(9, seed=32)[0] / 255
+    import tensorflow as tf
+
+    frozen = freeze(hard_source.trace, prepared.folded.graph)
+    answers = dict(zip((spec.name for spec in hard_source.outputs), frozen(tf.constant(images)), strict=True))
+    for name, expected in hard_source.run({"image": images}).items():
+        np.testing.assert_allclose(answers[name], expected, atol=2e-5)
+
+
+def test_rounded_weights_lie_on_the_grid_with_the_largest_at_its_end(prepared: Any) -> None:
+    assert prepared.left_alone == ()
+    for layer in prepared.layers():
+        steps = layer.matrix / (np.abs(layer.matrix).max(axis=0) / 127)
+        np.testing.assert_allclose(steps, np.round(steps), atol=1e-3)
+
+
+def test_tflite_holds_the_rounded_weights_themselves(trained_source: Any) -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    calibration = calibration_for(trained_source, coloured_images(24, seed=33)[0])
+    artifact = TfliteConverter().convert(trained_source, "int8", calibration)
+    interpreter = Interpreter(model_content=artifact.content)
+    interpreter.allocate_tensors()
+    held = []
+    for detail in interpreter.get_tensor_details():
+        scales = detail["quantization_parameters"]["scales"]
+        if len(scales) > 1 and detail["dtype"] == np.int8:
+            shape = [1] * len(detail["shape"])
+            shape[detail["quantization_parameters"]["quantized_dimension"]] = -1
+            held.append(in_order(interpreter.get_tensor(detail["index"]) * scales.reshape(shape)))
+    for layer in int8_source(trained_source, calibration).layers():
+        same = [values for values in held if values.size == layer.weight.size]
+        assert any(np.allclose(values, in_order(layer.weight), atol=1e-5) for values in same)
+
+
+def in_order(weights: Any) -> Any:
+    """Sorted, as parts of the largest: the converter puts the rescaling into the first of them."""
+    return np.sort((weights / np.abs(weights).max()).ravel())
+
+
+@EACH_CONVERTER
+def test_all_layers_in_float_answer_better_than_none(trained_source: Any, converter: Any) -> None:
+    calibration = calibration_for(trained_source, coloured_images(24, seed=34)[0])
+    images = coloured_images(64, seed=35)[0]
+    expected = trained_source.run({"picture": images})["colour"]
+    names = [name for name, _ in converter.sensitivities(trained_source, "int8", calibration)]
+    errors = []
+    for keep in ((), names):
+        artifact = converter.convert(trained_source, "int8", calibration, keep)
+        with open_session(registry().backends()[converter.format], artifact) as session:
+            spec = session.inputs[0]
+            given = images if spec.quantization is None else (images / spec.quantization.scale).round() - 128
+            answers = session.run({spec.name: given.astype(spec.dtype)})["colour"]
+            errors.append(float(np.abs(session.outputs[0].dequantize(answers) - expected).mean()))
+    assert errors[1] < errors[0]
+
+
+@pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated:UserWarning")
+def test_tflite_computes_the_chosen_layer_alone_in_float(trained_source: Any) -> None:
+    import tensorflow as tf
+
+    calibration = calibration_for(trained_source, coloured_images(24, seed=36)[0])
+    converter = TfliteConverter()
+    name = next(layer.name for layer in int8_source(trained_source, calibration).folded.layers)
+    artifact = converter.convert(trained_source, "int8", calibration, [name])
+    interpreter = tf.lite.Interpreter(model_content=artifact.content)
+    types = {detail["index"]: detail["dtype"] for detail in interpreter.get_tensor_details()}
+    operations = [
+        op for op in interpreter._get_ops_details() if op["op_name"].endswith(("CONV_2D", "CONNECTED"))
+    ]
+    made = [types[op["outputs"][0]] for op in operations]
+    assert made[0] is np.float32
+    assert set(made[1:]) == {np.int8}
+
+
+@EACH_CONVERTER
+def test_layers_stay_float_in_int8_alone(trained_source: Any, converter: Any) -> None:
+    with pytest.raises(ConversionError, match="layers stay float in int8 and int8-float-io alone"):
+        converter.convert(trained_source, "float32", None, ["conv2d"])
+
+
+def test_a_range_gives_up_what_does_the_answers_no_harm() -> None:
+    histogram = Histogram(-8.0, 8.0)
+    values = np.random.default_rng(0).normal(0, 1, (1, 4000))
+    histogram.add(np.append(values, 7.9)[None], np.append((values > 0).astype(float), 1e-9)[None])
+    low, high = best_range(histogram)
+    assert low > -1.0
+    assert 3.0 < high < 6.0
+
+
+def test_every_process_makes_the_same_tflite_file(trained_file: Path) -> None:
+    script = (
+        "from keras_sources import calibration_for, coloured_images, read\n"
+        "from edgevision_keras.tflite import TfliteConverter\n"
+        f"source = read(__import__('pathlib').Path({str(trained_file)!r}))\n"
+        "calibration = calibration_for(source, coloured_images(8, seed=18)[0])\n"
+        "print(TfliteConverter().convert(source, 'int8', calibration).sha256)\n"
+    )
+    environment = os.environ | {
+        "PYTHONHASHSEED": "7",
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+    )
+    source = read(trained_file)
+    here = TfliteConverter().convert(source, "int8", calibration_for(source, coloured_images(8, seed=18)[0]))
+    assert done.stdout.split()[-1] == here.sha256
