@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from edgevision.artifact import read_artifact
+from edgevision.backend import SessionSettings
 from edgevision.conversion_sets import open_sets
 from edgevision.conversion_settings import ConversionSettings
 from edgevision.errors import InputError, OptionError
 from edgevision.evaluation.classify_proof import ClassifyProof
+from edgevision.evaluation.evidence import Measured
 from edgevision.evaluation.image_sets import ImageSet
+from edgevision.evaluation.measuring import Candidate
 from edgevision.evaluation.operating_points import OperatingDemand
 from edgevision.evaluation.proofs import TaskOptions
-from edgevision.evaluation.score_readings import wished
+from edgevision.evaluation.score_readings import ScoreReadings, Wished, wished
 from edgevision.evaluation.seeded_proof import SeededProof
+from edgevision.plan import Bench, PlannedArtifact
+from edgevision.plugins import registry
 from edgevision.preprocess import Preprocessing
+from edgevision.session import open_session
+from edgevision.tasks.classify import Classifier
 from edgevision.tasks.description import ClassifyTask, GenerateTask
 from edgevision.tasks.generate_settings import LatentSettings
 
+DATA = Path(__file__).parents[1] / "data"
 LABELS = ("cat", "dog", "horse")
 SENSITIVITY = OperatingDemand("dog", "sensitivity", 0.9)
 GENERATE = GenerateTask("latent", "image", (0.0, 1.0), "rgb", LatentSettings("z", "normal", None))
@@ -120,3 +131,50 @@ def test_a_calibration_set_is_opened_though_no_artifact_needs_it() -> None:
     sets = open_sets(_images([0, 1] * 40), calibration, (), ConversionSettings(operating_point=SENSITIVITY))
     assert sets.calibration is not None
     assert open_sets(_images([0, 1] * 40), calibration, (), ConversionSettings()).calibration is None
+
+
+@pytest.mark.parametrize("name", ["tiny", "tiny_int8"])
+def test_independent_scores_of_an_artifact_are_read_as_the_evidence_says(name: str) -> None:
+    """The truth is drawn at a temperature of 0.4 from the scores of the very network that is the source."""
+    pytest.importorskip("ai_edge_litert", reason="needs the extra `tflite`")
+    task, how = ClassifyTask("scores", "sigmoid"), Preprocessing((8, 8), (0.0, 1.0))
+    candidate, labels = _candidate(name), tuple("abcde")
+    pixels = np.random.default_rng(0).integers(0, 256, (600, 1, 1, 3), np.uint8).repeat(8, 1).repeat(8, 2)
+    with Classifier(_candidate("tiny").session, how, labels, "sigmoid", "scores") as source:
+        scores = source.scores(pixels)
+    odds = (scores / (1 - scores)) ** (1 / 0.4)
+    truth = np.random.default_rng(1).random(scores.shape) < odds / (1 + odds)
+    sides = [slice(0, 300), slice(300, 600)]
+    proof = ClassifyProof(task, labels, how, truth[sides[1]])
+    calibration = ImageSet.from_arrays(pixels[sides[0]])
+    demand = OperatingDemand(labels[int(truth.sum(axis=0).argmax())], "sensitivity", 0.9)
+    wish = Wished(
+        demand, True, proof, calibration, (truth[sides[0]], truth[sides[1]]), labels.index(demand.positive)
+    )
+
+    source = proof.model(_candidate("tiny").session)
+    readings = ScoreReadings(wish, source, list(scores[sides[1]]), lambda _: None)
+    plain = proof.model(candidate.session).scores(pixels[sides[1]])
+    ((read, measured),) = readings.read([candidate], [list(plain)], [_measured(proof, plain)], lambda _: None)
+
+    assert measured.temperature.source.temperature == pytest.approx(0.4, rel=0.2)
+    assert measured.temperature.artifact.after.nll < measured.temperature.artifact.before.nll
+    with Classifier(candidate.session, how, labels, "sigmoid", "scores", read.score_reading) as model:
+        decided = np.array([one.positive for one in model(list(pixels[sides[1]]))])
+    sensitivity, specificity, _ = measured.operating_point.point.evaluation
+    positive = truth[sides[1]][:, wish.class_id]
+    assert sensitivity.artifact == pytest.approx(decided[positive].mean())
+    assert specificity.artifact == pytest.approx(1 - decided[~positive].mean())
+    assert measured.demands[-1].what == f"sensitivity for '{demand.positive}'"
+
+
+def _candidate(name: str) -> Candidate:
+    backend, settings = registry().backend("tflite"), SessionSettings()
+    artifact = read_artifact(DATA / f"{name}.tflite")
+    session = open_session(backend, artifact, settings)
+    return Candidate(PlannedArtifact("tflite", "int8", ()), artifact, Bench(backend, settings, True), session)
+
+
+def _measured(proof: ClassifyProof, scores: np.ndarray) -> Measured:
+    comparison = proof.compare(list(scores), list(scores))
+    return Measured("tflite-int8", "0" * 64, 1, "tflite", "", "cpu", "int8", True, comparison, ())
