@@ -11,8 +11,10 @@ import subprocess
 import sys
 import zipfile
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from edgevision import bundle as bundle_module
@@ -21,6 +23,7 @@ from edgevision.errors import BundleError, OutputError
 from edgevision.manifest import ArtifactEntry, Manifest, SourceEntry
 from edgevision.preprocess import Preprocessing
 from edgevision.tasks.description import ClassifyTask
+from edgevision.tasks.score_reading import OperatingPoint, ScoreReading
 from edgevision.tensors import Quantization, TensorSpec
 
 FILES = {
@@ -60,6 +63,45 @@ def bundle(tmp_path: Path) -> Path:
     path = tmp_path / "model.evb"
     write_bundle(path, _manifest(), FILES)
     return path
+
+
+def _manifest_with(reading: ScoreReading) -> Manifest:
+    manifest = _manifest()
+    return replace(manifest, artifacts=(replace(manifest.artifacts[0], score_reading=reading),))
+
+
+READING = ScoreReading(1.25, OperatingPoint("dog", 1, 0.3, "sensitivity", 0.95))
+
+
+@pytest.mark.parametrize("reading", [READING, ScoreReading(0.7), ScoreReading(None, READING.operating_point)])
+def test_how_scores_are_read_is_written_fits_the_schema_and_is_read_back(tmp_path: Path, reading) -> None:
+    write_bundle(tmp_path / "model.evb", _manifest_with(reading), FILES)
+    assert read_bundle(tmp_path / "model.evb").manifest == _manifest_with(reading)
+    schema = json.loads(files("edgevision.schemas").joinpath("manifest.schema.json").read_text())
+    jsonschema.validate(json.loads((tmp_path / "model.evb" / "manifest.json").read_text()), schema)
+
+
+def test_a_bundle_of_a_release_that_read_all_scores_as_they_are_is_read(bundle: Path) -> None:
+    document = json.loads((bundle / "manifest.json").read_text())
+    del document["artifacts"][0]["score_reading"]
+    (bundle / "manifest.json").write_text(json.dumps(document))
+    assert read_bundle(bundle).manifest == _manifest()
+
+
+@pytest.mark.parametrize(
+    ("reading", "message"),
+    [
+        ("warm", "expected a temperature and an operating point"),
+        ({"temperature": 0, "operating_point": None}, "temperature: expected a number above 0, got 0"),
+        ({"temperature": 1, "operating_point": {"positive": "dog"}}, "expected a temperature and an"),
+    ],
+)
+def test_a_reading_of_scores_that_is_none_is_named(bundle: Path, reading, message: str) -> None:
+    document = json.loads((bundle / "manifest.json").read_text())
+    document["artifacts"][0]["score_reading"] = reading
+    (bundle / "manifest.json").write_text(json.dumps(document))
+    with pytest.raises(BundleError, match=rf"artifacts\[0\]: score_reading: {message}"):
+        read_bundle(bundle)
 
 
 def test_what_was_written_is_read_back(bundle: Path) -> None:

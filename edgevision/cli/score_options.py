@@ -18,7 +18,7 @@ _SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 _HELP = {
     "sensitivity": "Of images of this class, the least share that is to be decided for.",
     "specificity": "Of all other images, the least share that is not.",
-    "precision": "Of images decided for, the least share that is right.",
+    "precision": "Of images decided for, the least share that is right, where the class is as frequent.",
 }
 _OPTIONS = (
     click.option(

@@ -41,7 +41,7 @@ def log_scores(scores: Scores, floor: float) -> Scores:
 
 
 def logits_of(scores: Scores, floor: float) -> Scores:
-    """Logits of independent scores, each by itself."""
+    """Logits of independent scores, each by itself; neither it nor its complement is below `floor`."""
     return log_scores(scores, floor) - log_scores(np.float32(1) - scores, floor)
 
 

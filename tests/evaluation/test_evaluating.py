@@ -15,6 +15,7 @@ from edgevision.errors import InputError, OptionError, PluginError
 from edgevision.evaluation.evaluating import RunSettings, evaluate
 from edgevision.evaluation.evidence import read_evidence
 from edgevision.evaluation.image_sets import ImageSet
+from edgevision.tasks.score_reading import OperatingPoint, ScoreReading
 
 pytest.importorskip("ai_edge_litert", reason="needs the extra `tflite`")
 
@@ -93,6 +94,41 @@ def test_a_network_with_independent_scores_takes_annotations_with_several_classe
         scores = np.stack([model(image).scores for image in images])
     shown = np.eye(5, dtype=bool)[np.arange(12) % 5] | np.eye(5, dtype=bool)[0]
     assert found.figure("exact match").value == pytest.approx(((scores >= 0.5) == shown).all(axis=1).mean())
+
+
+@pytest.mark.parametrize("temperature", [None, 0.1])
+def test_a_bundle_is_measured_at_its_temperature_and_operating_point(tmp_path: Path, temperature) -> None:
+    images = _images()
+    with edgevision.load(write_tiny_bundle(tmp_path / "plain.evb")) as model:
+        plain = np.stack([model(image).scores for image in images])
+    scores = plain if temperature is None else plain**10 / (plain**10).sum(axis=1, keepdims=True)
+    threshold = float(np.median(scores[:, 2]))
+    reading = ScoreReading(temperature, OperatingPoint("c", 2, threshold, "sensitivity", 0.9))
+    bundle = write_tiny_bundle(tmp_path / "tiny.evb", reading=reading)
+    found = evaluate(bundle, images)
+    np.testing.assert_allclose(np.stack(found.answers), scores, rtol=1e-4)
+    decided = np.stack(found.answers)[:, 2] >= threshold
+    assert found.figure("sensitivity for 'c'").value == pytest.approx(decided[images.labels == 2].mean())
+    assert found.figure("specificity for 'c'").value == pytest.approx(1 - decided[images.labels != 2].mean())
+    assert found.figure("precision for 'c'").value == pytest.approx((images.labels[decided] == 2).mean())
+    assert found.measures.figures[0].name == "accuracy"
+    assert found.to_dict()["score_reading"]["operating_point"]["threshold"] == threshold
+    with edgevision.load(bundle) as model:
+        assert [one.positive for one in model(list(images))] == decided.tolist()
+
+
+def test_images_of_which_none_is_of_the_class_of_interest_leave_its_figures_out(tmp_path: Path) -> None:
+    reading = ScoreReading(None, OperatingPoint("c", 2, 0.2, "sensitivity", 0.9))
+    pixels = np.stack(list(_images(10)))
+    images = ImageSet.from_arrays(pixels, [0, 1] * 5, LABELS)
+    found = evaluate(write_tiny_bundle(tmp_path / "tiny.evb", reading=reading), images)
+    assert [figure.name for figure in found.measures.figures] == [
+        "accuracy",
+        "macro precision",
+        "macro recall",
+        "macro F1",
+    ]
+    assert found.measures.notes == ("no image is of 'c', so its operating point was not measured",)
 
 
 def test_what_cannot_be_measured_is_told(bundle: Path, tmp_path: Path) -> None:

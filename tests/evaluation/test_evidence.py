@@ -28,7 +28,9 @@ from edgevision.evaluation.evidence import (
 )
 from edgevision.evaluation.intervals import Interval
 from edgevision.evaluation.machine import this_machine
+from edgevision.evaluation.operating_points import OperatingDemand, ThresholdedScores, operating_evidence
 from edgevision.evaluation.proof import TaskProof
+from edgevision.evaluation.temperatures import ScaledScores, ScoreQuality, TemperatureEvidence
 
 SCHEMA = json.loads(files("edgevision.schemas").joinpath("evidence.schema.json").read_text())
 
@@ -91,6 +93,24 @@ MADE = Comparison(
 )
 
 
+def _decided() -> Evidence:
+    random = np.random.default_rng(0)
+    positive = random.random((2, 80)) < 0.5
+    scores = [(0.4 * random.random((2, 80)) + 0.4 * positive).astype(np.float32) for _ in range(2)]
+    demand = OperatingDemand("b", "specificity", 0.9)
+    sides = [ThresholdedScores(*pair, threshold) for pair, threshold in zip(scores, (0.5, 0.6), strict=True)]
+    quality = ScoreQuality.of(_pairs(scores[0][0]), _pairs(positive[0]) > 0, 1e-6, False)
+    scaled = ScaledScores(1.5, quality, quality)
+    point = replace(operating_evidence(demand, *sides, (positive[0], positive[1])), warnings=("few images",))
+    result = replace(EVIDENCE.results[0], operating_point=point)
+    temperature = TemperatureEvidence(scaled, scaled, ("worse",))
+    return replace(EVIDENCE, results=(result, replace(EVIDENCE.results[0], temperature=temperature)))
+
+
+def _pairs(scores: np.ndarray) -> np.ndarray:
+    return np.column_stack([1 - scores, scores])
+
+
 def _with(comparison: Comparison) -> Evidence:
     return replace(EVIDENCE, results=(replace(EVIDENCE.results[0], comparison=comparison),))
 
@@ -102,6 +122,7 @@ CASES = {
     "independent scores": _with(_independent()),
     "detect": _with(DETECTED),
     "generate": _with(MADE),
+    "operating point and temperature": _decided(),
 }
 
 
@@ -119,6 +140,8 @@ def test_evidence_of_a_release_that_measured_less_is_read() -> None:
         del comparison[name]
     for name in ("source_interval", "artifact_interval", "drop_interval"):
         del comparison["metrics"][0][name]
+    for name in ("operating_point", "temperature"):
+        del document["results"][0][name]
     assert read_evidence(json.dumps(document), "evidence.json") == EVIDENCE
 
 

@@ -15,12 +15,18 @@ from edgevision.preprocess import Preprocessing
 from edgevision.selftest import KnownImages, Selftest, run_selftest, write_selftest
 from edgevision.session import open_session
 from edgevision.tasks.description import ClassifyTask
+from edgevision.tasks.score_reading import ScoreReading
 
 DATA = Path(__file__).parents[1] / "data"
 LABELS = ("a", "b", "c", "d", "e")
 
 
-def write_tiny_bundle(path: Path, score_kind: str = "softmax", labels: tuple[str, ...] = LABELS) -> Path:
+def write_tiny_bundle(
+    path: Path,
+    score_kind: str = "softmax",
+    labels: tuple[str, ...] = LABELS,
+    reading: ScoreReading | None = None,
+) -> Path:
     """Write the bundle, with its known answers and evidence that says nothing."""
     artifact = read_artifact(DATA / "tiny.tflite")
     session = open_session(registry().backend("tflite"), artifact, SessionSettings())
@@ -36,7 +42,15 @@ def write_tiny_bundle(path: Path, score_kind: str = "softmax", labels: tuple[str
     }
     model, names, selftest, evidence = (file_entry(name, content) for name, content in files.items())
     entry = ArtifactEntry(
-        "tflite-float32", "tflite", "float32", (model,), session.inputs, session.outputs, (), ("tflite",)
+        "tflite-float32",
+        "tflite",
+        "float32",
+        (model,),
+        session.inputs,
+        session.outputs,
+        (),
+        ("tflite",),
+        reading,
     )
     session.close()
     manifest = Manifest(

@@ -1,0 +1,96 @@
+"""A temperature makes scores say how often they are right, on sets whose answer is known by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from edgevision.evaluation.temperatures import (
+    ScaledScores,
+    ScoreQuality,
+    fit_temperature,
+    scaled_scores,
+    temperature_evidence,
+)
+
+FLOOR = float(np.finfo(np.float32).tiny)
+
+
+def _alike(score: float, right: int, images: int, classes: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    """Images that are all taken for class 0 with the same score, and so many truly are of it."""
+    rest = (1 - score) / (classes - 1)
+    scores = np.tile(np.array([score] + [rest] * (classes - 1), np.float32), (images, 1))
+    true = np.zeros((images, classes), bool)
+    true[:right, 0] = true[right:, 1] = True
+    return scores, true
+
+
+@pytest.mark.parametrize(
+    ("score", "right", "temperature"),
+    [
+        (0.9, 75, 2.0),  # log(9) / log(3): odds of nine to one become three to one
+        (0.75, 90, 0.5),
+        (0.9, 90, 1.0),
+        (1 / (1 + 2**-8), 80, 4.0),  # odds of 256 become 4
+    ],
+)
+def test_odds_become_those_of_being_right(score: float, right: int, temperature: float) -> None:
+    scores, true = _alike(score, right, 100)
+    assert fit_temperature(scores, true, FLOOR, False) == pytest.approx(temperature, rel=1e-4)
+    scaled = scaled_scores(scores, temperature, FLOOR, False)
+    np.testing.assert_allclose(scaled[:, 0], right / 100, rtol=1e-4)
+
+
+def test_independent_scores_have_the_temperature_of_each_score_by_itself() -> None:
+    scores = np.full((100, 3), 0.9, np.float32)
+    true = np.zeros((100, 3), bool)
+    true[:75] = True
+    assert fit_temperature(scores, true, FLOOR, True) == pytest.approx(2.0, rel=1e-4)
+    np.testing.assert_allclose(scaled_scores(scores, 2.0, FLOOR, True), 0.75, rtol=1e-5)
+
+
+def test_it_is_the_best_of_all_temperatures_on_scores_of_any_kind() -> None:
+    random = np.random.default_rng(0)
+    logits = random.normal(size=(400, 6)) * 5
+    truth = (logits / 3 + random.gumbel(size=logits.shape)).argmax(axis=1)
+    powers = np.exp(logits)
+    scores = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+    true = np.equal(truth[:, None], np.arange(6))
+    found = fit_temperature(scores, true, FLOOR, False)
+    assert found == pytest.approx(3.0, rel=0.15), "the truth was drawn at a temperature of 3"
+
+    def nll(temperature: float) -> float:
+        return ScoreQuality.of(scaled_scores(scores, temperature, FLOOR, False), true, FLOOR, False).nll
+
+    assert nll(found) <= min(nll(found * 0.97), nll(found * 1.03), nll(1.0))
+
+
+@pytest.mark.parametrize("right", [100, 50, 20], ids=["never wrong", "no better than chance", "worse"])
+def test_where_no_temperature_is_the_best_there_is_none(right: int) -> None:
+    scores, true = _alike(0.9, right, 100)
+    assert fit_temperature(scores, true, FLOOR, False) is None
+
+
+def test_the_quality_of_scores_is_that_of_the_formulas() -> None:
+    scores, true = _alike(0.9, 75, 100)
+    before = ScoreQuality.of(scores, true, FLOOR, False)
+    assert before.nll == pytest.approx(-(0.75 * math.log(0.9) + 0.25 * math.log(0.1)), abs=1e-6)
+    assert before.reliability.ece == pytest.approx(0.15, abs=1e-6)
+    after = ScoreQuality.of(scaled_scores(scores, 2.0, FLOOR, False), true, FLOOR, False)
+    assert after.nll == pytest.approx(-(0.75 * math.log(0.75) + 0.25 * math.log(0.25)), abs=1e-6)
+    assert after.reliability.ece == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_score_of_zero_for_the_truth_costs_half_a_step_and_not_everything() -> None:
+    scores, true = np.array([[1.0, 0.0]], np.float32), np.array([[False, True]])
+    assert ScoreQuality.of(scores, true, 1 / 512, False).nll == pytest.approx(math.log(512), abs=1e-5)
+
+
+def test_scores_that_are_less_honest_on_the_evaluation_set_are_told() -> None:
+    good, bad = (ScoreQuality.of(*_alike(score, 75, 100), FLOOR, False) for score in (0.75, 0.99))
+    better, worse = ScaledScores(2.0, bad, good), ScaledScores(0.5, good, bad)
+    assert temperature_evidence(better, better).warnings == ()
+    (warning,) = temperature_evidence(better, worse).warnings
+    assert "less honest on the evaluation set than without" in warning

@@ -1,0 +1,100 @@
+"""How the scores of an artifact are read, as values and as JSON, and what a classifier decides by them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+
+from edgevision.errors import OptionError
+from edgevision.preprocess import Preprocessing
+from edgevision.session import open_session
+from edgevision.tasks.classify import Classification, Classifier
+from edgevision.tasks.score_reading import OperatingPoint, ScoreReading, reading_from
+from edgevision.tensors import TensorSpec
+from edgevision.testing import FakeBackend
+
+POINT = OperatingPoint("mole", 1, 0.25, "sensitivity", 0.95)
+LABELS = ("skin", "mole")
+
+
+def _classifier(reading: ScoreReading | None, labels=LABELS) -> Classifier:
+    """Scores are the red and the green of a plain picture."""
+    image, scores = (
+        TensorSpec("image", (None, 4, 4, 3), "float32"),
+        TensorSpec("scores", (None, 2), "float32"),
+    )
+    backend = FakeBackend(answers=lambda inputs: {"scores": inputs["image"].mean(axis=(1, 2))[:, :2] / 256})
+    session = open_session(backend, backend.artifact([image], [scores]))
+    return Classifier(session, Preprocessing((4, 4), (0.0, 255.0)), labels, "softmax", reading=reading)
+
+
+def _plain(red: int, green: int) -> np.ndarray:
+    return np.full((4, 4, 3), (red, green, 0), np.uint8)
+
+
+def test_a_class_is_decided_for_from_its_threshold_on_whichever_class_is_the_best() -> None:
+    model = _classifier(ScoreReading(None, POINT))
+    decided = {green: model(_plain(192, green)).positive for green in (63, 64, 128)}
+    assert decided == {63: False, 64: True, 128: True}
+    assert model(_plain(192, 64)).top()[0].label == "skin"
+    assert [one.positive for one in model([_plain(0, 0), _plain(0, 255)])] == [False, True]
+
+
+def test_without_an_operating_point_nothing_is_decided() -> None:
+    found = _classifier(None)(_plain(0, 255))
+    assert found.positive is None
+    assert "operating_point" not in found.to_dict()
+
+
+def test_the_decision_is_plain_data_for_programs() -> None:
+    found = Classification(np.array([0.75, 0.25], np.float32), LABELS, operating_point=POINT)
+    told = json.loads(json.dumps(found.to_dict(1)))
+    assert told["operating_point"] == {
+        "label": "mole",
+        "class_id": 1,
+        "score": 0.25,
+        "threshold": 0.25,
+        "positive": True,
+    }
+    assert [one["label"] for one in told["classes"]] == ["skin"]
+
+
+@pytest.mark.parametrize(
+    "reading", [None, ScoreReading(1.5), ScoreReading(0.5, POINT), ScoreReading(None, POINT)]
+)
+def test_what_json_makes_of_a_reading_is_read_back(reading: ScoreReading | None) -> None:
+    document = None if reading is None else json.loads(json.dumps(asdict(reading)))
+    assert reading_from(document) == reading
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"threshold": 1.5}, "threshold: expected 0 to 1, got 1.5"),
+        ({"threshold": None}, "threshold: expected 0 to 1"),
+        ({"class_id": -1}, "class_id: expected 0 or more"),
+        ({"positive": 3}, "positive: expected the name of a class"),
+        ({"figure": "recall"}, "figure: expected one of sensitivity, specificity, precision, got 'recall'"),
+        ({"at_least": 1.0}, "sensitivity: expected above 0 and below 1, got 1.0"),
+        ({"at_least": "0.9"}, "sensitivity: expected above 0 and below 1, got '0.9'"),
+    ],
+)
+def test_what_is_no_operating_point_is_refused(changes, message: str) -> None:
+    document = {"temperature": None, "operating_point": {**asdict(POINT), **changes}}
+    with pytest.raises(OptionError, match=message):
+        reading_from(document)
+
+
+def test_a_document_of_another_form_is_refused() -> None:
+    for document in ({}, {"temperature": 1.0}, {"temperature": 1.0, "operating_point": {"positive": "mole"}}):
+        with pytest.raises(OptionError, match="expected a temperature and an operating point"):
+            reading_from(document)
+
+
+@pytest.mark.parametrize("labels", [("mole", "skin"), ("skin", "wart")])
+def test_a_class_of_interest_that_the_labels_do_not_have_at_its_place_is_refused(labels) -> None:
+    with pytest.raises(OptionError, match="class 1 of the labels is not 'mole'; convert again"):
+        _classifier(ScoreReading(None, POINT), labels)

@@ -1,0 +1,201 @@
+"""An operating point and a temperature from a conversion to the device, on handwritten digits."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+
+import edgevision
+from edgevision.bundle import read_bundle
+from edgevision.conversion import ConversionSettings, convert
+from edgevision.errors import AgreementError, ConversionError
+from edgevision.evaluation.evidence import Evidence, read_evidence
+from edgevision.evaluation.image_sets import ImageSet
+from edgevision.evaluation.operating_points import OperatingDemand
+
+pytestmark = pytest.mark.convert
+
+SENSITIVITY = OperatingDemand("3", "sensitivity", 0.95)
+
+
+@pytest.fixture(scope="module")
+def digits(quickstart: Path) -> Path:
+    return quickstart / "quickstart"
+
+
+@pytest.fixture(scope="module")
+def halves(digits: Path) -> tuple[ImageSet, ImageSet]:
+    """Images that the network was not trained on: to calibrate on, and to measure on."""
+    images = ImageSet.open(digits / "evaluation")
+    return images.at(range(0, len(images), 2)), images.at(range(1, len(images), 2))
+
+
+@pytest.fixture(scope="module")
+def bundle(digits: Path, halves: tuple[ImageSet, ImageSet], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("operating") / "digits.evb"
+    calibration, evaluation = halves
+    convert(
+        digits / "digits.keras",
+        path,
+        targets=["raspberry-pi-5", "intel-cpu"],
+        calibration=calibration,
+        evaluation=evaluation,
+        precisions=["int8"],
+        settings=ConversionSettings(operating_point=SENSITIVITY, calibrate_scores=True),
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def evidence(bundle: Path) -> Evidence:
+    found = read_bundle(bundle)
+    return read_evidence(found.read(found.manifest.evidence).decode(), "evidence")
+
+
+def test_each_artifact_has_a_temperature_and_a_threshold_of_its_own(bundle: Path, evidence: Evidence) -> None:
+    entries = read_bundle(bundle).manifest.artifacts
+    readings = [entry.score_reading for entry in entries]
+    assert len(readings) == 2
+    for reading, result in zip(readings, evidence.results, strict=True):
+        assert reading.operating_point.threshold == result.operating_point.point.threshold
+        assert reading.temperature == result.temperature.artifact.temperature
+        assert (reading.operating_point.positive, reading.operating_point.class_id) == ("3", 3)
+    assert readings[0] != readings[1]
+
+
+@pytest.mark.parametrize("name", ["manifest", "evidence"])
+def test_the_documents_fit_their_schemas(bundle: Path, name: str) -> None:
+    schema = json.loads(files("edgevision.schemas").joinpath(f"{name}.schema.json").read_text())
+    jsonschema.validate(json.loads((bundle / f"{name}.json").read_text()), schema)
+
+
+@pytest.mark.parametrize("place", [0, 1], ids=["tflite", "openvino"])
+def test_what_runs_decides_as_the_evidence_says(bundle: Path, evidence: Evidence, halves, place: int) -> None:
+    result = evidence.results[place]
+    with edgevision.load(bundle, result.backend) as model:
+        decided = [np.array([one.positive for one in model(list(half))]) for half in halves]
+    point = result.operating_point.point
+    for half, told, taken in zip(halves, (point.calibration, point.evaluation), decided, strict=True):
+        threes = half.labels == 3
+        assert told[0].artifact == pytest.approx(taken[threes].mean())
+        assert told[1].artifact == pytest.approx(1 - taken[~threes].mean())
+        assert told[2].artifact == pytest.approx((half.labels[taken] == 3).mean())
+    assert point.calibration[0].artifact >= 0.95
+
+
+def test_what_is_measured_later_is_what_the_evidence_says(bundle: Path, evidence: Evidence, halves) -> None:
+    found = edgevision.evaluate(bundle, halves[1])
+    point, temperature = evidence.results[0].operating_point.point, evidence.results[0].temperature
+    for metric in point.evaluation:
+        assert found.figure(f"{metric.name} for '3'").value == pytest.approx(metric.artifact)
+    assert found.measures.reliability.ece == pytest.approx(
+        temperature.artifact.after.reliability.ece, abs=1e-4
+    )
+
+
+def test_the_evidence_has_both_curves_and_the_demand(evidence: Evidence) -> None:
+    for result in evidence.results:
+        demand = result.demands[-1]
+        assert (demand.what, demand.limit, demand.at_least) == ("sensitivity for '3'", 0.95, True)
+        for curve in (result.operating_point.source_curve, result.operating_point.artifact_curve):
+            assert curve.area > 0.99
+            assert (curve.sensitivity[-1], curve.specificity[-1]) == (1.0, 0.0)
+
+
+def test_people_and_programs_are_told(bundle: Path, digits: Path, edgevision_command) -> None:
+    image = next((digits / "evaluation" / "3").iterdir())
+    told = edgevision_command("predict", bundle, image).stdout
+    assert "  [3: yes, " in told
+    document = json.loads(edgevision_command("predict", bundle, image, "--json").stdout)
+    assert document["operating_point"]["positive"] is True
+    inspected = edgevision_command("inspect", bundle).stdout
+    assert "scores of tflite-int8: temperature " in inspected
+    assert "; '3' from a score of " in inspected
+    assert "operating point of '3': sensitivity of at least 95.00 %" in inspected
+    assert "calibrated scores, before and after" in inspected
+
+
+def test_a_demand_that_the_evaluation_images_rule_out_is_not_written(digits: Path, tmp_path: Path) -> None:
+    """Half of what the evaluation set calls a 3 is an 8."""
+    images = ImageSet.open(digits / "evaluation")
+    labels = images.labels.copy()
+    labels[labels == 8] = 3
+    wrong = ImageSet.from_arrays(list(images), labels, images.class_names)
+    with pytest.raises(AgreementError, match="the sensitivity for '3' is .* demanded are 95.00 %") as raised:
+        convert(
+            digits / "digits.keras",
+            tmp_path / "digits.evb",
+            targets=["generic-cpu"],
+            calibration=ImageSet.open(digits / "training"),
+            evaluation=wrong,
+            precisions=["float32"],
+            settings=ConversionSettings(operating_point=SENSITIVITY),
+        )
+    assert raised.value.evidence.results[0].operating_point is not None
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"operating_point": OperatingDemand("3", "precision", 0.9)},
+            "no threshold on the score of '3' keeps",
+        ),
+        ({"calibrate_scores": True}, "no temperature from 0.05 to 20 suits its scores"),
+    ],
+)
+def test_what_the_source_itself_cannot_keep_is_told_before_anything_is_converted(
+    digits: Path, tmp_path: Path, settings, message: str
+) -> None:
+    """Of classes that were drawn by lot nothing can be learned."""
+    images = ImageSet.open(digits / "training").sample(300)
+    lot = np.random.default_rng(0).integers(0, 10, len(images))
+    stages: list[str] = []
+    with pytest.raises(ConversionError, match=f"the source: {message}"):
+        convert(
+            digits / "digits.keras",
+            tmp_path / "digits.evb",
+            targets=["generic-cpu"],
+            calibration=ImageSet.from_arrays(list(images), lot, images.class_names),
+            evaluation=digits / "evaluation",
+            precisions=["float32"],
+            settings=ConversionSettings(**settings),
+            progress=lambda stage, *_: stages.append(stage),
+        )
+    assert not any(stage.startswith("converting") for stage in stages)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--positive", "3"], "type --at-sensitivity 0.95"),
+        (["--at-precision", "0.9"], "--at-precision 0.9: of which class? type --positive CLASS"),
+        (
+            ["--positive", "3", "--at-precision", "0.9", "--at-sensitivity", "0.9"],
+            "--at-sensitivity and --at-precision: one threshold keeps one of them",
+        ),
+        (["--positive", "3", "--at-specificity", "1"], "is not in the range 0<x<1"),
+        (["--positive", "3", "--at-specificity", "0.9"], "type --calibration FOLDER, with a folder a class"),
+        (
+            ["--positive", "drei", "--at-specificity", "0.9", "--calibration", "quickstart/training"],
+            "no class 'drei'; there are: 0, 1, 2",
+        ),
+    ],
+)
+def test_options_that_contradict_or_lack_one_another_are_exit_code_2(
+    quickstart: Path, edgevision_command, words: list[str], message: str
+) -> None:
+    done = edgevision_command(
+        *("convert", "quickstart/digits.keras", "--target", "generic-cpu", "--precision", "float32"),
+        *("--evaluation", "quickstart/evaluation", "-o", "other.evb", *words),
+        cwd=quickstart,
+    )
+    assert done.returncode == 2, done.stderr
+    assert message in " ".join(done.stderr.split())
+    assert not (quickstart / "other.evb").exists()
