@@ -344,9 +344,8 @@ def test_the_fastest_wins_and_of_those_alike_the_one_with_fewer_threads_then_the
 def test_a_model_that_was_chosen_answers_as_the_others_do(path, quickstart) -> None:
     images = sorted((quickstart / "quickstart" / "evaluation" / "7").iterdir())[:10]
     with load(path) as tuned, load(path, tune=False) as by_order:
-        agree = [
-            a.top()[0].label == b.top()[0].label for a, b in zip(tuned(images), by_order(images), strict=True)
-        ]
+        pairs = zip(tuned(images), by_order(images), strict=True)
+        agree = [one.top()[0].label == other.top()[0].label for one, other in pairs]
     assert np.mean(agree) >= 0.9
 
 
