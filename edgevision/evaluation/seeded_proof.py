@@ -39,10 +39,10 @@ class SeededProof:
         "float32": 0.99,
         "float16": 0.95,
         "int16x8": 0.90,
-        "int8-dynamic": 0.80,
-        "int8-mixed": 0.70,
-        "int8-float-io": 0.70,
-        "int8": 0.70,
+        "int8-dynamic": 0.85,
+        "int8-mixed": 0.80,
+        "int8-float-io": 0.80,
+        "int8": 0.80,
     }
 
     def __init__(self, task: GenerateTask, labels: tuple[str, ...], image_names: Sequence[str] = ()) -> None:
