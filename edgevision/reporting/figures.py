@@ -25,7 +25,6 @@ class Figures:
         rows: (artifact, metric), one or more.
         chart: of source and artifacts with their intervals, SVG.
         method: how the intervals were found, in words; empty where there are none.
-        drop_method: likewise, of the drops.
     """
 
     name: str
@@ -33,7 +32,6 @@ class Figures:
     rows: tuple[tuple[str, Metric], ...]
     chart: str
     method: str
-    drop_method: str
 
 
 @dataclass(frozen=True)
@@ -57,6 +55,15 @@ def figures(evidence: Evidence) -> tuple[Figures, ...]:
     """Every metric against the truth, in the evidence's order; empty where the truth is not known."""
     names = list(dict.fromkeys(m.name for one in evidence.results for m in one.comparison.metrics))
     return tuple(_figures(place, name, evidence.results) for place, name in enumerate(names))
+
+
+def interval_methods(found: Sequence[Figures]) -> list[tuple[list[str], str]]:
+    """(names of metrics, how their intervals were found in words), those found alike together."""
+    names: dict[str, list[str]] = {}
+    for one in found:
+        if one.method:
+            names.setdefault(one.method, []).append(one.name)
+    return [(metrics, method) for method, metrics in names.items()]
 
 
 def cost_chart(evidence: Evidence) -> str:
@@ -91,9 +98,7 @@ def _figures(place: int, name: str, results: Sequence[Measured]) -> Figures:
     rows += [_row(artifact, one.artifact, one.artifact_interval, one.unit) for artifact, one in pairs]
     axis, title = _axis(name, first.unit), f"{name}, with 95 % intervals"
     chart = interval_chart(f"figure-{place}", title, axis, rows, told_beside=False)
-    return Figures(
-        name, first.unit, tuple(pairs), chart, _method(first.source_interval), _method(first.drop_interval)
-    )
+    return Figures(name, first.unit, tuple(pairs), chart, _method(first))
 
 
 def _drop_chart(results: Sequence[Measured]) -> str:
@@ -163,5 +168,8 @@ def _axis(name: str, unit: str) -> Axis:
     return Axis(f"{name}, dB", 1.0) if unit == "dB" else Axis(f"{name}, %")
 
 
-def _method(interval: Interval | None) -> str:
-    return "" if interval is None else METHODS.get(interval.method, interval.method)
+def _method(metric: Metric) -> str:
+    """Such as ``Wilson; of what was lost: Newcombe, paired``; empty where no interval was measured."""
+    intervals = [metric.source_interval, metric.drop_interval]
+    methods = [METHODS.get(one.method, one.method) for one in intervals if one is not None]
+    return "; of what was lost: ".join(dict.fromkeys(methods))

@@ -14,7 +14,7 @@ from edgevision.files import write_file
 from edgevision.manifest import Manifest
 from edgevision.reporting.changes import changes
 from edgevision.reporting.decisions import decisions
-from edgevision.reporting.figures import class_figures, cost_chart, figures
+from edgevision.reporting.figures import class_figures, cost_chart, figures, interval_methods
 from edgevision.reporting.layers import artifact_precisions, rankings
 from edgevision.reporting.page import render
 from edgevision.reporting.verdict import standings, unheld_limits, verdict
@@ -85,6 +85,7 @@ def _pictures(bundle: Bundle) -> tuple[Picture, ...]:
 def _facts(bundle: Bundle, evidence: Evidence, pictures: tuple[Picture, ...]) -> dict[str, Any]:
     manifest = bundle.manifest
     name = bundle.path.resolve().name
+    measured = figures(evidence)
     found = standings(evidence, manifest, load_targets())
     return {
         "name": name,
@@ -95,7 +96,8 @@ def _facts(bundle: Bundle, evidence: Evidence, pictures: tuple[Picture, ...]) ->
         "standings": found,
         "unheld": unheld_limits(evidence),
         "cost_chart": cost_chart(evidence),
-        "figures": figures(evidence),
+        "figures": measured,
+        "methods": interval_methods(measured),
         "class_figures": class_figures(evidence),
         "decisions": decisions(evidence, bundle.labels),
         "changes": changes(evidence, pictures),
