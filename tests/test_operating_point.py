@@ -14,6 +14,7 @@ import edgevision
 from edgevision.bundle import read_bundle
 from edgevision.conversion import ConversionSettings, convert
 from edgevision.errors import AgreementError, ConversionError
+from edgevision.evaluation.evaluating import RunSettings
 from edgevision.evaluation.evidence import Evidence, read_evidence
 from edgevision.evaluation.image_sets import ImageSet
 from edgevision.evaluation.operating_points import OperatingDemand
@@ -89,7 +90,8 @@ def test_what_runs_decides_as_the_evidence_says(bundle: Path, evidence: Evidence
 
 
 def test_what_is_measured_later_is_what_the_evidence_says(bundle: Path, evidence: Evidence, halves) -> None:
-    found = edgevision.evaluate(bundle, halves[1])
+    on = RunSettings(evidence.results[0].backend)
+    found = edgevision.evaluate(bundle, halves[1], on)
     point, temperature = evidence.results[0].operating_point.point, evidence.results[0].temperature
     for metric in point.evaluation:
         assert found.figure(f"{metric.name} for '3'").value == pytest.approx(metric.artifact)
