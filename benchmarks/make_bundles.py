@@ -3,7 +3,8 @@
     python benchmarks/make_bundles.py --shared ../shared
 
 Writes beside this file ``resnet8.evb`` and ``blood_cells.evb``, for LiteRT and OpenVINO in int8, and two
-untrained networks of diffusion's shape, ``denoiser-16.tflite`` and ``denoiser-56.tflite``.
+untrained networks of diffusion's shape, ``denoiser-16.tflite`` and ``denoiser-56.tflite``; and
+``resnet8-uint8.tflite``, as MediaPipe takes it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import click
 
 import edgevision
 from edgevision import Budget, ConversionSettings, InputOptions, TaskOptions
+from edgevision.evaluation.image_sets import ImageSet
 
 HERE = Path(__file__).parent
 #: Channels of the networks of diffusion: a tiny one, and one as small as they get in use.
@@ -31,8 +33,11 @@ def main(shared: Path) -> None:
     for width in DENOISER_WIDTHS:
         (HERE / f"denoiser-{width}.tflite").write_bytes(_denoiser(width))
     data = shared / "data"
+    resnet8 = shared / "models" / "resnet8_cifar10.h5"
+    images = ImageSet.open(data / "cifar10-train.zip").sample(500)
+    (HERE / "resnet8-uint8.tflite").write_bytes(_of_bytes(resnet8, list(images)))
     _convert(
-        shared / "models" / "resnet8_cifar10.h5",
+        resnet8,
         "resnet8.evb",
         TaskOptions(image=InputOptions(value_range=(0.0, 255.0))),
         calibration=data / "cifar10-train.zip",
@@ -66,6 +71,21 @@ def _denoiser(width: int) -> bytes:
         x = keras.layers.Conv2D(width, 3, padding="same", activation="relu")(x)
     made = keras.layers.Conv2D(3, 3, padding="same", name="made")(x)
     converter = tensorflow.lite.TFLiteConverter.from_keras_model(keras.Model([noisy, time], made))
+    content: bytes = converter.convert()
+    return content
+
+
+def _of_bytes(path: Path, images: list[Any]) -> bytes:
+    """A network of integers that takes pixels as they are: MediaPipe refuses signed ones."""
+    import keras
+    import numpy as np
+    import tensorflow
+
+    converter = tensorflow.lite.TFLiteConverter.from_keras_model(keras.models.load_model(path, compile=False))
+    converter.optimizations = [tensorflow.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([image[np.newaxis].astype(np.float32)] for image in images)
+    converter.target_spec.supported_ops = [tensorflow.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tensorflow.uint8
     content: bytes = converter.convert()
     return content
 

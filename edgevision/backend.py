@@ -7,6 +7,7 @@ the same wrong input gives the same words on every backend.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -213,6 +214,9 @@ class Backend(Protocol):
         ...
 
 
+_KEPT_LANES = max(8, 2 * (os.cpu_count() or 1))
+
+
 class Lanes:
     """Lends lanes, so that threads that share a session never share an interpreter or request.
 
@@ -222,10 +226,11 @@ class Lanes:
 
     Args:
         make: makes a lane for a batch size.
-        keep: how many free lanes are kept; the one unused for longest goes first.
+        keep: how many free lanes are kept; the one unused for longest goes first. Two for each core,
+            of two batch sizes, unless given, and 8 at least.
     """
 
-    def __init__(self, make: Callable[[int], Lane], keep: int = 8) -> None:
+    def __init__(self, make: Callable[[int], Lane], keep: int = _KEPT_LANES) -> None:
         self._make = make
         self._keep = keep
         self._free: list[tuple[int, Lane]] = []

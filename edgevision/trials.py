@@ -11,7 +11,7 @@ from edgevision.converter import CalibrationData, Converter, SelectiveConverter,
 from edgevision.errors import ConversionError, InputError, OptionError, PluginError
 from edgevision.evaluation.budget import Budget, in_unit
 from edgevision.evaluation.evidence import Attempt, Measured
-from edgevision.evaluation.measuring import Candidate, Examples, judge, measure
+from edgevision.evaluation.measuring import Candidate, Examples, judge, measure, workers_on
 from edgevision.evaluation.proof import TaskProof
 from edgevision.evaluation.source_session import SourceSession
 from edgevision.plan import PlannedArtifact, bench_for
@@ -185,7 +185,8 @@ class Trials:
         bench = bench_for(planned, self._ground.plugins)
         self._stage(f"converting to {planned.id}", STEPS_OF_CONVERSION)
         artifact = self._converted(planned)
-        return Candidate(planned, artifact, bench, open_session(bench.backend, artifact, bench.settings))
+        settings = workers_on(self._ground.examples, bench.settings)[1]
+        return Candidate(planned, artifact, bench, open_session(bench.backend, artifact, settings))
 
     def _measured(self, candidates: Sequence[Candidate]) -> list[Trial]:
         ground = self._ground
@@ -193,7 +194,8 @@ class Trials:
             return []
         self._stage("measuring", len(ground.examples))
         models = [self._model(one) for one in candidates]
-        answers = measure(ground.proof, models, ground.examples, self._tell)
+        workers = min(workers_on(ground.examples, one.bench.settings)[0] for one in candidates)
+        answers = measure(ground.proof, models, ground.examples, self._tell, workers)
         return [
             Trial(
                 one,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,17 @@ from edgevision.errors import InputError, OptionError
 from edgevision.images import Pixels, find_images, read_image
 from edgevision.input_options import InputOptions
 from edgevision.labels import read_labels
+from edgevision.pipeline import in_blocks, in_order, shared_out, turn_on
 from edgevision.runtime import BareModel, load
+from edgevision.tasks.batches import BATCH, pays
 from edgevision.tasks.classify import Classification, Classifier
 from edgevision.tasks.detect import Detector
 from edgevision.tasks.detections import Detections
 
 Found = Classification | Detections
+Network = Classifier | Detector
+#: From images to what is in each.
+Look = Callable[[Sequence[Pixels]], Sequence[Found]]
 
 
 @click.command("predict")
@@ -55,26 +61,30 @@ def command(model: Path, images: tuple[Path, ...], save: Path | None, as_json: b
     """
     paths = find_images(images)
     copies = {} if save is None else annotated_paths(save, paths)
-    broken = 0
-    with _load(model, given) as network:
-        look = _looker(network, given)
-        for path in paths:
-            try:
-                image = read_image(path)
-            except InputError as error:
-                broken += 1
-                _show_error(path, error, as_json)
-                continue
-            found = look(image)
-            if path in copies:
-                save_annotated(copies[path], image, found, given["top"] or 1)
-            _show(path, found, network, given["top"] or 1, as_json)
+    broken, top = 0, given["top"] or 1
+    workers, settings = shared_out(_settings(given), len(paths))
+    with _load(model, given, settings) as network:
+        at_once = BATCH if pays(network.session, network.preprocessing.size_wh) else 1
+        work = partial(_see, _looker(network, given), copies, top)
+        with in_order(work, in_blocks(paths, at_once), workers) as seen:
+            for path, found in zip(paths, seen, strict=True):
+                if isinstance(found, InputError):
+                    broken += 1
+                    _show_error(path, found, as_json)
+                else:
+                    _show(path, found, network, top, as_json)
     if broken:
         raise InputError(f"{broken} of {len(paths)} images could not be used")
 
 
-def _load(model: Path, given: dict[str, Any]) -> Classifier | Detector:
+def _settings(given: dict[str, Any]) -> SessionSettings:
     options = {} if given["delegate"] is None else {"delegate": given["delegate"]}
+    return SessionSettings(
+        given["device"], given["compute_precision"], threads=given["threads"], options=options
+    )
+
+
+def _load(model: Path, given: dict[str, Any], settings: SessionSettings) -> Network:
     image, labels = input_options(given), given["labels"]
     bare = BareModel(
         image=image,
@@ -94,9 +104,7 @@ def _load(model: Path, given: dict[str, Any]) -> Classifier | Detector:
         given["backend"],
         given["device"],
         precision=given["precision"],
-        settings=SessionSettings(
-            precision=given["compute_precision"], threads=given["threads"], options=options
-        ),
+        settings=settings,
         selftest=given["selftest"],
         bare=bare if is_bare else None,
         tune=asked_tune(given),
@@ -107,17 +115,46 @@ def _load(model: Path, given: dict[str, Any]) -> Classifier | Detector:
     return network
 
 
-def _looker(network: Classifier | Detector, given: dict[str, Any]) -> Callable[[Pixels], Found]:
+def _looker(network: Network, given: dict[str, Any]) -> Look:
     """The network with the options of its task; those of another task are refused."""
     thresholds = given_thresholds(given)
     if isinstance(network, Classifier):
         if thresholds:
             name = next(iter(thresholds)).replace("_", "-")
             raise OptionError(f"--{name} is for detectors, and this network classifies; leave it out")
-        return network
-    if given["top"] is not None:
+    elif given["top"] is not None:
         raise OptionError("--top is for classifiers, and this network detects; use --max-detections")
-    return lambda image: network(image, **thresholds)
+    turn = turn_on(network.session.device)
+
+    def look(images: Sequence[Pixels]) -> Sequence[Found]:
+        with turn:
+            found: Sequence[Found] = network(list(images), **thresholds)
+        return found
+
+    return look
+
+
+def _see(
+    look: Look, copies: Mapping[Path, Path], top: int, paths: Sequence[Path]
+) -> Iterator[Found | InputError]:
+    """What is in each image, or why it cannot be read; those in `copies` are drawn and saved."""
+    images = [_read(path) for path in paths]
+    found = iter(look([image for image in images if not isinstance(image, InputError)]))
+    for path, image in zip(paths, images, strict=True):
+        if isinstance(image, InputError):
+            yield image
+            continue
+        one = next(found)
+        if path in copies:
+            save_annotated(copies[path], image, one, top)
+        yield one
+
+
+def _read(path: Path) -> Pixels | InputError:
+    try:
+        return read_image(path)
+    except InputError as error:
+        return error
 
 
 def _show_error(path: Path, error: InputError, as_json: bool) -> None:
@@ -125,7 +162,7 @@ def _show_error(path: Path, error: InputError, as_json: bool) -> None:
     click.echo(line, err=not as_json)
 
 
-def _show(path: Path, found: Found, network: Classifier | Detector, top: int, as_json: bool) -> None:
+def _show(path: Path, found: Found, network: Network, top: int, as_json: bool) -> None:
     if as_json:
         session = network.session
         ran = {"backend": session.backend, "device": session.device, "precision": session.precision}

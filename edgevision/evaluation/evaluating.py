@@ -19,7 +19,7 @@ from edgevision.evaluation.evidence import SetFacts
 from edgevision.evaluation.figures import ClassFigures, Figure, Measures
 from edgevision.evaluation.image_sets import ImageSet
 from edgevision.evaluation.machine import this_machine
-from edgevision.evaluation.measuring import measure
+from edgevision.evaluation.measuring import measure, workers_on
 from edgevision.evaluation.proof import MeasuringProof
 from edgevision.plugins import registry
 from edgevision.progress import Progress
@@ -219,7 +219,8 @@ def run_bundle(
 ) -> BundleRun:
     """Run one artifact of a bundle over images; raises as `evaluate`."""
     bundle, plugins = read_bundle(path), registry()
-    settings = replace(on.settings, device=on.device or on.settings.device)
+    asked = replace(on.settings, device=on.device or on.settings.device)
+    workers, settings = workers_on(images, asked)
     choice = choose_artifact(bundle, on.backend, settings, on.precision, plugins, on.tune)
     proof = proof_of_bundle(bundle, choice.entry, images, told.annotations, told.truth, plugins)
     artifact = bundle.artifact(choice.entry)
@@ -230,7 +231,7 @@ def run_bundle(
             if progress is not None:
                 progress(stage, done, len(images))
 
-        (answers,) = measure(proof, [proof.model(session)], images, tell)
+        (answers,) = measure(proof, [proof.model(session)], images, tell, workers)
         ran = Ran(
             str(path),
             choice.entry.id,

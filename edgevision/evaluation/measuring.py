@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from math import ceil
 from typing import Any
 
 from edgevision.artifact import Artifact
-from edgevision.backend import Session
+from edgevision.backend import Session, SessionSettings
 from edgevision.evaluation.budget import Budget
 from edgevision.evaluation.device_limits import device_demands
 from edgevision.evaluation.evidence import Measured
 from edgevision.evaluation.image_sets import ImageSet
 from edgevision.evaluation.proof import TaskProof
 from edgevision.evaluation.seed_sets import SeedSet
+from edgevision.pipeline import cores, in_blocks, in_order, shared_out, turn_on
 from edgevision.plan import Bench, PlannedArtifact
 from edgevision.selftest import Selftest, run_selftest
 from edgevision.session import CheckedSession
+from edgevision.tasks.batches import BATCH
 from edgevision.tasks.score_reading import ScoreReading
-
-#: Images or seeds that are worked on at a time: what bounds the memory, however large a set is.
-BLOCK = 64
 
 #: Known answers: so many images; where there are more classes, one for each, up to the second number.
 _KNOWN_ANSWERS = 8, 64
@@ -31,6 +30,8 @@ _KNOWN_ANSWERS_BYTES = 8_000_000
 
 #: What artifacts are measured on.
 Examples = ImageSet | SeedSet
+
+_Read = Callable[[], Any]
 
 
 @dataclass(frozen=True)
@@ -52,15 +53,23 @@ class Candidate:
 
 
 def measure(
-    proof: TaskProof, models: Sequence[Any], examples: Examples, tell: Callable[[int], None]
+    proof: TaskProof,
+    models: Sequence[Any],
+    examples: Examples,
+    tell: Callable[[int], None],
+    workers: int = 1,
 ) -> list[list[Any]]:
     """Run every model over the same examples, a block at a time.
+
+    Images are read on all cores. Which images go through a network together depends on their places
+    in the set alone, so that any number of workers gives the same answers.
 
     Args:
         proof: the task's.
         models: what its `model` gave.
         examples: one or more.
         tell: told how many examples are done.
+        workers: blocks that go through the models at once; with one, the calling thread runs them.
 
     Returns:
         For each model its answers, one an example, in the set's order.
@@ -69,14 +78,18 @@ def measure(
         InputError: an image cannot be read.
         InferenceError: a runtime failed.
     """
-    answers: list[list[Any]] = [[] for _ in models]
-    done = 0
-    for block in _blocks(examples):
-        for row, model in zip(answers, models, strict=True):
-            row.extend(proof.answers(model, block))
-        done += len(block)
-        tell(done)
-    return answers
+    look = _look(proof, models)
+    blocks = in_blocks(examples.readers(), _block(examples))
+    if workers > 1:
+        with in_order(lambda block: [look(_read(block))], blocks, workers) as found:
+            return _gathered(found, len(models), tell)
+    with in_order(lambda block: [_read(block)], blocks, cores()) as read:
+        return _gathered(map(look, read), len(models), tell)
+
+
+def workers_on(examples: Examples, settings: SessionSettings) -> tuple[int, SessionSettings]:
+    """How many workers measure on these examples, and with which settings of a session; as `shared_out`."""
+    return shared_out(settings, ceil(len(examples) / _block(examples)))
 
 
 def judge(
@@ -97,7 +110,7 @@ def judge(
     planned, session = candidate.planned, candidate.session
     comparison = proof.compare(source_answers, answers)
     demands = budget.demands(comparison, proof.least_agreement[planned.precision])
-    device = device_demands(candidate.artifact, session, candidate.bench, planned.targets)
+    device = device_demands(candidate.artifact, candidate.bench, planned.targets)
     return Measured(
         artifact=planned.id,
         sha256=candidate.artifact.sha256,
@@ -144,7 +157,36 @@ def _count_of_known_answers(proof: TaskProof) -> int:
     return max(1, min(max(least, len(proof.labels)), most, _KNOWN_ANSWERS_BYTES // (width * height * 3)))
 
 
-def _blocks(examples: Iterable[Any]) -> Iterator[list[Any]]:
-    iterator = iter(examples)
-    while block := list(islice(iterator, BLOCK)):
-        yield block
+def _block(examples: Examples) -> int:
+    """Examples that one worker holds at a time: images that fill a batch, or four batches of seeds."""
+    return BATCH if isinstance(examples, ImageSet) else 4 * BATCH
+
+
+def _read(block: Iterable[_Read]) -> list[Any]:
+    return [read() for read in block]
+
+
+def _look(proof: TaskProof, models: Sequence[Any]) -> Callable[[Sequence[Any]], list[Sequence[Any]]]:
+    """From examples to the answers of each model."""
+    turns = [turn_on(model.session.device) for model in models]
+
+    def look(examples: Sequence[Any]) -> list[Sequence[Any]]:
+        answers = []
+        for model, turn in zip(models, turns, strict=True):
+            with turn:
+                answers.append(proof.answers(model, examples))
+        return answers
+
+    return look
+
+
+def _gathered(
+    found: Iterable[list[Sequence[Any]]], models: int, tell: Callable[[int], None]
+) -> list[list[Any]]:
+    """For each model its answers, of all blocks."""
+    gathered: list[list[Any]] = [[] for _ in range(models)]
+    for block in found:
+        for row, answers in zip(gathered, block, strict=True):
+            row.extend(answers)
+        tell(len(gathered[0]))
+    return gathered

@@ -45,7 +45,7 @@ class PreprocessedImages:
 
 def known_images(preprocessing: Preprocessing, images: ImageSet, places: Sequence[int]) -> KnownImages:
     """The images at `places` of a set, at the network's own size."""
-    chosen = [as_image(image) for place, image in enumerate(images) if place in places]
+    chosen = [as_image(image) for image in images.at(sorted(places))]
     return KnownImages(np.stack([preprocessing.resized(image) for image in chosen]), preprocessing)
 
 

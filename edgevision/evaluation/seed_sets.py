@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 #: Seeds of calibration begin here, far from those that people type and evidence is measured on.
 CALIBRATION_START = 1_000_000
@@ -27,6 +28,10 @@ class SeedSet:
 
     def __iter__(self) -> Iterator[int]:
         return iter(range(self.start, self.start + self.count))
+
+    def readers(self) -> Iterator[Callable[[], int]]:
+        """For each seed a function that gives it, as `ImageSet.readers` for images."""
+        return (partial(int, seed) for seed in self)
 
     @property
     def name(self) -> str:

@@ -7,9 +7,25 @@ from typing import Any
 
 import numpy as np
 
+from edgevision.session import CheckedSession
+
 #: Images of a longer batch go through the network this many at a time, and the rest one by one:
 #: so a runtime compiles for two batch sizes at most, and memory stays bounded.
 BATCH = 16
+
+
+#: Pixels of an input up to which what a call costs besides its images is worth sharing.
+_TINY = 64 * 64
+
+
+def pays(session: CheckedSession, size_wh: tuple[int, int]) -> bool:
+    """Whether images go through a network faster together, and each with the very answer that it gets alone.
+
+    The second holds for networks of integers throughout: sums of floats may change their last bits
+    with the size of the batch.
+    """
+    width, height = size_wh
+    return session.precision == "int8" and session.dynamic_batch and width * height <= _TINY
 
 
 def is_batch(images: Any) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 from edgevision.artifact import Artifact
 from edgevision.backend import DeviceInfo, Lanes, LaneSession, Session, SessionSettings
 from edgevision.errors import DeviceError, OptionError
+from edgevision.pipeline import cores
 from edgevision_openvino.compiled import CompiledModels, OpenVINOLane
 from edgevision_openvino.model import open_batch, read_inputs, read_model, read_outputs
 from edgevision_openvino.runtime import core, device_names, import_openvino, openvino_name
@@ -108,5 +109,9 @@ def _device_config(device: str, precision: str, threads: int | None) -> dict[str
     if threads is not None:
         if "INFERENCE_NUM_THREADS" not in supported:
             raise OptionError(f"threads: device '{device}' takes no number of CPU threads; leave it out")
-        config["INFERENCE_NUM_THREADS"] = threads
+        # OpenVINO counts the threads of all calls together, and with one stream makes calls wait for
+        # each other: so there are as many streams of so many threads as there are cores for.
+        streams = max(1, cores() // threads)
+        config["INFERENCE_NUM_THREADS"] = streams * threads
+        config["NUM_STREAMS"] = streams
     return config

@@ -13,7 +13,6 @@ from edgevision.evaluation.budget import Demand
 from edgevision.evaluation.device_limits import device_demands, peak_memory_mb, unmeasured_limits
 from edgevision.plan import Bench
 from edgevision.plugins import registry
-from edgevision.session import open_session
 from edgevision.target import Target
 
 pytest.importorskip("ai_edge_litert", reason="needs the extra `tflite`")
@@ -29,8 +28,7 @@ def _bench() -> Bench:
 
 def _demands(*targets: Target) -> dict[str, Demand]:
     bench = _bench()
-    with open_session(bench.backend, ARTIFACT, bench.settings) as session:
-        return {demand.what: demand for demand in device_demands(ARTIFACT, session, bench, targets)}
+    return {demand.what: demand for demand in device_demands(ARTIFACT, bench, targets)}
 
 
 def test_size_latency_and_memory_are_measured_where_this_machine_is_such_a_device() -> None:

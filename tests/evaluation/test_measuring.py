@@ -1,13 +1,77 @@
-"""How many known answers a bundle gets."""
+"""Measuring on several cores gives the answers of one, and how many known answers a bundle gets."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 import pytest
 
+from edgevision.artifact import read_artifact
+from edgevision.backend import SessionSettings
+from edgevision.errors import InputError
 from edgevision.evaluation.classify_proof import ClassifyProof
-from edgevision.evaluation.measuring import _count_of_known_answers
+from edgevision.evaluation.image_sets import ImageSet
+from edgevision.evaluation.measuring import _count_of_known_answers, measure, workers_on
+from edgevision.evaluation.seed_sets import SeedSet
+from edgevision.image_files import write_image
+from edgevision.plugins import registry
 from edgevision.preprocess import Preprocessing
+from edgevision.session import open_session
+from edgevision.tasks.classify import Classifier
 from edgevision.tasks.description import ClassifyTask
+
+DATA = Path(__file__).parents[1] / "data"
+PROOF = ClassifyProof(
+    ClassifyTask("scores", "softmax"), ("a", "b", "c", "d", "e"), Preprocessing((8, 8), (0.0, 1.0)), None
+)
+ONE_THREAD = SessionSettings(threads=1)
+
+
+@pytest.fixture(params=["tflite", "openvino"])
+def model(request: pytest.FixtureRequest) -> Any:
+    pytest.importorskip({"tflite": "ai_edge_litert"}.get(request.param, request.param))
+    artifact = read_artifact(DATA / "tiny.tflite")
+    with open_session(registry().backend(request.param), artifact, ONE_THREAD) as session:
+        yield PROOF.model(session)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Seventy images: four batches, and six that go through a network one by one."""
+    images = np.random.default_rng(0).integers(0, 256, (70, 12, 16, 3), np.uint8)
+    for place, image in enumerate(images):
+        write_image(tmp_path / f"{place:02}.png", image)
+    return tmp_path
+
+
+def test_any_number_of_workers_gives_the_very_answers_of_one(model: Classifier, folder: Path) -> None:
+    images = ImageSet.open(folder)
+    told: list[int] = []
+    (alone,) = measure(PROOF, [model], images, lambda done: None)
+    first, second = measure(PROOF, [model, model], images, told.append, workers=3)
+    assert np.array_equal(first, alone)
+    assert np.array_equal(second, alone)
+    assert np.array_equal(alone, model.scores(list(images))), "the images of a batch are the ones of before"
+    assert told == [16, 32, 48, 64, 70]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_of_several_broken_images_the_first_is_named(model: Classifier, folder: Path, workers: int) -> None:
+    for name in ("41.png", "60.png", "23.png"):
+        (folder / name).write_text("no image")
+    with pytest.raises(InputError, match=r"23\.png: no image that is known"):
+        measure(PROOF, [model], ImageSet.open(folder), lambda done: None, workers)
+
+
+def test_workers_share_the_cores_where_there_are_blocks_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgevision.pipeline.cores", lambda: 4)
+    images = ImageSet.from_arrays([np.zeros((4, 4, 3), np.uint8)] * 33)
+    assert workers_on(images, SessionSettings()) == (3, ONE_THREAD)
+    assert workers_on(images.at(range(16)), SessionSettings()) == (1, SessionSettings())
+    assert workers_on(SeedSet(0, 64), SessionSettings()) == (1, SessionSettings())
+    assert workers_on(SeedSet(0, 65), SessionSettings()) == (2, ONE_THREAD)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,176 @@
+"""Blocks on several threads: in order, a bounded number at a time, and all ended when it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgevision.backend import SessionSettings
+from edgevision.errors import InferenceError
+from edgevision.pipeline import cores, in_blocks, in_order, shared_out, turn_on
+
+WORKERS = 3
+
+
+class _Image:
+    """Something large that can be watched."""
+
+    def __init__(self) -> None:
+        self.pixels = np.zeros((64, 64, 3), np.uint8)
+
+
+def _threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("edgevision")]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_results_come_in_the_order_of_the_blocks_however_long_each_takes(workers: int) -> None:
+    slow = threading.Event()
+
+    def work(block: list[int]) -> list[int]:
+        if workers > 1 and block[0] == 0:
+            assert slow.wait(10), "the second block was not worked on meanwhile"
+        else:
+            slow.set()
+        return [10 * number for number in block]
+
+    with in_order(work, in_blocks(range(23), 4), workers) as results:
+        assert list(results) == [10 * number for number in range(23)]
+    assert _threads() == []
+
+
+def test_no_block_gives_no_result() -> None:
+    with in_order(list[int], [], WORKERS) as results:
+        assert list(results) == []
+
+
+def test_what_is_alive_does_not_grow_with_the_number_of_blocks() -> None:
+    alive: weakref.WeakSet[_Image] = weakref.WeakSet()
+    most, begun = 0, 0
+
+    def blocks() -> Iterator[int]:
+        nonlocal begun
+        for number in range(1, 201):
+            begun = number
+            yield number
+
+    def work(block: int) -> list[int]:
+        nonlocal most
+        images = [_Image() for _ in range(4)]
+        alive.update(images)
+        most = max(most, len(alive))
+        return [block] * len(images)
+
+    with in_order(work, blocks(), WORKERS) as results:
+        for taken, _ in enumerate(results):
+            assert begun <= taken // 4 + 2 * WORKERS, "blocks were begun long before they were wanted"
+    assert most <= 4 * WORKERS
+
+
+def test_an_error_is_raised_after_the_results_before_it_and_ends_all() -> None:
+    begun = []
+
+    def work(block: int) -> Iterator[int]:
+        begun.append(block)
+        yield 2 * block
+        if block == 5:
+            raise InferenceError("the runtime failed")
+
+    taken: list[int] = []
+
+    def take() -> None:
+        with in_order(work, range(99), WORKERS) as results:
+            for one in results:
+                taken.append(one)
+
+    with pytest.raises(InferenceError, match="the runtime failed"):
+        take()
+    assert taken == [0, 2, 4, 6, 8, 10]
+    assert max(begun) <= 5 + 2 * WORKERS
+    assert _threads() == []
+
+
+def test_leaving_early_stops_workers_between_two_results_and_drops_what_waits() -> None:
+    finished = []
+    taken = threading.Event()
+
+    def work(block: int) -> Iterator[int]:
+        yield block
+        if block:
+            taken.wait(10)
+            yield from range(1_000_000)
+            finished.append(block)
+
+    with in_order(work, range(100), WORKERS) as results:
+        assert next(results) == 0
+        taken.set()
+    assert finished == []
+    assert _threads() == []
+
+
+def test_an_error_of_the_one_who_takes_stops_it_too() -> None:
+    with pytest.raises(ZeroDivisionError), in_order(lambda n: [n], range(100), WORKERS) as results:
+        1 / next(results)
+    assert _threads() == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to a child")
+def test_ctrl_c_ends_it_while_real_networks_run() -> None:
+    pytest.importorskip("ai_edge_litert", reason="needs the extra `tflite`")
+    script = """
+        import sys
+        import numpy as np
+        import edgevision
+        from edgevision.pipeline import in_order
+
+        image = edgevision.InputOptions(value_range=(0.0, 1.0))
+        bare = edgevision.BareModel(image, score_kind="softmax", output="scores")
+        model = edgevision.load(sys.argv[1], "tflite", bare=bare)
+        image = np.zeros((480, 640, 3), np.uint8)
+        def work(image):
+            while True:
+                yield model(image)
+        with in_order(lambda n: [model(image)] if n == 0 else work(image), range(100), 3) as results:
+            print(type(next(results)).__name__, flush=True)
+            next(results)
+    """
+    model = Path(__file__).parent / "data" / "tiny.tflite"
+    words = [sys.executable, "-c", textwrap.dedent(script), model]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "Classification\n"
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGINT, told
+    assert "KeyboardInterrupt" in told
+
+
+def test_cores_are_shared_between_workers_and_the_threads_of_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgevision.pipeline.cores", lambda: 4)
+    default = SessionSettings()
+    assert shared_out(default, 100) == (4, SessionSettings(threads=1))
+    assert shared_out(default, 3) == (3, SessionSettings(threads=1))
+    assert shared_out(default, 1) == (1, default), "one block alone gets what the runtime takes by itself"
+    assert shared_out(SessionSettings(threads=2), 100) == (2, SessionSettings(threads=2))
+    assert shared_out(SessionSettings(threads=3), 100) == (1, SessionSettings(threads=3))
+    assert shared_out(SessionSettings(threads=8), 100) == (1, SessionSettings(threads=8))
+    assert shared_out(SessionSettings("cuda:0"), 100) == (4, SessionSettings("cuda:0"))
+
+
+def test_one_call_at_a_time_runs_on_what_is_no_cpu() -> None:
+    with turn_on("cpu") as _, turn_on("cuda:0"):
+        pass
+    gpu = turn_on("cuda:0")
+    with gpu:
+        assert not gpu.acquire(blocking=False)  # type: ignore[attr-defined]
+    assert 1 <= cores() <= (os.cpu_count() or 1)
