@@ -36,6 +36,10 @@ def path(quickstart: Path) -> Path:
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("EDGEVISION_TUNE")
     monkeypatch.setenv("EDGEVISION_CACHE", str(tmp_path / "cache"))
+    # Libraries that other tests have imported set up logging as they like.
+    monkeypatch.setattr(logging.getLogger("edgevision"), "disabled", False)
+    monkeypatch.setattr(logging.getLogger("edgevision"), "propagate", True)
+    monkeypatch.setattr(logging.root.manager, "disable", 0)
     return tmp_path / "cache"
 
 
