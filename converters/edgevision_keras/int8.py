@@ -28,10 +28,10 @@ from edgevision_keras.source import KerasSource
 
 _LOG = logging.getLogger(__name__)
 #: Multiplications that one run over the images may take: large networks see fewer images.
-_MOST_MULTIPLICATIONS = 40e9
+_MOST_MULTIPLICATIONS = 15e9
 _FEWEST_IMAGES = 32
 #: Numbers that a batch of images may have in all tensors.
-_MOST_NUMBERS = 40_000_000
+_MOST_NUMBERS = 15_000_000
 _LARGEST_BATCH = 32
 
 

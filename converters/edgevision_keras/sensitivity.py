@@ -18,7 +18,7 @@ from edgevision_keras.rounding import nearest
 Ends = tuple[float, float]
 
 #: Images that each layer is measured on.
-_IMAGES = 32
+_IMAGES = 16
 
 
 def layer_errors(made_from: Int8Source) -> list[tuple[str, float]]:
