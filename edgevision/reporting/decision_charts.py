@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.evaluation.changes import Reliability
+from edgevision.evaluation.operating_points import OperatingEvidence
 from edgevision.reporting.svg import LETTER, Drawing, shortened
 
 #: More classes than this are told by the pairs that are confused most.
@@ -84,6 +85,36 @@ def reliability_chart(name: str, title: str, reliability: Reliability) -> str:
     drawing.line((left, bottom), (left + side, top), "zero")
     drawing.text((left + side / 2, bottom + below + 42), "score; below: decisions", "tick", "middle")
     drawing.upwards((11, top + side / 2 + 40), "share right")
+    return str(drawing)
+
+
+def curve_chart(name: str, title: str, evidence: OperatingEvidence) -> str:
+    """Which share of a class is found, by which share of the others is taken for it, at every threshold.
+
+    Args:
+        name: unique on the page.
+        title: of the chart.
+        evidence: of an artifact and its source.
+    """
+    left, top, side = 40, 10, 220
+    areas = evidence.source_curve.area, evidence.artifact_curve.area
+    described = f"Areas under the curves: source {areas[0]:.4f}, artifact {areas[1]:.4f}."
+    drawing = Drawing(name, left + side + 14, top + side + 40, title, described)
+    _draw_square(drawing, left, top, side)
+
+    def place(sensitivity: float, specificity: float) -> tuple[float, float]:
+        return left + side * (1 - specificity), top + side * (1 - sensitivity)
+
+    drawing.line(place(0, 1), place(1, 0), "grid")
+    for kind, curve in (("source", evidence.source_curve), ("artifact", evidence.artifact_curve)):
+        points = zip(curve.sensitivity, curve.specificity, strict=True)
+        drawing.way([place(0, 1), *(place(*point) for point in points)], f"curve-{kind}")
+    found = {one.name: one for one in evidence.point.evaluation}
+    sensitivity, specificity = found["sensitivity"], found["specificity"]
+    drawing.mark(place(sensitivity.source, specificity.source), "source")
+    drawing.mark(place(sensitivity.artifact, specificity.artifact), "artifact", 3)
+    drawing.text((left + side / 2, top + side + 34), "1 - specificity", "tick", "middle")
+    drawing.upwards((11, top + side / 2 + 32), "sensitivity")
     return str(drawing)
 
 

@@ -17,6 +17,7 @@ from edgevision.reporting.decisions import decisions
 from edgevision.reporting.figures import class_figures, cost_chart, figures, interval_methods
 from edgevision.reporting.layers import artifact_precisions, rankings
 from edgevision.reporting.page import render
+from edgevision.reporting.score_readings import score_readings
 from edgevision.reporting.verdict import standings, unheld_limits, verdict
 from edgevision.target import load_targets
 from edgevision.tasks.description import task_to_dict
@@ -101,6 +102,7 @@ def _facts(bundle: Bundle, evidence: Evidence, pictures: tuple[Picture, ...]) ->
         "class_figures": class_figures(evidence),
         "decisions": decisions(evidence, bundle.labels),
         "changes": changes(evidence, pictures),
+        "readings": score_readings(evidence),
         "precisions": artifact_precisions(evidence, manifest),
         "rankings": rankings(evidence, manifest),
         "notes": _notes(evidence),

@@ -41,6 +41,10 @@ class Drawing:
         (x1, y1), (x2, y2) = start, end
         self._add("line", kind, x1=x1, y1=y1, x2=x2, y2=y2)
 
+    def way(self, points: Sequence[tuple[float, float]], kind: str) -> None:
+        """A line from point to point."""
+        self._add("path", kind, d="M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points))
+
     def box(
         self, corner: tuple[float, float], size_wh: tuple[float, float], kind: str, told: str = ""
     ) -> None:

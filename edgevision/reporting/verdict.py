@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgevision.evaluation.budget import Demand, in_unit
@@ -49,12 +49,14 @@ class Verdict:
         headline: that, in words.
         cost: what the artifacts lost at most, in words.
         proviso: what is to be done before the artifacts are used, in words; empty if nothing is.
+        warnings: what a reader must know although every limit holds.
     """
 
     passed: bool
     headline: str
     cost: str
     proviso: str
+    warnings: tuple[str, ...]
 
 
 def standings(evidence: Evidence, manifest: Manifest, known: Mapping[str, Target]) -> tuple[Standing, ...]:
@@ -79,7 +81,19 @@ def verdict(evidence: Evidence, found: Sequence[Standing]) -> Verdict:
     if elsewhere:
         told = _counted(len(elsewhere), len(found))
         proviso = f"{told} not measured on the device itself. Before use, run there:"
-    return Verdict(not missed, _headline(found, missed), _cost(evidence, found), proviso)
+    return Verdict(
+        not missed, _headline(found, missed), _cost(evidence, found), proviso, tuple(_warnings(evidence))
+    )
+
+
+def _warnings(evidence: Evidence) -> Iterator[str]:
+    for result in evidence.results:
+        for reading in (result.operating_point, result.temperature):
+            if reading is not None:
+                yield from (f"{result.artifact}: {text}" for text in reading.warnings)
+    for finding in evidence.calibration_findings:
+        if finding.severity == "warning":
+            yield f"calibration set, {finding.check}: {finding.text}"
 
 
 def unheld_limits(evidence: Evidence) -> tuple[str, ...]:

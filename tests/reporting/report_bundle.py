@@ -12,19 +12,32 @@ import numpy as np
 from edgevision.bundle import file_entry, write_bundle
 from edgevision.evaluation.budget import Budget, Demand
 from edgevision.evaluation.calibration_facts import Coverage, Finding, LayerCoverage
-from edgevision.evaluation.changes import BoxChange
+from edgevision.evaluation.changes import BoxChange, Reliability
 from edgevision.evaluation.classify_proof import compare_scores
 from edgevision.evaluation.comparison import Comparison, DetectDetails
 from edgevision.evaluation.evidence import Attempt, Evidence, Measured, SetFacts, evidence_json
 from edgevision.evaluation.generate_proof import compare_images
 from edgevision.evaluation.intervals import wilson
+from edgevision.evaluation.operating_points import (
+    OperatingDemand,
+    OperatingEvidence,
+    ThresholdedScores,
+    operating_evidence,
+)
 from edgevision.evaluation.pictures import Picture, write_pictures
+from edgevision.evaluation.temperatures import (
+    ScaledScores,
+    ScoreQuality,
+    TemperatureEvidence,
+    temperature_evidence,
+)
 from edgevision.manifest import ArtifactEntry, Manifest, SourceEntry
 from edgevision.preprocess import Preprocessing
 from edgevision.tasks.description import ClassifyTask, DetectTask, GenerateTask, Task
 from edgevision.tasks.generate_settings import ImageToImageSettings
 from edgevision.tensors import TensorSpec
 
+RELIABILITY = Reliability.of(np.array([0.9, 0.4], np.float32), np.array([True, False]))
 LABELS = ("nevus", "melanoma", "keratosis", "angioma")
 CLASSIFY = ClassifyTask("scores", "softmax")
 DETECT = DetectTask("heatmap", {"heatmap": "peaks"})
@@ -42,6 +55,21 @@ def classified(labelled: bool = True, classes: int = 4, names: Sequence[str] = (
     labels = LABELS if classes == len(LABELS) else [f"class {number}" for number in range(classes)]
     image_names = names or [f"{labels[kind]}/{place}.jpg" for place, kind in enumerate(truth)]
     return compare_scores(*rows, truth if labelled else None, labels=labels, image_names=image_names)
+
+
+def read_scores() -> tuple[OperatingEvidence, TemperatureEvidence]:
+    """An operating point that is missed, but not beyond chance, and temperatures."""
+    random = np.random.default_rng(3)
+    positive = np.arange(60) % 3 == 0
+    scores = (random.random(60) * 0.6 + 0.35 * positive).astype(np.float32)
+    first = ThresholdedScores(scores, scores, 0.35)
+    second = ThresholdedScores(scores, scores - np.float32(0.02), 0.34)
+    point = operating_evidence(
+        OperatingDemand("melanoma", "sensitivity", 0.97), first, second, (positive,) * 2
+    )
+    before, after = ScoreQuality(0.5, RELIABILITY), ScoreQuality(0.6, RELIABILITY)
+    scaled = ScaledScores(1.75, before, after)
+    return point, temperature_evidence(scaled, scaled)
 
 
 def independent() -> Comparison:
