@@ -164,7 +164,7 @@ def _predict(folder: Folder) -> None:
 
 
 def _evidence(folder: Folder, model: Any) -> None:
-    """As ``evaluate`` and ``convert`` have it, without figures and digests."""
+    """As ``evaluate`` and ``convert`` do it, without figures and digests."""
     task = ClassifyTask(model.output, "softmax")
     proof = ClassifyProof(task, model.labels, model.preprocessing, None)
     images = ImageSet.open(folder.images[0].parent)
