@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgevision.artifact import CALIBRATED
@@ -13,10 +13,10 @@ from edgevision.composition import composed
 from edgevision.conversion_sets import ConversionSets, Images, coverage_of, fit_sets, open_sets
 from edgevision.conversion_settings import ConversionSettings
 from edgevision.converter import SourceReader
-from edgevision.errors import AgreementError, OptionError, SourceError
+from edgevision.errors import AgreementError, InferenceError, OptionError, SourceError
 from edgevision.evaluation.budget import Demand, in_unit
 from edgevision.evaluation.calibration_coverage import coverage_findings
-from edgevision.evaluation.device_limits import unmeasured_limits
+from edgevision.evaluation.device_limits import run_costs, unmeasured_limits
 from edgevision.evaluation.evidence import Evidence, Measured, SetFacts
 from edgevision.evaluation.image_sets import ImageSet
 from edgevision.evaluation.machine import this_machine
@@ -123,6 +123,7 @@ def convert(
     found = _searched(trials, plan.targets, data is not None) if plan.searching else trials.run(plan.planned)
     if readings is not None:
         found = _read(readings, found, steps)
+    steps.next("timing", 0)
     evidence = _evidence(ground, sets, trials, found, settings)
     _require_passed(evidence)
     steps.next("writing the bundle", 0)
@@ -184,13 +185,23 @@ def _evidence(
         machine=this_machine(),
         evaluation=_set_facts(sets.evaluation, sets.left_out, annotated),
         calibration=None if sets.calibration is None else _set_facts(sets.calibration),
-        results=tuple(one.measured for one in found),
+        results=tuple(map(_with_costs, found)),
         notes=tuple(_notes([one.candidate for one in found], sets.left_out)),
         attempts=tuple(trials.attempts),
         sensitivities=trials.ranked,
         calibration_findings=(*sets.findings, *(() if coverage is None else coverage_findings(coverage))),
         calibration_coverage=coverage,
     )
+
+
+def _with_costs(trial: Trial) -> Measured:
+    """What was measured of an artifact, with what a run of it costs here, where that can be had."""
+    candidate = trial.candidate
+    try:
+        costs = run_costs(candidate.artifact, candidate.bench.backend.name, candidate.bench.settings)
+    except InferenceError:  # such as of a backend that this process alone knows
+        return trial.measured
+    return replace(trial.measured, latency_ms=costs.latency_ms, peak_memory_mb=costs.peak_memory_mb)
 
 
 def _searched(trials: Trials, targets: Sequence[Target], calibrated: bool) -> list[Trial]:

@@ -104,6 +104,7 @@ def test_a_path_that_is_written_to_is_told_to_the_caller(digits: Path, tmp_path:
         "measuring the source",
         "converting to tflite-float32",
         "measuring",
+        "timing",
         "writing the bundle",
     ]
     done = [step for _, step, _ in stages]

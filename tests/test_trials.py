@@ -49,6 +49,10 @@ def test_with_a_calibration_set_the_cheapest_inside_the_budget_is_made(digits: P
         assert demand.what == "drop of accuracy"
         assert demand.measured == result.comparison.metric("accuracy").largest_drop
         assert demand.passed
+        assert result.latency_ms is not None
+        assert 0 < result.latency_ms < 1000
+        assert result.peak_memory_mb is not None
+        assert 20 < result.peak_memory_mb < 2000, "a process with numpy and one runtime"
     assert [attempt.artifact for attempt in evidence.attempts] == ["tflite-int8", "openvino-int8"]
     bundle = read_bundle(tmp_path / "digits.evb")
     assert read_evidence(bundle.read(bundle.manifest.evidence).decode(), "evidence") == evidence

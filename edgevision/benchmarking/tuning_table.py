@@ -15,7 +15,7 @@ from edgevision.benchmarking.throughput import rate
 from edgevision.bundle import Bundle, read_bundle
 from edgevision.choice import Candidate, candidates, first_choice, reason_against, usable_cores
 from edgevision.errors import EdgeVisionError, OptionError, PluginError
-from edgevision.evaluation.device_limits import peak_memory_mb
+from edgevision.evaluation.device_limits import run_costs
 from edgevision.plugins import Registry, registry
 from edgevision.tuning import CALLS, Entrant, Speed, Track, rivals_of, winner
 from edgevision.tuning_cache import tuning_file, write_choice
@@ -240,7 +240,7 @@ class _Trials:
             latency=self._times[one, batch],
             per_second=self._rates[one, batch],
             opening_ms=self.entrants[one].opening_ms,
-            memory_mb=peak_memory_mb(artifact, one.backend, own, batch),
+            memory_mb=run_costs(artifact, one.backend, own, batch).peak_memory_mb,
         )
 
     def told(self) -> str:

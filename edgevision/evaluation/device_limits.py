@@ -1,4 +1,4 @@
-"""The limits of a target: how large an artifact may be, how much memory and how long a run may take."""
+"""How long a run of an artifact takes and how much memory, and what its targets allow."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
@@ -24,6 +24,23 @@ from edgevision.session import CheckedSession, open_session
 from edgevision.target import Target
 
 _WARM_UP_RUNS, _RUNS = 3, 30
+#: Of a slow network fewer runs are enough.
+_ENOUGH_S = 3.0
+#: That a process of its own may take in all.
+_MOST_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class RunCosts:
+    """What it costs to run an artifact on this machine, in a process that does nothing else.
+
+    Attributes:
+        latency_ms: the median of a run of the network alone.
+        peak_memory_mb: the process's largest resident memory, in MB (10**6 bytes).
+    """
+
+    latency_ms: float
+    peak_memory_mb: float
 
 
 def device_demands(artifact: Artifact, bench: Bench, targets: Sequence[Target]) -> tuple[Demand, ...]:
@@ -45,15 +62,14 @@ def device_demands(artifact: Artifact, bench: Bench, targets: Sequence[Target]) 
     if size_mb is not None:
         demands.append(Demand("size", False, size_mb, artifact.size_bytes / 1e6, "MB"))
     here = [target for target in targets if is_here(target, bench)]
-    latency_ms = _strictest("max_latency_ms", here)
+    latency_ms, memory_mb = _strictest("max_latency_ms", here), _strictest("max_memory_mb", here)
+    if latency_ms is None and memory_mb is None:
+        return tuple(demands)
+    costs = run_costs(artifact, bench.backend.name, bench.settings)
     if latency_ms is not None:
-        # A session of its own: what measures answers shares the cores out between several calls.
-        with open_session(bench.backend, artifact, bench.settings) as session:
-            demands.append(Demand("latency", False, latency_ms, _latency_ms(session), "ms"))
-    memory_mb = _strictest("max_memory_mb", here)
+        demands.append(Demand("latency", False, latency_ms, costs.latency_ms, "ms"))
     if memory_mb is not None:
-        used = peak_memory_mb(artifact, bench.backend.name, bench.settings)
-        demands.append(Demand("memory", False, memory_mb, used, "MB"))
+        demands.append(Demand("memory", False, memory_mb, costs.peak_memory_mb, "MB"))
     return tuple(demands)
 
 
@@ -76,8 +92,8 @@ def _strictest(name: str, targets: Iterable[Target]) -> float | None:
     return min((target.limits[name] for target in targets if name in target.limits), default=None)
 
 
-def peak_memory_mb(artifact: Artifact, backend: str, settings: SessionSettings, batch: int = 1) -> float:
-    """The peak of a process of its own that loads an artifact and runs it, in MB (10**6 bytes).
+def run_costs(artifact: Artifact, backend: str, settings: SessionSettings, batch: int = 1) -> RunCosts:
+    """What a process of its own needs that loads an artifact and runs it.
 
     Args:
         artifact: what it loads.
@@ -93,16 +109,21 @@ def peak_memory_mb(artifact: Artifact, backend: str, settings: SessionSettings, 
             Path(folder, name).write_bytes(content)
         told = json.dumps({**asdict(settings), "cache_dir": None})
         words = [sys.executable, "-m", __name__, str(Path(folder, artifact.name)), backend, told, str(batch)]
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        try:
+            done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=_MOST_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            raise InferenceError(f"{artifact.name}: runs longer than {_MOST_SECONDS} s") from error
     if done.returncode:
         told = done.stderr.strip().rpartition("\n")[2] or f"exit status {done.returncode}"
         raise InferenceError(f"{artifact.name}: cannot be run in a process of its own: {told}")
-    return float(done.stdout.split()[-1])
+    return RunCosts(**json.loads(done.stdout.splitlines()[-1]))
 
 
 def _latency_ms(session: CheckedSession, batch: int = 1) -> float:
-    seconds = []
-    for _ in range(_WARM_UP_RUNS + _RUNS):
+    seconds: list[float] = []
+    for run in range(_WARM_UP_RUNS + _RUNS):
+        if run > _WARM_UP_RUNS and sum(seconds) > _ENOUGH_S:
+            break
         with session.lease(batch) as lane:
             for values in lane.inputs.values():
                 values[...] = 0
@@ -112,14 +133,15 @@ def _latency_ms(session: CheckedSession, batch: int = 1) -> float:
     return 1000 * median(seconds[_WARM_UP_RUNS:])
 
 
-def _own_peak_memory_mb(path: Path, backend: str, settings: SessionSettings, batch: int) -> float:
-    """The peak of this process after it has loaded an artifact and run it."""
+def _own_costs(path: Path, backend: str, settings: SessionSettings, batch: int) -> RunCosts:
+    """What this process needs to load an artifact and run it."""
     with open_session(registry().backend(backend), read_artifact(path), settings) as session:
-        _latency_ms(session, batch)
+        latency_ms = _latency_ms(session, batch)
     # Not of getrusage: its figure starts with what the parent held.
-    return machine.peak_memory_mb()
+    return RunCosts(round(latency_ms, 4), round(machine.peak_memory_mb(), 1))
 
 
 if __name__ == "__main__":
     asked = SessionSettings(**json.loads(sys.argv[3]))
-    sys.stdout.write(f"{_own_peak_memory_mb(Path(sys.argv[1]), sys.argv[2], asked, int(sys.argv[4]))}\n")
+    costs = _own_costs(Path(sys.argv[1]), sys.argv[2], asked, int(sys.argv[4]))
+    sys.stdout.write(f"{json.dumps(asdict(costs))}\n")

@@ -80,6 +80,8 @@ class Measured:
         float_layers: layers of the source that stayed in float, of ``int8-mixed``.
         operating_point: of a classifier, where one was demanded: what it reaches, with the curves.
         temperature: of a classifier whose scores were calibrated: how honest they are.
+        latency_ms, peak_memory_mb: what a run of the network alone costs on the machine of the evidence, as
+            `edgevision.evaluation.device_limits.RunCosts` has it; `None` where it was not measured.
     """
 
     artifact: str
@@ -95,6 +97,8 @@ class Measured:
     float_layers: tuple[str, ...] = ()
     operating_point: OperatingEvidence | None = None
     temperature: TemperatureEvidence | None = None
+    latency_ms: float | None = None
+    peak_memory_mb: float | None = None
 
     @property
     def passed(self) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from edgevision.artifact import read_artifact
 from edgevision.backend import SessionSettings
 from edgevision.evaluation.budget import Demand
-from edgevision.evaluation.device_limits import device_demands, peak_memory_mb, unmeasured_limits
+from edgevision.evaluation.device_limits import device_demands, run_costs, unmeasured_limits
 from edgevision.plan import Bench
 from edgevision.plugins import registry
 from edgevision.target import Target
@@ -51,7 +51,7 @@ def test_what_is_over_a_limit_fails(limit: str, least: float) -> None:
 def test_the_memory_is_that_of_a_process_of_its_own_whatever_this_one_holds() -> None:
     held = b"x" * 500_000_000
     bench = _bench()
-    assert 10 < peak_memory_mb(ARTIFACT, bench.backend.name, bench.settings) < len(held) / 1e6
+    assert 10 < run_costs(ARTIFACT, bench.backend.name, bench.settings).peak_memory_mb < len(held) / 1e6
 
 
 def test_the_strictest_of_all_targets_counts() -> None:
