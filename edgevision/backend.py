@@ -368,3 +368,15 @@ class DescribingBackend(Protocol):
             ArtifactError: the artifact is damaged.
         """
         ...
+
+
+@runtime_checkable
+class DoubtingBackend(Protocol):
+    """A backend that knows of processors on which its runtime may compute something else."""
+
+    def doubt(self, precision: str, device: str) -> str:
+        """Why an artifact of this precision may not compute here what was measured; empty if nothing says so.
+
+        `edgevision.load` then checks the bundle's known answers, whether it was asked to or not.
+        """
+        ...

@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgevision.artifact import Artifact, read_artifact
-from edgevision.backend import ArtifactDescription, Backend, DescribingBackend, SessionSettings
+from edgevision.backend import (
+    ArtifactDescription,
+    Backend,
+    DescribingBackend,
+    DoubtingBackend,
+    SessionSettings,
+)
 from edgevision.bundle import Bundle, is_bundle, read_bundle
 from edgevision.choice import Choice, candidates, first_choice, listed, reason_against
 from edgevision.errors import DeviceError, EdgeVisionError, OptionError
@@ -94,7 +100,8 @@ def load(
         precision: of the bundle's artifact, such as ``int8``.
         settings: threads, cache directory, execution precision, and the backend's own options;
             its device is the argument `device`.
-        selftest: check the bundle's known answers on this device before the model is returned.
+        selftest: check the bundle's known answers on this device before the model is returned. Done in
+            any case where the backend knows that such a device may compute something else.
         bare: what a bare file does not say of itself.
         tune: `False` takes the bundle's order and the runtime's own number of threads, the same every
             time. `None` measures unless the environment says ``EDGEVISION_TUNE=0``.
@@ -120,13 +127,25 @@ def load(
     bundle = read_bundle(path)
     choice = choose_artifact(bundle, backend, settings, precision, plugins, tune)
     model = _load_entry(bundle, choice, plugins)
-    if selftest:
+    if selftest or _is_doubted(path, choice, model.session.device):
         from edgevision.selftest import check_known_answers, read_selftest
 
         content = bundle.read(bundle.manifest.selftest)
         answers = read_selftest(content, bundle.manifest.preprocessing, f"{path}: selftest")
         check_known_answers(model.session, answers, choice.entry.id, choice.entry.precision)
     return model
+
+
+def _is_doubted(path: Path, choice: Choice, device: str) -> bool:
+    """Whether the backend itself knows why this machine may compute something else."""
+    if not isinstance(choice.backend, DoubtingBackend):
+        return False
+    doubt = choice.backend.doubt(choice.entry.precision, device)
+    if doubt:
+        import logging
+
+        logging.getLogger("edgevision").info("%s: known answers are checked: %s", path, doubt)
+    return bool(doubt)
 
 
 def _on_device(settings: SessionSettings, device: str | None) -> SessionSettings:

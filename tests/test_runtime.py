@@ -82,6 +82,21 @@ def test_a_device_that_gives_other_answers_is_refused(bundle, tmp_path, monkeypa
 
 
 @convert
+def test_a_processor_that_may_overflow_is_asked_the_known_answers_unasked(bundle, monkeypatch) -> None:
+    from edgevision_openvino import backend as openvino
+
+    true_answers = selftest.run_selftest
+    wrong = lambda *given: {name: -values for name, values in true_answers(*given).items()}  # noqa: E731
+    monkeypatch.setattr(selftest, "run_selftest", wrong)
+    monkeypatch.setattr(openvino, "has_exact_int8_products", lambda: True)
+    load(bundle, backend="openvino").close()
+    monkeypatch.setattr(openvino, "has_exact_int8_products", lambda: False)
+    with pytest.raises(InferenceError, match="does not give its known answers"):
+        load(bundle, backend="openvino")
+    load(bundle, backend="tflite").close()
+
+
+@convert
 @pytest.mark.parametrize(
     ("wish", "error", "message"),
     [

@@ -14,6 +14,7 @@ from edgevision.backend import DeviceInfo, Lanes, LaneSession, Session, SessionS
 from edgevision.errors import DeviceError, OptionError
 from edgevision.pipeline import cores
 from edgevision_openvino.compiled import CompiledModels, OpenVINOLane
+from edgevision_openvino.instructions import has_exact_int8_products
 from edgevision_openvino.model import open_batch, read_inputs, read_model, read_outputs
 from edgevision_openvino.runtime import core, device_names, import_openvino, openvino_name
 
@@ -63,6 +64,13 @@ class OpenVINOBackend:
         with lanes.lease():  # opening proves that a request can be made
             pass
         return LaneSession(inputs, outputs, models.first_device(), models.precision(), lanes)
+
+    def doubt(self, precision: str, device: str) -> str:
+        """As `DoubtingBackend.doubt`: int8 uses the whole range of 8 bits, whose products need VNNI."""
+        whole_range = precision in ("int8", "int8-mixed")
+        if not whole_range or device != "cpu" or has_exact_int8_products():
+            return ""
+        return "the processor has no VNNI: OpenVINO adds products of int8 in 16 bits, which can overflow"
 
 
 #: Without the fallback AUTO would start on the CPU, and name it, while the real device still compiles.

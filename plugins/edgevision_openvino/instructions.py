@@ -1,0 +1,23 @@
+"""What the processor can do that an int8 network needs."""
+
+from __future__ import annotations
+
+import platform
+from functools import cache
+from pathlib import Path
+
+
+@cache
+def has_exact_int8_products() -> bool:
+    """Whether products of int8 are added in 32 bits: by VNNI or AMX on x86-64, always on others.
+
+    Also true where the system does not tell.
+    """
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return True
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return True
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    return not flags or "vnni" in flags or "amx_int8" in flags
