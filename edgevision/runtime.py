@@ -81,14 +81,14 @@ def load(
 ) -> Model:
     """Load a model on this machine: a `Classifier`, a `Detector` or a `Generator`, as the bundle says.
 
-    Of a bundle's artifacts the first is taken that a backend it was measured on can run here: that
-    is the bundle's order. Where no backend is asked for, that artifact then competes, on this
-    machine's CPU, with those of the same precision, each on every backend that it was measured on or
-    whose own format it has, with one thread and with all cores. The fastest in 10,000 calls, opening
-    counted in, wins if it gives its known answers; within 10 % the one with fewer threads, then the
-    first in the bundle's order. That is measured once, in about 0.3 s beside imports, and kept (see
-    `edgevision.tuning_cache`). No other precision is taken for being faster, and what the bundle's order
-    puts on a GPU or NPU stays there. The logger ``edgevision`` tells what was chosen and why;
+    Of a bundle's artifacts the first is taken that a backend it was measured on can run here: that is
+    the bundle's order. Where no backend is asked for, that artifact then competes, on this machine's
+    CPU, with those of the same precision, each on every backend that it was measured on or whose own
+    format it has, with one thread and with all cores. The fastest in 10,000 calls, opening counted in,
+    wins if it gives its known answers; within 10 % the one with fewer threads, then the first in the
+    bundle's order. That is measured once, in about 0.3 s of CPU time beside imports, and kept (see
+    `edgevision.tuning_cache`). No other precision is taken for being faster, and what the bundle's
+    order puts on a GPU or NPU stays there. The logger ``edgevision`` tells what was chosen and why;
     ``model.session`` has its backend, device, precision and threads.
 
     What is asked for by an argument is what runs, or the call raises.

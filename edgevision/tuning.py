@@ -7,7 +7,6 @@ known inputs, and none wins that does not give its known answers.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from edgevision.artifact import Artifact
 from edgevision.backend import Lane, SessionSettings
-from edgevision.benchmarking.interleaving import interleave_bursts
+from edgevision.benchmarking.interleaving import Effort, interleave_bursts
 from edgevision.bundle import Bundle
 from edgevision.choice import Candidate, Choice, first_choice, reason_against
 from edgevision.errors import first_line
@@ -25,7 +24,8 @@ from edgevision.selftest import Selftest, check_known_answers, read_selftest
 from edgevision.session import CheckedSession, open_session
 from edgevision.tuning_cache import read_choice, tuning_file, write_choice
 
-#: After so long no candidate is opened any more, and none whose artifact took too long the time before.
+#: Seconds of CPU time, for other programs are not to decide what is tried. After these no candidate is
+#: opened any more, and none of which another with the same artifact and backend took too long.
 _OPENING_S = 0.2
 _TIMING_S = 0.1
 #: So many calls are to earn back what opening takes longer: those of six minutes of video.
@@ -102,7 +102,8 @@ class Speed:
 
     Attributes:
         latency_ms: the least time of a run of the network, on one known input.
-        opening_ms: until its first run was over, without the import of its runtime.
+        opening_ms: until its first run was over, without the import of its runtime; CPU time, or a
+            quarter of the time, if that is more.
     """
 
     latency_ms: float
@@ -141,7 +142,7 @@ class Race:
 
 
 def race(bundle: Bundle, rivals: Sequence[Candidate], settings: SessionSettings, plugins: Registry) -> Race:
-    """Measure in about 0.3 s; there is no winner if the first of `rivals` cannot be run.
+    """Measure in about 0.3 s of CPU time; there is no winner if the first of `rivals` cannot be run.
 
     What takes long to open is not opened again with other threads, and nothing is opened once
     opening has taken 0.2 s in all. The known answers of the fastest are checked besides.
@@ -227,12 +228,12 @@ class Track:
             EdgeVisionError: it cannot be opened or run.
         """
         artifact, choice = self.artifact(candidate.entry), candidate.choice(self._settings, self._plugins)
-        begun = time.perf_counter()
+        effort = Effort()
         session = open_session(choice.backend, artifact, choice.settings)
         stack.callback(session.close)
         lane = self.lane(session, 1, stack)
         lane.run()
-        return Entrant(candidate, session, lane.run, (time.perf_counter() - begun) * 1e3)
+        return Entrant(candidate, session, lane.run, effort.seconds * 1e3)
 
     def artifact(self, entry: ArtifactEntry) -> Artifact:
         """Read once, its digest checked."""
@@ -259,10 +260,10 @@ def _entered(track: Track, rivals: Sequence[Candidate], result: Race, stack: Exi
     """Those that could be opened while there was time; raises if the first cannot."""
     entrants: list[Entrant] = []
     needed_s: dict[tuple[str, str], float] = {}
-    begun = time.perf_counter()
+    effort = Effort()
     for candidate in rivals:
-        before = time.perf_counter()
-        if before - begun + needed_s.get(candidate.pair, 0.0) > _OPENING_S and entrants:
+        before = effort.seconds
+        if before + needed_s.get(candidate.pair, 0.0) > _OPENING_S and entrants:
             result.out[candidate] = "not tried, for opening takes long; edgevision tune tries all"
             continue
         try:
@@ -271,5 +272,5 @@ def _entered(track: Track, rivals: Sequence[Candidate], result: Race, stack: Exi
             if not entrants:
                 raise
             result.out[candidate] = first_line(error)
-        needed_s[candidate.pair] = time.perf_counter() - before
+        needed_s[candidate.pair] = effort.seconds - before
     return entrants

@@ -42,7 +42,7 @@ class TuningRow:
         reason: why it did not pass.
         latency: of one call; `None` where it was not timed.
         per_second: images a second with every core at work.
-        opening_ms: until its first run was over, without the import of its runtime.
+        opening_ms: as in `edgevision.tuning.Speed`.
         memory_mb: the peak of a process of its own that loads and runs it, in MB (10**6 bytes).
     """
 
