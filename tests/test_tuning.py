@@ -33,13 +33,12 @@ def path(quickstart: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Path:
     monkeypatch.delenv("EDGEVISION_TUNE")
     monkeypatch.setenv("EDGEVISION_CACHE", str(tmp_path / "cache"))
     # Libraries that other tests have imported set up logging as they like.
     monkeypatch.setattr(logging.getLogger("edgevision"), "disabled", False)
-    monkeypatch.setattr(logging.getLogger("edgevision"), "propagate", True)
-    monkeypatch.setattr(logging.root.manager, "disable", 0)
+    caplog.set_level(logging.INFO, logger="edgevision")
     return tmp_path / "cache"
 
 

@@ -220,11 +220,12 @@ def run_bundle(
     """Run one artifact of a bundle over images; raises as `evaluate`."""
     bundle, plugins = read_bundle(path), registry()
     asked = replace(on.settings, device=on.device or on.settings.device)
+    choice = choose_artifact(bundle, on.backend, asked, on.precision, plugins, on.tune)
+    # What `load` would take, but with threads as many calls at once share them.
     workers, settings = workers_on(images, asked)
-    choice = choose_artifact(bundle, on.backend, settings, on.precision, plugins, on.tune)
     proof = proof_of_bundle(bundle, choice.entry, images, told.annotations, told.truth, plugins)
     artifact = bundle.artifact(choice.entry)
-    with closing(open_session(choice.backend, artifact, choice.settings)) as session:
+    with closing(open_session(choice.backend, artifact, settings)) as session:
         stage = f"measuring {path.name} {choice.entry.id}"
 
         def tell(done: int) -> None:
