@@ -16,7 +16,7 @@ from edgevision.converter import SourceReader
 from edgevision.errors import AgreementError, InferenceError, OptionError, SourceError
 from edgevision.evaluation.budget import Demand, in_unit
 from edgevision.evaluation.calibration_coverage import coverage_findings
-from edgevision.evaluation.device_limits import run_costs, unmeasured_limits
+from edgevision.evaluation.device_limits import DEVICE_UNITS, unmeasured_limits
 from edgevision.evaluation.evidence import Evidence, Measured, SetFacts
 from edgevision.evaluation.image_sets import ImageSet
 from edgevision.evaluation.machine import this_machine
@@ -148,6 +148,9 @@ def _plan(
     if "auto" in precisions and len(precisions) > 1:
         raise OptionError(f"precision: 'auto' chooses by itself; leave out {', '.join(precisions)}")
     searching = "auto" in precisions or (not precisions and can_calibrate)
+    integers = [one.name for one in targets if set(one.precisions) <= CALIBRATED]
+    if searching and not can_calibrate and integers:
+        raise OptionError(f"{integers[0]} runs nothing without a calibration set; type --calibration FOLDER")
     planned = plan_artifacts(targets, () if searching else precisions)
     for one in planned:
         bench_for(one, plugins)
@@ -185,7 +188,7 @@ def _evidence(
         machine=this_machine(),
         evaluation=_set_facts(sets.evaluation, sets.left_out, annotated),
         calibration=None if sets.calibration is None else _set_facts(sets.calibration),
-        results=tuple(map(_with_costs, found)),
+        results=tuple(_with_costs(trials, one) for one in found),
         notes=tuple(_notes([one.candidate for one in found], sets.left_out)),
         attempts=tuple(trials.attempts),
         sensitivities=trials.ranked,
@@ -194,11 +197,10 @@ def _evidence(
     )
 
 
-def _with_costs(trial: Trial) -> Measured:
+def _with_costs(trials: Trials, trial: Trial) -> Measured:
     """What was measured of an artifact, with what a run of it costs here, where that can be had."""
-    candidate = trial.candidate
     try:
-        costs = run_costs(candidate.artifact, candidate.bench.backend.name, candidate.bench.settings)
+        costs = trials.costs(trial)
     except InferenceError:  # such as of a backend that this process alone knows
         return trial.measured
     return replace(trial.measured, latency_ms=costs.latency_ms, peak_memory_mb=costs.peak_memory_mb)
@@ -208,10 +210,12 @@ def _searched(trials: Trials, targets: Sequence[Target], calibrated: bool) -> li
     """The cheapest candidate inside the budget for all targets; the nearest where none is inside."""
     searches = searches_for(targets, calibrated, trials.sensitivities)
     trials.search(searches)
-    users: dict[Trial, list[Target]] = {}
+    users: dict[str, list[Target]] = {}
     for search in searches:
         users.setdefault(trials.outcome(search), []).extend(search.targets)
-    return [trial.made_for(tuple(found)) for trial, found in users.items()]
+    found = [trials.made_for(trials.named(name), tuple(targets)) for name, targets in users.items()]
+    trials.close_all_but(found)
+    return found
 
 
 def _wished(sets: ConversionSets, proof: TaskProof, settings: ConversionSettings) -> Wished | None:
@@ -292,7 +296,7 @@ def _missed(result: Measured, demand: Demand) -> str:
             f"demanded are {limit}: nothing was written; calibrate on more images like those in use, which "
             f"the model was not trained on, choose another --precision, or demand less"
         )
-    if demand.unit in ("MB", "ms"):
+    if demand.unit in DEVICE_UNITS:
         told = f"has a {demand.what} of {measured}, its target allows {limit}"
         return f"{result.artifact} {told}: nothing was written"
     return (

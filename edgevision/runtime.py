@@ -119,6 +119,7 @@ def load(
     settings = _on_device(settings, device or settings.device)
     plugins = registry()
     if not is_bundle(path):
+        _check_bare(path, {"precision": precision, "selftest": selftest, "tune": tune})
         return _load_bare(path, backend, settings, bare or BareModel(), plugins)
     if bare is not None:
         raise OptionError(
@@ -132,8 +133,19 @@ def load(
 
         content = bundle.read(bundle.manifest.selftest)
         answers = read_selftest(content, bundle.manifest.preprocessing, f"{path}: selftest")
-        check_known_answers(model.session, answers, choice.entry.id, choice.entry.precision)
+        try:
+            check_known_answers(model.session, answers, choice.entry.id, choice.entry.precision)
+        except EdgeVisionError:
+            model.close()
+            raise
     return model
+
+
+def _check_bare(path: Path, given: Mapping[str, object]) -> None:
+    """Refuse what only a bundle can give."""
+    for name, value in given.items():
+        if value:
+            raise OptionError(f"{path}: {name} is for bundles, and this is a bare file; leave it out")
 
 
 def _is_doubted(path: Path, choice: Choice, device: str) -> bool:

@@ -7,6 +7,7 @@ delegate or a processor that computes something else is caught on the device its
 from __future__ import annotations
 
 import io
+import math
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -176,4 +177,6 @@ def _fits(questions: Questions, session: CheckedSession) -> bool:
 
 def _difference(given: Array, known: Array) -> float:
     span = float(np.ptp(known)) or 1.0
-    return float(np.abs(given - known).max()) / span if given.shape == known.shape else float("inf")
+    if given.shape != known.shape or not np.isfinite(given).all():
+        return math.inf
+    return float(np.abs(given - known).max()) / span

@@ -8,8 +8,17 @@ from typing import Any
 
 from edgevision.artifact import CALIBRATED, MIXED, Artifact
 from edgevision.converter import CalibrationData, Converter, SelectiveConverter, Source
-from edgevision.errors import ConversionError, InputError, OptionError, PluginError
+from edgevision.errors import (
+    ArtifactError,
+    ConversionError,
+    EdgeVisionError,
+    InferenceError,
+    InputError,
+    OptionError,
+    PluginError,
+)
 from edgevision.evaluation.budget import Budget, in_unit
+from edgevision.evaluation.device_limits import DEVICE_UNITS, RunCosts, device_demands, run_costs
 from edgevision.evaluation.evidence import Attempt, Measured
 from edgevision.evaluation.measuring import Candidate, Examples, judge, measure, workers_on
 from edgevision.evaluation.proof import TaskProof
@@ -62,11 +71,6 @@ class Trial:
     measured: Measured
     answers: Sequence[Any] = ()
 
-    def made_for(self, targets: tuple[Target, ...]) -> Trial:
-        """The same, for these targets."""
-        planned = replace(self.candidate.planned, targets=targets)
-        return replace(self, candidate=replace(self.candidate, planned=planned))
-
 
 class Trials:
     """Makes and measures candidates, and remembers them.
@@ -98,7 +102,8 @@ class Trials:
         self._tell = tell
         self._keep_answers = keep_answers
         self.ranked: dict[str, Sensitivities] = {}
-        self._tried: dict[str, Trial | ConversionError] = {}
+        self._tried: dict[str, Trial | EdgeVisionError] = {}
+        self._costs: dict[str, RunCosts] = {}
         stage("measuring the source", len(ground.examples))
         session = CheckedSession(SourceSession(ground.source), ground.source.kind)
         self.source_model = ground.proof.model(session)
@@ -124,9 +129,10 @@ class Trials:
         Raises:
             PluginError, MissingRuntimeError, DeviceError: a converter or backend cannot be had here.
             ConversionError: one cannot be made.
+            ArtifactError, InferenceError: a runtime refuses one, or fails.
         """
-        candidates = [self._made(one) for one in planned]
-        return self._measured(candidates)
+        trials = self._measured([self._made(one) for one in planned])
+        return [self.made_for(one, one.candidate.planned.targets) for one in trials]
 
     def search(self, searches: Sequence[PrecisionSearch]) -> None:
         """Go on until every search has found its artifact or has none left to try.
@@ -136,25 +142,67 @@ class Trials:
         """
         while wanted := {one.wanted.id: one.wanted for one in searches if one.wanted is not None}:
             made = [self._attempted(planned) for name, planned in wanted.items() if name not in self._tried]
-            for trial in self._measured([candidate for candidate in made if candidate is not None]):
+            for trial in self._attempted_measured([one for one in made if one is not None]):
                 self._tried[trial.measured.artifact] = trial
-                self.attempts.append(Attempt.of(trial.measured))
+                self.attempts.append(Attempt.of(self.made_for(trial, _wanting(trial, searches)).measured))
             for search in searches:
                 if search.wanted is not None:
-                    search.learn(self._is_inside(search.wanted))
+                    search.learn(self._is_inside(search.wanted, search.targets))
 
-    def outcome(self, search: PrecisionSearch) -> Trial:
-        """What a search has found; if nothing is inside the budget, what missed it by the least.
+    def outcome(self, search: PrecisionSearch) -> str:
+        """The id of what a search has found; if nothing is inside the budget, of what missed it by the least.
 
         Raises:
-            ConversionError: nothing could be made.
+            ConversionError, ArtifactError, InferenceError: nothing could be made and run.
         """
         names = [one.id for one in search.asked] if search.winner is None else [search.winner.id]
         results = [self._tried[name] for name in names]
-        trials = [one for one in results if isinstance(one, Trial)]
+        trials = [self.made_for(one, search.targets) for one in results if isinstance(one, Trial)]
         if not trials:
-            raise next(one for one in results if isinstance(one, ConversionError))
-        return max(trials, key=lambda one: min(demand.margin for demand in one.measured.demands))
+            raise next(one for one in results if isinstance(one, EdgeVisionError))
+        nearest = max(trials, key=lambda one: min(demand.margin for demand in one.measured.demands))
+        return nearest.measured.artifact
+
+    def named(self, name: str) -> Trial:
+        """The trial of this id, which `outcome` gave."""
+        trial = self._tried[name]
+        if isinstance(trial, EdgeVisionError):
+            raise trial
+        return trial
+
+    def made_for(self, trial: Trial, targets: tuple[Target, ...]) -> Trial:
+        """A trial for these targets, with what they allow among its demands.
+
+        Raises:
+            InferenceError: what a run costs cannot be measured, and a target limits it.
+        """
+        candidate, measured = trial.candidate, trial.measured
+        limits = device_demands(candidate.artifact, candidate.bench, targets, lambda: self.costs(trial))
+        budget = tuple(one for one in measured.demands if one.unit not in DEVICE_UNITS)
+        return replace(
+            trial,
+            candidate=replace(candidate, planned=replace(candidate.planned, targets=targets)),
+            measured=replace(measured, demands=(*budget, *limits)),
+        )
+
+    def costs(self, trial: Trial) -> RunCosts:
+        """What a run of an artifact costs here, measured once.
+
+        Raises:
+            InferenceError: it cannot be run in a process of its own.
+        """
+        name, candidate = trial.measured.artifact, trial.candidate
+        if name not in self._costs:
+            bench = candidate.bench
+            self._costs[name] = run_costs(candidate.artifact, bench.backend.name, bench.settings)
+        return self._costs[name]
+
+    def close_all_but(self, kept: Sequence[Trial]) -> None:
+        """Give back what the runtimes hold for candidates that nobody takes."""
+        names = {one.measured.artifact for one in kept}
+        for name, trial in self._tried.items():
+            if isinstance(trial, Trial) and name not in names:
+                trial.candidate.session.close()
 
     def sensitivities(self, artifact_format: str) -> Sensitivities:
         """The layers of the source, the most sensitive first; none if its converter cannot tell."""
@@ -172,14 +220,31 @@ class Trials:
     def _attempted(self, planned: PlannedArtifact) -> Candidate | None:
         try:
             return self._made(planned)
-        except ConversionError as error:
-            self._tried[planned.id] = error
-            self.attempts.append(Attempt(planned.id, planned.float_layers, error=str(error)))
+        except (ConversionError, ArtifactError, InferenceError) as error:
+            self._dropped(planned, error)
             return None
 
-    def _is_inside(self, planned: PlannedArtifact) -> bool:
+    def _attempted_measured(self, candidates: Sequence[Candidate]) -> list[Trial]:
+        """Side by side; where a runtime fails, one by one, so that the others are measured all the same."""
+        try:
+            return self._measured(candidates)
+        except InferenceError:
+            return [trial for one in candidates for trial in self._measured_alone(one)]
+
+    def _measured_alone(self, candidate: Candidate) -> list[Trial]:
+        try:
+            return self._measured([candidate])
+        except InferenceError as error:
+            self._dropped(candidate.planned, error)
+            return []
+
+    def _dropped(self, planned: PlannedArtifact, error: EdgeVisionError) -> None:
+        self._tried[planned.id] = error
+        self.attempts.append(Attempt(planned.id, planned.float_layers, error=str(error)))
+
+    def _is_inside(self, planned: PlannedArtifact, targets: tuple[Target, ...]) -> bool:
         trial = self._tried[planned.id]
-        return isinstance(trial, Trial) and trial.measured.passed
+        return isinstance(trial, Trial) and self.made_for(trial, targets).measured.passed
 
     def _made(self, planned: PlannedArtifact) -> Candidate:
         bench = bench_for(planned, self._ground.plugins)
@@ -236,3 +301,14 @@ class Trials:
             f"no converter makes {planned.id} from {source.description}; "
             f"it can be: {', '.join(possible) or 'nothing'}"
         )
+
+
+def _wanting(trial: Trial, searches: Sequence[PrecisionSearch]) -> tuple[Target, ...]:
+    """The targets whose searches have asked for it."""
+    name = trial.measured.artifact
+    return tuple(
+        target
+        for search in searches
+        if search.wanted is not None and search.wanted.id == name
+        for target in search.targets
+    )

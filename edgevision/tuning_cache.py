@@ -43,6 +43,7 @@ def tuning_file(bundle: Bundle, settings: SessionSettings, possible: Sequence[Ca
     facts = [
         __version__,
         bundle.digest,
+        settings.device,
         settings.precision,
         settings.threads,
         [(*one.pair, one.threads) for one in possible],

@@ -196,3 +196,10 @@ def test_a_path_that_is_absent_is_told(tmp_path) -> None:
 
 def test_load_is_at_the_top() -> None:
     assert edgevision.load is load
+
+
+@pytest.mark.parametrize("wish", [{"precision": "int8"}, {"selftest": True}, {"tune": True}])
+def test_what_only_a_bundle_has_is_not_asked_of_a_bare_file_in_silence(wish: dict[str, object]) -> None:
+    bare = Path(__file__).parent / "data" / "tiny.tflite"
+    with pytest.raises(OptionError, match=f"{next(iter(wish))} is for bundles"):
+        load(bare, **wish)  # type: ignore[arg-type]

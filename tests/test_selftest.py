@@ -69,7 +69,7 @@ def test_a_device_that_computes_something_else_is_refused(precision: str, off: f
 
 
 def test_no_number_is_no_known_answer() -> None:
-    with pytest.raises(InferenceError, match="off by nan"):
+    with pytest.raises(InferenceError, match="off by inf"):
         check_known_answers(_session([np.nan, 1.0]), _known([0.0, 1.0]), "fake", "int8")
 
 
@@ -105,3 +105,14 @@ def test_tensors_of_another_network_are_no_known_answers() -> None:
     known = Selftest(other, {"fake": {"twice": np.zeros((2, 3), np.float32)}})
     with pytest.raises(BundleError, match="holds no answers of artifact 'fake'"):
         check_known_answers(_latent_session(), known, "fake", "int8")
+
+
+def test_no_number_in_a_second_output_is_no_known_answer_either() -> None:
+    backend = FakeBackend(answers={"boxes": [0.0, 1.0], "scores": [np.nan, 0.5]})
+    image = TensorSpec("image", (None, 4, 4, 3), "float32")
+    outputs = [TensorSpec(name, (None, 2), "float32") for name in ("boxes", "scores")]
+    session = open_session(backend, backend.artifact([image], outputs))
+    answers = {"boxes": [[0.0, 1.0]] * 2, "scores": [[0.1, 0.5]] * 2}
+    known = {name: np.array(rows, np.float32) for name, rows in answers.items()}
+    with pytest.raises(InferenceError, match="off by inf"):
+        check_known_answers(session, Selftest(KnownImages(IMAGES, HOW), {"fake": known}), "fake", "int8")

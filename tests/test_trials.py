@@ -160,3 +160,37 @@ def test_where_nothing_holds_the_budget_the_nearest_is_told_and_nothing_written(
     assert isinstance(evidence, Evidence)
     assert [attempt.artifact for attempt in evidence.attempts] == ["tflite-int8"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_device_of_integers_alone_needs_a_calibration_set(digits: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="coral-edgetpu runs nothing without a calibration set"):
+        convert(
+            digits / "digits.keras",
+            tmp_path / "digits.evb",
+            targets=["coral-edgetpu"],
+            evaluation=digits / "evaluation",
+            precisions=["auto"],
+        )
+
+
+def test_each_target_is_held_to_its_own_limits(digits: Path, tmp_path: Path) -> None:
+    profiles = tmp_path / "mine.toml"
+    profiles.write_text(
+        '[tiny]\ndescription = "a tiny device"\nbackend = "tflite"\nformat = "tflite"\n'
+        'precisions = ["int8"]\n[tiny.limits]\nmax_size_mb = 0.1\n'
+        '[roomy]\ndescription = "a roomy one"\nbackend = "tflite"\nformat = "tflite"\n'
+        'precisions = ["int8", "float32"]\n'
+    )
+    settings = ConversionSettings(targets_files=(profiles,))
+    given = {
+        "calibration": ImageSet.open(digits / "training").sample(50),
+        "evaluation": ImageSet.open(digits / "evaluation").sample(100),
+    }
+    roomy = convert(
+        digits / "digits.keras", tmp_path / "roomy.evb", targets=["roomy"], settings=settings, **given
+    )
+    assert [one.artifact for one in roomy.results] == ["tflite-int8"]
+    assert roomy.results[0].passed
+    for names in (["tiny", "roomy"], ["roomy", "tiny"]):
+        with pytest.raises(AgreementError, match=r"tflite-int8 has a size of .* its target allows 0.1 MB"):
+            convert(digits / "digits.keras", tmp_path / "both.evb", targets=names, settings=settings, **given)

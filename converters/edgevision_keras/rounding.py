@@ -22,6 +22,11 @@ _SWEEPS = 8
 _LARGEST = 127
 
 
+#: Inputs of one output: their products are a square of so many numbers, several times over. A convolution of 3 x 3
+#: over 256 channels has so many; of larger layers each weight is rounded by itself.
+_MOST_INPUTS = 2304
+
+
 @dataclass
 class Moments:
     """Sums over sampled places of a layer's inputs and outputs, a group of channels each.
@@ -69,8 +74,9 @@ class Moments:
 
 
 def can_round(layer: Layer, channels: int) -> bool:
-    """Whether the geometry of a layer is understood."""
-    return layer.padding in ("SAME", "VALID") and channels % max(1, _channels_a_group(layer)) == 0
+    """Whether the geometry of a layer is understood, and its products fit into memory."""
+    fits = layer.weight.size // layer.bias.size <= _MOST_INPUTS
+    return fits and layer.padding in ("SAME", "VALID") and channels % max(1, _channels_a_group(layer)) == 0
 
 
 def rounded(layer: Layer, moments: Moments) -> Layer:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -22,6 +22,9 @@ from edgevision.plan import Bench
 from edgevision.plugins import registry
 from edgevision.session import CheckedSession, open_session
 from edgevision.target import Target
+
+#: Units of what targets limit; what an artifact may lose has others.
+DEVICE_UNITS = ("MB", "ms")
 
 _WARM_UP_RUNS, _RUNS = 3, 30
 #: Of a slow network fewer runs are enough.
@@ -43,7 +46,9 @@ class RunCosts:
     peak_memory_mb: float
 
 
-def device_demands(artifact: Artifact, bench: Bench, targets: Sequence[Target]) -> tuple[Demand, ...]:
+def device_demands(
+    artifact: Artifact, bench: Bench, targets: Sequence[Target], costs: Callable[[], RunCosts]
+) -> tuple[Demand, ...]:
     """What the targets allow, held against what can be measured here.
 
     Size always; latency (the median of a run of the network alone, with one example) and memory (the
@@ -53,6 +58,7 @@ def device_demands(artifact: Artifact, bench: Bench, targets: Sequence[Target]) 
         artifact: that is made for the targets.
         bench: where, and with which settings.
         targets: the strictest limit of all is demanded.
+        costs: asked for what a run costs, where a limit needs it.
 
     Raises:
         InferenceError: a run failed.
@@ -65,11 +71,11 @@ def device_demands(artifact: Artifact, bench: Bench, targets: Sequence[Target]) 
     latency_ms, memory_mb = _strictest("max_latency_ms", here), _strictest("max_memory_mb", here)
     if latency_ms is None and memory_mb is None:
         return tuple(demands)
-    costs = run_costs(artifact, bench.backend.name, bench.settings)
+    measured = costs()
     if latency_ms is not None:
-        demands.append(Demand("latency", False, latency_ms, costs.latency_ms, "ms"))
+        demands.append(Demand("latency", False, latency_ms, measured.latency_ms, "ms"))
     if memory_mb is not None:
-        demands.append(Demand("memory", False, memory_mb, costs.peak_memory_mb, "MB"))
+        demands.append(Demand("memory", False, memory_mb, measured.peak_memory_mb, "MB"))
     return tuple(demands)
 
 
@@ -84,8 +90,9 @@ def unmeasured_limits(bench: Bench, targets: Iterable[Target]) -> list[str]:
 
 
 def is_here(target: Target, bench: Bench) -> bool:
-    """Whether this machine is such a device, as far as it tells."""
-    return bench.on_target and (target.machine is None or target.machine in processor())
+    """Whether an artifact is measured on such a device, as far as the machine tells."""
+    fits = target.backend == bench.backend.name and target.device in (None, bench.settings.device)
+    return bench.on_target and fits and (target.machine is None or target.machine in processor())
 
 
 def _strictest(name: str, targets: Iterable[Target]) -> float | None:

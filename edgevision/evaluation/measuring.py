@@ -10,7 +10,6 @@ from typing import Any
 from edgevision.artifact import Artifact
 from edgevision.backend import Session, SessionSettings
 from edgevision.evaluation.budget import Budget
-from edgevision.evaluation.device_limits import device_demands
 from edgevision.evaluation.evidence import Measured
 from edgevision.evaluation.image_sets import ImageSet
 from edgevision.evaluation.proof import TaskProof
@@ -105,12 +104,11 @@ def judge(
         proof: the task's.
         candidate: the artifact.
         answers, source_answers: what `measure` gave.
-        budget: what it may lose.
+        budget: what it may lose; what its targets allow is held against it elsewhere.
     """
     planned, session = candidate.planned, candidate.session
     comparison = proof.compare(source_answers, answers)
     demands = budget.demands(comparison, proof.least_agreement[planned.precision])
-    device = device_demands(candidate.artifact, candidate.bench, planned.targets)
     return Measured(
         artifact=planned.id,
         sha256=candidate.artifact.sha256,
@@ -121,7 +119,7 @@ def judge(
         precision=session.precision,
         on_target=candidate.bench.on_target,
         comparison=comparison,
-        demands=(*demands, *device),
+        demands=demands,
         float_layers=planned.float_layers,
     )
 

@@ -28,7 +28,8 @@ def _bench() -> Bench:
 
 def _demands(*targets: Target) -> dict[str, Demand]:
     bench = _bench()
-    return {demand.what: demand for demand in device_demands(ARTIFACT, bench, targets)}
+    costs = lambda: run_costs(ARTIFACT, bench.backend.name, bench.settings)  # noqa: E731
+    return {demand.what: demand for demand in device_demands(ARTIFACT, bench, targets, costs)}
 
 
 def test_size_latency_and_memory_are_measured_where_this_machine_is_such_a_device() -> None:
@@ -65,3 +66,12 @@ def test_another_machine_than_the_device_measures_size_alone_and_says_so() -> No
     latency, memory = unmeasured_limits(_bench(), [other])
     assert latency.startswith("max_latency_ms of camera was not measured: this machine is none")
     assert memory.startswith("max_memory_mb of camera")
+
+
+@pytest.mark.parametrize("other", [{"backend": "openvino"}, {"device": "gpu"}])
+def test_a_target_of_another_backend_or_device_is_not_held_against_what_runs_here(
+    other: dict[str, str],
+) -> None:
+    elsewhere = replace(CAMERA, name="elsewhere", limits=GENEROUS, **other)
+    assert list(_demands(CAMERA, elsewhere)) == ["size"]
+    assert len(unmeasured_limits(_bench(), [CAMERA, elsewhere])) == 2
