@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from edgevision.backend import Backend, SessionSettings
 from edgevision.bundle import Bundle
-from edgevision.errors import EdgeVisionError, OptionError, PluginError
+from edgevision.errors import DeviceError, EdgeVisionError, OptionError, PluginError
 from edgevision.manifest import ArtifactEntry
 from edgevision.plugins import Registry
 
@@ -146,4 +146,5 @@ def _first_ready(
             if not reason:
                 return Choice(entry, plugins.backend(name), settings)
             reasons[name] = reason
-    raise PluginError(f"{bundle.path}: no backend that it was made for can run here: {listed(reasons)}")
+    told = f"{bundle.path}: no backend that it was made for can run here: {listed(reasons)}"
+    raise PluginError(told) if settings.device is None else DeviceError(told)

@@ -292,7 +292,7 @@ def _missed(result: Measured, demand: Demand) -> str:
         )
     if demand.at_least:
         return (
-            f"{result.artifact}: the {demand.what} is {measured} at most, as the evaluation images say, "
+            f"{result.artifact}: the {demand.what} by the evaluation images, is {measured}, "
             f"demanded are {limit}: nothing was written; calibrate on more images like those in use, which "
             f"the model was not trained on, choose another --precision, or demand less"
         )

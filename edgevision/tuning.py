@@ -31,7 +31,7 @@ _TIMING_S = 0.1
 #: So many calls are to earn back what opening takes longer: those of six minutes of video.
 CALLS = 10_000
 #: A candidate that is faster by less than this share is not worth more threads, or another order.
-NOISE = 0.1
+NOISE = 0.2
 
 _log = logging.getLogger("edgevision")
 
@@ -101,7 +101,7 @@ class Speed:
     """How fast a candidate is.
 
     Attributes:
-        latency_ms: the least time of a run of the network, on one known input.
+        latency_ms: the median time of a run of the network, on one known input.
         opening_ms: until its first run was over, without the import of its runtime; CPU time, or a
             quarter of the time, if that is more.
     """
@@ -157,7 +157,7 @@ def race(bundle: Bundle, rivals: Sequence[Candidate], settings: SessionSettings,
             result.out[rivals[0]] = first_line(error)
             return result
         for one, row in zip(entrants, times.values(), strict=True):
-            result.speeds[one.candidate] = Speed(row.least_wall_us / 1e3, one.opening_ms)
+            result.speeds[one.candidate] = Speed(row.wall_us / 1e3, one.opening_ms)
         sessions = {one.candidate: one.session for one in entrants}
         result.winner = winner(result.speeds, result.out, lambda one: track.check(sessions[one], one.entry))
     return result

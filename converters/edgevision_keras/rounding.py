@@ -22,8 +22,8 @@ _SWEEPS = 8
 _LARGEST = 127
 
 
-#: Inputs of one output: their products are a square of so many numbers, several times over. A convolution of 3 x 3
-#: over 256 channels has so many; of larger layers each weight is rounded by itself.
+#: Inputs of one output: their products are a square of so many numbers, several times over. A convolution
+#: of 3 x 3 over 256 channels has so many; of larger layers each weight is rounded by itself.
 _MOST_INPUTS = 2304
 
 

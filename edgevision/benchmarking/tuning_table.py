@@ -221,7 +221,7 @@ class _Trials:
     def speeds(self) -> dict[Candidate, Speed]:
         """Of the candidates, with a batch of one."""
         return {
-            one: Speed(self._times[one, 1].least_wall_us / 1e3, entrant.opening_ms)
+            one: Speed(self._times[one, 1].wall_us / 1e3, entrant.opening_ms)
             for one, entrant in self.entrants.items()
             if (one, 1) in self._times
         }
@@ -275,7 +275,7 @@ def _tried(
 
 def _why(best: Candidate | None, speeds: Mapping[Candidate, Speed], precision: str, on_cpu: bool) -> str:
     if best is not None:
-        return f"the fastest of {len(speeds)} in {CALLS:,} calls at their least time, opening counted in"
+        return f"the fastest of {len(speeds)} in {CALLS:,} calls at their median time, opening counted in"
     if not on_cpu:
         return "the bundle's order takes a GPU or NPU, and load() leaves it there"
     return f"no row with a batch of 1 passed in {precision}, the precision that the bundle's order takes"

@@ -75,6 +75,7 @@ def cli(ctx: click.Context) -> None:
 def main() -> NoReturn:
     """Run the command line, and exit with the code that `edgevision.errors` documents."""
     signal.signal(signal.SIGTERM, _leave)
+    stdout = sys.stdout
     # OpenCV logs each broken image beside our own line about it.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     try:
@@ -89,6 +90,9 @@ def main() -> NoReturn:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except SystemExit as left:
+        # Click puts another in its place where the reader has closed our output, as `head` does.
+        sys.exit(left.code if sys.stdout is stdout else 0)
     except Exception as error:
         if os.environ.get(TRACEBACK_VARIABLE):
             raise

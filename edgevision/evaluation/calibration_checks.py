@@ -177,8 +177,15 @@ def also_in_evaluation(
 
 def missing_classes(calibration: ImageSet, evaluation: ImageSet) -> Finding | None:
     """Classes of the evaluation set that the calibration set does not show, where folders tell both."""
-    if calibration.labels is None or evaluation.labels is None:
+    if evaluation.labels is None:
         return None
+    if calibration.labels is None:
+        return Finding(
+            "missing-classes",
+            "note",
+            "the calibration images lie in one folder, so nothing tells whether they show every class of the "
+            "evaluation set",
+        )
     shown = {calibration.class_names[label] for label in np.unique(calibration.labels)}
     wanted = [evaluation.class_names[label] for label in np.unique(evaluation.labels)]
     missing = [name for name in wanted if name not in shown]

@@ -115,13 +115,15 @@ def resampled(name: str, value: float, samples: Samples, interval: Interval | No
     return Figure(name, value, interval or percentile(samples), samples=samples)
 
 
-def drop_interval(source: Figure, artifact: Figure) -> Interval:
+def drop_interval(source: Figure, artifact: Figure) -> Interval | None:
     """95 % interval of what `artifact` lost against `source`, on the same images.
 
-    Newcombe's for hits and misses, else the bootstrap's, both drawn alike.
+    Newcombe's for hits and misses, else the bootstrap's, both drawn alike. The bootstrap knows nothing
+    of what it has not seen: where no resample differs, there is no interval.
     """
     if source.samples is not None and artifact.samples is not None:
-        return percentile(source.samples - artifact.samples)
+        lost = source.samples - artifact.samples
+        return percentile(lost) if np.ptp(lost) > 0 else None
     if source.per_image is None or artifact.per_image is None:
         raise TypeError(f"{source.name}: the two figures are not of one kind")
     return newcombe(source.per_image, artifact.per_image)

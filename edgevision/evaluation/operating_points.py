@@ -155,7 +155,8 @@ class OperatingEvidence:
         """What was demanded, held against the upper end of its interval: the least that can be ruled out."""
         metric = self.demanded
         highest = metric.artifact if metric.artifact_interval is None else metric.artifact_interval.high
-        return Demand(f"{metric.name} for '{self.positive}'", True, self.at_least, highest)
+        what = f"{metric.name} for '{self.positive}', highest not ruled out"
+        return Demand(what, True, self.at_least, highest)
 
 
 def find_class(name: str, labels: Sequence[str]) -> int:

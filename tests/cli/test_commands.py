@@ -326,3 +326,15 @@ def test_a_progress_bar_is_shown_on_a_terminal(quickstart, tmp_path) -> None:
     assert b"converting to tflite-float32" in shown
     assert b"100%" in shown
     assert np.sum([word in shown for word in (b"tensorflow", b"WARNING", b"I0000")]) == 0
+
+
+@convert
+def test_output_that_nobody_reads_to_its_end_is_no_error(quickstart: Path) -> None:
+    command = (
+        f"{sys.executable} -m edgevision inspect quickstart/digits.evb | head -n 1; exit ${{PIPESTATUS[0]}}"
+    )
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=quickstart, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "bug" not in done.stderr

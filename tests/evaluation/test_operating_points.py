@@ -178,7 +178,7 @@ def test_a_demand_is_missed_where_its_interval_lies_below() -> None:
     inside, outside = _evidence(scores, 0.84), _evidence(scores, 0.86)
     assert inside.held_against_demand.passed
     assert not outside.held_against_demand.passed
-    assert outside.held_against_demand.what == "sensitivity for 'x'"
+    assert outside.held_against_demand.what == "sensitivity for 'x', highest not ruled out"
     assert outside.held_against_demand.measured == pytest.approx(0.85, abs=0.002)
     assert [("do not rule out" in warning) for warning in inside.warnings] == [True]
     assert outside.warnings == ()

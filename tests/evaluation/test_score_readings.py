@@ -165,7 +165,7 @@ def test_independent_scores_of_an_artifact_are_read_as_the_evidence_says(name: s
     positive = truth[sides[1]][:, wish.class_id]
     assert sensitivity.artifact == pytest.approx(decided[positive].mean())
     assert specificity.artifact == pytest.approx(1 - decided[~positive].mean())
-    assert measured.demands[-1].what == f"sensitivity for '{demand.positive}'"
+    assert measured.demands[-1].what == f"sensitivity for '{demand.positive}', highest not ruled out"
 
 
 def _candidate(name: str) -> Candidate:
