@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from edgevision.backend import Backend, SessionSettings
 from edgevision.bundle import Bundle
+from edgevision.cores import cores
 from edgevision.errors import DeviceError, EdgeVisionError, OptionError, PluginError
 from edgevision.manifest import ArtifactEntry
 from edgevision.plugins import Registry
@@ -78,18 +78,13 @@ def candidates(
         OptionError: the bundle has no artifact of this precision.
     """
     there = plugins.backends()
-    counts = (settings.threads,) if settings.threads else sorted({1, usable_cores()})
+    counts = (settings.threads,) if settings.threads else sorted({1, cores()})
     return [
         Candidate(entry, name, threads)
         for entry in _entries(bundle, precision)
         for name in _backends_of(entry, there)
         for threads in counts
     ]
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def reason_against(name: str, device: str | None, plugins: Registry) -> str:

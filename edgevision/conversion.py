@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from edgevision.evaluation.calibration_coverage import coverage_findings
 from edgevision.evaluation.device_limits import DEVICE_UNITS, unmeasured_limits
 from edgevision.evaluation.evidence import Evidence, Measured, SetFacts
 from edgevision.evaluation.image_sets import ImageSet
-from edgevision.evaluation.machine import this_machine
+from edgevision.evaluation.machine import now, this_machine
 from edgevision.evaluation.measuring import Candidate, known_answers
 from edgevision.evaluation.pictures import write_pictures
 from edgevision.evaluation.proof import TaskProof
@@ -183,7 +182,7 @@ def _evidence(
     coverage = coverage_of(ground.source, ground.proof, sets)
     annotated = bool(settings.task.annotations or settings.task.truth)
     return Evidence(
-        created=_now(),
+        created=now(),
         source_sha256=ground.source.sha256,
         machine=this_machine(),
         evaluation=_set_facts(sets.evaluation, sets.left_out, annotated),
@@ -303,8 +302,3 @@ def _missed(result: Measured, demand: Demand) -> str:
         f"{result.artifact}: the {demand.what} on {result.comparison.images} images may be up to {measured}, "
         f"allowed are {limit}: nothing was written; {advice}allowed with --max-drop"
     )
-
-
-def _now() -> str:
-    now = datetime.datetime.now(datetime.timezone.utc)
-    return now.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -6,7 +6,6 @@ all cores.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,6 +15,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from edgevision.backend import SessionSettings
+from edgevision.cores import cores
 
 if TYPE_CHECKING:  # one image alone needs no threads, and no time to import them
     from concurrent.futures import Executor, Future
@@ -26,13 +26,6 @@ Result = TypeVar("Result")
 
 #: Blocks that are worked on or wait to be taken, for each worker: what bounds the memory.
 _AHEAD = 2
-
-
-def cores() -> int:
-    """How many CPU cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1  # macOS and Windows cannot tell
 
 
 def shared_out(settings: SessionSettings, blocks: int) -> tuple[int, SessionSettings]:

@@ -16,7 +16,8 @@ from typing import Any
 from edgevision._version import __version__
 from edgevision.backend import SessionSettings
 from edgevision.bundle import Bundle
-from edgevision.choice import Candidate, usable_cores
+from edgevision.choice import Candidate
+from edgevision.cores import cores
 from edgevision.entry_points import installed_packages
 from edgevision.errors import OutputError
 from edgevision.evaluation.machine import instruction_sets, processor
@@ -49,7 +50,7 @@ def tuning_file(bundle: Bundle, settings: SessionSettings, possible: Sequence[Ca
         [(*one.pair, one.threads) for one in possible],
         processor(),
         instruction_sets(),
-        usable_cores(),
+        cores(),
         [str(path) for pattern in _DEVICE_NODES for path in sorted(Path("/dev").glob(pattern))],
         installed_packages(),
     ]

@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 
 from edgevision.backend import SessionSettings
+from edgevision.cores import cores
 from edgevision.errors import InferenceError
-from edgevision.pipeline import cores, in_blocks, in_order, shared_out, turn_on
+from edgevision.pipeline import in_blocks, in_order, shared_out, turn_on
 
 WORKERS = 3
 

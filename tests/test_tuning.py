@@ -18,7 +18,8 @@ import pytest
 from edgevision import selftest, tuning, tuning_cache
 from edgevision.backend import SessionSettings
 from edgevision.bundle import Bundle, read_bundle, write_bundle
-from edgevision.choice import Candidate, candidates, usable_cores
+from edgevision.choice import Candidate, candidates
+from edgevision.cores import cores
 from edgevision.errors import DeviceError, OptionError
 from edgevision.plugins import registry
 from edgevision.runtime import load
@@ -109,7 +110,7 @@ def test_a_choice_without_a_wish_is_among_artifacts_of_the_preferred_precision_o
     rivals = rivals_of(first, possible, plugins)
     assert rivals[0].pair == ("tflite-int8", "tflite")
     assert {one.pair for one in rivals} == {("tflite-int8", "tflite"), ("onnx-int8", "onnx")}
-    assert {one.threads for one in rivals} == {1, usable_cores()}
+    assert {one.threads for one in rivals} == {1, cores()}
     assert {one.entry.precision for one in candidates(found, settings, "float32", plugins)} == {"float32"}
 
 

@@ -13,7 +13,8 @@ from edgevision.benchmarking.interleaving import Call, Times, interleave_bursts
 from edgevision.benchmarking.machine import Machine, this_machine
 from edgevision.benchmarking.throughput import rate
 from edgevision.bundle import Bundle, read_bundle
-from edgevision.choice import Candidate, candidates, first_choice, reason_against, usable_cores
+from edgevision.choice import Candidate, candidates, first_choice, reason_against
+from edgevision.cores import cores
 from edgevision.errors import EdgeVisionError, OptionError, PluginError
 from edgevision.evaluation.device_limits import run_costs
 from edgevision.plugins import Registry, registry
@@ -139,8 +140,8 @@ def tune(
         OptionError: an argument is out of range, or the bundle has nothing that fits.
         PluginError, MissingRuntimeError: there is no such backend, or nothing can run here.
     """
-    if min((*threads, *batches), default=1) < 1 or max(threads, default=1) > usable_cores():
-        raise OptionError(f"threads and batch: expected 1 or more, and {usable_cores()} threads at most")
+    if min((*threads, *batches), default=1) < 1 or max(threads, default=1) > cores():
+        raise OptionError(f"threads and batch: expected 1 or more, and {cores()} threads at most")
     if not seconds > 0:
         raise OptionError(f"seconds: expected a number above 0, got {seconds}")
     found, plugins, settings = read_bundle(Path(bundle)), registry(), SessionSettings()
@@ -248,7 +249,7 @@ class _Trials:
         return "; ".join(dict.fromkeys(f"{one.backend}: {reason}" for one, (_, reason) in self.out.items()))
 
     def _lanes(self, entrant: Entrant, batch: int) -> list[Call]:
-        streams = max(1, usable_cores() // entrant.candidate.threads)
+        streams = max(1, cores() // entrant.candidate.threads)
         lanes = [self._track.lane(entrant.session, batch, self._stack) for _ in range(streams)]
         for lane in lanes:
             lane.run()

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from edgevision.backend import SessionSettings
 from edgevision.benchmarking.bench import BenchResult, bench
 from edgevision.benchmarking.interleaving import Times
 from edgevision.benchmarking.plot import draw_bench
@@ -51,7 +52,7 @@ def command(model: Path, plot: Path | None, as_json: bool, **given: Any) -> None
         check_suffix(plot)
     if given["deadline_ms"] is not None and given["sustained"] is None:
         raise click.UsageError("--deadline-ms counts over --sustained MINUTES; give that too.")
-    with load_as_asked(model, given) as network:
+    with load_as_asked(model, given, SessionSettings(threads=given["threads"])) as network:
         result = bench(network, frame_wh=given["frame_wh"], batch=given["batch"], seconds=given["seconds"])
         if not as_json:
             _show(result)

@@ -19,8 +19,16 @@ if TYPE_CHECKING:
     from edgevision.runtime import Model
 
 
-def load_as_asked(path: Path, given: dict[str, Any]) -> Model:
-    """Load with the backend, device, precision, threads and options for bare files that were given.
+def load_as_asked(
+    path: Path, given: dict[str, Any], settings: SessionSettings, selftest: bool = False
+) -> Model:
+    """Load with the backend, device, precision and options for bare files that were given.
+
+    Args:
+        path: a bundle, or a bare file.
+        given: the command's arguments.
+        settings: threads, and what else the command lets its caller say of the session.
+        selftest: check the bundle's known answers first.
 
     Raises:
         OptionError: options for bare files are given for a bundle.
@@ -45,7 +53,8 @@ def load_as_asked(path: Path, given: dict[str, Any]) -> Model:
         given["backend"],
         given["device"],
         precision=given["precision"],
-        settings=SessionSettings(threads=given["threads"]),
+        settings=settings,
+        selftest=selftest,
         bare=bare if is_bare else None,
         tune=asked_tune(given),
     )

@@ -11,17 +11,14 @@ from typing import Any
 import click
 
 from edgevision.backend import SessionSettings
-from edgevision.bundle import is_bundle
 from edgevision.cli.annotated import annotated_paths, save_annotated
-from edgevision.cli.detect_options import decoder_options, given_settings, given_thresholds, threshold_options
-from edgevision.cli.image_options import image_options, input_options
-from edgevision.cli.tune_option import asked_tune, tune_option
+from edgevision.cli.detect_options import decoder_options, given_thresholds, threshold_options
+from edgevision.cli.image_options import image_options
+from edgevision.cli.loading import load_as_asked
+from edgevision.cli.tune_option import tune_option
 from edgevision.errors import InputError, OptionError
 from edgevision.images import Pixels, find_images, read_image
-from edgevision.input_options import InputOptions
-from edgevision.labels import read_labels
 from edgevision.pipeline import in_blocks, in_order, shared_out, turn_on
-from edgevision.runtime import BareModel, load
 from edgevision.tasks.batches import BATCH, pays
 from edgevision.tasks.classify import Classification, Classifier
 from edgevision.tasks.detect import Detector
@@ -85,30 +82,7 @@ def _settings(given: dict[str, Any]) -> SessionSettings:
 
 
 def _load(model: Path, given: dict[str, Any], settings: SessionSettings) -> Network:
-    image, labels = input_options(given), given["labels"]
-    bare = BareModel(
-        image=image,
-        labels=None if labels is None else read_labels(labels),
-        score_kind=given["score_kind"],
-        output=given["output_name"],
-        decoder=given["decoder"],
-        decoder_settings=given_settings(given),
-    )
-    is_bare = not is_bundle(model)
-    if not is_bare and bare != BareModel(InputOptions()):
-        raise OptionError(
-            f"{model}: a bundle says itself what its input takes; leave out the options for bare files"
-        )
-    network = load(
-        model,
-        given["backend"],
-        given["device"],
-        precision=given["precision"],
-        settings=settings,
-        selftest=given["selftest"],
-        bare=bare if is_bare else None,
-        tune=asked_tune(given),
-    )
+    network = load_as_asked(model, given, settings, given["selftest"])
     if not isinstance(network, (Classifier, Detector)):
         network.close()
         raise OptionError(f"{model}: makes images; type: edgevision generate {model} -o DIR")

@@ -14,14 +14,13 @@ from edgevision.evaluation.evaluating import (
     Ran,
     RunSettings,
     TruthPaths,
-    now,
     opened,
     run_bundle,
 )
 from edgevision.evaluation.evidence import SetFacts, comparison_document
 from edgevision.evaluation.figures import Figure
 from edgevision.evaluation.image_sets import ImageSet
-from edgevision.evaluation.machine import this_machine
+from edgevision.evaluation.machine import now, this_machine
 from edgevision.evaluation.paired_tests import mcnemar, paired_bootstrap, sign_flip
 from edgevision.progress import Progress
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from edgevision.evaluation.comparison import MOST_IMAGES
 from edgevision.evaluation.evidence import SetFacts
 from edgevision.evaluation.figures import ClassFigures, Figure, Measures
 from edgevision.evaluation.image_sets import ImageSet
-from edgevision.evaluation.machine import this_machine
+from edgevision.evaluation.machine import now, this_machine
 from edgevision.evaluation.measuring import measure, workers_on
 from edgevision.evaluation.proof import MeasuringProof
 from edgevision.plugins import registry
@@ -254,11 +253,6 @@ def opened(data: str | Path | ImageSet) -> ImageSet:
         InputError: they cannot be read.
     """
     return data if isinstance(data, ImageSet) else ImageSet.open(Path(data))
-
-
-def now() -> str:
-    """The time, UTC, ISO 8601."""
-    return datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _figure_document(one: Figure) -> dict[str, Any]:

@@ -1,9 +1,10 @@
-"""The machine that figures were measured on."""
+"""Where and when figures were measured."""
 
 from __future__ import annotations
 
 import os
 import platform
+from datetime import datetime, timezone
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,11 @@ def this_machine() -> dict[str, Any]:
         "system": platform.platform(),
         "python": platform.python_version(),
     }
+
+
+def now() -> str:
+    """The time, UTC, ISO 8601."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 @cache

@@ -9,12 +9,13 @@ from typing import Any
 
 from edgevision.artifact import Artifact
 from edgevision.backend import Session, SessionSettings
+from edgevision.cores import cores
 from edgevision.evaluation.budget import Budget
 from edgevision.evaluation.evidence import Measured
 from edgevision.evaluation.image_sets import ImageSet
 from edgevision.evaluation.proof import TaskProof
 from edgevision.evaluation.seed_sets import SeedSet
-from edgevision.pipeline import cores, in_blocks, in_order, shared_out, turn_on
+from edgevision.pipeline import in_blocks, in_order, shared_out, turn_on
 from edgevision.plan import Bench, PlannedArtifact
 from edgevision.selftest import Selftest, run_selftest
 from edgevision.session import CheckedSession
