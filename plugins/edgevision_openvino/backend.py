@@ -13,7 +13,7 @@ from edgevision.artifact import Artifact
 from edgevision.backend import DeviceInfo, Lanes, LaneSession, Session, SessionSettings
 from edgevision.cores import cores
 from edgevision.errors import DeviceError, OptionError
-from edgevision_openvino.compiled import CompiledModels, OpenVINOLane
+from edgevision_openvino.compiled import CompiledModels, LaneMaker
 from edgevision_openvino.instructions import has_exact_int8_products
 from edgevision_openvino.model import open_batch, read_inputs, read_model, read_outputs
 from edgevision_openvino.runtime import core, device_names, import_openvino, openvino_name
@@ -58,9 +58,10 @@ class OpenVINOBackend:
             device = CompiledModels(artifact, model, inputs, "AUTO", _AUTO).first_device()
         precision = _asked_precision(device, settings.precision)
         config |= _device_config(device, precision, settings.threads)
-        models = CompiledModels(artifact, model, inputs, openvino_name(device), config)
+        at_once = _streams(settings.threads)
+        models = CompiledModels(artifact, model, inputs, openvino_name(device), config, at_once)
         outputs = read_outputs(artifact, model, models.for_batch(1), has_open_batch=open_batch(inputs))
-        lanes = Lanes(lambda batch: OpenVINOLane(models.for_batch(batch), inputs, outputs))
+        lanes = Lanes(LaneMaker(models, inputs, outputs))
         with lanes.lease():  # opening proves that a request can be made
             pass
         return LaneSession(inputs, outputs, models.first_device(), models.precision(), lanes)
@@ -117,9 +118,14 @@ def _device_config(device: str, precision: str, threads: int | None) -> dict[str
     if threads is not None:
         if "INFERENCE_NUM_THREADS" not in supported:
             raise OptionError(f"threads: device '{device}' takes no number of CPU threads; leave it out")
-        # OpenVINO counts the threads of all calls together, and with one stream makes calls wait for
-        # each other: so there are as many streams of so many threads as there are cores for.
-        streams = max(1, cores() // threads)
-        config["INFERENCE_NUM_THREADS"] = streams * threads
-        config["NUM_STREAMS"] = streams
+        config["INFERENCE_NUM_THREADS"] = threads
+        config["NUM_STREAMS"] = 1
     return config
+
+
+def _streams(threads: int | None) -> dict[str, Any]:
+    """As many streams of so many threads as there are cores for: OpenVINO counts all threads together."""
+    streams = cores() // threads if threads else 1
+    if not threads or streams < 2:
+        return {}
+    return {"INFERENCE_NUM_THREADS": streams * threads, "NUM_STREAMS": streams}

@@ -8,12 +8,14 @@ import sys
 import textwrap
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from edgevision.artifact import Artifact
 from edgevision.backend import SessionSettings
+from edgevision.cores import cores
 from edgevision.errors import ArtifactError, DeviceError, OptionError, OutputError
 from edgevision.session import open_session
 from edgevision.testing import check_backend
@@ -144,6 +146,24 @@ def test_a_cache_folder_that_cannot_be_made_is_an_error(tiny_ir: Artifact, tmp_p
 def test_threads_are_taken(tiny_ir: Artifact) -> None:
     with open_session(BACKEND, tiny_ir, SessionSettings(threads=1)) as session:
         assert session.run({"image": IMAGE})["scores"].shape == (1, 5)
+
+
+@pytest.mark.skipif(cores() < 2, reason="calls run at once where there are two cores or more")
+def test_a_lane_alone_hands_no_call_to_another_thread_and_lanes_beside_it_share_streams(
+    tiny_ir: Artifact,
+) -> None:
+    def streams(lane: Any) -> int:
+        return int(lane._request.get_compiled_model().get_property("NUM_STREAMS"))
+
+    with open_session(BACKEND, tiny_ir, SessionSettings(threads=1)) as session:
+        with session.lease() as alone:
+            assert streams(alone) == 1
+            with session.lease() as beside, session.lease() as another:
+                assert streams(beside) == streams(another) == cores()
+                for lane in (alone, beside, another):
+                    lane.inputs["image"][...] = IMAGE
+                answers = [lane.run()["scores"] for lane in (alone, beside, another)]
+        np.testing.assert_array_equal(answers, [session.run({"image": IMAGE})["scores"]] * 3)
 
 
 def test_more_batch_sizes_than_are_kept_compiled_all_answer(tiny_ir: Artifact) -> None:
