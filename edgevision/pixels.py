@@ -46,8 +46,13 @@ def writer(table: Array) -> Writer:
     """
     if is_identity(table):
         return lambda pixels, out: np.copyto(out, pixels)
-    if table.dtype == np.int8 and np.array_equal(table, np.arange(-128, 128)[:, np.newaxis]):
+    signed = table.dtype == np.int8
+    if signed and np.array_equal(table, np.arange(-128, 128)[:, np.newaxis]):
         return _flip_sign
+    if table.itemsize == 1 and table.shape[1] == 1:
+        line = straight_line(np.bitwise_xor(table[:, 0].view(np.uint8), 0x80 if signed else 0))
+        if line is not None:
+            return _line_writer(line, signed)
     # A table only moves bits: OpenCV need not know the dtype, and older ones do not know float16.
     bits = {1: np.uint8, 2: np.int16, 4: np.float32}[table.dtype.itemsize]
     lookup = np.ascontiguousarray(table).view(bits).reshape(1, 256, -1)
@@ -62,6 +67,50 @@ def plane_writer(table: Array) -> Writer:
     def write(pixels: Pixels, out: Array) -> None:
         for channel, write_plane in enumerate(writers):
             write_plane(cv2.extractChannel(pixels, channel), out[channel])
+
+    return write
+
+
+def straight_line(values: NDArray[np.uint8]) -> tuple[float, float] | None:
+    """The slope and offset that, rounded, give all of a table's values; `None` if none do.
+
+    Of all such lines the one farthest from giving another value, and none whose distance single precision
+    could use up: so that it does not matter how a build of OpenCV multiplies and rounds.
+
+    Args:
+        values: (256,): what each pixel value becomes.
+    """
+    pixels, wanted = np.arange(256.0), values.astype(np.float64)
+    least, most = wanted - 0.5, np.where(wanted == 255, np.inf, wanted + 0.5)
+
+    def room(slope: float) -> float:
+        return float((most - slope * pixels).min() - (least - slope * pixels).max())
+
+    low, high = -256.0, 256.0
+    for _ in range(_HALVINGS):  # the room is a concave function of the slope
+        third = (high - low) / 3
+        low, high = (low + third, high) if room(low + third) < room(high - third) else (low, high - third)
+    slope = (low + high) / 2
+    if room(slope) < _LEAST_ROOM:
+        return None
+    return slope, float((most - slope * pixels).min() + (least - slope * pixels).max()) / 2
+
+
+#: Enough for a slope that is known to a millionth.
+_HALVINGS = 60
+#: Of values up to 255, single precision knows 0.00002: a twentieth of this.
+_LEAST_ROOM = 0.0005
+
+
+def _line_writer(line: tuple[float, float], signed: bool) -> Writer:
+    """Slope and offset, in half the time that a table takes."""
+    slope, offset = line
+
+    def write(pixels: Pixels, out: Array) -> None:
+        written = out.view(np.uint8)
+        cv2.convertScaleAbs(pixels, written, slope, offset)
+        if signed:
+            np.bitwise_xor(written, 0x80, out=written)
 
     return write
 

@@ -97,11 +97,11 @@ class Preprocessing:
         Returns:
             (height, width, 3) or (height, width) uint8, in the colour order of `image`.
         """
-        from edgevision.resize import resize_into
+        from edgevision.resize import resizer
 
         width, height = self.size_wh
         out = np.empty((height, width, *image.shape[2:]), np.uint8)
-        resize_into(image, out, self.resize, self.interpolation, self.pad_value)
+        resizer(self.resize, self.interpolation, self.pad_value)(image, out)
         return out
 
     def to_dict(self) -> dict[str, Any]:
@@ -154,7 +154,7 @@ class Preprocessor:
     def __init__(self, preprocessing: Preprocessing, spec: TensorSpec) -> None:
         # Here, and not above: to read and check a description, nobody needs OpenCV.
         from edgevision.pixels import convert_into, is_identity, plane_writer, writer
-        from edgevision.resize import resize_into
+        from edgevision.resize import resizer
 
         check_fits(preprocessing, spec)
         self.preprocessing = preprocessing
@@ -167,8 +167,9 @@ class Preprocessor:
         self._dtype = table.dtype
         self._shape = preprocessing.image_shape
         self._size_hw = preprocessing.size_wh[::-1]
-        self._resize_into = resize_into
+        self._resize = resizer(preprocessing.resize, preprocessing.interpolation, preprocessing.pad_value)
         self._convert_into = convert_into
+        self._in_color = self._in_slot and preprocessing.channels == 3
 
     def __call__(self, image: NDArray[np.uint8], out: Array, color: str = "rgb") -> None:
         """Write one image into its slot of the input tensor.
@@ -183,32 +184,40 @@ class Preprocessor:
         Raises:
             InputError: `image` is not as told above.
         """
+        _check_image(image, color)
         self._check_out(out)
-        self.write(self.resize(image, out, color), out, color)
+        self.fill(image, out, color)
+
+    def fill(self, image: NDArray[np.uint8], out: Array, color: str) -> None:
+        """As a call, unchecked: for what `edgevision.images.as_pixels` gave, and a slot of a lane."""
+        if not self._in_color or color == "gray" or image.shape == out.shape:
+            self.write(self.resize(image, out), out, color)
+            return
+        pixels = out.view(np.uint8)
+        self._resize(image, pixels)
+        if color != self.preprocessing.color:
+            self._convert_into(pixels, color, self.preprocessing.color, pixels)
+        if not self._straight:
+            self._write(pixels, out)
 
     def in_one_step(self, color: str = "rgb") -> bool:
         """Whether `write` leaves pixels of `color` as `resize` made them."""
         return self._straight and color == self.preprocessing.color
 
-    def resize(self, image: NDArray[np.uint8], out: Array, color: str = "rgb") -> NDArray[np.uint8]:
+    def resize(self, image: NDArray[np.uint8], out: Array) -> NDArray[np.uint8]:
         """The first half of a call: the image at the network's size, its colours and values as they are.
 
         Args:
-            image, out, color: as in a call.
+            image, out: as in a call.
 
         Returns:
             (height, width, 3) or (height, width) uint8 for `write`: in the memory of `out` where they
             fit, `image` itself where nothing is to be done.
-
-        Raises:
-            InputError: `image` is not as told above.
         """
-        _check_image(image, color)
         if image.shape[:2] == self._size_hw:
             return image
-        how = self.preprocessing
         pixels = self._room(image.shape[2:], self._flat(out))
-        self._resize_into(image, pixels, how.resize, how.interpolation, how.pad_value)
+        self._resize(image, pixels)
         return pixels
 
     def write(self, pixels: NDArray[np.uint8], out: Array, color: str = "rgb") -> None:

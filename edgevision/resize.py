@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -10,27 +11,31 @@ from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
 Indices = NDArray[np.intp]
+Resizer = Callable[[Pixels, Pixels], None]
 
 
-def resize_into(image: Pixels, out: Pixels, mode: str, interpolation: str, pad_value: int) -> None:
-    """Resize an image into `out`.
+def resizer(mode: str, interpolation: str, pad_value: int) -> Resizer:
+    """What resizes an image (h, w, c) or (h, w) into memory (H, W, c) or (H, W), which it writes whole.
+
+    Chosen once, for of a large network's caches little is left for what a frame would have to ask.
 
     Args:
-        image: (h, w, c) or (h, w) uint8.
-        out: (H, W, c) or (H, W) uint8, as many channels as `image`; written whole.
         mode: one of `edgevision.preprocess.RESIZE_MODES`.
         interpolation: one of `edgevision.preprocess.INTERPOLATIONS`.
         pad_value: of the borders that ``letterbox`` leaves.
     """
-    image_wh, out_wh = _size_wh(image), _size_wh(out)
-    if mode == "center-crop":
-        left, top, width, height = center_crop_xywh(image_wh, out_wh)
-        image = image[top : top + height, left : left + width]
-    elif mode == "letterbox":
-        left, top, width, height = letterbox_xywh(image_wh, out_wh)
+    stretch = _STRETCHES[interpolation]
+
+    def crop(image: Pixels, out: Pixels) -> None:
+        left, top, width, height = center_crop_xywh(_size_wh(image), _size_wh(out))
+        stretch(image[top : top + height, left : left + width], out)
+
+    def letterbox(image: Pixels, out: Pixels) -> None:
+        left, top, width, height = letterbox_xywh(_size_wh(image), _size_wh(out))
         _fill_borders(out, left, top, width, height, pad_value)
-        out = out[top : top + height, left : left + width]
-    _stretch(image, out, interpolation)
+        stretch(image, out[top : top + height, left : left + width])
+
+    return {"stretch": stretch, "center-crop": crop, "letterbox": letterbox}[mode]
 
 
 def letterbox_xywh(image_wh: tuple[int, int], out_wh: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -63,15 +68,8 @@ def _fill_borders(out: Pixels, left: int, top: int, width: int, height: int, val
     out[top : top + height, left + width :] = value
 
 
-def _stretch(image: Pixels, out: Pixels, interpolation: str) -> None:
-    if image.shape == out.shape:
-        np.copyto(out, image)
-    elif interpolation == "nearest":
-        _stretch_nearest(image, out)
-    elif interpolation == "area":
-        _stretch_area(image, out)
-    else:
-        cv2.resize(image, _size_wh(out), dst=out, interpolation=cv2.INTER_LINEAR)
+def _stretch_bilinear(image: Pixels, out: Pixels) -> None:
+    cv2.resize(image, out.shape[1::-1], out, 0, 0, cv2.INTER_LINEAR)
 
 
 def _stretch_nearest(image: Pixels, out: Pixels) -> None:
@@ -95,3 +93,10 @@ def _stretch_area(image: Pixels, out: Pixels) -> None:
         between = min(width, out_width), min(height, out_height)
         image = cv2.resize(image, between, interpolation=cv2.INTER_AREA)
     cv2.resize(image, _size_wh(out), dst=out, interpolation=cv2.INTER_AREA)
+
+
+_STRETCHES: dict[str, Resizer] = {
+    "nearest": _stretch_nearest,
+    "bilinear": _stretch_bilinear,
+    "area": _stretch_area,
+}

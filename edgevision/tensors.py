@@ -96,6 +96,14 @@ def dequantizer(
     return (lambda values: values) if spec.dtype == "float32" else spec.dequantize
 
 
+def is_always_finite(spec: TensorSpec) -> bool:
+    """Whether all that a tensor can hold stands for finite numbers: it has 8 bits, and no wild scale."""
+    if spec.dtype not in ("int8", "uint8"):
+        return False
+    with np.errstate(all="ignore"):
+        return all_finite(spec.dequantize(np.arange(256, dtype=np.uint8).view(spec.dtype)))
+
+
 def check_inputs(specs: Sequence[TensorSpec], inputs: Mapping[str, Array]) -> int:
     """Check tensors against what an artifact takes, before a runtime sees them.
 

@@ -18,7 +18,7 @@ from edgevision.session import CheckedSession
 from edgevision.tasks.batches import is_batch, parts
 from edgevision.tasks.description import SCORE_KINDS
 from edgevision.tasks.score_reading import OperatingPoint, ScoreReading
-from edgevision.tensors import Array, TensorSpec, all_finite, dequantizer
+from edgevision.tensors import Array, TensorSpec, all_finite, dequantizer, is_always_finite
 
 Scores = NDArray[np.float32]
 
@@ -148,7 +148,7 @@ class Classifier:
         self.preprocess = Preprocessor(preprocessing, self._input)
         self.reading = reading or ScoreReading()
         self.reading.check_labels(self.labels)
-        self._read_output, self._kind_read = _reader(self._output, score_kind, self.reading.temperature)
+        self._scores = _reader(self._output, score_kind, self.reading.temperature)
 
     @property
     def output(self) -> str:
@@ -179,7 +179,11 @@ class Classifier:
         """
         if is_batch(images):
             return self.classify_batch(images, color)
-        return self._result(self._run((images,), color)[0])
+        pixels, found = as_pixels(images, color)
+        with self.session.lease() as lane:
+            self.preprocess.fill(pixels, lane.inputs[self._input.name][0], found)
+            outputs = lane.run()
+        return self._result(self._scores(outputs[self._output.name])[0])
 
     def classify_batch(self, images: Sequence[Any] | Array, color: str = "rgb") -> list[Classification]:
         """Classify each of several images; see `__call__`."""
@@ -202,7 +206,7 @@ class Classifier:
         Raises:
             InferenceError: the outputs can be no scores.
         """
-        return [self._result(row) for row in self._scores(outputs, len(sizes_wh))]
+        return [self._result(row) for row in self._scores(outputs[self._output.name])]
 
     def close(self) -> None:
         """Give back what the runtime holds."""
@@ -221,13 +225,11 @@ class Classifier:
             slots = lane.inputs[self._input.name]
             for slot, image in zip(slots, images, strict=True):
                 pixels, found = as_pixels(image, color)
-                self.preprocess(pixels, slot, found)
-            outputs = lane.run()
-        return self._scores(outputs, len(images))
-
-    def _scores(self, outputs: Mapping[str, Array], count: int) -> Scores:
-        values = self._read_output(outputs[self._output.name])
-        return class_scores(values.reshape(count, -1), self._kind_read)
+                self.preprocess.fill(pixels, slot, found)
+            scores = self._scores(lane.run()[self._output.name])
+        if len(scores) != len(images):
+            raise InferenceError(f"the network gave {len(scores)} rows of scores for {len(images)} images")
+        return scores
 
     def _result(self, scores: Scores) -> Classification:
         return Classification(scores, self.labels, self.multi_label, self.reading.operating_point)
@@ -290,15 +292,17 @@ def _only_input(session: CheckedSession) -> TensorSpec:
     return session.inputs[0]
 
 
-def _reader(
-    output: TensorSpec, score_kind: str, temperature: float | None
-) -> tuple[Callable[[Array], Scores], str]:
-    """From an output's own numbers to real ones, and the kind of scores that these are."""
+def _reader(output: TensorSpec, score_kind: str, temperature: float | None) -> Callable[[Array], Scores]:
+    """From an output's own numbers (images, …, outputs) to scores (images, classes)."""
     if temperature is None:
-        return dequantizer(output), score_kind
-    from edgevision.tasks.temperature import scaled_reader
+        real = dequantizer(output)
+    else:
+        from edgevision.tasks.temperature import scaled_reader
 
-    return scaled_reader(output, score_kind, temperature)
+        real, score_kind = scaled_reader(output, score_kind, temperature)
+    if is_always_finite(output) and score_kind != "logits" and not _is_binary(output):
+        return lambda values: real(values).reshape(len(values), -1)
+    return lambda values: class_scores(real(values).reshape(len(values), -1), score_kind)
 
 
 def _is_binary(output: TensorSpec) -> bool:

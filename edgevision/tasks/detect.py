@@ -180,7 +180,7 @@ class Detector:
         with self.session.lease(len(images)) as lane:
             for slot, image in zip(lane.inputs[self._input.name], images, strict=True):
                 pixels, found = as_pixels(image, color)
-                self.preprocess(pixels, slot, found)
+                self.preprocess.fill(pixels, slot, found)
                 sizes_wh.append((pixels.shape[1], pixels.shape[0]))
             outputs = lane.run()
         return self.read(outputs, sizes_wh, task)
