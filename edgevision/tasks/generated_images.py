@@ -122,8 +122,9 @@ def to_pixels(values: Array, output_range: tuple[float, float], color: str) -> P
     """
     check_finite(values)
     low, high = output_range
-    scaled = (values - low) * (255.0 / (high - low))
-    pixels: Pixels = np.rint(scaled.clip(0.0, 255.0)).astype(np.uint8)
+    scaled = values - low
+    scaled *= 255.0 / (high - low)
+    pixels: Pixels = np.rint(scaled.clip(0.0, 255.0, out=scaled), out=scaled).astype(np.uint8)
     return np.ascontiguousarray(pixels[..., ::-1]) if color == "bgr" else pixels
 
 

@@ -21,8 +21,11 @@ from edgevision.tasks.loaded import SessionOwner, image_output, where_it_ran
 from edgevision.tasks.tiles import Blender, axis_tiles, padded_image
 from edgevision.tensors import Array
 
-#: Tiles of one image go through a network with an open batch this many at a time.
+#: Tiles of one image go through a network with an open batch this many at a time, at most.
 BATCH = 16
+#: On a CPU as many as have so many pixels: more are no faster (LiteRT and OpenVINO, tiles of 32 to 256
+#: pixels: `benchmarks/tiles.py`), and what a network holds between its layers grows with them.
+_CPU_PIXELS = 256 * 256
 
 _AS_IT_IS = Geometry()
 
@@ -138,7 +141,7 @@ class ImageToImage(SessionOwner):
         if self._settings.fit == "resize":
             pixels = self.preprocessing.resized(pixels)
         runs = [turned_back(way, self._run(_turned(way, pixels), found)) for way in self._ways(ensemble)]
-        values = np.mean(runs, axis=0)[np.newaxis]
+        values = (np.mean(runs, axis=0) if ensemble else runs[0])[np.newaxis]
         made = to_pixels(values, self.task.output_range, self.task.color)
         settings = {"kind": self.task.kind, **where_it_ran(self.session), "ensemble": ensemble}
         return GeneratedImages(made, settings=settings).changed(after)
@@ -161,13 +164,21 @@ class ImageToImage(SessionOwner):
         padded = padded_image(pixels, rows, columns)
         blender = Blender(rows, columns, int(self._output.shape[3] or 0), self._settings.overlap)
         places = [(top, left) for top in rows.starts for left in columns.starts]
-        size = BATCH if self.session.dynamic_batch else 1
+        size = self._tiles_at_once()
         for start in range(0, len(places), size):
             chosen = places[start : start + size]
             tiles = [padded[top : top + tile_height, left : left + tile_width] for top, left in chosen]
             for (top, left), made in zip(chosen, self._run_tiles(tiles, color), strict=True):
                 blender.add(top, left, made)
         return blender.image()
+
+    def _tiles_at_once(self) -> int:
+        if not self.session.dynamic_batch:
+            return 1
+        if self.session.device != "cpu":
+            return BATCH
+        width, height = self._tile_wh
+        return min(BATCH, max(1, _CPU_PIXELS // (width * height)))
 
     def _run_tiles(self, tiles: Sequence[NDArray[np.uint8]], color: str) -> NDArray[np.float32]:
         with self.session.lease(len(tiles)) as lane:

@@ -44,11 +44,20 @@ class Axis:
         """A position in the input, in the output."""
         return int(position * self.scale)
 
-    def weights(self, overlap: int) -> Weights:
-        """How much each pixel of an output tile counts: less and less towards its edges."""
+    def shares(self, overlap: int) -> dict[int, Weights]:
+        """How much of each output pixel a tile gives: less and less towards the edges that it shares.
+
+        Returns:
+            Start of the tile -> float32 ``(tile_out,)``; for every pixel the tiles' shares sum to 1.
+        """
         distance = np.arange(self.tile_out, dtype=np.float32) + np.float32(0.5)
         distance = np.minimum(distance, distance[::-1])
-        return np.asarray(np.minimum(distance / max(self.out(overlap), 1), 1.0).astype(np.float32))
+        weight = np.minimum(distance / max(self.out(overlap), 1), 1.0).astype(np.float32)
+        places = {start: slice(self.out(start), self.out(start) + self.tile_out) for start in self.starts}
+        total = np.zeros(self.out(self.padded), np.float32)
+        for place in places.values():
+            total[place] += weight
+        return {start: weight / total[place] for start, place in places.items()}
 
 
 def axis_tiles(size: int, tile: int, tile_out: int, overlap: int) -> Axis:
@@ -78,6 +87,8 @@ def axis_tiles(size: int, tile: int, tile_out: int, overlap: int) -> Axis:
 def padded_image(image: Pixels, rows: Axis, columns: Axis) -> Pixels:
     """The image, mirrored at its lower and right border to the size that the tiles cover."""
     height, width = image.shape[:2]
+    if (height, width) == (rows.padded, columns.padded):
+        return image
     more = [(0, rows.padded - height), (0, columns.padded - width)] + [(0, 0)] * (image.ndim - 2)
     return np.pad(image, more, mode="symmetric")
 
@@ -95,20 +106,24 @@ class Blender:
     """
 
     def __init__(self, rows: Axis, columns: Axis, channels: int, overlap: int) -> None:
-        self._rows, self._columns = rows, columns
-        self._weight: Weights = np.outer(rows.weights(overlap), columns.weights(overlap))[..., np.newaxis]
-        shape = rows.out(rows.padded), columns.out(columns.padded)
-        self._sum = np.zeros((*shape, channels), np.float32)
-        self._weights = np.zeros((*shape, 1), np.float32)
+        self._rows, self._columns, self._channels = rows, columns, channels
+        self._row_shares = {top: share[:, np.newaxis] for top, share in rows.shares(overlap).items()}
+        # Channels are laid flat in all of this: numpy is slow along an axis of three.
+        self._column_shares = {
+            left: share.repeat(channels) for left, share in columns.shares(overlap).items()
+        }
+        self._sum = np.zeros((rows.out(rows.padded), columns.out(columns.padded) * channels), np.float32)
+        self._part = np.empty((rows.tile_out, columns.tile_out * channels), np.float32)
 
     def add(self, top: int, left: int, tile: NDArray[np.float32]) -> None:
         """Add the output ``(tile_out, tile_out, channels)`` of the tile that begins at `top` and `left`."""
-        row, column = self._rows.out(top), self._columns.out(left)
-        place = np.s_[row : row + self._rows.tile_out, column : column + self._columns.tile_out]
-        self._sum[place] += tile * self._weight
-        self._weights[place] += self._weight
+        part = self._part
+        np.multiply(tile.reshape(part.shape), self._column_shares[left], out=part)
+        part *= self._row_shares[top]
+        row, column = self._rows.out(top), self._columns.out(left) * self._channels
+        self._sum[row : row + part.shape[0], column : column + part.shape[1]] += part
 
     def image(self) -> NDArray[np.float32]:
         """The blend, without what was only padding: float32 ``(height, width, channels)``."""
-        blended = self._sum / self._weights
+        blended = self._sum.reshape(len(self._sum), -1, self._channels)
         return blended[: self._rows.out(self._rows.size), : self._columns.out(self._columns.size)]
