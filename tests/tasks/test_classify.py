@@ -123,6 +123,22 @@ def test_a_network_that_gives_no_number_is_an_error_and_never_a_class(value: flo
         _classifier({"scores": [0.5, value, 0.1]})(_plain(0, 0, 0))
 
 
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+def test_a_scale_that_makes_no_number_is_an_error_and_never_a_class() -> None:
+    answers = {"scores": np.array([-128, 0, 127], np.int8)}
+    model = _classifier(answers, dtype="int8", quantization=Quantization(np.inf, -128))
+    with pytest.raises(InferenceError, match="gave NaN or infinity"):
+        model(_plain(0, 0, 0))
+
+
+def test_one_row_of_scores_for_many_images_is_an_error() -> None:
+    backend = FakeBackend(answers={"scores": [0.1, 0.8, 0.1]})
+    session = open_session(backend, backend.artifact([IMAGE], [TensorSpec("scores", (1, 3), "float32")]))
+    model = Classifier(session, Preprocessing((4, 4), (0.0, 255.0)), LABELS, "softmax")
+    with pytest.raises(InferenceError, match="gave 1 rows of scores for 16 images"):
+        model([_plain(0, 0, 0)] * 16)
+
+
 @pytest.mark.parametrize(
     ("image", "message"),
     [

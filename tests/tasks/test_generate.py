@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgevision.backend import Lane
 from edgevision.errors import CancelledError, InferenceError, OptionError, OutputError
 from edgevision.images import read_image
 from edgevision.preprocess import Preprocessing
@@ -64,6 +66,23 @@ def test_a_seam_is_invisible_where_tiles_disagree_by_a_step() -> None:
     made = _editor(rising, batch=1)(np.zeros((16, 28, 3), np.uint8))[0][8, :, 0].astype(int)
     assert (made[0], made[-1]) == (100, 120)
     assert np.abs(np.diff(made)).max() <= 6, "one tile fades into the next"
+
+
+@pytest.mark.parametrize(("size", "at_once"), [(16, 16), (128, 4), (256, 1), (512, 1)])
+def test_on_a_cpu_no_more_tiles_go_together_than_pay(size: int, at_once: int) -> None:
+    tile = TensorSpec("image", (None, size, size, 3), "float32")
+    session = _session([tile], replace(tile, name="made"), _same)
+    task = GenerateTask("image-to-image", "made", (0, 255), "rgb", {"fit": "tiles", "overlap": 0})
+    editor = ImageToImage(session, task, Preprocessing((size, size), (0.0, 255.0)))
+    batches = []
+
+    def watch(lane: Lane) -> Lane:
+        batches.append(len(lane.inputs["image"]))
+        return lane
+
+    with session.watched(watch):
+        editor(_photo(size, size * 17))
+    assert (max(batches), sum(batches)) == (at_once, 17)
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (20, 33), (5, 7)])
