@@ -1,11 +1,11 @@
-"""A conversion with all its evidence, beside the bare converters' calls and bare inference on the same images.
+"""A conversion with all its evidence, beside bare converter calls and bare inference on the same images.
 
     python benchmarks/evidence_run.py --rounds 3
 
-Needs the extra `convert`. Each side is a process of its own, by turns; wall and CPU seconds of the whole process,
-children included. The bare side imports TensorFlow, reads the model, calls each library's own converter as its
-documentation has it, and runs the Keras model and every artifact over the evaluation images: it measures nothing,
-checks nothing, and keeps nothing.
+Needs the extra `convert`. Each side is a process of its own, by turns; wall and CPU seconds of the whole
+process, children included. The bare side imports TensorFlow, reads the model, calls each library's own
+converter as its documentation has it, and runs the Keras model and every artifact over the evaluation images:
+it measures nothing, checks nothing, and keeps nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ import numpy as np
 from networks import SHARED
 from numpy.typing import NDArray
 
-MODEL, CALIBRATION, EVALUATION = "models/resnet8_cifar10.h5", "data/cifar10-train.zip", "data/cifar10-test.zip"
+MODEL = "models/resnet8_cifar10.h5"
+CALIBRATION, EVALUATION = "data/cifar10-train.zip", "data/cifar10-test.zip"
 TARGETS = ("generic-cpu", "intel-cpu", "onnx-cpu")
 CALIBRATION_IMAGES = 500
 
@@ -38,7 +39,9 @@ Images = list[NDArray[np.float32]]
 
 @click.command()
 @click.option("--rounds", default=3, show_default=True)
-@click.option("--shared", type=click.Path(exists=True, path_type=Path), default=SHARED, help="Model and images.")
+@click.option(
+    "--shared", type=click.Path(exists=True, path_type=Path), default=SHARED, help="Model and images."
+)
 @click.option("--bare", is_flag=True, help="Be the bare side: what the benchmark starts.")
 def main(rounds: int, shared: Path, bare: bool) -> None:
     """Print what both sides take."""

@@ -139,7 +139,8 @@ def read_bytes(path: Path) -> bytes:
         InputError: it cannot be read.
     """
     try:
-        return path.read_bytes()
+        with path.open("rb", buffering=0) as file:  # a buffer would be filled once and thrown away
+            return file.read()
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: cannot be read: {reason}") from error
@@ -250,13 +251,16 @@ def _images_below(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
     if real in above:  # a link to a folder that it lies in
         return
     try:
-        entries = sorted(folder.iterdir())
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
     except OSError as error:
         raise InputError(f"{folder}: cannot be listed: {error.strerror or error}") from error
     for entry in entries:
         if entry.name.startswith("."):
             continue
         if entry.is_dir():
-            yield from _images_below(entry, above | {real})
-        elif entry.suffix.lower() in SUFFIXES:
-            yield entry
+            yield from _images_below(folder / entry.name, above | {real})
+        else:
+            path = folder / entry.name
+            if path.suffix.lower() in SUFFIXES:
+                yield path

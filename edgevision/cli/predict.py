@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,18 @@ from edgevision.cli.image_options import image_options
 from edgevision.cli.loading import load_as_asked
 from edgevision.cli.tune_option import tune_option
 from edgevision.errors import InputError, OptionError
-from edgevision.images import Pixels, find_images, read_image
-from edgevision.pipeline import in_blocks, in_order, shared_out, turn_on
-from edgevision.tasks.batches import BATCH, pays
+from edgevision.image_blocks import Read, image_blocks, read_or_error
+from edgevision.images import Pixels, find_images
+from edgevision.pipeline import in_order, shared_out, turn_on
+from edgevision.tasks.batches import pays
 from edgevision.tasks.classify import Classification, Classifier
 from edgevision.tasks.detect import Detector
 from edgevision.tasks.detections import Detections
 
 Found = Classification | Detections
 Network = Classifier | Detector
+#: What is in an image, or why it cannot be read.
+Seen = tuple[Path, Found | InputError]
 #: From images to what is in each.
 Look = Callable[[Sequence[Pixels]], Sequence[Found]]
 
@@ -61,15 +64,12 @@ def command(model: Path, images: tuple[Path, ...], save: Path | None, as_json: b
     broken, top = 0, given["top"] or 1
     workers, settings = shared_out(_settings(given), len(paths))
     with _load(model, given, settings) as network:
-        at_once = BATCH if pays(network.session, network.preprocessing.size_wh) else 1
-        work = partial(_see, _looker(network, given), copies, top)
-        with in_order(work, in_blocks(paths, at_once), workers) as seen:
-            for path, found in zip(paths, seen, strict=True):
-                if isinstance(found, InputError):
-                    broken += 1
-                    _show_error(path, found, as_json)
-                else:
-                    _show(path, found, network, top, as_json)
+        see = partial(_see, _looker(network, given), copies, top)
+        tell = partial(_json_lines if as_json else _lines, network, top)
+        blocks = image_blocks(paths, pays(network.session, network.preprocessing.size_wh))
+        with in_order(see, blocks, workers) as seen:
+            for block in seen:
+                broken += _show(block, tell, as_json)
     if broken:
         raise InputError(f"{broken} of {len(paths)} images could not be used")
 
@@ -108,45 +108,60 @@ def _looker(network: Network, given: dict[str, Any]) -> Look:
     return look
 
 
-def _see(
-    look: Look, copies: Mapping[Path, Path], top: int, paths: Sequence[Path]
-) -> Iterator[Found | InputError]:
-    """What is in each image, or why it cannot be read; those in `copies` are drawn and saved."""
-    images = [_read(path) for path in paths]
-    found = iter(look([image for image in images if not isinstance(image, InputError)]))
-    for path, image in zip(paths, images, strict=True):
+def _see(look: Look, copies: Mapping[Path, Path], top: int, block: Sequence[Read]) -> Iterator[list[Seen]]:
+    """What is in each image of a block, or why it cannot be read; those in `copies` are saved, drawn on."""
+    images = [(path, read_or_error(path) if image is None else image) for path, image in block]
+    found = iter(look([image for _, image in images if not isinstance(image, InputError)]))
+    seen: list[Seen] = []
+    for path, image in images:
         if isinstance(image, InputError):
-            yield image
+            seen.append((path, image))
             continue
         one = next(found)
+        seen.append((path, one))
         if path in copies:
             save_annotated(copies[path], image, one, top)
-        yield one
+    yield seen
 
 
-def _read(path: Path) -> Pixels | InputError:
-    try:
-        return read_image(path)
-    except InputError as error:
-        return error
+def _show(block: Sequence[Seen], tell: Callable[[Path, Found], Iterable[str]], as_json: bool) -> int:
+    """Print what is in a block of images; how many could not be read."""
+    lines: list[str] = []
+    broken = 0
+    for path, found in block:
+        if not isinstance(found, InputError):
+            lines += tell(path, found)
+            continue
+        broken += 1
+        if as_json:
+            lines.append(json.dumps({"image": str(path), "error": str(found)}))
+            continue
+        _echo(lines)
+        lines = []
+        click.echo(str(found), err=True)
+    _echo(lines)
+    return broken
 
 
-def _show_error(path: Path, error: InputError, as_json: bool) -> None:
-    line = json.dumps({"image": str(path), "error": str(error)}) if as_json else f"{error}"
-    click.echo(line, err=not as_json)
+def _echo(lines: Sequence[str]) -> None:
+    """All at once: for tiny images each call costs as much as reading one."""
+    if lines:
+        click.echo("\n".join(lines))
 
 
-def _show(path: Path, found: Found, network: Network, top: int, as_json: bool) -> None:
-    if as_json:
-        session = network.session
-        ran = {"backend": session.backend, "device": session.device, "precision": session.precision}
-        told = found.to_dict() if isinstance(found, Detections) else found.to_dict(top)
-        click.echo(json.dumps({"image": str(path), **ran, **told}))
-    elif isinstance(found, Detections):
-        _show_objects(path, found)
+def _json_lines(network: Network, top: int, path: Path, found: Found) -> Iterable[str]:
+    session = network.session
+    ran = {"backend": session.backend, "device": session.device, "precision": session.precision}
+    told = found.to_dict() if isinstance(found, Detections) else found.to_dict(top)
+    yield json.dumps({"image": str(path), **ran, **told})
+
+
+def _lines(network: Network, top: int, path: Path, found: Found) -> Iterable[str]:
+    if isinstance(found, Detections):
+        yield from _lines_of_objects(path, found)
     else:
         best = "  ".join(f"{one.label} {one.score:.1%}" for one in found.top(top))
-        click.echo(f"{path}  {best}{_decision(found)}")
+        yield f"{path}  {best}{_decision(found)}"
 
 
 def _decision(found: Classification) -> str:
@@ -159,9 +174,9 @@ def _decision(found: Classification) -> str:
     return f"  [{point.positive}: {verdict}, {score:.1%} {sign} {point.threshold:.1%}]"
 
 
-def _show_objects(path: Path, found: Detections) -> None:
+def _lines_of_objects(path: Path, found: Detections) -> Iterable[str]:
     if len(found) == 0:
-        click.echo(f"{path}  nothing found")
+        yield f"{path}  nothing found"
     for one in found:
         corners = ",".join(f"{value:.0f}" for value in one.box)
-        click.echo(f"{path}  {one.label} {one.score:.1%}  {corners}")
+        yield f"{path}  {one.label} {one.score:.1%}  {corners}"

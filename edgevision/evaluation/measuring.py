@@ -15,11 +15,12 @@ from edgevision.evaluation.evidence import Measured
 from edgevision.evaluation.image_sets import ImageSet
 from edgevision.evaluation.proof import TaskProof
 from edgevision.evaluation.seed_sets import SeedSet
+from edgevision.image_blocks import read_block
 from edgevision.pipeline import in_blocks, in_order, shared_out, turn_on
 from edgevision.plan import Bench, PlannedArtifact
 from edgevision.selftest import Selftest, run_selftest
 from edgevision.session import CheckedSession
-from edgevision.tasks.batches import BATCH
+from edgevision.tasks.batches import BATCH, TINY, pays
 from edgevision.tasks.score_reading import ScoreReading
 
 #: Known answers: so many images; where there are more classes, one for each, up to the second number.
@@ -61,8 +62,9 @@ def measure(
 ) -> list[list[Any]]:
     """Run every model over the same examples, a block at a time.
 
-    Images are read on all cores. Which images go through a network together depends on their places
-    in the set alone, so that any number of workers gives the same answers.
+    Images are read on all cores; tiny ones by the calling thread, for which see `edgevision.image_blocks`.
+    Which images go through a network together depends on their places in the set alone, or is all the same
+    to the network, so that any number of workers gives the same answers.
 
     Args:
         proof: the task's.
@@ -79,6 +81,11 @@ def measure(
         InferenceError: a runtime failed.
     """
     look = _look(proof, models)
+    if workers > 1 and _are_tiny(models, examples):
+        readers = examples.readers()
+        read = iter(lambda: read_block(readers), [])
+        with in_order(lambda block: [look(block)], read, workers) as found:
+            return _gathered(found, len(models), tell)
     blocks = in_blocks(examples.readers(), _block(examples))
     if workers > 1:
         with in_order(lambda block: [look(_read(block))], blocks, workers) as found:
@@ -159,6 +166,16 @@ def _count_of_known_answers(proof: TaskProof) -> int:
 def _block(examples: Examples) -> int:
     """Examples that one worker holds at a time: images that fill a batch, or four batches of seeds."""
     return BATCH if isinstance(examples, ImageSet) else 4 * BATCH
+
+
+def _are_tiny(models: Sequence[Any], examples: Examples) -> bool:
+    """Whether images are, by the first, and go through all networks faster together."""
+    if not isinstance(examples, ImageSet):
+        return False
+    first = next(iter(examples))
+    return first.nbytes <= TINY * 3 and all(
+        pays(model.session, model.preprocessing.size_wh) for model in models
+    )
 
 
 def _read(block: Iterable[_Read]) -> list[Any]:

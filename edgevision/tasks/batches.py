@@ -15,7 +15,7 @@ BATCH = 16
 
 
 #: Pixels of an input up to which what a call costs besides its images is worth sharing.
-_TINY = 64 * 64
+TINY = 64 * 64
 
 
 def pays(session: CheckedSession, size_wh: tuple[int, int]) -> bool:
@@ -25,7 +25,7 @@ def pays(session: CheckedSession, size_wh: tuple[int, int]) -> bool:
     with the size of the batch.
     """
     width, height = size_wh
-    return session.precision == "int8" and session.dynamic_batch and width * height <= _TINY
+    return session.precision == "int8" and session.dynamic_batch and width * height <= TINY
 
 
 def is_batch(images: Any) -> bool:

@@ -22,6 +22,9 @@ from edgevision.tensors import Array, TensorSpec, all_finite, dequantizer, is_al
 
 Scores = NDArray[np.float32]
 
+#: Up to so many classes Python sorts them as fast.
+_FEW = 64
+
 
 @dataclass(frozen=True)
 class ClassScore:
@@ -73,8 +76,13 @@ class Classification:
         """
         if k < 1:
             raise OptionError(f"top: expected 1 or more, got {k}")
-        order = np.argsort(-self.scores, kind="stable")[:k]
-        return [ClassScore(self.labels[i], float(self.scores[i]), int(i)) for i in order]
+        # numpy lets other threads run while it sorts ten numbers, and then waits for them: so Python does.
+        if len(self.scores) <= _FEW:
+            scores = self.scores.tolist()
+            order = sorted(range(len(scores)), key=scores.__getitem__, reverse=True)[:k]
+        else:
+            order = np.argsort(-self.scores, kind="stable")[:k].tolist()
+        return [ClassScore(self.labels[i], float(self.scores[i]), i) for i in order]
 
     def above(self, score_threshold: float) -> list[ClassScore]:
         """Every class with a score of `score_threshold` (0…1) or more, the best first."""

@@ -94,7 +94,7 @@ def test_a_failing_runtime_ends_it_after_what_was_seen_before(
             raise InferenceError("the runtime failed")
         return read_image(path)
 
-    monkeypatch.setattr("edgevision.cli.predict.read_image", read)
+    monkeypatch.setattr("edgevision.image_blocks.read_image", read)
     done = _predict(DATA / "tiny.tflite", folder, *BARE)
     assert isinstance(done.exception, InferenceError)
     assert len(_rows(done)) == 20
