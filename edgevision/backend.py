@@ -14,15 +14,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from edgevision.artifact import Artifact
 from edgevision.errors import InferenceError, OptionError, OutputError, SessionClosedError
 from edgevision.tensors import Array, TensorSpec
 
 
-@dataclass(frozen=True)
-class DeviceInfo:
+class DeviceInfo(NamedTuple):
     """A device that a backend can run on here.
 
     Attributes:
@@ -294,7 +293,7 @@ class _Lease:
             self._lanes.add(self._batch, self._lane)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class LaneSession:
     """A `Session` made of lanes: all that a backend needs whose runtime has interpreters or requests.
 
@@ -308,7 +307,7 @@ class LaneSession:
     outputs: tuple[TensorSpec, ...]
     device: str
     precision: str
-    lanes: Lanes = field(repr=False)
+    lanes: Lanes
     fallback_nodes: tuple[str, ...] = ()
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:

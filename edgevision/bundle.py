@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -13,14 +12,9 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from edgevision.artifact import Artifact
+from edgevision.bundle_layout import MANIFEST
 from edgevision.errors import BundleError, OutputError
 from edgevision.manifest import ArtifactEntry, FileEntry, Manifest, from_json, to_json
-
-MANIFEST = "manifest.json"
-LABELS = "labels.txt"
-SELFTEST = "selftest.npz"
-EVIDENCE = "evidence.json"
-PICTURES = "pictures.zip"
 
 _LARGEST_MANIFEST_BYTES = 16_000_000
 
@@ -61,13 +55,6 @@ class Bundle:
             BundleError: as `artifact`.
         """
         return _checked(_open(self.path), entry, self.path)
-
-
-def is_bundle(path: Path) -> bool:
-    """Whether `path` looks like a bundle: a directory or zip file with a manifest."""
-    if path.is_dir():
-        return (path / MANIFEST).is_file() or path.suffix == ".evb"
-    return path.suffix.lower() in {".zip", ".evb"}
 
 
 def read_bundle(path: Path) -> Bundle:
@@ -136,6 +123,8 @@ def write_bundle(path: Path, manifest: Manifest, files: Mapping[str, bytes], for
     """
     check_output(path, force)
     try:
+        import tempfile  # a model that is only run needs none
+
         building = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error

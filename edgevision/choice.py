@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from edgevision.backend import Backend, SessionSettings
-from edgevision.bundle import Bundle
 from edgevision.cores import cores
 from edgevision.errors import DeviceError, EdgeVisionError, OptionError, PluginError
-from edgevision.manifest import ArtifactEntry
 from edgevision.plugins import Registry
 
+if TYPE_CHECKING:
+    from edgevision.bundle import Bundle
+    from edgevision.manifest import ArtifactEntry
 
-@dataclass(frozen=True)
-class Choice:
+
+class Choice(NamedTuple):
     """An artifact of a bundle, the backend that is to run it, and how."""
 
     entry: ArtifactEntry

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from edgevision import __version__
-from edgevision.bundle import EVIDENCE, LABELS, PICTURES, SELFTEST, file_entry
+from edgevision.bundle import file_entry
+from edgevision.bundle_layout import EVIDENCE, LABELS, PICTURES, SELFTEST
 from edgevision.converter import Source
 from edgevision.evaluation.evidence import Evidence, evidence_json
 from edgevision.evaluation.measuring import Candidate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from edgevision.errors import OptionError
 from edgevision.preprocess import LAYOUTS, Preprocessing, keras_applications_preprocessing
@@ -43,8 +44,7 @@ class InputOptions:
             )
 
 
-@dataclass(frozen=True)
-class FoundNormalization:
+class FoundNormalization(NamedTuple):
     """The values at a network's input, as the network itself tells them.
 
     Attributes:

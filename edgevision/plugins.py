@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import pluggy
 
@@ -41,8 +40,7 @@ class _Named(Protocol):
 NamedT = TypeVar("NamedT", bound=_Named)
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """A plugin, or something that it offers, which cannot be used.
 
     Attributes:
@@ -54,8 +52,7 @@ class Problem:
     reason: str
 
 
-@dataclass(frozen=True)
-class BackendStatus:
+class BackendStatus(NamedTuple):
     """One row of ``edgevision backends``.
 
     Attributes:
@@ -75,7 +72,6 @@ class BackendStatus:
     reason: str = ""
 
 
-@dataclass
 class Registry:
     """The plugins of this process, and what each one gives.
 
@@ -83,8 +79,9 @@ class Registry:
         problems: everything that was found to be broken, in the order in which it was found.
     """
 
-    manager: pluggy.PluginManager
-    problems: list[Problem] = field(default_factory=list)
+    def __init__(self, manager: pluggy.PluginManager) -> None:
+        self.manager = manager
+        self.problems: list[Problem] = []
 
     def register(self, plugin: Any, name: str) -> None:
         """Take in a plugin: a module or object with hook implementations.
@@ -110,6 +107,9 @@ class Registry:
         Raises:
             PluginError: there is none; lists those that there are.
         """
+        own = self._owned("edgevision_backends", _BACKEND_MEMBERS, only=name)
+        if name in own:
+            return own[name][1]  # type: ignore[no-any-return]
         return self._pick("backend", name, self.backends())
 
     def readers(self) -> dict[str, SourceReader]:
@@ -154,10 +154,21 @@ class Registry:
     def _named(self, hook: str, members: tuple[str, ...]) -> dict[str, Any]:
         return {name: item for name, (_, item) in self._owned(hook, members).items()}
 
-    def _owned(self, hook: str, members: tuple[str, ...]) -> dict[str, tuple[str, Any]]:
-        """Name -> (plugin, what it gives), vetted; of two with one name the first stays."""
+    def _owned(
+        self, hook: str, members: tuple[str, ...], only: str | None = None
+    ) -> dict[str, tuple[str, Any]]:
+        """Name -> (plugin, what it gives), vetted.
+
+        Of two with one name that stays whose plugin has the name too, so that it can be had by asking
+        that plugin alone; else the first.
+
+        Args:
+            hook: what plugins are asked.
+            members: that each item must have.
+            only: the one plugin to ask, and to import what it needs; all, if `None`.
+        """
         found: dict[str, tuple[str, Any]] = {}
-        for plugin, item in self._ask(hook):
+        for plugin, item in self._ask(hook, only):
             missing = [member for member in members if not hasattr(item, member)]
             if missing:
                 self._record(plugin, f"{hook} gave {type(item).__name__} without {', '.join(missing)}")
@@ -165,25 +176,31 @@ class Registry:
                 self._record(
                     plugin, f"{hook} gave {type(item).__name__} whose name is {item.name!r}, not text"
                 )
-            elif item.name in found:
-                owner = found[item.name][0]
-                self._record(plugin, f"'{item.name}' is already given by plugin '{owner}', which stays")
+            elif item.name in found and plugin != item.name:
+                self._record_double(plugin, item.name, found[item.name][0])
             else:
+                if item.name in found:
+                    self._record_double(found[item.name][0], item.name, plugin)
                 found[item.name] = plugin, item
         return found
 
-    def _ask(self, hook: str) -> list[tuple[str, Any]]:
+    def _ask(self, hook: str, only: str | None = None) -> list[tuple[str, Any]]:
         """What each plugin gives for `hook`, asked one at a time, in the order of registration."""
         items: list[tuple[str, Any]] = []
         order = [name for name, _ in self.manager.list_name_plugin()]
         implementations = getattr(self.manager.hook, hook).get_hookimpls()
         for found in sorted(implementations, key=lambda found: order.index(found.plugin_name)):
+            if only not in (None, found.plugin_name):
+                continue
             try:
                 # Called itself, and not by pluggy, which drops a plugin that gives None in silence.
                 items += [(found.plugin_name, item) for item in _listed(found.function(), hook)]
             except (Exception, SystemExit) as error:
                 self._record(found.plugin_name, error)
         return items
+
+    def _record_double(self, plugin: str, name: str, owner: str) -> None:
+        self._record(plugin, f"'{name}' is already given by plugin '{owner}', which stays")
 
     def _record(self, plugin: str, error: BaseException | str) -> None:
         reason = error if isinstance(error, str) else f"{type(error).__name__}: {first_line(error)}"

@@ -16,17 +16,17 @@ from edgevision.backend import (
     DoubtingBackend,
     SessionSettings,
 )
-from edgevision.bundle import Bundle, is_bundle, read_bundle
-from edgevision.choice import Choice, candidates, first_choice, listed, reason_against
+from edgevision.bundle_layout import is_bundle
 from edgevision.errors import DeviceError, EdgeVisionError, OptionError
 from edgevision.input_options import FoundNormalization, InputOptions, resolve_preprocessing
-from edgevision.manifest import ArtifactEntry
 from edgevision.plugins import Registry, registry
 from edgevision.preprocess import Preprocessing
 from edgevision.session import CheckedSession, open_session
-from edgevision.tasks.description import ClassifyTask, DetectTask, GenerateTask
 
-if TYPE_CHECKING:  # the one task that a model has is imported when the model is loaded
+if TYPE_CHECKING:  # a process that runs one bare classifier imports no bundles, and no other tasks
+    from edgevision.bundle import Bundle
+    from edgevision.choice import Choice
+    from edgevision.manifest import ArtifactEntry
     from edgevision.tasks.classify import Classifier
     from edgevision.tasks.detect import Detector
     from edgevision.tasks.generate import Generator
@@ -125,6 +125,8 @@ def load(
         raise OptionError(
             f"{path}: a bundle says itself what its input takes; leave out the options for bare files"
         )
+    from edgevision.bundle import read_bundle
+
     bundle = read_bundle(path)
     choice = choose_artifact(bundle, backend, settings, precision, plugins, tune)
     model = _load_entry(bundle, choice, plugins)
@@ -174,6 +176,8 @@ def _load_entry(bundle: Bundle, choice: Choice, plugins: Registry) -> Model:
 
 
 def _model(session: CheckedSession, bundle: Bundle, entry: ArtifactEntry, plugins: Registry) -> Model:
+    from edgevision.tasks.description import ClassifyTask, GenerateTask
+
     task, preprocessing, labels = bundle.manifest.task, bundle.manifest.preprocessing, bundle.labels
     if isinstance(task, GenerateTask):
         from edgevision.tasks.generate import build_generator
@@ -204,6 +208,8 @@ def choose_artifact(
         OptionError: the bundle has no artifact that fits.
         PluginError, MissingRuntimeError: the backend, or none that fits, can be had here.
     """
+    from edgevision.choice import candidates, first_choice
+
     if backend is None and _may_tune(tune, settings):
         possible = candidates(bundle, settings, precision, plugins)
         if len(possible) > 1:
@@ -225,7 +231,7 @@ def _load_bare(
 ) -> Model:
     artifact = read_artifact(path)
     runner = _bare_backend(path, artifact, backend, settings.device, plugins)
-    said = _description(artifact, plugins)
+    said = _description(artifact, runner, plugins)
     session = open_session(runner, artifact, settings)
     try:
         found = None
@@ -267,6 +273,7 @@ def _bare_detector(
     bare: BareModel,
     said: ArtifactDescription,
 ) -> Detector:
+    from edgevision.tasks.description import DetectTask
     from edgevision.tasks.detect import Detector
 
     decoder = choice.decoder
@@ -314,6 +321,8 @@ def _bare_backend(
 ) -> Backend:
     if backend is not None:
         return plugins.backend(backend)
+    from edgevision.choice import listed, reason_against
+
     reasons: dict[str, str] = {}
     for name in _known(BACKENDS_OF_FORMAT[artifact.format], plugins):
         reasons[name] = reason_against(name, device, plugins)
@@ -329,8 +338,10 @@ def _known(names: Iterable[str], plugins: Registry) -> list[str]:
     return [name for name in names if name in there]
 
 
-def _description(artifact: Artifact, plugins: Registry) -> ArtifactDescription:
-    """What an artifact says of itself, asked of any backend that can tell."""
+def _description(artifact: Artifact, runner: Backend, plugins: Registry) -> ArtifactDescription:
+    """What an artifact says of itself, asked of the backend that runs it, else of any that can tell."""
+    if artifact.format == runner.formats[0] and isinstance(runner, DescribingBackend):
+        return runner.describe(artifact)
     for backend in plugins.backends().values():
         if artifact.format == backend.formats[0] and isinstance(backend, DescribingBackend):
             return backend.describe(artifact)

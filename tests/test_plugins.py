@@ -168,6 +168,24 @@ def test_of_two_backends_with_one_name_the_first_stays_and_the_other_is_recorded
     assert reasons(registry) == {"two": "'fake' is already given by plugin 'one', which stays"}
 
 
+def test_of_two_backends_with_one_name_that_stays_whose_plugin_has_the_name_too() -> None:
+    first, named = FakeBackend(), FakeBackend()
+    registry = registry_of(another=Plugin(lambda: [first]), fake=Plugin(lambda: [named]))
+    assert registry.backend("fake") is named
+    assert registry.backends()["fake"] is named
+    assert reasons(registry) == {"another": "'fake' is already given by plugin 'fake', which stays"}
+
+
+def test_a_backend_is_had_without_asking_plugins_of_other_names() -> None:
+    def fail() -> list[FakeBackend]:
+        raise AssertionError("asked")
+
+    backend = FakeBackend()
+    registry = registry_of(another=Plugin(fail), fake=Plugin(lambda: [backend]))
+    assert registry.backend("fake") is backend
+    assert registry.problems == []
+
+
 def test_a_problem_is_recorded_once_however_often_it_is_met() -> None:
     registry = registry_of(broken=Plugin(lambda: None))
     for _ in range(3):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from typing import Any
 
 import click
 
@@ -19,8 +19,8 @@ def command(as_json: bool) -> None:
     statuses = plugins.backend_statuses()
     if as_json:
         document = {
-            "backends": [asdict(status) for status in statuses],
-            "problems": [asdict(problem) for problem in plugins.problems],
+            "backends": [_document(status) for status in statuses],
+            "problems": [problem._asdict() for problem in plugins.problems],
         }
         click.echo(json.dumps(document, indent=2))
         return
@@ -32,3 +32,7 @@ def command(as_json: bool) -> None:
 def _row(status: BackendStatus) -> tuple[str, str, str, str]:
     devices = ", ".join(f"{device.name} ({device.description})" for device in status.devices)
     return status.name, "yes" if status.ready else "no", status.version, devices or status.reason
+
+
+def _document(status: BackendStatus) -> dict[str, Any]:
+    return {**status._asdict(), "devices": [device._asdict() for device in status.devices]}

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from edgevision.bundle import is_bundle
+from edgevision.bundle_layout import is_bundle
 from edgevision.cli.evaluation_pictures import save_pictures
 from edgevision.cli.run_options import run_options, run_settings
 from edgevision.cli.score_options import reading_in_words

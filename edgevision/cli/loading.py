@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgevision.backend import SessionSettings
-from edgevision.bundle import is_bundle
+from edgevision.bundle_layout import is_bundle
 from edgevision.cli.detect_options import given_settings
 from edgevision.cli.image_options import input_options
 from edgevision.cli.tune_option import asked_tune

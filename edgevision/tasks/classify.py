@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,7 @@ from edgevision.images import as_pixels
 from edgevision.preprocess import Preprocessing, Preprocessor
 from edgevision.session import CheckedSession
 from edgevision.tasks.batches import is_batch, parts
-from edgevision.tasks.description import SCORE_KINDS
-from edgevision.tasks.score_reading import OperatingPoint, ScoreReading
+from edgevision.tasks.score_reading import SCORE_KINDS, OperatingPoint, ScoreReading
 from edgevision.tensors import Array, TensorSpec, all_finite, dequantizer, is_always_finite
 
 Scores = NDArray[np.float32]
@@ -26,8 +25,7 @@ Scores = NDArray[np.float32]
 _FEW = 64
 
 
-@dataclass(frozen=True)
-class ClassScore:
+class ClassScore(NamedTuple):
     """One class, and how sure the network is of it.
 
     Attributes:

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from edgevision.errors import OptionError, first_line
+from edgevision.tasks.score_reading import SCORE_KINDS
 
 if TYPE_CHECKING:
     from edgevision.tasks.generate_settings import GenerateSettings
-
-SCORE_KINDS = ("softmax", "sigmoid", "logits")
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from typing import Any
 
 from edgevision.errors import OptionError
 
+#: What the output of a classifier may hold.
+SCORE_KINDS = ("softmax", "sigmoid", "logits")
 #: What an operating point may keep: the share of images of the class that are decided for; of images of no
 #: such class that are not; and of images that are decided for, those that are right.
 FIGURES = ("sensitivity", "specificity", "precision")

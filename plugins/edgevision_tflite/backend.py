@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -64,8 +63,7 @@ class TFLiteBackend:
         return LaneSession(graph.inputs, graph.outputs, device, precision, lanes)
 
 
-@dataclass(frozen=True)
-class _Delegate:
+class _Delegate(NamedTuple):
     path: str
     options: Mapping[str, Any]
 
@@ -98,8 +96,7 @@ class _Delegate:
             ) from error
 
 
-@dataclass(frozen=True)
-class _Loader:
+class _Loader(NamedTuple):
     """Makes interpreters of one artifact, each with a delegate of its own: they are not for sharing."""
 
     artifact: Artifact
@@ -128,8 +125,7 @@ class _Loader:
         return ArtifactError(f"{self.artifact.name}: {self.runtime.version} refuses it: {first_line(error)}")
 
 
-@dataclass(frozen=True)
-class _Graph:
+class _Graph(NamedTuple):
     """What an artifact takes and gives; the indices are the runtime's, in the order of the specs."""
 
     inputs: tuple[TensorSpec, ...]

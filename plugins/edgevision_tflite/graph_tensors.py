@@ -5,7 +5,7 @@ Field numbers are those of TensorFlow's ``schema.fbs``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from edgevision.artifact import Artifact
 from edgevision.errors import ArtifactError
@@ -13,8 +13,7 @@ from edgevision.tensors import Quantization
 from edgevision_tflite.flatbuffer import DamagedError, Flatbuffer
 
 
-@dataclass(frozen=True)
-class GraphTensor:
+class GraphTensor(NamedTuple):
     """An input or output of a model.
 
     Attributes:

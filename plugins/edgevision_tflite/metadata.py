@@ -12,7 +12,7 @@ import math
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from edgevision.artifact import Artifact
 from edgevision.backend import ArtifactDescription
@@ -72,8 +72,7 @@ def _describe(content: bytes) -> ArtifactDescription:
     )
 
 
-@dataclass(frozen=True)
-class _Graph:
+class _Graph(NamedTuple):
     """The first graph of a model."""
 
     model: Flatbuffer
@@ -144,14 +143,12 @@ class _Graph:
         return self.model.text(self._code_table(operator), 1)
 
 
-@dataclass(frozen=True)
-class _Normalization:
+class _Normalization(NamedTuple):
     mean: tuple[float, ...]
     scale: tuple[float, ...]
 
 
-@dataclass(frozen=True)
-class _Metadata:
+class _Metadata(NamedTuple):
     """TFLite Metadata of a model's first graph."""
 
     metadata: Flatbuffer

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from edgevision.errors import MissingRuntimeError, PluginError, first_line
 
@@ -18,8 +17,7 @@ _MODULES = {
 }
 
 
-@dataclass(frozen=True)
-class Runtime:
+class Runtime(NamedTuple):
     """An interpreter of TFLite models.
 
     Attributes:
