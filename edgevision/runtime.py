@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,12 +68,13 @@ class BareModel:
     decoder_settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-def load(
+def load(  # noqa: PLR0913  (all but the first three by name)
     path: str | Path,
     backend: str | None = None,
     device: str | None = None,
     *,
     precision: str | None = None,
+    threads: int | None = None,
     settings: SessionSettings | None = None,
     selftest: bool = False,
     bare: BareModel | None = None,
@@ -98,8 +99,9 @@ def load(
         backend: name of the backend that must run it.
         device: name of the device that it must run on, such as ``cpu`` or ``cuda:0``.
         precision: of the bundle's artifact, such as ``int8``.
-        settings: threads, cache directory, execution precision, and the backend's own options;
-            its device is the argument `device`.
+        threads: CPU threads for one call.
+        settings: cache directory, execution precision, and the backend's own options; its device and
+            threads are the arguments of these names.
         selftest: check the bundle's known answers on this device before the model is returned. Done in
             any case where the backend knows that such a device may compute something else.
         bare: what a bare file does not say of itself.
@@ -113,10 +115,7 @@ def load(
         ArtifactError: the runtime refuses the artifact.
         InferenceError: a known answer is not given.
     """
-    path, settings = Path(path), settings or SessionSettings()
-    if settings.device is not None and device not in (None, settings.device):
-        raise OptionError(f"device: '{device}' and settings.device '{settings.device}' contradict each other")
-    settings = _on_device(settings, device or settings.device)
+    path, settings = Path(path), _with(settings or SessionSettings(), device, threads)
     plugins = registry()
     if not is_bundle(path):
         _check_bare(path, {"precision": precision, "selftest": selftest, "tune": tune})
@@ -162,8 +161,17 @@ def _is_doubted(path: Path, choice: Choice, device: str) -> bool:
     return bool(doubt)
 
 
-def _on_device(settings: SessionSettings, device: str | None) -> SessionSettings:
-    return SessionSettings(device, settings.precision, settings.threads, settings.cache_dir, settings.options)
+def _with(settings: SessionSettings, device: str | None, threads: int | None) -> SessionSettings:
+    """`settings`, with what the arguments of their own say."""
+    for name, given in (("device", device), ("threads", threads)):
+        there = getattr(settings, name)
+        if None not in (given, there) and given != there:
+            raise OptionError(f"{name}: {given!r} and settings.{name} {there!r} contradict each other")
+    return replace(
+        settings,
+        device=device or settings.device,
+        threads=settings.threads if threads is None else threads,
+    )
 
 
 def _load_entry(bundle: Bundle, choice: Choice, plugins: Registry) -> Model:

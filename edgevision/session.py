@@ -133,6 +133,9 @@ class CheckedSession:
         finally:
             self._lease = lease
 
+    def __str__(self) -> str:
+        return f"{self.backend} on {self.device}, {self.precision}"
+
     def close(self) -> None:
         """Give back what the runtime holds. May be called twice."""
         self._closed = True

@@ -117,6 +117,12 @@ def test_a_processor_that_may_overflow_is_asked_the_known_answers_unasked(bundle
             OptionError,
             "has no option 'x'",
         ),
+        ({"threads": 0}, OptionError, "threads: expected 1 or more, got 0"),
+        (
+            {"threads": 2, "settings": SessionSettings(threads=1)},
+            OptionError,
+            r"threads: 2 and settings\.threads 1 contradict each other",
+        ),
         (
             {"device": "cpu", "settings": SessionSettings(device="gpu")},
             OptionError,
@@ -192,6 +198,16 @@ def test_a_path_that_is_absent_is_told(tmp_path) -> None:
         load(tmp_path / "absent.tflite")
     with pytest.raises(BundleError, match="there is no such bundle"):
         load(tmp_path / "absent.evb")
+
+
+def test_threads_can_be_asked_for_without_settings(bundle) -> None:
+    with load(bundle, "tflite", threads=1) as model:
+        assert model.session.threads == 1
+
+
+def test_a_model_says_what_it_is_and_where_it_runs(bundle) -> None:
+    with load(bundle, "tflite") as model:
+        assert repr(model) == "<Classifier: tflite on cpu, int8, input 32x32, 10 classes>"
 
 
 def test_load_is_at_the_top() -> None:

@@ -214,6 +214,10 @@ class Classifier:
         """
         return [self._result(row) for row in self._scores(outputs[self._output.name])]
 
+    def __repr__(self) -> str:
+        width, height = self.preprocessing.size_wh
+        return f"<Classifier: {self.session}, input {width}x{height}, {len(self.labels)} classes>"
+
     def close(self) -> None:
         """Give back what the runtime holds."""
         self.session.close()

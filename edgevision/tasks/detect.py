@@ -163,6 +163,11 @@ class Detector:
             for place, size_wh in enumerate(sizes_wh)
         ]
 
+    def __repr__(self) -> str:
+        width, height = self.preprocessing.size_wh
+        classes = f"{len(self.labels)} classes" if self.labels else "classes without names"
+        return f"<Detector: {self.session}, input {width}x{height}, {classes}>"
+
     def close(self) -> None:
         """Give back what the runtime holds."""
         self.session.close()

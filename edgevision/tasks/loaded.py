@@ -23,6 +23,9 @@ class SessionOwner:
     def __init__(self, session: CheckedSession) -> None:
         self.session = session
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.session}>"
+
     def close(self) -> None:
         """Give back what the runtime holds. May be called twice."""
         self.session.close()
