@@ -3,8 +3,9 @@
     python benchmarks/make_bundles.py --shared ../shared
 
 Writes beside this file ``resnet8.evb`` and ``blood_cells.evb``, for LiteRT and OpenVINO in int8, and two
-untrained networks of diffusion's shape, ``denoiser-16.tflite`` and ``denoiser-56.tflite``; and
-``resnet8-uint8.tflite``, as MediaPipe takes it.
+untrained networks of diffusion's shape, ``denoiser-16.tflite`` and ``denoiser-56.tflite``;
+``resnet8-uint8.tflite``, as MediaPipe takes it; and untrained networks that make an image of an image,
+``tile-SIZE-WIDTH.tflite``.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from edgevision.evaluation.image_sets import ImageSet
 HERE = Path(__file__).parent
 #: Channels of the networks of diffusion: a tiny one, and one as small as they get in use.
 DENOISER_WIDTHS = (16, 56)
+#: Side in pixels and channels of networks for tiles.
+TILES = ((32, 16), (64, 16), (128, 16), (256, 16), (128, 64))
 BLOOD_CELLS = HERE.parent / "examples" / "blood_cells"
 
 
@@ -32,6 +35,8 @@ def main(shared: Path) -> None:
     """Convert all."""
     for width in DENOISER_WIDTHS:
         (HERE / f"denoiser-{width}.tflite").write_bytes(_denoiser(width))
+    for size, width in TILES:
+        (HERE / f"tile-{size}-{width}.tflite").write_bytes(_tile(size, width))
     data = shared / "data"
     resnet8 = shared / "models" / "resnet8_cifar10.h5"
     images = ImageSet.open(data / "cifar10-train.zip").sample(500)
@@ -72,6 +77,20 @@ def _denoiser(width: int) -> bytes:
     made = keras.layers.Conv2D(3, 3, padding="same", name="made")(x)
     converter = tensorflow.lite.TFLiteConverter.from_keras_model(keras.Model([noisy, time], made))
     content: bytes = converter.convert()
+    return content
+
+
+def _tile(size: int, width: int) -> bytes:
+    """Four convolutions of `width` channels, from an image to one of its size; untrained."""
+    import keras
+    import tensorflow
+
+    image = keras.Input((size, size, 3), name="image")
+    x = image
+    for _ in range(3):
+        x = keras.layers.Conv2D(width, 3, padding="same", activation="relu")(x)
+    made = keras.layers.Conv2D(3, 3, padding="same", name="made")(x)
+    content: bytes = tensorflow.lite.TFLiteConverter.from_keras_model(keras.Model(image, made)).convert()
     return content
 
 

@@ -19,7 +19,7 @@ from edgevision.cli.image_options import image_options, size_wh
 from edgevision.cli.loading import load_as_asked
 from edgevision.cli.tables import echo_table
 from edgevision.cli.tune_option import tune_option
-from edgevision.image_files import check_suffix, write_image
+from edgevision.image_files import check_place, write_image
 
 _HEADER = ("stage", "CPU p50", "p95", "p99", "wall p50", "p95", "p99")
 
@@ -49,7 +49,7 @@ def command(model: Path, plot: Path | None, as_json: bool, **given: Any) -> None
     process's threads; it is what other programs disturb least.
     """
     if plot is not None:
-        check_suffix(plot)
+        check_place(plot)
     if given["deadline_ms"] is not None and given["sustained"] is None:
         raise click.UsageError("--deadline-ms counts over --sustained MINUTES; give that too.")
     with load_as_asked(model, given, SessionSettings(threads=given["threads"])) as network:
@@ -77,9 +77,12 @@ def _show(result: BenchResult) -> None:
     where = f"{result.backend} {result.device}, {result.precision}"
     click.echo(f"{result.task} on {where}, batch {result.batch}{frame}; milliseconds")
     rows = [_row(name, result.stages[name]) for name in STAGES if name in result.stages]
-    rows.append(("rest", f"{result.rest_us / 1e3:.3f}", *[""] * 5))
+    if result.rest_us > 0:  # caches that stages alone find warm can make them more than the whole
+        rows.append(("rest", f"{result.rest_us / 1e3:.3f}", *[""] * 5))
     rows += [_row("whole call", result.whole), _row("bare runtime", result.bare)]
     echo_table(_HEADER, rows)
+    if "decode" in result.stages:
+        click.echo("decode: of a JPEG of the frame; not in the whole call, which begins with pixels")
     for name, why in result.fused.items():
         click.echo(f"{name}: not timed alone: {why}")
     wall = result.whole.least_wall_us / result.bare.least_wall_us

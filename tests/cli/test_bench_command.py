@@ -34,6 +34,7 @@ def test_a_table_of_stages_ends_with_the_bare_runtime(edgevision_command) -> Non
         "bare runtime",
     ):
         assert any(line.startswith(stage) for line in lines), stage
+    assert "decode: of a JPEG of the frame; not in the whole call" in done.stdout
     assert "of the bare runtime's CPU time" in done.stdout
     assert "% of the machine's ceiling" in done.stdout
 
@@ -51,6 +52,7 @@ def test_programs_get_json_and_a_picture(edgevision_command, tmp_path: Path) -> 
     [
         (("--deadline-ms", 5), "--sustained"),
         (("--plot", "bench.pdf"), "expected a name that ends in"),
+        (("--plot", "absent/bench.png"), "the folder absent does not exist; type: mkdir -p absent"),
         (("--batch", 0), "--batch"),
         (("--frame", "large"), "WIDTHxHEIGHT"),
     ],
