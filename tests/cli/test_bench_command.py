@@ -52,7 +52,6 @@ def test_programs_get_json_and_a_picture(edgevision_command, tmp_path: Path) -> 
     [
         (("--deadline-ms", 5), "--sustained"),
         (("--plot", "bench.pdf"), "expected a name that ends in"),
-        (("--plot", "absent/bench.png"), "the folder absent does not exist; type: mkdir -p absent"),
         (("--batch", 0), "--batch"),
         (("--frame", "large"), "WIDTHxHEIGHT"),
     ],
@@ -63,4 +62,13 @@ def test_a_wish_that_makes_no_sense_is_refused(
     done = edgevision_command(*ASKED, *BARE, *words)
     assert done.returncode == 2
     assert told in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_place_for_the_picture_that_is_not_there_is_told_before_anything_is_timed(
+    edgevision_command,
+) -> None:
+    done = edgevision_command(*ASKED, *BARE, "--plot", "absent/bench.png")
+    assert done.returncode == 12
+    assert "the folder absent does not exist; type: mkdir -p absent" in done.stderr
     assert done.stdout == ""
