@@ -129,11 +129,14 @@ def test_an_error_of_the_one_who_takes_stops_it_too() -> None:
 def test_ctrl_c_ends_it_while_real_networks_run() -> None:
     pytest.importorskip("ai_edge_litert", reason="needs the extra `tflite`")
     script = """
+        import signal
         import sys
         import numpy as np
         import edgevision
         from edgevision.pipeline import in_order
 
+        # A shell starts what it runs in the background with SIGINT ignored, and children inherit that.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         image = edgevision.InputOptions(value_range=(0.0, 1.0))
         bare = edgevision.BareModel(image, score_kind="softmax", output="scores")
         model = edgevision.load(sys.argv[1], "tflite", bare=bare)

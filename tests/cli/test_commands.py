@@ -278,6 +278,11 @@ def test_too_little_agreement_is_shown_and_nothing_is_written(
     assert list(tmp_path.iterdir()) == []
 
 
+def _heed_sigint() -> None:
+    """A shell starts what it runs in the background with SIGINT ignored, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @convert
 @pytest.mark.parametrize("wanted", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_conversion_leaves_nothing_behind(quickstart, tmp_path, wanted) -> None:
@@ -286,7 +291,9 @@ def test_an_interrupted_conversion_leaves_nothing_behind(quickstart, tmp_path, w
     words = _convert_words(quickstart, "digits.evb", "--calibration", calibration)
     words += ["--precision", "float32", "--precision", "int8"]
     command = [sys.executable, "-m", "edgevision", *words]
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, preexec_fn=_heed_sigint
+    ) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if "converting" in line:
