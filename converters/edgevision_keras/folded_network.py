@@ -117,7 +117,7 @@ class Network:
 
     def tensors(self, names: Sequence[str], batches: Iterator[Batch]) -> Iterator[dict[str, Array]]:
         """The tensors of these names, batch by batch."""
-        run = self._function.prune(self._function.inputs, [self._tensor(name) for name in names])
+        run = self._pruned([self._tensor(name) for name in names])
         for batch in batches:
             yield dict(zip(names, (value.numpy() for value in run(*self._feed(batch))), strict=True))
 
@@ -130,7 +130,7 @@ class Network:
                 tensor = self._tensor(name)
                 axes = list(range(tensor.shape.rank - 1))
                 fetched += [tf.reduce_min(tensor, axes), tf.reduce_max(tensor, axes)]
-        run = self._function.prune(self._function.inputs, fetched)
+        run = self._pruned(fetched)
         found: dict[str, Extremes] = {}
         for batch in batches:
             values = [value.numpy().astype(np.float64) for value in run(*self._feed(batch))]
@@ -170,8 +170,8 @@ class Network:
             except (LookupError, ValueError, TypeError):  # no gradient: all values weigh the same
                 slopes = [None] * len(inner)
         known = [slope for slope in slopes if slope is not None]
-        forward = self._function.prune(self._function.inputs, [*answers, *inner])
-        backward = self._function.prune([*self._function.inputs, *signs], known)
+        forward = self._pruned([*answers, *inner])
+        backward = self._pruned(known, signs)
 
         def run(batch: Batch, random: np.random.Generator) -> tuple[list[Array], list[Array | None]]:
             feed = self._feed(batch)
@@ -189,6 +189,13 @@ class Network:
             return results[len(answers) :], weights
 
         return run
+
+    def _pruned(self, fetched: Sequence[Any], signs: Sequence[Any] = ()) -> Any:
+        """A function of the inputs, then of `signs`, that computes these tensors."""
+        taken = [*self._function.inputs, *signs]
+        specs = tuple(self._tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in taken)
+        # Without its signature each call fails once, with all numbers of its arguments in the message.
+        return self._function.prune(taken, fetched, input_signature=(specs, {}))
 
     def _feed(self, batch: Batch) -> list[Any]:
         names = [name.removesuffix(":0") for name in self._folded.inputs]

@@ -6,6 +6,8 @@ import importlib
 import logging
 import os
 import sys
+from contextlib import AbstractContextManager
+from functools import cache
 from typing import Any
 
 from edgevision.errors import MissingRuntimeError, SourceError, first_line
@@ -69,3 +71,19 @@ def require_tf_keras() -> Any:
     """
     require_tensorflow()
     return require("tf_keras")
+
+
+def on_one_thread() -> AbstractContextManager[object]:
+    """While the block runs, numpy multiplies matrices on the calling thread alone.
+
+    Raises:
+        MissingRuntimeError: threadpoolctl is not installed.
+    """
+    limit: AbstractContextManager[object] = _thread_pools().limit(limits=1, user_api="blas")
+    return limit
+
+
+@cache
+def _thread_pools() -> Any:
+    """The pools of the libraries that are loaded: looking for them takes milliseconds."""
+    return require("threadpoolctl").ThreadpoolController()

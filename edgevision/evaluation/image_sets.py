@@ -8,7 +8,8 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from posixpath import splitext
 from typing import Any
 
 import numpy as np
@@ -203,22 +204,20 @@ def _archive_entries(path: Path) -> list[_Entry]:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: cannot be read as a folder or a .zip of images: {reason}") from error
-    members = sorted(
-        (member for member in archive.infolist() if _is_image(member)),
-        key=lambda member: _parts(member.filename),
-    )
+    found = ((_parts(member.filename), member) for member in archive.infolist())
+    images = [(parts, member) for parts, member in found if _is_image(parts, member)]
+    members = [member for _, member in sorted(images, key=lambda one: one[0])]
     if not members:
         raise InputError(f"{path}: no images found; expected files with {', '.join(sorted(SUFFIXES))}")
     return [_member_entry(archive, member, f"{path}: {member.filename}") for member in members]
 
 
-def _is_image(member: zipfile.ZipInfo) -> bool:
-    parts = _parts(member.filename)
+def _is_image(parts: tuple[str, ...], member: zipfile.ZipInfo) -> bool:
     # macOS adds a folder __MACOSX with files of the images' names that are none.
     hidden = any(part.startswith((".", "__MACOSX")) for part in parts)
-    if hidden or member.filename.endswith("/"):
+    if hidden or not parts or member.is_dir():
         return False
-    return PurePosixPath(member.filename).suffix.lower() in SUFFIXES
+    return splitext(parts[-1])[1].lower() in SUFFIXES
 
 
 def _member_entry(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> _Entry:
@@ -241,7 +240,8 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) 
 
 
 def _parts(name: str) -> tuple[str, ...]:
-    return PurePosixPath(name).parts
+    """As of a path; archives hold tens of thousands, and `PurePosixPath` takes five times as long."""
+    return tuple(part for part in name.split("/") if part not in ("", "."))
 
 
 def _classes(names: Sequence[str]) -> tuple[tuple[str, ...], NDArray[np.int64] | None]:
