@@ -1,11 +1,11 @@
-"""What evidence costs: a conversion for three targets, beside bare calls of the same converters and runtimes.
+"""What evidence costs: a conversion for three targets beside bare calls of the same converters and runtimes.
 
     python benchmarks/evidence_run.py --runs 3
 
 Both sides run in processes of their own, by turns. The bare side imports TensorFlow, loads ResNet-8, makes
 int8 of TFLite, ONNX and OpenVINO as the libraries do by default from 500 images, and runs the Keras model and
-the three artifacts over 5,000 images. The other is `edgevision convert` with the same images. Of both the
-least wall time and the least CPU time count.
+the three artifacts over 5,000 images. The other is `edgevision convert` with the same number of images of the
+same sets. Of each side the least wall time and the least CPU time count.
 """
 
 from __future__ import annotations
@@ -128,8 +128,8 @@ def main(runs: int, calibration_samples: int, shared: Path, side: str | None) ->
             f"{one.total[place] / other.total[place]:.2f}"
             for one, other in zip(taken["ours"], taken["bare"], strict=True)
         )
-        ratio = f"x{mine / bare:.2f} (by turns {each}), goal {GOAL}"
-        click.echo(f"{what}: {mine:.1f} s over {bare:.1f} s: {ratio}")
+        told = f"x{mine / bare:.2f} (by turns {each}), goal {GOAL}"
+        click.echo(f"{what}: {mine:.1f} s over {bare:.1f} s: {told}")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ coordinate descent: Behdin et al., QuantEase, 2023. The bias takes up what is le
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,7 +23,10 @@ _SWEEPS = 8
 #: Of int8, where zero is in the middle.
 _LARGEST = 127
 
-
+#: Multiplications, about 10 ms of them, that are not shared out among threads: where another program holds
+#: one of the cores the threads wait for each other, spinning, and took two to three times as long. Products
+#: of inputs were the same either way, to the last bit; those with outputs were not, and are left alone.
+_MOST_ON_ONE_THREAD = 1e9
 #: Inputs of one output: their products are a square of so many numbers, several times over. A convolution
 #: of 3 x 3 over 256 channels has so many; of larger layers each weight is rounded by itself.
 _MOST_INPUTS = 2304
@@ -69,9 +73,8 @@ class Moments:
         patches = patches.transpose(2, 0, 1, 3).reshape(groups, len(chosen), -1)
         patches = np.concatenate([patches, np.ones_like(patches[..., :1])], axis=-1)
         results = made.reshape(total, -1)[chosen].reshape(len(chosen), groups, -1).transpose(1, 0, 2)
-        # On several threads it takes up to seven times as long wherever another program holds one of
-        # the cores: they wait for each other, spinning. The numbers are the same, to the last bit.
-        with on_one_thread():
+        small = patches.size * patches.shape[-1] < _MOST_ON_ONE_THREAD
+        with on_one_thread() if small else nullcontext():
             self.inputs += patches.transpose(0, 2, 1) @ patches
         self.outputs += patches.transpose(0, 2, 1) @ results
         self.places += len(chosen)

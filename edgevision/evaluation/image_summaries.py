@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgevision.cores import cores
 from edgevision.errors import InputError
 from edgevision.evaluation.image_sets import ImageSet
 from edgevision.images import Pixels
+from edgevision.pipeline import in_blocks, in_order
 
 #: Width and height of a thumbnail: a CIFAR-10 image at half its size.
 THUMBNAIL = 16
@@ -22,7 +21,8 @@ THUMBNAIL = 16
 _MIDDLE = 256
 #: Pixels across or down below which chance alone makes neighbours of noise look alike.
 _FEWEST = 24
-_BLOCK = 256
+#: Images that a thread takes at a time: small ones take less time than to be handed over one by one.
+_BLOCK = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,10 +70,8 @@ def summarise(images: ImageSet) -> Summaries:
 
 
 def _rows(images: ImageSet) -> Iterator[_Row | str]:
-    readers = images.readers()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        while block := list(islice(readers, _BLOCK)):
-            yield from pool.map(_row, block)
+    with in_order(lambda block: map(_row, block), in_blocks(images.readers(), _BLOCK), cores()) as rows:
+        yield from rows
 
 
 def _row(read: Callable[[], Pixels]) -> _Row | str:

@@ -19,6 +19,7 @@ from edgevision.session import open_session
 from edgevision_keras.folded_network import Histogram
 from edgevision_keras.folding import freeze
 from edgevision_keras.int8 import int8_source
+from edgevision_keras.libraries import on_one_thread
 from edgevision_keras.onnx import OnnxConverter
 from edgevision_keras.openvino import OpenVinoConverter
 from edgevision_keras.ranges import best_range
@@ -50,6 +51,20 @@ def test_rounded_weights_lie_on_the_grid_with_the_largest_at_its_end(prepared: A
     for layer in prepared.layers():
         steps = layer.matrix / (np.abs(layer.matrix).max(axis=0) / 127)
         np.testing.assert_allclose(steps, np.round(steps), atol=1e-3)
+
+
+def test_matrices_are_multiplied_on_one_thread_while_that_is_asked_for() -> None:
+    import threadpoolctl
+
+    def threads() -> list[int]:
+        return [one["num_threads"] for one in threadpoolctl.threadpool_info() if one["user_api"] == "blas"]
+
+    with threadpoolctl.threadpool_limits(2, "blas"):
+        before = threads()
+        with on_one_thread():
+            assert threads()
+            assert set(threads()) == {1}
+        assert threads() == before
 
 
 def test_tflite_holds_the_rounded_weights_themselves(trained_source: Any) -> None:

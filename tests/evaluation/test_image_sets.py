@@ -100,6 +100,13 @@ def test_a_zip_in_any_order_is_the_same_set_as_its_folder(tmp_path: Path) -> Non
     assert folder.digests[0] == hashlib.sha256(CLASSES["cat/1.png"]).hexdigest()
 
 
+def test_members_are_sorted_as_paths_whatever_their_names_are_written_with(tmp_path: Path) -> None:
+    names = ("./dog//2.png", "cat-b/1.png", "cat/1.png", "__MACOSX/cat/1.png", "cat/.1.png", "dog/notes.txt")
+    images = ImageSet.open(write_zip(tmp_path / "set.zip", dict.fromkeys(names, png(1))))
+    assert images.image_names == ("cat/1.png", "cat-b/1.png", "./dog//2.png")
+    assert images.class_names == ("cat", "cat-b", "dog")
+
+
 def test_the_digest_of_a_set_changes_with_contents_classes_and_order(make: Any, tmp_path: Path) -> None:
     digest = make(CLASSES).digest
     others = [
