@@ -258,9 +258,9 @@ def _images_below(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
     for entry in entries:
         if entry.name.startswith("."):
             continue
-        if entry.is_dir():
-            yield from _images_below(folder / entry.name, above | {real})
-        else:
-            path = folder / entry.name
-            if path.suffix.lower() in SUFFIXES:
-                yield path
+        path = folder / entry.name
+        # What the listing says costs nothing; of a link only `Path` takes one that leads nowhere, or round.
+        if path.is_dir() if entry.is_symlink() else entry.is_dir():
+            yield from _images_below(path, above | {real})
+        elif path.suffix.lower() in SUFFIXES:
+            yield path

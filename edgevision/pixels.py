@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import cv2
@@ -12,6 +13,11 @@ from edgevision.tensors import Array
 
 Pixels = NDArray[np.uint8]
 Writer = Callable[[Pixels, Array], None]
+
+#: By a third each: enough for a slope that is known to a millionth.
+_NARROWINGS = 60
+#: Of values up to 255, single precision knows 0.00002: a twentieth of this.
+_LEAST_ROOM = 0.0005
 
 _CONVERSIONS: dict[tuple[str, str], int] = {
     ("rgb", "bgr"): cv2.COLOR_RGB2BGR,
@@ -83,23 +89,24 @@ def straight_line(values: NDArray[np.uint8]) -> tuple[float, float] | None:
     pixels, wanted = np.arange(256.0), values.astype(np.float64)
     least, most = wanted - 0.5, np.where(wanted == 255, np.inf, wanted + 0.5)
 
+    def offsets(slope: float) -> tuple[float, float]:
+        """The lowest that gives all values, and the highest: in this order where there are any."""
+        return float((least - slope * pixels).max()), float((most - slope * pixels).min())
+
     def room(slope: float) -> float:
-        return float((most - slope * pixels).min() - (least - slope * pixels).max())
+        lowest, highest = offsets(slope)
+        return highest - lowest
 
     low, high = -256.0, 256.0
-    for _ in range(_HALVINGS):  # the room is a concave function of the slope
+    for _ in range(_NARROWINGS):  # the room is a concave function of the slope
         third = (high - low) / 3
         low, high = (low + third, high) if room(low + third) < room(high - third) else (low, high - third)
     slope = (low + high) / 2
-    if room(slope) < _LEAST_ROOM:
+    lowest, highest = offsets(slope)
+    # Without an end there is no middle: of all 255, any line is as good.
+    if highest - lowest < _LEAST_ROOM or math.isinf(highest):
         return None
-    return slope, float((most - slope * pixels).min() + (least - slope * pixels).max()) / 2
-
-
-#: Enough for a slope that is known to a millionth.
-_HALVINGS = 60
-#: Of values up to 255, single precision knows 0.00002: a twentieth of this.
-_LEAST_ROOM = 0.0005
+    return slope, (lowest + highest) / 2
 
 
 def _line_writer(line: tuple[float, float], signed: bool) -> Writer:

@@ -176,12 +176,14 @@ class Registry:
                 self._record(
                     plugin, f"{hook} gave {type(item).__name__} whose name is {item.name!r}, not text"
                 )
-            elif item.name in found and plugin != item.name:
-                self._record_double(plugin, item.name, found[item.name][0])
-            else:
-                if item.name in found:
-                    self._record_double(found[item.name][0], item.name, plugin)
+            elif item.name not in found:
                 found[item.name] = plugin, item
+            else:
+                stays, goes = found[item.name][0], plugin
+                if plugin == item.name != stays:
+                    found[item.name] = plugin, item
+                    stays, goes = goes, stays
+                self._record(goes, f"'{item.name}' is already given by plugin '{stays}', which stays")
         return found
 
     def _ask(self, hook: str, only: str | None = None) -> list[tuple[str, Any]]:
@@ -198,9 +200,6 @@ class Registry:
             except (Exception, SystemExit) as error:
                 self._record(found.plugin_name, error)
         return items
-
-    def _record_double(self, plugin: str, name: str, owner: str) -> None:
-        self._record(plugin, f"'{name}' is already given by plugin '{owner}', which stays")
 
     def _record(self, plugin: str, error: BaseException | str) -> None:
         reason = error if isinstance(error, str) else f"{type(error).__name__}: {first_line(error)}"

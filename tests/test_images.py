@@ -247,6 +247,13 @@ def test_linked_folders_are_followed_and_loops_are_not(tmp_path: Path) -> None:
     assert find_images([tmp_path / "set"]) == [tmp_path / "set" / "linked" / "1.png"]
 
 
+def test_a_link_to_itself_is_found_and_told_when_it_is_read(tmp_path: Path) -> None:
+    (tmp_path / "round.png").symlink_to(tmp_path / "round.png")
+    (found,) = find_images([tmp_path])
+    with pytest.raises(InputError, match="cannot be read"):
+        read_image(found)
+
+
 def test_no_images_and_no_such_path_are_errors(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=r"no images found; expected files with .bmp, .jpeg, .jpg, .png, .webp"

@@ -52,6 +52,13 @@ def test_a_line_is_found_where_one_gives_every_entry(case: tuple[tuple[float, fl
     np.testing.assert_array_equal(given.ravel(), table)
 
 
+@pytest.mark.parametrize("value", [0, 255])
+def test_pixels_that_all_become_the_same_value_become_it(value: int) -> None:
+    out = EVERY_PIXEL.copy()
+    writer(np.full((256, 1), value, np.uint8))(out, out)
+    assert (out == value).all()
+
+
 def test_no_line_is_taken_for_a_table_that_bends() -> None:
     bends = [_table(*ON_NONE, "uint8")[:, 0], np.arange(256)[::-1] // 2 * 2, np.sqrt(np.arange(256) * 255)]
     assert [straight_line(table.astype(np.uint8)) for table in bends] == [None] * 3

@@ -176,6 +176,14 @@ def test_of_two_backends_with_one_name_that_stays_whose_plugin_has_the_name_too(
     assert reasons(registry) == {"another": "'fake' is already given by plugin 'fake', which stays"}
 
 
+def test_of_two_that_a_plugin_gives_by_its_own_name_the_first_stays() -> None:
+    first, second = FakeBackend(), FakeBackend()
+    registry = registry_of(fake=Plugin(lambda: [first, second]))
+    assert registry.backend("fake") is first
+    assert registry.backends()["fake"] is first
+    assert reasons(registry) == {"fake": "'fake' is already given by plugin 'fake', which stays"}
+
+
 def test_a_backend_is_had_without_asking_plugins_of_other_names() -> None:
     def fail() -> list[FakeBackend]:
         raise AssertionError("asked")
