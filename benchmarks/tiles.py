@@ -14,8 +14,9 @@ from make_bundles import TILES
 from networks import HERE, SHARED, frame
 
 from edgevision.artifact import read_artifact
-from edgevision.backend import Lane, SessionSettings
+from edgevision.backend import SessionSettings
 from edgevision.benchmarking.interleaving import interleave
+from edgevision.benchmarking.subjects import counted
 from edgevision.plugins import registry
 from edgevision.preprocess import Preprocessing
 from edgevision.session import CheckedSession, open_session
@@ -47,7 +48,7 @@ def main(seconds: float) -> None:
                     {"fit": "tiles", "overlap": OVERLAP},
                 )
                 model = ImageToImage(session, task, Preprocessing((size, size), (0.0, 1.0)))
-                batches = _batches(session, lambda model=model: model(image))
+                batches = counted(session, lambda model=model: model(image))
                 calls: dict[str, Callable[[], object]] = {"ours": lambda model=model: model(image)}
                 calls |= {f"bare of {batch}": _bare(session, batch) for batch in BATCHES}
                 times = interleave(calls, seconds)
@@ -58,19 +59,6 @@ def main(seconds: float) -> None:
                 + "".join(f"{one:11.0f}" for one in bare)
                 + f"{ours / min(bare):16.2f}"
             )
-
-
-def _batches(session: CheckedSession, make: Callable[[], object]) -> list[int]:
-    """How many tiles go through the network in each call."""
-    counted: list[int] = []
-
-    def watch(lane: Lane) -> Lane:
-        counted.append(len(next(iter(lane.inputs.values()))))
-        return lane
-
-    with session.watched(watch):
-        make()
-    return counted
 
 
 def _bare(session: CheckedSession, batch: int) -> Callable[[], object]:

@@ -14,6 +14,7 @@ from typing import Protocol
 from edgevision.artifact import Artifact
 from edgevision.bundle_layout import MANIFEST
 from edgevision.errors import BundleError, OutputError
+from edgevision.files import check_folder_of
 from edgevision.manifest import ArtifactEntry, FileEntry, Manifest, from_json, to_json
 
 _LARGEST_MANIFEST_BYTES = 16_000_000
@@ -96,10 +97,7 @@ def check_output(path: Path, force: bool) -> None:
     """
     if path.suffix != ".evb":
         raise OutputError(f"{path}: a bundle's name ends in .evb; type -o {path.with_suffix('.evb')}")
-    if not path.parent.is_dir():
-        raise OutputError(f"{path}: the folder {path.parent} does not exist; type: mkdir -p {path.parent}")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise OutputError(f"{path}: the folder {path.parent} cannot be written to; choose another with -o")
+    check_folder_of(path, "-o")
     if path.exists() or path.is_symlink():
         if not force:
             raise OutputError(f"{path}: exists; --force replaces it")
@@ -122,9 +120,9 @@ def write_bundle(path: Path, manifest: Manifest, files: Mapping[str, bytes], for
         OutputError: it cannot be written. Nothing is left behind.
     """
     check_output(path, force)
-    try:
-        import tempfile  # a model that is only run needs none
+    import tempfile  # a model that is only run needs none
 
+    try:
         building = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error

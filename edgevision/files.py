@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 from edgevision.errors import OutputError
@@ -15,6 +14,8 @@ def write_file(path: Path, content: bytes) -> None:
     Raises:
         OutputError: it cannot be written. A file that was there is as it was, and nothing is left behind.
     """
+    import tempfile  # a model that is only run needs none
+
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as error:
@@ -46,6 +47,23 @@ def make_folder(path: Path) -> None:
         raise OutputError(f"{path}: the folder cannot be made: {error.strerror or error}") from error
     if not os.access(path, os.W_OK | os.X_OK):
         raise OutputError(f"{path}: the folder cannot be written to; choose another")
+
+
+def check_folder_of(path: Path, option: str) -> None:
+    """Check, before any long work, that a file or folder can be made at `path`.
+
+    Args:
+        path: of what is to be made.
+        option: with which it was named, such as ``-o``.
+
+    Raises:
+        OutputError: its folder is missing or cannot be written to.
+    """
+    folder = path.parent
+    if not folder.is_dir():
+        raise OutputError(f"{path}: the folder {folder} does not exist; type: mkdir -p {folder}")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"{path}: the folder {folder} cannot be written to; choose another with {option}")
 
 
 def _refusal(path: Path, error: OSError) -> OutputError:

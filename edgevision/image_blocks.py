@@ -8,6 +8,7 @@ run the network on many pictures at a time, are. Decoding a large picture is one
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -37,7 +38,8 @@ def image_blocks(paths: Sequence[Path], together: bool) -> Iterator[list[Read]]:
         block: list[Read] = [(paths[start], None)]
         if together and _is_tiny(paths[start]):
             rest = paths[start : start + _MOST_IMAGES]
-            block = list(zip(rest, read_block(map(_reader, rest)), strict=False))
+            readers = (partial(read_or_error, path) for path in rest)
+            block = list(zip(rest, read_block(readers), strict=False))
         yield block
         start += len(block)
 
@@ -60,10 +62,6 @@ def read_or_error(path: Path) -> Pixels | InputError:
         return read_image(path)
     except InputError as error:
         return error
-
-
-def _reader(path: Path) -> Callable[[], Pixels | InputError]:
-    return lambda: read_or_error(path)
 
 
 def _is_tiny(path: Path) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import cv2
@@ -35,24 +34,10 @@ def write_image(path: Path, pixels: NDArray[np.uint8]) -> None:
 
 
 def check_suffix(path: Path) -> None:
-    """Refuse a name whose suffix is no image format.
+    """Refuse a name whose suffix is no image format, before any long work.
 
     Raises:
         OptionError: the suffix is not one of `SUFFIXES`.
     """
     if path.suffix.lower() not in SUFFIXES:
         raise OptionError(f"{path}: expected a name that ends in {', '.join(SUFFIXES)}")
-
-
-def check_place(path: Path) -> None:
-    """Refuse a place where no image can be written, before any long work.
-
-    Raises:
-        OptionError: the suffix is not one of `SUFFIXES`.
-        OutputError: the folder is not there, or cannot be written to.
-    """
-    check_suffix(path)
-    if not path.parent.is_dir():
-        raise OutputError(f"{path}: the folder {path.parent} does not exist; type: mkdir -p {path.parent}")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise OutputError(f"{path}: the folder {path.parent} cannot be written to; choose another")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -348,9 +348,12 @@ def _known(names: Iterable[str], plugins: Registry) -> list[str]:
 
 def _description(artifact: Artifact, runner: Backend, plugins: Registry) -> ArtifactDescription:
     """What an artifact says of itself, asked of the backend that runs it, else of any that can tell."""
-    if artifact.format == runner.formats[0] and isinstance(runner, DescribingBackend):
-        return runner.describe(artifact)
-    for backend in plugins.backends().values():
+    for backend in _starting_with(runner, plugins):
         if artifact.format == backend.formats[0] and isinstance(backend, DescribingBackend):
             return backend.describe(artifact)
     return ArtifactDescription()
+
+
+def _starting_with(runner: Backend, plugins: Registry) -> Iterator[Backend]:
+    yield runner
+    yield from plugins.backends().values()

@@ -57,11 +57,9 @@ class TensorSpec:
         """The real numbers, float32, that `values` of this tensor stand for."""
         if self.quantization is None:
             return np.asarray(values, np.float32)
-        real: NDArray[np.float32] = np.subtract(
-            values, np.float32(self.quantization.zero_point), dtype=np.float32
-        )
+        real = np.subtract(values, np.float32(self.quantization.zero_point), dtype=np.float32)
         real *= np.float32(self.quantization.scale)
-        return real
+        return np.asarray(real, np.float32)  # of a single number numpy makes no array
 
     def quantize(self, values: Array) -> Array:
         """The inverse of `dequantize`: `values` in this tensor's dtype.

@@ -169,8 +169,9 @@ def _subjects(
         if isinstance(model, ImageToImage)
         else partial(model.sample, batch, 0)
     )
-    calls, at_once = counted(session, make)
-    return [making_subject(make, calls, lanes.enter_context(session.lease(at_once))) for _ in range(streams)]
+    batches = counted(session, make)
+    leases = (lanes.enter_context(session.lease(batches[0])) for _ in range(streams))
+    return [making_subject(make, len(batches), lane) for lane in leases]
 
 
 def _takes_frames(model: Model) -> bool:

@@ -104,8 +104,8 @@ def making_subject(make: Call, calls: int, lane: Lane) -> Subject:
     return Subject(make, stages, fused, bare, bare, calls)
 
 
-def counted(session: CheckedSession, make: Call) -> tuple[int, int]:
-    """How often `make` calls the network, and for how many images at a time.
+def counted(session: CheckedSession, make: Call) -> list[int]:
+    """How many images go through the network in each call that `make` makes of it.
 
     Raises:
         OptionError: it never does.
@@ -115,7 +115,7 @@ def counted(session: CheckedSession, make: Call) -> tuple[int, int]:
         make()
     if not batches:
         raise OptionError("bench: the model never called its network")
-    return len(batches), batches[0]
+    return batches
 
 
 class _CountedLane:

@@ -19,7 +19,8 @@ from edgevision.cli.image_options import image_options, size_wh
 from edgevision.cli.loading import load_as_asked
 from edgevision.cli.tables import echo_table
 from edgevision.cli.tune_option import tune_option
-from edgevision.image_files import check_place, write_image
+from edgevision.files import check_folder_of
+from edgevision.image_files import check_suffix, write_image
 
 _HEADER = ("stage", "CPU p50", "p95", "p99", "wall p50", "p95", "p99")
 
@@ -49,7 +50,8 @@ def command(model: Path, plot: Path | None, as_json: bool, **given: Any) -> None
     process's threads; it is what other programs disturb least.
     """
     if plot is not None:
-        check_place(plot)
+        check_suffix(plot)
+        check_folder_of(plot, "--plot")
     if given["deadline_ms"] is not None and given["sustained"] is None:
         raise click.UsageError("--deadline-ms counts over --sustained MINUTES; give that too.")
     with load_as_asked(model, given, SessionSettings(threads=given["threads"])) as network:

@@ -170,11 +170,10 @@ def _block(examples: Examples) -> int:
 
 def _are_tiny(models: Sequence[Any], examples: Examples) -> bool:
     """Whether images are, by the first, and go through all networks faster together."""
-    if not isinstance(examples, ImageSet):
-        return False
-    first = next(iter(examples))
-    return first.nbytes <= TINY * 3 and all(
-        pays(model.session, model.preprocessing.size_wh) for model in models
+    return (
+        isinstance(examples, ImageSet)
+        and all(pays(model.session, model.preprocessing.size_wh) for model in models)
+        and next(iter(examples)).nbytes <= TINY * 3
     )
 
 

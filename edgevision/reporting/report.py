@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from edgevision.bundle import Bundle, read_bundle
 from edgevision.errors import BundleError, OutputError
 from edgevision.evaluation.evidence import Evidence, read_evidence
 from edgevision.evaluation.pictures import Picture, read_pictures
-from edgevision.files import write_file
+from edgevision.files import check_folder_of, write_file
 from edgevision.manifest import Manifest
 from edgevision.reporting.changes import changes
 from edgevision.reporting.decisions import decisions
@@ -59,14 +58,11 @@ def report_html(bundle: Bundle) -> str:
 def _check_output(path: Path, force: bool) -> None:
     if path.suffix.lower() not in _SUFFIXES:
         raise OutputError(f"{path}: a report's name ends in .html; type -o {path.with_suffix('.html')}")
-    if not path.parent.is_dir():
-        raise OutputError(f"{path}: the folder {path.parent} does not exist; type: mkdir -p {path.parent}")
+    check_folder_of(path, "-o")
     if path.is_dir():
         raise OutputError(f"{path}: is a folder; choose another name with -o")
     if (path.exists() or path.is_symlink()) and not force:
         raise OutputError(f"{path}: exists; --force replaces it")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise OutputError(f"{path}: the folder {path.parent} cannot be written to; choose another with -o")
 
 
 def _evidence(bundle: Bundle) -> Evidence:

@@ -16,7 +16,8 @@ from edgevision.tensors import Array, TensorSpec
 from edgevision_openvino.model import open_batch, refusal
 from edgevision_openvino.runtime import core, import_openvino
 
-#: How many batch sizes stay compiled; the one unused for longest goes first.
+#: How many compiled models stay: of two batch sizes, for calls one at a time and at once. The one unused for
+#: longest goes first.
 _KEPT = 4
 _NAMES = {"f32": "float32", "f16": "float16", "bf16": "bfloat16"}
 
