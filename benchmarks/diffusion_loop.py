@@ -17,11 +17,11 @@ from make_bundles import DENOISER_WIDTHS
 
 from edgevision.artifact import read_artifact
 from edgevision.backend import SessionSettings
-from edgevision.benchmarking.interleaving import interleave
 from edgevision.plugins import registry
 from edgevision.session import open_session
+from edgevision.system.timing import interleave
 from edgevision.tasks.description import GenerateTask
-from edgevision.tasks.diffusion import DiffusionGenerator
+from edgevision.tasks.generation.diffusion import DiffusionGenerator
 
 HERE = Path(__file__).parent
 STEPS = 20

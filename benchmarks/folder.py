@@ -29,10 +29,10 @@ from numpy.typing import NDArray
 import edgevision
 from edgevision import BareModel, InputOptions, SessionSettings
 from edgevision.cli.predict import command as predict
-from edgevision.evaluation.classify_proof import ClassifyProof
-from edgevision.evaluation.image_sets import ImageSet
-from edgevision.evaluation.measuring import measure
-from edgevision.pipeline import cores, in_blocks
+from edgevision.datasets.image_sets import ImageSet
+from edgevision.evaluation.classification import ClassifyProof
+from edgevision.evaluation.run import measure
+from edgevision.execution.pipeline import cores, in_blocks
 from edgevision.tasks.batches import BATCH, pays
 from edgevision.tasks.description import ClassifyTask
 

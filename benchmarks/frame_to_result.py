@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 from networks import SHARED, Network, frame, networks
 
-from edgevision.benchmarking.interleaving import interleave
+from edgevision.system.timing import interleave
 
 _COLUMNS = ("bare us", "ours us", "own us", "CPU", "wall")
 _HEADER = f"{'network':18} {'backend':9} {'frame':9}" + "".join(f"{name:>9}" for name in _COLUMNS)

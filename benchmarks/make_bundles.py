@@ -19,7 +19,7 @@ import click
 
 import edgevision
 from edgevision import Budget, ConversionSettings, InputOptions, TaskOptions
-from edgevision.evaluation.image_sets import ImageSet
+from edgevision.datasets.image_sets import ImageSet
 
 HERE = Path(__file__).parent
 #: Channels of the networks of diffusion: a tiny one, and one as small as they get in use.

@@ -17,7 +17,7 @@ import numpy as np
 from networks import SHARED, Network, frame, networks
 from numpy.typing import NDArray
 
-from edgevision.benchmarking.interleaving import interleave
+from edgevision.system.timing import interleave
 
 Pixels = NDArray[np.uint8]
 Run = Callable[[Pixels], object]

@@ -15,14 +15,14 @@ from pathlib import Path
 import click
 import numpy as np
 
-from edgevision.cli.image_options import value_range
-from edgevision.cli.tables import echo_table, percent
-from edgevision.cli.terminal import without_noise
-from edgevision.conversion import ConversionSettings, Images, convert
-from edgevision.evaluation.budget import Budget
-from edgevision.evaluation.image_sets import ImageSet
-from edgevision.evaluation.proofs import TaskOptions
-from edgevision.input_options import InputOptions
+from edgevision.cli.options.image import value_range
+from edgevision.cli.output.tables import echo_table, percent
+from edgevision.cli.output.terminal import without_noise
+from edgevision.conversion.convert import ConversionSettings, Images, convert
+from edgevision.datasets.image_sets import ImageSet
+from edgevision.evaluation.for_source import TaskOptions
+from edgevision.evidence.requirements import Budget
+from edgevision.imaging.input_options import InputOptions
 
 TARGETS = ("generic-cpu", "intel-cpu", "onnx-cpu")
 HEADER = ("calibration", "images", "artifact", "agreement", "accuracy", "source's", "beyond", "seconds")

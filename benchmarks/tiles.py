@@ -15,13 +15,13 @@ from networks import HERE, SHARED, frame
 
 from edgevision.artifact import read_artifact
 from edgevision.backend import SessionSettings
-from edgevision.benchmarking.interleaving import interleave
 from edgevision.benchmarking.subjects import counted
+from edgevision.imaging.preprocess import Preprocessing
 from edgevision.plugins import registry
-from edgevision.preprocess import Preprocessing
 from edgevision.session import CheckedSession, open_session
+from edgevision.system.timing import interleave
 from edgevision.tasks.description import GenerateTask
-from edgevision.tasks.image_to_image import ImageToImage
+from edgevision.tasks.generation.image_to_image import ImageToImage
 
 SIZE_WH = (1024, 768)
 OVERLAP = 8

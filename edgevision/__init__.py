@@ -20,42 +20,42 @@ from edgevision.hookspecs import hookimpl
 if TYPE_CHECKING:
     from edgevision.backend import SessionSettings
     from edgevision.benchmarking.bench import bench
-    from edgevision.benchmarking.tuning_table import tune
-    from edgevision.bundle import read_bundle
-    from edgevision.conversion import ConversionSettings, convert
+    from edgevision.benchmarking.tune import tune
+    from edgevision.bundle.storage import read_bundle
+    from edgevision.conversion.convert import ConversionSettings, convert
     from edgevision.errors import EdgeVisionError
-    from edgevision.evaluation.budget import Budget
-    from edgevision.evaluation.comparing import compare
-    from edgevision.evaluation.evaluating import RunSettings, evaluate
-    from edgevision.evaluation.operating_points import OperatingDemand
-    from edgevision.evaluation.proofs import TaskOptions
-    from edgevision.input_options import InputOptions
+    from edgevision.evaluation.compare import compare
+    from edgevision.evaluation.evaluate import RunSettings, evaluate
+    from edgevision.evaluation.for_source import TaskOptions
+    from edgevision.evidence.operating_points import OperatingDemand
+    from edgevision.evidence.requirements import Budget
+    from edgevision.imaging.input_options import InputOptions
+    from edgevision.loading.load import BareModel, load
     from edgevision.reporting.report import write_report
-    from edgevision.runtime import BareModel, load
     from edgevision.session import open_session
     from edgevision.tasks.classify import Classification, Classifier, ClassScore
 
 _HOMES = {
-    "BareModel": "runtime",
-    "Budget": "evaluation.budget",
+    "BareModel": "loading.load",
+    "Budget": "evidence.requirements",
     "ClassScore": "tasks.classify",
     "Classification": "tasks.classify",
     "Classifier": "tasks.classify",
-    "ConversionSettings": "conversion",
+    "ConversionSettings": "conversion.convert",
     "EdgeVisionError": "errors",
-    "InputOptions": "input_options",
-    "OperatingDemand": "evaluation.operating_points",
-    "RunSettings": "evaluation.evaluating",
+    "InputOptions": "imaging.input_options",
+    "OperatingDemand": "evidence.operating_points",
+    "RunSettings": "evaluation.evaluate",
     "SessionSettings": "backend",
-    "TaskOptions": "evaluation.proofs",
+    "TaskOptions": "evaluation.for_source",
     "bench": "benchmarking.bench",
-    "compare": "evaluation.comparing",
-    "convert": "conversion",
-    "evaluate": "evaluation.evaluating",
-    "load": "runtime",
+    "compare": "evaluation.compare",
+    "convert": "conversion.convert",
+    "evaluate": "evaluation.evaluate",
+    "load": "loading.load",
     "open_session": "session",
-    "read_bundle": "bundle",
-    "tune": "benchmarking.tuning_table",
+    "read_bundle": "bundle.storage",
+    "tune": "benchmarking.tune",
     "write_report": "reporting.report",
 }
 

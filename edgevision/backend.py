@@ -339,7 +339,7 @@ class ArtifactDescription:
     Attributes:
         labels: one name a class.
         value_range, mean, scale: what its image input takes, as in
-            `edgevision.preprocess.Preprocessing`: all three, or none.
+            `edgevision.imaging.preprocess.Preprocessing`: all three, or none.
         score_kind: ``softmax``, ``sigmoid`` or ``logits``: what its output holds.
         task: ``classify`` or ``detect``.
         decoder: name of the decoder that reads a detector's outputs.

@@ -111,7 +111,7 @@ class AgreementError(EdgeVisionError):
     """A converted artifact does not agree with its source as closely as was demanded.
 
     Attributes:
-        evidence: all that was measured, an `edgevision.evaluation.evidence.Evidence`.
+        evidence: all that was measured, an `edgevision.evidence.records.Evidence`.
     """
 
     exit_code = 11

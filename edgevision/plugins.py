@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 import pluggy
 
 from edgevision import hookspecs
-from edgevision.entry_points import EntryPoint, entry_points
 from edgevision.errors import PluginError, first_line
+from edgevision.system.entry_points import EntryPoint, entry_points
 
 if TYPE_CHECKING:
     import click

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgevision.conversion import ConversionSettings, convert
-from edgevision.evaluation.evidence import Evidence
-from edgevision.evaluation.image_sets import ImageSet
-from edgevision.evaluation.proofs import TaskOptions
-from edgevision.runtime import load
+from edgevision.conversion.convert import ConversionSettings, convert
+from edgevision.datasets.image_sets import ImageSet
+from edgevision.evaluation.for_source import TaskOptions
+from edgevision.evidence.records import Evidence
+from edgevision.loading.load import load
 from edgevision.tasks.description import read_generation
 
 pytestmark = pytest.mark.convert

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from edgevision.evaluation.classify_proof import ClassifyProof
+from edgevision.evaluation.classification import ClassifyProof
 from edgevision.plugins import registry
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @hookimpl
 def edgevision_readers() -> list[SourceReader]:
     """The reader of ``.keras`` and ``.h5`` files and SavedModel directories."""
-    from edgevision_keras.reader import KerasReader
+    from edgevision_keras.reading.reader import KerasReader
 
     return [KerasReader()]
 

@@ -16,11 +16,11 @@ import numpy as np
 from edgevision.artifact import Artifact
 from edgevision.converter import CalibrationData, Source
 from edgevision.errors import ConversionError, EdgeVisionError, MissingRuntimeError, first_line
-from edgevision_keras.folding import freeze
-from edgevision_keras.int8 import int8_source
 from edgevision_keras.libraries import require
-from edgevision_keras.onnx_int8 import quantized, with_centred_inputs
-from edgevision_keras.sensitivity import layer_errors
+from edgevision_keras.quantization.folding import freeze
+from edgevision_keras.quantization.onnx import quantized, with_centred_inputs
+from edgevision_keras.quantization.prepare import int8_source
+from edgevision_keras.quantization.sensitivity import layer_errors
 from edgevision_keras.source import KerasSource, keras_source
 from edgevision_keras.tflite import check_request
 

@@ -11,11 +11,11 @@ from typing import Any
 from edgevision.artifact import Artifact
 from edgevision.converter import CalibrationData, Source
 from edgevision.errors import ConversionError, EdgeVisionError, first_line
-from edgevision_keras.folding import freeze
-from edgevision_keras.int8 import int8_source
 from edgevision_keras.onnx import float32_onnx, onnx_of
-from edgevision_keras.openvino_int8 import quantized
-from edgevision_keras.sensitivity import layer_errors
+from edgevision_keras.quantization.folding import freeze
+from edgevision_keras.quantization.openvino import quantized
+from edgevision_keras.quantization.prepare import int8_source
+from edgevision_keras.quantization.sensitivity import layer_errors
 from edgevision_keras.source import KerasSource, keras_source
 from edgevision_keras.tflite import check_request
 from edgevision_openvino.runtime import core, import_openvino

@@ -12,11 +12,11 @@ import numpy as np
 from edgevision.converter import Activations, SourceFacts
 from edgevision.errors import ConversionError
 from edgevision.tensors import Array, TensorSpec, check_inputs
-from edgevision_keras.activations import ActivationMeter
-from edgevision_keras.batch_norms import NormStatistics
-from edgevision_keras.distillation import distil
 from edgevision_keras.libraries import require_tensorflow
-from edgevision_keras.trace import Trace
+from edgevision_keras.reading.trace import Trace
+from edgevision_keras.statistics.activations import ActivationMeter
+from edgevision_keras.statistics.batch_norms import NormStatistics
+from edgevision_keras.statistics.distillation import distil
 
 #: Examples in one call of the source: more use memory and save no time on a CPU.
 _BATCH = 32

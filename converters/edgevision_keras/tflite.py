@@ -11,11 +11,11 @@ from edgevision.artifact import CALIBRATED, Artifact
 from edgevision.converter import CalibrationData, Source
 from edgevision.errors import ConversionError, EdgeVisionError, first_line
 from edgevision.tensors import Array
-from edgevision_keras.int8 import int8_source
 from edgevision_keras.libraries import require, require_tensorflow
-from edgevision_keras.sensitivity import layer_errors
+from edgevision_keras.quantization.prepare import int8_source
+from edgevision_keras.quantization.sensitivity import layer_errors
+from edgevision_keras.quantization.tflite import quantized
 from edgevision_keras.source import KerasSource, keras_source
-from edgevision_keras.tflite_int8 import quantized
 
 #: The precisions in which chosen layers may stay float.
 INT8 = ("int8", "int8-float-io")

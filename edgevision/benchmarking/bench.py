@@ -8,17 +8,17 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from edgevision.benchmarking.interleaving import Call, Times, interleave
 from edgevision.benchmarking.machine import Machine, clock_mhz, peak_memory_mb, temperature_c, this_machine
 from edgevision.benchmarking.subjects import Subject, counted, frame_subject, making_subject, picture
 from edgevision.benchmarking.throughput import Throughput, throughput
 from edgevision.errors import OptionError
+from edgevision.system.timing import Call, Times, interleave
 from edgevision.tasks.classify import Classifier
 from edgevision.tasks.detect import Detector
-from edgevision.tasks.image_to_image import ImageToImage
+from edgevision.tasks.generation.image_to_image import ImageToImage
 
 if TYPE_CHECKING:
-    from edgevision.runtime import Model
+    from edgevision.loading.load import Model
 
 #: Of the time, what goes to the stages; the rest goes to all cores at once.
 _STAGES_SHARE = 0.75

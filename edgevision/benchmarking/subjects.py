@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.backend import Lane, StagedLane
-from edgevision.benchmarking.interleaving import Call
 from edgevision.errors import OptionError
-from edgevision.images import decode_image
+from edgevision.imaging.decode import decode_image
 from edgevision.session import CheckedSession
+from edgevision.system.timing import Call
 from edgevision.tasks.classify import Classifier
 from edgevision.tasks.detect import Detector
 from edgevision.tensors import Array

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from edgevision.benchmarking.interleaving import Call, Times, timed, times_of
 from edgevision.benchmarking.machine import clock_mhz, memory_mb, temperature_c
+from edgevision.system.timing import Call, Times, timed, times_of
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgevision.benchmarking.interleaving import Call
+from edgevision.system.timing import Call
 
 _WINDOWS = 4
 

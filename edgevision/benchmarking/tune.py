@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from edgevision.backend import SessionSettings
-from edgevision.benchmarking.interleaving import Call, Times, interleave_bursts
 from edgevision.benchmarking.machine import Machine, this_machine
 from edgevision.benchmarking.throughput import rate
-from edgevision.bundle import Bundle, read_bundle
-from edgevision.choice import Candidate, candidates, first_choice, reason_against
-from edgevision.cores import cores
+from edgevision.bundle.storage import Bundle, read_bundle
+from edgevision.conversion.device_limits import run_costs
 from edgevision.errors import EdgeVisionError, OptionError, PluginError
-from edgevision.evaluation.device_limits import run_costs
+from edgevision.loading.cache import tuning_file, write_choice
+from edgevision.loading.choice import Candidate, candidates, first_choice, reason_against
+from edgevision.loading.race import CALLS, Entrant, Speed, Track, rivals_of, winner
 from edgevision.plugins import Registry, registry
-from edgevision.tuning import CALLS, Entrant, Speed, Track, rivals_of, winner
-from edgevision.tuning_cache import tuning_file, write_choice
+from edgevision.system.cores import cores
+from edgevision.system.timing import Call, Times, interleave_bursts
 
 #: Of the time, what goes to the latency; the rest goes to the throughput.
 _LATENCY_SHARE = 0.6
@@ -43,7 +43,7 @@ class TuningRow:
         reason: why it did not pass.
         latency: of one call; `None` where it was not timed.
         per_second: images a second with every core at work.
-        opening_ms: as in `edgevision.tuning.Speed`.
+        opening_ms: as in `edgevision.loading.race.Speed`.
         memory_mb: the peak of a process of its own that loads and runs it, in MB (10**6 bytes).
     """
 
@@ -123,7 +123,7 @@ def tune(
     """Time a bundle's network on its known inputs, and keep what `edgevision.load` is to take.
 
     What is kept is the fastest of the rows with a batch of one, of the precision that `load` takes
-    without one being asked for: `edgevision.runtime.load` has the rule.
+    without one being asked for: `edgevision.loading.load.load` has the rule.
 
     Args:
         bundle: a bundle.

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgevision.backend import Backend, SessionSettings
-from edgevision.bundle import Bundle, read_bundle
+from edgevision.bundle.manifest import ArtifactEntry
+from edgevision.bundle.selftest import Selftest, check_known_answers, read_selftest
+from edgevision.bundle.storage import Bundle, read_bundle
 from edgevision.errors import DeviceError, EdgeVisionError, OptionError, PluginError
-from edgevision.manifest import ArtifactEntry
 from edgevision.plugins import Registry, registry
-from edgevision.selftest import Selftest, check_known_answers, read_selftest
 from edgevision.session import open_session
 
 

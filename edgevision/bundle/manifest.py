@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from edgevision.errors import BundleError, OptionError
-from edgevision.preprocess import Preprocessing
+from edgevision.imaging.preprocess import Preprocessing
 from edgevision.tasks.description import Task, task_from_dict, task_to_dict
 from edgevision.tasks.score_reading import ScoreReading, reading_from
 from edgevision.tensors import Quantization, TensorSpec

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from edgevision.backend import Lane
 from edgevision.errors import BundleError, InferenceError
-from edgevision.preprocess import Preprocessing, Preprocessor
+from edgevision.imaging.preprocess import Preprocessing, Preprocessor
 from edgevision.session import CheckedSession
 from edgevision.tensors import Array
 

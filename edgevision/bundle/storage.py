@@ -12,10 +12,10 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from edgevision.artifact import Artifact
-from edgevision.bundle_layout import MANIFEST
+from edgevision.bundle.layout import MANIFEST
+from edgevision.bundle.manifest import ArtifactEntry, FileEntry, Manifest, from_json, to_json
 from edgevision.errors import BundleError, OutputError
-from edgevision.files import check_folder_of
-from edgevision.manifest import ArtifactEntry, FileEntry, Manifest, from_json, to_json
+from edgevision.system.files import check_folder_of
 
 _LARGEST_MANIFEST_BYTES = 16_000_000
 

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from edgevision.calibration.duplicates import nearest, repeated
+from edgevision.calibration.findings import Finding
+from edgevision.calibration.thumbnails import Summaries, summarise
+from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import InputError
-from edgevision.evaluation.calibration_facts import Finding
-from edgevision.evaluation.image_sets import ImageSet
-from edgevision.evaluation.image_summaries import Summaries, summarise
-from edgevision.evaluation.near_images import nearest, repeated
 
 #: Of n images seen, and one more like them, that one has the highest or the lowest activation of all with
 #: a chance of 2 in n + 1: with 100 images, 1 in 50 in use goes beyond the range of any one activation.

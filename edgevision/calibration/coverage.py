@@ -11,8 +11,8 @@ from itertools import islice
 
 import numpy as np
 
+from edgevision.calibration.findings import Coverage, Finding, LayerCoverage
 from edgevision.converter import Activations, ActivationSource, CalibrationData
-from edgevision.evaluation.calibration_facts import Coverage, Finding, LayerCoverage
 from edgevision.tensors import Array
 
 #: Images of the calibration set, both halves, and of the evaluation set: a hundred set most of a range.

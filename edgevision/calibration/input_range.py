@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from edgevision.calibration.findings import Finding
 from edgevision.converter import NormalizedSource, Source
-from edgevision.evaluation.calibration_facts import Finding
-from edgevision.evaluation.image_sets import ImageSet
-from edgevision.images import Pixels
-from edgevision.preprocess import Preprocessing, Preprocessor, keras_applications_preprocessing
+from edgevision.datasets.image_sets import ImageSet
+from edgevision.imaging.decode import Pixels
+from edgevision.imaging.preprocess import Preprocessing, Preprocessor, keras_applications_preprocessing
 from edgevision.tensors import Array
 
 _IMAGES = 128

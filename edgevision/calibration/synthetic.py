@@ -10,11 +10,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from edgevision.calibration.findings import Finding
 from edgevision.converter import NormalizedSource, Source
+from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import OptionError
-from edgevision.evaluation.calibration_facts import Finding
-from edgevision.evaluation.image_sets import ImageSet
-from edgevision.preprocess import Preprocessing
+from edgevision.imaging.preprocess import Preprocessing
 from edgevision.tensors import Array
 
 #: What a caller writes instead of a folder of images.

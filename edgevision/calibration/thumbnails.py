@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevision.cores import cores
+from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import InputError
-from edgevision.evaluation.image_sets import ImageSet
-from edgevision.images import Pixels
-from edgevision.pipeline import in_blocks, in_order
+from edgevision.execution.pipeline import in_blocks, in_order
+from edgevision.imaging.decode import Pixels
+from edgevision.system.cores import cores
 
 #: Width and height of a thumbnail: a CIFAR-10 image at half its size.
 THUMBNAIL = 16

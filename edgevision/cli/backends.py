@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from edgevision.cli.tables import echo_table
+from edgevision.cli.output.tables import echo_table
 from edgevision.plugins import BackendStatus, registry
 
 

@@ -10,17 +10,17 @@ import click
 
 from edgevision.backend import SessionSettings
 from edgevision.benchmarking.bench import BenchResult, bench
-from edgevision.benchmarking.interleaving import Times
 from edgevision.benchmarking.plot import draw_bench
 from edgevision.benchmarking.subjects import STAGES
 from edgevision.benchmarking.sustained import Minute, Sustained, sustain
-from edgevision.cli.detect_options import decoder_options
-from edgevision.cli.image_options import image_options, size_wh
-from edgevision.cli.loading import load_as_asked
-from edgevision.cli.tables import echo_table
-from edgevision.cli.tune_option import tune_option
-from edgevision.files import check_folder_of
-from edgevision.image_files import check_suffix, write_image
+from edgevision.cli.options.detect import decoder_options
+from edgevision.cli.options.image import image_options, size_wh
+from edgevision.cli.options.model import load_as_asked
+from edgevision.cli.options.tune import tune_option
+from edgevision.cli.output.tables import echo_table
+from edgevision.imaging.write import check_suffix, write_image
+from edgevision.system.files import check_folder_of
+from edgevision.system.timing import Times
 
 _HEADER = ("stage", "CPU p50", "p95", "p99", "wall p50", "p95", "p99")
 

@@ -9,14 +9,14 @@ from typing import Any
 import click
 
 from edgevision.cli.evaluate import check_bundle
-from edgevision.cli.tables import echo_table, percent
-from edgevision.cli.terminal import progress_on, without_noise
-from edgevision.cli.truth_options import images_of, truth_options
-from edgevision.cli.tune_option import asked_tune, tune_option
-from edgevision.evaluation.budget import in_unit
-from edgevision.evaluation.comparing import BundleComparison, Verdict, compare
-from edgevision.evaluation.evaluating import Ran, RunSettings
-from edgevision.evaluation.words import METHODS, between, drop_of
+from edgevision.cli.options.truth import images_of, truth_options
+from edgevision.cli.options.tune import asked_tune, tune_option
+from edgevision.cli.output.tables import echo_table, percent
+from edgevision.cli.output.terminal import progress_on, without_noise
+from edgevision.evaluation.compare import BundleComparison, Verdict, compare
+from edgevision.evaluation.evaluate import Ran, RunSettings
+from edgevision.evidence.requirements import in_unit
+from edgevision.metrics.formatting import METHODS, between, drop_of
 
 _TESTS = {
     "mcnemar": "McNemar's exact test",

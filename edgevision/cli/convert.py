@@ -8,23 +8,23 @@ from typing import Any
 import click
 
 from edgevision.artifact import PRECISIONS
-from edgevision.cli.detect_options import (
+from edgevision.cli.options.detect import (
     decoder_options,
     given_settings,
     given_thresholds,
     threshold_options,
 )
-from edgevision.cli.evidence_table import echo_evidence
-from edgevision.cli.image_options import image_options, input_options, size_wh, value_range
-from edgevision.cli.score_options import given_demand, score_options
-from edgevision.cli.terminal import progress_on, without_noise
-from edgevision.conversion import ConversionSettings, convert
+from edgevision.cli.options.image import image_options, input_options, size_wh, value_range
+from edgevision.cli.options.score import given_demand, score_options
+from edgevision.cli.output.evidence import echo_evidence
+from edgevision.cli.output.terminal import progress_on, without_noise
+from edgevision.conversion.convert import ConversionSettings, convert
 from edgevision.errors import AgreementError
-from edgevision.evaluation.budget import Budget
-from edgevision.evaluation.evidence import Evidence, evidence_json
-from edgevision.evaluation.proofs import TaskOptions
+from edgevision.evaluation.for_source import TaskOptions
+from edgevision.evidence.records import Evidence, evidence_json
+from edgevision.evidence.requirements import Budget
 from edgevision.tasks.description import read_generation
-from edgevision.tasks.generate_settings import FITS
+from edgevision.tasks.generation.settings import FITS
 
 
 @click.command("convert")

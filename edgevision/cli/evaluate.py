@@ -8,21 +8,21 @@ from typing import Any
 
 import click
 
-from edgevision.bundle_layout import is_bundle
-from edgevision.cli.evaluation_pictures import save_pictures
-from edgevision.cli.run_options import run_options, run_settings
-from edgevision.cli.score_options import reading_in_words
-from edgevision.cli.tables import echo_table, percent
-from edgevision.cli.terminal import progress_on, without_noise
-from edgevision.cli.truth_options import images_of, truth_options
-from edgevision.cli.tune_option import tune_option
+from edgevision.bundle.layout import is_bundle
+from edgevision.cli.options.run import run_options, run_settings
+from edgevision.cli.options.score import reading_in_words
+from edgevision.cli.options.truth import images_of, truth_options
+from edgevision.cli.options.tune import tune_option
+from edgevision.cli.output.evaluation_pictures import save_pictures
+from edgevision.cli.output.tables import echo_table, percent
+from edgevision.cli.output.terminal import progress_on, without_noise
 from edgevision.errors import OptionError
-from edgevision.evaluation.budget import in_unit
-from edgevision.evaluation.changes import Confusion
-from edgevision.evaluation.evaluating import Evaluation, evaluate
-from edgevision.evaluation.figures import ClassFigures
-from edgevision.evaluation.words import METHODS, between
-from edgevision.files import make_folder
+from edgevision.evaluation.evaluate import Evaluation, evaluate
+from edgevision.evidence.requirements import in_unit
+from edgevision.metrics.changes import Confusion
+from edgevision.metrics.figures import ClassFigures
+from edgevision.metrics.formatting import METHODS, between
+from edgevision.system.files import make_folder
 
 #: Classes, confusions and images that a table shows; --json has all.
 _MOST_ROWS = 40

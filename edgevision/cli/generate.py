@@ -10,17 +10,17 @@ from typing import Any
 import click
 import numpy as np
 
-from edgevision.cli.terminal import progress_on
-from edgevision.cli.tune_option import asked_tune, tune_option
+from edgevision.cli.options.tune import asked_tune, tune_option
+from edgevision.cli.output.terminal import progress_on
 from edgevision.errors import OptionError
-from edgevision.files import make_folder
-from edgevision.image_files import check_suffix, write_image
-from edgevision.images import find_images
-from edgevision.runtime import load
-from edgevision.tasks.diffusion import DiffusionGenerator
-from edgevision.tasks.generated_images import GeneratedImages
-from edgevision.tasks.image_to_image import ImageToImage
-from edgevision.tasks.latent import LatentGenerator
+from edgevision.imaging.decode import find_images
+from edgevision.imaging.write import check_suffix, write_image
+from edgevision.loading.load import load
+from edgevision.system.files import make_folder
+from edgevision.tasks.generation.diffusion import DiffusionGenerator
+from edgevision.tasks.generation.image_to_image import ImageToImage
+from edgevision.tasks.generation.images import GeneratedImages
+from edgevision.tasks.generation.latent import LatentGenerator
 
 
 @click.command("generate")

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import click
 
-from edgevision.bundle import Bundle, read_bundle
-from edgevision.cli.evidence_table import echo_evidence
-from edgevision.cli.score_options import reading_in_words
-from edgevision.cli.tables import echo_table
-from edgevision.evaluation.evidence import read_evidence
-from edgevision.evaluation.words import size
-from edgevision.manifest import ArtifactEntry, to_json
-from edgevision.preprocess import Preprocessing
+from edgevision.bundle.manifest import ArtifactEntry, to_json
+from edgevision.bundle.storage import Bundle, read_bundle
+from edgevision.cli.options.score import reading_in_words
+from edgevision.cli.output.evidence import echo_evidence
+from edgevision.cli.output.tables import echo_table
+from edgevision.evidence.records import read_evidence
+from edgevision.imaging.preprocess import Preprocessing
+from edgevision.metrics.formatting import size
 from edgevision.tasks.description import Task, task_to_dict
 from edgevision.tensors import TensorSpec
 

@@ -11,15 +11,15 @@ from typing import Any
 import click
 
 from edgevision.backend import SessionSettings
-from edgevision.cli.annotated import annotated_paths, save_annotated
-from edgevision.cli.detect_options import decoder_options, given_thresholds, threshold_options
-from edgevision.cli.image_options import image_options
-from edgevision.cli.loading import load_as_asked
-from edgevision.cli.tune_option import tune_option
+from edgevision.cli.options.detect import decoder_options, given_thresholds, threshold_options
+from edgevision.cli.options.image import image_options
+from edgevision.cli.options.model import load_as_asked
+from edgevision.cli.options.tune import tune_option
+from edgevision.cli.output.annotated import annotated_paths, save_annotated
 from edgevision.errors import InputError, OptionError
-from edgevision.image_blocks import Read, image_blocks, read_or_error
-from edgevision.images import Pixels, find_images
-from edgevision.pipeline import in_order, shared_out, turn_on
+from edgevision.execution.pipeline import in_order, shared_out, turn_on
+from edgevision.imaging.blocks import Read, image_blocks, read_or_error
+from edgevision.imaging.decode import Pixels, find_images
 from edgevision.tasks.batches import pays
 from edgevision.tasks.classify import Classification, Classifier
 from edgevision.tasks.detect import Detector

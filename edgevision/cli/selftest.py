@@ -9,11 +9,11 @@ from typing import Any
 
 import click
 
-from edgevision.cli.run_options import run_options, run_settings
-from edgevision.cli.tables import echo_table
-from edgevision.cli.terminal import without_noise
+from edgevision.bundle.known_answers import KnownAnswersRow, run_known_answers
+from edgevision.cli.options.run import run_options, run_settings
+from edgevision.cli.output.tables import echo_table
+from edgevision.cli.output.terminal import without_noise
 from edgevision.errors import InferenceError
-from edgevision.known_answers import KnownAnswersRow, run_known_answers
 
 
 @click.command("selftest")

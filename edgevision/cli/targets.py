@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from edgevision.cli.tables import echo_table
+from edgevision.cli.output.tables import echo_table
 from edgevision.target import load_targets
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from edgevision.benchmarking.tuning_table import Tuning, TuningRow, tune
+from edgevision.benchmarking.tune import Tuning, TuningRow, tune
 from edgevision.cli.evaluate import check_bundle
-from edgevision.cli.tables import echo_table
-from edgevision.cli.terminal import progress_on, without_noise
+from edgevision.cli.output.tables import echo_table
+from edgevision.cli.output.terminal import progress_on, without_noise
 
 _HEADER = (
     "artifact",

@@ -7,32 +7,32 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgevision.artifact import CALIBRATED
-from edgevision.bundle import check_output, write_bundle
-from edgevision.composition import composed
-from edgevision.conversion_sets import ConversionSets, Images, coverage_of, fit_sets, open_sets
-from edgevision.conversion_settings import ConversionSettings
+from edgevision.bundle.pictures import write_pictures
+from edgevision.bundle.storage import check_output, write_bundle
+from edgevision.calibration.coverage import coverage_findings
+from edgevision.conversion.device_limits import DEVICE_UNITS, unmeasured_limits
+from edgevision.conversion.example_pictures import telling_pictures
+from edgevision.conversion.package import composed
+from edgevision.conversion.plan import PlannedArtifact, bench_for, plan_artifacts
+from edgevision.conversion.score_calibration import ScoreReadings, Wished, wished
+from edgevision.conversion.search import searches_for
+from edgevision.conversion.sets import ConversionSets, Images, coverage_of, fit_sets, open_sets
+from edgevision.conversion.settings import ConversionSettings
+from edgevision.conversion.trials import STEPS_OF_CONVERSION, Ground, Trial, Trials
 from edgevision.converter import SourceReader
+from edgevision.datasets.image_sets import ImageSet
+from edgevision.datasets.seed_sets import SeedSet
 from edgevision.errors import AgreementError, InferenceError, OptionError, SourceError
-from edgevision.evaluation.budget import Demand, in_unit
-from edgevision.evaluation.calibration_coverage import coverage_findings
-from edgevision.evaluation.device_limits import DEVICE_UNITS, unmeasured_limits
-from edgevision.evaluation.evidence import Evidence, Measured, SetFacts
-from edgevision.evaluation.image_sets import ImageSet
-from edgevision.evaluation.machine import now, this_machine
-from edgevision.evaluation.measuring import Candidate, known_answers
-from edgevision.evaluation.pictures import write_pictures
-from edgevision.evaluation.proof import TaskProof
-from edgevision.evaluation.proofs import proof_of
-from edgevision.evaluation.score_readings import ScoreReadings, Wished, wished
-from edgevision.evaluation.seed_sets import SeedSet
+from edgevision.evaluation.evaluator import TaskProof
+from edgevision.evaluation.for_source import proof_of
+from edgevision.evaluation.run import Candidate, known_answers
 from edgevision.evaluation.source_session import SourceSession
-from edgevision.evaluation.telling_pictures import telling_pictures
-from edgevision.plan import PlannedArtifact, bench_for, plan_artifacts
+from edgevision.evidence.records import Evidence, Measured, SetFacts
+from edgevision.evidence.requirements import Demand, in_unit
 from edgevision.plugins import Registry, registry
-from edgevision.progress import Progress, Steps
-from edgevision.search import searches_for
+from edgevision.system.machine import now, this_machine
+from edgevision.system.progress import Progress, Steps
 from edgevision.target import Target, find_target, load_targets
-from edgevision.trials import STEPS_OF_CONVERSION, Ground, Trial, Trials
 
 __all__ = ["ConversionSettings", "Images", "Progress", "convert"]
 

@@ -15,12 +15,12 @@ from statistics import median
 from edgevision.artifact import Artifact, read_artifact
 from edgevision.backend import SessionSettings
 from edgevision.benchmarking import machine
+from edgevision.conversion.plan import Bench
 from edgevision.errors import InferenceError
-from edgevision.evaluation.budget import Demand
-from edgevision.evaluation.machine import processor
-from edgevision.plan import Bench
+from edgevision.evidence.requirements import Demand
 from edgevision.plugins import registry
 from edgevision.session import CheckedSession, open_session
+from edgevision.system.machine import processor
 from edgevision.target import Target
 
 #: Units of what targets limit; what an artifact may lose has others.

@@ -10,18 +10,18 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edgevision.draw import draw_detections, outline_detections
-from edgevision.evaluation.annotations import Annotations
-from edgevision.evaluation.comparison import changes_of
-from edgevision.evaluation.detect_proof import DetectProof
-from edgevision.evaluation.detection_metrics import match
-from edgevision.evaluation.evidence import Measured
-from edgevision.evaluation.generate_proof import ImageToImageProof
-from edgevision.evaluation.image_sets import ImageSet
-from edgevision.evaluation.measuring import Candidate, Examples
-from edgevision.evaluation.pictures import INPUT, MOST_BYTES, SOURCE, TRUTH, Picture
-from edgevision.evaluation.proof import TaskProof
-from edgevision.images import Pixels
+from edgevision.bundle.pictures import INPUT, MOST_BYTES, SOURCE, TRUTH, Picture
+from edgevision.datasets.annotations import Annotations
+from edgevision.datasets.image_sets import ImageSet
+from edgevision.drawing.results import draw_detections, outline_detections
+from edgevision.evaluation.detection import DetectProof
+from edgevision.evaluation.evaluator import TaskProof
+from edgevision.evaluation.image_to_image import ImageToImageProof
+from edgevision.evaluation.run import Candidate, Examples
+from edgevision.evidence.records import Measured
+from edgevision.imaging.decode import Pixels
+from edgevision.metrics.box_matching import match
+from edgevision.metrics.comparison import changes_of
 from edgevision.tasks.description import DetectTask
 from edgevision.tasks.detections import Detections
 

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from edgevision import __version__
-from edgevision.bundle import file_entry
-from edgevision.bundle_layout import EVIDENCE, LABELS, PICTURES, SELFTEST
+from edgevision.bundle.layout import EVIDENCE, LABELS, PICTURES, SELFTEST
+from edgevision.bundle.manifest import ArtifactEntry, FileEntry, Manifest, SourceEntry
+from edgevision.bundle.selftest import Selftest, write_selftest
+from edgevision.bundle.storage import file_entry
 from edgevision.converter import Source
-from edgevision.evaluation.evidence import Evidence, evidence_json
-from edgevision.evaluation.measuring import Candidate
-from edgevision.evaluation.proof import TaskProof
-from edgevision.manifest import ArtifactEntry, FileEntry, Manifest, SourceEntry
-from edgevision.selftest import Selftest, write_selftest
+from edgevision.evaluation.evaluator import TaskProof
+from edgevision.evaluation.run import Candidate
+from edgevision.evidence.records import Evidence, evidence_json
 
 
 def composed(

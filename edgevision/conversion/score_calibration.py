@@ -8,14 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import ConversionError, InputError, OptionError
-from edgevision.evaluation.budget import in_unit
-from edgevision.evaluation.classify_metrics import Members, members
-from edgevision.evaluation.classify_proof import ClassifyProof
-from edgevision.evaluation.evidence import Measured
-from edgevision.evaluation.image_sets import ImageSet
-from edgevision.evaluation.measuring import Candidate, measure
-from edgevision.evaluation.operating_points import (
+from edgevision.evaluation.classification import ClassifyProof
+from edgevision.evaluation.evaluator import TaskProof
+from edgevision.evaluation.for_source import classify_truth
+from edgevision.evaluation.run import Candidate, measure
+from edgevision.evidence.operating_points import (
     OperatingDemand,
     Positives,
     ThresholdedScores,
@@ -23,9 +22,9 @@ from edgevision.evaluation.operating_points import (
     find_threshold,
     operating_evidence,
 )
-from edgevision.evaluation.proof import TaskProof
-from edgevision.evaluation.proofs import classify_truth
-from edgevision.evaluation.temperatures import (
+from edgevision.evidence.records import Measured
+from edgevision.evidence.requirements import in_unit
+from edgevision.evidence.temperatures import (
     HIGHEST,
     LOWEST,
     ScaledScores,
@@ -34,6 +33,7 @@ from edgevision.evaluation.temperatures import (
     scaled_scores,
     temperature_evidence,
 )
+from edgevision.metrics.classification import Members, members
 from edgevision.tasks.classify import Classifier, Scores, score_output
 from edgevision.tasks.score_reading import OperatingPoint, ScoreReading
 from edgevision.tasks.temperature import score_floor

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 
 from edgevision.artifact import CALIBRATED, MIXED
-from edgevision.plan import PlannedArtifact
+from edgevision.conversion.plan import PlannedArtifact
 from edgevision.target import Target
 
 #: Layers of a source, the one first whose integers cost most: (name, measured error).

@@ -6,20 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgevision.conversion_settings import ConversionSettings
+from edgevision.calibration.checks import check_images, refuse_warnings
+from edgevision.calibration.coverage import SAMPLE, measure_coverage
+from edgevision.calibration.findings import Coverage, Finding
+from edgevision.calibration.input_range import check_reading
+from edgevision.calibration.synthetic import IMAGES, SYNTHETIC, synthetic_finding, synthetic_set
+from edgevision.conversion.score_calibration import option_of
+from edgevision.conversion.settings import ConversionSettings
 from edgevision.converter import ActivationSource, Source
+from edgevision.datasets.image_sets import ImageSet
+from edgevision.datasets.seed_sets import SeedSet
 from edgevision.errors import InputError, OptionError
-from edgevision.evaluation.calibration_checks import check_images, refuse_warnings
-from edgevision.evaluation.calibration_coverage import SAMPLE, measure_coverage
-from edgevision.evaluation.calibration_facts import Coverage, Finding
-from edgevision.evaluation.image_sets import ImageSet
-from edgevision.evaluation.input_readings import check_reading
-from edgevision.evaluation.proof import TaskProof
-from edgevision.evaluation.score_readings import option_of
-from edgevision.evaluation.seed_sets import SeedSet
-from edgevision.evaluation.seeded_proof import calibration_seeds
+from edgevision.evaluation.evaluator import TaskProof
+from edgevision.evaluation.generation import calibration_seeds
 from edgevision.evaluation.source_session import SourceSession
-from edgevision.evaluation.synthetic_set import IMAGES, SYNTHETIC, synthetic_finding, synthetic_set
 from edgevision.tasks.description import GenerateTask
 
 #: A set of images as a caller may name it.
@@ -57,7 +57,7 @@ def open_sets(
     """The sets that a caller names, checked against each other.
 
     Args:
-        evaluation, calibration: as `edgevision.conversion.convert` takes them.
+        evaluation, calibration: as `edgevision.conversion.convert.convert` takes them.
         calibrated: ids of the artifacts that cannot be without a calibration set.
         settings: how many images or seeds are taken.
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgevision.errors import OptionError
-from edgevision.evaluation.budget import Budget
-from edgevision.evaluation.operating_points import OperatingDemand
-from edgevision.evaluation.proofs import TaskOptions
+from edgevision.evaluation.for_source import TaskOptions
+from edgevision.evidence.operating_points import OperatingDemand
+from edgevision.evidence.requirements import Budget
 
 
 @dataclass(frozen=True)

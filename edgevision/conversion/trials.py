@@ -7,6 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from edgevision.artifact import CALIBRATED, MIXED, Artifact
+from edgevision.conversion.device_limits import DEVICE_UNITS, RunCosts, device_demands, run_costs
+from edgevision.conversion.plan import PlannedArtifact, bench_for
+from edgevision.conversion.search import PrecisionSearch, Sensitivities
 from edgevision.converter import CalibrationData, Converter, SelectiveConverter, Source
 from edgevision.errors import (
     ArtifactError,
@@ -17,15 +20,12 @@ from edgevision.errors import (
     OptionError,
     PluginError,
 )
-from edgevision.evaluation.budget import Budget, in_unit
-from edgevision.evaluation.device_limits import DEVICE_UNITS, RunCosts, device_demands, run_costs
-from edgevision.evaluation.evidence import Attempt, Measured
-from edgevision.evaluation.measuring import Candidate, Examples, judge, measure, workers_on
-from edgevision.evaluation.proof import TaskProof
+from edgevision.evaluation.evaluator import TaskProof
+from edgevision.evaluation.run import Candidate, Examples, judge, measure, workers_on
 from edgevision.evaluation.source_session import SourceSession
-from edgevision.plan import PlannedArtifact, bench_for
+from edgevision.evidence.records import Attempt, Measured
+from edgevision.evidence.requirements import Budget, in_unit
 from edgevision.plugins import Registry
-from edgevision.search import PrecisionSearch, Sensitivities
 from edgevision.session import CheckedSession, open_session
 from edgevision.target import Target
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import InputError, OptionError
-from edgevision.images import SUFFIXES, Pixels, as_image, decode_image, find_images, read_bytes
+from edgevision.imaging.decode import SUFFIXES, Pixels, as_image, decode_image, find_images, read_bytes
 
 #: Of one image in an archive, unpacked: far above any photo, and no danger to memory.
 MOST_MEMBER_BYTES = 256_000_000

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevision.draw import plain
+from edgevision.drawing.results import plain
 
 Pixels = NDArray[np.uint8]
 

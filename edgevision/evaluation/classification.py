@@ -8,22 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.backend import Session
-from edgevision.evaluation.changes import Flip, name_of
-from edgevision.evaluation.classify_metrics import Members, Truth, classify_measures, decisions, members
-from edgevision.evaluation.comparison import (
+from edgevision.bundle.selftest import KnownImages
+from edgevision.datasets.image_sets import ImageSet
+from edgevision.evaluation.network_inputs import PreprocessedImages, known_images
+from edgevision.evidence.operating_points import with_point
+from edgevision.imaging.preprocess import Preprocessing
+from edgevision.metrics.changes import Flip, name_of
+from edgevision.metrics.classification import Members, Truth, classify_measures, decisions, members
+from edgevision.metrics.comparison import (
     MOST_IMAGES,
     ClassifyDetails,
     Comparison,
     pair,
     pair_classes,
 )
-from edgevision.evaluation.figures import Measures
-from edgevision.evaluation.image_sets import ImageSet
-from edgevision.evaluation.intervals import wilson
-from edgevision.evaluation.network_inputs import PreprocessedImages, known_images
-from edgevision.evaluation.operating_points import with_point
-from edgevision.preprocess import Preprocessing
-from edgevision.selftest import KnownImages
+from edgevision.metrics.figures import Measures
+from edgevision.metrics.intervals import wilson
 from edgevision.session import CheckedSession
 from edgevision.tasks.classify import Classifier, Scores
 from edgevision.tasks.description import ClassifyTask

@@ -7,22 +7,22 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edgevision.bundle import read_bundle
+from edgevision.bundle.storage import read_bundle
+from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import OptionError
-from edgevision.evaluation.comparison import Comparison, Metric
-from edgevision.evaluation.evaluating import (
+from edgevision.evaluation.evaluate import (
     Ran,
     RunSettings,
     TruthPaths,
     opened,
     run_bundle,
 )
-from edgevision.evaluation.evidence import SetFacts, comparison_document
-from edgevision.evaluation.figures import Figure
-from edgevision.evaluation.image_sets import ImageSet
-from edgevision.evaluation.machine import now, this_machine
-from edgevision.evaluation.paired_tests import mcnemar, paired_bootstrap, sign_flip
-from edgevision.progress import Progress
+from edgevision.evidence.records import SetFacts, comparison_document
+from edgevision.metrics.comparison import Comparison, Metric
+from edgevision.metrics.figures import Figure
+from edgevision.metrics.paired_tests import mcnemar, paired_bootstrap, sign_flip
+from edgevision.system.machine import now, this_machine
+from edgevision.system.progress import Progress
 
 #: A difference that chance alone makes less often than this is more than noise.
 SIGNIFICANCE = 0.05

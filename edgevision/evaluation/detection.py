@@ -9,24 +9,24 @@ from functools import partial
 import numpy as np
 
 from edgevision.backend import Session
+from edgevision.bundle.selftest import KnownImages
+from edgevision.datasets.annotations import Annotations
+from edgevision.datasets.image_sets import ImageSet
 from edgevision.decoder import Decoder
-from edgevision.evaluation.annotations import Annotations
-from edgevision.evaluation.changes import BoxChange, name_of
-from edgevision.evaluation.coco_metrics import detect_measures
-from edgevision.evaluation.comparison import (
+from edgevision.evaluation.network_inputs import PreprocessedImages, known_images
+from edgevision.imaging.preprocess import Preprocessing
+from edgevision.metrics.box_matching import Match, match
+from edgevision.metrics.changes import BoxChange, name_of
+from edgevision.metrics.coco import detect_measures
+from edgevision.metrics.comparison import (
     MOST_IMAGES,
     Comparison,
     DetectDetails,
     pair,
     pair_classes,
 )
-from edgevision.evaluation.detection_metrics import Match, match
-from edgevision.evaluation.figures import LastMeasures, Measures
-from edgevision.evaluation.image_sets import ImageSet
-from edgevision.evaluation.intervals import Interval, percentile, resampled_sums
-from edgevision.evaluation.network_inputs import PreprocessedImages, known_images
-from edgevision.preprocess import Preprocessing
-from edgevision.selftest import KnownImages
+from edgevision.metrics.figures import LastMeasures, Measures
+from edgevision.metrics.intervals import Interval, percentile, resampled_sums
 from edgevision.session import CheckedSession
 from edgevision.tasks.description import DetectTask
 from edgevision.tasks.detect import Detector

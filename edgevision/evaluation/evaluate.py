@@ -11,19 +11,19 @@ from typing import Any
 import numpy as np
 
 from edgevision.backend import SessionSettings
-from edgevision.bundle import Bundle, read_bundle
-from edgevision.evaluation.bundle_proofs import proof_of_bundle
-from edgevision.evaluation.comparison import MOST_IMAGES
-from edgevision.evaluation.evidence import SetFacts
-from edgevision.evaluation.figures import ClassFigures, Figure, Measures
-from edgevision.evaluation.image_sets import ImageSet
-from edgevision.evaluation.machine import now, this_machine
-from edgevision.evaluation.measuring import measure, workers_on
-from edgevision.evaluation.proof import MeasuringProof
+from edgevision.bundle.storage import Bundle, read_bundle
+from edgevision.datasets.image_sets import ImageSet
+from edgevision.evaluation.evaluator import MeasuringProof
+from edgevision.evaluation.for_bundle import proof_of_bundle
+from edgevision.evaluation.run import measure, workers_on
+from edgevision.evidence.records import SetFacts
+from edgevision.loading.load import choose_artifact
+from edgevision.metrics.comparison import MOST_IMAGES
+from edgevision.metrics.figures import ClassFigures, Figure, Measures
 from edgevision.plugins import registry
-from edgevision.progress import Progress
-from edgevision.runtime import choose_artifact
 from edgevision.session import open_session
+from edgevision.system.machine import now, this_machine
+from edgevision.system.progress import Progress
 from edgevision.tasks.description import Task
 from edgevision.tasks.score_reading import ScoreReading
 

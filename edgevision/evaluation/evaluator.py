@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from edgevision.backend import Session
+from edgevision.bundle.selftest import Questions
 from edgevision.converter import CalibrationData
-from edgevision.evaluation.comparison import Comparison
-from edgevision.evaluation.figures import Measures
-from edgevision.preprocess import Preprocessing
-from edgevision.selftest import Questions
+from edgevision.imaging.preprocess import Preprocessing
+from edgevision.metrics.comparison import Comparison
+from edgevision.metrics.figures import Measures
 from edgevision.session import CheckedSession
 from edgevision.tasks.description import Task
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgevision.bundle import Bundle
+from edgevision.bundle.manifest import ArtifactEntry
+from edgevision.bundle.storage import Bundle
+from edgevision.datasets.annotations import read_annotations
+from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import InputError, OptionError
-from edgevision.evaluation.annotations import read_annotations
-from edgevision.evaluation.classify_proof import ClassifyProof
-from edgevision.evaluation.detect_proof import DetectProof
-from edgevision.evaluation.generate_proof import ImageToImageProof
-from edgevision.evaluation.image_sets import ImageSet
-from edgevision.evaluation.proof import MeasuringProof
-from edgevision.evaluation.proofs import classify_truth, truth_images
-from edgevision.manifest import ArtifactEntry
+from edgevision.evaluation.classification import ClassifyProof
+from edgevision.evaluation.detection import DetectProof
+from edgevision.evaluation.evaluator import MeasuringProof
+from edgevision.evaluation.for_source import classify_truth, truth_images
+from edgevision.evaluation.image_to_image import ImageToImageProof
+from edgevision.imaging.preprocess import Preprocessing
 from edgevision.plugins import Registry
-from edgevision.preprocess import Preprocessing
 from edgevision.tasks.classify import score_output
 from edgevision.tasks.description import ClassifyTask, DetectTask, GenerateTask
 

@@ -10,25 +10,25 @@ from typing import Any
 import numpy as np
 
 from edgevision.converter import Source
+from edgevision.datasets.annotations import read_annotations, shown_classes
+from edgevision.datasets.image_sets import ImageSet
+from edgevision.datasets.seed_sets import SeedSet
 from edgevision.errors import InputError, OptionError, SourceError
-from edgevision.evaluation.annotations import read_annotations, shown_classes
-from edgevision.evaluation.classify_metrics import Truth
-from edgevision.evaluation.classify_proof import ClassifyProof
-from edgevision.evaluation.detect_proof import DetectProof
-from edgevision.evaluation.generate_proof import ImageToImageProof
-from edgevision.evaluation.image_metrics import Pixels
-from edgevision.evaluation.image_sets import ImageSet
-from edgevision.evaluation.proof import TaskProof
-from edgevision.evaluation.seed_sets import SeedSet
-from edgevision.evaluation.seeded_proof import SeededProof
-from edgevision.input_options import FoundNormalization, InputOptions, resolve_preprocessing
-from edgevision.labels import network_labels, read_labels
+from edgevision.evaluation.classification import ClassifyProof
+from edgevision.evaluation.detection import DetectProof
+from edgevision.evaluation.evaluator import TaskProof
+from edgevision.evaluation.generation import SeededProof
+from edgevision.evaluation.image_to_image import ImageToImageProof
+from edgevision.imaging.input_options import FoundNormalization, InputOptions, resolve_preprocessing
+from edgevision.imaging.preprocess import Preprocessing
+from edgevision.metrics.classification import Truth
+from edgevision.metrics.image_similarity import Pixels
 from edgevision.plugins import Registry
-from edgevision.preprocess import Preprocessing
 from edgevision.tasks.classify import class_count, score_output
 from edgevision.tasks.description import ClassifyTask, DetectTask, GenerateTask
 from edgevision.tasks.detect import image_outputs
-from edgevision.tasks.generate_settings import ImageToImageSettings
+from edgevision.tasks.generation.settings import ImageToImageSettings
+from edgevision.tasks.labels import network_labels, read_labels
 from edgevision.tasks.recognition import DecoderChoice, recognise_decoder, unrecognised
 
 

@@ -6,16 +6,16 @@ import math
 from collections.abc import Mapping, Sequence
 
 from edgevision.backend import Session
-from edgevision.evaluation.comparison import Comparison
-from edgevision.evaluation.generate_proof import compare_images, most_contrast
-from edgevision.evaluation.image_metrics import Pixels
+from edgevision.bundle.selftest import KnownTensors
+from edgevision.datasets.seed_sets import CALIBRATION_START, SeedSet
+from edgevision.evaluation.image_to_image import compare_images, most_contrast
 from edgevision.evaluation.network_inputs import NetworkInputs, known_tensors, recorded
-from edgevision.evaluation.seed_sets import CALIBRATION_START, SeedSet
-from edgevision.selftest import KnownTensors
+from edgevision.metrics.comparison import Comparison
+from edgevision.metrics.image_similarity import Pixels
 from edgevision.session import CheckedSession
 from edgevision.tasks.description import GenerateTask
-from edgevision.tasks.generate import SeedGenerator, seed_generator
-from edgevision.tasks.generate_settings import DiffusionSettings
+from edgevision.tasks.generation.build import SeedGenerator, seed_generator
+from edgevision.tasks.generation.settings import DiffusionSettings
 
 #: A self-test asks so many calls of the network.
 _KNOWN_CALLS = 16

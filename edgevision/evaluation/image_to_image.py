@@ -9,17 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.backend import Session
-from edgevision.evaluation.changes import PixelChange, name_of
-from edgevision.evaluation.comparison import MOST_IMAGES, Comparison, GenerateDetails, Metric, pair
-from edgevision.evaluation.figures import Figure, LastMeasures, Measures, mean_of
-from edgevision.evaluation.image_metrics import Pixels, psnr_db, ssim
-from edgevision.evaluation.image_sets import ImageSet
+from edgevision.bundle.selftest import KnownImages
+from edgevision.datasets.image_sets import ImageSet
 from edgevision.evaluation.network_inputs import PreprocessedImages, known_images
-from edgevision.preprocess import Preprocessing
-from edgevision.selftest import KnownImages
+from edgevision.imaging.preprocess import Preprocessing
+from edgevision.metrics.changes import PixelChange, name_of
+from edgevision.metrics.comparison import MOST_IMAGES, Comparison, GenerateDetails, Metric, pair
+from edgevision.metrics.figures import Figure, LastMeasures, Measures, mean_of
+from edgevision.metrics.image_similarity import Pixels, psnr_db, ssim
 from edgevision.session import CheckedSession
 from edgevision.tasks.description import GenerateTask
-from edgevision.tasks.image_to_image import ImageToImage
+from edgevision.tasks.generation.image_to_image import ImageToImage
 from edgevision.tensors import Array
 
 

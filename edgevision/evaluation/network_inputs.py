@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from edgevision.backend import Session
-from edgevision.evaluation.image_sets import ImageSet
-from edgevision.images import as_image
-from edgevision.preprocess import Preprocessing, Preprocessor
-from edgevision.selftest import KnownImages, KnownTensors
+from edgevision.bundle.selftest import KnownImages, KnownTensors
+from edgevision.datasets.image_sets import ImageSet
+from edgevision.imaging.decode import as_image
+from edgevision.imaging.preprocess import Preprocessing, Preprocessor
 from edgevision.session import CheckedSession
 from edgevision.tensors import Array, TensorSpec
 

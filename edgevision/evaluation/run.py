@@ -9,17 +9,17 @@ from typing import Any
 
 from edgevision.artifact import Artifact
 from edgevision.backend import Session, SessionSettings
-from edgevision.cores import cores
-from edgevision.evaluation.budget import Budget
-from edgevision.evaluation.evidence import Measured
-from edgevision.evaluation.image_sets import ImageSet
-from edgevision.evaluation.proof import TaskProof
-from edgevision.evaluation.seed_sets import SeedSet
-from edgevision.image_blocks import read_block
-from edgevision.pipeline import in_blocks, in_order, shared_out, turn_on
-from edgevision.plan import Bench, PlannedArtifact
-from edgevision.selftest import Selftest, run_selftest
+from edgevision.bundle.selftest import Selftest, run_selftest
+from edgevision.conversion.plan import Bench, PlannedArtifact
+from edgevision.datasets.image_sets import ImageSet
+from edgevision.datasets.seed_sets import SeedSet
+from edgevision.evaluation.evaluator import TaskProof
+from edgevision.evidence.records import Measured
+from edgevision.evidence.requirements import Budget
+from edgevision.execution.pipeline import in_blocks, in_order, shared_out, turn_on
+from edgevision.imaging.blocks import read_block
 from edgevision.session import CheckedSession
+from edgevision.system.cores import cores
 from edgevision.tasks.batches import BATCH, TINY, pays
 from edgevision.tasks.score_reading import ScoreReading
 
@@ -62,7 +62,7 @@ def measure(
 ) -> list[list[Any]]:
     """Run every model over the same examples, a block at a time.
 
-    Images are read on all cores; tiny ones by the calling thread, for which see `edgevision.image_blocks`.
+    Images are read on all cores; tiny ones by the calling thread, for which see `edgevision.imaging.blocks`.
     Which images go through a network together depends on their places in the set alone, or is all the same
     to the network, so that any number of workers gives the same answers.
 

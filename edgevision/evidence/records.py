@@ -11,10 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from edgevision.calibration.findings import Coverage, Finding, coverage_from, finding_from
 from edgevision.errors import BundleError
-from edgevision.evaluation.budget import Demand
-from edgevision.evaluation.calibration_facts import Coverage, Finding, coverage_from, finding_from
-from edgevision.evaluation.changes import (
+from edgevision.evidence.operating_points import Curve, OperatingEvidence, PointMetrics
+from edgevision.evidence.requirements import Demand
+from edgevision.evidence.temperatures import ScaledScores, ScoreQuality, TemperatureEvidence
+from edgevision.metrics.changes import (
     BoxChange,
     Confusion,
     Flip,
@@ -22,7 +24,7 @@ from edgevision.evaluation.changes import (
     Reliability,
     ReliabilityBin,
 )
-from edgevision.evaluation.comparison import (
+from edgevision.metrics.comparison import (
     ClassifyDetails,
     ClassMetrics,
     Comparison,
@@ -31,9 +33,7 @@ from edgevision.evaluation.comparison import (
     GenerateDetails,
     Metric,
 )
-from edgevision.evaluation.intervals import Interval
-from edgevision.evaluation.operating_points import Curve, OperatingEvidence, PointMetrics
-from edgevision.evaluation.temperatures import ScaledScores, ScoreQuality, TemperatureEvidence
+from edgevision.metrics.intervals import Interval
 
 SCHEMA_VERSION = 1
 #: Columns of a line of JSON.
@@ -81,7 +81,7 @@ class Measured:
         operating_point: of a classifier, where one was demanded: what it reaches, with the curves.
         temperature: of a classifier whose scores were calibrated: how honest they are.
         latency_ms, peak_memory_mb: what a run of the network alone costs on the machine of the evidence, as
-            `edgevision.evaluation.device_limits.RunCosts` has it; `None` where it was not measured.
+            `edgevision.conversion.device_limits.RunCosts` has it; `None` where it was not measured.
     """
 
     artifact: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgevision.errors import OptionError
-from edgevision.evaluation.comparison import Comparison
+from edgevision.metrics.comparison import Comparison
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from edgevision.backend import SessionSettings
-from edgevision.cores import cores
+from edgevision.system.cores import cores
 
 if TYPE_CHECKING:  # one image alone needs no threads, and no time to import them
     from concurrent.futures import Executor, Future

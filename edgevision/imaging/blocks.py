@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from edgevision.errors import InputError
-from edgevision.images import Pixels, read_image
+from edgevision.imaging.decode import Pixels, read_image
 
 #: Tiny pictures in one block, and how many bytes of pixels end it earlier.
 _MOST_IMAGES = 128

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import InputError, OptionError
-from edgevision.image_headers import FORMATS, ImageHeader, read_header
+from edgevision.imaging.headers import FORMATS, ImageHeader, read_header
 
 Pixels = NDArray[np.uint8]
 

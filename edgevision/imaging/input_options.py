@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from edgevision.errors import OptionError
-from edgevision.preprocess import LAYOUTS, Preprocessing, keras_applications_preprocessing
+from edgevision.imaging.preprocess import LAYOUTS, Preprocessing, keras_applications_preprocessing
 from edgevision.tensors import TensorSpec
 
 

@@ -30,12 +30,12 @@ _CONVERSIONS: dict[tuple[str, str], int] = {
 
 
 def is_identity(table: Array) -> bool:
-    """Whether an `edgevision.preprocess.pixel_table` leaves every pixel as it is."""
+    """Whether an `edgevision.imaging.preprocess.pixel_table` leaves every pixel as it is."""
     return table.shape[1] == 1 and bool((table[:, 0] == np.arange(256)).all())
 
 
 def convert_into(pixels: Pixels, color: str, wanted: str, out: Pixels) -> None:
-    """Write `pixels` of one colour into `out` in another of `edgevision.preprocess.COLORS`.
+    """Write `pixels` of one colour into `out` in another of `edgevision.imaging.preprocess.COLORS`.
 
     Where both have as many channels they may be the same memory.
     """
@@ -48,7 +48,7 @@ def writer(table: Array) -> Writer:
     Where a table entry is one byte, pixels and result may be the same memory.
 
     Args:
-        table: (256, 1) or (256, c): what `edgevision.preprocess.pixel_table` gives.
+        table: (256, 1) or (256, c): what `edgevision.imaging.preprocess.pixel_table` gives.
     """
     if is_identity(table):
         return lambda pixels, out: np.copyto(out, pixels)

@@ -1,4 +1,4 @@
-"""Where an image lies in the network's input, and so the way back for boxes: `edgevision.resize` inverted."""
+"""Where an image lies in the network's input, and so the way back for boxes: the resize inverted."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.decoder import Floats
-from edgevision.preprocess import Preprocessing
-from edgevision.resize import center_crop_xywh, letterbox_xywh
+from edgevision.imaging.preprocess import Preprocessing
+from edgevision.imaging.resize import center_crop_xywh, letterbox_xywh
 
 
 @dataclass(frozen=True, eq=False)

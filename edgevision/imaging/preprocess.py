@@ -97,7 +97,7 @@ class Preprocessing:
         Returns:
             (height, width, 3) or (height, width) uint8, in the colour order of `image`.
         """
-        from edgevision.resize import resizer
+        from edgevision.imaging.resize import resizer
 
         width, height = self.size_wh
         out = np.empty((height, width, *image.shape[2:]), np.uint8)
@@ -153,8 +153,8 @@ class Preprocessor:
 
     def __init__(self, preprocessing: Preprocessing, spec: TensorSpec) -> None:
         # Here, and not above: to read and check a description, nobody needs OpenCV.
-        from edgevision.pixels import convert_into, is_identity, plane_writer, writer
-        from edgevision.resize import resizer
+        from edgevision.imaging.pixels import convert_into, is_identity, plane_writer, writer
+        from edgevision.imaging.resize import resizer
 
         check_fits(preprocessing, spec)
         self.preprocessing = preprocessing
@@ -189,7 +189,7 @@ class Preprocessor:
         self.fill(image, out, color)
 
     def fill(self, image: NDArray[np.uint8], out: Array, color: str) -> None:
-        """As a call, unchecked: for what `edgevision.images.as_pixels` gave, and a slot of a lane."""
+        """As a call, unchecked: for what `edgevision.imaging.decode.as_pixels` gave, and a slot of a lane."""
         if not self._in_color or color == "gray" or image.shape == out.shape:
             self.write(self.resize(image, out), out, color)
             return

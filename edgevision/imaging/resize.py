@@ -20,8 +20,8 @@ def resizer(mode: str, interpolation: str, pad_value: int) -> Resizer:
     Chosen once, for of a large network's caches little is left for what a frame would have to ask.
 
     Args:
-        mode: one of `edgevision.preprocess.RESIZE_MODES`.
-        interpolation: one of `edgevision.preprocess.INTERPOLATIONS`.
+        mode: one of `edgevision.imaging.preprocess.RESIZE_MODES`.
+        interpolation: one of `edgevision.imaging.preprocess.INTERPOLATIONS`.
         pad_value: of the borders that ``letterbox`` leaves.
     """
     stretch = _STRETCHES[interpolation]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import OptionError, OutputError
-from edgevision.files import write_file
+from edgevision.system.files import write_file
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 

@@ -15,13 +15,13 @@ from typing import Any
 
 from edgevision._version import __version__
 from edgevision.backend import SessionSettings
-from edgevision.bundle import Bundle
-from edgevision.choice import Candidate
-from edgevision.cores import cores
-from edgevision.entry_points import installed_packages
+from edgevision.bundle.storage import Bundle
 from edgevision.errors import OutputError
-from edgevision.evaluation.machine import instruction_sets, processor
-from edgevision.files import make_folder, write_file
+from edgevision.loading.choice import Candidate
+from edgevision.system.cores import cores
+from edgevision.system.entry_points import installed_packages
+from edgevision.system.files import make_folder, write_file
+from edgevision.system.machine import instruction_sets, processor
 
 CACHE_VARIABLE = "EDGEVISION_CACHE"
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from edgevision.backend import Backend, SessionSettings
-from edgevision.cores import cores
 from edgevision.errors import DeviceError, EdgeVisionError, OptionError, PluginError
 from edgevision.plugins import Registry
+from edgevision.system.cores import cores
 
 if TYPE_CHECKING:
-    from edgevision.bundle import Bundle
-    from edgevision.manifest import ArtifactEntry
+    from edgevision.bundle.manifest import ArtifactEntry
+    from edgevision.bundle.storage import Bundle
 
 
 class Choice(NamedTuple):

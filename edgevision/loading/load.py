@@ -16,20 +16,20 @@ from edgevision.backend import (
     DoubtingBackend,
     SessionSettings,
 )
-from edgevision.bundle_layout import is_bundle
+from edgevision.bundle.layout import is_bundle
 from edgevision.errors import DeviceError, EdgeVisionError, OptionError
-from edgevision.input_options import FoundNormalization, InputOptions, resolve_preprocessing
+from edgevision.imaging.input_options import FoundNormalization, InputOptions, resolve_preprocessing
+from edgevision.imaging.preprocess import Preprocessing
 from edgevision.plugins import Registry, registry
-from edgevision.preprocess import Preprocessing
 from edgevision.session import CheckedSession, open_session
 
 if TYPE_CHECKING:  # a process that runs one bare classifier imports no bundles, and no other tasks
-    from edgevision.bundle import Bundle
-    from edgevision.choice import Choice
-    from edgevision.manifest import ArtifactEntry
+    from edgevision.bundle.manifest import ArtifactEntry
+    from edgevision.bundle.storage import Bundle
+    from edgevision.loading.choice import Choice
     from edgevision.tasks.classify import Classifier
     from edgevision.tasks.detect import Detector
-    from edgevision.tasks.generate import Generator
+    from edgevision.tasks.generation.build import Generator
     from edgevision.tasks.recognition import DecoderChoice
 
     #: What `load` gives: the bundle, or the bare file, says which.
@@ -88,7 +88,7 @@ def load(  # noqa: PLR0913  (all but the first three by name)
     format it has, with one thread and with all cores. The fastest in 10,000 calls, opening counted in,
     wins if it gives its known answers; within 10 % the one with fewer threads, then the first in the
     bundle's order. That is measured once, in about 0.3 s of CPU time beside imports, and kept (see
-    `edgevision.tuning_cache`). No other precision is taken for being faster, and what the bundle's
+    `edgevision.loading.cache`). No other precision is taken for being faster, and what the bundle's
     order puts on a GPU or NPU stays there. The logger ``edgevision`` tells what was chosen and why;
     ``model.session`` has its backend, device, precision and threads.
 
@@ -124,13 +124,13 @@ def load(  # noqa: PLR0913  (all but the first three by name)
         raise OptionError(
             f"{path}: a bundle says itself what its input takes; leave out the options for bare files"
         )
-    from edgevision.bundle import read_bundle
+    from edgevision.bundle.storage import read_bundle
 
     bundle = read_bundle(path)
     choice = choose_artifact(bundle, backend, settings, precision, plugins, tune)
     model = _load_entry(bundle, choice, plugins)
     if selftest or _is_doubted(path, choice, model.session.device):
-        from edgevision.selftest import check_known_answers, read_selftest
+        from edgevision.bundle.selftest import check_known_answers, read_selftest
 
         content = bundle.read(bundle.manifest.selftest)
         answers = read_selftest(content, bundle.manifest.preprocessing, f"{path}: selftest")
@@ -188,7 +188,7 @@ def _model(session: CheckedSession, bundle: Bundle, entry: ArtifactEntry, plugin
 
     task, preprocessing, labels = bundle.manifest.task, bundle.manifest.preprocessing, bundle.labels
     if isinstance(task, GenerateTask):
-        from edgevision.tasks.generate import build_generator
+        from edgevision.tasks.generation.build import build_generator
 
         return build_generator(session, task, preprocessing, labels)
     if preprocessing is None:
@@ -216,12 +216,12 @@ def choose_artifact(
         OptionError: the bundle has no artifact that fits.
         PluginError, MissingRuntimeError: the backend, or none that fits, can be had here.
     """
-    from edgevision.choice import candidates, first_choice
+    from edgevision.loading.choice import candidates, first_choice
 
     if backend is None and _may_tune(tune, settings):
         possible = candidates(bundle, settings, precision, plugins)
         if len(possible) > 1:
-            from edgevision.tuning import tuned_choice
+            from edgevision.loading.race import tuned_choice
 
             return tuned_choice(bundle, settings, precision, possible, plugins)
     return first_choice(bundle, backend, settings, precision, plugins)
@@ -329,7 +329,7 @@ def _bare_backend(
 ) -> Backend:
     if backend is not None:
         return plugins.backend(backend)
-    from edgevision.choice import listed, reason_against
+    from edgevision.loading.choice import listed, reason_against
 
     reasons: dict[str, str] = {}
     for name in _known(BACKENDS_OF_FORMAT[artifact.format], plugins):

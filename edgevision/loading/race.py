@@ -14,15 +14,15 @@ from pathlib import Path
 
 from edgevision.artifact import Artifact
 from edgevision.backend import Lane, SessionSettings
-from edgevision.benchmarking.interleaving import Effort, interleave_bursts
-from edgevision.bundle import Bundle
-from edgevision.choice import Candidate, Choice, first_choice, reason_against
+from edgevision.bundle.manifest import ArtifactEntry
+from edgevision.bundle.selftest import Selftest, check_known_answers, read_selftest
+from edgevision.bundle.storage import Bundle
 from edgevision.errors import first_line
-from edgevision.manifest import ArtifactEntry
+from edgevision.loading.cache import read_choice, tuning_file, write_choice
+from edgevision.loading.choice import Candidate, Choice, first_choice, reason_against
 from edgevision.plugins import Registry
-from edgevision.selftest import Selftest, check_known_answers, read_selftest
 from edgevision.session import CheckedSession, open_session
-from edgevision.tuning_cache import read_choice, tuning_file, write_choice
+from edgevision.system.timing import Effort, interleave_bursts
 
 #: Seconds of CPU time, for other programs are not to decide what is tried. After these no candidate is
 #: opened any more, and none of which another with the same artifact and backend took too long.
@@ -48,11 +48,11 @@ def tuned_choice(
     Args:
         bundle: whose artifact is to run.
         settings, precision: that were asked for; the device is the CPU, or none.
-        possible: what `edgevision.choice.candidates` gave, two or more.
+        possible: what `edgevision.loading.choice.candidates` gave, two or more.
         plugins: of this process.
 
     Raises:
-        OptionError, PluginError, MissingRuntimeError: as `edgevision.choice.first_choice`.
+        OptionError, PluginError, MissingRuntimeError: as `edgevision.loading.choice.first_choice`.
     """
     file = tuning_file(bundle, settings, possible)
     kept = read_choice(file, possible)
@@ -252,7 +252,7 @@ class Track:
         return lent
 
     def check(self, session: CheckedSession, entry: ArtifactEntry) -> float:
-        """As `edgevision.selftest.check_known_answers`."""
+        """As `edgevision.bundle.selftest.check_known_answers`."""
         return check_known_answers(session, self.known, entry.id, entry.precision)
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevision.evaluation.changes import Confusion, Reliability
-from edgevision.evaluation.figures import ClassFigures, Figure, Measures, resampled, share_of
-from edgevision.evaluation.intervals import RESAMPLES, Interval, Samples, resamples, wilson
+from edgevision.metrics.changes import Confusion, Reliability
+from edgevision.metrics.figures import ClassFigures, Figure, Measures, resampled, share_of
+from edgevision.metrics.intervals import RESAMPLES, Interval, Samples, resamples, wilson
 from edgevision.tasks.classify import Scores
 
 #: One bool an image and class.

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgevision.datasets.annotations import Annotations
 from edgevision.errors import MissingRuntimeError
-from edgevision.evaluation.annotations import Annotations
-from edgevision.evaluation.figures import ClassFigures, Figure, Measures, resampled
-from edgevision.evaluation.intervals import Samples, resamples
+from edgevision.metrics.figures import ClassFigures, Figure, Measures, resampled
+from edgevision.metrics.intervals import Samples, resamples
 from edgevision.tasks.detections import Detections
 
 #: Boxes an image that COCO looks at.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from edgevision.evaluation.changes import BoxChange, Confusion, Flip, PixelChange, Reliability
-from edgevision.evaluation.figures import ClassFigures, Figure, drop_interval
-from edgevision.evaluation.intervals import Interval
+from edgevision.metrics.changes import BoxChange, Confusion, Flip, PixelChange, Reliability
+from edgevision.metrics.figures import ClassFigures, Figure, drop_interval
+from edgevision.metrics.intervals import Interval
 
 #: Classes that are told of one by one; of more, those that lost most.
 MOST_CLASSES = 100

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevision.evaluation.changes import Confusion, Reliability
-from edgevision.evaluation.intervals import (
+from edgevision.metrics.changes import Confusion, Reliability
+from edgevision.metrics.intervals import (
     Interval,
     Samples,
     newcombe,

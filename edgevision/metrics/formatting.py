@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from edgevision.evaluation.budget import in_unit
-from edgevision.evaluation.comparison import Metric
-from edgevision.evaluation.intervals import Interval
+from edgevision.evidence.requirements import in_unit
+from edgevision.metrics.comparison import Metric
+from edgevision.metrics.intervals import Interval
 
 #: The methods of intervals and tests, as people know them.
 METHODS = {"wilson": "Wilson", "newcombe": "Newcombe, paired", "bootstrap": "bootstrap"}

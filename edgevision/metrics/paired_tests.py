@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevision.evaluation.intervals import Samples
+from edgevision.metrics.intervals import Samples
 
 _FLIPS = 10_000
 #: With so few images every way to flip their signs is tried.

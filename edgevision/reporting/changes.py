@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from edgevision.evaluation.changes import BoxChange, Flip
-from edgevision.evaluation.comparison import Change, change_count, changes_of
-from edgevision.evaluation.evidence import Evidence
-from edgevision.evaluation.pictures import INPUT, SOURCE, TRUTH, Picture
-from edgevision.image_headers import read_header
+from edgevision.bundle.pictures import INPUT, SOURCE, TRUTH, Picture
+from edgevision.evidence.records import Evidence
+from edgevision.imaging.headers import read_header
+from edgevision.metrics.changes import BoxChange, Flip
+from edgevision.metrics.comparison import Change, change_count, changes_of
 
 #: Images without a picture that are told of.
 _MOST_ROWS = 200

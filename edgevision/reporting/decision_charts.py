@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevision.evaluation.changes import Reliability
-from edgevision.evaluation.operating_points import OperatingEvidence
+from edgevision.evidence.operating_points import OperatingEvidence
+from edgevision.metrics.changes import Reliability
 from edgevision.reporting.svg import LETTER, Drawing, shortened
 
 #: More classes than this are told by the pairs that are confused most.

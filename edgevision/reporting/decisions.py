@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgevision.evaluation.changes import Confusion
-from edgevision.evaluation.comparison import ClassifyDetails
-from edgevision.evaluation.evidence import Evidence
+from edgevision.evidence.records import Evidence
+from edgevision.metrics.changes import Confusion
+from edgevision.metrics.comparison import ClassifyDetails
 from edgevision.reporting.decision_charts import MOST_DRAWN_CLASSES, confusion_chart, reliability_chart
 
 _MOST_PAIRS = 15

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgevision.evaluation.comparison import ClassMetrics, Metric
-from edgevision.evaluation.evidence import Evidence, Measured
-from edgevision.evaluation.intervals import Interval
-from edgevision.evaluation.words import METHODS, drop_of, with_interval
+from edgevision.evidence.records import Evidence, Measured
+from edgevision.metrics.comparison import ClassMetrics, Metric
+from edgevision.metrics.formatting import METHODS, drop_of, with_interval
+from edgevision.metrics.intervals import Interval
 from edgevision.reporting.interval_charts import Axis, Row, class_chart, interval_chart
 
 #: With more classes than this, a chart by class says less than its table.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgevision.evaluation.intervals import Interval
+from edgevision.metrics.intervals import Interval
 from edgevision.reporting.svg import LETTER, Drawing, Scale, shortened
 
 _ROW, _TOP, _AXIS = 30, 8, 34

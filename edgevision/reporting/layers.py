@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgevision.evaluation.evidence import Evidence, Measured
-from edgevision.manifest import Manifest
+from edgevision.bundle.manifest import Manifest
+from edgevision.evidence.records import Evidence, Measured
 
 _MOST_LAYERS = 25
 

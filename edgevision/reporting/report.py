@@ -5,19 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from edgevision.bundle import Bundle, read_bundle
+from edgevision.bundle.manifest import Manifest
+from edgevision.bundle.pictures import Picture, read_pictures
+from edgevision.bundle.storage import Bundle, read_bundle
 from edgevision.errors import BundleError, OutputError
-from edgevision.evaluation.evidence import Evidence, read_evidence
-from edgevision.evaluation.pictures import Picture, read_pictures
-from edgevision.files import check_folder_of, write_file
-from edgevision.manifest import Manifest
+from edgevision.evidence.records import Evidence, read_evidence
 from edgevision.reporting.changes import changes
 from edgevision.reporting.decisions import decisions
 from edgevision.reporting.figures import class_figures, cost_chart, figures, interval_methods
 from edgevision.reporting.layers import artifact_precisions, rankings
 from edgevision.reporting.page import render
-from edgevision.reporting.score_readings import score_readings
+from edgevision.reporting.scores import score_readings
 from edgevision.reporting.verdict import standings, unheld_limits, verdict
+from edgevision.system.files import check_folder_of, write_file
 from edgevision.target import load_targets
 from edgevision.tasks.description import task_to_dict
 
@@ -27,7 +27,7 @@ _SUFFIXES = (".html", ".htm")
 def write_report(bundle: str | Path, output: str | Path, *, force: bool = False) -> None:
     """Write the report of a bundle: one HTML page with everything in it, that needs no network and no script.
 
-    It tells what `edgevision.evaluation.evidence.Evidence` holds, with the bundle's pictures, and
+    It tells what `edgevision.evidence.records.Evidence` holds, with the bundle's pictures, and
     nothing that is not in the bundle: so the same bundle gives the same page, byte for byte.
 
     Args:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgevision.evaluation.evidence import Evidence
-from edgevision.evaluation.operating_points import OperatingEvidence
-from edgevision.evaluation.temperatures import ScaledScores
+from edgevision.evidence.operating_points import OperatingEvidence
+from edgevision.evidence.records import Evidence
+from edgevision.evidence.temperatures import ScaledScores
 from edgevision.reporting.decision_charts import curve_chart, reliability_chart
 from edgevision.reporting.decisions import SOURCE
 

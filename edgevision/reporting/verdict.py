@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from edgevision.evaluation.budget import Demand, in_unit
-from edgevision.evaluation.comparison import Metric
-from edgevision.evaluation.evidence import Evidence, Measured
-from edgevision.manifest import Manifest
+from edgevision.bundle.manifest import Manifest
+from edgevision.evidence.records import Evidence, Measured
+from edgevision.evidence.requirements import Demand, in_unit
+from edgevision.metrics.comparison import Metric
 from edgevision.target import Target
 
 

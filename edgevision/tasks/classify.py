@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import InferenceError, OptionError
-from edgevision.images import as_pixels
-from edgevision.preprocess import Preprocessing, Preprocessor
+from edgevision.imaging.decode import as_pixels
+from edgevision.imaging.preprocess import Preprocessing, Preprocessor
 from edgevision.session import CheckedSession
 from edgevision.tasks.batches import is_batch, parts
 from edgevision.tasks.score_reading import SCORE_KINDS, OperatingPoint, ScoreReading

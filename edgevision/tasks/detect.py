@@ -12,9 +12,9 @@ import numpy as np
 
 from edgevision.decoder import Candidates, Decoder, Floats
 from edgevision.errors import InferenceError, OptionError
-from edgevision.images import as_pixels
-from edgevision.placement import placement_of
-from edgevision.preprocess import Preprocessing, Preprocessor
+from edgevision.imaging.decode import as_pixels
+from edgevision.imaging.placement import placement_of
+from edgevision.imaging.preprocess import Preprocessing, Preprocessor
 from edgevision.session import CheckedSession
 from edgevision.tasks.batches import is_batch, parts
 from edgevision.tasks.description import DetectTask

@@ -17,7 +17,7 @@ from recipe import Recipe
 from report import Answers, draw_confusion, full_report, side_by_side
 
 import edgevision
-from edgevision.evaluation.image_sets import ImageSet
+from edgevision.datasets.image_sets import ImageSet
 
 _existing = click.Path(exists=True, path_type=Path)
 _data = click.option(

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import InputError
-from edgevision.evaluation.image_sets import ImageSet
 
 #: Keras's loader counts the classes in this order, which is also that of the alphabet.
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import ConfusionMatrixDisplay, accuracy_score, classification_report, f1_score
 
-from edgevision.evaluation.image_sets import ImageSet
+from edgevision.datasets.image_sets import ImageSet
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 @hookimpl
 def edgevision_backends() -> list[Backend]:
     """The backends `cuda` and `onnx`: one plugin, for both are ONNX Runtime."""
-    from edgevision_cuda.cpu import OnnxBackend
-    from edgevision_cuda.gpu import CudaBackend
+    from edgevision_onnxruntime.cpu import OnnxBackend
+    from edgevision_onnxruntime.gpu import CudaBackend
 
     return [CudaBackend(), OnnxBackend()]

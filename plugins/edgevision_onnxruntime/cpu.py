@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from edgevision.artifact import Artifact
 from edgevision.backend import DeviceInfo, Lanes, LaneSession, Session, SessionSettings
 from edgevision.errors import DeviceError
-from edgevision_cuda.onnx_file import holds_float16
-from edgevision_cuda.runtime import import_onnxruntime, version
-from edgevision_cuda.sessions import Placement, Sessions
+from edgevision_onnxruntime.onnx_file import holds_float16
+from edgevision_onnxruntime.runtime import import_onnxruntime, version
+from edgevision_onnxruntime.sessions import Placement, Sessions
 
 
 class OnnxBackend:

@@ -11,9 +11,9 @@ from typing import Any
 from edgevision.artifact import Artifact
 from edgevision.backend import DeviceInfo, Lanes, LaneSession, Session, SessionSettings
 from edgevision.errors import ArtifactError, DeviceError, OptionError
-from edgevision_cuda import driver
-from edgevision_cuda.onnx_file import holds_float16, is_quantized
-from edgevision_cuda.runtime import (
+from edgevision_onnxruntime import driver
+from edgevision_onnxruntime.onnx_file import holds_float16, is_quantized
+from edgevision_onnxruntime.runtime import (
     CPU,
     CUDA,
     TENSORRT,
@@ -22,7 +22,7 @@ from edgevision_cuda.runtime import (
     installed_builds,
     version,
 )
-from edgevision_cuda.sessions import Placement, Sessions
+from edgevision_onnxruntime.sessions import Placement, Sessions
 
 _STRICT = "session.disable_cpu_ep_fallback"
 _RECORD = "session.record_ep_graph_assignment_info"

@@ -13,7 +13,7 @@ import numpy as np
 from edgevision.artifact import Artifact
 from edgevision.errors import ArtifactError, InferenceError
 from edgevision.tensors import Array, TensorSpec
-from edgevision_cuda.runtime import CPU, told
+from edgevision_onnxruntime.runtime import CPU, told
 
 #: How many batch sizes keep their session; the one unused for longest goes first.
 _KEPT = 4

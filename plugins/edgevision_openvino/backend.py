@@ -11,8 +11,8 @@ from typing import Any
 
 from edgevision.artifact import Artifact
 from edgevision.backend import DeviceInfo, Lanes, LaneSession, Session, SessionSettings
-from edgevision.cores import cores
 from edgevision.errors import DeviceError, OptionError
+from edgevision.system.cores import cores
 from edgevision_openvino.compiled import CompiledModels, LaneMaker
 from edgevision_openvino.instructions import has_exact_int8_products
 from edgevision_openvino.model import open_batch, read_inputs, read_model, read_outputs

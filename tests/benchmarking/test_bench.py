@@ -14,13 +14,13 @@ from edgevision.benchmarking.plot import draw_bench
 from edgevision.benchmarking.subjects import STAGES, picture
 from edgevision.benchmarking.sustained import sustain
 from edgevision.errors import OptionError
+from edgevision.imaging.preprocess import Preprocessing
 from edgevision.plugins import registry
-from edgevision.preprocess import Preprocessing
 from edgevision.session import CheckedSession, open_session
 from edgevision.tasks.description import DetectTask, GenerateTask
 from edgevision.tasks.detect import Detector
-from edgevision.tasks.diffusion import DiffusionGenerator
-from edgevision.tasks.image_to_image import ImageToImage
+from edgevision.tasks.generation.diffusion import DiffusionGenerator
+from edgevision.tasks.generation.image_to_image import ImageToImage
 from edgevision.tensors import TensorSpec
 from edgevision.testing import FakeBackend
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from edgevision import known_answers
 from edgevision.backend import SessionSettings
+from edgevision.bundle import known_answers
+from edgevision.bundle.known_answers import run_known_answers
 from edgevision.errors import InferenceError, OptionError, PluginError
-from edgevision.known_answers import run_known_answers
 
 pytestmark = pytest.mark.convert
 

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
+from edgevision.bundle.pictures import Picture, read_pictures, write_pictures
 from edgevision.errors import BundleError
-from edgevision.evaluation.pictures import Picture, read_pictures, write_pictures
 
 PIXELS = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
 PICTURES = [

@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgevision.errors import BundleError, InferenceError
-from edgevision.preprocess import Preprocessing
-from edgevision.selftest import (
+from edgevision.bundle.selftest import (
     KnownImages,
     KnownTensors,
     Selftest,
@@ -16,6 +14,8 @@ from edgevision.selftest import (
     run_selftest,
     write_selftest,
 )
+from edgevision.errors import BundleError, InferenceError
+from edgevision.imaging.preprocess import Preprocessing
 from edgevision.session import CheckedSession, open_session
 from edgevision.tensors import Quantization, TensorSpec
 from edgevision.testing import FakeBackend

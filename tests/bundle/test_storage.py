@@ -17,11 +17,11 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from edgevision import bundle as bundle_module
-from edgevision.bundle import file_entry, read_bundle, write_bundle
+from edgevision.bundle import storage as bundle_module
+from edgevision.bundle.manifest import ArtifactEntry, Manifest, SourceEntry
+from edgevision.bundle.storage import file_entry, read_bundle, write_bundle
 from edgevision.errors import BundleError, OutputError
-from edgevision.manifest import ArtifactEntry, Manifest, SourceEntry
-from edgevision.preprocess import Preprocessing
+from edgevision.imaging.preprocess import Preprocessing
 from edgevision.tasks.description import ClassifyTask
 from edgevision.tasks.score_reading import OperatingPoint, ScoreReading
 from edgevision.tensors import Quantization, TensorSpec
@@ -284,7 +284,7 @@ def test_a_folder_that_cannot_be_written_to_is_refused() -> None:
 def test_a_process_that_is_killed_while_it_writes_leaves_no_bundle(tmp_path: Path) -> None:
     code = (
         "import os, signal, sys; from pathlib import Path; sys.path.insert(0, sys.argv[2])\n"
-        "import test_bundle as t, edgevision.bundle as b\n"
+        "import test_storage as t, edgevision.bundle.storage as b\n"
         "b._move_into_place = lambda building, path: os.kill(os.getpid(), signal.SIGKILL)\n"
         "t.write_bundle(Path(sys.argv[1]) / 'model.evb', t._manifest(), t.FILES)\n"
     )

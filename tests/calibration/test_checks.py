@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from edgevision.calibration.checks import check_images, refuse_warnings
+from edgevision.calibration.findings import Finding
+from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import InputError
-from edgevision.evaluation.calibration_checks import check_images, refuse_warnings
-from edgevision.evaluation.calibration_facts import Finding
-from edgevision.evaluation.image_sets import ImageSet
 
 Pixels = NDArray[np.uint8]
 

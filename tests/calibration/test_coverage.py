@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pytest
 
+from edgevision.calibration.coverage import coverage_findings, measure_coverage
 from edgevision.converter import Activations
-from edgevision.evaluation.calibration_coverage import coverage_findings, measure_coverage
 from edgevision.tensors import Array
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgevision.evaluation.near_images import nearest, repeated
+from edgevision.calibration.duplicates import nearest, repeated
 
 
 def thumbnails(count: int, seed: int) -> np.ndarray:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgevision.evaluation.image_sets import ImageSet
-from edgevision.evaluation.input_readings import check_reading
-from edgevision.preprocess import Preprocessing
+from edgevision.calibration.input_range import check_reading
+from edgevision.datasets.image_sets import ImageSet
+from edgevision.imaging.preprocess import Preprocessing
 from edgevision.tensors import TensorSpec
 
 TRAINED = Preprocessing((24, 24), (0.0, 1.0))

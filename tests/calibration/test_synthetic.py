@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgevision.calibration.synthetic import first_noise, synthetic_finding, synthetic_set
 from edgevision.errors import OptionError
-from edgevision.evaluation.synthetic_set import first_noise, synthetic_finding, synthetic_set
-from edgevision.preprocess import Preprocessing, Preprocessor
+from edgevision.imaging.preprocess import Preprocessing, Preprocessor
 from edgevision.tensors import TensorSpec
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edgevision.images import read_image
+from edgevision.imaging.decode import read_image
 
 DATA = Path(__file__).parents[1] / "data"
 ASKED = ("bench", DATA / "tiny.tflite", "--seconds", 0.2, "--frame", "32x24", "--backend", "tflite")

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 from edgevision import cli, errors
-from edgevision.bundle import read_bundle
-from edgevision.evaluation.evidence import read_evidence
+from edgevision.bundle.storage import read_bundle
+from edgevision.evidence.records import read_evidence
 
 convert = pytest.mark.convert
 DATA = Path(__file__).parents[1] / "data"

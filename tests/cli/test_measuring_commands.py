@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edgevision.bundle import file_entry, read_bundle, write_bundle
-from edgevision.selftest import Selftest, read_selftest, write_selftest
+from edgevision.bundle.selftest import Selftest, read_selftest, write_selftest
+from edgevision.bundle.storage import file_entry, read_bundle, write_bundle
 
 convert = pytest.mark.convert
 DATA = Path(__file__).parents[1] / "data"

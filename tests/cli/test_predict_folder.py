@@ -13,8 +13,8 @@ from click.testing import CliRunner, Result
 import edgevision
 from edgevision.cli.predict import command
 from edgevision.errors import InferenceError, InputError
-from edgevision.image_files import write_image
-from edgevision.images import read_image
+from edgevision.imaging.decode import read_image
+from edgevision.imaging.write import write_image
 from edgevision.tasks.batches import pays
 
 DATA = Path(__file__).parents[1] / "data"
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("several_cores")
 
 @pytest.fixture
 def several_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgevision.pipeline.cores", lambda: 3)
+    monkeypatch.setattr("edgevision.execution.pipeline.cores", lambda: 3)
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_a_failing_runtime_ends_it_after_what_was_seen_before(
             raise InferenceError("the runtime failed")
         return read_image(path)
 
-    monkeypatch.setattr("edgevision.image_blocks.read_image", read)
+    monkeypatch.setattr("edgevision.imaging.blocks.read_image", read)
     done = _predict(DATA / "tiny.tflite", folder, *BARE)
     assert isinstance(done.exception, InferenceError)
     assert len(_rows(done)) == 20

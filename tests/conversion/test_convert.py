@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 import edgevision
-from edgevision.bundle import read_bundle
-from edgevision.conversion import ConversionSettings, convert
+from edgevision.bundle.storage import read_bundle
+from edgevision.conversion.convert import ConversionSettings, convert
+from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import InputError, OptionError, OutputError, SourceError
-from edgevision.evaluation.budget import Budget
-from edgevision.evaluation.evidence import read_evidence
-from edgevision.evaluation.image_sets import ImageSet
-from edgevision.evaluation.proofs import TaskOptions
-from edgevision.input_options import InputOptions
+from edgevision.evaluation.for_source import TaskOptions
+from edgevision.evidence.records import read_evidence
+from edgevision.evidence.requirements import Budget
+from edgevision.imaging.input_options import InputOptions
 
 pytestmark = pytest.mark.convert
 

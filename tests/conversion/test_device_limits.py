@@ -9,9 +9,9 @@ import pytest
 
 from edgevision.artifact import read_artifact
 from edgevision.backend import SessionSettings
-from edgevision.evaluation.budget import Demand
-from edgevision.evaluation.device_limits import device_demands, run_costs, unmeasured_limits
-from edgevision.plan import Bench
+from edgevision.conversion.device_limits import device_demands, run_costs, unmeasured_limits
+from edgevision.conversion.plan import Bench
+from edgevision.evidence.requirements import Demand
 from edgevision.plugins import registry
 from edgevision.target import Target
 

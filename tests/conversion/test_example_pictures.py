@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 import edgevision
-from edgevision.bundle import read_bundle
-from edgevision.evaluation.comparison import changes_of
-from edgevision.evaluation.evidence import Evidence
-from edgevision.evaluation.image_sets import ImageSet
-from edgevision.evaluation.pictures import MOST_BYTES, Picture, read_pictures
-from edgevision.images import decode_image
-from edgevision.manifest import to_json
+from edgevision.bundle.manifest import to_json
+from edgevision.bundle.pictures import MOST_BYTES, Picture, read_pictures
+from edgevision.bundle.storage import read_bundle
+from edgevision.datasets.image_sets import ImageSet
+from edgevision.evidence.records import Evidence
+from edgevision.imaging.decode import decode_image
+from edgevision.metrics.comparison import changes_of
 from edgevision.tasks.description import read_generation
 
 pytestmark = pytest.mark.convert

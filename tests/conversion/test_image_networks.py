@@ -11,14 +11,14 @@ import jsonschema
 import numpy as np
 import pytest
 
-from edgevision.bundle import read_bundle
-from edgevision.conversion import ConversionSettings, convert
+from edgevision.bundle.manifest import to_json
+from edgevision.bundle.storage import read_bundle
+from edgevision.conversion.convert import ConversionSettings, convert
 from edgevision.errors import InputError, OptionError
-from edgevision.evaluation.evidence import Evidence, evidence_json
-from edgevision.evaluation.proofs import TaskOptions
-from edgevision.images import read_image
-from edgevision.manifest import to_json
-from edgevision.runtime import load
+from edgevision.evaluation.for_source import TaskOptions
+from edgevision.evidence.records import Evidence, evidence_json
+from edgevision.imaging.decode import read_image
+from edgevision.loading.load import load
 
 pytestmark = [
     pytest.mark.convert,

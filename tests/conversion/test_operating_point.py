@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 import edgevision
-from edgevision.bundle import read_bundle
-from edgevision.conversion import ConversionSettings, convert
+from edgevision.bundle.storage import read_bundle
+from edgevision.conversion.convert import ConversionSettings, convert
+from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import AgreementError, ConversionError
-from edgevision.evaluation.evaluating import RunSettings
-from edgevision.evaluation.evidence import Evidence, read_evidence
-from edgevision.evaluation.image_sets import ImageSet
-from edgevision.evaluation.operating_points import OperatingDemand
+from edgevision.evaluation.evaluate import RunSettings
+from edgevision.evidence.operating_points import OperatingDemand
+from edgevision.evidence.records import Evidence, read_evidence
 
 pytestmark = pytest.mark.convert
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from edgevision import hookimpl
+from edgevision.conversion.plan import bench_for, plan_artifacts
 from edgevision.errors import OptionError
-from edgevision.plan import bench_for, plan_artifacts
 from edgevision.plugins import discover, registry
 from edgevision.target import BUILT_IN, Target, read_targets
 from edgevision.testing import FakeBackend

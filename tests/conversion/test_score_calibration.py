@@ -9,24 +9,24 @@ import pytest
 
 from edgevision.artifact import read_artifact
 from edgevision.backend import SessionSettings
-from edgevision.conversion_sets import open_sets
-from edgevision.conversion_settings import ConversionSettings
+from edgevision.conversion.plan import Bench, PlannedArtifact
+from edgevision.conversion.score_calibration import ScoreReadings, Wished, wished
+from edgevision.conversion.sets import open_sets
+from edgevision.conversion.settings import ConversionSettings
+from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import InputError, OptionError
-from edgevision.evaluation.classify_proof import ClassifyProof
-from edgevision.evaluation.evidence import Measured
-from edgevision.evaluation.image_sets import ImageSet
-from edgevision.evaluation.measuring import Candidate
-from edgevision.evaluation.operating_points import OperatingDemand
-from edgevision.evaluation.proofs import TaskOptions
-from edgevision.evaluation.score_readings import ScoreReadings, Wished, wished
-from edgevision.evaluation.seeded_proof import SeededProof
-from edgevision.plan import Bench, PlannedArtifact
+from edgevision.evaluation.classification import ClassifyProof
+from edgevision.evaluation.for_source import TaskOptions
+from edgevision.evaluation.generation import SeededProof
+from edgevision.evaluation.run import Candidate
+from edgevision.evidence.operating_points import OperatingDemand
+from edgevision.evidence.records import Measured
+from edgevision.imaging.preprocess import Preprocessing
 from edgevision.plugins import registry
-from edgevision.preprocess import Preprocessing
 from edgevision.session import open_session
 from edgevision.tasks.classify import Classifier
 from edgevision.tasks.description import ClassifyTask, GenerateTask
-from edgevision.tasks.generate_settings import LatentSettings
+from edgevision.tasks.generation.settings import LatentSettings
 
 DATA = Path(__file__).parents[1] / "data"
 LABELS = ("cat", "dog", "horse")

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from edgevision.plan import PlannedArtifact
-from edgevision.search import PrecisionSearch, searches_for
+from edgevision.conversion.plan import PlannedArtifact
+from edgevision.conversion.search import PrecisionSearch, searches_for
 from edgevision.target import Target
 
 LAYERS = [(f"layer{number}", 1.0 / (number + 1)) for number in range(12)]

@@ -12,16 +12,16 @@ import jsonschema
 import numpy as np
 import pytest
 
-from edgevision.bundle import read_bundle
-from edgevision.conversion import ConversionSettings, convert
+from edgevision.bundle.manifest import to_json
+from edgevision.bundle.storage import read_bundle
+from edgevision.conversion.convert import ConversionSettings, convert
+from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import OptionError, SourceError
-from edgevision.evaluation.evidence import Evidence, evidence_json
-from edgevision.evaluation.image_sets import ImageSet
-from edgevision.evaluation.proofs import TaskOptions
-from edgevision.manifest import to_json
-from edgevision.runtime import load
+from edgevision.evaluation.for_source import TaskOptions
+from edgevision.evidence.records import Evidence, evidence_json
+from edgevision.loading.load import load
 from edgevision.tasks.description import GenerateTask, task_to_dict
-from edgevision.tasks.generate_settings import Condition, DiffusionSettings, LatentSettings, NoiseSchedule
+from edgevision.tasks.generation.settings import Condition, DiffusionSettings, LatentSettings, NoiseSchedule
 
 pytestmark = [
     pytest.mark.convert,

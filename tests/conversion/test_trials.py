@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgevision.bundle import read_bundle
-from edgevision.conversion import ConversionSettings, convert
+from edgevision.bundle.storage import read_bundle
+from edgevision.conversion.convert import ConversionSettings, convert
+from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import AgreementError, InputError, OptionError
-from edgevision.evaluation.budget import Budget
-from edgevision.evaluation.evidence import Evidence, read_evidence
-from edgevision.evaluation.image_sets import ImageSet
-from edgevision.evaluation.proofs import TaskOptions
-from edgevision.runtime import load
+from edgevision.evaluation.for_source import TaskOptions
+from edgevision.evidence.records import Evidence, read_evidence
+from edgevision.evidence.requirements import Budget
+from edgevision.loading.load import load
 
 pytestmark = [
     pytest.mark.convert,

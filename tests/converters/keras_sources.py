@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgevision_keras.reader import KerasReader
+from edgevision_keras.reading.reader import KerasReader
 
 MARKS = [
     pytest.mark.convert,

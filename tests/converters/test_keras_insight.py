@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from keras_sources import MARKS, SIZE, coloured_images, read
 
+from edgevision.calibration.synthetic import synthetic_set
 from edgevision.converter import ActivationSource, NormalizedSource
-from edgevision.evaluation.synthetic_set import synthetic_set
-from edgevision.preprocess import Preprocessing
+from edgevision.imaging.preprocess import Preprocessing
 
 pytestmark = MARKS
 

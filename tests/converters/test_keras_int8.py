@@ -16,13 +16,13 @@ from edgevision.converter import SelectiveConverter
 from edgevision.errors import ConversionError
 from edgevision.plugins import registry
 from edgevision.session import open_session
-from edgevision_keras.folded_network import Histogram
-from edgevision_keras.folding import freeze
-from edgevision_keras.int8 import int8_source
 from edgevision_keras.libraries import on_one_thread
 from edgevision_keras.onnx import OnnxConverter
 from edgevision_keras.openvino import OpenVinoConverter
-from edgevision_keras.ranges import best_range
+from edgevision_keras.quantization.folded_network import Histogram
+from edgevision_keras.quantization.folding import freeze
+from edgevision_keras.quantization.prepare import int8_source
+from edgevision_keras.quantization.ranges import best_range
 from edgevision_keras.tflite import TfliteConverter
 
 pytestmark = MARKS

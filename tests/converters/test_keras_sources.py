@@ -159,7 +159,7 @@ def test_another_size_than_the_fixed_one_is_refused(trained_file: Path) -> None:
 
 
 def test_the_digest_of_a_directory_changes_with_any_file_and_its_name(tmp_path: Path) -> None:
-    from edgevision_keras.reader import _sha256
+    from edgevision_keras.reading.reader import _sha256
 
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "x").write_bytes(b"1")

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from edgevision.datasets.annotations import read_annotations, shown_classes
 from edgevision.errors import InputError
-from edgevision.evaluation.annotations import read_annotations, shown_classes
 
 LABELS = ("RBC", "WBC")
 COCO: dict[str, Any] = {

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from edgevision.datasets import image_sets
+from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import InputError, OptionError
-from edgevision.evaluation import image_sets
-from edgevision.evaluation.image_sets import ImageSet
 
 
 def pixels(number: int) -> NDArray[np.uint8]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgevision.draw_confusion import draw_confusion
+from edgevision.drawing.confusion import draw_confusion
 
 
 @pytest.mark.parametrize("classes", [1, 2, 10, 60, 100, 1000])

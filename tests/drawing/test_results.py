@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgevision.draw import class_color, draw_classification, draw_detections, plain
+from edgevision.drawing.results import class_color, draw_classification, draw_detections, plain
 from edgevision.tasks.classify import Classification
 from edgevision.tasks.detections import Detections
 

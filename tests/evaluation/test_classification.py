@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgevision.evaluation.classify_proof import ClassifyProof, compare_scores
-from edgevision.preprocess import Preprocessing
+from edgevision.evaluation.classification import ClassifyProof, compare_scores
+from edgevision.imaging.preprocess import Preprocessing
 from edgevision.tasks.description import ClassifyTask
 
 SOURCE = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.3, 0.7]], np.float32)

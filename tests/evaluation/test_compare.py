@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from tiny_bundle import LABELS, write_tiny_bundle
 
+from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import OptionError
-from edgevision.evaluation.comparing import compare, judge_pair
-from edgevision.evaluation.comparison import pair
-from edgevision.evaluation.figures import Figure, mean_of, resampled, share_of
-from edgevision.evaluation.image_sets import ImageSet
+from edgevision.evaluation.compare import compare, judge_pair
+from edgevision.metrics.comparison import pair
+from edgevision.metrics.figures import Figure, mean_of, resampled, share_of
 
 
 def _judged(first: Figure, second: Figure):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgevision.evaluation.annotations import Annotations
-from edgevision.evaluation.coco_metrics import detect_measures
-from edgevision.evaluation.detect_proof import DetectProof
-from edgevision.evaluation.detection_metrics import iou, match
+from edgevision.datasets.annotations import Annotations
+from edgevision.evaluation.detection import DetectProof
+from edgevision.imaging.preprocess import Preprocessing
+from edgevision.metrics.box_matching import iou, match
+from edgevision.metrics.coco import detect_measures
 from edgevision.plugins import registry
-from edgevision.preprocess import Preprocessing
 from edgevision.tasks.description import DetectTask
 from edgevision.tasks.detections import Detections
 

@@ -10,11 +10,11 @@ import pytest
 from tiny_bundle import LABELS, write_tiny_bundle
 
 import edgevision
-from edgevision.bundle import read_bundle
+from edgevision.bundle.storage import read_bundle
+from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import InputError, OptionError, PluginError
-from edgevision.evaluation.evaluating import RunSettings, evaluate
-from edgevision.evaluation.evidence import read_evidence
-from edgevision.evaluation.image_sets import ImageSet
+from edgevision.evaluation.evaluate import RunSettings, evaluate
+from edgevision.evidence.records import read_evidence
 from edgevision.tasks.score_reading import OperatingPoint, ScoreReading
 
 pytest.importorskip("ai_edge_litert", reason="needs the extra `tflite`")

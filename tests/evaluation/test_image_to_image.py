@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from edgevision.errors import InputError
-from edgevision.evaluation.generate_proof import ImageToImageProof
-from edgevision.evaluation.image_metrics import HIGHEST_PSNR_DB, psnr_db, ssim
-from edgevision.preprocess import Preprocessing
+from edgevision.evaluation.image_to_image import ImageToImageProof
+from edgevision.imaging.preprocess import Preprocessing
+from edgevision.metrics.image_similarity import HIGHEST_PSNR_DB, psnr_db, ssim
 from edgevision.tasks.description import GenerateTask
 
 pytestmark = pytest.mark.convert  # scikit-image comes with that extra

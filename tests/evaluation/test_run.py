@@ -10,14 +10,14 @@ import pytest
 
 from edgevision.artifact import read_artifact
 from edgevision.backend import SessionSettings
+from edgevision.datasets.image_sets import ImageSet
+from edgevision.datasets.seed_sets import SeedSet
 from edgevision.errors import InputError
-from edgevision.evaluation.classify_proof import ClassifyProof
-from edgevision.evaluation.image_sets import ImageSet
-from edgevision.evaluation.measuring import _count_of_known_answers, measure, workers_on
-from edgevision.evaluation.seed_sets import SeedSet
-from edgevision.image_files import write_image
+from edgevision.evaluation.classification import ClassifyProof
+from edgevision.evaluation.run import _count_of_known_answers, measure, workers_on
+from edgevision.imaging.preprocess import Preprocessing
+from edgevision.imaging.write import write_image
 from edgevision.plugins import registry
-from edgevision.preprocess import Preprocessing
 from edgevision.session import open_session
 from edgevision.tasks.classify import Classifier
 from edgevision.tasks.description import ClassifyTask
@@ -66,7 +66,7 @@ def test_of_several_broken_images_the_first_is_named(model: Classifier, folder: 
 
 
 def test_workers_share_the_cores_where_there_are_blocks_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgevision.pipeline.cores", lambda: 4)
+    monkeypatch.setattr("edgevision.execution.pipeline.cores", lambda: 4)
     images = ImageSet.from_arrays([np.zeros((4, 4, 3), np.uint8)] * 33)
     assert workers_on(images, SessionSettings()) == (3, ONE_THREAD)
     assert workers_on(images.at(range(16)), SessionSettings()) == (1, SessionSettings())

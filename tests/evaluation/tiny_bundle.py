@@ -8,11 +8,11 @@ import numpy as np
 
 from edgevision.artifact import read_artifact
 from edgevision.backend import SessionSettings
-from edgevision.bundle import file_entry, write_bundle
-from edgevision.manifest import ArtifactEntry, Manifest, SourceEntry
+from edgevision.bundle.manifest import ArtifactEntry, Manifest, SourceEntry
+from edgevision.bundle.selftest import KnownImages, Selftest, run_selftest, write_selftest
+from edgevision.bundle.storage import file_entry, write_bundle
+from edgevision.imaging.preprocess import Preprocessing
 from edgevision.plugins import registry
-from edgevision.preprocess import Preprocessing
-from edgevision.selftest import KnownImages, Selftest, run_selftest, write_selftest
 from edgevision.session import open_session
 from edgevision.tasks.description import ClassifyTask
 from edgevision.tasks.score_reading import ScoreReading

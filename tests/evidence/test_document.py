@@ -11,14 +11,13 @@ import numpy as np
 import pytest
 
 from edgevision.artifact import PRECISIONS
+from edgevision.calibration.findings import Coverage, Finding, LayerCoverage
 from edgevision.errors import BundleError
-from edgevision.evaluation.budget import Demand
-from edgevision.evaluation.calibration_facts import Coverage, Finding, LayerCoverage
-from edgevision.evaluation.changes import BoxChange, PixelChange
-from edgevision.evaluation.classify_proof import ClassifyProof, compare_scores
-from edgevision.evaluation.comparison import Comparison, DetectDetails, GenerateDetails, Metric
-from edgevision.evaluation.detect_proof import DetectProof
-from edgevision.evaluation.evidence import (
+from edgevision.evaluation.classification import ClassifyProof, compare_scores
+from edgevision.evaluation.detection import DetectProof
+from edgevision.evaluation.evaluator import TaskProof
+from edgevision.evidence.operating_points import OperatingDemand, ThresholdedScores, operating_evidence
+from edgevision.evidence.records import (
     Attempt,
     Evidence,
     Measured,
@@ -26,11 +25,12 @@ from edgevision.evaluation.evidence import (
     evidence_json,
     read_evidence,
 )
-from edgevision.evaluation.intervals import Interval
-from edgevision.evaluation.machine import this_machine
-from edgevision.evaluation.operating_points import OperatingDemand, ThresholdedScores, operating_evidence
-from edgevision.evaluation.proof import TaskProof
-from edgevision.evaluation.temperatures import ScaledScores, ScoreQuality, TemperatureEvidence
+from edgevision.evidence.requirements import Demand
+from edgevision.evidence.temperatures import ScaledScores, ScoreQuality, TemperatureEvidence
+from edgevision.metrics.changes import BoxChange, PixelChange
+from edgevision.metrics.comparison import Comparison, DetectDetails, GenerateDetails, Metric
+from edgevision.metrics.intervals import Interval
+from edgevision.system.machine import this_machine
 
 SCHEMA = json.loads(files("edgevision.schemas").joinpath("evidence.schema.json").read_text())
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgevision.errors import OptionError
-from edgevision.evaluation.operating_points import (
+from edgevision.evidence.operating_points import (
     MOST_POINTS,
     Curve,
     OperatingDemand,

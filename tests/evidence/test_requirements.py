@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from edgevision.errors import OptionError
-from edgevision.evaluation.budget import Budget, Demand
-from edgevision.evaluation.comparison import Comparison, Metric
-from edgevision.evaluation.intervals import Interval
+from edgevision.evidence.requirements import Budget, Demand
+from edgevision.metrics.comparison import Comparison, Metric
+from edgevision.metrics.intervals import Interval
 
 
 def _comparison(*metrics: Metric, agreement: float = 0.99, low: float = 0.98) -> Comparison:

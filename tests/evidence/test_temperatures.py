@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from edgevision.evaluation.temperatures import (
+from edgevision.evidence.temperatures import (
     ScaledScores,
     ScoreQuality,
     fit_temperature,

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgevision.evaluation.image_sets import ImageSet
+from edgevision.datasets.image_sets import ImageSet
 
 pytestmark = pytest.mark.convert  # the program imports matplotlib and scikit-learn, which only `dev` installs
 

@@ -17,7 +17,7 @@ from edgevision.evaluation.source_session import SourceSession
 from edgevision.plugins import registry
 from edgevision.session import CheckedSession
 from edgevision.tasks.description import read_generation
-from edgevision.tasks.diffusion import DiffusionGenerator
+from edgevision.tasks.generation.diffusion import DiffusionGenerator
 
 pytestmark = [
     pytest.mark.convert,  # the example imports Keras and scikit-learn

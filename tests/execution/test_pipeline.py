@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from edgevision.backend import SessionSettings
-from edgevision.cores import cores
 from edgevision.errors import InferenceError
-from edgevision.pipeline import in_blocks, in_order, shared_out, turn_on
+from edgevision.execution.pipeline import in_blocks, in_order, shared_out, turn_on
+from edgevision.system.cores import cores
 
 WORKERS = 3
 
@@ -133,7 +133,7 @@ def test_ctrl_c_ends_it_while_real_networks_run() -> None:
         import sys
         import numpy as np
         import edgevision
-        from edgevision.pipeline import in_order
+        from edgevision.execution.pipeline import in_order
 
         # A shell starts what it runs in the background with SIGINT ignored, and children inherit that.
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -148,7 +148,7 @@ def test_ctrl_c_ends_it_while_real_networks_run() -> None:
             print(type(next(results)).__name__, flush=True)
             next(results)
     """
-    model = Path(__file__).parent / "data" / "tiny.tflite"
+    model = Path(__file__).parents[1] / "data" / "tiny.tflite"
     words = [sys.executable, "-c", textwrap.dedent(script), model]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -160,7 +160,7 @@ def test_ctrl_c_ends_it_while_real_networks_run() -> None:
 
 
 def test_cores_are_shared_between_workers_and_the_threads_of_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgevision.pipeline.cores", lambda: 4)
+    monkeypatch.setattr("edgevision.execution.pipeline.cores", lambda: 4)
     default = SessionSettings()
     assert shared_out(default, 100) == (4, SessionSettings(threads=1))
     assert shared_out(default, 3) == (3, SessionSettings(threads=1))

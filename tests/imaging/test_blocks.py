@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from edgevision.errors import InputError
-from edgevision.image_blocks import image_blocks, read_block
+from edgevision.imaging.blocks import image_blocks, read_block
 
 
 def _picture(path: Path, size: int) -> Path:

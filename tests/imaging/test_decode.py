@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from edgevision.errors import InputError, OptionError
-from edgevision.images import as_image, as_pixels, decode_image, find_images, read_image
+from edgevision.imaging.decode import as_image, as_pixels, decode_image, find_images, read_image
 
 # Red, green, blue and grey quarters: any mistake in order or orientation shows.
 QUARTERS = np.zeros((40, 60, 3), np.uint8)
@@ -266,7 +266,7 @@ def test_no_images_and_no_such_path_are_errors(tmp_path: Path) -> None:
 
 
 def test_reading_a_description_needs_no_opencv() -> None:
-    code = "import sys, edgevision, edgevision.preprocess; sys.exit('cv2' in sys.modules)"
+    code = "import sys, edgevision, edgevision.imaging.preprocess; sys.exit('cv2' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from edgevision.image_headers import ImageHeader, read_header
+from edgevision.imaging.headers import ImageHeader, read_header
 
 RNG = np.random.default_rng(0)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edgevision.errors import OptionError
-from edgevision.input_options import FoundNormalization, InputOptions, resolve_preprocessing
+from edgevision.imaging.input_options import FoundNormalization, InputOptions, resolve_preprocessing
 from edgevision.tensors import Quantization, TensorSpec
 
 RGB = TensorSpec("image", (None, 32, 48, 3), "float32")

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgevision.pixels import straight_line, writer
-from edgevision.preprocess import Preprocessing, pixel_table
+from edgevision.imaging.pixels import straight_line, writer
+from edgevision.imaging.preprocess import Preprocessing, pixel_table
 from edgevision.tensors import Quantization, TensorSpec
 
 EVERY_PIXEL = np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3)

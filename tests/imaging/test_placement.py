@@ -7,8 +7,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from edgevision.placement import placement_of
-from edgevision.preprocess import RESIZE_MODES, Preprocessing
+from edgevision.imaging.placement import placement_of
+from edgevision.imaging.preprocess import RESIZE_MODES, Preprocessing
 
 SIDES = st.integers(40, 400)
 INPUTS = st.integers(40, 200)

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edgevision.errors import InputError, OptionError
-from edgevision.images import read_image
-from edgevision.preprocess import (
+from edgevision.imaging.decode import read_image
+from edgevision.imaging.preprocess import (
     DTYPES,
     INTERPOLATIONS,
     RESIZE_MODES,
@@ -25,7 +25,7 @@ from edgevision.preprocess import (
     keras_applications_preprocessing,
     pixel_table,
 )
-from edgevision.resize import center_crop_xywh, letterbox_xywh
+from edgevision.imaging.resize import center_crop_xywh, letterbox_xywh
 from edgevision.tensors import Quantization, TensorSpec
 
 # (h, w) of the image, (height, width) of the tensor: smaller, larger, both at once, the same, one
@@ -576,7 +576,7 @@ def test_a_photo_becomes_what_the_training_side_makes_of_it(shared: Path) -> Non
 def test_sixteen_bit_png_decodes_as_in_tensorflow() -> None:
     import tensorflow as tf
 
-    from edgevision.images import decode_image
+    from edgevision.imaging.decode import decode_image
 
     deep = np.random.default_rng(0).integers(0, 65536, (30, 40, 3), np.uint16)
     png = cv2.imencode(".png", deep)[1].tobytes()

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import edgevision
-from edgevision import selftest
 from edgevision.backend import SessionSettings
-from edgevision.bundle import read_bundle
+from edgevision.bundle import selftest
+from edgevision.bundle.storage import read_bundle
 from edgevision.errors import (
     ArtifactError,
     BundleError,
@@ -21,10 +21,10 @@ from edgevision.errors import (
     OptionError,
     PluginError,
 )
-from edgevision.input_options import InputOptions
-from edgevision.runtime import BareModel, load
+from edgevision.imaging.input_options import InputOptions
+from edgevision.loading.load import BareModel, load
 
-TINY = Path(__file__).parent / "data" / "tiny.tflite"
+TINY = Path(__file__).parents[1] / "data" / "tiny.tflite"
 
 convert = pytest.mark.convert
 
@@ -150,7 +150,7 @@ def test_a_damaged_artifact_is_refused_by_its_digest(bundle, tmp_path) -> None:
 def test_a_truncated_artifact_with_a_right_digest_is_refused_by_its_runtime(bundle, tmp_path) -> None:
     from dataclasses import replace
 
-    from edgevision.bundle import file_entry, write_bundle
+    from edgevision.bundle.storage import file_entry, write_bundle
 
     found = read_bundle(bundle)
     files = {entry.path: found.read(entry) for entry in found.manifest.files()}
@@ -216,6 +216,6 @@ def test_load_is_at_the_top() -> None:
 
 @pytest.mark.parametrize("wish", [{"precision": "int8"}, {"selftest": True}, {"tune": True}])
 def test_what_only_a_bundle_has_is_not_asked_of_a_bare_file_in_silence(wish: dict[str, object]) -> None:
-    bare = Path(__file__).parent / "data" / "tiny.tflite"
+    bare = Path(__file__).parents[1] / "data" / "tiny.tflite"
     with pytest.raises(OptionError, match=f"{next(iter(wish))} is for bundles"):
         load(bare, **wish)  # type: ignore[arg-type]

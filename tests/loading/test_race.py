@@ -15,15 +15,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgevision import selftest, tuning, tuning_cache
 from edgevision.backend import SessionSettings
-from edgevision.bundle import Bundle, read_bundle, write_bundle
-from edgevision.choice import Candidate, candidates
-from edgevision.cores import cores
+from edgevision.bundle import selftest
+from edgevision.bundle.storage import Bundle, read_bundle, write_bundle
 from edgevision.errors import DeviceError, OptionError
+from edgevision.loading import cache as choice_cache
+from edgevision.loading import race as racing
+from edgevision.loading.choice import Candidate, candidates
+from edgevision.loading.load import load
+from edgevision.loading.race import Speed, race, rivals_of, winner
 from edgevision.plugins import registry
-from edgevision.runtime import load
-from edgevision.tuning import Speed, race, rivals_of, winner
+from edgevision.system.cores import cores
 
 pytestmark = pytest.mark.convert
 
@@ -48,11 +50,11 @@ def races(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The bundles that were measured, one a measurement."""
     seen: list[Path] = []
 
-    def counted(bundle: Bundle, *given: object) -> tuning.Race:
+    def counted(bundle: Bundle, *given: object) -> racing.Race:
         seen.append(bundle.path)
         return race(bundle, *given)
 
-    monkeypatch.setattr(tuning, "race", counted)
+    monkeypatch.setattr(racing, "race", counted)
     return seen
 
 
@@ -106,7 +108,7 @@ def test_a_choice_without_a_wish_is_among_artifacts_of_the_preferred_precision_o
     found = _with_precisions(path, tmp_path, ("int8", "float32", "int8"))
     plugins, settings = registry(), SessionSettings()
     possible = candidates(found, settings, None, plugins)
-    first = tuning.first_choice(found, None, settings, None, plugins)
+    first = racing.first_choice(found, None, settings, None, plugins)
     rivals = rivals_of(first, possible, plugins)
     assert rivals[0].pair == ("tflite-int8", "tflite")
     assert {one.pair for one in rivals} == {("tflite-int8", "tflite"), ("onnx-int8", "onnx")}
@@ -117,7 +119,7 @@ def test_a_choice_without_a_wish_is_among_artifacts_of_the_preferred_precision_o
 def test_no_candidate_where_the_bundles_order_takes_no_cpu(path) -> None:
     found, plugins = read_bundle(path), registry()
     settings = SessionSettings(device="auto")
-    first = tuning.first_choice(found, "openvino", settings, None, plugins)
+    first = racing.first_choice(found, "openvino", settings, None, plugins)
     assert rivals_of(first, candidates(found, settings, None, plugins), plugins) == []
 
 
@@ -162,10 +164,10 @@ def test_another_bundle_wish_version_or_machine_is_measured_anew(
     _ran(path)
     _ran(_with_precisions(path, tmp_path, ("int8",) * 3, created="later").path)
     _ran(path, settings=SessionSettings(threads=1))
-    packages = tuning_cache.installed_packages()
-    monkeypatch.setattr(tuning_cache, "installed_packages", lambda: [*packages, "openvino-9999.dist-info"])
+    packages = choice_cache.installed_packages()
+    monkeypatch.setattr(choice_cache, "installed_packages", lambda: [*packages, "openvino-9999.dist-info"])
     _ran(path)
-    monkeypatch.setattr(tuning_cache, "processor", lambda: "another")
+    monkeypatch.setattr(choice_cache, "processor", lambda: "another")
     _ran(path)
     assert len(races) == len(_files(cache)) == 5
 
@@ -173,7 +175,7 @@ def test_another_bundle_wish_version_or_machine_is_measured_anew(
 def test_every_runtime_that_is_installed_counts_with_its_version() -> None:
     from importlib.metadata import version
 
-    packages = tuning_cache.installed_packages()
+    packages = choice_cache.installed_packages()
     for name in ("numpy", "openvino", "onnxruntime"):
         assert f"{name}-{version(name)}.dist-info" in packages
 
@@ -270,7 +272,7 @@ def test_a_backend_that_gives_other_answers_does_not_win(path, cache, monkeypatc
         return given if session.backend == "onnx" else {name: -values for name, values in given.items()}
 
     monkeypatch.setattr(selftest, "run_selftest", wrong_but_on_onnx)
-    monkeypatch.setattr(tuning, "_OPENING_S", 60.0)
+    monkeypatch.setattr(racing, "_OPENING_S", 60.0)
     assert _ran(path)[0] == "onnx"
     assert "tflite-int8 on tflite, 1 thread does not win: " in caplog.text
     assert "does not give its known answers" in caplog.text
@@ -296,7 +298,7 @@ def test_a_rival_that_breaks_in_its_own_way_is_left_out(path, monkeypatch) -> No
         monkeypatch.setattr(type(registry().backend(name)), "open", breaks)
     found, plugins, settings = read_bundle(path), registry(), SessionSettings()
     possible = candidates(found, settings, None, plugins)
-    first = tuning.first_choice(found, None, settings, None, plugins)
+    first = racing.first_choice(found, None, settings, None, plugins)
     result = race(found, rivals_of(first, possible, plugins), settings, plugins)
     assert result.winner is not None
     assert result.winner.backend == "tflite"
@@ -305,10 +307,10 @@ def test_a_rival_that_breaks_in_its_own_way_is_left_out(path, monkeypatch) -> No
 
 
 def test_what_takes_long_to_open_is_not_opened_for_a_guess(path, monkeypatch) -> None:
-    monkeypatch.setattr(tuning, "_OPENING_S", 0.0)
+    monkeypatch.setattr(racing, "_OPENING_S", 0.0)
     found, plugins, settings = read_bundle(path), registry(), SessionSettings()
     possible = candidates(found, settings, None, plugins)
-    first = tuning.first_choice(found, None, settings, None, plugins)
+    first = racing.first_choice(found, None, settings, None, plugins)
     result = race(found, rivals_of(first, possible, plugins), settings, plugins)
     assert [one.pair for one in result.speeds] == [("tflite-int8", "tflite")]
     assert "not tried, for opening takes long; edgevision tune tries all" in result.told()
@@ -357,7 +359,7 @@ def test_where_there_is_nothing_to_choose_nothing_is_imported(path) -> None:
     code = (
         "import sys, edgevision\n"
         "edgevision.load(sys.argv[1], 'tflite').close()\n"
-        "print([m for m in sys.modules if 'tuning' in m or 'benchmarking' in m])\n"
+        "print([m for m in sys.modules if 'loading.race' in m or 'benchmarking' in m])\n"
     )
     done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["[]"]

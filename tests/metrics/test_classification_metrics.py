@@ -7,8 +7,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from edgevision.evaluation.changes import Reliability
-from edgevision.evaluation.classify_metrics import classify_measures
+from edgevision.metrics.changes import Reliability
+from edgevision.metrics.classification import classify_measures
 
 metrics = pytest.importorskip("sklearn.metrics", reason="needs scikit-learn (extra `dev`)")
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgevision.evaluation.annotations import Annotations
-from edgevision.evaluation.coco_metrics import _averages, _matches, detect_measures
+from edgevision.datasets.annotations import Annotations
+from edgevision.metrics.coco import _averages, _matches, detect_measures
 from edgevision.tasks.detections import Detections
 
 pytestmark = pytest.mark.convert  # pycocotools comes with that extra

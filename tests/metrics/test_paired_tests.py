@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgevision.evaluation.figures import mean_of
-from edgevision.evaluation.paired_tests import mcnemar, paired_bootstrap, sign_flip
+from edgevision.metrics.figures import mean_of
+from edgevision.metrics.paired_tests import mcnemar, paired_bootstrap, sign_flip
 
 
 def _hits(only_first: int, only_second: int) -> tuple[np.ndarray, np.ndarray]:

@@ -15,13 +15,13 @@ from edgevision.errors import ArtifactError, DeviceError, EdgeVisionError, Missi
 from edgevision.plugins import registry
 from edgevision.session import open_session
 from edgevision.testing import check_backend
-from edgevision_cuda import driver
-from edgevision_cuda import gpu as gpu_module
-from edgevision_cuda.cpu import OnnxBackend
-from edgevision_cuda.gpu import CudaBackend
-from edgevision_cuda.onnx_file import holds_float16, is_quantized
-from edgevision_cuda.runtime import CUDA, import_onnxruntime
-from edgevision_cuda.sessions import Placement, Sessions
+from edgevision_onnxruntime import driver
+from edgevision_onnxruntime import gpu as gpu_module
+from edgevision_onnxruntime.cpu import OnnxBackend
+from edgevision_onnxruntime.gpu import CudaBackend
+from edgevision_onnxruntime.onnx_file import holds_float16, is_quantized
+from edgevision_onnxruntime.runtime import CUDA, import_onnxruntime
+from edgevision_onnxruntime.sessions import Placement, Sessions
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
 
@@ -182,7 +182,7 @@ def test_without_a_driver_the_reason_is_given() -> None:
 
 
 def test_onnxruntime_absent_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
-    from edgevision_cuda import runtime
+    from edgevision_onnxruntime import runtime
 
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     runtime._imported.cache_clear()

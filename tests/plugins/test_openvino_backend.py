@@ -15,9 +15,9 @@ import pytest
 
 from edgevision.artifact import Artifact
 from edgevision.backend import SessionSettings
-from edgevision.cores import cores
 from edgevision.errors import ArtifactError, DeviceError, OptionError, OutputError
 from edgevision.session import open_session
+from edgevision.system.cores import cores
 from edgevision.testing import check_backend
 from edgevision_openvino.backend import OpenVINOBackend
 
@@ -53,7 +53,7 @@ def test_an_absent_device_is_refused_with_those_that_there_are(tiny_ir: Artifact
 def test_a_float32_model_runs_in_float32_also_where_the_cpu_has_less(
     tiny_ir: Artifact, tiny_onnx: Artifact
 ) -> None:
-    from edgevision_cuda.cpu import OnnxBackend
+    from edgevision_onnxruntime.cpu import OnnxBackend
 
     reference = open_session(OnnxBackend(), tiny_onnx).run({"image": IMAGE})
     with open_session(BACKEND, tiny_ir) as session:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from edgevision.errors import ArtifactError
-from edgevision.images import read_image
-from edgevision.runtime import load
+from edgevision.imaging.decode import read_image
+from edgevision.loading.load import load
 
 SEEN = {
     "burger.jpg": {"cheeseburger"},

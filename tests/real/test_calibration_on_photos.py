@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgevision.evaluation.calibration_checks import NOISE, check_images
-from edgevision.evaluation.calibration_coverage import CLIPPED, SAMPLE, measure_coverage
-from edgevision.evaluation.image_sets import ImageSet
-from edgevision.evaluation.image_summaries import summarise
-from edgevision.evaluation.input_readings import check_reading
-from edgevision.evaluation.synthetic_set import synthetic_set
-from edgevision.preprocess import Preprocessing
+from edgevision.calibration.checks import NOISE, check_images
+from edgevision.calibration.coverage import CLIPPED, SAMPLE, measure_coverage
+from edgevision.calibration.input_range import check_reading
+from edgevision.calibration.synthetic import synthetic_set
+from edgevision.calibration.thumbnails import summarise
+from edgevision.datasets.image_sets import ImageSet
+from edgevision.imaging.preprocess import Preprocessing
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_thousands_of_photos_pass_without_a_word(training: ImageSet, test_images
 @pytest.fixture(scope="module")
 def resnet8(shared: Path) -> Any:
     pytest.importorskip("tensorflow", reason="needs the extra `convert`")
-    from edgevision_keras.reader import KerasReader
+    from edgevision_keras.reading.reader import KerasReader
 
     path = shared / "models" / "resnet8_cifar10.h5"
     return KerasReader().read(path, trust_source=False, input_size_wh=None)

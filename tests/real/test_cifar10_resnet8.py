@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from edgevision.conversion import ConversionSettings, convert
-from edgevision.evaluation.budget import Budget
-from edgevision.evaluation.evidence import Evidence
-from edgevision.evaluation.proofs import TaskOptions
-from edgevision.input_options import InputOptions
+from edgevision.conversion.convert import ConversionSettings, convert
+from edgevision.evaluation.for_source import TaskOptions
+from edgevision.evidence.records import Evidence
+from edgevision.evidence.requirements import Budget
+from edgevision.imaging.input_options import InputOptions
 
 pytestmark = pytest.mark.convert
 

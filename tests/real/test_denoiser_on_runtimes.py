@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgevision.conversion import ConversionSettings, convert
-from edgevision.evaluation.evidence import Evidence
-from edgevision.evaluation.image_metrics import psnr_db
-from edgevision.evaluation.image_sets import ImageSet
-from edgevision.evaluation.proofs import TaskOptions
+from edgevision.conversion.convert import ConversionSettings, convert
+from edgevision.datasets.image_sets import ImageSet
+from edgevision.evaluation.for_source import TaskOptions
+from edgevision.evidence.records import Evidence
+from edgevision.metrics.image_similarity import psnr_db
 
 pytestmark = pytest.mark.convert
 EXAMPLE = Path(__file__).parents[2] / "examples" / "cifar10"

@@ -11,12 +11,12 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from edgevision.bundle import read_bundle
-from edgevision.conversion import ConversionSettings, convert
-from edgevision.evaluation.evidence import Evidence, evidence_json
-from edgevision.evaluation.proofs import TaskOptions
-from edgevision.manifest import to_json
-from edgevision.runtime import load
+from edgevision.bundle.manifest import to_json
+from edgevision.bundle.storage import read_bundle
+from edgevision.conversion.convert import ConversionSettings, convert
+from edgevision.evaluation.for_source import TaskOptions
+from edgevision.evidence.records import Evidence, evidence_json
+from edgevision.loading.load import load
 from edgevision.tasks.detections import Detections
 
 pytestmark = pytest.mark.convert

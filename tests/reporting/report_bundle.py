@@ -9,32 +9,32 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edgevision.bundle import file_entry, write_bundle
-from edgevision.evaluation.budget import Budget, Demand
-from edgevision.evaluation.calibration_facts import Coverage, Finding, LayerCoverage
-from edgevision.evaluation.changes import BoxChange, Reliability
-from edgevision.evaluation.classify_proof import compare_scores
-from edgevision.evaluation.comparison import Comparison, DetectDetails
-from edgevision.evaluation.evidence import Attempt, Evidence, Measured, SetFacts, evidence_json
-from edgevision.evaluation.generate_proof import compare_images
-from edgevision.evaluation.intervals import wilson
-from edgevision.evaluation.operating_points import (
+from edgevision.bundle.manifest import ArtifactEntry, Manifest, SourceEntry
+from edgevision.bundle.pictures import Picture, write_pictures
+from edgevision.bundle.storage import file_entry, write_bundle
+from edgevision.calibration.findings import Coverage, Finding, LayerCoverage
+from edgevision.evaluation.classification import compare_scores
+from edgevision.evaluation.image_to_image import compare_images
+from edgevision.evidence.operating_points import (
     OperatingDemand,
     OperatingEvidence,
     ThresholdedScores,
     operating_evidence,
 )
-from edgevision.evaluation.pictures import Picture, write_pictures
-from edgevision.evaluation.temperatures import (
+from edgevision.evidence.records import Attempt, Evidence, Measured, SetFacts, evidence_json
+from edgevision.evidence.requirements import Budget, Demand
+from edgevision.evidence.temperatures import (
     ScaledScores,
     ScoreQuality,
     TemperatureEvidence,
     temperature_evidence,
 )
-from edgevision.manifest import ArtifactEntry, Manifest, SourceEntry
-from edgevision.preprocess import Preprocessing
+from edgevision.imaging.preprocess import Preprocessing
+from edgevision.metrics.changes import BoxChange, Reliability
+from edgevision.metrics.comparison import Comparison, DetectDetails
+from edgevision.metrics.intervals import wilson
 from edgevision.tasks.description import ClassifyTask, DetectTask, GenerateTask, Task
-from edgevision.tasks.generate_settings import ImageToImageSettings
+from edgevision.tasks.generation.settings import ImageToImageSettings
 from edgevision.tensors import TensorSpec
 
 RELIABILITY = Reliability.of(np.array([0.9, 0.4], np.float32), np.array([True, False]))

@@ -27,10 +27,10 @@ from report_bundle import (
 )
 
 import edgevision
-from edgevision.bundle import read_bundle
+from edgevision.bundle.storage import read_bundle
 from edgevision.errors import BundleError, MissingRuntimeError, OutputError
-from edgevision.evaluation.budget import Budget
-from edgevision.evaluation.comparison import Comparison
+from edgevision.evidence.requirements import Budget
+from edgevision.metrics.comparison import Comparison
 from edgevision.reporting.report import report_html, write_report
 from edgevision.tasks.description import Task
 

@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from edgevision.evaluation.changes import Reliability
-from edgevision.evaluation.intervals import Interval
+from edgevision.metrics.changes import Reliability
+from edgevision.metrics.intervals import Interval
 from edgevision.reporting.decision_charts import confusion_chart, reliability_chart
 from edgevision.reporting.interval_charts import Axis, Row, interval_chart
 from edgevision.reporting.svg import Scale, shortened

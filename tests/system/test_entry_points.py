@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edgevision.entry_points import entry_points
+from edgevision.system.entry_points import entry_points
 
 
 def _install(folder: Path, name: str, text: str) -> None:

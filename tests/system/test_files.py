@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgevision.errors import OutputError
-from edgevision.files import make_folder, write_file
+from edgevision.system.files import make_folder, write_file
 
 
 def test_a_file_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ def test_a_write_that_fails_half_way_leaves_the_old_file_whole(tmp_path: Path) -
         "import resource, signal, sys\n"
         "from pathlib import Path\n"
         "from edgevision.errors import OutputError\n"
-        "from edgevision.files import write_file\n"
+        "from edgevision.system.files import write_file\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
         "try: write_file(Path(sys.argv[1]), bytes(1 << 20))\n"

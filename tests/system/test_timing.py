@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from edgevision.benchmarking.interleaving import LEAST_ROUNDS, Effort, interleave, interleave_bursts
+from edgevision.system.timing import LEAST_ROUNDS, Effort, interleave, interleave_bursts
 
 
 def test_every_call_is_run_as_often_as_the_others_and_no_one_is_always_first() -> None:

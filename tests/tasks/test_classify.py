@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from edgevision.errors import InferenceError, InputError, OptionError, SessionClosedError
-from edgevision.preprocess import Preprocessing
+from edgevision.imaging.preprocess import Preprocessing
 from edgevision.session import open_session
 from edgevision.tasks.batches import BATCH
 from edgevision.tasks.classify import Classification, Classifier, class_scores

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgevision.errors import InferenceError, OptionError, PluginError
-from edgevision.placement import placement_of
+from edgevision.imaging.placement import placement_of
+from edgevision.imaging.preprocess import RESIZE_MODES, Preprocessing
 from edgevision.plugins import registry
-from edgevision.preprocess import RESIZE_MODES, Preprocessing
 from edgevision.session import open_session
 from edgevision.tasks.description import DetectTask
 from edgevision.tasks.detect import Detector

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgevision.errors import OptionError
-from edgevision.labels import network_labels, read_labels
+from edgevision.tasks.labels import network_labels, read_labels
 
 
 def test_a_class_a_line(tmp_path: Path) -> None:

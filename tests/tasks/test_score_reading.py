@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgevision.errors import OptionError
-from edgevision.preprocess import Preprocessing
+from edgevision.imaging.preprocess import Preprocessing
 from edgevision.session import open_session
 from edgevision.tasks.classify import Classification, Classifier
 from edgevision.tasks.score_reading import OperatingPoint, ScoreReading, reading_from

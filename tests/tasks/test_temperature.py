@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from edgevision.errors import InferenceError, OptionError
-from edgevision.evaluation.temperatures import scaled_scores
-from edgevision.preprocess import Preprocessing
+from edgevision.evidence.temperatures import scaled_scores
+from edgevision.imaging.preprocess import Preprocessing
 from edgevision.session import open_session
 from edgevision.tasks.classify import Classifier
 from edgevision.tasks.score_reading import ScoreReading

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from edgevision.tensors import Array
-from edgevision_keras.folded_network import Extremes
-from edgevision_keras.folding import SHAPES, Folded, Layer, moving_tensors
 from edgevision_keras.libraries import require_tensorflow
+from edgevision_keras.quantization.folded_network import Extremes
+from edgevision_keras.quantization.folding import SHAPES, Folded, Layer, moving_tensors
 
 #: What a channel may be made larger by: beyond this it is noise.
 _LARGEST = 1000.0

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from edgevision.tensors import Array
-from edgevision_keras.folding import Folded, Layer, moving_tensors
 from edgevision_keras.libraries import require_tensorflow
+from edgevision_keras.quantization.folding import Folded, Layer, moving_tensors
 
 #: Operations whose output holds values of their first input and no others (but zeros).
 _PASSING = frozenset(

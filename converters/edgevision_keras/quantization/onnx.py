@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from edgevision.tensors import Array
-from edgevision_keras.folding import Folded, Layer, add_constant, in_order, same_padding
-from edgevision_keras.int8 import Int8Source
 from edgevision_keras.libraries import require, require_tensorflow
+from edgevision_keras.quantization.folding import Folded, Layer, add_constant, in_order, same_padding
+from edgevision_keras.quantization.prepare import Int8Source
 
 #: What TensorRT gains by. The defaults also quantize the final Softmax, and a network of a
 #: thousand classes then answers nothing.

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from edgevision.tensors import Array
-from edgevision_keras.folding import Folded
-from edgevision_keras.int8 import Int8Source
 from edgevision_keras.libraries import require
+from edgevision_keras.quantization.folding import Folded
+from edgevision_keras.quantization.prepare import Int8Source
 from edgevision_openvino.runtime import core, import_openvino, without_telemetry
 
 _WITH_WEIGHTS = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "MatMul")

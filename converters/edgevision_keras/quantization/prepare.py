@@ -12,18 +12,18 @@ import numpy as np
 from edgevision.converter import CalibrationData
 from edgevision.errors import ConversionError
 from edgevision.tensors import Array
-from edgevision_keras.equalization import equalize
-from edgevision_keras.fingerprints import find, fingerprint, fingerprints
-from edgevision_keras.folded_network import (
+from edgevision_keras.quantization.equalization import equalize
+from edgevision_keras.quantization.fingerprints import find, fingerprint, fingerprints
+from edgevision_keras.quantization.folded_network import (
     Batch,
     Histogram,
     Network,
     find_points,
     layer_tensors,
 )
-from edgevision_keras.folding import Folded, Layer, fold
-from edgevision_keras.ranges import best_range
-from edgevision_keras.rounding import Moments, can_round, places_an_image, rounded
+from edgevision_keras.quantization.folding import Folded, Layer, fold
+from edgevision_keras.quantization.ranges import best_range
+from edgevision_keras.quantization.rounding import Moments, can_round, places_an_image, rounded
 from edgevision_keras.source import KerasSource
 
 _LOG = logging.getLogger(__name__)

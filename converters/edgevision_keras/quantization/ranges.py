@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgevision_keras.folded_network import Histogram
+from edgevision_keras.quantization.folded_network import Histogram
 
 #: Parts of the whole range that are tried, from all of it down to a twelfth.
 _PARTS = 0.96 ** np.arange(0, 62)

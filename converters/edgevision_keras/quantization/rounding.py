@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edgevision.tensors import Array
-from edgevision_keras.folding import Layer, same_padding
 from edgevision_keras.libraries import on_one_thread
+from edgevision_keras.quantization.folding import Layer, same_padding
 
 #: Of the mean square of the inputs, added to each: keeps weights that little was seen of.
 _DAMPING = 0.01

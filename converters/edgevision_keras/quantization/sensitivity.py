@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from edgevision.tensors import Array
-from edgevision_keras.folded_network import Batch
-from edgevision_keras.folding import Folded, Layer, add_constant
-from edgevision_keras.int8 import Int8Source
 from edgevision_keras.libraries import require_tensorflow
-from edgevision_keras.rounding import nearest
+from edgevision_keras.quantization.folded_network import Batch
+from edgevision_keras.quantization.folding import Folded, Layer, add_constant
+from edgevision_keras.quantization.prepare import Int8Source
+from edgevision_keras.quantization.rounding import nearest
 
 #: (lowest, highest)
 Ends = tuple[float, float]

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from edgevision.tensors import Array
-from edgevision_keras.folding import Folded, freeze
-from edgevision_keras.int8 import Int8Source
 from edgevision_keras.libraries import require, require_tensorflow
+from edgevision_keras.quantization.folding import Folded, freeze
+from edgevision_keras.quantization.prepare import Int8Source
 from edgevision_keras.source import KerasSource
 
 _WITH_WEIGHTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")

@@ -11,7 +11,7 @@ from typing import Any
 
 from edgevision.errors import SourceError, first_line
 from edgevision_keras.libraries import require, require_keras, require_tensorflow, require_tf_keras
-from edgevision_keras.safety import check_config, check_saved_model
+from edgevision_keras.reading.safety import check_config, check_saved_model
 
 #: Classes of Keras 2 that rebuild a graph and are not among its public layers.
 _GRAPH_CLASSES = frozenset(

@@ -12,12 +12,12 @@ import numpy as np
 
 from edgevision.converter import SourceFacts
 from edgevision.errors import OptionError, SourceError, first_line
-from edgevision_keras.facts import find_facts
 from edgevision_keras.libraries import require_tensorflow
-from edgevision_keras.models import OpenModel, open_h5_file, open_keras_file, open_saved_model
-from edgevision_keras.safety import check_operations
+from edgevision_keras.reading.facts import find_facts
+from edgevision_keras.reading.models import OpenModel, open_h5_file, open_keras_file, open_saved_model
+from edgevision_keras.reading.safety import check_operations
+from edgevision_keras.reading.trace import ModelInput, Trace, trace
 from edgevision_keras.source import KerasSource
-from edgevision_keras.trace import ModelInput, Trace, trace
 
 _FILES = {".keras": open_keras_file, ".h5": open_h5_file, ".hdf5": open_h5_file}
 _CONVERTERS = ("h5py", "nncf", "numpy", "onnx", "onnxconverter-common", "onnxruntime", "openvino", "tf2onnx")

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from edgevision.tensors import Array
-from edgevision_keras.graphs import depends_on_input, extended, layer_of, numbered_layers
 from edgevision_keras.libraries import require_tensorflow
-from edgevision_keras.trace import Trace
+from edgevision_keras.reading.graphs import depends_on_input, extended, layer_of, numbered_layers
+from edgevision_keras.reading.trace import Trace
 
 #: Below it a channel is dead, and its logarithm says nothing.
 _LEAST_VARIANCE = 1e-6

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from edgevision.tensors import Array
-from edgevision_keras.batch_norms import NormStatistics
 from edgevision_keras.libraries import require_tensorflow
+from edgevision_keras.statistics.batch_norms import NormStatistics
 
 #: Images whose statistics are taken together; fewer of large ones, for gradients need all activations.
 _MOST, _FEWEST = 64, 8

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
-from edgevision.input_options import InputOptions
-from edgevision.preprocess import COLORS, INTERPOLATIONS, RESIZE_MODES
+from edgevision.imaging.input_options import InputOptions
+from edgevision.imaging.preprocess import COLORS, INTERPOLATIONS, RESIZE_MODES
 from edgevision.tasks.score_reading import SCORE_KINDS
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])

@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgevision.backend import SessionSettings
-from edgevision.bundle_layout import is_bundle
-from edgevision.cli.detect_options import given_settings
-from edgevision.cli.image_options import input_options
-from edgevision.cli.tune_option import asked_tune
+from edgevision.bundle.layout import is_bundle
+from edgevision.cli.options.detect import given_settings
+from edgevision.cli.options.image import input_options
+from edgevision.cli.options.tune import asked_tune
 from edgevision.errors import OptionError
-from edgevision.input_options import InputOptions
-from edgevision.labels import read_labels
-from edgevision.runtime import BareModel, load
+from edgevision.imaging.input_options import InputOptions
+from edgevision.loading.load import BareModel, load
+from edgevision.tasks.labels import read_labels
 
 if TYPE_CHECKING:
-    from edgevision.runtime import Model
+    from edgevision.loading.load import Model
 
 
 def load_as_asked(

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import click
 
 from edgevision.backend import SessionSettings
-from edgevision.cli.tune_option import asked_tune
-from edgevision.evaluation.evaluating import RunSettings
+from edgevision.cli.options.tune import asked_tune
+from edgevision.evaluation.evaluate import RunSettings
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import click
 
 from edgevision.errors import OptionError
-from edgevision.evaluation.budget import in_unit
-from edgevision.evaluation.operating_points import OperatingDemand
+from edgevision.evidence.operating_points import OperatingDemand
+from edgevision.evidence.requirements import in_unit
 from edgevision.tasks.score_reading import FIGURES, OperatingPoint, ScoreReading
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from edgevision.evaluation.image_sets import ImageSet
+from edgevision.datasets.image_sets import ImageSet
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 

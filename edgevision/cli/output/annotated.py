@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevision.draw import draw_classification, draw_detections
+from edgevision.drawing.results import draw_classification, draw_detections
 from edgevision.errors import OutputError
-from edgevision.files import make_folder
-from edgevision.image_files import write_image
+from edgevision.imaging.write import write_image
+from edgevision.system.files import make_folder
 from edgevision.tasks.classify import Classification
 from edgevision.tasks.detections import Detections
 

@@ -8,13 +8,13 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevision.draw import draw_classification, draw_detections
-from edgevision.draw_confusion import draw_confusion
-from edgevision.evaluation.annotations import Annotations, read_annotations
-from edgevision.evaluation.evaluating import Evaluation
-from edgevision.evaluation.image_sets import ImageSet
-from edgevision.evaluation.proofs import truth_images
-from edgevision.image_files import write_image
+from edgevision.datasets.annotations import Annotations, read_annotations
+from edgevision.datasets.image_sets import ImageSet
+from edgevision.drawing.confusion import draw_confusion
+from edgevision.drawing.results import draw_classification, draw_detections
+from edgevision.evaluation.evaluate import Evaluation
+from edgevision.evaluation.for_source import truth_images
+from edgevision.imaging.write import write_image
 from edgevision.tasks.classify import Classification
 from edgevision.tasks.description import DetectTask
 from edgevision.tasks.detections import Detections

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import click
 
-from edgevision.cli.tables import echo_table, percent
-from edgevision.evaluation.budget import Demand, in_unit
-from edgevision.evaluation.calibration_facts import Coverage
-from edgevision.evaluation.comparison import Metric
-from edgevision.evaluation.evidence import Evidence, Measured
-from edgevision.evaluation.words import between, drop_of, size
+from edgevision.calibration.findings import Coverage
+from edgevision.cli.output.tables import echo_table, percent
+from edgevision.evidence.records import Evidence, Measured
+from edgevision.evidence.requirements import Demand, in_unit
+from edgevision.metrics.comparison import Metric
+from edgevision.metrics.formatting import between, drop_of, size
 
 
 def echo_evidence(evidence: Evidence) -> None:

@@ -11,7 +11,7 @@ from typing import TextIO
 
 import click
 
-from edgevision.progress import Progress
+from edgevision.system.progress import Progress
 
 
 @contextmanager

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgevision.errors import OptionError
-from edgevision.preprocess import Preprocessing
+from edgevision.imaging.preprocess import Preprocessing
 from edgevision.session import CheckedSession
 from edgevision.tasks.description import GenerateTask
-from edgevision.tasks.diffusion import DiffusionGenerator
-from edgevision.tasks.image_to_image import ImageToImage
-from edgevision.tasks.latent import LatentGenerator
+from edgevision.tasks.generation.diffusion import DiffusionGenerator
+from edgevision.tasks.generation.image_to_image import ImageToImage
+from edgevision.tasks.generation.latent import LatentGenerator
 
 #: Makes images of nothing but a seed.
 SeedGenerator = LatentGenerator | DiffusionGenerator
 
 #: Call an `ImageToImage` with an image; of the others ask ``sample(count, seed, condition)``.
-#: All give `edgevision.tasks.generated_images.GeneratedImages`.
+#: All give `edgevision.tasks.generation.images.GeneratedImages`.
 Generator = ImageToImage | SeedGenerator
 
 

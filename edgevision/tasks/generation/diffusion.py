@@ -16,14 +16,19 @@ from numpy.typing import NDArray
 from edgevision.backend import Lane
 from edgevision.errors import CancelledError, OptionError
 from edgevision.session import CheckedSession
-from edgevision.tasks.conditions import ConditionInput, Wish
+from edgevision.tasks.base import SessionOwner, check_inputs_known, image_output, named, where_it_ran
 from edgevision.tasks.description import GenerateTask
-from edgevision.tasks.generate_settings import SAMPLERS, DiffusionSettings
-from edgevision.tasks.generated_images import GeneratedImages, check_finite, to_pixels
-from edgevision.tasks.loaded import SessionOwner, check_inputs_known, image_output, named, where_it_ran
-from edgevision.tasks.noise import NoiseStreams, seeds_of
-from edgevision.tasks.samplers import STEPS, clean_weights, guided
-from edgevision.tasks.schedules import Trajectory, alphas_cumprod, karras_trajectory, spaced_trajectory
+from edgevision.tasks.generation.conditions import ConditionInput, Wish
+from edgevision.tasks.generation.images import GeneratedImages, check_finite, to_pixels
+from edgevision.tasks.generation.noise import NoiseStreams, seeds_of
+from edgevision.tasks.generation.samplers import STEPS, clean_weights, guided
+from edgevision.tasks.generation.schedules import (
+    Trajectory,
+    alphas_cumprod,
+    karras_trajectory,
+    spaced_trajectory,
+)
+from edgevision.tasks.generation.settings import SAMPLERS, DiffusionSettings
 from edgevision.tensors import Array, TensorSpec, dequantizer
 
 Values = NDArray[np.float32]

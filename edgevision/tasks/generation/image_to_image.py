@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import OptionError
-from edgevision.images import as_pixels
-from edgevision.preprocess import Preprocessing, Preprocessor
+from edgevision.imaging.decode import as_pixels
+from edgevision.imaging.preprocess import Preprocessing, Preprocessor
 from edgevision.session import CheckedSession
+from edgevision.tasks.base import SessionOwner, image_output, where_it_ran
 from edgevision.tasks.description import GenerateTask
-from edgevision.tasks.generate_settings import ImageToImageSettings
-from edgevision.tasks.generated_images import GeneratedImages, to_pixels
-from edgevision.tasks.geometry import EIGHT_WAYS, Geometry, turned_back
-from edgevision.tasks.loaded import SessionOwner, image_output, where_it_ran
-from edgevision.tasks.tiles import Blender, axis_tiles, padded_image
+from edgevision.tasks.generation.geometry import EIGHT_WAYS, Geometry, turned_back
+from edgevision.tasks.generation.images import GeneratedImages, to_pixels
+from edgevision.tasks.generation.settings import ImageToImageSettings
+from edgevision.tasks.generation.tiles import Blender, axis_tiles, padded_image
 from edgevision.tensors import Array
 
 #: Tiles of one image go through a network with an open batch this many at a time, at most.

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import InferenceError, OptionError
-from edgevision.files import make_folder
-from edgevision.image_files import write_image
-from edgevision.tasks.geometry import Geometry
+from edgevision.imaging.write import write_image
+from edgevision.system.files import make_folder
+from edgevision.tasks.generation.geometry import Geometry
 from edgevision.tensors import Array, all_finite
 
 Pixels = NDArray[np.uint8]

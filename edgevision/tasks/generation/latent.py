@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from edgevision.errors import OptionError
 from edgevision.session import CheckedSession
-from edgevision.tasks.conditions import ConditionInput, Wish
+from edgevision.tasks.base import SessionOwner, check_inputs_known, image_output, named, where_it_ran
 from edgevision.tasks.description import GenerateTask
-from edgevision.tasks.generate_settings import LatentSettings
-from edgevision.tasks.generated_images import GeneratedImages, Pixels, to_pixels
-from edgevision.tasks.loaded import SessionOwner, check_inputs_known, image_output, named, where_it_ran
-from edgevision.tasks.noise import NoiseStreams, seeds_of
+from edgevision.tasks.generation.conditions import ConditionInput, Wish
+from edgevision.tasks.generation.images import GeneratedImages, Pixels, to_pixels
+from edgevision.tasks.generation.noise import NoiseStreams, seeds_of
+from edgevision.tasks.generation.settings import LatentSettings
 
 Vectors = NDArray[np.float32]
 

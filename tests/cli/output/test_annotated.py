@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgevision.cli.annotated import annotated_paths
+from edgevision.cli.output.annotated import annotated_paths
 from edgevision.errors import OutputError
 
 

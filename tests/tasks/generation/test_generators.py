@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 
 from edgevision.backend import Lane
 from edgevision.errors import CancelledError, InferenceError, OptionError, OutputError
-from edgevision.images import read_image
-from edgevision.preprocess import Preprocessing
+from edgevision.imaging.decode import read_image
+from edgevision.imaging.preprocess import Preprocessing
 from edgevision.session import CheckedSession, open_session
 from edgevision.tasks.description import GenerateTask, task_from_dict, task_to_dict
-from edgevision.tasks.diffusion import DiffusionGenerator
-from edgevision.tasks.generated_images import GeneratedImages
-from edgevision.tasks.geometry import EIGHT_WAYS, Geometry, turned_back
-from edgevision.tasks.image_to_image import ImageToImage
-from edgevision.tasks.latent import LatentGenerator, slerp
+from edgevision.tasks.generation.diffusion import DiffusionGenerator
+from edgevision.tasks.generation.geometry import EIGHT_WAYS, Geometry, turned_back
+from edgevision.tasks.generation.image_to_image import ImageToImage
+from edgevision.tasks.generation.images import GeneratedImages
+from edgevision.tasks.generation.latent import LatentGenerator, slerp
 from edgevision.tensors import TensorSpec
 from edgevision.testing import FakeBackend
 

@@ -1,0 +1,1 @@
+"""Keras models read safely, and what they say of themselves."""

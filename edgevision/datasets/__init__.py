@@ -1,0 +1,1 @@
+"""Image sets, seeds and their ground truth."""

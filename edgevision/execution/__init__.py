@@ -1,0 +1,1 @@
+"""Many images over the cores of this machine, and what one run costs."""

@@ -1,0 +1,1 @@
+"""From a bundle or a bare file to a model that is ready to be called."""

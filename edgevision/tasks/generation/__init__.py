@@ -1,0 +1,1 @@
+"""Generators: image to image, latent, and diffusion."""
