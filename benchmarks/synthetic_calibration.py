@@ -20,9 +20,9 @@ from edgevision.cli.output.tables import echo_table, percent
 from edgevision.cli.output.terminal import without_noise
 from edgevision.conversion.convert import ConversionSettings, Images, convert
 from edgevision.datasets.image_sets import ImageSet
-from edgevision.evaluation.for_source import TaskOptions
 from edgevision.evidence.requirements import Budget
 from edgevision.imaging.input_options import InputOptions
+from edgevision.tasks.options import TaskOptions
 
 TARGETS = ("generic-cpu", "intel-cpu", "onnx-cpu")
 HEADER = ("calibration", "images", "artifact", "agreement", "accuracy", "source's", "beyond", "seconds")

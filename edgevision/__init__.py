@@ -26,17 +26,18 @@ if TYPE_CHECKING:
     from edgevision.errors import EdgeVisionError
     from edgevision.evaluation.compare import compare
     from edgevision.evaluation.evaluate import RunSettings, evaluate
-    from edgevision.evaluation.for_source import TaskOptions
     from edgevision.evidence.operating_points import OperatingDemand
     from edgevision.evidence.requirements import Budget
     from edgevision.imaging.input_options import InputOptions
-    from edgevision.loading.load import BareModel, load
+    from edgevision.loading.bare import BareModel
+    from edgevision.loading.load import load
     from edgevision.reporting.report import write_report
     from edgevision.session import open_session
     from edgevision.tasks.classify import Classification, Classifier, ClassScore
+    from edgevision.tasks.options import TaskOptions
 
 _HOMES = {
-    "BareModel": "loading.load",
+    "BareModel": "loading.bare",
     "Budget": "evidence.requirements",
     "ClassScore": "tasks.classify",
     "Classification": "tasks.classify",
@@ -47,7 +48,7 @@ _HOMES = {
     "OperatingDemand": "evidence.operating_points",
     "RunSettings": "evaluation.evaluate",
     "SessionSettings": "backend",
-    "TaskOptions": "evaluation.for_source",
+    "TaskOptions": "tasks.options",
     "bench": "benchmarking.bench",
     "compare": "evaluation.compare",
     "convert": "conversion.convert",

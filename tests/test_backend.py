@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgevision.backend import Lanes, LaneSession, LeasingSession, SessionSettings, batch_of
+from edgevision.backend import LeasingSession, SessionSettings
 from edgevision.errors import InferenceError, OptionError, OutputError, SessionClosedError
+from edgevision.slots import Lanes, LaneSession, batch_of
 from edgevision.tensors import Array, TensorSpec
 
 SPEC = TensorSpec("image", (None, 2), "float32")

@@ -9,10 +9,10 @@ import pytest
 
 from edgevision.conversion.convert import ConversionSettings, convert
 from edgevision.datasets.image_sets import ImageSet
-from edgevision.evaluation.for_source import TaskOptions
 from edgevision.evidence.records import Evidence
 from edgevision.loading.load import load
 from edgevision.tasks.description import read_generation
+from edgevision.tasks.options import TaskOptions
 
 pytestmark = pytest.mark.convert
 

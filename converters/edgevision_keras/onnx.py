@@ -21,8 +21,8 @@ from edgevision_keras.quantization.folding import freeze
 from edgevision_keras.quantization.onnx import quantized, with_centred_inputs
 from edgevision_keras.quantization.prepare import int8_source
 from edgevision_keras.quantization.sensitivity import layer_errors
+from edgevision_keras.request import check_request
 from edgevision_keras.source import KerasSource, keras_source
-from edgevision_keras.tflite import check_request
 
 #: Every ONNX Runtime from 1.20 on loads these.
 _OPSET, _IR_VERSION = 17, 8

@@ -16,8 +16,8 @@ from edgevision_keras.quantization.folding import freeze
 from edgevision_keras.quantization.openvino import quantized
 from edgevision_keras.quantization.prepare import int8_source
 from edgevision_keras.quantization.sensitivity import layer_errors
+from edgevision_keras.request import check_request
 from edgevision_keras.source import KerasSource, keras_source
-from edgevision_keras.tflite import check_request
 from edgevision_openvino.runtime import core, import_openvino
 
 

@@ -15,10 +15,8 @@ from edgevision_keras.libraries import require, require_tensorflow
 from edgevision_keras.quantization.prepare import int8_source
 from edgevision_keras.quantization.sensitivity import layer_errors
 from edgevision_keras.quantization.tflite import quantized
+from edgevision_keras.request import INT8, check_request
 from edgevision_keras.source import KerasSource, keras_source
-
-#: The precisions in which chosen layers may stay float.
-INT8 = ("int8", "int8-float-io")
 
 
 class TfliteConverter:
@@ -60,32 +58,6 @@ class TfliteConverter:
         """See `edgevision.converter.SelectiveConverter.sensitivities`."""
         check_request(self, precision, calibration)
         return layer_errors(int8_source(keras_source(source), calibration))
-
-
-def check_request(
-    converter: Any,
-    precision: str,
-    calibration: CalibrationData | None,
-    keep_float: Collection[str] = (),
-) -> None:
-    """Refuse what a converter cannot make.
-
-    Raises:
-        ConversionError: it lacks the precision, the precision lacks its calibration set, or layers
-            are to stay float in what is not int8.
-    """
-    if precision not in converter.precisions:
-        raise ConversionError(
-            f"converter '{converter.name}' makes no {precision}; it makes: {', '.join(converter.precisions)}"
-        )
-    if precision in CALIBRATED and calibration is None:
-        raise ConversionError(
-            f"{converter.name}: {precision} needs calibration images: type --calibration DIR"
-        )
-    if keep_float and precision not in INT8:
-        raise ConversionError(
-            f"{converter.name}: keep_float: layers stay float in {' and '.join(INT8)} alone"
-        )
 
 
 def _convert(source: KerasSource, precision: str, calibration: CalibrationData | None) -> bytes:

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from edgevision.benchmarking.machine import Machine, clock_mhz, peak_memory_mb, temperature_c, this_machine
 from edgevision.benchmarking.subjects import Subject, counted, frame_subject, making_subject, picture
 from edgevision.benchmarking.throughput import Throughput, throughput
 from edgevision.errors import OptionError
+from edgevision.system.machine import Machine, clock_mhz, peak_memory_mb, temperature_c
 from edgevision.system.timing import Call, Times, interleave
 from edgevision.tasks.classify import Classifier
 from edgevision.tasks.detect import Detector
@@ -119,7 +119,7 @@ def bench(
         raise OptionError(f"seconds: expected a number above 0, got {seconds}")
     if batch < 1 or (batch > 1 and not model.session.dynamic_batch):
         raise OptionError(f"batch: expected 1, for the network has a fixed batch, got {batch}")
-    machine = this_machine()
+    machine = Machine.this()
     with ExitStack() as lanes:
         subjects = _subjects(model, frame_wh, batch, machine.cores, lanes)
         first = subjects[0]

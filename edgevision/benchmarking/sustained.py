@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from edgevision.benchmarking.machine import clock_mhz, memory_mb, temperature_c
+from edgevision.system.machine import clock_mhz, memory_mb, temperature_c
 from edgevision.system.timing import Call, Times, timed, times_of
 
 

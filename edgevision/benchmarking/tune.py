@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from edgevision.backend import SessionSettings
-from edgevision.benchmarking.machine import Machine, this_machine
 from edgevision.benchmarking.throughput import rate
 from edgevision.bundle.storage import Bundle, read_bundle
-from edgevision.conversion.device_limits import run_costs
 from edgevision.errors import EdgeVisionError, OptionError, PluginError
+from edgevision.execution.run_costs import run_costs
 from edgevision.loading.cache import tuning_file, write_choice
 from edgevision.loading.choice import Candidate, candidates, first_choice, reason_against
 from edgevision.loading.race import CALLS, Entrant, Speed, Track, rivals_of, winner
 from edgevision.plugins import Registry, registry
 from edgevision.system.cores import cores
+from edgevision.system.machine import Machine
 from edgevision.system.timing import Call, Times, interleave_bursts
 
 #: Of the time, what goes to the latency; the rest goes to the throughput.
@@ -167,7 +167,7 @@ def tune(
     file = tuning_file(found, settings, possible)
     stored = best is not None and write_choice(file, best, found, why)
     chosen = None if best is None else Chosen(*best.pair, best.threads)
-    return Tuning(str(bundle), this_machine(), tuple(rows), chosen, why, file if stored else None)
+    return Tuning(str(bundle), Machine.this(), tuple(rows), chosen, why, file if stored else None)
 
 
 class _Trials:

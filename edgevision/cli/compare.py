@@ -15,8 +15,7 @@ from edgevision.cli.output.tables import echo_table, percent
 from edgevision.cli.output.terminal import progress_on, without_noise
 from edgevision.evaluation.compare import BundleComparison, Verdict, compare
 from edgevision.evaluation.evaluate import Ran, RunSettings
-from edgevision.evidence.requirements import in_unit
-from edgevision.metrics.formatting import METHODS, between, drop_of
+from edgevision.metrics.formatting import METHODS, between, drop_of, in_unit
 
 _TESTS = {
     "mcnemar": "McNemar's exact test",

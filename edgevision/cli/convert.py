@@ -20,11 +20,12 @@ from edgevision.cli.output.evidence import echo_evidence
 from edgevision.cli.output.terminal import progress_on, without_noise
 from edgevision.conversion.convert import ConversionSettings, convert
 from edgevision.errors import AgreementError
-from edgevision.evaluation.for_source import TaskOptions
-from edgevision.evidence.records import Evidence, evidence_json
+from edgevision.evidence.document import evidence_json
+from edgevision.evidence.records import Evidence
 from edgevision.evidence.requirements import Budget
 from edgevision.tasks.description import read_generation
 from edgevision.tasks.generation.settings import FITS
+from edgevision.tasks.options import TaskOptions
 
 
 @click.command("convert")

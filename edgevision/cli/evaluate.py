@@ -18,10 +18,9 @@ from edgevision.cli.output.tables import echo_table, percent
 from edgevision.cli.output.terminal import progress_on, without_noise
 from edgevision.errors import OptionError
 from edgevision.evaluation.evaluate import Evaluation, evaluate
-from edgevision.evidence.requirements import in_unit
 from edgevision.metrics.changes import Confusion
 from edgevision.metrics.figures import ClassFigures
-from edgevision.metrics.formatting import METHODS, between
+from edgevision.metrics.formatting import METHODS, between, in_unit
 from edgevision.system.files import make_folder
 
 #: Classes, confusions and images that a table shows; --json has all.

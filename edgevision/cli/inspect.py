@@ -12,7 +12,7 @@ from edgevision.bundle.storage import Bundle, read_bundle
 from edgevision.cli.options.score import reading_in_words
 from edgevision.cli.output.evidence import echo_evidence
 from edgevision.cli.output.tables import echo_table
-from edgevision.evidence.records import read_evidence
+from edgevision.evidence.document import read_evidence
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.metrics.formatting import size
 from edgevision.tasks.description import Task, task_to_dict

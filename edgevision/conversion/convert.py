@@ -10,6 +10,7 @@ from edgevision.artifact import CALIBRATED
 from edgevision.bundle.pictures import write_pictures
 from edgevision.bundle.storage import check_output, write_bundle
 from edgevision.calibration.coverage import coverage_findings
+from edgevision.conversion.candidates import Candidate, known_answers
 from edgevision.conversion.device_limits import DEVICE_UNITS, unmeasured_limits
 from edgevision.conversion.example_pictures import telling_pictures
 from edgevision.conversion.package import composed
@@ -20,15 +21,15 @@ from edgevision.conversion.sets import ConversionSets, Images, coverage_of, fit_
 from edgevision.conversion.settings import ConversionSettings
 from edgevision.conversion.trials import STEPS_OF_CONVERSION, Ground, Trial, Trials
 from edgevision.converter import SourceReader
-from edgevision.datasets.image_sets import ImageSet
+from edgevision.datasets.image_sets import ImageSet, SetFacts
 from edgevision.datasets.seed_sets import SeedSet
 from edgevision.errors import AgreementError, InferenceError, OptionError, SourceError
 from edgevision.evaluation.evaluator import TaskProof
 from edgevision.evaluation.for_source import proof_of
-from edgevision.evaluation.run import Candidate, known_answers
 from edgevision.evaluation.source_session import SourceSession
-from edgevision.evidence.records import Evidence, Measured, SetFacts
-from edgevision.evidence.requirements import Demand, in_unit
+from edgevision.evidence.records import Evidence, Measured
+from edgevision.evidence.requirements import Demand
+from edgevision.metrics.formatting import in_unit
 from edgevision.plugins import Registry, registry
 from edgevision.system.machine import now, this_machine
 from edgevision.system.progress import Progress, Steps

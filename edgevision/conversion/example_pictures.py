@@ -11,13 +11,14 @@ import cv2
 import numpy as np
 
 from edgevision.bundle.pictures import INPUT, MOST_BYTES, SOURCE, TRUTH, Picture
+from edgevision.conversion.candidates import Candidate
 from edgevision.datasets.annotations import Annotations
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.drawing.results import draw_detections, outline_detections
 from edgevision.evaluation.detection import DetectProof
 from edgevision.evaluation.evaluator import TaskProof
 from edgevision.evaluation.image_to_image import ImageToImageProof
-from edgevision.evaluation.run import Candidate, Examples
+from edgevision.evaluation.run import Examples
 from edgevision.evidence.records import Measured
 from edgevision.imaging.decode import Pixels
 from edgevision.metrics.box_matching import match

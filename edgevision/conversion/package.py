@@ -10,10 +10,11 @@ from edgevision.bundle.layout import EVIDENCE, LABELS, PICTURES, SELFTEST
 from edgevision.bundle.manifest import ArtifactEntry, FileEntry, Manifest, SourceEntry
 from edgevision.bundle.selftest import Selftest, write_selftest
 from edgevision.bundle.storage import file_entry
+from edgevision.conversion.candidates import Candidate
 from edgevision.converter import Source
 from edgevision.evaluation.evaluator import TaskProof
-from edgevision.evaluation.run import Candidate
-from edgevision.evidence.records import Evidence, evidence_json
+from edgevision.evidence.document import evidence_json
+from edgevision.evidence.records import Evidence
 
 
 def composed(

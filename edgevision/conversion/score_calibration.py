@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from edgevision.conversion.candidates import Candidate
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import ConversionError, InputError, OptionError
 from edgevision.evaluation.classification import ClassifyProof
 from edgevision.evaluation.evaluator import TaskProof
-from edgevision.evaluation.for_source import classify_truth
-from edgevision.evaluation.run import Candidate, measure
+from edgevision.evaluation.ground_truth import classify_truth
+from edgevision.evaluation.run import measure
 from edgevision.evidence.operating_points import (
     OperatingDemand,
     Positives,
@@ -23,7 +24,6 @@ from edgevision.evidence.operating_points import (
     operating_evidence,
 )
 from edgevision.evidence.records import Measured
-from edgevision.evidence.requirements import in_unit
 from edgevision.evidence.temperatures import (
     HIGHEST,
     LOWEST,
@@ -34,6 +34,7 @@ from edgevision.evidence.temperatures import (
     temperature_evidence,
 )
 from edgevision.metrics.classification import Members, members
+from edgevision.metrics.formatting import in_unit
 from edgevision.tasks.classify import Classifier, Scores, score_output
 from edgevision.tasks.score_reading import OperatingPoint, ScoreReading
 from edgevision.tasks.temperature import score_floor

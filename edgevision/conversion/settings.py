@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgevision.errors import OptionError
-from edgevision.evaluation.for_source import TaskOptions
 from edgevision.evidence.operating_points import OperatingDemand
 from edgevision.evidence.requirements import Budget
+from edgevision.tasks.options import TaskOptions
 
 
 @dataclass(frozen=True)

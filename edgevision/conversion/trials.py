@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from edgevision.artifact import CALIBRATED, MIXED, Artifact
-from edgevision.conversion.device_limits import DEVICE_UNITS, RunCosts, device_demands, run_costs
+from edgevision.conversion.candidates import Candidate, judge
+from edgevision.conversion.device_limits import DEVICE_UNITS, device_demands
 from edgevision.conversion.plan import PlannedArtifact, bench_for
 from edgevision.conversion.search import PrecisionSearch, Sensitivities
 from edgevision.converter import CalibrationData, Converter, SelectiveConverter, Source
@@ -21,10 +22,12 @@ from edgevision.errors import (
     PluginError,
 )
 from edgevision.evaluation.evaluator import TaskProof
-from edgevision.evaluation.run import Candidate, Examples, judge, measure, workers_on
+from edgevision.evaluation.run import Examples, measure, workers_on
 from edgevision.evaluation.source_session import SourceSession
 from edgevision.evidence.records import Attempt, Measured
-from edgevision.evidence.requirements import Budget, in_unit
+from edgevision.evidence.requirements import Budget
+from edgevision.execution.run_costs import RunCosts, run_costs
+from edgevision.metrics.formatting import in_unit
 from edgevision.plugins import Registry
 from edgevision.session import CheckedSession, open_session
 from edgevision.target import Target

@@ -273,3 +273,22 @@ def _stratified(classes: NDArray[np.int64], count: int, seed: int) -> list[int]:
         # The k-th of n drawn from a class takes its turn at k/n of the way: so do all classes alike.
         turns[members] = (random.permutation(len(members)) + random.random()) / len(members)
     return sorted(np.argsort(turns, kind="stable")[:count].tolist())
+
+
+@dataclass(frozen=True)
+class SetFacts:
+    """A calibration or evaluation set as it was used.
+
+    Attributes:
+        name: where it was read from.
+        images: how many.
+        sha256: digest over the contents of all.
+        labelled: whether the class of each image is known.
+        left_out: images that were left out because the calibration set holds them as well.
+    """
+
+    name: str
+    images: int
+    sha256: str
+    labelled: bool
+    left_out: int = 0

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edgevision.bundle.storage import read_bundle
-from edgevision.datasets.image_sets import ImageSet
+from edgevision.datasets.image_sets import ImageSet, SetFacts
 from edgevision.errors import OptionError
 from edgevision.evaluation.evaluate import (
     Ran,
@@ -17,7 +17,7 @@ from edgevision.evaluation.evaluate import (
     opened,
     run_bundle,
 )
-from edgevision.evidence.records import SetFacts, comparison_document
+from edgevision.evidence.document import comparison_document
 from edgevision.metrics.comparison import Comparison, Metric
 from edgevision.metrics.figures import Figure
 from edgevision.metrics.paired_tests import mcnemar, paired_bootstrap, sign_flip

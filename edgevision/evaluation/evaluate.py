@@ -12,11 +12,10 @@ import numpy as np
 
 from edgevision.backend import SessionSettings
 from edgevision.bundle.storage import Bundle, read_bundle
-from edgevision.datasets.image_sets import ImageSet
+from edgevision.datasets.image_sets import ImageSet, SetFacts
 from edgevision.evaluation.evaluator import MeasuringProof
 from edgevision.evaluation.for_bundle import proof_of_bundle
 from edgevision.evaluation.run import measure, workers_on
-from edgevision.evidence.records import SetFacts
 from edgevision.loading.load import choose_artifact
 from edgevision.metrics.comparison import MOST_IMAGES
 from edgevision.metrics.figures import ClassFigures, Figure, Measures

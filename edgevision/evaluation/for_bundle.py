@@ -12,7 +12,7 @@ from edgevision.errors import InputError, OptionError
 from edgevision.evaluation.classification import ClassifyProof
 from edgevision.evaluation.detection import DetectProof
 from edgevision.evaluation.evaluator import MeasuringProof
-from edgevision.evaluation.for_source import classify_truth, truth_images
+from edgevision.evaluation.ground_truth import classify_truth, truth_images
 from edgevision.evaluation.image_to_image import ImageToImageProof
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.plugins import Registry

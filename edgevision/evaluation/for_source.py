@@ -2,78 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
-
-import numpy as np
-
 from edgevision.converter import Source
-from edgevision.datasets.annotations import read_annotations, shown_classes
+from edgevision.datasets.annotations import read_annotations
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.datasets.seed_sets import SeedSet
-from edgevision.errors import InputError, OptionError, SourceError
+from edgevision.errors import OptionError, SourceError
 from edgevision.evaluation.classification import ClassifyProof
 from edgevision.evaluation.detection import DetectProof
 from edgevision.evaluation.evaluator import TaskProof
 from edgevision.evaluation.generation import SeededProof
+from edgevision.evaluation.ground_truth import classify_truth, truth_images
 from edgevision.evaluation.image_to_image import ImageToImageProof
-from edgevision.imaging.input_options import FoundNormalization, InputOptions, resolve_preprocessing
+from edgevision.imaging.input_options import FoundNormalization, resolve_preprocessing
 from edgevision.imaging.preprocess import Preprocessing
-from edgevision.metrics.classification import Truth
-from edgevision.metrics.image_similarity import Pixels
 from edgevision.plugins import Registry
 from edgevision.tasks.classify import class_count, score_output
 from edgevision.tasks.description import ClassifyTask, DetectTask, GenerateTask
 from edgevision.tasks.detect import image_outputs
 from edgevision.tasks.generation.settings import ImageToImageSettings
 from edgevision.tasks.labels import network_labels, read_labels
+from edgevision.tasks.options import TaskOptions
 from edgevision.tasks.recognition import DecoderChoice, recognise_decoder, unrecognised
-
-
-@dataclass(frozen=True)
-class TaskOptions:
-    """What the caller says of a network's task. `None` leaves a field to what is found.
-
-    Attributes:
-        image: what its input takes.
-        labels: a text file with a class a line.
-        output: of a classifier: name of the output with the scores, where there are several.
-        score_kind: of a classifier: ``softmax``, ``sigmoid`` or ``logits``.
-        decoder: of a detector: name of the decoder.
-        decoder_settings: of a detector: what the decoder is to know beside what it recognises.
-        annotations: of a detector, or of a classifier with independent scores: the objects in the
-            evaluation images: a COCO JSON file, or a folder of Pascal VOC XML files.
-        thresholds: of a detector: ``score_threshold``, ``iou_threshold``, ``max_detections``.
-        output_range: of a network that makes images: (low, high), the values of black and white.
-        fit, overlap: of such a network: as in `ImageToImageSettings`.
-        truth: of such a network: a folder or zip with what it should make of each evaluation
-            image, under the same name.
-        generation: of a network that makes images of a vector or of noise: what it does, of the
-            kind ``latent`` or ``diffusion``.
-    """
-
-    image: InputOptions = field(default_factory=InputOptions)
-    labels: Path | None = None
-    output: str | None = None
-    score_kind: str | None = None
-    decoder: str | None = None
-    decoder_settings: Mapping[str, Any] = field(default_factory=dict)
-    annotations: Path | None = None
-    thresholds: Mapping[str, Any] = field(default_factory=dict)
-    output_range: tuple[float, float] | None = None
-    fit: str = "tiles"
-    overlap: int | None = None
-    truth: Path | None = None
-    generation: GenerateTask | None = None
-
-    def __post_init__(self) -> None:
-        if self.generation is not None and self.generation.kind == "image-to-image":
-            raise OptionError(
-                "generation: expected a task of the kind latent or diffusion; a network that makes an image "
-                "of an image needs --output-range alone"
-            )
 
 
 def proof_of(
@@ -151,21 +100,6 @@ def _image_to_image(
     return ImageToImageProof(task, preprocessing, truth, images.image_names)
 
 
-def truth_images(path: Path, images: ImageSet) -> list[Pixels]:
-    """What a network should make of each image: the images of `path` that have the same names.
-
-    Raises:
-        InputError: there is none of a name, or one cannot be read.
-    """
-    truth = ImageSet.open(path)
-    places = {name: place for place, name in enumerate(truth.image_names)}
-    missing = [name for name in images.image_names if name not in places]
-    if missing:
-        raise InputError(f"{path}: holds no image '{missing[0]}', which {images.name} holds")
-    all_images = list(truth)
-    return [all_images[places[name]] for name in images.image_names]
-
-
 def _decoder(
     source: Source, options: TaskOptions, size_wh: tuple[int, int], plugins: Registry
 ) -> DecoderChoice | None:
@@ -197,35 +131,6 @@ def _classify(
     multi_label = score_kind == "sigmoid" and output.shape[-1] != 1
     truth = classify_truth(images, labels, options.annotations, multi_label)
     return ClassifyProof(task, labels, preprocessing, truth, images.image_names)
-
-
-def classify_truth(
-    images: ImageSet, labels: tuple[str, ...], annotations: Path | None, multi_label: bool
-) -> Truth | None:
-    """The place of each image's class among the labels, int64 ``(images,)``; `None` where nothing tells it.
-
-    Of a network with independent scores and with annotations: every class that an image shows, bool
-    ``(images, classes)``.
-
-    Raises:
-        OptionError: there are annotations for a network that tells one class an image.
-        InputError: a class of the images is none of the network's, or the annotations cannot be used.
-    """
-    if annotations is not None:
-        if not multi_label:
-            raise OptionError(
-                f"--annotations {annotations}: this network tells one class an image; "
-                f"sort the images into a folder a class, and leave it out"
-            )
-        return shown_classes(read_annotations(annotations, images.image_names, labels), len(labels))
-    if images.labels is None:
-        return None
-    unknown = [name for name in images.class_names if name not in labels]
-    if unknown:
-        told = ", ".join(labels[:20]) + (", …" if len(labels) > 20 else "")
-        raise InputError(f"{images.name}: class '{unknown[0]}' is none of the labels: {told}")
-    places = np.array([labels.index(name) for name in images.class_names], np.int64)
-    return np.asarray(places[images.labels], np.int64)
 
 
 def _detect(

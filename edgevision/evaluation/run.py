@@ -3,54 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
-from edgevision.artifact import Artifact
-from edgevision.backend import Session, SessionSettings
-from edgevision.bundle.selftest import Selftest, run_selftest
-from edgevision.conversion.plan import Bench, PlannedArtifact
+from edgevision.backend import SessionSettings
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.datasets.seed_sets import SeedSet
 from edgevision.evaluation.evaluator import TaskProof
-from edgevision.evidence.records import Measured
-from edgevision.evidence.requirements import Budget
 from edgevision.execution.pipeline import in_blocks, in_order, shared_out, turn_on
 from edgevision.imaging.blocks import read_block
-from edgevision.session import CheckedSession
 from edgevision.system.cores import cores
 from edgevision.tasks.batches import BATCH, TINY, pays
-from edgevision.tasks.score_reading import ScoreReading
-
-#: Known answers: so many images; where there are more classes, one for each, up to the second number.
-_KNOWN_ANSWERS = 8, 64
-#: Of the images of all known answers together, before they are compressed.
-_KNOWN_ANSWERS_BYTES = 8_000_000
-
 
 #: What artifacts are measured on.
 Examples = ImageSet | SeedSet
 
 _Read = Callable[[], Any]
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """An artifact that was made, loaded where it is measured.
-
-    Attributes:
-        planned: what it was to be.
-        artifact: what was made.
-        bench, session: where it is measured.
-        score_reading: how its scores are to be read, of a classifier, where that was asked for.
-    """
-
-    planned: PlannedArtifact
-    artifact: Artifact
-    bench: Bench
-    session: CheckedSession
-    score_reading: ScoreReading | None = None
 
 
 def measure(
@@ -97,70 +65,6 @@ def measure(
 def workers_on(examples: Examples, settings: SessionSettings) -> tuple[int, SessionSettings]:
     """How many workers measure on these examples, and with which settings of a session; as `shared_out`."""
     return shared_out(settings, ceil(len(examples) / _block(examples)))
-
-
-def judge(
-    proof: TaskProof,
-    candidate: Candidate,
-    answers: Sequence[Any],
-    source_answers: Sequence[Any],
-    budget: Budget,
-) -> Measured:
-    """Hold one candidate's answers against the source's.
-
-    Args:
-        proof: the task's.
-        candidate: the artifact.
-        answers, source_answers: what `measure` gave.
-        budget: what it may lose; what its targets allow is held against it elsewhere.
-    """
-    planned, session = candidate.planned, candidate.session
-    comparison = proof.compare(source_answers, answers)
-    demands = budget.demands(comparison, proof.least_agreement[planned.precision])
-    return Measured(
-        artifact=planned.id,
-        sha256=candidate.artifact.sha256,
-        size_bytes=candidate.artifact.size_bytes,
-        backend=session.backend,
-        version=candidate.bench.backend.version(),
-        device=session.device,
-        precision=session.precision,
-        on_target=candidate.bench.on_target,
-        comparison=comparison,
-        demands=demands,
-        float_layers=planned.float_layers,
-    )
-
-
-def known_answers(
-    proof: TaskProof,
-    source: Session,
-    candidates: Sequence[Candidate],
-    examples: Examples,
-    source_answers: Sequence[Any],
-) -> Selftest:
-    """What the network is asked for a few of the examples, and what each candidate answers.
-
-    About an image for each class that the set has, 8 at least and 64 at most, or what 8 MB hold.
-
-    Args:
-        proof: the task's.
-        source: as a session.
-        candidates: the artifacts.
-        examples: the evaluation set.
-        source_answers: what `measure` gave.
-    """
-    places = proof.telling(source_answers, _count_of_known_answers(proof))
-    questions = proof.questions(source, examples, places)
-    return Selftest(questions, {one.planned.id: run_selftest(one.session, questions) for one in candidates})
-
-
-def _count_of_known_answers(proof: TaskProof) -> int:
-    least, most = _KNOWN_ANSWERS
-    if proof.preprocessing is None:
-        return least
-    width, height = proof.preprocessing.size_wh
-    return max(1, min(max(least, len(proof.labels)), most, _KNOWN_ANSWERS_BYTES // (width * height * 3)))
 
 
 def _block(examples: Examples) -> int:

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import OptionError
-from edgevision.evidence.requirements import Demand, in_unit
+from edgevision.evidence.requirements import Demand
 from edgevision.metrics.classification import Truth, members
 from edgevision.metrics.comparison import Metric, pair
 from edgevision.metrics.figures import Figure, Measures, resampled, share_of
+from edgevision.metrics.formatting import in_unit
 from edgevision.metrics.intervals import Interval, resampled_sums, wilson
 from edgevision.tasks.classify import Scores
 from edgevision.tasks.score_reading import OperatingPoint, check_demand

@@ -79,10 +79,3 @@ def _drop(comparison: Comparison, max_drop: float) -> Demand:
         limit = max_drop / 100 if metric.unit == "share" else max_drop
         return Demand(f"drop of {metric.name}", False, limit, metric.largest_drop, metric.unit)
     return Demand("drop of agreement", False, max_drop / 100, 1 - comparison.least_agreement)
-
-
-def in_unit(value: float, unit: str) -> str:
-    """A number for people, such as ``97.32 %``, ``28.31 dB`` or ``1.204 MB``."""
-    if unit == "share":
-        return f"{100 * value:.2f} %"
-    return f"{value:.2f} dB" if unit == "dB" else f"{value:.4g} {unit}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from edgevision.evidence.requirements import in_unit
 from edgevision.metrics.comparison import Metric
 from edgevision.metrics.intervals import Interval
 
@@ -40,3 +39,10 @@ def size(size_bytes: int) -> str:
             break
         value, unit = value / 1000, larger
     return f"{value:.0f} {unit}" if unit == "B" or value >= 10 else f"{value:.1f} {unit}"
+
+
+def in_unit(value: float, unit: str) -> str:
+    """A number for people, such as ``97.32 %``, ``28.31 dB`` or ``1.204 MB``."""
+    if unit == "share":
+        return f"{100 * value:.2f} %"
+    return f"{value:.2f} dB" if unit == "dB" else f"{value:.4g} {unit}"

@@ -7,8 +7,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from edgevision.errors import MissingRuntimeError
-from edgevision.evidence.requirements import in_unit
-from edgevision.metrics.formatting import between, drop_of, size, with_interval
+from edgevision.metrics.formatting import between, drop_of, in_unit, size, with_interval
 from edgevision.reporting.changes import in_words, rightness, source_in_words
 from edgevision.reporting.verdict import distance
 

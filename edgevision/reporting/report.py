@@ -9,7 +9,8 @@ from edgevision.bundle.manifest import Manifest
 from edgevision.bundle.pictures import Picture, read_pictures
 from edgevision.bundle.storage import Bundle, read_bundle
 from edgevision.errors import BundleError, OutputError
-from edgevision.evidence.records import Evidence, read_evidence
+from edgevision.evidence.document import read_evidence
+from edgevision.evidence.records import Evidence
 from edgevision.reporting.changes import changes
 from edgevision.reporting.decisions import decisions
 from edgevision.reporting.figures import class_figures, cost_chart, figures, interval_methods

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from edgevision.bundle.manifest import Manifest
 from edgevision.evidence.records import Evidence, Measured
-from edgevision.evidence.requirements import Demand, in_unit
+from edgevision.evidence.requirements import Demand
 from edgevision.metrics.comparison import Metric
+from edgevision.metrics.formatting import in_unit
 from edgevision.target import Target
 
 

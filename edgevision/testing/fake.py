@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from edgevision.artifact import Artifact
-from edgevision.backend import DeviceInfo, Lanes, LaneSession, Session, SessionSettings, batch_of
+from edgevision.backend import DeviceInfo, Session, SessionSettings
 from edgevision.errors import ArtifactError, DeviceError
+from edgevision.slots import Lanes, LaneSession, batch_of
 from edgevision.tensors import Array, Quantization, TensorSpec
 
 #: Output name -> what it is to hold, or a function from the inputs to that.

@@ -3,8 +3,9 @@
 import numpy as np
 
 import edgevision
-from edgevision.backend import DeviceInfo, Lanes, LaneSession
+from edgevision.backend import DeviceInfo
 from edgevision.errors import ArtifactError, DeviceError
+from edgevision.slots import Lanes, LaneSession
 from edgevision.tensors import TensorSpec
 
 

@@ -6,8 +6,9 @@ import platform
 from collections.abc import Sequence
 
 from edgevision.artifact import Artifact
-from edgevision.backend import DeviceInfo, Lanes, LaneSession, Session, SessionSettings
+from edgevision.backend import DeviceInfo, Session, SessionSettings
 from edgevision.errors import DeviceError
+from edgevision.slots import Lanes, LaneSession
 from edgevision_onnxruntime.onnx_file import holds_float16
 from edgevision_onnxruntime.runtime import import_onnxruntime, version
 from edgevision_onnxruntime.sessions import Placement, Sessions

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgevision.artifact import Artifact
-from edgevision.backend import DeviceInfo, Lanes, LaneSession, Session, SessionSettings
+from edgevision.backend import DeviceInfo, Session, SessionSettings
 from edgevision.errors import ArtifactError, DeviceError, OptionError
+from edgevision.slots import Lanes, LaneSession
 from edgevision_onnxruntime import driver
 from edgevision_onnxruntime.onnx_file import holds_float16, is_quantized
 from edgevision_onnxruntime.runtime import (

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from edgevision.artifact import Artifact
-from edgevision.backend import DeviceInfo, Lanes, LaneSession, Session, SessionSettings
+from edgevision.backend import DeviceInfo, Session, SessionSettings
 from edgevision.errors import DeviceError, OptionError
+from edgevision.slots import Lanes, LaneSession
 from edgevision.system.cores import cores
 from edgevision_openvino.compiled import CompiledModels, LaneMaker
 from edgevision_openvino.instructions import has_exact_int8_products

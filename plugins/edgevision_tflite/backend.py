@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from edgevision.artifact import Artifact
-from edgevision.backend import ArtifactDescription, DeviceInfo, Lanes, LaneSession, Session, SessionSettings
+from edgevision.backend import ArtifactDescription, DeviceInfo, Session, SessionSettings
 from edgevision.errors import ArtifactError, DeviceError, InferenceError, OptionError, first_line
+from edgevision.slots import Lanes, LaneSession
 from edgevision.tensors import Array, Quantization, TensorSpec
 from edgevision_tflite.graph_tensors import check_whole
 from edgevision_tflite.metadata import describe

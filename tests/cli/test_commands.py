@@ -18,7 +18,7 @@ import pytest
 
 from edgevision import cli, errors
 from edgevision.bundle.storage import read_bundle
-from edgevision.evidence.records import read_evidence
+from edgevision.evidence.document import read_evidence
 
 convert = pytest.mark.convert
 DATA = Path(__file__).parents[1] / "data"

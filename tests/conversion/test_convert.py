@@ -14,10 +14,10 @@ from edgevision.bundle.storage import read_bundle
 from edgevision.conversion.convert import ConversionSettings, convert
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import InputError, OptionError, OutputError, SourceError
-from edgevision.evaluation.for_source import TaskOptions
-from edgevision.evidence.records import read_evidence
+from edgevision.evidence.document import read_evidence
 from edgevision.evidence.requirements import Budget
 from edgevision.imaging.input_options import InputOptions
+from edgevision.tasks.options import TaskOptions
 
 pytestmark = pytest.mark.convert
 

@@ -9,9 +9,10 @@ import pytest
 
 from edgevision.artifact import read_artifact
 from edgevision.backend import SessionSettings
-from edgevision.conversion.device_limits import device_demands, run_costs, unmeasured_limits
+from edgevision.conversion.device_limits import device_demands, unmeasured_limits
 from edgevision.conversion.plan import Bench
 from edgevision.evidence.requirements import Demand
+from edgevision.execution.run_costs import run_costs
 from edgevision.plugins import registry
 from edgevision.target import Target
 

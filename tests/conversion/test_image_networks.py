@@ -15,10 +15,11 @@ from edgevision.bundle.manifest import to_json
 from edgevision.bundle.storage import read_bundle
 from edgevision.conversion.convert import ConversionSettings, convert
 from edgevision.errors import InputError, OptionError
-from edgevision.evaluation.for_source import TaskOptions
-from edgevision.evidence.records import Evidence, evidence_json
+from edgevision.evidence.document import evidence_json
+from edgevision.evidence.records import Evidence
 from edgevision.imaging.decode import read_image
 from edgevision.loading.load import load
+from edgevision.tasks.options import TaskOptions
 
 pytestmark = [
     pytest.mark.convert,

@@ -16,8 +16,9 @@ from edgevision.conversion.convert import ConversionSettings, convert
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import AgreementError, ConversionError
 from edgevision.evaluation.evaluate import RunSettings
+from edgevision.evidence.document import read_evidence
 from edgevision.evidence.operating_points import OperatingDemand
-from edgevision.evidence.records import Evidence, read_evidence
+from edgevision.evidence.records import Evidence
 
 pytestmark = pytest.mark.convert
 

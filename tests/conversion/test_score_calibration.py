@@ -9,6 +9,7 @@ import pytest
 
 from edgevision.artifact import read_artifact
 from edgevision.backend import SessionSettings
+from edgevision.conversion.candidates import Candidate
 from edgevision.conversion.plan import Bench, PlannedArtifact
 from edgevision.conversion.score_calibration import ScoreReadings, Wished, wished
 from edgevision.conversion.sets import open_sets
@@ -16,9 +17,7 @@ from edgevision.conversion.settings import ConversionSettings
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import InputError, OptionError
 from edgevision.evaluation.classification import ClassifyProof
-from edgevision.evaluation.for_source import TaskOptions
 from edgevision.evaluation.generation import SeededProof
-from edgevision.evaluation.run import Candidate
 from edgevision.evidence.operating_points import OperatingDemand
 from edgevision.evidence.records import Measured
 from edgevision.imaging.preprocess import Preprocessing
@@ -27,6 +26,7 @@ from edgevision.session import open_session
 from edgevision.tasks.classify import Classifier
 from edgevision.tasks.description import ClassifyTask, GenerateTask
 from edgevision.tasks.generation.settings import LatentSettings
+from edgevision.tasks.options import TaskOptions
 
 DATA = Path(__file__).parents[1] / "data"
 LABELS = ("cat", "dog", "horse")

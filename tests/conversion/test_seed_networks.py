@@ -17,11 +17,12 @@ from edgevision.bundle.storage import read_bundle
 from edgevision.conversion.convert import ConversionSettings, convert
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import OptionError, SourceError
-from edgevision.evaluation.for_source import TaskOptions
-from edgevision.evidence.records import Evidence, evidence_json
+from edgevision.evidence.document import evidence_json
+from edgevision.evidence.records import Evidence
 from edgevision.loading.load import load
 from edgevision.tasks.description import GenerateTask, task_to_dict
 from edgevision.tasks.generation.settings import Condition, DiffusionSettings, LatentSettings, NoiseSchedule
+from edgevision.tasks.options import TaskOptions
 
 pytestmark = [
     pytest.mark.convert,

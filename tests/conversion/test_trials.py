@@ -12,10 +12,11 @@ from edgevision.bundle.storage import read_bundle
 from edgevision.conversion.convert import ConversionSettings, convert
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import AgreementError, InputError, OptionError
-from edgevision.evaluation.for_source import TaskOptions
-from edgevision.evidence.records import Evidence, read_evidence
+from edgevision.evidence.document import read_evidence
+from edgevision.evidence.records import Evidence
 from edgevision.evidence.requirements import Budget
 from edgevision.loading.load import load
+from edgevision.tasks.options import TaskOptions
 
 pytestmark = [
     pytest.mark.convert,

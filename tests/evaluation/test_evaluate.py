@@ -14,7 +14,7 @@ from edgevision.bundle.storage import read_bundle
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import InputError, OptionError, PluginError
 from edgevision.evaluation.evaluate import RunSettings, evaluate
-from edgevision.evidence.records import read_evidence
+from edgevision.evidence.document import read_evidence
 from edgevision.tasks.score_reading import OperatingPoint, ScoreReading
 
 pytest.importorskip("ai_edge_litert", reason="needs the extra `tflite`")

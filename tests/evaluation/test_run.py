@@ -10,11 +10,12 @@ import pytest
 
 from edgevision.artifact import read_artifact
 from edgevision.backend import SessionSettings
+from edgevision.conversion.candidates import _count_of_known_answers
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.datasets.seed_sets import SeedSet
 from edgevision.errors import InputError
 from edgevision.evaluation.classification import ClassifyProof
-from edgevision.evaluation.run import _count_of_known_answers, measure, workers_on
+from edgevision.evaluation.run import measure, workers_on
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.imaging.write import write_image
 from edgevision.plugins import registry

@@ -12,19 +12,14 @@ import pytest
 
 from edgevision.artifact import PRECISIONS
 from edgevision.calibration.findings import Coverage, Finding, LayerCoverage
+from edgevision.datasets.image_sets import SetFacts
 from edgevision.errors import BundleError
 from edgevision.evaluation.classification import ClassifyProof, compare_scores
 from edgevision.evaluation.detection import DetectProof
 from edgevision.evaluation.evaluator import TaskProof
+from edgevision.evidence.document import evidence_json, read_evidence
 from edgevision.evidence.operating_points import OperatingDemand, ThresholdedScores, operating_evidence
-from edgevision.evidence.records import (
-    Attempt,
-    Evidence,
-    Measured,
-    SetFacts,
-    evidence_json,
-    read_evidence,
-)
+from edgevision.evidence.records import Attempt, Evidence, Measured
 from edgevision.evidence.requirements import Demand
 from edgevision.evidence.temperatures import ScaledScores, ScoreQuality, TemperatureEvidence
 from edgevision.metrics.changes import BoxChange, PixelChange

@@ -22,7 +22,8 @@ from edgevision.errors import (
     PluginError,
 )
 from edgevision.imaging.input_options import InputOptions
-from edgevision.loading.load import BareModel, load
+from edgevision.loading.bare import BareModel
+from edgevision.loading.load import load
 
 TINY = Path(__file__).parents[1] / "data" / "tiny.tflite"
 

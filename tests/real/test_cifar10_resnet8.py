@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from edgevision.conversion.convert import ConversionSettings, convert
-from edgevision.evaluation.for_source import TaskOptions
 from edgevision.evidence.records import Evidence
 from edgevision.evidence.requirements import Budget
 from edgevision.imaging.input_options import InputOptions
+from edgevision.tasks.options import TaskOptions
 
 pytestmark = pytest.mark.convert
 

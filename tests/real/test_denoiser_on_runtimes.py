@@ -11,9 +11,9 @@ import pytest
 
 from edgevision.conversion.convert import ConversionSettings, convert
 from edgevision.datasets.image_sets import ImageSet
-from edgevision.evaluation.for_source import TaskOptions
 from edgevision.evidence.records import Evidence
 from edgevision.metrics.image_similarity import psnr_db
+from edgevision.tasks.options import TaskOptions
 
 pytestmark = pytest.mark.convert
 EXAMPLE = Path(__file__).parents[2] / "examples" / "cifar10"

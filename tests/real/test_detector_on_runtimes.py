@@ -14,10 +14,11 @@ import pytest
 from edgevision.bundle.manifest import to_json
 from edgevision.bundle.storage import read_bundle
 from edgevision.conversion.convert import ConversionSettings, convert
-from edgevision.evaluation.for_source import TaskOptions
-from edgevision.evidence.records import Evidence, evidence_json
+from edgevision.evidence.document import evidence_json
+from edgevision.evidence.records import Evidence
 from edgevision.loading.load import load
 from edgevision.tasks.detections import Detections
+from edgevision.tasks.options import TaskOptions
 
 pytestmark = pytest.mark.convert
 EXAMPLE = Path(__file__).parents[2] / "examples" / "blood_cells"

@@ -13,15 +13,17 @@ from edgevision.bundle.manifest import ArtifactEntry, Manifest, SourceEntry
 from edgevision.bundle.pictures import Picture, write_pictures
 from edgevision.bundle.storage import file_entry, write_bundle
 from edgevision.calibration.findings import Coverage, Finding, LayerCoverage
+from edgevision.datasets.image_sets import SetFacts
 from edgevision.evaluation.classification import compare_scores
 from edgevision.evaluation.image_to_image import compare_images
+from edgevision.evidence.document import evidence_json
 from edgevision.evidence.operating_points import (
     OperatingDemand,
     OperatingEvidence,
     ThresholdedScores,
     operating_evidence,
 )
-from edgevision.evidence.records import Attempt, Evidence, Measured, SetFacts, evidence_json
+from edgevision.evidence.records import Attempt, Evidence, Measured
 from edgevision.evidence.requirements import Budget, Demand
 from edgevision.evidence.temperatures import (
     ScaledScores,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgevision.benchmarking.machine import (
+from edgevision.system.machine import (
+    Machine,
     clock_mhz,
     memory_mb,
     peak_memory_mb,
     temperature_c,
-    this_machine,
 )
 
 
@@ -29,6 +29,6 @@ def test_clock_and_temperature_are_read_where_the_system_tells(tmp_path: Path) -
 
 
 def test_the_machine_has_a_name_and_the_process_some_memory() -> None:
-    assert this_machine().processor
-    assert this_machine().cores >= 1
+    assert Machine.this().processor
+    assert Machine.this().cores >= 1
     assert 1 < memory_mb() <= peak_memory_mb()

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from edgevision.artifact import Artifact
-from edgevision.backend import LaneSession, Session, SessionSettings
+from edgevision.backend import Session, SessionSettings
 from edgevision.errors import ArtifactError, DeviceError, InferenceError, OptionError
 from edgevision.session import open_session
+from edgevision.slots import LaneSession
 from edgevision.tensors import Array, Quantization, TensorSpec
 from edgevision.testing import FakeBackend, check_backend
 

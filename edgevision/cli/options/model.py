@@ -12,7 +12,8 @@ from edgevision.cli.options.image import input_options
 from edgevision.cli.options.tune import asked_tune
 from edgevision.errors import OptionError
 from edgevision.imaging.input_options import InputOptions
-from edgevision.loading.load import BareModel, load
+from edgevision.loading.bare import BareModel
+from edgevision.loading.load import load
 from edgevision.tasks.labels import read_labels
 
 if TYPE_CHECKING:

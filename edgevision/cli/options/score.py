@@ -9,7 +9,7 @@ import click
 
 from edgevision.errors import OptionError
 from edgevision.evidence.operating_points import OperatingDemand
-from edgevision.evidence.requirements import in_unit
+from edgevision.metrics.formatting import in_unit
 from edgevision.tasks.score_reading import FIGURES, OperatingPoint, ScoreReading
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])

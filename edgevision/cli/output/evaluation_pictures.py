@@ -13,7 +13,7 @@ from edgevision.datasets.image_sets import ImageSet
 from edgevision.drawing.confusion import draw_confusion
 from edgevision.drawing.results import draw_classification, draw_detections
 from edgevision.evaluation.evaluate import Evaluation
-from edgevision.evaluation.for_source import truth_images
+from edgevision.evaluation.ground_truth import truth_images
 from edgevision.imaging.write import write_image
 from edgevision.tasks.classify import Classification
 from edgevision.tasks.description import DetectTask

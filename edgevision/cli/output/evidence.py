@@ -9,9 +9,9 @@ import click
 from edgevision.calibration.findings import Coverage
 from edgevision.cli.output.tables import echo_table, percent
 from edgevision.evidence.records import Evidence, Measured
-from edgevision.evidence.requirements import Demand, in_unit
+from edgevision.evidence.requirements import Demand
 from edgevision.metrics.comparison import Metric
-from edgevision.metrics.formatting import between, drop_of, size
+from edgevision.metrics.formatting import between, drop_of, in_unit, size
 
 
 def echo_evidence(evidence: Evidence) -> None:

@@ -1,0 +1,261 @@
+"""Evidence as JSON, written and read."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from edgevision.calibration.findings import coverage_from, finding_from
+from edgevision.datasets.image_sets import SetFacts
+from edgevision.errors import BundleError
+from edgevision.evidence.operating_points import Curve, OperatingEvidence, PointMetrics
+from edgevision.evidence.records import Attempt, Evidence, Measured
+from edgevision.evidence.requirements import Demand
+from edgevision.evidence.temperatures import ScaledScores, ScoreQuality, TemperatureEvidence
+from edgevision.metrics.changes import (
+    BoxChange,
+    Confusion,
+    Flip,
+    PixelChange,
+    Reliability,
+    ReliabilityBin,
+)
+from edgevision.metrics.comparison import (
+    ClassifyDetails,
+    ClassMetrics,
+    Comparison,
+    Details,
+    DetectDetails,
+    GenerateDetails,
+    Metric,
+)
+from edgevision.metrics.intervals import Interval
+
+SCHEMA_VERSION = 1
+
+
+#: Columns of a line of JSON.
+_LINE = 160
+
+
+_TASKS: Mapping[type[Any], str] = {
+    ClassifyDetails: "classify",
+    DetectDetails: "detect",
+    GenerateDetails: "generate",
+}
+
+
+def evidence_json(evidence: Evidence) -> str:
+    """The text of ``evidence.json``."""
+    document = {"schema_version": SCHEMA_VERSION, **asdict(evidence)}
+    for row, result in zip(document["results"], evidence.results, strict=True):
+        row["comparison"] = comparison_document(result.comparison)
+        row["operating_point"] = _operating_document(result.operating_point)
+        row["passed"] = result.passed
+        _tell_passed(row, result.demands)
+    for row, attempt in zip(document["attempts"], evidence.attempts, strict=True):
+        _tell_passed(row, attempt.demands)
+    return json_text(document)
+
+
+def comparison_document(comparison: Comparison) -> dict[str, Any]:
+    """A comparison as JSON has it."""
+    document = asdict(comparison)
+    document["metrics"] = [_metric_document(metric) for metric in comparison.metrics]
+    for row, one in zip(document["by_class"], comparison.by_class, strict=True):
+        row["metrics"] = [_metric_document(metric) for metric in one.metrics]
+    if comparison.details is not None:
+        document["details"] = {"task": _TASKS[type(comparison.details)], **document["details"]}
+    return document
+
+
+def json_text(document: Any) -> str:
+    """JSON that people can read as well: what fits into a line stands on one."""
+    return _in_lines(document, 0) + "\n"
+
+
+def _in_lines(value: Any, depth: int) -> str:
+    text = json.dumps(value, allow_nan=False)
+    if not isinstance(value, (dict, list, tuple)) or len(text) + 2 * depth <= _LINE:
+        return text
+    inner = "\n" + "  " * (depth + 1)
+    if isinstance(value, dict):
+        parts = [f"{json.dumps(key)}: {_in_lines(part, depth + 1)}" for key, part in value.items()]
+        return "{" + inner + f",{inner}".join(parts) + inner[:-2] + "}"
+    parts = [_in_lines(part, depth + 1) for part in value]
+    if not any('"' in part for part in parts):  # rows of numbers fill the lines
+        parts = textwrap.wrap(", ".join(part.replace(" ", "") for part in parts), _LINE)
+        return "[" + inner + inner.join(parts) + inner[:-2] + "]"
+    return "[" + inner + f",{inner}".join(parts) + inner[:-2] + "]"
+
+
+def _metric_document(metric: Metric) -> dict[str, Any]:
+    return {**asdict(metric), "drop": metric.drop}
+
+
+def _operating_document(evidence: OperatingEvidence | None) -> dict[str, Any] | None:
+    if evidence is None:
+        return None
+    points = {"point": evidence.point, "source_point": evidence.source_point}
+    told = {
+        name: {
+            "threshold": point.threshold,
+            "calibration": [_metric_document(metric) for metric in point.calibration],
+            "evaluation": [_metric_document(metric) for metric in point.evaluation],
+        }
+        for name, point in points.items()
+    }
+    return {**asdict(evidence), **told}
+
+
+def _tell_passed(row: dict[str, Any], demands: Sequence[Demand]) -> None:
+    for told, demand in zip(row["demands"], demands, strict=True):
+        told["passed"] = demand.passed
+
+
+def read_evidence(text: str, where: str) -> Evidence:
+    """Read the text of an ``evidence.json``.
+
+    Raises:
+        BundleError: it is no such file, or its schema version is unknown.
+    """
+    try:
+        document = json.loads(text)
+        version = document.pop("schema_version")
+        if version != SCHEMA_VERSION:
+            raise BundleError(f"{where}: schema version {version}, this release reads {SCHEMA_VERSION}")
+        calibration = document.pop("calibration")
+        return Evidence(
+            evaluation=SetFacts(**document.pop("evaluation")),
+            calibration=None if calibration is None else SetFacts(**calibration),
+            results=tuple(_measured(row) for row in document.pop("results")),
+            notes=tuple(document.pop("notes")),
+            attempts=tuple(_attempt(row) for row in document.pop("attempts")),
+            sensitivities={
+                name: tuple((layer, error) for layer, error in layers)
+                for name, layers in document.pop("sensitivities").items()
+            },
+            calibration_findings=tuple(map(finding_from, document.pop("calibration_findings"))),
+            calibration_coverage=coverage_from(document.pop("calibration_coverage")),
+            **document,
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise BundleError(f"{where}: is no evidence that this release reads: {error}") from error
+
+
+def _measured(row: dict[str, Any]) -> Measured:
+    comparison = _comparison(row.pop("comparison"))
+    del row["passed"]
+    return Measured(
+        comparison=comparison,
+        operating_point=_operating_point(row.pop("operating_point", None)),
+        temperature=_temperature(row.pop("temperature", None)),
+        demands=_demands(row.pop("demands")),
+        float_layers=tuple(row.pop("float_layers")),
+        **row,
+    )
+
+
+def _attempt(row: dict[str, Any]) -> Attempt:
+    return Attempt(float_layers=tuple(row.pop("float_layers")), demands=_demands(row.pop("demands")), **row)
+
+
+def _demands(rows: list[dict[str, Any]]) -> tuple[Demand, ...]:
+    return tuple(Demand(**{name: row[name] for name in row if name != "passed"}) for row in rows)
+
+
+def _comparison(row: dict[str, Any]) -> Comparison:
+    likeness_intervals = row.pop("likeness_intervals", {})
+    return Comparison(
+        metrics=tuple(_metric(one) for one in row.pop("metrics")),
+        agreement_interval=_interval(row.pop("agreement_interval", None)),
+        likeness_intervals={name: Interval(**one) for name, one in likeness_intervals.items()},
+        by_class=tuple(_class_metrics(one) for one in row.pop("by_class", ())),
+        details=_details(row.pop("details", None)),
+        notes=tuple(row.pop("notes", ())),
+        **row,
+    )
+
+
+def _metric(row: dict[str, Any]) -> Metric:
+    del row["drop"]
+    for name in ("source_interval", "artifact_interval", "drop_interval"):
+        row[name] = _interval(row.get(name))
+    return Metric(**row)
+
+
+def _interval(row: dict[str, Any] | None) -> Interval | None:
+    return None if row is None else Interval(**row)
+
+
+def _class_metrics(row: dict[str, Any]) -> ClassMetrics:
+    return ClassMetrics(row["label"], row["support"], tuple(_metric(one) for one in row["metrics"]))
+
+
+def _details(row: dict[str, Any] | None) -> Details | None:
+    if row is None:
+        return None
+    task = row.pop("task")
+    if task == "classify":
+        return _classify_details(row)
+    if task == "detect":
+        changes = tuple(BoxChange(**_with_tuples(one)) for one in row["changes"])
+        return DetectDetails(row["changed"], changes)
+    return GenerateDetails(row["changed"], tuple(PixelChange(**one) for one in row["changes"]))
+
+
+def _classify_details(row: dict[str, Any]) -> ClassifyDetails:
+    return ClassifyDetails(
+        row["flipped"],
+        tuple(Flip(**_with_tuples(one)) for one in row["flips"]),
+        _confusion(row["source_confusion"]),
+        _confusion(row["artifact_confusion"]),
+        _reliability(row["source_reliability"]),
+        _reliability(row["artifact_reliability"]),
+    )
+
+
+def _confusion(row: dict[str, Any] | None) -> Confusion | None:
+    return None if row is None else Confusion(tuple((cell[0], cell[1], cell[2]) for cell in row["cells"]))
+
+
+def _reliability(row: dict[str, Any] | None) -> Reliability | None:
+    if row is None:
+        return None
+    return Reliability(row["ece"], tuple(ReliabilityBin(**one) for one in row["bins"]))
+
+
+def _operating_point(row: dict[str, Any] | None) -> OperatingEvidence | None:
+    if row is None:
+        return None
+    for name in ("point", "source_point"):
+        point = row[name]
+        sets = (tuple(_metric(one) for one in point[which]) for which in ("calibration", "evaluation"))
+        row[name] = PointMetrics(point["threshold"], *sets)
+    for name in ("source_curve", "artifact_curve"):
+        row[name] = Curve(**_with_tuples(row[name]))
+    return OperatingEvidence(**_with_tuples(row))
+
+
+def _temperature(row: dict[str, Any] | None) -> TemperatureEvidence | None:
+    if row is None:
+        return None
+    return TemperatureEvidence(_scaled(row["source"]), _scaled(row["artifact"]), tuple(row["warnings"]))
+
+
+def _scaled(row: dict[str, Any]) -> ScaledScores:
+    return ScaledScores(row["temperature"], _quality(row["before"]), _quality(row["after"]))
+
+
+def _quality(row: dict[str, Any]) -> ScoreQuality:
+    bins = row["reliability"]["bins"]
+    return ScoreQuality(
+        row["nll"], Reliability(row["reliability"]["ece"], tuple(ReliabilityBin(**one) for one in bins))
+    )
+
+
+def _with_tuples(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in row.items()}
