@@ -45,7 +45,7 @@ STAGES = (
     ("edgevision_keras.quantization.prepare", "_prepare", "int8: fold, equalize, ranges"),
     ("edgevision_keras.quantization.prepare", "_rounded", "int8: round weights together"),
     ("edgevision_keras.tflite.TfliteConverter", "convert", "TFLite: make"),
-    ("edgevision_keras.openvino.OpenVinoConverter", "convert", "OpenVINO: make"),
+    ("edgevision_keras.openvino.OpenVINOConverter", "convert", "OpenVINO: make"),
     ("edgevision_keras.onnx.OnnxConverter", "convert", "ONNX: make"),
     ("edgevision.conversion.trials", "open_session", "artifacts: load"),
     ("edgevision.conversion.trials", "measure", "source and artifacts: measure"),

@@ -30,7 +30,7 @@ import edgevision
 from edgevision import BareModel, InputOptions, SessionSettings
 from edgevision.cli.predict import command as predict
 from edgevision.datasets.image_sets import ImageSet
-from edgevision.evaluation.classification import ClassifyProof
+from edgevision.evaluation.classification import ClassificationEvaluator
 from edgevision.evaluation.run import measure
 from edgevision.execution.pipeline import cores, in_blocks
 from edgevision.tasks.batches import BATCH, pays
@@ -166,9 +166,9 @@ def _predict(folder: Folder) -> None:
 def _evidence(folder: Folder, model: Any) -> None:
     """As ``evaluate`` and ``convert`` do it, without figures and digests."""
     task = ClassifyTask(model.output, "softmax")
-    proof = ClassifyProof(task, model.labels, model.preprocessing, None)
+    evaluator = ClassificationEvaluator(task, model.labels, model.preprocessing, None)
     images = ImageSet.open(folder.images[0].parent)
-    measure(proof, [model], images, lambda done: None, cores())
+    measure(evaluator, [model], images, lambda done: None, cores())
 
 
 def _stages(folder: Folder, model: Any) -> list[Callable[[], object]]:

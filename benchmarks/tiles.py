@@ -62,9 +62,9 @@ def main(seconds: float) -> None:
 
 
 def _bare(session: CheckedSession, batch: int) -> Callable[[], object]:
-    lane = session.lease(batch).__enter__()
-    invoke: Callable[[], object] = getattr(lane, "invoke", lane.run)
-    lane.run()
+    slot = session.lease(batch).__enter__()
+    invoke: Callable[[], object] = getattr(slot, "invoke", slot.run)
+    slot.run()
     return invoke
 
 

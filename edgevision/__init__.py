@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from edgevision.errors import EdgeVisionError
     from edgevision.evaluation.compare import compare
     from edgevision.evaluation.evaluate import RunSettings, evaluate
-    from edgevision.evidence.operating_points import OperatingDemand
+    from edgevision.evidence.operating_points import OperatingPointSpecification
     from edgevision.evidence.requirements import Budget
     from edgevision.imaging.input_options import InputOptions
     from edgevision.loading.bare import BareModel
@@ -45,7 +45,7 @@ _HOMES = {
     "ConversionSettings": "conversion.convert",
     "EdgeVisionError": "errors",
     "InputOptions": "imaging.input_options",
-    "OperatingDemand": "evidence.operating_points",
+    "OperatingPointSpecification": "evidence.operating_points",
     "RunSettings": "evaluation.evaluate",
     "SessionSettings": "backend",
     "TaskOptions": "tasks.options",
@@ -69,7 +69,7 @@ __all__ = [
     "ConversionSettings",
     "EdgeVisionError",
     "InputOptions",
-    "OperatingDemand",
+    "OperatingPointSpecification",
     "RunSettings",
     "SessionSettings",
     "TaskOptions",

@@ -1,4 +1,4 @@
-"""The border that a backend implements, and the lanes that make its sessions safe to share.
+"""The border that a backend implements, and the slots that make its sessions safe to share.
 
 A plugin gives a `Backend`. Its `open` loads one artifact from bytes on one device and gives a
 `Session`. The core (`edgevision.session`) checks every tensor before a session sees it, so that
@@ -123,7 +123,7 @@ class Session(Protocol):
         ...
 
 
-class Lane(Protocol):
+class Slot(Protocol):
     """One interpreter or request, with its input memory, for one thread at a time.
 
     Attributes:
@@ -140,8 +140,8 @@ class Lane(Protocol):
 
 
 @runtime_checkable
-class StagedLane(Lane, Protocol):
-    """A lane whose `run` can be timed in its parts. They raise what the runtime raises, unwrapped."""
+class StagedSlot(Slot, Protocol):
+    """A slot whose `run` can be timed in its parts. They raise what the runtime raises, unwrapped."""
 
     def feed(self) -> None:
         """Bring `inputs` to where the runtime reads them; nothing where it reads them in place."""
@@ -160,8 +160,8 @@ class StagedLane(Lane, Protocol):
 class LeasingSession(Protocol):
     """A session that offers its input memory, so that preprocessing writes straight into it."""
 
-    def lease(self, batch: int = 1) -> AbstractContextManager[Lane]:
-        """Lend a lane to the calling thread for one batch size."""
+    def lease(self, batch: int = 1) -> AbstractContextManager[Slot]:
+        """Lend a slot to the calling thread for one batch size."""
         ...
 
 

@@ -108,7 +108,7 @@ class ConversionError(EdgeVisionError):
 
 
 class AgreementError(EdgeVisionError):
-    """A converted artifact does not agree with its source as closely as was demanded.
+    """A converted artifact does not agree with its source as closely as was required.
 
     Attributes:
         evidence: all that was measured, an `edgevision.evidence.records.Evidence`.

@@ -9,7 +9,7 @@ from types import TracebackType
 import numpy as np
 
 from edgevision.artifact import Artifact
-from edgevision.backend import Backend, Lane, LeasingSession, Session, SessionSettings
+from edgevision.backend import Backend, LeasingSession, Session, SessionSettings, Slot
 from edgevision.errors import DeviceError, InferenceError, InputError, OptionError, SessionClosedError
 from edgevision.tensors import Array, TensorSpec, check_inputs
 
@@ -101,10 +101,10 @@ class CheckedSession:
         check_inputs(self.inputs, inputs)
         return self._checked(self._session.run({k: np.ascontiguousarray(v) for k, v in inputs.items()}))
 
-    def lease(self, batch: int = 1) -> AbstractContextManager[Lane]:
+    def lease(self, batch: int = 1) -> AbstractContextManager[Slot]:
         """Lend memory for the inputs of one call, and the call itself, to the calling thread.
 
-        Write into ``lane.inputs[name]``, then call ``lane.run()``. What is written there is
+        Write into ``slot.inputs[name]``, then call ``slot.run()``. What is written there is
         not checked for NaN and infinity: this way is for preprocessing that cannot make them.
 
         Raises:
@@ -118,14 +118,14 @@ class CheckedSession:
         return self._lease(batch)
 
     @contextmanager
-    def watched(self, watch: Callable[[Lane], Lane]) -> Iterator[None]:
-        """Lend every lane as `watch` wraps it, until the block ends: for measuring, by one thread."""
+    def watched(self, watch: Callable[[Slot], Slot]) -> Iterator[None]:
+        """Lend every slot as `watch` wraps it, until the block ends: for measuring, by one thread."""
         lease = self._lease
 
         @contextmanager
-        def watched_lease(batch: int = 1) -> Iterator[Lane]:
-            with lease(batch) as lane:
-                yield watch(lane)
+        def watched_lease(batch: int = 1) -> Iterator[Slot]:
+            with lease(batch) as slot:
+                yield watch(slot)
 
         self._lease = watched_lease
         try:
@@ -150,8 +150,8 @@ class CheckedSession:
         self.close()
 
     @contextmanager
-    def _lease_by_copy(self, batch: int) -> Iterator[Lane]:
-        yield _CopyingLane(
+    def _lease_by_copy(self, batch: int) -> Iterator[Slot]:
+        yield _CopyingSlot(
             self, {spec.name: np.zeros(spec.with_batch(batch), spec.dtype) for spec in self.inputs}
         )
 
@@ -166,8 +166,8 @@ class CheckedSession:
         return outputs
 
 
-class _CopyingLane:
-    """A lane for sessions that have no memory of their own to lend."""
+class _CopyingSlot:
+    """A slot for sessions that have no memory of their own to lend."""
 
     def __init__(self, session: CheckedSession, inputs: dict[str, Array]) -> None:
         self.inputs = inputs

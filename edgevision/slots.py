@@ -9,35 +9,35 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
 
-from edgevision.backend import Lane
+from edgevision.backend import Slot
 from edgevision.errors import InferenceError, SessionClosedError
 from edgevision.tensors import Array, TensorSpec
 
-_KEPT_LANES = max(8, 2 * (os.cpu_count() or 1))
+_KEPT_SLOTS = max(8, 2 * (os.cpu_count() or 1))
 
 
-class Lanes:
-    """Lends lanes, so that threads that share a session never share an interpreter or request.
+class SlotPool:
+    """Lends slots, so that threads that share a session never share an interpreter or request.
 
-    A lane is made when no free one of the batch size asked for is left, kept for the next
+    A slot is made when no free one of the batch size asked for is left, kept for the next
     caller, and dropped after the runtime failed in it: some runtimes crash on the next good
     call after a failed one.
 
     Args:
-        make: makes a lane for a batch size.
-        keep: how many free lanes are kept; the one unused for longest goes first. Two for each core,
+        make: makes a slot for a batch size.
+        keep: how many free slots are kept; the one unused for longest goes first. Two for each core,
             of two batch sizes, unless given, and 8 at least.
     """
 
-    def __init__(self, make: Callable[[int], Lane], keep: int = _KEPT_LANES) -> None:
+    def __init__(self, make: Callable[[int], Slot], keep: int = _KEPT_SLOTS) -> None:
         self._make = make
         self._keep = keep
-        self._free: list[tuple[int, Lane]] = []
+        self._free: list[tuple[int, Slot]] = []
         self._lock = threading.Lock()
         self._closed = False
 
-    def lease(self, batch: int = 1) -> AbstractContextManager[Lane]:
-        """Lend a lane for `batch`, from ``__enter__`` to ``__exit__``.
+    def lease(self, batch: int = 1) -> AbstractContextManager[Slot]:
+        """Lend a slot for `batch`, from ``__enter__`` to ``__exit__``.
 
         Raises:
             SessionClosedError: on entering, when `close` was called.
@@ -45,27 +45,27 @@ class Lanes:
         return _Lease(self, batch)
 
     def run(self, inputs: Mapping[str, Array], batch: int) -> dict[str, Array]:
-        """Copy `inputs` into a lane and run it."""
-        with self.lease(batch) as lane:
+        """Copy `inputs` into a slot and run it."""
+        with self.lease(batch) as slot:
             for name, array in inputs.items():
-                lane.inputs[name][...] = array
-            return lane.run()
+                slot.inputs[name][...] = array
+            return slot.run()
 
-    def add(self, batch: int, lane: Lane) -> None:
-        """Take in a lane that is free: one that comes back, or the one that opening made."""
+    def add(self, batch: int, slot: Slot) -> None:
+        """Take in a slot that is free: one that comes back, or the one that opening made."""
         with self._lock:
             if not self._closed:
-                self._free.append((batch, lane))
+                self._free.append((batch, slot))
                 del self._free[: -self._keep]
 
     def close(self) -> None:
-        """Drop all free lanes, and what made them; those still lent are dropped when they come back."""
+        """Drop all free slots, and what made them; those still lent are dropped when they come back."""
         with self._lock:
             self._closed = True
             self._free.clear()
             self._make = _refuse
 
-    def _take(self, batch: int) -> Lane:
+    def _take(self, batch: int) -> Slot:
         with self._lock:
             for position in range(len(self._free) - 1, -1, -1):
                 if self._free[position][0] == batch:
@@ -76,30 +76,30 @@ class Lanes:
 class _Lease:
     """One loan. A class, for `contextlib.contextmanager` costs 2 µs a frame more."""
 
-    __slots__ = ("_batch", "_lane", "_lanes")
+    __slots__ = ("_batch", "_slot", "_slots")
 
-    def __init__(self, lanes: Lanes, batch: int) -> None:
-        self._lanes = lanes
+    def __init__(self, slots: SlotPool, batch: int) -> None:
+        self._slots = slots
         self._batch = batch
 
-    def __enter__(self) -> Lane:
-        self._lane = self._lanes._take(self._batch)
-        return self._lane
+    def __enter__(self) -> Slot:
+        self._slot = self._slots._take(self._batch)
+        return self._slot
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if not isinstance(error, InferenceError):
-            self._lanes.add(self._batch, self._lane)
+            self._slots.add(self._batch, self._slot)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LaneSession:
-    """A `Session` made of lanes: all that a backend needs whose runtime has interpreters or requests.
+class PooledSession:
+    """A `Session` made of slots: all that a backend needs whose runtime has interpreters or requests.
 
     Attributes:
         inputs, outputs, device, precision: as in `Session`.
-        lanes: make and lend the interpreters or requests.
+        slots: make and lend the interpreters or requests.
         fallback_nodes: names of the nodes that run on the CPU, where the caller allowed it.
     """
 
@@ -107,20 +107,20 @@ class LaneSession:
     outputs: tuple[TensorSpec, ...]
     device: str
     precision: str
-    lanes: Lanes
+    slots: SlotPool
     fallback_nodes: tuple[str, ...] = ()
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """As `Session.run`."""
-        return self.lanes.run(inputs, batch_of(self.inputs, inputs))
+        return self.slots.run(inputs, batch_of(self.inputs, inputs))
 
-    def lease(self, batch: int = 1) -> AbstractContextManager[Lane]:
+    def lease(self, batch: int = 1) -> AbstractContextManager[Slot]:
         """As `LeasingSession.lease`."""
-        return self.lanes.lease(batch)
+        return self.slots.lease(batch)
 
     def close(self) -> None:
         """As `Session.close`."""
-        self.lanes.close()
+        self.slots.close()
 
 
 def batch_of(specs: Sequence[TensorSpec], inputs: Mapping[str, Array]) -> int:
@@ -128,5 +128,5 @@ def batch_of(specs: Sequence[TensorSpec], inputs: Mapping[str, Array]) -> int:
     return next((inputs[spec.name].shape[0] for spec in specs if spec.dynamic_batch), 1)
 
 
-def _refuse(batch: int) -> Lane:
+def _refuse(batch: int) -> Slot:
     raise SessionClosedError("the session is closed; open it again with edgevision.load(…)")

@@ -1,4 +1,4 @@
-"""Lanes: threads that share a session never share an interpreter or request."""
+"""SlotPool: threads that share a session never share an interpreter or request."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import pytest
 
 from edgevision.backend import LeasingSession, SessionSettings
 from edgevision.errors import InferenceError, OptionError, OutputError, SessionClosedError
-from edgevision.slots import Lanes, LaneSession, batch_of
+from edgevision.slots import PooledSession, SlotPool, batch_of
 from edgevision.tensors import Array, TensorSpec
 
 SPEC = TensorSpec("image", (None, 2), "float32")
 
 
 class Doubling:
-    """A lane that doubles its input."""
+    """A slot that doubles its input."""
 
     def __init__(self, batch: int) -> None:
         self.inputs = {"image": np.zeros((batch, 2), np.float32)}
@@ -28,7 +28,7 @@ class Doubling:
 
 
 class Made:
-    """Counts the lanes that are made."""
+    """Counts the slots that are made."""
 
     def __init__(self) -> None:
         self.batches: list[int] = []
@@ -42,72 +42,72 @@ def inputs(value: float, batch: int = 1) -> Mapping[str, Array]:
     return {"image": np.full((batch, 2), value, np.float32)}
 
 
-def test_one_caller_uses_one_lane_again_and_again() -> None:
-    lanes = Lanes(made := Made())
-    assert [float(lanes.run(inputs(value), 1)["twice"][0, 0]) for value in (1, 2, 3)] == [2, 4, 6]
+def test_one_caller_uses_one_slot_again_and_again() -> None:
+    slots = SlotPool(made := Made())
+    assert [float(slots.run(inputs(value), 1)["twice"][0, 0]) for value in (1, 2, 3)] == [2, 4, 6]
     assert made.batches == [1]
 
 
-def test_lanes_lent_at_one_time_are_not_the_same() -> None:
-    lanes = Lanes(Made())
-    with lanes.lease() as one, lanes.lease() as other:
+def test_slots_lent_at_one_time_are_not_the_same() -> None:
+    slots = SlotPool(Made())
+    with slots.lease() as one, slots.lease() as other:
         assert one is not other
 
 
-def test_each_batch_size_has_lanes_of_its_own() -> None:
-    lanes = Lanes(made := Made())
+def test_each_batch_size_has_slots_of_its_own() -> None:
+    slots = SlotPool(made := Made())
     for batch in (1, 4, 1, 4):
-        assert lanes.run(inputs(1, batch), batch)["twice"].shape == (batch, 2)
+        assert slots.run(inputs(1, batch), batch)["twice"].shape == (batch, 2)
     assert made.batches == [1, 4]
 
 
-def test_a_lane_in_which_the_runtime_failed_is_not_used_again() -> None:
-    lanes = Lanes(made := Made())
-    with pytest.raises(InferenceError), lanes.lease():
+def test_a_slot_in_which_the_runtime_failed_is_not_used_again() -> None:
+    slots = SlotPool(made := Made())
+    with pytest.raises(InferenceError), slots.lease():
         raise InferenceError("the runtime failed")
-    lanes.run(inputs(1), 1)
+    slots.run(inputs(1), 1)
     assert made.batches == [1, 1]
 
 
-def test_a_lane_in_which_the_caller_failed_is_used_again() -> None:
-    lanes = Lanes(made := Made())
-    with pytest.raises(KeyError), lanes.lease():
+def test_a_slot_in_which_the_caller_failed_is_used_again() -> None:
+    slots = SlotPool(made := Made())
+    with pytest.raises(KeyError), slots.lease():
         raise KeyError("image")
-    lanes.run(inputs(1), 1)
+    slots.run(inputs(1), 1)
     assert made.batches == [1]
 
 
-def test_more_free_lanes_than_are_kept_are_dropped_the_oldest_first() -> None:
-    lanes = Lanes(made := Made(), keep=2)
+def test_more_free_slots_than_are_kept_are_dropped_the_oldest_first() -> None:
+    slots = SlotPool(made := Made(), keep=2)
     for batch in (1, 2, 3):
-        lanes.run(inputs(1, batch), batch)
-    lanes.run(inputs(1, 3), 3)
-    lanes.run(inputs(1, 2), 2)
+        slots.run(inputs(1, batch), batch)
+    slots.run(inputs(1, 3), 3)
+    slots.run(inputs(1, 2), 2)
     assert made.batches == [1, 2, 3]
-    lanes.run(inputs(1), 1)
+    slots.run(inputs(1), 1)
     assert made.batches == [1, 2, 3, 1]
 
 
-def test_a_lane_that_was_added_is_lent_before_another_is_made() -> None:
-    lanes = Lanes(made := Made())
-    lanes.add(1, lane := Doubling(1))
-    with lanes.lease() as lent:
-        assert lent is lane
+def test_a_slot_that_was_added_is_lent_before_another_is_made() -> None:
+    slots = SlotPool(made := Made())
+    slots.add(1, slot := Doubling(1))
+    with slots.lease() as lent:
+        assert lent is slot
     assert made.batches == []
 
 
-def test_closed_lanes_are_not_lent_and_those_still_lent_do_not_come_back() -> None:
-    lanes = Lanes(made := Made())
-    with lanes.lease():
-        lanes.close()
-        lanes.close()
-    with pytest.raises(SessionClosedError, match="the session is closed"), lanes.lease():
+def test_closed_slots_are_not_lent_and_those_still_lent_do_not_come_back() -> None:
+    slots = SlotPool(made := Made())
+    with slots.lease():
+        slots.close()
+        slots.close()
+    with pytest.raises(SessionClosedError, match="the session is closed"), slots.lease():
         pass
     assert made.batches == [1]
 
 
-def test_threads_at_one_time_never_hold_one_lane() -> None:
-    lanes = Lanes(Made())
+def test_threads_at_one_time_never_hold_one_slot() -> None:
+    slots = SlotPool(Made())
     held: set[int] = set()
     shared = []
     start = threading.Barrier(8)
@@ -115,12 +115,12 @@ def test_threads_at_one_time_never_hold_one_lane() -> None:
     def work() -> None:
         start.wait()
         for _ in range(200):
-            with lanes.lease() as lane:
-                if id(lane) in held:
-                    shared.append(lane)
-                held.add(id(lane))
-                lane.run()
-                held.discard(id(lane))
+            with slots.lease() as slot:
+                if id(slot) in held:
+                    shared.append(slot)
+                held.add(id(slot))
+                slot.run()
+                held.discard(id(slot))
 
     threads = [threading.Thread(target=work) for _ in range(8)]
     for thread in threads:
@@ -130,14 +130,14 @@ def test_threads_at_one_time_never_hold_one_lane() -> None:
     assert shared == []
 
 
-def test_a_session_of_lanes_runs_leases_and_closes() -> None:
-    session = LaneSession(
-        (SPEC,), (TensorSpec("twice", (None, 2), "float32"),), "cpu", "float32", Lanes(Made())
+def test_a_session_of_slots_runs_leases_and_closes() -> None:
+    session = PooledSession(
+        (SPEC,), (TensorSpec("twice", (None, 2), "float32"),), "cpu", "float32", SlotPool(Made())
     )
     assert isinstance(session, LeasingSession)
     assert session.run(inputs(3, batch=2))["twice"].tolist() == [[6, 6], [6, 6]]
-    with session.lease(3) as lane:
-        assert lane.inputs["image"].shape == (3, 2)
+    with session.lease(3) as slot:
+        assert slot.inputs["image"].shape == (3, 2)
     session.close()
     with pytest.raises(SessionClosedError):
         session.run(inputs(1))

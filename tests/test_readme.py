@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from edgevision.evaluation.classification import ClassifyProof
+from edgevision.evaluation.classification import ClassificationEvaluator
 from edgevision.plugins import registry
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
@@ -65,7 +65,7 @@ def test_the_limits_that_are_told_are_the_limits() -> None:
         "99.9 % for float32, 99.5 % for float16, 97 % for int8-dynamic and int16x8, 95 % for int8"
         in told.replace("   ", " ")
     )
-    limits = ClassifyProof.least_agreement
+    limits = ClassificationEvaluator.least_agreement
     assert (limits["float32"], limits["float16"]) == (0.999, 0.995)
     assert limits["int8-dynamic"] == limits["int16x8"] == 0.97
     assert limits["int8"] == 0.95

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgevision.artifact import Artifact
-from edgevision.backend import Lane, SessionSettings
+from edgevision.backend import SessionSettings, Slot
 from edgevision.errors import DeviceError, InferenceError, InputError, OptionError, SessionClosedError
 from edgevision.session import CheckedSession, open_session
 from edgevision.tensors import Array, TensorSpec
@@ -106,9 +106,9 @@ def test_a_backend_that_gives_other_outputs_than_it_says_is_caught(gives: tuple[
 
 def test_a_session_without_memory_to_lend_can_be_leased_all_the_same() -> None:
     session = CheckedSession(Plain(), "plain")
-    with session.lease(batch=2) as lane:
-        lane.inputs["image"][...] = image(2)
-        assert lane.run()["scores"].tolist() == [[12, 12], [12, 12]]
+    with session.lease(batch=2) as slot:
+        slot.inputs["image"][...] = image(2)
+        assert slot.run()["scores"].tolist() == [[12, 12], [12, 12]]
 
 
 def test_a_lease_of_another_batch_than_the_fixed_one_is_refused() -> None:
@@ -116,20 +116,20 @@ def test_a_lease_of_another_batch_than_the_fixed_one_is_refused() -> None:
     session = CheckedSession(Plain(inputs=(fixed,)), "plain")
     with pytest.raises(InputError, match="input 'image': takes a batch of 4, not 1"):
         session.lease(1)
-    with session.lease(4) as lane:
-        assert lane.inputs["image"].shape == (4, 2, 2, 3)
+    with session.lease(4) as slot:
+        assert slot.inputs["image"].shape == (4, 2, 2, 3)
 
 
-def test_lanes_are_lent_as_a_watcher_wraps_them_until_it_is_done() -> None:
+def test_slots_are_lent_as_a_watcher_wraps_them_until_it_is_done() -> None:
     session, seen = CheckedSession(Plain(), "plain"), []
 
-    def watch(lane: Lane) -> Lane:
-        seen.append(lane)
-        return lane
+    def watch(slot: Slot) -> Slot:
+        seen.append(slot)
+        return slot
 
-    with session.watched(watch), session.lease() as lane:
-        assert seen == [lane]
-        lane.run()
+    with session.watched(watch), session.lease() as slot:
+        assert seen == [slot]
+        slot.run()
     with session.lease():
         assert len(seen) == 1
 

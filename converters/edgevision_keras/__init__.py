@@ -25,7 +25,7 @@ def edgevision_readers() -> list[SourceReader]:
 def edgevision_converters() -> list[Converter]:
     """One converter for each of the formats."""
     from edgevision_keras.onnx import OnnxConverter
-    from edgevision_keras.openvino import OpenVinoConverter
+    from edgevision_keras.openvino import OpenVINOConverter
     from edgevision_keras.tflite import TfliteConverter
 
-    return [TfliteConverter(), OpenVinoConverter(), OnnxConverter()]
+    return [TfliteConverter(), OpenVINOConverter(), OnnxConverter()]

@@ -21,7 +21,7 @@ from edgevision_keras.source import KerasSource, keras_source
 from edgevision_openvino.runtime import core, import_openvino
 
 
-class OpenVinoConverter:
+class OpenVINOConverter:
     """The converter ``keras-openvino``; see `edgevision.converter.Converter`.
 
     Inputs and outputs are float32 at every precision. ``float16`` stores the weights so; the

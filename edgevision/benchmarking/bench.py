@@ -120,8 +120,8 @@ def bench(
     if batch < 1 or (batch > 1 and not model.session.dynamic_batch):
         raise OptionError(f"batch: expected 1, for the network has a fixed batch, got {batch}")
     machine = Machine.this()
-    with ExitStack() as lanes:
-        subjects = _subjects(model, frame_wh, batch, machine.cores, lanes)
+    with ExitStack() as slots:
+        subjects = _subjects(model, frame_wh, batch, machine.cores, slots)
         first = subjects[0]
         calls = {**first.stages, " bare": first.bare, " whole": first.whole}
         times = interleave(calls, seconds * _STAGES_SHARE)
@@ -154,14 +154,14 @@ def bench(
 
 
 def _subjects(
-    model: Model, frame_wh: tuple[int, int], batch: int, streams: int, lanes: ExitStack
+    model: Model, frame_wh: tuple[int, int], batch: int, streams: int, slots: ExitStack
 ) -> list[Subject]:
-    """The same subject for each stream, on a lane of its own."""
+    """The same subject for each stream, on a slot of its own."""
     frame = picture(frame_wh)
     session = model.session
     if isinstance(model, (Classifier, Detector)):
         return [
-            frame_subject(model, frame, batch, lanes.enter_context(session.lease(batch)))
+            frame_subject(model, frame, batch, slots.enter_context(session.lease(batch)))
             for _ in range(streams)
         ]
     make = (
@@ -170,8 +170,8 @@ def _subjects(
         else partial(model.sample, batch, 0)
     )
     batches = counted(session, make)
-    leases = (lanes.enter_context(session.lease(batches[0])) for _ in range(streams))
-    return [making_subject(make, len(batches), lane) for lane in leases]
+    leases = (slots.enter_context(session.lease(batches[0])) for _ in range(streams))
+    return [making_subject(make, len(batches), slot) for slot in leases]
 
 
 def _takes_frames(model: Model) -> bool:

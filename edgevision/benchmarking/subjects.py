@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevision.backend import Lane, StagedLane
+from edgevision.backend import Slot, StagedSlot
 from edgevision.errors import OptionError
 from edgevision.imaging.decode import decode_image
 from edgevision.session import CheckedSession
@@ -52,19 +52,19 @@ def picture(size_wh: tuple[int, int]) -> Pixels:
     return np.asarray(cv2.resize(coarse, size_wh, interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
-def frame_subject(model: Classifier | Detector, frame: Pixels, batch: int, lane: Lane) -> Subject:
-    """A classifier or detector at work on `batch` copies of a frame, its stages on `lane`."""
-    slots = list(next(iter(lane.inputs.values())))
+def frame_subject(model: Classifier | Detector, frame: Pixels, batch: int, slot: Slot) -> Subject:
+    """A classifier or detector at work on `batch` copies of a frame, its stages on `slot`."""
+    slots = list(next(iter(slot.inputs.values())))
     sizes_wh = [(frame.shape[1], frame.shape[0])] * batch
     jpeg = _jpeg(frame)
     pixels = [model.preprocess.resize(frame, slot) for slot in slots]
     _each(slots, lambda slot: model.preprocess(frame, slot))()
-    outputs = lane.run()
-    invoke, copying, fused = _parts(lane)
+    outputs = slot.run()
+    invoke, copying, fused = _parts(slot)
 
     def normalise() -> None:
-        for image, slot in zip(pixels, slots, strict=True):
-            model.preprocess.write(image, slot)
+        for image, row in zip(pixels, slots, strict=True):
+            model.preprocess.write(image, row)
 
     resize = _each(slots, lambda slot: model.preprocess.resize(frame, slot))
     stages: dict[str, Call] = {
@@ -86,10 +86,10 @@ def frame_subject(model: Classifier | Detector, frame: Pixels, batch: int, lane:
     return Subject(_whole(model, frame, batch), stages, fused, invoke, needed)
 
 
-def making_subject(make: Call, calls: int, lane: Lane) -> Subject:
+def making_subject(make: Call, calls: int, slot: Slot) -> Subject:
     """A generator at work: what it does between its calls of the network cannot be run alone."""
-    lane.run()
-    invoke, copying, fused = _parts(lane)
+    slot.run()
+    invoke, copying, fused = _parts(slot)
 
     def repeated(call: Call) -> Call:
         def run() -> None:
@@ -111,23 +111,23 @@ def counted(session: CheckedSession, make: Call) -> list[int]:
         OptionError: it never does.
     """
     batches: list[int] = []
-    with session.watched(lambda lane: _CountedLane(lane, batches)):
+    with session.watched(lambda slot: _CountedSlot(slot, batches)):
         make()
     if not batches:
         raise OptionError("bench: the model never called its network")
     return batches
 
 
-class _CountedLane:
-    def __init__(self, lane: Lane, batches: list[int]) -> None:
-        self.inputs = lane.inputs
-        self._lane = lane
+class _CountedSlot:
+    def __init__(self, slot: Slot, batches: list[int]) -> None:
+        self.inputs = slot.inputs
+        self._slot = slot
         self._batches = batches
 
     def run(self) -> dict[str, Array]:
         first = next(iter(self.inputs.values()))
         self._batches.append(first.shape[0] if first.ndim else 1)
-        return self._lane.run()
+        return self._slot.run()
 
 
 def _whole(model: Classifier | Detector, frame: Pixels, batch: int) -> Call:
@@ -137,16 +137,16 @@ def _whole(model: Classifier | Detector, frame: Pixels, batch: int) -> Call:
     return lambda: model(frames)
 
 
-def _parts(lane: Lane) -> tuple[Callable[[], Any], dict[str, Call], dict[str, str]]:
+def _parts(slot: Slot) -> tuple[Callable[[], Any], dict[str, Call], dict[str, str]]:
     """The runtime's call, the copies round it, and why there are none."""
-    if not isinstance(lane, StagedLane):
-        return lane.run, {}, {"copy": "the backend does not part it from invoke"}
+    if not isinstance(slot, StagedSlot):
+        return slot.run, {}, {"copy": "the backend does not part it from invoke"}
 
     def copying() -> None:
-        lane.feed()
-        lane.fetch()
+        slot.feed()
+        slot.fetch()
 
-    return lane.invoke, {"copy": copying}, {}
+    return slot.invoke, {"copy": copying}, {}
 
 
 def _each(slots: Sequence[Array], call: Callable[[Array], object]) -> Call:

@@ -19,7 +19,7 @@ class Throughput:
     """How much of the machine reaches the network.
 
     Attributes:
-        streams: threads that worked at once, each on a lane of its own.
+        streams: threads that worked at once, each on a slot of its own.
         images_per_second: of the whole call.
         ceiling_per_second: of resize and invoke alone, in the same run, by turns.
     """

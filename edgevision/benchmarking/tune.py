@@ -14,7 +14,7 @@ from edgevision.bundle.storage import Bundle, read_bundle
 from edgevision.errors import EdgeVisionError, OptionError, PluginError
 from edgevision.execution.run_costs import run_costs
 from edgevision.loading.cache import tuning_file, write_choice
-from edgevision.loading.choice import Candidate, candidates, first_choice, reason_against
+from edgevision.loading.choice import Configuration, candidates, first_choice, reason_against
 from edgevision.loading.race import CALLS, Entrant, Speed, Track, rivals_of, winner
 from edgevision.plugins import Registry, registry
 from edgevision.system.cores import cores
@@ -179,17 +179,17 @@ class _Trials:
     """
 
     def __init__(self, track: Track, plugins: Registry, stack: ExitStack) -> None:
-        self.entrants: dict[Candidate, Entrant] = {}
-        self.out: dict[Candidate, tuple[str, str]] = {}
+        self.entrants: dict[Configuration, Entrant] = {}
+        self.out: dict[Configuration, tuple[str, str]] = {}
         self._track = track
         self._plugins = plugins
         self._stack = stack
-        self._streams: dict[tuple[Candidate, int], list[Call]] = {}
-        self._times: dict[tuple[Candidate, int], Times] = {}
-        self._rates: dict[tuple[Candidate, int], float] = {}
+        self._streams: dict[tuple[Configuration, int], list[Call]] = {}
+        self._times: dict[tuple[Configuration, int], Times] = {}
+        self._rates: dict[tuple[Configuration, int], float] = {}
 
-    def enter(self, one: Candidate, batches: Sequence[int]) -> None:
-        """Open a candidate, check its known answers, and lend a lane to each stream."""
+    def enter(self, one: Configuration, batches: Sequence[int]) -> None:
+        """Open a candidate, check its known answers, and lend a slot to each stream."""
         reason = reason_against(one.backend, "cpu", self._plugins)
         if reason:
             self.out[one] = "not run", reason
@@ -199,7 +199,7 @@ class _Trials:
             self._track.check(entrant.session, one.entry)
             for batch in batches:
                 if batch == 1 or entrant.session.dynamic_batch:
-                    self._streams[one, batch] = self._lanes(entrant, batch)
+                    self._streams[one, batch] = self._slots(entrant, batch)
         except EdgeVisionError as error:
             self.out[one] = "failed", str(error)
             for batch in batches:
@@ -219,7 +219,7 @@ class _Trials:
             progress("timing", place, len(self._streams))
             self._rates[key] = rate(streams, window) * key[1]
 
-    def speeds(self) -> dict[Candidate, Speed]:
+    def speeds(self) -> dict[Configuration, Speed]:
         """Of the candidates, with a batch of one."""
         return {
             one: Speed(self._times[one, 1].wall_us / 1e3, entrant.opening_ms)
@@ -227,7 +227,7 @@ class _Trials:
             if (one, 1) in self._times
         }
 
-    def row(self, one: Candidate, batch: int, settings: SessionSettings) -> TuningRow:
+    def row(self, one: Configuration, batch: int, settings: SessionSettings) -> TuningRow:
         """What was measured, and the memory, which is measured now."""
         what = one.entry.id, one.entry.precision, one.backend, one.threads, batch
         if one in self.out:
@@ -248,21 +248,21 @@ class _Trials:
         """Why those that are out are out."""
         return "; ".join(dict.fromkeys(f"{one.backend}: {reason}" for one, (_, reason) in self.out.items()))
 
-    def _lanes(self, entrant: Entrant, batch: int) -> list[Call]:
+    def _slots(self, entrant: Entrant, batch: int) -> list[Call]:
         streams = max(1, cores() // entrant.candidate.threads)
-        lanes = [self._track.lane(entrant.session, batch, self._stack) for _ in range(streams)]
-        for lane in lanes:
-            lane.run()
-        return [lane.run for lane in lanes]
+        slots = [self._track.slot(entrant.session, batch, self._stack) for _ in range(streams)]
+        for slot in slots:
+            slot.run()
+        return [slot.run for slot in slots]
 
 
 def _tried(
     bundle: Bundle,
-    possible: Sequence[Candidate],
+    possible: Sequence[Configuration],
     backends: Sequence[str],
     threads: Sequence[int],
     plugins: Registry,
-) -> list[Candidate]:
+) -> list[Configuration]:
     asked = {plugins.backend(name).name for name in backends}
     tried = [one for one in possible if not asked or one.backend in asked]
     if not tried:
@@ -274,7 +274,9 @@ def _tried(
     return list(dict.fromkeys(replace(one, threads=count) for one in tried for count in counts))
 
 
-def _why(best: Candidate | None, speeds: Mapping[Candidate, Speed], precision: str, on_cpu: bool) -> str:
+def _why(
+    best: Configuration | None, speeds: Mapping[Configuration, Speed], precision: str, on_cpu: bool
+) -> str:
     if best is not None:
         return f"the fastest of {len(speeds)} in {CALLS:,} calls at their median time, opening counted in"
     if not on_cpu:

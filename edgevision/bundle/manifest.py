@@ -13,7 +13,7 @@ from typing import Any
 from edgevision.errors import BundleError, OptionError
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.tasks.description import Task, task_from_dict, task_to_dict
-from edgevision.tasks.score_reading import ScoreReading, reading_from
+from edgevision.tasks.score_calibration import ScoreCalibration, score_calibration_from
 from edgevision.tensors import Quantization, TensorSpec
 
 SCHEMA_VERSION = 1
@@ -46,7 +46,7 @@ class ArtifactEntry:
         targets: names of the device profiles that it was made for.
         backends: names of the backends that it is meant for or was measured on, in the
             order in which `edgevision.load` tries them.
-        score_reading: how the scores of a classifier are read; `None` reads them as they are.
+        score_calibration: how the scores of a classifier are read; `None` reads them as they are.
     """
 
     id: str
@@ -57,7 +57,7 @@ class ArtifactEntry:
     outputs: tuple[TensorSpec, ...]
     targets: tuple[str, ...]
     backends: tuple[str, ...]
-    score_reading: ScoreReading | None = None
+    score_calibration: ScoreCalibration | None = None
 
 
 @dataclass(frozen=True)
@@ -176,16 +176,16 @@ def _artifact(fields: _Fields) -> ArtifactEntry:
         outputs=tuple(_tensor(entry) for entry in fields.children("outputs")),
         targets=fields.words("targets"),
         backends=fields.words("backends"),
-        score_reading=_score_reading(fields),
+        score_calibration=_score_calibration(fields),
     )
 
 
-def _score_reading(fields: _Fields) -> ScoreReading | None:
+def _score_calibration(fields: _Fields) -> ScoreCalibration | None:
     """Bundles of releases that read all scores as they are do not have the field."""
     try:
-        return reading_from(fields.document.get("score_reading"))
+        return score_calibration_from(fields.document.get("score_calibration"))
     except OptionError as error:
-        raise BundleError(f"{fields.where}: score_reading: {error}") from error
+        raise BundleError(f"{fields.where}: score_calibration: {error}") from error
 
 
 def _file(fields: _Fields) -> FileEntry:

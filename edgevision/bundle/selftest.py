@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevision.backend import Lane
+from edgevision.backend import Slot
 from edgevision.errors import BundleError, InferenceError
 from edgevision.imaging.preprocess import Preprocessing, Preprocessor
 from edgevision.session import CheckedSession
@@ -46,10 +46,10 @@ class KnownImages:
     def __len__(self) -> int:
         return len(self.images)
 
-    def write(self, place: int, session: CheckedSession, lane: Lane) -> None:
-        """Write the image at `place` into a lane for one."""
+    def write(self, place: int, session: CheckedSession, slot: Slot) -> None:
+        """Write the image at `place` into a slot for one."""
         spec = session.inputs[0]
-        Preprocessor(self.preprocessing, spec)(self.images[place], lane.inputs[spec.name][0])
+        Preprocessor(self.preprocessing, spec)(self.images[place], slot.inputs[spec.name][0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,10 +65,10 @@ class KnownTensors:
     def __len__(self) -> int:
         return min(map(len, self.tensors.values()), default=0)
 
-    def write(self, place: int, session: CheckedSession, lane: Lane) -> None:
-        """Write the tensors at `place` into a lane for one."""
+    def write(self, place: int, session: CheckedSession, slot: Slot) -> None:
+        """Write the tensors at `place` into a slot for one."""
         for spec in session.inputs:
-            lane.inputs[spec.name][...] = spec.quantize(self.tensors[spec.name][place : place + 1])
+            slot.inputs[spec.name][...] = spec.quantize(self.tensors[spec.name][place : place + 1])
 
 
 Questions = KnownImages | KnownTensors
@@ -132,9 +132,9 @@ def run_selftest(session: CheckedSession, questions: Questions) -> Outputs:
     """What an artifact gives for the questions of a self-test: output name -> float32 ``(n, …)``."""
     rows: dict[str, list[Array]] = {output.name: [] for output in session.outputs}
     for place in range(len(questions)):
-        with session.lease(1) as lane:
-            questions.write(place, session, lane)
-            given = lane.run()
+        with session.lease(1) as slot:
+            questions.write(place, session, slot)
+            given = slot.run()
         for output in session.outputs:
             rows[output.name].append(output.dequantize(given[output.name]))
     return {name: np.concatenate(parts) for name, parts in rows.items()}

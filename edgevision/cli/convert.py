@@ -15,7 +15,7 @@ from edgevision.cli.options.detect import (
     threshold_options,
 )
 from edgevision.cli.options.image import image_options, input_options, size_wh, value_range
-from edgevision.cli.options.score import given_demand, score_options
+from edgevision.cli.options.score import given_specification, score_options
 from edgevision.cli.output.evidence import echo_evidence
 from edgevision.cli.output.terminal import progress_on, without_noise
 from edgevision.conversion.convert import ConversionSettings, convert
@@ -130,7 +130,7 @@ def command(source: Path, output: Path, as_json: bool, **given: Any) -> None:
         pictures=not given["no_pictures"],
         force=given["force"],
         targets_files=given["targets_file"],
-        operating_point=given_demand(given),
+        operating_point=given_specification(given),
         calibrate_scores=given["calibrate_scores"],
     )
     try:

@@ -10,7 +10,7 @@ import click
 
 from edgevision.bundle.layout import is_bundle
 from edgevision.cli.options.run import run_options, run_settings
-from edgevision.cli.options.score import reading_in_words
+from edgevision.cli.options.score import describe_score_calibration
 from edgevision.cli.options.truth import images_of, truth_options
 from edgevision.cli.options.tune import tune_option
 from edgevision.cli.output.evaluation_pictures import save_pictures
@@ -90,8 +90,8 @@ def _show(found: Evaluation) -> None:
         f"{ran.bundle}: {ran.artifact} on {ran.backend} {ran.device}, "
         f"measured on {found.data.images} images of {found.data.name}"
     )
-    if ran.score_reading is not None:
-        click.echo(f"scores: {reading_in_words(ran.score_reading)}")
+    if ran.score_calibration is not None:
+        click.echo(f"scores: {describe_score_calibration(ran.score_calibration)}")
     echo_table(
         ("figure", "value", "95 % interval", "by"),
         [

@@ -9,7 +9,7 @@ import click
 
 from edgevision.bundle.manifest import ArtifactEntry, to_json
 from edgevision.bundle.storage import Bundle, read_bundle
-from edgevision.cli.options.score import reading_in_words
+from edgevision.cli.options.score import describe_score_calibration
 from edgevision.cli.output.evidence import echo_evidence
 from edgevision.cli.output.tables import echo_table
 from edgevision.evidence.document import read_evidence
@@ -57,8 +57,8 @@ def _echo_manifest(bundle: Bundle) -> None:
         ("artifact", "size", "input", "output", "targets"), [_row(entry) for entry in manifest.artifacts]
     )
     for entry in manifest.artifacts:
-        if entry.score_reading is not None:
-            click.echo(f"scores of {entry.id}: {reading_in_words(entry.score_reading)}")
+        if entry.score_calibration is not None:
+            click.echo(f"scores of {entry.id}: {describe_score_calibration(entry.score_calibration)}")
 
 
 def _task(task: Task) -> str:

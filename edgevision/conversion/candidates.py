@@ -9,13 +9,13 @@ from typing import Any
 from edgevision.artifact import Artifact
 from edgevision.backend import Session
 from edgevision.bundle.selftest import Selftest, run_selftest
-from edgevision.conversion.plan import Bench, PlannedArtifact
-from edgevision.evaluation.evaluator import TaskProof
+from edgevision.conversion.plan import MeasurementBackend, PlannedArtifact
+from edgevision.evaluation.evaluator import Evaluator
 from edgevision.evaluation.run import Examples
 from edgevision.evidence.records import Measured
 from edgevision.evidence.requirements import Budget
 from edgevision.session import CheckedSession
-from edgevision.tasks.score_reading import ScoreReading
+from edgevision.tasks.score_calibration import ScoreCalibration
 
 #: Known answers: so many images; where there are more classes, one for each, up to the second number.
 _KNOWN_ANSWERS = 8, 64
@@ -32,19 +32,19 @@ class Candidate:
     Attributes:
         planned: what it was to be.
         artifact: what was made.
-        bench, session: where it is measured.
-        score_reading: how its scores are to be read, of a classifier, where that was asked for.
+        measured_on, session: where it is measured.
+        score_calibration: how its scores are to be read, of a classifier, where that was asked for.
     """
 
     planned: PlannedArtifact
     artifact: Artifact
-    bench: Bench
+    measured_on: MeasurementBackend
     session: CheckedSession
-    score_reading: ScoreReading | None = None
+    score_calibration: ScoreCalibration | None = None
 
 
 def judge(
-    proof: TaskProof,
+    evaluator: Evaluator,
     candidate: Candidate,
     answers: Sequence[Any],
     source_answers: Sequence[Any],
@@ -53,31 +53,31 @@ def judge(
     """Hold one candidate's answers against the source's.
 
     Args:
-        proof: the task's.
+        evaluator: the task's.
         candidate: the artifact.
         answers, source_answers: what `measure` gave.
         budget: what it may lose; what its targets allow is held against it elsewhere.
     """
     planned, session = candidate.planned, candidate.session
-    comparison = proof.compare(source_answers, answers)
-    demands = budget.demands(comparison, proof.least_agreement[planned.precision])
+    comparison = evaluator.compare(source_answers, answers)
+    requirements = budget.requirements(comparison, evaluator.least_agreement[planned.precision])
     return Measured(
         artifact=planned.id,
         sha256=candidate.artifact.sha256,
         size_bytes=candidate.artifact.size_bytes,
         backend=session.backend,
-        version=candidate.bench.backend.version(),
+        version=candidate.measured_on.backend.version(),
         device=session.device,
         precision=session.precision,
-        on_target=candidate.bench.on_target,
+        on_target=candidate.measured_on.on_target,
         comparison=comparison,
-        demands=demands,
+        requirements=requirements,
         float_layers=planned.float_layers,
     )
 
 
 def known_answers(
-    proof: TaskProof,
+    evaluator: Evaluator,
     source: Session,
     candidates: Sequence[Candidate],
     examples: Examples,
@@ -88,20 +88,20 @@ def known_answers(
     About an image for each class that the set has, 8 at least and 64 at most, or what 8 MB hold.
 
     Args:
-        proof: the task's.
+        evaluator: the task's.
         source: as a session.
         candidates: the artifacts.
         examples: the evaluation set.
         source_answers: what `measure` gave.
     """
-    places = proof.telling(source_answers, _count_of_known_answers(proof))
-    questions = proof.questions(source, examples, places)
+    places = evaluator.representative(source_answers, _count_of_known_answers(evaluator))
+    questions = evaluator.questions(source, examples, places)
     return Selftest(questions, {one.planned.id: run_selftest(one.session, questions) for one in candidates})
 
 
-def _count_of_known_answers(proof: TaskProof) -> int:
+def _count_of_known_answers(evaluator: Evaluator) -> int:
     least, most = _KNOWN_ANSWERS
-    if proof.preprocessing is None:
+    if evaluator.preprocessing is None:
         return least
-    width, height = proof.preprocessing.size_wh
-    return max(1, min(max(least, len(proof.labels)), most, _KNOWN_ANSWERS_BYTES // (width * height * 3)))
+    width, height = evaluator.preprocessing.size_wh
+    return max(1, min(max(least, len(evaluator.labels)), most, _KNOWN_ANSWERS_BYTES // (width * height * 3)))

@@ -12,10 +12,10 @@ from edgevision.bundle.storage import check_output, write_bundle
 from edgevision.calibration.coverage import coverage_findings
 from edgevision.conversion.candidates import Candidate, known_answers
 from edgevision.conversion.device_limits import DEVICE_UNITS, unmeasured_limits
-from edgevision.conversion.example_pictures import telling_pictures
+from edgevision.conversion.example_pictures import example_pictures
 from edgevision.conversion.package import composed
-from edgevision.conversion.plan import PlannedArtifact, bench_for, plan_artifacts
-from edgevision.conversion.score_calibration import ScoreReadings, Wished, wished
+from edgevision.conversion.plan import PlannedArtifact, measurement_backend_for, plan_artifacts
+from edgevision.conversion.score_calibration import ScoreCalibrator, Wished, wished
 from edgevision.conversion.search import searches_for
 from edgevision.conversion.sets import ConversionSets, Images, coverage_of, fit_sets, open_sets
 from edgevision.conversion.settings import ConversionSettings
@@ -24,11 +24,11 @@ from edgevision.converter import SourceReader
 from edgevision.datasets.image_sets import ImageSet, SetFacts
 from edgevision.datasets.seed_sets import SeedSet
 from edgevision.errors import AgreementError, InferenceError, OptionError, SourceError
-from edgevision.evaluation.evaluator import TaskProof
-from edgevision.evaluation.for_source import proof_of
+from edgevision.evaluation.evaluator import Evaluator
+from edgevision.evaluation.for_source import evaluator_for_source
 from edgevision.evaluation.source_session import SourceSession
 from edgevision.evidence.records import Evidence, Measured
-from edgevision.evidence.requirements import Demand
+from edgevision.evidence.requirements import Requirement
 from edgevision.metrics.formatting import in_unit
 from edgevision.plugins import Registry, registry
 from edgevision.system.machine import now, this_machine
@@ -110,14 +110,14 @@ def convert(
 
     steps.next(f"reading {source.name}", STEPS_OF_CONVERSION)
     model = reader.read(source, trust_source=settings.trust_source, input_size_wh=settings.task.image.size_wh)
-    proof = proof_of(model, settings.task, sets.evaluation, plugins)
+    evaluator = evaluator_for_source(model, settings.task, sets.evaluation, plugins)
     if sets.synthetic:
         steps.next("making calibration images", 0)
-    sets = fit_sets(sets, model, proof, settings)
-    wish = _wished(sets, proof, settings)
+    sets = fit_sets(sets, model, evaluator, settings)
+    wish = _wished(sets, evaluator, settings)
     session = SourceSession(model)
-    data = None if sets.calibration is None else proof.network_inputs(session, sets.calibration)
-    ground = Ground(model, proof, sets.evaluation, data, settings.budget, plugins)
+    data = None if sets.calibration is None else evaluator.network_inputs(session, sets.calibration)
+    ground = Ground(model, evaluator, sets.evaluation, data, settings.budget, plugins)
     trials = Trials(ground, steps.next, steps.measured, keep_answers=wish is not None)
     readings = None if wish is None else _source_reading(wish, trials, steps)
     found = _searched(trials, plan.targets, data is not None) if plan.searching else trials.run(plan.planned)
@@ -128,9 +128,9 @@ def convert(
     _require_passed(evidence)
     steps.next("writing the bundle", 0)
     candidates = [one.candidate for one in found]
-    selftest = known_answers(proof, session, candidates, sets.evaluation, trials.source_answers)
+    selftest = known_answers(evaluator, session, candidates, sets.evaluation, trials.source_answers)
     pictures = _pictures(ground, found, trials) if settings.pictures else None
-    manifest, files = composed(model, proof, candidates, evidence, selftest, pictures)
+    manifest, files = composed(model, evaluator, candidates, evidence, selftest, pictures)
     write_bundle(output, manifest, files, settings.force)
     return evidence
 
@@ -153,7 +153,7 @@ def _plan(
         raise OptionError(f"{integers[0]} runs nothing without a calibration set; type --calibration FOLDER")
     planned = plan_artifacts(targets, () if searching else precisions)
     for one in planned:
-        bench_for(one, plugins)
+        measurement_backend_for(one, plugins)
     calibrated = [one.id for one in planned if one.precision in CALIBRATED]
     if searching:
         # Without a calibration set, those of the candidates are tried that need none.
@@ -163,8 +163,8 @@ def _plan(
 
 def _pictures(ground: Ground, found: Sequence[Trial], trials: Trials) -> bytes:
     return write_pictures(
-        telling_pictures(
-            ground.proof,
+        example_pictures(
+            ground.evaluator,
             [one.candidate for one in found],
             [one.measured for one in found],
             ground.examples,
@@ -180,7 +180,7 @@ def _evidence(
     found: Sequence[Trial],
     settings: ConversionSettings,
 ) -> Evidence:
-    coverage = coverage_of(ground.source, ground.proof, sets)
+    coverage = coverage_of(ground.source, ground.evaluator, sets)
     annotated = bool(settings.task.annotations or settings.task.truth)
     return Evidence(
         created=now(),
@@ -218,20 +218,22 @@ def _searched(trials: Trials, targets: Sequence[Target], calibrated: bool) -> li
     return found
 
 
-def _wished(sets: ConversionSets, proof: TaskProof, settings: ConversionSettings) -> Wished | None:
+def _wished(sets: ConversionSets, evaluator: Evaluator, settings: ConversionSettings) -> Wished | None:
     """How scores are to be read, checked before any long work; `None` if they are read as they are."""
     if not settings.reads_scores or not isinstance(sets.calibration, ImageSet):
         return None
     annotations = settings.task.annotations
-    return wished(settings.operating_point, settings.calibrate_scores, proof, sets.calibration, annotations)
+    return wished(
+        settings.operating_point, settings.calibrate_scores, evaluator, sets.calibration, annotations
+    )
 
 
-def _source_reading(wish: Wished, trials: Trials, steps: Steps) -> ScoreReadings:
+def _source_reading(wish: Wished, trials: Trials, steps: Steps) -> ScoreCalibrator:
     steps.next("reading the source's scores", len(wish.calibration))
-    return ScoreReadings(wish, trials.source_model, trials.source_answers, steps.measured)
+    return ScoreCalibrator(wish, trials.source_model, trials.source_answers, steps.measured)
 
 
-def _read(readings: ScoreReadings, found: Sequence[Trial], steps: Steps) -> list[Trial]:
+def _read(readings: ScoreCalibrator, found: Sequence[Trial], steps: Steps) -> list[Trial]:
     """The same trials, with how each one's scores are read."""
     steps.next("reading scores", readings.images)
     pairs = readings.read(
@@ -265,8 +267,8 @@ def _notes(candidates: Sequence[Candidate], left_out: int) -> Iterable[str]:
     if left_out:
         yield f"{left_out} evaluation images were left out: the calibration set holds them as well"
     for candidate in candidates:
-        yield from unmeasured_limits(candidate.bench, candidate.planned.targets)
-        if not candidate.bench.on_target:
+        yield from unmeasured_limits(candidate.measured_on, candidate.planned.targets)
+        if not candidate.measured_on.on_target:
             session = candidate.session
             names = ", ".join(target.name for target in candidate.planned.targets)
             yield (
@@ -277,29 +279,32 @@ def _notes(candidates: Sequence[Candidate], left_out: int) -> Iterable[str]:
 
 def _require_passed(evidence: Evidence) -> None:
     for result in evidence.results:
-        for demand in result.demands:
-            if not demand.passed:
-                raise AgreementError(_missed(result, demand), evidence)
+        for requirement in result.requirements:
+            if not requirement.passed:
+                raise AgreementError(_missed(result, requirement), evidence)
 
 
-def _missed(result: Measured, demand: Demand) -> str:
-    measured, limit = in_unit(demand.measured, demand.unit), in_unit(demand.limit, demand.unit)
+def _missed(result: Measured, requirement: Requirement) -> str:
+    measured, limit = (
+        in_unit(requirement.measured, requirement.unit),
+        in_unit(requirement.limit, requirement.unit),
+    )
     advice = "calibrate on more images like those in use, choose another --precision, or say what is "
-    if demand.what == "agreement":
+    if requirement.what == "agreement":
         return (
             f"{result.artifact} agrees with the source on {measured} of {result.comparison.images} images, "
-            f"demanded are {limit}: nothing was written; {advice}enough with --min-agreement"
+            f"required are {limit}: nothing was written; {advice}enough with --min-agreement"
         )
-    if demand.at_least:
+    if requirement.at_least:
         return (
-            f"{result.artifact}: the {demand.what} by the evaluation images, is {measured}, "
-            f"demanded are {limit}: nothing was written; calibrate on more images like those in use, which "
-            f"the model was not trained on, choose another --precision, or demand less"
+            f"{result.artifact}: the {requirement.what} by the evaluation images, is {measured}, "
+            f"required are {limit}: nothing was written; calibrate on more images like those in use, which "
+            f"the model was not trained on, choose another --precision, or require less"
         )
-    if demand.unit in DEVICE_UNITS:
-        told = f"has a {demand.what} of {measured}, its target allows {limit}"
+    if requirement.unit in DEVICE_UNITS:
+        told = f"has a {requirement.what} of {measured}, its target allows {limit}"
         return f"{result.artifact} {told}: nothing was written"
     return (
-        f"{result.artifact}: the {demand.what} on {result.comparison.images} images may be up to {measured}, "
+        f"{result.artifact}: the {requirement.what} on {result.comparison.images} images may be up to {measured}, "
         f"allowed are {limit}: nothing was written; {advice}allowed with --max-drop"
     )

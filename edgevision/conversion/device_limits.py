@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from edgevision.artifact import Artifact
-from edgevision.conversion.plan import Bench
-from edgevision.evidence.requirements import Demand
+from edgevision.conversion.plan import MeasurementBackend
+from edgevision.evidence.requirements import Requirement
 from edgevision.execution.run_costs import RunCosts
 from edgevision.system.machine import processor
 from edgevision.target import Target
@@ -15,9 +15,12 @@ from edgevision.target import Target
 DEVICE_UNITS = ("MB", "ms")
 
 
-def device_demands(
-    artifact: Artifact, bench: Bench, targets: Sequence[Target], costs: Callable[[], RunCosts]
-) -> tuple[Demand, ...]:
+def device_requirements(
+    artifact: Artifact,
+    measured_on: MeasurementBackend,
+    targets: Sequence[Target],
+    costs: Callable[[], RunCosts],
+) -> tuple[Requirement, ...]:
     """What the targets allow, held against what can be measured here.
 
     Size always; latency (the median of a run of the network alone, with one example) and memory (the
@@ -25,43 +28,46 @@ def device_demands(
 
     Args:
         artifact: that is made for the targets.
-        bench: where, and with which settings.
-        targets: the strictest limit of all is demanded.
+        measured_on: where, and with which settings.
+        targets: the strictest limit of all is required.
         costs: asked for what a run costs, where a limit needs it.
 
     Raises:
         InferenceError: a run failed.
     """
-    demands = []
+    requirements = []
     size_mb = _strictest("max_size_mb", targets)
     if size_mb is not None:
-        demands.append(Demand("size", False, size_mb, artifact.size_bytes / 1e6, "MB"))
-    here = [target for target in targets if is_here(target, bench)]
+        requirements.append(Requirement("size", False, size_mb, artifact.size_bytes / 1e6, "MB"))
+    here = [target for target in targets if is_here(target, measured_on)]
     latency_ms, memory_mb = _strictest("max_latency_ms", here), _strictest("max_memory_mb", here)
     if latency_ms is None and memory_mb is None:
-        return tuple(demands)
+        return tuple(requirements)
     measured = costs()
     if latency_ms is not None:
-        demands.append(Demand("latency", False, latency_ms, measured.latency_ms, "ms"))
+        requirements.append(Requirement("latency", False, latency_ms, measured.latency_ms, "ms"))
     if memory_mb is not None:
-        demands.append(Demand("memory", False, memory_mb, measured.peak_memory_mb, "MB"))
-    return tuple(demands)
+        requirements.append(Requirement("memory", False, memory_mb, measured.peak_memory_mb, "MB"))
+    return tuple(requirements)
 
 
-def unmeasured_limits(bench: Bench, targets: Iterable[Target]) -> list[str]:
+def unmeasured_limits(measured_on: MeasurementBackend, targets: Iterable[Target]) -> list[str]:
     """In words, which limits could not be held against anything here."""
     return [
         f"{name} of {target.name} was not measured: this machine is none ({processor()})"
         for target in targets
         for name in ("max_latency_ms", "max_memory_mb")
-        if name in target.limits and not is_here(target, bench)
+        if name in target.limits and not is_here(target, measured_on)
     ]
 
 
-def is_here(target: Target, bench: Bench) -> bool:
+def is_here(target: Target, measured_on: MeasurementBackend) -> bool:
     """Whether an artifact is measured on such a device, as far as the machine tells."""
-    fits = target.backend == bench.backend.name and target.device in (None, bench.settings.device)
-    return bench.on_target and fits and (target.machine is None or target.machine in processor())
+    fits = target.backend == measured_on.backend.name and target.device in (
+        None,
+        measured_on.settings.device,
+    )
+    return measured_on.on_target and fits and (target.machine is None or target.machine in processor())
 
 
 def _strictest(name: str, targets: Iterable[Target]) -> float | None:

@@ -15,9 +15,9 @@ from edgevision.conversion.candidates import Candidate
 from edgevision.datasets.annotations import Annotations
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.drawing.results import draw_detections, outline_detections
-from edgevision.evaluation.detection import DetectProof
-from edgevision.evaluation.evaluator import TaskProof
-from edgevision.evaluation.image_to_image import ImageToImageProof
+from edgevision.evaluation.detection import DetectionEvaluator
+from edgevision.evaluation.evaluator import Evaluator
+from edgevision.evaluation.image_to_image import ImageToImageEvaluator
 from edgevision.evaluation.run import Examples
 from edgevision.evidence.records import Measured
 from edgevision.imaging.decode import Pixels
@@ -44,13 +44,13 @@ class _Answers:
     """What the source and the artifacts answer to single examples.
 
     Attributes:
-        proof: the task's.
+        evaluator: the task's.
         models: artifact -> the task's model on it.
         examples: the evaluation set.
         source: the source's answers, one an example.
     """
 
-    proof: TaskProof
+    evaluator: Evaluator
     models: Mapping[str, Any]
     examples: Examples
     source: Sequence[Any]
@@ -62,11 +62,11 @@ class _Answers:
 
     def of_artifacts(self, example: Any) -> dict[str, Any]:
         """What each artifact answers."""
-        return {name: self.proof.answers(model, [example])[0] for name, model in self.models.items()}
+        return {name: self.evaluator.answers(model, [example])[0] for name, model in self.models.items()}
 
 
-def telling_pictures(
-    proof: TaskProof,
+def example_pictures(
+    evaluator: Evaluator,
     candidates: Sequence[Candidate],
     results: Sequence[Measured],
     examples: Examples,
@@ -79,7 +79,7 @@ def telling_pictures(
     hold.
 
     Args:
-        proof: the task's.
+        evaluator: the task's.
         candidates: the artifacts, still loaded.
         results: what was measured of them.
         examples: the evaluation set.
@@ -89,8 +89,8 @@ def telling_pictures(
         InputError: an image cannot be read any more.
         InferenceError: a runtime failed.
     """
-    models = {one.planned.id: proof.model(one.session) for one in candidates}
-    answers = _Answers(proof, models, examples, source_answers)
+    models = {one.planned.id: evaluator.model(one.session) for one in candidates}
+    answers = _Answers(evaluator, models, examples, source_answers)
     show, (most, side) = _way_of(answers)
     pictures: list[Picture] = []
     free = MOST_BYTES
@@ -113,12 +113,12 @@ def _places(results: Sequence[Measured], image_names: Sequence[str]) -> list[tup
 
 def _way_of(answers: _Answers) -> tuple[Callable[[int], _Shown], tuple[int, int]]:
     """How an example is shown, and how many and how large they are."""
-    proof = answers.proof
-    if isinstance(proof, DetectProof):
-        truth = proof.truth
-        return lambda place: _detected(answers, proof.task, truth, place), _DETECTED
-    if proof.task.name == "generate":
-        wanted = proof.truth if isinstance(proof, ImageToImageProof) else None
+    evaluator = answers.evaluator
+    if isinstance(evaluator, DetectionEvaluator):
+        truth = evaluator.truth
+        return lambda place: _detected(answers, evaluator.task, truth, place), _DETECTED
+    if evaluator.task.name == "generate":
+        wanted = evaluator.truth if isinstance(evaluator, ImageToImageEvaluator) else None
         return lambda place: _made(answers, wanted, place), _MADE
     return lambda place: {INPUT: answers.example(place)}, _CLASSIFIED
 

@@ -12,14 +12,14 @@ from edgevision.bundle.selftest import Selftest, write_selftest
 from edgevision.bundle.storage import file_entry
 from edgevision.conversion.candidates import Candidate
 from edgevision.converter import Source
-from edgevision.evaluation.evaluator import TaskProof
+from edgevision.evaluation.evaluator import Evaluator
 from edgevision.evidence.document import evidence_json
 from edgevision.evidence.records import Evidence
 
 
 def composed(
     source: Source,
-    proof: TaskProof,
+    evaluator: Evaluator,
     candidates: Sequence[Candidate],
     evidence: Evidence,
     selftest: Selftest,
@@ -29,14 +29,14 @@ def composed(
 
     Args:
         source: the trained model.
-        proof: its task's.
+        evaluator: its task's.
         candidates: the artifacts.
         evidence: what was measured of them.
         selftest: their known answers.
         pictures: the content of ``pictures.zip``, or none.
     """
     files = {
-        LABELS: "".join(f"{label}\n" for label in proof.labels).encode(),
+        LABELS: "".join(f"{label}\n" for label in evaluator.labels).encode(),
         SELFTEST: write_selftest(selftest),
         EVIDENCE: evidence_json(evidence).encode(),
     }
@@ -48,8 +48,8 @@ def composed(
         files.update(own)
     manifest = Manifest(
         created=evidence.created,
-        task=proof.task,
-        preprocessing=proof.preprocessing,
+        task=evaluator.task,
+        preprocessing=evaluator.preprocessing,
         source=SourceEntry(source.path.name, source.description, source.sha256),
         artifacts=tuple(artifacts),
         labels=file_entry(LABELS, files[LABELS]),
@@ -75,5 +75,5 @@ def _entry(candidate: Candidate, files: tuple[FileEntry, ...]) -> ArtifactEntry:
         outputs=session.outputs,
         targets=tuple(target.name for target in candidate.planned.targets),
         backends=tuple(backends),
-        score_reading=candidate.score_reading,
+        score_calibration=candidate.score_calibration,
     )

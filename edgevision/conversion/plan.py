@@ -35,7 +35,7 @@ class PlannedArtifact:
 
 
 @dataclass(frozen=True)
-class Bench:
+class MeasurementBackend:
     """Where an artifact is measured on this machine.
 
     Attributes:
@@ -81,7 +81,7 @@ def _fitting(target: Target, precisions: Sequence[str]) -> Sequence[str]:
     return fitting
 
 
-def bench_for(planned: PlannedArtifact, plugins: Registry) -> Bench:
+def measurement_backend_for(planned: PlannedArtifact, plugins: Registry) -> MeasurementBackend:
     """Where an artifact is measured here: on the first of its targets that this machine can be.
 
     Where it can be none of them: on the same backend's default device, or, where that backend
@@ -91,11 +91,11 @@ def bench_for(planned: PlannedArtifact, plugins: Registry) -> Bench:
         PluginError: no plugin gives the backend.
         MissingRuntimeError, DeviceError: neither the backend nor a stand-in can run here.
     """
-    benches = [_bench(target, plugins) for target in planned.targets]
-    return next((bench for bench in benches if bench.on_target), benches[0])
+    benches = [_measurement_backend(target, plugins) for target in planned.targets]
+    return next((measured_on for measured_on in benches if measured_on.on_target), benches[0])
 
 
-def _bench(target: Target, plugins: Registry) -> Bench:
+def _measurement_backend(target: Target, plugins: Registry) -> MeasurementBackend:
     backend = plugins.backend(target.backend)
     try:
         names = [device.name for device in backend.devices()]
@@ -104,7 +104,7 @@ def _bench(target: Target, plugins: Registry) -> Bench:
             raise
         stand_in = plugins.backend(target.stand_in)
         stand_in.version()
-        return Bench(stand_in, SessionSettings(), on_target=False)
+        return MeasurementBackend(stand_in, SessionSettings(), on_target=False)
     present = target.device in (None, *names)
     settings = SessionSettings(target.device, target.compute_precision) if present else SessionSettings()
-    return Bench(backend, settings, on_target=present)
+    return MeasurementBackend(backend, settings, on_target=present)

@@ -11,12 +11,12 @@ import numpy as np
 from edgevision.conversion.candidates import Candidate
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import ConversionError, InputError, OptionError
-from edgevision.evaluation.classification import ClassifyProof
-from edgevision.evaluation.evaluator import TaskProof
+from edgevision.evaluation.classification import ClassificationEvaluator
+from edgevision.evaluation.evaluator import Evaluator
 from edgevision.evaluation.ground_truth import classify_truth
 from edgevision.evaluation.run import measure
 from edgevision.evidence.operating_points import (
-    OperatingDemand,
+    OperatingPointSpecification,
     Positives,
     ThresholdedScores,
     find_class,
@@ -36,7 +36,7 @@ from edgevision.evidence.temperatures import (
 from edgevision.metrics.classification import Members, members
 from edgevision.metrics.formatting import in_unit
 from edgevision.tasks.classify import Classifier, Scores, score_output
-from edgevision.tasks.score_reading import OperatingPoint, ScoreReading
+from edgevision.tasks.score_calibration import OperatingPoint, ScoreCalibration
 from edgevision.tasks.temperature import score_floor
 
 Tell = Callable[[int], None]
@@ -47,17 +47,17 @@ class Wished:
     """What is to be found, and what it is found on. Made by `wished`.
 
     Attributes:
-        demand: what the threshold of a class of interest is to keep, or `None`.
+        specification: what the threshold of a class of interest is to keep, or `None`.
         calibrate: whether each artifact gets a temperature.
-        proof: the classifier's.
+        evaluator: the classifier's.
         calibration: images whose classes are known.
         truth: bool ``(images, classes)`` of the calibration set, and of the evaluation set.
         class_id: of the class of interest; 0 where there is none.
     """
 
-    demand: OperatingDemand | None
+    specification: OperatingPointSpecification | None
     calibrate: bool
-    proof: ClassifyProof
+    evaluator: ClassificationEvaluator
     calibration: ImageSet
     truth: tuple[Members, Members]
     class_id: int
@@ -90,47 +90,61 @@ class _Found:
 
 
 def wished(
-    demand: OperatingDemand | None,
+    specification: OperatingPointSpecification | None,
     calibrate: bool,
-    proof: TaskProof,
+    evaluator: Evaluator,
     calibration: ImageSet,
     annotations: Path | None = None,
 ) -> Wished:
     """Check, before any long work, that what is wished for can be found.
 
     Args:
-        demand: what the threshold of a class of interest is to keep, or `None`.
+        specification: what the threshold of a class of interest is to keep, or `None`.
         calibrate: whether each artifact gets a temperature.
-        proof: of the source, with the truth of the evaluation set.
+        evaluator: of the source, with the truth of the evaluation set.
         calibration: images; a folder a class, unless `annotations` tell their classes.
         annotations: of a network with independent scores.
 
     Raises:
         OptionError: the source is no classifier, or has no such class.
         InputError: nothing tells the classes of a set; or it has no image of the class of interest, none
-            of another, or too few to show what is demanded.
+            of another, or too few to show what is required.
     """
-    if not isinstance(proof, ClassifyProof):
-        told = "detects" if proof.task.name == "detect" else "makes images"
-        raise OptionError(f"{option_of(demand)}: is for classifiers, and this network {told}; leave it out")
-    truth = tuple(members(one, len(proof.labels)) for one in _truths(demand, proof, calibration, annotations))
-    if demand is None:
-        return Wished(demand, calibrate, proof, calibration, (truth[0], truth[1]), 0)
+    if not isinstance(evaluator, ClassificationEvaluator):
+        told = "detects" if evaluator.task.name == "detect" else "makes images"
+        raise OptionError(
+            f"{option_of(specification)}: is for classifiers, and this network {told}; leave it out"
+        )
+    truth = tuple(
+        members(one, len(evaluator.labels))
+        for one in _truths(specification, evaluator, calibration, annotations)
+    )
+    if specification is None:
+        return Wished(specification, calibrate, evaluator, calibration, (truth[0], truth[1]), 0)
     found = Wished(
-        demand, calibrate, proof, calibration, (truth[0], truth[1]), find_class(demand.positive, proof.labels)
+        specification,
+        calibrate,
+        evaluator,
+        calibration,
+        (truth[0], truth[1]),
+        find_class(specification.positive, evaluator.labels),
     )
     for name, positive in zip((calibration.name, "the evaluation set"), found.positives, strict=True):
-        _check_shown(name, positive, demand)
-    _check_enough(calibration.name, found.positives[0], demand)
+        _check_shown(name, positive, specification)
+    _check_enough(calibration.name, found.positives[0], specification)
     return found
 
 
-def option_of(demand: OperatingDemand | None) -> str:
+def option_of(specification: OperatingPointSpecification | None) -> str:
     """What a caller has typed to wish for it."""
-    return "--calibrate-scores" if demand is None else f"--at-{demand.figure} {demand.at_least:g}"
+    return (
+        "--calibrate-scores"
+        if specification is None
+        else f"--at-{specification.figure} {specification.at_least:g}"
+    )
 
 
-class ScoreReadings:
+class ScoreCalibrator:
     """Finds how the scores of artifacts are to be read, after it has found it for their source.
 
     What the source cannot keep, no artifact will: so it is tried first.
@@ -148,7 +162,7 @@ class ScoreReadings:
 
     def __init__(self, wish: Wished, source: Classifier, answers: Sequence[Scores], tell: Tell) -> None:
         self._wish = wish
-        (calibration,) = measure(wish.proof, [source], wish.calibration, tell)
+        (calibration,) = measure(wish.evaluator, [source], wish.calibration, tell)
         self._source = _find("the source", wish, source, np.stack(calibration), np.stack(answers))
 
     @property
@@ -172,7 +186,7 @@ class ScoreReadings:
             tell: told how many calibration images are done.
 
         Returns:
-            Each candidate with its reading, and what was measured of it with the evidence and the demand.
+            Each candidate with its reading, and what was measured of it with the evidence and the specification.
 
         Raises:
             ConversionError: there is none for an artifact; names it.
@@ -180,14 +194,14 @@ class ScoreReadings:
             InferenceError: a runtime failed.
         """
         wish = self._wish
-        models = [wish.proof.model(one.session) for one in candidates]
-        rows = measure(wish.proof, models, wish.calibration, tell)
+        models = [wish.evaluator.model(one.session) for one in candidates]
+        rows = measure(wish.evaluator, models, wish.calibration, tell)
         found = [
             _find(candidate.planned.id, wish, model, np.stack(row), np.stack(given))
             for candidate, model, row, given in zip(candidates, models, rows, answers, strict=True)
         ]
         return [
-            (replace(candidate, score_reading=_reading(wish, one)), self._with_evidence(told, one))
+            (replace(candidate, score_calibration=_reading(wish, one)), self._with_evidence(told, one))
             for candidate, one, told in zip(candidates, found, measured, strict=True)
         ]
 
@@ -196,46 +210,49 @@ class ScoreReadings:
         if source.scaled is not None and found.scaled is not None:
             measured = replace(measured, temperature=temperature_evidence(source.scaled, found.scaled))
         before, after = source.of_class(wish.class_id), found.of_class(wish.class_id)
-        if wish.demand is None or before is None or after is None:
+        if wish.specification is None or before is None or after is None:
             return measured
-        evidence = operating_evidence(wish.demand, before, after, wish.positives)
+        evidence = operating_evidence(wish.specification, before, after, wish.positives)
         return replace(
-            measured, operating_point=evidence, demands=(*measured.demands, evidence.held_against_demand)
+            measured, operating_point=evidence, requirements=(*measured.requirements, evidence.requirement)
         )
 
 
 def _truths(
-    demand: OperatingDemand | None, proof: ClassifyProof, calibration: ImageSet, annotations: Path | None
+    specification: OperatingPointSpecification | None,
+    evaluator: ClassificationEvaluator,
+    calibration: ImageSet,
+    annotations: Path | None,
 ) -> list[Members]:
     named = annotations if calibration.labels is None else None
-    truth = classify_truth(calibration, proof.labels, named, multi_label=named is not None)
-    for one, which in ((truth, "calibration"), (proof.truth, "evaluation")):
+    truth = classify_truth(calibration, evaluator.labels, named, multi_label=named is not None)
+    for one, which in ((truth, "calibration"), (evaluator.truth, "evaluation")):
         if one is None:
             raise InputError(
-                f"{option_of(demand)}: nothing tells the classes of the {which} images; sort them into a "
+                f"{option_of(specification)}: nothing tells the classes of the {which} images; sort them into a "
                 f"folder a class"
             )
-    return [members(one, len(proof.labels)) for one in (truth, proof.truth) if one is not None]
+    return [members(one, len(evaluator.labels)) for one in (truth, evaluator.truth) if one is not None]
 
 
-def _check_shown(name: str, positive: Positives, demand: OperatingDemand) -> None:
+def _check_shown(name: str, positive: Positives, specification: OperatingPointSpecification) -> None:
     if positive.any() and not positive.all():
         return
     which = "no other class than" if positive.any() else "no image of class"
     raise InputError(
-        f"{name}: has {which} '{demand.positive}', so nothing tells a {demand.figure} of it; add some"
+        f"{name}: has {which} '{specification.positive}', so nothing tells a {specification.figure} of it; add some"
     )
 
 
-def _check_enough(name: str, positive: Positives, demand: OperatingDemand) -> None:
+def _check_enough(name: str, positive: Positives, specification: OperatingPointSpecification) -> None:
     which, shown = "class", int(positive.sum())
-    if demand.figure == "specificity":
+    if specification.figure == "specificity":
         which, shown = "other classes than", int((~positive).sum())
-    if shown < demand.least_images:
+    if shown < specification.least_images:
         raise InputError(
-            f"{name}: {shown} images of {which} '{demand.positive}' cannot show a {demand.figure} of "
-            f"{in_unit(demand.at_least, 'share')}; calibrate on {demand.least_images} of them or more "
-            f"(--calibration-samples limits how many images are used), or demand less"
+            f"{name}: {shown} images of {which} '{specification.positive}' cannot show a {specification.figure} of "
+            f"{in_unit(specification.at_least, 'share')}; calibrate on {specification.least_images} of them or more "
+            f"(--calibration-samples limits how many images are used), or require less"
         )
 
 
@@ -253,17 +270,19 @@ def _find(name: str, wish: Wished, model: Classifier, calibration: Scores, evalu
         )
         after = ScoreQuality.of(evaluation, wish.truth[1], floor, independent)
         scaled = ScaledScores(temperature, before, after)
-    threshold = None if wish.demand is None else _threshold(name, wish, calibration, wish.demand)
+    threshold = (
+        None if wish.specification is None else _threshold(name, wish, calibration, wish.specification)
+    )
     return _Found(calibration, evaluation, scaled, threshold)
 
 
-def _threshold(name: str, wish: Wished, scores: Scores, demand: OperatingDemand) -> float:
-    threshold = find_threshold(scores[:, wish.class_id], wish.positives[0], demand)
+def _threshold(name: str, wish: Wished, scores: Scores, specification: OperatingPointSpecification) -> float:
+    threshold = find_threshold(scores[:, wish.class_id], wish.positives[0], specification)
     if threshold is None:
         raise ConversionError(
-            f"{name}: no threshold on the score of '{demand.positive}' keeps a {demand.figure} of "
-            f"{in_unit(demand.at_least, 'share')} on {len(scores)} images of {wish.calibration.name}, but by "
-            f"deciding for every image or for none; demand less, or calibrate on more images"
+            f"{name}: no threshold on the score of '{specification.positive}' keeps a {specification.figure} of "
+            f"{in_unit(specification.at_least, 'share')} on {len(scores)} images of {wish.calibration.name}, but by "
+            f"deciding for every image or for none; require less, or calibrate on more images"
         )
     return threshold
 
@@ -276,12 +295,18 @@ def _without_temperature(name: str, wish: Wished) -> str:
     )
 
 
-def _reading(wish: Wished, found: _Found) -> ScoreReading:
+def _reading(wish: Wished, found: _Found) -> ScoreCalibration:
     temperature = None if found.scaled is None else found.scaled.temperature
-    if wish.demand is None or found.threshold is None:
-        return ScoreReading(temperature)
-    demand = wish.demand
-    return ScoreReading(
+    if wish.specification is None or found.threshold is None:
+        return ScoreCalibration(temperature)
+    specification = wish.specification
+    return ScoreCalibration(
         temperature,
-        OperatingPoint(demand.positive, wish.class_id, found.threshold, demand.figure, demand.at_least),
+        OperatingPoint(
+            specification.positive,
+            wish.class_id,
+            found.threshold,
+            specification.figure,
+            specification.at_least,
+        ),
     )

@@ -17,7 +17,7 @@ from edgevision.converter import ActivationSource, Source
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.datasets.seed_sets import SeedSet
 from edgevision.errors import InputError, OptionError
-from edgevision.evaluation.evaluator import TaskProof
+from edgevision.evaluation.evaluator import Evaluator
 from edgevision.evaluation.generation import calibration_seeds
 from edgevision.evaluation.source_session import SourceSession
 from edgevision.tasks.description import GenerateTask
@@ -150,14 +150,14 @@ def _evaluation_set(
 
 
 def fit_sets(
-    sets: ConversionSets, source: Source, proof: TaskProof, settings: ConversionSettings
+    sets: ConversionSets, source: Source, evaluator: Evaluator, settings: ConversionSettings
 ) -> ConversionSets:
     """The sets with what can be known of calibration only with the source in hand, and made with it.
 
     Raises:
         InputError: `strict` refuses the calibration set.
     """
-    preprocessing = proof.preprocessing
+    preprocessing = evaluator.preprocessing
     if preprocessing is None:
         return sets
     if sets.synthetic:
@@ -171,7 +171,7 @@ def fit_sets(
     return sets
 
 
-def coverage_of(source: Source, proof: TaskProof, sets: ConversionSets) -> Coverage | None:
+def coverage_of(source: Source, evaluator: Evaluator, sets: ConversionSets) -> Coverage | None:
     """How well the calibration's ranges hold, where the source tells what flows in it."""
     calibration, evaluation = sets.calibration, sets.evaluation
     if not (
@@ -181,7 +181,9 @@ def coverage_of(source: Source, proof: TaskProof, sets: ConversionSets) -> Cover
     ):
         return None
     samples = (images.sample(SAMPLE) for images in (calibration, evaluation))
-    return measure_coverage(source, *(proof.network_inputs(SourceSession(source), one) for one in samples))
+    return measure_coverage(
+        source, *(evaluator.network_inputs(SourceSession(source), one) for one in samples)
+    )
 
 
 def _opened(given: Images) -> ImageSet:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgevision.errors import OptionError
-from edgevision.evidence.operating_points import OperatingDemand
+from edgevision.evidence.operating_points import OperatingPointSpecification
 from edgevision.evidence.requirements import Budget
 from edgevision.tasks.options import TaskOptions
 
@@ -42,7 +42,7 @@ class ConversionSettings:
     pictures: bool = True
     force: bool = False
     targets_files: tuple[Path, ...] = ()
-    operating_point: OperatingDemand | None = None
+    operating_point: OperatingPointSpecification | None = None
     calibrate_scores: bool = False
 
     def __post_init__(self) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 from edgevision.artifact import CALIBRATED, MIXED, Artifact
 from edgevision.conversion.candidates import Candidate, judge
-from edgevision.conversion.device_limits import DEVICE_UNITS, device_demands
-from edgevision.conversion.plan import PlannedArtifact, bench_for
+from edgevision.conversion.device_limits import DEVICE_UNITS, device_requirements
+from edgevision.conversion.plan import PlannedArtifact, measurement_backend_for
 from edgevision.conversion.search import PrecisionSearch, Sensitivities
 from edgevision.converter import CalibrationData, Converter, SelectiveConverter, Source
 from edgevision.errors import (
@@ -21,7 +21,7 @@ from edgevision.errors import (
     OptionError,
     PluginError,
 )
-from edgevision.evaluation.evaluator import TaskProof
+from edgevision.evaluation.evaluator import Evaluator
 from edgevision.evaluation.run import Examples, measure, workers_on
 from edgevision.evaluation.source_session import SourceSession
 from edgevision.evidence.records import Attempt, Measured
@@ -45,7 +45,7 @@ class Ground:
 
     Attributes:
         source: the trained model.
-        proof: its task's.
+        evaluator: its task's.
         examples: the evaluation set.
         data: what the source is calibrated on; `None` where no candidate needs it.
         budget: what a candidate may lose.
@@ -53,7 +53,7 @@ class Ground:
     """
 
     source: Source
-    proof: TaskProof
+    evaluator: Evaluator
     examples: Examples
     data: CalibrationData | None
     budget: Budget
@@ -109,20 +109,20 @@ class Trials:
         self._costs: dict[str, RunCosts] = {}
         stage("measuring the source", len(ground.examples))
         session = CheckedSession(SourceSession(ground.source), ground.source.kind)
-        self.source_model = ground.proof.model(session)
-        (self.source_answers,) = measure(ground.proof, [self.source_model], ground.examples, tell)
+        self.source_model = ground.evaluator.model(session)
+        (self.source_answers,) = measure(ground.evaluator, [self.source_model], ground.examples, tell)
         self._check_set_tells()
 
     def _check_set_tells(self) -> None:
         """Refuse a set on which even the source itself would not be inside the budget."""
         ground = self._ground
-        itself = ground.proof.compare(self.source_answers, self.source_answers)
-        for demand in ground.budget.demands(itself, 0.0):
-            if not demand.passed:
+        itself = ground.evaluator.compare(self.source_answers, self.source_answers)
+        for requirement in ground.budget.requirements(itself, 0.0):
+            if not requirement.passed:
                 raise InputError(
                     f"{ground.examples.name}: {len(ground.examples)} images cannot show that the "
-                    f"{demand.what} is within {in_unit(demand.limit, demand.unit)}: of an artifact without "
-                    f"any difference they say up to {in_unit(demand.measured, demand.unit)}; "
+                    f"{requirement.what} is within {in_unit(requirement.limit, requirement.unit)}: of an artifact without "
+                    f"any difference they say up to {in_unit(requirement.measured, requirement.unit)}; "
                     f"measure on more images, or allow more with --max-drop"
                 )
 
@@ -163,7 +163,9 @@ class Trials:
         trials = [self.made_for(one, search.targets) for one in results if isinstance(one, Trial)]
         if not trials:
             raise next(one for one in results if isinstance(one, EdgeVisionError))
-        nearest = max(trials, key=lambda one: min(demand.margin for demand in one.measured.demands))
+        nearest = max(
+            trials, key=lambda one: min(requirement.margin for requirement in one.measured.requirements)
+        )
         return nearest.measured.artifact
 
     def named(self, name: str) -> Trial:
@@ -174,18 +176,20 @@ class Trials:
         return trial
 
     def made_for(self, trial: Trial, targets: tuple[Target, ...]) -> Trial:
-        """A trial for these targets, with what they allow among its demands.
+        """A trial for these targets, with what they allow among its requirements.
 
         Raises:
             InferenceError: what a run costs cannot be measured, and a target limits it.
         """
         candidate, measured = trial.candidate, trial.measured
-        limits = device_demands(candidate.artifact, candidate.bench, targets, lambda: self.costs(trial))
-        budget = tuple(one for one in measured.demands if one.unit not in DEVICE_UNITS)
+        limits = device_requirements(
+            candidate.artifact, candidate.measured_on, targets, lambda: self.costs(trial)
+        )
+        budget = tuple(one for one in measured.requirements if one.unit not in DEVICE_UNITS)
         return replace(
             trial,
             candidate=replace(candidate, planned=replace(candidate.planned, targets=targets)),
-            measured=replace(measured, demands=(*budget, *limits)),
+            measured=replace(measured, requirements=(*budget, *limits)),
         )
 
     def costs(self, trial: Trial) -> RunCosts:
@@ -196,8 +200,8 @@ class Trials:
         """
         name, candidate = trial.measured.artifact, trial.candidate
         if name not in self._costs:
-            bench = candidate.bench
-            self._costs[name] = run_costs(candidate.artifact, bench.backend.name, bench.settings)
+            measured_on = candidate.measured_on
+            self._costs[name] = run_costs(candidate.artifact, measured_on.backend.name, measured_on.settings)
         return self._costs[name]
 
     def close_all_but(self, kept: Sequence[Trial]) -> None:
@@ -250,11 +254,16 @@ class Trials:
         return isinstance(trial, Trial) and self.made_for(trial, targets).measured.passed
 
     def _made(self, planned: PlannedArtifact) -> Candidate:
-        bench = bench_for(planned, self._ground.plugins)
+        measured_on = measurement_backend_for(planned, self._ground.plugins)
         self._stage(f"converting to {planned.id}", STEPS_OF_CONVERSION)
         artifact = self._converted(planned)
-        settings = workers_on(self._ground.examples, bench.settings)[1]
-        return Candidate(planned, artifact, bench, open_session(bench.backend, artifact, settings))
+        settings = workers_on(self._ground.examples, measured_on.settings)[1]
+        return Candidate(
+            planned,
+            artifact,
+            measured_on,
+            open_session(measured_on.backend, artifact, settings),
+        )
 
     def _measured(self, candidates: Sequence[Candidate]) -> list[Trial]:
         ground = self._ground
@@ -262,12 +271,12 @@ class Trials:
             return []
         self._stage("measuring", len(ground.examples))
         models = [self._model(one) for one in candidates]
-        workers = min(workers_on(ground.examples, one.bench.settings)[0] for one in candidates)
-        answers = measure(ground.proof, models, ground.examples, self._tell, workers)
+        workers = min(workers_on(ground.examples, one.measured_on.settings)[0] for one in candidates)
+        answers = measure(ground.evaluator, models, ground.examples, self._tell, workers)
         return [
             Trial(
                 one,
-                judge(ground.proof, one, given, self.source_answers, ground.budget),
+                judge(ground.evaluator, one, given, self.source_answers, ground.budget),
                 given if self._keep_answers else (),
             )
             for one, given in zip(candidates, answers, strict=True)
@@ -275,7 +284,7 @@ class Trials:
 
     def _model(self, candidate: Candidate) -> Any:
         try:
-            return self._ground.proof.model(candidate.session)
+            return self._ground.evaluator.model(candidate.session)
         except OptionError as error:
             name = candidate.planned.id
             raise ConversionError(f"{name}: the artifact's tensors are not the source's: {error}") from error

@@ -27,12 +27,12 @@ from edgevision.metrics.intervals import wilson
 from edgevision.session import CheckedSession
 from edgevision.tasks.classify import Classifier, Scores
 from edgevision.tasks.description import ClassifyTask
-from edgevision.tasks.score_reading import ScoreReading
+from edgevision.tasks.score_calibration import ScoreCalibration
 from edgevision.tensors import Array
 
 
-class ClassifyProof:
-    """Proves artifacts that classify; see `TaskProof`.
+class ClassificationEvaluator:
+    """Proves artifacts that classify; see `Evaluator`.
 
     Args:
         task: output and kind of its scores.
@@ -66,7 +66,7 @@ class ClassifyProof:
         preprocessing: Preprocessing,
         truth: Truth | None,
         image_names: Sequence[str] = (),
-        reading: ScoreReading | None = None,
+        reading: ScoreCalibration | None = None,
     ) -> None:
         self.task = task
         self.labels = labels
@@ -74,10 +74,10 @@ class ClassifyProof:
         self.truth = truth
         self._image_names = image_names
         self._multi_label = False
-        self._reading = reading or ScoreReading()
+        self._reading = reading or ScoreCalibration()
 
     def model(self, session: CheckedSession) -> Classifier:
-        """As `TaskProof.model`."""
+        """As `Evaluator.model`."""
         task = self.task
         model = Classifier(
             session, self.preprocessing, self.labels, task.score_kind, task.output, self._reading
@@ -90,11 +90,11 @@ class ClassifyProof:
         return list(model.scores(images))
 
     def network_inputs(self, source: Session, examples: ImageSet) -> PreprocessedImages:
-        """As `TaskProof.network_inputs`."""
+        """As `Evaluator.network_inputs`."""
         return PreprocessedImages(source.inputs[0], self.preprocessing, examples)
 
     def questions(self, source: Session, examples: ImageSet, places: Sequence[int]) -> KnownImages:
-        """As `TaskProof.questions`."""
+        """As `Evaluator.questions`."""
         return known_images(self.preprocessing, examples, places)
 
     def compare(self, source: Sequence[Scores], artifact: Sequence[Scores]) -> Comparison:
@@ -109,7 +109,7 @@ class ClassifyProof:
         )
 
     def measure(self, answers: Sequence[Scores]) -> Measures | None:
-        """As `MeasuringProof.measure`."""
+        """As `MeasuringEvaluator.measure`."""
         if self.truth is None:
             return None
         scores = np.stack(answers)
@@ -117,7 +117,7 @@ class ClassifyProof:
         point = self._reading.operating_point
         return measures if point is None else with_point(measures, point, scores, self.truth)
 
-    def telling(self, source: Sequence[Scores], count: int) -> list[int]:
+    def representative(self, source: Sequence[Scores], count: int) -> list[int]:
         """The surest image of each class, so that a known answer is not one on the edge, then others.
 
         For a class that the evaluation set holds and that is never decided for: the image with the

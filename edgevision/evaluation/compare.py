@@ -111,7 +111,7 @@ def compare(
     images, told = opened(data), TruthPaths.of(annotations, truth)
     first = run_bundle(Path(a), images, a_on or RunSettings(), told, progress)
     second = run_bundle(Path(b), images, b_on or RunSettings(), told, progress)
-    comparison = first.proof.compare(first.answers, second.answers)
+    comparison = first.evaluator.compare(first.answers, second.answers)
     return BundleComparison(
         created=now(),
         machine=this_machine(),

@@ -38,8 +38,8 @@ _LEAST_SCORE = 0.01
 _MOST = 100
 
 
-class DetectProof:
-    """Proves artifacts that detect; see `TaskProof`.
+class DetectionEvaluator:
+    """Proves artifacts that detect; see `Evaluator`.
 
     A decision is a box: an artifact takes it alike if it has a box of the same class that
     overlaps it by half (IoU), both above the score threshold. Agreement is the share of boxes of
@@ -54,7 +54,7 @@ class DetectProof:
         image_names: of the evaluation images, in their order.
     """
 
-    #: Boxes near the threshold come and go with the least rounding; so less is demanded than of a top class.
+    #: Boxes near the threshold come and go with the least rounding; so less is required than of a top class.
     least_agreement: Mapping[str, float] = {
         "float32": 0.99,
         "float16": 0.97,
@@ -91,7 +91,7 @@ class DetectProof:
         self._all = replace(task, score_threshold=least, max_detections=max(_MOST, task.max_detections))
 
     def model(self, session: CheckedSession) -> Detector:
-        """As `TaskProof.model`."""
+        """As `Evaluator.model`."""
         return Detector(session, self.preprocessing, self.labels, self.task, self._decoder)
 
     def answers(self, model: Detector, images: Sequence[Array]) -> Sequence[Detections]:
@@ -99,15 +99,15 @@ class DetectProof:
         return model.detect_batch(images, task=self._all)
 
     def network_inputs(self, source: Session, examples: ImageSet) -> PreprocessedImages:
-        """As `TaskProof.network_inputs`."""
+        """As `Evaluator.network_inputs`."""
         return PreprocessedImages(source.inputs[0], self.preprocessing, examples)
 
     def questions(self, source: Session, examples: ImageSet, places: Sequence[int]) -> KnownImages:
-        """As `TaskProof.questions`."""
+        """As `Evaluator.questions`."""
         return known_images(self.preprocessing, examples, places)
 
     def compare(self, source: Sequence[Detections], artifact: Sequence[Detections]) -> Comparison:
-        """As `TaskProof.compare`; differences are those of the scores of matched boxes."""
+        """As `Evaluator.compare`; differences are those of the scores of matched boxes."""
         shown = [self._shown(found) for found in source], [self._shown(found) for found in artifact]
         pairs = [match(a, b) for a, b in zip(*shown, strict=True)]
         differences = np.concatenate([one.score_differences for one in pairs])
@@ -125,10 +125,10 @@ class DetectProof:
         )
 
     def measure(self, answers: Sequence[Detections]) -> Measures | None:
-        """As `MeasuringProof.measure`."""
+        """As `MeasuringEvaluator.measure`."""
         return None if self._measures is None else self._measures(answers)
 
-    def telling(self, source: Sequence[Detections], count: int) -> list[int]:
+    def representative(self, source: Sequence[Detections], count: int) -> list[int]:
         """First images that show every class between them, then those with the most classes and objects."""
         classes = [set(self._shown(found).class_ids.tolist()) for found in source]
         order = sorted(range(len(source)), key=lambda n: (-len(classes[n]), -len(self._shown(source[n]))))

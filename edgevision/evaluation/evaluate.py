@@ -13,8 +13,8 @@ import numpy as np
 from edgevision.backend import SessionSettings
 from edgevision.bundle.storage import Bundle, read_bundle
 from edgevision.datasets.image_sets import ImageSet, SetFacts
-from edgevision.evaluation.evaluator import MeasuringProof
-from edgevision.evaluation.for_bundle import proof_of_bundle
+from edgevision.evaluation.evaluator import MeasuringEvaluator
+from edgevision.evaluation.for_bundle import evaluator_for_bundle
 from edgevision.evaluation.run import measure, workers_on
 from edgevision.loading.load import choose_artifact
 from edgevision.metrics.comparison import MOST_IMAGES
@@ -24,7 +24,7 @@ from edgevision.session import open_session
 from edgevision.system.machine import now, this_machine
 from edgevision.system.progress import Progress
 from edgevision.tasks.description import Task
-from edgevision.tasks.score_reading import ScoreReading
+from edgevision.tasks.score_calibration import ScoreCalibration
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Ran:
         artifact: its id in the bundle.
         sha256, size_bytes: of the artifact.
         backend, version, device, precision: as in the evidence.
-        score_reading: of a classifier, where it has one: what it is measured at.
+        score_calibration: of a classifier, where it has one: what it is measured at.
     """
 
     bundle: str
@@ -64,7 +64,7 @@ class Ran:
     version: str
     device: str
     precision: str
-    score_reading: ScoreReading | None = None
+    score_calibration: ScoreCalibration | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,8 +168,8 @@ def evaluate(
         created=now(),
         machine=this_machine(),
         ran=run.ran,
-        task=run.proof.task,
-        labels=run.proof.labels,
+        task=run.evaluator.task,
+        labels=run.evaluator.labels,
         data=SetFacts(images.name, len(images), images.digest, labelled=True),
         image_names=images.image_names,
         measures=run.measures,
@@ -196,15 +196,15 @@ class BundleRun:
 
     bundle: Bundle
     ran: Ran
-    proof: MeasuringProof
+    evaluator: MeasuringEvaluator
     answers: Sequence[Any]
 
     @property
     def measures(self) -> Measures:
         """What the answers reach."""
-        measures = self.proof.measure(self.answers)
+        measures = self.evaluator.measure(self.answers)
         if measures is None:
-            raise TypeError("a bundle's proof knows the truth")
+            raise TypeError("a bundle's evaluator knows the truth")
         return measures
 
 
@@ -221,7 +221,7 @@ def run_bundle(
     choice = choose_artifact(bundle, on.backend, asked, on.precision, plugins, on.tune)
     # What `load` would take, but with threads as many calls at once share them.
     workers, settings = workers_on(images, asked)
-    proof = proof_of_bundle(bundle, choice.entry, images, told.annotations, told.truth, plugins)
+    evaluator = evaluator_for_bundle(bundle, choice.entry, images, told.annotations, told.truth, plugins)
     artifact = bundle.artifact(choice.entry)
     with closing(open_session(choice.backend, artifact, settings)) as session:
         stage = f"measuring {path.name} {choice.entry.id}"
@@ -230,7 +230,7 @@ def run_bundle(
             if progress is not None:
                 progress(stage, done, len(images))
 
-        (answers,) = measure(proof, [proof.model(session)], images, tell, workers)
+        (answers,) = measure(evaluator, [evaluator.model(session)], images, tell, workers)
         ran = Ran(
             str(path),
             choice.entry.id,
@@ -240,9 +240,9 @@ def run_bundle(
             choice.backend.version(),
             session.device,
             session.precision,
-            choice.entry.score_reading,
+            choice.entry.score_calibration,
         )
-    return BundleRun(bundle, ran, proof, answers)
+    return BundleRun(bundle, ran, evaluator, answers)
 
 
 def opened(data: str | Path | ImageSet) -> ImageSet:

@@ -15,7 +15,7 @@ from edgevision.session import CheckedSession
 from edgevision.tasks.description import Task
 
 
-class TaskProof(Protocol):
+class Evaluator(Protocol):
     """Proves artifacts of one task against their source.
 
     An example is what an answer is given to: an image (height, width, 3) uint8 RGB, or, of networks
@@ -66,13 +66,13 @@ class TaskProof(Protocol):
         """Hold an artifact's answers on the whole evaluation set against the source's."""
         ...
 
-    def telling(self, source: Sequence[Any], count: int) -> list[int]:
+    def representative(self, source: Sequence[Any], count: int) -> list[int]:
         """Places of up to `count` examples that show as much of what the network knows as can be."""
         ...
 
 
-class MeasuringProof(TaskProof, Protocol):
-    """A proof that can also tell what one model reaches by itself, against the truth."""
+class MeasuringEvaluator(Evaluator, Protocol):
+    """A evaluator that can also tell what one model reaches by itself, against the truth."""
 
     def measure(self, answers: Sequence[Any]) -> Measures | None:
         """What answers on the whole evaluation set reach; `None` where the truth is not known."""

@@ -9,25 +9,25 @@ from edgevision.bundle.storage import Bundle
 from edgevision.datasets.annotations import read_annotations
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import InputError, OptionError
-from edgevision.evaluation.classification import ClassifyProof
-from edgevision.evaluation.detection import DetectProof
-from edgevision.evaluation.evaluator import MeasuringProof
+from edgevision.evaluation.classification import ClassificationEvaluator
+from edgevision.evaluation.detection import DetectionEvaluator
+from edgevision.evaluation.evaluator import MeasuringEvaluator
 from edgevision.evaluation.ground_truth import classify_truth, truth_images
-from edgevision.evaluation.image_to_image import ImageToImageProof
+from edgevision.evaluation.image_to_image import ImageToImageEvaluator
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.plugins import Registry
 from edgevision.tasks.classify import score_output
 from edgevision.tasks.description import ClassifyTask, DetectTask, GenerateTask
 
 
-def proof_of_bundle(
+def evaluator_for_bundle(
     bundle: Bundle,
     entry: ArtifactEntry,
     images: ImageSet,
     annotations: Path | None,
     truth: Path | None,
     plugins: Registry,
-) -> MeasuringProof:
+) -> MeasuringEvaluator:
     """How an artifact of `bundle` is measured on `images`; what is true in them is always known.
 
     Args:
@@ -62,13 +62,13 @@ def proof_of_bundle(
             )
         objects = read_annotations(annotations, images.image_names, bundle.labels)
         decoder = plugins.decoder(task.decoder)
-        return DetectProof(task, decoder, bundle.labels, how, objects, images.image_names)
+        return DetectionEvaluator(task, decoder, bundle.labels, how, objects, images.image_names)
     if truth is None:
         raise OptionError(
             f"{images.name}: nothing tells what should be made of its images, so there is nothing to "
             f"measure against; type --truth FOLDER, with images of the same names"
         )
-    return ImageToImageProof(task, how, truth_images(truth, images), images.image_names)
+    return ImageToImageEvaluator(task, how, truth_images(truth, images), images.image_names)
 
 
 def _classify(
@@ -78,7 +78,7 @@ def _classify(
     how: Preprocessing,
     images: ImageSet,
     annotations: Path | None,
-) -> ClassifyProof:
+) -> ClassificationEvaluator:
     output = score_output(entry.outputs, task.output)
     multi_label = task.score_kind == "sigmoid" and output.shape[-1] != 1
     known = classify_truth(images, bundle.labels, annotations, multi_label)
@@ -87,4 +87,6 @@ def _classify(
             f"{images.name}: nothing tells the classes of its images, so there is nothing to measure "
             f"against; sort them into a folder a class"
         )
-    return ClassifyProof(task, bundle.labels, how, known, images.image_names, entry.score_reading)
+    return ClassificationEvaluator(
+        task, bundle.labels, how, known, images.image_names, entry.score_calibration
+    )

@@ -7,12 +7,12 @@ from edgevision.datasets.annotations import read_annotations
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.datasets.seed_sets import SeedSet
 from edgevision.errors import OptionError, SourceError
-from edgevision.evaluation.classification import ClassifyProof
-from edgevision.evaluation.detection import DetectProof
-from edgevision.evaluation.evaluator import TaskProof
-from edgevision.evaluation.generation import SeededProof
+from edgevision.evaluation.classification import ClassificationEvaluator
+from edgevision.evaluation.detection import DetectionEvaluator
+from edgevision.evaluation.evaluator import Evaluator
+from edgevision.evaluation.generation import GenerationEvaluator
 from edgevision.evaluation.ground_truth import classify_truth, truth_images
-from edgevision.evaluation.image_to_image import ImageToImageProof
+from edgevision.evaluation.image_to_image import ImageToImageEvaluator
 from edgevision.imaging.input_options import FoundNormalization, resolve_preprocessing
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.plugins import Registry
@@ -25,9 +25,9 @@ from edgevision.tasks.options import TaskOptions
 from edgevision.tasks.recognition import DecoderChoice, recognise_decoder, unrecognised
 
 
-def proof_of(
+def evaluator_for_source(
     source: Source, options: TaskOptions, examples: ImageSet | SeedSet, plugins: Registry
-) -> TaskProof:
+) -> Evaluator:
     """How artifacts of `source` are proved on images, or on seeds where `options.generation` is given.
 
     Raises:
@@ -36,14 +36,16 @@ def proof_of(
         SourceError: it takes something else than an image.
     """
     if isinstance(examples, ImageSet):
-        return _proof_on_images(source, options, examples, plugins)
+        return _evaluator_on_images(source, options, examples, plugins)
     if options.generation is None:
         raise OptionError(f"{source.path}: nothing says what it makes of a seed; type --task FILE")
     labels = () if options.labels is None else read_labels(options.labels)
-    return SeededProof(options.generation, labels, examples.image_names)
+    return GenerationEvaluator(options.generation, labels, examples.image_names)
 
 
-def _proof_on_images(source: Source, options: TaskOptions, images: ImageSet, plugins: Registry) -> TaskProof:
+def _evaluator_on_images(
+    source: Source, options: TaskOptions, images: ImageSet, plugins: Registry
+) -> Evaluator:
     where = str(source.path)
     _check_takes_image(source)
     found = None if source.facts.pixel_range is None else FoundNormalization(source.facts.pixel_range)
@@ -82,7 +84,7 @@ def _makes_images(source: Source) -> bool:
 
 def _image_to_image(
     source: Source, options: TaskOptions, preprocessing: Preprocessing, images: ImageSet
-) -> ImageToImageProof:
+) -> ImageToImageEvaluator:
     if options.output_range is None:
         raise OptionError(
             f"{source.path}: makes images, and nothing tells the values of black and white in them; "
@@ -97,7 +99,7 @@ def _image_to_image(
     settings = ImageToImageSettings(options.fit, overlap)
     task = GenerateTask("image-to-image", output.name, options.output_range, color, settings)
     truth = None if options.truth is None else truth_images(options.truth, images)
-    return ImageToImageProof(task, preprocessing, truth, images.image_names)
+    return ImageToImageEvaluator(task, preprocessing, truth, images.image_names)
 
 
 def _decoder(
@@ -118,7 +120,7 @@ def _decoder(
 
 def _classify(
     source: Source, options: TaskOptions, preprocessing: Preprocessing, images: ImageSet
-) -> ClassifyProof:
+) -> ClassificationEvaluator:
     where = str(source.path)
     score_kind = options.score_kind or source.facts.score_kind
     if score_kind is None:
@@ -130,7 +132,7 @@ def _classify(
     task = ClassifyTask(output.name, score_kind)
     multi_label = score_kind == "sigmoid" and output.shape[-1] != 1
     truth = classify_truth(images, labels, options.annotations, multi_label)
-    return ClassifyProof(task, labels, preprocessing, truth, images.image_names)
+    return ClassificationEvaluator(task, labels, preprocessing, truth, images.image_names)
 
 
 def _detect(
@@ -139,7 +141,7 @@ def _detect(
     preprocessing: Preprocessing,
     images: ImageSet,
     where: str,
-) -> DetectProof:
+) -> DetectionEvaluator:
     if options.labels is None:
         raise OptionError(f"{where}: nothing names its classes; type --labels FILE, a class a line")
     labels = read_labels(options.labels)
@@ -151,4 +153,4 @@ def _detect(
     truth = None
     if options.annotations is not None:
         truth = read_annotations(options.annotations, images.image_names, labels)
-    return DetectProof(task, choice.decoder, labels, preprocessing, truth, images.image_names)
+    return DetectionEvaluator(task, choice.decoder, labels, preprocessing, truth, images.image_names)

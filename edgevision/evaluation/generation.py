@@ -21,8 +21,8 @@ from edgevision.tasks.generation.settings import DiffusionSettings
 _KNOWN_CALLS = 16
 
 
-class SeededProof:
-    """Proves artifacts that make images of a vector or of noise; see `TaskProof`.
+class GenerationEvaluator:
+    """Proves artifacts that make images of a vector or of noise; see `Evaluator`.
 
     Agreement is the mean structural similarity (SSIM) of the images that an artifact and its source
     make of the same seeds. Of a network with classes, each seed makes the class of its number.
@@ -52,7 +52,7 @@ class SeededProof:
         self._condition = getattr(task.settings, "condition", None)
 
     def model(self, session: CheckedSession) -> SeedGenerator:
-        """As `TaskProof.model`."""
+        """As `Evaluator.model`."""
         return seed_generator(session, self.task, self.labels)
 
     def answers(self, model: SeedGenerator, seeds: Sequence[int]) -> Sequence[Pixels]:
@@ -64,7 +64,7 @@ class SeededProof:
         return recorded(source, lambda session: self.answers(self.model(session), list(seeds)))
 
     def questions(self, source: Session, seeds: SeedSet, places: Sequence[int]) -> KnownTensors:
-        """As `TaskProof.questions`: some of the calls for these seeds."""
+        """As `Evaluator.questions`: some of the calls for these seeds."""
         calls = [call for place in places for call in self.network_inputs(source, seeds.only(place))]
         return known_tensors(calls, _KNOWN_CALLS)
 
@@ -72,7 +72,7 @@ class SeededProof:
         """As `compare_images`."""
         return compare_images(source, artifact, self._image_names)
 
-    def telling(self, source: Sequence[Pixels], count: int) -> list[int]:
+    def representative(self, source: Sequence[Pixels], count: int) -> list[int]:
         """The images with the most contrast."""
         return most_contrast(source, count)
 

@@ -23,8 +23,8 @@ from edgevision.tasks.generation.image_to_image import ImageToImage
 from edgevision.tensors import Array
 
 
-class ImageToImageProof:
-    """Proves artifacts that make an image of an image; see `TaskProof`.
+class ImageToImageEvaluator:
+    """Proves artifacts that make an image of an image; see `Evaluator`.
 
     Agreement is the mean structural similarity (SSIM) of an artifact's image and its source's.
 
@@ -60,7 +60,7 @@ class ImageToImageProof:
         self._image_names = image_names
 
     def model(self, session: CheckedSession) -> ImageToImage:
-        """As `TaskProof.model`."""
+        """As `Evaluator.model`."""
         return ImageToImage(session, self.task, self.preprocessing)
 
     def answers(self, model: ImageToImage, images: Sequence[Array]) -> Sequence[Pixels]:
@@ -68,11 +68,11 @@ class ImageToImageProof:
         return [made[0] for made in model(list(images))]
 
     def network_inputs(self, source: Session, examples: ImageSet) -> PreprocessedImages:
-        """As `TaskProof.network_inputs`."""
+        """As `Evaluator.network_inputs`."""
         return PreprocessedImages(source.inputs[0], self.preprocessing, examples)
 
     def questions(self, source: Session, examples: ImageSet, places: Sequence[int]) -> KnownImages:
-        """As `TaskProof.questions`."""
+        """As `Evaluator.questions`."""
         return known_images(self.preprocessing, examples, places)
 
     def compare(self, source: Sequence[Pixels], artifact: Sequence[Pixels]) -> Comparison:
@@ -82,10 +82,10 @@ class ImageToImageProof:
         return compare_images(source, artifact, self._image_names, metrics)
 
     def measure(self, answers: Sequence[Pixels]) -> Measures | None:
-        """As `MeasuringProof.measure`: mean PSNR and SSIM; an image's error is how far SSIM is below 1."""
+        """As `MeasuringEvaluator.measure`: mean PSNR and SSIM; an image's error is how far SSIM is below 1."""
         return None if self._measures is None else self._measures(answers)
 
-    def telling(self, source: Sequence[Pixels], count: int) -> list[int]:
+    def representative(self, source: Sequence[Pixels], count: int) -> list[int]:
         """The images with the most contrast: a flat one shows no fault."""
         return most_contrast(source, count)
 

@@ -9,7 +9,7 @@ from typing import Any
 from edgevision.backend import SessionSettings
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.datasets.seed_sets import SeedSet
-from edgevision.evaluation.evaluator import TaskProof
+from edgevision.evaluation.evaluator import Evaluator
 from edgevision.execution.pipeline import in_blocks, in_order, shared_out, turn_on
 from edgevision.imaging.blocks import read_block
 from edgevision.system.cores import cores
@@ -22,7 +22,7 @@ _Read = Callable[[], Any]
 
 
 def measure(
-    proof: TaskProof,
+    evaluator: Evaluator,
     models: Sequence[Any],
     examples: Examples,
     tell: Callable[[int], None],
@@ -35,7 +35,7 @@ def measure(
     to the network, so that any number of workers gives the same answers.
 
     Args:
-        proof: the task's.
+        evaluator: the task's.
         models: what its `model` gave.
         examples: one or more.
         tell: told how many examples are done.
@@ -48,7 +48,7 @@ def measure(
         InputError: an image cannot be read.
         InferenceError: a runtime failed.
     """
-    look = _look(proof, models)
+    look = _look(evaluator, models)
     if workers > 1 and _are_tiny(models, examples):
         readers = examples.readers()
         read = iter(lambda: read_block(readers), [])
@@ -85,7 +85,7 @@ def _read(block: Iterable[_Read]) -> list[Any]:
     return [read() for read in block]
 
 
-def _look(proof: TaskProof, models: Sequence[Any]) -> Callable[[Sequence[Any]], list[Sequence[Any]]]:
+def _look(evaluator: Evaluator, models: Sequence[Any]) -> Callable[[Sequence[Any]], list[Sequence[Any]]]:
     """From examples to the answers of each model."""
     turns = [turn_on(model.session.device) for model in models]
 
@@ -93,7 +93,7 @@ def _look(proof: TaskProof, models: Sequence[Any]) -> Callable[[Sequence[Any]], 
         answers = []
         for model, turn in zip(models, turns, strict=True):
             with turn:
-                answers.append(proof.answers(model, examples))
+                answers.append(evaluator.answers(model, examples))
         return answers
 
     return look

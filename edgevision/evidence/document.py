@@ -13,7 +13,7 @@ from edgevision.datasets.image_sets import SetFacts
 from edgevision.errors import BundleError
 from edgevision.evidence.operating_points import Curve, OperatingEvidence, PointMetrics
 from edgevision.evidence.records import Attempt, Evidence, Measured
-from edgevision.evidence.requirements import Demand
+from edgevision.evidence.requirements import Requirement
 from edgevision.evidence.temperatures import ScaledScores, ScoreQuality, TemperatureEvidence
 from edgevision.metrics.changes import (
     BoxChange,
@@ -55,9 +55,9 @@ def evidence_json(evidence: Evidence) -> str:
         row["comparison"] = comparison_document(result.comparison)
         row["operating_point"] = _operating_document(result.operating_point)
         row["passed"] = result.passed
-        _tell_passed(row, result.demands)
+        _tell_passed(row, result.requirements)
     for row, attempt in zip(document["attempts"], evidence.attempts, strict=True):
-        _tell_passed(row, attempt.demands)
+        _tell_passed(row, attempt.requirements)
     return json_text(document)
 
 
@@ -111,9 +111,9 @@ def _operating_document(evidence: OperatingEvidence | None) -> dict[str, Any] | 
     return {**asdict(evidence), **told}
 
 
-def _tell_passed(row: dict[str, Any], demands: Sequence[Demand]) -> None:
-    for told, demand in zip(row["demands"], demands, strict=True):
-        told["passed"] = demand.passed
+def _tell_passed(row: dict[str, Any], requirements: Sequence[Requirement]) -> None:
+    for told, requirement in zip(row["requirements"], requirements, strict=True):
+        told["passed"] = requirement.passed
 
 
 def read_evidence(text: str, where: str) -> Evidence:
@@ -153,18 +153,22 @@ def _measured(row: dict[str, Any]) -> Measured:
         comparison=comparison,
         operating_point=_operating_point(row.pop("operating_point", None)),
         temperature=_temperature(row.pop("temperature", None)),
-        demands=_demands(row.pop("demands")),
+        requirements=_requirements(row.pop("requirements")),
         float_layers=tuple(row.pop("float_layers")),
         **row,
     )
 
 
 def _attempt(row: dict[str, Any]) -> Attempt:
-    return Attempt(float_layers=tuple(row.pop("float_layers")), demands=_demands(row.pop("demands")), **row)
+    return Attempt(
+        float_layers=tuple(row.pop("float_layers")),
+        requirements=_requirements(row.pop("requirements")),
+        **row,
+    )
 
 
-def _demands(rows: list[dict[str, Any]]) -> tuple[Demand, ...]:
-    return tuple(Demand(**{name: row[name] for name in row if name != "passed"}) for row in rows)
+def _requirements(rows: list[dict[str, Any]]) -> tuple[Requirement, ...]:
+    return tuple(Requirement(**{name: row[name] for name in row if name != "passed"}) for row in rows)
 
 
 def _comparison(row: dict[str, Any]) -> Comparison:

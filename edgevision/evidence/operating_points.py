@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import OptionError
-from edgevision.evidence.requirements import Demand
+from edgevision.evidence.requirements import Requirement
 from edgevision.metrics.classification import Truth, members
 from edgevision.metrics.comparison import Metric, pair
 from edgevision.metrics.figures import Figure, Measures, resampled, share_of
 from edgevision.metrics.formatting import in_unit
 from edgevision.metrics.intervals import Interval, resampled_sums, wilson
 from edgevision.tasks.classify import Scores
-from edgevision.tasks.score_reading import OperatingPoint, check_demand
+from edgevision.tasks.score_calibration import OperatingPoint, check_specification
 
 #: Of a class of interest, one number an image.
 ClassScores = NDArray[np.float32]
@@ -31,7 +31,7 @@ _DIGITS = 6
 
 
 @dataclass(frozen=True)
-class OperatingDemand:
+class OperatingPointSpecification:
     """What the threshold on the score of a class of interest is to keep.
 
     Attributes:
@@ -48,7 +48,7 @@ class OperatingDemand:
     at_least: float
 
     def __post_init__(self) -> None:
-        check_demand(self.figure, self.at_least)
+        check_specification(self.figure, self.at_least)
 
     @property
     def least_images(self) -> int:
@@ -113,7 +113,7 @@ class ThresholdedScores:
 
     Attributes:
         calibration, evaluation: float32 ``(images,)`` of 0…1.
-        threshold: that the model needs for what was demanded.
+        threshold: that the model needs for what was required.
     """
 
     calibration: ClassScores
@@ -127,7 +127,7 @@ class OperatingEvidence:
 
     Attributes:
         positive: the class's name.
-        figure, at_least: what was demanded.
+        figure, at_least: what was required.
         positives: images of the class: (in the calibration set, in the evaluation set).
         point: at the threshold that the bundle holds.
         source_point: at the threshold that the source needs for the same: where the two differ, a threshold
@@ -147,17 +147,17 @@ class OperatingEvidence:
     warnings: tuple[str, ...] = ()
 
     @property
-    def demanded(self) -> Metric:
-        """The metric that was demanded, at the artifact's threshold on the evaluation set."""
+    def required(self) -> Metric:
+        """The metric that was required, at the artifact's threshold on the evaluation set."""
         return next(metric for metric in self.point.evaluation if metric.name == self.figure)
 
     @property
-    def held_against_demand(self) -> Demand:
-        """What was demanded, held against the upper end of its interval: the least that can be ruled out."""
-        metric = self.demanded
+    def requirement(self) -> Requirement:
+        """What was required, held against the upper end of its interval: the least that can be ruled out."""
+        metric = self.required
         highest = metric.artifact if metric.artifact_interval is None else metric.artifact_interval.high
         what = f"{metric.name} for '{self.positive}', highest not ruled out"
-        return Demand(what, True, self.at_least, highest)
+        return Requirement(what, True, self.at_least, highest)
 
 
 def find_class(name: str, labels: Sequence[str]) -> int:
@@ -178,16 +178,18 @@ def find_class(name: str, labels: Sequence[str]) -> int:
     raise OptionError(f"no class '{name}'; {guess}there are: {told}")
 
 
-def find_threshold(scores: ClassScores, positive: Positives, demand: OperatingDemand) -> float | None:
-    """The threshold that keeps a demand, and gives away the least for it; `None` where none does.
+def find_threshold(
+    scores: ClassScores, positive: Positives, specification: OperatingPointSpecification
+) -> float | None:
+    """The threshold that keeps a specification, and gives away the least for it; `None` where none does.
 
     For a sensitivity it is the one with the highest specificity, for a specificity or a precision the one
-    with the highest sensitivity; of several alike in that, the one that keeps the demand by the most.
+    with the highest sensitivity; of several alike in that, the one that keeps the specification by the most.
 
-    A threshold keeps a demand if the figure holds as though one more image had been seen and decided
+    A threshold keeps a specification if the figure holds as though one more image had been seen and decided
     wrongly. For a sensitivity or a specificity that is the margin of split conformal prediction (Vovk,
     Gammerman and Shafer 2005, chapter 2; class-conditional): over all calibration sets and new images that
-    are like each other the figure is at least the demanded one in the mean, and of one set it may be
+    are like each other the figure is at least the required one in the mean, and of one set it may be
     less. For a precision, of which many thresholds are tried and which changes with how frequent the
     class is, it is a margin and no more.
 
@@ -198,14 +200,14 @@ def find_threshold(scores: ClassScores, positive: Positives, demand: OperatingDe
     Args:
         scores: float32 ``(images,)`` of 0…1, of the class.
         positive: bool ``(images,)``, whether each is of it.
-        demand: what is to be kept.
+        specification: what is to be kept.
     """
     counts = _Counts.of(scores, positive)
-    holds = np.flatnonzero(_with_one_wrong(counts, demand.figure)[:-1] >= demand.at_least)
+    holds = np.flatnonzero(_with_one_wrong(counts, specification.figure)[:-1] >= specification.at_least)
     if len(holds) == 0:
         return None
     found, spared = counts.found[holds], -counts.wrong[holds]
-    first, then = (spared, found) if demand.figure == "sensitivity" else (found, spared)
+    first, then = (spared, found) if specification.figure == "sensitivity" else (found, spared)
     place = holds[np.lexsort((then, first))[-1]]
     high, low = counts.thresholds[place], counts.thresholds[place + 1]
     middle = np.float32((float(high) + float(low)) / 2)
@@ -252,7 +254,7 @@ def with_point(measures: Measures, point: OperatingPoint, scores: Scores, truth:
 
 
 def operating_evidence(
-    demand: OperatingDemand,
+    specification: OperatingPointSpecification,
     source: ThresholdedScores,
     artifact: ThresholdedScores,
     positive: tuple[Positives, Positives],
@@ -260,7 +262,7 @@ def operating_evidence(
     """Measure what decisions of source and artifact for a class of interest reach.
 
     Args:
-        demand: what was demanded.
+        specification: what was required.
         source, artifact: their scores, with each one's own threshold.
         positive: bool ``(images,)``, whether each image of the calibration set, and of the evaluation set, is
             of the class.
@@ -268,9 +270,9 @@ def operating_evidence(
     calibration, evaluation = positive
     point = _point_metrics(artifact.threshold, source, artifact, positive)
     evidence = OperatingEvidence(
-        demand.positive,
-        demand.figure,
-        demand.at_least,
+        specification.positive,
+        specification.figure,
+        specification.at_least,
         (int(calibration.sum()), int(evaluation.sum())),
         point,
         _point_metrics(source.threshold, source, artifact, positive),
@@ -295,12 +297,12 @@ def _point_metrics(
 
 
 def _warnings(evidence: OperatingEvidence, positive: tuple[Positives, Positives]) -> Iterator[str]:
-    found, demanded = evidence.demanded, evidence.held_against_demand
+    found, required = evidence.required, evidence.requirement
     name, limit = f"{found.name} for '{evidence.positive}'", in_unit(evidence.at_least, "share")
-    if found.artifact < evidence.at_least and demanded.passed:
+    if found.artifact < evidence.at_least and required.passed:
         yield (
             f"the {name} is {in_unit(found.artifact, 'share')} on the evaluation set, below the {limit} "
-            f"demanded; so few images do not rule out up to {in_unit(demanded.measured, 'share')}: "
+            f"required; so few images do not rule out up to {in_unit(required.measured, 'share')}: "
             f"measure on more"
         )
     learned = next(metric for metric in evidence.point.calibration if metric.name == found.name)

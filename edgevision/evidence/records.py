@@ -12,7 +12,7 @@ from typing import Any
 from edgevision.calibration.findings import Coverage, Finding
 from edgevision.datasets.image_sets import SetFacts
 from edgevision.evidence.operating_points import OperatingEvidence
-from edgevision.evidence.requirements import Demand
+from edgevision.evidence.requirements import Requirement
 from edgevision.evidence.temperatures import TemperatureEvidence
 from edgevision.metrics.comparison import (
     Comparison,
@@ -31,9 +31,9 @@ class Measured:
             parts were computed.
         on_target: whether that is the backend and device that its targets name.
         comparison: what was measured.
-        demands: what was demanded, and whether it holds.
+        requirements: what was required, and whether it holds.
         float_layers: layers of the source that stayed in float, of ``int8-mixed``.
-        operating_point: of a classifier, where one was demanded: what it reaches, with the curves.
+        operating_point: of a classifier, where one was required: what it reaches, with the curves.
         temperature: of a classifier whose scores were calibrated: how honest they are.
         latency_ms, peak_memory_mb: what a run of the network alone costs on the machine of the evidence, as
             `edgevision.execution.run_costs.RunCosts` has it; `None` where it was not measured.
@@ -48,7 +48,7 @@ class Measured:
     precision: str
     on_target: bool
     comparison: Comparison
-    demands: tuple[Demand, ...]
+    requirements: tuple[Requirement, ...]
     float_layers: tuple[str, ...] = ()
     operating_point: OperatingEvidence | None = None
     temperature: TemperatureEvidence | None = None
@@ -57,8 +57,8 @@ class Measured:
 
     @property
     def passed(self) -> bool:
-        """Whether every demand holds."""
-        return all(demand.passed for demand in self.demands)
+        """Whether every requirement holds."""
+        return all(requirement.passed for requirement in self.requirements)
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Attempt:
         size_bytes: of the artifact; 0 where it could not be made.
         agreement: with the source, 0…1.
         metrics: name -> what it reached.
-        demands: what was demanded, and whether it holds.
+        requirements: what was required, and whether it holds.
         error: why it could not be made.
     """
 
@@ -80,7 +80,7 @@ class Attempt:
     size_bytes: int = 0
     agreement: float = 0.0
     metrics: Mapping[str, float] = field(default_factory=dict)
-    demands: tuple[Demand, ...] = ()
+    requirements: tuple[Requirement, ...] = ()
     error: str = ""
 
     @classmethod
@@ -93,7 +93,7 @@ class Attempt:
             measured.size_bytes,
             comparison.agreement,
             {metric.name: metric.artifact for metric in comparison.metrics},
-            measured.demands,
+            measured.requirements,
         )
 
 

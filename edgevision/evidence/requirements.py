@@ -9,7 +9,7 @@ from edgevision.metrics.comparison import Comparison
 
 
 @dataclass(frozen=True)
-class Demand:
+class Requirement:
     """One limit, and what was measured against it.
 
     Attributes:
@@ -45,7 +45,7 @@ class Budget:
     Attributes:
         max_drop: of the task's first metric, in points (hundredths of a share; dB of a metric in dB);
             where the truth is not known, of the agreement. Judged by the end of the 95 % interval,
-            so that a small set does not pass by luck. `None` demands nothing.
+            so that a small set does not pass by luck. `None` requirements nothing.
         min_agreement: least share of decisions that are the source's, 0…1; `None` is what suits the
             precision, or nothing where `max_drop` is given.
     """
@@ -59,8 +59,8 @@ class Budget:
         if self.min_agreement is not None and not 0.0 <= self.min_agreement <= 1.0:
             raise OptionError(f"min_agreement: expected 0 to 1, got {self.min_agreement:g}")
 
-    def demands(self, comparison: Comparison, suiting_agreement: float) -> tuple[Demand, ...]:
-        """What is demanded of an artifact, held against what was measured.
+    def requirements(self, comparison: Comparison, suiting_agreement: float) -> tuple[Requirement, ...]:
+        """What is required of an artifact, held against what was measured.
 
         Args:
             comparison: of the artifact with its source.
@@ -69,13 +69,13 @@ class Budget:
         found = [] if self.max_drop is None else [_drop(comparison, self.max_drop)]
         if self.min_agreement is not None or self.max_drop is None:
             least = suiting_agreement if self.min_agreement is None else self.min_agreement
-            found.append(Demand("agreement", True, least, comparison.agreement))
+            found.append(Requirement("agreement", True, least, comparison.agreement))
         return tuple(found)
 
 
-def _drop(comparison: Comparison, max_drop: float) -> Demand:
+def _drop(comparison: Comparison, max_drop: float) -> Requirement:
     if comparison.metrics:
         metric = comparison.metrics[0]
         limit = max_drop / 100 if metric.unit == "share" else max_drop
-        return Demand(f"drop of {metric.name}", False, limit, metric.largest_drop, metric.unit)
-    return Demand("drop of agreement", False, max_drop / 100, 1 - comparison.least_agreement)
+        return Requirement(f"drop of {metric.name}", False, limit, metric.largest_drop, metric.unit)
+    return Requirement("drop of agreement", False, max_drop / 100, 1 - comparison.least_agreement)

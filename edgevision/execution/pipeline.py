@@ -45,7 +45,7 @@ def shared_out(settings: SessionSettings, blocks: int) -> tuple[int, SessionSett
 def turn_on(device: str) -> AbstractContextManager[object]:
     """What a worker holds while it runs a session on `device`: on the CPU nothing, elsewhere a lock.
 
-    Another device works for one caller at a time, and each lane takes some of its memory.
+    Another device works for one caller at a time, and each slot takes some of its memory.
     """
     return nullcontext() if device == "cpu" else threading.Lock()
 

@@ -70,11 +70,11 @@ def _latency_ms(session: CheckedSession, batch: int = 1) -> float:
     for run in range(_WARM_UP_RUNS + _RUNS):
         if run > _WARM_UP_RUNS and sum(seconds) > _ENOUGH_S:
             break
-        with session.lease(batch) as lane:
-            for values in lane.inputs.values():
+        with session.lease(batch) as slot:
+            for values in slot.inputs.values():
                 values[...] = 0
             start = time.perf_counter()
-            lane.run()
+            slot.run()
             seconds.append(time.perf_counter() - start)
     return 1000 * median(seconds[_WARM_UP_RUNS:])
 

@@ -189,7 +189,7 @@ class Preprocessor:
         self.fill(image, out, color)
 
     def fill(self, image: NDArray[np.uint8], out: Array, color: str) -> None:
-        """As a call, unchecked: for what `edgevision.imaging.decode.as_pixels` gave, and a slot of a lane."""
+        """As a call, unchecked: for what `edgevision.imaging.decode.as_pixels` gave, and a slot of a slot."""
         if not self._in_color or color == "gray" or image.shape == out.shape:
             self.write(self.resize(image, out), out, color)
             return

@@ -17,7 +17,7 @@ from edgevision._version import __version__
 from edgevision.backend import SessionSettings
 from edgevision.bundle.storage import Bundle
 from edgevision.errors import OutputError
-from edgevision.loading.choice import Candidate
+from edgevision.loading.choice import Configuration
 from edgevision.system.cores import cores
 from edgevision.system.entry_points import installed_packages
 from edgevision.system.files import make_folder, write_file
@@ -31,7 +31,7 @@ _LARGEST_BYTES = 1_000_000
 _DEVICE_NODES = ("nvidia[0-9]*", "nvmap", "dri/renderD*", "accel/accel*")
 
 
-def tuning_file(bundle: Bundle, settings: SessionSettings, possible: Sequence[Candidate]) -> Path | None:
+def tuning_file(bundle: Bundle, settings: SessionSettings, possible: Sequence[Configuration]) -> Path | None:
     """Where the choice for a bundle is kept; `None` where there is no home folder.
 
     The name is a digest of all that it depends on: the bundle, what was asked for, the candidates,
@@ -58,7 +58,7 @@ def tuning_file(bundle: Bundle, settings: SessionSettings, possible: Sequence[Ca
     return folder / "tuning" / f"{digest}.json"
 
 
-def read_choice(file: Path | None, possible: Sequence[Candidate]) -> Candidate | None:
+def read_choice(file: Path | None, possible: Sequence[Configuration]) -> Configuration | None:
     """What was kept; `None` if nothing was, if it is damaged, or none of the candidates."""
     try:
         if file is None or file.stat().st_size > _LARGEST_BYTES:
@@ -73,10 +73,10 @@ def read_choice(file: Path | None, possible: Sequence[Candidate]) -> Candidate |
     if type(threads) is not int or not 1 <= threads <= max(one.threads for one in possible):
         return None
     entries = [one.entry for one in possible if one.pair == pair]
-    return Candidate(entries[0], pair[1], threads) if entries else None
+    return Configuration(entries[0], pair[1], threads) if entries else None
 
 
-def write_choice(file: Path | None, chosen: Candidate, bundle: Bundle, why: str) -> bool:
+def write_choice(file: Path | None, chosen: Configuration, bundle: Bundle, why: str) -> bool:
     """Keep a choice.
 
     Args:

@@ -25,7 +25,7 @@ class Choice(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Configuration:
     """What may be chosen on the CPU.
 
     Attributes:
@@ -70,7 +70,7 @@ def first_choice(
 
 def candidates(
     bundle: Bundle, settings: SessionSettings, precision: str | None, plugins: Registry
-) -> list[Candidate]:
+) -> list[Configuration]:
     """Every artifact on every backend that may run it, whether its runtime is here or not.
 
     Those are the backends that it was measured on, and those whose own format it has. The threads are
@@ -82,7 +82,7 @@ def candidates(
     there = plugins.backends()
     counts = (settings.threads,) if settings.threads else sorted({1, cores()})
     return [
-        Candidate(entry, name, threads)
+        Configuration(entry, name, threads)
         for entry in _entries(bundle, precision)
         for name in _backends_of(entry, there)
         for threads in counts

@@ -161,7 +161,9 @@ def _model(session: CheckedSession, bundle: Bundle, entry: ArtifactEntry, plugin
     if isinstance(task, ClassifyTask):
         from edgevision.tasks.classify import Classifier
 
-        return Classifier(session, preprocessing, labels, task.score_kind, task.output, entry.score_reading)
+        return Classifier(
+            session, preprocessing, labels, task.score_kind, task.output, entry.score_calibration
+        )
     from edgevision.tasks.detect import Detector
 
     return Detector(session, preprocessing, labels, task, plugins.decoder(task.decoder))

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgevision.artifact import Artifact
-from edgevision.backend import Lane, SessionSettings
+from edgevision.backend import SessionSettings, Slot
 from edgevision.bundle.manifest import ArtifactEntry
 from edgevision.bundle.selftest import Selftest, check_known_answers, read_selftest
 from edgevision.bundle.storage import Bundle
 from edgevision.errors import first_line
 from edgevision.loading.cache import read_choice, tuning_file, write_choice
-from edgevision.loading.choice import Candidate, Choice, first_choice, reason_against
+from edgevision.loading.choice import Choice, Configuration, first_choice, reason_against
 from edgevision.plugins import Registry
 from edgevision.session import CheckedSession, open_session
 from edgevision.system.timing import Effort, interleave_bursts
@@ -40,7 +40,7 @@ def tuned_choice(
     bundle: Bundle,
     settings: SessionSettings,
     precision: str | None,
-    possible: Sequence[Candidate],
+    possible: Sequence[Configuration],
     plugins: Registry,
 ) -> Choice:
     """What was measured to be the fastest, now or before; else what the bundle's order takes.
@@ -74,7 +74,7 @@ def tuned_choice(
     return result.winner.choice(settings, plugins)
 
 
-def rivals_of(first: Choice, possible: Sequence[Candidate], plugins: Registry) -> list[Candidate]:
+def rivals_of(first: Choice, possible: Sequence[Configuration], plugins: Registry) -> list[Configuration]:
     """Those that compete with what the bundle's order takes, and can run here: itself the first of them.
 
     None, if it does not run on the CPU.
@@ -128,9 +128,9 @@ class Race:
         winner: the fastest that gives its known answers; `None` where none does.
     """
 
-    speeds: dict[Candidate, Speed] = field(default_factory=dict)
-    out: dict[Candidate, str] = field(default_factory=dict)
-    winner: Candidate | None = None
+    speeds: dict[Configuration, Speed] = field(default_factory=dict)
+    out: dict[Configuration, str] = field(default_factory=dict)
+    winner: Configuration | None = None
 
     def told(self) -> str:
         """In one line."""
@@ -141,7 +141,9 @@ class Race:
         return "; ".join([*timed, *(f"{' and '.join(names)}: {why}" for why, names in reasons.items())])
 
 
-def race(bundle: Bundle, rivals: Sequence[Candidate], settings: SessionSettings, plugins: Registry) -> Race:
+def race(
+    bundle: Bundle, rivals: Sequence[Configuration], settings: SessionSettings, plugins: Registry
+) -> Race:
     """Measure in about 0.3 s of CPU time; there is no winner if the first of `rivals` cannot be run.
 
     What takes long to open is not opened again with other threads, and nothing is opened once
@@ -164,8 +166,10 @@ def race(bundle: Bundle, rivals: Sequence[Candidate], settings: SessionSettings,
 
 
 def winner(
-    speeds: Mapping[Candidate, Speed], out: dict[Candidate, str], check: Callable[[Candidate], object]
-) -> Candidate | None:
+    speeds: Mapping[Configuration, Speed],
+    out: dict[Configuration, str],
+    check: Callable[[Configuration], object],
+) -> Configuration | None:
     """The fastest that passes; of those that are as fast, up to noise, the first with the fewest threads.
 
     Args:
@@ -190,7 +194,7 @@ def winner(
 
 @dataclass(frozen=True)
 class Entrant:
-    """A candidate that is open, on a lane that holds a known input.
+    """A candidate that is open, on a slot that holds a known input.
 
     Attributes:
         candidate: which.
@@ -199,7 +203,7 @@ class Entrant:
         opening_ms: until its first run was over.
     """
 
-    candidate: Candidate
+    candidate: Configuration
     session: CheckedSession
     run: Callable[[], object]
     opening_ms: float
@@ -221,7 +225,7 @@ class Track:
         self._plugins = plugins
         self._artifacts: dict[str, Artifact] = {}
 
-    def enter(self, candidate: Candidate, stack: ExitStack) -> Entrant:
+    def enter(self, candidate: Configuration, stack: ExitStack) -> Entrant:
         """Open a candidate, write a known input, and run it once; `stack` closes it.
 
         Raises:
@@ -231,9 +235,9 @@ class Track:
         effort = Effort()
         session = open_session(choice.backend, artifact, choice.settings)
         stack.callback(session.close)
-        lane = self.lane(session, 1, stack)
-        lane.run()
-        return Entrant(candidate, session, lane.run, effort.seconds * 1e3)
+        slot = self.slot(session, 1, stack)
+        slot.run()
+        return Entrant(candidate, session, slot.run, effort.seconds * 1e3)
 
     def artifact(self, entry: ArtifactEntry) -> Artifact:
         """Read once, its digest checked."""
@@ -241,11 +245,11 @@ class Track:
             self._artifacts[entry.id] = self._bundle.artifact(entry)
         return self._artifacts[entry.id]
 
-    def lane(self, session: CheckedSession, batch: int, stack: ExitStack) -> Lane:
-        """Lend a lane, and write the first known input into it, `batch` times."""
-        with session.lease(1) as lane:
-            self.known.questions.write(0, session, lane)
-            written = {name: values.copy() for name, values in lane.inputs.items()}
+    def slot(self, session: CheckedSession, batch: int, stack: ExitStack) -> Slot:
+        """Lend a slot, and write the first known input into it, `batch` times."""
+        with session.lease(1) as slot:
+            self.known.questions.write(0, session, slot)
+            written = {name: values.copy() for name, values in slot.inputs.items()}
         lent = stack.enter_context(session.lease(batch))
         for name, values in lent.inputs.items():
             values[...] = written[name]
@@ -256,7 +260,7 @@ class Track:
         return check_known_answers(session, self.known, entry.id, entry.precision)
 
 
-def _entered(track: Track, rivals: Sequence[Candidate], result: Race, stack: ExitStack) -> list[Entrant]:
+def _entered(track: Track, rivals: Sequence[Configuration], result: Race, stack: ExitStack) -> list[Entrant]:
     """Those that could be opened while there was time; raises if the first cannot."""
     entrants: list[Entrant] = []
     needed_s: dict[tuple[str, str], float] = {}

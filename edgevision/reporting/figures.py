@@ -112,10 +112,10 @@ def _drop_chart(results: Sequence[Measured]) -> str:
 
 def _limit(results: Sequence[Measured], what: str) -> float | None:
     """The strictest limit that was stated."""
-    limits = [demand for one in results for demand in one.demands if demand.what == what]
+    limits = [requirement for one in results for requirement in one.requirements if requirement.what == what]
     if not limits:
         return None
-    values = [demand.limit for demand in limits]
+    values = [requirement.limit for requirement in limits]
     return max(values) if limits[0].at_least else min(values)
 
 

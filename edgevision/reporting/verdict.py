@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from edgevision.bundle.manifest import Manifest
 from edgevision.evidence.records import Evidence, Measured
-from edgevision.evidence.requirements import Demand
+from edgevision.evidence.requirements import Requirement
 from edgevision.metrics.comparison import Metric
 from edgevision.metrics.formatting import in_unit
 from edgevision.target import Target
@@ -36,9 +36,9 @@ class Standing:
         return metrics[0] if metrics else None
 
     @property
-    def unlimited(self) -> tuple[Demand, ...]:
-        """Demands that anything meets."""
-        return tuple(one for one in self.measured.demands if one.at_least and one.limit <= 0)
+    def unlimited(self) -> tuple[Requirement, ...]:
+        """Requirements that anything meets."""
+        return tuple(one for one in self.measured.requirements if one.at_least and one.limit <= 0)
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def _warnings(evidence: Evidence) -> Iterator[str]:
 
 def unheld_limits(evidence: Evidence) -> tuple[str, ...]:
     """Which of a device's limits no artifact was held against."""
-    held = {demand.what for one in evidence.results for demand in one.demands}
+    held = {requirement.what for one in evidence.results for requirement in one.requirements}
     return tuple(what for what in ("size", "latency", "memory") if what not in held)
 
 
@@ -154,10 +154,18 @@ def _agreement_cost(evidence: Evidence, found: Sequence[Standing]) -> str:
     )
 
 
-def distance(demand: Demand) -> str:
+def distance(requirement: Requirement) -> str:
     """How far inside its limit something is, such as ``4.83 points``; below 0 outside."""
-    inside = demand.measured - demand.limit if demand.at_least else demand.limit - demand.measured
-    return in_points(inside, demand.unit) if demand.unit in ("share", "dB") else in_unit(inside, demand.unit)
+    inside = (
+        requirement.measured - requirement.limit
+        if requirement.at_least
+        else requirement.limit - requirement.measured
+    )
+    return (
+        in_points(inside, requirement.unit)
+        if requirement.unit in ("share", "dB")
+        else in_unit(inside, requirement.unit)
+    )
 
 
 def in_points(value: float, unit: str) -> str:

@@ -16,7 +16,7 @@ from edgevision.imaging.decode import as_pixels
 from edgevision.imaging.preprocess import Preprocessing, Preprocessor
 from edgevision.session import CheckedSession
 from edgevision.tasks.batches import is_batch, parts
-from edgevision.tasks.score_reading import SCORE_KINDS, OperatingPoint, ScoreReading
+from edgevision.tasks.score_calibration import SCORE_KINDS, OperatingPoint, ScoreCalibration
 from edgevision.tensors import Array, TensorSpec, all_finite, dequantizer, is_always_finite
 
 Scores = NDArray[np.float32]
@@ -135,7 +135,7 @@ class Classifier:
         labels: Sequence[str],
         score_kind: str,
         output: str | None = None,
-        reading: ScoreReading | None = None,
+        reading: ScoreCalibration | None = None,
     ) -> None:
         self.session = session
         self.preprocessing = preprocessing
@@ -152,7 +152,7 @@ class Classifier:
         if score_kind not in SCORE_KINDS:
             raise OptionError(f"score kind: expected one of {', '.join(SCORE_KINDS)}, got '{score_kind}'")
         self.preprocess = Preprocessor(preprocessing, self._input)
-        self.reading = reading or ScoreReading()
+        self.reading = reading or ScoreCalibration()
         self.reading.check_labels(self.labels)
         self._scores = _reader(self._output, score_kind, self.reading.temperature)
 
@@ -186,9 +186,9 @@ class Classifier:
         if is_batch(images):
             return self.classify_batch(images, color)
         pixels, found = as_pixels(images, color)
-        with self.session.lease() as lane:
-            self.preprocess.fill(pixels, lane.inputs[self._input.name][0], found)
-            outputs = lane.run()
+        with self.session.lease() as slot:
+            self.preprocess.fill(pixels, slot.inputs[self._input.name][0], found)
+            outputs = slot.run()
         return self._result(self._scores(outputs[self._output.name])[0])
 
     def classify_batch(self, images: Sequence[Any] | Array, color: str = "rgb") -> list[Classification]:
@@ -206,7 +206,7 @@ class Classifier:
         """What the network's outputs say of several images.
 
         Args:
-            outputs: of one run, as `edgevision.backend.Lane.run` gives them.
+            outputs: of one run, as `edgevision.backend.Slot.run` gives them.
             sizes_wh: of the images, one each.
 
         Raises:
@@ -231,12 +231,12 @@ class Classifier:
         self.close()
 
     def _run(self, images: Sequence[Any] | Array, color: str) -> Scores:
-        with self.session.lease(len(images)) as lane:
-            slots = lane.inputs[self._input.name]
-            for slot, image in zip(slots, images, strict=True):
+        with self.session.lease(len(images)) as slot:
+            rows = slot.inputs[self._input.name]
+            for row, image in zip(rows, images, strict=True):
                 pixels, found = as_pixels(image, color)
-                self.preprocess.fill(pixels, slot, found)
-            scores = self._scores(lane.run()[self._output.name])
+                self.preprocess.fill(pixels, row, found)
+            scores = self._scores(slot.run()[self._output.name])
         if len(scores) != len(images):
             raise InferenceError(f"the network gave {len(scores)} rows of scores for {len(images)} images")
         return scores

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from edgevision.errors import OptionError, first_line
-from edgevision.tasks.score_reading import SCORE_KINDS
+from edgevision.tasks.score_calibration import SCORE_KINDS
 
 if TYPE_CHECKING:
     from edgevision.tasks.generation.settings import GenerateSettings

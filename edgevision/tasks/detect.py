@@ -150,7 +150,7 @@ class Detector:
         """What the network's outputs say of several images.
 
         Args:
-            outputs: of one run, as `edgevision.backend.Lane.run` gives them.
+            outputs: of one run, as `edgevision.backend.Slot.run` gives them.
             sizes_wh: of the images, one each.
             task: the thresholds; the model's own unless given.
 
@@ -182,12 +182,12 @@ class Detector:
 
     def _run(self, images: Sequence[Any] | Array, color: str, task: DetectTask) -> list[Detections]:
         sizes_wh = []
-        with self.session.lease(len(images)) as lane:
-            for slot, image in zip(lane.inputs[self._input.name], images, strict=True):
+        with self.session.lease(len(images)) as slot:
+            for row, image in zip(slot.inputs[self._input.name], images, strict=True):
                 pixels, found = as_pixels(image, color)
-                self.preprocess.fill(pixels, slot, found)
+                self.preprocess.fill(pixels, row, found)
                 sizes_wh.append((pixels.shape[1], pixels.shape[0]))
-            outputs = lane.run()
+            outputs = slot.run()
         return self.read(outputs, sizes_wh, task)
 
     def _found(

@@ -285,7 +285,7 @@ def _check_batch(case: _Case) -> None:
 
 
 def _check_lease(case: _Case) -> None:
-    """Writing into a leased lane gives what `run` gives, also after a failure in the lane."""
+    """Writing into a leased slot gives what `run` gives, also after a failure in the slot."""
     with case.open() as session:
         for seed in range(2):
             inputs = case.inputs(session, seed)
@@ -321,10 +321,10 @@ _CHECKS: tuple[Callable[[_Case], None], ...] = (
 
 
 def _run_leased(session: CheckedSession, inputs: Mapping[str, Array]) -> dict[str, Array]:
-    with session.lease() as lane:
+    with session.lease() as slot:
         for name, array in inputs.items():
-            lane.inputs[name][...] = array
-        return lane.run()
+            slot.inputs[name][...] = array
+        return slot.run()
 
 
 def _wrong_inputs(specs: Sequence[TensorSpec], good: Mapping[str, Array]) -> dict[str, dict[str, Array]]:

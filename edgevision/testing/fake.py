@@ -12,7 +12,7 @@ import numpy as np
 from edgevision.artifact import Artifact
 from edgevision.backend import DeviceInfo, Session, SessionSettings
 from edgevision.errors import ArtifactError, DeviceError
-from edgevision.slots import Lanes, LaneSession, batch_of
+from edgevision.slots import PooledSession, SlotPool, batch_of
 from edgevision.tensors import Array, Quantization, TensorSpec
 
 #: Output name -> what it is to hold, or a function from the inputs to that.
@@ -71,11 +71,11 @@ class FakeBackend:
             inputs, outputs = _specs(tensors["inputs"]), _specs(tensors["outputs"])
         except (ValueError, KeyError, TypeError) as error:
             raise ArtifactError(f"{artifact.name}: is no artifact of the fake backend: {error}") from error
-        lanes = Lanes(lambda batch: _FakeLane(self, inputs, outputs, batch))
-        return LaneSession(inputs, outputs, "cpu", "float32", lanes)
+        slots = SlotPool(lambda batch: _FakeSlot(self, inputs, outputs, batch))
+        return PooledSession(inputs, outputs, "cpu", "float32", slots)
 
 
-class _FakeLane:
+class _FakeSlot:
     def __init__(
         self, backend: FakeBackend, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], batch: int
     ) -> None:

@@ -1,9 +1,9 @@
 """A detector of digits in cluttered scenes: train it, and lay out what proves it on devices.
 
     python detector.py train -o detector.keras
-    python detector.py scenes proof
+    python detector.py scenes evaluator
 
-The folder `proof` gets ``evaluation/`` and ``evaluation.json`` (scenes with digits that training
+The folder `evaluator` gets ``evaluation/`` and ``evaluation.json`` (scenes with digits that training
 never saw, and what is in them), and ``calibration/`` likewise, with digits of the training.
 """
 
@@ -55,7 +55,7 @@ def train_command(steps: int, output: Path) -> None:
 
 
 @main.command("scenes")
-@click.argument("folder", type=click.Path(path_type=Path), default="proof")
+@click.argument("folder", type=click.Path(path_type=Path), default="evaluator")
 @click.option("--count", type=click.IntRange(min=1), default=300, help="Scenes to measure on.")
 @click.option("--calibration", type=click.IntRange(min=1), default=200, help="Scenes to calibrate on.")
 def scenes_command(folder: Path, count: int, calibration: int) -> None:

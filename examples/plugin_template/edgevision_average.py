@@ -5,11 +5,11 @@ import numpy as np
 import edgevision
 from edgevision.backend import DeviceInfo
 from edgevision.errors import ArtifactError, DeviceError
-from edgevision.slots import Lanes, LaneSession
+from edgevision.slots import PooledSession, SlotPool
 from edgevision.tensors import TensorSpec
 
 
-class AverageLane:
+class AverageSlot:
     def __init__(self, shape):
         self.inputs = {"image": np.zeros(shape, np.float32)}
 
@@ -32,8 +32,8 @@ class AverageBackend:
         except ValueError as error:
             raise ArtifactError(f"{artifact.name}: expected HEIGHTxWIDTHxCHANNELS: {error}") from error
         inputs = (TensorSpec("image", (None, height, width, channels), "float32"),)
-        lanes = Lanes(lambda batch: AverageLane(inputs[0].with_batch(batch)))
-        return LaneSession(inputs, (TensorSpec("mean", (None, 1), "float32"),), "cpu", "float32", lanes)
+        slots = SlotPool(lambda batch: AverageSlot(inputs[0].with_batch(batch)))
+        return PooledSession(inputs, (TensorSpec("mean", (None, 1), "float32"),), "cpu", "float32", slots)
 
 
 edgevision_backends = edgevision.hookimpl(lambda: [AverageBackend()], specname="edgevision_backends")

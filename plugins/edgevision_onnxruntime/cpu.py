@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from edgevision.artifact import Artifact
 from edgevision.backend import DeviceInfo, Session, SessionSettings
 from edgevision.errors import DeviceError
-from edgevision.slots import Lanes, LaneSession
+from edgevision.slots import PooledSession, SlotPool
 from edgevision_onnxruntime.onnx_file import holds_float16
 from edgevision_onnxruntime.runtime import import_onnxruntime, version
-from edgevision_onnxruntime.sessions import Placement, Sessions
+from edgevision_onnxruntime.sessions import NodePlacement, Sessions
 
 
 class OnnxBackend:
@@ -38,10 +38,10 @@ class OnnxBackend:
             raise DeviceError(
                 f"backend 'onnx' has no device '{settings.device}'; it has: cpu; for a GPU ask backend 'cuda'"
             )
-        sessions = Sessions(runtime, artifact, settings.threads, lambda batch: Placement())
-        lanes = Lanes(sessions.lane)
-        lanes.add(1, sessions.lane(1))
-        return LaneSession(sessions.inputs, sessions.outputs, "cpu", _precision(artifact), lanes)
+        sessions = Sessions(runtime, artifact, settings.threads, lambda batch: NodePlacement())
+        slots = SlotPool(sessions.slot)
+        slots.add(1, sessions.slot(1))
+        return PooledSession(sessions.inputs, sessions.outputs, "cpu", _precision(artifact), slots)
 
 
 def _precision(artifact: Artifact) -> str:

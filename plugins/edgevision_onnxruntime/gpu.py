@@ -11,7 +11,7 @@ from typing import Any
 from edgevision.artifact import Artifact
 from edgevision.backend import DeviceInfo, Session, SessionSettings
 from edgevision.errors import ArtifactError, DeviceError, OptionError
-from edgevision.slots import Lanes, LaneSession
+from edgevision.slots import PooledSession, SlotPool
 from edgevision_onnxruntime import driver
 from edgevision_onnxruntime.onnx_file import holds_float16, is_quantized
 from edgevision_onnxruntime.runtime import (
@@ -23,7 +23,7 @@ from edgevision_onnxruntime.runtime import (
     installed_builds,
     version,
 )
-from edgevision_onnxruntime.sessions import Placement, Sessions
+from edgevision_onnxruntime.sessions import NodePlacement, Sessions
 
 _STRICT = "session.disable_cpu_ep_fallback"
 _RECORD = "session.record_ep_graph_assignment_info"
@@ -89,23 +89,23 @@ class _Opening:
     device: _Device
     allow_fallback: bool
 
-    def session(self) -> LaneSession:
+    def session(self) -> PooledSession:
         try:
             sessions = self._sessions()
         except ArtifactError as error:
             self._explain(error)
             raise
-        lanes = Lanes(sessions.lane)
-        lanes.add(1, sessions.lane(1))
+        slots = SlotPool(sessions.slot)
+        slots.add(1, sessions.slot(1))
         fallen = _cpu_nodes(sessions.for_batch(1)) if self.allow_fallback else ()
-        return LaneSession(
-            sessions.inputs, sessions.outputs, self.device.name, self._precision(), lanes, fallen
+        return PooledSession(
+            sessions.inputs, sessions.outputs, self.device.name, self._precision(), slots, fallen
         )
 
     def _sessions(self) -> Sessions:
         return Sessions(self.runtime, self.artifact, self.settings.threads, self._placement, self._check)
 
-    def _placement(self, batch: int) -> Placement:
+    def _placement(self, batch: int) -> NodePlacement:
         cuda = {
             "device_id": str(self.device.index),
             "use_tf32": "0",  # else float32 is multiplied with 10 bits of mantissa
@@ -115,13 +115,13 @@ class _Opening:
         if self.device.kind == "tensorrt":
             providers.insert(0, (TENSORRT, self._tensorrt_options(batch)))
         if not self.allow_fallback:
-            return Placement(tuple(providers), {_STRICT: "1"}, "cuda", self.device.index)
+            return NodePlacement(tuple(providers), {_STRICT: "1"}, "cuda", self.device.index)
         if not hasattr(self.runtime.InferenceSession, "get_provider_graph_assignment_info"):
             raise OptionError(
                 f"allow_cpu_fallback: {version(self.runtime)} cannot say which nodes fall back; "
                 "type: pip install --upgrade onnxruntime-gpu"
             )
-        return Placement((*providers, (CPU, {})), {_RECORD: "1"}, "cuda", self.device.index)
+        return NodePlacement((*providers, (CPU, {})), {_RECORD: "1"}, "cuda", self.device.index)
 
     def _tensorrt_options(self, batch: int) -> dict[str, str]:
         options = {

@@ -28,7 +28,7 @@ _DTYPES = {
 
 
 @dataclass(frozen=True)
-class Placement:
+class NodePlacement:
     """Where sessions run.
 
     Attributes:
@@ -61,7 +61,7 @@ class Sessions:
         runtime: Any,
         artifact: Artifact,
         threads: int | None,
-        placement: Callable[[int], Placement],
+        placement: Callable[[int], NodePlacement],
         check: Callable[[Any], None] = lambda session: None,
     ) -> None:
         self._runtime = runtime
@@ -94,13 +94,13 @@ class Sessions:
             self._sessions.move_to_end(key)
             return self._sessions[key]
 
-    def lane(self, batch: int) -> OnnxLane:
+    def slot(self, batch: int) -> OnnxSlot:
         """A binding of the session for `batch`."""
         shapes = {spec.name: spec.with_batch(batch) for spec in self.inputs}
         placement = self._placement(batch)
-        return OnnxLane(self._runtime, self.for_batch(batch), shapes, self.inputs, placement)
+        return OnnxSlot(self._runtime, self.for_batch(batch), shapes, self.inputs, placement)
 
-    def make(self, placement: Placement, batch: int) -> Any:
+    def make(self, placement: NodePlacement, batch: int) -> Any:
         """A session that nothing has looked at yet.
 
         Raises:
@@ -174,7 +174,7 @@ class Sessions:
         return _DTYPES[port.type]
 
 
-class OnnxLane:
+class OnnxSlot:
     """One binding of a session to memory that is kept: on the CPU, to `inputs` themselves."""
 
     def __init__(
@@ -183,7 +183,7 @@ class OnnxLane:
         session: Any,
         shapes: Mapping[str, tuple[int, ...]],
         inputs: Sequence[TensorSpec],
-        placement: Placement,
+        placement: NodePlacement,
     ) -> None:
         self.inputs: dict[str, Array] = {
             spec.name: np.zeros(shapes[spec.name], spec.dtype) for spec in inputs
@@ -204,7 +204,7 @@ class OnnxLane:
         self._bind_outputs(value, session.get_outputs())
 
     def run(self) -> dict[str, Array]:
-        """As `Lane.run`."""
+        """As `Slot.run`."""
         try:
             self.feed()
             self.invoke()
@@ -213,18 +213,18 @@ class OnnxLane:
             raise InferenceError(f"ONNX Runtime failed while it ran: {told(error)}") from error
 
     def feed(self) -> None:
-        """As `StagedLane.feed`: on the CPU the session reads `inputs` themselves."""
+        """As `StagedSlot.feed`: on the CPU the session reads `inputs` themselves."""
         if self._on_gpu:
             for held, array in self._fed:
                 held.update_inplace(array)
             self._binding.synchronize_inputs()
 
     def invoke(self) -> None:
-        """As `StagedLane.invoke`."""
+        """As `StagedSlot.invoke`."""
         self._session.run_with_iobinding(self._binding)
 
     def fetch(self) -> dict[str, Array]:
-        """As `StagedLane.fetch`."""
+        """As `StagedSlot.fetch`."""
         return dict(zip(self._names, self._results(), strict=True))
 
     def _bind_outputs(self, value: Any, ports: Sequence[Any]) -> None:

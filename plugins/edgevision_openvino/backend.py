@@ -1,4 +1,4 @@
-"""Runs OpenVINO IR, ONNX and TFLite artifacts: one compiled model a batch size, one request a lane.
+"""Runs OpenVINO IR, ONNX and TFLite artifacts: one compiled model a batch size, one request a slot.
 
 All shapes are static when a model is compiled. With an open shape OpenVINO can swallow a shape
 error and hand out the answer of the call before.
@@ -12,9 +12,9 @@ from typing import Any
 from edgevision.artifact import Artifact
 from edgevision.backend import DeviceInfo, Session, SessionSettings
 from edgevision.errors import DeviceError, OptionError
-from edgevision.slots import Lanes, LaneSession
+from edgevision.slots import PooledSession, SlotPool
 from edgevision.system.cores import cores
-from edgevision_openvino.compiled import CompiledModels, LaneMaker
+from edgevision_openvino.compiled import CompiledModels, SlotMaker
 from edgevision_openvino.instructions import has_exact_int8_products
 from edgevision_openvino.model import open_batch, read_inputs, read_model, read_outputs
 from edgevision_openvino.runtime import core, device_names, import_openvino, openvino_name
@@ -62,10 +62,10 @@ class OpenVINOBackend:
         at_once = _streams(settings.threads)
         models = CompiledModels(artifact, model, inputs, openvino_name(device), config, at_once)
         outputs = read_outputs(artifact, model, models.for_batch(1), has_open_batch=open_batch(inputs))
-        lanes = Lanes(LaneMaker(models, inputs, outputs))
-        with lanes.lease():  # opening proves that a request can be made
+        slots = SlotPool(SlotMaker(models, inputs, outputs))
+        with slots.lease():  # opening proves that a request can be made
             pass
-        return LaneSession(inputs, outputs, models.first_device(), models.precision(), lanes)
+        return PooledSession(inputs, outputs, models.first_device(), models.precision(), slots)
 
     def doubt(self, precision: str, device: str) -> str:
         """As `DoubtingBackend.doubt`: int8 uses the whole range of 8 bits, whose products need VNNI."""

@@ -87,8 +87,8 @@ class CompiledModels:
             raise refusal(self._artifact, error) from error
 
 
-class LaneMaker:
-    """Makes lanes: the first of a batch size for calls one at a time, those beside it for calls at once.
+class SlotMaker:
+    """Makes slots: the first of a batch size for calls one at a time, those beside it for calls at once.
 
     A model of several streams hands each call to another thread, which takes 40 to 90 µs more than a
     model of one stream, whose calls run in the caller's thread, but one after the other.
@@ -100,22 +100,22 @@ class LaneMaker:
         self._models = models
         self._inputs = inputs
         self._outputs = outputs
-        self._first: WeakValueDictionary[int, OpenVINOLane] = WeakValueDictionary()
+        self._first: WeakValueDictionary[int, OpenVINOSlot] = WeakValueDictionary()
         self._lock = threading.Lock()
 
-    def __call__(self, batch: int) -> OpenVINOLane:
-        """A lane for `batch`, while all that were made before may be in use."""
+    def __call__(self, batch: int) -> OpenVINOSlot:
+        """A slot for `batch`, while all that were made before may be in use."""
         with self._lock:
             if batch in self._first:
-                return self._lane(batch, at_once=True)
-            lane = self._first[batch] = self._lane(batch, at_once=False)
-            return lane
+                return self._slot(batch, at_once=True)
+            slot = self._first[batch] = self._slot(batch, at_once=False)
+            return slot
 
-    def _lane(self, batch: int, at_once: bool) -> OpenVINOLane:
-        return OpenVINOLane(self._models.for_batch(batch, at_once), self._inputs, self._outputs)
+    def _slot(self, batch: int, at_once: bool) -> OpenVINOSlot:
+        return OpenVINOSlot(self._models.for_batch(batch, at_once), self._inputs, self._outputs)
 
 
-class OpenVINOLane:
+class OpenVINOSlot:
     """One request, whose input tensors are `inputs` themselves: nothing is copied on the way in."""
 
     def __init__(self, compiled: Any, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
@@ -132,7 +132,7 @@ class OpenVINOLane:
         self.invoke = self._block if settled else self._start_and_wait
 
     def run(self) -> dict[str, Array]:
-        """As `Lane.run`."""
+        """As `Slot.run`."""
         try:
             self.invoke()
             return self.fetch()
@@ -140,10 +140,10 @@ class OpenVINOLane:
             raise InferenceError(f"OpenVINO failed while it ran: {first_line(error)}") from error
 
     def feed(self) -> None:
-        """As `StagedLane.feed`: the request reads `inputs` themselves."""
+        """As `StagedSlot.feed`: the request reads `inputs` themselves."""
 
     def fetch(self) -> dict[str, Array]:
-        """As `StagedLane.fetch`."""
+        """As `StagedSlot.fetch`."""
         request = self._request
         return {name: request.get_output_tensor(i).data.copy() for i, name in enumerate(self._names)}
 

@@ -1,4 +1,4 @@
-"""Runs TFLite artifacts: one interpreter a lane, loaded from the bytes that were checked."""
+"""Runs TFLite artifacts: one interpreter a slot, loaded from the bytes that were checked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from edgevision.artifact import Artifact
 from edgevision.backend import ArtifactDescription, DeviceInfo, Session, SessionSettings
 from edgevision.errors import ArtifactError, DeviceError, InferenceError, OptionError, first_line
-from edgevision.slots import Lanes, LaneSession
+from edgevision.slots import PooledSession, SlotPool
 from edgevision.tensors import Array, Quantization, TensorSpec
 from edgevision_tflite.graph_tensors import check_whole
 from edgevision_tflite.metadata import describe
@@ -58,10 +58,10 @@ class TFLiteBackend:
         loader = _Loader(artifact, runtime, settings.threads, delegate)
         interpreter = loader.load()
         graph = _read_graph(artifact, interpreter)
-        lanes = Lanes(lambda batch: _TFLiteLane(loader, loader.load(), graph, batch))
-        lanes.add(1, _TFLiteLane(loader, interpreter, graph, 1))
+        slots = SlotPool(lambda batch: _TFLiteSlot(loader, loader.load(), graph, batch))
+        slots.add(1, _TFLiteSlot(loader, interpreter, graph, 1))
         precision = _precision(graph, delegate, settings)
-        return LaneSession(graph.inputs, graph.outputs, device, precision, lanes)
+        return PooledSession(graph.inputs, graph.outputs, device, precision, slots)
 
 
 class _Delegate(NamedTuple):
@@ -136,7 +136,7 @@ class _Graph(NamedTuple):
     full_integer: bool
 
 
-class _TFLiteLane:
+class _TFLiteSlot:
     """One interpreter, allocated for one batch size.
 
     The runtime refuses to run while a view of its own memory is held, so `inputs` are arrays
@@ -160,7 +160,7 @@ class _TFLiteLane:
             raise loader.refusal(error) from error
 
     def run(self) -> dict[str, Array]:
-        """As `Lane.run`."""
+        """As `Slot.run`."""
         try:
             self.feed()
             self.invoke()
@@ -169,12 +169,12 @@ class _TFLiteLane:
             raise InferenceError(f"TFLite failed while it ran: {first_line(error)}") from error
 
     def feed(self) -> None:
-        """As `StagedLane.feed`."""
+        """As `StagedSlot.feed`."""
         for index, array in self._fed:
             self._interpreter.set_tensor(index, array)
 
     def fetch(self) -> dict[str, Array]:
-        """As `StagedLane.fetch`."""
+        """As `StagedSlot.fetch`."""
         return {name: self._interpreter.get_tensor(index) for name, index in self._read}
 
 

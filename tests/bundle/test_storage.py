@@ -23,7 +23,7 @@ from edgevision.bundle.storage import file_entry, read_bundle, write_bundle
 from edgevision.errors import BundleError, OutputError
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.tasks.description import ClassifyTask
-from edgevision.tasks.score_reading import OperatingPoint, ScoreReading
+from edgevision.tasks.score_calibration import OperatingPoint, ScoreCalibration
 from edgevision.tensors import Quantization, TensorSpec
 
 FILES = {
@@ -65,15 +65,17 @@ def bundle(tmp_path: Path) -> Path:
     return path
 
 
-def _manifest_with(reading: ScoreReading) -> Manifest:
+def _manifest_with(reading: ScoreCalibration) -> Manifest:
     manifest = _manifest()
-    return replace(manifest, artifacts=(replace(manifest.artifacts[0], score_reading=reading),))
+    return replace(manifest, artifacts=(replace(manifest.artifacts[0], score_calibration=reading),))
 
 
-READING = ScoreReading(1.25, OperatingPoint("dog", 1, 0.3, "sensitivity", 0.95))
+READING = ScoreCalibration(1.25, OperatingPoint("dog", 1, 0.3, "sensitivity", 0.95))
 
 
-@pytest.mark.parametrize("reading", [READING, ScoreReading(0.7), ScoreReading(None, READING.operating_point)])
+@pytest.mark.parametrize(
+    "reading", [READING, ScoreCalibration(0.7), ScoreCalibration(None, READING.operating_point)]
+)
 def test_how_scores_are_read_is_written_fits_the_schema_and_is_read_back(tmp_path: Path, reading) -> None:
     write_bundle(tmp_path / "model.evb", _manifest_with(reading), FILES)
     assert read_bundle(tmp_path / "model.evb").manifest == _manifest_with(reading)
@@ -83,7 +85,7 @@ def test_how_scores_are_read_is_written_fits_the_schema_and_is_read_back(tmp_pat
 
 def test_a_bundle_of_a_release_that_read_all_scores_as_they_are_is_read(bundle: Path) -> None:
     document = json.loads((bundle / "manifest.json").read_text())
-    del document["artifacts"][0]["score_reading"]
+    del document["artifacts"][0]["score_calibration"]
     (bundle / "manifest.json").write_text(json.dumps(document))
     assert read_bundle(bundle).manifest == _manifest()
 
@@ -98,9 +100,9 @@ def test_a_bundle_of_a_release_that_read_all_scores_as_they_are_is_read(bundle: 
 )
 def test_a_reading_of_scores_that_is_none_is_named(bundle: Path, reading, message: str) -> None:
     document = json.loads((bundle / "manifest.json").read_text())
-    document["artifacts"][0]["score_reading"] = reading
+    document["artifacts"][0]["score_calibration"] = reading
     (bundle / "manifest.json").write_text(json.dumps(document))
-    with pytest.raises(BundleError, match=rf"artifacts\[0\]: score_reading: {message}"):
+    with pytest.raises(BundleError, match=rf"artifacts\[0\]: score_calibration: {message}"):
         read_bundle(bundle)
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from edgevision.artifact import read_artifact
 from edgevision.backend import SessionSettings
-from edgevision.conversion.device_limits import device_demands, unmeasured_limits
-from edgevision.conversion.plan import Bench
-from edgevision.evidence.requirements import Demand
+from edgevision.conversion.device_limits import device_requirements, unmeasured_limits
+from edgevision.conversion.plan import MeasurementBackend
+from edgevision.evidence.requirements import Requirement
 from edgevision.execution.run_costs import run_costs
 from edgevision.plugins import registry
 from edgevision.target import Target
@@ -23,48 +23,55 @@ CAMERA = Target("camera", "a camera", "tflite", "tflite", ("float32",))
 GENEROUS = {"max_size_mb": 1.0, "max_latency_ms": 1000.0, "max_memory_mb": 4000.0}
 
 
-def _bench() -> Bench:
-    return Bench(registry().backend("tflite"), SessionSettings(), on_target=True)
+def _measurement_backend() -> MeasurementBackend:
+    return MeasurementBackend(registry().backend("tflite"), SessionSettings(), on_target=True)
 
 
-def _demands(*targets: Target) -> dict[str, Demand]:
-    bench = _bench()
-    costs = lambda: run_costs(ARTIFACT, bench.backend.name, bench.settings)  # noqa: E731
-    return {demand.what: demand for demand in device_demands(ARTIFACT, bench, targets, costs)}
+def _requirements(*targets: Target) -> dict[str, Requirement]:
+    measured_on = _measurement_backend()
+    costs = lambda: run_costs(ARTIFACT, measured_on.backend.name, measured_on.settings)  # noqa: E731
+    return {
+        requirement.what: requirement
+        for requirement in device_requirements(ARTIFACT, measured_on, targets, costs)
+    }
 
 
 def test_size_latency_and_memory_are_measured_where_this_machine_is_such_a_device() -> None:
-    found = _demands(replace(CAMERA, limits=GENEROUS))
+    found = _requirements(replace(CAMERA, limits=GENEROUS))
     assert found["size"].measured == ARTIFACT.size_bytes / 1e6
     assert 0 < found["latency"].measured < 1000
     assert 10 < found["memory"].measured < 4000, "a process with numpy and LiteRT"
-    assert all(demand.passed for demand in found.values())
-    assert unmeasured_limits(_bench(), [replace(CAMERA, limits=GENEROUS)]) == []
+    assert all(requirement.passed for requirement in found.values())
+    assert unmeasured_limits(_measurement_backend(), [replace(CAMERA, limits=GENEROUS)]) == []
 
 
 @pytest.mark.parametrize(
     ("limit", "least"), [("max_size_mb", 1e-6), ("max_latency_ms", 1e-6), ("max_memory_mb", 1.0)]
 )
 def test_what_is_over_a_limit_fails(limit: str, least: float) -> None:
-    (demand,) = _demands(replace(CAMERA, limits={limit: least})).values()
-    assert not demand.passed
+    (requirement,) = _requirements(replace(CAMERA, limits={limit: least})).values()
+    assert not requirement.passed
 
 
 def test_the_memory_is_that_of_a_process_of_its_own_whatever_this_one_holds() -> None:
     held = b"x" * 500_000_000
-    bench = _bench()
-    assert 10 < run_costs(ARTIFACT, bench.backend.name, bench.settings).peak_memory_mb < len(held) / 1e6
+    measured_on = _measurement_backend()
+    assert (
+        10
+        < run_costs(ARTIFACT, measured_on.backend.name, measured_on.settings).peak_memory_mb
+        < len(held) / 1e6
+    )
 
 
 def test_the_strictest_of_all_targets_counts() -> None:
     strict, lax = (replace(CAMERA, limits={"max_size_mb": size}) for size in (0.5, 2.0))
-    assert _demands(lax, strict)["size"].limit == 0.5
+    assert _requirements(lax, strict)["size"].limit == 0.5
 
 
 def test_another_machine_than_the_device_measures_size_alone_and_says_so() -> None:
     other = replace(CAMERA, machine="Raspberry Pi 99", limits=GENEROUS)
-    assert list(_demands(other)) == ["size"]
-    latency, memory = unmeasured_limits(_bench(), [other])
+    assert list(_requirements(other)) == ["size"]
+    latency, memory = unmeasured_limits(_measurement_backend(), [other])
     assert latency.startswith("max_latency_ms of camera was not measured: this machine is none")
     assert memory.startswith("max_memory_mb of camera")
 
@@ -74,5 +81,5 @@ def test_a_target_of_another_backend_or_device_is_not_held_against_what_runs_her
     other: dict[str, str],
 ) -> None:
     elsewhere = replace(CAMERA, name="elsewhere", limits=GENEROUS, **other)
-    assert list(_demands(CAMERA, elsewhere)) == ["size"]
-    assert len(unmeasured_limits(_bench(), [CAMERA, elsewhere])) == 2
+    assert list(_requirements(CAMERA, elsewhere)) == ["size"]
+    assert len(unmeasured_limits(_measurement_backend(), [CAMERA, elsewhere])) == 2

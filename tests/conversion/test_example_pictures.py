@@ -68,7 +68,7 @@ def test_decisions_that_flipped_have_their_images(flipped: tuple[Evidence, Path]
     assert len(pictures) == min(200, len(_changed(evidence))) >= 2
     assert {one.image for one in pictures} <= _changed(evidence)
     assert pictures[0].image == evidence.results[0].comparison.details.flips[0].image, (
-        "the most telling first"
+        "the most representative first"
     )
     assert {one.shows for one in pictures} == {"input"}
     folder = quickstart / "quickstart" / "evaluation"

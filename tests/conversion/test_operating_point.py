@@ -17,12 +17,12 @@ from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import AgreementError, ConversionError
 from edgevision.evaluation.evaluate import RunSettings
 from edgevision.evidence.document import read_evidence
-from edgevision.evidence.operating_points import OperatingDemand
+from edgevision.evidence.operating_points import OperatingPointSpecification
 from edgevision.evidence.records import Evidence
 
 pytestmark = pytest.mark.convert
 
-SENSITIVITY = OperatingDemand("3", "sensitivity", 0.95)
+SENSITIVITY = OperatingPointSpecification("3", "sensitivity", 0.95)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def evidence(bundle: Path) -> Evidence:
 
 def test_each_artifact_has_a_temperature_and_a_threshold_of_its_own(bundle: Path, evidence: Evidence) -> None:
     entries = read_bundle(bundle).manifest.artifacts
-    readings = [entry.score_reading for entry in entries]
+    readings = [entry.score_calibration for entry in entries]
     assert len(readings) == 2
     for reading, result in zip(readings, evidence.results, strict=True):
         assert reading.operating_point.threshold == result.operating_point.point.threshold
@@ -103,8 +103,8 @@ def test_what_is_measured_later_is_what_the_evidence_says(bundle: Path, evidence
 
 def test_the_evidence_has_both_curves_and_the_demand(evidence: Evidence) -> None:
     for result in evidence.results:
-        demand = result.demands[-1]
-        assert (demand.what, demand.limit, demand.at_least) == (
+        specification = result.requirements[-1]
+        assert (specification.what, specification.limit, specification.at_least) == (
             "sensitivity for '3', highest not ruled out",
             0.95,
             True,
@@ -134,7 +134,7 @@ def test_a_demand_that_the_evaluation_images_rule_out_is_not_written(digits: Pat
     labels[labels == 8] = 3
     wrong = ImageSet.from_arrays(list(images), labels, images.class_names)
     with pytest.raises(
-        AgreementError, match="the sensitivity for '3', highest not ruled out by .* demanded are 95.00 %"
+        AgreementError, match="the sensitivity for '3', highest not ruled out by .* required are 95.00 %"
     ) as raised:
         convert(
             digits / "digits.keras",
@@ -153,7 +153,7 @@ def test_a_demand_that_the_evaluation_images_rule_out_is_not_written(digits: Pat
     ("settings", "message"),
     [
         (
-            {"operating_point": OperatingDemand("3", "precision", 0.9)},
+            {"operating_point": OperatingPointSpecification("3", "precision", 0.9)},
             "no threshold on the score of '3' keeps",
         ),
         ({"calibrate_scores": True}, "no temperature from 0.05 to 20 suits its scores"),

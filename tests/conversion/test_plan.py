@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edgevision import hookimpl
-from edgevision.conversion.plan import bench_for, plan_artifacts
+from edgevision.conversion.plan import measurement_backend_for, plan_artifacts
 from edgevision.errors import OptionError
 from edgevision.plugins import discover, registry
 from edgevision.target import BUILT_IN, Target, read_targets
@@ -51,26 +51,32 @@ def test_what_cannot_be_is_told(names: str, precisions: tuple[str, ...], message
         _planned(names, *precisions)
 
 
-def _bench(names: str) -> tuple[str, str | None, bool]:
-    bench = bench_for(plan_artifacts([TARGETS[name] for name in names.split()], ("float32",))[0], registry())
-    return bench.backend.name, bench.settings.device, bench.on_target
+def _measurement_backend(names: str) -> tuple[str, str | None, bool]:
+    measured_on = measurement_backend_for(
+        plan_artifacts([TARGETS[name] for name in names.split()], ("float32",))[0], registry()
+    )
+    return (
+        measured_on.backend.name,
+        measured_on.settings.device,
+        measured_on.on_target,
+    )
 
 
 def test_an_artifact_is_measured_on_its_targets_backend_and_device() -> None:
-    assert _bench("intel-cpu") == ("openvino", "cpu", True)
+    assert _measurement_backend("intel-cpu") == ("openvino", "cpu", True)
 
 
 def test_where_the_device_is_absent_the_backends_default_device_stands_in_and_it_is_told() -> None:
     if any(device.name.startswith("gpu") for device in registry().backend("openvino").devices()):
         pytest.skip("this machine has the Intel GPU whose absence is tested")
-    assert _bench("intel-gpu") == ("openvino", None, False)
-    assert _bench("intel-gpu intel-cpu") == ("openvino", "cpu", True)
+    assert _measurement_backend("intel-gpu") == ("openvino", None, False)
+    assert _measurement_backend("intel-gpu intel-cpu") == ("openvino", "cpu", True)
 
 
 def test_where_the_backend_cannot_run_its_stand_in_does_and_it_is_told() -> None:
     if any(status.ready for status in registry().backend_statuses() if status.name == "cuda"):
         pytest.skip("this machine has the NVIDIA GPU whose absence is tested")
-    assert _bench("jetson-orin") == ("onnx", None, False)
+    assert _measurement_backend("jetson-orin") == ("onnx", None, False)
 
 
 class _FakePlugin:
@@ -83,6 +89,6 @@ def test_a_device_that_cannot_compute_float32_is_asked_for_what_it_can() -> None
     plugins = discover([])
     plugins.register(_FakePlugin(), "fake")
     target = Target("npu", "an NPU", "fake", "fake", ("int8",), device="cpu", compute_precision="float16")
-    settings = bench_for(plan_artifacts([target], ())[0], plugins).settings
+    settings = measurement_backend_for(plan_artifacts([target], ())[0], plugins).settings
     assert (settings.device, settings.precision) == ("cpu", "float16")
     assert TARGETS["intel-npu"].compute_precision == "float16"

@@ -10,15 +10,15 @@ import pytest
 from edgevision.artifact import read_artifact
 from edgevision.backend import SessionSettings
 from edgevision.conversion.candidates import Candidate
-from edgevision.conversion.plan import Bench, PlannedArtifact
-from edgevision.conversion.score_calibration import ScoreReadings, Wished, wished
+from edgevision.conversion.plan import MeasurementBackend, PlannedArtifact
+from edgevision.conversion.score_calibration import ScoreCalibrator, Wished, wished
 from edgevision.conversion.sets import open_sets
 from edgevision.conversion.settings import ConversionSettings
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import InputError, OptionError
-from edgevision.evaluation.classification import ClassifyProof
-from edgevision.evaluation.generation import SeededProof
-from edgevision.evidence.operating_points import OperatingDemand
+from edgevision.evaluation.classification import ClassificationEvaluator
+from edgevision.evaluation.generation import GenerationEvaluator
+from edgevision.evidence.operating_points import OperatingPointSpecification
 from edgevision.evidence.records import Measured
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.plugins import registry
@@ -30,7 +30,7 @@ from edgevision.tasks.options import TaskOptions
 
 DATA = Path(__file__).parents[1] / "data"
 LABELS = ("cat", "dog", "horse")
-SENSITIVITY = OperatingDemand("dog", "sensitivity", 0.9)
+SENSITIVITY = OperatingPointSpecification("dog", "sensitivity", 0.9)
 GENERATE = GenerateTask("latent", "image", (0.0, 1.0), "rgb", LatentSettings("z", "normal", None))
 
 
@@ -40,21 +40,23 @@ def _images(classes: list[int] | None, seed: int = 0) -> ImageSet:
     return ImageSet.from_arrays(pixels, classes, LABELS if classes else None)
 
 
-def _proof(classes: list[int] | None = None) -> ClassifyProof:
+def _evaluator(classes: list[int] | None = None) -> ClassificationEvaluator:
     truth = None if classes is None else np.array(classes)
-    return ClassifyProof(ClassifyTask("scores", "softmax"), LABELS, Preprocessing((8, 8), (0.0, 1.0)), truth)
+    return ClassificationEvaluator(
+        ClassifyTask("scores", "softmax"), LABELS, Preprocessing((8, 8), (0.0, 1.0)), truth
+    )
 
 
 def test_the_truth_of_both_sets_is_known_in_the_order_of_the_labels() -> None:
     calibration = ImageSet.from_arrays(list(_images([0] * 20)), [0] * 11 + [1] * 9, ("horse", "dog"))
-    found = wished(SENSITIVITY, False, _proof([0, 1, 2]), calibration)
+    found = wished(SENSITIVITY, False, _evaluator([0, 1, 2]), calibration)
     assert found.class_id == 1
     assert [one.sum() for one in found.positives] == [9, 1]
     assert found.truth[0].sum(axis=0).tolist() == [0, 9, 11]
 
 
 @pytest.mark.parametrize(
-    ("demand", "calibration", "evaluation", "message"),
+    ("specification", "calibration", "evaluation", "message"),
     [
         (
             SENSITIVITY,
@@ -79,33 +81,33 @@ def test_the_truth_of_both_sets_is_known_in_the_order_of_the_labels() -> None:
             "8 images of class 'dog' cannot show .* on 9 of them or more",
         ),
         (
-            OperatingDemand("dog", "specificity", 0.95),
+            OperatingPointSpecification("dog", "specificity", 0.95),
             [1] * 40 + [0] * 18,
             [0, 1],
             "18 images of other classes than 'dog' cannot show a specificity of 95.00 %; calibrate on 19",
         ),
     ],
 )
-def test_sets_that_cannot_tell_are_refused(demand, calibration, evaluation, message: str) -> None:
+def test_sets_that_cannot_tell_are_refused(specification, calibration, evaluation, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        wished(demand, demand is None, _proof(evaluation), _images(calibration))
+        wished(specification, specification is None, _evaluator(evaluation), _images(calibration))
 
 
 def test_a_class_that_there_is_not_is_refused_with_the_nearest() -> None:
-    demand = OperatingDemand("hors", "precision", 0.9)
+    specification = OperatingPointSpecification("hors", "precision", 0.9)
     with pytest.raises(
         OptionError, match="no class 'hors'; did you mean 'horse'. there are: cat, dog, horse"
     ):
-        wished(demand, False, _proof([0, 1]), _images([0, 1] * 20))
+        wished(specification, False, _evaluator([0, 1]), _images([0, 1] * 20))
 
 
 @pytest.mark.parametrize(
-    ("demand", "option"), [(SENSITIVITY, "--at-sensitivity 0.9"), (None, "--calibrate-sc")]
+    ("specification", "option"), [(SENSITIVITY, "--at-sensitivity 0.9"), (None, "--calibrate-sc")]
 )
-def test_a_network_that_does_not_classify_is_refused(demand, option: str) -> None:
-    proof = SeededProof(GENERATE, (), ())
+def test_a_network_that_does_not_classify_is_refused(specification, option: str) -> None:
+    evaluator = GenerationEvaluator(GENERATE, (), ())
     with pytest.raises(OptionError, match=f"{option}.* is for classifiers, and this network makes images"):
-        wished(demand, demand is None, proof, _images([0, 1] * 20))
+        wished(specification, specification is None, evaluator, _images([0, 1] * 20))
 
 
 @pytest.mark.parametrize("calibration", [None, "synthetic"])
@@ -145,36 +147,47 @@ def test_independent_scores_of_an_artifact_are_read_as_the_evidence_says(name: s
     odds = (scores / (1 - scores)) ** (1 / 0.4)
     truth = np.random.default_rng(1).random(scores.shape) < odds / (1 + odds)
     sides = [slice(0, 300), slice(300, 600)]
-    proof = ClassifyProof(task, labels, how, truth[sides[1]])
+    evaluator = ClassificationEvaluator(task, labels, how, truth[sides[1]])
     calibration = ImageSet.from_arrays(pixels[sides[0]])
-    demand = OperatingDemand(labels[int(truth.sum(axis=0).argmax())], "sensitivity", 0.9)
+    specification = OperatingPointSpecification(labels[int(truth.sum(axis=0).argmax())], "sensitivity", 0.9)
     wish = Wished(
-        demand, True, proof, calibration, (truth[sides[0]], truth[sides[1]]), labels.index(demand.positive)
+        specification,
+        True,
+        evaluator,
+        calibration,
+        (truth[sides[0]], truth[sides[1]]),
+        labels.index(specification.positive),
     )
 
-    source = proof.model(_candidate("tiny").session)
-    readings = ScoreReadings(wish, source, list(scores[sides[1]]), lambda _: None)
-    plain = proof.model(candidate.session).scores(pixels[sides[1]])
-    ((read, measured),) = readings.read([candidate], [list(plain)], [_measured(proof, plain)], lambda _: None)
+    source = evaluator.model(_candidate("tiny").session)
+    readings = ScoreCalibrator(wish, source, list(scores[sides[1]]), lambda _: None)
+    plain = evaluator.model(candidate.session).scores(pixels[sides[1]])
+    ((read, measured),) = readings.read(
+        [candidate], [list(plain)], [_measured(evaluator, plain)], lambda _: None
+    )
 
     assert measured.temperature.source.temperature == pytest.approx(0.4, rel=0.2)
     assert measured.temperature.artifact.after.nll < measured.temperature.artifact.before.nll
-    with Classifier(candidate.session, how, labels, "sigmoid", "scores", read.score_reading) as model:
+    with Classifier(candidate.session, how, labels, "sigmoid", "scores", read.score_calibration) as model:
         decided = np.array([one.positive for one in model(list(pixels[sides[1]]))])
     sensitivity, specificity, _ = measured.operating_point.point.evaluation
     positive = truth[sides[1]][:, wish.class_id]
     assert sensitivity.artifact == pytest.approx(decided[positive].mean())
     assert specificity.artifact == pytest.approx(1 - decided[~positive].mean())
-    assert measured.demands[-1].what == f"sensitivity for '{demand.positive}', highest not ruled out"
+    assert (
+        measured.requirements[-1].what == f"sensitivity for '{specification.positive}', highest not ruled out"
+    )
 
 
 def _candidate(name: str) -> Candidate:
     backend, settings = registry().backend("tflite"), SessionSettings()
     artifact = read_artifact(DATA / f"{name}.tflite")
     session = open_session(backend, artifact, settings)
-    return Candidate(PlannedArtifact("tflite", "int8", ()), artifact, Bench(backend, settings, True), session)
+    return Candidate(
+        PlannedArtifact("tflite", "int8", ()), artifact, MeasurementBackend(backend, settings, True), session
+    )
 
 
-def _measured(proof: ClassifyProof, scores: np.ndarray) -> Measured:
-    comparison = proof.compare(list(scores), list(scores))
+def _measured(evaluator: ClassificationEvaluator, scores: np.ndarray) -> Measured:
+    comparison = evaluator.compare(list(scores), list(scores))
     return Measured("tflite-int8", "0" * 64, 1, "tflite", "", "cpu", "int8", True, comparison, ())

@@ -46,10 +46,10 @@ def test_with_a_calibration_set_the_cheapest_inside_the_budget_is_made(digits: P
     evidence = _converted(digits, tmp_path / "digits.evb", max_drop=3.0)
     assert [result.artifact for result in evidence.results] == ["tflite-int8", "openvino-int8"]
     for result in evidence.results:
-        (demand,) = result.demands
-        assert demand.what == "drop of accuracy"
-        assert demand.measured == result.comparison.metric("accuracy").largest_drop
-        assert demand.passed
+        (requirement,) = result.requirements
+        assert requirement.what == "drop of accuracy"
+        assert requirement.measured == result.comparison.metric("accuracy").largest_drop
+        assert requirement.passed
         assert result.latency_ms is not None
         assert 0 < result.latency_ms < 1000
         assert result.peak_memory_mb is not None
@@ -136,7 +136,9 @@ def test_when_int8_misses_layers_stay_in_float_until_the_budget_holds(
     told = {attempt.artifact: attempt for attempt in evidence.attempts}
     for result, fmt in zip(evidence.results, ("tflite", "openvino", "onnx"), strict=True):
         assert result.passed
-        assert not all(demand.passed for demand in told[f"{fmt}-int8"].demands), "int8 alone holds no budget"
+        assert not all(requirement.passed for requirement in told[f"{fmt}-int8"].requirements), (
+            "int8 alone holds no budget"
+        )
         assert result.artifact != f"{fmt}-int8"
         ranked = [layer for layer, _ in evidence.sensitivities[fmt]]
         assert result.float_layers == tuple(ranked[: len(result.float_layers)])

@@ -16,12 +16,12 @@ from edgevision.plugins import registry
 from edgevision.session import CheckedSession, open_session
 from edgevision.testing import check_converter
 from edgevision_keras.onnx import OnnxConverter
-from edgevision_keras.openvino import OpenVinoConverter
+from edgevision_keras.openvino import OpenVINOConverter
 from edgevision_keras.tflite import TfliteConverter
 
 pytestmark = MARKS
 BACKENDS = {"tflite": "tflite", "openvino": "openvino", "onnx": "onnx"}
-CONVERTERS: list[Converter] = [TfliteConverter(), OpenVinoConverter(), OnnxConverter()]
+CONVERTERS: list[Converter] = [TfliteConverter(), OpenVINOConverter(), OnnxConverter()]
 EACH_CONVERTER = pytest.mark.parametrize("converter", CONVERTERS, ids=lambda converter: converter.name)
 EACH_ARTIFACT = pytest.mark.parametrize(
     ("converter", "precision"),
@@ -62,8 +62,8 @@ def test_an_artifact_agrees_with_the_source_on_the_top_class(
     session = converted(converter, trained_source, precision, coloured_images(40, seed=13)[0])
     expected = trained_source.run({"picture": images})["colour"].argmax(1)
     got = answers_of(session, images)["colour"].argmax(1)
-    demanded = {"float32": 1.0, "float16": 0.99}.get(precision, 0.95)
-    assert np.mean(expected == got) >= demanded
+    required = {"float32": 1.0, "float16": 0.99}.get(precision, 0.95)
+    assert np.mean(expected == got) >= required
 
 
 @EACH_CONVERTER
@@ -200,6 +200,6 @@ def test_int8_onnx_leaves_the_softmax_in_float(trained_source: Any) -> None:
 def test_openvino_files_carry_no_path_of_this_machine(trained_source: Any) -> None:
     images = coloured_images(8, seed=21)[0]
     calibration = calibration_for(trained_source, images)
-    artifact = OpenVinoConverter().convert(trained_source, "int8", calibration)
+    artifact = OpenVINOConverter().convert(trained_source, "int8", calibration)
     assert list(artifact.files) == ["model.xml", "model.bin"]
     assert b"/tmp" not in artifact.content

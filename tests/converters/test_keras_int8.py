@@ -18,7 +18,7 @@ from edgevision.plugins import registry
 from edgevision.session import open_session
 from edgevision_keras.libraries import on_one_thread
 from edgevision_keras.onnx import OnnxConverter
-from edgevision_keras.openvino import OpenVinoConverter
+from edgevision_keras.openvino import OpenVINOConverter
 from edgevision_keras.quantization.folded_network import Histogram
 from edgevision_keras.quantization.folding import freeze
 from edgevision_keras.quantization.prepare import int8_source
@@ -26,7 +26,7 @@ from edgevision_keras.quantization.ranges import best_range
 from edgevision_keras.tflite import TfliteConverter
 
 pytestmark = MARKS
-CONVERTERS: list[SelectiveConverter] = [TfliteConverter(), OpenVinoConverter(), OnnxConverter()]
+CONVERTERS: list[SelectiveConverter] = [TfliteConverter(), OpenVINOConverter(), OnnxConverter()]
 EACH_CONVERTER = pytest.mark.parametrize("converter", CONVERTERS, ids=lambda converter: converter.name)
 
 

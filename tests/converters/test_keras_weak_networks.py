@@ -13,11 +13,11 @@ from keras_sources import MARKS, calibration_for, read
 from edgevision.plugins import registry
 from edgevision.session import open_session
 from edgevision_keras.onnx import OnnxConverter
-from edgevision_keras.openvino import OpenVinoConverter
+from edgevision_keras.openvino import OpenVINOConverter
 from edgevision_keras.tflite import TfliteConverter
 
 pytestmark = MARKS
-CONVERTERS = {"tflite": TfliteConverter(), "openvino": OpenVinoConverter(), "onnx": OnnxConverter()}
+CONVERTERS = {"tflite": TfliteConverter(), "openvino": OpenVINOConverter(), "onnx": OnnxConverter()}
 #: The greatest error, a part of how much answers differ from image to image, root mean square. The
 #: converters' own int8 misses each of these, as the comments tell in the same order.
 LIMITS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgevision.evaluation.classification import ClassifyProof, compare_scores
+from edgevision.evaluation.classification import ClassificationEvaluator, compare_scores
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.tasks.description import ClassifyTask
 
@@ -39,22 +39,22 @@ def test_independent_scores_agree_when_the_same_classes_are_at_half_or_above() -
 
 def test_the_images_that_tell_most_show_every_class_that_there_is_room_for() -> None:
     task = ClassifyTask("scores", "softmax")
-    proof = ClassifyProof(task, ("a", "b", "c"), Preprocessing((4, 4), (0.0, 255.0)), None)
+    evaluator = ClassificationEvaluator(task, ("a", "b", "c"), Preprocessing((4, 4), (0.0, 255.0)), None)
     scores = [[0.9, 0.1, 0.0], [0.8, 0.2, 0.0], [0.7, 0.3, 0.0], [0.1, 0.9, 0.0], [0.0, 0.4, 0.6]]
     rows = [np.array(row, np.float32) for row in scores]
-    assert proof.telling(rows, 3) == [0, 3, 4]
-    assert proof.telling(rows, 8) == [0, 1, 2, 3, 4]
+    assert evaluator.representative(rows, 3) == [0, 3, 4]
+    assert evaluator.representative(rows, 8) == [0, 1, 2, 3, 4]
 
 
 def test_a_class_that_is_never_decided_for_is_shown_by_the_image_most_like_it() -> None:
-    proof = ClassifyProof(
+    evaluator = ClassificationEvaluator(
         ClassifyTask("scores", "softmax"),
         ("a", "b", "c"),
         Preprocessing((4, 4), (0.0, 255.0)),
         np.array([0, 1, 2, 2]),
     )
     scores = [[0.9, 0.1, 0.0], [0.1, 0.9, 0.0], [0.7, 0.2, 0.1], [0.6, 0.1, 0.3]]
-    assert proof.telling([np.array(row, np.float32) for row in scores], 3) == [0, 1, 3]
+    assert evaluator.representative([np.array(row, np.float32) for row in scores], 3) == [0, 1, 3]
 
 
 def test_the_most_telling_flips_come_first_and_name_image_classes_and_scores() -> None:

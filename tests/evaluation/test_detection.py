@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgevision.datasets.annotations import Annotations
-from edgevision.evaluation.detection import DetectProof
+from edgevision.evaluation.detection import DetectionEvaluator
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.metrics.box_matching import iou, match
 from edgevision.metrics.coco import detect_measures
@@ -29,11 +29,11 @@ def _truth(*rows: tuple[float, ...]) -> Annotations:
     return Annotations(values[:, :4], values[:, 4].astype(np.int64), np.zeros(len(values), bool))
 
 
-def _proof(truth: list[Annotations] | None = None) -> DetectProof:
+def _evaluator(truth: list[Annotations] | None = None) -> DetectionEvaluator:
     settings = {"output": "found", "box_unit": "pixels"}
     task = DetectTask("yolo-end2end", settings, score_threshold=0.5)
     how = Preprocessing((40, 20), (0.0, 255.0))
-    return DetectProof(task, registry().decoder("yolo-end2end"), LABELS, how, truth)
+    return DetectionEvaluator(task, registry().decoder("yolo-end2end"), LABELS, how, truth)
 
 
 def test_overlap_is_intersection_over_union() -> None:
@@ -53,19 +53,19 @@ def test_each_box_is_matched_once_with_the_most_alike_of_its_class() -> None:
 def test_agreement_counts_the_boxes_above_the_threshold_that_both_have() -> None:
     source = [_found((0, 0, 10, 10, 0.9, 0), (20, 0, 30, 10, 0.6, 1), (0, 0, 3, 3, 0.1, 1)), _found()]
     artifact = [_found((0, 0, 10, 10, 0.85, 0), (20, 0, 30, 10, 0.4, 1)), _found()]
-    comparison = _proof().compare(source, artifact)
+    comparison = _evaluator().compare(source, artifact)
     assert comparison.images == 2
     assert comparison.agreement == pytest.approx(2 * 1 / 3)
     assert comparison.largest_difference == pytest.approx(0.05, abs=1e-6)
     assert comparison.metrics == ()
-    assert _proof().compare([_found()], [_found()]).agreement == 1.0
+    assert _evaluator().compare([_found()], [_found()]).agreement == 1.0
 
 
 def test_with_the_truth_cocos_figures_of_both_are_told() -> None:
     truth = [_truth((0, 0, 10, 10, 0), (20, 0, 30, 10, 1)), _truth((0, 0, 8, 8, 0))]
     right = [_found((0, 0, 10, 10, 0.9, 0), (20, 0, 30, 10, 0.8, 1)), _found((0, 0, 8, 8, 0.9, 0))]
     half = [_found((0, 0, 10, 10, 0.9, 0)), _found((0, 0, 8, 8, 0.9, 0))]
-    comparison = _proof(truth).compare(right, half)
+    comparison = _evaluator(truth).compare(right, half)
     figures = {metric.name: (metric.source, metric.artifact) for metric in comparison.metrics}
     assert figures == {
         "mAP@0.50": (pytest.approx(1.0), pytest.approx(0.5)),
@@ -86,7 +86,7 @@ def test_the_images_that_tell_most_show_the_most_classes_then_objects() -> None:
         _found((0, 0, 9, 9, 0.9, 0), (20, 0, 29, 9, 0.9, 1)),
         _found((0, 0, 9, 9, 0.1, 0), (20, 0, 29, 9, 0.1, 1)),
     ]
-    assert _proof().telling(source, 2) == [1, 2]
+    assert _evaluator().representative(source, 2) == [1, 2]
 
 
 def test_a_truth_that_is_all_crowds_is_no_figure_below_nothing() -> None:
@@ -103,13 +103,13 @@ def test_every_class_is_among_the_images_that_tell_most() -> None:
         _found((0, 0, 9, 9, 0.9, 0), (20, 0, 29, 9, 0.9, 0)),
         _found((0, 0, 9, 9, 0.9, 1)),
     ]
-    assert _proof().telling(source, 2) == [0, 2]
-    assert _proof().telling([_found(), _found()], 8) == [0, 1]
+    assert _evaluator().representative(source, 2) == [0, 2]
+    assert _evaluator().representative([_found(), _found()], 8) == [0, 1]
 
 
 def test_images_with_other_objects_are_told_the_worst_first() -> None:
     one, two = (0, 0, 10, 10, 0.9, 0), (20, 0, 30, 10, 0.8, 1)
-    comparison = _proof().compare(
+    comparison = _evaluator().compare(
         [_found(one), _found(one, two), _found(one)], [_found(one), _found(), _found(two)]
     )
     assert comparison.details.changed == 2
@@ -121,8 +121,8 @@ def test_images_with_other_objects_are_told_the_worst_first() -> None:
 
 def test_a_source_is_measured_once_for_all_its_artifacts() -> None:
     truth = [_truth((0, 0, 10, 10, 0))]
-    proof, source = _proof(truth), [_found((0, 0, 10, 10, 0.9, 0))]
-    first = proof.measure(source)
+    evaluator, source = _evaluator(truth), [_found((0, 0, 10, 10, 0.9, 0))]
+    first = evaluator.measure(source)
     for _ in range(3):
-        proof.compare(source, [_found((0, 0, 10, 9, 0.9, 0))])
-    assert proof.measure(source) is first
+        evaluator.compare(source, [_found((0, 0, 10, 9, 0.9, 0))])
+    assert evaluator.measure(source) is first

@@ -15,7 +15,7 @@ from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import InputError, OptionError, PluginError
 from edgevision.evaluation.evaluate import RunSettings, evaluate
 from edgevision.evidence.document import read_evidence
-from edgevision.tasks.score_reading import OperatingPoint, ScoreReading
+from edgevision.tasks.score_calibration import OperatingPoint, ScoreCalibration
 
 pytest.importorskip("ai_edge_litert", reason="needs the extra `tflite`")
 
@@ -103,7 +103,7 @@ def test_a_bundle_is_measured_at_its_temperature_and_operating_point(tmp_path: P
         plain = np.stack([model(image).scores for image in images])
     scores = plain if temperature is None else plain**10 / (plain**10).sum(axis=1, keepdims=True)
     threshold = float(np.median(scores[:, 2]))
-    reading = ScoreReading(temperature, OperatingPoint("c", 2, threshold, "sensitivity", 0.9))
+    reading = ScoreCalibration(temperature, OperatingPoint("c", 2, threshold, "sensitivity", 0.9))
     bundle = write_tiny_bundle(tmp_path / "tiny.evb", reading=reading)
     found = evaluate(bundle, images)
     np.testing.assert_allclose(np.stack(found.answers), scores, rtol=1e-4)
@@ -112,13 +112,13 @@ def test_a_bundle_is_measured_at_its_temperature_and_operating_point(tmp_path: P
     assert found.figure("specificity for 'c'").value == pytest.approx(1 - decided[images.labels != 2].mean())
     assert found.figure("precision for 'c'").value == pytest.approx((images.labels[decided] == 2).mean())
     assert found.measures.figures[0].name == "accuracy"
-    assert found.to_dict()["score_reading"]["operating_point"]["threshold"] == threshold
+    assert found.to_dict()["score_calibration"]["operating_point"]["threshold"] == threshold
     with edgevision.load(bundle) as model:
         assert [one.positive for one in model(list(images))] == decided.tolist()
 
 
 def test_images_of_which_none_is_of_the_class_of_interest_leave_its_figures_out(tmp_path: Path) -> None:
-    reading = ScoreReading(None, OperatingPoint("c", 2, 0.2, "sensitivity", 0.9))
+    reading = ScoreCalibration(None, OperatingPoint("c", 2, 0.2, "sensitivity", 0.9))
     pixels = np.stack(list(_images(10)))
     images = ImageSet.from_arrays(pixels, [0, 1] * 5, LABELS)
     found = evaluate(write_tiny_bundle(tmp_path / "tiny.evb", reading=reading), images)

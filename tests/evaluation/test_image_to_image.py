@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgevision.errors import InputError
-from edgevision.evaluation.image_to_image import ImageToImageProof
+from edgevision.evaluation.image_to_image import ImageToImageEvaluator
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.metrics.image_similarity import HIGHEST_PSNR_DB, psnr_db, ssim
 from edgevision.tasks.description import GenerateTask
@@ -17,9 +17,9 @@ PHOTO = np.random.default_rng(0).integers(40, 200, (24, 32, 3), np.uint8)
 BRIGHTER = PHOTO + np.uint8(5)
 
 
-def _proof(truth: list[np.ndarray] | None = None) -> ImageToImageProof:
+def _evaluator(truth: list[np.ndarray] | None = None) -> ImageToImageEvaluator:
     task = GenerateTask("image-to-image", "made", (0, 1), "rgb", {"fit": "tiles", "overlap": 4})
-    return ImageToImageProof(task, Preprocessing((16, 16), (0.0, 255.0)), truth)
+    return ImageToImageEvaluator(task, Preprocessing((16, 16), (0.0, 255.0)), truth)
 
 
 def test_psnr_is_that_of_its_definition_and_finite_for_equal_images() -> None:
@@ -41,7 +41,7 @@ def test_what_cannot_be_compared_is_told() -> None:
 
 
 def test_without_the_truth_the_likeness_to_the_source_is_told() -> None:
-    comparison = _proof().compare([PHOTO, PHOTO], [PHOTO, BRIGHTER])
+    comparison = _evaluator().compare([PHOTO, PHOTO], [PHOTO, BRIGHTER])
     assert comparison.metrics == ()
     assert comparison.largest_difference == pytest.approx(5 / 255)
     assert comparison.mean_difference == pytest.approx(2.5 / 255)
@@ -50,7 +50,7 @@ def test_without_the_truth_the_likeness_to_the_source_is_told() -> None:
 
 
 def test_with_the_truth_both_are_held_against_it() -> None:
-    comparison = _proof([PHOTO]).compare([PHOTO], [BRIGHTER])
+    comparison = _evaluator([PHOTO]).compare([PHOTO], [BRIGHTER])
     metric = comparison.metric("PSNR")
     assert (metric.source, metric.unit) == (HIGHEST_PSNR_DB, "dB")
     assert metric.drop == pytest.approx(100 - psnr_db(PHOTO, BRIGHTER))
@@ -59,12 +59,12 @@ def test_with_the_truth_both_are_held_against_it() -> None:
 
 def test_the_images_that_tell_most_have_the_most_contrast() -> None:
     flat = np.full_like(PHOTO, 90)
-    assert _proof().telling([flat, PHOTO, flat], 1) == [1]
+    assert _evaluator().representative([flat, PHOTO, flat], 1) == [1]
 
 
 def test_intervals_and_the_least_alike_images_are_told() -> None:
     darker = PHOTO - np.uint8(30)
-    comparison = _proof([PHOTO] * 3).compare([PHOTO] * 3, [PHOTO, BRIGHTER, darker])
+    comparison = _evaluator([PHOTO] * 3).compare([PHOTO] * 3, [PHOTO, BRIGHTER, darker])
     assert comparison.details.changed == 2
     assert [change.image for change in comparison.details.changes] == ["image 2", "image 1"]
     assert comparison.details.changes[1].psnr_db == pytest.approx(psnr_db(PHOTO, BRIGHTER), abs=1e-3)

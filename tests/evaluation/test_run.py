@@ -14,7 +14,7 @@ from edgevision.conversion.candidates import _count_of_known_answers
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.datasets.seed_sets import SeedSet
 from edgevision.errors import InputError
-from edgevision.evaluation.classification import ClassifyProof
+from edgevision.evaluation.classification import ClassificationEvaluator
 from edgevision.evaluation.run import measure, workers_on
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.imaging.write import write_image
@@ -24,7 +24,7 @@ from edgevision.tasks.classify import Classifier
 from edgevision.tasks.description import ClassifyTask
 
 DATA = Path(__file__).parents[1] / "data"
-PROOF = ClassifyProof(
+EVALUATOR = ClassificationEvaluator(
     ClassifyTask("scores", "softmax"), ("a", "b", "c", "d", "e"), Preprocessing((8, 8), (0.0, 1.0)), None
 )
 ONE_THREAD = SessionSettings(threads=1)
@@ -35,7 +35,7 @@ def model(request: pytest.FixtureRequest) -> Any:
     pytest.importorskip({"tflite": "ai_edge_litert"}.get(request.param, request.param))
     artifact = read_artifact(DATA / "tiny.tflite")
     with open_session(registry().backend(request.param), artifact, ONE_THREAD) as session:
-        yield PROOF.model(session)
+        yield EVALUATOR.model(session)
 
 
 @pytest.fixture
@@ -50,8 +50,8 @@ def folder(tmp_path: Path) -> Path:
 def test_any_number_of_workers_gives_the_very_answers_of_one(model: Classifier, folder: Path) -> None:
     images = ImageSet.open(folder)
     told: list[int] = []
-    (alone,) = measure(PROOF, [model], images, lambda done: None)
-    first, second = measure(PROOF, [model, model], images, told.append, workers=3)
+    (alone,) = measure(EVALUATOR, [model], images, lambda done: None)
+    first, second = measure(EVALUATOR, [model, model], images, told.append, workers=3)
     assert np.array_equal(first, alone)
     assert np.array_equal(second, alone)
     assert np.array_equal(alone, model.scores(list(images))), "the images of a batch are the ones of before"
@@ -63,7 +63,7 @@ def test_of_several_broken_images_the_first_is_named(model: Classifier, folder: 
     for name in ("41.png", "60.png", "23.png"):
         (folder / name).write_text("no image")
     with pytest.raises(InputError, match=r"23\.png: no image that is known"):
-        measure(PROOF, [model], ImageSet.open(folder), lambda done: None, workers)
+        measure(EVALUATOR, [model], ImageSet.open(folder), lambda done: None, workers)
 
 
 def test_workers_share_the_cores_where_there_are_blocks_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,5 +82,5 @@ def test_workers_share_the_cores_where_there_are_blocks_for_them(monkeypatch: py
 def test_there_is_one_for_each_class_within_bounds(classes: int, side: int, count: int) -> None:
     labels = tuple(str(number) for number in range(classes))
     how = Preprocessing((side, side), (0.0, 255.0))
-    proof = ClassifyProof(ClassifyTask("scores", "softmax"), labels, how, None)
-    assert _count_of_known_answers(proof) == count
+    evaluator = ClassificationEvaluator(ClassifyTask("scores", "softmax"), labels, how, None)
+    assert _count_of_known_answers(evaluator) == count

@@ -15,7 +15,7 @@ from edgevision.imaging.preprocess import Preprocessing
 from edgevision.plugins import registry
 from edgevision.session import open_session
 from edgevision.tasks.description import ClassifyTask
-from edgevision.tasks.score_reading import ScoreReading
+from edgevision.tasks.score_calibration import ScoreCalibration
 
 DATA = Path(__file__).parents[1] / "data"
 LABELS = ("a", "b", "c", "d", "e")
@@ -25,7 +25,7 @@ def write_tiny_bundle(
     path: Path,
     score_kind: str = "softmax",
     labels: tuple[str, ...] = LABELS,
-    reading: ScoreReading | None = None,
+    reading: ScoreCalibration | None = None,
 ) -> Path:
     """Write the bundle, with its known answers and evidence that says nothing."""
     artifact = read_artifact(DATA / "tiny.tflite")

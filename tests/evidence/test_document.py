@@ -14,13 +14,17 @@ from edgevision.artifact import PRECISIONS
 from edgevision.calibration.findings import Coverage, Finding, LayerCoverage
 from edgevision.datasets.image_sets import SetFacts
 from edgevision.errors import BundleError
-from edgevision.evaluation.classification import ClassifyProof, compare_scores
-from edgevision.evaluation.detection import DetectProof
-from edgevision.evaluation.evaluator import TaskProof
+from edgevision.evaluation.classification import ClassificationEvaluator, compare_scores
+from edgevision.evaluation.detection import DetectionEvaluator
+from edgevision.evaluation.evaluator import Evaluator
 from edgevision.evidence.document import evidence_json, read_evidence
-from edgevision.evidence.operating_points import OperatingDemand, ThresholdedScores, operating_evidence
+from edgevision.evidence.operating_points import (
+    OperatingPointSpecification,
+    ThresholdedScores,
+    operating_evidence,
+)
 from edgevision.evidence.records import Attempt, Evidence, Measured
-from edgevision.evidence.requirements import Demand
+from edgevision.evidence.requirements import Requirement
 from edgevision.evidence.temperatures import ScaledScores, ScoreQuality, TemperatureEvidence
 from edgevision.metrics.changes import BoxChange, PixelChange
 from edgevision.metrics.comparison import Comparison, DetectDetails, GenerateDetails, Metric
@@ -46,13 +50,13 @@ EVIDENCE = Evidence(
             precision="int8",
             on_target=True,
             comparison=Comparison(100, 0.94, 0.25, 0.01, (Metric("accuracy", 0.75, 0.7),)),
-            demands=(Demand("agreement", True, 0.95, 0.94),),
+            requirements=(Requirement("agreement", True, 0.95, 0.94),),
             float_layers=("conv",),
         ),
     ),
     notes=("a note",),
     attempts=(
-        Attempt("tflite-int8", (), 900, 0.9, {"accuracy": 0.7}, (Demand("agreement", True, 0.95, 0.9),)),
+        Attempt("tflite-int8", (), 900, 0.9, {"accuracy": 0.7}, (Requirement("agreement", True, 0.95, 0.9),)),
         Attempt("tflite-int16x8", (), error="no kernel"),
     ),
     sensitivities={"tflite": (("conv", 0.5), ("dense", 0.1))},
@@ -92,11 +96,13 @@ def _decided() -> Evidence:
     random = np.random.default_rng(0)
     positive = random.random((2, 80)) < 0.5
     scores = [(0.4 * random.random((2, 80)) + 0.4 * positive).astype(np.float32) for _ in range(2)]
-    demand = OperatingDemand("b", "specificity", 0.9)
+    requirement = OperatingPointSpecification("b", "specificity", 0.9)
     sides = [ThresholdedScores(*pair, threshold) for pair, threshold in zip(scores, (0.5, 0.6), strict=True)]
     quality = ScoreQuality.of(_pairs(scores[0][0]), _pairs(positive[0]) > 0, 1e-6, False)
     scaled = ScaledScores(1.5, quality, quality)
-    point = replace(operating_evidence(demand, *sides, (positive[0], positive[1])), warnings=("few images",))
+    point = replace(
+        operating_evidence(requirement, *sides, (positive[0], positive[1])), warnings=("few images",)
+    )
     result = replace(EVIDENCE.results[0], operating_point=point)
     temperature = TemperatureEvidence(scaled, scaled, ("worse",))
     return replace(EVIDENCE, results=(result, replace(EVIDENCE.results[0], temperature=temperature)))
@@ -166,9 +172,9 @@ def test_the_json_fits_the_published_schema() -> None:
         jsonschema.validate(document, SCHEMA)
 
 
-@pytest.mark.parametrize("proof", [ClassifyProof, DetectProof])
-def test_every_precision_has_a_limit(proof: type[TaskProof]) -> None:
-    assert set(proof.least_agreement) == set(PRECISIONS)
+@pytest.mark.parametrize("evaluator", [ClassificationEvaluator, DetectionEvaluator])
+def test_every_precision_has_a_limit(evaluator: type[Evaluator]) -> None:
+    assert set(evaluator.least_agreement) == set(PRECISIONS)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"schema_version": 2}', '{"schema_version": 1}'])

@@ -9,7 +9,7 @@ from edgevision.errors import OptionError
 from edgevision.evidence.operating_points import (
     MOST_POINTS,
     Curve,
-    OperatingDemand,
+    OperatingPointSpecification,
     ThresholdedScores,
     find_class,
     find_threshold,
@@ -30,7 +30,7 @@ POSITIVE = np.array([1, 1, 1, 1, 0, 0, 1, 0, 0], bool)
         ("sensitivity", 0.67, 0.25),
         ("sensitivity", 0.83, 0.25),
         ("sensitivity", 0.84, None),
-        # Less is demanded than the classes are apart: nothing is won by a higher threshold.
+        # Less is required than the classes are apart: nothing is won by a higher threshold.
         ("sensitivity", 0.2, 0.55),
         # As though a fifth other image had been taken for it: 4 of 5, and 2 of 5.
         ("specificity", 0.8, 0.55),
@@ -45,44 +45,48 @@ POSITIVE = np.array([1, 1, 1, 1, 0, 0, 1, 0, 0], bool)
     ],
 )
 def test_the_threshold_keeps_the_demand_and_gives_away_the_least(figure, at_least, threshold) -> None:
-    found = find_threshold(SCORES, POSITIVE, OperatingDemand("x", figure, at_least))
+    found = find_threshold(SCORES, POSITIVE, OperatingPointSpecification("x", figure, at_least))
     assert found == (None if threshold is None else pytest.approx(threshold))
 
 
 def test_the_order_of_the_images_does_not_matter() -> None:
     order = np.random.default_rng(0).permutation(len(SCORES))
-    demand = OperatingDemand("x", "sensitivity", 0.8)
-    assert find_threshold(SCORES[order], POSITIVE[order], demand) == find_threshold(SCORES, POSITIVE, demand)
+    specification = OperatingPointSpecification("x", "sensitivity", 0.8)
+    assert find_threshold(SCORES[order], POSITIVE[order], specification) == find_threshold(
+        SCORES, POSITIVE, specification
+    )
 
 
 def test_images_of_one_step_of_an_int8_score_stay_together() -> None:
     scores = np.array([0.5, 0.5, 0.25, 0.5, 0.25, 0.0], np.float32)
     positive = np.array([1, 1, 1, 0, 0, 0], bool)
-    assert find_threshold(scores, positive, OperatingDemand("x", "sensitivity", 0.5)) == 0.375
-    assert find_threshold(scores, positive, OperatingDemand("x", "sensitivity", 0.75)) == 0.125
+    assert find_threshold(scores, positive, OperatingPointSpecification("x", "sensitivity", 0.5)) == 0.375
+    assert find_threshold(scores, positive, OperatingPointSpecification("x", "sensitivity", 0.75)) == 0.125
     # Two of the three others would have to be told from images of the class with the same score.
-    assert find_threshold(scores, positive, OperatingDemand("x", "specificity", 0.6)) is None
+    assert find_threshold(scores, positive, OperatingPointSpecification("x", "specificity", 0.6)) is None
 
 
 def test_scores_that_are_all_alike_keep_nothing() -> None:
     same = np.full(9, 0.5, np.float32)
     for figure in ("sensitivity", "specificity", "precision"):
-        assert find_threshold(same, POSITIVE, OperatingDemand("x", figure, 0.1)) is None
+        assert find_threshold(same, POSITIVE, OperatingPointSpecification("x", figure, 0.1)) is None
 
 
 def test_a_threshold_between_neighbouring_numbers_of_float32_is_the_higher() -> None:
     low = np.float32(0.5)
     high = np.nextafter(low, np.float32(1))
     scores = np.array([high, high, low], np.float32)
-    found = find_threshold(scores, np.array([1, 1, 0], bool), OperatingDemand("x", "sensitivity", 0.6))
+    found = find_threshold(
+        scores, np.array([1, 1, 0], bool), OperatingPointSpecification("x", "sensitivity", 0.6)
+    )
     assert found == float(high)
     assert (scores >= found).tolist() == [True, True, False]
 
 
 @pytest.mark.parametrize(("at_least", "images"), [(0.95, 19), (0.9, 9), (0.5, 1), (0.99, 99), (0.66, 2)])
 def test_so_many_images_can_show_a_demand(at_least: float, images: int) -> None:
-    demand = OperatingDemand("x", "sensitivity", at_least)
-    assert demand.least_images == images
+    specification = OperatingPointSpecification("x", "sensitivity", at_least)
+    assert specification.least_images == images
     assert images / (images + 1) >= at_least > (images - 1) / images
 
 
@@ -91,11 +95,11 @@ def test_over_many_calibration_sets_new_images_keep_the_demand_in_the_mean(figur
     """Split conformal prediction's promise, of class and others that overlap."""
     random = np.random.default_rng(0)
     positive = np.arange(80) < 40
-    demand, kept = OperatingDemand("x", figure, 0.9), []
+    specification, kept = OperatingPointSpecification("x", figure, 0.9), []
     truth = np.arange(2000) < 1000
     for _ in range(400):
         scores = _drawn(random, positive)
-        threshold = find_threshold(scores, positive, demand)
+        threshold = find_threshold(scores, positive, specification)
         new = _drawn(random, truth)
         decided = new >= threshold
         kept.append(decided[truth].mean() if figure == "sensitivity" else (~decided[~truth]).mean())
@@ -154,8 +158,8 @@ def _evidence(artifact_evaluation: np.ndarray, at_least: float = 0.8, figure: st
     positive = np.tile(POSITIVE, 40)
     source = ThresholdedScores(np.tile(SCORES, 40), sides.get("source", np.tile(SCORES, 40)), 0.25)
     artifact = ThresholdedScores(np.tile(SCORES, 40), artifact_evaluation, 0.45)
-    demand = OperatingDemand("x", figure, at_least)
-    return operating_evidence(demand, source, artifact, (positive, sides.get("positive", positive)))
+    specification = OperatingPointSpecification("x", figure, at_least)
+    return operating_evidence(specification, source, artifact, (positive, sides.get("positive", positive)))
 
 
 def test_source_and_artifact_are_held_against_each_other_at_both_thresholds() -> None:
@@ -176,10 +180,10 @@ def test_a_demand_is_missed_where_its_interval_lies_below() -> None:
     # 160 of 200: Wilson's interval ends at 0.850.
     scores = np.tile(SCORES, 40)
     inside, outside = _evidence(scores, 0.84), _evidence(scores, 0.86)
-    assert inside.held_against_demand.passed
-    assert not outside.held_against_demand.passed
-    assert outside.held_against_demand.what == "sensitivity for 'x', highest not ruled out"
-    assert outside.held_against_demand.measured == pytest.approx(0.85, abs=0.002)
+    assert inside.requirement.passed
+    assert not outside.requirement.passed
+    assert outside.requirement.what == "sensitivity for 'x', highest not ruled out"
+    assert outside.requirement.measured == pytest.approx(0.85, abs=0.002)
     assert [("do not rule out" in warning) for warning in inside.warnings] == [True]
     assert outside.warnings == ()
     assert _evidence(scores, 0.8).warnings == ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edgevision.errors import OptionError
-from edgevision.evidence.requirements import Budget, Demand
+from edgevision.evidence.requirements import Budget, Requirement
 from edgevision.metrics.comparison import Comparison, Metric
 from edgevision.metrics.intervals import Interval
 
@@ -20,42 +20,47 @@ def _metric(drop: float, high: float, unit: str = "share") -> Metric:
 
 
 def test_without_a_budget_the_agreement_that_suits_the_precision_is_demanded() -> None:
-    (demand,) = Budget().demands(_comparison(agreement=0.94), 0.95)
-    assert demand == Demand("agreement", True, 0.95, 0.94)
-    assert not demand.passed
+    (requirement,) = Budget().requirements(_comparison(agreement=0.94), 0.95)
+    assert requirement == Requirement("agreement", True, 0.95, 0.94)
+    assert not requirement.passed
 
 
 def test_the_end_of_the_interval_is_judged_and_not_the_drop_itself() -> None:
     budget = Budget(max_drop=0.5)
-    (sure,) = budget.demands(_comparison(_metric(0.002, 0.004)), 0.95)
-    (lucky,) = budget.demands(_comparison(_metric(0.002, 0.006)), 0.95)
+    (sure,) = budget.requirements(_comparison(_metric(0.002, 0.004)), 0.95)
+    (lucky,) = budget.requirements(_comparison(_metric(0.002, 0.006)), 0.95)
     assert (sure.what, sure.limit, sure.measured) == ("drop of accuracy", 0.005, 0.004)
     assert sure.passed
     assert not lucky.passed
 
 
 def test_points_of_a_metric_in_decibel_are_decibel() -> None:
-    (demand,) = Budget(max_drop=0.5).demands(_comparison(_metric(0.2, 0.4, "dB")), 0.9)
-    assert (demand.limit, demand.measured, demand.unit) == (0.5, 0.4, "dB")
+    (requirement,) = Budget(max_drop=0.5).requirements(_comparison(_metric(0.2, 0.4, "dB")), 0.9)
+    assert (requirement.limit, requirement.measured, requirement.unit) == (0.5, 0.4, "dB")
 
 
 def test_where_the_truth_is_not_known_the_agreement_may_drop() -> None:
     budget = Budget(max_drop=2.5)
-    (demand,) = budget.demands(_comparison(agreement=0.99, low=0.98), 0.95)
-    assert demand.what == "drop of agreement"
-    assert demand.measured == pytest.approx(0.02)
-    assert demand.passed
-    assert not budget.demands(_comparison(agreement=0.99, low=0.97), 0.95)[0].passed
+    (requirement,) = budget.requirements(_comparison(agreement=0.99, low=0.98), 0.95)
+    assert requirement.what == "drop of agreement"
+    assert requirement.measured == pytest.approx(0.02)
+    assert requirement.passed
+    assert not budget.requirements(_comparison(agreement=0.99, low=0.97), 0.95)[0].passed
 
 
 def test_both_limits_hold_where_both_are_said() -> None:
-    demands = Budget(max_drop=0.5, min_agreement=0.995).demands(_comparison(_metric(0.0, 0.001)), 0.9)
-    assert [(one.what, one.passed) for one in demands] == [("drop of accuracy", True), ("agreement", False)]
+    requirements = Budget(max_drop=0.5, min_agreement=0.995).requirements(
+        _comparison(_metric(0.0, 0.001)), 0.9
+    )
+    assert [(one.what, one.passed) for one in requirements] == [
+        ("drop of accuracy", True),
+        ("agreement", False),
+    ]
 
 
 def test_the_margin_is_in_parts_of_the_limit() -> None:
-    assert Demand("size", False, 2.0, 1.5, "MB").margin == pytest.approx(0.25)
-    assert Demand("agreement", True, 0.5, 0.4).margin == pytest.approx(-0.2)
+    assert Requirement("size", False, 2.0, 1.5, "MB").margin == pytest.approx(0.25)
+    assert Requirement("agreement", True, 0.5, 0.4).margin == pytest.approx(-0.2)
 
 
 @pytest.mark.parametrize("wrong", [{"max_drop": 0.0}, {"max_drop": -1.0}, {"min_agreement": 1.5}])

@@ -106,7 +106,7 @@ def test_the_committed_weights_keep_what_the_readme_says_in_int8_on_three_runtim
         assert figures["mAP@0.50"]["source"] >= 0.94
         assert figures["mAP@0.50"]["artifact"] >= 0.94
     drawn = sorted((folder / "found").iterdir())
-    assert len(drawn) == len(list((folder / "proof" / "evaluation").iterdir()))
+    assert len(drawn) == len(list((folder / "evaluator" / "evaluation").iterdir()))
     assert not np.array_equal(
-        cv2.imread(str(drawn[0])), cv2.imread(str(folder / "proof" / "evaluation" / drawn[0].name))
+        cv2.imread(str(drawn[0])), cv2.imread(str(folder / "evaluator" / "evaluation" / drawn[0].name))
     )

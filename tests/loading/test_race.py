@@ -21,7 +21,7 @@ from edgevision.bundle.storage import Bundle, read_bundle, write_bundle
 from edgevision.errors import DeviceError, OptionError
 from edgevision.loading import cache as choice_cache
 from edgevision.loading import race as racing
-from edgevision.loading.choice import Candidate, candidates
+from edgevision.loading.choice import Configuration, candidates
 from edgevision.loading.load import load
 from edgevision.loading.race import Speed, race, rivals_of, winner
 from edgevision.plugins import registry
@@ -336,12 +336,12 @@ def test_the_fastest_wins_and_of_those_alike_the_one_with_fewer_threads_then_the
 ) -> None:
     entry = read_bundle(path).manifest.artifacts[0]
 
-    def check(one: Candidate) -> None:
+    def check(one: Configuration) -> None:
         if one.backend == "wrong":
             raise ArithmeticError("other answers")
 
-    timed = {Candidate(entry, *key): Speed(*value) for key, value in speeds.items()}
-    out: dict[Candidate, str] = {}
+    timed = {Configuration(entry, *key): Speed(*value) for key, value in speeds.items()}
+    out: dict[Configuration, str] = {}
     best = winner(timed, out, check)
     assert (None if best is None else (best.backend, best.threads)) == wins
     assert all(why == "other answers" for why in out.values())

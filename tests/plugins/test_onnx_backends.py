@@ -21,7 +21,7 @@ from edgevision_onnxruntime.cpu import OnnxBackend
 from edgevision_onnxruntime.gpu import CudaBackend
 from edgevision_onnxruntime.onnx_file import holds_float16, is_quantized
 from edgevision_onnxruntime.runtime import CUDA, import_onnxruntime
-from edgevision_onnxruntime.sessions import Placement, Sessions
+from edgevision_onnxruntime.sessions import NodePlacement, Sessions
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
 
@@ -213,7 +213,7 @@ def test_a_session_that_went_on_with_the_cpu_is_caught(tiny_onnx: Artifact) -> N
     reason="this ONNX Runtime cannot say which nodes fall back",
 )
 def test_nodes_on_the_cpu_are_told_by_name(tiny_onnx: Artifact) -> None:
-    placement = Placement(entries=opening(tiny_onnx, allow_fallback=True)._placement(1).entries)
+    placement = NodePlacement(entries=opening(tiny_onnx, allow_fallback=True)._placement(1).entries)
     sessions = Sessions(onnxruntime, tiny_onnx, None, lambda batch: placement)
     assert {"conv", "relu", "softmax"} <= set(gpu_module._cpu_nodes(sessions.for_batch(1)))
 

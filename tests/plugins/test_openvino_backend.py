@@ -149,20 +149,20 @@ def test_threads_are_taken(tiny_ir: Artifact) -> None:
 
 
 @pytest.mark.skipif(cores() < 2, reason="calls run at once where there are two cores or more")
-def test_a_lane_alone_hands_no_call_to_another_thread_and_lanes_beside_it_share_streams(
+def test_a_slot_alone_hands_no_call_to_another_thread_and_slots_beside_it_share_streams(
     tiny_ir: Artifact,
 ) -> None:
-    def streams(lane: Any) -> int:
-        return int(lane._request.get_compiled_model().get_property("NUM_STREAMS"))
+    def streams(slot: Any) -> int:
+        return int(slot._request.get_compiled_model().get_property("NUM_STREAMS"))
 
     with open_session(BACKEND, tiny_ir, SessionSettings(threads=1)) as session:
         with session.lease() as alone:
             assert streams(alone) == 1
             with session.lease() as beside, session.lease() as another:
                 assert streams(beside) == streams(another) == cores()
-                for lane in (alone, beside, another):
-                    lane.inputs["image"][...] = IMAGE
-                answers = [lane.run()["scores"] for lane in (alone, beside, another)]
+                for slot in (alone, beside, another):
+                    slot.inputs["image"][...] = IMAGE
+                answers = [slot.run()["scores"] for slot in (alone, beside, another)]
         np.testing.assert_array_equal(answers, [session.run({"image": IMAGE})["scores"]] * 3)
 
 
@@ -193,8 +193,8 @@ def test_nothing_is_written_to_the_home_folder_and_nothing_is_connected_to(
         from edgevision_openvino.backend import OpenVINOBackend
         backend = OpenVINOBackend()
         backend.devices()
-        with open_session(backend, read_artifact(Path(sys.argv[1]))) as session, session.lease() as lane:
-            lane.run()
+        with open_session(backend, read_artifact(Path(sys.argv[1]))) as session, session.lease() as slot:
+            slot.run()
         import threading, time
         for thread in threading.enumerate():
             if thread is not threading.current_thread():

@@ -25,7 +25,7 @@ try:
 except EdgeVisionError as error:
     pytest.skip(str(error), allow_module_level=True)
 
-#: The least that TFLite's interface for external delegates asks for: takes no node, refuses on demand.
+#: The least that TFLite's interface for external delegates asks for: takes no node, refuses on requirement.
 DELEGATE_SOURCE = r"""
 #include <stdint.h>
 #include <stdlib.h>

@@ -18,13 +18,13 @@ from edgevision.evaluation.classification import compare_scores
 from edgevision.evaluation.image_to_image import compare_images
 from edgevision.evidence.document import evidence_json
 from edgevision.evidence.operating_points import (
-    OperatingDemand,
     OperatingEvidence,
+    OperatingPointSpecification,
     ThresholdedScores,
     operating_evidence,
 )
 from edgevision.evidence.records import Attempt, Evidence, Measured
-from edgevision.evidence.requirements import Budget, Demand
+from edgevision.evidence.requirements import Budget, Requirement
 from edgevision.evidence.temperatures import (
     ScaledScores,
     ScoreQuality,
@@ -67,7 +67,7 @@ def read_scores() -> tuple[OperatingEvidence, TemperatureEvidence]:
     first = ThresholdedScores(scores, scores, 0.35)
     second = ThresholdedScores(scores, scores - np.float32(0.02), 0.34)
     point = operating_evidence(
-        OperatingDemand("melanoma", "sensitivity", 0.97), first, second, (positive,) * 2
+        OperatingPointSpecification("melanoma", "sensitivity", 0.97), first, second, (positive,) * 2
     )
     before, after = ScoreQuality(0.5, RELIABILITY), ScoreQuality(0.6, RELIABILITY)
     scaled = ScaledScores(1.75, before, after)
@@ -113,9 +113,18 @@ def measured(
     artifact: str, comparison: Comparison, budget: Budget | None = None, **facts: object
 ) -> Measured:
     """What was measured of an artifact."""
-    demands = (budget or Budget(min_agreement=0.5)).demands(comparison, 0.5)
+    requirements = (budget or Budget(min_agreement=0.5)).requirements(comparison, 0.5)
     one = Measured(
-        artifact, "3" * 64, 176_000, "tflite", "ai-edge-litert 2", "cpu", "int8", True, comparison, demands
+        artifact,
+        "3" * 64,
+        176_000,
+        "tflite",
+        "ai-edge-litert 2",
+        "cpu",
+        "int8",
+        True,
+        comparison,
+        requirements,
     )
     return replace(one, **facts)
 
@@ -132,7 +141,9 @@ def evidence_of(*results: Measured) -> Evidence:
         results=results,
         notes=("max_latency_ms of the camera was not measured",),
         attempts=(
-            Attempt("tflite-int8", (), 900, 0.4, {"accuracy": 0.7}, (Demand("agreement", True, 0.5, 0.4),)),
+            Attempt(
+                "tflite-int8", (), 900, 0.4, {"accuracy": 0.7}, (Requirement("agreement", True, 0.5, 0.4),)
+            ),
             Attempt("tflite-int8-mixed", ("conv_1",), 1200, 0.9, {"accuracy": 0.75}),
             Attempt("tflite-int16x8", (), error="no kernel for Floor"),
         ),

@@ -141,11 +141,11 @@ def test_what_was_not_measured_on_the_device_is_to_be_checked_there(
 def test_how_scores_are_read_is_told_with_its_curves_and_its_warnings_first(tmp_path: Path) -> None:
     point, temperature = read_scores()
     one = measured("tflite-int8", classified(), operating_point=point, temperature=temperature)
-    one = replace(one, demands=(*one.demands, point.held_against_demand))
+    one = replace(one, requirements=(*one.requirements, point.requirement))
     page = _page(write_report_bundle(tmp_path / "skin.evb", evidence_of(one)))
     assert "Operating point of melanoma" in page.text
     assert "Curves of tflite-int8 and its source" in page.text
-    assert f"{100 * point.demanded.artifact:.2f} % (" in page.text
+    assert f"{100 * point.required.artifact:.2f} % (" in page.text
     assert "sensitivity for 'melanoma'" in page.text, "among the limits"
     assert "1.75" in page.text
     (warning,) = temperature.warnings

@@ -10,7 +10,7 @@ from edgevision.evidence.temperatures import scaled_scores
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.session import open_session
 from edgevision.tasks.classify import Classifier
-from edgevision.tasks.score_reading import ScoreReading
+from edgevision.tasks.score_calibration import ScoreCalibration
 from edgevision.tasks.temperature import score_floor
 from edgevision.tensors import Quantization, TensorSpec
 from edgevision.testing import FakeBackend
@@ -39,7 +39,7 @@ def _model(values, score_kind: str, temperature: float | None = None, **tensor) 
         backend, backend.artifact([TensorSpec("image", (None, 4, 4, 3), "float32")], [output])
     )
     labels = [f"class {place}" for place in range(max(2, len(values)))]
-    reading = None if temperature is None else ScoreReading(temperature)
+    reading = None if temperature is None else ScoreCalibration(temperature)
     return Classifier(session, Preprocessing((4, 4), (0.0, 255.0)), labels, score_kind, reading=reading)
 
 
@@ -125,4 +125,4 @@ def test_the_order_of_classes_stays() -> None:
 @pytest.mark.parametrize("temperature", [0.0, -1.0, np.nan, np.inf, True, "1"])
 def test_a_temperature_is_a_number_above_zero(temperature: object) -> None:
     with pytest.raises(OptionError, match="temperature: expected a number above 0"):
-        ScoreReading(temperature)
+        ScoreCalibration(temperature)

@@ -15,7 +15,7 @@ from edgevision.artifact import Artifact
 from edgevision.backend import Session, SessionSettings
 from edgevision.errors import ArtifactError, DeviceError, InferenceError, OptionError
 from edgevision.session import open_session
-from edgevision.slots import LaneSession
+from edgevision.slots import PooledSession
 from edgevision.tensors import Array, Quantization, TensorSpec
 from edgevision.testing import FakeBackend, check_backend
 
@@ -55,26 +55,28 @@ def test_inputs_of_the_callers_own_are_used() -> None:
 class Broken(FakeBackend):
     """A fake whose sessions go through a function."""
 
-    def __init__(self, spoil: Callable[[LaneSession], Any]) -> None:
+    def __init__(self, spoil: Callable[[PooledSession], Any]) -> None:
         super().__init__()
         self._spoil = spoil
 
     def open(self, artifact: Artifact, settings: SessionSettings) -> Session:
         session = super().open(artifact, settings)
-        assert isinstance(session, LaneSession)
+        assert isinstance(session, PooledSession)
         return self._spoil(session)
 
 
 class Wrapped:
     """A session whose run is another function; it lends no memory."""
 
-    def __init__(self, session: LaneSession, run: Callable[[Mapping[str, Array]], dict[str, Array]]) -> None:
+    def __init__(
+        self, session: PooledSession, run: Callable[[Mapping[str, Array]], dict[str, Array]]
+    ) -> None:
         self.inputs, self.outputs = session.inputs, session.outputs
         self.device, self.precision = session.device, session.precision
         self.run, self.close = run, session.close
 
 
-def one_buffer_for_all(session: LaneSession) -> Wrapped:
+def one_buffer_for_all(session: PooledSession) -> Wrapped:
     kept: dict[int, Array] = {}
 
     def run(inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -86,7 +88,7 @@ def one_buffer_for_all(session: LaneSession) -> Wrapped:
     return Wrapped(session, run)
 
 
-def one_interpreter_for_all_threads(session: LaneSession) -> Wrapped:
+def one_interpreter_for_all_threads(session: PooledSession) -> Wrapped:
     shared = np.zeros((1, 8, 8, 3), np.float32)
 
     def run(inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -99,7 +101,7 @@ def one_interpreter_for_all_threads(session: LaneSession) -> Wrapped:
     return Wrapped(session, run)
 
 
-def yesterdays_answer(session: LaneSession) -> Wrapped:
+def yesterdays_answer(session: PooledSession) -> Wrapped:
     first: list[dict[str, Array]] = []
 
     def run(inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -109,7 +111,7 @@ def yesterdays_answer(session: LaneSession) -> Wrapped:
     return Wrapped(session, run)
 
 
-def scribbling(session: LaneSession) -> Wrapped:
+def scribbling(session: PooledSession) -> Wrapped:
     def run(inputs: Mapping[str, Array]) -> dict[str, Array]:
         answer = session.run(inputs)
         inputs["image"][...] = 0
@@ -118,7 +120,7 @@ def scribbling(session: LaneSession) -> Wrapped:
     return Wrapped(session, run)
 
 
-def read_only(session: LaneSession) -> Wrapped:
+def read_only(session: PooledSession) -> Wrapped:
     def run(inputs: Mapping[str, Array]) -> dict[str, Array]:
         answer = session.run(inputs)
         answer["scores"].flags.writeable = False
@@ -127,21 +129,21 @@ def read_only(session: LaneSession) -> Wrapped:
     return Wrapped(session, run)
 
 
-def batch_mixed_up(session: LaneSession) -> Wrapped:
+def batch_mixed_up(session: PooledSession) -> Wrapped:
     return Wrapped(session, lambda inputs: {"scores": session.run(inputs)["scores"][::-1].copy()})
 
 
 class SharedLease:
-    """A session that lends one lane to everybody."""
+    """A session that lends one slot to everybody."""
 
-    def __init__(self, session: LaneSession) -> None:
+    def __init__(self, session: PooledSession) -> None:
         self.__dict__.update(Wrapped(session, session.run).__dict__)
-        with session.lease() as lane:
-            self._lane = lane
+        with session.lease() as slot:
+            self._slot = slot
 
     @contextmanager
     def lease(self, batch: int = 1) -> Any:
-        yield self._lane
+        yield self._slot
 
 
 @pytest.mark.parametrize(
@@ -165,7 +167,7 @@ class SharedLease:
     ],
 )
 def test_a_session_that_breaks_the_contract_is_named(
-    spoil: Callable[[LaneSession], Any], message: str
+    spoil: Callable[[PooledSession], Any], message: str
 ) -> None:
     with pytest.raises(AssertionError, match=f"backend 'fake': .*{message}"):
         check_backend(Broken(spoil), ARTIFACT)

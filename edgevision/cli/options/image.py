@@ -10,7 +10,7 @@ import click
 
 from edgevision.imaging.input_options import InputOptions
 from edgevision.imaging.preprocess import COLORS, INTERPOLATIONS, RESIZE_MODES
-from edgevision.tasks.score_reading import SCORE_KINDS
+from edgevision.tasks.score_calibration import SCORE_KINDS
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 import click
 
 from edgevision.errors import OptionError
-from edgevision.evidence.operating_points import OperatingDemand
+from edgevision.evidence.operating_points import OperatingPointSpecification
 from edgevision.metrics.formatting import in_unit
-from edgevision.tasks.score_reading import FIGURES, OperatingPoint, ScoreReading
+from edgevision.tasks.score_calibration import FIGURES, OperatingPoint, ScoreCalibration
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
@@ -43,28 +43,28 @@ def score_options(command: CommandT) -> CommandT:
     return command
 
 
-def given_demand(given: dict[str, Any]) -> OperatingDemand | None:
+def given_specification(given: dict[str, Any]) -> OperatingPointSpecification | None:
     """What an operating point is to keep, of a command's arguments; `None` where none is asked for.
 
     Raises:
-        OptionError: a class without a demand, a demand without a class, or several demands.
+        OptionError: a class without a specification, a specification without a class, or several requirements.
     """
     positive = given["positive"]
-    demands = {figure: given[f"at_{figure}"] for figure in FIGURES if given[f"at_{figure}"] is not None}
-    if not demands:
+    requirements = {figure: given[f"at_{figure}"] for figure in FIGURES if given[f"at_{figure}"] is not None}
+    if not requirements:
         if positive is None:
             return None
         raise OptionError(f"--positive {positive}: what is its threshold to keep? type --at-sensitivity 0.95")
-    figure, at_least = next(iter(demands.items()))
-    if len(demands) > 1:
-        told = " and ".join(f"--at-{name}" for name in demands)
+    figure, at_least = next(iter(requirements.items()))
+    if len(requirements) > 1:
+        told = " and ".join(f"--at-{name}" for name in requirements)
         raise OptionError(f"{told}: one threshold keeps one of them; leave out the others")
     if positive is None:
         raise OptionError(f"--at-{figure} {at_least:g}: of which class? type --positive CLASS")
-    return OperatingDemand(positive, figure, at_least)
+    return OperatingPointSpecification(positive, figure, at_least)
 
 
-def reading_in_words(reading: ScoreReading) -> str:
+def describe_score_calibration(reading: ScoreCalibration) -> str:
     """Such as ``temperature 1.3; 'cat' from a score of 0.21 on (sensitivity at least 95.00 %)``."""
     parts = [] if reading.temperature is None else [f"temperature {reading.temperature:.4g}"]
     if reading.operating_point is not None:

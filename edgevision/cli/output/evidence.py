@@ -9,7 +9,7 @@ import click
 from edgevision.calibration.findings import Coverage
 from edgevision.cli.output.tables import echo_table, percent
 from edgevision.evidence.records import Evidence, Measured
-from edgevision.evidence.requirements import Demand
+from edgevision.evidence.requirements import Requirement
 from edgevision.metrics.comparison import Metric
 from edgevision.metrics.formatting import between, drop_of, in_unit, size
 
@@ -58,8 +58,8 @@ def _echo_operating_points(evidence: Evidence) -> None:
     if not found:
         return
     first = found[0][1]
-    demanded = f"{first.figure} of at least {in_unit(first.at_least, 'share')}"
-    click.echo(f"\noperating point of '{first.positive}': {demanded}, on {first.positives[1]} images of it")
+    required = f"{first.figure} of at least {in_unit(first.at_least, 'share')}"
+    click.echo(f"\noperating point of '{first.positive}': {required}, on {first.positives[1]} images of it")
     echo_table(
         (
             "artifact",
@@ -130,7 +130,9 @@ def _echo_attempts(evidence: Evidence) -> None:
     found = {result.artifact for result in evidence.results}
     dropped = [attempt for attempt in evidence.attempts if attempt.artifact not in found]
     for attempt in dropped:
-        missed = ", ".join(_missed(demand) for demand in attempt.demands if not demand.passed)
+        missed = ", ".join(
+            _missed(requirement) for requirement in attempt.requirements if not requirement.passed
+        )
         told = attempt.error or missed or "inside, but with more in float than need be"
         click.echo(f"tried {attempt.artifact}: {told}")
     for result in evidence.results:
@@ -138,9 +140,12 @@ def _echo_attempts(evidence: Evidence) -> None:
             click.echo(f"{result.artifact} keeps in float: {', '.join(result.float_layers)}")
 
 
-def _missed(demand: Demand) -> str:
-    measured, limit = in_unit(demand.measured, demand.unit), in_unit(demand.limit, demand.unit)
-    return f"{demand.what} {measured}, limit {limit}"
+def _missed(requirement: Requirement) -> str:
+    measured, limit = (
+        in_unit(requirement.measured, requirement.unit),
+        in_unit(requirement.limit, requirement.unit),
+    )
+    return f"{requirement.what} {measured}, limit {limit}"
 
 
 def _row(result: Measured) -> tuple[str, ...]:
@@ -148,7 +153,7 @@ def _row(result: Measured) -> tuple[str, ...]:
     metrics = [cell for one in comparison.metrics[:1] for cell in _metric_cells(one)]
     likeness = [f"{value:.4g}" for value in comparison.likeness.values()]
     verdict = "pass" if result.passed else "FAIL"
-    demands = ", ".join(_demanded(demand) for demand in result.demands)
+    requirements = ", ".join(_required(requirement) for requirement in result.requirements)
     limits = between(comparison.agreement_interval, "share")
     return (
         result.artifact,
@@ -158,16 +163,16 @@ def _row(result: Measured) -> tuple[str, ...]:
         *likeness,
         *metrics,
         f"{comparison.largest_difference:.2g}",
-        f"{verdict} ({demands})" if demands else verdict,
+        f"{verdict} ({requirements})" if requirements else verdict,
     )
 
 
-def _demanded(demand: Demand) -> str:
+def _required(requirement: Requirement) -> str:
     """Such as ``agreement at least 95.00 %``; with what was measured where no column shows it."""
-    bound = "at least" if demand.at_least else "at most"
-    shown = demand.what in ("agreement", "size")
-    measured = "" if shown else f" {in_unit(demand.measured, demand.unit)},"
-    return f"{demand.what}{measured} {bound} {in_unit(demand.limit, demand.unit)}"
+    bound = "at least" if requirement.at_least else "at most"
+    shown = requirement.what in ("agreement", "size")
+    measured = "" if shown else f" {in_unit(requirement.measured, requirement.unit)},"
+    return f"{requirement.what}{measured} {bound} {in_unit(requirement.limit, requirement.unit)}"
 
 
 def _metric_cells(metric: Metric) -> tuple[str, str, str]:

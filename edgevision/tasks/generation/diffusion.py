@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevision.backend import Lane
+from edgevision.backend import Slot
 from edgevision.errors import CancelledError, OptionError
 from edgevision.session import CheckedSession
 from edgevision.tasks.base import SessionOwner, check_inputs_known, image_output, named, where_it_ran
@@ -193,9 +193,9 @@ class DiffusionGenerator(SessionOwner):
         streams = NoiseStreams(seeds, self._image.with_batch(1)[1:])
         calls = self._calls(class_ids, guidance)
         copies = max(1, len(calls[0]) // len(seeds))
-        with self.session.lease(len(seeds) * copies) as lane:
-            call = self._call(lane, copies)
-            time, times = lane.inputs[self._time.name], self._times(how.trajectory)
+        with self.session.lease(len(seeds) * copies) as slot:
+            call = self._call(slot, copies)
+            time, times = slot.inputs[self._time.name], self._times(how.trajectory)
 
             def network(x: Values, place: int) -> Values:
                 time.fill(times[place])
@@ -217,18 +217,18 @@ class DiffusionGenerator(SessionOwner):
             tensors.append(self._condition.tensor([null] * len(class_ids)))
         return [np.concatenate(tensors)] if self.session.dynamic_batch else tensors
 
-    def _call(self, lane: Lane, copies: int) -> Callable[[Values, Array], Values]:
+    def _call(self, slot: Slot, copies: int) -> Callable[[Values, Array], Values]:
         """(x, condition) -> the output for each copy of x in one call: float32 ``(copies, n, h, w, c)``."""
-        image = lane.inputs[self._image.name]
+        image = slot.inputs[self._image.name]
         image = image.reshape(copies, -1, *image.shape[1:])
         is_float = image.dtype.kind == "f"
-        wish = None if self._condition is None else lane.inputs[self._condition.spec.name]
+        wish = None if self._condition is None else slot.inputs[self._condition.spec.name]
 
         def call(x: Values, condition: Array) -> Values:
             image[...] = x if is_float else self._image.quantize(x)
             if wish is not None:
                 wish[...] = condition
-            output = self._dequantize(lane.run()[self._output.name])
+            output = self._dequantize(slot.run()[self._output.name])
             check_finite(output)
             return output.reshape(image.shape)
 

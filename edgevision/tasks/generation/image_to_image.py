@@ -181,10 +181,10 @@ class ImageToImage(SessionOwner):
         return min(BATCH, max(1, _CPU_PIXELS // (width * height)))
 
     def _run_tiles(self, tiles: Sequence[NDArray[np.uint8]], color: str) -> NDArray[np.float32]:
-        with self.session.lease(len(tiles)) as lane:
-            for slot, tile in zip(lane.inputs[self._input.name], tiles, strict=True):
-                self._preprocess(tile, slot, color)
-            return self._output.dequantize(lane.run()[self._output.name])
+        with self.session.lease(len(tiles)) as slot:
+            for row, tile in zip(slot.inputs[self._input.name], tiles, strict=True):
+                self._preprocess(tile, row, color)
+            return self._output.dequantize(slot.run()[self._output.name])
 
 
 def _turned(how: Geometry, pixels: Array) -> NDArray[np.uint8]:

@@ -113,11 +113,11 @@ class LatentGenerator(SessionOwner):
         )
 
     def _decode_batch(self, vectors: Vectors, class_ids: Sequence[int]) -> Pixels:
-        with self.session.lease(len(vectors)) as lane:
-            lane.inputs[self._vector.name][...] = self._vector.quantize(vectors)
+        with self.session.lease(len(vectors)) as slot:
+            slot.inputs[self._vector.name][...] = self._vector.quantize(vectors)
             if self._condition is not None:
-                lane.inputs[self._condition.spec.name][...] = self._condition.tensor(class_ids)
-            values = self._output.dequantize(lane.run()[self._output.name])
+                slot.inputs[self._condition.spec.name][...] = self._condition.tensor(class_ids)
+            values = self._output.dequantize(slot.run()[self._output.name])
         return to_pixels(values, self.task.output_range, self.task.color)
 
     def _said(self, class_ids: Sequence[int]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgevision.backend import Lane
+from edgevision.backend import Slot
 from edgevision.errors import CancelledError, InferenceError, OptionError, OutputError
 from edgevision.imaging.decode import read_image
 from edgevision.imaging.preprocess import Preprocessing
@@ -76,9 +76,9 @@ def test_on_a_cpu_no_more_tiles_go_together_than_pay(size: int, at_once: int) ->
     editor = ImageToImage(session, task, Preprocessing((size, size), (0.0, 255.0)))
     batches = []
 
-    def watch(lane: Lane) -> Lane:
-        batches.append(len(lane.inputs["image"]))
-        return lane
+    def watch(slot: Slot) -> Slot:
+        batches.append(len(slot.inputs["image"]))
+        return slot
 
     with session.watched(watch):
         editor(_photo(size, size * 17))

@@ -12,7 +12,7 @@ from edgevision.errors import OptionError
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.session import open_session
 from edgevision.tasks.classify import Classification, Classifier
-from edgevision.tasks.score_reading import OperatingPoint, ScoreReading, reading_from
+from edgevision.tasks.score_calibration import OperatingPoint, ScoreCalibration, score_calibration_from
 from edgevision.tensors import TensorSpec
 from edgevision.testing import FakeBackend
 
@@ -20,7 +20,7 @@ POINT = OperatingPoint("mole", 1, 0.25, "sensitivity", 0.95)
 LABELS = ("skin", "mole")
 
 
-def _classifier(reading: ScoreReading | None, labels=LABELS) -> Classifier:
+def _classifier(reading: ScoreCalibration | None, labels=LABELS) -> Classifier:
     """Scores are the red and the green of a plain picture."""
     image, scores = (
         TensorSpec("image", (None, 4, 4, 3), "float32"),
@@ -36,7 +36,7 @@ def _plain(red: int, green: int) -> np.ndarray:
 
 
 def test_a_class_is_decided_for_from_its_threshold_on_whichever_class_is_the_best() -> None:
-    model = _classifier(ScoreReading(None, POINT))
+    model = _classifier(ScoreCalibration(None, POINT))
     decided = {green: model(_plain(192, green)).positive for green in (63, 64, 128)}
     assert decided == {63: False, 64: True, 128: True}
     assert model(_plain(192, 64)).top()[0].label == "skin"
@@ -63,11 +63,11 @@ def test_the_decision_is_plain_data_for_programs() -> None:
 
 
 @pytest.mark.parametrize(
-    "reading", [None, ScoreReading(1.5), ScoreReading(0.5, POINT), ScoreReading(None, POINT)]
+    "reading", [None, ScoreCalibration(1.5), ScoreCalibration(0.5, POINT), ScoreCalibration(None, POINT)]
 )
-def test_what_json_makes_of_a_reading_is_read_back(reading: ScoreReading | None) -> None:
+def test_what_json_makes_of_a_reading_is_read_back(reading: ScoreCalibration | None) -> None:
     document = None if reading is None else json.loads(json.dumps(asdict(reading)))
-    assert reading_from(document) == reading
+    assert score_calibration_from(document) == reading
 
 
 @pytest.mark.parametrize(
@@ -85,16 +85,16 @@ def test_what_json_makes_of_a_reading_is_read_back(reading: ScoreReading | None)
 def test_what_is_no_operating_point_is_refused(changes, message: str) -> None:
     document = {"temperature": None, "operating_point": {**asdict(POINT), **changes}}
     with pytest.raises(OptionError, match=message):
-        reading_from(document)
+        score_calibration_from(document)
 
 
 def test_a_document_of_another_form_is_refused() -> None:
     for document in ({}, {"temperature": 1.0}, {"temperature": 1.0, "operating_point": {"positive": "mole"}}):
         with pytest.raises(OptionError, match="expected a temperature and an operating point"):
-            reading_from(document)
+            score_calibration_from(document)
 
 
 @pytest.mark.parametrize("labels", [("mole", "skin"), ("skin", "wart")])
 def test_a_class_of_interest_that_the_labels_do_not_have_at_its_place_is_refused(labels) -> None:
     with pytest.raises(OptionError, match="class 1 of the labels is not 'mole'; convert again"):
-        _classifier(ScoreReading(None, POINT), labels)
+        _classifier(ScoreCalibration(None, POINT), labels)

@@ -42,11 +42,11 @@ class OperatingPoint:
         whole = isinstance(self.class_id, int) and not isinstance(self.class_id, bool)
         _check(whole and self.class_id >= 0, "class_id", "0 or more", self.class_id)
         _check(_is_number(self.threshold) and 0 <= self.threshold <= 1, "threshold", "0 to 1", self.threshold)
-        check_demand(self.figure, self.at_least)
+        check_specification(self.figure, self.at_least)
 
 
 @dataclass(frozen=True)
-class ScoreReading:
+class ScoreCalibration:
     """How the scores of one artifact are read: each artifact has scores of its own.
 
     Attributes:
@@ -78,8 +78,8 @@ class ScoreReading:
             )
 
 
-def reading_from(document: Mapping[str, Any] | None) -> ScoreReading | None:
-    """What `dataclasses.asdict` and JSON have made of a `ScoreReading`, or of none.
+def score_calibration_from(document: Mapping[str, Any] | None) -> ScoreCalibration | None:
+    """What `dataclasses.asdict` and JSON have made of a `ScoreCalibration`, or of none.
 
     Raises:
         OptionError: it is no such document; names the field.
@@ -88,12 +88,12 @@ def reading_from(document: Mapping[str, Any] | None) -> ScoreReading | None:
         return None
     try:
         point = document["operating_point"]
-        return ScoreReading(document["temperature"], None if point is None else OperatingPoint(**point))
+        return ScoreCalibration(document["temperature"], None if point is None else OperatingPoint(**point))
     except (KeyError, TypeError) as error:
         raise OptionError(f"expected a temperature and an operating point: {error}") from error
 
 
-def check_demand(figure: object, at_least: object) -> None:
+def check_specification(figure: object, at_least: object) -> None:
     """Check what an operating point is to keep.
 
     Raises:
