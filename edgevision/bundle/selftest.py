@@ -1,182 +1,125 @@
-"""Known answers: a few inputs, and what each artifact of a bundle must give for them.
-
-They are kept as the artifact's own output tensors, so that they serve every task. A driver, a
-delegate or a processor that computes something else is caught on the device itself.
-"""
+"""Runs the known answers of a bundle on this machine: every artifact, on each of its backends."""
 
 from __future__ import annotations
 
-import io
-import math
-import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from edgevision.backend import Slot
-from edgevision.errors import BundleError, InferenceError
-from edgevision.imaging.preprocess import Preprocessing, Preprocessor
-from edgevision.session import CheckedSession
-from edgevision.tensors import Array
-
-#: How far a number may be from the known one, as a share of the range that the known answers of
-#: its tensor span: kernels for other processors sum in another order, and integer kernels round a
-#: step the other way here and there.
-TOLERANCE: Mapping[str, float] = {"float32": 0.001, "float16": 0.02}
-_TOLERANCE_OF_INTEGERS = 0.1
-
-Outputs = Mapping[str, NDArray[np.float32]]
+from edgevision.backend import Backend, SessionSettings
+from edgevision.bundle.known_answers import Selftest, check_known_answers, read_selftest
+from edgevision.bundle.manifest import ArtifactEntry
+from edgevision.bundle.storage import Bundle, read_bundle
+from edgevision.errors import DeviceError, EdgeVisionError, OptionError, PluginError
+from edgevision.plugins import Registry, registry
+from edgevision.session import open_session
 
 
-@dataclass(frozen=True, eq=False)
-class KnownImages:
-    """Images that a network is asked about.
+@dataclass(frozen=True)
+class KnownAnswersRow:
+    """One artifact on one backend.
 
     Attributes:
-        images: uint8 ``(n, height, width, 3)``, RGB, of the network's own size.
-        preprocessing: the bundle's.
+        artifact: its id in the bundle.
+        backend: the backend's name.
+        device: where it ran, or was to run; empty where it could not be loaded.
+        status: ``passed``, ``failed``, or ``not run``: the backend or the device is not here.
+        difference: the largest difference from a known answer, as a share of its tensor's range;
+            `None` where it did not pass.
+        reason: why it did not pass.
     """
 
-    images: NDArray[np.uint8]
-    preprocessing: Preprocessing
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def write(self, place: int, session: CheckedSession, slot: Slot) -> None:
-        """Write the image at `place` into a slot for one."""
-        spec = session.inputs[0]
-        Preprocessor(self.preprocessing, spec)(self.images[place], slot.inputs[spec.name][0])
+    artifact: str
+    backend: str
+    device: str
+    status: str
+    difference: float | None = None
+    reason: str = ""
 
 
-@dataclass(frozen=True, eq=False)
-class KnownTensors:
-    """What a network is asked that takes no image.
-
-    Attributes:
-        tensors: input name -> float32 ``(n, …)``, real numbers.
-    """
-
-    tensors: Mapping[str, NDArray[np.float32]]
-
-    def __len__(self) -> int:
-        return min(map(len, self.tensors.values()), default=0)
-
-    def write(self, place: int, session: CheckedSession, slot: Slot) -> None:
-        """Write the tensors at `place` into a slot for one."""
-        for spec in session.inputs:
-            slot.inputs[spec.name][...] = spec.quantize(self.tensors[spec.name][place : place + 1])
-
-
-Questions = KnownImages | KnownTensors
-
-
-@dataclass(frozen=True, eq=False)
-class Selftest:
-    """Known answers of a bundle.
-
-    Attributes:
-        questions: what the network is asked.
-        outputs: artifact id -> output name -> float32 ``(n, …)``, dequantized.
-    """
-
-    questions: Questions
-    outputs: Mapping[str, Outputs]
-
-
-def write_selftest(selftest: Selftest) -> bytes:
-    """The content of ``selftest.npz``; artifact ids and the names of tensors hold no ``/``."""
-    questions = selftest.questions
-    arrays: dict[str, Any] = (
-        {"images": questions.images}
-        if isinstance(questions, KnownImages)
-        else {f"inputs/{name}": values for name, values in questions.tensors.items()}
-    )
-    for artifact, outputs in selftest.outputs.items():
-        arrays.update({f"{artifact}/{name}": values for name, values in outputs.items()})
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
-    return buffer.getvalue()
-
-
-def read_selftest(content: bytes, preprocessing: Preprocessing | None, where: str) -> Selftest:
-    """Read the content of ``selftest.npz``.
+def run_known_answers(
+    bundle: str | Path,
+    backend: str | None = None,
+    device: str | None = None,
+    precision: str | None = None,
+    settings: SessionSettings | None = None,
+) -> list[KnownAnswersRow]:
+    """Check the known answers of a bundle on this machine.
 
     Args:
-        content: of the file.
-        preprocessing: the bundle's; `None` if its network takes no image.
-        where: the file, for errors.
-
-    Raises:
-        BundleError: it is no such file.
-    """
-    outputs: dict[str, dict[str, NDArray[np.float32]]] = {}
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            for name in arrays.files:
-                artifact, _, output = name.partition("/")
-                if output:
-                    outputs.setdefault(artifact, {})[output] = arrays[name]
-            inputs = outputs.pop("inputs", {})
-            if preprocessing is None:
-                return Selftest(KnownTensors(inputs), outputs)
-            return Selftest(KnownImages(arrays["images"], preprocessing), outputs)
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise BundleError(f"{where}: is no self-test: {error}") from error
-
-
-def run_selftest(session: CheckedSession, questions: Questions) -> Outputs:
-    """What an artifact gives for the questions of a self-test: output name -> float32 ``(n, …)``."""
-    rows: dict[str, list[Array]] = {output.name: [] for output in session.outputs}
-    for place in range(len(questions)):
-        with session.lease(1) as slot:
-            questions.write(place, session, slot)
-            given = slot.run()
-        for output in session.outputs:
-            rows[output.name].append(output.dequantize(given[output.name]))
-    return {name: np.concatenate(parts) for name, parts in rows.items()}
-
-
-def check_known_answers(session: CheckedSession, selftest: Selftest, artifact: str, precision: str) -> float:
-    """Run a bundle's self-test on the device in hand.
-
-    Args:
-        session: one artifact of the bundle, loaded.
-        selftest: the bundle's known answers.
-        artifact: the artifact's id.
-        precision: the artifact's precision.
+        bundle: a bundle.
+        backend: the one that must run them; by default each artifact's own backends.
+        device: that they must run on.
+        precision: of the artifacts; by default all.
+        settings: threads, execution precision and the backend's options.
 
     Returns:
-        The largest difference from a known answer, as a share of its tensor's range.
+        A row for every artifact and backend, in the bundle's order; one or more did run.
 
     Raises:
-        BundleError: the self-test holds no answers of this artifact.
-        InferenceError: an answer differs by more than the precision allows.
+        BundleError: the bundle is damaged.
+        OptionError: no artifact is of this precision or for this backend.
+        PluginError, MissingRuntimeError, DeviceError: nothing could run here.
     """
-    known = selftest.outputs.get(artifact, {})
-    if set(known) != {spec.name for spec in session.outputs} or not _fits(selftest.questions, session):
-        raise BundleError(f"the self-test holds no answers of artifact '{artifact}'; convert again")
-    given = run_selftest(session, selftest.questions)
-    difference = max(_difference(given[name], known[name]) for name in known)
-    tolerance = TOLERANCE.get(precision, _TOLERANCE_OF_INTEGERS)
-    if not difference <= tolerance:
-        raise InferenceError(
-            f"artifact '{artifact}' does not give its known answers on {session.backend} {session.device}: "
-            f"off by {difference:.3g} of an output's range, allowed is {tolerance:.3g}; "
-            f"do not use this device before the cause is found"
-        )
-    return difference
+    found, plugins = read_bundle(Path(bundle)), registry()
+    content = found.read(found.manifest.selftest)
+    known = read_selftest(content, found.manifest.preprocessing, f"{bundle}: selftest")
+    given = settings or SessionSettings()
+    check = _Check(found, known, replace(given, device=device or given.device), plugins)
+    pairs = list(_pairs(found, backend, precision, plugins))
+    if not pairs:
+        wish = " and ".join(f"'{one}'" for one in (precision, backend) if one)
+        have = ", ".join(entry.id for entry in found.manifest.artifacts)
+        raise OptionError(f"{bundle}: has no artifact for {wish}; it has: {have}")
+    rows = [check.row(entry, name) for entry, name in pairs]
+    if all(row.status == "not run" for row in rows):
+        told = "; ".join(dict.fromkeys(f"{row.backend}: {row.reason}" for row in rows))
+        raise PluginError(f"{bundle}: no artifact can be run here: {told}")
+    return rows
 
 
-def _fits(questions: Questions, session: CheckedSession) -> bool:
-    return isinstance(questions, KnownImages) or set(questions.tensors) == {s.name for s in session.inputs}
+def _pairs(
+    bundle: Bundle, backend: str | None, precision: str | None, plugins: Registry
+) -> Iterator[tuple[ArtifactEntry, str]]:
+    formats = () if backend is None else plugins.backend(backend).formats
+    for entry in bundle.manifest.artifacts:
+        if precision not in (None, entry.precision):
+            continue
+        if backend is None:
+            yield from ((entry, name) for name in entry.backends)
+        elif entry.format in formats:
+            yield entry, backend
 
 
-def _difference(given: Array, known: Array) -> float:
-    span = float(np.ptp(known)) or 1.0
-    if given.shape != known.shape or not np.isfinite(given).all():
-        return math.inf
-    return float(np.abs(given - known).max()) / span
+@dataclass(frozen=True)
+class _Check:
+    """What is checked, and how its sessions are opened."""
+
+    bundle: Bundle
+    known: Selftest
+    settings: SessionSettings
+    plugins: Registry
+
+    def row(self, entry: ArtifactEntry, name: str) -> KnownAnswersRow:
+        """One artifact on the backend called `name`."""
+        device = self.settings.device or ""
+        try:
+            backend = self.plugins.backend(name)
+            _check_device(backend, self.settings.device)
+        except (PluginError, DeviceError) as error:
+            return KnownAnswersRow(entry.id, name, device, "not run", reason=str(error))
+        try:
+            with closing(open_session(backend, self.bundle.artifact(entry), self.settings)) as session:
+                device = session.device
+                difference = check_known_answers(session, self.known, entry.id, entry.precision)
+        except EdgeVisionError as error:
+            return KnownAnswersRow(entry.id, name, device, "failed", reason=str(error))
+        return KnownAnswersRow(entry.id, name, device, "passed", difference)
+
+
+def _check_device(backend: Backend, device: str | None) -> None:
+    """Raise, as the backend does, where it or the device cannot be had here."""
+    names = [found.name for found in backend.devices()]
+    if device is not None and device not in names:
+        raise DeviceError(f"has no device '{device}' here, only {', '.join(names)}")

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from edgevision.bundle.known_answers import KnownAnswersRow, run_known_answers
+from edgevision.bundle.selftest import KnownAnswersRow, run_known_answers
 from edgevision.cli.options.run import run_options, run_settings
 from edgevision.cli.output.tables import echo_table
 from edgevision.cli.output.terminal import without_noise

@@ -8,7 +8,7 @@ from typing import Any
 
 from edgevision.artifact import Artifact
 from edgevision.backend import Session
-from edgevision.bundle.selftest import Selftest, run_selftest
+from edgevision.bundle.known_answers import Selftest, run_selftest
 from edgevision.conversion.plan import MeasurementBackend, PlannedArtifact
 from edgevision.evaluation.evaluator import Evaluator
 from edgevision.evaluation.run import Examples

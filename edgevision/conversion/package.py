@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from edgevision import __version__
+from edgevision.bundle.known_answers import Selftest, write_selftest
 from edgevision.bundle.layout import EVIDENCE, LABELS, PICTURES, SELFTEST
 from edgevision.bundle.manifest import ArtifactEntry, FileEntry, Manifest, SourceEntry
-from edgevision.bundle.selftest import Selftest, write_selftest
 from edgevision.bundle.storage import file_entry
 from edgevision.conversion.candidates import Candidate
 from edgevision.converter import Source

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.backend import Session
-from edgevision.bundle.selftest import KnownImages
+from edgevision.bundle.known_answers import KnownImages
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.evaluation.network_inputs import PreprocessedImages, known_images
 from edgevision.evidence.operating_points import with_point

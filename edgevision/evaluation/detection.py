@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from edgevision.backend import Session
-from edgevision.bundle.selftest import KnownImages
+from edgevision.bundle.known_answers import KnownImages
 from edgevision.datasets.annotations import Annotations
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.decoder import Decoder

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from edgevision.backend import Session
-from edgevision.bundle.selftest import Questions
+from edgevision.bundle.known_answers import Questions
 from edgevision.converter import CalibrationData
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.metrics.comparison import Comparison

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from edgevision.backend import Session
-from edgevision.bundle.selftest import KnownTensors
+from edgevision.bundle.known_answers import KnownTensors
 from edgevision.datasets.seed_sets import CALIBRATION_START, SeedSet
 from edgevision.evaluation.image_to_image import compare_images, most_contrast
 from edgevision.evaluation.network_inputs import NetworkInputs, known_tensors, recorded

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from edgevision.backend import Session
-from edgevision.bundle.selftest import KnownImages, KnownTensors
+from edgevision.bundle.known_answers import KnownImages, KnownTensors
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.imaging.decode import as_image
 from edgevision.imaging.preprocess import Preprocessing, Preprocessor

@@ -95,7 +95,7 @@ def load(  # noqa: PLR0913  (all but the first three by name)
     choice = choose_artifact(bundle, backend, settings, precision, plugins, tune)
     model = _load_entry(bundle, choice, plugins)
     if selftest or _is_doubted(path, choice, model.session.device):
-        from edgevision.bundle.selftest import check_known_answers, read_selftest
+        from edgevision.bundle.known_answers import check_known_answers, read_selftest
 
         content = bundle.read(bundle.manifest.selftest)
         answers = read_selftest(content, bundle.manifest.preprocessing, f"{path}: selftest")

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from edgevision.artifact import Artifact
 from edgevision.backend import SessionSettings, Slot
+from edgevision.bundle.known_answers import Selftest, check_known_answers, read_selftest
 from edgevision.bundle.manifest import ArtifactEntry
-from edgevision.bundle.selftest import Selftest, check_known_answers, read_selftest
 from edgevision.bundle.storage import Bundle
 from edgevision.errors import first_line
 from edgevision.loading.cache import read_choice, tuning_file, write_choice
@@ -256,7 +256,7 @@ class Track:
         return lent
 
     def check(self, session: CheckedSession, entry: ArtifactEntry) -> float:
-        """As `edgevision.bundle.selftest.check_known_answers`."""
+        """As `edgevision.bundle.known_answers.check_known_answers`."""
         return check_known_answers(session, self.known, entry.id, entry.precision)
 
 

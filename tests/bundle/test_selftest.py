@@ -1,118 +1,58 @@
-"""Known answers: a device that computes something else is caught."""
+"""Known answers of a bundle, on every backend that is here for it."""
 
 from __future__ import annotations
 
-import numpy as np
+from pathlib import Path
+
 import pytest
 
-from edgevision.bundle.selftest import (
-    KnownImages,
-    KnownTensors,
-    Selftest,
-    check_known_answers,
-    read_selftest,
-    run_selftest,
-    write_selftest,
-)
-from edgevision.errors import BundleError, InferenceError
-from edgevision.imaging.preprocess import Preprocessing
-from edgevision.session import CheckedSession, open_session
-from edgevision.tensors import Quantization, TensorSpec
-from edgevision.testing import FakeBackend
+from edgevision.backend import SessionSettings
+from edgevision.bundle import selftest
+from edgevision.bundle.selftest import run_known_answers
+from edgevision.errors import InferenceError, OptionError, PluginError
 
-IMAGES = np.arange(2 * 4 * 4 * 3, dtype=np.uint8).reshape(2, 4, 4, 3)
-HOW = Preprocessing((4, 4), (0.0, 255.0))
+pytestmark = pytest.mark.convert
 
 
-def _session(scores: list[float]) -> CheckedSession:
-    backend = FakeBackend(answers={"scores": scores})
-    specs = [TensorSpec("image", (None, 4, 4, 3), "float32")], [TensorSpec("scores", (None, 2), "float32")]
-    return open_session(backend, backend.artifact(*specs))
+@pytest.fixture(scope="module")
+def bundle(quickstart: Path) -> Path:
+    return quickstart / "quickstart" / "digits.evb"
 
 
-def _known(scores: list[float]) -> Selftest:
-    return Selftest(KnownImages(IMAGES, HOW), {"fake": {"scores": np.array([scores] * 2, np.float32)}})
+def test_every_artifact_is_checked_on_each_of_its_backends(bundle: Path) -> None:
+    rows = {(row.artifact, row.backend): row for row in run_known_answers(bundle)}
+    assert list(rows) == [
+        ("tflite-int8", "tflite"),
+        ("openvino-int8", "openvino"),
+        ("onnx-int8", "cuda"),
+        ("onnx-int8", "onnx"),
+    ]
+    for (_, backend), row in rows.items():
+        if backend == "cuda" and row.status == "not run":
+            assert "pip install" in row.reason or row.reason
+            continue
+        assert (row.status, row.reason) == ("passed", "")
+        assert 0.0 <= row.difference < 0.1
 
 
-def test_what_was_written_is_read_back() -> None:
-    found = read_selftest(write_selftest(_known([0.0, 1.0])), HOW, "selftest.npz")
-    np.testing.assert_array_equal(found.questions.images, IMAGES)
-    np.testing.assert_array_equal(found.outputs["fake"]["scores"], [[0.0, 1.0]] * 2)
+def test_a_backend_and_a_precision_can_be_asked_for(bundle: Path) -> None:
+    (row,) = run_known_answers(bundle, "tflite", "cpu", "int8", SessionSettings(threads=1))
+    assert (row.artifact, row.device, row.status) == ("tflite-int8", "cpu", "passed")
 
 
-@pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04"])
-def test_other_content_is_refused(content: bytes) -> None:
-    with pytest.raises(BundleError, match=r"selftest\.npz: is no self-test"):
-        read_selftest(content, HOW, "selftest.npz")
+def test_an_artifact_that_answers_otherwise_is_a_row_that_failed(bundle: Path, monkeypatch) -> None:
+    def refuse(*given: object) -> float:
+        raise InferenceError("off by 0.4 of an output's range")
+
+    monkeypatch.setattr(selftest, "check_known_answers", refuse)
+    row = run_known_answers(bundle, "tflite")[0]
+    assert (row.status, row.difference, row.reason) == ("failed", None, "off by 0.4 of an output's range")
 
 
-def test_answers_are_each_images_own_and_dequantized() -> None:
-    backend = FakeBackend(
-        answers=lambda inputs: {"sum": inputs["image"].sum(axis=(1, 2, 3), keepdims=True)[..., 0]}
-    )
-    image = TensorSpec("image", (None, 4, 4, 3), "uint8", Quantization(1.0, 0))
-    total = TensorSpec("sum", (None, 1, 1), "int32", Quantization(0.5, 10))
-    session = open_session(backend, backend.artifact([image], [total]))
-    given = run_selftest(session, KnownImages(IMAGES, HOW))["sum"]
-    expected = [(int(one.sum()) - 10) * 0.5 for one in IMAGES]
-    np.testing.assert_array_equal(given.ravel(), expected)
-
-
-def test_a_device_that_gives_the_known_answers_passes() -> None:
-    assert check_known_answers(_session([0.0, 1.0]), _known([0.0, 1.0]), "fake", "float32") == 0.0
-
-
-@pytest.mark.parametrize(("precision", "off"), [("float32", 0.01), ("float16", 0.05), ("int8", 0.2)])
-def test_a_device_that_computes_something_else_is_refused(precision: str, off: float) -> None:
-    with pytest.raises(InferenceError, match="does not give its known answers on fake cpu"):
-        check_known_answers(_session([off, 1.0]), _known([0.0, 1.0]), "fake", precision)
-
-
-def test_no_number_is_no_known_answer() -> None:
-    with pytest.raises(InferenceError, match="off by inf"):
-        check_known_answers(_session([np.nan, 1.0]), _known([0.0, 1.0]), "fake", "int8")
-
-
-def test_an_integer_artifact_may_round_the_other_way() -> None:
-    assert check_known_answers(_session([0.02, 1.0]), _known([0.0, 1.0]), "fake", "int8") < 0.03
-
-
-def test_an_artifact_without_known_answers_is_not_passed() -> None:
-    with pytest.raises(BundleError, match="holds no answers of artifact 'other'"):
-        check_known_answers(_session([0.0, 1.0]), _known([0.0, 1.0]), "other", "int8")
-
-
-def _latent_session(answer: float = 2.0) -> CheckedSession:
-    backend = FakeBackend(answers=lambda inputs: {"twice": inputs["vector"].astype(np.float32) * answer})
-    vector = TensorSpec("vector", (None, 3), "int8", Quantization(0.5, 0))
-    return open_session(backend, backend.artifact([vector], [TensorSpec("twice", (None, 3), "float32")]))
-
-
-VECTORS = KnownTensors({"vector": np.array([[0.5, 1.0, -1.0], [0.0, 0.5, 0.5]], np.float32)})
-
-
-def test_a_network_that_takes_no_image_is_asked_tensors_as_its_artifact_quantizes_them() -> None:
-    answers = run_selftest(_latent_session(), VECTORS)
-    np.testing.assert_array_equal(answers["twice"], [[2, 4, -4], [0, 2, 2]])
-    known = read_selftest(write_selftest(Selftest(VECTORS, {"fake": answers})), None, "selftest.npz")
-    assert check_known_answers(_latent_session(), known, "fake", "int8") == 0.0
-    with pytest.raises(InferenceError, match="does not give its known answers"):
-        check_known_answers(_latent_session(3.0), known, "fake", "int8")
-
-
-def test_tensors_of_another_network_are_no_known_answers() -> None:
-    other = KnownTensors({"noise": VECTORS.tensors["vector"]})
-    known = Selftest(other, {"fake": {"twice": np.zeros((2, 3), np.float32)}})
-    with pytest.raises(BundleError, match="holds no answers of artifact 'fake'"):
-        check_known_answers(_latent_session(), known, "fake", "int8")
-
-
-def test_no_number_in_a_second_output_is_no_known_answer_either() -> None:
-    backend = FakeBackend(answers={"boxes": [0.0, 1.0], "scores": [np.nan, 0.5]})
-    image = TensorSpec("image", (None, 4, 4, 3), "float32")
-    outputs = [TensorSpec(name, (None, 2), "float32") for name in ("boxes", "scores")]
-    session = open_session(backend, backend.artifact([image], outputs))
-    answers = {"boxes": [[0.0, 1.0]] * 2, "scores": [[0.1, 0.5]] * 2}
-    known = {name: np.array(rows, np.float32) for name, rows in answers.items()}
-    with pytest.raises(InferenceError, match="off by inf"):
-        check_known_answers(session, Selftest(KnownImages(IMAGES, HOW), {"fake": known}), "fake", "int8")
+def test_what_cannot_be_asked_for_is_told(bundle: Path) -> None:
+    with pytest.raises(OptionError, match="has no artifact for 'float32'; it has: tflite-int8"):
+        run_known_answers(bundle, precision="float32")
+    with pytest.raises(PluginError, match="no artifact can be run here: tflite: has no device 'npu:7' here"):
+        run_known_answers(bundle, "tflite", "npu:7")
+    with pytest.raises(PluginError, match="no backend 'tensorrt'"):
+        run_known_answers(bundle, "tensorrt")

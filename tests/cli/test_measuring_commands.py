@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgevision.bundle.selftest import Selftest, read_selftest, write_selftest
+from edgevision.bundle.known_answers import Selftest, read_selftest, write_selftest
 from edgevision.bundle.storage import file_entry, read_bundle, write_bundle
 
 convert = pytest.mark.convert

@@ -8,8 +8,8 @@ import numpy as np
 
 from edgevision.artifact import read_artifact
 from edgevision.backend import SessionSettings
+from edgevision.bundle.known_answers import KnownImages, Selftest, run_selftest, write_selftest
 from edgevision.bundle.manifest import ArtifactEntry, Manifest, SourceEntry
-from edgevision.bundle.selftest import KnownImages, Selftest, run_selftest, write_selftest
 from edgevision.bundle.storage import file_entry, write_bundle
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.plugins import registry
