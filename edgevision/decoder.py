@@ -22,7 +22,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """Boxes that may be objects, before they are thinned; in any order.
+    """Boxes that may be objects, before non-maximum suppression; in any order.
 
     Attributes:
         boxes_xyxy: float32 ``(n, 4)``: left, top, right, bottom in pixels of the network's input,
@@ -64,14 +64,14 @@ class Decoder(Protocol):
 
     Attributes:
         name: what a manifest and ``--decoder`` name.
-        thinned: whether its boxes are thinned already, so that none need be dropped for
+        nms_applied: whether the network has applied NMS already, so that none need be dropped for
             overlapping a better one unless the caller asks for it.
     """
 
     @property
     def name(self) -> str: ...
     @property
-    def thinned(self) -> bool: ...
+    def nms_applied(self) -> bool: ...
 
     def recognise(
         self, outputs: Sequence[TensorSpec], input_size_wh: tuple[int, int]

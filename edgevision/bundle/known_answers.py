@@ -71,29 +71,29 @@ class KnownTensors:
             slot.inputs[spec.name][...] = spec.quantize(self.tensors[spec.name][place : place + 1])
 
 
-Questions = KnownImages | KnownTensors
+KnownInputs = KnownImages | KnownTensors
 
 
 @dataclass(frozen=True, eq=False)
-class Selftest:
+class KnownAnswers:
     """Known answers of a bundle.
 
     Attributes:
-        questions: what the network is asked.
+        known_inputs: what the network is asked.
         outputs: artifact id -> output name -> float32 ``(n, …)``, dequantized.
     """
 
-    questions: Questions
+    known_inputs: KnownInputs
     outputs: Mapping[str, Outputs]
 
 
-def write_selftest(selftest: Selftest) -> bytes:
+def write_selftest(selftest: KnownAnswers) -> bytes:
     """The content of ``selftest.npz``; artifact ids and the names of tensors hold no ``/``."""
-    questions = selftest.questions
+    known_inputs = selftest.known_inputs
     arrays: dict[str, Any] = (
-        {"images": questions.images}
-        if isinstance(questions, KnownImages)
-        else {f"inputs/{name}": values for name, values in questions.tensors.items()}
+        {"images": known_inputs.images}
+        if isinstance(known_inputs, KnownImages)
+        else {f"inputs/{name}": values for name, values in known_inputs.tensors.items()}
     )
     for artifact, outputs in selftest.outputs.items():
         arrays.update({f"{artifact}/{name}": values for name, values in outputs.items()})
@@ -102,7 +102,7 @@ def write_selftest(selftest: Selftest) -> bytes:
     return buffer.getvalue()
 
 
-def read_selftest(content: bytes, preprocessing: Preprocessing | None, where: str) -> Selftest:
+def read_known_answers(content: bytes, preprocessing: Preprocessing | None, where: str) -> KnownAnswers:
     """Read the content of ``selftest.npz``.
 
     Args:
@@ -122,25 +122,27 @@ def read_selftest(content: bytes, preprocessing: Preprocessing | None, where: st
                     outputs.setdefault(artifact, {})[output] = arrays[name]
             inputs = outputs.pop("inputs", {})
             if preprocessing is None:
-                return Selftest(KnownTensors(inputs), outputs)
-            return Selftest(KnownImages(arrays["images"], preprocessing), outputs)
+                return KnownAnswers(KnownTensors(inputs), outputs)
+            return KnownAnswers(KnownImages(arrays["images"], preprocessing), outputs)
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise BundleError(f"{where}: is no self-test: {error}") from error
 
 
-def run_selftest(session: CheckedSession, questions: Questions) -> Outputs:
-    """What an artifact gives for the questions of a self-test: output name -> float32 ``(n, …)``."""
+def compute_answers(session: CheckedSession, known_inputs: KnownInputs) -> Outputs:
+    """What an artifact gives for the known_inputs of a self-test: output name -> float32 ``(n, …)``."""
     rows: dict[str, list[Array]] = {output.name: [] for output in session.outputs}
-    for place in range(len(questions)):
+    for place in range(len(known_inputs)):
         with session.lease(1) as slot:
-            questions.write(place, session, slot)
+            known_inputs.write(place, session, slot)
             given = slot.run()
         for output in session.outputs:
             rows[output.name].append(output.dequantize(given[output.name]))
     return {name: np.concatenate(parts) for name, parts in rows.items()}
 
 
-def check_known_answers(session: CheckedSession, selftest: Selftest, artifact: str, precision: str) -> float:
+def check_known_answers(
+    session: CheckedSession, selftest: KnownAnswers, artifact: str, precision: str
+) -> float:
     """Run a bundle's self-test on the device in hand.
 
     Args:
@@ -157,9 +159,9 @@ def check_known_answers(session: CheckedSession, selftest: Selftest, artifact: s
         InferenceError: an answer differs by more than the precision allows.
     """
     known = selftest.outputs.get(artifact, {})
-    if set(known) != {spec.name for spec in session.outputs} or not _fits(selftest.questions, session):
+    if set(known) != {spec.name for spec in session.outputs} or not _fits(selftest.known_inputs, session):
         raise BundleError(f"the self-test holds no answers of artifact '{artifact}'; convert again")
-    given = run_selftest(session, selftest.questions)
+    given = compute_answers(session, selftest.known_inputs)
     difference = max(_difference(given[name], known[name]) for name in known)
     tolerance = TOLERANCE.get(precision, _TOLERANCE_OF_INTEGERS)
     if not difference <= tolerance:
@@ -171,8 +173,10 @@ def check_known_answers(session: CheckedSession, selftest: Selftest, artifact: s
     return difference
 
 
-def _fits(questions: Questions, session: CheckedSession) -> bool:
-    return isinstance(questions, KnownImages) or set(questions.tensors) == {s.name for s in session.inputs}
+def _fits(known_inputs: KnownInputs, session: CheckedSession) -> bool:
+    return isinstance(known_inputs, KnownImages) or set(known_inputs.tensors) == {
+        s.name for s in session.inputs
+    }
 
 
 def _difference(given: Array, known: Array) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgevision.backend import Backend, SessionSettings
-from edgevision.bundle.known_answers import Selftest, check_known_answers, read_selftest
+from edgevision.bundle.known_answers import KnownAnswers, check_known_answers, read_known_answers
 from edgevision.bundle.manifest import ArtifactEntry
 from edgevision.bundle.storage import Bundle, read_bundle
 from edgevision.errors import DeviceError, EdgeVisionError, OptionError, PluginError
@@ -17,7 +17,7 @@ from edgevision.session import open_session
 
 
 @dataclass(frozen=True)
-class KnownAnswersRow:
+class SelftestRow:
     """One artifact on one backend.
 
     Attributes:
@@ -44,7 +44,7 @@ def run_known_answers(
     device: str | None = None,
     precision: str | None = None,
     settings: SessionSettings | None = None,
-) -> list[KnownAnswersRow]:
+) -> list[SelftestRow]:
     """Check the known answers of a bundle on this machine.
 
     Args:
@@ -64,7 +64,7 @@ def run_known_answers(
     """
     found, plugins = read_bundle(Path(bundle)), registry()
     content = found.read(found.manifest.selftest)
-    known = read_selftest(content, found.manifest.preprocessing, f"{bundle}: selftest")
+    known = read_known_answers(content, found.manifest.preprocessing, f"{bundle}: selftest")
     given = settings or SessionSettings()
     check = _Check(found, known, replace(given, device=device or given.device), plugins)
     pairs = list(_pairs(found, backend, precision, plugins))
@@ -97,25 +97,25 @@ class _Check:
     """What is checked, and how its sessions are opened."""
 
     bundle: Bundle
-    known: Selftest
+    known: KnownAnswers
     settings: SessionSettings
     plugins: Registry
 
-    def row(self, entry: ArtifactEntry, name: str) -> KnownAnswersRow:
+    def row(self, entry: ArtifactEntry, name: str) -> SelftestRow:
         """One artifact on the backend called `name`."""
         device = self.settings.device or ""
         try:
             backend = self.plugins.backend(name)
             _check_device(backend, self.settings.device)
         except (PluginError, DeviceError) as error:
-            return KnownAnswersRow(entry.id, name, device, "not run", reason=str(error))
+            return SelftestRow(entry.id, name, device, "not run", reason=str(error))
         try:
             with closing(open_session(backend, self.bundle.artifact(entry), self.settings)) as session:
                 device = session.device
                 difference = check_known_answers(session, self.known, entry.id, entry.precision)
         except EdgeVisionError as error:
-            return KnownAnswersRow(entry.id, name, device, "failed", reason=str(error))
-        return KnownAnswersRow(entry.id, name, device, "passed", difference)
+            return SelftestRow(entry.id, name, device, "failed", reason=str(error))
+        return SelftestRow(entry.id, name, device, "passed", difference)
 
 
 def _check_device(backend: Backend, device: str | None) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from edgevision.bundle.selftest import KnownAnswersRow, run_known_answers
+from edgevision.bundle.selftest import SelftestRow, run_known_answers
 from edgevision.cli.options.run import run_options, run_settings
 from edgevision.cli.output.tables import echo_table
 from edgevision.cli.output.terminal import without_noise
@@ -39,6 +39,6 @@ def command(bundle: Path, as_json: bool, **given: Any) -> None:
         raise InferenceError(f"{len(failed)} of {len(rows)} failed; the first: {failed[0].reason}")
 
 
-def _cells(row: KnownAnswersRow) -> tuple[str, ...]:
+def _cells(row: SelftestRow) -> tuple[str, ...]:
     told = row.reason if row.difference is None else f"{row.difference:.2g} of its output's range"
     return row.artifact, row.backend, row.device, row.status, told

@@ -8,7 +8,7 @@ from typing import Any
 
 from edgevision.artifact import Artifact
 from edgevision.backend import Session
-from edgevision.bundle.known_answers import Selftest, run_selftest
+from edgevision.bundle.known_answers import KnownAnswers, compute_answers
 from edgevision.conversion.plan import MeasurementBackend, PlannedArtifact
 from edgevision.evaluation.evaluator import Evaluator
 from edgevision.evaluation.run import Examples
@@ -82,7 +82,7 @@ def known_answers(
     candidates: Sequence[Candidate],
     examples: Examples,
     source_answers: Sequence[Any],
-) -> Selftest:
+) -> KnownAnswers:
     """What the network is asked for a few of the examples, and what each candidate answers.
 
     About an image for each class that the set has, 8 at least and 64 at most, or what 8 MB hold.
@@ -95,8 +95,10 @@ def known_answers(
         source_answers: what `measure` gave.
     """
     places = evaluator.representative(source_answers, _count_of_known_answers(evaluator))
-    questions = evaluator.questions(source, examples, places)
-    return Selftest(questions, {one.planned.id: run_selftest(one.session, questions) for one in candidates})
+    known_inputs = evaluator.known_inputs(source, examples, places)
+    return KnownAnswers(
+        known_inputs, {one.planned.id: compute_answers(one.session, known_inputs) for one in candidates}
+    )
 
 
 def _count_of_known_answers(evaluator: Evaluator) -> int:

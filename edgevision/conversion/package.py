@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from edgevision import __version__
-from edgevision.bundle.known_answers import Selftest, write_selftest
+from edgevision.bundle.known_answers import KnownAnswers, write_selftest
 from edgevision.bundle.layout import EVIDENCE, LABELS, PICTURES, SELFTEST
 from edgevision.bundle.manifest import ArtifactEntry, FileEntry, Manifest, SourceEntry
 from edgevision.bundle.storage import file_entry
@@ -22,7 +22,7 @@ def composed(
     evaluator: Evaluator,
     candidates: Sequence[Candidate],
     evidence: Evidence,
-    selftest: Selftest,
+    selftest: KnownAnswers,
     pictures: bytes | None,
 ) -> tuple[Manifest, dict[str, bytes]]:
     """The manifest of a bundle, and the content of every other file.

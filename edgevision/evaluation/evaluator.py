@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from edgevision.backend import Session
-from edgevision.bundle.known_answers import Questions
+from edgevision.bundle.known_answers import KnownInputs
 from edgevision.converter import CalibrationData
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.metrics.comparison import Comparison
@@ -58,7 +58,7 @@ class Evaluator(Protocol):
         """
         ...
 
-    def questions(self, source: Session, examples: Any, places: Sequence[int]) -> Questions:
+    def known_inputs(self, source: Session, examples: Any, places: Sequence[int]) -> KnownInputs:
         """What a self-test asks of the network: about the examples at `places` of a set."""
         ...
 

@@ -13,7 +13,7 @@ from edgevision.evaluation.evaluator import Evaluator
 from edgevision.evaluation.generation import GenerationEvaluator
 from edgevision.evaluation.ground_truth import classify_truth, truth_images
 from edgevision.evaluation.image_to_image import ImageToImageEvaluator
-from edgevision.imaging.input_options import FoundNormalization, resolve_preprocessing
+from edgevision.imaging.input_options import StatedNormalization, resolve_preprocessing
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.plugins import Registry
 from edgevision.tasks.classify import class_count, score_output
@@ -48,7 +48,7 @@ def _evaluator_on_images(
 ) -> Evaluator:
     where = str(source.path)
     _check_takes_image(source)
-    found = None if source.facts.pixel_range is None else FoundNormalization(source.facts.pixel_range)
+    found = None if source.facts.pixel_range is None else StatedNormalization(source.facts.pixel_range)
     preprocessing = resolve_preprocessing(source.inputs[0], options.image, found, where)
     if options.decoder is None and _makes_images(source):
         return _image_to_image(source, options, preprocessing, images)
@@ -146,8 +146,8 @@ def _detect(
         raise OptionError(f"{where}: nothing names its classes; type --labels FILE, a class a line")
     labels = read_labels(options.labels)
     thresholds = dict(options.thresholds)
-    if choice.decoder.thinned:
-        # What the network has thinned itself is not thinned once more, unless the caller asks for it.
+    if choice.decoder.nms_applied:
+        # NMS that the network has applied itself is not applied again, unless the caller asks for it.
         thresholds.setdefault("iou_threshold", 1.0)
     task = DetectTask(choice.decoder.name, {**choice.settings, **options.decoder_settings}, **thresholds)
     truth = None

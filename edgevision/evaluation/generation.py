@@ -63,8 +63,8 @@ class GenerationEvaluator:
         """Every call of the network while it makes these images."""
         return recorded(source, lambda session: self.answers(self.model(session), list(seeds)))
 
-    def questions(self, source: Session, seeds: SeedSet, places: Sequence[int]) -> KnownTensors:
-        """As `Evaluator.questions`: some of the calls for these seeds."""
+    def known_inputs(self, source: Session, seeds: SeedSet, places: Sequence[int]) -> KnownTensors:
+        """As `Evaluator.known_inputs`: some of the calls for these seeds."""
         calls = [call for place in places for call in self.network_inputs(source, seeds.only(place))]
         return known_tensors(calls, _KNOWN_CALLS)
 

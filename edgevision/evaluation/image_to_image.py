@@ -71,8 +71,8 @@ class ImageToImageEvaluator:
         """As `Evaluator.network_inputs`."""
         return PreprocessedImages(source.inputs[0], self.preprocessing, examples)
 
-    def questions(self, source: Session, examples: ImageSet, places: Sequence[int]) -> KnownImages:
-        """As `Evaluator.questions`."""
+    def known_inputs(self, source: Session, examples: ImageSet, places: Sequence[int]) -> KnownImages:
+        """As `Evaluator.known_inputs`."""
         return known_images(self.preprocessing, examples, places)
 
     def compare(self, source: Sequence[Pixels], artifact: Sequence[Pixels]) -> Comparison:

@@ -44,7 +44,7 @@ class InputOptions:
             )
 
 
-class FoundNormalization(NamedTuple):
+class StatedNormalization(NamedTuple):
     """The values at a network's input, as the network itself tells them.
 
     Attributes:
@@ -57,7 +57,7 @@ class FoundNormalization(NamedTuple):
 
 
 def resolve_preprocessing(
-    spec: TensorSpec, options: InputOptions, found: FoundNormalization | None, where: str
+    spec: TensorSpec, options: InputOptions, found: StatedNormalization | None, where: str
 ) -> Preprocessing:
     """The preprocessing of a network: what the caller says, else what was found in it.
 
@@ -78,7 +78,7 @@ def resolve_preprocessing(
             f"{where}: input '{spec.name}' has {channels} channels; color '{color}' does not fit"
         )
     values = (
-        FoundNormalization(family["value_range"], family["mean"], family["scale"])
+        StatedNormalization(family["value_range"], family["mean"], family["scale"])
         if family
         else _normalization(options, found, spec, where)
     )
@@ -115,8 +115,8 @@ def image_layout(spec: TensorSpec, where: str) -> tuple[str, tuple[int, int], in
 
 
 def _normalization(
-    options: InputOptions, found: FoundNormalization | None, spec: TensorSpec, where: str
-) -> FoundNormalization:
+    options: InputOptions, found: StatedNormalization | None, spec: TensorSpec, where: str
+) -> StatedNormalization:
     value_range = options.value_range or (found.value_range if found else None)
     if value_range is None and spec.dtype == "uint8" and spec.quantization is None:
         value_range = (0.0, 255.0)
@@ -126,5 +126,5 @@ def _normalization(
             f"--input-range 0..1 or --input-range=-1..1, or --preprocess with the keras.applications family "
             f"that it was trained with, such as --preprocess mobilenet_v2"
         )
-    keep = found if found and options.value_range is None else FoundNormalization(value_range)
-    return FoundNormalization(value_range, options.mean or keep.mean, options.scale or keep.scale)
+    keep = found if found and options.value_range is None else StatedNormalization(value_range)
+    return StatedNormalization(value_range, options.mean or keep.mean, options.scale or keep.scale)

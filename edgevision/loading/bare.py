@@ -15,7 +15,7 @@ from edgevision.backend import (
     SessionSettings,
 )
 from edgevision.errors import DeviceError, EdgeVisionError, OptionError
-from edgevision.imaging.input_options import FoundNormalization, InputOptions, resolve_preprocessing
+from edgevision.imaging.input_options import InputOptions, StatedNormalization, resolve_preprocessing
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.plugins import Registry
 from edgevision.session import CheckedSession, open_session
@@ -70,7 +70,7 @@ def load_bare(
     try:
         found = None
         if said.value_range is not None:
-            found = FoundNormalization(said.value_range, said.mean or (0.0,), said.scale or (1.0,))
+            found = StatedNormalization(said.value_range, said.mean or (0.0,), said.scale or (1.0,))
         preprocessing = resolve_preprocessing(session.inputs[0], bare.image, found, str(path))
         choice = _bare_decoder(path, session, preprocessing.size_wh, bare, said, plugins)
         if choice is None:
@@ -112,10 +112,10 @@ def _bare_detector(
 
     decoder = choice.decoder
     settings = {**choice.settings, **bare.decoder_settings}
-    # What the network has thinned itself is not thinned once more, unless the caller asks for it.
+    # NMS that the network has applied itself is not applied again, unless the caller asks for it.
     task = (
         DetectTask(decoder.name, settings, iou_threshold=1.0)
-        if decoder.thinned
+        if decoder.nms_applied
         else DetectTask(decoder.name, settings)
     )
     return Detector(session, preprocessing, bare.labels or said.labels or (), task, decoder)

@@ -95,10 +95,10 @@ def load(  # noqa: PLR0913  (all but the first three by name)
     choice = choose_artifact(bundle, backend, settings, precision, plugins, tune)
     model = _load_entry(bundle, choice, plugins)
     if selftest or _is_doubted(path, choice, model.session.device):
-        from edgevision.bundle.known_answers import check_known_answers, read_selftest
+        from edgevision.bundle.known_answers import check_known_answers, read_known_answers
 
         content = bundle.read(bundle.manifest.selftest)
-        answers = read_selftest(content, bundle.manifest.preprocessing, f"{path}: selftest")
+        answers = read_known_answers(content, bundle.manifest.preprocessing, f"{path}: selftest")
         try:
             check_known_answers(model.session, answers, choice.entry.id, choice.entry.precision)
         except EdgeVisionError:

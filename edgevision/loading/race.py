@@ -14,7 +14,7 @@ from pathlib import Path
 
 from edgevision.artifact import Artifact
 from edgevision.backend import SessionSettings, Slot
-from edgevision.bundle.known_answers import Selftest, check_known_answers, read_selftest
+from edgevision.bundle.known_answers import KnownAnswers, check_known_answers, read_known_answers
 from edgevision.bundle.manifest import ArtifactEntry
 from edgevision.bundle.storage import Bundle
 from edgevision.errors import first_line
@@ -219,7 +219,9 @@ class Track:
     def __init__(self, bundle: Bundle, settings: SessionSettings, plugins: Registry) -> None:
         manifest = bundle.manifest
         where = str(Path(bundle.path, manifest.selftest.path))
-        self.known: Selftest = read_selftest(bundle.read(manifest.selftest), manifest.preprocessing, where)
+        self.known: KnownAnswers = read_known_answers(
+            bundle.read(manifest.selftest), manifest.preprocessing, where
+        )
         self._bundle = bundle
         self._settings = settings
         self._plugins = plugins
@@ -248,7 +250,7 @@ class Track:
     def slot(self, session: CheckedSession, batch: int, stack: ExitStack) -> Slot:
         """Lend a slot, and write the first known input into it, `batch` times."""
         with session.lease(1) as slot:
-            self.known.questions.write(0, session, slot)
+            self.known.known_inputs.write(0, session, slot)
             written = {name: values.copy() for name, values in slot.inputs.items()}
         lent = stack.enter_context(session.lease(batch))
         for name, values in lent.inputs.items():

@@ -10,10 +10,10 @@ from edgevision.errors import OptionError
 from edgevision.session import CheckedSession
 from edgevision.tensors import TensorSpec
 
-Model = TypeVar("Model", bound="SessionOwner")
+Model = TypeVar("Model", bound="TaskModel")
 
 
-class SessionOwner:
+class TaskModel:
     """Closes its session when it is closed itself.
 
     Attributes:

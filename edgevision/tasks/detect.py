@@ -19,7 +19,7 @@ from edgevision.session import CheckedSession
 from edgevision.tasks.batches import is_batch, parts
 from edgevision.tasks.description import DetectTask
 from edgevision.tasks.detections import Detections
-from edgevision.tasks.nms import thin
+from edgevision.tasks.nms import suppress
 from edgevision.tensors import Array, TensorSpec, all_finite, dequantizer
 
 #: A dequantized score may exceed 1 by a step; more than this is no score.
@@ -202,7 +202,7 @@ class Detector:
         boxes = boxes.take(solid, axis=0)
         scores = np.minimum(candidates.scores.take(solid), np.float32(1.0))
         class_ids = candidates.class_ids.take(solid).astype(np.int64, copy=False)
-        best = thin(boxes, scores, class_ids, task.iou_threshold)[: task.max_detections]
+        best = suppress(boxes, scores, class_ids, task.iou_threshold)[: task.max_detections]
         boxes_xyxy = place.to_image(boxes.take(best, axis=0))
         return Detections(boxes_xyxy, scores.take(best), class_ids.take(best), self.labels)
 

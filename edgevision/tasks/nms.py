@@ -13,7 +13,7 @@ from edgevision.decoder import Ints
 Places = NDArray[np.intp]
 
 
-def thin(boxes_xyxy: NDArray[Any], scores: NDArray[Any], class_ids: Ints, iou_threshold: float) -> Places:
+def suppress(boxes_xyxy: NDArray[Any], scores: NDArray[Any], class_ids: Ints, iou_threshold: float) -> Places:
     """Greedy, class-aware non-maximum suppression.
 
     The best box stays, and every one of its class drops whose intersection over union with it is
@@ -38,6 +38,6 @@ def thin(boxes_xyxy: NDArray[Any], scores: NDArray[Any], class_ids: Ints, iou_th
     # It drops scores of 0 and breaks ties as it likes: so it is given ranks.
     ranks = np.arange(len(order), 0, -1, dtype=np.float32)
     # Measured, 100 boxes: 74 µs; the same as a matrix in numpy 270 µs, and 7 times as long for 1000.
-    thinned: Any = cv2.dnn.NMSBoxesBatched  # its stub knows lists only, and it takes arrays
-    kept = thinned(corners, ranks, class_ids[order].astype(np.int32), 0.0, iou_threshold)
+    suppressed: Any = cv2.dnn.NMSBoxesBatched  # its stub knows lists only, and it takes arrays
+    kept = suppressed(corners, ranks, class_ids[order].astype(np.int32), 0.0, iou_threshold)
     return order[np.asarray(kept, np.intp).reshape(-1)]

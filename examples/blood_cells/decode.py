@@ -16,7 +16,7 @@ each a peak: the last step leaves one. Its box, in pixels of the network's input
 `size` holds square roots of shares of the whole input, so a small box keeps as many of its digits as
 a large one when the tensor is quantized to 8 bits: a step of 1/256 moves the side of a platelet
 (20 pixels of 320) by 0.6 pixels and that of a white blood cell (160) by 1.8.
-Boxes of one class that overlap by more than `NMS_IOU` are thinned, highest score first.
+Boxes of one class that overlap by more than `NMS_IOU` are suppressed, highest score first.
 """
 
 from __future__ import annotations

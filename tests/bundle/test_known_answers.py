@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from edgevision.bundle.known_answers import (
+    KnownAnswers,
     KnownImages,
     KnownTensors,
-    Selftest,
     check_known_answers,
-    read_selftest,
-    run_selftest,
+    compute_answers,
+    read_known_answers,
     write_selftest,
 )
 from edgevision.errors import BundleError, InferenceError
@@ -30,20 +30,20 @@ def _session(scores: list[float]) -> CheckedSession:
     return open_session(backend, backend.artifact(*specs))
 
 
-def _known(scores: list[float]) -> Selftest:
-    return Selftest(KnownImages(IMAGES, HOW), {"fake": {"scores": np.array([scores] * 2, np.float32)}})
+def _known(scores: list[float]) -> KnownAnswers:
+    return KnownAnswers(KnownImages(IMAGES, HOW), {"fake": {"scores": np.array([scores] * 2, np.float32)}})
 
 
 def test_what_was_written_is_read_back() -> None:
-    found = read_selftest(write_selftest(_known([0.0, 1.0])), HOW, "selftest.npz")
-    np.testing.assert_array_equal(found.questions.images, IMAGES)
+    found = read_known_answers(write_selftest(_known([0.0, 1.0])), HOW, "selftest.npz")
+    np.testing.assert_array_equal(found.known_inputs.images, IMAGES)
     np.testing.assert_array_equal(found.outputs["fake"]["scores"], [[0.0, 1.0]] * 2)
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04"])
 def test_other_content_is_refused(content: bytes) -> None:
     with pytest.raises(BundleError, match=r"selftest\.npz: is no self-test"):
-        read_selftest(content, HOW, "selftest.npz")
+        read_known_answers(content, HOW, "selftest.npz")
 
 
 def test_answers_are_each_images_own_and_dequantized() -> None:
@@ -53,7 +53,7 @@ def test_answers_are_each_images_own_and_dequantized() -> None:
     image = TensorSpec("image", (None, 4, 4, 3), "uint8", Quantization(1.0, 0))
     total = TensorSpec("sum", (None, 1, 1), "int32", Quantization(0.5, 10))
     session = open_session(backend, backend.artifact([image], [total]))
-    given = run_selftest(session, KnownImages(IMAGES, HOW))["sum"]
+    given = compute_answers(session, KnownImages(IMAGES, HOW))["sum"]
     expected = [(int(one.sum()) - 10) * 0.5 for one in IMAGES]
     np.testing.assert_array_equal(given.ravel(), expected)
 
@@ -92,9 +92,9 @@ VECTORS = KnownTensors({"vector": np.array([[0.5, 1.0, -1.0], [0.0, 0.5, 0.5]], 
 
 
 def test_a_network_that_takes_no_image_is_asked_tensors_as_its_artifact_quantizes_them() -> None:
-    answers = run_selftest(_latent_session(), VECTORS)
+    answers = compute_answers(_latent_session(), VECTORS)
     np.testing.assert_array_equal(answers["twice"], [[2, 4, -4], [0, 2, 2]])
-    known = read_selftest(write_selftest(Selftest(VECTORS, {"fake": answers})), None, "selftest.npz")
+    known = read_known_answers(write_selftest(KnownAnswers(VECTORS, {"fake": answers})), None, "selftest.npz")
     assert check_known_answers(_latent_session(), known, "fake", "int8") == 0.0
     with pytest.raises(InferenceError, match="does not give its known answers"):
         check_known_answers(_latent_session(3.0), known, "fake", "int8")
@@ -102,7 +102,7 @@ def test_a_network_that_takes_no_image_is_asked_tensors_as_its_artifact_quantize
 
 def test_tensors_of_another_network_are_no_known_answers() -> None:
     other = KnownTensors({"noise": VECTORS.tensors["vector"]})
-    known = Selftest(other, {"fake": {"twice": np.zeros((2, 3), np.float32)}})
+    known = KnownAnswers(other, {"fake": {"twice": np.zeros((2, 3), np.float32)}})
     with pytest.raises(BundleError, match="holds no answers of artifact 'fake'"):
         check_known_answers(_latent_session(), known, "fake", "int8")
 
@@ -115,4 +115,4 @@ def test_no_number_in_a_second_output_is_no_known_answer_either() -> None:
     answers = {"boxes": [[0.0, 1.0]] * 2, "scores": [[0.1, 0.5]] * 2}
     known = {name: np.array(rows, np.float32) for name, rows in answers.items()}
     with pytest.raises(InferenceError, match="off by inf"):
-        check_known_answers(session, Selftest(KnownImages(IMAGES, HOW), {"fake": known}), "fake", "int8")
+        check_known_answers(session, KnownAnswers(KnownImages(IMAGES, HOW), {"fake": known}), "fake", "int8")

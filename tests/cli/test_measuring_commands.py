@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgevision.bundle.known_answers import Selftest, read_selftest, write_selftest
+from edgevision.bundle.known_answers import KnownAnswers, read_known_answers, write_selftest
 from edgevision.bundle.storage import file_entry, read_bundle, write_bundle
 
 convert = pytest.mark.convert
@@ -81,9 +81,11 @@ def test_a_device_that_computes_something_else_is_exit_code_9(
 ) -> None:
     bundle = read_bundle(quickstart / BUNDLE)
     files = {entry.path: bundle.read(entry) for entry in bundle.manifest.files()}
-    known = read_selftest(files["selftest.npz"], bundle.manifest.preprocessing, "selftest")
+    known = read_known_answers(files["selftest.npz"], bundle.manifest.preprocessing, "selftest")
     wrong = {name: -values for name, values in known.outputs["onnx-int8"].items()}
-    files["selftest.npz"] = write_selftest(Selftest(known.questions, {**known.outputs, "onnx-int8": wrong}))
+    files["selftest.npz"] = write_selftest(
+        KnownAnswers(known.known_inputs, {**known.outputs, "onnx-int8": wrong})
+    )
     entry = file_entry("selftest.npz", files["selftest.npz"])
     write_bundle(
         tmp_path / "wrong.evb", type(bundle.manifest)(**{**vars(bundle.manifest), "selftest": entry}), files
@@ -98,7 +100,9 @@ def test_a_device_that_computes_something_else_is_exit_code_9(
 @convert
 def test_known_answers_show_every_class_that_the_set_has(quickstart: Path) -> None:
     bundle = read_bundle(quickstart / BUNDLE)
-    known = read_selftest(bundle.read(bundle.manifest.selftest), bundle.manifest.preprocessing, "selftest")
+    known = read_known_answers(
+        bundle.read(bundle.manifest.selftest), bundle.manifest.preprocessing, "selftest"
+    )
     for outputs in known.outputs.values():
         assert set(outputs["digit"].argmax(axis=1)) == set(range(10))
 

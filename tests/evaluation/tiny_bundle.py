@@ -8,7 +8,7 @@ import numpy as np
 
 from edgevision.artifact import read_artifact
 from edgevision.backend import SessionSettings
-from edgevision.bundle.known_answers import KnownImages, Selftest, run_selftest, write_selftest
+from edgevision.bundle.known_answers import KnownAnswers, KnownImages, compute_answers, write_selftest
 from edgevision.bundle.manifest import ArtifactEntry, Manifest, SourceEntry
 from edgevision.bundle.storage import file_entry, write_bundle
 from edgevision.imaging.preprocess import Preprocessing
@@ -32,8 +32,8 @@ def write_tiny_bundle(
     session = open_session(registry().backend("tflite"), artifact, SessionSettings())
     how = Preprocessing((8, 8), (0.0, 1.0))
     images = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), np.uint8)
-    questions = KnownImages(images, how)
-    known = Selftest(questions, {"tflite-float32": run_selftest(session, questions)})
+    known_inputs = KnownImages(images, how)
+    known = KnownAnswers(known_inputs, {"tflite-float32": compute_answers(session, known_inputs)})
     files = {
         "artifacts/tflite-float32/tiny.tflite": artifact.content,
         "labels.txt": "".join(f"{label}\n" for label in labels).encode(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edgevision.errors import OptionError
-from edgevision.imaging.input_options import FoundNormalization, InputOptions, resolve_preprocessing
+from edgevision.imaging.input_options import InputOptions, StatedNormalization, resolve_preprocessing
 from edgevision.tensors import Quantization, TensorSpec
 
 RGB = TensorSpec("image", (None, 32, 48, 3), "float32")
@@ -13,7 +13,7 @@ RGB = TensorSpec("image", (None, 32, 48, 3), "float32")
 
 def test_what_the_network_tells_is_taken() -> None:
     found = resolve_preprocessing(
-        RGB, InputOptions(), FoundNormalization((0.0, 255.0), (127.5,), (127.5,)), "m"
+        RGB, InputOptions(), StatedNormalization((0.0, 255.0), (127.5,), (127.5,)), "m"
     )
     assert (found.size_wh, found.layout, found.color) == ((48, 32), "nhwc", "rgb")
     assert (found.value_range, found.mean, found.scale) == ((0.0, 255.0), (127.5,), (127.5,))
@@ -21,7 +21,7 @@ def test_what_the_network_tells_is_taken() -> None:
 
 def test_what_the_caller_says_comes_before_what_is_found() -> None:
     options = InputOptions(value_range=(-1.0, 1.0), color="bgr", resize="letterbox", pad_value=114)
-    found = resolve_preprocessing(RGB, options, FoundNormalization((0.0, 255.0), (127.5,), (127.5,)), "m")
+    found = resolve_preprocessing(RGB, options, StatedNormalization((0.0, 255.0), (127.5,), (127.5,)), "m")
     assert (found.value_range, found.mean, found.scale) == ((-1.0, 1.0), (0.0,), (1.0,))
     assert (found.color, found.resize, found.pad_value) == ("bgr", "letterbox", 114)
 

@@ -75,9 +75,9 @@ def test_the_known_answers_are_given_here(bundle) -> None:
 
 @convert
 def test_a_device_that_gives_other_answers_is_refused(bundle, tmp_path, monkeypatch) -> None:
-    true_answers = known_answers.run_selftest
+    true_answers = known_answers.compute_answers
     wrong = lambda *given: {name: -values for name, values in true_answers(*given).items()}  # noqa: E731
-    monkeypatch.setattr(known_answers, "run_selftest", wrong)
+    monkeypatch.setattr(known_answers, "compute_answers", wrong)
     with pytest.raises(InferenceError, match="does not give its known answers"):
         load(bundle, backend="tflite", selftest=True)
 
@@ -86,9 +86,9 @@ def test_a_device_that_gives_other_answers_is_refused(bundle, tmp_path, monkeypa
 def test_a_processor_that_may_overflow_is_asked_the_known_answers_unasked(bundle, monkeypatch) -> None:
     from edgevision_openvino import backend as openvino
 
-    true_answers = known_answers.run_selftest
+    true_answers = known_answers.compute_answers
     wrong = lambda *given: {name: -values for name, values in true_answers(*given).items()}  # noqa: E731
-    monkeypatch.setattr(known_answers, "run_selftest", wrong)
+    monkeypatch.setattr(known_answers, "compute_answers", wrong)
     monkeypatch.setattr(openvino, "has_exact_int8_products", lambda: True)
     load(bundle, backend="openvino").close()
     monkeypatch.setattr(openvino, "has_exact_int8_products", lambda: False)

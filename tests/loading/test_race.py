@@ -265,13 +265,13 @@ def test_a_full_disk_is_no_error_and_nothing_is_left_on_it(path, full_disk, monk
 
 
 def test_a_backend_that_gives_other_answers_does_not_win(path, cache, monkeypatch, caplog) -> None:
-    true_answers = known_answers.run_selftest
+    true_answers = known_answers.compute_answers
 
-    def wrong_but_on_onnx(session, questions):  # type: ignore[no-untyped-def]
-        given = true_answers(session, questions)
+    def wrong_but_on_onnx(session, known_inputs):  # type: ignore[no-untyped-def]
+        given = true_answers(session, known_inputs)
         return given if session.backend == "onnx" else {name: -values for name, values in given.items()}
 
-    monkeypatch.setattr(known_answers, "run_selftest", wrong_but_on_onnx)
+    monkeypatch.setattr(known_answers, "compute_answers", wrong_but_on_onnx)
     monkeypatch.setattr(racing, "_OPENING_S", 60.0)
     assert _ran(path)[0] == "onnx"
     assert "tflite-int8 on tflite, 1 thread does not win: " in caplog.text
@@ -282,9 +282,9 @@ def test_a_backend_that_gives_other_answers_does_not_win(path, cache, monkeypatc
 def test_where_no_backend_gives_its_known_answers_the_order_decides_and_nothing_is_kept(
     path, cache, monkeypatch, caplog
 ) -> None:
-    true_answers = known_answers.run_selftest
+    true_answers = known_answers.compute_answers
     wrong = lambda *given: {name: -values for name, values in true_answers(*given).items()}  # noqa: E731
-    monkeypatch.setattr(known_answers, "run_selftest", wrong)
+    monkeypatch.setattr(known_answers, "compute_answers", wrong)
     assert _ran(path) == ("tflite", None)
     assert "taken by the bundle's order, for measuring chose none: " in caplog.text
     assert _files(cache) == []

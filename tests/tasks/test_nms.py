@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgevision.metrics.box_matching import iou
-from edgevision.tasks.nms import thin
+from edgevision.tasks.nms import suppress
 
 
 def _plain(boxes: np.ndarray, scores: np.ndarray, class_ids: np.ndarray, threshold: float) -> list[int]:
@@ -31,12 +31,14 @@ def test_it_keeps_the_boxes_that_the_definition_keeps(count: int, seed: int, thr
     boxes = np.concatenate([corners, corners + rng.integers(1, 30, (count, 2))], axis=1).astype(np.float32)
     scores = rng.integers(0, 20, count).astype(np.float32) / 20
     class_ids = rng.integers(0, 3, count)
-    assert thin(boxes, scores, class_ids, threshold).tolist() == _plain(boxes, scores, class_ids, threshold)
+    assert suppress(boxes, scores, class_ids, threshold).tolist() == _plain(
+        boxes, scores, class_ids, threshold
+    )
 
 
 def test_boxes_of_other_classes_and_the_threshold_of_one_drop_nothing() -> None:
     boxes = np.array([[0, 0, 10, 10]] * 3, np.float32)
     scores = np.array([0.5, 0.9, 0.7], np.float32)
-    assert thin(boxes, scores, np.array([0, 1, 2]), 0.5).tolist() == [1, 2, 0]
-    assert thin(boxes, scores, np.array([0, 0, 0]), 1.0).tolist() == [1, 2, 0]
-    assert thin(boxes, scores, np.array([0, 0, 0]), 0.5).tolist() == [1]
+    assert suppress(boxes, scores, np.array([0, 1, 2]), 0.5).tolist() == [1, 2, 0]
+    assert suppress(boxes, scores, np.array([0, 0, 0]), 1.0).tolist() == [1, 2, 0]
+    assert suppress(boxes, scores, np.array([0, 0, 0]), 0.5).tolist() == [1]

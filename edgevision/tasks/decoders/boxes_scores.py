@@ -61,7 +61,7 @@ class BoxesScores:
     """Decoder for networks that give boxes as they are."""
 
     name = _NAME
-    thinned = False
+    nms_applied = False
 
     def recognise(
         self, outputs: Sequence[TensorSpec], input_size_wh: tuple[int, int]

@@ -48,7 +48,7 @@ class Heatmap:
     """Decoder for CenterNet-style heads."""
 
     name = _NAME
-    thinned = False
+    nms_applied = False
 
     def recognise(
         self, outputs: Sequence[TensorSpec], input_size_wh: tuple[int, int]

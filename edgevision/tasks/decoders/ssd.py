@@ -67,7 +67,7 @@ class SSD:
     """Decoder for SSD networks whose post-processing is cut off, so that nothing but int8 is left in them."""
 
     name = _NAME
-    thinned = False
+    nms_applied = False
 
     def recognise(
         self, outputs: Sequence[TensorSpec], input_size_wh: tuple[int, int]

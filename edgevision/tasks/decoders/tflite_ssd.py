@@ -44,10 +44,10 @@ class TFLiteSSDSettings:
 
 
 class TFLiteSSD:
-    """Decoder for the operator that ends TFLite's SSD detectors; it has thinned the boxes itself."""
+    """Decoder for the operator that ends TFLite's SSD detectors; it has applied NMS itself."""
 
     name = _NAME
-    thinned = True
+    nms_applied = True
 
     def recognise(
         self, outputs: Sequence[TensorSpec], input_size_wh: tuple[int, int]

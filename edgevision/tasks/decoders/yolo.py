@@ -53,7 +53,7 @@ class YOLO:
     """Decoder for YOLO heads with one output, of any version that decodes the grid itself."""
 
     name = _NAME
-    thinned = False
+    nms_applied = False
 
     def recognise(
         self, outputs: Sequence[TensorSpec], input_size_wh: tuple[int, int]

@@ -34,7 +34,7 @@ class YOLOEnd2End:
     """Decoder for YOLO heads without NMS, such as YOLOv10's."""
 
     name = _NAME
-    thinned = True
+    nms_applied = True
 
     def recognise(
         self, outputs: Sequence[TensorSpec], input_size_wh: tuple[int, int]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from edgevision.backend import Slot
 from edgevision.errors import CancelledError, OptionError
 from edgevision.session import CheckedSession
-from edgevision.tasks.base import SessionOwner, check_inputs_known, image_output, named, where_it_ran
+from edgevision.tasks.base import TaskModel, check_inputs_known, image_output, named, where_it_ran
 from edgevision.tasks.description import GenerateTask
 from edgevision.tasks.generation.conditions import ConditionInput, Wish
 from edgevision.tasks.generation.images import GeneratedImages, check_finite, to_pixels
@@ -97,7 +97,7 @@ def denoise(network: Denoiser, noise: NoiseStreams, how: Sampling, told: Callabl
     return x
 
 
-class DiffusionGenerator(SessionOwner):
+class DiffusionGenerator(TaskModel):
     """A network that makes images of noise step by step, ready to be called. Safe to share between threads.
 
     Args:

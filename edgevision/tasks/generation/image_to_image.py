@@ -13,7 +13,7 @@ from edgevision.errors import OptionError
 from edgevision.imaging.decode import as_pixels
 from edgevision.imaging.preprocess import Preprocessing, Preprocessor
 from edgevision.session import CheckedSession
-from edgevision.tasks.base import SessionOwner, image_output, where_it_ran
+from edgevision.tasks.base import TaskModel, image_output, where_it_ran
 from edgevision.tasks.description import GenerateTask
 from edgevision.tasks.generation.geometry import EIGHT_WAYS, Geometry, turned_back
 from edgevision.tasks.generation.images import GeneratedImages, to_pixels
@@ -30,7 +30,7 @@ _CPU_PIXELS = 256 * 256
 _AS_IT_IS = Geometry()
 
 
-class ImageToImage(SessionOwner):
+class ImageToImage(TaskModel):
     """A network that makes an image of an image, ready to be called. Safe to share between threads.
 
     Args:

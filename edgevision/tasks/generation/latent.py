@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edgevision.errors import OptionError
 from edgevision.session import CheckedSession
-from edgevision.tasks.base import SessionOwner, check_inputs_known, image_output, named, where_it_ran
+from edgevision.tasks.base import TaskModel, check_inputs_known, image_output, named, where_it_ran
 from edgevision.tasks.description import GenerateTask
 from edgevision.tasks.generation.conditions import ConditionInput, Wish
 from edgevision.tasks.generation.images import GeneratedImages, Pixels, to_pixels
@@ -23,7 +23,7 @@ Vectors = NDArray[np.float32]
 BATCH = 16
 
 
-class LatentGenerator(SessionOwner):
+class LatentGenerator(TaskModel):
     """A network that makes an image of a random vector, ready to be called. Safe to share between threads.
 
     Args:
