@@ -13,7 +13,7 @@ from edgevision.numeric import is_real, is_share, is_whole, plain_fields
 from edgevision.tasks.score_calibration import SCORE_KINDS
 
 if TYPE_CHECKING:
-    from edgevision.tasks.generation.settings import GenerateSettings
+    from edgevision.tasks.generation_settings import GenerateSettings
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class GenerateTask:
 
     def __post_init__(self) -> None:
         # Here, and not above: who only classifies need not wait for it.
-        from edgevision.tasks.generation.settings import KINDS, SETTINGS_OF_KIND, read_fields
+        from edgevision.tasks.generation_settings import KINDS, SETTINGS_OF_KIND, read_fields
 
         plain_fields(self, "output_range")
         _check(self.kind in KINDS, "kind", f"one of {', '.join(KINDS)}", self.kind)

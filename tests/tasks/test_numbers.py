@@ -22,7 +22,7 @@ from edgevision.tasks.generation.diffusion import DiffusionGenerator
 from edgevision.tasks.generation.geometry import Geometry
 from edgevision.tasks.generation.images import GeneratedImages
 from edgevision.tasks.generation.latent import LatentGenerator
-from edgevision.tasks.generation.settings import (
+from edgevision.tasks.generation_settings import (
     Condition,
     DiffusionSettings,
     ImageToImageSettings,

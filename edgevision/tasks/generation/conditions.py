@@ -9,7 +9,7 @@ import numpy as np
 
 from edgevision.errors import OptionError
 from edgevision.numeric import is_whole, plain
-from edgevision.tasks.generation.settings import Condition
+from edgevision.tasks.generation_settings import Condition
 from edgevision.tasks.labels import check_label_count
 from edgevision.tensors import Array, TensorSpec
 

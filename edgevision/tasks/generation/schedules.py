@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgevision.errors import OptionError
 from edgevision.numeric import is_whole
-from edgevision.tasks.generation.settings import NoiseSchedule
+from edgevision.tasks.generation_settings import NoiseSchedule
 
 Levels = NDArray[np.float64]
 
