@@ -131,7 +131,7 @@ class Classifier(TaskModel):
         reading: temperature and operating point of the artifact, where it has them.
 
     Attributes:
-        preprocess: writes an image into a slot of the network's input.
+        preprocess: writes an image into a row of the network's input.
         multi_label: whether each class has a score of its own, so that several can be seen in one image.
         reading: as given.
 

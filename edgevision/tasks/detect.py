@@ -40,7 +40,7 @@ class Detector(TaskModel):
         decoder: what turns the outputs into boxes; the one that `task` names.
 
     Attributes:
-        preprocess: writes an image into a slot of the network's input.
+        preprocess: writes an image into a row of the network's input.
 
     Raises:
         OptionError: the network's tensors, the settings or the number of labels do not fit.
