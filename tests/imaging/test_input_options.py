@@ -12,11 +12,11 @@ RGB = TensorSpec("image", (None, 32, 48, 3), "float32")
 
 
 def test_the_statements_of_the_model_are_used() -> None:
-    preprocessing = resolve_preprocessing(
+    result = resolve_preprocessing(
         RGB, InputOptions(), StatedNormalization((0.0, 255.0), (127.5,), (127.5,)), "m"
     )
-    assert (preprocessing.size_wh, preprocessing.layout, preprocessing.color) == ((48, 32), "nhwc", "rgb")
-    assert (preprocessing.value_range, preprocessing.mean, preprocessing.scale) == (
+    assert (result.size_wh, result.layout, result.color) == ((48, 32), "nhwc", "rgb")
+    assert (result.value_range, result.mean, result.scale) == (
         (0.0, 255.0),
         (127.5,),
         (127.5,),
@@ -25,20 +25,18 @@ def test_the_statements_of_the_model_are_used() -> None:
 
 def test_the_caller_overrides_the_model() -> None:
     options = InputOptions(value_range=(-1.0, 1.0), color="bgr", resize="letterbox", pad_value=114)
-    preprocessing = resolve_preprocessing(
-        RGB, options, StatedNormalization((0.0, 255.0), (127.5,), (127.5,)), "m"
-    )
-    assert (preprocessing.value_range, preprocessing.mean, preprocessing.scale) == (
+    result = resolve_preprocessing(RGB, options, StatedNormalization((0.0, 255.0), (127.5,), (127.5,)), "m")
+    assert (result.value_range, result.mean, result.scale) == (
         (-1.0, 1.0),
         (0.0,),
         (1.0,),
     )
-    assert (preprocessing.color, preprocessing.resize, preprocessing.pad_value) == ("bgr", "letterbox", 114)
+    assert (result.color, result.resize, result.pad_value) == ("bgr", "letterbox", 114)
 
 
 def test_a_keras_applications_family_determines_all_values() -> None:
-    preprocessing = resolve_preprocessing(RGB, InputOptions(applications="vgg16"), None, "m")
-    assert (preprocessing.color, preprocessing.mean) == ("bgr", (103.939, 116.779, 123.68))
+    result = resolve_preprocessing(RGB, InputOptions(applications="vgg16"), None, "m")
+    assert (result.color, result.mean) == ("bgr", (103.939, 116.779, 123.68))
 
 
 def test_a_family_and_a_range_contradict_each_other() -> None:
@@ -69,10 +67,10 @@ def test_bytes_that_stand_for_themselves_are_pixels_but_quantized_ones_may_be_an
     ],
 )
 def test_layout_size_and_channels_are_read_from_the_shape(shape, layout, size_wh, color) -> None:
-    preprocessing = resolve_preprocessing(
+    result = resolve_preprocessing(
         TensorSpec("x", shape, "float32"), InputOptions(value_range=(0.0, 1.0)), None, "m"
     )
-    assert (preprocessing.layout, preprocessing.size_wh, preprocessing.color) == (layout, size_wh, color)
+    assert (result.layout, result.size_wh, result.color) == (layout, size_wh, color)
 
 
 @pytest.mark.parametrize("shape", [(None, 10), (None, 32, 32, 4), (None, 32, 32), (1, None, 32, 3)])

@@ -444,8 +444,8 @@ def test_a_description_that_lacks_a_field_is_refused(name: str) -> None:
         Preprocessing.from_dict(data, "m.json")
 
 
-def test_a_description_that_is_no_table_is_refused() -> None:
-    with pytest.raises(OptionError, match="expected a table"):
+def test_a_description_that_is_not_an_object_is_refused() -> None:
+    with pytest.raises(OptionError, match="expected an object with fields"):
         Preprocessing.from_dict(["size_wh"], "m.json")
 
 
