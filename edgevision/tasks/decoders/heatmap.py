@@ -1,7 +1,7 @@
 """Heat maps of object centres: Zhou, Wang and Krähenbühl 2019, "Objects as Points" (CenterNet).
 
-An object is where the heat map of its class is the highest in its 3 x 3 neighbourhood; two more
-outputs hold, at that cell, the size of its box and where in the cell its centre is.
+Objects are at the local maxima (3 x 3) of the heat map of their class; two more outputs hold, for each
+cell, the size of the box and the position of its centre within the cell.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ class HeatmapSettings:
         heatmap: output (h, w, classes).
         size: output (h, w, 2): width and height of the box.
         offset: output (h, w, 2): x and y of the centre, in cells from the cell's top left corner.
-        size_unit: of `size`: ``cells`` of the heat map, as the paper has it; ``pixels`` of the
-            input; ``share`` of the input's width and height; ``root-share``: square root of that,
-            which keeps small boxes exact in 8 bits.
-        activation: ``none`` if the heat map is 0…1 already; ``sigmoid`` if that is still to be done.
+        size_unit: of `size`: ``cells`` of the heat map, as in the paper; ``pixels`` of the
+            input; ``share`` of the input's width and height; ``root-share``: its square
+            root, which keeps small boxes precise in 8 bits.
+        activation: to apply to the heat map: ``none`` if it is 0…1 already, or ``sigmoid``.
     """
 
     heatmap: str = field(metadata=tensor("the heat map"))
@@ -107,7 +107,7 @@ class HeatmapHead:
 
 
 def _peaks(heatmap: Floats, least: float) -> Ints:
-    """The places, in the map laid flat, that are the highest in their 3 x 3 neighbourhood."""
-    # A window at the border ends there: OpenCV's dilation takes nothing from beyond it.
+    """The local maxima (3 x 3) of the heat map, as indices into the flattened map."""
+    # OpenCV's dilation ignores what lies beyond the border.
     highest = cv2.dilate(np.ascontiguousarray(heatmap), _WINDOW).reshape(heatmap.shape)
     return np.flatnonzero((heatmap >= least) & (heatmap == highest))
