@@ -35,8 +35,8 @@ def test_an_extra_is_named_as_the_backend_that_it_installs() -> None:
     assert set(registry().backends()) <= extras
 
 
-def test_importing_the_package_loads_no_runtime_no_image_library_and_no_numpy() -> None:
-    heavy = "numpy cv2 tensorflow keras openvino onnxruntime ai_edge_litert tflite_runtime nncf onnx"
+def test_importing_the_package_loads_no_runtime_no_image_library_no_pluggy_and_no_numpy() -> None:
+    heavy = "numpy pluggy cv2 tensorflow keras openvino onnxruntime ai_edge_litert tflite_runtime nncf onnx"
     code = f"import sys, edgevision; print([m for m in '{heavy}'.split() if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
