@@ -23,11 +23,8 @@ from edgevision.session import CheckedSession, open_session
 if TYPE_CHECKING:  # a process that runs one bare classifier imports no bundles, and no other tasks
     from edgevision.tasks.classify import Classifier
     from edgevision.tasks.detect import Detector
-    from edgevision.tasks.generation.build import Generator
+    from edgevision.tasks.kinds import Model
     from edgevision.tasks.recognition import DecoderChoice
-
-    #: What `load` gives: the bundle, or the bare file, says which.
-    Model = Classifier | Detector | Generator
 
 
 #: The backend that a bare artifact of a format runs on, if none is asked for: the first that is

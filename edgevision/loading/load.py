@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from edgevision.backend import (
     DoubtingBackend,
@@ -19,18 +19,29 @@ from edgevision.plugins import Registry, registry
 from edgevision.session import CheckedSession, open_session
 
 if TYPE_CHECKING:  # a process that runs one bare classifier imports no bundles, and no other tasks
+    from typing_extensions import Unpack
+
     from edgevision.bundle.manifest import ArtifactEntry
     from edgevision.bundle.storage import Bundle
     from edgevision.loading.choice import Choice
     from edgevision.tasks.classify import Classifier
     from edgevision.tasks.detect import Detector
     from edgevision.tasks.generation.build import Generator
-
-    #: What `load` gives: the bundle, or the bare file, says which.
-    Model = Classifier | Detector | Generator
+    from edgevision.tasks.kinds import Model
 
 #: ``0``: `load` does not measure, unless its argument `tune` says so.
 TUNE_VARIABLE = "EDGEVISION_TUNE"
+
+
+class LoadOptions(TypedDict, total=False):
+    """The keyword arguments of `load`, which has their meaning."""
+
+    precision: str | None
+    threads: int | None
+    settings: SessionSettings | None
+    selftest: bool
+    bare: BareModel | None
+    tune: bool | None
 
 
 def load(  # noqa: PLR0913  (all but the first three by name)
@@ -105,6 +116,74 @@ def load(  # noqa: PLR0913  (all but the first three by name)
             model.close()
             raise
     return model
+
+
+def load_classifier(
+    path: str | Path, backend: str | None = None, device: str | None = None, **options: Unpack[LoadOptions]
+) -> Classifier:
+    """Load a classifier, with the arguments of `load`.
+
+    Raises:
+        OptionError: the model has another task; the message names the function that loads it.
+        EdgeVisionError: as `load`.
+    """
+    from edgevision.tasks.classify import Classifier
+
+    model = load(path, backend, device, **options)
+    if isinstance(model, Classifier):
+        return model
+    raise _refusal(model, path, "classifier")
+
+
+def load_detector(
+    path: str | Path, backend: str | None = None, device: str | None = None, **options: Unpack[LoadOptions]
+) -> Detector:
+    """Load a detector, with the arguments of `load`.
+
+    Raises:
+        OptionError: the model has another task; the message names the function that loads it.
+        EdgeVisionError: as `load`.
+    """
+    from edgevision.tasks.detect import Detector
+
+    model = load(path, backend, device, **options)
+    if isinstance(model, Detector):
+        return model
+    raise _refusal(model, path, "detector")
+
+
+def load_generator(
+    path: str | Path, backend: str | None = None, device: str | None = None, **options: Unpack[LoadOptions]
+) -> Generator:
+    """Load a model that generates images, with the arguments of `load`.
+
+    Raises:
+        OptionError: the model has another task; the message names the function that loads it.
+        EdgeVisionError: as `load`.
+    """
+    from edgevision.tasks.classify import Classifier
+    from edgevision.tasks.detect import Detector
+
+    model = load(path, backend, device, **options)
+    if not isinstance(model, (Classifier, Detector)):
+        return model
+    raise _refusal(model, path, "generator")
+
+
+def _refusal(model: Model, path: str | Path, expected: str) -> OptionError:
+    """Close a model of another task than `expected`, and return the error to raise."""
+    model.close()
+    task = _task_noun(model)
+    return OptionError(f"{path}: expected a {expected}, got a {task}; load it with edgevision.load_{task}")
+
+
+def _task_noun(model: Model) -> str:
+    from edgevision.tasks.classify import Classifier
+    from edgevision.tasks.detect import Detector
+
+    if isinstance(model, Classifier):
+        return "classifier"
+    return "detector" if isinstance(model, Detector) else "generator"
 
 
 def _check_bare(path: Path, given: Mapping[str, object]) -> None:
