@@ -69,6 +69,9 @@ if TYPE_CHECKING:
     from edgevision.imaging.preprocess import Preprocessing as Preprocessing
     from edgevision.loading.bare import BareModel as BareModel
     from edgevision.loading.load import load as load
+    from edgevision.loading.load import load_classifier as load_classifier
+    from edgevision.loading.load import load_detector as load_detector
+    from edgevision.loading.load import load_generator as load_generator
     from edgevision.metrics.changes import BoxChange as BoxChange
     from edgevision.metrics.changes import Confusion as Confusion
     from edgevision.metrics.changes import Flip as Flip
@@ -112,6 +115,7 @@ if TYPE_CHECKING:
     from edgevision.tasks.generation.settings import ImageToImageSettings as ImageToImageSettings
     from edgevision.tasks.generation.settings import LatentSettings as LatentSettings
     from edgevision.tasks.generation.settings import NoiseSchedule as NoiseSchedule
+    from edgevision.tasks.kinds import Model as Model
     from edgevision.tasks.options import TaskOptions as TaskOptions
     from edgevision.tasks.score_calibration import OperatingPoint as OperatingPoint
     from edgevision.tasks.score_calibration import ScoreCalibration as ScoreCalibration
@@ -152,7 +156,7 @@ _NAMES = {
     "imaging.input_options": ("InputOptions",),
     "imaging.preprocess": ("Preprocessing",),
     "loading.bare": ("BareModel",),
-    "loading.load": ("load",),
+    "loading.load": ("load", "load_classifier", "load_detector", "load_generator"),
     "metrics.changes": ("BoxChange", "Confusion", "Flip", "PixelChange", "Reliability", "ReliabilityBin"),
     "metrics.comparison": (
         "ClassMetrics",
@@ -187,6 +191,7 @@ _NAMES = {
         "LatentSettings",
         "NoiseSchedule",
     ),
+    "tasks.kinds": ("Model",),
     "tasks.options": ("TaskOptions",),
     "tasks.score_calibration": ("OperatingPoint", "ScoreCalibration"),
     "tensors": ("Array", "Quantization", "TensorSpec"),
