@@ -2,7 +2,7 @@
 
     import edgevision
 
-    model = edgevision.load("model.evb")
+    model = edgevision.load_classifier("model.evb")
     print(model("photo.jpg").top(3))
 
 Every name is imported on first use: `import edgevision` loads no runtime, no image library, and not
@@ -203,9 +203,10 @@ _KEPT_NAMES = {"OperatingDemand": "OperatingPointSpecification"}
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
 _MODULE_OF |= {kept: _MODULE_OF[present] for kept, present in _KEPT_NAMES.items()}
 
-__all__ = list(_MODULE_OF)
-
-if not TYPE_CHECKING:  # a type checker that saw it would accept any misspelled name
+if not TYPE_CHECKING:
+    # Hidden from type checkers: with `__getattr__` they would accept any misspelled name, and a
+    # computed `__all__` hides every name from `import *`.
+    __all__ = list(_MODULE_OF)
 
     def __getattr__(name: str) -> Any:
         if name not in _MODULE_OF:
@@ -215,6 +216,5 @@ if not TYPE_CHECKING:  # a type checker that saw it would accept any misspelled 
         globals()[name] = value
         return value
 
-
-def __dir__() -> list[str]:
-    return __all__
+    def __dir__() -> list[str]:
+        return __all__

@@ -4,7 +4,7 @@ Plugin authors run the contract in their own tests::
 
     from edgevision.testing import check_backend
 
-    def test_my_backend_keeps_the_contract():
+    def test_my_backend_keeps_the_contract() -> None:
         check_backend(MyBackend(), my_artifact)
 """
 
