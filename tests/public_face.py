@@ -1,4 +1,4 @@
-"""What a caller reaches from the names in `edgevision.__all__`: found by type hints, not by a list."""
+"""The classes, functions and attributes that a caller reaches from `edgevision.__all__`, by type hints."""
 
 from __future__ import annotations
 

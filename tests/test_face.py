@@ -113,8 +113,8 @@ def test_each_name_is_defined_where_it_is_imported_from() -> None:
 
 def test_errors_are_reached_without_an_import_of_their_module() -> None:
     code = "import edgevision; print(edgevision.errors.OptionError.exit_code)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "2\n"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == "2\n"
 
 
 def test_an_unknown_name_is_an_attribute_error_that_names_it() -> None:

@@ -42,7 +42,7 @@ READERS_OWN = {
     "my_artifact": "edgevision.Artifact",
 }
 
-#: The first words of what can only be meant as Python: if such a block cannot be parsed, that is an error.
+#: How Python begins: an indented block that begins so and cannot be parsed is an error.
 PYTHON = re.compile(r"(>>> |import \w+|from \w+ import |for \w+ in |with .+:$|def \w+\(|\w+ = \w+)")
 
 
@@ -165,7 +165,7 @@ def prelude(snippet: Snippet) -> str:
 
 @pytest.fixture(scope="session")
 def messages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    """File name -> what mypy says of it. All files in one run: mypy reads the package once."""
+    """File name -> mypy's messages. All files are checked in one run, so mypy reads the package once."""
     if importlib.util.find_spec("mypy") is None:
         pytest.skip("needs mypy, which the extra `dev` installs")
     folder = tmp_path_factory.mktemp("snippets")
@@ -179,7 +179,7 @@ def messages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     )
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file", str(ROOT / "pyproject.toml")]
     files = sorted(str(file) for file in folder.glob("*.py"))
-    done = subprocess.run(
+    result = subprocess.run(
         [*command, "--no-error-summary", "--hide-error-context", *files],
         cwd=ROOT,
         env={**os.environ, "MYPYPATH": str(ROOT)},
@@ -187,12 +187,12 @@ def messages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
         text=True,
         check=False,
     )
-    assert done.returncode in (0, 1), done.stdout + done.stderr
-    found: dict[str, list[str]] = {Path(file).name: [] for file in files}
-    for line in done.stdout.splitlines():
+    assert result.returncode in (0, 1), result.stdout + result.stderr
+    by_file: dict[str, list[str]] = {Path(file).name: [] for file in files}
+    for line in result.stdout.splitlines():
         file, _, message = line.partition(":")
-        found.setdefault(Path(file).name, []).append(message)
-    return found
+        by_file.setdefault(Path(file).name, []).append(message)
+    return by_file
 
 
 def test_the_documents_have_snippets_of_each_kind() -> None:
