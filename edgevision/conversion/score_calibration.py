@@ -275,8 +275,8 @@ def _threshold(
         raise ConversionError(
             f"{name}: no threshold on the score of '{specification.positive}' keeps a "
             f"{specification.figure} of {in_unit(specification.at_least, 'share')} on {len(scores)} "
-            f"images of {request.calibration.name}, except by deciding for every image or for none; require less, or "
-            f"calibrate on more images"
+            f"images of {request.calibration.name}, except by deciding for every image or for none; "
+            f"require less, or calibrate on more images"
         )
     return threshold
 
