@@ -82,7 +82,7 @@ def write_fake_bundle(
     files = {f"artifacts/{name}/model.{name}": artifact.content for name in formats}
     entries = tuple(
         ArtifactEntry(
-            id,
+            entry_id,
             name,
             precision,
             (file_entry(file, content),),
@@ -91,7 +91,7 @@ def write_fake_bundle(
             (),
             (name,),
         )
-        for id, name, (file, content) in zip(ids, formats, files.items(), strict=True)
+        for entry_id, name, (file, content) in zip(ids, formats, files.items(), strict=True)
     )
     known = write_selftest(KnownAnswers(known_inputs, dict.fromkeys(ids, answers)))
     files |= {"labels.txt": b"cat\ndog\n", "selftest.npz": known, "evidence.json": b"{}"}
