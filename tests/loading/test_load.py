@@ -106,7 +106,7 @@ def test_a_processor_that_may_overflow_is_asked_the_known_answers_unasked(bundle
         (
             {"device": "npu:7"},
             DeviceError,
-            "no backend that it was made for can run here: .*has no device 'npu:7'",
+            "no backend that it was converted for is available: .*has no device 'npu:7'",
         ),
         (
             {"precision": "float64"},

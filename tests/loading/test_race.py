@@ -21,9 +21,10 @@ from edgevision.bundle.storage import Bundle, read_bundle, write_bundle
 from edgevision.errors import DeviceError, OptionError
 from edgevision.loading import cache as choice_cache
 from edgevision.loading import race as racing
-from edgevision.loading.choice import Configuration, candidates
+from edgevision.loading.choice import Request, choice_by_order, choose, competitors
+from edgevision.loading.configurations import Configuration, configurations
 from edgevision.loading.load import load
-from edgevision.loading.race import Speed, race, rivals_of, winner
+from edgevision.loading.race import Speed, race, winner
 from edgevision.plugins import registry
 from edgevision.system.cores import cores
 
@@ -105,22 +106,21 @@ def test_the_choice_and_why_it_was_made_are_logged(path, caplog: pytest.LogCaptu
 def test_a_choice_without_a_wish_is_among_artifacts_of_the_preferred_precision_on_the_cpu(
     path, tmp_path
 ) -> None:
-    found = _with_precisions(path, tmp_path, ("int8", "float32", "int8"))
-    plugins, settings = registry(), SessionSettings()
-    possible = candidates(found, settings, None, plugins)
-    first = racing.first_choice(found, None, settings, None, plugins)
-    rivals = rivals_of(first, possible, plugins)
+    bundle = _with_precisions(path, tmp_path, ("int8", "float32", "int8"))
+    plugins = registry()
+    first = choice_by_order(bundle, Request(), plugins)
+    rivals = competitors(first, configurations(bundle, None, None, plugins), plugins)
     assert rivals[0].pair == ("tflite-int8", "tflite")
     assert {one.pair for one in rivals} == {("tflite-int8", "tflite"), ("onnx-int8", "onnx")}
     assert {one.threads for one in rivals} == {1, cores()}
-    assert {one.entry.precision for one in candidates(found, settings, "float32", plugins)} == {"float32"}
+    float32 = configurations(bundle, "float32", None, plugins)
+    assert {one.entry.precision for one in float32} == {"float32"}
 
 
-def test_no_candidate_where_the_bundles_order_takes_no_cpu(path) -> None:
-    found, plugins = read_bundle(path), registry()
-    settings = SessionSettings(device="auto")
-    first = racing.first_choice(found, "openvino", settings, None, plugins)
-    assert rivals_of(first, candidates(found, settings, None, plugins), plugins) == []
+def test_nothing_competes_with_a_choice_that_is_not_on_the_cpu(path) -> None:
+    bundle, plugins = read_bundle(path), registry()
+    first = choose(bundle, Request("openvino", settings=SessionSettings(device="auto")), plugins)
+    assert competitors(first, configurations(bundle, None, None, plugins), plugins) == []
 
 
 @pytest.mark.parametrize(
@@ -286,7 +286,7 @@ def test_where_no_backend_gives_its_known_answers_the_order_decides_and_nothing_
     wrong = lambda *given: {name: -values for name, values in true_answers(*given).items()}  # noqa: E731
     monkeypatch.setattr(known_answers, "compute_answers", wrong)
     assert _ran(path) == ("tflite", None)
-    assert "taken by the bundle's order, for measuring chose none: " in caplog.text
+    assert "no configuration passed the measurement, so the bundle's order decides: " in caplog.text
     assert _files(cache) == []
 
 
@@ -296,24 +296,18 @@ def test_a_rival_that_breaks_in_its_own_way_is_left_out(path, monkeypatch) -> No
 
     for name in ("openvino", "onnx"):
         monkeypatch.setattr(type(registry().backend(name)), "open", breaks)
-    found, plugins, settings = read_bundle(path), registry(), SessionSettings()
-    possible = candidates(found, settings, None, plugins)
-    first = racing.first_choice(found, None, settings, None, plugins)
-    result = race(found, rivals_of(first, possible, plugins), settings, plugins)
+    result = _race(path)
     assert result.winner is not None
     assert result.winner.backend == "tflite"
-    assert "openvino-int8 on openvino, 1 thread" in result.told()
+    assert "openvino-int8 on openvino, 1 thread" in result.summary()
     assert _ran(path)[0] == "tflite"
 
 
 def test_what_takes_long_to_open_is_not_opened_for_a_guess(path, monkeypatch) -> None:
     monkeypatch.setattr(racing, "_OPENING_S", 0.0)
-    found, plugins, settings = read_bundle(path), registry(), SessionSettings()
-    possible = candidates(found, settings, None, plugins)
-    first = racing.first_choice(found, None, settings, None, plugins)
-    result = race(found, rivals_of(first, possible, plugins), settings, plugins)
+    result = _race(path)
     assert [one.pair for one in result.speeds] == [("tflite-int8", "tflite")]
-    assert "not tried, for opening takes long; edgevision tune tries all" in result.told()
+    assert "not tried, because opening takes long; edgevision tune tries all" in result.summary()
 
 
 @pytest.mark.parametrize(
@@ -363,6 +357,14 @@ def test_where_there_is_nothing_to_choose_nothing_is_imported(path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["[]"]
+
+
+def _race(path: Path) -> racing.Race:
+    """The race of what competes for a load without any argument."""
+    bundle, plugins = read_bundle(path), registry()
+    first = choice_by_order(bundle, Request(), plugins)
+    rivals = competitors(first, configurations(bundle, None, None, plugins), plugins)
+    return race(bundle, rivals, SessionSettings(), plugins)
 
 
 def _with_precisions(
