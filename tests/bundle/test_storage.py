@@ -69,25 +69,25 @@ def bundle(tmp_path: Path) -> Path:
     return path
 
 
-def _manifest_with(reading: ScoreCalibration) -> Manifest:
+def _manifest_with(calibration: ScoreCalibration) -> Manifest:
     manifest = _manifest()
-    return replace(manifest, artifacts=(replace(manifest.artifacts[0], score_calibration=reading),))
+    return replace(manifest, artifacts=(replace(manifest.artifacts[0], score_calibration=calibration),))
 
 
-READING = ScoreCalibration(1.25, OperatingPoint("dog", 1, 0.3, "sensitivity", 0.95))
+CALIBRATION = ScoreCalibration(1.25, OperatingPoint("dog", 1, 0.3, "sensitivity", 0.95))
 
 
 @pytest.mark.parametrize(
-    "reading", [READING, ScoreCalibration(0.7), ScoreCalibration(None, READING.operating_point)]
+    "calibration", [CALIBRATION, ScoreCalibration(0.7), ScoreCalibration(None, CALIBRATION.operating_point)]
 )
-def test_how_scores_are_read_is_written_fits_the_schema_and_is_read_back(tmp_path: Path, reading) -> None:
-    write_bundle(tmp_path / "model.evb", _manifest_with(reading), FILES)
-    assert read_bundle(tmp_path / "model.evb").manifest == _manifest_with(reading)
+def test_a_score_calibration_is_written_by_the_schema_and_read_back(tmp_path: Path, calibration) -> None:
+    write_bundle(tmp_path / "model.evb", _manifest_with(calibration), FILES)
+    assert read_bundle(tmp_path / "model.evb").manifest == _manifest_with(calibration)
     schema = json.loads(files("edgevision.schemas").joinpath("manifest.schema.json").read_text())
     jsonschema.validate(json.loads((tmp_path / "model.evb" / "manifest.json").read_text()), schema)
 
 
-def test_a_bundle_of_a_release_that_read_all_scores_as_they_are_is_read(bundle: Path) -> None:
+def test_a_bundle_of_a_release_without_score_calibration_is_read(bundle: Path) -> None:
     document = json.loads((bundle / "manifest.json").read_text())
     del document["artifacts"][0]["score_calibration"]
     (bundle / "manifest.json").write_text(json.dumps(document))
@@ -95,26 +95,26 @@ def test_a_bundle_of_a_release_that_read_all_scores_as_they_are_is_read(bundle: 
 
 
 @pytest.mark.parametrize(
-    ("reading", "message"),
+    ("calibration", "message"),
     [
         ("warm", "expected a temperature and an operating point"),
         ({"temperature": 0, "operating_point": None}, "temperature: expected a number above 0, got 0"),
         ({"temperature": 1, "operating_point": {"positive": "dog"}}, "expected a temperature and an"),
     ],
 )
-def test_a_reading_of_scores_that_is_none_is_named(bundle: Path, reading, message: str) -> None:
+def test_a_wrong_score_calibration_is_named(bundle: Path, calibration, message: str) -> None:
     document = json.loads((bundle / "manifest.json").read_text())
-    document["artifacts"][0]["score_calibration"] = reading
+    document["artifacts"][0]["score_calibration"] = calibration
     (bundle / "manifest.json").write_text(json.dumps(document))
     with pytest.raises(BundleError, match=rf"artifacts\[0\]: score_calibration: {message}"):
         read_bundle(bundle)
 
 
 def test_what_was_written_is_read_back(bundle: Path) -> None:
-    found = read_bundle(bundle)
-    assert found.manifest == _manifest()
-    assert found.labels == ("cat", "dog")
-    artifact = found.artifact(found.manifest.artifacts[0])
+    opened = read_bundle(bundle)
+    assert opened.manifest == _manifest()
+    assert opened.labels == ("cat", "dog")
+    artifact = opened.artifact(opened.manifest.artifacts[0])
     assert (artifact.name, artifact.content, artifact.precision) == ("model.fake", b"weights", "int8")
 
 
@@ -124,9 +124,9 @@ def test_a_zip_of_the_directory_is_read_as_the_directory_is(bundle: Path, tmp_pa
     with zipfile.ZipFile(packed, "w") as archive:
         for path in sorted(bundle.rglob("*")):
             archive.write(path, top + str(path.relative_to(bundle)))
-    found = read_bundle(packed)
-    assert found.manifest == _manifest()
-    assert found.artifact(found.manifest.artifacts[0]).content == b"weights"
+    unpacked = read_bundle(packed)
+    assert unpacked.manifest == _manifest()
+    assert unpacked.artifact(unpacked.manifest.artifacts[0]).content == b"weights"
 
 
 def test_writing_leaves_nothing_beside_the_bundle(bundle: Path) -> None:
@@ -262,13 +262,13 @@ def test_a_wrong_field_of_the_manifest_is_named(
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b"\xff\xfe", b"[" * 100_000])
-def test_a_manifest_that_is_no_json_object_is_refused(bundle: Path, text: bytes) -> None:
+def test_a_manifest_that_is_not_a_json_object_is_refused(bundle: Path, text: bytes) -> None:
     (bundle / "manifest.json").write_bytes(text)
     with pytest.raises(BundleError, match=r"manifest.json"):
         read_bundle(bundle)
 
 
-def test_labels_that_are_no_text_are_refused(tmp_path: Path) -> None:
+def test_labels_that_are_not_text_are_refused(tmp_path: Path) -> None:
     content = b"\xff\xfe"
     manifest = replace(_manifest(), labels=file_entry("labels.txt", content))
     write_bundle(tmp_path / "model.evb", manifest, {**FILES, "labels.txt": content})
@@ -276,7 +276,7 @@ def test_labels_that_are_no_text_are_refused(tmp_path: Path) -> None:
         read_bundle(tmp_path / "model.evb")
 
 
-def test_no_bundle_at_all(tmp_path: Path) -> None:
+def test_a_path_without_a_bundle_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="there is no such bundle"):
         read_bundle(tmp_path / "absent.evb")
     (tmp_path / "text.zip").write_text("no zip")
@@ -284,7 +284,7 @@ def test_no_bundle_at_all(tmp_path: Path) -> None:
         read_bundle(tmp_path / "text.zip")
 
 
-def test_an_output_that_exists_is_kept_unless_it_is_a_bundle_and_force_is_given(
+def test_an_existing_output_is_kept_unless_it_is_a_bundle_and_force_is_set(
     bundle: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(OutputError, match="exists; --force replaces it"):
@@ -302,14 +302,14 @@ def test_an_output_that_exists_is_kept_unless_it_is_a_bundle_and_force_is_given(
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("model.zip", r"ends in \.evb"), ("absent/model.evb", "does not exist; type: mkdir -p")],
+    [("model.zip", r"ends in \.evb"), ("absent/model.evb", "does not exist; run: mkdir -p")],
 )
-def test_an_output_that_cannot_be_is_refused(tmp_path: Path, name: str, message: str) -> None:
+def test_an_impossible_output_is_refused(tmp_path: Path, name: str, message: str) -> None:
     with pytest.raises(OutputError, match=message):
         write_bundle(tmp_path / name, _manifest(), FILES)
 
 
-def test_a_full_disk_leaves_nothing_and_the_old_bundle_whole(
+def test_a_full_disk_leaves_nothing_but_the_old_bundle_intact(
     bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(descriptor: int) -> None:
@@ -340,7 +340,7 @@ def test_a_disk_that_is_really_full_leaves_nothing(tmp_path: Path) -> None:
         subprocess.run(["umount", disk], check=True)
 
 
-def test_a_folder_that_cannot_be_written_to_is_refused() -> None:
+def test_a_folder_that_is_not_writable_is_refused() -> None:
     # Not even root may make a folder in /proc.
     with pytest.raises(OutputError, match=r"model\.evb: .*cannot be written"):
         write_bundle(Path("/proc/model.evb"), _manifest(), FILES)
