@@ -120,6 +120,6 @@ class _Check:
 
 def _check_device(backend: Backend, device: str | None) -> None:
     """Raise, as the backend does, where it or the device is not available."""
-    names = [found.name for found in backend.devices()]
+    names = [one.name for one in backend.devices()]
     if device is not None and device not in names:
         raise DeviceError(f"has no device '{device}' here, only {', '.join(names)}")

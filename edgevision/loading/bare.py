@@ -44,6 +44,10 @@ class BareModel:
     decoder: str | None = None
     decoder_settings: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if self.labels is not None:
+            object.__setattr__(self, "labels", tuple(map(str, self.labels)))  # an array has no truth value
+
 
 def load_bare(path: Path, request: Request, bare: BareModel, plugins: Registry) -> Model:
     """Load a bare file: a `Classifier` or a `Detector`.
@@ -55,18 +59,20 @@ def load_bare(path: Path, request: Request, bare: BareModel, plugins: Registry) 
     """
     artifact = read_artifact(path)
     backend = choose_backend(path, artifact.format, request, plugins)
-    said = _description(artifact, backend, plugins)
+    metadata = _description(artifact, backend, plugins)
     with ExitStack() as stack:
         session = stack.enter_context(open_session(backend, artifact, request.settings))
         stated = None
-        if said.value_range is not None:
-            stated = StatedNormalization(said.value_range, said.mean or (0.0,), said.scale or (1.0,))
+        if metadata.value_range is not None:
+            stated = StatedNormalization(
+                metadata.value_range, metadata.mean or (0.0,), metadata.scale or (1.0,)
+            )
         preprocessing = resolve_preprocessing(session.inputs[0], bare.image, stated, str(path))
-        choice = _bare_decoder(path, session, preprocessing.size_wh, bare, said, plugins)
+        choice = _bare_decoder(path, session, preprocessing.size_wh, bare, metadata, plugins)
         model = (
-            _bare_classifier(path, session, preprocessing, bare, said)
+            _bare_classifier(path, session, preprocessing, bare, metadata)
             if choice is None
-            else _bare_detector(session, preprocessing, choice, bare, said)
+            else _bare_detector(session, preprocessing, choice, bare, metadata)
         )
         stack.pop_all()  # the model closes the session from here on
     return model
@@ -77,15 +83,15 @@ def _bare_classifier(
     session: CheckedSession,
     preprocessing: Preprocessing,
     bare: BareModel,
-    said: ArtifactDescription,
+    metadata: ArtifactDescription,
 ) -> Classifier:
     from edgevision.tasks.classify import Classifier, class_count, score_output
 
     output = score_output(session.outputs, bare.output)
-    score_kind = bare.score_kind or said.score_kind
+    score_kind = bare.score_kind or metadata.score_kind
     if score_kind is None:
         raise OptionError(f"{path}: cannot infer the output type; pass --scores softmax, sigmoid or logits")
-    labels = bare.labels or said.labels or [f"class {n}" for n in range(class_count(output))]
+    labels = bare.labels or metadata.labels or [f"class {n}" for n in range(class_count(output))]
     return Classifier(session, preprocessing, labels, score_kind, output.name)
 
 

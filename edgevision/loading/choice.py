@@ -163,7 +163,7 @@ def choose_backend(path: Path, artifact_format: str, request: Request, plugins: 
 def reason_unavailable(name: str, device: str | None, plugins: Registry) -> str:
     """Why a backend, or a device of it, is not available on this machine; empty if it is."""
     try:
-        names = [found.name for found in plugins.backend(name).devices()]
+        names = [one.name for one in plugins.backend(name).devices()]
     except EdgeVisionError as error:
         return str(error)
     if device is not None and device not in names:

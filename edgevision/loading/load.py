@@ -88,7 +88,7 @@ def load(  # noqa: PLR0913  (all but the first three by name)
         OptionError: an argument is unknown, or a bare file needs an option that `bare` does not have.
         PluginError, MissingRuntimeError, DeviceError: the backend or device is not available here.
         ArtifactError: the runtime refuses the artifact.
-        InferenceError: a known answer is not given.
+        InferenceError: the known answers were checked, and one differs.
     """
     path, plugins = Path(path), registry()
     request = Request(backend, precision, _merged(settings or SessionSettings(), device, threads), tune)

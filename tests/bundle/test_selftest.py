@@ -41,7 +41,7 @@ def test_a_backend_and_a_precision_can_be_asked_for(bundle: Path) -> None:
 
 
 def test_an_artifact_with_other_answers_is_a_row_that_failed(bundle: Path, monkeypatch) -> None:
-    def refuse(*given: object) -> float:
+    def refuse(*args: object) -> float:
         raise InferenceError("off by 0.4 of an output's range")
 
     monkeypatch.setattr(selftest, "check_known_answers", refuse)
