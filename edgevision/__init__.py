@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from edgevision.calibration.findings import Finding as Finding
     from edgevision.calibration.findings import LayerCoverage as LayerCoverage
     from edgevision.conversion.convert import convert as convert
-    from edgevision.conversion.sets import Images as Images
     from edgevision.conversion.settings import ConversionSettings as ConversionSettings
     from edgevision.datasets.image_sets import ImageSet as ImageSet
     from edgevision.datasets.image_sets import SetFacts as SetFacts
@@ -50,6 +49,7 @@ if TYPE_CHECKING:
     from edgevision.evaluation.evaluate import Ran as Ran
     from edgevision.evaluation.evaluate import RunSettings as RunSettings
     from edgevision.evaluation.evaluate import evaluate as evaluate
+    from edgevision.evaluation.run import Images as Images
     from edgevision.evidence.operating_points import Curve as Curve
     from edgevision.evidence.operating_points import OperatingEvidence as OperatingEvidence
     from edgevision.evidence.operating_points import (
@@ -137,12 +137,12 @@ _NAMES = {
     "bundle.storage": ("Bundle", "read_bundle"),
     "calibration.findings": ("Coverage", "Finding", "LayerCoverage"),
     "conversion.convert": ("convert",),
-    "conversion.sets": ("Images",),
     "conversion.settings": ("ConversionSettings",),
     "datasets.image_sets": ("ImageSet", "SetFacts"),
     "errors": ("EdgeVisionError", "errors"),
     "evaluation.compare": ("BundleComparison", "Verdict", "compare"),
     "evaluation.evaluate": ("Evaluation", "Ran", "RunSettings", "evaluate"),
+    "evaluation.run": ("Images",),
     "evidence.operating_points": (
         "Curve",
         "OperatingEvidence",

@@ -14,7 +14,7 @@ from edgevision.bundle.known_answers import (
     KnownInputs,
     KnownTensors,
     compute_answers,
-    write_selftest,
+    write_known_answers,
 )
 from edgevision.bundle.manifest import ArtifactEntry, Manifest, SourceEntry
 from edgevision.bundle.storage import file_entry, write_bundle
@@ -82,7 +82,7 @@ def write_fake_bundle(
     files = {f"artifacts/{name}/model.{name}": artifact.content for name in formats}
     entries = tuple(
         ArtifactEntry(
-            id,
+            entry_id,
             name,
             precision,
             (file_entry(file, content),),
@@ -91,9 +91,9 @@ def write_fake_bundle(
             (),
             (name,),
         )
-        for id, name, (file, content) in zip(ids, formats, files.items(), strict=True)
+        for entry_id, name, (file, content) in zip(ids, formats, files.items(), strict=True)
     )
-    known = write_selftest(KnownAnswers(known_inputs, dict.fromkeys(ids, answers)))
+    known = write_known_answers(KnownAnswers(known_inputs, dict.fromkeys(ids, answers)))
     files |= {"labels.txt": b"cat\ndog\n", "selftest.npz": known, "evidence.json": b"{}"}
     manifest = Manifest(
         created="2026-11-23T00:00:00Z",
