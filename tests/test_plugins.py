@@ -269,7 +269,8 @@ def names_of_backends(disabled: str) -> list[str]:
 
 def test_the_variable_of_the_environment_leaves_plugins_out() -> None:
     assert names_of_backends("") == ["cuda", "onnx", "openvino", "tflite"]
-    assert names_of_backends("openvino, cuda") == ["tflite"]
+    assert names_of_backends("openvino, cuda") == ["onnx", "tflite"]
+    assert names_of_backends("onnx") == ["cuda", "openvino", "tflite"]
     assert names_of_backends("all") == []
 
 

@@ -53,7 +53,7 @@ def test_an_absent_device_is_refused_with_those_that_there_are(tiny_ir: Artifact
 def test_a_float32_model_runs_in_float32_also_where_the_cpu_has_less(
     tiny_ir: Artifact, tiny_onnx: Artifact
 ) -> None:
-    from edgevision_onnxruntime.cpu import OnnxBackend
+    from edgevision_onnxruntime.onnx.backend import OnnxBackend
 
     reference = open_session(OnnxBackend(), tiny_onnx).run({"image": IMAGE})
     with open_session(BACKEND, tiny_ir) as session:
