@@ -13,7 +13,7 @@ from edgevision.artifact import Artifact
 from edgevision.errors import ArtifactError, first_line
 from edgevision.tensors import Quantization, TensorSpec
 from edgevision_openvino.runtime import core, import_openvino
-from edgevision_tflite.graph_tensors import read_tensors
+from edgevision_openvino.tflite_tensors import read_tensors
 
 
 def read_model(artifact: Artifact) -> Any:

@@ -14,7 +14,7 @@ from edgevision.backend import ArtifactDescription, DeviceInfo, Session, Session
 from edgevision.errors import ArtifactError, DeviceError, InferenceError, OptionError, first_line
 from edgevision.slots import PooledSession, SlotPool
 from edgevision.tensors import Array, Quantization, TensorSpec
-from edgevision_tflite.graph_tensors import check_whole
+from edgevision_tflite.integrity import check_complete
 from edgevision_tflite.metadata import describe
 from edgevision_tflite.runtime import Runtime, find_runtime
 
@@ -54,7 +54,7 @@ class TFLiteBackend:
                 f"backend '{self.name}' has no device '{settings.device}'; it has: cpu; for another "
                 "leave device out and give option delegate=PATH_OF_ITS_LIBRARY"
             )
-        check_whole(artifact)
+        check_complete(artifact)
         loader = _Loader(artifact, runtime, settings.threads, delegate)
         interpreter = loader.load()
         graph = _read_graph(artifact, interpreter)

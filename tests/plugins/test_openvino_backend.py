@@ -99,7 +99,7 @@ def test_a_tflite_artifact_has_the_tensors_that_backend_tflite_gives_it(
 
 
 def test_a_text_file_named_tflite_is_refused_in_one_line(capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ArtifactError, match="is no TFLite model"):
+    with pytest.raises(ArtifactError, match="not a valid TFLite model"):
         BACKEND.open(Artifact("tflite", "float32", {"text.tflite": b"hello " * 99}), SessionSettings())
     assert "hello" not in "".join(capfd.readouterr())
 
@@ -210,3 +210,19 @@ def test_nothing_is_written_to_the_home_folder_and_nothing_is_connected_to(
     )
     assert json.loads(done.stdout) == {"calls": [], "telemetry": False}
     assert list(home.rglob("*")) == []
+
+
+def test_tflite_artifacts_run_without_the_plugin_tflite() -> None:
+    program = """
+import sys
+sys.modules["edgevision_tflite"] = None
+from pathlib import Path
+from edgevision.artifact import read_artifact
+from edgevision.plugins import registry
+from edgevision.session import open_session
+with open_session(registry().backend("openvino"), read_artifact(Path(sys.argv[1]))) as session:
+    print(session.inputs[0].name, session.inputs[0].quantization)
+"""
+    model = Path(__file__).parents[1] / "data" / "tiny_int8.tflite"
+    done = subprocess.run([sys.executable, "-c", program, model], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("image Quantization(scale=0.0039")
