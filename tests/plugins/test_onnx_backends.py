@@ -66,7 +66,7 @@ def test_onnx_runs_on_the_cpu_and_says_so(tiny_onnx: Artifact) -> None:
 
 @pytest.mark.parametrize("device", ["cuda:0", "gpu"])
 def test_onnx_never_calls_itself_cuda(tiny_onnx: Artifact, device: str) -> None:
-    with pytest.raises(DeviceError, match="it has: cpu; for a GPU ask backend 'cuda'"):
+    with pytest.raises(DeviceError, match="it has: cpu; for a GPU use backend 'cuda'"):
         ONNX.open(tiny_onnx, SessionSettings(device=device))
 
 
@@ -120,7 +120,7 @@ def test_an_image_size_left_open_is_refused(tiny_onnx: Artifact) -> None:
     model = onnx.load_from_string(tiny_onnx.content)
     model.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "height"
     opened = Artifact("onnx", "float32", {"open.onnx": model.SerializeToString()})
-    with pytest.raises(ArtifactError, match=r"leaves more open than its batch.*fixed image size"):
+    with pytest.raises(ArtifactError, match=r"only the batch size may be open.*fixed image size"):
         ONNX.open(opened, SessionSettings())
 
 
@@ -155,7 +155,7 @@ def test_both_builds_at_once_are_named_with_the_way_to_mend_it(
         (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.31.1\n")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(
-        MissingRuntimeError, match="overwrite one another; first pip uninstall -y onnxruntime onnx"
+        MissingRuntimeError, match="overwrite each other; first pip uninstall -y onnxruntime onnx"
     ):
         CUDA_BACKEND.version()
 

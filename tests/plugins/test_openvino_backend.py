@@ -46,7 +46,7 @@ def test_auto_says_on_which_device_it_really_runs(tiny_ir: Artifact) -> None:
 
 @pytest.mark.parametrize("device", ["gpu:7", "npu:3", "tpu"])
 def test_an_absent_device_is_refused_with_those_that_there_are(tiny_ir: Artifact, device: str) -> None:
-    with pytest.raises(DeviceError, match=f"no device '{device}' here; it has: cpu"):
+    with pytest.raises(DeviceError, match=f"no device '{device}'; it has: cpu"):
         BACKEND.open(tiny_ir, SessionSettings(device=device))
 
 
@@ -114,7 +114,7 @@ def test_an_image_size_left_open_is_refused(tiny_onnx: Artifact) -> None:
     model = onnx.load_from_string(tiny_onnx.content)
     model.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "height"
     opened = Artifact("onnx", "float32", {"open.onnx": model.SerializeToString()})
-    with pytest.raises(ArtifactError, match=r"leaves more open than its batch.*fixed image size"):
+    with pytest.raises(ArtifactError, match=r"only the batch size may be open.*fixed image size"):
         BACKEND.open(opened, SessionSettings())
 
 
@@ -137,9 +137,9 @@ def test_compiled_models_are_kept_in_the_folder_that_was_given(tiny_ir: Artifact
     assert len(list(cache.iterdir())) == 1
 
 
-def test_a_cache_folder_that_cannot_be_made_is_an_error(tiny_ir: Artifact, tmp_path: Path) -> None:
+def test_a_cache_folder_that_cannot_be_created_is_an_error(tiny_ir: Artifact, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="cannot be made"):
+    with pytest.raises(OutputError, match="cannot be created"):
         BACKEND.open(tiny_ir, SessionSettings(cache_dir=tmp_path / "file" / "cache"))
 
 
