@@ -62,15 +62,15 @@ class Head(Protocol):
 class Decoder(Protocol):
     """A kind of detection head, provided by a plugin.
 
+    A decoder may also have an attribute ``nms_applied``: true if such networks apply NMS themselves.
+    `nms_applied` reads it; a decoder without it counts as false.
+
     Attributes:
-        name: the name in a manifest and for ``--decoder``.
-        nms_applied: whether the network applies NMS itself; the core then applies it only on request.
+        name: its name in manifests and for ``--decoder``.
     """
 
     @property
     def name(self) -> str: ...
-    @property
-    def nms_applied(self) -> bool: ...
 
     def recognise(
         self, outputs: Sequence[TensorSpec], input_size_wh: tuple[int, int]
@@ -101,6 +101,11 @@ class Decoder(Protocol):
                 the message names the setting or output.
         """
         ...
+
+
+def nms_applied(decoder: Decoder) -> bool:
+    """Return whether networks of this kind apply NMS themselves, so that it need not be applied again."""
+    return bool(getattr(decoder, "nms_applied", False))
 
 
 def finite(name: str, values: Floats) -> Floats:

@@ -138,7 +138,7 @@ def _check_description(case: _Case) -> None:
             names = [spec.name for spec in specs]
             case.expect(len(set(names)) == len(names), f"{kind} have a name twice: {names}")
         for spec in session.inputs:
-            case.expect(None not in spec.shape[1:], f"input '{spec.name}' leaves more open than its batch")
+            case.expect(None not in spec.shape[1:], f"input '{spec.name}': more than its batch size is open")
         case.expect(bool(session.device), "the session does not say on which device it runs")
         case.expect(bool(session.precision), "the session does not say in which precision it computes")
 
