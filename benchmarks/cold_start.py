@@ -45,7 +45,8 @@ import sys
 import edgevision
 model, photo = sys.argv[1:]
 settings = edgevision.SessionSettings(threads=1)
-classifier = edgevision.load(model, "tflite", settings=settings, bare=edgevision.BareModel(score_kind="softmax"))
+bare = edgevision.BareModel(score_kind="softmax")
+classifier = edgevision.load(model, "tflite", settings=settings, bare=bare)
 print(classifier(photo).top(1)[0].class_id)
 """
 #: Wall seconds, CPU seconds, peak resident memory in MB.

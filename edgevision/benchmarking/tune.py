@@ -14,7 +14,7 @@ from edgevision.bundle.storage import Bundle, read_bundle
 from edgevision.errors import EdgeVisionError, OptionError, PluginError
 from edgevision.execution.run_costs import run_costs
 from edgevision.loading.cache import tuning_file, write_choice
-from edgevision.loading.choice import Request, choice_by_order, competitors, reason_unavailable
+from edgevision.loading.choice import Request, available_backend, choice_by_order, competitors
 from edgevision.loading.configurations import Configuration, configurations
 from edgevision.loading.race import CALLS, Entrant, Speed, Track, winner
 from edgevision.plugins import Registry, registry
@@ -191,9 +191,10 @@ class _Trials:
 
     def enter(self, one: Configuration, batches: Sequence[int]) -> None:
         """Open a candidate, check its known answers, and lend a slot to each stream."""
-        reason = reason_unavailable(one.backend, "cpu", self._plugins)
-        if reason:
-            self.out[one] = "not run", reason
+        try:
+            available_backend(one.backend, "cpu", self._plugins)
+        except EdgeVisionError as error:
+            self.out[one] = "not run", str(error)
             return
         try:
             entrant = self._track.enter(one, self._stack)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -103,15 +104,17 @@ def choice_by_order(bundle: Bundle, request: Request, plugins: Registry) -> Choi
     """
     from edgevision.loading.configurations import entries_of
 
-    reasons: dict[str, str] = {}
+    settings, reasons = request.settings, dict[str, str]()
     for entry in entries_of(bundle, request.precision):
         for name in entry.backends:
-            reason = reasons.get(name) or reason_unavailable(name, request.settings.device, plugins)
-            if not reason:
-                return Choice(entry, plugins.backend(name), request.settings)
-            reasons[name] = reason
+            if name in reasons:
+                continue
+            try:
+                return Choice(entry, available_backend(name, settings.device, plugins), settings)
+            except EdgeVisionError as error:
+                reasons[name] = str(error)
     message = f"{bundle.path}: no backend that it was converted for is available: {_listed(reasons)}"
-    raise PluginError(message) if request.settings.device is None else DeviceError(message)
+    raise PluginError(message) if settings.device is None else DeviceError(message)
 
 
 def competitors(first: Choice, possible: Sequence[Configuration], plugins: Registry) -> list[Configuration]:
@@ -150,25 +153,32 @@ def choose_backend(path: Path, artifact_format: str, request: Request, plugins: 
         return backend
     reasons: dict[str, str] = {}
     for name in _backends_of_format(artifact_format, plugins):
-        reasons[name] = reason_unavailable(name, request.settings.device, plugins)
-        if not reasons[name]:
+        try:
+            backend = available_backend(name, request.settings.device, plugins)
+        except EdgeVisionError as error:
+            reasons[name] = str(error)
+        else:
             info("%s: on %s: the first available backend that loads the format", path, name)
-            return plugins.backend(name)
+            return backend
     raise DeviceError(
         f"{path}: no backend that loads {artifact_format} files is available: "
         f"{_listed(reasons) or 'none is installed'}"
     )
 
 
-def reason_unavailable(name: str, device: str | None, plugins: Registry) -> str:
-    """Why a backend, or a device of it, is not available on this machine; empty if it is."""
-    try:
-        names = [one.name for one in plugins.backend(name).devices()]
-    except EdgeVisionError as error:
-        return str(error)
+def available_backend(name: str, device: str | None, plugins: Registry) -> Backend:
+    """The backend called `name`, if this machine has its runtime and the device.
+
+    Raises:
+        PluginError: there is no such backend.
+        MissingRuntimeError: its runtime is not installed.
+        DeviceError: it has no device, or not this one.
+    """
+    backend = plugins.backend(name)
+    names = [one.name for one in backend.devices()]
     if device is not None and device not in names:
-        return f"has no device '{device}' here, only {', '.join(names)}"
-    return ""
+        raise DeviceError(f"has no device '{device}' here, only {', '.join(names)}")
+    return backend
 
 
 def _choice_of_backend(name: str, bundle: Bundle, request: Request, plugins: Registry) -> Choice:
@@ -195,17 +205,14 @@ def _fastest(bundle: Bundle, request: Request, plugins: Registry) -> tuple[Choic
     from edgevision.loading.configurations import configurations
 
     settings = request.settings
-
-    def choice_of(one: Configuration) -> Choice:
-        return Choice(one.entry, plugins.backend(one.backend), one.session_settings(settings))
-
     possible = configurations(bundle, request.precision, settings.threads, plugins)
     if len(possible) < 2:
         return choice_by_order(bundle, request, plugins), _BY_ORDER
     file = tuning_file(bundle, settings, possible)
     cached = read_choice(file, possible)
-    if cached is not None and not reason_unavailable(cached.backend, "cpu", plugins):
-        return choice_of(cached), f"as measured before ({file})"
+    if cached is not None:
+        with suppress(EdgeVisionError):  # a backend that is gone: measure again
+            return _on_cpu(cached, settings, plugins), f"as measured before ({file})"
     first = choice_by_order(bundle, request, plugins)
     rivals = competitors(first, possible, plugins)
     if not rivals:
@@ -220,7 +227,7 @@ def _fastest(bundle: Bundle, request: Request, plugins: Registry) -> tuple[Choic
         logging.getLogger("edgevision").warning(message, bundle.path, result.summary())
         return first, _BY_ORDER
     write_choice(file, result.winner, bundle, result.summary())
-    return choice_of(result.winner), f"the fastest on this machine: {result.summary()}"
+    return _on_cpu(result.winner, settings, plugins), f"the fastest on this machine: {result.summary()}"
 
 
 def _backends_of_format(artifact_format: str, plugins: Registry) -> list[str]:
@@ -229,11 +236,17 @@ def _backends_of_format(artifact_format: str, plugins: Registry) -> list[str]:
     return own + [name for name, backend in backends if artifact_format in backend.formats[1:]]
 
 
+def _on_cpu(one: Configuration, settings: SessionSettings, plugins: Registry) -> Choice:
+    backend = available_backend(one.backend, "cpu", plugins)
+    return Choice(one.entry, backend, one.session_settings(settings))
+
+
 def _runs_on_cpu(name: str, plugins: Registry) -> bool:
     try:
-        return not reason_unavailable(name, "cpu", plugins)
+        available_backend(name, "cpu", plugins)
     except Exception:  # of a third party's plugin, without which the bundle runs all the same
         return False
+    return True
 
 
 def _listed(reasons: Mapping[str, str]) -> str:
