@@ -20,7 +20,7 @@ from edgevision.plugins import Registry
 from edgevision.tasks.classify import class_count, score_output
 from edgevision.tasks.description import ClassifyTask, DetectTask, GenerateTask
 from edgevision.tasks.detect import image_outputs
-from edgevision.tasks.generation.settings import ImageToImageSettings
+from edgevision.tasks.generation_settings import ImageToImageSettings
 from edgevision.tasks.labels import network_labels, read_labels
 from edgevision.tasks.options import TaskOptions
 from edgevision.tasks.recognition import DecoderChoice, recognise_decoder, unrecognised
