@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from edgevision.evidence.temperatures import ScoreQuality as ScoreQuality
     from edgevision.evidence.temperatures import TemperatureEvidence as TemperatureEvidence
     from edgevision.hookspecs import hookimpl as hookimpl
+    from edgevision.imaging.decode import ImageLike as ImageLike
     from edgevision.imaging.input_options import InputOptions as InputOptions
     from edgevision.imaging.preprocess import Preprocessing as Preprocessing
     from edgevision.loading.bare import BareModel as BareModel
@@ -110,11 +111,11 @@ if TYPE_CHECKING:
     from edgevision.tasks.generation.image_to_image import ImageToImage as ImageToImage
     from edgevision.tasks.generation.images import GeneratedImages as GeneratedImages
     from edgevision.tasks.generation.latent import LatentGenerator as LatentGenerator
-    from edgevision.tasks.generation.settings import Condition as Condition
-    from edgevision.tasks.generation.settings import DiffusionSettings as DiffusionSettings
-    from edgevision.tasks.generation.settings import ImageToImageSettings as ImageToImageSettings
-    from edgevision.tasks.generation.settings import LatentSettings as LatentSettings
-    from edgevision.tasks.generation.settings import NoiseSchedule as NoiseSchedule
+    from edgevision.tasks.generation_settings import Condition as Condition
+    from edgevision.tasks.generation_settings import DiffusionSettings as DiffusionSettings
+    from edgevision.tasks.generation_settings import ImageToImageSettings as ImageToImageSettings
+    from edgevision.tasks.generation_settings import LatentSettings as LatentSettings
+    from edgevision.tasks.generation_settings import NoiseSchedule as NoiseSchedule
     from edgevision.tasks.kinds import Model as Model
     from edgevision.tasks.options import TaskOptions as TaskOptions
     from edgevision.tasks.score_calibration import OperatingPoint as OperatingPoint
@@ -153,6 +154,7 @@ _NAMES = {
     "evidence.requirements": ("Budget", "Requirement"),
     "evidence.temperatures": ("ScaledScores", "ScoreQuality", "TemperatureEvidence"),
     "hookspecs": ("hookimpl",),
+    "imaging.decode": ("ImageLike",),
     "imaging.input_options": ("InputOptions",),
     "imaging.preprocess": ("Preprocessing",),
     "loading.bare": ("BareModel",),
@@ -184,7 +186,7 @@ _NAMES = {
     "tasks.generation.image_to_image": ("ImageToImage",),
     "tasks.generation.images": ("GeneratedImages",),
     "tasks.generation.latent": ("LatentGenerator",),
-    "tasks.generation.settings": (
+    "tasks.generation_settings": (
         "Condition",
         "DiffusionSettings",
         "ImageToImageSettings",

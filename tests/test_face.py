@@ -19,6 +19,7 @@ NOT_EXPORTED = {
     "edgevision.backend.DeviceInfo": "met only in a backend's `devices`; same place",
     "edgevision.backend.Session": "contract of a plugin; callers get a `CheckedSession`",
     "edgevision.backend.Slot": "contract of a plugin: what `lease` lends",
+    "edgevision.imaging.decode.PILImage": "the part of `PIL.Image.Image` that an `ImageLike` needs",
     "edgevision.loading.load.LoadOptions": "the keyword arguments of `load`, for type checkers",
     "edgevision.decoder.Decoder": "contract of a plugin: its public place is `edgevision.decoder`",
     "edgevision.decoder.Head": "contract of a plugin",

@@ -38,7 +38,9 @@ SOURCES = [
 #: Names that a snippet may use without defining them -> their types.
 READERS_OWN = {
     "frame": "NDArray[np.uint8]",
+    "Gate": "Any",
     "MyBackend": "type[edgevision.backend.Backend]",
+    "MyDecoder": "type[edgevision.decoder.Decoder]",
     "my_artifact": "edgevision.Artifact",
 }
 
@@ -146,7 +148,8 @@ def prelude(snippet: Snippet) -> str:
         elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             defined.add(node.name)
     lines = [
-        "import edgevision.backend",
+        "from typing import Any",
+        "import edgevision.backend, edgevision.decoder",
         "import numpy as np",
         "from numpy.typing import NDArray",
     ]
