@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from edgevision.benchmarking.subjects import Subject, counted, frame_subject, making_subject, picture
 from edgevision.benchmarking.throughput import Throughput, throughput
 from edgevision.errors import OptionError
+from edgevision.system.arguments import whole_number, whole_numbers
 from edgevision.system.machine import Machine, clock_mhz, peak_memory_mb, temperature_c
 from edgevision.system.timing import Call, Times, interleave
 from edgevision.tasks.classify import Classifier
@@ -98,7 +99,7 @@ class BenchResult:
 
 
 def bench(
-    model: Model, *, frame_wh: tuple[int, int] = (640, 480), batch: int = 1, seconds: float = 10.0
+    model: Model, *, frame_wh: Sequence[int] = (640, 480), batch: int = 1, seconds: float = 10.0
 ) -> BenchResult:
     """Time a model that no other thread uses meanwhile.
 
@@ -112,12 +113,13 @@ def bench(
         seconds: about how long it takes; each call is run a few times at least.
 
     Raises:
-        OptionError: the network has a fixed batch, or `seconds` is not above 0.
+        OptionError: an argument is out of range, or the network has a fixed batch.
         InferenceError: the runtime failed.
     """
+    frame_wh, batch = _pixels_wh(frame_wh), whole_number(batch, "batch", least=1)
     if not seconds > 0:
         raise OptionError(f"seconds: expected a number above 0, got {seconds}")
-    if batch < 1 or (batch > 1 and not model.session.dynamic_batch):
+    if batch > 1 and not model.session.dynamic_batch:
         raise OptionError(f"batch: expected 1, for the network has a fixed batch, got {batch}")
     machine = Machine.this()
     with ExitStack() as slots:
@@ -151,6 +153,14 @@ def bench(
         machine=machine,
         call=first.whole,
     )
+
+
+def _pixels_wh(frame_wh: Sequence[int]) -> tuple[int, int]:
+    """Width and height, checked."""
+    sizes = whole_numbers(frame_wh, "frame_wh", least=1)
+    if len(sizes) != 2:
+        raise OptionError(f"frame_wh: expected width and height in pixels, got {sizes}")
+    return sizes[0], sizes[1]
 
 
 def _subjects(

@@ -18,6 +18,7 @@ from edgevision.loading.choice import Request, available_backend, choice_by_orde
 from edgevision.loading.configurations import Configuration, configurations
 from edgevision.loading.race import CALLS, Entrant, Speed, Track, winner
 from edgevision.plugins import Registry, registry
+from edgevision.system.arguments import names, whole_numbers
 from edgevision.system.cores import cores
 from edgevision.system.machine import Machine
 from edgevision.system.timing import Call, Times, interleave_bursts
@@ -141,8 +142,10 @@ def tune(
         OptionError: an argument is out of range, or the bundle has nothing that fits.
         PluginError, MissingRuntimeError: there is no such backend, or nothing can run here.
     """
-    if min((*threads, *batches), default=1) < 1 or max(threads, default=1) > cores():
-        raise OptionError(f"threads and batch: expected 1 or more, and {cores()} threads at most")
+    backends = names(backends, "backends")
+    threads, batches = whole_numbers(threads, "threads", least=1), whole_numbers(batches, "batches", least=1)
+    if max(threads, default=1) > cores():
+        raise OptionError(f"threads: expected 1 to {cores()}, the number of cores, got {max(threads)}")
     if not seconds > 0:
         raise OptionError(f"seconds: expected a number above 0, got {seconds}")
     found, plugins, settings = read_bundle(Path(bundle)), registry(), SessionSettings()

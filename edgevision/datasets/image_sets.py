@@ -81,7 +81,9 @@ class ImageSet:
         if labels is None:
             return cls(name, (), None, entries)
         checked = _checked_labels(labels, len(entries), name)
-        names = tuple(class_names or (f"class {number}" for number in range(checked.max() + 1)))
+        if class_names is None or len(class_names) == 0:
+            class_names = [f"class {number}" for number in range(checked.max() + 1)]
+        names = tuple(map(str, class_names))
         if checked.max() >= len(names):
             raise InputError(f"{name}: label {checked.max()} has no name among {len(names)} class names")
         return cls(name, names, checked, entries)

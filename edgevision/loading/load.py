@@ -158,7 +158,9 @@ def _refusal(model: Model, path: str | Path, expected: str) -> OptionError:
     """Close a model of another task than `expected`, and return the error to raise."""
     model.close()
     task = _task_noun(model)
-    return OptionError(f"{path}: expected a {expected}, got a {task}; load it with edgevision.load_{task}")
+    return OptionError(
+        f"{Path(path)}: expected a {expected}, got a {task}; load it with edgevision.load_{task}"
+    )
 
 
 def _task_noun(model: Model) -> str:

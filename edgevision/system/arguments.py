@@ -61,6 +61,15 @@ def whole_number(value: Any, argument: str, least: int) -> int:
     return number
 
 
+def whole_numbers(values: Iterable[Any], argument: str, least: int) -> tuple[int, ...]:
+    """A tuple of Python integers, from a list, tuple or array of whole numbers.
+
+    Raises:
+        OptionError: a value is not a whole number, or below `least`.
+    """
+    return tuple(whole_number(value, argument, least) for value in _items(values, argument, "whole numbers"))
+
+
 def plain_values(values: Mapping[str, Any]) -> dict[str, Any]:
     """The same mapping with Python's numbers and lists in place of numpy's scalars and arrays."""
     return {name: value.tolist() if hasattr(value, "tolist") else value for name, value in values.items()}
