@@ -41,7 +41,7 @@ def status(backend: str, *absent: str, path: Path | None = None) -> str:
 def test_an_absent_runtime_is_a_row_with_the_command_to_type(
     backend: str, absent: tuple[str, ...], told: str
 ) -> None:
-    assert status(backend, *absent) == f'False {told}; type: pip install "edgevision[{backend}]"'
+    assert status(backend, *absent) == f'False {told}; run: pip install "edgevision[{backend}]"'
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ class _Opening:
         if not hasattr(self.runtime.InferenceSession, "get_provider_graph_assignment_info"):
             raise OptionError(
                 f"allow_cpu_fallback: {version(self.runtime)} cannot say which nodes fall back; "
-                "type: pip install --upgrade onnxruntime-gpu"
+                "run: pip install --upgrade onnxruntime-gpu"
             )
         return NodePlacement((*providers, (CPU, {})), {_RECORD: "1"}, "cuda", self.device.index)
 
@@ -164,7 +164,7 @@ class _Opening:
             both = f"; {both_installed()}" if len(installed_builds()) > 1 else ""
             raise DeviceError(
                 f"device '{self.device.name}': ONNX Runtime could not load {self.device.provider} "
-                f'(cannot load {missing}); type: pip install "edgevision[cuda]"{both}'
+                f'(cannot load {missing}); run: pip install "edgevision[cuda]"{both}'
             )
         took = session.get_provider_options()[self.device.provider].get("device_id")
         if took != str(self.device.index):
