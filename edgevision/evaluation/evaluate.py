@@ -16,7 +16,7 @@ from edgevision.datasets.image_sets import ImageSet, SetFacts
 from edgevision.evaluation.evaluator import MeasuringEvaluator
 from edgevision.evaluation.for_bundle import evaluator_for_bundle
 from edgevision.evaluation.run import measure, workers_on
-from edgevision.loading.load import choose_artifact
+from edgevision.loading.choice import Request, choose
 from edgevision.metrics.comparison import MOST_IMAGES
 from edgevision.metrics.figures import ClassFigures, Figure, Measures
 from edgevision.plugins import registry
@@ -218,7 +218,7 @@ def run_bundle(
     """Run one artifact of a bundle over images; raises as `evaluate`."""
     bundle, plugins = read_bundle(path), registry()
     asked = replace(on.settings, device=on.device or on.settings.device)
-    choice = choose_artifact(bundle, on.backend, asked, on.precision, plugins, on.tune)
+    choice = choose(bundle, Request(on.backend, on.precision, asked, on.tune), plugins)
     # What `load` would take, but with threads as many calls at once share them.
     workers, settings = workers_on(images, asked)
     evaluator = evaluator_for_bundle(bundle, choice.entry, images, told.annotations, told.truth, plugins)

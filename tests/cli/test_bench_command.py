@@ -70,5 +70,5 @@ def test_a_place_for_the_picture_that_is_not_there_is_told_before_anything_is_ti
 ) -> None:
     done = edgevision_command(*ASKED, *BARE, "--plot", "absent/bench.png")
     assert done.returncode == 12
-    assert "the folder absent does not exist; type: mkdir -p absent" in done.stderr
+    assert "the folder absent does not exist; run: mkdir -p absent" in done.stderr
     assert done.stdout == ""

@@ -196,7 +196,7 @@ def test_options_for_bare_files_are_refused_for_a_bundle(quickstart, edgevision_
         (
             ("convert", "m.keras", "-o", "x/m.evb", "--evaluation", ".", "--target", "generic-cpu"),
             12,
-            "type: mkdir -p x",
+            "run: mkdir -p x",
         ),
     ],
     ids=lambda value: " ".join(map(str, value[:3])) if isinstance(value, tuple) else None,

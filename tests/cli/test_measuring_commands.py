@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgevision.bundle.known_answers import KnownAnswers, read_known_answers, write_selftest
+from edgevision.bundle.known_answers import KnownAnswers, read_known_answers, write_known_answers
 from edgevision.bundle.storage import file_entry, read_bundle, write_bundle
 
 convert = pytest.mark.convert
@@ -83,7 +83,7 @@ def test_a_device_that_computes_something_else_is_exit_code_9(
     files = {entry.path: bundle.read(entry) for entry in bundle.manifest.files()}
     known = read_known_answers(files["selftest.npz"], bundle.manifest.preprocessing, "selftest")
     wrong = {name: -values for name, values in known.outputs["onnx-int8"].items()}
-    files["selftest.npz"] = write_selftest(
+    files["selftest.npz"] = write_known_answers(
         KnownAnswers(known.known_inputs, {**known.outputs, "onnx-int8": wrong})
     )
     entry = file_entry("selftest.npz", files["selftest.npz"])

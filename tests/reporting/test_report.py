@@ -266,7 +266,7 @@ def test_what_is_there_is_replaced_only_if_asked(bundle: Path, tmp_path: Path) -
     ("output", "message"),
     [
         ("report.pdf", r"ends in \.html; type -o report\.html"),
-        ("absent/report.html", "type: mkdir -p absent"),
+        ("absent/report.html", "run: mkdir -p absent"),
         ("folder.html", "is a folder"),
     ],
     ids=str,

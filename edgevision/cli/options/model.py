@@ -17,7 +17,7 @@ from edgevision.loading.load import load
 from edgevision.tasks.labels import read_labels
 
 if TYPE_CHECKING:
-    from edgevision.loading.load import Model
+    from edgevision.tasks.kinds import Model
 
 
 def load_as_asked(
