@@ -60,18 +60,17 @@ class Head(Protocol):
 
 
 class Decoder(Protocol):
-    """A kind of detection head, as a plugin offers it.
+    """A kind of detection head, as a plugin provides it.
+
+    A decoder may also have an attribute ``nms_applied``: true if such networks apply NMS themselves.
+    `nms_applied` reads it; a decoder without it counts as false.
 
     Attributes:
-        name: what a manifest and ``--decoder`` name.
-        nms_applied: whether the network has applied NMS already, so that none need be dropped for
-            overlapping a better one unless the caller asks for it.
+        name: its name in manifests and for ``--decoder``.
     """
 
     @property
     def name(self) -> str: ...
-    @property
-    def nms_applied(self) -> bool: ...
 
     def recognise(
         self, outputs: Sequence[TensorSpec], input_size_wh: tuple[int, int]
@@ -101,6 +100,11 @@ class Decoder(Protocol):
             OptionError: a setting is missing, unknown or wrong, or the outputs do not fit; names it.
         """
         ...
+
+
+def nms_applied(decoder: Decoder) -> bool:
+    """Return whether networks of this kind apply NMS themselves, so that it need not be applied again."""
+    return bool(getattr(decoder, "nms_applied", False))
 
 
 def finite(name: str, values: Floats) -> Floats:

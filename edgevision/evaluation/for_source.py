@@ -6,6 +6,7 @@ from edgevision.converter import Source
 from edgevision.datasets.annotations import read_annotations
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.datasets.seed_sets import SeedSet
+from edgevision.decoder import nms_applied
 from edgevision.errors import OptionError, SourceError
 from edgevision.evaluation.classification import ClassificationEvaluator
 from edgevision.evaluation.detection import DetectionEvaluator
@@ -146,7 +147,7 @@ def _detect(
         raise OptionError(f"{where}: nothing names its classes; type --labels FILE, a class a line")
     labels = read_labels(options.labels)
     thresholds = dict(options.thresholds)
-    if choice.decoder.nms_applied:
+    if nms_applied(choice.decoder):
         # NMS that the network has applied itself is not applied again, unless the caller asks for it.
         thresholds.setdefault("iou_threshold", 1.0)
     task = DetectTask(choice.decoder.name, {**choice.settings, **options.decoder_settings}, **thresholds)

@@ -102,6 +102,7 @@ def _bare_detector(
     bare: BareModel,
     said: ArtifactDescription,
 ) -> Detector:
+    from edgevision.decoder import nms_applied
     from edgevision.tasks.description import DetectTask
     from edgevision.tasks.detect import Detector
 
@@ -110,7 +111,7 @@ def _bare_detector(
     # NMS that the network has applied itself is not applied again, unless the caller asks for it.
     task = (
         DetectTask(decoder.name, settings, iou_threshold=1.0)
-        if decoder.nms_applied
+        if nms_applied(decoder)
         else DetectTask(decoder.name, settings)
     )
     return Detector(session, preprocessing, bare.labels or said.labels or (), task, decoder)

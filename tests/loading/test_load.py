@@ -167,7 +167,7 @@ def test_a_truncated_artifact_with_a_right_digest_is_refused_by_its_runtime(bund
         opened.manifest, artifacts=(replace(first, files=(file_entry(name, files[name]),)), *others)
     )
     write_bundle(tmp_path / "cut.evb", manifest, files)
-    with pytest.raises(ArtifactError, match="is no TFLite model, or is damaged"):
+    with pytest.raises(ArtifactError, match="not a valid TFLite model"):
         load(tmp_path / "cut.evb", backend="tflite")
 
 
@@ -201,7 +201,7 @@ def test_a_bare_file_whose_output_type_is_unknown_is_refused_with_the_option_and
 @pytest.mark.parametrize(
     ("name", "content", "error", "message"),
     [
-        ("model.tflite", b"no model", ArtifactError, "is no TFLite model"),
+        ("model.tflite", b"no model", ArtifactError, "not a valid TFLite model"),
         ("model.onnx", b"no model", ArtifactError, "model.onnx"),
         ("model.xml", b"<net/>", ArtifactError, r"model\.bin: cannot be read"),
         ("model.pb", b"", OptionError, r"expected a bundle \(\.evb\) or an artifact"),
