@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, overload
 
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import InferenceError, OptionError
-from edgevision.imaging.decode import as_pixels
+from edgevision.imaging.decode import ImageLike, as_pixels
 from edgevision.imaging.preprocess import Preprocessing, Preprocessor
 from edgevision.session import CheckedSession
 from edgevision.tasks.batches import is_batch, parts
@@ -162,18 +161,18 @@ class Classifier:
         return self._output.name
 
     @overload
+    def __call__(self, images: ImageLike, color: str = "rgb") -> Classification: ...
+    @overload
     def __call__(self, images: list[Any] | tuple[Any, ...], color: str = "rgb") -> list[Classification]: ...
-    @overload
-    def __call__(self, images: str | Path, color: str = "rgb") -> Classification: ...
-    @overload
-    def __call__(self, images: Any, color: str = "rgb") -> Any: ...
 
-    def __call__(self, images: Any, color: str = "rgb") -> Any:
+    def __call__(self, images: Any, color: str = "rgb") -> Classification | list[Classification]:
         """Classify one image, or each of a batch.
 
         Args:
-            images: an array uint8 ``(h, w, 3)`` or grey ``(h, w)``, a path, or a PIL image; or a
-                batch: a list of these, or an array uint8 ``(n, h, w, 3)``.
+            images: one image: an array uint8 ``(h, w, 3)`` or grey ``(h, w)``, a path, the bytes of
+                an image file, or a PIL image; or a batch: a list or tuple of these, or an array
+                uint8 ``(n, h, w, 3)``. A type checker cannot count the axes of an array and takes it
+                for one image: where types matter, pass a batch as ``list(array)`` or to `classify_batch`.
             color: order of the channels of arrays: ``rgb`` or ``bgr``.
 
         Returns:
@@ -191,11 +190,11 @@ class Classifier:
             outputs = slot.run()
         return self._result(self._scores(outputs[self._output.name])[0])
 
-    def classify_batch(self, images: Sequence[Any] | Array, color: str = "rgb") -> list[Classification]:
+    def classify_batch(self, images: Sequence[ImageLike] | Array, color: str = "rgb") -> list[Classification]:
         """Classify each of several images; see `__call__`."""
         return [self._result(row) for row in self.scores(images, color)]
 
-    def scores(self, images: Sequence[Any] | Array, color: str = "rgb") -> Scores:
+    def scores(self, images: Sequence[ImageLike] | Array, color: str = "rgb") -> Scores:
         """The scores of several images: float32 ``(images, classes)``, each 0…1."""
         if len(images) == 0:
             return np.zeros((0, len(self.labels)), np.float32)
@@ -230,7 +229,7 @@ class Classifier:
     ) -> None:
         self.close()
 
-    def _run(self, images: Sequence[Any] | Array, color: str) -> Scores:
+    def _run(self, images: Sequence[ImageLike] | Array, color: str) -> Scores:
         with self.session.lease(len(images)) as slot:
             rows = slot.inputs[self._input.name]
             for row, image in zip(rows, images, strict=True):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
 from typing import Any, overload
 
@@ -12,7 +11,7 @@ import numpy as np
 
 from edgevision.decoder import Candidates, Decoder, Floats
 from edgevision.errors import InferenceError, OptionError
-from edgevision.imaging.decode import as_pixels
+from edgevision.imaging.decode import ImageLike, as_pixels
 from edgevision.imaging.placement import placement_of
 from edgevision.imaging.preprocess import Preprocessing, Preprocessor
 from edgevision.session import CheckedSession
@@ -73,17 +72,7 @@ class Detector:
     @overload
     def __call__(
         self,
-        images: list[Any] | tuple[Any, ...],
-        color: str = "rgb",
-        *,
-        score_threshold: float | None = None,
-        iou_threshold: float | None = None,
-        max_detections: int | None = None,
-    ) -> list[Detections]: ...
-    @overload
-    def __call__(
-        self,
-        images: str | Path,
+        images: ImageLike,
         color: str = "rgb",
         *,
         score_threshold: float | None = None,
@@ -93,13 +82,13 @@ class Detector:
     @overload
     def __call__(
         self,
-        images: Any,
+        images: list[Any] | tuple[Any, ...],
         color: str = "rgb",
         *,
         score_threshold: float | None = None,
         iou_threshold: float | None = None,
         max_detections: int | None = None,
-    ) -> Any: ...
+    ) -> list[Detections]: ...
 
     def __call__(
         self,
@@ -109,12 +98,14 @@ class Detector:
         score_threshold: float | None = None,
         iou_threshold: float | None = None,
         max_detections: int | None = None,
-    ) -> Any:
+    ) -> Detections | list[Detections]:
         """Find the objects in one image, or in each of a batch.
 
         Args:
-            images: an array uint8 ``(h, w, 3)`` or grey ``(h, w)``, a path, or a PIL image; or a
-                batch: a list of these, or an array uint8 ``(n, h, w, 3)``.
+            images: one image: an array uint8 ``(h, w, 3)`` or grey ``(h, w)``, a path, the bytes of
+                an image file, or a PIL image; or a batch: a list or tuple of these, or an array
+                uint8 ``(n, h, w, 3)``. A type checker cannot count the axes of an array and takes it
+                for one image: where types matter, pass a batch as ``list(array)`` or to `detect_batch`.
             color: order of the channels of arrays: ``rgb`` or ``bgr``.
             score_threshold, iou_threshold: 0…1, for this call, as in `DetectTask`; the model's
                 own unless given.
@@ -134,7 +125,7 @@ class Detector:
         return self.detect_batch([images], color, task)[0]
 
     def detect_batch(
-        self, images: Sequence[Any] | Array, color: str = "rgb", task: DetectTask | None = None
+        self, images: Sequence[ImageLike] | Array, color: str = "rgb", task: DetectTask | None = None
     ) -> list[Detections]:
         """Find the objects in each of several images, with the thresholds of `task`; see `__call__`."""
         task = task or self.task
@@ -180,7 +171,7 @@ class Detector:
     ) -> None:
         self.close()
 
-    def _run(self, images: Sequence[Any] | Array, color: str, task: DetectTask) -> list[Detections]:
+    def _run(self, images: Sequence[ImageLike] | Array, color: str, task: DetectTask) -> list[Detections]:
         sizes_wh = []
         with self.session.lease(len(images)) as slot:
             for row, image in zip(slot.inputs[self._input.name], images, strict=True):

@@ -10,7 +10,7 @@ import pytest
 
 from edgevision.artifact import read_artifact
 from edgevision.backend import SessionSettings
-from edgevision.conversion.candidates import _count_of_known_answers
+from edgevision.conversion.known_answers import number_of_images
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.datasets.seed_sets import SeedSet
 from edgevision.errors import InputError
@@ -62,7 +62,7 @@ def test_any_number_of_workers_gives_the_very_answers_of_one(model: Classifier, 
 def test_of_several_broken_images_the_first_is_named(model: Classifier, folder: Path, workers: int) -> None:
     for name in ("41.png", "60.png", "23.png"):
         (folder / name).write_text("no image")
-    with pytest.raises(InputError, match=r"23\.png: no image that is known"):
+    with pytest.raises(InputError, match=r"23\.png: unsupported image format"):
         measure(EVALUATOR, [model], ImageSet.open(folder), lambda done: None, workers)
 
 
@@ -83,4 +83,4 @@ def test_there_is_one_for_each_class_within_bounds(classes: int, side: int, coun
     labels = tuple(str(number) for number in range(classes))
     how = Preprocessing((side, side), (0.0, 255.0))
     evaluator = ClassificationEvaluator(ClassifyTask("scores", "softmax"), labels, how, None)
-    assert _count_of_known_answers(evaluator) == count
+    assert number_of_images(evaluator) == count
