@@ -22,7 +22,7 @@ from edgevision.system.arguments import optional_path
 from edgevision.tasks.classify import class_count, score_output
 from edgevision.tasks.description import ClassifyTask, GenerateTask
 from edgevision.tasks.detect import image_outputs
-from edgevision.tasks.generation.settings import ImageToImageSettings
+from edgevision.tasks.generation_settings import ImageToImageSettings
 from edgevision.tasks.labels import network_labels, read_labels
 from edgevision.tasks.options import TaskOptions
 from edgevision.tasks.recognition import DecoderChoice, choose_decoder

@@ -15,7 +15,7 @@ from edgevision.metrics.image_similarity import Pixels
 from edgevision.session import CheckedSession
 from edgevision.tasks.description import GenerateTask
 from edgevision.tasks.generation.build import SeedGenerator, seed_generator
-from edgevision.tasks.generation.settings import DiffusionSettings
+from edgevision.tasks.generation_settings import DiffusionSettings
 
 #: Number of network calls in a self-test.
 _KNOWN_CALLS = 16

@@ -33,7 +33,7 @@ from edgevision.plugins import registry
 from edgevision.session import open_session
 from edgevision.tasks.classify import Classifier
 from edgevision.tasks.description import ClassifyTask, GenerateTask
-from edgevision.tasks.generation.settings import LatentSettings
+from edgevision.tasks.generation_settings import LatentSettings
 from edgevision.tasks.options import TaskOptions
 
 DATA = Path(__file__).parents[1] / "data"

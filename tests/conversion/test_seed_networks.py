@@ -21,7 +21,7 @@ from edgevision.evidence.document import evidence_json
 from edgevision.evidence.records import Evidence
 from edgevision.loading.load import load
 from edgevision.tasks.description import GenerateTask, task_to_dict
-from edgevision.tasks.generation.settings import Condition, DiffusionSettings, LatentSettings, NoiseSchedule
+from edgevision.tasks.generation_settings import Condition, DiffusionSettings, LatentSettings, NoiseSchedule
 from edgevision.tasks.options import TaskOptions
 
 pytestmark = [
