@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from edgevision.datasets.image_sets import SetFacts as SetFacts
     from edgevision.errors import EdgeVisionError as EdgeVisionError
     from edgevision.evaluation.compare import BundleComparison as BundleComparison
-    from edgevision.evaluation.compare import Verdict as Verdict
+    from edgevision.evaluation.compare import PairedTestResult as PairedTestResult
     from edgevision.evaluation.compare import compare as compare
     from edgevision.evaluation.evaluate import Evaluation as Evaluation
     from edgevision.evaluation.evaluate import Ran as Ran
@@ -141,7 +141,7 @@ _NAMES = {
     "conversion.settings": ("ConversionSettings",),
     "datasets.image_sets": ("ImageSet", "SetFacts"),
     "errors": ("EdgeVisionError", "errors"),
-    "evaluation.compare": ("BundleComparison", "Verdict", "compare"),
+    "evaluation.compare": ("BundleComparison", "PairedTestResult", "compare"),
     "evaluation.evaluate": ("Evaluation", "Ran", "RunSettings", "evaluate"),
     "evaluation.run": ("Images",),
     "evidence.operating_points": (

@@ -312,9 +312,7 @@ def test_a_function_that_fails_is_an_inference_error_and_errors_of_ours_pass() -
 def test_an_artifact_that_a_function_cannot_load_is_refused_with_the_reason() -> None:
     backend = FunctionBackend("twice", twice, formats=["text"])
     artifact = Artifact("text", "float32", {"a.txt": b"two"})
-    with pytest.raises(
-        ArtifactError, match=r"a.txt: backend 'twice' cannot load it: ValueError: invalid"
-    ):
+    with pytest.raises(ArtifactError, match=r"a.txt: backend 'twice' cannot load it: ValueError: invalid"):
         backend.open(artifact, SessionSettings())
     with pytest.raises(DeviceError, match="it has: cpu"):
         backend.open(artifact, SessionSettings(device="gpu"))

@@ -1,4 +1,4 @@
-"""Score calibration: the requests that are refused before any long work, and what the rest compute."""
+"""Score calibration: the requests that are refused before any long work, and the results of the others."""
 
 from __future__ import annotations
 
