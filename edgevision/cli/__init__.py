@@ -15,6 +15,7 @@ from typing import NoReturn
 import click
 
 from edgevision._version import __version__
+from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.errors import EdgeVisionError, first_line
 from edgevision.plugins import registry
 
@@ -70,6 +71,7 @@ class _Commands(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="edgevision")
+@verbosity_options
 @click.pass_context
 def cli(ctx: click.Context) -> None:
     """Convert trained Keras vision models for edge devices, with evidence, and run them there."""

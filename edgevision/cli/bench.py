@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from edgevision.cli.options.groups import GroupedCommand, option, under
 from edgevision.cli.options.image import INPUT_OPTIONS, OUTPUT_OPTIONS, size_wh
 from edgevision.cli.options.model import load_from_arguments
 from edgevision.cli.options.run import ARTIFACT_OPTIONS, NO_TUNE_OPTION, THREADS_OPTION
+from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.tables import echo_table
+from edgevision.cli.output.terminal import progress_on
 from edgevision.imaging.write import check_suffix, write_image
 from edgevision.system.files import check_folder_of
 from edgevision.system.timing import Times
@@ -75,6 +78,7 @@ _HEADER = ("stage", "CPU p50", "p95", "p99", "wall p50", "p95", "p99")
     option("--json", "as_json", is_flag=True, help="Print one JSON object."),
 )
 @under("Bare model files (a bundle defines these itself)", *INPUT_OPTIONS, *OUTPUT_OPTIONS, *DECODER_OPTIONS)
+@verbosity_options
 def command(model: Path, plot: Path | None, as_json: bool, **arguments: Any) -> None:
     """Time MODEL (a bundle, or a bare .tflite, .xml or .onnx file) on this machine.
 
@@ -88,12 +92,14 @@ def command(model: Path, plot: Path | None, as_json: bool, **arguments: Any) -> 
         raise click.UsageError("--deadline-ms requires --sustained MINUTES.")
     settings = SessionSettings(threads=arguments["threads"])
     with load_from_arguments(model, arguments, settings) as network:
-        result = bench(
-            network,
-            frame_wh=arguments["frame_wh"],
-            batch=arguments["batch"],
-            seconds=arguments["seconds"],
-        )
+        with progress_on(sys.stderr) as progress:
+            result = bench(
+                network,
+                frame_wh=arguments["frame_wh"],
+                batch=arguments["batch"],
+                seconds=arguments["seconds"],
+                progress=progress,
+            )
         if not as_json:
             _echo(result)
         minutes = None

@@ -16,6 +16,7 @@ from edgevision.cli.options.measure import (
     sampled_images,
 )
 from edgevision.cli.options.run import NO_TUNE_OPTION, tune_of
+from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.tables import echo_table, percent
 from edgevision.cli.output.terminal import progress_on, without_noise
 from edgevision.evaluation.compare import BundleComparison, Verdict, compare
@@ -45,6 +46,7 @@ _TESTS = {
     NO_TUNE_OPTION,
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@verbosity_options
 def command(a: Path, b: Path, data: Path, as_json: bool, **arguments: Any) -> None:
     """Say which of the bundles A and B is better on DATA, by how much, and if that is significant.
 

@@ -24,6 +24,7 @@ from edgevision.cli.options.image import (
 )
 from edgevision.cli.options.measure import GROUND_TRUTH_OPTIONS
 from edgevision.cli.options.score import SCORE_OPTIONS, operating_point_of
+from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.evidence import echo_evidence
 from edgevision.cli.output.terminal import progress_on, without_noise
 from edgevision.conversion.convert import ConversionSettings, convert
@@ -160,6 +161,7 @@ from edgevision.tasks.options import TaskOptions
     ),
     option("--json", "as_json", is_flag=True, help="Print the evidence as JSON."),
 )
+@verbosity_options
 def command(source: Path, output: Path, as_json: bool, **arguments: Any) -> None:
     """Convert SOURCE (.keras, .h5 or a SavedModel directory) into a bundle, with evidence.
 

@@ -18,6 +18,7 @@ from edgevision.cli.options.measure import (
 )
 from edgevision.cli.options.run import ARTIFACT_OPTIONS, NO_TUNE_OPTION, SESSION_OPTIONS
 from edgevision.cli.options.score import describe_score_calibration
+from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.evaluation_pictures import save_pictures
 from edgevision.cli.output.tables import echo_table, percent
 from edgevision.cli.output.terminal import progress_on, without_noise
@@ -48,6 +49,7 @@ _WRONG = {
     option("--save", type=click.Path(path_type=Path), help="Folder for pictures of the worst images."),
     option("--json", "as_json", is_flag=True, help="Print one JSON object."),
 )
+@verbosity_options
 def command(bundle: Path, data: Path, save: Path | None, as_json: bool, **arguments: Any) -> None:
     """Measure BUNDLE on the labelled images DATA, with the metrics of its evidence.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from edgevision.cli.options.groups import GroupedCommand, option, under
 from edgevision.cli.options.run import ARTIFACT_OPTIONS, NO_TUNE_OPTION, tune_of
+from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.terminal import progress_on
 from edgevision.errors import OptionError
 from edgevision.imaging.decode import find_images
@@ -76,6 +78,7 @@ from edgevision.tasks.generation.settings import SAMPLERS
     option("--grid", type=click.Path(path_type=Path), help="Image file for a contact sheet of all images."),
     option("--json", "as_json", is_flag=True, help="Print one JSON object per image and line."),
 )
+@verbosity_options
 def command(bundle: Path, inputs: tuple[Path, ...], output: Path, as_json: bool, **arguments: Any) -> None:
     """Generate images with BUNDLE, and write them to a folder as PNG."""
     if arguments["grid"] is not None:
@@ -138,7 +141,7 @@ def _from_seeds(
                 steps=arguments["steps"],
                 guidance=arguments["guidance"],
                 sampler=arguments["sampler"],
-                progress=lambda done, total: progress("generating", done, total),
+                progress=None if progress is None else partial(progress, "generating"),
             )
     for seed, saved in zip(images.seeds, images.save(output), strict=True):
         _echo({"seed": seed, "image": str(saved), **images.settings}, as_json)

@@ -22,6 +22,7 @@ from edgevision.cli.options.run import (
     SESSION_OPTIONS,
     session_settings_of,
 )
+from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.annotated import annotated_paths, save_annotated
 from edgevision.errors import InputError, OptionError
 from edgevision.execution.pipeline import in_order, shared_out, turn_on
@@ -63,6 +64,7 @@ Predict = Callable[[Sequence[Pixels]], Sequence[Result]]
     option("--selftest", is_flag=True, help="Check the bundle's known answers on this device first."),
 )
 @under("Bare model files (a bundle defines these itself)", *INPUT_OPTIONS, *OUTPUT_OPTIONS, *DECODER_OPTIONS)
+@verbosity_options
 def command(
     model: Path, images: tuple[Path, ...], save: Path | None, as_json: bool, **arguments: Any
 ) -> None:

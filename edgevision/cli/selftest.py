@@ -13,6 +13,7 @@ from edgevision.bundle.selftest import SelftestRow, run_known_answers
 from edgevision.cli.options.groups import GroupedCommand, under
 from edgevision.cli.options.measure import run_settings_of
 from edgevision.cli.options.run import ARTIFACT_OPTIONS, SESSION_OPTIONS
+from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.tables import echo_table
 from edgevision.cli.output.terminal import without_noise
 from edgevision.errors import InferenceError
@@ -22,6 +23,7 @@ from edgevision.errors import InferenceError
 @click.argument("bundle", type=click.Path(path_type=Path))
 @under("Model to run", *ARTIFACT_OPTIONS, *SESSION_OPTIONS)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array, one object per row.")
+@verbosity_options
 def command(bundle: Path, as_json: bool, **arguments: Any) -> None:
     """Check the known answers of BUNDLE: every artifact, on every backend available for it.
 

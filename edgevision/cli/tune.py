@@ -11,6 +11,7 @@ import click
 from edgevision.benchmarking.tune import Tuning, TuningRow, tune
 from edgevision.cli.options.groups import GroupedCommand
 from edgevision.cli.options.measure import check_bundle
+from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.tables import echo_table
 from edgevision.cli.output.terminal import progress_on, without_noise
 
@@ -63,6 +64,7 @@ _HEADER = (
     help="Time to spend on timing; loading and checks come on top.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@verbosity_options
 def command(bundle: Path, batches: tuple[int, ...], as_json: bool, **arguments: Any) -> None:
     """Time BUNDLE's network on this machine, and remember the fastest way to run it.
 

@@ -45,6 +45,8 @@ def test_programs_get_json_and_a_picture(edgevision_command, tmp_path: Path) -> 
     assert (document["task"], document["threads"], document["sustained"]) == ("classify", 1, None)
     assert document["stages"]["invoke"]["wall_ms"]["p99"] >= document["stages"]["invoke"]["wall_ms"]["p50"]
     assert read_image(tmp_path / "bench.png").shape[1] == 960
+    assert "edgevision: timing stages" in done.stderr.splitlines()
+    assert "timing" not in edgevision_command(*COMMAND, *BARE, "--json", "-q").stderr
 
 
 @pytest.mark.parametrize(

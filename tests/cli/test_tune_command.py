@@ -68,6 +68,14 @@ def test_predict_runs_the_choice_unless_another_backend_is_requested(
     assert backend("--backend", "onnx") == "onnx"
 
 
+def test_v_shows_why_a_backend_was_chosen(edgevision_command, bundle, image, tuned) -> None:
+    options = ("--backend", "openvino", "--batch", 1, "--threads", 1, "--seconds", 0.1)
+    assert edgevision_command("tune", bundle, *options, "-q", **tuned).stderr == ""
+    done = edgevision_command("predict", "-v", bundle, image, "--json", **tuned)
+    assert json.loads(done.stdout)["backend"] == "openvino"
+    assert "openvino-int8 on openvino, 1 thread" in done.stderr
+
+
 @pytest.mark.parametrize("command", ["predict", "generate", "evaluate", "compare", "bench"])
 def test_every_command_that_runs_one_artifact_has_no_tune(edgevision_command, command) -> None:
     assert "--no-tune" in edgevision_command(command, "--help").stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +50,7 @@ def load_from_arguments(
         raise OptionError(
             f"{path}: a bundle defines its own preprocessing and labels; remove the options for bare files"
         )
-    return load(
+    model = load(
         path,
         arguments["backend"],
         arguments["device"],
@@ -59,3 +60,5 @@ def load_from_arguments(
         bare=bare if is_bare else None,
         tune=tune_of(arguments),
     )
+    logging.getLogger("edgevision").info("%s: runs with %s", path, model.session)
+    return model
