@@ -10,7 +10,7 @@ import signal
 import sys
 from importlib import import_module
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -19,7 +19,11 @@ from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.errors import EdgeVisionError, first_line
 from edgevision.plugins import registry
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 TRACEBACK_VARIABLE = "EDGEVISION_TRACEBACK"
+_COMPLETION_VARIABLE = "_EDGEVISION_COMPLETE"
 
 _COMMANDS = {
     "backends": "List the backends, and how to install those that are missing.",
@@ -36,7 +40,11 @@ _COMMANDS = {
     "tune": "Time a bundle on every backend, and remember the fastest.",
 }
 
-_EXIT_CODES = """\b
+_EPILOG = """\b
+Shell completion: add this line to ~/.bashrc (zsh: zsh_source and ~/.zshrc).
+  eval "$(_EDGEVISION_COMPLETE=bash_source edgevision)"
+
+\b
 Exit codes: 0 success, 1 internal error, 2 invalid option, 3 unusable image or
 folder, 4 unreadable model, 5 damaged bundle, 6 missing plugin or runtime,
 7 unavailable device, 8 artifact rejected by its runtime, 9 failed inference,
@@ -59,14 +67,30 @@ class _Commands(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing the built-in ones."""
-        added = {name: command.get_short_help_str() for name, command in registry().commands().items()}
         with formatter.section("Commands"):
-            formatter.write_dl(sorted({**added, **_COMMANDS}.items()))
+            formatter.write_dl(_summaries())
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete names of commands without importing the built-in ones, and options."""
+        from click.shell_completion import CompletionItem
+
+        from edgevision.cli.options.completion import silenced
+
+        with silenced():
+            summaries = _summaries()
+        items = [CompletionItem(name, help=text) for name, text in summaries if name.startswith(incomplete)]
+        return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
+
+
+def _summaries() -> list[tuple[str, str]]:
+    """Names and one-line descriptions of all commands."""
+    added = {name: command.get_short_help_str() for name, command in registry().commands().items()}
+    return sorted({**added, **_COMMANDS}.items())
 
 
 @click.command(
     cls=_Commands,
-    epilog=_EXIT_CODES,
+    epilog=_EPILOG,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
@@ -103,6 +127,8 @@ def main() -> NoReturn:
     except Exception as error:
         if os.environ.get(TRACEBACK_VARIABLE):
             raise
+        if _COMPLETION_VARIABLE in os.environ:  # nothing may disturb the line that is being typed
+            sys.exit(1)
         _exit(
             f"internal error: {type(error).__name__}: {first_line(error)}; "
             f"run again with {TRACEBACK_VARIABLE}=1 for the traceback, and please report it",

@@ -8,6 +8,11 @@ from typing import Any
 
 import click
 
+from edgevision.cli.options.completion import (
+    complete_backend,
+    complete_precision_of_a,
+    complete_precision_of_b,
+)
 from edgevision.cli.options.groups import GroupedCommand, option, under
 from edgevision.cli.options.measure import (
     GROUND_TRUTH_OPTIONS,
@@ -37,12 +42,29 @@ _TESTS = {
 @under("Data", *GROUND_TRUTH_OPTIONS, SAMPLES_OPTION)
 @under(
     "Model to run",
-    option("--backend-a", metavar="NAME", help="Run A on this backend only, such as tflite."),
-    option("--backend-b", metavar="NAME", help="Run B on this backend only."),
+    option(
+        "--backend-a",
+        metavar="NAME",
+        shell_complete=complete_backend,
+        help="Run A on this backend only, such as tflite.",
+    ),
+    option(
+        "--backend-b", metavar="NAME", shell_complete=complete_backend, help="Run B on this backend only."
+    ),
     option("--device-a", metavar="NAME", help="Run A on this device only, such as cpu or cuda:0."),
     option("--device-b", metavar="NAME", help="Run B on this device only."),
-    option("--precision-a", metavar="NAME", help="Run A's artifact of this precision, such as int8."),
-    option("--precision-b", metavar="NAME", help="Run B's artifact of this precision."),
+    option(
+        "--precision-a",
+        metavar="NAME",
+        shell_complete=complete_precision_of_a,
+        help="Run A's artifact of this precision, such as int8.",
+    ),
+    option(
+        "--precision-b",
+        metavar="NAME",
+        shell_complete=complete_precision_of_b,
+        help="Run B's artifact of this precision.",
+    ),
     NO_TUNE_OPTION,
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from edgevision.artifact import PRECISIONS
+from edgevision.cli.options.completion import complete_precision, complete_target
 from edgevision.cli.options.detect import (
     DECODER_OPTIONS,
     THRESHOLD_OPTIONS,
@@ -45,6 +46,7 @@ from edgevision.tasks.options import TaskOptions
         "--target",
         "targets",
         multiple=True,
+        shell_complete=complete_target,
         metavar="NAME",
         help="Device profile to convert for; edgevision targets lists them. Repeatable.",
     ),
@@ -52,6 +54,7 @@ from edgevision.tasks.options import TaskOptions
         "--precision",
         "precisions",
         multiple=True,
+        shell_complete=complete_precision,
         metavar="NAME",
         help=f"auto, {', '.join(PRECISIONS)}. Repeatable. Default: auto with --calibration (the cheapest "
         "precision within the budget), otherwise the cheapest of each target.",

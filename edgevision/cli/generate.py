@@ -11,6 +11,7 @@ from typing import Any
 import click
 import numpy as np
 
+from edgevision.cli.options.completion import complete_label_of_bundle
 from edgevision.cli.options.groups import GroupedCommand, option, under
 from edgevision.cli.options.run import ARTIFACT_OPTIONS, NO_TUNE_OPTION, tune_of
 from edgevision.cli.options.verbosity import verbosity_options
@@ -53,7 +54,12 @@ from edgevision.tasks.generation.settings import SAMPLERS
     option(
         "--count", metavar="N", type=click.IntRange(min=1), help="Number of images to generate. Default: 1."
     ),
-    option("--condition", metavar="CLASS", help="Label or number of the class to generate."),
+    option(
+        "--condition",
+        metavar="CLASS",
+        shell_complete=complete_label_of_bundle,
+        help="Label or number of the class to generate.",
+    ),
     option(
         "--steps", metavar="N", type=click.IntRange(min=1), help="Diffusion steps. Default: the bundle's."
     ),

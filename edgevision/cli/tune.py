@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from edgevision.benchmarking.tune import Tuning, TuningRow, tune
+from edgevision.cli.options.completion import complete_backend, complete_precision_of_bundle
 from edgevision.cli.options.groups import GroupedCommand
 from edgevision.cli.options.measure import check_bundle
 from edgevision.cli.options.verbosity import verbosity_options
@@ -33,11 +34,17 @@ _HEADER = (
 @click.command("tune", cls=GroupedCommand)
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option(
-    "--backend", "backends", multiple=True, metavar="NAME", help="Time this backend only. Repeatable."
+    "--backend",
+    "backends",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete_backend,
+    help="Time this backend only. Repeatable.",
 )
 @click.option(
     "--precision",
     metavar="NAME",
+    shell_complete=complete_precision_of_bundle,
     help="Time the artifacts of this precision only, such as int8, and choose for that precision.",
 )
 @click.option(

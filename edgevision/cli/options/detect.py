@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from edgevision.cli.options.completion import complete_decoder
 from edgevision.cli.options.groups import option
 
 _SHARE = click.FloatRange(0, 1)
@@ -46,7 +47,12 @@ def _value(text: str) -> Any:
 
 
 DECODER_OPTIONS = (
-    option("--decoder", metavar="NAME", help="Decoder that turns a detector's outputs into boxes."),
+    option(
+        "--decoder",
+        metavar="NAME",
+        shell_complete=complete_decoder,
+        help="Decoder that turns a detector's outputs into boxes.",
+    ),
     option(
         "--decoder-setting",
         metavar="NAME=VALUE",

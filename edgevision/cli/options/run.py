@@ -7,12 +7,23 @@ from typing import Any
 import click
 
 from edgevision.backend import SessionSettings
+from edgevision.cli.options.completion import complete_backend, complete_precision_of_bundle
 from edgevision.cli.options.groups import option
 
 ARTIFACT_OPTIONS = (
-    option("--backend", metavar="NAME", help="Run on this backend only, such as tflite."),
+    option(
+        "--backend",
+        metavar="NAME",
+        shell_complete=complete_backend,
+        help="Run on this backend only, such as tflite.",
+    ),
     option("--device", metavar="NAME", help="Run on this device only, such as cpu or cuda:0."),
-    option("--precision", metavar="NAME", help="Run the bundle's artifact of this precision, such as int8."),
+    option(
+        "--precision",
+        metavar="NAME",
+        shell_complete=complete_precision_of_bundle,
+        help="Run the bundle's artifact of this precision, such as int8.",
+    ),
 )
 THREADS_OPTION = option(
     "--threads", metavar="N", type=click.IntRange(min=1), help="CPU threads per inference."

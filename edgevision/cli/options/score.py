@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from edgevision.cli.options.completion import complete_label_of_sets
 from edgevision.cli.options.groups import option
 from edgevision.errors import OptionError
 from edgevision.evidence.operating_points import OperatingPointSpecification
@@ -28,6 +29,7 @@ SCORE_OPTIONS = (
     option(
         "--positive",
         metavar="CLASS",
+        shell_complete=complete_label_of_sets,
         help="Class of interest; it gets a threshold per artifact, set on labelled calibration images "
         "and verified on the evaluation images. Requires one --at-... option.",
     ),
