@@ -115,7 +115,7 @@ def main() -> NoReturn:
         _exit("interrupted", 130)
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else "edgevision"
-        _exit(f"{error.format_message()} See: {path} --help", error.exit_code)
+        _exit(f"{error.format_message().removesuffix('.')}; run {path} --help", error.exit_code)
     except EdgeVisionError as error:
         _exit(str(error), error.exit_code)
     except BrokenPipeError:

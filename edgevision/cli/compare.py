@@ -17,9 +17,9 @@ from edgevision.cli.options.groups import GroupedCommand, option, under
 from edgevision.cli.options.measure import (
     GROUND_TRUTH_OPTIONS,
     SAMPLES_OPTION,
-    check_bundle,
     sampled_images,
 )
+from edgevision.cli.options.model import check_bundle
 from edgevision.cli.options.run import NO_TUNE_OPTION, tune_of
 from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.tables import echo_table, percent

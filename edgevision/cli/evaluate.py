@@ -12,10 +12,10 @@ from edgevision.cli.options.groups import GroupedCommand, option, under
 from edgevision.cli.options.measure import (
     GROUND_TRUTH_OPTIONS,
     SAMPLES_OPTION,
-    check_bundle,
     run_settings_of,
     sampled_images,
 )
+from edgevision.cli.options.model import check_bundle
 from edgevision.cli.options.run import ARTIFACT_OPTIONS, NO_TUNE_OPTION, SESSION_OPTIONS
 from edgevision.cli.options.score import describe_score_calibration
 from edgevision.cli.options.verbosity import verbosity_options

@@ -13,6 +13,7 @@ import numpy as np
 
 from edgevision.cli.options.completion import complete_label_of_bundle
 from edgevision.cli.options.groups import GroupedCommand, option, under
+from edgevision.cli.options.model import check_bundle
 from edgevision.cli.options.run import ARTIFACT_OPTIONS, NO_TUNE_OPTION, tune_of
 from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.terminal import progress_on
@@ -87,6 +88,7 @@ from edgevision.tasks.generation.settings import SAMPLERS
 @verbosity_options
 def command(bundle: Path, inputs: tuple[Path, ...], output: Path, as_json: bool, **arguments: Any) -> None:
     """Generate images with BUNDLE, and write them to a folder as PNG."""
+    check_bundle(bundle)
     if arguments["grid"] is not None:
         check_suffix(arguments["grid"])
     make_folder(output)

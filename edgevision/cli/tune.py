@@ -11,7 +11,7 @@ import click
 from edgevision.benchmarking.tune import Tuning, TuningRow, tune
 from edgevision.cli.options.completion import complete_backend, complete_precision_of_bundle
 from edgevision.cli.options.groups import GroupedCommand
-from edgevision.cli.options.measure import check_bundle
+from edgevision.cli.options.model import check_bundle
 from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.tables import echo_table
 from edgevision.cli.output.terminal import progress_on, without_noise

@@ -19,6 +19,7 @@ import pytest
 from edgevision import cli, errors
 from edgevision.bundle.storage import read_bundle
 from edgevision.evidence.document import read_evidence
+from edgevision.imaging.write import write_image
 
 convert = pytest.mark.convert
 DATA = Path(__file__).parents[1] / "data"
@@ -177,8 +178,12 @@ def test_options_for_bare_files_are_refused_for_a_bundle(quickstart, edgevision_
         (("predict", DATA / "tiny.tflite", DATA / "README.md"), 2, "--input-range"),
         (("inspect", "absent.evb"), 5, "there is no such bundle"),
         (("targets", "--targets-file", "absent.toml"), 2, "cannot be read"),
-        (("frobnicate",), 2, "No such command 'frobnicate'. See: edgevision --help"),
-        (("predict",), 2, "Missing argument 'MODEL'. See: edgevision predict --help"),
+        (("generate", DATA / "tiny.tflite", "-o", "out"), 2, "expected a bundle, got a bare model file"),
+        (("predict", DATA / "tiny.tflite", "absent"), 3, "absent: does not exist"),
+        (("inspect", DATA / "README.md"), 5, "cannot be read as a zip of a bundle"),
+        (("predict", "m.tflite", ".", "--top", "0"), 2, "0 is not in the range x>=1; run edgevision predict"),
+        (("frobnicate",), 2, "No such command 'frobnicate'; run edgevision --help"),
+        (("predict",), 2, "Missing argument 'MODEL'; run edgevision predict --help"),
         (("predict", "m.tflite", ".", "--input-range", "0-1"), 2, "expected LOW..HIGH such as 0..255"),
         (("convert", "m.keras", "-o", "m.evb", "--evaluation", "."), 2, "no target; type --target NAME"),
         (
@@ -225,10 +230,50 @@ def test_an_internal_error_is_one_line_and_the_way_to_a_traceback(edgevision_com
     assert "Traceback" in traced.stderr
 
 
-def test_a_closed_pipe_ends_a_command_without_an_error() -> None:
-    command = f"{sys.executable} -m edgevision targets --json | head -n 1; exit ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+@pytest.mark.parametrize(("signum", "code", "message"), [(2, 130, "interrupted"), (15, 143, "")])
+def test_an_interrupted_command_ends_with_the_signals_exit_code(signum: int, code: int, message: str) -> None:
+    script = (
+        "import edgevision.cli as c, edgevision.cli.targets as t, os, sys, time\n"
+        f"t.load_targets = lambda files: os.kill(os.getpid(), {signum}) or time.sleep(60)\n"
+        "sys.argv = ['edgevision', 'targets']; c.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=_restore_sigint,
+        timeout=50,
+    )
+    assert done.returncode == code
+    assert done.stdout == ""
+    assert done.stderr.strip() == (f"edgevision: {message}" if message else "")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "targets --json",
+        "convert --help",
+        f"predict {DATA / 'tiny.tflite'} images --json --input-range 0..1 --scores softmax "
+        "--output-name scores",
+    ],
+    ids=lambda words: words.split()[0],
+)
+def test_a_closed_pipe_ends_a_command_without_an_error(tmp_path: Path, words: str) -> None:
+    if words.startswith("predict"):
+        pytest.importorskip("ai_edge_litert", reason="needs the extra `tflite`")
+    (tmp_path / "images").mkdir()
+    write_image(tmp_path / "images" / "0.png", np.zeros((8, 8, 3), np.uint8))
+    for place in range(1, 1000):  # their lines are more than a pipe holds
+        (tmp_path / "images" / f"{place}.png").hardlink_to(tmp_path / "images" / "0.png")
+    command = f"{sys.executable} -m edgevision {words} | head -n 1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    lines = [
+        line for line in done.stderr.splitlines() if not line.startswith("INFO: Created TensorFlow Lite")
+    ]
+    assert (done.returncode, lines) == (0, [])
+    assert len(done.stdout.splitlines()) == 1
 
 
 def _convert_words(folder: Path, output: str, *more: str) -> list[str]:

@@ -7,11 +7,9 @@ from typing import Any
 
 import click
 
-from edgevision.bundle.layout import is_bundle
 from edgevision.cli.options.groups import option
 from edgevision.cli.options.run import session_settings_of, tune_of
 from edgevision.datasets.image_sets import ImageSet
-from edgevision.errors import OptionError
 from edgevision.evaluation.evaluate import RunSettings
 
 GROUND_TRUTH_OPTIONS = (
@@ -49,16 +47,3 @@ def sampled_images(data: Path, samples: int | None) -> ImageSet:
     """The images of a folder or zip, at most `samples` of them, with the classes in proportion."""
     images = ImageSet.open(data)
     return images if samples is None else images.sample(samples)
-
-
-def check_bundle(path: Path) -> None:
-    """Refuse a bare model file, which lacks what a measurement needs.
-
-    Raises:
-        OptionError: `path` is a file that is not a bundle.
-    """
-    if path.is_file() and not is_bundle(path):
-        raise OptionError(
-            f"{path}: expected a bundle, got a bare model file without preprocessing and labels; "
-            "run edgevision convert to get a bundle"
-        )

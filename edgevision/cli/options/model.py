@@ -62,3 +62,16 @@ def load_from_arguments(
     )
     logging.getLogger("edgevision").info("%s: runs with %s", path, model.session)
     return model
+
+
+def check_bundle(path: Path) -> None:
+    """Refuse a bare model file, for commands that need a bundle's preprocessing and labels.
+
+    Raises:
+        OptionError: `path` is a file that is not a bundle.
+    """
+    if path.is_file() and not is_bundle(path):
+        raise OptionError(
+            f"{path}: expected a bundle, got a bare model file without preprocessing and labels; "
+            "run edgevision convert to get a bundle"
+        )
