@@ -19,8 +19,8 @@ from edgevision.cli.output.terminal import progress_on, without_noise
 from edgevision.errors import OptionError
 from edgevision.evaluation.evaluate import Evaluation, evaluate
 from edgevision.metrics.changes import Confusion
-from edgevision.metrics.figures import ClassFigures
 from edgevision.metrics.formatting import METHODS, between, in_unit
+from edgevision.metrics.measures import ClassMetricValues
 from edgevision.system.files import make_folder
 
 #: Classes, confusions and images that a table shows; --json has all.
@@ -101,7 +101,7 @@ def _show(found: Evaluation) -> None:
                 between(one.interval, one.unit),
                 METHODS[one.interval.method],
             )
-            for one in measures.figures
+            for one in measures.metrics
         ],
     )
     if measures.reliability is not None:
@@ -116,20 +116,20 @@ def _show(found: Evaluation) -> None:
         click.echo(f"note: {note}")
 
 
-def _show_classes(classes: tuple[ClassFigures, ...], unit: str) -> None:
-    shown = sorted(classes, key=lambda one: one.figures[-1].value)[:_MOST_ROWS]
+def _show_classes(classes: tuple[ClassMetricValues, ...], unit: str) -> None:
+    shown = sorted(classes, key=lambda one: one.metrics[-1].value)[:_MOST_ROWS]
     shown = [one for one in classes if any(one is kept for kept in shown)]
     rows = [
-        (one.label, str(one.support), *(_with_interval(one, place) for place in range(len(one.figures))))
+        (one.label, str(one.support), *(_with_interval(one, place) for place in range(len(one.metrics))))
         for one in shown
     ]
-    echo_table(("class", unit, *(figure.name for figure in classes[0].figures)), rows)
+    echo_table(("class", unit, *(figure.name for figure in classes[0].metrics)), rows)
     if len(classes) > len(shown):
         click.echo(f"the {len(shown)} worst of {len(classes)} classes; --json has all")
 
 
-def _with_interval(one: ClassFigures, place: int) -> str:
-    figure = one.figures[place]
+def _with_interval(one: ClassMetricValues, place: int) -> str:
+    figure = one.metrics[place]
     return f"{in_unit(figure.value, figure.unit)} ({between(figure.interval, figure.unit)})"
 
 

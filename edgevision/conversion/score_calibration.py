@@ -140,7 +140,7 @@ def option_of(specification: OperatingPointSpecification | None) -> str:
     return (
         "--calibrate-scores"
         if specification is None
-        else f"--at-{specification.figure} {specification.at_least:g}"
+        else f"--at-{specification.metric} {specification.at_least:g}"
     )
 
 
@@ -240,17 +240,17 @@ def _check_shown(name: str, positive: Positives, specification: OperatingPointSp
         return
     which = "no other class than" if positive.any() else "no image of class"
     raise InputError(
-        f"{name}: has {which} '{specification.positive}', so nothing tells a {specification.figure} of it; add some"
+        f"{name}: has {which} '{specification.positive}', so nothing tells a {specification.metric} of it; add some"
     )
 
 
 def _check_enough(name: str, positive: Positives, specification: OperatingPointSpecification) -> None:
     which, shown = "class", int(positive.sum())
-    if specification.figure == "specificity":
+    if specification.metric == "specificity":
         which, shown = "other classes than", int((~positive).sum())
     if shown < specification.least_images:
         raise InputError(
-            f"{name}: {shown} images of {which} '{specification.positive}' cannot show a {specification.figure} of "
+            f"{name}: {shown} images of {which} '{specification.positive}' cannot show a {specification.metric} of "
             f"{in_unit(specification.at_least, 'share')}; calibrate on {specification.least_images} of them or more "
             f"(--calibration-samples limits how many images are used), or require less"
         )
@@ -280,7 +280,7 @@ def _threshold(name: str, wish: Wished, scores: Scores, specification: Operating
     threshold = find_threshold(scores[:, wish.class_id], wish.positives[0], specification)
     if threshold is None:
         raise ConversionError(
-            f"{name}: no threshold on the score of '{specification.positive}' keeps a {specification.figure} of "
+            f"{name}: no threshold on the score of '{specification.positive}' keeps a {specification.metric} of "
             f"{in_unit(specification.at_least, 'share')} on {len(scores)} images of {wish.calibration.name}, but by "
             f"deciding for every image or for none; require less, or calibrate on more images"
         )
@@ -306,7 +306,7 @@ def _reading(wish: Wished, found: _Found) -> ScoreCalibration:
             specification.positive,
             wish.class_id,
             found.threshold,
-            specification.figure,
+            specification.metric,
             specification.at_least,
         ),
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from edgevision.calibration.checks import check_images, refuse_warnings
 from edgevision.calibration.coverage import SAMPLE, measure_coverage
 from edgevision.calibration.findings import Coverage, Finding
-from edgevision.calibration.input_range import check_reading
+from edgevision.calibration.input_range import check_input_range
 from edgevision.calibration.synthetic import IMAGES, SYNTHETIC, synthetic_finding, synthetic_set
 from edgevision.conversion.score_calibration import option_of
 from edgevision.conversion.settings import ConversionSettings
@@ -164,7 +164,7 @@ def fit_sets(
         made = synthetic_set(source, preprocessing, settings.calibration_samples or IMAGES)
         return replace(sets, calibration=made, findings=(synthetic_finding(made),))
     if isinstance(sets.calibration, ImageSet):
-        reading = check_reading(source, preprocessing, sets.calibration)
+        reading = check_input_range(source, preprocessing, sets.calibration)
         sets = replace(sets, findings=sets.findings if reading is None else (*sets.findings, reading))
     if settings.strict:
         refuse_warnings(sets.findings)

@@ -19,7 +19,7 @@ from edgevision.evaluation.evaluate import (
 )
 from edgevision.evidence.document import comparison_document
 from edgevision.metrics.comparison import Comparison, Metric
-from edgevision.metrics.figures import Figure
+from edgevision.metrics.measures import MetricValue
 from edgevision.metrics.paired_tests import mcnemar, paired_bootstrap, sign_flip
 from edgevision.system.machine import now, this_machine
 from edgevision.system.progress import Progress
@@ -119,11 +119,11 @@ def compare(
         b=second.ran,
         data=SetFacts(images.name, len(images), images.digest, labelled=True),
         comparison=comparison,
-        verdict=judge_pair(comparison.metrics[0], first.measures.figures[0], second.measures.figures[0]),
+        verdict=judge_pair(comparison.metrics[0], first.measures.metrics[0], second.measures.metrics[0]),
     )
 
 
-def judge_pair(metric: Metric, first: Figure, second: Figure) -> Verdict:
+def judge_pair(metric: Metric, first: MetricValue, second: MetricValue) -> Verdict:
     """Whether the figures of two models, measured on the same images, differ by more than noise.
 
     Args:
@@ -137,7 +137,7 @@ def judge_pair(metric: Metric, first: Figure, second: Figure) -> Verdict:
     return Verdict(metric, test, p_value, better)
 
 
-def _tested(first: Figure, second: Figure) -> tuple[str, float]:
+def _tested(first: MetricValue, second: MetricValue) -> tuple[str, float]:
     if first.per_image is not None and second.per_image is not None:
         if first.per_image.dtype == bool:
             return "mcnemar", mcnemar(first.per_image, second.per_image)

@@ -18,7 +18,7 @@ from edgevision.evaluation.for_bundle import evaluator_for_bundle
 from edgevision.evaluation.run import measure, workers_on
 from edgevision.loading.load import choose_artifact
 from edgevision.metrics.comparison import MOST_IMAGES
-from edgevision.metrics.figures import ClassFigures, Figure, Measures
+from edgevision.metrics.measures import ClassMetricValues, Measures, MetricValue
 from edgevision.plugins import registry
 from edgevision.session import open_session
 from edgevision.system.machine import now, this_machine
@@ -93,13 +93,13 @@ class Evaluation:
     measures: Measures
     answers: Sequence[Any] = field(repr=False)
 
-    def figure(self, name: str) -> Figure:
+    def figure(self, name: str) -> MetricValue:
         """The figure called `name`.
 
         Raises:
             KeyError: it was not measured.
         """
-        for figure in self.measures.figures:
+        for figure in self.measures.metrics:
             if figure.name == name:
                 return figure
         raise KeyError(name)
@@ -124,7 +124,7 @@ class Evaluation:
             "task": self.task.name,
             "labels": list(self.labels),
             "data": asdict(self.data),
-            "figures": [_figure_document(one) for one in measures.figures],
+            "figures": [_figure_document(one) for one in measures.metrics],
             "by_class": [_class_document(one) for one in measures.by_class],
             "confusion": None if measures.confusion is None else asdict(measures.confusion),
             "reliability": None if measures.reliability is None else asdict(measures.reliability),
@@ -254,10 +254,10 @@ def opened(data: str | Path | ImageSet) -> ImageSet:
     return data if isinstance(data, ImageSet) else ImageSet.open(Path(data))
 
 
-def _figure_document(one: Figure) -> dict[str, Any]:
+def _figure_document(one: MetricValue) -> dict[str, Any]:
     return {"name": one.name, "value": one.value, "unit": one.unit, "interval": asdict(one.interval)}
 
 
-def _class_document(one: ClassFigures) -> dict[str, Any]:
-    figures = [_figure_document(figure) for figure in one.figures]
+def _class_document(one: ClassMetricValues) -> dict[str, Any]:
+    figures = [_figure_document(figure) for figure in one.metrics]
     return {"label": one.label, "support": one.support, "figures": figures}

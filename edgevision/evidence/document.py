@@ -55,9 +55,9 @@ def evidence_json(evidence: Evidence) -> str:
         row["comparison"] = comparison_document(result.comparison)
         row["operating_point"] = _operating_document(result.operating_point)
         row["passed"] = result.passed
-        _tell_passed(row, result.requirements)
+        _add_passed(row, result.requirements)
     for row, attempt in zip(document["attempts"], evidence.attempts, strict=True):
-        _tell_passed(row, attempt.requirements)
+        _add_passed(row, attempt.requirements)
     return json_text(document)
 
 
@@ -99,21 +99,20 @@ def _metric_document(metric: Metric) -> dict[str, Any]:
 def _operating_document(evidence: OperatingEvidence | None) -> dict[str, Any] | None:
     if evidence is None:
         return None
-    points = {"point": evidence.point, "source_point": evidence.source_point}
-    told = {
-        name: {
+    document = {"positive": evidence.positive, "figure": evidence.metric, **asdict(evidence)}
+    del document["metric"]
+    for name, point in (("point", evidence.point), ("source_point", evidence.source_point)):
+        document[name] = {
             "threshold": point.threshold,
             "calibration": [_metric_document(metric) for metric in point.calibration],
             "evaluation": [_metric_document(metric) for metric in point.evaluation],
         }
-        for name, point in points.items()
-    }
-    return {**asdict(evidence), **told}
+    return document
 
 
-def _tell_passed(row: dict[str, Any], requirements: Sequence[Requirement]) -> None:
-    for told, requirement in zip(row["requirements"], requirements, strict=True):
-        told["passed"] = requirement.passed
+def _add_passed(row: dict[str, Any], requirements: Sequence[Requirement]) -> None:
+    for document, requirement in zip(row["requirements"], requirements, strict=True):
+        document["passed"] = requirement.passed
 
 
 def read_evidence(text: str, where: str) -> Evidence:
@@ -241,7 +240,7 @@ def _operating_point(row: dict[str, Any] | None) -> OperatingEvidence | None:
         row[name] = PointMetrics(point["threshold"], *sets)
     for name in ("source_curve", "artifact_curve"):
         row[name] = Curve(**_with_tuples(row[name]))
-    return OperatingEvidence(**_with_tuples(row))
+    return OperatingEvidence(metric=row.pop("figure"), **_with_tuples(row))
 
 
 def _temperature(row: dict[str, Any] | None) -> TemperatureEvidence | None:

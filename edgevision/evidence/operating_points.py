@@ -14,9 +14,9 @@ from edgevision.errors import OptionError
 from edgevision.evidence.requirements import Requirement
 from edgevision.metrics.classification import Truth, members
 from edgevision.metrics.comparison import Metric, pair
-from edgevision.metrics.figures import Figure, Measures, resampled, share_of
 from edgevision.metrics.formatting import in_unit
 from edgevision.metrics.intervals import Interval, resampled_sums, wilson
+from edgevision.metrics.measures import Measures, MetricValue, resampled, share_of
 from edgevision.tasks.classify import Scores
 from edgevision.tasks.score_calibration import OperatingPoint, check_specification
 
@@ -44,11 +44,11 @@ class OperatingPointSpecification:
     """
 
     positive: str
-    figure: str
+    metric: str
     at_least: float
 
     def __post_init__(self) -> None:
-        check_specification(self.figure, self.at_least)
+        check_specification(self.metric, self.at_least)
 
     @property
     def least_images(self) -> int:
@@ -79,7 +79,7 @@ class Curve:
     @classmethod
     def of(cls, scores: ClassScores, positive: Positives) -> Curve:
         """Of images of which some are of the class and some are not."""
-        counts = _Counts.of(scores, positive)
+        counts = _ThresholdCounts.of(scores, positive)
         sensitivity, specificity = counts.found / counts.positives, 1 - counts.wrong / counts.negatives
         kept = _evenly(sensitivity - specificity)
         heights, widths = np.append(0, sensitivity), np.diff(1 - specificity, prepend=0)
@@ -137,7 +137,7 @@ class OperatingEvidence:
     """
 
     positive: str
-    figure: str
+    metric: str
     at_least: float
     positives: tuple[int, int]
     point: PointMetrics
@@ -149,7 +149,7 @@ class OperatingEvidence:
     @property
     def required(self) -> Metric:
         """The metric that was required, at the artifact's threshold on the evaluation set."""
-        return next(metric for metric in self.point.evaluation if metric.name == self.figure)
+        return next(metric for metric in self.point.evaluation if metric.name == self.metric)
 
     @property
     def requirement(self) -> Requirement:
@@ -202,19 +202,19 @@ def find_threshold(
         positive: bool ``(images,)``, whether each is of it.
         specification: what is to be kept.
     """
-    counts = _Counts.of(scores, positive)
-    holds = np.flatnonzero(_with_one_wrong(counts, specification.figure)[:-1] >= specification.at_least)
+    counts = _ThresholdCounts.of(scores, positive)
+    holds = np.flatnonzero(_with_one_wrong(counts, specification.metric)[:-1] >= specification.at_least)
     if len(holds) == 0:
         return None
     found, spared = counts.found[holds], -counts.wrong[holds]
-    first, then = (spared, found) if specification.figure == "sensitivity" else (found, spared)
+    first, then = (spared, found) if specification.metric == "sensitivity" else (found, spared)
     place = holds[np.lexsort((then, first))[-1]]
     high, low = counts.thresholds[place], counts.thresholds[place + 1]
     middle = np.float32((float(high) + float(low)) / 2)
     return float(middle if middle > low else high)
 
 
-def point_figures(scores: ClassScores, positive: Positives, threshold: float) -> tuple[Figure, ...]:
+def point_metrics(scores: ClassScores, positive: Positives, threshold: float) -> tuple[MetricValue, ...]:
     """Sensitivity, specificity and precision of deciding for a class from a threshold on.
 
     Args:
@@ -248,9 +248,9 @@ def with_point(measures: Measures, point: OperatingPoint, scores: Scores, truth:
         count = "every" if positive.all() else "no"
         note = f"{count} image is of '{point.positive}', so its operating point was not measured"
         return replace(measures, notes=(*measures.notes, note))
-    figures = point_figures(scores[:, point.class_id], positive, point.threshold)
+    figures = point_metrics(scores[:, point.class_id], positive, point.threshold)
     named = (replace(one, name=f"{one.name} for '{point.positive}'") for one in figures)
-    return replace(measures, figures=(*measures.figures, *named))
+    return replace(measures, metrics=(*measures.metrics, *named))
 
 
 def operating_evidence(
@@ -268,21 +268,21 @@ def operating_evidence(
             of the class.
     """
     calibration, evaluation = positive
-    point = _point_metrics(artifact.threshold, source, artifact, positive)
+    point = _metrics_at(artifact.threshold, source, artifact, positive)
     evidence = OperatingEvidence(
         specification.positive,
-        specification.figure,
+        specification.metric,
         specification.at_least,
         (int(calibration.sum()), int(evaluation.sum())),
         point,
-        _point_metrics(source.threshold, source, artifact, positive),
+        _metrics_at(source.threshold, source, artifact, positive),
         Curve.of(source.evaluation, evaluation),
         Curve.of(artifact.evaluation, evaluation),
     )
     return replace(evidence, warnings=tuple(_warnings(evidence, positive)))
 
 
-def _point_metrics(
+def _metrics_at(
     threshold: float,
     source: ThresholdedScores,
     artifact: ThresholdedScores,
@@ -290,7 +290,7 @@ def _point_metrics(
 ) -> PointMetrics:
     rows = ((source.calibration, artifact.calibration), (source.evaluation, artifact.evaluation))
     calibration, evaluation = (
-        pair(point_figures(a, true, threshold), point_figures(b, true, threshold))
+        pair(point_metrics(a, true, threshold), point_metrics(b, true, threshold))
         for (a, b), true in zip(rows, positive, strict=True)
     )
     return PointMetrics(threshold, calibration, evaluation)
@@ -313,7 +313,7 @@ def _warnings(evidence: OperatingEvidence, positive: tuple[Positives, Positives]
             f"alike, and was it trained on neither?"
         )
     shares = [wilson(int(one.sum()), len(one)) for one in positive]
-    if evidence.figure == "precision" and (_above(*shares) or _above(*reversed(shares))):
+    if evidence.metric == "precision" and (_above(*shares) or _above(*reversed(shares))):
         told = [in_unit(float(one.mean()), "share") for one in positive]
         yield (
             f"'{evidence.positive}' is {told[0]} of the calibration set and {told[1]} of the evaluation set; "
@@ -326,7 +326,7 @@ def _above(one: Interval | None, other: Interval | None) -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class _Counts:
+class _ThresholdCounts:
     """Decisions by threshold: at each score that there is, the highest first.
 
     Attributes:
@@ -342,14 +342,14 @@ class _Counts:
     negatives: int
 
     @classmethod
-    def of(cls, scores: ClassScores, positive: Positives) -> _Counts:
+    def of(cls, scores: ClassScores, positive: Positives) -> _ThresholdCounts:
         levels, places = np.unique(-scores, return_inverse=True)
         found = np.bincount(places, positive, len(levels)).cumsum()
         wrong = np.bincount(places, ~positive, len(levels)).cumsum()
         return cls(0 - levels, found, wrong, int(positive.sum()), int((~positive).sum()))
 
 
-def _with_one_wrong(counts: _Counts, figure: str) -> NDArray[np.float64]:
+def _with_one_wrong(counts: _ThresholdCounts, figure: str) -> NDArray[np.float64]:
     """A figure by threshold, as though one more image had been decided wrongly."""
     if figure == "sensitivity":
         return counts.found / (counts.positives + 1)

@@ -13,10 +13,10 @@ from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import OptionError
 from edgevision.evaluation.compare import compare, judge_pair
 from edgevision.metrics.comparison import pair
-from edgevision.metrics.figures import Figure, mean_of, resampled, share_of
+from edgevision.metrics.measures import MetricValue, mean_of, resampled, share_of
 
 
-def _judged(first: Figure, second: Figure):
+def _judged(first: MetricValue, second: MetricValue):
     return judge_pair(pair([first], [second])[0], first, second)
 
 

@@ -76,7 +76,7 @@ def test_with_the_truth_cocos_figures_of_both_are_told() -> None:
 
 def test_finding_nothing_is_worth_nothing() -> None:
     truth = [_truth((0, 0, 10, 10, 0))]
-    assert {one.value for one in detect_measures(truth, [_found()], LABELS).figures} == {0.0}
+    assert {one.value for one in detect_measures(truth, [_found()], LABELS).metrics} == {0.0}
 
 
 def test_the_images_that_tell_most_show_the_most_classes_then_objects() -> None:
@@ -94,7 +94,7 @@ def test_a_truth_that_is_all_crowds_is_no_figure_below_nothing() -> None:
     box = np.array([[0, 0, 50, 50]], np.float32)
     crowd = Annotations(box, np.zeros(1, np.int64), np.ones(1, bool))
     found = Detections(box, np.array([0.9], np.float32), np.zeros(1, np.int64))
-    assert {one.value for one in detect_measures([crowd], [found], LABELS[:1]).figures} == {0.0}
+    assert {one.value for one in detect_measures([crowd], [found], LABELS[:1]).metrics} == {0.0}
 
 
 def test_every_class_is_among_the_images_that_tell_most() -> None:

@@ -82,7 +82,7 @@ def test_a_network_with_independent_scores_takes_annotations_with_several_classe
         )
     )
     found = evaluate(bundle, images, annotations=truth)
-    assert found.measures.figures[0].name == "macro F1"
+    assert found.measures.metrics[0].name == "macro F1"
     assert {one.label: one.support for one in found.measures.by_class} == {
         "a": 12,
         "b": 3,
@@ -111,7 +111,7 @@ def test_a_bundle_is_measured_at_its_temperature_and_operating_point(tmp_path: P
     assert found.figure("sensitivity for 'c'").value == pytest.approx(decided[images.labels == 2].mean())
     assert found.figure("specificity for 'c'").value == pytest.approx(1 - decided[images.labels != 2].mean())
     assert found.figure("precision for 'c'").value == pytest.approx((images.labels[decided] == 2).mean())
-    assert found.measures.figures[0].name == "accuracy"
+    assert found.measures.metrics[0].name == "accuracy"
     assert found.to_dict()["score_calibration"]["operating_point"]["threshold"] == threshold
     with edgevision.load(bundle) as model:
         assert [one.positive for one in model(list(images))] == decided.tolist()
@@ -122,7 +122,7 @@ def test_images_of_which_none_is_of_the_class_of_interest_leave_its_figures_out(
     pixels = np.stack(list(_images(10)))
     images = ImageSet.from_arrays(pixels, [0, 1] * 5, LABELS)
     found = evaluate(write_tiny_bundle(tmp_path / "tiny.evb", reading=reading), images)
-    assert [figure.name for figure in found.measures.figures] == [
+    assert [figure.name for figure in found.measures.metrics] == [
         "accuracy",
         "macro precision",
         "macro recall",

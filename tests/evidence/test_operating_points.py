@@ -14,7 +14,7 @@ from edgevision.evidence.operating_points import (
     find_class,
     find_threshold,
     operating_evidence,
-    point_figures,
+    point_metrics,
 )
 
 #: 0.9 0.8 0.7 0.6 and 0.3 are of the class; 0.5 0.4 0.2 and 0.1 are not.
@@ -111,7 +111,7 @@ def _drawn(random: np.random.Generator, positive: np.ndarray) -> np.ndarray:
 
 
 def test_the_figures_of_a_threshold_are_counted() -> None:
-    sensitivity, specificity, precision = point_figures(SCORES, POSITIVE, 0.45)
+    sensitivity, specificity, precision = point_metrics(SCORES, POSITIVE, 0.45)
     assert (sensitivity.name, specificity.name, precision.name) == ("sensitivity", "specificity", "precision")
     assert (sensitivity.value, specificity.value, precision.value) == (0.8, 0.75, 0.8)
     assert sensitivity.interval.method == specificity.interval.method == precision.interval.method == "wilson"
@@ -120,7 +120,7 @@ def test_the_figures_of_a_threshold_are_counted() -> None:
 
 
 def test_nothing_decided_for_has_no_precision_that_is_known() -> None:
-    _, _, precision = point_figures(SCORES, POSITIVE, 0.95)
+    _, _, precision = point_metrics(SCORES, POSITIVE, 0.95)
     assert (precision.interval.low, precision.interval.high) == (0.0, 1.0)
 
 
