@@ -105,7 +105,7 @@ def test_the_evidence_has_both_curves_and_the_demand(evidence: Evidence) -> None
     for result in evidence.results:
         specification = result.requirements[-1]
         assert (specification.what, specification.limit, specification.at_least) == (
-            "sensitivity for '3', highest not ruled out",
+            "sensitivity for '3' (upper 95 % limit)",
             0.95,
             True,
         )
@@ -134,7 +134,7 @@ def test_a_demand_that_the_evaluation_images_rule_out_is_not_written(digits: Pat
     labels[labels == 8] = 3
     wrong = ImageSet.from_arrays(list(images), labels, images.class_names)
     with pytest.raises(
-        AgreementError, match="the sensitivity for '3', highest not ruled out by .* required are 95.00 %"
+        AgreementError, match=r"the sensitivity for '3' \(upper 95 % limit\) by .* required are 95.00 %"
     ) as raised:
         convert(
             digits / "digits.keras",
@@ -193,7 +193,7 @@ def test_what_the_source_itself_cannot_keep_is_told_before_anything_is_converted
         (["--positive", "3", "--at-specificity", "0.9"], "type --calibration FOLDER, with a folder a class"),
         (
             ["--positive", "drei", "--at-specificity", "0.9", "--calibration", "quickstart/training"],
-            "no class 'drei'; there are: 0, 1, 2",
+            "class 'drei' is not in the label list (0, 1, 2",
         ),
     ],
 )

@@ -128,7 +128,7 @@ def test_images_of_which_none_is_of_the_class_of_interest_leave_its_figures_out(
         "macro recall",
         "macro F1",
     ]
-    assert found.measures.notes == ("no image is of 'c', so its operating point was not measured",)
+    assert found.measures.notes == ("no image shows 'c', so the operating point was not evaluated",)
 
 
 def test_what_cannot_be_measured_is_told(bundle: Path, tmp_path: Path) -> None:
