@@ -1,4 +1,4 @@
-"""Evidence as JSON, written and read."""
+"""``evidence.json``: evidence as JSON, written and read."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from edgevision.metrics.intervals import Interval
 SCHEMA_VERSION = 1
 
 
-#: Columns of a line of JSON.
+#: Longest line of JSON that is written.
 _LINE = 160
 
 
@@ -62,18 +62,18 @@ def evidence_json(evidence: Evidence) -> str:
 
 
 def comparison_document(comparison: Comparison) -> dict[str, Any]:
-    """A comparison as JSON has it."""
+    """A comparison as a JSON document."""
     document = asdict(comparison)
     document["metrics"] = [_metric_document(metric) for metric in comparison.metrics]
-    for row, one in zip(document["by_class"], comparison.by_class, strict=True):
-        row["metrics"] = [_metric_document(metric) for metric in one.metrics]
+    for row, of_class in zip(document["by_class"], comparison.by_class, strict=True):
+        row["metrics"] = [_metric_document(metric) for metric in of_class.metrics]
     if comparison.details is not None:
         document["details"] = {"task": _TASKS[type(comparison.details)], **document["details"]}
     return document
 
 
 def json_text(document: Any) -> str:
-    """JSON that people can read as well: what fits into a line stands on one."""
+    """JSON that people can read too: whatever fits on one line is written on one line."""
     return _in_lines(document, 0) + "\n"
 
 
@@ -119,13 +119,15 @@ def read_evidence(text: str, where: str) -> Evidence:
     """Read the text of an ``evidence.json``.
 
     Raises:
-        BundleError: it is no such file, or its schema version is unknown.
+        BundleError: it is not a valid ``evidence.json``, or its schema version is unknown.
     """
     try:
         document = json.loads(text)
         version = document.pop("schema_version")
         if version != SCHEMA_VERSION:
-            raise BundleError(f"{where}: schema version {version}, this release reads {SCHEMA_VERSION}")
+            raise BundleError(
+                f"{where}: schema version {version} is not supported (this release reads {SCHEMA_VERSION})"
+            )
         calibration = document.pop("calibration")
         return Evidence(
             evaluation=SetFacts(**document.pop("evaluation")),
@@ -142,7 +144,8 @@ def read_evidence(text: str, where: str) -> Evidence:
             **document,
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise BundleError(f"{where}: is no evidence that this release reads: {error}") from error
+        reason = f"field {error} is missing" if isinstance(error, KeyError) else error
+        raise BundleError(f"{where}: not valid evidence for this release: {reason}") from error
 
 
 def _measured(row: dict[str, Any]) -> Measured:

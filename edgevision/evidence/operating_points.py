@@ -52,7 +52,7 @@ class OperatingPointSpecification:
 
     @property
     def least_images(self) -> int:
-        """Fewest images that can show the required value: of the class, or for a specificity of the others."""
+        """Fewest images that can show the required value: positives, or for a specificity negatives."""
         return math.ceil(self.at_least / (1 - self.at_least) - 1e-9)
 
 

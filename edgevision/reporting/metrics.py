@@ -108,7 +108,7 @@ def _drop_chart(results: Sequence[Measured]) -> str:
     factor, unit = (1.0, "dB") if first.unit == "dB" else (100.0, "points")
     rows = [Row(artifact, one.drop, one.drop_interval, drop_of(one)) for artifact, one in metrics]
     axis = ChartAxis(
-        f"loss of {first.name}, {unit}", factor, _limit(results, f"drop of {first.name}"), zero=True
+        f"loss of {first.name}, {unit}", factor, _limit(results, f"drop in {first.name}"), zero=True
     )
     return interval_chart("cost", f"Loss of {first.name}, with 95 % intervals", axis, rows)
 

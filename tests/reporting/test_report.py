@@ -116,7 +116,7 @@ def test_a_limit_that_is_missed_is_said_first(tmp_path: Path) -> None:
     page = _page(write_report_bundle(tmp_path / "skin.evb", evidence_of(one)))
     assert "tflite-int8: outside a stated limit. Do not use." in page.text
     assert "✗ FAIL" in page.text
-    assert "drop of accuracy" in page.text
+    assert "drop in accuracy" in page.text
 
 
 @pytest.mark.parametrize(
