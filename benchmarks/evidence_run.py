@@ -47,13 +47,14 @@ STAGES = (
     ("edgevision_keras.tflite.TfliteConverter", "convert", "TFLite: make"),
     ("edgevision_keras.openvino.OpenVINOConverter", "convert", "OpenVINO: make"),
     ("edgevision_keras.onnx.OnnxConverter", "convert", "ONNX: make"),
-    ("edgevision.conversion.trials", "open_session", "artifacts: load"),
+    ("edgevision.conversion.candidates", "open_session", "artifacts: load"),
+    ("edgevision.conversion.reference", "measure", "source and artifacts: measure"),
     ("edgevision.conversion.trials", "measure", "source and artifacts: measure"),
     ("edgevision.conversion.trials", "judge", "figures and intervals"),
     ("edgevision.conversion.trials", "run_costs", "cost of a run, in a process of its own"),
     ("edgevision.conversion.convert", "coverage_of", "coverage of the calibration"),
-    ("edgevision.conversion.convert", "known_answers", "known answers"),
-    ("edgevision.conversion.convert", "_pictures", "pictures"),
+    ("edgevision.conversion.package", "known_answers", "known answers"),
+    ("edgevision.conversion.convert", "example_pictures", "pictures"),
     ("edgevision.conversion.convert", "write_bundle", "write the bundle"),
 )
 

@@ -13,7 +13,7 @@ from edgevision.cli.options.truth import images_of, truth_options
 from edgevision.cli.options.tune import asked_tune, tune_option
 from edgevision.cli.output.tables import echo_table, percent
 from edgevision.cli.output.terminal import progress_on, without_noise
-from edgevision.evaluation.compare import BundleComparison, Verdict, compare
+from edgevision.evaluation.compare import BundleComparison, PairedTestResult, compare
 from edgevision.evaluation.evaluate import Ran, RunSettings
 from edgevision.metrics.formatting import METHODS, between, drop_of, in_unit
 
@@ -89,7 +89,7 @@ def _show(found: BundleComparison) -> None:
     click.echo(verdict_in_words(found.verdict))
 
 
-def verdict_in_words(verdict: Verdict) -> str:
+def verdict_in_words(verdict: PairedTestResult) -> str:
     """One sentence that says which is better, by how much, and how sure that is."""
     metric = verdict.metric
     unit = "dB" if metric.unit == "dB" else "points"

@@ -211,7 +211,7 @@ def _evaluation(dataset: dict[str, Any], results: list[dict[str, Any]]) -> Any:
         coco_module, eval_module = import_module("pycocotools.coco"), import_module("pycocotools.cocoeval")
     except ImportError as error:
         reason = "pycocotools, which measures detectors, is not installed"
-        raise MissingRuntimeError("convert", reason) from error
+        raise MissingRuntimeError("evaluate", reason) from error
     known = coco_module.COCO()
     known.dataset = dataset
     known.createIndex()

@@ -13,7 +13,7 @@ from edgevision.errors import OptionError, first_line
 from edgevision.tasks.score_calibration import SCORE_KINDS
 
 if TYPE_CHECKING:
-    from edgevision.tasks.generation.settings import GenerateSettings
+    from edgevision.tasks.generation_settings import GenerateSettings
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class GenerateTask:
 
     def __post_init__(self) -> None:
         # Here, and not above: who only classifies need not wait for it.
-        from edgevision.tasks.generation.settings import KINDS, SETTINGS_OF_KIND, read_fields
+        from edgevision.tasks.generation_settings import KINDS, SETTINGS_OF_KIND, read_fields
 
         _check(self.kind in KINDS, "kind", f"one of {', '.join(KINDS)}", self.kind)
         _check(isinstance(self.output, str), "output", "the name of a tensor", self.output)

@@ -182,7 +182,7 @@ def test_options_for_bare_files_are_refused_for_a_bundle(quickstart, edgevision_
         (("frobnicate",), 2, "No such command 'frobnicate'. Type: edgevision --help"),
         (("predict",), 2, "Missing argument 'MODEL'. Type: edgevision predict --help"),
         (("predict", "m.tflite", ".", "--input-range", "0-1"), 2, "expected LOW..HIGH such as 0..255"),
-        (("convert", "m.keras", "-o", "m.evb", "--evaluation", "."), 2, "no target; type --target NAME"),
+        (("convert", "m.keras", "-o", "m.evb", "--evaluation", "."), 2, "no target; pass --target NAME"),
         (
             ("convert", "m.keras", "-o", "m.evb", "--evaluation", ".", "--target", "raspbery-pi5"),
             2,
@@ -191,7 +191,7 @@ def test_options_for_bare_files_are_refused_for_a_bundle(quickstart, edgevision_
         (
             ("convert", "m.keras", "-o", "m.evb", "--evaluation", ".", "--target", "generic-cpu"),
             4,
-            "m.keras: there is no such file",
+            "m.keras: no such file or directory",
         ),
         (
             ("convert", "m.keras", "-o", "x/m.evb", "--evaluation", ".", "--target", "generic-cpu"),

@@ -154,7 +154,7 @@ def test_networks_that_make_images_are_measured_against_what_they_should_make(
     assert json.loads(done.stdout)["verdict"]["test"] == "sign-flip"
     refused = edgevision_command("evaluate", "denoiser.evb", "noisy", cwd=denoiser)
     assert refused.returncode == 2
-    assert "type --truth FOLDER" in refused.stderr
+    assert "pass --truth FOLDER" in refused.stderr
 
 
 @convert
@@ -192,7 +192,7 @@ def test_detectors_are_measured_and_drawn_beside_the_truth(edgevision_command, t
         assert cv2.imread(str(path)).shape == (120, 2 * 160 + 4, 3)
     refused = edgevision_command(*words)
     assert refused.returncode == 2
-    assert "type --annotations FILE" in refused.stderr
+    assert "pass --annotations FILE" in refused.stderr
 
 
 @convert
@@ -202,7 +202,7 @@ def test_images_without_their_classes_are_refused(
     shutil.copy(next((quickstart / IMAGES / "7").iterdir()), tmp_path / "photo.png")
     done = edgevision_command("evaluate", quickstart / BUNDLE, ".")
     assert done.returncode == 3
-    assert "sort them into a folder a class" in done.stderr
+    assert "sort them into one folder per class" in done.stderr
 
 
 @pytest.mark.parametrize(

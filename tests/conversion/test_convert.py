@@ -117,14 +117,14 @@ def test_a_path_that_is_written_to_is_told_to_the_caller(digits: Path, tmp_path:
     [
         ({"targets": []}, OptionError, "no target"),
         ({"targets": ["pi"]}, OptionError, "no target 'pi'"),
-        ({"precisions": ["int8"]}, OptionError, "tflite-int8: .* type --calibration FOLDER"),
+        ({"precisions": ["int8"]}, OptionError, "tflite-int8: .* pass --calibration FOLDER"),
         (
             {"precisions": ["int8"], "calibration": _arrays(20)},
             InputError,
             "holds every image of the evaluation set",
         ),
         ({"evaluation": "absent", "precisions": ["float32"]}, InputError, "absent"),
-        ({"source": "absent.keras"}, SourceError, "there is no such file"),
+        ({"source": "absent.keras"}, SourceError, "no such file or directory"),
         ({"source": __file__}, SourceError, r"expected a \.keras or \.h5 file"),
         ({"output": "model"}, OutputError, r"ends in \.evb; type -o model\.evb"),
     ],

@@ -72,12 +72,12 @@ def test_another_machine_than_the_device_measures_size_alone_and_says_so() -> No
     other = replace(CAMERA, machine="Raspberry Pi 99", limits=GENEROUS)
     assert list(_requirements(other)) == ["size"]
     latency, memory = unmeasured_limits(_measurement_backend(), [other])
-    assert latency.startswith("max_latency_ms of camera was not measured: this machine is none")
+    assert latency.startswith("max_latency_ms of camera was not measured: this machine is a different device")
     assert memory.startswith("max_memory_mb of camera")
 
 
 @pytest.mark.parametrize("other", [{"backend": "openvino"}, {"device": "gpu"}])
-def test_a_target_of_another_backend_or_device_is_not_held_against_what_runs_here(
+def test_a_target_of_another_backend_or_device_is_not_measured_on_this_machine(
     other: dict[str, str],
 ) -> None:
     elsewhere = replace(CAMERA, name="elsewhere", limits=GENEROUS, **other)

@@ -156,11 +156,11 @@ def _convert(folder: Path, **options) -> None:
 
 
 def test_what_black_and_white_are_is_asked_for_and_never_guessed(folder: Path) -> None:
-    with pytest.raises(OptionError, match=r"type --output-range 0\.\.1"):
+    with pytest.raises(OptionError, match=r"pass --output-range 0\.\.1"):
         _convert(folder)
 
 
 def test_the_truth_of_every_image_is_needed(folder: Path, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "0.png"), np.zeros((36, 40, 3), np.uint8))
-    with pytest.raises(InputError, match="holds no image '1.png'"):
+    with pytest.raises(InputError, match="has no image '1.png'"):
         _convert(folder, output_range=(0.0, 1.0), truth=tmp_path)

@@ -134,7 +134,7 @@ def test_a_demand_that_the_evaluation_images_rule_out_is_not_written(digits: Pat
     labels[labels == 8] = 3
     wrong = ImageSet.from_arrays(list(images), labels, images.class_names)
     with pytest.raises(
-        AgreementError, match=r"the sensitivity for '3' \(upper 95 % limit\) by .* required are 95.00 %"
+        AgreementError, match=r"the sensitivity for '3' \(upper 95 % limit\) by .* \(required: 95.00 %\)"
     ) as raised:
         convert(
             digits / "digits.keras",
@@ -190,7 +190,10 @@ def test_what_the_source_itself_cannot_keep_is_told_before_anything_is_converted
             "--at-sensitivity and --at-precision: one threshold keeps one of them",
         ),
         (["--positive", "3", "--at-specificity", "1"], "is not in the range 0<x<1"),
-        (["--positive", "3", "--at-specificity", "0.9"], "type --calibration FOLDER, with a folder a class"),
+        (
+            ["--positive", "3", "--at-specificity", "0.9"],
+            "pass --calibration FOLDER, with one folder per class",
+        ),
         (
             ["--positive", "drei", "--at-specificity", "0.9", "--calibration", "quickstart/training"],
             "class 'drei' is not in the label list (0, 1, 2",

@@ -21,7 +21,7 @@ from edgevision.evidence.document import evidence_json
 from edgevision.evidence.records import Evidence
 from edgevision.loading.load import load
 from edgevision.tasks.description import GenerateTask, task_to_dict
-from edgevision.tasks.generation.settings import Condition, DiffusionSettings, LatentSettings, NoiseSchedule
+from edgevision.tasks.generation_settings import Condition, DiffusionSettings, LatentSettings, NoiseSchedule
 from edgevision.tasks.options import TaskOptions
 
 pytestmark = [
@@ -176,7 +176,7 @@ def test_the_command_converts_it_and_generates(folder: Path, edgevision_command:
 @pytest.mark.parametrize("given", ["evaluation", "calibration"])
 def test_images_are_no_seeds(folder: Path, tmp_path: Path, given: str) -> None:
     sets: dict[str, Any] = {given: folder}
-    with pytest.raises(OptionError, match=f"--{given} .*measured on them; leave it out"):
+    with pytest.raises(OptionError, match=f"--{given} .*evaluated on seeds; remove it"):
         convert(
             folder / "latent.keras",
             tmp_path / "made.evb",
@@ -233,5 +233,5 @@ def test_a_network_that_takes_no_image_needs_its_task_told(folder: Path, tmp_pat
 
 
 def test_without_images_or_seeds_there_is_nothing_to_measure_on(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="type --evaluation FOLDER"):
+    with pytest.raises(OptionError, match="pass --evaluation FOLDER"):
         convert(folder / "latent.keras", tmp_path / "made.evb", targets=["intel-cpu"], precisions=["float32"])

@@ -74,7 +74,7 @@ def test_a_set_that_is_too_small_for_a_budget_is_told_before_anything_is_convert
 
 
 def test_auto_stands_alone(digits: Path, tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="'auto' chooses by itself"):
+    with pytest.raises(OptionError, match="'auto' chooses the precision itself; remove int8"):
         _converted(digits, tmp_path / "digits.evb", None, precisions=["auto", "int8"])
 
 
@@ -166,7 +166,7 @@ def test_where_nothing_holds_the_budget_the_nearest_is_told_and_nothing_written(
 
 
 def test_a_device_of_integers_alone_needs_a_calibration_set(digits: Path, tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="coral-edgetpu runs nothing without a calibration set"):
+    with pytest.raises(OptionError, match="coral-edgetpu runs only artifacts that need a calibration set"):
         convert(
             digits / "digits.keras",
             tmp_path / "digits.evb",
@@ -195,5 +195,5 @@ def test_each_target_is_held_to_its_own_limits(digits: Path, tmp_path: Path) -> 
     assert [one.artifact for one in roomy.results] == ["tflite-int8"]
     assert roomy.results[0].passed
     for names in (["tiny", "roomy"], ["roomy", "tiny"]):
-        with pytest.raises(AgreementError, match=r"tflite-int8 has a size of .* its target allows 0.1 MB"):
+        with pytest.raises(AgreementError, match=r"tflite-int8: size is .* \(its target allows 0.1 MB\)"):
             convert(digits / "digits.keras", tmp_path / "both.evb", targets=names, settings=settings, **given)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgevision.errors import OptionError
-from edgevision.tasks.generation.settings import Condition
+from edgevision.tasks.generation_settings import Condition
 from edgevision.tensors import Array, TensorSpec
 
 #: A label or the number of a class; for several images also one for each.

@@ -28,7 +28,7 @@ from edgevision.tasks.generation.schedules import (
     karras_trajectory,
     spaced_trajectory,
 )
-from edgevision.tasks.generation.settings import SAMPLERS, DiffusionSettings
+from edgevision.tasks.generation_settings import SAMPLERS, DiffusionSettings
 from edgevision.tensors import Array, TensorSpec, dequantizer
 
 Values = NDArray[np.float32]

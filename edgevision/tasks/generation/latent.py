@@ -15,7 +15,7 @@ from edgevision.tasks.description import GenerateTask
 from edgevision.tasks.generation.conditions import ConditionInput, Wish
 from edgevision.tasks.generation.images import GeneratedImages, Pixels, to_pixels
 from edgevision.tasks.generation.noise import NoiseStreams, seeds_of
-from edgevision.tasks.generation.settings import LatentSettings
+from edgevision.tasks.generation_settings import LatentSettings
 
 Vectors = NDArray[np.float32]
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import OptionError
-from edgevision.tasks.generation.settings import NoiseSchedule
+from edgevision.tasks.generation_settings import NoiseSchedule
 
 Levels = NDArray[np.float64]
 
