@@ -85,10 +85,10 @@ if TYPE_CHECKING:
     from edgevision.metrics.comparison import DetectDetails as DetectDetails
     from edgevision.metrics.comparison import GenerateDetails as GenerateDetails
     from edgevision.metrics.comparison import Metric as Metric
-    from edgevision.metrics.figures import ClassFigures as ClassFigures
-    from edgevision.metrics.figures import Figure as Figure
-    from edgevision.metrics.figures import Measures as Measures
     from edgevision.metrics.intervals import Interval as Interval
+    from edgevision.metrics.measures import ClassMetricValues as ClassMetricValues
+    from edgevision.metrics.measures import Measures as Measures
+    from edgevision.metrics.measures import MetricValue as MetricValue
     from edgevision.reporting.report import write_report as write_report
     from edgevision.session import CheckedSession as CheckedSession
     from edgevision.session import open_session as open_session
@@ -168,7 +168,7 @@ _NAMES = {
         "GenerateDetails",
         "Metric",
     ),
-    "metrics.figures": ("ClassFigures", "Figure", "Measures"),
+    "metrics.measures": ("ClassMetricValues", "MetricValue", "Measures"),
     "metrics.intervals": ("Interval",),
     "reporting.report": ("write_report",),
     "session": ("CheckedSession", "open_session"),
