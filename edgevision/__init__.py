@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from edgevision.datasets.image_sets import SetFacts as SetFacts
     from edgevision.errors import EdgeVisionError as EdgeVisionError
     from edgevision.evaluation.compare import BundleComparison as BundleComparison
-    from edgevision.evaluation.compare import Verdict as Verdict
+    from edgevision.evaluation.compare import PairedTestResult as PairedTestResult
     from edgevision.evaluation.compare import compare as compare
     from edgevision.evaluation.evaluate import Evaluation as Evaluation
     from edgevision.evaluation.evaluate import Ran as Ran
@@ -85,10 +85,10 @@ if TYPE_CHECKING:
     from edgevision.metrics.comparison import DetectDetails as DetectDetails
     from edgevision.metrics.comparison import GenerateDetails as GenerateDetails
     from edgevision.metrics.comparison import Metric as Metric
-    from edgevision.metrics.figures import ClassFigures as ClassFigures
-    from edgevision.metrics.figures import Figure as Figure
-    from edgevision.metrics.figures import Measures as Measures
     from edgevision.metrics.intervals import Interval as Interval
+    from edgevision.metrics.measures import ClassMetricValues as ClassMetricValues
+    from edgevision.metrics.measures import Measures as Measures
+    from edgevision.metrics.measures import MetricValue as MetricValue
     from edgevision.reporting.report import write_report as write_report
     from edgevision.session import CheckedSession as CheckedSession
     from edgevision.session import open_session as open_session
@@ -141,7 +141,7 @@ _NAMES = {
     "conversion.settings": ("ConversionSettings",),
     "datasets.image_sets": ("ImageSet", "SetFacts"),
     "errors": ("EdgeVisionError", "errors"),
-    "evaluation.compare": ("BundleComparison", "Verdict", "compare"),
+    "evaluation.compare": ("BundleComparison", "PairedTestResult", "compare"),
     "evaluation.evaluate": ("Evaluation", "Ran", "RunSettings", "evaluate"),
     "evaluation.run": ("Images",),
     "evidence.operating_points": (
@@ -168,7 +168,7 @@ _NAMES = {
         "GenerateDetails",
         "Metric",
     ),
-    "metrics.figures": ("ClassFigures", "Figure", "Measures"),
+    "metrics.measures": ("ClassMetricValues", "MetricValue", "Measures"),
     "metrics.intervals": ("Interval",),
     "reporting.report": ("write_report",),
     "session": ("CheckedSession", "open_session"),

@@ -1,7 +1,9 @@
 """Building blocks of backends: sessions that threads can share.
 
 A slot is one interpreter or request with its input memory, for one thread at a time. A session pools
-its slots and leases one to each call, so that threads that share the session never share a slot.
+its slots and leases one to each call, so that threads that share the session never share a slot:
+`PooledSession` over a `SlotPool`. Without a runtime, where a function computes the answer, there is
+`FunctionBackend`.
 """
 
 from __future__ import annotations
@@ -15,9 +17,15 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Generic, TypeVar
 
-from edgevision.backend import Slot
-from edgevision.errors import InferenceError, SessionClosedError
+import numpy as np
+
+from edgevision.artifact import Artifact
+from edgevision.backend import DeviceInfo, Session, SessionSettings, Slot
+from edgevision.errors import ArtifactError, EdgeVisionError, InferenceError, SessionClosedError, first_line
 from edgevision.tensors import Array, TensorSpec
+
+#: Name -> input array to name -> output array.
+TensorFunction = Callable[[Mapping[str, Array]], Mapping[str, Array]]
 
 KeyT = TypeVar("KeyT", bound=Hashable)
 ModelT = TypeVar("ModelT")
@@ -156,6 +164,114 @@ class ModelCache(Generic[KeyT, ModelT]):
                     self._models.popitem(last=False)
             self._models.move_to_end(key)
             return self._models[key]
+
+
+class FunctionSession:
+    """A `Session` that is a function of arrays.
+
+    Args:
+        inputs: specs of the function's inputs.
+        function: computes the outputs by name. Several threads may call it at once; it only reads its
+            inputs, and need not check them.
+        outputs: specs of the outputs; by default those that the function returns for inputs of zeros.
+
+    Attributes:
+        inputs, outputs, device, precision: as in `Session`.
+    """
+
+    device = "cpu"
+    precision = "float32"
+
+    def __init__(
+        self,
+        inputs: Sequence[TensorSpec],
+        function: TensorFunction,
+        outputs: Sequence[TensorSpec] | None = None,
+    ) -> None:
+        self.inputs = tuple(inputs)
+        self._function = function
+        self.outputs = self._inferred_outputs() if outputs is None else tuple(outputs)
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """As `Session.run`."""
+        try:
+            return {name: np.array(values) for name, values in self._function(inputs).items()}
+        except EdgeVisionError:
+            raise
+        except Exception as error:
+            message = f"the function failed: {type(error).__name__}: {first_line(error)}"
+            raise InferenceError(message) from error
+
+    def close(self) -> None:
+        """As `Session.close`: there is nothing to release."""
+
+    def _inferred_outputs(self) -> tuple[TensorSpec, ...]:
+        """Specs of the outputs for zeros; a first size that grows with the batch is open."""
+        one, two = (self.run(self._zeros(batch)) for batch in (1, 2))
+        return tuple(
+            TensorSpec(
+                name,
+                values.shape if two[name].shape == values.shape else (None, *values.shape[1:]),
+                values.dtype.name,
+            )
+            for name, values in one.items()
+        )
+
+    def _zeros(self, batch: int) -> dict[str, Array]:
+        return {spec.name: np.zeros(spec.with_batch(batch), spec.dtype) for spec in self.inputs}
+
+
+class FunctionBackend:
+    """A `Backend` that is a function, on the CPU: a whole plugin but for the hook.
+
+    Threads and cache folder of the settings have no effect.
+
+    Args:
+        name: name of the backend.
+        load: returns the session for an artifact, such as a `FunctionSession`. An error that is not an
+            `EdgeVisionError` is raised as `ArtifactError`.
+        formats: formats of the artifacts that it loads; by default one, of the backend's name.
+
+    Attributes:
+        name, formats, options: as in `Backend`.
+
+    Example::
+
+        def load(artifact):
+            image = TensorSpec("image", (None, 8, 8, 3), "float32")
+            return FunctionSession([image], lambda inputs: {"mean": inputs["image"].mean(axis=(1, 2))})
+
+        backend = FunctionBackend("average", load)
+    """
+
+    options: tuple[str, ...] = ()
+
+    def __init__(self, name: str, load: Callable[[Artifact], Session], formats: Sequence[str] = ()) -> None:
+        self.name = name
+        self.formats = tuple(formats) or (name,)
+        self._load = load
+
+    def version(self) -> str:
+        """As `Backend.version`: numpy's."""
+        return f"numpy {np.__version__}"
+
+    def devices(self) -> Sequence[DeviceInfo]:
+        """As `Backend.devices`: the CPU."""
+        return [DeviceInfo("cpu", "any CPU that numpy runs on")]
+
+    def open(self, artifact: Artifact, settings: SessionSettings) -> Session:
+        """As `Backend.open`."""
+        settings.check_options(self.name, self.options)
+        settings.check_device(self.name, [device.name for device in self.devices()])
+        try:
+            return self._load(artifact)
+        except EdgeVisionError:
+            raise
+        except Exception as error:
+            raise ArtifactError(
+                f"{artifact.name}: backend '{self.name}' cannot load it: "
+                f"{type(error).__name__}: {first_line(error)}"
+            ) from error
 
 
 def batch_of(specs: Sequence[TensorSpec], inputs: Mapping[str, Array]) -> int:

@@ -21,8 +21,16 @@ from edgevision.errors import (
     OutputError,
     SessionClosedError,
 )
-from edgevision.slots import ModelCache, PooledSession, SlotPool, batch_of
+from edgevision.slots import (
+    FunctionBackend,
+    FunctionSession,
+    ModelCache,
+    PooledSession,
+    SlotPool,
+    batch_of,
+)
 from edgevision.tensors import Array, TensorSpec
+from edgevision.testing import check_backend
 
 SPEC = TensorSpec("image", (None, 2), "float32")
 
@@ -240,3 +248,73 @@ def test_settings_refuse_no_threads_and_unknown_options() -> None:
         SessionSettings(options={"turbo": 1}).check_options("x", ("fast", "slow"))
     with pytest.raises(OptionError, match="it has: none"):
         SessionSettings(options={"turbo": 1}).check_options("x", ())
+
+
+# --- a backend that is a function ---------------------------------------------------------------
+
+TWICE = Artifact("twice", "float32", {"a.twice": b"2"})
+
+
+def twice(artifact: Artifact) -> FunctionSession:
+    spec = TensorSpec("image", (None, int(artifact.content)), "float32")
+    return FunctionSession([spec], lambda inputs: {"twice": inputs["image"] * 2})
+
+
+def test_a_function_is_a_backend_that_keeps_the_contract() -> None:
+    backend = FunctionBackend("twice", twice)
+    assert (backend.name, backend.formats, backend.options) == ("twice", ("twice",), ())
+    check_backend(backend, TWICE)
+
+
+def test_the_outputs_of_a_function_are_inferred() -> None:
+    def function(arrays: Mapping[str, Array]) -> dict[str, Array]:
+        image = arrays["image"]
+        return {"twice": image * 2, "shape": np.array(image.shape[1:]), "first": image[:, 0] > 0}
+
+    session = FunctionSession([SPEC], function)
+    assert session.outputs == (
+        TensorSpec("twice", (None, 2), "float32"),
+        TensorSpec("shape", (1,), "int64"),
+        TensorSpec("first", (None,), "bool"),
+    )
+    fixed = FunctionSession([TensorSpec("image", (3, 2), "float32")], function)
+    assert [spec.shape for spec in fixed.outputs] == [(3, 2), (1,), (3,)]
+
+
+def test_outputs_that_are_given_are_not_inferred() -> None:
+    def fail(arrays: Mapping[str, Array]) -> dict[str, Array]:
+        raise AssertionError("called")
+
+    output = TensorSpec("twice", (None, 2), "float32")
+    assert FunctionSession([SPEC], fail, [output]).outputs == (output,)
+
+
+def test_outputs_of_a_function_do_not_share_memory_with_its_inputs() -> None:
+    session = FunctionSession([SPEC], lambda arrays: {"same": arrays["image"]})
+    image = np.zeros((1, 2), np.float32)
+    session.run({"image": image})["same"][...] = 7
+    assert image.max() == 0
+
+
+def test_a_function_that_fails_is_an_inference_error_and_errors_of_ours_pass() -> None:
+    def function(arrays: Mapping[str, Array]) -> dict[str, Array]:
+        if arrays["image"].max() > 1:
+            raise DeviceError("too hot")
+        return {"root": np.array([1 / (1 - float(arrays["image"].max()))])}
+
+    session = FunctionSession([SPEC], function)
+    with pytest.raises(InferenceError, match="the function failed: ZeroDivisionError: "):
+        session.run(inputs(1))
+    with pytest.raises(DeviceError, match="too hot"):
+        session.run(inputs(2))
+
+
+def test_an_artifact_that_a_function_cannot_load_is_refused_with_the_reason() -> None:
+    backend = FunctionBackend("twice", twice, formats=["text"])
+    artifact = Artifact("text", "float32", {"a.txt": b"two"})
+    with pytest.raises(ArtifactError, match=r"a.txt: backend 'twice' cannot load it: ValueError: invalid"):
+        backend.open(artifact, SessionSettings())
+    with pytest.raises(DeviceError, match="it has: cpu"):
+        backend.open(artifact, SessionSettings(device="gpu"))
+    with pytest.raises(OptionError, match="it has: none"):
+        backend.open(artifact, SessionSettings(options={"turbo": 1}))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from edgevision.benchmarking.subjects import Subject, counted, frame_subject, making_subject, picture
 from edgevision.benchmarking.throughput import Throughput, throughput
 from edgevision.errors import OptionError
-from edgevision.system.arguments import whole_number, whole_numbers
 from edgevision.system.machine import Machine, clock_mhz, peak_memory_mb, temperature_c
+from edgevision.system.progress import Progress, Steps
 from edgevision.system.timing import Call, Times, interleave
 from edgevision.tasks.classify import Classifier
 from edgevision.tasks.detect import Detector
@@ -99,7 +99,12 @@ class BenchResult:
 
 
 def bench(
-    model: Model, *, frame_wh: Sequence[int] = (640, 480), batch: int = 1, seconds: float = 10.0
+    model: Model,
+    *,
+    frame_wh: tuple[int, int] = (640, 480),
+    batch: int = 1,
+    seconds: float = 10.0,
+    progress: Progress | None = None,
 ) -> BenchResult:
     """Time a model that no other thread uses meanwhile.
 
@@ -111,28 +116,32 @@ def bench(
         frame_wh: width and height in pixels of the frame that a model gets that takes images.
         batch: images in one call.
         seconds: about how long it takes; each call is run a few times at least.
+        progress: called as ``progress(stage, done, total)`` after each step.
 
     Raises:
-        OptionError: an argument is out of range, or the network has a fixed batch.
+        OptionError: the network has a fixed batch, or `seconds` is not above 0.
         InferenceError: the runtime failed.
     """
-    frame_wh, batch = _pixels_wh(frame_wh), whole_number(batch, "batch", least=1)
     if not seconds > 0:
         raise OptionError(f"seconds: expected a number above 0, got {seconds}")
-    if batch > 1 and not model.session.dynamic_batch:
+    if batch < 1 or (batch > 1 and not model.session.dynamic_batch):
         raise OptionError(f"batch: expected 1, for the network has a fixed batch, got {batch}")
     machine = Machine.this()
     with ExitStack() as slots:
         subjects = _subjects(model, frame_wh, batch, machine.cores, slots)
         first = subjects[0]
         calls = {**first.stages, " bare": first.bare, " whole": first.whole}
+        steps = Steps(progress, 2)
+        steps.next("timing stages", 1)
         times = interleave(calls, seconds * _STAGES_SHARE)
+        steps.next("timing all cores", 1)
         rates = throughput(
             [one.whole for one in subjects],
             [one.needed for one in subjects],
             batch,
             seconds * (1 - _STAGES_SHARE),
         )
+        steps.measured(1)
     session, task = model.session, _task_name(model)
     return BenchResult(
         task=task,
@@ -153,14 +162,6 @@ def bench(
         machine=machine,
         call=first.whole,
     )
-
-
-def _pixels_wh(frame_wh: Sequence[int]) -> tuple[int, int]:
-    """Width and height, checked."""
-    sizes = whole_numbers(frame_wh, "frame_wh", least=1)
-    if len(sizes) != 2:
-        raise OptionError(f"frame_wh: expected width and height in pixels, got {sizes}")
-    return sizes[0], sizes[1]
 
 
 def _subjects(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,17 +18,14 @@ from edgevision.loading.choice import Request, available_backend, choice_by_orde
 from edgevision.loading.configurations import Configuration, configurations
 from edgevision.loading.race import CALLS, Entrant, Speed, Track, winner
 from edgevision.plugins import Registry, registry
-from edgevision.system.arguments import names, whole_numbers
 from edgevision.system.cores import cores
 from edgevision.system.machine import Machine
+from edgevision.system.progress import Progress, no_progress
 from edgevision.system.timing import Call, Times, interleave_bursts
 
 #: Of the time, what goes to the latency; the rest goes to the throughput.
 _LATENCY_SHARE = 0.6
 _ROUNDS = 6
-
-#: Told (what is being done, steps done, steps in all).
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -120,7 +117,7 @@ def tune(
     threads: Sequence[int] = (),
     batches: Sequence[int] = (1, 8),
     seconds: float = 5.0,
-    progress: Progress = lambda stage, done, steps: None,
+    progress: Progress | None = None,
 ) -> Tuning:
     """Time a bundle's network on its known inputs, and keep what `edgevision.load` is to take.
 
@@ -135,17 +132,16 @@ def tune(
         threads: numbers to try, from 1 to the number of cores; by default 1, and one for each core.
         batches: to try.
         seconds: about how long the timing takes; opening, memory and known answers come on top.
-        progress: told (what is being done, steps done, steps in all).
+        progress: called as ``progress(stage, done, total)`` after each step.
 
     Raises:
         BundleError: the bundle is damaged.
         OptionError: an argument is out of range, or the bundle has nothing that fits.
         PluginError, MissingRuntimeError: there is no such backend, or nothing can run here.
     """
-    backends = names(backends, "backends")
-    threads, batches = whole_numbers(threads, "threads", least=1), whole_numbers(batches, "batches", least=1)
-    if max(threads, default=1) > cores():
-        raise OptionError(f"threads: expected 1 to {cores()}, the number of cores, got {max(threads)}")
+    progress = progress or no_progress
+    if min((*threads, *batches), default=1) < 1 or max(threads, default=1) > cores():
+        raise OptionError(f"threads and batch: expected 1 or more, and {cores()} threads at most")
     if not seconds > 0:
         raise OptionError(f"seconds: expected a number above 0, got {seconds}")
     found, plugins, settings = read_bundle(Path(bundle)), registry(), SessionSettings()

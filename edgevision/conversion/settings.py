@@ -56,6 +56,10 @@ class ConversionSettings:
             if value is not None:
                 object.__setattr__(self, name, whole_number(value, name, least=1))
         object.__setattr__(self, "targets_files", paths(self.targets_files, "targets_files"))
+        # Evidence is written as JSON, which takes no scalar of numpy.
+        limits = (self.budget.max_drop, self.budget.min_agreement)
+        budget = Budget(*(None if limit is None else float(limit) for limit in limits))
+        object.__setattr__(self, "budget", budget)
 
     @property
     def needs_labelled_calibration(self) -> bool:

@@ -81,9 +81,7 @@ class ImageSet:
         if labels is None:
             return cls(name, (), None, entries)
         checked = _checked_labels(labels, len(entries), name)
-        if class_names is None or len(class_names) == 0:
-            class_names = [f"class {number}" for number in range(checked.max() + 1)]
-        names = tuple(map(str, class_names))
+        names = tuple(class_names or (f"class {number}" for number in range(checked.max() + 1)))
         if checked.max() >= len(names):
             raise InputError(f"{name}: label {checked.max()} has no name among {len(names)} class names")
         return cls(name, names, checked, entries)

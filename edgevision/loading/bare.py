@@ -102,19 +102,10 @@ def _bare_detector(
     bare: BareModel,
     said: ArtifactDescription,
 ) -> Detector:
-    from edgevision.decoder import nms_applied
-    from edgevision.tasks.description import DetectTask
     from edgevision.tasks.detect import Detector
 
-    decoder = choice.decoder
-    settings = {**choice.settings, **bare.decoder_settings}
-    # NMS that the network has applied itself is not applied again, unless the caller asks for it.
-    task = (
-        DetectTask(decoder.name, settings, iou_threshold=1.0)
-        if nms_applied(decoder)
-        else DetectTask(decoder.name, settings)
-    )
-    return Detector(session, preprocessing, bare.labels or said.labels or (), task, decoder)
+    task, labels = choice.task(bare.decoder_settings), bare.labels or said.labels or ()
+    return Detector(session, preprocessing, labels, task, choice.decoder)
 
 
 def _bare_decoder(
@@ -129,21 +120,16 @@ def _bare_decoder(
     if bare.decoder is None and (said.task == "classify" or bare.output or bare.score_kind):
         return None
     from edgevision.tasks.detect import image_outputs
-    from edgevision.tasks.recognition import DecoderChoice, recognise_decoder, unrecognised
+    from edgevision.tasks.recognition import DecoderChoice, choose_decoder, unrecognised
 
-    outputs, decoders = image_outputs(session.outputs), plugins.decoders()
-    if bare.decoder is not None:
-        asked = plugins.decoder(bare.decoder)
-        return DecoderChoice(asked, asked.recognise(outputs, size_wh) or {})
-    if said.decoder is not None:
-        places = said.output_places.items()
-        return DecoderChoice(
-            plugins.decoder(said.decoder), {name: outputs[place].name for name, place in places}
-        )
-    found = recognise_decoder(outputs, size_wh, decoders)
-    if found is None and (said.task == "detect" or len(outputs) > 1):
-        raise unrecognised(str(path), outputs, decoders)
-    return found
+    outputs = image_outputs(session.outputs)
+    if bare.decoder is None and said.decoder is not None:
+        settings = {name: outputs[place].name for name, place in said.output_places.items()}
+        return DecoderChoice(plugins.decoder(said.decoder), settings)
+    choice = choose_decoder(str(path), outputs, size_wh, plugins, bare.decoder)
+    if choice is None and said.task == "detect":
+        raise unrecognised(str(path), outputs, plugins.decoders())
+    return choice
 
 
 def _description(artifact: Artifact, runner: Backend, plugins: Registry) -> ArtifactDescription:

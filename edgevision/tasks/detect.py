@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -18,8 +18,12 @@ from edgevision.session import CheckedSession
 from edgevision.tasks.batches import is_batch, parts
 from edgevision.tasks.description import DetectTask
 from edgevision.tasks.detections import Detections
+from edgevision.tasks.labels import as_labels, check_label_count
 from edgevision.tasks.nms import suppress
 from edgevision.tensors import Array, TensorSpec, all_finite, dequantizer
+
+if TYPE_CHECKING:
+    from edgevision.numeric import RealNumber, WholeNumber
 
 #: A dequantized score may exceed 1 by a step; more than this is no score.
 _HIGHEST_SCORE = 1.02
@@ -57,15 +61,13 @@ class Detector:
     ) -> None:
         self.session = session
         self.preprocessing = preprocessing
-        self.labels = tuple(labels)
+        self.labels = as_labels(labels)
         self.task = task
         self._input = _only_input(session)
         specs = image_outputs(session.outputs)
         self._head = decoder.prepare(specs, preprocessing.size_wh, task.decoder_settings)
-        if self.labels and self._head.classes not in (None, len(self.labels)):
-            raise OptionError(
-                f"{len(self.labels)} labels for a network with {self._head.classes} classes; give one a class"
-            )
+        if self.labels and self._head.classes is not None:
+            check_label_count(self.labels, self._head.classes)
         self.preprocess = Preprocessor(preprocessing, self._input)
         self._dequantize = [(spec.name, dequantizer(spec)) for spec in session.outputs]
 
@@ -75,9 +77,9 @@ class Detector:
         images: ImageLike,
         color: str = "rgb",
         *,
-        score_threshold: float | None = None,
-        iou_threshold: float | None = None,
-        max_detections: int | None = None,
+        score_threshold: RealNumber | None = None,
+        iou_threshold: RealNumber | None = None,
+        max_detections: WholeNumber | None = None,
     ) -> Detections: ...
     @overload
     def __call__(
@@ -85,9 +87,9 @@ class Detector:
         images: list[Any] | tuple[Any, ...],
         color: str = "rgb",
         *,
-        score_threshold: float | None = None,
-        iou_threshold: float | None = None,
-        max_detections: int | None = None,
+        score_threshold: RealNumber | None = None,
+        iou_threshold: RealNumber | None = None,
+        max_detections: WholeNumber | None = None,
     ) -> list[Detections]: ...
 
     def __call__(
@@ -95,9 +97,9 @@ class Detector:
         images: Any,
         color: str = "rgb",
         *,
-        score_threshold: float | None = None,
-        iou_threshold: float | None = None,
-        max_detections: int | None = None,
+        score_threshold: RealNumber | None = None,
+        iou_threshold: RealNumber | None = None,
+        max_detections: WholeNumber | None = None,
     ) -> Detections | list[Detections]:
         """Find the objects in one image, or in each of a batch.
 
@@ -245,15 +247,16 @@ def _only_input(session: CheckedSession) -> TensorSpec:
 
 def _for_one_call(
     task: DetectTask,
-    score_threshold: float | None,
-    iou_threshold: float | None,
-    max_detections: int | None,
+    score_threshold: RealNumber | None,
+    iou_threshold: RealNumber | None,
+    max_detections: WholeNumber | None,
 ) -> DetectTask:
     if score_threshold is None and iou_threshold is None and max_detections is None:
         return task
-    return replace(
-        task,
-        score_threshold=task.score_threshold if score_threshold is None else score_threshold,
-        iou_threshold=task.iou_threshold if iou_threshold is None else iou_threshold,
-        max_detections=task.max_detections if max_detections is None else max_detections,
-    )
+    asked = {
+        "score_threshold": score_threshold,
+        "iou_threshold": iou_threshold,
+        "max_detections": max_detections,
+    }
+    numbers: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+    return replace(task, **numbers)

@@ -25,9 +25,9 @@ def write_tiny_bundle(
     path: Path,
     score_kind: str = "softmax",
     labels: tuple[str, ...] = LABELS,
-    reading: ScoreCalibration | None = None,
+    score_calibration: ScoreCalibration | None = None,
 ) -> Path:
-    """Write the bundle, with its known answers and evidence that says nothing."""
+    """Write the bundle, with its known answers and empty evidence."""
     artifact = read_artifact(DATA / "tiny.tflite")
     session = open_session(registry().backend("tflite"), artifact, SessionSettings())
     how = Preprocessing((8, 8), (0.0, 1.0))
@@ -50,14 +50,14 @@ def write_tiny_bundle(
         session.outputs,
         (),
         ("tflite",),
-        reading,
+        score_calibration,
     )
     session.close()
     manifest = Manifest(
         created="2026-11-24T00:00:00Z",
         task=ClassifyTask("scores", score_kind),
         preprocessing=how,
-        source=SourceEntry("tiny", "made by hand", "0" * 64),
+        source=SourceEntry("tiny", "written by hand", "0" * 64),
         artifacts=(entry,),
         labels=names,
         selftest=selftest,

@@ -38,7 +38,8 @@ def classify(model: Classifier, frame: NDArray[np.uint8], path: Path, photo: Ima
     assert_type(model(("a.jpg", "b.jpg")), list[Classification])
     assert_type(model(list(np.zeros((2, 8, 8, 3), np.uint8))), list[Classification])
     assert_type(model.classify_batch(np.zeros((2, 8, 8, 3), np.uint8)), list[Classification])
-    return model(frame).top(1)[0].score + sum(found.score for found in model(frame))
+    best = model(frame).top(np.int64(3)) + model(frame).above(np.float32(0.5))
+    return best[0].score + model(frame).top(1)[0].score + sum(found.score for found in model(frame))
 
 
 def mistakes(model: Classifier, frame: NDArray[np.uint8]) -> None:
@@ -51,7 +52,7 @@ def mistakes(model: Classifier, frame: NDArray[np.uint8]) -> None:
 def detect(
     model: Detector, frame: NDArray[np.uint8], anything: Any
 ) -> list[tuple[float, float, float, float]]:
-    assert_type(model(frame, score_threshold=0.5, max_detections=3), Detections)
+    assert_type(model(frame, score_threshold=np.float32(0.5), max_detections=np.int64(3)), Detections)
     assert_type(model([frame]), list[Detections])
     assert_type(model.detect_batch([frame]), list[Detections])
     assert_type(model(anything), Any)
@@ -62,7 +63,7 @@ def generate(model: ImageToImage, any_kind: Generator, frame: NDArray[np.uint8])
     assert_type(model(frame), GeneratedImages)
     assert_type(model([frame]), list[GeneratedImages])
     if not isinstance(any_kind, ImageToImage):
-        images = any_kind.sample(4, seed=1)
+        images = any_kind.sample(np.int64(4), seed=np.int64(1))
         images.save("folder")
         assert_type(images[0], NDArray[np.uint8])
 

@@ -16,8 +16,8 @@ from edgevision.tasks.base import TaskModel, image_output, where_it_ran
 from edgevision.tasks.description import GenerateTask
 from edgevision.tasks.generation.geometry import EIGHT_WAYS, Geometry, turned_back
 from edgevision.tasks.generation.images import GeneratedImages, to_pixels
-from edgevision.tasks.generation_settings import ImageToImageSettings
 from edgevision.tasks.generation.tiles import Blender, axis_tiles, padded_image
+from edgevision.tasks.generation_settings import ImageToImageSettings
 from edgevision.tensors import Array
 
 #: Tiles of one image go through a network with an open batch this many at a time, at most.
