@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,16 +17,15 @@ from edgevision.loading.cache import tuning_file, write_choice
 from edgevision.loading.choice import Configuration, candidates, first_choice, reason_against
 from edgevision.loading.race import CALLS, Entrant, Speed, Track, rivals_of, winner
 from edgevision.plugins import Registry, registry
+from edgevision.system.arguments import names, real_number, whole_number
 from edgevision.system.cores import cores
 from edgevision.system.machine import Machine
+from edgevision.system.progress import Progress
 from edgevision.system.timing import Call, Times, interleave_bursts
 
 #: Of the time, what goes to the latency; the rest goes to the throughput.
 _LATENCY_SHARE = 0.6
 _ROUNDS = 6
-
-#: Told (what is being done, steps done, steps in all).
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,7 @@ def tune(
     threads: Sequence[int] = (),
     batches: Sequence[int] = (1, 8),
     seconds: float = 5.0,
-    progress: Progress = lambda stage, done, steps: None,
+    progress: Progress | None = None,
 ) -> Tuning:
     """Time a bundle's network on its known inputs, and keep what `edgevision.load` is to take.
 
@@ -140,10 +139,17 @@ def tune(
         OptionError: an argument is out of range, or the bundle has nothing that fits.
         PluginError, MissingRuntimeError: there is no such backend, or nothing can run here.
     """
-    if min((*threads, *batches), default=1) < 1 or max(threads, default=1) > cores():
-        raise OptionError(f"threads and batch: expected 1 or more, and {cores()} threads at most")
+    backends = names(backends, "backends")
+    threads = [whole_number(count, "threads", least=1) for count in threads]
+    batches = [whole_number(count, "batches", least=1) for count in batches]
+    if not batches:
+        raise OptionError("batches: expected one or more, got none")
+    if max(threads, default=1) > cores():
+        raise OptionError(f"threads: expected 1 to {cores()}, the number of cores, got {max(threads)}")
+    seconds = real_number(seconds, "seconds")
     if not seconds > 0:
-        raise OptionError(f"seconds: expected a number above 0, got {seconds}")
+        raise OptionError(f"seconds: expected a number above 0, got {seconds:g}")
+    progress = progress or _ignore
     found, plugins, settings = read_bundle(Path(bundle)), registry(), SessionSettings()
     possible = candidates(found, settings, precision, plugins)
     tried = _tried(found, possible, backends, threads, plugins)
@@ -254,6 +260,10 @@ class _Trials:
         for slot in slots:
             slot.run()
         return [slot.run for slot in slots]
+
+
+def _ignore(stage: str, done: int, steps: int) -> None:
+    """The progress of a caller who did not ask for it."""
 
 
 def _tried(
