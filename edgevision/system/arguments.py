@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Iterable, Mapping
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -61,13 +63,15 @@ def whole_number(value: Any, argument: str, least: int) -> int:
     return number
 
 
-def whole_numbers(values: Iterable[Any], argument: str, least: int) -> tuple[int, ...]:
-    """A tuple of Python integers, from a list, tuple or array of whole numbers.
+def real_number(value: Any, argument: str) -> float:
+    """A Python float, from an integer or float of Python's or of numpy's.
 
     Raises:
-        OptionError: a value is not a whole number, or below `least`.
+        OptionError: it is not a number, or not finite.
     """
-    return tuple(whole_number(value, argument, least) for value in _items(values, argument, "whole numbers"))
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+        raise OptionError(f"{argument}: expected a number, got {value!r}")
+    return float(value)
 
 
 def plain_values(values: Mapping[str, Any]) -> dict[str, Any]:

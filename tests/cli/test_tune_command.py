@@ -97,7 +97,7 @@ def test_evaluate_measures_the_artifact_that_load_chooses(
     [
         (("--backend", "tensorrt"), 6, "no backend 'tensorrt'"),
         (("--precision", "float64"), 2, "has no artifact of precision 'float64'"),
-        (("--threads", 100_000), 2, "threads at most"),
+        (("--threads", 100_000), 2, "threads: expected 1 to "),
         (("--batch", 0), 2, "--batch"),
         (("--seconds", 0), 2, "--seconds"),
         (("--backend", "cuda"), 6, "nothing can be timed here: cuda: "),
