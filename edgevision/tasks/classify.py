@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
@@ -15,6 +14,7 @@ from edgevision.imaging.decode import ImageLike, as_pixels
 from edgevision.imaging.preprocess import Preprocessing, Preprocessor
 from edgevision.numeric import is_share, is_whole
 from edgevision.session import CheckedSession
+from edgevision.tasks.base import TaskModel, image_input
 from edgevision.tasks.batches import is_batch, parts
 from edgevision.tasks.labels import as_labels, check_label_count
 from edgevision.tasks.score_calibration import SCORE_KINDS, OperatingPoint, ScoreCalibration
@@ -119,7 +119,7 @@ class Classification:
         return iter(self.top(len(self.labels)))
 
 
-class Classifier:
+class Classifier(TaskModel):
     """A network that classifies, ready to be called. Safe to share between threads.
 
     Args:
@@ -148,11 +148,11 @@ class Classifier:
         output: str | None = None,
         reading: ScoreCalibration | None = None,
     ) -> None:
-        self.session = session
+        super().__init__(session)
         self.preprocessing = preprocessing
         self.score_kind = score_kind
         self.labels = as_labels(labels)
-        self._input = _only_input(session)
+        self._input = image_input(session, "classification")
         self._output = score_output(session.outputs, output)
         self.multi_label = score_kind == "sigmoid" and not _is_binary(self._output)
         check_label_count(self.labels, class_count(self._output))
@@ -221,21 +221,9 @@ class Classifier:
         """
         return [self._result(row) for row in self._scores(outputs[self._output.name])]
 
-    def __repr__(self) -> str:
+    def _details(self) -> tuple[str, ...]:
         width, height = self.preprocessing.size_wh
-        return f"<Classifier: {self.session}, input {width}x{height}, {len(self.labels)} classes>"
-
-    def close(self) -> None:
-        """Give back what the runtime holds."""
-        self.session.close()
-
-    def __enter__(self) -> Classifier:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+        return f"input {width}x{height}", f"{len(self.labels)} classes"
 
     def _run(self, images: Sequence[ImageLike] | Array, color: str) -> Scores:
         with self.session.lease(len(images)) as slot:
@@ -300,13 +288,6 @@ def score_output(outputs: Sequence[TensorSpec], name: str | None = None) -> Tens
     if len(spec.shape) < 2 or any(size != 1 for size in spec.shape[1:-1]) or spec.shape[-1] is None:
         raise OptionError(f"output '{spec.name}': expected (batch, classes), got {spec.describe()}")
     return spec
-
-
-def _only_input(session: CheckedSession) -> TensorSpec:
-    if len(session.inputs) != 1:
-        names = ", ".join(f"'{spec.name}'" for spec in session.inputs)
-        raise OptionError(f"the network has inputs {names}; a classifier has one, an image")
-    return session.inputs[0]
 
 
 def _reader(output: TensorSpec, score_kind: str, temperature: float | None) -> Callable[[Array], Scores]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -15,6 +14,7 @@ from edgevision.imaging.decode import ImageLike, as_pixels
 from edgevision.imaging.placement import placement_of
 from edgevision.imaging.preprocess import Preprocessing, Preprocessor
 from edgevision.session import CheckedSession
+from edgevision.tasks.base import TaskModel, image_input
 from edgevision.tasks.batches import is_batch, parts
 from edgevision.tasks.description import DetectTask
 from edgevision.tasks.detections import Detections
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _HIGHEST_SCORE = 1.02
 
 
-class Detector:
+class Detector(TaskModel):
     """A network that finds objects, ready to be called. Safe to share between threads.
 
     Args:
@@ -59,11 +59,12 @@ class Detector:
         task: DetectTask,
         decoder: Decoder,
     ) -> None:
-        self.session = session
+        super().__init__(session)
         self.preprocessing = preprocessing
         self.labels = as_labels(labels)
         self.task = task
-        self._input = _only_input(session)
+        self._input = image_input(session, "detection")
+        _check_batches(self._input, session.outputs)
         specs = image_outputs(session.outputs)
         self._head = decoder.prepare(specs, preprocessing.size_wh, task.decoder_settings)
         if self.labels and self._head.classes is not None:
@@ -156,22 +157,10 @@ class Detector:
             for place, size_wh in enumerate(sizes_wh)
         ]
 
-    def __repr__(self) -> str:
+    def _details(self) -> tuple[str, ...]:
         width, height = self.preprocessing.size_wh
         classes = f"{len(self.labels)} classes" if self.labels else "classes without names"
-        return f"<Detector: {self.session}, input {width}x{height}, {classes}>"
-
-    def close(self) -> None:
-        """Give back what the runtime holds."""
-        self.session.close()
-
-    def __enter__(self) -> Detector:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+        return f"input {width}x{height}", classes
 
     def _run(self, images: Sequence[ImageLike] | Array, color: str, task: DetectTask) -> list[Detections]:
         sizes_wh = []
@@ -231,18 +220,13 @@ def image_outputs(outputs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
     return tuple(replace(spec, shape=spec.shape[1:]) for spec in outputs)
 
 
-def _only_input(session: CheckedSession) -> TensorSpec:
-    if len(session.inputs) != 1:
-        names = ", ".join(f"'{spec.name}'" for spec in session.inputs)
-        raise OptionError(f"the network has inputs {names}; a detector has one, an image")
-    spec = session.inputs[0]
-    for output in session.outputs:
-        if output.shape[:1] != spec.shape[:1]:
+def _check_batches(image: TensorSpec, outputs: Sequence[TensorSpec]) -> None:
+    for output in outputs:
+        if output.shape[:1] != image.shape[:1]:
             raise OptionError(
-                f"output '{output.name}': expected the input's batch as its first size, "
-                f"got {output.describe()}; export the model with its outputs a row an image"
+                f"output '{output.name}': expected the input's batch as its first dimension, "
+                f"got {output.describe()}; export the model with one row of outputs per image"
             )
-    return spec
 
 
 def _for_one_call(

@@ -190,3 +190,13 @@ def test_results_are_plain_data_for_programs() -> None:
 def test_of_equal_scores_the_lower_class_comes_first() -> None:
     found = Classification(np.array([0.2, 0.4, 0.4], np.float32), LABELS)
     assert [one.class_id for one in found.top(3)] == [1, 2, 0]
+
+
+def test_a_network_with_two_inputs_is_refused_by_every_task_that_takes_an_image() -> None:
+    backend = FakeBackend()
+    inputs = [IMAGE, TensorSpec("mask", (None, 4, 4, 1), "float32")]
+    session = open_session(backend, backend.artifact(inputs, [TensorSpec("scores", (None, 3), "float32")]))
+    with pytest.raises(
+        OptionError, match="classification: expected a network with one input, .* 'image', 'mask'"
+    ):
+        Classifier(session, Preprocessing((4, 4), (0.0, 255.0)), LABELS, "softmax")
