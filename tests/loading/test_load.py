@@ -101,7 +101,7 @@ def test_a_processor_that_may_overflow_is_asked_the_known_answers_unasked(bundle
 @pytest.mark.parametrize(
     ("wish", "error", "message"),
     [
-        ({"backend": "tensorrt"}, PluginError, "no backend 'tensorrt'; there are: "),
+        ({"backend": "tensorrt"}, PluginError, "no backend 'tensorrt'; available: "),
         ({"backend": "tflite", "device": "gpu"}, DeviceError, "gpu"),
         (
             {"device": "npu:7"},
