@@ -103,7 +103,7 @@ def test_known_answers_are_always_checked_on_a_processor_that_may_overflow(bundl
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"backend": "tensorrt"}, PluginError, "no backend 'tensorrt'; there are: "),
+        ({"backend": "tensorrt"}, PluginError, "no backend 'tensorrt'; available: "),
         ({"backend": "tflite", "device": "gpu"}, DeviceError, "gpu"),
         (
             {"device": "npu:7"},

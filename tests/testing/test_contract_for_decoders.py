@@ -342,7 +342,7 @@ def boxes(change: Callable[[Floats], Floats]) -> Rows:
         (PassesUnknownSettings(), "the unknown setting 'no-such-setting': expected OptionError, and nothing"),
         (AnonymousRefusal(), "the unknown setting 'no-such-setting': said 'wrong settings', without"),
         (TakesAnyClasses(), r"setting 'classes' = \['no-such-value'\] instead of 2: expected OptionError"),
-        (EatsSettings(), "prepare changed the settings"),
+        (EatsSettings(), "prepare changed the mapping of settings"),
         (TakesAnyShape(), "output 'rows' with two dimensions too many: expected OptionError"),
         (boxes(lambda b: b.astype(np.float64)), r"boxes_xyxy is \(2, 4\) float64, expected \(2, 4\) float32"),
         (boxes(lambda b: b[:, :3]), r"boxes_xyxy is \(2, 3\) float32"),
