@@ -12,19 +12,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PLUGINS = ("edgevision_tflite", "edgevision_openvino", "edgevision_onnxruntime", "edgevision_keras")
-CONTRACTS = [
-    "artifact",
-    "backend",
-    "converter",
-    "decoder",
-    "errors",
-    "hookspecs",
-    "plugins",
-    "session",
-    "slots",
-    "target",
-    "tensors",
-]
+#: And what contracts themselves stand on.
+CONTRACTS = set(
+    "artifact backend converter decoder errors hookspecs plugins session slots target tensors system".split()
+)
 
 
 def _lint(folder: Path) -> subprocess.CompletedProcess[str]:
