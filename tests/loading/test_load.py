@@ -118,7 +118,7 @@ def test_a_processor_that_may_overflow_is_asked_the_known_answers_unasked(bundle
             OptionError,
             "has no option 'x'",
         ),
-        ({"threads": 0}, OptionError, "threads: expected 1 or more, got 0"),
+        ({"threads": 0}, OptionError, "threads: expected a whole number, 1 or more, got 0"),
         (
             {"threads": 2, "settings": SessionSettings(threads=1)},
             OptionError,
