@@ -239,7 +239,7 @@ def test_a_backend_that_is_not_ready_is_a_row_with_the_reason(error: Exception, 
     assert rows[1].reason == str(error)
 
 
-def test_a_row_names_the_plugin_also_if_the_hook_creates_its_backends_anew_each_time() -> None:
+def test_a_row_names_the_plugin_even_if_the_hook_creates_new_backends_each_time() -> None:
     rows = registry_of(maker=Plugin(lambda: [FakeBackend()])).backend_statuses()
     assert rows[0].plugin == "maker"
 
@@ -259,7 +259,7 @@ def test_disabled_plugins_are_not_imported(
 @pytest.mark.parametrize(
     ("attributes", "applied"), [({}, False), ({"nms_applied": False}, False), ({"nms_applied": True}, True)]
 )
-def test_a_decoder_need_not_say_whether_nms_is_applied(attributes: dict[str, bool], applied: bool) -> None:
+def test_nms_applied_is_optional_for_a_decoder(attributes: dict[str, bool], applied: bool) -> None:
     decoder = SimpleNamespace(name="mine", recognise=lambda *_: None, prepare=lambda *_: None, **attributes)
 
     class Decoders:
@@ -291,7 +291,7 @@ def test_the_environment_variable_disables_plugins() -> None:
     assert names_of_backends("all") == []
 
 
-def test_asking_for_the_backends_imports_no_runtime() -> None:
+def test_listing_the_backends_imports_no_runtime() -> None:
     program = """
 import sys
 from edgevision.plugins import registry

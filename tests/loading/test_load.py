@@ -120,7 +120,7 @@ def test_known_answers_are_always_checked_on_a_processor_that_may_overflow(bundl
             OptionError,
             "has no option 'x'",
         ),
-        ({"threads": 0}, OptionError, "threads: expected 1 or more, got 0"),
+        ({"threads": 0}, OptionError, "threads: expected a whole number, 1 or more, got 0"),
         (
             {"threads": 2, "settings": SessionSettings(threads=1)},
             OptionError,

@@ -193,7 +193,7 @@ print(*registry().backends(), *(problem.plugin for problem in registry().problem
     assert done.stdout.split() == [other, broken]
 
 
-def test_without_a_driver_the_reason_is_given() -> None:
+def test_a_missing_driver_is_reported() -> None:
     if Path("/proc/driver/nvidia").exists():
         pytest.skip("this machine has a driver")
     with pytest.raises(

@@ -163,9 +163,9 @@ def test_a_delegate_and_another_device_contradict(tiny_tflite: Artifact, delegat
     ("content", "message"),
     [
         (None, "cannot be loaded: .*install the vendor's library"),
-        (b"this is no library", "cannot be loaded"),
+        (b"this is not a library", "cannot be loaded"),
     ],
-    ids=["missing", "no library"],
+    ids=["missing", "not a library"],
 )
 def test_a_delegate_that_is_not_a_library_is_an_error(
     tiny_tflite: Artifact, tmp_path: Path, content: bytes | None, message: str

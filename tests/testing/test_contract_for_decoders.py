@@ -230,7 +230,7 @@ class TakesAnyShape(Rows):
 
 
 class OneHeadForAll(Rows):
-    """Keeps what `prepare` found out in the decoder itself."""
+    """Keeps state of `prepare` in the decoder itself."""
 
     def prepare(
         self, outputs: Sequence[TensorSpec], input_size_wh: tuple[int, int], settings: Mapping[str, Any]

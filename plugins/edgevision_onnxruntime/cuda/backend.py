@@ -184,7 +184,7 @@ class _Opening:
         if unsupported:
             raise DeviceError(
                 f"{self.artifact.name}: device '{self.device.name}' does not support {len(unsupported)} of "
-                f"its nodes ({', '.join(unsupported[:5])}); option allow_cpu_fallback=True runs those on the CPU"
+                f"its nodes ({', '.join(unsupported[:5])}); allow_cpu_fallback=True runs those on the CPU"
             ) from error
 
 
