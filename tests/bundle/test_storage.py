@@ -243,7 +243,7 @@ def test_a_link_that_leads_out_of_the_bundle_is_refused(bundle: Path, tmp_path: 
         ({"schema_version": None}, "field 'schema_version': unexpected None"),
         ({"artifacts": []}, "artifacts: expected one or more"),
         ({"task": {"name": "fly", "output": "x", "score_kind": "softmax"}}, "task 'fly'"),
-        ({"task": {"name": ["classify"]}}, "is not one that this release runs"),
+        ({"task": {"name": ["classify"]}}, "is not supported"),
         (
             {"task": {"name": "classify", "output": "x", "score_kind": "odds"}},
             "task: score_kind: expected one of",

@@ -164,7 +164,7 @@ def test_a_network_with_several_outputs_needs_one_to_be_named() -> None:
     outputs = [TensorSpec("scores", (None, 3), "float32"), TensorSpec("features", (None, 8), "float32")]
     session = open_session(backend, backend.artifact([IMAGE], outputs))
     how = Preprocessing((4, 4), (0.0, 255.0))
-    with pytest.raises(OptionError, match="outputs 'scores', 'features'; say which .* --output-name"):
+    with pytest.raises(OptionError, match="outputs 'scores', 'features'; select the one .* --output-name"):
         Classifier(session, how, LABELS, "softmax")
     assert Classifier(session, how, LABELS, "softmax", "scores").labels == LABELS
 
