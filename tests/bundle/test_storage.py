@@ -110,7 +110,7 @@ def test_a_wrong_score_calibration_is_named(bundle: Path, calibration, message: 
         read_bundle(bundle)
 
 
-def test_what_was_written_is_read_back(bundle: Path) -> None:
+def test_a_bundle_is_read_back_as_it_was_written(bundle: Path) -> None:
     opened = read_bundle(bundle)
     assert opened.manifest == _manifest()
     assert opened.labels == ("cat", "dog")
