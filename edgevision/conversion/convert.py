@@ -15,7 +15,6 @@ from edgevision.conversion.example_pictures import example_pictures
 from edgevision.conversion.package import compose
 from edgevision.conversion.plan import ConversionPlan, plan_conversion
 from edgevision.conversion.reference import Reference
-from edgevision.conversion.request import ConversionRequest
 from edgevision.conversion.requirements import require_passed
 from edgevision.conversion.score_calibration import (
     ScoreCalibrationRequest,
@@ -23,7 +22,7 @@ from edgevision.conversion.score_calibration import (
     score_calibration_request,
 )
 from edgevision.conversion.sets import ConversionSets, coverage_of, fit_sets, open_sets
-from edgevision.conversion.settings import ConversionSettings
+from edgevision.conversion.settings import ConversionRequest, ConversionSettings
 from edgevision.conversion.trials import STEPS_OF_CONVERSION, Trials
 from edgevision.converter import Source, SourceReader
 from edgevision.datasets.image_sets import ImageSet, SetFacts
