@@ -12,9 +12,19 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PLUGINS = ("edgevision_tflite", "edgevision_openvino", "edgevision_onnxruntime", "edgevision_keras")
-CONTRACTS = (
-    "artifact backend converter decoder errors hookspecs plugins session slots target tensors system".split()
-)
+CONTRACTS = [
+    "artifact",
+    "backend",
+    "converter",
+    "decoder",
+    "errors",
+    "hookspecs",
+    "plugins",
+    "session",
+    "slots",
+    "target",
+    "tensors",
+]
 
 
 def _lint(folder: Path) -> subprocess.CompletedProcess[str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from edgevision import __version__
-from edgevision.bundle.known_answers import KnownAnswers, compute_answers, write_selftest
+from edgevision.bundle.known_answers import KnownAnswers, compute_answers, write_known_answers
 from edgevision.bundle.layout import EVIDENCE, LABELS, PICTURES, SELFTEST
 from edgevision.bundle.manifest import ArtifactEntry, FileEntry, Manifest, SourceEntry
 from edgevision.bundle.storage import file_entry
@@ -37,7 +37,7 @@ def compose(
     source, evaluator = reference.source, reference.evaluator
     files = {
         LABELS: "".join(f"{label}\n" for label in evaluator.labels).encode(),
-        SELFTEST: write_selftest(known_answers(reference, trials)),
+        SELFTEST: write_known_answers(known_answers(reference, trials)),
         EVIDENCE: evidence_json(evidence).encode(),
     }
     entries = []

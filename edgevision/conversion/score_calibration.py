@@ -201,7 +201,7 @@ def score_option(settings: ConversionSettings) -> str:
     specification = settings.operating_point
     if specification is None:
         return "--calibrate-scores"
-    return f"--at-{specification.figure} {specification.at_least:g}"
+    return f"--at-{specification.metric} {specification.at_least:g}"
 
 
 def _truths(
@@ -226,19 +226,19 @@ def _check_both_present(name: str, positive: Positives, specification: Operating
         return
     which = "no other class than" if positive.any() else "no image of class"
     raise InputError(
-        f"{name}: has {which} '{specification.positive}', so its {specification.figure} cannot be measured; "
+        f"{name}: has {which} '{specification.positive}', so its {specification.metric} cannot be measured; "
         f"add some"
     )
 
 
 def _check_enough(name: str, positive: Positives, specification: OperatingPointSpecification) -> None:
     which, count = "class", int(positive.sum())
-    if specification.figure == "specificity":
+    if specification.metric == "specificity":
         which, count = "other classes than", int((~positive).sum())
     if count < specification.least_images:
         raise InputError(
             f"{name}: {count} images of {which} '{specification.positive}' cannot show a "
-            f"{specification.figure} of {in_unit(specification.at_least, 'share')}; calibrate on "
+            f"{specification.metric} of {in_unit(specification.at_least, 'share')}; calibrate on "
             f"{specification.least_images} of them or more (--calibration-samples limits how many images are "
             f"used), or require less"
         )
@@ -274,7 +274,7 @@ def _threshold(
     if threshold is None:
         raise ConversionError(
             f"{name}: no threshold on the score of '{specification.positive}' keeps a "
-            f"{specification.figure} of {in_unit(specification.at_least, 'share')} on {len(scores)} "
+            f"{specification.metric} of {in_unit(specification.at_least, 'share')} on {len(scores)} "
             f"images of {request.calibration.name}, except by deciding for every image or for none; "
             f"require less, or calibrate on more images"
         )
@@ -298,7 +298,7 @@ def _score_calibration(request: ScoreCalibrationRequest, fitted: FittedScores) -
         specification.positive,
         request.class_id,
         fitted.threshold,
-        specification.figure,
+        specification.metric,
         specification.at_least,
     )
     return ScoreCalibration(temperature, point)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from edgevision.calibration.checks import check_images, refuse_warnings
 from edgevision.calibration.coverage import SAMPLE, measure_coverage
 from edgevision.calibration.findings import Coverage, Finding
-from edgevision.calibration.input_range import check_reading
+from edgevision.calibration.input_range import check_input_range
 from edgevision.calibration.synthetic import IMAGES, synthetic_finding, synthetic_set
 from edgevision.conversion.score_calibration import score_option
 from edgevision.conversion.settings import ConversionRequest, ConversionSettings
@@ -146,7 +146,7 @@ def fit_sets(
         images = synthetic_set(source, preprocessing, settings.calibration_samples or IMAGES)
         return replace(sets, calibration=images, findings=(synthetic_finding(images),))
     if isinstance(sets.calibration, ImageSet):
-        finding = check_reading(source, preprocessing, sets.calibration)
+        finding = check_input_range(source, preprocessing, sets.calibration)
         sets = replace(sets, findings=sets.findings if finding is None else (*sets.findings, finding))
     if settings.strict:
         refuse_warnings(sets.findings)

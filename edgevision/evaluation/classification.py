@@ -22,8 +22,8 @@ from edgevision.metrics.comparison import (
     pair,
     pair_classes,
 )
-from edgevision.metrics.figures import Measures
 from edgevision.metrics.intervals import wilson
+from edgevision.metrics.measures import Measures
 from edgevision.session import CheckedSession
 from edgevision.tasks.classify import Classifier, Scores
 from edgevision.tasks.description import ClassifyTask
@@ -168,7 +168,7 @@ def compare_scores(
         agreement=float(same.mean()),
         largest_difference=float(difference.max()),
         mean_difference=float(difference.mean()),
-        metrics=pair(before.figures, after.figures) if before and after else (),
+        metrics=pair(before.metrics, after.metrics) if before and after else (),
         agreement_interval=wilson(int(same.sum()), len(same)),
         by_class=pair_classes(before.by_class, after.by_class) if before and after else (),
         details=ClassifyDetails(

@@ -15,7 +15,7 @@ from edgevision.evaluation.ground_truth import GroundTruthPaths
 from edgevision.evaluation.run import Images, open_images
 from edgevision.evidence.document import comparison_document
 from edgevision.metrics.comparison import Comparison, Metric
-from edgevision.metrics.figures import Figure
+from edgevision.metrics.measures import MetricValue
 from edgevision.metrics.paired_tests import mcnemar, paired_bootstrap, sign_flip
 from edgevision.system.machine import now, this_machine
 from edgevision.system.progress import Progress
@@ -115,16 +115,16 @@ def compare(
         b=second.ran,
         data=SetFacts(images.name, len(images), images.digest, labelled=True),
         comparison=comparison,
-        verdict=paired_test(comparison.metrics[0], first.measures.figures[0], second.measures.figures[0]),
+        verdict=paired_test(comparison.metrics[0], first.measures.metrics[0], second.measures.metrics[0]),
     )
 
 
-def paired_test(metric: Metric, first: Figure, second: Figure) -> PairedTestResult:
-    """Test whether the figures of two models, measured on the same images, differ significantly.
+def paired_test(metric: Metric, first: MetricValue, second: MetricValue) -> PairedTestResult:
+    """Test whether the metrics of two models, measured on the same images, differ significantly.
 
     Args:
-        metric: the pair of the two figures.
-        first, second: figures with the same name.
+        metric: the pair of the two metrics.
+        first, second: metrics with the same name.
     """
     test, p_value = _p_value(first, second)
     better = None
@@ -133,7 +133,7 @@ def paired_test(metric: Metric, first: Figure, second: Figure) -> PairedTestResu
     return PairedTestResult(metric, test, p_value, better)
 
 
-def _p_value(first: Figure, second: Figure) -> tuple[str, float]:
+def _p_value(first: MetricValue, second: MetricValue) -> tuple[str, float]:
     if first.per_image is not None and second.per_image is not None:
         if first.per_image.dtype == bool:
             return "mcnemar", mcnemar(first.per_image, second.per_image)

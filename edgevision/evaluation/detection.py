@@ -25,8 +25,8 @@ from edgevision.metrics.comparison import (
     pair,
     pair_classes,
 )
-from edgevision.metrics.figures import LastMeasures, Measures
 from edgevision.metrics.intervals import Interval, percentile, resampled_sums
+from edgevision.metrics.measures import LastMeasures, Measures
 from edgevision.session import CheckedSession
 from edgevision.tasks.description import DetectTask
 from edgevision.tasks.detect import Detector
@@ -116,7 +116,7 @@ class DetectionEvaluator:
             agreement=_agreement(pairs),
             largest_difference=float(differences.max(initial=0.0)),
             mean_difference=float(differences.mean()) if len(differences) else 0.0,
-            metrics=pair(before.figures, after.figures) if before and after else (),
+            metrics=pair(before.metrics, after.metrics) if before and after else (),
             agreement_interval=_agreement_interval(pairs),
             by_class=pair_classes(before.by_class, after.by_class) if before and after else (),
             details=self._changes(*shown, pairs),

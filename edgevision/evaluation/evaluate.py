@@ -17,9 +17,9 @@ from edgevision.evaluation.evaluator import MeasuringEvaluator
 from edgevision.evaluation.for_bundle import evaluator_for_bundle
 from edgevision.evaluation.ground_truth import GroundTruthPaths
 from edgevision.evaluation.run import Images, measure, open_images, workers_on
-from edgevision.loading.load import choose_artifact
+from edgevision.loading.choice import Request, choose
 from edgevision.metrics.comparison import MOST_IMAGES
-from edgevision.metrics.figures import ClassFigures, Figure, Measures
+from edgevision.metrics.measures import ClassMetricValues, Measures, MetricValue
 from edgevision.plugins import registry
 from edgevision.session import open_session
 from edgevision.system.machine import now, this_machine
@@ -98,13 +98,13 @@ class Evaluation:
     measures: Measures
     answers: Sequence[Any] = field(repr=False)
 
-    def figure(self, name: str) -> Figure:
+    def figure(self, name: str) -> MetricValue:
         """The figure called `name`.
 
         Raises:
             KeyError: it was not measured.
         """
-        for figure in self.measures.figures:
+        for figure in self.measures.metrics:
             if figure.name == name:
                 return figure
         raise KeyError(name)
@@ -129,7 +129,7 @@ class Evaluation:
             "task": self.task.name,
             "labels": list(self.labels),
             "data": asdict(self.data),
-            "figures": [_figure_document(figure) for figure in measures.figures],
+            "figures": [_figure_document(figure) for figure in measures.metrics],
             "by_class": [_class_document(row) for row in measures.by_class],
             "confusion": None if measures.confusion is None else asdict(measures.confusion),
             "reliability": None if measures.reliability is None else asdict(measures.reliability),
@@ -215,7 +215,7 @@ def run_bundle(
     """Run one artifact of a bundle over images; raises as `evaluate`."""
     bundle, plugins = read_bundle(path), registry()
     requested = replace(on.settings, device=on.device or on.settings.device)
-    choice = choose_artifact(bundle, on.backend, requested, on.precision, plugins, on.tune)
+    choice = choose(bundle, Request(on.backend, on.precision, requested, on.tune), plugins)
     # The choice of `load`, but with threads shared among parallel calls.
     workers, settings = workers_on(images, requested)
     evaluator = evaluator_for_bundle(bundle, choice.entry, images, paths, plugins)
@@ -242,11 +242,11 @@ def run_bundle(
     return BundleRun(ran, evaluator, answers)
 
 
-def _figure_document(figure: Figure) -> dict[str, Any]:
+def _figure_document(figure: MetricValue) -> dict[str, Any]:
     interval = asdict(figure.interval)
     return {"name": figure.name, "value": figure.value, "unit": figure.unit, "interval": interval}
 
 
-def _class_document(row: ClassFigures) -> dict[str, Any]:
-    figures = [_figure_document(figure) for figure in row.figures]
+def _class_document(row: ClassMetricValues) -> dict[str, Any]:
+    figures = [_figure_document(figure) for figure in row.metrics]
     return {"label": row.label, "support": row.support, "figures": figures}

@@ -10,7 +10,7 @@ from edgevision.bundle.known_answers import KnownInputs
 from edgevision.converter import CalibrationData
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.metrics.comparison import Comparison
-from edgevision.metrics.figures import Measures
+from edgevision.metrics.measures import Measures
 from edgevision.session import CheckedSession
 from edgevision.tasks.description import Task
 

@@ -15,8 +15,8 @@ from edgevision.evaluation.network_inputs import PreprocessedImages, known_image
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.metrics.changes import PixelChange, name_of
 from edgevision.metrics.comparison import MOST_IMAGES, Comparison, GenerateDetails, Metric, pair
-from edgevision.metrics.figures import Figure, LastMeasures, Measures, mean_of
 from edgevision.metrics.image_similarity import Pixels, psnr_db, ssim
+from edgevision.metrics.measures import LastMeasures, Measures, MetricValue, mean_of
 from edgevision.session import CheckedSession
 from edgevision.tasks.description import GenerateTask
 from edgevision.tasks.generation.image_to_image import ImageToImage
@@ -78,7 +78,7 @@ class ImageToImageEvaluator:
     def compare(self, source: Sequence[Pixels], artifact: Sequence[Pixels]) -> Comparison:
         """As `compare_images`, with PSNR and SSIM against ground truth where known."""
         before, after = self.measure(source), self.measure(artifact)
-        metrics = pair(before.figures, after.figures) if before and after else ()
+        metrics = pair(before.metrics, after.metrics) if before and after else ()
         return compare_images(source, artifact, self._image_names, metrics)
 
     def measure(self, answers: Sequence[Pixels]) -> Measures | None:
@@ -129,7 +129,7 @@ def most_contrast(images: Sequence[Pixels], count: int) -> list[int]:
 
 
 def _changes(
-    similarity: Figure, psnr: Figure, changed: Sequence[bool], image_names: Sequence[str]
+    similarity: MetricValue, psnr: MetricValue, changed: Sequence[bool], image_names: Sequence[str]
 ) -> GenerateDetails:
     rows = zip(np.asarray(similarity.per_image).tolist(), np.asarray(psnr.per_image).tolist(), strict=True)
     changes = [
@@ -146,7 +146,7 @@ def _measures(truth: Sequence[Pixels], outputs: Sequence[Pixels]) -> Measures:
     return Measures(figures, (), 1.0 - np.asarray(figures[1].per_image, np.float64))
 
 
-def _figures(truth: Sequence[Pixels], outputs: Sequence[Pixels]) -> tuple[Figure, Figure]:
+def _figures(truth: Sequence[Pixels], outputs: Sequence[Pixels]) -> tuple[MetricValue, MetricValue]:
     """Mean PSNR and mean SSIM."""
     return mean_of("PSNR", _each(psnr_db, truth, outputs), "dB"), mean_of("SSIM", _each(ssim, truth, outputs))
 

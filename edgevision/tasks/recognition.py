@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from edgevision.decoder import Decoder
+from edgevision.decoder import Decoder, nms_applied
 from edgevision.errors import OptionError
 from edgevision.plugins import Registry
 from edgevision.tasks.description import DetectTask
@@ -38,7 +38,7 @@ class DecoderChoice:
             OptionError: a threshold is unknown or out of range.
         """
         values = dict(thresholds or {})
-        if self.decoder.nms_applied:
+        if nms_applied(self.decoder):
             values.setdefault("iou_threshold", 1.0)
         return DetectTask(self.decoder.name, {**self.settings, **settings}, **values)
 

@@ -107,7 +107,7 @@ def test_the_evidence_has_both_curves_and_the_requirement(evidence: Evidence) ->
     for result in evidence.results:
         requirement = result.requirements[-1]
         assert (requirement.what, requirement.limit, requirement.at_least) == (
-            "sensitivity for '3', highest not ruled out",
+            "sensitivity for '3' (upper 95 % limit)",
             0.95,
             True,
         )
@@ -140,7 +140,7 @@ def test_nothing_is_written_if_the_evaluation_images_rule_the_requirement_out(
     labels[labels == 8] = 3
     wrong = ImageSet.from_arrays(list(images), labels, images.class_names)
     with pytest.raises(
-        AgreementError, match=r"the sensitivity for '3', highest not ruled out by .* \(required: 95.00 %\)"
+        AgreementError, match=r"the sensitivity for '3' \(upper 95 % limit\) by .* \(required: 95.00 %\)"
     ) as raised:
         convert(
             digits / "digits.keras",
@@ -202,7 +202,7 @@ def test_a_requirement_that_the_source_cannot_meet_is_refused_before_any_convers
         ),
         (
             ["--positive", "drei", "--at-specificity", "0.9", "--calibration", "quickstart/training"],
-            "no class 'drei'; there are: 0, 1, 2",
+            "class 'drei' is not in the label list (0, 1, 2",
         ),
     ],
 )

@@ -49,7 +49,7 @@ def test_with_a_calibration_set_the_cheapest_inside_the_budget_is_chosen(
     assert [result.artifact for result in evidence.results] == ["tflite-int8", "openvino-int8"]
     for result in evidence.results:
         (requirement,) = result.requirements
-        assert requirement.what == "drop of accuracy"
+        assert requirement.what == "drop in accuracy"
         assert requirement.measured == result.comparison.metric("accuracy").largest_drop
         assert requirement.passed
         assert result.latency_ms is not None
@@ -66,7 +66,7 @@ def test_a_set_that_is_too_small_for_the_budget_is_refused_before_any_conversion
 ) -> None:
     stages: list[str] = []
     with pytest.raises(
-        InputError, match=r"597 images cannot show that the drop of accuracy is within 0\.10 %"
+        InputError, match=r"597 images cannot show that the drop in accuracy is within 0\.10 %"
     ):
         _converted(
             digits, tmp_path / "digits.evb", max_drop=0.1, progress=lambda stage, *_: stages.append(stage)
@@ -154,7 +154,7 @@ def test_if_int8_misses_layers_stay_in_float_until_the_budget_is_met(
 def test_if_nothing_meets_the_budget_the_nearest_is_reported_and_nothing_written(
     cancelling: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(AgreementError, match=r"the drop of accuracy on \d+ images may be up to") as caught:
+    with pytest.raises(AgreementError, match=r"the drop in accuracy on \d+ images may be up to") as caught:
         convert(
             cancelling,
             tmp_path / "model.evb",

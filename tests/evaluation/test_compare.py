@@ -13,10 +13,10 @@ from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import OptionError
 from edgevision.evaluation.compare import compare, paired_test
 from edgevision.metrics.comparison import pair
-from edgevision.metrics.figures import Figure, mean_of, resampled, share_of
+from edgevision.metrics.measures import MetricValue, mean_of, resampled, share_of
 
 
-def _tested(first: Figure, second: Figure):
+def _tested(first: MetricValue, second: MetricValue):
     return paired_test(pair([first], [second])[0], first, second)
 
 

@@ -79,7 +79,7 @@ def test_with_ground_truth_both_get_coco_metrics() -> None:
 
 def test_no_detections_score_zero() -> None:
     truth = [_truth((0, 0, 10, 10, 0))]
-    assert {one.value for one in detect_measures(truth, [_detections()], LABELS).figures} == {0.0}
+    assert {one.value for one in detect_measures(truth, [_detections()], LABELS).metrics} == {0.0}
 
 
 def test_representative_images_show_the_most_classes_then_objects() -> None:
@@ -97,7 +97,7 @@ def test_ground_truth_of_crowds_alone_gives_no_negative_metric() -> None:
     box = np.array([[0, 0, 50, 50]], np.float32)
     crowd = Annotations(box, np.zeros(1, np.int64), np.ones(1, bool))
     detections = Detections(box, np.array([0.9], np.float32), np.zeros(1, np.int64))
-    assert {one.value for one in detect_measures([crowd], [detections], LABELS[:1]).figures} == {0.0}
+    assert {one.value for one in detect_measures([crowd], [detections], LABELS[:1]).metrics} == {0.0}
 
 
 def test_every_class_is_among_the_representative_images() -> None:

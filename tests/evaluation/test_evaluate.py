@@ -88,7 +88,7 @@ def test_a_network_with_independent_scores_takes_annotations_with_several_classe
         )
     )
     evaluation = evaluate(bundle, images, annotations=truth)
-    assert evaluation.measures.figures[0].name == "macro F1"
+    assert evaluation.measures.metrics[0].name == "macro F1"
     assert {one.label: one.support for one in evaluation.measures.by_class} == {
         "a": 12,
         "b": 3,
@@ -121,7 +121,7 @@ def test_a_bundle_is_measured_at_its_temperature_and_operating_point(tmp_path: P
         1 - decided[images.labels != 2].mean()
     )
     assert evaluation.figure("precision for 'c'").value == pytest.approx((images.labels[decided] == 2).mean())
-    assert evaluation.measures.figures[0].name == "accuracy"
+    assert evaluation.measures.metrics[0].name == "accuracy"
     assert evaluation.to_dict()["score_calibration"]["operating_point"]["threshold"] == threshold
     with edgevision.load(bundle) as model:
         assert [one.positive for one in model(list(images))] == decided.tolist()
@@ -134,13 +134,13 @@ def test_without_images_of_the_class_of_interest_its_metrics_are_left_out(tmp_pa
     evaluation = evaluate(
         write_tiny_bundle(tmp_path / "tiny.evb", score_calibration=score_calibration), images
     )
-    assert [figure.name for figure in evaluation.measures.figures] == [
+    assert [figure.name for figure in evaluation.measures.metrics] == [
         "accuracy",
         "macro precision",
         "macro recall",
         "macro F1",
     ]
-    assert evaluation.measures.notes == ("no image is of 'c', so its operating point was not measured",)
+    assert evaluation.measures.notes == ("no image shows 'c', so the operating point was not evaluated",)
 
 
 def test_an_evaluation_that_is_not_possible_is_refused(bundle: Path, tmp_path: Path) -> None:

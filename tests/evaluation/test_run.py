@@ -62,7 +62,7 @@ def test_any_number_of_workers_gives_the_answers_of_one(model: Classifier, folde
 def test_of_several_broken_images_the_first_is_named(model: Classifier, folder: Path, workers: int) -> None:
     for name in ("41.png", "60.png", "23.png"):
         (folder / name).write_text("no image")
-    with pytest.raises(InputError, match=r"23\.png: no image that is known"):
+    with pytest.raises(InputError, match=r"23\.png: unsupported image format"):
         measure(EVALUATOR, [model], ImageSet.open(folder), lambda done: None, workers)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from edgevision.artifact import read_artifact
 from edgevision.backend import SessionSettings
-from edgevision.bundle.known_answers import KnownAnswers, KnownImages, compute_answers, write_selftest
+from edgevision.bundle.known_answers import KnownAnswers, KnownImages, compute_answers, write_known_answers
 from edgevision.bundle.manifest import ArtifactEntry, Manifest, SourceEntry
 from edgevision.bundle.storage import file_entry, write_bundle
 from edgevision.imaging.preprocess import Preprocessing
@@ -37,7 +37,7 @@ def write_tiny_bundle(
     files = {
         "artifacts/tflite-float32/tiny.tflite": artifact.content,
         "labels.txt": "".join(f"{label}\n" for label in labels).encode(),
-        "selftest.npz": write_selftest(known),
+        "selftest.npz": write_known_answers(known),
         "evidence.json": b"{}",
     }
     model, names, selftest, evidence = (file_entry(name, content) for name, content in files.items())
