@@ -10,6 +10,7 @@ from edgevision.calibration.synthetic import SYNTHETIC
 from edgevision.evaluation.run import Images
 from edgevision.evidence.operating_points import OperatingPointSpecification
 from edgevision.evidence.requirements import Budget
+from edgevision.numeric import plain
 from edgevision.system.arguments import paths, whole_number
 from edgevision.tasks.options import TaskOptions
 
@@ -58,10 +59,8 @@ class ConversionSettings:
             if value is not None:
                 object.__setattr__(self, name, whole_number(value, name, least=1))
         object.__setattr__(self, "targets_files", paths(self.targets_files, "targets_files"))
-        # Evidence is written as JSON, which takes no scalar of numpy.
-        limits = (self.budget.max_drop, self.budget.min_agreement)
-        budget = Budget(*(None if limit is None else float(limit) for limit in limits))
-        object.__setattr__(self, "budget", budget)
+        budget = Budget(plain(self.budget.max_drop), plain(self.budget.min_agreement))
+        object.__setattr__(self, "budget", budget)  # its limits are written as JSON
 
     @property
     def needs_labelled_calibration(self) -> bool:

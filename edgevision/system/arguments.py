@@ -1,9 +1,9 @@
-"""Normalization of arguments: paths, sequences of names and numbers, as callers and numpy write them."""
+"""Normalization of arguments: paths, sequences of names or paths, and whole numbers."""
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +59,6 @@ def whole_number(value: Any, argument: str, least: int) -> int:
     if number < least or isinstance(value, bool):
         raise OptionError(f"{argument}: expected {least} or more, got {value}")
     return number
-
-
-def plain_values(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The same mapping with Python's numbers and lists in place of numpy's scalars and arrays."""
-    return {name: value.tolist() if hasattr(value, "tolist") else value for name, value in values.items()}
 
 
 def _items(values: Iterable[Any], argument: str, kind: str) -> list[Any]:
