@@ -98,15 +98,15 @@ class Evaluation:
     measures: Measures
     answers: Sequence[Any] = field(repr=False)
 
-    def figure(self, name: str) -> MetricValue:
-        """The figure called `name`.
+    def metric(self, name: str) -> MetricValue:
+        """The metric called `name`.
 
         Raises:
             KeyError: it was not measured.
         """
-        for figure in self.measures.metrics:
-            if figure.name == name:
-                return figure
+        for metric in self.measures.metrics:
+            if metric.name == name:
+                return metric
         raise KeyError(name)
 
     def worst(self, count: int) -> list[int]:
@@ -129,7 +129,7 @@ class Evaluation:
             "task": self.task.name,
             "labels": list(self.labels),
             "data": asdict(self.data),
-            "figures": [_figure_document(figure) for figure in measures.metrics],
+            "figures": [_metric_document(metric) for metric in measures.metrics],
             "by_class": [_class_document(row) for row in measures.by_class],
             "confusion": None if measures.confusion is None else asdict(measures.confusion),
             "reliability": None if measures.reliability is None else asdict(measures.reliability),
@@ -242,11 +242,11 @@ def run_bundle(
     return BundleRun(ran, evaluator, answers)
 
 
-def _figure_document(figure: MetricValue) -> dict[str, Any]:
-    interval = asdict(figure.interval)
-    return {"name": figure.name, "value": figure.value, "unit": figure.unit, "interval": interval}
+def _metric_document(metric: MetricValue) -> dict[str, Any]:
+    interval = asdict(metric.interval)
+    return {"name": metric.name, "value": metric.value, "unit": metric.unit, "interval": interval}
 
 
 def _class_document(row: ClassMetricValues) -> dict[str, Any]:
-    figures = [_figure_document(figure) for figure in row.metrics]
-    return {"label": row.label, "support": row.support, "figures": figures}
+    metrics = [_metric_document(metric) for metric in row.metrics]
+    return {"label": row.label, "support": row.support, "figures": metrics}

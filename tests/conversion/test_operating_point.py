@@ -97,7 +97,7 @@ def test_a_later_evaluation_matches_the_evidence(bundle: Path, evidence: Evidenc
     evaluation = edgevision.evaluate(bundle, halves[1], on)
     point, temperature = evidence.results[0].operating_point.point, evidence.results[0].temperature
     for metric in point.evaluation:
-        assert evaluation.figure(f"{metric.name} for '3'").value == pytest.approx(metric.artifact)
+        assert evaluation.metric(f"{metric.name} for '3'").value == pytest.approx(metric.artifact)
     assert evaluation.measures.reliability.ece == pytest.approx(
         temperature.artifact.after.reliability.ece, abs=1e-4
     )
