@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -36,12 +37,12 @@ def paths(values: Iterable[str | Path], argument: str) -> tuple[Path, ...]:
     Raises:
         OptionError: `values` is one path, or holds something else than paths.
     """
-    if isinstance(values, (str, bytes, Path)):
+    if isinstance(values, (str, bytes, os.PathLike)):
         given = str(values)
         raise OptionError(f"{argument}: expected a sequence of paths, got {given!r}; pass [{given!r}]")
     items = _items(values, argument, "paths")
     for item in items:
-        if not isinstance(item, (str, Path)):
+        if not isinstance(item, (str, os.PathLike)):
             raise OptionError(f"{argument}: expected a sequence of paths, got {item!r} in it")
     return tuple(map(Path, items))
 

@@ -43,7 +43,7 @@ def test_the_metrics_are_those_of_the_models_own_answers(bundle: Path) -> None:
     assert evaluation.metric("accuracy").value == pytest.approx(right.mean())
     assert len(evaluation.worst(100)) == (~right).sum()
     assert evaluation.measures.confusion.matrix(5).sum() == 60
-    assert (evaluation.ran.artifact, evaluation.ran.backend, evaluation.ran.device) == (
+    assert (evaluation.run.artifact, evaluation.run.backend, evaluation.run.device) == (
         "tflite-float32",
         "tflite",
         "cpu",
@@ -170,7 +170,7 @@ def test_paths_may_be_text_and_switches_numpys(bundle: Path, tmp_path: Path) -> 
     assert compare(str(bundle), str(bundle), str(images)).comparison.agreement == 1.0
     settings = RunSettings(tune=np.bool_(False))
     assert settings.tune is False
-    assert evaluate(bundle, images, settings).ran == by_path.ran
+    assert evaluate(bundle, images, settings).run == by_path.run
 
 
 @pytest.mark.parametrize("images", [[np.zeros((8, 8, 3), np.uint8)], None])
