@@ -121,7 +121,7 @@ def _evaluation_set(
         shared = set(images.digests) & set(calibration.digests)
         if len(set(images.digests)) == len(shared):
             raise InputError(
-                f"{images.name}: the calibration set holds every image of the evaluation set; "
+                f"{images.name}: the calibration set contains every image of the evaluation set; "
                 f"evaluate on other images with --evaluation FOLDER"
             )
         images = images.without(shared)

@@ -138,7 +138,7 @@ def test_progress_names_every_stage_in_order(digits: Path, tmp_path: Path) -> No
         (
             {"precisions": ["int8"], "calibration": _arrays(20)},
             InputError,
-            "holds every image of the evaluation set",
+            "contains every image of the evaluation set",
         ),
         ({"evaluation": "absent", "precisions": ["float32"]}, InputError, "absent"),
         ({"source": "absent.keras"}, SourceError, "no such file or directory"),
