@@ -12,7 +12,6 @@ from edgevision.plugins import Registry
 from edgevision.tasks.description import DetectTask
 from edgevision.tensors import TensorSpec
 
-
 _THRESHOLDS = ("score_threshold", "iou_threshold", "max_detections")
 
 
