@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from edgevision.evaluation.compare import BundleComparison as BundleComparison
     from edgevision.evaluation.compare import PairedTestResult as PairedTestResult
     from edgevision.evaluation.compare import compare as compare
+    from edgevision.evaluation.evaluate import ArtifactRun as ArtifactRun
     from edgevision.evaluation.evaluate import Evaluation as Evaluation
-    from edgevision.evaluation.evaluate import Ran as Ran
     from edgevision.evaluation.evaluate import RunSettings as RunSettings
     from edgevision.evaluation.evaluate import evaluate as evaluate
     from edgevision.evaluation.run import Images as Images
@@ -142,7 +142,7 @@ _NAMES = {
     "datasets.image_sets": ("ImageSet", "SetFacts"),
     "errors": ("EdgeVisionError", "errors"),
     "evaluation.compare": ("BundleComparison", "PairedTestResult", "compare"),
-    "evaluation.evaluate": ("Evaluation", "Ran", "RunSettings", "evaluate"),
+    "evaluation.evaluate": ("ArtifactRun", "Evaluation", "RunSettings", "evaluate"),
     "evaluation.run": ("Images",),
     "evidence.operating_points": (
         "Curve",

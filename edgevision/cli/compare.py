@@ -25,7 +25,7 @@ from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.tables import echo_table, percent
 from edgevision.cli.output.terminal import progress_on, without_noise
 from edgevision.evaluation.compare import BundleComparison, PairedTestResult, compare
-from edgevision.evaluation.evaluate import Ran, RunSettings
+from edgevision.evaluation.evaluate import ArtifactRun, RunSettings
 from edgevision.metrics.formatting import METHODS, between, drop_of, in_unit
 
 _TESTS = {
@@ -138,5 +138,5 @@ def describe_verdict(verdict: PairedTestResult) -> str:
     return f"{verdict.better} is significantly better, by {margin}: {difference}"
 
 
-def _describe(ran: Ran) -> str:
-    return f"{ran.bundle}: {ran.artifact} on {ran.backend} {ran.device}"
+def _describe(run: ArtifactRun) -> str:
+    return f"{run.bundle}: {run.artifact} on {run.backend} {run.device}"

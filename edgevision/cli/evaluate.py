@@ -80,13 +80,13 @@ def command(bundle: Path, data: Path, save: Path | None, as_json: bool, **argume
 
 
 def _echo(evaluation: Evaluation) -> None:
-    ran, measures = evaluation.ran, evaluation.measures
+    run, measures = evaluation.run, evaluation.measures
     click.echo(
-        f"{ran.bundle}: {ran.artifact} on {ran.backend} {ran.device}, "
+        f"{run.bundle}: {run.artifact} on {run.backend} {run.device}, "
         f"measured on {evaluation.data.images} images of {evaluation.data.name}"
     )
-    if ran.score_calibration is not None:
-        click.echo(f"scores: {describe_score_calibration(ran.score_calibration)}")
+    if run.score_calibration is not None:
+        click.echo(f"scores: {describe_score_calibration(run.score_calibration)}")
     echo_table(
         ("metric", "value", "95 % interval", "method"),
         [

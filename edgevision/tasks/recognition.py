@@ -12,6 +12,8 @@ from edgevision.plugins import Registry
 from edgevision.tasks.description import DetectTask
 from edgevision.tensors import TensorSpec
 
+_THRESHOLDS = ("score_threshold", "iou_threshold", "max_detections")
+
 
 @dataclass(frozen=True)
 class DecoderChoice:
@@ -38,6 +40,9 @@ class DecoderChoice:
             OptionError: a threshold is unknown or out of range.
         """
         values = dict(thresholds or {})
+        for name in values:
+            if name not in _THRESHOLDS:
+                raise OptionError(f"unknown threshold '{name}'; a detector has: {', '.join(_THRESHOLDS)}")
         if nms_applied(self.decoder):
             values.setdefault("iou_threshold", 1.0)
         return DetectTask(self.decoder.name, {**self.settings, **settings}, **values)

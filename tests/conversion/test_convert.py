@@ -138,12 +138,12 @@ def test_progress_names_every_stage_in_order(digits: Path, tmp_path: Path) -> No
         (
             {"precisions": ["int8"], "calibration": _arrays(20)},
             InputError,
-            "holds every image of the evaluation set",
+            "contains every image of the evaluation set",
         ),
         ({"evaluation": "absent", "precisions": ["float32"]}, InputError, "absent"),
         ({"source": "absent.keras"}, SourceError, "no such file or directory"),
         ({"source": __file__}, SourceError, r"expected a \.keras or \.h5 file"),
-        ({"output": "model"}, OutputError, r"ends in \.evb; type -o model\.evb"),
+        ({"output": "model"}, OutputError, r"ends in \.evb; pass -o model\.evb"),
     ],
     ids=str,
 )

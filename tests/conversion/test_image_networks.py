@@ -126,11 +126,11 @@ def test_the_command_writes_images_and_a_contact_sheet(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("generate", "blur.evb", "-o", "made"), "makes an image of an image; type --input IMAGE"),
+        (("generate", "blur.evb", "-o", "made"), "generates an image from an image; pass --input IMAGE"),
         (("generate", "blur.evb", "--input", "photos", "--seed", "3", "-o", "made"), "--seed"),
         (("generate", "blur.evb", "--input", "photos", "--seed", "0", "-o", "made"), "--seed"),
         (("generate", "blur.evb", "--input", "photos", "--grid", "sheet.gif", "-o", "made"), "sheet.gif"),
-        (("predict", "blur.evb", "photos"), "makes images; type: edgevision generate"),
+        (("predict", "blur.evb", "photos"), "generates images; run edgevision generate"),
     ],
 )
 def test_options_of_other_tasks_are_refused(

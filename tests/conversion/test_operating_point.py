@@ -97,7 +97,7 @@ def test_a_later_evaluation_matches_the_evidence(bundle: Path, evidence: Evidenc
     evaluation = edgevision.evaluate(bundle, halves[1], on)
     point, temperature = evidence.results[0].operating_point.point, evidence.results[0].temperature
     for metric in point.evaluation:
-        assert evaluation.figure(f"{metric.name} for '3'").value == pytest.approx(metric.artifact)
+        assert evaluation.metric(f"{metric.name} for '3'").value == pytest.approx(metric.artifact)
     assert evaluation.measures.reliability.ece == pytest.approx(
         temperature.artifact.after.reliability.ece, abs=1e-4
     )
@@ -126,7 +126,7 @@ def test_commands_show_the_decision_and_the_operating_point(
     assert document["operating_point"]["positive"] is True
     inspected = edgevision_command("inspect", bundle).stdout
     assert "scores of tflite-int8: temperature " in inspected
-    assert "; '3' from a score of " in inspected
+    assert "; '3' at a score of " in inspected
     assert "operating point of '3': sensitivity of at least 95.00 %" in inspected
     assert "calibrated scores, before and after" in inspected
 
@@ -189,11 +189,11 @@ def test_a_requirement_that_the_source_cannot_meet_is_refused_before_any_convers
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--positive", "3"], "type --at-sensitivity 0.95"),
-        (["--at-precision", "0.9"], "--at-precision 0.9: of which class? type --positive CLASS"),
+        (["--positive", "3"], "pass --at-sensitivity 0.95"),
+        (["--at-precision", "0.9"], "--at-precision 0.9: no class of interest; pass --positive CLASS"),
         (
             ["--positive", "3", "--at-precision", "0.9", "--at-sensitivity", "0.9"],
-            "--at-sensitivity and --at-precision: one threshold keeps one of them",
+            "--at-sensitivity and --at-precision: one threshold can meet only one requirement",
         ),
         (["--positive", "3", "--at-specificity", "1"], "is not in the range 0<x<1"),
         (

@@ -40,16 +40,16 @@ def test_the_metrics_are_those_of_the_models_own_answers(bundle: Path) -> None:
     with edgevision.load(bundle) as model:
         decided = [model(image).top()[0].class_id for image in images]
     right = np.array(decided) == images.labels
-    assert evaluation.figure("accuracy").value == pytest.approx(right.mean())
+    assert evaluation.metric("accuracy").value == pytest.approx(right.mean())
     assert len(evaluation.worst(100)) == (~right).sum()
     assert evaluation.measures.confusion.matrix(5).sum() == 60
-    assert (evaluation.ran.artifact, evaluation.ran.backend, evaluation.ran.device) == (
+    assert (evaluation.run.artifact, evaluation.run.backend, evaluation.run.device) == (
         "tflite-float32",
         "tflite",
         "cpu",
     )
     with pytest.raises(KeyError, match="mAP"):
-        evaluation.figure("mAP@0.50")
+        evaluation.metric("mAP@0.50")
 
 
 def test_the_document_is_json_and_names_artifact_and_machine(bundle: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_network_with_independent_scores_takes_annotations_with_several_classe
     with edgevision.load(bundle) as model:
         scores = np.stack([model(image).scores for image in images])
     shown = np.eye(5, dtype=bool)[np.arange(12) % 5] | np.eye(5, dtype=bool)[0]
-    assert evaluation.figure("exact match").value == pytest.approx(
+    assert evaluation.metric("exact match").value == pytest.approx(
         ((scores >= 0.5) == shown).all(axis=1).mean()
     )
 
@@ -116,11 +116,11 @@ def test_a_bundle_is_measured_at_its_temperature_and_operating_point(tmp_path: P
     evaluation = evaluate(bundle, images)
     np.testing.assert_allclose(np.stack(evaluation.answers), scores, rtol=1e-4)
     decided = np.stack(evaluation.answers)[:, 2] >= threshold
-    assert evaluation.figure("sensitivity for 'c'").value == pytest.approx(decided[images.labels == 2].mean())
-    assert evaluation.figure("specificity for 'c'").value == pytest.approx(
+    assert evaluation.metric("sensitivity for 'c'").value == pytest.approx(decided[images.labels == 2].mean())
+    assert evaluation.metric("specificity for 'c'").value == pytest.approx(
         1 - decided[images.labels != 2].mean()
     )
-    assert evaluation.figure("precision for 'c'").value == pytest.approx((images.labels[decided] == 2).mean())
+    assert evaluation.metric("precision for 'c'").value == pytest.approx((images.labels[decided] == 2).mean())
     assert evaluation.measures.metrics[0].name == "accuracy"
     assert evaluation.to_dict()["score_calibration"]["operating_point"]["threshold"] == threshold
     with edgevision.load(bundle) as model:
@@ -170,7 +170,7 @@ def test_paths_may_be_text_and_switches_numpys(bundle: Path, tmp_path: Path) -> 
     assert compare(str(bundle), str(bundle), str(images)).comparison.agreement == 1.0
     settings = RunSettings(tune=np.bool_(False))
     assert settings.tune is False
-    assert evaluate(bundle, images, settings).ran == by_path.ran
+    assert evaluate(bundle, images, settings).run == by_path.run
 
 
 @pytest.mark.parametrize("images", [[np.zeros((8, 8, 3), np.uint8)], None])
@@ -195,7 +195,7 @@ def test_a_bundle_reaches_the_metrics_of_its_evidence(quickstart: Path) -> None:
     for result in evidence.results:
         evaluation = evaluate(folder / "digits.evb", folder / "evaluation", RunSettings(result.backend))
         for metric in result.comparison.metrics:
-            assert evaluation.figure(metric.name).value == pytest.approx(metric.artifact)
-            assert evaluation.figure(metric.name).interval == metric.artifact_interval
+            assert evaluation.metric(metric.name).value == pytest.approx(metric.artifact)
+            assert evaluation.metric(metric.name).interval == metric.artifact_interval
         assert evaluation.measures.confusion == result.comparison.details.artifact_confusion
         assert evaluation.data.sha256 == evidence.evaluation.sha256

@@ -10,7 +10,7 @@ import pytest
 
 from edgevision.artifact import read_artifact
 from edgevision.backend import SessionSettings
-from edgevision.conversion.known_answers import number_of_images
+from edgevision.conversion.package import number_of_known_answers
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.datasets.seed_sets import SeedSet
 from edgevision.errors import InputError
@@ -83,4 +83,4 @@ def test_there_is_one_known_answer_per_class_within_bounds(classes: int, side: i
     labels = tuple(str(number) for number in range(classes))
     how = Preprocessing((side, side), (0.0, 255.0))
     evaluator = ClassificationEvaluator(ClassifyTask("scores", "softmax"), labels, how, None)
-    assert number_of_images(evaluator) == count
+    assert number_of_known_answers(evaluator) == count

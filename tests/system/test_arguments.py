@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgevision.errors import OptionError
-from edgevision.system.arguments import names, optional_path, paths, plain_values, whole_number
+from edgevision.system.arguments import names, optional_path, paths, whole_number
 
 
 @pytest.mark.parametrize("values", [["a", "b"], ("a", "b"), np.array(["a", "b"]), iter("ab")])
@@ -54,9 +54,3 @@ def test_whole_numbers_are_those_of_python(value: Any) -> None:
 def test_other_numbers_are_refused(value: Any) -> None:
     with pytest.raises(OptionError, match="overlap: expected"):
         whole_number(value, "overlap", least=1)
-
-
-def test_values_of_numpy_become_plain() -> None:
-    values = plain_values({"a": np.float32(0.5), "b": np.array([1, 2]), "c": "text", "d": None})
-    assert values == {"a": 0.5, "b": [1, 2], "c": "text", "d": None}
-    assert type(values["a"]) is float
