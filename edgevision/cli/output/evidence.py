@@ -128,7 +128,7 @@ def _echo_warnings(warnings: Sequence[tuple[str, tuple[str, ...]]]) -> None:
 def _coverage(coverage: Coverage) -> str:
     return (
         f"{percent(coverage.clipped)} of activations on {coverage.evaluation_images} evaluation images lie "
-        f"outside the ranges of {coverage.calibration_images} calibration images; the ranges of its two halves "
+        f"outside the ranges of {coverage.calibration_images} calibration images; ranges of its two halves "
         f"differ by {percent(coverage.unsteady)} in the median layer"
     )
 
