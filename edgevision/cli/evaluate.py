@@ -51,7 +51,7 @@ _WRONG = {
 )
 @verbosity_options
 def command(bundle: Path, data: Path, save: Path | None, as_json: bool, **arguments: Any) -> None:
-    """Measure BUNDLE on the labelled images DATA, with the metrics of its evidence.
+    """Measure BUNDLE on the labelled images in DATA, with the metrics of its evidence.
 
     DATA is a folder with one folder per class for a classifier, a folder with --annotations for a
     detector, a folder with --truth for an image-to-image model, or a zip of such a folder.
@@ -88,7 +88,7 @@ def _echo(evaluation: Evaluation) -> None:
     if ran.score_calibration is not None:
         click.echo(f"scores: {describe_score_calibration(ran.score_calibration)}")
     echo_table(
-        ("metric", "value", "95 % interval", "method"),
+        ("metric", "value", "95 % CI", "method"),
         [
             (
                 figure.name,
@@ -131,7 +131,7 @@ def _with_interval(row: ClassFigures, place: int) -> str:
 def _echo_confusions(confusion: Confusion, labels: tuple[str, ...]) -> None:
     wrong = sorted((cell for cell in confusion.cells if cell[0] != cell[1]), key=lambda cell: -cell[2])
     if wrong:
-        pairs = [f"{labels[row]} as {labels[column]}: {count}" for row, column, count in wrong]
+        pairs = [f"{labels[row]} as {labels[column]} ({count})" for row, column, count in wrong]
         click.echo("most frequent confusions: " + ", ".join(pairs[:_MOST_CONFUSIONS]))
 
 

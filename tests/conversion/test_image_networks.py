@@ -128,11 +128,11 @@ def test_the_command_makes_them_too_and_a_contact_sheet(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("generate", "blur.evb", "-o", "made"), "makes an image of an image; type --input IMAGE"),
+        (("generate", "blur.evb", "-o", "made"), "generates an image from an image; pass --input IMAGE"),
         (("generate", "blur.evb", "--input", "photos", "--seed", "3", "-o", "made"), "--seed"),
         (("generate", "blur.evb", "--input", "photos", "--seed", "0", "-o", "made"), "--seed"),
         (("generate", "blur.evb", "--input", "photos", "--grid", "sheet.gif", "-o", "made"), "sheet.gif"),
-        (("predict", "blur.evb", "photos"), "makes images; type: edgevision generate"),
+        (("predict", "blur.evb", "photos"), "this model generates images; run edgevision generate"),
     ],
 )
 def test_what_this_network_does_not_do_is_told(

@@ -122,7 +122,7 @@ def test_people_and_programs_are_told(bundle: Path, digits: Path, edgevision_com
     assert document["operating_point"]["positive"] is True
     inspected = edgevision_command("inspect", bundle).stdout
     assert "scores of tflite-int8: temperature " in inspected
-    assert "; '3' from a score of " in inspected
+    assert "; '3' at a score of " in inspected
     assert "operating point of '3': sensitivity of at least 95.00 %" in inspected
     assert "calibrated scores, before and after" in inspected
 
@@ -183,11 +183,11 @@ def test_what_the_source_itself_cannot_keep_is_told_before_anything_is_converted
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--positive", "3"], "type --at-sensitivity 0.95"),
-        (["--at-precision", "0.9"], "--at-precision 0.9: of which class? type --positive CLASS"),
+        (["--positive", "3"], "no requirement for its threshold; pass --at-sensitivity 0.95"),
+        (["--at-precision", "0.9"], "--at-precision 0.9: no class of interest; pass --positive CLASS"),
         (
             ["--positive", "3", "--at-precision", "0.9", "--at-sensitivity", "0.9"],
-            "--at-sensitivity and --at-precision: one threshold keeps one of them",
+            "--at-sensitivity and --at-precision: one threshold can meet only one requirement",
         ),
         (["--positive", "3", "--at-specificity", "1"], "is not in the range 0<x<1"),
         (["--positive", "3", "--at-specificity", "0.9"], "type --calibration FOLDER, with a folder a class"),
