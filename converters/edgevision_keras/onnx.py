@@ -16,7 +16,7 @@ import numpy as np
 from edgevision.artifact import Artifact
 from edgevision.converter import CalibrationData, Source
 from edgevision.errors import ConversionError, EdgeVisionError, MissingRuntimeError, first_line
-from edgevision_keras.libraries import require
+from edgevision_keras.libraries import require, require_onnxruntime
 from edgevision_keras.quantization.folding import freeze
 from edgevision_keras.quantization.onnx import quantized, with_centred_inputs
 from edgevision_keras.quantization.prepare import int8_source
@@ -211,7 +211,7 @@ def _compare(source: KerasSource, content: bytes) -> None:
     A wrong translation shows here, by its name, and not as a low score after an hour.
     """
     try:
-        runtime = require("onnxruntime", "onnx")
+        runtime = require_onnxruntime()
     except MissingRuntimeError:
         return
     # Networks of several inputs know no pixels; and 0 and 1 are classes that every network of classes has.

@@ -11,6 +11,7 @@ from typing import Any
 from edgevision.artifact import Artifact
 from edgevision.converter import CalibrationData, Source
 from edgevision.errors import ConversionError, EdgeVisionError, first_line
+from edgevision_keras.libraries import openvino_core, require_openvino
 from edgevision_keras.onnx import float32_onnx, onnx_of
 from edgevision_keras.quantization.folding import freeze
 from edgevision_keras.quantization.openvino import quantized
@@ -18,7 +19,6 @@ from edgevision_keras.quantization.prepare import int8_source
 from edgevision_keras.quantization.sensitivity import layer_errors
 from edgevision_keras.request import check_request
 from edgevision_keras.source import KerasSource, keras_source
-from edgevision_openvino.runtime import core, import_openvino
 
 
 class OpenVINOConverter:
@@ -48,7 +48,7 @@ class OpenVINOConverter:
         """
         check_request(self, precision, calibration, keep_float)
         model = keras_source(source)
-        openvino = import_openvino()
+        openvino = require_openvino()
         make = partial(_float_graph, model)
         if calibration is not None and precision == "int8":
             make = partial(_int8_graph, model, calibration, keep_float)
@@ -72,7 +72,7 @@ class OpenVINOConverter:
 
 
 def _float_graph(source: KerasSource) -> Any:
-    return core().read_model(float32_onnx(source))
+    return openvino_core().read_model(float32_onnx(source))
 
 
 def _int8_graph(source: KerasSource, calibration: CalibrationData, keep_float: Collection[str]) -> Any:

@@ -19,7 +19,7 @@ from edgevision.tasks.detect import Detector
 from edgevision.tasks.generation.image_to_image import ImageToImage
 
 if TYPE_CHECKING:
-    from edgevision.loading.load import Model
+    from edgevision.tasks.kinds import Model
 
 #: Of the time, what goes to the stages; the rest goes to all cores at once.
 _STAGES_SHARE = 0.75

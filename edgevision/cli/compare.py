@@ -24,7 +24,7 @@ from edgevision.cli.options.run import NO_TUNE_OPTION, tune_of
 from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.tables import echo_table, percent
 from edgevision.cli.output.terminal import progress_on, without_noise
-from edgevision.evaluation.compare import BundleComparison, Verdict, compare
+from edgevision.evaluation.compare import BundleComparison, PairedTestResult, compare
 from edgevision.evaluation.evaluate import Ran, RunSettings
 from edgevision.metrics.formatting import METHODS, between, drop_of, in_unit
 
@@ -125,7 +125,7 @@ def _echo(bundles: BundleComparison) -> None:
     click.echo(describe_verdict(bundles.verdict))
 
 
-def describe_verdict(verdict: Verdict) -> str:
+def describe_verdict(verdict: PairedTestResult) -> str:
     """One sentence: which bundle is better, by how much, and how significant that is."""
     metric = verdict.metric
     unit = "dB" if metric.unit == "dB" else "percentage points"

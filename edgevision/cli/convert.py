@@ -34,7 +34,7 @@ from edgevision.evidence.document import evidence_json
 from edgevision.evidence.records import Evidence
 from edgevision.evidence.requirements import Budget
 from edgevision.tasks.description import read_generation
-from edgevision.tasks.generation.settings import FITS
+from edgevision.tasks.generation_settings import FITS
 from edgevision.tasks.options import TaskOptions
 
 

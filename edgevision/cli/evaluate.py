@@ -24,8 +24,8 @@ from edgevision.cli.output.tables import echo_table, percent
 from edgevision.cli.output.terminal import progress_on, without_noise
 from edgevision.evaluation.evaluate import Evaluation, evaluate
 from edgevision.metrics.changes import Confusion
-from edgevision.metrics.figures import ClassFigures
 from edgevision.metrics.formatting import METHODS, between, in_unit
+from edgevision.metrics.measures import ClassMetricValues
 from edgevision.system.files import make_folder
 
 #: Classes, confusions and images that a table shows; --json has all.
@@ -91,12 +91,12 @@ def _echo(evaluation: Evaluation) -> None:
         ("metric", "value", "95 % CI", "method"),
         [
             (
-                figure.name,
-                in_unit(figure.value, figure.unit),
-                between(figure.interval, figure.unit),
-                METHODS[figure.interval.method],
+                metric.name,
+                in_unit(metric.value, metric.unit),
+                between(metric.interval, metric.unit),
+                METHODS[metric.interval.method],
             )
-            for figure in measures.figures
+            for metric in measures.metrics
         ],
     )
     if measures.reliability is not None:
@@ -111,21 +111,21 @@ def _echo(evaluation: Evaluation) -> None:
         click.echo(f"note: {note}")
 
 
-def _echo_classes(classes: tuple[ClassFigures, ...], unit: str) -> None:
-    worst = sorted(classes, key=lambda row: row.figures[-1].value)[:_MOST_ROWS]
+def _echo_classes(classes: tuple[ClassMetricValues, ...], unit: str) -> None:
+    worst = sorted(classes, key=lambda row: row.metrics[-1].value)[:_MOST_ROWS]
     shown = [row for row in classes if any(row is kept for kept in worst)]
     rows = [
-        (row.label, str(row.support), *(_with_interval(row, place) for place in range(len(row.figures))))
+        (row.label, str(row.support), *(_with_interval(row, place) for place in range(len(row.metrics))))
         for row in shown
     ]
-    echo_table(("class", unit, *(figure.name for figure in classes[0].figures)), rows)
+    echo_table(("class", unit, *(metric.name for metric in classes[0].metrics)), rows)
     if len(classes) > len(shown):
         click.echo(f"the {len(shown)} worst of {len(classes)} classes; --json lists all")
 
 
-def _with_interval(row: ClassFigures, place: int) -> str:
-    figure = row.figures[place]
-    return f"{in_unit(figure.value, figure.unit)} ({between(figure.interval, figure.unit)})"
+def _with_interval(row: ClassMetricValues, place: int) -> str:
+    metric = row.metrics[place]
+    return f"{in_unit(metric.value, metric.unit)} ({between(metric.interval, metric.unit)})"
 
 
 def _echo_confusions(confusion: Confusion, labels: tuple[str, ...]) -> None:

@@ -26,7 +26,7 @@ from edgevision.tasks.generation.diffusion import DiffusionGenerator
 from edgevision.tasks.generation.image_to_image import ImageToImage
 from edgevision.tasks.generation.images import GeneratedImages
 from edgevision.tasks.generation.latent import LatentGenerator
-from edgevision.tasks.generation.settings import SAMPLERS
+from edgevision.tasks.generation_settings import SAMPLERS
 
 
 @click.command("generate", cls=GroupedCommand)

@@ -70,5 +70,5 @@ def test_a_missing_folder_for_the_chart_is_reported_before_anything_is_timed(
 ) -> None:
     done = edgevision_command(*COMMAND, *BARE, "--plot", "absent/bench.png")
     assert done.returncode == 12
-    assert "the folder absent does not exist; type: mkdir -p absent" in done.stderr
+    assert "the folder absent does not exist; run: mkdir -p absent" in done.stderr
     assert done.stdout == ""

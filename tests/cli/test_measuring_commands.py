@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgevision.bundle.known_answers import KnownAnswers, read_known_answers, write_selftest
+from edgevision.bundle.known_answers import KnownAnswers, read_known_answers, write_known_answers
 from edgevision.bundle.storage import file_entry, read_bundle, write_bundle
 
 convert = pytest.mark.convert
@@ -83,7 +83,7 @@ def test_a_device_that_computes_something_else_is_exit_code_9(
     files = {entry.path: bundle.read(entry) for entry in bundle.manifest.files()}
     known = read_known_answers(files["selftest.npz"], bundle.manifest.preprocessing, "selftest")
     wrong = {name: -values for name, values in known.outputs["onnx-int8"].items()}
-    files["selftest.npz"] = write_selftest(
+    files["selftest.npz"] = write_known_answers(
         KnownAnswers(known.known_inputs, {**known.outputs, "onnx-int8": wrong})
     )
     entry = file_entry("selftest.npz", files["selftest.npz"])
@@ -154,7 +154,7 @@ def test_image_to_image_models_are_compared_with_ground_truth_images(
     assert json.loads(done.stdout)["verdict"]["test"] == "sign-flip"
     refused = edgevision_command("evaluate", "denoiser.evb", "noisy", cwd=denoiser)
     assert refused.returncode == 2
-    assert "type --truth FOLDER" in refused.stderr
+    assert "pass --truth FOLDER" in refused.stderr
 
 
 @convert
@@ -192,7 +192,7 @@ def test_detectors_are_measured_and_drawn_beside_the_ground_truth(edgevision_com
         assert cv2.imread(str(path)).shape == (120, 2 * 160 + 4, 3)
     refused = edgevision_command(*words)
     assert refused.returncode == 2
-    assert "type --annotations FILE" in refused.stderr
+    assert "pass --annotations FILE" in refused.stderr
 
 
 @convert
@@ -202,7 +202,7 @@ def test_images_without_their_classes_are_refused(
     shutil.copy(next((quickstart / IMAGES / "7").iterdir()), tmp_path / "photo.png")
     done = edgevision_command("evaluate", quickstart / BUNDLE, ".")
     assert done.returncode == 3
-    assert "sort them into a folder a class" in done.stderr
+    assert "sort them into one folder per class" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from edgevision.tensors import Array
-from edgevision_keras.libraries import require, require_tensorflow
+from edgevision_keras.libraries import require, require_onnxruntime, require_tensorflow
 from edgevision_keras.quantization.folding import Folded, Layer, add_constant, in_order, same_padding
 from edgevision_keras.quantization.prepare import Int8Source
 
@@ -167,7 +167,7 @@ def quantized(
 
 def _values(onnx: Any, model: Any, made_from: Int8Source) -> dict[str, Array]:
     """Name of a tensor -> what it holds when the float model sees the probe."""
-    runtime = require("onnxruntime", "onnx")
+    runtime = require_onnxruntime()
     probing = onnx.ModelProto()
     probing.CopyFrom(model)
     inferred = onnx.shape_inference.infer_shapes(model).graph

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 
 from edgevision.tensors import Array
-from edgevision_keras.libraries import require
+from edgevision_keras.libraries import openvino_core, require, require_nncf, require_openvino
 from edgevision_keras.quantization.folding import Folded
 from edgevision_keras.quantization.prepare import Int8Source
-from edgevision_openvino.runtime import core, import_openvino, without_telemetry
 
 _WITH_WEIGHTS = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "MatMul")
 
@@ -26,10 +24,8 @@ def quantized(content: bytes, made_from: Int8Source, network: Folded, keep_float
         network: the network with rounded weights.
         keep_float: names of layers.
     """
-    with without_telemetry():
-        nncf = require("nncf")
-    nncf.set_log_level(logging.ERROR)
-    graph = core().read_model(content)
+    nncf = require_nncf()
+    graph = openvino_core().read_model(content)
     ranges = made_from.ranges_in(_values(content, made_from), network)
     kept = made_from.kept_in(_weights(graph), keep_float)
     images = [
@@ -65,8 +61,8 @@ def _whole_range() -> Any:
 
 def _values(content: bytes, made_from: Int8Source) -> dict[str, Array]:
     """Name of a tensor -> what it holds when the float model sees the probe."""
-    openvino = import_openvino()
-    graph = core().read_model(content)
+    openvino = require_openvino()
+    graph = openvino_core().read_model(content)
     tensors = [
         output
         for node in graph.get_ordered_ops()
@@ -76,7 +72,7 @@ def _values(content: bytes, made_from: Int8Source) -> dict[str, Array]:
     ]
     names = [_place(output) for output in tensors]
     probing = openvino.Model(tensors, graph.get_parameters())
-    compiled = core().compile_model(probing, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = openvino_core().compile_model(probing, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     results = compiled(made_from.probe())
     return {name: np.array(results[place]) for place, name in enumerate(names)}
 
@@ -100,7 +96,7 @@ def _weights(graph: Any) -> dict[str, Array]:
 
 def _set_ranges(model: Any, ranges: dict[str, tuple[float, float]]) -> None:
     """Write our ranges into the operations that round activations."""
-    opset = require("openvino").opset13
+    opset = require_openvino().opset13
     for node in model.get_ordered_ops():
         if (
             node.get_type_name() != "FakeQuantize"

@@ -62,7 +62,7 @@ def _echo_operating_points(evidence: Evidence) -> None:
     if not points:
         return
     first = points[0][1]
-    required = f"{first.figure} of at least {in_unit(first.at_least, 'share')}"
+    required = f"{first.metric} of at least {in_unit(first.at_least, 'share')}"
     click.echo(
         f"\noperating point of '{first.positive}': {required}, measured on {first.positives[1]} images of it"
     )
