@@ -122,7 +122,7 @@ SETTINGS: list[tuple[type, dict[str, Any]]] = [
         },
     ),
     (ev.Budget, {"max_drop": 0.5, "min_agreement": 0.75}),
-    (ev.OperatingPointSpecification, {"positive": "cat", "figure": "sensitivity", "at_least": 0.75}),
+    (ev.OperatingPointSpecification, {"positive": "cat", "metric": "sensitivity", "at_least": 0.75}),
     (
         ev.ConversionSettings,
         {"calibration_samples": 9, "evaluation_samples": 8, "targets_files": (Path("mine.toml"),)},

@@ -12,18 +12,21 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PLUGINS = ("edgevision_tflite", "edgevision_openvino", "edgevision_onnxruntime", "edgevision_keras")
+#: And what contracts themselves stand on.
 CONTRACTS = [
-    "artifact",
-    "backend",
-    "converter",
-    "decoder",
-    "errors",
-    "hookspecs",
-    "plugins",
-    "session",
-    "slots",
-    "target",
-    "tensors",
+    *(
+        "artifact",
+        "backend",
+        "converter",
+        "decoder",
+        "hookspecs",
+        "plugins",
+        "session",
+        "slots",
+        "target",
+        "tensors",
+    ),
+    *("system", "errors"),
 ]
 
 
