@@ -76,12 +76,12 @@ def _decoders(arguments: Mapping[str, Any]) -> Iterable[str]:
 
 
 def _precisions(arguments: Mapping[str, Any]) -> Iterable[str]:
-    """Those that a conversion can make."""
+    """The precisions of `edgevision convert`."""
     return ("auto", *PRECISIONS)
 
 
 def _precisions_of_bundle(*names: str) -> Callable[[Mapping[str, Any]], Iterable[str]]:
-    """Those of the bundle that one of the arguments `names` is; all, where it cannot be read."""
+    """The precisions in the bundle that one of the arguments `names` is; all, if it cannot be read."""
 
     def precisions(arguments: Mapping[str, Any]) -> Iterable[str]:
         try:
@@ -98,7 +98,7 @@ def _labels_of_bundle(arguments: Mapping[str, Any]) -> Iterable[str]:
 
 
 def _labels_of_sets(arguments: Mapping[str, Any]) -> Iterable[str]:
-    """Those of the file that --labels names, or else the class folders of the images."""
+    """The classes in the file passed with --labels, or else the class folders of the images."""
     if arguments.get("labels"):
         return read_labels(Path(arguments["labels"]))
     folder = _path(arguments, "evaluation", "calibration")
