@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +54,11 @@ def _arguments(ctx: click.Context) -> dict[str, Any]:
     return {**dict(zip(filter(None, positional), ctx.args, strict=False)), **passed}
 
 
-def silenced() -> contextlib.AbstractContextManager[object]:
+@contextlib.contextmanager
+def silenced() -> Iterator[None]:
     """Discard what plugins print while they are imported: the shell would take it for names."""
-    stack = contextlib.ExitStack()
-    stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
-    stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
-    return stack
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        yield
 
 
 def _targets(arguments: Mapping[str, Any]) -> Mapping[str, str]:
