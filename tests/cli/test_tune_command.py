@@ -73,7 +73,9 @@ def test_v_shows_why_a_backend_was_chosen(edgevision_command, bundle, image, tun
     assert edgevision_command("tune", bundle, *options, "-q", **tuned).stderr == ""
     done = edgevision_command("predict", "-v", bundle, image, "--json", **tuned)
     assert json.loads(done.stdout)["backend"] == "openvino"
-    assert "openvino-int8 on openvino, 1 thread" in done.stderr
+    assert "openvino-int8 on openvino, 1 thread: as measured before" in done.stderr
+    done = edgevision_command("predict", "-v", bundle, image, "--no-tune")
+    assert "tflite-int8 on tflite: the first in the bundle's order" in done.stderr
 
 
 @pytest.mark.parametrize("command", ["predict", "generate", "evaluate", "compare", "bench"])
