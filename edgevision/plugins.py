@@ -122,7 +122,7 @@ class Registry:
 
     def decoders(self) -> dict[str, Decoder]:
         """Decoder name -> decoder of a detection network's outputs."""
-        return self._named("edgevision_decoders", ("name", "nms_applied", "recognise", "prepare"))
+        return self._named("edgevision_decoders", ("name", "recognise", "prepare"))
 
     def decoder(self, name: str) -> Decoder:
         """The decoder called `name`.

@@ -15,6 +15,7 @@ import pytest
 
 from edgevision import hookimpl
 from edgevision.backend import DeviceInfo
+from edgevision.decoder import nms_applied
 from edgevision.errors import DeviceError, MissingRuntimeError, PluginError
 from edgevision.plugins import DISABLE_VARIABLE, Registry, discover
 from edgevision.testing import FakeBackend
@@ -255,6 +256,22 @@ def test_plugins_that_the_caller_names_are_not_imported(
     assert registry.problems == []
 
 
+@pytest.mark.parametrize(
+    ("attributes", "applied"), [({}, False), ({"nms_applied": False}, False), ({"nms_applied": True}, True)]
+)
+def test_a_decoder_need_not_say_whether_nms_is_applied(attributes: dict[str, bool], applied: bool) -> None:
+    decoder = SimpleNamespace(name="mine", recognise=lambda *_: None, prepare=lambda *_: None, **attributes)
+
+    class Decoders:
+        @hookimpl
+        def edgevision_decoders(self) -> Any:
+            return [decoder]
+
+    registry = registry_of(mine=Decoders())
+    assert registry.problems == []
+    assert nms_applied(registry.decoder("mine")) is applied
+
+
 def names_of_backends(disabled: str) -> list[str]:
     program = "from edgevision.plugins import registry; print(*sorted(registry().backends()))"
     done = subprocess.run(
@@ -269,7 +286,8 @@ def names_of_backends(disabled: str) -> list[str]:
 
 def test_the_variable_of_the_environment_leaves_plugins_out() -> None:
     assert names_of_backends("") == ["cuda", "onnx", "openvino", "tflite"]
-    assert names_of_backends("openvino, cuda") == ["tflite"]
+    assert names_of_backends("openvino, cuda") == ["onnx", "tflite"]
+    assert names_of_backends("onnx") == ["cuda", "openvino", "tflite"]
     assert names_of_backends("all") == []
 
 

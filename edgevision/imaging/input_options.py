@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from edgevision.errors import OptionError
 from edgevision.imaging.preprocess import LAYOUTS, Preprocessing, keras_applications_preprocessing
+from edgevision.numeric import plain_fields
 from edgevision.tensors import TensorSpec
 
 
@@ -36,6 +37,7 @@ class InputOptions:
     size_wh: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
+        plain_fields(self, "value_range", "mean", "scale", "pad_value", "size_wh")
         said = [name for name in ("value_range", "mean", "scale") if getattr(self, name) is not None]
         if self.applications is not None and said:
             raise OptionError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypedDict
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import InputError, OptionError
+from edgevision.numeric import is_real, is_whole, plain_fields
 from edgevision.tensors import Array, Quantization, TensorSpec
 
 RESIZE_MODES = ("stretch", "letterbox", "center-crop")
@@ -57,6 +57,7 @@ class Preprocessing:
     pad_value: int = 0
 
     def __post_init__(self) -> None:
+        plain_fields(self, "size_wh", "value_range", "mean", "scale", "pad_value")
         lengths = (1,) if self.color == "gray" else (1, 3)
         low_high = self.value_range
         self._check("size_wh", _are_counts(self.size_wh, 2), "two whole numbers above 0")
@@ -67,7 +68,9 @@ class Preprocessing:
         self._check("mean", _are_finite(self.mean, lengths), f"{_or(lengths)} finite numbers")
         self._check("scale", _are_finite(self.scale, lengths), f"{_or(lengths)} finite numbers")
         self._check("scale", 0 not in self.scale, "no 0: pixels are divided by it")
-        self._check("pad_value", _is_pixel(self.pad_value), "a whole number in 0…255")
+        self._check(
+            "pad_value", is_whole(self.pad_value) and self.pad_value <= 255, "a whole number in 0…255"
+        )
 
     def _check(self, name: str, valid: bool, expected: str) -> None:
         if not valid:
@@ -382,23 +385,11 @@ def _as_float(values: NDArray[np.float64], dtype: np.dtype[Any], name: str) -> A
 
 
 def _are_counts(values: object, length: int) -> bool:
-    return (
-        isinstance(values, tuple)
-        and len(values) == length
-        and all(isinstance(v, int) and not isinstance(v, bool) and v > 0 for v in values)
-    )
+    return isinstance(values, tuple) and len(values) == length and all(is_whole(value, 1) for value in values)
 
 
 def _are_finite(values: object, lengths: Sequence[int]) -> bool:
-    return (
-        isinstance(values, tuple)
-        and len(values) in lengths
-        and all(isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v) for v in values)
-    )
-
-
-def _is_pixel(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 255
+    return isinstance(values, tuple) and len(values) in lengths and all(map(is_real, values))
 
 
 def _or(lengths: Sequence[int]) -> str:

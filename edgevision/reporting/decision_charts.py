@@ -14,14 +14,14 @@ from edgevision.reporting.svg import LETTER, Drawing, shortened
 #: More classes than this are told by the pairs that are confused most.
 MOST_DRAWN_CLASSES = 40
 
-_Counts = NDArray[np.int64]
+_CountMatrix = NDArray[np.int64]
 _SIDE = 400
 _LONGEST = 14
 _LEAST_FOR_COUNT, _LEAST_FOR_CHANGE = 17, 32
 
 
 def confusion_chart(
-    name: str, title: str, matrix: _Counts, labels: Sequence[str], before: _Counts | None = None
+    name: str, title: str, matrix: _CountMatrix, labels: Sequence[str], before: _CountMatrix | None = None
 ) -> str:
     """A cell for each pair of classes, the darker, the greater its share of its row.
 

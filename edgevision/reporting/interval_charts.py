@@ -36,7 +36,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Axis:
+class ChartAxis:
     """What the values are.
 
     Attributes:
@@ -56,7 +56,9 @@ class Axis:
 Series = Sequence[tuple[str, Sequence[Row | None]]]
 
 
-def interval_chart(name: str, title: str, axis: Axis, rows: Sequence[Row], told_beside: bool = True) -> str:
+def interval_chart(
+    name: str, title: str, axis: ChartAxis, rows: Sequence[Row], told_beside: bool = True
+) -> str:
     """A mark for each value, and a line over its interval.
 
     Args:
@@ -85,7 +87,7 @@ def interval_chart(name: str, title: str, axis: Axis, rows: Sequence[Row], told_
 def class_chart(
     name: str,
     title: str,
-    axis: Axis,
+    axis: ChartAxis,
     labels: Sequence[str],
     series: Series,
 ) -> str:
@@ -124,7 +126,7 @@ def _label_width(labels: Sequence[str]) -> float:
     return max(_LEAST_LABELS, LETTER * longest + 22)
 
 
-def _scale(axis: Axis, rows: Sequence[Row], left: float, width: float) -> Scale:
+def _scale(axis: ChartAxis, rows: Sequence[Row], left: float, width: float) -> Scale:
     values = [row.value for row in rows]
     values += [end for row in rows if row.interval for end in (row.interval.low, row.interval.high)]
     values += [] if axis.limit is None else [axis.limit]
@@ -132,7 +134,7 @@ def _scale(axis: Axis, rows: Sequence[Row], left: float, width: float) -> Scale:
     return Scale.over([value * axis.factor for value in values], left, left + width)
 
 
-def _draw_axis(drawing: Drawing, scale: Scale, axis: Axis, bottom: float, top: float = _TOP) -> None:
+def _draw_axis(drawing: Drawing, scale: Scale, axis: ChartAxis, bottom: float, top: float = _TOP) -> None:
     for tick in scale.ticks:
         kind = "zero" if axis.zero and tick == 0 else "grid"
         drawing.line((scale(tick), top), (scale(tick), bottom), kind)
@@ -163,6 +165,6 @@ def _draw_legend(drawing: Drawing, models: Sequence[str], left: float) -> None:
         x += 34 + LETTER * min(len(model), _LONGEST)
 
 
-def _described(axis: Axis, rows: Sequence[Row]) -> str:
+def _described(axis: ChartAxis, rows: Sequence[Row]) -> str:
     limit = "" if axis.limit is None else f" The limit is {axis.limit * axis.factor:.4g}."
     return f"{axis.title}. " + "; ".join(f"{row.label}: {row.told}" for row in rows) + "." + limit

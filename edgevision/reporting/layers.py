@@ -12,7 +12,7 @@ _MOST_LAYERS = 25
 
 
 @dataclass(frozen=True)
-class Layer:
+class RankedLayer:
     """A layer of the source.
 
     Attributes:
@@ -39,7 +39,7 @@ class Ranking:
     """
 
     format: str
-    layers: tuple[Layer, ...]
+    layers: tuple[RankedLayer, ...]
     more: int
 
 
@@ -82,7 +82,7 @@ def rankings(evidence: Evidence, manifest: Manifest) -> tuple[Ranking, ...]:
 def _ranking(name: str, pairs: Sequence[tuple[str, float]], results: Sequence[Measured]) -> Ranking:
     most = max(error for _, error in pairs) or 1.0
     told = [
-        Layer(
+        RankedLayer(
             layer,
             error,
             max(0.0, error / most),

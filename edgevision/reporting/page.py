@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from edgevision.errors import MissingRuntimeError
 from edgevision.metrics.formatting import between, drop_of, in_unit, size, with_interval
 from edgevision.reporting.changes import in_words, rightness, source_in_words
-from edgevision.reporting.verdict import distance
+from edgevision.reporting.summary import distance
 
 if TYPE_CHECKING:
     from jinja2 import Environment

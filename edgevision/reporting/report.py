@@ -13,11 +13,11 @@ from edgevision.evidence.document import read_evidence
 from edgevision.evidence.records import Evidence
 from edgevision.reporting.changes import changes
 from edgevision.reporting.decisions import decisions
-from edgevision.reporting.figures import class_figures, cost_chart, figures, interval_methods
 from edgevision.reporting.layers import artifact_precisions, rankings
+from edgevision.reporting.metrics import class_metric_tables, cost_chart, interval_methods, metric_tables
 from edgevision.reporting.page import render
-from edgevision.reporting.scores import score_readings
-from edgevision.reporting.verdict import standings, unheld_limits, verdict
+from edgevision.reporting.score_calibration import calibrated_scores
+from edgevision.reporting.summary import artifact_statuses, summary, unverified_limits
 from edgevision.system.files import check_folder_of, write_file
 from edgevision.target import load_targets
 from edgevision.tasks.description import task_to_dict
@@ -83,23 +83,23 @@ def _pictures(bundle: Bundle) -> tuple[Picture, ...]:
 def _facts(bundle: Bundle, evidence: Evidence, pictures: tuple[Picture, ...]) -> dict[str, Any]:
     manifest = bundle.manifest
     name = bundle.path.resolve().name
-    measured = figures(evidence)
-    found = standings(evidence, manifest, load_targets())
+    tables = metric_tables(evidence)
+    statuses = artifact_statuses(evidence, manifest, load_targets())
     return {
         "name": name,
         "bundle": bundle,
         "manifest": manifest,
         "evidence": evidence,
-        "verdict": verdict(evidence, found),
-        "standings": found,
-        "unheld": unheld_limits(evidence),
+        "summary": summary(evidence, statuses),
+        "artifacts": statuses,
+        "unverified": unverified_limits(evidence),
         "cost_chart": cost_chart(evidence),
-        "figures": measured,
-        "methods": interval_methods(measured),
-        "class_figures": class_figures(evidence),
+        "metrics": tables,
+        "methods": interval_methods(tables),
+        "class_metrics": class_metric_tables(evidence),
         "decisions": decisions(evidence, bundle.labels),
         "changes": changes(evidence, pictures),
-        "readings": score_readings(evidence),
+        "score_calibration": calibrated_scores(evidence),
         "precisions": artifact_precisions(evidence, manifest),
         "rankings": rankings(evidence, manifest),
         "notes": _notes(evidence),

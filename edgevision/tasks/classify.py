@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import InferenceError, OptionError
-from edgevision.imaging.decode import as_pixels
+from edgevision.imaging.decode import ImageLike, as_pixels
 from edgevision.imaging.preprocess import Preprocessing, Preprocessor
+from edgevision.numeric import is_share, is_whole
 from edgevision.session import CheckedSession
 from edgevision.tasks.batches import is_batch, parts
+from edgevision.tasks.labels import as_labels, check_label_count
 from edgevision.tasks.score_calibration import SCORE_KINDS, OperatingPoint, ScoreCalibration
 from edgevision.tensors import Array, TensorSpec, all_finite, dequantizer, is_always_finite
+
+if TYPE_CHECKING:
+    from edgevision.numeric import RealNumber, WholeNumber
 
 Scores = NDArray[np.float32]
 
@@ -66,14 +70,14 @@ class Classification:
         point = self.operating_point
         return None if point is None else bool(self.scores[point.class_id] >= point.threshold)
 
-    def top(self, k: int = 1) -> list[ClassScore]:
+    def top(self, k: WholeNumber = 1) -> list[ClassScore]:
         """The `k` best classes, the best first; of equal scores the lower class first.
 
         Raises:
-            OptionError: `k` is below 1.
+            OptionError: `k` is not a whole number above 0.
         """
-        if k < 1:
-            raise OptionError(f"top: expected 1 or more, got {k}")
+        if not is_whole(k, 1):
+            raise OptionError(f"top: expected 1 or more, got {k!r}")
         # numpy lets other threads run while it sorts ten numbers, and then waits for them: so Python does.
         if len(self.scores) <= _FEW:
             scores = self.scores.tolist()
@@ -82,11 +86,18 @@ class Classification:
             order = np.argsort(-self.scores, kind="stable")[:k].tolist()
         return [ClassScore(self.labels[i], float(self.scores[i]), i) for i in order]
 
-    def above(self, score_threshold: float) -> list[ClassScore]:
-        """Every class with a score of `score_threshold` (0…1) or more, the best first."""
-        return [found for found in self if found.score >= score_threshold]
+    def above(self, score_threshold: RealNumber) -> list[ClassScore]:
+        """Every class with a score of `score_threshold` or more, the best first.
 
-    def to_dict(self, k: int | None = None) -> dict[str, Any]:
+        Raises:
+            OptionError: `score_threshold` is not in 0…1.
+        """
+        if not is_share(score_threshold):
+            raise OptionError(f"score_threshold: expected 0 to 1, got {score_threshold!r}")
+        least = float(score_threshold)
+        return [found for found in self if found.score >= least]
+
+    def to_dict(self, k: WholeNumber | None = None) -> dict[str, Any]:
         """For JSON: the `k` best classes, or all, and the decision on a class of interest, if any."""
         best = self.top(k or len(self.labels))
         told: dict[str, Any] = {
@@ -140,15 +151,11 @@ class Classifier:
         self.session = session
         self.preprocessing = preprocessing
         self.score_kind = score_kind
-        self.labels = tuple(labels)
+        self.labels = as_labels(labels)
         self._input = _only_input(session)
         self._output = score_output(session.outputs, output)
         self.multi_label = score_kind == "sigmoid" and not _is_binary(self._output)
-        expected = class_count(self._output)
-        if len(self.labels) != expected:
-            raise OptionError(
-                f"{len(self.labels)} labels for a network with {expected} classes; give one a class"
-            )
+        check_label_count(self.labels, class_count(self._output))
         if score_kind not in SCORE_KINDS:
             raise OptionError(f"score kind: expected one of {', '.join(SCORE_KINDS)}, got '{score_kind}'")
         self.preprocess = Preprocessor(preprocessing, self._input)
@@ -162,18 +169,18 @@ class Classifier:
         return self._output.name
 
     @overload
+    def __call__(self, images: ImageLike, color: str = "rgb") -> Classification: ...
+    @overload
     def __call__(self, images: list[Any] | tuple[Any, ...], color: str = "rgb") -> list[Classification]: ...
-    @overload
-    def __call__(self, images: str | Path, color: str = "rgb") -> Classification: ...
-    @overload
-    def __call__(self, images: Any, color: str = "rgb") -> Any: ...
 
-    def __call__(self, images: Any, color: str = "rgb") -> Any:
+    def __call__(self, images: Any, color: str = "rgb") -> Classification | list[Classification]:
         """Classify one image, or each of a batch.
 
         Args:
-            images: an array uint8 ``(h, w, 3)`` or grey ``(h, w)``, a path, or a PIL image; or a
-                batch: a list of these, or an array uint8 ``(n, h, w, 3)``.
+            images: one image: an array uint8 ``(h, w, 3)`` or grey ``(h, w)``, a path, the bytes of
+                an image file, or a PIL image; or a batch: a list or tuple of these, or an array
+                uint8 ``(n, h, w, 3)``. A type checker cannot count the axes of an array and takes it
+                for one image: where types matter, pass a batch as ``list(array)`` or to `classify_batch`.
             color: order of the channels of arrays: ``rgb`` or ``bgr``.
 
         Returns:
@@ -191,11 +198,11 @@ class Classifier:
             outputs = slot.run()
         return self._result(self._scores(outputs[self._output.name])[0])
 
-    def classify_batch(self, images: Sequence[Any] | Array, color: str = "rgb") -> list[Classification]:
+    def classify_batch(self, images: Sequence[ImageLike] | Array, color: str = "rgb") -> list[Classification]:
         """Classify each of several images; see `__call__`."""
         return [self._result(row) for row in self.scores(images, color)]
 
-    def scores(self, images: Sequence[Any] | Array, color: str = "rgb") -> Scores:
+    def scores(self, images: Sequence[ImageLike] | Array, color: str = "rgb") -> Scores:
         """The scores of several images: float32 ``(images, classes)``, each 0…1."""
         if len(images) == 0:
             return np.zeros((0, len(self.labels)), np.float32)
@@ -230,7 +237,7 @@ class Classifier:
     ) -> None:
         self.close()
 
-    def _run(self, images: Sequence[Any] | Array, color: str) -> Scores:
+    def _run(self, images: Sequence[ImageLike] | Array, color: str) -> Scores:
         with self.session.lease(len(images)) as slot:
             rows = slot.inputs[self._input.name]
             for row, image in zip(rows, images, strict=True):

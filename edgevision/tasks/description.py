@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from edgevision.errors import OptionError, first_line
+from edgevision.numeric import is_real, is_share, is_whole, plain_fields
 from edgevision.tasks.score_calibration import SCORE_KINDS
 
 if TYPE_CHECKING:
-    from edgevision.tasks.generation.settings import GenerateSettings
+    from edgevision.tasks.generation_settings import GenerateSettings
 
 
 @dataclass(frozen=True)
@@ -56,19 +56,14 @@ class DetectTask:
     max_detections: int = 100
 
     def __post_init__(self) -> None:
+        plain_fields(self, "decoder_settings", "score_threshold", "iou_threshold", "max_detections")
         _check(isinstance(self.decoder, str), "decoder", "a name", self.decoder)
         _check(
             isinstance(self.decoder_settings, Mapping), "decoder_settings", "a table", self.decoder_settings
         )
         for name in ("score_threshold", "iou_threshold"):
-            _check(_is_share(getattr(self, name)), name, "0 to 1", getattr(self, name))
-        count = self.max_detections
-        _check(
-            isinstance(count, int) and not isinstance(count, bool) and count > 0,
-            "max_detections",
-            "1 or more",
-            count,
-        )
+            _check(is_share(getattr(self, name)), name, "0 to 1", getattr(self, name))
+        _check(is_whole(self.max_detections, 1), "max_detections", "1 or more", self.max_detections)
 
 
 @dataclass(frozen=True)
@@ -92,8 +87,9 @@ class GenerateTask:
 
     def __post_init__(self) -> None:
         # Here, and not above: who only classifies need not wait for it.
-        from edgevision.tasks.generation.settings import KINDS, SETTINGS_OF_KIND, read_fields
+        from edgevision.tasks.generation_settings import KINDS, SETTINGS_OF_KIND, read_fields
 
+        plain_fields(self, "output_range")
         _check(self.kind in KINDS, "kind", f"one of {', '.join(KINDS)}", self.kind)
         _check(isinstance(self.output, str), "output", "the name of a tensor", self.output)
         _check(_is_range(self.output_range), "output_range", "a low number, then a higher", self.output_range)
@@ -160,14 +156,5 @@ def _check(valid: bool, name: str, expected: str, got: object) -> None:
         raise OptionError(f"{name}: expected {expected}, got {got!r}")
 
 
-def _is_share(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0.0 <= value <= 1.0
-
-
 def _is_range(value: object) -> bool:
-    return (
-        isinstance(value, (tuple, list))
-        and len(value) == 2
-        and all(isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v) for v in value)
-        and value[0] < value[1]
-    )
+    return isinstance(value, tuple) and len(value) == 2 and all(map(is_real, value)) and value[0] < value[1]

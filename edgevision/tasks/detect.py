@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from edgevision.decoder import Candidates, Decoder, Floats
 from edgevision.errors import InferenceError, OptionError
-from edgevision.imaging.decode import as_pixels
+from edgevision.imaging.decode import ImageLike, as_pixels
 from edgevision.imaging.placement import placement_of
 from edgevision.imaging.preprocess import Preprocessing, Preprocessor
 from edgevision.session import CheckedSession
 from edgevision.tasks.batches import is_batch, parts
 from edgevision.tasks.description import DetectTask
 from edgevision.tasks.detections import Detections
+from edgevision.tasks.labels import as_labels, check_label_count
 from edgevision.tasks.nms import suppress
 from edgevision.tensors import Array, TensorSpec, all_finite, dequantizer
+
+if TYPE_CHECKING:
+    from edgevision.numeric import RealNumber, WholeNumber
 
 #: A dequantized score may exceed 1 by a step; more than this is no score.
 _HIGHEST_SCORE = 1.02
@@ -58,63 +61,53 @@ class Detector:
     ) -> None:
         self.session = session
         self.preprocessing = preprocessing
-        self.labels = tuple(labels)
+        self.labels = as_labels(labels)
         self.task = task
         self._input = _only_input(session)
         specs = image_outputs(session.outputs)
         self._head = decoder.prepare(specs, preprocessing.size_wh, task.decoder_settings)
-        if self.labels and self._head.classes not in (None, len(self.labels)):
-            raise OptionError(
-                f"{len(self.labels)} labels for a network with {self._head.classes} classes; give one a class"
-            )
+        if self.labels and self._head.classes is not None:
+            check_label_count(self.labels, self._head.classes)
         self.preprocess = Preprocessor(preprocessing, self._input)
         self._dequantize = [(spec.name, dequantizer(spec)) for spec in session.outputs]
 
     @overload
     def __call__(
         self,
-        images: list[Any] | tuple[Any, ...],
+        images: ImageLike,
         color: str = "rgb",
         *,
-        score_threshold: float | None = None,
-        iou_threshold: float | None = None,
-        max_detections: int | None = None,
-    ) -> list[Detections]: ...
-    @overload
-    def __call__(
-        self,
-        images: str | Path,
-        color: str = "rgb",
-        *,
-        score_threshold: float | None = None,
-        iou_threshold: float | None = None,
-        max_detections: int | None = None,
+        score_threshold: RealNumber | None = None,
+        iou_threshold: RealNumber | None = None,
+        max_detections: WholeNumber | None = None,
     ) -> Detections: ...
     @overload
     def __call__(
         self,
-        images: Any,
+        images: list[Any] | tuple[Any, ...],
         color: str = "rgb",
         *,
-        score_threshold: float | None = None,
-        iou_threshold: float | None = None,
-        max_detections: int | None = None,
-    ) -> Any: ...
+        score_threshold: RealNumber | None = None,
+        iou_threshold: RealNumber | None = None,
+        max_detections: WholeNumber | None = None,
+    ) -> list[Detections]: ...
 
     def __call__(
         self,
         images: Any,
         color: str = "rgb",
         *,
-        score_threshold: float | None = None,
-        iou_threshold: float | None = None,
-        max_detections: int | None = None,
-    ) -> Any:
+        score_threshold: RealNumber | None = None,
+        iou_threshold: RealNumber | None = None,
+        max_detections: WholeNumber | None = None,
+    ) -> Detections | list[Detections]:
         """Find the objects in one image, or in each of a batch.
 
         Args:
-            images: an array uint8 ``(h, w, 3)`` or grey ``(h, w)``, a path, or a PIL image; or a
-                batch: a list of these, or an array uint8 ``(n, h, w, 3)``.
+            images: one image: an array uint8 ``(h, w, 3)`` or grey ``(h, w)``, a path, the bytes of
+                an image file, or a PIL image; or a batch: a list or tuple of these, or an array
+                uint8 ``(n, h, w, 3)``. A type checker cannot count the axes of an array and takes it
+                for one image: where types matter, pass a batch as ``list(array)`` or to `detect_batch`.
             color: order of the channels of arrays: ``rgb`` or ``bgr``.
             score_threshold, iou_threshold: 0…1, for this call, as in `DetectTask`; the model's
                 own unless given.
@@ -134,7 +127,7 @@ class Detector:
         return self.detect_batch([images], color, task)[0]
 
     def detect_batch(
-        self, images: Sequence[Any] | Array, color: str = "rgb", task: DetectTask | None = None
+        self, images: Sequence[ImageLike] | Array, color: str = "rgb", task: DetectTask | None = None
     ) -> list[Detections]:
         """Find the objects in each of several images, with the thresholds of `task`; see `__call__`."""
         task = task or self.task
@@ -180,7 +173,7 @@ class Detector:
     ) -> None:
         self.close()
 
-    def _run(self, images: Sequence[Any] | Array, color: str, task: DetectTask) -> list[Detections]:
+    def _run(self, images: Sequence[ImageLike] | Array, color: str, task: DetectTask) -> list[Detections]:
         sizes_wh = []
         with self.session.lease(len(images)) as slot:
             for row, image in zip(slot.inputs[self._input.name], images, strict=True):
@@ -254,15 +247,16 @@ def _only_input(session: CheckedSession) -> TensorSpec:
 
 def _for_one_call(
     task: DetectTask,
-    score_threshold: float | None,
-    iou_threshold: float | None,
-    max_detections: int | None,
+    score_threshold: RealNumber | None,
+    iou_threshold: RealNumber | None,
+    max_detections: WholeNumber | None,
 ) -> DetectTask:
     if score_threshold is None and iou_threshold is None and max_detections is None:
         return task
-    return replace(
-        task,
-        score_threshold=task.score_threshold if score_threshold is None else score_threshold,
-        iou_threshold=task.iou_threshold if iou_threshold is None else iou_threshold,
-        max_detections=task.max_detections if max_detections is None else max_detections,
-    )
+    asked = {
+        "score_threshold": score_threshold,
+        "iou_threshold": iou_threshold,
+        "max_detections": max_detections,
+    }
+    numbers: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+    return replace(task, **numbers)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from edgevision.decoder import Floats, Ints
 from edgevision.errors import OptionError, PluginError
+
+if TYPE_CHECKING:
+    from edgevision.numeric import WholeNumber
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +82,7 @@ class Detections:
         return (self._at(int(place)) for place in np.argsort(-self.scores, kind="stable"))
 
     @overload
-    def __getitem__(self, key: int | np.integer[Any]) -> Detection: ...
+    def __getitem__(self, key: WholeNumber) -> Detection: ...
     @overload
     def __getitem__(self, key: slice | Sequence[int] | np.ndarray[Any, Any]) -> Detections: ...
 
@@ -100,7 +103,7 @@ class Detections:
             ]
         }
 
-    def to_coco(self, image_id: int) -> list[dict[str, Any]]:
+    def to_coco(self, image_id: WholeNumber) -> list[dict[str, Any]]:
         """COCO's results format: one entry an object, the best first.
 
         Args:
@@ -110,7 +113,7 @@ class Detections:
             ``image_id``, ``category_id`` (the class id), ``bbox`` (left, top, width, height) and
             ``score`` of each.
         """
-        return [_coco(one, image_id) for one in self]
+        return [_coco(one, int(image_id)) for one in self]
 
     def to_supervision(self) -> Any:
         """As ``supervision.Detections``, with the labels as ``data["class_name"]``.

@@ -2,9 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from edgevision.errors import OptionError
+from edgevision.numeric import plain
+
+
+def as_labels(labels: Sequence[str]) -> tuple[str, ...]:
+    """Class names from a list, tuple or array.
+
+    Raises:
+        OptionError: not a sequence of names: a text, a path, a set, a dictionary, or numbers.
+    """
+    names = plain(labels)
+    if (
+        isinstance(names, str)
+        or not isinstance(names, Sequence)
+        or not all(isinstance(n, str) for n in names)
+    ):
+        raise OptionError(
+            f"labels: expected a list of class names, in the network's order, got {labels!r:.200}"
+        )
+    return tuple(names)
+
+
+def check_label_count(labels: Sequence[str], classes: int) -> None:
+    """Check that every class of a network has a label.
+
+    Raises:
+        OptionError: there are more or fewer labels than classes.
+    """
+    if len(labels) != classes:
+        raise OptionError(
+            f"{len(labels)} labels for a network with {classes} classes; expected one label per class"
+        )
 
 
 def read_labels(path: Path) -> tuple[str, ...]:

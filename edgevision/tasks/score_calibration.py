@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from edgevision.errors import OptionError
+from edgevision.numeric import is_real, is_share, is_whole, plain_fields
 
 #: What the output of a classifier may hold.
 SCORE_KINDS = ("softmax", "sigmoid", "logits")
@@ -38,10 +38,10 @@ class OperatingPoint:
     at_least: float
 
     def __post_init__(self) -> None:
+        plain_fields(self, "class_id", "threshold", "at_least")
         _check(isinstance(self.positive, str), "positive", "the name of a class", self.positive)
-        whole = isinstance(self.class_id, int) and not isinstance(self.class_id, bool)
-        _check(whole and self.class_id >= 0, "class_id", "0 or more", self.class_id)
-        _check(_is_number(self.threshold) and 0 <= self.threshold <= 1, "threshold", "0 to 1", self.threshold)
+        _check(is_whole(self.class_id), "class_id", "0 or more", self.class_id)
+        _check(is_share(self.threshold), "threshold", "0 to 1", self.threshold)
         check_specification(self.figure, self.at_least)
 
 
@@ -61,8 +61,9 @@ class ScoreCalibration:
     operating_point: OperatingPoint | None = None
 
     def __post_init__(self) -> None:
-        warm = self.temperature is None or (_is_number(self.temperature) and self.temperature > 0)
-        _check(warm, "temperature", "a number above 0", self.temperature)
+        plain_fields(self, "temperature")
+        valid = self.temperature is None or (is_real(self.temperature) and self.temperature > 0)
+        _check(valid, "temperature", "a number above 0", self.temperature)
 
     def check_labels(self, labels: Sequence[str]) -> None:
         """Check that the class of interest is one of a network's.
@@ -100,11 +101,8 @@ def check_specification(figure: object, at_least: object) -> None:
         OptionError: the figure is unknown, or the share is none that images can show.
     """
     _check(figure in FIGURES, "figure", f"one of {', '.join(FIGURES)}", figure)
-    _check(_is_number(at_least) and 0 < at_least < 1, f"{figure}", "above 0 and below 1", at_least)  # type: ignore[operator]
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    inside = is_share(at_least) and at_least not in (0, 1)
+    _check(inside, f"{figure}", "above 0 and below 1", at_least)
 
 
 def _check(valid: bool, name: str, expected: str, got: object) -> None:

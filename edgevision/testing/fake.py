@@ -11,7 +11,7 @@ import numpy as np
 
 from edgevision.artifact import Artifact
 from edgevision.backend import DeviceInfo, Session, SessionSettings
-from edgevision.errors import ArtifactError, DeviceError
+from edgevision.errors import ArtifactError
 from edgevision.slots import PooledSession, SlotPool, batch_of
 from edgevision.tensors import Array, Quantization, TensorSpec
 
@@ -64,8 +64,7 @@ class FakeBackend:
     def open(self, artifact: Artifact, settings: SessionSettings) -> Session:
         """As `Backend.open`."""
         settings.check_options(self.name, self.options)
-        if settings.device not in (None, "cpu"):
-            raise DeviceError(f"backend 'fake' has no device '{settings.device}'; it has: cpu")
+        settings.check_device(self.name, ["cpu"])
         try:
             tensors = json.loads(artifact.content)
             inputs, outputs = _specs(tensors["inputs"]), _specs(tensors["outputs"])

@@ -23,7 +23,7 @@ from quickstart import TRAINING_IMAGES, small_digits
 
 from edgevision.tasks.description import GenerateTask, task_to_dict
 from edgevision.tasks.generation.schedules import alphas_cumprod
-from edgevision.tasks.generation.settings import Condition, DiffusionSettings, NoiseSchedule
+from edgevision.tasks.generation_settings import Condition, DiffusionSettings, NoiseSchedule
 
 #: Width and height of scikit-learn's images.
 SIDE = 8

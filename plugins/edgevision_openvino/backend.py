@@ -51,7 +51,7 @@ class OpenVINOBackend:
         """
         settings.check_options(self.name, self.options)
         config = _config(settings)
-        _check_device(settings.device or "cpu")
+        _check_device(settings)
         model = read_model(artifact)
         inputs = read_inputs(artifact, model)
         device = settings.device or "cpu"
@@ -90,13 +90,11 @@ def _config(settings: SessionSettings) -> dict[str, Any]:
     return config
 
 
-def _check_device(device: str) -> None:
+def _check_device(settings: SessionSettings) -> None:
     known = device_names()
-    if device not in (*known, "auto") and not (device == "gpu" and "gpu:0" in known):
-        raise DeviceError(
-            f"backend 'openvino' has no device '{device}' here; it has: {', '.join([*known, 'auto'])}; "
-            "a GPU or NPU also needs its driver"
-        )
+    if settings.device == "gpu" and "gpu:0" in known:  # OpenVINO's own alias
+        return
+    settings.check_device("openvino", [*known, "auto"], "a GPU or NPU also needs its driver")
 
 
 def _asked_precision(device: str, precision: str | None) -> str:

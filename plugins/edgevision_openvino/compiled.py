@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 from weakref import WeakValueDictionary
@@ -12,12 +11,12 @@ import numpy as np
 
 from edgevision.artifact import Artifact
 from edgevision.errors import InferenceError, first_line
+from edgevision.slots import ModelCache
 from edgevision.tensors import Array, TensorSpec
 from edgevision_openvino.model import open_batch, refusal
 from edgevision_openvino.runtime import core, import_openvino
 
-#: How many compiled models stay: of two batch sizes, for calls one at a time and at once. The one unused for
-#: longest goes first.
+#: Compiled models that are kept: for two batch sizes, each for calls one at a time and for parallel calls.
 _KEPT = 4
 _NAMES = {"f32": "float32", "f16": "float16", "bf16": "bfloat16"}
 
@@ -47,8 +46,7 @@ class CompiledModels:
         self._device = device
         self._config = dict(config)
         self._at_once = dict(at_once or {})
-        self._compiled: OrderedDict[tuple[int, bool], Any] = OrderedDict()
-        self._lock = threading.Lock()
+        self._compiled = ModelCache(self._compile, _KEPT)
 
     def for_batch(self, batch: int, at_once: bool = False) -> Any:
         """The model, compiled for `batch`, and for calls one at a time or of several threads at once.
@@ -56,14 +54,7 @@ class CompiledModels:
         Raises:
             ArtifactError: the device refuses the model at this size.
         """
-        key = (batch if open_batch(self._inputs) else 0, at_once and bool(self._at_once))
-        with self._lock:
-            if key not in self._compiled:
-                self._compiled[key] = self._compile(*key)
-                while len(self._compiled) > _KEPT:
-                    self._compiled.popitem(last=False)
-            self._compiled.move_to_end(key)
-            return self._compiled[key]
+        return self._compiled.get((batch if open_batch(self._inputs) else 0, at_once and bool(self._at_once)))
 
     def first_device(self) -> str:
         """Where the model really runs, such as ``cpu`` or ``gpu:0``."""
@@ -75,7 +66,8 @@ class CompiledModels:
         told = self.for_batch(1).get_property("INFERENCE_PRECISION_HINT").get_type_name()
         return _NAMES.get(told, str(told))
 
-    def _compile(self, batch: int, at_once: bool) -> Any:
+    def _compile(self, key: tuple[int, bool]) -> Any:
+        batch, at_once = key
         try:
             model = self._model.clone()
             if open_batch(self._inputs):

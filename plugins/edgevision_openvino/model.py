@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from edgevision.artifact import Artifact
+from edgevision.backend import check_open_sizes
 from edgevision.errors import ArtifactError, first_line
 from edgevision.tensors import Quantization, TensorSpec
 from edgevision_openvino.runtime import core, import_openvino
-from edgevision_tflite.graph_tensors import read_tensors
+from edgevision_openvino.tflite_tensors import read_tensors
 
 
 def read_model(artifact: Artifact) -> Any:
@@ -48,7 +49,7 @@ def read_inputs(artifact: Artifact, model: Any) -> tuple[TensorSpec, ...]:
     """The inputs of a model.
 
     Raises:
-        ArtifactError: an input leaves more open than its batch, or has a type that numpy lacks.
+        ArtifactError: more than the batch size of an input is open, or numpy does not have its type.
     """
     quantizations = _quantizations(artifact)
     inputs = tuple(
@@ -57,12 +58,7 @@ def read_inputs(artifact: Artifact, model: Any) -> tuple[TensorSpec, ...]:
         )
         for port in model.inputs
     )
-    for spec in inputs:
-        if None in spec.shape[1:]:
-            raise ArtifactError(
-                f"{artifact.name}: input '{spec.name}' leaves more open than its batch: {spec.describe()}; "
-                "convert the model with a fixed image size"
-            )
+    check_open_sizes(artifact, inputs)
     return inputs
 
 

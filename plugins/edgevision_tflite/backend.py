@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from edgevision.artifact import Artifact
-from edgevision.backend import ArtifactDescription, DeviceInfo, Session, SessionSettings
+from edgevision.backend import ArtifactDescription, DeviceInfo, Session, SessionSettings, check_open_sizes
 from edgevision.errors import ArtifactError, DeviceError, InferenceError, OptionError, first_line
 from edgevision.slots import PooledSession, SlotPool
 from edgevision.tensors import Array, Quantization, TensorSpec
-from edgevision_tflite.graph_tensors import check_whole
+from edgevision_tflite.integrity import check_complete
 from edgevision_tflite.metadata import describe
 from edgevision_tflite.runtime import Runtime, find_runtime
 
@@ -49,12 +49,10 @@ class TFLiteBackend:
         runtime = find_runtime()
         delegate = _asked_delegate(settings)
         device = f"delegate:{delegate.name}" if delegate else "cpu"
-        if settings.device not in (None, device):
-            raise DeviceError(
-                f"backend '{self.name}' has no device '{settings.device}'; it has: cpu; for another "
-                "leave device out and give option delegate=PATH_OF_ITS_LIBRARY"
-            )
-        check_whole(artifact)
+        settings.check_device(
+            self.name, [device], "for another omit device and pass option delegate=PATH_OF_ITS_LIBRARY"
+        )
+        check_complete(artifact)
         loader = _Loader(artifact, runtime, settings.threads, delegate)
         interpreter = loader.load()
         graph = _read_graph(artifact, interpreter)
@@ -208,12 +206,7 @@ def _precision(graph: _Graph, delegate: _Delegate | None, settings: SessionSetti
 def _read_graph(artifact: Artifact, interpreter: Any) -> _Graph:
     taken, given = _named_details(interpreter)
     inputs = tuple(_spec(name, details) for name, details in taken.items())
-    for spec in inputs:
-        if None in spec.shape[1:]:
-            raise ArtifactError(
-                f"{artifact.name}: input '{spec.name}' leaves more open than its batch: {spec.describe()}; "
-                "convert the model with a fixed image size"
-            )
+    check_open_sizes(artifact, inputs)
     return _Graph(
         inputs,
         tuple(_spec(name, details) for name, details in given.items()),

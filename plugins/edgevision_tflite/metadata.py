@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 from edgevision.artifact import Artifact
 from edgevision.backend import ArtifactDescription
-from edgevision.errors import ArtifactError
-from edgevision_tflite.flatbuffer import DamagedError, Flatbuffer
+from edgevision.system.flatbuffer import DamagedError, Flatbuffer
+from edgevision_tflite.integrity import invalid
 
 _METADATA_NAME = "TFLITE_METADATA"
 _DETECTION = "TFLite_Detection_PostProcess"
@@ -47,9 +47,7 @@ def describe(artifact: Artifact) -> ArtifactDescription:
     try:
         return _describe(artifact.content)
     except DamagedError as error:
-        raise ArtifactError(
-            f"{artifact.name}: is no TFLite model, or is damaged: {error}; copy or convert it again"
-        ) from error
+        raise invalid(artifact, error) from error
 
 
 def _describe(content: bytes) -> ArtifactDescription:

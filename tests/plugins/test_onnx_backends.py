@@ -1,8 +1,10 @@
-"""The backends `onnx` and `cuda`, which are one plugin over ONNX Runtime."""
+"""The backends `onnx` and `cuda`: two plugins over ONNX Runtime."""
 
 from __future__ import annotations
 
+import os
 import platform
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,13 +14,13 @@ import pytest
 from edgevision.artifact import Artifact
 from edgevision.backend import SessionSettings
 from edgevision.errors import ArtifactError, DeviceError, EdgeVisionError, MissingRuntimeError, OptionError
-from edgevision.plugins import registry
+from edgevision.plugins import DISABLE_VARIABLE, registry
 from edgevision.session import open_session
 from edgevision.testing import check_backend
-from edgevision_onnxruntime import driver
-from edgevision_onnxruntime import gpu as gpu_module
-from edgevision_onnxruntime.cpu import OnnxBackend
-from edgevision_onnxruntime.gpu import CudaBackend
+from edgevision_onnxruntime.cuda import backend as cuda_module
+from edgevision_onnxruntime.cuda import driver
+from edgevision_onnxruntime.cuda.backend import CudaBackend
+from edgevision_onnxruntime.onnx.backend import OnnxBackend
 from edgevision_onnxruntime.onnx_file import holds_float16, is_quantized
 from edgevision_onnxruntime.runtime import CUDA, import_onnxruntime
 from edgevision_onnxruntime.sessions import NodePlacement, Sessions
@@ -64,7 +66,7 @@ def test_onnx_runs_on_the_cpu_and_says_so(tiny_onnx: Artifact) -> None:
 
 @pytest.mark.parametrize("device", ["cuda:0", "gpu"])
 def test_onnx_never_calls_itself_cuda(tiny_onnx: Artifact, device: str) -> None:
-    with pytest.raises(DeviceError, match="it has: cpu; for a GPU ask backend 'cuda'"):
+    with pytest.raises(DeviceError, match="it has: cpu; for a GPU use backend 'cuda'"):
         ONNX.open(tiny_onnx, SessionSettings(device=device))
 
 
@@ -118,7 +120,7 @@ def test_an_image_size_left_open_is_refused(tiny_onnx: Artifact) -> None:
     model = onnx.load_from_string(tiny_onnx.content)
     model.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "height"
     opened = Artifact("onnx", "float32", {"open.onnx": model.SerializeToString()})
-    with pytest.raises(ArtifactError, match=r"leaves more open than its batch.*fixed image size"):
+    with pytest.raises(ArtifactError, match=r"only the batch size may be open.*fixed image size"):
         ONNX.open(opened, SessionSettings())
 
 
@@ -153,7 +155,7 @@ def test_both_builds_at_once_are_named_with_the_way_to_mend_it(
         (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.31.1\n")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(
-        MissingRuntimeError, match="overwrite one another; first pip uninstall -y onnxruntime onnx"
+        MissingRuntimeError, match="overwrite each other; first pip uninstall -y onnxruntime onnx"
     ):
         CUDA_BACKEND.version()
 
@@ -165,11 +167,30 @@ def test_wrong_options_are_refused_before_any_device_is_looked_for(tiny_onnx: Ar
         CUDA_BACKEND.open(tiny_onnx, SessionSettings(options={"allow_cpu_fallback": "yes"}))
 
 
-def test_one_plugin_gives_both_backends() -> None:
+def test_each_backend_has_a_plugin_of_its_own_name() -> None:
     rows = {row.name: row for row in registry().backend_statuses()}
-    assert rows["cuda"].plugin == rows["onnx"].plugin == "cuda"
+    assert (rows["cuda"].plugin, rows["onnx"].plugin) == ("cuda", "onnx")
     assert rows["onnx"].ready
     assert rows["cuda"].ready or rows["cuda"].reason
+
+
+@pytest.mark.parametrize(("broken", "other"), [("cuda", "onnx"), ("onnx", "cuda")])
+@pytest.mark.parametrize("module", ["edgevision_onnxruntime.{}", "edgevision_onnxruntime.{}.backend"])
+def test_a_break_in_one_plugin_leaves_the_other_working(broken: str, other: str, module: str) -> None:
+    program = """
+import sys
+sys.modules[sys.argv[1]] = None
+from edgevision.plugins import DISABLE_VARIABLE, registry
+print(*registry().backends(), *(problem.plugin for problem in registry().problems))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, module.format(broken)],
+        env={**os.environ, DISABLE_VARIABLE: "tflite,openvino"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == [other, broken]
 
 
 def test_without_a_driver_the_reason_is_given() -> None:
@@ -194,9 +215,9 @@ def test_onnxruntime_absent_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -
         runtime._imported.cache_clear()
 
 
-def opening(artifact: Artifact, *, allow_fallback: bool = False) -> gpu_module._Opening:
-    device = gpu_module._Device("cuda", 0, "a GPU that is not there")
-    return gpu_module._Opening(onnxruntime, artifact, SessionSettings(), device, allow_fallback)
+def opening(artifact: Artifact, *, allow_fallback: bool = False) -> cuda_module._Opening:
+    device = cuda_module._Device("cuda", 0, "a GPU that is not there")
+    return cuda_module._Opening(onnxruntime, artifact, SessionSettings(), device, allow_fallback)
 
 
 def test_a_session_that_went_on_with_the_cpu_is_caught(tiny_onnx: Artifact) -> None:
@@ -215,7 +236,7 @@ def test_a_session_that_went_on_with_the_cpu_is_caught(tiny_onnx: Artifact) -> N
 def test_nodes_on_the_cpu_are_told_by_name(tiny_onnx: Artifact) -> None:
     placement = NodePlacement(entries=opening(tiny_onnx, allow_fallback=True)._placement(1).entries)
     sessions = Sessions(onnxruntime, tiny_onnx, None, lambda batch: placement)
-    assert {"conv", "relu", "softmax"} <= set(gpu_module._cpu_nodes(sessions.for_batch(1)))
+    assert {"conv", "relu", "softmax"} <= set(cuda_module._cpu_nodes(sessions.for_batch(1)))
 
 
 def test_without_leave_only_the_gpus_provider_is_listed_and_the_cpu_forbidden(tiny_onnx: Artifact) -> None:
@@ -228,13 +249,13 @@ def test_without_leave_only_the_gpus_provider_is_listed_and_the_cpu_forbidden(ti
 @pytest.mark.parametrize("name", ["cuda", "gpu:0", "cuda:x", "tensorrt", "cpu"])
 def test_a_device_that_is_no_gpu_is_refused_with_those_that_there_can_be(name: str) -> None:
     with pytest.raises(DeviceError, match=f"no device '{name}'; it has cuda:N and tensorrt:N"):
-        gpu_module._find_device(onnxruntime, name)
+        cuda_module._find_device(onnxruntime, name)
 
 
 def test_tensorrt_in_less_than_float32_by_the_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
     with pytest.raises(DeviceError, match="NVIDIA_TF32_OVERRIDE is '1'"):
-        gpu_module._turn_tf32_off()
+        cuda_module._turn_tf32_off()
 
 
 @pytest.mark.gpu

@@ -46,14 +46,14 @@ def test_auto_says_on_which_device_it_really_runs(tiny_ir: Artifact) -> None:
 
 @pytest.mark.parametrize("device", ["gpu:7", "npu:3", "tpu"])
 def test_an_absent_device_is_refused_with_those_that_there_are(tiny_ir: Artifact, device: str) -> None:
-    with pytest.raises(DeviceError, match=f"no device '{device}' here; it has: cpu"):
+    with pytest.raises(DeviceError, match=f"no device '{device}'; it has: cpu"):
         BACKEND.open(tiny_ir, SessionSettings(device=device))
 
 
 def test_a_float32_model_runs_in_float32_also_where_the_cpu_has_less(
     tiny_ir: Artifact, tiny_onnx: Artifact
 ) -> None:
-    from edgevision_onnxruntime.cpu import OnnxBackend
+    from edgevision_onnxruntime.onnx.backend import OnnxBackend
 
     reference = open_session(OnnxBackend(), tiny_onnx).run({"image": IMAGE})
     with open_session(BACKEND, tiny_ir) as session:
@@ -99,7 +99,7 @@ def test_a_tflite_artifact_has_the_tensors_that_backend_tflite_gives_it(
 
 
 def test_a_text_file_named_tflite_is_refused_in_one_line(capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ArtifactError, match="is no TFLite model"):
+    with pytest.raises(ArtifactError, match="not a valid TFLite model"):
         BACKEND.open(Artifact("tflite", "float32", {"text.tflite": b"hello " * 99}), SessionSettings())
     assert "hello" not in "".join(capfd.readouterr())
 
@@ -114,7 +114,7 @@ def test_an_image_size_left_open_is_refused(tiny_onnx: Artifact) -> None:
     model = onnx.load_from_string(tiny_onnx.content)
     model.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "height"
     opened = Artifact("onnx", "float32", {"open.onnx": model.SerializeToString()})
-    with pytest.raises(ArtifactError, match=r"leaves more open than its batch.*fixed image size"):
+    with pytest.raises(ArtifactError, match=r"only the batch size may be open.*fixed image size"):
         BACKEND.open(opened, SessionSettings())
 
 
@@ -137,9 +137,9 @@ def test_compiled_models_are_kept_in_the_folder_that_was_given(tiny_ir: Artifact
     assert len(list(cache.iterdir())) == 1
 
 
-def test_a_cache_folder_that_cannot_be_made_is_an_error(tiny_ir: Artifact, tmp_path: Path) -> None:
+def test_a_cache_folder_that_cannot_be_created_is_an_error(tiny_ir: Artifact, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="cannot be made"):
+    with pytest.raises(OutputError, match="cannot be created"):
         BACKEND.open(tiny_ir, SessionSettings(cache_dir=tmp_path / "file" / "cache"))
 
 
@@ -210,3 +210,19 @@ def test_nothing_is_written_to_the_home_folder_and_nothing_is_connected_to(
     )
     assert json.loads(done.stdout) == {"calls": [], "telemetry": False}
     assert list(home.rglob("*")) == []
+
+
+def test_tflite_artifacts_run_without_the_plugin_tflite() -> None:
+    program = """
+import sys
+sys.modules["edgevision_tflite"] = None
+from pathlib import Path
+from edgevision.artifact import read_artifact
+from edgevision.plugins import registry
+from edgevision.session import open_session
+with open_session(registry().backend("openvino"), read_artifact(Path(sys.argv[1]))) as session:
+    print(session.inputs[0].name, session.inputs[0].quantization)
+"""
+    model = Path(__file__).parents[1] / "data" / "tiny_int8.tflite"
+    done = subprocess.run([sys.executable, "-c", program, model], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("image Quantization(scale=0.0039")

@@ -255,7 +255,7 @@ LABELLED = model(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", r"model\.tflite: is no TFLite model, or is damaged: it does not say TFL3"),
+        (b"", r"model\.tflite: not a valid TFLite model \(truncated or corrupted\?\): it does not say TFL3"),
         (b"a text file, and not a model at all", "it does not say TFL3"),
         (b"\x10\0\0\0TFL3", "an offset leads to byte 16, of 8"),
         (flatbuffer(Table({0: 3}), b"TFL3"), "it has no graph"),

@@ -36,7 +36,7 @@ from edgevision.metrics.changes import BoxChange, Reliability
 from edgevision.metrics.comparison import Comparison, DetectDetails
 from edgevision.metrics.intervals import wilson
 from edgevision.tasks.description import ClassifyTask, DetectTask, GenerateTask, Task
-from edgevision.tasks.generation.settings import ImageToImageSettings
+from edgevision.tasks.generation_settings import ImageToImageSettings
 from edgevision.tensors import TensorSpec
 
 RELIABILITY = Reliability.of(np.array([0.9, 0.4], np.float32), np.array([True, False]))

@@ -69,7 +69,7 @@ def bundle(tmp_path: Path) -> Path:
 def test_the_verdict_and_what_it_cost_come_first(bundle: Path) -> None:
     page = _page(bundle)
     sections = [attributes["id"] for attributes in page.all("section")]
-    assert sections[0] == "verdict"
+    assert sections[0] == "summary"
     assert "tflite-int8 is inside every stated limit." in page.text
     metric = classified().metrics[0]
     assert f"the source reaches an accuracy of {100 * metric.source:.2f} %" in page.text
@@ -116,7 +116,7 @@ def test_a_limit_that_is_missed_is_said_first(tmp_path: Path) -> None:
     page = _page(write_report_bundle(tmp_path / "skin.evb", evidence_of(one)))
     assert "tflite-int8: outside a stated limit. Do not use." in page.text
     assert "✗ FAIL" in page.text
-    assert "drop of accuracy" in page.text
+    assert "drop in accuracy" in page.text
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_what_is_there_is_replaced_only_if_asked(bundle: Path, tmp_path: Path) -
     ("output", "message"),
     [
         ("report.pdf", r"ends in \.html; type -o report\.html"),
-        ("absent/report.html", "type: mkdir -p absent"),
+        ("absent/report.html", "run: mkdir -p absent"),
         ("folder.html", "is a folder"),
     ],
     ids=str,

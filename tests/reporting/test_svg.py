@@ -10,7 +10,7 @@ import pytest
 from edgevision.metrics.changes import Reliability
 from edgevision.metrics.intervals import Interval
 from edgevision.reporting.decision_charts import confusion_chart, reliability_chart
-from edgevision.reporting.interval_charts import Axis, Row, interval_chart
+from edgevision.reporting.interval_charts import ChartAxis, Row, interval_chart
 from edgevision.reporting.svg import Scale, shortened
 
 
@@ -52,7 +52,7 @@ def test_a_chart_of_intervals_says_in_words_what_it_shows() -> None:
         Row("a & <b>", 0.9, Interval(0.85, 0.95, "wilson"), "90 % (85 … 95)"),
         Row("c", 0.8, None, "80 %"),
     ]
-    chart = _read(interval_chart("x", "Title", Axis("accuracy, %", limit=0.7), rows))
+    chart = _read(interval_chart("x", "Title", ChartAxis("accuracy, %", limit=0.7), rows))
     described = chart.findtext("desc")
     assert described == "accuracy, %. a & <b>: 90 % (85 … 95); c: 80 %. The limit is 70."
     assert [one.get("class") for one in chart.iter("line")].count("whisker") == 3

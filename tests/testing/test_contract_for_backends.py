@@ -151,17 +151,17 @@ class SharedLease:
     [
         (one_buffer_for_all, "a second run changed the outputs of the first"),
         (one_interpreter_for_all_threads, "threads that share a session got a wrong answer"),
-        (yesterdays_answer, "two inputs gave the same answer"),
+        (yesterdays_answer, "two inputs got the same answer"),
         (scribbling, "run changed the arrays of the caller's inputs"),
         (read_only, "an output cannot be written to"),
         (batch_mixed_up, "a batch of 3 differs from 3 calls"),
-        (SharedLease, "two leases at one time share memory"),
-        (lambda session: replace(session, device=""), "does not say on which device"),
+        (SharedLease, "two leases at the same time share memory"),
+        (lambda session: replace(session, device=""), "does not say which device"),
         (lambda session: replace(session, precision=""), "does not say in which precision"),
         (lambda session: replace(session, inputs=[IMAGE]), r"inputs is \[.*, expected a tuple"),
         (
             lambda session: replace(session, outputs=(replace(SCORES, shape=(None, 4)),)),
-            r"run gave \(1, 5\) float32",
+            r"run returned \(1, 5\) float32",
         ),
         (lambda session: replace(session, outputs=(replace(SCORES, dtype="int8"),)), "the spec says .* int8"),
     ],
@@ -228,7 +228,7 @@ class HasFormatsInAList(FakeBackend):
         ),
         (TakesAnyDevice, "device 'no-such-device': expected DeviceError, and nothing was raised"),
         (TakesAnyOption, "option 'no-such-option': expected OptionError, and nothing was raised"),
-        (HasNoDevice, r"devices\(\) gave none"),
+        (HasNoDevice, r"devices\(\) returned none"),
         (HasFormatsInAList, r"formats is \['fake'\], expected a tuple"),
     ],
 )
@@ -238,9 +238,7 @@ def test_a_backend_that_breaks_the_contract_is_named(backend: type[FakeBackend],
 
 
 def test_a_backend_that_loads_from_a_path_does_not_pass() -> None:
-    with pytest.raises(
-        AssertionError, match=r"loaded from its bytes.*; but there came ArtifactError: absent-model"
-    ):
+    with pytest.raises(AssertionError, match=r"loaded from its bytes.*; got ArtifactError: absent-model"):
         check_backend(LoadsByName(), ARTIFACT)
 
 

@@ -58,7 +58,7 @@ def _echo_operating_points(evidence: Evidence) -> None:
     if not found:
         return
     first = found[0][1]
-    required = f"{first.figure} of at least {in_unit(first.at_least, 'share')}"
+    required = f"{first.metric} of at least {in_unit(first.at_least, 'share')}"
     click.echo(f"\noperating point of '{first.positive}': {required}, on {first.positives[1]} images of it")
     echo_table(
         (

@@ -205,7 +205,7 @@ def test_guidance_weighs_the_class_against_none() -> None:
     np.testing.assert_allclose(strong, (0.5 + 1) / 2 * 255, atol=1)
     none = model.sample(1, seed=0, condition="dog", guidance=0.0)[0]
     np.testing.assert_allclose(none, (0 + 1) / 2 * 255, atol=1)
-    with pytest.raises(OptionError, match="there is no such class; there are: cat, dog"):
+    with pytest.raises(OptionError, match="no class 'owl'; the classes are: cat, dog"):
         model.sample(1, condition="owl")
 
 

@@ -12,7 +12,7 @@ from edgevision.artifact import Artifact
 from edgevision.backend import DeviceInfo, Session, SessionSettings
 from edgevision.errors import ArtifactError, DeviceError, OptionError
 from edgevision.slots import PooledSession, SlotPool
-from edgevision_onnxruntime import driver
+from edgevision_onnxruntime.cuda import driver
 from edgevision_onnxruntime.onnx_file import holds_float16, is_quantized
 from edgevision_onnxruntime.runtime import (
     CPU,

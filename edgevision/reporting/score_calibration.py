@@ -12,7 +12,7 @@ from edgevision.reporting.decisions import SOURCE
 
 
 @dataclass(frozen=True)
-class ScoreReadings:
+class CalibratedScores:
     """The readings of all artifacts.
 
     Attributes:
@@ -24,7 +24,7 @@ class ScoreReadings:
     temperatures: tuple[tuple[str, ScaledScores, str], ...]
 
 
-def score_readings(evidence: Evidence) -> ScoreReadings | None:
+def calibrated_scores(evidence: Evidence) -> CalibratedScores | None:
     """The readings of all artifacts; `None` where scores are read as they are."""
     results = evidence.results
     points = [(one.artifact, one.operating_point) for one in results if one.operating_point is not None]
@@ -32,7 +32,7 @@ def score_readings(evidence: Evidence) -> ScoreReadings | None:
     if not points and not scaled:
         return None
     models = [(SOURCE, one.source) for _, one in scaled[:1]] + [(name, one.artifact) for name, one in scaled]
-    return ScoreReadings(
+    return CalibratedScores(
         tuple(
             (name, point, curve_chart(f"curve-{place}", f"Curves of {name} and its source", point))
             for place, (name, point) in enumerate(points)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from edgevision.artifact import Artifact
 from edgevision.backend import DeviceInfo, Session, SessionSettings
-from edgevision.errors import DeviceError
 from edgevision.slots import PooledSession, SlotPool
 from edgevision_onnxruntime.onnx_file import holds_float16
 from edgevision_onnxruntime.runtime import import_onnxruntime, version
@@ -34,10 +33,7 @@ class OnnxBackend:
         """As `Backend.open`."""
         settings.check_options(self.name, self.options)
         runtime = import_onnxruntime(self.name)
-        if settings.device not in (None, "cpu"):
-            raise DeviceError(
-                f"backend 'onnx' has no device '{settings.device}'; it has: cpu; for a GPU ask backend 'cuda'"
-            )
+        settings.check_device(self.name, ["cpu"], "for a GPU use backend 'cuda'")
         sessions = Sessions(runtime, artifact, settings.threads, lambda batch: NodePlacement())
         slots = SlotPool(sessions.slot)
         slots.add(1, sessions.slot(1))

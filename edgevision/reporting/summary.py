@@ -14,7 +14,7 @@ from edgevision.target import Target
 
 
 @dataclass(frozen=True)
-class Standing:
+class ArtifactStatus:
     """How an artifact stands.
 
     Attributes:
@@ -42,7 +42,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Summary:
     """The first lines of the report.
 
     Attributes:
@@ -60,7 +60,9 @@ class Verdict:
     warnings: tuple[str, ...]
 
 
-def standings(evidence: Evidence, manifest: Manifest, known: Mapping[str, Target]) -> tuple[Standing, ...]:
+def artifact_statuses(
+    evidence: Evidence, manifest: Manifest, known: Mapping[str, Target]
+) -> tuple[ArtifactStatus, ...]:
     """How each artifact stands, in the order of the evidence.
 
     Args:
@@ -70,11 +72,12 @@ def standings(evidence: Evidence, manifest: Manifest, known: Mapping[str, Target
     made_for = {entry.id: entry.targets for entry in manifest.artifacts}
     processor = str(evidence.machine.get("processor", ""))
     return tuple(
-        _standing(result, made_for.get(result.artifact, ()), processor, known) for result in evidence.results
+        _artifact_status(result, made_for.get(result.artifact, ()), processor, known)
+        for result in evidence.results
     )
 
 
-def verdict(evidence: Evidence, found: Sequence[Standing]) -> Verdict:
+def summary(evidence: Evidence, found: Sequence[ArtifactStatus]) -> Summary:
     """The first lines of the report."""
     missed = [one.measured.artifact for one in found if not one.measured.passed]
     elsewhere = [one for one in found if not one.here]
@@ -82,7 +85,7 @@ def verdict(evidence: Evidence, found: Sequence[Standing]) -> Verdict:
     if elsewhere:
         told = _counted(len(elsewhere), len(found))
         proviso = f"{told} not measured on the device itself. Before use, run there:"
-    return Verdict(
+    return Summary(
         not missed, _headline(found, missed), _cost(evidence, found), proviso, tuple(_warnings(evidence))
     )
 
@@ -97,28 +100,28 @@ def _warnings(evidence: Evidence) -> Iterator[str]:
             yield f"calibration set, {finding.check}: {finding.text}"
 
 
-def unheld_limits(evidence: Evidence) -> tuple[str, ...]:
+def unverified_limits(evidence: Evidence) -> tuple[str, ...]:
     """Which of a device's limits no artifact was held against."""
     held = {requirement.what for one in evidence.results for requirement in one.requirements}
     return tuple(what for what in ("size", "latency", "memory") if what not in held)
 
 
-def _standing(
+def _artifact_status(
     result: Measured, targets: tuple[str, ...], processor: str, known: Mapping[str, Target]
-) -> Standing:
+) -> ArtifactStatus:
     ran = f"{result.backend} {result.device}"
     if not result.on_target:
-        return Standing(
+        return ArtifactStatus(
             result, targets, False, f"{ran} in its stead: the runtime or device of its target was not here"
         )
     machines = {name: known[name].machine for name in targets if name in known}
     others = [name for name, machine in machines.items() if machine is not None and machine not in processor]
     if others or len(machines) < len(targets):
-        return Standing(result, targets, False, f"{ran}, on another machine")
-    return Standing(result, targets, True, f"{ran}, as its target asks")
+        return ArtifactStatus(result, targets, False, f"{ran}, on another machine")
+    return ArtifactStatus(result, targets, True, f"{ran}, as its target asks")
 
 
-def _headline(found: Sequence[Standing], missed: Sequence[str]) -> str:
+def _headline(found: Sequence[ArtifactStatus], missed: Sequence[str]) -> str:
     if missed:
         return f"{', '.join(missed)}: outside a stated limit. Do not use."
     if len(found) == 1:
@@ -128,7 +131,7 @@ def _headline(found: Sequence[Standing], missed: Sequence[str]) -> str:
     return f"All {len(found)} artifacts are inside every stated limit."
 
 
-def _cost(evidence: Evidence, found: Sequence[Standing]) -> str:
+def _cost(evidence: Evidence, found: Sequence[ArtifactStatus]) -> str:
     facts = evidence.evaluation
     metrics = [one.metric for one in found if one.metric is not None]
     if not metrics:
@@ -143,7 +146,7 @@ def _cost(evidence: Evidence, found: Sequence[Standing]) -> str:
     )
 
 
-def _agreement_cost(evidence: Evidence, found: Sequence[Standing]) -> str:
+def _agreement_cost(evidence: Evidence, found: Sequence[ArtifactStatus]) -> str:
     facts = evidence.evaluation
     comparisons = [one.measured.comparison for one in found]
     agreed = _span([one.agreement for one in comparisons], "share")

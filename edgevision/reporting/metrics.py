@@ -9,14 +9,14 @@ from edgevision.evidence.records import Evidence, Measured
 from edgevision.metrics.comparison import ClassMetrics, Metric
 from edgevision.metrics.formatting import METHODS, drop_of, with_interval
 from edgevision.metrics.intervals import Interval
-from edgevision.reporting.interval_charts import Axis, Row, class_chart, interval_chart
+from edgevision.reporting.interval_charts import ChartAxis, Row, class_chart, interval_chart
 
 #: With more classes than this, a chart by class says less than its table.
 _MOST_DRAWN_CLASSES = 40
 
 
 @dataclass(frozen=True)
-class Figures:
+class MetricTable:
     """One metric of all models.
 
     Attributes:
@@ -35,7 +35,7 @@ class Figures:
 
 
 @dataclass(frozen=True)
-class ClassFigures:
+class ClassMetricTable:
     """One metric of all models by class.
 
     Attributes:
@@ -51,13 +51,13 @@ class ClassFigures:
     chart: str
 
 
-def figures(evidence: Evidence) -> tuple[Figures, ...]:
+def metric_tables(evidence: Evidence) -> tuple[MetricTable, ...]:
     """Every metric against the truth, in the evidence's order; empty where the truth is not known."""
     names = list(dict.fromkeys(m.name for one in evidence.results for m in one.comparison.metrics))
-    return tuple(_figures(place, name, evidence.results) for place, name in enumerate(names))
+    return tuple(_metric_table(place, name, evidence.results) for place, name in enumerate(names))
 
 
-def interval_methods(found: Sequence[Figures]) -> list[tuple[list[str], str]]:
+def interval_methods(found: Sequence[MetricTable]) -> list[tuple[list[str], str]]:
     """(names of metrics, how their intervals were found in words), those found alike together."""
     names: dict[str, list[str]] = {}
     for one in found:
@@ -73,10 +73,10 @@ def cost_chart(evidence: Evidence) -> str:
     rows = [_agreement_row(one) for one in evidence.results]
     limit = _limit(evidence.results, "agreement")
     title = "Agreement with the source, with 95 % intervals"
-    return interval_chart("cost", title, Axis("agreement, %", limit=limit), rows)
+    return interval_chart("cost", title, ChartAxis("agreement, %", limit=limit), rows)
 
 
-def class_figures(evidence: Evidence) -> tuple[ClassFigures, ...]:
+def class_metric_tables(evidence: Evidence) -> tuple[ClassMetricTable, ...]:
     """Every metric by class, in the evidence's order; empty where there is none."""
     by_class = [{row.label: row for row in one.comparison.by_class} for one in evidence.results]
     labels = list(dict.fromkeys(label for rows in by_class for label in rows))
@@ -85,11 +85,12 @@ def class_figures(evidence: Evidence) -> tuple[ClassFigures, ...]:
     first = next(rows[labels[0]] for rows in by_class if labels[0] in rows)
     models = [one.artifact for one in evidence.results]
     return tuple(
-        _class_figures(place, metric, labels, by_class, models) for place, metric in enumerate(first.metrics)
+        _class_metric_table(place, metric, labels, by_class, models)
+        for place, metric in enumerate(first.metrics)
     )
 
 
-def _figures(place: int, name: str, results: Sequence[Measured]) -> Figures:
+def _metric_table(place: int, name: str, results: Sequence[Measured]) -> MetricTable:
     pairs = [
         (one.artifact, metric) for one in results for metric in one.comparison.metrics if metric.name == name
     ]
@@ -98,7 +99,7 @@ def _figures(place: int, name: str, results: Sequence[Measured]) -> Figures:
     rows += [_row(artifact, one.artifact, one.artifact_interval, one.unit) for artifact, one in pairs]
     axis, title = _axis(name, first.unit), f"{name}, with 95 % intervals"
     chart = interval_chart(f"figure-{place}", title, axis, rows, told_beside=False)
-    return Figures(name, first.unit, tuple(pairs), chart, _method(first))
+    return MetricTable(name, first.unit, tuple(pairs), chart, _method(first))
 
 
 def _drop_chart(results: Sequence[Measured]) -> str:
@@ -106,7 +107,9 @@ def _drop_chart(results: Sequence[Measured]) -> str:
     first = metrics[0][1]
     factor, unit = (1.0, "dB") if first.unit == "dB" else (100.0, "points")
     rows = [Row(artifact, one.drop, one.drop_interval, drop_of(one)) for artifact, one in metrics]
-    axis = Axis(f"loss of {first.name}, {unit}", factor, _limit(results, f"drop of {first.name}"), zero=True)
+    axis = ChartAxis(
+        f"loss of {first.name}, {unit}", factor, _limit(results, f"drop in {first.name}"), zero=True
+    )
     return interval_chart("cost", f"Loss of {first.name}, with 95 % intervals", axis, rows)
 
 
@@ -119,13 +122,13 @@ def _limit(results: Sequence[Measured], what: str) -> float | None:
     return max(values) if limits[0].at_least else min(values)
 
 
-def _class_figures(
+def _class_metric_table(
     place: int,
     metric: Metric,
     labels: Sequence[str],
     by_class: Sequence[dict[str, ClassMetrics]],
     models: Sequence[str],
-) -> ClassFigures:
+) -> ClassMetricTable:
     rows = []
     for label in labels:
         found = [_metric_of(classes.get(label), metric.name) for classes in by_class]
@@ -139,7 +142,7 @@ def _class_figures(
         ]
         axis = _axis(metric.name, metric.unit)
         chart = class_chart(f"class-{place}", f"{metric.name} by class", axis, labels, series)
-    return ClassFigures(metric.name, metric.unit, tuple(rows), chart)
+    return ClassMetricTable(metric.name, metric.unit, tuple(rows), chart)
 
 
 def _metric_of(row: ClassMetrics | None, name: str) -> Metric | None:
@@ -164,8 +167,8 @@ def _row(label: str, value: float, interval: Interval | None, unit: str, of_sour
     return Row(label, value, interval, with_interval(value, interval, unit), of_source)
 
 
-def _axis(name: str, unit: str) -> Axis:
-    return Axis(f"{name}, dB", 1.0) if unit == "dB" else Axis(f"{name}, %")
+def _axis(name: str, unit: str) -> ChartAxis:
+    return ChartAxis(f"{name}, dB", 1.0) if unit == "dB" else ChartAxis(f"{name}, %")
 
 
 def _method(metric: Metric) -> str:
