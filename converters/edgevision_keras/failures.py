@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from edgevision.errors import ConversionError, EdgeVisionError, first_line
-from edgevision_keras.reading.graphs import layer_of
+from edgevision_keras.graph.operations import layer_of
 
 
 def conversion_error(path: Path, format_name: str, precision: str, cause: str) -> ConversionError:

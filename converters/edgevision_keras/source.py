@@ -11,10 +11,10 @@ import numpy as np
 
 from edgevision.converter import Activations, CalibrationData, SourceFacts
 from edgevision.tensors import Array, TensorSpec, check_inputs
+from edgevision_keras.graph.trace import Trace
 from edgevision_keras.libraries import require_tensorflow
 from edgevision_keras.onnx_export import export_float32
 from edgevision_keras.quantization.prepare import PreparedNetwork, prepare
-from edgevision_keras.reading.trace import Trace
 from edgevision_keras.statistics.activations import ActivationMeter
 from edgevision_keras.statistics.batch_norms import NormStatistics
 from edgevision_keras.statistics.distillation import distil

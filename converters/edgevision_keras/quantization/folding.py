@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from edgevision.tensors import Array
+from edgevision_keras.graph.trace import Trace
 from edgevision_keras.libraries import require, require_tensorflow
-from edgevision_keras.reading.trace import Trace
 
 _KINDS = {"Conv2D": "conv", "DepthwiseConv2dNative": "depthwise", "MatMul": "dense"}
 _AFFINE = frozenset({"BiasAdd", "Add", "AddV2", "Sub", "Mul", "RealDiv", "FusedBatchNormV3", "Identity"})

@@ -16,6 +16,7 @@ import numpy as np
 from edgevision.converter import CalibrationData
 from edgevision.errors import ConversionError
 from edgevision.tensors import Array
+from edgevision_keras.graph.trace import Trace
 from edgevision_keras.quantization.equalization import equalize
 from edgevision_keras.quantization.fingerprints import fingerprint, fingerprints, matching_name
 from edgevision_keras.quantization.folded_network import (
@@ -28,7 +29,6 @@ from edgevision_keras.quantization.folded_network import (
 from edgevision_keras.quantization.folding import FoldedGraph, Layer, fold
 from edgevision_keras.quantization.ranges import best_range
 from edgevision_keras.quantization.rounding import Moments, can_round, round_weights, samples_per_image
-from edgevision_keras.reading.trace import Trace
 
 #: Multiplications that one run over the images may take: large networks are measured on fewer images.
 _MOST_MULTIPLICATIONS = 15e9

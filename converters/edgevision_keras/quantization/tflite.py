@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from edgevision.tensors import Array
+from edgevision_keras.graph.trace import Trace
 from edgevision_keras.libraries import require, require_tensorflow
 from edgevision_keras.quantization.folding import FoldedGraph, freeze
 from edgevision_keras.quantization.prepare import PreparedNetwork
-from edgevision_keras.reading.trace import Trace
 
 _WITH_WEIGHTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 

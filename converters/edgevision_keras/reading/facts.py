@@ -10,9 +10,9 @@ import numpy as np
 
 from edgevision.converter import SourceFacts
 from edgevision.tensors import Array
+from edgevision_keras.graph.operations import depends_on_input, layer_of
+from edgevision_keras.graph.trace import Trace
 from edgevision_keras.libraries import require_tensorflow
-from edgevision_keras.reading.graphs import depends_on_input, layer_of
-from edgevision_keras.reading.trace import Trace
 
 _AFFINE = frozenset({"Mul", "AddV2", "Add", "Sub", "RealDiv", "Div", "BiasAdd"})
 _PASSING = frozenset({"Identity", "Cast", "ResizeBilinear", "ResizeNearestNeighbor", "ResizeArea"})

@@ -12,11 +12,11 @@ import numpy as np
 
 from edgevision.converter import SourceFacts
 from edgevision.errors import OptionError, SourceError, first_line
+from edgevision_keras.graph.trace import ModelInput, Trace, trace
 from edgevision_keras.libraries import require_tensorflow
 from edgevision_keras.reading.facts import find_facts
 from edgevision_keras.reading.models import OpenModel, open_h5_file, open_keras_file, open_saved_model
 from edgevision_keras.reading.safety import check_operations
-from edgevision_keras.reading.trace import ModelInput, Trace, trace
 from edgevision_keras.source import KerasSource
 
 _FILES = {".keras": open_keras_file, ".h5": open_h5_file, ".hdf5": open_h5_file}

@@ -10,9 +10,9 @@ import numpy as np
 
 from edgevision.converter import Activations
 from edgevision.tensors import Array
+from edgevision_keras.graph.operations import depends_on_input, extended, layer_of, numbered_layers
+from edgevision_keras.graph.trace import Trace
 from edgevision_keras.libraries import require_tensorflow
-from edgevision_keras.reading.graphs import depends_on_input, extended, layer_of, numbered_layers
-from edgevision_keras.reading.trace import Trace
 
 #: Operations that a quantized graph fuses with the one before: the tensor in between is never quantized.
 _AFFINE = frozenset({"BiasAdd", "AddV2", "Add", "Sub", "Mul", "RealDiv"})

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from edgevision.tensors import Array
+from edgevision_keras.graph.operations import depends_on_input, extended, layer_of, numbered_layers
+from edgevision_keras.graph.trace import Trace
 from edgevision_keras.libraries import require_tensorflow
-from edgevision_keras.reading.graphs import depends_on_input, extended, layer_of, numbered_layers
-from edgevision_keras.reading.trace import Trace
 
 #: A channel with less variance is dead, and its logarithm meaningless.
 _LEAST_VARIANCE = 1e-6

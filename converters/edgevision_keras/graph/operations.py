@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
+from edgevision_keras.graph.trace import Trace
 from edgevision_keras.libraries import require_tensorflow
-from edgevision_keras.reading.trace import Trace
 
 
 def depends_on_input(tensor: Any, known: dict[str, bool]) -> bool:
