@@ -1,10 +1,10 @@
 """A detector of digits in cluttered scenes: train it, and write the scenes that verify it on devices.
 
     python detector.py train -o detector.keras
-    python detector.py scenes evaluator
+    python detector.py scenes digit-scenes
 
 Writes ``evaluation/`` and ``evaluation.json`` (scenes with digits that training never saw, and their
-labels) into the folder `evaluator`, and ``calibration/`` likewise, with digits of the training.
+labels) into the folder `digit-scenes`, and ``calibration/`` likewise, with digits of the training.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def train_command(steps: int, output: Path) -> None:
 
 
 @main.command("scenes")
-@click.argument("folder", type=click.Path(path_type=Path), default="evaluator")
+@click.argument("folder", type=click.Path(path_type=Path), default="digit-scenes")
 @click.option("--count", type=click.IntRange(min=1), default=300, help="Scenes for evaluation.")
 @click.option("--calibration", type=click.IntRange(min=1), default=200, help="Scenes for calibration.")
 def scenes_command(folder: Path, count: int, calibration: int) -> None:

@@ -106,7 +106,7 @@ def test_the_committed_weights_keep_the_accuracy_in_the_readme_in_int8_on_three_
         assert metrics["mAP@0.50"]["source"] >= 0.94
         assert metrics["mAP@0.50"]["artifact"] >= 0.94
     drawn = sorted((folder / "found").iterdir())
-    assert len(drawn) == len(list((folder / "evaluator" / "evaluation").iterdir()))
+    assert len(drawn) == len(list((folder / "digit-scenes" / "evaluation").iterdir()))
     assert not np.array_equal(
-        cv2.imread(str(drawn[0])), cv2.imread(str(folder / "evaluator" / "evaluation" / drawn[0].name))
+        cv2.imread(str(drawn[0])), cv2.imread(str(folder / "digit-scenes" / "evaluation" / drawn[0].name))
     )
