@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from edgevision.datasets.annotations import Annotations
 from edgevision.errors import MissingRuntimeError
-from edgevision.metrics.figures import ClassFigures, Figure, Measures, resampled
 from edgevision.metrics.intervals import Samples, resamples
+from edgevision.metrics.measures import ClassMetricValues, Measures, MetricValue, resampled
 from edgevision.tasks.detections import Detections
 
 #: Boxes an image that COCO looks at.
@@ -57,7 +57,7 @@ def detect_measures(
         _figure("recall", _class_mean(values.recall), _class_mean(samples.recall)),
     )
     by_class = tuple(
-        ClassFigures(
+        ClassMetricValues(
             labels[one.class_id],
             int(one.objects.sum()),
             (
@@ -99,7 +99,7 @@ class _Averages:
     recall: Samples
 
 
-def _figure(name: str, value: Samples, samples: Samples) -> Figure:
+def _figure(name: str, value: Samples, samples: Samples) -> MetricValue:
     return resampled(name, float(value[0]), samples)
 
 

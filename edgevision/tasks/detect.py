@@ -153,8 +153,10 @@ class Detector(TaskModel):
         """
         rows = {name: dequantize(outputs[name]) for name, dequantize in self._dequantize}
         return [
-            self._detections({name: row[place] for name, row in rows.items()}, size_wh, task or self.task)
-            for place, size_wh in enumerate(sizes_wh)
+            self._detections(
+                {name: row[place] for name, row in rows.items()}, (width, height), task or self.task
+            )
+            for place, (width, height) in enumerate(sizes_wh)
         ]
 
     def _details(self) -> tuple[str, ...]:

@@ -1,0 +1,51 @@
+"""The backend `onnx`: ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+
+from edgevision.artifact import Artifact
+from edgevision.backend import DeviceInfo, Session, SessionSettings
+from edgevision.slots import PooledSession, SlotPool
+from edgevision_onnxruntime.onnx_file import holds_float16
+from edgevision_onnxruntime.runtime import import_onnxruntime, version
+from edgevision_onnxruntime.sessions import NodePlacement, Sessions
+
+
+class OnnxBackend:
+    """ONNX artifacts on the CPU."""
+
+    name = "onnx"
+    formats = ("onnx",)
+    options: tuple[str, ...] = ()
+
+    def version(self) -> str:
+        """As `Backend.version`."""
+        return version(import_onnxruntime(self.name))
+
+    def devices(self) -> Sequence[DeviceInfo]:
+        """The CPU."""
+        import_onnxruntime(self.name)
+        return [DeviceInfo("cpu", platform.processor() or platform.machine())]
+
+    def open(self, artifact: Artifact, settings: SessionSettings) -> Session:
+        """As `Backend.open`."""
+        settings.check_options(self.name, self.options)
+        runtime = import_onnxruntime(self.name)
+        settings.check_device(self.name, ["cpu"], "for a GPU use backend 'cuda'")
+        sessions = Sessions(runtime, artifact, settings.threads, lambda batch: NodePlacement())
+        slots = SlotPool(sessions.slot)
+        slots.add(1, sessions.slot(1))
+        return PooledSession(sessions.inputs, sessions.outputs, "cpu", _precision(artifact), slots)
+
+
+def _precision(artifact: Artifact) -> str:
+    """The precision in which the float parts are computed.
+
+    On x86-64 ONNX Runtime converts float16 weights and arithmetic to float32 (seen in its optimized
+    graph, 1.32). On Arm it has kernels for float16.
+    """
+    if platform.machine().lower() in ("x86_64", "amd64"):
+        return "float32"
+    return "float16" if holds_float16(artifact.content) else "float32"
