@@ -100,13 +100,15 @@ class BoxesScoresHead:
 
     def __call__(self, outputs: Mapping[str, Floats], score_threshold: float) -> Candidates:
         """As `Head.__call__`."""
-        how = self.settings
-        scores = finite(how.scores, outputs[how.scores])
+        settings = self.settings
+        scores = finite(settings.scores, outputs[settings.scores])
         rows = scores if scores.ndim == 2 else scores[:, np.newaxis]
-        places, class_ids, best = pick(rows, score_threshold, how.activation)
-        boxes = finite(how.boxes, outputs[how.boxes][places])
-        boxes_xyxy = in_pixels(as_xyxy(boxes, how.box_format), how.box_unit, self.input_size_wh)
-        return Candidates(boxes_xyxy, best, self._class_ids(outputs, places) if how.classes else class_ids)
+        places, class_ids, best = pick(rows, score_threshold, settings.activation)
+        boxes = finite(settings.boxes, outputs[settings.boxes][places])
+        boxes_xyxy = in_pixels(as_xyxy(boxes, settings.box_format), settings.box_unit, self.input_size_wh)
+        return Candidates(
+            boxes_xyxy, best, self._class_ids(outputs, places) if settings.classes else class_ids
+        )
 
     def _class_ids(self, outputs: Mapping[str, Floats], places: Ints) -> Ints:
         name = self.settings.classes

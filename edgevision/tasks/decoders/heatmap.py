@@ -81,19 +81,19 @@ class HeatmapHead:
 
     def __call__(self, outputs: Mapping[str, Floats], score_threshold: float) -> Candidates:
         """As `Head.__call__`."""
-        how = self.settings
-        heatmap = finite(how.heatmap, outputs[how.heatmap])
-        peaks = _peaks(heatmap, before_activation(score_threshold, how.activation))
+        settings = self.settings
+        heatmap = finite(settings.heatmap, outputs[settings.heatmap])
+        peaks = _peaks(heatmap, before_activation(score_threshold, settings.activation))
         cells, class_ids = np.divmod(peaks, heatmap.shape[2])
         rows, columns = np.divmod(cells, heatmap.shape[1])
         cells_wh = np.array(heatmap.shape[1::-1], np.float32)
         cell_wh = np.array(self.input_size_wh, np.float32) / cells_wh
-        offset = finite(how.offset, outputs[how.offset].reshape(-1, 2).take(cells, axis=0))
+        offset = finite(settings.offset, outputs[settings.offset].reshape(-1, 2).take(cells, axis=0))
         centers = (np.stack([columns, rows], axis=1) + offset) * cell_wh
-        sizes = finite(how.size, outputs[how.size].reshape(-1, 2).take(cells, axis=0))
+        sizes = finite(settings.size, outputs[settings.size].reshape(-1, 2).take(cells, axis=0))
         half_wh = self._sizes_wh(sizes, cell_wh) / 2
         boxes_xyxy = np.concatenate([centers - half_wh, centers + half_wh], axis=1).astype(np.float32)
-        return Candidates(boxes_xyxy, activated(heatmap.take(peaks), how.activation), class_ids)
+        return Candidates(boxes_xyxy, activated(heatmap.take(peaks), settings.activation), class_ids)
 
     def _sizes_wh(self, sizes: Floats, cell_wh: Floats) -> Floats:
         """Widths and heights in pixels of the input."""

@@ -104,14 +104,14 @@ class SSDHead:
 
     def __call__(self, outputs: Mapping[str, Floats], score_threshold: float) -> Candidates:
         """As `Head.__call__`."""
-        how = self.settings
-        scores = finite(how.scores, outputs[how.scores])
-        places, class_ids, best = pick(scores, score_threshold, how.activation, how.background)
-        raw = finite(how.boxes, outputs[how.boxes][places])
-        raw = raw[:, [1, 0, 3, 2]] if how.box_order == "yxhw" else raw
+        settings = self.settings
+        scores = finite(settings.scores, outputs[settings.scores])
+        places, class_ids, best = pick(scores, score_threshold, settings.activation, settings.background)
+        raw = finite(settings.boxes, outputs[settings.boxes][places])
+        raw = raw[:, [1, 0, 3, 2]] if settings.box_order == "yxhw" else raw
         anchors = self.anchors_cxcywh[places]
-        centers = raw[:, :2] / how.scale_xy * anchors[:, 2:] + anchors[:, :2]
-        sizes = np.exp(raw[:, 2:] / how.scale_wh) * anchors[:, 2:]
+        centers = raw[:, :2] / settings.scale_xy * anchors[:, 2:] + anchors[:, :2]
+        sizes = np.exp(raw[:, 2:] / settings.scale_wh) * anchors[:, 2:]
         boxes_xyxy = as_xyxy(np.concatenate([centers, sizes], axis=1), "cxcywh")
         return Candidates(in_pixels(boxes_xyxy, "share", self.input_size_wh), best, class_ids)
 

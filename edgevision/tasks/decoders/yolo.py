@@ -99,19 +99,19 @@ class YOLOHead:
 
     def __call__(self, outputs: Mapping[str, Floats], score_threshold: float) -> Candidates:
         """As `Head.__call__`."""
-        how = self.settings
-        rows = finite(how.output, outputs[how.output])
-        rows = rows.T if how.transposed else rows
-        if how.objectness:
+        settings = self.settings
+        rows = finite(settings.output, outputs[settings.output])
+        rows = rows.T if settings.transposed else rows
+        if settings.objectness:
             # A class score is at most the objectness: boxes below the threshold can be dropped first.
-            rows = rows[rows[:, 4] >= before_activation(score_threshold, how.activation)]
-        places, class_ids, scores = pick(rows[:, -self.classes :], score_threshold, how.activation)
-        if how.objectness:
-            scores = scores * activated(rows[places, 4], how.activation)
+            rows = rows[rows[:, 4] >= before_activation(score_threshold, settings.activation)]
+        places, class_ids, scores = pick(rows[:, -self.classes :], score_threshold, settings.activation)
+        if settings.objectness:
+            scores = scores * activated(rows[places, 4], settings.activation)
             enough = scores >= score_threshold
             places, class_ids, scores = places[enough], class_ids[enough], scores[enough]
         boxes_xyxy = as_xyxy(rows[places, :4], "cxcywh")
-        return Candidates(in_pixels(boxes_xyxy, how.box_unit, self.input_size_wh), scores, class_ids)
+        return Candidates(in_pixels(boxes_xyxy, settings.box_unit, self.input_size_wh), scores, class_ids)
 
 
 def cell_count(input_size_wh: tuple[int, int]) -> int:

@@ -39,7 +39,7 @@ def build_generator(
             raise OptionError("image-to-image: expected preprocessing for the input, got none")
         return ImageToImage(session, task, preprocessing)
     if preprocessing is not None:
-        raise OptionError(f"{task.kind}: expected no preprocessing, for there is no image input")
+        raise OptionError(f"{task.kind}: expected no preprocessing: the network has no image input")
     return seed_generator(session, task, labels)
 
 

@@ -25,8 +25,8 @@ def _stepped(step: Step, now: float, then: float, noise: np.ndarray | float = 0.
 
 def test_alpha_bar_is_the_product_of_one_less_beta() -> None:
     np.testing.assert_allclose(alphas_cumprod(LINEAR), np.cumprod([0.9, 0.8, 0.7, 0.6]))
-    given = NoiseSchedule("betas", values=(0.1, 0.2))
-    np.testing.assert_allclose(alphas_cumprod(given), [0.9, 0.72])
+    schedule = NoiseSchedule("betas", values=(0.1, 0.2))
+    np.testing.assert_allclose(alphas_cumprod(schedule), [0.9, 0.72])
     np.testing.assert_allclose(alphas_cumprod(NoiseSchedule("alphas-cumprod", values=(0.9, 0.1))), [0.9, 0.1])
 
 
