@@ -25,7 +25,16 @@ from edgevision.imaging.input_options import InputOptions
 from edgevision.tasks.options import TaskOptions
 
 TARGETS = ("generic-cpu", "intel-cpu", "onnx-cpu")
-HEADER = ("calibration", "images", "artifact", "agreement", "accuracy", "source accuracy", "beyond", "seconds")
+HEADER = (
+    "calibration",
+    "images",
+    "artifact",
+    "agreement",
+    "accuracy",
+    "source accuracy",
+    "beyond",
+    "seconds",
+)
 
 
 @click.command()
