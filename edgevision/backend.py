@@ -14,11 +14,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from edgevision.artifact import Artifact
 from edgevision.errors import ArtifactError, DeviceError, OptionError, OutputError
+from edgevision.numeric import plain
 from edgevision.tensors import Array, TensorSpec
 
 
@@ -50,12 +52,17 @@ class SessionSettings:
     device: str | None = None
     precision: str | None = None
     threads: int | None = None
-    cache_dir: Path | None = None
+    cache_dir: str | Path | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.threads is not None and self.threads < 1:
-            raise OptionError(f"threads: expected 1 or more, got {self.threads}")
+        if self.threads is not None:
+            if not isinstance(self.threads, Integral) or isinstance(self.threads, bool) or self.threads < 1:
+                raise OptionError(f"threads: expected a whole number, 1 or more, got {self.threads!r}")
+            object.__setattr__(self, "threads", int(self.threads))
+        if self.cache_dir is not None:
+            object.__setattr__(self, "cache_dir", Path(self.cache_dir))
+        object.__setattr__(self, "options", plain(self.options))
 
     def check_options(self, backend: str, known: Sequence[str]) -> None:
         """Refuse options that `backend` does not have.
@@ -94,7 +101,7 @@ class SessionSettings:
         """
         if self.cache_dir is None:
             return None
-        folder = self.cache_dir.joinpath(*parts)
+        folder = Path(self.cache_dir, *parts)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:

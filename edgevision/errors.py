@@ -76,7 +76,7 @@ class MissingRuntimeError(PluginError):
 
     def __init__(self, extra: str, reason: str) -> None:
         self.extra = extra
-        super().__init__(f"{reason}; type: {install_command(extra)}")
+        super().__init__(f"{reason}; run: {install_command(extra)}")
 
 
 class DeviceError(EdgeVisionError):

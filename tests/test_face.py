@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import edgevision
-from public_face import classes_met, exported_classes, exported_functions
+from public_face import classes_met, exported_classes, exported_functions, hints_of
 
 #: Classes that are met but not exported -> why.
 NOT_EXPORTED = {
@@ -123,3 +124,16 @@ def test_an_unknown_name_is_an_attribute_error_that_names_it() -> None:
         edgevision.laod  # type: ignore[attr-defined]  # noqa: B018
     with pytest.raises(ImportError, match="cannot import name 'laod'"):
         from edgevision import laod  # type: ignore[attr-defined]  # noqa: F401
+
+
+def test_loading_by_task_takes_the_arguments_of_load() -> None:
+    """`LoadOptions` repeats them for type checkers."""
+    parameters = inspect.signature(edgevision.load).parameters
+    keyword_only = {name for name, one in parameters.items() if one.kind is one.KEYWORD_ONLY}
+    hints = hints_of(edgevision.load)
+    options = hints_of(importlib.import_module("edgevision.loading.load").LoadOptions)
+    assert options == {name: hints[name] for name in keyword_only}
+    for load in (edgevision.load_classifier, edgevision.load_detector, edgevision.load_generator):
+        own = inspect.signature(load).parameters
+        positional = [own[name] for name in own if name != "options"]
+        assert positional == [parameters[name] for name in parameters if name not in keyword_only]

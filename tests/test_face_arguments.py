@@ -394,6 +394,7 @@ CALLED_BY_EDGEVISION = {
     "CheckedSession.__init__(threads)",
     "ScoreCalibration.check_labels(labels)",
     "ScoreQuality.of(floor)",
+    "SessionSettings.check_device(known)",
     "SessionSettings.check_options(known)",
 }
 
@@ -626,3 +627,24 @@ def test_every_function_with_a_path_a_number_or_a_sequence_has_a_row() -> None:
         if parameter != "return" and kinds(hint)
     }
     assert needed - rows == set()
+
+
+def test_a_type_checker_accepts_a_path_as_text_and_as_path_everywhere() -> None:
+    hints = {
+        f"{name}({parameter})": hint
+        for name, function in exported_functions().items()
+        for parameter, hint in hints_of(function).items()
+        if parameter != "return"
+    }
+    for owner in settings_classes() - set(BUILT_OTHERWISE):
+        hints |= {f"{owner.__name__}.{name}": hint for name, hint in hints_of(owner).items()}
+    for row in METHODS:
+        owner_name, _, method = row.owner.partition(".")
+        function = function_of(inspect.getattr_static(getattr(ev, owner_name), method))
+        assert function is not None
+        hints |= {
+            f"{row.owner}({name})": hint for name, hint in hints_of(function).items() if name != "return"
+        }
+    paths = {where: set(alternatives(hint)) for where, hint in hints.items() if "path" in kinds(hint)}
+    assert len(paths) > 20
+    assert [where for where, types_ in paths.items() if str not in types_] == []

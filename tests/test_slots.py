@@ -6,19 +6,17 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from edgevision.artifact import Artifact
-from edgevision.backend import LeasingSession, SessionSettings, check_open_sizes
+from edgevision.backend import LeasingSession, SessionSettings
 from edgevision.errors import (
     ArtifactError,
     DeviceError,
     InferenceError,
     OptionError,
-    OutputError,
     SessionClosedError,
 )
 from edgevision.slots import (
@@ -208,46 +206,6 @@ def test_a_model_that_cannot_be_compiled_is_tried_again_at_the_next_call() -> No
     with pytest.raises(InferenceError, match="out of memory"):
         models.get(1)
     assert models.get(1) == "compiled"
-
-
-def test_an_input_may_leave_its_batch_size_open_and_nothing_else() -> None:
-    artifact = Artifact("onnx", "float32", {"a.onnx": b""})
-    check_open_sizes(artifact, [SPEC, TensorSpec("mask", (1, 2), "uint8")])
-    message = r"a.onnx: input 'image': only the batch size may be open, got \(batch, any\) float32; convert"
-    with pytest.raises(ArtifactError, match=message):
-        check_open_sizes(artifact, [SPEC, TensorSpec("image", (None, None), "float32")])
-
-
-@pytest.mark.parametrize("device", [None, "cpu"])
-def test_a_device_of_the_backend_passes(device: str | None) -> None:
-    SessionSettings(device=device).check_device("x", ["cpu", "gpu"])
-
-
-def test_another_device_is_refused_with_the_known_ones_and_the_next_step() -> None:
-    settings = SessionSettings(device="tpu")
-    with pytest.raises(DeviceError, match="^backend 'x' has no device 'tpu'; it has: cpu, gpu$"):
-        settings.check_device("x", ["cpu", "gpu"])
-    with pytest.raises(DeviceError, match="it has: cpu; install a driver$"):
-        settings.check_device("x", ["cpu"], "install a driver")
-
-
-def test_the_cache_folder_is_created_and_one_that_cannot_be_is_an_error(tmp_path: Path) -> None:
-    assert SessionSettings().cache_folder("part") is None
-    folder = SessionSettings(cache_dir=tmp_path / "a").cache_folder("b", "c")
-    assert folder == tmp_path / "a" / "b" / "c"
-    assert folder.is_dir()
-    (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match=r"cache_dir .*file.*: cannot be created: .*choose another folder"):
-        SessionSettings(cache_dir=tmp_path / "file" / "below").cache_folder()
-
-
-def test_settings_refuse_no_threads_and_unknown_options() -> None:
-    with pytest.raises(OptionError, match="threads: expected 1 or more, got 0"):
-        SessionSettings(threads=0)
-    with pytest.raises(OptionError, match="backend 'x' has no option 'turbo'; it has: fast, slow"):
-        SessionSettings(options={"turbo": 1}).check_options("x", ("fast", "slow"))
-    with pytest.raises(OptionError, match="it has: none"):
-        SessionSettings(options={"turbo": 1}).check_options("x", ())
 
 
 # --- a backend that is a function ---------------------------------------------------------------

@@ -18,6 +18,7 @@ from edgevision.loading.choice import Request, available_backend, choice_by_orde
 from edgevision.loading.configurations import Configuration, configurations
 from edgevision.loading.race import CALLS, Entrant, Speed, Track, winner
 from edgevision.plugins import Registry, registry
+from edgevision.system.arguments import names, real_number, whole_number
 from edgevision.system.cores import cores
 from edgevision.system.machine import Machine
 from edgevision.system.progress import Progress, no_progress
@@ -140,10 +141,16 @@ def tune(
         PluginError, MissingRuntimeError: there is no such backend, or nothing can run here.
     """
     progress = progress or no_progress
-    if min((*threads, *batches), default=1) < 1 or max(threads, default=1) > cores():
-        raise OptionError(f"threads and batch: expected 1 or more, and {cores()} threads at most")
+    backends = names(backends, "backends")
+    threads = [whole_number(count, "threads", least=1) for count in threads]
+    batches = [whole_number(count, "batches", least=1) for count in batches]
+    if not batches:
+        raise OptionError("batches: expected one or more, got none")
+    if max(threads, default=1) > cores():
+        raise OptionError(f"threads: expected 1 to {cores()}, the number of cores, got {max(threads)}")
+    seconds = real_number(seconds, "seconds")
     if not seconds > 0:
-        raise OptionError(f"seconds: expected a number above 0, got {seconds}")
+        raise OptionError(f"seconds: expected a number above 0, got {seconds:g}")
     found, plugins, settings = read_bundle(Path(bundle)), registry(), SessionSettings()
     possible = configurations(found, precision, settings.threads, plugins)
     tried = _tried(found, possible, backends, threads, plugins)

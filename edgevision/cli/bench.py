@@ -133,7 +133,7 @@ def _echo(result: BenchResult) -> None:
         click.echo(f"{name}: not timed separately: {reason}")
     wall = result.whole.least_wall_us / result.bare.least_wall_us
     click.echo(
-        f"whole call / bare runtime: {result.ratio:.3f} of the CPU time, {wall:.3f} of the least wall time"
+        f"whole call / bare runtime: {result.ratio:.3f} of the CPU time, {wall:.3f} of the minimum wall time"
     )
     click.echo(
         f"{rates.images_per_second:.0f} images/s on {rates.streams} streams, "

@@ -106,7 +106,7 @@ def _echo(bundles: BundleComparison) -> None:
     click.echo(f"measured on {bundles.data.images} images of {bundles.data.name}")
     comparison = bundles.comparison
     echo_table(
-        ("metric", "A", "B", "A - B (95 %)", "method"),
+        ("metric", "A", "B", "A - B (95 % CI)", "method"),
         [
             (
                 metric.name,

@@ -51,7 +51,7 @@ _WRONG = {
 )
 @verbosity_options
 def command(bundle: Path, data: Path, save: Path | None, as_json: bool, **arguments: Any) -> None:
-    """Measure BUNDLE on the labelled images DATA, with the metrics of its evidence.
+    """Measure BUNDLE on the labelled images in DATA, with the metrics of its evidence.
 
     DATA is a folder with one folder per class for a classifier, a folder with --annotations for a
     detector, a folder with --truth for an image-to-image model, or a zip of such a folder.
@@ -88,15 +88,15 @@ def _echo(evaluation: Evaluation) -> None:
     if run.score_calibration is not None:
         click.echo(f"scores: {describe_score_calibration(run.score_calibration)}")
     echo_table(
-        ("metric", "value", "95 % interval", "method"),
+        ("metric", "value", "95 % CI", "method"),
         [
             (
-                figure.name,
-                in_unit(figure.value, figure.unit),
-                between(figure.interval, figure.unit),
-                METHODS[figure.interval.method],
+                metric.name,
+                in_unit(metric.value, metric.unit),
+                between(metric.interval, metric.unit),
+                METHODS[metric.interval.method],
             )
-            for figure in measures.metrics
+            for metric in measures.metrics
         ],
     )
     if measures.reliability is not None:
@@ -118,20 +118,20 @@ def _echo_classes(classes: tuple[ClassMetricValues, ...], unit: str) -> None:
         (row.label, str(row.support), *(_with_interval(row, place) for place in range(len(row.metrics))))
         for row in shown
     ]
-    echo_table(("class", unit, *(figure.name for figure in classes[0].metrics)), rows)
+    echo_table(("class", unit, *(metric.name for metric in classes[0].metrics)), rows)
     if len(classes) > len(shown):
         click.echo(f"the {len(shown)} worst of {len(classes)} classes; --json lists all")
 
 
 def _with_interval(row: ClassMetricValues, place: int) -> str:
-    figure = row.metrics[place]
-    return f"{in_unit(figure.value, figure.unit)} ({between(figure.interval, figure.unit)})"
+    metric = row.metrics[place]
+    return f"{in_unit(metric.value, metric.unit)} ({between(metric.interval, metric.unit)})"
 
 
 def _echo_confusions(confusion: Confusion, labels: tuple[str, ...]) -> None:
     wrong = sorted((cell for cell in confusion.cells if cell[0] != cell[1]), key=lambda cell: -cell[2])
     if wrong:
-        pairs = [f"{labels[row]} as {labels[column]}: {count}" for row, column, count in wrong]
+        pairs = [f"{labels[row]} as {labels[column]} ({count})" for row, column, count in wrong]
         click.echo("most frequent confusions: " + ", ".join(pairs[:_MOST_CONFUSIONS]))
 
 

@@ -27,8 +27,8 @@ from edgevision.errors import InferenceError
 def command(bundle: Path, as_json: bool, **arguments: Any) -> None:
     """Check the known answers of BUNDLE: every artifact, on every backend available for it.
 
-    Exits with 9 if a driver, a delegate or a processor computes something else, and with 6 if
-    no artifact can run on this machine.
+    Exits with 9 if a driver, delegate or processor computes different results, and with 6 if no
+    artifact can run on this machine.
     """
     run = run_settings_of(arguments)
     with without_noise():

@@ -22,7 +22,7 @@ _HEADER = (
     "threads",
     "batch",
     "latency ms",
-    "least",
+    "min",
     "CPU ms",
     "images/s",
     "load ms",

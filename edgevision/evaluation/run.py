@@ -22,7 +22,7 @@ from edgevision.tasks.batches import BATCH, TINY, pays
 Examples = ImageSet | SeedSet
 
 #: An image set, as a caller names it.
-Images = str | Path | ImageSet
+Images = str | os.PathLike[str] | ImageSet
 
 _Read = Callable[[], Any]
 

@@ -17,8 +17,9 @@ from edgevision.metrics.comparison import Metric, pair
 from edgevision.metrics.formatting import in_unit
 from edgevision.metrics.intervals import Interval, resampled_sums, wilson
 from edgevision.metrics.measures import Measures, MetricValue, resampled, share_of
+from edgevision.system.arguments import real_number
 from edgevision.tasks.classify import Scores
-from edgevision.tasks.score_calibration import OperatingPoint, check_specification
+from edgevision.tasks.score_calibration import FIGURES, OperatingPoint
 
 #: The scores of the class of interest, one per image.
 ClassScores = NDArray[np.float32]
@@ -48,7 +49,14 @@ class OperatingPointSpecification:
     at_least: float
 
     def __post_init__(self) -> None:
-        check_specification(self.metric, self.at_least)
+        if not isinstance(self.positive, str):
+            raise OptionError(f"positive: expected the name of a class, got {self.positive!r}")
+        if self.metric not in FIGURES:
+            raise OptionError(f"metric: expected {', '.join(FIGURES)}, got {self.metric!r}")
+        at_least = real_number(self.at_least, self.metric)
+        if not 0 < at_least < 1:
+            raise OptionError(f"{self.metric}: expected above 0 and below 1, got {at_least:g}")
+        object.__setattr__(self, "at_least", at_least)
 
     @property
     def least_images(self) -> int:

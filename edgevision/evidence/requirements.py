@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from edgevision.errors import OptionError
 from edgevision.metrics.comparison import Comparison
+from edgevision.system.arguments import real_number
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,9 @@ class Budget:
     min_agreement: float | None = None
 
     def __post_init__(self) -> None:
+        for name in ("max_drop", "min_agreement"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, real_number(getattr(self, name), name))
         if self.max_drop is not None and not 0.0 < self.max_drop <= 100.0:
             raise OptionError(
                 f"max_drop: expected above 0 and up to 100 percentage points, got {self.max_drop:g}"

@@ -100,11 +100,11 @@ def _bare_detector(
     preprocessing: Preprocessing,
     choice: DecoderChoice,
     bare: BareModel,
-    said: ArtifactDescription,
+    metadata: ArtifactDescription,
 ) -> Detector:
     from edgevision.tasks.detect import Detector
 
-    task, labels = choice.task(bare.decoder_settings), bare.labels or said.labels or ()
+    task, labels = choice.task(bare.decoder_settings), bare.labels or metadata.labels or ()
     return Detector(session, preprocessing, labels, task, choice.decoder)
 
 
@@ -113,21 +113,21 @@ def _bare_decoder(
     session: CheckedSession,
     size_wh: tuple[int, int],
     bare: BareModel,
-    said: ArtifactDescription,
+    metadata: ArtifactDescription,
     plugins: Registry,
 ) -> DecoderChoice | None:
     """The decoder of a bare detector; `None` for a classifier."""
-    if bare.decoder is None and (said.task == "classify" or bare.output or bare.score_kind):
+    if bare.decoder is None and (metadata.task == "classify" or bare.output or bare.score_kind):
         return None
     from edgevision.tasks.detect import image_outputs
     from edgevision.tasks.recognition import DecoderChoice, choose_decoder, unrecognised
 
     outputs = image_outputs(session.outputs)
-    if bare.decoder is None and said.decoder is not None:
-        settings = {name: outputs[place].name for name, place in said.output_places.items()}
-        return DecoderChoice(plugins.decoder(said.decoder), settings)
+    if bare.decoder is None and metadata.decoder is not None:
+        settings = {name: outputs[place].name for name, place in metadata.output_places.items()}
+        return DecoderChoice(plugins.decoder(metadata.decoder), settings)
     choice = choose_decoder(str(path), outputs, size_wh, plugins, bare.decoder)
-    if choice is None and said.task == "detect":
+    if choice is None and metadata.task == "detect":
         raise unrecognised(str(path), outputs, plugins.decoders())
     return choice
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
@@ -16,6 +15,7 @@ from edgevision.loading.bare import BareModel, load_bare
 from edgevision.loading.choice import Choice, Request, choose
 from edgevision.plugins import Registry, registry
 from edgevision.session import CheckedSession, open_session
+from edgevision.system.arguments import whole_number
 from edgevision.system.log import info
 
 if TYPE_CHECKING:  # a process that runs one bare classifier imports no bundles, and no other tasks
@@ -79,7 +79,7 @@ def load(  # noqa: PLR0913  (all but the first three by name)
             threads are the arguments of these names.
         selftest: check the bundle's known answers on this device before the model is returned. Always
             done where the backend reports that such a device may compute something else.
-        bare: what a bare file does not say of itself.
+        bare: options for a bare file.
         tune: `False` takes the bundle's order and the runtime's own number of threads, the same every
             time. `None` measures unless the environment says ``EDGEVISION_TUNE=0``.
 
@@ -158,7 +158,9 @@ def _refusal(model: Model, path: str | Path, expected: str) -> OptionError:
     """Close a model of another task than `expected`, and return the error to raise."""
     model.close()
     task = _task_noun(model)
-    return OptionError(f"{path}: expected a {expected}, got a {task}; load it with edgevision.load_{task}")
+    return OptionError(
+        f"{Path(path)}: expected a {expected}, got a {task}; load it with edgevision.load_{task}"
+    )
 
 
 def _task_noun(model: Model) -> str:
@@ -237,8 +239,8 @@ def _merged(settings: SessionSettings, device: str | None, threads: int | None) 
         if None not in (argument, setting) and argument != setting:
             raise OptionError(f"{name}: {argument!r} and settings.{name} {setting!r} contradict each other")
     count = settings.threads if threads is None else threads
-    try:
-        whole = None if count is None else index(count)  # numpy's integers too
-    except TypeError as error:
-        raise OptionError(f"threads: expected a whole number, got {count!r}") from error
-    return replace(settings, device=device or settings.device, threads=whole)
+    return replace(
+        settings,
+        device=device or settings.device,
+        threads=None if count is None else whole_number(count, "threads", least=1),
+    )

@@ -1,4 +1,4 @@
-"""The figures of a report: each metric of the source and of every artifact, in all and by class."""
+"""Tables and charts of the metrics of the source and every artifact, overall and by class."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class MetricTable:
         name: such as ``accuracy``.
         unit: ``share`` or ``dB``.
         rows: (artifact, metric), one or more.
-        chart: of source and artifacts with their intervals, SVG.
-        method: how the intervals were found, in words; empty where there are none.
+        chart: source and artifacts with their intervals, as SVG.
+        method: method of the intervals; empty without intervals.
     """
 
     name: str
@@ -41,8 +41,8 @@ class ClassMetricTable:
     Attributes:
         name: such as ``F1``.
         unit: ``share`` or ``dB``.
-        rows: (class, support, a metric an artifact; `None` where an artifact does not tell of it).
-        chart: SVG; empty where there are too many classes to draw.
+        rows: (class, support, one metric per artifact; `None` if the artifact has none for this class).
+        chart: SVG; empty with too many classes to draw.
     """
 
     name: str
@@ -52,22 +52,22 @@ class ClassMetricTable:
 
 
 def metric_tables(evidence: Evidence) -> tuple[MetricTable, ...]:
-    """Every metric against the truth, in the evidence's order; empty where the truth is not known."""
+    """One table per metric, in the order of the evidence; empty without ground truth."""
     names = list(dict.fromkeys(m.name for one in evidence.results for m in one.comparison.metrics))
     return tuple(_metric_table(place, name, evidence.results) for place, name in enumerate(names))
 
 
-def interval_methods(found: Sequence[MetricTable]) -> list[tuple[list[str], str]]:
-    """(names of metrics, how their intervals were found in words), those found alike together."""
+def interval_methods(tables: Sequence[MetricTable]) -> list[tuple[list[str], str]]:
+    """(names of metrics, method of their intervals), one entry per method."""
     names: dict[str, list[str]] = {}
-    for one in found:
-        if one.method:
-            names.setdefault(one.method, []).append(one.name)
+    for table in tables:
+        if table.method:
+            names.setdefault(table.method, []).append(table.name)
     return [(metrics, method) for method, metrics in names.items()]
 
 
 def cost_chart(evidence: Evidence) -> str:
-    """What each artifact lost in the first metric, or, without the truth, in agreement, with any limit."""
+    """Drop of each artifact in the main metric, or its agreement without ground truth, with the limit."""
     if all(one.comparison.metrics for one in evidence.results):
         return _drop_chart(evidence.results)
     rows = [_agreement_row(one) for one in evidence.results]
@@ -77,7 +77,7 @@ def cost_chart(evidence: Evidence) -> str:
 
 
 def class_metric_tables(evidence: Evidence) -> tuple[ClassMetricTable, ...]:
-    """Every metric by class, in the evidence's order; empty where there is none."""
+    """One table per metric by class, in the order of the evidence; empty without metrics by class."""
     by_class = [{row.label: row for row in one.comparison.by_class} for one in evidence.results]
     labels = list(dict.fromkeys(label for rows in by_class for label in rows))
     if not labels:
@@ -98,23 +98,23 @@ def _metric_table(place: int, name: str, results: Sequence[Measured]) -> MetricT
     rows = [_row("source", first.source, first.source_interval, first.unit, True)]
     rows += [_row(artifact, one.artifact, one.artifact_interval, one.unit) for artifact, one in pairs]
     axis, title = _axis(name, first.unit), f"{name}, with 95 % intervals"
-    chart = interval_chart(f"figure-{place}", title, axis, rows, told_beside=False)
+    chart = interval_chart(f"metric-{place}", title, axis, rows, show_values=False)
     return MetricTable(name, first.unit, tuple(pairs), chart, _method(first))
 
 
 def _drop_chart(results: Sequence[Measured]) -> str:
     metrics = [(one.artifact, one.comparison.metrics[0]) for one in results]
     first = metrics[0][1]
-    factor, unit = (1.0, "dB") if first.unit == "dB" else (100.0, "points")
+    factor, unit = (1.0, "dB") if first.unit == "dB" else (100.0, "percentage points")
     rows = [Row(artifact, one.drop, one.drop_interval, drop_of(one)) for artifact, one in metrics]
     axis = ChartAxis(
-        f"loss of {first.name}, {unit}", factor, _limit(results, f"drop in {first.name}"), zero=True
+        f"drop in {first.name}, {unit}", factor, _limit(results, f"drop in {first.name}"), zero=True
     )
-    return interval_chart("cost", f"Loss of {first.name}, with 95 % intervals", axis, rows)
+    return interval_chart("cost", f"Drop in {first.name}, with 95 % intervals", axis, rows)
 
 
 def _limit(results: Sequence[Measured], what: str) -> float | None:
-    """The strictest limit that was stated."""
+    """The strictest limit among the requirements."""
     limits = [requirement for one in results for requirement in one.requirements if requirement.what == what]
     if not limits:
         return None
@@ -172,7 +172,7 @@ def _axis(name: str, unit: str) -> ChartAxis:
 
 
 def _method(metric: Metric) -> str:
-    """Such as ``Wilson; of what was lost: Newcombe, paired``; empty where no interval was measured."""
+    """Such as ``Wilson; of the drop: Newcombe, paired``; empty without intervals."""
     intervals = [metric.source_interval, metric.drop_interval]
     methods = [METHODS.get(one.method, one.method) for one in intervals if one is not None]
-    return "; of what was lost: ".join(dict.fromkeys(methods))
+    return "; of the drop: ".join(dict.fromkeys(methods))

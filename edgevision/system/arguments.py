@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +62,22 @@ def whole_number(value: Any, argument: str, least: int) -> int:
     if number < least or isinstance(value, bool):
         raise OptionError(f"{argument}: expected {least} or more, got {value}")
     return number
+
+
+def real_number(value: Any, argument: str) -> float:
+    """A Python float, from an integer or float of Python's or of numpy's.
+
+    Raises:
+        OptionError: it is not a number, or not finite.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+        raise OptionError(f"{argument}: expected a number, got {value!r}")
+    return float(value)
+
+
+def plain_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same mapping with Python's numbers and lists in place of numpy's scalars and arrays."""
+    return {name: value.tolist() if hasattr(value, "tolist") else value for name, value in values.items()}
 
 
 def _items(values: Iterable[Any], argument: str, kind: str) -> list[Any]:

@@ -33,7 +33,7 @@ class Flatbuffer:
         self._data = data
         self._steps_left = MOST_STEPS
         if data[4:8] != identifier:
-            raise DamagedError(f"it does not say {identifier.decode()} in bytes 4 to 8")
+            raise DamagedError(f"bytes 4 to 8 are not {identifier.decode()}")
         self.root = self._offset(0)
 
     def scalar(self, table: int, field: int, kind: str, default: int = 0) -> int:
@@ -97,5 +97,5 @@ class Flatbuffer:
             raise DamagedError(f"an offset leads to byte {position}, of {len(self._data)}")
         self._steps_left -= steps
         if self._steps_left < 0:
-            raise DamagedError("it refers to itself without end")
+            raise DamagedError("too many references (a loop?)")
         return struct.unpack_from(layout, self._data, position)

@@ -68,7 +68,7 @@ class _Case:
     decoder: Decoder
     arrays: Mapping[str, Floats]
     size_wh: tuple[int, int]
-    given: Mapping[str, Any]
+    own_settings: Mapping[str, Any]
     expected: Candidates | None
     threshold: float
 
@@ -82,7 +82,7 @@ class _Case:
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        return {**(self.decoder.recognise(self.specs, self.size_wh) or {}), **self.given}
+        return {**(self.decoder.recognise(self.specs, self.size_wh) or {}), **self.own_settings}
 
     @cached_property
     def head(self) -> Head:
@@ -152,7 +152,7 @@ def _check_settings(case: _Case) -> None:
     """An unknown, missing or invalid setting is refused by name."""
     before = copy.deepcopy(case.settings)
     case.prepare()
-    case.expect(case.settings == before, "prepare changed the settings that it was given")
+    case.expect(case.settings == before, "prepare changed the mapping of settings")
     _expect_refused(case, f"the unknown setting '{_NO_SUCH}'", _NO_SUCH, {**case.settings, _NO_SUCH: 1})
     for name, value in case.settings.items():
         wrong = {**case.settings, name: _WRONG_VALUE}

@@ -111,12 +111,12 @@ def fake_detector(
         0
     """
 
-    def rows(found: Sequence[FakeObject]) -> dict[str, Array]:
-        if len(found) > _MAX_OBJECTS:
-            raise OptionError(f"objects: expected up to {_MAX_OBJECTS}, got {len(found)}")
+    def rows(values: Sequence[FakeObject]) -> dict[str, Array]:
+        if len(values) > _MAX_OBJECTS:
+            raise OptionError(f"objects: expected up to {_MAX_OBJECTS}, got {len(values)}")
         # Rows without an object have an empty box, which no detector returns.
         outputs = {name: np.zeros((_MAX_OBJECTS, *shape), np.float32) for name, shape in _OBJECT.items()}
-        for place, (label, score, box) in enumerate(found):
+        for place, (label, score, box) in enumerate(values):
             outputs["boxes"][place] = box
             outputs["scores"][place] = score
             outputs["classes"][place] = _class_id(label, labels)
@@ -175,7 +175,7 @@ def fake_generator(
         wanted = [names[number] for number in tensors["class"]] if labels else [None] * len(vectors)
         pairs = zip(vectors, wanted, strict=True)
         images = [image(vector.copy(), label) if callable(image) else image for vector, label in pairs]
-        return {"images": np.stack([_checked_image(made, shape) for made in images])}
+        return {"images": np.stack([_checked_image(each, shape) for each in images])}
 
     session = _session(inputs, [TensorSpec("images", (None, *shape), "float32")], answers)
     settings = LatentSettings("vector", condition=condition)

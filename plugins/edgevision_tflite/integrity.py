@@ -24,7 +24,7 @@ def check_complete(artifact: Artifact) -> None:
             model.content(buffer, 0)
         graphs = model.tables(model.root, 2)
         if not graphs:
-            raise DamagedError("it has no graph")
+            raise DamagedError("the model has no graph")
         for graph in graphs:
             _check_graph(model, graph)
     except DamagedError as error:

@@ -34,7 +34,7 @@ def _known(scores: list[float]) -> KnownAnswers:
     return KnownAnswers(KnownImages(IMAGES, HOW), {"fake": {"scores": np.array([scores] * 2, np.float32)}})
 
 
-def test_what_was_written_is_read_back() -> None:
+def test_known_answers_are_read_back_as_they_were_written() -> None:
     known = read_known_answers(write_known_answers(_known([0.0, 1.0])), HOW, "selftest.npz")
     np.testing.assert_array_equal(known.known_inputs.images, IMAGES)
     np.testing.assert_array_equal(known.outputs["fake"]["scores"], [[0.0, 1.0]] * 2)

@@ -20,7 +20,7 @@ PICTURES = [
 ]
 
 
-def test_what_was_written_is_read_back() -> None:
+def test_pictures_are_read_back_as_they_were_written() -> None:
     content = write_pictures(PICTURES)
     assert list(read_pictures(content, "pictures.zip")) == PICTURES
     with zipfile.ZipFile(io.BytesIO(content)) as archive:

@@ -110,7 +110,7 @@ def test_a_wrong_score_calibration_is_named(bundle: Path, calibration, message: 
         read_bundle(bundle)
 
 
-def test_what_was_written_is_read_back(bundle: Path) -> None:
+def test_a_bundle_is_read_back_as_it_was_written(bundle: Path) -> None:
     opened = read_bundle(bundle)
     assert opened.manifest == _manifest()
     assert opened.labels == ("cat", "dog")
@@ -243,7 +243,7 @@ def test_a_link_that_leads_out_of_the_bundle_is_refused(bundle: Path, tmp_path: 
         ({"schema_version": None}, "field 'schema_version': unexpected None"),
         ({"artifacts": []}, "artifacts: expected one or more"),
         ({"task": {"name": "fly", "output": "x", "score_kind": "softmax"}}, "task 'fly'"),
-        ({"task": {"name": ["classify"]}}, "is not one that this release runs"),
+        ({"task": {"name": ["classify"]}}, "is not supported"),
         (
             {"task": {"name": "classify", "output": "x", "score_kind": "odds"}},
             "task: score_kind: expected one of",

@@ -53,7 +53,7 @@ def test_programs_get_json_and_a_picture(edgevision_command, tmp_path: Path) -> 
     ("words", "message"),
     [
         (("--deadline-ms", 5), "--sustained"),
-        (("--plot", "bench.pdf"), "expected a name that ends in"),
+        (("--plot", "bench.pdf"), "expected a file name that ends in"),
         (("--batch", 0), "--batch"),
         (("--frame", "large"), "WIDTHxHEIGHT"),
     ],

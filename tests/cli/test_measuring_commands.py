@@ -30,7 +30,7 @@ def test_evaluate_prints_metrics_intervals_classes_and_errors(
     for word in (
         "openvino-int8 on openvino cpu",
         "accuracy",
-        "95 % interval",
+        "95 % CI",
         "Wilson",
         "expected calibration error",
     ):

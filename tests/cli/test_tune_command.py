@@ -73,7 +73,9 @@ def test_v_shows_why_a_backend_was_chosen(edgevision_command, bundle, image, tun
     assert edgevision_command("tune", bundle, *options, "-q", **tuned).stderr == ""
     done = edgevision_command("predict", "-v", bundle, image, "--json", **tuned)
     assert json.loads(done.stdout)["backend"] == "openvino"
-    assert "openvino-int8 on openvino, 1 thread" in done.stderr
+    assert "openvino-int8 on openvino, 1 thread: as measured before" in done.stderr
+    done = edgevision_command("predict", "-v", bundle, image, "--no-tune")
+    assert "tflite-int8 on tflite: the first in the bundle's order" in done.stderr
 
 
 @pytest.mark.parametrize("command", ["predict", "generate", "evaluate", "compare", "bench"])
@@ -97,7 +99,7 @@ def test_evaluate_measures_the_artifact_that_load_chooses(
     [
         (("--backend", "tensorrt"), 6, "no backend 'tensorrt'"),
         (("--precision", "float64"), 2, "has no artifact of precision 'float64'"),
-        (("--threads", 100_000), 2, "threads at most"),
+        (("--threads", 100_000), 2, "threads: expected 1 to "),
         (("--batch", 0), 2, "--batch"),
         (("--seconds", 0), 2, "--seconds"),
         (("--backend", "cuda"), 6, "nothing can be timed here: cuda: "),

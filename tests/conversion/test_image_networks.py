@@ -130,7 +130,7 @@ def test_the_command_writes_images_and_a_contact_sheet(
         (("generate", "blur.evb", "--input", "photos", "--seed", "3", "-o", "made"), "--seed"),
         (("generate", "blur.evb", "--input", "photos", "--seed", "0", "-o", "made"), "--seed"),
         (("generate", "blur.evb", "--input", "photos", "--grid", "sheet.gif", "-o", "made"), "sheet.gif"),
-        (("predict", "blur.evb", "photos"), "generates images; run edgevision generate"),
+        (("predict", "blur.evb", "photos"), "this model generates images; run edgevision generate"),
     ],
 )
 def test_options_of_other_tasks_are_refused(

@@ -189,7 +189,7 @@ def test_a_requirement_that_the_source_cannot_meet_is_refused_before_any_convers
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--positive", "3"], "pass --at-sensitivity 0.95"),
+        (["--positive", "3"], "no requirement for its threshold; pass --at-sensitivity 0.95"),
         (["--at-precision", "0.9"], "--at-precision 0.9: no class of interest; pass --positive CLASS"),
         (
             ["--positive", "3", "--at-precision", "0.9", "--at-sensitivity", "0.9"],

@@ -202,7 +202,7 @@ def test_a_task_whose_tensors_the_network_lacks_is_refused_by_name(folder: Path,
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("nothing", "expected JSON as the task of a manifest"),
+        ("nothing", "expected JSON like a manifest's task"),
         ("[]", "expected a JSON object"),
         ('{"name": "classify", "output": "a", "score_kind": "softmax"}', "expected a task 'generate'"),
         ('{"name": "generate", "kind": "latent"}', "field 'output' is missing"),

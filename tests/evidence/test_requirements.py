@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pytest
 
 from edgevision.errors import OptionError
@@ -63,7 +66,27 @@ def test_the_margin_is_a_fraction_of_the_limit() -> None:
     assert Requirement("agreement", True, 0.5, 0.4).margin == pytest.approx(-0.2)
 
 
-@pytest.mark.parametrize("wrong", [{"max_drop": 0.0}, {"max_drop": -1.0}, {"min_agreement": 1.5}])
-def test_limits_out_of_range_are_refused(wrong: dict[str, float]) -> None:
+@pytest.mark.parametrize("number", [np.float32(0.5), np.float64(0.5), np.int64(1), 1], ids=repr)
+def test_limits_may_be_numbers_of_numpy_and_are_kept_as_pythons(number: float) -> None:
+    budget = Budget(max_drop=number, min_agreement=number)
+    assert budget == Budget(max_drop=float(number), min_agreement=float(number))
+    assert type(budget.max_drop) is type(budget.min_agreement) is float
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"max_drop": 0.0},
+        {"max_drop": -1.0},
+        {"max_drop": float("nan")},
+        {"max_drop": "1"},
+        {"max_drop": True},
+        {"min_agreement": 1.5},
+        {"min_agreement": np.True_},
+        {"min_agreement": np.float32("inf")},
+    ],
+    ids=repr,
+)
+def test_limits_out_of_range_and_other_types_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(OptionError, match=next(iter(wrong))):
         Budget(**wrong)

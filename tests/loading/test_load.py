@@ -103,7 +103,7 @@ def test_known_answers_are_always_checked_on_a_processor_that_may_overflow(bundl
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"backend": "tensorrt"}, PluginError, "no backend 'tensorrt'; there are: "),
+        ({"backend": "tensorrt"}, PluginError, "no backend 'tensorrt'; available: "),
         ({"backend": "tflite", "device": "gpu"}, DeviceError, "gpu"),
         (
             {"device": "npu:7"},
@@ -120,7 +120,7 @@ def test_known_answers_are_always_checked_on_a_processor_that_may_overflow(bundl
             OptionError,
             "has no option 'x'",
         ),
-        ({"threads": 0}, OptionError, "threads: expected 1 or more, got 0"),
+        ({"threads": 0}, OptionError, "threads: expected a whole number, 1 or more, got 0"),
         (
             {"threads": 2, "settings": SessionSettings(threads=1)},
             OptionError,
@@ -172,7 +172,7 @@ def test_a_truncated_artifact_with_a_right_digest_is_refused_by_its_runtime(bund
 
 
 def test_a_bare_file_that_needs_an_option_is_refused_with_its_name() -> None:
-    with pytest.raises(OptionError, match=r"tiny\.tflite: nothing in it tells .* --input-range"):
+    with pytest.raises(OptionError, match=r"tiny\.tflite: the model does not say .* --input-range"):
         load(TINY)
 
 

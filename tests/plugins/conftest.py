@@ -1,4 +1,4 @@
-"""Tiny artifacts for the backends, each made without TensorFlow."""
+"""Tiny artifacts for the backends, built without TensorFlow."""
 
 from __future__ import annotations
 

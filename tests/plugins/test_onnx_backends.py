@@ -48,7 +48,7 @@ def test_onnx_keeps_the_contract(artifact: str, request: pytest.FixtureRequest) 
     check_backend(ONNX, request.getfixturevalue(artifact))
 
 
-def test_onnx_answers_as_a_bare_session_does(tiny_onnx: Artifact) -> None:
+def test_onnx_answers_like_a_bare_session(tiny_onnx: Artifact) -> None:
     bare = onnxruntime.InferenceSession(tiny_onnx.content, providers=["CPUExecutionProvider"])
     expected = dict(
         zip(("features", "scores"), bare.run(["features", "scores"], {"image": IMAGE}), strict=True)
@@ -59,7 +59,7 @@ def test_onnx_answers_as_a_bare_session_does(tiny_onnx: Artifact) -> None:
         np.testing.assert_allclose(answer[name], values, rtol=1e-5)
 
 
-def test_onnx_runs_on_the_cpu_and_says_so(tiny_onnx: Artifact) -> None:
+def test_onnx_runs_on_the_cpu_and_reports_it(tiny_onnx: Artifact) -> None:
     with open_session(ONNX, tiny_onnx) as session:
         assert (session.device, session.precision, session.fallback_nodes) == ("cpu", "float32", ())
 
@@ -71,7 +71,7 @@ def test_onnx_never_calls_itself_cuda(tiny_onnx: Artifact, device: str) -> None:
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="other processors have kernels for float16")
-def test_float16_weights_are_computed_with_in_float32_on_x86(tiny_float16_onnx: Artifact) -> None:
+def test_float16_weights_are_computed_in_float32_on_x86(tiny_float16_onnx: Artifact) -> None:
     with open_session(ONNX, tiny_float16_onnx) as session:
         assert session.precision == "float32"
         scores = session.run({"image": IMAGE})["scores"]
@@ -89,7 +89,7 @@ def test_whether_weights_are_float16_is_read_from_the_file(
     assert not is_quantized(tiny_onnx.content)
 
 
-def test_an_unnamed_open_batch_also_takes_any_size(tiny_onnx: Artifact) -> None:
+def test_an_unnamed_open_batch_accepts_any_size_too(tiny_onnx: Artifact) -> None:
     onnx = pytest.importorskip("onnx")
     model = onnx.load_from_string(tiny_onnx.content)
     for value in (*model.graph.input, *model.graph.output):
@@ -105,7 +105,7 @@ def test_a_fixed_batch_stays_fixed(tiny_onnx: Artifact) -> None:
     check_backend(ONNX, Artifact("onnx", "float32", {"fixed.onnx": model.SerializeToString()}))
 
 
-def test_an_operator_that_is_unknown_is_refused_in_one_line(tiny_onnx: Artifact) -> None:
+def test_an_unknown_operator_is_refused_in_one_line(tiny_onnx: Artifact) -> None:
     onnx = pytest.importorskip("onnx")
     model = onnx.load_from_string(tiny_onnx.content)
     model.graph.node[2].op_type = "NoSuchOperator"
@@ -115,7 +115,7 @@ def test_an_operator_that_is_unknown_is_refused_in_one_line(tiny_onnx: Artifact)
     assert "\n" not in str(caught.value)
 
 
-def test_an_image_size_left_open_is_refused(tiny_onnx: Artifact) -> None:
+def test_an_open_image_size_is_refused(tiny_onnx: Artifact) -> None:
     onnx = pytest.importorskip("onnx")
     model = onnx.load_from_string(tiny_onnx.content)
     model.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "height"
@@ -124,7 +124,7 @@ def test_an_image_size_left_open_is_refused(tiny_onnx: Artifact) -> None:
         ONNX.open(opened, SessionSettings())
 
 
-def test_more_batch_sizes_than_are_kept_all_answer(tiny_onnx: Artifact) -> None:
+def test_more_batch_sizes_than_are_kept_get_right_answers(tiny_onnx: Artifact) -> None:
     with open_session(ONNX, tiny_onnx) as session:
         alone = session.run({"image": IMAGE})["scores"]
         for batch in (2, 3, 4, 5, 6, 1):
@@ -133,20 +133,20 @@ def test_more_batch_sizes_than_are_kept_all_answer(tiny_onnx: Artifact) -> None:
 
 
 @without_cuda
-def test_cuda_is_not_ready_without_a_build_that_has_it(tiny_onnx: Artifact) -> None:
+def test_cuda_is_not_ready_without_a_build_for_it(tiny_onnx: Artifact) -> None:
     message = r'built without CUDA.*pip uninstall -y onnxruntime.*pip install "edgevision\[cuda\]"'
-    for ask in (
+    for call in (
         CUDA_BACKEND.version,
         CUDA_BACKEND.devices,
         lambda: CUDA_BACKEND.open(tiny_onnx, SessionSettings()),
     ):
         with pytest.raises(MissingRuntimeError, match=message) as caught:
-            ask()
+            call()
         assert caught.value.extra == "cuda"
 
 
 @without_cuda
-def test_both_builds_at_once_are_named_with_the_way_to_mend_it(
+def test_two_installed_builds_are_reported_with_the_repair(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("onnxruntime", "onnxruntime-gpu"):
@@ -160,7 +160,7 @@ def test_both_builds_at_once_are_named_with_the_way_to_mend_it(
         CUDA_BACKEND.version()
 
 
-def test_wrong_options_are_refused_before_any_device_is_looked_for(tiny_onnx: Artifact) -> None:
+def test_invalid_options_are_refused_before_any_device_is_queried(tiny_onnx: Artifact) -> None:
     with pytest.raises(OptionError, match="it has: allow_cpu_fallback"):
         CUDA_BACKEND.open(tiny_onnx, SessionSettings(options={"fallback": True}))
     with pytest.raises(OptionError, match="expected True or False, got 'yes'"):
@@ -193,16 +193,16 @@ print(*registry().backends(), *(problem.plugin for problem in registry().problem
     assert done.stdout.split() == [other, broken]
 
 
-def test_without_a_driver_the_reason_is_given() -> None:
+def test_a_missing_driver_is_reported() -> None:
     if Path("/proc/driver/nvidia").exists():
-        pytest.skip("there is a driver here")
+        pytest.skip("this machine has a driver")
     with pytest.raises(
-        DeviceError, match=r"no NVIDIA driver here \(libcuda.so.1 cannot be loaded\).*nvidia-smi"
+        DeviceError, match=r"no NVIDIA driver on this machine \(libcuda.so.1 cannot be loaded\).*nvidia-smi"
     ):
         driver.gpus()
 
 
-def test_onnxruntime_absent_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_onnxruntime_is_reported_with_the_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
     from edgevision_onnxruntime import runtime
 
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
@@ -216,11 +216,11 @@ def test_onnxruntime_absent_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -
 
 
 def opening(artifact: Artifact, *, allow_fallback: bool = False) -> cuda_module._Opening:
-    device = cuda_module._Device("cuda", 0, "a GPU that is not there")
+    device = cuda_module._Device("cuda", 0, "a GPU that does not exist")
     return cuda_module._Opening(onnxruntime, artifact, SessionSettings(), device, allow_fallback)
 
 
-def test_a_session_that_went_on_with_the_cpu_is_caught(tiny_onnx: Artifact) -> None:
+def test_a_session_that_fell_back_to_the_cpu_is_refused(tiny_onnx: Artifact) -> None:
     session = onnxruntime.InferenceSession(tiny_onnx.content, providers=["CPUExecutionProvider"])
     message = (
         r"'cuda:0': ONNX Runtime could not load CUDAExecutionProvider \(cannot load .*edgevision\[cuda\]"
@@ -231,15 +231,17 @@ def test_a_session_that_went_on_with_the_cpu_is_caught(tiny_onnx: Artifact) -> N
 
 @pytest.mark.skipif(
     not hasattr(onnxruntime.InferenceSession, "get_provider_graph_assignment_info"),
-    reason="this ONNX Runtime cannot say which nodes fall back",
+    reason="this ONNX Runtime cannot report which nodes fall back",
 )
-def test_nodes_on_the_cpu_are_told_by_name(tiny_onnx: Artifact) -> None:
+def test_nodes_on_the_cpu_are_reported_by_name(tiny_onnx: Artifact) -> None:
     placement = NodePlacement(entries=opening(tiny_onnx, allow_fallback=True)._placement(1).entries)
     sessions = Sessions(onnxruntime, tiny_onnx, None, lambda batch: placement)
     assert {"conv", "relu", "softmax"} <= set(cuda_module._cpu_nodes(sessions.for_batch(1)))
 
 
-def test_without_leave_only_the_gpus_provider_is_listed_and_the_cpu_forbidden(tiny_onnx: Artifact) -> None:
+def test_without_permission_only_the_gpus_provider_is_listed_and_the_cpu_forbidden(
+    tiny_onnx: Artifact,
+) -> None:
     placement = opening(tiny_onnx)._placement(1)
     assert [name for name, _ in placement.providers] == ["CUDAExecutionProvider"]
     assert placement.entries == {"session.disable_cpu_ep_fallback": "1"}
@@ -247,12 +249,12 @@ def test_without_leave_only_the_gpus_provider_is_listed_and_the_cpu_forbidden(ti
 
 
 @pytest.mark.parametrize("name", ["cuda", "gpu:0", "cuda:x", "tensorrt", "cpu"])
-def test_a_device_that_is_no_gpu_is_refused_with_those_that_there_can_be(name: str) -> None:
-    with pytest.raises(DeviceError, match=f"no device '{name}'; it has cuda:N and tensorrt:N"):
+def test_a_device_that_is_not_a_gpu_is_refused_with_the_possible_ones(name: str) -> None:
+    with pytest.raises(DeviceError, match=f"no device '{name}'; it has: cuda:N and tensorrt:N"):
         cuda_module._find_device(onnxruntime, name)
 
 
-def test_tensorrt_in_less_than_float32_by_the_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_environment_that_lowers_tensorrts_precision_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
     with pytest.raises(DeviceError, match="NVIDIA_TF32_OVERRIDE is '1'"):
         cuda_module._turn_tf32_off()
@@ -274,19 +276,21 @@ def test_cuda_agrees_with_the_cpu(gpu: str, tiny_onnx: Artifact) -> None:
 
 
 @pytest.mark.gpu
-def test_cuda_says_float16_of_a_float16_model(gpu: str, tiny_float16_onnx: Artifact) -> None:
+def test_cuda_reports_float16_for_a_float16_model(gpu: str, tiny_float16_onnx: Artifact) -> None:
     with open_session(CUDA_BACKEND, tiny_float16_onnx) as session:
         assert session.precision == "float16"
 
 
 @pytest.mark.gpu
-def test_a_gpu_that_is_not_there_is_refused(gpu: str, tiny_onnx: Artifact) -> None:
-    with pytest.raises(DeviceError, match="there is no such GPU; there are: 0"):
+def test_a_gpu_that_does_not_exist_is_refused(gpu: str, tiny_onnx: Artifact) -> None:
+    with pytest.raises(DeviceError, match="no such GPU; available: 0"):
         CUDA_BACKEND.open(tiny_onnx, SessionSettings(device="cuda:99"))
 
 
 @pytest.mark.gpu
-def test_a_graph_that_the_gpu_does_not_take_whole_is_refused_or_says_which_nodes_fell_back(gpu: str) -> None:
+def test_a_graph_with_nodes_that_the_gpu_does_not_support_is_refused_or_reports_the_fallback(
+    gpu: str,
+) -> None:
     onnx = pytest.importorskip("onnx")
     node = onnx.helper.make_node("Det", ["image"], ["scores"], name="on_the_cpu")  # CUDA has no Det
     graph = onnx.helper.make_graph(
@@ -298,7 +302,7 @@ def test_a_graph_that_the_gpu_does_not_take_whole_is_refused_or_says_which_nodes
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
     artifact = Artifact("onnx", "float32", {"det.onnx": model.SerializeToString()})
     with pytest.raises(
-        DeviceError, match=r"does not take 1 of its nodes.*on_the_cpu.*allow_cpu_fallback=True"
+        DeviceError, match=r"does not support 1 of its nodes.*on_the_cpu.*allow_cpu_fallback=True"
     ):
         CUDA_BACKEND.open(artifact, SessionSettings())
     with open_session(

@@ -24,8 +24,8 @@ def test_a_report_is_written_and_named(bundle: Path, edgevision_command, tmp_pat
     ("words", "code", "message"),
     [
         (("skin.evb",), 2, "Missing option '-o'"),
-        (("skin.evb", "-o", "there.html"), 12, "there.html: exists; --force replaces it"),
-        (("skin.evb", "-o", "report.pdf"), 12, "a report's name ends in .html"),
+        (("skin.evb", "-o", "there.html"), 12, "there.html: already exists; pass --force to replace it"),
+        (("skin.evb", "-o", "report.pdf"), 12, "expected a name that ends in .html"),
         (
             ("old.evb", "-o", "report.html"),
             5,

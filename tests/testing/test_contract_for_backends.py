@@ -40,7 +40,7 @@ def test_the_fake_backend_keeps_the_contract(inputs: list[TensorSpec], outputs: 
     check_backend(FakeBackend(), FakeBackend.artifact(inputs, outputs))
 
 
-def test_inputs_of_the_callers_own_are_used() -> None:
+def test_the_callers_own_inputs_are_used() -> None:
     seen = []
 
     def answers(inputs: Mapping[str, Array]) -> dict[str, Any]:
@@ -247,7 +247,7 @@ def test_an_artifact_of_another_format_does_not_pass() -> None:
         check_backend(FakeBackend(), Artifact("onnx", "float32", {"a.onnx": b""}))
 
 
-def test_the_fake_gives_the_answers_that_were_set_and_takes_others_later() -> None:
+def test_the_fake_returns_its_answers_which_can_be_replaced_later() -> None:
     backend = FakeBackend(answers={"scores": [0, 0, 1, 0, 0]})
     with open_session(backend, ARTIFACT) as session:
         image = {"image": np.zeros((2, 8, 8, 3), np.float32)}
@@ -256,7 +256,7 @@ def test_the_fake_gives_the_answers_that_were_set_and_takes_others_later() -> No
         assert session.run(image)["scores"].tolist() == [[7] * 5] * 2
 
 
-def test_the_fake_fails_as_its_answers_do_and_recovers() -> None:
+def test_the_fake_raises_the_error_of_its_answers_and_recovers() -> None:
     def fail(inputs: Mapping[str, Array]) -> dict[str, Any]:
         raise InferenceError("made up")
 
@@ -272,8 +272,8 @@ def test_the_fake_fails_as_its_answers_do_and_recovers() -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"[]", b"{}", b'{"inputs": [{}], "outputs": []}', b"\xff\xfe"]
 )
-def test_the_fake_refuses_what_is_no_artifact_of_its_own(content: bytes) -> None:
-    with pytest.raises(ArtifactError, match=r"m.fake: is no artifact of the fake backend"):
+def test_the_fake_refuses_artifacts_that_are_not_its_own(content: bytes) -> None:
+    with pytest.raises(ArtifactError, match=r"m.fake: not an artifact of the fake backend"):
         FakeBackend().open(Artifact("fake", "float32", {"m.fake": content}), SessionSettings())
 
 

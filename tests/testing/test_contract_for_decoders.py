@@ -230,7 +230,7 @@ class TakesAnyShape(Rows):
 
 
 class OneHeadForAll(Rows):
-    """Keeps what `prepare` found out in the decoder itself."""
+    """Keeps state of `prepare` in the decoder itself."""
 
     def prepare(
         self, outputs: Sequence[TensorSpec], input_size_wh: tuple[int, int], settings: Mapping[str, Any]
@@ -342,7 +342,7 @@ def boxes(change: Callable[[Floats], Floats]) -> Rows:
         (PassesUnknownSettings(), "the unknown setting 'no-such-setting': expected OptionError, and nothing"),
         (AnonymousRefusal(), "the unknown setting 'no-such-setting': said 'wrong settings', without"),
         (TakesAnyClasses(), r"setting 'classes' = \['no-such-value'\] instead of 2: expected OptionError"),
-        (EatsSettings(), "prepare changed the settings"),
+        (EatsSettings(), "prepare changed the mapping of settings"),
         (TakesAnyShape(), "output 'rows' with two dimensions too many: expected OptionError"),
         (boxes(lambda b: b.astype(np.float64)), r"boxes_xyxy is \(2, 4\) float64, expected \(2, 4\) float32"),
         (boxes(lambda b: b[:, :3]), r"boxes_xyxy is \(2, 3\) float32"),

@@ -55,7 +55,7 @@ def test_an_application_is_tested_with_a_fake_detector(objects: Any, is_open: bo
     assert Gate(fake_detector(["person", "car"], objects)).is_open(FRAME) is is_open
 
 
-# --- what the fakes promise ---------------------------------------------------------------------
+# --- each kind of fake --------------------------------------------------------------------------
 
 
 def test_a_fake_classifier_answers_with_the_scores_for_arrays_files_and_batches(tmp_path: Path) -> None:

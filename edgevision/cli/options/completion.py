@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +54,11 @@ def _arguments(ctx: click.Context) -> dict[str, Any]:
     return {**dict(zip(filter(None, positional), ctx.args, strict=False)), **passed}
 
 
-def silenced() -> contextlib.AbstractContextManager[object]:
+@contextlib.contextmanager
+def silenced() -> Iterator[None]:
     """Discard what plugins print while they are imported: the shell would take it for names."""
-    stack = contextlib.ExitStack()
-    stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
-    stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
-    return stack
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        yield
 
 
 def _targets(arguments: Mapping[str, Any]) -> Mapping[str, str]:
@@ -76,12 +75,12 @@ def _decoders(arguments: Mapping[str, Any]) -> Iterable[str]:
 
 
 def _precisions(arguments: Mapping[str, Any]) -> Iterable[str]:
-    """Those that a conversion can make."""
+    """The precisions of `edgevision convert`."""
     return ("auto", *PRECISIONS)
 
 
 def _precisions_of_bundle(*names: str) -> Callable[[Mapping[str, Any]], Iterable[str]]:
-    """Those of the bundle that one of the arguments `names` is; all, where it cannot be read."""
+    """The precisions in the bundle that one of the arguments `names` is; all, if it cannot be read."""
 
     def precisions(arguments: Mapping[str, Any]) -> Iterable[str]:
         try:
@@ -98,7 +97,7 @@ def _labels_of_bundle(arguments: Mapping[str, Any]) -> Iterable[str]:
 
 
 def _labels_of_sets(arguments: Mapping[str, Any]) -> Iterable[str]:
-    """Those of the file that --labels names, or else the class folders of the images."""
+    """The classes in the file passed with --labels, or else the class folders of the images."""
     if arguments.get("labels"):
         return read_labels(Path(arguments["labels"]))
     folder = _path(arguments, "evaluation", "calibration")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +49,7 @@ def load_from_arguments(
         raise OptionError(
             f"{path}: a bundle defines its own preprocessing and labels; remove the options for bare files"
         )
-    model = load(
+    return load(
         path,
         arguments["backend"],
         arguments["device"],
@@ -60,8 +59,6 @@ def load_from_arguments(
         bare=bare if is_bare else None,
         tune=tune_of(arguments),
     )
-    logging.getLogger("edgevision").info("%s: runs with %s", path, model.session)
-    return model
 
 
 def check_bundle(path: Path) -> None:

@@ -35,7 +35,7 @@ def verbosity_options(command: CommandT) -> CommandT:
             expose_value=False,
             callback=_verbose,
             metavar="",
-            help="Log to stderr, such as why a backend was chosen; -vv logs more.",
+            help="Log to stderr, for example why a backend was chosen. Repeatable.",
         ),
     ):
         command = decorate(command)

@@ -9,6 +9,8 @@ import numpy as np
 
 from edgevision.errors import OptionError
 from edgevision.numeric import is_whole, plain
+from edgevision.session import CheckedSession
+from edgevision.tasks.base import named
 from edgevision.tasks.generation_settings import Condition
 from edgevision.tasks.labels import check_label_count
 from edgevision.tensors import Array, TensorSpec
@@ -93,3 +95,29 @@ class ConditionInput:
             expected = "(batch) or (batch, 1)"
         if not fits:
             raise OptionError(f"input '{self.spec.name}': expected {expected}, got {self.spec.describe()}")
+
+
+def condition_input(
+    session: CheckedSession, condition: Condition | None, labels: Sequence[str]
+) -> ConditionInput | None:
+    """The input of a conditional network; `None` for an unconditional one.
+
+    Raises:
+        OptionError: no such input, or as `ConditionInput`.
+    """
+    if condition is None:
+        return None
+    return ConditionInput(condition, named(session.inputs, condition.input, "input"), labels)
+
+
+def class_ids_of(condition: ConditionInput | None, choice: ClassChoice | None, count: int) -> list[int]:
+    """The class of each of `count` images; empty for an unconditional network.
+
+    Raises:
+        OptionError: as `ConditionInput.class_ids`, or a class for an unconditional network.
+    """
+    if condition is not None:
+        return condition.class_ids(choice, count)
+    if choice is not None:
+        raise OptionError("condition: this network is unconditional; leave it out")
+    return []

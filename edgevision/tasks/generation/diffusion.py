@@ -19,7 +19,7 @@ from edgevision.numeric import is_real, plain
 from edgevision.session import CheckedSession
 from edgevision.tasks.base import TaskModel, check_inputs_known, image_output, named, where_it_ran
 from edgevision.tasks.description import GenerateTask
-from edgevision.tasks.generation.conditions import ClassChoice, ConditionInput
+from edgevision.tasks.generation.conditions import ClassChoice, class_ids_of, condition_input
 from edgevision.tasks.generation.images import GeneratedImages, check_finite, to_pixels
 from edgevision.tasks.generation.noise import NoiseStreams, seeds_of
 from edgevision.tasks.generation.samplers import STEPS, clean_weights, guided
@@ -131,10 +131,7 @@ class DiffusionGenerator(TaskModel):
                 f"input '{self._image.name}' {self._image.describe()}: expected the shape of output "
                 f"'{self._output.name}', {self._output.describe()}"
             )
-        self._condition = None
-        if settings.condition is not None:
-            spec = named(session.inputs, settings.condition.input, "input")
-            self._condition = ConditionInput(settings.condition, spec, self.labels)
+        self._condition = condition_input(session, settings.condition, self.labels)
         condition = [] if self._condition is None else [self._condition.spec]
         check_inputs_known(session, [self._image, self._time, *condition])
 
@@ -172,7 +169,7 @@ class DiffusionGenerator(TaskModel):
         how = self._sampling(plain(steps), sampler)
         guidance = self._settings.guidance if guidance is None else plain(guidance)
         seeds = seeds_of(count, seed)
-        class_ids = self._class_ids(condition, len(seeds))
+        class_ids = class_ids_of(self._condition, condition, len(seeds))
         self._check_guidance(guidance)
         size = BATCH if self.session.dynamic_batch else 1
         told = _Told(progress, how.trajectory.steps * -(-len(seeds) // size))
@@ -247,13 +244,6 @@ class DiffusionGenerator(TaskModel):
         elif self._settings.timestep == "fraction":
             values = values / len(self._levels)
         return self._time.quantize(values.astype(np.float32))
-
-    def _class_ids(self, condition: ClassChoice | None, count: int) -> list[int]:
-        if self._condition is not None:
-            return self._condition.class_ids(condition, count)
-        if condition is not None:
-            raise OptionError("condition: this network takes no class; leave it out")
-        return []
 
     def _guidable(self) -> bool:
         return self._condition is not None and self._condition.condition.null_class is not None

@@ -12,7 +12,8 @@ from edgevision.errors import OptionError
 from edgevision.imaging.decode import ImageLike, as_pixels
 from edgevision.imaging.preprocess import Preprocessing, Preprocessor
 from edgevision.session import CheckedSession
-from edgevision.tasks.base import TaskModel, image_output, where_it_ran
+from edgevision.tasks.base import TaskModel, image_input, image_output, where_it_ran
+from edgevision.tasks.batches import is_batch
 from edgevision.tasks.description import GenerateTask
 from edgevision.tasks.generation.geometry import EIGHT_WAYS, Geometry, turned_back
 from edgevision.tasks.generation.images import GeneratedImages, to_pixels
@@ -43,15 +44,12 @@ class ImageToImage(TaskModel):
 
     def __init__(self, session: CheckedSession, task: GenerateTask, preprocessing: Preprocessing) -> None:
         super().__init__(session)
-        if not isinstance(task.settings, ImageToImageSettings) or len(session.inputs) != 1:
-            names = ", ".join(f"'{spec.name}'" for spec in session.inputs)
-            raise OptionError(
-                f"image-to-image: expected such a task and one input, got '{task.kind}' and {names}"
-            )
+        if not isinstance(task.settings, ImageToImageSettings):
+            raise OptionError(f"image-to-image: expected a task of that kind, got '{task.kind}'")
         self.task = task
         self.preprocessing = preprocessing
         self._settings = task.settings
-        self._input = session.inputs[0]
+        self._input = image_input(session, "image-to-image")
         self._output = image_output(session, task.output, task.color)
         self._preprocess = Preprocessor(preprocessing, self._input)
         self._tile_wh = preprocessing.size_wh
@@ -118,13 +116,11 @@ class ImageToImage(TaskModel):
             OptionError: a crop reaches out of its image.
             InferenceError: the runtime failed, or the network gave NaN or infinity.
         """
-        several = isinstance(images, (list, tuple)) or (isinstance(images, np.ndarray) and images.ndim == 4)
-        made = [
-            self._one(image, color, before, after, ensemble) for image in (images if several else [images])
-        ]
-        return made if several else made[0]
+        if is_batch(images):
+            return [self._edit(image, color, before, after, ensemble) for image in images]
+        return self._edit(images, color, before, after, ensemble)
 
-    def _one(
+    def _edit(
         self, image: ImageLike, color: str, before: Geometry, after: Geometry, ensemble: bool
     ) -> GeneratedImages:
         pixels, found = as_pixels(image, color)

@@ -13,7 +13,7 @@ from edgevision.numeric import is_whole
 from edgevision.session import CheckedSession
 from edgevision.tasks.base import TaskModel, check_inputs_known, image_output, named, where_it_ran
 from edgevision.tasks.description import GenerateTask
-from edgevision.tasks.generation.conditions import ClassChoice, ConditionInput
+from edgevision.tasks.generation.conditions import ClassChoice, class_ids_of, condition_input
 from edgevision.tasks.generation.images import GeneratedImages, Pixels, to_pixels
 from edgevision.tasks.generation.noise import NoiseStreams, seeds_of
 from edgevision.tasks.generation_settings import LatentSettings
@@ -49,10 +49,7 @@ class LatentGenerator(TaskModel):
         self._settings = task.settings
         self._vector = named(session.inputs, task.settings.input, "input")
         self._output = image_output(session, task.output, task.color)
-        self._condition = None
-        if task.settings.condition is not None:
-            spec = named(session.inputs, task.settings.condition.input, "input")
-            self._condition = ConditionInput(task.settings.condition, spec, self.labels)
+        self._condition = condition_input(session, task.settings.condition, self.labels)
         check_inputs_known(session, [self._vector, *([self._condition.spec] if self._condition else [])])
 
     def sample(
@@ -70,7 +67,7 @@ class LatentGenerator(TaskModel):
             InferenceError: the runtime failed, or the network gave NaN or infinity.
         """
         seeds = seeds_of(count, seed)
-        class_ids = self._class_ids(condition, len(seeds))
+        class_ids = class_ids_of(self._condition, condition, len(seeds))
         return GeneratedImages(self._decode(self._vectors(seeds), class_ids), seeds, self._said(class_ids))
 
     def interpolate(
@@ -100,20 +97,13 @@ class LatentGenerator(TaskModel):
         shares = np.linspace(0.0, 1.0, int(steps))
         straight = self._settings.distribution == "uniform"
         way = [(1 - s) * start + s * end if straight else slerp(start, end, float(s)) for s in shares]
-        class_ids = self._class_ids(condition, len(way))
+        class_ids = class_ids_of(self._condition, condition, len(way))
         said = {**self._said(class_ids), "between_seeds": ends}
         return GeneratedImages(self._decode(np.stack(way).astype(np.float32), class_ids), settings=said)
 
     def _vectors(self, seeds: Sequence[int]) -> Vectors:
         streams = NoiseStreams(seeds, self._vector.with_batch(1)[1:])
         return streams.normal() if self._settings.distribution == "normal" else streams.uniform()
-
-    def _class_ids(self, condition: ClassChoice | None, count: int) -> list[int]:
-        if self._condition is not None:
-            return self._condition.class_ids(condition, count)
-        if condition is not None:
-            raise OptionError("condition: this network takes no class; leave it out")
-        return []
 
     def _decode(self, vectors: Vectors, class_ids: Sequence[int]) -> Pixels:
         size = BATCH if self.session.dynamic_batch else 1

@@ -1,4 +1,4 @@
-"""The backend `onnx`: ONNX Runtime on the CPU, whichever build of it is installed."""
+"""The backend `onnx`: ONNX Runtime on the CPU."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ class OnnxBackend:
 
 
 def _precision(artifact: Artifact) -> str:
-    """What the float parts are computed in.
+    """The precision in which the float parts are computed.
 
-    On x86-64 ONNX Runtime turns float16 weights and arithmetic into float32 (seen in its
-    optimized graph, 1.32). On Arm it has kernels for float16.
+    On x86-64 ONNX Runtime converts float16 weights and arithmetic to float32 (seen in its optimized
+    graph, 1.32). On Arm it has kernels for float16.
     """
     if platform.machine().lower() in ("x86_64", "amd64"):
         return "float32"

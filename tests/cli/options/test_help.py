@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
 import click
 import pytest
@@ -68,6 +69,16 @@ def test_h_is_short_for_help(name: tuple[str, ...]) -> None:
         CliRunner().invoke(cli.cli, [*name, "-h"]).output
         == CliRunner().invoke(cli.cli, [*name, "--help"]).output
     )
+
+
+def test_a_command_of_a_plugin_is_listed_and_has_h(monkeypatch: pytest.MonkeyPatch) -> None:
+    @click.command("hello")
+    def hello() -> None:
+        """Greet the model."""
+
+    monkeypatch.setattr(cli, "registry", lambda: SimpleNamespace(commands=lambda: {"hello": hello}))
+    assert re.search(r"^  hello +Greet the model\.$", _help(), re.MULTILINE)
+    assert "Greet the model." in CliRunner().invoke(cli.cli, ["hello", "-h"]).output
 
 
 def test_the_names_of_all_sections_have_one_column() -> None:

@@ -229,7 +229,7 @@ def test_progress_is_told_and_can_end_it() -> None:
         ({"steps": 101}, "step"),
         ({"sampler": "heun"}, "sampler: expected one of ddim, ddpm, euler"),
         ({"guidance": 3.0}, "was not trained without a class"),
-        ({"condition": 1}, "takes no class"),
+        ({"condition": 1}, "is unconditional"),
         ({"count": 0}, "count of images: expected 1 or more"),
         ({"seed": -1}, "seed: expected a whole number"),
     ],
