@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from edgevision.artifact import Artifact
 from edgevision.errors import ArtifactError, DeviceError, OptionError, OutputError
+from edgevision.numeric import plain
 from edgevision.tensors import Array, TensorSpec
 
 
@@ -61,6 +62,7 @@ class SessionSettings:
             object.__setattr__(self, "threads", int(self.threads))
         if self.cache_dir is not None:
             object.__setattr__(self, "cache_dir", Path(self.cache_dir))
+        object.__setattr__(self, "options", plain(self.options))
 
     def check_options(self, backend: str, known: Sequence[str]) -> None:
         """Refuse options that `backend` does not have.

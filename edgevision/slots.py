@@ -243,7 +243,7 @@ class FunctionBackend:
 
     Example::
 
-        def load(artifact):
+        def load(artifact: Artifact) -> FunctionSession:
             image = TensorSpec("image", (None, 8, 8, 3), "float32")
             return FunctionSession([image], lambda inputs: {"mean": inputs["image"].mean(axis=(1, 2))})
 

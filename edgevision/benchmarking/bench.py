@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from edgevision.benchmarking.subjects import Subject, counted, frame_subject, making_subject, picture
 from edgevision.benchmarking.throughput import Throughput, throughput
 from edgevision.errors import OptionError
+from edgevision.system.arguments import real_number, whole_number
 from edgevision.system.machine import Machine, clock_mhz, peak_memory_mb, temperature_c
+from edgevision.system.progress import Progress, Steps
 from edgevision.system.timing import Call, Times, interleave
 from edgevision.tasks.classify import Classifier
 from edgevision.tasks.detect import Detector
 from edgevision.tasks.generation.image_to_image import ImageToImage
 
 if TYPE_CHECKING:
-    from edgevision.loading.load import Model
+    from edgevision.tasks.kinds import Model
 
 #: Of the time, what goes to the stages; the rest goes to all cores at once.
 _STAGES_SHARE = 0.75
@@ -98,7 +102,12 @@ class BenchResult:
 
 
 def bench(
-    model: Model, *, frame_wh: tuple[int, int] = (640, 480), batch: int = 1, seconds: float = 10.0
+    model: Model,
+    *,
+    frame_wh: Sequence[int] = (640, 480),
+    batch: int = 1,
+    seconds: float = 10.0,
+    progress: Progress | None = None,
 ) -> BenchResult:
     """Time a model that no other thread uses meanwhile.
 
@@ -110,27 +119,34 @@ def bench(
         frame_wh: width and height in pixels of the frame that a model gets that takes images.
         batch: images in one call.
         seconds: about how long it takes; each call is run a few times at least.
+        progress: called as ``progress(stage, done, total)`` after each step.
 
     Raises:
-        OptionError: the network has a fixed batch, or `seconds` is not above 0.
+        OptionError: an argument is not a number or out of range, or the network has a fixed batch size.
         InferenceError: the runtime failed.
     """
+    size_wh, batch = _frame_size(frame_wh), whole_number(batch, "batch", least=1)
+    if batch > 1 and not model.session.dynamic_batch:
+        raise OptionError(f"batch: expected 1, got {batch}; the network has a fixed batch size")
+    seconds = real_number(seconds, "seconds")
     if not seconds > 0:
-        raise OptionError(f"seconds: expected a number above 0, got {seconds}")
-    if batch < 1 or (batch > 1 and not model.session.dynamic_batch):
-        raise OptionError(f"batch: expected 1, for the network has a fixed batch, got {batch}")
+        raise OptionError(f"seconds: expected a number above 0, got {seconds:g}")
     machine = Machine.this()
     with ExitStack() as slots:
-        subjects = _subjects(model, frame_wh, batch, machine.cores, slots)
+        subjects = _subjects(model, size_wh, batch, machine.cores, slots)
         first = subjects[0]
         calls = {**first.stages, " bare": first.bare, " whole": first.whole}
+        steps = Steps(progress, 2)
+        steps.next("timing stages", 1)
         times = interleave(calls, seconds * _STAGES_SHARE)
+        steps.next("timing all cores", 1)
         rates = throughput(
             [one.whole for one in subjects],
             [one.needed for one in subjects],
             batch,
             seconds * (1 - _STAGES_SHARE),
         )
+        steps.measured(1)
     session, task = model.session, _task_name(model)
     return BenchResult(
         task=task,
@@ -138,7 +154,7 @@ def bench(
         device=session.device,
         precision=session.precision,
         batch=batch,
-        frame_wh=frame_wh if _takes_frames(model) else None,
+        frame_wh=size_wh if _takes_frames(model) else None,
         calls=first.calls,
         whole=times.pop(" whole"),
         bare=times.pop(" bare"),
@@ -151,6 +167,13 @@ def bench(
         machine=machine,
         call=first.whole,
     )
+
+
+def _frame_size(frame_wh: Sequence[int]) -> tuple[int, int]:
+    if np.shape(frame_wh) != (2,):
+        raise OptionError(f"frame_wh: expected (width, height), got {frame_wh!r}")
+    width, height = (whole_number(side, "frame_wh", least=1) for side in frame_wh)
+    return width, height
 
 
 def _subjects(

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from edgevision.system.arguments import real_number, whole_number
 from edgevision.system.machine import clock_mhz, memory_mb, temperature_c
 from edgevision.system.timing import Call, Times, timed, times_of
 
@@ -79,24 +80,29 @@ def sustain(
     call: Call,
     minutes: int,
     deadline_ms: float | None = None,
-    tell: Callable[[Minute], None] = lambda minute: None,
+    after_minute: Callable[[Minute], None] = lambda minute: None,
     *,
     minute_s: float = 60.0,
 ) -> Sustained:
     """Run a call again and again.
 
     Args:
-        call: what is timed.
-        minutes: how many.
-        deadline_ms: longest wall time of a call that is no miss.
-        tell: told of each minute when it is over.
-        minute_s: seconds in a minute, for tests.
+        call: the call to time.
+        minutes: how long to run it.
+        deadline_ms: wall time above which a call counts as a miss.
+        after_minute: called after each minute, with its measurements.
+        minute_s: length of a minute in seconds, for tests.
+
+    Raises:
+        OptionError: `minutes` is not a whole number of 1 or more, or `deadline_ms` is not a number.
     """
-    found = []
+    minutes = whole_number(minutes, "minutes", least=1)
+    deadline_ms = None if deadline_ms is None else real_number(deadline_ms, "deadline_ms")
+    results = []
     for _ in range(minutes):
-        found.append(_minute(call, deadline_ms, minute_s))
-        tell(found[-1])
-    return Sustained(found, deadline_ms)
+        results.append(_minute(call, deadline_ms, minute_s))
+        after_minute(results[-1])
+    return Sustained(results, deadline_ms)
 
 
 def _minute(call: Call, deadline_ms: float | None, seconds: float) -> Minute:

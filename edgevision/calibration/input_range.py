@@ -41,7 +41,7 @@ class _Reading:
     far: float
 
 
-def check_reading(source: Source, preprocessing: Preprocessing, images: ImageSet) -> Finding | None:
+def check_input_range(source: Source, preprocessing: Preprocessing, images: ImageSet) -> Finding | None:
     """A warning if calibration images fit the source far better when they are read in another way.
 
     Says nothing of a source without batch normalizations or with inputs beside the image, nor of fewer than

@@ -1,1 +1,1 @@
-"""From a trained model to a bundle with evidence."""
+"""Conversion of a trained model to a bundle with evidence."""

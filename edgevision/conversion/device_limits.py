@@ -1,4 +1,4 @@
-"""How long a run of an artifact takes and how much memory, and what its targets allow."""
+"""The limits of targets on size, latency and memory, and which of them this machine can measure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edgevision.execution.run_costs import RunCosts
 from edgevision.system.machine import processor
 from edgevision.target import Target
 
-#: Units of what targets limit; what an artifact may lose has others.
+#: Units of the limits of targets; the budget has other units.
 DEVICE_UNITS = ("MB", "ms")
 
 
@@ -21,16 +21,16 @@ def device_requirements(
     targets: Sequence[Target],
     costs: Callable[[], RunCosts],
 ) -> tuple[Requirement, ...]:
-    """What the targets allow, held against what can be measured here.
+    """The limits of the targets, with the values that this machine can measure.
 
-    Size always; latency (the median of a run of the network alone, with one example) and memory (the
-    peak of a process that loads and runs it) only on a machine that is such a device.
+    Size always; latency (median of a run of the network alone, with one example) and memory (peak of a
+    process that loads and runs it) only if this machine is such a device.
 
     Args:
-        artifact: that is made for the targets.
-        measured_on: where, and with which settings.
-        targets: the strictest limit of all is required.
-        costs: asked for what a run costs, where a limit needs it.
+        artifact: shared by the targets.
+        measured_on: backend and settings that it is measured with.
+        targets: the strictest limit among them is required.
+        costs: measures latency and memory; called only if a limit needs them.
 
     Raises:
         InferenceError: a run failed.
@@ -39,35 +39,34 @@ def device_requirements(
     size_mb = _strictest("max_size_mb", targets)
     if size_mb is not None:
         requirements.append(Requirement("size", False, size_mb, artifact.size_bytes / 1e6, "MB"))
-    here = [target for target in targets if is_here(target, measured_on)]
-    latency_ms, memory_mb = _strictest("max_latency_ms", here), _strictest("max_memory_mb", here)
+    measurable = [target for target in targets if is_this_machine(target, measured_on)]
+    latency_ms, memory_mb = _strictest("max_latency_ms", measurable), _strictest("max_memory_mb", measurable)
     if latency_ms is None and memory_mb is None:
         return tuple(requirements)
-    measured = costs()
+    run = costs()
     if latency_ms is not None:
-        requirements.append(Requirement("latency", False, latency_ms, measured.latency_ms, "ms"))
+        requirements.append(Requirement("latency", False, latency_ms, run.latency_ms, "ms"))
     if memory_mb is not None:
-        requirements.append(Requirement("memory", False, memory_mb, measured.peak_memory_mb, "MB"))
+        requirements.append(Requirement("memory", False, memory_mb, run.peak_memory_mb, "MB"))
     return tuple(requirements)
 
 
 def unmeasured_limits(measured_on: MeasurementBackend, targets: Iterable[Target]) -> list[str]:
-    """In words, which limits could not be held against anything here."""
+    """Notes on the limits that could not be measured on this machine."""
     return [
-        f"{name} of {target.name} was not measured: this machine is none ({processor()})"
+        f"{name} of {target.name} was not measured: this machine is a different device ({processor()})"
         for target in targets
         for name in ("max_latency_ms", "max_memory_mb")
-        if name in target.limits and not is_here(target, measured_on)
+        if name in target.limits and not is_this_machine(target, measured_on)
     ]
 
 
-def is_here(target: Target, measured_on: MeasurementBackend) -> bool:
-    """Whether an artifact is measured on such a device, as far as the machine tells."""
-    fits = target.backend == measured_on.backend.name and target.device in (
-        None,
-        measured_on.settings.device,
-    )
-    return measured_on.on_target and fits and (target.machine is None or target.machine in processor())
+def is_this_machine(target: Target, measured_on: MeasurementBackend) -> bool:
+    """True if artifacts for the target are measured on such a device, as far as the machine can tell."""
+    same_backend = target.backend == measured_on.backend.name
+    same_device = target.device in (None, measured_on.settings.device)
+    same_machine = target.machine is None or target.machine in processor()
+    return measured_on.on_target and same_backend and same_device and same_machine
 
 
 def _strictest(name: str, targets: Iterable[Target]) -> float | None:

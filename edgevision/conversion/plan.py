@@ -1,25 +1,27 @@
-"""Which artifacts a set of targets needs, and which backend measures each of them here."""
+"""The artifacts that the targets need, and the backend that measures each on this machine."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from edgevision.artifact import PRECISIONS
+from edgevision.artifact import CALIBRATED, PRECISIONS
 from edgevision.backend import Backend, SessionSettings
+from edgevision.conversion.settings import ConversionRequest
 from edgevision.errors import DeviceError, MissingRuntimeError, OptionError
 from edgevision.plugins import Registry
-from edgevision.target import Target
+from edgevision.target import Target, find_target, load_targets
 
 
 @dataclass(frozen=True)
 class PlannedArtifact:
-    """One artifact that is to be made, however many targets share it.
+    """An artifact to convert, shared by all targets that need it.
 
     Attributes:
-        format, precision: as `edgevision.artifact.Artifact` has them.
-        targets: that it is made for.
-        float_layers: layers of the source that stay in float, of ``int8-mixed``.
+        format, precision: as in `edgevision.artifact.Artifact`.
+        targets: the targets that it is converted for.
+        float_layers: layers of the source that stay in float, for ``int8-mixed``.
     """
 
     format: str
@@ -35,13 +37,30 @@ class PlannedArtifact:
 
 
 @dataclass(frozen=True)
-class MeasurementBackend:
-    """Where an artifact is measured on this machine.
+class ConversionPlan:
+    """The artifacts to convert.
 
     Attributes:
-        backend: that runs it.
-        settings: on which device.
-        on_target: whether both are what its target names.
+        targets: device profiles.
+        artifacts: one per format and precision; of a search, its first candidates.
+        searching: True if the cheapest artifact inside the budget is searched for.
+        calibrated: what needs a calibration set, in words; empty if nothing does.
+    """
+
+    targets: tuple[Target, ...]
+    artifacts: tuple[PlannedArtifact, ...]
+    searching: bool
+    calibrated: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class MeasurementBackend:
+    """The backend and device that an artifact is measured on, on this machine.
+
+    Attributes:
+        backend: runs the artifact.
+        settings: device and compute precision.
+        on_target: True if both are those of its target.
     """
 
     backend: Backend
@@ -49,62 +68,96 @@ class MeasurementBackend:
     on_target: bool
 
 
+def plan_conversion(request: ConversionRequest, plugins: Registry) -> ConversionPlan:
+    """The plan of a conversion, with backends that are known to run on this machine.
+
+    Raises:
+        OptionError: a target or precision is unknown, or they contradict each other.
+        PluginError, MissingRuntimeError, DeviceError: an artifact cannot be measured on this machine.
+    """
+    known = load_targets(tuple(map(Path, request.settings.targets_files)), plugins)
+    targets = tuple(find_target(name, known) for name in request.targets)
+    searching = _is_search(request, targets)
+    artifacts = tuple(plan_artifacts(targets, () if searching else request.precisions))
+    for artifact in artifacts:
+        measurement_backend_for(artifact, plugins)
+    calibrated = tuple(artifact.id for artifact in artifacts if artifact.precision in CALIBRATED)
+    if searching:
+        # Without a calibration set, the search tries only candidates that need none.
+        calibrated = ("the search for a precision",) if request.can_calibrate else ()
+    return ConversionPlan(targets, artifacts, searching, calibrated)
+
+
+def _is_search(request: ConversionRequest, targets: Sequence[Target]) -> bool:
+    precisions = request.precisions
+    if "auto" in precisions and len(precisions) > 1:
+        others = ", ".join(precision for precision in precisions if precision != "auto")
+        raise OptionError(f"precision: 'auto' chooses the precision itself; remove {others}")
+    searching = "auto" in precisions or (not precisions and request.can_calibrate)
+    integer_only = [target.name for target in targets if set(target.precisions) <= CALIBRATED]
+    if searching and not request.can_calibrate and integer_only:
+        raise OptionError(
+            f"{integer_only[0]} runs only artifacts that need a calibration set; pass --calibration FOLDER"
+        )
+    return searching
+
+
 def plan_artifacts(targets: Sequence[Target], precisions: Sequence[str]) -> list[PlannedArtifact]:
-    """The artifacts that the targets need, in their order.
+    """The artifacts that the targets need, in the order of the targets.
 
     Args:
         targets: one or more.
-        precisions: that each target gets, of those that it runs; none is each target's cheapest.
+        precisions: applied to each target that supports them; empty for each target's cheapest.
 
     Raises:
-        OptionError: there is no target, a precision is unknown, or a target runs none of them.
+        OptionError: there is no target, a precision is unknown, or a target supports none of them.
     """
     if not targets:
-        raise OptionError("no target; type --target NAME (edgevision targets lists all)")
+        raise OptionError("no target; pass --target NAME (run: edgevision targets)")
     for precision in precisions:
         if precision not in PRECISIONS:
-            raise OptionError(f"no precision '{precision}'; there are: {', '.join(PRECISIONS)}")
+            raise OptionError(f"no precision '{precision}'; supported: {', '.join(PRECISIONS)}")
     users: dict[tuple[str, str], list[Target]] = {}
     for target in targets:
-        for precision in _fitting(target, precisions):
+        for precision in _supported(target, precisions):
             users.setdefault((target.format, precision), []).append(target)
-    return [PlannedArtifact(fmt, precision, tuple(found)) for (fmt, precision), found in users.items()]
+    return [PlannedArtifact(fmt, precision, tuple(sharing)) for (fmt, precision), sharing in users.items()]
 
 
-def _fitting(target: Target, precisions: Sequence[str]) -> Sequence[str]:
-    fitting = [p for p in precisions if p in target.precisions] if precisions else target.precisions[:1]
-    if not fitting:
+def _supported(target: Target, precisions: Sequence[str]) -> Sequence[str]:
+    supported = [p for p in precisions if p in target.precisions] if precisions else target.precisions[:1]
+    if not supported:
         raise OptionError(
-            f"target '{target.name}' does not run {', '.join(precisions)}; "
-            f"it runs: {', '.join(target.precisions)}"
+            f"target '{target.name}' does not support {', '.join(precisions)}; "
+            f"it supports: {', '.join(target.precisions)}"
         )
-    return fitting
+    return supported
 
 
 def measurement_backend_for(planned: PlannedArtifact, plugins: Registry) -> MeasurementBackend:
-    """Where an artifact is measured here: on the first of its targets that this machine can be.
+    """The measurement backend of an artifact: that of its first target that this machine matches.
 
-    Where it can be none of them: on the same backend's default device, or, where that backend
-    cannot run here at all, on the target's stand-in.
+    If it matches none: the same backend on its default device, or the target's stand-in if the backend
+    cannot run on this machine at all.
 
     Raises:
-        PluginError: no plugin gives the backend.
-        MissingRuntimeError, DeviceError: neither the backend nor a stand-in can run here.
+        PluginError: no plugin provides the backend.
+        MissingRuntimeError, DeviceError: neither the backend nor a stand-in can run on this machine.
     """
-    benches = [_measurement_backend(target, plugins) for target in planned.targets]
-    return next((measured_on for measured_on in benches if measured_on.on_target), benches[0])
+    backends = [_measurement_backend(target, plugins) for target in planned.targets]
+    return next((backend for backend in backends if backend.on_target), backends[0])
 
 
 def _measurement_backend(target: Target, plugins: Registry) -> MeasurementBackend:
     backend = plugins.backend(target.backend)
     try:
-        names = [device.name for device in backend.devices()]
+        devices = [device.name for device in backend.devices()]
     except (MissingRuntimeError, DeviceError):
         if target.stand_in is None:
             raise
         stand_in = plugins.backend(target.stand_in)
         stand_in.version()
         return MeasurementBackend(stand_in, SessionSettings(), on_target=False)
-    present = target.device in (None, *names)
+    present = target.device in (None, *devices)
     settings = SessionSettings(target.device, target.compute_precision) if present else SessionSettings()
     return MeasurementBackend(backend, settings, on_target=present)

@@ -1,14 +1,15 @@
-"""How the scores of artifacts are to be read: found on the labelled calibration set, checked on the other."""
+"""Score calibration: fitted on the labelled calibration set, verified on the evaluation set."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
-from edgevision.conversion.candidates import Candidate
+from edgevision.conversion.candidates import Trial
+from edgevision.conversion.reference import Reference
+from edgevision.conversion.settings import ConversionSettings
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import ConversionError, InputError, OptionError
 from edgevision.evaluation.classification import ClassificationEvaluator
@@ -39,43 +40,44 @@ from edgevision.tasks.classify import Classifier, Scores, score_output
 from edgevision.tasks.score_calibration import OperatingPoint, ScoreCalibration
 from edgevision.tasks.temperature import score_floor
 
-Tell = Callable[[int], None]
-
 
 @dataclass(frozen=True, eq=False)
-class Wished:
-    """What is to be found, and what it is found on. Made by `wished`.
+class ScoreCalibrationRequest:
+    """The score calibration that a caller asked for, and the labelled images for it.
+
+    Built by `score_calibration_request`, which checks it.
 
     Attributes:
-        specification: what the threshold of a class of interest is to keep, or `None`.
-        calibrate: whether each artifact gets a temperature.
-        evaluator: the classifier's.
-        calibration: images whose classes are known.
-        truth: bool ``(images, classes)`` of the calibration set, and of the evaluation set.
-        class_id: of the class of interest; 0 where there is none.
+        specification: requirement for the threshold of a class of interest, or `None`.
+        temperature: True if each artifact gets a temperature.
+        evaluator: the classifier's evaluator.
+        calibration: labelled images.
+        calibration_truth, evaluation_truth: bool ``(images, classes)``, the classes of each set.
+        class_id: the class of interest; 0 without a specification.
     """
 
     specification: OperatingPointSpecification | None
-    calibrate: bool
+    temperature: bool
     evaluator: ClassificationEvaluator
     calibration: ImageSet
-    truth: tuple[Members, Members]
-    class_id: int
+    calibration_truth: Members
+    evaluation_truth: Members
+    class_id: int = 0
 
     @property
     def positives(self) -> tuple[Positives, Positives]:
-        """Whether each image of each set is of the class of interest."""
-        return self.truth[0][:, self.class_id], self.truth[1][:, self.class_id]
+        """For each set, bool ``(images,)``: whether an image is of the class of interest."""
+        return self.calibration_truth[:, self.class_id], self.evaluation_truth[:, self.class_id]
 
 
 @dataclass(frozen=True, eq=False)
-class _Found:
-    """What was found for one model.
+class FittedScores:
+    """One model's calibrated scores, with the temperature and the threshold that were fitted.
 
     Attributes:
-        calibration, evaluation: float32 ``(images, classes)``, its scores at its temperature.
-        scaled: its temperature, where one was wished for.
-        threshold: where one was wished for.
+        calibration, evaluation: float32 ``(images, classes)``, the scores at that temperature.
+        scaled: the temperature, where requested.
+        threshold: where requested.
     """
 
     calibration: Scores
@@ -84,229 +86,219 @@ class _Found:
     threshold: float | None
 
     def of_class(self, class_id: int) -> ThresholdedScores | None:
+        """The scores of one class with the threshold; `None` without a threshold."""
         if self.threshold is None:
             return None
         return ThresholdedScores(self.calibration[:, class_id], self.evaluation[:, class_id], self.threshold)
 
 
-def wished(
-    specification: OperatingPointSpecification | None,
-    calibrate: bool,
-    evaluator: Evaluator,
-    calibration: ImageSet,
-    annotations: Path | None = None,
-) -> Wished:
-    """Check, before any long work, that what is wished for can be found.
-
-    Args:
-        specification: what the threshold of a class of interest is to keep, or `None`.
-        calibrate: whether each artifact gets a temperature.
-        evaluator: of the source, with the truth of the evaluation set.
-        calibration: images; a folder a class, unless `annotations` tell their classes.
-        annotations: of a network with independent scores.
-
-    Raises:
-        OptionError: the source is no classifier, or has no such class.
-        InputError: nothing tells the classes of a set; or it has no image of the class of interest, none
-            of another, or too few to show what is required.
-    """
-    if not isinstance(evaluator, ClassificationEvaluator):
-        told = "detects" if evaluator.task.name == "detect" else "makes images"
-        raise OptionError(
-            f"{option_of(specification)}: is for classifiers, and this network {told}; leave it out"
-        )
-    truth = tuple(
-        members(one, len(evaluator.labels))
-        for one in _truths(specification, evaluator, calibration, annotations)
-    )
-    if specification is None:
-        return Wished(specification, calibrate, evaluator, calibration, (truth[0], truth[1]), 0)
-    found = Wished(
-        specification,
-        calibrate,
-        evaluator,
-        calibration,
-        (truth[0], truth[1]),
-        find_class(specification.positive, evaluator.labels),
-    )
-    for name, positive in zip((calibration.name, "the evaluation set"), found.positives, strict=True):
-        _check_shown(name, positive, specification)
-    _check_enough(calibration.name, found.positives[0], specification)
-    return found
-
-
-def option_of(specification: OperatingPointSpecification | None) -> str:
-    """What a caller has typed to wish for it."""
-    return (
-        "--calibrate-scores"
-        if specification is None
-        else f"--at-{specification.figure} {specification.at_least:g}"
-    )
-
-
+@dataclass(frozen=True, eq=False)
 class ScoreCalibrator:
-    """Finds how the scores of artifacts are to be read, after it has found it for their source.
+    """Calibrates the scores of artifacts, after those of their source.
 
-    What the source cannot keep, no artifact will: so it is tried first.
+    The source comes first: a requirement that it cannot meet, no artifact will.
 
-    Args:
-        wish: what is to be found.
-        source: the source's model.
-        answers: its scores on the evaluation set.
-        tell: told how many calibration images are done.
-
-    Raises:
-        ConversionError: there is none for the source.
-        InputError: an image cannot be read.
+    Attributes:
+        request: what to fit, and on which images.
+        source: the source's calibrated scores.
     """
 
-    def __init__(self, wish: Wished, source: Classifier, answers: Sequence[Scores], tell: Tell) -> None:
-        self._wish = wish
-        (calibration,) = measure(wish.evaluator, [source], wish.calibration, tell)
-        self._source = _find("the source", wish, source, np.stack(calibration), np.stack(answers))
+    request: ScoreCalibrationRequest
+    source: FittedScores
 
-    @property
-    def images(self) -> int:
-        """How many images each model is run over."""
-        return len(self._wish.calibration)
-
-    def read(
-        self,
-        candidates: Sequence[Candidate],
-        answers: Sequence[Sequence[Scores]],
-        measured: Sequence[Measured],
-        tell: Tell,
-    ) -> list[tuple[Candidate, Measured]]:
-        """Find it for each artifact, and measure what that reaches.
+    @classmethod
+    def fit_source(
+        cls, request: ScoreCalibrationRequest, reference: Reference, on_done: Callable[[int], None]
+    ) -> ScoreCalibrator:
+        """Run the source over the calibration images, and calibrate its scores.
 
         Args:
-            candidates: the artifacts.
-            answers: of each, its scores on the evaluation set.
-            measured: of each.
-            tell: told how many calibration images are done.
-
-        Returns:
-            Each candidate with its reading, and what was measured of it with the evidence and the specification.
+            request: what to fit, and on which images.
+            reference: the source's scores on the evaluation set.
+            on_done: called after each block, with the number of calibration images done.
 
         Raises:
-            ConversionError: there is none for an artifact; names it.
+            ConversionError: no temperature or threshold suits the source.
+            InputError: an image cannot be read.
+        """
+        (scores,) = measure(request.evaluator, [reference.model], request.calibration, on_done)
+        evaluation = np.stack(reference.answers)
+        return cls(request, _fit("the source", request, reference.model, np.stack(scores), evaluation))
+
+    def calibrate(self, trials: Sequence[Trial], on_done: Callable[[int], None]) -> list[Trial]:
+        """Calibrate the scores of each artifact.
+
+        Args:
+            trials: the artifacts, with their scores on the evaluation set.
+            on_done: called after each block, with the number of calibration images done.
+
+        Returns:
+            The trials with their score calibration, its evidence, and the requirement of the operating point.
+
+        Raises:
+            ConversionError: no temperature or threshold suits an artifact; names it.
             InputError: an image cannot be read.
             InferenceError: a runtime failed.
         """
-        wish = self._wish
-        models = [wish.evaluator.model(one.session) for one in candidates]
-        rows = measure(wish.evaluator, models, wish.calibration, tell)
-        found = [
-            _find(candidate.planned.id, wish, model, np.stack(row), np.stack(given))
-            for candidate, model, row, given in zip(candidates, models, rows, answers, strict=True)
-        ]
+        request = self.request
+        models = [request.evaluator.model(trial.session) for trial in trials]
+        rows = measure(request.evaluator, models, request.calibration, on_done)
         return [
-            (replace(candidate, score_calibration=_reading(wish, one)), self._with_evidence(told, one))
-            for candidate, one, told in zip(candidates, found, measured, strict=True)
+            self._calibrated(trial, _fit(trial.id, request, model, np.stack(row), np.stack(trial.answers)))
+            for trial, model, row in zip(trials, models, rows, strict=True)
         ]
 
-    def _with_evidence(self, measured: Measured, found: _Found) -> Measured:
-        source, wish = self._source, self._wish
-        if source.scaled is not None and found.scaled is not None:
-            measured = replace(measured, temperature=temperature_evidence(source.scaled, found.scaled))
-        before, after = source.of_class(wish.class_id), found.of_class(wish.class_id)
-        if wish.specification is None or before is None or after is None:
+    def _calibrated(self, trial: Trial, fitted: FittedScores) -> Trial:
+        candidate = replace(trial.candidate, score_calibration=_score_calibration(self.request, fitted))
+        return Trial(candidate, self._with_evidence(trial.measured, fitted))
+
+    def _with_evidence(self, measured: Measured, fitted: FittedScores) -> Measured:
+        source, request = self.source, self.request
+        if source.scaled is not None and fitted.scaled is not None:
+            measured = replace(measured, temperature=temperature_evidence(source.scaled, fitted.scaled))
+        before, after = source.of_class(request.class_id), fitted.of_class(request.class_id)
+        if request.specification is None or before is None or after is None:
             return measured
-        evidence = operating_evidence(wish.specification, before, after, wish.positives)
-        return replace(
-            measured, operating_point=evidence, requirements=(*measured.requirements, evidence.requirement)
-        )
+        evidence = operating_evidence(request.specification, before, after, request.positives)
+        requirements = (*measured.requirements, evidence.requirement)
+        return replace(measured, operating_point=evidence, requirements=requirements)
+
+
+def score_calibration_request(
+    settings: ConversionSettings, evaluator: Evaluator, calibration: ImageSet
+) -> ScoreCalibrationRequest:
+    """Check, before any long work, that the requested score calibration can be computed.
+
+    Args:
+        settings: the operating point and the temperatures that are requested; annotations of the images.
+        evaluator: of the source, with the ground truth of the evaluation set.
+        calibration: images in one folder per class, unless there are annotations.
+
+    Raises:
+        OptionError: the source is not a classifier, or has no such class.
+        InputError: the classes of a set are unknown, or it has no image of the class of interest, none of
+            another class, or too few to show what is required.
+    """
+    specification, option = settings.operating_point, score_option(settings)
+    if not isinstance(evaluator, ClassificationEvaluator):
+        kind = "detects objects" if evaluator.task.name == "detect" else "generates images"
+        raise OptionError(f"{option}: only for classifiers, and this model {kind}; remove it")
+    truths = _truths(settings, evaluator, calibration)
+    if specification is None:
+        return ScoreCalibrationRequest(None, settings.calibrate_scores, evaluator, calibration, *truths)
+    class_id = find_class(specification.positive, evaluator.labels)
+    request = ScoreCalibrationRequest(
+        specification, settings.calibrate_scores, evaluator, calibration, *truths, class_id
+    )
+    for name, positive in zip((calibration.name, "the evaluation set"), request.positives, strict=True):
+        _check_both_present(name, positive, specification)
+    _check_enough(calibration.name, request.positives[0], specification)
+    return request
+
+
+def score_option(settings: ConversionSettings) -> str:
+    """The command-line option that requests score calibration with these settings."""
+    specification = settings.operating_point
+    if specification is None:
+        return "--calibrate-scores"
+    return f"--at-{specification.metric} {specification.at_least:g}"
 
 
 def _truths(
-    specification: OperatingPointSpecification | None,
-    evaluator: ClassificationEvaluator,
-    calibration: ImageSet,
-    annotations: Path | None,
-) -> list[Members]:
-    named = annotations if calibration.labels is None else None
-    truth = classify_truth(calibration, evaluator.labels, named, multi_label=named is not None)
-    for one, which in ((truth, "calibration"), (evaluator.truth, "evaluation")):
-        if one is None:
+    settings: ConversionSettings, evaluator: ClassificationEvaluator, calibration: ImageSet
+) -> tuple[Members, Members]:
+    annotations = settings.task.annotations if calibration.labels is None else None
+    truth = classify_truth(calibration, evaluator.labels, annotations, multi_label=annotations is not None)
+    for known, which in ((truth, "calibration"), (evaluator.truth, "evaluation")):
+        if known is None:
             raise InputError(
-                f"{option_of(specification)}: nothing tells the classes of the {which} images; sort them into a "
-                f"folder a class"
+                f"{score_option(settings)}: the classes of the {which} images are unknown; sort them into "
+                f"one folder per class"
             )
-    return [members(one, len(evaluator.labels)) for one in (truth, evaluator.truth) if one is not None]
+    calibration_truth, evaluation_truth = (
+        members(known, len(evaluator.labels)) for known in (truth, evaluator.truth) if known is not None
+    )
+    return calibration_truth, evaluation_truth
 
 
-def _check_shown(name: str, positive: Positives, specification: OperatingPointSpecification) -> None:
+def _check_both_present(name: str, positive: Positives, specification: OperatingPointSpecification) -> None:
     if positive.any() and not positive.all():
         return
     which = "no other class than" if positive.any() else "no image of class"
     raise InputError(
-        f"{name}: has {which} '{specification.positive}', so nothing tells a {specification.figure} of it; add some"
+        f"{name}: has {which} '{specification.positive}', so its {specification.metric} cannot be measured; "
+        f"add some"
     )
 
 
 def _check_enough(name: str, positive: Positives, specification: OperatingPointSpecification) -> None:
-    which, shown = "class", int(positive.sum())
-    if specification.figure == "specificity":
-        which, shown = "other classes than", int((~positive).sum())
-    if shown < specification.least_images:
+    which, count = "class", int(positive.sum())
+    if specification.metric == "specificity":
+        which, count = "other classes than", int((~positive).sum())
+    if count < specification.least_images:
         raise InputError(
-            f"{name}: {shown} images of {which} '{specification.positive}' cannot show a {specification.figure} of "
-            f"{in_unit(specification.at_least, 'share')}; calibrate on {specification.least_images} of them or more "
-            f"(--calibration-samples limits how many images are used), or require less"
+            f"{name}: {count} images of {which} '{specification.positive}' cannot show a "
+            f"{specification.metric} of {in_unit(specification.at_least, 'share')}; calibrate on "
+            f"{specification.least_images} of them or more (--calibration-samples limits how many images are "
+            f"used), or require less"
         )
 
 
-def _find(name: str, wish: Wished, model: Classifier, calibration: Scores, evaluation: Scores) -> _Found:
+def _fit(
+    name: str, request: ScoreCalibrationRequest, model: Classifier, calibration: Scores, evaluation: Scores
+) -> FittedScores:
+    """Fit the requested temperature and threshold to a model's scores on both sets."""
     scaled = None
-    if wish.calibrate:
+    if request.temperature:
         output, independent = score_output(model.session.outputs, model.output), model.multi_label
         floor = score_floor(output, model.score_kind)
-        temperature = fit_temperature(calibration, wish.truth[0], floor, independent)
+        temperature = fit_temperature(calibration, request.calibration_truth, floor, independent)
         if temperature is None:
-            raise ConversionError(_without_temperature(name, wish))
-        before = ScoreQuality.of(evaluation, wish.truth[1], floor, independent)
+            raise ConversionError(_without_temperature(name, request))
+        before = ScoreQuality.of(evaluation, request.evaluation_truth, floor, independent)
         calibration, evaluation = (
-            scaled_scores(one, temperature, floor, independent) for one in (calibration, evaluation)
+            scaled_scores(scores, temperature, floor, independent) for scores in (calibration, evaluation)
         )
-        after = ScoreQuality.of(evaluation, wish.truth[1], floor, independent)
+        after = ScoreQuality.of(evaluation, request.evaluation_truth, floor, independent)
         scaled = ScaledScores(temperature, before, after)
-    threshold = (
-        None if wish.specification is None else _threshold(name, wish, calibration, wish.specification)
-    )
-    return _Found(calibration, evaluation, scaled, threshold)
+    threshold = None
+    if request.specification is not None:
+        threshold = _threshold(name, request, calibration, request.specification)
+    return FittedScores(calibration, evaluation, scaled, threshold)
 
 
-def _threshold(name: str, wish: Wished, scores: Scores, specification: OperatingPointSpecification) -> float:
-    threshold = find_threshold(scores[:, wish.class_id], wish.positives[0], specification)
+def _threshold(
+    name: str, request: ScoreCalibrationRequest, scores: Scores, specification: OperatingPointSpecification
+) -> float:
+    threshold = find_threshold(scores[:, request.class_id], request.positives[0], specification)
     if threshold is None:
         raise ConversionError(
-            f"{name}: no threshold on the score of '{specification.positive}' keeps a {specification.figure} of "
-            f"{in_unit(specification.at_least, 'share')} on {len(scores)} images of {wish.calibration.name}, but by "
-            f"deciding for every image or for none; require less, or calibrate on more images"
+            f"{name}: no threshold on the score of '{specification.positive}' keeps a "
+            f"{specification.metric} of {in_unit(specification.at_least, 'share')} on {len(scores)} "
+            f"images of {request.calibration.name}, except by deciding for every image or for none; "
+            f"require less, or calibrate on more images"
         )
     return threshold
 
 
-def _without_temperature(name: str, wish: Wished) -> str:
+def _without_temperature(name: str, request: ScoreCalibrationRequest) -> str:
     return (
         f"{name}: no temperature from {LOWEST:g} to {HIGHEST:g} suits its scores on "
-        f"{wish.calibration.name}: it is never wrong there, or no better than chance; calibrate on more "
-        f"images, which it was not trained on, or leave out --calibrate-scores"
+        f"{request.calibration.name}: it is always right there, or no better than chance; calibrate on more "
+        f"images, which it was not trained on, or remove --calibrate-scores"
     )
 
 
-def _reading(wish: Wished, found: _Found) -> ScoreCalibration:
-    temperature = None if found.scaled is None else found.scaled.temperature
-    if wish.specification is None or found.threshold is None:
+def _score_calibration(request: ScoreCalibrationRequest, fitted: FittedScores) -> ScoreCalibration:
+    temperature = None if fitted.scaled is None else fitted.scaled.temperature
+    specification = request.specification
+    if specification is None or fitted.threshold is None:
         return ScoreCalibration(temperature)
-    specification = wish.specification
-    return ScoreCalibration(
-        temperature,
-        OperatingPoint(
-            specification.positive,
-            wish.class_id,
-            found.threshold,
-            specification.figure,
-            specification.at_least,
-        ),
+    point = OperatingPoint(
+        specification.positive,
+        request.class_id,
+        fitted.threshold,
+        specification.metric,
+        specification.at_least,
     )
+    return ScoreCalibration(temperature, point)

@@ -1,4 +1,4 @@
-"""The search for the cheapest artifact of a device that is inside the budget."""
+"""The search for the cheapest artifact inside the budget."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from edgevision.artifact import CALIBRATED, MIXED
 from edgevision.conversion.plan import PlannedArtifact
 from edgevision.target import Target
 
-#: Layers of a source, the one first whose integers cost most: (name, measured error).
+#: Layers of a source as (name, measured error), the most sensitive to quantization first.
 Sensitivities = Sequence[tuple[str, float]]
 
-#: At most this share of the layers stays in float: with more, the next precision is the better choice.
+#: At most this share of the layers stays in float; beyond it, the next precision is the better choice.
 _MOST_FLOAT_LAYERS = 0.5
 
-#: Precisions that a device computes in float: one that has none of them cannot run a mixed artifact.
+#: Precisions computed in float: a device that supports none of them cannot run a mixed artifact.
 _FLOAT = frozenset({"float32", "float16", "int8-dynamic"})
 
 
 class PrecisionSearch:
-    """Asks for one candidate after the other, from the cheapest to the dearest, until one is inside.
+    """Asks for one candidate after the other, from the cheapest to the most expensive, until one is inside.
 
     When ``int8`` misses, the most sensitive layers stay in float: one, two, four and so on until the
-    budget holds, and then as few as hold it.
+    candidate is inside the budget, and then as few as possible.
 
     Args:
-        targets: devices of one format and the same precisions.
-        calibrated: whether there is a calibration set.
-        sensitivities: of the layers, for a format; empty where its converter cannot keep layers.
+        targets: devices with one format and the same precisions.
+        calibrated: True if there is a calibration set.
+        sensitivities: ranks the layers for a format; empty if its converter cannot keep layers in float.
 
     Attributes:
-        wanted: the candidate that is to be measured next; `None` when the search is over.
-        winner: the candidate that is inside the budget, when the search is over; `None` if none is.
-        asked: all that were wanted.
+        wanted: the candidate to measure next; `None` when the search is over.
+        winner: the candidate inside the budget, when the search is over; `None` if there is none.
+        asked: all candidates so far.
     """
 
     def __init__(
@@ -48,13 +48,13 @@ class PrecisionSearch:
         self._calibrated = calibrated
         self._sensitivities = sensitivities
         self._steps = self._walk()
-        self._go(None)
+        self._advance(None)
 
     def learn(self, inside: bool) -> None:
-        """Say whether the wanted candidate is inside the budget."""
-        self._go(inside)
+        """Record whether the wanted candidate is inside the budget, and choose the next."""
+        self._advance(inside)
 
-    def _go(self, inside: bool | None) -> None:
+    def _advance(self, inside: bool | None) -> None:
         try:
             self.wanted = next(self._steps) if inside is None else self._steps.send(inside)
             self.asked.append(self.wanted)
@@ -76,7 +76,7 @@ class PrecisionSearch:
         return None
 
     def _mixed(self) -> Generator[PlannedArtifact, bool, PlannedArtifact | None]:
-        """The fewest float layers that hold the budget, by doubling and then halving the distance."""
+        """The fewest float layers that meet the budget, by doubling and then by bisection."""
         names = [name for name, _ in self._sensitivities(self.targets[0].format)]
         most = int(len(names) * _MOST_FLOAT_LAYERS)
         too_few, count = 0, min(1, most)
@@ -99,7 +99,7 @@ class PrecisionSearch:
 def searches_for(
     targets: Sequence[Target], calibrated: bool, sensitivities: Callable[[str], Sensitivities]
 ) -> list[PrecisionSearch]:
-    """One search for all targets of the same format and precisions."""
+    """One search for all targets with the same format and precisions."""
     groups: dict[tuple[str, tuple[str, ...]], list[Target]] = {}
     for target in targets:
         groups.setdefault((target.format, target.precisions), []).append(target)

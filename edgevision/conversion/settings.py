@@ -1,36 +1,44 @@
-"""How a model is converted, beside what goes in and what comes out."""
+"""The arguments of `convert`: its settings, and the request that holds them all."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgevision.errors import OptionError
+from edgevision.calibration.synthetic import SYNTHETIC
+from edgevision.evaluation.run import Images
 from edgevision.evidence.operating_points import OperatingPointSpecification
 from edgevision.evidence.requirements import Budget
+from edgevision.numeric import plain
+from edgevision.system.arguments import paths, whole_number
 from edgevision.tasks.options import TaskOptions
 
 
 @dataclass(frozen=True)
 class ConversionSettings:
-    """How a model is converted, beside what goes in and what comes out.
+    """Settings of a conversion, beside its inputs and its output.
 
     Attributes:
-        task: what the model itself does not tell of its input, outputs and classes.
-        budget: what an artifact may lose.
-        calibration_samples, evaluation_samples: at most so many images of each set, spread over
-            its classes; `None` takes all. Of networks that make images of a seed: calls of the network
-            that it is calibrated on, and seeds that it is measured on (`None` is 500 and 32).
-        strict: refuse a calibration set that there is a warning about, before any conversion.
-        trust_source: run code that the model carries.
+        task: input, outputs and classes of the model, where the model itself does not say.
+        budget: the loss that an artifact may have.
+        calibration_samples, evaluation_samples: the most images to use of each set, sampled evenly over its
+            classes; `None` uses all. For networks that generate images from seeds: network calls to calibrate
+            on, and seeds to evaluate on (`None` means 500 and 32).
+        strict: refuse a calibration set that has warnings, before any conversion.
+        trust_source: run code that is embedded in the model.
         pictures: keep small pictures of evaluation images on which artifacts and source differ in the bundle,
-            for its report. Known answers hold images whatever is said here.
-        force: replace a bundle that is there.
-        operating_point: of a classifier: what the threshold of a class of interest is to keep. It is found on
-            the calibration images, whose classes must be known, and is checked on the evaluation images.
-        calibrate_scores: of a classifier: find a temperature for each artifact's scores, on the same images.
-            The threshold is then one of the scores at that temperature.
+            for its report. The known answers contain images either way.
+        force: replace an existing bundle.
+        operating_point: for a classifier: the requirement for the threshold of a class of interest. The
+            threshold is computed on the calibration images, which must be labelled, and verified on the
+            evaluation images.
+        calibrate_scores: for a classifier: fit a temperature to the scores of each artifact, on the same
+            images. An operating point then applies to the scores at that temperature.
         targets_files: TOML files with more targets.
+
+    Raises:
+        OptionError: a number of samples is not a whole number above 0, or `targets_files` is not a sequence.
     """
 
     task: TaskOptions = field(default_factory=TaskOptions)
@@ -41,17 +49,52 @@ class ConversionSettings:
     trust_source: bool = False
     pictures: bool = True
     force: bool = False
-    targets_files: tuple[Path, ...] = ()
+    targets_files: Sequence[str | Path] = ()
     operating_point: OperatingPointSpecification | None = None
     calibrate_scores: bool = False
 
     def __post_init__(self) -> None:
         for name in ("calibration_samples", "evaluation_samples"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise OptionError(f"{name}: expected 1 or more, got {value}")
+            if value is not None:
+                object.__setattr__(self, name, whole_number(value, name, least=1))
+        object.__setattr__(self, "targets_files", paths(self.targets_files, "targets_files"))
+        budget = Budget(plain(self.budget.max_drop), plain(self.budget.min_agreement))
+        object.__setattr__(self, "budget", budget)  # its limits are written as JSON
 
     @property
-    def reads_scores(self) -> bool:
-        """Whether it is to be found how scores are read: on images whose classes are known."""
+    def needs_labelled_calibration(self) -> bool:
+        """True if temperatures or a threshold must be computed, which takes labelled calibration images."""
         return self.calibrate_scores or self.operating_point is not None
+
+
+@dataclass(frozen=True)
+class ConversionRequest:
+    """The arguments of `convert`, normalized.
+
+    Attributes:
+        source: the trained model.
+        output: the bundle to write.
+        targets: names of device profiles.
+        precisions: names of precisions, or ``auto``; empty for the default.
+        evaluation, calibration: image sets, as the caller named them.
+        settings: all other settings.
+    """
+
+    source: Path
+    output: Path
+    targets: tuple[str, ...]
+    precisions: tuple[str, ...]
+    evaluation: Images | None
+    calibration: Images | None
+    settings: ConversionSettings
+
+    @property
+    def can_calibrate(self) -> bool:
+        """True if there is something to calibrate on: images, or the seeds of a generator."""
+        return self.calibration is not None or self.settings.task.generation is not None
+
+    @property
+    def synthetic(self) -> bool:
+        """True if the calibration images are to be synthesized from the model."""
+        return isinstance(self.calibration, str) and self.calibration == SYNTHETIC

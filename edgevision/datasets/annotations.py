@@ -48,7 +48,9 @@ class _Object:
         return left < right and top < bottom
 
 
-def read_annotations(path: Path, image_names: Sequence[str], labels: Sequence[str]) -> list[Annotations]:
+def read_annotations(
+    path: str | Path, image_names: Sequence[str], labels: Sequence[str]
+) -> list[Annotations]:
     """Read the annotations of images.
 
     Args:
@@ -61,6 +63,7 @@ def read_annotations(path: Path, image_names: Sequence[str], labels: Sequence[st
         InputError: a file cannot be read, a field is missing or wrong, a class is none of the
             labels, or an image has no annotations; names it.
     """
+    path = Path(path)
     objects = _read_voc(path) if path.is_dir() else _read_coco(path)
     places = {label: place for place, label in enumerate(labels)}
     return [_of_image(_find(objects, name, path), places, path) for name in image_names]

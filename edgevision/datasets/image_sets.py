@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevision.errors import InputError, OptionError
+from edgevision.errors import InputError
 from edgevision.imaging.decode import SUFFIXES, Pixels, as_image, decode_image, find_images, read_bytes
+from edgevision.system.arguments import names, whole_number
 
 #: Of one image in an archive, unpacked: far above any photo, and no danger to memory.
 MOST_MEMBER_BYTES = 256_000_000
@@ -53,8 +54,7 @@ class ImageSet:
         """
         path = Path(path)
         entries = _folder_entries(path) if path.is_dir() else _archive_entries(path)
-        names = [entry.name for entry in entries]
-        return cls(str(path), *_classes(names), tuple(entries))
+        return cls(str(path), *_classes([entry.name for entry in entries]), tuple(entries))
 
     @classmethod
     def from_arrays(
@@ -73,7 +73,9 @@ class ImageSet:
             name: for people.
 
         Raises:
-            InputError: there is no image, or one is no such array, or the labels do not fit.
+            InputError: there is no image, an image has another shape or dtype, or labels and images differ
+                in number.
+            OptionError: `class_names` is not a sequence of names.
         """
         entries = tuple(_array_entry(image, f"{name}[{place}]") for place, image in enumerate(images))
         if not entries:
@@ -81,10 +83,11 @@ class ImageSet:
         if labels is None:
             return cls(name, (), None, entries)
         checked = _checked_labels(labels, len(entries), name)
-        names = tuple(class_names or (f"class {number}" for number in range(checked.max() + 1)))
-        if checked.max() >= len(names):
-            raise InputError(f"{name}: label {checked.max()} has no name among {len(names)} class names")
-        return cls(name, names, checked, entries)
+        label_list = () if class_names is None else names(class_names, f"{name}: class_names")
+        label_list = label_list or tuple(f"class {number}" for number in range(checked.max() + 1))
+        if checked.max() >= len(label_list):
+            raise InputError(f"{name}: label {checked.max()} has no name ({len(label_list)} class names)")
+        return cls(name, label_list, checked, entries)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -126,10 +129,9 @@ class ImageSet:
         The same set, count and seed give the same images.
 
         Raises:
-            OptionError: `count` is below 1.
+            OptionError: `count` is not a whole number of 1 or more.
         """
-        if count < 1:
-            raise OptionError(f"sample of {self.name}: expected 1 image or more, got {count}")
+        count = whole_number(count, f"sample of {self.name}", least=1)
         if count >= len(self):
             return self
         classes = np.zeros(len(self), np.int64) if self.labels is None else self.labels

@@ -1,1 +1,1 @@
-"""How a converted model is measured against its source."""
+"""Evaluation of converted models: against their source, and against ground truth."""

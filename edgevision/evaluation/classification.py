@@ -1,4 +1,4 @@
-"""Proves classifiers: the same top class, and as often right."""
+"""Evaluation of classifiers: agreement of their decisions, and accuracy."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from edgevision.metrics.comparison import (
     pair,
     pair_classes,
 )
-from edgevision.metrics.figures import Measures
 from edgevision.metrics.intervals import wilson
+from edgevision.metrics.measures import Measures
 from edgevision.session import CheckedSession
 from edgevision.tasks.classify import Classifier, Scores
 from edgevision.tasks.description import ClassifyTask
@@ -32,22 +32,22 @@ from edgevision.tensors import Array
 
 
 class ClassificationEvaluator:
-    """Proves artifacts that classify; see `Evaluator`.
+    """Compares classifiers with their source; see `Evaluator`.
 
     Args:
         task: output and kind of its scores.
-        labels: one name a class.
+        labels: one name per class.
         preprocessing: from an image to the source's input.
-        truth: int64 ``(images,)``, the class of each evaluation image, where known; of a network
-            with independent scores also bool ``(images, classes)``.
-        image_names: of the evaluation images, in their order.
-        reading: temperature and operating point of the one artifact that is measured.
+        truth: int64 ``(images,)``, the class of each evaluation image, where known; with independent scores
+            also bool ``(images, classes)``.
+        image_names: names of the evaluation images, in their order.
+        score_calibration: temperature and operating point of the artifact, if a single one is measured.
 
     Attributes:
-        truth: as given.
+        truth: the argument.
     """
 
-    #: Floats differ by rounding alone; integers by what 8 bits can hold: the best converters of the
+    #: Floats differ by rounding alone; integers by the resolution of 8 bits: the best converters of the
     #: three formats reach 0.96 to 0.98 on a small residual network.
     least_agreement: Mapping[str, float] = {
         "float32": 0.999,
@@ -66,7 +66,7 @@ class ClassificationEvaluator:
         preprocessing: Preprocessing,
         truth: Truth | None,
         image_names: Sequence[str] = (),
-        reading: ScoreCalibration | None = None,
+        score_calibration: ScoreCalibration | None = None,
     ) -> None:
         self.task = task
         self.labels = labels
@@ -74,13 +74,13 @@ class ClassificationEvaluator:
         self.truth = truth
         self._image_names = image_names
         self._multi_label = False
-        self._reading = reading or ScoreCalibration()
+        self._score_calibration = score_calibration or ScoreCalibration()
 
     def model(self, session: CheckedSession) -> Classifier:
         """As `Evaluator.model`."""
         task = self.task
         model = Classifier(
-            session, self.preprocessing, self.labels, task.score_kind, task.output, self._reading
+            session, self.preprocessing, self.labels, task.score_kind, task.output, self._score_calibration
         )
         self._multi_label = model.multi_label
         return model
@@ -98,7 +98,7 @@ class ClassificationEvaluator:
         return known_images(self.preprocessing, examples, places)
 
     def compare(self, source: Sequence[Scores], artifact: Sequence[Scores]) -> Comparison:
-        """As `compare_scores`, with the truth of the evaluation set."""
+        """As `compare_scores`, with the ground truth of the evaluation set."""
         return compare_scores(
             np.stack(source),
             np.stack(artifact),
@@ -114,24 +114,24 @@ class ClassificationEvaluator:
             return None
         scores = np.stack(answers)
         measures = classify_measures(scores, self.truth, self.labels, self._multi_label)
-        point = self._reading.operating_point
+        point = self._score_calibration.operating_point
         return measures if point is None else with_point(measures, point, scores, self.truth)
 
     def representative(self, source: Sequence[Scores], count: int) -> list[int]:
-        """The surest image of each class, so that a known answer is not one on the edge, then others.
+        """The image with the highest score of each class, so that no answer is near a tie, then others.
 
-        For a class that the evaluation set holds and that is never decided for: the image with the
-        highest score of it.
+        A class that is never predicted, but that the evaluation set has, is represented by the image with its
+        highest score.
         """
         scores = np.stack(source)
         decided = decisions(scores, self._multi_label)
-        held = decided.any(axis=0)
+        present = decided.any(axis=0)
         if self.truth is not None:
-            held |= members(self.truth, scores.shape[1]).any(axis=0)
-        # An image that is decided for the class comes before any that is not.
-        best_of_class = (scores + decided).argmax(axis=0)[held].tolist()
-        surest = np.argsort(-scores.max(axis=1), kind="stable").tolist()
-        return sorted(list(dict.fromkeys([*best_of_class, *surest]))[:count])
+            present |= members(self.truth, scores.shape[1]).any(axis=0)
+        # Images that are predicted as the class come before all others.
+        best_of_class = (scores + decided).argmax(axis=0)[present].tolist()
+        most_confident = np.argsort(-scores.max(axis=1), kind="stable").tolist()
+        return sorted(list(dict.fromkeys([*best_of_class, *most_confident]))[:count])
 
 
 def compare_scores(
@@ -148,12 +148,12 @@ def compare_scores(
     at 0.5 or above.
 
     Args:
-        source, artifact: scores of 0…1, a row an image, one image or more.
+        source, artifact: scores of 0…1, one row per image, one image or more.
         truth: int64 ``(images,)``, the class of each image, where known; with independent scores
             also bool ``(images, classes)``.
-        multi_label: whether each class has a score of its own.
-        labels: one name a class; ``class 0``, ``class 1``, … unless given.
-        image_names: of the images, likewise.
+        multi_label: True for independent scores.
+        labels: one name per class; default ``class 0``, ``class 1``, …
+        image_names: one per image; default ``image 0``, ``image 1``, …
     """
     labels = labels or [f"class {number}" for number in range(source.shape[1])]
     same = (decisions(source, multi_label) == decisions(artifact, multi_label)).all(axis=1)
@@ -168,12 +168,12 @@ def compare_scores(
         agreement=float(same.mean()),
         largest_difference=float(difference.max()),
         mean_difference=float(difference.mean()),
-        metrics=pair(before.figures, after.figures) if before and after else (),
+        metrics=pair(before.metrics, after.metrics) if before and after else (),
         agreement_interval=wilson(int(same.sum()), len(same)),
         by_class=pair_classes(before.by_class, after.by_class) if before and after else (),
         details=ClassifyDetails(
             flipped=int((~same).sum()),
-            flips=tuple(flips.at(place, image_names) for place in flips.most_telling(~same)),
+            flips=tuple(flips.at(place, image_names) for place in flips.worst(~same)),
             source_confusion=before.confusion if before else None,
             artifact_confusion=after.confusion if after else None,
             source_reliability=before.reliability if before else None,
@@ -183,7 +183,7 @@ def compare_scores(
 
 
 class _Flips:
-    """Tells of images that two classifiers decide differently."""
+    """Entries for the images on which two classifiers decide differently."""
 
     def __init__(
         self,
@@ -199,17 +199,17 @@ class _Flips:
         self._multi_label = multi_label
         self._labels = labels
 
-    def most_telling(self, flipped: NDArray[np.bool_]) -> list[int]:
-        """Places: first those where the source alone was right, then those where the scores moved most."""
+    def worst(self, flipped: NDArray[np.bool_]) -> list[int]:
+        """Places of flipped images: those that only the source got right first, then the largest changes."""
         moved = np.abs(self._scores[0] - self._scores[1]).max(axis=1)
         if self._truth is not None:
-            source_right, artifact_right = ((one == self._truth).all(axis=1) for one in self._decided)
+            source_right, artifact_right = ((decided == self._truth).all(axis=1) for decided in self._decided)
             moved = moved + (source_right & ~artifact_right)
         order = np.argsort(-moved, kind="stable")
         return [int(place) for place in order[flipped[order]][:MOST_IMAGES]]
 
     def at(self, place: int, image_names: Sequence[str]) -> Flip:
-        """What the two decided of one image."""
+        """The two decisions on one image."""
         rows = [scores[place] for scores in self._scores]
         moved = int(np.abs(rows[0] - rows[1]).argmax())
         columns = [moved, moved] if self._multi_label else [int(row.argmax()) for row in rows]

@@ -1,4 +1,4 @@
-"""compare(): which of two bundles is better, by how much, and whether that is more than noise."""
+"""compare(): the better of two bundles, by how much, and whether the difference is significant."""
 
 from __future__ import annotations
 
@@ -8,36 +8,32 @@ from pathlib import Path
 from typing import Any
 
 from edgevision.bundle.storage import read_bundle
-from edgevision.datasets.image_sets import ImageSet, SetFacts
+from edgevision.datasets.image_sets import SetFacts
 from edgevision.errors import OptionError
-from edgevision.evaluation.evaluate import (
-    Ran,
-    RunSettings,
-    TruthPaths,
-    opened,
-    run_bundle,
-)
+from edgevision.evaluation.evaluate import ArtifactRun, RunSettings, run_bundle
+from edgevision.evaluation.ground_truth import GroundTruthPaths
+from edgevision.evaluation.run import Images, open_images
 from edgevision.evidence.document import comparison_document
 from edgevision.metrics.comparison import Comparison, Metric
-from edgevision.metrics.figures import Figure
+from edgevision.metrics.measures import MetricValue
 from edgevision.metrics.paired_tests import mcnemar, paired_bootstrap, sign_flip
 from edgevision.system.machine import now, this_machine
 from edgevision.system.progress import Progress
 
-#: A difference that chance alone makes less often than this is more than noise.
+#: Significance level: a difference with a p-value below it is more than noise.
 SIGNIFICANCE = 0.05
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """Whether two models differ by more than noise.
+class PairedTestResult:
+    """A paired significance test of two models on the same images.
 
     Attributes:
-        metric: that they are judged by, the task's first; A is its source, B its artifact.
-        test: ``mcnemar`` (exact, of hits), ``sign-flip`` (permutation, of means over images) or
-            ``bootstrap`` (paired), all two-sided.
-        p_value: how often chance alone would make such a difference.
-        better: ``A``, ``B``, or `None` where the difference is no more than noise.
+        metric: the first metric of the task; A is its source, B its artifact.
+        test: ``mcnemar`` (exact, for hits), ``sign-flip`` (permutation, for means over images), or
+            ``bootstrap`` (paired); all two-sided.
+        p_value: the probability of a difference this large by chance.
+        better: ``A``, ``B``, or `None` if the difference is not significant.
     """
 
     metric: Metric
@@ -48,27 +44,27 @@ class Verdict:
 
 @dataclass(frozen=True)
 class BundleComparison:
-    """Two artifacts on the same images, whose truth is known.
+    """The comparison of two artifacts on the same images with ground truth.
 
     Attributes:
-        created: when, UTC, ISO 8601.
-        machine: what they were measured on.
-        a, b: the artifacts, and what they ran on.
+        created: UTC time, ISO 8601.
+        machine: the machine that they were measured on.
+        a, b: the artifacts, with backend and device.
         data: the images.
         comparison: A as the source, B as the artifact.
-        verdict: which is better.
+        verdict: the significance test.
     """
 
     created: str
     machine: Mapping[str, Any]
-    a: Ran
-    b: Ran
+    a: ArtifactRun
+    b: ArtifactRun
     data: SetFacts
     comparison: Comparison
-    verdict: Verdict
+    verdict: PairedTestResult
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON; in the comparison A is the source and B the artifact."""
+        """The comparison as JSON values; A is the source and B the artifact."""
         verdict = {
             "metric": self.verdict.metric.name,
             "test": self.verdict.test,
@@ -89,7 +85,7 @@ class BundleComparison:
 def compare(
     a: str | Path,
     b: str | Path,
-    data: str | Path | ImageSet,
+    data: Images,
     *,
     a_on: RunSettings | None = None,
     b_on: RunSettings | None = None,
@@ -97,62 +93,65 @@ def compare(
     truth: str | Path | None = None,
     progress: Progress | None = None,
 ) -> BundleComparison:
-    """Compare two bundles, or two artifacts of one, on images whose truth is known.
+    """Compare two bundles, or two artifacts of one, on images with ground truth.
 
     Args:
-        a, b: bundles of one task and with the same classes.
+        a, b: bundles with the same task and the same classes.
         data, annotations, truth, progress: as for `evaluate`.
-        a_on, b_on: which artifact of each is run, and on what.
+        a_on, b_on: the artifact of each to run, its backend and device.
 
     Raises:
         OptionError: the two cannot be compared; else as `evaluate`.
     """
-    _check_alike(Path(a), Path(b))
-    images, told = opened(data), TruthPaths.of(annotations, truth)
-    first = run_bundle(Path(a), images, a_on or RunSettings(), told, progress)
-    second = run_bundle(Path(b), images, b_on or RunSettings(), told, progress)
+    _check_comparable(Path(a), Path(b))
+    images, paths = open_images(data), GroundTruthPaths.of(annotations, truth)
+    first = run_bundle(Path(a), images, a_on or RunSettings(), paths, progress)
+    second = run_bundle(Path(b), images, b_on or RunSettings(), paths, progress)
     comparison = first.evaluator.compare(first.answers, second.answers)
     return BundleComparison(
         created=now(),
         machine=this_machine(),
-        a=first.ran,
-        b=second.ran,
+        a=first.run,
+        b=second.run,
         data=SetFacts(images.name, len(images), images.digest, labelled=True),
         comparison=comparison,
-        verdict=judge_pair(comparison.metrics[0], first.measures.figures[0], second.measures.figures[0]),
+        verdict=paired_test(comparison.metrics[0], first.measures.metrics[0], second.measures.metrics[0]),
     )
 
 
-def judge_pair(metric: Metric, first: Figure, second: Figure) -> Verdict:
-    """Whether the figures of two models, measured on the same images, differ by more than noise.
+def paired_test(metric: Metric, first: MetricValue, second: MetricValue) -> PairedTestResult:
+    """Test whether the metrics of two models, measured on the same images, differ significantly.
 
     Args:
-        metric: made of the two.
-        first, second: of one name.
+        metric: the pair of the two metrics.
+        first, second: metrics with the same name.
     """
-    test, p_value = _tested(first, second)
+    test, p_value = _p_value(first, second)
     better = None
     if p_value < SIGNIFICANCE and metric.drop != 0:
         better = "A" if metric.drop > 0 else "B"
-    return Verdict(metric, test, p_value, better)
+    return PairedTestResult(metric, test, p_value, better)
 
 
-def _tested(first: Figure, second: Figure) -> tuple[str, float]:
+def _p_value(first: MetricValue, second: MetricValue) -> tuple[str, float]:
     if first.per_image is not None and second.per_image is not None:
         if first.per_image.dtype == bool:
             return "mcnemar", mcnemar(first.per_image, second.per_image)
         return "sign-flip", sign_flip(first.per_image, second.per_image)
     if first.samples is None or second.samples is None:
-        raise TypeError(f"{first.name}: the two figures are not of one kind")
+        raise TypeError(f"{first.name}: the two metrics differ and cannot be compared")
     return "bootstrap", paired_bootstrap(first.samples, second.samples)
 
 
-def _check_alike(a: Path, b: Path) -> None:
+def _check_comparable(a: Path, b: Path) -> None:
     first, second = read_bundle(a), read_bundle(b)
     tasks = first.manifest.task.name, second.manifest.task.name
     if tasks[0] != tasks[1]:
-        raise OptionError(f"{a} has the task {tasks[0]}, {b} has {tasks[1]}; compare bundles of one task")
+        raise OptionError(
+            f"{a} has the task {tasks[0]}, {b} has {tasks[1]}; compare bundles with the same task"
+        )
     if first.labels != second.labels:
         raise OptionError(
-            f"{a} and {b} tell other classes apart, or in another order; compare bundles with the same labels"
+            f"{a} and {b} have different classes, or the same in a different order; "
+            f"compare bundles with the same labels"
         )

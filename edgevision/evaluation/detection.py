@@ -1,4 +1,4 @@
-"""Proves detectors: the same objects at the same places, and as good against the truth."""
+"""Evaluation of detectors: agreement of their boxes, and COCO metrics."""
 
 from __future__ import annotations
 
@@ -25,36 +25,35 @@ from edgevision.metrics.comparison import (
     pair,
     pair_classes,
 )
-from edgevision.metrics.figures import LastMeasures, Measures
 from edgevision.metrics.intervals import Interval, percentile, resampled_sums
+from edgevision.metrics.measures import LastMeasures, Measures
 from edgevision.session import CheckedSession
 from edgevision.tasks.description import DetectTask
 from edgevision.tasks.detect import Detector
 from edgevision.tasks.detections import Detections
 from edgevision.tensors import Array
 
-#: COCO's figures look at boxes far below any threshold of use, and at a hundred an image.
+#: COCO metrics include boxes far below any practical threshold, and a hundred per image.
 _LEAST_SCORE = 0.01
 _MOST = 100
 
 
 class DetectionEvaluator:
-    """Proves artifacts that detect; see `Evaluator`.
+    """Compares detectors with their source; see `Evaluator`.
 
-    A decision is a box: an artifact takes it alike if it has a box of the same class that
-    overlaps it by half (IoU), both above the score threshold. Agreement is the share of boxes of
-    the two that are so matched (F1).
+    Two boxes of source and artifact match if they have the same class and an IoU of at least 0.5, both above
+    the score threshold. Agreement is the share of all boxes that have a match (F1).
 
     Args:
         task: decoder, its settings and the thresholds.
-        decoder: that `task` names.
-        labels: one name a class.
+        decoder: the decoder that `task` names.
+        labels: one name per class.
         preprocessing: from an image to the source's input.
         truth: the objects in each evaluation image, where known.
-        image_names: of the evaluation images, in their order.
+        image_names: names of the evaluation images, in their order.
     """
 
-    #: Boxes near the threshold come and go with the least rounding; so less is required than of a top class.
+    #: Rounding alone moves boxes across the threshold, so less is required than of a top class.
     least_agreement: Mapping[str, float] = {
         "float32": 0.99,
         "float16": 0.97,
@@ -95,7 +94,7 @@ class DetectionEvaluator:
         return Detector(session, self.preprocessing, self.labels, self.task, self._decoder)
 
     def answers(self, model: Detector, images: Sequence[Array]) -> Sequence[Detections]:
-        """All that is found in each image, far below the threshold too."""
+        """All detections in each image, including those far below the threshold."""
         return model.detect_batch(images, task=self._all)
 
     def network_inputs(self, source: Session, examples: ImageSet) -> PreprocessedImages:
@@ -107,17 +106,17 @@ class DetectionEvaluator:
         return known_images(self.preprocessing, examples, places)
 
     def compare(self, source: Sequence[Detections], artifact: Sequence[Detections]) -> Comparison:
-        """As `Evaluator.compare`; differences are those of the scores of matched boxes."""
-        shown = [self._shown(found) for found in source], [self._shown(found) for found in artifact]
+        """As `Evaluator.compare`; the differences are those of the scores of matched boxes."""
+        shown = [self._shown(boxes) for boxes in source], [self._shown(boxes) for boxes in artifact]
         pairs = [match(a, b) for a, b in zip(*shown, strict=True)]
-        differences = np.concatenate([one.score_differences for one in pairs])
+        differences = np.concatenate([matched.score_differences for matched in pairs])
         before, after = self.measure(source), self.measure(artifact)
         return Comparison(
             images=len(source),
             agreement=_agreement(pairs),
             largest_difference=float(differences.max(initial=0.0)),
             mean_difference=float(differences.mean()) if len(differences) else 0.0,
-            metrics=pair(before.figures, after.figures) if before and after else (),
+            metrics=pair(before.metrics, after.metrics) if before and after else (),
             agreement_interval=_agreement_interval(pairs),
             by_class=pair_classes(before.by_class, after.by_class) if before and after else (),
             details=self._changes(*shown, pairs),
@@ -129,8 +128,8 @@ class DetectionEvaluator:
         return None if self._measures is None else self._measures(answers)
 
     def representative(self, source: Sequence[Detections], count: int) -> list[int]:
-        """First images that show every class between them, then those with the most classes and objects."""
-        classes = [set(self._shown(found).class_ids.tolist()) for found in source]
+        """Images that together show every class, then those with the most classes and objects."""
+        classes = [set(self._shown(boxes).class_ids.tolist()) for boxes in source]
         order = sorted(range(len(source)), key=lambda n: (-len(classes[n]), -len(self._shown(source[n]))))
         chosen: list[int] = []
         missing = set().union(*classes)
@@ -139,8 +138,8 @@ class DetectionEvaluator:
             missing -= classes[chosen[-1]]
         return sorted(list(dict.fromkeys([*chosen, *order]))[:count])
 
-    def _shown(self, found: Detections) -> Detections:
-        return found[found.scores >= self.task.score_threshold][: self.task.max_detections]
+    def _shown(self, detections: Detections) -> Detections:
+        return detections[detections.scores >= self.task.score_threshold][: self.task.max_detections]
 
     def _changes(
         self, source: Sequence[Detections], artifact: Sequence[Detections], pairs: Sequence[Match]

@@ -1,4 +1,4 @@
-"""evaluate(): what a bundle reaches on images whose truth is known, on the device in hand."""
+"""evaluate(): the metrics of a bundle on images with ground truth, on this machine."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 
 from edgevision.backend import SessionSettings
-from edgevision.bundle.storage import Bundle, read_bundle
+from edgevision.bundle.storage import read_bundle
 from edgevision.datasets.image_sets import ImageSet, SetFacts
 from edgevision.evaluation.evaluator import MeasuringEvaluator
 from edgevision.evaluation.for_bundle import evaluator_for_bundle
-from edgevision.evaluation.run import measure, workers_on
-from edgevision.loading.load import choose_artifact
+from edgevision.evaluation.ground_truth import GroundTruthPaths
+from edgevision.evaluation.run import Images, measure, open_images, workers_on
+from edgevision.loading.choice import Request, choose
 from edgevision.metrics.comparison import MOST_IMAGES
-from edgevision.metrics.figures import ClassFigures, Figure, Measures
+from edgevision.metrics.measures import ClassMetricValues, Measures, MetricValue
 from edgevision.plugins import registry
 from edgevision.session import open_session
 from edgevision.system.machine import now, this_machine
@@ -29,11 +30,11 @@ from edgevision.tasks.score_calibration import ScoreCalibration
 
 @dataclass(frozen=True)
 class RunSettings:
-    """Which artifact of a bundle is run, and on what; as the arguments of `edgevision.load`.
+    """The artifact of a bundle to run, its backend and device; as the arguments of `edgevision.load`.
 
     Attributes:
-        backend, device, precision: what must run; `None` takes what `load` would.
-        settings: threads, and what else `load` takes; its device is `device`.
+        backend, device, precision: required if given; `None` leaves the choice to `load`.
+        settings: threads and other settings of `load`; `device` takes precedence over its device.
         tune: as for `load`.
     """
 
@@ -43,17 +44,21 @@ class RunSettings:
     settings: SessionSettings = field(default_factory=SessionSettings)
     tune: bool | None = None
 
+    def __post_init__(self) -> None:
+        if self.tune is not None:
+            object.__setattr__(self, "tune", bool(self.tune))
+
 
 @dataclass(frozen=True)
-class Ran:
-    """One artifact, and what it ran on.
+class ArtifactRun:
+    """An artifact, and the backend and device that it ran on.
 
     Attributes:
         bundle: the bundle's path.
         artifact: its id in the bundle.
-        sha256, size_bytes: of the artifact.
+        sha256, size_bytes: hash and size of the artifact.
         backend, version, device, precision: as in the evidence.
-        score_calibration: of a classifier, where it has one: what it is measured at.
+        score_calibration: temperature and operating point of a classifier, where it has them.
     """
 
     bundle: str
@@ -69,23 +74,23 @@ class Ran:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What one artifact reaches on images whose truth is known.
+    """The metrics of one artifact on images with ground truth.
 
     Attributes:
-        created: when, UTC, ISO 8601.
-        machine: what it was measured on.
-        ran: the artifact, and what it ran on.
-        task: what the bundle does, with its thresholds.
-        labels: one name a class.
+        created: UTC time, ISO 8601.
+        machine: the machine that it was measured on.
+        run: the artifact, with backend and device.
+        task: the task of the bundle, with its thresholds.
+        labels: one name per class.
         data: the images.
-        image_names: one an image.
-        measures: what it reaches, in the terms of the evidence.
-        answers: one an image: float32 scores ``(classes,)``, `Detections`, or the image that was made.
+        image_names: one per image.
+        measures: the metrics, as in the evidence.
+        answers: one per image: float32 scores ``(classes,)``, `Detections`, or the generated image.
     """
 
     created: str
     machine: Mapping[str, Any]
-    ran: Ran
+    run: ArtifactRun
     task: Task
     labels: tuple[str, ...]
     data: SetFacts
@@ -93,118 +98,110 @@ class Evaluation:
     measures: Measures
     answers: Sequence[Any] = field(repr=False)
 
-    def figure(self, name: str) -> Figure:
-        """The figure called `name`.
+    def metric(self, name: str) -> MetricValue:
+        """The metric called `name`.
 
         Raises:
             KeyError: it was not measured.
         """
-        for figure in self.measures.figures:
-            if figure.name == name:
-                return figure
+        for metric in self.measures.metrics:
+            if metric.name == name:
+                return metric
         raise KeyError(name)
 
     def worst(self, count: int) -> list[int]:
-        """Places of up to `count` images that it got wrong, the worst first."""
+        """Places of up to `count` images with errors, the largest error first."""
         errors = self.measures.errors
         order = np.argsort(-errors, kind="stable")[:count]
         return [int(place) for place in order if errors[place] > 0]
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON; of the images it got wrong the worst, and how many there were."""
+        """The evaluation as JSON values, with the number of images with errors and the worst of them."""
         measures = self.measures
-        wrong = [
+        worst = [
             {"image": self.image_names[place], "error": round(float(measures.errors[place]), 6)}
             for place in self.worst(MOST_IMAGES)
         ]
         return {
             "created": self.created,
             "machine": dict(self.machine),
-            **asdict(self.ran),
+            **asdict(self.run),
             "task": self.task.name,
             "labels": list(self.labels),
             "data": asdict(self.data),
-            "figures": [_figure_document(one) for one in measures.figures],
-            "by_class": [_class_document(one) for one in measures.by_class],
+            "figures": [_metric_document(metric) for metric in measures.metrics],
+            "by_class": [_class_document(row) for row in measures.by_class],
             "confusion": None if measures.confusion is None else asdict(measures.confusion),
             "reliability": None if measures.reliability is None else asdict(measures.reliability),
             "wrong": int((measures.errors > 0).sum()),
-            "worst": wrong,
+            "worst": worst,
             "notes": list(measures.notes),
         }
 
 
 def evaluate(
     bundle: str | Path,
-    data: str | Path | ImageSet,
+    data: Images,
     on: RunSettings | None = None,
     *,
     annotations: str | Path | None = None,
     truth: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Measure a bundle on images whose truth is known, in the terms of the evidence.
+    """Measure a bundle on images with ground truth, with the metrics of the evidence.
 
     Args:
         bundle: a bundle.
-        data: the images: a folder a class for a classifier, else a folder, or a zip of either.
-            ``ImageSet.open(path).sample(500)`` is a part of one.
-        on: which of its artifacts is run, and on what.
-        annotations: of a detector: the objects in the images, as COCO JSON or a folder of VOC XML.
-        truth: of a network that makes images: what it should make, under the same names.
-        progress: told (what is being done, images done, images in all).
+        data: the images: one folder per class for a classifier, else a folder, or a zip of either.
+            ``ImageSet.open(path).sample(500)`` is a random sample of one.
+        on: the artifact to run, its backend and device.
+        annotations: for a detector: the objects in the images, as COCO JSON or a folder of VOC XML.
+        truth: for a model that generates images: the expected images, under the same names.
+        progress: called after each block with (stage, images done, images in total).
 
     Raises:
         BundleError: the bundle is damaged.
-        OptionError: an option is wrong, or the one that tells the truth is missing.
-        InputError: an image or the truth cannot be used, or nothing tells the truth.
-        PluginError, MissingRuntimeError, DeviceError: what was asked for cannot be had here.
+        OptionError: an option is wrong, or `annotations` or `truth` is missing.
+        InputError: an image or the ground truth cannot be used, or the images have no labels.
+        PluginError, MissingRuntimeError, DeviceError: the requested backend or device is not available.
         ArtifactError, InferenceError: the runtime refuses the artifact, or fails.
     """
-    images = opened(data)
-    told = TruthPaths.of(annotations, truth)
-    run = run_bundle(Path(bundle), images, on or RunSettings(), told, progress)
+    images = open_images(data)
+    paths = GroundTruthPaths.of(annotations, truth)
+    bundle_answers = run_bundle(Path(bundle), images, on or RunSettings(), paths, progress)
     return Evaluation(
         created=now(),
         machine=this_machine(),
-        ran=run.ran,
-        task=run.evaluator.task,
-        labels=run.evaluator.labels,
+        run=bundle_answers.run,
+        task=bundle_answers.evaluator.task,
+        labels=bundle_answers.evaluator.labels,
         data=SetFacts(images.name, len(images), images.digest, labelled=True),
         image_names=images.image_names,
-        measures=run.measures,
-        answers=run.answers,
+        measures=bundle_answers.measures,
+        answers=bundle_answers.answers,
     )
 
 
-@dataclass(frozen=True)
-class TruthPaths:
-    """Where the truth is told, beside the folders that the images lie in."""
-
-    annotations: Path | None = None
-    truth: Path | None = None
-
-    @classmethod
-    def of(cls, annotations: str | Path | None, truth: str | Path | None) -> TruthPaths:
-        """From what a caller gives."""
-        return cls(*(None if path is None else Path(path) for path in (annotations, truth)))
-
-
 @dataclass(frozen=True, eq=False)
-class BundleRun:
-    """The answers of one artifact of a bundle."""
+class BundleAnswers:
+    """The answers of one artifact of a bundle.
 
-    bundle: Bundle
-    ran: Ran
+    Attributes:
+        run: the artifact, with backend and device.
+        evaluator: its evaluator, with the ground truth.
+        answers: one per image.
+    """
+
+    run: ArtifactRun
     evaluator: MeasuringEvaluator
     answers: Sequence[Any]
 
     @property
     def measures(self) -> Measures:
-        """What the answers reach."""
+        """The metrics of the answers."""
         measures = self.evaluator.measure(self.answers)
         if measures is None:
-            raise TypeError("a bundle's evaluator knows the truth")
+            raise TypeError("internal error: the evaluator of a bundle has no ground truth")
         return measures
 
 
@@ -212,26 +209,26 @@ def run_bundle(
     path: Path,
     images: ImageSet,
     on: RunSettings,
-    told: TruthPaths,
+    paths: GroundTruthPaths,
     progress: Progress | None = None,
-) -> BundleRun:
+) -> BundleAnswers:
     """Run one artifact of a bundle over images; raises as `evaluate`."""
     bundle, plugins = read_bundle(path), registry()
-    asked = replace(on.settings, device=on.device or on.settings.device)
-    choice = choose_artifact(bundle, on.backend, asked, on.precision, plugins, on.tune)
-    # What `load` would take, but with threads as many calls at once share them.
-    workers, settings = workers_on(images, asked)
-    evaluator = evaluator_for_bundle(bundle, choice.entry, images, told.annotations, told.truth, plugins)
+    requested = replace(on.settings, device=on.device or on.settings.device)
+    choice = choose(bundle, Request(on.backend, on.precision, requested, on.tune), plugins)
+    # The choice of `load`, but with threads shared among parallel calls.
+    workers, settings = workers_on(images, requested)
+    evaluator = evaluator_for_bundle(bundle, choice.entry, images, paths, plugins)
     artifact = bundle.artifact(choice.entry)
+    stage = f"measuring {path.name} {choice.entry.id}"
+
+    def on_done(images_done: int) -> None:
+        if progress is not None:
+            progress(stage, images_done, len(images))
+
     with closing(open_session(choice.backend, artifact, settings)) as session:
-        stage = f"measuring {path.name} {choice.entry.id}"
-
-        def tell(done: int) -> None:
-            if progress is not None:
-                progress(stage, done, len(images))
-
-        (answers,) = measure(evaluator, [evaluator.model(session)], images, tell, workers)
-        ran = Ran(
+        (answers,) = measure(evaluator, [evaluator.model(session)], images, on_done, workers)
+        run = ArtifactRun(
             str(path),
             choice.entry.id,
             artifact.sha256,
@@ -242,22 +239,14 @@ def run_bundle(
             session.precision,
             choice.entry.score_calibration,
         )
-    return BundleRun(bundle, ran, evaluator, answers)
+    return BundleAnswers(run, evaluator, answers)
 
 
-def opened(data: str | Path | ImageSet) -> ImageSet:
-    """The images that a caller names.
-
-    Raises:
-        InputError: they cannot be read.
-    """
-    return data if isinstance(data, ImageSet) else ImageSet.open(Path(data))
+def _metric_document(metric: MetricValue) -> dict[str, Any]:
+    interval = asdict(metric.interval)
+    return {"name": metric.name, "value": metric.value, "unit": metric.unit, "interval": interval}
 
 
-def _figure_document(one: Figure) -> dict[str, Any]:
-    return {"name": one.name, "value": one.value, "unit": one.unit, "interval": asdict(one.interval)}
-
-
-def _class_document(one: ClassFigures) -> dict[str, Any]:
-    figures = [_figure_document(figure) for figure in one.figures]
-    return {"label": one.label, "support": one.support, "figures": figures}
+def _class_document(row: ClassMetricValues) -> dict[str, Any]:
+    metrics = [_metric_document(metric) for metric in row.metrics]
+    return {"label": row.label, "support": row.support, "figures": metrics}

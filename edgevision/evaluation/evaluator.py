@@ -1,4 +1,4 @@
-"""What a task brings to a conversion: how its answers are given, compared and chosen."""
+"""The interface of an evaluator: how the answers of a task are computed, compared and chosen."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from edgevision.bundle.known_answers import KnownInputs
 from edgevision.converter import CalibrationData
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.metrics.comparison import Comparison
-from edgevision.metrics.figures import Measures
+from edgevision.metrics.measures import Measures
 from edgevision.session import CheckedSession
 from edgevision.tasks.description import Task
 
 
 class Evaluator(Protocol):
-    """Proves artifacts of one task against their source.
+    """Compares the artifacts of one task with their source.
 
-    An example is what an answer is given to: an image (height, width, 3) uint8 RGB, or, of networks
-    that make images of nothing else, a seed.
+    An example is an image (height, width, 3) uint8 RGB, or, for models that generate images without an
+    input image, a seed. An answer is the model's result for one example.
 
     Attributes:
-        task: what the network does, as the manifest will say it.
-        labels: one name a class.
-        preprocessing: from an image to the source's input; `None` for networks that take no image.
-        least_agreement: precision -> what an artifact must reach where the caller does not say.
+        task: the task, as in the manifest.
+        labels: one name per class.
+        preprocessing: from an image to the source's input; `None` for models that take no image.
+        least_agreement: precision -> agreement that is required unless the caller sets another.
     """
 
     @property
@@ -46,11 +46,11 @@ class Evaluator(Protocol):
         ...
 
     def answers(self, model: Any, examples: Sequence[Any]) -> Sequence[Any]:
-        """One answer an example, in their order."""
+        """One answer per example, in their order."""
         ...
 
     def network_inputs(self, source: Session, examples: Any) -> CalibrationData:
-        """What the source's network is given for a set: once or more often for each example.
+        """The network inputs of the source for a set: one or more per example.
 
         Args:
             source: the source as a session.
@@ -59,21 +59,21 @@ class Evaluator(Protocol):
         ...
 
     def known_inputs(self, source: Session, examples: Any, places: Sequence[int]) -> KnownInputs:
-        """What a self-test asks of the network: about the examples at `places` of a set."""
+        """The network inputs of a self-test, from the examples at `places` of a set."""
         ...
 
     def compare(self, source: Sequence[Any], artifact: Sequence[Any]) -> Comparison:
-        """Hold an artifact's answers on the whole evaluation set against the source's."""
+        """Compare an artifact's answers on the whole evaluation set with the source's."""
         ...
 
     def representative(self, source: Sequence[Any], count: int) -> list[int]:
-        """Places of up to `count` examples that show as much of what the network knows as can be."""
+        """Places of up to `count` examples that represent the set best."""
         ...
 
 
 class MeasuringEvaluator(Evaluator, Protocol):
-    """A evaluator that can also tell what one model reaches by itself, against the truth."""
+    """An evaluator that can also measure a single model against ground truth."""
 
     def measure(self, answers: Sequence[Any]) -> Measures | None:
-        """What answers on the whole evaluation set reach; `None` where the truth is not known."""
+        """The metrics of answers on the whole evaluation set; `None` without ground truth."""
         ...

@@ -1,8 +1,6 @@
-"""How a bundle's artifact is measured against the truth: what the manifest says, and what the images tell."""
+"""The evaluator for an artifact of a bundle, whose task is in the manifest."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 from edgevision.bundle.manifest import ArtifactEntry
 from edgevision.bundle.storage import Bundle
@@ -12,7 +10,12 @@ from edgevision.errors import InputError, OptionError
 from edgevision.evaluation.classification import ClassificationEvaluator
 from edgevision.evaluation.detection import DetectionEvaluator
 from edgevision.evaluation.evaluator import MeasuringEvaluator
-from edgevision.evaluation.ground_truth import classify_truth, truth_images
+from edgevision.evaluation.ground_truth import (
+    GroundTruthPaths,
+    classify_truth,
+    has_independent_scores,
+    truth_images,
+)
 from edgevision.evaluation.image_to_image import ImageToImageEvaluator
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.plugins import Registry
@@ -21,72 +24,74 @@ from edgevision.tasks.description import ClassifyTask, DetectTask, GenerateTask
 
 
 def evaluator_for_bundle(
-    bundle: Bundle,
-    entry: ArtifactEntry,
-    images: ImageSet,
-    annotations: Path | None,
-    truth: Path | None,
-    plugins: Registry,
+    bundle: Bundle, entry: ArtifactEntry, images: ImageSet, paths: GroundTruthPaths, plugins: Registry
 ) -> MeasuringEvaluator:
-    """How an artifact of `bundle` is measured on `images`; what is true in them is always known.
+    """The evaluator for an artifact of `bundle` on `images`, with their ground truth.
 
     Args:
-        bundle: that was read.
+        bundle: an open bundle.
         entry: the artifact, with its temperature and operating point.
         images: one or more.
-        annotations: the objects in the images, for a detector or a classifier with independent scores.
-        truth: a folder or zip with what a network that makes images should make of each.
-        plugins: that may hold its decoder.
+        paths: annotations, or images to compare with.
+        plugins: provide the decoder.
 
     Raises:
-        OptionError: what tells the truth is not given, or is not of the bundle's task.
-        InputError: what tells the truth cannot be used, or nothing tells it.
+        OptionError: the ground truth is missing, or is not for the task of the bundle.
+        InputError: the ground truth cannot be used, or is missing from the image set.
     """
-    task, how, where = bundle.manifest.task, bundle.manifest.preprocessing, str(bundle.path)
-    if how is None:
+    task, preprocessing, where = bundle.manifest.task, bundle.manifest.preprocessing, str(bundle.path)
+    if preprocessing is None:
         raise OptionError(
-            f"{where}: makes images of nothing but a seed, and no image is the true one; "
-            f"look at them with: edgevision generate {where} -o DIR"
+            f"{where}: the model generates images from a seed, which have no ground truth; "
+            f"to inspect them, run: edgevision generate {where} -o DIR"
         )
-    if truth is not None and not isinstance(task, GenerateTask):
-        raise OptionError(f"--truth {truth}: is for networks that make images; leave it out")
-    if annotations is not None and isinstance(task, GenerateTask):
-        raise OptionError(f"--annotations {annotations}: this network makes images; type --truth FOLDER")
+    if paths.truth is not None and not isinstance(task, GenerateTask):
+        raise OptionError(f"--truth {paths.truth}: only for models that generate images; remove it")
+    if paths.annotations is not None and isinstance(task, GenerateTask):
+        raise OptionError(
+            f"--annotations {paths.annotations}: the model generates images; pass --truth FOLDER instead"
+        )
     if isinstance(task, ClassifyTask):
-        return _classify(bundle, entry, task, how, images, annotations)
+        return _classification(bundle, entry, task, preprocessing, images, paths)
     if isinstance(task, DetectTask):
-        if annotations is None:
-            raise OptionError(
-                f"{images.name}: nothing tells which objects are in its images, so there is nothing to "
-                f"measure against; type --annotations FILE"
-            )
-        objects = read_annotations(annotations, images.image_names, bundle.labels)
-        decoder = plugins.decoder(task.decoder)
-        return DetectionEvaluator(task, decoder, bundle.labels, how, objects, images.image_names)
-    if truth is None:
+        return _detection(bundle, task, preprocessing, images, paths, plugins)
+    if paths.truth is None:
         raise OptionError(
-            f"{images.name}: nothing tells what should be made of its images, so there is nothing to "
-            f"measure against; type --truth FOLDER, with images of the same names"
+            f"no ground truth for the images in {images.name}; pass --truth FOLDER, with images of the same "
+            f"names"
         )
-    return ImageToImageEvaluator(task, how, truth_images(truth, images), images.image_names)
+    return ImageToImageEvaluator(task, preprocessing, truth_images(paths.truth, images), images.image_names)
 
 
-def _classify(
+def _classification(
     bundle: Bundle,
     entry: ArtifactEntry,
     task: ClassifyTask,
-    how: Preprocessing,
+    preprocessing: Preprocessing,
     images: ImageSet,
-    annotations: Path | None,
+    paths: GroundTruthPaths,
 ) -> ClassificationEvaluator:
-    output = score_output(entry.outputs, task.output)
-    multi_label = task.score_kind == "sigmoid" and output.shape[-1] != 1
-    known = classify_truth(images, bundle.labels, annotations, multi_label)
-    if known is None:
+    independent = has_independent_scores(task, score_output(entry.outputs, task.output))
+    truth = classify_truth(images, bundle.labels, paths.annotations, independent)
+    if truth is None:
         raise InputError(
-            f"{images.name}: nothing tells the classes of its images, so there is nothing to measure "
-            f"against; sort them into a folder a class"
+            f"no ground truth for the images in {images.name}; sort them into one folder per class"
         )
     return ClassificationEvaluator(
-        task, bundle.labels, how, known, images.image_names, entry.score_calibration
+        task, bundle.labels, preprocessing, truth, images.image_names, entry.score_calibration
     )
+
+
+def _detection(
+    bundle: Bundle,
+    task: DetectTask,
+    preprocessing: Preprocessing,
+    images: ImageSet,
+    paths: GroundTruthPaths,
+    plugins: Registry,
+) -> DetectionEvaluator:
+    if paths.annotations is None:
+        raise OptionError(f"no ground truth for the images in {images.name}; pass --annotations FILE")
+    truth = read_annotations(paths.annotations, images.image_names, bundle.labels)
+    decoder = plugins.decoder(task.decoder)
+    return DetectionEvaluator(task, decoder, bundle.labels, preprocessing, truth, images.image_names)

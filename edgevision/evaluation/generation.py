@@ -1,4 +1,4 @@
-"""Proves networks that make images of a seed: the same image for the same seed."""
+"""Evaluation of models that generate images from a seed: similarity of the images for the same seed."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from edgevision.metrics.image_similarity import Pixels
 from edgevision.session import CheckedSession
 from edgevision.tasks.description import GenerateTask
 from edgevision.tasks.generation.build import SeedGenerator, seed_generator
-from edgevision.tasks.generation.settings import DiffusionSettings
+from edgevision.tasks.generation_settings import DiffusionSettings
 
-#: A self-test asks so many calls of the network.
+#: Number of network calls in a self-test.
 _KNOWN_CALLS = 16
 
 
 class GenerationEvaluator:
-    """Proves artifacts that make images of a vector or of noise; see `Evaluator`.
+    """Compares models that generate images from a vector or from noise with their source; see `Evaluator`.
 
     Agreement is the mean structural similarity (SSIM) of the images that an artifact and its source
-    make of the same seeds. Of a network with classes, each seed makes the class of its number.
+    generate from the same seeds. With a class condition, each seed has the class of its number.
 
     Args:
-        task: of the kind ``latent`` or ``diffusion``.
-        labels: one name a class, or none.
-        image_names: of the images that are made of the evaluation set, in their order.
+        task: a ``latent`` or ``diffusion`` task.
+        labels: one name per class; may be empty.
+        image_names: names of the images generated from the evaluation set, in their order.
     """
 
     preprocessing = None
-    #: A diffusion goes its way by many small steps: each lets it stray a little more.
+    #: A diffusion model takes many small steps, and its error grows with each.
     least_agreement: Mapping[str, float] = {
         "float32": 0.99,
         "float16": 0.95,
@@ -56,11 +56,11 @@ class GenerationEvaluator:
         return seed_generator(session, self.task, self.labels)
 
     def answers(self, model: SeedGenerator, seeds: Sequence[int]) -> Sequence[Pixels]:
-        """The image that is made of each seed; seeds are whole numbers that follow each other."""
-        return list(model.sample(len(seeds), seeds[0], self._wish(seeds)))
+        """The image generated from each seed; the seeds are consecutive."""
+        return list(model.sample(len(seeds), seeds[0], self._classes(seeds)))
 
     def network_inputs(self, source: Session, seeds: SeedSet) -> Sequence[NetworkInputs]:
-        """Every call of the network while it makes these images."""
+        """Every call of the network while it generates these images."""
         return recorded(source, lambda session: self.answers(self.model(session), list(seeds)))
 
     def known_inputs(self, source: Session, seeds: SeedSet, places: Sequence[int]) -> KnownTensors:
@@ -76,20 +76,20 @@ class GenerationEvaluator:
         """The images with the most contrast."""
         return most_contrast(source, count)
 
-    def _wish(self, seeds: Sequence[int]) -> list[str | int] | None:
+    def _classes(self, seeds: Sequence[int]) -> list[str | int] | None:
         condition = self._condition
         return None if condition is None else [seed % condition.classes for seed in seeds]
 
 
 def calibration_seeds(task: GenerateTask, calls: int) -> SeedSet:
-    """The fewest seeds whose images call the network so often, or more.
+    """The fewest seeds whose images take at least `calls` calls of the network.
 
     Args:
-        task: of the kind ``latent`` or ``diffusion``.
-        calls: with one example each.
+        task: a ``latent`` or ``diffusion`` task.
+        calls: calls with one example each.
     """
     settings = task.settings
-    each = 1
+    calls_per_image = 1
     if isinstance(settings, DiffusionSettings):
-        each = settings.steps * (1 if settings.guidance == 1 else 2)
-    return SeedSet(CALIBRATION_START, math.ceil(calls / each))
+        calls_per_image = settings.steps * (1 if settings.guidance == 1 else 2)
+    return SeedSet(CALIBRATION_START, math.ceil(calls / calls_per_image))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,47 +12,78 @@ from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import InputError, OptionError
 from edgevision.metrics.classification import Truth
 from edgevision.metrics.image_similarity import Pixels
+from edgevision.system.arguments import optional_path
+from edgevision.tasks.description import ClassifyTask
+from edgevision.tensors import TensorSpec
 
 
-def truth_images(path: Path, images: ImageSet) -> list[Pixels]:
-    """What a network should make of each image: the images of `path` that have the same names.
+@dataclass(frozen=True)
+class GroundTruthPaths:
+    """Ground truth that is stored apart from the images.
+
+    Attributes:
+        annotations: objects in the images: a COCO JSON file, or a folder of Pascal VOC XML files.
+        truth: a folder or zip with the expected output of each image.
+    """
+
+    annotations: Path | None = None
+    truth: Path | None = None
+
+    @classmethod
+    def of(cls, annotations: str | Path | None, truth: str | Path | None) -> GroundTruthPaths:
+        """From the arguments of a public function."""
+        return cls(optional_path(annotations), optional_path(truth))
+
+
+def truth_images(path: str | Path, images: ImageSet) -> list[Pixels]:
+    """The expected output of each image: the images of `path` with the same names.
 
     Raises:
-        InputError: there is none of a name, or one cannot be read.
+        InputError: one is missing, or cannot be read.
     """
     truth = ImageSet.open(path)
     places = {name: place for place, name in enumerate(truth.image_names)}
     missing = [name for name in images.image_names if name not in places]
     if missing:
-        raise InputError(f"{path}: holds no image '{missing[0]}', which {images.name} holds")
+        raise InputError(f"{path}: has no image '{missing[0]}', which {images.name} has")
     all_images = list(truth)
     return [all_images[places[name]] for name in images.image_names]
 
 
-def classify_truth(
-    images: ImageSet, labels: tuple[str, ...], annotations: Path | None, multi_label: bool
-) -> Truth | None:
-    """The place of each image's class among the labels, int64 ``(images,)``; `None` where nothing tells it.
+def has_independent_scores(task: ClassifyTask, output: TensorSpec) -> bool:
+    """True if each class has a score of its own, so that an image can show several classes."""
+    return task.score_kind == "sigmoid" and output.shape[-1] != 1
 
-    Of a network with independent scores and with annotations: every class that an image shows, bool
-    ``(images, classes)``.
+
+def classify_truth(
+    images: ImageSet, labels: tuple[str, ...], annotations: str | Path | None, multi_label: bool
+) -> Truth | None:
+    """The class of each image: int64 ``(images,)`` places in `labels`; `None` if the images have no labels.
+
+    With independent scores and annotations: all classes that an image shows, bool ``(images, classes)``.
+
+    Args:
+        images: one or more.
+        labels: one name per class.
+        annotations: the objects in the images, for a classifier with independent scores.
+        multi_label: True for independent scores.
 
     Raises:
-        OptionError: there are annotations for a network that tells one class an image.
-        InputError: a class of the images is none of the network's, or the annotations cannot be used.
+        OptionError: there are annotations, and the classifier assigns one class per image.
+        InputError: a class of the images is not in the label list, or the annotations cannot be used.
     """
     if annotations is not None:
         if not multi_label:
             raise OptionError(
-                f"--annotations {annotations}: this network tells one class an image; "
-                f"sort the images into a folder a class, and leave it out"
+                f"--annotations {annotations}: the classifier assigns one class per image; "
+                f"remove it, and sort the images into one folder per class"
             )
-        return shown_classes(read_annotations(annotations, images.image_names, labels), len(labels))
+        return shown_classes(read_annotations(Path(annotations), images.image_names, labels), len(labels))
     if images.labels is None:
         return None
     unknown = [name for name in images.class_names if name not in labels]
     if unknown:
-        told = ", ".join(labels[:20]) + (", …" if len(labels) > 20 else "")
-        raise InputError(f"{images.name}: class '{unknown[0]}' is none of the labels: {told}")
+        known = ", ".join(labels[:20]) + (", …" if len(labels) > 20 else "")
+        raise InputError(f"{images.name}: class '{unknown[0]}' is not in the label list ({known})")
     places = np.array([labels.index(name) for name in images.class_names], np.int64)
     return np.asarray(places[images.labels], np.int64)

@@ -1,4 +1,4 @@
-"""Proves networks that make an image of an image: the same pixels, and as near to the truth."""
+"""Evaluation of image-to-image models: similarity to the source's images, and to ground truth."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from edgevision.evaluation.network_inputs import PreprocessedImages, known_image
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.metrics.changes import PixelChange, name_of
 from edgevision.metrics.comparison import MOST_IMAGES, Comparison, GenerateDetails, Metric, pair
-from edgevision.metrics.figures import Figure, LastMeasures, Measures, mean_of
 from edgevision.metrics.image_similarity import Pixels, psnr_db, ssim
+from edgevision.metrics.measures import LastMeasures, Measures, MetricValue, mean_of
 from edgevision.session import CheckedSession
 from edgevision.tasks.description import GenerateTask
 from edgevision.tasks.generation.image_to_image import ImageToImage
@@ -24,15 +24,15 @@ from edgevision.tensors import Array
 
 
 class ImageToImageEvaluator:
-    """Proves artifacts that make an image of an image; see `Evaluator`.
+    """Compares image-to-image models with their source; see `Evaluator`.
 
-    Agreement is the mean structural similarity (SSIM) of an artifact's image and its source's.
+    Agreement is the mean structural similarity (SSIM) of the images of an artifact and of its source.
 
     Args:
-        task: of the kind ``image-to-image``.
+        task: an ``image-to-image`` task.
         preprocessing: from an image to the source's input.
-        truth: what the network should make of each evaluation image, uint8 RGB, where known.
-        image_names: of the evaluation images, in their order.
+        truth: the expected output for each evaluation image, uint8 RGB, where known.
+        image_names: names of the evaluation images, in their order.
     """
 
     labels: tuple[str, ...] = ()
@@ -56,7 +56,7 @@ class ImageToImageEvaluator:
         self.task = task
         self.preprocessing = preprocessing
         self.truth = truth
-        self._measures = None if truth is None else LastMeasures(partial(_made_measures, truth))
+        self._measures = None if truth is None else LastMeasures(partial(_measures, truth))
         self._image_names = image_names
 
     def model(self, session: CheckedSession) -> ImageToImage:
@@ -64,8 +64,8 @@ class ImageToImageEvaluator:
         return ImageToImage(session, self.task, self.preprocessing)
 
     def answers(self, model: ImageToImage, images: Sequence[Array]) -> Sequence[Pixels]:
-        """The image that is made of each image."""
-        return [made[0] for made in model(list(images))]
+        """The output image for each image."""
+        return [outputs[0] for outputs in model(list(images))]
 
     def network_inputs(self, source: Session, examples: ImageSet) -> PreprocessedImages:
         """As `Evaluator.network_inputs`."""
@@ -76,17 +76,17 @@ class ImageToImageEvaluator:
         return known_images(self.preprocessing, examples, places)
 
     def compare(self, source: Sequence[Pixels], artifact: Sequence[Pixels]) -> Comparison:
-        """As `compare_images`, with what the network should make where that is known."""
+        """As `compare_images`, with PSNR and SSIM against ground truth where known."""
         before, after = self.measure(source), self.measure(artifact)
-        metrics = pair(before.figures, after.figures) if before and after else ()
+        metrics = pair(before.metrics, after.metrics) if before and after else ()
         return compare_images(source, artifact, self._image_names, metrics)
 
     def measure(self, answers: Sequence[Pixels]) -> Measures | None:
-        """As `MeasuringEvaluator.measure`: mean PSNR and SSIM; an image's error is how far SSIM is below 1."""
+        """As `MeasuringEvaluator.measure`: mean PSNR and SSIM; the error of an image is 1 - SSIM."""
         return None if self._measures is None else self._measures(answers)
 
     def representative(self, source: Sequence[Pixels], count: int) -> list[int]:
-        """The images with the most contrast: a flat one shows no fault."""
+        """The images with the highest contrast: flat ones hide defects."""
         return most_contrast(source, count)
 
 
@@ -96,40 +96,42 @@ def compare_images(
     image_names: Sequence[str] = (),
     metrics: tuple[Metric, ...] = (),
 ) -> Comparison:
-    """Compare images that an artifact made with its source's; differences are shares of 255.
+    """Compare the images of an artifact with its source's; differences are fractions of 255.
 
     Agreement is the mean structural similarity.
 
     Args:
         source, artifact: uint8 ``(h, w, c)``, one or more.
-        image_names: of what they were made of.
-        metrics: against the truth.
+        image_names: names of the inputs.
+        metrics: both against ground truth.
     """
     differences = [np.abs(a.astype(np.int16) - b) for a, b in zip(source, artifact, strict=True)]
-    psnr, alike = _figures(source, artifact)
+    psnr, similarity = _psnr_and_ssim(source, artifact)
     return Comparison(
         images=len(source),
-        agreement=max(0.0, alike.value),
-        largest_difference=max(float(one.max()) for one in differences) / 255,
-        mean_difference=float(np.mean([one.mean() for one in differences])) / 255,
+        agreement=max(0.0, similarity.value),
+        largest_difference=max(float(difference.max()) for difference in differences) / 255,
+        mean_difference=float(np.mean([difference.mean() for difference in differences])) / 255,
         metrics=metrics,
-        likeness={"SSIM": alike.value, "PSNR, dB": psnr.value},
-        agreement_interval=alike.interval,
-        likeness_intervals={"SSIM": alike.interval, "PSNR, dB": psnr.interval},
-        details=_changes(alike, psnr, [bool(one.any()) for one in differences], image_names),
+        likeness={"SSIM": similarity.value, "PSNR, dB": psnr.value},
+        agreement_interval=similarity.interval,
+        likeness_intervals={"SSIM": similarity.interval, "PSNR, dB": psnr.interval},
+        details=_changes(
+            similarity, psnr, [bool(difference.any()) for difference in differences], image_names
+        ),
     )
 
 
 def most_contrast(images: Sequence[Pixels], count: int) -> list[int]:
-    """Places of up to `count` images, those with the highest deviation of their pixels."""
+    """Places of up to `count` images with the highest standard deviation of their pixels."""
     contrast = np.array([float(image.std()) for image in images])
     return sorted(int(place) for place in np.argsort(-contrast, kind="stable")[:count])
 
 
 def _changes(
-    alike: Figure, psnr: Figure, changed: Sequence[bool], image_names: Sequence[str]
+    similarity: MetricValue, psnr: MetricValue, changed: Sequence[bool], image_names: Sequence[str]
 ) -> GenerateDetails:
-    rows = zip(np.asarray(alike.per_image).tolist(), np.asarray(psnr.per_image).tolist(), strict=True)
+    rows = zip(np.asarray(similarity.per_image).tolist(), np.asarray(psnr.per_image).tolist(), strict=True)
     changes = [
         PixelChange(name_of(image_names, place), round(one, 6), round(noise, 4))
         for place, (one, noise) in enumerate(rows)
@@ -139,14 +141,14 @@ def _changes(
     return GenerateDetails(len(changes), tuple(worst))
 
 
-def _made_measures(truth: Sequence[Pixels], made: Sequence[Pixels]) -> Measures:
-    figures = _figures(truth, made)
-    return Measures(figures, (), 1.0 - np.asarray(figures[1].per_image, np.float64))
+def _measures(truth: Sequence[Pixels], outputs: Sequence[Pixels]) -> Measures:
+    metrics = _psnr_and_ssim(truth, outputs)
+    return Measures(metrics, (), 1.0 - np.asarray(metrics[1].per_image, np.float64))
 
 
-def _figures(truth: Sequence[Pixels], made: Sequence[Pixels]) -> tuple[Figure, Figure]:
+def _psnr_and_ssim(truth: Sequence[Pixels], outputs: Sequence[Pixels]) -> tuple[MetricValue, MetricValue]:
     """Mean PSNR and mean SSIM."""
-    return mean_of("PSNR", _each(psnr_db, truth, made), "dB"), mean_of("SSIM", _each(ssim, truth, made))
+    return mean_of("PSNR", _each(psnr_db, truth, outputs), "dB"), mean_of("SSIM", _each(ssim, truth, outputs))
 
 
 def _each(

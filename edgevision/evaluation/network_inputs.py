@@ -1,4 +1,4 @@
-"""What a network is given for each example of a set: what it is calibrated on, and asked later."""
+"""Network inputs for the examples of a set: for calibration, and for known answers."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ NetworkInputs = Mapping[str, Array]
 
 
 class PreprocessedImages:
-    """Images as the source takes them, read anew each time, so that memory stays small.
+    """Preprocessed images, read again in each iteration to keep memory small.
 
     Args:
         spec: the source's input.
-        preprocessing: from an image to it.
+        preprocessing: from an image to that input.
         images: the set.
     """
 
@@ -44,41 +44,41 @@ class PreprocessedImages:
 
 
 def known_images(preprocessing: Preprocessing, images: ImageSet, places: Sequence[int]) -> KnownImages:
-    """The images at `places` of a set, at the network's own size."""
+    """The images at `places` of a set, resized to the input of the network."""
     chosen = [as_image(image) for image in images.at(sorted(places))]
     return KnownImages(np.stack([preprocessing.resized(image) for image in chosen]), preprocessing)
 
 
 def known_tensors(calls: Sequence[NetworkInputs], count: int) -> KnownTensors:
-    """Up to `count` calls of a network, evenly spread from the first to the last."""
+    """Up to `count` calls of a network, evenly spaced from the first to the last."""
     places = np.linspace(0, len(calls) - 1, min(len(calls), count)).round().astype(int).tolist()
     return KnownTensors({name: np.concatenate([calls[place][name] for place in places]) for name in calls[0]})
 
 
 def recorded(session: Session, use: Callable[[CheckedSession], Any]) -> list[NetworkInputs]:
-    """All that a session is given while it is used, one example after the other.
+    """The inputs of a session during `use`, one entry per example.
 
     Args:
-        session: of the source.
-        use: runs it; what it returns is dropped.
+        session: a session of the source.
+        use: runs the session; its result is ignored.
     """
     recorder = _Recorder(session)
     use(CheckedSession(recorder, "recorder"))
-    return recorder.given
+    return recorder.recorded
 
 
 class _Recorder:
-    """A session that keeps what it is given."""
+    """A session that records its inputs."""
 
     def __init__(self, session: Session) -> None:
         self.inputs, self.outputs = session.inputs, session.outputs
         self.device, self.precision = session.device, session.precision
-        self.given: list[NetworkInputs] = []
+        self.recorded: list[NetworkInputs] = []
         self._session = session
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         for place in range(len(next(iter(inputs.values())))):
-            self.given.append({name: values[place : place + 1].copy() for name, values in inputs.items()})
+            self.recorded.append({name: values[place : place + 1].copy() for name, values in inputs.items()})
         return self._session.run(inputs)
 
     def close(self) -> None:

@@ -1,22 +1,28 @@
-"""Runs a source and all artifacts made of it over the same images."""
+"""Runs models over the same examples: a source and its artifacts, or the artifact of a bundle."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from math import ceil
+from pathlib import Path
 from typing import Any
 
 from edgevision.backend import SessionSettings
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.datasets.seed_sets import SeedSet
+from edgevision.errors import OptionError
 from edgevision.evaluation.evaluator import Evaluator
 from edgevision.execution.pipeline import in_blocks, in_order, shared_out, turn_on
 from edgevision.imaging.blocks import read_block
 from edgevision.system.cores import cores
 from edgevision.tasks.batches import BATCH, TINY, pays
 
-#: What artifacts are measured on.
+#: An evaluation set or a calibration set.
 Examples = ImageSet | SeedSet
+
+#: An image set, as a caller names it.
+Images = str | os.PathLike[str] | ImageSet
 
 _Read = Callable[[], Any]
 
@@ -25,55 +31,72 @@ def measure(
     evaluator: Evaluator,
     models: Sequence[Any],
     examples: Examples,
-    tell: Callable[[int], None],
+    on_done: Callable[[int], None],
     workers: int = 1,
 ) -> list[list[Any]]:
     """Run every model over the same examples, a block at a time.
 
-    Images are read on all cores; tiny ones by the calling thread, for which see `edgevision.imaging.blocks`.
-    Which images go through a network together depends on their places in the set alone, or is all the same
-    to the network, so that any number of workers gives the same answers.
+    Images are read on all cores; tiny ones by the calling thread (see `edgevision.imaging.blocks`). Which
+    images share a batch depends only on their places in the set, or makes no difference to the network, so
+    that any number of workers gives the same answers.
 
     Args:
-        evaluator: the task's.
-        models: what its `model` gave.
+        evaluator: the task's evaluator.
+        models: results of its `model`.
         examples: one or more.
-        tell: told how many examples are done.
-        workers: blocks that go through the models at once; with one, the calling thread runs them.
+        on_done: called after each block, with the number of examples done so far.
+        workers: blocks that run at once; with one, the calling thread runs them.
 
     Returns:
-        For each model its answers, one an example, in the set's order.
+        For each model its answers, one per example, in the order of the set.
 
     Raises:
         InputError: an image cannot be read.
         InferenceError: a runtime failed.
     """
-    look = _look(evaluator, models)
+    answer = _answers_of_all(evaluator, models)
     if workers > 1 and _are_tiny(models, examples):
         readers = examples.readers()
         read = iter(lambda: read_block(readers), [])
-        with in_order(lambda block: [look(block)], read, workers) as found:
-            return _gathered(found, len(models), tell)
-    blocks = in_blocks(examples.readers(), _block(examples))
+        with in_order(lambda block: [answer(block)], read, workers) as answers:
+            return _gather(answers, len(models), on_done)
+    blocks = in_blocks(examples.readers(), _block_size(examples))
     if workers > 1:
-        with in_order(lambda block: [look(_read(block))], blocks, workers) as found:
-            return _gathered(found, len(models), tell)
+        with in_order(lambda block: [answer(_read(block))], blocks, workers) as answers:
+            return _gather(answers, len(models), on_done)
     with in_order(lambda block: [_read(block)], blocks, cores()) as read:
-        return _gathered(map(look, read), len(models), tell)
+        return _gather(map(answer, read), len(models), on_done)
 
 
 def workers_on(examples: Examples, settings: SessionSettings) -> tuple[int, SessionSettings]:
-    """How many workers measure on these examples, and with which settings of a session; as `shared_out`."""
-    return shared_out(settings, ceil(len(examples) / _block(examples)))
+    """The number of workers for these examples, and the settings of their session; as `shared_out`."""
+    return shared_out(settings, ceil(len(examples) / _block_size(examples)))
 
 
-def _block(examples: Examples) -> int:
+def open_images(images: Images) -> ImageSet:
+    """The image set that a caller named: a folder, a zip of one, or an `ImageSet` as it is.
+
+    Raises:
+        InputError: it cannot be read, or has no images.
+        OptionError: `images` is something else.
+    """
+    if isinstance(images, ImageSet):
+        return images
+    if not isinstance(images, (str, os.PathLike)):
+        raise OptionError(
+            f"expected a folder of images, a zip of one, or an ImageSet, got {type(images).__name__}; "
+            f"for arrays use ImageSet.from_arrays"
+        )
+    return ImageSet.open(Path(images))
+
+
+def _block_size(examples: Examples) -> int:
     """Examples that one worker holds at a time: images that fill a batch, or four batches of seeds."""
     return BATCH if isinstance(examples, ImageSet) else 4 * BATCH
 
 
 def _are_tiny(models: Sequence[Any], examples: Examples) -> bool:
-    """Whether images are, by the first, and go through all networks faster together."""
+    """True if the first image is tiny, and all networks run faster on a batch of such images."""
     return (
         isinstance(examples, ImageSet)
         and all(pays(model.session, model.preprocessing.size_wh) for model in models)
@@ -85,27 +108,29 @@ def _read(block: Iterable[_Read]) -> list[Any]:
     return [read() for read in block]
 
 
-def _look(evaluator: Evaluator, models: Sequence[Any]) -> Callable[[Sequence[Any]], list[Sequence[Any]]]:
-    """From examples to the answers of each model."""
+def _answers_of_all(
+    evaluator: Evaluator, models: Sequence[Any]
+) -> Callable[[Sequence[Any]], list[Sequence[Any]]]:
+    """A function from examples to the answers of each model."""
     turns = [turn_on(model.session.device) for model in models]
 
-    def look(examples: Sequence[Any]) -> list[Sequence[Any]]:
+    def answer(examples: Sequence[Any]) -> list[Sequence[Any]]:
         answers = []
         for model, turn in zip(models, turns, strict=True):
             with turn:
                 answers.append(evaluator.answers(model, examples))
         return answers
 
-    return look
+    return answer
 
 
-def _gathered(
-    found: Iterable[list[Sequence[Any]]], models: int, tell: Callable[[int], None]
+def _gather(
+    blocks: Iterable[list[Sequence[Any]]], models: int, on_done: Callable[[int], None]
 ) -> list[list[Any]]:
-    """For each model its answers, of all blocks."""
-    gathered: list[list[Any]] = [[] for _ in range(models)]
-    for block in found:
-        for row, answers in zip(gathered, block, strict=True):
+    """For each model its answers to all blocks."""
+    rows: list[list[Any]] = [[] for _ in range(models)]
+    for block in blocks:
+        for row, answers in zip(rows, block, strict=True):
             row.extend(answers)
-        tell(len(gathered[0]))
-    return gathered
+        on_done(len(rows[0]))
+    return rows

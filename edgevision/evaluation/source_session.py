@@ -1,4 +1,4 @@
-"""The source itself as a session, so that it goes the very way that its artifacts go."""
+"""The source as a session, so that it runs through the same code as its artifacts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from edgevision.tensors import Array
 
 
 class SourceSession:
-    """A source behind the border that backends implement; see `edgevision.backend.Session`."""
+    """A source with the interface of a backend's session; see `edgevision.backend.Session`."""
 
     device = "cpu"
     precision = "float32"
@@ -23,4 +23,4 @@ class SourceSession:
         return self._source.run(inputs)
 
     def close(self) -> None:
-        """Nothing is to be given back."""
+        """Do nothing: a source holds no runtime."""

@@ -1,1 +1,1 @@
-"""Records of what was measured, what is required of it, and the document that keeps both."""
+"""Measurements of artifacts, the requirements that they must meet, and the JSON that keeps both."""

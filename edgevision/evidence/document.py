@@ -1,4 +1,4 @@
-"""Evidence as JSON, written and read."""
+"""``evidence.json``: evidence as JSON, written and read."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from edgevision.metrics.intervals import Interval
 SCHEMA_VERSION = 1
 
 
-#: Columns of a line of JSON.
+#: Longest line of JSON that is written.
 _LINE = 160
 
 
@@ -55,25 +55,25 @@ def evidence_json(evidence: Evidence) -> str:
         row["comparison"] = comparison_document(result.comparison)
         row["operating_point"] = _operating_document(result.operating_point)
         row["passed"] = result.passed
-        _tell_passed(row, result.requirements)
+        _add_passed(row, result.requirements)
     for row, attempt in zip(document["attempts"], evidence.attempts, strict=True):
-        _tell_passed(row, attempt.requirements)
+        _add_passed(row, attempt.requirements)
     return json_text(document)
 
 
 def comparison_document(comparison: Comparison) -> dict[str, Any]:
-    """A comparison as JSON has it."""
+    """A comparison as a JSON document."""
     document = asdict(comparison)
     document["metrics"] = [_metric_document(metric) for metric in comparison.metrics]
-    for row, one in zip(document["by_class"], comparison.by_class, strict=True):
-        row["metrics"] = [_metric_document(metric) for metric in one.metrics]
+    for row, of_class in zip(document["by_class"], comparison.by_class, strict=True):
+        row["metrics"] = [_metric_document(metric) for metric in of_class.metrics]
     if comparison.details is not None:
         document["details"] = {"task": _TASKS[type(comparison.details)], **document["details"]}
     return document
 
 
 def json_text(document: Any) -> str:
-    """JSON that people can read as well: what fits into a line stands on one."""
+    """JSON that people can read too: whatever fits on one line is written on one line."""
     return _in_lines(document, 0) + "\n"
 
 
@@ -99,34 +99,35 @@ def _metric_document(metric: Metric) -> dict[str, Any]:
 def _operating_document(evidence: OperatingEvidence | None) -> dict[str, Any] | None:
     if evidence is None:
         return None
-    points = {"point": evidence.point, "source_point": evidence.source_point}
-    told = {
-        name: {
+    document = {"positive": evidence.positive, "figure": evidence.metric, **asdict(evidence)}
+    del document["metric"]
+    for name, point in (("point", evidence.point), ("source_point", evidence.source_point)):
+        document[name] = {
             "threshold": point.threshold,
             "calibration": [_metric_document(metric) for metric in point.calibration],
             "evaluation": [_metric_document(metric) for metric in point.evaluation],
         }
-        for name, point in points.items()
-    }
-    return {**asdict(evidence), **told}
+    return document
 
 
-def _tell_passed(row: dict[str, Any], requirements: Sequence[Requirement]) -> None:
-    for told, requirement in zip(row["requirements"], requirements, strict=True):
-        told["passed"] = requirement.passed
+def _add_passed(row: dict[str, Any], requirements: Sequence[Requirement]) -> None:
+    for document, requirement in zip(row["requirements"], requirements, strict=True):
+        document["passed"] = requirement.passed
 
 
 def read_evidence(text: str, where: str) -> Evidence:
     """Read the text of an ``evidence.json``.
 
     Raises:
-        BundleError: it is no such file, or its schema version is unknown.
+        BundleError: it is not a valid ``evidence.json``, or its schema version is unknown.
     """
     try:
         document = json.loads(text)
         version = document.pop("schema_version")
         if version != SCHEMA_VERSION:
-            raise BundleError(f"{where}: schema version {version}, this release reads {SCHEMA_VERSION}")
+            raise BundleError(
+                f"{where}: schema version {version} is not supported (this release reads {SCHEMA_VERSION})"
+            )
         calibration = document.pop("calibration")
         return Evidence(
             evaluation=SetFacts(**document.pop("evaluation")),
@@ -143,7 +144,8 @@ def read_evidence(text: str, where: str) -> Evidence:
             **document,
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise BundleError(f"{where}: is no evidence that this release reads: {error}") from error
+        reason = f"field {error} is missing" if isinstance(error, KeyError) else error
+        raise BundleError(f"{where}: not valid evidence for this release: {reason}") from error
 
 
 def _measured(row: dict[str, Any]) -> Measured:
@@ -241,7 +243,7 @@ def _operating_point(row: dict[str, Any] | None) -> OperatingEvidence | None:
         row[name] = PointMetrics(point["threshold"], *sets)
     for name in ("source_curve", "artifact_curve"):
         row[name] = Curve(**_with_tuples(row[name]))
-    return OperatingEvidence(**_with_tuples(row))
+    return OperatingEvidence(metric=row.pop("figure"), **_with_tuples(row))
 
 
 def _temperature(row: dict[str, Any] | None) -> TemperatureEvidence | None:

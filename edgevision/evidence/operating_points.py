@@ -1,4 +1,4 @@
-"""Operating points: from which score on a class of interest is decided for, and what that reaches."""
+"""Operating points: the decision threshold for a class of interest, and the metrics at that threshold."""
 
 from __future__ import annotations
 
@@ -14,60 +14,67 @@ from edgevision.errors import OptionError
 from edgevision.evidence.requirements import Requirement
 from edgevision.metrics.classification import Truth, members
 from edgevision.metrics.comparison import Metric, pair
-from edgevision.metrics.figures import Figure, Measures, resampled, share_of
 from edgevision.metrics.formatting import in_unit
 from edgevision.metrics.intervals import Interval, resampled_sums, wilson
+from edgevision.metrics.measures import Measures, MetricValue, resampled, share_of
+from edgevision.system.arguments import real_number
 from edgevision.tasks.classify import Scores
-from edgevision.tasks.score_calibration import OperatingPoint, check_specification
+from edgevision.tasks.score_calibration import FIGURES, OperatingPoint
 
-#: Of a class of interest, one number an image.
+#: The scores of the class of interest, one per image.
 ClassScores = NDArray[np.float32]
-#: Whether each image is of it.
+#: Whether each image belongs to the class of interest.
 Positives = NDArray[np.bool_]
 
-#: Points of a curve: more than a picture shows.
+#: Points of a curve: more than a chart can show.
 MOST_POINTS = 100
 _DIGITS = 6
 
 
 @dataclass(frozen=True)
 class OperatingPointSpecification:
-    """What the threshold on the score of a class of interest is to keep.
+    """The metric that the threshold on the score of a class of interest must keep.
 
     Attributes:
-        positive: the class's name.
-        figure: ``sensitivity``, ``specificity`` or ``precision``.
-        at_least: of that figure; above 0 and below 1.
+        positive: name of the class of interest.
+        metric: ``sensitivity``, ``specificity`` or ``precision``.
+        at_least: required value of that metric, above 0 and below 1.
 
     Raises:
-        OptionError: the figure is unknown, or the share is none that images can show.
+        OptionError: the metric is unknown, or `at_least` is not a number between 0 and 1.
     """
 
     positive: str
-    figure: str
+    metric: str
     at_least: float
 
     def __post_init__(self) -> None:
-        check_specification(self.figure, self.at_least)
+        if not isinstance(self.positive, str):
+            raise OptionError(f"positive: expected the name of a class, got {self.positive!r}")
+        if self.metric not in FIGURES:
+            raise OptionError(f"metric: expected {', '.join(FIGURES)}, got {self.metric!r}")
+        at_least = real_number(self.at_least, self.metric)
+        if not 0 < at_least < 1:
+            raise OptionError(f"{self.metric}: expected above 0 and below 1, got {at_least:g}")
+        object.__setattr__(self, "at_least", at_least)
 
     @property
     def least_images(self) -> int:
-        """How many images can show it: of the class, or for a specificity of the others."""
+        """Fewest images that can show the required value: positives, or for a specificity negatives."""
         return math.ceil(self.at_least / (1 - self.at_least) - 1e-9)
 
 
 @dataclass(frozen=True)
 class Curve:
-    """What decisions for a class of interest reach, by threshold.
+    """Sensitivity, specificity and precision by threshold (the ROC curve with precision added).
 
-    It begins where nothing is decided for: sensitivity 0 and specificity 1, a point that is left out. Of
-    more than `MOST_POINTS` thresholds, those are kept that lie evenly along the way to sensitivity 1 and
-    specificity 0.
+    The point at which no image is predicted positive (sensitivity 0, specificity 1) is left out. Of more than
+    `MOST_POINTS` thresholds, the curve keeps those that are evenly spaced along it.
 
     Attributes:
-        thresholds: falling, 0…1.
-        sensitivity, specificity, precision: one a threshold, 0…1.
-        area: under sensitivity over 1 - specificity, of all thresholds: 0.5 is chance, 1 is perfect.
+        thresholds: in descending order, 0…1.
+        sensitivity, specificity, precision: one value per threshold, 0…1.
+        area: area under the ROC curve over all thresholds: 0.5 is chance, 1 is perfect.
     """
 
     thresholds: tuple[float, ...]
@@ -78,9 +85,10 @@ class Curve:
 
     @classmethod
     def of(cls, scores: ClassScores, positive: Positives) -> Curve:
-        """Of images of which some are of the class and some are not."""
-        counts = _Counts.of(scores, positive)
-        sensitivity, specificity = counts.found / counts.positives, 1 - counts.wrong / counts.negatives
+        """The curve of these images, of which some are positive and some negative."""
+        counts = _ThresholdCounts.of(scores, positive)
+        sensitivity = counts.true_positives / counts.positives
+        specificity = 1 - counts.false_positives / counts.negatives
         kept = _evenly(sensitivity - specificity)
         heights, widths = np.append(0, sensitivity), np.diff(1 - specificity, prepend=0)
         area = ((heights[1:] + heights[:-1]) / 2 * widths).sum()
@@ -88,17 +96,17 @@ class Curve:
             _rounded(counts.thresholds[kept]),
             _rounded(sensitivity[kept]),
             _rounded(specificity[kept]),
-            _rounded((counts.found / (counts.found + counts.wrong))[kept]),
+            _rounded(counts.precision[kept]),
             round(float(area), _DIGITS),
         )
 
 
 @dataclass(frozen=True)
 class PointMetrics:
-    """Source and artifact at one threshold.
+    """Metrics of source and artifact at one threshold.
 
     Attributes:
-        threshold: on the scores of both.
+        threshold: applied to the scores of both.
         calibration, evaluation: sensitivity, specificity and precision on each set.
     """
 
@@ -113,7 +121,7 @@ class ThresholdedScores:
 
     Attributes:
         calibration, evaluation: float32 ``(images,)`` of 0…1.
-        threshold: that the model needs for what was required.
+        threshold: the threshold at which this model meets the specification.
     """
 
     calibration: ClassScores
@@ -123,21 +131,21 @@ class ThresholdedScores:
 
 @dataclass(frozen=True)
 class OperatingEvidence:
-    """What decisions for a class of interest reach.
+    """Measured operating point of an artifact, beside its source.
 
     Attributes:
-        positive: the class's name.
-        figure, at_least: what was required.
+        positive: name of the class of interest.
+        metric, at_least: the metric that was required, and its required value.
         positives: images of the class: (in the calibration set, in the evaluation set).
-        point: at the threshold that the bundle holds.
-        source_point: at the threshold that the source needs for the same: where the two differ, a threshold
-            of the Keras model would have meant something else on the artifact.
+        point: metrics at the artifact's threshold, which the bundle holds.
+        source_point: metrics at the source's own threshold. Where the two thresholds differ, that of the
+            Keras model would be wrong for the artifact.
         source_curve, artifact_curve: on the evaluation set.
-        warnings: what a reader must know.
+        warnings: shown to the reader beside the metrics.
     """
 
     positive: str
-    figure: str
+    metric: str
     at_least: float
     positives: tuple[int, int]
     point: PointMetrics
@@ -148,109 +156,111 @@ class OperatingEvidence:
 
     @property
     def required(self) -> Metric:
-        """The metric that was required, at the artifact's threshold on the evaluation set."""
-        return next(metric for metric in self.point.evaluation if metric.name == self.figure)
+        """The required metric, at the artifact's threshold on the evaluation set."""
+        return next(metric for metric in self.point.evaluation if metric.name == self.metric)
 
     @property
     def requirement(self) -> Requirement:
-        """What was required, held against the upper end of its interval: the least that can be ruled out."""
+        """The specification, compared with the upper limit of the metric's 95 % interval.
+
+        So an artifact fails only where the evaluation set rules the required value out.
+        """
         metric = self.required
         highest = metric.artifact if metric.artifact_interval is None else metric.artifact_interval.high
-        what = f"{metric.name} for '{self.positive}', highest not ruled out"
+        what = f"{metric.name} for '{self.positive}' (upper 95 % limit)"
         return Requirement(what, True, self.at_least, highest)
 
 
 def find_class(name: str, labels: Sequence[str]) -> int:
-    """The place of the class called `name` among the labels.
+    """Index of the class called `name` in the labels.
 
     Raises:
-        OptionError: there is none, or several; names the nearest.
+        OptionError: no label, or more than one, has this name; suggests the nearest.
     """
     if labels.count(name) == 1:
         return labels.index(name)
     if name in labels:
         raise OptionError(
-            f"class '{name}': {labels.count(name)} of the labels have this name; give each its own"
+            f"class '{name}' is in the label list {labels.count(name)} times; give each class its own name"
         )
     nearest = difflib.get_close_matches(name, labels, n=1, cutoff=0.4)
-    guess = f"did you mean '{nearest[0]}'? " if nearest else ""
-    told = ", ".join(labels[:20]) + (", …" if len(labels) > 20 else "")
-    raise OptionError(f"no class '{name}'; {guess}there are: {told}")
+    guess = f"; did you mean '{nearest[0]}'?" if nearest else ""
+    known = ", ".join(labels[:20]) + (", …" if len(labels) > 20 else "")
+    raise OptionError(f"class '{name}' is not in the label list ({known}){guess}")
 
 
 def find_threshold(
     scores: ClassScores, positive: Positives, specification: OperatingPointSpecification
 ) -> float | None:
-    """The threshold that keeps a specification, and gives away the least for it; `None` where none does.
+    """The threshold that meets a specification at the lowest cost; `None` if none does.
 
-    For a sensitivity it is the one with the highest specificity, for a specificity or a precision the one
-    with the highest sensitivity; of several alike in that, the one that keeps the specification by the most.
+    For a sensitivity that is the threshold with the highest specificity, for a specificity or a precision the
+    one with the highest sensitivity; of equals, the one that meets the specification by the widest margin.
 
-    A threshold keeps a specification if the figure holds as though one more image had been seen and decided
-    wrongly. For a sensitivity or a specificity that is the margin of split conformal prediction (Vovk,
-    Gammerman and Shafer 2005, chapter 2; class-conditional): over all calibration sets and new images that
-    are like each other the figure is at least the required one in the mean, and of one set it may be
-    less. For a precision, of which many thresholds are tried and which changes with how frequent the
-    class is, it is a margin and no more.
+    A threshold meets a specification if the metric would still hold with one more image, predicted wrongly.
+    For a sensitivity or a specificity that is the margin of split conformal prediction (Vovk, Gammerman and
+    Shafer 2005, chapter 2; class-conditional): averaged over calibration sets and new images drawn alike, the
+    metric is at least the required value; on a single set it may be less. A precision is chosen among
+    many thresholds and depends on how frequent the class is, so for it this is a safety margin, no guarantee.
 
-    It lies half way between two scores that the images have, so that what other processors round
-    otherwise, or a step of an int8 score, is not what decides; images of equal score stay together.
-    One that decides for every image, or for none, keeps nothing.
+    The threshold lies halfway between two scores that occur, so that neither the rounding of another
+    processor nor one step of an int8 score changes a decision; images of equal score stay together.
+    Thresholds that predict every image positive, or none, are never chosen.
 
     Args:
-        scores: float32 ``(images,)`` of 0…1, of the class.
-        positive: bool ``(images,)``, whether each is of it.
-        specification: what is to be kept.
+        scores: float32 ``(images,)`` of 0…1, of the class of interest.
+        positive: bool ``(images,)``, whether each image belongs to it.
+        specification: the metric and its required value.
     """
-    counts = _Counts.of(scores, positive)
-    holds = np.flatnonzero(_with_one_wrong(counts, specification.figure)[:-1] >= specification.at_least)
-    if len(holds) == 0:
+    counts = _ThresholdCounts.of(scores, positive)
+    meets = np.flatnonzero(counts.with_one_more_error(specification.metric)[:-1] >= specification.at_least)
+    if len(meets) == 0:
         return None
-    found, spared = counts.found[holds], -counts.wrong[holds]
-    first, then = (spared, found) if specification.figure == "sensitivity" else (found, spared)
-    place = holds[np.lexsort((then, first))[-1]]
+    hits, false_alarms = counts.true_positives[meets], counts.false_positives[meets]
+    keys = (hits, -false_alarms) if specification.metric == "sensitivity" else (-false_alarms, hits)
+    place = meets[np.lexsort(keys)[-1]]
     high, low = counts.thresholds[place], counts.thresholds[place + 1]
     middle = np.float32((float(high) + float(low)) / 2)
     return float(middle if middle > low else high)
 
 
-def point_figures(scores: ClassScores, positive: Positives, threshold: float) -> tuple[Figure, ...]:
-    """Sensitivity, specificity and precision of deciding for a class from a threshold on.
+def point_metrics(scores: ClassScores, positive: Positives, threshold: float) -> tuple[MetricValue, ...]:
+    """Sensitivity, specificity and precision at a threshold.
 
     Args:
-        scores: float32 ``(images,)`` of 0…1, of the class.
-        positive: bool ``(images,)``, whether each is of it.
-        threshold: 0…1.
+        scores: float32 ``(images,)`` of 0…1, of the class of interest.
+        positive: bool ``(images,)``, whether each image belongs to it.
+        threshold: lowest score that counts as positive, 0…1.
     """
-    decided = scores >= np.float32(threshold)
-    right = decided & positive
-    found, chosen = int(right.sum()), int(decided.sum())
-    samples = resampled_sums(np.column_stack([right, decided]))
+    predicted = scores >= np.float32(threshold)
+    correct = predicted & positive
+    hits, predictions = int(correct.sum()), int(predicted.sum())
+    samples = resampled_sums(np.column_stack([correct, predicted]))
     precisions = np.where(samples[:, 1] > 0, samples[:, 0] / np.maximum(samples[:, 1], 1), np.nan)
     return (
-        share_of("sensitivity", decided[positive]),
-        share_of("specificity", ~decided[~positive]),
-        resampled("precision", found / max(chosen, 1), precisions, wilson(found, chosen)),
+        share_of("sensitivity", predicted[positive]),
+        share_of("specificity", ~predicted[~positive]),
+        resampled("precision", hits / max(predictions, 1), precisions, wilson(hits, predictions)),
     )
 
 
 def with_point(measures: Measures, point: OperatingPoint, scores: Scores, truth: Truth) -> Measures:
-    """What a classifier reaches, with what it reaches at its operating point.
+    """The measures of a classifier, with the metrics at its operating point added.
 
     Args:
         measures: of the classifier.
         point: its operating point.
-        scores: float32 ``(images, classes)``, its own.
-        truth: of the same images.
+        scores: float32 ``(images, classes)``, of the classifier.
+        truth: ground truth of the same images.
     """
     positive = members(truth, scores.shape[1])[:, point.class_id]
     if positive.all() or not positive.any():
-        count = "every" if positive.all() else "no"
-        note = f"{count} image is of '{point.positive}', so its operating point was not measured"
+        count = "every image shows" if positive.all() else "no image shows"
+        note = f"{count} '{point.positive}', so the operating point was not evaluated"
         return replace(measures, notes=(*measures.notes, note))
-    figures = point_figures(scores[:, point.class_id], positive, point.threshold)
-    named = (replace(one, name=f"{one.name} for '{point.positive}'") for one in figures)
-    return replace(measures, figures=(*measures.figures, *named))
+    metrics = point_metrics(scores[:, point.class_id], positive, point.threshold)
+    named = (replace(metric, name=f"{metric.name} for '{point.positive}'") for metric in metrics)
+    return replace(measures, metrics=(*measures.metrics, *named))
 
 
 def operating_evidence(
@@ -259,30 +269,30 @@ def operating_evidence(
     artifact: ThresholdedScores,
     positive: tuple[Positives, Positives],
 ) -> OperatingEvidence:
-    """Measure what decisions of source and artifact for a class of interest reach.
+    """Measure source and artifact at the operating point of a class of interest.
 
     Args:
-        specification: what was required.
-        source, artifact: their scores, with each one's own threshold.
-        positive: bool ``(images,)``, whether each image of the calibration set, and of the evaluation set, is
-            of the class.
+        specification: the required metric.
+        source, artifact: scores of each, with its own threshold.
+        positive: bool ``(images,)``, whether each image belongs to the class: of the calibration set, and of
+            the evaluation set.
     """
     calibration, evaluation = positive
-    point = _point_metrics(artifact.threshold, source, artifact, positive)
+    point = _metrics_at(artifact.threshold, source, artifact, positive)
     evidence = OperatingEvidence(
         specification.positive,
-        specification.figure,
+        specification.metric,
         specification.at_least,
         (int(calibration.sum()), int(evaluation.sum())),
         point,
-        _point_metrics(source.threshold, source, artifact, positive),
+        _metrics_at(source.threshold, source, artifact, positive),
         Curve.of(source.evaluation, evaluation),
         Curve.of(artifact.evaluation, evaluation),
     )
     return replace(evidence, warnings=tuple(_warnings(evidence, positive)))
 
 
-def _point_metrics(
+def _metrics_at(
     threshold: float,
     source: ThresholdedScores,
     artifact: ThresholdedScores,
@@ -290,34 +300,35 @@ def _point_metrics(
 ) -> PointMetrics:
     rows = ((source.calibration, artifact.calibration), (source.evaluation, artifact.evaluation))
     calibration, evaluation = (
-        pair(point_figures(a, true, threshold), point_figures(b, true, threshold))
+        pair(point_metrics(a, true, threshold), point_metrics(b, true, threshold))
         for (a, b), true in zip(rows, positive, strict=True)
     )
     return PointMetrics(threshold, calibration, evaluation)
 
 
 def _warnings(evidence: OperatingEvidence, positive: tuple[Positives, Positives]) -> Iterator[str]:
-    found, required = evidence.required, evidence.requirement
-    name, limit = f"{found.name} for '{evidence.positive}'", in_unit(evidence.at_least, "share")
-    if found.artifact < evidence.at_least and required.passed:
+    metric, requirement = evidence.required, evidence.requirement
+    name, limit = f"{metric.name} for '{evidence.positive}'", in_unit(evidence.at_least, "share")
+    if metric.artifact < evidence.at_least and requirement.passed:
         yield (
-            f"the {name} is {in_unit(found.artifact, 'share')} on the evaluation set, below the {limit} "
-            f"required; so few images do not rule out up to {in_unit(required.measured, 'share')}: "
-            f"measure on more"
+            f"the {name} is {in_unit(metric.artifact, 'share')} on the evaluation set (required: {limit}); "
+            f"the set is too small to rule out up to {in_unit(requirement.measured, 'share')}, so it passes: "
+            f"evaluate on more images"
         )
-    learned = next(metric for metric in evidence.point.calibration if metric.name == found.name)
-    if _above(learned.source_interval, found.source_interval):
+    calibration = next(one for one in evidence.point.calibration if one.name == metric.name)
+    if _above(calibration.source_interval, metric.source_interval):
         yield (
-            f"the source's own {name} is {in_unit(learned.source, 'share')} on the calibration set and "
-            f"{in_unit(found.source, 'share')} on the evaluation set, which is more than chance: are the two "
-            f"alike, and was it trained on neither?"
+            f"the source's own {name} is {in_unit(calibration.source, 'share')} on the calibration set but "
+            f"{in_unit(metric.source, 'share')} on the evaluation set, more than chance explains: check that "
+            f"both sets show the same kind of images and that the model was trained on neither"
         )
-    shares = [wilson(int(one.sum()), len(one)) for one in positive]
-    if evidence.figure == "precision" and (_above(*shares) or _above(*reversed(shares))):
-        told = [in_unit(float(one.mean()), "share") for one in positive]
+    frequencies = [wilson(int(one.sum()), len(one)) for one in positive]
+    if evidence.metric == "precision" and (_above(*frequencies) or _above(*reversed(frequencies))):
+        on_calibration, on_evaluation = (in_unit(float(one.mean()), "share") for one in positive)
         yield (
-            f"'{evidence.positive}' is {told[0]} of the calibration set and {told[1]} of the evaluation set; "
-            f"a precision holds only where the class is as frequent as in the calibration set"
+            f"{on_calibration} of the calibration set but {on_evaluation} of the evaluation set is "
+            f"'{evidence.positive}'; a precision holds only where the class is as frequent as in the "
+            f"calibration set"
         )
 
 
@@ -326,43 +337,47 @@ def _above(one: Interval | None, other: Interval | None) -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class _Counts:
-    """Decisions by threshold: at each score that there is, the highest first.
+class _ThresholdCounts:
+    """Predictions by threshold, at each score that occurs, the highest first.
 
     Attributes:
-        thresholds: float32 ``(scores,)``, falling.
-        found, wrong: float64 ``(scores,)``, images decided for that are of the class, and that are not.
-        positives, negatives: images of the class and of no such class.
+        thresholds: float32 ``(scores,)``, descending.
+        true_positives, false_positives: float64 ``(scores,)``.
+        positives, negatives: images of the class of interest, and all others.
     """
 
     thresholds: ClassScores
-    found: NDArray[np.float64]
-    wrong: NDArray[np.float64]
+    true_positives: NDArray[np.float64]
+    false_positives: NDArray[np.float64]
     positives: int
     negatives: int
 
     @classmethod
-    def of(cls, scores: ClassScores, positive: Positives) -> _Counts:
+    def of(cls, scores: ClassScores, positive: Positives) -> _ThresholdCounts:
         levels, places = np.unique(-scores, return_inverse=True)
-        found = np.bincount(places, positive, len(levels)).cumsum()
-        wrong = np.bincount(places, ~positive, len(levels)).cumsum()
-        return cls(0 - levels, found, wrong, int(positive.sum()), int((~positive).sum()))
+        hits = np.bincount(places, positive, len(levels)).cumsum()
+        false_alarms = np.bincount(places, ~positive, len(levels)).cumsum()
+        return cls(0 - levels, hits, false_alarms, int(positive.sum()), int((~positive).sum()))
+
+    @property
+    def precision(self) -> NDArray[np.float64]:
+        """Share of the predictions that are correct, by threshold."""
+        return self.true_positives / (self.true_positives + self.false_positives)
+
+    def with_one_more_error(self, metric: str) -> NDArray[np.float64]:
+        """A metric by threshold, as if one more image had been seen and predicted wrongly."""
+        if metric == "sensitivity":
+            return self.true_positives / (self.positives + 1)
+        if metric == "specificity":
+            return (self.negatives - self.false_positives) / (self.negatives + 1)
+        return self.true_positives / (self.true_positives + self.false_positives + 1)
 
 
-def _with_one_wrong(counts: _Counts, figure: str) -> NDArray[np.float64]:
-    """A figure by threshold, as though one more image had been decided wrongly."""
-    if figure == "sensitivity":
-        return counts.found / (counts.positives + 1)
-    if figure == "specificity":
-        return (counts.negatives - counts.wrong) / (counts.negatives + 1)
-    return counts.found / (counts.found + counts.wrong + 1)
-
-
-def _evenly(way: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Places of `MOST_POINTS` values at most, evenly along values that rise, with the first and the last."""
-    if len(way) <= MOST_POINTS:
-        return np.arange(len(way))
-    return np.unique(np.searchsorted(way, np.linspace(way[0], way[-1], MOST_POINTS)))
+def _evenly(values: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Indices of at most `MOST_POINTS` of ascending values, evenly spaced, with the first and the last."""
+    if len(values) <= MOST_POINTS:
+        return np.arange(len(values))
+    return np.unique(np.searchsorted(values, np.linspace(values[0], values[-1], MOST_POINTS)))
 
 
 def _rounded(values: NDArray[np.floating]) -> tuple[float, ...]:

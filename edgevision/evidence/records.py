@@ -14,29 +14,26 @@ from edgevision.datasets.image_sets import SetFacts
 from edgevision.evidence.operating_points import OperatingEvidence
 from edgevision.evidence.requirements import Requirement
 from edgevision.evidence.temperatures import TemperatureEvidence
-from edgevision.metrics.comparison import (
-    Comparison,
-)
+from edgevision.metrics.comparison import Comparison
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One artifact, measured on one backend and device.
+    """Measurements of one artifact on one backend and device.
 
     Attributes:
-        artifact: its id in the bundle.
-        sha256: of the artifact.
-        size_bytes: of the artifact.
-        backend, version, device, precision: what it ran on, and in which precision its float
-            parts were computed.
-        on_target: whether that is the backend and device that its targets name.
-        comparison: what was measured.
-        requirements: what was required, and whether it holds.
-        float_layers: layers of the source that stayed in float, of ``int8-mixed``.
-        operating_point: of a classifier, where one was required: what it reaches, with the curves.
-        temperature: of a classifier whose scores were calibrated: how honest they are.
-        latency_ms, peak_memory_mb: what a run of the network alone costs on the machine of the evidence, as
-            `edgevision.execution.run_costs.RunCosts` has it; `None` where it was not measured.
+        artifact: id in the bundle.
+        sha256, size_bytes: of the artifact's files.
+        backend, version, device: where it ran.
+        precision: precision in which its float operations were computed.
+        on_target: whether backend and device are those that its targets name.
+        comparison: artifact and source on the evaluation set.
+        requirements: limits and measured values.
+        float_layers: layers of the source that ``int8-mixed`` kept in float.
+        operating_point: metrics and curves at the operating point of a classifier, where one was required.
+        temperature: calibration error of a classifier whose scores were calibrated.
+        latency_ms, peak_memory_mb: costs of one inference without pre- and postprocessing on the machine of
+            the evidence, as in `edgevision.execution.run_costs.RunCosts`; `None` if not measured.
     """
 
     artifact: str
@@ -57,22 +54,22 @@ class Measured:
 
     @property
     def passed(self) -> bool:
-        """Whether every requirement holds."""
+        """True if every requirement is met."""
         return all(requirement.passed for requirement in self.requirements)
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """A candidate that the search for a budget has tried.
+    """A candidate that the search for an artifact within the budget tried.
 
     Attributes:
-        artifact: its id.
-        float_layers: layers of the source that stayed in float, the most sensitive first.
-        size_bytes: of the artifact; 0 where it could not be made.
-        agreement: with the source, 0…1.
-        metrics: name -> what it reached.
-        requirements: what was required, and whether it holds.
-        error: why it could not be made.
+        artifact: id of the candidate.
+        float_layers: layers of the source that were kept in float, most sensitive first.
+        size_bytes: size of the artifact; 0 if the conversion failed.
+        agreement: agreement with the source, 0…1.
+        metrics: value of each metric.
+        requirements: limits and measured values.
+        error: why the conversion failed; empty if it did not.
     """
 
     artifact: str
@@ -85,7 +82,7 @@ class Attempt:
 
     @classmethod
     def of(cls, measured: Measured) -> Attempt:
-        """What is kept of a candidate that was measured."""
+        """The record of a candidate that was measured."""
         comparison = measured.comparison
         return cls(
             measured.artifact,
@@ -99,22 +96,22 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that was measured in one conversion.
+    """All measurements of one conversion.
 
     Attributes:
-        created: when, UTC, ISO 8601.
-        source_sha256: of the source.
-        machine: what it was measured on.
-        evaluation: the images that it was measured on.
-        calibration: the images that set the activation ranges, and that thresholds and temperatures were
-            found on; `None` where none were needed.
-        results: one an artifact.
-        notes: what a reader must know beside the figures.
-        attempts: every candidate that the search for a budget has tried, in their order.
-        sensitivities: format -> layers, the one first whose integers cost most, with the measured
-            error; of the formats for which the search has asked.
-        calibration_findings: what was found in the calibration set.
-        calibration_coverage: how well its ranges hold; `None` where that was not measured.
+        created: time of the conversion, UTC, ISO 8601.
+        source_sha256: digest of the source model.
+        machine: machine that the measurements were made on.
+        evaluation: evaluation set.
+        calibration: calibration set: images that set the activation ranges, thresholds and temperatures;
+            `None` if none was needed.
+        results: one entry per artifact.
+        notes: remarks that a reader needs to interpret the metrics.
+        attempts: every candidate that the search tried, in order.
+        sensitivities: format -> (layer, quantization error), largest error first; for formats where the
+            search ranked the layers.
+        calibration_findings: findings about the calibration set.
+        calibration_coverage: how well its activation ranges hold; `None` if not measured.
     """
 
     created: str

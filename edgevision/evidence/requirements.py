@@ -1,4 +1,4 @@
-"""What an artifact may lose, and whether the images that it was measured on show that it loses no more."""
+"""Requirements: limits that an artifact must stay within, and the budget that they are derived from."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from dataclasses import dataclass
 
 from edgevision.errors import OptionError
 from edgevision.metrics.comparison import Comparison
+from edgevision.system.arguments import real_number
 
 
 @dataclass(frozen=True)
 class Requirement:
-    """One limit, and what was measured against it.
+    """One limit and the measured value.
 
     Attributes:
-        what: that is limited, such as ``agreement`` or ``drop of accuracy``.
-        at_least: whether `limit` is a least value; else it is a greatest.
-        limit: in `unit`.
-        measured: in `unit`; of a drop, the largest that the images do not rule out.
+        what: the limited quantity, such as ``agreement`` or ``drop in accuracy``.
+        at_least: whether `limit` is a lower limit; otherwise it is an upper one.
+        limit: required value in `unit`.
+        measured: measured value in `unit`; for a drop, the upper limit of its 95 % interval.
         unit: ``share``, ``dB``, ``MB`` or ``ms``.
     """
 
@@ -28,54 +29,62 @@ class Requirement:
 
     @property
     def passed(self) -> bool:
-        """Whether what was measured is inside the limit."""
+        """True if the measured value is within the limit."""
         return self.margin >= 0
 
     @property
     def margin(self) -> float:
-        """How far inside the limit, in parts of it; below 0 outside."""
+        """Distance to the limit as a fraction of it; negative if the limit is missed."""
         distance = self.measured - self.limit if self.at_least else self.limit - self.measured
         return distance / self.limit if self.limit else distance
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What an artifact may lose.
+    """How much an artifact may lose in the conversion.
 
     Attributes:
-        max_drop: of the task's first metric, in points (hundredths of a share; dB of a metric in dB);
-            where the truth is not known, of the agreement. Judged by the end of the 95 % interval,
-            so that a small set does not pass by luck. `None` requirements nothing.
-        min_agreement: least share of decisions that are the source's, 0…1; `None` is what suits the
-            precision, or nothing where `max_drop` is given.
+        max_drop: largest drop of the task's first metric, in percentage points (dB for a metric in dB);
+            without ground truth, of the agreement. Compared with the upper limit of the drop's 95 % interval,
+            so that a small evaluation set does not pass by luck. `None` sets no limit.
+        min_agreement: smallest agreement with the source, 0…1. `None` requires the default of the precision,
+            or nothing if `max_drop` is given.
+
+    Raises:
+        OptionError: a value is not a number, or out of range.
     """
 
     max_drop: float | None = None
     min_agreement: float | None = None
 
     def __post_init__(self) -> None:
+        for name in ("max_drop", "min_agreement"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, real_number(getattr(self, name), name))
         if self.max_drop is not None and not 0.0 < self.max_drop <= 100.0:
-            raise OptionError(f"max_drop: expected above 0 and up to 100 points, got {self.max_drop:g}")
+            raise OptionError(
+                f"max_drop: expected above 0 and up to 100 percentage points, got {self.max_drop:g}"
+            )
         if self.min_agreement is not None and not 0.0 <= self.min_agreement <= 1.0:
             raise OptionError(f"min_agreement: expected 0 to 1, got {self.min_agreement:g}")
 
     def requirements(self, comparison: Comparison, suiting_agreement: float) -> tuple[Requirement, ...]:
-        """What is required of an artifact, held against what was measured.
+        """The limits of an artifact with its measured values.
 
         Args:
             comparison: of the artifact with its source.
-            suiting_agreement: least agreement that suits its precision.
+            suiting_agreement: default of `min_agreement` for the precision of the artifact.
         """
-        found = [] if self.max_drop is None else [_drop(comparison, self.max_drop)]
+        requirements = [] if self.max_drop is None else [_drop(comparison, self.max_drop)]
         if self.min_agreement is not None or self.max_drop is None:
-            least = suiting_agreement if self.min_agreement is None else self.min_agreement
-            found.append(Requirement("agreement", True, least, comparison.agreement))
-        return tuple(found)
+            limit = suiting_agreement if self.min_agreement is None else self.min_agreement
+            requirements.append(Requirement("agreement", True, limit, comparison.agreement))
+        return tuple(requirements)
 
 
 def _drop(comparison: Comparison, max_drop: float) -> Requirement:
     if comparison.metrics:
         metric = comparison.metrics[0]
         limit = max_drop / 100 if metric.unit == "share" else max_drop
-        return Requirement(f"drop of {metric.name}", False, limit, metric.largest_drop, metric.unit)
-    return Requirement("drop of agreement", False, max_drop / 100, 1 - comparison.least_agreement)
+        return Requirement(f"drop in {metric.name}", False, limit, metric.largest_drop, metric.unit)
+    return Requirement("drop in agreement", False, max_drop / 100, 1 - comparison.least_agreement)

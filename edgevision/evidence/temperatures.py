@@ -1,4 +1,4 @@
-"""The temperature of a model's scores, and how honest they are before and after.
+"""Temperature scaling of scores, and their calibration error before and after.
 
 Guo et al. 2017, On Calibration of Modern Neural Networks.
 """
@@ -16,20 +16,20 @@ from edgevision.metrics.classification import Members, reliability
 from edgevision.tasks.classify import class_scores
 from edgevision.tasks.temperature import Scores, log_scores, logistic, logits_of
 
-#: Temperatures that are looked among.
+#: Search range of the temperature.
 LOWEST, HIGHEST = 0.05, 20.0
-#: Halvings of their range, which end far below what six digits show.
+#: Bisection steps, enough for more than six digits.
 _HALVINGS = 40
 
 
 @dataclass(frozen=True)
 class ScoreQuality:
-    """How far scores are what they say.
+    """How well scores match the observed frequencies.
 
     Attributes:
-        nll: mean negative log-likelihood of the truth, in nats; lower is better. A score of 0 counts as half
-            a step of its output. Of independent scores, the mean over images and classes.
-        reliability: bins of confidence, and the expected calibration error.
+        nll: mean negative log-likelihood of the labels, in nats; lower is better. A score of 0 counts as half
+            a quantization step of its output. For independent scores, the mean over images and classes.
+        reliability: expected calibration error, with its bins of confidence.
     """
 
     nll: float
@@ -37,19 +37,19 @@ class ScoreQuality:
 
     @classmethod
     def of(cls, scores: Scores, true: Members, floor: float, multi_label: bool) -> ScoreQuality:
-        """Of float32 scores and bool truth, both ``(images, classes)``."""
-        right = np.where(true, scores, 1 - scores) if multi_label else scores[true]
-        nll = -float(log_scores(right, floor).astype(np.float64).mean())
+        """Measure float32 scores against bool labels, both ``(images, classes)``."""
+        likelihoods = np.where(true, scores, 1 - scores) if multi_label else scores[true]
+        nll = -float(log_scores(likelihoods, floor).astype(np.float64).mean())
         return cls(round(nll, 6) + 0.0, reliability(scores, true, multi_label))
 
 
 @dataclass(frozen=True)
 class ScaledScores:
-    """One model's scores on the evaluation set, as they are and at its temperature.
+    """Quality of one model's scores on the evaluation set, before and after temperature scaling.
 
     Attributes:
-        temperature: that was fitted on the calibration set.
-        before, after: without it, and with it.
+        temperature: fitted on the calibration set.
+        before, after: without and with the temperature.
     """
 
     temperature: float
@@ -59,11 +59,11 @@ class ScaledScores:
 
 @dataclass(frozen=True)
 class TemperatureEvidence:
-    """Whether an artifact's scores are more honest at its temperature.
+    """Effect of temperature scaling on the scores of an artifact and its source.
 
     Attributes:
-        source, artifact: each at a temperature of its own; the bundle holds the artifact's.
-        warnings: what a reader must know.
+        source, artifact: each with a temperature of its own; the bundle holds the artifact's.
+        warnings: shown to the reader beside the metrics.
     """
 
     source: ScaledScores
@@ -72,31 +72,32 @@ class TemperatureEvidence:
 
 
 def temperature_evidence(source: ScaledScores, artifact: ScaledScores) -> TemperatureEvidence:
-    """With a warning where the evaluation set does not show what the calibration set promised."""
+    """The evidence, with a warning if the temperature does not improve the scores on the evaluation set."""
     before, after = artifact.before, artifact.after
     if after.nll <= before.nll:
         return TemperatureEvidence(source, artifact)
     warning = (
-        f"at its temperature the scores are less honest on the evaluation set than without: {after.nll:.4f} "
-        f"nats, before {before.nll:.4f}; was the model trained on the calibration set?"
+        f"temperature scaling makes the scores worse on the evaluation set: the log loss rises from "
+        f"{before.nll:.4f} to {after.nll:.4f} nats; check that the model was not trained on the "
+        f"calibration set"
     )
     return TemperatureEvidence(source, artifact, (warning,))
 
 
 def fit_temperature(scores: Scores, true: Members, floor: float, multi_label: bool) -> float | None:
-    """The temperature at which the truth is likeliest.
+    """The temperature that maximizes the likelihood of the labels.
 
-    The negative log-likelihood is convex in 1 / T, so its slope has one zero, found by halving.
+    The negative log-likelihood is convex in 1 / T, so its slope has a single zero, found by bisection.
 
     Args:
         scores: float32 ``(images, classes)`` of 0…1.
-        true: bool of that shape.
-        floor: as `edgevision.tasks.temperature.score_floor` gives it.
-        multi_label: whether each class has a score of its own.
+        true: bool labels of the same shape.
+        floor: from `edgevision.tasks.temperature.score_floor`.
+        multi_label: whether each class has an independent score.
 
     Returns:
-        In six digits; `None` where none from `LOWEST` to `HIGHEST` is the best: the scores are never wrong,
-        or tell nothing.
+        The temperature to six digits; `None` if the optimum is not between `LOWEST` and `HIGHEST`, because
+        the scores are never wrong or carry no information.
     """
     logits = (logits_of if multi_label else log_scores)(scores, floor).astype(np.float64)
     low, high = math.log(LOWEST), math.log(HIGHEST)
@@ -112,26 +113,26 @@ def fit_temperature(scores: Scores, true: Members, floor: float, multi_label: bo
 
 
 def scaled_scores(scores: Scores, temperature: float, floor: float, multi_label: bool) -> Scores:
-    """Scores at a temperature, from those without: what a `Classifier` with it gives, but for rounding.
+    """Scores at a temperature, equal to those of a `Classifier` with that temperature up to rounding.
 
     Args:
-        scores: float32 ``(images, classes)`` of 0…1.
+        scores: float32 ``(images, classes)`` of 0…1, without temperature.
         temperature: above 0.
-        floor: as `edgevision.tasks.temperature.score_floor` gives it.
-        multi_label: whether each class has a score of its own.
+        floor: from `edgevision.tasks.temperature.score_floor`.
+        multi_label: whether each class has an independent score.
     """
-    share = np.float32(1 / temperature)
+    factor = np.float32(1 / temperature)
     if multi_label:
-        return logistic(logits_of(scores, floor) * share)
-    return class_scores(log_scores(scores, floor) * share, "logits")
+        return logistic(logits_of(scores, floor) * factor)
+    return class_scores(log_scores(scores, floor) * factor, "logits")
 
 
 def _slope(logits: NDArray[np.float64], true: Members, temperature: float, multi_label: bool) -> float:
-    """Of the negative log-likelihood over 1 / T."""
+    """Derivative of the negative log-likelihood with respect to 1 / T."""
     scaled = logits / temperature
     if multi_label:
-        likely = np.exp(-np.logaddexp(0.0, -scaled))
+        probabilities = np.exp(-np.logaddexp(0.0, -scaled))
     else:
         powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-        likely = powers / powers.sum(axis=1, keepdims=True)
-    return float(((likely - true) * logits).sum())
+        probabilities = powers / powers.sum(axis=1, keepdims=True)
+    return float(((probabilities - true) * logits).sum())

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.metrics.changes import Confusion, Reliability
-from edgevision.metrics.figures import ClassFigures, Figure, Measures, resampled, share_of
 from edgevision.metrics.intervals import RESAMPLES, Interval, Samples, resamples, wilson
+from edgevision.metrics.measures import ClassMetricValues, Measures, MetricValue, resampled, share_of
 from edgevision.tasks.classify import Scores
 
 #: One bool an image and class.
@@ -64,7 +64,7 @@ def classify_measures(scores: Scores, truth: Truth, labels: Sequence[str], multi
     figures = (means[-1], right, *means[:-1]) if multi_label else (right, *means)
     true_scores = np.where(true, scores, 1 - scores).min(axis=1) if multi_label else scores[true]
     return Measures(
-        figures=figures,
+        metrics=figures,
         by_class=tuple(_of_class(counts, decided, true, place, labels[place]) for place in shown.tolist()),
         errors=np.where((decided == true).all(axis=1), 0.0, 2.0 - true_scores),
         confusion=None if multi_label else Confusion.of(true.argmax(axis=1), decided.argmax(axis=1)),
@@ -73,7 +73,7 @@ def classify_measures(scores: Scores, truth: Truth, labels: Sequence[str], multi
 
 
 @dataclass(frozen=True, eq=False)
-class _Counts:
+class _ClassCounts:
     """Numbers of images a class, and on each resample ``(RESAMPLES, classes)``."""
 
     right: NDArray[np.int64]
@@ -84,10 +84,10 @@ class _Counts:
     support_samples: Samples
 
 
-def _counted(decided: Members, true: Members) -> _Counts:
+def _counted(decided: Members, true: Members) -> _ClassCounts:
     three = (decided & true, decided, true)
     sums = (one.sum(axis=0) for one in three)
-    return _Counts(*sums, *(_resampled_counts(one) for one in three))
+    return _ClassCounts(*sums, *(_resampled_counts(one) for one in three))
 
 
 def _resampled_counts(found: Members) -> Samples:
@@ -105,7 +105,7 @@ def _resampled_counts(found: Members) -> Samples:
     return out
 
 
-def _means(counts: _Counts, shown: NDArray[np.intp]) -> tuple[Figure, ...]:
+def _means(counts: _ClassCounts, shown: NDArray[np.intp]) -> tuple[MetricValue, ...]:
     values = _scores_of_classes(counts.right, counts.decided, counts.support)
     samples = _scores_of_classes(counts.right_samples, counts.decided_samples, counts.support_samples)
     names = ("macro precision", "macro recall", "macro F1")
@@ -122,14 +122,16 @@ def _mean(rows: Samples) -> Samples:
     return mean
 
 
-def _of_class(counts: _Counts, decided: Members, true: Members, place: int, label: str) -> ClassFigures:
+def _of_class(
+    counts: _ClassCounts, decided: Members, true: Members, place: int, label: str
+) -> ClassMetricValues:
     right, chosen, support = (int(n[place]) for n in (counts.right, counts.decided, counts.support))
     samples = _scores_of_classes(
         counts.right_samples[:, place], counts.decided_samples[:, place], counts.support_samples[:, place]
     )
     precision, _, f1 = _scores_of_classes(*map(np.array, (right, chosen, support)))
     recall_hits = decided[true[:, place], place]
-    return ClassFigures(
+    return ClassMetricValues(
         label,
         support,
         (

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from edgevision.datasets.annotations import Annotations
 from edgevision.errors import MissingRuntimeError
-from edgevision.metrics.figures import ClassFigures, Figure, Measures, resampled
 from edgevision.metrics.intervals import Samples, resamples
+from edgevision.metrics.measures import ClassMetricValues, Measures, MetricValue, resampled
 from edgevision.tasks.detections import Detections
 
 #: Boxes an image that COCO looks at.
@@ -57,7 +57,7 @@ def detect_measures(
         _figure("recall", _class_mean(values.recall), _class_mean(samples.recall)),
     )
     by_class = tuple(
-        ClassFigures(
+        ClassMetricValues(
             labels[one.class_id],
             int(one.objects.sum()),
             (
@@ -99,7 +99,7 @@ class _Averages:
     recall: Samples
 
 
-def _figure(name: str, value: Samples, samples: Samples) -> Figure:
+def _figure(name: str, value: Samples, samples: Samples) -> MetricValue:
     return resampled(name, float(value[0]), samples)
 
 
@@ -211,7 +211,7 @@ def _evaluation(dataset: dict[str, Any], results: list[dict[str, Any]]) -> Any:
         coco_module, eval_module = import_module("pycocotools.coco"), import_module("pycocotools.cocoeval")
     except ImportError as error:
         reason = "pycocotools, which measures detectors, is not installed"
-        raise MissingRuntimeError("convert", reason) from error
+        raise MissingRuntimeError("evaluate", reason) from error
     known = coco_module.COCO()
     known.dataset = dataset
     known.createIndex()

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from edgevision.metrics.changes import BoxChange, Confusion, Flip, PixelChange, Reliability
-from edgevision.metrics.figures import ClassFigures, Figure, drop_interval
 from edgevision.metrics.intervals import Interval
+from edgevision.metrics.measures import ClassMetricValues, MetricValue, drop_interval
 
 #: Classes that are told of one by one; of more, those that lost most.
 MOST_CLASSES = 100
@@ -180,7 +180,7 @@ def change_count(details: Details | None) -> int:
     return details.flipped if isinstance(details, ClassifyDetails) else details.changed
 
 
-def pair(source: Sequence[Figure], artifact: Sequence[Figure]) -> tuple[Metric, ...]:
+def pair(source: Sequence[MetricValue], artifact: Sequence[MetricValue]) -> tuple[Metric, ...]:
     """The metrics of two models, from their figures on the same images, in the same order."""
     return tuple(
         Metric(a.name, a.value, b.value, a.unit, a.interval, b.interval, drop_interval(a, b))
@@ -189,11 +189,11 @@ def pair(source: Sequence[Figure], artifact: Sequence[Figure]) -> tuple[Metric, 
 
 
 def pair_classes(
-    source: Sequence[ClassFigures], artifact: Sequence[ClassFigures]
+    source: Sequence[ClassMetricValues], artifact: Sequence[ClassMetricValues]
 ) -> tuple[ClassMetrics, ...]:
     """The metrics of each class: all, or those `MOST_CLASSES` whose last metric lost most, in their order."""
     rows = [
-        ClassMetrics(a.label, a.support, pair(a.figures, b.figures))
+        ClassMetrics(a.label, a.support, pair(a.metrics, b.metrics))
         for a, b in zip(source, artifact, strict=True)
     ]
     if len(rows) <= MOST_CLASSES:

@@ -1,16 +1,16 @@
-"""Figures, metrics, their intervals and sizes in words, as every command and report tells them."""
+"""Metrics, intervals and sizes as text, the same in every command and report."""
 
 from __future__ import annotations
 
 from edgevision.metrics.comparison import Metric
 from edgevision.metrics.intervals import Interval
 
-#: The methods of intervals and tests, as people know them.
+#: Methods of intervals, as they are named in publications.
 METHODS = {"wilson": "Wilson", "newcombe": "Newcombe, paired", "bootstrap": "bootstrap"}
 
 
 def between(interval: Interval | None, unit: str) -> str:
-    """Such as ``96.52 … 98.85``, in percent or dB."""
+    """The limits of an interval, such as ``96.52 … 98.85``, in percent or dB."""
     if interval is None:
         return ""
     factor = 1 if unit == "dB" else 100
@@ -18,21 +18,21 @@ def between(interval: Interval | None, unit: str) -> str:
 
 
 def with_interval(value: float, interval: Interval | None, unit: str) -> str:
-    """Such as ``97.99 % (96.52 … 98.85)``."""
+    """A value with its interval, such as ``97.99 % (96.52 … 98.85)``."""
     limits = between(interval, unit)
     return in_unit(value, unit) + (f" ({limits})" if limits else "")
 
 
 def drop_of(metric: Metric) -> str:
-    """Such as ``0.17 (-0.57 … 0.97)``, in points of a percent or dB."""
+    """A drop with its interval, such as ``0.17 (-0.57 … 0.97)``, in percentage points or dB."""
     factor = 1 if metric.unit == "dB" else 100
     limits = between(metric.drop_interval, metric.unit)
-    # No "-0.00": what is nothing has no sign.
+    # Adding 0.0 turns "-0.00" into "0.00".
     return f"{round(metric.drop * factor, 2) + 0.0:.2f}" + (f" ({limits})" if limits else "")
 
 
 def size(size_bytes: int) -> str:
-    """Such as ``98 kB``, in powers of 1000."""
+    """A size such as ``98 kB``, in powers of 1000."""
     value, unit = float(size_bytes), "B"
     for larger in ("kB", "MB", "GB"):
         if value < 1000:
@@ -42,7 +42,12 @@ def size(size_bytes: int) -> str:
 
 
 def in_unit(value: float, unit: str) -> str:
-    """A number for people, such as ``97.32 %``, ``28.31 dB`` or ``1.204 MB``."""
+    """A value with its unit, such as ``97.32 %``, ``28.31 dB`` or ``1.204 MB``."""
     if unit == "share":
         return f"{100 * value:.2f} %"
     return f"{value:.2f} dB" if unit == "dB" else f"{value:.4g} {unit}"
+
+
+def in_points(value: float, unit: str) -> str:
+    """A difference of two values, such as ``0.97 percentage points`` or ``0.12 dB``."""
+    return f"{value:.2f} dB" if unit == "dB" else f"{round(100 * value, 2) + 0.0:.2f} percentage points"

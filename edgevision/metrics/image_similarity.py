@@ -54,4 +54,4 @@ def _metrics() -> Any:
         return import_module("skimage.metrics")
     except ImportError as error:
         reason = "scikit-image, which compares images, is not installed"
-        raise MissingRuntimeError("convert", reason) from error
+        raise MissingRuntimeError("evaluate", reason) from error

@@ -1,1 +1,1 @@
-"""The report of a bundle: one page that tells what was measured, for a reviewer to read and to file."""
+"""The conversion report of a bundle: one HTML page with all measurements, for review and filing."""

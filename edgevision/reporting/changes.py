@@ -1,4 +1,4 @@
-"""What the artifacts do otherwise than their source, image by image, with the bundle's pictures."""
+"""Images whose prediction differs between an artifact and the source, with the bundle's example images."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from edgevision.imaging.headers import read_header
 from edgevision.metrics.changes import BoxChange, Flip
 from edgevision.metrics.comparison import Change, change_count, changes_of
 
-#: Images without a picture that are told of.
+#: Rows of the table of images without a picture.
 _MOST_ROWS = 200
-_TITLES = {INPUT: "image", TRUTH: "truth", SOURCE: "source"}
+_TITLES = {INPUT: "input", TRUTH: "ground truth", SOURCE: "source"}
 _MIME = {"jpg": "image/jpeg", "png": "image/png"}
-#: Images near the top of the page: with one picture each, and with one a model.
+#: Images shown before the annex: with one picture each, and with one per model.
 _FIRST_SINGLE, _FIRST_COMPARED = 12, 3
-#: Smaller pictures are enlarged, each pixel a square.
+#: Pictures up to the first size are enlarged to the second, with square pixels.
 _SMALL, _ENLARGED = 64, 112
 _NARROW = 150
 
@@ -29,10 +29,10 @@ class ShownPicture:
     """A picture on the page.
 
     Attributes:
-        title: what it shows.
-        uri: ``data:`` with its content.
-        width, height: on the page, in pixels.
-        enlarged: whether its pixels are to be seen as squares.
+        title: caption.
+        uri: content as a ``data:`` URI.
+        width, height: size on the page, in pixels.
+        enlarged: whether it is scaled up with square pixels.
     """
 
     title: str
@@ -44,12 +44,12 @@ class ShownPicture:
 
 @dataclass(frozen=True)
 class ChangedImage:
-    """An image that an artifact answers otherwise than its source.
+    """An image whose prediction differs between at least one artifact and the source.
 
     Attributes:
-        name: in the evaluation set.
-        by_artifact: artifact -> what it does otherwise, of those that do.
-        pictures: may be none.
+        name: name in the evaluation set.
+        by_artifact: the changes, by the id of the artifact.
+        pictures: example images; may be empty.
     """
 
     name: str
@@ -58,88 +58,89 @@ class ChangedImage:
 
     @property
     def small(self) -> bool:
-        """Whether its pictures fit into narrow columns."""
-        return all(one.width <= _NARROW for one in self.pictures)
+        """True if the pictures fit into narrow columns."""
+        return all(picture.width <= _NARROW for picture in self.pictures)
 
     @property
     def truth(self) -> tuple[str, ...] | None:
-        """Of a flip: the classes that it truly is of, where known."""
+        """Ground-truth classes, for a change of a classifier; `None` if unknown."""
         first = next(iter(self.by_artifact.values()))
         return first.truth if isinstance(first, Flip) else None
 
 
 @dataclass(frozen=True)
 class Changes:
-    """All images that an artifact answers otherwise.
+    """All images whose prediction differs between an artifact and the source.
 
     Attributes:
-        counts: (artifact, images that it answers otherwise).
-        shown: images with pictures, the worst first.
-        others: images without, the worst first.
-        cut: whether there are more, of which the evidence does not tell, or which are too many.
+        counts: (artifact, number of changed images).
+        shown: images with pictures, largest change first.
+        others: images without pictures, largest change first.
+        truncated: whether more images changed than the evidence records or the table shows.
     """
 
     counts: tuple[tuple[str, int], ...]
     shown: tuple[ChangedImage, ...]
     others: tuple[ChangedImage, ...]
-    cut: bool
+    truncated: bool
 
     @property
     def first(self) -> tuple[ChangedImage, ...]:
-        """Those that are shown near the top of the page."""
+        """Images shown in the main part of the page."""
         return self.shown[: self._count_of_first]
 
     @property
     def rest(self) -> tuple[ChangedImage, ...]:
-        """Those that are shown at its end."""
+        """Images shown in the annex."""
         return self.shown[self._count_of_first :]
 
     @property
     def _count_of_first(self) -> int:
-        single = all(len(one.pictures) == 1 for one in self.shown)
+        single = all(len(image.pictures) == 1 for image in self.shown)
         return _FIRST_SINGLE if single else _FIRST_COMPARED
 
 
 def changes(evidence: Evidence, pictures: Sequence[Picture]) -> Changes:
-    """All images that an artifact answers otherwise than its source.
+    """The changed images of all artifacts.
 
     Args:
         evidence: of the bundle.
-        pictures: that it keeps, the worst image first.
+        pictures: example images of the bundle, largest change first.
     """
-    told: dict[str, dict[str, Change]] = {}
+    changed: dict[str, dict[str, Change]] = {}
     for result in evidence.results:
-        for row in changes_of(result.comparison.details):
-            told.setdefault(row.image, {})[result.artifact] = row
-    pictured = _pictured(pictures)
-    shown = [ChangedImage(name, told[name], row) for name, row in pictured.items() if name in told]
-    others = [ChangedImage(name, rows, ()) for name, rows in told.items() if name not in pictured]
-    details = [(one.artifact, one.comparison.details) for one in evidence.results]
-    cut = len(others) > _MOST_ROWS or any(change_count(one) > len(changes_of(one)) for _, one in details)
+        for change in changes_of(result.comparison.details):
+            changed.setdefault(change.image, {})[result.artifact] = change
+    by_image = _by_image(pictures)
+    shown = [ChangedImage(name, changed[name], row) for name, row in by_image.items() if name in changed]
+    others = [ChangedImage(name, rows, ()) for name, rows in changed.items() if name not in by_image]
+    details = [(result.artifact, result.comparison.details) for result in evidence.results]
+    unrecorded = any(change_count(one) > len(changes_of(one)) for _, one in details)
     counts = tuple((artifact, change_count(one)) for artifact, one in details)
-    return Changes(counts, tuple(shown), tuple(others[:_MOST_ROWS]), cut)
+    truncated = unrecorded or len(others) > _MOST_ROWS
+    return Changes(counts, tuple(shown), tuple(others[:_MOST_ROWS]), truncated)
 
 
-def in_words(change: Change) -> str:
-    """What one artifact does otherwise in one image."""
+def describe_change(change: Change) -> str:
+    """The artifact's prediction, or its difference from the source's: ``lost 2 cell; 3 unchanged``."""
     if isinstance(change, Flip):
         return f"{_classes(change.artifact)} ({change.artifact_score:.2f})"
     if isinstance(change, BoxChange):
         parts = [_boxes("lost", change.lost), _boxes("gained", change.gained)]
-        return "; ".join(part for part in parts if part) + f"; {change.matched} alike"
+        return "; ".join(part for part in parts if part) + f"; {change.matched} unchanged"
     return f"SSIM {change.ssim:.4f}, {change.psnr_db:.2f} dB"
 
 
-def source_in_words(change: Flip) -> str:
-    """What the source decided."""
+def source_prediction(change: Flip) -> str:
+    """The prediction of the source, such as ``cat (0.83)``."""
     return f"{_classes(change.source)} ({change.source_score:.2f})"
 
 
-def rightness(decided: Sequence[str], truth: Sequence[str] | None) -> str:
-    """``right`` or ``wrong``; empty where the truth is not known."""
+def correctness(predicted: Sequence[str], truth: Sequence[str] | None) -> str:
+    """``correct`` or ``wrong``; empty without ground truth."""
     if truth is None:
         return ""
-    return "right" if set(decided) == set(truth) else "wrong"
+    return "correct" if set(predicted) == set(truth) else "wrong"
 
 
 def _classes(names: Sequence[str]) -> str:
@@ -151,11 +152,11 @@ def _boxes(verb: str, labels: Sequence[str]) -> str:
     return f"{verb} {', '.join(counted)}" if counted else ""
 
 
-def _pictured(pictures: Sequence[Picture]) -> dict[str, tuple[ShownPicture, ...]]:
-    found: dict[str, list[ShownPicture]] = {}
-    for one in pictures:
-        found.setdefault(one.image, []).append(_shown(one))
-    return {name: tuple(row) for name, row in found.items()}
+def _by_image(pictures: Sequence[Picture]) -> dict[str, tuple[ShownPicture, ...]]:
+    rows: dict[str, list[ShownPicture]] = {}
+    for picture in pictures:
+        rows.setdefault(picture.image, []).append(_shown(picture))
+    return {name: tuple(row) for name, row in rows.items()}
 
 
 def _shown(picture: Picture) -> ShownPicture:

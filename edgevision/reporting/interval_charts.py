@@ -1,4 +1,4 @@
-"""Charts of values with their 95 % intervals: a row a model, and a row a class."""
+"""Charts of values with their 95 % intervals: one row per model, or one row per class."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from edgevision.reporting.svg import LETTER, Drawing, Scale, shortened
 
 _ROW, _TOP, _AXIS = 30, 8, 34
 _PLOT, _SMALL_PLOT, _VALUES = 400, 340, 190
-#: Of a class in a chart by class: beside its marks, and of each mark.
+#: Height of a class in a chart by class: its margin, and each of its marks.
 _CLASS_MARGIN, _CLASS_MARK = 12, 8
 _LONGEST = 30
 _LEAST_LABELS = 84
@@ -21,29 +21,29 @@ class Row:
     """A value of a chart.
 
     Attributes:
-        label: whose it is.
-        value: it.
-        interval: 95 %, where it was measured.
-        told: the value and its interval in words.
-        of_source: whether it is the source's: its mark is hollow.
+        label: name of the model or class.
+        value: the value.
+        interval: 95 % interval, if measured.
+        text: value and interval as text.
+        of_source: whether it is the source's value, which has a hollow mark.
     """
 
     label: str
     value: float
     interval: Interval | None
-    told: str
+    text: str
     of_source: bool = False
 
 
 @dataclass(frozen=True)
-class Axis:
-    """What the values are.
+class ChartAxis:
+    """The axis of a chart.
 
     Attributes:
         title: such as ``accuracy, %``.
-        factor: from a value to what the axis shows.
-        limit: a bound that was stated, drawn as a broken line.
-        zero: whether 0 is shown, as a line.
+        factor: factor from values to the numbers on the axis.
+        limit: required value, drawn as a dashed line.
+        zero: whether to include 0, drawn as a line.
     """
 
     title: str
@@ -52,56 +52,58 @@ class Axis:
     zero: bool = False
 
 
-#: (model, a value a class), a pair a model.
+#: (model, one value per class), one pair per model.
 Series = Sequence[tuple[str, Sequence[Row | None]]]
 
 
-def interval_chart(name: str, title: str, axis: Axis, rows: Sequence[Row], told_beside: bool = True) -> str:
-    """A mark for each value, and a line over its interval.
+def interval_chart(
+    name: str, title: str, axis: ChartAxis, rows: Sequence[Row], show_values: bool = True
+) -> str:
+    """Values as marks, with their intervals as error bars.
 
     Args:
         name: unique on the page.
-        title: of the chart.
-        axis: what the values are.
+        title: title of the chart.
+        axis: axis of the values.
         rows: one or more.
-        told_beside: whether each value is written beside its row; else the chart is a small one.
+        show_values: whether to write each value beside its row; otherwise the chart is smaller.
     """
     left = _label_width([row.label for row in rows])
-    plot, beside = (_PLOT, _VALUES) if told_beside else (_SMALL_PLOT, 14)
+    plot, beside = (_PLOT, _VALUES) if show_values else (_SMALL_PLOT, 14)
     scale = _scale(axis, rows, left, plot)
     height = _TOP + _ROW * len(rows)
-    drawing = Drawing(name, left + plot + beside, height + _AXIS, title, _described(axis, rows))
+    drawing = Drawing(name, left + plot + beside, height + _AXIS, title, _describe(axis, rows))
     _draw_axis(drawing, scale, axis, height)
     for place, row in enumerate(rows):
         middle = _TOP + _ROW * (place + 0.5)
         drawing.text((left - 14, middle + 4), shortened(row.label, _LONGEST), "label", "end")
         _draw_whisker(drawing, scale, axis.factor, row.interval, middle)
         drawing.mark((scale(row.value * axis.factor), middle), "source" if row.of_source else "artifact")
-        if told_beside:
-            drawing.text((left + plot + 16, middle + 4), row.told, "value")
+        if show_values:
+            drawing.text((left + plot + 16, middle + 4), row.text, "value")
     return str(drawing)
 
 
 def class_chart(
     name: str,
     title: str,
-    axis: Axis,
+    axis: ChartAxis,
     labels: Sequence[str],
     series: Series,
 ) -> str:
-    """A row a class, with a mark for each model, each of its own shape: the source's is a hollow circle.
+    """One row per class, with one mark per model in a shape of its own; the source's is a hollow circle.
 
     Args:
         name, title, axis: as in `interval_chart`.
-        labels: of the classes.
-        series: the source's first.
+        labels: names of the classes.
+        series: values of each model, the source first.
     """
     left = _label_width(labels)
     rows = [row for _, values in series for row in values if row is not None]
     scale = _scale(axis, rows, left, _PLOT)
     top, step = 30, _CLASS_MARGIN + _CLASS_MARK * len(series)
     height = top + step * len(labels)
-    description = f"{axis.title} of each class; the table below has the numbers."
+    description = f"{axis.title} by class; the table below lists the values."
     drawing = Drawing(name, left + _PLOT + _VALUES, height + _AXIS, title, description)
     _draw_axis(drawing, scale, axis, height, top)
     _draw_legend(drawing, [model for model, _ in series], left)
@@ -112,7 +114,7 @@ def class_chart(
         for shape, (_, values) in enumerate(series):
             row = values[place]
             if row is not None:
-                # One below the other, for values that are the same would hide each other.
+                # One below the other, so that equal values do not hide each other.
                 y = row_top + (_CLASS_MARGIN + _CLASS_MARK) / 2 + _CLASS_MARK * shape
                 kind = "source" if row.of_source else "artifact"
                 drawing.mark((scale(row.value * axis.factor), y), kind, shape)
@@ -124,7 +126,7 @@ def _label_width(labels: Sequence[str]) -> float:
     return max(_LEAST_LABELS, LETTER * longest + 22)
 
 
-def _scale(axis: Axis, rows: Sequence[Row], left: float, width: float) -> Scale:
+def _scale(axis: ChartAxis, rows: Sequence[Row], left: float, width: float) -> Scale:
     values = [row.value for row in rows]
     values += [end for row in rows if row.interval for end in (row.interval.low, row.interval.high)]
     values += [] if axis.limit is None else [axis.limit]
@@ -132,16 +134,16 @@ def _scale(axis: Axis, rows: Sequence[Row], left: float, width: float) -> Scale:
     return Scale.over([value * axis.factor for value in values], left, left + width)
 
 
-def _draw_axis(drawing: Drawing, scale: Scale, axis: Axis, bottom: float, top: float = _TOP) -> None:
+def _draw_axis(drawing: Drawing, scale: Scale, axis: ChartAxis, bottom: float, top: float = _TOP) -> None:
     for tick in scale.ticks:
         kind = "zero" if axis.zero and tick == 0 else "grid"
         drawing.line((scale(tick), top), (scale(tick), bottom), kind)
-        drawing.text((scale(tick), bottom + 15), scale.told(tick), "tick", "middle")
+        drawing.text((scale(tick), bottom + 15), scale.label(tick), "tick", "middle")
     drawing.text((scale.start, bottom + 30), axis.title, "tick")
     if axis.limit is not None:
         x = scale(axis.limit * axis.factor)
         drawing.line((x, top - 4), (x, bottom + 2), "limit")
-        drawing.text((scale.end, bottom + 30), "broken line: the limit", "tick", "end")
+        drawing.text((scale.end, bottom + 30), "dashed line: limit", "tick", "end")
 
 
 def _draw_whisker(
@@ -163,6 +165,6 @@ def _draw_legend(drawing: Drawing, models: Sequence[str], left: float) -> None:
         x += 34 + LETTER * min(len(model), _LONGEST)
 
 
-def _described(axis: Axis, rows: Sequence[Row]) -> str:
-    limit = "" if axis.limit is None else f" The limit is {axis.limit * axis.factor:.4g}."
-    return f"{axis.title}. " + "; ".join(f"{row.label}: {row.told}" for row in rows) + "." + limit
+def _describe(axis: ChartAxis, rows: Sequence[Row]) -> str:
+    limit = "" if axis.limit is None else f" Limit: {axis.limit * axis.factor:.4g}."
+    return f"{axis.title}. " + "; ".join(f"{row.label}: {row.text}" for row in rows) + "." + limit

@@ -1,4 +1,4 @@
-"""Precision by layer: what stayed in float, how sensitive each layer is, and what the search has tried."""
+"""Precision by layer: which layers were kept in float, and how sensitive each layer is to quantization."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _MOST_LAYERS = 25
 
 
 @dataclass(frozen=True)
-class Layer:
-    """A layer of the source.
+class RankedLayer:
+    """A layer of the source in a ranking by sensitivity.
 
     Attributes:
-        name: its name.
-        error: that its integers cost, as the format's converter measures it.
-        share: of the largest error of all layers, 0…1.
-        in_float: artifacts of this format in which it stayed in float.
+        name: name of the layer.
+        error: its quantization error, as measured by the converter of the format.
+        share: `error` as a fraction of the largest error of all layers, 0…1.
+        in_float: artifacts of this format that keep the layer in float.
     """
 
     name: str
@@ -30,28 +30,28 @@ class Layer:
 
 @dataclass(frozen=True)
 class Ranking:
-    """The layers of the source for one format, the most sensitive first.
+    """The layers of the source for one format, most sensitive first.
 
     Attributes:
         format: such as ``tflite``.
-        layers: the first ones.
-        more: how many there are beside them.
+        layers: the most sensitive layers, and all that are kept in float.
+        more: number of layers that are left out.
     """
 
     format: str
-    layers: tuple[Layer, ...]
+    layers: tuple[RankedLayer, ...]
     more: int
 
 
 @dataclass(frozen=True)
 class ArtifactPrecision:
-    """In which precision an artifact's layers are.
+    """Precision of the layers of an artifact.
 
     Attributes:
-        artifact: its id.
-        precision: of its layers, as the manifest has it.
-        computed: in which its float parts are computed where it was measured.
-        float_layers: that stayed in float.
+        artifact: id of the artifact.
+        precision: scheme of its layers, as in the manifest.
+        computed: precision in which its float operations were computed during the measurements.
+        float_layers: layers that were kept in float.
     """
 
     artifact: str
@@ -61,7 +61,7 @@ class ArtifactPrecision:
 
 
 def artifact_precisions(evidence: Evidence, manifest: Manifest) -> tuple[ArtifactPrecision, ...]:
-    """In which precision each artifact's layers are."""
+    """Precision of the layers of every artifact."""
     precisions = {entry.id: entry.precision for entry in manifest.artifacts}
     return tuple(
         ArtifactPrecision(one.artifact, precisions.get(one.artifact, ""), one.precision, one.float_layers)
@@ -70,7 +70,7 @@ def artifact_precisions(evidence: Evidence, manifest: Manifest) -> tuple[Artifac
 
 
 def rankings(evidence: Evidence, manifest: Manifest) -> tuple[Ranking, ...]:
-    """The layers by their sensitivity, for each format where the search has asked."""
+    """Layers by sensitivity, for each format where the search ranked them."""
     formats = {entry.id: entry.format for entry in manifest.artifacts}
     return tuple(
         _ranking(name, layers, [one for one in evidence.results if formats.get(one.artifact) == name])
@@ -80,15 +80,15 @@ def rankings(evidence: Evidence, manifest: Manifest) -> tuple[Ranking, ...]:
 
 
 def _ranking(name: str, pairs: Sequence[tuple[str, float]], results: Sequence[Measured]) -> Ranking:
-    most = max(error for _, error in pairs) or 1.0
-    told = [
-        Layer(
+    largest = max(error for _, error in pairs) or 1.0
+    ranked = [
+        RankedLayer(
             layer,
             error,
-            max(0.0, error / most),
+            max(0.0, error / largest),
             tuple(one.artifact for one in results if layer in one.float_layers),
         )
         for layer, error in pairs
     ]
-    kept = [one for one in told[_MOST_LAYERS:] if one.in_float]
-    return Ranking(name, (*told[:_MOST_LAYERS], *kept), len(told) - min(len(told), _MOST_LAYERS) - len(kept))
+    shown = [*ranked[:_MOST_LAYERS], *(layer for layer in ranked[_MOST_LAYERS:] if layer.in_float)]
+    return Ranking(name, tuple(shown), len(ranked) - len(shown))

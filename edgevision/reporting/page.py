@@ -1,4 +1,4 @@
-"""Renders the page of a report: everything in one file, which asks nothing of any network."""
+"""Rendering of the report as one self-contained HTML file that makes no network request."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from edgevision.errors import MissingRuntimeError
 from edgevision.metrics.formatting import between, drop_of, in_unit, size, with_interval
-from edgevision.reporting.changes import in_words, rightness, source_in_words
-from edgevision.reporting.verdict import distance
+from edgevision.reporting.changes import correctness, describe_change, source_prediction
+from edgevision.reporting.summary import limit, margin, measured_value
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 
 def render(facts: Mapping[str, Any]) -> str:
-    """The HTML of the page; whatever text is in `facts` is escaped.
+    """The page as HTML, with every text in `facts` escaped.
 
     Args:
-        facts: what ``templates/report.html`` names.
+        facts: variables of ``templates/report.html``.
 
     Raises:
         MissingRuntimeError: jinja2 is not installed.
@@ -32,7 +32,7 @@ def _environment() -> Environment:
     try:
         from jinja2 import Environment, PackageLoader, StrictUndefined
     except ImportError as error:
-        raise MissingRuntimeError("report", "a report needs jinja2, which is not installed") from error
+        raise MissingRuntimeError("report", "jinja2, which renders the report, is not installed") from error
     environment = Environment(
         loader=PackageLoader(__package__, "templates"),
         autoescape=True,
@@ -42,13 +42,15 @@ def _environment() -> Environment:
     )
     environment.filters.update(
         between=between,
-        change=in_words,
-        distance=distance,
+        change=describe_change,
+        correctness=correctness,
         drop=drop_of,
         in_unit=in_unit,
-        rightness=rightness,
+        limit=limit,
+        margin=margin,
+        measured=measured_value,
         size=size,
-        source_decision=source_in_words,
+        source_prediction=source_prediction,
     )
     environment.globals.update(with_interval=with_interval)
     return environment

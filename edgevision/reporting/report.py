@@ -1,4 +1,4 @@
-"""write_report(): a bundle goes in, one page for a reviewer comes out."""
+"""write_report(): the conversion report of a bundle as one HTML page."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from edgevision.errors import BundleError, OutputError
 from edgevision.evidence.document import read_evidence
 from edgevision.evidence.records import Evidence
 from edgevision.reporting.changes import changes
-from edgevision.reporting.decisions import decisions
-from edgevision.reporting.figures import class_figures, cost_chart, figures, interval_methods
 from edgevision.reporting.layers import artifact_precisions, rankings
+from edgevision.reporting.metrics import class_metric_tables, cost_chart, interval_methods, metric_tables
 from edgevision.reporting.page import render
-from edgevision.reporting.scores import score_readings
-from edgevision.reporting.verdict import standings, unheld_limits, verdict
+from edgevision.reporting.predictions import predictions
+from edgevision.reporting.score_calibration import calibrated_scores
+from edgevision.reporting.summary import artifact_statuses, summary, unchecked_limits
 from edgevision.system.files import check_folder_of, write_file
 from edgevision.target import load_targets
 from edgevision.tasks.description import task_to_dict
@@ -26,20 +26,20 @@ _SUFFIXES = (".html", ".htm")
 
 
 def write_report(bundle: str | Path, output: str | Path, *, force: bool = False) -> None:
-    """Write the report of a bundle: one HTML page with everything in it, that needs no network and no script.
+    """Write the conversion report of a bundle as one self-contained HTML page without scripts.
 
-    It tells what `edgevision.evidence.records.Evidence` holds, with the bundle's pictures, and
-    nothing that is not in the bundle: so the same bundle gives the same page, byte for byte.
+    The page shows the bundle's `edgevision.evidence.records.Evidence` and its example images, and nothing
+    else, so the same bundle gives the same page, byte for byte.
 
     Args:
-        bundle: a bundle, or a zip of it.
-        output: the page to be written, ``NAME.html``.
-        force: replace a file that is there.
+        bundle: path of a bundle, a directory or a zip.
+        output: path of the page to write, ``NAME.html``.
+        force: replace an existing file.
 
     Raises:
-        BundleError: the bundle is damaged, or its evidence is not what this release reads.
+        BundleError: the bundle is damaged, or this release does not support its evidence.
         MissingRuntimeError: jinja2 is not installed.
-        OutputError: the page cannot be written. Nothing is left behind.
+        OutputError: the page cannot be written; nothing is left behind.
     """
     output = Path(output)
     _check_output(output, force)
@@ -48,7 +48,7 @@ def write_report(bundle: str | Path, output: str | Path, *, force: bool = False)
 
 
 def report_html(bundle: Bundle) -> str:
-    """The page as text.
+    """The conversion report of a bundle as HTML.
 
     Raises:
         BundleError, MissingRuntimeError: as `write_report`.
@@ -58,12 +58,12 @@ def report_html(bundle: Bundle) -> str:
 
 def _check_output(path: Path, force: bool) -> None:
     if path.suffix.lower() not in _SUFFIXES:
-        raise OutputError(f"{path}: a report's name ends in .html; type -o {path.with_suffix('.html')}")
+        raise OutputError(f"{path}: expected a name that ends in .html; pass -o {path.with_suffix('.html')}")
     check_folder_of(path, "-o")
     if path.is_dir():
-        raise OutputError(f"{path}: is a folder; choose another name with -o")
+        raise OutputError(f"{path}: is a folder; pass another name with -o")
     if (path.exists() or path.is_symlink()) and not force:
-        raise OutputError(f"{path}: exists; --force replaces it")
+        raise OutputError(f"{path}: already exists; pass --force to replace it")
 
 
 def _evidence(bundle: Bundle) -> Evidence:
@@ -72,7 +72,7 @@ def _evidence(bundle: Bundle) -> Evidence:
     try:
         return read_evidence(text, f"{bundle.path}: {entry.path}")
     except BundleError as error:
-        raise BundleError(f"{error}; convert again, or use the release that made it") from error
+        raise BundleError(f"{error}; convert again, or use the release that wrote the bundle") from error
 
 
 def _pictures(bundle: Bundle) -> tuple[Picture, ...]:
@@ -83,23 +83,23 @@ def _pictures(bundle: Bundle) -> tuple[Picture, ...]:
 def _facts(bundle: Bundle, evidence: Evidence, pictures: tuple[Picture, ...]) -> dict[str, Any]:
     manifest = bundle.manifest
     name = bundle.path.resolve().name
-    measured = figures(evidence)
-    found = standings(evidence, manifest, load_targets())
+    tables = metric_tables(evidence)
+    statuses = artifact_statuses(evidence, manifest, load_targets())
     return {
         "name": name,
         "bundle": bundle,
         "manifest": manifest,
         "evidence": evidence,
-        "verdict": verdict(evidence, found),
-        "standings": found,
-        "unheld": unheld_limits(evidence),
+        "summary": summary(evidence, statuses),
+        "artifacts": statuses,
+        "unchecked": unchecked_limits(evidence),
         "cost_chart": cost_chart(evidence),
-        "figures": measured,
-        "methods": interval_methods(measured),
-        "class_figures": class_figures(evidence),
-        "decisions": decisions(evidence, bundle.labels),
+        "metrics": tables,
+        "methods": interval_methods(tables),
+        "class_metrics": class_metric_tables(evidence),
+        "predictions": predictions(evidence, bundle.labels),
         "changes": changes(evidence, pictures),
-        "readings": score_readings(evidence),
+        "score_calibration": calibrated_scores(evidence),
         "precisions": artifact_precisions(evidence, manifest),
         "rankings": rankings(evidence, manifest),
         "notes": _notes(evidence),
@@ -109,20 +109,22 @@ def _facts(bundle: Bundle, evidence: Evidence, pictures: tuple[Picture, ...]) ->
 
 
 def _notes(evidence: Evidence) -> list[str]:
-    measured = (note for one in evidence.results for note in one.comparison.notes)
-    return list(dict.fromkeys([*evidence.notes, *measured]))
+    of_results = (note for result in evidence.results for note in result.comparison.notes)
+    return list(dict.fromkeys([*evidence.notes, *of_results]))
 
 
 def _settings(manifest: Manifest) -> list[tuple[str, str]]:
-    """What the task and the input are, a setting a row; settings of settings stand beside them."""
-    given = {**task_to_dict(manifest.task)}
-    given.update({} if manifest.preprocessing is None else manifest.preprocessing.to_dict())
-    inner = {name: value for part in given.values() if isinstance(part, dict) for name, value in part.items()}
-    plain = {name: value for name, value in given.items() if not isinstance(value, dict)}
-    return [(name.replace("_", " "), _in_words(value)) for name, value in {**plain, **inner}.items()]
+    """Settings of the task and the preprocessing, one per row, with nested settings flattened."""
+    settings = {**task_to_dict(manifest.task)}
+    settings.update({} if manifest.preprocessing is None else manifest.preprocessing.to_dict())
+    nested = [part for part in settings.values() if isinstance(part, dict)]
+    rows = {name: value for name, value in settings.items() if not isinstance(value, dict)}
+    for part in nested:
+        rows.update(part)
+    return [(name.replace("_", " "), _as_text(value)) for name, value in rows.items()]
 
 
-def _in_words(value: object) -> str:
+def _as_text(value: object) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_in_words(part)}" for name, part in value.items() if part is not None)
-    return ", ".join(map(_in_words, value)) if isinstance(value, (list, tuple)) else str(value)
+        return ", ".join(f"{name} {_as_text(part)}" for name, part in value.items() if part is not None)
+    return ", ".join(map(_as_text, value)) if isinstance(value, (list, tuple)) else str(value)

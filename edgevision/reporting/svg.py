@@ -1,4 +1,4 @@
-"""Pictures in lines, for a page: drawn by hand, with a title and a description for those who cannot see."""
+"""SVG drawings for a page, with a title and a description for screen readers."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
-#: Of the text in charts, and about how wide a letter of it is, in pixels.
+#: Font size in charts, and the approximate width of a letter, in pixels.
 TEXT_SIZE, LETTER = 12, 6.6
 
 
 class Drawing:
-    """An ``<svg>`` element; colours come from the page's style sheet, by the class of each shape.
+    """An ``<svg>`` element; the page's style sheet sets the colours by the class of each shape.
 
     Args:
-        name: unique on the page, of letters, digits and hyphens.
+        name: unique on the page, made of letters, digits and hyphens.
         width, height: in pixels.
-        title: what it is.
-        description: what it shows, in words.
+        title: title for screen readers.
+        description: content in words, for screen readers.
     """
 
     def __init__(self, name: str, width: float, height: float, title: str, description: str) -> None:
@@ -37,30 +37,30 @@ class Drawing:
         ElementTree.SubElement(self._root, "desc", {"id": f"{name}-description"}).text = description
 
     def line(self, start: tuple[float, float], end: tuple[float, float], kind: str) -> None:
-        """A straight line."""
+        """Draw a straight line."""
         (x1, y1), (x2, y2) = start, end
         self._add("line", kind, x1=x1, y1=y1, x2=x2, y2=y2)
 
-    def way(self, points: Sequence[tuple[float, float]], kind: str) -> None:
-        """A line from point to point."""
+    def path(self, points: Sequence[tuple[float, float]], kind: str) -> None:
+        """Draw a line through the points."""
         self._add("path", kind, d="M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points))
 
     def box(
-        self, corner: tuple[float, float], size_wh: tuple[float, float], kind: str, told: str = ""
+        self, corner: tuple[float, float], size_wh: tuple[float, float], kind: str, tooltip: str = ""
     ) -> None:
-        """A rectangle from its upper left corner; `told` is read where a pointer rests on it."""
+        """Draw a rectangle from its upper left corner, with an optional tooltip."""
         width, height = size_wh
         shape = self._add("rect", kind, x=corner[0], y=corner[1], width=width, height=height)
-        if told:
-            ElementTree.SubElement(shape, "title").text = told
+        if tooltip:
+            ElementTree.SubElement(shape, "title").text = tooltip
 
     def shade(self, corner: tuple[float, float], side: float, share: float) -> None:
-        """A square that is the more filled, the nearer `share` is to 1."""
+        """Draw a square, filled with an opacity of `share`."""
         shape = self._add("rect", "shade", x=corner[0], y=corner[1], width=side, height=side)
         shape.set("fill-opacity", _number(share))
 
     def mark(self, middle: tuple[float, float], kind: str, shape: int = 0) -> None:
-        """A mark of a value: a circle, square, triangle, diamond, by its number."""
+        """Draw the mark of a value: a circle, square, triangle or diamond for `shape` 0 to 3."""
         x, y = middle
         corners = _SHAPES[shape % len(_SHAPES)]
         if corners:
@@ -69,19 +69,19 @@ class Drawing:
             self._add("circle", kind, cx=x, cy=y, r=4.5)
 
     def text(self, place: tuple[float, float], words: str, kind: str = "", anchor: str = "start") -> None:
-        """Words whose base line begins, has its middle or ends at a place."""
-        found = self._add("text", kind, x=place[0], y=place[1])
-        found.set("text-anchor", anchor)
-        found.text = words
+        """Write text whose baseline starts, is centred or ends at a place, by its `anchor`."""
+        element = self._add("text", kind, x=place[0], y=place[1])
+        element.set("text-anchor", anchor)
+        element.text = words
 
-    def upwards(self, place: tuple[float, float], words: str) -> None:
-        """Words that run upwards from a place."""
-        found = self._add("text", "", x=place[0], y=place[1])
-        found.set("transform", f"rotate(-90 {_number(place[0])} {_number(place[1])})")
-        found.text = words
+    def vertical_text(self, place: tuple[float, float], words: str) -> None:
+        """Write text that runs upwards from a place."""
+        element = self._add("text", "", x=place[0], y=place[1])
+        element.set("transform", f"rotate(-90 {_number(place[0])} {_number(place[1])})")
+        element.text = words
 
     def __str__(self) -> str:
-        """The element, every text in it escaped."""
+        """The element as XML, with its texts escaped."""
         return ElementTree.tostring(self._root, encoding="unicode")
 
     def _add(self, tag: str, kind: str, **places: float | str) -> ElementTree.Element:
@@ -91,7 +91,7 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Scale:
-    """Values laid out along an axis, with round numbers as its ticks.
+    """A linear scale from values to pixels, with round ticks.
 
     Attributes:
         low, high: the values at its ends.
@@ -107,7 +107,7 @@ class Scale:
 
     @classmethod
     def over(cls, values: Sequence[float], start: float, end: float, most_ticks: int = 6) -> Scale:
-        """A scale that holds all values, and ends on ticks."""
+        """A scale that covers all values and ends on ticks."""
         low, high = min(values), max(values)
         if high - low < 1e-9:
             low, high = low - 0.5, high + 0.5
@@ -120,15 +120,15 @@ class Scale:
         """The pixel of a value."""
         return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
 
-    def told(self, tick: float) -> str:
-        """A tick as text, with as many digits as its neighbours need; what is nothing has no sign."""
+    def label(self, tick: float) -> str:
+        """A tick as text, with as many decimals as its step has; zero has no sign."""
         step = self.ticks[1] - self.ticks[0]
         digits = max(0, -math.floor(math.log10(step) + 1e-9))
         return f"{tick + 0.0:.{digits}f}"
 
 
 def shortened(words: str, letters: int) -> str:
-    """Words that are cut, with an ellipsis, where they are longer."""
+    """The words, truncated with an ellipsis if they are longer than `letters`."""
     return words if len(words) <= letters else words[: letters - 1] + "…"
 
 
@@ -141,7 +141,7 @@ _SHAPES: tuple[tuple[tuple[float, float], ...], ...] = (
 
 
 def _round_step(least: float) -> float:
-    """1, 2 or 5 times a power of ten, no less than `least`."""
+    """The smallest number of the form 1, 2 or 5 times a power of ten that is at least `least`."""
     power = 10.0 ** math.floor(math.log10(least))
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least * (1 - 1e-9))
 

@@ -1,56 +1,77 @@
-"""What a caller says of a model's task."""
+"""The task of a model, as far as the caller states it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from edgevision.errors import OptionError
 from edgevision.imaging.input_options import InputOptions
+from edgevision.numeric import plain
+from edgevision.system.arguments import optional_path, whole_number
 from edgevision.tasks.description import GenerateTask
 
 
 @dataclass(frozen=True)
 class TaskOptions:
-    """What the caller says of a network's task. `None` leaves a field to what is found.
+    """The task of a model, as far as the caller states it. `None` leaves a field to what the model says.
 
     Attributes:
-        image: what its input takes.
-        labels: a text file with a class a line.
-        output: of a classifier: name of the output with the scores, where there are several.
-        score_kind: of a classifier: ``softmax``, ``sigmoid`` or ``logits``.
-        decoder: of a detector: name of the decoder.
-        decoder_settings: of a detector: what the decoder is to know beside what it recognises.
-        annotations: of a detector, or of a classifier with independent scores: the objects in the
-            evaluation images: a COCO JSON file, or a folder of Pascal VOC XML files.
-        thresholds: of a detector: ``score_threshold``, ``iou_threshold``, ``max_detections``.
-        output_range: of a network that makes images: (low, high), the values of black and white.
-        fit, overlap: of such a network: as in `ImageToImageSettings`.
-        truth: of such a network: a folder or zip with what it should make of each evaluation
+        image: preprocessing of its input.
+        labels: a text file with one class per line.
+        output: for a classifier: name of the output with the scores, if there are several outputs.
+        score_kind: for a classifier: ``softmax``, ``sigmoid``, or ``logits``.
+        decoder: for a detector: name of the decoder.
+        decoder_settings: for a detector: settings of the decoder that it does not recognise itself.
+        annotations: for a detector, or a classifier with independent scores: the objects in the evaluation
+            images: a COCO JSON file, or a folder of Pascal VOC XML files.
+        thresholds: for a detector: ``score_threshold``, ``iou_threshold``, ``max_detections``.
+        output_range: for a model that generates images: (low, high), the values of black and white.
+        fit, overlap: for an image-to-image model: as in `ImageToImageSettings`.
+        truth: for an image-to-image model: a folder or zip with the expected output for each evaluation
             image, under the same name.
-        generation: of a network that makes images of a vector or of noise: what it does, of the
-            kind ``latent`` or ``diffusion``.
+        generation: for a model that generates images from a vector or from noise: a ``latent`` or
+            ``diffusion`` task.
+
+    Raises:
+        OptionError: a field has a wrong value; names it.
     """
 
     image: InputOptions = field(default_factory=InputOptions)
-    labels: Path | None = None
+    labels: str | Path | None = None
     output: str | None = None
     score_kind: str | None = None
     decoder: str | None = None
     decoder_settings: Mapping[str, Any] = field(default_factory=dict)
-    annotations: Path | None = None
+    annotations: str | Path | None = None
     thresholds: Mapping[str, Any] = field(default_factory=dict)
-    output_range: tuple[float, float] | None = None
+    output_range: Sequence[float] | None = None
     fit: str = "tiles"
     overlap: int | None = None
-    truth: Path | None = None
+    truth: str | Path | None = None
     generation: GenerateTask | None = None
 
     def __post_init__(self) -> None:
+        for name in ("labels", "annotations", "truth"):
+            object.__setattr__(self, name, optional_path(getattr(self, name)))
+        for name in ("decoder_settings", "thresholds"):
+            object.__setattr__(self, name, plain(getattr(self, name)))
+        if self.output_range is not None:
+            object.__setattr__(self, "output_range", _output_range(self.output_range))
+        if self.overlap is not None:
+            object.__setattr__(self, "overlap", whole_number(self.overlap, "overlap", least=0))
         if self.generation is not None and self.generation.kind == "image-to-image":
             raise OptionError(
-                "generation: expected a task of the kind latent or diffusion; a network that makes an image "
-                "of an image needs --output-range alone"
+                "generation: expected a latent or diffusion task; an image-to-image model needs only "
+                "--output-range"
             )
+
+
+def _output_range(values: Sequence[float]) -> tuple[float, float]:
+    try:
+        low, high = (float(value) for value in values)
+    except (TypeError, ValueError) as error:
+        raise OptionError(f"output_range: expected two numbers, low and high, got {values!r}") from error
+    return low, high

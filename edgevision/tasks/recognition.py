@@ -1,4 +1,4 @@
-"""Which decoder a bare network needs: said by the caller or the file, recognised, and never guessed."""
+"""The decoder of a detector without a manifest: named by the caller, or recognised by its outputs."""
 
 from __future__ import annotations
 
@@ -6,46 +6,107 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from edgevision.decoder import Decoder
+from edgevision.decoder import Decoder, nms_applied
 from edgevision.errors import OptionError
+from edgevision.plugins import Registry
+from edgevision.tasks.description import DetectTask
 from edgevision.tensors import TensorSpec
+
+_THRESHOLDS = ("score_threshold", "iou_threshold", "max_detections")
 
 
 @dataclass(frozen=True)
 class DecoderChoice:
-    """A decoder, and what it is to know.
+    """A decoder, and its settings for one network.
 
     Attributes:
-        decoder: it.
-        settings: what it has recognised.
+        decoder: the decoder.
+        settings: those that it has recognised.
     """
 
     decoder: Decoder
     settings: Mapping[str, Any] = field(default_factory=dict)
 
+    def task(self, settings: Mapping[str, Any], thresholds: Mapping[str, Any] | None = None) -> DetectTask:
+        """The task of the detector.
 
-def recognise_decoder(
+        If the network applies NMS itself, it is not applied again, unless `thresholds` says so.
+
+        Args:
+            settings: the caller's decoder settings; they take precedence over the recognised ones.
+            thresholds: ``score_threshold``, ``iou_threshold``, ``max_detections``; defaults where missing.
+
+        Raises:
+            OptionError: a threshold is unknown or out of range.
+        """
+        values = dict(thresholds or {})
+        for name in values:
+            if name not in _THRESHOLDS:
+                raise OptionError(f"unknown threshold '{name}'; a detector has: {', '.join(_THRESHOLDS)}")
+        if nms_applied(self.decoder):
+            values.setdefault("iou_threshold", 1.0)
+        return DetectTask(self.decoder.name, {**self.settings, **settings}, **values)
+
+
+def choose_decoder(
+    where: str,
+    outputs: Sequence[TensorSpec],
+    input_size_wh: tuple[int, int],
+    plugins: Registry,
+    name: str | None = None,
+) -> DecoderChoice | None:
+    """The decoder of a detector; `None` for a classifier.
+
+    Args:
+        where: the network, for errors.
+        outputs: for one image: their shapes without the batch.
+        input_size_wh: width and height of the network's input.
+        plugins: provide the decoders.
+        name: the decoder that the caller named, if any.
+
+    Raises:
+        PluginError: no plugin provides a decoder of that name.
+        OptionError: the outputs are not those of a classifier, and not exactly one decoder recognises them.
+    """
+    if name is not None:
+        decoder = plugins.decoder(name)
+        return DecoderChoice(decoder, decoder.recognise(outputs, input_size_wh) or {})
+    if len(outputs) == 1 and len(outputs[0].shape) == 1:
+        return None  # a vector of scores
+    decoders = plugins.decoders()
+    choice = _recognise(outputs, input_size_wh, decoders)
+    if choice is None and not _are_scores(outputs):
+        raise unrecognised(where, outputs, decoders)
+    return choice
+
+
+def _recognise(
     outputs: Sequence[TensorSpec], input_size_wh: tuple[int, int], decoders: Mapping[str, Decoder]
 ) -> DecoderChoice | None:
-    """The one decoder that knows a network by its outputs, or ``None`` if none does or several do.
+    """The only decoder that recognises a network by its outputs; `None` if none or several do.
 
     Args:
         outputs: for one image: their shapes without the batch.
         input_size_wh: width and height of the network's input.
-        decoders: name -> decoder, all that there are.
+        decoders: name -> decoder.
     """
-    found = []
+    choices = []
     for decoder in decoders.values():
         settings = decoder.recognise(outputs, input_size_wh)
         if settings is not None:
-            found.append(DecoderChoice(decoder, settings))
-    return found[0] if len(found) == 1 else None
+            choices.append(DecoderChoice(decoder, settings))
+    return choices[0] if len(choices) == 1 else None
 
 
 def unrecognised(where: str, outputs: Sequence[TensorSpec], decoders: Mapping[str, Decoder]) -> OptionError:
-    """The error that says which option is missing."""
-    names = ", ".join(f"'{spec.name}' ({', '.join(map(str, spec.shape))})" for spec in outputs)
+    """The error for outputs that no decoder, or more than one, recognises."""
+    described = ", ".join(f"'{spec.name}' ({', '.join(map(str, spec.shape))})" for spec in outputs)
     return OptionError(
-        f"{where}: nothing tells how its outputs {names} are to be read; if it detects, type --decoder "
-        f"{', '.join(sorted(decoders))}; if it classifies, --output-name NAME"
+        f"{where}: cannot infer the task from the outputs {described}; for a detector pass --decoder "
+        f"{', '.join(sorted(decoders))}; for a classifier pass --output-name NAME"
     )
+
+
+def _are_scores(outputs: Sequence[TensorSpec]) -> bool:
+    """True for a single output with one score per class."""
+    return len(outputs) == 1 and all(size == 1 for size in outputs[0].shape[:-1])

@@ -4,14 +4,14 @@ Plugin authors run the contract that every plugin of their kind keeps, the built
 
     from edgevision.testing import check_backend
 
-    def test_my_backend_keeps_the_contract():
+    def test_my_backend_keeps_the_contract() -> None:
         check_backend(MyBackend(), my_artifact)
 
 Applications are tested with models that need no runtime and no bundle::
 
     from edgevision.testing import fake_detector
 
-    def test_the_gate_opens_for_a_person():
+    def test_the_gate_opens_for_a_person() -> None:
         gate = Gate(model=fake_detector(["person", "car"], [("person", 0.9, (10, 20, 110, 220))]))
         assert gate.is_open(frame)
 """

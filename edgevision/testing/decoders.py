@@ -52,9 +52,9 @@ def check_decoder(
 
     Example::
 
-        def test_my_decoder_keeps_the_contract():
-            outputs = {"boxes": [[10, 20, 30, 40], [0, 0, 9, 9]], "scores": [0.9, 0.1]}
-            check_decoder(MyDecoder(), outputs, input_size_wh=(64, 48))
+        def test_my_decoder_keeps_the_contract() -> None:
+            boxes, scores = [[10, 20, 30, 40], [0, 0, 9, 9]], [0.9, 0.1]
+            check_decoder(MyDecoder(), {"boxes": boxes, "scores": scores}, input_size_wh=(64, 48))
     """
     arrays = {name: np.asarray(values, np.float32) for name, values in outputs.items()}
     case = _Case(decoder, arrays, input_size_wh, dict(settings or {}), expected, score_threshold)

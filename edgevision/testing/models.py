@@ -21,7 +21,7 @@ from edgevision.tasks.description import DetectTask, GenerateTask
 from edgevision.tasks.detect import Detector
 from edgevision.tasks.generation.image_to_image import ImageToImage
 from edgevision.tasks.generation.latent import LatentGenerator
-from edgevision.tasks.generation.settings import Condition, ImageToImageSettings, LatentSettings
+from edgevision.tasks.generation_settings import Condition, ImageToImageSettings, LatentSettings
 from edgevision.tasks.score_calibration import OperatingPoint, ScoreCalibration
 from edgevision.tensors import Array, TensorSpec
 from edgevision.testing.fake import FakeBackend

@@ -5,11 +5,11 @@ from edgevision.slots import FunctionBackend, FunctionSession
 from edgevision.tensors import TensorSpec
 
 
-def load(artifact):
+def load(artifact: edgevision.Artifact) -> FunctionSession:
     image = TensorSpec("image", (None, *map(int, artifact.content.split(b"x"))), "float32")
     return FunctionSession([image], lambda inputs: {"mean": inputs["image"].mean(axis=(1, 2))})
 
 
 @edgevision.hookimpl
-def edgevision_backends():
+def edgevision_backends() -> list[FunctionBackend]:
     return [FunctionBackend("average", load)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -114,10 +115,33 @@ def test_a_diffusion_loop_counts_its_steps_and_takes_no_frame() -> None:
     assert (result.calls, result.frame_wh) == (7, None)
 
 
-@pytest.mark.parametrize("wish", [{"seconds": 0.0}, {"seconds": float("nan")}, {"batch": 0}, {"batch": 2}])
-def test_what_cannot_be_timed_is_refused(wish: dict[str, Any]) -> None:
-    with pytest.raises(OptionError, match=next(iter(wish))):
-        bench(_detector(), **wish)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"seconds": 0.0},
+        {"seconds": float("nan")},
+        {"seconds": "1"},
+        {"batch": 0},
+        {"batch": 2},
+        {"batch": True},
+        {"batch": 1.0},
+        {"frame_wh": (8, 0)},
+        {"frame_wh": (8.5, 8)},
+        {"frame_wh": 8},
+        {"frame_wh": (8, 8, 3)},
+    ],
+    ids=str,
+)
+def test_arguments_out_of_range_and_of_other_types_are_refused(arguments: dict[str, Any]) -> None:
+    with pytest.raises(OptionError, match=next(iter(arguments))):
+        bench(_detector(), **arguments)
+
+
+@pytest.mark.parametrize("frame_wh", [[20, 16], (np.int64(20), np.int32(16)), np.array([20, 16])], ids=repr)
+def test_arguments_may_be_lists_arrays_and_numbers_of_numpy(frame_wh: Any) -> None:
+    result = bench(_detector(), frame_wh=frame_wh, batch=np.int64(1), seconds=np.float32(0.1))
+    assert (result.frame_wh, result.batch) == ((20, 16), 1)
+    json.dumps(result.to_dict())
 
 
 def test_the_picture_has_a_bar_a_stage_and_a_line_of_the_minutes() -> None:

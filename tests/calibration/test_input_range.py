@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgevision.calibration.input_range import check_reading
+from edgevision.calibration.input_range import check_input_range
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.tensors import TensorSpec
@@ -46,7 +46,7 @@ def images() -> ImageSet:
 
 
 def check(preprocessing: Preprocessing, images: ImageSet, source: Any = None) -> Any:
-    return check_reading(source or Remembers(), preprocessing, images)
+    return check_input_range(source or Remembers(), preprocessing, images)
 
 
 def test_the_right_reading_passes_without_a_word(images: ImageSet) -> None:

@@ -1,4 +1,4 @@
-"""Which artifacts targets need, and where each is measured."""
+"""The artifacts that targets need, and the backend that measures each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _planned(names: str, *precisions: str) -> list[str]:
     return [f"{one.id}: {' '.join(target.name for target in one.targets)}" for one in planned]
 
 
-def test_each_target_gets_its_cheapest_precision_if_none_is_named() -> None:
+def test_each_target_gets_its_cheapest_precision_by_default() -> None:
     assert _planned("raspberry-pi-5 intel-cpu cuda") == [
         "tflite-int8: raspberry-pi-5",
         "openvino-int8: intel-cpu",
@@ -31,7 +31,7 @@ def test_targets_that_need_the_same_artifact_share_it() -> None:
     assert _planned("raspberry-pi-5 raspberry-pi-4") == ["tflite-int8: raspberry-pi-5 raspberry-pi-4"]
 
 
-def test_every_precision_that_is_named_is_made_for_the_targets_that_run_it() -> None:
+def test_every_named_precision_is_planned_for_the_targets_that_support_it() -> None:
     assert _planned("coral-edgetpu raspberry-pi-5", "int8", "float32") == [
         "tflite-int8: coral-edgetpu raspberry-pi-5",
         "tflite-float32: raspberry-pi-5",
@@ -41,12 +41,14 @@ def test_every_precision_that_is_named_is_made_for_the_targets_that_run_it() -> 
 @pytest.mark.parametrize(
     ("names", "precisions", "message"),
     [
-        ("", (), "no target; type --target NAME"),
-        ("coral-edgetpu", ("float32",), "target 'coral-edgetpu' does not run float32; it runs: int8"),
-        ("raspberry-pi-5", ("int4",), "no precision 'int4'; there are: float32"),
+        ("", (), "no target; pass --target NAME"),
+        ("coral-edgetpu", ("float32",), "target 'coral-edgetpu' does not support float32; it supports: int8"),
+        ("raspberry-pi-5", ("int4",), "no precision 'int4'; supported: float32"),
     ],
 )
-def test_what_cannot_be_is_told(names: str, precisions: tuple[str, ...], message: str) -> None:
+def test_a_plan_that_no_target_supports_is_refused(
+    names: str, precisions: tuple[str, ...], message: str
+) -> None:
     with pytest.raises(OptionError, match=message):
         _planned(names, *precisions)
 
@@ -66,14 +68,14 @@ def test_an_artifact_is_measured_on_its_targets_backend_and_device() -> None:
     assert _measurement_backend("intel-cpu") == ("openvino", "cpu", True)
 
 
-def test_where_the_device_is_absent_the_backends_default_device_stands_in_and_it_is_told() -> None:
+def test_where_the_device_is_absent_the_backends_default_device_stands_in_and_is_marked() -> None:
     if any(device.name.startswith("gpu") for device in registry().backend("openvino").devices()):
         pytest.skip("this machine has the Intel GPU whose absence is tested")
     assert _measurement_backend("intel-gpu") == ("openvino", None, False)
     assert _measurement_backend("intel-gpu intel-cpu") == ("openvino", "cpu", True)
 
 
-def test_where_the_backend_cannot_run_its_stand_in_does_and_it_is_told() -> None:
+def test_where_the_backend_cannot_run_its_stand_in_does_and_is_marked() -> None:
     if any(status.ready for status in registry().backend_statuses() if status.name == "cuda"):
         pytest.skip("this machine has the NVIDIA GPU whose absence is tested")
     assert _measurement_backend("jetson-orin") == ("onnx", None, False)
@@ -85,7 +87,7 @@ class _FakePlugin:
         return [FakeBackend()]
 
 
-def test_a_device_that_cannot_compute_float32_is_asked_for_what_it_can() -> None:
+def test_a_device_without_float32_is_opened_in_its_own_compute_precision() -> None:
     plugins = discover([])
     plugins.register(_FakePlugin(), "fake")
     target = Target("npu", "an NPU", "fake", "fake", ("int8",), device="cpu", compute_precision="float16")

@@ -1,4 +1,4 @@
-"""What can be wished for a classifier's scores, and what is refused before any long work."""
+"""Score calibration: the requests that are refused before any long work, and the results of the others."""
 
 from __future__ import annotations
 
@@ -9,15 +9,22 @@ import pytest
 
 from edgevision.artifact import read_artifact
 from edgevision.backend import SessionSettings
-from edgevision.conversion.candidates import Candidate
+from edgevision.conversion.candidates import Candidate, Trial
 from edgevision.conversion.plan import MeasurementBackend, PlannedArtifact
-from edgevision.conversion.score_calibration import ScoreCalibrator, Wished, wished
-from edgevision.conversion.sets import open_sets
-from edgevision.conversion.settings import ConversionSettings
+from edgevision.conversion.reference import Reference
+from edgevision.conversion.score_calibration import (
+    ScoreCalibrationRequest,
+    ScoreCalibrator,
+    score_calibration_request,
+)
+from edgevision.conversion.sets import ConversionSets, open_sets
+from edgevision.conversion.settings import ConversionRequest, ConversionSettings
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import InputError, OptionError
 from edgevision.evaluation.classification import ClassificationEvaluator
+from edgevision.evaluation.evaluator import Evaluator
 from edgevision.evaluation.generation import GenerationEvaluator
+from edgevision.evaluation.run import Images
 from edgevision.evidence.operating_points import OperatingPointSpecification
 from edgevision.evidence.records import Measured
 from edgevision.imaging.preprocess import Preprocessing
@@ -25,7 +32,7 @@ from edgevision.plugins import registry
 from edgevision.session import open_session
 from edgevision.tasks.classify import Classifier
 from edgevision.tasks.description import ClassifyTask, GenerateTask
-from edgevision.tasks.generation.settings import LatentSettings
+from edgevision.tasks.generation_settings import LatentSettings
 from edgevision.tasks.options import TaskOptions
 
 DATA = Path(__file__).parents[1] / "data"
@@ -47,12 +54,29 @@ def _evaluator(classes: list[int] | None = None) -> ClassificationEvaluator:
     )
 
 
-def test_the_truth_of_both_sets_is_known_in_the_order_of_the_labels() -> None:
+def _request(
+    specification: OperatingPointSpecification | None, evaluator: Evaluator, calibration: ImageSet
+) -> ScoreCalibrationRequest:
+    """The request for a threshold, or without a specification for temperatures."""
+    settings = ConversionSettings(operating_point=specification, calibrate_scores=specification is None)
+    return score_calibration_request(settings, evaluator, calibration)
+
+
+def _open_sets(
+    settings: ConversionSettings, evaluation: Images | None, calibration: Images | None
+) -> ConversionSets:
+    request = ConversionRequest(
+        Path("model.keras"), Path("model.evb"), ("generic-cpu",), (), evaluation, calibration, settings
+    )
+    return open_sets(request, ())
+
+
+def test_the_classes_of_both_sets_are_in_the_order_of_the_labels() -> None:
     calibration = ImageSet.from_arrays(list(_images([0] * 20)), [0] * 11 + [1] * 9, ("horse", "dog"))
-    found = wished(SENSITIVITY, False, _evaluator([0, 1, 2]), calibration)
-    assert found.class_id == 1
-    assert [one.sum() for one in found.positives] == [9, 1]
-    assert found.truth[0].sum(axis=0).tolist() == [0, 9, 11]
+    request = _request(SENSITIVITY, _evaluator([0, 1, 2]), calibration)
+    assert request.class_id == 1
+    assert [positive.sum() for positive in request.positives] == [9, 1]
+    assert request.calibration_truth.sum(axis=0).tolist() == [0, 9, 11]
 
 
 @pytest.mark.parametrize(
@@ -62,16 +86,16 @@ def test_the_truth_of_both_sets_is_known_in_the_order_of_the_labels() -> None:
             SENSITIVITY,
             None,
             [0, 1],
-            "--at-sensitivity 0.9: nothing tells the classes of the calibration images",
+            "--at-sensitivity 0.9: the classes of the calibration images are unknown",
         ),
         (
             SENSITIVITY,
             [0] * 9 + [1] * 9,
             None,
-            "nothing tells the classes of the evaluation images; sort them",
+            "the classes of the evaluation images are unknown; sort them into one folder per class",
         ),
-        (None, None, [0, 1], "--calibrate-scores: nothing tells the classes of the calibration images"),
-        (SENSITIVITY, [0, 2] * 20, [0, 1], "arrays: has no image of class 'dog', so nothing tells a sensit"),
+        (None, None, [0, 1], "--calibrate-scores: the classes of the calibration images are unknown"),
+        (SENSITIVITY, [0, 2] * 20, [0, 1], "arrays: has no image of class 'dog', so its sensitivity cannot"),
         (SENSITIVITY, [0, 1] * 20, [0, 2], "the evaluation set: has no image of class 'dog'"),
         (SENSITIVITY, [0, 1] * 20, [1, 1], "the evaluation set: has no other class than 'dog'"),
         (
@@ -88,17 +112,20 @@ def test_the_truth_of_both_sets_is_known_in_the_order_of_the_labels() -> None:
         ),
     ],
 )
-def test_sets_that_cannot_tell_are_refused(specification, calibration, evaluation, message: str) -> None:
+def test_sets_without_the_images_that_are_needed_are_refused(
+    specification, calibration, evaluation, message: str
+) -> None:
     with pytest.raises(InputError, match=message):
-        wished(specification, specification is None, _evaluator(evaluation), _images(calibration))
+        _request(specification, _evaluator(evaluation), _images(calibration))
 
 
-def test_a_class_that_there_is_not_is_refused_with_the_nearest() -> None:
+def test_an_unknown_class_is_refused_with_the_nearest() -> None:
     specification = OperatingPointSpecification("hors", "precision", 0.9)
     with pytest.raises(
-        OptionError, match="no class 'hors'; did you mean 'horse'. there are: cat, dog, horse"
+        OptionError,
+        match=r"class 'hors' is not in the label list \(cat, dog, horse.*\); did you mean 'horse'\?",
     ):
-        wished(specification, False, _evaluator([0, 1]), _images([0, 1] * 20))
+        _request(specification, _evaluator([0, 1]), _images([0, 1] * 20))
 
 
 @pytest.mark.parametrize(
@@ -106,38 +133,39 @@ def test_a_class_that_there_is_not_is_refused_with_the_nearest() -> None:
 )
 def test_a_network_that_does_not_classify_is_refused(specification, option: str) -> None:
     evaluator = GenerationEvaluator(GENERATE, (), ())
-    with pytest.raises(OptionError, match=f"{option}.* is for classifiers, and this network makes images"):
-        wished(specification, specification is None, evaluator, _images([0, 1] * 20))
+    with pytest.raises(
+        OptionError, match=f"{option}.* only for classifiers, and this model generates images"
+    ):
+        _request(specification, evaluator, _images([0, 1] * 20))
 
 
 @pytest.mark.parametrize("calibration", [None, "synthetic"])
-def test_images_whose_classes_are_known_must_be_given(calibration) -> None:
+def test_labelled_calibration_images_are_required(calibration) -> None:
     for settings in (
         ConversionSettings(operating_point=SENSITIVITY),
         ConversionSettings(calibrate_scores=True),
     ):
-        with pytest.raises(
-            OptionError, match="images of yours whose classes are known.*--calibration FOLDER"
-        ):
-            open_sets(_images([0, 1] * 20), calibration, (), settings)
+        with pytest.raises(OptionError, match="labelled images of yours.*--calibration FOLDER"):
+            _open_sets(settings, _images([0, 1] * 20), calibration)
 
 
-def test_a_network_that_makes_images_of_seeds_is_refused_before_it_is_read() -> None:
+def test_a_network_that_generates_images_from_seeds_is_refused_before_it_is_read() -> None:
     settings = ConversionSettings(TaskOptions(generation=GENERATE), calibrate_scores=True)
-    with pytest.raises(OptionError, match="--calibrate-scores: is for classifiers"):
-        open_sets(None, None, (), settings)
+    with pytest.raises(OptionError, match="--calibrate-scores: only for classifiers"):
+        _open_sets(settings, None, None)
 
 
 def test_a_calibration_set_is_opened_though_no_artifact_needs_it() -> None:
     calibration = _images([0, 1] * 40, seed=1)
-    sets = open_sets(_images([0, 1] * 40), calibration, (), ConversionSettings(operating_point=SENSITIVITY))
-    assert sets.calibration is not None
-    assert open_sets(_images([0, 1] * 40), calibration, (), ConversionSettings()).calibration is None
+    evaluation = _images([0, 1] * 40)
+    requested = ConversionSettings(operating_point=SENSITIVITY)
+    assert _open_sets(requested, evaluation, calibration).calibration is not None
+    assert _open_sets(ConversionSettings(), evaluation, calibration).calibration is None
 
 
 @pytest.mark.parametrize("name", ["tiny", "tiny_int8"])
-def test_independent_scores_of_an_artifact_are_read_as_the_evidence_says(name: str) -> None:
-    """The truth is drawn at a temperature of 0.4 from the scores of the very network that is the source."""
+def test_independent_scores_of_an_artifact_are_calibrated_as_the_evidence_says(name: str) -> None:
+    """The labels are drawn at a temperature of 0.4 from the scores of the network that is the source."""
     pytest.importorskip("ai_edge_litert", reason="needs the extra `tflite`")
     task, how = ClassifyTask("scores", "sigmoid"), Preprocessing((8, 8), (0.0, 1.0))
     candidate, labels = _candidate(name), tuple("abcde")
@@ -150,33 +178,34 @@ def test_independent_scores_of_an_artifact_are_read_as_the_evidence_says(name: s
     evaluator = ClassificationEvaluator(task, labels, how, truth[sides[1]])
     calibration = ImageSet.from_arrays(pixels[sides[0]])
     specification = OperatingPointSpecification(labels[int(truth.sum(axis=0).argmax())], "sensitivity", 0.9)
-    wish = Wished(
+    request = ScoreCalibrationRequest(
         specification,
         True,
         evaluator,
         calibration,
-        (truth[sides[0]], truth[sides[1]]),
+        truth[sides[0]],
+        truth[sides[1]],
         labels.index(specification.positive),
     )
 
-    source = evaluator.model(_candidate("tiny").session)
-    readings = ScoreCalibrator(wish, source, list(scores[sides[1]]), lambda _: None)
+    model = evaluator.model(_candidate("tiny").session)
+    reference = Reference(None, model, evaluator, calibration, list(scores[sides[1]]))
+    calibrator = ScoreCalibrator.fit_source(request, reference, lambda _: None)
     plain = evaluator.model(candidate.session).scores(pixels[sides[1]])
-    ((read, measured),) = readings.read(
-        [candidate], [list(plain)], [_measured(evaluator, plain)], lambda _: None
+    (trial,) = calibrator.calibrate(
+        [Trial(candidate, _measured(evaluator, plain), list(plain))], lambda _: None
     )
+    measured, score_calibration = trial.measured, trial.candidate.score_calibration
 
     assert measured.temperature.source.temperature == pytest.approx(0.4, rel=0.2)
     assert measured.temperature.artifact.after.nll < measured.temperature.artifact.before.nll
-    with Classifier(candidate.session, how, labels, "sigmoid", "scores", read.score_calibration) as model:
+    with Classifier(candidate.session, how, labels, "sigmoid", "scores", score_calibration) as model:
         decided = np.array([one.positive for one in model(list(pixels[sides[1]]))])
     sensitivity, specificity, _ = measured.operating_point.point.evaluation
-    positive = truth[sides[1]][:, wish.class_id]
+    positive = truth[sides[1]][:, request.class_id]
     assert sensitivity.artifact == pytest.approx(decided[positive].mean())
     assert specificity.artifact == pytest.approx(1 - decided[~positive].mean())
-    assert (
-        measured.requirements[-1].what == f"sensitivity for '{specification.positive}', highest not ruled out"
-    )
+    assert measured.requirements[-1].what == f"sensitivity for '{specification.positive}' (upper 95 % limit)"
 
 
 def _candidate(name: str) -> Candidate:

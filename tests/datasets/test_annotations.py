@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edgevision.datasets.annotations import read_annotations, shown_classes
@@ -22,6 +23,15 @@ COCO: dict[str, Any] = {
 }
 VOC = """<annotation><filename>a.jpg</filename><object><name>WBC</name>
 <bndbox><xmin>10</xmin><ymin>20</ymin><xmax>40</xmax><ymax>60</ymax></bndbox></object></annotation>"""
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+@pytest.mark.parametrize("names", [list, tuple, np.array])
+def test_a_file_is_read_by_text_and_by_path_with_names_in_any_sequence(
+    tmp_path: Path, kind: Any, names: Any
+) -> None:
+    (empty,) = read_annotations(kind(_coco(tmp_path)), names(["b.jpg"]), names(LABELS))
+    assert empty.class_ids.tolist() == []
 
 
 def _coco(folder: Path, **changes: Any) -> Path:

@@ -145,7 +145,7 @@ def test_arrays_with_the_same_bytes_and_other_shapes_differ() -> None:
         (([pixels(1)], [0, 1]), r"labels: expected 1 whole numbers of 0 or more"),
         (([pixels(1)], [0.5]), r"labels: .* got float64"),
         (([pixels(1)], [-1]), r"labels: expected 1 whole numbers of 0 or more"),
-        (([pixels(1)], [2], ["a", "b"]), r"label 2 has no name among 2 class names"),
+        (([pixels(1)], [2], ["a", "b"]), r"label 2 has no name \(2 class names\)"),
     ],
 )
 def test_arrays_and_labels_that_do_not_fit_are_refused(arguments: Any, message: str) -> None:
@@ -184,10 +184,36 @@ def test_a_sample_of_a_set_without_labels_is_drawn_from_all_of_it() -> None:
     assert max(first_pixels(sample)) > 50
 
 
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_set_is_opened_by_text_and_by_path(tmp_path: Path, kind: type) -> None:
+    folder = write_tree(tmp_path / "set", CLASSES)
+    assert ImageSet.open(kind(folder)).name == str(folder)
+
+
+@pytest.mark.parametrize("kind", [list, tuple, np.array])
+def test_labels_and_class_names_may_be_lists_tuples_and_arrays(kind: Any) -> None:
+    images = ImageSet.from_arrays([pixels(1), pixels(2)], kind([1, 0]), kind(["cat", "dog"]))
+    assert images.class_names == ("cat", "dog")
+    assert images.labels.tolist() == [1, 0]
+
+
+def test_one_text_is_not_a_sequence_of_class_names() -> None:
+    with pytest.raises(OptionError, match="arrays: class_names: expected a sequence of names, got 'ab'"):
+        ImageSet.from_arrays([pixels(1), pixels(2)], [1, 0], "ab")
+
+
+@pytest.mark.parametrize("count", [2.5, "2", True], ids=repr)
+def test_the_size_of_a_sample_is_a_whole_number(count: Any) -> None:
+    images = labelled([3, 4])
+    assert len(images.sample(np.int64(2))) == 2
+    with pytest.raises(OptionError, match="sample of arrays: expected"):
+        images.sample(count)
+
+
 def test_a_sample_of_more_than_there_are_is_all_and_of_none_is_an_error() -> None:
     images = labelled([3, 4])
     assert images.sample(8) is images
-    with pytest.raises(OptionError, match="expected 1 image or more, got 0"):
+    with pytest.raises(OptionError, match="sample of arrays: expected 1 or more, got 0"):
         images.sample(0)
 
 

@@ -1,4 +1,4 @@
-"""Evidence is kept as JSON that fits its published schema, and is read back as it was."""
+"""Evidence is written as JSON that matches its published schema, and is read back unchanged."""
 
 from __future__ import annotations
 
@@ -128,13 +128,13 @@ CASES = {
 
 
 @pytest.mark.parametrize("evidence", CASES.values(), ids=CASES)
-def test_what_was_written_is_read_back_and_fits_the_published_schema(evidence: Evidence) -> None:
+def test_evidence_is_read_back_unchanged_and_matches_the_published_schema(evidence: Evidence) -> None:
     text = evidence_json(evidence)
     assert read_evidence(text, "evidence.json") == evidence
     jsonschema.validate(json.loads(text), SCHEMA)
 
 
-def test_evidence_of_a_release_that_measured_less_is_read() -> None:
+def test_evidence_of_a_release_with_fewer_measurements_is_read() -> None:
     document = json.loads(evidence_json(EVIDENCE))
     comparison = document["results"][0]["comparison"]
     for name in ("agreement_interval", "likeness_intervals", "by_class", "details", "notes"):
@@ -159,10 +159,10 @@ def test_evidence_of_many_images_and_classes_stays_small() -> None:
     assert len(comparison.by_class) == 100
     three = replace(EVIDENCE, results=_with(comparison).results * 3)
     assert len(evidence_json(three)) < 1_000_000
-    assert max(map(len, evidence_json(three).splitlines())) < 400, "and a person can read it"
+    assert max(map(len, evidence_json(three).splitlines())) < 400, "readable in an editor"
 
 
-def test_the_json_fits_the_published_schema() -> None:
+def test_the_json_matches_the_published_schema() -> None:
     document = json.loads(evidence_json(EVIDENCE))
     jsonschema.validate(document, SCHEMA)
     assert document["results"][0]["passed"] is False
@@ -173,7 +173,7 @@ def test_the_json_fits_the_published_schema() -> None:
 
 
 @pytest.mark.parametrize("evaluator", [ClassificationEvaluator, DetectionEvaluator])
-def test_every_precision_has_a_limit(evaluator: type[Evaluator]) -> None:
+def test_every_precision_has_a_default_agreement(evaluator: type[Evaluator]) -> None:
     assert set(evaluator.least_agreement) == set(PRECISIONS)
 
 
@@ -183,5 +183,5 @@ def test_other_text_is_refused(text: str) -> None:
         read_evidence(text, "evidence.json")
 
 
-def test_the_machine_is_told() -> None:
+def test_the_machine_is_described() -> None:
     assert {"processor", "architecture", "cores", "system", "python"} == set(this_machine())

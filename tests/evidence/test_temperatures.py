@@ -1,4 +1,4 @@
-"""A temperature makes scores say how often they are right, on sets whose answer is known by hand."""
+"""Temperature scaling makes scores match the accuracy, on sets whose answer is known by hand."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FLOOR = float(np.finfo(np.float32).tiny)
 
 
 def _alike(score: float, right: int, images: int, classes: int = 2) -> tuple[np.ndarray, np.ndarray]:
-    """Images that are all taken for class 0 with the same score, and so many truly are of it."""
+    """Images that are all predicted class 0 with the same score, of which `right` are of that class."""
     rest = (1 - score) / (classes - 1)
     scores = np.tile(np.array([score] + [rest] * (classes - 1), np.float32), (images, 1))
     true = np.zeros((images, classes), bool)
@@ -36,14 +36,14 @@ def _alike(score: float, right: int, images: int, classes: int = 2) -> tuple[np.
         (1 / (1 + 2**-8), 80, 4.0),  # odds of 256 become 4
     ],
 )
-def test_odds_become_those_of_being_right(score: float, right: int, temperature: float) -> None:
+def test_scores_become_the_share_of_correct_predictions(score: float, right: int, temperature: float) -> None:
     scores, true = _alike(score, right, 100)
     assert fit_temperature(scores, true, FLOOR, False) == pytest.approx(temperature, rel=1e-4)
     scaled = scaled_scores(scores, temperature, FLOOR, False)
     np.testing.assert_allclose(scaled[:, 0], right / 100, rtol=1e-4)
 
 
-def test_independent_scores_have_the_temperature_of_each_score_by_itself() -> None:
+def test_independent_scores_are_scaled_one_by_one() -> None:
     scores = np.full((100, 3), 0.9, np.float32)
     true = np.zeros((100, 3), bool)
     true[:75] = True
@@ -51,7 +51,7 @@ def test_independent_scores_have_the_temperature_of_each_score_by_itself() -> No
     np.testing.assert_allclose(scaled_scores(scores, 2.0, FLOOR, True), 0.75, rtol=1e-5)
 
 
-def test_it_is_the_best_of_all_temperatures_on_scores_of_any_kind() -> None:
+def test_the_fitted_temperature_is_the_best_one_on_scores_of_any_kind() -> None:
     random = np.random.default_rng(0)
     logits = random.normal(size=(400, 6)) * 5
     truth = (logits / 3 + random.gumbel(size=logits.shape)).argmax(axis=1)
@@ -59,7 +59,7 @@ def test_it_is_the_best_of_all_temperatures_on_scores_of_any_kind() -> None:
     scores = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
     true = np.equal(truth[:, None], np.arange(6))
     found = fit_temperature(scores, true, FLOOR, False)
-    assert found == pytest.approx(3.0, rel=0.15), "the truth was drawn at a temperature of 3"
+    assert found == pytest.approx(3.0, rel=0.15), "the labels were drawn at a temperature of 3"
 
     def nll(temperature: float) -> float:
         return ScoreQuality.of(scaled_scores(scores, temperature, FLOOR, False), true, FLOOR, False).nll
@@ -68,12 +68,12 @@ def test_it_is_the_best_of_all_temperatures_on_scores_of_any_kind() -> None:
 
 
 @pytest.mark.parametrize("right", [100, 50, 20], ids=["never wrong", "no better than chance", "worse"])
-def test_where_no_temperature_is_the_best_there_is_none(right: int) -> None:
+def test_without_an_optimum_in_range_there_is_no_temperature(right: int) -> None:
     scores, true = _alike(0.9, right, 100)
     assert fit_temperature(scores, true, FLOOR, False) is None
 
 
-def test_the_quality_of_scores_is_that_of_the_formulas() -> None:
+def test_log_loss_and_calibration_error_are_those_of_the_formulas() -> None:
     scores, true = _alike(0.9, 75, 100)
     before = ScoreQuality.of(scores, true, FLOOR, False)
     assert before.nll == pytest.approx(-(0.75 * math.log(0.9) + 0.25 * math.log(0.1)), abs=1e-6)
@@ -83,14 +83,14 @@ def test_the_quality_of_scores_is_that_of_the_formulas() -> None:
     assert after.reliability.ece == pytest.approx(0.0, abs=1e-6)
 
 
-def test_a_score_of_zero_for_the_truth_costs_half_a_step_and_not_everything() -> None:
+def test_a_score_of_zero_for_the_label_counts_as_half_a_step() -> None:
     scores, true = np.array([[1.0, 0.0]], np.float32), np.array([[False, True]])
     assert ScoreQuality.of(scores, true, 1 / 512, False).nll == pytest.approx(math.log(512), abs=1e-5)
 
 
-def test_scores_that_are_less_honest_on_the_evaluation_set_are_told() -> None:
+def test_a_temperature_that_makes_the_scores_worse_on_the_evaluation_set_gets_a_warning() -> None:
     good, bad = (ScoreQuality.of(*_alike(score, 75, 100), FLOOR, False) for score in (0.75, 0.99))
     better, worse = ScaledScores(2.0, bad, good), ScaledScores(0.5, good, bad)
     assert temperature_evidence(better, better).warnings == ()
     (warning,) = temperature_evidence(better, worse).warnings
-    assert "less honest on the evaluation set than without" in warning
+    assert "temperature scaling makes the scores worse on the evaluation set" in warning

@@ -25,7 +25,7 @@ def _case(images: int = 400, classes: int = 4, seed: int = 0) -> tuple[np.ndarra
 
 
 def _values(measures) -> dict[str, float]:
-    return {one.name: one.value for one in measures.figures}
+    return {one.name: one.value for one in measures.metrics}
 
 
 def test_a_classifiers_figures_are_scikit_learns() -> None:
@@ -46,11 +46,11 @@ def test_a_classifiers_figures_are_scikit_learns() -> None:
     )
     for place, one in enumerate(found.by_class):
         assert one.support == support[place]
-        assert [figure.value for figure in one.figures] == [
+        assert [figure.value for figure in one.metrics] == [
             pytest.approx(values[place]) for values in (precision, recall, f1)
         ]
-        assert [figure.name for figure in one.figures] == ["precision", "recall", "F1"]
-        assert all(figure.interval.low <= figure.value <= figure.interval.high for figure in one.figures)
+        assert [figure.name for figure in one.metrics] == ["precision", "recall", "F1"]
+        assert all(figure.interval.low <= figure.value <= figure.interval.high for figure in one.metrics)
     np.testing.assert_array_equal(
         found.confusion.matrix(5), metrics.confusion_matrix(truth, decided, labels=range(5))
     )
@@ -63,7 +63,7 @@ def test_the_intervals_of_f1_are_those_of_resampling_the_images_themselves() -> 
     draws = [random.integers(0, 150, 150) for _ in range(600)]
     again = [metrics.f1_score(truth[one], decided[one], labels=range(4), average="macro") for one in draws]
     low, high = np.quantile(again, (0.025, 0.975))
-    found = classify_measures(scores, truth, LABELS, multi_label=False).figures[-1].interval
+    found = classify_measures(scores, truth, LABELS, multi_label=False).metrics[-1].interval
     assert (found.low, found.high) == (pytest.approx(low, abs=0.015), pytest.approx(high, abs=0.015))
 
 
@@ -79,7 +79,7 @@ def test_independent_scores_are_measured_class_by_class() -> None:
         "macro precision": pytest.approx(metrics.precision_score(truth, decided, average="macro")),
         "macro recall": pytest.approx(metrics.recall_score(truth, decided, average="macro")),
     }
-    assert found.figures[0].name == "macro F1", "the task's own figure is the first"
+    assert found.metrics[0].name == "macro F1", "the task's own figure is the first"
     assert found.confusion is None
     assert [one.support for one in found.by_class] == truth.sum(axis=0).tolist()
 
@@ -87,7 +87,7 @@ def test_independent_scores_are_measured_class_by_class() -> None:
 def test_a_class_that_is_never_decided_for_has_a_precision_of_nothing() -> None:
     scores = np.array([[0.9, 0.1], [0.8, 0.2]], np.float32)
     found = classify_measures(scores, np.array([0, 1]), ("a", "b"), multi_label=False)
-    precision, recall, f1 = found.by_class[1].figures
+    precision, recall, f1 = found.by_class[1].metrics
     assert (precision.value, recall.value, f1.value) == (0.0, 0.0, 0.0)
     assert (precision.interval.low, precision.interval.high) == (0.0, 1.0), "and nothing is known of it"
 

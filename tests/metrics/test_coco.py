@@ -79,7 +79,7 @@ def _untied(found: Detections, random: np.random.Generator) -> Detections:
 @pytest.mark.parametrize("seed", range(4))
 def test_the_figures_are_those_that_pycocotools_prints(seed: int) -> None:
     truth, found = _set(40, seed)
-    values = tuple(one.value for one in detect_measures(truth, found, LABELS).figures)
+    values = tuple(one.value for one in detect_measures(truth, found, LABELS).metrics)
     assert values == pytest.approx(_pycocotools(truth, found), abs=1e-12)
 
 
@@ -102,10 +102,10 @@ def test_every_class_that_the_truth_shows_has_its_own_precision_and_interval() -
     truth, found = _set(40)
     measures = detect_measures(truth, found, LABELS)
     assert [one.label for one in measures.by_class] == ["a", "b"]
-    assert measures.figures[0].value == pytest.approx(
-        np.mean([one.figures[0].value for one in measures.by_class])
+    assert measures.metrics[0].value == pytest.approx(
+        np.mean([one.metrics[0].value for one in measures.by_class])
     )
-    for figure in measures.figures:
+    for figure in measures.metrics:
         assert 0.0 <= figure.interval.low < figure.value < figure.interval.high <= 1.0
         assert figure.interval.method == "bootstrap"
 
@@ -126,14 +126,14 @@ def test_a_difficult_object_is_neither_found_nor_missed() -> None:
     hard = _one((60, 60, 90, 90), difficult=np.array([False, True]))
     measured = lambda *boxes: detect_measures([hard], [_found(*boxes)], LABELS)  # noqa: E731
     easy, twice = (0, 0, 40, 40), ((60, 60, 90, 89), (60, 60, 89, 90))
-    assert measured(easy).figures[0].value == pytest.approx(1.0), "it is not missed"
-    assert measured(*twice, easy).figures[0].value == pytest.approx(1.0), (
+    assert measured(easy).metrics[0].value == pytest.approx(1.0), "it is not missed"
+    assert measured(*twice, easy).metrics[0].value == pytest.approx(1.0), (
         "nor are boxes on it wrong, as in VOC"
     )
     assert measured(*twice, easy).errors.tolist() == [0.0]
     assert measured(easy).by_class[0].support == 1
     inside = (65, 65, 75, 75)
-    assert measured(inside, easy).figures[0].value == pytest.approx(0.5), (
+    assert measured(inside, easy).metrics[0].value == pytest.approx(0.5), (
         "a box inside it is not on it, as in VOC"
     )
     assert measured(easy).notes == (

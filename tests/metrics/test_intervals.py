@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgevision.metrics.figures import drop_interval, mean_of, share_of
 from edgevision.metrics.intervals import newcombe, percentile, resampled_sums, resamples, wilson
+from edgevision.metrics.measures import drop_interval, mean_of, share_of
 
 
 def _pairs(both: int, only_first: int, only_second: int, neither: int) -> tuple[np.ndarray, np.ndarray]:

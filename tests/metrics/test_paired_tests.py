@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgevision.metrics.figures import mean_of
+from edgevision.metrics.measures import mean_of
 from edgevision.metrics.paired_tests import mcnemar, paired_bootstrap, sign_flip
 
 

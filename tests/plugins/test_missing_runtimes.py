@@ -41,7 +41,7 @@ def status(backend: str, *absent: str, path: Path | None = None) -> str:
 def test_a_missing_runtime_is_a_row_with_the_install_command(
     backend: str, absent: tuple[str, ...], reason: str
 ) -> None:
-    assert status(backend, *absent) == f'False {reason}; type: pip install "edgevision[{backend}]"'
+    assert status(backend, *absent) == f'False {reason}; run: pip install "edgevision[{backend}]"'
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from edgevision.calibration.checks import NOISE, check_images
 from edgevision.calibration.coverage import CLIPPED, SAMPLE, measure_coverage
-from edgevision.calibration.input_range import check_reading
+from edgevision.calibration.input_range import check_input_range
 from edgevision.calibration.synthetic import synthetic_set
 from edgevision.calibration.thumbnails import summarise
 from edgevision.datasets.image_sets import ImageSet
@@ -59,9 +59,9 @@ def test_only_the_reading_of_the_training_gets_no_warning(
     resnet8: Any, training: ImageSet, seed: int
 ) -> None:
     images = training.sample(500, seed)
-    assert check_reading(resnet8, RIGHT, images) is None
+    assert check_input_range(resnet8, RIGHT, images) is None
     for wrong in ((0.0, 1.0), (-1.0, 1.0)):
-        finding = check_reading(resnet8, replace(RIGHT, value_range=wrong), images)
+        finding = check_input_range(resnet8, replace(RIGHT, value_range=wrong), images)
         assert finding is not None
         assert "--input-range=0..255" in finding.text
 

@@ -1,4 +1,4 @@
-"""Bundles that hold what a report needs: evidence made of real comparisons, labels and pictures."""
+"""Bundles for tests of the report, with evidence of real comparisons, labels and example images."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from edgevision.metrics.changes import BoxChange, Reliability
 from edgevision.metrics.comparison import Comparison, DetectDetails
 from edgevision.metrics.intervals import wilson
 from edgevision.tasks.description import ClassifyTask, DetectTask, GenerateTask, Task
-from edgevision.tasks.generation.settings import ImageToImageSettings
+from edgevision.tasks.generation_settings import ImageToImageSettings
 from edgevision.tensors import TensorSpec
 
 RELIABILITY = Reliability.of(np.array([0.9, 0.4], np.float32), np.array([True, False]))
@@ -47,7 +47,7 @@ GENERATE = GenerateTask("image-to-image", "clean", (0.0, 1.0), "rgb", ImageToIma
 
 
 def classified(labelled: bool = True, classes: int = 4, names: Sequence[str] = ()) -> Comparison:
-    """What two classifiers, of which one is a little off, say of 80 images."""
+    """A comparison of two classifiers, the second with noise, on 80 images."""
     random = np.random.default_rng(7)
     truth = random.integers(0, classes, 80)
     source = random.dirichlet(np.ones(classes), 80).astype(np.float32)
@@ -59,8 +59,8 @@ def classified(labelled: bool = True, classes: int = 4, names: Sequence[str] = (
     return compare_scores(*rows, truth if labelled else None, labels=labels, image_names=image_names)
 
 
-def read_scores() -> tuple[OperatingEvidence, TemperatureEvidence]:
-    """An operating point that is missed, but not beyond chance, and temperatures."""
+def calibrated_scores() -> tuple[OperatingEvidence, TemperatureEvidence]:
+    """An operating point and temperatures."""
     random = np.random.default_rng(3)
     positive = np.arange(60) % 3 == 0
     scores = (random.random(60) * 0.6 + 0.35 * positive).astype(np.float32)
@@ -75,7 +75,7 @@ def read_scores() -> tuple[OperatingEvidence, TemperatureEvidence]:
 
 
 def independent() -> Comparison:
-    """What two networks with independent scores say."""
+    """A comparison of two networks with independent scores."""
     random = np.random.default_rng(0)
     source, artifact = random.random((2, 40, 4), np.float32)
     truth = random.random((40, 4)) < 0.3
@@ -83,20 +83,20 @@ def independent() -> Comparison:
 
 
 def detected() -> Comparison:
-    """What two detectors find."""
+    """A comparison of two detectors."""
     changes = (BoxChange("a.jpg", 2, ("nevus", "nevus"), ()), BoxChange("b.jpg", 1, (), ("melanoma",)))
     return Comparison(9, 0.9, 0.1, 0.1, agreement_interval=wilson(8, 9), details=DetectDetails(2, changes))
 
 
-def made() -> Comparison:
-    """What two networks make of images."""
+def generated() -> Comparison:
+    """A comparison of two image-to-image networks."""
     random = np.random.default_rng(0)
     source = [random.integers(0, 256, (16, 16, 3), np.uint8) for _ in range(4)]
     artifact = [(image // 2 * 2).astype(np.uint8) for image in source]
     return compare_images(source, artifact, [f"{place}.png" for place in range(4)])
 
 
-#: Of a release that measured no intervals, no classes and no changes.
+#: A comparison of an early release, without intervals, classes and changes.
 BARE = Comparison(9, 0.9, 0.1, 0.1)
 
 CASES: dict[str, tuple[Task, Comparison]] = {
@@ -104,7 +104,7 @@ CASES: dict[str, tuple[Task, Comparison]] = {
     "unlabelled": (CLASSIFY, classified(labelled=False)),
     "independent scores": (ClassifyTask("scores", "sigmoid"), independent()),
     "detect": (DETECT, detected()),
-    "generate": (GENERATE, made()),
+    "generate": (GENERATE, generated()),
     "bare": (CLASSIFY, BARE),
 }
 
@@ -112,7 +112,7 @@ CASES: dict[str, tuple[Task, Comparison]] = {
 def measured(
     artifact: str, comparison: Comparison, budget: Budget | None = None, **facts: object
 ) -> Measured:
-    """What was measured of an artifact."""
+    """Measurements of an artifact."""
     requirements = (budget or Budget(min_agreement=0.5)).requirements(comparison, 0.5)
     one = Measured(
         artifact,
@@ -169,7 +169,7 @@ def write_report_bundle(
     labels: Sequence[str] = LABELS,
     targets: tuple[str, ...] = ("raspberry-pi-5",),
 ) -> Path:
-    """Write a bundle with this evidence; its artifact is none that could run."""
+    """Write a bundle with this evidence and an artifact that cannot run."""
     spec = TensorSpec("x", (None, 8, 8, 3), "float32")
     files = {
         "artifacts/a.tflite": b"an artifact",

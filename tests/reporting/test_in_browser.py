@@ -1,4 +1,4 @@
-"""The report as a browser has it: shown without an error, and without asking any network for anything."""
+"""The report in a browser: rendered without an error and without a network request."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FLAGS = (
     ),
     *("--virtual-time-budget=3000", "--enable-logging=stderr", "--log-level=0"),
 )
-#: What a page asks for, by the number of `blink_resource_loader`: the browser has wishes of its own.
+#: Requests of the page, by the number of `blink_resource_loader`: the browser makes requests of its own.
 _BY_THE_PAGE = r'"traffic_annotation":101845102,"url":"((?!file:|data:)[^"]*)"'
 
 
@@ -29,12 +29,12 @@ _BY_THE_PAGE = r'"traffic_annotation":101845102,"url":"((?!file:|data:)[^"]*)"'
 def chromium() -> str:
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if path is None:
-        pytest.skip("needs Chromium, which is not installed; type: apt-get install chromium")
+        pytest.skip("needs Chromium, which is not installed; run: apt-get install chromium")
     return path
 
 
 def _open(chromium: str, page: Path, folder: Path) -> tuple[str, list[str], list[str]]:
-    """The page as it is shown, what the console says, and the addresses that it asks for."""
+    """The rendered page, the messages on its console, and the addresses that it requests."""
     log = folder / "net.json"
     words = [*_FLAGS, f"--user-data-dir={folder / 'profile'}", f"--log-net-log={log}", "--dump-dom"]
     done = subprocess.run(
@@ -46,21 +46,19 @@ def _open(chromium: str, page: Path, folder: Path) -> tuple[str, list[str], list
     return done.stdout, console, asked
 
 
-def test_the_page_shows_its_verdict_without_an_error_and_without_a_network(
-    chromium: str, tmp_path: Path
-) -> None:
+def test_the_page_is_rendered_without_an_error_and_without_a_network(chromium: str, tmp_path: Path) -> None:
     flips = classified().details.flips
     evidence = evidence_of(measured("tflite-int8", classified()))
     bundle = write_report_bundle(tmp_path / "skin.evb", evidence, pictures=[picture(flips[0].image)])
     write_report(bundle, tmp_path / "report.html")
     shown, console, asked = _open(chromium, tmp_path / "report.html", tmp_path)
     assert "<title>skin.evb: conversion report</title>" in shown
-    assert "tflite-int8 is inside every stated limit." in shown
+    assert "tflite-int8 meets every requirement." in shown
     assert console == []
     assert asked == []
 
 
-def test_the_check_would_see_an_error_and_a_request(chromium: str, tmp_path: Path) -> None:
+def test_the_check_detects_an_error_and_a_request(chromium: str, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     page.write_text('<title>x</title><img src="http://127.0.0.1:9/x.png"><script>absent()</script>')
     _, console, asked = _open(chromium, page, tmp_path)

@@ -1,4 +1,4 @@
-"""The report tells all that a bundle's evidence holds, in one page that asks nothing of anybody."""
+"""The report shows all of a bundle's evidence on one self-contained page."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from report_bundle import (
     DETECT,
     GENERATE,
     LABELS,
+    calibrated_scores,
     classified,
     detected,
     evidence_of,
-    made,
+    generated,
     measured,
     picture,
-    read_scores,
     write_report_bundle,
 )
 
@@ -36,7 +36,7 @@ from edgevision.tasks.description import Task
 
 
 class _Page(HTMLParser):
-    """The elements of a page, and the text that people read."""
+    """The elements and the visible text of a page."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -66,38 +66,40 @@ def bundle(tmp_path: Path) -> Path:
     return write_report_bundle(tmp_path / "skin.evb", evidence, pictures=[picture(flips[0].image)])
 
 
-def test_the_verdict_and_what_it_cost_come_first(bundle: Path) -> None:
+def test_the_summary_comes_first_with_the_result_and_the_drop(bundle: Path) -> None:
     page = _page(bundle)
     sections = [attributes["id"] for attributes in page.all("section")]
-    assert sections[0] == "verdict"
-    assert "tflite-int8 is inside every stated limit." in page.text
+    assert sections[0] == "summary"
+    assert "tflite-int8 meets every requirement." in page.text
     metric = classified().metrics[0]
-    assert f"the source reaches an accuracy of {100 * metric.source:.2f} %" in page.text
-    assert page.text.index("inside every stated limit") < page.text.index(
-        f"{100 * metric.largest_drop:.2f} points"
-    )
+    assert (
+        f"On 80 evaluation images, the source model reaches an accuracy of {100 * metric.source:.2f} %, "
+        f"the artifact {100 * metric.artifact:.2f} %. The largest drop within the 95 % confidence interval is "
+        f"{100 * metric.largest_drop:.2f} percentage points."
+    ) in page.text
+    assert page.text.index("meets every requirement") < page.text.index("The largest drop")
 
 
-def test_all_that_the_evidence_holds_is_told(bundle: Path) -> None:
+def test_all_of_the_evidence_is_on_the_page(bundle: Path) -> None:
     page = _page(bundle)
-    told = [
+    expected = [
         *("a" * 64, "b" * 64, "c" * 64, "3" * 64),
         *("skin.keras", "ai-edge-litert 2", "keras", "3.15.1", "Test Processor 9000"),
         *("conv_1", "dense_2", "no kernel for Floor", "tflite-int8-mixed"),
         *("9 images are nearly alike", "x.jpg", "conv_7", "0.0900 %"),
         "max_latency_ms of the camera was not measured",
-        "2 evaluation images that are among them were left out",
+        "2 of the evaluation images are in the calibration set too and were left out of the evaluation",
         *("Wilson", "Newcombe", "bootstrap", "macro F1", "agreement"),
         *LABELS,
     ]
-    assert [words for words in told if words not in page.text] == []
+    assert [words for words in expected if words not in page.text] == []
     for metric in classified().metrics:
         assert f"{100 * metric.artifact:.2f} % ({100 * metric.artifact_interval.low:.2f}" in page.text
-    assert page.text.count("ECE ") >= 2, "of the source and of the artifact"
+    assert page.text.count("ECE ") >= 2, "for the source and for the artifact"
 
 
 @pytest.mark.parametrize(("task", "comparison"), CASES.values(), ids=CASES)
-def test_every_task_and_every_age_of_evidence_has_a_report(
+def test_every_task_and_evidence_of_earlier_releases_have_a_report(
     task: Task, comparison: Comparison, tmp_path: Path
 ) -> None:
     results = (
@@ -107,53 +109,66 @@ def test_every_task_and_every_age_of_evidence_has_a_report(
     evidence = replace(evidence, attempts=(), sensitivities={}, calibration_coverage=None)
     bundle = write_report_bundle(tmp_path / "some.evb", evidence, task, pictures=None)
     page = _page(bundle)
-    assert "Both artifacts are inside every stated limit." in page.text
-    assert "keeps no pictures" in page.text
+    assert "Both artifacts meet every requirement." in page.text
+    assert "This bundle contains no example images" in page.text
 
 
-def test_a_limit_that_is_missed_is_said_first(tmp_path: Path) -> None:
+def test_a_requirement_that_is_not_met_is_in_the_headline(tmp_path: Path) -> None:
     one = measured("tflite-int8", classified(), Budget(max_drop=0.5))
     page = _page(write_report_bundle(tmp_path / "skin.evb", evidence_of(one)))
-    assert "tflite-int8: outside a stated limit. Do not use." in page.text
+    assert "Do not deploy: tflite-int8 does not meet every requirement." in page.text
     assert "✗ FAIL" in page.text
-    assert "drop of accuracy" in page.text
+    assert "drop in accuracy ≤ 0.50 percentage points" in page.text
 
 
 @pytest.mark.parametrize(
-    ("targets", "on_target", "told"),
+    ("targets", "on_target", "where", "verified"),
     [
-        (("raspberry-pi-5",), True, "tflite cpu, on another machine"),
-        (("generic-cpu",), True, "tflite cpu, as its target asks"),
-        (("a device of mine",), True, "on another machine"),
-        (("generic-cpu",), False, "tflite cpu in its stead"),
+        (("raspberry-pi-5",), True, "tflite cpu, not on the target", False),
+        (("generic-cpu",), True, "tflite cpu, on the target", True),
+        (("a device of mine",), True, "tflite cpu, not on the target", False),
+        (
+            ("generic-cpu",),
+            False,
+            "tflite cpu, because the target's runtime or device was not available",
+            False,
+        ),
     ],
     ids=str,
 )
-def test_what_was_not_measured_on_the_device_is_to_be_checked_there(
-    tmp_path: Path, targets: tuple[str, ...], on_target: bool, told: str
+def test_an_artifact_that_was_not_measured_on_the_target_is_to_be_verified_there(
+    tmp_path: Path, targets: tuple[str, ...], on_target: bool, where: str, verified: bool
 ) -> None:
     evidence = evidence_of(measured("tflite-int8", classified(), on_target=on_target))
     page = _page(write_report_bundle(tmp_path / "skin.evb", evidence, targets=targets))
-    assert told in page.text
-    assert ("Before use, run there: edgevision selftest skin.evb" in page.text) == ("as its" not in told)
+    assert where in page.text
+    next_step = "Not yet verified on the target. On the device, run: edgevision selftest skin.evb"
+    assert (next_step in page.text) == (not verified)
 
 
-def test_how_scores_are_read_is_told_with_its_curves_and_its_warnings_first(tmp_path: Path) -> None:
-    point, temperature = read_scores()
+def test_of_several_artifacts_those_that_are_not_verified_are_counted(tmp_path: Path) -> None:
+    results = measured("a", classified()), measured("b", classified(), on_target=False)
+    bundle = write_report_bundle(tmp_path / "skin.evb", evidence_of(*results), targets=("generic-cpu",))
+    assert "Not yet verified on the target: 1 of 2 artifacts." in _page(bundle).text
+
+
+def test_score_calibration_is_shown_with_its_curves_and_with_its_warnings_in_the_summary(
+    tmp_path: Path,
+) -> None:
+    point, temperature = calibrated_scores()
     one = measured("tflite-int8", classified(), operating_point=point, temperature=temperature)
     one = replace(one, requirements=(*one.requirements, point.requirement))
     page = _page(write_report_bundle(tmp_path / "skin.evb", evidence_of(one)))
-    assert "Operating point of melanoma" in page.text
-    assert "Curves of tflite-int8 and its source" in page.text
+    assert "Operating point for melanoma" in page.text
+    assert "ROC curves of tflite-int8 and its source" in page.text
     assert f"{100 * point.required.artifact:.2f} % (" in page.text
-    assert "sensitivity for 'melanoma'" in page.text, "among the limits"
+    assert "sensitivity for 'melanoma' (upper 95 % limit)" in page.text, "among the requirements"
     assert "1.75" in page.text
     (warning,) = temperature.warnings
-    assert page.text.index("is the upper end") > page.text.index(warning), "warnings stand with the verdict"
-    assert warning in page.text
+    assert page.text.index(warning) < page.text.index("Requirements and measured values per artifact")
 
 
-def test_labels_and_names_of_files_are_text_and_nothing_else(tmp_path: Path) -> None:
+def test_labels_and_file_names_are_escaped(tmp_path: Path) -> None:
     wicked = "<script>alert(1)</script>"
     name = '"><img src="http://evil.example/x" onerror="alert(2)">.jpg'
     comparison = classified(names=[f"{place}{name}" for place in range(80)])
@@ -172,7 +187,7 @@ def test_labels_and_names_of_files_are_text_and_nothing_else(tmp_path: Path) -> 
     assert name in page.text
 
 
-def test_the_page_names_no_other_place_and_forbids_scripts(bundle: Path) -> None:
+def test_the_page_links_to_no_other_site_and_forbids_scripts(bundle: Path) -> None:
     html = report_html(read_bundle(bundle))
     assert "http:" not in html
     assert "https:" not in html
@@ -189,51 +204,51 @@ def test_every_chart_has_a_title_and_a_description_of_its_own(bundle: Path) -> N
     ids = [str(attributes["id"]) for _, attributes in page.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
     charts = [one for one in page.all("svg") if one.get("class") == "chart"]
-    assert len(charts) >= 8, "cost, metrics, classes, confusion matrices and reliability of both"
+    assert len(charts) >= 8, "drop, metrics, classes, confusion matrices and reliability of both"
     for chart in charts:
         assert chart["role"] == "img"
         assert set(str(chart["aria-labelledby"]).split()) <= set(ids)
 
 
-def test_a_decision_that_flipped_is_shown_with_its_image_and_both_scores(bundle: Path) -> None:
+def test_a_changed_prediction_is_shown_with_its_image_and_both_scores(bundle: Path) -> None:
     page, flip = _page(bundle), classified().details.flips[0]
     (image,) = page.all("img")
     assert str(image["src"]).startswith("data:image/png;base64,")
     assert str(image["alt"]).startswith(flip.image)
-    assert f"truth {flip.truth[0]}" in page.text
-    assert f"source {flip.source[0]} ({flip.source_score:.2f}) ✓ right" in page.text
+    assert f"ground truth {flip.truth[0]}" in page.text
+    assert f"source {flip.source[0]} ({flip.source_score:.2f}) ✓ correct" in page.text
     assert f"tflite-int8 {flip.artifact[0]} ({flip.artifact_score:.2f}) ✗ wrong" in page.text
     for other in classified().details.flips:
-        assert other.image in page.text, "those without a picture too"
+        assert other.image in page.text, "including those without an example image"
 
 
-def test_what_detectors_find_otherwise_is_shown_side_by_side(tmp_path: Path) -> None:
+def test_changed_detections_are_shown_side_by_side(tmp_path: Path) -> None:
     pictures = [picture("a.jpg", shows, 200) for shows in ("truth", "source", "tflite-int8")]
     evidence = evidence_of(measured("tflite-int8", detected()))
     page = _page(write_report_bundle(tmp_path / "cells.evb", evidence, DETECT, pictures))
     assert [str(one["alt"]) for one in page.all("img")] == [
-        "a.jpg, truth",
+        "a.jpg, ground truth",
         "a.jpg, source",
         "a.jpg, tflite-int8",
     ]
-    assert "lost 2 nevus; 2 alike" in page.text
-    assert "gained melanoma; 1 alike" in page.text, "of an image without a picture"
+    assert "lost 2 nevus; 2 unchanged" in page.text
+    assert "gained melanoma; 1 unchanged" in page.text, "for an image without an example"
 
 
-def test_images_that_were_made_are_shown_side_by_side(tmp_path: Path) -> None:
-    worst = made().details.changes[0]
+def test_generated_images_are_shown_side_by_side(tmp_path: Path) -> None:
+    worst = generated().details.changes[0]
     pictures = [picture(worst.image, shows) for shows in ("input", "source", "tflite-int8")]
-    evidence = evidence_of(measured("tflite-int8", made()))
+    evidence = evidence_of(measured("tflite-int8", generated()))
     page = _page(write_report_bundle(tmp_path / "made.evb", evidence, GENERATE, pictures))
     assert len(page.all("img")) == 3
     assert f"SSIM {worst.ssim:.4f}, {worst.psnr_db:.2f} dB" in page.text
 
 
-def test_many_classes_are_told_by_what_is_confused_most(tmp_path: Path) -> None:
+def test_with_many_classes_the_most_frequent_confusions_are_listed(tmp_path: Path) -> None:
     labels = [f"class {number}" for number in range(1000)]
     evidence = evidence_of(measured("tflite-int8", classified(classes=1000)))
     html = report_html(read_bundle(write_report_bundle(tmp_path / "many.evb", evidence, labels=labels)))
-    assert "Confused most" in html
+    assert "Most frequent confusions" in html
     assert "confusion-0" not in html
     assert len(html) < 1_000_000
 
@@ -245,17 +260,17 @@ def test_the_same_bundle_gives_the_same_page(bundle: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("text", ["{}", "no json", '{"schema_version": 0}', '{"schema_version": 1}'])
-def test_evidence_that_is_old_or_none_is_refused(tmp_path: Path, text: str) -> None:
+def test_invalid_evidence_is_refused(tmp_path: Path, text: str) -> None:
     bundle = write_report_bundle(tmp_path / "old.evb", text)
     with pytest.raises(BundleError, match=r"old\.evb: evidence\.json: .*; convert again"):
         write_report(bundle, tmp_path / "report.html")
     assert not (tmp_path / "report.html").exists()
 
 
-def test_what_is_there_is_replaced_only_if_asked(bundle: Path, tmp_path: Path) -> None:
+def test_an_existing_file_is_replaced_only_with_force(bundle: Path, tmp_path: Path) -> None:
     output = tmp_path / "report.html"
     output.write_text("mine")
-    with pytest.raises(OutputError, match="exists; --force replaces it"):
+    with pytest.raises(OutputError, match="already exists; pass --force to replace it"):
         write_report(bundle, output)
     assert output.read_text() == "mine"
     write_report(bundle, output, force=True)
@@ -265,13 +280,13 @@ def test_what_is_there_is_replaced_only_if_asked(bundle: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("output", "message"),
     [
-        ("report.pdf", r"ends in \.html; type -o report\.html"),
-        ("absent/report.html", "type: mkdir -p absent"),
+        ("report.pdf", r"expected a name that ends in \.html; pass -o report\.html"),
+        ("absent/report.html", "run: mkdir -p absent"),
         ("folder.html", "is a folder"),
     ],
     ids=str,
 )
-def test_where_nothing_can_be_written_is_refused(
+def test_an_output_that_cannot_be_written_is_refused(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str, message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -282,7 +297,7 @@ def test_where_nothing_can_be_written_is_refused(
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_without_the_template_engine_the_command_to_type_is_told(
+def test_without_jinja2_the_error_has_the_install_command(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "jinja2", None)
@@ -291,7 +306,7 @@ def test_without_the_template_engine_the_command_to_type_is_told(
     assert list(tmp_path.glob("*.html")) == []
 
 
-def test_nothing_demanded_is_not_a_limit_that_holds(tmp_path: Path) -> None:
+def test_a_requirement_that_every_artifact_meets_is_shown_as_no_limit(tmp_path: Path) -> None:
     evidence = evidence_of(measured("tflite-int8", BARE, Budget(min_agreement=0.0)))
     page = _page(write_report_bundle(tmp_path / "some.evb", evidence, CLASSIFY))
     assert "no limit" in page.text

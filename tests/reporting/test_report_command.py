@@ -1,4 +1,4 @@
-"""`edgevision report` as people meet it."""
+"""`edgevision report` on the command line."""
 
 from __future__ import annotations
 
@@ -24,9 +24,13 @@ def test_a_report_is_written_and_named(bundle: Path, edgevision_command, tmp_pat
     ("words", "code", "message"),
     [
         (("skin.evb",), 2, "Missing option '-o'"),
-        (("skin.evb", "-o", "there.html"), 12, "there.html: exists; --force replaces it"),
-        (("skin.evb", "-o", "report.pdf"), 12, "a report's name ends in .html"),
-        (("old.evb", "-o", "report.html"), 5, "is no evidence that this release reads"),
+        (("skin.evb", "-o", "there.html"), 12, "there.html: already exists; pass --force to replace it"),
+        (("skin.evb", "-o", "report.pdf"), 12, "expected a name that ends in .html"),
+        (
+            ("old.evb", "-o", "report.html"),
+            5,
+            "not valid evidence for this release: field 'calibration' is missing",
+        ),
         (("absent.evb", "-o", "report.html"), 5, "there is no such bundle"),
     ],
     ids=str,

@@ -1,4 +1,4 @@
-"""Scales end on round numbers, and charts hold whatever text they are given."""
+"""Scales end on round numbers, and charts escape and describe their content."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 
 from edgevision.metrics.changes import Reliability
 from edgevision.metrics.intervals import Interval
-from edgevision.reporting.decision_charts import confusion_chart, reliability_chart
-from edgevision.reporting.interval_charts import Axis, Row, interval_chart
+from edgevision.reporting.interval_charts import ChartAxis, Row, interval_chart
+from edgevision.reporting.prediction_charts import confusion_chart, reliability_chart
 from edgevision.reporting.svg import Scale, shortened
 
 
@@ -28,7 +28,7 @@ def _read(chart: str) -> ElementTree.Element:
     ],
     ids=str,
 )
-def test_a_scale_holds_all_values_between_round_ticks(
+def test_a_scale_covers_all_values_between_round_ticks(
     values: tuple[float, ...], ticks: tuple[float, ...]
 ) -> None:
     scale = Scale.over(values, 0, 100)
@@ -37,39 +37,39 @@ def test_a_scale_holds_all_values_between_round_ticks(
     assert scale(scale.high) == 100
 
 
-def test_ticks_have_as_many_digits_as_their_neighbours_need() -> None:
+def test_ticks_have_as_many_decimals_as_their_step() -> None:
     scale = Scale.over((-0.02, 0.02), 0, 100)
-    assert [scale.told(tick) for tick in scale.ticks] == ["-0.02", "-0.01", "0.00", "0.01", "0.02"]
+    assert [scale.label(tick) for tick in scale.ticks] == ["-0.02", "-0.01", "0.00", "0.01", "0.02"]
 
 
-def test_words_that_are_too_long_are_cut() -> None:
+def test_long_text_is_truncated() -> None:
     assert shortened("melanoma", 8) == "melanoma"
     assert shortened("keratosis", 8) == "keratos…"
 
 
-def test_a_chart_of_intervals_says_in_words_what_it_shows() -> None:
+def test_an_interval_chart_has_its_content_as_a_description() -> None:
     rows = [
         Row("a & <b>", 0.9, Interval(0.85, 0.95, "wilson"), "90 % (85 … 95)"),
         Row("c", 0.8, None, "80 %"),
     ]
-    chart = _read(interval_chart("x", "Title", Axis("accuracy, %", limit=0.7), rows))
+    chart = _read(interval_chart("x", "Title", ChartAxis("accuracy, %", limit=0.7), rows))
     described = chart.findtext("desc")
-    assert described == "accuracy, %. a & <b>: 90 % (85 … 95); c: 80 %. The limit is 70."
+    assert described == "accuracy, %. a & <b>: 90 % (85 … 95); c: 80 %. Limit: 70."
     assert [one.get("class") for one in chart.iter("line")].count("whisker") == 3
     assert [one.get("class") for one in chart.iter("line")].count("limit") == 1
 
 
-def test_a_confusion_matrix_marks_what_is_otherwise_than_before() -> None:
+def test_a_confusion_matrix_marks_the_cells_that_changed() -> None:
     before, after = np.array([[9, 1], [0, 10]]), np.array([[8, 2], [0, 10]])
     chart = _read(confusion_chart("x", "Title", after, ["cat", "dog"], before))
     assert [one.get("class") for one in chart.iter("rect")].count("cell changed") == 2
     texts = [one.text for one in chart.iter("text")]
     assert {"-1", "+1", "8", "2", "10"} <= set(texts)
-    assert "0" not in texts, "an empty cell is left empty"
-    assert chart.findtext("desc") == "Of 20 images, 18 are on the diagonal: decided rightly."
+    assert "0" not in texts, "empty cells have no number"
+    assert chart.findtext("desc") == "18 of 20 images are on the diagonal: predicted correctly."
 
 
-def test_a_reliability_diagram_draws_the_bins_that_hold_decisions() -> None:
+def test_a_reliability_diagram_draws_the_bins_that_have_predictions() -> None:
     reliability = Reliability.of(np.array([0.9, 0.95, 0.3], np.float32), np.array([True, False, False]))
     chart = _read(reliability_chart("x", "Title", reliability))
     filled = sum(1 for one in reliability.bins if one.count)

@@ -1,4 +1,4 @@
-"""What flows between the layers of a source: ranges and counts, taken inside TensorFlow."""
+"""Ranges and counts of the activations of a source, computed inside TensorFlow."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 
 from edgevision.converter import Activations
 from edgevision.tensors import Array
+from edgevision_keras.graph.operations import depends_on_input, extended, layer_of, numbered_layers
+from edgevision_keras.graph.trace import Trace
 from edgevision_keras.libraries import require_tensorflow
-from edgevision_keras.reading.graphs import depends_on_input, extended, layer_of, numbered_layers
-from edgevision_keras.reading.trace import Trace
 
-#: Operations that a quantized graph does in one with the one before: what flows between is no integer.
+#: Operations that a quantized graph fuses with the one before: the tensor in between is never quantized.
 _AFFINE = frozenset({"BiasAdd", "AddV2", "Add", "Sub", "Mul", "RealDiv"})
 _FUSED = frozenset({"Relu", "Relu6", "FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"})
-#: Operations that give the values that they take, or whose range is known without any calibration.
+#: Operations whose outputs are values of their inputs, or have a range that needs no calibration.
 _PASSING = frozenset(
     (
         *("Identity", "Reshape", "Squeeze", "ExpandDims", "Transpose", "Pad", "StopGradient", "Cast"),
@@ -27,16 +27,16 @@ _PASSING = frozenset(
 
 
 class ActivationMeter:
-    """Measures every tensor that a quantized artifact would hold as integers.
+    """Measures every tensor that a quantized artifact stores as integers.
 
     Args:
-        trace: of the source.
-        layer_names: names of its layers, where they are known.
+        trace: the graph of the source.
+        layer_names: names of its layers; empty if unknown.
     """
 
     def __init__(self, trace: Trace, layer_names: Collection[str]) -> None:
         tf = require_tensorflow()
-        tensors = list(_measured(trace))
+        tensors = list(_quantized_tensors(trace))
         self._trace = trace
         numbered = numbered_layers(trace.frozen.graph, layer_names)
         self._layers = [layer_of(tensor.op.name, layer_names, numbered) for tensor in tensors]
@@ -50,13 +50,13 @@ class ActivationMeter:
         tf = require_tensorflow()
         ends = np.array(limits or [(-np.inf, np.inf)] * len(self._layers), np.float32)
         with tf.device("/CPU:0"):
-            given = [tf.constant(inputs[spec.name]) for spec in self._trace.inputs]
-            found = self._measure(*given, *(tf.constant(column) for column in ends.reshape(-1, 2).T))
-        columns = [column.numpy().tolist() for column in found]
+            arrays = [tf.constant(inputs[spec.name]) for spec in self._trace.inputs]
+            results = self._measure(*arrays, *(tf.constant(column) for column in ends.reshape(-1, 2).T))
+        columns = [column.numpy().tolist() for column in results]
         return tuple(map(Activations, self._layers, *columns))
 
 
-def _measured(trace: Trace) -> Iterator[Any]:
+def _quantized_tensors(trace: Trace) -> Iterator[Any]:
     tf = require_tensorflow()
     depends = partial(depends_on_input, known={})
     for operation in trace.frozen.graph.get_operations():
@@ -68,7 +68,7 @@ def _measured(trace: Trace) -> Iterator[Any]:
 
 
 def _is_fused(tensor: Any, depends: Any) -> bool:
-    """Whether its only consumer is done in one with what gives it."""
+    """Return whether its only consumer is fused with the operation that computes it."""
     consumers = tensor.consumers()
     if len(consumers) != 1:
         return False
@@ -80,8 +80,8 @@ def _is_fused(tensor: Any, depends: Any) -> bool:
 def _measure(tensors: Sequence[Any], low: Any, high: Any) -> tuple[Any, Any, Any, Any]:
     tf = require_tensorflow()
     outside = [
-        tf.math.count_nonzero((tensor < low[place]) | (tensor > high[place]))
-        for place, tensor in enumerate(tensors)
+        tf.math.count_nonzero((tensor < low[index]) | (tensor > high[index]))
+        for index, tensor in enumerate(tensors)
     ]
     return (
         tf.stack([tf.reduce_min(tensor) for tensor in tensors]),

@@ -8,7 +8,7 @@ import pytest
 from edgevision.errors import OptionError
 from edgevision.tasks.generation.samplers import Step, clean_weights, ddim_step, ddpm_step, euler_step, guided
 from edgevision.tasks.generation.schedules import alphas_cumprod, karras_trajectory, spaced_trajectory
-from edgevision.tasks.generation.settings import NoiseSchedule
+from edgevision.tasks.generation_settings import NoiseSchedule
 
 LINEAR = NoiseSchedule("linear", steps=4, beta_start=0.1, beta_end=0.4)
 X0, NOISE = np.array([0.3, -0.7]), np.array([1.2, 0.4])

@@ -1,4 +1,4 @@
-"""What a classifier decides, before and after: what is taken for what, and how far scores can be trusted."""
+"""Confusion and reliability of a classifier's predictions, for the source and every artifact."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from edgevision.evidence.records import Evidence
 from edgevision.metrics.changes import Confusion
 from edgevision.metrics.comparison import ClassifyDetails
-from edgevision.reporting.decision_charts import MOST_DRAWN_CLASSES, confusion_chart, reliability_chart
+from edgevision.reporting.prediction_charts import MOST_DRAWN_CLASSES, confusion_chart, reliability_chart
 
 _MOST_PAIRS = 15
 SOURCE = "source"
 
 
 @dataclass(frozen=True)
-class Decisions:
-    """The decisions of all models.
+class Predictions:
+    """Confusion and reliability of all models.
 
     Attributes:
         models: the source first.
-        confusions: (model, chart as SVG); empty where there are too many classes to draw.
-        pairs: (true class, class decided for, images a model): what is confused most.
+        confusions: (model, chart as SVG); empty with too many classes to draw.
+        pairs: (true class, predicted class, images per model): the most frequent confusions.
         reliabilities: (model, expected calibration error, chart as SVG).
     """
 
@@ -31,19 +31,19 @@ class Decisions:
     reliabilities: tuple[tuple[str, float, str], ...]
 
 
-def decisions(evidence: Evidence, labels: Sequence[str]) -> Decisions | None:
-    """The decisions of all models; `None` where the truth is not known, or none are taken."""
-    details = [(one.artifact, one.comparison.details) for one in evidence.results]
-    reliable = [(name, one) for name, one in details if isinstance(one, ClassifyDetails)]
-    told = [(name, one) for name, one in reliable if one.artifact_confusion]
-    reliabilities = _reliabilities(reliable)
-    if not told and not reliabilities:
+def predictions(evidence: Evidence, labels: Sequence[str]) -> Predictions | None:
+    """Confusion and reliability of all models; `None` without ground truth, or for another task."""
+    details = [(result.artifact, result.comparison.details) for result in evidence.results]
+    classified = [(name, one) for name, one in details if isinstance(one, ClassifyDetails)]
+    confused = [(name, one) for name, one in classified if one.artifact_confusion]
+    reliabilities = _reliabilities(classified)
+    if not confused and not reliabilities:
         return None
-    confusions = [one.artifact_confusion for _, one in told if one.artifact_confusion]
-    confusions = [one.source_confusion for _, one in told[:1] if one.source_confusion] + confusions
-    models = (SOURCE, *(name for name, _ in told))
+    confusions = [one.artifact_confusion for _, one in confused if one.artifact_confusion]
+    confusions = [one.source_confusion for _, one in confused[:1] if one.source_confusion] + confusions
+    models = (SOURCE, *(name for name, _ in confused))
     names = _names(labels, confusions)
-    return Decisions(models, _charts(models, confusions, names), _pairs(confusions, names), reliabilities)
+    return Predictions(models, _charts(models, confusions, names), _pairs(confusions, names), reliabilities)
 
 
 def _names(labels: Sequence[str], confusions: Sequence[Confusion]) -> list[str]:
@@ -78,12 +78,12 @@ def _pairs(
 
 
 def _reliabilities(
-    told: Sequence[tuple[str, ClassifyDetails]],
+    details: Sequence[tuple[str, ClassifyDetails]],
 ) -> tuple[tuple[str, float, str], ...]:
-    found = [(name, one.artifact_reliability) for name, one in told]
-    found = [(SOURCE, one.source_reliability) for _, one in told[:1]] + found
+    rows = [(name, one.artifact_reliability) for name, one in details]
+    rows = [(SOURCE, one.source_reliability) for _, one in details[:1]] + rows
     return tuple(
         (name, one.ece, reliability_chart(f"reliability-{place}", f"Reliability of {name}", one))
-        for place, (name, one) in enumerate(found)
+        for place, (name, one) in enumerate(rows)
         if one is not None
     )

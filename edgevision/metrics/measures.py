@@ -21,7 +21,7 @@ from edgevision.metrics.intervals import (
 
 
 @dataclass(frozen=True, eq=False)
-class Figure:
+class MetricValue:
     """A number that was measured; higher is better.
 
     Made by `share_of`, `mean_of` or `resampled`.
@@ -44,7 +44,7 @@ class Figure:
 
 
 @dataclass(frozen=True, eq=False)
-class ClassFigures:
+class ClassMetricValues:
     """What a model reaches on one class.
 
     Attributes:
@@ -55,7 +55,7 @@ class ClassFigures:
 
     label: str
     support: int
-    figures: tuple[Figure, ...]
+    metrics: tuple[MetricValue, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +70,8 @@ class Measures:
         notes: what a reader must know beside the figures.
     """
 
-    figures: tuple[Figure, ...]
-    by_class: tuple[ClassFigures, ...]
+    metrics: tuple[MetricValue, ...]
+    by_class: tuple[ClassMetricValues, ...]
     errors: NDArray[np.float64]
     confusion: Confusion | None = None
     reliability: Reliability | None = None
@@ -98,24 +98,24 @@ class LastMeasures:
         return measures
 
 
-def share_of(name: str, hits: NDArray[np.bool_]) -> Figure:
+def share_of(name: str, hits: NDArray[np.bool_]) -> MetricValue:
     """A share of independent trials, bool ``(n,)``, with Wilson's interval."""
     value = float(hits.mean()) if len(hits) else 0.0
-    return Figure(name, value, wilson(int(hits.sum()), len(hits)), per_image=hits)
+    return MetricValue(name, value, wilson(int(hits.sum()), len(hits)), per_image=hits)
 
 
-def mean_of(name: str, values: NDArray[Any], unit: str = "share") -> Figure:
+def mean_of(name: str, values: NDArray[Any], unit: str = "share") -> MetricValue:
     """The mean of a number an image ``(n,)``, with the bootstrap's interval."""
     samples = resampled_sums(values) / len(values)
-    return Figure(name, float(values.mean()), percentile(samples), unit, values, samples)
+    return MetricValue(name, float(values.mean()), percentile(samples), unit, values, samples)
 
 
-def resampled(name: str, value: float, samples: Samples, interval: Interval | None = None) -> Figure:
+def resampled(name: str, value: float, samples: Samples, interval: Interval | None = None) -> MetricValue:
     """A number that is no mean over images, with its value on each of `resamples`."""
-    return Figure(name, value, interval or percentile(samples), samples=samples)
+    return MetricValue(name, value, interval or percentile(samples), samples=samples)
 
 
-def drop_interval(source: Figure, artifact: Figure) -> Interval | None:
+def drop_interval(source: MetricValue, artifact: MetricValue) -> Interval | None:
     """95 % interval of what `artifact` lost against `source`, on the same images.
 
     Newcombe's for hits and misses, else the bootstrap's, both drawn alike. The bootstrap knows nothing

@@ -1,4 +1,4 @@
-"""How the scores of artifacts are read: thresholds that keep a figure, and temperatures."""
+"""Score calibration of the artifacts: operating points and temperature scaling."""
 
 from __future__ import annotations
 
@@ -7,34 +7,35 @@ from dataclasses import dataclass
 from edgevision.evidence.operating_points import OperatingEvidence
 from edgevision.evidence.records import Evidence
 from edgevision.evidence.temperatures import ScaledScores
-from edgevision.reporting.decision_charts import curve_chart, reliability_chart
-from edgevision.reporting.decisions import SOURCE
+from edgevision.reporting.prediction_charts import curve_chart, reliability_chart
+from edgevision.reporting.predictions import SOURCE
 
 
 @dataclass(frozen=True)
-class ScoreReadings:
-    """The readings of all artifacts.
+class CalibratedScores:
+    """Score calibration of all artifacts.
 
     Attributes:
-        points: (artifact, what its threshold reaches, curves as SVG).
-        temperatures: (model, its scores before and after, reliability after as SVG), the source's first.
+        points: (artifact, its operating point, ROC curves as SVG).
+        temperatures: (model, score quality before and after, reliability diagram after as SVG), the source
+            first.
     """
 
     points: tuple[tuple[str, OperatingEvidence, str], ...]
     temperatures: tuple[tuple[str, ScaledScores, str], ...]
 
 
-def score_readings(evidence: Evidence) -> ScoreReadings | None:
-    """The readings of all artifacts; `None` where scores are read as they are."""
+def calibrated_scores(evidence: Evidence) -> CalibratedScores | None:
+    """Score calibration of all artifacts; `None` if no scores were calibrated."""
     results = evidence.results
     points = [(one.artifact, one.operating_point) for one in results if one.operating_point is not None]
     scaled = [(one.artifact, one.temperature) for one in results if one.temperature is not None]
     if not points and not scaled:
         return None
     models = [(SOURCE, one.source) for _, one in scaled[:1]] + [(name, one.artifact) for name, one in scaled]
-    return ScoreReadings(
+    return CalibratedScores(
         tuple(
-            (name, point, curve_chart(f"curve-{place}", f"Curves of {name} and its source", point))
+            (name, point, curve_chart(f"curve-{place}", f"ROC curves of {name} and its source", point))
             for place, (name, point) in enumerate(points)
         ),
         tuple((name, one, _after(place, name, one)) for place, (name, one) in enumerate(models)),
@@ -42,5 +43,5 @@ def score_readings(evidence: Evidence) -> ScoreReadings | None:
 
 
 def _after(place: int, name: str, scaled: ScaledScores) -> str:
-    title = f"Reliability of {name} at its temperature"
+    title = f"Reliability of {name} after temperature scaling"
     return reliability_chart(f"scaled-{place}", title, scaled.after.reliability)

@@ -1,4 +1,4 @@
-"""Charts of a classifier's decisions: what was taken for what, and whether scores mean what they say."""
+"""Charts of a classifier's predictions: confusion matrix, reliability diagram and ROC curve."""
 
 from __future__ import annotations
 
@@ -11,65 +11,65 @@ from edgevision.evidence.operating_points import OperatingEvidence
 from edgevision.metrics.changes import Reliability
 from edgevision.reporting.svg import LETTER, Drawing, shortened
 
-#: More classes than this are told by the pairs that are confused most.
+#: With more classes than this, the report lists the most frequent confusions alone.
 MOST_DRAWN_CLASSES = 40
 
-_Counts = NDArray[np.int64]
+_CountMatrix = NDArray[np.int64]
 _SIDE = 400
 _LONGEST = 14
 _LEAST_FOR_COUNT, _LEAST_FOR_CHANGE = 17, 32
 
 
 def confusion_chart(
-    name: str, title: str, matrix: _Counts, labels: Sequence[str], before: _Counts | None = None
+    name: str, title: str, matrix: _CountMatrix, labels: Sequence[str], before: _CountMatrix | None = None
 ) -> str:
-    """A cell for each pair of classes, the darker, the greater its share of its row.
+    """A confusion matrix; the darker a cell, the larger its share of the row.
 
     Args:
         name: unique on the page.
-        title: of the chart.
-        matrix: int64 ``(classes, classes)``: a row a true class, a column a class decided for.
-        labels: one name a class.
-        before: of the source; where a cell is otherwise, by how much is written below its count.
+        title: title of the chart.
+        matrix: int64 ``(classes, classes)``: one row per true class, one column per predicted class.
+        labels: one name per class.
+        before: the matrix of the source; cells that differ show the difference below their count.
     """
     side = max(9, min(44, _SIDE // len(labels)))
     names = [shortened(label, _LONGEST) for label in labels]
     left = LETTER * max(map(len, names)) + 34
     span = side * len(labels)
-    right = int(np.trace(matrix))
-    described = f"Of {int(matrix.sum())} images, {right} are on the diagonal: decided rightly."
-    drawing = Drawing(name, left + span + 8, left + span + 6, title, described)
+    correct = int(np.trace(matrix))
+    description = f"{correct} of {int(matrix.sum())} images are on the diagonal: predicted correctly."
+    drawing = Drawing(name, left + span + 8, left + span + 6, title, description)
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     changes = matrix - (matrix if before is None else before)
-    # Cells that changed come last, so that no neighbour covers their border.
+    # Cells that changed come last, so that no neighbour covers their outline.
     for row, column in sorted(np.ndindex(*matrix.shape), key=lambda cell: bool(changes[cell])):
         corner, share = (left + side * column, left + side * row), float(shares[row, column])
         count, change = int(matrix[row, column]), int(changes[row, column])
         drawing.shade(corner, side, share)
-        told = f"{labels[row]} taken for {labels[column]}: {count}"
-        drawing.box(corner, (side, side), "cell changed" if change else "cell", told)
+        tooltip = f"{labels[row]} predicted as {labels[column]}: {count}"
+        drawing.box(corner, (side, side), "cell changed" if change else "cell", tooltip)
         _write_count(drawing, corner, side, count, change, share > 0.5)
     for place, label in enumerate(names):
         middle = left + side * (place + 0.5) + 4
         drawing.text((left - 8, middle), label, "tick", "end")
-        drawing.upwards((middle, left - 8), label)
-    drawing.text((left + span / 2, 12), "decided for →", "tick", "middle")
-    drawing.upwards((12, left + span / 2 + 30), "true class ↓")
+        drawing.vertical_text((middle, left - 8), label)
+    drawing.text((left + span / 2, 12), "predicted class →", "tick", "middle")
+    drawing.vertical_text((12, left + span / 2 + 30), "← true class")
     return str(drawing)
 
 
 def reliability_chart(name: str, title: str, reliability: Reliability) -> str:
-    """How often decisions are right, by how sure the model is; on the diagonal, a score means what it says.
+    """A reliability diagram: accuracy by score. On the diagonal, scores match the accuracy.
 
     Args:
         name: unique on the page.
-        title: of the chart.
+        title: title of the chart.
         reliability: of one model.
     """
     left, top, side, below = 40, 10, 200, 34
     bottom = top + side
-    described = f"Expected calibration error {reliability.ece:.4f}. " + _bins_in_words(reliability)
-    drawing = Drawing(name, left + side + 14, bottom + below + 52, title, described)
+    description = f"Expected calibration error {reliability.ece:.4f}. " + _describe_bins(reliability)
+    drawing = Drawing(name, left + side + 14, bottom + below + 52, title, description)
     _draw_square(drawing, left, top, side)
     width = side / len(reliability.bins)
     most = max([1, *(one.count for one in reliability.bins)])
@@ -77,29 +77,29 @@ def reliability_chart(name: str, title: str, reliability: Reliability) -> str:
         if not one.count:
             continue
         x = left + width * place
-        told = f"{one.count} decisions, mean score {one.confidence:.3f}, right {one.accuracy:.3f}"
+        tooltip = f"{one.count} predictions, mean score {one.confidence:.3f}, accuracy {one.accuracy:.3f}"
         high = side * one.accuracy
-        drawing.box((x + 1, bottom - high), (width - 2, high), "bar", told)
+        drawing.box((x + 1, bottom - high), (width - 2, high), "bar", tooltip)
         deep = max(1.0, below * one.count / most)
-        drawing.box((x + 1, bottom + 24), (width - 2, deep), "count", told)
+        drawing.box((x + 1, bottom + 24), (width - 2, deep), "count", tooltip)
     drawing.line((left, bottom), (left + side, top), "zero")
-    drawing.text((left + side / 2, bottom + below + 42), "score; below: decisions", "tick", "middle")
-    drawing.upwards((11, top + side / 2 + 40), "share right")
+    drawing.text((left + side / 2, bottom + below + 42), "score (below: predictions)", "tick", "middle")
+    drawing.vertical_text((11, top + side / 2 + 40), "accuracy")
     return str(drawing)
 
 
 def curve_chart(name: str, title: str, evidence: OperatingEvidence) -> str:
-    """Which share of a class is found, by which share of the others is taken for it, at every threshold.
+    """ROC curves of an artifact and its source: sensitivity over 1 - specificity.
 
     Args:
         name: unique on the page.
-        title: of the chart.
-        evidence: of an artifact and its source.
+        title: title of the chart.
+        evidence: operating point and curves of the artifact.
     """
     left, top, side = 40, 10, 220
     areas = evidence.source_curve.area, evidence.artifact_curve.area
-    described = f"Areas under the curves: source {areas[0]:.4f}, artifact {areas[1]:.4f}."
-    drawing = Drawing(name, left + side + 14, top + side + 40, title, described)
+    description = f"Areas under the ROC curves: source {areas[0]:.4f}, artifact {areas[1]:.4f}."
+    drawing = Drawing(name, left + side + 14, top + side + 40, title, description)
     _draw_square(drawing, left, top, side)
 
     def place(sensitivity: float, specificity: float) -> tuple[float, float]:
@@ -108,13 +108,13 @@ def curve_chart(name: str, title: str, evidence: OperatingEvidence) -> str:
     drawing.line(place(0, 1), place(1, 0), "grid")
     for kind, curve in (("source", evidence.source_curve), ("artifact", evidence.artifact_curve)):
         points = zip(curve.sensitivity, curve.specificity, strict=True)
-        drawing.way([place(0, 1), *(place(*point) for point in points)], f"curve-{kind}")
-    found = {one.name: one for one in evidence.point.evaluation}
-    sensitivity, specificity = found["sensitivity"], found["specificity"]
+        drawing.path([place(0, 1), *(place(*point) for point in points)], f"curve-{kind}")
+    metrics = {metric.name: metric for metric in evidence.point.evaluation}
+    sensitivity, specificity = metrics["sensitivity"], metrics["specificity"]
     drawing.mark(place(sensitivity.source, specificity.source), "source")
     drawing.mark(place(sensitivity.artifact, specificity.artifact), "artifact", 3)
     drawing.text((left + side / 2, top + side + 34), "1 - specificity", "tick", "middle")
-    drawing.upwards((11, top + side / 2 + 32), "sensitivity")
+    drawing.vertical_text((11, top + side / 2 + 32), "sensitivity")
     return str(drawing)
 
 
@@ -142,9 +142,9 @@ def _draw_square(drawing: Drawing, left: float, top: float, side: float) -> None
             drawing.text((left - 6, y + 4), f"{share:g}", "tick", "end")
 
 
-def _bins_in_words(reliability: Reliability) -> str:
+def _describe_bins(reliability: Reliability) -> str:
     rows = [
-        f"mean score {one.confidence:.2f}: {one.accuracy:.2f} right of {one.count}"
+        f"mean score {one.confidence:.2f}: accuracy {one.accuracy:.2f} on {one.count} predictions"
         for one in reliability.bins
         if one.count
     ]

@@ -1,4 +1,4 @@
-"""The figures of a report: each metric of the source and of every artifact, in all and by class."""
+"""Tables and charts of the metrics of the source and every artifact, overall and by class."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from edgevision.evidence.records import Evidence, Measured
 from edgevision.metrics.comparison import ClassMetrics, Metric
 from edgevision.metrics.formatting import METHODS, drop_of, with_interval
 from edgevision.metrics.intervals import Interval
-from edgevision.reporting.interval_charts import Axis, Row, class_chart, interval_chart
+from edgevision.reporting.interval_charts import ChartAxis, Row, class_chart, interval_chart
 
 #: With more classes than this, a chart by class says less than its table.
 _MOST_DRAWN_CLASSES = 40
 
 
 @dataclass(frozen=True)
-class Figures:
+class MetricTable:
     """One metric of all models.
 
     Attributes:
         name: such as ``accuracy``.
         unit: ``share`` or ``dB``.
         rows: (artifact, metric), one or more.
-        chart: of source and artifacts with their intervals, SVG.
-        method: how the intervals were found, in words; empty where there are none.
+        chart: source and artifacts with their intervals, as SVG.
+        method: method of the intervals; empty without intervals.
     """
 
     name: str
@@ -35,14 +35,14 @@ class Figures:
 
 
 @dataclass(frozen=True)
-class ClassFigures:
+class ClassMetricTable:
     """One metric of all models by class.
 
     Attributes:
         name: such as ``F1``.
         unit: ``share`` or ``dB``.
-        rows: (class, support, a metric an artifact; `None` where an artifact does not tell of it).
-        chart: SVG; empty where there are too many classes to draw.
+        rows: (class, support, one metric per artifact; `None` if the artifact has none for this class).
+        chart: SVG; empty with too many classes to draw.
     """
 
     name: str
@@ -51,33 +51,33 @@ class ClassFigures:
     chart: str
 
 
-def figures(evidence: Evidence) -> tuple[Figures, ...]:
-    """Every metric against the truth, in the evidence's order; empty where the truth is not known."""
+def metric_tables(evidence: Evidence) -> tuple[MetricTable, ...]:
+    """One table per metric, in the order of the evidence; empty without ground truth."""
     names = list(dict.fromkeys(m.name for one in evidence.results for m in one.comparison.metrics))
-    return tuple(_figures(place, name, evidence.results) for place, name in enumerate(names))
+    return tuple(_metric_table(place, name, evidence.results) for place, name in enumerate(names))
 
 
-def interval_methods(found: Sequence[Figures]) -> list[tuple[list[str], str]]:
-    """(names of metrics, how their intervals were found in words), those found alike together."""
+def interval_methods(tables: Sequence[MetricTable]) -> list[tuple[list[str], str]]:
+    """(names of metrics, method of their intervals), one entry per method."""
     names: dict[str, list[str]] = {}
-    for one in found:
-        if one.method:
-            names.setdefault(one.method, []).append(one.name)
+    for table in tables:
+        if table.method:
+            names.setdefault(table.method, []).append(table.name)
     return [(metrics, method) for method, metrics in names.items()]
 
 
 def cost_chart(evidence: Evidence) -> str:
-    """What each artifact lost in the first metric, or, without the truth, in agreement, with any limit."""
+    """Drop of each artifact in the main metric, or its agreement without ground truth, with the limit."""
     if all(one.comparison.metrics for one in evidence.results):
         return _drop_chart(evidence.results)
     rows = [_agreement_row(one) for one in evidence.results]
     limit = _limit(evidence.results, "agreement")
     title = "Agreement with the source, with 95 % intervals"
-    return interval_chart("cost", title, Axis("agreement, %", limit=limit), rows)
+    return interval_chart("cost", title, ChartAxis("agreement, %", limit=limit), rows)
 
 
-def class_figures(evidence: Evidence) -> tuple[ClassFigures, ...]:
-    """Every metric by class, in the evidence's order; empty where there is none."""
+def class_metric_tables(evidence: Evidence) -> tuple[ClassMetricTable, ...]:
+    """One table per metric by class, in the order of the evidence; empty without metrics by class."""
     by_class = [{row.label: row for row in one.comparison.by_class} for one in evidence.results]
     labels = list(dict.fromkeys(label for rows in by_class for label in rows))
     if not labels:
@@ -85,11 +85,12 @@ def class_figures(evidence: Evidence) -> tuple[ClassFigures, ...]:
     first = next(rows[labels[0]] for rows in by_class if labels[0] in rows)
     models = [one.artifact for one in evidence.results]
     return tuple(
-        _class_figures(place, metric, labels, by_class, models) for place, metric in enumerate(first.metrics)
+        _class_metric_table(place, metric, labels, by_class, models)
+        for place, metric in enumerate(first.metrics)
     )
 
 
-def _figures(place: int, name: str, results: Sequence[Measured]) -> Figures:
+def _metric_table(place: int, name: str, results: Sequence[Measured]) -> MetricTable:
     pairs = [
         (one.artifact, metric) for one in results for metric in one.comparison.metrics if metric.name == name
     ]
@@ -97,21 +98,23 @@ def _figures(place: int, name: str, results: Sequence[Measured]) -> Figures:
     rows = [_row("source", first.source, first.source_interval, first.unit, True)]
     rows += [_row(artifact, one.artifact, one.artifact_interval, one.unit) for artifact, one in pairs]
     axis, title = _axis(name, first.unit), f"{name}, with 95 % intervals"
-    chart = interval_chart(f"figure-{place}", title, axis, rows, told_beside=False)
-    return Figures(name, first.unit, tuple(pairs), chart, _method(first))
+    chart = interval_chart(f"metric-{place}", title, axis, rows, show_values=False)
+    return MetricTable(name, first.unit, tuple(pairs), chart, _method(first))
 
 
 def _drop_chart(results: Sequence[Measured]) -> str:
     metrics = [(one.artifact, one.comparison.metrics[0]) for one in results]
     first = metrics[0][1]
-    factor, unit = (1.0, "dB") if first.unit == "dB" else (100.0, "points")
+    factor, unit = (1.0, "dB") if first.unit == "dB" else (100.0, "percentage points")
     rows = [Row(artifact, one.drop, one.drop_interval, drop_of(one)) for artifact, one in metrics]
-    axis = Axis(f"loss of {first.name}, {unit}", factor, _limit(results, f"drop of {first.name}"), zero=True)
-    return interval_chart("cost", f"Loss of {first.name}, with 95 % intervals", axis, rows)
+    axis = ChartAxis(
+        f"drop in {first.name}, {unit}", factor, _limit(results, f"drop in {first.name}"), zero=True
+    )
+    return interval_chart("cost", f"Drop in {first.name}, with 95 % intervals", axis, rows)
 
 
 def _limit(results: Sequence[Measured], what: str) -> float | None:
-    """The strictest limit that was stated."""
+    """The strictest limit among the requirements."""
     limits = [requirement for one in results for requirement in one.requirements if requirement.what == what]
     if not limits:
         return None
@@ -119,13 +122,13 @@ def _limit(results: Sequence[Measured], what: str) -> float | None:
     return max(values) if limits[0].at_least else min(values)
 
 
-def _class_figures(
+def _class_metric_table(
     place: int,
     metric: Metric,
     labels: Sequence[str],
     by_class: Sequence[dict[str, ClassMetrics]],
     models: Sequence[str],
-) -> ClassFigures:
+) -> ClassMetricTable:
     rows = []
     for label in labels:
         found = [_metric_of(classes.get(label), metric.name) for classes in by_class]
@@ -139,7 +142,7 @@ def _class_figures(
         ]
         axis = _axis(metric.name, metric.unit)
         chart = class_chart(f"class-{place}", f"{metric.name} by class", axis, labels, series)
-    return ClassFigures(metric.name, metric.unit, tuple(rows), chart)
+    return ClassMetricTable(metric.name, metric.unit, tuple(rows), chart)
 
 
 def _metric_of(row: ClassMetrics | None, name: str) -> Metric | None:
@@ -164,12 +167,12 @@ def _row(label: str, value: float, interval: Interval | None, unit: str, of_sour
     return Row(label, value, interval, with_interval(value, interval, unit), of_source)
 
 
-def _axis(name: str, unit: str) -> Axis:
-    return Axis(f"{name}, dB", 1.0) if unit == "dB" else Axis(f"{name}, %")
+def _axis(name: str, unit: str) -> ChartAxis:
+    return ChartAxis(f"{name}, dB", 1.0) if unit == "dB" else ChartAxis(f"{name}, %")
 
 
 def _method(metric: Metric) -> str:
-    """Such as ``Wilson; of what was lost: Newcombe, paired``; empty where no interval was measured."""
+    """Such as ``Wilson; of the drop: Newcombe, paired``; empty without intervals."""
     intervals = [metric.source_interval, metric.drop_interval]
     methods = [METHODS.get(one.method, one.method) for one in intervals if one is not None]
-    return "; of what was lost: ".join(dict.fromkeys(methods))
+    return "; of the drop: ".join(dict.fromkeys(methods))
