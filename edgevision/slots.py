@@ -145,21 +145,27 @@ class ModelCache(Generic[KeyT, ModelT]):
     Threads that ask for the same model at once get the same object: it is compiled once.
 
     Args:
-        compile_model: compiles the model for a key: a batch size, or a tuple that contains one.
         keep: how many models are kept; the least recently used is dropped first.
     """
 
-    def __init__(self, compile_model: Callable[[KeyT], ModelT], keep: int = 4) -> None:
-        self._compile_model = compile_model
+    # The function that compiles is an argument of `get`. If the cache held it, an object that compiles
+    # by a method of its own and owns the cache would be freed by the garbage collector alone, and so
+    # would the memory of its models.
+    def __init__(self, keep: int = 4) -> None:
         self._keep = keep
         self._models: OrderedDict[KeyT, ModelT] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, key: KeyT) -> ModelT:
-        """The model for `key`, compiled now if it is not kept; errors of `compile_model` pass through."""
+    def get(self, key: KeyT, compile_model: Callable[[KeyT], ModelT]) -> ModelT:
+        """The model for a key, compiled now if it is not kept.
+
+        Args:
+            key: a batch size, or a tuple that contains one.
+            compile_model: compiles the model for a key; its errors pass through.
+        """
         with self._lock:
             if key not in self._models:
-                self._models[key] = self._compile_model(key)
+                self._models[key] = compile_model(key)
                 while len(self._models) > self._keep:
                     self._models.popitem(last=False)
             self._models.move_to_end(key)

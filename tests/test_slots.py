@@ -173,12 +173,12 @@ def test_a_model_is_compiled_once_per_batch_size_and_the_least_recently_used_is_
         compiled.append(batch)
         return f"for {batch}"
 
-    models = ModelCache(compile_model, keep=2)
-    assert [models.get(batch) for batch in (1, 2, 1)] == ["for 1", "for 2", "for 1"]
-    models.get(3)  # drops the model for 2
-    models.get(1)
+    models: ModelCache[int, str] = ModelCache(keep=2)
+    assert [models.get(batch, compile_model) for batch in (1, 2, 1)] == ["for 1", "for 2", "for 1"]
+    models.get(3, compile_model)  # drops the model for 2
+    models.get(1, compile_model)
     assert compiled == [1, 2, 3]
-    models.get(2)
+    models.get(2, compile_model)
     assert compiled == [1, 2, 3, 2]
 
 
@@ -187,9 +187,9 @@ def test_threads_that_ask_for_the_same_model_at_once_get_the_same_object() -> No
         time.sleep(0.02)
         return object()
 
-    models = ModelCache(compile_model)
+    models: ModelCache[int, object] = ModelCache()
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(models.get, [1] * 8))
+        answers = list(pool.map(lambda batch: models.get(batch, compile_model), [1] * 8))
     assert all(answer is answers[0] for answer in answers)
 
 
@@ -202,10 +202,10 @@ def test_a_model_that_cannot_be_compiled_is_tried_again_at_the_next_call() -> No
             raise error
         return "compiled"
 
-    models = ModelCache(compile_model)
+    models: ModelCache[int, str] = ModelCache()
     with pytest.raises(InferenceError, match="out of memory"):
-        models.get(1)
-    assert models.get(1) == "compiled"
+        models.get(1, compile_model)
+    assert models.get(1, compile_model) == "compiled"
 
 
 # --- a backend that is a function ---------------------------------------------------------------

@@ -71,7 +71,7 @@ class Sessions:
         self._threads = threads
         self._placement = placement
         self._check = check
-        self._sessions = ModelCache(self._create)
+        self._sessions: ModelCache[int, Any] = ModelCache()
         probe = self._probe()
         self._open_sizes = [
             port.shape[0] for port in probe.get_inputs() if port.shape and not isinstance(port.shape[0], int)
@@ -86,7 +86,7 @@ class Sessions:
             ArtifactError: ONNX Runtime refuses the artifact.
             DeviceError: raised by `check`.
         """
-        return self._sessions.get(batch if self._open_sizes else 1)
+        return self._sessions.get(batch if self._open_sizes else 1, self._create)
 
     def slot(self, batch: int) -> OnnxSlot:
         """A slot for `batch`."""
@@ -140,11 +140,11 @@ class Sessions:
         check_open_sizes(self._artifact, specs)
         return specs
 
-    def _output_specs(self, ports: Sequence[Any], settled: Sequence[Any]) -> tuple[TensorSpec, ...]:
+    def _output_specs(self, ports: Sequence[Any], fixed_ports: Sequence[Any]) -> tuple[TensorSpec, ...]:
         """The outputs, with the sizes that ONNX Runtime infers for a fixed batch."""
         specs = []
-        for port, inferred in zip(ports, settled, strict=True):
-            shape = _sizes(inferred)
+        for port, fixed in zip(ports, fixed_ports, strict=True):
+            shape = _sizes(fixed)
             if self._open_sizes and shape and _sizes(port)[0] is None:
                 shape = (None, *shape[1:])
             specs.append(TensorSpec(port.name, shape, self._dtype(port)))
@@ -212,8 +212,8 @@ class OnnxSlot:
         return dict(zip(self._names, self._results(), strict=True))
 
     def _bind_outputs(self, value: Any, ports: Sequence[Any]) -> None:
-        settled = all(isinstance(size, int) for port in ports for size in port.shape)
-        if self._on_gpu or not settled:
+        static = all(isinstance(size, int) for port in ports for size in port.shape)
+        if self._on_gpu or not static:
             for port in ports:
                 self._binding.bind_output(port.name)
             return

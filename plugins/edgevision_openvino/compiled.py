@@ -49,7 +49,7 @@ class CompiledModels:
         self._device = device
         self._config = dict(config)
         self._parallel = dict(parallel or {})
-        self._compiled = ModelCache(self._compile, _KEPT)
+        self._compiled: ModelCache[tuple[int, bool], Any] = ModelCache(_KEPT)
 
     def for_batch(self, batch: int, parallel: bool = False) -> Any:
         """The model, compiled for `batch` and for one call at a time or for parallel calls.
@@ -57,9 +57,8 @@ class CompiledModels:
         Raises:
             ArtifactError: the device refuses the model at this size.
         """
-        return self._compiled.get(
-            (batch if open_batch(self._inputs) else 0, parallel and bool(self._parallel))
-        )
+        key = (batch if open_batch(self._inputs) else 0, parallel and bool(self._parallel))
+        return self._compiled.get(key, self._compile)
 
     def first_device(self) -> str:
         """The device that the model actually runs on, such as ``cpu`` or ``gpu:0``."""
@@ -123,10 +122,10 @@ class OpenVINOSlot:
             self.inputs[spec.name] = np.zeros(tuple(port.shape), spec.dtype)
             self._request.set_input_tensor(position, tensor(self.inputs[spec.name], shared_memory=True))
         self._names = [spec.name for spec in outputs]
-        settled = all(port.partial_shape.is_static for port in compiled.outputs)
+        static = all(port.partial_shape.is_static for port in compiled.outputs)
         # Starting and waiting costs 90 µs more than a blocking call, which is as strict where all
         # shapes are static.
-        self.invoke = self._block if settled else self._start_and_wait
+        self.invoke = self._block if static else self._start_and_wait
 
     def run(self) -> dict[str, Array]:
         """As `Slot.run`."""

@@ -168,8 +168,8 @@ def test_keeping_all_layers_in_float_is_more_accurate_than_keeping_none(
         artifact = converter.convert(trained_source, "int8", calibration, keep)
         with open_session(registry().backends()[converter.format], artifact) as session:
             spec = session.inputs[0]
-            given = images if spec.quantization is None else (images / spec.quantization.scale).round() - 128
-            answers = session.run({spec.name: given.astype(spec.dtype)})["colour"]
+            inputs = images if spec.quantization is None else (images / spec.quantization.scale).round() - 128
+            answers = session.run({spec.name: inputs.astype(spec.dtype)})["colour"]
             errors.append(float(np.abs(session.outputs[0].dequantize(answers) - expected).mean()))
     assert errors[1] < errors[0]
 

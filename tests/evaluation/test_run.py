@@ -1,4 +1,4 @@
-"""Measuring on several cores gives the same answers as on one; the number of known answers of a bundle."""
+"""Measuring on several cores gives the same answers as on one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 
 from edgevision.artifact import read_artifact
 from edgevision.backend import SessionSettings
-from edgevision.conversion.package import number_of_known_answers
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.datasets.seed_sets import SeedSet
 from edgevision.errors import InputError
@@ -73,14 +72,3 @@ def test_workers_share_the_cores_if_there_are_enough_blocks(monkeypatch: pytest.
     assert workers_on(images.at(range(16)), SessionSettings()) == (1, SessionSettings())
     assert workers_on(SeedSet(0, 64), SessionSettings()) == (1, SessionSettings())
     assert workers_on(SeedSet(0, 65), SessionSettings()) == (2, ONE_THREAD)
-
-
-@pytest.mark.parametrize(
-    ("classes", "side", "count"),
-    [(2, 32, 8), (10, 32, 10), (1000, 32, 64), (1000, 224, 53), (3, 640, 6), (3, 4000, 1)],
-)
-def test_there_is_one_known_answer_per_class_within_bounds(classes: int, side: int, count: int) -> None:
-    labels = tuple(str(number) for number in range(classes))
-    how = Preprocessing((side, side), (0.0, 255.0))
-    evaluator = ClassificationEvaluator(ClassifyTask("scores", "softmax"), labels, how, None)
-    assert number_of_known_answers(evaluator) == count

@@ -51,6 +51,15 @@ def tiny_onnx() -> Artifact:
 
 
 @pytest.fixture(scope="session")
+def open_height_onnx(tiny_onnx: Artifact) -> Artifact:
+    """The same network with an open height, which no backend loads."""
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load_from_string(tiny_onnx.content)
+    model.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "height"
+    return Artifact("onnx", "float32", {"open.onnx": model.SerializeToString()})
+
+
+@pytest.fixture(scope="session")
 def tiny_float16_onnx() -> Artifact:
     return Artifact("onnx", "float16", {"tiny.onnx": tiny_onnx_bytes(np.float16)})
 

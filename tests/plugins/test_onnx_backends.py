@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import platform
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from edgevision.backend import SessionSettings
 from edgevision.errors import ArtifactError, DeviceError, EdgeVisionError, MissingRuntimeError, OptionError
 from edgevision.plugins import DISABLE_VARIABLE, registry
 from edgevision.session import open_session
+from edgevision.slots import PooledSession
 from edgevision.testing import check_backend
 from edgevision_onnxruntime.cuda import backend as cuda_module
 from edgevision_onnxruntime.cuda import driver
@@ -115,13 +118,9 @@ def test_an_unknown_operator_is_refused_in_one_line(tiny_onnx: Artifact) -> None
     assert "\n" not in str(caught.value)
 
 
-def test_an_open_image_size_is_refused(tiny_onnx: Artifact) -> None:
-    onnx = pytest.importorskip("onnx")
-    model = onnx.load_from_string(tiny_onnx.content)
-    model.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "height"
-    opened = Artifact("onnx", "float32", {"open.onnx": model.SerializeToString()})
+def test_an_open_image_size_is_refused(open_height_onnx: Artifact) -> None:
     with pytest.raises(ArtifactError, match=r"only the batch size may be open.*fixed image size"):
-        ONNX.open(opened, SessionSettings())
+        ONNX.open(open_height_onnx, SessionSettings())
 
 
 def test_more_batch_sizes_than_are_kept_get_right_answers(tiny_onnx: Artifact) -> None:
@@ -130,6 +129,19 @@ def test_more_batch_sizes_than_are_kept_get_right_answers(tiny_onnx: Artifact) -
         for batch in (2, 3, 4, 5, 6, 1):
             scores = session.run({"image": np.repeat(IMAGE, batch, axis=0)})["scores"]
             np.testing.assert_allclose(scores, np.repeat(alone, batch, axis=0), rtol=1e-5)
+
+
+def test_closing_a_session_frees_its_models_without_the_garbage_collector(tiny_onnx: Artifact) -> None:
+    session = ONNX.open(tiny_onnx, SessionSettings())
+    assert isinstance(session, PooledSession)
+    session.run({"image": IMAGE})
+    models = weakref.ref(session.slots._create.__self__)
+    gc.disable()
+    try:
+        session.close()
+        assert models() is None
+    finally:
+        gc.enable()
 
 
 @without_cuda
@@ -169,7 +181,8 @@ def test_invalid_options_are_refused_before_any_device_is_queried(tiny_onnx: Art
 
 def test_each_backend_has_a_plugin_of_its_own_name() -> None:
     rows = {row.name: row for row in registry().backend_statuses()}
-    assert (rows["cuda"].plugin, rows["onnx"].plugin) == ("cuda", "onnx")
+    assert all(row.plugin == name for name, row in rows.items())
+    assert {"cuda", "onnx"} <= set(rows)
     assert rows["onnx"].ready
     assert rows["cuda"].ready or rows["cuda"].reason
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 import sys
 import textwrap
+import weakref
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from edgevision.artifact import Artifact
 from edgevision.backend import SessionSettings
 from edgevision.errors import ArtifactError, DeviceError, OptionError, OutputError
 from edgevision.session import open_session
+from edgevision.slots import PooledSession
 from edgevision.system.cores import cores
 from edgevision.testing import check_backend
 from edgevision_openvino.backend import OpenVINOBackend
@@ -109,13 +112,9 @@ def test_an_xml_without_its_bin_is_refused(tiny_ir: Artifact) -> None:
         BACKEND.open(Artifact("openvino", "float32", {"tiny.xml": tiny_ir.content}), SessionSettings())
 
 
-def test_an_open_image_size_is_refused(tiny_onnx: Artifact) -> None:
-    onnx = pytest.importorskip("onnx")
-    model = onnx.load_from_string(tiny_onnx.content)
-    model.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "height"
-    opened = Artifact("onnx", "float32", {"open.onnx": model.SerializeToString()})
+def test_an_open_image_size_is_refused(open_height_onnx: Artifact) -> None:
     with pytest.raises(ArtifactError, match=r"only the batch size may be open.*fixed image size"):
-        BACKEND.open(opened, SessionSettings())
+        BACKEND.open(open_height_onnx, SessionSettings())
 
 
 @pytest.mark.parametrize("hint", ["latency", "throughput"])
@@ -172,6 +171,19 @@ def test_more_batch_sizes_than_are_kept_get_right_answers(tiny_ir: Artifact) -> 
         for batch in (2, 3, 4, 5, 6, 1):
             scores = session.run({"image": np.repeat(IMAGE, batch, axis=0)})["scores"]
             np.testing.assert_allclose(scores, np.repeat(alone, batch, axis=0), rtol=1e-5)
+
+
+def test_closing_a_session_frees_its_models_without_the_garbage_collector(tiny_ir: Artifact) -> None:
+    session = BACKEND.open(tiny_ir, SessionSettings())
+    assert isinstance(session, PooledSession)
+    session.run({"image": IMAGE})
+    models = weakref.ref(session.slots._create._models)
+    gc.disable()
+    try:
+        session.close()
+        assert models() is None
+    finally:
+        gc.enable()
 
 
 def test_nothing_is_written_to_the_home_folder_and_no_connection_is_made(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from edgevision.tensors import Array
 from edgevision_keras.libraries import require_tensorflow
 from edgevision_keras.quantization.folding import FoldedGraph, Layer, input_dependent_tensors
 
-#: Operations whose output holds values of their first input and no others, except zeros.
+#: Operations whose output has values of their first input and no others, except zeros.
 _PASSING = frozenset(
     (
         *("Identity", "Reshape", "Squeeze", "ExpandDims", "Transpose", "StridedSlice"),
@@ -70,8 +71,7 @@ class Histogram:
 
 
 def find_origins(folded: FoldedGraph) -> dict[str, str]:
-    """Name of a tensor -> name of the tensor whose values it holds: itself, or one that it was reshaped
-    or pooled from.
+    """Name of a tensor -> the tensor whose values it has: itself, or one it was reshaped or pooled from.
 
     Tensors between the weights and the bias of a layer are left out.
     """
@@ -96,14 +96,16 @@ class FoldedNetwork:
     """
 
     def __init__(self, folded: FoldedGraph) -> None:
-        tf = require_tensorflow()
         self._folded = folded
-        self._tf = tf
-        specs = [
-            tf.TensorSpec(folded.imported().get_tensor_by_name(name).shape, tf.float32)
-            for name in folded.inputs
-        ]
-        self._function = tf.compat.v1.wrap_function(self._import, specs)
+        self._tf = require_tensorflow()
+
+    @cached_property
+    def _function(self) -> Any:
+        tf, graph = self._tf, self._folded.imported()
+        shapes = [graph.get_tensor_by_name(name).shape for name in self._folded.inputs]
+        return tf.compat.v1.wrap_function(
+            self._import, [tf.TensorSpec(shape, tf.float32) for shape in shapes]
+        )
 
     def _import(self, *images: Any) -> Sequence[Any]:
         self._tf.graph_util.import_graph_def(

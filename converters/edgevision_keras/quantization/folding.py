@@ -1,7 +1,7 @@
 """The source's graph with each layer folded into one operation with constant weights and one bias.
 
 Batch normalization, biases and factors that follow a convolution or a matrix multiplication are
-folded into its weights, as every converter would do itself. FoldedGraph here, once, the weights that are
+folded into its weights, as every converter would do itself. Folded here, once, the weights that are
 rounded for int8 are exactly those of the three formats.
 """
 
@@ -126,27 +126,21 @@ def fold(trace: Trace) -> FoldedGraph:
     for operation in graph.get_operations():
         if operation.type == "AvgPool" and _is_global(operation):
             _make_mean(tf, definition, operation)
-    for node in definition.node:
-        data = [name for name in node.input if not name.startswith("^")]
-        node.ClearField("input")
-        node.input.extend(data)
-        node.attr.pop("_class", None)
-        # Keras's swish has a gradient of its own, which cannot be called outside of its graph.
-        node.attr.pop("_gradient_op_type", None)
+    _drop_annotations(definition)
     _set_weights(definition, layers)
     definition = tf.compat.v1.graph_util.extract_sub_graph(definition, sorted(outputs))
     names = [tuple(tensor.name for tensor in side) for side in (trace.frozen.inputs, trace.frozen.outputs)]
     return FoldedGraph(definition, tuple(layers), *names)
 
 
-def freeze(trace: Trace, graph: Any) -> Any:
+def freeze(trace: Trace, definition: Any) -> Any:
     """A GraphDef with the inputs and outputs of `trace`, as a concrete function for converters."""
     tf = require_tensorflow()
     convert = require("tensorflow.python.framework.convert_to_constants").convert_variables_to_constants_v2
 
     def imported(*images: Any) -> list[Any]:
         results = tf.graph_util.import_graph_def(
-            graph,
+            definition,
             input_map={tensor.name: image for tensor, image in zip(trace.frozen.inputs, images, strict=True)},
             return_elements=[tensor.name for tensor in trace.frozen.outputs],
             name="int8",
@@ -321,6 +315,17 @@ def _make_mean(tf: Any, graph: Any, pooling: Any) -> None:
     node.input.extend([source, add_constant(graph, f"{node.name}/axes", [1, 2])])
     node.attr["T"].type, node.attr["Tidx"].type = kind, tf.int32.as_datatype_enum
     node.attr["keep_dims"].b = True
+
+
+def _drop_annotations(definition: Any) -> None:
+    """Remove control inputs and attributes that refer to other parts of the original graph."""
+    for node in definition.node:
+        inputs = [name for name in node.input if not name.startswith("^")]
+        node.ClearField("input")
+        node.input.extend(inputs)
+        node.attr.pop("_class", None)
+        # Keras's swish has a custom gradient, which cannot be called outside of its graph.
+        node.attr.pop("_gradient_op_type", None)
 
 
 def _set_weights(graph: Any, layers: Sequence[Layer]) -> None:

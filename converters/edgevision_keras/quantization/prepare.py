@@ -33,7 +33,7 @@ from edgevision_keras.quantization.rounding import Moments, can_round, round_wei
 #: Multiplications that one run over the images may take: large networks are measured on fewer images.
 _MOST_MULTIPLICATIONS = 15e9
 _FEWEST_IMAGES = 32
-#: Numbers that all measured tensors of one batch of images may hold.
+#: Numbers that all measured tensors of one batch may contain.
 _MOST_NUMBERS = 15_000_000
 _LARGEST_BATCH = 32
 
@@ -46,7 +46,7 @@ class PreparedNetwork:
         folded: the graph with equalized channels, in float.
         rounded: name of a layer -> the layer with its weights on the int8 grid.
         histograms: name of a tensor -> its values, weighted by their effect on the outputs.
-        origins: name of a tensor -> name of the one in `histograms` whose values it holds.
+        origins: name of a tensor -> name of the tensor in `histograms` whose values it has.
         images: the calibration images that everything was measured on, in batches.
         unrounded: names of the layers whose weights each converter rounds itself.
     """

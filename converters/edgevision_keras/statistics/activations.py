@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -35,13 +35,8 @@ class ActivationMeter:
     """
 
     def __init__(self, trace: Trace, layer_names: Collection[str]) -> None:
-        tf = require_tensorflow()
-        tensors = list(_quantized_tensors(trace))
         self._trace = trace
-        numbered = numbered_layers(trace.frozen.graph, layer_names)
-        self._layers = [layer_of(tensor.op.name, layer_names, numbered) for tensor in tensors]
-        ends = tf.TensorSpec((len(tensors),), tf.float32)
-        self._measure = extended(trace, tensors, _measure, ends, ends)
+        self._layer_names = layer_names
 
     def __call__(
         self, inputs: Mapping[str, Array], limits: Sequence[tuple[float, float]]
@@ -54,6 +49,21 @@ class ActivationMeter:
             results = self._measure(*arrays, *(tf.constant(column) for column in ends.reshape(-1, 2).T))
         columns = [column.numpy().tolist() for column in results]
         return tuple(map(Activations, self._layers, *columns))
+
+    @cached_property
+    def _tensors(self) -> list[Any]:
+        return list(_quantized_tensors(self._trace))
+
+    @cached_property
+    def _layers(self) -> list[str]:
+        numbered = numbered_layers(self._trace.frozen.graph, self._layer_names)
+        return [layer_of(tensor.op.name, self._layer_names, numbered) for tensor in self._tensors]
+
+    @cached_property
+    def _measure(self) -> Any:
+        tf = require_tensorflow()
+        limits = tf.TensorSpec((len(self._tensors),), tf.float32)
+        return extended(self._trace, self._tensors, _ranges_and_counts, limits, limits)
 
 
 def _quantized_tensors(trace: Trace) -> Iterator[Any]:
@@ -77,7 +87,7 @@ def _is_fused(tensor: Any, depends: Any) -> bool:
     return consumer.type in _FUSED or (consumer.type in _AFFINE and not any(map(depends, others)))
 
 
-def _measure(tensors: Sequence[Any], low: Any, high: Any) -> tuple[Any, Any, Any, Any]:
+def _ranges_and_counts(tensors: Sequence[Any], low: Any, high: Any) -> tuple[Any, Any, Any, Any]:
     tf = require_tensorflow()
     outside = [
         tf.math.count_nonzero((tensor < low[index]) | (tensor > high[index]))

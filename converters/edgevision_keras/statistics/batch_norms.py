@@ -75,12 +75,16 @@ class NormStatistics:
 
     Attributes:
         trace: the graph of the source.
-        norms: its batch normalizations.
     """
 
     def __init__(self, trace: Trace, layer_names: Collection[str] = ()) -> None:
         self.trace = trace
-        self.norms = find_norms(trace, layer_names)
+        self._layer_names = layer_names
+
+    @cached_property
+    def norms(self) -> tuple[GraphNorm, ...]:
+        """The batch normalizations of the source."""
+        return find_norms(self.trace, self._layer_names)
 
     def distances(self, norms: Sequence[GraphNorm]) -> Any:
         """A differentiable function of the source's inputs.
