@@ -16,6 +16,7 @@ from edgevision.imaging.preprocess import Preprocessing
 from edgevision.loading.choice import Request, choose_backend
 from edgevision.plugins import Registry
 from edgevision.session import CheckedSession, open_session
+from edgevision.tasks.labels import as_labels
 
 if TYPE_CHECKING:  # a process that runs one bare classifier imports no bundles, and no other tasks
     from edgevision.tasks.classify import Classifier
@@ -46,7 +47,7 @@ class BareModel:
 
     def __post_init__(self) -> None:
         if self.labels is not None:
-            object.__setattr__(self, "labels", tuple(map(str, self.labels)))  # an array has no truth value
+            object.__setattr__(self, "labels", as_labels(self.labels))
 
 
 def load_bare(path: Path, request: Request, bare: BareModel, plugins: Registry) -> Model:

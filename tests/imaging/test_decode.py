@@ -17,6 +17,7 @@ from PIL import Image, ImageOps
 
 from edgevision.errors import InputError, OptionError
 from edgevision.imaging.decode import as_image, as_pixels, decode_image, find_images, read_image
+from edgevision.imaging.write import write_image
 
 # Red, green, blue and grey quarters: any mistake in order or orientation shows.
 QUARTERS = np.zeros((40, 60, 3), np.uint8)
@@ -314,7 +315,7 @@ class FileEntry:
 
 def test_any_path_object_is_read(tmp_path: Path) -> None:
     path = tmp_path / "quarters.png"
-    path.write_bytes(encoded(QUARTERS))
+    write_image(str(path), QUARTERS)
     assert np.array_equal(as_image(FileEntry(path)), QUARTERS)
     assert find_images([FileEntry(path)]) == [path]
 

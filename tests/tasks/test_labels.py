@@ -13,7 +13,7 @@ from edgevision.tasks.labels import network_labels, read_labels
 def test_one_class_per_line(tmp_path: Path) -> None:
     path = tmp_path / "labels.txt"
     path.write_text("Ente\n großer Vogel \n\n", encoding="utf-8")
-    assert read_labels(path) == ("Ente", "großer Vogel")
+    assert read_labels(path) == read_labels(str(path)) == ("Ente", "großer Vogel")
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"\xff\xfe\x00"])

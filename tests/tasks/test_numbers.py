@@ -12,6 +12,7 @@ import pytest
 from edgevision.errors import OptionError
 from edgevision.imaging.input_options import InputOptions
 from edgevision.imaging.preprocess import Preprocessing
+from edgevision.loading.bare import BareModel
 from edgevision.plugins import registry
 from edgevision.session import open_session
 from edgevision.tasks.classify import Classification, Classifier
@@ -312,6 +313,9 @@ def test_labels_that_are_no_sequence_of_names_are_refused(labels: Any) -> None:
         OptionError, match="labels: expected a list of class names, in the network's order, got"
     ):
         Classifier(session, Preprocessing((4, 4), (0, 255)), labels, "softmax")
+    if labels is not None:
+        with pytest.raises(OptionError, match="labels: expected a list of class names"):
+            BareModel(labels=labels)
 
 
 def test_an_image_is_chosen_by_numpys_numbers() -> None:
