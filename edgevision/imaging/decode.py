@@ -253,7 +253,9 @@ def _dtype_step(array: NDArray[Any]) -> str:
         return "for values in 0…1 pass (image * 255).round().astype('uint8')"
     if array.dtype.kind == "b":
         return "for a mask pass image.astype('uint8') * 255"
-    return "for 16 bits per channel pass (image >> 8).astype('uint8')"
+    if array.dtype.itemsize == 2:
+        return "for 16 bits per channel pass (image >> 8).astype('uint8')"
+    return "for values in 0…255 pass image.astype('uint8')"
 
 
 def _shape_step(array: NDArray[Any], color: str) -> str:
@@ -295,9 +297,8 @@ def _pil_rgb(image: Any) -> Pixels:
     if mode.startswith("I"):  # I;16, or I: a PNG of 16 bits in older Pillows
         upper: Pixels = (np.asarray(image) >> 8).astype(np.uint8)
         return upper[:, :, np.newaxis].repeat(3, axis=2)
-    if isinstance(
-        image.info.get("transparency"), bytes
-    ):  # one alpha per palette entry: PIL warns if it is lost
+    # One alpha per palette entry: PIL warns if a conversion loses it.
+    if isinstance(image.info.get("transparency"), bytes):
         return np.ascontiguousarray(np.asarray(image.convert("RGBA"))[:, :, :3])
     return np.asarray(image if mode == "RGB" else image.convert("RGB"))
 

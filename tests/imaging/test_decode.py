@@ -341,6 +341,7 @@ def test_pil_is_not_imported_for_callers_who_do_not_use_it(tmp_path: Path) -> No
     [
         (QUARTERS / 255, "rgb", r"expected uint8 .* float64; for values in 0…1 pass \(image \* 255\)"),
         (QUARTERS.astype(np.uint16), "rgb", r"uint16; for 16 bits"),
+        (QUARTERS.astype(np.int64), "rgb", r"int64; for values in 0…255 pass image\.astype"),
         (QUARTERS > 5, "rgb", r"bool; for a mask"),
         (QUARTERS[:0], "rgb", "at least one pixel"),
         (np.zeros((4, 4, 4), np.uint8), "rgb", r"\(4, 4, 4\); to drop its alpha pass image\[:, :, :3\]"),
