@@ -136,9 +136,7 @@ def test_a_difficult_object_is_neither_found_nor_missed() -> None:
     assert measured(inside, easy).metrics[0].value == pytest.approx(0.5), (
         "a box inside it is not on it, as in VOC"
     )
-    assert measured(easy).notes == (
-        "objects marked difficult, which count neither as found nor as missed: 1",
-    )
+    assert measured(easy).notes == ("objects marked difficult, counted neither as detected nor as missed: 1",)
 
 
 def test_errors_count_what_is_missed_and_what_is_no_object() -> None:
@@ -151,5 +149,5 @@ def test_errors_count_what_is_missed_and_what_is_no_object() -> None:
 def test_objects_that_are_none_are_told() -> None:
     truth = Annotations(np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, bool), left_out=3)
     assert detect_measures([truth], [_found()], LABELS).notes == (
-        "annotated objects of zero width or height, which are left out: 3",
+        "annotated objects of zero width or height, left out: 3",
     )
