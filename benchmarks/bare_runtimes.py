@@ -1,4 +1,4 @@
-"""What everything is measured against: a runtime's own call, its input ready, its output left where it is."""
+"""The baseline of all measurements: the runtime's own call, without copying inputs or outputs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 
 def bare_litert(path: Path) -> Callable[[], object]:
-    """LiteRT's ``invoke`` on one thread."""
+    """LiteRT's ``invoke`` on one thread, its input already set."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_path=str(path), num_threads=1)
@@ -21,7 +21,7 @@ def bare_litert(path: Path) -> Callable[[], object]:
 
 
 def bare_openvino(path: Path) -> Callable[[], object]:
-    """OpenVINO's blocking ``infer`` on one thread, input memory shared, for a batch of one."""
+    """OpenVINO's blocking ``infer`` on one thread, for a batch of one in shared input memory."""
     import openvino
 
     core = openvino.Core()

@@ -1,8 +1,8 @@
-"""Cold start and memory, in processes of their own, by turns.
+"""Cold start and memory, in processes of their own, run in turn.
 
     python benchmarks/cold_start.py --runs 20
 
-Each row is the median of the runs: wall and CPU time of the whole process, and its largest resident memory.
+Each row has the medians of the runs: wall and CPU time of the whole process, and its peak resident memory.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from statistics import median
 import click
 from networks import SHARED
 
-#: The kernel's own count for children takes in what the parent held when it forked.
-_TELL_PEAK = """
+#: The kernel's own count for children includes the memory that the parent had when it forked.
+_PRINT_PEAK = """
 import atexit, sys
 @atexit.register
-def tell_peak():
+def print_peak():
     lines = open("/proc/self/status").read().splitlines()
     print(next(line for line in lines if line.startswith("VmHWM")).split()[1], file=sys.stderr)
 """
@@ -33,22 +33,23 @@ from ai_edge_litert.interpreter import Interpreter
 model, photo = sys.argv[1:]
 interpreter = Interpreter(model_path=model, num_threads=1)
 interpreter.allocate_tensors()
-taken, given = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+input_, output = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
 image = cv2.cvtColor(cv2.imread(photo), cv2.COLOR_BGR2RGB)
-size = tuple(int(side) for side in taken["shape"][2:0:-1])
-interpreter.set_tensor(taken["index"], cv2.resize(image, size)[None])
+size = tuple(int(side) for side in input_["shape"][2:0:-1])
+interpreter.set_tensor(input_["index"], cv2.resize(image, size)[None])
 interpreter.invoke()
-print(interpreter.get_tensor(given["index"]).argmax())
+print(interpreter.get_tensor(output["index"]).argmax())
 """
 _OURS = """
 import sys
 import edgevision
 model, photo = sys.argv[1:]
 settings = edgevision.SessionSettings(threads=1)
-network = edgevision.load(model, "tflite", settings=settings, bare=edgevision.BareModel(score_kind="softmax"))
-print(network(photo).top(1)[0].class_id)
+bare = edgevision.BareModel(score_kind="softmax")
+classifier = edgevision.load(model, "tflite", settings=settings, bare=bare)
+print(classifier(photo).top(1)[0].class_id)
 """
-#: Wall seconds, CPU seconds, largest resident memory in MB.
+#: Wall seconds, CPU seconds, peak resident memory in MB.
 Row = tuple[float, float, float]
 _CLICK = """
 import click
@@ -58,7 +59,7 @@ def cli():
 cli(["--help"])
 """
 _HELP = "import sys; sys.argv[1:] = ['--help']; import edgevision.cli as c; c.main()"
-#: What is measured -> ours, what it is held against, and what is allowed.
+#: Name of the measurement -> our code, the code it is compared with, and the limit.
 _PAIRS = {
     "import edgevision": ("import edgevision", "import numpy", "60 ms more"),
     "edgevision --help": (_HELP, _CLICK, "150 ms more"),
@@ -72,22 +73,20 @@ _PAIRS = {
     "--shared", type=click.Path(exists=True, path_type=Path), default=SHARED, help="Models, images."
 )
 def main(runs: int, shared: Path) -> None:
-    """Print what ours and the other take, and what ours takes more."""
+    """Print time and memory of both programs, and the difference."""
     arguments = [
         str(shared / "models" / "mobilenet_v1_0.25_224_quant_metadata.tflite"),
         str(shared / "images" / "cats_and_dogs.jpg"),
     ]
-    for what, (ours, other, allowed) in _PAIRS.items():
-        for code in (ours, other):
-            _run(code, arguments)  # compiles what was never imported
-        taken = [(_run(ours, arguments), _run(other, arguments)) for _ in range(runs)]
-        mine, theirs = (_medians(rows) for rows in zip(*taken, strict=True))
-        print(f"{what}: {_told(mine)}, against {_told(theirs)}")
-        wall, cpu, memory = (one / two for one, two in zip(mine, theirs, strict=True))
-        more = (mine[0] - theirs[0]) * 1e3
-        print(
-            f"    {more:+.0f} ms, x{wall:.2f} wall, x{cpu:.2f} CPU, x{memory:.2f} memory; allowed: {allowed}"
-        )
+    for name, (our_code, other_code, limit) in _PAIRS.items():
+        for code in (our_code, other_code):
+            _run(code, arguments)  # compiles modules that were never imported
+        rows = [(_run(our_code, arguments), _run(other_code, arguments)) for _ in range(runs)]
+        ours, theirs = (_medians(column) for column in zip(*rows, strict=True))
+        print(f"{name}: {_text(ours)}, compared with {_text(theirs)}")
+        wall, cpu, memory = (one / other for one, other in zip(ours, theirs, strict=True))
+        more = (ours[0] - theirs[0]) * 1e3
+        print(f"    {more:+.0f} ms, x{wall:.2f} wall, x{cpu:.2f} CPU, x{memory:.2f} memory; limit: {limit}")
 
 
 def _medians(rows: tuple[Row, ...]) -> Row:
@@ -95,17 +94,17 @@ def _medians(rows: tuple[Row, ...]) -> Row:
     return wall, cpu, memory
 
 
-def _told(row: Row) -> str:
+def _text(row: Row) -> str:
     return f"{row[0] * 1e3:4.0f} ms wall {row[1] * 1e3:4.0f} ms CPU {row[2]:5.1f} MB"
 
 
 def _run(code: str, arguments: list[str]) -> Row:
-    """Wall seconds, CPU seconds and the largest resident memory in MB of one process."""
+    """Wall seconds, CPU seconds and peak resident memory in MB of one process."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    command = [sys.executable, "-c", _TELL_PEAK + code, *arguments]
-    before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    command = [sys.executable, "-c", _PRINT_PEAK + code, *arguments]
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    wall, after = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
+    wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
         raise click.ClickException(f"a process failed:\n{code}\n{done.stderr}")
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

@@ -1,11 +1,12 @@
-"""What evidence costs: a conversion for three targets beside bare calls of the same converters and runtimes.
+"""The cost of evidence: a conversion for three targets, compared with bare calls of the same libraries.
 
     python benchmarks/evidence_run.py --runs 3
 
-Both sides run in processes of their own, by turns. The bare side imports TensorFlow, loads ResNet-8, makes
-int8 of TFLite, ONNX and OpenVINO as the libraries do by default from 500 images, and runs the Keras model and
-the three artifacts over 5,000 images. The other is `edgevision convert` with the same number of images of the
-same sets. Of each side the least wall time and the least CPU time count.
+Both sides run in separate processes, alternately. The bare side imports TensorFlow, loads ResNet-8,
+converts it to int8 for TFLite, ONNX and OpenVINO with the default settings of the libraries and 500
+calibration images, and runs the Keras model and the three artifacts over 5,000 images. The other side is
+`edgevision convert` with the same number of images of the same sets. The shortest wall time and CPU time of
+each side count.
 """
 
 from __future__ import annotations
@@ -32,27 +33,27 @@ import click
 import cv2
 import numpy as np
 
-#: Not from `networks`, which imports edgevision: the bare side shall not pay for that.
+#: Not imported from `networks`, which imports edgevision: the bare side must not pay for that.
 SHARED = Path(__file__).parents[2] / "shared"
 TARGETS = ("generic-cpu", "intel-cpu", "onnx-cpu")
 GOAL = 1.5
-#: Module, what is called there, and what it is a part of; time inside one counts for the innermost alone.
+#: Module or class, its function, and the stage; time is attributed to the innermost stage.
 STAGES = (
     ("importlib", "import_module", "libraries: import"),
     ("edgevision.conversion.convert", "open_sets", "image sets: list, read, check"),
     ("edgevision_keras.reading.reader", "_open", "Keras: load"),
     ("edgevision_keras.reading.reader", "_trace", "Keras: trace and freeze"),
-    ("edgevision_keras.quantization.prepare", "_prepare", "int8: fold, equalize, ranges"),
-    ("edgevision_keras.quantization.prepare", "_rounded", "int8: round weights together"),
-    ("edgevision_keras.tflite.TfliteConverter", "convert", "TFLite: make"),
-    ("edgevision_keras.openvino.OpenVINOConverter", "convert", "OpenVINO: make"),
-    ("edgevision_keras.onnx.OnnxConverter", "convert", "ONNX: make"),
+    ("edgevision_keras.source", "prepare", "int8: fold, equalize, ranges"),
+    ("edgevision_keras.quantization.prepare", "_round_layers", "int8: round weights together"),
+    ("edgevision_keras.tflite.TfliteConverter", "convert", "TFLite: convert"),
+    ("edgevision_keras.openvino.OpenVINOConverter", "convert", "OpenVINO: convert"),
+    ("edgevision_keras.onnx.OnnxConverter", "convert", "ONNX: convert"),
     ("edgevision.conversion.candidates", "open_session", "artifacts: load"),
     ("edgevision.conversion.reference", "measure", "source and artifacts: measure"),
     ("edgevision.conversion.trials", "measure", "source and artifacts: measure"),
-    ("edgevision.conversion.trials", "judge", "figures and intervals"),
-    ("edgevision.conversion.trials", "run_costs", "cost of a run, in a process of its own"),
-    ("edgevision.conversion.convert", "coverage_of", "coverage of the calibration"),
+    ("edgevision.conversion.trials", "judge", "metrics and intervals"),
+    ("edgevision.conversion.trials", "run_costs", "latency and memory, in a separate process"),
+    ("edgevision.conversion.convert", "coverage_of", "calibration coverage"),
     ("edgevision.conversion.package", "known_answers", "known answers"),
     ("edgevision.conversion.convert", "example_pictures", "pictures"),
     ("edgevision.conversion.convert", "write_bundle", "write the bundle"),
@@ -61,7 +62,7 @@ STAGES = (
 
 @dataclass
 class Stopwatch:
-    """Wall and CPU seconds of this process and those that it waited for, a stage each.
+    """Wall and CPU seconds of this process and its finished children, per stage.
 
     Attributes:
         spent: stage -> [wall, CPU].
@@ -73,7 +74,7 @@ class Stopwatch:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Count for `name` until the block ends."""
+        """Attribute the time to `name` until the block ends."""
         self._count()
         self._open.append(name)
         try:
@@ -90,52 +91,56 @@ class Stopwatch:
         self._since = now
 
     def around(self, owner: Any, name: str, stage: str) -> None:
-        """Count every call of `owner.name` by the main thread."""
-        called = getattr(owner, name)
+        """Attribute calls of `owner.name` from the main thread to `stage`."""
+        function = getattr(owner, name)
 
-        @wraps(called)
-        def counted(*given: Any, **options: Any) -> Any:
+        @wraps(function)
+        def timed(*arguments: Any, **options: Any) -> Any:
             if threading.current_thread() is not threading.main_thread():
-                return called(*given, **options)
+                return function(*arguments, **options)
             with self.stage(stage):
-                return called(*given, **options)
+                return function(*arguments, **options)
 
-        setattr(owner, name, counted)
+        setattr(owner, name, timed)
 
 
 @click.command()
 @click.option("--runs", default=3, show_default=True)
 @click.option("--calibration-samples", default=500, show_default=True)
 @click.option(
-    "--shared", type=click.Path(exists=True, path_type=Path), default=SHARED, help="Models, images."
+    "--shared",
+    type=click.Path(exists=True, path_type=Path),
+    default=SHARED,
+    help="Folder with models and images.",
 )
 @click.option("--side", type=click.Choice(["bare", "ours"]), hidden=True)
 def main(runs: int, calibration_samples: int, shared: Path, side: str | None) -> None:
-    """Print what each side takes, stage by stage, and their ratio."""
+    """Print the time of each side by stage, and their ratio."""
     if side is not None:
         spent = {"bare": _bare, "ours": _ours}[side](shared, calibration_samples)
         click.echo(json.dumps(spent))
         return
     words = [f"--shared={shared}", f"--calibration-samples={calibration_samples}"]
-    taken: dict[str, list[Run]] = {"bare": [], "ours": []}
+    sides: dict[str, list[Run]] = {"bare": [], "ours": []}
     for _ in range(runs):
-        for name, rows in taken.items():
+        for name, rows in sides.items():
             rows.append(_run([*words, f"--side={name}"]))
-    for name, rows in taken.items():
+    for name, rows in sides.items():
         _echo(name, rows)
     for place, what in enumerate(("wall", "CPU")):
-        mine, bare = (min(row.total[place] for row in taken[name]) for name in ("ours", "bare"))
-        each = ", ".join(
-            f"{one.total[place] / other.total[place]:.2f}"
-            for one, other in zip(taken["ours"], taken["bare"], strict=True)
+        ours, bare = (min(row.total[place] for row in sides[name]) for name in ("ours", "bare"))
+        ratios = ", ".join(
+            f"{our_run.total[place] / bare_run.total[place]:.2f}"
+            for our_run, bare_run in zip(sides["ours"], sides["bare"], strict=True)
         )
-        told = f"x{mine / bare:.2f} (by turns {each}), goal {GOAL}"
-        click.echo(f"{what}: {mine:.1f} s over {bare:.1f} s: {told}")
+        click.echo(
+            f"{what}: {ours:.1f} s over {bare:.1f} s: x{ours / bare:.2f} (runs: {ratios}), goal {GOAL}"
+        )
 
 
 @dataclass(frozen=True)
 class Run:
-    """One process: [wall, CPU] seconds in all and of each stage."""
+    """One process: [wall, CPU] seconds in total and per stage."""
 
     total: tuple[float, float]
     stages: dict[str, list[float]]
@@ -152,29 +157,29 @@ def _run(words: Sequence[str]) -> Run:
 
 
 def _echo(name: str, rows: Sequence[Run]) -> None:
-    click.echo(f"{name}: least seconds of {len(rows)} runs, wall and CPU")
+    click.echo(f"{name}: shortest of {len(rows)} runs in seconds, wall and CPU")
     for stage in rows[0].stages:
         seconds = (min(row.stages[stage][place] for row in rows) for place in (0, 1))
-        click.echo(f"  {stage:40}" + "".join(f"{one:8.2f}" for one in seconds))
+        click.echo(f"  {stage:40}" + "".join(f"{value:8.2f}" for value in seconds))
     seconds = (min(row.total[place] for row in rows) for place in (0, 1))
-    click.echo(f"  {'in all, with start and end':40}" + "".join(f"{one:8.2f}" for one in seconds))
+    click.echo(f"  {'total, with process start and end':40}" + "".join(f"{value:8.2f}" for value in seconds))
 
 
 def _cpu(whose: int | None = None) -> float:
-    """CPU seconds of the children that were waited for, or of this process and these."""
+    """CPU seconds of finished children, or of this process and its finished children."""
     kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN) if whose is None else (whose,)
     used = [resource.getrusage(kind) for kind in kinds]
-    return sum(one.ru_utime + one.ru_stime for one in used)
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 def _ours(shared: Path, calibration_samples: int) -> dict[str, list[float]]:
-    """The command itself, its table thrown away."""
+    """Run the command, and discard its output."""
     watch = Stopwatch()
     with watch.stage("edgevision: import"):
         from edgevision.cli.convert import command
 
         for owner, name, stage in STAGES:
-            watch.around(_found(owner), name, stage)
+            watch.around(_owner(owner), name, stage)
     words = [str(shared / "models" / "resnet8_cifar10.h5"), "--input-range=0..255"]
     words += [word for name in TARGETS for word in ("--target", name)]
     words += ["--calibration", str(shared / "data" / "cifar10-train.zip")]
@@ -185,8 +190,8 @@ def _ours(shared: Path, calibration_samples: int) -> dict[str, list[float]]:
     return watch.spent
 
 
-def _found(owner: str) -> Any:
-    """A module, or a class in one."""
+def _owner(owner: str) -> Any:
+    """The module or the class with this dotted name."""
     try:
         return importlib.import_module(owner)
     except ModuleNotFoundError:
@@ -233,12 +238,12 @@ def _bare(shared: Path, calibration_samples: int) -> dict[str, list[float]]:
 
 
 def _images(archive: Path, count: int | None = None) -> Any:
-    """(n, height, width, 3) float32, 0 to 255: all, or some that are evenly spread."""
+    """(n, height, width, 3) float32, 0 to 255: all images, or `count` evenly spaced ones."""
     with zipfile.ZipFile(archive) as members:
         names = sorted(name for name in members.namelist() if name.endswith(".jpg"))
         places = np.linspace(0, len(names) - 1, count or len(names)).round().astype(int)
         encoded = [np.frombuffer(members.read(names[place]), np.uint8) for place in places]
-    return np.stack([cv2.imdecode(one, cv2.IMREAD_COLOR_RGB) for one in encoded]).astype(np.float32)
+    return np.stack([cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) for data in encoded]).astype(np.float32)
 
 
 def _bare_tflite(tf: Any, model: Any, calibration: Any) -> bytes:
@@ -268,7 +273,7 @@ def _bare_onnx(tf: Any, model: Any, calibration: Any, files: Path) -> None:
 
 
 def _bare_openvino(calibration: Any, files: Path) -> None:
-    """From the ONNX file: that is the fastest way that there is."""
+    """Convert the ONNX file, which is the fastest way."""
     import nncf
     import openvino
 
@@ -282,13 +287,13 @@ def _run_tflite(content: bytes, images: Any) -> Any:
 
     interpreter = Interpreter(model_content=content)
     interpreter.allocate_tensors()
-    (taken,), (given,) = interpreter.get_input_details(), interpreter.get_output_details()
-    scale, zero = taken["quantization"]
+    (image_input,), (scores,) = interpreter.get_input_details(), interpreter.get_output_details()
+    scale, zero = image_input["quantization"]
     answers = []
     for image in np.clip(np.round(images / scale + zero), -128, 127).astype(np.int8):
-        interpreter.set_tensor(taken["index"], image[None])
+        interpreter.set_tensor(image_input["index"], image[None])
         interpreter.invoke()
-        answers.append(interpreter.get_tensor(given["index"])[0])
+        answers.append(interpreter.get_tensor(scores["index"])[0])
     return np.stack(answers)
 
 
@@ -310,12 +315,12 @@ def _run_openvino(path: Path, images: Any) -> Any:
 
 
 def _check(answers: dict[str, Any]) -> None:
-    """The bare artifacts must be of use, or nothing is compared."""
-    wanted = answers["keras"].argmax(axis=1)
+    """Refuse to compare unless the bare artifacts work."""
+    expected = answers["keras"].argmax(axis=1)
     for name, scores in answers.items():
-        agreement = float((scores.argmax(axis=1) == wanted).mean())
+        agreement = float((scores.argmax(axis=1) == expected).mean())
         if agreement < 0.8:
-            raise click.ClickException(f"{name} agrees with Keras on {agreement:.1%} of the images alone")
+            raise click.ClickException(f"{name} agrees with Keras on only {agreement:.1%} of the images")
 
 
 if __name__ == "__main__":

@@ -176,7 +176,7 @@ def _stages(folder: Folder, model: Any) -> list[Callable[[], object]]:
     encoded = [np.frombuffer(path.read_bytes(), np.uint8) for path in folder.images]
     pixels = [cv2.imdecode(one, cv2.IMREAD_COLOR_RGB) for one in encoded[:64]]
     spec = model.session.inputs[0]
-    slots = [np.empty(spec.with_batch(1)[1:], spec.dtype) for _ in range(cores())]
+    rows = [np.empty(spec.with_batch(1)[1:], spec.dtype) for _ in range(cores())]
     batch = BATCH if pays(model.session, model.preprocessing.size_wh) else 1
     invokes = [_bare(folder.artifact, batch) for _ in range(cores())]
     count = len(encoded)
@@ -186,9 +186,9 @@ def _stages(folder: Folder, model: Any) -> list[Callable[[], object]]:
             cv2.imdecode(one, cv2.IMREAD_COLOR_RGB)
 
     def resize(worker: int) -> None:
-        slot = slots[worker]
+        row = rows[worker]
         for place in range(worker, count, cores()):
-            model.preprocess(pixels[place % len(pixels)], slot)
+            model.preprocess(pixels[place % len(pixels)], row)
 
     def invoke(worker: int) -> None:
         for _ in in_blocks(range(worker, count, cores()), batch):

@@ -1,9 +1,9 @@
-"""What calibration without images costs: int8 artifacts calibrated on real, synthetic and random images.
+"""The cost of calibration without images: int8 artifacts calibrated on real, synthetic and random images.
 
     python synthetic_calibration.py MODEL --calibration train.zip --evaluation test.zip --input-range 0..255
 
-Every artifact is measured as `edgevision convert` measures it: agreement with the Keras model, and accuracy.
-`beyond` is the share of activations beyond the calibration's ranges in the layer that has most of them.
+Each artifact is evaluated as by `edgevision convert`: agreement with the Keras model, and accuracy.
+`beyond` is the share of activations outside the calibrated ranges, in the layer with the largest share.
 """
 
 from __future__ import annotations
@@ -25,7 +25,16 @@ from edgevision.imaging.input_options import InputOptions
 from edgevision.tasks.options import TaskOptions
 
 TARGETS = ("generic-cpu", "intel-cpu", "onnx-cpu")
-HEADER = ("calibration", "images", "artifact", "agreement", "accuracy", "source's", "beyond", "seconds")
+HEADER = (
+    "calibration",
+    "images",
+    "artifact",
+    "agreement",
+    "accuracy",
+    "source accuracy",
+    "beyond",
+    "seconds",
+)
 
 
 @click.command()
@@ -41,7 +50,7 @@ def main(
     input_range: tuple[float, float] | None,
     evaluation_samples: int | None,
 ) -> None:
-    """Convert MODEL with each calibration set, and show what each costs."""
+    """Convert MODEL with each calibration set, and compare the artifacts."""
     real = ImageSet.open(calibration)
     noise = np.random.default_rng(0).integers(0, 256, (128, *next(iter(real)).shape), np.uint8)
     sets: tuple[tuple[str, int, Images], ...] = (
@@ -65,7 +74,7 @@ def main(
 def _measured(
     model: Path, evaluation: Path, calibration: Images, settings: ConversionSettings
 ) -> list[list[str]]:
-    """A row an artifact; seconds are those of all three together."""
+    """One row per artifact; the seconds are those of all three together."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, without_noise():
         evidence = convert(
@@ -83,7 +92,7 @@ def _measured(
     rows = []
     for result in evidence.results:
         comparison = result.comparison
-        accuracy = [percent(v) for one in comparison.metrics[:1] for v in (one.artifact, one.source)]
+        accuracy = [percent(v) for metric in comparison.metrics[:1] for v in (metric.artifact, metric.source)]
         rows.append([result.artifact, percent(comparison.agreement), *accuracy, beyond, f"{seconds:.0f}"])
     return rows
 

@@ -1,12 +1,13 @@
-"""Put trained Keras vision models on edge devices, and prove that they still do there what they did here.
+"""Convert trained Keras vision models for edge devices, and verify that they still predict the same there.
 
     import edgevision
 
-    model = edgevision.load("model.evb")
+    model = edgevision.load_classifier("model.evb")
     print(model("photo.jpg").top(3))
 
-What is named here is imported when it is first used: `import edgevision` loads no runtime, no
-image library, and not even numpy.
+Every name is imported on first use: `import edgevision` loads no runtime, no image library, and not
+even numpy or pluggy. Plugins import their contracts from the modules at the root of the package, such
+as `edgevision.backend`.
 """
 
 from __future__ import annotations
@@ -14,86 +15,208 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from edgevision._version import __version__
-from edgevision.hookspecs import hookimpl
-
+# For type checkers and editors; `tests/test_face.py` keeps it equal to `_NAMES` below.
 if TYPE_CHECKING:
-    from edgevision.backend import SessionSettings
-    from edgevision.benchmarking.bench import bench
-    from edgevision.benchmarking.tune import tune
-    from edgevision.bundle.storage import read_bundle
-    from edgevision.conversion.convert import ConversionSettings, convert
-    from edgevision.errors import EdgeVisionError
-    from edgevision.evaluation.compare import compare
-    from edgevision.evaluation.evaluate import RunSettings, evaluate
-    from edgevision.evidence.operating_points import OperatingPointSpecification
-    from edgevision.evidence.requirements import Budget
-    from edgevision.imaging.input_options import InputOptions
-    from edgevision.loading.bare import BareModel
-    from edgevision.loading.load import load
-    from edgevision.reporting.report import write_report
-    from edgevision.session import open_session
-    from edgevision.tasks.classify import Classification, Classifier, ClassScore
-    from edgevision.tasks.options import TaskOptions
+    from edgevision import errors as errors
+    from edgevision._version import __version__ as __version__
+    from edgevision.artifact import Artifact as Artifact
+    from edgevision.backend import SessionSettings as SessionSettings
+    from edgevision.benchmarking.bench import BenchResult as BenchResult
+    from edgevision.benchmarking.bench import bench as bench
+    from edgevision.benchmarking.throughput import Throughput as Throughput
+    from edgevision.benchmarking.tune import Chosen as Chosen
+    from edgevision.benchmarking.tune import Tuning as Tuning
+    from edgevision.benchmarking.tune import TuningRow as TuningRow
+    from edgevision.benchmarking.tune import tune as tune
+    from edgevision.bundle.manifest import ArtifactEntry as ArtifactEntry
+    from edgevision.bundle.manifest import FileEntry as FileEntry
+    from edgevision.bundle.manifest import Manifest as Manifest
+    from edgevision.bundle.manifest import SourceEntry as SourceEntry
+    from edgevision.bundle.storage import Bundle as Bundle
+    from edgevision.bundle.storage import read_bundle as read_bundle
+    from edgevision.calibration.findings import Coverage as Coverage
+    from edgevision.calibration.findings import Finding as Finding
+    from edgevision.calibration.findings import LayerCoverage as LayerCoverage
+    from edgevision.conversion.convert import convert as convert
+    from edgevision.conversion.settings import ConversionSettings as ConversionSettings
+    from edgevision.datasets.image_sets import ImageSet as ImageSet
+    from edgevision.datasets.image_sets import SetFacts as SetFacts
+    from edgevision.errors import EdgeVisionError as EdgeVisionError
+    from edgevision.evaluation.compare import BundleComparison as BundleComparison
+    from edgevision.evaluation.compare import PairedTestResult as PairedTestResult
+    from edgevision.evaluation.compare import compare as compare
+    from edgevision.evaluation.evaluate import ArtifactRun as ArtifactRun
+    from edgevision.evaluation.evaluate import Evaluation as Evaluation
+    from edgevision.evaluation.evaluate import RunSettings as RunSettings
+    from edgevision.evaluation.evaluate import evaluate as evaluate
+    from edgevision.evaluation.run import Images as Images
+    from edgevision.evidence.operating_points import Curve as Curve
+    from edgevision.evidence.operating_points import OperatingEvidence as OperatingEvidence
+    from edgevision.evidence.operating_points import (
+        OperatingPointSpecification as OperatingPointSpecification,
+    )
+    from edgevision.evidence.operating_points import PointMetrics as PointMetrics
+    from edgevision.evidence.records import Attempt as Attempt
+    from edgevision.evidence.records import Evidence as Evidence
+    from edgevision.evidence.records import Measured as Measured
+    from edgevision.evidence.requirements import Budget as Budget
+    from edgevision.evidence.requirements import Requirement as Requirement
+    from edgevision.evidence.temperatures import ScaledScores as ScaledScores
+    from edgevision.evidence.temperatures import ScoreQuality as ScoreQuality
+    from edgevision.evidence.temperatures import TemperatureEvidence as TemperatureEvidence
+    from edgevision.hookspecs import hookimpl as hookimpl
+    from edgevision.imaging.decode import ImageLike as ImageLike
+    from edgevision.imaging.input_options import InputOptions as InputOptions
+    from edgevision.imaging.preprocess import Preprocessing as Preprocessing
+    from edgevision.loading.bare import BareModel as BareModel
+    from edgevision.loading.load import load as load
+    from edgevision.loading.load import load_classifier as load_classifier
+    from edgevision.loading.load import load_detector as load_detector
+    from edgevision.loading.load import load_generator as load_generator
+    from edgevision.metrics.changes import BoxChange as BoxChange
+    from edgevision.metrics.changes import Confusion as Confusion
+    from edgevision.metrics.changes import Flip as Flip
+    from edgevision.metrics.changes import PixelChange as PixelChange
+    from edgevision.metrics.changes import Reliability as Reliability
+    from edgevision.metrics.changes import ReliabilityBin as ReliabilityBin
+    from edgevision.metrics.comparison import ClassifyDetails as ClassifyDetails
+    from edgevision.metrics.comparison import ClassMetrics as ClassMetrics
+    from edgevision.metrics.comparison import Comparison as Comparison
+    from edgevision.metrics.comparison import DetectDetails as DetectDetails
+    from edgevision.metrics.comparison import GenerateDetails as GenerateDetails
+    from edgevision.metrics.comparison import Metric as Metric
+    from edgevision.metrics.intervals import Interval as Interval
+    from edgevision.metrics.measures import ClassMetricValues as ClassMetricValues
+    from edgevision.metrics.measures import Measures as Measures
+    from edgevision.metrics.measures import MetricValue as MetricValue
+    from edgevision.reporting.report import write_report as write_report
+    from edgevision.session import CheckedSession as CheckedSession
+    from edgevision.session import open_session as open_session
+    from edgevision.system.machine import Machine as Machine
+    from edgevision.system.progress import Progress as Progress
+    from edgevision.system.timing import Times as Times
+    from edgevision.target import Target as Target
+    from edgevision.tasks.classify import Classification as Classification
+    from edgevision.tasks.classify import Classifier as Classifier
+    from edgevision.tasks.classify import ClassScore as ClassScore
+    from edgevision.tasks.description import ClassifyTask as ClassifyTask
+    from edgevision.tasks.description import DetectTask as DetectTask
+    from edgevision.tasks.description import GenerateTask as GenerateTask
+    from edgevision.tasks.detect import Detector as Detector
+    from edgevision.tasks.detections import Detection as Detection
+    from edgevision.tasks.detections import Detections as Detections
+    from edgevision.tasks.generation.build import Generator as Generator
+    from edgevision.tasks.generation.diffusion import DiffusionGenerator as DiffusionGenerator
+    from edgevision.tasks.generation.geometry import Geometry as Geometry
+    from edgevision.tasks.generation.image_to_image import ImageToImage as ImageToImage
+    from edgevision.tasks.generation.images import GeneratedImages as GeneratedImages
+    from edgevision.tasks.generation.latent import LatentGenerator as LatentGenerator
+    from edgevision.tasks.generation_settings import Condition as Condition
+    from edgevision.tasks.generation_settings import DiffusionSettings as DiffusionSettings
+    from edgevision.tasks.generation_settings import ImageToImageSettings as ImageToImageSettings
+    from edgevision.tasks.generation_settings import LatentSettings as LatentSettings
+    from edgevision.tasks.generation_settings import NoiseSchedule as NoiseSchedule
+    from edgevision.tasks.kinds import Model as Model
+    from edgevision.tasks.options import TaskOptions as TaskOptions
+    from edgevision.tasks.score_calibration import OperatingPoint as OperatingPoint
+    from edgevision.tasks.score_calibration import ScoreCalibration as ScoreCalibration
+    from edgevision.tensors import Array as Array
+    from edgevision.tensors import Quantization as Quantization
+    from edgevision.tensors import TensorSpec as TensorSpec
 
-_HOMES = {
-    "BareModel": "loading.bare",
-    "Budget": "evidence.requirements",
-    "ClassScore": "tasks.classify",
-    "Classification": "tasks.classify",
-    "Classifier": "tasks.classify",
-    "ConversionSettings": "conversion.convert",
-    "EdgeVisionError": "errors",
-    "InputOptions": "imaging.input_options",
-    "OperatingPointSpecification": "evidence.operating_points",
-    "RunSettings": "evaluation.evaluate",
-    "SessionSettings": "backend",
-    "TaskOptions": "tasks.options",
-    "bench": "benchmarking.bench",
-    "compare": "evaluation.compare",
-    "convert": "conversion.convert",
-    "evaluate": "evaluation.evaluate",
-    "load": "loading.load",
-    "open_session": "session",
-    "read_bundle": "bundle.storage",
-    "tune": "benchmarking.tune",
-    "write_report": "reporting.report",
+    OperatingDemand = OperatingPointSpecification
+
+#: Module below `edgevision` -> the public names that it defines.
+_NAMES = {
+    "_version": ("__version__",),
+    "artifact": ("Artifact",),
+    "backend": ("SessionSettings",),
+    "benchmarking.bench": ("BenchResult", "bench"),
+    "benchmarking.throughput": ("Throughput",),
+    "benchmarking.tune": ("Chosen", "Tuning", "TuningRow", "tune"),
+    "bundle.manifest": ("ArtifactEntry", "FileEntry", "Manifest", "SourceEntry"),
+    "bundle.storage": ("Bundle", "read_bundle"),
+    "calibration.findings": ("Coverage", "Finding", "LayerCoverage"),
+    "conversion.convert": ("convert",),
+    "conversion.settings": ("ConversionSettings",),
+    "datasets.image_sets": ("ImageSet", "SetFacts"),
+    "errors": ("EdgeVisionError", "errors"),
+    "evaluation.compare": ("BundleComparison", "PairedTestResult", "compare"),
+    "evaluation.evaluate": ("ArtifactRun", "Evaluation", "RunSettings", "evaluate"),
+    "evaluation.run": ("Images",),
+    "evidence.operating_points": (
+        "Curve",
+        "OperatingEvidence",
+        "OperatingPointSpecification",
+        "PointMetrics",
+    ),
+    "evidence.records": ("Attempt", "Evidence", "Measured"),
+    "evidence.requirements": ("Budget", "Requirement"),
+    "evidence.temperatures": ("ScaledScores", "ScoreQuality", "TemperatureEvidence"),
+    "hookspecs": ("hookimpl",),
+    "imaging.decode": ("ImageLike",),
+    "imaging.input_options": ("InputOptions",),
+    "imaging.preprocess": ("Preprocessing",),
+    "loading.bare": ("BareModel",),
+    "loading.load": ("load", "load_classifier", "load_detector", "load_generator"),
+    "metrics.changes": ("BoxChange", "Confusion", "Flip", "PixelChange", "Reliability", "ReliabilityBin"),
+    "metrics.comparison": (
+        "ClassMetrics",
+        "ClassifyDetails",
+        "Comparison",
+        "DetectDetails",
+        "GenerateDetails",
+        "Metric",
+    ),
+    "metrics.intervals": ("Interval",),
+    "metrics.measures": ("ClassMetricValues", "Measures", "MetricValue"),
+    "reporting.report": ("write_report",),
+    "session": ("CheckedSession", "open_session"),
+    "system.machine": ("Machine",),
+    "system.progress": ("Progress",),
+    "system.timing": ("Times",),
+    "target": ("Target",),
+    "tasks.classify": ("Classification", "Classifier", "ClassScore"),
+    "tasks.description": ("ClassifyTask", "DetectTask", "GenerateTask"),
+    "tasks.detect": ("Detector",),
+    "tasks.detections": ("Detection", "Detections"),
+    "tasks.generation.build": ("Generator",),
+    "tasks.generation.diffusion": ("DiffusionGenerator",),
+    "tasks.generation.geometry": ("Geometry",),
+    "tasks.generation.image_to_image": ("ImageToImage",),
+    "tasks.generation.images": ("GeneratedImages",),
+    "tasks.generation.latent": ("LatentGenerator",),
+    "tasks.generation_settings": (
+        "Condition",
+        "DiffusionSettings",
+        "ImageToImageSettings",
+        "LatentSettings",
+        "NoiseSchedule",
+    ),
+    "tasks.kinds": ("Model",),
+    "tasks.options": ("TaskOptions",),
+    "tasks.score_calibration": ("OperatingPoint", "ScoreCalibration"),
+    "tensors": ("Array", "Quantization", "TensorSpec"),
 }
 
-__all__ = [
-    "BareModel",
-    "Budget",
-    "ClassScore",
-    "Classification",
-    "Classifier",
-    "ConversionSettings",
-    "EdgeVisionError",
-    "InputOptions",
-    "OperatingPointSpecification",
-    "RunSettings",
-    "SessionSettings",
-    "TaskOptions",
-    "__version__",
-    "bench",
-    "compare",
-    "convert",
-    "evaluate",
-    "hookimpl",
-    "load",
-    "open_session",
-    "read_bundle",
-    "tune",
-    "write_report",
-]
+#: Name kept for code written before its class was renamed -> the present name.
+_KEPT_NAMES = {"OperatingDemand": "OperatingPointSpecification"}
 
+_MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
+_MODULE_OF |= {kept: _MODULE_OF[present] for kept, present in _KEPT_NAMES.items()}
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'edgevision' has no attribute '{name}'")
-    value = getattr(import_module(f"edgevision.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:
+    # Hidden from type checkers: with `__getattr__` they would accept any misspelled name, and a
+    # computed `__all__` hides every name from `import *`.
+    __all__ = list(_MODULE_OF)
 
+    def __getattr__(name: str) -> Any:
+        if name not in _MODULE_OF:
+            raise AttributeError(f"module 'edgevision' has no attribute '{name}'")
+        module = import_module(f"edgevision.{_MODULE_OF[name]}")
+        value = module if name == "errors" else getattr(module, _KEPT_NAMES.get(name, name))
+        globals()[name] = value
+        return value
 
-def __dir__() -> list[str]:
-    return __all__
+    def __dir__() -> list[str]:
+        return __all__

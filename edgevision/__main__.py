@@ -1,4 +1,4 @@
-"""``python -m edgevision``: the command line."""
+"""The command line, as ``python -m edgevision``."""
 
 from edgevision.cli import main
 

@@ -1,4 +1,4 @@
-"""An artifact: what a runtime loads, held as the very bytes whose digest was checked."""
+"""An artifact: what a runtime loads, as the very bytes whose digest was checked."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "onnx": (".onnx",),
 }
 
-#: Every precision an artifact can have, from the dearest to the cheapest.
+#: Every precision an artifact can have, from the most expensive to the cheapest.
 PRECISIONS: dict[str, str] = {
     "float32": "weights and activations float32",
-    "float16": "weights float16; activations float16 or float32, as the runtime says",
+    "float16": "weights float16; activations float16 or float32, as the runtime decides",
     "int16x8": "weights int8, activations int16, calibrated",
     "int8-dynamic": "weights int8, activations computed in float at run time",
-    "int8-mixed": "as int8, but for some layers, which stay float32; made by the search for a budget",
+    "int8-mixed": "as int8, except some layers that stay float32; found by the search for a budget",
     "int8-float-io": "weights and activations int8, calibrated; input and output float32",
     "int8": "weights and activations int8, calibrated; for TFLite input and output int8 as well",
 }
 
-#: Precisions whose activations have ranges, and so need a calibration set.
+#: Precisions whose activations have ranges, and which therefore need a calibration set.
 CALIBRATED = frozenset({"int16x8", "int8-mixed", "int8-float-io", "int8"})
 
-#: What an ``int8`` artifact is called some of whose layers were left in float.
+#: Precision of an ``int8`` artifact that has some layers in float32.
 MIXED = "int8-mixed"
 
 
@@ -38,7 +38,7 @@ class Artifact:
     """One file, or an ``.xml`` and ``.bin`` pair, that a runtime loads.
 
     Attributes:
-        format: ``tflite``, ``openvino`` or ``onnx``, or what a plugin adds.
+        format: ``tflite``, ``openvino`` or ``onnx``, or a format of a plugin.
         precision: one of `PRECISIONS`, or ``unknown`` for a bare file.
         files: file name -> content. The first names the artifact.
     """
@@ -59,7 +59,7 @@ class Artifact:
 
     @property
     def sha256(self) -> str:
-        """One digest over all files, their names left out."""
+        """One digest over all files, without their names, in hex."""
         import hashlib  # here, and not above: it loads OpenSSL
 
         digest = hashlib.sha256()
@@ -69,25 +69,26 @@ class Artifact:
 
     @property
     def size_bytes(self) -> int:
-        """The size of all files together."""
+        """The total size of all files."""
         return sum(map(len, self.files.values()))
 
 
-def format_of(path: Path) -> str | None:
-    """The format of a bare artifact, told by its suffix; ``None`` for any other file."""
+def format_of(path: str | Path) -> str | None:
+    """The format of a bare artifact, by the suffix of its name; ``None`` for any other file."""
     for name, suffixes in FORMATS.items():
-        if path.suffix.lower() == suffixes[0]:
+        if Path(path).suffix.lower() == suffixes[0]:
             return name
     return None
 
 
-def read_artifact(path: Path) -> Artifact:
+def read_artifact(path: str | Path) -> Artifact:
     """Read a bare artifact, and the files that belong to it, into memory.
 
     Raises:
-        OptionError: the suffix is not one of an artifact.
+        OptionError: the suffix is not that of an artifact.
         ArtifactError: a file is missing or cannot be read.
     """
+    path = Path(path)
     name = format_of(path)
     if name is None:
         known = ", ".join(suffixes[0] for suffixes in FORMATS.values())

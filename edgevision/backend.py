@@ -1,8 +1,12 @@
-"""The border that a backend implements, and the slots that make its sessions safe to share.
+"""The interface that a backend implements.
 
-A plugin gives a `Backend`. Its `open` loads one artifact from bytes on one device and gives a
-`Session`. The core (`edgevision.session`) checks every tensor before a session sees it, so that
-the same wrong input gives the same words on every backend.
+A plugin provides a `Backend`. Its `open` loads one artifact from bytes on one device and returns a
+`Session`. The core (`edgevision.session`) checks every tensor before a session sees it, so that the
+same wrong input raises the same error on every backend.
+
+A session may also lend slots (`LeasingSession`): a `Slot` is one interpreter or request with its input
+memory, for one thread at a time. Preprocessing then writes straight into the memory that the runtime
+reads. `edgevision.slots` has the pool and the session that do so.
 """
 
 from __future__ import annotations
@@ -10,20 +14,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from edgevision.artifact import Artifact
-from edgevision.errors import OptionError, OutputError
+from edgevision.errors import ArtifactError, DeviceError, OptionError, OutputError
+from edgevision.numeric import plain
 from edgevision.tensors import Array, TensorSpec
 
 
 class DeviceInfo(NamedTuple):
-    """A device that a backend can run on here.
+    """A device of this machine that a backend can run on.
 
     Attributes:
-        name: what `SessionSettings.device` takes, such as ``cpu``, ``gpu`` or ``cuda:0``.
-        description: what the maker calls it.
+        name: the value for `SessionSettings.device`, such as ``cpu``, ``gpu`` or ``cuda:0``.
+        description: the vendor's name for it.
     """
 
     name: str
@@ -32,29 +38,34 @@ class DeviceInfo(NamedTuple):
 
 @dataclass(frozen=True)
 class SessionSettings:
-    """How an artifact is to be run. What is asked for here is what runs, or `open` raises.
+    """How to run an artifact. `open` does exactly what is requested here, or raises.
 
     Attributes:
         device: one of the backend's device names; ``None`` is the backend's default device.
         precision: in which the float parts are computed: ``float32``, ``float16`` or
             ``bfloat16``. ``None`` is the artifact's own: a float32 artifact never runs lower.
         threads: CPU threads for one call; ``None`` leaves the choice to the runtime.
-        cache_dir: where a runtime may keep compiled models; ``None`` keeps none.
-        options: what only this backend knows; unknown names are refused.
+        cache_dir: folder in which a runtime may keep compiled models; ``None`` keeps none.
+        options: options of the backend's own; unknown names are refused.
     """
 
     device: str | None = None
     precision: str | None = None
     threads: int | None = None
-    cache_dir: Path | None = None
+    cache_dir: str | Path | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.threads is not None and self.threads < 1:
-            raise OptionError(f"threads: expected 1 or more, got {self.threads}")
+        if self.threads is not None:
+            if not isinstance(self.threads, Integral) or isinstance(self.threads, bool) or self.threads < 1:
+                raise OptionError(f"threads: expected a whole number, 1 or more, got {self.threads!r}")
+            object.__setattr__(self, "threads", int(self.threads))
+        if self.cache_dir is not None:
+            object.__setattr__(self, "cache_dir", Path(self.cache_dir))
+        object.__setattr__(self, "options", plain(self.options))
 
     def check_options(self, backend: str, known: Sequence[str]) -> None:
-        """Refuse options that `backend` does not know.
+        """Refuse options that `backend` does not have.
 
         Raises:
             OptionError: names the unknown option and the known ones.
@@ -65,20 +76,37 @@ class SessionSettings:
                     f"backend '{backend}' has no option '{name}'; it has: {', '.join(known) or 'none'}"
                 )
 
-    def cache_folder(self, *parts: str) -> Path | None:
-        """The folder for compiled models, or a part of it, made if it is not there yet.
+    def check_device(self, backend: str, known: Sequence[str], hint: str = "") -> None:
+        """Refuse a device that `backend` does not have; ``None``, its default, passes.
+
+        Args:
+            backend: name of the backend.
+            known: names of its devices.
+            hint: next step for a caller who wants another device.
 
         Raises:
-            OutputError: it cannot be made.
+            DeviceError: names the requested device and the known ones.
+        """
+        if self.device is not None and self.device not in known:
+            raise DeviceError(
+                f"backend '{backend}' has no device '{self.device}'; it has: {', '.join(known)}"
+                + (f"; {hint}" if hint else "")
+            )
+
+    def cache_folder(self, *parts: str) -> Path | None:
+        """The folder for compiled models, or a folder below it, created if missing; `None` without one.
+
+        Raises:
+            OutputError: it cannot be created.
         """
         if self.cache_dir is None:
             return None
-        folder = self.cache_dir.joinpath(*parts)
+        folder = Path(self.cache_dir, *parts)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(
-                f"cache_dir {folder}: cannot be made: {error.strerror or error}; name another folder, or none"
+                f"cache_dir {folder}: cannot be created: {error.strerror or error}; choose another folder"
             ) from error
         return folder
 
@@ -87,10 +115,10 @@ class Session(Protocol):
     """One artifact, loaded by one backend on one device. Safe to share between threads.
 
     Attributes:
-        inputs: what `run` takes. Only the batch may be open.
-        outputs: what `run` gives.
-        device: where it really runs, such as ``cpu`` or ``cuda:0``.
-        precision: what the float parts are really computed in, or ``int8`` if there are none.
+        inputs: specs of the inputs. Only the batch size may be open.
+        outputs: specs of the outputs.
+        device: where it actually runs, such as ``cpu`` or ``cuda:0``.
+        precision: in which the float parts are actually computed, or ``int8`` if there are none.
     """
 
     @property
@@ -114,45 +142,48 @@ class Session(Protocol):
             changes them.
 
         Raises:
-            InferenceError: the runtime failed. The next call starts afresh.
+            InferenceError: the runtime failed. The next call is not affected.
         """
         ...
 
     def close(self) -> None:
-        """Give back what the runtime holds. May be called twice."""
+        """Release the runtime's resources. May be called twice."""
         ...
 
 
 class Slot(Protocol):
     """One interpreter or request, with its input memory, for one thread at a time.
 
+    A session leases its slots: the thread that holds the lease writes the inputs and runs, and no
+    other thread uses the slot until the lease ends.
+
     Attributes:
-        inputs: name -> array that the runtime reads from: write into it, never replace it. What stands
-            in it stays there from one run to the next.
+        inputs: name -> array that the runtime reads from: write into it, never replace it. Its
+            content stays from one run to the next.
     """
 
     @property
     def inputs(self) -> Mapping[str, Array]: ...
 
     def run(self) -> dict[str, Array]:
-        """Run on what `inputs` hold now; as `Session.run` in all else."""
+        """Run on the current content of `inputs`; otherwise as `Session.run`."""
         ...
 
 
 @runtime_checkable
 class StagedSlot(Slot, Protocol):
-    """A slot whose `run` can be timed in its parts. They raise what the runtime raises, unwrapped."""
+    """A slot whose `run` can be timed stage by stage. The stages raise the runtime's own exceptions."""
 
     def feed(self) -> None:
-        """Bring `inputs` to where the runtime reads them; nothing where it reads them in place."""
+        """Copy `inputs` to where the runtime reads them; nothing where it reads them in place."""
         ...
 
     def invoke(self) -> None:
-        """The runtime's own call, on what was fed last."""
+        """The runtime's own call, on the inputs fed last."""
         ...
 
     def fetch(self) -> dict[str, Array]:
-        """The outputs of the last call, as `run` gives them."""
+        """The outputs of the last call, as `run` returns them."""
         ...
 
 
@@ -161,17 +192,17 @@ class LeasingSession(Protocol):
     """A session that offers its input memory, so that preprocessing writes straight into it."""
 
     def lease(self, batch: int = 1) -> AbstractContextManager[Slot]:
-        """Lend a slot to the calling thread for one batch size."""
+        """Lend a slot for a batch size to the calling thread, until the block ends."""
         ...
 
 
 class Backend(Protocol):
-    """A runtime, as a plugin offers it.
+    """A runtime, as a plugin provides it.
 
     Attributes:
         name: also the name of the extra that installs it: ``tflite``, ``openvino``, ``cuda``.
-        formats: of the artifacts that it loads, its own first.
-        options: names that `SessionSettings.options` may have.
+        formats: formats of the artifacts that it loads, its native format first.
+        options: names that `SessionSettings.options` may contain.
     """
 
     @property
@@ -190,11 +221,11 @@ class Backend(Protocol):
         ...
 
     def devices(self) -> Sequence[DeviceInfo]:
-        """What it can run on here, its default first.
+        """The devices of this machine that it can run on, its default first.
 
         Raises:
             MissingRuntimeError: the runtime is not installed.
-            DeviceError: it is, and finds no device that it can run on; says why.
+            DeviceError: it is installed and finds no device that it can run on; says why.
         """
         ...
 
@@ -203,25 +234,25 @@ class Backend(Protocol):
 
         Raises:
             MissingRuntimeError: the runtime is not installed.
-            DeviceError: the device or precision asked for cannot be had.
+            DeviceError: the requested device or precision is not available.
             ArtifactError: the runtime refuses the artifact.
-            OptionError: an option is unknown or has a wrong value.
+            OptionError: an option is unknown or has an invalid value.
         """
         ...
 
 
 @dataclass(frozen=True)
 class ArtifactDescription:
-    """What an artifact says of itself; ``None`` where it says nothing.
+    """Metadata that an artifact carries; ``None`` where it carries none.
 
     Attributes:
-        labels: one name a class.
-        value_range, mean, scale: what its image input takes, as in
+        labels: one name per class.
+        value_range, mean, scale: normalization of its image input, as in
             `edgevision.imaging.preprocess.Preprocessing`: all three, or none.
-        score_kind: ``softmax``, ``sigmoid`` or ``logits``: what its output holds.
+        score_kind: type of its output: ``softmax``, ``sigmoid`` or ``logits``.
         task: ``classify`` or ``detect``.
-        decoder: name of the decoder that reads a detector's outputs.
-        output_places: setting of that decoder -> place, among the outputs, of the one that it names.
+        decoder: name of the decoder for a detector's outputs.
+        output_places: setting of that decoder -> index of the output that the setting names.
     """
 
     labels: tuple[str, ...] | None = None
@@ -236,10 +267,10 @@ class ArtifactDescription:
 
 @runtime_checkable
 class DescribingBackend(Protocol):
-    """A backend that can tell what an artifact says of itself, without loading it."""
+    """A backend that can read an artifact's metadata without loading it."""
 
     def describe(self, artifact: Artifact) -> ArtifactDescription:
-        """Read what is in the artifact; the runtime is not needed.
+        """Read the metadata in the artifact; the runtime is not needed.
 
         Raises:
             ArtifactError: the artifact is damaged.
@@ -249,11 +280,25 @@ class DescribingBackend(Protocol):
 
 @runtime_checkable
 class DoubtingBackend(Protocol):
-    """A backend that knows of processors on which its runtime may compute something else."""
+    """A backend that knows of processors on which its runtime may compute other results."""
 
     def doubt(self, precision: str, device: str) -> str:
-        """Why an artifact of this precision may not compute here what was measured; empty if nothing says so.
+        """Why an artifact of this precision may compute other results on this machine; empty for no reason.
 
-        `edgevision.load` then checks the bundle's known answers, whether it was asked to or not.
+        With a reason, `edgevision.load` always checks the bundle's known answers.
         """
         ...
+
+
+def check_open_sizes(artifact: Artifact, inputs: Sequence[TensorSpec]) -> None:
+    """Refuse an artifact with an input whose open sizes are more than the batch.
+
+    Raises:
+        ArtifactError: names the input and its sizes.
+    """
+    for spec in inputs:
+        if None in spec.shape[1:]:
+            raise ArtifactError(
+                f"{artifact.name}: input '{spec.name}': only the batch size may be open, "
+                f"got {spec.describe()}; convert the model with a fixed image size"
+            )

@@ -1,8 +1,8 @@
-"""The border that a converter implements: a source goes in, an artifact comes out.
+"""The interface of a converter: from a source to an artifact.
 
-A plugin gives a `SourceReader` for each kind of trained model, and a `Converter` for each format
-that it can turn that kind into. Readers and converters import TensorFlow and its like only when
-they are called.
+A plugin provides a `SourceReader` for each kind of trained model, and a `Converter` for each format
+that this kind can be converted to. Readers and converters import TensorFlow and similar libraries only
+when they are called.
 """
 
 from __future__ import annotations
@@ -15,20 +15,21 @@ from typing import Protocol, runtime_checkable
 from edgevision.artifact import Artifact
 from edgevision.tensors import Array, TensorSpec
 
-#: Calibration data: for each image, input name -> float32 array with a batch of one, as the
-#: source takes it. Can be iterated more than once.
+#: Calibration data: for each image, input name -> float32 array with a batch of one, as for `Source.run`.
+#: Can be iterated more than once.
 CalibrationData = Iterable[Mapping[str, Array]]
 
 
 @dataclass(frozen=True)
 class SourceFacts:
-    """What was found in a source beside its tensors; `None` where nothing was found.
+    """Facts inferred from a source besides its tensors; `None` where nothing could be inferred.
 
     Attributes:
-        pixel_range: the values (lowest, highest) that black and white have at the source's
-            input, where a layer in the source tells.
-        pixel_range_reason: which layer, in words.
-        score_kind: ``softmax``, ``sigmoid`` or ``logits``: what the last operation gives.
+        pixel_range: (low, high): the values of black and white at the source's input, inferred
+            from one of its layers.
+        pixel_range_reason: that layer, in words.
+        score_kind: kind of the scores that the last operation returns: ``softmax``, ``sigmoid``, or
+            ``logits``.
     """
 
     pixel_range: tuple[float, float] | None = None
@@ -40,13 +41,13 @@ class Source(Protocol):
     """A trained model that was read.
 
     Attributes:
-        kind: which converters take it, such as ``keras``.
-        path: where it was read from.
-        description: what it is, for people: ``Keras 3 .keras file``.
+        kind: kind of model, such as ``keras``; converters of the same kind accept it.
+        path: the file or directory that it was read from.
+        description: kind and format in words, such as ``Keras 3 .keras file``.
         sha256: digest of the file, or of all files of a directory in sorted order.
         inputs, outputs: float32 tensors with an open batch.
-        facts: what was found in it.
-        versions: library -> version, of what it was read and is converted with.
+        facts: facts inferred from it.
+        versions: library -> version, of the libraries that read and convert it.
     """
 
     @property
@@ -67,10 +68,10 @@ class Source(Protocol):
     def versions(self) -> Mapping[str, str]: ...
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Run the source itself: the answers that every artifact is compared with.
+        """Run inference on the source: the reference that every artifact is compared with.
 
         Args:
-            inputs: name -> float32 array, with any batch.
+            inputs: name -> float32 array, of any batch size.
 
         Returns:
             name -> float32 array, owned by the caller.
@@ -80,13 +81,13 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Activations:
-    """What flowed out of one layer of a source.
+    """Statistics of the output of one layer of a source.
 
     Attributes:
-        layer: its name.
-        low, high: the least and the greatest value.
-        outside: how many values lay outside the limits that were given.
-        values: how many there were.
+        layer: the layer's name.
+        low, high: smallest and largest value.
+        outside: number of values outside the limits.
+        values: number of values.
     """
 
     layer: str
@@ -98,50 +99,50 @@ class Activations:
 
 @runtime_checkable
 class ActivationSource(Protocol):
-    """A source that tells what flows inside it. Sources need not: evidence says less without."""
+    """A source that reports its activations. Optional: without them, the evidence lacks their coverage."""
 
     def activations(
         self, inputs: Mapping[str, Array], limits: Sequence[tuple[float, float]] = ()
     ) -> tuple[Activations, ...]:
-        """Run the source, and look at every tensor that a quantized artifact of it would hold as integers.
+        """Run the source and collect statistics of every tensor that an int8 artifact would quantize.
 
         Args:
-            inputs: as in `Source.run`.
-            limits: (low, high) of each layer, in the order of what is given; none for no limits.
+            inputs: as for `Source.run`.
+            limits: (low, high) per layer, in the order of the result; empty for no limits.
 
         Returns:
-            One a layer, always in the same order.
+            One entry per layer, always in the same order.
         """
         ...
 
 
 @runtime_checkable
 class NormalizedSource(Protocol):
-    """A source with batch normalizations: they remember statistics of the training data."""
+    """A source with batch normalizations, which store statistics of the training data."""
 
     @property
     def norms(self) -> tuple[str, ...]:
-        """The layers' names, in the order of the graph; empty if there are none."""
+        """Names of the batch normalizations, in graph order; empty if there are none."""
         ...
 
     def norm_distance(self, inputs: Mapping[str, Array]) -> float:
-        """How far these inputs are from the training data, at the first batch normalization.
+        """Distance of inputs from the training data, at the first batch normalization.
 
         Returns:
-            The Kullback-Leibler divergence of normal distributions, in nats, the mean over channels: 0 if
-            mean and variance of what is normalized are those that it remembers.
+            The Kullback-Leibler divergence of normal distributions, in nats, averaged over channels: 0 if
+            mean and variance of the layer's input equal the stored ones.
         """
         ...
 
     def distilled(self, start: Mapping[str, Array], low: Array, high: Array) -> dict[str, Array]:
-        """Inputs that give every batch normalization the statistics that it remembers.
+        """Inputs whose statistics at every batch normalization match the stored ones.
 
         Args:
-            start: inputs to begin with, one or more; a few dozen, so that there are statistics.
-            low, high: between which each value stays; can be broadcast to one image.
+            start: initial inputs; a few dozen, for meaningful statistics.
+            low, high: bounds of each value; broadcastable to one image.
 
         Returns:
-            As many inputs, the same for the same start.
+            As many inputs as in `start`; the same for the same start.
         """
         ...
 
@@ -153,7 +154,7 @@ class SourceReader(Protocol):
     def name(self) -> str: ...
 
     def reads(self, path: Path) -> bool:
-        """Whether `path` looks like this kind of source, by its name alone. Imports nothing."""
+        """Return whether the name of `path` is one of this kind of source. Imports nothing."""
         ...
 
     def read(self, path: Path, *, trust_source: bool, input_size_wh: tuple[int, int] | None) -> Source:
@@ -161,25 +162,25 @@ class SourceReader(Protocol):
 
         Args:
             path: the file or directory.
-            trust_source: run code that the source carries.
-            input_size_wh: fixes the size of an image input that leaves it open.
+            trust_source: run code that the source contains.
+            input_size_wh: width and height for an image input whose size is open.
 
         Raises:
-            MissingRuntimeError: what reads it is not installed.
-            SourceError: it cannot be read, or is no model that can be converted.
-            UntrustedSourceError: it carries code, and `trust_source` is false.
+            MissingRuntimeError: a library that reads it is not installed.
+            SourceError: it cannot be read, or is not a model that can be converted.
+            UntrustedSourceError: it contains code, and `trust_source` is false.
         """
         ...
 
 
 class Converter(Protocol):
-    """Turns one kind of source into artifacts of one format.
+    """Converts one kind of source to artifacts of one format.
 
     Attributes:
         name: unique among converters, such as ``keras-tflite``.
-        kind: of the sources that it takes.
-        format: of the artifacts that it makes.
-        precisions: that it can make.
+        kind: kind of the sources that it accepts.
+        format: format of the artifacts that it produces.
+        precisions: the supported precisions.
     """
 
     @property
@@ -192,15 +193,15 @@ class Converter(Protocol):
     def precisions(self) -> tuple[str, ...]: ...
 
     def convert(self, source: Source, precision: str, calibration: CalibrationData | None) -> Artifact:
-        """Make an artifact whose tensors mean what the source's mean.
+        """Convert a source to an artifact with the same inputs and outputs.
 
         Args:
-            source: what a reader of the same kind gave.
+            source: a source of the same kind.
             precision: one of `precisions`.
-            calibration: needed for the precisions in `edgevision.artifact.CALIBRATED`.
+            calibration: required for the precisions in `edgevision.artifact.CALIBRATED`.
 
         Raises:
-            MissingRuntimeError: what converts is not installed.
+            MissingRuntimeError: a library that converts is not installed.
             ConversionError: the source cannot be expressed in this format at this precision.
         """
         ...
@@ -208,10 +209,10 @@ class Converter(Protocol):
 
 @runtime_checkable
 class SelectiveConverter(Converter, Protocol):
-    """A converter that can keep chosen layers in float in an artifact that is int8 otherwise.
+    """A converter that can keep selected layers of an int8 artifact in float.
 
-    Optional: `isinstance(converter, SelectiveConverter)` tells whether a converter is one. Layers
-    have the names that `sensitivities` gives, which are the same in all converters of one kind.
+    Optional: test it with `isinstance(converter, SelectiveConverter)`. Layers have the names that
+    `sensitivities` returns, which are the same for all converters of one kind.
     """
 
     def convert(
@@ -221,37 +222,37 @@ class SelectiveConverter(Converter, Protocol):
         calibration: CalibrationData | None,
         keep_float: Collection[str] = (),
     ) -> Artifact:
-        """Make an artifact; see `Converter.convert`.
+        """Convert a source to an artifact; see `Converter.convert`.
 
         Args:
-            source: what a reader of the same kind gave.
+            source: a source of the same kind.
             precision: one of `precisions`.
-            calibration: needed for the precisions in `edgevision.artifact.CALIBRATED`. Given the
-                same object again, what was measured on it is measured once.
-            keep_float: names of layers whose weights and sums are computed in float. Only in
-                ``int8`` and ``int8-float-io``.
+            calibration: required for the precisions in `edgevision.artifact.CALIBRATED`. Measurements on
+                it are cached by object, so pass the same object again.
+            keep_float: names of layers that are computed in float; only for ``int8`` and
+                ``int8-float-io``.
 
         Raises:
-            MissingRuntimeError: what converts is not installed.
+            MissingRuntimeError: a library that converts is not installed.
             ConversionError: the source cannot be expressed in this format at this precision, or
-                has no layer of a name in `keep_float`.
+                has no layer with a name in `keep_float`.
         """
         ...
 
     def sensitivities(
         self, source: Source, precision: str, calibration: CalibrationData
     ) -> Sequence[tuple[str, float]]:
-        """What int8 costs in each layer alone.
+        """Sensitivity of the outputs to int8 quantization of each single layer.
 
         Args:
-            source: what a reader of the same kind gave.
+            source: a source of the same kind.
             precision: ``int8`` or ``int8-float-io``.
             calibration: as for `convert`.
 
         Returns:
-            (name of a layer, error of the source's outputs when that layer alone is int8), from the
-            greatest error to the least. An error is a root mean square over the outputs, as a part
-            of their standard deviation: 0 and up, to be compared within one source only.
+            (layer name, error of the outputs when only that layer is int8), largest error first. The
+            error is the root mean square over the outputs divided by their standard deviation: 0 or
+            more, comparable within one source only.
 
         Raises:
             MissingRuntimeError, ConversionError: as `convert`.

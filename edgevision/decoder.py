@@ -1,7 +1,7 @@
-"""The border that a decoder implements: a detection network's outputs in, candidates out.
+"""The interface of a decoder: from the outputs of a detection network to candidate boxes.
 
-A decoder knows one kind of detection head. Thinning, clipping, labels and the way back to the
-caller's image are the core's, written once (`edgevision.tasks.detect`).
+A decoder implements one kind of detection head. Non-maximum suppression, clipping, labels, and the mapping
+back to the caller's image are implemented once, in the core (`edgevision.tasks.detect`).
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """Boxes that may be objects, before non-maximum suppression; in any order.
+    """Candidate boxes before non-maximum suppression, in any order.
 
     Attributes:
         boxes_xyxy: float32 ``(n, 4)``: left, top, right, bottom in pixels of the network's input,
-            which spans 0…width and 0…height; they may stick out.
+            which spans 0…width and 0…height; boxes may extend beyond it.
         scores: float32 ``(n,)``, each 0…1.
-        class_ids: int64 ``(n,)``, counted from 0.
+        class_ids: int64 ``(n,)``, from 0.
     """
 
     boxes_xyxy: Floats
@@ -37,10 +37,10 @@ class Candidates:
 
 
 class Head(Protocol):
-    """A decoder made ready for one network: settings checked, all computed that no image changes.
+    """A decoder prepared for one network: settings checked, everything independent of the image computed.
 
     Attributes:
-        classes: how many the network tells apart; ``None`` where its outputs do not tell.
+        classes: number of classes; ``None`` if the outputs do not determine it.
     """
 
     @property
@@ -50,65 +50,70 @@ class Head(Protocol):
         """Decode the outputs for one image. Safe to call from several threads.
 
         Args:
-            outputs: name -> float32 array without the batch, dequantized; only read.
-            score_threshold: 0…1; what scores less is not decoded further.
+            outputs: name -> float32 array without the batch dimension, dequantized. Not modified.
+            score_threshold: 0…1; candidates with a lower score are skipped.
 
         Raises:
-            InferenceError: what is read holds NaN or infinity, or no score can be right.
+            InferenceError: an output contains NaN or infinity, or scores outside 0…1.
         """
         ...
 
 
 class Decoder(Protocol):
-    """A kind of detection head, as a plugin offers it.
+    """A kind of detection head, provided by a plugin.
+
+    A decoder may also have an attribute ``nms_applied``: true if such networks apply NMS themselves.
+    `nms_applied` reads it; a decoder without it counts as false.
 
     Attributes:
-        name: what a manifest and ``--decoder`` name.
-        nms_applied: whether the network has applied NMS already, so that none need be dropped for
-            overlapping a better one unless the caller asks for it.
+        name: its name in manifests and for ``--decoder``.
     """
 
     @property
     def name(self) -> str: ...
-    @property
-    def nms_applied(self) -> bool: ...
 
     def recognise(
         self, outputs: Sequence[TensorSpec], input_size_wh: tuple[int, int]
     ) -> Mapping[str, Any] | None:
-        """Whether outputs are of this kind, told by their names and shapes; never guessed.
+        """Recognise this kind of head by the names and shapes of a network's outputs, without guessing.
 
         Args:
-            outputs: the network's, for one image: their shapes without the batch.
+            outputs: the network's outputs for one image, with shapes without the batch dimension.
             input_size_wh: width and height of the network's input.
 
         Returns:
-            The settings that names and shapes tell beyond doubt, or ``None`` if the outputs may
-            be of another kind.
+            The settings that follow from names and shapes without doubt; ``None`` if the outputs may
+            belong to another kind of head.
         """
         ...
 
     def prepare(
         self, outputs: Sequence[TensorSpec], input_size_wh: tuple[int, int], settings: Mapping[str, Any]
     ) -> Head:
-        """Make ready for one network.
+        """Prepare for one network.
 
         Args:
             outputs, input_size_wh: as in `recognise`.
-            settings: JSON values, as a manifest holds them.
+            settings: JSON values, as in a manifest.
 
         Raises:
-            OptionError: a setting is missing, unknown or wrong, or the outputs do not fit; names it.
+            OptionError: a setting is missing, unknown, or invalid, or the outputs are not compatible;
+                the message names the setting or output.
         """
         ...
 
 
+def nms_applied(decoder: Decoder) -> bool:
+    """Return whether networks of this kind apply NMS themselves, so that it need not be applied again."""
+    return bool(getattr(decoder, "nms_applied", False))
+
+
 def finite(name: str, values: Floats) -> Floats:
-    """The values of an output, checked.
+    """The values of an output, if all are finite.
 
     Raises:
-        InferenceError: one is NaN or infinite: the network is broken, and no box is right.
+        InferenceError: a value is NaN or infinite, so no box can be right.
     """
     if not all_finite(values):
-        raise InferenceError(f"output '{name}' holds NaN or infinity; expected finite numbers")
+        raise InferenceError(f"output '{name}' contains NaN or infinity; expected finite numbers")
     return values

@@ -1,98 +1,98 @@
-"""Every exception that a caller of EdgeVision may catch, in one tree.
+"""Every exception that EdgeVision raises, in one tree.
 
-    EdgeVisionError                     exit code 1
-    ├── OptionError                     2   an option or argument is missing, ambiguous or unknown
-    ├── InputError                      3   an image, a folder of images or a tensor cannot be used
-    ├── SourceError                     4   a trained model cannot be read
-    │   └── UntrustedSourceError        4   … because it carries code of its own
-    ├── BundleError                     5   a bundle is incomplete, damaged or of an unknown version
-    ├── PluginError                     6   no plugin provides what was asked for
+    EdgeVisionError                     1   base class
+    ├── OptionError                     2   an option or argument is missing, ambiguous, or invalid
+    ├── InputError                      3   an image, a set of images, or a tensor cannot be used
+    ├── SourceError                     4   a trained model cannot be read or converted
+    │   └── UntrustedSourceError        4   … because it contains code and is not trusted
+    ├── BundleError                     5   a bundle is incomplete, damaged, or of an unsupported version
+    ├── PluginError                     6   no working plugin provides the requested name
     │   └── MissingRuntimeError         6   … because its runtime is not installed
-    ├── DeviceError                     7   the device or precision asked for cannot be had
-    ├── ArtifactError                   8   a runtime refuses an artifact
-    ├── InferenceError                  9   a runtime failed while it ran
-    │   └── SessionClosedError          9   … because the session had been closed
-    ├── ConversionError                10   a converter could not make an artifact
-    ├── AgreementError                 11   an artifact does not agree with its source closely enough
+    ├── DeviceError                     7   the requested device or precision is not available
+    ├── ArtifactError                   8   a runtime cannot load an artifact
+    ├── InferenceError                  9   inference failed
+    │   └── SessionClosedError          9   … because the session was closed
+    ├── ConversionError                10   a converter could not produce an artifact
+    ├── AgreementError                 11   an artifact misses a requirement of its evidence
     ├── OutputError                    12   a result cannot be written
-    └── CancelledError                130   the caller ended it before it was done
+    └── CancelledError                130   the caller cancelled the operation
 
-The number is the exit code of the command line. Code 2 is also click's own for a wrong
-command line, 130 is Ctrl-C, and 1 is a bug in EdgeVision or in a plugin.
+The number is the exit code of the command line. click also exits with 2 for an invalid command line, Ctrl-C
+exits with 130, and code 1 means an internal error in EdgeVision or in a plugin.
 """
 
 from __future__ import annotations
 
 
 class EdgeVisionError(Exception):
-    """Base of all errors that EdgeVision raises on purpose.
+    """Base class of the errors that EdgeVision raises.
 
-    The text has what failed, on which thing, what was expected, and the next step.
+    The message names what failed, the file or argument, what was expected, and the next step.
     """
 
     exit_code = 1
 
 
 class OptionError(EdgeVisionError, ValueError):
-    """An option or argument is missing, ambiguous, unknown or out of range."""
+    """An option or argument is missing, ambiguous, unknown, or out of range."""
 
     exit_code = 2
 
 
 class InputError(EdgeVisionError, ValueError):
-    """An image, a set of images or a tensor cannot be used."""
+    """An image, a set of images, or a tensor cannot be used."""
 
     exit_code = 3
 
 
 class SourceError(EdgeVisionError):
-    """A trained model cannot be read, or is not one that can be converted."""
+    """A trained model cannot be read, or is of a kind that cannot be converted."""
 
     exit_code = 4
 
 
 class UntrustedSourceError(SourceError):
-    """A trained model carries code of its own, and the caller has not said that it is trusted."""
+    """A trained model contains code, and the caller did not pass `trust_source`."""
 
 
 class BundleError(EdgeVisionError):
-    """A bundle is incomplete, damaged, or of a version that this release cannot read."""
+    """A bundle is incomplete, damaged, or of a version that this release does not support."""
 
     exit_code = 5
 
 
 class PluginError(EdgeVisionError):
-    """No working plugin provides what was asked for."""
+    """No working plugin provides the requested backend, converter, or decoder."""
 
     exit_code = 6
 
 
 class MissingRuntimeError(PluginError):
-    """A plugin is there, but the runtime or library that it needs is not installed.
+    """A plugin is installed, but the runtime or library that it needs is not.
 
     Attributes:
-        extra: the extra of the distribution `edgevision` that installs it.
+        extra: the extra of the `edgevision` distribution that installs it.
     """
 
     def __init__(self, extra: str, reason: str) -> None:
         self.extra = extra
-        super().__init__(f"{reason}; type: {install_command(extra)}")
+        super().__init__(f"{reason}; run: {install_command(extra)}")
 
 
 class DeviceError(EdgeVisionError):
-    """The device, or the precision on it, that was asked for cannot be had."""
+    """The requested device, or the requested precision on it, is not available."""
 
     exit_code = 7
 
 
 class ArtifactError(EdgeVisionError):
-    """A runtime refuses to load an artifact."""
+    """A runtime cannot load an artifact."""
 
     exit_code = 8
 
 
 class InferenceError(EdgeVisionError):
-    """A runtime failed while it ran an artifact."""
+    """Inference failed, or returned values that cannot be right."""
 
     exit_code = 9
 
@@ -102,16 +102,16 @@ class SessionClosedError(InferenceError):
 
 
 class ConversionError(EdgeVisionError):
-    """A converter could not make the artifact that was asked for."""
+    """A converter could not produce the requested artifact."""
 
     exit_code = 10
 
 
 class AgreementError(EdgeVisionError):
-    """A converted artifact does not agree with its source as closely as was required.
+    """A converted artifact misses a requirement: of agreement with its source, accuracy, size, or speed.
 
     Attributes:
-        evidence: all that was measured, an `edgevision.evidence.records.Evidence`.
+        evidence: the measurements, an `edgevision.Evidence`.
     """
 
     exit_code = 11
@@ -122,29 +122,29 @@ class AgreementError(EdgeVisionError):
 
 
 class OutputError(EdgeVisionError):
-    """A result cannot be written where it was asked to be."""
+    """A result cannot be written to the requested path."""
 
     exit_code = 12
 
 
 class CancelledError(EdgeVisionError):
-    """The caller's progress callback ended it before it was done."""
+    """The caller's progress callback cancelled the operation."""
 
     exit_code = 130
 
 
 def install_command(extra: str) -> str:
-    """The command that installs what the backend or converter named `extra` needs."""
+    """The command that installs the dependencies of the backend or converter named `extra`."""
     return f'pip install "edgevision[{extra}]"'
 
 
 def first_line(error: BaseException) -> str:
-    """The one line of a foreign error that is worth showing: C++ runtimes add source paths and stacks."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    told = [
+    """The most informative line of a foreign error: C++ runtimes add source paths and stack traces."""
+    lines = [line for line in map(str.strip, str(error).splitlines()) if line]
+    informative = [
         line
         for line in lines
-        # A line that ends in a colon only announces the next.
-        if line and not line.startswith(("Exception from", "Check '")) and not line.endswith(":")
+        # A line that ends in a colon only introduces the next one.
+        if not line.startswith(("Exception from", "Check '")) and not line.endswith(":")
     ]
-    return (told or [line for line in lines if line] or [type(error).__name__])[0]
+    return (informative or lines or [type(error).__name__])[0]

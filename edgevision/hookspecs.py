@@ -1,7 +1,7 @@
-"""All that a plugin can give to EdgeVision.
+"""The hooks that a plugin can implement.
 
 A plugin is a module that an entry point of the group ``edgevision`` names. It implements any of
-these hooks, marked with ``@edgevision.hookimpl``; ``examples/plugin_template`` is a whole one.
+these hooks, marked with ``@edgevision.hookimpl``; ``examples/plugin_template`` is one to copy.
 Importing the module must not import a runtime: that waits until a model is opened.
 """
 

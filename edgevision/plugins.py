@@ -1,9 +1,9 @@
-"""How plugins are found, vetted, and reported when broken.
+"""Find plugins, check what they provide, and record the broken ones.
 
-pluggy's own loader stops at the first plugin that fails to import, and one call of a hook stops
-at the first implementation that raises. A robot must not lose its camera to a stranger's typo: so
-the entry points are walked here, each plugin is imported on its own and asked on its own, and
-what fails is kept as a row with its reason.
+pluggy's own loader stops at the first plugin that fails to import, and a call of a hook stops at the
+first implementation that raises. A robot must not lose its camera to a typo in someone else's plugin.
+So the entry points are walked here: each plugin is imported and asked on its own, and a failure is
+recorded with its reason.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ NamedT = TypeVar("NamedT", bound=_Named)
 
 
 class Problem(NamedTuple):
-    """A plugin, or something that it offers, which cannot be used.
+    """A plugin, or an item that it provides, which cannot be used.
 
     Attributes:
         plugin: name of its entry point.
-        reason: what went wrong, in one line.
+        reason: the failure, in one line.
     """
 
     plugin: str
@@ -56,12 +56,12 @@ class BackendStatus(NamedTuple):
     """One row of ``edgevision backends``.
 
     Attributes:
-        name: the backend's name.
-        plugin: the entry point that it came from.
-        ready: whether it can open a model here.
-        version: of its runtime; empty where that is not installed.
-        devices: what it can run on here, its default first.
-        reason: why it is not ready, and what to type.
+        name: name of the backend.
+        plugin: name of the entry point that provides it.
+        ready: whether it can open a model on this machine.
+        version: version of its runtime; empty if that is not installed.
+        devices: devices of this machine that it can run on, its default first.
+        reason: why it is not ready, and the next step.
     """
 
     name: str
@@ -73,10 +73,10 @@ class BackendStatus(NamedTuple):
 
 
 class Registry:
-    """The plugins of this process, and what each one gives.
+    """The plugins of this process, and what each of them provides.
 
     Attributes:
-        problems: everything that was found to be broken, in the order in which it was found.
+        problems: all failures so far, in the order of their discovery.
     """
 
     def __init__(self, manager: pluggy.PluginManager) -> None:
@@ -84,9 +84,9 @@ class Registry:
         self.problems: list[Problem] = []
 
     def register(self, plugin: Any, name: str) -> None:
-        """Take in a plugin: a module or object with hook implementations.
+        """Register a plugin: a module or object with hook implementations.
 
-        What is wrong with it is recorded in `problems`, and the plugin left out.
+        An invalid one is recorded in `problems` and left out.
         """
         try:
             self.manager.register(plugin, name=name)
@@ -94,41 +94,41 @@ class Registry:
         except (pluggy.PluginValidationError, ValueError) as error:
             if self.manager.has_plugin(name):
                 self.manager.unregister(name=name)
-            # pluggy says what is wrong in the last of several lines.
+            # pluggy's reason is in the last of several lines.
             self._record(name, f"{type(error).__name__}: {' '.join(str(error).split())}")
 
     def backends(self) -> dict[str, Backend]:
         """Backend name -> backend, whether its runtime is installed or not."""
-        return self._named("edgevision_backends", _BACKEND_MEMBERS)
+        return self._items("edgevision_backends", _BACKEND_MEMBERS)
 
     def backend(self, name: str) -> Backend:
         """The backend called `name`.
 
         Raises:
-            PluginError: there is none; lists those that there are.
+            PluginError: there is none; lists the available ones.
         """
-        own = self._owned("edgevision_backends", _BACKEND_MEMBERS, only=name)
+        own = self._items_with_plugin("edgevision_backends", _BACKEND_MEMBERS, only=name)
         if name in own:
             return own[name][1]  # type: ignore[no-any-return]
         return self._pick("backend", name, self.backends())
 
     def readers(self) -> dict[str, SourceReader]:
         """Reader name -> reader of trained models."""
-        return self._named("edgevision_readers", ("name", "reads", "read"))
+        return self._items("edgevision_readers", ("name", "reads", "read"))
 
     def converters(self) -> dict[str, Converter]:
         """Converter name -> converter."""
-        return self._named("edgevision_converters", ("name", "kind", "format", "precisions", "convert"))
+        return self._items("edgevision_converters", ("name", "kind", "format", "precisions", "convert"))
 
     def decoders(self) -> dict[str, Decoder]:
         """Decoder name -> decoder of a detection network's outputs."""
-        return self._named("edgevision_decoders", ("name", "nms_applied", "recognise", "prepare"))
+        return self._items("edgevision_decoders", ("name", "recognise", "prepare"))
 
     def decoder(self, name: str) -> Decoder:
         """The decoder called `name`.
 
         Raises:
-            PluginError: there is none; lists those that there are.
+            PluginError: there is none; lists the available ones.
         """
         return self._pick("decoder", name, self.decoders())
 
@@ -138,67 +138,70 @@ class Registry:
 
     def commands(self) -> dict[str, click.Command]:
         """Command name -> click command that a plugin adds."""
-        return self._named("edgevision_commands", ("name", "main"))
+        return self._items("edgevision_commands", ("name", "main"))
 
     def backend_statuses(self) -> list[BackendStatus]:
-        """Every backend: ready with its version and devices, or why not and what to type."""
-        owned = self._owned("edgevision_backends", _BACKEND_MEMBERS)
-        return [_status(backend, plugin) for _, (plugin, backend) in sorted(owned.items())]
+        """Every backend: ready with version and devices, or not ready with the reason and the next step."""
+        backends = self._items_with_plugin("edgevision_backends", _BACKEND_MEMBERS)
+        return [_status(backend, plugin) for _, (plugin, backend) in sorted(backends.items())]
 
-    def _pick(self, kind: str, name: str, found: dict[str, NamedT]) -> NamedT:
-        if name not in found:
+    def _pick(self, kind: str, name: str, items: dict[str, NamedT]) -> NamedT:
+        if name not in items:
             broken = "".join(f"; plugin '{p.plugin}' is broken: {p.reason}" for p in self.problems)
-            raise PluginError(f"no {kind} '{name}'; there are: {', '.join(sorted(found)) or 'none'}{broken}")
-        return found[name]
+            available = ", ".join(sorted(items)) or "none"
+            raise PluginError(f"no {kind} '{name}'; available: {available}{broken}")
+        return items[name]
 
-    def _named(self, hook: str, members: tuple[str, ...]) -> dict[str, Any]:
-        return {name: item for name, (_, item) in self._owned(hook, members).items()}
+    def _items(self, hook: str, members: tuple[str, ...]) -> dict[str, Any]:
+        return {name: item for name, (_, item) in self._items_with_plugin(hook, members).items()}
 
-    def _owned(
+    def _items_with_plugin(
         self, hook: str, members: tuple[str, ...], only: str | None = None
     ) -> dict[str, tuple[str, Any]]:
-        """Name -> (plugin, what it gives), vetted.
+        """Name -> (plugin, item that it provides), checked.
 
-        Of two with one name that stays whose plugin has the name too, so that it can be had by asking
-        that plugin alone; else the first.
+        Of two items of the same name, the one whose plugin has that name too is used, so that it can be
+        had by asking that plugin alone; otherwise the first.
 
         Args:
-            hook: what plugins are asked.
-            members: that each item must have.
-            only: the one plugin to ask, and to import what it needs; all, if `None`.
+            hook: name of the hook.
+            members: attributes that each item must have.
+            only: the one plugin to ask, so that no other imports what it needs; `None` asks all.
         """
-        found: dict[str, tuple[str, Any]] = {}
+        items: dict[str, tuple[str, Any]] = {}
         for plugin, item in self._ask(hook, only):
             missing = [member for member in members if not hasattr(item, member)]
             if missing:
-                self._record(plugin, f"{hook} gave {type(item).__name__} without {', '.join(missing)}")
+                self._record(plugin, f"{hook} returned {type(item).__name__} without {', '.join(missing)}")
             elif not isinstance(item.name, str):
                 self._record(
-                    plugin, f"{hook} gave {type(item).__name__} whose name is {item.name!r}, not text"
+                    plugin,
+                    f"{hook} returned {type(item).__name__} with the name {item.name!r}, expected text",
                 )
-            elif item.name not in found:
-                found[item.name] = plugin, item
+            elif item.name not in items:
+                items[item.name] = plugin, item
             else:
-                stays, goes = found[item.name][0], plugin
-                if plugin == item.name != stays:
-                    found[item.name] = plugin, item
-                    stays, goes = goes, stays
-                self._record(goes, f"'{item.name}' is already given by plugin '{stays}', which stays")
-        return found
+                used, ignored = items[item.name][0], plugin
+                if plugin == item.name != used:
+                    items[item.name] = plugin, item
+                    used, ignored = ignored, used
+                self._record(ignored, f"'{item.name}' is already provided by plugin '{used}', which is used")
+        return items
 
     def _ask(self, hook: str, only: str | None = None) -> list[tuple[str, Any]]:
-        """What each plugin gives for `hook`, asked one at a time, in the order of registration."""
+        """(plugin, item) for all items of `hook`, asked one plugin at a time in the order of registration."""
         items: list[tuple[str, Any]] = []
         order = [name for name, _ in self.manager.list_name_plugin()]
         implementations = getattr(self.manager.hook, hook).get_hookimpls()
-        for found in sorted(implementations, key=lambda found: order.index(found.plugin_name)):
-            if only not in (None, found.plugin_name):
+        for implementation in sorted(implementations, key=lambda each: order.index(each.plugin_name)):
+            plugin = implementation.plugin_name
+            if only not in (None, plugin):
                 continue
             try:
-                # Called itself, and not by pluggy, which drops a plugin that gives None in silence.
-                items += [(found.plugin_name, item) for item in _listed(found.function(), hook)]
+                # Not called through pluggy, which silently drops a plugin that returns None.
+                items += [(plugin, item) for item in _listed(implementation.function(), hook)]
             except (Exception, SystemExit) as error:
-                self._record(found.plugin_name, error)
+                self._record(plugin, error)
         return items
 
     def _record(self, plugin: str, error: BaseException | str) -> None:
@@ -209,11 +212,11 @@ class Registry:
 
 
 def discover(points: Iterable[EntryPoint], disabled: Iterable[str] = ()) -> Registry:
-    """Import each plugin on its own, record what fails, and go on.
+    """Import each plugin on its own, and record the ones that fail.
 
     Args:
         points: entry points, walked in the order of their names.
-        disabled: names of those to leave out; ``all`` leaves out every one.
+        disabled: names of entry points to leave out; ``all`` leaves out every one.
     """
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hookspecs)
@@ -233,18 +236,18 @@ def discover(points: Iterable[EntryPoint], disabled: Iterable[str] = ()) -> Regi
 
 @lru_cache(maxsize=1)
 def registry() -> Registry:
-    """The plugins that are installed, less those that ``EDGEVISION_DISABLE_PLUGINS`` names.
+    """The installed plugins, without those that ``EDGEVISION_DISABLE_PLUGINS`` names.
 
-    The variable holds names of entry points with commas between them, or ``all``.
+    The variable holds names of entry points, separated by commas, or ``all``.
     """
     disabled = [name.strip() for name in os.environ.get(DISABLE_VARIABLE, "").split(",")]
     return discover(entry_points(GROUP), disabled)
 
 
-def _listed(given: Any, hook: str) -> list[Any]:
-    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
-        raise TypeError(f"{hook} returned {type(given).__name__}, expected a list")
-    return list(given)
+def _listed(items: Any, hook: str) -> list[Any]:
+    if isinstance(items, (str, bytes)) or not isinstance(items, Iterable):
+        raise TypeError(f"{hook} returned {type(items).__name__}, expected a list")
+    return list(items)
 
 
 def _status(backend: Backend, plugin: str) -> BackendStatus:

@@ -1,4 +1,4 @@
-"""A backend's session behind the core's checks: the same wrong input, the same words, everywhere."""
+"""Sessions with checked inputs and outputs: every backend reports the same mistake in the same words."""
 
 from __future__ import annotations
 
@@ -19,17 +19,27 @@ _PRECISIONS = (None, "float32", "float16", "bfloat16")
 def open_session(
     backend: Backend, artifact: Artifact, settings: SessionSettings | None = None
 ) -> CheckedSession:
-    """Load `artifact` with `backend`.
+    """Load an artifact with a backend.
+
+    Args:
+        backend: the backend, such as ``edgevision.plugins.registry().backend("tflite")``.
+        artifact: the artifact, such as ``bundle.artifact(entry)``.
+        settings: device, precision, threads, and the backend's own options.
+
+    Returns:
+        The open session. Use it in a ``with`` block, or close it.
 
     Raises:
-        OptionError: the backend has no such option, or does not load this format.
-        MissingRuntimeError, DeviceError, ArtifactError: as `Backend.open`.
+        OptionError: the backend does not support this format or one of the options.
+        MissingRuntimeError: the backend's runtime is not installed.
+        DeviceError: the device, or the precision on it, is not available.
+        ArtifactError: the runtime cannot load the artifact.
     """
     settings = settings or SessionSettings()
     if artifact.format not in backend.formats:
         raise OptionError(
-            f"backend '{backend.name}' does not load {artifact.format} artifacts ({artifact.name}); "
-            f"it loads: {', '.join(backend.formats)}"
+            f"backend '{backend.name}' does not support {artifact.format} artifacts ({artifact.name}); "
+            f"supported formats: {', '.join(backend.formats)}"
         )
     if settings.precision not in _PRECISIONS:
         known = ", ".join(filter(None, _PRECISIONS))
@@ -40,8 +50,8 @@ def open_session(
         session.close()
         raise DeviceError(
             f"backend '{backend.name}' would run {artifact.name} in {session.precision} on "
-            f"{session.device}, not in {settings.precision} as asked for; "
-            f"ask for {session.precision}, or for another device"
+            f"{session.device}, not in {settings.precision} as requested; "
+            f"request {session.precision} or another device"
         )
     return CheckedSession(session, backend.name, settings.threads)
 
@@ -50,18 +60,18 @@ class CheckedSession:
     """One artifact on one device: tensors in, tensors out. Safe to share between threads.
 
     Args:
-        session: what the backend's `open` gave.
+        session: a backend's session.
         backend: the backend's name.
-        threads: that were asked for.
+        threads: the requested number of CPU threads.
 
     Attributes:
         backend: the backend's name.
-        threads: CPU threads for one call; `None` where the choice was left to the runtime.
+        threads: CPU threads per call; `None` if the runtime chooses.
         inputs, outputs: specs of the tensors; `None` in a shape is an open batch.
-        device: where it really runs.
-        precision: what the float parts are really computed in.
-        fallback_nodes: names of the nodes that run on the CPU instead of `device`, because the
-            caller allowed it; empty otherwise.
+        device: the device that runs the artifact.
+        precision: the precision in which float operations are computed.
+        fallback_nodes: names of the nodes that run on the CPU instead of `device`, where the caller
+            allowed that; else empty.
     """
 
     def __init__(self, session: Session, backend: str, threads: int | None = None) -> None:
@@ -74,20 +84,20 @@ class CheckedSession:
         self.fallback_nodes: tuple[str, ...] = getattr(session, "fallback_nodes", ())
         self._session = session
         self._fixed = tuple(spec for spec in self.inputs if spec.shape and not spec.dynamic_batch)
-        # Asked once: isinstance with a protocol takes microseconds.
+        # Looked up once: isinstance with a protocol takes microseconds.
         self._lease = session.lease if isinstance(session, LeasingSession) else self._lease_by_copy
         self._closed = False
 
     @property
     def dynamic_batch(self) -> bool:
-        """Whether one call takes as many images as the caller likes."""
+        """True if one call accepts any number of images."""
         return all(spec.dynamic_batch for spec in self.inputs)
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Run once.
+        """Run inference once.
 
         Args:
-            inputs: name -> array of the shape and dtype that `inputs` says. Only read.
+            inputs: name -> array with the shape and dtype of the session's `inputs`. Not modified.
 
         Returns:
             name -> array, for every output; the caller owns the arrays.
@@ -95,31 +105,34 @@ class CheckedSession:
         Raises:
             InputError: a tensor is missing, unknown, of another shape or dtype, or not finite.
             InferenceError: the runtime failed.
-            SessionClosedError: `close` was called before.
+            SessionClosedError: the session is closed.
         """
         self._check_open()
         check_inputs(self.inputs, inputs)
         return self._checked(self._session.run({k: np.ascontiguousarray(v) for k, v in inputs.items()}))
 
     def lease(self, batch: int = 1) -> AbstractContextManager[Slot]:
-        """Lend memory for the inputs of one call, and the call itself, to the calling thread.
+        """Lease a slot, the input memory of one call, to the calling thread.
 
-        Write into ``slot.inputs[name]``, then call ``slot.run()``. What is written there is
-        not checked for NaN and infinity: this way is for preprocessing that cannot make them.
+        Write into ``slot.inputs[name]``, then call ``slot.run()``. The inputs are not checked for NaN
+        and infinity, so a slot is for preprocessing that cannot produce them.
+
+        Args:
+            batch: images in the call.
 
         Raises:
-            InputError: the artifact has a fixed batch, and it is another.
-            SessionClosedError: `close` was called before.
+            InputError: the artifact has a fixed batch of another size.
+            SessionClosedError: the session is closed.
         """
         self._check_open()
         for spec in self._fixed:
             if spec.shape[0] != batch:
-                raise InputError(f"input '{spec.name}': takes a batch of {spec.shape[0]}, not {batch}")
+                raise InputError(f"input '{spec.name}': expected a batch of {spec.shape[0]}, got {batch}")
         return self._lease(batch)
 
     @contextmanager
     def watched(self, watch: Callable[[Slot], Slot]) -> Iterator[None]:
-        """Lend every slot as `watch` wraps it, until the block ends: for measuring, by one thread."""
+        """Wrap every leased slot with `watch` until the block ends: for measurements on one thread."""
         lease = self._lease
 
         @contextmanager
@@ -137,7 +150,7 @@ class CheckedSession:
         return f"{self.backend} on {self.device}, {self.precision}"
 
     def close(self) -> None:
-        """Give back what the runtime holds. May be called twice."""
+        """Release the runtime's resources. May be called twice."""
         self._closed = True
         self._session.close()
 
@@ -162,12 +175,14 @@ class CheckedSession:
     def _checked(self, outputs: dict[str, Array]) -> dict[str, Array]:
         expected = [spec.name for spec in self.outputs]
         if sorted(outputs) != sorted(expected):
-            raise InferenceError(f"backend '{self.backend}' gave outputs {sorted(outputs)}, not {expected}")
+            raise InferenceError(
+                f"backend '{self.backend}' returned outputs {sorted(outputs)}; expected {expected}"
+            )
         return outputs
 
 
 class _CopyingSlot:
-    """A slot for sessions that have no memory of their own to lend."""
+    """A slot for sessions that do not lease their own input memory."""
 
     def __init__(self, session: CheckedSession, inputs: dict[str, Array]) -> None:
         self.inputs = inputs

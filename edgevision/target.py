@@ -1,11 +1,11 @@
-"""Device profiles: what a device runs, and what it can bear. They are data, in TOML."""
+"""Device profiles: the backend, format and precisions that a device runs, and its limits, in TOML."""
 
 from __future__ import annotations
 
 import difflib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,16 +31,16 @@ class Target:
     Attributes:
         name: such as ``raspberry-pi-5``.
         description: the device, for people.
-        backend: that runs the artifact there.
-        format: of the artifact.
+        backend: name of the backend that runs the artifact on the device.
+        format: format of the artifact.
+        precisions: precisions that the device can run, cheapest first.
         device: the backend's name for the device; ``None`` is the backend's default.
-        precisions: that the device can run, cheapest first.
-        compute_precision: in which the device computes float parts, where it cannot do float32.
-        machine: text that the name of its board or processor holds, by which a machine is known to be such a
-            device; ``None`` for profiles that every machine with the backend and the device fits.
-        stand_in: backend that checks the artifact on a machine that cannot run `backend`.
+        compute_precision: precision of the float parts on a device that cannot compute float32.
+        stand_in: name of the backend that checks the artifact on a machine that cannot run `backend`.
+        machine: text in the name of the board or processor that identifies the device; ``None`` for a
+            profile of every machine that has the backend and the device.
         limits: name -> largest value: `max_size_mb` (10^6 bytes), `max_memory_mb`, `max_latency_ms`.
-        origin: the file that it came from.
+        origin: the file that defines it.
     """
 
     name: str
@@ -56,11 +56,13 @@ class Target:
     origin: str = "built in"
 
 
-def load_targets(extra_files: tuple[Path, ...] = (), plugins: Registry | None = None) -> dict[str, Target]:
+def load_targets(
+    extra_files: Iterable[str | Path] = (), plugins: Registry | None = None
+) -> dict[str, Target]:
     """Every known target, by name.
 
-    Later ones replace earlier ones of the same name: built in, then the plugins', then the files
-    that ``EDGEVISION_TARGETS`` names (paths with ``os.pathsep`` between them), then `extra_files`.
+    Of two with the same name the later counts: built in, then the plugins', then those in the files
+    that ``EDGEVISION_TARGETS`` lists (paths separated by ``os.pathsep``), then those in `extra_files`.
 
     Raises:
         OptionError: a file cannot be read, or a field in it is wrong.
@@ -78,27 +80,28 @@ def find_target(name: str, targets: Mapping[str, Target]) -> Target:
     """The target called `name`.
 
     Raises:
-        OptionError: there is none; names the nearest.
+        OptionError: there is none; the message suggests the nearest name.
     """
     if name in targets:
         return targets[name]
     nearest = difflib.get_close_matches(name, targets, n=1, cutoff=0.4)
     guess = f"did you mean '{nearest[0]}'? " if nearest else ""
-    raise OptionError(f"no target '{name}'; {guess}edgevision targets lists all")
+    raise OptionError(f"no target '{name}'; {guess}run edgevision targets for the list")
 
 
-def read_targets(path: Path) -> dict[str, Target]:
-    """Read the targets of one TOML file, a table a target.
+def read_targets(path: str | Path) -> dict[str, Target]:
+    """Read the targets of one TOML file, one table per target.
 
     Raises:
         OptionError: the file cannot be read, or a field in it is wrong.
     """
+    path = Path(path)
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise OptionError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise OptionError(f"{path}: is no TOML file: {error}") from error
+        raise OptionError(f"{path}: is not valid TOML: {error}") from error
     origin = "built in" if path == BUILT_IN else str(path)
     return {name: _target(name, table, path, origin) for name, table in tables.items()}
 
@@ -119,7 +122,7 @@ def _target(name: str, table: Any, path: Path, origin: str) -> Target:
         "limits",
     }
     for key in set(table) - known:
-        raise OptionError(f"{where}: unknown field '{key}'; known are: {', '.join(sorted(known))}")
+        raise OptionError(f"{where}: unknown field '{key}'; known fields: {', '.join(sorted(known))}")
     for key in ("description", "backend", "format", "precisions"):
         if key not in table:
             raise OptionError(f"{where}: field '{key}' is missing")

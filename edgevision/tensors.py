@@ -1,8 +1,9 @@
-"""What crosses the border to a backend: named tensors, and the checks that they pass first."""
+"""Named tensors, the interface to a backend, and the checks of its inputs."""
 
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,10 +18,14 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Quantization:
-    """How integers stand for real numbers: ``real = (integer - zero_point) * scale``, one pair a tensor."""
+    """Per-tensor affine quantization: ``real = (integer - zero_point) * scale``."""
 
     scale: float
     zero_point: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scale", float(self.scale))
+        object.__setattr__(self, "zero_point", operator.index(self.zero_point))
 
 
 @dataclass(frozen=True)
@@ -28,11 +33,11 @@ class TensorSpec:
     """One input or output of an artifact.
 
     Attributes:
-        name: as the artifact has it; unique among the inputs, and among the outputs.
-        shape: sizes, ``None`` where the artifact leaves a size open. Only the first, the
-            batch, may be open at the border to a backend.
+        name: its name in the artifact; unique among the inputs, and among the outputs.
+        shape: sizes, ``None`` for an open size. At the interface to a backend only the first size, the
+            batch, may be open.
         dtype: the numpy name, such as ``float32`` or ``int8``.
-        quantization: for integer tensors that stand for real numbers, else ``None``.
+        quantization: scale and zero point of an integer tensor that represents real numbers, else ``None``.
     """
 
     name: str
@@ -40,38 +45,43 @@ class TensorSpec:
     dtype: str
     quantization: Quantization | None = None
 
+    def __post_init__(self) -> None:
+        shape = tuple(None if size is None else operator.index(size) for size in self.shape)
+        object.__setattr__(self, "shape", shape)
+
     @property
     def dynamic_batch(self) -> bool:
-        """Whether the first size is open."""
+        """True if the first size is open."""
         return bool(self.shape) and self.shape[0] is None
 
     def with_batch(self, batch: int) -> tuple[int, ...]:
-        """The shape in full, with `batch` where the artifact leaves a size open."""
+        """The shape with `batch` in place of open sizes."""
+        batch = operator.index(batch)
         return tuple(batch if size is None else size for size in self.shape)
 
     def describe(self) -> str:
-        """Such as ``(batch, 32, 32, 3) float32``."""
+        """Shape and dtype in words, such as ``(batch, 32, 32, 3) float32``."""
         return f"({_sizes(self.shape)}) {self.dtype}"
 
     def dequantize(self, values: Array) -> NDArray[np.float32]:
-        """The real numbers, float32, that `values` of this tensor stand for."""
+        """The real numbers, float32, that `values` of this tensor represent."""
         if self.quantization is None:
             return np.asarray(values, np.float32)
         real = np.subtract(values, np.float32(self.quantization.zero_point), dtype=np.float32)
         real *= np.float32(self.quantization.scale)
-        return np.asarray(real, np.float32)  # of a single number numpy makes no array
+        return np.asarray(real, np.float32)  # np.subtract returns a scalar for a single number
 
     def quantize(self, values: Array) -> Array:
-        """The inverse of `dequantize`: `values` in this tensor's dtype.
+        """Convert real numbers to this tensor's dtype: the inverse of `dequantize`.
 
-        Integers are rounded half to even and clipped to those that there are, as the runtimes do.
-        An integer tensor without a quantization stands for its integers.
+        As in the runtimes, integers are rounded half to even and saturate at the limits of the dtype.
+        Without a quantization, an integer tensor represents the integers themselves.
         """
         dtype = np.dtype(self.dtype)
         if dtype.kind == "f":
             return values.astype(dtype, copy=False)
-        how = self.quantization or Quantization(1.0, 0)
-        integers = np.rint(values / how.scale) + how.zero_point
+        affine = self.quantization or Quantization(1.0, 0)
+        integers = np.rint(values / affine.scale) + affine.zero_point
         limits = np.iinfo(dtype)
         return np.asarray(integers.clip(limits.min, limits.max).astype(dtype))
 
@@ -79,14 +89,14 @@ class TensorSpec:
 def dequantizer(
     spec: TensorSpec, then: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None
 ) -> Callable[[Array], NDArray[np.float32]]:
-    """`TensorSpec.dequantize`, made ready for many calls: the same numbers, sooner.
+    """A function that computes `TensorSpec.dequantize` faster, for many calls.
 
-    Real numbers are given back as they are. Of 8 bits there are 256 values, so what each stands for
-    is computed once.
+    float32 is returned as it is. An 8-bit tensor has 256 possible values, so their real numbers are
+    computed once and looked up.
 
     Args:
-        spec: of the tensor.
-        then: makes another number of each, whatever the others are.
+        spec: the tensor's spec.
+        then: an elementwise function that is applied to the real numbers.
     """
     if spec.dtype in ("int8", "uint8"):
         numbers = spec.dequantize(np.arange(256, dtype=np.uint8).view(spec.dtype))
@@ -98,7 +108,7 @@ def dequantizer(
 
 
 def is_always_finite(spec: TensorSpec) -> bool:
-    """Whether all that a tensor can hold stands for finite numbers: it has 8 bits, and no wild scale."""
+    """Return whether every value of a tensor is a finite number: 8 bits, and no scale that overflows."""
     if spec.dtype not in ("int8", "uint8"):
         return False
     with np.errstate(all="ignore"):
@@ -106,31 +116,31 @@ def is_always_finite(spec: TensorSpec) -> bool:
 
 
 def check_inputs(specs: Sequence[TensorSpec], inputs: Mapping[str, Array]) -> int:
-    """Check tensors against what an artifact takes, before a runtime sees them.
+    """Check tensors against an artifact's inputs, before a runtime reads them.
 
     Returns:
-        The batch: the common first size of all inputs whose batch is open, else 1.
+        The batch size: the common first size of all inputs with an open batch, else 1.
 
     Raises:
-        InputError: a tensor is missing, unknown, of another shape or dtype, holds NaN or
+        InputError: a tensor is missing, unknown, of another shape or dtype, contains NaN or
             infinity, or two of them differ in their batch.
     """
-    expected = {spec.name for spec in specs}
-    if set(inputs) != expected:
-        raise InputError(f"inputs are named {_names(inputs)}; expected {_names(expected)}")
+    names = {spec.name for spec in specs}
+    if set(inputs) != names:
+        raise InputError(f"inputs are named {_names(inputs)}; expected {_names(names)}")
     batches: dict[str, int] = {}
     for spec in specs:
         array = inputs[spec.name]
         if not isinstance(array, np.ndarray):
             raise InputError(f"input '{spec.name}': expected a numpy array, got {type(array).__name__}")
-        fits = len(array.shape) == len(spec.shape) and all(
-            wanted in (None, got) for wanted, got in zip(spec.shape, array.shape, strict=True)
+        same_shape = len(array.shape) == len(spec.shape) and all(
+            expected in (None, got) for expected, got in zip(spec.shape, array.shape, strict=True)
         )
-        if not fits or array.dtype.name != spec.dtype or array.size == 0:
+        if not same_shape or array.dtype.name != spec.dtype or array.size == 0:
             got = f"({_sizes(array.shape)}) {array.dtype.name}"
             raise InputError(f"input '{spec.name}': expected {spec.describe()}, got {got}")
         if array.dtype.kind == "f" and not all_finite(array):
-            raise InputError(f"input '{spec.name}': holds NaN or infinity; expected finite numbers")
+            raise InputError(f"input '{spec.name}': contains NaN or infinity; expected finite numbers")
         if spec.dynamic_batch:
             batches[spec.name] = array.shape[0]
     if len(set(batches.values())) > 1:
@@ -139,10 +149,10 @@ def check_inputs(specs: Sequence[TensorSpec], inputs: Mapping[str, Array]) -> in
 
 
 def all_finite(array: Array) -> bool:
-    """Whether no element is NaN or infinite.
+    """Return whether no element is NaN or infinite.
 
-    The sum of finite squares is finite but for overflow, and costs half of looking at each: so
-    only a sum that is not finite is looked at twice.
+    The sum of squares of finite numbers is finite unless it overflows, and costs half as much as a
+    test of each element, so the elements are tested only where that sum is not finite.
     """
     return math.isfinite(np.vdot(array, array)) or bool(np.isfinite(array).all())
 

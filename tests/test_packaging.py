@@ -1,4 +1,4 @@
-"""What is installed: every package, and nothing else."""
+"""Packaging: what is installed, which extras there are, and what an import loads."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ def test_every_folder_with_code_is_listed_as_a_package() -> None:
     assert folders == set(_setup()["options"]["packages"].split())
 
 
-def test_an_extra_is_named_as_the_backend_that_it_installs() -> None:
+def test_every_backend_has_an_extra_of_its_name() -> None:
     from edgevision.plugins import registry
 
     extras = set(_setup()["options.extras_require"])
     assert set(registry().backends()) <= extras
 
 
-def test_importing_the_package_loads_no_runtime_no_image_library_and_no_numpy() -> None:
-    heavy = "numpy cv2 tensorflow keras openvino onnxruntime ai_edge_litert tflite_runtime nncf onnx"
+def test_importing_the_package_loads_no_runtime_no_image_library_no_pluggy_and_no_numpy() -> None:
+    heavy = "numpy pluggy cv2 tensorflow keras openvino onnxruntime ai_edge_litert tflite_runtime nncf onnx"
     code = f"import sys, edgevision; print([m for m in '{heavy}'.split() if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
 
 
 def test_every_public_module_of_the_core_loads_no_runtime() -> None:
@@ -51,8 +51,8 @@ def test_every_public_module_of_the_core_loads_no_runtime() -> None:
         "registry().backends(); registry().converters(); registry().readers()\n"
         f"print([m for m in '{heavy}'.split() if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
 
 
 def test_every_public_name_can_be_imported() -> None:

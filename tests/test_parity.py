@@ -1,4 +1,4 @@
-"""Every task on every backend: the artifact answers what the Keras model answers."""
+"""Every task on every backend: the artifact gives the results of the Keras model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.convert
 EXAMPLES = Path(__file__).parents[1] / "examples"
 BACKENDS = ("tflite", "openvino", "onnx")
 
-#: Task -> trained weights of an example, and what they do not tell of themselves.
+#: Task -> trained weights of an example, and the options that cannot be inferred from them.
 MODELS = {
     "classify": (EXAMPLES / "cifar10" / "cifar10.keras", TaskOptions()),
     "detect": (
@@ -35,7 +35,7 @@ MODELS = {
 
 
 def _scenes() -> ImageSet:
-    """Blobs of colour: no photos, but nothing that a network could mistake for grey either."""
+    """Blobs of color: not photos, but with enough contrast for every network."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:96, :128, :1][:2]
     scenes = []
@@ -75,7 +75,7 @@ def converted(
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_float32_answers_what_keras_answers(converted: tuple[Evidence, Path], backend: str) -> None:
+def test_float32_gives_the_results_of_keras(converted: tuple[Evidence, Path], backend: str) -> None:
     evidence, bundle = converted
     (result,) = [one for one in evidence.results if one.backend == backend]
     assert result.precision == "float32"

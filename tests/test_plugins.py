@@ -1,4 +1,4 @@
-"""How plugins are found: a broken one is a row with its reason, and the others live on."""
+"""Plugins are found and checked: a broken one is recorded with its reason, and the others work on."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import pytest
 
 from edgevision import hookimpl
 from edgevision.backend import DeviceInfo
+from edgevision.decoder import nms_applied
 from edgevision.errors import DeviceError, MissingRuntimeError, PluginError
 from edgevision.plugins import DISABLE_VARIABLE, Registry, discover
 from edgevision.testing import FakeBackend
@@ -30,14 +31,14 @@ def edgevision_backends():
 
 
 class Plugin:
-    """A plugin that gives backends as a function says."""
+    """A plugin whose hook is a function."""
 
-    def __init__(self, give: Callable[[], Any]) -> None:
-        self._give = give
+    def __init__(self, backends: Callable[[], Any]) -> None:
+        self._backends = backends
 
     @hookimpl
     def edgevision_backends(self) -> Any:
-        return self._give()
+        return self._backends()
 
 
 def named(name: str) -> FakeBackend:
@@ -59,7 +60,7 @@ def reasons(registry: Registry) -> dict[str, str]:
 
 @pytest.fixture
 def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[EntryPoint]]:
-    """Writes modules into a folder of sys.path; gives their entry points."""
+    """Writes modules into a folder of sys.path, and returns their entry points."""
     monkeypatch.syspath_prepend(tmp_path)
 
     def write(**sources: str) -> list[EntryPoint]:
@@ -85,7 +86,7 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., li
     ],
     ids=["absent module", "ImportError", "OSError", "SyntaxError", "SystemExit", "any error"],
 )
-def test_a_plugin_that_cannot_be_imported_is_recorded_and_the_others_live_on(
+def test_a_plugin_that_cannot_be_imported_is_recorded_and_the_others_work_on(
     modules: Callable[..., list[EntryPoint]], source: str, reason: str
 ) -> None:
     registry = discover(modules(a_broken=source, b_good=GOOD))
@@ -100,10 +101,10 @@ def test_an_entry_point_without_its_module_is_recorded(modules: Callable[..., li
 
 
 def raising(error: BaseException) -> Callable[[], Any]:
-    def give() -> Any:
+    def backends() -> Any:
         raise error
 
-    return give
+    return backends
 
 
 def yielding_then_raising() -> Any:
@@ -112,7 +113,7 @@ def yielding_then_raising() -> Any:
 
 
 @pytest.mark.parametrize(
-    ("give", "reason"),
+    ("backends", "reason"),
     [
         (raising(RuntimeError("no luck")), "RuntimeError: no luck"),
         (raising(SystemExit(3)), "SystemExit: 3"),
@@ -122,19 +123,19 @@ def yielding_then_raising() -> Any:
         (lambda: 3, "TypeError: edgevision_backends returned int, expected a list"),
         (
             lambda: [object()],
-            "edgevision_backends gave object without name, formats, options, version, devices",
+            "edgevision_backends returned object without name, formats, options, version, devices",
         ),
         (
             lambda: [SimpleNamespace(name="x", formats=())],
-            "edgevision_backends gave SimpleNamespace without opt",
+            "edgevision_backends returned SimpleNamespace without opt",
         ),
-        (lambda: [named(3)], "edgevision_backends gave FakeBackend whose name is 3, not text"),  # type: ignore[arg-type]
+        (lambda: [named(3)], "edgevision_backends returned FakeBackend with the name 3, expected text"),  # type: ignore[arg-type]
     ],
 )
-def test_a_hook_that_gives_something_else_is_recorded_and_the_others_live_on(
-    give: Callable[[], Any], reason: str
+def test_a_hook_that_returns_something_else_is_recorded_and_the_others_work_on(
+    backends: Callable[[], Any], reason: str
 ) -> None:
-    registry = registry_of(broken=Plugin(give), good=Plugin(lambda: [FakeBackend()]))
+    registry = registry_of(broken=Plugin(backends), good=Plugin(lambda: [FakeBackend()]))
     assert list(registry.backends()) == ["fake"]
     assert reasons(registry)["broken"].startswith(reason)
 
@@ -161,30 +162,30 @@ def test_a_hook_that_asks_for_arguments_is_recorded_and_the_plugin_left_out() ->
     assert "config" in reasons(registry)["greedy"]
 
 
-def test_of_two_backends_with_one_name_the_first_stays_and_the_other_is_recorded() -> None:
+def test_of_two_backends_with_the_same_name_the_first_is_used_and_the_other_recorded() -> None:
     first, second = FakeBackend(), FakeBackend()
     registry = registry_of(one=Plugin(lambda: [first]), two=Plugin(lambda: [second]))
     assert registry.backends()["fake"] is first
-    assert reasons(registry) == {"two": "'fake' is already given by plugin 'one', which stays"}
+    assert reasons(registry) == {"two": "'fake' is already provided by plugin 'one', which is used"}
 
 
-def test_of_two_backends_with_one_name_that_stays_whose_plugin_has_the_name_too() -> None:
+def test_of_two_backends_with_the_same_name_the_one_whose_plugin_has_it_too_is_used() -> None:
     first, named = FakeBackend(), FakeBackend()
     registry = registry_of(another=Plugin(lambda: [first]), fake=Plugin(lambda: [named]))
     assert registry.backend("fake") is named
     assert registry.backends()["fake"] is named
-    assert reasons(registry) == {"another": "'fake' is already given by plugin 'fake', which stays"}
+    assert reasons(registry) == {"another": "'fake' is already provided by plugin 'fake', which is used"}
 
 
-def test_of_two_that_a_plugin_gives_by_its_own_name_the_first_stays() -> None:
+def test_of_two_backends_that_a_plugin_provides_under_its_own_name_the_first_is_used() -> None:
     first, second = FakeBackend(), FakeBackend()
     registry = registry_of(fake=Plugin(lambda: [first, second]))
     assert registry.backend("fake") is first
     assert registry.backends()["fake"] is first
-    assert reasons(registry) == {"fake": "'fake' is already given by plugin 'fake', which stays"}
+    assert reasons(registry) == {"fake": "'fake' is already provided by plugin 'fake', which is used"}
 
 
-def test_a_backend_is_had_without_asking_plugins_of_other_names() -> None:
+def test_a_backend_is_found_without_asking_plugins_of_other_names() -> None:
     def fail() -> list[FakeBackend]:
         raise AssertionError("asked")
 
@@ -194,17 +195,17 @@ def test_a_backend_is_had_without_asking_plugins_of_other_names() -> None:
     assert registry.problems == []
 
 
-def test_a_problem_is_recorded_once_however_often_it_is_met() -> None:
+def test_a_problem_is_recorded_once_however_often_it_occurs() -> None:
     registry = registry_of(broken=Plugin(lambda: None))
     for _ in range(3):
         registry.backends()
     assert len(registry.problems) == 1
 
 
-def test_an_unknown_backend_is_refused_with_those_that_there_are_and_those_that_are_broken() -> None:
+def test_an_unknown_backend_is_refused_with_the_available_and_the_broken_ones() -> None:
     registry = registry_of(good=Plugin(lambda: [FakeBackend()]), broken=Plugin(lambda: None))
     with pytest.raises(
-        PluginError, match="no backend 'tpu'; there are: fake; plugin 'broken' is broken: TypeError"
+        PluginError, match="no backend 'tpu'; available: fake; plugin 'broken' is broken: TypeError"
     ):
         registry.backend("tpu")
 
@@ -213,7 +214,7 @@ def test_an_unknown_backend_is_refused_with_those_that_there_are_and_those_that_
     ("error", "version"),
     [
         (MissingRuntimeError("fake", "fake is not installed"), ""),
-        (DeviceError("no device here"), "fake 1"),
+        (DeviceError("no device on this machine"), "fake 1"),
         (RuntimeError("surprise"), "fake 1"),
     ],
 )
@@ -238,7 +239,7 @@ def test_a_backend_that_is_not_ready_is_a_row_with_the_reason(error: Exception, 
     assert rows[1].reason == str(error)
 
 
-def test_a_row_names_the_plugin_also_where_the_hook_makes_its_backends_anew_each_time() -> None:
+def test_a_row_names_the_plugin_even_if_the_hook_creates_new_backends_each_time() -> None:
     rows = registry_of(maker=Plugin(lambda: [FakeBackend()])).backend_statuses()
     assert rows[0].plugin == "maker"
 
@@ -247,12 +248,28 @@ def test_a_row_names_the_plugin_also_where_the_hook_makes_its_backends_anew_each
     ("disabled", "left"),
     [("", ["fake"]), ("good", []), (" other , good ", []), ("all", []), ("goo", ["fake"])],
 )
-def test_plugins_that_the_caller_names_are_not_imported(
+def test_disabled_plugins_are_not_imported(
     modules: Callable[..., list[EntryPoint]], disabled: str, left: list[str]
 ) -> None:
     registry = discover(modules(good=GOOD), [name.strip() for name in disabled.split(",")])
     assert list(registry.backends()) == left
     assert registry.problems == []
+
+
+@pytest.mark.parametrize(
+    ("attributes", "applied"), [({}, False), ({"nms_applied": False}, False), ({"nms_applied": True}, True)]
+)
+def test_nms_applied_is_optional_for_a_decoder(attributes: dict[str, bool], applied: bool) -> None:
+    decoder = SimpleNamespace(name="mine", recognise=lambda *_: None, prepare=lambda *_: None, **attributes)
+
+    class Decoders:
+        @hookimpl
+        def edgevision_decoders(self) -> Any:
+            return [decoder]
+
+    registry = registry_of(mine=Decoders())
+    assert registry.problems == []
+    assert nms_applied(registry.decoder("mine")) is applied
 
 
 def names_of_backends(disabled: str) -> list[str]:
@@ -267,13 +284,14 @@ def names_of_backends(disabled: str) -> list[str]:
     return done.stdout.split()
 
 
-def test_the_variable_of_the_environment_leaves_plugins_out() -> None:
+def test_the_environment_variable_disables_plugins() -> None:
     assert names_of_backends("") == ["cuda", "onnx", "openvino", "tflite"]
-    assert names_of_backends("openvino, cuda") == ["tflite"]
+    assert names_of_backends("openvino, cuda") == ["onnx", "tflite"]
+    assert names_of_backends("onnx") == ["cuda", "openvino", "tflite"]
     assert names_of_backends("all") == []
 
 
-def test_asking_for_the_backends_imports_no_runtime() -> None:
+def test_listing_the_backends_imports_no_runtime() -> None:
     program = """
 import sys
 from edgevision.plugins import registry

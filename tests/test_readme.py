@@ -1,4 +1,4 @@
-"""Every command in the documents is run, and does what the document says."""
+"""Every command and program in the README runs, and its tables and limits are those of the code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _blocks(language: str) -> list[str]:
 COMMANDS = [line for block in _blocks("bash") for line in block.splitlines()]
 
 
-def test_the_two_commands_for_a_fresh_machine_are_the_ones_that_ci_runs() -> None:
+def test_ci_runs_the_two_commands_for_a_fresh_machine() -> None:
     ci = (Path(__file__).parents[1] / ".ci" / "run").read_text(encoding="utf-8")
     quickstart, tests = COMMANDS[:2]
     assert quickstart.endswith("python examples/digits/quickstart.py")
@@ -34,11 +34,11 @@ def test_the_two_commands_for_a_fresh_machine_are_the_ones_that_ci_runs() -> Non
 
 
 @pytest.mark.convert
-def test_every_other_command_works_where_the_quickstart_has_run(quickstart: Path) -> None:
+def test_every_other_command_works_after_the_quickstart(quickstart: Path) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     for command in COMMANDS[2:]:
         assert command.startswith("edgevision "), command
-        done = subprocess.run(
+        result = subprocess.run(
             [sys.executable, "-m", *shlex.split(command)],
             cwd=quickstart,
             env={**os.environ, "PATH": path},
@@ -46,24 +46,24 @@ def test_every_other_command_works_where_the_quickstart_has_run(quickstart: Path
             text=True,
             check=False,
         )
-        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+        assert result.returncode == 0, f"{command}\n{result.stdout}{result.stderr}"
     (program,) = _blocks("python")
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", program], cwd=quickstart, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[0].startswith("7 ")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[0].startswith("7 ")
 
 
 def test_every_backend_and_its_extra_is_in_the_table() -> None:
     assert all(f"| `{name}` | `{name}` |" in README for name in registry().backends())
 
 
-def test_the_limits_that_are_told_are_the_limits() -> None:
-    told = README.replace("\n", " ")
+def test_the_documented_limits_of_agreement_are_those_of_the_evaluator() -> None:
+    text = README.replace("\n", " ")
     assert (
         "99.9 % for float32, 99.5 % for float16, 97 % for int8-dynamic and int16x8, 95 % for int8"
-        in told.replace("   ", " ")
+        in text.replace("   ", " ")
     )
     limits = ClassificationEvaluator.least_agreement
     assert (limits["float32"], limits["float16"]) == (0.999, 0.995)

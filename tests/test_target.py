@@ -1,4 +1,4 @@
-"""Device profiles are data, and a wrong one is told by file, target and field."""
+"""Device profiles are data, and a wrong one is named by file, target and field."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_every_built_in_target_names_a_backend_that_loads_its_format(target) -> 
     assert target.stand_in is None or target.format in backends[target.stand_in].formats
 
 
-def test_a_file_of_the_users_adds_targets_and_replaces_built_in_ones(
+def test_a_users_file_adds_targets_and_replaces_built_in_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine, theirs = tmp_path / "mine.toml", tmp_path / "theirs.toml"
@@ -50,21 +50,23 @@ def test_a_file_of_the_users_adds_targets_and_replaces_built_in_ones(
     assert targets["my-camera"].origin == str(mine)
     assert targets["raspberry-pi-5"].description == "our camera"
     assert load_targets((mine,))["intel-cpu"].origin == "built in"
+    assert load_targets([str(mine)])["my-camera"].origin == str(mine)
+    assert read_targets(str(mine)) == read_targets(mine)
 
 
-def test_an_unknown_target_suggests_the_nearest() -> None:
+def test_for_an_unknown_target_the_nearest_is_suggested() -> None:
     with pytest.raises(OptionError, match="did you mean 'raspberry-pi-5'"):
         find_target("raspberypi5", load_targets())
-    with pytest.raises(OptionError, match="no target 'zzz'; edgevision targets lists all"):
+    with pytest.raises(OptionError, match="no target 'zzz'; run edgevision targets for the list"):
         find_target("zzz", load_targets())
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("x = [", "is no TOML file"),
+        ("x = [", "is not valid TOML"),
         ("camera = 3", "target 'camera': expected a table, got 3"),
-        (MINE.replace("format =", "fromat ="), "unknown field 'fromat'; known are"),
+        (MINE.replace("format =", "fromat ="), "unknown field 'fromat'; known fields: backend, "),
         (MINE.replace('backend = "tflite"\n', ""), "field 'backend' is missing"),
         (MINE.replace('"our camera"', "7"), "field 'description': expected text, got 7"),
         (MINE.replace('"int8"', '"int4"'), "field 'precisions': expected a list of"),
@@ -84,6 +86,6 @@ def test_a_wrong_field_is_named(tmp_path: Path, text: str, message: str) -> None
     assert str(path) in str(caught.value)
 
 
-def test_a_file_that_is_absent_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=r"absent\.toml: cannot be read"):
         read_targets(tmp_path / "absent.toml")

@@ -1,6 +1,9 @@
-"""From a tensor's integers to the real numbers that they stand for."""
+"""Quantization of tensors, and the numbers that their integers represent."""
 
 from __future__ import annotations
+
+import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -8,18 +11,20 @@ import pytest
 from edgevision.tensors import Quantization, TensorSpec, all_finite, dequantizer
 
 
-@pytest.mark.parametrize("how", [None, Quantization(0.00390625, -128), Quantization(0.1, 3)])
+@pytest.mark.parametrize("quantization", [None, Quantization(0.00390625, -128), Quantization(0.1, 3)])
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "int32"])
-def test_numbers_made_ready_for_many_calls_are_those_of_one(dtype: str, how: Quantization | None) -> None:
-    spec = TensorSpec("scores", (1, 2, 256), dtype, how)
+def test_the_fast_dequantizer_computes_what_dequantize_does(
+    dtype: str, quantization: Quantization | None
+) -> None:
+    spec = TensorSpec("scores", (1, 2, 256), dtype, quantization)
     values = np.arange(512, dtype=np.int64).astype(dtype).reshape(1, 2, 256)
-    got = dequantizer(spec)(values)
-    assert got.dtype == np.float32
-    np.testing.assert_array_equal(got, spec.dequantize(values))
+    real = dequantizer(spec)(values)
+    assert real.dtype == np.float32
+    np.testing.assert_array_equal(real, spec.dequantize(values))
     np.testing.assert_array_equal(dequantizer(spec)(values[0, 0, ::3]), spec.dequantize(values[0, 0, ::3]))
 
 
-def test_real_numbers_are_given_back_as_they_are() -> None:
+def test_float32_is_returned_as_it_is() -> None:
     values = np.array([[0.25, -1.0]], np.float32)
     np.testing.assert_array_equal(dequantizer(TensorSpec("scores", (1, 2), "float32"))(values), values)
     half = dequantizer(TensorSpec("scores", (1, 2), "float16"))(values.astype(np.float16))
@@ -27,7 +32,9 @@ def test_real_numbers_are_given_back_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_one_number_that_is_none_is_found_and_large_ones_are_numbers(dtype: type[np.floating]) -> None:
+def test_a_single_nan_or_infinity_is_found_and_large_numbers_are_finite(
+    dtype: type[np.floating],
+) -> None:
     values = np.full((3, 40), np.finfo(dtype).max, dtype)
     assert all_finite(values)
     for wrong in (np.nan, np.inf, -np.inf):
@@ -35,3 +42,14 @@ def test_one_number_that_is_none_is_found_and_large_ones_are_numbers(dtype: type
         assert not all_finite(values)
         assert not all_finite(values[:, ::7])
     assert all_finite(values[:0])
+
+
+def test_a_spec_with_numbers_of_numpy_is_the_same_and_goes_into_json() -> None:
+    plain = TensorSpec("scores", (None, 2), "int8", Quantization(0.5, -3))
+    numpy = TensorSpec("scores", [None, np.int64(2)], "int8", Quantization(np.float32(0.5), np.int8(-3)))  # type: ignore[arg-type]
+    assert numpy == plain
+    assert hash(numpy) == hash(plain)
+    assert json.dumps(asdict(numpy)) == json.dumps(asdict(plain))
+    assert numpy.with_batch(np.int64(4)) == (4, 2)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="float"):
+        Quantization(0.5, 0.5)  # type: ignore[arg-type]

@@ -1,6 +1,6 @@
 """Reads trained Keras models, and converts them to TFLite, ONNX and OpenVINO.
 
-Importing this package imports no TensorFlow: that waits until a source is read.
+Importing this package does not import TensorFlow; reading a model does.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def edgevision_readers() -> list[SourceReader]:
 
 @hookimpl
 def edgevision_converters() -> list[Converter]:
-    """One converter for each of the formats."""
+    """One converter per format."""
     from edgevision_keras.onnx import OnnxConverter
     from edgevision_keras.openvino import OpenVINOConverter
     from edgevision_keras.tflite import TfliteConverter

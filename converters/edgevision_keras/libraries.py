@@ -1,4 +1,4 @@
-"""What converts, imported on first use: quietly, and with the command to type where it is missing."""
+"""The libraries that convert, imported on first use, without their telemetry and most of their output."""
 
 from __future__ import annotations
 
@@ -6,30 +6,32 @@ import importlib
 import logging
 import os
 import sys
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from typing import Any
 
 from edgevision.errors import MissingRuntimeError, SourceError, first_line
+
+_OPENVINO_TELEMETRY = "openvino_telemetry"
 
 
 def require(module: str, extra: str = "convert") -> Any:
     """Import `module`.
 
     Raises:
-        MissingRuntimeError: it is not installed, or fails to import; names `extra`.
+        MissingRuntimeError: it is not installed, or its import fails; names `extra`.
     """
     try:
         return importlib.import_module(module)
     except (ImportError, OSError) as error:
-        reason = (
-            f"{module.partition('.')[0]} is needed to convert and cannot be imported: {first_line(error)}"
-        )
+        library = module.partition(".")[0]
+        reason = f"conversion needs {library}, which cannot be imported: {first_line(error)}"
         raise MissingRuntimeError(extra, reason) from error
 
 
 def require_tensorflow() -> Any:
-    """TensorFlow, told to keep quiet and to leave the GPU's memory to the runtimes.
+    """TensorFlow, with its log limited to errors and no GPU memory reserved.
 
     Raises:
         MissingRuntimeError: it is not installed.
@@ -39,17 +41,17 @@ def require_tensorflow() -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     tf = require("tensorflow")
     tf.get_logger().setLevel(logging.ERROR)
-    # TensorFlow takes all the memory of a GPU that it sees, and reads and converts on the CPU.
+    # TensorFlow reserves all the memory of every GPU it sees; models are read and converted on the CPU.
     tf.config.set_visible_devices([], "GPU")
     return tf
 
 
 def require_keras() -> Any:
-    """Keras 3 on TensorFlow.
+    """Keras 3 with the TensorFlow backend.
 
     Raises:
         MissingRuntimeError: it is not installed.
-        SourceError: it runs on another backend in this process.
+        SourceError: another backend is active in this process.
     """
     if "keras" not in sys.modules:
         os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -57,14 +59,14 @@ def require_keras() -> Any:
     keras = require("keras")
     if keras.config.backend() != "tensorflow":
         raise SourceError(
-            f"Keras runs on '{keras.config.backend()}' in this process; models are converted on TensorFlow; "
-            "set KERAS_BACKEND=tensorflow before keras is imported"
+            f"Keras uses the backend '{keras.config.backend()}' in this process, but conversion needs "
+            "'tensorflow'; set KERAS_BACKEND=tensorflow before importing keras"
         )
     return keras
 
 
 def require_tf_keras() -> Any:
-    """Keras 2, under its name of today.
+    """Keras 2, which is distributed as ``tf_keras``.
 
     Raises:
         MissingRuntimeError: it is not installed.
@@ -73,8 +75,69 @@ def require_tf_keras() -> Any:
     return require("tf_keras")
 
 
+def require_openvino() -> Any:
+    """OpenVINO, without its telemetry.
+
+    Raises:
+        MissingRuntimeError: it is not installed.
+    """
+    with _without_openvino_telemetry():
+        return require("openvino")
+
+
+def require_nncf() -> Any:
+    """NNCF, without its telemetry, and with its log limited to errors.
+
+    Raises:
+        MissingRuntimeError: it is not installed.
+    """
+    with _without_openvino_telemetry():
+        nncf = require("nncf")
+    nncf.set_log_level(logging.ERROR)
+    return nncf
+
+
+@cache
+def openvino_core() -> Any:
+    """The `openvino.Core` that all conversions in this process share.
+
+    Raises:
+        MissingRuntimeError: OpenVINO is not installed.
+    """
+    return require_openvino().Core()
+
+
+def require_onnxruntime() -> Any:
+    """ONNX Runtime, without its telemetry.
+
+    Raises:
+        MissingRuntimeError: it is not installed.
+    """
+    runtime = require("onnxruntime", "onnx")
+    runtime.disable_telemetry_events()
+    return runtime
+
+
+@contextmanager
+def _without_openvino_telemetry() -> Iterator[None]:
+    """Make `openvino_telemetry` look absent: OpenVINO and NNCF then use stubs of their own.
+
+    Otherwise their import writes a client id under the home folder and connects to a server. The
+    documented opt-out is a file under the home folder, which belongs to the user.
+    """
+    before = sys.modules.get(_OPENVINO_TELEMETRY)
+    sys.modules[_OPENVINO_TELEMETRY] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if before is None:
+            del sys.modules[_OPENVINO_TELEMETRY]
+        else:
+            sys.modules[_OPENVINO_TELEMETRY] = before
+
+
 def on_one_thread() -> AbstractContextManager[object]:
-    """While the block runs, numpy multiplies matrices on the calling thread alone.
+    """A context in which numpy multiplies matrices on the calling thread alone.
 
     Raises:
         MissingRuntimeError: threadpoolctl is not installed.
@@ -85,5 +148,5 @@ def on_one_thread() -> AbstractContextManager[object]:
 
 @cache
 def _thread_pools() -> Any:
-    """The pools of the libraries that are loaded: looking for them takes milliseconds."""
+    """The thread pools of the loaded libraries: finding them takes milliseconds."""
     return require("threadpoolctl").ThreadpoolController()

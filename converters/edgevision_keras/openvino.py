@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Collection, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from edgevision.artifact import Artifact
 from edgevision.converter import CalibrationData, Source
-from edgevision.errors import ConversionError, EdgeVisionError, first_line
-from edgevision_keras.onnx import float32_onnx, onnx_of
+from edgevision_keras.failures import conversion_errors
+from edgevision_keras.libraries import openvino_core, require_openvino
+from edgevision_keras.onnx_export import export
 from edgevision_keras.quantization.folding import freeze
-from edgevision_keras.quantization.openvino import quantized
-from edgevision_keras.quantization.prepare import int8_source
+from edgevision_keras.quantization.openvino import quantize
 from edgevision_keras.quantization.sensitivity import layer_errors
-from edgevision_keras.request import check_request
-from edgevision_keras.source import KerasSource, keras_source
-from edgevision_openvino.runtime import core, import_openvino
+from edgevision_keras.request import INT8, Request, check_request
 
 
 class OpenVINOConverter:
-    """The converter ``keras-openvino``; see `edgevision.converter.Converter`.
+    """The converter ``keras-openvino``; see `edgevision.converter.SelectiveConverter`.
 
-    Inputs and outputs are float32 at every precision. ``float16`` stores the weights so; the
-    device decides in what it computes. ``int8`` is NNCF's.
+    Inputs and outputs are float32 at every precision. ``float16`` is the type in which weights are
+    stored; the device chooses the type in which it computes. ``int8`` is quantized by NNCF.
     """
 
     name = "keras-openvino"
@@ -40,51 +37,38 @@ class OpenVINOConverter:
         calibration: CalibrationData | None,
         keep_float: Collection[str] = (),
     ) -> Artifact:
-        """Make an ``.xml`` and a ``.bin`` file; see `edgevision.converter.SelectiveConverter.convert`.
+        """Convert to an ``.xml`` and a ``.bin`` file; see `edgevision.converter.SelectiveConverter.convert`.
 
         Raises:
             MissingRuntimeError: OpenVINO, tf2onnx, or for ``int8`` NNCF, is not installed.
-            ConversionError: an operation has no equal in ONNX or OpenVINO.
+            ConversionError: an operation has no equivalent in ONNX or OpenVINO.
         """
-        check_request(self, precision, calibration, keep_float)
-        model = keras_source(source)
-        openvino = import_openvino()
-        make = partial(_float_graph, model)
-        if calibration is not None and precision == "int8":
-            make = partial(_int8_graph, model, calibration, keep_float)
-        # OpenVINO and NNCF raise RuntimeError, and NNCF many classes of its own.
-        try:
-            files = _serialize(openvino, make(), compress_to_fp16=precision == "float16")
-        except EdgeVisionError:
-            raise
-        except Exception as error:
-            raise ConversionError(
-                f"{model.path}: cannot be expressed in OpenVINO at {precision}: {first_line(error)}"
-            ) from error
+        request = check_request(self, source, precision, calibration, keep_float)
+        openvino = require_openvino()
+        with conversion_errors(request.source.path, "OpenVINO", precision):
+            files = _serialize(openvino, _model(request), compress_to_fp16=precision == "float16")
         return Artifact(self.format, precision, files)
 
     def sensitivities(
         self, source: Source, precision: str, calibration: CalibrationData
     ) -> Sequence[tuple[str, float]]:
         """See `edgevision.converter.SelectiveConverter.sensitivities`."""
-        check_request(self, precision, calibration)
-        return layer_errors(int8_source(keras_source(source), calibration))
+        return layer_errors(check_request(self, source, precision, calibration).prepared())
 
 
-def _float_graph(source: KerasSource) -> Any:
-    return core().read_model(float32_onnx(source))
+def _model(request: Request) -> Any:
+    source = request.source
+    if request.precision not in INT8:
+        return openvino_core().read_model(source.float32_onnx)
+    prepared = request.prepared()
+    graph = prepared.rounded_graph(request.keep_float)
+    content = export(source, request.precision, freeze(source.trace, graph.definition))
+    return quantize(content, prepared, graph, request.keep_float)
 
 
-def _int8_graph(source: KerasSource, calibration: CalibrationData, keep_float: Collection[str]) -> Any:
-    made_from = int8_source(source, calibration)
-    network = made_from.network(keep_float)
-    content = onnx_of(source, "int8", freeze(source.trace, network.graph))
-    return quantized(content, made_from, network, keep_float)
-
-
-def _serialize(openvino: Any, graph: Any, *, compress_to_fp16: bool) -> dict[str, bytes]:
-    """The two files: OpenVINO writes to a path alone."""
+def _serialize(openvino: Any, model: Any, *, compress_to_fp16: bool) -> dict[str, bytes]:
+    """The two files: OpenVINO writes only to a path."""
     with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
         path = Path(folder, "model.xml")
-        openvino.save_model(graph, path, compress_to_fp16=compress_to_fp16)
+        openvino.save_model(model, path, compress_to_fp16=compress_to_fp16)
         return {part.name: part.read_bytes() for part in (path, path.with_suffix(".bin"))}

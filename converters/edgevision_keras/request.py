@@ -1,39 +1,78 @@
-"""Checks on what a converter is asked for, shared by all formats."""
+"""A request for one artifact, checked alike for all formats."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from dataclasses import dataclass
 
 from edgevision.artifact import CALIBRATED
-from edgevision.converter import CalibrationData
+from edgevision.converter import CalibrationData, Converter, Source
 from edgevision.errors import ConversionError
+from edgevision_keras.quantization.prepare import PreparedNetwork
+from edgevision_keras.source import KerasSource
 
 #: The precisions in which chosen layers may stay float.
 INT8 = ("int8", "int8-float-io")
 
 
+@dataclass(frozen=True)
+class Request:
+    """A request that the converter can meet.
+
+    Attributes:
+        source: the model.
+        precision: one of the converter's.
+        calibration: the calibration set; `None` only if the precision needs none.
+        keep_float: names of layers that stay float; empty unless the precision is in `INT8`.
+    """
+
+    source: KerasSource
+    precision: str
+    calibration: CalibrationData | None
+    keep_float: Collection[str]
+
+    def prepared(self) -> PreparedNetwork:
+        """The network that int8 artifacts start from.
+
+        Raises:
+            ConversionError: the request has no calibration set.
+        """
+        if self.calibration is None:
+            raise ConversionError(
+                f"{self.source.path}: int8 needs calibration images; pass --calibration DIR"
+            )
+        return self.source.prepared_for_int8(self.calibration)
+
+
 def check_request(
-    converter: Any,
+    converter: Converter,
+    source: Source,
     precision: str,
     calibration: CalibrationData | None,
     keep_float: Collection[str] = (),
-) -> None:
-    """Refuse what a converter cannot make.
+) -> Request:
+    """Check the arguments of `edgevision.converter.SelectiveConverter.convert`.
 
     Raises:
-        ConversionError: it lacks the precision, the precision lacks its calibration set, or layers
-            are to stay float in what is not int8.
+        ConversionError: another reader has read the source, the converter does not support the
+            precision, the precision needs a calibration set, or layers cannot stay float in it.
     """
     if precision not in converter.precisions:
+        supported = ", ".join(converter.precisions)
         raise ConversionError(
-            f"converter '{converter.name}' makes no {precision}; it makes: {', '.join(converter.precisions)}"
+            f"converter '{converter.name}' does not support {precision}; supported precisions: {supported}"
         )
     if precision in CALIBRATED and calibration is None:
         raise ConversionError(
-            f"{converter.name}: {precision} needs calibration images: type --calibration DIR"
+            f"{converter.name}: {precision} needs calibration images; pass --calibration DIR"
         )
     if keep_float and precision not in INT8:
         raise ConversionError(
-            f"{converter.name}: keep_float: layers stay float in {' and '.join(INT8)} alone"
+            f"{converter.name}: keep_float is supported only for {' and '.join(INT8)}, not for {precision}"
         )
+    if not isinstance(source, KerasSource):
+        raise ConversionError(
+            f"{source.path}: converter '{converter.name}' expects a source read by the reader 'keras', "
+            f"got one of kind '{source.kind}'"
+        )
+    return Request(source, precision, calibration, keep_float)

@@ -1,43 +1,42 @@
-"""A trained Keras model that was read: its tensors, its own answers, and what is made from it once."""
+"""A trained Keras model that was read: its tensors, its own answers, and what its artifacts start from."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from edgevision.converter import Activations, SourceFacts
-from edgevision.errors import ConversionError
+from edgevision.converter import Activations, CalibrationData, SourceFacts
 from edgevision.tensors import Array, TensorSpec, check_inputs
+from edgevision_keras.graph.trace import Trace
 from edgevision_keras.libraries import require_tensorflow
-from edgevision_keras.reading.trace import Trace
+from edgevision_keras.onnx_export import export_float32
+from edgevision_keras.quantization.prepare import PreparedNetwork, prepare
 from edgevision_keras.statistics.activations import ActivationMeter
 from edgevision_keras.statistics.batch_norms import NormStatistics
 from edgevision_keras.statistics.distillation import distil
 
-#: Examples in one call of the source: more use memory and save no time on a CPU.
+_LOG = logging.getLogger(__name__)
+#: Examples per call of the source: more use memory and save no time on a CPU.
 _BATCH = 32
 
 
 class KerasSource:
     """A source of the kind ``keras``; see `edgevision.converter.Source`.
 
+    What several artifacts start from is computed on first use and kept as long as the source.
+
     Args:
-        path: where it was read from.
-        description: what it is, for people.
-        sha256: its digest.
+        path: the file or directory that it was read from.
+        description: kind of file, for people.
+        sha256: digest of the file or directory.
         trace: its graph.
-        facts: what was found in the graph.
+        facts: findings in the graph.
         versions: library -> version.
         layer_names: names of its layers; empty where they are unknown.
-
-    Attributes:
-        trace: its graph, from which all of its artifacts are made.
-        float32_onnx: its float32 ONNX file, once a converter has made it: others start from it.
-        int8: a calibration set, and what int8 artifacts are made from with it, once made.
     """
 
     kind = "keras"
@@ -59,12 +58,11 @@ class KerasSource:
         self.facts = facts
         self.versions = dict(versions)
         self.layer_names = layer_names
-        self.float32_onnx: bytes | None = None
-        self.int8: tuple[object, Any] | None = None
+        self._latest_preparation: tuple[CalibrationData, PreparedNetwork] | None = None
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
-        """Float32 tensors with an open batch, in the model's order; of most, one image."""
+        """Float32 tensors with an open batch, in the model's order; most models have one image."""
         return self.trace.inputs
 
     @property
@@ -95,6 +93,29 @@ class KerasSource:
             spec.name: np.concatenate([part[spec.name].numpy() for part in parts]) for spec in self.outputs
         }
 
+    @cached_property
+    def float32_onnx(self) -> bytes:
+        """The float32 ONNX file, verified against this source.
+
+        Raises:
+            MissingRuntimeError, ConversionError: as `edgevision_keras.onnx_export.export_float32`.
+        """
+        return export_float32(self, self.trace.frozen)
+
+    def prepared_for_int8(self, calibration: CalibrationData) -> PreparedNetwork:
+        """The network that all int8 artifacts start from, kept for the latest calibration set.
+
+        Args:
+            calibration: given the same object again, nothing is computed again.
+        """
+        if self._latest_preparation is None or self._latest_preparation[0] is not calibration:
+            prepared = prepare(self.trace, calibration)
+            if prepared.unrounded:
+                names = ", ".join(prepared.unrounded)
+                _LOG.info("%s: layers whose weights each converter rounds itself: %s", self.path, names)
+            self._latest_preparation = (calibration, prepared)
+        return self._latest_preparation[1]
+
     def activations(
         self, inputs: Mapping[str, Array], limits: Sequence[tuple[float, float]] = ()
     ) -> tuple[Activations, ...]:
@@ -124,17 +145,3 @@ class KerasSource:
     @cached_property
     def _norms(self) -> NormStatistics:
         return NormStatistics(self.trace, self.layer_names)
-
-
-def keras_source(source: object) -> KerasSource:
-    """`source`, if a `KerasReader` has read it.
-
-    Raises:
-        ConversionError: another reader has.
-    """
-    if not isinstance(source, KerasSource):
-        raise ConversionError(
-            f"{getattr(source, 'path', source)}: is a source of kind '{getattr(source, 'kind', 'unknown')}'; "
-            "expected one that the reader 'keras' has read"
-        )
-    return source

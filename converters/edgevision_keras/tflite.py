@@ -9,22 +9,24 @@ from typing import Any
 
 from edgevision.artifact import CALIBRATED, Artifact
 from edgevision.converter import CalibrationData, Source
-from edgevision.errors import ConversionError, EdgeVisionError, first_line
+from edgevision.errors import first_line
 from edgevision.tensors import Array
+from edgevision_keras.failures import conversion_error, conversion_errors, listed
 from edgevision_keras.libraries import require, require_tensorflow
-from edgevision_keras.quantization.prepare import int8_source
 from edgevision_keras.quantization.sensitivity import layer_errors
-from edgevision_keras.quantization.tflite import quantized
-from edgevision_keras.request import INT8, check_request
-from edgevision_keras.source import KerasSource, keras_source
+from edgevision_keras.quantization.tflite import quantize
+from edgevision_keras.request import INT8, Request, check_request
+from edgevision_keras.source import KerasSource
+
+_NEXT_STEP = "replace the layer, or try another precision"
 
 
 class TfliteConverter:
-    """The converter ``keras-tflite``; see `edgevision.converter.Converter`.
+    """The converter ``keras-tflite``; see `edgevision.converter.SelectiveConverter`.
 
-    All precisions start from the same graph, with an open batch and weights quantized a channel
-    each. ``int8`` takes and gives int8; every other precision takes and gives float32, also
-    ``int16x8``. No artifact needs TensorFlow's own operations ("Flex") or custom ones.
+    All precisions start from the same graph, with an open batch and one weight scale per channel.
+    ``int8`` has int8 inputs and outputs, every other precision float32 ones, also ``int16x8``. No
+    artifact needs TensorFlow's own operations ("Flex") or custom ones.
     """
 
     name = "keras-tflite"
@@ -39,66 +41,50 @@ class TfliteConverter:
         calibration: CalibrationData | None,
         keep_float: Collection[str] = (),
     ) -> Artifact:
-        """Make one ``.tflite`` file; see `edgevision.converter.SelectiveConverter.convert`.
+        """Convert to one ``.tflite`` file; see `edgevision.converter.SelectiveConverter.convert`.
 
         Raises:
             ConversionError: an operation has no kernel at this precision; names it.
         """
-        check_request(self, precision, calibration, keep_float)
-        model = keras_source(source)
-        if calibration is not None and precision in INT8:
-            content = _convert_int8(model, precision, calibration, keep_float)
-        else:
-            content = _convert(model, precision, calibration)
+        request = check_request(self, source, precision, calibration, keep_float)
+        content = _int8(request) if precision in INT8 else _plain(request)
         return Artifact(self.format, precision, {"model.tflite": content})
 
     def sensitivities(
         self, source: Source, precision: str, calibration: CalibrationData
     ) -> Sequence[tuple[str, float]]:
         """See `edgevision.converter.SelectiveConverter.sensitivities`."""
-        check_request(self, precision, calibration)
-        return layer_errors(int8_source(keras_source(source), calibration))
+        return layer_errors(check_request(self, source, precision, calibration).prepared())
 
 
-def _convert(source: KerasSource, precision: str, calibration: CalibrationData | None) -> bytes:
+def _plain(request: Request) -> bytes:
     tf = require_tensorflow()
-    with _quiet(), _refusals(source, precision):
-        converter = tf.lite.TFLiteConverter.from_concrete_functions([source.trace.frozen])
-        _set_precision(tf, converter, precision)
-        if precision in CALIBRATED and calibration is not None:
-            converter.representative_dataset = _representative(source, calibration)
+    with _converting(request):
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([request.source.trace.frozen])
+        _set_precision(tf, converter, request.precision)
+        if request.precision in CALIBRATED and request.calibration is not None:
+            converter.representative_dataset = _representative(request.source, request.calibration)
         return bytes(converter.convert())
 
 
-def _convert_int8(
-    source: KerasSource, precision: str, calibration: CalibrationData, keep_float: Collection[str]
-) -> bytes:
-    made_from = int8_source(source, calibration)
-    made_from.network(keep_float)  # refuses names of layers that there are not
-    with _quiet(), _refusals(source, precision):
-        content, kept = quantized(source, made_from, precision, keep_float)
+def _int8(request: Request) -> bytes:
+    prepared = request.prepared()
+    with _converting(request):
+        content, kept = quantize(request.source.trace, prepared, request.precision, request.keep_float)
     floats = _float_operations(content, kept)
     if floats:
-        raise _failed(source, precision, f"no kernel for {', '.join(floats)}")
+        cause = f"no kernel for {', '.join(floats)}; {_NEXT_STEP}"
+        raise conversion_error(request.source.path, "TFLite", request.precision, cause)
     return content
 
 
 @contextmanager
-def _refusals(source: KerasSource, precision: str) -> Iterator[None]:
-    """The converter raises classes of its own, RuntimeError and ValueError for the same fault."""
-    try:
+def _converting(request: Request) -> Iterator[None]:
+    with (
+        _without_converter_output(),
+        conversion_errors(request.source.path, "TFLite", request.precision, _cause),
+    ):
         yield
-    except EdgeVisionError:
-        raise
-    except Exception as error:
-        raise _failed(source, precision, _cause(error)) from error
-
-
-def _failed(source: KerasSource, precision: str, cause: str) -> ConversionError:
-    return ConversionError(
-        f"{source.path}: cannot be expressed in TFLite at {precision}: {cause}; "
-        "try another precision, or replace the layer"
-    )
 
 
 def _float_operations(content: bytes, kept: Collection[str]) -> list[str]:
@@ -106,22 +92,22 @@ def _float_operations(content: bytes, kept: Collection[str]) -> list[str]:
 
     Args:
         content: an int8 file.
-        kept: names of tensors whose operations were to stay float.
+        kept: names of tensors whose operations stay float on request.
     """
     schema = require("tensorflow.lite.python.schema_py_generated")
     names = {number: name for name, number in vars(schema.BuiltinOperator).items() if name.isupper()}
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
-    found = set()
+    floats = set()
     for graph in model.subgraphs:
         for operator in graph.operators:
             code = model.operatorCodes[operator.opcodeIndex]
             name = names[max(code.builtinCode, code.deprecatedBuiltinCode)]
-            tensors = [graph.tensors[place] for place in (*operator.inputs, *operator.outputs) if place >= 0]
+            tensors = [graph.tensors[index] for index in (*operator.inputs, *operator.outputs) if index >= 0]
             is_float = any(tensor.type == schema.TensorType.FLOAT32 for tensor in tensors)
-            asked = any(tensor.name.decode() in kept for tensor in tensors)
-            if is_float and not asked and name not in ("QUANTIZE", "DEQUANTIZE"):
-                found.add(name)
-    return sorted(found)
+            is_requested = any(tensor.name.decode() in kept for tensor in tensors)
+            if is_float and not is_requested and name not in ("QUANTIZE", "DEQUANTIZE"):
+                floats.add(name)
+    return sorted(floats)
 
 
 def _set_precision(tf: Any, converter: Any, precision: str) -> None:
@@ -142,14 +128,19 @@ def _representative(source: KerasSource, calibration: CalibrationData) -> Callab
 
 
 def _cause(error: Exception) -> str:
-    """The operations that have no kernel, where the converter lists them; else its first line."""
-    names = {str(item.operator.name) for item in getattr(error, "errors", [])}
-    return f"no kernel for {', '.join(sorted(names))}" if names else first_line(error)
+    """The operations that have no kernel, if the converter lists them; else its first line."""
+    operations = [
+        (item.operator.name.removeprefix("tf."), call.name)
+        for item in getattr(error, "errors", [])
+        for call in item.location.call[:1]
+    ]
+    cause = f"no kernel for {listed(operations)}" if operations else first_line(error)
+    return f"{cause}; {_NEXT_STEP}"
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Hold back what the converter says about its own inner steps."""
+def _without_converter_output() -> Iterator[None]:
+    """A context in which the log and the warnings of the converter about its own steps are dropped."""
     logging = require("absl.logging")
     before = logging.get_verbosity()
     logging.set_verbosity(logging.ERROR)
@@ -157,7 +148,7 @@ def _quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             # It has the statistics, but looks where only quantization-aware training puts them.
             warnings.filterwarnings("ignore", "Statistics for quantized inputs were expected", UserWarning)
-            # TensorFlow's own interpreter, which is here; the other is the device's.
+            # TensorFlow's own interpreter runs on the workstation; the device has another.
             warnings.filterwarnings("ignore", r"\s*Warning: tf.lite.Interpreter is deprecated", UserWarning)
             yield
     finally:

@@ -15,13 +15,14 @@ from edgevision.benchmarking.throughput import Throughput, throughput
 from edgevision.errors import OptionError
 from edgevision.system.arguments import real_number, whole_number
 from edgevision.system.machine import Machine, clock_mhz, peak_memory_mb, temperature_c
+from edgevision.system.progress import Progress, Steps
 from edgevision.system.timing import Call, Times, interleave
 from edgevision.tasks.classify import Classifier
 from edgevision.tasks.detect import Detector
 from edgevision.tasks.generation.image_to_image import ImageToImage
 
 if TYPE_CHECKING:
-    from edgevision.loading.load import Model
+    from edgevision.tasks.kinds import Model
 
 #: Of the time, what goes to the stages; the rest goes to all cores at once.
 _STAGES_SHARE = 0.75
@@ -101,7 +102,12 @@ class BenchResult:
 
 
 def bench(
-    model: Model, *, frame_wh: Sequence[int] = (640, 480), batch: int = 1, seconds: float = 10.0
+    model: Model,
+    *,
+    frame_wh: Sequence[int] = (640, 480),
+    batch: int = 1,
+    seconds: float = 10.0,
+    progress: Progress | None = None,
 ) -> BenchResult:
     """Time a model that no other thread uses meanwhile.
 
@@ -113,6 +119,7 @@ def bench(
         frame_wh: width and height in pixels of the frame that a model gets that takes images.
         batch: images in one call.
         seconds: about how long it takes; each call is run a few times at least.
+        progress: called as ``progress(stage, done, total)`` after each step.
 
     Raises:
         OptionError: an argument is not a number or out of range, or the network has a fixed batch size.
@@ -129,13 +136,17 @@ def bench(
         subjects = _subjects(model, size_wh, batch, machine.cores, slots)
         first = subjects[0]
         calls = {**first.stages, " bare": first.bare, " whole": first.whole}
+        steps = Steps(progress, 2)
+        steps.next("timing stages", 1)
         times = interleave(calls, seconds * _STAGES_SHARE)
+        steps.next("timing all cores", 1)
         rates = throughput(
             [one.whole for one in subjects],
             [one.needed for one in subjects],
             batch,
             seconds * (1 - _STAGES_SHARE),
         )
+        steps.measured(1)
     session, task = model.session, _task_name(model)
     return BenchResult(
         task=task,

@@ -14,13 +14,14 @@ from edgevision.bundle.storage import Bundle, read_bundle
 from edgevision.errors import EdgeVisionError, OptionError, PluginError
 from edgevision.execution.run_costs import run_costs
 from edgevision.loading.cache import tuning_file, write_choice
-from edgevision.loading.choice import Configuration, candidates, first_choice, reason_against
-from edgevision.loading.race import CALLS, Entrant, Speed, Track, rivals_of, winner
+from edgevision.loading.choice import Request, available_backend, choice_by_order, competitors
+from edgevision.loading.configurations import Configuration, configurations
+from edgevision.loading.race import CALLS, Entrant, Speed, Track, winner
 from edgevision.plugins import Registry, registry
 from edgevision.system.arguments import names, real_number, whole_number
 from edgevision.system.cores import cores
 from edgevision.system.machine import Machine
-from edgevision.system.progress import Progress
+from edgevision.system.progress import Progress, no_progress
 from edgevision.system.timing import Call, Times, interleave_bursts
 
 #: Of the time, what goes to the latency; the rest goes to the throughput.
@@ -132,13 +133,14 @@ def tune(
         threads: numbers to try, from 1 to the number of cores; by default 1, and one for each core.
         batches: to try.
         seconds: about how long the timing takes; opening, memory and known answers come on top.
-        progress: told (what is being done, steps done, steps in all).
+        progress: called as ``progress(stage, done, total)`` after each step.
 
     Raises:
         BundleError: the bundle is damaged.
         OptionError: an argument is out of range, or the bundle has nothing that fits.
         PluginError, MissingRuntimeError: there is no such backend, or nothing can run here.
     """
+    progress = progress or no_progress
     backends = names(backends, "backends")
     threads = [whole_number(count, "threads", least=1) for count in threads]
     batches = [whole_number(count, "batches", least=1) for count in batches]
@@ -149,9 +151,8 @@ def tune(
     seconds = real_number(seconds, "seconds")
     if not seconds > 0:
         raise OptionError(f"seconds: expected a number above 0, got {seconds:g}")
-    progress = progress or _ignore
     found, plugins, settings = read_bundle(Path(bundle)), registry(), SessionSettings()
-    possible = candidates(found, settings, precision, plugins)
+    possible = configurations(found, precision, settings.threads, plugins)
     tried = _tried(found, possible, backends, threads, plugins)
     with ExitStack() as stack:
         trials = _Trials(Track(found, settings, plugins), plugins, stack)
@@ -165,8 +166,8 @@ def tune(
         for place, one in enumerate(tried):
             progress("measuring memory", place, len(tried))
             rows += [trials.row(one, batch, settings) for batch in batches]
-    first = first_choice(found, None, settings, precision, plugins)
-    pairs = {one.pair for one in rivals_of(first, possible, plugins)}
+    first = choice_by_order(found, Request(precision=precision, settings=settings), plugins)
+    pairs = {one.pair for one in competitors(first, possible, plugins)}
     speeds = {one: speed for one, speed in trials.speeds().items() if one.pair in pairs}
     best = winner(speeds, {}, lambda one: None)  # those that do not pass are not timed
     why = _why(best, speeds, first.entry.precision, bool(pairs))
@@ -196,9 +197,10 @@ class _Trials:
 
     def enter(self, one: Configuration, batches: Sequence[int]) -> None:
         """Open a candidate, check its known answers, and lend a slot to each stream."""
-        reason = reason_against(one.backend, "cpu", self._plugins)
-        if reason:
-            self.out[one] = "not run", reason
+        try:
+            available_backend(one.backend, "cpu", self._plugins)
+        except EdgeVisionError as error:
+            self.out[one] = "not run", str(error)
             return
         try:
             entrant = self._track.enter(one, self._stack)
@@ -240,7 +242,7 @@ class _Trials:
             return TuningRow(*what, *self.out[one])
         if (one, batch) not in self._times:
             return TuningRow(*what, "not run", "the artifact has a fixed batch")
-        artifact, own = self._track.artifact(one.entry), one.choice(settings, self._plugins).settings
+        artifact, own = self._track.artifact(one.entry), one.session_settings(settings)
         return TuningRow(
             *what,
             status="passed",
@@ -255,15 +257,11 @@ class _Trials:
         return "; ".join(dict.fromkeys(f"{one.backend}: {reason}" for one, (_, reason) in self.out.items()))
 
     def _slots(self, entrant: Entrant, batch: int) -> list[Call]:
-        streams = max(1, cores() // entrant.candidate.threads)
+        streams = max(1, cores() // entrant.configuration.threads)
         slots = [self._track.slot(entrant.session, batch, self._stack) for _ in range(streams)]
         for slot in slots:
             slot.run()
         return [slot.run for slot in slots]
-
-
-def _ignore(stage: str, done: int, steps: int) -> None:
-    """The progress of a caller who did not ask for it."""
 
 
 def _tried(

@@ -1,4 +1,4 @@
-"""Known answers: a few inputs, and what each artifact of a bundle must give for them.
+"""Known answers: a few inputs, and the outputs that each artifact of a bundle must compute for them.
 
 They are kept as the artifact's own output tensors, so that they serve every task. A driver, a
 delegate or a processor that computes something else is caught on the device itself.
@@ -22,9 +22,9 @@ from edgevision.imaging.preprocess import Preprocessing, Preprocessor
 from edgevision.session import CheckedSession
 from edgevision.tensors import Array
 
-#: How far a number may be from the known one, as a share of the range that the known answers of
-#: its tensor span: kernels for other processors sum in another order, and integer kernels round a
-#: step the other way here and there.
+#: Largest difference of a value from the known one, as a share of the range of the tensor's known
+#: answers: kernels for other processors sum in another order, and integer kernels may round a step
+#: the other way.
 TOLERANCE: Mapping[str, float] = {"float32": 0.001, "float16": 0.02}
 _TOLERANCE_OF_INTEGERS = 0.1
 
@@ -33,10 +33,10 @@ Outputs = Mapping[str, NDArray[np.float32]]
 
 @dataclass(frozen=True, eq=False)
 class KnownImages:
-    """Images that a network is asked about.
+    """Known inputs of a network that takes an image.
 
     Attributes:
-        images: uint8 ``(n, height, width, 3)``, RGB, of the network's own size.
+        images: uint8 ``(n, height, width, 3)``, RGB, of the size of the network's input.
         preprocessing: the bundle's.
     """
 
@@ -47,14 +47,14 @@ class KnownImages:
         return len(self.images)
 
     def write(self, place: int, session: CheckedSession, slot: Slot) -> None:
-        """Write the image at `place` into a slot for one."""
+        """Write the image at `place` into a slot with a batch of one."""
         spec = session.inputs[0]
         Preprocessor(self.preprocessing, spec)(self.images[place], slot.inputs[spec.name][0])
 
 
 @dataclass(frozen=True, eq=False)
 class KnownTensors:
-    """What a network is asked that takes no image.
+    """Known inputs of a network that takes no image.
 
     Attributes:
         tensors: input name -> float32 ``(n, …)``, real numbers.
@@ -66,7 +66,7 @@ class KnownTensors:
         return min(map(len, self.tensors.values()), default=0)
 
     def write(self, place: int, session: CheckedSession, slot: Slot) -> None:
-        """Write the tensors at `place` into a slot for one."""
+        """Write the tensors at `place` into a slot with a batch of one."""
         for spec in session.inputs:
             slot.inputs[spec.name][...] = spec.quantize(self.tensors[spec.name][place : place + 1])
 
@@ -76,10 +76,10 @@ KnownInputs = KnownImages | KnownTensors
 
 @dataclass(frozen=True, eq=False)
 class KnownAnswers:
-    """Known answers of a bundle.
+    """The known answers of a bundle.
 
     Attributes:
-        known_inputs: what the network is asked.
+        known_inputs: the inputs.
         outputs: artifact id -> output name -> float32 ``(n, …)``, dequantized.
     """
 
@@ -87,15 +87,15 @@ class KnownAnswers:
     outputs: Mapping[str, Outputs]
 
 
-def write_selftest(selftest: KnownAnswers) -> bytes:
-    """The content of ``selftest.npz``; artifact ids and the names of tensors hold no ``/``."""
-    known_inputs = selftest.known_inputs
+def write_known_answers(known: KnownAnswers) -> bytes:
+    """The content of ``selftest.npz``. Artifact ids must not contain a ``/``."""
+    known_inputs = known.known_inputs
     arrays: dict[str, Any] = (
         {"images": known_inputs.images}
         if isinstance(known_inputs, KnownImages)
         else {f"inputs/{name}": values for name, values in known_inputs.tensors.items()}
     )
-    for artifact, outputs in selftest.outputs.items():
+    for artifact, outputs in known.outputs.items():
         arrays.update({f"{artifact}/{name}": values for name, values in outputs.items()})
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
@@ -106,12 +106,12 @@ def read_known_answers(content: bytes, preprocessing: Preprocessing | None, wher
     """Read the content of ``selftest.npz``.
 
     Args:
-        content: of the file.
+        content: the file's content.
         preprocessing: the bundle's; `None` if its network takes no image.
-        where: the file, for errors.
+        where: the file's name, for errors.
 
     Raises:
-        BundleError: it is no such file.
+        BundleError: the content is not valid.
     """
     outputs: dict[str, dict[str, NDArray[np.float32]]] = {}
     try:
@@ -125,29 +125,27 @@ def read_known_answers(content: bytes, preprocessing: Preprocessing | None, wher
                 return KnownAnswers(KnownTensors(inputs), outputs)
             return KnownAnswers(KnownImages(arrays["images"], preprocessing), outputs)
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise BundleError(f"{where}: is no self-test: {error}") from error
+        raise BundleError(f"{where}: is not a file of known answers: {error}") from error
 
 
 def compute_answers(session: CheckedSession, known_inputs: KnownInputs) -> Outputs:
-    """What an artifact gives for the known_inputs of a self-test: output name -> float32 ``(n, …)``."""
+    """The outputs of an artifact for known inputs: output name -> float32 ``(n, …)``, dequantized."""
     rows: dict[str, list[Array]] = {output.name: [] for output in session.outputs}
     for place in range(len(known_inputs)):
         with session.lease(1) as slot:
             known_inputs.write(place, session, slot)
-            given = slot.run()
+            outputs = slot.run()
         for output in session.outputs:
-            rows[output.name].append(output.dequantize(given[output.name]))
+            rows[output.name].append(output.dequantize(outputs[output.name]))
     return {name: np.concatenate(parts) for name, parts in rows.items()}
 
 
-def check_known_answers(
-    session: CheckedSession, selftest: KnownAnswers, artifact: str, precision: str
-) -> float:
-    """Run a bundle's self-test on the device in hand.
+def check_known_answers(session: CheckedSession, known: KnownAnswers, artifact: str, precision: str) -> float:
+    """Run an artifact on the known inputs, and compare its outputs with the known answers.
 
     Args:
-        session: one artifact of the bundle, loaded.
-        selftest: the bundle's known answers.
+        session: the artifact, opened on the device to check.
+        known: the bundle's known answers.
         artifact: the artifact's id.
         precision: the artifact's precision.
 
@@ -155,32 +153,33 @@ def check_known_answers(
         The largest difference from a known answer, as a share of its tensor's range.
 
     Raises:
-        BundleError: the self-test holds no answers of this artifact.
+        BundleError: there are no known answers for this artifact.
         InferenceError: an answer differs by more than the precision allows.
     """
-    known = selftest.outputs.get(artifact, {})
-    if set(known) != {spec.name for spec in session.outputs} or not _fits(selftest.known_inputs, session):
-        raise BundleError(f"the self-test holds no answers of artifact '{artifact}'; convert again")
-    given = compute_answers(session, selftest.known_inputs)
-    difference = max(_difference(given[name], known[name]) for name in known)
+    expected = known.outputs.get(artifact, {})
+    outputs = {spec.name for spec in session.outputs}
+    if set(expected) != outputs or not _are_inputs_of(session, known.known_inputs):
+        raise BundleError(f"the bundle has no known answers for artifact '{artifact}'; convert again")
+    computed = compute_answers(session, known.known_inputs)
+    difference = max(_difference(computed[name], expected[name]) for name in expected)
     tolerance = TOLERANCE.get(precision, _TOLERANCE_OF_INTEGERS)
     if not difference <= tolerance:
         raise InferenceError(
             f"artifact '{artifact}' does not give its known answers on {session.backend} {session.device}: "
-            f"off by {difference:.3g} of an output's range, allowed is {tolerance:.3g}; "
-            f"do not use this device before the cause is found"
+            f"off by {difference:.3g} of an output's range (allowed: {tolerance:.3g}); "
+            f"do not use this device until the cause is found"
         )
     return difference
 
 
-def _fits(known_inputs: KnownInputs, session: CheckedSession) -> bool:
-    return isinstance(known_inputs, KnownImages) or set(known_inputs.tensors) == {
-        s.name for s in session.inputs
-    }
+def _are_inputs_of(session: CheckedSession, known_inputs: KnownInputs) -> bool:
+    if isinstance(known_inputs, KnownImages):
+        return True
+    return set(known_inputs.tensors) == {spec.name for spec in session.inputs}
 
 
-def _difference(given: Array, known: Array) -> float:
+def _difference(computed: Array, known: Array) -> float:
     span = float(np.ptp(known)) or 1.0
-    if given.shape != known.shape or not np.isfinite(given).all():
+    if computed.shape != known.shape or not np.isfinite(computed).all():
         return math.inf
-    return float(np.abs(given - known).max()) / span
+    return float(np.abs(computed - known).max()) / span

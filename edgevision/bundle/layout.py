@@ -1,4 +1,4 @@
-"""What a bundle looks like from outside: its files' names."""
+"""The layout of a bundle: the names of its files."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ EVIDENCE = "evidence.json"
 PICTURES = "pictures.zip"
 
 
-def is_bundle(path: Path) -> bool:
-    """Whether `path` looks like a bundle: a directory or zip file with a manifest."""
+def is_bundle(path: str | Path) -> bool:
+    """True if `path` is a directory with a manifest, or is named as a bundle or a zip file."""
+    path = Path(path)
     if path.is_dir():
         return (path / MANIFEST).is_file() or path.suffix == ".evb"
     return path.suffix.lower() in {".zip", ".evb"}

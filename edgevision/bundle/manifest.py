@@ -1,6 +1,6 @@
-"""The manifest of a bundle: what it holds, as values, and as JSON.
+"""The manifest of a bundle, as values and as JSON.
 
-The JSON is described for other programs by ``edgevision/schemas/manifest.schema.json``.
+``edgevision/schemas/manifest.schema.json`` describes the JSON for other programs.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class FileEntry:
 
     Attributes:
         path: relative to the bundle, with forward slashes.
-        sha256: of its content, in hex.
-        size_bytes: of its content.
+        sha256: digest of the content, in hex.
+        size_bytes: size of the content.
     """
 
     path: str
@@ -36,17 +36,17 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class ArtifactEntry:
-    """An artifact of the bundle, and where it has been measured.
+    """An artifact of the bundle, and the backends on which it was measured.
 
     Attributes:
         id: unique in the bundle: format and precision, such as ``tflite-int8``.
-        format, precision: as `edgevision.artifact.Artifact` has them.
+        format, precision: as in `edgevision.artifact.Artifact`.
         files: the artifact's files, the one that names it first.
         inputs, outputs: its tensors.
-        targets: names of the device profiles that it was made for.
-        backends: names of the backends that it is meant for or was measured on, in the
-            order in which `edgevision.load` tries them.
-        score_calibration: how the scores of a classifier are read; `None` reads them as they are.
+        targets: names of the device profiles that it was converted for.
+        backends: names of the backends that it was converted for or measured on, in the order in which
+            `edgevision.load` tries them.
+        score_calibration: correction of a classifier's scores, and its operating point; `None` for none.
     """
 
     id: str
@@ -62,7 +62,7 @@ class ArtifactEntry:
 
 @dataclass(frozen=True)
 class SourceEntry:
-    """The trained model that was converted."""
+    """The trained model that was converted: its file name, its kind, and the digest of its content."""
 
     name: str
     description: str
@@ -71,18 +71,18 @@ class SourceEntry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """All that a bundle says of itself.
+    """The description of a bundle and its files.
 
     Attributes:
-        created: when, UTC, ISO 8601.
-        task: what the network does.
-        preprocessing: from an image to the source's input; the tensors of an artifact say
-            how it is quantized from there. `None` for a network that takes no image.
-        source: what was converted.
+        created: time of the conversion, UTC, ISO 8601.
+        task: the network's task.
+        preprocessing: from an image to the source's input; an artifact's tensors define the
+            quantization from there. `None` for a network that takes no image.
+        source: the trained model.
         artifacts: in the order of preference.
         labels, selftest, evidence: the other files.
-        versions: tool -> version, of what made the bundle.
-        pictures: of images on which artifacts and source differ, for the report; `None` where none are kept.
+        versions: tool -> version, of the tools that wrote the bundle.
+        pictures: images on which artifacts and source differ, for the report; `None` where none are kept.
     """
 
     created: str
@@ -104,7 +104,7 @@ class Manifest:
 
 
 def to_json(manifest: Manifest) -> str:
-    """The text of ``manifest.json``: the same manifest gives the same text."""
+    """The text of ``manifest.json``, the same for the same manifest."""
     document = {"schema_version": SCHEMA_VERSION, **asdict(manifest)}
     document["task"] = task_to_dict(manifest.task)
     if manifest.preprocessing is not None:
@@ -119,21 +119,21 @@ def from_json(text: str, where: str) -> Manifest:
 
     Args:
         text: the JSON.
-        where: the file, for errors.
+        where: the file's name, for errors.
 
     Raises:
-        BundleError: it is no JSON, its schema version is unknown, or a field is missing or wrong.
+        BundleError: it is not valid JSON, its schema version is unknown, or a field is missing or wrong.
     """
     try:
         document = json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
-        raise BundleError(f"{where}: is no JSON: {error}") from error
+        raise BundleError(f"{where}: is not valid JSON: {error}") from error
     reader = _Fields(document, where)
     version = reader.get("schema_version", int)
     if version != SCHEMA_VERSION:
         raise BundleError(
             f"{where}: schema version {version}, this release reads {SCHEMA_VERSION}; "
-            f"install a release that fits, or convert again"
+            f"install a release that reads it, or convert again"
         )
     try:
         preprocessing = _preprocessing(reader)
@@ -161,9 +161,9 @@ def from_json(text: str, where: str) -> Manifest:
 
 
 def _preprocessing(fields: _Fields) -> Preprocessing | None:
-    found = fields.get("preprocessing", (dict, type(None)))
+    document = fields.get("preprocessing", (dict, type(None)))
     where = f"{fields.where}: preprocessing"
-    return None if found is None else Preprocessing.from_dict(found, where)
+    return None if document is None else Preprocessing.from_dict(document, where)
 
 
 def _artifact(fields: _Fields) -> ArtifactEntry:
@@ -181,7 +181,7 @@ def _artifact(fields: _Fields) -> ArtifactEntry:
 
 
 def _score_calibration(fields: _Fields) -> ScoreCalibration | None:
-    """Bundles of releases that read all scores as they are do not have the field."""
+    """Bundles of releases without score calibration do not have the field."""
     try:
         return score_calibration_from(fields.document.get("score_calibration"))
     except OptionError as error:
@@ -206,7 +206,7 @@ def _tensor(fields: _Fields) -> TensorSpec:
 
 
 class _Fields:
-    """A JSON object whose fields are read with their type checked and their place told."""
+    """A JSON object whose fields are read with their type checked; errors name the field."""
 
     def __init__(self, document: Any, where: str) -> None:
         if not isinstance(document, dict):

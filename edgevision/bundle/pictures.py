@@ -1,7 +1,7 @@
-"""Pictures of what artifacts do otherwise than their source: a bundle keeps them for its report.
+"""Pictures of images for which an artifact differs from its source: a bundle keeps them for its report.
 
-They lie in one archive of JPEG and PNG files, which any file manager opens; ``index.json`` in it
-says what each of them shows.
+They are JPEG and PNG files in one zip archive, which any file manager opens; its ``index.json`` lists
+what each of them shows.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 from edgevision.errors import BundleError
 
-#: What a picture may show beside what an artifact makes, whose id stands there then.
+#: What a picture shows, if it is not the result of an artifact: then it is the artifact's id.
 INPUT, TRUTH, SOURCE = "input", "truth", "source"
-#: Of all pictures of a bundle together; one that is read may be so large.
+#: Limit for all pictures of a bundle together when they are written, and for each when it is read.
 MOST_BYTES = 1_000_000
 _INDEX = "index.json"
 _MOST_PICTURES = 10_000
@@ -26,12 +26,12 @@ _SUFFIXES = {b"\xff\xd8\xff": "jpg", b"\x89PN": "png"}
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture of an image of the evaluation set, or of what a model makes of it.
+    """One picture of an image of the evaluation set, or of a model's result for it.
 
     Attributes:
         image: name of the image in the set.
-        shows: ``input``: the image itself; ``truth``: what is true of it or should be made of it;
-            ``source``, or the id of an artifact: what that finds in it or makes of it.
+        shows: ``input``: the image itself; ``truth``: its ground truth; ``source``, or the id of an
+            artifact: the result of that model.
         content: a JPEG or PNG file.
     """
 
@@ -46,28 +46,28 @@ class Picture:
 
 
 def write_pictures(pictures: Sequence[Picture]) -> bytes:
-    """The content of ``pictures.zip``: the same pictures give the same bytes."""
+    """The content of ``pictures.zip``, the same for the same pictures."""
     file = io.BytesIO()
     index = []
     with zipfile.ZipFile(file, "w") as archive:
-        for number, one in enumerate(pictures):
-            name = f"{number + 1:03d}.{one.suffix}"
-            # A date of its own, for a file that is made twice is the same file.
-            archive.writestr(zipfile.ZipInfo(name), one.content)
-            index.append({"file": name, "image": one.image, "shows": one.shows})
+        for number, picture in enumerate(pictures):
+            name = f"{number + 1:03d}.{picture.suffix}"
+            # ZipInfo has a fixed date, so that the same pictures are the same file.
+            archive.writestr(zipfile.ZipInfo(name), picture.content)
+            index.append({"file": name, "image": picture.image, "shows": picture.shows})
         archive.writestr(zipfile.ZipInfo(_INDEX), json.dumps(index, indent=1))
     return file.getvalue()
 
 
 def read_pictures(content: bytes, where: str) -> tuple[Picture, ...]:
-    """What `write_pictures` gave.
+    """Read the content of ``pictures.zip``.
 
     Args:
-        content: of the archive.
-        where: the file, for errors.
+        content: the archive's content.
+        where: the file's name, for errors.
 
     Raises:
-        BundleError: it is no such archive.
+        BundleError: it is not a valid archive of pictures.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -75,10 +75,10 @@ def read_pictures(content: bytes, where: str) -> tuple[Picture, ...]:
             pictures = tuple(
                 Picture(str(row["image"]), str(row["shows"]), _member(archive, row["file"])) for row in index
             )
-        for one in pictures:
-            _ = one.suffix
+        for picture in pictures:
+            _ = picture.suffix  # raises KeyError for other contents
     except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, TypeError, OSError, RuntimeError) as error:
-        raise BundleError(f"{where}: is no archive of pictures: {error}; convert again") from error
+        raise BundleError(f"{where}: is not a valid archive of pictures: {error}; convert again") from error
     return pictures
 
 

@@ -1,4 +1,4 @@
-"""Runs the known answers of a bundle on this machine: every artifact, on each of its backends."""
+"""Checks the known answers of a bundle on this machine: every artifact, on each of its backends."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class SelftestRow:
     Attributes:
         artifact: its id in the bundle.
         backend: the backend's name.
-        device: where it ran, or was to run; empty where it could not be loaded.
-        status: ``passed``, ``failed``, or ``not run``: the backend or the device is not here.
+        device: where it ran or was asked to run; empty where it could not be loaded.
+        status: ``passed``, ``failed``, or ``not run``: the backend or the device is not available.
         difference: the largest difference from a known answer, as a share of its tensor's range;
             `None` where it did not pass.
         reason: why it did not pass.
@@ -45,37 +45,37 @@ def run_known_answers(
     precision: str | None = None,
     settings: SessionSettings | None = None,
 ) -> list[SelftestRow]:
-    """Check the known answers of a bundle on this machine.
+    """Check the digests of a bundle's files, and its known answers on this machine.
 
     Args:
         bundle: a bundle.
-        backend: the one that must run them; by default each artifact's own backends.
-        device: that they must run on.
-        precision: of the artifacts; by default all.
+        backend: the backend that must run the artifacts; by default each artifact's own backends.
+        device: the device that they must run on.
+        precision: precision of the artifacts; by default all.
         settings: threads, execution precision and the backend's options.
 
     Returns:
-        A row for every artifact and backend, in the bundle's order; one or more did run.
+        A row per artifact and backend, in the bundle's order; at least one ran.
 
     Raises:
         BundleError: the bundle is damaged.
-        OptionError: no artifact is of this precision or for this backend.
-        PluginError, MissingRuntimeError, DeviceError: nothing could run here.
+        OptionError: no artifact has this precision or is for this backend.
+        PluginError, MissingRuntimeError, DeviceError: nothing could run on this machine.
     """
-    found, plugins = read_bundle(Path(bundle)), registry()
-    content = found.read(found.manifest.selftest)
-    known = read_known_answers(content, found.manifest.preprocessing, f"{bundle}: selftest")
-    given = settings or SessionSettings()
-    check = _Check(found, known, replace(given, device=device or given.device), plugins)
-    pairs = list(_pairs(found, backend, precision, plugins))
+    opened, plugins = read_bundle(bundle), registry()
+    content = opened.read(opened.manifest.selftest)
+    known = read_known_answers(content, opened.manifest.preprocessing, f"{bundle}: selftest")
+    settings = settings or SessionSettings()
+    check = _Check(opened, known, replace(settings, device=device or settings.device), plugins)
+    pairs = list(_pairs(opened, backend, precision, plugins))
     if not pairs:
-        wish = " and ".join(f"'{one}'" for one in (precision, backend) if one)
-        have = ", ".join(entry.id for entry in found.manifest.artifacts)
-        raise OptionError(f"{bundle}: has no artifact for {wish}; it has: {have}")
+        request = " and ".join(f"'{name}'" for name in (precision, backend) if name)
+        ids = ", ".join(entry.id for entry in opened.manifest.artifacts)
+        raise OptionError(f"{bundle}: has no artifact for {request}; it has: {ids}")
     rows = [check.row(entry, name) for entry, name in pairs]
     if all(row.status == "not run" for row in rows):
-        told = "; ".join(dict.fromkeys(f"{row.backend}: {row.reason}" for row in rows))
-        raise PluginError(f"{bundle}: no artifact can be run here: {told}")
+        reasons = "; ".join(dict.fromkeys(f"{row.backend}: {row.reason}" for row in rows))
+        raise PluginError(f"{bundle}: no artifact can run on this machine: {reasons}")
     return rows
 
 
@@ -94,7 +94,7 @@ def _pairs(
 
 @dataclass(frozen=True)
 class _Check:
-    """What is checked, and how its sessions are opened."""
+    """The bundle and its known answers, and the settings of the sessions."""
 
     bundle: Bundle
     known: KnownAnswers
@@ -102,7 +102,7 @@ class _Check:
     plugins: Registry
 
     def row(self, entry: ArtifactEntry, name: str) -> SelftestRow:
-        """One artifact on the backend called `name`."""
+        """Check one artifact on the backend called `name`."""
         device = self.settings.device or ""
         try:
             backend = self.plugins.backend(name)
@@ -119,7 +119,7 @@ class _Check:
 
 
 def _check_device(backend: Backend, device: str | None) -> None:
-    """Raise, as the backend does, where it or the device cannot be had here."""
-    names = [found.name for found in backend.devices()]
+    """Raise, as the backend does, where it or the device is not available."""
+    names = [one.name for one in backend.devices()]
     if device is not None and device not in names:
         raise DeviceError(f"has no device '{device}' here, only {', '.join(names)}")

@@ -1,9 +1,10 @@
-"""Bundles on disk: written whole or not at all, read with every digest checked."""
+"""Bundles on disk: written whole or not at all, and no byte used whose digest was not checked."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import stat
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -22,12 +23,15 @@ _LARGEST_MANIFEST_BYTES = 16_000_000
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle that was read, and whose files all have the digests that its manifest says.
+    """A bundle whose manifest and labels were read.
+
+    Every file is there and has the size that the manifest states. Its content is checked against the
+    manifest's digest when it is read: of all files by `verify`, of one by `artifact` and `read`.
 
     Attributes:
         path: the directory or zip file.
-        manifest: what it says of itself.
-        labels: one name a class.
+        manifest: task, preprocessing, artifacts and the digests of all files.
+        labels: one name per class.
     """
 
     path: Path
@@ -36,50 +40,80 @@ class Bundle:
 
     @property
     def digest(self) -> str:
-        """sha256, in hex, of its manifest, and so of every file that this names."""
+        """sha256 of the manifest, in hex. It covers every file, since the manifest has their digests."""
         return _sha256(to_json(self.manifest).encode())
 
     def artifact(self, entry: ArtifactEntry) -> Artifact:
-        """Read an artifact into memory, its digests checked on the bytes that are returned.
+        """Read an artifact into memory, and check its digests on the very bytes that are returned.
 
         Raises:
-            BundleError: a file is missing or is not the one that the manifest was written for.
+            BundleError: a file is missing or damaged.
         """
         files = _open(self.path)
-        content = {PurePosixPath(file.path).name: _checked(files, file, self.path) for file in entry.files}
+        content = {PurePosixPath(file.path).name: _read(files, file) for file in entry.files}
         return Artifact(entry.format, entry.precision, content)
 
     def read(self, entry: FileEntry) -> bytes:
-        """Read one of the other files, its digest checked on the bytes that are returned.
+        """Read one of the other files, and check its digest on the very bytes that are returned.
 
         Raises:
-            BundleError: as `artifact`.
+            BundleError: the file is missing or damaged.
         """
-        return _checked(_open(self.path), entry, self.path)
+        return _read(_open(self.path), entry)
+
+    def verify(self) -> None:
+        """Read every file and check its digest.
+
+        Raises:
+            BundleError: a file is missing or damaged.
+        """
+        files = _open(self.path)
+        for entry in self.manifest.files():
+            _read(files, entry)
 
 
-def read_bundle(path: Path) -> Bundle:
-    """Read a bundle's manifest and labels, and check the digest of every file.
+def read_bundle(path: str | Path) -> Bundle:
+    """Open a bundle and check the digest of every file in it.
+
+    `open_bundle` reads less, for a caller that uses only some of the files.
 
     Args:
         path: the directory, or a zip file of it.
 
     Raises:
-        BundleError: there is no bundle, its schema version is unknown, or a file is missing,
-            has another digest, or lies outside of the bundle.
+        BundleError: as `open_bundle`; or the content of a file is not what the manifest was written for.
     """
+    bundle = open_bundle(path)
+    bundle.verify()
+    return bundle
+
+
+def open_bundle(path: str | Path) -> Bundle:
+    """Read a bundle's manifest and labels, and check that every file is there and has its size.
+
+    `edgevision.load` opens a bundle this way, so that the artifacts it does not run are not read. The
+    content of the other files is checked when they are read; `Bundle.verify` checks all.
+
+    Args:
+        path: the directory, or a zip file of it.
+
+    Raises:
+        BundleError: `path` has no bundle, its schema version is unknown, a file is missing, has another size or
+            lies outside the bundle, or the labels are damaged.
+    """
+    path = Path(path)
     files = _open(path)
     try:
         text = files.read(MANIFEST, _LARGEST_MANIFEST_BYTES).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise BundleError(f"{path / MANIFEST}: is no JSON: {error}") from error
+        raise BundleError(f"{path / MANIFEST}: is not valid JSON: {error}") from error
     manifest = from_json(text, str(path / MANIFEST))
     for entry in manifest.files():
-        _checked(files, entry, path)
+        _check_size(files, entry)
     try:
-        labels = _checked(files, manifest.labels, path).decode("utf-8").splitlines()
+        labels = _read(files, manifest.labels).decode("utf-8").splitlines()
     except UnicodeDecodeError as error:
-        raise BundleError(f"{path / manifest.labels.path}: is no UTF-8 text: {error}") from error
+        raise BundleError(f"{path / manifest.labels.path}: is not UTF-8 text: {error}") from error
     return Bundle(path, manifest, tuple(labels))
 
 
@@ -88,39 +122,43 @@ def file_entry(path: str, content: bytes) -> FileEntry:
     return FileEntry(path, _sha256(content), len(content))
 
 
-def check_output(path: Path, force: bool) -> None:
+def check_output(path: str | Path, force: bool) -> None:
     """Check, before any long work, that a bundle can be written to `path`.
 
     Raises:
-        OutputError: its folder is missing or cannot be written to, it exists and `force` is
-            false, or it exists and is no bundle.
+        OutputError: its folder is missing or not writable, or it exists and either `force` is false
+            or it is not a bundle.
     """
+    path = Path(path)
     if path.suffix != ".evb":
-        raise OutputError(f"{path}: a bundle's name ends in .evb; type -o {path.with_suffix('.evb')}")
+        raise OutputError(f"{path}: the name of a bundle ends in .evb; pass -o {path.with_suffix('.evb')}")
     check_folder_of(path, "-o")
     if path.exists() or path.is_symlink():
         if not force:
             raise OutputError(f"{path}: exists; --force replaces it")
         if not (path.is_dir() and (path / MANIFEST).is_file()):
             raise OutputError(
-                f"{path}: exists and is no bundle: it is not replaced; choose another name with -o"
+                f"{path}: exists and is not a bundle, so it is not replaced; choose another name with -o"
             )
 
 
-def write_bundle(path: Path, manifest: Manifest, files: Mapping[str, bytes], force: bool = False) -> None:
-    """Write a bundle: to a temporary directory beside `path`, and from there by renaming.
+def write_bundle(
+    path: str | Path, manifest: Manifest, files: Mapping[str, bytes], force: bool = False
+) -> None:
+    """Write a bundle: into a temporary directory beside `path`, which then takes its place.
 
     Args:
-        path: the directory to be made, ``NAME.evb``.
-        manifest: whose entries fit `files`.
-        files: path in the bundle -> content, all but the manifest.
-        force: replace a bundle that is there; it stays whole until the new one is.
+        path: the directory to create, ``NAME.evb``.
+        manifest: lists every file of `files`.
+        files: path in the bundle -> content, for all files but the manifest.
+        force: replace an existing bundle, which stays intact until the new one is complete.
 
     Raises:
         OutputError: it cannot be written. Nothing is left behind.
     """
+    path = Path(path)
     check_output(path, force)
-    import tempfile  # a model that is only run needs none
+    import tempfile  # not needed to run a model
 
     try:
         building = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
@@ -133,7 +171,7 @@ def write_bundle(path: Path, manifest: Manifest, files: Mapping[str, bytes], for
         _move_into_place(building, path)
     except OSError as error:
         raise OutputError(
-            f"{path}: cannot be written: {error.strerror or error}; nothing was left"
+            f"{path}: cannot be written: {error.strerror or error}; nothing was left behind"
         ) from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
@@ -161,24 +199,42 @@ def _move_into_place(building: Path, path: Path) -> None:
 
 
 class _Files(Protocol):
+    """The files of a bundle, by their paths in it.
+
+    Attributes:
+        path: the bundle, for errors.
+    """
+
+    @property
+    def path(self) -> Path: ...
+    def size(self, name: str) -> int: ...
     def read(self, name: str, largest_bytes: int) -> bytes: ...
 
 
 class _Directory:
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._root = path.resolve()
 
-    def read(self, name: str, largest_bytes: int) -> bytes:
-        path = self._path / name
+    def size(self, name: str) -> int:
+        path = self.path / name
         if not path.resolve().is_relative_to(self._root):
-            raise BundleError(f"{self._path}: file '{name}' lies outside of the bundle")
+            raise _outside(self.path, name)
         try:
-            if path.stat().st_size > largest_bytes:
-                raise BundleError(f"{path}: {path.stat().st_size} bytes, expected {largest_bytes} at most")
-            return path.read_bytes()
+            status = path.stat()
         except FileNotFoundError as error:
-            raise BundleError(f"{path}: is missing") from error
+            raise _missing(self.path, name) from error
+        except OSError as error:
+            raise BundleError(f"{path}: cannot be read: {error.strerror or error}") from error
+        if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for
+            raise BundleError(f"{path}: is not a file")
+        return status.st_size
+
+    def read(self, name: str, largest_bytes: int) -> bytes:
+        _check_limit(self.path, name, self.size(name), largest_bytes)
+        path = self.path / name
+        try:
+            return path.read_bytes()
         except OSError as error:
             raise BundleError(f"{path}: cannot be read: {error.strerror or error}") from error
 
@@ -187,27 +243,32 @@ class _Zip:
     """A zip of the directory's content, or of the directory itself."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
+        try:
+            with zipfile.ZipFile(path) as archive:
+                self._members = {info.filename: info for info in archive.infolist()}
+        except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+            raise _unreadable(path, error) from error
+        manifests = [name for name in self._members if _is_manifest(name)]
+        self._top = "" if MANIFEST in self._members or not manifests else manifests[0][: -len(MANIFEST)]
+
+    def size(self, name: str) -> int:
+        return self._member(name).file_size
 
     def read(self, name: str, largest_bytes: int) -> bytes:
+        member = self._member(name)
+        _check_limit(self.path, name, member.file_size, largest_bytes)
         try:
-            with zipfile.ZipFile(self._path) as archive:
-                names = archive.namelist()
-                top = (
-                    ""
-                    if MANIFEST in names
-                    else next((n[: -len(MANIFEST)] for n in names if _is_manifest(n)), "")
-                )
-                info = archive.getinfo(top + name)
-                if info.file_size > largest_bytes:
-                    raise BundleError(
-                        f"{self._path}: '{name}' has {info.file_size} bytes, expected {largest_bytes}"
-                    )
-                return archive.read(info)
-        except KeyError as error:
-            raise BundleError(f"{self._path}: '{name}' is missing") from error
+            with zipfile.ZipFile(self.path) as archive:
+                return archive.read(member)
         except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
-            raise BundleError(f"{self._path}: cannot be read as a zip of a bundle: {error}") from error
+            raise _unreadable(self.path, error) from error
+
+    def _member(self, name: str) -> zipfile.ZipInfo:
+        try:
+            return self._members[self._top + name]
+        except KeyError as error:
+            raise _missing(self.path, name) from error
 
 
 def _is_manifest(name: str) -> bool:
@@ -223,21 +284,50 @@ def _open(path: Path) -> _Files:
     raise BundleError(f"{path}: there is no such bundle")
 
 
-def _checked(files: _Files, entry: FileEntry, bundle: Path) -> bytes:
+def _check_size(files: _Files, entry: FileEntry) -> None:
+    """Refuse a path that leads out of the bundle, and a file of another size than the manifest's."""
     parts = PurePosixPath(entry.path)
     if parts.is_absolute() or ".." in parts.parts or "\\" in entry.path or not parts.parts:
-        raise BundleError(f"{bundle}: file '{entry.path}' lies outside of the bundle")
+        raise _outside(files.path, entry.path)
+    size = files.size(entry.path)
+    if size != entry.size_bytes:
+        raise _damaged(files.path, entry, f"{size} bytes, expected {entry.size_bytes}")
+
+
+def _read(files: _Files, entry: FileEntry) -> bytes:
+    _check_size(files, entry)
     content = files.read(entry.path, entry.size_bytes)
     digest = _sha256(content)
     if digest != entry.sha256:
-        raise BundleError(
-            f"{bundle / entry.path}: is not the file that the manifest was written for: "
-            f"sha256 {digest[:12]}…, expected {entry.sha256[:12]}…; copy the bundle again, or convert again"
-        )
+        raise _damaged(files.path, entry, f"sha256 {digest[:12]}…, expected {entry.sha256[:12]}…")
     return content
 
 
+def _check_limit(bundle: Path, name: str, size_bytes: int, largest_bytes: int) -> None:
+    if size_bytes > largest_bytes:
+        raise BundleError(f"{bundle / name}: {size_bytes} bytes, expected {largest_bytes} at most")
+
+
+def _damaged(bundle: Path, entry: FileEntry, difference: str) -> BundleError:
+    return BundleError(
+        f"{bundle / entry.path}: is not the file that the manifest was written for: {difference}; "
+        f"copy the bundle again, or convert again"
+    )
+
+
+def _outside(bundle: Path, name: str) -> BundleError:
+    return BundleError(f"{bundle}: file '{name}' lies outside the bundle")
+
+
+def _missing(bundle: Path, name: str) -> BundleError:
+    return BundleError(f"{bundle / name}: is missing; copy the bundle again, or convert again")
+
+
+def _unreadable(path: Path, error: Exception) -> BundleError:
+    return BundleError(f"{path}: cannot be read as a zip of a bundle: {error}")
+
+
 def _sha256(content: bytes) -> str:
-    import hashlib  # here, and not above: it loads OpenSSL
+    import hashlib  # not above: it loads OpenSSL
 
     return hashlib.sha256(content).hexdigest()

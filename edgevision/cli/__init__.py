@@ -1,6 +1,6 @@
-"""The command line `edgevision`, one file a command.
+"""The command line `edgevision`: one module per command.
 
-A command is imported when it is called, so that ``edgevision --help`` stays quick.
+A command is imported when it is called, so that ``edgevision --help`` is fast.
 """
 
 from __future__ import annotations
@@ -10,43 +10,52 @@ import signal
 import sys
 from importlib import import_module
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from edgevision._version import __version__
+from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.errors import EdgeVisionError, first_line
 from edgevision.plugins import registry
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 TRACEBACK_VARIABLE = "EDGEVISION_TRACEBACK"
+_COMPLETION_VARIABLE = "_EDGEVISION_COMPLETE"
 
 _COMMANDS = {
-    "backends": "List every backend: ready, or why not and what to type.",
-    "bench": "Time a model here, stage by stage, against the bare runtime.",
-    "compare": "Say which of two bundles is better, and whether that is more than noise.",
+    "backends": "List the backends, and how to install those that are missing.",
+    "bench": "Time a model stage by stage, beside the bare runtime.",
+    "compare": "Say which of two bundles is better, and if that is significant.",
     "convert": "Convert a trained Keras model into a bundle, with evidence.",
-    "evaluate": "Measure a bundle on images whose truth is known, on this device.",
-    "generate": "Make images with a bundle.",
-    "inspect": "Show what a bundle holds and what was measured.",
-    "predict": "Say what is in images, with a bundle or a bare model file.",
-    "report": "Write what was measured of a bundle as one page to read and to file.",
-    "selftest": "Check a bundle's known answers on this device.",
+    "evaluate": "Measure a bundle on labelled images, on this machine.",
+    "generate": "Generate images with a bundle.",
+    "inspect": "Show the contents and the evidence of a bundle.",
+    "predict": "Classify images or detect objects in them.",
+    "report": "Write the evidence of a bundle as one HTML page.",
+    "selftest": "Check a bundle's known answers on this machine.",
     "targets": "List the device profiles that a model can be converted for.",
-    "tune": "Time a bundle on every backend here, and keep which is the fastest.",
+    "tune": "Time a bundle on every backend, and remember the fastest.",
 }
 
-_EXIT_CODES = """\b
-Exit codes: 0 done, 2 wrong option, 3 unusable image or folder, 4 unreadable
-model, 5 damaged bundle, 6 missing plugin or runtime, 7 absent device, 8 refused
-artifact, 9 failed inference, 10 failed conversion, 11 too little agreement,
-12 unwritable output, 130 Ctrl-C, 1 a bug."""
+_EPILOG = """\b
+Shell completion: add this line to ~/.bashrc (zsh: zsh_source and ~/.zshrc).
+  eval "$(_EDGEVISION_COMPLETE=bash_source edgevision)"
+
+\b
+Exit codes: 0 success, 1 internal error, 2 invalid option, 3 unusable image or
+folder, 4 unreadable model, 5 damaged bundle, 6 missing plugin or runtime,
+7 unavailable device, 8 artifact rejected by its runtime, 9 failed inference,
+10 failed conversion, 11 requirement not met, 12 unwritable output, 130 Ctrl-C."""
 
 
 class _Commands(click.Group):
-    """Knows its commands by name, and imports the one that is called."""
+    """A group that knows its commands by name, and imports the one that is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The built-in commands, and those that plugins add."""
+        """Return the names of the built-in commands and of those that plugins add."""
         return sorted({*_COMMANDS, *registry().commands()})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -58,25 +67,47 @@ class _Commands(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing the built-in ones."""
-        added = {name: found.get_short_help_str() for name, found in registry().commands().items()}
         with formatter.section("Commands"):
-            formatter.write_dl(sorted({**added, **_COMMANDS}.items()))
+            formatter.write_dl(_summaries())
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete names of commands without importing the built-in ones, and options."""
+        from click.shell_completion import CompletionItem
+
+        from edgevision.cli.options.completion import silenced
+
+        with silenced():
+            summaries = _summaries()
+        items = [CompletionItem(name, help=text) for name, text in summaries if name.startswith(incomplete)]
+        return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
 
 
-@click.command(cls=_Commands, epilog=_EXIT_CODES, invoke_without_command=True)
+def _summaries() -> list[tuple[str, str]]:
+    """Names and one-line descriptions of all commands."""
+    added = {name: command.get_short_help_str() for name, command in registry().commands().items()}
+    return sorted({**added, **_COMMANDS}.items())
+
+
+@click.command(
+    cls=_Commands,
+    epilog=_EPILOG,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="edgevision")
+@verbosity_options
 @click.pass_context
 def cli(ctx: click.Context) -> None:
-    """Put trained Keras vision models on edge devices, with evidence."""
+    """Convert trained Keras vision models for edge devices, with evidence, and run them there."""
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 
 
 def main() -> NoReturn:
-    """Run the command line, and exit with the code that `edgevision.errors` documents."""
-    signal.signal(signal.SIGTERM, _leave)
+    """Run the command line, and exit with a code that `edgevision.errors` documents."""
+    signal.signal(signal.SIGTERM, _terminate)
     stdout = sys.stdout
-    # OpenCV logs each broken image beside our own line about it.
+    # OpenCV logs each broken image, and so does this command line.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     try:
         cli.main(prog_name="edgevision", standalone_mode=False)
@@ -84,20 +115,25 @@ def main() -> NoReturn:
         _exit("interrupted", 130)
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else "edgevision"
-        _exit(f"{error.format_message()} Type: {path} --help", error.exit_code)
+        _exit(f"{error.format_message().removesuffix('.')}; run {path} --help", error.exit_code)
     except EdgeVisionError as error:
         _exit(str(error), error.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-    except SystemExit as left:
-        # Click puts another in its place where the reader has closed our output, as `head` does.
-        sys.exit(left.code if sys.stdout is stdout else 0)
+    except SystemExit as error:
+        # Click replaces stdout when its reader has closed the pipe, as `head` does.
+        sys.exit(error.code if sys.stdout is stdout else 0)
     except Exception as error:
         if os.environ.get(TRACEBACK_VARIABLE):
             raise
-        told = f"{type(error).__name__}: {first_line(error)}"
-        _exit(f"a bug: {told}; {TRACEBACK_VARIABLE}=1 shows where, please report it", 1)
+        if _COMPLETION_VARIABLE in os.environ:  # nothing may disturb the line that is being typed
+            sys.exit(1)
+        _exit(
+            f"internal error: {type(error).__name__}: {first_line(error)}; "
+            f"run again with {TRACEBACK_VARIABLE}=1 for the traceback, and please report it",
+            1,
+        )
     sys.exit(0)
 
 
@@ -107,6 +143,6 @@ def _exit(message: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
-def _leave(signum: int, frame: FrameType | None) -> NoReturn:
-    """Let a terminated process clean up behind itself, as Ctrl-C does."""
+def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
+    """Let a terminated process clean up, as Ctrl-C does."""
     raise SystemExit(128 + signum)

@@ -1,4 +1,4 @@
-"""``edgevision backends``: what can run here, or why not and what to type."""
+"""``edgevision backends``: which backends can run on this machine, and how to install the others."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from edgevision.plugins import BackendStatus, registry
 
 
 @click.command("backends")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(as_json: bool) -> None:
-    """List every backend: ready with its version and devices, or why not and what to type."""
+    """List every backend: ready with its version and devices, or why not and how to install it."""
     plugins = registry()
     statuses = plugins.backend_statuses()
     if as_json:

@@ -1,4 +1,4 @@
-"""``edgevision compare``: which of two bundles is better, and whether that is more than noise."""
+"""``edgevision compare``: which of two bundles is better, and if the difference is significant."""
 
 from __future__ import annotations
 
@@ -8,13 +8,24 @@ from typing import Any
 
 import click
 
-from edgevision.cli.evaluate import check_bundle
-from edgevision.cli.options.truth import images_of, truth_options
-from edgevision.cli.options.tune import asked_tune, tune_option
+from edgevision.cli.options.completion import (
+    complete_backend,
+    complete_precision_of_a,
+    complete_precision_of_b,
+)
+from edgevision.cli.options.groups import GroupedCommand, option, under
+from edgevision.cli.options.measure import (
+    GROUND_TRUTH_OPTIONS,
+    SAMPLES_OPTION,
+    sampled_images,
+)
+from edgevision.cli.options.model import check_bundle
+from edgevision.cli.options.run import NO_TUNE_OPTION, tune_of
+from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.tables import echo_table, percent
 from edgevision.cli.output.terminal import progress_on, without_noise
 from edgevision.evaluation.compare import BundleComparison, PairedTestResult, compare
-from edgevision.evaluation.evaluate import Ran, RunSettings
+from edgevision.evaluation.evaluate import ArtifactRun, RunSettings
 from edgevision.metrics.formatting import METHODS, between, drop_of, in_unit
 
 _TESTS = {
@@ -24,82 +35,108 @@ _TESTS = {
 }
 
 
-@click.command("compare")
+@click.command("compare", cls=GroupedCommand)
 @click.argument("a", type=click.Path(path_type=Path))
 @click.argument("b", type=click.Path(path_type=Path))
 @click.argument("data", type=click.Path(path_type=Path))
-@click.option("--backend-a", help="Backend that must run A.")
-@click.option("--backend-b", help="Backend that must run B.")
-@click.option("--device-a", help="Device that A must run on, such as cpu or cuda:0.")
-@click.option("--device-b", help="Device that B must run on.")
-@click.option("--precision-a", help="Of A's artifact, such as int8.")
-@click.option("--precision-b", help="Of B's artifact.")
-@truth_options
-@tune_option
-@click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object.")
-def command(a: Path, b: Path, data: Path, as_json: bool, **given: Any) -> None:
-    """Say which of the bundles A and B is better on DATA, by how much, and whether that is more than noise.
+@under("Data", *GROUND_TRUTH_OPTIONS, SAMPLES_OPTION)
+@under(
+    "Model to run",
+    option(
+        "--backend-a",
+        metavar="NAME",
+        shell_complete=complete_backend,
+        help="Run A on this backend only, such as tflite.",
+    ),
+    option(
+        "--backend-b", metavar="NAME", shell_complete=complete_backend, help="Run B on this backend only."
+    ),
+    option("--device-a", metavar="NAME", help="Run A on this device only, such as cpu or cuda:0."),
+    option("--device-b", metavar="NAME", help="Run B on this device only."),
+    option(
+        "--precision-a",
+        metavar="NAME",
+        shell_complete=complete_precision_of_a,
+        help="Run A's artifact of this precision, such as int8.",
+    ),
+    option(
+        "--precision-b",
+        metavar="NAME",
+        shell_complete=complete_precision_of_b,
+        help="Run B's artifact of this precision.",
+    ),
+    NO_TUNE_OPTION,
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@verbosity_options
+def command(a: Path, b: Path, data: Path, as_json: bool, **arguments: Any) -> None:
+    """Say which of the bundles A and B is better on DATA, by how much, and if that is significant.
 
-    A and B may be one bundle, with --precision-a and --precision-b. DATA is as for
+    A and B may be the same bundle, with --precision-a and --precision-b. DATA is as for
     `edgevision evaluate`.
     """
     check_bundle(a)
     check_bundle(b)
-    images = images_of(data, given["samples"])
-    tune = asked_tune(given)
+    images = sampled_images(data, arguments["samples"])
     with without_noise() as stderr, progress_on(stderr) as progress:
-        found = compare(
+        comparison = compare(
             a,
             b,
             images,
-            a_on=RunSettings(given["backend_a"], given["device_a"], given["precision_a"], tune=tune),
-            b_on=RunSettings(given["backend_b"], given["device_b"], given["precision_b"], tune=tune),
-            annotations=given["annotations"],
-            truth=given["truth"],
+            a_on=_run_settings(arguments, "a"),
+            b_on=_run_settings(arguments, "b"),
+            annotations=arguments["annotations"],
+            truth=arguments["truth"],
             progress=progress,
         )
     if as_json:
-        click.echo(json.dumps(found.to_dict(), indent=2, allow_nan=False))
+        click.echo(json.dumps(comparison.to_dict(), indent=2, allow_nan=False))
     else:
-        _show(found)
+        _echo(comparison)
 
 
-def _show(found: BundleComparison) -> None:
-    click.echo(f"A  {_named(found.a)}")
-    click.echo(f"B  {_named(found.b)}")
-    click.echo(f"measured on {found.data.images} images of {found.data.name}")
-    comparison = found.comparison
+def _run_settings(arguments: dict[str, Any], side: str) -> RunSettings:
+    names = arguments[f"backend_{side}"], arguments[f"device_{side}"], arguments[f"precision_{side}"]
+    return RunSettings(*names, tune=tune_of(arguments))
+
+
+def _echo(bundles: BundleComparison) -> None:
+    click.echo(f"A  {_describe(bundles.a)}")
+    click.echo(f"B  {_describe(bundles.b)}")
+    click.echo(f"measured on {bundles.data.images} images of {bundles.data.name}")
+    comparison = bundles.comparison
     echo_table(
-        ("figure", "A", "B", "A less B (95 %)", "by"),
+        ("metric", "A", "B", "A - B (95 % CI)", "method"),
         [
             (
-                one.name,
-                in_unit(one.source, one.unit),
-                in_unit(one.artifact, one.unit),
-                drop_of(one),
-                "" if one.drop_interval is None else METHODS[one.drop_interval.method],
+                metric.name,
+                in_unit(metric.source, metric.unit),
+                in_unit(metric.artifact, metric.unit),
+                drop_of(metric),
+                "" if metric.drop_interval is None else METHODS[metric.drop_interval.method],
             )
-            for one in comparison.metrics
+            for metric in comparison.metrics
         ],
     )
     limits = between(comparison.agreement_interval, "share")
-    click.echo(f"they agree on {percent(comparison.agreement)} ({limits})")
+    click.echo(f"agreement of A and B: {percent(comparison.agreement)} ({limits})")
     for note in comparison.notes:
         click.echo(f"note: {note}")
-    click.echo(verdict_in_words(found.verdict))
+    click.echo(describe_verdict(bundles.verdict))
 
 
-def verdict_in_words(verdict: PairedTestResult) -> str:
-    """One sentence that says which is better, by how much, and how sure that is."""
+def describe_verdict(verdict: PairedTestResult) -> str:
+    """One sentence: which bundle is better, by how much, and how significant that is."""
     metric = verdict.metric
-    unit = "dB" if metric.unit == "dB" else "points"
-    how = f"p = {verdict.p_value:.2g}, {_TESTS[verdict.test]}"
+    unit = "dB" if metric.unit == "dB" else "percentage points"
+    test = f"p = {verdict.p_value:.2g}, {_TESTS[verdict.test]}"
+    difference = f"A - B {drop_of(metric)} {unit}, {test}"
     if verdict.better is None:
-        return f"no difference beyond noise in {metric.name}: A less B {drop_of(metric)} {unit}, {how}"
+        return f"no significant difference in {metric.name}: {difference}"
     factor = 1 if metric.unit == "dB" else 100
-    by = f"{abs(metric.drop) * factor:.2f} {unit} of {metric.name}"
-    return f"{verdict.better} is better by {by}, more than noise: A less B {drop_of(metric)} {unit}, {how}"
+    margin = f"{abs(metric.drop) * factor:.2f} {unit} of {metric.name}"
+    return f"{verdict.better} is significantly better, by {margin}: {difference}"
 
 
-def _named(ran: Ran) -> str:
-    return f"{ran.bundle}: {ran.artifact} on {ran.backend} {ran.device}"
+def _describe(run: ArtifactRun) -> str:
+    return f"{run.bundle}: {run.artifact} on {run.backend} {run.device}"

@@ -1,4 +1,4 @@
-"""``edgevision evaluate``: what a bundle reaches on images whose truth is known, on this device."""
+"""``edgevision evaluate``: measure a bundle on labelled images, on this machine."""
 
 from __future__ import annotations
 
@@ -8,15 +8,20 @@ from typing import Any
 
 import click
 
-from edgevision.bundle.layout import is_bundle
-from edgevision.cli.options.run import run_options, run_settings
+from edgevision.cli.options.groups import GroupedCommand, option, under
+from edgevision.cli.options.measure import (
+    GROUND_TRUTH_OPTIONS,
+    SAMPLES_OPTION,
+    run_settings_of,
+    sampled_images,
+)
+from edgevision.cli.options.model import check_bundle
+from edgevision.cli.options.run import ARTIFACT_OPTIONS, NO_TUNE_OPTION, SESSION_OPTIONS
 from edgevision.cli.options.score import describe_score_calibration
-from edgevision.cli.options.truth import images_of, truth_options
-from edgevision.cli.options.tune import tune_option
+from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.evaluation_pictures import save_pictures
 from edgevision.cli.output.tables import echo_table, percent
 from edgevision.cli.output.terminal import progress_on, without_noise
-from edgevision.errors import OptionError
 from edgevision.evaluation.evaluate import Evaluation, evaluate
 from edgevision.metrics.changes import Confusion
 from edgevision.metrics.formatting import METHODS, between, in_unit
@@ -28,120 +33,112 @@ _MOST_ROWS = 40
 _MOST_CONFUSIONS = 5
 _MOST_IMAGES = 5
 _WRONG = {
-    "classify": "are wrong",
-    "detect": "have objects that are missed, or boxes on none",
-    "generate": "differ from the truth",
+    "classify": "are misclassified",
+    "detect": "have missed or false detections",
+    "generate": "differ from the ground truth",
 }
 
 
-@click.command("evaluate")
+@click.command("evaluate", cls=GroupedCommand)
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("data", type=click.Path(path_type=Path))
-@truth_options
-@run_options
-@tune_option
-@click.option("--save", type=click.Path(path_type=Path), help="Folder for pictures of what is wrong.")
-@click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object.")
-def command(bundle: Path, data: Path, save: Path | None, as_json: bool, **given: Any) -> None:
-    """Measure BUNDLE on DATA, images whose truth is known, in the terms of its evidence.
+@under("Data", *GROUND_TRUTH_OPTIONS, SAMPLES_OPTION)
+@under("Model to run", *ARTIFACT_OPTIONS, *SESSION_OPTIONS, NO_TUNE_OPTION)
+@under(
+    "Output",
+    option("--save", type=click.Path(path_type=Path), help="Folder for pictures of the worst images."),
+    option("--json", "as_json", is_flag=True, help="Print one JSON object."),
+)
+@verbosity_options
+def command(bundle: Path, data: Path, save: Path | None, as_json: bool, **arguments: Any) -> None:
+    """Measure BUNDLE on the labelled images in DATA, with the metrics of its evidence.
 
-    DATA is a folder a class for a classifier; a folder and --annotations for a detector; a folder
-    and --truth for a network that makes images; or a zip of such a folder.
+    DATA is a folder with one folder per class for a classifier, a folder with --annotations for a
+    detector, a folder with --truth for an image-to-image model, or a zip of such a folder.
     """
     check_bundle(bundle)
     if save is not None:
         make_folder(save)
-    images = images_of(data, given["samples"])
+    images = sampled_images(data, arguments["samples"])
     with without_noise() as stderr, progress_on(stderr) as progress:
-        found = evaluate(
+        evaluation = evaluate(
             bundle,
             images,
-            run_settings(given),
-            annotations=given["annotations"],
-            truth=given["truth"],
+            run_settings_of(arguments),
+            annotations=arguments["annotations"],
+            truth=arguments["truth"],
             progress=progress,
         )
     if save is not None:
-        save_pictures(save, found, images, given["annotations"], given["truth"])
+        save_pictures(save, evaluation, images, arguments["annotations"], arguments["truth"])
     if as_json:
-        click.echo(json.dumps(found.to_dict(), indent=2, allow_nan=False))
+        click.echo(json.dumps(evaluation.to_dict(), indent=2, allow_nan=False))
     else:
-        _show(found)
+        _echo(evaluation)
     if save is not None and not as_json:
-        click.echo(f"pictures are in {save}")
+        click.echo(f"pictures saved in {save}")
 
 
-def check_bundle(path: Path) -> None:
-    """Refuse a bare model file: it does not say all that a measurement needs.
-
-    Raises:
-        OptionError: `path` is a file of another kind.
-    """
-    if path.is_file() and not is_bundle(path):
-        raise OptionError(
-            f"{path}: expected a bundle, got a bare model file, which does not tell its preprocessing and "
-            f"labels; make a bundle of its Keras model with: edgevision convert MODEL -o NAME.evb"
-        )
-
-
-def _show(found: Evaluation) -> None:
-    ran, measures = found.ran, found.measures
+def _echo(evaluation: Evaluation) -> None:
+    run, measures = evaluation.run, evaluation.measures
     click.echo(
-        f"{ran.bundle}: {ran.artifact} on {ran.backend} {ran.device}, "
-        f"measured on {found.data.images} images of {found.data.name}"
+        f"{run.bundle}: {run.artifact} on {run.backend} {run.device}, "
+        f"measured on {evaluation.data.images} images of {evaluation.data.name}"
     )
-    if ran.score_calibration is not None:
-        click.echo(f"scores: {describe_score_calibration(ran.score_calibration)}")
+    if run.score_calibration is not None:
+        click.echo(f"scores: {describe_score_calibration(run.score_calibration)}")
     echo_table(
-        ("figure", "value", "95 % interval", "by"),
+        ("metric", "value", "95 % CI", "method"),
         [
             (
-                one.name,
-                in_unit(one.value, one.unit),
-                between(one.interval, one.unit),
-                METHODS[one.interval.method],
+                metric.name,
+                in_unit(metric.value, metric.unit),
+                between(metric.interval, metric.unit),
+                METHODS[metric.interval.method],
             )
-            for one in measures.metrics
+            for metric in measures.metrics
         ],
     )
     if measures.reliability is not None:
         click.echo(f"expected calibration error: {percent(measures.reliability.ece)} (lower is better)")
     if measures.by_class:
         click.echo()
-        _show_classes(measures.by_class, "objects" if found.task.name == "detect" else "images")
+        _echo_classes(measures.by_class, "objects" if evaluation.task.name == "detect" else "images")
     if measures.confusion is not None:
-        _show_confusions(measures.confusion, found.labels)
-    _show_worst(found)
+        _echo_confusions(measures.confusion, evaluation.labels)
+    _echo_worst(evaluation)
     for note in measures.notes:
         click.echo(f"note: {note}")
 
 
-def _show_classes(classes: tuple[ClassMetricValues, ...], unit: str) -> None:
-    shown = sorted(classes, key=lambda one: one.metrics[-1].value)[:_MOST_ROWS]
-    shown = [one for one in classes if any(one is kept for kept in shown)]
+def _echo_classes(classes: tuple[ClassMetricValues, ...], unit: str) -> None:
+    worst = sorted(classes, key=lambda row: row.metrics[-1].value)[:_MOST_ROWS]
+    shown = [row for row in classes if any(row is kept for kept in worst)]
     rows = [
-        (one.label, str(one.support), *(_with_interval(one, place) for place in range(len(one.metrics))))
-        for one in shown
+        (row.label, str(row.support), *(_with_interval(row, place) for place in range(len(row.metrics))))
+        for row in shown
     ]
-    echo_table(("class", unit, *(figure.name for figure in classes[0].metrics)), rows)
+    echo_table(("class", unit, *(metric.name for metric in classes[0].metrics)), rows)
     if len(classes) > len(shown):
-        click.echo(f"the {len(shown)} worst of {len(classes)} classes; --json has all")
+        click.echo(f"the {len(shown)} worst of {len(classes)} classes; --json lists all")
 
 
-def _with_interval(one: ClassMetricValues, place: int) -> str:
-    figure = one.metrics[place]
-    return f"{in_unit(figure.value, figure.unit)} ({between(figure.interval, figure.unit)})"
+def _with_interval(row: ClassMetricValues, place: int) -> str:
+    metric = row.metrics[place]
+    return f"{in_unit(metric.value, metric.unit)} ({between(metric.interval, metric.unit)})"
 
 
-def _show_confusions(confusion: Confusion, labels: tuple[str, ...]) -> None:
+def _echo_confusions(confusion: Confusion, labels: tuple[str, ...]) -> None:
     wrong = sorted((cell for cell in confusion.cells if cell[0] != cell[1]), key=lambda cell: -cell[2])
     if wrong:
-        told = [f"{labels[row]} taken for {labels[column]}: {count}" for row, column, count in wrong]
-        click.echo("confused most: " + ", ".join(told[:_MOST_CONFUSIONS]))
+        pairs = [f"{labels[row]} as {labels[column]} ({count})" for row, column, count in wrong]
+        click.echo("most frequent confusions: " + ", ".join(pairs[:_MOST_CONFUSIONS]))
 
 
-def _show_worst(found: Evaluation) -> None:
-    wrong = int((found.measures.errors > 0).sum())
+def _echo_worst(evaluation: Evaluation) -> None:
+    wrong = int((evaluation.measures.errors > 0).sum())
     if wrong:
-        names = ", ".join(found.image_names[place] for place in found.worst(_MOST_IMAGES))
-        click.echo(f"{wrong} of {found.data.images} images {_WRONG[found.task.name]}, the worst: {names}")
+        names = ", ".join(evaluation.image_names[place] for place in evaluation.worst(_MOST_IMAGES))
+        click.echo(
+            f"{wrong} of {evaluation.data.images} images {_WRONG[evaluation.task.name]}, the worst: {names}"
+        )

@@ -1,16 +1,21 @@
-"""``edgevision generate``: images out of images, or out of nothing but a seed."""
+"""``edgevision generate``: images from images, or from a seed."""
 
 from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
-from edgevision.cli.options.tune import asked_tune, tune_option
+from edgevision.cli.options.completion import complete_label_of_bundle
+from edgevision.cli.options.groups import GroupedCommand, option, under
+from edgevision.cli.options.model import check_bundle
+from edgevision.cli.options.run import ARTIFACT_OPTIONS, NO_TUNE_OPTION, tune_of
+from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.terminal import progress_on
 from edgevision.errors import OptionError
 from edgevision.imaging.decode import find_images
@@ -21,102 +26,154 @@ from edgevision.tasks.generation.diffusion import DiffusionGenerator
 from edgevision.tasks.generation.image_to_image import ImageToImage
 from edgevision.tasks.generation.images import GeneratedImages
 from edgevision.tasks.generation.latent import LatentGenerator
+from edgevision.tasks.generation_settings import SAMPLERS
 
 
-@click.command("generate")
+@click.command("generate", cls=GroupedCommand)
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--input", "inputs", type=click.Path(path_type=Path), multiple=True, help="Image or folder.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="DIR")
-@click.option("--seed", type=click.IntRange(min=0), help="Of the first image. Default: drawn, and told.")
-@click.option("--count", type=click.IntRange(min=1), help="Images to make. Default: 1.")
-@click.option("--steps", type=click.IntRange(min=1), help="Of diffusion. Default: the bundle's.")
-@click.option("--sampler", help="Of diffusion: ddim, ddpm or euler.")
-@click.option("--condition", help="Label or number of the class to make.")
-@click.option("--guidance", type=float, help="Scale of classifier-free guidance; 1 is none.")
-@click.option("--ensemble", is_flag=True, help="Mean over turned and mirrored runs; for --input.")
-@click.option("--grid", type=click.Path(path_type=Path), help="A contact sheet of all images as well.")
-@click.option("--backend", help="Backend that must run it.")
-@click.option("--device", help="Device that it must run on.")
-@click.option("--precision", help="Of the bundle's artifact, such as int8.")
-@tune_option
-@click.option("--json", "as_json", is_flag=True, help="For programs: a JSON object a line, one an image.")
-def command(bundle: Path, inputs: tuple[Path, ...], output: Path, as_json: bool, **given: Any) -> None:
-    """Make images with BUNDLE, and write them to DIR as PNG."""
-    if given["grid"] is not None:
-        check_suffix(given["grid"])
+@under(
+    "Image-to-image models",
+    option(
+        "--input",
+        "inputs",
+        type=click.Path(path_type=Path),
+        multiple=True,
+        help="Image or folder of images. Repeatable.",
+    ),
+    option(
+        "--ensemble", is_flag=True, help="Average the outputs for rotated and mirrored copies of the input."
+    ),
+)
+@under(
+    "Models that generate images from a seed",
+    option(
+        "--seed",
+        metavar="N",
+        type=click.IntRange(min=0),
+        help="Seed of the first image. Default: drawn at random.",
+    ),
+    option(
+        "--count", metavar="N", type=click.IntRange(min=1), help="Number of images to generate. Default: 1."
+    ),
+    option(
+        "--condition",
+        metavar="CLASS",
+        shell_complete=complete_label_of_bundle,
+        help="Label or number of the class to generate.",
+    ),
+    option(
+        "--steps", metavar="N", type=click.IntRange(min=1), help="Diffusion steps. Default: the bundle's."
+    ),
+    option(
+        "--sampler", metavar="NAME", help=f"Diffusion sampler: {', '.join(SAMPLERS)}. Default: the bundle's."
+    ),
+    option(
+        "--guidance", metavar="X", type=float, help="Scale of classifier-free guidance; 1 means no guidance."
+    ),
+)
+@under("Model to run", *ARTIFACT_OPTIONS, NO_TUNE_OPTION)
+@under(
+    "Output",
+    option(
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path),
+        required=True,
+        metavar="DIR",
+        help="Folder for the PNG files.",
+    ),
+    option("--grid", type=click.Path(path_type=Path), help="Image file for a contact sheet of all images."),
+    option("--json", "as_json", is_flag=True, help="Print one JSON object per image and line."),
+)
+@verbosity_options
+def command(bundle: Path, inputs: tuple[Path, ...], output: Path, as_json: bool, **arguments: Any) -> None:
+    """Generate images with BUNDLE, and write them to a folder as PNG."""
+    check_bundle(bundle)
+    if arguments["grid"] is not None:
+        check_suffix(arguments["grid"])
     make_folder(output)
-    wish = given["backend"], given["device"]
-    with load(bundle, *wish, precision=given["precision"], tune=asked_tune(given)) as model:
+    with load(
+        bundle,
+        arguments["backend"],
+        arguments["device"],
+        precision=arguments["precision"],
+        tune=tune_of(arguments),
+    ) as model:
         if isinstance(model, ImageToImage):
-            _check_unused(given, ("seed", "count", "steps", "sampler", "condition", "guidance"), "an image")
-            made = _of_images(model, inputs, output, given["ensemble"], as_json)
+            unused = ("seed", "count", "steps", "sampler", "condition", "guidance")
+            _check_unused(arguments, unused, "an image")
+            images = _from_images(model, inputs, output, arguments["ensemble"], as_json)
         elif isinstance(model, (LatentGenerator, DiffusionGenerator)):
-            made = [_of_seeds(model, inputs, output, given, as_json)]
+            images = [_from_seeds(model, inputs, output, arguments, as_json)]
         else:
-            raise OptionError(f"{bundle}: makes no images; type: edgevision predict {bundle} IMAGE")
-    if given["grid"] is not None:
-        _write_grid(made, given["grid"])
+            raise OptionError(
+                f"{bundle}: this model does not generate images; run edgevision predict {bundle} IMAGE"
+            )
+    if arguments["grid"] is not None:
+        _write_grid(images, arguments["grid"])
 
 
-def _of_images(
+def _from_images(
     model: ImageToImage, inputs: tuple[Path, ...], output: Path, ensemble: bool, as_json: bool
 ) -> list[GeneratedImages]:
     if not inputs:
-        raise OptionError("this network makes an image of an image; type --input IMAGE")
-    made = []
+        raise OptionError("this model generates an image from an image; pass --input IMAGE")
+    images = []
     for place, path in enumerate(find_images(inputs)):
-        made.append(model(path, ensemble=ensemble))
-        (saved,) = made[-1].save(output, f"{path.stem}-{place:04d}")
-        _show({"input": str(path), "image": str(saved), **made[-1].settings}, as_json)
-    return made
+        images.append(model(path, ensemble=ensemble))
+        (saved,) = images[-1].save(output, f"{path.stem}-{place:04d}")
+        _echo({"input": str(path), "image": str(saved), **images[-1].settings}, as_json)
+    return images
 
 
-def _of_seeds(
+def _from_seeds(
     model: LatentGenerator | DiffusionGenerator,
     inputs: tuple[Path, ...],
     output: Path,
-    given: dict[str, Any],
+    arguments: dict[str, Any],
     as_json: bool,
 ) -> GeneratedImages:
     if inputs:
-        raise OptionError("this network makes images of a seed; leave out --input")
-    count, condition = given["count"] or 1, given["condition"]
+        raise OptionError("this model generates images from a seed; remove --input")
+    count, condition = arguments["count"] or 1, arguments["condition"]
     if isinstance(model, LatentGenerator):
-        _check_unused(given, ("steps", "sampler", "guidance", "ensemble"), "a vector")
-        made = model.sample(count, given["seed"], condition)
+        _check_unused(arguments, ("steps", "sampler", "guidance", "ensemble"), "a vector")
+        images = model.sample(count, arguments["seed"], condition)
     else:
-        _check_unused(given, ("ensemble",), "noise")
-        with progress_on(sys.stderr) as tell:
-            made = model.sample(
+        _check_unused(arguments, ("ensemble",), "noise")
+        with progress_on(sys.stderr) as progress:
+            images = model.sample(
                 count,
-                given["seed"],
+                arguments["seed"],
                 condition,
-                steps=given["steps"],
-                guidance=given["guidance"],
-                sampler=given["sampler"],
-                progress=lambda done, steps: tell("generating", done, steps),
+                steps=arguments["steps"],
+                guidance=arguments["guidance"],
+                sampler=arguments["sampler"],
+                progress=None if progress is None else partial(progress, "generating"),
             )
-    for seed, saved in zip(made.seeds, made.save(output), strict=True):
-        _show({"seed": seed, "image": str(saved), **made.settings}, as_json)
-    return made
+    for seed, saved in zip(images.seeds, images.save(output), strict=True):
+        _echo({"seed": seed, "image": str(saved), **images.settings}, as_json)
+    return images
 
 
-def _check_unused(given: dict[str, Any], names: tuple[str, ...], what: str) -> None:
+def _check_unused(arguments: dict[str, Any], names: tuple[str, ...], origin: str) -> None:
     for name in names:
-        # A flag that is not given is False; 0 is a seed and a guidance.
-        if given[name] is not None and given[name] is not False:
+        # A flag that was not passed is False; 0 is a valid seed and guidance.
+        if arguments[name] is not None and arguments[name] is not False:
             raise OptionError(
-                f"--{name}: this network makes images of {what}, and does not take it; leave it out"
+                f"--{name}: not supported by a model that generates images from {origin}; remove it"
             )
 
 
-def _show(facts: dict[str, Any], as_json: bool) -> None:
+def _echo(facts: dict[str, Any], as_json: bool) -> None:
     click.echo(json.dumps(facts) if as_json else facts["image"])
 
 
-def _write_grid(made: list[GeneratedImages], path: Path) -> None:
-    sizes = {one.images.shape[1:] for one in made}
+def _write_grid(results: list[GeneratedImages], path: Path) -> None:
+    sizes = {result.images.shape[1:] for result in results}
     if len(sizes) > 1:
-        raise OptionError(f"--grid {path}: the images differ in size; make a sheet of images of one size")
-    images = [image for one in made for image in one]
+        raise OptionError(
+            f"--grid {path}: the images differ in size; a contact sheet needs images of one size"
+        )
+    images = [image for result in results for image in result]
     write_image(path, GeneratedImages(np.stack(images)).grid())

@@ -1,4 +1,4 @@
-"""``edgevision inspect``: what a bundle holds, and what was measured."""
+"""``edgevision inspect``: a bundle's contents and evidence."""
 
 from __future__ import annotations
 
@@ -21,20 +21,22 @@ from edgevision.tensors import TensorSpec
 
 @click.command("inspect")
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="For programs: the manifest and the evidence.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print the manifest and the evidence as one JSON object."
+)
 def command(bundle: Path, as_json: bool) -> None:
-    """Show what BUNDLE holds and what was measured, after the digest of every file was checked."""
-    found = read_bundle(bundle)
-    text = found.read(found.manifest.evidence).decode("utf-8", "replace")
-    evidence = read_evidence(text, f"{bundle}: {found.manifest.evidence.path}")
+    """Show the contents and the evidence of BUNDLE, and check the digest of every file."""
+    opened = read_bundle(bundle)
+    text = opened.read(opened.manifest.evidence).decode("utf-8", "replace")
+    evidence = read_evidence(text, f"{bundle}: {opened.manifest.evidence.path}")
     if as_json:
         click.echo(
             json.dumps(
-                {"manifest": json.loads(to_json(found.manifest)), "evidence": json.loads(text)}, indent=2
+                {"manifest": json.loads(to_json(opened.manifest)), "evidence": json.loads(text)}, indent=2
             )
         )
         return
-    _echo_manifest(found)
+    _echo_manifest(opened)
     click.echo()
     echo_evidence(evidence)
 
@@ -42,15 +44,15 @@ def command(bundle: Path, as_json: bool) -> None:
 def _echo_manifest(bundle: Bundle) -> None:
     manifest = bundle.manifest
     labels = ", ".join(bundle.labels[:10]) + (", …" if len(bundle.labels) > 10 else "")
-    click.echo(f"{bundle.path}, made {manifest.created}, every digest right")
+    click.echo(f"{bundle.path}, created {manifest.created}, all digests match")
     click.echo(f"source         {manifest.source.name}, {manifest.source.description}")
     click.echo(f"               sha256 {manifest.source.sha256}")
     click.echo(f"task           {_task(manifest.task)}")
     click.echo(f"labels         {len(bundle.labels)}: {labels}")
     if manifest.preprocessing is not None:
-        click.echo(f"preprocessing  {_in_words(manifest.preprocessing)}")
+        click.echo(f"preprocessing  {_describe_preprocessing(manifest.preprocessing)}")
     click.echo(
-        f"made with      {', '.join(f'{name} {version}' for name, version in manifest.versions.items())}"
+        f"created with   {', '.join(f'{name} {version}' for name, version in manifest.versions.items())}"
     )
     click.echo()
     echo_table(
@@ -68,16 +70,18 @@ def _task(task: Task) -> str:
     return f"{task.name}: {', '.join(settings)}"
 
 
-def _in_words(preprocessing: Preprocessing) -> str:
+def _describe_preprocessing(preprocessing: Preprocessing) -> str:
     width, height = preprocessing.size_wh
     low, high = preprocessing.value_range
-    words = (
+    description = (
         f"{preprocessing.resize} to {width}x{height}, {preprocessing.interpolation}, {preprocessing.color}, "
     )
-    words += f"values {low:g}..{high:g}"
+    description += f"values {low:g}..{high:g}"
     if any(preprocessing.mean) or any(value != 1 for value in preprocessing.scale):
-        words += f", less mean {_numbers(preprocessing.mean)}, by scale {_numbers(preprocessing.scale)}"
-    return words
+        description += (
+            f", minus mean {_numbers(preprocessing.mean)}, divided by scale {_numbers(preprocessing.scale)}"
+        )
+    return description
 
 
 def _numbers(values: tuple[float, ...]) -> str:

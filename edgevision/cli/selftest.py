@@ -1,4 +1,4 @@
-"""``edgevision selftest``: does this machine compute what a bundle's artifacts must give?"""
+"""``edgevision selftest``: check that this machine reproduces a bundle's known answers."""
 
 from __future__ import annotations
 
@@ -10,25 +10,29 @@ from typing import Any
 import click
 
 from edgevision.bundle.selftest import SelftestRow, run_known_answers
-from edgevision.cli.options.run import run_options, run_settings
+from edgevision.cli.options.groups import GroupedCommand, under
+from edgevision.cli.options.measure import run_settings_of
+from edgevision.cli.options.run import ARTIFACT_OPTIONS, SESSION_OPTIONS
+from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.tables import echo_table
 from edgevision.cli.output.terminal import without_noise
 from edgevision.errors import InferenceError
 
 
-@click.command("selftest")
+@click.command("selftest", cls=GroupedCommand)
 @click.argument("bundle", type=click.Path(path_type=Path))
-@run_options
-@click.option("--json", "as_json", is_flag=True, help="For programs: a JSON array, an object a row.")
-def command(bundle: Path, as_json: bool, **given: Any) -> None:
-    """Check the known answers of BUNDLE: every artifact, on every backend that is here for it.
+@under("Model to run", *ARTIFACT_OPTIONS, *SESSION_OPTIONS)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array, one object per row.")
+@verbosity_options
+def command(bundle: Path, as_json: bool, **arguments: Any) -> None:
+    """Check the known answers of BUNDLE: every artifact, on every backend available for it.
 
-    Exits with 9 if a driver, a delegate or a processor computes something else, and with 6 if
-    nothing can run here.
+    Exits with 9 if a driver, delegate or processor computes different results, and with 6 if no
+    artifact can run on this machine.
     """
-    on = run_settings(given)
+    run = run_settings_of(arguments)
     with without_noise():
-        rows = run_known_answers(bundle, on.backend, on.device, on.precision, on.settings)
+        rows = run_known_answers(bundle, run.backend, run.device, run.precision, run.settings)
     if as_json:
         click.echo(json.dumps([asdict(row) for row in rows], indent=2))
     else:
@@ -40,5 +44,5 @@ def command(bundle: Path, as_json: bool, **given: Any) -> None:
 
 
 def _cells(row: SelftestRow) -> tuple[str, ...]:
-    told = row.reason if row.difference is None else f"{row.difference:.2g} of its output's range"
-    return row.artifact, row.backend, row.device, row.status, told
+    difference = row.reason if row.difference is None else f"{row.difference:.2g} of its output's range"
+    return row.artifact, row.backend, row.device, row.status, difference

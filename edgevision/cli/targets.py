@@ -14,19 +14,29 @@ from edgevision.target import load_targets
 
 @click.command("targets")
 @click.option(
-    "--targets-file", type=click.Path(path_type=Path), multiple=True, help="TOML file with more targets."
+    "--targets-file",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="TOML file with more device profiles. Repeatable.",
 )
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array, one object per target.")
 def command(targets_file: tuple[Path, ...], as_json: bool) -> None:
     """List the device profiles that a model can be converted for.
 
-    Add your own in a TOML file, named here or in EDGEVISION_TARGETS.
+    Add your own in a TOML file, passed with --targets-file or named in EDGEVISION_TARGETS.
     """
     targets = load_targets(targets_file)
     if as_json:
         click.echo(json.dumps([asdict(target) for target in targets.values()], indent=2))
         return
     rows = [
-        (t.name, t.backend, t.device or "", ", ".join(t.precisions), t.description) for t in targets.values()
+        (
+            target.name,
+            target.backend,
+            target.device or "",
+            ", ".join(target.precisions),
+            target.description,
+        )
+        for target in targets.values()
     ]
-    echo_table(("target", "backend", "device", "precisions, cheapest first", "what it is"), rows)
+    echo_table(("target", "backend", "device", "precisions, cheapest first", "description"), rows)

@@ -1,4 +1,4 @@
-"""``edgevision tune``: how fast a bundle is on every backend here, and which one `load` takes."""
+"""``edgevision tune``: time a bundle on every backend of this machine, and remember the fastest."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from typing import Any
 import click
 
 from edgevision.benchmarking.tune import Tuning, TuningRow, tune
-from edgevision.cli.evaluate import check_bundle
+from edgevision.cli.options.completion import complete_backend, complete_precision_of_bundle
+from edgevision.cli.options.groups import GroupedCommand
+from edgevision.cli.options.model import check_bundle
+from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.tables import echo_table
 from edgevision.cli.output.terminal import progress_on, without_noise
 
@@ -19,59 +22,93 @@ _HEADER = (
     "threads",
     "batch",
     "latency ms",
-    "least",
+    "min",
     "CPU ms",
     "images/s",
-    "opened ms",
+    "load ms",
     "memory MB",
     "known answers",
 )
 
 
-@click.command("tune")
+@click.command("tune", cls=GroupedCommand)
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--backend", "backends", multiple=True, help="Try this one only. May be given again.")
-@click.option("--precision", help="Of the artifacts, such as int8: the choice is then for that precision.")
-@click.option("--threads", multiple=True, type=click.IntRange(min=1), help="Default: 1, and one a core.")
-@click.option("--batch", "batches", multiple=True, type=click.IntRange(min=1), help="Default: 1 and 8.")
-@click.option("--seconds", default=5.0, show_default=True, type=click.FloatRange(min=0, min_open=True))
-@click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object.")
-def command(bundle: Path, batches: tuple[int, ...], as_json: bool, **given: Any) -> None:
-    """Time BUNDLE's network on this machine, and keep the fastest way to run it.
+@click.option(
+    "--backend",
+    "backends",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete_backend,
+    help="Time this backend only. Repeatable.",
+)
+@click.option(
+    "--precision",
+    metavar="NAME",
+    shell_complete=complete_precision_of_bundle,
+    help="Time the artifacts of this precision only, such as int8, and choose for that precision.",
+)
+@click.option(
+    "--threads",
+    metavar="N",
+    multiple=True,
+    type=click.IntRange(min=1),
+    help="CPU threads per inference. Repeatable. Default: 1, and one per core.",
+)
+@click.option(
+    "--batch",
+    "batches",
+    metavar="N",
+    multiple=True,
+    type=click.IntRange(min=1),
+    help="Images per inference. Repeatable. Default: 1 and 8.",
+)
+@click.option(
+    "--seconds",
+    metavar="S",
+    default=5.0,
+    show_default=True,
+    type=click.FloatRange(min=0, min_open=True),
+    help="Time to spend on timing; loading and checks come on top.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@verbosity_options
+def command(bundle: Path, batches: tuple[int, ...], as_json: bool, **arguments: Any) -> None:
+    """Time BUNDLE's network on this machine, and remember the fastest way to run it.
 
-    Loading the bundle without a backend, by a command or from Python, then takes that way. Only artifacts
-    of the precision that the bundle prefers are chosen, and only those that give their known answers.
+    From then on, loading the bundle without --backend runs it that way, from a command or from
+    Python. Only artifacts of the bundle's preferred precision that pass the known answers are chosen.
     """
     check_bundle(bundle)
     with without_noise() as stderr, progress_on(stderr) as progress:
-        found = tune(
+        tuning = tune(
             bundle,
-            given["backends"],
-            precision=given["precision"],
-            threads=given["threads"],
+            arguments["backends"],
+            precision=arguments["precision"],
+            threads=arguments["threads"],
             batches=batches or (1, 8),
-            seconds=given["seconds"],
+            seconds=arguments["seconds"],
             progress=progress,
         )
     if as_json:
-        click.echo(json.dumps(found.to_dict(), indent=2))
+        click.echo(json.dumps(tuning.to_dict(), indent=2))
     else:
-        _show(found)
+        _echo(tuning)
 
 
-def _show(found: Tuning) -> None:
-    click.echo(f"{found.machine.processor}, {found.machine.cores} cores; the network alone, on a known input")
-    # A backend that is not here is one line, and not one for every number of threads.
-    echo_table(_HEADER, list(dict.fromkeys(map(_cells, found.rows))))
-    if found.chosen is None:
-        click.echo(f"nothing is chosen: {found.why}")
+def _echo(tuning: Tuning) -> None:
+    machine = tuning.machine
+    click.echo(f"{machine.processor}, {machine.cores} cores; the network alone, on a known input")
+    # A backend that cannot run here is one row, not one for every number of threads.
+    echo_table(_HEADER, list(dict.fromkeys(map(_cells, tuning.rows))))
+    chosen = tuning.chosen
+    if chosen is None:
+        click.echo(f"nothing chosen: {tuning.why}")
         return
-    one = found.chosen
-    click.echo(f"chosen: {one.artifact} on {one.backend}, threads {one.threads}, {found.why}")
+    click.echo(f"chosen: {chosen.artifact} on {chosen.backend}, threads {chosen.threads}, {tuning.why}")
     click.echo(
-        f"kept in {found.stored}"
-        if found.stored is not None
-        else "the choice could not be kept; name a folder that can be written to in EDGEVISION_CACHE"
+        f"stored in {tuning.stored}"
+        if tuning.stored is not None
+        else "the choice could not be stored; set EDGEVISION_CACHE to a writable folder"
     )
 
 

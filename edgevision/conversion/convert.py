@@ -15,7 +15,6 @@ from edgevision.conversion.example_pictures import example_pictures
 from edgevision.conversion.package import compose
 from edgevision.conversion.plan import ConversionPlan, plan_conversion
 from edgevision.conversion.reference import Reference
-from edgevision.conversion.request import ConversionRequest
 from edgevision.conversion.requirements import require_passed
 from edgevision.conversion.score_calibration import (
     ScoreCalibrationRequest,
@@ -23,7 +22,7 @@ from edgevision.conversion.score_calibration import (
     score_calibration_request,
 )
 from edgevision.conversion.sets import ConversionSets, coverage_of, fit_sets, open_sets
-from edgevision.conversion.settings import ConversionSettings
+from edgevision.conversion.settings import ConversionRequest, ConversionSettings
 from edgevision.conversion.trials import STEPS_OF_CONVERSION, Trials
 from edgevision.converter import Source, SourceReader
 from edgevision.datasets.image_sets import ImageSet, SetFacts
@@ -107,6 +106,7 @@ class Conversion:
         sets: the images or seeds to calibrate and evaluate on.
         source: the trained model.
         evaluator: the evaluator of its task.
+        scores: the score calibration to compute, or `None`.
         plugins: provide converters and backends.
         steps: the progress.
     """
@@ -116,6 +116,7 @@ class Conversion:
     sets: ConversionSets
     source: Source
     evaluator: Evaluator
+    scores: ScoreCalibrationRequest | None
     plugins: Registry
     steps: Steps
 
@@ -140,21 +141,23 @@ class Conversion:
         if sets.synthetic:
             steps.next("synthesizing calibration images", 0)
         sets = fit_sets(sets, source, evaluator, settings)
-        return cls(request, plan, sets, source, evaluator, plugins, steps)
+        scores = None
+        if settings.needs_labelled_calibration and isinstance(sets.calibration, ImageSet):
+            scores = score_calibration_request(settings, evaluator, sets.calibration)
+        return cls(request, plan, sets, source, evaluator, scores, plugins, steps)
 
     def run(self) -> Evidence:
         """Convert, measure, verify, and write the bundle; raises as `convert`."""
-        settings, steps = self.request.settings, self.steps
-        scores = self._score_calibration_request()
+        budget, steps = self.request.settings.budget, self.steps
         builder = self._candidate_builder()
         steps.next("measuring the source", len(self.sets.evaluation))
         reference = Reference.measure(self.source, self.evaluator, self.sets.evaluation, steps.measured)
-        reference.check_budget(settings.budget)
+        reference.check_budget(budget)
         calibrator = None
-        if scores is not None:
-            steps.next("calibrating the source's scores", len(scores.calibration))
-            calibrator = ScoreCalibrator.fit_source(scores, reference, steps.measured)
-        trials = Trials(reference, builder, settings.budget, steps, keep_answers=calibrator is not None)
+        if self.scores is not None:
+            steps.next("calibrating the source's scores", len(self.scores.calibration))
+            calibrator = ScoreCalibrator.fit_source(self.scores, reference, steps.measured)
+        trials = Trials(reference, builder, budget, steps, keep_answers=calibrator is not None)
         chosen = self._candidates(trials)
         if calibrator is not None:
             steps.next("calibrating scores", len(calibrator.request.calibration))
@@ -165,13 +168,6 @@ class Conversion:
         steps.next("writing the bundle", 0)
         self._write(reference, chosen, evidence)
         return evidence
-
-    def _score_calibration_request(self) -> ScoreCalibrationRequest | None:
-        """The requested score calibration; `None` if none is requested."""
-        settings, calibration = self.request.settings, self.sets.calibration
-        if not settings.needs_labelled_calibration or not isinstance(calibration, ImageSet):
-            return None
-        return score_calibration_request(settings, self.evaluator, calibration)
 
     def _candidate_builder(self) -> CandidateBuilder:
         calibration, data = self.sets.calibration, None

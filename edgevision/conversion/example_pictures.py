@@ -119,7 +119,7 @@ def _generated(answers: _Answers, truth: Sequence[Pixels] | None, place: int) ->
 
 
 def _detected(answers: _Answers, task: DetectTask, truth: Sequence[Annotations] | None, place: int) -> _Shown:
-    """Boxes that both models have get thin outlines; boxes of one alone get thick ones and a label."""
+    """Boxes that both models have get thin outlines; unmatched boxes get thick ones and a label."""
     image = answers.example(place)
     small = _shrunk(image, _DETECTED[1])
     factor = small.shape[1] / image.shape[1]

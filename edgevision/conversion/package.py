@@ -6,15 +6,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from edgevision import __version__
-from edgevision.bundle.known_answers import write_selftest
+from edgevision.bundle.known_answers import KnownAnswers, compute_answers, write_known_answers
 from edgevision.bundle.layout import EVIDENCE, LABELS, PICTURES, SELFTEST
 from edgevision.bundle.manifest import ArtifactEntry, FileEntry, Manifest, SourceEntry
 from edgevision.bundle.storage import file_entry
 from edgevision.conversion.candidates import Candidate, Trial
-from edgevision.conversion.known_answers import known_answers
 from edgevision.conversion.reference import Reference
+from edgevision.evaluation.evaluator import Evaluator
+from edgevision.evaluation.source_session import SourceSession
 from edgevision.evidence.document import evidence_json
 from edgevision.evidence.records import Evidence
+
+#: Number of images with known answers: one per class, within these bounds.
+_LEAST_KNOWN, _MOST_KNOWN = 8, 64
+#: Most bytes of all images together, before compression.
+_MOST_KNOWN_BYTES = 8_000_000
 
 
 def compose(
@@ -31,7 +37,7 @@ def compose(
     source, evaluator = reference.source, reference.evaluator
     files = {
         LABELS: "".join(f"{label}\n" for label in evaluator.labels).encode(),
-        SELFTEST: write_selftest(known_answers(reference, trials)),
+        SELFTEST: write_known_answers(known_answers(reference, trials)),
         EVIDENCE: evidence_json(evidence).encode(),
     }
     entries = []
@@ -55,6 +61,30 @@ def compose(
         files[PICTURES] = pictures
         manifest = replace(manifest, pictures=file_entry(PICTURES, pictures))
     return manifest, files
+
+
+def known_answers(reference: Reference, trials: Sequence[Trial]) -> KnownAnswers:
+    """Network inputs for a few representative examples, and each artifact's outputs for them.
+
+    About one image per class, at least 8 and at most 64, limited to 8 MB of pixels.
+
+    Args:
+        reference: the source's answers, which the representative examples are chosen by.
+        trials: the artifacts of the bundle, still loaded.
+    """
+    evaluator = reference.evaluator
+    places = evaluator.representative(reference.answers, number_of_known_answers(evaluator))
+    inputs = evaluator.known_inputs(SourceSession(reference.source), reference.examples, places)
+    return KnownAnswers(inputs, {trial.id: compute_answers(trial.session, inputs) for trial in trials})
+
+
+def number_of_known_answers(evaluator: Evaluator) -> int:
+    """The number of images that a bundle of this task keeps with their known answers."""
+    if evaluator.preprocessing is None:
+        return _LEAST_KNOWN
+    width, height = evaluator.preprocessing.size_wh
+    per_class = min(max(_LEAST_KNOWN, len(evaluator.labels)), _MOST_KNOWN)
+    return max(1, min(per_class, _MOST_KNOWN_BYTES // (width * height * 3)))
 
 
 def _entry(candidate: Candidate, files: tuple[FileEntry, ...]) -> ArtifactEntry:

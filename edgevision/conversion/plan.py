@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgevision.artifact import CALIBRATED, PRECISIONS
 from edgevision.backend import Backend, SessionSettings
-from edgevision.conversion.request import ConversionRequest
+from edgevision.conversion.settings import ConversionRequest
 from edgevision.errors import DeviceError, MissingRuntimeError, OptionError
 from edgevision.plugins import Registry
 from edgevision.target import Target, find_target, load_targets

@@ -10,9 +10,8 @@ from edgevision.calibration.coverage import SAMPLE, measure_coverage
 from edgevision.calibration.findings import Coverage, Finding
 from edgevision.calibration.input_range import check_input_range
 from edgevision.calibration.synthetic import IMAGES, synthetic_finding, synthetic_set
-from edgevision.conversion.request import ConversionRequest
 from edgevision.conversion.score_calibration import score_option
-from edgevision.conversion.settings import ConversionSettings
+from edgevision.conversion.settings import ConversionRequest, ConversionSettings
 from edgevision.converter import ActivationSource, Source
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.datasets.seed_sets import SeedSet
@@ -122,7 +121,7 @@ def _evaluation_set(
         shared = set(images.digests) & set(calibration.digests)
         if len(set(images.digests)) == len(shared):
             raise InputError(
-                f"{images.name}: the calibration set holds every image of the evaluation set; "
+                f"{images.name}: the calibration set contains every image of the evaluation set; "
                 f"evaluate on other images with --evaluation FOLDER"
             )
         images = images.without(shared)

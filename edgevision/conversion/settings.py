@@ -1,4 +1,4 @@
-"""Settings of a conversion, beside its inputs and its output."""
+"""The arguments of `convert`: its settings, and the request that holds them all."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edgevision.calibration.synthetic import SYNTHETIC
+from edgevision.evaluation.run import Images
 from edgevision.evidence.operating_points import OperatingPointSpecification
 from edgevision.evidence.requirements import Budget
+from edgevision.numeric import plain
 from edgevision.system.arguments import paths, whole_number
 from edgevision.tasks.options import TaskOptions
 
@@ -56,8 +59,42 @@ class ConversionSettings:
             if value is not None:
                 object.__setattr__(self, name, whole_number(value, name, least=1))
         object.__setattr__(self, "targets_files", paths(self.targets_files, "targets_files"))
+        budget = Budget(plain(self.budget.max_drop), plain(self.budget.min_agreement))
+        object.__setattr__(self, "budget", budget)  # its limits are written as JSON
 
     @property
     def needs_labelled_calibration(self) -> bool:
         """True if temperatures or a threshold must be computed, which takes labelled calibration images."""
         return self.calibrate_scores or self.operating_point is not None
+
+
+@dataclass(frozen=True)
+class ConversionRequest:
+    """The arguments of `convert`, normalized.
+
+    Attributes:
+        source: the trained model.
+        output: the bundle to write.
+        targets: names of device profiles.
+        precisions: names of precisions, or ``auto``; empty for the default.
+        evaluation, calibration: image sets, as the caller named them.
+        settings: all other settings.
+    """
+
+    source: Path
+    output: Path
+    targets: tuple[str, ...]
+    precisions: tuple[str, ...]
+    evaluation: Images | None
+    calibration: Images | None
+    settings: ConversionSettings
+
+    @property
+    def can_calibrate(self) -> bool:
+        """True if there is something to calibrate on: images, or the seeds of a generator."""
+        return self.calibration is not None or self.settings.task.generation is not None
+
+    @property
+    def synthetic(self) -> bool:
+        """True if the calibration images are to be synthesized from the model."""
+        return isinstance(self.calibration, str) and self.calibration == SYNTHETIC

@@ -10,7 +10,7 @@ from typing import Any
 from edgevision.bundle.storage import read_bundle
 from edgevision.datasets.image_sets import SetFacts
 from edgevision.errors import OptionError
-from edgevision.evaluation.evaluate import Ran, RunSettings, run_bundle
+from edgevision.evaluation.evaluate import ArtifactRun, RunSettings, run_bundle
 from edgevision.evaluation.ground_truth import GroundTruthPaths
 from edgevision.evaluation.run import Images, open_images
 from edgevision.evidence.document import comparison_document
@@ -57,8 +57,8 @@ class BundleComparison:
 
     created: str
     machine: Mapping[str, Any]
-    a: Ran
-    b: Ran
+    a: ArtifactRun
+    b: ArtifactRun
     data: SetFacts
     comparison: Comparison
     verdict: PairedTestResult
@@ -111,8 +111,8 @@ def compare(
     return BundleComparison(
         created=now(),
         machine=this_machine(),
-        a=first.ran,
-        b=second.ran,
+        a=first.run,
+        b=second.run,
         data=SetFacts(images.name, len(images), images.digest, labelled=True),
         comparison=comparison,
         verdict=paired_test(comparison.metrics[0], first.measures.metrics[0], second.measures.metrics[0]),

@@ -17,7 +17,7 @@ from edgevision.evaluation.evaluator import MeasuringEvaluator
 from edgevision.evaluation.for_bundle import evaluator_for_bundle
 from edgevision.evaluation.ground_truth import GroundTruthPaths
 from edgevision.evaluation.run import Images, measure, open_images, workers_on
-from edgevision.loading.load import choose_artifact
+from edgevision.loading.choice import Request, choose
 from edgevision.metrics.comparison import MOST_IMAGES
 from edgevision.metrics.measures import ClassMetricValues, Measures, MetricValue
 from edgevision.plugins import registry
@@ -50,7 +50,7 @@ class RunSettings:
 
 
 @dataclass(frozen=True)
-class Ran:
+class ArtifactRun:
     """An artifact, and the backend and device that it ran on.
 
     Attributes:
@@ -79,7 +79,7 @@ class Evaluation:
     Attributes:
         created: UTC time, ISO 8601.
         machine: the machine that it was measured on.
-        ran: the artifact, with backend and device.
+        run: the artifact, with backend and device.
         task: the task of the bundle, with its thresholds.
         labels: one name per class.
         data: the images.
@@ -90,7 +90,7 @@ class Evaluation:
 
     created: str
     machine: Mapping[str, Any]
-    ran: Ran
+    run: ArtifactRun
     task: Task
     labels: tuple[str, ...]
     data: SetFacts
@@ -98,15 +98,15 @@ class Evaluation:
     measures: Measures
     answers: Sequence[Any] = field(repr=False)
 
-    def figure(self, name: str) -> MetricValue:
-        """The figure called `name`.
+    def metric(self, name: str) -> MetricValue:
+        """The metric called `name`.
 
         Raises:
             KeyError: it was not measured.
         """
-        for figure in self.measures.metrics:
-            if figure.name == name:
-                return figure
+        for metric in self.measures.metrics:
+            if metric.name == name:
+                return metric
         raise KeyError(name)
 
     def worst(self, count: int) -> list[int]:
@@ -125,11 +125,11 @@ class Evaluation:
         return {
             "created": self.created,
             "machine": dict(self.machine),
-            **asdict(self.ran),
+            **asdict(self.run),
             "task": self.task.name,
             "labels": list(self.labels),
             "data": asdict(self.data),
-            "figures": [_figure_document(figure) for figure in measures.metrics],
+            "figures": [_metric_document(metric) for metric in measures.metrics],
             "by_class": [_class_document(row) for row in measures.by_class],
             "confusion": None if measures.confusion is None else asdict(measures.confusion),
             "reliability": None if measures.reliability is None else asdict(measures.reliability),
@@ -168,31 +168,31 @@ def evaluate(
     """
     images = open_images(data)
     paths = GroundTruthPaths.of(annotations, truth)
-    run = run_bundle(Path(bundle), images, on or RunSettings(), paths, progress)
+    bundle_answers = run_bundle(Path(bundle), images, on or RunSettings(), paths, progress)
     return Evaluation(
         created=now(),
         machine=this_machine(),
-        ran=run.ran,
-        task=run.evaluator.task,
-        labels=run.evaluator.labels,
+        run=bundle_answers.run,
+        task=bundle_answers.evaluator.task,
+        labels=bundle_answers.evaluator.labels,
         data=SetFacts(images.name, len(images), images.digest, labelled=True),
         image_names=images.image_names,
-        measures=run.measures,
-        answers=run.answers,
+        measures=bundle_answers.measures,
+        answers=bundle_answers.answers,
     )
 
 
 @dataclass(frozen=True, eq=False)
-class BundleRun:
+class BundleAnswers:
     """The answers of one artifact of a bundle.
 
     Attributes:
-        ran: the artifact, with backend and device.
+        run: the artifact, with backend and device.
         evaluator: its evaluator, with the ground truth.
         answers: one per image.
     """
 
-    ran: Ran
+    run: ArtifactRun
     evaluator: MeasuringEvaluator
     answers: Sequence[Any]
 
@@ -211,11 +211,11 @@ def run_bundle(
     on: RunSettings,
     paths: GroundTruthPaths,
     progress: Progress | None = None,
-) -> BundleRun:
+) -> BundleAnswers:
     """Run one artifact of a bundle over images; raises as `evaluate`."""
     bundle, plugins = read_bundle(path), registry()
     requested = replace(on.settings, device=on.device or on.settings.device)
-    choice = choose_artifact(bundle, on.backend, requested, on.precision, plugins, on.tune)
+    choice = choose(bundle, Request(on.backend, on.precision, requested, on.tune), plugins)
     # The choice of `load`, but with threads shared among parallel calls.
     workers, settings = workers_on(images, requested)
     evaluator = evaluator_for_bundle(bundle, choice.entry, images, paths, plugins)
@@ -228,7 +228,7 @@ def run_bundle(
 
     with closing(open_session(choice.backend, artifact, settings)) as session:
         (answers,) = measure(evaluator, [evaluator.model(session)], images, on_done, workers)
-        ran = Ran(
+        run = ArtifactRun(
             str(path),
             choice.entry.id,
             artifact.sha256,
@@ -239,14 +239,14 @@ def run_bundle(
             session.precision,
             choice.entry.score_calibration,
         )
-    return BundleRun(ran, evaluator, answers)
+    return BundleAnswers(run, evaluator, answers)
 
 
-def _figure_document(figure: MetricValue) -> dict[str, Any]:
-    interval = asdict(figure.interval)
-    return {"name": figure.name, "value": figure.value, "unit": figure.unit, "interval": interval}
+def _metric_document(metric: MetricValue) -> dict[str, Any]:
+    interval = asdict(metric.interval)
+    return {"name": metric.name, "value": metric.value, "unit": metric.unit, "interval": interval}
 
 
 def _class_document(row: ClassMetricValues) -> dict[str, Any]:
-    figures = [_figure_document(figure) for figure in row.metrics]
-    return {"label": row.label, "support": row.support, "figures": figures}
+    metrics = [_metric_document(metric) for metric in row.metrics]
+    return {"label": row.label, "support": row.support, "figures": metrics}

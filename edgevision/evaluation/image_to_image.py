@@ -106,7 +106,7 @@ def compare_images(
         metrics: both against ground truth.
     """
     differences = [np.abs(a.astype(np.int16) - b) for a, b in zip(source, artifact, strict=True)]
-    psnr, similarity = _figures(source, artifact)
+    psnr, similarity = _psnr_and_ssim(source, artifact)
     return Comparison(
         images=len(source),
         agreement=max(0.0, similarity.value),
@@ -142,11 +142,11 @@ def _changes(
 
 
 def _measures(truth: Sequence[Pixels], outputs: Sequence[Pixels]) -> Measures:
-    figures = _figures(truth, outputs)
-    return Measures(figures, (), 1.0 - np.asarray(figures[1].per_image, np.float64))
+    metrics = _psnr_and_ssim(truth, outputs)
+    return Measures(metrics, (), 1.0 - np.asarray(metrics[1].per_image, np.float64))
 
 
-def _figures(truth: Sequence[Pixels], outputs: Sequence[Pixels]) -> tuple[MetricValue, MetricValue]:
+def _psnr_and_ssim(truth: Sequence[Pixels], outputs: Sequence[Pixels]) -> tuple[MetricValue, MetricValue]:
     """Mean PSNR and mean SSIM."""
     return mean_of("PSNR", _each(psnr_db, truth, outputs), "dB"), mean_of("SSIM", _each(ssim, truth, outputs))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from math import ceil
 from pathlib import Path
@@ -21,7 +22,7 @@ from edgevision.tasks.batches import BATCH, TINY, pays
 Examples = ImageSet | SeedSet
 
 #: An image set, as a caller names it.
-Images = str | Path | ImageSet
+Images = str | os.PathLike[str] | ImageSet
 
 _Read = Callable[[], Any]
 
@@ -81,7 +82,7 @@ def open_images(images: Images) -> ImageSet:
     """
     if isinstance(images, ImageSet):
         return images
-    if not isinstance(images, (str, Path)):
+    if not isinstance(images, (str, os.PathLike)):
         raise OptionError(
             f"expected a folder of images, a zip of one, or an ImageSet, got {type(images).__name__}; "
             f"for arrays use ImageSet.from_arrays"

@@ -1,1 +1,1 @@
-"""From an image file to the tensor that a network takes, and back."""
+"""Images: read, checked, preprocessed into a network's input tensor, and written."""

@@ -1,8 +1,8 @@
-"""Image files in blocks for the workers of a pipeline: tiny ones read already, large ones one by one, unread.
+"""Image files in blocks for the workers of a pipeline: tiny ones already read, large ones singly and unread.
 
-Reading a picture of 32 x 32 pixels is a dozen short calls, at each of which Python lets another thread run
-and then waits for it: two threads that both do it are hardly faster than one. One that reads, and others that
-run the network on many pictures at a time, are. Decoding a large picture is one long call: all cores do it.
+Reading an image of 32 x 32 pixels is a dozen short calls, at each of which Python switches threads and
+waits: two threads that both read are hardly faster than one. One thread that reads, and others that run
+the network on many images at a time, are faster. Decoding a large image is one long call: all cores do it.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from typing import TypeVar
 from edgevision.errors import InputError
 from edgevision.imaging.decode import Pixels, read_image
 
-#: Tiny pictures in one block, and how many bytes of pixels end it earlier.
+#: Limits of a block: tiny images, and bytes of their pixels.
 _MOST_IMAGES = 128
 _MOST_BYTES = 4_000_000
-#: A block whose first file has more is not read here: as JPEG so many are about 128 x 128 pixels.
+#: A larger file is not read here. A JPEG of this size has about 128 x 128 pixels.
 _TINY_FILE_BYTES = 16_000
 
-#: A file, and its pixels, or why it cannot be read; `None`: it is yet to be read.
+#: A file, and its pixels, or the error of reading it; `None`: not read yet.
 Read = tuple[Path, Pixels | InputError | None]
 Image = TypeVar("Image")
 
 
 def image_blocks(paths: Sequence[Path], together: bool) -> Iterator[list[Read]]:
-    """All files, in their order, a block at a time.
+    """All files in blocks, in their order.
 
     Args:
-        paths: of image files.
-        together: whether images go through the network faster together; if not, every block has one.
+        paths: the image files.
+        together: whether the network is faster on several images at once; if not, each block has one.
     """
     start = 0
     while start < len(paths):
@@ -45,19 +45,19 @@ def image_blocks(paths: Sequence[Path], together: bool) -> Iterator[list[Read]]:
 
 
 def read_block(readers: Iterator[Callable[[], Image]]) -> list[Image]:
-    """The next images, until they are many or large; none if there are no more."""
+    """The next images, up to the limits of a block; empty at the end."""
     block: list[Image] = []
-    held = 0
+    size_bytes = 0
     for read in readers:
         block.append(read())
-        held += getattr(block[-1], "nbytes", 0)
-        if len(block) == _MOST_IMAGES or held > _MOST_BYTES:
+        size_bytes += getattr(block[-1], "nbytes", 0)
+        if len(block) == _MOST_IMAGES or size_bytes > _MOST_BYTES:
             break
     return block
 
 
 def read_or_error(path: Path) -> Pixels | InputError:
-    """A file's pixels, (h, w, 3) uint8 RGB, or why it cannot be read."""
+    """A file's pixels, (h, w, 3) uint8 RGB, or the error of reading it."""
     try:
         return read_image(path)
     except InputError as error:
@@ -67,5 +67,5 @@ def read_or_error(path: Path) -> Pixels | InputError:
 def _is_tiny(path: Path) -> bool:
     try:
         return path.stat().st_size <= _TINY_FILE_BYTES
-    except OSError:  # whoever reads it says why
+    except OSError:  # reported when the file is read
         return False

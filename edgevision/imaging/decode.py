@@ -1,11 +1,13 @@
-"""Images from files, bytes, arrays and PIL: checked, and as (h, w, 3) uint8 pixels."""
+"""Images from files, bytes, arrays and PIL as (h, w, 3) uint8 pixels: one photo, one answer."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+import struct
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -16,7 +18,33 @@ from edgevision.imaging.headers import FORMATS, ImageHeader, read_header
 
 Pixels = NDArray[np.uint8]
 
-#: Colours that an array handed in may have.
+
+class PILImage(Protocol):
+    """The part of ``PIL.Image.Image`` that is used here: PIL is imported by the caller alone."""
+
+    @property
+    def mode(self) -> str:
+        """Such as ``RGB``."""
+        ...
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        ...
+
+    def getexif(self) -> Any:
+        """EXIF tag -> value."""
+        ...
+
+    def convert(self, mode: str, /) -> Any:
+        """The image in another mode."""
+        ...
+
+
+#: One image in any form that `as_pixels` accepts.
+ImageLike = NDArray[Any] | str | os.PathLike[str] | bytes | bytearray | memoryview | PILImage
+
+#: Channel orders of an array.
 COLORS = ("rgb", "bgr", "gray")
 SUFFIXES = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 MAX_PIXELS = 100_000_000
@@ -26,12 +54,11 @@ MAX_PIXELS_VARIABLE = "EDGEVISION_MAX_PIXELS"
 def decode_image(data: bytes, name: str) -> Pixels:
     """Decode a JPEG, PNG, BMP or WebP file.
 
-    Alpha is dropped, not blended; 16 bits a channel become their upper 8; grey and palette become
-    RGB: all as ``tf.io.decode_image(…, channels=3)`` has it. Other than there, an EXIF
-    orientation is applied, so that the network sees the picture as a person does. Of an animation,
-    the first frame.
+    Alpha is dropped, not blended; 16 bits per channel become their upper 8; grey and palette become
+    RGB: all as ``tf.io.decode_image(…, channels=3)`` does. Unlike there, the EXIF orientation is
+    applied, so that the network sees the picture as a person does. An animation gives its first frame.
 
-    A damaged JPEG whose end is there decodes to other pixels: the format has no checksum.
+    A JPEG that is damaged before its end may decode to wrong pixels: the format has no checksum.
 
     Args:
         data: the content of the file.
@@ -41,9 +68,9 @@ def decode_image(data: bytes, name: str) -> Pixels:
         (h, w, 3) uint8 RGB, owned by the caller.
 
     Raises:
-        InputError: of another format, damaged, cut short, or of more pixels than
+        InputError: unsupported format, damaged or truncated file, or more pixels than
             ``EDGEVISION_MAX_PIXELS`` allows (100 million unless set).
-        OptionError: ``EDGEVISION_MAX_PIXELS`` is no number above 0.
+        OptionError: ``EDGEVISION_MAX_PIXELS`` is not a whole number above 0.
     """
     header = _checked_header(data, name)
     try:
@@ -55,7 +82,7 @@ def decode_image(data: bytes, name: str) -> Pixels:
     return image
 
 
-def read_image(path: str | Path) -> Pixels:
+def read_image(path: str | os.PathLike[str]) -> Pixels:
     """Read and decode an image file; see `decode_image`.
 
     Raises:
@@ -64,72 +91,82 @@ def read_image(path: str | Path) -> Pixels:
     return decode_image(read_bytes(Path(path)), str(path))
 
 
-def as_image(value: Any, color: str = "rgb") -> Pixels:
-    """Anything that is an image, as (h, w, 3) uint8 RGB.
+def as_image(value: ImageLike, color: str = "rgb") -> Pixels:
+    """Any image as (h, w, 3) uint8 RGB.
 
     Args:
         value: as in `as_pixels`.
         color: as in `as_pixels`.
 
     Returns:
-        (h, w, 3) uint8 RGB: `value` itself, not a copy, if that is what it is.
+        (h, w, 3) uint8 RGB: `value` itself, not a copy, where it is such an array.
 
     Raises:
         InputError, OptionError: as `as_pixels`.
     """
-    pixels, found = as_pixels(value, color)
-    if found == "rgb":
+    pixels, order = as_pixels(value, color)
+    if order == "rgb":
         return pixels
-    code = cv2.COLOR_BGR2RGB if found == "bgr" else cv2.COLOR_GRAY2RGB
+    code = cv2.COLOR_BGR2RGB if order == "bgr" else cv2.COLOR_GRAY2RGB
     converted: Pixels = cv2.cvtColor(pixels, code)
     return converted
 
 
-def as_pixels(value: Any, color: str = "rgb") -> tuple[Pixels, str]:
-    """Anything that is an image, as uint8 pixels with the colour that they have; arrays are not copied.
+def as_pixels(value: ImageLike, color: str = "rgb") -> tuple[Pixels, str]:
+    """Any image as uint8 pixels, with their channel order; arrays are not copied.
+
+    A file gives the same pixels by its path, as bytes and opened with PIL: the EXIF orientation is
+    applied, alpha is dropped, and 16 bits become their upper 8. A PIL image keeps the orientation
+    that its file states until it is removed: after turning an image yourself, pass it through
+    ``PIL.ImageOps.exif_transpose`` first, or it is turned twice. Orientation that only XMP metadata
+    states is not applied.
 
     Args:
-        value: a path; a PIL image (taken as it lies: PIL applies no EXIF orientation on its own); or
-            a uint8 array of (h, w, 3), or (h, w) or (h, w, 1) for grey. An array with alpha is
-            refused: how it is blended is the caller's choice.
-        color: of a (h, w, 3) array: ``rgb`` or ``bgr``; ``gray`` takes arrays of one channel only.
+        value: a path; the bytes of an encoded file; a PIL image with 8 or 16 bits per channel; or a
+            uint8 array (h, w, 3), or (h, w) or (h, w, 1) for grey. An array with alpha is refused:
+            how to blend it is the caller's choice.
+        color: channel order of a (h, w, 3) array: ``rgb`` or ``bgr``; ``gray`` accepts arrays of one
+            channel only.
 
     Returns:
-        The pixels, and their colour: (h, w, 3) with ``rgb`` or ``bgr``, or (h, w) with ``gray``.
+        The pixels, and their channel order: (h, w, 3) with ``rgb`` or ``bgr``, or (h, w) with ``gray``.
 
     Raises:
-        InputError: no image, or one of the wrong shape or dtype; says what to do.
+        InputError: not an image, or one of an unsupported shape, dtype or mode; says what to do.
         OptionError: `color` is not one of `COLORS`.
     """
     if color not in COLORS:
         raise OptionError(f"color: expected one of {', '.join(COLORS)}, got {color!r}")
     if isinstance(value, np.ndarray):
         return _array_pixels(value, color)
-    if isinstance(value, (str, Path)):
+    if isinstance(value, (str, os.PathLike)):
         return read_image(value), "rgb"
-    if callable(getattr(value, "convert", None)):
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return decode_image(bytes(value), "image"), "rgb"
+    pil = sys.modules.get("PIL.Image")  # whoever has a PIL image has imported it
+    if pil is not None and isinstance(value, pil.Image):
         return _pil_pixels(value), "rgb"
     raise InputError(
-        f"image: expected a (h, w, 3) uint8 array, a path or a PIL image, got {type(value).__name__}; "
-        "for a tensor of another library, pass numpy.asarray(…)"
+        f"image: expected a (h, w, 3) uint8 array, a path, the bytes of a file or a PIL image, "
+        f"got {type(value).__name__}; for a tensor of another library, pass numpy.asarray(…)"
     )
 
 
-def find_images(paths: Iterable[str | Path]) -> list[Path]:
-    """The image files among `paths` and below the folders among them.
+def find_images(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
+    """The image files among `paths` and in the folders among them.
 
-    A file that is named is taken whatever its suffix. In folders, and their folders, files with a
-    suffix of JPEG, PNG, BMP and WebP are taken in sorted order; hidden files and folders are not.
+    A file that is named is included whatever its suffix. In folders and their subfolders, files with a
+    suffix of JPEG, PNG, BMP and WebP are included in sorted order; hidden files and folders are not.
 
     Raises:
-        InputError: a path does not exist or cannot be listed, or there is no image at all.
+        InputError: a path does not exist or cannot be listed, or no image was found.
     """
     places = [Path(path) for path in paths]
-    found = [image for place in places for image in _images_at(place)]
-    if not found:
+    images = [image for place in places for image in _images_at(place)]
+    if not images:
         where = ", ".join(map(str, places)) or "no path"
         raise InputError(f"{where}: no images found; expected files with {', '.join(sorted(SUFFIXES))}")
-    return found
+    return images
 
 
 def read_bytes(path: Path) -> bytes:
@@ -153,15 +190,19 @@ def _checked_header(data: bytes, name: str) -> ImageHeader:
         raise InputError(f"{name}: damaged or cut short: {error}") from error
     if header is None:
         what = "an empty file" if not data else f"a file that starts with {data[:8]!r}"
-        raise InputError(f"{name}: no image that is known: expected {', '.join(FORMATS)}, got {what}")
-    width, height = header.size_wh
+        raise InputError(f"{name}: unsupported image format: expected {', '.join(FORMATS)}, got {what}")
+    _check_size(header.size_wh, name)
+    return header
+
+
+def _check_size(size_wh: tuple[int, int], name: str) -> None:
+    width, height = size_wh
     limit = _max_pixels()
     if width * height > limit:
         raise InputError(
             f"{name}: has {width} x {height} pixels, more than the limit of {limit}; "
-            f"set {MAX_PIXELS_VARIABLE} to {width * height} if it is meant"
+            f"to accept it, set {MAX_PIXELS_VARIABLE} to {width * height}"
         )
-    return header
 
 
 def _max_pixels() -> int:
@@ -184,8 +225,10 @@ def _decode(data: bytes) -> Pixels | None:
 
 def _undecodable(header: ImageHeader, name: str) -> str:
     width, height = header.size_wh
-    said = f"{header.format}, {width} x {height}"
-    return f"{name}: damaged or cut short: its header says {said}, and it cannot be decoded"
+    return (
+        f"{name}: damaged or cut short: its header says {header.format}, {width} x {height}, "
+        f"but it cannot be decoded"
+    )
 
 
 def _array_pixels(array: NDArray[Any], color: str) -> tuple[Pixels, str]:
@@ -207,35 +250,91 @@ def _array_pixels(array: NDArray[Any], color: str) -> tuple[Pixels, str]:
 
 def _dtype_step(array: NDArray[Any]) -> str:
     if array.dtype.kind == "f":
-        return "for numbers in 0…1 pass (image * 255).round().astype('uint8')"
+        return "for values in 0…1 pass (image * 255).round().astype('uint8')"
     if array.dtype.kind == "b":
         return "for a mask pass image.astype('uint8') * 255"
-    return "for 16 bits a channel pass (image >> 8).astype('uint8')"
+    return "for 16 bits per channel pass (image >> 8).astype('uint8')"
 
 
 def _shape_step(array: NDArray[Any], color: str) -> str:
     if array.ndim == 4:
         return "for a batch pass the images one by one, or as a list"
     if array.ndim == 3 and array.shape[2] == 3 and color == "gray":
-        return "for colour say color='rgb' or color='bgr'"
+        return "for a colour image pass color='rgb' or color='bgr'"
     if array.ndim == 3 and array.shape[0] in (1, 3):
         return "with channels first, pass image.transpose(1, 2, 0)"
     if array.ndim == 3 and array.shape[2] == 4:
         return "to drop its alpha pass image[:, :, :3]"
+    if array.ndim == 1:
+        return "for the bytes of an encoded file pass image.tobytes()"
     return "pass one image with its channels last"
 
 
 def _pil_pixels(image: Any) -> Pixels:
-    mode = str(getattr(image, "mode", ""))
-    if mode.startswith(("I", "F")):
-        # PIL would clip these to 255 without a word.
-        raise InputError(f"image: PIL mode '{mode}' has more than 8 bits a channel; convert it to RGB first")
+    name = getattr(image, "filename", "") or "image"
+    _check_size(image.size, name)
+    if image.mode == "F" or (image.mode == "I" and image.format != "PNG"):
+        # PIL would clip these to 255 silently.
+        raise InputError(
+            f"{name}: PIL mode '{image.mode}' has 32 bits per channel; scale it to 0…255 and convert it to L"
+        )
     try:
-        array = np.asarray(image.convert("RGB"))
+        image.load()
+        pixels = _pil_rgb(image)
     except (OSError, ValueError, SyntaxError) as error:
-        name = getattr(image, "filename", "") or "image"
         raise InputError(f"{name}: PIL cannot decode it: {error}") from error
-    return _array_pixels(array, "rgb")[0]
+    turn = _TURNS.get(_exif_orientation(image))
+    return pixels if turn is None else np.ascontiguousarray(turn(pixels))
+
+
+def _pil_rgb(image: Any) -> Pixels:
+    """The pixels of a PIL image, (h, w, 3), as `decode_image` has them of a file with this mode."""
+    mode = image.mode
+    if mode == "CMYK":
+        return _cmyk_to_rgb(np.asarray(image, np.uint16))
+    if mode.startswith("I"):  # I;16, or I: a PNG of 16 bits in older Pillows
+        upper: Pixels = (np.asarray(image) >> 8).astype(np.uint8)
+        return upper[:, :, np.newaxis].repeat(3, axis=2)
+    if isinstance(
+        image.info.get("transparency"), bytes
+    ):  # one alpha per palette entry: PIL warns if it is lost
+        return np.ascontiguousarray(np.asarray(image.convert("RGBA"))[:, :, :3])
+    return np.asarray(image if mode == "RGB" else image.convert("RGB"))
+
+
+def _cmyk_to_rgb(cmyk: NDArray[np.uint16]) -> Pixels:
+    """(h, w, 4) as (h, w, 3): with OpenCV's rounding, which is up to 2 levels from PIL's."""
+    ink, light = cmyk[:, :, :3], 255 - cmyk[:, :, 3:]
+    return np.asarray(light - (ink * light >> 8), np.uint8)
+
+
+#: The EXIF tag of the orientation.
+_ORIENTATION = 0x0112
+#: EXIF orientation -> upright pixels; 1 is upright already, and any other number means nothing.
+_TURNS: dict[int, Callable[[Pixels], Pixels]] = {
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: lambda pixels: pixels[::-1].swapaxes(0, 1),
+    7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
+    8: lambda pixels: pixels[:, ::-1].swapaxes(0, 1),
+}
+
+
+def _exif_orientation(image: Any) -> int:
+    """The EXIF orientation that a PIL image still carries; 1 where it has none.
+
+    PIL also reads the orientation of XMP metadata, which decoders of files ignore: so it counts only
+    if the EXIF block states one too.
+    """
+    try:
+        exif = image.getexif()
+        block = type(exif)()
+        block.load(image.info.get("exif"))
+        return int(exif.get(_ORIENTATION, 1)) if _ORIENTATION in block else 1
+    except (SyntaxError, ValueError, TypeError, LookupError, OSError, struct.error):
+        return 1  # damaged metadata: decoders of files ignore it too
 
 
 def _images_at(path: Path) -> Iterator[Path]:
@@ -248,18 +347,18 @@ def _images_at(path: Path) -> Iterator[Path]:
 
 def _images_below(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
     real = folder.resolve()
-    if real in above:  # a link to a folder that it lies in
+    if real in above:  # a link to a folder that contains it
         return
     try:
-        with os.scandir(folder) as found:
-            entries = sorted(found, key=lambda entry: entry.name)
+        with os.scandir(folder) as listing:
+            entries = sorted(listing, key=lambda entry: entry.name)
     except OSError as error:
         raise InputError(f"{folder}: cannot be listed: {error.strerror or error}") from error
     for entry in entries:
         if entry.name.startswith("."):
             continue
         path = folder / entry.name
-        # What the listing says costs nothing; of a link only `Path` takes one that leads nowhere, or round.
+        # The listing's answer costs nothing; for a link only `Path` copes with a missing target or a loop.
         if path.is_dir() if entry.is_symlink() else entry.is_dir():
             yield from _images_below(path, above | {real})
         elif path.suffix.lower() in SUFFIXES:

@@ -1,4 +1,4 @@
-"""The size of an image, read from its header alone, so that a bomb is known before it is decoded."""
+"""The size of an image from its header alone, so that a decompression bomb is never decoded."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import struct
 from collections.abc import Callable
 from typing import NamedTuple
 
-#: Formats that are read, with the suffixes that files of each have.
+#: Supported formats, with the file suffixes of each.
 FORMATS: dict[str, tuple[str, ...]] = {
     "JPEG": (".jpg", ".jpeg"),
     "PNG": (".png",),
@@ -15,17 +15,17 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "WebP": (".webp",),
 }
 
-# A decoder skips what stands between two segments, and so must this.
+# Decoders skip bytes between two segments, and so must this.
 _JPEG_MARKER = re.compile(rb"\xff([^\x00\xff])")
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_WITHOUT_LENGTH = frozenset({0x01, 0xD8, *range(0xD0, 0xD8)})
 _JPEG_SCAN_OR_END = frozenset({0xD9, 0xDA})
-# Real files have tens; a file made of empty segments would keep the loop busy for minutes.
+# Real files have tens; a crafted file of empty segments would take minutes.
 _JPEG_MOST_SEGMENTS = 10_000
 
 
 class ImageHeader(NamedTuple):
-    """What the header of an image file says.
+    """The facts in the header of an image file.
 
     Attributes:
         format: one of `FORMATS`.
@@ -37,10 +37,10 @@ class ImageHeader(NamedTuple):
 
 
 def read_header(data: bytes) -> ImageHeader | None:
-    """The header of an image file, or ``None`` if it is of no known format.
+    """The header of an image file, or ``None`` if the format is not supported.
 
     Raises:
-        ValueError: the format is known, and the header is damaged or cut short.
+        ValueError: the format is supported, but the header is damaged or truncated.
     """
     for name, starts, read_size in _READERS:
         if re.match(starts, data, re.DOTALL):
@@ -57,14 +57,14 @@ def read_header(data: bytes) -> ImageHeader | None:
 def _jpeg_size(data: bytes) -> tuple[int, int]:
     position = 2
     for _ in range(_JPEG_MOST_SEGMENTS):
-        found = _JPEG_MARKER.search(data, position)
-        if found is None or found[1][0] in _JPEG_SCAN_OR_END:
-            raise ValueError("its header names no size")
-        position = found.end()
-        if found[1][0] in _JPEG_FRAMES:
+        marker = _JPEG_MARKER.search(data, position)
+        if marker is None or marker[1][0] in _JPEG_SCAN_OR_END:
+            raise ValueError("its header states no size")
+        position = marker.end()
+        if marker[1][0] in _JPEG_FRAMES:
             height, width = struct.unpack_from(">HH", data, position + 3)
             return width, height
-        if found[1][0] not in _JPEG_WITHOUT_LENGTH:
+        if marker[1][0] not in _JPEG_WITHOUT_LENGTH:
             position += max(2, struct.unpack_from(">H", data, position)[0])
     raise ValueError(f"its header has more than {_JPEG_MOST_SEGMENTS} segments")
 
@@ -82,7 +82,7 @@ def _bmp_size(data: bytes) -> tuple[int, int]:
         width, height = struct.unpack_from("<HH", data, 18)
     else:
         width, height = struct.unpack_from("<ii", data, 18)
-    # A negative height says that the rows go from top to bottom.
+    # A negative height means that the rows go from top to bottom.
     return width, abs(height)
 
 

@@ -1,4 +1,4 @@
-"""What a network takes: found where it says so itself, said by the caller otherwise, never guessed."""
+"""A network's image input: read from the model, or else stated by the caller, and never guessed."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from typing import NamedTuple
 
 from edgevision.errors import OptionError
 from edgevision.imaging.preprocess import LAYOUTS, Preprocessing, keras_applications_preprocessing
+from edgevision.numeric import plain_fields
 from edgevision.tensors import TensorSpec
 
 
 @dataclass(frozen=True)
 class InputOptions:
-    """What the caller says of a network's image input. `None` leaves a field to what is found.
+    """The caller's statements about a network's image input. `None` leaves a field to the model.
 
     Attributes:
-        value_range: (low, high): the values that black and white have at the input.
+        value_range: (low, high): the values of black and white at the input.
         applications: a family of ``keras.applications``, such as ``mobilenet_v2``, whose
             ``preprocess_input`` the network was trained with.
-        mean, scale: subtracted from, and divided by, after `value_range`; one a channel or one
-            for all.
-        color: order of the channels: ``rgb``, ``bgr`` or ``gray``.
+        mean, scale: subtracted and divided by, after the conversion to `value_range`; one per channel
+            or one for all.
+        color: channel order: ``rgb``, ``bgr`` or ``gray``.
         resize, interpolation, pad_value: as in `Preprocessing`.
         size_wh: width and height, for a source that leaves them open.
     """
@@ -36,16 +37,17 @@ class InputOptions:
     size_wh: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
-        said = [name for name in ("value_range", "mean", "scale") if getattr(self, name) is not None]
-        if self.applications is not None and said:
+        plain_fields(self, "value_range", "mean", "scale", "pad_value", "size_wh")
+        stated = [name for name in ("value_range", "mean", "scale") if getattr(self, name) is not None]
+        if self.applications is not None and stated:
             raise OptionError(
-                f"--preprocess {self.applications} says the values of the input already; "
-                f"leave out {', '.join(said)}"
+                f"--preprocess {self.applications} determines the input values already; "
+                f"leave out {', '.join(stated)}"
             )
 
 
 class StatedNormalization(NamedTuple):
-    """The values at a network's input, as the network itself tells them.
+    """The values at a network's input, as the model itself states them.
 
     Attributes:
         value_range, mean, scale: as in `Preprocessing`.
@@ -57,30 +59,31 @@ class StatedNormalization(NamedTuple):
 
 
 def resolve_preprocessing(
-    spec: TensorSpec, options: InputOptions, found: StatedNormalization | None, where: str
+    spec: TensorSpec, options: InputOptions, stated: StatedNormalization | None, where: str
 ) -> Preprocessing:
-    """The preprocessing of a network: what the caller says, else what was found in it.
+    """The preprocessing of a network: from the caller's options, else from the model itself.
 
     Args:
-        spec: its image input.
-        options: what the caller says.
-        found: what the network says.
-        where: the network, for errors.
+        spec: the network's image input.
+        options: the caller's statements.
+        stated: the model's own.
+        where: the model's name, for errors.
 
     Raises:
-        OptionError: neither tells, and guessing would be silently wrong; or the input is no image.
+        OptionError: neither states the value range, and a guess would be silently wrong; or the input
+            is not an image.
     """
     layout, size_wh, channels = image_layout(spec, where)
     family = None if options.applications is None else keras_applications_preprocessing(options.applications)
     color = options.color or ("gray" if channels == 1 else family["color"] if family else "rgb")
     if (color == "gray") != (channels == 1):
         raise OptionError(
-            f"{where}: input '{spec.name}' has {channels} channels; color '{color}' does not fit"
+            f"{where}: input '{spec.name}' has {channels} channels, which cannot hold color '{color}'"
         )
     values = (
         StatedNormalization(family["value_range"], family["mean"], family["scale"])
         if family
-        else _normalization(options, found, spec, where)
+        else _normalization(options, stated, spec, where)
     )
     return Preprocessing(
         size_wh=size_wh,
@@ -99,7 +102,7 @@ def image_layout(spec: TensorSpec, where: str) -> tuple[str, tuple[int, int], in
     """(layout, (width, height), channels) of an image input.
 
     Raises:
-        OptionError: it is not ``(batch, height, width, 1 or 3)`` or ``(batch, 1 or 3, height, width)``.
+        OptionError: not ``(batch, height, width, 1 or 3)`` or ``(batch, 1 or 3, height, width)``.
     """
     shape = spec.shape
     if len(shape) == 4:
@@ -115,16 +118,16 @@ def image_layout(spec: TensorSpec, where: str) -> tuple[str, tuple[int, int], in
 
 
 def _normalization(
-    options: InputOptions, found: StatedNormalization | None, spec: TensorSpec, where: str
+    options: InputOptions, stated: StatedNormalization | None, spec: TensorSpec, where: str
 ) -> StatedNormalization:
-    value_range = options.value_range or (found.value_range if found else None)
+    value_range = options.value_range or (stated.value_range if stated else None)
     if value_range is None and spec.dtype == "uint8" and spec.quantization is None:
         value_range = (0.0, 255.0)
     if value_range is None:
         raise OptionError(
-            f"{where}: nothing in it tells which values its input takes; type --input-range 0..255, "
-            f"--input-range 0..1 or --input-range=-1..1, or --preprocess with the keras.applications family "
-            f"that it was trained with, such as --preprocess mobilenet_v2"
+            f"{where}: the model does not say which value range its input expects; pass "
+            f"--input-range 0..255, --input-range 0..1 or --input-range=-1..1, or --preprocess with the "
+            f"keras.applications family that it was trained with, such as --preprocess mobilenet_v2"
         )
-    keep = found if found and options.value_range is None else StatedNormalization(value_range)
+    keep = stated if stated and options.value_range is None else StatedNormalization(value_range)
     return StatedNormalization(value_range, options.mean or keep.mean, options.scale or keep.scale)

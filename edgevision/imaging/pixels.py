@@ -1,4 +1,4 @@
-"""Change colours and values of pixels, into memory that is there."""
+"""Convert colours and values of pixels into existing memory."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from edgevision.tensors import Array
 Pixels = NDArray[np.uint8]
 Writer = Callable[[Pixels, Array], None]
 
-#: By a third each: enough for a slope that is known to a millionth.
+#: Each narrows the interval by a third: enough for a slope within a millionth.
 _NARROWINGS = 60
-#: Of values up to 255, single precision knows 0.00002: a twentieth of this.
+#: Single precision resolves 0.00002 at values up to 255: a twentieth of this.
 _LEAST_ROOM = 0.0005
 
 _CONVERSIONS: dict[tuple[str, str], int] = {
@@ -30,14 +30,14 @@ _CONVERSIONS: dict[tuple[str, str], int] = {
 
 
 def is_identity(table: Array) -> bool:
-    """Whether an `edgevision.imaging.preprocess.pixel_table` leaves every pixel as it is."""
+    """Return whether an `edgevision.imaging.preprocess.pixel_table` leaves every pixel unchanged."""
     return table.shape[1] == 1 and bool((table[:, 0] == np.arange(256)).all())
 
 
 def convert_into(pixels: Pixels, color: str, wanted: str, out: Pixels) -> None:
-    """Write `pixels` of one colour into `out` in another of `edgevision.imaging.preprocess.COLORS`.
+    """Write `pixels` into `out` in another channel order of `edgevision.imaging.preprocess.COLORS`.
 
-    Where both have as many channels they may be the same memory.
+    With the same number of channels, they may be the same memory.
     """
     cv2.cvtColor(pixels, _CONVERSIONS[color, wanted], dst=out)
 
@@ -48,7 +48,7 @@ def writer(table: Array) -> Writer:
     Where a table entry is one byte, pixels and result may be the same memory.
 
     Args:
-        table: (256, 1) or (256, c): what `edgevision.imaging.preprocess.pixel_table` gives.
+        table: (256, 1) or (256, c), from `edgevision.imaging.preprocess.pixel_table`.
     """
     if is_identity(table):
         return lambda pixels, out: np.copyto(out, pixels)
@@ -59,7 +59,7 @@ def writer(table: Array) -> Writer:
         line = straight_line(np.bitwise_xor(table[:, 0].view(np.uint8), 0x80 if signed else 0))
         if line is not None:
             return _line_writer(line, signed)
-    # A table only moves bits: OpenCV need not know the dtype, and older ones do not know float16.
+    # A table only moves bits: OpenCV need not support the dtype, and older versions lack float16.
     bits = {1: np.uint8, 2: np.int16, 4: np.float32}[table.dtype.itemsize]
     lookup = np.ascontiguousarray(table).view(bits).reshape(1, 256, -1)
     return lambda pixels, out: _look_up(pixels, lookup, out.view(bits))
@@ -78,19 +78,19 @@ def plane_writer(table: Array) -> Writer:
 
 
 def straight_line(values: NDArray[np.uint8]) -> tuple[float, float] | None:
-    """The slope and offset that, rounded, give all of a table's values; `None` if none do.
+    """The slope and offset that, rounded, give all of a table's values; `None` if there are none.
 
-    Of all such lines the one farthest from giving another value, and none whose distance single precision
-    could use up: so that it does not matter how a build of OpenCV multiplies and rounds.
+    Of all such lines, the one with the largest margin to another value, and none whose margin is within
+    single precision: so the way in which a build of OpenCV multiplies and rounds does not matter.
 
     Args:
-        values: (256,): what each pixel value becomes.
+        values: (256,): the result for each pixel value.
     """
     pixels, wanted = np.arange(256.0), values.astype(np.float64)
     least, most = wanted - 0.5, np.where(wanted == 255, np.inf, wanted + 0.5)
 
     def offsets(slope: float) -> tuple[float, float]:
-        """The lowest that gives all values, and the highest: in this order where there are any."""
+        """The lowest and the highest offset that give all values; in reverse order if none does."""
         return float((least - slope * pixels).max()), float((most - slope * pixels).min())
 
     def room(slope: float) -> float:
@@ -103,14 +103,14 @@ def straight_line(values: NDArray[np.uint8]) -> tuple[float, float] | None:
         low, high = (low + third, high) if room(low + third) < room(high - third) else (low, high - third)
     slope = (low + high) / 2
     lowest, highest = offsets(slope)
-    # Without an end there is no middle: of all 255, any line is as good.
+    # An interval without an upper end has no middle: that of a table that is 255 throughout.
     if highest - lowest < _LEAST_ROOM or math.isinf(highest):
         return None
     return slope, (lowest + highest) / 2
 
 
 def _line_writer(line: tuple[float, float], signed: bool) -> Writer:
-    """Slope and offset, in half the time that a table takes."""
+    """A writer by slope and offset, in half the time of a table."""
     slope, offset = line
 
     def write(pixels: Pixels, out: Array) -> None:
@@ -123,7 +123,7 @@ def _line_writer(line: tuple[float, float], signed: bool) -> Writer:
 
 
 def _flip_sign(pixels: Pixels, out: Array) -> None:
-    """Pixel minus 128, in a twentieth of the time that a table takes."""
+    """Pixel minus 128, in a twentieth of the time of a table."""
     np.bitwise_xor(pixels, 0x80, out=out.view(np.uint8))
 
 

@@ -1,8 +1,7 @@
-"""Preprocessing: one description, obeyed by every runtime and by the source's own run."""
+"""Preprocessing: one description, applied alike for every runtime and for the source model."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypedDict
@@ -11,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import InputError, OptionError
+from edgevision.numeric import is_real, is_whole, plain_fields
 from edgevision.tensors import Array, Quantization, TensorSpec
 
 RESIZE_MODES = ("stretch", "letterbox", "center-crop")
 INTERPOLATIONS = ("nearest", "bilinear", "area")
 COLORS = ("rgb", "bgr", "gray")
 LAYOUTS = ("nhwc", "nchw")
-#: Of the tensors that pixels can be written into.
+#: Dtypes of input tensors that pixels can be written into.
 DTYPES = ("float32", "float16", "int16", "uint8", "int8")
 
 
@@ -30,20 +30,20 @@ class Preprocessing:
 
     Attributes:
         size_wh: width and height of the input tensor, in pixels.
-        resize: ``stretch`` to the size; ``letterbox``: whole image, aspect kept, borders of
-            `pad_value`, as ``tf.image.resize_with_pad``; ``center-crop``: aspect kept, what sticks
-            out is cut off, as Keras's ``Resizing(crop_to_aspect_ratio=True)``.
-        interpolation: ``nearest``, ``bilinear`` or ``area``, with pixel centres at one half, as
-            ``tf.image.resize`` without antialiasing has it, rounded to whole pixel values.
-        color: order of the channels that the network takes: ``rgb``, ``bgr`` or ``gray``.
-        value_range: (low, high): what 0 and 255 become.
-        mean: subtracted, one a channel (in the order of `color`) or one for all.
-        scale: divided by, one a channel (in the order of `color`) or one for all.
+        resize: ``stretch`` to the size; ``letterbox``: the whole image, aspect ratio kept, with borders
+            of `pad_value`, as ``tf.image.resize_with_pad``; ``center-crop``: aspect ratio kept, the
+            excess cut off, as Keras's ``Resizing(crop_to_aspect_ratio=True)``.
+        interpolation: ``nearest``, ``bilinear`` or ``area``, with pixel centres at one half, as in
+            ``tf.image.resize`` without antialiasing, rounded to whole pixel values.
+        color: channel order of the input tensor: ``rgb``, ``bgr`` or ``gray``.
+        value_range: (low, high): the values of pixels 0 and 255.
+        mean: subtracted; one per channel (in the order of `color`) or one for all.
+        scale: divisor; one per channel (in the order of `color`) or one for all.
         layout: of the tensor: ``nhwc`` or ``nchw``.
-        pad_value: of letterbox borders, a pixel in 0…255.
+        pad_value: pixel value of letterbox borders, 0…255.
 
     Raises:
-        OptionError: a field has a value that it cannot have; names it.
+        OptionError: a field has an invalid value; names the field.
     """
 
     size_wh: tuple[int, int]
@@ -57,6 +57,7 @@ class Preprocessing:
     pad_value: int = 0
 
     def __post_init__(self) -> None:
+        plain_fields(self, "size_wh", "value_range", "mean", "scale", "pad_value")
         lengths = (1,) if self.color == "gray" else (1, 3)
         low_high = self.value_range
         self._check("size_wh", _are_counts(self.size_wh, 2), "two whole numbers above 0")
@@ -67,7 +68,9 @@ class Preprocessing:
         self._check("mean", _are_finite(self.mean, lengths), f"{_or(lengths)} finite numbers")
         self._check("scale", _are_finite(self.scale, lengths), f"{_or(lengths)} finite numbers")
         self._check("scale", 0 not in self.scale, "no 0: pixels are divided by it")
-        self._check("pad_value", _is_pixel(self.pad_value), "a whole number in 0…255")
+        self._check(
+            "pad_value", is_whole(self.pad_value) and self.pad_value <= 255, "a whole number in 0…255"
+        )
 
     def _check(self, name: str, valid: bool, expected: str) -> None:
         if not valid:
@@ -75,7 +78,7 @@ class Preprocessing:
 
     @property
     def channels(self) -> int:
-        """How many the tensor has: 1 for grey, else 3."""
+        """The number of channels of the tensor: 1 for grey, else 3."""
         return 1 if self.color == "gray" else 3
 
     @property
@@ -89,7 +92,7 @@ class Preprocessing:
     def resized(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """An image at the network's size, before its colours and values change.
 
-        Preprocessing it again gives the very tensor that `image` gives.
+        Preprocessing the result gives the same tensor as preprocessing `image`.
 
         Args:
             image: (h, w, 3) or (h, w) uint8.
@@ -105,23 +108,23 @@ class Preprocessing:
         return out
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields, as JSON has them."""
+        """The fields as JSON values."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
 
     @classmethod
     def from_dict(cls, data: object, where: str) -> Preprocessing:
-        """What `to_dict` gave.
+        """Preprocessing from the result of `to_dict`.
 
         Args:
-            data: what was read.
-            where: names it in errors, such as ``model.evb/manifest.json: preprocessing``.
+            data: the JSON object.
+            where: its place for errors, such as ``model.evb/manifest.json: preprocessing``.
 
         Raises:
-            OptionError: a field is missing, unknown or wrong; names it.
+            OptionError: a field is missing, unknown or invalid; names the field.
         """
         if not isinstance(data, Mapping):
-            raise OptionError(f"{where}: expected a table of fields, got {data!r}")
+            raise OptionError(f"{where}: expected an object with fields, got {data!r}")
         known = [field.name for field in fields(cls)]
         for name in data:
             if name not in known:
@@ -139,57 +142,57 @@ class Preprocessing:
 class Preprocessor:
     """Writes images into the input tensor of a session.
 
-    All that does not depend on the image is computed here, once. Safe to share between threads:
-    nothing is kept from one call to the next.
+    Everything that does not depend on the image is computed once, by the constructor. Safe to share
+    between threads: no state is kept between calls.
 
     Args:
-        preprocessing: what the network takes.
-        spec: of the tensor; its dtype is one of `DTYPES`.
+        preprocessing: from an image to the tensor.
+        spec: the tensor; its dtype is one of `DTYPES`.
 
     Raises:
-        OptionError: `spec` does not have the shape that `preprocessing` gives, or its dtype cannot
-            hold the values.
+        OptionError: the shape of `spec` does not match `preprocessing`, or its dtype cannot hold the
+            values.
     """
 
     def __init__(self, preprocessing: Preprocessing, spec: TensorSpec) -> None:
-        # Here, and not above: to read and check a description, nobody needs OpenCV.
+        # Imported here: reading and checking a description must not need OpenCV.
         from edgevision.imaging.pixels import convert_into, is_identity, plane_writer, writer
         from edgevision.imaging.resize import resizer
 
-        check_fits(preprocessing, spec)
+        check_tensor(preprocessing, spec)
         self.preprocessing = preprocessing
         self.spec = spec
         table = pixel_table(preprocessing, spec)
         in_planes = preprocessing.layout == "nchw" and preprocessing.channels == 3
         self._write = plane_writer(table) if in_planes else writer(table)
         self._straight = not in_planes and table.dtype == np.uint8 and is_identity(table)
-        self._in_slot = not in_planes and table.itemsize == 1
+        self._in_place = not in_planes and table.itemsize == 1
         self._dtype = table.dtype
         self._shape = preprocessing.image_shape
         self._size_hw = preprocessing.size_wh[::-1]
         self._resize = resizer(preprocessing.resize, preprocessing.interpolation, preprocessing.pad_value)
         self._convert_into = convert_into
-        self._in_color = self._in_slot and preprocessing.channels == 3
+        self._in_color = self._in_place and preprocessing.channels == 3
 
     def __call__(self, image: NDArray[np.uint8], out: Array, color: str = "rgb") -> None:
-        """Write one image into its slot of the input tensor.
+        """Write one image into its row of the input tensor.
 
         Args:
             image: (h, w, 3) uint8, or (h, w) uint8 for grey; only read.
-            out: the slot, of the shape `Preprocessing.image_shape` and the tensor's dtype,
-                C-contiguous; written whole.
-            color: of `image`: ``rgb``, ``bgr`` or ``gray``. Channels are swapped after the resize,
-                so that a large BGR frame need not be converted first.
+            out: the row, of shape `Preprocessing.image_shape` and the tensor's dtype, C-contiguous;
+                overwritten completely.
+            color: channel order of `image`: ``rgb``, ``bgr`` or ``gray``. Channels are swapped after
+                the resize, so that a large BGR frame need not be converted first.
 
         Raises:
-            InputError: `image` is not as told above.
+            InputError: `image` or `out` has another shape, dtype or memory layout.
         """
         _check_image(image, color)
         self._check_out(out)
         self.fill(image, out, color)
 
     def fill(self, image: NDArray[np.uint8], out: Array, color: str) -> None:
-        """As a call, unchecked: for what `edgevision.imaging.decode.as_pixels` gave, and a slot of a slot."""
+        """As a call, without its checks: for pixels from `as_pixels` and a row of a slot's input."""
         if not self._in_color or color == "gray" or image.shape == out.shape:
             self.write(self.resize(image, out), out, color)
             return
@@ -201,18 +204,19 @@ class Preprocessor:
             self._write(pixels, out)
 
     def in_one_step(self, color: str = "rgb") -> bool:
-        """Whether `write` leaves pixels of `color` as `resize` made them."""
+        """Return whether `write` leaves pixels of `color` as they come out of `resize`."""
         return self._straight and color == self.preprocessing.color
 
     def resize(self, image: NDArray[np.uint8], out: Array) -> NDArray[np.uint8]:
-        """The first half of a call: the image at the network's size, its colours and values as they are.
+        """The first half of a call: the image at the network's size, with its colours and values unchanged.
 
         Args:
-            image, out: as in a call.
+            image: as in a call.
+            out: as in a call.
 
         Returns:
-            (height, width, 3) or (height, width) uint8 for `write`: in the memory of `out` where they
-            fit, `image` itself where nothing is to be done.
+            (height, width, 3) or (height, width) uint8 for `write`: in the memory of `out` where that
+            can hold them, or `image` itself if it has the size already.
         """
         if image.shape[:2] == self._size_hw:
             return image
@@ -221,11 +225,12 @@ class Preprocessor:
         return pixels
 
     def write(self, pixels: NDArray[np.uint8], out: Array, color: str = "rgb") -> None:
-        """The second half: colours and values, into the slot `out`.
+        """The second half of a call: convert colours and values into `out`.
 
         Args:
-            pixels: what `resize` gave for `out`.
-            out, color: as in a call.
+            pixels: the result of `resize` for `out`.
+            out: as in a call.
+            color: as in a call.
         """
         out, wanted = self._flat(out), self.preprocessing.color
         if color != wanted:
@@ -236,28 +241,28 @@ class Preprocessor:
             self._write(pixels, out)
 
     def _flat(self, out: Array) -> Array:
-        """The slot without the axis of its one channel, as images and tables of grey are."""
+        """The row without its channel axis if it is grey: so are grey images and their tables."""
         return out.reshape(self._size_hw) if self.preprocessing.color == "gray" else out
 
     def _room(self, channels: tuple[int, ...], out: Array) -> NDArray[np.uint8]:
-        """Memory for pixels: the slot's own where they fit, for a fresh block costs page faults."""
-        if self._in_slot and out.ndim == 2 + len(channels):
+        """Memory for pixels: the row's own where it can hold them, for a new block costs page faults."""
+        if self._in_place and out.ndim == 2 + len(channels):
             return out.view(np.uint8)
         return np.empty((*self._size_hw, *channels), np.uint8)
 
     def _check_out(self, out: Array) -> None:
         if out.shape != self._shape or out.dtype != self._dtype or not out.flags.c_contiguous:
             raise InputError(
-                f"slot for one image: expected {self._shape} {self._dtype}, contiguous, "
+                f"row of the input tensor: expected {self._shape} {self._dtype}, contiguous, "
                 f"got {out.shape} {out.dtype}"
             )
 
 
-def check_fits(preprocessing: Preprocessing, spec: TensorSpec) -> None:
-    """Check that a tensor takes what `preprocessing` gives.
+def check_tensor(preprocessing: Preprocessing, spec: TensorSpec) -> None:
+    """Check that a tensor has the shape and one of the dtypes that `preprocessing` writes.
 
     Raises:
-        OptionError: its shape or dtype is another.
+        OptionError: it does not.
     """
     if spec.dtype not in DTYPES:
         raise OptionError(
@@ -266,22 +271,22 @@ def check_fits(preprocessing: Preprocessing, spec: TensorSpec) -> None:
     expected = preprocessing.image_shape
     if len(spec.shape) != 4 or spec.shape[1:] != expected:
         raise OptionError(
-            f"input '{spec.name}': expected (batch, {', '.join(map(str, expected))}), as size, layout "
-            f"and colour of the preprocessing say, got {spec.describe()}"
+            f"input '{spec.name}': expected (batch, {', '.join(map(str, expected))}), from the size, layout "
+            f"and colour of the preprocessing, got {spec.describe()}"
         )
 
 
 def pixel_table(preprocessing: Preprocessing, spec: TensorSpec) -> Array:
-    """What each pixel value becomes in the tensor.
+    """The tensor's value for each pixel value.
 
-    Quantized as the runtimes do: rounded half to even, then clipped to the integers that there
-    are. An integer tensor without a quantization stands for its integers.
+    Quantized as the runtimes do: rounded half to even, then clipped to the range of the dtype. The
+    values of an integer tensor without quantization are its integers.
 
     Returns:
         (256, 1), or (256, 3) if the channels differ, of the tensor's dtype.
 
     Raises:
-        OptionError: the numbers do not fit in the tensor's dtype.
+        OptionError: the values exceed the tensor's dtype.
     """
     low, high = preprocessing.value_range
     pixels = np.arange(256, dtype=np.float64)[:, np.newaxis]
@@ -299,7 +304,7 @@ def pixel_table(preprocessing: Preprocessing, spec: TensorSpec) -> Array:
 
 
 class PixelValues(TypedDict):
-    """The fields of `Preprocessing` that say what pixels become, to be passed on with ``**``."""
+    """The fields of `Preprocessing` that determine the values of pixels, to be passed on with ``**``."""
 
     color: str
     value_range: tuple[float, float]
@@ -308,17 +313,17 @@ class PixelValues(TypedDict):
 
 
 def keras_applications_preprocessing(name: str) -> PixelValues:
-    """What ``keras.applications.NAME.preprocess_input`` does to pixels.
+    """The preprocessing of ``keras.applications.NAME.preprocess_input``.
 
     Args:
         name: of the module, such as ``mobilenet_v2`` or ``resnet50``.
 
     Returns:
-        Fields for ``Preprocessing(size_wh=…, **fields)``. Models that have their preprocessing
-        built in, such as ``efficientnet``, take 0…255.
+        Fields for ``Preprocessing(size_wh=…, **fields)``. Models with built-in preprocessing, such as
+        ``efficientnet``, expect 0…255.
 
     Raises:
-        OptionError: there is no such module; names the nearest and all.
+        OptionError: no such module; suggests the nearest and lists all.
     """
     if name not in _KERAS_APPLICATIONS:
         import difflib
@@ -326,7 +331,7 @@ def keras_applications_preprocessing(name: str) -> PixelValues:
         nearest = difflib.get_close_matches(name, _KERAS_APPLICATIONS, n=1)
         guess = f"did you mean '{nearest[0]}'? " if nearest else ""
         raise OptionError(
-            f"keras.applications has no preprocessing '{name}'; {guess}known are: "
+            f"keras.applications has no preprocessing '{name}'; {guess}it has: "
             + ", ".join(sorted(_KERAS_APPLICATIONS))
         )
     return _KERAS_APPLICATIONS[name].copy()
@@ -364,8 +369,8 @@ _KERAS_APPLICATIONS: dict[str, PixelValues] = {
 def _check_image(image: NDArray[np.uint8], color: str) -> None:
     if color not in COLORS:
         raise InputError(f"color: expected one of {', '.join(COLORS)}, got {color!r}")
-    fits = image.ndim == 2 if color == "gray" else image.ndim == 3 and image.shape[2] == 3
-    if not fits or image.dtype != np.uint8 or image.size == 0:
+    valid = image.ndim == 2 if color == "gray" else image.ndim == 3 and image.shape[2] == 3
+    if not valid or image.dtype != np.uint8 or image.size == 0:
         expected = "(h, w)" if color == "gray" else "(h, w, 3)"
         raise InputError(f"{color} image: expected {expected} uint8, got {image.shape} {image.dtype}")
 
@@ -375,30 +380,18 @@ def _as_float(values: NDArray[np.float64], dtype: np.dtype[Any], name: str) -> A
         table = values.astype(dtype)
     if not np.isfinite(table).all():
         raise OptionError(
-            f"input '{name}': pixels become {values.min():g}…{values.max():g}, which does not fit "
-            f"in {dtype}; give another value range, mean or scale"
+            f"input '{name}': pixels become {values.min():g}…{values.max():g}, which exceeds {dtype}; "
+            f"pass another value range, mean or scale"
         )
     return table
 
 
 def _are_counts(values: object, length: int) -> bool:
-    return (
-        isinstance(values, tuple)
-        and len(values) == length
-        and all(isinstance(v, int) and not isinstance(v, bool) and v > 0 for v in values)
-    )
+    return isinstance(values, tuple) and len(values) == length and all(is_whole(value, 1) for value in values)
 
 
 def _are_finite(values: object, lengths: Sequence[int]) -> bool:
-    return (
-        isinstance(values, tuple)
-        and len(values) in lengths
-        and all(isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v) for v in values)
-    )
-
-
-def _is_pixel(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 255
+    return isinstance(values, tuple) and len(values) in lengths and all(map(is_real, values))
 
 
 def _or(lengths: Sequence[int]) -> str:

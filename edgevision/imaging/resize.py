@@ -1,4 +1,4 @@
-"""Resize images into memory that is there, with the geometry and pixel centres of ``tf.image.resize``."""
+"""Resize images into existing memory, with the geometry and pixel centres of ``tf.image.resize``."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Resizer = Callable[[Pixels, Pixels], None]
 
 
 def resizer(mode: str, interpolation: str, pad_value: int) -> Resizer:
-    """What resizes an image (h, w, c) or (h, w) into memory (H, W, c) or (H, W), which it writes whole.
+    """A function that resizes an image (h, w, c) or (h, w) into memory (H, W, c) or (H, W), all of it.
 
-    Chosen once, for of a large network's caches little is left for what a frame would have to ask.
+    Chosen once: next to a large network, every branch per frame is a cache miss.
 
     Args:
         mode: one of `edgevision.imaging.preprocess.RESIZE_MODES`.
         interpolation: one of `edgevision.imaging.preprocess.INTERPOLATIONS`.
-        pad_value: of the borders that ``letterbox`` leaves.
+        pad_value: of the borders of ``letterbox``.
     """
     stretch = _STRETCHES[interpolation]
 
@@ -39,9 +39,9 @@ def resizer(mode: str, interpolation: str, pad_value: int) -> Resizer:
 
 
 def letterbox_xywh(image_wh: tuple[int, int], out_wh: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Where the whole image lies in the output: left, top, width and height in the output's pixels."""
-    # Single precision on purpose: ``tf.image.resize_with_pad`` floors so, and in about 3 of 100
-    # sizes comes out one pixel below the exact ratio.
+    """The place of the whole image in the output: left, top, width and height in the output's pixels."""
+    # Single precision on purpose: ``tf.image.resize_with_pad`` rounds down in it, which for about 3 %
+    # of sizes is one pixel below the exact ratio.
     wh, target_wh = np.array(image_wh, np.float32), np.array(out_wh, np.float32)
     inner = wh / (wh / target_wh).max()
     width, height = (max(1, int(size)) for size in np.floor(inner))
@@ -50,7 +50,7 @@ def letterbox_xywh(image_wh: tuple[int, int], out_wh: tuple[int, int]) -> tuple[
 
 
 def center_crop_xywh(image_wh: tuple[int, int], out_wh: tuple[int, int]) -> tuple[int, int, int, int]:
-    """What the output shows of the image: left, top, width and height in the image's pixels."""
+    """The part of the image in the output: left, top, width and height in the image's pixels."""
     (width, height), (out_width, out_height) = image_wh, out_wh
     crop_width = max(1, min(width, height * out_width // out_height))
     crop_height = max(1, min(height, width * out_height // out_width))
@@ -73,7 +73,7 @@ def _stretch_bilinear(image: Pixels, out: Pixels) -> None:
 
 
 def _stretch_nearest(image: Pixels, out: Pixels) -> None:
-    # cv2.INTER_NEAREST_EXACT decides ties the other way: a tenth of the pixels at 640 to 224.
+    # cv2.INTER_NEAREST_EXACT breaks ties the other way: a tenth of the pixels at 640 to 224.
     rows = image.take(_nearest(image.shape[0], out.shape[0]), axis=0)
     np.take(rows, _nearest(image.shape[1], out.shape[1]), axis=1, out=out, mode="clip")
 
@@ -89,7 +89,7 @@ def _nearest(size: int, out_size: int) -> Indices:
 def _stretch_area(image: Pixels, out: Pixels) -> None:
     (width, height), (out_width, out_height) = _size_wh(image), _size_wh(out)
     if (width - out_width) * (height - out_height) < 0:
-        # cv2.INTER_AREA averages only if both sides shrink: shrink the one, then grow the other.
+        # cv2.INTER_AREA averages only if both sides shrink: shrink one, then enlarge the other.
         between = min(width, out_width), min(height, out_height)
         image = cv2.resize(image, between, interpolation=cv2.INTER_AREA)
     cv2.resize(image, _size_wh(out), dst=out, interpolation=cv2.INTER_AREA)

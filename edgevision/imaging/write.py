@@ -1,4 +1,4 @@
-"""Images to files: whole, or not at all."""
+"""Write image files, completely or not at all."""
 
 from __future__ import annotations
 
@@ -14,30 +14,31 @@ from edgevision.system.files import write_file
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
 
-def write_image(path: Path, pixels: NDArray[np.uint8]) -> None:
-    """Write an image in the format that the suffix names: to a temporary file, and from there by renaming.
+def write_image(path: str | Path, pixels: NDArray[np.uint8]) -> None:
+    """Write an image in the format of the path's suffix: to a temporary file that is then renamed.
 
     Args:
-        path: replaced if it is there.
+        path: replaced if it exists.
         pixels: (h, w, 3) RGB, or (h, w) or (h, w, 1) grey, uint8.
 
     Raises:
         OptionError: the suffix is not one of `SUFFIXES`.
-        OutputError: it cannot be written. What was there before is left as it was.
+        OutputError: it cannot be written; an existing file is left as it was.
     """
+    path = Path(path)
     check_suffix(path)
     ordered = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if pixels.shape[2:] == (3,) else pixels
-    done, content = cv2.imencode(path.suffix.lower(), ordered)
-    if not done:
+    encoded, content = cv2.imencode(path.suffix.lower(), ordered)
+    if not encoded:
         raise OutputError(f"{path}: the image cannot be written as {path.suffix}")
     write_file(path, content.tobytes())
 
 
 def check_suffix(path: Path) -> None:
-    """Refuse a name whose suffix is no image format, before any long work.
+    """Check that a path has the suffix of an image format, before any long work.
 
     Raises:
         OptionError: the suffix is not one of `SUFFIXES`.
     """
     if path.suffix.lower() not in SUFFIXES:
-        raise OptionError(f"{path}: expected a name that ends in {', '.join(SUFFIXES)}")
+        raise OptionError(f"{path}: expected a file name that ends in {', '.join(SUFFIXES)}")

@@ -1,6 +1,6 @@
-"""What was chosen by measuring, kept on disk: a small JSON file for each bundle, machine and set of versions.
+"""Keeps the fastest configuration on disk: one small JSON file per bundle, machine and set of versions.
 
-A cache that cannot be read or written is no error: then it is measured again.
+A cache that cannot be read or written is not an error: the configurations are measured again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from edgevision._version import __version__
 from edgevision.backend import SessionSettings
 from edgevision.bundle.storage import Bundle
 from edgevision.errors import OutputError
-from edgevision.loading.choice import Configuration
+from edgevision.loading.configurations import Configuration
 from edgevision.system.cores import cores
 from edgevision.system.entry_points import installed_packages
 from edgevision.system.files import make_folder, write_file
@@ -27,16 +27,16 @@ CACHE_VARIABLE = "EDGEVISION_CACHE"
 
 _log = logging.getLogger("edgevision")
 _LARGEST_BYTES = 1_000_000
-#: Where the kernel shows GPUs and NPUs: one that is new may change what the bundle's order takes.
+#: Where the kernel lists GPUs and NPUs: a new one may change the choice by the bundle's order.
 _DEVICE_NODES = ("nvidia[0-9]*", "nvmap", "dri/renderD*", "accel/accel*")
 
 
 def tuning_file(bundle: Bundle, settings: SessionSettings, possible: Sequence[Configuration]) -> Path | None:
-    """Where the choice for a bundle is kept; `None` where there is no home folder.
+    """The file that keeps the choice for a bundle; `None` where there is no home folder.
 
-    The name is a digest of all that it depends on: the bundle, what was asked for, the candidates,
-    the machine, and every package that is installed. The runtimes are not asked for their versions,
-    for that would import all of them to run one.
+    Its name is a digest of all that the choice depends on: the bundle, the requested settings, the
+    configurations, the machine, and every installed package. The runtimes are not asked for their
+    versions, because that would import all of them to run one.
     """
     folder = _cache_folder()
     if folder is None:
@@ -59,16 +59,16 @@ def tuning_file(bundle: Bundle, settings: SessionSettings, possible: Sequence[Co
 
 
 def read_choice(file: Path | None, possible: Sequence[Configuration]) -> Configuration | None:
-    """What was kept; `None` if nothing was, if it is damaged, or none of the candidates."""
+    """The configuration in a file of `write_choice`; `None` if there is none, or it is not `possible`."""
     try:
         if file is None or file.stat().st_size > _LARGEST_BYTES:
             return None
-        found = json.loads(file.read_text(encoding="utf-8"))
-        pair, threads = (found["artifact"], found["backend"]), found["threads"]
+        document = json.loads(file.read_text(encoding="utf-8"))
+        pair, threads = (document["artifact"], document["backend"]), document["threads"]
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        _log.info("%s: is ignored and written again: %s", file, error)
+        _log.info("%s: ignored, and written again: %s", file, error)
         return None
     if type(threads) is not int or not 1 <= threads <= max(one.threads for one in possible):
         return None
@@ -76,35 +76,35 @@ def read_choice(file: Path | None, possible: Sequence[Configuration]) -> Configu
     return Configuration(entries[0], pair[1], threads) if entries else None
 
 
-def write_choice(file: Path | None, chosen: Configuration, bundle: Bundle, why: str) -> bool:
-    """Keep a choice.
+def write_choice(file: Path | None, chosen: Configuration, bundle: Bundle, reason: str) -> bool:
+    """Keep a choice, to be read by `read_choice`.
 
     Args:
-        file: what `tuning_file` gave.
-        chosen: the candidate.
-        bundle, why: for people who open the file.
+        file: as returned by `tuning_file`.
+        chosen: the configuration.
+        bundle, reason: for people who open the file.
 
     Returns:
-        Whether it could be kept.
+        True if it was written.
     """
     if file is None:
         return False
     artifact, backend = chosen.pair
     document: dict[str, Any] = {"artifact": artifact, "backend": backend, "threads": chosen.threads}
-    document |= {"bundle": str(bundle.path), "because": why}
+    document |= {"bundle": str(bundle.path), "because": reason}
     try:
         make_folder(file.parent)
         write_file(file, (json.dumps(document, indent=2) + "\n").encode())
     except OutputError as error:
-        _log.info("what was measured is not kept, and is measured again next time: %s", error)
+        _log.info("the measurement is not kept, and will be repeated next time: %s", error)
         return False
     return True
 
 
 def _cache_folder() -> Path | None:
-    told = os.environ.get(CACHE_VARIABLE)
-    if told:
-        return Path(told)
+    folder = os.environ.get(CACHE_VARIABLE)
+    if folder:
+        return Path(folder)
     base = os.environ.get("XDG_CACHE_HOME")
     try:
         return (Path(base) if base else Path.home() / ".cache") / "edgevision"

@@ -1,147 +1,253 @@
-"""Which artifact of a bundle is run, and on what: by the bundle's order, and who could take its place."""
+"""The one place that decides what runs: which artifact, on which backend and device, with how many threads.
+
+`choose` decides for a bundle, `choose_backend` for a bare file. Each logs its decision and the reason
+in one line, at INFO on the logger ``edgevision``.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from edgevision.backend import Backend, SessionSettings
 from edgevision.errors import DeviceError, EdgeVisionError, OptionError, PluginError
 from edgevision.plugins import Registry
-from edgevision.system.cores import cores
+from edgevision.system.log import info
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a process that runs a bare file imports no bundles
     from edgevision.bundle.manifest import ArtifactEntry
     from edgevision.bundle.storage import Bundle
+    from edgevision.loading.configurations import Configuration
+
+#: ``0``: nothing is measured, unless the caller asks for it.
+TUNE_VARIABLE = "EDGEVISION_TUNE"
+
+_AS_REQUESTED = "the backend that was asked for"
+_BY_ORDER = "the first in the bundle's order that this machine can run"
+
+
+@dataclass(frozen=True)
+class Request:
+    """A caller's requirements on what runs. `None` leaves the decision to `choose`.
+
+    Attributes:
+        backend: name of the backend that must run the artifact.
+        precision: of the artifact.
+        settings: device, threads and options of the session.
+        tune: `True` picks the fastest configuration, `False` the first in the bundle's order; `None` the
+            fastest, unless the environment says ``EDGEVISION_TUNE=0``.
+    """
+
+    backend: str | None = None
+    precision: str | None = None
+    settings: SessionSettings = field(default_factory=SessionSettings)
+    tune: bool | None = None
+
+    @property
+    def may_tune(self) -> bool:
+        """True if the fastest configuration may be picked.
+
+        Options are one backend's own, and a GPU or NPU has no competitor: with either the order decides.
+        """
+        if self.backend is not None or self.settings.options or self.settings.device not in (None, "cpu"):
+            return False
+        return self.tune if self.tune is not None else os.environ.get(TUNE_VARIABLE) != "0"
 
 
 class Choice(NamedTuple):
-    """An artifact of a bundle, the backend that is to run it, and how."""
+    """An artifact of a bundle, the backend that runs it, and the settings of the session."""
 
     entry: ArtifactEntry
     backend: Backend
     settings: SessionSettings
 
-
-@dataclass(frozen=True)
-class Configuration:
-    """What may be chosen on the CPU.
-
-    Attributes:
-        entry: the artifact.
-        backend: the backend's name.
-        threads: for one call.
-    """
-
-    entry: ArtifactEntry
-    backend: str
-    threads: int
-
-    @property
-    def pair(self) -> tuple[str, str]:
-        """Id of the artifact and name of the backend."""
-        return self.entry.id, self.backend
-
-    def choice(self, settings: SessionSettings, plugins: Registry) -> Choice:
-        """To run it with `settings`, but for device and threads."""
-        own = replace(settings, device="cpu", threads=self.threads)
-        return Choice(self.entry, plugins.backend(self.backend), own)
-
     def __str__(self) -> str:
-        threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
-        return f"{self.entry.id} on {self.backend}, {threads}"
+        from edgevision.loading.configurations import threads_text
+
+        device, threads = self.settings.device, self.settings.threads
+        parts = [f"{self.entry.id} on {self.backend.name}"]
+        parts += [] if device in (None, "cpu") else [f"device {device}"]
+        return ", ".join(parts if threads is None else [*parts, threads_text(threads)])
 
 
-def first_choice(
-    bundle: Bundle, backend: str | None, settings: SessionSettings, precision: str | None, plugins: Registry
-) -> Choice:
-    """By the bundle's order: the first artifact that a backend it was measured on can run here.
+def choose(bundle: Bundle, request: Request, plugins: Registry) -> Choice:
+    """Decide which artifact of a bundle runs, and how.
+
+    In this order: the backend that was asked for; the fastest configuration, as measured earlier on this
+    machine or now; the bundle's order. `edgevision.loading.load.load` has the rules in full.
 
     Raises:
-        OptionError: the bundle has no artifact that fits.
-        PluginError, MissingRuntimeError: the backend, or none that fits, can be had here.
+        OptionError: the bundle has no artifact of this precision, or none that the backend loads.
+        PluginError, MissingRuntimeError, DeviceError: the backend that was asked for does not exist, or
+            none that can run the bundle is available on this machine.
     """
-    entries = _entries(bundle, precision)
-    if backend is not None:
-        return _choice_of_backend(bundle, plugins.backend(backend), entries, settings)
-    return _first_ready(bundle, entries, settings, plugins)
+    if request.backend is not None:
+        choice, reason = _choice_of_backend(request.backend, bundle, request, plugins), _AS_REQUESTED
+    elif request.may_tune:
+        choice, reason = _fastest(bundle, request, plugins)
+    else:
+        choice, reason = choice_by_order(bundle, request, plugins), _BY_ORDER
+    info("%s: %s: %s", bundle.path, choice, reason)
+    return choice
 
 
-def candidates(
-    bundle: Bundle, settings: SessionSettings, precision: str | None, plugins: Registry
-) -> list[Configuration]:
-    """Every artifact on every backend that may run it, whether its runtime is here or not.
-
-    Those are the backends that it was measured on, and those whose own format it has. The threads are
-    those that `settings` ask for, else one, and one for each core that this process may use.
+def choice_by_order(bundle: Bundle, request: Request, plugins: Registry) -> Choice:
+    """The first artifact, in the bundle's order, that an available backend runs on which it was measured.
 
     Raises:
         OptionError: the bundle has no artifact of this precision.
+        PluginError, DeviceError: no such backend is available, or none has the device.
     """
-    there = plugins.backends()
-    counts = (settings.threads,) if settings.threads else sorted({1, cores()})
-    return [
-        Configuration(entry, name, threads)
-        for entry in _entries(bundle, precision)
-        for name in _backends_of(entry, there)
-        for threads in counts
-    ]
+    from edgevision.loading.configurations import entries_of
+
+    settings, reasons = request.settings, dict[str, str]()
+    for entry in entries_of(bundle, request.precision):
+        for name in entry.backends:
+            if name in reasons:
+                continue
+            try:
+                return Choice(entry, available_backend(name, settings.device, plugins), settings)
+            except EdgeVisionError as error:
+                reasons[name] = str(error)
+    message = f"{bundle.path}: no backend that it was converted for is available: {_listed(reasons)}"
+    raise PluginError(message) if settings.device is None else DeviceError(message)
 
 
-def reason_against(name: str, device: str | None, plugins: Registry) -> str:
-    """Why a backend cannot run on a device here; empty if it can."""
-    try:
-        names = [found.name for found in plugins.backend(name).devices()]
-    except EdgeVisionError as error:
-        return str(error)
+def competitors(first: Choice, possible: Sequence[Configuration], plugins: Registry) -> list[Configuration]:
+    """The configurations that compete with the choice by order: those of its precision that are available.
+
+    Args:
+        first: the choice by order.
+        possible: the configurations of the bundle.
+        plugins: of this process.
+
+    Returns:
+        Those of `first` itself in front; none where it does not run on the CPU.
+    """
+    device = first.settings.device or first.backend.devices()[0].name
+    if device != "cpu":
+        return []
+    available = {name for name in {one.backend for one in possible} if _runs_on_cpu(name, plugins)}
+    same = [one for one in possible if one.entry.precision == first.entry.precision]
+    pair = first.entry.id, first.backend.name
+    return sorted((one for one in same if one.backend in available), key=lambda one: one.pair != pair)
+
+
+def choose_backend(path: Path, artifact_format: str, request: Request, plugins: Registry) -> Backend:
+    """Decide which backend runs a bare file.
+
+    Where none was asked for: the first available of the backends whose own format it is, by name, then of
+    the others that load it, by name. The order is fixed, so that a machine decides the same each time.
+
+    Raises:
+        PluginError: the backend that was asked for does not exist.
+        DeviceError: no backend that loads the format is available, or none has the device.
+    """
+    if request.backend is not None:
+        backend = plugins.backend(request.backend)
+        info("%s: on %s: %s", path, backend.name, _AS_REQUESTED)
+        return backend
+    reasons: dict[str, str] = {}
+    for name in _backends_of_format(artifact_format, plugins):
+        try:
+            backend = available_backend(name, request.settings.device, plugins)
+        except EdgeVisionError as error:
+            reasons[name] = str(error)
+        else:
+            info("%s: on %s: the first available backend that loads the format", path, name)
+            return backend
+    raise DeviceError(
+        f"{path}: no backend that loads {artifact_format} files is available: "
+        f"{_listed(reasons) or 'none is installed'}"
+    )
+
+
+def available_backend(name: str, device: str | None, plugins: Registry) -> Backend:
+    """The backend called `name`, if this machine has its runtime and the device.
+
+    Raises:
+        PluginError: there is no such backend.
+        MissingRuntimeError: its runtime is not installed.
+        DeviceError: it has no device, or not this one.
+    """
+    backend = plugins.backend(name)
+    names = [one.name for one in backend.devices()]
     if device is not None and device not in names:
-        return f"has no device '{device}' here, only {', '.join(names)}"
-    return ""
+        raise DeviceError(f"has no device '{device}' here, only {', '.join(names)}")
+    return backend
 
 
-def listed(reasons: Mapping[str, str]) -> str:
-    """Reasons in one line, each with its backend."""
-    return "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+def _choice_of_backend(name: str, bundle: Bundle, request: Request, plugins: Registry) -> Choice:
+    """The first artifact that was measured on the backend, else of its own format, else of another."""
+    from edgevision.loading.configurations import entries_of
 
-
-def _entries(bundle: Bundle, precision: str | None) -> list[ArtifactEntry]:
-    entries = [e for e in bundle.manifest.artifacts if precision in (None, e.precision)]
-    if not entries:
-        have = ", ".join(entry.id for entry in bundle.manifest.artifacts)
-        raise OptionError(f"{bundle.path}: has no artifact of precision '{precision}'; it has: {have}")
-    return entries
-
-
-def _backends_of(entry: ArtifactEntry, there: Mapping[str, Backend]) -> list[str]:
-    own = [name for name, backend in there.items() if backend.formats[0] == entry.format]
-    return [name for name in dict.fromkeys((*entry.backends, *own)) if name in there]
-
-
-def _choice_of_backend(
-    bundle: Bundle, backend: Backend, entries: Sequence[ArtifactEntry], settings: SessionSettings
-) -> Choice:
-    """The first artifact of the backend's own format, else of another that it loads."""
-    measured = [entry for entry in entries if backend.name in entry.backends]
-    loadable = [entry for fmt in backend.formats for entry in entries if entry.format == fmt]
-    for entry in [*(entry for entry in measured if entry.format in backend.formats), *loadable]:
-        return Choice(entry, backend, settings)
+    entries = entries_of(bundle, request.precision)
+    backend = plugins.backend(name)
+    measured = [
+        entry for entry in entries if backend.name in entry.backends and entry.format in backend.formats
+    ]
+    loadable = [entry for own in backend.formats for entry in entries if entry.format == own]
+    for entry in [*measured, *loadable]:
+        return Choice(entry, backend, request.settings)
     raise OptionError(
         f"{bundle.path}: has no artifact that backend '{backend.name}' loads ({', '.join(backend.formats)}); "
         f"it has: {', '.join(entry.id for entry in entries)}"
     )
 
 
-def _first_ready(
-    bundle: Bundle, entries: Sequence[ArtifactEntry], settings: SessionSettings, plugins: Registry
-) -> Choice:
-    """The first artifact that a backend it was measured on can run here."""
-    reasons: dict[str, str] = {}
-    for entry in entries:
-        for name in entry.backends:
-            reason = reasons.get(name) or reason_against(name, settings.device, plugins)
-            if not reason:
-                return Choice(entry, plugins.backend(name), settings)
-            reasons[name] = reason
-    told = f"{bundle.path}: no backend that it was made for can run here: {listed(reasons)}"
-    raise PluginError(told) if settings.device is None else DeviceError(told)
+def _fastest(bundle: Bundle, request: Request, plugins: Registry) -> tuple[Choice, str]:
+    """The fastest configuration and the reason; the choice by order where there is nothing to compare."""
+    from edgevision.loading.cache import read_choice, tuning_file, write_choice
+    from edgevision.loading.configurations import configurations
+
+    settings = request.settings
+    possible = configurations(bundle, request.precision, settings.threads, plugins)
+    if len(possible) < 2:
+        return choice_by_order(bundle, request, plugins), _BY_ORDER
+    file = tuning_file(bundle, settings, possible)
+    cached = read_choice(file, possible)
+    if cached is not None:
+        with suppress(EdgeVisionError):  # a backend that is gone: measure again
+            return _on_cpu(cached, settings, plugins), f"as measured before ({file})"
+    first = choice_by_order(bundle, request, plugins)
+    rivals = competitors(first, possible, plugins)
+    if not rivals:
+        return first, _BY_ORDER
+    from edgevision.loading.race import race
+
+    result = race(bundle, rivals, settings, plugins)
+    if result.winner is None:
+        import logging
+
+        message = "%s: no configuration passed the measurement, so the bundle's order decides: %s"
+        logging.getLogger("edgevision").warning(message, bundle.path, result.summary())
+        return first, _BY_ORDER
+    write_choice(file, result.winner, bundle, result.summary())
+    return _on_cpu(result.winner, settings, plugins), f"the fastest on this machine: {result.summary()}"
+
+
+def _backends_of_format(artifact_format: str, plugins: Registry) -> list[str]:
+    backends = sorted(plugins.backends().items())
+    own = [name for name, backend in backends if artifact_format in backend.formats[:1]]
+    return own + [name for name, backend in backends if artifact_format in backend.formats[1:]]
+
+
+def _on_cpu(one: Configuration, settings: SessionSettings, plugins: Registry) -> Choice:
+    backend = available_backend(one.backend, "cpu", plugins)
+    return Choice(one.entry, backend, one.session_settings(settings))
+
+
+def _runs_on_cpu(name: str, plugins: Registry) -> bool:
+    try:
+        available_backend(name, "cpu", plugins)
+    except Exception:  # of a third party's plugin, without which the bundle runs all the same
+        return False
+    return True
+
+
+def _listed(reasons: Mapping[str, str]) -> str:
+    return "; ".join(f"{name}: {reason}" for name, reason in reasons.items())

@@ -1,7 +1,6 @@
-"""The fastest artifact and backend of a bundle on this machine: measured shortly on first use, then kept.
+"""The race: which of several configurations of a bundle is the fastest on this machine.
 
-The candidates have the precision of the one that the bundle's order takes. Each is run on the bundle's
-known inputs, and none wins that does not give its known answers.
+Each runs on the bundle's known inputs, and none wins that does not give its known answers.
 """
 
 from __future__ import annotations
@@ -17,93 +16,32 @@ from edgevision.backend import SessionSettings, Slot
 from edgevision.bundle.known_answers import KnownAnswers, check_known_answers, read_known_answers
 from edgevision.bundle.manifest import ArtifactEntry
 from edgevision.bundle.storage import Bundle
-from edgevision.errors import first_line
-from edgevision.loading.cache import read_choice, tuning_file, write_choice
-from edgevision.loading.choice import Choice, Configuration, first_choice, reason_against
+from edgevision.errors import BundleError, first_line
+from edgevision.loading.configurations import Configuration
 from edgevision.plugins import Registry
 from edgevision.session import CheckedSession, open_session
 from edgevision.system.timing import Effort, interleave_bursts
 
-#: Seconds of CPU time, for other programs are not to decide what is tried. After these no candidate is
-#: opened any more, and none of which another with the same artifact and backend took too long.
+#: Seconds of CPU time, so that other programs do not decide what is tried. Once opening has taken as
+#: long, no further configuration is opened; nor is one whose pair took too long with other threads.
 _OPENING_S = 0.2
 _TIMING_S = 0.1
-#: So many calls are to earn back what opening takes longer: those of six minutes of video.
+#: Calls within which a longer opening must pay off: those of six minutes of video.
 CALLS = 10_000
-#: A candidate that is faster by less than this share is not worth more threads, or another order.
+#: A configuration must be faster by more than this share to justify more threads or another order.
 NOISE = 0.2
 
 _log = logging.getLogger("edgevision")
 
 
-def tuned_choice(
-    bundle: Bundle,
-    settings: SessionSettings,
-    precision: str | None,
-    possible: Sequence[Configuration],
-    plugins: Registry,
-) -> Choice:
-    """What was measured to be the fastest, now or before; else what the bundle's order takes.
-
-    Args:
-        bundle: whose artifact is to run.
-        settings, precision: that were asked for; the device is the CPU, or none.
-        possible: what `edgevision.loading.choice.candidates` gave, two or more.
-        plugins: of this process.
-
-    Raises:
-        OptionError, PluginError, MissingRuntimeError: as `edgevision.loading.choice.first_choice`.
-    """
-    file = tuning_file(bundle, settings, possible)
-    kept = read_choice(file, possible)
-    if kept is not None and not reason_against(kept.backend, "cpu", plugins):
-        _log.info("%s: %s, as measured before (%s)", bundle.path, kept, file)
-        return kept.choice(settings, plugins)
-    first = first_choice(bundle, None, settings, precision, plugins)
-    rivals = rivals_of(first, possible, plugins)
-    if not rivals:
-        return first
-    result = race(bundle, rivals, settings, plugins)
-    if result.winner is None:
-        _log.warning(
-            "%s: taken by the bundle's order, for measuring chose none: %s", bundle.path, result.told()
-        )
-        return first
-    write_choice(file, result.winner, bundle, result.told())
-    _log.info("%s: %s: %s", bundle.path, result.winner, result.told())
-    return result.winner.choice(settings, plugins)
-
-
-def rivals_of(first: Choice, possible: Sequence[Configuration], plugins: Registry) -> list[Configuration]:
-    """Those that compete with what the bundle's order takes, and can run here: itself the first of them.
-
-    None, if it does not run on the CPU.
-    """
-    pair = first.entry.id, first.backend.name
-    names = {one.backend for one in possible}
-    ready = {name for name in names if _is_ready(name, plugins)}
-    default = first.settings.device or first.backend.devices()[0].name
-    if default != "cpu":
-        return []
-    same = [one for one in possible if one.entry.precision == first.entry.precision and one.backend in ready]
-    return sorted(same, key=lambda one: one.pair != pair)
-
-
-def _is_ready(name: str, plugins: Registry) -> bool:
-    try:
-        return not reason_against(name, "cpu", plugins)
-    except Exception:  # of a stranger's plugin, without which the bundle would run
-        return False
-
-
 @dataclass(frozen=True)
 class Speed:
-    """How fast a candidate is.
+    """The speed of a configuration.
 
     Attributes:
-        latency_ms: the median time of a run of the network, on one known input.
-        opening_ms: until its first run was over, without the import of its runtime; CPU time, or a
-            quarter of the time, if that is more.
+        latency_ms: median time of one run of the network, on one known input.
+        opening_ms: time until the end of the first run, without the import of the runtime: CPU time, or
+            a quarter of the wall time, if that is more.
     """
 
     latency_ms: float
@@ -111,7 +49,7 @@ class Speed:
 
     @property
     def cost_ms(self) -> float:
-        """Of one of `CALLS` runs, opening counted in."""
+        """Time of one of `CALLS` runs, opening included."""
         return self.latency_ms + self.opening_ms / CALLS
 
     def __str__(self) -> str:
@@ -120,11 +58,11 @@ class Speed:
 
 @dataclass
 class Race:
-    """What came of a measurement.
+    """The result of a race.
 
     Attributes:
-        speeds: candidate -> how fast it is.
-        out: candidate -> why it was not timed, or may not win.
+        speeds: configuration -> its speed.
+        out: configuration -> why it was not timed, or cannot win.
         winner: the fastest that gives its known answers; `None` where none does.
     """
 
@@ -132,8 +70,8 @@ class Race:
     out: dict[Configuration, str] = field(default_factory=dict)
     winner: Configuration | None = None
 
-    def told(self) -> str:
-        """In one line."""
+    def summary(self) -> str:
+        """All speeds and reasons in one line."""
         reasons: dict[str, list[str]] = {}
         for one, why in self.out.items():
             reasons.setdefault(why, []).append(str(one))
@@ -144,10 +82,13 @@ class Race:
 def race(
     bundle: Bundle, rivals: Sequence[Configuration], settings: SessionSettings, plugins: Registry
 ) -> Race:
-    """Measure in about 0.3 s of CPU time; there is no winner if the first of `rivals` cannot be run.
+    """Time configurations in about 0.3 s of CPU time; there is no winner if the first of them cannot run.
 
-    What takes long to open is not opened again with other threads, and nothing is opened once
-    opening has taken 0.2 s in all. The known answers of the fastest are checked besides.
+    A configuration that takes long to open is not opened again with other threads, and none is opened
+    after 0.2 s of opening in all. Then the known answers of the fastest are checked.
+
+    Raises:
+        BundleError: a file of the bundle is damaged.
     """
     result = Race()
     with ExitStack() as stack:
@@ -155,12 +96,14 @@ def race(
             track = Track(bundle, settings, plugins)
             entrants = _entered(track, rivals, result, stack)
             times = interleave_bursts({str(place): one.run for place, one in enumerate(entrants)}, _TIMING_S)
-        except Exception as error:  # of any runtime: what the bundle's order takes may still run
+        except BundleError:
+            raise  # damage that was noticed is never passed over
+        except Exception as error:  # of any runtime: the bundle's order may still decide
             result.out[rivals[0]] = first_line(error)
             return result
         for one, row in zip(entrants, times.values(), strict=True):
-            result.speeds[one.candidate] = Speed(row.wall_us / 1e3, one.opening_ms)
-        sessions = {one.candidate: one.session for one in entrants}
+            result.speeds[one.configuration] = Speed(row.wall_us / 1e3, one.opening_ms)
+        sessions = {one.configuration: one.session for one in entrants}
         result.winner = winner(result.speeds, result.out, lambda one: track.check(sessions[one], one.entry))
     return result
 
@@ -170,12 +113,12 @@ def winner(
     out: dict[Configuration, str],
     check: Callable[[Configuration], object],
 ) -> Configuration | None:
-    """The fastest that passes; of those that are as fast, up to noise, the first with the fewest threads.
+    """The fastest that passes; of those as fast up to `NOISE`, the first with the fewest threads.
 
     Args:
-        speeds: candidate -> how fast it is, in the bundle's order.
-        out: takes in those that do not pass, and why.
-        check: raises if a candidate does not pass.
+        speeds: configuration -> its speed, in the bundle's order.
+        out: receives those that do not pass, and the reasons.
+        check: raises if a configuration does not pass.
     """
     left = sorted(speeds, key=lambda one: one.threads)
     while left:
@@ -183,7 +126,7 @@ def winner(
         best = next(one for one in left if speeds[one].cost_ms <= limit)
         try:
             check(best)
-        except Exception as error:  # a stranger's plugin may raise anything
+        except Exception as error:  # a third party's plugin may raise anything
             _log.warning("%s does not win: %s", best, error)
             out[best] = first_line(error)
             left.remove(best)
@@ -194,26 +137,26 @@ def winner(
 
 @dataclass(frozen=True)
 class Entrant:
-    """A candidate that is open, on a slot that holds a known input.
+    """An open configuration, with a slot that holds a known input.
 
     Attributes:
-        candidate: which.
+        configuration: the artifact, backend and threads.
         session: its network.
         run: runs the network once.
-        opening_ms: until its first run was over.
+        opening_ms: as in `Speed`.
     """
 
-    candidate: Configuration
+    configuration: Configuration
     session: CheckedSession
     run: Callable[[], object]
     opening_ms: float
 
 
 class Track:
-    """What the candidates of one bundle are run with; each artifact is read once.
+    """Opens configurations of one bundle on its known inputs; each artifact is read once.
 
     Raises:
-        BundleError: the bundle is damaged.
+        BundleError: the known answers are damaged.
     """
 
     def __init__(self, bundle: Bundle, settings: SessionSettings, plugins: Registry) -> None:
@@ -227,28 +170,29 @@ class Track:
         self._plugins = plugins
         self._artifacts: dict[str, Artifact] = {}
 
-    def enter(self, candidate: Configuration, stack: ExitStack) -> Entrant:
-        """Open a candidate, write a known input, and run it once; `stack` closes it.
+    def enter(self, configuration: Configuration, stack: ExitStack) -> Entrant:
+        """Open a configuration, write a known input, and run it once; `stack` closes it.
 
         Raises:
+            BundleError: the artifact is damaged.
             EdgeVisionError: it cannot be opened or run.
         """
-        artifact, choice = self.artifact(candidate.entry), candidate.choice(self._settings, self._plugins)
+        artifact, backend = self.artifact(configuration.entry), self._plugins.backend(configuration.backend)
         effort = Effort()
-        session = open_session(choice.backend, artifact, choice.settings)
+        session = open_session(backend, artifact, configuration.session_settings(self._settings))
         stack.callback(session.close)
         slot = self.slot(session, 1, stack)
         slot.run()
-        return Entrant(candidate, session, slot.run, effort.seconds * 1e3)
+        return Entrant(configuration, session, slot.run, effort.seconds * 1e3)
 
     def artifact(self, entry: ArtifactEntry) -> Artifact:
-        """Read once, its digest checked."""
+        """The artifact's bytes, read on the first call."""
         if entry.id not in self._artifacts:
             self._artifacts[entry.id] = self._bundle.artifact(entry)
         return self._artifacts[entry.id]
 
     def slot(self, session: CheckedSession, batch: int, stack: ExitStack) -> Slot:
-        """Lend a slot, and write the first known input into it, `batch` times."""
+        """Lend a slot with the first known input, `batch` times, until `stack` closes."""
         with session.lease(1) as slot:
             self.known.known_inputs.write(0, session, slot)
             written = {name: values.copy() for name, values in slot.inputs.items()}
@@ -258,25 +202,27 @@ class Track:
         return lent
 
     def check(self, session: CheckedSession, entry: ArtifactEntry) -> float:
-        """As `edgevision.bundle.known_answers.check_known_answers`."""
+        """Check the known answers, as `edgevision.bundle.known_answers.check_known_answers`."""
         return check_known_answers(session, self.known, entry.id, entry.precision)
 
 
 def _entered(track: Track, rivals: Sequence[Configuration], result: Race, stack: ExitStack) -> list[Entrant]:
-    """Those that could be opened while there was time; raises if the first cannot."""
+    """Open configurations while there is time; raise if the first cannot be opened."""
     entrants: list[Entrant] = []
     needed_s: dict[tuple[str, str], float] = {}
     effort = Effort()
-    for candidate in rivals:
+    for one in rivals:
         before = effort.seconds
-        if before + needed_s.get(candidate.pair, 0.0) > _OPENING_S and entrants:
-            result.out[candidate] = "not tried, for opening takes long; edgevision tune tries all"
+        if before + needed_s.get(one.pair, 0.0) > _OPENING_S and entrants:
+            result.out[one] = "not tried, because opening takes long; edgevision tune tries all"
             continue
         try:
-            entrants.append(track.enter(candidate, stack))
-        except Exception as error:  # of a stranger's plugin too, without which the bundle would run
+            entrants.append(track.enter(one, stack))
+        except BundleError:
+            raise
+        except Exception as error:  # of a third party's plugin too, without which the bundle runs
             if not entrants:
                 raise
-            result.out[candidate] = first_line(error)
-        needed_s[candidate.pair] = effort.seconds - before
+            result.out[one] = first_line(error)
+        needed_s[one.pair] = effort.seconds - before
     return entrants

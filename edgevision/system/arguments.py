@@ -1,9 +1,10 @@
-"""Normalization of arguments: paths, sequences of names and numbers, as callers and numpy write them."""
+"""Normalization of arguments: paths, sequences of names or paths, and whole numbers."""
 
 from __future__ import annotations
 
 import math
 import operator
+import os
 from collections.abc import Iterable, Mapping
 from numbers import Real
 from pathlib import Path
@@ -38,12 +39,12 @@ def paths(values: Iterable[str | Path], argument: str) -> tuple[Path, ...]:
     Raises:
         OptionError: `values` is one path, or holds something else than paths.
     """
-    if isinstance(values, (str, bytes, Path)):
+    if isinstance(values, (str, bytes, os.PathLike)):
         given = str(values)
         raise OptionError(f"{argument}: expected a sequence of paths, got {given!r}; pass [{given!r}]")
     items = _items(values, argument, "paths")
     for item in items:
-        if not isinstance(item, (str, Path)):
+        if not isinstance(item, (str, os.PathLike)):
             raise OptionError(f"{argument}: expected a sequence of paths, got {item!r} in it")
     return tuple(map(Path, items))
 

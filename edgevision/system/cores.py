@@ -1,4 +1,4 @@
-"""How many CPU cores there are for this process."""
+"""The number of CPU cores available to this process."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 
 def cores() -> int:
-    """How many CPU cores this process may use."""
+    """The number of CPU cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1  # macOS and Windows cannot tell
+    return os.cpu_count() or 1  # macOS and Windows have no such call

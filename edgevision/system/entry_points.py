@@ -1,8 +1,8 @@
 """Finds the entry points of a group, as `importlib.metadata` does, in a fraction of its time.
 
-Importing that module loads the e-mail parser, sockets and more: a tenth of what it takes a small
-classifier to start. So where packages lie in plain folders, which is nearly everywhere, their
-``entry_points.txt`` are read here; elsewhere (zips, finders of others) it is asked all the same.
+Importing that module loads the e-mail parser, sockets and more: a tenth of the start of a small
+classifier. So where packages lie in plain folders, which is nearly everywhere, their
+``entry_points.txt`` are read here; elsewhere (zips, other finders) `importlib.metadata` is used.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ _METADATA = (".dist-info", ".egg-info")
 
 
 class EntryPoint(Protocol):
-    """A plugin by name: also what `importlib.metadata` calls so."""
+    """A plugin by name, as `importlib.metadata.EntryPoint` has it."""
 
     @property
     def name(self) -> str: ...
     @property
     def value(self) -> str: ...
     def load(self) -> Any:
-        """Import what it names."""
+        """Import the module or attribute that it names."""
         ...
 
 
-class _Found(NamedTuple):
+class _TextEntryPoint(NamedTuple):
     """``name = value`` of an ``entry_points.txt``; the value is ``module`` or ``module:attribute``."""
 
     name: str
@@ -48,7 +48,7 @@ class _Found(NamedTuple):
 def entry_points(group: str) -> list[EntryPoint]:
     """The entry points of `group` in all packages that can be imported.
 
-    Of a package that is there twice, the one counts that comes first on ``sys.path``.
+    Of a package that is installed twice, the first on ``sys.path`` counts.
     """
     if _only_folders():
         return [point for text in _texts() for point in _points(text, group)]
@@ -58,9 +58,9 @@ def entry_points(group: str) -> list[EntryPoint]:
 
 
 def installed_packages() -> list[str]:
-    """Names of the folders that installers leave beside packages, such as ``numpy-2.4.6.dist-info``.
+    """Names of the metadata folders of all packages, such as ``numpy-2.4.6.dist-info``.
 
-    They change with every version, and are read without importing anything.
+    They change with every version, and are listed without importing anything.
     """
     names = {name for folder in sys.path for name in _listed(folder or ".") if name.endswith(_METADATA)}
     return sorted(names)
@@ -91,15 +91,15 @@ def _listed(folder: str) -> list[str]:
     try:
         with os.scandir(folder) as entries:
             return [entry.name for entry in entries]
-    except OSError:  # of a folder that is not there
+    except OSError:  # the folder does not exist
         return []
 
 
-def _points(text: str, group: str) -> Iterable[_Found]:
+def _points(text: str, group: str) -> Iterable[_TextEntryPoint]:
     section = ""
     for line in map(str.strip, text.splitlines()):
         if line.startswith("["):
             section = line.strip("[]").strip()
         elif section == group and "=" in line and not line.startswith("#"):
             name, _, value = line.partition("=")
-            yield _Found(name.strip(), value.strip())
+            yield _TextEntryPoint(name.strip(), value.strip())

@@ -1,4 +1,4 @@
-"""Files written whole or not at all."""
+"""Files and folders for output: a file is written whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from pathlib import Path
 from edgevision.errors import OutputError
 
 
-def write_file(path: Path, content: bytes) -> None:
-    """Write a file: to a temporary one beside it, which then takes its place.
+def write_file(path: str | Path, content: bytes) -> None:
+    """Write a file: into a temporary file beside it, which then takes its place.
 
     Raises:
-        OutputError: it cannot be written. A file that was there is as it was, and nothing is left behind.
+        OutputError: it cannot be written. An existing file is unchanged, and nothing is left behind.
     """
-    import tempfile  # a model that is only run needs none
+    import tempfile  # not needed to run a model
 
+    path = Path(path)
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as error:
@@ -26,7 +27,7 @@ def write_file(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp makes files for their owner alone.
+        # mkstemp creates files that only their owner can read.
         building.chmod(0o644)
         building.replace(path)
     except OSError as error:
@@ -35,36 +36,38 @@ def write_file(path: Path, content: bytes) -> None:
         building.unlink(missing_ok=True)
 
 
-def make_folder(path: Path) -> None:
-    """Make a folder and those above it, unless it is there; check that it can be written to.
+def make_folder(path: str | Path) -> None:
+    """Create a folder and its parents where they do not exist, and check that it is writable.
 
     Raises:
-        OutputError: it cannot.
+        OutputError: it cannot be created, or is not writable.
     """
+    path = Path(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{path}: the folder cannot be made: {error.strerror or error}") from error
+        raise OutputError(f"{path}: the folder cannot be created: {error.strerror or error}") from error
     if not os.access(path, os.W_OK | os.X_OK):
-        raise OutputError(f"{path}: the folder cannot be written to; choose another")
+        raise OutputError(f"{path}: the folder is not writable; choose another")
 
 
-def check_folder_of(path: Path, option: str) -> None:
-    """Check, before any long work, that a file or folder can be made at `path`.
+def check_folder_of(path: str | Path, option: str) -> None:
+    """Check, before any long work, that a file or folder can be created at `path`.
 
     Args:
-        path: of what is to be made.
-        option: with which it was named, such as ``-o``.
+        path: the output.
+        option: the option that named it, such as ``-o``.
 
     Raises:
-        OutputError: its folder is missing or cannot be written to.
+        OutputError: its folder is missing or not writable.
     """
+    path = Path(path)
     folder = path.parent
     if not folder.is_dir():
-        raise OutputError(f"{path}: the folder {folder} does not exist; type: mkdir -p {folder}")
+        raise OutputError(f"{path}: the folder {folder} does not exist; run: mkdir -p {folder}")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"{path}: the folder {folder} cannot be written to; choose another with {option}")
+        raise OutputError(f"{path}: the folder {folder} is not writable; choose another with {option}")
 
 
 def _refusal(path: Path, error: OSError) -> OutputError:
-    return OutputError(f"{path}: cannot be written: {error.strerror or error}; nothing was left")
+    return OutputError(f"{path}: cannot be written: {error.strerror or error}; nothing was left behind")

@@ -1,4 +1,4 @@
-"""The machine, as the system describes it: its name, clock and temperature, and this process's memory."""
+"""The machine as the operating system describes it, and the memory of this process."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Machine:
     """The machine of a measurement.
 
     Attributes:
-        processor: as the system names it.
-        cores: that this process may use.
+        processor: the system's name for the board or the processor.
+        cores: number of CPU cores that this process may use.
     """
 
     processor: str
@@ -35,7 +35,7 @@ class Machine:
 
 
 def this_machine() -> dict[str, Any]:
-    """Processor, architecture, cores, system, Python."""
+    """Processor, architecture, cores, operating system and Python, for JSON."""
     return {
         "processor": processor(),
         "architecture": platform.machine(),
@@ -46,7 +46,7 @@ def this_machine() -> dict[str, Any]:
 
 
 def now() -> str:
-    """The time, UTC, ISO 8601."""
+    """The current time, UTC, ISO 8601."""
     return datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
@@ -61,30 +61,30 @@ def processor() -> str:
 
 @cache
 def instruction_sets() -> str:
-    """What the kernel lists of the processor's extensions; virtual machines often hide its name."""
+    """The processor's instruction set extensions: they tell machines apart where its name is hidden."""
     lines = _text("/proc/cpuinfo").splitlines()
     return next((line for line in lines if line.startswith(("flags", "Features"))), "").partition(":")[2]
 
 
 def clock_mhz(system: Path = _SYSTEM) -> float | None:
-    """The mean clock of all cores in MHz; `None` where the system does not tell."""
+    """The mean clock of all cores in MHz; `None` where the system does not report it."""
     khz = _numbers(system.glob("devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq"))
     return sum(khz) / len(khz) / 1e3 if khz else None
 
 
 def temperature_c(system: Path = _SYSTEM) -> float | None:
-    """The warmest sensor in degrees Celsius; `None` where the system does not tell."""
+    """The temperature of the warmest sensor in degrees Celsius; `None` where there is none."""
     thousandths = _numbers(system.glob("class/thermal/thermal_zone*/temp"))
     return max(thousandths) / 1e3 if thousandths else None
 
 
 def memory_mb() -> float:
-    """The process's resident memory now, in MB (10**6 bytes)."""
+    """The current resident memory of this process, in MB (10**6 bytes)."""
     return _status("VmRSS")
 
 
 def peak_memory_mb() -> float:
-    """The largest resident memory that the process ever had, in MB (10**6 bytes)."""
+    """The peak resident memory of this process, in MB (10**6 bytes)."""
     return _status("VmHWM")
 
 
@@ -94,13 +94,13 @@ def _status(name: str) -> float:
 
 
 def _numbers(paths: Iterable[Path]) -> list[int]:
-    found = []
+    numbers = []
     for path in paths:
         try:
-            found.append(int(path.read_text()))
-        except (OSError, ValueError):  # a sensor that is there and does not answer
+            numbers.append(int(path.read_text()))
+        except (OSError, ValueError):  # a sensor that is listed and does not answer
             continue
-    return found
+    return numbers
 
 
 def _text(path: str) -> str:

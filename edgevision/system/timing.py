@@ -1,4 +1,4 @@
-"""Times several calls by turns, so that what else runs on the machine falls on all of them alike."""
+"""Times several calls in turn, so that other load on the machine affects all of them alike."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: Rounds that are run and not counted: caches fill, and runtimes make themselves ready.
+#: Rounds that are run and not counted, while caches fill and runtimes warm up.
 WARM_UP_ROUNDS = 5
-#: Whatever the time, so many rounds are run: a median of fewer says little.
+#: Minimum number of rounds, whatever the time: a median of fewer says little.
 LEAST_ROUNDS = 10
 
 Call = Callable[[], object]
@@ -21,11 +21,11 @@ Call = Callable[[], object]
 
 @dataclass(frozen=True, eq=False)
 class Times:
-    """How long the runs of one call took.
+    """The durations of the runs of one call.
 
     Attributes:
-        wall_ns: int64 ``(runs,)``: nanoseconds by the clock on the wall, in the order of the runs.
-        cpu_ns: int64 ``(runs,)``: nanoseconds of CPU time, of all the process's threads together.
+        wall_ns: int64 ``(runs,)``: wall time in nanoseconds, in the order of the runs.
+        cpu_ns: int64 ``(runs,)``: CPU time of all the process's threads, in nanoseconds.
     """
 
     wall_ns: NDArray[np.int64]
@@ -36,21 +36,21 @@ class Times:
 
     @property
     def wall_us(self) -> float:
-        """The median of the wall times, in microseconds."""
+        """The median wall time, in microseconds."""
         return float(np.median(self.wall_ns)) / 1e3
 
     @property
     def cpu_us(self) -> float:
-        """The median of the CPU times, in microseconds."""
+        """The median CPU time, in microseconds."""
         return float(np.median(self.cpu_ns)) / 1e3
 
     @property
     def least_wall_us(self) -> float:
-        """The least of the wall times, in microseconds: what nobody disturbed."""
+        """The smallest wall time, in microseconds: a run that nothing disturbed."""
         return float(self.wall_ns.min()) / 1e3
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON: number of runs, and median and tails in milliseconds."""
+        """For JSON: the number of runs, and their percentiles in milliseconds."""
         return {
             "runs": len(self),
             "wall_ms": {**_percentiles_ms(self.wall_ns), "least": self.least_wall_us / 1e3},
@@ -59,14 +59,14 @@ class Times:
 
 
 def interleave(calls: Mapping[str, Call], seconds: float) -> dict[str, Times]:
-    """Run every call once a round, each round beginning with the next one, until the time is over.
+    """Run every call once per round until the time is up; each round begins with another call.
 
     Args:
-        calls: name -> what is timed.
-        seconds: for all together, the rounds that warm up not counted.
+        calls: name -> the call to time.
+        seconds: for all calls together, without the rounds that warm up.
 
     Returns:
-        name -> its times, one a round.
+        name -> its times, one per round.
     """
     names = list(calls)
     for _ in range(WARM_UP_ROUNDS):
@@ -83,16 +83,19 @@ def interleave(calls: Mapping[str, Call], seconds: float) -> dict[str, Times]:
 
 
 def interleave_bursts(calls: Mapping[str, Call], seconds: float, rounds: int = 3) -> dict[str, Times]:
-    """Give every call in turn a burst of runs, the first of which is not counted.
+    """Run every call in turn in a burst of runs, the first of which is not counted.
 
-    For calls of different runtimes: run singly by turns, each finds its caches filled by the others,
-    and threads of theirs still spinning, which makes a small network two to four times slower, and
-    not each runtime alike.
+    For calls of different runtimes. Run one at a time in turn, each would find its caches filled by the
+    others, and their threads still spinning: that slows a small network down two to four times, and not
+    each runtime alike.
 
     Args:
-        calls: name -> what is timed.
-        seconds: for all together, as `Effort` counts them; no round begins after them.
-        rounds: bursts of each call.
+        calls: name -> the call to time.
+        seconds: for all calls together, as `Effort` counts them; no round begins after them.
+        rounds: bursts per call.
+
+    Returns:
+        name -> its times.
     """
     names = list(calls)
     burst_s = seconds / (rounds * len(names))
@@ -116,10 +119,9 @@ def _burst(call: Call, seconds: float, taken: array[int]) -> None:
 
 
 class Effort:
-    """What was spent since it was made: CPU time of the process, or a quarter of the time, if that is more.
+    """Counts the time spent since its creation: CPU time, or a quarter of the wall time, if that is more.
 
-    What other programs do on the machine then hardly shortens a measurement, and what sleeps or waits
-    makes none endless.
+    So other programs hardly shorten a measurement, and a call that sleeps or waits does not make it endless.
     """
 
     def __init__(self) -> None:
@@ -127,19 +129,23 @@ class Effort:
 
     @property
     def seconds(self) -> float:
-        """Spent so far."""
+        """Seconds spent so far."""
         return max(time.process_time() - self._cpu, (time.perf_counter() - self._wall) / 4)
 
 
 def timed(call: Call) -> tuple[int, int]:
-    """Run a call once: nanoseconds of wall and of CPU time."""
+    """Run a call once.
+
+    Returns:
+        Wall time and CPU time, in nanoseconds.
+    """
     wall, cpu = time.perf_counter_ns(), time.process_time_ns()
     call()
     return time.perf_counter_ns() - wall, time.process_time_ns() - cpu
 
 
 def times_of(taken: Iterable[int]) -> Times:
-    """What `timed` gave, one after the other."""
+    """The results of `timed`, one after the other, as `Times`."""
     wall, cpu = np.fromiter(taken, np.int64).reshape(-1, 2).T
     return Times(wall, cpu)
 

@@ -1,1 +1,1 @@
-"""Results: what a network's outputs mean, one module a task."""
+"""Tasks: from images to typed results, one module or package per task."""

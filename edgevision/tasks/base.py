@@ -1,4 +1,4 @@
-"""What every network that is ready to be called has in common: it holds a session, and gives it back."""
+"""What all models share: a session that they close, and checks of its tensors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Model = TypeVar("Model", bound="TaskModel")
 
 
 class TaskModel:
-    """Closes its session when it is closed itself.
+    """A network with its pre- and postprocessing; closing it closes its session.
 
     Attributes:
         session: the network.
@@ -24,10 +24,10 @@ class TaskModel:
         self.session = session
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {self.session}>"
+        return f"<{type(self).__name__}: {', '.join((str(self.session), *self._details()))}>"
 
     def close(self) -> None:
-        """Give back what the runtime holds. May be called twice."""
+        """Release the runtime's resources. May be called twice."""
         self.session.close()
 
     def __enter__(self: Model) -> Model:
@@ -38,17 +38,37 @@ class TaskModel:
     ) -> None:
         self.close()
 
+    def _details(self) -> tuple[str, ...]:
+        """Further facts for `repr`."""
+        return ()
+
 
 def where_it_ran(session: CheckedSession) -> dict[str, str]:
-    """Backend, device and precision, for the settings of a result."""
+    """Backend, device and precision, to be recorded with a result."""
     return {"backend": session.backend, "device": session.device, "precision": session.precision}
+
+
+def image_input(session: CheckedSession, task: str) -> TensorSpec:
+    """The only input of a network that takes an image.
+
+    Args:
+        session: the network.
+        task: for the error, such as ``detection``.
+
+    Raises:
+        OptionError: there are several inputs, or none.
+    """
+    if len(session.inputs) != 1:
+        names = ", ".join(f"'{spec.name}'" for spec in session.inputs) or "no inputs"
+        raise OptionError(f"{task}: expected a network with one input, an image; it has {names}")
+    return session.inputs[0]
 
 
 def image_output(session: CheckedSession, name: str, color: str) -> TensorSpec:
     """The output that holds images.
 
     Raises:
-        OptionError: there is none of that name, or it is not ``(batch, height, width, channels)``
+        OptionError: no output of that name, or its shape is not ``(batch, height, width, channels)``
             with the channels of `color`.
     """
     spec = named(session.outputs, name, "output")
@@ -62,29 +82,29 @@ def image_output(session: CheckedSession, name: str, color: str) -> TensorSpec:
 
 
 def named(specs: tuple[TensorSpec, ...], name: str, what: str) -> TensorSpec:
-    """The tensor of a name.
+    """The tensor with a name.
 
     Args:
         specs: the network's inputs or outputs.
-        name: as a manifest has it.
+        name: as in the manifest.
         what: ``input`` or ``output``, for the error.
 
     Raises:
-        OptionError: there is none.
+        OptionError: no such tensor.
     """
     for spec in specs:
         if spec.name == name:
             return spec
-    there = ", ".join(f"'{spec.name}'" for spec in specs)
-    raise OptionError(f"the network has no {what} '{name}'; it has: {there}")
+    names = ", ".join(f"'{spec.name}'" for spec in specs)
+    raise OptionError(f"the network has no {what} '{name}'; it has: {names}")
 
 
 def check_inputs_known(session: CheckedSession, known: Sequence[TensorSpec]) -> None:
-    """Refuse a network with an input that nothing would be written to.
+    """Refuse a network with an input that the task would leave unset.
 
     Raises:
         OptionError: there is one; names it.
     """
     for spec in session.inputs:
         if spec not in known:
-            raise OptionError(f"input '{spec.name}': the task does not say what it takes")
+            raise OptionError(f"input '{spec.name}': the task does not say what this input expects")

@@ -1,15 +1,15 @@
-"""What a network does, as a manifest says it: one class a task, plain values only."""
+"""The task of a network, as stored in a manifest: one class per task, plain values only."""
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from edgevision.errors import OptionError, first_line
+from edgevision.numeric import is_real, is_share, is_whole, plain_fields
 from edgevision.tasks.score_calibration import SCORE_KINDS
 
 if TYPE_CHECKING:
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ClassifyTask:
-    """Says which of its classes are in an image.
+    """Image classification.
 
     Attributes:
-        output: name of the output tensor that holds the scores.
-        score_kind: ``softmax``, ``sigmoid`` (one independent score a class) or ``logits``.
+        output: name of the output tensor with the scores.
+        score_kind: ``softmax``, ``sigmoid`` (independent scores) or ``logits``.
     """
 
     name: ClassVar[str] = "classify"
@@ -38,14 +38,15 @@ class ClassifyTask:
 
 @dataclass(frozen=True)
 class DetectTask:
-    """Finds objects and their boxes.
+    """Object detection.
 
     Attributes:
-        decoder: name of the decoder that turns the outputs into boxes.
-        decoder_settings: what that decoder needs to know beside the outputs; JSON values.
-        score_threshold: boxes with a lower score are left out, 0…1.
-        iou_threshold: of two boxes of one class that overlap more, the better stays, 0…1.
-        max_detections: at most so many boxes an image, the best.
+        decoder: name of the decoder, from the outputs to boxes.
+        decoder_settings: settings of that decoder; JSON values.
+        score_threshold: the lowest score of a box, 0…1.
+        iou_threshold: non-maximum suppression: of two boxes of one class that overlap more, the
+            better one is kept, 0…1; 1 keeps all.
+        max_detections: the most boxes per image; the best are kept.
     """
 
     name: ClassVar[str] = "detect"
@@ -56,31 +57,26 @@ class DetectTask:
     max_detections: int = 100
 
     def __post_init__(self) -> None:
+        plain_fields(self, "decoder_settings", "score_threshold", "iou_threshold", "max_detections")
         _check(isinstance(self.decoder, str), "decoder", "a name", self.decoder)
         _check(
-            isinstance(self.decoder_settings, Mapping), "decoder_settings", "a table", self.decoder_settings
+            isinstance(self.decoder_settings, Mapping), "decoder_settings", "an object", self.decoder_settings
         )
         for name in ("score_threshold", "iou_threshold"):
-            _check(_is_share(getattr(self, name)), name, "0 to 1", getattr(self, name))
-        count = self.max_detections
-        _check(
-            isinstance(count, int) and not isinstance(count, bool) and count > 0,
-            "max_detections",
-            "1 or more",
-            count,
-        )
+            _check(is_share(getattr(self, name)), name, "0 to 1", getattr(self, name))
+        _check(is_whole(self.max_detections, 1), "max_detections", "1 or more", self.max_detections)
 
 
 @dataclass(frozen=True)
 class GenerateTask:
-    """Makes images.
+    """Image generation.
 
     Attributes:
         kind: ``image-to-image``, ``latent`` or ``diffusion``.
         output: name of the output tensor, ``(batch, height, width, channels)``.
-        output_range: (low, high): the values of black and white in images that the network makes.
-        color: order of their channels: ``rgb``, ``bgr`` or ``gray``.
-        settings: what else the kind needs to be told.
+        output_range: (low, high): the values of black and white in the output.
+        color: channel order of the output: ``rgb``, ``bgr`` or ``gray``.
+        settings: further settings of the kind.
     """
 
     name: ClassVar[str] = "generate"
@@ -91,9 +87,10 @@ class GenerateTask:
     settings: GenerateSettings
 
     def __post_init__(self) -> None:
-        # Here, and not above: who only classifies need not wait for it.
+        # Imported here: a process that only classifies should not wait for it.
         from edgevision.tasks.generation_settings import KINDS, SETTINGS_OF_KIND, read_fields
 
+        plain_fields(self, "output_range")
         _check(self.kind in KINDS, "kind", f"one of {', '.join(KINDS)}", self.kind)
         _check(isinstance(self.output, str), "output", "the name of a tensor", self.output)
         _check(_is_range(self.output_range), "output_range", "a low number, then a higher", self.output_range)
@@ -109,22 +106,22 @@ _TASKS: tuple[type[Task], ...] = (ClassifyTask, DetectTask, GenerateTask)
 
 
 def task_to_dict(task: Task) -> dict[str, Any]:
-    """The task as JSON has it."""
+    """The task as JSON values."""
     return {"name": task.name, **asdict(task)}
 
 
 def task_from_dict(document: Mapping[str, Any], where: str) -> Task:
-    """What `task_to_dict` gave.
+    """The task from the result of `task_to_dict`.
 
     Raises:
-        OptionError: the task is unknown, or a field is missing, unknown or wrong.
+        OptionError: the task is unknown, or a field is missing, unknown or invalid.
     """
     values = dict(document)
     name = values.pop("name", None)
     kinds = {kind.name: kind for kind in _TASKS}
     if not isinstance(name, str) or name not in kinds:
-        raise OptionError(f"{where}: task '{name}' is not one that this release runs ({', '.join(kinds)})")
-    known = [one.name for one in fields(kinds[name])]
+        raise OptionError(f"{where}: task '{name}' is not supported; supported are: {', '.join(kinds)}")
+    known = [field.name for field in fields(kinds[name])]
     for field_name in known:
         if field_name not in values:
             raise OptionError(f"{where}: field '{field_name}' is missing")
@@ -137,18 +134,18 @@ def task_from_dict(document: Mapping[str, Any], where: str) -> Task:
         raise OptionError(f"{where}: {error}") from error
 
 
-def read_generation(path: Path) -> GenerateTask:
-    """What a network does that makes images of a seed, from a JSON file like the ``task`` of a manifest.
+def read_generation(path: str | Path) -> GenerateTask:
+    """The task of a generator, from a JSON file like the ``task`` of a manifest.
 
     Raises:
-        OptionError: it cannot be read, or is no such task; names the field.
+        OptionError: the file cannot be read or is not such a task; names the field.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise OptionError(f"{path}: expected JSON as the task of a manifest: {first_line(error)}") from error
+        raise OptionError(f"{path}: expected JSON like a manifest's task: {first_line(error)}") from error
     if not isinstance(document, dict):
-        raise OptionError(f"{path}: expected a JSON object, as the task of a manifest is")
+        raise OptionError(f"{path}: expected a JSON object like a manifest's task")
     task = task_from_dict(document, str(path))
     if not isinstance(task, GenerateTask):
         raise OptionError(f"{path}: expected a task 'generate', got '{task.name}'")
@@ -160,14 +157,5 @@ def _check(valid: bool, name: str, expected: str, got: object) -> None:
         raise OptionError(f"{name}: expected {expected}, got {got!r}")
 
 
-def _is_share(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0.0 <= value <= 1.0
-
-
 def _is_range(value: object) -> bool:
-    return (
-        isinstance(value, (tuple, list))
-        and len(value) == 2
-        and all(isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v) for v in value)
-        and value[0] < value[1]
-    )
+    return isinstance(value, tuple) and len(value) == 2 and all(map(is_real, value)) and value[0] < value[1]

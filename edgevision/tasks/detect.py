@@ -1,46 +1,49 @@
-"""Detection: which objects a network sees in an image, and where."""
+"""Detection: the objects in an image, with their classes, scores and boxes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
-from types import TracebackType
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from edgevision.decoder import Candidates, Decoder, Floats
 from edgevision.errors import InferenceError, OptionError
-from edgevision.imaging.decode import as_pixels
+from edgevision.imaging.decode import ImageLike, as_pixels
 from edgevision.imaging.placement import placement_of
 from edgevision.imaging.preprocess import Preprocessing, Preprocessor
 from edgevision.session import CheckedSession
+from edgevision.tasks.base import TaskModel, image_input
 from edgevision.tasks.batches import is_batch, parts
 from edgevision.tasks.description import DetectTask
 from edgevision.tasks.detections import Detections
+from edgevision.tasks.labels import as_labels, check_label_count
 from edgevision.tasks.nms import suppress
 from edgevision.tensors import Array, TensorSpec, all_finite, dequantizer
 
-#: A dequantized score may exceed 1 by a step; more than this is no score.
+if TYPE_CHECKING:
+    from edgevision.numeric import RealNumber, WholeNumber
+
+#: A dequantized score may exceed 1 by one step; a higher value is not a score.
 _HIGHEST_SCORE = 1.02
 
 
-class Detector:
-    """A network that finds objects, ready to be called. Safe to share between threads.
+class Detector(TaskModel):
+    """An object detector. Safe to share between threads.
 
     Args:
         session: the network.
         preprocessing: from an image to the network's input.
-        labels: one name a class; empty where none are known.
-        task: the decoder's settings, and the thresholds that hold where a call says nothing else.
-        decoder: what turns the outputs into boxes; the one that `task` names.
+        labels: one name per class; empty if unknown.
+        task: the decoder's settings, and the default thresholds of a call.
+        decoder: from the outputs to boxes; the one that `task` names.
 
     Attributes:
-        preprocess: writes an image into a slot of the network's input.
+        preprocess: writes an image into a row of the network's input.
 
     Raises:
-        OptionError: the network's tensors, the settings or the number of labels do not fit.
+        OptionError: the network's tensors, the settings or the number of labels are wrong.
 
     Example::
 
@@ -56,68 +59,59 @@ class Detector:
         task: DetectTask,
         decoder: Decoder,
     ) -> None:
-        self.session = session
+        super().__init__(session)
         self.preprocessing = preprocessing
-        self.labels = tuple(labels)
+        self.labels = as_labels(labels)
         self.task = task
-        self._input = _only_input(session)
+        self._input = image_input(session, "detection")
+        _check_batches(self._input, session.outputs)
         specs = image_outputs(session.outputs)
         self._head = decoder.prepare(specs, preprocessing.size_wh, task.decoder_settings)
-        if self.labels and self._head.classes not in (None, len(self.labels)):
-            raise OptionError(
-                f"{len(self.labels)} labels for a network with {self._head.classes} classes; give one a class"
-            )
+        if self.labels and self._head.classes is not None:
+            check_label_count(self.labels, self._head.classes)
         self.preprocess = Preprocessor(preprocessing, self._input)
         self._dequantize = [(spec.name, dequantizer(spec)) for spec in session.outputs]
 
     @overload
     def __call__(
         self,
-        images: list[Any] | tuple[Any, ...],
+        images: ImageLike,
         color: str = "rgb",
         *,
-        score_threshold: float | None = None,
-        iou_threshold: float | None = None,
-        max_detections: int | None = None,
-    ) -> list[Detections]: ...
-    @overload
-    def __call__(
-        self,
-        images: str | Path,
-        color: str = "rgb",
-        *,
-        score_threshold: float | None = None,
-        iou_threshold: float | None = None,
-        max_detections: int | None = None,
+        score_threshold: RealNumber | None = None,
+        iou_threshold: RealNumber | None = None,
+        max_detections: WholeNumber | None = None,
     ) -> Detections: ...
     @overload
     def __call__(
         self,
-        images: Any,
+        images: list[Any] | tuple[Any, ...],
         color: str = "rgb",
         *,
-        score_threshold: float | None = None,
-        iou_threshold: float | None = None,
-        max_detections: int | None = None,
-    ) -> Any: ...
+        score_threshold: RealNumber | None = None,
+        iou_threshold: RealNumber | None = None,
+        max_detections: WholeNumber | None = None,
+    ) -> list[Detections]: ...
 
     def __call__(
         self,
         images: Any,
         color: str = "rgb",
         *,
-        score_threshold: float | None = None,
-        iou_threshold: float | None = None,
-        max_detections: int | None = None,
-    ) -> Any:
+        score_threshold: RealNumber | None = None,
+        iou_threshold: RealNumber | None = None,
+        max_detections: WholeNumber | None = None,
+    ) -> Detections | list[Detections]:
         """Find the objects in one image, or in each of a batch.
 
         Args:
-            images: an array uint8 ``(h, w, 3)`` or grey ``(h, w)``, a path, or a PIL image; or a
-                batch: a list of these, or an array uint8 ``(n, h, w, 3)``.
-            color: order of the channels of arrays: ``rgb`` or ``bgr``.
-            score_threshold, iou_threshold: 0…1, for this call, as in `DetectTask`; the model's
-                own unless given.
+            images: one image: an array uint8 ``(h, w, 3)`` or grey ``(h, w)``, a path, the bytes of
+                an image file, or a PIL image; or a batch: a list or tuple of these, or an array
+                uint8 ``(n, h, w, 3)``. A type checker cannot count the axes of an array and takes it
+                for one image: where types matter, pass a batch as ``list(array)`` or to `detect_batch`.
+            color: channel order of arrays: ``rgb`` or ``bgr``.
+            score_threshold, iou_threshold: 0…1, for this call only, as in `DetectTask`; by default
+                the model's own.
             max_detections: 1 or more, likewise.
 
         Returns:
@@ -125,8 +119,8 @@ class Detector:
 
         Raises:
             OptionError: a threshold is out of range.
-            InputError: an image cannot be read or is of no form that is said above.
-            InferenceError: the runtime failed, or its outputs can be no objects.
+            InputError: an image cannot be read, or has none of the forms above.
+            InferenceError: the runtime failed, or its outputs are not valid objects.
         """
         task = _for_one_call(self.task, score_threshold, iou_threshold, max_detections)
         if is_batch(images):
@@ -134,12 +128,12 @@ class Detector:
         return self.detect_batch([images], color, task)[0]
 
     def detect_batch(
-        self, images: Sequence[Any] | Array, color: str = "rgb", task: DetectTask | None = None
+        self, images: Sequence[ImageLike] | Array, color: str = "rgb", task: DetectTask | None = None
     ) -> list[Detections]:
         """Find the objects in each of several images, with the thresholds of `task`; see `__call__`."""
         task = task or self.task
         runs = parts(len(images), self.session.dynamic_batch)
-        return [found for run in runs for found in self._run(images[run], color, task)]
+        return [detections for run in runs for detections in self._run(images[run], color, task)]
 
     def read(
         self,
@@ -147,67 +141,57 @@ class Detector:
         sizes_wh: Sequence[tuple[int, int]],
         task: DetectTask | None = None,
     ) -> list[Detections]:
-        """What the network's outputs say of several images.
+        """Detections from the network's outputs.
 
         Args:
-            outputs: of one run, as `edgevision.backend.Slot.run` gives them.
-            sizes_wh: of the images, one each.
-            task: the thresholds; the model's own unless given.
+            outputs: the outputs of one run, from `edgevision.backend.Slot.run`.
+            sizes_wh: width and height of each image.
+            task: the thresholds; by default the model's own.
 
         Raises:
-            InferenceError: the outputs can be no objects.
+            InferenceError: the outputs are not valid objects.
         """
         rows = {name: dequantize(outputs[name]) for name, dequantize in self._dequantize}
         return [
-            self._found({name: row[place] for name, row in rows.items()}, size_wh, task or self.task)
-            for place, size_wh in enumerate(sizes_wh)
+            self._detections(
+                {name: row[place] for name, row in rows.items()}, (width, height), task or self.task
+            )
+            for place, (width, height) in enumerate(sizes_wh)
         ]
 
-    def __repr__(self) -> str:
+    def _details(self) -> tuple[str, ...]:
         width, height = self.preprocessing.size_wh
         classes = f"{len(self.labels)} classes" if self.labels else "classes without names"
-        return f"<Detector: {self.session}, input {width}x{height}, {classes}>"
+        return f"input {width}x{height}", classes
 
-    def close(self) -> None:
-        """Give back what the runtime holds."""
-        self.session.close()
-
-    def __enter__(self) -> Detector:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _run(self, images: Sequence[Any] | Array, color: str, task: DetectTask) -> list[Detections]:
+    def _run(self, images: Sequence[ImageLike] | Array, color: str, task: DetectTask) -> list[Detections]:
         sizes_wh = []
         with self.session.lease(len(images)) as slot:
             for row, image in zip(slot.inputs[self._input.name], images, strict=True):
-                pixels, found = as_pixels(image, color)
-                self.preprocess.fill(pixels, row, found)
+                pixels, order = as_pixels(image, color)
+                self.preprocess.fill(pixels, row, order)
                 sizes_wh.append((pixels.shape[1], pixels.shape[0]))
             outputs = slot.run()
         return self.read(outputs, sizes_wh, task)
 
-    def _found(
+    def _detections(
         self, outputs: Mapping[str, Floats], image_size_wh: tuple[int, int], task: DetectTask
     ) -> Detections:
         candidates = self._head(outputs, task.score_threshold)
         self._check(candidates)
-        place = placement_of(self.preprocessing, image_size_wh)
-        boxes = place.seen(candidates.boxes_xyxy)
-        solid = np.flatnonzero((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
-        # `take` everywhere: indexing with an array does the same in three times the time.
-        boxes = boxes.take(solid, axis=0)
-        scores = np.minimum(candidates.scores.take(solid), np.float32(1.0))
-        class_ids = candidates.class_ids.take(solid).astype(np.int64, copy=False)
+        placement = placement_of(self.preprocessing, image_size_wh)
+        boxes = placement.seen(candidates.boxes_xyxy)
+        visible = np.flatnonzero((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
+        # `take` throughout: indexing with an array needs three times the time.
+        boxes = boxes.take(visible, axis=0)
+        scores = np.minimum(candidates.scores.take(visible), np.float32(1.0))
+        class_ids = candidates.class_ids.take(visible).astype(np.int64, copy=False)
         best = suppress(boxes, scores, class_ids, task.iou_threshold)[: task.max_detections]
-        boxes_xyxy = place.to_image(boxes.take(best, axis=0))
+        boxes_xyxy = placement.to_image(boxes.take(best, axis=0))
         return Detections(boxes_xyxy, scores.take(best), class_ids.take(best), self.labels)
 
     def _check(self, candidates: Candidates) -> None:
-        """Refuse what can be no object: "nothing found" and "broken" never look alike."""
+        """Refuse invalid candidates: "nothing found" and "broken" must never look alike."""
         if len(candidates.scores) == 0:
             return
         if not all_finite(candidates.boxes_xyxy):
@@ -216,53 +200,48 @@ class Detector:
         if not highest <= _HIGHEST_SCORE:
             raise InferenceError(
                 f"the network gave the score {highest:.4g}; expected 0…1; if its outputs are logits, "
-                f"give the decoder the setting activation=sigmoid (or softmax)"
+                f"set the decoder's activation to sigmoid or softmax (--decoder-setting activation=sigmoid)"
             )
         low, high = int(candidates.class_ids.min()), int(candidates.class_ids.max())
         if low < 0 or (self.labels and high >= len(self.labels)):
             wrong = low if low < 0 else high
-            raise InferenceError(
-                f"the network gave class {wrong}, expected 0…{len(self.labels) - 1} as there are labels"
-            )
+            expected = f"0…{len(self.labels) - 1}, one of the labels" if self.labels else "0 or more"
+            raise InferenceError(f"the network gave class {wrong}; expected {expected}")
 
 
 def image_outputs(outputs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
-    """The outputs for one image: their shapes without the batch, as decoders take them.
+    """The outputs for one image, without the batch dimension, as decoders expect them.
 
     Raises:
-        OptionError: an output does not begin with the batch.
+        OptionError: an output has no batch dimension.
     """
     for spec in outputs:
         if not spec.shape:
-            raise OptionError(f"output '{spec.name}': expected the batch as its first size, got a number")
+            raise OptionError(f"output '{spec.name}': expected a batch dimension, got a scalar")
     return tuple(replace(spec, shape=spec.shape[1:]) for spec in outputs)
 
 
-def _only_input(session: CheckedSession) -> TensorSpec:
-    if len(session.inputs) != 1:
-        names = ", ".join(f"'{spec.name}'" for spec in session.inputs)
-        raise OptionError(f"the network has inputs {names}; a detector has one, an image")
-    spec = session.inputs[0]
-    for output in session.outputs:
-        if output.shape[:1] != spec.shape[:1]:
+def _check_batches(image: TensorSpec, outputs: Sequence[TensorSpec]) -> None:
+    for output in outputs:
+        if output.shape[:1] != image.shape[:1]:
             raise OptionError(
-                f"output '{output.name}': expected the input's batch as its first size, "
-                f"got {output.describe()}; export the model with its outputs a row an image"
+                f"output '{output.name}': expected the input's batch as its first dimension, "
+                f"got {output.describe()}; export the model with one row of outputs per image"
             )
-    return spec
 
 
 def _for_one_call(
     task: DetectTask,
-    score_threshold: float | None,
-    iou_threshold: float | None,
-    max_detections: int | None,
+    score_threshold: RealNumber | None,
+    iou_threshold: RealNumber | None,
+    max_detections: WholeNumber | None,
 ) -> DetectTask:
     if score_threshold is None and iou_threshold is None and max_detections is None:
         return task
-    return replace(
-        task,
-        score_threshold=task.score_threshold if score_threshold is None else score_threshold,
-        iou_threshold=task.iou_threshold if iou_threshold is None else iou_threshold,
-        max_detections=task.max_detections if max_detections is None else max_detections,
-    )
+    asked = {
+        "score_threshold": score_threshold,
+        "iou_threshold": iou_threshold,
+        "max_detections": max_detections,
+    }
+    numbers: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+    return replace(task, **numbers)

@@ -1,15 +1,18 @@
-"""What a detector finds in an image: parallel arrays, and the forms that other tools take."""
+"""Detected objects as parallel arrays, and their conversion for other tools."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from edgevision.decoder import Floats, Ints
 from edgevision.errors import OptionError, PluginError
+
+if TYPE_CHECKING:
+    from edgevision.numeric import WholeNumber
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +23,7 @@ class Detection:
         label: the name of its class.
         score: 0…1.
         box_xyxy: float32 ``(4,)``: left, top, right, bottom in pixels of the caller's image.
-        class_id: the class's place among the labels.
+        class_id: the index of the class in the labels.
     """
 
     label: str
@@ -37,20 +40,20 @@ class Detection:
 
 @dataclass(frozen=True, eq=False)
 class Detections:
-    """The objects that a network finds in one image, as parallel arrays.
+    """The objects in one image, as parallel arrays.
 
-    A detector gives them with the best first. ``found[2]`` is the third `Detection`;
+    A detector returns them with the best first. ``found[2]`` is the third `Detection`;
     ``found[found.scores > 0.5]``, ``found[:3]`` and ``found[[2, 0]]`` are `Detections` again.
 
     Attributes:
         boxes_xyxy: float32 ``(n, 4)``: left, top, right, bottom in pixels of the caller's image,
             which spans 0…width and 0…height.
         scores: float32 ``(n,)``, each 0…1.
-        class_ids: int64 ``(n,)``, places in `class_names`.
-        class_names: one a class; empty where none are known.
+        class_ids: int64 ``(n,)``, indices in `class_names`.
+        class_names: one per class; empty if unknown.
 
     Raises:
-        OptionError: the arrays do not belong together.
+        OptionError: the shapes of the arrays do not match.
     """
 
     boxes_xyxy: Floats
@@ -68,7 +71,7 @@ class Detections:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The name of each object's class; ``class 3`` where names are not known."""
+        """The class name of each object; such as ``class 3`` if names are unknown."""
         return tuple(self._label(number) for number in self.class_ids.tolist())
 
     def __len__(self) -> int:
@@ -79,7 +82,7 @@ class Detections:
         return (self._at(int(place)) for place in np.argsort(-self.scores, kind="stable"))
 
     @overload
-    def __getitem__(self, key: int | np.integer[Any]) -> Detection: ...
+    def __getitem__(self, key: WholeNumber) -> Detection: ...
     @overload
     def __getitem__(self, key: slice | Sequence[int] | np.ndarray[Any, Any]) -> Detections: ...
 
@@ -92,36 +95,41 @@ class Detections:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON: every object, the best first."""
+        """JSON values: every object, the best first."""
         return {
             "objects": [
-                {"label": one.label, "score": one.score, "box_xyxy": list(one.box), "class_id": one.class_id}
-                for one in self
+                {
+                    "label": detection.label,
+                    "score": detection.score,
+                    "box_xyxy": list(detection.box),
+                    "class_id": detection.class_id,
+                }
+                for detection in self
             ]
         }
 
-    def to_coco(self, image_id: int) -> list[dict[str, Any]]:
-        """COCO's results format: one entry an object, the best first.
+    def to_coco(self, image_id: WholeNumber) -> list[dict[str, Any]]:
+        """COCO's results format: one entry per object, the best first.
 
         Args:
-            image_id: of the image, as the annotations have it.
+            image_id: the id of the image in the annotations.
 
         Returns:
             ``image_id``, ``category_id`` (the class id), ``bbox`` (left, top, width, height) and
             ``score`` of each.
         """
-        return [_coco(one, image_id) for one in self]
+        return [_coco(detection, int(image_id)) for detection in self]
 
     def to_supervision(self) -> Any:
         """As ``supervision.Detections``, with the labels as ``data["class_name"]``.
 
         Raises:
-            PluginError: supervision is not installed; says what to type.
+            PluginError: supervision is not installed; names the install command.
         """
         try:
             import supervision
         except ImportError as error:
-            raise PluginError("supervision is not installed; type: pip install supervision") from error
+            raise PluginError("supervision is not installed; run: pip install supervision") from error
         return supervision.Detections(
             xyxy=self.boxes_xyxy,
             confidence=self.scores,
@@ -137,7 +145,12 @@ class Detections:
         return self.class_names[class_id] if self.class_names else f"class {class_id}"
 
 
-def _coco(one: Detection, image_id: int) -> dict[str, Any]:
-    left, top, right, bottom = one.box
+def _coco(detection: Detection, image_id: int) -> dict[str, Any]:
+    left, top, right, bottom = detection.box
     bbox = [left, top, right - left, bottom - top]
-    return {"image_id": image_id, "category_id": one.class_id, "bbox": bbox, "score": one.score}
+    return {
+        "image_id": image_id,
+        "category_id": detection.class_id,
+        "bbox": bbox,
+        "score": detection.score,
+    }

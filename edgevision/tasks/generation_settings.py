@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import Any
 
 from edgevision.errors import OptionError
+from edgevision.numeric import is_real, is_share, is_whole, plain_fields
 
 KINDS = ("image-to-image", "latent", "diffusion")
 FITS = ("tiles", "resize")
@@ -38,8 +38,9 @@ class ImageToImageSettings:
     overlap: int = 16
 
     def __post_init__(self) -> None:
+        plain_fields(self, "overlap")
         _check_word("fit", self.fit, FITS)
-        _check("overlap", _is_whole(self.overlap, 0), "a whole number, 0 or more", self.overlap)
+        _check("overlap", is_whole(self.overlap, 0), "a whole number, 0 or more", self.overlap)
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,12 @@ class Condition:
     null_class: int | None = None
 
     def __post_init__(self) -> None:
+        plain_fields(self, "classes", "null_class")
         _check("input", _is_name(self.input), "the name of a tensor", self.input)
         _check_word("kind", self.kind, CONDITION_KINDS)
-        _check("classes", _is_whole(self.classes, 1), "a whole number, 1 or more", self.classes)
+        _check("classes", is_whole(self.classes, 1), "a whole number, 1 or more", self.classes)
         null = self.null_class
-        _check("null_class", null is None or _is_whole(null, 0), "a whole number, 0 or more, or none", null)
+        _check("null_class", null is None or is_whole(null, 0), "a whole number, 0 or more, or none", null)
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,7 @@ class NoiseSchedule:
     values: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
+        plain_fields(self, "steps", "beta_start", "beta_end", "offset", "values")
         _check_word("kind", self.kind, SCHEDULES)
         needed = _FIELDS_OF_SCHEDULE[self.kind]
         for name in ("steps", "beta_start", "beta_end", "offset", "values"):
@@ -118,7 +121,7 @@ class NoiseSchedule:
                 _check(name, given is None, f"nothing for '{self.kind}'", given)
         if "steps" in needed:
             steps = self.steps
-            valid = _is_whole(steps, 2) and steps is not None and steps <= _MAX_TRAINING_STEPS
+            valid = is_whole(steps, 2) and steps is not None and steps <= _MAX_TRAINING_STEPS
             _check("steps", valid, f"a whole number, 2 to {_MAX_TRAINING_STEPS}", steps)
         for name in ("beta_start", "beta_end", "offset"):
             if name in needed:
@@ -127,8 +130,6 @@ class NoiseSchedule:
             self._check_values()
 
     def _check_values(self) -> None:
-        if isinstance(self.values, list):
-            object.__setattr__(self, "values", tuple(self.values))
         values = self.values
         sound = isinstance(values, tuple) and 2 <= len(values) <= _MAX_TRAINING_STEPS
         _check(
@@ -174,14 +175,15 @@ class DiffusionSettings:
     guidance: float = 1.0
 
     def __post_init__(self) -> None:
+        plain_fields(self, "clip", "steps", "guidance")
         for name in ("image_input", "timestep_input"):
             _check(name, _is_name(getattr(self, name)), "the name of a tensor", getattr(self, name))
         _check_word("timestep", self.timestep, TIMESTEPS)
         _check_word("prediction", self.prediction, PREDICTIONS)
         _check_word("sampler", self.sampler, SAMPLERS)
         _check("clip", isinstance(self.clip, bool), "true or false", self.clip)
-        _check("steps", _is_whole(self.steps, 1), "a whole number, 1 or more", self.steps)
-        _check("guidance", _is_number(self.guidance), "a finite number", self.guidance)
+        _check("steps", is_whole(self.steps, 1), "a whole number, 1 or more", self.steps)
+        _check("guidance", is_real(self.guidance), "a finite number", self.guidance)
         _parse_field(self, "schedule", NoiseSchedule)
         _parse_field(self, "condition", Condition, optional=True)
         free = self.condition is not None and self.condition.null_class is not None
@@ -246,13 +248,5 @@ def _is_name(value: object) -> bool:
     return isinstance(value, str) and value != ""
 
 
-def _is_whole(value: object, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
 def _is_inner_share(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0.0 < value < 1.0
+    return is_share(value) and value not in (0, 1)

@@ -9,7 +9,8 @@ from typing import Any
 
 from edgevision.errors import OptionError
 from edgevision.imaging.input_options import InputOptions
-from edgevision.system.arguments import optional_path, plain_values, whole_number
+from edgevision.numeric import plain
+from edgevision.system.arguments import optional_path, whole_number
 from edgevision.tasks.description import GenerateTask
 
 
@@ -56,7 +57,7 @@ class TaskOptions:
         for name in ("labels", "annotations", "truth"):
             object.__setattr__(self, name, optional_path(getattr(self, name)))
         for name in ("decoder_settings", "thresholds"):
-            object.__setattr__(self, name, plain_values(getattr(self, name)))
+            object.__setattr__(self, name, plain(getattr(self, name)))
         if self.output_range is not None:
             object.__setattr__(self, "output_range", _output_range(self.output_range))
         if self.overlap is not None:

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from edgevision.decoder import Decoder
+from edgevision.decoder import Decoder, nms_applied
 from edgevision.errors import OptionError
 from edgevision.plugins import Registry
 from edgevision.tasks.description import DetectTask
 from edgevision.tensors import TensorSpec
+
+_THRESHOLDS = ("score_threshold", "iou_threshold", "max_detections")
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,10 @@ class DecoderChoice:
             OptionError: a threshold is unknown or out of range.
         """
         values = dict(thresholds or {})
-        if self.decoder.nms_applied:
+        for name in values:
+            if name not in _THRESHOLDS:
+                raise OptionError(f"unknown threshold '{name}'; a detector has: {', '.join(_THRESHOLDS)}")
+        if nms_applied(self.decoder):
             values.setdefault("iou_threshold", 1.0)
         return DetectTask(self.decoder.name, {**self.settings, **settings}, **values)
 

@@ -1,34 +1,35 @@
-"""How the scores of one artifact are read, as a manifest says it: plain values only."""
+"""The score calibration of one artifact, as stored in a manifest: plain values only."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from edgevision.errors import OptionError
+from edgevision.numeric import is_real, is_share, is_whole, plain_fields
 
-#: What the output of a classifier may hold.
+#: Kinds of output of a classifier.
 SCORE_KINDS = ("softmax", "sigmoid", "logits")
-#: What an operating point may keep: the share of images of the class that are decided for; of images of no
-#: such class that are not; and of images that are decided for, those that are right.
+#: Figures that an operating point may guarantee, for the class of interest: sensitivity (recall),
+#: specificity, or precision.
 FIGURES = ("sensitivity", "specificity", "precision")
 
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """From which score on a class of interest is decided for.
+    """The threshold of the class of interest.
 
     Attributes:
-        positive: the class's name.
-        class_id: its place among the labels.
-        threshold: the class is decided for at this score or above, 0…1.
-        figure: what the threshold keeps: ``sensitivity``, ``specificity`` or ``precision``.
-        at_least: of that figure; above 0 and below 1.
+        positive: name of the class.
+        class_id: its index in the labels.
+        threshold: the class is predicted at this score or above, 0…1.
+        figure: the figure that the threshold was chosen for: ``sensitivity``, ``specificity`` or
+            ``precision``.
+        at_least: the required value of that figure, above 0 and below 1.
 
     Raises:
-        OptionError: a value is none of these; names the field.
+        OptionError: a field has an invalid value; names the field.
     """
 
     positive: str
@@ -38,34 +39,35 @@ class OperatingPoint:
     at_least: float
 
     def __post_init__(self) -> None:
+        plain_fields(self, "class_id", "threshold", "at_least")
         _check(isinstance(self.positive, str), "positive", "the name of a class", self.positive)
-        whole = isinstance(self.class_id, int) and not isinstance(self.class_id, bool)
-        _check(whole and self.class_id >= 0, "class_id", "0 or more", self.class_id)
-        _check(_is_number(self.threshold) and 0 <= self.threshold <= 1, "threshold", "0 to 1", self.threshold)
+        _check(is_whole(self.class_id), "class_id", "0 or more", self.class_id)
+        _check(is_share(self.threshold), "threshold", "0 to 1", self.threshold)
         check_specification(self.figure, self.at_least)
 
 
 @dataclass(frozen=True)
 class ScoreCalibration:
-    """How the scores of one artifact are read: each artifact has scores of its own.
+    """Temperature and operating point of one artifact: the scores of each artifact differ.
 
     Attributes:
-        temperature: that its logits are divided by, above 0; `None` leaves its scores as they are.
-        operating_point: on the scores at that temperature; `None` where no class is of interest.
+        temperature: divisor of the logits, above 0; `None` leaves the scores unchanged.
+        operating_point: for the scores at that temperature; `None` without a class of interest.
 
     Raises:
-        OptionError: the temperature is no number above 0.
+        OptionError: the temperature is not a number above 0.
     """
 
     temperature: float | None = None
     operating_point: OperatingPoint | None = None
 
     def __post_init__(self) -> None:
-        warm = self.temperature is None or (_is_number(self.temperature) and self.temperature > 0)
-        _check(warm, "temperature", "a number above 0", self.temperature)
+        plain_fields(self, "temperature")
+        valid = self.temperature is None or (is_real(self.temperature) and self.temperature > 0)
+        _check(valid, "temperature", "a number above 0", self.temperature)
 
     def check_labels(self, labels: Sequence[str]) -> None:
-        """Check that the class of interest is one of a network's.
+        """Check that the class of interest is among the labels.
 
         Raises:
             OptionError: it is not.
@@ -79,10 +81,10 @@ class ScoreCalibration:
 
 
 def score_calibration_from(document: Mapping[str, Any] | None) -> ScoreCalibration | None:
-    """What `dataclasses.asdict` and JSON have made of a `ScoreCalibration`, or of none.
+    """The score calibration from its `dataclasses.asdict` as JSON; `None` from `None`.
 
     Raises:
-        OptionError: it is no such document; names the field.
+        OptionError: a field is missing, unknown or invalid; names the field.
     """
     if document is None:
         return None
@@ -94,17 +96,14 @@ def score_calibration_from(document: Mapping[str, Any] | None) -> ScoreCalibrati
 
 
 def check_specification(figure: object, at_least: object) -> None:
-    """Check what an operating point is to keep.
+    """Check the figure that an operating point must keep, and its required value.
 
     Raises:
-        OptionError: the figure is unknown, or the share is none that images can show.
+        OptionError: the figure is unknown, or the value is not above 0 and below 1.
     """
     _check(figure in FIGURES, "figure", f"one of {', '.join(FIGURES)}", figure)
-    _check(_is_number(at_least) and 0 < at_least < 1, f"{figure}", "above 0 and below 1", at_least)  # type: ignore[operator]
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    inside = is_share(at_least) and at_least not in (0, 1)
+    _check(inside, f"{figure}", "above 0 and below 1", at_least)
 
 
 def _check(valid: bool, name: str, expected: str, got: object) -> None:

@@ -1,7 +1,7 @@
-"""Scores at a temperature: as if the network's logits had been divided by it before they became scores.
+"""Temperature scaling: scores as if the network's logits had been divided by a temperature.
 
-Guo et al. 2017, On Calibration of Modern Neural Networks, section 4.2. Above 1 the scores become less sure,
-below 1 surer; which class has the highest stays.
+Guo et al. 2017, On Calibration of Modern Neural Networks, section 4.2. Temperatures above 1 lower the
+confidence, those below 1 raise it; the top class stays the same.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from edgevision.tensors import Array, TensorSpec, all_finite, dequantizer
 
 Scores = NDArray[np.float32]
 
-#: What float32 can tell from 1; and the least that it holds at full precision.
+#: The distance from 1 to the float32 below it, and the smallest float32 of full precision.
 _STEP_BELOW_ONE = 2.0**-24
 _LEAST = float(np.finfo(np.float32).tiny)
 
 
 def score_floor(output: TensorSpec, score_kind: str) -> float:
-    """The least score that an output can mean: a 0 says no more than that the score is below it.
+    """The lowest score that an output can represent: a 0 means only that the score is below it.
 
-    Half a step of an integer output: its softmax is 0 wherever the score rounds to 0, and the logarithm of 0
-    would make it impossible. Of real numbers, what float32 can tell from 0, or of independent scores from 1.
+    For an integer output, half a step: a score that rounds to 0 is not impossible, as the logarithm of 0
+    would have it. For a float output, the float32 next to 0, or for independent scores next to 1.
     """
     if score_kind == "logits":
         return _LEAST
@@ -36,35 +36,35 @@ def score_floor(output: TensorSpec, score_kind: str) -> float:
 
 
 def log_scores(scores: Scores, floor: float) -> Scores:
-    """Logits of scores ``(images, classes)`` that sum to 1: their logarithms."""
+    """Logits from scores ``(images, classes)`` that sum to 1: their logarithms."""
     return np.asarray(np.log(np.maximum(scores, np.float32(floor))))
 
 
 def logits_of(scores: Scores, floor: float) -> Scores:
-    """Logits of independent scores, each by itself; neither it nor its complement is below `floor`."""
+    """Logits from independent scores; each score and its complement are `floor` or above."""
     return log_scores(scores, floor) - log_scores(np.float32(1) - scores, floor)
 
 
 def logistic(logits: Scores) -> Scores:
-    """Independent scores of logits; the inverse of `logits_of`, without overflow."""
+    """Independent scores from logits; the inverse of `logits_of`, without overflow."""
     return np.asarray(np.exp(-np.logaddexp(np.float32(0), -logits)))
 
 
 def scaled_reader(
     output: TensorSpec, score_kind: str, temperature: float
 ) -> tuple[Callable[[Array], Scores], str]:
-    """Reads an output at a temperature.
+    """A reader of an output at a temperature.
 
-    Of 8 bits there are 256 values, so what each stands for is computed once, here.
+    An output of 8 bits has 256 values, so the result for each is computed once, here.
 
     Args:
         output: the output with the scores.
-        score_kind: what it holds.
+        score_kind: its kind.
         temperature: above 0.
 
     Returns:
-        From the output's own numbers to real ones, and the kind of scores that these are. The reader
-        raises `InferenceError` where a score is NaN or infinite.
+        A function from the output's own numbers to scaled ones, and the score kind of these. The
+        function raises `InferenceError` if a score is NaN or infinite.
     """
     share, floor = np.float32(1 / temperature), score_floor(output, score_kind)
     if score_kind == "logits":

@@ -1,10 +1,10 @@
-"""The contract that every backend must pass, as one function for its author's own tests."""
+"""The contract of a backend, as one function for its author's tests."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,15 +17,15 @@ from edgevision.errors import (
     EdgeVisionError,
     InferenceError,
     InputError,
-    MissingRuntimeError,
     OptionError,
     SessionClosedError,
 )
 from edgevision.session import CheckedSession, open_session
 from edgevision.tensors import Array, TensorSpec, check_inputs
+from edgevision.testing.contract import check_rules, expect, expect_raises
 
 _THREADS = 8
-_CALLS_A_THREAD = 5
+_CALLS_PER_THREAD = 5
 
 
 def check_backend(
@@ -37,57 +37,50 @@ def check_backend(
     """Check that `backend` keeps the contract of `edgevision.backend`, by running `artifact`.
 
     Args:
-        backend: the one to check.
-        artifact: a small sound artifact of one of its formats. One with an open batch checks
-            more than one without.
-        inputs: name -> array, one valid call whose answer depends on the values; ``None``
-            makes random ones, floats from 0 to 1 and integers over their whole range.
-        devices: names of those to run on; ``None`` is the backend's default alone.
+        backend: the backend under test.
+        artifact: a small valid artifact of one of its formats. One with an open batch checks more
+            than one without.
+        inputs: name -> array, one valid call whose answer depends on the values; ``None`` draws
+            random ones, floats from 0 to 1 and integers over their whole range.
+        devices: names of the devices to run on; ``None`` is the backend's default alone.
 
     Raises:
-        AssertionError: says which rule is broken, and how.
+        AssertionError: states the broken rule, and how it broke.
         MissingRuntimeError: the runtime is not installed.
     """
     offered = _check_members(backend, artifact)
     before = artifact.sha256
     for device in devices or [offered[0].name]:
         case = _Case(backend, artifact, device, inputs)
-        for check in _CHECKS:
-            _run_check(check, case)
-    _expect(artifact.sha256 == before, backend, "changed the bytes of the artifact")
+        check_rules(_RULES, case, case.subject)
+    expect(artifact.sha256 == before, _subject(backend), "changed the bytes of the artifact")
 
 
 @dataclass(frozen=True)
 class _Case:
-    """A backend under check, with an artifact, on a device."""
+    """A backend under test, with an artifact, on a device."""
 
     backend: Backend
     artifact: Artifact
     device: str
     example: Mapping[str, Array] | None
 
+    @property
+    def subject(self) -> str:
+        return _subject(self.backend)
+
     def open(self, artifact: Artifact | None = None) -> CheckedSession:
         return open_session(self.backend, artifact or self.artifact, SessionSettings(device=self.device))
 
     def inputs(self, session: CheckedSession, seed: int = 0, batch: int = 1) -> dict[str, Array]:
-        """A valid call; another for each seed."""
+        """A valid call; a different one for each seed."""
         return {spec.name: self._array(spec, seed, batch) for spec in session.inputs}
 
     def expect(self, holds: bool, message: str) -> None:
-        _expect(holds, self.backend, f"{message} (artifact {self.artifact.name}, device {self.device})")
+        expect(holds, self.subject, f"{message} (artifact {self.artifact.name}, device {self.device})")
 
-    @contextmanager
-    def expect_raises(self, kind: type[EdgeVisionError], what: str) -> Iterator[None]:
-        """Expect `kind`, and no kind of it that means something else, from the body."""
-        try:
-            yield
-        except kind as error:
-            self.expect(len(str(error)) > 0, f"{what}: {kind.__name__} without a text")
-        except Exception as error:
-            told = f"{what}: expected {kind.__name__}, got {type(error).__name__}: {error}"
-            raise AssertionError(f"backend '{self.backend.name}': {told}") from error
-        else:
-            self.expect(False, f"{what}: expected {kind.__name__}, and nothing was raised")
+    def expect_raises(self, kind: type[EdgeVisionError], action: str) -> AbstractContextManager[None]:
+        return expect_raises(kind, self.subject, action)
 
     def _array(self, spec: TensorSpec, seed: int, batch: int) -> Array:
         shape = spec.with_batch(batch)
@@ -104,42 +97,31 @@ class _Case:
         return random.integers(limits.min, limits.max, shape, dtype=spec.dtype, endpoint=True)
 
 
-def _run_check(check: Callable[[_Case], None], case: _Case) -> None:
-    try:
-        check(case)
-    except (AssertionError, MissingRuntimeError):
-        raise
-    except Exception as error:
-        rule = (check.__doc__ or "").strip().rstrip(".")
-        raise AssertionError(
-            f"backend '{case.backend.name}': {rule}; but there came {type(error).__name__}: {error}"
-        ) from error
-
-
 def _check_members(backend: Backend, artifact: Artifact) -> Sequence[DeviceInfo]:
+    subject = _subject(backend)
     for member, kind in (("name", str), ("formats", tuple), ("options", tuple)):
         value = getattr(backend, member, None)
-        _expect(isinstance(value, kind), backend, f"{member} is {value!r}, expected a {kind.__name__}")
-    _expect(artifact.format in backend.formats, backend, f"does not load format '{artifact.format}'")
+        expect(isinstance(value, kind), subject, f"{member} is {value!r}, expected a {kind.__name__}")
+    expect(artifact.format in backend.formats, subject, f"does not load format '{artifact.format}'")
     version = backend.version()
-    _expect(isinstance(version, str) and bool(version), backend, f"version() gave {version!r}")
+    expect(isinstance(version, str) and bool(version), subject, f"version() returned {version!r}")
     devices = backend.devices()
     names = [device.name for device in devices]
-    _expect(bool(names), backend, "devices() gave none; expected one, or DeviceError with the reason")
-    _expect(len(set(names)) == len(names), backend, f"devices() gave a name twice: {names}")
+    expect(bool(names), subject, "devices() returned none; expected one, or DeviceError with the reason")
+    expect(len(set(names)) == len(names), subject, f"devices() returned a name twice: {names}")
     return devices
 
 
 def _check_description(case: _Case) -> None:
-    """What a session says of itself."""
+    """A session describes its tensors, its device and its precision."""
     with case.open() as session:
         for kind, specs in (("inputs", session.inputs), ("outputs", session.outputs)):
             case.expect(isinstance(specs, tuple) and len(specs) > 0, f"{kind} is {specs!r}, expected a tuple")
             names = [spec.name for spec in specs]
-            case.expect(len(set(names)) == len(names), f"{kind} have a name twice: {names}")
+            case.expect(len(set(names)) == len(names), f"a name occurs twice among the {kind}: {names}")
         for spec in session.inputs:
-            case.expect(None not in spec.shape[1:], f"input '{spec.name}' leaves more open than its batch")
-        case.expect(bool(session.device), "the session does not say on which device it runs")
+            case.expect(None not in spec.shape[1:], f"input '{spec.name}': more than its batch size is open")
+        case.expect(bool(session.device), "the session does not say which device it runs on")
         case.expect(bool(session.precision), "the session does not say in which precision it computes")
 
 
@@ -151,7 +133,7 @@ def _check_bytes(case: _Case) -> None:
 
 
 def _check_outputs(case: _Case) -> None:
-    """Every output is there, with the shape and dtype that its spec says."""
+    """Every output has the shape and dtype of its spec."""
     with case.open() as session:
         outputs = session.run(case.inputs(session))
         for spec in session.outputs:
@@ -160,12 +142,12 @@ def _check_outputs(case: _Case) -> None:
                 wanted in (None, got) for wanted, got in zip(spec.shape, array.shape, strict=True)
             )
             got = f"{array.shape} {array.dtype.name}"
-            told = f"output '{spec.name}': the spec says {spec.describe()}, run gave {got}"
-            case.expect(fits and array.dtype.name == spec.dtype, told)
+            message = f"output '{spec.name}': the spec says {spec.describe()}, run returned {got}"
+            case.expect(fits and array.dtype.name == spec.dtype, message)
 
 
 def _check_ownership(case: _Case) -> None:
-    """Outputs are the caller's: a later call does not change them, nor they a later call."""
+    """The caller owns the outputs: a later call does not change them, nor do they change a later call."""
     with case.open() as session:
         inputs = case.inputs(session, seed=1)
         kept = {name: array.copy() for name, array in inputs.items()}
@@ -176,7 +158,7 @@ def _check_ownership(case: _Case) -> None:
         case.expect(_same(first, answer), "a second run changed the outputs of the first")
         case.expect(
             not _close(first, second),
-            "two inputs gave the same answer; give check_backend `inputs` on which the answer depends",
+            "two inputs got the same answer; pass check_backend `inputs` on which the answer depends",
         )
         for array in first.values():
             case.expect(array.flags.writeable, "an output cannot be written to; the caller owns it")
@@ -185,45 +167,43 @@ def _check_ownership(case: _Case) -> None:
 
 
 def _check_threads(case: _Case) -> None:
-    """Threads that share a session each get the answers to their own inputs."""
+    """Each of the threads that share a session gets the answers to its own inputs."""
     with case.open() as session:
         inputs = [case.inputs(session, seed) for seed in range(_THREADS)]
-        alone = [session.run(given) for given in inputs]
+        alone = [session.run(one) for one in inputs]
 
         def work(position: int) -> bool:
-            answers = [session.run(inputs[position]) for _ in range(_CALLS_A_THREAD)]
+            answers = [session.run(inputs[position]) for _ in range(_CALLS_PER_THREAD)]
             return all(_close(answer, alone[position]) for answer in answers)
 
         with ThreadPoolExecutor(_THREADS) as pool:
-            right = list(pool.map(work, range(_THREADS)))
-        wrong = right.count(False)
+            wrong = list(pool.map(work, range(_THREADS))).count(False)
         case.expect(wrong == 0, f"{wrong} of {_THREADS} threads that share a session got a wrong answer")
 
 
 def _check_refused_inputs(case: _Case) -> None:
-    """A wrong input gets the core's words, and the next call is good."""
+    """An invalid input raises the core's error, and the next call is not affected."""
     with case.open() as session:
         good = case.inputs(session)
         answer = session.run(good)
-        for what, bad in _wrong_inputs(session.inputs, good).items():
+        for defect, bad in _wrong_inputs(session.inputs, good).items():
             try:
                 check_inputs(session.inputs, bad)
-                words = ""
+                expected = ""
             except InputError as error:
-                words = str(error)
-            with case.expect_raises(InputError, f"an input of {what}"):
+                expected = str(error)
+            action = f"an input with {defect}"
+            with case.expect_raises(InputError, action):
                 try:
                     session.run(bad)
                 except InputError as error:
-                    case.expect(
-                        str(error) == words, f"an input of {what}: said '{error}', expected '{words}'"
-                    )
+                    case.expect(str(error) == expected, f"{action}: said '{error}', expected '{expected}'")
                     raise
         case.expect(_close(session.run(good), answer), "a refused call changed the next answer")
 
 
 def _check_closed(case: _Case) -> None:
-    """A closed session says so."""
+    """A closed session raises `SessionClosedError`."""
     session = case.open()
     inputs = case.inputs(session)
     session.run(inputs)
@@ -236,11 +216,11 @@ def _check_closed(case: _Case) -> None:
 
 
 def _check_damaged(case: _Case) -> None:
-    """A damaged artifact is refused, whichever of its files is damaged, and however."""
+    """A damaged artifact is refused, whichever of its files is damaged."""
     for name in case.artifact.files:
-        for what, damage in _DAMAGES.items():
+        for state, damage in _DAMAGES.items():
             files = {**case.artifact.files, name: damage(case.artifact.files[name])}
-            with case.expect_raises(ArtifactError, f"an artifact whose {name} is {what}"):
+            with case.expect_raises(ArtifactError, f"an artifact whose {name} is {state}"):
                 case.open(Artifact(case.artifact.format, case.artifact.precision, files)).close()
 
 
@@ -251,7 +231,7 @@ _DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 
 
 def _check_settings(case: _Case) -> None:
-    """What cannot be had is refused when a session is opened."""
+    """An unknown device or option, or an unavailable precision, is refused by `open`."""
     open_ = case.backend.open
     with case.expect_raises(DeviceError, "device 'no-such-device'"):
         open_(case.artifact, SessionSettings(device="no-such-device"))
@@ -262,14 +242,14 @@ def _check_settings(case: _Case) -> None:
             settings = SessionSettings(device=case.device, precision=precision)
             with open_session(case.backend, case.artifact, settings) as session:
                 case.expect(
-                    session.precision == precision, f"{precision} was asked for, {session.precision} runs"
+                    session.precision == precision, f"{precision} was requested, {session.precision} runs"
                 )
         except DeviceError:
             continue
 
 
 def _check_batch(case: _Case) -> None:
-    """An open batch gives the same rows as one call each."""
+    """A batch gets the same rows as single calls."""
     with case.open() as session:
         if not session.dynamic_batch:
             return
@@ -285,13 +265,13 @@ def _check_batch(case: _Case) -> None:
 
 
 def _check_lease(case: _Case) -> None:
-    """Writing into a leased slot gives what `run` gives, also after a failure in the slot."""
+    """A leased slot gives the same answer as `run`, also after a failure in the slot."""
     with case.open() as session:
         for seed in range(2):
             inputs = case.inputs(session, seed)
             case.expect(_close(_run_leased(session, inputs), session.run(inputs)), "a lease differs from run")
         answer = _run_leased(session, inputs)
-        for failure in (InferenceError("made up by check_backend"), ValueError("made up by check_backend")):
+        for failure in (InferenceError("raised by check_backend"), ValueError("raised by check_backend")):
             try:
                 with session.lease():
                     raise failure
@@ -302,10 +282,10 @@ def _check_lease(case: _Case) -> None:
             )
         with session.lease() as one, session.lease() as other:
             shared = any(np.shares_memory(one.inputs[name], other.inputs[name]) for name in one.inputs)
-            case.expect(not shared, "two leases at one time share memory")
+            case.expect(not shared, "two leases at the same time share memory")
 
 
-_CHECKS: tuple[Callable[[_Case], None], ...] = (
+_RULES: tuple[Callable[[_Case], None], ...] = (
     _check_description,
     _check_bytes,
     _check_outputs,
@@ -338,12 +318,12 @@ def _wrong_inputs(specs: Sequence[TensorSpec], good: Mapping[str, Array]) -> dic
     }
     if array.ndim > 1:
         wrong["another size"] = {**good, spec.name: np.concatenate([array, array], axis=-1)}
-        wrong["a batch of none"] = {**good, spec.name: array[:0]}
+        wrong["an empty batch"] = {**good, spec.name: array[:0]}
     if array.dtype.kind == "f":
-        for what, value in (("NaN", np.nan), ("infinity", np.inf)):
-            holed = array.copy()
-            holed.flat[0] = value
-            wrong[what] = {**good, spec.name: holed}
+        for defect, value in (("NaN", np.nan), ("infinity", np.inf)):
+            spoiled = array.copy()
+            spoiled.flat[0] = value
+            wrong[defect] = {**good, spec.name: spoiled}
     return wrong
 
 
@@ -352,13 +332,12 @@ def _same(ones: Mapping[str, Array], others: Mapping[str, Array]) -> bool:
 
 
 def _close(ones: Mapping[str, Array], others: Mapping[str, Array]) -> bool:
-    """Equal but for the order of float additions, which may differ between batch sizes."""
+    """Equal up to the order of float additions, which may differ between batch sizes."""
     return all(
         ones[name].shape == others[name].shape and np.allclose(ones[name], others[name], rtol=1e-3, atol=1e-5)
         for name in others
     )
 
 
-def _expect(holds: bool, backend: Backend, message: str) -> None:
-    if not holds:
-        raise AssertionError(f"backend '{getattr(backend, 'name', type(backend).__name__)}': {message}")
+def _subject(backend: Backend) -> str:
+    return f"backend '{getattr(backend, 'name', type(backend).__name__)}'"

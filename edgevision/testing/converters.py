@@ -1,4 +1,4 @@
-"""The contract of a converter, as a test that its author runs."""
+"""The contract of a converter, as one function for its author's tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edgevision.plugins import registry
 from edgevision.session import CheckedSession, open_session
 from edgevision.tensors import Array, TensorSpec
 
-#: Precision -> how far an answer may be from the source's, as a part of the span of its answers.
+#: Precision -> largest difference from the source's output, as a share of the range of that output.
 TOLERANCES = {
     "float32": 0.001,
     "float16": 0.02,
@@ -30,34 +30,35 @@ SELECTIVE = ("int8", "int8-float-io")
 def check_converter(
     converter: Converter, source: Source, calibration: CalibrationData, backend: Backend | None = None
 ) -> None:
-    """Check that `converter` makes, at each of its precisions, what the source means.
+    """Check that `converter` keeps the contract of `edgevision.converter`, at each of its precisions.
 
-    Each artifact is loaded by a backend, one image and then three images are run, and the answers
-    are compared with the source's own within `TOLERANCES`. Of a `SelectiveConverter` an int8 artifact
-    with its most sensitive layer in float is checked so too.
+    A backend loads each artifact and runs one image, then three, and the outputs are compared with the
+    source's within `TOLERANCES`. For a `SelectiveConverter`, so is an int8 artifact whose most sensitive
+    layer stays in float.
 
     Args:
-        converter: to be checked.
-        source: a small one, of the converter's kind.
-        calibration: a few images for it; the first three are compared too.
-        backend: that loads the converter's format; left out, the installed one whose own format it is.
+        converter: the converter under test.
+        source: a small source of the converter's kind.
+        calibration: a few images; the first three are compared too.
+        backend: a backend for the converter's format; by default the installed one whose native format
+            that is.
 
     Raises:
-        AssertionError: says which part of the contract is broken.
+        AssertionError: states the broken rule, and how it broke.
     """
-    assert converter.name, "a converter has a name"
-    assert converter.kind == source.kind, f"takes sources of kind '{converter.kind}', not '{source.kind}'"
-    assert converter.precisions, "a converter makes at least one precision"
+    assert converter.name, "the converter has no name"
+    assert converter.kind == source.kind, f"converts sources of kind '{converter.kind}', not '{source.kind}'"
+    assert converter.precisions, "the converter has no precision"
     for precision in converter.precisions:
-        assert precision in PRECISIONS, f"'{precision}' is none of {', '.join(PRECISIONS)}"
+        assert precision in PRECISIONS, f"'{precision}' is not a precision ({', '.join(PRECISIONS)})"
         if precision in CALIBRATED:
             _check_refuses(converter, source, precision)
     backend = backend or _backend_of(converter.format)
     images = [dict(inputs) for inputs in calibration][:3]
     for precision in converter.precisions:
         artifact = converter.convert(source, precision, calibration)
-        assert artifact.format == converter.format, f"{precision}: gave a {artifact.format} artifact"
-        assert artifact.precision == precision, f"asked for {precision}, gave {artifact.precision}"
+        assert artifact.format == converter.format, f"{precision}: returned a {artifact.format} artifact"
+        assert artifact.precision == precision, f"{precision} requested: returned {artifact.precision}"
         _check_artifact(artifact, source, backend, images)
         if precision in SELECTIVE and isinstance(converter, SelectiveConverter):
             chosen = _check_selection(converter, source, precision, calibration, artifact)
@@ -71,23 +72,25 @@ def _check_selection(
     calibration: CalibrationData,
     whole: Artifact,
 ) -> Artifact:
-    found = list(converter.sensitivities(source, precision, calibration))
-    assert found, f"{precision}: sensitivities gave no layer"
-    errors = [error for _, error in found]
+    sensitivities = list(converter.sensitivities(source, precision, calibration))
+    assert sensitivities, f"{precision}: sensitivities returned no layer"
+    errors = [error for _, error in sensitivities]
     assert errors == sorted(errors, reverse=True), (
         f"{precision}: sensitivities are not sorted, greatest first"
     )
     assert all(np.isfinite(error) and error >= 0 for error in errors), f"{precision}: errors are {errors}"
-    names = [name for name, _ in found]
+    names = [name for name, _ in sensitivities]
     assert len(set(names)) == len(names), f"{precision}: layers share a name: {', '.join(names)}"
     chosen = converter.convert(source, precision, calibration, names[:1])
-    assert chosen.precision == precision, f"{precision} with a layer in float: is called {chosen.precision}"
-    assert chosen.sha256 != whole.sha256, f"{precision}: '{names[0]}' was to stay float, and nothing changed"
+    assert chosen.precision == precision, f"{precision} with a layer in float: returned {chosen.precision}"
+    assert chosen.sha256 != whole.sha256, (
+        f"{precision}: '{names[0]}' should stay in float, and nothing changed"
+    )
     try:
         converter.convert(source, precision, calibration, ["no such layer"])
     except ConversionError:
         return chosen
-    raise AssertionError(f"{precision}: kept a layer that there is not; expected ConversionError")
+    raise AssertionError(f"{precision}: an unknown layer: expected ConversionError, got an artifact")
 
 
 def _check_refuses(converter: Converter, source: Source, precision: str) -> None:
@@ -99,10 +102,10 @@ def _check_refuses(converter: Converter, source: Source, precision: str) -> None
 
 
 def _backend_of(artifact_format: str) -> Backend:
-    own = [backend for backend in registry().backends().values() if backend.formats[0] == artifact_format]
+    native = [backend for backend in registry().backends().values() if backend.formats[0] == artifact_format]
     ready = {status.name for status in registry().backend_statuses() if status.ready}
-    usable = [backend for backend in own if backend.name in ready]
-    assert usable, f"no backend is ready that loads {artifact_format} artifacts: edgevision backends says why"
+    usable = [backend for backend in native if backend.name in ready]
+    assert usable, f"no backend for {artifact_format} artifacts is ready; see edgevision backends"
     return usable[0]
 
 
@@ -118,10 +121,10 @@ def _check_artifact(
             _check_answers(where, artifact.precision, source, session, images)
 
 
-def _check_specs(what: str, expected: tuple[TensorSpec, ...], got: tuple[TensorSpec, ...]) -> None:
-    wanted = {spec.name: spec.shape[1:] for spec in expected}
-    found = {spec.name: spec.shape[1:] for spec in got}
-    assert found == wanted, f"{what} are {found}; expected the source's: {wanted}"
+def _check_specs(side: str, expected: tuple[TensorSpec, ...], got: tuple[TensorSpec, ...]) -> None:
+    source_shapes = {spec.name: spec.shape[1:] for spec in expected}
+    shapes = {spec.name: spec.shape[1:] for spec in got}
+    assert shapes == source_shapes, f"{side} are {shapes}; expected the source's: {source_shapes}"
 
 
 def _check_answers(
@@ -138,7 +141,7 @@ def _check_answers(
         difference = float(np.abs(spec.dequantize(got[spec.name]) - expected[spec.name]).max()) / span
         assert difference <= TOLERANCES[precision], (
             f"{where}: output '{spec.name}' of {len(images)} image(s) differs from the source's by "
-            f"{difference:.3g} of its span; allowed is {TOLERANCES[precision]:.3g}"
+            f"{difference:.3g} of its range (allowed: {TOLERANCES[precision]:.3g})"
         )
 
 

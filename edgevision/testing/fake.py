@@ -1,4 +1,4 @@
-"""A backend without a runtime, for tests of what is built on EdgeVision."""
+"""A backend without a runtime, for tests."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ import numpy as np
 
 from edgevision.artifact import Artifact
 from edgevision.backend import DeviceInfo, Session, SessionSettings
-from edgevision.errors import ArtifactError, DeviceError
+from edgevision.errors import ArtifactError
 from edgevision.slots import PooledSession, SlotPool, batch_of
 from edgevision.tensors import Array, Quantization, TensorSpec
 
-#: Output name -> what it is to hold, or a function from the inputs to that.
+#: Output name -> its values, or a function from the inputs to such a mapping.
 Answers = Mapping[str, Any] | Callable[[Mapping[str, Array]], Mapping[str, Any]]
 
 
 class FakeBackend:
-    """A deterministic backend that needs no runtime; its artifacts are a few lines of JSON.
+    """A deterministic backend without a runtime; its artifacts are a few lines of JSON.
 
-    An output without an answer of its own is computed from the inputs of the same row, so that
-    different images give different answers.
+    An output without an answer is computed from the inputs of the same row, so that different images
+    get different answers.
 
     Args:
-        answers: output name -> value that can be broadcast to the output's shape, or a
-            function from the inputs to such a mapping, which may also raise. May be set
-            again at any time, also while sessions are open.
+        answers: output name -> value that can be broadcast to the output's shape, or a function from the
+            inputs to such a mapping, which may also raise. Can be replaced at any time, also while
+            sessions are open.
 
     Example::
 
@@ -49,7 +49,7 @@ class FakeBackend:
 
     @staticmethod
     def artifact(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> Artifact:
-        """An artifact that takes `inputs` and gives `outputs`."""
+        """An artifact with these inputs and outputs."""
         tensors = {"inputs": [asdict(spec) for spec in inputs], "outputs": [asdict(spec) for spec in outputs]}
         return Artifact("fake", "float32", {"model.fake": json.dumps(tensors).encode()})
 
@@ -59,18 +59,17 @@ class FakeBackend:
 
     def devices(self) -> Sequence[DeviceInfo]:
         """One device, ``cpu``."""
-        return [DeviceInfo("cpu", "no device at all")]
+        return [DeviceInfo("cpu", "no real device")]
 
     def open(self, artifact: Artifact, settings: SessionSettings) -> Session:
         """As `Backend.open`."""
         settings.check_options(self.name, self.options)
-        if settings.device not in (None, "cpu"):
-            raise DeviceError(f"backend 'fake' has no device '{settings.device}'; it has: cpu")
+        settings.check_device(self.name, ["cpu"])
         try:
             tensors = json.loads(artifact.content)
             inputs, outputs = _specs(tensors["inputs"]), _specs(tensors["outputs"])
         except (ValueError, KeyError, TypeError) as error:
-            raise ArtifactError(f"{artifact.name}: is no artifact of the fake backend: {error}") from error
+            raise ArtifactError(f"{artifact.name}: not an artifact of the fake backend: {error}") from error
         slots = SlotPool(lambda batch: _FakeSlot(self, inputs, outputs, batch))
         return PooledSession(inputs, outputs, "cpu", "float32", slots)
 
@@ -86,13 +85,13 @@ class _FakeSlot:
 
     def run(self) -> dict[str, Array]:
         answers = self._backend.answers
-        given = answers(self.inputs) if callable(answers) else answers
-        return {spec.name: self._answer(spec, given) for spec in self._outputs}
+        values = answers(self.inputs) if callable(answers) else answers
+        return {spec.name: self._answer(spec, values) for spec in self._outputs}
 
-    def _answer(self, spec: TensorSpec, given: Mapping[str, Any]) -> Array:
+    def _answer(self, spec: TensorSpec, values: Mapping[str, Any]) -> Array:
         shape = spec.with_batch(batch_of(self._specs, self.inputs))
-        if spec.name in given:
-            return np.broadcast_to(np.asarray(given[spec.name]), shape).astype(spec.dtype)
+        if spec.name in values:
+            return np.broadcast_to(np.asarray(values[spec.name]), shape).astype(spec.dtype)
         rows = shape[0] if spec.dynamic_batch else 1
         sums = sum(array.reshape(rows, -1).sum(axis=1, dtype=np.float64) for array in self.inputs.values())
         steps = np.arange(int(np.prod(shape)) // rows)

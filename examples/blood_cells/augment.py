@@ -1,4 +1,4 @@
-"""Changes to a photo that leave blood cells what they are: turned, mirrored, scaled, shifted, stained."""
+"""Augmentation of blood cell photos: rotation, mirroring, scale, shift and staining."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ import numpy as np
 from dataset import Sample
 from numpy.typing import NDArray
 
-#: Of the scale that fits the photo to the network's input.
+#: Relative to the scale that fits the photo to the network's input.
 SCALE = (0.8, 1.4)
-#: A quarter turn or none, and so much more or less.
+#: Largest rotation in addition to a multiple of 90 degrees.
 TURN_DEGREES = 20
-#: Largest shift, as a share of the input's width and height, on top of what the crop's slack allows.
+#: Largest shift relative to the input's size, in addition to the slack of the crop.
 SHIFT = 0.12
-#: A cell of which less is left by the crop is no longer marked.
+#: A cell with less than this share inside the crop is not labelled.
 VISIBLE = 0.4
 
 
 def augmented(
     sample: Sample, size_wh: tuple[int, int], rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.int64]]:
-    """Change a photo at random, and its boxes with it.
+    """Augment a photo and its boxes at random.
 
     Args:
-        sample: the photo; only read.
-        size_wh: of the image to make.
-        rng: where chance comes from: the same state gives the same image.
+        sample: the photo; not changed.
+        size_wh: size of the augmented image.
+        rng: source of randomness; the same state gives the same image.
 
     Returns:
         The image (h, w, 3) uint8 RGB, its boxes (n, 4) float32 in pixels of it, clipped to it, and
@@ -45,7 +45,7 @@ def augmented(
 
 
 def background(image: NDArray[np.uint8]) -> tuple[float, float, float]:
-    """The colour between the cells: that of the brightest pixels, RGB."""
+    """The RGB colour between the cells, estimated from the brightest pixels."""
     red, green, blue = np.percentile(image[::8, ::8].reshape(-1, 3), 90, axis=0)
     return float(red), float(green), float(blue)
 
@@ -67,15 +67,15 @@ def _random_affine(
 
 
 def _from_pixel_centers(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The same map for OpenCV, which counts from the centres of pixels, where boxes count from edges."""
+    """The same transform for OpenCV, whose coordinates start at pixel centres and those of boxes at edges."""
     linear, shift = matrix[:, :2], matrix[:, 2]
     return np.column_stack([linear, shift + linear @ (0.5, 0.5) - 0.5])
 
 
 def _moved(boxes: NDArray[np.float32], matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Boxes round what `matrix` makes of the ellipses in the given boxes.
+    """Boxes around the transformed ellipses inside the boxes.
 
-    Cells are round: the box round a turned box's corners would be too large.
+    Cells are round, so a box around the corners of a rotated box would be too large.
     """
     centers = (boxes[:, :2] + boxes[:, 2:]) / 2 @ matrix[:, :2].T + matrix[:, 2]
     half_wh = np.sqrt(((boxes[:, 2:] - boxes[:, :2]) / 2) ** 2 @ (matrix[:, :2] ** 2).T)
@@ -85,14 +85,14 @@ def _moved(boxes: NDArray[np.float32], matrix: NDArray[np.float64]) -> NDArray[n
 def _clipped(
     boxes: NDArray[np.float64], size_wh: tuple[int, int]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Boxes clipped to the image, and which of them are still worth a mark."""
+    """Boxes clipped to the image, and which of them stay labelled."""
     inside = np.clip(boxes, 0, np.tile(size_wh, 2))
-    area, left = (np.prod(b[:, 2:] - b[:, :2], axis=1) for b in (boxes, inside))
-    return inside.astype(np.float32), left >= VISIBLE * area
+    area, visible = (np.prod(b[:, 2:] - b[:, :2], axis=1) for b in (boxes, inside))
+    return inside.astype(np.float32), visible >= VISIBLE * area
 
 
 def _stained(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Other light, other dye, another camera: hue, saturation, gain of each channel, contrast, noise."""
+    """Vary light, dye and camera: hue, saturation, gain of each channel, contrast, noise."""
     hue, saturation = rng.uniform(-6, 6), np.exp(rng.uniform(-0.35, 0.35))
     hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
     steps = np.arange(256)

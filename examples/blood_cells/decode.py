@@ -4,18 +4,18 @@ With the input ``W`` x ``H`` pixels and the heat map ``w`` x ``h`` cells, a cell
 wide and ``H / h`` high (here 8 and 8). Rows and columns count from 0 at the top left; pixel
 coordinates count from the top left corner of the image, so the image spans 0…W and 0…H.
 
-A cell (row, column) is an object of class c where ``heatmap[row, column, c]`` is the highest of its
-3 x 3 neighbourhood in channel c; that value is the score. Equal neighbours, as int8 makes them, are
-each a peak: the last step leaves one. Its box, in pixels of the network's input:
+A cell (row, column) is an object of class c if ``heatmap[row, column, c]`` is the highest value of its
+3 x 3 neighbourhood in channel c; that value is the score. Equal neighbours, which int8 produces, are
+each a peak: the last step keeps one. Its box, in pixels of the network's input:
 
     center_x = (column + offset[row, column, 0]) * W / w
     center_y = (row    + offset[row, column, 1]) * H / h
     width    = size[row, column, 0] ** 2 * W
     height   = size[row, column, 1] ** 2 * H
 
-`size` holds square roots of shares of the whole input, so a small box keeps as many of its digits as
-a large one when the tensor is quantized to 8 bits: a step of 1/256 moves the side of a platelet
-(20 pixels of 320) by 0.6 pixels and that of a white blood cell (160) by 1.8.
+`size` contains square roots of shares of the whole input, so that a small box keeps about the relative
+precision of a large one when the tensor is quantized to 8 bits: a step of 1/256 changes the side of a
+platelet (20 pixels of 320) by 0.6 pixels and that of a white blood cell (160) by 1.8.
 Boxes of one class that overlap by more than `NMS_IOU` are suppressed, highest score first.
 """
 
@@ -26,26 +26,26 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-#: Peaks of one image that are looked at, of all classes together.
+#: Largest number of peaks per image, of all classes together.
 MAX_PEAKS = 200
 NMS_IOU = 0.6
 
-Found = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]
+Detections = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]
 
 
 def decode(
     outputs: Mapping[str, NDArray[np.float32]], input_wh: tuple[int, int], min_score: float = 0.01
-) -> Found:
-    """Decode the outputs for one image.
+) -> Detections:
+    """Decode the outputs of one image.
 
     Args:
         outputs: ``heatmap`` (h, w, classes), ``size`` and ``offset`` (h, w, 2), float32 of 0…1.
         input_wh: width and height of the network's input.
-        min_score: peaks below are left out.
+        min_score: lowest score of a detection.
 
     Returns:
         Boxes (n, 4) float32, left, top, right, bottom in pixels of the network's input, clipped to
-        it; scores (n,) float32, falling; class ids (n,) int64.
+        it; scores (n,) float32, descending; class ids (n,) int64.
     """
     heatmap = outputs["heatmap"]
     peaks = np.where(heatmap == _max_3x3(heatmap), heatmap, 0).ravel()
@@ -58,12 +58,12 @@ def decode(
     centers = centers * (input_wh / cells_wh)
     boxes = np.concatenate([centers - half_wh, centers + half_wh], axis=1)
     boxes = np.clip(boxes, 0, np.tile(input_wh, 2)).astype(np.float32)
-    kept = _thinned(boxes, class_ids)
+    kept = _after_nms(boxes, class_ids)
     return boxes[kept], peaks[best][kept].astype(np.float32), class_ids[kept].astype(np.int64)
 
 
 def iou(boxes_xyxy: NDArray[np.float32], others_xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Intersection over union of each box with each other one: (n, m)."""
+    """Intersection over union of each of n boxes with each of m others: (n, m)."""
     first, second = boxes_xyxy[:, None], others_xyxy[None]
     overlap_wh = np.minimum(first[..., 2:], second[..., 2:]) - np.maximum(first[..., :2], second[..., :2])
     overlap = np.prod(np.maximum(overlap_wh, 0), axis=-1)
@@ -77,11 +77,11 @@ def _max_3x3(heatmap: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(windows.max(axis=(-2, -1)))
 
 
-def _thinned(boxes: NDArray[np.float32], class_ids: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Greedy NMS: places of the boxes that no better box of their class covers."""
+def _after_nms(boxes: NDArray[np.float32], class_ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Greedy NMS: indices of the boxes that remain."""
     covers = (iou(boxes, boxes) > NMS_IOU) & (class_ids[:, None] == class_ids[None])
-    alive = np.ones(len(boxes), bool)
-    for place in range(len(boxes)):
-        if alive[place]:
-            alive[place + 1 :] &= ~covers[place, place + 1 :]
-    return np.flatnonzero(alive)
+    remaining = np.ones(len(boxes), bool)
+    for index in range(len(boxes)):
+        if remaining[index]:
+            remaining[index + 1 :] &= ~covers[index, index + 1 :]
+    return np.flatnonzero(remaining)

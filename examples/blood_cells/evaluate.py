@@ -1,4 +1,4 @@
-"""How well a trained detector finds the cells of the validation photos: COCO's metrics, and a picture.
+"""Evaluate a trained detector on the validation photos: COCO's metrics, and a picture.
 
 python evaluate.py blood_cells.keras --data bccd.zip --picture detections.png
 """
@@ -15,7 +15,7 @@ import click
 import cv2
 import numpy as np
 from dataset import CLASS_NAMES, Sample, read_samples
-from decode import Found, decode
+from decode import Detections, decode
 from numpy.typing import NDArray
 
 Network = Callable[[NDArray[np.float32]], dict[str, NDArray[np.float32]]]
@@ -27,23 +27,25 @@ _COLORS_BGR = ((40, 40, 220), (200, 80, 0), (0, 140, 0))
 @click.argument("model", type=click.Path(exists=True, path_type=Path))
 @click.option("--data", type=click.Path(exists=True, path_type=Path), required=True, help="BCCD as one zip.")
 @click.option("--split", type=click.Choice(["train", "val"]), default="val")
-@click.option("--limit", type=click.IntRange(min=1), help="Use so many photos at most.")
-@click.option("--picture", type=click.Path(path_type=Path), help="Draw what was found in a few photos: PNG.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the figures here as well.")
+@click.option("--limit", type=click.IntRange(min=1), help="Use at most this many photos.")
+@click.option(
+    "--picture", type=click.Path(path_type=Path), help="PNG file for the detections in a few photos."
+)
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="JSON file for the metrics.")
 def main(
     model: Path, data: Path, split: str, limit: int | None, picture: Path | None, json_path: Path | None
 ) -> None:
     """Evaluate a trained network (.keras, or .tflite with float inputs and outputs)."""
     network, input_wh = open_network(model)
     samples = read_samples(data, split, limit)
-    found = [detect(network, sample.image, input_wh) for sample in samples]
-    figures = average_precision(samples, found)
-    for name, value in figures.items():
+    detections = [detect(network, sample.image, input_wh) for sample in samples]
+    metrics = average_precision(samples, detections)
+    for name, value in metrics.items():
         click.echo(f"{name:22} {value:.4f}")
     if json_path:
-        json_path.write_text(json.dumps(figures, indent=2) + "\n")
+        json_path.write_text(json.dumps(metrics, indent=2) + "\n")
     if picture:
-        draw(samples[:6], found[:6], picture)
+        draw(samples[:6], detections[:6], picture)
 
 
 def open_network(path: Path) -> tuple[Network, tuple[int, int]]:
@@ -66,8 +68,8 @@ def _open_tflite(path: Path) -> tuple[Network, tuple[int, int]]:
     return lambda x: runner(**{input_name: x}), (int(width), int(height))
 
 
-def detect(network: Network, image: NDArray[np.uint8], input_wh: tuple[int, int]) -> Found:
-    """Boxes (n, 4) in pixels of `image`, scores (n,) and class ids (n,) of what the network finds."""
+def detect(network: Network, image: NDArray[np.uint8], input_wh: tuple[int, int]) -> Detections:
+    """Boxes (n, 4) in pixels of `image`, scores (n,) and class ids (n,) of the detected cells."""
     resized = cv2.resize(image, input_wh, interpolation=cv2.INTER_LINEAR)
     outputs = network(resized[None].astype(np.float32))
     boxes, scores, class_ids = decode({name: value[0] for name, value in outputs.items()}, input_wh)
@@ -75,32 +77,32 @@ def detect(network: Network, image: NDArray[np.uint8], input_wh: tuple[int, int]
     return boxes * np.tile(scale, 2), scores, class_ids
 
 
-def average_precision(samples: Sequence[Sample], found: Sequence[Found]) -> dict[str, float]:
-    """COCO's figures, by pycocotools: mAP, AP@0.50 of each class, and recall of at most 100 boxes."""
+def average_precision(samples: Sequence[Sample], detections: Sequence[Detections]) -> dict[str, float]:
+    """COCO's metrics from pycocotools: mAP, AP@0.50 of each class, and recall of at most 100 boxes."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
     with contextlib.redirect_stdout(io.StringIO()):
-        truth = COCO()
-        truth.dataset = _coco_truth(samples)
-        truth.createIndex()
-        evaluation = COCOeval(truth, truth.loadRes(_coco_results(found)), "bbox")
+        ground_truth = COCO()
+        ground_truth.dataset = _coco_ground_truth(samples)
+        ground_truth.createIndex()
+        evaluation = COCOeval(ground_truth, ground_truth.loadRes(_coco_results(detections)), "bbox")
         evaluation.evaluate()
         evaluation.accumulate()
-    # (IoU threshold, recall level, class, size range, most boxes); 0.50 is the first threshold.
+    # (IoU threshold, recall level, class, size range, maximum number of boxes); 0.50 is the first threshold.
     precision = evaluation.eval["precision"][..., 0, -1]
     recall = evaluation.eval["recall"][..., 0, -1]
-    figures = {
+    metrics = {
         "mAP@0.50": precision[0].mean(),
         "mAP@0.50:0.95": precision.mean(),
         "recall@0.50": recall[0].mean(),
     }
     for class_id, name in enumerate(CLASS_NAMES):
-        figures[f"AP@0.50 {name}"] = precision[0, :, class_id].mean()
-    return {name: float(value) for name, value in figures.items()}
+        metrics[f"AP@0.50 {name}"] = precision[0, :, class_id].mean()
+    return {name: float(value) for name, value in metrics.items()}
 
 
-def _coco_truth(samples: Sequence[Sample]) -> dict[str, object]:
+def _coco_ground_truth(samples: Sequence[Sample]) -> dict[str, object]:
     boxes = [
         (image_id, box, class_id)
         for image_id, sample in enumerate(samples, 1)
@@ -125,10 +127,10 @@ def _coco_truth(samples: Sequence[Sample]) -> dict[str, object]:
     }
 
 
-def _coco_results(found: Sequence[Found]) -> list[dict[str, object]]:
+def _coco_results(detections: Sequence[Detections]) -> list[dict[str, object]]:
     return [
         {"image_id": image_id, "bbox": box, "score": score, "category_id": class_id}
-        for image_id, (boxes, scores, class_ids) in enumerate(found, 1)
+        for image_id, (boxes, scores, class_ids) in enumerate(detections, 1)
         for box, score, class_id in zip(_xywh(boxes), scores.tolist(), class_ids.tolist(), strict=True)
     ]
 
@@ -138,9 +140,11 @@ def _xywh(boxes_xyxy: NDArray[np.float32]) -> list[list[float]]:
     return [[float(value) for value in box] for box in xywh]
 
 
-def draw(samples: Sequence[Sample], found: Sequence[Found], path: Path, min_score: float = 0.3) -> None:
-    """Draw marked cells thin and grey and found ones in colour, three photos a row, into one PNG."""
-    pictures = [_drawn(sample, *one, min_score) for sample, one in zip(samples, found, strict=True)]
+def draw(
+    samples: Sequence[Sample], detections: Sequence[Detections], path: Path, min_score: float = 0.3
+) -> None:
+    """Draw labelled cells thin and grey and detected ones in colour, three photos per row, into a PNG."""
+    pictures = [_drawn(sample, *each, min_score) for sample, each in zip(samples, detections, strict=True)]
     blank = np.zeros_like(pictures[0])
     pictures += [blank] * (-len(pictures) % 3)
     rows = [np.hstack(pictures[start : start + 3]) for start in range(0, len(pictures), 3)]

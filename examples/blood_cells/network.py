@@ -1,10 +1,10 @@
-"""The network: a small CenterNet of separable convolutions, shaped for int8 and for training on a CPU.
+"""The network: a small CenterNet of separable convolutions, designed for int8 and for training on a CPU.
 
-After Zhou, Wang and Krähenbühl, "Objects as Points" (2019). What makes it quantize well: ReLU6
-everywhere; batch normalizations that fold into the convolution before them; three outputs that each
-are a sigmoid of their own, so that one scale for a whole tensor fits; no NMS inside.
-What makes it train fast: there is no batch normalization behind the first convolution, where the map
-is largest, nor between depthwise and pointwise. On a CPU that saves 30 % of the time of a step.
+After Zhou, Wang and Krähenbühl, "Objects as Points" (2019). It quantizes well because of ReLU6
+everywhere, batch normalizations that fold into the convolution before them, three outputs with a
+sigmoid each, so that one scale per tensor suffices, and NMS outside of the network.
+It trains fast because there is no batch normalization after the first convolution, where the feature
+map is largest, nor between depthwise and pointwise. On a CPU that saves 30 % of the time of a step.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from keras import layers
 INPUT_WH = (320, 240)
 #: Input pixels from one output cell to the next.
 STRIDE = 8
-#: The share of cells that hold an object, which the untrained heat map starts from.
+#: Logit of the share of cells with an object, at which the untrained heat map starts.
 _PRIOR_LOGIT = -4.0
 
 
@@ -24,12 +24,12 @@ def build_network(classes: int) -> keras.Model:
     """Build the network, untrained.
 
     Args:
-        classes: how many.
+        classes: number of classes.
 
     Returns:
-        A model that takes (batch, 240, 320, 3) float32 RGB of 0…255 and gives a dict of three
-        tensors of 0…1, float32: ``heatmap`` (batch, 30, 40, classes), ``size`` and ``offset``
-        (batch, 30, 40, 2). `decode` tells what they mean.
+        A model from (batch, 240, 320, 3) float32 RGB of 0…255 to a dict of three float32 tensors of
+        0…1: ``heatmap`` (batch, 30, 40, classes), ``size`` and ``offset`` (batch, 30, 40, 2). Their
+        meaning is documented in `decode`.
     """
     image = keras.Input((INPUT_WH[1], INPUT_WH[0], 3), name="image")
     x = layers.Rescaling(1 / 255)(image)
@@ -72,6 +72,6 @@ def _residual(x: keras.KerasTensor, kernel: int) -> keras.KerasTensor:
 
 
 def _merge(coarse: keras.KerasTensor, fine: keras.KerasTensor, filters: int) -> keras.KerasTensor:
-    """The coarse map at twice its size, plus the fine one: both first brought to `filters` channels."""
+    """The coarse map at twice its size plus the fine one, both with `filters` channels."""
     enlarged = layers.UpSampling2D(2)(_conv(coarse, filters, 1))
     return layers.Add()([enlarged, _conv(fine, filters, 1)])

@@ -1,4 +1,4 @@
-"""What the network is to answer for an image with known boxes, and how far off an answer is."""
+"""Training targets for an image with known boxes, and the losses."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-#: Standard deviation of a peak in the heat map, as a share of the box's width and height.
+#: Standard deviation of a peak in the heat map, relative to the box's width and height.
 SPREAD = 0.1
-#: In cells, for the smallest boxes.
+#: Least standard deviation, in cells.
 LEAST_SPREAD = 0.7
-#: Cells learn the size of a box where its peak is at least so high: also beside the centre.
+#: Cells where the peak is at least this high learn the size of its box: also beside the centre.
 REACH = 0.3
-#: How the three losses count against each other.
+#: Weights of the three losses.
 WEIGHTS = {"heatmap": 1.0, "size": 12.0, "offset": 1.0}
-#: How much a class counts in the heat map: there are ten times as many red cells as others.
+#: Weight of each class in the heat map: there are ten times as many red cells as others.
 CLASS_WEIGHTS = (1.0, 2.0, 2.0)
 
 Targets = dict[str, NDArray[np.float32]]
@@ -30,19 +30,19 @@ def render(
     size_wh: tuple[int, int],
     stride: int,
 ) -> Targets:
-    """Draw boxes as the three tensors that the network is to give.
+    """Draw boxes as targets for the three outputs of the network.
 
     Args:
         boxes_xyxy: (n, 4) in pixels of the network's input, inside it.
         class_ids: (n,).
-        classes: how many there are.
-        size_wh: of the network's input.
-        stride: pixels a cell.
+        classes: number of classes.
+        size_wh: size of the network's input.
+        stride: pixels per cell.
 
     Returns:
         ``heatmap`` (h, w, classes): a Gaussian peak for each box, 1 in the cell of its centre;
-        ``size`` (h, w, 3): the square roots of width and height as shares of the input's, and a
-        weight: those of one box add up to 1; ``offset`` (h, w, 3): x and y of the centre in its
+        ``size`` (h, w, 3): the square roots of width and height relative to the input's, and a
+        weight, with a sum of 1 per box; ``offset`` (h, w, 3): x and y of the centre in its
         cell, and a weight of 1 in that cell. All float32.
     """
     width, height = size_wh[0] // stride, size_wh[1] // stride
@@ -65,20 +65,20 @@ def render(
     return {"heatmap": heatmap, "size": size, "offset": offset}
 
 
-def focal_loss(truth: keras.KerasTensor, heatmap: keras.KerasTensor) -> keras.KerasTensor:
+def focal_loss(target: keras.KerasTensor, heatmap: keras.KerasTensor) -> keras.KerasTensor:
     """The penalty-reduced focal loss of CornerNet (Law and Deng, 2018), per box in the batch."""
     heatmap = ops.clip(heatmap, 1e-4, 1 - 1e-4)
-    is_center = ops.cast(truth >= 1, heatmap.dtype)
+    is_center = ops.cast(target >= 1, heatmap.dtype)
     at_centers = is_center * (1 - heatmap) ** 2 * ops.log(heatmap)
-    elsewhere = (1 - is_center) * (1 - truth) ** 4 * heatmap**2 * ops.log(1 - heatmap)
+    elsewhere = (1 - is_center) * (1 - target) ** 4 * heatmap**2 * ops.log(1 - heatmap)
     loss = ops.sum(at_centers + elsewhere, axis=(0, 1, 2))
     return -ops.sum(CLASS_WEIGHTS * loss) / ops.maximum(ops.sum(is_center), 1)
 
 
-def weighted_l1_loss(truth: keras.KerasTensor, values: keras.KerasTensor) -> keras.KerasTensor:
-    """Mean distance, by the weights in the last channel of `truth`."""
-    weight = truth[..., 2:]
-    return ops.sum(weight * ops.abs(truth[..., :2] - values)) / ops.maximum(ops.sum(weight), 1)
+def weighted_l1_loss(target: keras.KerasTensor, values: keras.KerasTensor) -> keras.KerasTensor:
+    """Mean distance, with the weights in the last channel of `target`."""
+    weight = target[..., 2:]
+    return ops.sum(weight * ops.abs(target[..., :2] - values)) / ops.maximum(ops.sum(weight), 1)
 
 
 LOSSES: dict[str, Callable[[keras.KerasTensor, keras.KerasTensor], keras.KerasTensor]] = {

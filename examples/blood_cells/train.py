@@ -24,9 +24,9 @@ from network import INPUT_WH, STRIDE, build_network
 from numpy.typing import NDArray
 from targets import LOSSES, WEIGHTS, Targets, render
 
-#: Steps in which the learning rate rises from 0.
+#: Steps over which the learning rate rises from 0.
 WARM_UP_STEPS = 200
-#: Of the moving average of the weights; less at first, so that the first weights are forgotten.
+#: Momentum of the moving average of the weights; less at first, to forget the initial weights.
 EMA_MOMENTUM = 0.998
 
 
@@ -34,11 +34,11 @@ EMA_MOMENTUM = 0.998
 @click.option("--data", type=click.Path(exists=True, path_type=Path), required=True, help="BCCD as one zip.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), default="blood_cells.keras")
 @click.option("--epochs", type=click.IntRange(min=1), default=110)
-@click.option("--limit", type=click.IntRange(min=1), help="Use so many photos of each list at most.")
+@click.option("--limit", type=click.IntRange(min=1), help="Use at most this many photos of each list.")
 @click.option("--batch-size", type=click.IntRange(min=1), default=8)
-@click.option("--learning-rate", type=float, default=2e-3, help="At the top; it falls along a cosine to 0.")
+@click.option("--learning-rate", type=float, default=2e-3, help="Highest rate; a cosine reduces it to 0.")
 @click.option(
-    "--check-every", type=click.IntRange(min=0), default=0, help="Epochs between figures on val; 0: none."
+    "--check-every", type=click.IntRange(min=0), default=0, help="Epochs between evaluations on val; 0: none."
 )
 @click.option("--seed", type=int, default=0)
 def main(data: Path, output: Path, limit: int | None, check_every: int, **recipe: Any) -> None:
@@ -62,13 +62,13 @@ def train(
     learning_rate: float,
     seed: int,
 ) -> keras.Model:
-    """Train a network; what it returns holds the moving average of the weights."""
+    """Train a network, and return it with the moving average of the weights."""
     keras.utils.set_random_seed(seed)
     batches = Batches(samples, batch_size, seed)
     steps = epochs * len(batches)
     warm_up = min(WARM_UP_STEPS, steps // 10)
     network = build_network(len(CLASS_NAMES))
-    # A second model of the same layers: so the optimizer's state is no part of what is saved.
+    # A second model of the same layers, so that the optimizer's state is not saved.
     trainer = keras.Model(network.inputs, network.output)
     trainer.compile(
         optimizer=keras.optimizers.AdamW(
@@ -92,7 +92,7 @@ def train(
 
 
 class Batches(keras.utils.PyDataset):
-    """One epoch after another of augmented photos with their targets, the same for the same seed."""
+    """Augmented photos with their targets, new in each epoch, and the same for the same seed."""
 
     def __init__(self, samples: Sequence[Sample], batch_size: int, seed: int) -> None:
         super().__init__(workers=1, max_queue_size=8)
@@ -120,7 +120,7 @@ class Batches(keras.utils.PyDataset):
 
 
 class _Check(keras.callbacks.Callback):
-    """Prints figures on val now and then; behind SwapEMAWeights, these are of the averaged weights."""
+    """Evaluates on val every few epochs; after SwapEMAWeights, so with the averaged weights."""
 
     def __init__(self, network: keras.Model, samples: Sequence[Sample], every: int) -> None:
         super().__init__()
@@ -132,12 +132,14 @@ class _Check(keras.callbacks.Callback):
 
 
 def _report(network: keras.Model, samples: Sequence[Sample]) -> None:
-    predict = keras.ops.convert_to_numpy
-    found = [
-        detect(lambda x: {k: predict(v) for k, v in network(x).items()}, sample.image, INPUT_WH)
+    as_numpy = keras.ops.convert_to_numpy
+    detections = [
+        detect(lambda x: {k: as_numpy(v) for k, v in network(x).items()}, sample.image, INPUT_WH)
         for sample in samples
     ]
-    click.echo("  ".join(f"{name} {value:.4f}" for name, value in average_precision(samples, found).items()))
+    click.echo(
+        "  ".join(f"{name} {value:.4f}" for name, value in average_precision(samples, detections).items())
+    )
 
 
 if __name__ == "__main__":

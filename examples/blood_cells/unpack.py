@@ -1,9 +1,9 @@
-"""Lays the data set out as folders that `edgevision convert` takes.
+"""Unpack the data set into folders for `edgevision convert`.
 
     python unpack.py bccd.zip FOLDER
 
-FOLDER gets ``train/`` and ``val/`` with photos, ``train-voc/`` and ``val-voc/`` with their
-annotations, and ``labels.txt`` with the classes in the network's order.
+Writes photos into ``train/`` and ``val/``, their annotations into ``train-voc/`` and ``val-voc/``, and
+the classes in the network's order into ``labels.txt``.
 """
 
 from __future__ import annotations

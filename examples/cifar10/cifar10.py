@@ -1,4 +1,4 @@
-"""CIFAR-10 from training to the device: train, evaluate, convert, and evaluate what was converted."""
+"""CIFAR-10 from training to the device: train, evaluate, convert, and evaluate the artifacts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 from dataset import labels_of, load_images, pixels_of
 from numpy.typing import NDArray
 from recipe import Recipe
-from report import Answers, draw_confusion, full_report, side_by_side
+from report import Predictions, draw_confusion, full_report, side_by_side
 
 import edgevision
 from edgevision.datasets.image_sets import ImageSet
@@ -23,15 +23,17 @@ _existing = click.Path(exists=True, path_type=Path)
 _data = click.option(
     "--data",
     type=_existing,
-    help="Training images: a folder or zip of a folder a class.  [default: Keras's]",
+    help="Training images: a folder or zip with one folder per class.  [default: Keras's loader]",
 )
-_test_data = click.option("--test-data", type=_existing, help="Test images, likewise.  [default: Keras's]")
-_limit = click.option("--limit", type=click.IntRange(min=1), help="Use so many images of each set at most.")
+_test_data = click.option(
+    "--test-data", type=_existing, help="Test images, likewise.  [default: Keras's loader]"
+)
+_limit = click.option("--limit", type=click.IntRange(min=1), help="Use at most this many images of each set.")
 _confusion = click.option(
     "--confusion",
     type=click.Path(path_type=Path, dir_okay=False),
     default="confusion.png",
-    help="Where the confusion matrices are drawn.",
+    help="PNG file for the confusion matrices.",
 )
 _recipe = Recipe()
 _share = click.FloatRange(0, 1, max_open=True)
@@ -61,9 +63,9 @@ def main() -> None:
     "--learning-rate",
     type=float,
     default=_recipe.learning_rate,
-    help="At the start; it falls along a cosine to 0.",
+    help="Initial rate; a cosine reduces it to 0.",
 )
-@click.option("--augment/--no-augment", default=_recipe.augment, help="Crop, flip, rotate at random.")
+@click.option("--augment/--no-augment", default=_recipe.augment, help="Random crops, flips and rotations.")
 @click.option("--batch-norm/--no-batch-norm", default=_recipe.batch_norm)
 @click.option("--dropout", type=_share, default=_recipe.dropout)
 @click.option("--label-smoothing", type=_share, default=_recipe.label_smoothing)
@@ -76,7 +78,7 @@ def train(
     output: Path,
     **recipe: Any,
 ) -> None:
-    """Train the network, and report on it with the test images."""
+    """Train the network, and evaluate it on the test images."""
     images, test_images = load_images(data, "train", limit), load_images(test_data, "test", limit)
     pixels, classes = pixels_of(images), len(images.class_names)
     import network
@@ -97,7 +99,7 @@ def train(
 @_output("cifar10.evb")
 @click.option("--target", "targets", multiple=True, default=("raspberry-pi-5", "intel-cpu", "onnx-cpu"))
 @click.option("--precision", "precisions", multiple=True, default=("int8",))
-@click.option("--force", is_flag=True, help="Replace a bundle that is there.")
+@click.option("--force", is_flag=True, help="Replace an existing bundle.")
 def convert(
     source: Path,
     data: Path | None,
@@ -108,9 +110,9 @@ def convert(
     force: bool,
     **choice: Any,
 ) -> None:
-    """Convert a trained network for devices, and report on each artifact beside it.
+    """Convert a trained network for devices, and evaluate each artifact beside it.
 
-    500 training images set the ranges of the int8 activations; the test images measure.
+    500 training images calibrate the ranges of the int8 activations; evaluation uses the test images.
     """
     test_images = load_images(test_data, "test", limit)
     edgevision.convert(
@@ -131,45 +133,45 @@ def convert(
 @_limit
 @_confusion
 def evaluate(models: tuple[Path, ...], test_data: Path | None, limit: int | None, confusion: Path) -> None:
-    """Report on models side by side: .keras files, and every artifact of .evb bundles.
+    """Evaluate models side by side: .keras files, and every artifact of .evb bundles.
 
-    Drop and agreement are against the first of them.
+    Drop and agreement compare each with the first.
     """
     _report(models, load_images(test_data, "test", limit), confusion)
 
 
 def _report(models: Sequence[Path], images: ImageSet, confusion: Path) -> None:
     pixels = pixels_of(images)
-    all_answers = [answers for path in models for answers in _answers(path, pixels)]
-    for answers in all_answers:
-        click.echo(full_report(answers, images))
-    if len(all_answers) > 1:
-        click.echo(side_by_side(all_answers, images) + "\n")
-    draw_confusion(all_answers, images, confusion)
+    predictions = [each for path in models for each in _predictions(path, pixels)]
+    for each in predictions:
+        click.echo(full_report(each, images))
+    if len(predictions) > 1:
+        click.echo(side_by_side(predictions, images) + "\n")
+    draw_confusion(predictions, images, confusion)
     click.echo(f"wrote {confusion}")
 
 
-def _answers(path: Path, pixels: NDArray[np.uint8]) -> Iterator[Answers]:
-    """What a Keras model answers, or each artifact of a bundle, run by the runtime that it was proved on."""
+def _predictions(path: Path, pixels: NDArray[np.uint8]) -> Iterator[Predictions]:
+    """The predictions of a Keras model, or of each artifact of a bundle on a runtime that verified it."""
     if path.suffix == ".keras":
-        yield _keras_answers(path, pixels)
+        yield _keras_predictions(path, pixels)
         return
     for artifact in edgevision.read_bundle(path).manifest.artifacts:
         backend = artifact.backends[-1]
         with edgevision.load(path, backend=backend, precision=artifact.precision) as model:
-            predicted = [found.top()[0].class_id for found in model(pixels)]
-        yield Answers(f"{backend} {artifact.precision}", np.array(predicted, np.int64))
+            predicted = [result.top()[0].class_id for result in model(pixels)]
+        yield Predictions(f"{backend} {artifact.precision}", np.array(predicted, np.int64))
 
 
-def _keras_answers(path: Path, pixels: NDArray[np.uint8]) -> Answers:
+def _keras_predictions(path: Path, pixels: NDArray[np.uint8]) -> Predictions:
     import keras
 
     scores = keras.models.load_model(path).predict(pixels.astype(np.float32), batch_size=256, verbose=0)
-    return Answers("keras float32", scores.argmax(axis=1).astype(np.int64))
+    return Predictions("keras float32", scores.argmax(axis=1).astype(np.int64))
 
 
 if __name__ == "__main__":
-    # TensorFlow counts the absence of a GPU among its errors.
+    # TensorFlow logs the absence of a GPU as an error.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         main()

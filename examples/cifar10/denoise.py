@@ -1,9 +1,9 @@
-"""Train a network that takes the noise out of small photos, and lay out what proves it on devices.
+"""Train a network that removes noise from small photos, and write the images that verify it on devices.
 
     python denoise.py --data cifar10-train.zip --test-data cifar10-test.zip -o denoise
 
-The folder gets ``denoiser.keras``, ``noisy/`` and ``clean/`` (test images, by the same names) and
-``training/`` (noisy training images, for calibration).
+Writes ``denoiser.keras``, ``noisy/`` and ``clean/`` (test images with the same names) and ``training/``
+(noisy training images, for calibration) into the folder.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ NOISE = 25.0
 
 
 def build_denoiser(filters: int = 24, depth: int = 5) -> keras.Model:
-    """Foresees the noise and takes it off (Zhang et al. 2017, "Beyond a Gaussian Denoiser").
+    """A network that predicts the noise and subtracts it (Zhang et al. 2017, "Beyond a Gaussian Denoiser").
 
-    Takes pixels of 0…255, gives 0…1.
+    Its inputs are pixels of 0…255, its outputs 0…1.
     """
     image = keras.Input((32, 32, 3), name="noisy")
     scaled = layers.Rescaling(1 / 255)(image)
@@ -38,20 +38,20 @@ def build_denoiser(filters: int = 24, depth: int = 5) -> keras.Model:
 
 
 def noisy(pixels: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
-    """The images with normal noise, clipped and rounded as a camera would."""
+    """The images with normal noise, clipped and rounded like those of a camera."""
     noise = np.random.default_rng(seed).normal(0, NOISE, pixels.shape)
     return np.clip(np.rint(pixels + noise), 0, 255).astype(np.uint8)
 
 
 def write_images(folder: Path, images: NDArray[np.uint8]) -> None:
-    """Write PNG files with numbers for names."""
+    """Write numbered PNG files."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, image in enumerate(images):
         cv2.imwrite(str(folder / f"{number:04d}.png"), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
 
 
 def lay_out(data: Path | None, test_data: Path | None, output: Path, limit: int) -> NDArray[np.uint8]:
-    """Write the images that calibrate and prove; gives the clean training images."""
+    """Write the images for calibration and evaluation, and return the clean training images."""
     training = pixels_of(load_images(data, "train", limit))
     test = pixels_of(load_images(test_data, "test", 200))
     output.mkdir(parents=True, exist_ok=True)
@@ -62,32 +62,34 @@ def lay_out(data: Path | None, test_data: Path | None, output: Path, limit: int)
 
 
 @click.command()
-@click.option("--data", type=click.Path(path_type=Path), help="Training images. Default: Keras's own loader.")
-@click.option("--test-data", type=click.Path(path_type=Path), help="Test images, likewise.")
+@click.option("--data", type=click.Path(path_type=Path), help="Training images.  [default: Keras's loader]")
+@click.option(
+    "--test-data", type=click.Path(path_type=Path), help="Test images, likewise.  [default: Keras's loader]"
+)
 @click.option(
     "--limit", type=click.IntRange(min=1), default=10_000, show_default=True, help="Images to train on."
 )
 @click.option("--epochs", type=click.IntRange(min=1), default=12, show_default=True)
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("denoise"), show_default=True)
 def main(data: Path | None, test_data: Path | None, limit: int, epochs: int, output: Path) -> None:
-    """Train, save, and write the images that calibrate and prove."""
+    """Train and save the network, and write the images for calibration and evaluation."""
     keras.utils.set_random_seed(0)
     training = lay_out(data, test_data, output, limit)
     model = build_denoiser()
     steps = -(-len(training) // 32) * epochs
     rate = keras.optimizers.schedules.CosineDecay(2e-3, steps)
     model.compile(keras.optimizers.Adam(rate), "mean_squared_error", jit_compile=False)
-    truth = training.astype(np.float32) / 255
-    for epoch in range(epochs):  # new noise each time
+    targets = training.astype(np.float32) / 255
+    for epoch in range(epochs):  # new noise in every epoch
         model.fit(
             noisy(training, seed=10 + epoch),
-            truth,
+            targets,
             batch_size=32,
             initial_epoch=epoch,
             epochs=epoch + 1,
             verbose=2,
         )
-    # Saved anew, without the optimizer's state.
+    # A new model, so that the optimizer's state is not saved.
     keras.Model(model.inputs, model.outputs, name=model.name).save(output / "denoiser.keras")
     click.echo(f"wrote {output}/denoiser.keras")
 

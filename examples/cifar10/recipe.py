@@ -1,4 +1,4 @@
-"""How the network is made and trained, apart from what makes it: to be read without TensorFlow."""
+"""Hyperparameters of the network and its training, in a module that does not import TensorFlow."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the network is made and trained.
+    """Hyperparameters of the network and its training.
 
     Attributes:
-        epochs: times that training sees every image.
-        batch_size: images a step.
-        learning_rate: at the start; it falls along a cosine to 0.
+        epochs: passes over the training images.
+        batch_size: images per step.
+        learning_rate: initial rate; a cosine reduces it to 0.
         augment: crop, flip and rotate the training images at random.
-        batch_norm: normalise before each ReLU but the first.
-        dropout: share of the 128 features that each training step leaves out.
-        label_smoothing: share of the truth that is spread over all classes.
-        hold_out: share of the images that is not trained on; the accuracy on it is shown.
-        seed: of the first weights, the order and the augmentation.
+        batch_norm: batch normalization before each ReLU except the first.
+        dropout: share of the 128 features dropped in each training step.
+        label_smoothing: share of each label that is spread over all classes.
+        hold_out: share of the training images that is only used for the validation accuracy.
+        seed: seed of the initial weights, the order and the augmentation.
     """
 
     epochs: int = 30

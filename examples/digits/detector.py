@@ -1,10 +1,10 @@
-"""A detector of digits in cluttered scenes: train it, and lay out what proves it on devices.
+"""A detector of digits in cluttered scenes: train it, and write the scenes that verify it on devices.
 
     python detector.py train -o detector.keras
-    python detector.py scenes evaluator
+    python detector.py scenes digit-scenes
 
-The folder `evaluator` gets ``evaluation/`` and ``evaluation.json`` (scenes with digits that training
-never saw, and what is in them), and ``calibration/`` likewise, with digits of the training.
+Writes ``evaluation/`` and ``evaluation.json`` (scenes with digits that training never saw, and their
+labels) into the folder `digit-scenes`, and ``calibration/`` likewise, with digits of the training.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from scenes import LABELS, SIDE, Scene, scenes, write_scenes
 #: Pixels from one cell of the outputs to the next, and cells in a row.
 STRIDE = 4
 CELLS = SIDE // STRIDE
-#: Of a peak in the heat map, as a share of the box's width and height, and at least, in cells.
+#: Standard deviation of a peak in the heat map: relative to the box, and the least in cells.
 SPREAD, LEAST_SPREAD = 0.09, 0.6
-#: How much each output counts in training.
+#: Loss weight of each output.
 WEIGHTS = {"heatmap": 1.0, "size": 8.0, "offset": 1.0}
 BATCH_SIZE = 16
-#: Seeds of the scenes, so far apart that no two sets share one.
+#: First seeds of the scenes, far enough apart that no two sets share one.
 TRAINING_SEED, EVALUATION_SEED, CALIBRATION_SEED = 1_000_000, 1, 2
 
 Digits = tuple[NDArray[np.uint8], NDArray[np.int64]]
@@ -45,7 +45,9 @@ def main() -> None:
 
 
 @main.command("train")
-@click.option("--steps", type=click.IntRange(min=1), default=1800, help=f"Of {BATCH_SIZE} new scenes each.")
+@click.option(
+    "--steps", type=click.IntRange(min=1), default=1800, help=f"Steps of {BATCH_SIZE} new scenes each."
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), default="detector.keras")
 def train_command(steps: int, output: Path) -> None:
     """Train the network, and save it without the optimizer's state."""
@@ -55,32 +57,32 @@ def train_command(steps: int, output: Path) -> None:
 
 
 @main.command("scenes")
-@click.argument("folder", type=click.Path(path_type=Path), default="evaluator")
-@click.option("--count", type=click.IntRange(min=1), default=300, help="Scenes to measure on.")
-@click.option("--calibration", type=click.IntRange(min=1), default=200, help="Scenes to calibrate on.")
+@click.argument("folder", type=click.Path(path_type=Path), default="digit-scenes")
+@click.option("--count", type=click.IntRange(min=1), default=300, help="Scenes for evaluation.")
+@click.option("--calibration", type=click.IntRange(min=1), default=200, help="Scenes for calibration.")
 def scenes_command(folder: Path, count: int, calibration: int) -> None:
-    """Write scenes to measure and to calibrate on, and what is in them, into FOLDER."""
+    """Write scenes for evaluation and calibration, with their labels, into FOLDER."""
     write_scenes(folder / "evaluation", evaluation_scenes(count))
     write_scenes(folder / "calibration", list(scenes(calibration, CALIBRATION_SEED, *training_digits())))
 
 
 def training_digits() -> Digits:
-    """Those that the quickstart trains on, too."""
+    """The digits that the quickstart also trains on."""
     images, labels = digits()
     return images[:TRAINING_IMAGES], labels[:TRAINING_IMAGES]
 
 
 def evaluation_scenes(count: int) -> list[Scene]:
-    """Scenes of the other digits."""
+    """Scenes with the other digits."""
     images, labels = digits()
     return list(scenes(count, EVALUATION_SEED, images[TRAINING_IMAGES:], labels[TRAINING_IMAGES:]))
 
 
 def train(steps: int, seed: int = 0) -> keras.Model:
-    """Train a network on scenes that are new in every step."""
+    """Train a network, on new scenes in every step."""
     keras.utils.set_random_seed(seed)
     network = build_network()
-    # A second model of the same layers: so the optimizer's state is no part of what is saved.
+    # A second model of the same layers, so that the optimizer's state is not saved.
     trainer = keras.Model(network.inputs, network.output)
     warm_up = min(100, steps // 5)
     rate = keras.optimizers.schedules.CosineDecay(
@@ -99,8 +101,8 @@ def train(steps: int, seed: int = 0) -> keras.Model:
 def build_network() -> keras.Model:
     """A small CenterNet (Zhou, Wang and Krähenbühl 2019, "Objects as Points"), untrained.
 
-    Takes (batch, 96, 96, 3) RGB of 0…255; gives, of 0…1: ``heatmap`` (batch, 24, 24, 10); ``size``
-    (batch, 24, 24, 2), square roots of width and height as shares of the scene's; ``offset``
+    The input is (batch, 96, 96, 3) RGB of 0…255. The outputs, of 0…1: ``heatmap`` (batch, 24, 24, 10);
+    ``size`` (batch, 24, 24, 2), square roots of width and height relative to the scene's; ``offset``
     (batch, 24, 24, 2), the centre's x and y in its cell.
     """
     image = keras.Input((SIDE, SIDE, 3), name="image")
@@ -113,7 +115,7 @@ def build_network() -> keras.Model:
     x = layers.Add()([layers.UpSampling2D(2)(_conv(x, 48, 1)), _conv(fine, 48, 1)])
     x = _conv(x, 48)
     outputs = {
-        # Few cells hold a digit: the untrained heat map starts from 2 %.
+        # Few cells contain a digit: the untrained heat map starts at 2 %.
         "heatmap": layers.Conv2D(len(LABELS), 1, bias_initializer=keras.initializers.Constant(-4.0))(x),
         "size": layers.Conv2D(2, 1)(x),
         "offset": layers.Conv2D(2, 1)(x),
@@ -128,7 +130,7 @@ def _conv(x: keras.KerasTensor, filters: int, kernel: int = 3, strides: int = 1)
 
 
 class Batches(keras.utils.PyDataset):
-    """New scenes in every step, with what the network is to answer."""
+    """New scenes in every step, with their targets."""
 
     def __init__(self, steps: int) -> None:
         super().__init__(workers=2, max_queue_size=8)
@@ -144,45 +146,45 @@ class Batches(keras.utils.PyDataset):
 
 
 def targets(drawn: Sequence[Scene]) -> Targets:
-    """What the network is to answer.
+    """The training targets of scenes.
 
     Returns:
         float32 (scenes, 24, 24, …): ``heatmap`` with a Gaussian peak for each digit, 1 in the cell
-        of its centre; ``size`` and ``offset`` as `build_network` tells, with a third channel that
-        is 1 in those cells and 0 elsewhere.
+        of its centre; ``size`` and ``offset`` as in `build_network`, with a third channel that is 1
+        in those cells and 0 elsewhere.
     """
     depths = {"heatmap": len(LABELS), "size": 3, "offset": 3}
-    answer = {name: np.zeros((len(drawn), CELLS, CELLS, depth), np.float32) for name, depth in depths.items()}
+    target = {name: np.zeros((len(drawn), CELLS, CELLS, depth), np.float32) for name, depth in depths.items()}
     grid = np.arange(CELLS)
-    for place, scene in enumerate(drawn):
+    for index, scene in enumerate(drawn):
         for box, class_id in zip(scene.boxes_xyxy, scene.class_ids, strict=True):
             wh = box[2:] - box[:2]
             center = (box[:2] + box[2:]) / 2 / STRIDE
             column, row = center.astype(int)
             spread = np.maximum(SPREAD * wh / STRIDE, LEAST_SPREAD)
             across, down = (
-                np.exp(-(((grid - at) / s) ** 2) / 2) for at, s in zip((column, row), spread, strict=True)
+                np.exp(-(((grid - peak) / s) ** 2) / 2) for peak, s in zip((column, row), spread, strict=True)
             )
-            heat = answer["heatmap"][place, ..., class_id]
+            heat = target["heatmap"][index, ..., class_id]
             np.maximum(heat, down[:, None] * across, out=heat)
-            answer["size"][place, row, column] = (*np.sqrt(wh / SIDE), 1)
-            answer["offset"][place, row, column] = (*(center - (column, row)), 1)
-    return answer
+            target["size"][index, row, column] = (*np.sqrt(wh / SIDE), 1)
+            target["offset"][index, row, column] = (*(center - (column, row)), 1)
+    return target
 
 
-def focal_loss(truth: keras.KerasTensor, heatmap: keras.KerasTensor) -> keras.KerasTensor:
-    """The penalty-reduced focal loss of CornerNet (Law and Deng 2018), a digit in the batch."""
+def focal_loss(target: keras.KerasTensor, heatmap: keras.KerasTensor) -> keras.KerasTensor:
+    """The penalty-reduced focal loss of CornerNet (Law and Deng 2018), per digit in the batch."""
     heatmap = ops.clip(heatmap, 1e-4, 1 - 1e-4)
-    is_center = ops.cast(truth >= 1, heatmap.dtype)
+    is_center = ops.cast(target >= 1, heatmap.dtype)
     at_centers = is_center * (1 - heatmap) ** 2 * ops.log(heatmap)
-    elsewhere = (1 - is_center) * (1 - truth) ** 4 * heatmap**2 * ops.log(1 - heatmap)
+    elsewhere = (1 - is_center) * (1 - target) ** 4 * heatmap**2 * ops.log(1 - heatmap)
     return -ops.sum(at_centers + elsewhere) / ops.maximum(ops.sum(is_center), 1)
 
 
-def distance_at_centers(truth: keras.KerasTensor, values: keras.KerasTensor) -> keras.KerasTensor:
-    """Mean distance in the cells that hold a centre."""
-    weight = truth[..., 2:]
-    return ops.sum(weight * ops.abs(truth[..., :2] - values)) / ops.maximum(ops.sum(weight), 1)
+def distance_at_centers(target: keras.KerasTensor, values: keras.KerasTensor) -> keras.KerasTensor:
+    """Mean distance in the cells that contain a centre."""
+    weight = target[..., 2:]
+    return ops.sum(weight * ops.abs(target[..., :2] - values)) / ops.maximum(ops.sum(weight), 1)
 
 
 LOSSES: dict[str, Callable[[keras.KerasTensor, keras.KerasTensor], keras.KerasTensor]] = {

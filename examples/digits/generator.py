@@ -1,8 +1,8 @@
-"""A generator of handwritten digits: a diffusion network that is told which digit to make.
+"""A generator of handwritten digits: a diffusion network conditioned on the digit.
 
     python generator.py train -o generator.keras
 
-Beside the network it writes ``generator.task.json``, which tells `edgevision convert` how it is called.
+Beside the network it writes ``generator.task.json``, its task description for `edgevision convert`.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from edgevision.tasks.description import GenerateTask, task_to_dict
 from edgevision.tasks.generation.schedules import alphas_cumprod
 from edgevision.tasks.generation_settings import Condition, DiffusionSettings, NoiseSchedule
 
-#: Width and height of an image, as scikit-learn has them.
+#: Width and height of scikit-learn's images.
 SIDE = 8
-#: Ten digits, and an eleventh class that stands for none of them.
+#: Ten digits, and an eleventh class for the unconditional case.
 DIGITS, NO_DIGIT = 10, 10
-#: So many images in training are told no digit, which guidance compares with.
-UNTOLD = 0.1
+#: Share of the training images without their digit, which guidance needs.
+UNCONDITIONAL = 0.1
 BATCH_SIZE = 256
-#: Of the network: values between its layers, and how often they are told time and digit.
+#: Features per layer of the network, and number of blocks that are conditioned on time and digit.
 WIDTH, BLOCKS = 192, 3
 SCHEDULE = NoiseSchedule("cosine", steps=1000, offset=0.008)
 TASK = GenerateTask(
@@ -58,14 +58,14 @@ Tensors = dict[str, NDArray[np.float32]]
 
 @click.group(context_settings={"show_default": True})
 def main() -> None:
-    """A diffusion network that is told which digit to make."""
+    """A diffusion network conditioned on the digit."""
 
 
 @main.command("train")
-@click.option("--steps", type=click.IntRange(min=1), default=8000, help=f"Of {BATCH_SIZE} digits each.")
+@click.option("--steps", type=click.IntRange(min=1), default=8000, help=f"Steps of {BATCH_SIZE} digits each.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), default="generator.keras")
 def train_command(steps: int, output: Path) -> None:
-    """Train the network, and save it without the optimizer's state, and its task beside it."""
+    """Train the network, and save it without the optimizer's state, with its task description beside it."""
     started = time.monotonic()
     train(steps).save(output)
     task_file = output.with_suffix(".task.json")
@@ -77,7 +77,7 @@ def train(steps: int, seed: int = 0) -> keras.Model:
     """Train a network on the first 1,200 digits, with new noise in every step."""
     keras.utils.set_random_seed(seed)
     network = build_network()
-    # A second model of the same layers: so the optimizer's state is no part of what is saved.
+    # A second model of the same layers, so that the optimizer's state is not saved.
     trainer = keras.Model(network.inputs, network.output)
     warm_up = min(200, steps // 5)
     rate = keras.optimizers.schedules.CosineDecay(
@@ -93,33 +93,33 @@ def train(steps: int, seed: int = 0) -> keras.Model:
 
 
 def build_network() -> keras.Model:
-    """A denoiser of dense layers, all of which int8 has on every runtime; untrained.
+    """An untrained denoiser of dense layers, which every runtime supports in int8.
 
-    Takes ``noisy`` (batch, 8, 8, 1); ``time`` (batch, 1), the timestep as a share of the training's;
-    ``digit`` (batch, 11), 1 at the digit's place or at the last for none. Gives ``velocity``
-    (batch, 8, 8, 1), as Salimans and Ho 2022 define it: unlike the noise it tells the clean image
-    as exactly where nearly all is noise, so an int8 step is a small error at every timestep.
+    Inputs: ``noisy`` (batch, 8, 8, 1); ``time`` (batch, 1), the timestep as a share of the training's;
+    ``digit`` (batch, 11), one-hot, with the last class for none. Output: ``velocity`` (batch, 8, 8, 1),
+    as defined by Salimans and Ho 2022: unlike the noise, it determines the clean image as precisely at
+    timesteps of nearly pure noise, so an int8 step is a small error at every timestep.
     """
     noisy = keras.Input((SIDE, SIDE, 1), name="noisy")
     share, digit = keras.Input((1,), name="time"), keras.Input((DIGITS + 1,), name="digit")
-    told = layers.Concatenate()([layers.Dense(64, activation="relu")(share), digit])
-    told = layers.Dense(128, activation="relu")(told)
+    condition = layers.Concatenate()([layers.Dense(64, activation="relu")(share), digit])
+    condition = layers.Dense(128, activation="relu")(condition)
     x = layers.Dense(WIDTH)(layers.Flatten()(noisy))
     for _ in range(BLOCKS):
-        mixed = layers.Add()([layers.Dense(WIDTH)(x), layers.Dense(WIDTH)(told)])
+        mixed = layers.Add()([layers.Dense(WIDTH)(x), layers.Dense(WIDTH)(condition)])
         x = layers.Add()([x, layers.ReLU()(mixed)])
     velocity = layers.Reshape((SIDE, SIDE, 1), name="velocity")(layers.Dense(SIDE * SIDE)(x))
     return keras.Model([noisy, share, digit], velocity, name="digits_generator")
 
 
 class NoisyDigits(keras.utils.PyDataset):
-    """Digits with new noise in every step, and the velocity that the network is to give for each."""
+    """Digits with new noise in every step, and their velocities as targets."""
 
     def __init__(self, steps: int) -> None:
         super().__init__()
         images, self._labels = (array[:TRAINING_IMAGES] for array in small_digits())
         self._images = (images[..., None] / 127.5 - 1).astype(np.float32)
-        self._kept = np.sqrt(alphas_cumprod(SCHEDULE)).astype(np.float32)
+        self._signal = np.sqrt(alphas_cumprod(SCHEDULE)).astype(np.float32)
         self._steps = steps
 
     def __len__(self) -> int:
@@ -129,16 +129,16 @@ class NoisyDigits(keras.utils.PyDataset):
         rng = np.random.default_rng(index)
         chosen = rng.integers(len(self._images), size=BATCH_SIZE)
         clean, noise = self._images[chosen], rng.standard_normal((BATCH_SIZE, SIDE, SIDE, 1), np.float32)
-        timesteps = rng.integers(len(self._kept), size=BATCH_SIZE)
-        kept = self._kept[timesteps][:, None, None, None]
-        covered = np.sqrt(1 - kept**2)
-        told = np.where(rng.random(BATCH_SIZE) < UNTOLD, NO_DIGIT, self._labels[chosen])
+        timesteps = rng.integers(len(self._signal), size=BATCH_SIZE)
+        signal = self._signal[timesteps][:, None, None, None]
+        sigma = np.sqrt(1 - signal**2)
+        classes = np.where(rng.random(BATCH_SIZE) < UNCONDITIONAL, NO_DIGIT, self._labels[chosen])
         inputs = {
-            "noisy": kept * clean + covered * noise,
-            "time": (timesteps[:, None] / len(self._kept)).astype(np.float32),
-            "digit": np.eye(DIGITS + 1, dtype=np.float32)[told],
+            "noisy": signal * clean + sigma * noise,
+            "time": (timesteps[:, None] / len(self._signal)).astype(np.float32),
+            "digit": np.eye(DIGITS + 1, dtype=np.float32)[classes],
         }
-        return inputs, kept * noise - covered * clean
+        return inputs, signal * noise - sigma * clean
 
 
 if __name__ == "__main__":

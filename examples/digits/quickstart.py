@@ -1,10 +1,10 @@
-"""From nothing to a model on three runtimes, without a download.
+"""From scratch to a model on three runtimes, without a download.
 
     python examples/digits/quickstart.py [FOLDER]
 
-Trains the network of the text that EdgeVision grew out of on scikit-learn's handwritten digits,
-converts it for three devices in int8, shows the evidence, and predicts. Every command that it
-runs is one that you can type yourself.
+Trains a small network on scikit-learn's handwritten digits, converts it for three devices in int8,
+shows the evidence, and predicts. It prints each `edgevision` command that it runs, so that you can run
+it yourself.
 """
 
 from __future__ import annotations
@@ -56,14 +56,14 @@ def main() -> None:
 
 
 def digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """The 1797 digits as uint8 (n, 32, 32, 3), white on black, and the digit that each one is."""
+    """The 1797 digits as uint8 (n, 32, 32, 3), white on black, and their labels."""
     small, labels = small_digits()
     large = [cv2.cvtColor(cv2.resize(image, (SIDE, SIDE)), cv2.COLOR_GRAY2RGB) for image in small]
     return np.stack(large), labels
 
 
 def small_digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """The same in the same order, as small as they are: uint8 (n, 8, 8)."""
+    """The same digits in the same order and in their original size: uint8 (n, 8, 8)."""
     from sklearn.datasets import load_digits
 
     data = load_digits()
@@ -72,7 +72,7 @@ def small_digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 
 
 def write_images(folder: Path, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
-    """Write PNG files, a folder a class."""
+    """Write PNG files, one folder per class."""
     for number, (image, label) in enumerate(zip(images, labels, strict=True)):
         path = folder / str(label) / f"{number:04d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -107,7 +107,7 @@ def train(images: NDArray[np.uint8], labels: NDArray[np.int64], epochs: int, pat
 
 
 def edgevision(*words: str | Path) -> None:
-    """Run a command of EdgeVision, shown as one would type it."""
+    """Print an `edgevision` command and run it."""
     arguments = [str(word) for word in words]
     print(f"\n$ edgevision {shlex.join(arguments)}", flush=True)
     subprocess.run([sys.executable, "-m", "edgevision", *arguments], check=True)

@@ -1,4 +1,4 @@
-"""Cluttered scenes with handwritten digits, drawn from scikit-learn's digits: no download."""
+"""Cluttered scenes with handwritten digits from scikit-learn, without a download."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 #: Width and height of a scene.
 SIDE = 96
 LABELS = tuple("0123456789")
-#: Height of a digit in pixels, and the most of them in a scene.
+#: Range of a digit's height in pixels, and largest number of digits in a scene.
 HEIGHT, MOST = (22, 46), 6
-#: A pixel belongs to a digit where its ink covers as much.
+#: A pixel belongs to a digit if ink covers more than this share of it.
 INK = 0.3
-#: Two boxes share at most so much of the smaller.
+#: Largest overlap of two boxes, relative to the smaller.
 SHARED = 0.05
-#: Places that are tried for each digit: where there is no room, a scene has fewer.
+#: Positions that are tried per digit; without room, a scene has fewer digits.
 TRIES = 3
-#: Least difference in brightness between a digit and what is behind it, of 0…255.
+#: Least difference in brightness between a digit and its background, of 0…255.
 CONTRAST = 80
-#: Most lines and arcs in a scene.
+#: Largest number of lines and arcs in a scene.
 STROKES = 5
 
 Boxes = NDArray[np.float32]
@@ -32,11 +32,11 @@ Boxes = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """An image, and what is to be found in it.
+    """An image and its labels.
 
     Attributes:
         image: (96, 96, 3) uint8 RGB.
-        boxes_xyxy: (n, 4) float32 in pixels, tight round the ink.
+        boxes_xyxy: (n, 4) float32 in pixels, tight around the ink.
         class_ids: (n,) int64, the digits themselves.
     """
 
@@ -46,28 +46,28 @@ class Scene:
 
 
 def scenes(count: int, seed: int, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Iterator[Scene]:
-    """Draw scenes, the same ones for the same seed.
+    """Draw random scenes, the same for the same seed.
 
     Args:
-        count: how many.
-        seed: of all that is left to chance.
-        images: digits to draw from, as `quickstart.digits` has them: (n, side, side, 3) uint8.
-        labels: (n,), which digit each is.
+        count: number of scenes.
+        seed: seed of all random choices.
+        images: digits to choose from, as `quickstart.digits` returns them: (n, side, side, 3) uint8.
+        labels: (n,), the digit in each image.
     """
     rng = np.random.default_rng(seed)
     for _ in range(count):
         yield _scene(images, labels, rng)
 
 
-def write_scenes(folder: Path, found: Sequence[Scene]) -> None:
-    """Write the images as PNG, and beside the folder a COCO JSON of its name with what is in them."""
+def write_scenes(folder: Path, drawn: Sequence[Scene]) -> None:
+    """Write the images as PNG files into a folder, and their labels beside it as COCO JSON."""
     folder.mkdir(parents=True, exist_ok=True)
-    names = [f"{number:04d}.png" for number in range(len(found))]
-    for name, scene in zip(names, found, strict=True):
+    names = [f"{number:04d}.png" for number in range(len(drawn))]
+    for name, scene in zip(names, drawn, strict=True):
         cv2.imwrite(str(folder / name), cv2.cvtColor(scene.image, cv2.COLOR_RGB2BGR))
     objects = [
         (number, box, class_id)
-        for number, scene in enumerate(found)
+        for number, scene in enumerate(drawn)
         for box, class_id in zip(scene.boxes_xyxy.tolist(), scene.class_ids.tolist(), strict=True)
     ]
     document = {
@@ -75,17 +75,17 @@ def write_scenes(folder: Path, found: Sequence[Scene]) -> None:
             {"id": number, "file_name": name, "width": SIDE, "height": SIDE}
             for number, name in enumerate(names)
         ],
-        "categories": [{"id": place, "name": label} for place, label in enumerate(LABELS)],
+        "categories": [{"id": class_id, "name": label} for class_id, label in enumerate(LABELS)],
         "annotations": [
             {
-                "id": place,
+                "id": annotation_id,
                 "image_id": number,
                 "category_id": class_id,
                 "bbox": [left, top, right - left, bottom - top],
                 "area": (right - left) * (bottom - top),
                 "iscrowd": 0,
             }
-            for place, (number, (left, top, right, bottom), class_id) in enumerate(objects)
+            for annotation_id, (number, (left, top, right, bottom), class_id) in enumerate(objects)
         ],
     }
     folder.with_suffix(".json").write_text(json.dumps(document), encoding="utf-8")
@@ -113,7 +113,7 @@ def _scene(images: NDArray[np.uint8], labels: NDArray[np.int64], rng: np.random.
 
 
 def _background(rng: np.random.Generator) -> NDArray[np.float32]:
-    """A gradient between two colours, with blotches of some size."""
+    """A gradient between two colours, with blotches of random size."""
     angle = rng.uniform(0, 2 * np.pi)
     across = np.linspace(-1, 1, SIDE, dtype=np.float32)[:, None]
     share = (np.cos(angle) * across + np.sin(angle) * across[:, None]) / 2.9 + 0.5
@@ -125,7 +125,7 @@ def _background(rng: np.random.Generator) -> NDArray[np.float32]:
 
 
 def _clutter(canvas: NDArray[np.float32], rng: np.random.Generator) -> None:
-    """Draw lines and arcs that are no digits."""
+    """Draw lines and arcs as distractors."""
     for _ in range(rng.integers(1, STROKES + 1)):
         color = rng.uniform(0, 255, 3).tolist()
         thickness = int(rng.integers(1, 4))
@@ -140,7 +140,7 @@ def _clutter(canvas: NDArray[np.float32], rng: np.random.Generator) -> None:
 
 
 def _ink(digit: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.float32]:
-    """The digit somewhere on the scene, scaled and a little turned: how much ink there is, 0…1."""
+    """The ink of the digit, 0…1, scaled, slightly rotated and at a random position in the scene."""
     scale = np.exp(rng.uniform(*np.log(HEIGHT))) / len(digit)
     stretch, turn = np.exp(rng.uniform(-0.15, 0.15)), np.deg2rad(rng.uniform(-14, 14))
     cos, sin = np.cos(turn), np.sin(turn)
@@ -153,7 +153,7 @@ def _ink(digit: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.float
 
 
 def _box(ink: NDArray[np.float32]) -> Boxes | None:
-    """Round the ink; `None` where it leaves the scene."""
+    """The box around the ink; `None` if it leaves the scene."""
     columns, rows = (np.flatnonzero((ink > INK).any(axis=axis)) for axis in (0, 1))
     left, top, right, bottom = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
     inside = left > 0 and top > 0 and right < SIDE and bottom < SIDE
@@ -161,7 +161,7 @@ def _box(ink: NDArray[np.float32]) -> Boxes | None:
 
 
 def _most_shared(box: Boxes, others: Boxes) -> float:
-    """The largest part of the smaller box that `box` and one of the others have in common."""
+    """The largest overlap of `box` with one of the others, relative to the smaller of the two."""
     corners = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
     areas = np.prod(others[:, 2:] - others[:, :2], axis=1)
     smaller = np.minimum(areas, np.prod(box[2:] - box[:2]))
@@ -171,7 +171,7 @@ def _most_shared(box: Boxes, others: Boxes) -> float:
 def _write(
     canvas: NDArray[np.float32], ink: NDArray[np.float32], box: Boxes, rng: np.random.Generator
 ) -> None:
-    """Write the digit in a colour that can be told from what is behind it."""
+    """Draw the digit in a colour that differs from its background."""
     left, top, right, bottom = box.astype(int)
     behind = canvas[top:bottom, left:right].mean()
     color = rng.uniform(0, 255, 3)

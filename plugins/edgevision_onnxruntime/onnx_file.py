@@ -1,4 +1,4 @@
-"""What an ONNX file says of itself, read from its bytes without the package `onnx`."""
+"""Properties of an ONNX file, read from its bytes without the package `onnx`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FLOAT16 = 10
 
 
 def holds_float16(content: bytes) -> bool:
-    """Whether any weight is float16, so that a runtime which keeps to the graph computes in it."""
+    """Return whether any weight is float16, so that a runtime true to the graph computes in float16."""
     for field, graph in _fields(memoryview(content)):
         if field == _MODEL_GRAPH and isinstance(graph, memoryview) and any(map(_is_float16, _weights(graph))):
             return True
@@ -20,7 +20,7 @@ def holds_float16(content: bytes) -> bool:
 
 
 def is_quantized(content: bytes) -> bool:
-    """Whether the graph has int8 arithmetic written out as pairs of quantize and dequantize."""
+    """Return whether the graph contains int8 arithmetic, as pairs of quantize and dequantize nodes."""
     return b"DequantizeLinear" in content
 
 

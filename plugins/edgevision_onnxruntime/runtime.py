@@ -1,4 +1,4 @@
-"""Imports ONNX Runtime, and tells which build of it is installed."""
+"""Import ONNX Runtime, and find out which build of it is installed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def import_onnxruntime(extra: str) -> Any:
     """The module `onnxruntime`.
 
     Args:
-        extra: the extra that installs the build which the caller wants.
+        extra: the extra that installs the required build.
 
     Raises:
         MissingRuntimeError: it is not installed.
@@ -39,7 +39,7 @@ def import_onnxruntime_with_cuda() -> Any:
     """The module `onnxruntime`, if it was built with CUDA.
 
     Raises:
-        MissingRuntimeError: it is not installed, or is the build without CUDA.
+        MissingRuntimeError: it is not installed, or was built without CUDA.
     """
     runtime = import_onnxruntime("cuda")
     if CUDA in runtime.get_available_providers():
@@ -48,32 +48,32 @@ def import_onnxruntime_with_cuda() -> Any:
         raise MissingRuntimeError("cuda", f"{both_installed()}, then the next command")
     raise MissingRuntimeError(
         "cuda",
-        f"onnxruntime {runtime.__version__} is here, built without CUDA (backend 'onnx' runs on it); "
-        "first pip uninstall -y onnxruntime, for both builds install the same module",
+        f"onnxruntime {runtime.__version__} is installed, built without CUDA (backend 'onnx' uses it); "
+        "first pip uninstall -y onnxruntime, because both builds install the same module",
     )
 
 
 def version(runtime: Any) -> str:
-    """Such as ``onnxruntime-gpu 1.31.1``: the build's name where that is certain."""
+    """Name and version, such as ``onnxruntime-gpu 1.31.1``; `onnxruntime` if both builds are installed."""
     builds = installed_builds()
     return f"{builds[0] if len(builds) == 1 else 'onnxruntime'} {runtime.__version__}"
 
 
 def installed_builds() -> list[str]:
-    """The distributions that are installed and hold the module `onnxruntime`."""
+    """The installed distributions that provide the module `onnxruntime`."""
     return [name for name in _BUILDS if _is_installed(name)]
 
 
 def both_installed() -> str:
-    """What to say when both builds are installed."""
+    """The message for two installed builds."""
     return (
-        "onnxruntime and onnxruntime-gpu are both installed and overwrite one another; "
+        "onnxruntime and onnxruntime-gpu are both installed and overwrite each other; "
         "first pip uninstall -y onnxruntime onnxruntime-gpu"
     )
 
 
-def told(error: Exception) -> str:
-    """An error of ONNX Runtime in one line, without its code."""
+def reason(error: Exception) -> str:
+    """An error of ONNX Runtime in one line, without its error code."""
     return first_line(error).split(" : ", 3)[-1]
 
 
@@ -81,7 +81,7 @@ def told(error: Exception) -> str:
 def _imported() -> Any:
     runtime = importlib.import_module("onnxruntime")
     runtime.disable_telemetry_events()
-    runtime.set_default_logger_severity(3)  # errors; what it warns of is checked and raised here
+    runtime.set_default_logger_severity(3)  # errors; what it only warns about is checked and raised here
     return runtime
 
 

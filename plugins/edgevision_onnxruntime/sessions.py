@@ -1,9 +1,7 @@
-"""ONNX Runtime's sessions, one a batch size, and the bindings that run them."""
+"""ONNX Runtime's sessions, one per batch size, and the bindings that run them."""
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,12 +9,11 @@ from typing import Any
 import numpy as np
 
 from edgevision.artifact import Artifact
+from edgevision.backend import check_open_sizes
 from edgevision.errors import ArtifactError, InferenceError
+from edgevision.slots import ModelCache
 from edgevision.tensors import Array, TensorSpec
-from edgevision_onnxruntime.runtime import CPU, told
-
-#: How many batch sizes keep their session; the one unused for longest goes first.
-_KEPT = 4
+from edgevision_onnxruntime.runtime import CPU, reason
 
 _DTYPES = {
     "tensor(float)": "float32",
@@ -29,13 +26,13 @@ _DTYPES = {
 
 @dataclass(frozen=True)
 class NodePlacement:
-    """Where sessions run.
+    """Where the nodes of a session run.
 
     Attributes:
-        providers: ONNX Runtime's providers, the asked one first, with their options.
-        entries: of the session's configuration.
-        memory: ``cpu`` or ``cuda``, where inputs and outputs lie while it runs.
-        index: of the GPU.
+        providers: ONNX Runtime's providers with their options, the requested one first.
+        entries: session configuration entries.
+        memory: ``cpu`` or ``cuda``: where inputs and outputs lie during a run.
+        index: number of the GPU.
     """
 
     providers: tuple[tuple[str, Mapping[str, str]], ...] = ((CPU, {}),)
@@ -45,15 +42,20 @@ class NodePlacement:
 
 
 class Sessions:
-    """Makes one `onnxruntime.InferenceSession` for each batch size that is asked for.
+    """One `onnxruntime.InferenceSession` per requested batch size.
 
-    The open batch is fixed in each, which folds the arithmetic of shapes away: CUDA without
+    The open batch is fixed in each session, which folds shape arithmetic away: CUDA without
     fallback needs that, and outputs can be bound to memory that is kept.
 
     Args:
         runtime: the module `onnxruntime`.
-        placement: batch -> where to run.
-        check: looks at each session that was made, and raises if it is not what was asked for.
+        artifact: an ONNX file.
+        threads: CPU threads for one call; `None` leaves the choice to ONNX Runtime.
+        placement: batch size -> where to run.
+        check: called with each new session; raises if it is not as requested.
+
+    Attributes:
+        inputs, outputs: as in `edgevision.backend.Session`.
     """
 
     def __init__(
@@ -69,8 +71,7 @@ class Sessions:
         self._threads = threads
         self._placement = placement
         self._check = check
-        self._sessions: OrderedDict[int, Any] = OrderedDict()
-        self._lock = threading.Lock()
+        self._sessions: ModelCache[int, Any] = ModelCache()
         probe = self._probe()
         self._open_sizes = [
             port.shape[0] for port in probe.get_inputs() if port.shape and not isinstance(port.shape[0], int)
@@ -83,29 +84,25 @@ class Sessions:
 
         Raises:
             ArtifactError: ONNX Runtime refuses the artifact.
-            DeviceError: `check` says so.
+            DeviceError: raised by `check`.
         """
-        key = batch if self._open_sizes else 0
-        with self._lock:
-            if key not in self._sessions:
-                self._sessions[key] = self._make(batch)
-                while len(self._sessions) > _KEPT:
-                    self._sessions.popitem(last=False)
-            self._sessions.move_to_end(key)
-            return self._sessions[key]
+        return self._sessions.get(batch if self._open_sizes else 1, self._create)
 
     def slot(self, batch: int) -> OnnxSlot:
-        """A binding of the session for `batch`."""
+        """A slot for `batch`."""
         shapes = {spec.name: spec.with_batch(batch) for spec in self.inputs}
         placement = self._placement(batch)
         return OnnxSlot(self._runtime, self.for_batch(batch), shapes, self.inputs, placement)
 
-    def make(self, placement: NodePlacement, batch: int) -> Any:
-        """A session that nothing has looked at yet.
+    def _create(self, batch: int) -> Any:
+        try:
+            session = self._unchecked(self._placement(batch), batch)
+        except Exception as error:  # its exceptions share no base of their own
+            raise self._refusal(error) from error
+        self._check(session)
+        return session
 
-        Raises:
-            Exception: of ONNX Runtime's own, of many classes.
-        """
+    def _unchecked(self, placement: NodePlacement, batch: int) -> Any:
         options = self._options()
         for name in {size for size in self._open_sizes if isinstance(size, str)}:
             options.add_free_dimension_override_by_name(name, batch)
@@ -114,20 +111,12 @@ class Sessions:
         return self._runtime.InferenceSession(
             self._artifact.content,
             options,
-            providers=[(name, dict(given)) for name, given in placement.providers],
+            providers=[(name, dict(settings)) for name, settings in placement.providers],
             enable_fallback=0,
         )
 
-    def _make(self, batch: int) -> Any:
-        try:
-            session = self.make(self._placement(batch), batch)
-        except Exception as error:  # its exceptions share no base of their own
-            raise self._refusal(error) from error
-        self._check(session)
-        return session
-
     def _probe(self) -> Any:
-        """A session that is never run: it tells which sizes are open."""
+        """A session that is never run: it shows which sizes are open."""
         options = self._options()
         options.graph_optimization_level = self._runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
         try:
@@ -144,23 +133,18 @@ class Sessions:
         return options
 
     def _refusal(self, error: Exception) -> ArtifactError:
-        return ArtifactError(f"{self._artifact.name}: ONNX Runtime refuses it: {told(error)}")
+        return ArtifactError(f"{self._artifact.name}: ONNX Runtime refuses it: {reason(error)}")
 
     def _input_specs(self, ports: Sequence[Any]) -> tuple[TensorSpec, ...]:
         specs = tuple(TensorSpec(port.name, _sizes(port), self._dtype(port)) for port in ports)
-        for spec in specs:
-            if None in spec.shape[1:]:
-                raise ArtifactError(
-                    f"{self._artifact.name}: input '{spec.name}' leaves more open than its batch: "
-                    f"{spec.describe()}; convert the model with a fixed image size"
-                )
+        check_open_sizes(self._artifact, specs)
         return specs
 
-    def _output_specs(self, ports: Sequence[Any], settled: Sequence[Any]) -> tuple[TensorSpec, ...]:
-        """The outputs, with the sizes that ONNX Runtime works out when the batch is known."""
+    def _output_specs(self, ports: Sequence[Any], fixed_ports: Sequence[Any]) -> tuple[TensorSpec, ...]:
+        """The outputs, with the sizes that ONNX Runtime infers for a fixed batch."""
         specs = []
-        for port, known in zip(ports, settled, strict=True):
-            shape = _sizes(known)
+        for port, fixed in zip(ports, fixed_ports, strict=True):
+            shape = _sizes(fixed)
             if self._open_sizes and shape and _sizes(port)[0] is None:
                 shape = (None, *shape[1:])
             specs.append(TensorSpec(port.name, shape, self._dtype(port)))
@@ -169,13 +153,13 @@ class Sessions:
     def _dtype(self, port: Any) -> str:
         if port.type not in _DTYPES:
             raise ArtifactError(
-                f"{self._artifact.name}: tensor '{port.name}' is {port.type}, which numpy lacks"
+                f"{self._artifact.name}: tensor '{port.name}' is {port.type}, which numpy does not have"
             )
         return _DTYPES[port.type]
 
 
 class OnnxSlot:
-    """One binding of a session to memory that is kept: on the CPU, to `inputs` themselves."""
+    """A binding of a session to memory that is kept: on the CPU, to `inputs` themselves."""
 
     def __init__(
         self,
@@ -193,13 +177,13 @@ class OnnxSlot:
         self._names = [port.name for port in session.get_outputs()]
         self._on_gpu = placement.memory != "cpu"
         value = runtime.OrtValue
-        # On the CPU the value is the array's own memory; on the GPU a copy, which `run` refreshes.
+        # On the CPU the value is the array's own memory; on the GPU a copy, which `feed` refreshes.
         self._fed = [
             (value.ortvalue_from_numpy(array, placement.memory, placement.index), array)
             for array in self.inputs.values()
         ]
-        for name, (held, _) in zip(self.inputs, self._fed, strict=True):
-            self._binding.bind_ortvalue_input(name, held)
+        for name, (ort_value, _) in zip(self.inputs, self._fed, strict=True):
+            self._binding.bind_ortvalue_input(name, ort_value)
         self._kept: list[Array] = []
         self._bind_outputs(value, session.get_outputs())
 
@@ -210,13 +194,13 @@ class OnnxSlot:
             self.invoke()
             return self.fetch()
         except Exception as error:  # its exceptions share no base of their own
-            raise InferenceError(f"ONNX Runtime failed while it ran: {told(error)}") from error
+            raise InferenceError(f"ONNX Runtime failed during inference: {reason(error)}") from error
 
     def feed(self) -> None:
         """As `StagedSlot.feed`: on the CPU the session reads `inputs` themselves."""
         if self._on_gpu:
-            for held, array in self._fed:
-                held.update_inplace(array)
+            for ort_value, array in self._fed:
+                ort_value.update_inplace(array)
             self._binding.synchronize_inputs()
 
     def invoke(self) -> None:
@@ -228,8 +212,8 @@ class OnnxSlot:
         return dict(zip(self._names, self._results(), strict=True))
 
     def _bind_outputs(self, value: Any, ports: Sequence[Any]) -> None:
-        settled = all(isinstance(size, int) for port in ports for size in port.shape)
-        if self._on_gpu or not settled:
+        static = all(isinstance(size, int) for port in ports for size in port.shape)
+        if self._on_gpu or not static:
             for port in ports:
                 self._binding.bind_output(port.name)
             return

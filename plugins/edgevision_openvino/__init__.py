@@ -1,4 +1,4 @@
-"""EdgeVision's backend `openvino`: OpenVINO IR, ONNX and TFLite artifacts on Intel's CPUs, GPUs and NPUs."""
+"""The plugin `openvino`: OpenVINO IR, ONNX and TFLite artifacts on Intel's CPUs, GPUs and NPUs."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""Models compiled for one batch size each, and the requests that run them."""
+"""Models compiled for a fixed batch size, and the requests that run them."""
 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 from weakref import WeakValueDictionary
@@ -12,24 +11,27 @@ import numpy as np
 
 from edgevision.artifact import Artifact
 from edgevision.errors import InferenceError, first_line
+from edgevision.slots import ModelCache
 from edgevision.tensors import Array, TensorSpec
 from edgevision_openvino.model import open_batch, refusal
 from edgevision_openvino.runtime import core, import_openvino
 
-#: How many compiled models stay: of two batch sizes, for calls one at a time and at once. The one unused for
-#: longest goes first.
+#: Compiled models that are kept: for two batch sizes, each for calls one at a time and for parallel calls.
 _KEPT = 4
 _NAMES = {"f32": "float32", "f16": "float16", "bf16": "bfloat16"}
 
 
 class CompiledModels:
-    """Compiles a model for each batch size that is asked for.
+    """A model, compiled per requested batch size.
 
     Args:
-        device: OpenVINO's own name, such as ``GPU.1``.
-        config: OpenVINO's properties, for calls one at a time.
-        at_once: what these become for calls of several threads at once; nothing where the same model
-            serves both.
+        artifact: the artifact, for errors.
+        model: the `openvino.Model` read from it.
+        inputs: specs of its inputs.
+        device: OpenVINO's name of the device, such as ``GPU.1``.
+        config: OpenVINO's properties for one call at a time.
+        parallel: properties that replace these for parallel calls; `None` or empty if the same compiled
+            model serves both.
     """
 
     def __init__(
@@ -39,59 +41,53 @@ class CompiledModels:
         inputs: Sequence[TensorSpec],
         device: str,
         config: Mapping[str, Any],
-        at_once: Mapping[str, Any] | None = None,
+        parallel: Mapping[str, Any] | None = None,
     ) -> None:
         self._artifact = artifact
         self._model = model
         self._inputs = inputs
         self._device = device
         self._config = dict(config)
-        self._at_once = dict(at_once or {})
-        self._compiled: OrderedDict[tuple[int, bool], Any] = OrderedDict()
-        self._lock = threading.Lock()
+        self._parallel = dict(parallel or {})
+        self._compiled: ModelCache[tuple[int, bool], Any] = ModelCache(_KEPT)
 
-    def for_batch(self, batch: int, at_once: bool = False) -> Any:
-        """The model, compiled for `batch`, and for calls one at a time or of several threads at once.
+    def for_batch(self, batch: int, parallel: bool = False) -> Any:
+        """The model, compiled for `batch` and for one call at a time or for parallel calls.
 
         Raises:
             ArtifactError: the device refuses the model at this size.
         """
-        key = (batch if open_batch(self._inputs) else 0, at_once and bool(self._at_once))
-        with self._lock:
-            if key not in self._compiled:
-                self._compiled[key] = self._compile(*key)
-                while len(self._compiled) > _KEPT:
-                    self._compiled.popitem(last=False)
-            self._compiled.move_to_end(key)
-            return self._compiled[key]
+        key = (batch if open_batch(self._inputs) else 0, parallel and bool(self._parallel))
+        return self._compiled.get(key, self._compile)
 
     def first_device(self) -> str:
-        """Where the model really runs, such as ``cpu`` or ``gpu:0``."""
+        """The device that the model actually runs on, such as ``cpu`` or ``gpu:0``."""
         device = self.for_batch(1).get_property("EXECUTION_DEVICES")[0]
         return str(device).strip("()").lower().replace(".", ":")
 
     def precision(self) -> str:
-        """What the float parts are really computed in, as the compiled model tells it."""
-        told = self.for_batch(1).get_property("INFERENCE_PRECISION_HINT").get_type_name()
-        return _NAMES.get(told, str(told))
+        """The precision of the float parts, as the compiled model reports it."""
+        name = self.for_batch(1).get_property("INFERENCE_PRECISION_HINT").get_type_name()
+        return _NAMES.get(name, str(name))
 
-    def _compile(self, batch: int, at_once: bool) -> Any:
+    def _compile(self, key: tuple[int, bool]) -> Any:
+        batch, parallel = key
         try:
             model = self._model.clone()
             if open_batch(self._inputs):
                 shapes = [list(spec.with_batch(batch)) for spec in self._inputs]
                 model.reshape(dict(zip(model.inputs, shapes, strict=True)))
-            config = {**self._config, **self._at_once} if at_once else self._config
+            config = {**self._config, **self._parallel} if parallel else self._config
             return core().compile_model(model, self._device, config)
         except RuntimeError as error:
             raise refusal(self._artifact, error) from error
 
 
-class SlotMaker:
-    """Makes slots: the first of a batch size for calls one at a time, those beside it for calls at once.
+class SlotFactory:
+    """Creates slots: the first of a batch size for one call at a time, further ones for parallel calls.
 
-    A model of several streams hands each call to another thread, which takes 40 to 90 µs more than a
-    model of one stream, whose calls run in the caller's thread, but one after the other.
+    A model with several streams hands each call to another thread, which takes 40 to 90 µs longer than
+    with one stream, whose calls run in the caller's thread, but one after the other.
     """
 
     def __init__(
@@ -104,19 +100,19 @@ class SlotMaker:
         self._lock = threading.Lock()
 
     def __call__(self, batch: int) -> OpenVINOSlot:
-        """A slot for `batch`, while all that were made before may be in use."""
+        """A new slot for `batch`, while all earlier ones may be in use."""
         with self._lock:
             if batch in self._first:
-                return self._slot(batch, at_once=True)
-            slot = self._first[batch] = self._slot(batch, at_once=False)
+                return self._slot(batch, parallel=True)
+            slot = self._first[batch] = self._slot(batch, parallel=False)
             return slot
 
-    def _slot(self, batch: int, at_once: bool) -> OpenVINOSlot:
-        return OpenVINOSlot(self._models.for_batch(batch, at_once), self._inputs, self._outputs)
+    def _slot(self, batch: int, parallel: bool) -> OpenVINOSlot:
+        return OpenVINOSlot(self._models.for_batch(batch, parallel), self._inputs, self._outputs)
 
 
 class OpenVINOSlot:
-    """One request, whose input tensors are `inputs` themselves: nothing is copied on the way in."""
+    """One request, whose input tensors are `inputs` themselves: inputs are not copied."""
 
     def __init__(self, compiled: Any, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
         tensor = import_openvino().Tensor
@@ -126,10 +122,10 @@ class OpenVINOSlot:
             self.inputs[spec.name] = np.zeros(tuple(port.shape), spec.dtype)
             self._request.set_input_tensor(position, tensor(self.inputs[spec.name], shared_memory=True))
         self._names = [spec.name for spec in outputs]
-        settled = all(port.partial_shape.is_static for port in compiled.outputs)
-        # Starting and waiting costs 90 µs more than a call that blocks, which with static shapes
-        # throughout is as strict.
-        self.invoke = self._block if settled else self._start_and_wait
+        static = all(port.partial_shape.is_static for port in compiled.outputs)
+        # Starting and waiting costs 90 µs more than a blocking call, which is as strict where all
+        # shapes are static.
+        self.invoke = self._block if static else self._start_and_wait
 
     def run(self) -> dict[str, Array]:
         """As `Slot.run`."""
@@ -137,7 +133,7 @@ class OpenVINOSlot:
             self.invoke()
             return self.fetch()
         except (RuntimeError, MemoryError) as error:
-            raise InferenceError(f"OpenVINO failed while it ran: {first_line(error)}") from error
+            raise InferenceError(f"OpenVINO failed during inference: {first_line(error)}") from error
 
     def feed(self) -> None:
         """As `StagedSlot.feed`: the request reads `inputs` themselves."""

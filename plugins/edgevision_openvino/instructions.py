@@ -1,4 +1,4 @@
-"""What the processor can do that an int8 network needs."""
+"""Instructions of the processor that int8 networks need."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 @cache
 def has_exact_int8_products() -> bool:
-    """Whether products of int8 are added in 32 bits: by VNNI or AMX on x86-64, always on others.
+    """Return whether int8 products are summed in 32 bits: by VNNI or AMX on x86-64, always elsewhere.
 
-    Also true where the system does not tell.
+    Also true if the system does not report the processor's instructions.
     """
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return True

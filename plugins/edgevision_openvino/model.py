@@ -1,4 +1,4 @@
-"""Reads artifacts into OpenVINO's graphs, from the bytes that were checked."""
+"""Read artifacts into OpenVINO's graphs, from the bytes whose digest was checked."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from edgevision.artifact import Artifact
+from edgevision.backend import check_open_sizes
 from edgevision.errors import ArtifactError, first_line
 from edgevision.tensors import Quantization, TensorSpec
 from edgevision_openvino.runtime import core, import_openvino
-from edgevision_tflite.graph_tensors import read_tensors
+from edgevision_openvino.tflite_tensors import read_tensors
 
 
 def read_model(artifact: Artifact) -> Any:
@@ -35,12 +36,12 @@ def read_model(artifact: Artifact) -> Any:
 
 
 def refusal(artifact: Artifact, error: Exception) -> ArtifactError:
-    """The error that says that OpenVINO does not take an artifact."""
+    """The error for an artifact that OpenVINO refuses."""
     return ArtifactError(f"{artifact.name}: OpenVINO refuses it: {first_line(error)}")
 
 
 def open_batch(inputs: Sequence[TensorSpec]) -> bool:
-    """Whether any input leaves its batch open."""
+    """Return whether the batch size of any input is open."""
     return any(spec.dynamic_batch for spec in inputs)
 
 
@@ -48,7 +49,7 @@ def read_inputs(artifact: Artifact, model: Any) -> tuple[TensorSpec, ...]:
     """The inputs of a model.
 
     Raises:
-        ArtifactError: an input leaves more open than its batch, or has a type that numpy lacks.
+        ArtifactError: more than the batch size of an input is open, or numpy lacks its type.
     """
     quantizations = _quantizations(artifact)
     inputs = tuple(
@@ -57,27 +58,25 @@ def read_inputs(artifact: Artifact, model: Any) -> tuple[TensorSpec, ...]:
         )
         for port in model.inputs
     )
-    for spec in inputs:
-        if None in spec.shape[1:]:
-            raise ArtifactError(
-                f"{artifact.name}: input '{spec.name}' leaves more open than its batch: {spec.describe()}; "
-                "convert the model with a fixed image size"
-            )
+    check_open_sizes(artifact, inputs)
     return inputs
 
 
 def read_outputs(
     artifact: Artifact, model: Any, compiled: Any, *, has_open_batch: bool
 ) -> tuple[TensorSpec, ...]:
-    """The outputs of a model, with the sizes that OpenVINO works out when the batch is known.
+    """The outputs of a model, with the sizes that OpenVINO infers for a fixed batch.
 
     Args:
+        artifact: the artifact.
+        model: the model read from it.
         compiled: the same model, compiled for a batch of one.
+        has_open_batch: whether the batch size of an input is open.
     """
     quantizations = _quantizations(artifact)
     specs = []
-    for port, settled in zip(model.outputs, compiled.outputs, strict=True):
-        shape = _sizes(artifact, settled)
+    for port, inferred in zip(model.outputs, compiled.outputs, strict=True):
+        shape = _sizes(artifact, inferred)
         if (
             has_open_batch
             and shape
@@ -85,7 +84,7 @@ def read_outputs(
         ):
             shape = (None, *shape[1:])
         name = _name(port)
-        specs.append(TensorSpec(name, shape, _dtype(artifact, settled), quantizations.get(name)))
+        specs.append(TensorSpec(name, shape, _dtype(artifact, inferred), quantizations.get(name)))
     return tuple(specs)
 
 
@@ -99,14 +98,14 @@ def _pair(artifact: Artifact) -> tuple[bytes, bytes]:
 
 
 def _read_tflite(artifact: Artifact) -> Any:
-    """OpenVINO reads TFLite from a path alone: so from a private copy of the checked bytes."""
-    # Anything else would be tried as a TensorFlow graph, which prints the file to the terminal.
+    """Read a private copy of the checked bytes, because OpenVINO reads TFLite only from a path."""
+    # First, because OpenVINO tries any other file as a TensorFlow graph, and prints it to the terminal.
     inputs, outputs = read_tensors(artifact)
     with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
         path = Path(folder, "model.tflite")
         path.write_bytes(artifact.content)
         model = core().read_model(path)
-    # By the names that backend `tflite` also gives them.
+    # The same names as in backend `tflite`.
     for ports, tensors in ((model.inputs, inputs), (model.outputs, outputs)):
         names = {tensor.tensor_name: tensor.name for tensor in tensors}
         for port in ports:
@@ -115,25 +114,25 @@ def _read_tflite(artifact: Artifact) -> Any:
 
 
 def _quantizations(artifact: Artifact) -> dict[str, Quantization | None]:
-    """Of integer inputs and outputs; OpenVINO keeps them to itself, and only TFLite has them."""
+    """Name -> quantization of inputs and outputs; only TFLite has any, and OpenVINO does not report it."""
     if artifact.format != "tflite":
         return {}
     return {tensor.name: tensor.quantization for side in read_tensors(artifact) for tensor in side}
 
 
 def _name(port: Any) -> str:
-    """The port's one name: of several, its node's own, which is what ONNX and Keras call it."""
+    """The port's name; of several, that of its node, which ONNX and Keras use."""
     names: list[str] = sorted(port.get_names())
-    own: str = str(port.get_node().get_friendly_name()).split("/sink_port_")[0]
-    if not names or own in names:
-        return own
+    node: str = str(port.get_node().get_friendly_name()).split("/sink_port_")[0]
+    if not names or node in names:
+        return node
     return str(min(names, key=len))
 
 
 def _sizes(artifact: Artifact, port: Any) -> tuple[int | None, ...]:
     shape = port.partial_shape
     if shape.rank.is_dynamic:
-        raise ArtifactError(f"{artifact.name}: tensor '{_name(port)}' leaves its number of dimensions open")
+        raise ArtifactError(f"{artifact.name}: tensor '{_name(port)}': its number of dimensions is open")
     return tuple(None if size.is_dynamic else size.get_length() for size in shape)
 
 
@@ -141,7 +140,7 @@ def _dtype(artifact: Artifact, port: Any) -> str:
     try:
         return str(np.dtype(port.element_type.to_dtype()).name)
     except (RuntimeError, TypeError) as error:
-        told = port.element_type.get_type_name()
+        kind = port.element_type.get_type_name()
         raise ArtifactError(
-            f"{artifact.name}: tensor '{_name(port)}' is {told}, which numpy lacks"
+            f"{artifact.name}: tensor '{_name(port)}' is {kind}, which numpy does not have"
         ) from error

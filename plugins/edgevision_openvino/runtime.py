@@ -1,4 +1,4 @@
-"""Imports OpenVINO without its telemetry, and names its devices."""
+"""Import OpenVINO without its telemetry, and name its devices."""
 
 from __future__ import annotations
 
@@ -35,33 +35,33 @@ def import_openvino() -> Any:
 
 @lru_cache(maxsize=1)
 def core() -> Any:
-    """The process's `openvino.Core`: making one searches for plugins, and it may be shared by threads."""
+    """The process's `openvino.Core`: creating one searches for plugins, and threads can share it."""
     return import_openvino().Core()
 
 
 def device_names() -> list[str]:
-    """What `SessionSettings.device` takes here: ``cpu``, ``gpu`` or ``gpu:1``, ``npu``.
+    """The devices of this machine, as `SessionSettings.device` names them: ``cpu``, ``gpu:1``, ``npu``.
 
     Raises:
         DeviceError: OpenVINO finds no device.
     """
     names = [name.lower().replace(".", ":") for name in core().available_devices]
     if not names:
-        raise DeviceError("OpenVINO finds no device here; install the driver of the GPU or NPU")
+        raise DeviceError("OpenVINO finds no device on this machine; install the driver of the GPU or NPU")
     return sorted(names, key=lambda name: (name != "cpu", name))
 
 
 def openvino_name(device: str) -> str:
-    """OpenVINO's own name: ``GPU.1`` for ``gpu:1``."""
+    """OpenVINO's name of a device: ``GPU.1`` for ``gpu:1``."""
     return device.upper().replace(":", ".")
 
 
 @contextmanager
 def without_telemetry() -> Iterator[None]:
-    """Make `openvino_telemetry` look absent, which OpenVINO provides for with a stub of its own.
+    """Hide `openvino_telemetry`, which OpenVINO then replaces with a stub.
 
-    Importing openvino otherwise writes a client id under the home folder and connects. The
-    documented opt-out is a file under the home folder, which is the user's to write.
+    Importing openvino otherwise writes a client id to the home folder and connects to a server. The
+    documented opt-out is a file in the home folder, which only the user may write.
     """
     before = sys.modules.get(_TELEMETRY)
     sys.modules[_TELEMETRY] = None  # type: ignore[assignment]

@@ -1,4 +1,4 @@
-"""EdgeVision's backend `tflite`: TFLite artifacts on LiteRT, tflite-runtime or TensorFlow's interpreter."""
+"""The plugin `tflite`: TFLite artifacts on LiteRT, tflite-runtime or TensorFlow's interpreter."""
 
 from __future__ import annotations
 

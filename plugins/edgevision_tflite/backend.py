@@ -1,4 +1,4 @@
-"""Runs TFLite artifacts: one interpreter a slot, loaded from the bytes that were checked."""
+"""Run TFLite artifacts: one interpreter per slot, loaded from the bytes whose digest was checked."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from edgevision.artifact import Artifact
-from edgevision.backend import ArtifactDescription, DeviceInfo, Session, SessionSettings
+from edgevision.backend import ArtifactDescription, DeviceInfo, Session, SessionSettings, check_open_sizes
 from edgevision.errors import ArtifactError, DeviceError, InferenceError, OptionError, first_line
 from edgevision.slots import PooledSession, SlotPool
 from edgevision.tensors import Array, Quantization, TensorSpec
-from edgevision_tflite.graph_tensors import check_whole
+from edgevision_tflite.integrity import check_complete
 from edgevision_tflite.metadata import describe
 from edgevision_tflite.runtime import Runtime, find_runtime
 
 
 class TFLiteBackend:
-    """TFLite artifacts on the CPU, or on what a delegate's library drives."""
+    """TFLite artifacts on the CPU, or on the device of a delegate's library."""
 
     name = "tflite"
     formats = ("tflite",)
@@ -31,11 +31,11 @@ class TFLiteBackend:
         return find_runtime().version
 
     def devices(self) -> Sequence[DeviceInfo]:
-        """The CPU: what delegates drive cannot be listed, and is asked for by option `delegate`."""
+        """The CPU; devices of delegates cannot be listed, and are requested with option `delegate`."""
         return [DeviceInfo("cpu", find_runtime().version)]
 
     def describe(self, artifact: Artifact) -> ArtifactDescription:
-        """As `DescribingBackend.describe`: from the TFLite Metadata in the file."""
+        """As `DescribingBackend.describe`: the TFLite Metadata in the file."""
         return describe(artifact)
 
     def open(self, artifact: Artifact, settings: SessionSettings) -> Session:
@@ -43,18 +43,16 @@ class TFLiteBackend:
 
         Options:
             delegate: path of a delegate's library, such as ``libedgetpu.so.1``.
-            delegate_options: a mapping of what that library takes.
+            delegate_options: a mapping of options for that library.
         """
         settings.check_options(self.name, self.options)
         runtime = find_runtime()
-        delegate = _asked_delegate(settings)
+        delegate = _requested_delegate(settings)
         device = f"delegate:{delegate.name}" if delegate else "cpu"
-        if settings.device not in (None, device):
-            raise DeviceError(
-                f"backend '{self.name}' has no device '{settings.device}'; it has: cpu; for another "
-                "leave device out and give option delegate=PATH_OF_ITS_LIBRARY"
-            )
-        check_whole(artifact)
+        settings.check_device(
+            self.name, [device], "for another omit device and pass option delegate=PATH_OF_ITS_LIBRARY"
+        )
+        check_complete(artifact)
         loader = _Loader(artifact, runtime, settings.threads, delegate)
         interpreter = loader.load()
         graph = _read_graph(artifact, interpreter)
@@ -73,19 +71,19 @@ class _Delegate(NamedTuple):
         return PurePath(self.path).name
 
     def load(self, runtime: Runtime) -> Any:
-        # The runtime's own loader leaves half-made objects, whose finalizers complain, when the
-        # library is missing or is no delegate: so both are looked at first.
+        # Checked first, because the runtime's own loader leaves half-initialized objects, whose
+        # finalizers complain, if the library is missing or not a delegate.
         try:
             ctypes.CDLL(self.path).tflite_plugin_create_delegate  # noqa: B018
         except OSError as error:
             raise DeviceError(
-                f"delegate '{self.path}' cannot be loaded: {first_line(error)}; install the maker's library, "
-                "or give its full path in option delegate"
+                f"delegate '{self.path}' cannot be loaded: {first_line(error)}; install the vendor's library "
+                "or pass its full path in option delegate"
             ) from error
         except AttributeError as error:
             raise DeviceError(
                 f"delegate '{self.path}' is a library without tflite_plugin_create_delegate; "
-                "give option delegate the path of a TFLite external delegate"
+                "pass the path of a TFLite external delegate in option delegate"
             ) from error
         try:
             return runtime.load_delegate(self.path, dict(self.options))
@@ -93,12 +91,12 @@ class _Delegate(NamedTuple):
             reason = " ".join(str(error).split())
             raise DeviceError(
                 f"delegate '{self.path}' refuses to start: {reason}; is its device plugged in and free, "
-                "and are delegate_options what it takes?"
+                "and does it support these delegate_options?"
             ) from error
 
 
 class _Loader(NamedTuple):
-    """Makes interpreters of one artifact, each with a delegate of its own: they are not for sharing."""
+    """Creates interpreters of one artifact, each with a delegate of its own: they cannot be shared."""
 
     artifact: Artifact
     runtime: Runtime
@@ -106,11 +104,11 @@ class _Loader(NamedTuple):
     delegate: _Delegate | None
 
     def load(self) -> Any:
-        """An interpreter, allocated for the batch that the artifact has written in it."""
+        """An interpreter, allocated for the batch size stored in the artifact."""
         delegates = [self.delegate.load(self.runtime)] if self.delegate else None
         try:
-            # What cannot be known here: how much of the graph a delegate that loaded has taken.
-            # It may leave any part to the CPU, also all of it, and the runtime reports neither.
+            # How much of the graph the delegate runs is not known: it may leave any part of it, even
+            # all, to the CPU, and the runtime does not report that.
             interpreter = self.runtime.interpreter(
                 model_content=self.artifact.content,
                 num_threads=self.threads,
@@ -122,12 +120,12 @@ class _Loader(NamedTuple):
         return interpreter
 
     def refusal(self, error: Exception) -> ArtifactError:
-        """The error that says that the runtime does not take the artifact."""
+        """The error for an artifact that the runtime refuses."""
         return ArtifactError(f"{self.artifact.name}: {self.runtime.version} refuses it: {first_line(error)}")
 
 
 class _Graph(NamedTuple):
-    """What an artifact takes and gives; the indices are the runtime's, in the order of the specs."""
+    """Inputs and outputs of an artifact; the indices are the runtime's, in the order of the specs."""
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
@@ -139,8 +137,8 @@ class _Graph(NamedTuple):
 class _TFLiteSlot:
     """One interpreter, allocated for one batch size.
 
-    The runtime refuses to run while a view of its own memory is held, so `inputs` are arrays
-    beside it, which `run` copies in.
+    The runtime refuses to run while a view of its memory exists, so `inputs` are separate arrays, which
+    `feed` copies in.
     """
 
     def __init__(self, loader: _Loader, interpreter: Any, graph: _Graph, batch: int) -> None:
@@ -166,7 +164,7 @@ class _TFLiteSlot:
             self.invoke()
             return self.fetch()
         except (ValueError, RuntimeError, MemoryError) as error:
-            raise InferenceError(f"TFLite failed while it ran: {first_line(error)}") from error
+            raise InferenceError(f"TFLite failed during inference: {first_line(error)}") from error
 
     def feed(self) -> None:
         """As `StagedSlot.feed`."""
@@ -178,14 +176,14 @@ class _TFLiteSlot:
         return {name: self._interpreter.get_tensor(index) for name, index in self._read}
 
 
-def _asked_delegate(settings: SessionSettings) -> _Delegate | None:
+def _requested_delegate(settings: SessionSettings) -> _Delegate | None:
     path = settings.options.get("delegate")
     options = settings.options.get("delegate_options", {})
     if not isinstance(options, Mapping):
         raise OptionError(f"delegate_options: expected a mapping, got {type(options).__name__}")
     if path is None:
         if options:
-            raise OptionError("delegate_options: given without option delegate, the path of the library")
+            raise OptionError("delegate_options: passed without option delegate, the path of the library")
         return None
     if not isinstance(path, (str, PurePath)) or not str(path):
         raise OptionError(f"delegate: expected the path of a library, got {path!r}")
@@ -196,29 +194,24 @@ def _precision(graph: _Graph, delegate: _Delegate | None, settings: SessionSetti
     if graph.full_integer:
         return "int8"
     if delegate is None:
-        return "float32"  # the CPU turns float16 weights into float32 when it loads them
+        return "float32"  # on the CPU float16 weights become float32 when they are loaded
     if settings.precision is not None:
         raise DeviceError(
-            f"delegate '{delegate.path}' does not say in which precision it computes, so "
-            f"{settings.precision} cannot be promised; leave precision out, or the delegate"
+            f"delegate '{delegate.path}' does not report the precision in which it computes, so "
+            f"{settings.precision} cannot be guaranteed; omit precision, or the delegate"
         )
     return "unknown"
 
 
 def _read_graph(artifact: Artifact, interpreter: Any) -> _Graph:
-    taken, given = _named_details(interpreter)
-    inputs = tuple(_spec(name, details) for name, details in taken.items())
-    for spec in inputs:
-        if None in spec.shape[1:]:
-            raise ArtifactError(
-                f"{artifact.name}: input '{spec.name}' leaves more open than its batch: {spec.describe()}; "
-                "convert the model with a fixed image size"
-            )
+    input_details, output_details = _named_details(interpreter)
+    inputs = tuple(_spec(name, details) for name, details in input_details.items())
+    check_open_sizes(artifact, inputs)
     return _Graph(
         inputs,
-        tuple(_spec(name, details) for name, details in given.items()),
-        tuple(details["index"] for details in taken.values()),
-        tuple(details["index"] for details in given.values()),
+        tuple(_spec(name, details) for name, details in output_details.items()),
+        tuple(details["index"] for details in input_details.values()),
+        tuple(details["index"] for details in output_details.values()),
         full_integer=all(np.dtype(d["dtype"]).kind in "iub" for d in interpreter.get_tensor_details()),
     )
 
@@ -235,18 +228,19 @@ def _named_details(interpreter: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _renamed(signature: Mapping[str, Any], details: list[Any]) -> dict[str, Any]:
-    """`details` under their names in the signature; empty where the two do not match one to one."""
-    names = {found["index"]: name for name, found in signature.items()}
-    if len(names) != len(signature) or sorted(names) != sorted(found["index"] for found in details):
+    """`details` by their names in the signature; empty if the two do not match one to one."""
+    names = {tensor["index"]: name for name, tensor in signature.items()}
+    if len(names) != len(signature) or sorted(names) != sorted(tensor["index"] for tensor in details):
         return {}
-    return {names[found["index"]]: found for found in details}
+    return {names[tensor["index"]]: tensor for tensor in details}
 
 
 def _by_tensor_name(details: list[Any]) -> dict[str, Any]:
     named: dict[str, Any] = {}
-    for found in details:
-        # The format does not promise unique names.
-        named[f"{found['name']}#{found['index']}" if found["name"] in named else found["name"]] = found
+    for tensor in details:
+        # The format does not guarantee unique names.
+        name = tensor["name"]
+        named[f"{name}#{tensor['index']}" if name in named else name] = tensor
     return named
 
 
@@ -262,6 +256,6 @@ def _spec(name: str, details: Mapping[str, Any]) -> TensorSpec:
 
 def _quantization(details: Mapping[str, Any]) -> Quantization | None:
     scale, zero_point = details["quantization"]
-    if not scale:  # the format writes scale 0 for a tensor that is not quantized
+    if not scale:  # the format has scale 0 for a tensor that is not quantized
         return None
     return Quantization(float(scale), int(zero_point))

@@ -1,4 +1,4 @@
-"""What a ``.tflite`` file says of itself: its TFLite Metadata, and the operators that end its graph.
+"""Metadata of a ``.tflite`` file: its TFLite Metadata, and the last operators of its graph.
 
 Field numbers are those of TensorFlow's ``schema.fbs`` and of TFLite Support's
 ``metadata_schema.fbs`` (version 1.1.0). The metadata is a flatbuffer of its own within the
@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 from edgevision.artifact import Artifact
 from edgevision.backend import ArtifactDescription
-from edgevision.errors import ArtifactError
-from edgevision_tflite.flatbuffer import DamagedError, Flatbuffer
+from edgevision.system.flatbuffer import DamagedError, Flatbuffer
+from edgevision_tflite.integrity import invalid
 
 _METADATA_NAME = "TFLITE_METADATA"
 _DETECTION = "TFLite_Detection_PostProcess"
@@ -30,7 +30,7 @@ _CONV_2D, _FULLY_CONNECTED, _LOGISTIC, _SOFTMAX, _LOG_SOFTMAX = 3, 9, 14, 25, 50
 _DEQUANTIZE, _RESHAPE, _SQUEEZE, _CAST, _QUANTIZE = 6, 22, 43, 53, 114
 _PASS_VALUES_ON = frozenset({_DEQUANTIZE, _RESHAPE, _SQUEEZE, _CAST, _QUANTIZE})
 _SCORE_KINDS = {_SOFTMAX: "softmax", _LOGISTIC: "sigmoid", _LOG_SOFTMAX: "logits"}
-# Of operators that give logits where no activation is fused into them: the field that says so.
+# Operators that return logits unless an activation is fused into them -> the field with the activation.
 _FUSED_ACTIVATION = {_CONV_2D: 3, _FULLY_CONNECTED: 0}
 
 # AssociatedFileType and ProcessUnitOptions
@@ -39,7 +39,7 @@ _NORMALIZATION = 1
 
 
 def describe(artifact: Artifact) -> ArtifactDescription:
-    """What a TFLite artifact says of itself; empty fields where it says nothing.
+    """The metadata of a TFLite artifact; empty fields where it has none.
 
     Raises:
         ArtifactError: the model, its metadata, or the archive with its labels is damaged.
@@ -47,16 +47,14 @@ def describe(artifact: Artifact) -> ArtifactDescription:
     try:
         return _describe(artifact.content)
     except DamagedError as error:
-        raise ArtifactError(
-            f"{artifact.name}: is no TFLite model, or is damaged: {error}; copy or convert it again"
-        ) from error
+        raise invalid(artifact, error) from error
 
 
 def _describe(content: bytes) -> ArtifactDescription:
     model = Flatbuffer(content, b"TFL3")
     graphs = model.tables(model.root, 2)
     if not graphs:
-        raise DamagedError("it has no graph")
+        raise DamagedError("the model has no graph")
     graph = _Graph(model, graphs[0])
     metadata = _read_metadata(model, content)
     normalization = metadata and metadata.normalization()
@@ -79,7 +77,7 @@ class _Graph(NamedTuple):
     position: int
 
     def task(self) -> str | None:
-        """``detect`` if the outputs are those of the detection operator, ``classify`` if one of scores."""
+        """``detect`` for the outputs of the detection operator, ``classify`` for one output of scores."""
         outputs = self._outputs()
         producer = self._producer(outputs[0]) if outputs else None
         if producer is not None and self._custom_code(producer) == _DETECTION:
@@ -87,18 +85,18 @@ class _Graph(NamedTuple):
         return "classify" if len(outputs) == 1 and self._rank(outputs[0]) in (1, 2) else None
 
     def detection_places(self) -> dict[str, int]:
-        """What the detection operator gives -> its place among the graph's outputs; empty without one."""
+        """Output of the detection operator -> its index among the graph's outputs; empty without one."""
         if self.task() != "detect":
             return {}
         outputs = self._outputs()
         producer = self._producer(outputs[0])
-        given = self.model.numbers(producer, 2, "i") if producer is not None else ()
-        if sorted(given) != sorted(outputs):
-            raise DamagedError(f"its outputs are not the four of {_DETECTION}")
-        return {role: outputs.index(tensor) for role, tensor in zip(_DETECTION_ROLES, given, strict=True)}
+        tensors = self.model.numbers(producer, 2, "i") if producer is not None else ()
+        if sorted(tensors) != sorted(outputs):
+            raise DamagedError(f"the outputs are not the four of {_DETECTION}")
+        return {role: outputs.index(tensor) for role, tensor in zip(_DETECTION_ROLES, tensors, strict=True)}
 
     def score_kind(self) -> str | None:
-        """What the only output holds, told by the last operator that changes values."""
+        """Type of the only output, according to the last operator that changes values."""
         outputs = self._outputs()
         if len(outputs) != 1:
             return None
@@ -155,7 +153,7 @@ class _Metadata(NamedTuple):
     graph: int
 
     def normalization(self) -> _Normalization | None:
-        """Of the only input, if there is one."""
+        """Normalization of the input, if there is exactly one input."""
         inputs = self.metadata.tables(self.graph, 2)
         if len(inputs) != 1:
             return None
@@ -166,7 +164,7 @@ class _Metadata(NamedTuple):
         return None
 
     def label_file(self) -> str | None:
-        """The file with the labels of an output: one for no language in particular, else the first."""
+        """Name of the label file of an output: one without a language, else the first."""
         files = sorted(self._label_files())
         return files[0][2] if files else None
 
@@ -198,7 +196,7 @@ def _buffer_content(model: Flatbuffer, buffer: int, content: bytes) -> bytes:
 def _normalization(mean: tuple[float, ...], std: tuple[float, ...]) -> _Normalization:
     valid = all(len(values) in (1, 3) and all(map(math.isfinite, values)) for values in (mean, std))
     if not valid or 0 in std:
-        raise DamagedError(f"its metadata says mean {mean} and standard deviation {std}")
+        raise DamagedError(f"invalid mean {mean} or standard deviation {std} in its metadata")
     return _Normalization(mean, std)
 
 
@@ -209,7 +207,7 @@ def _read_labels(content: bytes, name: str | None) -> tuple[str, ...] | None:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             lines = _read_member(archive, name).decode("utf-8").splitlines()
     except _ZIP_ERRORS as error:
-        raise DamagedError(f"its label file '{name}' cannot be read: {error}") from error
+        raise DamagedError(f"label file '{name}' cannot be read: {error}") from error
     labels = [line.strip() for line in lines]
     while labels and not labels[-1]:
         labels.pop()
@@ -219,14 +217,14 @@ def _read_labels(content: bytes, name: str | None) -> tuple[str, ...] | None:
 def _read_member(archive: zipfile.ZipFile, name: str) -> bytes:
     member = archive.getinfo(name)
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ValueError("it is neither stored nor deflated")
+        raise ValueError("it is compressed, and not by deflate")
     if member.file_size > _MOST_LABEL_BYTES:
         raise ValueError(f"it has {member.file_size} bytes, more than {_MOST_LABEL_BYTES}")
     with archive.open(member) as file:
         return file.read(_MOST_LABEL_BYTES)
 
 
-# All that zipfile is seen to raise for damaged archives; KeyError: the file is not there.
+# All that zipfile was seen to raise for damaged archives; KeyError: no file of that name.
 _ZIP_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
@@ -240,5 +238,5 @@ _ZIP_ERRORS = (
 
 def _at(positions: list[int], index: int) -> int:
     if not 0 <= index < len(positions):
-        raise DamagedError(f"it refers to number {index} of {len(positions)}")
+        raise DamagedError(f"a reference to number {index} of {len(positions)}")
     return positions[index]

@@ -1,4 +1,4 @@
-"""Finds an interpreter of TFLite models among the three packages that have one."""
+"""Find an interpreter of TFLite models among the three packages that have one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from edgevision.errors import MissingRuntimeError, PluginError, first_line
 
-#: Distribution -> module with `Interpreter` and `load_delegate`; the first that imports is taken.
+#: Distribution -> module with `Interpreter` and `load_delegate`; the first that can be imported is used.
 _MODULES = {
     "ai-edge-litert": "ai_edge_litert.interpreter",
     "tflite-runtime": "tflite_runtime.interpreter",
@@ -21,8 +21,8 @@ class Runtime(NamedTuple):
     """An interpreter of TFLite models.
 
     Attributes:
-        distribution: the package that it came with.
-        module: where it was found.
+        distribution: name of its package.
+        module: its module.
         interpreter: the class `Interpreter`.
         load_delegate: (path of a library, options) -> delegate.
     """
@@ -34,7 +34,7 @@ class Runtime(NamedTuple):
 
     @property
     def version(self) -> str:
-        """Its package and version, such as ``ai-edge-litert 2.3.0``; looked up here, for it takes a while."""
+        """Name and version, such as ``ai-edge-litert 2.3.0``; looked up now, because it takes a while."""
         return f"{self.distribution} {_version(self.distribution, self.module)}"
 
 
@@ -50,7 +50,7 @@ def find_runtime() -> Runtime:
         try:
             module = importlib.import_module(name)
         except ModuleNotFoundError as error:
-            # A package that is there and lacks one of its own needs is broken, not absent.
+            # A package that is installed and lacks a dependency is broken, not missing.
             if error.name not in (name, name.split(".")[0]):
                 raise _broken(distribution, error) from error
         except (ImportError, AttributeError, OSError) as error:
@@ -70,7 +70,7 @@ def _broken(distribution: str, error: Exception) -> PluginError:
 
 
 def _version(distribution: str, module: Any) -> str:
-    from importlib.metadata import PackageNotFoundError, version  # here, and not above: it takes a while
+    from importlib.metadata import PackageNotFoundError, version  # not at the top: it takes a while
 
     try:
         return version(distribution)

@@ -1,4 +1,4 @@
-"""The archive of pictures in a bundle: read as it was written, the same each time, refused if damaged."""
+"""The archive of pictures in a bundle: read as it was written, reproducible, refused if damaged."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ PICTURES = [
 ]
 
 
-def test_what_was_written_is_read_back() -> None:
+def test_pictures_are_read_back_as_they_were_written() -> None:
     content = write_pictures(PICTURES)
     assert list(read_pictures(content, "pictures.zip")) == PICTURES
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         assert archive.namelist() == ["001.png", "002.jpg", "index.json"], "names of images name no file"
 
 
-def test_the_same_pictures_give_the_same_bytes() -> None:
+def test_the_same_pictures_make_the_same_bytes() -> None:
     assert write_pictures(PICTURES) == write_pictures(PICTURES)
 
 
-def test_none_are_an_archive_without_pictures() -> None:
+def test_an_archive_may_be_empty() -> None:
     assert read_pictures(write_pictures([]), "pictures.zip") == ()
 
 
@@ -62,5 +62,5 @@ ROW = {"file": "one", "image": "a", "shows": "input"}
     ids=["empty", "other", "cut", "no list", "missing", "no picture", "too large", "no name"],
 )
 def test_another_file_is_refused(content: bytes) -> None:
-    with pytest.raises(BundleError, match=r"pictures\.zip: is no archive of pictures"):
+    with pytest.raises(BundleError, match=r"pictures\.zip: is not a valid archive of pictures"):
         read_pictures(content, "pictures.zip")

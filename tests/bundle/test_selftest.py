@@ -40,8 +40,8 @@ def test_a_backend_and_a_precision_can_be_asked_for(bundle: Path) -> None:
     assert (row.artifact, row.device, row.status) == ("tflite-int8", "cpu", "passed")
 
 
-def test_an_artifact_that_answers_otherwise_is_a_row_that_failed(bundle: Path, monkeypatch) -> None:
-    def refuse(*given: object) -> float:
+def test_an_artifact_with_other_answers_is_a_row_that_failed(bundle: Path, monkeypatch) -> None:
+    def refuse(*args: object) -> float:
         raise InferenceError("off by 0.4 of an output's range")
 
     monkeypatch.setattr(selftest, "check_known_answers", refuse)
@@ -49,10 +49,12 @@ def test_an_artifact_that_answers_otherwise_is_a_row_that_failed(bundle: Path, m
     assert (row.status, row.difference, row.reason) == ("failed", None, "off by 0.4 of an output's range")
 
 
-def test_what_cannot_be_asked_for_is_told(bundle: Path) -> None:
+def test_a_request_that_cannot_be_met_is_refused(bundle: Path) -> None:
     with pytest.raises(OptionError, match="has no artifact for 'float32'; it has: tflite-int8"):
         run_known_answers(bundle, precision="float32")
-    with pytest.raises(PluginError, match="no artifact can be run here: tflite: has no device 'npu:7' here"):
+    with pytest.raises(
+        PluginError, match="no artifact can run on this machine: tflite: has no device 'npu:7' here"
+    ):
         run_known_answers(bundle, "tflite", "npu:7")
     with pytest.raises(PluginError, match="no backend 'tensorrt'"):
         run_known_answers(bundle, "tensorrt")

@@ -1,8 +1,9 @@
-"""A bundle is written whole or not at all, and read with every digest checked."""
+"""A bundle is written whole or not at all, and no byte is used whose digest was not checked."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ import signal
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -19,12 +21,14 @@ import pytest
 
 from edgevision.bundle import storage as bundle_module
 from edgevision.bundle.manifest import ArtifactEntry, Manifest, SourceEntry
-from edgevision.bundle.storage import file_entry, read_bundle, write_bundle
+from edgevision.bundle.storage import Bundle, check_output, file_entry, open_bundle, read_bundle, write_bundle
 from edgevision.errors import BundleError, OutputError
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.tasks.description import ClassifyTask
 from edgevision.tasks.score_calibration import OperatingPoint, ScoreCalibration
 from edgevision.tensors import Quantization, TensorSpec
+
+Read = Callable[[Path], Bundle]
 
 FILES = {
     "labels.txt": b"cat\ndog\n",
@@ -65,25 +69,25 @@ def bundle(tmp_path: Path) -> Path:
     return path
 
 
-def _manifest_with(reading: ScoreCalibration) -> Manifest:
+def _manifest_with(calibration: ScoreCalibration) -> Manifest:
     manifest = _manifest()
-    return replace(manifest, artifacts=(replace(manifest.artifacts[0], score_calibration=reading),))
+    return replace(manifest, artifacts=(replace(manifest.artifacts[0], score_calibration=calibration),))
 
 
-READING = ScoreCalibration(1.25, OperatingPoint("dog", 1, 0.3, "sensitivity", 0.95))
+CALIBRATION = ScoreCalibration(1.25, OperatingPoint("dog", 1, 0.3, "sensitivity", 0.95))
 
 
 @pytest.mark.parametrize(
-    "reading", [READING, ScoreCalibration(0.7), ScoreCalibration(None, READING.operating_point)]
+    "calibration", [CALIBRATION, ScoreCalibration(0.7), ScoreCalibration(None, CALIBRATION.operating_point)]
 )
-def test_how_scores_are_read_is_written_fits_the_schema_and_is_read_back(tmp_path: Path, reading) -> None:
-    write_bundle(tmp_path / "model.evb", _manifest_with(reading), FILES)
-    assert read_bundle(tmp_path / "model.evb").manifest == _manifest_with(reading)
+def test_a_score_calibration_is_written_by_the_schema_and_read_back(tmp_path: Path, calibration) -> None:
+    write_bundle(tmp_path / "model.evb", _manifest_with(calibration), FILES)
+    assert read_bundle(tmp_path / "model.evb").manifest == _manifest_with(calibration)
     schema = json.loads(files("edgevision.schemas").joinpath("manifest.schema.json").read_text())
     jsonschema.validate(json.loads((tmp_path / "model.evb" / "manifest.json").read_text()), schema)
 
 
-def test_a_bundle_of_a_release_that_read_all_scores_as_they_are_is_read(bundle: Path) -> None:
+def test_a_bundle_of_a_release_without_score_calibration_is_read(bundle: Path) -> None:
     document = json.loads((bundle / "manifest.json").read_text())
     del document["artifacts"][0]["score_calibration"]
     (bundle / "manifest.json").write_text(json.dumps(document))
@@ -91,26 +95,26 @@ def test_a_bundle_of_a_release_that_read_all_scores_as_they_are_is_read(bundle: 
 
 
 @pytest.mark.parametrize(
-    ("reading", "message"),
+    ("calibration", "message"),
     [
         ("warm", "expected a temperature and an operating point"),
         ({"temperature": 0, "operating_point": None}, "temperature: expected a number above 0, got 0"),
         ({"temperature": 1, "operating_point": {"positive": "dog"}}, "expected a temperature and an"),
     ],
 )
-def test_a_reading_of_scores_that_is_none_is_named(bundle: Path, reading, message: str) -> None:
+def test_a_wrong_score_calibration_is_named(bundle: Path, calibration, message: str) -> None:
     document = json.loads((bundle / "manifest.json").read_text())
-    document["artifacts"][0]["score_calibration"] = reading
+    document["artifacts"][0]["score_calibration"] = calibration
     (bundle / "manifest.json").write_text(json.dumps(document))
     with pytest.raises(BundleError, match=rf"artifacts\[0\]: score_calibration: {message}"):
         read_bundle(bundle)
 
 
-def test_what_was_written_is_read_back(bundle: Path) -> None:
-    found = read_bundle(bundle)
-    assert found.manifest == _manifest()
-    assert found.labels == ("cat", "dog")
-    artifact = found.artifact(found.manifest.artifacts[0])
+def test_a_bundle_is_read_back_as_it_was_written(bundle: Path) -> None:
+    opened = read_bundle(bundle)
+    assert opened.manifest == _manifest()
+    assert opened.labels == ("cat", "dog")
+    artifact = opened.artifact(opened.manifest.artifacts[0])
     assert (artifact.name, artifact.content, artifact.precision) == ("model.fake", b"weights", "int8")
 
 
@@ -120,36 +124,95 @@ def test_a_zip_of_the_directory_is_read_as_the_directory_is(bundle: Path, tmp_pa
     with zipfile.ZipFile(packed, "w") as archive:
         for path in sorted(bundle.rglob("*")):
             archive.write(path, top + str(path.relative_to(bundle)))
-    found = read_bundle(packed)
-    assert found.manifest == _manifest()
-    assert found.artifact(found.manifest.artifacts[0]).content == b"weights"
+    unpacked = read_bundle(packed)
+    assert unpacked.manifest == _manifest()
+    assert unpacked.artifact(unpacked.manifest.artifacts[0]).content == b"weights"
 
 
 def test_writing_leaves_nothing_beside_the_bundle(bundle: Path) -> None:
     assert [path.name for path in bundle.parent.iterdir()] == ["model.evb"]
 
 
+@pytest.mark.parametrize("read", [read_bundle, open_bundle])
 @pytest.mark.parametrize("name", [*FILES, "manifest.json"])
-def test_a_missing_file_is_named(bundle: Path, name: str) -> None:
+def test_a_missing_file_is_named(bundle: Path, name: str, read: Read) -> None:
     (bundle / name).unlink()
     with pytest.raises(BundleError, match=f"{name}.*is missing"):
-        read_bundle(bundle)
+        read(bundle)
+
+
+def _change_one_byte(bundle: Path, name: str) -> None:
+    content = bytearray(FILES[name])
+    content[0] ^= 1
+    (bundle / name).write_bytes(content)
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_with_one_other_byte_is_refused(bundle: Path, name: str) -> None:
-    content = bytearray(FILES[name])
-    content[0] ^= 1
-    (bundle / name).write_bytes(content)
-    with pytest.raises(BundleError, match=f"{name}: is not the file that the manifest was written for"):
+    _change_one_byte(bundle, name)
+    with pytest.raises(BundleError, match=f"{name}: is not the file that the manifest was written for: sha"):
         read_bundle(bundle)
 
 
-def test_a_file_that_grew_is_refused_before_it_is_read(bundle: Path) -> None:
-    with (bundle / "labels.txt").open("r+b") as file:
-        file.truncate(10**12)
-    with pytest.raises(BundleError, match="labels.txt: 1000000000000 bytes, expected 8 at most"):
-        read_bundle(bundle)
+@pytest.mark.parametrize("read", [read_bundle, open_bundle])
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_of_another_size_is_refused_before_it_is_read(bundle: Path, name: str, read: Read) -> None:
+    size = len(FILES[name])
+    for other in (0, size - 1, 10**12):
+        with (bundle / name).open("r+b") as file:
+            file.truncate(other)
+        message = f"{name}: is not the file that the manifest was written for: {other} bytes, expected {size}"
+        with pytest.raises(BundleError, match=message):
+            read(bundle)
+
+
+def test_opening_reads_the_manifest_and_the_labels_alone(bundle: Path) -> None:
+    for name in FILES:
+        if name != "labels.txt":
+            _change_one_byte(bundle, name)
+    opened = open_bundle(bundle)
+    assert opened.labels == ("cat", "dog")
+    assert opened.digest == hashlib.sha256((bundle / "manifest.json").read_bytes()).hexdigest()
+    with pytest.raises(BundleError, match=r"model\.fake: is not the file that the manifest was written for"):
+        opened.artifact(opened.manifest.artifacts[0])
+    with pytest.raises(
+        BundleError, match=r"selftest\.npz: is not the file that the manifest was written for"
+    ):
+        opened.read(opened.manifest.selftest)
+    with pytest.raises(BundleError, match="is not the file that the manifest was written for"):
+        opened.verify()
+
+
+def test_labels_are_checked_when_a_bundle_is_opened(bundle: Path) -> None:
+    _change_one_byte(bundle, "labels.txt")
+    with pytest.raises(BundleError, match=r"labels\.txt: is not the file that the manifest was written for"):
+        open_bundle(bundle)
+
+
+@pytest.mark.parametrize("read", [read_bundle, open_bundle])
+def test_a_pipe_in_place_of_a_file_is_refused_and_not_waited_for(bundle: Path, read: Read) -> None:
+    (bundle / "selftest.npz").unlink()
+    os.mkfifo(bundle / "selftest.npz")
+    with pytest.raises(BundleError, match=r"selftest\.npz: is not a file"):
+        read(bundle)
+
+
+def test_a_damaged_file_in_a_zip_is_refused(bundle: Path, tmp_path: Path) -> None:
+    _change_one_byte(bundle, "artifacts/fake-int8/model.fake")
+    packed = shutil.make_archive(str(tmp_path / "packed"), "zip", bundle)
+    opened = open_bundle(packed)
+    with pytest.raises(BundleError, match=r"model\.fake: is not the file that the manifest was written for"):
+        opened.artifact(opened.manifest.artifacts[0])
+    with pytest.raises(BundleError, match=r"model\.fake: is not the file that the manifest was written for"):
+        read_bundle(packed)
+
+
+def test_paths_may_be_text(tmp_path: Path) -> None:
+    path = str(tmp_path / "model.evb")
+    write_bundle(path, _manifest(), FILES)
+    for read in (read_bundle, open_bundle):
+        assert read(path).path == Path(path)
+    check_output(path, force=True)
 
 
 def _edit(bundle: Path, **fields: object) -> None:
@@ -160,7 +223,7 @@ def _edit(bundle: Path, **fields: object) -> None:
 @pytest.mark.parametrize("name", ["../outside.txt", "/etc/passwd", "a/../../b", "..\\outside.txt", ""])
 def test_a_path_that_leads_out_of_the_bundle_is_refused(bundle: Path, name: str) -> None:
     _edit(bundle, labels={"path": name, "sha256": "0" * 64, "size_bytes": 1})
-    with pytest.raises(BundleError, match="lies outside of the bundle"):
+    with pytest.raises(BundleError, match="lies outside the bundle"):
         read_bundle(bundle)
 
 
@@ -169,7 +232,7 @@ def test_a_link_that_leads_out_of_the_bundle_is_refused(bundle: Path, tmp_path: 
     outside.write_bytes(FILES["labels.txt"])
     (bundle / "labels.txt").unlink()
     (bundle / "labels.txt").symlink_to(outside)
-    with pytest.raises(BundleError, match=r"'labels.txt' lies outside of the bundle"):
+    with pytest.raises(BundleError, match=r"'labels.txt' lies outside the bundle"):
         read_bundle(bundle)
 
 
@@ -180,7 +243,7 @@ def test_a_link_that_leads_out_of_the_bundle_is_refused(bundle: Path, tmp_path: 
         ({"schema_version": None}, "field 'schema_version': unexpected None"),
         ({"artifacts": []}, "artifacts: expected one or more"),
         ({"task": {"name": "fly", "output": "x", "score_kind": "softmax"}}, "task 'fly'"),
-        ({"task": {"name": ["classify"]}}, "is not one that this release runs"),
+        ({"task": {"name": ["classify"]}}, "is not supported"),
         (
             {"task": {"name": "classify", "output": "x", "score_kind": "odds"}},
             "task: score_kind: expected one of",
@@ -199,21 +262,21 @@ def test_a_wrong_field_of_the_manifest_is_named(
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b"\xff\xfe", b"[" * 100_000])
-def test_a_manifest_that_is_no_json_object_is_refused(bundle: Path, text: bytes) -> None:
+def test_a_manifest_that_is_not_a_json_object_is_refused(bundle: Path, text: bytes) -> None:
     (bundle / "manifest.json").write_bytes(text)
     with pytest.raises(BundleError, match=r"manifest.json"):
         read_bundle(bundle)
 
 
-def test_labels_that_are_no_text_are_refused(tmp_path: Path) -> None:
+def test_labels_that_are_not_text_are_refused(tmp_path: Path) -> None:
     content = b"\xff\xfe"
     manifest = replace(_manifest(), labels=file_entry("labels.txt", content))
     write_bundle(tmp_path / "model.evb", manifest, {**FILES, "labels.txt": content})
-    with pytest.raises(BundleError, match=r"labels\.txt: is no UTF-8 text"):
+    with pytest.raises(BundleError, match=r"labels\.txt: is not UTF-8 text"):
         read_bundle(tmp_path / "model.evb")
 
 
-def test_no_bundle_at_all(tmp_path: Path) -> None:
+def test_a_path_without_a_bundle_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="there is no such bundle"):
         read_bundle(tmp_path / "absent.evb")
     (tmp_path / "text.zip").write_text("no zip")
@@ -221,7 +284,7 @@ def test_no_bundle_at_all(tmp_path: Path) -> None:
         read_bundle(tmp_path / "text.zip")
 
 
-def test_an_output_that_exists_is_kept_unless_it_is_a_bundle_and_force_is_given(
+def test_an_existing_output_is_kept_unless_it_is_a_bundle_and_force_is_set(
     bundle: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(OutputError, match="exists; --force replaces it"):
@@ -231,7 +294,7 @@ def test_an_output_that_exists_is_kept_unless_it_is_a_bundle_and_force_is_given(
     precious = tmp_path / "precious.evb"
     precious.mkdir()
     (precious / "thesis.txt").write_text("years of work")
-    with pytest.raises(OutputError, match="exists and is no bundle"):
+    with pytest.raises(OutputError, match="exists and is not a bundle"):
         write_bundle(precious, _manifest(), FILES, force=True)
     assert (precious / "thesis.txt").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.evb", "precious.evb"]
@@ -239,14 +302,14 @@ def test_an_output_that_exists_is_kept_unless_it_is_a_bundle_and_force_is_given(
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("model.zip", r"ends in \.evb"), ("absent/model.evb", "does not exist; type: mkdir -p")],
+    [("model.zip", r"ends in \.evb"), ("absent/model.evb", "does not exist; run: mkdir -p")],
 )
-def test_an_output_that_cannot_be_is_refused(tmp_path: Path, name: str, message: str) -> None:
+def test_an_impossible_output_is_refused(tmp_path: Path, name: str, message: str) -> None:
     with pytest.raises(OutputError, match=message):
         write_bundle(tmp_path / name, _manifest(), FILES)
 
 
-def test_a_full_disk_leaves_nothing_and_the_old_bundle_whole(
+def test_a_full_disk_leaves_nothing_but_the_old_bundle_intact(
     bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(descriptor: int) -> None:
@@ -270,14 +333,14 @@ def test_a_disk_that_is_really_full_leaves_nothing(tmp_path: Path) -> None:
         pytest.skip("this machine does not let a small disk be mounted")
     try:
         big = {**FILES, "labels.txt": b"x" * 200_000}
-        with pytest.raises(OutputError, match="No space left on device; nothing was left"):
+        with pytest.raises(OutputError, match="No space left on device; nothing was left behind"):
             write_bundle(disk / "model.evb", _manifest(), big)
         assert list(disk.iterdir()) == []
     finally:
         subprocess.run(["umount", disk], check=True)
 
 
-def test_a_folder_that_cannot_be_written_to_is_refused() -> None:
+def test_a_folder_that_is_not_writable_is_refused() -> None:
     # Not even root may make a folder in /proc.
     with pytest.raises(OutputError, match=r"model\.evb: .*cannot be written"):
         write_bundle(Path("/proc/model.evb"), _manifest(), FILES)

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgevision.bundle.known_answers import KnownAnswers, read_known_answers, write_selftest
+from edgevision.bundle.known_answers import KnownAnswers, read_known_answers, write_known_answers
 from edgevision.bundle.storage import file_entry, read_bundle, write_bundle
 
 convert = pytest.mark.convert
@@ -20,7 +20,7 @@ BUNDLE, IMAGES = "quickstart/digits.evb", "quickstart/evaluation"
 
 
 @convert
-def test_evaluate_shows_a_person_figures_intervals_classes_and_what_is_wrong(
+def test_evaluate_prints_metrics_intervals_classes_and_errors(
     quickstart: Path, edgevision_command, tmp_path: Path
 ) -> None:
     pictures = tmp_path / "pictures"
@@ -30,12 +30,12 @@ def test_evaluate_shows_a_person_figures_intervals_classes_and_what_is_wrong(
     for word in (
         "openvino-int8 on openvino cpu",
         "accuracy",
-        "95 % interval",
+        "95 % CI",
         "Wilson",
         "expected calibration error",
     ):
         assert word in done.stdout
-    assert "images are wrong, the worst: " in done.stdout
+    assert "images are misclassified, the worst: " in done.stdout
     written = sorted(path.name for path in pictures.iterdir())
     assert written[0] == "confusion.png"
     assert written[1].startswith("worst-01-")
@@ -43,7 +43,7 @@ def test_evaluate_shows_a_person_figures_intervals_classes_and_what_is_wrong(
 
 
 @convert
-def test_evaluate_gives_a_program_one_json_object(quickstart: Path, edgevision_command) -> None:
+def test_evaluate_prints_one_json_object(quickstart: Path, edgevision_command) -> None:
     done = edgevision_command("evaluate", BUNDLE, IMAGES, "--samples", "100", "--json", cwd=quickstart)
     document = json.loads(done.stdout)
     assert document["data"]["images"] == 100
@@ -56,7 +56,7 @@ def test_evaluate_gives_a_program_one_json_object(quickstart: Path, edgevision_c
 
 
 @convert
-def test_compare_says_whether_a_difference_is_more_than_noise(quickstart: Path, edgevision_command) -> None:
+def test_compare_says_if_a_difference_is_significant(quickstart: Path, edgevision_command) -> None:
     words = ("compare", BUNDLE, BUNDLE, IMAGES, "--backend-a", "tflite", "--backend-b", "onnx")
     done = edgevision_command(*words, cwd=quickstart)
     assert done.returncode == 0, done.stderr
@@ -83,7 +83,7 @@ def test_a_device_that_computes_something_else_is_exit_code_9(
     files = {entry.path: bundle.read(entry) for entry in bundle.manifest.files()}
     known = read_known_answers(files["selftest.npz"], bundle.manifest.preprocessing, "selftest")
     wrong = {name: -values for name, values in known.outputs["onnx-int8"].items()}
-    files["selftest.npz"] = write_selftest(
+    files["selftest.npz"] = write_known_answers(
         KnownAnswers(known.known_inputs, {**known.outputs, "onnx-int8": wrong})
     )
     entry = file_entry("selftest.npz", files["selftest.npz"])
@@ -136,7 +136,7 @@ def denoiser(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @convert
-def test_networks_that_make_images_are_measured_against_what_they_should_make(
+def test_image_to_image_models_are_compared_with_ground_truth_images(
     denoiser: Path, edgevision_command
 ) -> None:
     words = ("noisy", "--truth", "clean")
@@ -144,7 +144,7 @@ def test_networks_that_make_images_are_measured_against_what_they_should_make(
     assert done.returncode == 0, done.stderr
     assert "PSNR" in done.stdout
     picture = cv2.imread(str(next((denoiser / "made").glob("worst-01-*.png"))))
-    assert picture.shape == (32, 2 * 32 + 4, 3), "what was made, and beside it what should have been"
+    assert picture.shape == (32, 2 * 32 + 4, 3), "the generated image, and the ground truth beside it"
     done = edgevision_command(
         "compare",
         *("denoiser.evb", "denoiser.evb", *words),
@@ -158,7 +158,7 @@ def test_networks_that_make_images_are_measured_against_what_they_should_make(
 
 
 @convert
-def test_detectors_are_measured_and_drawn_beside_the_truth(edgevision_command, tmp_path: Path) -> None:
+def test_detectors_are_measured_and_drawn_beside_the_ground_truth(edgevision_command, tmp_path: Path) -> None:
     import edgevision
 
     random = np.random.default_rng(0)

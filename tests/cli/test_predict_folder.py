@@ -1,4 +1,4 @@
-"""Folders of images: each gets the lines that it gets alone, in the order of their names."""
+"""Folders of images: the same lines as for each image alone, in the order of the names."""
 
 from __future__ import annotations
 
@@ -50,9 +50,7 @@ def _rows(done: Result) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("backend", ["tflite", "openvino"])
 @pytest.mark.parametrize("name", ["tiny.tflite", "tiny_int8.tflite"])
-def test_an_image_among_many_gets_the_very_answer_that_it_gets_alone(
-    folder: Path, name: str, backend: str
-) -> None:
+def test_an_image_among_many_gets_the_same_result_as_alone(folder: Path, name: str, backend: str) -> None:
     pytest.importorskip({"tflite": "ai_edge_litert"}.get(backend, backend))
     rows = _rows(_predict(DATA / name, folder, "--backend", backend, *BARE))
     settings = edgevision.SessionSettings(threads=1)
@@ -64,8 +62,8 @@ def test_an_image_among_many_gets_the_very_answer_that_it_gets_alone(
 
 
 @pytest.mark.parametrize("name", ["tiny.tflite", "tiny_int8.tflite"])
-def test_broken_images_among_many_are_told_in_their_places(folder: Path, name: str) -> None:
-    whole = _rows(_predict(DATA / name, folder, *BARE))
+def test_broken_images_among_many_are_reported_in_their_places(folder: Path, name: str) -> None:
+    complete = _rows(_predict(DATA / name, folder, *BARE))
     broken = [0, 7, 8, 44]
     for place in broken:
         (folder / f"{place:02}.png").write_text("no image")
@@ -73,7 +71,7 @@ def test_broken_images_among_many_are_told_in_their_places(folder: Path, name: s
     rows = _rows(done)
     assert [place for place, row in enumerate(rows) if "error" in row] == broken
     assert [row for row in rows if "error" not in row] == [
-        row for place, row in enumerate(whole) if place not in broken
+        row for place, row in enumerate(complete) if place not in broken
     ]
     assert isinstance(done.exception, InputError)
     assert "4 of 45 images could not be used" in str(done.exception)
@@ -86,7 +84,7 @@ def test_annotated_copies_of_all_are_saved(folder: Path, tmp_path: Path) -> None
     assert saved == [f"{place:02}.png" for place in range(45) if place != 3]
 
 
-def test_a_failing_runtime_ends_it_after_what_was_seen_before(
+def test_a_failing_runtime_ends_the_command_after_the_results_before_it(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def read(path: Path) -> Any:

@@ -27,11 +27,11 @@ def tuned(tmp_path: Path) -> dict[str, str]:
 
 
 def test_a_table_of_every_way_to_run_it_ends_with_the_choice(edgevision_command, bundle, tuned) -> None:
-    asked = ("--backend", "tflite", "--backend", "onnx", "--batch", 1, "--threads", 1, "--seconds", 0.3)
-    done = edgevision_command("tune", bundle, *asked, **tuned)
+    options = ("--backend", "tflite", "--backend", "onnx", "--batch", 1, "--threads", 1, "--seconds", 0.3)
+    done = edgevision_command("tune", bundle, *options, **tuned)
     assert done.returncode == 0, done.stderr
-    _, header, *rows, chosen, kept = done.stdout.splitlines()
-    columns = ("latency ms", "CPU ms", "images/s", "opened ms", "memory MB", "known answers")
+    _, header, *rows, chosen, stored = done.stdout.splitlines()
+    columns = ("latency ms", "CPU ms", "images/s", "load ms", "memory MB", "known answers")
     assert all(name in header for name in columns)
     assert [row.split()[:4] for row in rows] == [
         ["tflite-int8", "tflite", "1", "1"],
@@ -39,15 +39,15 @@ def test_a_table_of_every_way_to_run_it_ends_with_the_choice(edgevision_command,
     ]
     assert all(row.endswith("passed") for row in rows)
     assert chosen.startswith("chosen: ")
-    assert kept.startswith(f"kept in {tuned['EDGEVISION_CACHE']}/tuning/")
+    assert stored.startswith(f"stored in {tuned['EDGEVISION_CACHE']}/tuning/")
 
 
-def test_what_it_chose_is_what_predict_takes_until_told_otherwise(
+def test_predict_runs_the_choice_unless_another_backend_is_requested(
     edgevision_command, bundle, image, tuned
 ) -> None:
     # No backend that is asked for but openvino may win.
-    asked = ("--backend", "openvino", "--batch", 1, "--threads", 1, "--seconds", 0.1, "--json")
-    done = edgevision_command("tune", bundle, *asked, **tuned)
+    options = ("--backend", "openvino", "--batch", 1, "--threads", 1, "--seconds", 0.1, "--json")
+    done = edgevision_command("tune", bundle, *options, **tuned)
     document = json.loads(done.stdout)
     assert document["chosen"] == {"artifact": "openvino-int8", "backend": "openvino", "threads": 1}
     (row,) = document["rows"]
@@ -68,14 +68,26 @@ def test_what_it_chose_is_what_predict_takes_until_told_otherwise(
     assert backend("--backend", "onnx") == "onnx"
 
 
+def test_v_shows_why_a_backend_was_chosen(edgevision_command, bundle, image, tuned) -> None:
+    options = ("--backend", "openvino", "--batch", 1, "--threads", 1, "--seconds", 0.1)
+    assert edgevision_command("tune", bundle, *options, "-q", **tuned).stderr == ""
+    done = edgevision_command("predict", "-v", bundle, image, "--json", **tuned)
+    assert json.loads(done.stdout)["backend"] == "openvino"
+    assert "openvino-int8 on openvino, 1 thread: as measured before" in done.stderr
+    done = edgevision_command("predict", "-v", bundle, image, "--no-tune")
+    assert "tflite-int8 on tflite: the first in the bundle's order" in done.stderr
+
+
 @pytest.mark.parametrize("command", ["predict", "generate", "evaluate", "compare", "bench"])
-def test_every_command_that_runs_one_artifact_can_do_without(edgevision_command, command) -> None:
+def test_every_command_that_runs_one_artifact_has_no_tune(edgevision_command, command) -> None:
     assert "--no-tune" in edgevision_command(command, "--help").stdout
 
 
-def test_evaluate_measures_what_load_takes(edgevision_command, bundle, quickstart, tuned) -> None:
-    asked = ("--backend", "onnx", "--batch", 1, "--threads", 1, "--seconds", 0.1)
-    assert edgevision_command("tune", bundle, *asked, **tuned).returncode == 0
+def test_evaluate_measures_the_artifact_that_load_chooses(
+    edgevision_command, bundle, quickstart, tuned
+) -> None:
+    options = ("--backend", "onnx", "--batch", 1, "--threads", 1, "--seconds", 0.1)
+    assert edgevision_command("tune", bundle, *options, **tuned).returncode == 0
     data = quickstart / "quickstart" / "evaluation"
     for words, backend in (((), "onnx"), (("--no-tune",), "tflite")):
         done = edgevision_command("evaluate", bundle, data, "--samples", 20, "--json", *words, **tuned)
@@ -83,7 +95,7 @@ def test_evaluate_measures_what_load_takes(edgevision_command, bundle, quickstar
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "code", "message"),
     [
         (("--backend", "tensorrt"), 6, "no backend 'tensorrt'"),
         (("--precision", "float64"), 2, "has no artifact of precision 'float64'"),
@@ -93,20 +105,22 @@ def test_evaluate_measures_what_load_takes(edgevision_command, bundle, quickstar
         (("--backend", "cuda"), 6, "nothing can be timed here: cuda: "),
     ],
 )
-def test_a_wish_that_cannot_be_had_is_told(edgevision_command, bundle, tuned, words, code, told) -> None:
+def test_a_request_that_cannot_be_met_is_an_error(
+    edgevision_command, bundle, tuned, words, code, message
+) -> None:
     done = edgevision_command("tune", bundle, *words, **tuned)
     if code == 6 and done.returncode == 0:
         pytest.skip("this machine has a GPU")
     assert (done.returncode, done.stdout) == (code, "")
-    assert told in done.stderr
+    assert message in done.stderr
 
 
-def test_without_a_batch_of_one_nothing_is_chosen_and_a_cache_that_is_shut_is_no_error(
+def test_without_a_batch_of_one_nothing_is_chosen_and_an_unwritable_cache_is_not_an_error(
     edgevision_command, bundle, tuned
 ) -> None:
-    asked = ("tune", bundle, "--backend", "tflite", "--threads", 1, "--seconds", 0.1)
-    done = edgevision_command(*asked, "--batch", 2, **tuned)
-    assert "nothing is chosen: no row with a batch of 1 passed in int8" in done.stdout
-    done = edgevision_command(*asked, "--batch", 1, **{**tuned, "EDGEVISION_CACHE": "/proc/cache"})
+    options = ("tune", bundle, "--backend", "tflite", "--threads", 1, "--seconds", 0.1)
+    done = edgevision_command(*options, "--batch", 2, **tuned)
+    assert "nothing chosen: no row with a batch of 1 passed in int8" in done.stdout
+    done = edgevision_command(*options, "--batch", 1, **{**tuned, "EDGEVISION_CACHE": "/proc/cache"})
     assert done.returncode == 0
-    assert "the choice could not be kept; name a folder" in done.stdout
+    assert "the choice could not be stored; set EDGEVISION_CACHE to a writable folder" in done.stdout

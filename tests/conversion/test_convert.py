@@ -1,4 +1,4 @@
-"""convert(): what is refused before long work, what the evidence holds, and what it says aloud."""
+"""convert(): arguments that are refused before any long work, the evidence, and the progress."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def test_the_quickstart_shows_evidence_for_three_targets(digits: Path) -> None:
     assert evidence.notes[-1].startswith("onnx-int8 was measured on onnx cpu: this machine does not have")
 
 
-def test_what_a_model_says_of_its_input_is_found(digits: Path) -> None:
+def test_input_and_output_are_inferred_from_the_model(digits: Path) -> None:
     manifest = read_bundle(digits / "digits.evb").manifest
     assert manifest.preprocessing.value_range == (0.0, 255.0)
     assert (manifest.task.score_kind, manifest.task.output) == ("softmax", "digit")
     assert read_bundle(digits / "digits.evb").labels == tuple("0123456789")
 
 
-def test_full_integer_artifacts_take_bytes_straight(digits: Path) -> None:
+def test_full_integer_artifacts_take_image_bytes_directly(digits: Path) -> None:
     entry = read_bundle(digits / "digits.evb").manifest.artifacts[0]
     assert (entry.inputs[0].dtype, entry.outputs[0].dtype) == ("int8", "int8")
     assert entry.inputs[0].quantization is not None
@@ -70,12 +70,29 @@ def test_calibration_images_never_count_as_evaluation_images(digits: Path, tmp_p
     assert evidence.notes[0].startswith("15 evaluation images were left out")
 
 
+def test_paths_may_be_text_and_numbers_numpys(digits: Path, tmp_path: Path) -> None:
+    evidence = convert(
+        str(digits / "digits.keras"),
+        str(tmp_path / "digits.evb"),
+        targets=np.array(["generic-cpu"]),
+        precisions=("float32",),
+        evaluation=str(digits / "evaluation"),
+        settings=ConversionSettings(
+            budget=Budget(np.float32(5), np.float32(0.9)), evaluation_samples=np.int64(200)
+        ),
+    )
+    assert evidence.evaluation.images == 200
+    assert [requirement.passed for requirement in evidence.results[0].requirements] == [True, True]
+    bundle = read_bundle(tmp_path / "digits.evb")
+    assert read_evidence(bundle.read(bundle.manifest.evidence).decode(), "evidence") == evidence
+
+
 def _arrays(count: int, seed: int = 0) -> ImageSet:
     pixels = np.random.default_rng(seed).integers(0, 256, (count, 32, 32, 3), np.uint8)
     return ImageSet.from_arrays(pixels)
 
 
-def test_images_may_come_from_memory_without_labels(digits: Path, tmp_path: Path) -> None:
+def test_images_may_be_arrays_without_labels(digits: Path, tmp_path: Path) -> None:
     evidence = convert(
         digits / "digits.keras",
         tmp_path / "digits.evb",
@@ -88,7 +105,7 @@ def test_images_may_come_from_memory_without_labels(digits: Path, tmp_path: Path
     assert edgevision.load(tmp_path / "digits.evb").labels[3] == "class 3"
 
 
-def test_a_path_that_is_written_to_is_told_to_the_caller(digits: Path, tmp_path: Path) -> None:
+def test_progress_names_every_stage_in_order(digits: Path, tmp_path: Path) -> None:
     stages: list[tuple[str, int, int]] = []
     convert(
         digits / "digits.keras",
@@ -96,7 +113,7 @@ def test_a_path_that_is_written_to_is_told_to_the_caller(digits: Path, tmp_path:
         targets=["generic-cpu"],
         evaluation=_arrays(70),
         precisions=["float32"],
-        progress=lambda *told: stages.append(told),
+        progress=lambda *step: stages.append(step),
     )
     names = list(dict.fromkeys(stage for stage, _, _ in stages))
     assert names == [
@@ -121,16 +138,16 @@ def test_a_path_that_is_written_to_is_told_to_the_caller(digits: Path, tmp_path:
         (
             {"precisions": ["int8"], "calibration": _arrays(20)},
             InputError,
-            "holds every image of the evaluation set",
+            "contains every image of the evaluation set",
         ),
         ({"evaluation": "absent", "precisions": ["float32"]}, InputError, "absent"),
         ({"source": "absent.keras"}, SourceError, "no such file or directory"),
         ({"source": __file__}, SourceError, r"expected a \.keras or \.h5 file"),
-        ({"output": "model"}, OutputError, r"ends in \.evb; type -o model\.evb"),
+        ({"output": "model"}, OutputError, r"ends in \.evb; pass -o model\.evb"),
     ],
     ids=str,
 )
-def test_what_cannot_be_is_refused_before_the_model_is_read(
+def test_wrong_arguments_are_refused_before_the_model_is_read(
     digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes, error, message
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -153,8 +170,8 @@ def test_a_setting_out_of_range_is_refused(field: str, value: float) -> None:
 
 
 @pytest.fixture(scope="module")
-def remembering(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A network with a batch normalization that holds the statistics of digits; its answers mean nothing."""
+def normalized(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network whose batch normalization has the statistics of digits; its predictions are meaningless."""
     keras = pytest.importorskip("keras", reason="needs the extra `convert`")
     keras.utils.set_random_seed(3)
     layers = keras.layers
@@ -165,7 +182,7 @@ def remembering(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     taken = convolution(scale(np.stack(list(ImageSet.open(digits / "training").sample(200)))))
     norm.moving_mean.assign(np.mean(taken, axis=(0, 1, 2)))
     norm.moving_variance.assign(np.var(taken, axis=(0, 1, 2)))
-    path = tmp_path_factory.mktemp("remembering") / "model.keras"
+    path = tmp_path_factory.mktemp("normalized") / "model.keras"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # Keras's own, with numpy 2
         model.save(path)
@@ -175,11 +192,9 @@ def remembering(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 LENIENT = Budget(min_agreement=0.0)
 
 
-def test_a_synthetic_calibration_set_is_always_marked(
-    remembering: Path, digits: Path, tmp_path: Path
-) -> None:
+def test_a_synthetic_calibration_set_is_always_marked(normalized: Path, digits: Path, tmp_path: Path) -> None:
     evidence = convert(
-        remembering,
+        normalized,
         tmp_path / "model.evb",
         targets=["generic-cpu"],
         precisions=["int8"],
@@ -196,7 +211,7 @@ def test_a_synthetic_calibration_set_is_always_marked(
     assert read_evidence(bundle.read(bundle.manifest.evidence).decode(), "evidence") == evidence
 
 
-def test_a_model_that_remembers_nothing_makes_no_images(digits: Path, tmp_path: Path) -> None:
+def test_images_cannot_be_synthesized_without_batch_normalization(digits: Path, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="no batch normalizations.*pass --calibration FOLDER"):
         convert(
             digits / "digits.keras",
@@ -208,7 +223,7 @@ def test_a_model_that_remembers_nothing_makes_no_images(digits: Path, tmp_path: 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_calibration_set_in_order_gets_no_warning_and_covers_the_evaluation(digits: Path) -> None:
+def test_a_good_calibration_set_has_no_warning_and_covers_the_evaluation_set(digits: Path) -> None:
     bundle = read_bundle(digits / "digits.evb")
     evidence = read_evidence(bundle.read(bundle.manifest.evidence).decode(), "evidence")
     assert evidence.calibration_findings == ()
@@ -219,14 +234,14 @@ def test_a_calibration_set_in_order_gets_no_warning_and_covers_the_evaluation(di
     assert coverage.unsteady < 0.2
 
 
-def test_strict_refuses_with_all_warnings_before_any_conversion(remembering: Path, digits: Path) -> None:
+def test_strict_refuses_with_all_warnings_before_any_conversion(normalized: Path, digits: Path) -> None:
     stages: list[str] = []
     few = ImageSet.open(digits / "training").sample(40)
     with pytest.raises(
         InputError, match=r"few-images: .*\(40 images\).*; value-range: .*--input-range=0\.\.255"
     ):
         convert(
-            remembering,
+            normalized,
             digits / "strict.evb",
             targets=["generic-cpu"],
             precisions=["int8"],
@@ -241,7 +256,7 @@ def test_strict_refuses_with_all_warnings_before_any_conversion(remembering: Pat
     assert not (digits / "strict.evb").exists()
 
 
-def test_a_picture_that_both_sets_have_in_other_formats_is_left_out_and_named(
+def test_an_image_that_both_sets_have_in_different_formats_is_left_out_and_named(
     digits: Path, tmp_path: Path
 ) -> None:
     images = ImageSet.open(digits / "evaluation").sample(30)

@@ -1,4 +1,4 @@
-"""The limits of a target: what is measured here, what only on the device, and what fails."""
+"""The limits of a target: those measured on this machine, those left to the device, and failures."""
 
 from __future__ import annotations
 
@@ -36,24 +36,24 @@ def _requirements(*targets: Target) -> dict[str, Requirement]:
     }
 
 
-def test_size_latency_and_memory_are_measured_where_this_machine_is_such_a_device() -> None:
-    found = _requirements(replace(CAMERA, limits=GENEROUS))
-    assert found["size"].measured == ARTIFACT.size_bytes / 1e6
-    assert 0 < found["latency"].measured < 1000
-    assert 10 < found["memory"].measured < 4000, "a process with numpy and LiteRT"
-    assert all(requirement.passed for requirement in found.values())
+def test_size_latency_and_memory_are_measured_if_this_machine_is_such_a_device() -> None:
+    requirements = _requirements(replace(CAMERA, limits=GENEROUS))
+    assert requirements["size"].measured == ARTIFACT.size_bytes / 1e6
+    assert 0 < requirements["latency"].measured < 1000
+    assert 10 < requirements["memory"].measured < 4000, "a process with numpy and LiteRT"
+    assert all(requirement.passed for requirement in requirements.values())
     assert unmeasured_limits(_measurement_backend(), [replace(CAMERA, limits=GENEROUS)]) == []
 
 
 @pytest.mark.parametrize(
     ("limit", "least"), [("max_size_mb", 1e-6), ("max_latency_ms", 1e-6), ("max_memory_mb", 1.0)]
 )
-def test_what_is_over_a_limit_fails(limit: str, least: float) -> None:
+def test_a_value_over_a_limit_fails(limit: str, least: float) -> None:
     (requirement,) = _requirements(replace(CAMERA, limits={limit: least})).values()
     assert not requirement.passed
 
 
-def test_the_memory_is_that_of_a_process_of_its_own_whatever_this_one_holds() -> None:
+def test_memory_is_measured_in_a_separate_process() -> None:
     held = b"x" * 500_000_000
     measured_on = _measurement_backend()
     assert (
@@ -68,7 +68,7 @@ def test_the_strictest_of_all_targets_counts() -> None:
     assert _requirements(lax, strict)["size"].limit == 0.5
 
 
-def test_another_machine_than_the_device_measures_size_alone_and_says_so() -> None:
+def test_another_machine_measures_only_size_and_notes_it() -> None:
     other = replace(CAMERA, machine="Raspberry Pi 99", limits=GENEROUS)
     assert list(_requirements(other)) == ["size"]
     latency, memory = unmeasured_limits(_measurement_backend(), [other])

@@ -1,4 +1,4 @@
-"""A bundle keeps pictures of the images that its artifacts answer otherwise, small and not many."""
+"""A bundle keeps a few small pictures of the images on which its artifacts differ from the source."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _photos(folder: Path, count: int, shape: tuple[int, int, int]) -> Path:
 
 @pytest.fixture(scope="module")
 def flipped(quickstart: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Evidence, Path]:
-    """A classifier whose int8 decides some digits otherwise, for it was calibrated on noise."""
+    """A classifier whose int8 predicts other classes for some digits, because it was calibrated on noise."""
     folder = tmp_path_factory.mktemp("flipped")
     noise = np.random.default_rng(0).integers(0, 160, (40, 32, 32, 3), np.uint8)
     evidence = edgevision.convert(
@@ -62,24 +62,22 @@ def flipped(quickstart: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
     return evidence, folder / "digits.evb"
 
 
-def test_decisions_that_flipped_have_their_images(flipped: tuple[Evidence, Path], quickstart: Path) -> None:
+def test_flipped_decisions_have_pictures(flipped: tuple[Evidence, Path], quickstart: Path) -> None:
     evidence, bundle = flipped
     pictures = _pictures(bundle)
     assert len(pictures) == min(200, len(_changed(evidence))) >= 2
     assert {one.image for one in pictures} <= _changed(evidence)
-    assert pictures[0].image == evidence.results[0].comparison.details.flips[0].image, (
-        "the most representative first"
-    )
+    assert pictures[0].image == evidence.results[0].comparison.details.flips[0].image, "the worst first"
     assert {one.shows for one in pictures} == {"input"}
     folder = quickstart / "quickstart" / "evaluation"
     for one in pictures[:3]:
         original = decode_image((folder / one.image).read_bytes(), one.image)
         np.testing.assert_array_equal(
-            decode_image(one.content, one.image), original, "so small: not a pixel lost"
+            decode_image(one.content, one.image), original, "small images are stored without loss"
         )
 
 
-def test_the_manifest_names_the_pictures_and_fits_its_schema(flipped: tuple[Evidence, Path]) -> None:
+def test_the_manifest_lists_the_pictures_and_matches_its_schema(flipped: tuple[Evidence, Path]) -> None:
     manifest = read_bundle(flipped[1]).manifest
     document = json.loads(to_json(manifest))
     assert document["pictures"]["path"] == "pictures.zip"
@@ -89,7 +87,7 @@ def test_the_manifest_names_the_pictures_and_fits_its_schema(flipped: tuple[Evid
     jsonschema.validate(document, schema)
 
 
-def test_whoever_wants_no_pictures_gets_none(quickstart: Path, tmp_path: Path) -> None:
+def test_pictures_can_be_left_out(quickstart: Path, tmp_path: Path) -> None:
     edgevision.convert(
         quickstart / "quickstart" / "digits.keras",
         tmp_path / "digits.evb",
@@ -103,7 +101,7 @@ def test_whoever_wants_no_pictures_gets_none(quickstart: Path, tmp_path: Path) -
     assert "pictures" not in json.loads((tmp_path / "digits.evb" / "manifest.json").read_text())
 
 
-def test_what_detectors_find_otherwise_is_drawn_for_each_model(tmp_path: Path) -> None:
+def test_different_detections_are_drawn_for_each_model(tmp_path: Path) -> None:
     labels, voc = tmp_path / "labels.txt", tmp_path / "voc"
     labels.write_text("RBC\nWBC\nPlatelets\n")
     photos = _photos(tmp_path / "photos", 4, (480, 640, 3))
@@ -134,11 +132,11 @@ def test_what_detectors_find_otherwise_is_drawn_for_each_model(tmp_path: Path) -
     assert [one.shows for one in first] == ["truth", "source", "tflite-int8-dynamic"]
     drawn = [decode_image(one.content, one.image).astype(int) for one in first]
     assert {one.shape for one in drawn} == {(300, 400, 3)}
-    assert np.abs(drawn[0] - drawn[1]).max() > 100, "no truth is marked, and the source has found something"
+    assert np.abs(drawn[0] - drawn[1]).max() > 100, "there is no ground truth, and the source has detections"
     assert sum(len(one.content) for one in pictures) <= MOST_BYTES
 
 
-def test_images_that_are_made_stand_beside_what_they_were_made_of(tmp_path: Path) -> None:
+def test_generated_images_are_kept_beside_their_inputs(tmp_path: Path) -> None:
     noisy, clean = (_photos(tmp_path / name, 3, (48, 64, 3)) for name in ("noisy", "clean"))
     evidence = edgevision.convert(
         EXAMPLES / "cifar10" / "denoiser.keras",
@@ -159,7 +157,7 @@ def test_images_that_are_made_stand_beside_what_they_were_made_of(tmp_path: Path
     )
 
 
-def test_images_made_of_seeds_are_shown_for_each_model(tmp_path: Path) -> None:
+def test_images_generated_from_seeds_are_kept_for_each_model(tmp_path: Path) -> None:
     digits = EXAMPLES / "digits"
     edgevision.convert(
         digits / "generator.keras",

@@ -1,4 +1,4 @@
-"""A network that makes an image of an image: converted, proved, and run on three runtimes."""
+"""An image-to-image model: converted, verified, and run on three runtimes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A network that blurs, photos, and what blurring should make of them."""
+    """A network that blurs, photos, and the same photos blurred."""
     keras = pytest.importorskip("keras", reason="needs the extra `convert`")
     target = tmp_path_factory.mktemp("generation")
     image = keras.Input((32, 32, 3), name="photo")
@@ -67,7 +67,7 @@ def evidence(folder: Path) -> Evidence:
     )
 
 
-def test_float32_makes_the_very_image_and_int8_one_that_is_near(evidence: Evidence) -> None:
+def test_float32_gives_the_same_image_and_int8_a_similar_one(evidence: Evidence) -> None:
     assert len(evidence.results) == 6
     for result in evidence.results:
         assert result.passed
@@ -75,7 +75,7 @@ def test_float32_makes_the_very_image_and_int8_one_that_is_near(evidence: Eviden
         assert likeness["PSNR, dB"] >= (60 if result.artifact.endswith("float32") else 35)
 
 
-def test_the_truth_says_how_good_the_source_and_each_artifact_are(evidence: Evidence) -> None:
+def test_source_and_artifacts_are_measured_against_ground_truth(evidence: Evidence) -> None:
     for result in evidence.results:
         metric = result.comparison.metric("PSNR")
         assert metric.unit == "dB"
@@ -83,7 +83,7 @@ def test_the_truth_says_how_good_the_source_and_each_artifact_are(evidence: Evid
         assert metric.drop < 1.0
 
 
-def test_its_documents_fit_their_published_schemas(evidence: Evidence, folder: Path) -> None:
+def test_its_documents_match_their_published_schemas(evidence: Evidence, folder: Path) -> None:
     manifest = read_bundle(folder / "blur.evb").manifest
     for name, text in (("manifest", to_json(manifest)), ("evidence", evidence_json(evidence))):
         schema = json.loads(files("edgevision.schemas").joinpath(f"{name}.schema.json").read_text())
@@ -91,18 +91,16 @@ def test_its_documents_fit_their_published_schemas(evidence: Evidence, folder: P
 
 
 @pytest.mark.parametrize("backend", ["tflite", "openvino", "onnx"])
-def test_an_image_of_any_size_is_made_on_every_runtime(
-    evidence: Evidence, folder: Path, backend: str
-) -> None:
+def test_every_runtime_takes_an_image_of_any_size(evidence: Evidence, folder: Path, backend: str) -> None:
     assert evidence.results
     photo = np.random.default_rng(1).integers(0, 256, (50, 75, 3), np.uint8)
     with load(folder / "blur.evb", backend=backend, precision="float32", selftest=True) as model:
-        made = model(photo)[0]
-    assert made.shape == photo.shape
-    np.testing.assert_allclose(made[4:-4, 4:-4], cv2.blur(photo, (3, 3))[4:-4, 4:-4], atol=25)
+        output = model(photo)[0]
+    assert output.shape == photo.shape
+    np.testing.assert_allclose(output[4:-4, 4:-4], cv2.blur(photo, (3, 3))[4:-4, 4:-4], atol=25)
 
 
-def test_the_command_makes_them_too_and_a_contact_sheet(
+def test_the_command_writes_images_and_a_contact_sheet(
     evidence: Evidence, folder: Path, edgevision_command, tmp_path: Path
 ) -> None:
     assert evidence.results
@@ -128,14 +126,14 @@ def test_the_command_makes_them_too_and_a_contact_sheet(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("generate", "blur.evb", "-o", "made"), "makes an image of an image; type --input IMAGE"),
+        (("generate", "blur.evb", "-o", "made"), "generates an image from an image; pass --input IMAGE"),
         (("generate", "blur.evb", "--input", "photos", "--seed", "3", "-o", "made"), "--seed"),
         (("generate", "blur.evb", "--input", "photos", "--seed", "0", "-o", "made"), "--seed"),
         (("generate", "blur.evb", "--input", "photos", "--grid", "sheet.gif", "-o", "made"), "sheet.gif"),
-        (("predict", "blur.evb", "photos"), "makes images; type: edgevision generate"),
+        (("predict", "blur.evb", "photos"), "this model generates images; run edgevision generate"),
     ],
 )
-def test_what_this_network_does_not_do_is_told(
+def test_options_of_other_tasks_are_refused(
     evidence: Evidence, folder: Path, edgevision_command, words, message
 ) -> None:
     assert evidence.results
@@ -155,12 +153,12 @@ def _convert(folder: Path, **options) -> None:
     )
 
 
-def test_what_black_and_white_are_is_asked_for_and_never_guessed(folder: Path) -> None:
+def test_the_output_range_is_required_and_never_guessed(folder: Path) -> None:
     with pytest.raises(OptionError, match=r"pass --output-range 0\.\.1"):
         _convert(folder)
 
 
-def test_the_truth_of_every_image_is_needed(folder: Path, tmp_path: Path) -> None:
+def test_every_image_needs_ground_truth(folder: Path, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "0.png"), np.zeros((36, 40, 3), np.uint8))
     with pytest.raises(InputError, match="has no image '1.png'"):
         _convert(folder, output_range=(0.0, 1.0), truth=tmp_path)

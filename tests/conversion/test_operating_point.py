@@ -32,7 +32,7 @@ def digits(quickstart: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def halves(digits: Path) -> tuple[ImageSet, ImageSet]:
-    """Images that the network was not trained on: to calibrate on, and to measure on."""
+    """Images that the network was not trained on: to calibrate and to evaluate on."""
     images = ImageSet.open(digits / "evaluation")
     return images.at(range(0, len(images), 2)), images.at(range(1, len(images), 2))
 
@@ -55,56 +55,58 @@ def bundle(digits: Path, halves: tuple[ImageSet, ImageSet], tmp_path_factory: py
 
 @pytest.fixture(scope="module")
 def evidence(bundle: Path) -> Evidence:
-    found = read_bundle(bundle)
-    return read_evidence(found.read(found.manifest.evidence).decode(), "evidence")
+    opened = read_bundle(bundle)
+    return read_evidence(opened.read(opened.manifest.evidence).decode(), "evidence")
 
 
 def test_each_artifact_has_a_temperature_and_a_threshold_of_its_own(bundle: Path, evidence: Evidence) -> None:
     entries = read_bundle(bundle).manifest.artifacts
-    readings = [entry.score_calibration for entry in entries]
-    assert len(readings) == 2
-    for reading, result in zip(readings, evidence.results, strict=True):
-        assert reading.operating_point.threshold == result.operating_point.point.threshold
-        assert reading.temperature == result.temperature.artifact.temperature
-        assert (reading.operating_point.positive, reading.operating_point.class_id) == ("3", 3)
-    assert readings[0] != readings[1]
+    calibrations = [entry.score_calibration for entry in entries]
+    assert len(calibrations) == 2
+    for calibration, result in zip(calibrations, evidence.results, strict=True):
+        assert calibration.operating_point.threshold == result.operating_point.point.threshold
+        assert calibration.temperature == result.temperature.artifact.temperature
+        assert (calibration.operating_point.positive, calibration.operating_point.class_id) == ("3", 3)
+    assert calibrations[0] != calibrations[1]
 
 
 @pytest.mark.parametrize("name", ["manifest", "evidence"])
-def test_the_documents_fit_their_schemas(bundle: Path, name: str) -> None:
+def test_the_documents_match_their_schemas(bundle: Path, name: str) -> None:
     schema = json.loads(files("edgevision.schemas").joinpath(f"{name}.schema.json").read_text())
     jsonschema.validate(json.loads((bundle / f"{name}.json").read_text()), schema)
 
 
 @pytest.mark.parametrize("place", [0, 1], ids=["tflite", "openvino"])
-def test_what_runs_decides_as_the_evidence_says(bundle: Path, evidence: Evidence, halves, place: int) -> None:
+def test_decisions_on_the_device_match_the_evidence(
+    bundle: Path, evidence: Evidence, halves, place: int
+) -> None:
     result = evidence.results[place]
     with edgevision.load(bundle, result.backend) as model:
         decided = [np.array([one.positive for one in model(list(half))]) for half in halves]
     point = result.operating_point.point
-    for half, told, taken in zip(halves, (point.calibration, point.evaluation), decided, strict=True):
+    for half, metrics, taken in zip(halves, (point.calibration, point.evaluation), decided, strict=True):
         threes = half.labels == 3
-        assert told[0].artifact == pytest.approx(taken[threes].mean())
-        assert told[1].artifact == pytest.approx(1 - taken[~threes].mean())
-        assert told[2].artifact == pytest.approx((half.labels[taken] == 3).mean())
+        assert metrics[0].artifact == pytest.approx(taken[threes].mean())
+        assert metrics[1].artifact == pytest.approx(1 - taken[~threes].mean())
+        assert metrics[2].artifact == pytest.approx((half.labels[taken] == 3).mean())
     assert point.calibration[0].artifact >= 0.95
 
 
-def test_what_is_measured_later_is_what_the_evidence_says(bundle: Path, evidence: Evidence, halves) -> None:
+def test_a_later_evaluation_matches_the_evidence(bundle: Path, evidence: Evidence, halves) -> None:
     on = RunSettings(evidence.results[0].backend)
-    found = edgevision.evaluate(bundle, halves[1], on)
+    evaluation = edgevision.evaluate(bundle, halves[1], on)
     point, temperature = evidence.results[0].operating_point.point, evidence.results[0].temperature
     for metric in point.evaluation:
-        assert found.figure(f"{metric.name} for '3'").value == pytest.approx(metric.artifact)
-    assert found.measures.reliability.ece == pytest.approx(
+        assert evaluation.metric(f"{metric.name} for '3'").value == pytest.approx(metric.artifact)
+    assert evaluation.measures.reliability.ece == pytest.approx(
         temperature.artifact.after.reliability.ece, abs=1e-4
     )
 
 
-def test_the_evidence_has_both_curves_and_the_demand(evidence: Evidence) -> None:
+def test_the_evidence_has_both_curves_and_the_requirement(evidence: Evidence) -> None:
     for result in evidence.results:
-        specification = result.requirements[-1]
-        assert (specification.what, specification.limit, specification.at_least) == (
+        requirement = result.requirements[-1]
+        assert (requirement.what, requirement.limit, requirement.at_least) == (
             "sensitivity for '3' (upper 95 % limit)",
             0.95,
             True,
@@ -114,20 +116,24 @@ def test_the_evidence_has_both_curves_and_the_demand(evidence: Evidence) -> None
             assert (curve.sensitivity[-1], curve.specificity[-1]) == (1.0, 0.0)
 
 
-def test_people_and_programs_are_told(bundle: Path, digits: Path, edgevision_command) -> None:
+def test_commands_show_the_decision_and_the_operating_point(
+    bundle: Path, digits: Path, edgevision_command
+) -> None:
     image = next((digits / "evaluation" / "3").iterdir())
-    told = edgevision_command("predict", bundle, image).stdout
-    assert "  [3: yes, " in told
+    predicted = edgevision_command("predict", bundle, image).stdout
+    assert "  [3: yes, " in predicted
     document = json.loads(edgevision_command("predict", bundle, image, "--json").stdout)
     assert document["operating_point"]["positive"] is True
     inspected = edgevision_command("inspect", bundle).stdout
     assert "scores of tflite-int8: temperature " in inspected
-    assert "; '3' from a score of " in inspected
+    assert "; '3' at a score of " in inspected
     assert "operating point of '3': sensitivity of at least 95.00 %" in inspected
     assert "calibrated scores, before and after" in inspected
 
 
-def test_a_demand_that_the_evaluation_images_rule_out_is_not_written(digits: Path, tmp_path: Path) -> None:
+def test_nothing_is_written_if_the_evaluation_images_rule_the_requirement_out(
+    digits: Path, tmp_path: Path
+) -> None:
     """Half of what the evaluation set calls a 3 is an 8."""
     images = ImageSet.open(digits / "evaluation")
     labels = images.labels.copy()
@@ -159,10 +165,10 @@ def test_a_demand_that_the_evaluation_images_rule_out_is_not_written(digits: Pat
         ({"calibrate_scores": True}, "no temperature from 0.05 to 20 suits its scores"),
     ],
 )
-def test_what_the_source_itself_cannot_keep_is_told_before_anything_is_converted(
+def test_a_requirement_that_the_source_cannot_meet_is_refused_before_any_conversion(
     digits: Path, tmp_path: Path, settings, message: str
 ) -> None:
-    """Of classes that were drawn by lot nothing can be learned."""
+    """Labels drawn at random cannot be predicted."""
     images = ImageSet.open(digits / "training").sample(300)
     lot = np.random.default_rng(0).integers(0, 10, len(images))
     stages: list[str] = []
@@ -183,11 +189,11 @@ def test_what_the_source_itself_cannot_keep_is_told_before_anything_is_converted
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--positive", "3"], "type --at-sensitivity 0.95"),
-        (["--at-precision", "0.9"], "--at-precision 0.9: of which class? type --positive CLASS"),
+        (["--positive", "3"], "no requirement for its threshold; pass --at-sensitivity 0.95"),
+        (["--at-precision", "0.9"], "--at-precision 0.9: no class of interest; pass --positive CLASS"),
         (
             ["--positive", "3", "--at-precision", "0.9", "--at-sensitivity", "0.9"],
-            "--at-sensitivity and --at-precision: one threshold keeps one of them",
+            "--at-sensitivity and --at-precision: one threshold can meet only one requirement",
         ),
         (["--positive", "3", "--at-specificity", "1"], "is not in the range 0<x<1"),
         (
@@ -200,14 +206,14 @@ def test_what_the_source_itself_cannot_keep_is_told_before_anything_is_converted
         ),
     ],
 )
-def test_options_that_contradict_or_lack_one_another_are_exit_code_2(
+def test_contradictory_or_incomplete_options_exit_with_code_2(
     quickstart: Path, edgevision_command, words: list[str], message: str
 ) -> None:
-    done = edgevision_command(
+    result = edgevision_command(
         *("convert", "quickstart/digits.keras", "--target", "generic-cpu", "--precision", "float32"),
         *("--evaluation", "quickstart/evaluation", "-o", "other.evb", *words),
         cwd=quickstart,
     )
-    assert done.returncode == 2, done.stderr
-    assert message in " ".join(done.stderr.split())
+    assert result.returncode == 2, result.stderr
+    assert message in " ".join(result.stderr.split())
     assert not (quickstart / "other.evb").exists()

@@ -1,4 +1,4 @@
-"""Which artifacts targets need, and where each is measured."""
+"""The artifacts that targets need, and the backend that measures each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _planned(names: str, *precisions: str) -> list[str]:
     return [f"{one.id}: {' '.join(target.name for target in one.targets)}" for one in planned]
 
 
-def test_each_target_gets_its_cheapest_precision_if_none_is_named() -> None:
+def test_each_target_gets_its_cheapest_precision_by_default() -> None:
     assert _planned("raspberry-pi-5 intel-cpu cuda") == [
         "tflite-int8: raspberry-pi-5",
         "openvino-int8: intel-cpu",
@@ -31,7 +31,7 @@ def test_targets_that_need_the_same_artifact_share_it() -> None:
     assert _planned("raspberry-pi-5 raspberry-pi-4") == ["tflite-int8: raspberry-pi-5 raspberry-pi-4"]
 
 
-def test_every_precision_that_is_named_is_made_for_the_targets_that_run_it() -> None:
+def test_every_named_precision_is_planned_for_the_targets_that_support_it() -> None:
     assert _planned("coral-edgetpu raspberry-pi-5", "int8", "float32") == [
         "tflite-int8: coral-edgetpu raspberry-pi-5",
         "tflite-float32: raspberry-pi-5",
@@ -87,7 +87,7 @@ class _FakePlugin:
         return [FakeBackend()]
 
 
-def test_a_device_that_cannot_compute_float32_is_asked_for_what_it_can() -> None:
+def test_a_device_without_float32_is_opened_in_its_own_compute_precision() -> None:
     plugins = discover([])
     plugins.register(_FakePlugin(), "fake")
     target = Target("npu", "an NPU", "fake", "fake", ("int8",), device="cpu", compute_precision="float16")

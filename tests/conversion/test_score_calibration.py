@@ -1,4 +1,4 @@
-"""Score calibration: the requests that are refused before any long work, and what the rest compute."""
+"""Score calibration: the requests that are refused before any long work, and the results of the others."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from edgevision.backend import SessionSettings
 from edgevision.conversion.candidates import Candidate, Trial
 from edgevision.conversion.plan import MeasurementBackend, PlannedArtifact
 from edgevision.conversion.reference import Reference
-from edgevision.conversion.request import ConversionRequest
 from edgevision.conversion.score_calibration import (
     ScoreCalibrationRequest,
     ScoreCalibrator,
     score_calibration_request,
 )
 from edgevision.conversion.sets import ConversionSets, open_sets
-from edgevision.conversion.settings import ConversionSettings
+from edgevision.conversion.settings import ConversionRequest, ConversionSettings
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import InputError, OptionError
 from edgevision.evaluation.classification import ClassificationEvaluator

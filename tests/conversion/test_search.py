@@ -1,4 +1,4 @@
-"""The search for the cheapest artifact inside a budget: what it asks for, and in which order."""
+"""The search for the cheapest artifact inside a budget: its candidates and their order."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _search(
     return [one.id for one in search.asked], search.winner
 
 
-def test_the_cheapest_that_is_inside_wins_and_nothing_dearer_is_made() -> None:
+def test_the_cheapest_inside_the_budget_wins_and_nothing_more_expensive_is_tried() -> None:
     asked, winner = _search(_target("int8", "float16", "float32"), lambda one: True)
     assert asked == ["tflite-int8"]
     assert winner is not None
@@ -37,7 +37,7 @@ def test_the_cheapest_that_is_inside_wins_and_nothing_dearer_is_made() -> None:
 
 
 @pytest.mark.parametrize("needed", range(1, 7))
-def test_when_int8_misses_as_few_layers_as_hold_the_budget_stay_in_float(needed: int) -> None:
+def test_if_int8_misses_the_fewest_layers_that_meet_the_budget_stay_in_float(needed: int) -> None:
     asked, winner = _search(_target("int8", "float32"), lambda one: len(one.float_layers) >= needed)
     assert winner is not None
     assert winner.precision == "int8-mixed"
@@ -45,7 +45,7 @@ def test_when_int8_misses_as_few_layers_as_hold_the_budget_stay_in_float(needed:
     assert len(asked) <= 7
 
 
-def test_more_than_half_of_the_layers_in_float_is_the_next_precisions_work() -> None:
+def test_with_more_than_half_of_the_layers_in_float_the_next_precision_is_tried() -> None:
     asked, winner = _search(_target("int8", "float16"), lambda one: one.precision == "float16")
     assert asked == [
         "tflite-int8",
@@ -59,25 +59,25 @@ def test_more_than_half_of_the_layers_in_float_is_the_next_precisions_work() -> 
     assert winner.precision == "float16"
 
 
-def test_a_device_without_floats_gets_no_mixed_artifact() -> None:
+def test_a_device_without_float_support_gets_no_mixed_artifact() -> None:
     asked, winner = _search(_target("int8"), lambda one: False)
     assert asked == ["tflite-int8"]
     assert winner is None
 
 
-def test_without_layers_to_choose_from_the_next_precision_is_tried() -> None:
+def test_without_ranked_layers_the_next_precision_is_tried() -> None:
     asked, _ = _search(_target("int8", "float16"), lambda one: one.precision == "float16", layers=[])
     assert asked == ["tflite-int8", "tflite-float16"]
 
 
-def test_without_a_calibration_set_nothing_is_tried_that_needs_one() -> None:
+def test_without_a_calibration_set_no_candidate_needs_one() -> None:
     asked, _ = _search(
         _target("int8", "int8-dynamic", "int16x8", "float16"), lambda one: False, calibrated=False
     )
     assert asked == ["tflite-int8-dynamic", "tflite-float16"]
 
 
-def test_devices_with_the_same_wishes_share_a_search() -> None:
+def test_devices_with_the_same_format_and_precisions_share_a_search() -> None:
     targets = [
         _target("int8", "float32", name="a"),
         _target("int8", name="b"),

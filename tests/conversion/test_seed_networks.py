@@ -1,4 +1,4 @@
-"""Networks that make images of a vector or of noise: converted, proved by seeds, run on three runtimes."""
+"""Models that generate images from a vector or noise: converted, verified on seeds, run on three runtimes."""
 
 from __future__ import annotations
 
@@ -66,20 +66,20 @@ def _decoder(keras: Any) -> Any:
 
 
 def _denoiser(keras: Any) -> Any:
-    """A noisy image, how noisy it is and a class in, an image without noise out."""
+    """A noisy image, its noise level and a class in, an image without noise out."""
     noisy, time = keras.Input((12, 12, 1), name="noisy"), keras.Input((1,), name="time")
     kind = keras.Input((4,), name="kind")
-    told = keras.layers.Dense(8, activation="relu")(keras.layers.Concatenate()([time, kind]))
-    told = keras.layers.Reshape((1, 1, 8))(told)
+    condition = keras.layers.Dense(8, activation="relu")(keras.layers.Concatenate()([time, kind]))
+    condition = keras.layers.Reshape((1, 1, 8))(condition)
     x = keras.layers.Conv2D(8, 3, padding="same")(noisy)
-    x = keras.layers.ReLU()(keras.layers.Add()([x, told]))
+    x = keras.layers.ReLU()(keras.layers.Add()([x, condition]))
     x = keras.layers.Conv2D(1, 3, padding="same", activation="tanh", name="clean")(x)
     return keras.Model([noisy, time, kind], x)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Both networks, and the files that say what they do."""
+    """Both networks, and their task files."""
     keras = pytest.importorskip("keras", reason="needs the extra `convert`")
     keras.utils.set_random_seed(3)
     target = tmp_path_factory.mktemp("seeds")
@@ -106,7 +106,7 @@ def converted(request: pytest.FixtureRequest, folder: Path) -> tuple[Evidence, P
     return evidence, bundle
 
 
-def test_float32_makes_the_very_images_and_int8_such_that_are_near(converted: tuple[Evidence, Path]) -> None:
+def test_float32_gives_the_same_images_and_int8_similar_ones(converted: tuple[Evidence, Path]) -> None:
     evidence, _ = converted
     assert len(evidence.results) == 6
     for result in evidence.results:
@@ -117,14 +117,14 @@ def test_float32_makes_the_very_images_and_int8_such_that_are_near(converted: tu
         assert is_float or result.comparison.largest_difference > 0, "int8 is not the source itself"
 
 
-def test_the_evidence_says_which_seeds(converted: tuple[Evidence, Path]) -> None:
+def test_the_evidence_names_the_seeds(converted: tuple[Evidence, Path]) -> None:
     evidence, _ = converted
     assert evidence.evaluation.name == "seeds 0 to 5"
     assert evidence.calibration is not None
     assert evidence.calibration.name.startswith("seeds 1000000 to ")
 
 
-def test_its_documents_fit_their_published_schemas(converted: tuple[Evidence, Path]) -> None:
+def test_its_documents_match_their_published_schemas(converted: tuple[Evidence, Path]) -> None:
     evidence, bundle = converted
     manifest = read_bundle(bundle).manifest
     assert manifest.preprocessing is None
@@ -138,15 +138,15 @@ def test_the_same_seed_gives_the_same_image_on_every_runtime(
     converted: tuple[Evidence, Path], precision: str
 ) -> None:
     _, bundle = converted
-    made = []
+    images_of_backends = []
     for backend in BACKENDS:
         with load(bundle, backend=backend, precision=precision, selftest=True) as model:
             images = model.sample(2, seed=5, condition=[0, 2]).images.astype(int)
             alone = model.sample(1, seed=6, condition=2).images.astype(int)
-        assert np.abs(images[1] - alone[0]).max() <= 1, "an image depends on those made with it"
-        made.append(images)
-    for other in made[1:]:
-        assert np.abs(made[0] - other).mean() <= (0.5 if precision == "float32" else 16)
+        assert np.abs(images[1] - alone[0]).max() <= 1, "an image depends on the others of its batch"
+        images_of_backends.append(images)
+    for other in images_of_backends[1:]:
+        assert np.abs(images_of_backends[0] - other).mean() <= (0.5 if precision == "float32" else 16)
 
 
 def test_the_known_answers_are_calls_of_the_network(converted: tuple[Evidence, Path]) -> None:
@@ -163,23 +163,23 @@ def test_the_command_converts_it_and_generates(folder: Path, edgevision_command:
     labels = folder / "kinds.txt"
     labels.write_text("round\nflat\ntall\n")
     words = ["--task", folder / "diffusion.task.json", "--labels", labels, "--evaluation-samples", "2"]
-    words += ["--target", "intel-cpu", "--precision", "float32", "-o", "made.evb"]
+    words += ["--target", "intel-cpu", "--precision", "float32", "-o", "model.evb"]
     done = edgevision_command("convert", folder / "diffusion.keras", *words)
     assert done.returncode == 0, done.stderr
     assert "measured on 2 images of seeds 0 to 1" in done.stdout
     words = ["--condition", "flat", "--seed", "1", "-o", "out", "--json"]
-    made = edgevision_command("generate", "made.evb", *words)
-    assert made.returncode == 0, made.stderr
-    assert json.loads(made.stdout)["class_ids"] == [1]
+    generated = edgevision_command("generate", "model.evb", *words)
+    assert generated.returncode == 0, generated.stderr
+    assert json.loads(generated.stdout)["class_ids"] == [1]
 
 
-@pytest.mark.parametrize("given", ["evaluation", "calibration"])
-def test_images_are_no_seeds(folder: Path, tmp_path: Path, given: str) -> None:
-    sets: dict[str, Any] = {given: folder}
-    with pytest.raises(OptionError, match=f"--{given} .*evaluated on seeds; remove it"):
+@pytest.mark.parametrize("name", ["evaluation", "calibration"])
+def test_images_are_refused_where_seeds_are_used(folder: Path, tmp_path: Path, name: str) -> None:
+    sets: dict[str, Any] = {name: folder}
+    with pytest.raises(OptionError, match=f"--{name} .*evaluated on seeds; remove it"):
         convert(
             folder / "latent.keras",
-            tmp_path / "made.evb",
+            tmp_path / "model.evb",
             targets=["intel-cpu"],
             settings=ConversionSettings(task=TaskOptions(generation=LATENT)),
             **sets,
@@ -191,47 +191,49 @@ def test_a_task_whose_tensors_the_network_lacks_is_refused_by_name(folder: Path,
     with pytest.raises(OptionError, match="the network has no input 'noise'; it has: 'vector', 'kind'"):
         convert(
             folder / "latent.keras",
-            tmp_path / "made.evb",
+            tmp_path / "model.evb",
             targets=["intel-cpu"],
             precisions=["float32"],
             settings=ConversionSettings(task=TaskOptions(generation=wrong)),
         )
-    assert not (tmp_path / "made.evb").exists()
+    assert not (tmp_path / "model.evb").exists()
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("nothing", "expected JSON as the task of a manifest"),
+        ("nothing", "expected JSON like a manifest's task"),
         ("[]", "expected a JSON object"),
         ('{"name": "classify", "output": "a", "score_kind": "softmax"}', "expected a task 'generate'"),
         ('{"name": "generate", "kind": "latent"}', "field 'output' is missing"),
     ],
 )
-def test_a_file_that_is_no_such_task_is_refused(
+def test_a_task_file_of_another_kind_is_refused(
     folder: Path, tmp_path: Path, edgevision_command: Any, text: str, message: str
 ) -> None:
     (tmp_path / "task.json").write_text(text)
     done = edgevision_command(
-        "convert", folder / "latent.keras", "--target", "intel-cpu", "--task", "task.json", "-o", "made.evb"
+        "convert", folder / "latent.keras", "--target", "intel-cpu", "--task", "task.json", "-o", "model.evb"
     )
     assert done.returncode == 2
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_network_that_takes_no_image_needs_its_task_told(folder: Path, tmp_path: Path) -> None:
+def test_a_model_that_takes_no_image_needs_a_task_file(folder: Path, tmp_path: Path) -> None:
     images = np.zeros((2, 12, 12, 3), np.uint8)
     with pytest.raises(SourceError, match=r"has 3 inputs \(noisy, time, kind\); expected one.*--task FILE"):
         convert(
             folder / "diffusion.keras",
-            tmp_path / "made.evb",
+            tmp_path / "model.evb",
             targets=["intel-cpu"],
             precisions=["float32"],
             evaluation=ImageSet.from_arrays(images),
         )
 
 
-def test_without_images_or_seeds_there_is_nothing_to_measure_on(folder: Path, tmp_path: Path) -> None:
+def test_without_images_or_seeds_there_is_nothing_to_evaluate_on(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="pass --evaluation FOLDER"):
-        convert(folder / "latent.keras", tmp_path / "made.evb", targets=["intel-cpu"], precisions=["float32"])
+        convert(
+            folder / "latent.keras", tmp_path / "model.evb", targets=["intel-cpu"], precisions=["float32"]
+        )

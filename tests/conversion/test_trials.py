@@ -1,4 +1,4 @@
-"""Candidates of a conversion: the search tries them on real runtimes until the budget holds."""
+"""Trials of candidates: the search runs them on real runtimes until one is inside the budget."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ def _converted(digits: Path, bundle: Path, max_drop: float | None, **more: Any) 
     )
 
 
-def test_with_a_calibration_set_the_cheapest_inside_the_budget_is_made(digits: Path, tmp_path: Path) -> None:
+def test_with_a_calibration_set_the_cheapest_inside_the_budget_is_chosen(
+    digits: Path, tmp_path: Path
+) -> None:
     evidence = _converted(digits, tmp_path / "digits.evb", max_drop=3.0)
     assert [result.artifact for result in evidence.results] == ["tflite-int8", "openvino-int8"]
     for result in evidence.results:
@@ -59,7 +61,7 @@ def test_with_a_calibration_set_the_cheapest_inside_the_budget_is_made(digits: P
     assert read_evidence(bundle.read(bundle.manifest.evidence).decode(), "evidence") == evidence
 
 
-def test_a_set_that_is_too_small_for_a_budget_is_told_before_anything_is_converted(
+def test_a_set_that_is_too_small_for_the_budget_is_refused_before_any_conversion(
     digits: Path, tmp_path: Path
 ) -> None:
     stages: list[str] = []
@@ -78,7 +80,9 @@ def test_auto_stands_alone(digits: Path, tmp_path: Path) -> None:
         _converted(digits, tmp_path / "digits.evb", None, precisions=["auto", "int8"])
 
 
-def test_without_a_calibration_set_the_search_tries_what_needs_none(digits: Path, tmp_path: Path) -> None:
+def test_without_a_calibration_set_the_search_tries_precisions_that_need_none(
+    digits: Path, tmp_path: Path
+) -> None:
     evidence = convert(
         digits / "digits.keras",
         tmp_path / "digits.evb",
@@ -91,13 +95,13 @@ def test_without_a_calibration_set_the_search_tries_what_needs_none(digits: Path
     assert evidence.calibration is None
 
 
-#: Integers of 8 bits cannot hold what is small beside what is large: `small` is lost in `both`.
+#: Eight bits cannot represent small values beside large ones: the small values of `both` are lost.
 _LARGE = 400.0
 
 
 @pytest.fixture(scope="module")
 def cancelling(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A classifier whose answer is the small difference of two large numbers."""
+    """A classifier that depends on the small difference of two large numbers."""
     keras = pytest.importorskip("keras", reason="needs the extra `convert`")
     image = keras.Input((8, 8, 3), name="image")
     mean = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(image))
@@ -115,45 +119,45 @@ def cancelling(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _tints(count: int, seed: int) -> ImageSet:
-    """Red of any strength, and a green or blue that tells the class."""
+    """Images of one color; the class is whether green or blue is stronger."""
     colors = np.random.default_rng(seed).integers(0, 256, (count, 1, 1, 3)).astype(np.uint8)
     labels = (colors[:, 0, 0, 1] > colors[:, 0, 0, 2]).astype(int)
     images = np.broadcast_to(colors, (count, 8, 8, 3))
     return ImageSet.from_arrays(list(images), 1 - labels, ["green", "blue"])
 
 
-def test_when_int8_misses_layers_stay_in_float_until_the_budget_holds(
+def test_if_int8_misses_layers_stay_in_float_until_the_budget_is_met(
     cancelling: Path, tmp_path: Path
 ) -> None:
     evidence = convert(
         cancelling,
-        tmp_path / "made.evb",
+        tmp_path / "model.evb",
         targets=["generic-cpu", "intel-cpu", "onnx-cpu"],
         calibration=_tints(64, 0),
         evaluation=_tints(400, 1),
         settings=ConversionSettings(budget=Budget(2.0), task=TaskOptions(score_kind="logits")),
     )
-    told = {attempt.artifact: attempt for attempt in evidence.attempts}
+    attempts = {attempt.artifact: attempt for attempt in evidence.attempts}
     for result, fmt in zip(evidence.results, ("tflite", "openvino", "onnx"), strict=True):
         assert result.passed
-        assert not all(requirement.passed for requirement in told[f"{fmt}-int8"].requirements), (
-            "int8 alone holds no budget"
+        assert not all(requirement.passed for requirement in attempts[f"{fmt}-int8"].requirements), (
+            "int8 alone misses the budget"
         )
         assert result.artifact != f"{fmt}-int8"
         ranked = [layer for layer, _ in evidence.sensitivities[fmt]]
         assert result.float_layers == tuple(ranked[: len(result.float_layers)])
     assert {result.artifact.partition("-")[2] for result in evidence.results} == {"int8-mixed-2"}
     for backend in ("tflite", "openvino", "onnx"):
-        load(tmp_path / "made.evb", backend=backend, selftest=True).close()
+        load(tmp_path / "model.evb", backend=backend, selftest=True).close()
 
 
-def test_where_nothing_holds_the_budget_the_nearest_is_told_and_nothing_written(
+def test_if_nothing_meets_the_budget_the_nearest_is_reported_and_nothing_written(
     cancelling: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(AgreementError, match=r"the drop in accuracy on \d+ images may be up to") as caught:
         convert(
             cancelling,
-            tmp_path / "made.evb",
+            tmp_path / "model.evb",
             targets=["coral-edgetpu"],
             calibration=_tints(64, 0),
             evaluation=_tints(400, 1),
@@ -165,7 +169,7 @@ def test_where_nothing_holds_the_budget_the_nearest_is_told_and_nothing_written(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_device_of_integers_alone_needs_a_calibration_set(digits: Path, tmp_path: Path) -> None:
+def test_an_integer_only_device_needs_a_calibration_set(digits: Path, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="coral-edgetpu runs only artifacts that need a calibration set"):
         convert(
             digits / "digits.keras",
@@ -176,7 +180,7 @@ def test_a_device_of_integers_alone_needs_a_calibration_set(digits: Path, tmp_pa
         )
 
 
-def test_each_target_is_held_to_its_own_limits(digits: Path, tmp_path: Path) -> None:
+def test_each_target_has_its_own_limits(digits: Path, tmp_path: Path) -> None:
     profiles = tmp_path / "mine.toml"
     profiles.write_text(
         '[tiny]\ndescription = "a tiny device"\nbackend = "tflite"\nformat = "tflite"\n'
@@ -185,15 +189,15 @@ def test_each_target_is_held_to_its_own_limits(digits: Path, tmp_path: Path) -> 
         'precisions = ["int8", "float32"]\n'
     )
     settings = ConversionSettings(targets_files=(profiles,))
-    given = {
+    sets = {
         "calibration": ImageSet.open(digits / "training").sample(50),
         "evaluation": ImageSet.open(digits / "evaluation").sample(100),
     }
     roomy = convert(
-        digits / "digits.keras", tmp_path / "roomy.evb", targets=["roomy"], settings=settings, **given
+        digits / "digits.keras", tmp_path / "roomy.evb", targets=["roomy"], settings=settings, **sets
     )
     assert [one.artifact for one in roomy.results] == ["tflite-int8"]
     assert roomy.results[0].passed
     for names in (["tiny", "roomy"], ["roomy", "tiny"]):
         with pytest.raises(AgreementError, match=r"tflite-int8: size is .* \(its target allows 0.1 MB\)"):
-            convert(digits / "digits.keras", tmp_path / "both.evb", targets=names, settings=settings, **given)
+            convert(digits / "digits.keras", tmp_path / "both.evb", targets=names, settings=settings, **sets)

@@ -1,4 +1,4 @@
-"""Small Keras models, made once, in every form in which a team may bring one."""
+"""Small Keras models, built once per session, in every kind of file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def tf_keras() -> Any:
 
 @pytest.fixture(scope="session")
 def trained(keras: Any) -> Any:
-    """A Sequential classifier of four colours, with softmax, trained until it is sure of most."""
+    """A Sequential classifier of four colours, with softmax, trained until most scores are high."""
     keras.utils.set_random_seed(7)
     layers = keras.layers
     model = keras.Sequential(
@@ -65,7 +65,7 @@ def trained_source(trained_file: Path) -> Any:
 
 @pytest.fixture(scope="session")
 def hard_model(keras: Any) -> Any:
-    """What exporters get wrong: Normalization, exact GELU, grouped convolutions, two heads."""
+    """What exporters often break: Normalization, exact GELU, grouped convolutions, two heads."""
     keras.utils.set_random_seed(8)
     layers = keras.layers
     image = keras.Input((SIZE, SIZE, 3), name="image")

@@ -1,4 +1,4 @@
-"""Images for the small Keras models of these tests, and the reader that reads them."""
+"""Images for the small Keras models of these tests, and their reader."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from edgevision_keras.reading.reader import KerasReader
 
 MARKS = [
     pytest.mark.convert,
-    # Keras's own, whenever it saves weights with numpy 2.
+    # A warning of Keras whenever it saves weights with numpy 2.
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
-    # tf_keras's, whenever it writes the .h5 that these tests are about.
+    # A warning of tf_keras whenever it writes an .h5 file.
     pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file:UserWarning"),
 ]
 SIZE = 16
@@ -22,7 +22,7 @@ COLOURS = np.array([[220, 40, 40], [40, 220, 40], [40, 40, 220], [200, 200, 60]]
 
 
 def coloured_images(count: int, seed: int) -> tuple[Any, Any]:
-    """Noise on one of four colours: (count, 16, 16, 3) float32 in 0…255, and which colour."""
+    """Noise on one of four colours: (count, 16, 16, 3) float32 in 0…255, and the index of the colour."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, len(COLOURS), count)
     noise = rng.normal(0, 90, (count, SIZE, SIZE, 3))
@@ -35,4 +35,5 @@ def read(path: Path, trust_source: bool = False, input_size_wh: tuple[int, int] 
 
 
 def calibration_for(source: Any, images: Any) -> list[dict[str, Any]]:
+    """A calibration set of single images for the only input of a source."""
     return [{source.inputs[0].name: image[None]} for image in images]

@@ -1,4 +1,4 @@
-"""What a source tells about its pixels and its scores."""
+"""The value range of the pixels and the kind of scores, inferred from a model."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ RESCALINGS = [
 
 
 @pytest.mark.parametrize(("scale_offset", "pixel_range", "words"), RESCALINGS)
-def test_a_rescaling_layer_tells_the_range(
+def test_the_pixel_range_is_inferred_from_a_rescaling_layer(
     keras: Any, tmp_path: Path, scale_offset: tuple[float, float], pixel_range: Any, words: str
 ) -> None:
     layers = keras.layers
@@ -54,7 +54,7 @@ NORMALIZATIONS = [
 
 
 @pytest.mark.parametrize(("mean", "variance", "pixel_range"), NORMALIZATIONS)
-def test_a_normalization_layer_tells_the_range_by_its_means(
+def test_the_pixel_range_is_inferred_from_the_means_of_a_normalization_layer(
     keras: Any, tmp_path: Path, mean: list[float], variance: list[float], pixel_range: Any
 ) -> None:
     layers = keras.layers
@@ -64,9 +64,9 @@ def test_a_normalization_layer_tells_the_range_by_its_means(
     assert ("layer 'whiten' subtracts" in facts.pixel_range_reason) == (pixel_range is not None)
 
 
-def test_the_first_layer_that_tells_wins_over_what_follows(keras: Any, tmp_path: Path) -> None:
+def test_a_rescaling_has_precedence_over_a_normalization_after_it(keras: Any, tmp_path: Path) -> None:
     layers = keras.layers
-    found = facts_of(
+    facts = facts_of(
         keras,
         tmp_path,
         [
@@ -77,8 +77,8 @@ def test_the_first_layer_that_tells_wins_over_what_follows(keras: Any, tmp_path:
         ],
         channels=1,
     )
-    assert found.pixel_range == (0, 16)
-    assert "'digits'" in found.pixel_range_reason
+    assert facts.pixel_range == (0, 16)
+    assert "'digits'" in facts.pixel_range_reason
 
 
 @pytest.mark.parametrize("name", ["EfficientNetB0", "EfficientNetV2B0", "MobileNetV3Small"])
@@ -87,13 +87,13 @@ def test_preprocessing_inside_a_backbone_is_found(keras: Any, tmp_path: Path, na
     backbone = build(input_shape=(32, 32, 3), weights=None, include_top=False, pooling="avg")
     model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.RandomFlip(), backbone])
     model.save(tmp_path / "model.keras")
-    found = read(tmp_path / "model.keras").facts
+    facts = read(tmp_path / "model.keras").facts
     if name == "MobileNetV3Small":
-        assert found.pixel_range_reason.endswith("maps 0…255 to -1…1")
-    assert found.pixel_range == (0, 255)
+        assert facts.pixel_range_reason.endswith("maps 0…255 to -1…1")
+    assert facts.pixel_range == (0, 255)
 
 
-def test_a_model_without_preprocessing_tells_nothing(keras: Any, tmp_path: Path) -> None:
+def test_a_model_without_preprocessing_has_no_known_range(keras: Any, tmp_path: Path) -> None:
     facts = facts_of(keras, tmp_path, [keras.layers.Conv2D(2, 3)])
     assert (facts.pixel_range, facts.pixel_range_reason) == (None, "")
 
@@ -109,7 +109,7 @@ HEADS = [
 
 
 @pytest.mark.parametrize(("dense", "activation", "score_kind"), HEADS)
-def test_the_last_operation_tells_what_the_scores_are(
+def test_the_kind_of_scores_is_inferred_from_the_last_operation(
     keras: Any, tmp_path: Path, dense: dict[str, str], activation: str | None, score_kind: str
 ) -> None:
     layers = keras.layers
@@ -119,5 +119,5 @@ def test_the_last_operation_tells_what_the_scores_are(
     assert facts_of(keras, tmp_path, head).score_kind == score_kind
 
 
-def test_an_output_that_is_no_list_of_scores_has_no_kind(keras: Any, tmp_path: Path) -> None:
+def test_an_output_other_than_a_list_of_scores_has_no_kind(keras: Any, tmp_path: Path) -> None:
     assert facts_of(keras, tmp_path, [keras.layers.Conv2D(2, 3)]).score_kind is None

@@ -1,4 +1,4 @@
-"""Every form of a Keras model is read, and answers as the model itself."""
+"""A Keras model is read from every kind of file, with the outputs of the model itself."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def images() -> Any:
 
 @pytest.fixture(scope="module")
 def folder(trained: Any, tf_keras: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The trained model in all of Keras 3's forms, and one of Keras 2 in all of its own."""
+    """The trained model in every kind of file of Keras 3, and another in those of Keras 2."""
     import tensorflow as tf
 
     folder = tmp_path_factory.mktemp("forms")
@@ -38,7 +38,7 @@ def folder(trained: Any, tf_keras: Any, tmp_path_factory: pytest.TempPathFactory
 
 
 def keras_2_model(tf_keras: Any) -> Any:
-    """One whose DepthwiseConv2D Keras 3 cannot read: the file says `groups`."""
+    """A model with a DepthwiseConv2D that Keras 3 cannot read, because the file has `groups`."""
     tf_keras.utils.set_random_seed(5)
     layers = tf_keras.layers
     return tf_keras.Sequential(
@@ -61,7 +61,7 @@ def keras_2_model(tf_keras: Any) -> Any:
         ("saved", "SavedModel directory"),
     ],
 )
-def test_a_keras_3_model_gives_its_own_answers_in_every_form(
+def test_a_keras_3_model_has_its_own_outputs_in_every_kind_of_file(
     folder: Path, trained: Any, images: Any, name: str, description: str
 ) -> None:
     source = read(folder / name)
@@ -83,7 +83,7 @@ def test_a_keras_3_model_gives_its_own_answers_in_every_form(
         ("keras2_saved", "SavedModel directory"),
     ],
 )
-def test_a_keras_2_model_with_depthwise_convolution_gives_its_own_answers(
+def test_a_keras_2_model_with_a_depthwise_convolution_has_its_own_outputs(
     folder: Path, tf_keras: Any, images: Any, name: str, description: str
 ) -> None:
     expected = np.asarray(keras_2_model(tf_keras)(images, training=False))
@@ -94,7 +94,7 @@ def test_a_keras_2_model_with_depthwise_convolution_gives_its_own_answers(
     assert source.facts.pixel_range == (0, 255)
 
 
-def test_a_subclassed_model_comes_as_a_saved_model(keras: Any, images: Any, tmp_path: Path) -> None:
+def test_a_subclassed_model_is_read_from_a_saved_model(keras: Any, images: Any, tmp_path: Path) -> None:
     class Subclassed(keras.Model):
         def __init__(self) -> None:
             super().__init__()
@@ -124,7 +124,7 @@ def test_outputs_have_the_names_of_their_layers_in_sorted_order(hard_source: Any
     np.testing.assert_allclose(answers["tags"], np.asarray(tags), atol=1e-6)
 
 
-def test_an_input_of_bytes_is_given_floats_and_rounds_them(keras: Any, tmp_path: Path) -> None:
+def test_a_byte_input_accepts_floats_and_rounds_them(keras: Any, tmp_path: Path) -> None:
     image = keras.Input((4, 4, 3), dtype="uint8", name="bytes")
     x = keras.ops.cast(image, "float32")
     keras.Model(image, keras.layers.Flatten(name="flat")(x)).save(tmp_path / "bytes.keras")
@@ -135,26 +135,26 @@ def test_an_input_of_bytes_is_given_floats_and_rounds_them(keras: Any, tmp_path:
     assert set(answers.ravel()) == {8.0}
 
 
-def test_names_become_identifiers_that_every_format_takes(keras: Any, tmp_path: Path) -> None:
+def test_names_become_identifiers_that_every_format_accepts(keras: Any, tmp_path: Path) -> None:
     image = keras.Input((4, 4, 3), name="my image-1")
     keras.Model(image, keras.layers.Flatten(name="_flat.out")(image)).save(tmp_path / "names.keras")
     source = read(tmp_path / "names.keras")
     assert [spec.name for spec in (*source.inputs, *source.outputs)] == ["my_image_1", "flat_out"]
 
 
-def test_an_open_size_is_fixed_by_the_caller_or_refused(keras: Any, tmp_path: Path) -> None:
+def test_an_open_input_size_is_chosen_by_the_caller_or_refused(keras: Any, tmp_path: Path) -> None:
     layers = keras.layers
     keras.Sequential(
         [keras.Input((None, None, 3)), layers.Conv2D(2, 3), layers.GlobalAveragePooling2D()]
     ).save(tmp_path / "open.keras")
-    with pytest.raises(SourceError, match="--input-size WxH"):
+    with pytest.raises(SourceError, match="accepts images of any size; choose one: pass --input-size WxH"):
         read(tmp_path / "open.keras")
     source = read(tmp_path / "open.keras", input_size_wh=(20, 12))
     assert source.inputs[0].shape == (None, 12, 20, 3)
 
 
-def test_another_size_than_the_fixed_one_is_refused(trained_file: Path) -> None:
-    with pytest.raises(OptionError, match="takes 16x16 only"):
+def test_a_size_other_than_the_fixed_one_is_refused(trained_file: Path) -> None:
+    with pytest.raises(OptionError, match="has the fixed size 16x16; remove the option"):
         read(trained_file, input_size_wh=(32, 32))
 
 
@@ -173,22 +173,22 @@ def test_the_digest_of_a_directory_changes_with_any_file_and_its_name(tmp_path: 
 
 @pytest.mark.parametrize("nest", ["list", "dict"])
 @pytest.mark.parametrize("form", ["two.keras", "two.h5", "two"])
-def test_a_model_of_several_inputs_keeps_their_names_and_answers(
+def test_a_model_with_several_inputs_keeps_their_names_and_its_outputs(
     tmp_path: Path, keras: Any, form: str, nest: str
 ) -> None:
     vector, chosen = keras.Input((3,), name="vector"), keras.Input((1,), name="class_id", dtype="int32")
     row = keras.layers.Flatten()(keras.layers.Embedding(4, 3)(chosen))
-    inputs = [vector, chosen] if nest == "list" else {"vector": vector, "class_id": chosen}
-    model = keras.Model(inputs, keras.layers.Subtract(name="made")([vector, row]))
+    tensors = [vector, chosen] if nest == "list" else {"vector": vector, "class_id": chosen}
+    model = keras.Model(tensors, keras.layers.Subtract(name="difference")([vector, row]))
     if form == "two":
         model.export(tmp_path / form, verbose=False)
     else:
         model.save(tmp_path / form)
     source = read(tmp_path / form)
-    given = {
+    inputs = {
         "vector": np.ones((5, 3), np.float32),
         "class_id": np.array([[0], [1], [2], [3], [1]], np.float32),
     }
     assert {spec.name: spec.shape for spec in source.inputs} == {"vector": (None, 3), "class_id": (None, 1)}
-    (answer,) = source.run(given).values()
+    (answer,) = source.run(inputs).values()
     np.testing.assert_allclose(answer, 1 - model.get_weights()[0][[0, 1, 2, 3, 1]], atol=1e-6)

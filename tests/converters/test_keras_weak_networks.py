@@ -1,4 +1,4 @@
-"""int8 of networks that plain int8 spoils stays close to the source, on each runtime."""
+"""Networks that lose accuracy with plain int8 stay close to the source, on each runtime."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from edgevision_keras.tflite import TfliteConverter
 
 pytestmark = MARKS
 CONVERTERS = {"tflite": TfliteConverter(), "openvino": OpenVINOConverter(), "onnx": OnnxConverter()}
-#: The greatest error, a part of how much answers differ from image to image, root mean square. The
-#: converters' own int8 misses each of these, as the comments tell in the same order.
+#: The largest root mean square error, relative to the spread of the outputs over images. The converters'
+#: own int8 exceeds each limit; the comments have its errors in the same order.
 LIMITS = {
     "uneven_mobilenet": {"tflite": 0.25, "openvino": 0.25, "onnx": 0.3},  # 1.60, 1.39, 1.17
     "swish_network": {"tflite": 0.145, "openvino": 0.14, "onnx": 0.18},  # 0.153, 0.145, 0.375
@@ -31,28 +31,28 @@ LIMITS = {
 
 @pytest.fixture(scope="module")
 def sources(keras: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Any, Any, Any]]:
-    """Name of a network -> (source, calibration set, pictures to measure on), made once."""
-    made: dict[str, tuple[Any, Any, Any]] = {}
+    """Name of a network -> (source, calibration set, evaluation images), computed once."""
+    known: dict[str, tuple[Any, Any, Any]] = {}
 
     def source(name: str) -> tuple[Any, Any, Any]:
-        if name not in made:
+        if name not in known:
             keras.utils.set_random_seed(7)
             path = tmp_path_factory.mktemp("weak") / f"{name}.keras"
             getattr(weak_networks, name)(keras).save(path)
-            read_ = read(path)
-            size = read_.inputs[0].shape[1]
-            seen, unseen = (weak_networks.pictures(100, size, seed) for seed in (10, 11))
-            if name == "uneven_mobilenet":  # which takes -1…1
-                seen, unseen = seen / 127.5 - 1, unseen / 127.5 - 1
-            made[name] = (read_, calibration_for(read_, seen), unseen)
-        return made[name]
+            model = read(path)
+            size = model.inputs[0].shape[1]
+            calibration, evaluation = (weak_networks.pictures(100, size, seed) for seed in (10, 11))
+            if name == "uneven_mobilenet":  # its input range is -1…1
+                calibration, evaluation = calibration / 127.5 - 1, evaluation / 127.5 - 1
+            known[name] = (model, calibration_for(model, calibration), evaluation)
+        return known[name]
 
     return source
 
 
 @pytest.mark.parametrize("format_", CONVERTERS)
 @pytest.mark.parametrize("name", LIMITS)
-def test_int8_answers_what_the_source_answers(
+def test_int8_outputs_are_close_to_those_of_the_source(
     sources: Callable[[str], tuple[Any, Any, Any]], name: str, format_: str
 ) -> None:
     source, calibration, images = sources(name)
@@ -64,7 +64,6 @@ def test_int8_answers_what_the_source_answers(
         if spec.quantization is not None:
             images = np.round(images / spec.quantization.scale) + spec.quantization.zero_point
             images = np.clip(images, -128, 127).astype(np.int8)
-        answer = session.run({spec.name: images})[output.name]
-        got = session.outputs[0].dequantize(answer)
-    differs = np.sqrt(np.mean((expected - expected.mean(axis=0)) ** 2))
-    assert np.sqrt(np.mean((got - expected) ** 2)) / differs <= LIMITS[name][format_]
+        outputs = session.outputs[0].dequantize(session.run({spec.name: images})[output.name])
+    spread = np.sqrt(np.mean((expected - expected.mean(axis=0)) ** 2))
+    assert np.sqrt(np.mean((outputs - expected) ** 2)) / spread <= LIMITS[name][format_]

@@ -1,4 +1,4 @@
-"""Networks of the kinds that plain int8 spoils, with random weights and lifelike statistics."""
+"""Networks that lose accuracy with plain int8, with random weights and realistic statistics."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ def settle(keras: Any, model: Any, images: Any) -> Any:
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.0
-    for _ in range(3):  # a layer's statistics follow from those before it
+    for _ in range(3):  # a layer's statistics depend on those of earlier layers
         model(images, training=True)
     return model
 
 
 def uneven_mobilenet(keras: Any) -> Any:
-    """Six blocks of MobileNetV2 whose channels differ by 100 times, as the layers that read them undo."""
+    """Six blocks of MobileNetV2 whose channels differ by a factor of 100, which the next layers undo."""
     whole = keras.applications.MobileNetV2((48, 48, 3), alpha=0.35, weights=None, include_top=False)
     x = keras.layers.GlobalAveragePooling2D()(whole.get_layer("block_5_add").output)
     model = keras.Model(whole.input, keras.layers.Dense(8, name="scores")(x))
     settle(keras, model, pictures(64, 48, 1) / 127.5 - 1)
     rng = np.random.default_rng(2)
-    before = None
+    previous = None
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
-            before = layer
+            previous = layer
         reads_one = layer.name.endswith(("_depthwise", "_project"))
-        if reads_one and before is not None:
-            scale = 10.0 ** rng.uniform(-2, 0, before.gamma.shape[0]).astype(np.float32)
-            before.gamma.assign(before.gamma * scale)
-            before.beta.assign(before.beta * scale)
+        if reads_one and previous is not None:
+            scale = 10.0 ** rng.uniform(-2, 0, previous.gamma.shape[0]).astype(np.float32)
+            previous.gamma.assign(previous.gamma * scale)
+            previous.beta.assign(previous.beta * scale)
             (kernel,) = layer.get_weights()
             layer.set_weights([kernel / scale[:, None]])
     return model
@@ -66,7 +66,7 @@ def _backbone(keras: Any, image: Any) -> Any:
 
 
 def tagger(keras: Any) -> Any:
-    """A sigmoid for each of six labels."""
+    """Six labels with a sigmoid each."""
     image = keras.Input((32, 32, 3), name="image")
     x = keras.layers.GlobalAveragePooling2D()(_backbone(keras, image))
     tags = keras.layers.Dense(6, activation="sigmoid", name="tags", kernel_initializer="he_normal")(x)
@@ -74,7 +74,7 @@ def tagger(keras: Any) -> Any:
 
 
 def detector(keras: Any) -> Any:
-    """Boxes as parts of the image, and scores, in one tensor: (batch, 16, 4 + 3)."""
+    """Boxes relative to the image, and scores, in one tensor: (batch, 16, 4 + 3)."""
     layers = keras.layers
     image = keras.Input((32, 32, 3), name="image")
     x = _backbone(keras, image)
@@ -83,20 +83,20 @@ def detector(keras: Any) -> Any:
     scores = layers.Activation("sigmoid")(layers.Reshape((16, 3))(layers.Conv2D(3, 1)(x)))
     return settle(
         keras,
-        keras.Model(image, layers.Concatenate(name="found")([boxes, scores])),
+        keras.Model(image, layers.Concatenate(name="detections")([boxes, scores])),
         pictures(64, 32, 5),
     )
 
 
 def image_to_image(keras: Any) -> Any:
-    """What it is given and a correction of it, 0…1."""
+    """The input plus a correction, 0…1."""
     layers = keras.layers
     image = keras.Input((32, 32, 3), name="image")
-    given = layers.Rescaling(1 / 255)(image)
-    x = given
+    scaled = layers.Rescaling(1 / 255)(image)
+    x = scaled
     for _ in range(3):
         x = layers.Conv2D(12, 3, padding="same", use_bias=False)(x)
         x = layers.ReLU()(layers.BatchNormalization()(x))
     correction = layers.Conv2D(3, 3, padding="same")(x)
-    made = layers.Add(name="made")([given, layers.Rescaling(0.1)(correction)])
-    return settle(keras, keras.Model(image, made), pictures(64, 32, 6))
+    corrected = layers.Add(name="corrected")([scaled, layers.Rescaling(0.1)(correction)])
+    return settle(keras, keras.Model(image, corrected), pictures(64, 32, 6))

@@ -250,7 +250,9 @@ def test_an_encrypted_archive_is_refused(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[data.index(b"PK\x01\x02") + 8] |= 1
     path.write_bytes(data)
-    with pytest.raises(InputError, match=r"set\.zip: 1\.png: encrypted archives are not supported; unpack the archive"):
+    with pytest.raises(
+        InputError, match=r"set\.zip: 1\.png: encrypted archives are not supported; unpack the archive"
+    ):
         ImageSet.open(path)
 
 

@@ -1,4 +1,4 @@
-"""Classifiers are held against each other on scores whose answers are known by hand."""
+"""Classifiers are compared on scores with known results."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ SOURCE = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.3, 0.7]], np.float32)
 FLIPPED = np.array([[0.8, 0.2], [0.4, 0.6], [0.2, 0.8], [0.3, 0.7]], np.float32)
 
 
-def test_equal_scores_agree_wholly() -> None:
+def test_equal_scores_agree_fully() -> None:
     same = compare_scores(SOURCE, SOURCE, None)
     assert (same.images, same.agreement, same.largest_difference, same.mean_difference) == (4, 1.0, 0.0, 0.0)
     assert same.metrics == ()
 
 
 def test_one_flipped_decision_of_four() -> None:
-    found = compare_scores(SOURCE, FLIPPED, np.array([0, 0, 1, 0]))
-    assert found.agreement == 0.75
-    assert found.largest_difference == pytest.approx(0.2)
-    assert found.mean_difference == pytest.approx(0.6 / 8)
-    accuracy = found.metric("accuracy")
+    comparison = compare_scores(SOURCE, FLIPPED, np.array([0, 0, 1, 0]))
+    assert comparison.agreement == 0.75
+    assert comparison.largest_difference == pytest.approx(0.2)
+    assert comparison.mean_difference == pytest.approx(0.6 / 8)
+    accuracy = comparison.metric("accuracy")
     assert (accuracy.source, accuracy.artifact, accuracy.drop) == (0.75, 0.5, 0.25)
     with pytest.raises(KeyError, match="recall"):
-        found.metric("recall")
+        comparison.metric("recall")
 
 
 def test_independent_scores_agree_when_the_same_classes_are_at_half_or_above() -> None:
@@ -37,7 +37,7 @@ def test_independent_scores_agree_when_the_same_classes_are_at_half_or_above() -
     assert compare_scores(source, artifact, None, multi_label=True).agreement == 0.5
 
 
-def test_the_images_that_tell_most_show_every_class_that_there_is_room_for() -> None:
+def test_representative_images_show_as_many_classes_as_possible() -> None:
     task = ClassifyTask("scores", "softmax")
     evaluator = ClassificationEvaluator(task, ("a", "b", "c"), Preprocessing((4, 4), (0.0, 255.0)), None)
     scores = [[0.9, 0.1, 0.0], [0.8, 0.2, 0.0], [0.7, 0.3, 0.0], [0.1, 0.9, 0.0], [0.0, 0.4, 0.6]]
@@ -46,7 +46,7 @@ def test_the_images_that_tell_most_show_every_class_that_there_is_room_for() -> 
     assert evaluator.representative(rows, 8) == [0, 1, 2, 3, 4]
 
 
-def test_a_class_that_is_never_decided_for_is_shown_by_the_image_most_like_it() -> None:
+def test_a_class_that_is_never_predicted_is_represented_by_the_image_with_its_highest_score() -> None:
     evaluator = ClassificationEvaluator(
         ClassifyTask("scores", "softmax"),
         ("a", "b", "c"),
@@ -57,21 +57,21 @@ def test_a_class_that_is_never_decided_for_is_shown_by_the_image_most_like_it() 
     assert evaluator.representative([np.array(row, np.float32) for row in scores], 3) == [0, 1, 3]
 
 
-def test_the_most_telling_flips_come_first_and_name_image_classes_and_scores() -> None:
+def test_flips_name_image_classes_and_scores_the_worst_first() -> None:
     source = np.array([[0.55, 0.45], [0.9, 0.1], [0.2, 0.8], [0.3, 0.7]], np.float32)
     artifact = np.array([[0.45, 0.55], [0.1, 0.9], [0.2, 0.8], [0.9, 0.1]], np.float32)
     names = ("w.png", "x.png", "y.png", "z.png")
-    found = compare_scores(source, artifact, np.array([0, 1, 1, 1]), False, ("cat", "dog"), names).details
-    assert found.flipped == 3
-    assert [flip.image for flip in found.flips] == ["z.png", "w.png", "x.png"], (
+    details = compare_scores(source, artifact, np.array([0, 1, 1, 1]), False, ("cat", "dog"), names).details
+    assert details.flipped == 3
+    assert [flip.image for flip in details.flips] == ["z.png", "w.png", "x.png"], (
         "those that were right go first"
     )
-    first = found.flips[0]
+    first = details.flips[0]
     assert (first.source, first.artifact, first.truth) == (("dog",), ("cat",), ("dog",))
     assert (first.source_score, first.artifact_score) == (pytest.approx(0.7), pytest.approx(0.9))
 
 
-def test_a_flip_of_independent_scores_tells_all_classes_and_the_score_that_moved_most() -> None:
+def test_a_flip_of_independent_scores_has_all_classes_and_the_score_that_changed_most() -> None:
     source, artifact = np.array([[0.9, 0.6, 0.1]], np.float32), np.array([[0.9, 0.2, 0.1]], np.float32)
     (flip,) = compare_scores(source, artifact, None, True, ("a", "b", "c")).details.flips
     assert (flip.source, flip.artifact, flip.truth) == (("a", "b"), ("a",), None)
@@ -79,9 +79,11 @@ def test_a_flip_of_independent_scores_tells_all_classes_and_the_score_that_moved
 
 
 def test_agreement_and_drop_have_intervals() -> None:
-    found = compare_scores(np.tile(SOURCE, (50, 1)), np.tile(FLIPPED, (50, 1)), np.tile([0, 0, 1, 0], 50))
-    assert found.least_agreement == found.agreement_interval.low < found.agreement == 0.75
-    accuracy = found.metric("accuracy")
+    comparison = compare_scores(
+        np.tile(SOURCE, (50, 1)), np.tile(FLIPPED, (50, 1)), np.tile([0, 0, 1, 0], 50)
+    )
+    assert comparison.least_agreement == comparison.agreement_interval.low < comparison.agreement == 0.75
+    accuracy = comparison.metric("accuracy")
     assert accuracy.drop_interval.low < accuracy.drop < accuracy.drop_interval.high == accuracy.largest_drop
-    assert [one.label for one in found.by_class] == ["class 0", "class 1"]
-    assert found.details.source_confusion.matrix(2).tolist() == [[100, 50], [0, 50]]
+    assert [one.label for one in comparison.by_class] == ["class 0", "class 1"]
+    assert comparison.details.source_confusion.matrix(2).tolist() == [[100, 50], [0, 50]]

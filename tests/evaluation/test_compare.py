@@ -22,10 +22,10 @@ def _tested(first: MetricValue, second: MetricValue):
 
 def test_hits_are_compared_by_mcnemars_test() -> None:
     worse, better = np.arange(400) < 300, np.arange(400) < 330
-    found = _tested(share_of("accuracy", worse), share_of("accuracy", better))
-    assert (found.test, found.better) == ("mcnemar", "B")
-    assert found.p_value < 1e-6
-    assert found.metric.drop_interval.high < 0
+    result = _tested(share_of("accuracy", worse), share_of("accuracy", better))
+    assert (result.test, result.better) == ("mcnemar", "B")
+    assert result.p_value < 1e-6
+    assert result.metric.drop_interval.high < 0
     assert _tested(share_of("accuracy", better), share_of("accuracy", worse)).better == "A"
 
 
@@ -33,17 +33,17 @@ def test_five_images_that_flipped_may_be_chance() -> None:
     first = np.arange(400) < 300
     second = first.copy()
     second[[0, 1, 2, 310, 311]] ^= True
-    found = _tested(share_of("accuracy", first), share_of("accuracy", second))
-    assert found.better is None
-    assert found.metric.drop_interval.low < 0 < found.metric.drop_interval.high
+    result = _tested(share_of("accuracy", first), share_of("accuracy", second))
+    assert result.better is None
+    assert result.metric.drop_interval.low < 0 < result.metric.drop_interval.high
 
 
 def test_means_are_compared_by_a_permutation_test_and_other_figures_by_the_bootstrap() -> None:
     random = np.random.default_rng(0)
     sharp = random.normal(30.0, 4.0, 100)
     blurred = sharp - np.abs(random.normal(0.5, 0.2, 100))
-    found = _tested(mean_of("PSNR", sharp, "dB"), mean_of("PSNR", blurred, "dB"))
-    assert (found.test, found.better) == ("sign-flip", "A")
+    result = _tested(mean_of("PSNR", sharp, "dB"), mean_of("PSNR", blurred, "dB"))
+    assert (result.test, result.better) == ("sign-flip", "A")
     samples = random.normal(0.5, 0.01, 1000)
     first, second = resampled("mAP@0.50", 0.5, samples), resampled("mAP@0.50", 0.49, samples - 0.01)
     assert (_tested(first, second).test, _tested(first, second).better) == ("bootstrap", "A")
@@ -65,9 +65,13 @@ def test_a_bundle_is_as_good_as_itself(tmp_path: Path) -> None:
     images = ImageSet.from_arrays(
         random.integers(0, 256, (30, 8, 8, 3), np.uint8), random.integers(0, 5, 30), LABELS
     )
-    found = compare(bundle, bundle, images)
-    assert (found.verdict.better, found.verdict.p_value, found.comparison.agreement) == (None, 1.0, 1.0)
-    document = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    comparison = compare(bundle, bundle, images)
+    assert (comparison.verdict.better, comparison.verdict.p_value, comparison.comparison.agreement) == (
+        None,
+        1.0,
+        1.0,
+    )
+    document = json.loads(json.dumps(comparison.to_dict(), allow_nan=False))
     assert document["verdict"] == {"metric": "accuracy", "test": "mcnemar", "p_value": 1.0, "better": None}
     assert document["a"] == document["b"]
 

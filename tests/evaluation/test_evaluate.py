@@ -1,4 +1,4 @@
-"""evaluate(): a bundle on images whose truth is known, in the terms of its evidence."""
+"""evaluate(): a bundle on images with ground truth, with the metrics of its evidence."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ import edgevision
 from edgevision.bundle.storage import read_bundle
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import InputError, OptionError, PluginError
+from edgevision.evaluation.compare import compare
 from edgevision.evaluation.evaluate import RunSettings, evaluate
 from edgevision.evidence.document import read_evidence
+from edgevision.imaging.write import write_image
 from edgevision.tasks.score_calibration import OperatingPoint, ScoreCalibration
 
 pytest.importorskip("ai_edge_litert", reason="needs the extra `tflite`")
@@ -32,21 +34,25 @@ def _images(count: int = 60, labelled: bool = True) -> ImageSet:
     return ImageSet.from_arrays(pixels, labels, LABELS)
 
 
-def test_every_figure_is_that_of_the_models_own_answers(bundle: Path) -> None:
+def test_the_metrics_are_those_of_the_models_own_answers(bundle: Path) -> None:
     images = _images()
-    found = evaluate(bundle, images)
+    evaluation = evaluate(bundle, images)
     with edgevision.load(bundle) as model:
         decided = [model(image).top()[0].class_id for image in images]
     right = np.array(decided) == images.labels
-    assert found.figure("accuracy").value == pytest.approx(right.mean())
-    assert len(found.worst(100)) == (~right).sum()
-    assert found.measures.confusion.matrix(5).sum() == 60
-    assert (found.ran.artifact, found.ran.backend, found.ran.device) == ("tflite-float32", "tflite", "cpu")
+    assert evaluation.metric("accuracy").value == pytest.approx(right.mean())
+    assert len(evaluation.worst(100)) == (~right).sum()
+    assert evaluation.measures.confusion.matrix(5).sum() == 60
+    assert (evaluation.run.artifact, evaluation.run.backend, evaluation.run.device) == (
+        "tflite-float32",
+        "tflite",
+        "cpu",
+    )
     with pytest.raises(KeyError, match="mAP"):
-        found.figure("mAP@0.50")
+        evaluation.metric("mAP@0.50")
 
 
-def test_the_document_for_programs_is_json_and_tells_what_ran_on_what(bundle: Path) -> None:
+def test_the_document_is_json_and_names_artifact_and_machine(bundle: Path) -> None:
     document = json.loads(json.dumps(evaluate(bundle, _images()).to_dict(), allow_nan=False))
     assert document["data"]["images"] == 60
     assert document["figures"][0]["name"] == "accuracy"
@@ -57,7 +63,7 @@ def test_the_document_for_programs_is_json_and_tells_what_ran_on_what(bundle: Pa
     assert {"machine", "created", "sha256", "version", "reliability", "confusion"} <= set(document)
 
 
-def test_two_runs_measure_the_same(bundle: Path) -> None:
+def test_two_runs_give_the_same_results(bundle: Path) -> None:
     first, second = (evaluate(bundle, _images()).to_dict() for _ in range(2))
     del first["created"], second["created"]
     assert first == second
@@ -81,9 +87,9 @@ def test_a_network_with_independent_scores_takes_annotations_with_several_classe
             }
         )
     )
-    found = evaluate(bundle, images, annotations=truth)
-    assert found.measures.metrics[0].name == "macro F1"
-    assert {one.label: one.support for one in found.measures.by_class} == {
+    evaluation = evaluate(bundle, images, annotations=truth)
+    assert evaluation.measures.metrics[0].name == "macro F1"
+    assert {one.label: one.support for one in evaluation.measures.by_class} == {
         "a": 12,
         "b": 3,
         "c": 2,
@@ -93,7 +99,9 @@ def test_a_network_with_independent_scores_takes_annotations_with_several_classe
     with edgevision.load(bundle) as model:
         scores = np.stack([model(image).scores for image in images])
     shown = np.eye(5, dtype=bool)[np.arange(12) % 5] | np.eye(5, dtype=bool)[0]
-    assert found.figure("exact match").value == pytest.approx(((scores >= 0.5) == shown).all(axis=1).mean())
+    assert evaluation.metric("exact match").value == pytest.approx(
+        ((scores >= 0.5) == shown).all(axis=1).mean()
+    )
 
 
 @pytest.mark.parametrize("temperature", [None, 0.1])
@@ -103,35 +111,39 @@ def test_a_bundle_is_measured_at_its_temperature_and_operating_point(tmp_path: P
         plain = np.stack([model(image).scores for image in images])
     scores = plain if temperature is None else plain**10 / (plain**10).sum(axis=1, keepdims=True)
     threshold = float(np.median(scores[:, 2]))
-    reading = ScoreCalibration(temperature, OperatingPoint("c", 2, threshold, "sensitivity", 0.9))
-    bundle = write_tiny_bundle(tmp_path / "tiny.evb", reading=reading)
-    found = evaluate(bundle, images)
-    np.testing.assert_allclose(np.stack(found.answers), scores, rtol=1e-4)
-    decided = np.stack(found.answers)[:, 2] >= threshold
-    assert found.figure("sensitivity for 'c'").value == pytest.approx(decided[images.labels == 2].mean())
-    assert found.figure("specificity for 'c'").value == pytest.approx(1 - decided[images.labels != 2].mean())
-    assert found.figure("precision for 'c'").value == pytest.approx((images.labels[decided] == 2).mean())
-    assert found.measures.metrics[0].name == "accuracy"
-    assert found.to_dict()["score_calibration"]["operating_point"]["threshold"] == threshold
+    score_calibration = ScoreCalibration(temperature, OperatingPoint("c", 2, threshold, "sensitivity", 0.9))
+    bundle = write_tiny_bundle(tmp_path / "tiny.evb", score_calibration=score_calibration)
+    evaluation = evaluate(bundle, images)
+    np.testing.assert_allclose(np.stack(evaluation.answers), scores, rtol=1e-4)
+    decided = np.stack(evaluation.answers)[:, 2] >= threshold
+    assert evaluation.metric("sensitivity for 'c'").value == pytest.approx(decided[images.labels == 2].mean())
+    assert evaluation.metric("specificity for 'c'").value == pytest.approx(
+        1 - decided[images.labels != 2].mean()
+    )
+    assert evaluation.metric("precision for 'c'").value == pytest.approx((images.labels[decided] == 2).mean())
+    assert evaluation.measures.metrics[0].name == "accuracy"
+    assert evaluation.to_dict()["score_calibration"]["operating_point"]["threshold"] == threshold
     with edgevision.load(bundle) as model:
         assert [one.positive for one in model(list(images))] == decided.tolist()
 
 
-def test_images_of_which_none_is_of_the_class_of_interest_leave_its_figures_out(tmp_path: Path) -> None:
-    reading = ScoreCalibration(None, OperatingPoint("c", 2, 0.2, "sensitivity", 0.9))
+def test_without_images_of_the_class_of_interest_its_metrics_are_left_out(tmp_path: Path) -> None:
+    score_calibration = ScoreCalibration(None, OperatingPoint("c", 2, 0.2, "sensitivity", 0.9))
     pixels = np.stack(list(_images(10)))
     images = ImageSet.from_arrays(pixels, [0, 1] * 5, LABELS)
-    found = evaluate(write_tiny_bundle(tmp_path / "tiny.evb", reading=reading), images)
-    assert [figure.name for figure in found.measures.metrics] == [
+    evaluation = evaluate(
+        write_tiny_bundle(tmp_path / "tiny.evb", score_calibration=score_calibration), images
+    )
+    assert [figure.name for figure in evaluation.measures.metrics] == [
         "accuracy",
         "macro precision",
         "macro recall",
         "macro F1",
     ]
-    assert found.measures.notes == ("no image shows 'c', so the operating point was not evaluated",)
+    assert evaluation.measures.notes == ("no image shows 'c', so the operating point was not evaluated",)
 
 
-def test_what_cannot_be_measured_is_told(bundle: Path, tmp_path: Path) -> None:
+def test_an_evaluation_that_is_not_possible_is_refused(bundle: Path, tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match="no ground truth for the images in arrays; sort them into one folder per class"
     ):
@@ -146,21 +158,44 @@ def test_what_cannot_be_measured_is_told(bundle: Path, tmp_path: Path) -> None:
         evaluate(bundle, _images(), RunSettings("tensorrt"))
 
 
+def test_paths_may_be_text_and_switches_numpys(bundle: Path, tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    for place, image in enumerate(_images(6)):
+        folder = images / LABELS[place % 5]
+        folder.mkdir(parents=True, exist_ok=True)
+        write_image(folder / f"{place}.png", image)
+    by_path, by_text = evaluate(bundle, images), evaluate(str(bundle), str(images))
+    assert by_text.data == by_path.data
+    assert by_text.to_dict()["figures"] == by_path.to_dict()["figures"]
+    assert compare(str(bundle), str(bundle), str(images)).comparison.agreement == 1.0
+    settings = RunSettings(tune=np.bool_(False))
+    assert settings.tune is False
+    assert evaluate(bundle, images, settings).run == by_path.run
+
+
+@pytest.mark.parametrize("images", [[np.zeros((8, 8, 3), np.uint8)], None])
+def test_what_is_not_a_set_of_images_is_refused(bundle: Path, images) -> None:
+    with pytest.raises(OptionError, match=r"expected a folder of images.* ImageSet\.from_arrays"):
+        evaluate(bundle, images)
+    with pytest.raises(OptionError, match=r"expected a folder of images"):
+        compare(bundle, bundle, images)
+
+
 def test_progress_counts_the_images(bundle: Path) -> None:
-    told: list[tuple[str, int, int]] = []
-    evaluate(bundle, _images(70), progress=lambda *step: told.append(step))
-    assert told == [("measuring tiny.evb tflite-float32", done, 70) for done in (16, 32, 48, 64, 70)]
+    steps: list[tuple[str, int, int]] = []
+    evaluate(bundle, _images(70), progress=lambda *step: steps.append(step))
+    assert steps == [("measuring tiny.evb tflite-float32", done, 70) for done in (16, 32, 48, 64, 70)]
 
 
 @pytest.mark.convert
-def test_a_bundle_reaches_here_what_its_evidence_says(quickstart: Path) -> None:
+def test_a_bundle_reaches_the_metrics_of_its_evidence(quickstart: Path) -> None:
     folder = quickstart / "quickstart"
     bundle = read_bundle(folder / "digits.evb")
     evidence = read_evidence(bundle.read(bundle.manifest.evidence).decode(), "evidence")
     for result in evidence.results:
-        found = evaluate(folder / "digits.evb", folder / "evaluation", RunSettings(result.backend))
+        evaluation = evaluate(folder / "digits.evb", folder / "evaluation", RunSettings(result.backend))
         for metric in result.comparison.metrics:
-            assert found.figure(metric.name).value == pytest.approx(metric.artifact)
-            assert found.figure(metric.name).interval == metric.artifact_interval
-        assert found.measures.confusion == result.comparison.details.artifact_confusion
-        assert found.data.sha256 == evidence.evaluation.sha256
+            assert evaluation.metric(metric.name).value == pytest.approx(metric.artifact)
+            assert evaluation.metric(metric.name).interval == metric.artifact_interval
+        assert evaluation.measures.confusion == result.comparison.details.artifact_confusion
+        assert evaluation.data.sha256 == evidence.evaluation.sha256

@@ -1,4 +1,4 @@
-"""Networks that make images are held against each other, and against the truth, by PSNR and SSIM."""
+"""Image-to-image models are compared with each other, and with ground truth, by PSNR and SSIM."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _evaluator(truth: list[np.ndarray] | None = None) -> ImageToImageEvaluator:
     return ImageToImageEvaluator(task, Preprocessing((16, 16), (0.0, 255.0)), truth)
 
 
-def test_psnr_is_that_of_its_definition_and_finite_for_equal_images() -> None:
+def test_psnr_follows_its_definition_and_is_finite_for_equal_images() -> None:
     assert psnr_db(PHOTO, BRIGHTER) == pytest.approx(20 * np.log10(255 / 5))
     assert psnr_db(PHOTO, PHOTO) == HIGHEST_PSNR_DB
 
@@ -33,14 +33,14 @@ def test_ssim_is_one_for_equal_images_and_falls_with_noise() -> None:
     assert ssim(PHOTO, PHOTO + noise) < ssim(PHOTO, BRIGHTER) < 1.0
 
 
-def test_what_cannot_be_compared_is_told() -> None:
+def test_images_that_cannot_be_compared_are_refused() -> None:
     with pytest.raises(InputError, match="cannot be compared"):
         psnr_db(PHOTO, PHOTO[:-1])
     with pytest.raises(InputError, match="SSIM needs 7x7"):
         ssim(PHOTO[:5], PHOTO[:5])
 
 
-def test_without_the_truth_the_likeness_to_the_source_is_told() -> None:
+def test_without_ground_truth_there_is_the_similarity_to_the_source() -> None:
     comparison = _evaluator().compare([PHOTO, PHOTO], [PHOTO, BRIGHTER])
     assert comparison.metrics == ()
     assert comparison.largest_difference == pytest.approx(5 / 255)
@@ -49,7 +49,7 @@ def test_without_the_truth_the_likeness_to_the_source_is_told() -> None:
     assert comparison.agreement == comparison.likeness["SSIM"] < 1.0
 
 
-def test_with_the_truth_both_are_held_against_it() -> None:
+def test_with_ground_truth_both_are_compared_with_it() -> None:
     comparison = _evaluator([PHOTO]).compare([PHOTO], [BRIGHTER])
     metric = comparison.metric("PSNR")
     assert (metric.source, metric.unit) == (HIGHEST_PSNR_DB, "dB")
@@ -57,12 +57,12 @@ def test_with_the_truth_both_are_held_against_it() -> None:
     assert comparison.metric("SSIM").source == pytest.approx(1.0)
 
 
-def test_the_images_that_tell_most_have_the_most_contrast() -> None:
+def test_representative_images_have_the_most_contrast() -> None:
     flat = np.full_like(PHOTO, 90)
     assert _evaluator().representative([flat, PHOTO, flat], 1) == [1]
 
 
-def test_intervals_and_the_least_alike_images_are_told() -> None:
+def test_there_are_intervals_and_the_least_similar_images() -> None:
     darker = PHOTO - np.uint8(30)
     comparison = _evaluator([PHOTO] * 3).compare([PHOTO] * 3, [PHOTO, BRIGHTER, darker])
     assert comparison.details.changed == 2

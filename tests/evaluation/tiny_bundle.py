@@ -8,7 +8,7 @@ import numpy as np
 
 from edgevision.artifact import read_artifact
 from edgevision.backend import SessionSettings
-from edgevision.bundle.known_answers import KnownAnswers, KnownImages, compute_answers, write_selftest
+from edgevision.bundle.known_answers import KnownAnswers, KnownImages, compute_answers, write_known_answers
 from edgevision.bundle.manifest import ArtifactEntry, Manifest, SourceEntry
 from edgevision.bundle.storage import file_entry, write_bundle
 from edgevision.imaging.preprocess import Preprocessing
@@ -25,9 +25,9 @@ def write_tiny_bundle(
     path: Path,
     score_kind: str = "softmax",
     labels: tuple[str, ...] = LABELS,
-    reading: ScoreCalibration | None = None,
+    score_calibration: ScoreCalibration | None = None,
 ) -> Path:
-    """Write the bundle, with its known answers and evidence that says nothing."""
+    """Write the bundle, with its known answers and empty evidence."""
     artifact = read_artifact(DATA / "tiny.tflite")
     session = open_session(registry().backend("tflite"), artifact, SessionSettings())
     how = Preprocessing((8, 8), (0.0, 1.0))
@@ -37,7 +37,7 @@ def write_tiny_bundle(
     files = {
         "artifacts/tflite-float32/tiny.tflite": artifact.content,
         "labels.txt": "".join(f"{label}\n" for label in labels).encode(),
-        "selftest.npz": write_selftest(known),
+        "selftest.npz": write_known_answers(known),
         "evidence.json": b"{}",
     }
     model, names, selftest, evidence = (file_entry(name, content) for name, content in files.items())
@@ -50,14 +50,14 @@ def write_tiny_bundle(
         session.outputs,
         (),
         ("tflite",),
-        reading,
+        score_calibration,
     )
     session.close()
     manifest = Manifest(
         created="2026-11-24T00:00:00Z",
         task=ClassifyTask("scores", score_kind),
         preprocessing=how,
-        source=SourceEntry("tiny", "made by hand", "0" * 64),
+        source=SourceEntry("tiny", "written by hand", "0" * 64),
         artifacts=(entry,),
         labels=names,
         selftest=selftest,

@@ -1,4 +1,4 @@
-"""What the tests of `examples/digits` share: its modules, and the commands of its README."""
+"""Fixtures of the tests of `examples/digits`: its modules, and the commands of its README."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DIGITS = EXAMPLES / "digits"
 
 @pytest.fixture(scope="module")
 def digits_module() -> Iterator[Callable[[str], ModuleType]]:
-    """Imports modules of the example, and takes them out of the way of other examples afterwards."""
+    """Imports modules of the example, and removes them afterwards, for those of other examples."""
     before = set(sys.modules)
     sys.path.insert(0, str(DIGITS))
     try:
@@ -34,7 +34,7 @@ def digits_module() -> Iterator[Callable[[str], ModuleType]]:
 
 @pytest.fixture(scope="module")
 def as_typed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Runs the commands of a section of the README, without those that train; gives the folder."""
+    """Runs the commands of a README section, except those that train, and returns the folder."""
 
     def run(section: str) -> Path:
         folder = tmp_path_factory.mktemp("typed")

@@ -1,4 +1,4 @@
-"""The blood cells example: its parts on what is known by hand, its commands, its weights on real photos."""
+"""The blood cells example: its parts on cases computed by hand, its commands, its weights on real photos."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ import pytest
 
 Modules = Callable[[str], ModuleType]
 Box = tuple[str, float, float, float, float]
-#: (h, w, 3) RGB and what is marked in it.
+#: (h, w, 3) RGB and its labels.
 Photo = tuple[np.ndarray, Sequence[Box]]
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "blood_cells"
 WEIGHTS = EXAMPLE / "blood_cells.keras"
 LABELS = ("RBC", "WBC", "Platelets")
 BACKGROUND = (225, 225, 230)
-#: Label -> RGB and radius in pixels of the blob that stands for it.
+#: Label -> RGB and radius in pixels of the blob that represents it.
 BLOBS = {"RBC": ((180, 120, 130), 50), "WBC": ((90, 50, 170), 90), "Platelets": ((70, 40, 140), 18)}
 
 
@@ -38,7 +38,7 @@ def annotation(boxes: Sequence[Box]) -> str:
 
 
 def write_data(path: Path, photos: dict[str, Photo], lists: dict[str, str]) -> Path:
-    """A zip of Pascal VOC annotations as BCCD has it; images RGB."""
+    """A zip of photos with Pascal VOC annotations, in the layout of BCCD; images RGB."""
     with zipfile.ZipFile(path, "w") as archive:
         for name, (image, boxes) in photos.items():
             jpeg = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
@@ -50,7 +50,7 @@ def write_data(path: Path, photos: dict[str, Photo], lists: dict[str, str]) -> P
 
 
 def blobs(seed: int) -> tuple[np.ndarray, list[Box]]:
-    """A photo of one blob of each class, each in a third of its own, and the boxes round them."""
+    """A photo with one blob of each class, each in its own third, and the boxes around them."""
     random = np.random.default_rng(seed)
     image = np.full((480, 640, 3), BACKGROUND, np.uint8)
     boxes = []
@@ -63,7 +63,7 @@ def blobs(seed: int) -> tuple[np.ndarray, list[Box]]:
 
 @pytest.fixture(scope="module")
 def module() -> Iterator[Modules]:
-    """Imports modules of the example, and takes them out of the way of other examples afterwards."""
+    """Imports modules of the example, and removes them afterwards, for those of other examples."""
     before = set(sys.modules)
     sys.path.insert(0, str(EXAMPLE))
     try:
@@ -100,7 +100,7 @@ def test_photos_are_read_in_the_lists_order_as_rgb_with_their_boxes(tmp_path: Pa
     first, second = module("dataset").read_samples(data, "train")
     assert (first.name, second.name) == ("b", "a")
     np.testing.assert_allclose(first.image[240, 320], (250, 20, 20), atol=4)
-    # The red cell is a point, and left out.
+    # The red cell has no area, and is left out.
     np.testing.assert_array_equal(first.boxes_xyxy, [[10, 20, 110, 140], [1, 2, 31, 42]])
     assert [LABELS[class_id] for class_id in first.class_ids] == ["WBC", "Platelets"]
     assert second.boxes_xyxy.shape == (0, 4)
@@ -111,7 +111,7 @@ def test_photos_are_read_in_the_lists_order_as_rgb_with_their_boxes(tmp_path: Pa
     ("boxes", "split", "error", "message"),
     [
         ([("Yeast", 1, 2, 3, 4)], "train", ValueError, "class 'Yeast': expected one of RBC, WBC, Platelets"),
-        ([], "test", FileNotFoundError, r"no test\.txt in it"),
+        ([], "test", FileNotFoundError, r"no test\.txt in this zip; expected the BCCD data set"),
     ],
     ids=["an unknown class", "a list that is missing"],
 )
@@ -132,7 +132,7 @@ def test_data_that_is_not_bccd_is_refused(
 
 
 def test_boxes_follow_the_cells_through_the_augmentation(module: Modules) -> None:
-    """A lone disc may be anywhere, turned and scaled: its pixels tell where the box belongs."""
+    """The box of a single disc is known from its pixels, wherever it is moved, rotated and scaled."""
     image = np.full((480, 640, 3), BACKGROUND, np.uint8)
     cv2.circle(image, (250, 210), 60, (90, 50, 170), -1)
     box = np.array([[190, 150, 310.5, 270.5]], np.float32)
@@ -156,7 +156,7 @@ def test_boxes_follow_the_cells_through_the_augmentation(module: Modules) -> Non
     assert seen > 25
 
 
-def test_a_cell_that_the_crop_cuts_off_is_no_longer_marked(module: Modules) -> None:
+def test_a_cell_mostly_outside_of_the_crop_is_not_labelled(module: Modules) -> None:
     clipped = module("augment")._clipped
     boxes = np.array([[-70.0, 10, 30, 60], [-50, 10, 50, 60], [400, 0, 500, 50]])
     inside, kept = clipped(boxes, (320, 240))
@@ -172,16 +172,16 @@ def outputs(height: int = 60, width: int = 80) -> dict[str, np.ndarray]:
     return {name: np.zeros((height, width, depth), np.float32) for name, depth in channels.items()}
 
 
-def test_a_peak_becomes_the_box_that_the_docstring_computes(module: Modules) -> None:
-    given = outputs()
-    given["heatmap"][10, 20, 1] = 0.9
-    given["heatmap"][10, 21, 1] = 0.8  # beside a higher one: no peak
-    given["heatmap"][40, 50, 2] = 0.5
-    given["heatmap"][5, 5, 0] = 0.005  # below the least score
-    given["size"][10, 20] = (0.5, 0.6)
-    given["offset"][10, 20] = (0.25, 0.75)
-    given["size"][40, 50] = (0.25, 0.3)
-    boxes, scores, class_ids = module("decode").decode(given, (320, 240))
+def test_a_peak_is_decoded_as_the_docstring_says(module: Modules) -> None:
+    tensors = outputs()
+    tensors["heatmap"][10, 20, 1] = 0.9
+    tensors["heatmap"][10, 21, 1] = 0.8  # beside a higher one: not a peak
+    tensors["heatmap"][40, 50, 2] = 0.5
+    tensors["heatmap"][5, 5, 0] = 0.005  # below the lowest score
+    tensors["size"][10, 20] = (0.5, 0.6)
+    tensors["offset"][10, 20] = (0.25, 0.75)
+    tensors["size"][40, 50] = (0.25, 0.3)
+    boxes, scores, class_ids = module("decode").decode(tensors, (320, 240))
     # Centre (20.25 * 4, 10.75 * 4), size (0.25 * 320, 0.36 * 240); centre (200, 160), size (20, 21.6).
     expected = [[81 - 40, 43 - 43.2 + 0.2, 81 + 40, 43 + 43.2], [190, 149.2, 210, 170.8]]
     np.testing.assert_allclose(boxes, expected, atol=1e-4)
@@ -189,31 +189,31 @@ def test_a_peak_becomes_the_box_that_the_docstring_computes(module: Modules) -> 
     assert class_ids.tolist() == [1, 2]
 
 
-@pytest.mark.parametrize(("other_class", "found"), [(0, 1), (1, 2)], ids=["of one class", "of two classes"])
-def test_boxes_that_cover_one_another_are_thinned(module: Modules, other_class: int, found: int) -> None:
-    given = outputs()
-    given["heatmap"][30, 40, 0] = 0.7
-    given["heatmap"][30, 42, other_class] = 0.6
-    given["size"][30, 40:43] = 0.5
-    boxes, scores, _ = module("decode").decode(given, (320, 240))
-    assert len(boxes) == found
+@pytest.mark.parametrize(("other_class", "count"), [(0, 1), (1, 2)], ids=["of one class", "of two classes"])
+def test_overlapping_boxes_of_one_class_are_suppressed(module: Modules, other_class: int, count: int) -> None:
+    tensors = outputs()
+    tensors["heatmap"][30, 40, 0] = 0.7
+    tensors["heatmap"][30, 42, other_class] = 0.6
+    tensors["size"][30, 40:43] = 0.5
+    boxes, scores, _ = module("decode").decode(tensors, (320, 240))
+    assert len(boxes) == count
     assert scores[0] == pytest.approx(0.7)
 
 
-def test_nothing_found_is_empty_arrays_and_boxes_end_at_the_border(
+def test_no_detections_are_empty_arrays_and_boxes_are_clipped_to_the_image(
     module: Modules,
 ) -> None:
-    given = outputs()
-    boxes, scores, class_ids = module("decode").decode(given, (320, 240))
+    tensors = outputs()
+    boxes, scores, class_ids = module("decode").decode(tensors, (320, 240))
     assert (boxes.shape, scores.shape, class_ids.shape) == ((0, 4), (0,), (0,))
-    given["heatmap"][0, 79, 0] = 0.9
-    given["size"][0, 79] = 0.5
-    boxes, _, _ = module("decode").decode(given, (320, 240))
+    tensors["heatmap"][0, 79, 0] = 0.9
+    tensors["size"][0, 79] = 0.5
+    boxes, _, _ = module("decode").decode(tensors, (320, 240))
     np.testing.assert_allclose(boxes, [[316 - 40, 0, 320, 30]])
 
 
 @pytest.mark.convert
-def test_what_is_drawn_for_training_decodes_to_the_boxes_it_was_drawn_from(
+def test_training_targets_decode_to_the_boxes_that_they_were_drawn_from(
     module: Modules,
 ) -> None:
     boxes = np.array([[10, 20, 61, 75], [100, 30, 121, 49], [150, 60, 319, 230]], np.float32)
@@ -222,9 +222,9 @@ def test_what_is_drawn_for_training_decodes_to_the_boxes_it_was_drawn_from(
         weight = targets[name][..., 2]
         assert weight.sum() == pytest.approx(3)
         targets[name] = targets[name][..., :2]
-    found, scores, class_ids = module("decode").decode(targets, (320, 240), min_score=0.999)
-    order = np.argsort(found[:, 0])
-    np.testing.assert_allclose(found[order], boxes, atol=1e-3)
+    decoded, scores, class_ids = module("decode").decode(targets, (320, 240), min_score=0.999)
+    order = np.argsort(decoded[:, 0])
+    np.testing.assert_allclose(decoded[order], boxes, atol=1e-3)
     assert class_ids[order].tolist() == [0, 2, 1]
     assert scores.tolist() == [1, 1, 1]
 
@@ -232,49 +232,47 @@ def test_what_is_drawn_for_training_decodes_to_the_boxes_it_was_drawn_from(
 # --- the commands
 
 
-def test_figures_are_those_of_boxes_known_by_hand(module: Modules) -> None:
-    pytest.importorskip("pycocotools", reason="COCO's figures need pycocotools")
+def test_metrics_agree_with_a_case_computed_by_hand(module: Modules) -> None:
+    pytest.importorskip("pycocotools", reason="COCO's metrics need pycocotools")
     boxes = np.array([[0, 0, 100, 100], [200, 200, 300, 300], [400, 0, 450, 40]], np.float32)
     sample = module("dataset").Sample("a", np.zeros((480, 640, 3), np.uint8), boxes, np.array([0, 1, 2]))
-    # The second is found with an IoU of 0.6, the third is taken for a red cell.
-    found = boxes + np.array([[0, 0, 0, 0], [0, 40, 0, 0], [0, 0, 0, 0]], np.float32)
-    answers = [(found, np.array([0.9, 0.8, 0.7], np.float32), np.array([0, 1, 0]))]
-    figures = module("evaluate").average_precision([sample], answers)
-    assert [figures[f"AP@0.50 {label}"] for label in LABELS] == pytest.approx([1, 1, 0])
-    assert figures["mAP@0.50"] == pytest.approx(2 / 3)
+    # The second is detected with an IoU of 0.6, the third is classified as a red cell.
+    detected = boxes + np.array([[0, 0, 0, 0], [0, 40, 0, 0], [0, 0, 0, 0]], np.float32)
+    detections = [(detected, np.array([0.9, 0.8, 0.7], np.float32), np.array([0, 1, 0]))]
+    metrics = module("evaluate").average_precision([sample], detections)
+    assert [metrics[f"AP@0.50 {label}"] for label in LABELS] == pytest.approx([1, 1, 0])
+    assert metrics["mAP@0.50"] == pytest.approx(2 / 3)
     # The IoU thresholds 0.50, 0.55 and 0.60 of ten.
-    assert figures["mAP@0.50:0.95"] == pytest.approx((1 + 0.3 + 0) / 3)
-    assert figures["recall@0.50"] == pytest.approx(2 / 3)
+    assert metrics["mAP@0.50:0.95"] == pytest.approx((1 + 0.3 + 0) / 3)
+    assert metrics["recall@0.50"] == pytest.approx(2 / 3)
 
 
 @pytest.mark.convert
-def test_two_steps_of_training_write_a_network_that_can_be_evaluated(tmp_path: Path) -> None:
-    pytest.importorskip("pycocotools", reason="COCO's figures need pycocotools")
+def test_a_short_training_writes_a_network_that_can_be_evaluated(tmp_path: Path) -> None:
+    pytest.importorskip("pycocotools", reason="COCO's metrics need pycocotools")
     photos = {f"photo{seed}": blobs(seed) for seed in range(5)}
     lists = {"train": "photo0 photo1 photo2 photo3", "val": "photo4"}
     data = write_data(tmp_path / "blobs.zip", photos, lists)
     options = ["--epochs", "1", "--batch-size", "2", "-o", "model.keras"]
-    said = run(tmp_path, "train.py", "--data", data, *options)
-    assert "mAP@0.50 " in said
+    output = run(tmp_path, "train.py", "--data", data, *options)
+    assert "mAP@0.50 " in output
     assert (tmp_path / "model.keras").stat().st_size < 3_000_000
     with zipfile.ZipFile(tmp_path / "model.keras") as archive:
         assert b"optimizer" not in archive.read("model.weights.h5")
-    extra = ["--picture", "found.png", "--json", "figures.json"]
+    extra = ["--picture", "detections.png", "--json", "metrics.json"]
     run(tmp_path, "evaluate.py", "model.keras", "--data", data, *extra)
-    figures = json.loads((tmp_path / "figures.json").read_text())
-    assert set(figures) >= {"mAP@0.50", "mAP@0.50:0.95", "recall@0.50", "AP@0.50 RBC"}
-    assert all(0 <= value <= 1 for value in figures.values())
-    assert cv2.imread(str(tmp_path / "found.png")).shape == (480, 3 * 640, 3)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert set(metrics) >= {"mAP@0.50", "mAP@0.50:0.95", "recall@0.50", "AP@0.50 RBC"}
+    assert all(0 <= value <= 1 for value in metrics.values())
+    assert cv2.imread(str(tmp_path / "detections.png")).shape == (480, 3 * 640, 3)
 
 
 @pytest.mark.convert
-def test_the_committed_weights_reach_their_map_on_the_real_validation_photos(
-    tmp_path: Path, shared: Path
-) -> None:
-    pytest.importorskip("pycocotools", reason="COCO's figures need pycocotools")
+def test_the_committed_weights_reach_their_map_on_the_validation_photos(tmp_path: Path, shared: Path) -> None:
+    pytest.importorskip("pycocotools", reason="COCO's metrics need pycocotools")
     data = shared / "data" / "bccd.zip"
     assert WEIGHTS.stat().st_size < 3_000_000
-    run(tmp_path, "evaluate.py", WEIGHTS, "--data", data, "--json", "figures.json")
-    figures = json.loads((tmp_path / "figures.json").read_text())
-    assert figures["mAP@0.50"] >= 0.86
-    assert figures["AP@0.50 WBC"] >= 0.98
+    run(tmp_path, "evaluate.py", WEIGHTS, "--data", data, "--json", "metrics.json")
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["mAP@0.50"] >= 0.86
+    assert metrics["AP@0.50 WBC"] >= 0.98

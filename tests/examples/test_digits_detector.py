@@ -1,4 +1,4 @@
-"""The detector of the digits example: its scenes, its training for a moment, and its committed weights."""
+"""The detector of the digits example: its scenes, a short training, and its committed weights."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from edgevision.tensors import TensorSpec
 
 pytestmark = [
     pytest.mark.convert,  # the example imports Keras and scikit-learn
-    # Keras 3.15 with numpy 2 warns of its own conversions.
+    # A warning of Keras 3.15 with numpy 2 about its own conversions.
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
 ]
 
@@ -27,17 +27,17 @@ Modules = Callable[[str], ModuleType]
 WEIGHTS = Path(__file__).parents[2] / "examples" / "digits" / "detector.keras"
 
 
-def test_a_seed_gives_the_same_scenes_and_another_gives_others(digits_module: Modules) -> None:
+def test_a_seed_determines_the_scenes(digits_module: Modules) -> None:
     scenes, digits = digits_module("scenes").scenes, digits_module("quickstart").digits()
     first, again, other = (list(scenes(3, seed, *digits)) for seed in (5, 5, 6))
-    for one, two in zip(first, again, strict=True):
-        np.testing.assert_array_equal(one.image, two.image)
-        np.testing.assert_array_equal(one.boxes_xyxy, two.boxes_xyxy)
+    for scene, repeated in zip(first, again, strict=True):
+        np.testing.assert_array_equal(scene.image, repeated.image)
+        np.testing.assert_array_equal(scene.boxes_xyxy, repeated.boxes_xyxy)
     assert not np.array_equal(first[0].image, other[0].image)
 
 
-def test_boxes_are_tight_round_the_digits(digits_module: Modules, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same scene without its only digit differs where the digit is."""
+def test_boxes_are_tight_around_the_digits(digits_module: Modules, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scene and the same scene without its digit differ only inside the box."""
     module, digits = digits_module("scenes"), digits_module("quickstart").digits()
     monkeypatch.setattr(module, "MOST", 1)
     written = list(module.scenes(30, 7, *digits))
@@ -49,11 +49,11 @@ def test_boxes_are_tight_round_the_digits(digits_module: Modules, monkeypatch: p
         for left, top, right, bottom in with_digit.boxes_xyxy.astype(int):
             ink = np.abs(with_digit.image.astype(int) - without.image).max(axis=2)
             rows, columns = np.nonzero(ink > 0.4 * ink.max())
-            found = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
-            np.testing.assert_allclose(found, (left, top, right, bottom), atol=4)
+            extent = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+            np.testing.assert_allclose(extent, (left, top, right, bottom), atol=4)
 
 
-def test_digits_hardly_overlap_and_lie_inside(digits_module: Modules) -> None:
+def test_digits_are_inside_the_scene_and_hardly_overlap(digits_module: Modules) -> None:
     module, digits = digits_module("scenes"), digits_module("quickstart").digits()
     scenes = list(module.scenes(60, 8, *digits))
     assert {len(scene.boxes_xyxy) for scene in scenes} >= {1, 2, 3, 4, 5}
@@ -66,23 +66,23 @@ def test_digits_hardly_overlap_and_lie_inside(digits_module: Modules) -> None:
         assert (covered > 1).sum() <= 0.1 * (covered > 0).sum()
 
 
-def test_what_training_asks_for_decodes_to_the_scenes_own_boxes(digits_module: Modules) -> None:
+def test_training_targets_decode_to_the_boxes_of_the_scenes(digits_module: Modules) -> None:
     drawn = list(digits_module("scenes").scenes(10, 12, *digits_module("quickstart").digits()))
-    asked = digits_module("detector").targets(drawn)
-    asked = {name: value[..., : 10 if name == "heatmap" else 2] for name, value in asked.items()}
-    specs = [TensorSpec(name, value.shape[1:], "float32") for name, value in asked.items()]
+    targets = digits_module("detector").targets(drawn)
+    targets = {name: value[..., : 10 if name == "heatmap" else 2] for name, value in targets.items()}
+    specs = [TensorSpec(name, value.shape[1:], "float32") for name, value in targets.items()]
     decoder = registry().decoder("heatmap")
     settings = {**(decoder.recognise(specs, (96, 96)) or {}), "size_unit": "root-share"}
     head = decoder.prepare(specs, (96, 96), settings)
-    for place, scene in enumerate(drawn):
-        found = head({name: value[place] for name, value in asked.items()}, 0.99)
-        order, expected = (np.lexsort(boxes.T) for boxes in (found.boxes_xyxy, scene.boxes_xyxy))
-        np.testing.assert_allclose(found.boxes_xyxy[order], scene.boxes_xyxy[expected], atol=1e-3)
-        np.testing.assert_array_equal(found.class_ids[order], scene.class_ids[expected])
+    for index, scene in enumerate(drawn):
+        decoded = head({name: value[index] for name, value in targets.items()}, 0.99)
+        order, expected = (np.lexsort(boxes.T) for boxes in (decoded.boxes_xyxy, scene.boxes_xyxy))
+        np.testing.assert_allclose(decoded.boxes_xyxy[order], scene.boxes_xyxy[expected], atol=1e-3)
+        np.testing.assert_array_equal(decoded.class_ids[order], scene.class_ids[expected])
     assert sum(len(scene.boxes_xyxy) for scene in drawn) > 15
 
 
-def test_a_moment_of_training_writes_a_network_without_the_optimizer(
+def test_a_short_training_writes_a_network_without_the_optimizer(
     digits_module: Modules, tmp_path: Path
 ) -> None:
     path = tmp_path / "model.keras"
@@ -93,20 +93,20 @@ def test_a_moment_of_training_writes_a_network_without_the_optimizer(
         assert b"optimizer" not in archive.read("model.weights.h5")
 
 
-def test_the_committed_weights_keep_what_the_readme_says_in_int8_on_three_runtimes(
+def test_the_committed_weights_keep_the_accuracy_in_the_readme_in_int8_on_three_runtimes(
     as_typed: Callable[[str], Path],
 ) -> None:
-    pytest.importorskip("pycocotools", reason="COCO's figures need pycocotools")
+    pytest.importorskip("pycocotools", reason="COCO's metrics need pycocotools")
     assert WEIGHTS.stat().st_size < 1_100_000
     folder = as_typed("The detector")
     results = json.loads((folder / "detector.evb" / "evidence.json").read_text())["results"]
     assert [result["artifact"] for result in results] == ["tflite-int8", "openvino-int8", "onnx-int8"]
     for result in results:
-        figures = {metric["name"]: metric for metric in result["comparison"]["metrics"]}
-        assert figures["mAP@0.50"]["source"] >= 0.94
-        assert figures["mAP@0.50"]["artifact"] >= 0.94
+        metrics = {metric["name"]: metric for metric in result["comparison"]["metrics"]}
+        assert metrics["mAP@0.50"]["source"] >= 0.94
+        assert metrics["mAP@0.50"]["artifact"] >= 0.94
     drawn = sorted((folder / "found").iterdir())
-    assert len(drawn) == len(list((folder / "evaluator" / "evaluation").iterdir()))
+    assert len(drawn) == len(list((folder / "digit-scenes" / "evaluation").iterdir()))
     assert not np.array_equal(
-        cv2.imread(str(drawn[0])), cv2.imread(str(folder / "evaluator" / "evaluation" / drawn[0].name))
+        cv2.imread(str(drawn[0])), cv2.imread(str(folder / "digit-scenes" / "evaluation" / drawn[0].name))
     )

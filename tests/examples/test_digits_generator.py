@@ -1,4 +1,4 @@
-"""The generator of the digits example: it makes the digit that it is asked for, on every runtime."""
+"""The generator of the digits example: it generates the requested digits, on every runtime."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from edgevision.tasks.generation.diffusion import DiffusionGenerator
 
 pytestmark = [
     pytest.mark.convert,  # the example imports Keras and scikit-learn
-    # Keras 3.15 with numpy 2 warns of its own conversions.
+    # A warning of Keras 3.15 with numpy 2 about its own conversions.
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
 ]
 
@@ -31,17 +31,17 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "digits"
 WEIGHTS = EXAMPLE / "generator.keras"
 TASK = EXAMPLE / "generator.task.json"
 #: Ten of each digit.
-ASKED = [number % 10 for number in range(100)]
+REQUESTED = [number % 10 for number in range(100)]
 
 
 @pytest.fixture(scope="module")
 def generator() -> DiffusionGenerator:
-    """The committed weights in Keras, called as their task says."""
+    """The committed weights in Keras, with their task description."""
     source = registry().readers()["keras"].read(WEIGHTS, trust_source=False, input_size_wh=None)
     return DiffusionGenerator(CheckedSession(SourceSession(source), "keras"), read_generation(TASK))
 
 
-def test_a_classifier_of_other_digits_reads_what_was_asked_for(
+def test_a_classifier_trained_on_other_digits_recognises_the_requested_ones(
     generator: DiffusionGenerator, digits_module: Modules
 ) -> None:
     svm = pytest.importorskip("sklearn.svm", reason="the digits are scikit-learn's")
@@ -49,11 +49,13 @@ def test_a_classifier_of_other_digits_reads_what_was_asked_for(
     images, labels = quickstart.small_digits()
     seen = images[: quickstart.TRAINING_IMAGES].reshape(-1, 64).astype(float)
     unseen = images[quickstart.TRAINING_IMAGES :].reshape(-1, 64).astype(float)
-    reader = svm.SVC().fit(unseen, labels[quickstart.TRAINING_IMAGES :])
-    made = generator.sample(len(ASKED), seed=0, condition=ASKED).images.reshape(-1, 64).astype(float)
-    assert np.mean(reader.predict(made) == ASKED) >= 0.97
-    # They are no copies: as far from the nearest digit of the training as digits that were kept from it.
-    assert _to_nearest(made, seen) >= 0.8 * _to_nearest(unseen, seen)
+    classifier = svm.SVC().fit(unseen, labels[quickstart.TRAINING_IMAGES :])
+    generated = (
+        generator.sample(len(REQUESTED), seed=0, condition=REQUESTED).images.reshape(-1, 64).astype(float)
+    )
+    assert np.mean(classifier.predict(generated) == REQUESTED) >= 0.97
+    # They are not copies: their distance to the training digits is similar to that of held-out digits.
+    assert _to_nearest(generated, seen) >= 0.8 * _to_nearest(unseen, seen)
 
 
 def _to_nearest(images: np.ndarray, others: np.ndarray) -> float:
@@ -61,18 +63,18 @@ def _to_nearest(images: np.ndarray, others: np.ndarray) -> float:
     return float(np.mean([np.sqrt(((others - image) ** 2).sum(axis=1)).min() for image in images]))
 
 
-def test_a_seed_gives_its_digit_again_and_another_gives_another(generator: DiffusionGenerator) -> None:
+def test_a_seed_determines_the_generated_digit(generator: DiffusionGenerator) -> None:
     many = generator.sample(9, seed=3, condition=4)
     np.testing.assert_array_equal(generator.sample(1, seed=10, condition=4)[0], many[7])
     assert len({image.tobytes() for image in many}) == 9
 
 
-def test_guidance_that_is_turned_off_gives_other_digits(generator: DiffusionGenerator) -> None:
+def test_guidance_changes_the_generated_digits(generator: DiffusionGenerator) -> None:
     guided, free = (generator.sample(4, seed=0, condition=8, guidance=g).images for g in (None, 1.0))
     assert not np.array_equal(guided, free)
 
 
-def test_a_moment_of_training_writes_a_network_and_the_committed_task(
+def test_a_short_training_writes_a_network_and_the_committed_task(
     digits_module: Modules, tmp_path: Path
 ) -> None:
     path = tmp_path / "generator.keras"
@@ -84,7 +86,7 @@ def test_a_moment_of_training_writes_a_network_and_the_committed_task(
     assert (tmp_path / "generator.task.json").read_text() == TASK.read_text()
 
 
-def test_it_is_converted_to_int8_for_three_runtimes_and_makes_digits_as_the_readme_has_it(
+def test_the_commands_in_the_readme_convert_the_generator_to_int8_and_generate_digits(
     as_typed: Callable[[str], Path],
 ) -> None:
     folder = as_typed("The generator")

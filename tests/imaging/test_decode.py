@@ -1,4 +1,4 @@
-"""Images are read as a person sees them, or refused with the reason and the next step."""
+"""Images are read as a person sees them, by whichever way, or refused with the reason and the next step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from edgevision.errors import InputError, OptionError
 from edgevision.imaging.decode import as_image, as_pixels, decode_image, find_images, read_image
@@ -185,10 +185,160 @@ def test_bgr_grey_paths_and_pil_images_become_rgb(tmp_path: Path) -> None:
     assert np.array_equal(as_image(Image.fromarray(grey)), np.dstack([grey] * 3))
 
 
+def saved(name: str, **options: Any) -> bytes:
+    """The quarters in a file of the mode and format that `name` says, such as ``RGBA PNG``."""
+    mode, format_ = name.split()
+    quarters = np.dstack([QUARTERS, np.arange(2400, dtype=np.uint8).reshape(40, 60)])
+    picture = Image.fromarray(quarters if mode in ("RGBA", "LA") else QUARTERS).convert(mode)
+    return encoded(picture, format_, **options)
+
+
+def sixteen_bit_png(pixels: Any) -> bytes:
+    done, data = cv2.imencode(".png", pixels)
+    assert done
+    return bytes(data)
+
+
+DEEP = np.arange(2400, dtype=np.uint16).reshape(40, 60) * 27
+
+FILES = {
+    **{f"JPEG of orientation {n}": saved("RGB JPEG", exif=rotated_by_exif(n)) for n in range(1, 9)},
+    **{
+        f"{f} of orientation {n}": saved(f"RGB {f}", exif=rotated_by_exif(n))
+        for f in ("PNG", "WEBP")
+        for n in (3, 6)
+    },
+    **{
+        name: saved(name)
+        for name in (
+            *("L JPEG", "CMYK JPEG", "1 PNG", "L PNG", "LA PNG", "P PNG", "RGB PNG", "RGBA PNG"),
+            *("1 BMP", "L BMP", "P BMP", "RGB BMP", "RGBA BMP", "RGB WEBP", "RGBA WEBP"),
+        )
+    },
+    "progressive JPEG": saved("RGB JPEG", progressive=True, subsampling=2),
+    "palette PNG with a transparent colour": saved("P PNG", transparency=1),
+    "palette PNG with transparency per colour": saved("P PNG", transparency=bytes(range(256))),
+    "RGB PNG with a transparent colour": saved("RGB PNG", transparency=(250, 10, 10)),
+    "16-bit grey PNG": sixteen_bit_png(DEEP),
+    "16-bit RGB PNG": sixteen_bit_png(np.dstack([DEEP, DEEP.T.reshape(40, 60), DEEP[::-1]])),
+    "16-bit RGBA PNG": sixteen_bit_png(np.dstack([DEEP, DEEP[::-1], DEEP[:, ::-1], DEEP])),
+    "lossless WebP with alpha": saved("RGBA WEBP", lossless=True),
+    "WebP animation": encoded(
+        Image.fromarray(QUARTERS), "WEBP", save_all=True, append_images=[Image.fromarray(QUARTERS[::-1])]
+    ),
+    "JPEG whose XMP alone states an orientation": saved(
+        "RGB JPEG", xmp=b'<x:xmpmeta xmlns:x="adobe:ns:meta/" tiff:Orientation="6"/>'
+    ),
+    "JPEG with a damaged EXIF block": saved("RGB JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01"),
+    "JPEG of orientation 0": saved("RGB JPEG", exif=rotated_by_exif(0)),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning")
+@pytest.mark.parametrize("data", FILES.values(), ids=FILES)
+def test_a_file_gives_the_same_pixels_by_path_bytes_pil_and_array(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "photo.bin"
+    path.write_bytes(data)
+    expected = as_image(path)
+    with Image.open(path) as opened, Image.open(io.BytesIO(data)) as unread:
+        forms = {
+            "str": str(path),
+            "bytes": data,
+            "bytearray": bytearray(data),
+            "memoryview": memoryview(data),
+            "PIL, of a file": opened,
+            "PIL, of bytes": unread,
+            "PIL, copied": opened.copy(),
+            "array": expected,
+            "BGR array": np.ascontiguousarray(expected[:, :, ::-1]),
+        }
+        for form, value in forms.items():
+            pixels = as_image(value, "bgr" if form == "BGR array" else "rgb")
+            assert pixels.dtype == np.uint8
+            np.testing.assert_array_equal(pixels, expected, err_msg=form)
+
+
+@pytest.mark.parametrize("data", [encoded(QUARTERS, "GIF"), encoded(QUARTERS, "TIFF")], ids=["GIF", "TIFF"])
+def test_a_format_that_is_not_supported_is_refused_as_path_and_as_bytes(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "photo.bin"
+    path.write_bytes(data)
+    for value in (path, str(path), data, bytearray(data), memoryview(data)):
+        with pytest.raises(InputError, match="unsupported image format: expected JPEG, PNG, BMP, WebP, got"):
+            as_image(value)
+
+
+def test_an_orientation_that_was_applied_or_removed_is_not_applied_again() -> None:
+    photo = Image.open(io.BytesIO(encoded(QUARTERS, "PNG", exif=rotated_by_exif(6))))
+    upright = as_image(photo)
+    np.testing.assert_array_equal(as_image(ImageOps.exif_transpose(photo)), upright)
+    np.testing.assert_array_equal(as_image(photo.convert("RGBA")), upright)
+    del photo.getexif()[0x0112]
+    np.testing.assert_array_equal(as_image(photo), QUARTERS)
+
+
+@pytest.mark.parametrize("mode", ["PA", "HSV", "YCbCr", "RGBX", "RGBa", "I;16B"])
+def test_a_pil_mode_that_no_file_has_becomes_rgb(mode: str) -> None:
+    assert as_image(Image.new(mode, (6, 4))).shape == (4, 6, 3)
+
+
+def test_a_pil_mode_that_cannot_become_rgb_is_refused() -> None:
+    with pytest.raises(InputError, match="PIL cannot decode it"):
+        as_image(Image.new("La", (6, 4)))
+
+
+def test_a_pil_image_is_held_to_the_limit_of_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGEVISION_MAX_PIXELS", "2399")
+    with pytest.raises(InputError, match=r"has 60 x 40 pixels, more than the limit of 2399"):
+        as_image(Image.fromarray(QUARTERS))
+
+
+def test_arrays_may_be_read_only_strided_or_of_a_file(tmp_path: Path) -> None:
+    locked = QUARTERS.copy()
+    locked.flags.writeable = False
+    mapped = np.memmap(tmp_path / "pixels", np.uint8, "w+", shape=QUARTERS.shape)
+    mapped[:] = QUARTERS
+    for value in (locked, mapped, np.asfortranarray(QUARTERS), QUARTERS[::-1][::-1]):
+        assert as_image(value) is value
+        np.testing.assert_array_equal(as_image(value), QUARTERS)
+
+
+class FileEntry:
+    """As ``os.DirEntry``: a path that is neither a str nor a Path."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __fspath__(self) -> str:
+        return str(self._path)
+
+
+def test_any_path_object_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "quarters.png"
+    path.write_bytes(encoded(QUARTERS))
+    assert np.array_equal(as_image(FileEntry(path)), QUARTERS)
+    assert find_images([FileEntry(path)]) == [path]
+
+
+def test_pil_is_not_imported_for_callers_who_do_not_use_it(tmp_path: Path) -> None:
+    path = tmp_path / "quarters.png"
+    path.write_bytes(encoded(QUARTERS))
+    code = (
+        "import sys, numpy\n"
+        "from edgevision.errors import InputError\n"
+        "from edgevision.imaging.decode import as_image\n"
+        f"as_image({str(path)!r}), as_image(open({str(path)!r}, 'rb').read())\n"
+        "as_image(numpy.zeros((2, 2), 'uint8'))\n"
+        "try: as_image(object())\n"
+        "except InputError: sys.exit('PIL' in sys.modules)\n"
+        "sys.exit(2)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 @pytest.mark.parametrize(
     ("value", "color", "message"),
     [
-        (QUARTERS / 255, "rgb", r"expected uint8 .* float64; for numbers in 0…1 pass \(image \* 255\)"),
+        (QUARTERS / 255, "rgb", r"expected uint8 .* float64; for values in 0…1 pass \(image \* 255\)"),
         (QUARTERS.astype(np.uint16), "rgb", r"uint16; for 16 bits"),
         (QUARTERS > 5, "rgb", r"bool; for a mask"),
         (QUARTERS[:0], "rgb", "at least one pixel"),
@@ -197,10 +347,16 @@ def test_bgr_grey_paths_and_pil_images_become_rgb(tmp_path: Path) -> None:
         (QUARTERS[np.newaxis], "rgb", r"one by one, or as a list"),
         (np.zeros(4, np.uint8), "rgb", r"expected shape .* got \(4,\)"),
         (np.zeros((4, 4, 2), np.uint8), "rgb", r"channels last"),
-        (QUARTERS, "gray", r"say color='rgb' or color='bgr'"),
-        (None, "rgb", r"expected a \(h, w, 3\) uint8 array, a path or a PIL image, got NoneType"),
+        (QUARTERS, "gray", r"pass color='rgb' or color='bgr'"),
+        (
+            None,
+            "rgb",
+            r"expected a \(h, w, 3\) uint8 array, a path, the bytes of a file or a PIL image, got NoneType",
+        ),
+        (cv2.imencode(".png", QUARTERS)[1], "rgb", r"encoded file pass image\.tobytes\(\)"),
         ([[1, 2], [3, 4]], "rgb", "got list"),
-        (Image.fromarray(np.zeros((4, 4), np.uint16)), "rgb", "mode 'I;16' has more than 8 bits"),
+        (Image.new("I", (4, 4)), "rgb", "mode 'I' has 32 bits per channel"),
+        (Image.new("F", (4, 4)), "rgb", "mode 'F' has 32 bits per channel"),
     ],
 )
 def test_what_is_no_image_says_what_to_do(value: Any, color: str, message: str) -> None:

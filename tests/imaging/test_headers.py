@@ -75,8 +75,8 @@ def test_other_formats_are_told_from_damage(data: bytes) -> None:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (encoded("JPEG")[:20], "names no size"),
-        (b"\xff\xd8\xff\xda\0\x08", "names no size"),
+        (encoded("JPEG")[:20], "states no size"),
+        (b"\xff\xd8\xff\xda\0\x08", "states no size"),
         (b"\xff\xd8" + b"\xff\xe0\x00\x02" * 20_000, "segments"),
         (encoded("PNG")[:20], "ends within"),
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIDAT" + bytes(20), "not IHDR"),

@@ -1,4 +1,4 @@
-"""What a network takes is found or said, never guessed."""
+"""The input of a network is read from the model or stated by the caller, never guessed."""
 
 from __future__ import annotations
 
@@ -11,24 +11,32 @@ from edgevision.tensors import Quantization, TensorSpec
 RGB = TensorSpec("image", (None, 32, 48, 3), "float32")
 
 
-def test_what_the_network_tells_is_taken() -> None:
-    found = resolve_preprocessing(
+def test_the_statements_of_the_model_are_used() -> None:
+    result = resolve_preprocessing(
         RGB, InputOptions(), StatedNormalization((0.0, 255.0), (127.5,), (127.5,)), "m"
     )
-    assert (found.size_wh, found.layout, found.color) == ((48, 32), "nhwc", "rgb")
-    assert (found.value_range, found.mean, found.scale) == ((0.0, 255.0), (127.5,), (127.5,))
+    assert (result.size_wh, result.layout, result.color) == ((48, 32), "nhwc", "rgb")
+    assert (result.value_range, result.mean, result.scale) == (
+        (0.0, 255.0),
+        (127.5,),
+        (127.5,),
+    )
 
 
-def test_what_the_caller_says_comes_before_what_is_found() -> None:
+def test_the_caller_overrides_the_model() -> None:
     options = InputOptions(value_range=(-1.0, 1.0), color="bgr", resize="letterbox", pad_value=114)
-    found = resolve_preprocessing(RGB, options, StatedNormalization((0.0, 255.0), (127.5,), (127.5,)), "m")
-    assert (found.value_range, found.mean, found.scale) == ((-1.0, 1.0), (0.0,), (1.0,))
-    assert (found.color, found.resize, found.pad_value) == ("bgr", "letterbox", 114)
+    result = resolve_preprocessing(RGB, options, StatedNormalization((0.0, 255.0), (127.5,), (127.5,)), "m")
+    assert (result.value_range, result.mean, result.scale) == (
+        (-1.0, 1.0),
+        (0.0,),
+        (1.0,),
+    )
+    assert (result.color, result.resize, result.pad_value) == ("bgr", "letterbox", 114)
 
 
-def test_a_keras_applications_family_says_all() -> None:
-    found = resolve_preprocessing(RGB, InputOptions(applications="vgg16"), None, "m")
-    assert (found.color, found.mean) == ("bgr", (103.939, 116.779, 123.68))
+def test_a_keras_applications_family_determines_all_values() -> None:
+    result = resolve_preprocessing(RGB, InputOptions(applications="vgg16"), None, "m")
+    assert (result.color, result.mean) == ("bgr", (103.939, 116.779, 123.68))
 
 
 def test_a_family_and_a_range_contradict_each_other() -> None:
@@ -36,8 +44,8 @@ def test_a_family_and_a_range_contradict_each_other() -> None:
         InputOptions(applications="vgg16", value_range=(0.0, 1.0))
 
 
-def test_where_nothing_tells_the_option_to_type_is_named() -> None:
-    with pytest.raises(OptionError, match=r"m\.keras: nothing in it tells .* type --input-range 0\.\.255"):
+def test_an_unknown_value_range_is_refused_with_the_option_to_pass() -> None:
+    with pytest.raises(OptionError, match=r"m\.keras: the model does not say .* pass --input-range 0\.\.255"):
         resolve_preprocessing(RGB, InputOptions(), None, "m.keras")
 
 
@@ -59,10 +67,10 @@ def test_bytes_that_stand_for_themselves_are_pixels_but_quantized_ones_may_be_an
     ],
 )
 def test_layout_size_and_channels_are_read_from_the_shape(shape, layout, size_wh, color) -> None:
-    found = resolve_preprocessing(
+    result = resolve_preprocessing(
         TensorSpec("x", shape, "float32"), InputOptions(value_range=(0.0, 1.0)), None, "m"
     )
-    assert (found.layout, found.size_wh, found.color) == (layout, size_wh, color)
+    assert (result.layout, result.size_wh, result.color) == (layout, size_wh, color)
 
 
 @pytest.mark.parametrize("shape", [(None, 10), (None, 32, 32, 4), (None, 32, 32), (1, None, 32, 3)])
@@ -74,5 +82,5 @@ def test_an_input_that_is_no_image_is_refused(shape) -> None:
 
 
 def test_a_colour_that_the_channels_cannot_hold_is_refused() -> None:
-    with pytest.raises(OptionError, match="has 3 channels; color 'gray' does not fit"):
+    with pytest.raises(OptionError, match="has 3 channels, which cannot hold color 'gray'"):
         resolve_preprocessing(RGB, InputOptions(value_range=(0.0, 1.0), color="gray"), None, "m")

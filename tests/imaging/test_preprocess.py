@@ -154,7 +154,7 @@ def test_an_integer_tensor_stands_for_the_value_within_half_a_step(
 
 def test_values_that_a_float16_tensor_cannot_hold_are_refused() -> None:
     preprocessing = as_it_is((4, 4), value_range=(0.0, 1e6))
-    with pytest.raises(OptionError, match=r"'image': pixels become 0…1e\+06, which does not fit in float16"):
+    with pytest.raises(OptionError, match=r"'image': pixels become 0…1e\+06, which exceeds float16"):
         Preprocessor(preprocessing, spec_of(preprocessing, "float16"))
 
 
@@ -291,7 +291,7 @@ def test_a_view_of_a_larger_frame_gives_what_its_copy_gives() -> None:
 # --- the call ---------------------------------------------------------------------------------
 
 
-def test_only_the_slot_is_written_and_the_image_is_only_read() -> None:
+def test_only_the_row_is_written_and_the_image_is_only_read() -> None:
     image = noise(50, 40)
     image.flags.writeable = False
     batch = np.full((3, 20, 24, 3), 77, np.uint8)
@@ -304,7 +304,7 @@ def test_only_the_slot_is_written_and_the_image_is_only_read() -> None:
 @pytest.mark.parametrize("color", ["rgb", "bgr", "gray"])
 @pytest.mark.parametrize("wanted", ["rgb", "bgr", "gray"])
 @pytest.mark.parametrize(("dtype", "value_range"), [("uint8", (0.0, 255.0)), ("int8", (-1.0, 1.0))])
-def test_pixels_that_pass_through_the_slot_come_out_as_by_the_way_of_float(
+def test_pixels_that_pass_through_the_row_come_out_as_by_way_of_float(
     dtype: str, value_range: tuple[float, float], wanted: str, color: str
 ) -> None:
     image = noise(21, 34)[..., 0] if color == "gray" else noise(21, 34)
@@ -355,7 +355,7 @@ def test_a_wrong_image_is_refused(image: NDArray[Any], color: str, message: str)
 
 
 @pytest.mark.parametrize(
-    "slot",
+    "row",
     [
         np.empty((1, 4, 4, 3), np.uint8),
         np.empty((4, 5, 3), np.uint8),
@@ -363,10 +363,10 @@ def test_a_wrong_image_is_refused(image: NDArray[Any], color: str, message: str)
         np.empty((4, 8, 3), np.uint8)[:, ::2],
     ],
 )
-def test_a_slot_that_would_not_be_written_in_place_is_refused(slot: NDArray[Any]) -> None:
+def test_a_row_that_would_not_be_written_in_place_is_refused(row: NDArray[Any]) -> None:
     preprocessing = as_it_is((4, 4))
-    with pytest.raises(InputError, match=r"slot for one image: expected \(4, 4, 3\) uint8"):
-        Preprocessor(preprocessing, spec_of(preprocessing))(noise(4, 4), slot)
+    with pytest.raises(InputError, match=r"row of the input tensor: expected \(4, 4, 3\) uint8"):
+        Preprocessor(preprocessing, spec_of(preprocessing))(noise(4, 4), row)
 
 
 @pytest.mark.parametrize(
@@ -444,8 +444,8 @@ def test_a_description_that_lacks_a_field_is_refused(name: str) -> None:
         Preprocessing.from_dict(data, "m.json")
 
 
-def test_a_description_that_is_no_table_is_refused() -> None:
-    with pytest.raises(OptionError, match="expected a table"):
+def test_a_description_that_is_not_an_object_is_refused() -> None:
+    with pytest.raises(OptionError, match="expected an object with fields"):
         Preprocessing.from_dict(["size_wh"], "m.json")
 
 

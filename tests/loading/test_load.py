@@ -1,9 +1,10 @@
-"""load(): what is asked for is what runs, or the call says what to do."""
+"""load(): what is asked for is what runs, or the call raises and names the next step."""
 
 from __future__ import annotations
 
 import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from edgevision.errors import (
 from edgevision.imaging.input_options import InputOptions
 from edgevision.loading.bare import BareModel
 from edgevision.loading.load import load
+from edgevision.session import CheckedSession
 
 TINY = Path(__file__).parents[1] / "data" / "tiny.tflite"
 
@@ -44,17 +46,17 @@ def sevens(quickstart: Path) -> list[Path]:
 @pytest.mark.parametrize(
     ("backend", "artifact"), [("tflite", "tflite-int8"), ("openvino", "openvino-int8"), ("onnx", "onnx-int8")]
 )
-def test_each_backend_runs_its_own_artifact_to_the_same_answers(bundle, sevens, backend, artifact) -> None:
+def test_each_backend_runs_its_own_artifact_with_the_same_answers(bundle, sevens, backend, artifact) -> None:
     with load(bundle, backend=backend) as model, load(bundle) as default:
         assert (model.session.backend, model.session.device) == (backend, "cpu")
-        found, expected = model(sevens), default(sevens)
-    agree = [a.top()[0].label == b.top()[0].label for a, b in zip(found, expected, strict=True)]
+        results, expected = model(sevens), default(sevens)
+    agree = [a.top()[0].label == b.top()[0].label for a, b in zip(results, expected, strict=True)]
     assert np.mean(agree) >= 0.95
-    assert np.mean([one.top()[0].label == "7" for one in found]) >= 0.9
+    assert np.mean([result.top()[0].label == "7" for result in results]) >= 0.9
 
 
 @convert
-def test_without_a_wish_the_first_artifact_whose_backend_is_here_runs(bundle) -> None:
+def test_by_default_the_first_artifact_runs_whose_backend_is_available(bundle) -> None:
     with load(bundle) as model:
         assert model.session.backend == "tflite"
 
@@ -68,7 +70,7 @@ def test_a_zip_of_a_bundle_runs_as_the_bundle_does(bundle, sevens, tmp_path) -> 
 
 
 @convert
-def test_the_known_answers_are_given_here(bundle) -> None:
+def test_every_backend_gives_the_known_answers(bundle) -> None:
     for backend in ("tflite", "openvino", "onnx"):
         load(bundle, backend=backend, selftest=True).close()
 
@@ -76,18 +78,18 @@ def test_the_known_answers_are_given_here(bundle) -> None:
 @convert
 def test_a_device_that_gives_other_answers_is_refused(bundle, tmp_path, monkeypatch) -> None:
     true_answers = known_answers.compute_answers
-    wrong = lambda *given: {name: -values for name, values in true_answers(*given).items()}  # noqa: E731
+    wrong = lambda *args: {name: -values for name, values in true_answers(*args).items()}  # noqa: E731
     monkeypatch.setattr(known_answers, "compute_answers", wrong)
     with pytest.raises(InferenceError, match="does not give its known answers"):
         load(bundle, backend="tflite", selftest=True)
 
 
 @convert
-def test_a_processor_that_may_overflow_is_asked_the_known_answers_unasked(bundle, monkeypatch) -> None:
+def test_known_answers_are_always_checked_on_a_processor_that_may_overflow(bundle, monkeypatch) -> None:
     from edgevision_openvino import backend as openvino
 
     true_answers = known_answers.compute_answers
-    wrong = lambda *given: {name: -values for name, values in true_answers(*given).items()}  # noqa: E731
+    wrong = lambda *args: {name: -values for name, values in true_answers(*args).items()}  # noqa: E731
     monkeypatch.setattr(known_answers, "compute_answers", wrong)
     monkeypatch.setattr(openvino, "has_exact_int8_products", lambda: True)
     load(bundle, backend="openvino").close()
@@ -99,14 +101,14 @@ def test_a_processor_that_may_overflow_is_asked_the_known_answers_unasked(bundle
 
 @convert
 @pytest.mark.parametrize(
-    ("wish", "error", "message"),
+    ("arguments", "error", "message"),
     [
-        ({"backend": "tensorrt"}, PluginError, "no backend 'tensorrt'; there are: "),
+        ({"backend": "tensorrt"}, PluginError, "no backend 'tensorrt'; available: "),
         ({"backend": "tflite", "device": "gpu"}, DeviceError, "gpu"),
         (
             {"device": "npu:7"},
             DeviceError,
-            "no backend that it was made for can run here: .*has no device 'npu:7'",
+            "no backend that it was converted for is available: .*has no device 'npu:7'",
         ),
         (
             {"precision": "float64"},
@@ -118,7 +120,7 @@ def test_a_processor_that_may_overflow_is_asked_the_known_answers_unasked(bundle
             OptionError,
             "has no option 'x'",
         ),
-        ({"threads": 0}, OptionError, "threads: expected 1 or more, got 0"),
+        ({"threads": 0}, OptionError, "threads: expected a whole number, 1 or more, got 0"),
         (
             {"threads": 2, "settings": SessionSettings(threads=1)},
             OptionError,
@@ -133,80 +135,99 @@ def test_a_processor_that_may_overflow_is_asked_the_known_answers_unasked(bundle
     ],
     ids=str,
 )
-def test_what_cannot_be_had_is_told_and_nothing_else_runs(bundle, wish, error, message) -> None:
+def test_a_request_that_cannot_be_met_is_refused_and_nothing_else_runs(
+    bundle, arguments, error, message
+) -> None:
     with pytest.raises(error, match=message):
-        load(bundle, **wish)
+        load(bundle, **arguments)
 
 
 @convert
-def test_a_damaged_artifact_is_refused_by_its_digest(bundle, tmp_path) -> None:
+def test_a_damaged_artifact_is_refused_by_its_digest_and_its_size(bundle, tmp_path) -> None:
     broken = shutil.copytree(bundle, tmp_path / "digits.evb")
     artifact = next((broken / "artifacts").rglob("*.tflite"))
-    artifact.write_bytes(artifact.read_bytes()[:1000])
-    with pytest.raises(BundleError, match="is not the file that the manifest was written for"):
-        load(broken)
+    content = artifact.read_bytes()
+    for damaged in (content[:1000], content[:1000] + b"\0" + content[1001:]):
+        assert damaged != content
+        artifact.write_bytes(damaged)
+        with pytest.raises(BundleError, match="is not the file that the manifest was written for"):
+            load(broken)
 
 
 @convert
 def test_a_truncated_artifact_with_a_right_digest_is_refused_by_its_runtime(bundle, tmp_path) -> None:
-    from dataclasses import replace
-
     from edgevision.bundle.storage import file_entry, write_bundle
 
-    found = read_bundle(bundle)
-    files = {entry.path: found.read(entry) for entry in found.manifest.files()}
-    first, *others = found.manifest.artifacts
+    opened = read_bundle(bundle)
+    files = {entry.path: opened.read(entry) for entry in opened.manifest.files()}
+    first, *others = opened.manifest.artifacts
     name = first.files[0].path
     files[name] = files[name][:1000]
     manifest = replace(
-        found.manifest, artifacts=(replace(first, files=(file_entry(name, files[name]),)), *others)
+        opened.manifest, artifacts=(replace(first, files=(file_entry(name, files[name]),)), *others)
     )
     write_bundle(tmp_path / "cut.evb", manifest, files)
-    with pytest.raises(ArtifactError, match="is no TFLite model, or is damaged"):
+    with pytest.raises(ArtifactError, match="not a valid TFLite model"):
         load(tmp_path / "cut.evb", backend="tflite")
 
 
-def test_a_bare_file_that_does_not_tell_names_the_option_to_type() -> None:
-    with pytest.raises(OptionError, match=r"tiny\.tflite: nothing in it tells .* --input-range"):
+def test_a_bare_file_that_needs_an_option_is_refused_with_its_name() -> None:
+    with pytest.raises(OptionError, match=r"tiny\.tflite: the model does not say .* --input-range"):
         load(TINY)
 
 
-def test_a_bare_file_runs_with_what_the_caller_says() -> None:
+def test_a_bare_file_runs_with_the_callers_options() -> None:
     bare = BareModel(InputOptions(value_range=(0.0, 1.0)), score_kind="softmax", output="scores")
+    labelled = replace(bare, labels=np.array(list("abcde")))
+    with load(str(TINY), bare=labelled) as model:
+        assert model(np.full((20, 20, 3), 128, np.uint8)).labels == ("a", "b", "c", "d", "e")
     with load(TINY, bare=bare) as model:
-        found = model(np.full((20, 20, 3), 128, np.uint8))
-    assert found.labels[0] == "class 0"
-    assert np.isfinite(found.scores).all()
+        result = model(np.full((20, 20, 3), 128, np.uint8))
+    assert result.labels[0] == "class 0"
+    assert np.isfinite(result.scores).all()
+
+
+def test_a_bare_file_whose_output_type_is_unknown_is_refused_with_the_option_and_closed(monkeypatch) -> None:
+    closed: list[CheckedSession] = []
+    close = CheckedSession.close
+    monkeypatch.setattr(CheckedSession, "close", lambda self: (closed.append(self), close(self))[1])
+    bare = BareModel(InputOptions(value_range=(0.0, 1.0)), output="scores")
+    message = r"tiny\.tflite: cannot infer the output type; pass --scores softmax, sigmoid or logits"
+    with pytest.raises(OptionError, match=message):
+        load(str(TINY), bare=bare)
+    assert len(closed) == 1
 
 
 @pytest.mark.parametrize(
     ("name", "content", "error", "message"),
     [
-        ("model.tflite", b"no model", ArtifactError, "is no TFLite model"),
+        ("model.tflite", b"no model", ArtifactError, "not a valid TFLite model"),
         ("model.onnx", b"no model", ArtifactError, "model.onnx"),
         ("model.xml", b"<net/>", ArtifactError, r"model\.bin: cannot be read"),
         ("model.pb", b"", OptionError, r"expected a bundle \(\.evb\) or an artifact"),
     ],
 )
-def test_a_file_that_is_no_model_is_told(tmp_path, name, content, error, message) -> None:
+def test_a_file_that_is_not_a_model_is_named(tmp_path, name, content, error, message) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(error, match=message):
         load(tmp_path / name)
 
 
-def test_a_path_that_is_absent_is_told(tmp_path) -> None:
+def test_a_path_that_does_not_exist_is_named(tmp_path) -> None:
     with pytest.raises(ArtifactError, match=r"absent\.tflite: cannot be read: No such file"):
         load(tmp_path / "absent.tflite")
     with pytest.raises(BundleError, match="there is no such bundle"):
         load(tmp_path / "absent.evb")
 
 
-def test_threads_can_be_asked_for_without_settings(bundle) -> None:
+@convert
+def test_threads_are_an_argument_too(bundle) -> None:
     with load(bundle, "tflite", threads=1) as model:
         assert model.session.threads == 1
 
 
-def test_a_model_says_what_it_is_and_where_it_runs(bundle) -> None:
+@convert
+def test_the_repr_of_a_model_says_what_it_is_and_where_it_runs(bundle) -> None:
     with load(bundle, "tflite") as model:
         assert repr(model) == "<Classifier: tflite on cpu, int8, input 32x32, 10 classes>"
 
@@ -215,8 +236,7 @@ def test_load_is_at_the_top() -> None:
     assert edgevision.load is load
 
 
-@pytest.mark.parametrize("wish", [{"precision": "int8"}, {"selftest": True}, {"tune": True}])
-def test_what_only_a_bundle_has_is_not_asked_of_a_bare_file_in_silence(wish: dict[str, object]) -> None:
-    bare = Path(__file__).parents[1] / "data" / "tiny.tflite"
-    with pytest.raises(OptionError, match=f"{next(iter(wish))} is for bundles"):
-        load(bare, **wish)  # type: ignore[arg-type]
+@pytest.mark.parametrize("argument", [{"precision": "int8"}, {"selftest": True}, {"tune": True}])
+def test_an_argument_for_bundles_is_refused_for_a_bare_file(argument: dict[str, object]) -> None:
+    with pytest.raises(OptionError, match=f"{next(iter(argument))} is for bundles"):
+        load(TINY, **argument)  # type: ignore[arg-type]

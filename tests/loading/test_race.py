@@ -1,4 +1,4 @@
-"""load() picks the fastest runtime by a short measurement, once, and never one with wrong answers."""
+"""load() picks the fastest configuration by a short measurement, once, and never one with wrong answers."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from edgevision.bundle.storage import Bundle, read_bundle, write_bundle
 from edgevision.errors import DeviceError, OptionError
 from edgevision.loading import cache as choice_cache
 from edgevision.loading import race as racing
-from edgevision.loading.choice import Configuration, candidates
+from edgevision.loading.choice import Request, choice_by_order, choose, competitors
+from edgevision.loading.configurations import Configuration, configurations
 from edgevision.loading.load import load
-from edgevision.loading.race import Speed, race, rivals_of, winner
+from edgevision.loading.race import Speed, race, winner
 from edgevision.plugins import registry
 from edgevision.system.cores import cores
 
@@ -47,12 +48,12 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCap
 
 @pytest.fixture
 def races(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """The bundles that were measured, one a measurement."""
+    """The bundles that were measured, one entry per measurement."""
     seen: list[Path] = []
 
-    def counted(bundle: Bundle, *given: object) -> racing.Race:
+    def counted(bundle: Bundle, *args: object) -> racing.Race:
         seen.append(bundle.path)
-        return race(bundle, *given)
+        return race(bundle, *args)
 
     monkeypatch.setattr(racing, "race", counted)
     return seen
@@ -62,19 +63,20 @@ def _files(cache: Path) -> list[Path]:
     return sorted(cache.rglob("*.json"))
 
 
-def _ran(path: Path, **wish: object) -> tuple[str, int | None]:
-    with load(path, **wish) as model:
+def _ran(path: Path, **arguments: object) -> tuple[str, int | None]:
+    """Backend and threads that `load` chooses."""
+    with load(path, **arguments) as model:
         return model.session.backend, model.session.threads
 
 
 def _keep(cache: Path, **changes: object) -> Path:
-    """Change what the one file says."""
+    """Change fields of the one file in the cache."""
     (file,) = _files(cache)
     file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
     return file
 
 
-def test_the_first_load_measures_and_the_next_reads_what_was_kept(path, cache, races) -> None:
+def test_the_first_load_measures_and_the_next_reads_the_cache(path, cache, races) -> None:
     first = _ran(path)
     (file,) = _files(cache)
     kept = json.loads(file.read_text())
@@ -84,47 +86,45 @@ def test_the_first_load_measures_and_the_next_reads_what_was_kept(path, cache, r
     assert races == [path]
 
 
-def test_what_was_kept_is_what_runs(path, cache, races) -> None:
+def test_the_configuration_in_the_cache_is_what_runs(path, cache, races) -> None:
     _ran(path)
     _keep(cache, artifact="onnx-int8", backend="onnx", threads=1)
     assert _ran(path) == ("onnx", 1)
     assert len(races) == 1
 
 
-def test_the_choice_and_why_it_was_made_are_logged(path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_choice_and_its_reason_are_logged(path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "edgevision"):
         backend, _ = _ran(path)
         _ran(path)
-    made, read = [r.getMessage() for r in caplog.records if r.name == "edgevision"]
-    assert f"digits.evb: {backend}-int8 on {backend}, " in made
-    assert "tflite-int8 on tflite, 1 thread: " in made
-    assert "ms, opened in" in made
-    assert "as measured before" in read
+    measured, cached = [r.getMessage() for r in caplog.records if r.name == "edgevision"]
+    assert f"digits.evb: {backend}-int8 on {backend}, " in measured
+    assert "the fastest on this machine: " in measured
+    assert "tflite-int8 on tflite, 1 thread: " in measured
+    assert "ms, opened in" in measured
+    assert "as measured before" in cached
 
 
-def test_a_choice_without_a_wish_is_among_artifacts_of_the_preferred_precision_on_the_cpu(
-    path, tmp_path
-) -> None:
-    found = _with_precisions(path, tmp_path, ("int8", "float32", "int8"))
-    plugins, settings = registry(), SessionSettings()
-    possible = candidates(found, settings, None, plugins)
-    first = racing.first_choice(found, None, settings, None, plugins)
-    rivals = rivals_of(first, possible, plugins)
+def test_by_default_artifacts_of_the_preferred_precision_compete_on_the_cpu(path, tmp_path) -> None:
+    bundle = _with_precisions(path, tmp_path, ("int8", "float32", "int8"))
+    plugins = registry()
+    first = choice_by_order(bundle, Request(), plugins)
+    rivals = competitors(first, configurations(bundle, None, None, plugins), plugins)
     assert rivals[0].pair == ("tflite-int8", "tflite")
     assert {one.pair for one in rivals} == {("tflite-int8", "tflite"), ("onnx-int8", "onnx")}
     assert {one.threads for one in rivals} == {1, cores()}
-    assert {one.entry.precision for one in candidates(found, settings, "float32", plugins)} == {"float32"}
+    float32 = configurations(bundle, "float32", None, plugins)
+    assert {one.entry.precision for one in float32} == {"float32"}
 
 
-def test_no_candidate_where_the_bundles_order_takes_no_cpu(path) -> None:
-    found, plugins = read_bundle(path), registry()
-    settings = SessionSettings(device="auto")
-    first = racing.first_choice(found, "openvino", settings, None, plugins)
-    assert rivals_of(first, candidates(found, settings, None, plugins), plugins) == []
+def test_nothing_competes_with_a_choice_that_is_not_on_the_cpu(path) -> None:
+    bundle, plugins = read_bundle(path), registry()
+    first = choose(bundle, Request("openvino", settings=SessionSettings(device="auto")), plugins)
+    assert competitors(first, configurations(bundle, None, None, plugins), plugins) == []
 
 
 @pytest.mark.parametrize(
-    ("wish", "runs"),
+    ("arguments", "runs"),
     [
         ({"backend": "openvino"}, ("openvino", None)),
         ({"backend": "onnx", "settings": SessionSettings(threads=2)}, ("onnx", 2)),
@@ -134,12 +134,12 @@ def test_no_candidate_where_the_bundles_order_takes_no_cpu(path) -> None:
     ],
     ids=str,
 )
-def test_what_is_asked_for_runs_and_nothing_is_measured(path, cache, races, wish, runs) -> None:
-    assert _ran(path, **wish) == runs
+def test_a_request_is_met_and_nothing_is_measured(path, cache, races, arguments, runs) -> None:
+    assert _ran(path, **arguments) == runs
     assert (races, _files(cache)) == ([], [])
 
 
-def test_a_number_of_threads_that_is_asked_for_is_kept_by_every_candidate(path) -> None:
+def test_every_configuration_has_the_number_of_threads_that_was_asked_for(path) -> None:
     assert _ran(path, settings=SessionSettings(threads=1))[1] == 1
 
 
@@ -151,14 +151,14 @@ def test_the_environment_turns_measuring_off_and_an_argument_on_again(path, race
     assert races == [path]
 
 
-def test_a_device_that_is_not_here_is_told_as_ever(path) -> None:
+def test_a_device_or_precision_that_is_not_available_is_named(path) -> None:
     with pytest.raises(DeviceError, match="npu:7"):
         load(path, backend="openvino", device="npu:7")
     with pytest.raises(OptionError, match="has no artifact of precision 'float64'"):
         load(path, precision="float64")
 
 
-def test_another_bundle_wish_version_or_machine_is_measured_anew(
+def test_another_bundle_request_version_or_machine_is_measured_anew(
     path, tmp_path, cache, races, monkeypatch
 ) -> None:
     _ran(path)
@@ -172,7 +172,7 @@ def test_another_bundle_wish_version_or_machine_is_measured_anew(
     assert len(races) == len(_files(cache)) == 5
 
 
-def test_every_runtime_that_is_installed_counts_with_its_version() -> None:
+def test_the_cache_depends_on_the_version_of_every_installed_runtime() -> None:
     from importlib.metadata import version
 
     packages = choice_cache.installed_packages()
@@ -217,23 +217,21 @@ def test_a_choice_whose_backend_is_gone_is_measured_again(path, cache, races, mo
 
 
 @pytest.mark.parametrize("folder", ["/proc/cache", "/dev/null/cache"])
-def test_a_folder_that_cannot_be_written_to_is_no_error(path, races, monkeypatch, folder) -> None:
+def test_a_folder_that_is_not_writable_is_not_an_error(path, races, monkeypatch, folder) -> None:
     monkeypatch.setenv("EDGEVISION_CACHE", folder)
     _ran(path)
     _ran(path)
     assert len(races) == 2
 
 
-def test_a_home_that_is_not_there_is_no_error(path, monkeypatch) -> None:
+def test_a_missing_home_folder_is_not_an_error(path, monkeypatch) -> None:
     for name in ("EDGEVISION_CACHE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(Path, "home", lambda: (_ for _ in ()).throw(RuntimeError("no home")))
     assert _ran(path)[0] in {"tflite", "openvino", "onnx"}
 
 
-def test_without_a_folder_of_its_own_the_cache_lies_where_the_platform_has_it(
-    path, tmp_path, monkeypatch
-) -> None:
+def test_by_default_the_cache_lies_where_the_platform_has_it(path, tmp_path, monkeypatch) -> None:
     monkeypatch.delenv("EDGEVISION_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     _ran(path)
@@ -258,7 +256,7 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", disk], check=True)
 
 
-def test_a_full_disk_is_no_error_and_nothing_is_left_on_it(path, full_disk, monkeypatch) -> None:
+def test_a_full_disk_is_not_an_error_and_nothing_is_left_on_it(path, full_disk, monkeypatch) -> None:
     monkeypatch.setenv("EDGEVISION_CACHE", str(full_disk))
     _ran(path)
     assert list((full_disk / "tuning").iterdir()) == []
@@ -268,8 +266,8 @@ def test_a_backend_that_gives_other_answers_does_not_win(path, cache, monkeypatc
     true_answers = known_answers.compute_answers
 
     def wrong_but_on_onnx(session, known_inputs):  # type: ignore[no-untyped-def]
-        given = true_answers(session, known_inputs)
-        return given if session.backend == "onnx" else {name: -values for name, values in given.items()}
+        answers = true_answers(session, known_inputs)
+        return answers if session.backend == "onnx" else {name: -values for name, values in answers.items()}
 
     monkeypatch.setattr(known_answers, "compute_answers", wrong_but_on_onnx)
     monkeypatch.setattr(racing, "_OPENING_S", 60.0)
@@ -279,41 +277,35 @@ def test_a_backend_that_gives_other_answers_does_not_win(path, cache, monkeypatc
     assert len(_files(cache)) == 1
 
 
-def test_where_no_backend_gives_its_known_answers_the_order_decides_and_nothing_is_kept(
+def test_where_no_backend_gives_its_known_answers_the_order_decides_and_nothing_is_cached(
     path, cache, monkeypatch, caplog
 ) -> None:
     true_answers = known_answers.compute_answers
-    wrong = lambda *given: {name: -values for name, values in true_answers(*given).items()}  # noqa: E731
+    wrong = lambda *args: {name: -values for name, values in true_answers(*args).items()}  # noqa: E731
     monkeypatch.setattr(known_answers, "compute_answers", wrong)
     assert _ran(path) == ("tflite", None)
-    assert "taken by the bundle's order, for measuring chose none: " in caplog.text
+    assert "no configuration passed the measurement, so the bundle's order decides: " in caplog.text
     assert _files(cache) == []
 
 
-def test_a_rival_that_breaks_in_its_own_way_is_left_out(path, monkeypatch) -> None:
+def test_a_competitor_that_raises_an_unexpected_error_is_left_out(path, monkeypatch) -> None:
     def breaks(self, artifact, settings):  # type: ignore[no-untyped-def]
-        raise ZeroDivisionError("a stranger's bug")
+        raise ZeroDivisionError("an internal error")
 
     for name in ("openvino", "onnx"):
         monkeypatch.setattr(type(registry().backend(name)), "open", breaks)
-    found, plugins, settings = read_bundle(path), registry(), SessionSettings()
-    possible = candidates(found, settings, None, plugins)
-    first = racing.first_choice(found, None, settings, None, plugins)
-    result = race(found, rivals_of(first, possible, plugins), settings, plugins)
+    result = _race(path)
     assert result.winner is not None
     assert result.winner.backend == "tflite"
-    assert "openvino-int8 on openvino, 1 thread" in result.told()
+    assert "openvino-int8 on openvino, 1 thread" in result.summary()
     assert _ran(path)[0] == "tflite"
 
 
-def test_what_takes_long_to_open_is_not_opened_for_a_guess(path, monkeypatch) -> None:
+def test_an_artifact_that_takes_long_to_open_is_not_opened_with_other_threads(path, monkeypatch) -> None:
     monkeypatch.setattr(racing, "_OPENING_S", 0.0)
-    found, plugins, settings = read_bundle(path), registry(), SessionSettings()
-    possible = candidates(found, settings, None, plugins)
-    first = racing.first_choice(found, None, settings, None, plugins)
-    result = race(found, rivals_of(first, possible, plugins), settings, plugins)
+    result = _race(path)
     assert [one.pair for one in result.speeds] == [("tflite-int8", "tflite")]
-    assert "not tried, for opening takes long; edgevision tune tries all" in result.told()
+    assert "not tried, because opening takes long; edgevision tune tries all" in result.summary()
 
 
 @pytest.mark.parametrize(
@@ -331,7 +323,7 @@ def test_what_takes_long_to_open_is_not_opened_for_a_guess(path, monkeypatch) ->
         ({}, None),
     ],
 )
-def test_the_fastest_wins_and_of_those_alike_the_one_with_fewer_threads_then_the_first(
+def test_the_fastest_wins_and_of_those_as_fast_the_one_with_fewer_threads_then_the_first(
     path, speeds, wins
 ) -> None:
     entry = read_bundle(path).manifest.artifacts[0]
@@ -347,7 +339,7 @@ def test_the_fastest_wins_and_of_those_alike_the_one_with_fewer_threads_then_the
     assert all(why == "other answers" for why in out.values())
 
 
-def test_a_model_that_was_chosen_answers_as_the_others_do(path, quickstart) -> None:
+def test_the_fastest_model_answers_as_the_others_do(path, quickstart) -> None:
     images = sorted((quickstart / "quickstart" / "evaluation" / "7").iterdir())[:10]
     with load(path) as tuned, load(path, tune=False) as by_order:
         pairs = zip(tuned(images), by_order(images), strict=True)
@@ -355,7 +347,7 @@ def test_a_model_that_was_chosen_answers_as_the_others_do(path, quickstart) -> N
     assert np.mean(agree) >= 0.9
 
 
-def test_where_there_is_nothing_to_choose_nothing_is_imported(path) -> None:
+def test_no_measurement_is_imported_for_a_backend_that_was_asked_for(path) -> None:
     code = (
         "import sys, edgevision\n"
         "edgevision.load(sys.argv[1], 'tflite').close()\n"
@@ -365,16 +357,24 @@ def test_where_there_is_nothing_to_choose_nothing_is_imported(path) -> None:
     assert done.stdout.split() == ["[]"]
 
 
+def _race(path: Path) -> racing.Race:
+    """The race of what competes for a load without any argument."""
+    bundle, plugins = read_bundle(path), registry()
+    first = choice_by_order(bundle, Request(), plugins)
+    rivals = competitors(first, configurations(bundle, None, None, plugins), plugins)
+    return race(bundle, rivals, SessionSettings(), plugins)
+
+
 def _with_precisions(
     path: Path, folder: Path, precisions: tuple[str, ...], created: str | None = None
 ) -> Bundle:
-    """A copy of the bundle whose artifacts say that they have these precisions."""
-    found = read_bundle(path)
+    """A copy of the bundle whose manifest states these precisions."""
+    original = read_bundle(path)
     entries = tuple(
         replace(entry, precision=precision)
-        for entry, precision in zip(found.manifest.artifacts, precisions, strict=True)
+        for entry, precision in zip(original.manifest.artifacts, precisions, strict=True)
     )
-    manifest = replace(found.manifest, artifacts=entries, created=created or found.manifest.created)
-    files = {entry.path: found.read(entry) for entry in found.manifest.files()}
+    manifest = replace(original.manifest, artifacts=entries, created=created or original.manifest.created)
+    files = {entry.path: original.read(entry) for entry in original.manifest.files()}
     write_bundle(folder / "copy.evb", manifest, files)
     return read_bundle(folder / "copy.evb")

@@ -1,4 +1,4 @@
-"""Tiny artifacts for the backends, each made without TensorFlow."""
+"""Tiny artifacts for the backends, built without TensorFlow."""
 
 from __future__ import annotations
 
@@ -48,6 +48,15 @@ def tiny_onnx_bytes(dtype: type[np.floating] = np.float32) -> bytes:
 @pytest.fixture(scope="session")
 def tiny_onnx() -> Artifact:
     return Artifact("onnx", "float32", {"tiny.onnx": tiny_onnx_bytes()})
+
+
+@pytest.fixture(scope="session")
+def open_height_onnx(tiny_onnx: Artifact) -> Artifact:
+    """The same network with an open height, which no backend loads."""
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load_from_string(tiny_onnx.content)
+    model.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "height"
+    return Artifact("onnx", "float32", {"open.onnx": model.SerializeToString()})
 
 
 @pytest.fixture(scope="session")

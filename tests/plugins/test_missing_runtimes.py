@@ -1,4 +1,4 @@
-"""A runtime that is absent or broken is told with the command that mends it, and nothing else is hurt."""
+"""A missing or broken runtime is reported with the command that repairs it, and affects nothing else."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def status(backend: str, *absent: str, path: Path | None = None) -> str:
 
 
 @pytest.mark.parametrize(
-    ("backend", "absent", "told"),
+    ("backend", "absent", "reason"),
     [
         ("tflite", LITERT, "no TFLite interpreter is installed (ai-edge-litert is the usual one)"),
         ("openvino", ("openvino",), "OpenVINO is not installed"),
@@ -38,14 +38,14 @@ def status(backend: str, *absent: str, path: Path | None = None) -> str:
         ("cuda", ("onnxruntime",), "ONNX Runtime is not installed"),
     ],
 )
-def test_an_absent_runtime_is_a_row_with_the_command_to_type(
-    backend: str, absent: tuple[str, ...], told: str
+def test_a_missing_runtime_is_a_row_with_the_install_command(
+    backend: str, absent: tuple[str, ...], reason: str
 ) -> None:
-    assert status(backend, *absent) == f'False {told}; type: pip install "edgevision[{backend}]"'
+    assert status(backend, *absent) == f'False {reason}; run: pip install "edgevision[{backend}]"'
 
 
 @pytest.mark.parametrize(
-    ("backend", "package", "absent", "told"),
+    ("backend", "package", "absent", "reason"),
     [
         (
             "tflite",
@@ -64,7 +64,7 @@ def test_an_absent_runtime_is_a_row_with_the_command_to_type(
     ],
 )
 def test_a_broken_runtime_is_a_row_with_its_reason(
-    tmp_path: Path, backend: str, package: str, absent: tuple[str, ...], told: str
+    tmp_path: Path, backend: str, package: str, absent: tuple[str, ...], reason: str
 ) -> None:
     (tmp_path / package).mkdir()
     source = "raise ImportError('built for numpy 1')"
@@ -72,11 +72,11 @@ def test_a_broken_runtime_is_a_row_with_its_reason(
         (tmp_path / package / f"{name}.py").write_text(source)
     answer = status(backend, *absent, path=tmp_path)
     assert answer.startswith("False ")
-    assert told in answer
+    assert reason in answer
 
 
 @pytest.mark.convert
-def test_tensorflows_own_interpreter_is_taken_where_there_is_no_other() -> None:
+def test_tensorflows_interpreter_is_used_if_there_is_no_other() -> None:
     program = """
         import sys
         from pathlib import Path

@@ -1,9 +1,13 @@
-"""The backends `onnx` and `cuda`, which are one plugin over ONNX Runtime."""
+"""The backends `onnx` and `cuda`: two plugins over ONNX Runtime."""
 
 from __future__ import annotations
 
+import gc
+import os
 import platform
+import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +16,14 @@ import pytest
 from edgevision.artifact import Artifact
 from edgevision.backend import SessionSettings
 from edgevision.errors import ArtifactError, DeviceError, EdgeVisionError, MissingRuntimeError, OptionError
-from edgevision.plugins import registry
+from edgevision.plugins import DISABLE_VARIABLE, registry
 from edgevision.session import open_session
+from edgevision.slots import PooledSession
 from edgevision.testing import check_backend
-from edgevision_onnxruntime import driver
-from edgevision_onnxruntime import gpu as gpu_module
-from edgevision_onnxruntime.cpu import OnnxBackend
-from edgevision_onnxruntime.gpu import CudaBackend
+from edgevision_onnxruntime.cuda import backend as cuda_module
+from edgevision_onnxruntime.cuda import driver
+from edgevision_onnxruntime.cuda.backend import CudaBackend
+from edgevision_onnxruntime.onnx.backend import OnnxBackend
 from edgevision_onnxruntime.onnx_file import holds_float16, is_quantized
 from edgevision_onnxruntime.runtime import CUDA, import_onnxruntime
 from edgevision_onnxruntime.sessions import NodePlacement, Sessions
@@ -46,7 +51,7 @@ def test_onnx_keeps_the_contract(artifact: str, request: pytest.FixtureRequest) 
     check_backend(ONNX, request.getfixturevalue(artifact))
 
 
-def test_onnx_answers_as_a_bare_session_does(tiny_onnx: Artifact) -> None:
+def test_onnx_answers_like_a_bare_session(tiny_onnx: Artifact) -> None:
     bare = onnxruntime.InferenceSession(tiny_onnx.content, providers=["CPUExecutionProvider"])
     expected = dict(
         zip(("features", "scores"), bare.run(["features", "scores"], {"image": IMAGE}), strict=True)
@@ -57,19 +62,19 @@ def test_onnx_answers_as_a_bare_session_does(tiny_onnx: Artifact) -> None:
         np.testing.assert_allclose(answer[name], values, rtol=1e-5)
 
 
-def test_onnx_runs_on_the_cpu_and_says_so(tiny_onnx: Artifact) -> None:
+def test_onnx_runs_on_the_cpu_and_reports_it(tiny_onnx: Artifact) -> None:
     with open_session(ONNX, tiny_onnx) as session:
         assert (session.device, session.precision, session.fallback_nodes) == ("cpu", "float32", ())
 
 
 @pytest.mark.parametrize("device", ["cuda:0", "gpu"])
 def test_onnx_never_calls_itself_cuda(tiny_onnx: Artifact, device: str) -> None:
-    with pytest.raises(DeviceError, match="it has: cpu; for a GPU ask backend 'cuda'"):
+    with pytest.raises(DeviceError, match="it has: cpu; for a GPU use backend 'cuda'"):
         ONNX.open(tiny_onnx, SessionSettings(device=device))
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="other processors have kernels for float16")
-def test_float16_weights_are_computed_with_in_float32_on_x86(tiny_float16_onnx: Artifact) -> None:
+def test_float16_weights_are_computed_in_float32_on_x86(tiny_float16_onnx: Artifact) -> None:
     with open_session(ONNX, tiny_float16_onnx) as session:
         assert session.precision == "float32"
         scores = session.run({"image": IMAGE})["scores"]
@@ -87,7 +92,7 @@ def test_whether_weights_are_float16_is_read_from_the_file(
     assert not is_quantized(tiny_onnx.content)
 
 
-def test_an_unnamed_open_batch_also_takes_any_size(tiny_onnx: Artifact) -> None:
+def test_an_unnamed_open_batch_accepts_any_size_too(tiny_onnx: Artifact) -> None:
     onnx = pytest.importorskip("onnx")
     model = onnx.load_from_string(tiny_onnx.content)
     for value in (*model.graph.input, *model.graph.output):
@@ -103,7 +108,7 @@ def test_a_fixed_batch_stays_fixed(tiny_onnx: Artifact) -> None:
     check_backend(ONNX, Artifact("onnx", "float32", {"fixed.onnx": model.SerializeToString()}))
 
 
-def test_an_operator_that_is_unknown_is_refused_in_one_line(tiny_onnx: Artifact) -> None:
+def test_an_unknown_operator_is_refused_in_one_line(tiny_onnx: Artifact) -> None:
     onnx = pytest.importorskip("onnx")
     model = onnx.load_from_string(tiny_onnx.content)
     model.graph.node[2].op_type = "NoSuchOperator"
@@ -113,16 +118,12 @@ def test_an_operator_that_is_unknown_is_refused_in_one_line(tiny_onnx: Artifact)
     assert "\n" not in str(caught.value)
 
 
-def test_an_image_size_left_open_is_refused(tiny_onnx: Artifact) -> None:
-    onnx = pytest.importorskip("onnx")
-    model = onnx.load_from_string(tiny_onnx.content)
-    model.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "height"
-    opened = Artifact("onnx", "float32", {"open.onnx": model.SerializeToString()})
-    with pytest.raises(ArtifactError, match=r"leaves more open than its batch.*fixed image size"):
-        ONNX.open(opened, SessionSettings())
+def test_an_open_image_size_is_refused(open_height_onnx: Artifact) -> None:
+    with pytest.raises(ArtifactError, match=r"only the batch size may be open.*fixed image size"):
+        ONNX.open(open_height_onnx, SessionSettings())
 
 
-def test_more_batch_sizes_than_are_kept_all_answer(tiny_onnx: Artifact) -> None:
+def test_more_batch_sizes_than_are_kept_get_right_answers(tiny_onnx: Artifact) -> None:
     with open_session(ONNX, tiny_onnx) as session:
         alone = session.run({"image": IMAGE})["scores"]
         for batch in (2, 3, 4, 5, 6, 1):
@@ -130,21 +131,34 @@ def test_more_batch_sizes_than_are_kept_all_answer(tiny_onnx: Artifact) -> None:
             np.testing.assert_allclose(scores, np.repeat(alone, batch, axis=0), rtol=1e-5)
 
 
+def test_closing_a_session_frees_its_models_without_the_garbage_collector(tiny_onnx: Artifact) -> None:
+    session = ONNX.open(tiny_onnx, SessionSettings())
+    assert isinstance(session, PooledSession)
+    session.run({"image": IMAGE})
+    models = weakref.ref(session.slots._create.__self__)
+    gc.disable()
+    try:
+        session.close()
+        assert models() is None
+    finally:
+        gc.enable()
+
+
 @without_cuda
-def test_cuda_is_not_ready_without_a_build_that_has_it(tiny_onnx: Artifact) -> None:
+def test_cuda_is_not_ready_without_a_build_for_it(tiny_onnx: Artifact) -> None:
     message = r'built without CUDA.*pip uninstall -y onnxruntime.*pip install "edgevision\[cuda\]"'
-    for ask in (
+    for call in (
         CUDA_BACKEND.version,
         CUDA_BACKEND.devices,
         lambda: CUDA_BACKEND.open(tiny_onnx, SessionSettings()),
     ):
         with pytest.raises(MissingRuntimeError, match=message) as caught:
-            ask()
+            call()
         assert caught.value.extra == "cuda"
 
 
 @without_cuda
-def test_both_builds_at_once_are_named_with_the_way_to_mend_it(
+def test_two_installed_builds_are_reported_with_the_repair(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("onnxruntime", "onnxruntime-gpu"):
@@ -153,35 +167,55 @@ def test_both_builds_at_once_are_named_with_the_way_to_mend_it(
         (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.31.1\n")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(
-        MissingRuntimeError, match="overwrite one another; first pip uninstall -y onnxruntime onnx"
+        MissingRuntimeError, match="overwrite each other; first pip uninstall -y onnxruntime onnx"
     ):
         CUDA_BACKEND.version()
 
 
-def test_wrong_options_are_refused_before_any_device_is_looked_for(tiny_onnx: Artifact) -> None:
+def test_invalid_options_are_refused_before_any_device_is_queried(tiny_onnx: Artifact) -> None:
     with pytest.raises(OptionError, match="it has: allow_cpu_fallback"):
         CUDA_BACKEND.open(tiny_onnx, SessionSettings(options={"fallback": True}))
     with pytest.raises(OptionError, match="expected True or False, got 'yes'"):
         CUDA_BACKEND.open(tiny_onnx, SessionSettings(options={"allow_cpu_fallback": "yes"}))
 
 
-def test_one_plugin_gives_both_backends() -> None:
+def test_each_backend_has_a_plugin_of_its_own_name() -> None:
     rows = {row.name: row for row in registry().backend_statuses()}
-    assert rows["cuda"].plugin == rows["onnx"].plugin == "cuda"
+    assert all(row.plugin == name for name, row in rows.items())
+    assert {"cuda", "onnx"} <= set(rows)
     assert rows["onnx"].ready
     assert rows["cuda"].ready or rows["cuda"].reason
 
 
-def test_without_a_driver_the_reason_is_given() -> None:
+@pytest.mark.parametrize(("broken", "other"), [("cuda", "onnx"), ("onnx", "cuda")])
+@pytest.mark.parametrize("module", ["edgevision_onnxruntime.{}", "edgevision_onnxruntime.{}.backend"])
+def test_a_break_in_one_plugin_leaves_the_other_working(broken: str, other: str, module: str) -> None:
+    program = """
+import sys
+sys.modules[sys.argv[1]] = None
+from edgevision.plugins import DISABLE_VARIABLE, registry
+print(*registry().backends(), *(problem.plugin for problem in registry().problems))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, module.format(broken)],
+        env={**os.environ, DISABLE_VARIABLE: "tflite,openvino"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == [other, broken]
+
+
+def test_a_missing_driver_is_reported() -> None:
     if Path("/proc/driver/nvidia").exists():
-        pytest.skip("there is a driver here")
+        pytest.skip("this machine has a driver")
     with pytest.raises(
-        DeviceError, match=r"no NVIDIA driver here \(libcuda.so.1 cannot be loaded\).*nvidia-smi"
+        DeviceError, match=r"no NVIDIA driver on this machine \(libcuda.so.1 cannot be loaded\).*nvidia-smi"
     ):
         driver.gpus()
 
 
-def test_onnxruntime_absent_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_onnxruntime_is_reported_with_the_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
     from edgevision_onnxruntime import runtime
 
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
@@ -194,12 +228,12 @@ def test_onnxruntime_absent_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -
         runtime._imported.cache_clear()
 
 
-def opening(artifact: Artifact, *, allow_fallback: bool = False) -> gpu_module._Opening:
-    device = gpu_module._Device("cuda", 0, "a GPU that is not there")
-    return gpu_module._Opening(onnxruntime, artifact, SessionSettings(), device, allow_fallback)
+def opening(artifact: Artifact, *, allow_fallback: bool = False) -> cuda_module._Opening:
+    device = cuda_module._Device("cuda", 0, "a GPU that does not exist")
+    return cuda_module._Opening(onnxruntime, artifact, SessionSettings(), device, allow_fallback)
 
 
-def test_a_session_that_went_on_with_the_cpu_is_caught(tiny_onnx: Artifact) -> None:
+def test_a_session_that_fell_back_to_the_cpu_is_refused(tiny_onnx: Artifact) -> None:
     session = onnxruntime.InferenceSession(tiny_onnx.content, providers=["CPUExecutionProvider"])
     message = (
         r"'cuda:0': ONNX Runtime could not load CUDAExecutionProvider \(cannot load .*edgevision\[cuda\]"
@@ -210,15 +244,17 @@ def test_a_session_that_went_on_with_the_cpu_is_caught(tiny_onnx: Artifact) -> N
 
 @pytest.mark.skipif(
     not hasattr(onnxruntime.InferenceSession, "get_provider_graph_assignment_info"),
-    reason="this ONNX Runtime cannot say which nodes fall back",
+    reason="this ONNX Runtime cannot report which nodes fall back",
 )
-def test_nodes_on_the_cpu_are_told_by_name(tiny_onnx: Artifact) -> None:
+def test_nodes_on_the_cpu_are_reported_by_name(tiny_onnx: Artifact) -> None:
     placement = NodePlacement(entries=opening(tiny_onnx, allow_fallback=True)._placement(1).entries)
     sessions = Sessions(onnxruntime, tiny_onnx, None, lambda batch: placement)
-    assert {"conv", "relu", "softmax"} <= set(gpu_module._cpu_nodes(sessions.for_batch(1)))
+    assert {"conv", "relu", "softmax"} <= set(cuda_module._cpu_nodes(sessions.for_batch(1)))
 
 
-def test_without_leave_only_the_gpus_provider_is_listed_and_the_cpu_forbidden(tiny_onnx: Artifact) -> None:
+def test_without_permission_only_the_gpus_provider_is_listed_and_the_cpu_forbidden(
+    tiny_onnx: Artifact,
+) -> None:
     placement = opening(tiny_onnx)._placement(1)
     assert [name for name, _ in placement.providers] == ["CUDAExecutionProvider"]
     assert placement.entries == {"session.disable_cpu_ep_fallback": "1"}
@@ -226,15 +262,15 @@ def test_without_leave_only_the_gpus_provider_is_listed_and_the_cpu_forbidden(ti
 
 
 @pytest.mark.parametrize("name", ["cuda", "gpu:0", "cuda:x", "tensorrt", "cpu"])
-def test_a_device_that_is_no_gpu_is_refused_with_those_that_there_can_be(name: str) -> None:
-    with pytest.raises(DeviceError, match=f"no device '{name}'; it has cuda:N and tensorrt:N"):
-        gpu_module._find_device(onnxruntime, name)
+def test_a_device_that_is_not_a_gpu_is_refused_with_the_possible_ones(name: str) -> None:
+    with pytest.raises(DeviceError, match=f"no device '{name}'; it has: cuda:N and tensorrt:N"):
+        cuda_module._find_device(onnxruntime, name)
 
 
-def test_tensorrt_in_less_than_float32_by_the_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_environment_that_lowers_tensorrts_precision_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
     with pytest.raises(DeviceError, match="NVIDIA_TF32_OVERRIDE is '1'"):
-        gpu_module._turn_tf32_off()
+        cuda_module._turn_tf32_off()
 
 
 @pytest.mark.gpu
@@ -253,19 +289,21 @@ def test_cuda_agrees_with_the_cpu(gpu: str, tiny_onnx: Artifact) -> None:
 
 
 @pytest.mark.gpu
-def test_cuda_says_float16_of_a_float16_model(gpu: str, tiny_float16_onnx: Artifact) -> None:
+def test_cuda_reports_float16_for_a_float16_model(gpu: str, tiny_float16_onnx: Artifact) -> None:
     with open_session(CUDA_BACKEND, tiny_float16_onnx) as session:
         assert session.precision == "float16"
 
 
 @pytest.mark.gpu
-def test_a_gpu_that_is_not_there_is_refused(gpu: str, tiny_onnx: Artifact) -> None:
-    with pytest.raises(DeviceError, match="there is no such GPU; there are: 0"):
+def test_a_gpu_that_does_not_exist_is_refused(gpu: str, tiny_onnx: Artifact) -> None:
+    with pytest.raises(DeviceError, match="no such GPU; available: 0"):
         CUDA_BACKEND.open(tiny_onnx, SessionSettings(device="cuda:99"))
 
 
 @pytest.mark.gpu
-def test_a_graph_that_the_gpu_does_not_take_whole_is_refused_or_says_which_nodes_fell_back(gpu: str) -> None:
+def test_a_graph_with_nodes_that_the_gpu_does_not_support_is_refused_or_reports_the_fallback(
+    gpu: str,
+) -> None:
     onnx = pytest.importorskip("onnx")
     node = onnx.helper.make_node("Det", ["image"], ["scores"], name="on_the_cpu")  # CUDA has no Det
     graph = onnx.helper.make_graph(
@@ -277,7 +315,7 @@ def test_a_graph_that_the_gpu_does_not_take_whole_is_refused_or_says_which_nodes
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
     artifact = Artifact("onnx", "float32", {"det.onnx": model.SerializeToString()})
     with pytest.raises(
-        DeviceError, match=r"does not take 1 of its nodes.*on_the_cpu.*allow_cpu_fallback=True"
+        DeviceError, match=r"does not support 1 of its nodes.*on_the_cpu.*allow_cpu_fallback=True"
     ):
         CUDA_BACKEND.open(artifact, SessionSettings())
     with open_session(

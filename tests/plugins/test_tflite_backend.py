@@ -13,7 +13,6 @@ from edgevision.artifact import Artifact, read_artifact
 from edgevision.backend import SessionSettings
 from edgevision.errors import ArtifactError, DeviceError, EdgeVisionError, OptionError
 from edgevision.session import open_session
-from edgevision.tensors import Quantization
 from edgevision.testing import check_backend
 from edgevision_tflite.backend import TFLiteBackend
 from edgevision_tflite.runtime import find_runtime
@@ -25,7 +24,7 @@ try:
 except EdgeVisionError as error:
     pytest.skip(str(error), allow_module_level=True)
 
-#: The least that TFLite's interface for external delegates asks for: takes no node, refuses on requirement.
+#: The minimal external delegate of TFLite: it runs no node, and refuses to start with option `fail`.
 DELEGATE_SOURCE = r"""
 #include <stdint.h>
 #include <stdlib.h>
@@ -37,9 +36,9 @@ typedef void (*Report)(const char*);
 Delegate* tflite_plugin_create_delegate(char** keys, char** values, size_t count, Report report) {
     for (size_t i = 0; i < count; i++)
         if (!strcmp(keys[i], "fail")) { report(values[i]); return 0; }
-    Delegate* made = calloc(1, sizeof(Delegate));
-    made->prepare = prepare;
-    return made;
+    Delegate* delegate = calloc(1, sizeof(Delegate));
+    delegate->prepare = prepare;
+    return delegate;
 }
 void tflite_plugin_destroy_delegate(Delegate* delegate) { free(delegate); }
 """
@@ -65,7 +64,7 @@ def test_a_real_classifier_with_a_fixed_batch_keeps_the_contract(shared: Path) -
     check_backend(BACKEND, read_artifact(shared / "models" / "mobilenet_v1_0.25_224_quant_metadata.tflite"))
 
 
-def test_a_detector_says_the_shapes_of_its_outputs(shared: Path) -> None:
+def test_a_detector_reports_the_shapes_of_its_outputs(shared: Path) -> None:
     artifact = read_artifact(shared / "models" / "coco_ssd_mobilenet_v1_quant_metadata.tflite")
     with open_session(BACKEND, artifact) as session:
         assert [spec.shape for spec in session.outputs] == [(1, 10, 4), (1, 10), (1, 10), (1,)]
@@ -81,7 +80,7 @@ def test_tensors_have_the_names_of_the_signature(tiny_tflite: Artifact) -> None:
         }
 
 
-def test_answers_are_those_of_a_bare_interpreter(tiny_tflite: Artifact) -> None:
+def test_it_answers_like_a_bare_interpreter(tiny_tflite: Artifact) -> None:
     interpreter = find_runtime().interpreter(model_content=tiny_tflite.content)
     interpreter.allocate_tensors()
     image = np.random.default_rng(3).random((1, 8, 8, 3), np.float32)
@@ -94,14 +93,15 @@ def test_answers_are_those_of_a_bare_interpreter(tiny_tflite: Artifact) -> None:
     np.testing.assert_array_equal(answer["scores"], interpreter.get_tensor(named["PartitionedCall:1"]))
 
 
-def test_a_full_integer_model_says_int8_and_how_its_integers_are_read(tiny_int8_tflite: Artifact) -> None:
+def test_a_full_integer_model_reports_int8_and_its_quantization(tiny_int8_tflite: Artifact) -> None:
     with open_session(BACKEND, tiny_int8_tflite) as session:
         assert session.precision == "int8"
-        assert session.inputs[0].quantization == Quantization(pytest.approx(1 / 255, rel=1e-3), -128)
+        quantization = session.inputs[0].quantization
+        assert (quantization.scale, quantization.zero_point) == (pytest.approx(1 / 255, rel=1e-3), -128)
 
 
 @pytest.mark.parametrize("name", ["tiny", "tiny_float16"])
-def test_a_float_model_computes_in_float32_and_not_in_less(name: str) -> None:
+def test_a_float_model_computes_in_float32_and_not_lower(name: str) -> None:
     artifact = read_artifact(Path(__file__).parents[1] / "data" / f"{name}.tflite")
     with open_session(BACKEND, artifact, SessionSettings(precision="float32")) as session:
         assert session.precision == "float32"
@@ -109,7 +109,7 @@ def test_a_float_model_computes_in_float32_and_not_in_less(name: str) -> None:
         open_session(BACKEND, artifact, SessionSettings(precision="float16"))
 
 
-def test_the_number_of_threads_is_taken(tiny_tflite: Artifact) -> None:
+def test_the_number_of_threads_is_accepted(tiny_tflite: Artifact) -> None:
     image = {"image": np.ones((1, 8, 8, 3), np.float32)}
     answers = []
     for threads in (1, 2):
@@ -126,12 +126,12 @@ def test_a_model_cut_anywhere_is_refused_and_does_not_crash(tiny_tflite: Artifac
             )
 
 
-def test_an_unknown_device_is_refused_with_the_way_to_a_delegate(tiny_tflite: Artifact) -> None:
+def test_an_unknown_device_is_refused_with_a_hint_at_delegates(tiny_tflite: Artifact) -> None:
     with pytest.raises(DeviceError, match=r"it has: cpu; .* delegate="):
         BACKEND.open(tiny_tflite, SessionSettings(device="gpu"))
 
 
-def test_a_delegate_that_loads_is_the_device(tiny_tflite: Artifact, delegate_library: Path) -> None:
+def test_a_loaded_delegate_is_the_device(tiny_tflite: Artifact, delegate_library: Path) -> None:
     settings = SessionSettings(options={"delegate": delegate_library})
     with open_session(BACKEND, tiny_tflite, settings) as session:
         assert session.device == "delegate:libnothing_delegate.so"
@@ -147,9 +147,9 @@ def test_a_delegate_that_refuses_to_start_is_an_error_with_its_reason(
         BACKEND.open(tiny_tflite, SessionSettings(options=options))
 
 
-def test_a_delegate_promises_no_precision(tiny_tflite: Artifact, delegate_library: Path) -> None:
+def test_a_delegate_guarantees_no_precision(tiny_tflite: Artifact, delegate_library: Path) -> None:
     settings = SessionSettings(precision="float32", options={"delegate": str(delegate_library)})
-    with pytest.raises(DeviceError, match="leave precision out"):
+    with pytest.raises(DeviceError, match="omit precision"):
         BACKEND.open(tiny_tflite, settings)
 
 
@@ -162,12 +162,12 @@ def test_a_delegate_and_another_device_contradict(tiny_tflite: Artifact, delegat
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "cannot be loaded: .*install the maker's library"),
-        (b"this is no library", "cannot be loaded"),
+        (None, "cannot be loaded: .*install the vendor's library"),
+        (b"this is not a library", "cannot be loaded"),
     ],
-    ids=["missing", "no library"],
+    ids=["missing", "not a library"],
 )
-def test_a_delegate_that_is_no_library_is_an_error(
+def test_a_delegate_that_is_not_a_library_is_an_error(
     tiny_tflite: Artifact, tmp_path: Path, content: bytes | None, message: str
 ) -> None:
     path = tmp_path / "libedgetpu.so.1"
@@ -177,7 +177,7 @@ def test_a_delegate_that_is_no_library_is_an_error(
         BACKEND.open(tiny_tflite, SessionSettings(options={"delegate": path}))
 
 
-def test_a_library_that_is_no_delegate_is_an_error(tiny_tflite: Artifact) -> None:
+def test_a_library_that_is_not_a_delegate_is_an_error(tiny_tflite: Artifact) -> None:
     with pytest.raises(DeviceError, match="without tflite_plugin_create_delegate"):
         BACKEND.open(tiny_tflite, SessionSettings(options={"delegate": "libc.so.6"}))
 
@@ -192,6 +192,6 @@ def test_a_library_that_is_no_delegate_is_an_error(tiny_tflite: Artifact) -> Non
         ({"delegates": "x.so"}, "it has: delegate, delegate_options"),
     ],
 )
-def test_wrong_options_are_refused(tiny_tflite: Artifact, options: dict[str, object], message: str) -> None:
+def test_invalid_options_are_refused(tiny_tflite: Artifact, options: dict[str, object], message: str) -> None:
     with pytest.raises(OptionError, match=message):
         BACKEND.open(tiny_tflite, SessionSettings(options=options))

@@ -1,4 +1,4 @@
-"""A TFLite file tells its labels, normalization, scores and task; a damaged one harms nobody."""
+"""A TFLite file's labels, normalization, score type and task are read; a damaged file is refused."""
 
 from __future__ import annotations
 
@@ -155,33 +155,37 @@ def model(
     return appended.getvalue()
 
 
-# --- what files say -----------------------------------------------------------------------------
+# --- valid files -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v1_0.25_224_metadata", "mobilenet_v1_0.25_224_quant_metadata"])
-def test_a_classifier_tells_all_that_it_takes_to_run_it(name: str, shared: Path) -> None:
-    said = described(shared / "models" / f"{name}.tflite")
-    assert said.labels is not None
-    assert len(said.labels) == 1001
-    assert said.labels[:2] == ("background", "tench")
-    assert (said.value_range, said.mean, said.scale) == ((0.0, 255.0), (127.5,), (127.5,))
-    assert (said.score_kind, said.task) == ("softmax", "classify")
+def test_the_metadata_of_a_classifier_is_enough_to_run_it(name: str, shared: Path) -> None:
+    description = described(shared / "models" / f"{name}.tflite")
+    assert description.labels is not None
+    assert len(description.labels) == 1001
+    assert description.labels[:2] == ("background", "tench")
+    assert (description.value_range, description.mean, description.scale) == (
+        (0.0, 255.0),
+        (127.5,),
+        (127.5,),
+    )
+    assert (description.score_kind, description.task) == ("softmax", "classify")
 
 
-def test_a_detector_tells_that_it_detects(shared: Path) -> None:
-    said = described(shared / "models" / "coco_ssd_mobilenet_v1_quant_metadata.tflite")
-    assert said.labels is not None
-    assert said.labels[:3] == ("person", "bicycle", "car")
-    assert (said.mean, said.scale) == ((127.5,), (127.5,))
-    assert (said.score_kind, said.task) == (None, "detect")
+def test_a_detector_is_described_as_one(shared: Path) -> None:
+    description = described(shared / "models" / "coco_ssd_mobilenet_v1_quant_metadata.tflite")
+    assert description.labels is not None
+    assert description.labels[:3] == ("person", "bicycle", "car")
+    assert (description.mean, description.scale) == ((127.5,), (127.5,))
+    assert (description.score_kind, description.task) == (None, "detect")
 
 
 @pytest.mark.parametrize("name", ["tiny.tflite", "tiny_int8.tflite"])
-def test_a_converted_model_without_metadata_says_nothing_of_labels(name: str) -> None:
-    said = described(DATA / name)
-    assert said.labels is None
-    assert said.value_range is None
-    assert said.mean is None
+def test_a_converted_model_without_metadata_has_no_labels(name: str) -> None:
+    description = described(DATA / name)
+    assert description.labels is None
+    assert description.value_range is None
+    assert description.mean is None
 
 
 @pytest.mark.parametrize(
@@ -198,13 +202,13 @@ def test_a_converted_model_without_metadata_says_nothing_of_labels(name: str) ->
         ((), None),
     ],
 )
-def test_the_last_operator_that_changes_values_tells_the_scores(
+def test_the_last_operator_that_changes_values_determines_the_score_type(
     operators: tuple[int, ...], score_kind: str | None
 ) -> None:
     assert describe(artifact(model(*operators))).score_kind == score_kind
 
 
-def test_an_activation_fused_into_the_last_operator_leaves_no_logits() -> None:
+def test_an_operator_with_a_fused_activation_returns_no_logits() -> None:
     assert describe(artifact(model(FULLY_CONNECTED, fused=1))).score_kind is None
 
 
@@ -215,16 +219,20 @@ def test_one_output_of_scores_is_a_classifier(rank: int, task: str | None) -> No
 
 def test_normalization_is_read_for_each_channel() -> None:
     mean, std = floats(1, 2, 3), floats(4)
-    said = describe(artifact(model(SOFTMAX, meta=metadata(mean, std))))
-    assert (said.value_range, said.mean, said.scale) == ((0.0, 255.0), (1.0, 2.0, 3.0), (4.0,))
+    description = describe(artifact(model(SOFTMAX, meta=metadata(mean, std))))
+    assert (description.value_range, description.mean, description.scale) == (
+        (0.0, 255.0),
+        (1.0, 2.0, 3.0),
+        (4.0,),
+    )
 
 
-def test_metadata_without_normalization_and_labels_says_nothing_of_them() -> None:
-    said = describe(artifact(model(SOFTMAX, meta=metadata())))
-    assert said == ArtifactDescription(score_kind="softmax", task="classify")
+def test_metadata_without_normalization_and_labels_leaves_them_empty() -> None:
+    description = describe(artifact(model(SOFTMAX, meta=metadata())))
+    assert description == ArtifactDescription(score_kind="softmax", task="classify")
 
 
-def test_the_label_file_for_no_language_in_particular_is_taken() -> None:
+def test_the_label_file_without_a_language_is_used() -> None:
     files = [
         label_file("about.txt", kind=1),
         label_file("de.txt", "de"),
@@ -232,11 +240,11 @@ def test_the_label_file_for_no_language_in_particular_is_taken() -> None:
         label_file("b.txt"),
     ]
     texts = {"about.txt": "x", "de.txt": "Hund\nKatze\n", "all.txt": " dog \r\ncat\n\n", "b.txt": "?"}
-    said = describe(artifact(model(SOFTMAX, meta=metadata(files=files), labels=texts)))
-    assert said.labels == ("dog", "cat")
+    description = describe(artifact(model(SOFTMAX, meta=metadata(files=files), labels=texts)))
+    assert description.labels == ("dog", "cat")
 
 
-def test_of_label_files_for_languages_the_first_is_taken() -> None:
+def test_the_first_of_several_label_files_with_a_language_is_used() -> None:
     files = [label_file("de.txt", "de"), label_file("en.txt", "en")]
     texts = {"en.txt": "dog", "de.txt": "Hund"}
     assert describe(artifact(model(SOFTMAX, meta=metadata(files=files), labels=texts))).labels == ("Hund",)
@@ -255,11 +263,15 @@ LABELLED = model(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", r"model\.tflite: is no TFLite model, or is damaged: it does not say TFL3"),
-        (b"a text file, and not a model at all", "it does not say TFL3"),
+        (
+            b"",
+            r"model\.tflite: not a valid TFLite model \(truncated or corrupted\?\): bytes 4 to 8 are "
+            "not TFL3; copy or convert it again",
+        ),
+        (b"a text file, and not a model at all", "bytes 4 to 8 are not TFL3"),
         (b"\x10\0\0\0TFL3", "an offset leads to byte 16, of 8"),
-        (flatbuffer(Table({0: 3}), b"TFL3"), "it has no graph"),
-        (model(SOFTMAX, meta=b"not a flatbuffer"), "it does not say M001"),
+        (flatbuffer(Table({0: 3}), b"TFL3"), "the model has no graph"),
+        (model(SOFTMAX, meta=b"not a flatbuffer"), "bytes 4 to 8 are not M001"),
         (model(SOFTMAX, meta=metadata(floats(1, 2), floats(1))), r"mean \(1\.0, 2\.0\)"),
         (model(SOFTMAX, meta=metadata(floats(1), floats(0))), r"standard deviation \(0\.0,\)"),
         (model(SOFTMAX, meta=metadata(floats(np.nan), floats(1))), r"mean \(nan,\)"),
@@ -270,12 +282,12 @@ LABELLED = model(
         ),
     ],
 )
-def test_damage_is_named(content: bytes, message: str) -> None:
+def test_damage_is_reported(content: bytes, message: str) -> None:
     with pytest.raises(ArtifactError, match=message):
         describe(artifact(content))
 
 
-def test_labels_that_unpack_to_more_than_any_labels_are_refused() -> None:
+def test_labels_that_unpack_to_an_absurd_size_are_refused() -> None:
     appended = io.BytesIO(model(SOFTMAX, meta=metadata(files=[label_file("l.txt")])))
     with zipfile.ZipFile(appended, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("l.txt", bytes(20_000_000))
@@ -332,23 +344,23 @@ def test_a_real_model_cut_at_many_points_is_described_or_refused(shared: Path) -
         assert_survives(content[:end])
 
 
-def test_an_operator_that_feeds_itself_ends() -> None:
+def test_an_operator_that_feeds_itself_is_refused() -> None:
     content = model(RESHAPE)
     own_output = struct.pack("<Ii", 1, 1)
     looped = content.replace(struct.pack("<Ii", 1, 0), own_output)
     assert looped != content
     started = time.perf_counter()
-    with pytest.raises(ArtifactError, match="refers to itself without end"):
+    with pytest.raises(ArtifactError, match=r"too many references \(a loop"):
         describe(artifact(looped))
     assert time.perf_counter() - started < 20
 
 
-def test_a_vector_that_claims_to_fill_the_file_again_and_again_ends() -> None:
-    """Many operators, each with an overlapping vector of outputs: quadratic work in a small file."""
+def test_overlapping_vectors_do_not_take_quadratic_time() -> None:
+    """Many operators share a vector of outputs: quadratic work in a small file."""
     operators = [Table({0: np.uint32(0), 2: ints(*[7] * 2000)}) for _ in range(2000)]
     graph = Table({0: [Table({0: ints(1, 1)})], 2: ints(0), 3: operators})
     content = flatbuffer(Table({1: [Table({0: np.int8(SOFTMAX)})], 2: [graph]}), b"TFL3")
     started = time.perf_counter()
-    with pytest.raises(ArtifactError, match="without end"):
+    with pytest.raises(ArtifactError, match="too many references"):
         describe(artifact(content))
     assert time.perf_counter() - started < 20

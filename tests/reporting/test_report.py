@@ -281,7 +281,7 @@ def test_an_existing_file_is_replaced_only_with_force(bundle: Path, tmp_path: Pa
     ("output", "message"),
     [
         ("report.pdf", r"expected a name that ends in \.html; pass -o report\.html"),
-        ("absent/report.html", "type: mkdir -p absent"),
+        ("absent/report.html", "run: mkdir -p absent"),
         ("folder.html", "is a folder"),
     ],
     ids=str,

@@ -1,4 +1,4 @@
-"""The plugins that are found are those that `importlib.metadata` finds."""
+"""The same plugins are found that `importlib.metadata` finds."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def test_packages_in_two_folders_comments_and_extras(tmp_path: Path, monkeypatch
     _install(tmp_path / "two", "my_plugin-2.0.dist-info", "[ours]\nhidden = by_the_first\n")
     _install(tmp_path / "two", "My_Plugin.egg-info", "[ours]\nhidden_too = by_the_first\n")
     monkeypatch.setattr(sys, "path", [str(tmp_path / "one"), str(tmp_path / "gone"), str(tmp_path / "two")])
-    found = {point.name: point for point in entry_points("ours")}
-    assert _pairs(found.values()) == _pairs(metadata.entry_points(group="ours"))
-    assert set(found) == {"a", "b", "e", "old"}
-    assert found["a"].load() is __import__("os").path.join
-    assert found["old"].load() == sys.version_info.major
+    points = {point.name: point for point in entry_points("ours")}
+    assert _pairs(points.values()) == _pairs(metadata.entry_points(group="ours"))
+    assert set(points) == {"a", "b", "e", "old"}
+    assert points["a"].load() is __import__("os").path.join
+    assert points["old"].load() == sys.version_info.major
 
 
 def test_a_package_in_a_zip_is_found_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What the system tells, and what it does not."""
+"""Clock, temperature, name and memory, where the system reports them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edgevision.system.machine import (
 )
 
 
-def test_clock_and_temperature_are_read_where_the_system_tells(tmp_path: Path) -> None:
+def test_clock_and_temperature_are_read_where_the_system_reports_them(tmp_path: Path) -> None:
     assert clock_mhz(tmp_path) is None
     assert temperature_c(tmp_path) is None
     for core, khz in enumerate(("1000000", "3000000", "unknown")):

@@ -1,4 +1,4 @@
-"""Calls are timed by turns; nothing is said of how long they take."""
+"""Calls are timed in turn; no test asserts a time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from edgevision.system.timing import LEAST_ROUNDS, Effort, interleave, interleave_bursts
 
 
-def test_every_call_is_run_as_often_as_the_others_and_no_one_is_always_first() -> None:
+def test_every_call_runs_as_often_as_the_others_and_none_is_always_first() -> None:
     order: list[str] = []
     times = interleave({name: lambda name=name: order.append(name) for name in "abc"}, 0.01)
     assert len({len(taken) for taken in times.values()}) == 1
@@ -16,15 +16,15 @@ def test_every_call_is_run_as_often_as_the_others_and_no_one_is_always_first() -
     assert rounds[:4] == ["abc", "bca", "cab", "abc"]
 
 
-def test_whatever_the_time_there_are_enough_rounds_for_a_median() -> None:
+def test_there_are_enough_rounds_for_a_median_whatever_the_time() -> None:
     times = interleave({"slow": lambda: sum(range(1000))}, 1e-9)["slow"]
-    told = times.to_dict()
-    assert told["runs"] == len(times) == LEAST_ROUNDS
-    assert 0 < told["wall_ms"]["least"] <= told["wall_ms"]["p50"] <= told["wall_ms"]["p95"]
-    assert told["wall_ms"]["p95"] <= told["wall_ms"]["p99"]
+    document = times.to_dict()
+    assert document["runs"] == len(times) == LEAST_ROUNDS
+    assert 0 < document["wall_ms"]["least"] <= document["wall_ms"]["p50"] <= document["wall_ms"]["p95"]
+    assert document["wall_ms"]["p95"] <= document["wall_ms"]["p99"]
 
 
-def test_in_bursts_the_first_run_of_each_is_not_counted_and_no_call_is_always_first() -> None:
+def test_the_first_run_of_each_burst_is_not_counted_and_no_call_is_always_first() -> None:
     order: list[str] = []
     times = interleave_bursts({name: lambda name=name: order.append(name) for name in "abc"}, 0.3)
     bursts = "".join(one for one, before in zip(order, ["", *order], strict=False) if one != before)
@@ -32,14 +32,14 @@ def test_in_bursts_the_first_run_of_each_is_not_counted_and_no_call_is_always_fi
     assert sum(map(len, times.values())) < len(order)
 
 
-def test_what_is_slow_is_run_twice_and_no_more_rounds_begin() -> None:
+def test_a_slow_call_runs_twice_and_no_further_round_begins() -> None:
     order: list[str] = []
     times = interleave_bursts({name: lambda name=name: order.append(name) for name in "ab"}, 1e-9)
     assert order == ["a", "a", "b", "b"]
     assert [len(one) for one in times.values()] == [1, 1]
 
 
-def test_what_sleeps_is_effort_too() -> None:
+def test_sleeping_counts_as_effort_too() -> None:
     effort = Effort()
     time.sleep(0.1)
     assert effort.seconds >= 0.025

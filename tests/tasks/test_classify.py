@@ -145,7 +145,7 @@ def test_one_row_of_scores_for_many_images_is_an_error() -> None:
         (np.zeros((8, 8, 3), np.float32), "uint8"),
         (np.zeros((8, 8, 4), np.uint8), "expected"),
         (np.zeros((0, 8, 3), np.uint8), "expected"),
-        (None, "expected a .h, w, 3. uint8 array, a path or a PIL image, got NoneType"),
+        (None, "expected a .h, w, 3. uint8 array, a path, the bytes of a file or a PIL image, got NoneType"),
         ("absent.jpg", r"absent\.jpg"),
     ],
 )
@@ -164,7 +164,7 @@ def test_a_network_with_several_outputs_needs_one_to_be_named() -> None:
     outputs = [TensorSpec("scores", (None, 3), "float32"), TensorSpec("features", (None, 8), "float32")]
     session = open_session(backend, backend.artifact([IMAGE], outputs))
     how = Preprocessing((4, 4), (0.0, 255.0))
-    with pytest.raises(OptionError, match="outputs 'scores', 'features'; say which .* --output-name"):
+    with pytest.raises(OptionError, match="outputs 'scores', 'features'; select the one .* --output-name"):
         Classifier(session, how, LABELS, "softmax")
     assert Classifier(session, how, LABELS, "softmax", "scores").labels == LABELS
 
@@ -190,3 +190,13 @@ def test_results_are_plain_data_for_programs() -> None:
 def test_of_equal_scores_the_lower_class_comes_first() -> None:
     found = Classification(np.array([0.2, 0.4, 0.4], np.float32), LABELS)
     assert [one.class_id for one in found.top(3)] == [1, 2, 0]
+
+
+def test_a_network_with_two_inputs_is_refused_by_every_task_that_takes_an_image() -> None:
+    backend = FakeBackend()
+    inputs = [IMAGE, TensorSpec("mask", (None, 4, 4, 1), "float32")]
+    session = open_session(backend, backend.artifact(inputs, [TensorSpec("scores", (None, 3), "float32")]))
+    with pytest.raises(
+        OptionError, match="classification: expected a network with one input, .* 'image', 'mask'"
+    ):
+        Classifier(session, Preprocessing((4, 4), (0.0, 255.0)), LABELS, "softmax")

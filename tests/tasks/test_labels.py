@@ -1,4 +1,4 @@
-"""The names of a network's classes come from a file or from class folders, and fit in number."""
+"""Class names come from a file or from class folders, one per class."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from edgevision.errors import OptionError
 from edgevision.tasks.labels import network_labels, read_labels
 
 
-def test_a_class_a_line(tmp_path: Path) -> None:
+def test_one_class_per_line(tmp_path: Path) -> None:
     path = tmp_path / "labels.txt"
     path.write_text("Ente\n großer Vogel \n\n", encoding="utf-8")
     assert read_labels(path) == ("Ente", "großer Vogel")
@@ -29,18 +29,16 @@ def test_class_folders_name_the_classes_and_without_any_they_are_numbered() -> N
     assert network_labels(None, (), 2, "m.keras") == ("class 0", "class 1")
 
 
-def test_folders_that_do_not_fit_the_network_ask_for_labels() -> None:
-    with pytest.raises(
-        OptionError, match="2 class folders, but m.keras tells 3 classes apart; .*--labels FILE"
-    ):
+def test_too_few_class_folders_ask_for_labels() -> None:
+    with pytest.raises(OptionError, match="2 class folders, but m.keras has 3 classes; .*--labels FILE"):
         network_labels(None, ("cat", "dog"), 3, "m.keras")
 
 
-def test_a_file_must_fit_the_network_and_the_folders(tmp_path: Path) -> None:
+def test_a_file_must_match_the_network_and_the_folders(tmp_path: Path) -> None:
     path = tmp_path / "labels.txt"
     path.write_text("dog\ncat\nowl\n")
     assert network_labels(path, ("cat", "dog"), 3, "m.keras") == ("dog", "cat", "owl")
-    with pytest.raises(OptionError, match="3 labels, but m.keras tells 2 classes apart"):
+    with pytest.raises(OptionError, match="3 labels, but m.keras has 2 classes"):
         network_labels(path, (), 2, "m.keras")
-    with pytest.raises(OptionError, match="none of its labels is 'fox'"):
+    with pytest.raises(OptionError, match="class folder 'fox' of the evaluation set is not among"):
         network_labels(path, ("fox",), 3, "m.keras")

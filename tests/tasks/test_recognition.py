@@ -91,3 +91,8 @@ def test_nms_is_not_applied_twice_unless_asked_for(nms_applied: bool, thresholds
     task = choice.task({"output": "stated"}, thresholds)
     assert task.iou_threshold == iou
     assert task.decoder_settings == {"output": "stated", "anchors": 3}
+
+
+def test_an_unknown_threshold_is_refused() -> None:
+    with pytest.raises(OptionError, match="unknown threshold 'nms'; a detector has: score_threshold, iou_t"):
+        DecoderChoice(_Decoder("box")).task({}, {"nms": 0.5})

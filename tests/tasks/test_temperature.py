@@ -1,4 +1,4 @@
-"""Scores at a temperature, whatever holds them: as if the logits had been divided by it."""
+"""Temperature scaling of every kind of output: as if the logits had been divided by the temperature."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _logistic(logits: np.ndarray) -> np.ndarray:
 
 
 def _model(values, score_kind: str, temperature: float | None = None, **tensor) -> Classifier:
-    """A network that gives these numbers, whatever it sees."""
+    """A network that returns `values` for any image."""
     values = np.asarray(values)
     backend = FakeBackend(answers={"scores": values})
     how = tensor.get("quantization")
@@ -39,8 +39,10 @@ def _model(values, score_kind: str, temperature: float | None = None, **tensor) 
         backend, backend.artifact([TensorSpec("image", (None, 4, 4, 3), "float32")], [output])
     )
     labels = [f"class {place}" for place in range(max(2, len(values)))]
-    reading = None if temperature is None else ScoreCalibration(temperature)
-    return Classifier(session, Preprocessing((4, 4), (0.0, 255.0)), labels, score_kind, reading=reading)
+    calibration = None if temperature is None else ScoreCalibration(temperature)
+    return Classifier(
+        session, Preprocessing((4, 4), (0.0, 255.0)), labels, score_kind, score_calibration=calibration
+    )
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
@@ -59,9 +61,11 @@ def _model(values, score_kind: str, temperature: float | None = None, **tensor) 
     ],
     ids=["logits", "softmax", "independent", "one logit", "one score"],
 )
-def test_every_kind_of_score_is_that_of_the_divided_logits(temperature, score_kind, values, expected) -> None:
-    found = _model(values, score_kind, temperature)(IMAGE).scores
-    np.testing.assert_allclose(found, expected(temperature), atol=2e-6)
+def test_every_kind_of_output_gives_the_scores_of_the_divided_logits(
+    temperature, score_kind, values, expected
+) -> None:
+    scores = _model(values, score_kind, temperature)(IMAGE).scores
+    np.testing.assert_allclose(scores, expected(temperature), atol=2e-6)
 
 
 @pytest.mark.parametrize("score_kind", ["logits", "softmax", "sigmoid"])
@@ -85,9 +89,7 @@ def test_a_zero_of_an_integer_output_counts_as_half_a_step() -> None:
 
 @pytest.mark.parametrize("score_kind", ["softmax", "sigmoid", "logits"])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_a_network_that_gives_no_number_is_an_error_at_a_temperature_too(
-    score_kind: str, value: float
-) -> None:
+def test_nan_and_infinity_are_an_error_at_a_temperature_too(score_kind: str, value: float) -> None:
     with pytest.raises(InferenceError, match="gave NaN or infinity"):
         _model(np.array([0.5, value], np.float32), score_kind, 1.5)(IMAGE)
 
@@ -105,21 +107,19 @@ def test_a_network_that_gives_no_number_is_an_error_at_a_temperature_too(
     ],
 )
 @pytest.mark.parametrize("temperature", [0.4, 2.5])
-def test_what_a_conversion_scales_is_what_the_model_gives(
-    score_kind, values, multi_label, temperature
-) -> None:
+def test_a_conversion_and_the_model_scale_alike(score_kind, values, multi_label, temperature) -> None:
     values = np.array(values, np.float32)
     plain, scaled = _model(values, score_kind), _model(values, score_kind, temperature)
     floor = score_floor(plain.session.outputs[0], score_kind)
-    made = scaled_scores(plain(IMAGE).scores[None], temperature, floor, multi_label)[0]
-    np.testing.assert_allclose(made, scaled(IMAGE).scores, rtol=2e-5, atol=1e-7)
+    converted = scaled_scores(plain(IMAGE).scores[None], temperature, floor, multi_label)[0]
+    np.testing.assert_allclose(converted, scaled(IMAGE).scores, rtol=2e-5, atol=1e-7)
 
 
 def test_the_order_of_classes_stays() -> None:
     scores = np.array([0.1, 0.6, 0.05, 0.25], np.float32)
     for temperature in (0.2, 5.0):
-        found = _model(scores, "softmax", temperature)(IMAGE)
-        assert [one.class_id for one in found] == [1, 3, 0, 2]
+        result = _model(scores, "softmax", temperature)(IMAGE)
+        assert [best.class_id for best in result] == [1, 3, 0, 2]
 
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, np.nan, np.inf, True, "1"])

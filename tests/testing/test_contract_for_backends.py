@@ -40,7 +40,7 @@ def test_the_fake_backend_keeps_the_contract(inputs: list[TensorSpec], outputs: 
     check_backend(FakeBackend(), FakeBackend.artifact(inputs, outputs))
 
 
-def test_inputs_of_the_callers_own_are_used() -> None:
+def test_the_callers_own_inputs_are_used() -> None:
     seen = []
 
     def answers(inputs: Mapping[str, Array]) -> dict[str, Any]:
@@ -151,17 +151,17 @@ class SharedLease:
     [
         (one_buffer_for_all, "a second run changed the outputs of the first"),
         (one_interpreter_for_all_threads, "threads that share a session got a wrong answer"),
-        (yesterdays_answer, "two inputs gave the same answer"),
+        (yesterdays_answer, "two inputs got the same answer"),
         (scribbling, "run changed the arrays of the caller's inputs"),
         (read_only, "an output cannot be written to"),
         (batch_mixed_up, "a batch of 3 differs from 3 calls"),
-        (SharedLease, "two leases at one time share memory"),
-        (lambda session: replace(session, device=""), "does not say on which device"),
+        (SharedLease, "two leases at the same time share memory"),
+        (lambda session: replace(session, device=""), "does not say which device"),
         (lambda session: replace(session, precision=""), "does not say in which precision"),
         (lambda session: replace(session, inputs=[IMAGE]), r"inputs is \[.*, expected a tuple"),
         (
             lambda session: replace(session, outputs=(replace(SCORES, shape=(None, 4)),)),
-            r"run gave \(1, 5\) float32",
+            r"run returned \(1, 5\) float32",
         ),
         (lambda session: replace(session, outputs=(replace(SCORES, dtype="int8"),)), "the spec says .* int8"),
     ],
@@ -228,7 +228,7 @@ class HasFormatsInAList(FakeBackend):
         ),
         (TakesAnyDevice, "device 'no-such-device': expected DeviceError, and nothing was raised"),
         (TakesAnyOption, "option 'no-such-option': expected OptionError, and nothing was raised"),
-        (HasNoDevice, r"devices\(\) gave none"),
+        (HasNoDevice, r"devices\(\) returned none"),
         (HasFormatsInAList, r"formats is \['fake'\], expected a tuple"),
     ],
 )
@@ -238,9 +238,7 @@ def test_a_backend_that_breaks_the_contract_is_named(backend: type[FakeBackend],
 
 
 def test_a_backend_that_loads_from_a_path_does_not_pass() -> None:
-    with pytest.raises(
-        AssertionError, match=r"loaded from its bytes.*; but there came ArtifactError: absent-model"
-    ):
+    with pytest.raises(AssertionError, match=r"loaded from its bytes.*; got ArtifactError: absent-model"):
         check_backend(LoadsByName(), ARTIFACT)
 
 
@@ -249,7 +247,7 @@ def test_an_artifact_of_another_format_does_not_pass() -> None:
         check_backend(FakeBackend(), Artifact("onnx", "float32", {"a.onnx": b""}))
 
 
-def test_the_fake_gives_the_answers_that_were_set_and_takes_others_later() -> None:
+def test_the_fake_returns_its_answers_which_can_be_replaced_later() -> None:
     backend = FakeBackend(answers={"scores": [0, 0, 1, 0, 0]})
     with open_session(backend, ARTIFACT) as session:
         image = {"image": np.zeros((2, 8, 8, 3), np.float32)}
@@ -258,7 +256,7 @@ def test_the_fake_gives_the_answers_that_were_set_and_takes_others_later() -> No
         assert session.run(image)["scores"].tolist() == [[7] * 5] * 2
 
 
-def test_the_fake_fails_as_its_answers_do_and_recovers() -> None:
+def test_the_fake_raises_the_error_of_its_answers_and_recovers() -> None:
     def fail(inputs: Mapping[str, Array]) -> dict[str, Any]:
         raise InferenceError("made up")
 
@@ -274,8 +272,8 @@ def test_the_fake_fails_as_its_answers_do_and_recovers() -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"[]", b"{}", b'{"inputs": [{}], "outputs": []}', b"\xff\xfe"]
 )
-def test_the_fake_refuses_what_is_no_artifact_of_its_own(content: bytes) -> None:
-    with pytest.raises(ArtifactError, match=r"m.fake: is no artifact of the fake backend"):
+def test_the_fake_refuses_artifacts_that_are_not_its_own(content: bytes) -> None:
+    with pytest.raises(ArtifactError, match=r"m.fake: not an artifact of the fake backend"):
         FakeBackend().open(Artifact("fake", "float32", {"m.fake": content}), SessionSettings())
 
 

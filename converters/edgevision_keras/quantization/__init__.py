@@ -1,1 +1,1 @@
-"""int8: which ranges, which rounding, and the writers for each format."""
+"""int8 quantization: ranges and rounding for all formats, and a quantizer per format."""

@@ -1,10 +1,10 @@
-"""Channels brought to one range, where that changes no answer.
+"""Cross-layer equalization: channels scaled to similar ranges, with the same outputs.
 
-One scale an activation is all that int8 has, so a channel whose values are a hundredth of its
-neighbour's is rounded away. Between two layers with nothing but rectifiers, poolings and additions,
-the first can make a channel larger if the next makes up for it: Nagel et al., Data-Free
-Quantization Through Weight Equalization and Bias Correction, 2019; here over whole groups, so that
-shortcuts keep their sums, and from measured activations.
+int8 has one scale per activation tensor, so a channel whose values are a hundredth of its neighbour's
+is rounded away. Between two layers with only rectifiers, poolings and additions in between, the first
+can scale a channel up and the next scale it down again: Nagel et al., Data-Free Quantization Through
+Weight Equalization and Bias Correction, 2019; here over whole groups, so that the sums of shortcuts
+stay correct, and from measured activations.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ import numpy as np
 from edgevision.tensors import Array
 from edgevision_keras.libraries import require_tensorflow
 from edgevision_keras.quantization.folded_network import Extremes
-from edgevision_keras.quantization.folding import SHAPES, Folded, Layer, moving_tensors
+from edgevision_keras.quantization.folding import SHAPES, FoldedGraph, Layer, input_dependent_tensors
 
-#: What a channel may be made larger by: beyond this it is noise.
+#: The largest factor for a channel: what would need more is noise.
 _LARGEST = 1000.0
-#: Of the greatest channel's range that others are brought to: with all at its end, whatever is larger
-#: in an image not seen is cut off. Measured on four small networks with 100 images: the error is half to
-#: nine tenths of that with no room.
-_PART = 0.5
+#: Share of the largest channel's range that the others are scaled to. With 1, values beyond those of the
+#: calibration images would be clipped. Measured on four small networks with 100 images: the error is half
+#: to nine tenths of that with 1.
+_SHARE = 0.5
 
 
 @dataclass
@@ -33,25 +33,27 @@ class Group:
     """Tensors whose channels must be scaled together.
 
     Attributes:
-        tensors: their names.
-        writers, readers: operations of the layers that end and begin in them.
-        to_six: whether a ReLU6 is among them, which bounds how large they may become.
-        fixed: whether something else reads or writes them, so that they stay as they are.
+        tensors: names of the tensors.
+        writers, readers: names of the layers' operations that write and read them.
+        has_relu6: whether a ReLU6 bounds them.
+        fixed: whether other operations read or write them, so that they cannot be scaled.
     """
 
     tensors: set[str] = field(default_factory=set)
     writers: list[str] = field(default_factory=list)
     readers: list[str] = field(default_factory=list)
-    to_six: bool = False
+    has_relu6: bool = False
     fixed: bool = False
 
 
-def equalize(folded: Folded, extremes: Mapping[str, Extremes]) -> tuple[Folded, dict[str, Extremes]]:
-    """The same network with channels of like ranges, and what the extremes become.
+def equalize(
+    folded: FoldedGraph, extremes: Mapping[str, Extremes]
+) -> tuple[FoldedGraph, dict[str, Extremes]]:
+    """The same network with channels of similar ranges, and its new extremes.
 
     Args:
-        folded: a network.
-        extremes: of its activations, by the names of tensors.
+        folded: the network.
+        extremes: name of a tensor -> the extremes of its channels.
     """
     layers = {layer.operation: layer for layer in folded.layers}
     scaled = dict(extremes)
@@ -68,33 +70,33 @@ def equalize(folded: Folded, extremes: Mapping[str, Extremes]) -> tuple[Folded, 
     return folded.with_layers([layers[layer.operation] for layer in folded.layers]), scaled
 
 
-def find_groups(folded: Folded) -> list[Group]:
-    """The groups of a network that can be scaled."""
+def find_groups(folded: FoldedGraph) -> list[Group]:
+    """The groups of tensors that can be scaled."""
     graph = folded.imported()
-    moving = moving_tensors(graph)
+    dependent = input_dependent_tensors(graph)
     outputs = {layer.output: layer for layer in folded.layers}
     inputs = {layer.node: layer for layer in folded.layers}
-    groups: dict[str, Group] = {name: Group({name}) for name in sorted(moving)}
+    groups: dict[str, Group] = {name: Group({name}) for name in sorted(dependent)}
     for operation in graph.get_operations():
-        taken = [tensor for tensor in operation.inputs if tensor.name in moving]
-        made = [tensor for tensor in operation.outputs if tensor.name in moving]
-        if not made or operation.type in SHAPES:
+        read = [tensor for tensor in operation.inputs if tensor.name in dependent]
+        written = [tensor for tensor in operation.outputs if tensor.name in dependent]
+        if not written or operation.type in SHAPES:
             continue
         if operation.name in inputs:
-            groups[taken[0].name].readers.append(inputs[operation.name].operation)
-            groups[taken[0].name].fixed |= _is_grouped(inputs[operation.name], taken[0])
-        elif made[0].name in outputs:
-            groups[made[0].name].writers.append(outputs[made[0].name].operation)
-        elif _keeps_scale(operation, taken):
-            joined = _joined(groups, [*taken, made[0]])
-            joined.to_six |= operation.type == "Relu6"
+            groups[read[0].name].readers.append(inputs[operation.name].operation)
+            groups[read[0].name].fixed |= _is_grouped(inputs[operation.name], read[0])
+        elif written[0].name in outputs:
+            groups[written[0].name].writers.append(outputs[written[0].name].operation)
+        elif _keeps_scale(operation, read):
+            joined = _joined(groups, [*read, written[0]])
+            joined.has_relu6 |= operation.type == "Relu6"
         else:
-            for tensor in (*taken, *made):
+            for tensor in (*read, *written):
                 groups[tensor.name].fixed = True
     for name in (*folded.inputs, *folded.outputs):
         groups[name].fixed = True
-    different = {id(group): group for group in groups.values()}.values()
-    return [group for group in different if group.writers and group.readers and not group.fixed]
+    distinct = {id(group): group for group in groups.values()}.values()
+    return [group for group in distinct if group.writers and group.readers and not group.fixed]
 
 
 def _is_grouped(layer: Layer, tensor: Any) -> bool:
@@ -109,27 +111,27 @@ def _joined(groups: dict[str, Group], tensors: Sequence[Any]) -> Group:
             first.tensors |= other.tensors
             first.writers += other.writers
             first.readers += other.readers
-            first.to_six |= other.to_six
+            first.has_relu6 |= other.has_relu6
             first.fixed |= other.fixed
             for name in other.tensors:
                 groups[name] = first
     return first
 
 
-def _keeps_scale(operation: Any, taken: Sequence[Any]) -> bool:
-    """Whether f(x * scale) is f(x) * scale, a channel each, for scales above zero."""
-    made = operation.outputs[0]
+def _keeps_scale(operation: Any, read: Sequence[Any]) -> bool:
+    """Return whether f(x * scale) is f(x) * scale for positive scales, one per channel."""
+    written = operation.outputs[0]
     if operation.type in ("Relu", "Relu6", "LeakyRelu", "Identity", "MaxPool", "AvgPool"):
         return True
     if operation.type in ("Reshape", "Squeeze"):
-        return bool(made.shape[-1] is not None and made.shape[-1] == taken[0].shape[-1])
+        return bool(written.shape[-1] is not None and written.shape[-1] == read[0].shape[-1])
     if operation.type == "AddV2":
-        return len(taken) == 2 and taken[0].shape.as_list()[1:] == taken[1].shape.as_list()[1:]
+        return len(read) == 2 and read[0].shape.as_list()[1:] == read[1].shape.as_list()[1:]
     if operation.type in ("Pad", "PadV2"):
         return operation.type == "Pad" or not np.any(_constant(operation.inputs[2], 1.0))
     if operation.type == "Mean":
         axes = np.ravel(_constant(operation.inputs[1], -1))
-        return taken[0].shape.rank == 4 and bool(np.isin(axes, (1, 2, -3, -2)).all())
+        return read[0].shape.rank == 4 and bool(np.isin(axes, (1, 2, -3, -2)).all())
     return False
 
 
@@ -142,16 +144,16 @@ def _constant(tensor: Any, otherwise: float) -> Array:
 
 
 def _factor(group: Group, extremes: Mapping[str, Extremes]) -> Array | None:
-    """For each channel, what brings its greatest value to half that of the greatest channel."""
-    seen = [extremes[name] for name in sorted(group.tensors & extremes.keys())]
-    if not seen:
+    """The factor that scales each channel to half the range of the largest; `None` if unknown."""
+    measured = [extremes[name] for name in sorted(group.tensors & extremes.keys())]
+    if not measured:
         return None
-    # The limits of one tensor are compared with each other, not with those of another tensor.
-    reach = np.max([_reach(one) / max(float(_reach(one).max()), 1e-30) for one in seen], axis=0)
-    factor: Array = np.clip(_PART / np.maximum(reach, 1e-30), 1.0, _LARGEST)
-    if group.to_six:
-        largest = np.max([one.high for one in seen], axis=0)
-        factor = np.clip(_PART * 6 / np.maximum(largest, 1e-30), 1.0, _LARGEST)
+    # Channels are compared with those of the same tensor, not with another tensor's.
+    reach = np.max([each / max(float(each.max()), 1e-30) for each in map(_reach, measured)], axis=0)
+    factor: Array = np.clip(_SHARE / np.maximum(reach, 1e-30), 1.0, _LARGEST)
+    if group.has_relu6:
+        largest = np.max([each.high for each in measured], axis=0)
+        factor = np.clip(_SHARE * 6 / np.maximum(largest, 1e-30), 1.0, _LARGEST)
     return factor
 
 

@@ -1,20 +1,18 @@
-"""Tensors of one network found again in another format's file, by the numbers that they hold.
+"""Tensors of a network recognised in a converted file by their values.
 
-Names do not survive: converters fuse operations, rename and transpose. Sizes, extremes and means do.
+Names do not survive a conversion: converters fuse operations, rename and transpose. Sizes, extremes and
+means do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TypeVar
 
 import numpy as np
 
 from edgevision.tensors import Array
 
-Found = TypeVar("Found")
-
-#: How far apart the numbers of one tensor may be in two runtimes, as a part of its greatest.
+#: Allowed difference of one tensor in two runtimes, relative to its largest value.
 _TOLERANCE = 1e-3
 
 #: (size, least, greatest, mean, root mean square)
@@ -22,14 +20,14 @@ Fingerprint = tuple[int, float, float, float, float]
 
 
 def fingerprint(values: Array) -> Fingerprint:
-    """What is the same whatever the order of the axes."""
+    """Statistics of a tensor that do not depend on the order of its axes."""
     exact = np.asarray(values, np.float64)
     mean_square = float(np.mean(exact**2))
     return exact.size, float(exact.min()), float(exact.max()), float(exact.mean()), mean_square**0.5
 
 
-def find(known: Mapping[str, Fingerprint], values: Array) -> str | None:
-    """The name of the tensor in `known` that holds `values`; `None` if there is none, or all is zero."""
+def matching_name(known: Mapping[str, Fingerprint], values: Array) -> str | None:
+    """The name of the tensor in `known` with these values; `None` if there is none, or all are zero."""
     if not values.size:
         return None
     wanted = fingerprint(values)
@@ -42,9 +40,9 @@ def find(known: Mapping[str, Fingerprint], values: Array) -> str | None:
 
 
 def fingerprints(tensors: Iterable[tuple[str, Array]]) -> dict[str, Fingerprint]:
-    """Of each."""
+    """Name -> fingerprint, without empty tensors."""
     return {name: fingerprint(values) for name, values in tensors if values.size}
 
 
-def _distance(one: Fingerprint, other: Fingerprint) -> float:
-    return float(np.max(np.abs(np.subtract(one[1:], other[1:]))))
+def _distance(first: Fingerprint, second: Fingerprint) -> float:
+    return float(np.max(np.abs(np.subtract(first[1:], second[1:]))))

@@ -1,18 +1,19 @@
-"""What flows through a folded graph: which tensors, their extremes, what they weigh in the answers."""
+"""Activations of a folded graph: their extremes, and histograms weighted by their effect on the outputs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from edgevision.tensors import Array
 from edgevision_keras.libraries import require_tensorflow
-from edgevision_keras.quantization.folding import Folded, Layer, moving_tensors
+from edgevision_keras.quantization.folding import FoldedGraph, Layer, input_dependent_tensors
 
-#: Operations whose output holds values of their first input and no others (but zeros).
+#: Operations whose output has values of their first input and no others, except zeros.
 _PASSING = frozenset(
     (
         *("Identity", "Reshape", "Squeeze", "ExpandDims", "Transpose", "StridedSlice"),
@@ -20,9 +21,9 @@ _PASSING = frozenset(
         *("DepthToSpace", "SpaceToDepth", "SpaceToBatchND", "BatchToSpaceND"),
     )
 )
-#: Random projections of the answers, whose gradients tell what a value weighs in them.
+#: Random projections of the outputs, whose gradients weight the activations.
 _PROJECTIONS = 2
-#: Values of one tensor that are counted in one image; large tensors are sampled.
+#: Values of one tensor that are counted per image; larger tensors are sampled.
 _COUNTED = 16_384
 _BINS = 2048
 
@@ -32,13 +33,13 @@ Batch = Mapping[str, Array]
 
 @dataclass
 class Extremes:
-    """The least and greatest value of each channel: (channels,) float64."""
+    """The least and greatest value of each channel: (channels,) float64 each."""
 
     low: Array
     high: Array
 
     def grow(self, low: Array, high: Array) -> None:
-        """Take in the extremes of more images."""
+        """Include the extremes of further images."""
         self.low, self.high = np.minimum(self.low, low), np.maximum(self.high, high)
 
     @property
@@ -49,11 +50,11 @@ class Extremes:
 
 @dataclass
 class Histogram:
-    """How often values occur, weighed by what a change of theirs does to the answers.
+    """How often values occur, weighted by their effect on the outputs.
 
     Attributes:
         low, high: the edges.
-        weights: (bins,) float64; exact zeros are left out, for they are never rounded.
+        weights: (bins,) float64; exact zeros are left out, because int8 represents them exactly.
     """
 
     low: float
@@ -62,51 +63,55 @@ class Histogram:
 
     def add(self, values: Array, weights: Array) -> None:
         """Count a batch: (images, …) values and weights."""
-        step = max(1, values[0].size // _COUNTED) | 1  # odd, so that it meets every channel
+        step = max(1, values[0].size // _COUNTED) | 1  # odd, so that every channel is sampled
         flat = values.reshape(len(values), -1)[:, ::step].ravel()
         importance = weights.reshape(len(values), -1)[:, ::step].ravel()
-        place = ((flat - self.low) / max(self.high - self.low, 1e-30) * _BINS).astype(np.int64)
-        self.weights += np.bincount(np.clip(place, 0, _BINS - 1), importance * (flat != 0), _BINS)
+        bins = ((flat - self.low) / max(self.high - self.low, 1e-30) * _BINS).astype(np.int64)
+        self.weights += np.bincount(np.clip(bins, 0, _BINS - 1), importance * (flat != 0), _BINS)
 
 
-def find_points(folded: Folded) -> dict[str, str]:
-    """Tensor -> the tensor whose values it holds: itself, or what it was reshaped or pooled from.
+def find_origins(folded: FoldedGraph) -> dict[str, str]:
+    """Name of a tensor -> the tensor whose values it has: itself, or one it was reshaped or pooled from.
 
-    Of a layer only what comes after its bias counts.
+    Tensors between the weights and the bias of a layer are left out.
     """
     graph = folded.imported()
-    moving = moving_tensors(graph)
+    dependent = input_dependent_tensors(graph)
     unbiased = {graph.get_operation_by_name(layer.output[:-2]).inputs[0].name for layer in folded.layers}
-    points: dict[str, str] = {}
+    origins: dict[str, str] = {}
     for operation in graph.get_operations():
         for tensor in operation.outputs:
-            if tensor.name not in moving or tensor.name in unbiased or tensor.dtype.name != "float32":
+            if tensor.name not in dependent or tensor.name in unbiased or tensor.dtype.name != "float32":
                 continue
             before = operation.inputs[0].name if operation.type in _PASSING else ""
-            points[tensor.name] = points.get(before, tensor.name)
-    return {name: point for name, point in points.items() if graph.get_tensor_by_name(name).shape.rank}
+            origins[tensor.name] = origins.get(before, tensor.name)
+    return {name: origin for name, origin in origins.items() if graph.get_tensor_by_name(name).shape.rank}
 
 
-class Network:
-    """A folded graph that runs on batches of images and tells any of its tensors.
+class FoldedNetwork:
+    """A folded graph that runs on batches of images and returns any of its tensors.
 
     Args:
         folded: the graph.
     """
 
-    def __init__(self, folded: Folded) -> None:
-        tf = require_tensorflow()
+    def __init__(self, folded: FoldedGraph) -> None:
         self._folded = folded
-        self._tf = tf
-        specs = [
-            tf.TensorSpec(folded.imported().get_tensor_by_name(name).shape, tf.float32)
-            for name in folded.inputs
-        ]
-        self._function = tf.compat.v1.wrap_function(self._import, specs)
+        self._tf = require_tensorflow()
+
+    @cached_property
+    def _function(self) -> Any:
+        tf, graph = self._tf, self._folded.imported()
+        shapes = [graph.get_tensor_by_name(name).shape for name in self._folded.inputs]
+        return tf.compat.v1.wrap_function(
+            self._import, [tf.TensorSpec(shape, tf.float32) for shape in shapes]
+        )
 
     def _import(self, *images: Any) -> Sequence[Any]:
         self._tf.graph_util.import_graph_def(
-            self._folded.graph, input_map=dict(zip(self._folded.inputs, images, strict=True)), name="network"
+            self._folded.definition,
+            input_map=dict(zip(self._folded.inputs, images, strict=True)),
+            name="network",
         )
         return images
 
@@ -116,13 +121,13 @@ class Network:
         return self._function.graph.get_tensor_by_name(f"network/{name}")
 
     def tensors(self, names: Sequence[str], batches: Iterator[Batch]) -> Iterator[dict[str, Array]]:
-        """The tensors of these names, batch by batch."""
+        """The values of the named tensors, one dict per batch."""
         run = self._pruned([self._tensor(name) for name in names])
         for batch in batches:
             yield dict(zip(names, (value.numpy() for value in run(*self._feed(batch))), strict=True))
 
     def extremes(self, names: Sequence[str], batches: Iterator[Batch]) -> dict[str, Extremes]:
-        """Of each of these tensors."""
+        """The extremes of the named tensors over all batches."""
         tf = self._tf
         with self._function.graph.as_default():
             fetched = []
@@ -131,52 +136,53 @@ class Network:
                 axes = list(range(tensor.shape.rank - 1))
                 fetched += [tf.reduce_min(tensor, axes), tf.reduce_max(tensor, axes)]
         run = self._pruned(fetched)
-        found: dict[str, Extremes] = {}
+        extremes: dict[str, Extremes] = {}
         for batch in batches:
             values = [value.numpy().astype(np.float64) for value in run(*self._feed(batch))]
             for name, low, high in zip(names, values[::2], values[1::2], strict=True):
-                found.setdefault(name, Extremes(low, high)).grow(low, high)
-        return found
+                extremes.setdefault(name, Extremes(low, high)).grow(low, high)
+        return extremes
 
     def histograms(
         self, spans: Mapping[str, tuple[float, float]], batches: Iterator[Batch]
     ) -> dict[str, Histogram]:
-        """Of each tensor in `spans`, between its lowest and highest value.
+        """The histogram of each tensor in `spans`, between its lowest and highest value.
 
-        A value weighs the mean square of the answers' gradients by it: so errors where they do no
-        harm, such as below a rectifier, cost nothing. That is the diagonal of the Gauss-Newton
-        matrix, estimated by random projections (Hutchinson 1990), as in Dong et al., HAWQ-V2, 2020.
+        The weight of a value is the mean square of the outputs' gradients with respect to it, so errors
+        that do no harm, such as those below a rectifier, cost nothing. This is the diagonal of the
+        Gauss-Newton matrix, estimated by random projections (Hutchinson 1990), as in Dong et al.,
+        HAWQ-V2, 2020.
         """
         names = list(spans)
-        found = {name: Histogram(*spans[name]) for name in names}
+        histograms = {name: Histogram(*spans[name]) for name in names}
         gradients = self._gradients(names)
         signs = np.random.default_rng(0)
         for batch in batches:
             values, weights = gradients(batch, signs)
             for name, value, weight in zip(names, values, weights, strict=True):
-                found[name].add(value, np.ones_like(value) if weight is None else weight)
-        return found
+                histograms[name].add(value, np.ones_like(value) if weight is None else weight)
+        return histograms
 
     def _gradients(self, names: Sequence[str]) -> Any:
-        """A function of a batch: (tensors, mean squares of the answers' gradients by them)."""
+        """A function of a batch: (tensors, mean squares of the outputs' gradients with respect to them)."""
         tf = self._tf
         inner = [self._tensor(name) for name in names]
         with self._function.graph.as_default():
-            answers = [self._tensor(name) for name in self._folded.outputs]
-            signs = [tf.compat.v1.placeholder(tf.float32, answer.shape) for answer in answers]
-            scaled = [sign / _spread(tf, answer) for sign, answer in zip(signs, answers, strict=True)]
+            outputs = [self._tensor(name) for name in self._folded.outputs]
+            signs = [tf.compat.v1.placeholder(tf.float32, output.shape) for output in outputs]
+            scaled = [sign / _spread(tf, output) for sign, output in zip(signs, outputs, strict=True)]
             try:
-                slopes = tf.gradients(answers, inner, grad_ys=scaled)
-            except (LookupError, ValueError, TypeError):  # no gradient: all values weigh the same
-                slopes = [None] * len(inner)
-        known = [slope for slope in slopes if slope is not None]
-        forward = self._pruned([*answers, *inner])
+                gradients = tf.gradients(outputs, inner, grad_ys=scaled)
+            except (LookupError, ValueError, TypeError):  # no gradient: all values have equal weight
+                gradients = [None] * len(inner)
+        known = [gradient for gradient in gradients if gradient is not None]
+        forward = self._pruned([*outputs, *inner])
         backward = self._pruned(known, signs)
 
         def run(batch: Batch, random: np.random.Generator) -> tuple[list[Array], list[Array | None]]:
             feed = self._feed(batch)
             results = [value.numpy() for value in forward(*feed)]
-            shapes = [result.shape for result in results[: len(answers)]]
+            shapes = [result.shape for result in results[: len(outputs)]]
             squares: list[Array] = [np.zeros(())] * len(known)
             for _ in range(_PROJECTIONS if known else 0):
                 drawn = [tf.constant(random.choice([-1.0, 1.0], shape), tf.float32) for shape in shapes]
@@ -185,29 +191,29 @@ class Network:
                     for total, value in zip(squares, backward(*feed, *drawn), strict=True)
                 ]
             remaining = iter(squares)
-            weights = [None if slope is None else next(remaining) for slope in slopes]
-            return results[len(answers) :], weights
+            weights = [None if gradient is None else next(remaining) for gradient in gradients]
+            return results[len(outputs) :], weights
 
         return run
 
     def _pruned(self, fetched: Sequence[Any], signs: Sequence[Any] = ()) -> Any:
-        """A function of the inputs, then of `signs`, that computes these tensors."""
-        taken = [*self._function.inputs, *signs]
-        specs = tuple(self._tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in taken)
-        # Without its signature each call fails once, with all numbers of its arguments in the message.
-        return self._function.prune(taken, fetched, input_signature=(specs, {}))
+        """A function of the inputs, then of `signs`, that computes the tensors in `fetched`."""
+        arguments = [*self._function.inputs, *signs]
+        specs = tuple(self._tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in arguments)
+        # Without a signature each call first fails inside, with all numbers of its arguments in the message.
+        return self._function.prune(arguments, fetched, input_signature=(specs, {}))
 
     def _feed(self, batch: Batch) -> list[Any]:
         names = [name.removesuffix(":0") for name in self._folded.inputs]
         return [self._tf.constant(batch[name], self._tf.float32) for name in names]
 
 
-def _spread(tf: Any, answer: Any) -> Any:
-    """By which each output is divided, so that large or many numbers do not outweigh the others."""
-    count = tf.cast(tf.size(answer[:1]), tf.float32)
-    return (tf.math.reduce_std(answer) + 1e-12) * tf.sqrt(count)
+def _spread(tf: Any, output: Any) -> Any:
+    """The divisor of an output, so that outputs of large or many numbers do not outweigh the others."""
+    count = tf.cast(tf.size(output[:1]), tf.float32)
+    return (tf.math.reduce_std(output) + 1e-12) * tf.sqrt(count)
 
 
 def layer_tensors(layers: Sequence[Layer]) -> list[str]:
-    """Inputs and outputs of layers, each named once."""
+    """Names of the inputs and outputs of layers, each once."""
     return list(dict.fromkeys(name for layer in layers for name in (layer.input, layer.output)))

@@ -1,8 +1,8 @@
-"""The source's graph in one plain form: each layer with weights is one operation and one bias.
+"""The source's graph with each layer folded into one operation with constant weights and one bias.
 
-Batch normalization, biases and factors that follow a convolution or a product of matrices are put
-into its weights, as every converter would do by itself. Done here, once, it leaves nothing between
-the weights that are rounded for int8 and those that the three formats hold.
+Batch normalization, biases and factors that follow a convolution or a matrix multiplication are
+folded into its weights, as every converter would do itself. Folded here, once, the weights that are
+rounded for int8 are exactly those of the three formats.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ from typing import Any
 import numpy as np
 
 from edgevision.tensors import Array
+from edgevision_keras.graph.trace import Trace
 from edgevision_keras.libraries import require, require_tensorflow
-from edgevision_keras.reading.trace import Trace
 
 _KINDS = {"Conv2D": "conv", "DepthwiseConv2dNative": "depthwise", "MatMul": "dense"}
 _AFFINE = frozenset({"BiasAdd", "Add", "AddV2", "Sub", "Mul", "RealDiv", "FusedBatchNormV3", "Identity"})
-#: Operations on shapes, not on what an image shows.
+#: Operations on shapes, not on activations.
 SHAPES = frozenset({"Shape", "StridedSlice", "Pack", "Prod", "NoOp"})
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One operation with constant weights, and all that is linear after it.
+    """One operation with constant weights, with the affine operations after it folded in.
 
     Attributes:
-        name: of the operation in the frozen graph, without the part that every name begins with.
-        operation: the same, whole.
+        name: name of the operation in the frozen graph, without the common prefix ``source/``.
+        operation: the full name.
         kind: ``conv``, ``depthwise`` or ``dense``.
         weight: (height, width, inputs, outputs) float32; (inputs, outputs) where dense;
             (height, width, channels, multiplier) where depthwise.
         bias: (outputs,) float32.
-        input, output: names of tensors; the output is after the bias.
+        input, output: names of tensors; the output includes the bias.
         strides, dilations: (height, width).
-        padding: ``SAME`` or ``VALID``; anything else is not understood.
+        padding: ``SAME`` or ``VALID``; others are not supported.
     """
 
     name: str
@@ -52,10 +52,10 @@ class Layer:
 
     @property
     def node(self) -> str:
-        """The node of the folded graph that multiplies."""
-        # A layer without a bias gave its name to the one that it was given.
-        own = self.output == f"{self.operation}:0"
-        return f"{self.operation}/unbiased" if own else self.operation
+        """Name of the node in the folded graph that multiplies."""
+        # In a layer without a bias of its own, the added bias takes over the name of the operation.
+        renamed = self.output == f"{self.operation}:0"
+        return f"{self.operation}/unbiased" if renamed else self.operation
 
     @property
     def matrix(self) -> Array:
@@ -65,87 +65,82 @@ class Layer:
         return self.weight.reshape(-1, self.weight.shape[-1])
 
     def with_outputs_scaled(self, factor: Array, bias: Array | float = 0.0) -> Layer:
-        """With weights and bias times `factor`, one an output, and then `bias` added."""
+        """The layer with weights and bias times `factor`, one per output, plus `bias`."""
         flat = self.weight.reshape(*self.weight.shape[:2], -1) if self.kind == "depthwise" else self.weight
         weight = (flat * factor).reshape(self.weight.shape)
         return replace(self, weight=_float32(weight), bias=_float32(self.bias * factor + bias))
 
     def with_inputs_scaled(self, factor: Array) -> Layer:
-        """With weights times `factor`, one an input channel."""
+        """The layer with weights times `factor`, one per input channel."""
         return replace(self, weight=_float32(self.weight * factor[:, None]))
 
 
 @dataclass(frozen=True)
-class Folded:
+class FoldedGraph:
     """A folded graph.
 
     Attributes:
-        graph: TensorFlow's GraphDef; what its layers hold is put in by `with_layers`.
-        layers: in the order in which they run.
-        inputs, outputs: names of its tensors, in the order of the source's.
+        definition: TensorFlow's GraphDef, with the weights and biases of `layers`.
+        layers: its layers, in the order in which they run.
+        inputs, outputs: names of its tensors, in the source's order.
     """
 
-    graph: Any
+    definition: Any
     layers: tuple[Layer, ...]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
 
-    def with_layers(self, layers: Sequence[Layer]) -> Folded:
+    def with_layers(self, layers: Sequence[Layer]) -> FoldedGraph:
         """The same graph with the weights and biases of `layers`."""
-        graph = type(self.graph)()
-        graph.CopyFrom(self.graph)
-        _put_weights(graph, layers)
-        return replace(self, graph=graph, layers=tuple(layers))
+        definition = copied(self.definition)
+        _set_weights(definition, layers)
+        return replace(self, definition=definition, layers=tuple(layers))
 
     def imported(self, name: str = "") -> Any:
-        """A graph of TensorFlow that holds it."""
+        """A new `tf.Graph` with its operations."""
         tf = require_tensorflow()
         graph = tf.Graph()
         with graph.as_default():
-            tf.graph_util.import_graph_def(self.graph, name=name)
+            tf.graph_util.import_graph_def(self.definition, name=name)
         return graph
 
 
-def fold(trace: Trace) -> Folded:
-    """The frozen graph of a source, folded; it computes what the source computes."""
+def fold(trace: Trace) -> FoldedGraph:
+    """The frozen graph of a source, folded, with the same outputs."""
     tf = require_tensorflow()
     graph = trace.frozen.graph
     definition = graph.as_graph_def()
-    moving = moving_tensors(graph)
+    dependent = input_dependent_tensors(graph)
     outputs = {tensor.op.name for tensor in trace.frozen.outputs}
     ends = [
-        (operation, _end_of_linear(operation, moving, outputs))
+        (operation, _end_of_affine(operation, dependent, outputs))
         for operation in graph.get_operations()
-        if _has_constant_weights(operation, moving)
+        if _has_constant_weights(operation, dependent)
     ]
     layers = []
-    for (operation, end), (weight, factor, offset) in zip(ends, _measured(tf, trace, ends), strict=True):
+    for (operation, end), (weight, factor, offset) in zip(
+        ends, _folded_constants(tf, trace, ends), strict=True
+    ):
         layers.append(_layer(operation, end, weight).with_outputs_scaled(factor, offset))
         _replace(tf, definition, layers[-1])
     for operation in graph.get_operations():
-        if operation.type == "AvgPool" and _is_over_all(operation):
+        if operation.type == "AvgPool" and _is_global(operation):
             _make_mean(tf, definition, operation)
-    for node in definition.node:
-        data = [name for name in node.input if not name.startswith("^")]
-        node.ClearField("input")
-        node.input.extend(data)
-        node.attr.pop("_class", None)
-        # Keras's swish has a gradient of its own, which cannot be called outside of its graph.
-        node.attr.pop("_gradient_op_type", None)
-    _put_weights(definition, layers)
+    _drop_annotations(definition)
+    _set_weights(definition, layers)
     definition = tf.compat.v1.graph_util.extract_sub_graph(definition, sorted(outputs))
     names = [tuple(tensor.name for tensor in side) for side in (trace.frozen.inputs, trace.frozen.outputs)]
-    return Folded(definition, tuple(layers), *names)
+    return FoldedGraph(definition, tuple(layers), *names)
 
 
-def freeze(trace: Trace, graph: Any) -> Any:
-    """A GraphDef with the inputs and outputs of `trace` as a concrete function, for converters."""
+def freeze(trace: Trace, definition: Any) -> Any:
+    """A GraphDef with the inputs and outputs of `trace`, as a concrete function for converters."""
     tf = require_tensorflow()
     convert = require("tensorflow.python.framework.convert_to_constants").convert_variables_to_constants_v2
 
     def imported(*images: Any) -> list[Any]:
         results = tf.graph_util.import_graph_def(
-            graph,
+            definition,
             input_map={tensor.name: image for tensor, image in zip(trace.frozen.inputs, images, strict=True)},
             return_elements=[tensor.name for tensor in trace.frozen.outputs],
             name="int8",
@@ -161,15 +156,22 @@ def freeze(trace: Trace, graph: Any) -> Any:
     return convert(tf.compat.v1.wrap_function(imported, specs), aggressive_inlining=True)
 
 
-def same_padding(layer: Layer, axis: int, given: int, made: int) -> tuple[int, int]:
-    """(before, after): the zeros that TensorFlow's SAME puts round an axis of `given` places."""
+def same_padding(layer: Layer, axis: int, input_size: int, output_size: int) -> tuple[int, int]:
+    """(before, after): the zeros that TensorFlow's SAME adds at the ends of an axis."""
     reach = (layer.weight.shape[axis] - 1) * layer.dilations[axis] + 1
-    total = int(max((made - 1) * layer.strides[axis] + reach - given, 0))
+    total = int(max((output_size - 1) * layer.strides[axis] + reach - input_size, 0))
     return total // 2, total - total // 2
 
 
+def copied(definition: Any) -> Any:
+    """A copy of a GraphDef."""
+    copy = type(definition)()
+    copy.CopyFrom(definition)
+    return copy
+
+
 def add_constant(graph: Any, name: str, values: Any) -> str:
-    """Add float32 numbers, or int32 where they are integers, to a GraphDef; gives the name back."""
+    """Add a float32 constant, or int32 for integers, to a GraphDef, and return its name."""
     tf = require_tensorflow()
     array = np.asarray(values)
     array = array.astype(np.int32 if array.dtype.kind == "i" else np.float32)
@@ -179,17 +181,17 @@ def add_constant(graph: Any, name: str, values: Any) -> str:
     return name
 
 
-def moving_tensors(graph: Any) -> set[str]:
-    """Names of the tensors that depend on an input."""
-    moving: set[str] = set()
-    for operation in in_order(graph):
-        if operation.type == "Placeholder" or any(tensor.name in moving for tensor in operation.inputs):
-            moving.update(tensor.name for tensor in operation.outputs)
-    return moving
+def input_dependent_tensors(graph: Any) -> set[str]:
+    """Names of the tensors that depend on an input of the graph."""
+    dependent: set[str] = set()
+    for operation in in_topological_order(graph):
+        if operation.type == "Placeholder" or any(tensor.name in dependent for tensor in operation.inputs):
+            dependent.update(tensor.name for tensor in operation.outputs)
+    return dependent
 
 
-def in_order(graph: Any) -> list[Any]:
-    """Operations, each after those that it takes from."""
+def in_topological_order(graph: Any) -> list[Any]:
+    """The operations of a graph, each after those that compute its inputs."""
     done: dict[str, Any] = {}
     for first in graph.get_operations():
         pending = [first]
@@ -203,48 +205,50 @@ def in_order(graph: Any) -> list[Any]:
     return list(done.values())
 
 
-def _has_constant_weights(operation: Any, moving: Collection[str]) -> bool:
-    if operation.type not in _KINDS or operation.inputs[1].name in moving:
+def _has_constant_weights(operation: Any, dependent: Collection[str]) -> bool:
+    if operation.type not in _KINDS or operation.inputs[1].name in dependent:
         return False
-    if operation.inputs[0].name not in moving or operation.inputs[0].dtype.name != "float32":
+    if operation.inputs[0].name not in dependent or operation.inputs[0].dtype.name != "float32":
         return False
     if operation.type == "MatMul":
         return not (operation.get_attr("transpose_a") or operation.get_attr("transpose_b"))
     return bool(operation.get_attr("data_format") == b"NHWC")
 
 
-def _end_of_linear(operation: Any, moving: Collection[str], outputs: Collection[str]) -> Any:
-    """The last tensor before something that is not one factor and one offset a channel."""
+def _end_of_affine(operation: Any, dependent: Collection[str], outputs: Collection[str]) -> Any:
+    """The last tensor that is one factor and one offset per channel of the operation's output."""
     end = tensor = operation.outputs[0]
     while True:
         following = tensor.consumers()
         if tensor.op.name in outputs or len(following) != 1 or following[0].name in outputs:
             return end
-        if not _is_linear(following[0], tensor, moving):
+        if not _is_affine(following[0], tensor, dependent):
             return end
         tensor = following[0].outputs[0]
         if following[0].type != "Identity":
             end = tensor
 
 
-def _is_linear(operation: Any, tensor: Any, moving: Collection[str]) -> bool:
+def _is_affine(operation: Any, tensor: Any, dependent: Collection[str]) -> bool:
     others = [other for other in operation.inputs if other is not tensor]
-    if operation.type not in _AFFINE or any(other.name in moving for other in others):
+    if operation.type not in _AFFINE or any(other.name in dependent for other in others):
         return False
     if operation.type in ("RealDiv", "FusedBatchNormV3") and operation.inputs[0] is not tensor:
         return False
     if operation.type == "FusedBatchNormV3":
         return not operation.get_attr("is_training")
     channels = tensor.shape[-1]
-    return all(_is_a_value_a_channel(other.shape.as_list(), channels) for other in others)
+    return all(_is_per_channel(other.shape.as_list(), channels) for other in others)
 
 
-def _is_a_value_a_channel(shape: Sequence[int], channels: int) -> bool:
+def _is_per_channel(shape: Sequence[int], channels: int) -> bool:
     return all(size == 1 for size in shape[:-1]) and (not shape or shape[-1] in (1, channels))
 
 
-def _measured(tf: Any, trace: Trace, ends: Sequence[tuple[Any, Any]]) -> Iterator[tuple[Array, Array, Array]]:
-    """(weights, factor, offset) of each operation and the end of what is linear after it."""
+def _folded_constants(
+    tf: Any, trace: Trace, ends: Sequence[tuple[Any, Any]]
+) -> Iterator[tuple[Array, Array, Array]]:
+    """(weights, factor, offset) of each operation with the affine operations up to its end."""
     if not ends:
         return
     starts = [operation.outputs[0] for operation, _ in ends]
@@ -275,11 +279,11 @@ def _layer(operation: Any, end: Any, weight: Array) -> Layer:
 
 
 def _replace(tf: Any, graph: Any, layer: Layer) -> None:
-    """Make of a layer's operations in `graph` one with weights and one with a bias."""
+    """Replace a layer's operations in `graph` by one with weights and one with a bias."""
     nodes = {node.name: node for node in graph.node}
     last = nodes[layer.output.removesuffix(":0")]
     node = nodes[layer.operation]
-    if node is last:  # has no bias: a new operation gives what the old one gave
+    if node is last:  # no bias: a new operation takes over the old one's output
         node = graph.node.add()
         node.CopyFrom(last)
         node.name = layer.node
@@ -293,27 +297,38 @@ def _replace(tf: Any, graph: Any, layer: Layer) -> None:
         graph.node.add(op="Const", name=name).attr["dtype"].type = tf.float32.as_datatype_enum
 
 
-def _is_over_all(pooling: Any) -> bool:
-    """Whether it pools whole images, each to one place."""
+def _is_global(pooling: Any) -> bool:
+    """Return whether it pools each image to a single position."""
     size = list(pooling.get_attr("ksize"))[1:3]
     whole = pooling.get_attr("data_format") == b"NHWC" and pooling.get_attr("padding") == b"VALID"
     return bool(whole and pooling.inputs[0].shape.as_list()[1:3] == size)
 
 
 def _make_mean(tf: Any, graph: Any, pooling: Any) -> None:
-    """Write it as a mean: TFLite's pooling gives the mean the scale of what it is the mean of."""
+    """Replace it by a mean: TFLite's pooling forces the scale of its input on its output."""
     (node,) = [node for node in graph.node if node.name == pooling.name]
-    data = node.input[0]
+    source = node.input[0]
     kind = node.attr["T"].type
     node.ClearField("input")
     node.ClearField("attr")
     node.op = "Mean"
-    node.input.extend([data, add_constant(graph, f"{node.name}/axes", [1, 2])])
+    node.input.extend([source, add_constant(graph, f"{node.name}/axes", [1, 2])])
     node.attr["T"].type, node.attr["Tidx"].type = kind, tf.int32.as_datatype_enum
     node.attr["keep_dims"].b = True
 
 
-def _put_weights(graph: Any, layers: Sequence[Layer]) -> None:
+def _drop_annotations(definition: Any) -> None:
+    """Remove control inputs and attributes that refer to other parts of the original graph."""
+    for node in definition.node:
+        inputs = [name for name in node.input if not name.startswith("^")]
+        node.ClearField("input")
+        node.input.extend(inputs)
+        node.attr.pop("_class", None)
+        # Keras's swish has a custom gradient, which cannot be called outside of its graph.
+        node.attr.pop("_gradient_op_type", None)
+
+
+def _set_weights(graph: Any, layers: Sequence[Layer]) -> None:
     tf = require_tensorflow()
     nodes: Mapping[str, Any] = {node.name: node for node in graph.node}
     for layer in layers:

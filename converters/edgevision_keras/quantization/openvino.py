@@ -1,52 +1,53 @@
-"""int8 OpenVINO: NNCF says where; the weights and the ranges are ours."""
+"""int8 OpenVINO: NNCF chooses where to quantize; weights and ranges are our own."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 
 from edgevision.tensors import Array
-from edgevision_keras.libraries import require
-from edgevision_keras.quantization.folding import Folded
-from edgevision_keras.quantization.prepare import Int8Source
-from edgevision_openvino.runtime import core, import_openvino, without_telemetry
+from edgevision_keras.libraries import openvino_core, require, require_nncf, require_openvino
+from edgevision_keras.quantization.folding import FoldedGraph
+from edgevision_keras.quantization.prepare import PreparedNetwork
 
 _WITH_WEIGHTS = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "MatMul")
 
 
-def quantized(content: bytes, made_from: Int8Source, network: Folded, keep_float: Collection[str]) -> Any:
-    """The model that OpenVINO saves.
+def quantize(
+    content: bytes, prepared: PreparedNetwork, graph: FoldedGraph, keep_float: Collection[str]
+) -> Any:
+    """Quantize a float32 file.
 
     Args:
-        content: `network` as a float32 ONNX file.
-        made_from: what it was made from.
-        network: the network with rounded weights.
-        keep_float: names of layers.
+        content: `graph` as a float32 ONNX file.
+        prepared: the network that `graph` was rounded from.
+        graph: the graph with rounded weights.
+        keep_float: names of layers that stay float.
+
+    Returns:
+        An `openvino.Model`.
     """
-    with without_telemetry():
-        nncf = require("nncf")
-    nncf.set_log_level(logging.ERROR)
-    graph = core().read_model(content)
-    ranges = made_from.ranges_in(_values(content, made_from), network)
-    kept = made_from.kept_in(_weights(graph), keep_float)
+    nncf = require_nncf()
+    float32 = openvino_core().read_model(content)
+    ranges = prepared.ranges_in(_probe_values(content, prepared), graph)
+    kept = prepared.kept_in(_weights(float32), keep_float)
     images = [
-        {name: values[place : place + 1] for name, values in batch.items()}
-        for batch in made_from.images
-        for place in range(len(next(iter(batch.values()))))
+        {name: values[index : index + 1] for name, values in batch.items()}
+        for batch in prepared.images
+        for index in range(len(next(iter(batch.values()))))
     ]
     model = nncf.quantize(
-        graph,
+        float32,
         nncf.Dataset(images),
         subset_size=len(images),
         preset=nncf.QuantizationPreset.MIXED,
         ignored_scope=nncf.IgnoredScope(names=sorted(kept)) if kept else None,
         advanced_parameters=nncf.AdvancedQuantizationParameters(
-            # Half the range of weights, for CPUs before VNNI, whose sums overflow in 16 bits.
+            # The fix halves the range of weights, for CPUs without VNNI, whose sums overflow in 16 bits.
             overflow_fix=nncf.OverflowFix.DISABLE,
-            # The rounding has corrected the biases already, on the same images.
+            # The rounding has already corrected the biases, on the same images.
             disable_bias_correction=True,
             activations_range_estimator_params=_whole_range(),
         ),
@@ -56,17 +57,17 @@ def quantized(content: bytes, made_from: Int8Source, network: Folded, keep_float
 
 
 def _whole_range() -> Any:
-    """From the least to the greatest activation seen, where we do not know better."""
+    """Minimum to maximum of the activations, for tensors whose range is not set afterwards."""
     ranges = require("nncf.quantization.range_estimator")
-    least = ranges.StatisticsCollectorParameters(ranges.StatisticsType.MIN, ranges.AggregatorType.MIN)
-    greatest = ranges.StatisticsCollectorParameters(ranges.StatisticsType.MAX, ranges.AggregatorType.MAX)
-    return ranges.RangeEstimatorParameters(least, greatest)
+    minimum = ranges.StatisticsCollectorParameters(ranges.StatisticsType.MIN, ranges.AggregatorType.MIN)
+    maximum = ranges.StatisticsCollectorParameters(ranges.StatisticsType.MAX, ranges.AggregatorType.MAX)
+    return ranges.RangeEstimatorParameters(minimum, maximum)
 
 
-def _values(content: bytes, made_from: Int8Source) -> dict[str, Array]:
-    """Name of a tensor -> what it holds when the float model sees the probe."""
-    openvino = import_openvino()
-    graph = core().read_model(content)
+def _probe_values(content: bytes, prepared: PreparedNetwork) -> dict[str, Array]:
+    """Name of a tensor -> its values when the float model runs on the probe."""
+    openvino = require_openvino()
+    graph = openvino_core().read_model(content)
     tensors = [
         output
         for node in graph.get_ordered_ops()
@@ -74,51 +75,51 @@ def _values(content: bytes, made_from: Int8Source) -> dict[str, Array]:
         for output in node.outputs()
         if output.get_element_type() == openvino.Type.f32
     ]
-    names = [_place(output) for output in tensors]
+    names = [_tensor_name(output) for output in tensors]
     probing = openvino.Model(tensors, graph.get_parameters())
-    compiled = core().compile_model(probing, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    results = compiled(made_from.probe())
-    return {name: np.array(results[place]) for place, name in enumerate(names)}
+    compiled = openvino_core().compile_model(probing, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    results = compiled(prepared.probe())
+    return {name: np.array(results[index]) for index, name in enumerate(names)}
 
 
-def _place(output: Any) -> str:
+def _tensor_name(output: Any) -> str:
     return f"{output.get_node().get_friendly_name()}:{output.get_index()}"
 
 
 def _weights(graph: Any) -> dict[str, Array]:
     """Name of an operation -> its constant weights."""
-    found = {}
+    constants = {}
     for node in graph.get_ordered_ops():
         if node.get_type_name() in _WITH_WEIGHTS:
             weights = node.input_value(1).get_node()
             while weights.get_type_name() in ("Reshape", "Transpose", "Convert"):
                 weights = weights.input_value(0).get_node()
             if weights.get_type_name() == "Constant":
-                found[node.get_friendly_name()] = np.array(weights.data)
-    return found
+                constants[node.get_friendly_name()] = np.array(weights.data)
+    return constants
 
 
 def _set_ranges(model: Any, ranges: dict[str, tuple[float, float]]) -> None:
-    """Write our ranges into the operations that round activations."""
-    opset = require("openvino").opset13
+    """Set our ranges in the operations that quantize activations."""
+    opset = require_openvino().opset13
     for node in model.get_ordered_ops():
         if (
             node.get_type_name() != "FakeQuantize"
             or node.input_value(0).get_node().get_type_name() == "Constant"
         ):
             continue
-        found = ranges.get(_place(node.input_value(0)))
-        if found is None:
+        activation_range = ranges.get(_tensor_name(node.input_value(0)))
+        if activation_range is None:
             continue
-        low, high = _with_exact_zero(*found, levels=node.get_levels())
+        low, high = _with_exact_zero(*activation_range, levels=node.get_levels())
         shape = list(node.input_value(1).get_shape())
-        for place, end in enumerate((low, high, low, high), start=1):
+        for index, end in enumerate((low, high, low, high), start=1):
             constant = opset.constant(np.full(shape, end, np.float32))
-            node.input(place).replace_source_output(constant.output(0))
+            node.input(index).replace_source_output(constant.output(0))
 
 
 def _with_exact_zero(low: float, high: float, levels: int) -> tuple[float, float]:
-    """The same range moved by less than a step, so that zero is one of its levels."""
+    """The range shifted by less than a step, so that zero is one of its levels."""
     step = (high - low) / (levels - 1)
     zero = round(-low / step) if step else 0
     return -zero * step, (levels - 1 - zero) * step

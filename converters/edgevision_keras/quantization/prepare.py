@@ -1,8 +1,12 @@
-"""A source made ready for int8, once for all formats: weights rounded, channels evened, ranges chosen."""
+"""A network prepared for int8, once for all formats.
+
+Read from the top: fold the graph into layers with constant weights, equalize their channels, measure the
+activations on calibration images, round the weights. Each format then quantizes the rounded graph with its
+own tools, and gets its activation ranges from here.
+"""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from itertools import islice
@@ -12,58 +16,57 @@ import numpy as np
 from edgevision.converter import CalibrationData
 from edgevision.errors import ConversionError
 from edgevision.tensors import Array
+from edgevision_keras.graph.trace import Trace
 from edgevision_keras.quantization.equalization import equalize
-from edgevision_keras.quantization.fingerprints import find, fingerprint, fingerprints
+from edgevision_keras.quantization.fingerprints import fingerprint, fingerprints, matching_name
 from edgevision_keras.quantization.folded_network import (
     Batch,
+    FoldedNetwork,
     Histogram,
-    Network,
-    find_points,
+    find_origins,
     layer_tensors,
 )
-from edgevision_keras.quantization.folding import Folded, Layer, fold
+from edgevision_keras.quantization.folding import FoldedGraph, Layer, fold
 from edgevision_keras.quantization.ranges import best_range
-from edgevision_keras.quantization.rounding import Moments, can_round, places_an_image, rounded
-from edgevision_keras.source import KerasSource
+from edgevision_keras.quantization.rounding import Moments, can_round, round_weights, samples_per_image
 
-_LOG = logging.getLogger(__name__)
-#: Multiplications that one run over the images may take: large networks see fewer images.
+#: Multiplications that one run over the images may take: large networks are measured on fewer images.
 _MOST_MULTIPLICATIONS = 15e9
 _FEWEST_IMAGES = 32
-#: Numbers that a batch of images may have in all tensors.
+#: Numbers that all measured tensors of one batch may contain.
 _MOST_NUMBERS = 15_000_000
 _LARGEST_BATCH = 32
 
 
 @dataclass(frozen=True)
-class Int8Source:
-    """What every int8 artifact of a source is made from.
+class PreparedNetwork:
+    """The network that all int8 artifacts of a source start from.
 
     Attributes:
-        folded: the network, its channels evened out, in float.
-        rounded: layer's name -> the layer with weights on the grid of int8.
-        histograms: of activations, weighed by what they do to the answers.
-        points: tensor -> the one in `histograms` whose values it holds.
-        images: a part of the calibration images, that all was measured on.
-        left_alone: names of layers whose weights the converters round.
+        folded: the graph with equalized channels, in float.
+        rounded: name of a layer -> the layer with its weights on the int8 grid.
+        histograms: name of a tensor -> its values, weighted by their effect on the outputs.
+        origins: name of a tensor -> name of the tensor in `histograms` whose values it has.
+        images: the calibration images that everything was measured on, in batches.
+        unrounded: names of the layers whose weights each converter rounds itself.
     """
 
-    folded: Folded
+    folded: FoldedGraph
     rounded: Mapping[str, Layer]
     histograms: Mapping[str, Histogram]
-    points: Mapping[str, str]
+    origins: Mapping[str, str]
     images: Sequence[Batch]
-    left_alone: tuple[str, ...]
+    unrounded: tuple[str, ...]
 
     def layers(self, keep_float: Collection[str] = ()) -> list[Layer]:
-        """The layers as an artifact holds them."""
+        """The layers with rounded weights, except those in `keep_float`."""
         return [
             layer if layer.name in keep_float else self.rounded.get(layer.name, layer)
             for layer in self.folded.layers
         ]
 
-    def network(self, keep_float: Collection[str] = ()) -> Folded:
-        """The network with rounded weights, but for the layers in `keep_float`.
+    def rounded_graph(self, keep_float: Collection[str] = ()) -> FoldedGraph:
+        """The graph with rounded weights, except in the layers in `keep_float`.
 
         Raises:
             ConversionError: there is no such layer.
@@ -72,132 +75,139 @@ class Int8Source:
         for name in keep_float:
             if name not in known:
                 raise ConversionError(
-                    f"keep_float: there is no layer '{name}' to keep in float; expected: {', '.join(known)}"
+                    f"keep_float: layer '{name}' is not in the model (expected one of: {', '.join(known)})"
                 )
         return self.folded.with_layers(self.layers(keep_float))
 
     def range_of(self, tensor: str, *, symmetric: bool = False) -> tuple[float, float]:
-        """(lowest, highest) of a tensor of `folded`, as int8 holds it."""
-        histogram = self.histograms[self.points[tensor]]
-        ends = {self.points[name] for name in (*self.folded.inputs, *self.folded.outputs)}
-        if self.points[tensor] in ends:  # what a camera gives and what a caller reads is never clipped
+        """The (lowest, highest) value of a tensor of `folded` that int8 represents."""
+        origin = self.origins[tensor]
+        histogram = self.histograms[origin]
+        interface = {self.origins[name] for name in (*self.folded.inputs, *self.folded.outputs)}
+        if origin in interface:  # pixels and outputs are never clipped
             low, high = histogram.low, histogram.high
             return (-max(-low, high), max(-low, high)) if symmetric else (low, high)
         return best_range(histogram, symmetric=symmetric)
 
     def probe(self) -> Batch:
-        """One image, to compare tensors of other formats on."""
+        """One image, on which tensors of another format are compared with those of the graph."""
         return {name: values[:1] for name, values in self.images[0].items()}
 
     def ranges_in(
         self,
         tensors: Mapping[str, Array],
-        network: Folded,
+        graph: FoldedGraph,
         *,
         symmetric: bool = False,
-        others: Mapping[str, tuple[float, float]] | None = None,
+        extra_ranges: Mapping[str, tuple[float, float]] | None = None,
     ) -> dict[str, tuple[float, float]]:
-        """The ranges of another format's tensors.
+        """The ranges for the tensors of a converted file, which has names of its own.
 
         Args:
-            tensors: name there -> its values on `probe`.
-            network: what the other format was made from.
+            tensors: name in the file -> its values on `probe`.
+            graph: the graph that the file was converted from.
             symmetric: from -x to x.
-            others: the ranges of tensors that only `network` has.
+            extra_ranges: the ranges of tensors that are in `graph` and not in `folded`.
+
+        Returns:
+            Name in the file -> range, for the tensors that are recognised.
         """
-        ranges = dict(others or {})
-        names = [*self.points, *ranges]
-        values = next(Network(network).tensors(names, iter([self.probe()])))
+        extra = dict(extra_ranges or {})
+        values = next(FoldedNetwork(graph).tensors([*self.origins, *extra], iter([self.probe()])))
         known = fingerprints(values.items())
-        found = {name: find(known, held) for name, held in tensors.items()}
+        matches = {name: matching_name(known, array) for name, array in tensors.items()}
         return {
-            name: ranges.get(tensor) or self.range_of(tensor, symmetric=symmetric)
-            for name, tensor in found.items()
+            name: extra.get(tensor) or self.range_of(tensor, symmetric=symmetric)
+            for name, tensor in matches.items()
             if tensor is not None
         }
 
     def kept_in(self, weights: Mapping[str, Array], keep_float: Collection[str]) -> dict[str, str]:
-        """Which operations of another format are the layers in `keep_float`, by their weights.
+        """The operations of a converted file that are the layers in `keep_float`, by their weights.
 
         Args:
-            weights: name of an operation there -> its weights.
+            weights: name of an operation in the file -> its weights.
             keep_float: names of layers.
 
         Returns:
-            name there -> name of the layer.
+            Name in the file -> name of the layer.
 
         Raises:
-            ConversionError: one of the layers is not there.
+            ConversionError: the file has no operation for one of the layers.
         """
-        # Converters put a factor before a layer, as a rescaling's, into its weights.
+        # Converters multiply a factor before a layer, such as a rescaling's, into its weights.
         known = {
-            layer.name: fingerprint(_unscaled(layer.weight))
+            layer.name: fingerprint(_normalized(layer.weight))
             for layer in self.folded.layers
             if layer.name in keep_float
         }
-        found = {name: find(known, _unscaled(values)) for name, values in weights.items()}
-        missing = sorted(set(keep_float) - set(found.values()))
+        matches = {name: matching_name(known, _normalized(values)) for name, values in weights.items()}
+        missing = sorted(set(keep_float) - set(matches.values()))
         if missing:
             raise ConversionError(
-                f"keep_float: '{missing[0]}' is not found in the converted file; leave it in int8"
+                f"keep_float: the converted file has no separate operation for layer '{missing[0]}'; "
+                "remove it from keep_float"
             )
-        return {name: layer for name, layer in found.items() if layer is not None}
+        return {name: layer for name, layer in matches.items() if layer is not None}
 
 
-def _unscaled(weights: Array) -> Array:
+def _normalized(weights: Array) -> Array:
     return weights / max(float(np.abs(weights).max(initial=0.0)), 1e-30)
 
 
-def int8_source(source: KerasSource, calibration: CalibrationData) -> Int8Source:
-    """What int8 artifacts of a source are made from; made once for a calibration set."""
-    if source.int8 is None or source.int8[0] is not calibration:
-        source.int8 = (calibration, _prepare(source, calibration))
-    made: Int8Source = source.int8[1]
-    return made
+def prepare(trace: Trace, calibration: CalibrationData) -> PreparedNetwork:
+    """Prepare a source for int8 with a calibration set.
+
+    Args:
+        trace: the graph of the source.
+        calibration: images; as many are used as the size of the network allows.
+    """
+    folded = fold(trace)
+    origins = find_origins(folded)
+    measured = sorted(set(origins.values()))
+    images = _batches(folded, measured, calibration)
+    folded, extremes = equalize(folded, FoldedNetwork(folded).extremes(measured, iter(images)))
+    network = FoldedNetwork(folded)
+    histograms = network.histograms({name: extremes[name].span for name in measured}, iter(images))
+    rounded = _round_layers(folded, network, images)
+    unrounded = tuple(layer.name for layer in folded.layers if layer.name not in rounded)
+    return PreparedNetwork(folded, rounded, histograms, origins, images, unrounded)
 
 
-def _prepare(source: KerasSource, calibration: CalibrationData) -> Int8Source:
-    folded = fold(source.trace)
-    points = find_points(folded)
-    names = sorted(set(points.values()))
-    images = _batches(folded, names, calibration)
-    folded, extremes = equalize(folded, Network(folded).extremes(names, iter(images)))
-    network = Network(folded)
-    histograms = network.histograms({name: extremes[name].span for name in names}, iter(images))
-    layers = _rounded(folded, network, images)
-    left = tuple(layer.name for layer in folded.layers if layer.name not in layers)
-    if left:
-        _LOG.info("%s: weights that the converters round themselves: %s", source.path, ", ".join(left))
-    return Int8Source(folded, layers, histograms, points, images, left)
-
-
-def _rounded(folded: Folded, network: Network, images: Sequence[Batch]) -> dict[str, Layer]:
+def _round_layers(folded: FoldedGraph, network: FoldedNetwork, images: Sequence[Batch]) -> dict[str, Layer]:
+    """Name -> the layer with rounded weights, for the layers where that is possible."""
     random = np.random.default_rng(0)
     count = sum(len(next(iter(batch.values()))) for batch in images)
     moments: dict[str, Moments] = {}
     for tensors in network.tensors(layer_tensors(folded.layers), iter(images)):
         for layer in folded.layers:
-            given, made = tensors[layer.input], tensors[layer.output]
-            if can_round(layer, given.shape[-1]):
-                sums = moments.setdefault(layer.name, Moments.of(layer, given.shape[-1]))
-                most = max(1, places_an_image(count) * len(next(iter(tensors.values()))))
-                sums.add(layer, given, made, most, random)
+            inputs, outputs = tensors[layer.input], tensors[layer.output]
+            channels = inputs.shape[-1]
+            if can_round(layer, channels):
+                sums = moments.setdefault(layer.name, Moments.empty(layer, channels))
+                samples = max(1, samples_per_image(count) * len(next(iter(tensors.values()))))
+                sums.add(layer, inputs, outputs, samples, random)
     return {
-        layer.name: rounded(layer, moments[layer.name]) for layer in folded.layers if layer.name in moments
+        layer.name: round_weights(layer, moments[layer.name])
+        for layer in folded.layers
+        if layer.name in moments
     }
 
 
-def _batches(folded: Folded, names: Sequence[str], calibration: CalibrationData) -> list[Batch]:
-    """A part of the images, evenly spread, in batches that memory can take."""
+def _batches(folded: FoldedGraph, measured: Sequence[str], calibration: CalibrationData) -> list[Batch]:
+    """A part of the images, evenly spread, in batches that fit into memory."""
     graph = folded.imported()
-    shapes = [graph.get_tensor_by_name(name).shape.as_list() for name in names]
+    shapes = [graph.get_tensor_by_name(name).shape.as_list() for name in measured]
     numbers = sum(_size(shape[1:]) for shape in shapes)
-    places = {layer.output: graph.get_tensor_by_name(layer.output).shape.as_list() for layer in folded.layers}
-    multiplications = sum(layer.weight.size * _size(places[layer.output][1:-1]) for layer in folded.layers)
+    outputs = {
+        layer.output: graph.get_tensor_by_name(layer.output).shape.as_list() for layer in folded.layers
+    }
+    multiplications = sum(layer.weight.size * _size(outputs[layer.output][1:-1]) for layer in folded.layers)
     count = len(calibration) if isinstance(calibration, Sized) else sum(1 for _ in calibration)
-    wanted = min(count, max(_FEWEST_IMAGES, int(_MOST_MULTIPLICATIONS / max(multiplications, 1))))
+    affordable = int(_MOST_MULTIPLICATIONS / max(multiplications, 1))
+    wanted = min(count, max(_FEWEST_IMAGES, affordable))
     chosen = set(np.linspace(0, count - 1, wanted).round().astype(int).tolist())
-    images = (dict(image) for place, image in enumerate(calibration) if place in chosen)
+    images = (dict(image) for index, image in enumerate(calibration) if index in chosen)
     size = int(np.clip(_MOST_NUMBERS // max(numbers, 1), 1, _LARGEST_BATCH))
     return list(_stacked(images, size))
 

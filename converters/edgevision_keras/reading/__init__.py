@@ -1,1 +1,1 @@
-"""Keras models read safely, and what they say of themselves."""
+"""Reading Keras models safely, and inferring their input range and score kind."""

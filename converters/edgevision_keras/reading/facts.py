@@ -1,4 +1,4 @@
-"""What a source's graph tells beside its tensors: the range of its pixels, the kind of its scores."""
+"""Facts inferred from a source's graph: the value range of its pixels, the kind of its scores."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 
 from edgevision.converter import SourceFacts
 from edgevision.tensors import Array
+from edgevision_keras.graph.operations import depends_on_input, layer_of
+from edgevision_keras.graph.trace import Trace
 from edgevision_keras.libraries import require_tensorflow
-from edgevision_keras.reading.graphs import depends_on_input, layer_of
-from edgevision_keras.reading.trace import Trace
 
 _AFFINE = frozenset({"Mul", "AddV2", "Add", "Sub", "RealDiv", "Div", "BiasAdd"})
 _PASSING = frozenset({"Identity", "Cast", "ResizeBilinear", "ResizeNearestNeighbor", "ResizeArea"})
@@ -23,7 +23,7 @@ _NETWORK_RANGES = ((0.0, 1.0), (-1.0, 1.0), (-0.5, 0.5))
 
 @dataclass(frozen=True)
 class _Affine:
-    """All that the first layers do until one of them: ``input * factor + offset``, a channel each."""
+    """The first layers up to one of them, as ``input * factor + offset`` per channel."""
 
     layer: str
     factor: Array
@@ -31,11 +31,11 @@ class _Affine:
 
 
 def find_facts(trace: Trace, layer_names: Collection[str]) -> SourceFacts:
-    """What the frozen graph of a source tells.
+    """Infer the facts of a source from its frozen graph.
 
     Args:
-        trace: of the source.
-        layer_names: names of its layers, where they are known.
+        trace: the graph of the source.
+        layer_names: names of its layers; empty if unknown.
     """
     takes_image = len(trace.inputs) == 1 and len(trace.inputs[0].shape) == 4
     steps = list(_first_steps(trace, layer_names)) if takes_image else []
@@ -44,7 +44,7 @@ def find_facts(trace: Trace, layer_names: Collection[str]) -> SourceFacts:
 
 
 def _first_steps(trace: Trace, layer_names: Collection[str]) -> Iterator[_Affine]:
-    """What the operations between the input and the first that is not affine do together."""
+    """The affine operations that follow the input, each together with those before it."""
     tf = require_tensorflow()
     source = trace.frozen.inputs[0]
     shape = trace.inputs[0].with_batch(1)
@@ -82,14 +82,14 @@ def _pixel_range(steps: list[_Affine]) -> tuple[tuple[float, float] | None, str]
 
 
 def _rescaled_range(step: _Affine) -> tuple[tuple[float, float], tuple[float, float]] | None:
-    """The range that one factor and one offset take to a range that networks are trained on."""
+    """(range at the input, range after the step), if the latter is one that networks are trained on."""
     factor, offset = float(step.factor.flat[0]), float(step.offset.flat[0])
     uniform = np.allclose(step.factor, factor) and np.allclose(step.offset, offset, atol=1e-6)
     if not uniform or factor <= 0 or (factor == 1 and offset == 0):
         return None
     for new_low, new_high in _NETWORK_RANGES:
         low, high = (_round(new_low - offset, factor), _round(new_high - offset, factor))
-        if low == 0 and high == 127.5:  # written for 1/127.5 without its offset
+        if low == 0 and high == 127.5:  # 1/127.5, written without the offset of -1
             return (0.0, 255.0), (0.0, 2.0)
         if (low == 0 and high >= 1) or (low, high) == (-1, 1):
             return (low, high), (new_low, new_high)
@@ -97,7 +97,7 @@ def _rescaled_range(step: _Affine) -> tuple[tuple[float, float], tuple[float, fl
 
 
 def _round(value: float, factor: float) -> float:
-    """`value / factor`, and 255 for 254 to 256: some divide by 128 or 256."""
+    """`value / factor`, rounded to 255 from 254 to 256: some models divide by 128 or 256."""
     ratio = value / factor
     for usual in (255.0, 127.5):
         if abs(ratio - usual) <= usual * 0.005:
@@ -106,20 +106,20 @@ def _round(value: float, factor: float) -> float:
 
 
 def _normalized_range(step: _Affine) -> tuple[tuple[float, float] | None, str]:
-    """The range in which the means lie that are subtracted."""
+    """The range that contains the means that are subtracted."""
     uniform = np.allclose(step.factor, step.factor.flat[0]) and np.allclose(step.offset, step.offset.flat[0])
     if step.factor.size > 1 and uniform:
-        return None, ""  # a rescaling like no other, not the statistics of channels
+        return None, ""  # an unusual rescaling, not statistics of channels
     if np.any(step.factor <= 0) or (np.all(step.factor == 1) and np.all(step.offset == 0)):
         return None, ""
     means, deviations = -step.offset / step.factor, 1 / step.factor
-    told = f"layer '{step.layer}' subtracts {_numbers(means)} and divides by {_numbers(deviations)}"
+    reason = f"layer '{step.layer}' subtracts {_numbers(means)} and divides by {_numbers(deviations)}"
     if means.min() >= 0 and means.max() > 1 and means.max() <= 255:
-        return (0.0, 255.0), told
+        return (0.0, 255.0), reason
     if means.min() >= 0 and means.max() <= 1 and deviations.max() < 1:
-        return (0.0, 1.0), told
+        return (0.0, 1.0), reason
     if means.min() >= -1 and means.max() <= 1 and deviations.max() < 1:
-        return (-1.0, 1.0), told
+        return (-1.0, 1.0), reason
     return None, ""
 
 
@@ -128,7 +128,7 @@ def _numbers(values: Array) -> str:
 
 
 def _score_kind(trace: Trace) -> str | None:
-    """From the operation that gives the first output, where that has one score a class."""
+    """The kind of scores of the operation that computes the first output, if it has one score per class."""
     if len(trace.outputs[0].shape) != 2:
         return None
     operation = trace.frozen.outputs[0].op

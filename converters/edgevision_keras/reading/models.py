@@ -1,4 +1,4 @@
-"""Models as they lie on disk, opened without running code that they carry."""
+"""Model files of each kind, opened without running code that they contain."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edgevision.errors import SourceError, first_line
 from edgevision_keras.libraries import require, require_keras, require_tensorflow, require_tf_keras
 from edgevision_keras.reading.safety import check_config, check_saved_model
 
-#: Classes of Keras 2 that rebuild a graph and are not among its public layers.
+#: Classes that Keras 2 uses to rebuild a graph, and that are not among its public layers.
 _GRAPH_CLASSES = frozenset(
     (
         *("Functional", "Model", "Sequential", "TFOpLambda", "SlicingOpLambda"),
@@ -27,13 +27,13 @@ class OpenModel:
     """A model of any kind, ready to be traced.
 
     Attributes:
-        call: name -> tensor in; a dict of tensors out, or a nest of as many as `output_names`.
+        call: from name -> tensor to a dict of tensors, or to a nest of as many as `output_names`.
         inputs: name -> (shape with ``None`` for open sizes, TensorFlow's dtype).
-        output_names: where `call` does not name them.
-        weights: (name, variable).
+        output_names: names of the outputs, where `call` does not return a dict.
+        weights: (name, variable) pairs.
         layer_names: names of its layers; empty for a SavedModel.
-        description: what it is, for people.
-        library: the Keras that reads it: ``keras``, ``tf_keras``, or ``tensorflow`` for a SavedModel.
+        description: kind of file, for people.
+        library: the library that reads it: ``keras``, ``tf_keras``, or ``tensorflow`` for a SavedModel.
     """
 
     call: Callable[[Mapping[str, Any]], Any]
@@ -56,7 +56,7 @@ def open_keras_file(path: Path, trust_source: bool) -> OpenModel:
             config = json.loads(archive.read("config.json"))
             version = str(json.loads(archive.read("metadata.json")).get("keras_version", ""))
     except (zipfile.BadZipFile, KeyError, ValueError, EOFError, OSError) as error:
-        raise _unreadable(path, "a .keras file, as model.save('NAME.keras') writes it", error) from error
+        raise _unreadable(path, "a .keras file as written by model.save('NAME.keras')", error) from error
     return _open_config(path, config, version, trust_source, ".keras file")
 
 
@@ -71,15 +71,15 @@ def open_h5_file(path: Path, trust_source: bool) -> OpenModel:
         with h5py.File(path, "r") as file:
             attributes = {key: _text(file.attrs.get(key, "")) for key in ("model_config", "keras_version")}
     except (OSError, RuntimeError, KeyError) as error:
-        raise _unreadable(path, "an HDF5 file, as model.save('NAME.h5') writes it", error) from error
+        raise _unreadable(path, "an HDF5 file as written by model.save('NAME.h5')", error) from error
     if not attributes["model_config"]:
         raise SourceError(
-            f"{path}: holds weights alone; expected a whole model: save it with model.save('NAME.keras')"
+            f"{path}: contains only weights, expected a whole model; save it with model.save('NAME.keras')"
         )
     try:
         config = json.loads(attributes["model_config"])
     except ValueError as error:
-        raise _unreadable(path, "a model's configuration in it", error) from error
+        raise _unreadable(path, "a model configuration in JSON", error) from error
     return _open_config(path, config, attributes["keras_version"], trust_source, ".h5 file")
 
 
@@ -92,7 +92,8 @@ def open_saved_model(path: Path, trust_source: bool) -> OpenModel:
     graph_file = path / "saved_model.pb"
     if not graph_file.is_file():
         raise SourceError(
-            f"{path}: holds no saved_model.pb; expected a SavedModel, as model.export('DIR') writes it"
+            f"{path}: no saved_model.pb in this directory; expected a SavedModel as written by "
+            "model.export('DIR')"
         )
     tf = require_tensorflow()
     message = require("tensorflow.core.protobuf.saved_model_pb2").SavedModel()
@@ -100,16 +101,19 @@ def open_saved_model(path: Path, trust_source: bool) -> OpenModel:
         message.ParseFromString(graph_file.read_bytes())
         (meta_graph,) = message.meta_graphs
     except (ValueError, OSError, require("google.protobuf.message").DecodeError) as error:
-        raise _unreadable(graph_file, "one graph of a SavedModel in it", error) from error
+        raise _unreadable(graph_file, "a SavedModel with one graph", error) from error
     if not meta_graph.HasField("object_graph_def"):
-        raise SourceError(f"{path}: is of TensorFlow 1; export it again with TensorFlow 2: model.export")
+        raise SourceError(
+            f"{path}: SavedModels of TensorFlow 1 are not supported; export the model with TensorFlow 2: "
+            "model.export('DIR')"
+        )
     if not trust_source:
         check_saved_model(meta_graph, path)
     return _saved_model(path, _loaded(path, "TensorFlow", lambda: tf.saved_model.load(str(path))))
 
 
 def _open_config(path: Path, config: Any, version: str, trust_source: bool, kind: str) -> OpenModel:
-    """Rebuild a model with the Keras that wrote it: Keras 3 misreads some layers of Keras 2."""
+    """Rebuild a model with the generation of Keras that wrote it: Keras 3 misreads some layers of Keras 2."""
     if not trust_source:
         check_config(config, path)
     generation = 3 if version.startswith("3") else 2
@@ -126,7 +130,7 @@ def _open_config(path: Path, config: Any, version: str, trust_source: bool, kind
 
 
 def _check_layers_known(config: Any, keras: Any, path: Path) -> None:
-    """Refuse layers that this Keras does not know, before it imports modules that a file names."""
+    """Refuse layers that Keras does not know, before it imports modules that a file names."""
     for layer in _layers(config):
         name, module = str(layer.get("class_name")), layer.get("module")
         if str(module).split(".")[0] in ("keras", "tf_keras"):
@@ -134,15 +138,15 @@ def _check_layers_known(config: Any, keras: Any, path: Path) -> None:
         registered = keras.saving.get_registered_object(layer.get("registered_name") or name)
         public = module is None and (hasattr(keras.layers, name) or name in _GRAPH_CLASSES)
         if registered is None and not public:
-            told = layer.get("name") or layer.get("config", {}).get("name", "")
+            layer_name = layer.get("name") or layer.get("config", {}).get("name", "")
             raise SourceError(
-                f"{path}: layer '{told}' is of class '{name}', which Keras does not know; export the model "
-                "where the class is known, with model.export('DIR'), and convert that directory"
+                f"{path}: layer '{layer_name}' is of the custom class '{name}', which Keras does not know; "
+                "where the class is defined, run model.export('DIR'), and convert that directory"
             )
 
 
 def _layers(config: Any) -> Iterable[Mapping[str, Any]]:
-    """The model itself, and the layers in it, at any depth."""
+    """The model itself, and its layers at any depth."""
     pending = [config]
     while pending:
         entry = pending.pop()
@@ -158,7 +162,7 @@ def _keras_model(path: Path, model: Any, description: str, library: str) -> Open
     tf = require_tensorflow()
     if not getattr(model, "inputs", None):
         raise SourceError(
-            f"{path}: the model does not say what its input is; call it once on an image and save it with "
+            f"{path}: cannot infer the inputs of the model; call it once on an image, run "
             "model.export('DIR'), and convert that directory"
         )
     names = getattr(model, "output_names", None) or [model.layers[-1].name]
@@ -175,10 +179,10 @@ def _keras_model(path: Path, model: Any, description: str, library: str) -> Open
 
 
 def _packed(model: Any, tensors: list[Any]) -> Any:
-    """The model's inputs in the nest that it takes them in: one, a list or a dict."""
+    """The inputs as the model expects them: one tensor, a list or a dict."""
     if len(tensors) == 1:
         return tensors[0]
-    # Keras 3's name for it, and Keras 2's.
+    # The names of this attribute in Keras 3 and in Keras 2.
     nest = getattr(model, "_inputs_struct", None) or getattr(model, "_nested_inputs", None)
     return require_tensorflow().nest.pack_sequence_as(nest, tensors)
 
@@ -188,8 +192,8 @@ def _saved_model(path: Path, loaded: Any) -> OpenModel:
     name = "serving_default" if "serving_default" in signatures else next(iter(signatures), "")
     if not name or (name != "serving_default" and len(signatures) > 1):
         raise SourceError(
-            f"{path}: has signatures {', '.join(sorted(signatures)) or '(none)'}; "
-            "expected 'serving_default': write the SavedModel with model.export('DIR')"
+            f"{path}: expected the signature 'serving_default', found "
+            f"{', '.join(sorted(signatures)) or 'none'}; write the SavedModel with model.export('DIR')"
         )
     signature = signatures[name]
     inputs = dict(signature.structured_input_signature[1])
@@ -198,7 +202,7 @@ def _saved_model(path: Path, loaded: Any) -> OpenModel:
         for key, spec in inputs.items()
     }
     return OpenModel(
-        # The signature is held with the object that owns its variables.
+        # The signature does not keep alive the object that owns its variables.
         call=lambda tensors, _owner=loaded: signature(**tensors),  # type: ignore[misc]
         inputs=shapes,
         output_names=(),
@@ -210,17 +214,17 @@ def _saved_model(path: Path, loaded: Any) -> OpenModel:
 
 
 def _loaded(path: Path, reader: str, load: Callable[[], Any]) -> Any:
-    # Keras and TensorFlow raise whatever their parsers meet in a damaged file.
+    # Keras and TensorFlow raise exceptions of any class for a damaged file.
     try:
         return load()
     except Exception as error:
         raise SourceError(
-            f"{path}: {reader} cannot rebuild the model: {first_line(_innermost(error))}"
+            f"{path}: {reader} cannot load the model: {first_line(_innermost(error))}"
         ) from error
 
 
 def _innermost(error: BaseException) -> BaseException:
-    """Where it began: Keras wraps an error once a layer, with the whole configuration in each."""
+    """The first error: Keras wraps it once per layer, each time with the whole configuration."""
     while error.__context__ is not None:
         error = error.__context__
     return error
@@ -228,7 +232,8 @@ def _innermost(error: BaseException) -> BaseException:
 
 def _unreadable(path: Path, expected: str, error: Exception) -> SourceError:
     return SourceError(
-        f"{path}: cannot be read: {first_line(error)}; expected {expected}: save or copy it again"
+        f"{path}: cannot be read: {first_line(error)}; expected {expected} (truncated or corrupted?); "
+        "save or copy it again"
     )
 
 

@@ -12,15 +12,24 @@ import numpy as np
 
 from edgevision.converter import SourceFacts
 from edgevision.errors import OptionError, SourceError, first_line
+from edgevision_keras.graph.trace import ModelInput, Trace, trace
 from edgevision_keras.libraries import require_tensorflow
 from edgevision_keras.reading.facts import find_facts
 from edgevision_keras.reading.models import OpenModel, open_h5_file, open_keras_file, open_saved_model
 from edgevision_keras.reading.safety import check_operations
-from edgevision_keras.reading.trace import ModelInput, Trace, trace
 from edgevision_keras.source import KerasSource
 
 _FILES = {".keras": open_keras_file, ".h5": open_h5_file, ".hdf5": open_h5_file}
-_CONVERTERS = ("h5py", "nncf", "numpy", "onnx", "onnxconverter-common", "onnxruntime", "openvino", "tf2onnx")
+_CONVERSION_LIBRARIES = (
+    "h5py",
+    "nncf",
+    "numpy",
+    "onnx",
+    "onnxconverter-common",
+    "onnxruntime",
+    "openvino",
+    "tf2onnx",
+)
 
 
 class KerasReader:
@@ -29,7 +38,7 @@ class KerasReader:
     name = "keras"
 
     def reads(self, path: Path) -> bool:
-        """Whether `path` is named ``.keras`` or ``.h5``, or could be a SavedModel directory."""
+        """Return whether `path` ends in ``.keras`` or ``.h5``, or may be a SavedModel directory."""
         return path.suffix.lower() in _FILES or path.suffix == "" or path.is_dir()
 
     def read(self, path: Path, *, trust_source: bool, input_size_wh: tuple[int, int] | None) -> KerasSource:
@@ -37,13 +46,13 @@ class KerasReader:
 
         Raises:
             MissingRuntimeError: TensorFlow, Keras or h5py is not installed.
-            SourceError: `path` cannot be read, or is no model of tensors that can be converted.
-            UntrustedSourceError: it carries code, and `trust_source` is false.
-            OptionError: `input_size_wh` differs from the size that the model fixes.
+            SourceError: `path` cannot be read, or the model cannot be converted.
+            UntrustedSourceError: it contains code, and `trust_source` is false.
+            OptionError: `input_size_wh` differs from the fixed input size of the model.
         """
         model = _open(path, trust_source)
         inputs = [
-            ModelInput(name, _fixed_shape(name, shape, input_size_wh, path), _number(name, dtype, path))
+            ModelInput(name, _fixed_shape(name, shape, input_size_wh, path), _numeric(name, dtype, path))
             for name, (shape, dtype) in model.inputs.items()
         ]
         _check_weights(model, path)
@@ -52,8 +61,8 @@ class KerasReader:
             check_operations(traced.frozen.graph.as_graph_def(), path)
         facts = find_facts(traced, model.layer_names)
         if len(inputs) == 1 and inputs[0].dtype.is_integer:
-            told = f"the source's input is {inputs[0].dtype.name}"
-            facts = SourceFacts((0.0, 255.0), told, facts.score_kind)
+            reason = f"the source's input is {inputs[0].dtype.name}"
+            facts = SourceFacts((0.0, 255.0), reason, facts.score_kind)
         digest = _sha256(path)
         versions = _versions(model.library)
         return KerasSource(path, model.description, digest, traced, facts, versions, model.layer_names)
@@ -61,7 +70,9 @@ class KerasReader:
 
 def _open(path: Path, trust_source: bool) -> OpenModel:
     if not path.exists():
-        raise SourceError(f"{path}: no such file; expected a .keras or .h5 file, or a SavedModel directory")
+        raise SourceError(
+            f"{path}: no such file or directory; expected a .keras or .h5 file, or a SavedModel directory"
+        )
     if path.is_dir():
         return open_saved_model(path, trust_source)
     if path.suffix.lower() not in _FILES:
@@ -69,43 +80,45 @@ def _open(path: Path, trust_source: bool) -> OpenModel:
     return _FILES[path.suffix.lower()](path, trust_source)
 
 
-def _number(name: str, dtype: Any, path: Path) -> Any:
+def _numeric(name: str, dtype: Any, path: Path) -> Any:
     if not (dtype.is_floating or dtype.is_integer):
-        raise SourceError(f"{path}: input '{name}' takes {dtype.name}; expected numbers")
+        raise SourceError(f"{path}: input '{name}' has type {dtype.name}; expected a float or integer type")
     return dtype
 
 
 def _fixed_shape(
     name: str, shape: tuple[int | None, ...], input_size_wh: tuple[int, int] | None, path: Path
 ) -> tuple[int, ...]:
-    """The sizes of one example: only an image may leave some open."""
+    """The shape of one example; only images may leave sizes open."""
     if len(shape) == 4:
         return _image_shape(name, shape, input_size_wh, path)
     if not shape or None in shape[1:]:
-        told = ", ".join("any" if size is None else str(size) for size in shape)
-        raise SourceError(f"{path}: input '{name}' is ({told}); expected a batch, then fixed sizes")
+        sizes = ", ".join("any" if size is None else str(size) for size in shape)
+        raise SourceError(
+            f"{path}: input '{name}' has shape ({sizes}); expected a batch and fixed sizes after it"
+        )
     return tuple(size for size in shape[1:] if size is not None)
 
 
 def _image_shape(
     name: str, shape: tuple[int | None, ...], input_size_wh: tuple[int, int] | None, path: Path
 ) -> tuple[int, int, int]:
-    """(height, width, channels), with what the model leaves open taken from `input_size_wh`."""
+    """(height, width, channels), with open sizes taken from `input_size_wh`."""
     _, height, width, channels = shape
     if channels is None:
-        raise SourceError(f"{path}: input '{name}' leaves its channels open; save it with a fixed number")
+        raise SourceError(f"{path}: input '{name}' has no fixed number of channels; save the model with one")
     if input_size_wh is None:
         if height is None or width is None:
             raise SourceError(
-                f"{path}: input '{name}' takes images of any size; say which: "
-                "--input-size WxH (input_size_wh=(width, height))"
+                f"{path}: input '{name}' accepts images of any size; choose one: pass --input-size WxH "
+                "(input_size_wh=(width, height))"
             )
         return height, width, channels
     wanted_width, wanted_height = input_size_wh
     if height not in (None, wanted_height) or width not in (None, wanted_width):
         raise OptionError(
-            f"--input-size {wanted_width}x{wanted_height}: the model in {path} takes {width}x{height} only; "
-            "leave the option out"
+            f"--input-size {wanted_width}x{wanted_height}: the input of {path} has the fixed size "
+            f"{width}x{height}; remove the option"
         )
     return wanted_height, wanted_width, channels
 
@@ -115,24 +128,24 @@ def _check_weights(model: OpenModel, path: Path) -> None:
         values = np.asarray(weight)
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             raise SourceError(
-                f"{path}: weight '{name}' holds NaN or infinity; expected finite numbers: "
-                "the training diverged, or the file is damaged"
+                f"{path}: weight '{name}' contains NaN or infinity; expected finite numbers "
+                "(did the training diverge, or is the file corrupted?)"
             )
 
 
 def _trace(model: OpenModel, inputs: Sequence[ModelInput], path: Path) -> Trace:
-    # Layers raise whatever they like when they are called on a shape that they cannot take.
+    # Layers raise exceptions of any class when they are called on a shape that they do not support.
     try:
         return trace(model.call, inputs, model.output_names)
     except Exception as error:
-        shapes = " and ".join(f"(batch, {', '.join(map(str, one.shape))})" for one in inputs)
+        shapes = " and ".join(f"(batch, {', '.join(map(str, each.shape))})" for each in inputs)
         raise SourceError(
-            f"{path}: cannot be called on {shapes} with an open batch: {first_line(error)}"
+            f"{path}: the model cannot be called on {shapes} with an open batch: {first_line(error)}"
         ) from error
 
 
 def _sha256(path: Path) -> str:
-    """Digest of a file; of a directory's, each under its relative path, in sorted order."""
+    """The digest of a file, or of all files of a directory with their relative paths, in sorted order."""
     digest = hashlib.sha256()
     if path.is_file():
         digest.update(path.read_bytes())
@@ -145,9 +158,9 @@ def _sha256(path: Path) -> str:
 
 
 def _versions(library: str) -> Mapping[str, str]:
-    """Of what it was read with, and of what is installed here to convert it with."""
+    """The versions of the library that read the model, and of the installed libraries that convert it."""
     versions = {"tensorflow": str(require_tensorflow().__version__)}
-    for name in (library, *_CONVERTERS):
+    for name in (library, *_CONVERSION_LIBRARIES):
         try:
             versions.setdefault(name, version(name))
         except PackageNotFoundError:

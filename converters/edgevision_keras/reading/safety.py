@@ -1,4 +1,4 @@
-"""What in a source could run code or touch files, found before anything of it is run."""
+"""Checks that a model contains no code and touches no files, before any of it runs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 from edgevision.errors import UntrustedSourceError
 from edgevision_keras.libraries import require
 
-#: Layers that hold Python code, a TensorFlow graph, or the path of one.
+#: Layers that contain Python code, a TensorFlow graph, or the path of one.
 _CODE_CLASSES = frozenset(
     {"Lambda", "__lambda__", "TFSMLayer", "TensorFlowOpLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"}
 )
-#: Where Keras 2 finds the function of a TFOpLambda layer: the parts of TensorFlow that only compute.
+#: Functions that a TFOpLambda layer of Keras 2 may call: the parts of TensorFlow that only compute.
 _COMPUTING = ("math.", "nn.", "image.", "linalg.", "__operators__.", "keras.activations.", "keras.backend.")
 _COMPUTING_NAMES = frozenset(
     {
@@ -47,7 +47,7 @@ _COMPUTING_NAMES = frozenset(
         "compat.v1.transpose",
     }
 )
-#: Operations that keep state and yet do no more than compute.
+#: Stateful operations that only compute.
 _HARMLESS_STATEFUL = frozenset(
     {
         "Assert",
@@ -81,7 +81,7 @@ _HARMLESS_STATEFUL = frozenset(
         "While",
     }
 )
-#: Operations that read files although TensorFlow does not call them stateful.
+#: Operations that read files, or call Python, although TensorFlow does not mark them as stateful.
 _READING = frozenset(
     {
         "DecodeProtoV2",
@@ -96,7 +96,7 @@ _READING = frozenset(
 
 
 def check_config(config: Any, path: Path) -> None:
-    """Refuse the configuration of a Keras model that has code in it.
+    """Refuse the configuration of a Keras model that contains code.
 
     Args:
         config: the parsed ``config.json`` of a ``.keras`` file, or ``model_config`` of an ``.h5``.
@@ -108,16 +108,16 @@ def check_config(config: Any, path: Path) -> None:
     for entry in _entries(config):
         kind = str(entry["class_name"]).rpartition(">")[2]
         if kind in _CODE_CLASSES or (kind == "TFOpLambda" and not _computes(entry)):
-            raise _untrusted(path, f"layer '{_layer_name(entry)}' ({kind}) carries code of its own")
+            raise _untrusted(path, f"layer '{_layer_name(entry)}' ({kind}) contains code")
 
 
 def check_operations(graph: Any, path: Path, skipped: Iterable[str] = ()) -> None:
-    """Refuse a graph with an operation that reads, writes or calls what is outside of it.
+    """Refuse a graph with an operation that accesses files, Python or anything else outside of the graph.
 
     Args:
         graph: a `GraphDef`.
         path: the source, for the message.
-        skipped: functions of its library that are not looked at.
+        skipped: functions of its library that are not checked.
 
     Raises:
         UntrustedSourceError: names the operation.
@@ -129,14 +129,14 @@ def check_operations(graph: Any, path: Path, skipped: Iterable[str] = ()) -> Non
         definition = registry.get(node.op)
         stateful = definition is None or definition.is_stateful
         if node.op in _READING or (stateful and node.op not in _HARMLESS_STATEFUL):
-            raise _untrusted(path, f"operation '{node.name}' ({node.op}) reaches outside of the model")
+            raise _untrusted(path, f"operation '{node.name}' ({node.op}) accesses data outside of the model")
 
 
 def check_saved_model(meta_graph: Any, path: Path) -> None:
-    """Refuse a SavedModel that reaches outside of itself when it is loaded or run.
+    """Refuse a SavedModel that accesses anything outside of it when it is loaded or run.
 
-    Its own two functions for checkpoints write and read files. They are left out where nothing
-    else calls them, because nothing that is run here does.
+    Its two functions for checkpoints write and read files. They are skipped if nothing else calls
+    them, because neither loading nor converting the model does.
 
     Args:
         meta_graph: its `MetaGraphDef`.
@@ -183,8 +183,8 @@ def _called(node: Any) -> set[str]:
     return names | {func.name for attr in node.attr.values() for func in attr.list.func}
 
 
-def _untrusted(path: Path, what: str) -> UntrustedSourceError:
+def _untrusted(path: Path, finding: str) -> UntrustedSourceError:
     return UntrustedSourceError(
-        f"{path}: {what}, which would run on this machine; "
-        "if you trust whoever made it, type --trust-source (trust_source=True)"
+        f"{path}: {finding}, which would run on this machine; if you trust the author of the model, "
+        "pass --trust-source (trust_source=True)"
     )

@@ -1,1 +1,1 @@
-"""What flows in a Keras model: activations, batch normalizations, and images made from them."""
+"""Statistics inside a Keras model: activations, batch normalizations, and images distilled from them."""

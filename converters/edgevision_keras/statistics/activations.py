@@ -1,23 +1,23 @@
-"""What flows between the layers of a source: ranges and counts, taken inside TensorFlow."""
+"""Ranges and counts of the activations of a source, computed inside TensorFlow."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
 from edgevision.converter import Activations
 from edgevision.tensors import Array
+from edgevision_keras.graph.operations import depends_on_input, extended, layer_of, numbered_layers
+from edgevision_keras.graph.trace import Trace
 from edgevision_keras.libraries import require_tensorflow
-from edgevision_keras.reading.graphs import depends_on_input, extended, layer_of, numbered_layers
-from edgevision_keras.reading.trace import Trace
 
-#: Operations that a quantized graph does in one with the one before: what flows between is no integer.
+#: Operations that a quantized graph fuses with the one before: the tensor in between is never quantized.
 _AFFINE = frozenset({"BiasAdd", "AddV2", "Add", "Sub", "Mul", "RealDiv"})
 _FUSED = frozenset({"Relu", "Relu6", "FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"})
-#: Operations that give the values that they take, or whose range is known without any calibration.
+#: Operations whose outputs are values of their inputs, or have a range that needs no calibration.
 _PASSING = frozenset(
     (
         *("Identity", "Reshape", "Squeeze", "ExpandDims", "Transpose", "Pad", "StopGradient", "Cast"),
@@ -27,21 +27,16 @@ _PASSING = frozenset(
 
 
 class ActivationMeter:
-    """Measures every tensor that a quantized artifact would hold as integers.
+    """Measures every tensor that a quantized artifact stores as integers.
 
     Args:
-        trace: of the source.
-        layer_names: names of its layers, where they are known.
+        trace: the graph of the source.
+        layer_names: names of its layers; empty if unknown.
     """
 
     def __init__(self, trace: Trace, layer_names: Collection[str]) -> None:
-        tf = require_tensorflow()
-        tensors = list(_measured(trace))
         self._trace = trace
-        numbered = numbered_layers(trace.frozen.graph, layer_names)
-        self._layers = [layer_of(tensor.op.name, layer_names, numbered) for tensor in tensors]
-        ends = tf.TensorSpec((len(tensors),), tf.float32)
-        self._measure = extended(trace, tensors, _measure, ends, ends)
+        self._layer_names = layer_names
 
     def __call__(
         self, inputs: Mapping[str, Array], limits: Sequence[tuple[float, float]]
@@ -50,13 +45,28 @@ class ActivationMeter:
         tf = require_tensorflow()
         ends = np.array(limits or [(-np.inf, np.inf)] * len(self._layers), np.float32)
         with tf.device("/CPU:0"):
-            given = [tf.constant(inputs[spec.name]) for spec in self._trace.inputs]
-            found = self._measure(*given, *(tf.constant(column) for column in ends.reshape(-1, 2).T))
-        columns = [column.numpy().tolist() for column in found]
+            arrays = [tf.constant(inputs[spec.name]) for spec in self._trace.inputs]
+            results = self._measure(*arrays, *(tf.constant(column) for column in ends.reshape(-1, 2).T))
+        columns = [column.numpy().tolist() for column in results]
         return tuple(map(Activations, self._layers, *columns))
 
+    @cached_property
+    def _tensors(self) -> list[Any]:
+        return list(_quantized_tensors(self._trace))
 
-def _measured(trace: Trace) -> Iterator[Any]:
+    @cached_property
+    def _layers(self) -> list[str]:
+        numbered = numbered_layers(self._trace.frozen.graph, self._layer_names)
+        return [layer_of(tensor.op.name, self._layer_names, numbered) for tensor in self._tensors]
+
+    @cached_property
+    def _measure(self) -> Any:
+        tf = require_tensorflow()
+        limits = tf.TensorSpec((len(self._tensors),), tf.float32)
+        return extended(self._trace, self._tensors, _ranges_and_counts, limits, limits)
+
+
+def _quantized_tensors(trace: Trace) -> Iterator[Any]:
     tf = require_tensorflow()
     depends = partial(depends_on_input, known={})
     for operation in trace.frozen.graph.get_operations():
@@ -68,7 +78,7 @@ def _measured(trace: Trace) -> Iterator[Any]:
 
 
 def _is_fused(tensor: Any, depends: Any) -> bool:
-    """Whether its only consumer is done in one with what gives it."""
+    """Return whether its only consumer is fused with the operation that computes it."""
     consumers = tensor.consumers()
     if len(consumers) != 1:
         return False
@@ -77,11 +87,11 @@ def _is_fused(tensor: Any, depends: Any) -> bool:
     return consumer.type in _FUSED or (consumer.type in _AFFINE and not any(map(depends, others)))
 
 
-def _measure(tensors: Sequence[Any], low: Any, high: Any) -> tuple[Any, Any, Any, Any]:
+def _ranges_and_counts(tensors: Sequence[Any], low: Any, high: Any) -> tuple[Any, Any, Any, Any]:
     tf = require_tensorflow()
     outside = [
-        tf.math.count_nonzero((tensor < low[place]) | (tensor > high[place]))
-        for place, tensor in enumerate(tensors)
+        tf.math.count_nonzero((tensor < low[index]) | (tensor > high[index]))
+        for index, tensor in enumerate(tensors)
     ]
     return (
         tf.stack([tf.reduce_min(tensor) for tensor in tensors]),

@@ -1,7 +1,7 @@
-"""What batch normalizations remember of the training data, found in a source's frozen graph.
+"""Statistics of the training data that batch normalizations store, read from a source's frozen graph.
 
-Found in the graph and not in Keras layers, so that every kind of source tells alike: ``.keras``, ``.h5``
-and SavedModel directories.
+They are read from the graph and not from Keras layers, so that ``.keras``, ``.h5`` and SavedModel sources
+are treated alike.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from edgevision.tensors import Array
+from edgevision_keras.graph.operations import depends_on_input, extended, layer_of, numbered_layers
+from edgevision_keras.graph.trace import Trace
 from edgevision_keras.libraries import require_tensorflow
-from edgevision_keras.reading.graphs import depends_on_input, extended, layer_of, numbered_layers
-from edgevision_keras.reading.trace import Trace
 
-#: Below it a channel is dead, and its logarithm says nothing.
+#: A channel with less variance is dead, and its logarithm meaningless.
 _LEAST_VARIANCE = 1e-6
 _FUSED = frozenset({"FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"})
 
@@ -28,10 +28,10 @@ class GraphNorm:
     """A batch normalization of a frozen graph.
 
     Attributes:
-        layer: its layer's name.
-        tensor: what it normalizes.
-        mean, variance: float32 (channels,): the moving statistics of that tensor in training.
-        axes: of `tensor`, over which they were taken.
+        layer: name of its layer.
+        tensor: the tensor that it normalizes.
+        mean, variance: float32 (channels,): moving statistics of that tensor in training.
+        axes: the axes of `tensor` that the statistics average over.
     """
 
     layer: str
@@ -42,56 +42,59 @@ class GraphNorm:
 
 
 def find_norms(trace: Trace, layer_names: Collection[str] = ()) -> tuple[GraphNorm, ...]:
-    """The batch normalizations of a source with one known number of axes, in the graph's order.
+    """The batch normalizations of a source that normalize a tensor of known rank, in the graph's order.
 
     Args:
-        trace: of the source.
-        layer_names: names of its layers, where they are known.
+        trace: the graph of the source.
+        layer_names: names of its layers; empty if unknown.
     """
     depends = partial(depends_on_input, known={})
     numbered = numbered_layers(trace.frozen.graph, layer_names)
-    found = []
+    norms = []
     for operation in trace.frozen.graph.get_operations():
         parts = _fused(operation) if operation.type in _FUSED else _composed(operation, depends)
         if parts is not None and parts[0].shape.rank and depends(parts[0]):
             tensor, mean, variance, last = parts
-            # Keras 3 puts TensorFlow's own scope into its layer's.
+            # Keras 3 nests a scope of TensorFlow in that of its layer.
             scope = operation.name.replace("/batchnorm/", "/")
             axes = _axes(tensor.shape.rank, mean.shape, last)
-            values = [_constant(one) for one in (mean, variance)]
+            values = [_constant(statistic) for statistic in (mean, variance)]
             if values[0] is not None and values[1] is not None:
-                found.append(
+                norms.append(
                     GraphNorm(layer_of(scope, layer_names, numbered), tensor, values[0], values[1], axes)
                 )
-    return tuple(found)
+    return tuple(norms)
 
 
 class NormStatistics:
-    """Statistics at the batch normalizations of a source, of inputs against those of its training.
+    """Statistics of inputs at the batch normalizations of a source, compared with those of its training.
 
     Args:
-        trace: of the source.
-        layer_names: names of its layers, where they are known.
+        trace: the graph of the source.
+        layer_names: names of its layers; empty if unknown.
 
     Attributes:
-        trace: of the source.
-        norms: its batch normalizations.
+        trace: the graph of the source.
     """
 
     def __init__(self, trace: Trace, layer_names: Collection[str] = ()) -> None:
         self.trace = trace
-        self.norms = find_norms(trace, layer_names)
+        self._layer_names = layer_names
+
+    @cached_property
+    def norms(self) -> tuple[GraphNorm, ...]:
+        """The batch normalizations of the source."""
+        return find_norms(self.trace, self._layer_names)
 
     def distances(self, norms: Sequence[GraphNorm]) -> Any:
         """A differentiable function of the source's inputs.
 
-        Returns:
-            The distance at each of `norms`, in nats, and then the source's outputs.
+        It returns the distance at each of `norms`, in nats, and then the source's outputs.
         """
 
-        def add(found: Sequence[Any]) -> list[Any]:
-            pairs = zip(found, norms, strict=False)
-            return [*(_divergence(tensor, norm) for tensor, norm in pairs), *found[len(norms) :]]
+        def add(tensors: Sequence[Any]) -> list[Any]:
+            pairs = zip(tensors, norms, strict=False)
+            return [*(_divergence(tensor, norm) for tensor, norm in pairs), *tensors[len(norms) :]]
 
         return extended(self.trace, [*(norm.tensor for norm in norms), *self.trace.frozen.outputs], add)
 
@@ -111,10 +114,10 @@ def _divergence(tensor: Any, norm: GraphNorm) -> Any:
     """The Kullback-Leibler divergence of two normal distributions, the mean over channels."""
     tf = require_tensorflow()
     mean, variance = tf.nn.moments(tf.cast(tensor, tf.float32), norm.axes)
-    kept = norm.variance + _LEAST_VARIANCE
+    stored = norm.variance + _LEAST_VARIANCE
     variance += _LEAST_VARIANCE
-    away = tf.square(mean - norm.mean)
-    return tf.reduce_mean(0.5 * (tf.math.log(kept / variance) + (variance + away) / kept - 1))
+    shift = tf.square(mean - norm.mean)
+    return tf.reduce_mean(0.5 * (tf.math.log(stored / variance) + (variance + shift) / stored - 1))
 
 
 Parts = tuple[Any, Any, Any, bool]
@@ -129,7 +132,7 @@ def _fused(operation: Any) -> Parts | None:
 
 
 def _composed(operation: Any, depends: Any) -> Parts | None:
-    """The same of what ``tf.nn.batch_normalization`` is made of: Keras 3 calls it.
+    """The same of the operations of ``tf.nn.batch_normalization``, which Keras 3 calls.
 
     ``inverse = rsqrt(variance + epsilon) * scale; x * inverse + (offset - mean * inverse)``
     """
@@ -166,9 +169,9 @@ def _products(tensor: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _constant(tensor: Any) -> Array | None:
-    """Its numbers, float32, in one row; `None` if they are computed.
+    """Its values as float32 in one row; `None` if they are not constant.
 
-    Taken from the graph and not by running it: in a SavedModel, constants wait for the input.
+    They are read from the graph and not by running it: in a SavedModel, constants depend on the input.
     """
     operation = tensor.op
     while operation.type in ("Identity", "Cast", "Reshape", "ExpandDims"):
@@ -180,7 +183,7 @@ def _constant(tensor: Any) -> Array | None:
 
 
 def _axes(rank: int, shape: Any, channels_last: bool) -> tuple[int, ...]:
-    """Those that the statistics do not have: all but the channels'."""
+    """All axes except that of the channels."""
     sizes = shape.as_list()
     if len(sizes) == rank:
         channel = max(range(rank), key=lambda axis: sizes[axis])

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+from edgevision.cli.options.completion import complete_decoder
+from edgevision.cli.options.groups import option
 
-_SHARE = click.FloatRange(0.0, 1.0)
-_THRESHOLDS = (
-    click.option("--score-threshold", type=_SHARE, help="Objects that score less are left out."),
-    click.option("--iou-threshold", type=_SHARE, help="Of objects of a class that overlap more, the best."),
-    click.option("--max-detections", type=click.IntRange(min=1), help="At most so many objects an image."),
+_SHARE = click.FloatRange(0, 1)
+
+THRESHOLD_OPTIONS = (
+    option("--score-threshold", metavar="SHARE", type=_SHARE, help="Drop objects with a lower score."),
+    option(
+        "--iou-threshold",
+        metavar="SHARE",
+        type=_SHARE,
+        help="Suppress an object that overlaps a better one of its class by more than this IoU.",
+    ),
+    option(
+        "--max-detections",
+        metavar="N",
+        type=click.IntRange(min=1),
+        help="Maximum number of objects per image.",
+    ),
 )
 
 
@@ -35,41 +46,30 @@ def _value(text: str) -> Any:
         return text
 
 
-_DECODER = (
-    click.option("--decoder", metavar="NAME", help="What turns a detector's outputs into boxes."),
-    click.option(
+DECODER_OPTIONS = (
+    option(
+        "--decoder",
+        metavar="NAME",
+        shell_complete=complete_decoder,
+        help="Decoder that turns a detector's outputs into boxes.",
+    ),
+    option(
         "--decoder-setting",
         metavar="NAME=VALUE",
         multiple=True,
         callback=_settings,
-        help="Of the decoder; VALUE is JSON or a word. May be given several times.",
+        help="Setting of the decoder; VALUE is JSON or a plain word. Repeatable.",
     ),
 )
 
 
-def threshold_options(command: CommandT) -> CommandT:
-    """Add the options for thresholds to a command."""
-    return _with(command, _THRESHOLDS)
-
-
-def decoder_options(command: CommandT) -> CommandT:
-    """Add the options for bare detectors to a command."""
-    return _with(command, _DECODER)
-
-
-def given_thresholds(given: dict[str, Any]) -> dict[str, Any]:
-    """The thresholds among a command's arguments that were given."""
+def thresholds_of(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The thresholds that were passed, out of a command's arguments."""
     names = ("score_threshold", "iou_threshold", "max_detections")
-    return {name: given[name] for name in names if given[name] is not None}
+    return {name: arguments[name] for name in names if arguments[name] is not None}
 
 
-def given_settings(given: dict[str, Any]) -> dict[str, Any]:
-    """The decoder's settings among a command's arguments."""
-    settings: dict[str, Any] = given["decoder_setting"]
+def decoder_settings_of(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The decoder's settings, out of a command's arguments."""
+    settings: dict[str, Any] = arguments["decoder_setting"]
     return settings
-
-
-def _with(command: CommandT, options: tuple[Callable[[CommandT], CommandT], ...]) -> CommandT:
-    for option in reversed(options):
-        command = option(command)
-    return command

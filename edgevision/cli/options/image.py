@@ -1,18 +1,16 @@
-"""Options that say what a network's input takes, shared by `convert` and `predict`."""
+"""Options that describe a model's input and output, where the model itself does not."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
+from edgevision.cli.options.groups import option
 from edgevision.imaging.input_options import InputOptions
 from edgevision.imaging.preprocess import COLORS, INTERPOLATIONS, RESIZE_MODES
 from edgevision.tasks.score_calibration import SCORE_KINDS
-
-CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 
 def value_range(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[float, float] | None:
@@ -21,16 +19,20 @@ def value_range(ctx: click.Context, param: click.Parameter, value: str | None) -
         return None
     low, _, high = value.partition("..")
     try:
-        return float(low), float(high)
-    except ValueError as error:
-        raise click.BadParameter(f"expected LOW..HIGH such as 0..255, got '{value}'") from error
+        if not high.startswith("."):  # 0...1 reads as 0 to 1, and would be parsed as 0 to 0.1
+            return float(low), float(high)
+    except ValueError:
+        pass
+    raise click.BadParameter(f"expected LOW..HIGH such as 0..255 or -1..1, got '{value}'")
 
 
 def _numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[float, ...] | None:
     try:
         return None if value is None else tuple(float(part) for part in value.split(","))
     except ValueError as error:
-        raise click.BadParameter(f"expected X, or X,Y,Z, a number a channel, got '{value}'") from error
+        raise click.BadParameter(
+            f"expected X or X,Y,Z (one number per channel) such as 103.9,116.8,123.7, got '{value}'"
+        ) from error
 
 
 def size_wh(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, int] | None:
@@ -43,45 +45,80 @@ def size_wh(ctx: click.Context, param: click.Parameter, value: str | None) -> tu
     return int(width), int(height)
 
 
-_OPTIONS = (
-    click.option(
+INPUT_OPTIONS = (
+    option(
         "--input-range",
         metavar="LOW..HIGH",
         callback=value_range,
-        help="Values of black and white at the input: 0..255, 0..1, =-1..1.",
+        help="Values of black and white at the model's input, such as 0..255, 0..1 or -1..1.",
     ),
-    click.option("--preprocess", metavar="FAMILY", help="keras.applications family, such as mobilenet_v2."),
-    click.option("--mean", metavar="X[,Y,Z]", callback=_numbers, help="Subtracted after --input-range."),
-    click.option("--scale", metavar="X[,Y,Z]", callback=_numbers, help="Divided by after --mean."),
-    click.option("--color", type=click.Choice(COLORS), help="Order of the channels at the input."),
-    click.option("--resize", type=click.Choice(RESIZE_MODES), default="stretch", show_default=True),
-    click.option("--interpolation", type=click.Choice(INTERPOLATIONS), default="bilinear", show_default=True),
-    click.option("--pad-value", type=click.IntRange(0, 255), default=0, help="Pixel of letterbox borders."),
-    click.option("--scores", "score_kind", type=click.Choice(SCORE_KINDS), help="What the output holds."),
-    click.option(
-        "--output-name", metavar="NAME", help="The output with the scores, where there are several."
+    option(
+        "--preprocess",
+        metavar="FAMILY",
+        help="Preprocessing of a keras.applications family, such as mobilenet_v2.",
     ),
-    click.option("--labels", type=click.Path(path_type=Path), help="Text file with a class a line."),
+    option(
+        "--mean",
+        metavar="X[,Y,Z]",
+        callback=_numbers,
+        help="Mean to subtract after --input-range, one number per channel.",
+    ),
+    option(
+        "--scale",
+        metavar="X[,Y,Z]",
+        callback=_numbers,
+        help="Divisor to apply after --mean, one number per channel.",
+    ),
+    option("--color", type=click.Choice(COLORS), help="Channel order at the model's input."),
+    option(
+        "--resize",
+        type=click.Choice(RESIZE_MODES),
+        default="stretch",
+        show_default=True,
+        help="How an image is fitted to the input size.",
+    ),
+    option(
+        "--interpolation",
+        type=click.Choice(INTERPOLATIONS),
+        default="bilinear",
+        show_default=True,
+        help="How pixels are resampled.",
+    ),
+    option(
+        "--pad-value",
+        metavar="N",
+        type=click.IntRange(0, 255),
+        default=0,
+        show_default=True,
+        help="Pixel value of the padding that --resize letterbox adds.",
+    ),
+)
+OUTPUT_OPTIONS = (
+    option("--labels", type=click.Path(path_type=Path), help="Text file with one class name per line."),
+    option(
+        "--scores",
+        "score_kind",
+        type=click.Choice(SCORE_KINDS),
+        help="What the classifier's output contains.",
+    ),
+    option(
+        "--output-name",
+        metavar="NAME",
+        help="Output with the class scores, for a model with several outputs.",
+    ),
 )
 
 
-def image_options(command: CommandT) -> CommandT:
-    """Add the options to a command."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
-
-
-def input_options(given: dict[str, Any], input_size: tuple[int, int] | None = None) -> InputOptions:
-    """Take the options of `image_options` out of a command's arguments."""
+def input_options_of(arguments: dict[str, Any], input_size: tuple[int, int] | None = None) -> InputOptions:
+    """The input options, out of a command's arguments."""
     return InputOptions(
-        value_range=given.pop("input_range"),
-        applications=given.pop("preprocess"),
-        mean=given.pop("mean"),
-        scale=given.pop("scale"),
-        color=given.pop("color"),
-        resize=given.pop("resize"),
-        interpolation=given.pop("interpolation"),
-        pad_value=given.pop("pad_value"),
+        value_range=arguments["input_range"],
+        applications=arguments["preprocess"],
+        mean=arguments["mean"],
+        scale=arguments["scale"],
+        color=arguments["color"],
+        resize=arguments["resize"],
+        interpolation=arguments["interpolation"],
+        pad_value=arguments["pad_value"],
         size_wh=input_size,
     )

@@ -1,4 +1,4 @@
-"""A model as a command's arguments ask for it: a bundle, or a bare file with what it does not say."""
+"""The model that a command's arguments ask for: a bundle, or a bare file and its options."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from edgevision.backend import SessionSettings
 from edgevision.bundle.layout import is_bundle
-from edgevision.cli.options.detect import given_settings
-from edgevision.cli.options.image import input_options
-from edgevision.cli.options.tune import asked_tune
+from edgevision.cli.options.detect import decoder_settings_of
+from edgevision.cli.options.image import input_options_of
+from edgevision.cli.options.run import tune_of
 from edgevision.errors import OptionError
 from edgevision.imaging.input_options import InputOptions
 from edgevision.loading.bare import BareModel
@@ -17,45 +17,58 @@ from edgevision.loading.load import load
 from edgevision.tasks.labels import read_labels
 
 if TYPE_CHECKING:
-    from edgevision.loading.load import Model
+    from edgevision.tasks.kinds import Model
 
 
-def load_as_asked(
-    path: Path, given: dict[str, Any], settings: SessionSettings, selftest: bool = False
+def load_from_arguments(
+    path: Path, arguments: dict[str, Any], settings: SessionSettings, selftest: bool = False
 ) -> Model:
-    """Load with the backend, device, precision and options for bare files that were given.
+    """Load a model with the backend, device, precision and options for bare files that were passed.
 
     Args:
         path: a bundle, or a bare file.
-        given: the command's arguments.
-        settings: threads, and what else the command lets its caller say of the session.
+        arguments: the command's arguments.
+        settings: threads and other settings of the session.
         selftest: check the bundle's known answers first.
 
     Raises:
-        OptionError: options for bare files are given for a bundle.
+        OptionError: options for bare files were passed for a bundle.
         EdgeVisionError: as `load`.
     """
-    labels = given["labels"]
+    labels = arguments["labels"]
     bare = BareModel(
-        image=input_options(given),
+        image=input_options_of(arguments),
         labels=None if labels is None else read_labels(labels),
-        score_kind=given["score_kind"],
-        output=given["output_name"],
-        decoder=given["decoder"],
-        decoder_settings=given_settings(given),
+        score_kind=arguments["score_kind"],
+        output=arguments["output_name"],
+        decoder=arguments["decoder"],
+        decoder_settings=decoder_settings_of(arguments),
     )
     is_bare = not is_bundle(path)
     if not is_bare and bare != BareModel(InputOptions()):
         raise OptionError(
-            f"{path}: a bundle says itself what its input takes; leave out the options for bare files"
+            f"{path}: a bundle defines its own preprocessing and labels; remove the options for bare files"
         )
     return load(
         path,
-        given["backend"],
-        given["device"],
-        precision=given["precision"],
+        arguments["backend"],
+        arguments["device"],
+        precision=arguments["precision"],
         settings=settings,
         selftest=selftest,
         bare=bare if is_bare else None,
-        tune=asked_tune(given),
+        tune=tune_of(arguments),
     )
+
+
+def check_bundle(path: Path) -> None:
+    """Refuse a bare model file, for commands that need a bundle's preprocessing and labels.
+
+    Raises:
+        OptionError: `path` is a file that is not a bundle.
+    """
+    if path.is_file() and not is_bundle(path):
+        raise OptionError(
+            f"{path}: expected a bundle, got a bare model file without preprocessing and labels; "
+            "run edgevision convert to get a bundle"
+        )

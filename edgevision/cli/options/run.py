@@ -1,44 +1,60 @@
-"""Options that say which artifact of a bundle is run, and on what."""
+"""Options that choose the artifact of a bundle, and how a backend runs it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from edgevision.backend import SessionSettings
-from edgevision.cli.options.tune import asked_tune
-from edgevision.evaluation.evaluate import RunSettings
+from edgevision.cli.options.completion import complete_backend, complete_precision_of_bundle
+from edgevision.cli.options.groups import option
 
-CommandT = TypeVar("CommandT", bound=Callable[..., Any])
-
-_OPTIONS = (
-    click.option("--backend", help="Backend that must run it."),
-    click.option("--device", help="Device that it must run on, such as cpu or cuda:0."),
-    click.option("--precision", help="Of the bundle's artifact, such as int8."),
-    click.option(
+ARTIFACT_OPTIONS = (
+    option(
+        "--backend",
+        metavar="NAME",
+        shell_complete=complete_backend,
+        help="Run on this backend only, such as tflite.",
+    ),
+    option("--device", metavar="NAME", help="Run on this device only, such as cpu or cuda:0."),
+    option(
+        "--precision",
+        metavar="NAME",
+        shell_complete=complete_precision_of_bundle,
+        help="Run the bundle's artifact of this precision, such as int8.",
+    ),
+)
+THREADS_OPTION = option(
+    "--threads", metavar="N", type=click.IntRange(min=1), help="CPU threads per inference."
+)
+SESSION_OPTIONS = (
+    option(
         "--compute-precision",
         type=click.Choice(["float32", "float16", "bfloat16"]),
-        help="In which float parts are computed. Default: the artifact's own; float32 never runs lower.",
+        help="Precision in which float operations are computed; float32 never runs lower. "
+        "Default: the artifact's own.",
     ),
-    click.option("--threads", type=click.IntRange(min=1), help="CPU threads."),
-    click.option("--delegate", help="Library of a TFLite delegate, such as libedgetpu.so.1."),
+    THREADS_OPTION,
+    option(
+        "--delegate", metavar="LIBRARY", help="Shared library of a TFLite delegate, such as libedgetpu.so.1."
+    ),
+)
+NO_TUNE_OPTION = option(
+    "--no-tune",
+    is_flag=True,
+    help="Run the first artifact that this machine supports, without measuring which is fastest.",
 )
 
 
-def run_options(command: CommandT) -> CommandT:
-    """Add the options to a command."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
-
-
-def run_settings(given: dict[str, Any]) -> RunSettings:
-    """What the options of `run_options` among a command's arguments say."""
-    options = {} if given["delegate"] is None else {"delegate": given["delegate"]}
-    settings = SessionSettings(
-        precision=given["compute_precision"], threads=given["threads"], options=options
+def session_settings_of(arguments: dict[str, Any]) -> SessionSettings:
+    """The settings that `SESSION_OPTIONS` stand for, out of a command's arguments."""
+    options = {} if arguments["delegate"] is None else {"delegate": arguments["delegate"]}
+    return SessionSettings(
+        precision=arguments["compute_precision"], threads=arguments["threads"], options=options
     )
-    asked = given["backend"], given["device"], given["precision"]
-    return RunSettings(*asked, settings, asked_tune(given))
+
+
+def tune_of(arguments: dict[str, Any]) -> bool | None:
+    """The argument `tune` of `edgevision.load` that `NO_TUNE_OPTION` stands for."""
+    return False if arguments.get("no_tune") else None

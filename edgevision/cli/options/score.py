@@ -1,79 +1,78 @@
-"""Options for how a classifier's scores are read, and such a reading in words."""
+"""Options for a classifier's operating point and score calibration, and their description."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
+from edgevision.cli.options.completion import complete_label_of_sets
+from edgevision.cli.options.groups import option
 from edgevision.errors import OptionError
 from edgevision.evidence.operating_points import OperatingPointSpecification
 from edgevision.metrics.formatting import in_unit
 from edgevision.tasks.score_calibration import FIGURES, OperatingPoint, ScoreCalibration
 
-CommandT = TypeVar("CommandT", bound=Callable[..., Any])
-
 _SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 _HELP = {
-    "sensitivity": "Of images of this class, the least share that is to be decided for.",
-    "specificity": "Of all other images, the least share that is not.",
-    "precision": "Of images decided for, the least share that is right, where the class is as frequent.",
+    "sensitivity": "Required share of the positive images that are called positive.",
+    "specificity": "Required share of the negative images that are called negative.",
+    "precision": "Required share of positive calls that are right, at the set's class frequencies.",
 }
-_OPTIONS = (
-    click.option(
-        "--positive",
-        metavar="CLASS",
-        help="Of a classifier: class of interest, with a threshold of its own on each artifact, found on the "
-        "labelled calibration images and checked on the evaluation images. With one of --at-….",
-    ),
-    *(click.option(f"--at-{figure}", type=_SHARE, help=_HELP[figure]) for figure in FIGURES),
-    click.option(
+
+SCORE_OPTIONS = (
+    option(
         "--calibrate-scores",
         is_flag=True,
-        help="Of a classifier: find a temperature for each artifact's scores on labelled calibration images.",
+        help="Fit a temperature to each artifact's scores, on labelled calibration images.",
     ),
+    option(
+        "--positive",
+        metavar="CLASS",
+        shell_complete=complete_label_of_sets,
+        help="Class of interest; it gets a threshold per artifact, set on labelled calibration images "
+        "and verified on the evaluation images. Requires one --at-... option.",
+    ),
+    *(option(f"--at-{figure}", metavar="SHARE", type=_SHARE, help=_HELP[figure]) for figure in FIGURES),
 )
 
 
-def score_options(command: CommandT) -> CommandT:
-    """Add the options to a command."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
-
-
-def given_specification(given: dict[str, Any]) -> OperatingPointSpecification | None:
-    """What an operating point is to keep, of a command's arguments; `None` where none is asked for.
+def operating_point_of(arguments: dict[str, Any]) -> OperatingPointSpecification | None:
+    """The specification of an operating point, out of a command's arguments; `None` without `--positive`.
 
     Raises:
-        OptionError: a class without a specification, a specification without a class, or several requirements.
+        OptionError: a class without a requirement, a requirement without a class, or several requirements.
     """
-    positive = given["positive"]
-    requirements = {figure: given[f"at_{figure}"] for figure in FIGURES if given[f"at_{figure}"] is not None}
+    positive = arguments["positive"]
+    requirements = {
+        figure: arguments[f"at_{figure}"] for figure in FIGURES if arguments[f"at_{figure}"] is not None
+    }
     if not requirements:
         if positive is None:
             return None
-        raise OptionError(f"--positive {positive}: what is its threshold to keep? type --at-sensitivity 0.95")
+        raise OptionError(
+            f"--positive {positive}: no requirement for its threshold; pass --at-sensitivity 0.95, "
+            "--at-specificity or --at-precision"
+        )
     figure, at_least = next(iter(requirements.items()))
     if len(requirements) > 1:
-        told = " and ".join(f"--at-{name}" for name in requirements)
-        raise OptionError(f"{told}: one threshold keeps one of them; leave out the others")
+        names = " and ".join(f"--at-{name}" for name in requirements)
+        raise OptionError(f"{names}: one threshold can meet only one requirement; remove the others")
     if positive is None:
-        raise OptionError(f"--at-{figure} {at_least:g}: of which class? type --positive CLASS")
+        raise OptionError(f"--at-{figure} {at_least:g}: no class of interest; pass --positive CLASS")
     return OperatingPointSpecification(positive, figure, at_least)
 
 
-def describe_score_calibration(reading: ScoreCalibration) -> str:
-    """Such as ``temperature 1.3; 'cat' from a score of 0.21 on (sensitivity at least 95.00 %)``."""
-    parts = [] if reading.temperature is None else [f"temperature {reading.temperature:.4g}"]
-    if reading.operating_point is not None:
-        parts.append(_in_words(reading.operating_point))
+def describe_score_calibration(calibration: ScoreCalibration) -> str:
+    """Such as ``temperature 1.3; 'cat' at a score of 0.21 or more (sensitivity at least 95.00 %)``."""
+    parts = [] if calibration.temperature is None else [f"temperature {calibration.temperature:.4g}"]
+    if calibration.operating_point is not None:
+        parts.append(_describe_operating_point(calibration.operating_point))
     return "; ".join(parts)
 
 
-def _in_words(point: OperatingPoint) -> str:
+def _describe_operating_point(point: OperatingPoint) -> str:
     return (
-        f"'{point.positive}' from a score of {point.threshold:.4g} on "
+        f"'{point.positive}' at a score of {point.threshold:.4g} or more "
         f"({point.figure} at least {in_unit(point.at_least, 'share')})"
     )

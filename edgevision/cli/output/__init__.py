@@ -1,1 +1,1 @@
-"""What commands print and draw."""
+"""Output of commands: tables, evidence, progress and pictures."""

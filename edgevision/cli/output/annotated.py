@@ -17,12 +17,12 @@ from edgevision.tasks.detections import Detections
 
 
 def annotated_paths(folder: Path, images: Sequence[Path]) -> dict[Path, Path]:
-    """Where the annotated copy of each image goes: ``NAME.png`` in `folder`, numbered where names repeat.
+    """Choose a path for the annotated copy of each image: ``NAME.png`` in `folder`, numbered if names repeat.
 
-    The folder is made, so that what cannot be written is told before any work.
+    Creates the folder, so that an unwritable one is reported before any work is done.
 
     Raises:
-        OutputError: the folder cannot be made or written to, or a copy would replace one of the images.
+        OutputError: the folder cannot be created or written to, or a copy would replace one of the images.
     """
     make_folder(folder)
     originals = {path.resolve() for path in images}
@@ -30,22 +30,22 @@ def annotated_paths(folder: Path, images: Sequence[Path]) -> dict[Path, Path]:
     for image in images:
         taken[image] = _free_name(folder, image.stem, set(taken.values()))
         if taken[image].resolve() in originals:
-            raise OutputError(f"{taken[image]}: is one of the images; save to another folder than theirs")
+            raise OutputError(f"{taken[image]}: is one of the images; save to another folder")
     return taken
 
 
 def save_annotated(
-    path: Path, image: NDArray[np.uint8], found: Classification | Detections, top: int
+    path: Path, image: NDArray[np.uint8], result: Classification | Detections, top: int
 ) -> None:
-    """Draw what was found into a copy of `image` (h, w, 3) uint8 RGB, and write it as PNG.
+    """Draw a result into a copy of `image` (h, w, 3) uint8 RGB, and write it as PNG.
 
     Raises:
-        OutputError: it cannot be written; nothing is left.
+        OutputError: the file cannot be written; no partial file remains.
     """
-    if isinstance(found, Detections):
-        drawn = draw_detections(image, found)
+    if isinstance(result, Detections):
+        drawn = draw_detections(image, result)
     else:
-        drawn = draw_classification(image, found, top)
+        drawn = draw_classification(image, result, top)
     write_image(path, drawn)
 
 

@@ -1,4 +1,4 @@
-"""Pictures of what a bundle gets wrong, for ``edgevision evaluate --save``."""
+"""Pictures of a bundle's worst images, for ``edgevision evaluate --save``."""
 
 from __future__ import annotations
 
@@ -21,51 +21,51 @@ from edgevision.tasks.detections import Detections
 
 Pixels = NDArray[np.uint8]
 
-#: Images that are drawn, the worst.
+#: Number of images to draw, worst first.
 _MOST = 24
 _GAP = 4
 
 
 def save_pictures(
-    folder: Path, found: Evaluation, images: ImageSet, annotations: Path | None, truth: Path | None
+    folder: Path, evaluation: Evaluation, images: ImageSet, annotations: Path | None, truth: Path | None
 ) -> None:
-    """Write the confusion matrix of a classifier, and the worst images with what was found in them.
+    """Write the confusion matrix of a classifier, and the worst images with their results.
 
-    ``worst-01-NAME.png`` and so on: a classifier's image with its first two classes; a detector's
-    with what is true on the left and what was found on the right; of a network that makes images, what
-    it made on the left and what it should have made on the right.
+    ``worst-01-NAME.png`` and so on: for a classifier, the image with its top two classes; for a
+    detector, the ground truth on the left and the detections on the right; for an image-to-image model,
+    the output on the left and the ground truth on the right.
 
     Raises:
-        OutputError: a picture cannot be written. Those before it stay.
+        OutputError: a picture cannot be written; those before it remain.
     """
-    confusion = found.measures.confusion
+    confusion = evaluation.measures.confusion
     if confusion is not None:
-        matrix = confusion.matrix(len(found.labels))
-        write_image(folder / "confusion.png", draw_confusion(matrix, found.labels))
-    places = found.worst(_MOST)
+        matrix = confusion.matrix(len(evaluation.labels))
+        write_image(folder / "confusion.png", draw_confusion(matrix, evaluation.labels))
+    places = evaluation.worst(_MOST)
     worst = images.at(places)
-    draw = _drawer(found, worst, annotations, truth)
+    draw = _drawer(evaluation, worst, annotations, truth)
     for number, (place, image) in enumerate(zip(places, worst, strict=True)):
-        stem = PurePosixPath(found.image_names[place]).stem
+        stem = PurePosixPath(evaluation.image_names[place]).stem
         write_image(folder / f"worst-{number + 1:02d}-{stem}.png", draw(number, place, image))
 
 
 def _drawer(
-    found: Evaluation, worst: ImageSet, annotations: Path | None, truth: Path | None
+    evaluation: Evaluation, worst: ImageSet, annotations: Path | None, truth: Path | None
 ) -> Callable[[int, int, Pixels], Pixels]:
-    """Draws the image at a place among the worst, and in the set."""
-    answers, task = found.answers, found.task
+    """The function that draws an image, from its number among the worst and its place in the set."""
+    answers, task = evaluation.answers, evaluation.task
     if annotations is not None and isinstance(task, DetectTask):
-        objects = read_annotations(annotations, worst.image_names, found.labels)
+        objects = read_annotations(annotations, worst.image_names, evaluation.labels)
         return lambda number, place, image: _beside(
-            draw_detections(image, _as_detections(objects[number], found.labels)),
+            draw_detections(image, _as_detections(objects[number], evaluation.labels)),
             draw_detections(image, _shown(answers[place], task)),
         )
     if truth is not None:
-        wanted = truth_images(truth, worst)
-        return lambda number, place, image: _beside(answers[place], wanted[number])
+        expected = truth_images(truth, worst)
+        return lambda number, place, image: _beside(answers[place], expected[number])
     return lambda number, place, image: draw_classification(
-        image, Classification(answers[place], found.labels), min(2, len(found.labels))
+        image, Classification(answers[place], evaluation.labels), min(2, len(evaluation.labels))
     )
 
 
@@ -75,13 +75,13 @@ def _as_detections(objects: Annotations, labels: tuple[str, ...]) -> Detections:
     )
 
 
-def _shown(found: Detections, task: DetectTask) -> Detections:
-    """What a call of the model would give."""
-    return found[found.scores >= task.score_threshold][: task.max_detections]
+def _shown(detections: Detections, task: DetectTask) -> Detections:
+    """The detections that a call of the model would return."""
+    return detections[detections.scores >= task.score_threshold][: task.max_detections]
 
 
 def _beside(left: Pixels, right: Pixels) -> Pixels:
-    """Two images of one height, with a white gap between them."""
+    """Two images of the same height side by side, with a white gap between them."""
     gap = np.full((left.shape[0], _GAP, 3), 255, np.uint8)
     beside: Pixels = np.concatenate([_in_colour(left), gap, _in_colour(right)], axis=1)
     return beside

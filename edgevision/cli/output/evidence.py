@@ -1,4 +1,4 @@
-"""Evidence as a table for people, shared by `convert` and `inspect`."""
+"""Evidence as tables, printed by `convert` and `inspect`."""
 
 from __future__ import annotations
 
@@ -15,34 +15,36 @@ from edgevision.metrics.formatting import between, drop_of, in_unit, size
 
 
 def echo_evidence(evidence: Evidence) -> None:
-    """Print one row an artifact, its other metrics, and what a reader must know beside the figures."""
+    """Print one row per artifact, then its other metrics, notes, warnings and calibration findings."""
     facts = evidence.evaluation
-    told = "with the truth" if facts.labelled else "without the truth, so agreement alone"
-    click.echo(f"measured on {facts.images} images of {facts.name}, {told}")
+    labels = "with ground truth" if facts.labelled else "without ground truth: agreement only"
+    click.echo(f"measured on {facts.images} images of {facts.name}, {labels}")
     first = evidence.results[0].comparison
-    metric = (first.metrics[0].name, "source's", "drop (95 %)") if first.metrics else ()
+    metric = (first.metrics[0].name, "source", "drop (95 % CI)") if first.metrics else ()
     header = (
         "artifact",
-        "measured on",
+        "runs on",
         "size",
-        "agreement (95 %)",
+        "agreement (95 % CI)",
         *first.likeness,
         *metric,
-        "largest difference",
-        "verdict",
+        "max. difference",
+        "result",
     )
     echo_table(header, [_row(result) for result in evidence.results])
     _echo_attempts(evidence)
-    others = [(one.artifact, metric) for one in evidence.results for metric in one.comparison.metrics[1:]]
+    others = [
+        (result.artifact, metric) for result in evidence.results for metric in result.comparison.metrics[1:]
+    ]
     if others:
         click.echo()
         echo_table(
-            ("artifact", "metric", "value", "source's", "drop (95 %)"),
+            ("artifact", "metric", "value", "source", "drop (95 % CI)"),
             [(artifact, metric.name, *_metric_cells(metric)) for artifact, metric in others],
         )
     _echo_operating_points(evidence)
     _echo_temperatures(evidence)
-    notes = (note for one in evidence.results for note in one.comparison.notes)
+    notes = (note for result in evidence.results for note in result.comparison.notes)
     for note in dict.fromkeys([*evidence.notes, *notes]):
         click.echo(f"note: {note}")
     for finding in evidence.calibration_findings:
@@ -52,22 +54,26 @@ def echo_evidence(evidence: Evidence) -> None:
 
 
 def _echo_operating_points(evidence: Evidence) -> None:
-    found = [
-        (one.artifact, one.operating_point) for one in evidence.results if one.operating_point is not None
+    points = [
+        (result.artifact, result.operating_point)
+        for result in evidence.results
+        if result.operating_point is not None
     ]
-    if not found:
+    if not points:
         return
-    first = found[0][1]
+    first = points[0][1]
     required = f"{first.metric} of at least {in_unit(first.at_least, 'share')}"
-    click.echo(f"\noperating point of '{first.positive}': {required}, on {first.positives[1]} images of it")
+    click.echo(
+        f"\noperating point of '{first.positive}': {required}, measured on {first.positives[1]} images of it"
+    )
     echo_table(
         (
             "artifact",
             "threshold",
-            "figure",
-            "value (95 %)",
-            "source's",
-            "calibration",
+            "metric",
+            "value (95 % CI)",
+            "source",
+            "on calibration set",
             "source's own threshold",
         ),
         [
@@ -77,38 +83,40 @@ def _echo_operating_points(evidence: Evidence) -> None:
                 metric.name,
                 f"{percent(metric.artifact)} ({between(metric.artifact_interval, 'share')})",
                 percent(metric.source),
-                percent(learned.artifact),
+                percent(calibration.artifact),
                 f"{point.source_point.threshold:.4g}",
             )
-            for artifact, point in found
-            for metric, learned in zip(point.point.evaluation, point.point.calibration, strict=True)
+            for artifact, point in points
+            for metric, calibration in zip(point.point.evaluation, point.point.calibration, strict=True)
         ],
     )
-    _echo_warnings([(artifact, point.warnings) for artifact, point in found])
+    _echo_warnings([(artifact, point.warnings) for artifact, point in points])
 
 
 def _echo_temperatures(evidence: Evidence) -> None:
-    found = [(one.artifact, one.temperature) for one in evidence.results if one.temperature is not None]
-    if not found:
+    temperatures = [
+        (result.artifact, result.temperature) for result in evidence.results if result.temperature is not None
+    ]
+    if not temperatures:
         return
-    rows = [(artifact, one.artifact) for artifact, one in found]
-    rows.append(("the source", found[0][1].source))
-    click.echo("\ncalibrated scores, before and after; lower is better")
+    rows = [(artifact, fitted.artifact) for artifact, fitted in temperatures]
+    rows.append(("source", temperatures[0][1].source))
+    click.echo("\ncalibrated scores, before and after temperature scaling (lower is better)")
     echo_table(
-        ("artifact", "temperature", "calibration error", "after", "log-likelihood loss", "after"),
+        ("artifact", "temperature", "ECE before", "after", "log loss before", "after"),
         [
             (
                 name,
-                f"{one.temperature:.4g}",
-                percent(one.before.reliability.ece),
-                percent(one.after.reliability.ece),
-                f"{one.before.nll:.4f}",
-                f"{one.after.nll:.4f}",
+                f"{fit.temperature:.4g}",
+                percent(fit.before.reliability.ece),
+                percent(fit.after.reliability.ece),
+                f"{fit.before.nll:.4f}",
+                f"{fit.after.nll:.4f}",
             )
-            for name, one in rows
+            for name, fit in rows
         ],
     )
-    _echo_warnings([(artifact, one.warnings) for artifact, one in found])
+    _echo_warnings([(artifact, fitted.warnings) for artifact, fitted in temperatures])
 
 
 def _echo_warnings(warnings: Sequence[tuple[str, tuple[str, ...]]]) -> None:
@@ -120,24 +128,24 @@ def _echo_warnings(warnings: Sequence[tuple[str, tuple[str, ...]]]) -> None:
 def _coverage(coverage: Coverage) -> str:
     return (
         f"{percent(coverage.clipped)} of activations on {coverage.evaluation_images} evaluation images lie "
-        f"beyond the ranges of {coverage.calibration_images} calibration images, whose halves' ranges differ "
-        f"by {percent(coverage.unsteady)} in the median layer"
+        f"outside the ranges of {coverage.calibration_images} calibration images; ranges of its two halves "
+        f"differ by {percent(coverage.unsteady)} in the median layer"
     )
 
 
 def _echo_attempts(evidence: Evidence) -> None:
-    """What the search has tried beside what it has found."""
-    found = {result.artifact for result in evidence.results}
-    dropped = [attempt for attempt in evidence.attempts if attempt.artifact not in found]
-    for attempt in dropped:
+    """Print the candidates that the search tried and rejected, and the layers that stay in float."""
+    written = {result.artifact for result in evidence.results}
+    rejected = [attempt for attempt in evidence.attempts if attempt.artifact not in written]
+    for attempt in rejected:
         missed = ", ".join(
             _missed(requirement) for requirement in attempt.requirements if not requirement.passed
         )
-        told = attempt.error or missed or "inside, but with more in float than need be"
-        click.echo(f"tried {attempt.artifact}: {told}")
+        reason = attempt.error or missed or "within the budget, but with more float layers than necessary"
+        click.echo(f"rejected {attempt.artifact}: {reason}")
     for result in evidence.results:
         if result.float_layers:
-            click.echo(f"{result.artifact} keeps in float: {', '.join(result.float_layers)}")
+            click.echo(f"{result.artifact} keeps these layers in float: {', '.join(result.float_layers)}")
 
 
 def _missed(requirement: Requirement) -> str:
@@ -150,25 +158,25 @@ def _missed(requirement: Requirement) -> str:
 
 def _row(result: Measured) -> tuple[str, ...]:
     comparison = result.comparison
-    metrics = [cell for one in comparison.metrics[:1] for cell in _metric_cells(one)]
+    metrics = [cell for metric in comparison.metrics[:1] for cell in _metric_cells(metric)]
     likeness = [f"{value:.4g}" for value in comparison.likeness.values()]
-    verdict = "pass" if result.passed else "FAIL"
+    status = "pass" if result.passed else "FAIL"
     requirements = ", ".join(_required(requirement) for requirement in result.requirements)
     limits = between(comparison.agreement_interval, "share")
     return (
         result.artifact,
-        _measured_on(result),
+        _runs_on(result),
         size(result.size_bytes),
         percent(comparison.agreement) + (f" ({limits})" if limits else ""),
         *likeness,
         *metrics,
         f"{comparison.largest_difference:.2g}",
-        f"{verdict} ({requirements})" if requirements else verdict,
+        f"{status} ({requirements})" if requirements else status,
     )
 
 
 def _required(requirement: Requirement) -> str:
-    """Such as ``agreement at least 95.00 %``; with what was measured where no column shows it."""
+    """Such as ``agreement at least 95.00 %``; with the measured value if no column shows it."""
     bound = "at least" if requirement.at_least else "at most"
     shown = requirement.what in ("agreement", "size")
     measured = "" if shown else f" {in_unit(requirement.measured, requirement.unit)},"
@@ -179,8 +187,8 @@ def _metric_cells(metric: Metric) -> tuple[str, str, str]:
     return in_unit(metric.artifact, metric.unit), in_unit(metric.source, metric.unit), drop_of(metric)
 
 
-def _measured_on(result: Measured) -> str:
-    """Backend and device, and the precision of the float parts where the artifact's name does not tell it."""
+def _runs_on(result: Measured) -> str:
+    """Backend and device, and the compute precision if it is lower than the artifact's name says."""
     lowered = result.artifact.endswith(("float32", "float16")) and not result.artifact.endswith(
         result.precision
     )

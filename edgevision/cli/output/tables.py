@@ -1,4 +1,4 @@
-"""Tables for people."""
+"""Plain-text tables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import click
 
 
 def echo_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows under a header, each column as wide as its widest cell, the last as it is."""
+    """Print rows under a header, each column but the last padded to its widest cell."""
     lines = [list(header), *map(list, rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header) - 1)]
     for line in lines:

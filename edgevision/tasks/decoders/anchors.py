@@ -12,6 +12,7 @@ import numpy as np
 
 from edgevision.decoder import Floats
 from edgevision.errors import OptionError
+from edgevision.numeric import is_real, plain_fields
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class AnchorGrid:
     reduced_first_layer: bool = True
 
     def __post_init__(self) -> None:
+        plain_fields(self, "strides", "min_scale", "max_scale", "aspect_ratios")
         _check_numbers("strides", self.strides)
         _check_numbers("aspect_ratios", self.aspect_ratios)
         _check_numbers("min_scale, max_scale", (self.min_scale, self.max_scale))
@@ -66,6 +68,6 @@ def _layer(input_size_wh: tuple[int, int], stride: int, shapes_wh: Floats) -> Fl
 
 
 def _check_numbers(name: str, values: object) -> None:
-    numbers = values if isinstance(values, (list, tuple)) else ()
-    if not numbers or not all(isinstance(v, (int, float)) and v > 0 for v in numbers):
+    numbers = values if isinstance(values, tuple) else ()
+    if not numbers or not all(is_real(number) and number > 0 for number in numbers):
         raise OptionError(f"anchors: {name}: expected numbers above 0, got {values!r}")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
 from typing import Any, TypeVar
 
 from edgevision.errors import OptionError
+from edgevision.numeric import is_real, is_whole, plain
 from edgevision.tensors import TensorSpec
 
 SettingsT = TypeVar("SettingsT")
@@ -37,7 +37,9 @@ def read_settings(kind: type[SettingsT], given: Mapping[str, Any], decoder: str)
             f"{where} needs the setting '{missing[0]}': {expected[missing[0]]}; "
             f"type --decoder-setting {missing[0]}=VALUE"
         )
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    values = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in plain(given).items()
+    }
     for field in known:
         _check_word(values, field.name, field.metadata.get("words"), where)
     try:
@@ -67,7 +69,7 @@ def check_count(name: str, value: object) -> None:
     Raises:
         OptionError: it is not.
     """
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+    if not is_whole(value):
         raise OptionError(f"setting '{name}': expected a whole number of 0 or more, got {value!r}")
 
 
@@ -77,8 +79,7 @@ def check_above_zero(name: str, value: object) -> None:
     Raises:
         OptionError: it is not.
     """
-    valid = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not valid or not math.isfinite(value) or value <= 0:  # type: ignore[arg-type,operator]
+    if not is_real(value) or value <= 0:
         raise OptionError(f"setting '{name}': expected a number above 0, got {value!r}")
 
 

@@ -1,59 +1,66 @@
-"""Of which class an image shall be: from the caller's words to the tensor that a network takes."""
+"""Classes as a condition: from the caller's labels or numbers to the network's input tensor."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from edgevision.errors import OptionError
+from edgevision.numeric import is_whole, plain
+from edgevision.session import CheckedSession
+from edgevision.tasks.base import named
 from edgevision.tasks.generation_settings import Condition
+from edgevision.tasks.labels import check_label_count
 from edgevision.tensors import Array, TensorSpec
 
-#: A label or the number of a class; for several images also one for each.
-Wish = str | int | Sequence[str | int]
+#: A label or a class id; for several images also one for each.
+ClassChoice = str | int | np.integer[Any] | Sequence[str | int | np.integer[Any]] | Array
 
 
 class ConditionInput:
-    """Writes classes into the tensor that a network takes them by.
+    """The input of a network that selects the class of the image.
 
     Args:
-        condition: what the manifest says of it.
-        spec: the tensor.
-        labels: one name a class, or none at all.
+        condition: its settings.
+        spec: its tensor.
+        labels: one name per class, or none.
 
     Raises:
-        OptionError: the tensor or the number of labels does not fit.
+        OptionError: the tensor's shape or the number of labels is wrong.
     """
 
     def __init__(self, condition: Condition, spec: TensorSpec, labels: Sequence[str]) -> None:
         self.condition = condition
         self.spec = spec
         self._labels = tuple(labels)
-        if self._labels and len(self._labels) != condition.classes:
-            raise OptionError(
-                f"{len(self._labels)} labels for a network with {condition.classes} classes; give one a class"
-            )
+        if self._labels:
+            check_label_count(self._labels, condition.classes)
         self._one_hot = condition.kind == "one-hot"
         self._check_shape()
 
-    def class_ids(self, wish: Wish | None, count: int) -> list[int]:
+    def class_ids(self, choice: ClassChoice | None, count: int) -> list[int]:
         """The class of each of `count` images.
 
         Args:
-            wish: a label or number for all, or one for each; `None`: no class, where the network knows that.
+            choice: a label or class id for all images, or one per image; `None`: no class, where the
+                network was trained for that.
 
         Raises:
-            OptionError: there is no such class, `wish` has another length, or the network needs a class.
+            OptionError: no such class, a wrong number of classes, or none where the network needs one.
         """
-        if wish is None:
+        choice = plain(choice)
+        if choice is None:
             if self.condition.null_class is None:
                 raise OptionError(f"condition: this network needs a class: {self._known()}")
             return [self.condition.null_class] * count
-        wishes = [wish] * count if isinstance(wish, (str, int, np.integer)) else list(wish)
-        if len(wishes) != count:
-            raise OptionError(f"condition: expected one class, or {count}, one an image, got {len(wishes)}")
-        return [self._class_id(one) for one in wishes]
+        classes = list(choice) if isinstance(choice, (list, tuple)) else [choice] * count
+        if len(classes) != count:
+            raise OptionError(
+                f"condition: expected one class, or one for each of the {count} images, got {len(classes)}"
+            )
+        return [self._class_id(name_or_id) for name_or_id in classes]
 
     def tensor(self, class_ids: Sequence[int]) -> Array:
         """The tensor for several images, in its own dtype: ``(images, …)``."""
@@ -64,14 +71,15 @@ class ConditionInput:
         rows[np.arange(len(class_ids)), class_ids] = 1
         return self.spec.quantize(rows)
 
-    def _class_id(self, wish: str | int) -> int:
-        if isinstance(wish, str):
-            if wish in self._labels:
-                return self._labels.index(wish)
-            wish = int(wish) if wish.isdecimal() else -1
-        if isinstance(wish, bool) or not 0 <= wish < self.condition.classes:
-            raise OptionError(f"condition: there is no such class; there are: {self._known()}")
-        return int(wish)
+    def _class_id(self, name_or_id: object) -> int:
+        class_id = name_or_id
+        if isinstance(name_or_id, str):
+            if name_or_id in self._labels:
+                return self._labels.index(name_or_id)
+            class_id = int(name_or_id) if name_or_id.isdecimal() else None
+        if not is_whole(class_id) or class_id >= self.condition.classes:
+            raise OptionError(f"condition: no class {name_or_id!r}; the classes are: {self._known()}")
+        return class_id
 
     def _known(self) -> str:
         return ", ".join(self._labels) or f"0 to {self.condition.classes - 1}"
@@ -87,3 +95,29 @@ class ConditionInput:
             expected = "(batch) or (batch, 1)"
         if not fits:
             raise OptionError(f"input '{self.spec.name}': expected {expected}, got {self.spec.describe()}")
+
+
+def condition_input(
+    session: CheckedSession, condition: Condition | None, labels: Sequence[str]
+) -> ConditionInput | None:
+    """The input of a conditional network; `None` for an unconditional one.
+
+    Raises:
+        OptionError: no such input, or as `ConditionInput`.
+    """
+    if condition is None:
+        return None
+    return ConditionInput(condition, named(session.inputs, condition.input, "input"), labels)
+
+
+def class_ids_of(condition: ConditionInput | None, choice: ClassChoice | None, count: int) -> list[int]:
+    """The class of each of `count` images; empty for an unconditional network.
+
+    Raises:
+        OptionError: as `ConditionInput.class_ids`, or a class for an unconditional network.
+    """
+    if condition is not None:
+        return condition.class_ids(choice, count)
+    if choice is not None:
+        raise OptionError("condition: this network is unconditional; leave it out")
+    return []

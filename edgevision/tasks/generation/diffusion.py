@@ -8,17 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.backend import Slot
 from edgevision.errors import CancelledError, OptionError
+from edgevision.numeric import is_real, plain
 from edgevision.session import CheckedSession
 from edgevision.tasks.base import TaskModel, check_inputs_known, image_output, named, where_it_ran
 from edgevision.tasks.description import GenerateTask
-from edgevision.tasks.generation.conditions import ConditionInput, Wish
+from edgevision.tasks.generation.conditions import ClassChoice, class_ids_of, condition_input
 from edgevision.tasks.generation.images import GeneratedImages, check_finite, to_pixels
 from edgevision.tasks.generation.noise import NoiseStreams, seeds_of
 from edgevision.tasks.generation.samplers import STEPS, clean_weights, guided
@@ -29,7 +30,11 @@ from edgevision.tasks.generation.schedules import (
     spaced_trajectory,
 )
 from edgevision.tasks.generation_settings import SAMPLERS, DiffusionSettings
+from edgevision.tasks.labels import as_labels
 from edgevision.tensors import Array, TensorSpec, dequantizer
+
+if TYPE_CHECKING:
+    from edgevision.numeric import RealNumber, WholeNumber
 
 Values = NDArray[np.float32]
 
@@ -114,7 +119,7 @@ class DiffusionGenerator(TaskModel):
         if not isinstance(task.settings, DiffusionSettings):
             raise OptionError(f"diffusion: expected a task of that kind, got '{task.kind}'")
         self.task = task
-        self.labels = tuple(labels)
+        self.labels = as_labels(labels)
         self._settings = settings = task.settings
         self._levels = alphas_cumprod(settings.schedule)
         self._image = named(session.inputs, settings.image_input, "input")
@@ -126,21 +131,18 @@ class DiffusionGenerator(TaskModel):
                 f"input '{self._image.name}' {self._image.describe()}: expected the shape of output "
                 f"'{self._output.name}', {self._output.describe()}"
             )
-        self._condition = None
-        if settings.condition is not None:
-            spec = named(session.inputs, settings.condition.input, "input")
-            self._condition = ConditionInput(settings.condition, spec, labels)
+        self._condition = condition_input(session, settings.condition, self.labels)
         condition = [] if self._condition is None else [self._condition.spec]
         check_inputs_known(session, [self._image, self._time, *condition])
 
     def sample(
         self,
-        count: int = 1,
-        seed: int | None = None,
-        condition: Wish | None = None,
+        count: WholeNumber = 1,
+        seed: WholeNumber | None = None,
+        condition: ClassChoice | None = None,
         *,
-        steps: int | None = None,
-        guidance: float | None = None,
+        steps: WholeNumber | None = None,
+        guidance: RealNumber | None = None,
         sampler: str | None = None,
         progress: Progress | None = None,
     ) -> GeneratedImages:
@@ -164,16 +166,16 @@ class DiffusionGenerator(TaskModel):
             CancelledError: `progress` returned `False`; half-made images are noise, and are dropped.
             InferenceError: the runtime failed, or the network gave NaN or infinity.
         """
-        how = self._sampling(steps, sampler)
-        guidance = self._settings.guidance if guidance is None else guidance
+        how = self._sampling(plain(steps), sampler)
+        guidance = self._settings.guidance if guidance is None else plain(guidance)
         seeds = seeds_of(count, seed)
-        class_ids = self._class_ids(condition, count)
+        class_ids = class_ids_of(self._condition, condition, len(seeds))
         self._check_guidance(guidance)
         size = BATCH if self.session.dynamic_batch else 1
-        told = _Told(progress, how.trajectory.steps * -(-count // size))
+        told = _Told(progress, how.trajectory.steps * -(-len(seeds) // size))
         made = [
             self._make(seeds[at : at + size], class_ids[at : at + size], guidance, how, told)
-            for at in range(0, count, size)
+            for at in range(0, len(seeds), size)
         ]
         images = to_pixels(np.concatenate(made), self.task.output_range, self.task.color)
         return GeneratedImages(images, seeds, self._said(how, guidance, class_ids))
@@ -243,19 +245,12 @@ class DiffusionGenerator(TaskModel):
             values = values / len(self._levels)
         return self._time.quantize(values.astype(np.float32))
 
-    def _class_ids(self, condition: Wish | None, count: int) -> list[int]:
-        if self._condition is not None:
-            return self._condition.class_ids(condition, count)
-        if condition is not None:
-            raise OptionError("condition: this network takes no class; leave it out")
-        return []
-
     def _guidable(self) -> bool:
         return self._condition is not None and self._condition.condition.null_class is not None
 
     def _check_guidance(self, guidance: float) -> None:
-        if not np.isfinite(guidance):
-            raise OptionError(f"guidance: expected a finite number, got {guidance}")
+        if not is_real(guidance):
+            raise OptionError(f"guidance: expected a finite number, got {guidance!r}")
         if guidance != 1 and not self._guidable():
             raise OptionError("guidance: this network was not trained without a class; leave it out")
 

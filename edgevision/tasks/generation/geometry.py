@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import OptionError
+from edgevision.numeric import is_whole, plain_fields
 from edgevision.tensors import Array
 
 FLIPS = ("none", "horizontal", "vertical")
@@ -33,7 +34,8 @@ class Geometry:
     flip: str = "none"
 
     def __post_init__(self) -> None:
-        if self.rotate_degrees not in ROTATIONS_DEGREES:
+        plain_fields(self, "crop_xywh", "rotate_degrees")
+        if not is_whole(self.rotate_degrees) or self.rotate_degrees not in ROTATIONS_DEGREES:
             raise OptionError(f"rotate_degrees: expected 0, 90, 180 or 270, got {self.rotate_degrees!r}")
         if self.flip not in FLIPS:
             raise OptionError(f"flip: expected one of {', '.join(FLIPS)}, got {self.flip!r}")
@@ -85,10 +87,4 @@ def turned_back(way: Geometry, image: Array) -> Array:
 
 
 def _is_box(value: object) -> bool:
-    return (
-        isinstance(value, tuple)
-        and len(value) == 4
-        and all(isinstance(number, int) and not isinstance(number, bool) for number in value)
-        and min(value[:2]) >= 0
-        and min(value[2:]) >= 1
-    )
+    return isinstance(value, tuple) and len(value) == 4 and all(map(is_whole, value)) and min(value[2:]) >= 1

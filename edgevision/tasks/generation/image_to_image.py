@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import OptionError
-from edgevision.imaging.decode import as_pixels
+from edgevision.imaging.decode import ImageLike, as_pixels
 from edgevision.imaging.preprocess import Preprocessing, Preprocessor
 from edgevision.session import CheckedSession
-from edgevision.tasks.base import TaskModel, image_output, where_it_ran
+from edgevision.tasks.base import TaskModel, image_input, image_output, where_it_ran
+from edgevision.tasks.batches import is_batch
 from edgevision.tasks.description import GenerateTask
 from edgevision.tasks.generation.geometry import EIGHT_WAYS, Geometry, turned_back
 from edgevision.tasks.generation.images import GeneratedImages, to_pixels
@@ -44,15 +44,12 @@ class ImageToImage(TaskModel):
 
     def __init__(self, session: CheckedSession, task: GenerateTask, preprocessing: Preprocessing) -> None:
         super().__init__(session)
-        if not isinstance(task.settings, ImageToImageSettings) or len(session.inputs) != 1:
-            names = ", ".join(f"'{spec.name}'" for spec in session.inputs)
-            raise OptionError(
-                f"image-to-image: expected such a task and one input, got '{task.kind}' and {names}"
-            )
+        if not isinstance(task.settings, ImageToImageSettings):
+            raise OptionError(f"image-to-image: expected a task of that kind, got '{task.kind}'")
         self.task = task
         self.preprocessing = preprocessing
         self._settings = task.settings
-        self._input = session.inputs[0]
+        self._input = image_input(session, "image-to-image")
         self._output = image_output(session, task.output, task.color)
         self._preprocess = Preprocessor(preprocessing, self._input)
         self._tile_wh = preprocessing.size_wh
@@ -69,17 +66,7 @@ class ImageToImage(TaskModel):
     @overload
     def __call__(
         self,
-        images: list[Any] | tuple[Any, ...],
-        color: str = "rgb",
-        *,
-        before: Geometry = _AS_IT_IS,
-        after: Geometry = _AS_IT_IS,
-        ensemble: bool = False,
-    ) -> list[GeneratedImages]: ...
-    @overload
-    def __call__(
-        self,
-        images: str | Path,
+        images: ImageLike,
         color: str = "rgb",
         *,
         before: Geometry = _AS_IT_IS,
@@ -89,13 +76,13 @@ class ImageToImage(TaskModel):
     @overload
     def __call__(
         self,
-        images: Any,
+        images: list[Any] | tuple[Any, ...],
         color: str = "rgb",
         *,
         before: Geometry = _AS_IT_IS,
         after: Geometry = _AS_IT_IS,
         ensemble: bool = False,
-    ) -> Any: ...
+    ) -> list[GeneratedImages]: ...
 
     def __call__(
         self,
@@ -105,12 +92,14 @@ class ImageToImage(TaskModel):
         before: Geometry = _AS_IT_IS,
         after: Geometry = _AS_IT_IS,
         ensemble: bool = False,
-    ) -> Any:
+    ) -> GeneratedImages | list[GeneratedImages]:
         """Make an image of one image, or of each of several.
 
         Args:
-            images: an array uint8 ``(h, w, 3)`` or grey ``(h, w)``, a path, or a PIL image; or
-                several: a list of these, or an array uint8 ``(n, h, w, 3)``.
+            images: one image: an array uint8 ``(h, w, 3)`` or grey ``(h, w)``, a path, the bytes of
+                an image file, or a PIL image; or a batch: a list or tuple of these, or an array
+                uint8 ``(n, h, w, 3)``. A type checker cannot count the axes of an array and takes it
+                for one image: where types matter, pass a batch as ``list(array)``.
             color: order of the channels of arrays: ``rgb`` or ``bgr``.
             before, after: crop, rotation and flip of the image that goes in and of the one that
                 comes out.
@@ -127,14 +116,12 @@ class ImageToImage(TaskModel):
             OptionError: a crop reaches out of its image.
             InferenceError: the runtime failed, or the network gave NaN or infinity.
         """
-        several = isinstance(images, (list, tuple)) or (isinstance(images, np.ndarray) and images.ndim == 4)
-        made = [
-            self._one(image, color, before, after, ensemble) for image in (images if several else [images])
-        ]
-        return made if several else made[0]
+        if is_batch(images):
+            return [self._edit(image, color, before, after, ensemble) for image in images]
+        return self._edit(images, color, before, after, ensemble)
 
-    def _one(
-        self, image: Any, color: str, before: Geometry, after: Geometry, ensemble: bool
+    def _edit(
+        self, image: ImageLike, color: str, before: Geometry, after: Geometry, ensemble: bool
     ) -> GeneratedImages:
         pixels, found = as_pixels(image, color)
         pixels = _turned(before, pixels)

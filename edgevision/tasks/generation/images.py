@@ -6,16 +6,20 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import InferenceError, OptionError
 from edgevision.imaging.write import write_image
+from edgevision.numeric import is_whole, plain
 from edgevision.system.files import make_folder
 from edgevision.tasks.generation.geometry import Geometry
 from edgevision.tensors import Array, all_finite
+
+if TYPE_CHECKING:
+    from edgevision.numeric import WholeNumber
 
 Pixels = NDArray[np.uint8]
 
@@ -43,7 +47,7 @@ class GeneratedImages:
     def __iter__(self) -> Iterator[Pixels]:
         return iter(self.images)
 
-    def __getitem__(self, position: int) -> Pixels:
+    def __getitem__(self, position: WholeNumber) -> Pixels:
         image: Pixels = self.images[position]
         return image
 
@@ -75,7 +79,7 @@ class GeneratedImages:
             write_image(path, image)
         return paths
 
-    def grid(self, columns: int | None = None, gap: int = 1) -> Pixels:
+    def grid(self, columns: WholeNumber | None = None, gap: WholeNumber = 1) -> Pixels:
         """All images on one contact sheet, row by row.
 
         Args:
@@ -88,11 +92,12 @@ class GeneratedImages:
         Raises:
             OptionError: there is no image, or a number is too small.
         """
-        columns = math.ceil(math.sqrt(len(self))) if columns is None else columns
-        if len(self) == 0 or columns < 1 or gap < 0:
+        columns = math.ceil(math.sqrt(len(self))) if columns is None else plain(columns)
+        gap = plain(gap)
+        if len(self) == 0 or not is_whole(columns, 1) or not is_whole(gap):
             raise OptionError(
                 f"grid: expected images, 1 column or more and a gap of 0 or more, "
-                f"got {len(self)} images, {columns} columns, a gap of {gap}"
+                f"got {len(self)} images, {columns!r} columns, a gap of {gap!r}"
             )
         count, height, width, channels = self.images.shape
         rows = -(-count // columns)

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import OptionError
+from edgevision.numeric import is_whole
 from edgevision.session import CheckedSession
 from edgevision.tasks.base import TaskModel, check_inputs_known, image_output, named, where_it_ran
 from edgevision.tasks.description import GenerateTask
-from edgevision.tasks.generation.conditions import ConditionInput, Wish
+from edgevision.tasks.generation.conditions import ClassChoice, class_ids_of, condition_input
 from edgevision.tasks.generation.images import GeneratedImages, Pixels, to_pixels
 from edgevision.tasks.generation.noise import NoiseStreams, seeds_of
 from edgevision.tasks.generation_settings import LatentSettings
+from edgevision.tasks.labels import as_labels
+
+if TYPE_CHECKING:
+    from edgevision.numeric import WholeNumber
 
 Vectors = NDArray[np.float32]
 
@@ -40,18 +45,15 @@ class LatentGenerator(TaskModel):
         if not isinstance(task.settings, LatentSettings):
             raise OptionError(f"latent: expected a task of that kind, got '{task.kind}'")
         self.task = task
-        self.labels = tuple(labels)
+        self.labels = as_labels(labels)
         self._settings = task.settings
         self._vector = named(session.inputs, task.settings.input, "input")
         self._output = image_output(session, task.output, task.color)
-        self._condition = None
-        if task.settings.condition is not None:
-            spec = named(session.inputs, task.settings.condition.input, "input")
-            self._condition = ConditionInput(task.settings.condition, spec, labels)
+        self._condition = condition_input(session, task.settings.condition, self.labels)
         check_inputs_known(session, [self._vector, *([self._condition.spec] if self._condition else [])])
 
     def sample(
-        self, count: int = 1, seed: int | None = None, condition: Wish | None = None
+        self, count: WholeNumber = 1, seed: WholeNumber | None = None, condition: ClassChoice | None = None
     ) -> GeneratedImages:
         """Make images.
 
@@ -65,11 +67,15 @@ class LatentGenerator(TaskModel):
             InferenceError: the runtime failed, or the network gave NaN or infinity.
         """
         seeds = seeds_of(count, seed)
-        class_ids = self._class_ids(condition, count)
+        class_ids = class_ids_of(self._condition, condition, len(seeds))
         return GeneratedImages(self._decode(self._vectors(seeds), class_ids), seeds, self._said(class_ids))
 
     def interpolate(
-        self, seed_a: int, seed_b: int, steps: int, condition: Wish | None = None
+        self,
+        seed_a: WholeNumber,
+        seed_b: WholeNumber,
+        steps: WholeNumber,
+        condition: ClassChoice | None = None,
     ) -> GeneratedImages:
         """Images on the way from one seed's image to another's.
 
@@ -84,26 +90,20 @@ class LatentGenerator(TaskModel):
         Raises:
             OptionError, InferenceError: as `sample`.
         """
-        if steps < 2:
-            raise OptionError(f"steps: expected 2 images or more, the two ends, got {steps}")
-        start, end = self._vectors([*seeds_of(1, seed_a), *seeds_of(1, seed_b)])
-        shares = np.linspace(0.0, 1.0, steps)
+        if not is_whole(steps, 2):
+            raise OptionError(f"steps: expected 2 images or more, the two ends, got {steps!r}")
+        ends = [*seeds_of(1, seed_a), *seeds_of(1, seed_b)]
+        start, end = self._vectors(ends)
+        shares = np.linspace(0.0, 1.0, int(steps))
         straight = self._settings.distribution == "uniform"
         way = [(1 - s) * start + s * end if straight else slerp(start, end, float(s)) for s in shares]
-        class_ids = self._class_ids(condition, steps)
-        said = {**self._said(class_ids), "between_seeds": [seed_a, seed_b]}
+        class_ids = class_ids_of(self._condition, condition, len(way))
+        said = {**self._said(class_ids), "between_seeds": ends}
         return GeneratedImages(self._decode(np.stack(way).astype(np.float32), class_ids), settings=said)
 
     def _vectors(self, seeds: Sequence[int]) -> Vectors:
         streams = NoiseStreams(seeds, self._vector.with_batch(1)[1:])
         return streams.normal() if self._settings.distribution == "normal" else streams.uniform()
-
-    def _class_ids(self, condition: Wish | None, count: int) -> list[int]:
-        if self._condition is not None:
-            return self._condition.class_ids(condition, count)
-        if condition is not None:
-            raise OptionError("condition: this network takes no class; leave it out")
-        return []
 
     def _decode(self, vectors: Vectors, class_ids: Sequence[int]) -> Pixels:
         size = BATCH if self.session.dynamic_batch else 1

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import OptionError
+from edgevision.numeric import is_whole
+
+if TYPE_CHECKING:
+    from edgevision.numeric import WholeNumber
 
 #: Seeds stay below this, so that JSON and every other language can hold them.
 SEED_LIMIT = 2**53
 
 
-def seeds_of(count: int, seed: int | None) -> tuple[int, ...]:
+def seeds_of(count: WholeNumber, seed: WholeNumber | None) -> tuple[int, ...]:
     """The seeds of several images: `seed`, and the whole numbers after it.
 
     Args:
@@ -21,22 +26,18 @@ def seeds_of(count: int, seed: int | None) -> tuple[int, ...]:
         seed: of the first; `None` draws one from the operating system.
 
     Raises:
-        OptionError: `count` is below 1, or `seed` is no whole number from 0 to 2**53.
+        OptionError: `count` is not a whole number above 0, or `seed` not one from 0 to 2**53.
     """
-    if count < 1:
-        raise OptionError(f"count of images: expected 1 or more, got {count}")
+    if not is_whole(count, 1):
+        raise OptionError(f"count of images: expected 1 or more, got {count!r}")
     if seed is None:
         import secrets
 
         # Short enough to be typed again.
         seed = secrets.randbelow(2**31)
-    if (
-        not isinstance(seed, (int, np.integer))
-        or isinstance(seed, bool)
-        or not 0 <= seed <= SEED_LIMIT - count
-    ):
+    if not is_whole(seed) or int(seed) + int(count) > SEED_LIMIT:
         raise OptionError(f"seed: expected a whole number, 0 up to 2**53, got {seed!r}")
-    return tuple(range(int(seed), int(seed) + count))
+    return tuple(range(int(seed), int(seed) + int(count)))
 
 
 class NoiseStreams:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import OptionError
+from edgevision.numeric import is_whole
 from edgevision.tasks.generation_settings import NoiseSchedule
 
 Levels = NDArray[np.float64]
@@ -57,8 +58,8 @@ def spaced_trajectory(levels: Levels, steps: int) -> Trajectory:
     Raises:
         OptionError: more steps than the training had.
     """
-    if not 1 <= steps <= len(levels):
-        raise OptionError(f"steps: expected 1 to {len(levels)}, the timesteps of the training, got {steps}")
+    if not is_whole(steps, 1) or steps > len(levels):
+        raise OptionError(f"steps: expected 1 to {len(levels)}, the timesteps of the training, got {steps!r}")
     timesteps = np.rint(np.arange(steps, 0, -1) * (len(levels) / steps)).astype(np.int64) - 1
     return Trajectory(timesteps.astype(np.float64), np.append(levels[timesteps], 1.0))
 
@@ -71,8 +72,8 @@ def karras_trajectory(levels: Levels, steps: int) -> Trajectory:
     Raises:
         OptionError: `steps` is below 1.
     """
-    if steps < 1:
-        raise OptionError(f"steps: expected 1 or more, got {steps}")
+    if not is_whole(steps, 1):
+        raise OptionError(f"steps: expected 1 or more, got {steps!r}")
     trained = np.sqrt((1.0 - levels) / levels)
     low, high = trained[0] ** (1 / _RHO), trained[-1] ** (1 / _RHO)
     sigmas = np.linspace(high, low, steps) ** _RHO

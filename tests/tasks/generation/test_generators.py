@@ -205,7 +205,7 @@ def test_guidance_weighs_the_class_against_none() -> None:
     np.testing.assert_allclose(strong, (0.5 + 1) / 2 * 255, atol=1)
     none = model.sample(1, seed=0, condition="dog", guidance=0.0)[0]
     np.testing.assert_allclose(none, (0 + 1) / 2 * 255, atol=1)
-    with pytest.raises(OptionError, match="there is no such class; there are: cat, dog"):
+    with pytest.raises(OptionError, match="no class 'owl'; the classes are: cat, dog"):
         model.sample(1, condition="owl")
 
 
@@ -229,7 +229,7 @@ def test_progress_is_told_and_can_end_it() -> None:
         ({"steps": 101}, "step"),
         ({"sampler": "heun"}, "sampler: expected one of ddim, ddpm, euler"),
         ({"guidance": 3.0}, "was not trained without a class"),
-        ({"condition": 1}, "takes no class"),
+        ({"condition": 1}, "is unconditional"),
         ({"count": 0}, "count of images: expected 1 or more"),
         ({"seed": -1}, "seed: expected a whole number"),
     ],

@@ -1,4 +1,4 @@
-"""The backend `onnx`: ONNX Runtime on the CPU, whichever build of it is installed."""
+"""The backend `onnx`: ONNX Runtime on the CPU."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from edgevision.artifact import Artifact
 from edgevision.backend import DeviceInfo, Session, SessionSettings
-from edgevision.errors import DeviceError
 from edgevision.slots import PooledSession, SlotPool
 from edgevision_onnxruntime.onnx_file import holds_float16
 from edgevision_onnxruntime.runtime import import_onnxruntime, version
@@ -34,10 +33,7 @@ class OnnxBackend:
         """As `Backend.open`."""
         settings.check_options(self.name, self.options)
         runtime = import_onnxruntime(self.name)
-        if settings.device not in (None, "cpu"):
-            raise DeviceError(
-                f"backend 'onnx' has no device '{settings.device}'; it has: cpu; for a GPU ask backend 'cuda'"
-            )
+        settings.check_device(self.name, ["cpu"], "for a GPU use backend 'cuda'")
         sessions = Sessions(runtime, artifact, settings.threads, lambda batch: NodePlacement())
         slots = SlotPool(sessions.slot)
         slots.add(1, sessions.slot(1))
@@ -45,10 +41,10 @@ class OnnxBackend:
 
 
 def _precision(artifact: Artifact) -> str:
-    """What the float parts are computed in.
+    """The precision in which the float parts are computed.
 
-    On x86-64 ONNX Runtime turns float16 weights and arithmetic into float32 (seen in its
-    optimized graph, 1.32). On Arm it has kernels for float16.
+    On x86-64 ONNX Runtime converts float16 weights and arithmetic to float32 (seen in its optimized
+    graph, 1.32). On Arm it has kernels for float16.
     """
     if platform.machine().lower() in ("x86_64", "amd64"):
         return "float32"

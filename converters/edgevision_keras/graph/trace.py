@@ -1,4 +1,4 @@
-"""One traced call and one frozen graph a source: what every artifact of it is made from."""
+"""A model traced once and frozen once: the graph that all of its artifacts start from."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from edgevision_keras.libraries import require, require_tensorflow
 
 @dataclass(frozen=True)
 class ModelInput:
-    """An input as the model has it.
+    """An input of the model itself.
 
     Attributes:
-        name: as the model calls it.
-        shape: of one example.
-        dtype: TensorFlow's; float32 is cast to it.
+        name: its name in the model.
+        shape: shape of one example.
+        dtype: TensorFlow's dtype, to which float32 is cast.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Trace:
         call: the source itself: float32 tensors by name in, a dict of float32 tensors out.
         frozen: the same as a graph of constants, without functions; its outputs are in the
             order of `outputs`.
-        inputs, outputs: specs, also the names of the graph's tensors; inputs as the model orders them.
+        inputs, outputs: specs with the names of the graph's tensors; inputs in the model's order.
     """
 
     call: Any
@@ -46,25 +46,25 @@ class Trace:
 def trace(
     model: Callable[[Mapping[str, Any]], Any], inputs: Sequence[ModelInput], names: Sequence[str]
 ) -> Trace:
-    """Trace `model` once, and freeze it.
+    """Trace a model and freeze its graph.
 
     Args:
-        model: takes name -> tensor (batch, …), in the order of `inputs`; gives a dict of
+        model: a function of name -> tensor (batch, …), in the order of `inputs`; returns a dict of
             tensors, or a nest of as many as `names`.
-        inputs: that it takes.
-        names: of its outputs, where it does not give a dict.
+        inputs: its inputs.
+        names: names of its outputs, where it does not return a dict.
     """
     tf = require_tensorflow()
     own = _input_names(inputs)
 
     def call(*tensors: Any) -> dict[str, Any]:
         pairs = zip(inputs, tensors, strict=True)
-        results = model({one.name: _as_dtype(tf, value, one.dtype) for one, value in pairs})
+        results = model({each.name: _as_dtype(tf, value, each.dtype) for each, value in pairs})
         if not isinstance(results, dict):
             results = dict(zip(names, tf.nest.flatten(results), strict=True))
         return {name: tf.cast(value, tf.float32) for name, value in _clean(results, own).items()}
 
-    shapes = [(None, *one.shape) for one in inputs]
+    shapes = [(None, *each.shape) for each in inputs]
     specs = [tf.TensorSpec(shape, tf.float32, name=name) for shape, name in zip(shapes, own, strict=True)]
     traced = tf.function(call, autograph=False).get_concrete_function(*specs)
     frozen = _freeze(tf, traced, specs, sorted(traced.structured_outputs))
@@ -72,23 +72,23 @@ def trace(
 
 
 def identifier(name: str, otherwise: str) -> str:
-    """`name` as TensorFlow, ONNX and OpenVINO all take it: letters, digits and underscores."""
+    """`name` in the form that TensorFlow, ONNX and OpenVINO all accept: letters, digits and underscores."""
     cleaned = re.sub(r"\W", "_", name, flags=re.ASCII).lstrip("_")
     return cleaned or otherwise
 
 
 def _input_names(inputs: Sequence[ModelInput]) -> list[str]:
-    """The names of the inputs, as all formats take them, each another."""
+    """Distinct names of the inputs that all formats accept."""
     names: list[str] = []
-    for position, one in enumerate(inputs):
+    for position, each in enumerate(inputs):
         otherwise = "input" if len(inputs) == 1 else f"input_{position}"
-        name = identifier(one.name, otherwise)
+        name = identifier(each.name, otherwise)
         names.append(f"{name}_{position}" if name in names else name)
     return names
 
 
 def _clean(named: dict[str, Any], input_names: Sequence[str]) -> dict[str, Any]:
-    """Outputs under names that differ from each other and from the inputs', in sorted order."""
+    """The outputs, sorted, with names that differ from each other and from those of the inputs."""
     clean: dict[str, Any] = {}
     for position, name in enumerate(sorted(named)):
         new = identifier(name, f"output_{position}")
@@ -99,7 +99,7 @@ def _clean(named: dict[str, Any], input_names: Sequence[str]) -> dict[str, Any]:
 
 
 def _as_dtype(tf: Any, tensor: Any, dtype: Any) -> Any:
-    """`tensor` as the source takes it; ends of integer types are kept in operations that TFLite has."""
+    """`tensor` in the dtype of the model, clipped to integer types with operations that TFLite has."""
     if dtype.is_integer:
         low, high = dtype.limits
         tensor = tf.minimum(tf.maximum(tf.round(tensor), float(max(low, -(2**24)))), float(min(high, 2**24)))
@@ -107,11 +107,11 @@ def _as_dtype(tf: Any, tensor: Any, dtype: Any) -> Any:
 
 
 def _freeze(tf: Any, traced: Any, specs: Sequence[Any], output_names: Sequence[str]) -> Any:
-    """Variables become constants, and calls the operations that they call.
+    """A graph with constants instead of variables, and with all function calls inlined.
 
-    Keras compiles grouped convolutions with XLA, and what is marked so is never inlined: neither
-    TFLite nor ONNX could take it. So the marks are dropped from the frozen graph, and it is
-    frozen a second time, under the names that every artifact shall have.
+    Keras marks grouped convolutions for compilation with XLA, and functions with that mark are never
+    inlined: neither TFLite nor ONNX could convert them. So the marks are removed from the frozen graph,
+    and it is frozen a second time, with the tensor names of the artifacts.
     """
     convert = require("tensorflow.python.framework.convert_to_constants").convert_variables_to_constants_v2
     first = convert(traced)
@@ -132,7 +132,7 @@ def _freeze(tf: Any, traced: Any, specs: Sequence[Any], output_names: Sequence[s
 
 
 def _unmark(graph: Any) -> None:
-    """Drop what keeps functions from being inlined, and give them new names: the old are taken."""
+    """Remove the marks that prevent inlining, and rename the functions, whose old names are in use."""
     own = {function.signature.name for function in graph.library.function}
     bodies = [graph.node, *(function.node_def for function in graph.library.function)]
     for node in (node for body in bodies for node in body):

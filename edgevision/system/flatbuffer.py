@@ -1,8 +1,8 @@
-"""A reader of flatbuffers that trusts no byte of them.
+"""Read flatbuffers from untrusted bytes.
 
-Only what it takes to walk from table to table by field numbers. Each offset is checked before it
-is followed, and the work is bounded, whatever the bytes say: offsets can make a small file look
-like a huge one.
+Only enough to walk from table to table by field numbers. Each offset is checked before it is
+followed, and the work is bounded whatever the bytes say: offsets can make a small file look like
+a huge one.
 """
 
 from __future__ import annotations
@@ -10,60 +10,60 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-#: A model of 20,000 operators takes a tenth of it; more is no model.
+#: A model of 20,000 operators takes a tenth of these.
 MOST_STEPS = 1_000_000
 
 
 class DamagedError(ValueError):
-    """The bytes are no flatbuffer, or lead nowhere."""
+    """The bytes are not a valid flatbuffer."""
 
 
 class Flatbuffer:
-    """Read-only access to the tables in `data`; a table is known by its position.
+    """Read-only access to the tables in `data`; a table is identified by its position.
 
     Args:
         data: the whole buffer.
         identifier: the four bytes that name the schema.
 
     Raises:
-        DamagedError: here and in every method: an offset leads out of `data`.
+        DamagedError: by the constructor and every method: an offset leads out of `data`.
     """
 
     def __init__(self, data: bytes, identifier: bytes) -> None:
         self._data = data
         self._steps_left = MOST_STEPS
         if data[4:8] != identifier:
-            raise DamagedError(f"it does not say {identifier.decode()} in bytes 4 to 8")
+            raise DamagedError(f"bytes 4 to 8 are not {identifier.decode()}")
         self.root = self._offset(0)
 
     def scalar(self, table: int, field: int, kind: str, default: int = 0) -> int:
-        """A number, in the letter that `struct` has for its kind; `default` if it is not there."""
+        """A number, `kind` being its letter in `struct`; `default` if absent."""
         position = self._field(table, field)
         return default if position is None else int(self._read(kind, position)[0])
 
     def table(self, table: int, field: int) -> int | None:
-        """The table that a field refers to."""
+        """The table that a field refers to; `None` if absent."""
         position = self._field(table, field)
         return None if position is None else self._offset(position)
 
     def tables(self, table: int, field: int) -> list[int]:
-        """The tables of a vector; none if it is not there."""
+        """The tables of a vector; empty if absent."""
         start, offsets = self._vector(table, field, "I")
         return [start + 4 * place + offset for place, offset in enumerate(offsets)]
 
     def numbers(self, table: int, field: int, kind: str) -> tuple[Any, ...]:
-        """The numbers of a vector; none if it is not there."""
+        """The numbers of a vector; empty if absent."""
         return self._vector(table, field, kind)[1]
 
     def text(self, table: int, field: int) -> str:
-        """A string; empty if it is not there."""
+        """A string; empty if absent."""
         try:
             return self.content(table, field).decode("utf-8")
         except UnicodeDecodeError as error:
             raise DamagedError(f"a name is not UTF-8: {error}") from error
 
     def content(self, table: int, field: int) -> bytes:
-        """The bytes of a vector; empty if it is not there."""
+        """The bytes of a vector; empty if absent."""
         position = self._field(table, field)
         if position is None:
             return b""
@@ -97,5 +97,5 @@ class Flatbuffer:
             raise DamagedError(f"an offset leads to byte {position}, of {len(self._data)}")
         self._steps_left -= steps
         if self._steps_left < 0:
-            raise DamagedError("it refers to itself without end")
+            raise DamagedError("too many references (a loop?)")
         return struct.unpack_from(layout, self._data, position)

@@ -1,4 +1,4 @@
-"""The backend `cuda`: ONNX Runtime's CUDA and TensorRT providers, and never a silent CPU."""
+"""The backend `cuda`: ONNX Runtime's CUDA and TensorRT providers, without a silent fallback to the CPU."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edgevision.artifact import Artifact
 from edgevision.backend import DeviceInfo, Session, SessionSettings
 from edgevision.errors import ArtifactError, DeviceError, OptionError
 from edgevision.slots import PooledSession, SlotPool
-from edgevision_onnxruntime import driver
+from edgevision_onnxruntime.cuda import driver
 from edgevision_onnxruntime.onnx_file import holds_float16, is_quantized
 from edgevision_onnxruntime.runtime import (
     CPU,
@@ -30,7 +30,7 @@ _RECORD = "session.record_ep_graph_assignment_info"
 
 
 class CudaBackend:
-    """ONNX artifacts on an NVIDIA GPU, by CUDA or TensorRT."""
+    """ONNX artifacts on an NVIDIA GPU, through CUDA or TensorRT."""
 
     name = "cuda"
     formats = ("onnx",)
@@ -51,17 +51,17 @@ class CudaBackend:
         """As `Backend.open`.
 
         Options:
-            allow_cpu_fallback: whether nodes that the GPU's provider does not take may run on
-                the CPU; the session's `fallback_nodes` names them. ``False`` if left out.
+            allow_cpu_fallback: whether nodes that the GPU's provider does not support may run on the
+                CPU; the session's `fallback_nodes` names them. ``False`` by default.
         """
         settings.check_options(self.name, self.options)
-        allowed = settings.options.get("allow_cpu_fallback", False)
-        if not isinstance(allowed, bool):
-            raise OptionError(f"allow_cpu_fallback: expected True or False, got {allowed!r}")
+        allow_fallback = settings.options.get("allow_cpu_fallback", False)
+        if not isinstance(allow_fallback, bool):
+            raise OptionError(f"allow_cpu_fallback: expected True or False, got {allow_fallback!r}")
         runtime = import_onnxruntime_with_cuda()
         device = _find_device(runtime, settings.device or "cuda:0")
         driver.preload(runtime)
-        return _Opening(runtime, artifact, settings, device, allowed).session()
+        return _Opening(runtime, artifact, settings, device, allow_fallback).session()
 
 
 @dataclass(frozen=True)
@@ -97,9 +97,9 @@ class _Opening:
             raise
         slots = SlotPool(sessions.slot)
         slots.add(1, sessions.slot(1))
-        fallen = _cpu_nodes(sessions.for_batch(1)) if self.allow_fallback else ()
+        fallback_nodes = _cpu_nodes(sessions.for_batch(1)) if self.allow_fallback else ()
         return PooledSession(
-            sessions.inputs, sessions.outputs, self.device.name, self._precision(), slots, fallen
+            sessions.inputs, sessions.outputs, self.device.name, self._precision(), slots, fallback_nodes
         )
 
     def _sessions(self) -> Sessions:
@@ -108,8 +108,8 @@ class _Opening:
     def _placement(self, batch: int) -> NodePlacement:
         cuda = {
             "device_id": str(self.device.index),
-            "use_tf32": "0",  # else float32 is multiplied with 10 bits of mantissa
-            "cudnn_conv_algo_search": "HEURISTIC",  # the exhaustive search picks by the clock
+            "use_tf32": "0",  # TF32 multiplies float32 with 10 bits of mantissa
+            "cudnn_conv_algo_search": "HEURISTIC",  # the exhaustive search chooses by measured time
         }
         providers: list[tuple[str, dict[str, str]]] = [(CUDA, cuda)]
         if self.device.kind == "tensorrt":
@@ -118,8 +118,8 @@ class _Opening:
             return NodePlacement(tuple(providers), {_STRICT: "1"}, "cuda", self.device.index)
         if not hasattr(self.runtime.InferenceSession, "get_provider_graph_assignment_info"):
             raise OptionError(
-                f"allow_cpu_fallback: {version(self.runtime)} cannot say which nodes fall back; "
-                "type: pip install --upgrade onnxruntime-gpu"
+                f"allow_cpu_fallback: {version(self.runtime)} cannot report which nodes fall back; "
+                "run: pip install --upgrade onnxruntime-gpu"
             )
         return NodePlacement((*providers, (CPU, {})), {_RECORD: "1"}, "cuda", self.device.index)
 
@@ -142,10 +142,10 @@ class _Opening:
         return options
 
     def _cache_key(self, batch: int) -> str:
-        """Everything that an engine depends on: a stale one answers wrongly, or not at all."""
+        """Everything that an engine depends on: a stale one gives wrong answers, or none."""
         precision = self.settings.precision or "own"
-        about = driver.fingerprint(self.device.gpu)
-        return f"{self.artifact.sha256[:16]}-ort{self.runtime.__version__}-{about}-{precision}-b{batch}"
+        system = driver.fingerprint(self.device.gpu)
+        return f"{self.artifact.sha256[:16]}-ort{self.runtime.__version__}-{system}-{precision}-b{batch}"
 
     def _precision(self) -> str:
         if holds_float16(self.artifact.content):
@@ -155,63 +155,64 @@ class _Opening:
         return "float32"
 
     def _check(self, session: Any) -> None:
-        """ONNX Runtime goes on with the CPU, and logs a line, when a provider does not load."""
+        """Refuse a session that runs elsewhere: ONNX Runtime uses the CPU if a provider does not load."""
         if session.get_providers()[0] != self.device.provider:
             missing = (
                 ", ".join(driver.missing_libraries(self.runtime))
-                or "a library that its own line on stderr names"
+                or "a library that ONNX Runtime names on stderr"
             )
             both = f"; {both_installed()}" if len(installed_builds()) > 1 else ""
             raise DeviceError(
                 f"device '{self.device.name}': ONNX Runtime could not load {self.device.provider} "
-                f'(cannot load {missing}); type: pip install "edgevision[cuda]"{both}'
+                f'(cannot load {missing}); run: pip install "edgevision[cuda]"{both}'
             )
-        took = session.get_provider_options()[self.device.provider].get("device_id")
-        if took != str(self.device.index):
-            raise DeviceError(f"device '{self.device.name}': ONNX Runtime took GPU {took} instead")
+        index = session.get_provider_options()[self.device.provider].get("device_id")
+        if index != str(self.device.index):
+            raise DeviceError(f"device '{self.device.name}': ONNX Runtime uses GPU {index} instead")
 
     def _explain(self, error: ArtifactError) -> None:
-        """Tell a graph that the GPU does not take whole from one that nothing takes."""
+        """Raise `DeviceError` if the graph was refused because the GPU does not support all nodes."""
         if self.allow_fallback or not hasattr(
             self.runtime.InferenceSession, "get_provider_graph_assignment_info"
         ):
             return
-        freed = _Opening(self.runtime, self.artifact, self.settings, self.device, allow_fallback=True)
+        relaxed = _Opening(self.runtime, self.artifact, self.settings, self.device, allow_fallback=True)
         try:
-            left = _cpu_nodes(freed._sessions().for_batch(1))
+            unsupported = _cpu_nodes(relaxed._sessions().for_batch(1))
         except ArtifactError:
             return
-        if left:
+        if unsupported:
             raise DeviceError(
-                f"{self.artifact.name}: device '{self.device.name}' does not take {len(left)} of its nodes "
-                f"({', '.join(left[:5])}); option allow_cpu_fallback=True runs those on the CPU"
+                f"{self.artifact.name}: device '{self.device.name}' does not support {len(unsupported)} of "
+                f"its nodes ({', '.join(unsupported[:5])}); allow_cpu_fallback=True runs those on the CPU"
             ) from error
 
 
 def _turn_tf32_off() -> None:
-    """TensorRT has TF32 on, and its provider no option for that; NVIDIA's libraries read this variable."""
-    told = os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
-    if told != "0":
+    """Disable TF32 in TensorRT by a variable of NVIDIA's libraries: its provider has no option for it."""
+    value = os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
+    if value != "0":
         raise DeviceError(
-            f"NVIDIA_TF32_OVERRIDE is '{told}', with which TensorRT computes float32 in less; unset it"
+            f"NVIDIA_TF32_OVERRIDE is '{value}', with which TensorRT computes float32 in lower precision; "
+            "unset it"
         )
 
 
 def _find_device(runtime: Any, name: str) -> _Device:
-    found = re.fullmatch(r"(cuda|tensorrt):(\d+)", name)
-    if found is None:
+    match = re.fullmatch(r"(cuda|tensorrt):(\d+)", name)
+    if match is None:
         raise DeviceError(
-            f"backend 'cuda' has no device '{name}'; it has cuda:N and tensorrt:N, N the GPU's number"
+            f"backend 'cuda' has no device '{name}'; it has: cuda:N and tensorrt:N, N the number of a GPU"
         )
     names = driver.gpus()
-    kind, index = found[1], int(found[2])
+    kind, index = match[1], int(match[2])
     if index >= len(names):
-        told = ", ".join(f"{i} ({gpu})" for i, gpu in enumerate(names)) or "none"
-        raise DeviceError(f"device '{name}': there is no such GPU; there are: {told}")
+        available = ", ".join(f"{i} ({gpu})" for i, gpu in enumerate(names)) or "none"
+        raise DeviceError(f"device '{name}': no such GPU; available: {available}")
     if kind == "tensorrt" and not _has_tensorrt(runtime):
         raise DeviceError(
             f"device '{name}': TensorRT 10 (libnvinfer.so.10) is not installed, or ONNX Runtime was built "
-            f"without it; install TensorRT from NVIDIA, or ask for cuda:{index}"
+            f"without it; install TensorRT from NVIDIA, or use cuda:{index}"
         )
     return _Device(kind, index, names[index])
 
@@ -221,7 +222,7 @@ def _has_tensorrt(runtime: Any) -> bool:
 
 
 def _cpu_nodes(session: Any) -> tuple[str, ...]:
-    """Names of the nodes that run on the CPU; the operator's where a node has none."""
+    """Names of the nodes that run on the CPU; the operator's name for a node without one."""
     return tuple(
         node.name or node.op_type
         for part in session.get_provider_graph_assignment_info()

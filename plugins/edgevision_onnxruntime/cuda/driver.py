@@ -1,4 +1,4 @@
-"""What NVIDIA's driver and libraries say, asked without loading ONNX Runtime's provider."""
+"""Query NVIDIA's driver and libraries without loading ONNX Runtime's provider."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from edgevision.errors import DeviceError
 
-#: CUDA's major version -> libraries that ONNX Runtime's CUDA provider links.
+#: Major version of CUDA -> libraries that ONNX Runtime's CUDA provider links to.
 _LIBRARIES = {
     12: ("libcudart.so.12", "libcublasLt.so.12", "libcublas.so.12", "libcufft.so.11", "libcurand.so.10"),
     13: ("libcudart.so.13", "libcublasLt.so.13", "libcublas.so.13", "libcufft.so.12", "libcurand.so.10"),
@@ -30,31 +30,31 @@ def gpus() -> list[str]:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError as error:
         raise DeviceError(
-            "no NVIDIA driver here (libcuda.so.1 cannot be loaded); install it, and in a container "
-            "start that with --gpus all; nvidia-smi must list the GPU"
+            "no NVIDIA driver on this machine (libcuda.so.1 cannot be loaded); install it; "
+            "start a container with --gpus all; nvidia-smi must list the GPU"
         ) from error
     code = driver.cuInit(0)
     if code:
-        raise DeviceError(f"the NVIDIA driver finds no GPU that works (cuInit gave {code}); see nvidia-smi")
+        raise DeviceError(f"the NVIDIA driver finds no working GPU (cuInit returned {code}); see nvidia-smi")
     count = ctypes.c_int()
     driver.cuDeviceGetCount(ctypes.byref(count))
     return [_name(driver, index) for index in range(count.value)]
 
 
 def preload(runtime: Any) -> None:
-    """Load CUDA's and cuDNN's libraries from the wheels that hold them, if they are installed.
+    """Load the libraries of CUDA and cuDNN from their wheels, if these are installed.
 
-    ONNX Runtime's own search misses wheels that lie outside a normal site-packages folder.
+    ONNX Runtime's own search misses wheels outside a normal site-packages folder.
     """
     if not hasattr(runtime, "preload_dlls"):  # came with 1.21
         return
-    # It prints what it cannot find, to where a program may be writing JSON; `missing_libraries` tells it.
+    # It prints what is missing to stdout, where a program may write JSON; `missing_libraries` finds it out.
     with contextlib.redirect_stdout(io.StringIO()):
         _preload(runtime, cuda_major(runtime))
 
 
 def cuda_major(runtime: Any) -> int:
-    """Of the CUDA that ONNX Runtime was built with."""
+    """Major version of the CUDA that ONNX Runtime was built with."""
     return int((getattr(runtime, "cuda_version", "") or "13").split(".")[0])
 
 
@@ -64,16 +64,16 @@ def missing_libraries(runtime: Any) -> list[str]:
 
 
 def has_tensorrt() -> bool:
-    """Whether TensorRT's library can be loaded."""
+    """Return whether TensorRT's library can be loaded."""
     return _loads(_TENSORRT)
 
 
 def fingerprint(gpu: str) -> str:
-    """A digest of what a TensorRT engine depends on beside model and ONNX Runtime."""
+    """A digest of what a TensorRT engine depends on besides the model and ONNX Runtime."""
     driver = Path("/proc/driver/nvidia/version")
     version = driver.read_text() if driver.is_file() else ""
     tensorrt = ctypes.CDLL(_TENSORRT).getInferLibVersion() if has_tensorrt() else 0
-    import hashlib  # here, and not above: it loads OpenSSL
+    import hashlib  # not at the top: it loads OpenSSL
 
     return hashlib.sha256(f"{gpu}\n{version}\n{tensorrt}".encode()).hexdigest()[:16]
 

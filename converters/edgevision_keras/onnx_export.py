@@ -1,0 +1,186 @@
+"""Float32 ONNX files of frozen TensorFlow graphs, which the ONNX and OpenVINO converters start from.
+
+Keras's own export is not safe: normalization layers become inputs that nobody feeds, and exact
+GELU and grouped convolutions give invalid files without an error. So tf2onnx converts the frozen
+graph, and the file is checked, and its outputs compared once with those of the source.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from edgevision.converter import Source
+from edgevision.errors import ConversionError, MissingRuntimeError
+from edgevision_keras.failures import conversion_error, conversion_errors, listed
+from edgevision_keras.libraries import require, require_onnxruntime, require_tensorflow
+
+#: Every ONNX Runtime from 1.20 on loads these.
+_OPSET, _IR_VERSION = 17, 8
+#: Allowed difference of the float32 file from the source, relative to the largest output.
+_TOLERANCE = 1e-3
+
+
+def export_float32(source: Source, frozen: Any) -> bytes:
+    """The float32 file of a source, with its outputs compared with the source's.
+
+    Args:
+        source: the model.
+        frozen: its frozen graph, a concrete function.
+
+    Raises:
+        MissingRuntimeError: tf2onnx is not installed.
+        ConversionError: an operation has no ONNX equivalent, or the outputs of the file differ
+            from those of the source.
+    """
+    content = export(source, "float32", frozen)
+    _compare(source, content)
+    return content
+
+
+def export(source: Source, precision: str, frozen: Any) -> bytes:
+    """A float32 file of a frozen graph.
+
+    Args:
+        source: the model, which has the same inputs and outputs.
+        precision: of the artifact that starts from the file, for error messages.
+        frozen: a concrete function.
+
+    Raises:
+        MissingRuntimeError: tf2onnx is not installed.
+        ConversionError: an operation has no ONNX equivalent.
+    """
+    tf2onnx = require("tf2onnx")
+    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+    graph = frozen.graph.as_graph_def()
+    _replace_erfc(graph)
+    _drop_byte_round_trips(graph)
+    inputs = [spec.name for spec in source.inputs]
+    outputs = [spec.name for spec in source.outputs]
+    with conversion_errors(source.path, "ONNX", precision):
+        model, external = tf2onnx.convert.from_graph_def(
+            graph,
+            name="edgevision",
+            input_names=[f"{name}:0" for name in inputs],
+            output_names=[f"{name}:0" for name in outputs],
+            opset=_OPSET,
+            tensors_to_rename={f"{name}:0": name for name in (*inputs, *outputs)},
+        )
+    if external:
+        raise _failed(source, precision, "the model exceeds 2 GB, the limit of one ONNX file")
+    return checked_file(source, precision, model)
+
+
+def checked_file(source: Source, precision: str, model: Any) -> bytes:
+    """The bytes of an ONNX model, checked and with the names and versions that runtimes expect.
+
+    Args:
+        source: the model that it was converted from.
+        precision: for error messages.
+        model: an `onnx.ModelProto`; is changed.
+
+    Raises:
+        ConversionError: it is not valid, has operations outside of ONNX, or other inputs than the source.
+    """
+    onnx = require("onnx")
+    foreign = [
+        (node.op_type, node.name)
+        for node in model.graph.node
+        if node.domain not in ("", "ai.onnx") or not onnx.defs.has(node.op_type)
+    ]
+    if foreign:
+        raise _failed(source, precision, f"no ONNX equivalent of {listed(foreign)}; replace the layer")
+    standard = [entry for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
+    del model.opset_import[:]
+    model.opset_import.extend(standard)
+    model.ir_version = _IR_VERSION
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    names = [value.name for value in model.graph.input]
+    expected = [spec.name for spec in source.inputs]
+    if names != expected:
+        raise _failed(
+            source, precision, f"expected the inputs {', '.join(expected)}, the file has {', '.join(names)}"
+        )
+    with conversion_errors(source.path, "ONNX", precision):
+        onnx.checker.check_model(model, full_check=True)
+    return bytes(model.SerializeToString())
+
+
+def _replace_erfc(graph: Any) -> None:
+    """Write Erfc, a part of exact GELU that ONNX lacks, as 1 - Erf."""
+    tf = require_tensorflow()
+    for node in [node for node in graph.node if node.op == "Erfc"]:
+        erf = graph.node.add(op="Erf", name=f"{node.name}/erf", input=list(node.input))
+        erf.attr["T"].CopyFrom(node.attr["T"])
+        one = graph.node.add(op="Const", name=f"{node.name}/one")
+        one.attr["dtype"].CopyFrom(node.attr["T"])
+        numpy_type = tf.as_dtype(node.attr["T"].type).as_numpy_dtype
+        one.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(numpy_type(1)))
+        node.op = "Sub"
+        node.ClearField("input")
+        node.input.extend([one.name, erf.name])
+
+
+def _drop_byte_round_trips(graph: Any) -> None:
+    """Remove casts to bytes and straight back, which models with byte inputs begin with.
+
+    The trace rounds and clips before such a cast, so it changes nothing; and the float16 converter
+    would never end with it.
+    """
+    nodes = {node.name: node for node in graph.node}
+    for node in graph.node:
+        before = nodes.get(node.input[0].split(":")[0]) if node.op == "Cast" else None
+        if before is None or before.op != "Cast" or before.attr["SrcT"].type != node.attr["DstT"].type:
+            continue
+        if _is_rounded(nodes, before.input[0]):
+            node.op = "Identity"
+            node.attr["T"].type = node.attr["DstT"].type
+            for name in ("SrcT", "DstT", "Truncate"):
+                node.attr.pop(name, None)
+            node.input[0] = before.input[0]
+
+
+def _is_rounded(nodes: Mapping[str, Any], name: str) -> bool:
+    node = nodes.get(name.split(":", maxsplit=1)[0])
+    while node is not None and node.op in ("Identity", "Maximum", "Minimum", "ClipByValue"):
+        node = nodes.get(node.input[0].split(":")[0])
+    return node is not None and node.op in ("Round", "Rint")
+
+
+def _compare(source: Source, content: bytes) -> None:
+    """Compare the outputs of the float32 file with the source's, where ONNX Runtime is installed.
+
+    So a wrong translation is reported by name, and does not appear as a low score an hour later.
+    """
+    try:
+        runtime = require_onnxruntime()
+    except MissingRuntimeError:
+        return
+    # Several inputs are not pixels, and may be class numbers: 0 and 1 are valid in every such network.
+    low, high = source.facts.pixel_range or ((0.0, 255.0) if len(source.inputs) == 1 else (0.0, 1.0))
+    rng = np.random.default_rng(0)
+    inputs = {
+        spec.name: rng.uniform(low, high, spec.with_batch(2)).astype(np.float32) for spec in source.inputs
+    }
+    names = [output.name for output in source.outputs]
+    with conversion_errors(source.path, "ONNX", "float32"):
+        session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
+        results = session.run(names, inputs)
+    expected = source.run(inputs)
+    for name, result in zip(names, results, strict=True):
+        allowed = _TOLERANCE * max(1.0, float(np.abs(expected[name]).max()))
+        difference = float(np.abs(expected[name] - result).max())
+        if not difference <= allowed:
+            raise _failed(
+                source,
+                "float32",
+                f"output '{name}' differs from the source by {difference:.3g} (allowed: {allowed:.3g})",
+            )
+
+
+def _failed(source: Source, precision: str, cause: str) -> ConversionError:
+    return conversion_error(source.path, "ONNX", precision, cause)

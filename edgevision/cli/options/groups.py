@@ -1,0 +1,62 @@
+"""Options of a command under headings: `edgevision convert --help` lists more than forty."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+#: Adds one option to a command, under a heading.
+OptionUnder = Callable[[str], Callable[[Any], Any]]
+
+_WIDEST_NAME = 28
+
+
+class GroupedOption(click.Option):
+    """An option with the heading under which `GroupedCommand` lists it."""
+
+    def __init__(self, *args: Any, heading: str, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.heading = heading
+
+
+class GroupedCommand(click.Command):
+    """A command whose help lists options under their headings, in the order of their first appearance."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write one section per heading, all with the same column of names."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        others: list[tuple[str, str]] = []
+        for param in self.get_params(ctx):
+            record = None if isinstance(param, click.Argument) else param.get_help_record(ctx)
+            if record is not None:
+                heading = getattr(param, "heading", None)
+                (others if heading is None else sections.setdefault(heading, [])).append(record)
+        sections["Other options" if sections else "Options"] = others
+        names = [name for rows in sections.values() for name, _ in rows]
+        width = min(_WIDEST_NAME, max(map(len, names)))
+        for heading, rows in sections.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name.ljust(width), text) for name, text in rows], col_max=width)
+
+
+def option(*names: str, **attributes: Any) -> OptionUnder:
+    """Declare an option as `click.option` does; the command that uses it names the heading."""
+
+    def under_heading(heading: str) -> Callable[[Any], Any]:
+        return click.option(*names, cls=GroupedOption, heading=heading, **attributes)
+
+    return under_heading
+
+
+def under(heading: str, *options: OptionUnder) -> Callable[[CommandT], CommandT]:
+    """Add options to a command, in this order, under a heading of its help."""
+
+    def decorate(command: CommandT) -> CommandT:
+        for declared in reversed(options):
+            command = declared(heading)(command)
+        return command
+
+    return decorate

@@ -1,0 +1,650 @@
+"""Arguments in any of their usual forms: `str` and `Path`, numpy's scalars, lists, tuples and arrays.
+
+The rows follow from the signatures: a public function, method or settings class that takes such a
+value and has no row fails.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import dataclasses
+import inspect
+import os
+import types
+import typing
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+import edgevision as ev
+from public_face import exported_classes, exported_functions, function_of, hints_of, own_classes
+
+Call = Callable[..., object]
+
+
+class PathObject:
+    """What a library that is not `pathlib` passes for a path."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = str(path)
+
+    def __fspath__(self) -> str:
+        return self._path
+
+
+class Row(NamedTuple):
+    """One parameter with a value in its plainest form."""
+
+    owner: str
+    parameter: str
+    plain: Any
+    call: Callable[[Any], object]
+
+
+# From a type hint to the kinds of values that it takes
+
+
+def alternatives(hint: Any) -> Iterator[Any]:
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        for part in typing.get_args(hint):
+            yield from alternatives(part)
+    else:
+        yield hint
+
+
+def kinds(hint: Any) -> set[str]:
+    """Among ``path``, ``whole``, ``real`` and ``sequence``."""
+    found = set()
+    for part in alternatives(hint):
+        kind = typing.get_origin(part) or part
+        if kind in (Path, os.PathLike):
+            found.add("path")
+        elif kind is int:
+            found.add("whole")
+        elif kind is float:
+            found.add("real")
+        elif kind in (tuple, list, collections.abc.Sequence, collections.abc.Collection):
+            found.add("sequence")
+    return found
+
+
+def forms(plain: Any, allowed: set[str]) -> dict[str, Any]:
+    """The same value in the other forms that a caller may have it in."""
+    if isinstance(plain, (str, Path)):
+        return {"str": str(plain), "Path": Path(plain), "os.PathLike": PathObject(plain)}
+    if isinstance(plain, int):
+        return {kind.__name__: kind(plain) for kind in (np.int64, np.int32, np.uint8)}
+    if isinstance(plain, float):
+        assert float(np.float32(plain)) == plain, "choose a number that float32 holds exactly"
+        return {"float64": np.float64(plain), "float32": np.float32(plain)}
+    assert isinstance(plain, tuple), plain
+    assert "sequence" in allowed
+    return {"list": list(plain), "tuple": plain, "array": np.array(plain), "scalars": [*np.array(plain)]}
+
+
+def outcome(call: Callable[[Any], object], value: Any) -> str:
+    """What the call returns or raises, comparable; an error that is no `EdgeVisionError` fails."""
+    with np.printoptions(threshold=10**9):
+        try:
+            return repr(call(value))
+        except ev.EdgeVisionError as error:
+            return f"{type(error).__name__}: {error}"
+
+
+def check(row: Row, hint: Any) -> None:
+    expected = outcome(row.call, row.plain)
+    for form, value in forms(row.plain, kinds(hint)).items():
+        assert outcome(row.call, value) == expected, f"{row.owner}({row.parameter}) as {form}"
+
+
+# Settings: the fields of what a caller builds and passes on
+
+
+SETTINGS: list[tuple[type, dict[str, Any]]] = [
+    (ev.SessionSettings, {"threads": 2, "cache_dir": Path("cache")}),
+    (ev.RunSettings, {}),
+    (ev.BareModel, {"labels": ("cat", "dog")}),
+    (
+        ev.InputOptions,
+        {"value_range": (0.0, 1.0), "mean": (0.5,), "scale": (2.0,), "pad_value": 7, "size_wh": (8, 4)},
+    ),
+    (
+        ev.TaskOptions,
+        {
+            "labels": Path("labels.txt"),
+            "annotations": Path("boxes.json"),
+            "truth": Path("truth"),
+            "output_range": (0.0, 1.0),
+            "overlap": 4,
+        },
+    ),
+    (ev.Budget, {"max_drop": 0.5, "min_agreement": 0.75}),
+    (ev.OperatingPointSpecification, {"positive": "cat", "metric": "sensitivity", "at_least": 0.75}),
+    (
+        ev.ConversionSettings,
+        {"calibration_samples": 9, "evaluation_samples": 8, "targets_files": (Path("mine.toml"),)},
+    ),
+    (
+        ev.Preprocessing,
+        {
+            "size_wh": (8, 4),
+            "value_range": (0.0, 1.0),
+            "mean": (0.5, 0.5, 0.5),
+            "scale": (2.0,),
+            "pad_value": 7,
+        },
+    ),
+    (ev.Geometry, {"crop_xywh": (0, 1, 2, 3), "rotate_degrees": 90}),
+    (ev.ScoreCalibration, {"temperature": 1.5}),
+    (
+        ev.OperatingPoint,
+        {"positive": "cat", "class_id": 1, "threshold": 0.5, "figure": "sensitivity", "at_least": 0.75},
+    ),
+    (
+        ev.DetectTask,
+        {"decoder": "yolo", "score_threshold": 0.5, "iou_threshold": 0.25, "max_detections": 9},
+    ),
+    (
+        ev.GenerateTask,
+        {
+            "kind": "latent",
+            "output": "image",
+            "output_range": (0.0, 1.0),
+            "color": "rgb",
+            "settings": {"input": "v"},
+        },
+    ),
+    (ev.ImageToImageSettings, {"overlap": 8}),
+    (ev.LatentSettings, {"input": "vector"}),
+    (ev.Condition, {"input": "class", "kind": "one-hot", "classes": 3, "null_class": 2}),
+    (ev.NoiseSchedule, {"kind": "linear", "steps": 9, "beta_start": 0.25, "beta_end": 0.5}),
+    (ev.NoiseSchedule, {"kind": "cosine", "steps": 9, "offset": 0.25}),
+    (ev.NoiseSchedule, {"kind": "betas", "values": (0.25, 0.5)}),
+    (
+        ev.DiffusionSettings,
+        {
+            "image_input": "image",
+            "timestep_input": "t",
+            "timestep": "index",
+            "prediction": "epsilon",
+            "schedule": ev.NoiseSchedule("cosine", 9, offset=0.25),
+            "condition": ev.Condition("class", "one-hot", 3, 2),
+            "steps": 5,
+            "guidance": 1.5,
+        },
+    ),
+    (ev.Quantization, {"scale": 0.5, "zero_point": 3}),
+    (ev.TensorSpec, {"name": "image", "shape": (1, 2), "dtype": "uint8"}),
+]
+
+
+def settings_rows() -> Iterator[tuple[Row, Any]]:
+    for owner, plain in SETTINGS:
+        hints = hints_of(owner)
+        for field, value in plain.items():
+            if kinds(hints[field]):
+
+                def build(form: Any, owner: type = owner, plain: Any = plain, field: str = field) -> object:
+                    return owner(**{**plain, field: form})
+
+                yield Row(owner.__name__, field, value, build), hints[field]
+
+
+SETTINGS_ROWS = list(settings_rows())
+
+
+@pytest.mark.parametrize(
+    ("row", "hint"), SETTINGS_ROWS, ids=[f"{row.owner}-{row.parameter}" for row, _ in SETTINGS_ROWS]
+)
+def test_a_setting_is_the_same_in_every_form(row: Row, hint: Any) -> None:
+    """Equal in its repr: what is stored is the plain form, which JSON and a hash take."""
+    check(row, hint)
+
+
+def settings_classes() -> set[type]:
+    """Dataclasses that a caller passes to a public function or a model, and the settings inside of them."""
+    waiting = [ev.Quantization, ev.TensorSpec]
+    callables = [*exported_functions().values()]
+    for owner in own_classes(ev.Model):
+        callables += [vars(owner)["__init__"], *(vars(owner)[n] for n in ("__call__",) if n in vars(owner))]
+    for function in callables:
+        for parameter, hint in hints_of(inspect.unwrap(function)).items():
+            if parameter != "return":
+                waiting += own_classes(hint)
+    found: set[type] = set()
+    while waiting:
+        owner = waiting.pop()
+        if owner not in found and dataclasses.is_dataclass(owner):
+            found.add(owner)
+            waiting += [part for hint in hints_of(owner).values() for part in own_classes(hint)]
+    return found
+
+
+#: Dataclasses that a caller passes but does not build from parts -> how they are built.
+BUILT_OTHERWISE = {
+    ev.Artifact: "read from a bundle, or by a converter",
+    ev.ImageSet: "by `open` and `from_arrays`, which have rows",
+}
+
+
+def test_every_setting_of_every_settings_class_has_a_row() -> None:
+    covered: dict[type, set[str]] = {}
+    for owner, plain in SETTINGS:
+        covered.setdefault(owner, set()).update(plain)
+    missing = []
+    for owner in settings_classes() - set(BUILT_OTHERWISE):
+        hints = hints_of(owner)
+        names = [field.name for field in dataclasses.fields(owner) if field.init]
+        missing += [
+            f"{owner.__name__}.{name}"
+            for name in names
+            if kinds(hints[name]) and name not in covered.get(owner, ())
+        ]
+    assert missing == []
+
+
+# Functions and methods
+
+
+SCORES = np.array([0.125, 0.75, 0.125], np.float32)
+PHOTO = np.arange(16 * 16 * 3, dtype=np.uint8).reshape(16, 16, 3)
+
+
+def classification() -> ev.Classification:
+    return ev.Classification(SCORES, ("a", "b", "c"))
+
+
+def fake_session(inputs: list[ev.TensorSpec], outputs: list[ev.TensorSpec], answers: Any = None) -> Any:
+    from edgevision.testing import FakeBackend
+
+    backend = FakeBackend(answers)
+    return ev.open_session(backend, backend.artifact(inputs, outputs))
+
+
+IMAGE = ev.TensorSpec("image", (None, 8, 8, 3), "uint8")
+PLAIN = ev.Preprocessing((8, 8), (0.0, 255.0))
+
+
+def classifier_with(labels: Any) -> ev.Classifier:
+    session = fake_session([IMAGE], [ev.TensorSpec("scores", (None, 3), "float32")], {"scores": SCORES})
+    return ev.Classifier(session, PLAIN, labels, "softmax")
+
+
+def classifier() -> ev.Classifier:
+    return classifier_with(("a", "b", "c"))
+
+
+BOXES: dict[str, Any] = {
+    "boxes": [[[1, 2, 8, 6], [0, 0, 4, 4], [0, 0, 3, 4]]],
+    "scores": [[0.75, 0.5, 0.25]],
+}
+
+
+def detector_with(labels: Any) -> ev.Detector:
+    from edgevision.plugins import registry
+
+    outputs = [ev.TensorSpec("boxes", (None, 3, 4), "float32"), ev.TensorSpec("scores", (None, 3), "float32")]
+    settings = {"boxes": "boxes", "scores": "scores", "box_format": "xyxy", "box_unit": "pixels"}
+    task = ev.DetectTask("boxes-scores", settings)
+    session = fake_session([IMAGE], outputs, BOXES)
+    return ev.Detector(session, PLAIN, labels, task, registry().decoder("boxes-scores"))
+
+
+def detector() -> ev.Detector:
+    return detector_with(("thing",))
+
+
+def found(detections: Any) -> object:
+    return detections.to_dict()
+
+
+CONDITION = {"input": "class", "kind": "class-id", "classes": 3, "null_class": 2}
+CLASS_INPUT = ev.TensorSpec("class", (None,), "int64")
+
+
+def latent_with(labels: Any) -> ev.LatentGenerator:
+    settings: Any = {"input": "vector", "condition": CONDITION}
+    task = ev.GenerateTask("latent", "made", (0.0, 1.0), "gray", settings)
+    inputs = [ev.TensorSpec("vector", (None, 4), "float32"), CLASS_INPUT]
+    session = fake_session(inputs, [ev.TensorSpec("made", (None, 2, 2, 1), "float32")])
+    return ev.LatentGenerator(session, task, labels)
+
+
+def latent() -> ev.LatentGenerator:
+    return latent_with(("a", "b", "c"))
+
+
+def diffusion_with(labels: Any) -> ev.DiffusionGenerator:
+    settings: Any = {
+        "image_input": "noisy",
+        "timestep_input": "time",
+        "timestep": "index",
+        "prediction": "epsilon",
+        "schedule": {"kind": "cosine", "steps": 9, "offset": 0.25},
+        "condition": CONDITION,
+    }
+    task = ev.GenerateTask("diffusion", "made", (0.0, 1.0), "gray", settings)
+    noisy = ev.TensorSpec("noisy", (None, 2, 2, 1), "float32")
+    inputs = [noisy, ev.TensorSpec("time", (None,), "float32"), CLASS_INPUT]
+    output = ev.TensorSpec("made", (None, 2, 2, 1), "float32")
+    session = fake_session(inputs, [output], lambda fed: {"made": fed["noisy"] * 0.5})
+    return ev.DiffusionGenerator(session, task, labels)
+
+
+def diffusion() -> ev.DiffusionGenerator:
+    return diffusion_with(("a", "b", "c"))
+
+
+def generated() -> ev.GeneratedImages:
+    return ev.GeneratedImages(np.arange(3 * 16, dtype=np.uint8).reshape(3, 4, 4, 1), (1, 2, 3))
+
+
+def images() -> ev.ImageSet:
+    return ev.ImageSet.from_arrays([PHOTO, PHOTO + 1, PHOTO + 2], [0, 1, 1], ["a", "b"])
+
+
+def listed(data: ev.ImageSet) -> object:
+    return data.image_names, data.class_names, None if data.labels is None else data.labels.tolist()
+
+
+def measured_reliability(bins: Any) -> ev.Reliability:
+    return ev.Reliability.of(SCORES, np.array([True, False, True]), bins)
+
+
+def worst_of(count: Any) -> object:
+    measures = types.SimpleNamespace(errors=np.array([0.0, 1.0, 2.0]))
+    return ev.Evaluation.worst(types.SimpleNamespace(measures=measures), count)  # type: ignore[arg-type]
+
+
+def read_by(model: ev.Classifier | ev.Detector, sizes_wh: Any) -> object:
+    """A model's own decoding of outputs that its session returned."""
+    inputs = {"image": np.zeros((1, 8, 8, 3), np.uint8)}
+    return [result.to_dict() for result in model.read(model.session.run(inputs), sizes_wh)]
+
+
+def test_a_row_for_a_sequence_of_images_takes_a_list_a_tuple_and_one_array() -> None:
+    """Values that are arrays themselves, and so not in the table."""
+    batch = np.stack([PHOTO, PHOTO])
+    for model in (classifier(), detector()):
+        expected = [result.to_dict() for result in model([PHOTO, PHOTO])]
+        for form in (list(batch), tuple(batch), batch):
+            assert [result.to_dict() for result in model(form)] == expected
+    for form in (list(batch), tuple(batch), batch):
+        assert [result.to_dict() for result in classifier().classify_batch(form)] == [
+            result.to_dict() for result in classifier()([PHOTO, PHOTO])
+        ]
+        assert len(detector().detect_batch(form)) == len(classifier().scores(form)) == 2
+        assert ev.ImageSet.from_arrays(form).digest == ev.ImageSet.from_arrays(batch).digest
+
+
+#: Parameters that take arrays of pixels: the test above has them.
+TAKES_PIXELS = {
+    "Classifier.classify_batch(images)",
+    "Classifier.scores(images)",
+    "Detector.detect_batch(images)",
+    "ImageSet.from_arrays(images)",
+}
+
+#: Parameters of public methods that EdgeVision itself calls, with values that it has computed.
+CALLED_BY_EDGEVISION = {
+    "Budget.requirements(suiting_agreement)",
+    "CheckedSession.__init__(threads)",
+    "ScoreCalibration.check_labels(labels)",
+    "ScoreQuality.of(floor)",
+    "SessionSettings.check_device(known)",
+    "SessionSettings.check_options(known)",
+}
+
+METHODS = [
+    Row("Classification.top", "k", 2, lambda k: classification().top(k)),
+    Row("Classification.above", "score_threshold", 0.5, lambda score: classification().above(score)),
+    Row("Classification.to_dict", "k", 2, lambda k: classification().to_dict(k)),
+    Row("Classifier.__init__", "labels", ("a", "b", "c"), lambda labels: classifier_with(labels).labels),
+    Row("Classifier.read", "sizes_wh", ((8, 8),), lambda sizes: read_by(classifier(), sizes)),
+    Row("Detector.__init__", "labels", ("thing",), lambda labels: found(detector_with(labels)(PHOTO))),
+    Row(
+        "Detector.__call__",
+        "score_threshold",
+        0.5,
+        lambda score: found(detector()(PHOTO, score_threshold=score)),
+    ),
+    Row("Detector.__call__", "iou_threshold", 0.75, lambda iou: found(detector()(PHOTO, iou_threshold=iou))),
+    Row("Detector.__call__", "max_detections", 1, lambda most: found(detector()(PHOTO, max_detections=most))),
+    Row("Detector.read", "sizes_wh", ((8, 8),), lambda sizes: read_by(detector(), sizes)),
+    Row("Detections.to_coco", "image_id", 7, lambda image_id: detector()(PHOTO).to_coco(image_id)),
+    Row("Detections.__getitem__", "key", (1, 0), lambda key: found(detector()(PHOTO)[_places(key)])),
+    Row("LatentGenerator.__init__", "labels", ("a", "b", "c"), lambda names: latent_with(names).labels),
+    Row("LatentGenerator.sample", "count", 2, lambda count: latent().sample(count, 1, "a")),
+    Row("LatentGenerator.sample", "seed", 5, lambda seed: latent().sample(1, seed, "a")),
+    Row("LatentGenerator.sample", "condition", 1, lambda wish: latent().sample(2, 1, wish)),
+    Row("LatentGenerator.sample", "condition", ("a", "b"), lambda wish: latent().sample(2, 1, wish)),
+    Row("LatentGenerator.sample", "condition", (0, 1), lambda wish: latent().sample(2, 1, wish)),
+    Row("LatentGenerator.interpolate", "seed_a", 1, lambda seed: latent().interpolate(seed, 2, 3, "a")),
+    Row("LatentGenerator.interpolate", "seed_b", 2, lambda seed: latent().interpolate(1, seed, 3, "a")),
+    Row("LatentGenerator.interpolate", "steps", 3, lambda steps: latent().interpolate(1, 2, steps, "a")),
+    Row("LatentGenerator.interpolate", "condition", 1, lambda wish: latent().interpolate(1, 2, 3, wish)),
+    Row("DiffusionGenerator.__init__", "labels", ("a", "b", "c"), lambda names: diffusion_with(names).labels),
+    Row("DiffusionGenerator.sample", "count", 2, lambda count: diffusion().sample(count, 1, "a", steps=2)),
+    Row("DiffusionGenerator.sample", "seed", 5, lambda seed: diffusion().sample(1, seed, "a", steps=2)),
+    Row("DiffusionGenerator.sample", "condition", 1, lambda wish: diffusion().sample(2, 1, wish, steps=2)),
+    Row("DiffusionGenerator.sample", "steps", 2, lambda steps: diffusion().sample(1, 1, "a", steps=steps)),
+    Row(
+        "DiffusionGenerator.sample",
+        "guidance",
+        1.5,
+        lambda guidance: diffusion().sample(1, 1, "a", steps=2, guidance=guidance),
+    ),
+    Row("GeneratedImages.__getitem__", "position", 1, lambda position: generated()[position]),
+    Row("GeneratedImages.save", "folder", Path("made"), lambda folder: generated().save(folder)),
+    Row("GeneratedImages.grid", "columns", 3, lambda columns: generated().grid(columns)),
+    Row("GeneratedImages.grid", "gap", 2, lambda gap: generated().grid(2, gap)),
+    Row("ImageSet.open", "path", Path("photos"), lambda path: listed(ev.ImageSet.open(path))),
+    Row(
+        "ImageSet.from_arrays",
+        "labels",
+        (0, 1),
+        lambda labels: listed(ev.ImageSet.from_arrays([PHOTO, PHOTO], labels)),
+    ),
+    Row(
+        "ImageSet.from_arrays",
+        "class_names",
+        ("a", "b"),
+        lambda names: listed(ev.ImageSet.from_arrays([PHOTO, PHOTO], [0, 1], names)),
+    ),
+    Row("ImageSet.sample", "count", 2, lambda count: listed(images().sample(count))),
+    Row("ImageSet.sample", "seed", 3, lambda seed: listed(images().sample(2, seed))),
+    Row("ImageSet.at", "places", (2, 0), lambda places: listed(images().at(places))),
+    Row("Evaluation.worst", "count", 1, lambda count: worst_of(count)),
+    Row("Confusion.matrix", "classes", 3, lambda classes: ev.Confusion(((0, 1, 2),)).matrix(classes)),
+    Row("Reliability.of", "bins", 5, measured_reliability),
+    Row("CheckedSession.lease", "batch", 2, lambda batch: leased(batch)),
+    Row("TensorSpec.with_batch", "batch", 2, lambda batch: IMAGE.with_batch(batch)),
+]
+
+
+def _places(key: Any) -> Any:
+    """A tuple would index two dimensions, as in numpy."""
+    return list(key) if isinstance(key, tuple) else key
+
+
+def leased(batch: Any) -> object:
+    with classifier().session.lease(batch) as slot:
+        return slot.inputs["image"].shape
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with photos in two classes, for relative paths."""
+    from edgevision.imaging.write import write_image
+
+    for label in ("a", "b"):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        write_image(tmp_path / "photos" / label / "1.png", PHOTO)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("row", METHODS, ids=lambda row: f"{row.owner}-{row.parameter}-{row.plain}")
+@pytest.mark.usefixtures("folder")
+def test_an_argument_of_a_method_means_the_same_in_every_form(row: Row) -> None:
+    assert not outcome(row.call, row.plain).startswith("OptionError"), "a row shows what works"
+    owner, _, method = row.owner.partition(".")
+    function = function_of(inspect.getattr_static(getattr(ev, owner), method))
+    assert function is not None
+    check(row, hints_of(function)[row.parameter] if row.parameter != "key" else tuple[int, ...])
+
+
+def _methods() -> Iterator[tuple[str, str]]:
+    """(class.method, parameter) of the public methods that take a path, a number or a sequence."""
+    for owner in exported_classes().values():
+        for base in owner.__mro__:
+            if base.__module__.split(".")[0] != "edgevision":
+                continue
+            shown = {"__call__", "__getitem__", *(() if dataclasses.is_dataclass(base) else ("__init__",))}
+            for name, member in vars(base).items():
+                function = function_of(member)
+                hidden = name.startswith("_") and name not in shown
+                if function is None or function.__module__ != base.__module__ or hidden:
+                    continue
+                for parameter, hint in hints_of(function).items():
+                    if parameter != "return" and kinds(hint):
+                        yield f"{owner.__name__}.{name}", parameter
+
+
+def test_every_method_with_a_path_a_number_or_a_sequence_has_a_row() -> None:
+    rows = {f"{row.owner}({row.parameter})" for row in METHODS} | TAKES_PIXELS | CALLED_BY_EDGEVISION
+    assert {f"{name}({parameter})" for name, parameter in _methods()} - rows == set()
+
+
+def _convert(**arguments: Any) -> object:
+    """As far as a conversion gets without TensorFlow: all arguments are read before the model is."""
+    plain: dict[str, Any] = {"source": "empty.keras", "output": "new.evb", "targets": ("raspberry-pi-5",)}
+    return ev.convert(**{**plain, **arguments})
+
+
+def _tuned(**arguments: Any) -> object:
+    plain: dict[str, Any] = {"bundle": "tiny.evb", "backends": ("tflite",), "threads": (1,), "batches": (1,)}
+    result = ev.tune(**{**plain, "seconds": 0.0625, **arguments})
+    return [(row.artifact, row.backend, row.threads, row.batch, row.status) for row in result.rows]
+
+
+def _benched(**arguments: Any) -> object:
+    result = ev.bench(classifier(), **{"frame_wh": (16, 12), "batch": 1, "seconds": 0.0625, **arguments})
+    document = result.to_dict()
+    import json
+
+    json.dumps(document)
+    return document["frame_wh"], document["batch"]
+
+
+def _evaluated(**arguments: Any) -> object:
+    plain: dict[str, Any] = {"bundle": "tiny.evb", "data": "five", "on": ON_TFLITE}
+    return ev.evaluate(**{**plain, **arguments}).to_dict()["figures"]
+
+
+def _compared(**arguments: Any) -> object:
+    plain: dict[str, Any] = {"a": "tiny.evb", "b": "tiny.evb", "data": "five"}
+    return ev.compare(**{**plain, "a_on": ON_TFLITE, "b_on": ON_TFLITE, **arguments}).to_dict()["verdict"]
+
+
+def _loaded(load: Callable[..., Any] = ev.load, path: Any = "tiny.evb", **arguments: Any) -> object:
+    with load(path, **arguments) as model:
+        return model, model.session.threads
+
+
+ON_TFLITE = ev.RunSettings(backend="tflite", tune=False)
+
+#: A path to nothing is refused by name, in every form; the others are used.
+FUNCTIONS = [
+    Row("bench", "frame_wh", (16, 12), lambda size: _benched(frame_wh=size)),
+    Row("bench", "batch", 2, lambda batch: _benched(batch=batch)),
+    Row("bench", "seconds", 0.0625, lambda seconds: _benched(seconds=seconds)),
+    Row("compare", "a", Path("tiny.evb"), lambda path: _compared(a=path)),
+    Row("compare", "b", Path("tiny.evb"), lambda path: _compared(b=path)),
+    Row("compare", "data", Path("five"), lambda path: _compared(data=path)),
+    Row("compare", "annotations", Path("no.json"), lambda path: _compared(annotations=path)),
+    Row("compare", "truth", Path("nothing"), lambda path: _compared(truth=path)),
+    Row("convert", "source", Path("no.keras"), lambda path: _convert(source=path)),
+    Row("convert", "output", Path("no.txt"), lambda path: _convert(output=path)),
+    Row("convert", "targets", ("raspberry-pi-5", "no-such"), lambda names: _convert(targets=names)),
+    Row("convert", "evaluation", Path("nothing"), lambda path: _convert(evaluation=path)),
+    Row(
+        "convert",
+        "calibration",
+        Path("nothing"),
+        lambda path: _convert(evaluation="five", precisions=("int8",), calibration=path),
+    ),
+    Row("convert", "precisions", ("auto", "int8"), lambda names: _convert(precisions=names)),
+    Row("evaluate", "bundle", Path("tiny.evb"), lambda path: _evaluated(bundle=path)),
+    Row("evaluate", "data", Path("five"), lambda path: _evaluated(data=path)),
+    Row("evaluate", "annotations", Path("no.json"), lambda path: _evaluated(annotations=path)),
+    Row("evaluate", "truth", Path("nothing"), lambda path: _evaluated(truth=path)),
+    Row("load", "path", Path("tiny.evb"), lambda path: _loaded(path=path)),
+    Row("load", "threads", 2, lambda threads: _loaded(threads=threads)),
+    Row("load_classifier", "path", Path("tiny.evb"), lambda path: _loaded(ev.load_classifier, path)),
+    Row("load_detector", "path", Path("tiny.evb"), lambda path: _loaded(ev.load_detector, path)),
+    Row("load_generator", "path", Path("tiny.evb"), lambda path: _loaded(ev.load_generator, path)),
+    Row("read_bundle", "path", Path("tiny.evb"), lambda path: ev.read_bundle(path)),
+    Row("tune", "bundle", Path("tiny.evb"), lambda path: _tuned(bundle=path)),
+    Row("tune", "backends", ("tflite",), lambda names: _tuned(backends=names)),
+    Row("tune", "threads", (1,), lambda threads: _tuned(threads=threads)),
+    Row("tune", "batches", (1, 2), lambda batches: _tuned(batches=batches)),
+    Row("tune", "seconds", 0.0625, lambda seconds: _tuned(seconds=seconds)),
+    Row("write_report", "bundle", Path("no.evb"), lambda path: ev.write_report(path, "new.html")),
+    Row("write_report", "output", Path("no.txt"), lambda path: ev.write_report("tiny.evb", path)),
+]
+
+
+@pytest.fixture
+def bundle(folder: Path) -> Path:
+    """``tiny.evb`` with five classes, and ``five`` with an image of each, in the current folder."""
+    pytest.importorskip("ai_edge_litert", reason="needs the extra `tflite`")
+    from edgevision.imaging.write import write_image
+    from evaluation.tiny_bundle import LABELS, write_tiny_bundle
+
+    for number, label in enumerate(LABELS):
+        (folder / "five" / label).mkdir(parents=True)
+        write_image(folder / "five" / label / "1.png", PHOTO + number)
+    (folder / "empty.keras").write_bytes(b"")
+    return write_tiny_bundle(folder / "tiny.evb")
+
+
+@pytest.mark.parametrize("row", FUNCTIONS, ids=lambda row: f"{row.owner}-{row.parameter}-{row.plain}")
+@pytest.mark.usefixtures("bundle")
+def test_an_argument_of_a_function_means_the_same_in_every_form(row: Row) -> None:
+    check(row, hints_of(getattr(ev, row.owner))[row.parameter])
+
+
+def test_every_function_with_a_path_a_number_or_a_sequence_has_a_row() -> None:
+    rows = {(row.owner, row.parameter) for row in FUNCTIONS}
+    needed = {
+        (name, parameter)
+        for name, function in exported_functions().items()
+        for parameter, hint in hints_of(function).items()
+        if parameter != "return" and kinds(hint)
+    }
+    assert needed - rows == set()
+
+
+def test_a_type_checker_accepts_a_path_as_text_and_as_path_everywhere() -> None:
+    hints = {
+        f"{name}({parameter})": hint
+        for name, function in exported_functions().items()
+        for parameter, hint in hints_of(function).items()
+        if parameter != "return"
+    }
+    for owner in settings_classes() - set(BUILT_OTHERWISE):
+        hints |= {f"{owner.__name__}.{name}": hint for name, hint in hints_of(owner).items()}
+    for row in METHODS:
+        owner_name, _, method = row.owner.partition(".")
+        function = function_of(inspect.getattr_static(getattr(ev, owner_name), method))
+        assert function is not None
+        hints |= {
+            f"{row.owner}({name})": hint for name, hint in hints_of(function).items() if name != "return"
+        }
+    paths = {where: set(alternatives(hint)) for where, hint in hints.items() if "path" in kinds(hint)}
+    assert len(paths) > 20
+    assert [where for where, types_ in paths.items() if str not in types_] == []
