@@ -73,8 +73,8 @@ class ImageSet:
             name: origin of the set, for messages.
 
         Raises:
-            InputError: there is no image, an image has another shape or dtype, or labels and images differ
-                in number.
+            InputError: the sequence is empty, an image has another shape or dtype, or the labels do not match
+                the images.
             OptionError: `class_names` is not a sequence of names.
         """
         entries = tuple(_array_entry(image, f"{name}[{place}]") for place, image in enumerate(images))
