@@ -1,11 +1,13 @@
-"""Converts the networks that the benchmarks need; once, with the extra `convert`.
+"""Convert the networks of the benchmarks, once, with the extra `convert`.
 
     python benchmarks/make_bundles.py --shared ../shared
 
-Writes beside this file ``resnet8.evb`` and ``blood_cells.evb``, for LiteRT and OpenVINO in int8, and two
-untrained networks of diffusion's shape, ``denoiser-16.tflite`` and ``denoiser-56.tflite``;
-``resnet8-uint8.tflite``, as MediaPipe takes it; and untrained networks that make an image of an image,
-``tile-SIZE-WIDTH.tflite``.
+Writes beside this file:
+
+- ``resnet8.evb`` and ``blood_cells.evb``, for LiteRT and OpenVINO in int8;
+- ``resnet8-uint8.tflite``, with the input type that MediaPipe supports;
+- ``denoiser-16.tflite`` and ``denoiser-56.tflite``, untrained diffusion networks;
+- ``tile-SIZE-WIDTH.tflite``, untrained image-to-image networks.
 """
 
 from __future__ import annotations
@@ -22,9 +24,9 @@ from edgevision import Budget, ConversionSettings, InputOptions, TaskOptions
 from edgevision.datasets.image_sets import ImageSet
 
 HERE = Path(__file__).parent
-#: Channels of the networks of diffusion: a tiny one, and one as small as they get in use.
+#: Channels of the diffusion networks: a tiny one, and the smallest size in practical use.
 DENOISER_WIDTHS = (16, 56)
-#: Side in pixels and channels of networks for tiles.
+#: Tile side in pixels and channels of the image-to-image networks.
 TILES = ((32, 16), (64, 16), (128, 16), (256, 16), (128, 64))
 BLOOD_CELLS = HERE.parent / "examples" / "blood_cells"
 
@@ -32,7 +34,7 @@ BLOOD_CELLS = HERE.parent / "examples" / "blood_cells"
 @click.command()
 @click.option("--shared", type=click.Path(exists=True, path_type=Path), default=HERE.parents[1] / "shared")
 def main(shared: Path) -> None:
-    """Convert all."""
+    """Convert all networks."""
     for width in DENOISER_WIDTHS:
         (HERE / f"denoiser-{width}.tflite").write_bytes(_denoiser(width))
     for size, width in TILES:
@@ -40,7 +42,7 @@ def main(shared: Path) -> None:
     data = shared / "data"
     resnet8 = shared / "models" / "resnet8_cifar10.h5"
     images = ImageSet.open(data / "cifar10-train.zip").sample(500)
-    (HERE / "resnet8-uint8.tflite").write_bytes(_of_bytes(resnet8, list(images)))
+    (HERE / "resnet8-uint8.tflite").write_bytes(_with_uint8_input(resnet8, list(images)))
     _convert(
         resnet8,
         "resnet8.evb",
@@ -64,7 +66,7 @@ def main(shared: Path) -> None:
 
 
 def _denoiser(width: int) -> bytes:
-    """Convolutions of `width` channels over 32 x 32 pixels; untrained, so what they make is of no use."""
+    """Untrained diffusion network: convolutions of `width` channels on 32 x 32 pixels."""
     import keras
     import tensorflow
 
@@ -81,7 +83,7 @@ def _denoiser(width: int) -> bytes:
 
 
 def _tile(size: int, width: int) -> bytes:
-    """Four convolutions of `width` channels, from an image to one of its size; untrained."""
+    """Untrained image-to-image network: four convolutions of `width` channels."""
     import keras
     import tensorflow
 
@@ -94,8 +96,8 @@ def _tile(size: int, width: int) -> bytes:
     return content
 
 
-def _of_bytes(path: Path, images: list[Any]) -> bytes:
-    """A network of integers that takes pixels as they are: MediaPipe refuses signed ones."""
+def _with_uint8_input(path: Path, images: list[Any]) -> bytes:
+    """An int8 network with a uint8 input, because MediaPipe does not support signed inputs."""
     import keras
     import numpy as np
     import tensorflow

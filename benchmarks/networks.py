@@ -1,4 +1,4 @@
-"""The networks that are measured, and the frames that they get."""
+"""Networks and frames of the benchmarks."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ class Network:
     """One network on one backend, one thread.
 
     Attributes:
-        name, task: what it is.
+        name: such as ``ResNet-8``.
+        task: ``classify`` or ``detect``.
         backend: ``tflite`` or ``openvino``.
-        artifact: the file that the bare runtime loads.
-        path: what edgevision loads: a bundle, or `artifact` itself.
-        frames_wh: sizes of the frames that it gets.
-        bare: for `edgevision.load`, of a bare file.
+        artifact: file that the bare runtime loads.
+        path: path that EdgeVision loads, a bundle or `artifact` itself.
+        frames_wh: sizes of the input frames.
+        bare: argument of `edgevision.load` for a bare file.
     """
 
     name: str
@@ -42,30 +43,30 @@ class Network:
     bare: BareModel | None = field(default=None)
 
     def load(self) -> Any:
-        """The network in edgevision's hands."""
+        """The network loaded by EdgeVision."""
         return edgevision.load(self.path, self.backend, settings=SessionSettings(threads=1), bare=self.bare)
 
     def bare_invoke(self) -> Callable[[], object]:
-        """The runtime's own call."""
+        """The call of the bare runtime."""
         return {"tflite": bare_litert, "openvino": bare_openvino}[self.backend](self.artifact)
 
 
 def networks(shared: Path = SHARED) -> list[Network]:
-    """All that are there: bundles that were not made are left out."""
+    """All networks whose files exist; run `make_bundles.py` for the bundles."""
     models = shared / "models"
     v1 = models / "mobilenet_v1_0.25_224_quant_metadata.tflite"
     v2 = models / "mobilenet_v2_1.0_224_ptq_nometadata.tflite"
     coco = models / "coco_ssd_mobilenet_v1_quant_metadata.tflite"
     soft = BareModel(score_kind="softmax")
     ranged = BareModel(image=InputOptions(value_range=(-1.0, 1.0)), score_kind="softmax")
-    found = [
+    all_networks = [
         *_of_bundle("ResNet-8", "classify", HERE / "resnet8.evb", ((32, 32),)),
         *(Network("MobileNet v1 0.25", "classify", b, v1, v1, bare=soft) for b in ("tflite", "openvino")),
         *(Network("MobileNet v2", "classify", b, v2, v2, bare=ranged) for b in ("tflite", "openvino")),
         Network("COCO SSD", "detect", "tflite", coco, coco),
         *_of_bundle("blood cells", "detect", HERE / "blood_cells.evb", LARGE),
     ]
-    return [network for network in found if network.artifact.exists()]
+    return [network for network in all_networks if network.artifact.exists()]
 
 
 def frame(size_wh: tuple[int, int], shared: Path = SHARED) -> NDArray[np.uint8]:

@@ -15,7 +15,7 @@ from networks import HERE, SHARED, frame
 
 from edgevision.artifact import read_artifact
 from edgevision.backend import SessionSettings
-from edgevision.benchmarking.subjects import counted
+from edgevision.benchmarking.subjects import batches_of
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.plugins import registry
 from edgevision.session import CheckedSession, open_session
@@ -48,7 +48,7 @@ def main(seconds: float) -> None:
                     {"fit": "tiles", "overlap": OVERLAP},
                 )
                 model = ImageToImage(session, task, Preprocessing((size, size), (0.0, 1.0)))
-                batches = counted(session, lambda model=model: model(image))
+                batches = batches_of(session, lambda model=model: model(image))
                 calls: dict[str, Callable[[], object]] = {"ours": lambda model=model: model(image)}
                 calls |= {f"bare of {batch}": _bare(session, batch) for batch in BATCHES}
                 times = interleave(calls, seconds)

@@ -1,1 +1,1 @@
-"""How long a model takes on this machine, stage by stage, against the bare runtime in the same run."""
+"""Latency and throughput of a model on this machine, by stage and compared with the bare runtime."""

@@ -1,4 +1,4 @@
-"""How long a model takes here: stage by stage, against the bare runtime in the same run."""
+"""bench(): latency and throughput of a model on this machine, by stage and beside the bare runtime."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgevision.benchmarking.subjects import Subject, counted, frame_subject, making_subject, picture
+from edgevision.benchmarking.subjects import (
+    Subject,
+    batches_of,
+    frame_subject,
+    generator_subject,
+    smooth_frame,
+)
 from edgevision.benchmarking.throughput import Throughput, throughput
 from edgevision.errors import OptionError
 from edgevision.system.arguments import real_number, whole_number
@@ -24,29 +30,29 @@ from edgevision.tasks.generation.image_to_image import ImageToImage
 if TYPE_CHECKING:
     from edgevision.tasks.kinds import Model
 
-#: Of the time, what goes to the stages; the rest goes to all cores at once.
+#: Share of the time for the latency of the stages; the rest is for the throughput on all cores.
 _STAGES_SHARE = 0.75
 
 
 @dataclass(frozen=True)
 class BenchResult:
-    """What was measured of one model.
+    """Measurements of one model.
 
     Attributes:
         task: ``classify``, ``detect`` or ``generate``.
-        backend, device, precision: where it ran.
-        batch: images in one call.
-        frame_wh: width and height of the frame in pixels; `None` for a model that takes no image.
-        calls: of the network, in one call of the model.
-        whole: from the frame, or the seed, to the typed result.
-        bare: the runtime's own call, its input ready and its output left where it is; `calls` of them.
-        stages: name -> that stage alone.
-        fused: stage -> why it has no time of its own.
-        throughput: with a stream a core.
-        peak_memory_mb: the process's largest resident memory so far, in MB (10**6 bytes).
-        clock_mhz, temperature_c: at the end; `None` where the system does not tell.
-        machine: what it ran on.
-        call: the whole call itself, to go on with.
+        backend, device, precision: where the model ran.
+        batch: images per call.
+        frame_wh: width and height of the frame in pixels; `None` for a model without an image input.
+        calls: calls of the network in one call of the model.
+        whole: times from the frame, or the seed, to the typed result.
+        bare: times of `calls` calls of the bare runtime, with the input in place and the output left there.
+        stages: times of each stage alone, by name.
+        fused: for each stage that cannot be timed alone, the reason.
+        throughput: with one stream per core.
+        peak_memory_mb: largest resident memory of the process so far, in MB (10**6 bytes).
+        clock_mhz, temperature_c: at the end; `None` if the system does not report them.
+        machine: machine that the measurements were made on.
+        call: the whole call, for further measurements.
     """
 
     task: str
@@ -69,12 +75,12 @@ class BenchResult:
 
     @property
     def ratio(self) -> float:
-        """CPU time of the whole call over that of the bare runtime; medians of both."""
+        """Median CPU time of the whole call divided by that of the bare runtime."""
         return self.whole.cpu_us / self.bare.cpu_us
 
     @property
     def rest_us(self) -> float:
-        """CPU time of the whole call that no stage accounts for: checks, calls, cold caches."""
+        """CPU time of the whole call outside of all stages: checks, function calls, cold caches."""
         timed = sum(times.cpu_us for name, times in self.stages.items() if name != "decode")
         return self.whole.cpu_us - timed
 
@@ -109,16 +115,16 @@ def bench(
     seconds: float = 10.0,
     progress: Progress | None = None,
 ) -> BenchResult:
-    """Time a model that no other thread uses meanwhile.
+    """Time a model that no other thread uses at the same time.
 
-    Every stage, the whole call and the bare runtime run by turns, so that what else the machine does
-    falls on all alike. Stages alone find warmer caches than they do in a whole call.
+    The stages, the whole call and the bare runtime are interleaved, so that other load on the machine affects
+    all of them alike. Stages timed alone have warmer caches than within a whole call.
 
     Args:
-        model: what `edgevision.load` gave.
-        frame_wh: width and height in pixels of the frame that a model gets that takes images.
-        batch: images in one call.
-        seconds: about how long it takes; each call is run a few times at least.
+        model: a model from `edgevision.load`.
+        frame_wh: width and height in pixels of the frame for models with an image input.
+        batch: images per call.
+        seconds: approximate duration; each call runs at least a few times.
         progress: called as ``progress(stage, done, total)`` after each step.
 
     Raises:
@@ -179,22 +185,22 @@ def _frame_size(frame_wh: Sequence[int]) -> tuple[int, int]:
 def _subjects(
     model: Model, frame_wh: tuple[int, int], batch: int, streams: int, slots: ExitStack
 ) -> list[Subject]:
-    """The same subject for each stream, on a slot of its own."""
-    frame = picture(frame_wh)
+    """One subject per stream, each on its own slot."""
+    frame = smooth_frame(frame_wh)
     session = model.session
     if isinstance(model, (Classifier, Detector)):
         return [
             frame_subject(model, frame, batch, slots.enter_context(session.lease(batch)))
             for _ in range(streams)
         ]
-    make = (
+    generate = (
         partial(model, [frame] * batch)
         if isinstance(model, ImageToImage)
         else partial(model.sample, batch, 0)
     )
-    batches = counted(session, make)
+    batches = batches_of(session, generate)
     leases = (slots.enter_context(session.lease(batches[0])) for _ in range(streams))
-    return [making_subject(make, len(batches), slot) for slot in leases]
+    return [generator_subject(generate, len(batches), slot) for slot in leases]
 
 
 def _takes_frames(model: Model) -> bool:

@@ -1,4 +1,4 @@
-"""A picture of what was measured, drawn with OpenCV: the stages side by side, and the minutes."""
+"""Chart of a benchmark, drawn with OpenCV: CPU time by stage, and latency by minute."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CHART_HEIGHT = 200
 
 
 def draw_bench(result: BenchResult, sustained: Sustained | None = None) -> Pixels:
-    """Bars of CPU time: the whole call, the bare runtime, each stage and the rest; then the minutes.
+    """Bars of CPU time for the whole call, the bare runtime, each stage and the rest; then the minutes.
 
     Returns:
         (h, w, 3) uint8 RGB.
@@ -33,12 +33,13 @@ def draw_bench(result: BenchResult, sustained: Sustained | None = None) -> Pixel
         ("rest", max(0.0, result.rest_us)),
     ]
     title = f"{result.task} on {result.backend} {result.device}, {result.precision}: CPU time, medians"
-    told = (
-        f"{result.ratio:.2f} of the bare runtime, {result.throughput.percent_of_ceiling:.0f} % of the ceiling"
+    subtitle = (
+        f"{result.ratio:.2f} times the bare runtime; throughput "
+        f"{result.throughput.percent_of_ceiling:.0f} % of the ceiling"
     )
-    parts = [_text_row(title), _bars(rows), _text_row(told)]
+    parts = [_text_row(title), _bars(rows), _text_row(subtitle)]
     if sustained is not None:
-        parts += [_text_row("median of each minute, wall ms"), _minutes(sustained.minutes)]
+        parts += [_text_row("median wall time by minute, ms"), _minutes(sustained.minutes)]
     margin = np.full((_MARGIN, _WIDTH, 3), 255, np.uint8)
     return np.concatenate([margin, *parts, margin])
 

@@ -1,4 +1,4 @@
-"""What is timed of a model: the whole call, and the stages of it that can be run on their own."""
+"""The calls that a benchmark times: the whole call of a model, and its stages that can run alone."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from edgevision.tensors import Array
 
 Pixels = NDArray[np.uint8]
 
-#: Every stage there is, in the order of the way of a frame.
+#: All stages, in the order in which a frame passes them.
 STAGES = ("decode", "resize", "normalise", "copy", "invoke", "postprocess")
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A model and what it works on, ready to be timed.
+    """A model with its input, ready to be timed.
 
     Attributes:
         whole: from the frame, or the seed, to the typed result.
-        stages: name, of `STAGES` -> that stage alone; what it works on was made ready before.
-        fused: stage -> why it is not among `stages`.
-        bare: the runtime's own call, as often as `whole` makes it, on what was fed before.
-        needed: what nothing spares: the resize, where there is one, and `bare`.
-        calls: how often `whole` calls the network.
+        stages: each of `STAGES` alone, with its input prepared.
+        fused: for each stage that is not in `stages`, the reason.
+        bare: the bare runtime, called as often as `whole` calls it, on the last input.
+        needed: the lower bound of any implementation: the resize, if there is one, and `bare`.
+        calls: calls of the network in `whole`.
     """
 
     whole: Call
@@ -46,14 +46,14 @@ class Subject:
     calls: int = 1
 
 
-def picture(size_wh: tuple[int, int]) -> Pixels:
-    """A smooth picture, (h, w, 3) uint8: always the same, and no harder to decode than a photo."""
+def smooth_frame(size_wh: tuple[int, int]) -> Pixels:
+    """A smooth image, (h, w, 3) uint8, always the same, which takes as long to decode as a photo."""
     coarse = np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8)
     return np.asarray(cv2.resize(coarse, size_wh, interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
 def frame_subject(model: Classifier | Detector, frame: Pixels, batch: int, slot: Slot) -> Subject:
-    """A classifier or detector at work on `batch` copies of a frame, its stages on `slot`."""
+    """A classifier or detector on `batch` copies of a frame, with its stages on `slot`."""
     slots = list(next(iter(slot.inputs.values())))
     sizes_wh = [(frame.shape[1], frame.shape[0])] * batch
     jpeg = _jpeg(frame)
@@ -77,7 +77,7 @@ def frame_subject(model: Classifier | Detector, frame: Pixels, batch: int, slot:
     }
     if model.preprocess.in_one_step():
         del stages["normalise"]
-        fused["normalise"] = "the network takes pixels as they are"
+        fused["normalise"] = "the network takes the pixels unchanged"
 
     def needed() -> None:
         resize()
@@ -86,8 +86,8 @@ def frame_subject(model: Classifier | Detector, frame: Pixels, batch: int, slot:
     return Subject(_whole(model, frame, batch), stages, fused, invoke, needed)
 
 
-def making_subject(make: Call, calls: int, slot: Slot) -> Subject:
-    """A generator at work: what it does between its calls of the network cannot be run alone."""
+def generator_subject(generate: Call, calls: int, slot: Slot) -> Subject:
+    """A generator; what it computes between its calls of the network cannot be timed alone."""
     slot.run()
     invoke, copying, fused = _parts(slot)
 
@@ -100,21 +100,21 @@ def making_subject(make: Call, calls: int, slot: Slot) -> Subject:
 
     bare = repeated(invoke)
     stages = {**{name: repeated(call) for name, call in copying.items()}, "invoke": bare}
-    fused |= dict.fromkeys(("resize", "normalise", "postprocess"), "a part of the loop round the network")
-    return Subject(make, stages, fused, bare, bare, calls)
+    fused |= dict.fromkeys(("resize", "normalise", "postprocess"), "part of the loop around the network")
+    return Subject(generate, stages, fused, bare, bare, calls)
 
 
-def counted(session: CheckedSession, make: Call) -> list[int]:
-    """How many images go through the network in each call that `make` makes of it.
+def batches_of(session: CheckedSession, call: Call) -> list[int]:
+    """Batch size of each call of the network in one `call` of the model.
 
     Raises:
-        OptionError: it never does.
+        OptionError: the model does not call its network.
     """
     batches: list[int] = []
     with session.watched(lambda slot: _CountedSlot(slot, batches)):
-        make()
+        call()
     if not batches:
-        raise OptionError("bench: the model never called its network")
+        raise OptionError("bench: the model does not call its network, so there is nothing to time")
     return batches
 
 
@@ -138,15 +138,15 @@ def _whole(model: Classifier | Detector, frame: Pixels, batch: int) -> Call:
 
 
 def _parts(slot: Slot) -> tuple[Callable[[], Any], dict[str, Call], dict[str, str]]:
-    """The runtime's call, the copies round it, and why there are none."""
+    """The call of the runtime, its copies as a stage, and the reason if they cannot be timed alone."""
     if not isinstance(slot, StagedSlot):
-        return slot.run, {}, {"copy": "the backend does not part it from invoke"}
+        return slot.run, {}, {"copy": "the backend does not separate it from invoke"}
 
-    def copying() -> None:
+    def copy() -> None:
         slot.feed()
         slot.fetch()
 
-    return slot.invoke, {"copy": copying}, {}
+    return slot.invoke, {"copy": copy}, {}
 
 
 def _each(slots: Sequence[Array], call: Callable[[Array], object]) -> Call:

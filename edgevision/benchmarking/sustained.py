@@ -1,4 +1,4 @@
-"""Minutes on end: what heat, other programs and leaks do to a model that is always at work."""
+"""Sustained load: the effect of heat, other programs and leaks on a model that runs for minutes."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from edgevision.system.timing import Call, Times, timed, times_of
 
 @dataclass(frozen=True)
 class Minute:
-    """What was measured in one minute.
+    """Measurements of one minute.
 
     Attributes:
-        times: of each call.
-        deadline_misses: calls that took longer than the deadline; 0 where there is none.
-        memory_mb: resident at its end, in MB (10**6 bytes).
-        clock_mhz, temperature_c: at its end; `None` where the system does not tell.
+        times: times of all calls.
+        deadline_misses: calls that exceeded the deadline; 0 without one.
+        memory_mb: resident memory at the end, in MB (10**6 bytes).
+        clock_mhz, temperature_c: at the end; `None` if the system does not report them.
     """
 
     times: Times
@@ -45,11 +45,11 @@ class Minute:
 
 @dataclass(frozen=True)
 class Sustained:
-    """Several minutes.
+    """Measurements of consecutive minutes.
 
     Attributes:
-        minutes: in their order.
-        deadline_ms: of each call; `None` where none was given.
+        minutes: in order.
+        deadline_ms: deadline of each call; `None` without one.
     """
 
     minutes: Sequence[Minute]
@@ -57,13 +57,13 @@ class Sustained:
 
     @property
     def memory_slope_mb(self) -> float:
-        """How the memory rises, in MB a minute: of a straight line through the minutes after the first."""
+        """Growth of the memory in MB per minute, fitted by a line to all minutes but the first."""
         memory = [minute.memory_mb for minute in self.minutes[1:]]
         return float(np.polyfit(range(len(memory)), memory, 1)[0]) if len(memory) > 1 else 0.0
 
     @property
     def deadline_misses(self) -> int:
-        """Of all calls."""
+        """Number of calls in all minutes that exceeded the deadline."""
         return sum(minute.deadline_misses for minute in self.minutes)
 
     def to_dict(self) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def sustain(
     *,
     minute_s: float = 60.0,
 ) -> Sustained:
-    """Run a call again and again.
+    """Run a call repeatedly for minutes.
 
     Args:
         call: the call to time.
@@ -106,7 +106,7 @@ def sustain(
 
 
 def _minute(call: Call, deadline_ms: float | None, seconds: float) -> Minute:
-    # Plain numbers in a row: a minute of a tiny network is millions of calls, and its memory is measured.
+    # A compact array, because a tiny network makes millions of calls per minute and the memory is measured.
     taken, end = array("q", timed(call)), time.perf_counter() + seconds
     while time.perf_counter() < end:
         taken.extend(timed(call))

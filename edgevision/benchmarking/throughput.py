@@ -1,4 +1,4 @@
-"""Images a second with every core at work, against what the machine could do at best."""
+"""Throughput on all cores, compared with the ceiling of the machine."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _WINDOWS = 4
 
 @dataclass(frozen=True)
 class Throughput:
-    """How much of the machine reaches the network.
+    """Images per second, and the ceiling measured in the same run.
 
     Attributes:
-        streams: threads that worked at once, each on a slot of its own.
-        images_per_second: of the whole call.
-        ceiling_per_second: of resize and invoke alone, in the same run, by turns.
+        streams: number of concurrent threads, each with its own slot.
+        images_per_second: throughput of the whole call.
+        ceiling_per_second: throughput of resize and invoke alone, measured in turn with it.
     """
 
     streams: int
@@ -30,26 +30,26 @@ class Throughput:
 
     @property
     def percent_of_ceiling(self) -> float:
-        """What the whole call reaches of the ceiling, 100 at best."""
+        """Throughput of the whole call in percent of the ceiling."""
         return 100 * self.images_per_second / self.ceiling_per_second
 
 
 def throughput(whole: Sequence[Call], needed: Sequence[Call], images: int, seconds: float) -> Throughput:
-    """Measure both by turns; each figure is the median of its turns.
+    """Measure both in turn; each result is the median of its turns.
 
     Args:
-        whole, needed: a call for each stream.
-        images: in one call.
-        seconds: for all together.
+        whole, needed: one call per stream.
+        images: images per call.
+        seconds: total duration.
     """
     window = seconds / (2 * _WINDOWS)
     rates = [(rate(whole, window), rate(needed, window)) for _ in range(_WINDOWS)]
-    reached, possible = np.median(np.array(rates), axis=0) * images
-    return Throughput(len(whole), float(reached), float(possible))
+    achieved, ceiling = np.median(np.array(rates), axis=0) * images
+    return Throughput(len(whole), float(achieved), float(ceiling))
 
 
 def rate(calls: Sequence[Call], seconds: float) -> float:
-    """Calls a second of all streams together, each until the time is over, once at least."""
+    """Calls per second of all streams together; each stream makes at least one call."""
     begun = time.perf_counter()
     end = begun + seconds
 

@@ -1,4 +1,4 @@
-"""tune(): how fast a bundle is on every backend here, with how many threads, in which precision and batch."""
+"""tune(): speed of a bundle on every available backend, by number of threads, precision and batch."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ from edgevision.system.machine import Machine
 from edgevision.system.progress import Progress, no_progress
 from edgevision.system.timing import Call, Times, interleave_bursts
 
-#: Of the time, what goes to the latency; the rest goes to the throughput.
+#: Share of the time for the latency; the rest is for the throughput.
 _LATENCY_SHARE = 0.6
 _ROUNDS = 6
 
 
 @dataclass(frozen=True)
 class TuningRow:
-    """One artifact on one backend on the CPU, with so many threads and images in a call; the network alone.
+    """Speed of one configuration on the CPU, without pre- and postprocessing.
 
     Attributes:
         artifact, precision: of the bundle.
-        backend: the backend's name.
-        threads: for one call.
-        batch: images, or samples, in one call.
-        status: ``passed``, ``failed`` (its known answers, or to run at all), or ``not run``: the backend
-            is not here, or the artifact has a fixed batch.
+        backend: name of the backend.
+        threads: threads per call.
+        batch: images, or samples, per call.
+        status: ``passed``, ``failed`` (wrong known answers, or an error), or ``not run``: the backend is not
+            available, or the artifact has a fixed batch size.
         reason: why it did not pass.
-        latency: of one call; `None` where it was not timed.
-        per_second: images a second with every core at work.
+        latency: times of one call; `None` if it was not timed.
+        per_second: images per second on all cores.
         opening_ms: as in `edgevision.loading.race.Speed`.
-        memory_mb: the peak of a process of its own that loads and runs it, in MB (10**6 bytes).
+        memory_mb: peak memory of a process that only loads and runs it, in MB (10**6 bytes).
     """
 
     artifact: str
@@ -67,10 +67,10 @@ class TuningRow:
 
 @dataclass(frozen=True)
 class Chosen:
-    """What `edgevision.load` takes from now on.
+    """The configuration that `edgevision.load` will use.
 
     Attributes:
-        artifact, backend, threads: as in its row.
+        artifact, backend, threads: as in its `TuningRow`.
     """
 
     artifact: str
@@ -80,15 +80,15 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Tuning:
-    """What `tune` measured.
+    """Measurements of `tune`, and its choice.
 
     Attributes:
-        bundle: its path.
-        machine: what it was measured on.
-        rows: in the bundle's order.
-        chosen: `None` where no row may be chosen.
-        why: it was chosen, or nothing was.
-        stored: the file that keeps the choice; `None` where it could not be written.
+        bundle: path of the bundle.
+        machine: machine that the measurements were made on.
+        rows: one per configuration and batch, in the order of the bundle.
+        chosen: fastest configuration; `None` if no row is eligible.
+        why: reason for the choice, or for making none.
+        stored: file that keeps the choice; `None` if it could not be written.
     """
 
     bundle: str
@@ -120,25 +120,25 @@ def tune(
     seconds: float = 5.0,
     progress: Progress | None = None,
 ) -> Tuning:
-    """Time a bundle's network on its known inputs, and keep what `edgevision.load` is to take.
+    """Time the network of a bundle on its known inputs, and store the choice for `edgevision.load`.
 
-    What is kept is the fastest of the rows with a batch of one, of the precision that `load` takes
-    without one being asked for: `edgevision.loading.load.load` has the rule.
+    The choice is the fastest row with a batch of one, in the precision that `load` uses by default; see
+    `edgevision.loading.load.load`.
 
     Args:
-        bundle: a bundle.
-        backends: names of those to try; by default all that the bundle was measured on, and those whose
-            own format an artifact has.
-        precision: to try; what is kept is then for ``load(…, precision=…)``. By default all.
-        threads: numbers to try, from 1 to the number of cores; by default 1, and one for each core.
-        batches: to try.
-        seconds: about how long the timing takes; opening, memory and known answers come on top.
+        bundle: path of a bundle.
+        backends: names of the backends to try; by default all that the bundle was measured on, and those
+            with an artifact in their own format.
+        precision: precision to try; the choice is then used for ``load(…, precision=…)``. By default all.
+        threads: numbers of threads to try, from 1 to the number of cores; by default 1 and all cores.
+        batches: batch sizes to try.
+        seconds: approximate duration of the timing, without loading, memory and known answers.
         progress: called as ``progress(stage, done, total)`` after each step.
 
     Raises:
         BundleError: the bundle is damaged.
-        OptionError: an argument is out of range, or the bundle has nothing that fits.
-        PluginError, MissingRuntimeError: there is no such backend, or nothing can run here.
+        OptionError: an argument is not of its type or out of range, or the bundle has no matching artifact.
+        PluginError, MissingRuntimeError: a backend does not exist, or none is available on this machine.
     """
     progress = progress or no_progress
     backends = names(backends, "backends")
@@ -151,38 +151,38 @@ def tune(
     seconds = real_number(seconds, "seconds")
     if not seconds > 0:
         raise OptionError(f"seconds: expected a number above 0, got {seconds:g}")
-    found, plugins, settings = read_bundle(Path(bundle)), registry(), SessionSettings()
-    possible = configurations(found, precision, settings.threads, plugins)
-    tried = _tried(found, possible, backends, threads, plugins)
+    opened, plugins, settings = read_bundle(Path(bundle)), registry(), SessionSettings()
+    possible = configurations(opened, precision, settings.threads, plugins)
+    tried = _tried(opened, possible, backends, threads, plugins)
     with ExitStack() as stack:
-        trials = _Trials(Track(found, settings, plugins), plugins, stack)
+        run = _TuningRun(Track(opened, settings, plugins), plugins, stack)
         for place, one in enumerate(tried):
             progress("opening", place, len(tried))
-            trials.enter(one, batches)
-        if not trials.entrants:
-            raise PluginError(f"{bundle}: nothing can be timed here: {trials.told()}")
-        trials.time(seconds, progress)
+            run.enter(one, batches)
+        if not run.entrants:
+            raise PluginError(f"{bundle}: no configuration can run on this machine: {run.reasons()}")
+        run.time(seconds, progress)
         rows = []
         for place, one in enumerate(tried):
             progress("measuring memory", place, len(tried))
-            rows += [trials.row(one, batch, settings) for batch in batches]
-    first = choice_by_order(found, Request(precision=precision, settings=settings), plugins)
+            rows += [run.row(one, batch, settings) for batch in batches]
+    first = choice_by_order(opened, Request(precision=precision, settings=settings), plugins)
     pairs = {one.pair for one in competitors(first, possible, plugins)}
-    speeds = {one: speed for one, speed in trials.speeds().items() if one.pair in pairs}
+    speeds = {one: speed for one, speed in run.speeds().items() if one.pair in pairs}
     best = winner(speeds, {}, lambda one: None)  # those that do not pass are not timed
     why = _why(best, speeds, first.entry.precision, bool(pairs))
-    file = tuning_file(found, settings, possible)
-    stored = best is not None and write_choice(file, best, found, why)
+    file = tuning_file(opened, settings, possible)
+    stored = best is not None and write_choice(file, best, opened, why)
     chosen = None if best is None else Chosen(*best.pair, best.threads)
     return Tuning(str(bundle), Machine.this(), tuple(rows), chosen, why, file if stored else None)
 
 
-class _Trials:
-    """The candidates that are open, and what was measured of them.
+class _TuningRun:
+    """Open configurations and their measurements.
 
     Attributes:
-        entrants: those that give their known answers.
-        out: the others -> status and reason.
+        entrants: configurations that passed their known answers.
+        out: status and reason of all others.
     """
 
     def __init__(self, track: Track, plugins: Registry, stack: ExitStack) -> None:
@@ -196,7 +196,7 @@ class _Trials:
         self._rates: dict[tuple[Configuration, int], float] = {}
 
     def enter(self, one: Configuration, batches: Sequence[int]) -> None:
-        """Open a candidate, check its known answers, and lend a slot to each stream."""
+        """Open a configuration, check its known answers, and lease a slot for each stream."""
         try:
             available_backend(one.backend, "cpu", self._plugins)
         except EdgeVisionError as error:
@@ -216,7 +216,7 @@ class _Trials:
             self.entrants[one] = entrant
 
     def time(self, seconds: float, progress: Progress) -> None:
-        """Latency by turns, then each one's throughput."""
+        """Measure the latencies in turn, then the throughput of each."""
         progress("timing", 0, len(self._streams))
         keys = {str(place): key for place, key in enumerate(self._streams)}
         calls = {name: self._streams[key][0] for name, key in keys.items()}
@@ -228,7 +228,7 @@ class _Trials:
             self._rates[key] = rate(streams, window) * key[1]
 
     def speeds(self) -> dict[Configuration, Speed]:
-        """Of the candidates, with a batch of one."""
+        """Speeds of the configurations with a batch of one."""
         return {
             one: Speed(self._times[one, 1].wall_us / 1e3, entrant.opening_ms)
             for one, entrant in self.entrants.items()
@@ -236,12 +236,12 @@ class _Trials:
         }
 
     def row(self, one: Configuration, batch: int, settings: SessionSettings) -> TuningRow:
-        """What was measured, and the memory, which is measured now."""
+        """The measurements of a configuration; measures its memory now."""
         what = one.entry.id, one.entry.precision, one.backend, one.threads, batch
         if one in self.out:
             return TuningRow(*what, *self.out[one])
         if (one, batch) not in self._times:
-            return TuningRow(*what, "not run", "the artifact has a fixed batch")
+            return TuningRow(*what, "not run", "the artifact has a fixed batch size")
         artifact, own = self._track.artifact(one.entry), one.session_settings(settings)
         return TuningRow(
             *what,
@@ -252,8 +252,8 @@ class _Trials:
             memory_mb=run_costs(artifact, one.backend, own, batch).peak_memory_mb,
         )
 
-    def told(self) -> str:
-        """Why those that are out are out."""
+    def reasons(self) -> str:
+        """The reasons of all configurations that did not pass."""
         return "; ".join(dict.fromkeys(f"{one.backend}: {reason}" for one, (_, reason) in self.out.items()))
 
     def _slots(self, entrant: Entrant, batch: int) -> list[Call]:
@@ -275,7 +275,7 @@ def _tried(
     tried = [one for one in possible if not asked or one.backend in asked]
     if not tried:
         have = ", ".join(dict.fromkeys(f"{one.entry.id} ({one.backend})" for one in possible))
-        raise OptionError(f"{bundle.path}: has no artifact for {', '.join(backends)}; it has: {have}")
+        raise OptionError(f"{bundle.path}: no artifact for {', '.join(backends)}; available: {have}")
     if not threads:
         return tried
     counts = sorted(set(threads))
@@ -286,7 +286,7 @@ def _why(
     best: Configuration | None, speeds: Mapping[Configuration, Speed], precision: str, on_cpu: bool
 ) -> str:
     if best is not None:
-        return f"the fastest of {len(speeds)} in {CALLS:,} calls at their median time, opening counted in"
+        return f"the fastest of {len(speeds)} over {CALLS:,} calls at their median latency, loading included"
     if not on_cpu:
-        return "the bundle's order takes a GPU or NPU, and load() leaves it there"
-    return f"no row with a batch of 1 passed in {precision}, the precision that the bundle's order takes"
+        return "by its order, the bundle runs on a GPU or NPU, which tuning does not change"
+    return f"no row with a batch of 1 passed in {precision}, the default precision of the bundle"

@@ -1,1 +1,1 @@
-"""The calibration set: where it comes from, and whether it suits the model."""
+"""Calibration sets: checks, coverage of their activation ranges, and synthetic sets."""

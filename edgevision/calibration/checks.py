@@ -1,6 +1,6 @@
-"""What is wrong with a calibration set, found before a conversion begins.
+"""Checks of a calibration set before a conversion begins.
 
-Each check gives a `Finding` or none. Limits are measured: see the constants.
+Each check returns a `Finding` or `None`. The limits are measured: see the constants.
 """
 
 from __future__ import annotations
@@ -15,28 +15,30 @@ from edgevision.calibration.thumbnails import Summaries, summarise
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import InputError
 
-#: Of n images seen, and one more like them, that one has the highest or the lowest activation of all with
-#: a chance of 2 in n + 1: with 100 images, 1 in 50 in use goes beyond the range of any one activation.
+#: A new image has the highest or lowest activation among n calibration images and itself with a probability
+#: of 2 / (n + 1): with 100 images, 1 in 50 in use exceeds the range of any given activation.
 FEW = 100
-#: Root mean square difference of two thumbnails, in levels of 0…255, up to which images are nearly one.
-#: Of 3,000 images of CIFAR-10 the nearest two differ by 11, of 1,797 digits by 7, of 292 microscope photos
-#: by 13, but for two of one slide, by 3.
+#: Root mean square difference of two thumbnails, in levels of 0…255, up to which images are near-duplicates.
+#: The nearest two of 3,000 CIFAR-10 images differ by 11, of 1,797 digits by 7, of 292 microscope photos by
+#: 13, except for two photos of one slide, which differ by 3.
 NEAR = 4.0
-#: The same, up to which two are one picture: JPEG of quality 75 and above moves it by up to 1.6.
+#: The same, up to which two images show the same picture: JPEG of quality 75 or above changes it by up to
+#: 1.6.
 SAME = 2.0
-#: … and no part of the thumbnail may differ by more, or there is an object that the other does not show.
+#: Largest difference of any pixel of the thumbnails of one picture; more means an object that only one shows.
 SAME_PART = 12
-#: … and images with little contrast differ by little: so the difference is held against the standard
-#: deviation of the thumbnail. JPEG of quality 90 moves CIFAR-10 by up to 0.07 of it.
+#: Images with little contrast differ by little, so the difference is also compared with the standard
+#: deviation of the thumbnail. JPEG of quality 90 changes CIFAR-10 images by up to 0.07 of it.
 SAME_CONTRAST = 0.1
-#: … but not below this: JPEG and WebP move a piece of sky by up to 0.82, and its neighbour differs by 0.92.
+#: Lower bound of that limit: JPEG and WebP change a patch of sky by up to 0.82, and its neighbour differs by
+#: 0.92.
 SAME_AT_LEAST = 0.85
-#: Share of near-duplicates above which ranges are set by fewer scenes than the number of images says.
+#: Share of near-duplicates above which the set has far fewer scenes than images.
 MANY_REPEATED = 0.05
-#: Standard deviation, in levels of 0…255, below which an image shows nothing.
+#: Standard deviation, in levels of 0…255, below which an image is constant.
 CONSTANT = 1.5
-#: Correlation of neighbouring pixels below which there is nothing but noise: of 50,000 images of CIFAR-10
-#: none is below 0.49, noise of 32 x 32 pixels and more never above 0.22, also after JPEG.
+#: Correlation of adjacent pixels below which an image is noise: none of 50,000 CIFAR-10 images is below 0.49,
+#: and noise of at least 32 x 32 pixels is never above 0.22, not even after JPEG.
 NOISE = 0.3
 
 _NAMED = 10
@@ -45,26 +47,26 @@ _NAMED = 10
 def check_images(
     calibration: ImageSet, evaluation: ImageSet, left_out: int = 0
 ) -> tuple[tuple[Finding, ...], ImageSet]:
-    """Check the images of a calibration set, one by one and against each other.
+    """Check the images of a calibration set, individually and for duplicates.
 
     Every image of both sets is read once, on all cores.
 
     Args:
-        calibration: the images that ranges will be set by.
-        evaluation: the images that will be measured on.
-        left_out: files of the calibration set that were left out of the evaluation set before.
+        calibration: calibration set.
+        evaluation: evaluation set.
+        left_out: number of files that were already left out of the evaluation set because the calibration set
+            contains them.
 
     Returns:
-        The findings, and the evaluation set without the pictures that the calibration set has as well.
+        The findings, and the evaluation set without the images that are also in the calibration set.
 
     Raises:
-        InputError: the calibration set is empty, an image of either cannot be read, or both sets hold the
-            very same pictures.
+        InputError: the calibration set is empty, an image cannot be read, or both sets have the same images.
     """
     if not len(calibration):
         raise InputError(
-            f"{calibration.name}: holds no image to calibrate on; "
-            "type --calibration FOLDER with some of those in use"
+            f"{calibration.name}: the calibration set is empty; "
+            "pass --calibration FOLDER with images like those in use"
         )
     own, others = _readable(calibration), _readable(evaluation)
     shared = _shared(own, others)
@@ -72,12 +74,12 @@ def check_images(
     kept = evaluation.without(digests[name] for name, _ in shared)
     if not len(kept):
         raise InputError(
-            f"{evaluation.name}: shows the very pictures of the calibration set; measure on others with "
-            "--evaluation FOLDER"
+            f"{evaluation.name}: every image is also in the calibration set {calibration.name}; pass "
+            "--evaluation FOLDER with other images"
         )
     near = repeated(own.thumbnails, NEAR)
     distinct = int((near < 0).sum())
-    found = (
+    findings = (
         few(len(own), distinct),
         near_duplicates(own, near),
         constant(own),
@@ -85,88 +87,88 @@ def check_images(
         also_in_evaluation(own, shared, left_out),
         missing_classes(calibration, evaluation),
     )
-    return tuple(finding for finding in found if finding is not None), kept
+    return tuple(finding for finding in findings if finding is not None), kept
 
 
 def refuse_warnings(findings: Iterable[Finding]) -> None:
-    """What ``--strict`` does.
+    """Refuse a calibration set with warnings, for ``--strict``.
 
     Raises:
-        InputError: there are warnings; tells all of them.
+        InputError: there are warnings; the message has all of them.
     """
-    told = [f"{finding.check}: {finding.text}" for finding in findings if finding.severity == "warning"]
-    if told:
+    warnings = [f"{finding.check}: {finding.text}" for finding in findings if finding.severity == "warning"]
+    if warnings:
         raise InputError(
-            f"the calibration set is refused, for --strict was asked for: {'; '.join(told)}; "
-            "mend the set, or leave out --strict to convert with these warnings in the evidence"
+            f"--strict refuses the calibration set: {'; '.join(warnings)}; "
+            "correct the set, or remove --strict to record these warnings in the evidence"
         )
 
 
 def few(images: int, distinct: int) -> Finding | None:
-    """Too few images that differ from each other."""
+    """Too few distinct images."""
     if distinct >= FEW:
         return None
-    told = f"{images} images" if distinct == images else f"{images} images, {distinct} of them distinct,"
-    chance = 2 / (distinct + 1)
+    size = f"{images} images" if distinct == images else f"{images} images, {distinct} of them distinct"
+    probability = 2 / (distinct + 1)
     return Finding(
         "few-images",
         "warning",
-        f"{told} are few: about {chance:.0%} of images in use will go beyond the range of any one "
-        f"activation; give {FEW} or more",
+        f"the calibration set is small ({size}): about {probability:.0%} of the images in use will exceed "
+        f"the range of any given activation; calibrate on {FEW} images or more",
     )
 
 
 def near_duplicates(images: Summaries, near: Sequence[int] | np.ndarray) -> Finding | None:
-    """Images that nearly repeat another of the set, such as frames of one video."""
+    """Images that are nearly identical to another one, such as frames of one video."""
     places = np.flatnonzero(np.asarray(near) >= 0)
     if not len(places):
         return None
     many = len(places) > MANY_REPEATED * len(images)
-    pairs = [f"{images.names[place]} (as {images.names[near[place]]})" for place in places[:_NAMED]]
+    pairs = [f"{images.names[place]} (like {images.names[near[place]]})" for place in places[:_NAMED]]
     return Finding(
         "near-duplicates",
         "warning" if many else "note",
-        f"{len(places)} of {len(images)} images nearly repeat another, and add nothing to the ranges: "
-        f"{_listed(pairs, len(places))}",
+        f"{len(places)} of {len(images)} calibration images are near-duplicates of another one and add "
+        f"nothing to the activation ranges: {_listed(pairs, len(places))}",
         tuple(images.names[place] for place in places[:_NAMED]),
     )
 
 
 def constant(images: Summaries) -> Finding | None:
-    """Images of one colour."""
+    """Images of a single colour."""
     return _about(
-        "constant-images", images, images.deviations < CONSTANT, "show nothing but one colour; leave them out"
+        "constant-images", images, images.deviations < CONSTANT, "have a single colour; remove them"
     )
 
 
 def noise(images: Summaries) -> Finding | None:
-    """Images whose neighbouring pixels have nothing to do with each other: no photo is like that."""
-    nothing = (images.deviations >= CONSTANT) & (images.correlations < NOISE)
+    """Images whose adjacent pixels are uncorrelated, which no photo is."""
+    uncorrelated = (images.deviations >= CONSTANT) & (images.correlations < NOISE)
     return _about(
         "noise-images",
         images,
-        nothing,
-        "are noise, for which ranges are others than for photos; leave them out",
+        uncorrelated,
+        "are noise, whose activation ranges differ from those of photos; remove them",
     )
 
 
 def also_in_evaluation(
     images: Summaries, shared: Sequence[tuple[str, str]], left_out: int = 0
 ) -> Finding | None:
-    """Pictures that both sets have, under whatever name and in whatever format.
+    """Images in both sets, regardless of their names and formats.
 
     Args:
-        images: of the calibration set.
+        images: the calibration set.
         shared: (name in the evaluation set, name in the calibration set).
-        left_out: files that both had, byte for byte.
+        left_out: number of byte-identical files that were already left out.
     """
     if not shared and not left_out:
         return None
-    parts = [f"{left_out} files of the calibration set were in the evaluation set too"] if left_out else []
+    parts = [f"{left_out} evaluation files are also in the calibration set"] if left_out else []
     if shared:
         pairs = [f"{name} (as {own})" for name, own in shared[:_NAMED]]
         parts.append(
-            f"{len(shared)} pictures of the evaluation set are in the calibration set: "
+            f"{len(shared)} evaluation images show pictures of the calibration set: "
             f"{_listed(pairs, len(shared))}"
         )
     names = tuple(name for name, _ in shared[:_NAMED])
@@ -176,15 +178,15 @@ def also_in_evaluation(
 
 
 def missing_classes(calibration: ImageSet, evaluation: ImageSet) -> Finding | None:
-    """Classes of the evaluation set that the calibration set does not show, where folders tell both."""
+    """Classes of the evaluation set without calibration images, if both sets have one folder per class."""
     if evaluation.labels is None:
         return None
     if calibration.labels is None:
         return Finding(
             "missing-classes",
             "note",
-            "the calibration images lie in one folder, so nothing tells whether they show every class of the "
-            "evaluation set",
+            "cannot check whether the calibration set covers every class: its images are not in one folder "
+            "per class",
         )
     shown = {calibration.class_names[label] for label in np.unique(calibration.labels)}
     wanted = [evaluation.class_names[label] for label in np.unique(evaluation.labels)]
@@ -194,8 +196,8 @@ def missing_classes(calibration: ImageSet, evaluation: ImageSet) -> Finding | No
     return Finding(
         "missing-classes",
         "warning",
-        f"{len(missing)} of the evaluation set's {len(wanted)} classes have no image to calibrate on: "
-        f"{_listed(missing[:_NAMED], len(missing))}; add some of each",
+        f"the calibration set has no image of {len(missing)} of the evaluation set's {len(wanted)} classes: "
+        f"{_listed(missing[:_NAMED], len(missing))}; add images of each",
     )
 
 
@@ -205,29 +207,29 @@ def _readable(images: ImageSet) -> Summaries:
     if broken:
         raise InputError(
             f"{images.name}: {len(broken)} of {len(images)} images cannot be read: "
-            f"{_listed(broken[:_NAMED], len(broken), '; ')}: mend them or take them out"
+            f"{_listed(broken[:_NAMED], len(broken), '; ')}; repair or remove them"
         )
     return summaries
 
 
 def _shared(own: Summaries, others: Summaries) -> list[tuple[str, str]]:
-    """(name in `others`, name in `own`) of each picture that both have."""
-    found = nearest(others.thumbnails, own.thumbnails, SAME)
-    places = np.flatnonzero(found >= 0)
+    """(name in `others`, name in `own`) of each picture in both sets."""
+    matches = nearest(others.thumbnails, own.thumbnails, SAME)
+    places = np.flatnonzero(matches >= 0)
     thumbnails = others.thumbnails[places].astype(np.float32)
-    apart = np.abs(thumbnails - own.thumbnails[found[places]])
+    apart = np.abs(thumbnails - own.thumbnails[matches[places]])
     allowed = np.maximum(SAME_AT_LEAST, SAME_CONTRAST * thumbnails.std(axis=(1, 2)))
     alike = np.sqrt((apart**2).mean(axis=(1, 2))) <= allowed
     same = places[alike & (apart.max(axis=(1, 2), initial=0) <= SAME_PART)]
-    return [(others.names[place], own.names[found[place]]) for place in same]
+    return [(others.names[place], own.names[matches[place]]) for place in same]
 
 
-def _about(check: str, images: Summaries, which: np.ndarray, told: str) -> Finding | None:
+def _about(check: str, images: Summaries, which: np.ndarray, problem: str) -> Finding | None:
     names = [images.names[place] for place in np.flatnonzero(which)[:_NAMED]]
     count = int(which.sum())
     if not count:
         return None
-    text = f"{count} of {len(images)} images {told}: {_listed(names, count)}"
+    text = f"{count} of {len(images)} calibration images {problem}: {_listed(names, count)}"
     return Finding(check, "warning", text, tuple(names))
 
 

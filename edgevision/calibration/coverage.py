@@ -1,7 +1,7 @@
-"""How well the ranges that a calibration set gives hold: on its own halves, and on the evaluation set.
+"""How well the activation ranges of a calibration set hold: between its halves, and on the evaluation set.
 
-Measured in the source, layer by layer: runtimes do not show their activations, and what a calibration set
-covers does not depend on the format that is made with it.
+Measured in the source, layer by layer, because runtimes do not expose their activations. The result does not
+depend on the format that the set calibrates.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from edgevision.calibration.findings import Coverage, Finding, LayerCoverage
 from edgevision.converter import Activations, ActivationSource, CalibrationData
 from edgevision.tensors import Array
 
-#: Images of the calibration set, both halves, and of the evaluation set: a hundred set most of a range.
+#: Images sampled from the calibration set (both halves) and from the evaluation set: a hundred set most of a
+#: range.
 SAMPLE = 128
-#: Share of a layer's activations beyond the range above which it is told aloud. On ResNet-8 the layer that
-#: clips most clips 0.0008 of them if both sets are photos, 0.17 if the evaluation is noise.
+#: Share of a layer's activations outside the range above which there is a warning. On ResNet-8 the layer that
+#: clips most clips 0.0008 of them if both sets are photos, and 0.17 if the evaluation set is noise.
 CLIPPED = 0.01
-#: Median difference of the halves' ranges above which it is told aloud: 0.04 for halves of 32 photos each.
+#: Median difference of the halves' ranges above which there is a warning; it is 0.04 for halves of 32 photos.
 UNSTEADY = 0.2
 
 _BATCH = 16
@@ -31,12 +32,12 @@ _INT8_STEPS = 255
 def measure_coverage(
     source: ActivationSource, calibration: CalibrationData, evaluation: CalibrationData
 ) -> Coverage:
-    """Measure how well the ranges of some inputs hold for others.
+    """Measure how well the activation ranges of calibration inputs hold for evaluation inputs.
 
     Args:
-        source: that tells its activations.
-        calibration: up to `SAMPLE` inputs, each with a batch of one; every second makes one half.
-        evaluation: the same of the evaluation set.
+        source: source model that exposes its activations.
+        calibration: up to `SAMPLE` inputs with a batch of one; every second one belongs to the first half.
+        evaluation: up to `SAMPLE` inputs of the evaluation set.
     """
     inputs = list(calibration)
     first = _run(source, inputs[::2])
@@ -47,9 +48,9 @@ def measure_coverage(
 
     def counting() -> Iterator[Mapping[str, Array]]:
         nonlocal counted
-        for one in evaluation:
+        for tensors in evaluation:
             counted += 1
-            yield one
+            yield tensors
 
     seen = _run(source, counting(), limits)
     layers = [
@@ -74,7 +75,7 @@ def measure_coverage(
 
 
 def coverage_findings(coverage: Coverage) -> Iterator[Finding]:
-    """What a reader must know of it."""
+    """Warnings about clipped activations and unsteady ranges."""
     sample = f"{coverage.calibration_images} calibration images"
     clipping = [one for one in coverage.worst if one.clipped > CLIPPED]
     if clipping:
@@ -82,15 +83,15 @@ def coverage_findings(coverage: Coverage) -> Iterator[Finding]:
         yield Finding(
             "clipped-activations",
             "warning",
-            f"on evaluation images, activations lie beyond the ranges that {sample} set, most in {worst}: "
-            "calibrate on images that are like those in use",
+            f"on evaluation images, activations exceed the ranges set on {sample}, most in {worst}; "
+            "calibrate on images like those in use",
         )
     if coverage.unsteady > UNSTEADY:
         yield Finding(
             "unsteady-ranges",
             "warning",
-            f"ranges from one half of {sample} and from the other differ by {coverage.unsteady:.0%} in the "
-            "median layer: calibrate on more images",
+            f"activation ranges set on either half of {sample} differ by {coverage.unsteady:.0%} in the "
+            "median layer; calibrate on more images",
         )
 
 
@@ -99,13 +100,11 @@ def _run(
     inputs: Iterable[Mapping[str, Array]],
     limits: Sequence[tuple[float, float]] = (),
 ) -> list[Activations]:
-    """The activations of all inputs, a layer each."""
+    """Activations of all inputs, one entry per layer."""
     total: list[Activations] = []
     for batch in _batches(inputs):
-        found = source.activations(batch, limits)
-        total = (
-            [_together(a, b) for a, b in zip(total or found, found, strict=True)] if total else list(found)
-        )
+        layers = source.activations(batch, limits)
+        total = [_merged(a, b) for a, b in zip(total, layers, strict=True)] if total else list(layers)
     return total
 
 
@@ -115,7 +114,7 @@ def _batches(inputs: Iterable[Mapping[str, Array]]) -> Iterator[Mapping[str, Arr
         yield {name: np.concatenate([one[name] for one in block]) for name in block[0]}
 
 
-def _together(a: Activations, b: Activations) -> Activations:
+def _merged(a: Activations, b: Activations) -> Activations:
     return Activations(
         a.layer, min(a.low, b.low), max(a.high, b.high), a.outside + b.outside, a.values + b.values
     )

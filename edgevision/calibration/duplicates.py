@@ -1,7 +1,7 @@
-"""Images that are nearly alike, found among tens of thousands by their thumbnails.
+"""Near-duplicates among tens of thousands of images, found by their thumbnails.
 
-Exact: the means of two thumbnails never differ by more than the thumbnails do, so each image is compared only
-with those of about its own mean, in blocks of a fixed size.
+The search is exact: the means of two thumbnails never differ by more than the thumbnails do, so each image is
+compared only with those of a similar mean, in blocks of a fixed size.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ _COLUMNS = 8192
 
 
 def repeated(thumbnails: Thumbnails, limit: float) -> Places:
-    """Which images are near another that is kept, so that without them no two are near.
+    """The images to leave out, so that no two of the remaining ones are near-duplicates.
 
     Args:
         thumbnails: (n, h, w) uint8.
-        limit: root mean square difference, in levels of 0…255, up to which two are near.
+        limit: root mean square difference, in levels of 0…255, up to which two images are near-duplicates.
 
     Returns:
-        (n,): the place of the kept image that it is near, -1 for each that is kept.
+        (n,): index of the kept image that each is a near-duplicate of; -1 for images that are kept.
     """
     flat, means, order = _sorted(thumbnails)
     near = np.full(len(flat), -1, np.intp)
@@ -48,7 +48,7 @@ def repeated(thumbnails: Thumbnails, limit: float) -> Places:
 
 
 def nearest(thumbnails: Thumbnails, others: Thumbnails, limit: float) -> Places:
-    """For each image the place of the nearest among `others`, -1 where none is near.
+    """Index of the nearest image among `others` for each image; -1 if none is within the limit.
 
     Args:
         thumbnails, others: (n, h, w) and (m, h, w) uint8.
@@ -68,7 +68,7 @@ def nearest(thumbnails: Thumbnails, others: Thumbnails, limit: float) -> Places:
 
 
 def _sorted(thumbnails: Thumbnails) -> tuple[NDArray[np.int8], NDArray[np.float64], Places]:
-    """The thumbnails as rows round 0, in the order of their means; their means; their places before."""
+    """The thumbnails as rows centred on 0, sorted by their means; these means; the original indices."""
     flat = (thumbnails.reshape(len(thumbnails), int(np.prod(thumbnails.shape[1:]))) ^ 128).view(np.int8)
     means = flat.mean(axis=1)
     order = np.argsort(means, kind="stable")
@@ -90,7 +90,7 @@ def _nearest(flat: NDArray[np.int8], rows: Places, columns: Places, limit: float
 
 
 def _squares(flat: NDArray[np.int8], rows: Places, columns: Places) -> NDArray[np.float32]:
-    """Sums of squared differences, one a pair: exact to a level or two in float32."""
+    """Sum of squared differences of each pair, accurate to a level or two in float32."""
     a, b = flat[rows].astype(np.float32), flat[columns].astype(np.float32)
     return np.asarray((a * a).sum(1)[:, None] + (b * b).sum(1) - 2 * a @ b.T, np.float32)
 

@@ -1,4 +1,4 @@
-"""What evidence says of a calibration set: what was found in it, and how well its ranges hold."""
+"""Findings about a calibration set, and the coverage of its activation ranges, as the evidence keeps them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found in a calibration set.
+    """The finding of one check of a calibration set.
 
     Attributes:
-        check: which, such as ``near-duplicates``.
-        severity: ``note``, or ``warning``, which ``--strict`` makes a refusal.
-        text: what was found, what it means, and what to do.
-        images: names of the images that it is about; may be cut short, then `text` has their number.
+        check: name of the check, such as ``near-duplicates``.
+        severity: ``note``, or ``warning``, which fails the conversion under ``--strict``.
+        text: the finding, its consequence and the next step.
+        images: names of the images concerned; if truncated, `text` has their number.
     """
 
     check: str
@@ -26,15 +26,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class LayerCoverage:
-    """The activations of one layer of the source: on calibration images and on evaluation images.
+    """Activations of one layer of the source, on calibration images and on evaluation images.
 
     Attributes:
-        layer: its name.
-        low, high: the range of the whole calibration sample.
-        halves: (low, high) of one half of the sample and of the other.
-        unsteady: how far the halves' ranges differ at either end, as a share of the whole range.
-        clipped: share of the evaluation images' activations that lie outside the whole range, by more
-            than half a step of 255, which is what rounding to int8 loses anyway.
+        layer: name of the layer.
+        low, high: range of the whole calibration sample.
+        halves: (low, high) of either half of the sample.
+        unsteady: largest difference of the halves' limits, as a share of the whole range.
+        clipped: share of the activations on evaluation images that lie outside the whole range by more than
+            half of 1/255 of it, which rounding to int8 loses in any case.
     """
 
     layer: str
@@ -47,18 +47,18 @@ class LayerCoverage:
 
 @dataclass(frozen=True)
 class Coverage:
-    """How well the ranges of a calibration set hold for an evaluation set, measured in the source.
+    """How well the activation ranges of a calibration set hold for an evaluation set, measured in the source.
 
-    The ranges are whole, from the lowest to the highest activation, of a sample: more images widen
-    them, and a quantizer that narrows them clips more. So the shares are the same for every format.
+    The ranges extend from the lowest to the highest activation of a sample. More images widen them, and a
+    quantizer that narrows them clips more; the values here are the same for every format.
 
     Attributes:
-        calibration_images: in the sample, both halves.
-        evaluation_images: in the sample.
-        layers: how many were measured.
-        clipped: share of all activations on evaluation images that were clipped, as in `LayerCoverage`.
-        unsteady: the median over layers.
-        worst: the layers that clip most, then those whose halves differ most.
+        calibration_images: size of the calibration sample, both halves.
+        evaluation_images: size of the evaluation sample.
+        layers: number of layers measured.
+        clipped: share of all activations on evaluation images that are clipped, as in `LayerCoverage`.
+        unsteady: median over the layers.
+        worst: the layers with the most clipping, then those whose halves differ most.
     """
 
     calibration_images: int
@@ -70,12 +70,12 @@ class Coverage:
 
 
 def finding_from(row: Mapping[str, Any]) -> Finding:
-    """What `dataclasses.asdict` and JSON have made of a `Finding`."""
+    """A `Finding` from its JSON document."""
     return Finding(**{**row, "images": tuple(row["images"])})
 
 
 def coverage_from(row: Mapping[str, Any] | None) -> Coverage | None:
-    """What `dataclasses.asdict` and JSON have made of a `Coverage`."""
+    """A `Coverage` from its JSON document."""
     return None if row is None else Coverage(**{**row, "worst": tuple(map(_layer_from, row["worst"]))})
 
 

@@ -1,7 +1,7 @@
-"""Whether the values and the colour order of a network's input are those that it was trained on.
+"""Check of the input range and the colour order against the statistics of the training.
 
-A network's first batch normalization remembers mean and variance of what it takes. If calibration images
-come nearer to them when their pixels are read in another way, that other way is likely the right one.
+The first batch normalization of a network stores the mean and variance of its training inputs. If another
+input range or colour order brings the calibration images closer to them, it is probably the right one.
 """
 
 from __future__ import annotations
@@ -20,32 +20,31 @@ from edgevision.imaging.preprocess import Preprocessing, Preprocessor, keras_app
 from edgevision.tensors import Array
 
 _IMAGES = 128
-#: Statistics of fewer images say nothing of their colours.
+#: With fewer images, their statistics do not determine the colour order.
 _FEWEST = 32
-#: How many times nearer another reading must come, on either half of the images. A wrong range is 50 times
-#: as far away and more, swapped colours 1.1 to 9 times; of three networks and 24 samples of 32 images, the
-#: right order was the nearer one on every one.
+#: Factor by which an alternative must be closer, on either half of the images. A wrong range is at least 50
+#: times as far away, swapped colours are 1.1 to 9 times; for three networks and 24 samples of 32 images, the
+#: right order was always the closer one.
 _FAR_RANGE, _FAR_COLOR = 5.0, 1.5
-#: Divergence in nats below which the statistics are those of training, whatever else is nearer.
+#: Divergence in nats below which the statistics match the training, even if an alternative is closer.
 _FITS = 0.005
 
 
 @dataclass(frozen=True)
-class _Reading:
-    """One way to read pixels, and how many times nearer it must be than the way that was given."""
+class _Alternative:
+    """Another input range or colour order, and the factor by which it must be closer to cause a warning."""
 
     check: str
-    told: str
+    description: str
     option: str
     preprocessing: Preprocessing
-    far: float
+    factor: float
 
 
 def check_input_range(source: Source, preprocessing: Preprocessing, images: ImageSet) -> Finding | None:
-    """A warning if calibration images fit the source far better when they are read in another way.
+    """A warning if another input range or colour order fits the training statistics far better.
 
-    Says nothing of a source without batch normalizations or with inputs beside the image, nor of fewer than
-    32 images.
+    `None` also for sources without batch normalizations or with further inputs, and for fewer than 32 images.
     """
     if not isinstance(source, NormalizedSource) or not source.norms or len(source.inputs) != 1:
         return None
@@ -53,20 +52,20 @@ def check_input_range(source: Source, preprocessing: Preprocessing, images: Imag
     if len(sample) < _FEWEST:
         return None
     halves = (sample[::2], sample[1::2])
-    given = _distances(source, preprocessing, halves)
-    if given.max() < _FITS:
+    current = _distances(source, preprocessing, halves)
+    if current.max() < _FITS:
         return None
-    others = [(one, _distances(source, one.preprocessing, halves)) for one in _readings(preprocessing)]
-    better = [(one, found) for one, found in others if (found * one.far < given).all()]
-    if not better:
+    others = [(one, _distances(source, one.preprocessing, halves)) for one in _alternatives(preprocessing)]
+    closer = [(one, away) for one, away in others if (away * one.factor < current).all()]
+    if not closer:
         return None
-    best, found = min(better, key=lambda pair: float(pair[1].sum()))
+    best, away = min(closer, key=lambda pair: float(pair[1].sum()))
     return Finding(
         best.check,
         "warning",
-        f"the images fit what the source remembers of its training {(given / found).min():.1f} times better "
-        f"{best.told}: batch normalization '{source.norms[0]}' is {found.mean():.2g} nats away then, "
-        f"{given.mean():.2g} as it is; type {best.option} if that is how it was trained",
+        f"the calibration images match the training statistics of the model {(current / away).min():.1f} "
+        f"times better {best.description}: distance {away.mean():.2g} instead of {current.mean():.2g} nats "
+        f"at batch normalization '{source.norms[0]}'; pass {best.option} if the model was trained like that",
     )
 
 
@@ -83,23 +82,23 @@ def _tensors(source: Source, preprocessing: Preprocessing, images: Sequence[Pixe
     return {spec.name: tensor}
 
 
-def _readings(given: Preprocessing) -> Iterator[_Reading]:
-    if given.color != "gray":
-        swapped = "bgr" if given.color == "rgb" else "rgb"
-        other = replace(given, color=swapped, mean=given.mean[::-1], scale=given.scale[::-1])
-        yield _Reading("colour-order", f"as {swapped.upper()}", f"--color {swapped}", other, _FAR_COLOR)
+def _alternatives(current: Preprocessing) -> Iterator[_Alternative]:
+    if current.color != "gray":
+        swapped = "bgr" if current.color == "rgb" else "rgb"
+        other = replace(current, color=swapped, mean=current.mean[::-1], scale=current.scale[::-1])
+        yield _Alternative("colour-order", f"as {swapped.upper()}", f"--color {swapped}", other, _FAR_COLOR)
     for low, high in ((0, 255), (0, 1), (-1, 1)):
-        other = replace(given, value_range=(float(low), float(high)), mean=(0.0,), scale=(1.0,))
+        other = replace(current, value_range=(float(low), float(high)), mean=(0.0,), scale=(1.0,))
         option = f"--input-range={low}..{high}"
-        yield _Reading("value-range", f"with values of {low}…{high}", option, other, _FAR_RANGE)
+        yield _Alternative("value-range", f"with values of {low}…{high}", option, other, _FAR_RANGE)
     for family in ("resnet50", "densenet"):
         values = keras_applications_preprocessing(family)
-        if given.color != "gray":
+        if current.color != "gray":
             option = f"--preprocess {family}"
-            yield _Reading(
+            yield _Alternative(
                 "value-range",
-                f"as keras.applications.{family} reads them",
+                f"with the preprocessing of keras.applications.{family}",
                 option,
-                replace(given, **values),
+                replace(current, **values),
                 _FAR_RANGE,
             )

@@ -1,8 +1,8 @@
-"""A calibration set for those who have no images: made from the model itself.
+"""Synthetic calibration sets, generated from the model alone.
 
-Batch normalizations remember mean and variance of what they took in training. Noise is moved until it gives
-them the same: distilled data of ZeroQ (Cai et al., 2020, arXiv:2001.00281) and DeepInversion (Yin et al.,
-2020, arXiv:1912.08795).
+Batch normalizations store the mean and variance of their training inputs. Noise is optimized until its
+statistics match them: the distilled data of ZeroQ (Cai et al., 2020, arXiv:2001.00281) and DeepInversion
+(Yin et al., 2020, arXiv:1912.08795).
 """
 
 from __future__ import annotations
@@ -17,41 +17,43 @@ from edgevision.errors import OptionError
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.tensors import Array
 
-#: What a caller writes instead of a folder of images.
+#: Value of ``--calibration`` that requests a synthetic set.
 SYNTHETIC = "synthetic"
-#: More make the ranges little wider, and take longer. Of large images fewer are made, for each step of each
-#: costs a pass through the network and back; ZeroQ's sets have 32.
+#: Images of a set: more take longer and hardly widen the ranges. Sets of large images are smaller, because
+#: each step costs a forward and a backward pass per image; ZeroQ's sets have 32 images.
 IMAGES, _FEWEST = 128, 32
 _PIXELS_OF_ALL = IMAGES * 96 * 96
 
 _NAME = "synthetic (batch-norm statistics of the source)"
-#: Contrast of each octave of the noise to begin with, as a share of the octave before: photos' falls alike.
+#: Contrast of each octave of the initial noise relative to the octave before, which falls like that of
+#: photos.
 _OCTAVE = 0.8
 
 
 def synthetic_set(
     source: Source, preprocessing: Preprocessing, most: int = IMAGES, seed: int = 0
 ) -> ImageSet:
-    """Images, at the network's size, that its batch normalizations take for those of the training.
+    """Images of the network's input size whose statistics match those of the training images.
 
     Args:
-        source: with batch normalizations, and one input: the image.
+        source: model with batch normalizations and a single input, the image.
         preprocessing: from an image to that input.
-        most: images; fewer are made of a network for large ones.
-        seed: the same gives the same images.
+        most: largest number of images; networks with large inputs get fewer.
+        seed: the same seed gives the same images.
 
     Raises:
-        OptionError: the source has no batch normalizations, or inputs beside the image.
+        OptionError: the source has no batch normalizations, or further inputs.
     """
     where = f"{source.path}: --calibration {SYNTHETIC}"
     if not isinstance(source, NormalizedSource) or not source.norms:
         raise OptionError(
-            f"{where}: the model has no batch normalizations, which alone remember what training images were "
-            "like; type --calibration FOLDER with images of yours"
+            f"{where}: the model has no batch normalizations, whose statistics a synthetic set is generated "
+            "from; pass --calibration FOLDER with images like those in use"
         )
     if len(source.inputs) != 1:
         raise OptionError(
-            f"{where}: makes images alone, and the model has other inputs; type --calibration FOLDER"
+            f"{where}: synthetic sets contain images only, and the model has further inputs; "
+            "pass --calibration FOLDER"
         )
     spec = source.inputs[0]
     low, high = (_tensor_value(preprocessing, pixel) for pixel in (0.0, 255.0))
@@ -64,17 +66,17 @@ def synthetic_set(
 
 
 def synthetic_finding(images: ImageSet) -> Finding:
-    """What evidence always says of such a set."""
+    """The note that the evidence keeps about every synthetic set."""
     return Finding(
         "synthetic",
         "note",
-        f"the {len(images)} calibration images were made from the model itself, and no picture was seen: "
-        "calibrate on images of the use as soon as there are some",
+        f"the {len(images)} calibration images are synthetic, generated from the model without any photo; "
+        "calibrate on images from use as soon as you have some",
     )
 
 
 def first_noise(count: int, preprocessing: Preprocessing, seed: int) -> Array:
-    """Noise of all scales, of more or less contrast, as photos are: float32 (n, h, w, channels) in 0…1."""
+    """Noise with photo-like scales and contrasts, float32 (n, h, w, channels) in 0…1."""
     width, height = preprocessing.size_wh
     channels = preprocessing.channels
     rng = np.random.default_rng(seed)
@@ -90,7 +92,7 @@ def first_noise(count: int, preprocessing: Preprocessing, seed: int) -> Array:
 
 
 def _tensor_value(preprocessing: Preprocessing, pixel: float) -> Array:
-    """What a pixel becomes, float32, to be broadcast to an image's tensor."""
+    """The tensor values of a pixel, float32, broadcastable to the tensor of an image."""
     low, high = preprocessing.value_range
     value = low + pixel / 255 * (high - low)
     channels = (value - np.asarray(preprocessing.mean)) / np.asarray(preprocessing.scale)
@@ -103,7 +105,7 @@ def _to_layout(images: Array, preprocessing: Preprocessing) -> Array:
 
 
 def _pixels(shares: Array, preprocessing: Preprocessing) -> Array:
-    """uint8 RGB, or grey without channels, of tensors in 0…1."""
+    """uint8 RGB images, or grey images without a channel axis, from tensors in 0…1."""
     images = shares if preprocessing.layout == "nhwc" else shares.transpose(0, 2, 3, 1)
     if preprocessing.color == "gray":
         images = images[..., 0]

@@ -1,4 +1,4 @@
-"""One pass over a set of images, of any size: what its checks need of each image, in 300 bytes."""
+"""One pass over a set of images that keeps 300 bytes per image, all that the checks need."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from edgevision.system.cores import cores
 
 #: Width and height of a thumbnail: a CIFAR-10 image at half its size.
 THUMBNAIL = 16
-#: Neighbours are looked at in the middle of an image, this wide and high: enough to tell noise.
+#: Side of the centre crop in which adjacent pixels are correlated, enough to detect noise.
 _MIDDLE = 256
-#: Pixels across or down below which chance alone makes neighbours of noise look alike.
+#: Image side below which noise can be correlated by chance.
 _FEWEST = 24
-#: Images that a thread takes at a time: small ones take less time than to be handed over one by one.
+#: Images per task of a thread; single small images would cost more to schedule than to read.
 _BLOCK = 32
 
 
 @dataclass(frozen=True, eq=False)
 class Summaries:
-    """What was seen of each image that can be read, in the set's order.
+    """Summaries of all readable images, in the order of the set.
 
     Attributes:
-        names: of these images.
-        thumbnails: (n, 16, 16) uint8, each pixel the mean brightness of its part of the image. Of
-            brightness alone: JPEG files blur colours, and small pictures' by several levels.
-        deviations: (n,) float32, the largest standard deviation of a channel, in levels of 0…255.
-        correlations: (n,) float32, of brightness in neighbouring pixels: the largest, either sign, across
-            and down, at the image's own size and at half of it. Near 0 for noise alone; 1 for an image
-            that is too small to tell.
-        broken: for each image that cannot be read, the reason, with its name.
+        names: names of these images.
+        thumbnails: (n, 16, 16) uint8, mean brightness by area. Colours are left out because JPEG changes
+            those of small images by several levels.
+        deviations: (n,) float32, largest standard deviation of a channel, in levels of 0…255.
+        correlations: (n,) float32, largest absolute correlation of the brightness of adjacent pixels,
+            horizontal and vertical, at full and at half size. Near 0 for noise; 1 for images that are too
+            small to judge.
+        broken: the error of each image that cannot be read, with its name.
     """
 
     names: tuple[str, ...]
@@ -54,7 +54,7 @@ _Row = tuple[NDArray[np.uint8], float, float]
 
 
 def summarise(images: ImageSet) -> Summaries:
-    """Read every image once, on all cores, a block at a time. Memory: about 300 bytes an image."""
+    """Read every image once, on all cores, in blocks. Needs about 300 bytes of memory per image."""
     names, rows, broken = [], [], []
     for name, row in zip(images.image_names, _rows(images), strict=True):
         if isinstance(row, str):
@@ -84,7 +84,7 @@ def _row(read: Callable[[], Pixels]) -> _Row | str:
 
 
 def _thumbnail(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    # OpenCV's area is wrong where one side shrinks and the other grows.
+    # INTER_AREA of OpenCV is wrong if one side shrinks and the other grows.
     how = cv2.INTER_AREA if min(grey.shape) >= THUMBNAIL else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(grey, (THUMBNAIL, THUMBNAIL), interpolation=how), np.uint8)
 

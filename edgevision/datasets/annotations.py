@@ -1,4 +1,4 @@
-"""Reads what is truly in images: boxes and classes, as COCO JSON or Pascal VOC XML has them."""
+"""Ground truth of detectors: boxes and classes, read from COCO JSON or Pascal VOC XML."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from edgevision.errors import InputError
 
 @dataclass(frozen=True, eq=False)
 class Annotations:
-    """The objects that are truly in one image.
+    """The annotated objects of one image.
 
     Attributes:
         boxes_xyxy: float32 ``(n, 4)``: left, top, right, bottom in pixels of the image.
-        class_ids: int64 ``(n,)``, places among the labels.
-        crowds: bool ``(n,)``: boxes round more objects than one, which COCO neither rewards nor punishes.
-        difficult: bool ``(n,)``: objects that count neither as found nor as missed, as in VOC; `None`
-            where none are.
-        left_out: objects of zero width or height, which are none, and are not among the others.
+        class_ids: int64 ``(n,)``, indices in the labels.
+        crowds: bool ``(n,)``: boxes around groups of objects, which COCO ignores in the evaluation.
+        difficult: bool ``(n,)``: objects that count neither as detected nor as missed, as in VOC; `None` if
+            there are none.
+        left_out: number of annotated objects of zero width or height, which are left out.
     """
 
     boxes_xyxy: Floats
@@ -43,7 +43,7 @@ class _Object:
     difficult: bool = False
 
     @property
-    def solid(self) -> bool:
+    def has_area(self) -> bool:
         left, top, right, bottom = self.box_xyxy
         return left < right and top < bottom
 
@@ -54,14 +54,14 @@ def read_annotations(
     """Read the annotations of images.
 
     Args:
-        path: a COCO JSON file, or a folder of Pascal VOC XML files, one an image and named as it.
-        image_names: of the images, in the order that is wanted. They are found by their whole
-            name, or else by its last part.
-        labels: the network's classes; the annotations name the same.
+        path: a COCO JSON file, or a folder of Pascal VOC XML files, one per image and named after it.
+        image_names: names of the images, in the order of the result. An image is looked up by its full name,
+            then by the last part of it.
+        labels: class names of the network, which the annotations use too.
 
     Raises:
-        InputError: a file cannot be read, a field is missing or wrong, a class is none of the
-            labels, or an image has no annotations; names it.
+        InputError: a file cannot be read, a field is missing or invalid, a class is not in the label list, or
+            an image has no entry; the message names it.
     """
     path = Path(path)
     objects = _read_voc(path) if path.is_dir() else _read_coco(path)
@@ -70,7 +70,7 @@ def read_annotations(
 
 
 def shown_classes(annotations: Sequence[Annotations], classes: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Which classes each image shows: bool ``(images, classes)``."""
+    """Membership of each image: bool ``(images, classes)``, true for classes with an annotated object."""
     shown = np.zeros((len(annotations), classes), bool)
     for row, image in zip(shown, annotations, strict=True):
         row[image.class_ids] = True
@@ -82,22 +82,20 @@ def _find(objects: Mapping[str, list[_Object]], name: str, path: Path) -> list[_
     for key in (name, pure.name, pure.stem):
         if key in objects:
             return objects[key]
-    raise InputError(
-        f"{path}: has no annotations of image '{name}'; list it there, with no object if it shows none"
-    )
+    raise InputError(f"{path}: no entry for image '{name}'; add one, without objects if the image shows none")
 
 
 def _of_image(objects: Sequence[_Object], places: Mapping[str, int], path: Path) -> Annotations:
-    for one in objects:
-        if one.label not in places:
-            raise InputError(f"{path}: class '{one.label}' is none of the labels: {', '.join(places)}")
-    solid = [one for one in objects if one.solid]
+    for entry in objects:
+        if entry.label not in places:
+            raise InputError(f"{path}: class '{entry.label}' is not in the label list ({', '.join(places)})")
+    kept = [entry for entry in objects if entry.has_area]
     return Annotations(
-        np.array([one.box_xyxy for one in solid], np.float32).reshape(-1, 4),
-        np.array([places[one.label] for one in solid], np.int64),
-        np.array([one.crowd for one in solid], bool),
-        np.array([one.difficult for one in solid], bool),
-        left_out=len(objects) - len(solid),
+        np.array([entry.box_xyxy for entry in kept], np.float32).reshape(-1, 4),
+        np.array([places[entry.label] for entry in kept], np.int64),
+        np.array([entry.crowd for entry in kept], bool),
+        np.array([entry.difficult for entry in kept], bool),
+        left_out=len(objects) - len(kept),
     )
 
 
@@ -107,7 +105,7 @@ def _read_coco(path: Path) -> dict[str, list[_Object]]:
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: is no JSON: {error}") from error
+        raise InputError(f"{path}: not valid JSON: {error}") from error
     try:
         names = {image["id"]: str(image["file_name"]) for image in document["images"]}
         categories = {category["id"]: str(category["name"]) for category in document["categories"]}
@@ -119,26 +117,30 @@ def _read_coco(path: Path) -> dict[str, list[_Object]]:
                 raise InputError(f"{where}: field '{missing[0]}' is missing")
             left, top, width, height = map(float, entry["bbox"])
             box = _checked((left, top, left + width, top + height), where)
-            found = _Object(categories[entry["category_id"]], box, bool(entry.get("iscrowd", 0)))
-            objects[names[entry["image_id"]]].append(found)
-    except InputError:  # which is a ValueError, and says all
+            annotated = _Object(categories[entry["category_id"]], box, bool(entry.get("iscrowd", 0)))
+            objects[names[entry["image_id"]]].append(annotated)
+    except InputError:  # a ValueError too, and complete already
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{path}: is no COCO annotation file: {type(error).__name__}: {error}") from error
-    return {key: found for name, found in objects.items() for key in (name, PurePosixPath(name).name)}
+        raise InputError(
+            f"{path}: not a valid COCO annotation file: {type(error).__name__}: {error}"
+        ) from error
+    return {key: rows for name, rows in objects.items() for key in (name, PurePosixPath(name).name)}
 
 
 def _read_voc(folder: Path) -> dict[str, list[_Object]]:
     files = sorted(folder.rglob("*.xml"))
     if not files:
-        raise InputError(f"{folder}: holds no .xml file; expected Pascal VOC annotations, one an image")
+        raise InputError(
+            f"{folder}: contains no .xml file; expected Pascal VOC annotations, one file per image"
+        )
     return {file.stem: _read_voc_file(file) for file in files}
 
 
 class _NoDoctype(ElementTree.TreeBuilder):
-    """Refuses documents that can declare entities, which make a small file unfold to gigabytes.
+    """Refuses documents that declare entities, which can expand a small file to gigabytes.
 
-    Asked by the parser, for in UTF-16 the bytes of the word are others.
+    Called by the parser, because a search for the bytes of the word would miss other encodings.
     """
 
     def __init__(self, where: str) -> None:
@@ -146,9 +148,9 @@ class _NoDoctype(ElementTree.TreeBuilder):
         self._where = where
 
     def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
-        """Called where a DOCTYPE begins."""
+        """Refuse the document at the start of its DOCTYPE."""
         raise InputError(
-            f"{self._where}: declares a DOCTYPE or entity, which annotations do not need; remove it"
+            f"{self._where}: contains a DOCTYPE declaration, which annotations do not need; remove it"
         )
 
 
@@ -161,7 +163,7 @@ def _read_voc_file(path: Path) -> list[_Object]:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
     # LookupError: an encoding that Python does not know.
     except (ElementTree.ParseError, LookupError) as error:
-        raise InputError(f"{path}: is no XML: {error}") from error
+        raise InputError(f"{path}: not valid XML: {error}") from error
     return [
         _voc_object(entry, f"{path}: object {number}") for number, entry in enumerate(root.iter("object"))
     ]
@@ -170,7 +172,7 @@ def _read_voc_file(path: Path) -> list[_Object]:
 def _voc_object(entry: ElementTree.Element, where: str) -> _Object:
     label = (entry.findtext("name") or "").strip()
     if not label:
-        raise InputError(f"{where}: has no name")
+        raise InputError(f"{where}: field 'name' is missing")
     values = [entry.findtext(f"bndbox/{side}") for side in ("xmin", "ymin", "xmax", "ymax")]
     try:
         left, top, right, bottom = (float(value or "") for value in values)

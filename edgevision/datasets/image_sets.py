@@ -1,4 +1,4 @@
-"""Sets of images: a folder, a folder a class, a zip archive of either, or arrays."""
+"""Sets of images: a folder, one folder per class, a zip archive of either, or arrays."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from edgevision.errors import InputError
 from edgevision.imaging.decode import SUFFIXES, Pixels, as_image, decode_image, find_images, read_bytes
 from edgevision.system.arguments import names, whole_number
 
-#: Of one image in an archive, unpacked: far above any photo, and no danger to memory.
+#: Largest unpacked size of an image in an archive: far above any photo, and safe for the memory.
 MOST_MEMBER_BYTES = 256_000_000
 
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """Images in a fixed order, read one by one as they are needed.
+    """Images in a fixed order, read one by one when they are needed.
 
-    Made by `open` or `from_arrays`. Iterating gives each image as (h, w, 3) uint8 RGB, and raises
-    `InputError`, naming it, for one that cannot be decoded.
+    Created by `open` or `from_arrays`. Iteration yields each image as (h, w, 3) uint8 RGB, and raises an
+    `InputError` that names the image if it cannot be decoded.
 
     Attributes:
-        name: where it comes from, for people.
-        class_names: the classes, in the order that `labels` count them; empty if there are none.
-        labels: (n,) int64, the class of each image; ``None`` if there are none.
+        name: origin of the set, for messages.
+        class_names: names of the classes that `labels` refer to; empty without labels.
+        labels: (n,) int64, the class of each image; ``None`` without labels.
     """
 
     name: str
@@ -43,14 +43,14 @@ class ImageSet:
 
     @classmethod
     def open(cls, path: str | Path) -> ImageSet:
-        """The images of a folder or of a ``.zip`` archive of one, sorted by their paths.
+        """The images of a folder, or of a ``.zip`` archive of one, sorted by path.
 
-        If every image lies in one of two or more folders, these are its classes, sorted by name, as
-        Keras's ``image_dataset_from_directory`` has it. Folders that hold all the rest are
-        looked through: ``test/cat/1.jpg`` and ``test/dog/1.jpg`` are a cat and a dog.
+        If every image lies in one of two or more folders, these are the classes, sorted by name, as in
+        Keras's ``image_dataset_from_directory``. A common parent folder is skipped: ``test/cat/1.jpg`` and
+        ``test/dog/1.jpg`` show a cat and a dog.
 
         Raises:
-            InputError: it cannot be read, is neither, or holds no image.
+            InputError: the path cannot be read, is neither a folder nor a zip, or contains no image.
         """
         path = Path(path)
         entries = _folder_entries(path) if path.is_dir() else _archive_entries(path)
@@ -64,17 +64,17 @@ class ImageSet:
         class_names: Sequence[str] | None = None,
         name: str = "arrays",
     ) -> ImageSet:
-        """A set of images in memory. Arrays are not copied: leave them as they are.
+        """A set of images in memory. The arrays are not copied and must not be modified.
 
         Args:
             images: arrays (h, w, 3) uint8 RGB, or (h, w) for grey; or one array (n, h, w, 3).
             labels: the class of each image, 0 or more.
-            class_names: one a class; ``class 0``, ``class 1``, … unless given.
-            name: for people.
+            class_names: one name per class; by default ``class 0``, ``class 1``, …
+            name: origin of the set, for messages.
 
         Raises:
-            InputError: there is no image, an image has another shape or dtype, or labels and images differ
-                in number.
+            InputError: the sequence is empty, an image has another shape or dtype, or the labels do not match
+                the images.
             OptionError: `class_names` is not a sequence of names.
         """
         entries = tuple(_array_entry(image, f"{name}[{place}]") for place, image in enumerate(images))
@@ -97,17 +97,17 @@ class ImageSet:
             yield entry.decode()
 
     def readers(self) -> Iterator[Callable[[], Pixels]]:
-        """For each image a function that reads it as iterating does, for reading on several threads."""
+        """One function per image that reads it as iteration does, for reading on several threads."""
         return iter([entry.decode for entry in self._entries])
 
     @property
     def image_names(self) -> tuple[str, ...]:
-        """The name of each image: its path below the folder or in the archive, or its place."""
+        """The name of each image: its path relative to the folder or in the archive, or its index."""
         return tuple(entry.name for entry in self._entries)
 
     @cached_property
     def digests(self) -> tuple[str, ...]:
-        """SHA-256 of each image: of the file's bytes, or of an array's shape and bytes.
+        """SHA-256 of each image: of the bytes of the file, or of the shape and bytes of the array.
 
         Raises:
             InputError: a file cannot be read.
@@ -116,7 +116,7 @@ class ImageSet:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the whole: of every image, its class's name, and their order."""
+        """SHA-256 of the set: of all images, the names of their classes, and their order."""
         total = hashlib.sha256()
         classes = [""] * len(self) if self.labels is None else [self.class_names[i] for i in self.labels]
         for digest, class_name in zip(self.digests, classes, strict=True):
@@ -124,9 +124,9 @@ class ImageSet:
         return total.hexdigest()
 
     def sample(self, count: int, seed: int = 0) -> ImageSet:
-        """A set of `count` of these images, in their order: of each class its share; all if there are fewer.
+        """A stratified random sample of `count` images, in their order; the set itself if it is smaller.
 
-        The same set, count and seed give the same images.
+        The same set, count and seed always give the same images.
 
         Raises:
             OptionError: `count` is not a whole number of 1 or more.
@@ -138,12 +138,12 @@ class ImageSet:
         return self.at(_stratified(classes, count, seed))
 
     def without(self, digests: Iterable[str]) -> ImageSet:
-        """The images, in their order, whose `digests` are not among those given; may be none."""
+        """The images whose digest is not in `digests`, in their order; may be empty."""
         left_out = frozenset(digests)
         return self.at([place for place, digest in enumerate(self.digests) if digest not in left_out])
 
     def at(self, places: Sequence[int]) -> ImageSet:
-        """The images at these places, in this order."""
+        """The images at these indices, in this order."""
         labels = None if self.labels is None else self.labels[np.asarray(places, np.intp)]
         return ImageSet(self.name, self.class_names, labels, tuple(self._entries[i] for i in places))
 
@@ -202,12 +202,12 @@ def _archive_entries(path: Path) -> list[_Entry]:
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, NotImplementedError) as error:
-        raise InputError(f"{path}: expected a folder of images, or a .zip of one: {error}") from error
+        raise InputError(f"{path}: expected a folder of images or a .zip archive: {error}") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path}: cannot be read as a folder or a .zip of images: {reason}") from error
-    found = ((_parts(member.filename), member) for member in archive.infolist())
-    images = [(parts, member) for parts, member in found if _is_image(parts, member)]
+        raise InputError(f"{path}: cannot read a folder or .zip archive of images: {reason}") from error
+    members_by_parts = ((_parts(member.filename), member) for member in archive.infolist())
+    images = [(parts, member) for parts, member in members_by_parts if _is_image(parts, member)]
     members = [member for _, member in sorted(images, key=lambda one: one[0])]
     if not members:
         raise InputError(f"{path}: no images found; expected files with {', '.join(sorted(SUFFIXES))}")
@@ -215,7 +215,7 @@ def _archive_entries(path: Path) -> list[_Entry]:
 
 
 def _is_image(parts: tuple[str, ...], member: zipfile.ZipInfo) -> bool:
-    # macOS adds a folder __MACOSX with files of the images' names that are none.
+    # macOS adds a folder __MACOSX whose files have the names of the images but are not images.
     hidden = any(part.startswith((".", "__MACOSX")) for part in parts)
     if hidden or not parts or member.is_dir():
         return False
@@ -224,12 +224,12 @@ def _is_image(parts: tuple[str, ...], member: zipfile.ZipInfo) -> bool:
 
 def _member_entry(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> _Entry:
     if member.flag_bits & 0x1:
-        raise InputError(f"{where}: is encrypted; unpack the archive first")
+        raise InputError(f"{where}: encrypted archives are not supported; unpack the archive")
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise InputError(f"{where}: is neither stored nor deflated; unpack the archive first")
+        raise InputError(f"{where}: unsupported compression (expected stored or deflate); unpack the archive")
     if member.file_size > MOST_MEMBER_BYTES:
         raise InputError(
-            f"{where}: unpacks to {member.file_size} bytes, more than the limit of {MOST_MEMBER_BYTES}"
+            f"{where}: unpacked size of {member.file_size} bytes exceeds the limit of {MOST_MEMBER_BYTES}"
         )
     return _file_entry(member.filename, where, lambda: _read_member(archive, member, where))
 
@@ -238,16 +238,16 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) 
     try:
         return archive.read(member)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
-        raise InputError(f"{where}: the archive is damaged here: {error}") from error
+        raise InputError(f"{where}: the archive is damaged: {error}") from error
 
 
 def _parts(name: str) -> tuple[str, ...]:
-    """As of a path; archives hold tens of thousands, and `PurePosixPath` takes five times as long."""
+    """The parts of a path, five times faster than `PurePosixPath`, for archives of many thousands."""
     return tuple(part for part in name.split("/") if part not in ("", "."))
 
 
 def _classes(names: Sequence[str]) -> tuple[tuple[str, ...], NDArray[np.int64] | None]:
-    """The class names and labels that the folders of images tell; none if they tell none."""
+    """Class names and labels from the folders of the images; empty and `None` if these are no classes."""
     paths = [_parts(name) for name in names]
     while all(len(path) > 2 and path[0] == paths[0][0] for path in paths):
         paths = [path[1:] for path in paths]
@@ -267,26 +267,26 @@ def _checked_labels(labels: Any, count: int, name: str) -> NDArray[np.int64]:
 
 
 def _stratified(classes: NDArray[np.int64], count: int, seed: int) -> list[int]:
-    """Sorted places of `count` images, of each class as near to its share as whole images allow."""
+    """Sorted indices of `count` images, with the classes in proportion as far as whole images allow."""
     random = np.random.default_rng(seed)
     turns = np.empty(len(classes))
     for number in np.unique(classes):
         members = np.flatnonzero(classes == number)
-        # The k-th of n drawn from a class takes its turn at k/n of the way: so do all classes alike.
+        # The k-th of n images of a class takes its turn at k/n of the way, in every class alike.
         turns[members] = (random.permutation(len(members)) + random.random()) / len(members)
     return sorted(np.argsort(turns, kind="stable")[:count].tolist())
 
 
 @dataclass(frozen=True)
 class SetFacts:
-    """A calibration or evaluation set as it was used.
+    """Record of a calibration or evaluation set in the evidence.
 
     Attributes:
-        name: where it was read from.
-        images: how many.
-        sha256: digest over the contents of all.
-        labelled: whether the class of each image is known.
-        left_out: images that were left out because the calibration set holds them as well.
+        name: path or origin of the set.
+        images: number of images.
+        sha256: digest of the contents of all images.
+        labelled: whether there is ground truth.
+        left_out: number of images that were left out because they are also in the calibration set.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Sets of seeds: what a network that makes images of nothing else is calibrated and measured on."""
+"""Sets of seeds, on which generators without an image input are calibrated and evaluated."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-#: Seeds of calibration begin here, far from those that people type and evidence is measured on.
+#: First seed for calibration, far from the seeds of users and of evaluation sets.
 CALIBRATION_START = 1_000_000
 
 
 @dataclass(frozen=True)
 class SeedSet:
-    """Seeds that follow each other, one an image.
+    """Consecutive seeds, one per generated image.
 
     Attributes:
-        start: the first.
-        count: how many.
+        start: first seed.
+        count: number of seeds.
     """
 
     start: int
@@ -30,21 +30,21 @@ class SeedSet:
         return iter(range(self.start, self.start + self.count))
 
     def readers(self) -> Iterator[Callable[[], int]]:
-        """For each seed a function that gives it, as `ImageSet.readers` for images."""
+        """One function per seed that returns it, like `ImageSet.readers`."""
         return (partial(int, seed) for seed in self)
 
     @property
     def name(self) -> str:
-        """For people."""
+        """Description of the set, for messages."""
         return f"seeds {self.start} to {self.start + self.count - 1}"
 
     @property
     def image_names(self) -> tuple[str, ...]:
-        """The name of each image that is made."""
+        """The name of each generated image."""
         return tuple(f"seed {seed}" for seed in self)
 
     def only(self, place: int) -> SeedSet:
-        """The seed at `place` alone."""
+        """A set of the seed at index `place` alone."""
         return SeedSet(self.start + place, 1)
 
     @property

@@ -44,7 +44,7 @@ class Budget:
     """How much an artifact may lose in the conversion.
 
     Attributes:
-        max_drop: largest drop of the task's first metric, in percentage points (dB for a metric in dB);
+        max_drop: largest drop of the task's main metric, in percentage points, or in dB for a metric in dB;
             without ground truth, of the agreement. Compared with the upper limit of the drop's 95 % interval,
             so that a small evaluation set does not pass by luck. `None` sets no limit.
         min_agreement: smallest agreement with the source, 0…1. `None` requires the default of the precision,

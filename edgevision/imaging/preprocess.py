@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import InputError, OptionError
-from edgevision.numeric import is_real, is_whole, plain_fields
+from edgevision.system.numeric import is_real, is_whole, plain_fields
 from edgevision.tensors import Array, Quantization, TensorSpec
 
 RESIZE_MODES = ("stretch", "letterbox", "center-crop")

@@ -1,1 +1,1 @@
-"""Metrics, their intervals, and tests of their differences."""
+"""Metrics, their confidence intervals, and significance tests of their differences."""

@@ -1,4 +1,4 @@
-"""Which boxes of two detectors are the same."""
+"""Matching of the boxes of two detectors."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from edgevision.tasks.detections import Detections
 
 @dataclass(frozen=True, eq=False)
 class Match:
-    """Which boxes of two detectors are the same, in one image.
+    """The boxes of two detectors in one image, matched.
 
     Attributes:
-        boxes: how many the two have together.
-        score_differences: float32, one a matched pair.
-        lost, gained: int64, places of the boxes that only the source, or only the artifact, has.
+        boxes: total number of boxes of both.
+        score_differences: float32, one per matched pair.
+        lost, gained: int64, indices of the boxes that only the source, or only the artifact, detected.
     """
 
     boxes: int
@@ -28,11 +28,11 @@ class Match:
 
 
 def match(source: Detections, artifact: Detections, least_iou: float = 0.5) -> Match:
-    """Match each box of `source` with at most one of `artifact`: of the same class, the most alike first.
+    """Match each box of `source` with at most one box of `artifact` of the same class, highest IoU first.
 
     Args:
-        source, artifact: what each finds in the same image.
-        least_iou: 0…1; boxes that overlap less are not the same.
+        source, artifact: detections in the same image.
+        least_iou: smallest IoU of a match, 0…1.
     """
     overlaps = iou(source.boxes_xyxy, artifact.boxes_xyxy)
     overlaps[source.class_ids[:, None] != artifact.class_ids[None, :]] = 0.0
@@ -49,7 +49,7 @@ def match(source: Detections, artifact: Detections, least_iou: float = 0.5) -> M
 
 
 def iou(first_xyxy: Floats, second_xyxy: Floats) -> Floats:
-    """Intersection over union of every pair of boxes: ``(n, 4)`` and ``(m, 4)`` give float32 ``(n, m)``."""
+    """Intersection over union of every pair of boxes, float32 ``(n, m)``, for ``(n, 4)`` and ``(m, 4)``."""
     low = np.maximum(first_xyxy[:, None, :2], second_xyxy[None, :, :2])
     high = np.minimum(first_xyxy[:, None, 2:], second_xyxy[None, :, 2:])
     shared = (high - low).clip(min=0).prod(axis=2)

@@ -1,4 +1,4 @@
-"""What an artifact does otherwise than its source, image by image, and where each is wrong."""
+"""Differences between artifact and source by image, and the errors of each."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Flip:
-    """An image that two classifiers decide differently.
+    """An image with different predictions of two classifiers.
 
     Attributes:
-        image: its name in the set.
-        source, artifact: names of the classes that each decides for: one, or with independent scores
-            as many as reach 0.5.
-        source_score, artifact_score: of the first class of each decision, 0…1; with independent scores,
-            each one's score of the class that moved most.
-        truth: the classes that it truly is of, where known.
+        image: name in the set.
+        source, artifact: names of the predicted classes: one, or with independent scores all that reach 0.5.
+        source_score, artifact_score: scores of the predicted class, 0…1; with independent scores, both scores
+            of the class whose score changed most.
+        truth: ground-truth classes; `None` if unknown.
     """
 
     image: str
@@ -32,12 +31,12 @@ class Flip:
 
 @dataclass(frozen=True)
 class BoxChange:
-    """An image in which two detectors find other objects.
+    """An image with different detections of two detectors.
 
     Attributes:
-        image: its name in the set.
-        matched: boxes that both have.
-        lost, gained: class names of the boxes that only the source, or only the artifact, has.
+        image: name in the set.
+        matched: number of boxes that both detected.
+        lost, gained: class names of the boxes that only the source, or only the artifact, detected.
     """
 
     image: str
@@ -48,12 +47,12 @@ class BoxChange:
 
 @dataclass(frozen=True)
 class PixelChange:
-    """An image of which two networks make other images.
+    """An image for which two networks have different output images.
 
     Attributes:
-        image: its name in the set.
-        ssim: structural similarity of the two, 1 at most.
-        psnr_db: peak signal-to-noise ratio of the two.
+        image: name in the set.
+        ssim: structural similarity of the two outputs, at most 1.
+        psnr_db: peak signal-to-noise ratio of the two outputs.
     """
 
     image: str
@@ -63,23 +62,23 @@ class PixelChange:
 
 @dataclass(frozen=True)
 class Confusion:
-    """How often each class was taken for which.
+    """A confusion matrix, stored sparsely.
 
     Attributes:
-        cells: (true class, class decided for, images), sorted; pairs that never occur are left out.
+        cells: (true class, predicted class, images), sorted; pairs that do not occur are left out.
     """
 
     cells: tuple[tuple[int, int, int], ...]
 
     @classmethod
-    def of(cls, truth: NDArray[np.int64], decided: NDArray[np.int64]) -> Confusion:
-        """Count the pairs of two int64 ``(images,)``."""
-        pairs, counts = np.unique(np.stack([truth, decided], axis=1), axis=0, return_counts=True)
+    def of(cls, truth: NDArray[np.int64], predicted: NDArray[np.int64]) -> Confusion:
+        """Count the pairs of true and predicted classes, both int64 ``(images,)``."""
+        pairs, counts = np.unique(np.stack([truth, predicted], axis=1), axis=0, return_counts=True)
         rows = np.column_stack([pairs, counts]).tolist()
         return cls(tuple((row[0], row[1], row[2]) for row in rows))
 
     def matrix(self, classes: int) -> NDArray[np.int64]:
-        """int64 ``(classes, classes)``: a row a true class, a column a class that was decided for."""
+        """int64 ``(classes, classes)``: one row per true class, one column per predicted class."""
         matrix = np.zeros((classes, classes), np.int64)
         for row, column, count in self.cells:
             matrix[row, column] = count
@@ -88,12 +87,12 @@ class Confusion:
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """Decisions whose confidence lies in one of the bins.
+    """Predictions whose confidence lies in one bin.
 
     Attributes:
-        count: how many.
+        count: number of predictions.
         confidence: their mean confidence, 0…1.
-        accuracy: the share of them that is right.
+        accuracy: share of them that is correct.
     """
 
     count: int
@@ -103,29 +102,29 @@ class ReliabilityBin:
 
 @dataclass(frozen=True)
 class Reliability:
-    """Whether a score of 0.8 is right eight times of ten (Guo et al. 2017, section 2).
+    """How well the confidence of predictions matches their accuracy (Guo et al. 2017, section 2).
 
     Attributes:
         ece: expected calibration error, 0…1: mean distance of confidence and accuracy; lower is better.
-        bins: fifteen of the same width, from 0 to 1; one without decisions counts 0 of them.
+        bins: 15 bins of equal width from 0 to 1, empty ones included.
     """
 
     ece: float
     bins: tuple[ReliabilityBin, ...]
 
     @classmethod
-    def of(cls, confidence: NDArray[np.float32], right: NDArray[np.bool_], bins: int = 15) -> Reliability:
-        """Sort decisions, float32 ``(n,)`` of 0…1 and bool ``(n,)``, into bins ``(low, high]``."""
+    def of(cls, confidence: NDArray[np.float32], correct: NDArray[np.bool_], bins: int = 15) -> Reliability:
+        """Sort predictions, float32 ``(n,)`` of 0…1 and bool ``(n,)``, into bins ``(low, high]``."""
         places = (np.ceil(confidence.astype(np.float64) * bins).astype(np.int64) - 1).clip(0, bins - 1)
         counts = np.bincount(places, minlength=bins)
         least = np.maximum(counts, 1)
         confidences = np.bincount(places, confidence, minlength=bins) / least
-        accuracies = np.bincount(places, right, minlength=bins) / least
-        error = float((counts * np.abs(confidences - accuracies)).sum() / max(1, len(right)))
+        accuracies = np.bincount(places, correct, minlength=bins) / least
+        error = float((counts * np.abs(confidences - accuracies)).sum() / max(1, len(correct)))
         rows = zip(counts.tolist(), confidences.tolist(), accuracies.tolist(), strict=True)
         return cls(round(error, 6), tuple(ReliabilityBin(n, round(c, 6), round(a, 6)) for n, c, a in rows))
 
 
 def name_of(image_names: Sequence[str], place: int) -> str:
-    """The name of an image in its set, or its place where there are no names."""
+    """The name of an image in its set; ``image 7`` if the set has no names."""
     return image_names[place] if image_names else f"image {place}"

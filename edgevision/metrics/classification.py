@@ -1,4 +1,4 @@
-"""How good decisions about classes are: accuracy, precision, recall, F1, confusion, calibration."""
+"""Metrics of classifiers: accuracy, precision, recall, F1, confusion and reliability."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from edgevision.metrics.intervals import RESAMPLES, Interval, Samples, resamples
 from edgevision.metrics.measures import ClassMetricValues, Measures, MetricValue, resampled, share_of
 from edgevision.tasks.classify import Scores
 
-#: One bool an image and class.
+#: Membership: one bool per image and class.
 Members = NDArray[np.bool_]
-#: The class of each image, int64 ``(images,)``; or with independent scores the classes that it is of.
+#: Ground truth: the class of each image, int64 ``(images,)``, or with independent scores its membership.
 Truth = NDArray[np.int64] | Members
 
-#: With independent scores a class is decided for from here on.
+#: Lowest independent score that predicts a class.
 THRESHOLD = 0.5
-#: Numbers that are computed with at a time: what bounds the memory.
+#: Numbers processed at a time, which limits the memory.
 _BLOCK_NUMBERS = 4_000_000
 
 
 def decisions(scores: Scores, multi_label: bool) -> Members:
-    """Which classes are decided for, bool ``(images, classes)``: the top one, or each at 0.5 or above.
+    """Predicted classes, bool ``(images, classes)``: the top one, or each class at 0.5 or above.
 
     Args:
         scores: float32 ``(images, classes)`` of 0…1.
-        multi_label: whether each class has a score of its own.
+        multi_label: whether each class has an independent score.
     """
     if multi_label:
         return scores >= THRESHOLD
@@ -37,34 +37,34 @@ def decisions(scores: Scores, multi_label: bool) -> Members:
 
 
 def members(truth: Truth, classes: int) -> Members:
-    """Bool ``(images, classes)``, of the class of each image or of what is that already."""
+    """Ground truth of either form as bool ``(images, classes)``."""
     if truth.ndim == 2:
         return truth.astype(bool, copy=False)
     return np.equal(truth[:, None], np.arange(classes))
 
 
 def classify_measures(scores: Scores, truth: Truth, labels: Sequence[str], multi_label: bool) -> Measures:
-    """What a classifier reaches against the truth.
+    """Measure a classifier against the ground truth.
 
-    Precision, recall and F1 are means over the classes that the truth shows (macro); one that is
-    never decided for has a precision of 0. With independent scores the first figure is F1, and
-    ``exact match`` is the share of images of which every class is right.
+    Precision, recall and F1 are averaged over the classes in the ground truth (macro); the precision of a
+    class that is never predicted is 0. With independent scores the main metric is F1, and ``exact match`` is
+    the share of images for which every class is correct.
 
     Args:
         scores: float32 ``(images, classes)`` of 0…1.
-        truth: of the same images.
-        labels: one name a class.
-        multi_label: whether each class has a score of its own.
+        truth: ground truth of the same images.
+        labels: one name per class.
+        multi_label: whether each class has an independent score.
     """
     decided, true = decisions(scores, multi_label), members(truth, scores.shape[1])
     counts = _counted(decided, true)
     shown = np.flatnonzero(counts.support > 0)
-    right = share_of("exact match" if multi_label else "accuracy", (decided == true).all(axis=1))
+    accuracy = share_of("exact match" if multi_label else "accuracy", (decided == true).all(axis=1))
     means = _means(counts, shown)
-    figures = (means[-1], right, *means[:-1]) if multi_label else (right, *means)
+    metrics = (means[-1], accuracy, *means[:-1]) if multi_label else (accuracy, *means)
     true_scores = np.where(true, scores, 1 - scores).min(axis=1) if multi_label else scores[true]
     return Measures(
-        metrics=figures,
+        metrics=metrics,
         by_class=tuple(_of_class(counts, decided, true, place, labels[place]) for place in shown.tolist()),
         errors=np.where((decided == true).all(axis=1), 0.0, 2.0 - true_scores),
         confusion=None if multi_label else Confusion.of(true.argmax(axis=1), decided.argmax(axis=1)),
@@ -74,30 +74,30 @@ def classify_measures(scores: Scores, truth: Truth, labels: Sequence[str], multi
 
 @dataclass(frozen=True, eq=False)
 class _ClassCounts:
-    """Numbers of images a class, and on each resample ``(RESAMPLES, classes)``."""
+    """Number of images per class ``(classes,)``, and on each resample ``(RESAMPLES, classes)``."""
 
-    right: NDArray[np.int64]
+    correct: NDArray[np.int64]
     decided: NDArray[np.int64]
     support: NDArray[np.int64]
-    right_samples: Samples
+    correct_samples: Samples
     decided_samples: Samples
     support_samples: Samples
 
 
 def _counted(decided: Members, true: Members) -> _ClassCounts:
-    three = (decided & true, decided, true)
-    sums = (one.sum(axis=0) for one in three)
-    return _ClassCounts(*sums, *(_resampled_counts(one) for one in three))
+    memberships = (decided & true, decided, true)
+    sums = (one.sum(axis=0) for one in memberships)
+    return _ClassCounts(*sums, *(_resampled_counts(one) for one in memberships))
 
 
-def _resampled_counts(found: Members) -> Samples:
-    """How many images each class has on each resample, from the few images that each has."""
-    classes, images = np.nonzero(found.T)
+def _resampled_counts(membership: Members) -> Samples:
+    """Number of images per class on each resample; visits the images of each class alone."""
+    classes, images = np.nonzero(membership.T)
     present, starts = np.unique(classes, return_index=True)
-    out = np.zeros((RESAMPLES, found.shape[1]))
+    out = np.zeros((RESAMPLES, membership.shape[1]))
     if len(images) == 0:
         return out
-    drawn = resamples(len(found))
+    drawn = resamples(len(membership))
     rows = max(1, _BLOCK_NUMBERS // len(images))
     for start in range(0, RESAMPLES, rows):
         block = drawn[start : start + rows][:, images].astype(np.int32)
@@ -106,8 +106,8 @@ def _resampled_counts(found: Members) -> Samples:
 
 
 def _means(counts: _ClassCounts, shown: NDArray[np.intp]) -> tuple[MetricValue, ...]:
-    values = _scores_of_classes(counts.right, counts.decided, counts.support)
-    samples = _scores_of_classes(counts.right_samples, counts.decided_samples, counts.support_samples)
+    values = _scores_of_classes(counts.correct, counts.decided, counts.support)
+    samples = _scores_of_classes(counts.correct_samples, counts.decided_samples, counts.support_samples)
     names = ("macro precision", "macro recall", "macro F1")
     return tuple(
         resampled(name, float(_mean(value[shown][None])[0]), _mean(sample[:, shown]))
@@ -116,53 +116,53 @@ def _means(counts: _ClassCounts, shown: NDArray[np.intp]) -> tuple[MetricValue, 
 
 
 def _mean(rows: Samples) -> Samples:
-    """The mean of each row over what is not NaN; 0 for a row of nothing else."""
-    there = ~np.isnan(rows)
-    mean: Samples = np.where(there, rows, 0).sum(axis=1) / np.maximum(there.sum(axis=1), 1)
+    """The mean of each row without its NaN; 0 for a row of NaN alone."""
+    known = ~np.isnan(rows)
+    mean: Samples = np.where(known, rows, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
     return mean
 
 
 def _of_class(
     counts: _ClassCounts, decided: Members, true: Members, place: int, label: str
 ) -> ClassMetricValues:
-    right, chosen, support = (int(n[place]) for n in (counts.right, counts.decided, counts.support))
+    correct, predicted, support = (int(n[place]) for n in (counts.correct, counts.decided, counts.support))
     samples = _scores_of_classes(
-        counts.right_samples[:, place], counts.decided_samples[:, place], counts.support_samples[:, place]
+        counts.correct_samples[:, place], counts.decided_samples[:, place], counts.support_samples[:, place]
     )
-    precision, _, f1 = _scores_of_classes(*map(np.array, (right, chosen, support)))
+    precision, _, f1 = _scores_of_classes(*map(np.array, (correct, predicted, support)))
     recall_hits = decided[true[:, place], place]
     return ClassMetricValues(
         label,
         support,
         (
-            resampled("precision", float(precision), samples[0], wilson(right, chosen)),
+            resampled("precision", float(precision), samples[0], wilson(correct, predicted)),
             share_of("recall", recall_hits),
-            resampled("F1", float(f1), samples[2], _f1_interval(right, chosen, support)),
+            resampled("F1", float(f1), samples[2], _f1_interval(correct, predicted, support)),
         ),
     )
 
 
-def _f1_interval(right: int, decided: int, support: int) -> Interval:
-    """F1 rises with the share right / (decided or true), so Wilson's limits of that are limits of F1."""
-    share = wilson(right, decided + support - right)
+def _f1_interval(correct: int, predicted: int, support: int) -> Interval:
+    """Wilson's interval of the share correct / (predicted or true), converted to F1, which rises with it."""
+    share = wilson(correct, predicted + support - correct)
     low, high = (round(2 * limit / (1 + limit), 6) for limit in (share.low, share.high))
     return Interval(low, high, share.method)
 
 
 def _scores_of_classes(
-    right: NDArray[np.generic], decided: NDArray[np.generic], support: NDArray[np.generic]
+    correct: NDArray[np.generic], predicted: NDArray[np.generic], support: NDArray[np.generic]
 ) -> tuple[Samples, Samples, Samples]:
-    """Precision, recall and F1; NaN where the truth does not show the class at all."""
-    right, decided, support = (np.asarray(one, np.float64) for one in (right, decided, support))
-    there = support > 0
-    precision = np.where(there, right / np.maximum(decided, 1), np.nan)
-    recall = np.where(there, right / np.maximum(support, 1), np.nan)
-    f1 = np.where(there, 2 * right / np.maximum(decided + support, 1), np.nan)
+    """Precision, recall and F1; NaN for classes without support."""
+    correct, predicted, support = (np.asarray(one, np.float64) for one in (correct, predicted, support))
+    supported = support > 0
+    precision = np.where(supported, correct / np.maximum(predicted, 1), np.nan)
+    recall = np.where(supported, correct / np.maximum(support, 1), np.nan)
+    f1 = np.where(supported, 2 * correct / np.maximum(predicted + support, 1), np.nan)
     return precision, recall, f1
 
 
 def reliability(scores: Scores, true: Members, multi_label: bool) -> Reliability:
-    """Of the top class; of independent scores, of each class's being there."""
+    """Reliability of the score of the top class; with independent scores, of the score of every class."""
     if multi_label:
         return Reliability.of(scores.ravel(), true.ravel())
     top = scores.argmax(axis=1)

@@ -1,4 +1,4 @@
-"""COCO's figures of detections: matched by its own program, averaged over any resample of the images."""
+"""COCO metrics of detectors: matched by pycocotools, averaged over any resample of the images."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from edgevision.metrics.intervals import Samples, resamples
 from edgevision.metrics.measures import ClassMetricValues, Measures, MetricValue, resampled
 from edgevision.tasks.detections import Detections
 
-#: Boxes an image that COCO looks at.
+#: Boxes per image and class that COCO evaluates.
 _MOST = 100
 _THRESHOLDS = 10
 _RECALL_LEVELS = np.linspace(0.0, 1.0, 101)
-#: Numbers that are computed with at a time: what bounds the memory.
+#: Numbers processed at a time, which limits the memory.
 _BLOCK_NUMBERS = 4_000_000
 
 
@@ -32,18 +32,18 @@ def detect_measures(
     labels: Sequence[str],
     score_threshold: float = 0.0,
 ) -> Measures:
-    """COCO's mean average precision and recall (Lin et al. 2014), by pycocotools' own matching.
+    """COCO's mean average precision and recall (Lin et al. 2014), with the matching of pycocotools.
 
     Args:
-        truth: of each image.
-        found: of each image, in the same order; COCO looks at the best hundred of a class.
-        labels: one name a class; one that the truth never shows does not count.
-        score_threshold: from which on a box counts as found, for the errors of single images.
+        truth: annotations of each image.
+        found: detections in each image, in the same order; COCO evaluates the best hundred of each class.
+        labels: one name per class; classes without annotations do not count.
+        score_threshold: lowest score of a detection, for the errors of single images.
 
     Returns:
-        ``mAP@0.50``, ``mAP@0.50:0.95`` and ``recall`` (the mean over IoU 0.50 to 0.95, at a
-        hundred boxes an image), each 0…1; and by class ``AP@0.50`` and ``AP@0.50:0.95``. An image's
-        error is how many objects are missed in it, and how many boxes are on none, at IoU 0.50.
+        ``mAP@0.50``, ``mAP@0.50:0.95`` and ``recall`` (the mean over IoU 0.50 to 0.95, at a hundred
+        boxes per image), each 0…1; and by class ``AP@0.50`` and ``AP@0.50:0.95``. The error of an image is
+        its number of missed objects and false detections at IoU 0.50.
 
     Raises:
         MissingRuntimeError: pycocotools is not installed.
@@ -51,35 +51,35 @@ def detect_measures(
     matches = _matches(truth, found, len(labels))
     values = _averages(matches, np.ones((1, len(truth)), np.uint8))
     samples = _averages(matches, resamples(len(truth)))
-    figures = (
-        _figure("mAP@0.50", _class_mean(values.precision_50), _class_mean(samples.precision_50)),
-        _figure("mAP@0.50:0.95", _class_mean(values.precision), _class_mean(samples.precision)),
-        _figure("recall", _class_mean(values.recall), _class_mean(samples.recall)),
+    metrics = (
+        _metric("mAP@0.50", _class_mean(values.precision_50), _class_mean(samples.precision_50)),
+        _metric("mAP@0.50:0.95", _class_mean(values.precision), _class_mean(samples.precision)),
+        _metric("recall", _class_mean(values.recall), _class_mean(samples.recall)),
     )
     by_class = tuple(
         ClassMetricValues(
             labels[one.class_id],
             int(one.objects.sum()),
             (
-                _figure("AP@0.50", values.precision_50[:, place], samples.precision_50[:, place]),
-                _figure("AP@0.50:0.95", values.precision[:, place], samples.precision[:, place]),
+                _metric("AP@0.50", values.precision_50[:, place], samples.precision_50[:, place]),
+                _metric("AP@0.50:0.95", values.precision[:, place], samples.precision[:, place]),
             ),
         )
         for place, one in enumerate(matches)
     )
-    return Measures(figures, by_class, _errors(matches, len(truth), score_threshold), notes=_notes(truth))
+    return Measures(metrics, by_class, _errors(matches, len(truth), score_threshold), notes=_notes(truth))
 
 
 @dataclass(frozen=True, eq=False)
 class _ClassMatches:
-    """The boxes found of one class, the best first, and which of them are objects.
+    """The detections of one class, highest score first, matched with the annotations.
 
     Attributes:
-        class_id: place among the labels.
-        objects: int64 ``(images,)``, how many are to be found.
-        images: int64 ``(boxes,)``, the image of each box.
+        class_id: index in the labels.
+        objects: int64 ``(images,)``, number of annotated objects.
+        images: int64 ``(boxes,)``, index of the image of each box.
         scores: ``(boxes,)``.
-        right, ignored: bool ``(thresholds, boxes)``.
+        right, ignored: bool ``(thresholds, boxes)``, correct and ignored boxes by IoU threshold.
     """
 
     class_id: int
@@ -92,25 +92,25 @@ class _ClassMatches:
 
 @dataclass(frozen=True, eq=False)
 class _Averages:
-    """Each ``(resamples, classes)``; NaN where a resample does not show the class."""
+    """Averages, each ``(resamples, classes)``; NaN where a resample has no object of the class."""
 
     precision_50: Samples
     precision: Samples
     recall: Samples
 
 
-def _figure(name: str, value: Samples, samples: Samples) -> MetricValue:
+def _metric(name: str, value: Samples, samples: Samples) -> MetricValue:
     return resampled(name, float(value[0]), samples)
 
 
 def _class_mean(values: Samples) -> Samples:
-    there = ~np.isnan(values)
-    mean: Samples = np.where(there, values, 0.0).sum(axis=1) / np.maximum(there.sum(axis=1), 1)
+    known = ~np.isnan(values)
+    mean: Samples = np.where(known, values, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
     return mean
 
 
 def _averages(matches: Sequence[_ClassMatches], drawn: NDArray[np.uint8]) -> _Averages:
-    """The averages of every class, on each row of `drawn`: how often it holds each image."""
+    """Averages of every class on each row of `drawn`, which counts how often each image is drawn."""
     precision = np.full((_THRESHOLDS, len(drawn), len(matches)), np.nan)
     recall = np.full_like(precision, np.nan)
     for place, one in enumerate(matches):
@@ -125,8 +125,8 @@ def _averages(matches: Sequence[_ClassMatches], drawn: NDArray[np.uint8]) -> _Av
 def _of_thresholds(one: _ClassMatches, drawn: NDArray[np.uint8]) -> Iterator[tuple[Samples, Samples]]:
     """Average precision and highest recall at each threshold, each ``(rows,)``.
 
-    A box in an image that a row holds twice counts twice. Precision is highest where a box is
-    right, so no other needs to be looked at.
+    Boxes in an image that a row draws twice count twice. Precision peaks at correct boxes, so the others can
+    be skipped.
     """
     objects = drawn.astype(np.int64) @ one.objects
     weights = drawn[:, one.images].astype(np.int32)
@@ -143,9 +143,9 @@ def _average_precision(
     """Precision at 101 levels of recall, averaged, and the highest recall: each ``(rows,)``.
 
     Args:
-        hits, boxes: ``(rows, right boxes)``: how many boxes are right, and how many there are, as far
-            as each that is right.
-        objects: ``(rows,)``, how many are to be found.
+        hits, boxes: ``(rows, correct boxes)``: number of correct boxes, and of all boxes, up to and
+            including each correct box.
+        objects: ``(rows,)``, number of annotated objects.
     """
     rows, places = hits.shape
     shown = np.where(objects > 0, objects, np.nan)
@@ -154,17 +154,17 @@ def _average_precision(
     precisions = hits / np.maximum(boxes, 1)
     best = np.zeros((rows, places + 1))  # beyond the last box precision is 0
     best[:, :-1] = np.maximum.accumulate(precisions[:, ::-1], axis=1)[:, ::-1]
-    # One search for all rows: each begins above the end of the one before.
+    # One search for all rows: an offset per row keeps the concatenation sorted.
     needed = _needed(objects)
-    begins = np.arange(rows)[:, None] * (int(max(hits.max(), needed.max())) + 1)
-    found = np.searchsorted((hits + begins).ravel(), (needed + begins).ravel()).reshape(rows, -1)
-    levels = (found - np.arange(rows)[:, None] * places).clip(max=places)
+    offsets = np.arange(rows)[:, None] * (int(max(hits.max(), needed.max())) + 1)
+    positions = np.searchsorted((hits + offsets).ravel(), (needed + offsets).ravel()).reshape(rows, -1)
+    levels = (positions - np.arange(rows)[:, None] * places).clip(max=places)
     average = np.take_along_axis(best, levels, axis=1).mean(axis=1)
     return np.where(objects > 0, average, np.nan), hits[:, -1] / shown
 
 
 def _needed(objects: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many objects must be found for each level of recall, ``(rows, 101)``, in COCO's own rounding."""
+    """Objects to detect for each level of recall, ``(rows, 101)``, rounded as COCO does."""
     count = np.maximum(objects, 1)[:, None]
     needed = np.ceil(_RECALL_LEVELS * count).astype(np.int64)
     needed -= (needed - 1) / count >= _RECALL_LEVELS
@@ -173,13 +173,13 @@ def _needed(objects: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _errors(matches: Sequence[_ClassMatches], images: int, score_threshold: float) -> NDArray[np.float64]:
-    """Objects missed and boxes on none, in each image, at the first threshold of overlap."""
+    """Missed objects and false detections in each image, at the first IoU threshold."""
     errors = np.zeros(images)
     for one in matches:
-        found = one.scores >= score_threshold
-        right = np.bincount(one.images[found & one.right[0]], minlength=images)
-        wrong = np.bincount(one.images[found & ~one.right[0] & ~one.ignored[0]], minlength=images)
-        errors += one.objects - right + wrong
+        above = one.scores >= score_threshold
+        hits = np.bincount(one.images[above & one.right[0]], minlength=images)
+        false = np.bincount(one.images[above & ~one.right[0] & ~one.ignored[0]], minlength=images)
+        errors += one.objects - hits + false
     return errors
 
 
@@ -188,14 +188,14 @@ def _notes(truth: Sequence[Annotations]) -> tuple[str, ...]:
     ignored = sum(int(image.difficult.sum()) for image in truth if image.difficult is not None)
     notes = []
     if left_out:
-        notes.append(f"annotated objects of zero width or height, which are left out: {left_out}")
+        notes.append(f"annotated objects of zero width or height, left out: {left_out}")
     if ignored:
-        notes.append(f"objects marked difficult, which count neither as found nor as missed: {ignored}")
+        notes.append(f"objects marked difficult, counted neither as detected nor as missed: {ignored}")
     return tuple(notes)
 
 
 def _matches(truth: Sequence[Annotations], found: Sequence[Detections], classes: int) -> list[_ClassMatches]:
-    """What pycocotools matches, of each class that the truth shows."""
+    """Matches by pycocotools for each class with annotations."""
     results = [entry for number, one in enumerate(found) for entry in one.to_coco(number)]
     with contextlib.redirect_stdout(io.StringIO()):  # it reports its own progress
         evaluation = _evaluation(_dataset(truth, classes), results)
@@ -210,12 +210,12 @@ def _evaluation(dataset: dict[str, Any], results: list[dict[str, Any]]) -> Any:
     try:
         coco_module, eval_module = import_module("pycocotools.coco"), import_module("pycocotools.cocoeval")
     except ImportError as error:
-        reason = "pycocotools, which measures detectors, is not installed"
+        reason = "pycocotools, which evaluates detectors, is not installed"
         raise MissingRuntimeError("evaluate", reason) from error
     known = coco_module.COCO()
     known.dataset = dataset
     known.createIndex()
-    # Of no results at all pycocotools makes an error.
+    # pycocotools raises an error if there is no result at all.
     answers = known.loadRes(results) if results else coco_module.COCO()
     evaluation = eval_module.COCOeval(known, answers, "bbox")
     evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0.0, float("inf")]], ["all"]
@@ -225,10 +225,10 @@ def _evaluation(dataset: dict[str, Any], results: list[dict[str, Any]]) -> Any:
 
 
 class _PlainOverlaps:
-    """Overlaps as pycocotools has them, but plain for difficult objects.
+    """The overlaps of pycocotools, with the plain IoU for difficult objects.
 
-    As a crowd, a difficult object may be found more than once and is no miss; unlike a crowd's, its
-    overlap is the usual intersection over union, as in VOC's own program.
+    Like a crowd, a difficult object can be detected more than once and never counts as missed; unlike a
+    crowd's, its overlap is the usual intersection over union, as in the VOC development kit.
     """
 
     def __init__(self, evaluation: Any) -> None:
@@ -246,21 +246,21 @@ class _PlainOverlaps:
 
 
 def _merged(class_id: int, rows: Sequence[dict[str, Any] | None], images: int) -> _ClassMatches:
-    there = [row for row in rows if row is not None]
+    evaluated = [row for row in rows if row is not None]
     objects = np.zeros(images, np.int64)
-    for row in there:
+    for row in evaluated:
         objects[row["image_id"]] = int((np.asarray(row["gtIgnore"]) == 0).sum())
-    scores = np.concatenate([np.empty(0), *(row["dtScores"] for row in there)])
-    # The order of COCO's program: stable, so that ties stay in the order of the images.
+    scores = np.concatenate([np.empty(0), *(row["dtScores"] for row in evaluated)])
+    # Stable like the sort of pycocotools, so that ties keep the order of the images.
     order = np.argsort(-scores, kind="mergesort")
     return _ClassMatches(
         class_id,
         objects,
-        np.repeat([row["image_id"] for row in there], [len(row["dtScores"]) for row in there])[order].astype(
-            np.int64
-        ),
+        np.repeat([row["image_id"] for row in evaluated], [len(row["dtScores"]) for row in evaluated])[
+            order
+        ].astype(np.int64),
         scores[order],
-        *(columns[:, order] for columns in _matched(there)),
+        *(columns[:, order] for columns in _matched(evaluated)),
     )
 
 

@@ -1,4 +1,4 @@
-"""How closely an artifact agrees with its source, and what each of them reaches in the task's metrics."""
+"""Comparison of an artifact with its source: agreement, and the task's metrics of both."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from edgevision.metrics.changes import BoxChange, Confusion, Flip, PixelChange, 
 from edgevision.metrics.intervals import Interval
 from edgevision.metrics.measures import ClassMetricValues, MetricValue, drop_interval
 
-#: Classes that are told of one by one; of more, those that lost most.
+#: Classes listed one by one; of more, those with the largest drop.
 MOST_CLASSES = 100
-#: Images that are told of one by one, the worst first.
+#: Changed images listed one by one, largest change first.
 MOST_IMAGES = 200
 
 
@@ -21,11 +21,11 @@ class Metric:
 
     Attributes:
         name: such as ``accuracy``.
-        source, artifact: higher is better.
-        unit: ``share`` for numbers of 0…1, or ``dB``.
-        source_interval, artifact_interval: 95 % intervals, where they were measured.
-        drop_interval: 95 % interval of `drop`, from the same images: far narrower than the two
-            intervals of its sides would have it.
+        source, artifact: value of each; higher is better.
+        unit: ``share`` for values of 0…1, or ``dB``.
+        source_interval, artifact_interval: 95 % intervals, if measured.
+        drop_interval: 95 % interval of `drop` on the same images, which is far narrower than the two
+            intervals suggest.
     """
 
     name: str
@@ -38,15 +38,15 @@ class Metric:
 
     @property
     def drop(self) -> float:
-        """How much the artifact lost; below 0 where it is better."""
+        """Source minus artifact; negative if the artifact is better."""
         return self.source - self.artifact
 
     @property
     def largest_drop(self) -> float:
-        """The largest drop that the images do not rule out: a budget holds if this is within it.
+        """The largest drop that the images do not rule out, which a budget is compared with.
 
-        The upper limit of `drop_interval`, so exceeded by chance in one set of forty; where there is
-        none, the drop itself.
+        The upper limit of `drop_interval`, which the true drop exceeds for one set in forty; without an
+        interval, the drop itself.
         """
         return self.drop if self.drop_interval is None else max(self.drop, self.drop_interval.high)
 
@@ -56,8 +56,8 @@ class ClassMetrics:
     """The metrics of one class.
 
     Attributes:
-        label: its name.
-        support: images, or objects, that truly are of it.
+        label: name of the class.
+        support: images, or objects, of the class in the ground truth.
         metrics: precision, recall and F1, or the average precisions.
     """
 
@@ -68,14 +68,14 @@ class ClassMetrics:
 
 @dataclass(frozen=True)
 class ClassifyDetails:
-    """Beside its metrics, what a classifier does otherwise than its source.
+    """Changed predictions, confusion and reliability of a classifier.
 
     Attributes:
-        flipped: images that the two decide differently.
-        flips: `MOST_IMAGES` of them at most: first those where the source was right and the artifact is
-            not, and of these those where the two were surest.
-        source_confusion, artifact_confusion: with the truth, of decisions for one class.
-        source_reliability, artifact_reliability: with the truth.
+        flipped: number of images with different predictions.
+        flips: at most `MOST_IMAGES` of them: first those where the source is right and the artifact wrong,
+            highest scores first.
+        source_confusion, artifact_confusion: with ground truth, for predictions of a single class.
+        source_reliability, artifact_reliability: with ground truth.
     """
 
     flipped: int
@@ -88,11 +88,11 @@ class ClassifyDetails:
 
 @dataclass(frozen=True)
 class DetectDetails:
-    """Beside its metrics, where a detector finds other objects than its source.
+    """Changed detections of a detector.
 
     Attributes:
-        changed: images in which one of the two has a box that the other has not.
-        changes: `MOST_IMAGES` of them at most, those with the most such boxes first.
+        changed: number of images with a box that only one of the two detected.
+        changes: at most `MOST_IMAGES` of them, most such boxes first.
     """
 
     changed: int
@@ -101,39 +101,40 @@ class DetectDetails:
 
 @dataclass(frozen=True)
 class GenerateDetails:
-    """Beside its metrics, which images are least like the source's.
+    """Changed output images of a generator.
 
     Attributes:
-        changed: images that differ at all.
-        changes: `MOST_IMAGES` of them at most, the least alike first.
+        changed: number of images that differ at all.
+        changes: at most `MOST_IMAGES` of them, lowest similarity first.
     """
 
     changed: int
     changes: tuple[PixelChange, ...]
 
 
-#: What only one task has to tell.
+#: Results specific to a task.
 Details = ClassifyDetails | DetectDetails | GenerateDetails
-#: What is told of an image that is answered otherwise.
+#: Entry for an image whose prediction changed.
 Change = Flip | BoxChange | PixelChange
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """An artifact's answers held against its source's, on the same images.
+    """The predictions of an artifact compared with those of its source, on the same images.
 
     Attributes:
-        images: how many.
-        agreement: share of the source's decisions that the artifact takes alike, 0…1; what a
-            decision is, the task's own comparison says.
-        largest_difference, mean_difference: of the numbers that the answers hold.
-        metrics: what needs the truth, where the evaluation set tells it; the task's first one first.
-        likeness: name -> how alike the answers are, for tasks where agreement does not say it all.
-        agreement_interval: 95 %, of `agreement`.
-        likeness_intervals: name -> 95 % interval, of `likeness`.
-        by_class: of each class that the truth shows; of more than `MOST_CLASSES`, those that lost most.
-        details: what only this task has to tell.
-        notes: what a reader must know beside the figures.
+        images: number of images.
+        agreement: share of the source's predictions that the artifact reproduces, 0…1, as defined by the
+            task's evaluator.
+        largest_difference, mean_difference: of the output values.
+        metrics: metrics against the ground truth, the task's main metric first; empty without ground truth.
+        likeness: similarity metrics of the outputs by name, for tasks where agreement is not enough.
+        agreement_interval: 95 % interval of `agreement`.
+        likeness_intervals: 95 % intervals of `likeness`, by name.
+        by_class: metrics of each class in the ground truth; of more than `MOST_CLASSES`, those with the
+            largest drop.
+        details: results specific to the task.
+        notes: remarks that a reader needs to interpret the metrics.
     """
 
     images: int
@@ -150,7 +151,7 @@ class Comparison:
 
     @property
     def least_agreement(self) -> float:
-        """The least agreement that the images do not rule out: the lower limit of its interval."""
+        """The lowest agreement that the images do not rule out: the lower limit of its interval."""
         interval = self.agreement_interval
         return self.agreement if interval is None else min(self.agreement, interval.low)
 
@@ -167,21 +168,21 @@ class Comparison:
 
 
 def changes_of(details: Details | None) -> tuple[Change, ...]:
-    """What is told of images that are answered otherwise, the worst first."""
+    """Entries for the images whose prediction changed, largest change first."""
     if details is None:
         return ()
     return details.flips if isinstance(details, ClassifyDetails) else details.changes
 
 
 def change_count(details: Details | None) -> int:
-    """How many images are answered otherwise, those included of which nothing is told."""
+    """Number of images whose prediction changed, including those without an entry."""
     if details is None:
         return 0
     return details.flipped if isinstance(details, ClassifyDetails) else details.changed
 
 
 def pair(source: Sequence[MetricValue], artifact: Sequence[MetricValue]) -> tuple[Metric, ...]:
-    """The metrics of two models, from their figures on the same images, in the same order."""
+    """The metrics of source and artifact, paired by position and measured on the same images."""
     return tuple(
         Metric(a.name, a.value, b.value, a.unit, a.interval, b.interval, drop_interval(a, b))
         for a, b in zip(source, artifact, strict=True)
@@ -191,7 +192,7 @@ def pair(source: Sequence[MetricValue], artifact: Sequence[MetricValue]) -> tupl
 def pair_classes(
     source: Sequence[ClassMetricValues], artifact: Sequence[ClassMetricValues]
 ) -> tuple[ClassMetrics, ...]:
-    """The metrics of each class: all, or those `MOST_CLASSES` whose last metric lost most, in their order."""
+    """The metrics of each class, or of the `MOST_CLASSES` classes whose last metric dropped most."""
     rows = [
         ClassMetrics(a.label, a.support, pair(a.metrics, b.metrics))
         for a, b in zip(source, artifact, strict=True)

@@ -1,4 +1,4 @@
-"""How alike two images are, by scikit-image."""
+"""Similarity of two images: PSNR and SSIM, computed with scikit-image."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from numpy.typing import NDArray
 
 from edgevision.errors import InputError, MissingRuntimeError
 
-#: Equal images have no finite PSNR, and JSON no infinity: this is what stands for them.
+#: Stands for the infinite PSNR of equal images, which JSON cannot express.
 HIGHEST_PSNR_DB = 100.0
-#: Of the window of SSIM, Wang et al. 2004.
+#: Side of the window of SSIM, Wang et al. 2004.
 _WINDOW = 7
 
 Pixels = NDArray[np.uint8]
 
 
 def psnr_db(first: Pixels, second: Pixels) -> float:
-    """Peak signal-to-noise ratio of two uint8 images ``(h, w, c)``, in dB, `HIGHEST_PSNR_DB` at most.
+    """Peak signal-to-noise ratio of two uint8 images ``(h, w, c)``, in dB, at most `HIGHEST_PSNR_DB`.
 
     Raises:
-        InputError: they differ in size.
+        InputError: the images differ in size.
         MissingRuntimeError: scikit-image is not installed.
     """
     _check(first, second)
@@ -35,18 +35,22 @@ def ssim(first: Pixels, second: Pixels) -> float:
     """Mean structural similarity of two uint8 images ``(h, w, c)``, Wang et al. 2004; 1 for equal ones.
 
     Raises:
-        InputError: they differ in size, or are smaller than SSIM's window of 7 pixels.
+        InputError: the images differ in size, or are smaller than the window of SSIM, 7 pixels.
         MissingRuntimeError: scikit-image is not installed.
     """
     _check(first, second)
     if min(first.shape[:2]) < _WINDOW:
-        raise InputError(f"images of {first.shape[1]}x{first.shape[0]} pixels: SSIM needs 7x7 or more")
+        raise InputError(
+            f"images of {first.shape[1]}x{first.shape[0]} pixels are too small for SSIM; expected 7x7 or more"
+        )
     return float(_metrics().structural_similarity(first, second, data_range=255, channel_axis=-1))
 
 
 def _check(first: Pixels, second: Pixels) -> None:
     if first.shape != second.shape:
-        raise InputError(f"images of {first.shape} and {second.shape} cannot be compared; expected one size")
+        raise InputError(
+            f"images of shape {first.shape} and {second.shape} cannot be compared; expected the same"
+        )
 
 
 def _metrics() -> Any:

@@ -1,4 +1,4 @@
-"""How sure a measured number is: 95 % intervals, exact in their formulas or by resampling images."""
+"""95 % confidence intervals of metrics, from closed formulas or by resampling the images."""
 
 from __future__ import annotations
 
@@ -14,25 +14,24 @@ Samples = NDArray[np.float64]
 
 #: Of the standard normal distribution, at 97.5 %.
 _Z = 1.959963984540054
-#: How often a set of images is drawn anew.
+#: Number of bootstrap resamples.
 RESAMPLES = 1000
-#: Numbers that are computed with at a time: what bounds the memory.
+#: Numbers processed at a time, which limits the memory.
 _BLOCK_NUMBERS = 4_000_000
 _DIGITS = 6
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Where the true value lies, with 95 % confidence: were all images of this kind measured.
+    """A 95 % confidence interval of the value on all images of this kind.
 
     Attributes:
-        low, high: the limits, in the unit of the number.
-        method: ``wilson`` (Wilson 1927, the score interval of a share; of F1, through the share that F1
-            rises with), ``newcombe`` (Newcombe 1998, Statistics in Medicine 17:2635, method 10, of the
-            difference of two shares of the same images) or ``bootstrap`` (percentiles of `RESAMPLES`
-            resamples of the images, Efron and Tibshirani 1993, chapter 13; the same images always give
-            the same resamples). The bootstrap knows nothing but these images: where all of them say the
-            same, its interval has no width.
+        low, high: the limits, in the unit of the value.
+        method: ``wilson`` (Wilson 1927, the score interval of a proportion; for F1, of the proportion that F1
+            is a function of), ``newcombe`` (Newcombe 1998, Statistics in Medicine 17:2635, method 10, for the
+            difference of two proportions on the same images) or ``bootstrap`` (percentiles of `RESAMPLES`
+            resamples of the images, Efron and Tibshirani 1993, chapter 13; the resamples are the same
+            for the same number of images). If all images agree, a bootstrap interval has no width.
     """
 
     low: float
@@ -41,19 +40,18 @@ class Interval:
 
 
 def wilson(hits: int, count: int) -> Interval:
-    """The interval of a share: `hits` of `count` independent trials. Of no trial nothing is known: 0 to 1."""
+    """The interval of the proportion of `hits` in `count` independent trials; 0 to 1 without trials."""
     low, high = _wilson(hits, count)
     return Interval(round(low, _DIGITS), round(high, _DIGITS), "wilson")
 
 
 def newcombe(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Interval:
-    """The interval of the share of hits in `first` less that in `second`.
+    """The interval of the proportion of hits in `first` minus that in `second`.
+
+    Two models with the same hits still have an interval wider than 0: other images might tell them apart.
 
     Args:
-        first, second: bool ``(n,)``, of the same n images.
-
-    Two models that hit alike still have an interval wider than 0: that no image told them apart does
-    not mean that none would.
+        first, second: bool ``(n,)``, on the same n images.
     """
     count = len(first)
     both, neither = int((first & second).sum()), int((~first & ~second).sum())
@@ -61,8 +59,8 @@ def newcombe(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Interval:
     if count == 0:
         return Interval(-1.0, 1.0, "newcombe")
     hits = both + only_first, both + only_second
-    p1, p2 = (found / count for found in hits)
-    (low1, high1), (low2, high2) = (_wilson(found, count) for found in hits)
+    p1, p2 = (number / count for number in hits)
+    (low1, high1), (low2, high2) = (_wilson(number, count) for number in hits)
     phi = _correlation(both, only_first, only_second, neither)
     below = _distance(p1 - low1, high2 - p2, phi)
     above = _distance(high1 - p1, p2 - low2, phi)
@@ -70,7 +68,7 @@ def newcombe(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Interval:
 
 
 def percentile(samples: Samples) -> Interval:
-    """The interval that holds 95 % of the resampled values ``(n,)``; NaN among them is left out."""
+    """The central 95 % of the resampled values ``(n,)``; NaN is left out."""
     known = samples[~np.isnan(samples)]
     low, high = np.quantile(known, (0.025, 0.975)) if len(known) else (0.0, 0.0)
     return Interval(round(float(low), _DIGITS), round(float(high), _DIGITS), "bootstrap")
@@ -78,10 +76,10 @@ def percentile(samples: Samples) -> Interval:
 
 @lru_cache(maxsize=1)
 def resamples(images: int) -> NDArray[np.uint8]:
-    """How often each image is drawn in each resample: ``(RESAMPLES, images)``, read-only.
+    """How often each image is drawn in each resample, ``(RESAMPLES, images)``, read-only.
 
-    Always the same for the same number of images, so that two models that were measured on the
-    same images are resampled alike, and can be subtracted.
+    Always the same for the same number of images, so that values of two models on the same images can be
+    subtracted.
     """
     random = np.random.default_rng(images)
     counts = np.empty((RESAMPLES, images), np.uint8)
@@ -92,7 +90,7 @@ def resamples(images: int) -> NDArray[np.uint8]:
 
 
 def resampled_sums(values: NDArray[Any]) -> Samples:
-    """The sum of a number an image, or of several, over each resample.
+    """The sum of one or more values per image over each resample.
 
     Args:
         values: ``(images,)`` or ``(images, k)``.
@@ -112,12 +110,12 @@ def _wilson(hits: int, count: int) -> tuple[float, float]:
     middle = share + square / (2 * count)
     half = _Z * math.sqrt(share * (1 - share) / count + square / (4 * count * count))
     low, high = (middle - half) / (1 + square / count), (middle + half) / (1 + square / count)
-    # At the ends the formula gives 0 and 1 but for rounding.
+    # At the ends the formula is exact but for rounding.
     return (0.0 if hits == 0 else low), (1.0 if hits == count else high)
 
 
 def _correlation(both: int, only_first: int, only_second: int, neither: int) -> float:
-    """Of two shares of the same images, with Newcombe's correction for continuity."""
+    """Correlation of two proportions on the same images, with Newcombe's continuity correction."""
     product = (both + only_first) * (only_second + neither) * (both + only_second) * (only_first + neither)
     if product == 0:
         return 0.0

@@ -1,4 +1,4 @@
-"""What one model reaches on a set of images: numbers with their intervals."""
+"""Measurements of one model on a set of images: metrics with their intervals."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from edgevision.metrics.intervals import (
 
 @dataclass(frozen=True, eq=False)
 class MetricValue:
-    """A number that was measured; higher is better.
+    """A metric of one model; higher is better.
 
-    Made by `share_of`, `mean_of` or `resampled`.
+    Created by `share_of`, `mean_of` or `resampled`.
 
     Attributes:
         name: such as ``accuracy``.
         value: in `unit`.
-        interval: 95 %.
-        unit: ``share`` for numbers of 0…1, or ``dB``.
-        per_image: bool hits or float values ``(n,)``, whose mean `value` is, where it is a mean.
-        samples: the value on each resample of the images, where there are no hits.
+        interval: 95 % interval.
+        unit: ``share`` for values of 0…1, or ``dB``.
+        per_image: bool hits or float values ``(n,)`` with the mean `value`; `None` if it is not a mean.
+        samples: the value on each resample of the images; `None` for a share of hits.
     """
 
     name: str
@@ -45,11 +45,11 @@ class MetricValue:
 
 @dataclass(frozen=True, eq=False)
 class ClassMetricValues:
-    """What a model reaches on one class.
+    """The metrics of one model on one class.
 
     Attributes:
-        label: its name.
-        support: images, or objects, that truly are of it.
+        label: name of the class.
+        support: images, or objects, of the class in the ground truth.
         figures: precision, recall and F1, or the average precisions.
     """
 
@@ -60,14 +60,14 @@ class ClassMetricValues:
 
 @dataclass(frozen=True, eq=False)
 class Measures:
-    """All that one model reaches against the truth.
+    """Measurements of one model against the ground truth.
 
     Attributes:
-        figures: the task's first one first.
-        by_class: of each class that the truth shows.
-        errors: float ``(images,)``, how wrong the model is on each image; 0 is right.
-        confusion, reliability: of classifiers.
-        notes: what a reader must know beside the figures.
+        metrics: the task's main metric first.
+        by_class: metrics of each class in the ground truth.
+        errors: float ``(images,)``, error of the model on each image; 0 is correct.
+        confusion, reliability: for classifiers.
+        notes: remarks that a reader needs to interpret the metrics.
     """
 
     metrics: tuple[MetricValue, ...]
@@ -79,10 +79,10 @@ class Measures:
 
 
 class LastMeasures:
-    """Measures answers, and remembers the last two: so a source is measured once for all its artifacts.
+    """A cache of the last two measurements, so that a source is measured once for all its artifacts.
 
     Args:
-        measure: measures the answers on the whole evaluation set.
+        measure: measures predictions on the whole evaluation set.
     """
 
     def __init__(self, measure: Callable[[Sequence[Any]], Measures]) -> None:
@@ -90,40 +90,40 @@ class LastMeasures:
         self._last: list[tuple[Sequence[Any], Measures]] = []
 
     def __call__(self, answers: Sequence[Any]) -> Measures:
-        """What `measure` gives for these very answers, the same object."""
-        known = [measures for held, measures in self._last if held is answers]
-        measures = known[0] if known else self._measure(answers)
+        """The measurements of `answers`, computed once per object."""
+        cached = [measures for measured, measures in self._last if measured is answers]
+        measures = cached[0] if cached else self._measure(answers)
         others = [pair for pair in self._last if pair[0] is not answers]
         self._last = [*others[-1:], (answers, measures)]
         return measures
 
 
 def share_of(name: str, hits: NDArray[np.bool_]) -> MetricValue:
-    """A share of independent trials, bool ``(n,)``, with Wilson's interval."""
+    """The share of hits among independent trials, bool ``(n,)``, with Wilson's interval."""
     value = float(hits.mean()) if len(hits) else 0.0
     return MetricValue(name, value, wilson(int(hits.sum()), len(hits)), per_image=hits)
 
 
 def mean_of(name: str, values: NDArray[Any], unit: str = "share") -> MetricValue:
-    """The mean of a number an image ``(n,)``, with the bootstrap's interval."""
+    """The mean of one value per image, ``(n,)``, with a bootstrap interval."""
     samples = resampled_sums(values) / len(values)
     return MetricValue(name, float(values.mean()), percentile(samples), unit, values, samples)
 
 
 def resampled(name: str, value: float, samples: Samples, interval: Interval | None = None) -> MetricValue:
-    """A number that is no mean over images, with its value on each of `resamples`."""
+    """A metric that is not a mean over images, with its value on each resample."""
     return MetricValue(name, value, interval or percentile(samples), samples=samples)
 
 
 def drop_interval(source: MetricValue, artifact: MetricValue) -> Interval | None:
-    """95 % interval of what `artifact` lost against `source`, on the same images.
+    """95 % interval of the drop from `source` to `artifact`, measured on the same images.
 
-    Newcombe's for hits and misses, else the bootstrap's, both drawn alike. The bootstrap knows nothing
-    of what it has not seen: where no resample differs, there is no interval.
+    Newcombe's for hits and misses, otherwise the bootstrap's on the same resamples of both. If no resample
+    differs, the bootstrap cannot bound the drop, and there is no interval.
     """
     if source.samples is not None and artifact.samples is not None:
         lost = source.samples - artifact.samples
         return percentile(lost) if np.ptp(lost) > 0 else None
     if source.per_image is None or artifact.per_image is None:
-        raise TypeError(f"{source.name}: the two figures are not of one kind")
+        raise TypeError(f"{source.name}: the two metrics differ and cannot be compared")
     return newcombe(source.per_image, artifact.per_image)

@@ -1,4 +1,4 @@
-"""Whether two models differ by more than noise, on the same images."""
+"""Significance tests for the difference of two models on the same images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edgevision.metrics.intervals import Samples
 
 _FLIPS = 10_000
-#: With so few images every way to flip their signs is tried.
+#: Up to this number of images, all sign flips are enumerated.
 _ALL_FLIPS_UP_TO = 13
 _BLOCK_NUMBERS = 4_000_000
 
@@ -18,7 +18,7 @@ _BLOCK_NUMBERS = 4_000_000
 def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
     """The p-value of McNemar's exact test, two-sided (McNemar 1947): bool ``(n,)`` hits on the same n images.
 
-    Images that both hit or both miss say nothing; of the others a fair coin would have decided each.
+    Only images that one of the two hits count; under the null hypothesis each is a fair coin flip.
     """
     only_first, only_second = int((first & ~second).sum()), int((~first & second).sum())
     trials = only_first + only_second
@@ -32,11 +32,11 @@ def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
 def sign_flip(first: NDArray[Any], second: NDArray[Any]) -> float:
     """The p-value of the paired permutation test of two means, two-sided (Fisher 1935).
 
-    Every flip of signs is tried for a few images, else 10,000 seeded ones, of which what was
-    measured counts as one (Phipson and Smyth 2010).
+    For few images all sign flips are enumerated, otherwise 10,000 seeded ones are drawn, with the
+    observation counted as one of them (Phipson and Smyth 2010).
 
     Args:
-        first, second: a number an image ``(n,)``, of the same n images.
+        first, second: one value per image ``(n,)``, on the same n images.
     """
     differences = np.asarray(first, np.float64) - np.asarray(second, np.float64)
     differences = differences[differences != 0]
@@ -56,10 +56,10 @@ def sign_flip(first: NDArray[Any], second: NDArray[Any]) -> float:
 
 
 def paired_bootstrap(first: Samples, second: Samples) -> float:
-    """The p-value of two figures on the same resamples, two-sided (Efron and Tibshirani 1993, chapter 15).
+    """The p-value of the difference of two metrics, two-sided (Efron and Tibshirani 1993, chapter 15).
 
     Args:
-        first, second: what each gives on each resample ``(n,)``; NaN is left out.
+        first, second: values of the two on the same resamples ``(n,)``; NaN is left out.
     """
     differences = first - second
     differences = differences[~np.isnan(differences)]

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from edgevision.errors import InferenceError, OptionError
 from edgevision.imaging.decode import ImageLike, as_pixels
 from edgevision.imaging.preprocess import Preprocessing, Preprocessor
-from edgevision.numeric import is_share, is_whole
 from edgevision.session import CheckedSession
+from edgevision.system.numeric import is_share, is_whole
 from edgevision.tasks.base import TaskModel, image_input
 from edgevision.tasks.batches import is_batch, parts
 from edgevision.tasks.labels import as_labels, check_label_count
@@ -21,7 +21,7 @@ from edgevision.tasks.score_calibration import SCORE_KINDS, OperatingPoint, Scor
 from edgevision.tensors import Array, TensorSpec, all_finite, dequantizer, is_always_finite
 
 if TYPE_CHECKING:
-    from edgevision.numeric import RealNumber, WholeNumber
+    from edgevision.system.numeric import RealNumber, WholeNumber
 
 Scores = NDArray[np.float32]
 

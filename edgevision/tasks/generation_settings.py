@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from edgevision.errors import OptionError
-from edgevision.numeric import is_real, is_share, is_whole, plain_fields
+from edgevision.system.numeric import is_real, is_share, is_whole, plain_fields
 
 KINDS = ("image-to-image", "latent", "diffusion")
 FITS = ("tiles", "resize")

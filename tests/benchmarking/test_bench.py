@@ -1,4 +1,4 @@
-"""What a benchmark tells of each task; no test says how fast."""
+"""Benchmarks of each task: stages, ratios and arguments; no test asserts a time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 import edgevision
 from edgevision.benchmarking.bench import bench
 from edgevision.benchmarking.plot import draw_bench
-from edgevision.benchmarking.subjects import STAGES, picture
+from edgevision.benchmarking.subjects import STAGES, smooth_frame
 from edgevision.benchmarking.sustained import sustain
 from edgevision.errors import OptionError
 from edgevision.imaging.preprocess import Preprocessing
@@ -53,11 +53,11 @@ def _detector() -> Detector:
     return Detector(session, Preprocessing((16, 16), (0.0, 255.0)), ["thing"], task, decoder)
 
 
-def test_a_classifier_is_timed_in_every_stage_against_its_bare_runtime(classifier: Any) -> None:
+def test_a_classifier_is_timed_in_every_stage_beside_its_bare_runtime(classifier: Any) -> None:
     result = bench(classifier, frame_wh=(40, 30), seconds=0.2)
-    told = result.to_dict()
+    document = result.to_dict()
     assert list(result.stages) == list(STAGES)
-    assert (told["task"], told["backend"], told["calls"], told["frame_wh"]) == (
+    assert (document["task"], document["backend"], document["calls"], document["frame_wh"]) == (
         "classify",
         "tflite",
         1,
@@ -66,27 +66,27 @@ def test_a_classifier_is_timed_in_every_stage_against_its_bare_runtime(classifie
     assert (
         len({times.to_dict()["runs"] for times in (*result.stages.values(), result.bare, result.whole)}) == 1
     )
-    assert told["cpu_ratio"] > 0
-    assert told["throughput"]["percent_of_ceiling"] > 0
-    assert told["peak_memory_mb"] > 10
+    assert document["cpu_ratio"] > 0
+    assert document["throughput"]["percent_of_ceiling"] > 0
+    assert document["peak_memory_mb"] > 10
     parts = sum(times.cpu_us for name, times in result.stages.items() if name != "decode")
     assert result.rest_us == pytest.approx(result.whole.cpu_us - parts)
 
 
-def test_several_images_go_through_the_network_in_one_call(classifier: Any) -> None:
+def test_a_batch_is_one_call_of_the_network(classifier: Any) -> None:
     result = bench(classifier, frame_wh=(8, 8), batch=3, seconds=0.1)
     assert (result.batch, result.calls) == (3, 1)
 
 
-def test_a_stage_that_is_none_of_its_own_says_why() -> None:
+def test_a_stage_that_cannot_be_timed_alone_has_a_reason() -> None:
     result = bench(_detector(), frame_wh=(20, 20), seconds=0.1)
     assert result.task == "detect"
-    assert result.fused["normalise"] == "the network takes pixels as they are"
-    assert result.fused["copy"] == "the backend does not part it from invoke"
+    assert result.fused["normalise"] == "the network takes the pixels unchanged"
+    assert result.fused["copy"] == "the backend does not separate it from invoke"
     assert {"normalise", "copy"}.isdisjoint(result.stages)
 
 
-def test_a_generator_is_held_against_as_many_calls_as_it_makes() -> None:
+def test_a_generator_is_compared_with_as_many_calls_as_it_makes() -> None:
     tile = TensorSpec("image", (1, 16, 16, 3), "float32")
     task = GenerateTask("image-to-image", "made", (0, 255), "rgb", {"fit": "tiles", "overlap": 4})
     session = _session(
@@ -98,9 +98,9 @@ def test_a_generator_is_held_against_as_many_calls_as_it_makes() -> None:
     assert set(result.fused) >= {"resize", "postprocess"}
 
 
-def test_a_diffusion_loop_counts_its_steps_and_takes_no_frame() -> None:
+def test_a_diffusion_loop_counts_its_steps_and_has_no_frame() -> None:
     specs = [TensorSpec("noisy", (None, 8, 8, 1), "float32"), TensorSpec("time", (None,), "float32")]
-    said = {
+    settings = {
         "image_input": "noisy",
         "timestep_input": "time",
         "timestep": "index",
@@ -110,7 +110,7 @@ def test_a_diffusion_loop_counts_its_steps_and_takes_no_frame() -> None:
     }
     session = _session(specs, [TensorSpec("made", (None, 8, 8, 1), "float32")], {"made": 0.5})
     result = bench(
-        DiffusionGenerator(session, GenerateTask("diffusion", "made", (-1, 1), "gray", said)), seconds=0.1
+        DiffusionGenerator(session, GenerateTask("diffusion", "made", (-1, 1), "gray", settings)), seconds=0.1
     )
     assert (result.calls, result.frame_wh) == (7, None)
 
@@ -144,7 +144,7 @@ def test_arguments_may_be_lists_arrays_and_numbers_of_numpy(frame_wh: Any) -> No
     json.dumps(result.to_dict())
 
 
-def test_the_picture_has_a_bar_a_stage_and_a_line_of_the_minutes() -> None:
+def test_the_chart_has_one_bar_per_stage_and_a_line_of_the_minutes() -> None:
     result = bench(_detector(), frame_wh=(20, 20), seconds=0.1)
     bars = draw_bench(result)
     with_minutes = draw_bench(result, sustain(result.call, 3, minute_s=0.01))
@@ -155,5 +155,5 @@ def test_the_picture_has_a_bar_a_stage_and_a_line_of_the_minutes() -> None:
 
 
 def test_the_frame_is_the_same_every_time() -> None:
-    assert picture((50, 20)).shape == (20, 50, 3)
-    np.testing.assert_array_equal(picture((50, 20)), picture((50, 20)))
+    assert smooth_frame((50, 20)).shape == (20, 50, 3)
+    np.testing.assert_array_equal(smooth_frame((50, 20)), smooth_frame((50, 20)))

@@ -1,4 +1,4 @@
-"""Minutes on end: a line a minute, misses of the deadline, and the rise of memory."""
+"""Sustained load: one measurement per minute, missed deadlines, and the growth of memory."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import pytest
 from edgevision.benchmarking.sustained import Minute, Sustained, sustain
 
 
-def test_each_minute_is_told_and_late_calls_are_counted() -> None:
-    told: list[Minute] = []
-    found = sustain(lambda: time.sleep(0.002), 2, 1.0, told.append, minute_s=0.02)
-    assert list(found.minutes) == told
-    assert len(told) == 2
-    assert found.deadline_misses == sum(len(minute.times) for minute in told), "2 ms are more than 1"
+def test_each_minute_is_reported_and_missed_deadlines_are_counted() -> None:
+    reported: list[Minute] = []
+    sustained = sustain(lambda: time.sleep(0.002), 2, 1.0, reported.append, minute_s=0.02)
+    assert list(sustained.minutes) == reported
+    assert len(reported) == 2
+    assert sustained.deadline_misses == sum(len(minute.times) for minute in reported), "2 ms exceed 1 ms"
     assert sustain(lambda: None, 1, 60_000.0, minute_s=0.01).deadline_misses == 0
     assert sustain(lambda: None, 1, minute_s=0.01).to_dict()["deadline_ms"] is None
 
 
-def test_the_slope_of_memory_leaves_out_the_minute_in_which_caches_fill() -> None:
+def test_the_growth_of_memory_is_fitted_without_the_first_minute() -> None:
     (minute,) = sustain(lambda: None, 1, minute_s=0.01).minutes
     rising = [replace(minute, memory_mb=value) for value in (10.0, 100.0, 103.0, 106.0)]
     assert Sustained(rising, None).memory_slope_mb == pytest.approx(3.0)

@@ -1,4 +1,4 @@
-"""A calibration set is looked at before it is used: what is wrong is named, the rest is left in peace."""
+"""Checks of a calibration set report every defect, and nothing on a good set."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Pixels = NDArray[np.uint8]
 
 @pytest.fixture(scope="module")
 def tiles() -> list[Pixels]:
-    """Real photos: 260 pieces of two, of 64 x 64 pixels, sky and petals and roofs."""
+    """260 tiles of two real photos, 64 x 64 pixels each: sky, petals and roofs."""
     datasets = pytest.importorskip("sklearn.datasets")
     pytest.importorskip("PIL")
     cut = [
@@ -59,17 +59,17 @@ def write(folder: Path, name: str, image: Pixels, *how: int) -> None:
     assert cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR), how)
 
 
-def test_handwriting_passes_without_a_word(digits: list[Pixels]) -> None:
+def test_handwriting_has_no_findings(digits: list[Pixels]) -> None:
     assert found(digits[:120], digits[120:]) == {}
 
 
-def test_photos_are_neither_noise_nor_constant_and_not_each_other(tiles: list[Pixels]) -> None:
+def test_photos_are_neither_noise_nor_constant_nor_duplicates(tiles: list[Pixels]) -> None:
     assert not {"noise-images", "constant-images", "also-in-evaluation"} & set(found(tiles[::2], tiles[1::2]))
 
 
 @pytest.mark.parametrize("quality", [None, 95, 75])
 @pytest.mark.parametrize("kind", ["uniform", "normal", "grey"])
-def test_noise_is_found_also_after_jpeg(digits: list[Pixels], kind: str, quality: int | None) -> None:
+def test_noise_is_detected_even_after_jpeg(digits: list[Pixels], kind: str, quality: int | None) -> None:
     rng = np.random.default_rng(0)
     noise = {
         "uniform": rng.integers(0, 256, (48, 64, 3)),
@@ -80,10 +80,10 @@ def test_noise_is_found_also_after_jpeg(digits: list[Pixels], kind: str, quality
         noise = cv2.imdecode(cv2.imencode(".jpg", noise, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], 1)
     finding = found([*digits[:119], noise], digits[120:])["noise-images"]
     assert finding.images == ("calibration[119]",)
-    assert finding.text.startswith("1 of 120 images are noise")
+    assert finding.text.startswith("1 of 120 calibration images are noise")
 
 
-def test_images_of_one_colour_are_found(digits: list[Pixels]) -> None:
+def test_images_of_a_single_colour_are_detected(digits: list[Pixels]) -> None:
     black, grey = np.zeros((32, 32, 3), np.uint8), np.full((20, 30, 3), 127, np.uint8)
     grey[::2] += 1  # a sensor's last bit
     finding = found([black, grey, *digits[:118]], digits[120:])["constant-images"]
@@ -91,9 +91,10 @@ def test_images_of_one_colour_are_found(digits: list[Pixels]) -> None:
     assert finding.severity == "warning"
 
 
-def test_few_images_are_few_for_a_reason(digits: list[Pixels]) -> None:
+def test_a_small_set_gets_a_warning_with_its_consequence(digits: list[Pixels]) -> None:
     assert (
-        "19 images are few: about 10% of images in use" in found(digits[:19], digits[120:])["few-images"].text
+        "the calibration set is small (19 images): about 10% of the images in use"
+        in found(digits[:19], digits[120:])["few-images"].text
     )
     assert "few-images" not in found(digits[:100], digits[120:])
 
@@ -106,9 +107,9 @@ def test_frames_of_one_scene_are_near_duplicates_and_count_as_one(digits: list[P
     findings = found([*digits[:80], *frames], digits[120:])
     finding = findings["near-duplicates"]
     assert finding.severity == "warning"
-    assert finding.text.startswith("40 of 120 images nearly repeat another")
+    assert finding.text.startswith("40 of 120 calibration images are near-duplicates of another one")
     assert finding.text.endswith("and 30 more")
-    assert "120 images, 80 of them distinct, are few" in findings["few-images"].text
+    assert "the calibration set is small (120 images, 80 of them distinct)" in findings["few-images"].text
 
 
 def test_a_few_near_duplicates_are_a_note(digits: list[Pixels]) -> None:
@@ -126,7 +127,7 @@ def test_a_few_near_duplicates_are_a_note(digits: list[Pixels]) -> None:
     ],
     ids=["png", "jpeg-100", "jpeg-80", "webp-90", "bmp"],
 )
-def test_a_picture_of_both_sets_is_found_whatever_its_name_and_format(
+def test_an_image_in_both_sets_is_detected_whatever_its_name_and_format(
     tmp_path: Path, tiles: list[Pixels], suffix: str, how: tuple[int, ...]
 ) -> None:
     for number, image in enumerate(tiles[:6]):
@@ -142,22 +143,25 @@ def test_a_picture_of_both_sets_is_found_whatever_its_name_and_format(
     assert kept.image_names == tuple(f"{number}.png" for number in range(6))
 
 
-def test_a_small_object_makes_another_picture(tiles: list[Pixels]) -> None:
+def test_an_image_with_another_small_object_is_not_a_duplicate(tiles: list[Pixels]) -> None:
     with_object = tiles[0].copy()
     with_object[20:26, 30:36] = 255 - with_object[20:26, 30:36] // 2
     assert "also-in-evaluation" not in found(tiles[:3], [with_object, tiles[100]])
 
 
-def test_files_that_were_left_out_before_are_told_too(digits: list[Pixels]) -> None:
+def test_files_that_were_left_out_before_are_counted(digits: list[Pixels]) -> None:
     findings, _ = check_images(*sets(digits[:120], digits[120:]), left_out=7)
-    assert findings[0].text.startswith("7 files of the calibration set were in the evaluation set too")
+    assert findings[0].text.startswith("7 evaluation files are also in the calibration set")
 
 
-def test_one_and_the_same_set_twice_is_refused(tmp_path: Path, digits: list[Pixels]) -> None:
+def test_two_sets_with_the_same_images_are_refused(tmp_path: Path, digits: list[Pixels]) -> None:
     for number, image in enumerate(digits[:4]):
         write(tmp_path, f"calibration/{number}.png", image)
         write(tmp_path, f"evaluation/{number}.bmp", image)
-    with pytest.raises(InputError, match="shows the very pictures of the calibration set"):
+    with pytest.raises(
+        InputError,
+        match=r"evaluation: every image is also in the calibration set .*; pass --evaluation FOLDER",
+    ):
         check_images(*on_disk(tmp_path))
 
 
@@ -177,11 +181,11 @@ def test_images_that_cannot_be_read_are_all_named(tmp_path: Path, digits: list[P
 
 def test_an_empty_set_is_refused(digits: list[Pixels]) -> None:
     images = ImageSet.from_arrays(digits[:2], name="images")
-    with pytest.raises(InputError, match="images: holds no image to calibrate on; type --calibration FOLDER"):
+    with pytest.raises(InputError, match="images: the calibration set is empty; pass --calibration FOLDER"):
         check_images(images.without(images.digests), images)
 
 
-def test_classes_that_the_calibration_set_lacks_are_named(tmp_path: Path, digits: list[Pixels]) -> None:
+def test_classes_without_calibration_images_are_named(tmp_path: Path, digits: list[Pixels]) -> None:
     for number, name in enumerate(["cat", "dog", "owl", "cat"]):
         write(tmp_path, f"calibration/{'cat' if number % 2 else 'dog'}/{number}.png", digits[number])
         write(tmp_path, f"evaluation/{name}/{number}.png", digits[100 + number])
@@ -189,14 +193,17 @@ def test_classes_that_the_calibration_set_lacks_are_named(tmp_path: Path, digits
         ImageSet.open(tmp_path / "calibration"), ImageSet.open(tmp_path / "evaluation")
     )
     (finding,) = [one for one in findings if one.check == "missing-classes"]
-    assert finding.text.startswith("1 of the evaluation set's 3 classes have no image to calibrate on: owl")
+    assert finding.text.startswith(
+        "the calibration set has no image of 1 of the evaluation set's 3 classes: owl"
+    )
 
 
-def test_strict_refuses_with_every_warning_and_lets_notes_pass(digits: list[Pixels]) -> None:
+def test_strict_refuses_every_warning_and_accepts_notes(digits: list[Pixels]) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
     findings, _ = check_images(*sets([*digits[:5], noise], digits[120:]))
     with pytest.raises(
-        InputError, match=r"--strict was asked for: few-images: .*; noise-images: .*calibration\[5\]"
+        InputError,
+        match=r"--strict refuses the calibration set: few-images: .*; noise-images: .*calibration\[5\]",
     ):
         refuse_warnings(findings)
     refuse_warnings([Finding("near-duplicates", "note", "one")])

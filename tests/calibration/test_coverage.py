@@ -1,4 +1,4 @@
-"""Coverage is what it says: shares beyond the range, and how far two halves differ."""
+"""Coverage: the share of activations outside the range, and the difference of two halves."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edgevision.tensors import Array
 
 
 class TwoLayers:
-    """Its first layer gives what it takes, its second the square."""
+    """Two layers: the first returns its input, the second the square of it."""
 
     def activations(
         self, inputs: Mapping[str, Array], limits: Sequence[tuple[float, float]] = ()
@@ -35,7 +35,7 @@ def inputs(*values: float) -> list[dict[str, Array]]:
     return [{"x": np.array([[value]], np.float32)} for value in values]
 
 
-def test_shares_beyond_the_range_and_the_halves_are_counted_by_layer() -> None:
+def test_clipping_and_the_difference_of_the_halves_are_measured_by_layer() -> None:
     coverage = measure_coverage(TwoLayers(), inputs(0, 1, 2, 3, 8, 10), inputs(-1, 5, 9, 10, 11))
     assert (coverage.calibration_images, coverage.evaluation_images, coverage.layers) == (6, 5, 2)
     assert coverage.clipped == pytest.approx((2 + 1) / 10)
@@ -47,13 +47,13 @@ def test_shares_beyond_the_range_and_the_halves_are_counted_by_layer() -> None:
     assert coverage.unsteady == pytest.approx((0.2 + 0.36) / 2)
 
 
-def test_what_rounding_loses_anyway_is_not_clipped() -> None:
+def test_a_loss_within_rounding_does_not_count_as_clipped() -> None:
     step = 10 / 255
     coverage = measure_coverage(TwoLayers(), inputs(0, 10), inputs(10 + 0.4 * step, 10 + 0.6 * step))
     assert coverage.worst[0].clipped == pytest.approx(0.5) or coverage.worst[1].clipped == pytest.approx(0.5)
 
 
-def test_many_images_in_batches_are_as_all_at_once() -> None:
+def test_batches_give_the_same_result_as_all_images_at_once() -> None:
     rng = np.random.default_rng(0)
     values = rng.normal(0, 1, 100)
     coverage = measure_coverage(TwoLayers(), inputs(*values), inputs(*rng.normal(0, 1.5, 70)))
@@ -62,13 +62,13 @@ def test_many_images_in_batches_are_as_all_at_once() -> None:
     assert coverage.evaluation_images == 70
 
 
-def test_one_image_and_a_layer_that_never_changes_are_no_error() -> None:
+def test_a_single_image_and_a_constant_layer_are_no_error() -> None:
     coverage = measure_coverage(TwoLayers(), inputs(0), inputs(0))
     assert (coverage.clipped, coverage.unsteady, coverage.calibration_images) == (0, 0, 1)
     assert list(coverage_findings(coverage)) == []
 
 
-def test_clipping_and_unsteady_ranges_are_told_aloud() -> None:
+def test_clipping_and_unsteady_ranges_get_a_warning() -> None:
     coverage = measure_coverage(TwoLayers(), inputs(0, 1, 0.5, 9), inputs(20, 30, 1))
     clipped, unsteady = coverage_findings(coverage)
     assert (clipped.check, clipped.severity) == ("clipped-activations", "warning")

@@ -1,4 +1,4 @@
-"""Near images are found as by comparing every pair, and no real picture is taken for another."""
+"""The search for near-duplicates agrees with a comparison of every pair."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from edgevision.calibration.duplicates import nearest, repeated
 
 
 def thumbnails(count: int, seed: int) -> np.ndarray:
-    """A few scenes, each many times with a little noise: some are near, some are not."""
+    """A few scenes, each repeated with a little noise: some pairs are near-duplicates, some are not."""
     rng = np.random.default_rng(seed)
     scenes = rng.integers(20, 235, (12, 16, 16))
     moved = scenes[rng.integers(0, len(scenes), count)] + rng.normal(0, 2.2, (count, 16, 16))
@@ -22,7 +22,7 @@ def distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("limit", [2.0, 3.0, 4.0])
-def test_the_nearest_is_that_of_all_pairs(limit: float) -> None:
+def test_the_nearest_image_is_the_nearest_of_all_pairs(limit: float) -> None:
     a, b = thumbnails(150, 1), thumbnails(90, 1)
     every = distances(a, b)
     found = nearest(a, b, limit)
@@ -31,7 +31,7 @@ def test_the_nearest_is_that_of_all_pairs(limit: float) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 700])
-def test_what_is_kept_is_not_near_to_anything_that_is_kept_and_the_rest_is(count: int) -> None:
+def test_kept_images_are_not_near_each_other_and_all_others_are_near_a_kept_one(count: int) -> None:
     images = thumbnails(count, 2)
     near = repeated(images, 3.0)
     kept = np.flatnonzero(near < 0)
@@ -42,12 +42,12 @@ def test_what_is_kept_is_not_near_to_anything_that_is_kept_and_the_rest_is(count
     assert all(distances(images[[one]], images[[near[one]]]) <= 3.0 for one in others)
 
 
-def test_one_image_many_times_is_one_image() -> None:
+def test_a_repeated_image_is_kept_once() -> None:
     images = np.repeat(thumbnails(1, 3), 2000, axis=0)
     assert (repeated(images, 4.0) < 0).sum() == 1
 
 
-def test_nothing_is_near_to_nothing() -> None:
+def test_an_empty_set_has_no_near_duplicates() -> None:
     empty = np.empty((0, 16, 16), np.uint8)
     assert nearest(thumbnails(3, 4), empty, 4.0).tolist() == [-1, -1, -1]
     assert len(nearest(empty, thumbnails(3, 4), 4.0)) == len(repeated(empty, 4.0)) == 0

@@ -1,4 +1,4 @@
-"""Values and colours that do not fit are told by what a batch normalization remembers."""
+"""A wrong input range or colour order is detected by the statistics of a batch normalization."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Remembers:
         return float((0.5 * (np.log(VARIANCE / variance) + away - 1)).mean())
 
     def distilled(self, start: Any, low: Any, high: Any) -> Any:
-        """Not asked for here."""
+        """Unused here."""
 
 
 @pytest.fixture(scope="module")
@@ -49,25 +49,27 @@ def check(preprocessing: Preprocessing, images: ImageSet, source: Any = None) ->
     return check_input_range(source or Remembers(), preprocessing, images)
 
 
-def test_the_right_reading_passes_without_a_word(images: ImageSet) -> None:
+def test_the_right_input_range_has_no_finding(images: ImageSet) -> None:
     assert check(TRAINED, images) is None
 
 
 @pytest.mark.parametrize("wrong", [(0.0, 255.0), (-1.0, 1.0)])
-def test_a_wrong_range_is_told_with_the_option_to_type(images: ImageSet, wrong: tuple[float, float]) -> None:
+def test_a_wrong_range_gets_a_warning_with_the_option_to_pass(
+    images: ImageSet, wrong: tuple[float, float]
+) -> None:
     finding = check(replace(TRAINED, value_range=wrong), images)
     assert (finding.check, finding.severity) == ("value-range", "warning")
-    assert "type --input-range=0..1" in finding.text
+    assert "pass --input-range=0..1" in finding.text
     assert "batch normalization 'norm'" in finding.text
 
 
-def test_swapped_colours_are_told(images: ImageSet) -> None:
+def test_swapped_colours_get_a_warning(images: ImageSet) -> None:
     finding = check(replace(TRAINED, color="bgr"), images)
     assert finding.check == "colour-order"
-    assert "type --color rgb" in finding.text
+    assert "pass --color rgb" in finding.text
 
 
-def test_nothing_is_said_where_nothing_can_be_known(images: ImageSet) -> None:
+def test_without_statistics_or_enough_images_there_is_no_finding(images: ImageSet) -> None:
     wrong = replace(TRAINED, value_range=(0.0, 255.0))
     without = Remembers()
     without.norms = ()

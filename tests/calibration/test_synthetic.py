@@ -1,4 +1,4 @@
-"""A calibration set without images: told of always, refused where the model remembers nothing."""
+"""Synthetic calibration sets are always noted, and refused for models without batch normalizations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edgevision.tensors import TensorSpec
 
 
 class Keeps:
-    """A source that takes its start for distilled, and checks what it is given."""
+    """A source that returns its start as distilled, after checking it."""
 
     path = Path("model.keras")
     norms: tuple[str, ...] = ("norm",)
@@ -25,7 +25,7 @@ class Keeps:
         self.inputs = (TensorSpec("image", shape, "float32"),)
 
     def norm_distance(self, inputs: Any) -> float:
-        """Not asked for here."""
+        """Unused here."""
         return 0.0
 
     def distilled(self, start: Any, low: Any, high: Any) -> Any:
@@ -46,7 +46,7 @@ class Keeps:
     ],
     ids=["bytes", "bgr", "gray", "nchw"],
 )
-def test_its_images_become_the_distilled_tensors_again(preprocessing: Preprocessing) -> None:
+def test_its_images_are_preprocessed_back_into_the_distilled_tensors(preprocessing: Preprocessing) -> None:
     source = Keeps((None, *preprocessing.image_shape))
     images = synthetic_set(source, preprocessing, 5)
     preprocess = Preprocessor(preprocessing, source.inputs[0])
@@ -57,7 +57,7 @@ def test_its_images_become_the_distilled_tensors_again(preprocessing: Preprocess
     assert np.abs(tensors - source.given).max() <= 0.51 * (high - low) / 255 / min(preprocessing.scale)
 
 
-def test_the_seed_makes_the_set_and_large_images_are_fewer() -> None:
+def test_the_seed_determines_the_set_and_sets_of_large_images_are_smaller() -> None:
     small = Preprocessing((32, 32), (0.0, 1.0))
     source = Keeps((None, 32, 32, 3))
     first, again, other = (synthetic_set(source, small, 4, seed) for seed in (0, 0, 1))
@@ -67,29 +67,29 @@ def test_the_seed_makes_the_set_and_large_images_are_fewer() -> None:
     assert len(synthetic_set(Keeps((None, 512, 512, 3)), large)) == 32
 
 
-def test_it_is_marked() -> None:
+def test_a_synthetic_set_has_a_note() -> None:
     images = synthetic_set(Keeps((None, 32, 32, 3)), Preprocessing((32, 32), (0.0, 1.0)), 4)
     assert images.name == "synthetic (batch-norm statistics of the source)"
     finding = synthetic_finding(images)
     assert (finding.check, finding.severity) == ("synthetic", "note")
-    assert "4 calibration images were made from the model itself" in finding.text
+    assert "4 calibration images are synthetic, generated from the model without any photo" in finding.text
 
 
-def test_noise_to_begin_with_is_like_photos_in_that_neighbours_are_alike() -> None:
+def test_adjacent_pixels_of_the_initial_noise_are_correlated_like_those_of_photos() -> None:
     noise = first_noise(20, Preprocessing((32, 32), (0.0, 1.0)), seed=0)
     centred = noise - noise.mean(axis=(1, 2), keepdims=True)
     correlation = (centred[:, 1:] * centred[:, :-1]).mean() / (centred**2).mean()
     assert correlation > 0.6
 
 
-def test_a_source_that_remembers_nothing_is_refused() -> None:
+def test_a_source_without_batch_normalizations_or_with_further_inputs_is_refused() -> None:
     preprocessing = Preprocessing((32, 32), (0.0, 1.0))
     without = Keeps((None, 32, 32, 3))
     without.norms = ()
     for source in (without, SimpleNamespace(path=Path("model.keras"), inputs=without.inputs)):
-        with pytest.raises(OptionError, match=r"no batch normalizations.*type --calibration FOLDER"):
+        with pytest.raises(OptionError, match=r"no batch normalizations.*pass --calibration FOLDER"):
             synthetic_set(source, preprocessing)
     two = Keeps((None, 32, 32, 3))
     two.inputs = (*two.inputs, TensorSpec("label", (None, 1), "float32"))
-    with pytest.raises(OptionError, match="the model has other inputs"):
+    with pytest.raises(OptionError, match="the model has further inputs"):
         synthetic_set(two, preprocessing)

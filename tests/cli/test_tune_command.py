@@ -102,7 +102,7 @@ def test_evaluate_measures_the_artifact_that_load_chooses(
         (("--threads", 100_000), 2, "threads: expected 1 to "),
         (("--batch", 0), 2, "--batch"),
         (("--seconds", 0), 2, "--seconds"),
-        (("--backend", "cuda"), 6, "nothing can be timed here: cuda: "),
+        (("--backend", "cuda"), 6, "no configuration can run on this machine: cuda: "),
     ],
 )
 def test_a_request_that_cannot_be_met_is_an_error(

@@ -1,4 +1,4 @@
-"""What is truly in images, read from COCO JSON and Pascal VOC XML."""
+"""Annotations are read from COCO JSON and Pascal VOC XML, and errors name file and field."""
 
 from __future__ import annotations
 
@@ -63,14 +63,14 @@ def test_voc_files_belong_to_the_images_of_the_same_name(tmp_path: Path) -> None
         ({"images": []}, "KeyError"),
         (
             {"categories": [{"id": 5, "name": "fungus"}, {"id": 9, "name": "RBC"}]},
-            "class 'fungus' is none of",
+            "class 'fungus' is not in the label list",
         ),
         ({"annotations": [{"image_id": 1, "category_id": 5}]}, r"annotations\[0\]: field 'bbox' is missing"),
         ({"annotations": [{"image_id": 1, "category_id": 5, "bbox": [0, 0, -1, 1]}]}, "left <= right"),
         ({"annotations": [{"image_id": 1, "category_id": 5, "bbox": ["x", 0, 1, 1]}]}, "ValueError"),
     ],
 )
-def test_a_wrong_coco_file_is_told(tmp_path: Path, changes: Any, message: str) -> None:
+def test_an_invalid_coco_file_is_refused(tmp_path: Path, changes: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         read_annotations(_coco(tmp_path, **changes), ["photos/a.jpg"], LABELS)
 
@@ -78,23 +78,23 @@ def test_a_wrong_coco_file_is_told(tmp_path: Path, changes: Any, message: str) -
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("no xml", "is no XML"),
-        ('<!DOCTYPE x [<!ENTITY a "aaaa">]><annotation>&a;</annotation>', "DOCTYPE or entity"),
-        (VOC.replace("WBC", ""), "object 0: has no name"),
+        ("no xml", "not valid XML"),
+        ('<!DOCTYPE x [<!ENTITY a "aaaa">]><annotation>&a;</annotation>', "contains a DOCTYPE declaration"),
+        (VOC.replace("WBC", ""), "object 0: field 'name' is missing"),
         (VOC.replace("<xmin>10</xmin>", ""), "bndbox: expected xmin"),
         (VOC.replace("<xmin>10</xmin>", "<xmin>90</xmin>"), "left <= right"),
     ],
 )
-def test_a_wrong_voc_file_is_told(tmp_path: Path, text: str, message: str) -> None:
+def test_an_invalid_voc_file_is_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "a.xml").write_text(text)
     with pytest.raises(InputError, match=message):
         read_annotations(tmp_path, ["a.jpg"], LABELS)
 
 
-def test_an_image_that_nobody_annotated_is_an_error_and_not_an_empty_one(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="has no annotations of image 'c.jpg'"):
+def test_an_image_without_an_entry_is_an_error_and_not_an_empty_image(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no entry for image 'c.jpg'"):
         read_annotations(_coco(tmp_path), ["c.jpg"], LABELS)
-    with pytest.raises(InputError, match="holds no .xml file"):
+    with pytest.raises(InputError, match="contains no .xml file"):
         read_annotations(tmp_path, ["c.jpg"], LABELS)
     with pytest.raises(InputError, match="cannot be read"):
         read_annotations(tmp_path / "absent.json", ["c.jpg"], LABELS)
@@ -106,12 +106,12 @@ def test_a_doctype_is_refused_in_every_encoding(tmp_path: Path) -> None:
         "<annotation><object><name>&e;</name></object></annotation>"
     )
     (tmp_path / "a.xml").write_bytes(text.encode("utf-16"))
-    with pytest.raises(InputError, match=r"a\.xml: declares a DOCTYPE"):
+    with pytest.raises(InputError, match=r"a\.xml: contains a DOCTYPE declaration"):
         read_annotations(tmp_path, ["a.jpg"], ["cat"])
 
 
 @pytest.mark.parametrize("field", ["bbox", "category_id", "image_id"])
-def test_a_missing_field_of_coco_is_named_with_its_place(tmp_path: Path, field: str) -> None:
+def test_a_missing_coco_field_is_named_with_its_annotation(tmp_path: Path, field: str) -> None:
     entry = {"image_id": 1, "category_id": 1, "bbox": [0, 0, 5, 5]}
     broken = {name: value for name, value in entry.items() if name != field}
     document = {
@@ -126,7 +126,7 @@ def test_a_missing_field_of_coco_is_named_with_its_place(tmp_path: Path, field: 
 
 
 @pytest.mark.parametrize("bbox", [[10, 20, 0, 5], [10, 20, 5, 0], [0, 0, 0, 0]])
-def test_an_object_of_zero_width_or_height_is_none_and_counted(tmp_path: Path, bbox: list[int]) -> None:
+def test_an_object_of_zero_width_or_height_is_left_out_and_counted(tmp_path: Path, bbox: list[int]) -> None:
     flat = {"image_id": 1, "category_id": 9, "bbox": bbox}
     path = _coco(tmp_path, annotations=[*COCO["annotations"], flat])
     full, empty = read_annotations(path, ["photos/a.jpg", "b.jpg"], LABELS)
@@ -134,7 +134,7 @@ def test_an_object_of_zero_width_or_height_is_none_and_counted(tmp_path: Path, b
     assert (full.left_out, empty.left_out) == (1, 0)
 
 
-def test_what_voc_marks_as_difficult_is_told(tmp_path: Path) -> None:
+def test_objects_that_voc_marks_as_difficult_are_marked(tmp_path: Path) -> None:
     hard = VOC.replace("</object>", "<difficult>1</difficult></object>")
     (tmp_path / "a.xml").write_text(hard)
     (tmp_path / "b.xml").write_text(VOC.replace("</object>", "<difficult>0</difficult></object>"))
@@ -145,6 +145,6 @@ def test_what_voc_marks_as_difficult_is_told(tmp_path: Path) -> None:
     assert (flat.left_out, len(flat.class_ids)) == (1, 0)
 
 
-def test_which_classes_an_image_shows(tmp_path: Path) -> None:
+def test_the_classes_of_an_image_are_those_of_its_objects(tmp_path: Path) -> None:
     found = read_annotations(_coco(tmp_path), ["b.jpg", "photos/a.jpg"], LABELS)
     assert shown_classes(found, 2).tolist() == [[False, False], [True, True]]

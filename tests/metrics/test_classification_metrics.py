@@ -1,4 +1,4 @@
-"""Accuracy, precision, recall, F1, confusion and calibration, held against scikit-learn."""
+"""Accuracy, precision, recall, F1, confusion and reliability, compared with scikit-learn."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LABELS = ("a", "b", "c", "d", "never")
 
 
 def _case(images: int = 400, classes: int = 4, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Scores that are right more often than not, and a truth that never shows the last label."""
+    """Scores that are mostly correct, and ground truth without the last class."""
     random = np.random.default_rng(seed)
     truth = random.integers(0, classes, images)
     logits = random.normal(size=(images, classes + 1)) + 1.5 * np.eye(classes + 1)[truth]
@@ -28,7 +28,7 @@ def _values(measures) -> dict[str, float]:
     return {one.name: one.value for one in measures.metrics}
 
 
-def test_a_classifiers_figures_are_scikit_learns() -> None:
+def test_the_metrics_of_a_classifier_agree_with_scikit_learn() -> None:
     scores, truth = _case()
     found = classify_measures(scores, truth, LABELS, multi_label=False)
     decided = scores.argmax(axis=1)
@@ -56,7 +56,7 @@ def test_a_classifiers_figures_are_scikit_learns() -> None:
     )
 
 
-def test_the_intervals_of_f1_are_those_of_resampling_the_images_themselves() -> None:
+def test_the_intervals_of_f1_agree_with_resampling_the_images() -> None:
     scores, truth = _case(150)
     decided = scores.argmax(axis=1)
     random = np.random.default_rng(5)
@@ -84,7 +84,7 @@ def test_independent_scores_are_measured_class_by_class() -> None:
     assert [one.support for one in found.by_class] == truth.sum(axis=0).tolist()
 
 
-def test_a_class_that_is_never_decided_for_has_a_precision_of_nothing() -> None:
+def test_a_class_that_is_never_predicted_has_a_precision_of_zero() -> None:
     scores = np.array([[0.9, 0.1], [0.8, 0.2]], np.float32)
     found = classify_measures(scores, np.array([0, 1]), ("a", "b"), multi_label=False)
     precision, recall, f1 = found.by_class[1].metrics
@@ -92,21 +92,21 @@ def test_a_class_that_is_never_decided_for_has_a_precision_of_nothing() -> None:
     assert (precision.interval.low, precision.interval.high) == (0.0, 1.0), "and nothing is known of it"
 
 
-def test_the_truth_may_show_no_class_at_all() -> None:
+def test_the_ground_truth_may_contain_no_class() -> None:
     scores = np.full((3, 2), 0.1, np.float32)
     found = classify_measures(scores, np.zeros((3, 2), bool), ("a", "b"), multi_label=True)
     assert _values(found)["exact match"] == 1.0
     assert found.by_class == ()
 
 
-def test_the_worst_error_is_the_surest() -> None:
+def test_the_largest_error_is_the_most_confident_one() -> None:
     scores = np.array([[0.9, 0.1], [0.6, 0.4], [0.3, 0.7]], np.float32)
     errors = classify_measures(scores, np.array([1, 1, 1]), ("a", "b"), multi_label=False).errors
     assert np.argsort(-errors).tolist() == [0, 1, 2]
     assert errors[2] == 0.0
 
 
-def test_reliability_is_the_definition_of_guo_et_al() -> None:
+def test_reliability_follows_the_definition_of_guo_et_al() -> None:
     scores, truth = _case(1000, seed=2)
     found = classify_measures(scores, truth, LABELS, multi_label=False).reliability
     confidence, right = scores.max(axis=1), scores.argmax(axis=1) == truth
@@ -121,6 +121,6 @@ def test_reliability_is_the_definition_of_guo_et_al() -> None:
     assert sum(one.count for one in found.bins) == 1000
 
 
-def test_the_ends_of_the_scale_have_their_bins() -> None:
+def test_scores_of_zero_and_one_are_in_the_outer_bins() -> None:
     found = Reliability.of(np.array([0.0, 1.0], np.float32), np.array([False, True]))
     assert (found.bins[0].count, found.bins[-1].count, found.ece) == (1, 1, 0.0)

@@ -1,4 +1,4 @@
-"""COCO's figures, held against pycocotools itself: whole sets, and sets in which images are drawn twice."""
+"""COCO metrics, compared with pycocotools: on whole sets, and on sets in which images are drawn twice."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LABELS = ("a", "b", "c")
 
 
 def _scene(random: np.random.Generator) -> tuple[Annotations, Detections]:
-    """Objects, and boxes about them and elsewhere; scores in coarse steps, so that many are equal."""
+    """Objects, with boxes near them and elsewhere; scores in coarse steps, so that many are equal."""
     count = int(random.integers(0, 6))
     corners = random.uniform(0, 80, (count, 2))
     boxes = np.concatenate([corners, corners + random.uniform(5, 40, (count, 2))], axis=1).astype(np.float32)
@@ -71,19 +71,19 @@ def _pycocotools(truth: list[Annotations], found: list[Detections]) -> tuple[flo
 
 
 def _untied(found: Detections, random: np.random.Generator) -> Detections:
-    """Of equal scores COCO takes the first image's first, which has no meaning in a resample."""
+    """Distinct scores: COCO breaks ties by the order of the images, which a resample does not have."""
     scores = found.scores + random.uniform(0, 0.01, len(found)).astype(np.float32)
     return Detections(found.boxes_xyxy, scores, found.class_ids, LABELS)
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_figures_are_those_that_pycocotools_prints(seed: int) -> None:
+def test_the_metrics_agree_with_pycocotools(seed: int) -> None:
     truth, found = _set(40, seed)
     values = tuple(one.value for one in detect_measures(truth, found, LABELS).metrics)
     assert values == pytest.approx(_pycocotools(truth, found), abs=1e-12)
 
 
-def test_a_resample_is_what_pycocotools_says_of_the_images_so_often() -> None:
+def test_a_resample_agrees_with_pycocotools_on_repeated_images() -> None:
     truth, found = _set(25)
     random = np.random.default_rng(1)
     found = [_untied(one, random) for one in found]
@@ -98,7 +98,7 @@ def test_a_resample_is_what_pycocotools_says_of_the_images_so_often() -> None:
         assert [np.nanmean(one) for one in figures] == pytest.approx(expected, abs=1e-12)
 
 
-def test_every_class_that_the_truth_shows_has_its_own_precision_and_interval() -> None:
+def test_every_annotated_class_has_its_own_precision_and_interval() -> None:
     truth, found = _set(40)
     measures = detect_measures(truth, found, LABELS)
     assert [one.label for one in measures.by_class] == ["a", "b"]
@@ -122,7 +122,7 @@ def _found(*boxes: tuple[float, ...]) -> Detections:
     )
 
 
-def test_a_difficult_object_is_neither_found_nor_missed() -> None:
+def test_a_difficult_object_counts_neither_as_detected_nor_as_missed() -> None:
     hard = _one((60, 60, 90, 90), difficult=np.array([False, True]))
     measured = lambda *boxes: detect_measures([hard], [_found(*boxes)], LABELS)  # noqa: E731
     easy, twice = (0, 0, 40, 40), ((60, 60, 90, 89), (60, 60, 89, 90))
@@ -136,20 +136,18 @@ def test_a_difficult_object_is_neither_found_nor_missed() -> None:
     assert measured(inside, easy).metrics[0].value == pytest.approx(0.5), (
         "a box inside it is not on it, as in VOC"
     )
-    assert measured(easy).notes == (
-        "objects marked difficult, which count neither as found nor as missed: 1",
-    )
+    assert measured(easy).notes == ("objects marked difficult, counted neither as detected nor as missed: 1",)
 
 
-def test_errors_count_what_is_missed_and_what_is_no_object() -> None:
+def test_errors_count_missed_objects_and_false_detections() -> None:
     truth = _one((60, 60, 90, 90))
     far = (0, 60, 20, 80)
     measures = detect_measures([truth, truth], [_found((0, 0, 40, 40)), _found(far, far)], LABELS)
     assert measures.errors.tolist() == [1.0, 4.0]
 
 
-def test_objects_that_are_none_are_told() -> None:
+def test_left_out_objects_are_noted() -> None:
     truth = Annotations(np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, bool), left_out=3)
     assert detect_measures([truth], [_found()], LABELS).notes == (
-        "annotated objects of zero width or height, which are left out: 3",
+        "annotated objects of zero width or height, left out: 3",
     )

@@ -1,4 +1,4 @@
-"""Intervals are those of the published formulas, and hold what they promise."""
+"""Intervals agree with the published formulas and have the promised coverage."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _pairs(both: int, only_first: int, only_second: int, neither: int) -> tuple[
 
 
 @pytest.mark.parametrize(("hits", "count"), [(0, 1), (1, 1), (0, 50), (7, 9), (4999, 5000), (263, 263)])
-def test_a_shares_interval_is_scipys(hits: int, count: int) -> None:
+def test_the_interval_of_a_proportion_agrees_with_scipy(hits: int, count: int) -> None:
     stats = pytest.importorskip("scipy.stats", reason="comes with scikit-learn (extra `dev`)")
     expected = stats.binomtest(hits, count).proportion_ci(method="wilson")
     found = wilson(hits, count)
@@ -26,23 +26,23 @@ def test_a_shares_interval_is_scipys(hits: int, count: int) -> None:
     assert found.method == "wilson"
 
 
-def test_of_no_trial_nothing_is_known() -> None:
+def test_without_trials_the_interval_is_everything() -> None:
     assert (wilson(0, 0).low, wilson(0, 0).high) == (0.0, 1.0)
 
 
-def test_a_differences_interval_is_the_one_that_newcombe_printed() -> None:
+def test_the_interval_of_a_difference_agrees_with_newcombes_example() -> None:
     # Newcombe 1998, Statistics in Medicine 17:2635, table II, first column, method 10.
     found = newcombe(*_pairs(36, 12, 2, 0))
     assert (found.low, found.high) == (pytest.approx(0.0569, abs=5e-5), pytest.approx(0.3404, abs=5e-5))
 
 
-def test_models_that_hit_alike_may_still_differ_a_little() -> None:
+def test_models_with_the_same_hits_have_an_interval_wider_than_zero() -> None:
     found = newcombe(*_pairs(75, 0, 0, 25))
     assert found.low < 0.0 < found.high < 0.05
     assert newcombe(*_pairs(7500, 0, 0, 2500)).high < found.high / 50, "and less, the more images say so"
 
 
-def test_a_pairs_interval_is_narrower_than_that_of_its_sides() -> None:
+def test_the_paired_interval_is_narrower_than_those_of_both_sides() -> None:
     first, second = _pairs(700, 30, 20, 250)
     apart = wilson(int(first.sum()), 1000).high - wilson(int(second.sum()), 1000).low
     found = drop_interval(share_of("accuracy", first), share_of("accuracy", second))
@@ -50,7 +50,7 @@ def test_a_pairs_interval_is_narrower_than_that_of_its_sides() -> None:
     assert found.low < 0.01 < found.high
 
 
-def test_the_same_images_are_always_resampled_alike() -> None:
+def test_the_same_number_of_images_has_the_same_resamples() -> None:
     first = resamples(200).copy()
     resamples(100)
     np.testing.assert_array_equal(resamples(200), first)
@@ -59,7 +59,7 @@ def test_the_same_images_are_always_resampled_alike() -> None:
         resamples(200)[0, 0] = 1
 
 
-def test_the_bootstrap_of_a_mean_is_scipys() -> None:
+def test_the_bootstrap_interval_of_a_mean_agrees_with_scipy() -> None:
     stats = pytest.importorskip("scipy.stats", reason="comes with scikit-learn (extra `dev`)")
     values = np.random.default_rng(0).gamma(2.0, 1.0, 300)
     expected = stats.bootstrap((values,), np.mean, method="percentile", rng=1).confidence_interval
@@ -74,18 +74,18 @@ def test_the_bootstrap_of_a_mean_is_scipys() -> None:
     )
 
 
-def test_the_drop_of_a_mean_is_resampled_in_pairs() -> None:
+def test_the_drop_in_a_mean_is_resampled_in_pairs() -> None:
     noise = np.random.default_rng(0).normal(30.0, 5.0, 400)
     found = drop_interval(mean_of("PSNR", noise, "dB"), mean_of("PSNR", noise - 0.5, "dB"))
     assert (found.low, found.high, found.method) == (pytest.approx(0.5), pytest.approx(0.5), "bootstrap")
 
 
-def test_what_a_resample_does_not_show_is_left_out() -> None:
+def test_nan_of_a_resample_is_left_out() -> None:
     assert percentile(np.array([np.nan, 0.5, 0.5])).low == 0.5
     assert percentile(np.array([np.nan])).high == 0.0
 
 
-def test_ninety_five_of_a_hundred_intervals_hold_the_truth() -> None:
+def test_95_percent_of_the_intervals_cover_the_true_value() -> None:
     random = np.random.default_rng(0)
     held = 0
     for _ in range(400):

@@ -74,8 +74,8 @@ def test_the_summary_comes_first_with_the_result_and_the_drop(bundle: Path) -> N
     metric = classified().metrics[0]
     assert (
         f"On 80 evaluation images, the source model reaches an accuracy of {100 * metric.source:.2f} %, "
-        f"the artifact {100 * metric.artifact:.2f} %. The largest drop within the 95 % confidence interval is "
-        f"{100 * metric.largest_drop:.2f} percentage points."
+        f"the artifact {100 * metric.artifact:.2f} %. The largest drop within the 95 % confidence interval "
+        f"is {100 * metric.largest_drop:.2f} percentage points."
     ) in page.text
     assert page.text.index("meets every requirement") < page.text.index("The largest drop")
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from edgevision.decoder import Floats
 from edgevision.errors import OptionError
-from edgevision.numeric import is_real, plain_fields
+from edgevision.system.numeric import is_real, plain_fields
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import MISSING, fields
 from typing import Any, TypeVar
 
 from edgevision.errors import OptionError
-from edgevision.numeric import is_real, is_whole, plain
+from edgevision.system.numeric import is_real, is_whole, plain
 from edgevision.tensors import TensorSpec
 
 SettingsT = TypeVar("SettingsT")

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from edgevision.backend import Slot
 from edgevision.errors import CancelledError, OptionError
-from edgevision.numeric import is_real, plain
 from edgevision.session import CheckedSession
+from edgevision.system.numeric import is_real, plain
 from edgevision.tasks.base import TaskModel, check_inputs_known, image_output, named, where_it_ran
 from edgevision.tasks.description import GenerateTask
 from edgevision.tasks.generation.conditions import ClassChoice, class_ids_of, condition_input
@@ -34,7 +34,7 @@ from edgevision.tasks.labels import as_labels
 from edgevision.tensors import Array, TensorSpec, dequantizer
 
 if TYPE_CHECKING:
-    from edgevision.numeric import RealNumber, WholeNumber
+    from edgevision.system.numeric import RealNumber, WholeNumber
 
 Values = NDArray[np.float32]
 

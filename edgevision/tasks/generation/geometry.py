@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import OptionError
-from edgevision.numeric import is_whole, plain_fields
+from edgevision.system.numeric import is_whole, plain_fields
 from edgevision.tensors import Array
 
 FLIPS = ("none", "horizontal", "vertical")

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from edgevision.errors import InferenceError, OptionError
 from edgevision.imaging.write import write_image
-from edgevision.numeric import is_whole, plain
 from edgevision.system.files import make_folder
+from edgevision.system.numeric import is_whole, plain
 from edgevision.tasks.generation.geometry import Geometry
 from edgevision.tensors import Array, all_finite
 
 if TYPE_CHECKING:
-    from edgevision.numeric import WholeNumber
+    from edgevision.system.numeric import WholeNumber
 
 Pixels = NDArray[np.uint8]
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import OptionError
-from edgevision.numeric import is_whole
 from edgevision.session import CheckedSession
+from edgevision.system.numeric import is_whole
 from edgevision.tasks.base import TaskModel, check_inputs_known, image_output, named, where_it_ran
 from edgevision.tasks.description import GenerateTask
 from edgevision.tasks.generation.conditions import ClassChoice, class_ids_of, condition_input
@@ -20,7 +20,7 @@ from edgevision.tasks.generation_settings import LatentSettings
 from edgevision.tasks.labels import as_labels
 
 if TYPE_CHECKING:
-    from edgevision.numeric import WholeNumber
+    from edgevision.system.numeric import WholeNumber
 
 Vectors = NDArray[np.float32]
 

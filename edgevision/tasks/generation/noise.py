@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import OptionError
-from edgevision.numeric import is_whole
+from edgevision.system.numeric import is_whole
 
 if TYPE_CHECKING:
-    from edgevision.numeric import WholeNumber
+    from edgevision.system.numeric import WholeNumber
 
 #: Seeds are below this, so that JSON and other languages can represent them.
 SEED_LIMIT = 2**53

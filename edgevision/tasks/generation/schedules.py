@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import OptionError
-from edgevision.numeric import is_whole
+from edgevision.system.numeric import is_whole
 from edgevision.tasks.generation_settings import NoiseSchedule
 
 Levels = NDArray[np.float64]
