@@ -1,8 +1,8 @@
-"""What a diffusion loop costs beside its network: samplers, noise, checks and copies.
+"""The overhead of a diffusion loop over its network: samplers, noise, checks and copies.
 
     python benchmarks/diffusion_loop.py --seconds 10
 
-The network's own time is that of the runtime's bare call, by turns with whole generations of 20 steps.
+The network's own time is that of the runtime's bare call, interleaved with whole generations of 20 steps.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ STEPS = 20
 
 
 @click.command()
-@click.option("--seconds", default=5.0, show_default=True, help="For each line.")
+@click.option("--seconds", default=5.0, show_default=True, help="Time per line.")
 def main(seconds: float) -> None:
-    """Print a line a network and sampler."""
-    print(f"{'network':16} {'sampler':8} {'bare us':>9} {'a step us':>9} {'own us':>7} {'own':>7}")
+    """Print one line per network and sampler."""
+    print(f"{'network':16} {'sampler':8} {'bare us':>9} {'step us':>9} {'own us':>7} {'own':>7}")
     for width in DENOISER_WIDTHS:
         path = HERE / f"denoiser-{width}.tflite"
         model, bare = _model(path), bare_litert(path)

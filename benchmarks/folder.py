@@ -1,10 +1,10 @@
-"""Folders of JPEGs through ``edgevision predict`` and a measurement, against the machine and MediaPipe Tasks.
+"""Folders of JPEGs with ``edgevision predict`` and an evaluation, beside the machine and MediaPipe Tasks.
 
     python benchmarks/folder.py --images 2000 --rounds 5
 
-The ceiling is what all cores reach if nothing but decode, resize and invoke costs time: each stage is
-run alone over the same images, on as many threads as there are cores, in the same rounds.
-Needs what ``make_bundles.py`` writes; MediaPipe Tasks where it is installed.
+The ceiling is the throughput of all cores if only decode, resize and invoke took time: each stage is run
+alone over the same images, with one thread per core, in the same rounds.
+Needs the output of ``make_bundles.py``; includes MediaPipe Tasks if it is installed.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ STAGES = ("decode", "resize", "invoke")
 
 @dataclass(frozen=True)
 class Folder:
-    """Images, and the network that looks at them."""
+    """Images, and the network that classifies them."""
 
     name: str
     artifact: Path
@@ -50,20 +50,20 @@ class Folder:
     images: list[Path]
 
     def load(self) -> Any:
-        """The network on LiteRT, one thread a call."""
+        """The network on LiteRT, one thread per call."""
         bare = BareModel(image=InputOptions(value_range=self.value_range), score_kind="softmax")
         return edgevision.load(self.artifact, "tflite", settings=SessionSettings(threads=1), bare=bare)
 
 
 @click.command()
 @click.option("--images", default=2000, show_default=True, help="In each folder.")
-@click.option("--rounds", default=5, show_default=True, help="Of every path over every image.")
-@click.option("--only", default="", help="Folders whose name holds this.")
+@click.option("--rounds", default=5, show_default=True, help="Runs of every path over every image.")
+@click.option("--only", default="", help="Folders whose name contains this.")
 @click.option(
     "--shared", type=click.Path(exists=True, path_type=Path), default=SHARED, help="Models, images."
 )
 def main(images: int, rounds: int, only: str, shared: Path) -> None:
-    """Print images a second and CPU time an image of each path, and what they are of the ceiling."""
+    """Print the throughput and the CPU time per image of each path, and their share of the ceiling."""
     with tempfile.TemporaryDirectory(prefix="edgevision-") as place:
         for folder in _folders(Path(place), images, shared):
             if only in folder.name:
@@ -81,7 +81,7 @@ def _folders(place: Path, count: int, shared: Path) -> list[Folder]:
 
 
 def _photos(folder: Path, count: int, shared: Path) -> list[Path]:
-    """Parts of the shared photos, at 640x480."""
+    """Crops of the shared photos, at 640x480."""
     photos = [cv2.imread(str(path)) for path in sorted((shared / "images").iterdir())]
     photos = [photo for photo in photos if photo is not None]
     rng = np.random.default_rng(0)
@@ -125,20 +125,20 @@ def _measure(folder: Folder, rounds: int) -> None:
 
 
 def _show(folder: Folder, times: dict[str, NDArray[np.float64]]) -> None:
-    """Wall and CPU time are medians of the rounds; ``best`` compares the least wall times."""
+    """Print medians of the rounds; ``best`` compares the shortest wall times."""
     times[" + ".join(STAGES)] = np.sum([times[stage] for stage in STAGES], axis=0)
     *_, ceiling = times.values()
     wall_of_ceiling, cpu_of_ceiling = np.median(ceiling, axis=0)
     count = len(folder.images)
     print(
-        f"{folder.name}: {count} images, {len(ceiling)} rounds, {cores()} cores; percent are of the ceiling"
+        f"{folder.name}: {count} images, {len(ceiling)} rounds, {cores()} cores; percentages of the ceiling"
     )
     for name, taken in times.items():
         wall, cpu = np.median(taken, axis=0)
         best = ceiling[:, 0].min() / taken[:, 0].min()
         print(
             f"    {name:26}{count / wall:8.0f} images/s {wall_of_ceiling / wall:8.0%} (best {best:.0%})"
-            f"{cpu / count * 1e6:8.0f} us CPU an image {cpu_of_ceiling / cpu:8.0%}"
+            f"{cpu / count * 1e6:8.0f} us CPU per image {cpu_of_ceiling / cpu:8.0%}"
         )
 
 
@@ -149,22 +149,24 @@ def _paths(folder: Folder) -> dict[str, Callable[[], object]]:
     try:
         peer = _mediapipe(folder)
         peer()
-    except Exception as error:  # a peer that is absent or refuses is a line of the result
+    except Exception as error:  # an absent or failing peer is reported
         print(f"{folder.name}: no MediaPipe Tasks: {str(error).splitlines()[0][:120]}")
         return {**paths, **stages}
     return {**paths, **stages, "MediaPipe Tasks, a loop": peer}
 
 
 def _predict(folder: Folder) -> None:
-    """The command itself, its lines thrown away; loading included, the interpreter's start not."""
+    """The command itself without its output; with loading, without the interpreter's start."""
     low, high = folder.value_range
-    words = [str(folder.artifact), str(folder.images[0].parent), "--backend", "tflite"]
+    arguments = [str(folder.artifact), str(folder.images[0].parent), "--backend", "tflite"]
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
-        predict.main([*words, f"--input-range={low:g}..{high:g}", "--scores=softmax"], standalone_mode=False)
+        predict.main(
+            [*arguments, f"--input-range={low:g}..{high:g}", "--scores=softmax"], standalone_mode=False
+        )
 
 
 def _evidence(folder: Folder, model: Any) -> None:
-    """As ``evaluate`` and ``convert`` do it, without figures and digests."""
+    """The evaluation of ``evaluate`` and ``convert``, without figures and digests."""
     task = ClassifyTask(model.output, "softmax")
     evaluator = ClassificationEvaluator(task, model.labels, model.preprocessing, None)
     images = ImageSet.open(folder.images[0].parent)
@@ -172,9 +174,9 @@ def _evidence(folder: Folder, model: Any) -> None:
 
 
 def _stages(folder: Folder, model: Any) -> list[Callable[[], object]]:
-    """Decode, resize and invoke alone: each over all images, on all cores."""
+    """Decode, resize and invoke on their own: each over all images, on all cores."""
     encoded = [np.frombuffer(path.read_bytes(), np.uint8) for path in folder.images]
-    pixels = [cv2.imdecode(one, cv2.IMREAD_COLOR_RGB) for one in encoded[:64]]
+    pixels = [cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) for data in encoded[:64]]
     spec = model.session.inputs[0]
     rows = [np.empty(spec.with_batch(1)[1:], spec.dtype) for _ in range(cores())]
     batch = BATCH if pays(model.session, model.preprocessing.size_wh) else 1
@@ -182,8 +184,8 @@ def _stages(folder: Folder, model: Any) -> list[Callable[[], object]]:
     count = len(encoded)
 
     def decode(worker: int) -> None:
-        for one in encoded[worker :: cores()]:
-            cv2.imdecode(one, cv2.IMREAD_COLOR_RGB)
+        for data in encoded[worker :: cores()]:
+            cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
 
     def resize(worker: int) -> None:
         row = rows[worker]

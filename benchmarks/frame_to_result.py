@@ -1,8 +1,8 @@
-"""What a frame costs from array to typed result, over the bare runtime's call with its input ready.
+"""The cost of a frame from array to typed result, compared with the bare runtime's call on a ready input.
 
     python benchmarks/frame_to_result.py --seconds 10
 
-One process, one thread, by turns; medians of CPU time, and the least wall time.
+One process, one thread, interleaved; medians of CPU time, and the shortest wall time.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ _HEADER = f"{'network':18} {'backend':9} {'frame':9}" + "".join(f"{name:>9}" for
 
 
 @click.command()
-@click.option("--seconds", default=5.0, show_default=True, help="For each line.")
-@click.option("--only", default="", help="Networks whose name holds this.")
+@click.option("--seconds", default=5.0, show_default=True, help="Time per line.")
+@click.option("--only", default="", help="Networks whose name contains this.")
 @click.option(
     "--shared", type=click.Path(exists=True, path_type=Path), default=SHARED, help="Models and images."
 )
 def main(seconds: float, only: str, shared: Path) -> None:
-    """Print a line a network, backend and frame size."""
+    """Print one line per network, backend and frame size."""
     print(_HEADER)
     for network in networks(shared):
         if only.lower() in network.name.lower():

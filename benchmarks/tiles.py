@@ -1,8 +1,8 @@
-"""What an image of 1024 x 768 costs by tiles, beside the network's own calls of one tile and of sixteen.
+"""The cost of an image of 1024 x 768 in tiles, compared with bare calls of one tile and of sixteen.
 
     python benchmarks/tiles.py --seconds 10
 
-CPU time of one thread, a tile, medians; by turns.
+CPU time per tile on one thread, medians; interleaved.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ BATCHES = (1, 16)
 
 
 @click.command()
-@click.option("--seconds", default=5.0, show_default=True, help="For each line.")
+@click.option("--seconds", default=5.0, show_default=True, help="Time per line.")
 def main(seconds: float) -> None:
-    """Print a line a network and backend."""
+    """Print one line per network and backend."""
     image = frame(SIZE_WH, SHARED)
     print(f"{'network':14} {'backend':9} {'tiles':>6} {'at once':>8} {'ours us':>9}", end="")
     print("".join(f"{f'bare of {batch}':>11}" for batch in BATCHES), f"{'over the better':>16}")
@@ -56,7 +56,7 @@ def main(seconds: float) -> None:
             bare = [times[f"bare of {batch}"].cpu_us / batch for batch in BATCHES]
             print(
                 f"{path.stem:14} {backend:9} {sum(batches):6} {max(batches):8} {ours:9.0f}"
-                + "".join(f"{one:11.0f}" for one in bare)
+                + "".join(f"{cpu_us:11.0f}" for cpu_us in bare)
                 + f"{ours / min(bare):16.2f}"
             )
 

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from edgevision.artifact import Artifact
 from edgevision.errors import ArtifactError, DeviceError, OptionError, OutputError
-from edgevision.numeric import plain
+from edgevision.system.numeric import plain
 from edgevision.tensors import Array, TensorSpec
 
 

@@ -33,7 +33,7 @@ INSTEAD = {
     r"\bdear(er|est)\b": "more expensive, most expensive",
     r"\bthinn?(ed|ing)\b": "NMS applied, suppress",
     r"(?<!ground )\bthe truth\b": "ground truth, labels",
-    r"\ba (folder|file|class|label|threshold|temperature) an? (class|line|image|label|artifact)\b": "one … per …",
+    r"\ba (folder|file|class|label|threshold|temperature) an? (class|line|image|artifact)\b": "one … per …",
     r"\bone a (class|line|layer|label|channel)\b|\bone an (image|artifact|example)\b": "one per …",
     r"\bnothing (in it )?tells\b|\bnothing (in it )?says\b": "cannot infer … from the model",
     r"\bis no (JSON|TFLite|image|model|bundle|evidence|file|folder|directory|number)\b": "is not a valid …",

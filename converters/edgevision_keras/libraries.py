@@ -6,13 +6,16 @@ import importlib
 import logging
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from functools import cache
 from typing import Any
 
 from edgevision.errors import MissingRuntimeError, SourceError, first_line
+from edgevision.system.hidden_module import hidden_module
 
+#: Hidden while OpenVINO and NNCF are imported, which then use stubs of their own. Otherwise their import
+#: writes a client id to the home folder and connects to a server; the documented opt-out is a file in the
+#: home folder, which belongs to the user.
 _OPENVINO_TELEMETRY = "openvino_telemetry"
 
 
@@ -81,7 +84,7 @@ def require_openvino() -> Any:
     Raises:
         MissingRuntimeError: it is not installed.
     """
-    with _without_openvino_telemetry():
+    with hidden_module(_OPENVINO_TELEMETRY):
         return require("openvino")
 
 
@@ -91,7 +94,7 @@ def require_nncf() -> Any:
     Raises:
         MissingRuntimeError: it is not installed.
     """
-    with _without_openvino_telemetry():
+    with hidden_module(_OPENVINO_TELEMETRY):
         nncf = require("nncf")
     nncf.set_log_level(logging.ERROR)
     return nncf
@@ -116,24 +119,6 @@ def require_onnxruntime() -> Any:
     runtime = require("onnxruntime", "onnx")
     runtime.disable_telemetry_events()
     return runtime
-
-
-@contextmanager
-def _without_openvino_telemetry() -> Iterator[None]:
-    """Make `openvino_telemetry` look absent: OpenVINO and NNCF then use stubs of their own.
-
-    Otherwise their import writes a client id under the home folder and connects to a server. The
-    documented opt-out is a file under the home folder, which belongs to the user.
-    """
-    before = sys.modules.get(_OPENVINO_TELEMETRY)
-    sys.modules[_OPENVINO_TELEMETRY] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        if before is None:
-            del sys.modules[_OPENVINO_TELEMETRY]
-        else:
-            sys.modules[_OPENVINO_TELEMETRY] = before
 
 
 def on_one_thread() -> AbstractContextManager[object]:

@@ -98,8 +98,8 @@ def open_bundle(path: str | Path) -> Bundle:
         path: the directory, or a zip file of it.
 
     Raises:
-        BundleError: `path` has no bundle, its schema version is unknown, a file is missing, has another size or
-            lies outside the bundle, or the labels are damaged.
+        BundleError: `path` has no bundle, its schema version is unknown, a file is missing, has another
+            size or lies outside the bundle, or the labels are damaged.
     """
     path = Path(path)
     files = _open(path)

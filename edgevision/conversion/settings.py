@@ -10,8 +10,8 @@ from edgevision.calibration.synthetic import SYNTHETIC
 from edgevision.evaluation.run import Images
 from edgevision.evidence.operating_points import OperatingPointSpecification
 from edgevision.evidence.requirements import Budget
-from edgevision.numeric import plain
 from edgevision.system.arguments import paths, whole_number
+from edgevision.system.numeric import plain
 from edgevision.tasks.options import TaskOptions
 
 

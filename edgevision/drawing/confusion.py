@@ -1,4 +1,4 @@
-"""A confusion matrix as a picture."""
+"""Confusion matrices as images."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ _LETTER = 8
 _LEAST_FOR_TEXT = 14
 _MARGIN = 12
 _LONGEST_LABEL = 24
-_LEGEND = "row: true class, column: decided for"
+_LEGEND = "row: true class, column: predicted class"
 
 
 def draw_confusion(matrix: NDArray[np.int64], labels: Sequence[str]) -> Pixels:
-    """Draw counts ``(classes, classes)``: a row a true class, a column a class decided for.
+    """Draw a confusion matrix: one row per true class, one column per predicted class.
 
-    A cell is the darker, the greater its share of its row. Counts and labels are written where
-    they can be read, so up to about seventy classes.
+    A cell is darker the greater its share of its row. Counts and labels are written where they are
+    readable: for up to about seventy classes.
 
     Args:
-        matrix: int64, 0 or more.
-        labels: one name a class.
+        matrix: counts ``(classes, classes)``, int64.
+        labels: one name per class.
 
     Returns:
         (h, w, 3) uint8 RGB, owned by the caller.
     """
     classes = len(labels)
     cell = max(2, min(64, _SIDE // classes))
-    written = cell >= _LEAST_FOR_TEXT
-    names = [plain(label, place)[:_LONGEST_LABEL] for place, label in enumerate(labels)] if written else []
+    readable = cell >= _LEAST_FOR_TEXT
+    names = [plain(label, place)[:_LONGEST_LABEL] for place, label in enumerate(labels)] if readable else []
     side = _MARGIN + _LETTER * max((len(name) for name in names), default=0)
     cells = _cells(matrix, cell)
     height, width = side + cells.shape[0] + 2 * _MARGIN, side + cells.shape[1] + _MARGIN
     picture = np.full((height, max(width, _LETTER * len(_LEGEND)), 3), 255, np.uint8)
     picture[side : side + cells.shape[0], side : side + cells.shape[1]] = cells
     _write(picture, _LEGEND, 4, height - 6, _BLACK)
-    if written:
+    if readable:
         _write_counts(picture, matrix, cell, side)
         _write_names(picture, names, cell, side)
     return picture
@@ -77,7 +77,7 @@ def _write_names(picture: Pixels, names: Sequence[str], cell: int, side: int) ->
     for place, name in enumerate(names):
         middle = side + place * cell + cell // 2 + 4
         _write(picture, name, side - 4 - len(name) * _LETTER, middle, _BLACK)
-    # The names of the columns run upwards: written across a strip, which is then turned.
+    # Column names run upwards: written onto a strip that is then rotated.
     strip = np.full((picture.shape[1], side, 3), 255, np.uint8)
     for place, name in enumerate(names):
         _write(strip, name, 4, side + place * cell + cell // 2 + 4, _BLACK)

@@ -1,4 +1,4 @@
-"""Draw results into images: boxes and labels that can be read, each class in a colour of its own."""
+"""Draw results into images: readable boxes and labels, one colour per class."""
 
 from __future__ import annotations
 
@@ -17,89 +17,91 @@ Pixels = NDArray[np.uint8]
 Color = tuple[int, int, int]
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
-#: An irrational step round the circle of hues keeps classes that follow one another apart.
+#: An irrational step around the hue circle gives consecutive classes distinct colours.
 _GOLDEN_SHARE = 0.618034
 _DARK_TEXT_ABOVE = 140
 
 
-def draw_detections(image: Pixels, found: Detections) -> Pixels:
+def draw_detections(image: Pixels, detections: Detections) -> Pixels:
     """An image with a box and a label for each object, the best drawn last, over the others.
 
     Args:
         image: (h, w, 3) uint8 RGB; not changed.
-        found: in pixels of `image`.
+        detections: objects in pixels of `image`.
 
     Returns:
         (h, w, 3) uint8 RGB, owned by the caller.
     """
     out: Pixels = image.copy()
     pen = _Pen.for_image(image)
-    for one in reversed(list(found)):
-        left, top, right, bottom = (round(value) for value in one.box)
-        color = class_color(one.class_id)
+    for detection in reversed(list(detections)):
+        left, top, right, bottom = (round(value) for value in detection.box)
+        color = class_color(detection.class_id)
         cv2.rectangle(out, (left, top), (right, bottom), color, pen.line, cv2.LINE_AA)
-        pen.write(out, f"{plain(one.label, one.class_id)} {one.score:.0%}", (left, top), color)
+        label = plain(detection.label, detection.class_id)
+        pen.write(out, f"{label} {detection.score:.0%}", (left, top), color)
     return out
 
 
-def outline_detections(image: Pixels, found: Detections, line: int = 1) -> Pixels:
+def outline_detections(image: Pixels, detections: Detections, line: int = 1) -> Pixels:
     """An image with a box for each object, without labels, in the colour of its class.
 
     Args:
         image: (h, w, 3) uint8 RGB; not changed.
-        found: in pixels of `image`.
-        line: the width of the line in pixels.
+        detections: objects in pixels of `image`.
+        line: line width in pixels.
 
     Returns:
         (h, w, 3) uint8 RGB, owned by the caller.
     """
     out: Pixels = image.copy()
-    for one in found:
-        left, top, right, bottom = (round(value) for value in one.box)
-        cv2.rectangle(out, (left, top), (right, bottom), class_color(one.class_id), line, cv2.LINE_AA)
+    for detection in detections:
+        left, top, right, bottom = (round(value) for value in detection.box)
+        color = class_color(detection.class_id)
+        cv2.rectangle(out, (left, top), (right, bottom), color, line, cv2.LINE_AA)
     return out
 
 
-def draw_classification(image: Pixels, found: Classification, top: int = 1) -> Pixels:
+def draw_classification(image: Pixels, classification: Classification, top: int = 1) -> Pixels:
     """An image with the names and scores of its best classes in the upper left corner.
 
     Args:
         image: (h, w, 3) uint8 RGB; not changed.
-        found: what is in it.
-        top: how many classes.
+        classification: its classification.
+        top: number of classes.
 
     Returns:
         (h, w, 3) uint8 RGB, owned by the caller.
     """
     out: Pixels = image.copy()
     pen = _Pen.for_image(image)
-    for line, one in enumerate(found.top(top)):
-        text = f"{plain(one.label, one.class_id)} {one.score:.1%}"
-        pen.write(out, text, (0, line * pen.height), class_color(one.class_id))
+    for line, best in enumerate(classification.top(top)):
+        text = f"{plain(best.label, best.class_id)} {best.score:.1%}"
+        pen.write(out, text, (0, line * pen.height), class_color(best.class_id))
     return out
 
 
 def class_color(class_id: int) -> Color:
-    """The colour of a class, red, green and blue of 0…255: the same in every image and every run."""
+    """The colour of a class, red, green and blue in 0…255: the same in every image and every run."""
     share = class_id * _GOLDEN_SHARE % 1.0
     red, green, blue = colorsys.hsv_to_rgb(share, 0.85 if class_id % 2 == 0 else 0.6, 0.95)
     return round(red * 255), round(green * 255), round(blue * 255)
 
 
 def plain(label: str, class_id: int) -> str:
-    """A label in the letters that OpenCV draws: without accents; of other scripts, the class's number."""
+    """A label in letters that OpenCV can draw: without accents; for other scripts, the class id."""
     letters = "".join(c for c in unicodedata.normalize("NFKD", label) if not unicodedata.combining(c))
     return letters if letters.isascii() and letters.isprintable() else f"class {class_id}"
 
 
 @dataclass(frozen=True)
 class _Pen:
-    """Sizes that suit an image.
+    """Sizes of text and lines for an image.
 
     Attributes:
-        scale: of the font.
-        line: width of a line in pixels.
-        height: of a line of text with its margins, in pixels.
+        scale: font scale.
+        line: line width in pixels.
+        height: height of a line of text with its margins, in pixels.
     """
 
     scale: float
@@ -114,7 +116,7 @@ class _Pen:
         return cls(scale, line, letters + below + 2 * line)
 
     def write(self, out: Pixels, text: str, corner: tuple[int, int], color: Color) -> None:
-        """Write on a plate of `color`: above the corner where there is room, and inside the image."""
+        """Write on a background of `color`: above the corner if there is room, and within the image."""
         (width, _), below = cv2.getTextSize(text, _FONT, self.scale, self._weight(self.scale))
         width += 2 * self.line
         left = max(0, min(corner[0], out.shape[1] - width))
@@ -132,7 +134,7 @@ class _Pen:
 
 
 def _readable_on(color: Color) -> Color:
-    """Black or white, whichever stands out."""
+    """Black or white, whichever has more contrast."""
     red, green, blue = color
     luma = 0.299 * red + 0.587 * green + 0.114 * blue
     return (0, 0, 0) if luma > _DARK_TEXT_ABOVE else (255, 255, 255)

@@ -1,1 +1,1 @@
-"""Many images over the cores of this machine, and what one run costs."""
+"""Many images on the cores of this machine, and the costs of one run."""

@@ -1,7 +1,6 @@
-"""Work on blocks of images on several threads; the results come in the order of the blocks.
+"""Process blocks of images on several threads; results come in the order of the blocks.
 
-Decoding, resizing and the runtimes' own calls let other threads run meanwhile, so that threads reach
-all cores.
+Decoding, resizing and the runtimes' own calls release the GIL, so threads use all cores.
 """
 
 from __future__ import annotations
@@ -17,22 +16,22 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from edgevision.backend import SessionSettings
 from edgevision.system.cores import cores
 
-if TYPE_CHECKING:  # one image alone needs no threads, and no time to import them
+if TYPE_CHECKING:  # a single image needs no threads, and should not wait for their import
     from concurrent.futures import Executor, Future
 
 Item = TypeVar("Item")
 Block = TypeVar("Block")
 Result = TypeVar("Result")
 
-#: Blocks that are worked on or wait to be taken, for each worker: what bounds the memory.
+#: Blocks per worker that are in progress or finished but not yet consumed: a limit on memory.
 _AHEAD = 2
 
 
 def shared_out(settings: SessionSettings, blocks: int) -> tuple[int, SessionSettings]:
-    """Share the cores out: how many workers there are for so many blocks, and settings for their session.
+    """The number of workers for some blocks, and the settings of their session.
 
-    As many workers as cores, each with one thread of the runtime; if `settings` say how many
-    threads a call has, only so many workers that these do not exceed the cores.
+    One worker per core, each with one thread of the runtime; if `settings` set the threads of a call,
+    only as many workers as fit on the cores.
     """
     workers = min(blocks, cores() // (settings.threads or 1))
     if workers < 2:
@@ -43,9 +42,9 @@ def shared_out(settings: SessionSettings, blocks: int) -> tuple[int, SessionSett
 
 
 def turn_on(device: str) -> AbstractContextManager[object]:
-    """What a worker holds while it runs a session on `device`: on the CPU nothing, elsewhere a lock.
+    """A context for running a session on `device`: none on the CPU, a lock elsewhere.
 
-    Another device works for one caller at a time, and each slot takes some of its memory.
+    Other devices serve one caller at a time, and each slot takes some of their memory.
     """
     return nullcontext() if device == "cpu" else threading.Lock()
 
@@ -61,23 +60,23 @@ def in_blocks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
 def in_order(
     work: Callable[[Block], Iterable[Result]], blocks: Iterable[Block], workers: int
 ) -> Iterator[Iterator[Result]]:
-    """Do `work` on every block, several at a time.
+    """Process every block, several at a time.
 
-    At most two blocks a worker are taken from `blocks` before the results of the first are wanted.
-    When the ``with`` statement is left, however that is, waiting blocks are dropped, those at work
-    end after their next result, and no thread is left.
+    At most two blocks per worker are taken from `blocks` ahead of the consumer. When the ``with``
+    statement is left, for whatever reason, waiting blocks are dropped, those in progress end after
+    their next result, and no thread remains.
 
     Args:
-        work: gives the results of one block; called from several threads. What it gives one by one
-            (a generator) can be stopped in between.
-        blocks: taken from by the calling thread alone.
-        workers: threads; with one, the calling thread does the work when a result is wanted.
+        work: from a block to its results; called from several threads. A generator can be stopped
+            between two results.
+        blocks: iterated by the calling thread alone.
+        workers: number of threads; with one, the calling thread works when a result is requested.
 
     Yields:
         The results of all blocks, in their order.
 
     Raises:
-        Exception: what `work` raised, once all results before it were taken.
+        Exception: the error of `work`, once all results before it were consumed.
     """
     if workers < 2:
         yield (result for block in blocks for result in work(block))
@@ -95,14 +94,14 @@ def in_order(
 
 @dataclass(frozen=True)
 class _Done(Generic[Result]):
-    """What came of a block: the results up to an error, and the error."""
+    """The results of a block up to an error, and the error."""
 
     results: Sequence[Result]
     error: Exception | None = None
 
 
 class _Worker(Generic[Block, Result]):
-    """Works on one block, until it is done, fails or is stopped."""
+    """Processes one block at a time, until it is done, fails or is stopped."""
 
     def __init__(self, work: Callable[[Block], Iterable[Result]]) -> None:
         self._work = work
@@ -118,7 +117,7 @@ class _Worker(Generic[Block, Result]):
                 results.append(result)
                 if self._stopping.is_set():
                     break
-        except Exception as error:  # raised where the results are taken
+        except Exception as error:  # raised where the results are consumed
             return _Done(results, error)
         return _Done(results)
 

@@ -19,19 +19,19 @@ from edgevision.session import CheckedSession, open_session
 from edgevision.system.machine import peak_memory_mb
 
 _WARM_UP_RUNS, _RUNS = 3, 30
-#: Of a slow network fewer runs are enough.
+#: Fewer runs are enough for a slow network.
 _ENOUGH_S = 3.0
-#: That a process of its own may take in all.
+#: Time limit of the process.
 _MOST_SECONDS = 300
 
 
 @dataclass(frozen=True)
 class RunCosts:
-    """What it costs to run an artifact on this machine, in a process that does nothing else.
+    """The costs of running an artifact on this machine, in a process that does nothing else.
 
     Attributes:
-        latency_ms: the median of a run of the network alone.
-        peak_memory_mb: the process's largest resident memory, in MB (10**6 bytes).
+        latency_ms: the median latency of the network alone.
+        peak_memory_mb: the peak resident memory of the process, in MB (10**6 bytes).
     """
 
     latency_ms: float
@@ -39,30 +39,40 @@ class RunCosts:
 
 
 def run_costs(artifact: Artifact, backend: str, settings: SessionSettings, batch: int = 1) -> RunCosts:
-    """What a process of its own needs that loads an artifact and runs it.
+    """The costs of a process that loads an artifact and runs it.
 
     Args:
-        artifact: what it loads.
+        artifact: the artifact.
         backend: the backend's name.
-        settings: with which it is opened, but for the cache.
-        batch: examples in one run.
+        settings: of the session; its cache is not used.
+        batch: images per run.
 
     Raises:
-        InferenceError: that process failed.
+        InferenceError: the process failed or timed out.
     """
     with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
         for name, content in artifact.files.items():
             Path(folder, name).write_bytes(content)
-        told = json.dumps({**asdict(settings), "cache_dir": None})
-        words = [sys.executable, "-m", __name__, str(Path(folder, artifact.name)), backend, told, str(batch)]
+        document = json.dumps({**asdict(settings), "cache_dir": None})
+        command = [
+            sys.executable,
+            "-m",
+            __name__,
+            str(Path(folder, artifact.name)),
+            backend,
+            document,
+            str(batch),
+        ]
         try:
-            done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=_MOST_SECONDS)
+            process = subprocess.run(
+                command, capture_output=True, text=True, check=False, timeout=_MOST_SECONDS
+            )
         except subprocess.TimeoutExpired as error:
-            raise InferenceError(f"{artifact.name}: runs longer than {_MOST_SECONDS} s") from error
-    if done.returncode:
-        told = done.stderr.strip().rpartition("\n")[2] or f"exit status {done.returncode}"
-        raise InferenceError(f"{artifact.name}: cannot be run in a process of its own: {told}")
-    return RunCosts(**json.loads(done.stdout.splitlines()[-1]))
+            raise InferenceError(f"{artifact.name}: timed out after {_MOST_SECONDS} s") from error
+    if process.returncode:
+        reason = process.stderr.strip().rpartition("\n")[2] or f"exit status {process.returncode}"
+        raise InferenceError(f"{artifact.name}: failed in a process of its own: {reason}")
+    return RunCosts(**json.loads(process.stdout.splitlines()[-1]))
 
 
 def _latency_ms(session: CheckedSession, batch: int = 1) -> float:
@@ -80,14 +90,14 @@ def _latency_ms(session: CheckedSession, batch: int = 1) -> float:
 
 
 def _own_costs(path: Path, backend: str, settings: SessionSettings, batch: int) -> RunCosts:
-    """What this process needs to load an artifact and run it."""
+    """The costs of loading and running an artifact in this process."""
     with open_session(registry().backend(backend), read_artifact(path), settings) as session:
         latency_ms = _latency_ms(session, batch)
-    # Not of getrusage: its figure starts with what the parent held.
+    # Not from getrusage: its figure starts at the parent's memory.
     return RunCosts(round(latency_ms, 4), round(peak_memory_mb(), 1))
 
 
 if __name__ == "__main__":
-    asked = SessionSettings(**json.loads(sys.argv[3]))
-    costs = _own_costs(Path(sys.argv[1]), sys.argv[2], asked, int(sys.argv[4]))
+    requested = SessionSettings(**json.loads(sys.argv[3]))
+    costs = _own_costs(Path(sys.argv[1]), sys.argv[2], requested, int(sys.argv[4]))
     sys.stdout.write(f"{json.dumps(asdict(costs))}\n")

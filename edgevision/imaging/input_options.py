@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from edgevision.errors import OptionError
 from edgevision.imaging.preprocess import LAYOUTS, Preprocessing, keras_applications_preprocessing
-from edgevision.numeric import plain_fields
+from edgevision.system.numeric import plain_fields
 from edgevision.tensors import TensorSpec
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import InputError, OptionError
-from edgevision.numeric import is_real, is_whole, plain_fields
+from edgevision.system.numeric import is_real, is_whole, plain_fields
 from edgevision.tensors import Array, Quantization, TensorSpec
 
 RESIZE_MODES = ("stretch", "letterbox", "center-crop")
@@ -297,8 +297,8 @@ def pixel_table(preprocessing: Preprocessing, spec: TensorSpec) -> Array:
     dtype = np.dtype(spec.dtype)
     if dtype.kind == "f":
         return _as_float(values, dtype, spec.name)
-    how = spec.quantization or Quantization(1.0, 0)
-    integers = np.rint(values / how.scale) + how.zero_point
+    quantization = spec.quantization or Quantization(1.0, 0)
+    integers = np.rint(values / quantization.scale) + quantization.zero_point
     clipped: Array = integers.clip(np.iinfo(dtype).min, np.iinfo(dtype).max).astype(dtype)
     return clipped
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
-import operator
 import os
-from collections.abc import Iterable, Mapping
-from numbers import Real
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from edgevision.errors import OptionError
+from edgevision.system.numeric import is_real, is_whole, plain
 
 
 def optional_path(value: str | Path | None) -> Path | None:
@@ -55,13 +53,11 @@ def whole_number(value: Any, argument: str, least: int) -> int:
     Raises:
         OptionError: it is not a whole number, or below `least`.
     """
-    try:
-        number = operator.index(value)
-    except TypeError as error:
-        raise OptionError(f"{argument}: expected a whole number, got {value!r}") from error
-    if number < least or isinstance(value, bool):
-        raise OptionError(f"{argument}: expected {least} or more, got {value}")
-    return number
+    value = plain(value)
+    if not is_whole(value, least):
+        expected = f"{least} or more" if is_real(value) and isinstance(value, int) else "a whole number"
+        raise OptionError(f"{argument}: expected {expected}, got {value!r}")
+    return int(value)
 
 
 def real_number(value: Any, argument: str) -> float:
@@ -70,14 +66,10 @@ def real_number(value: Any, argument: str) -> float:
     Raises:
         OptionError: it is not a number, or not finite.
     """
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+    value = plain(value)
+    if not is_real(value):
         raise OptionError(f"{argument}: expected a number, got {value!r}")
     return float(value)
-
-
-def plain_values(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The same mapping with Python's numbers and lists in place of numpy's scalars and arrays."""
-    return {name: value.tolist() if hasattr(value, "tolist") else value for name, value in values.items()}
 
 
 def _items(values: Iterable[Any], argument: str, kind: str) -> list[Any]:

@@ -1,4 +1,4 @@
-"""What all models share: a session that they close, and checks of its tensors."""
+"""The base of all models: a session that is closed with them, and checks of its tensors."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from edgevision.errors import InferenceError, OptionError
 from edgevision.imaging.decode import ImageLike, as_pixels
 from edgevision.imaging.preprocess import Preprocessing, Preprocessor
-from edgevision.numeric import is_share, is_whole
 from edgevision.session import CheckedSession
+from edgevision.system.numeric import is_share, is_whole
 from edgevision.tasks.base import TaskModel, image_input
 from edgevision.tasks.batches import is_batch, parts
 from edgevision.tasks.labels import as_labels, check_label_count
@@ -21,7 +21,7 @@ from edgevision.tasks.score_calibration import SCORE_KINDS, OperatingPoint, Scor
 from edgevision.tensors import Array, TensorSpec, all_finite, dequantizer, is_always_finite
 
 if TYPE_CHECKING:
-    from edgevision.numeric import RealNumber, WholeNumber
+    from edgevision.system.numeric import RealNumber, WholeNumber
 
 Scores = NDArray[np.float32]
 
@@ -63,7 +63,7 @@ class Classification:
 
     @property
     def positive(self) -> bool | None:
-        """Whether the class of interest is predicted at its operating point; `None` without one.
+        """True if the class of interest is predicted at its operating point; `None` without one.
 
         That is independent of the top class: its score may reach the threshold while another class
         scores higher, and may miss it while none does.
@@ -96,7 +96,7 @@ class Classification:
         if not is_share(score_threshold):
             raise OptionError(f"score_threshold: expected 0 to 1, got {score_threshold!r}")
         least = float(score_threshold)
-        return [found for found in self if found.score >= least]
+        return [best for best in self if best.score >= least]
 
     def to_dict(self, k: WholeNumber | None = None) -> dict[str, Any]:
         """JSON values: the `k` best classes, or all, and the decision on the class of interest, if any."""

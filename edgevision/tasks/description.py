@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from edgevision.errors import OptionError, first_line
-from edgevision.numeric import is_real, is_share, is_whole, plain_fields
+from edgevision.system.numeric import is_real, is_share, is_whole, plain_fields
 from edgevision.tasks.score_calibration import SCORE_KINDS
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from edgevision.tasks.nms import suppress
 from edgevision.tensors import Array, TensorSpec, all_finite, dequantizer
 
 if TYPE_CHECKING:
-    from edgevision.numeric import RealNumber, WholeNumber
+    from edgevision.system.numeric import RealNumber, WholeNumber
 
 #: A dequantized score may exceed 1 by one step; a higher value is not a score.
 _HIGHEST_SCORE = 1.02

@@ -12,7 +12,7 @@ from edgevision.decoder import Floats, Ints
 from edgevision.errors import OptionError, PluginError
 
 if TYPE_CHECKING:
-    from edgevision.numeric import WholeNumber
+    from edgevision.system.numeric import WholeNumber
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""What each kind of generating network needs to be told, as a manifest says it: plain values only."""
+"""Settings of each kind of generator, as stored in a manifest: plain values only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from edgevision.errors import OptionError
-from edgevision.numeric import is_real, is_share, is_whole, plain_fields
+from edgevision.system.numeric import is_real, is_share, is_whole, plain_fields
 
 KINDS = ("image-to-image", "latent", "diffusion")
 FITS = ("tiles", "resize")
@@ -24,14 +24,14 @@ _MAX_TRAINING_STEPS = 100_000
 
 @dataclass(frozen=True)
 class ImageToImageSettings:
-    """How an image of any size meets a network of one size.
+    """How images of any size are adapted to the network's input size.
 
     Attributes:
-        fit: ``tiles``: cut into overlapping tiles, for networks that look at a pixel's
-            neighbourhood (denoise, super-resolution); ``resize``: the whole image at the network's
-            size, as the preprocessing says, for networks that look at the whole (reconstruct, translate).
-        overlap: pixels of the input that neighbouring tiles share at least. Twice the distance over
-            which the network looks makes seams invisible.
+        fit: ``tiles``: cut into overlapping tiles, for networks with a local receptive field (denoising,
+            super-resolution); ``resize``: the whole image resized as the preprocessing says, for
+            networks with a global one (reconstruction, translation).
+        overlap: the least number of input pixels that neighbouring tiles share. With twice the radius
+            of the receptive field, seams are invisible.
     """
 
     fit: str = "tiles"
@@ -45,14 +45,14 @@ class ImageToImageSettings:
 
 @dataclass(frozen=True)
 class Condition:
-    """The input that says of which class the image shall be.
+    """The input that selects the class of the image.
 
     Attributes:
         input: name of the tensor.
-        kind: ``class-id``: the class's number; ``one-hot``: 1 at the class's place, 0 elsewhere.
-        classes: how many classes there are; their names are the bundle's labels.
-        null_class: the number that stood for "no class" in training, which guidance needs; `None`
-            if there was none.
+        kind: ``class-id``: the number of the class; ``one-hot``: 1 at its index, 0 elsewhere.
+        classes: the number of classes; their names are the bundle's labels.
+        null_class: the class id that meant "no class" in training, which guidance needs; `None`
+            without one.
     """
 
     input: str
@@ -75,9 +75,9 @@ class LatentSettings:
 
     Attributes:
         input: name of the tensor that takes the vector.
-        distribution: that the vectors had in training: ``normal`` (mean 0, deviation 1) or
-            ``uniform`` in -1…1.
-        condition: the input for a class; `None` for a network without one.
+        distribution: of the vectors in training: ``normal`` (mean 0, deviation 1) or ``uniform``
+            in -1…1.
+        condition: the input for a class; `None` for an unconditional network.
     """
 
     input: str
@@ -92,12 +92,12 @@ class LatentSettings:
 
 @dataclass(frozen=True)
 class NoiseSchedule:
-    """How much noise a diffusion network met at each timestep of its training.
+    """The noise at each timestep of a diffusion network's training.
 
     Attributes:
         kind: ``linear``: betas from `beta_start` to `beta_end` in `steps` (Ho et al. 2020);
             ``cosine``: in `steps`, with `offset` (Nichol & Dhariwal 2021, section 3.2);
-            ``betas`` or ``alphas-cumprod``: given one by one in `values`.
+            ``betas`` or ``alphas-cumprod``: listed in `values`.
         steps: timesteps of the training.
         beta_start, beta_end: of ``linear``.
         offset: of ``cosine``.
@@ -116,9 +116,9 @@ class NoiseSchedule:
         _check_word("kind", self.kind, SCHEDULES)
         needed = _FIELDS_OF_SCHEDULE[self.kind]
         for name in ("steps", "beta_start", "beta_end", "offset", "values"):
-            given = getattr(self, name)
+            value = getattr(self, name)
             if name not in needed:
-                _check(name, given is None, f"nothing for '{self.kind}'", given)
+                _check(name, value is None, f"no value for '{self.kind}'", value)
         if "steps" in needed:
             steps = self.steps
             valid = is_whole(steps, 2) and steps is not None and steps <= _MAX_TRAINING_STEPS
@@ -131,36 +131,36 @@ class NoiseSchedule:
 
     def _check_values(self) -> None:
         values = self.values
-        sound = isinstance(values, tuple) and 2 <= len(values) <= _MAX_TRAINING_STEPS
+        valid = isinstance(values, tuple) and 2 <= len(values) <= _MAX_TRAINING_STEPS
         _check(
             "values",
-            sound and all(map(_is_inner_share, values or ())),
+            valid and all(map(_is_inner_share, values or ())),
             "two or more numbers above 0 and below 1",
             values,
         )
         if self.kind == "alphas-cumprod" and values is not None:
             falls = all(later < earlier for earlier, later in pairwise(values))
-            _check("values", falls, "numbers of which each is below the one before", values)
+            _check("values", falls, "decreasing numbers", values)
 
 
 @dataclass(frozen=True)
 class DiffusionSettings:
-    """A network that takes noise out of an image, called in a loop.
+    """A network that removes noise from an image, called in a loop.
 
     Attributes:
-        image_input: name of the tensor that takes the noisy image.
-        timestep_input: name of the tensor that is told how noisy it is.
-        timestep: what that tensor takes: ``index`` of the training's timestep, 0 up; ``fraction``:
-            that index by the number of timesteps; ``noise-variance``: 1 - alpha-bar.
-        prediction: what the network gives: the noise (``epsilon``), the clean image (``x0``), or
-            the velocity (``v``, Salimans & Ho 2022).
-        schedule: of the training.
-        condition: the input for a class; `None` for a network without one.
-        clip: keep the clean image that each step foresees in the output range, as
-            Ho et al. 2020 do. Not for networks whose images are latent vectors.
-        sampler: ``ddim``, ``ddpm`` or ``euler``, unless the caller asks for another.
-        steps: of the sampler, unless the caller asks for others.
-        guidance: scale of classifier-free guidance, unless the caller asks for another; 1 is none.
+        image_input: name of the input tensor for the noisy image.
+        timestep_input: name of the input tensor for the noise level.
+        timestep: unit of the noise level: ``index`` of the training's timestep, from 0; ``fraction``:
+            that index over the number of timesteps; ``noise-variance``: 1 - alpha-bar.
+        prediction: the network's output: the noise (``epsilon``), the clean image (``x0``), or the
+            velocity (``v``, Salimans & Ho 2022).
+        schedule: the noise schedule of the training.
+        condition: the input for a class; `None` for an unconditional network.
+        clip: clip the clean image predicted at each step to the output range, as Ho et al. 2020 do.
+            Not for networks whose images are latent vectors.
+        sampler: the default sampler: ``ddim``, ``ddpm`` or ``euler``.
+        steps: the default number of steps.
+        guidance: the default scale of classifier-free guidance; 1 is none.
     """
 
     image_input: str
@@ -207,16 +207,16 @@ _FIELDS_OF_SCHEDULE = {
 
 
 def read_fields(kind: type[Any], document: object, where: str) -> Any:
-    """A settings object from the table that JSON has of it; fields with a default may be left out.
+    """A settings object from a JSON object; fields with a default may be left out.
 
     Raises:
-        OptionError: a field is missing, unknown or wrong; names it.
+        OptionError: a field is missing, unknown or invalid; names the field.
     """
     if isinstance(document, kind):
         return document
     if not isinstance(document, Mapping):
-        raise OptionError(f"{where}: expected a table of settings, got {document!r}")
-    known = [one.name for one in fields(kind)]
+        raise OptionError(f"{where}: expected an object with settings, got {document!r}")
+    known = [field.name for field in fields(kind)]
     for name in document:
         if name not in known:
             raise OptionError(f"{where}: unknown field '{name}'; known are: {', '.join(known)}")
@@ -229,10 +229,10 @@ def read_fields(kind: type[Any], document: object, where: str) -> Any:
 
 
 def _parse_field(settings: object, name: str, kind: type[Any], optional: bool = False) -> None:
-    """Put an object where JSON has a table."""
-    given = getattr(settings, name)
-    if not (optional and given is None):
-        object.__setattr__(settings, name, read_fields(kind, given, name))
+    """Replace a JSON object in a field with settings of `kind`."""
+    value = getattr(settings, name)
+    if not (optional and value is None):
+        object.__setattr__(settings, name, read_fields(kind, value, name))
 
 
 def _check(name: str, valid: bool, expected: str, got: object) -> None:
@@ -240,8 +240,8 @@ def _check(name: str, valid: bool, expected: str, got: object) -> None:
         raise OptionError(f"{name}: expected {expected}, got {got!r:.200}")
 
 
-def _check_word(name: str, given: object, known: tuple[str, ...]) -> None:
-    _check(name, given in known, f"one of {', '.join(known)}", given)
+def _check_word(name: str, value: object, known: tuple[str, ...]) -> None:
+    _check(name, value in known, f"one of {', '.join(known)}", value)
 
 
 def _is_name(value: object) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgevision.errors import OptionError
-from edgevision.numeric import plain
+from edgevision.system.numeric import plain
 
 
 def as_labels(labels: Sequence[str]) -> tuple[str, ...]:

@@ -9,8 +9,8 @@ from typing import Any
 
 from edgevision.errors import OptionError
 from edgevision.imaging.input_options import InputOptions
-from edgevision.numeric import plain
 from edgevision.system.arguments import optional_path, whole_number
+from edgevision.system.numeric import plain
 from edgevision.tasks.description import GenerateTask
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgevision.errors import OptionError
-from edgevision.numeric import is_real, is_share, is_whole, plain_fields
+from edgevision.system.numeric import is_real, is_share, is_whole, plain_fields
 
 #: Kinds of output of a classifier.
 SCORE_KINDS = ("softmax", "sigmoid", "logits")

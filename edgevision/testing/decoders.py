@@ -112,7 +112,7 @@ class _Case:
 
 
 def _check_members(case: _Case) -> None:
-    """It has a name, and ``nms_applied`` is true or false where it has that."""
+    """The name is text, and ``nms_applied``, if present, is true or false."""
     name = getattr(case.decoder, "name", None)
     case.expect(isinstance(name, str) and name != "", f"name is {name!r}, expected text")
     applied = getattr(case.decoder, "nms_applied", False)
@@ -120,7 +120,7 @@ def _check_members(case: _Case) -> None:
 
 
 def _check_recognise(case: _Case) -> None:
-    """It recognises outputs by their names and shapes, in any order, or returns ``None``."""
+    """Outputs are recognised by their names and shapes, in any order, or not at all."""
     recognise = case.decoder.recognise
     settings = recognise(case.specs, case.size_wh)
     case.expect(

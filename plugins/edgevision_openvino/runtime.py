@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import importlib
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
 from edgevision.errors import DeviceError, MissingRuntimeError, PluginError, first_line
+from edgevision.system.hidden_module import hidden_module
 
+#: Hidden while openvino is imported, which then uses a stub of its own. Otherwise the import writes a client
+#: id to the home folder and connects to a server; the documented opt-out is a file in the home folder, which
+#: only the user may write.
 _TELEMETRY = "openvino_telemetry"
 
 
@@ -23,7 +24,7 @@ def import_openvino() -> Any:
         PluginError: it is installed, and cannot be imported; says why.
     """
     try:
-        with without_telemetry():
+        with hidden_module(_TELEMETRY):
             return importlib.import_module("openvino")
     except ModuleNotFoundError as error:
         if error.name == "openvino":
@@ -54,21 +55,3 @@ def device_names() -> list[str]:
 def openvino_name(device: str) -> str:
     """OpenVINO's name of a device: ``GPU.1`` for ``gpu:1``."""
     return device.upper().replace(":", ".")
-
-
-@contextmanager
-def without_telemetry() -> Iterator[None]:
-    """Hide `openvino_telemetry`, which OpenVINO then replaces with a stub.
-
-    Importing openvino otherwise writes a client id to the home folder and connects to a server. The
-    documented opt-out is a file in the home folder, which only the user may write.
-    """
-    before = sys.modules.get(_TELEMETRY)
-    sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        if before is None:
-            del sys.modules[_TELEMETRY]
-        else:
-            sys.modules[_TELEMETRY] = before

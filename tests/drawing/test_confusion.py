@@ -1,4 +1,4 @@
-"""A confusion matrix that can be read as a picture."""
+"""Confusion matrices as readable images."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from edgevision.drawing.confusion import draw_confusion
 
 
 @pytest.mark.parametrize("classes", [1, 2, 10, 60, 100, 1000])
-def test_the_picture_stays_of_a_size_that_a_screen_shows(classes: int) -> None:
+def test_the_image_fits_on_a_screen(classes: int) -> None:
     picture = draw_confusion(np.eye(classes, dtype=np.int64) * 7, [f"class {n}" for n in range(classes)])
     assert picture.dtype == np.uint8
     assert max(picture.shape) <= 2100
     assert min(picture.shape[:2]) >= 40
 
 
-def test_a_cell_is_the_darker_the_greater_its_share_of_its_row() -> None:
+def test_a_cell_is_darker_the_greater_its_share_of_its_row() -> None:
     labels = [str(number) for number in range(100)]
     matrix = np.zeros((100, 100), np.int64)
     matrix[0, :3] = 6, 3, 1

@@ -1,4 +1,4 @@
-"""Drawing: what is drawn can be read, lies inside the image, and looks the same every time."""
+"""Drawing: readable, inside the image, and the same every time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_box_is_drawn_in_its_classs_colour_and_the_image_is_left_alone() -> No
     assert not drawn[120, 150].any(), "the inside of the box is left free"
 
 
-def test_nothing_found_draws_nothing() -> None:
+def test_an_empty_result_draws_nothing() -> None:
     image = np.full((20, 30, 3), 7, np.uint8)
     np.testing.assert_array_equal(draw_detections(image, _found()), image)
 
@@ -48,5 +48,5 @@ def test_neighbouring_classes_differ_in_colour() -> None:
 
 
 @pytest.mark.parametrize(("label", "shown"), [("cat", "cat"), ("Kätzchen", "Katzchen"), ("猫", "class 4")])
-def test_labels_are_written_in_letters_that_can_be_drawn(label: str, shown: str) -> None:
+def test_labels_are_written_in_letters_that_opencv_can_draw(label: str, shown: str) -> None:
     assert plain(label, 4) == shown

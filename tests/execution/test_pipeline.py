@@ -1,4 +1,4 @@
-"""Blocks on several threads: in order, a bounded number at a time, and all ended when it ends."""
+"""Blocks on several threads: in order, a limited number at a time, and no thread left behind."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_no_block_gives_no_result() -> None:
         assert list(results) == []
 
 
-def test_what_is_alive_does_not_grow_with_the_number_of_blocks() -> None:
+def test_memory_does_not_grow_with_the_number_of_blocks() -> None:
     alive: weakref.WeakSet[_Image] = weakref.WeakSet()
     most, begun = 0, 0
 
@@ -101,7 +101,7 @@ def test_an_error_is_raised_after_the_results_before_it_and_ends_all() -> None:
     assert _threads() == []
 
 
-def test_leaving_early_stops_workers_between_two_results_and_drops_what_waits() -> None:
+def test_leaving_early_stops_workers_between_two_results_and_drops_waiting_blocks() -> None:
     finished = []
     taken = threading.Event()
 
@@ -119,7 +119,7 @@ def test_leaving_early_stops_workers_between_two_results_and_drops_what_waits() 
     assert _threads() == []
 
 
-def test_an_error_of_the_one_who_takes_stops_it_too() -> None:
+def test_an_error_of_the_consumer_stops_the_workers_too() -> None:
     with pytest.raises(ZeroDivisionError), in_order(lambda n: [n], range(100), WORKERS) as results:
         1 / next(results)
     assert _threads() == []
@@ -154,9 +154,9 @@ def test_ctrl_c_ends_it_while_real_networks_run() -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "Classification\n"
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=30)
-    assert process.returncode == -signal.SIGINT, told
-    assert "KeyboardInterrupt" in told
+        _, output = process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGINT, output
+    assert "KeyboardInterrupt" in output
 
 
 def test_cores_are_shared_between_workers_and_the_threads_of_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,7 +171,7 @@ def test_cores_are_shared_between_workers_and_the_threads_of_a_call(monkeypatch:
     assert shared_out(SessionSettings("cuda:0"), 100) == (4, SessionSettings("cuda:0"))
 
 
-def test_one_call_at_a_time_runs_on_what_is_no_cpu() -> None:
+def test_devices_other_than_the_cpu_run_one_call_at_a_time() -> None:
     with turn_on("cpu") as _, turn_on("cuda:0"):
         pass
     gpu = turn_on("cuda:0")

@@ -1,4 +1,4 @@
-"""Tiny pictures come read and many at a time, large ones one by one and unread; memory stays bounded."""
+"""Tiny images are read ahead in blocks, large ones left unread one by one; memory is limited."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _picture(path: Path, size: int) -> Path:
     return path
 
 
-def test_tiny_pictures_come_read_in_their_order(tmp_path: Path) -> None:
+def test_tiny_images_are_read_in_their_order(tmp_path: Path) -> None:
     paths = [_picture(tmp_path / f"{number}.png", 8) for number in range(300)]
     blocks = list(image_blocks(paths, together=True))
     assert [len(block) for block in blocks] == [128, 128, 44]
@@ -25,19 +25,19 @@ def test_tiny_pictures_come_read_in_their_order(tmp_path: Path) -> None:
     assert all(isinstance(image, np.ndarray) and image.shape == (8, 8, 3) for _, image in blocks[0])
 
 
-def test_large_pictures_are_left_to_the_workers_one_by_one(tmp_path: Path) -> None:
+def test_large_images_are_left_to_the_workers_one_by_one(tmp_path: Path) -> None:
     tiny, large = _picture(tmp_path / "tiny.png", 8), _picture(tmp_path / "large.png", 300)
     blocks = list(image_blocks([large, tiny, tiny, large, large], together=True))
     assert [len(block) for block in blocks] == [1, 4]
     assert blocks[0] == [(large, None)]
 
 
-def test_where_it_does_not_pay_every_picture_comes_alone(tmp_path: Path) -> None:
+def test_without_a_gain_every_image_is_a_block_of_its_own(tmp_path: Path) -> None:
     path = _picture(tmp_path / "tiny.png", 8)
     assert list(image_blocks([path, path], together=False)) == [[(path, None)]] * 2
 
 
-def test_what_cannot_be_read_keeps_its_place(tmp_path: Path) -> None:
+def test_an_unreadable_file_keeps_its_place(tmp_path: Path) -> None:
     good, broken = _picture(tmp_path / "good.png", 8), tmp_path / "broken.png"
     broken.write_bytes(b"no picture")
     (block,) = image_blocks([good, broken, good], together=True)
@@ -45,7 +45,7 @@ def test_what_cannot_be_read_keeps_its_place(tmp_path: Path) -> None:
     assert list(image_blocks([tmp_path / "gone.png"], together=True)) == [[(tmp_path / "gone.png", None)]]
 
 
-def test_a_block_ends_where_its_pixels_become_many() -> None:
+def test_a_block_ends_at_its_limit_of_pixels() -> None:
     image = np.zeros((1000, 1000, 3), np.uint8)
     readers = iter([lambda: image] * 5)
     assert [len(block) for block in iter(lambda: read_block(readers), [])] == [2, 2, 1]

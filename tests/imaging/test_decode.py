@@ -78,7 +78,7 @@ def test_alpha_is_dropped_and_not_blended() -> None:
     )
 
 
-def test_sixteen_bits_a_channel_become_their_upper_eight() -> None:
+def test_sixteen_bits_per_channel_become_their_upper_eight() -> None:
     deep = np.arange(0, 65536, 17, dtype=np.uint16).reshape(16, -1)
     image = decode_image(encoded(deep), "deep")
     assert np.array_equal(image[:, :, 0], deep >> 8)
@@ -119,7 +119,7 @@ def test_a_bomb_is_refused_before_it_is_decoded() -> None:
         decode_image(png_bomb(30000, 30000), "bomb.png")
 
 
-def test_the_limit_of_pixels_is_what_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_limit_of_pixels_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGEVISION_MAX_PIXELS", "2399")
     with pytest.raises(InputError, match="limit of 2399"):
         decode_image(encoded(QUARTERS), "quarters")
@@ -128,7 +128,7 @@ def test_the_limit_of_pixels_is_what_the_environment_says(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("limit", ["many", "-5", "0", "1.5"])
-def test_a_limit_that_is_no_number_is_refused(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_limit_is_refused(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGEVISION_MAX_PIXELS", limit)
     with pytest.raises(OptionError, match="EDGEVISION_MAX_PIXELS"):
         decode_image(encoded(QUARTERS), "quarters")
@@ -150,7 +150,7 @@ def test_a_file_that_is_cut_short_is_refused_with_its_name(format_: str, part: f
         (b"this is a text file", r"expected JPEG, PNG, BMP, WebP, got a file that starts with b'this is '"),
     ],
 )
-def test_what_is_no_image_is_refused_with_the_formats_that_are_known(data: bytes, message: str) -> None:
+def test_other_files_are_refused_with_the_supported_formats(data: bytes, message: str) -> None:
     with pytest.raises(InputError, match=message):
         decode_image(data, "notes.jpg")
 
@@ -286,13 +286,13 @@ def test_a_pil_mode_that_cannot_become_rgb_is_refused() -> None:
         as_image(Image.new("La", (6, 4)))
 
 
-def test_a_pil_image_is_held_to_the_limit_of_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_limit_of_pixels_applies_to_pil_images(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGEVISION_MAX_PIXELS", "2399")
     with pytest.raises(InputError, match=r"has 60 x 40 pixels, more than the limit of 2399"):
         as_image(Image.fromarray(QUARTERS))
 
 
-def test_arrays_may_be_read_only_strided_or_of_a_file(tmp_path: Path) -> None:
+def test_arrays_may_be_read_only_strided_or_memory_mapped(tmp_path: Path) -> None:
     locked = QUARTERS.copy()
     locked.flags.writeable = False
     mapped = np.memmap(tmp_path / "pixels", np.uint8, "w+", shape=QUARTERS.shape)
@@ -359,7 +359,7 @@ def test_pil_is_not_imported_for_callers_who_do_not_use_it(tmp_path: Path) -> No
         (Image.new("F", (4, 4)), "rgb", "mode 'F' has 32 bits per channel"),
     ],
 )
-def test_what_is_no_image_says_what_to_do(value: Any, color: str, message: str) -> None:
+def test_an_invalid_image_is_refused_with_the_next_step(value: Any, color: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         as_image(value, color)
 
@@ -387,7 +387,7 @@ def test_images_are_found_in_folders_in_sorted_order_without_hidden_ones(tmp_pat
     assert found == ["a.jpg", "b/1.jpeg", "b/2.PNG", "c/d/e.webp"]
 
 
-def test_named_files_stay_in_the_order_given_whatever_their_suffix(tmp_path: Path) -> None:
+def test_named_files_keep_their_order_whatever_their_suffix(tmp_path: Path) -> None:
     paths = [tmp_path / name for name in ("z.jpg", "a.dat")]
     for path in paths:
         path.touch()
@@ -403,7 +403,7 @@ def test_linked_folders_are_followed_and_loops_are_not(tmp_path: Path) -> None:
     assert find_images([tmp_path / "set"]) == [tmp_path / "set" / "linked" / "1.png"]
 
 
-def test_a_link_to_itself_is_found_and_told_when_it_is_read(tmp_path: Path) -> None:
+def test_a_link_to_itself_is_found_and_refused_when_it_is_read(tmp_path: Path) -> None:
     (tmp_path / "round.png").symlink_to(tmp_path / "round.png")
     (found,) = find_images([tmp_path])
     with pytest.raises(InputError, match="cannot be read"):

@@ -1,4 +1,4 @@
-"""The size in a header is the size that a decoder finds, and no header keeps the reader busy."""
+"""The size in a header is that of the decoded image, and no header takes long to read."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def encoded(format_: str, size_wh: tuple[int, int] = (37, 23), mode: str = "RGB"
         ("WebP", encoded("WEBP", exif=b"Exif\0\0" + bytes(50))),
     ],
 )
-def test_a_header_tells_format_and_size(name: str, data: bytes) -> None:
+def test_a_header_has_format_and_size(name: str, data: bytes) -> None:
     assert read_header(data) == ImageHeader(name, (37, 23))
 
 
@@ -52,7 +52,7 @@ def test_sizes_of_more_than_a_byte_are_read_in_the_right_order(name: str, size_w
     assert header.size_wh == size_wh
 
 
-def test_a_thumbnail_inside_a_jpeg_is_not_taken_for_it() -> None:
+def test_the_size_of_a_jpeg_is_not_that_of_its_thumbnail() -> None:
     thumbnail = encoded("JPEG", (8, 8))
     header = read_header(encoded("JPEG", exif=b"Exif\0\0" + thumbnail))
     assert header is not None
@@ -68,7 +68,7 @@ def test_a_bmp_of_os2_and_one_from_top_to_bottom_are_read() -> None:
 @pytest.mark.parametrize(
     "data", [b"", b"GIF89a" + bytes(100), b"%PDF-1.7", b"RIFF\0\0\0\0WAVEfmt ", bytes(100)]
 )
-def test_other_formats_are_told_from_damage(data: bytes) -> None:
+def test_other_formats_are_distinguished_from_damage(data: bytes) -> None:
     assert read_header(data) is None
 
 
@@ -85,7 +85,7 @@ def test_other_formats_are_told_from_damage(data: bytes) -> None:
         (b"RIFF\0\0\0\0WEBPVP9 " + bytes(20), "VP9"),
     ],
 )
-def test_a_damaged_header_says_what_is_wrong(data: bytes, reason: str) -> None:
+def test_a_damaged_header_is_refused_with_the_reason(data: bytes, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         read_header(data)
 

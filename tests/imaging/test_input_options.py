@@ -49,7 +49,7 @@ def test_an_unknown_value_range_is_refused_with_the_option_to_pass() -> None:
         resolve_preprocessing(RGB, InputOptions(), None, "m.keras")
 
 
-def test_bytes_that_stand_for_themselves_are_pixels_but_quantized_ones_may_be_anything() -> None:
+def test_a_uint8_input_without_quantization_expects_pixels_and_a_quantized_one_may_expect_anything() -> None:
     plain = TensorSpec("image", (1, 8, 8, 3), "uint8")
     assert resolve_preprocessing(plain, InputOptions(), None, "m").value_range == (0.0, 255.0)
     quantized = TensorSpec("image", (1, 8, 8, 3), "uint8", Quantization(1 / 128, 128))

@@ -1,4 +1,4 @@
-"""Whichever way pixels are written, they are the table's entries."""
+"""Every way of writing pixels gives the entries of the table."""
 
 from __future__ import annotations
 
@@ -44,21 +44,21 @@ def test_every_pixel_becomes_its_entry_also_in_its_own_memory(
 
 
 @pytest.mark.parametrize("case", ON_A_LINE)
-def test_a_line_is_found_where_one_gives_every_entry(case: tuple[tuple[float, float], float, int]) -> None:
+def test_a_line_is_found_if_one_gives_every_entry(case: tuple[tuple[float, float], float, int]) -> None:
     table = _table(*case, "uint8")[:, 0]
     line = straight_line(table)
     assert line is not None
-    given = cv2.convertScaleAbs(np.arange(256, dtype=np.uint8), None, *line)
-    np.testing.assert_array_equal(given.ravel(), table)
+    result = cv2.convertScaleAbs(np.arange(256, dtype=np.uint8), None, *line)
+    np.testing.assert_array_equal(result.ravel(), table)
 
 
 @pytest.mark.parametrize("value", [0, 255])
-def test_pixels_that_all_become_the_same_value_become_it(value: int) -> None:
+def test_a_constant_table_gives_its_value_to_every_pixel(value: int) -> None:
     out = EVERY_PIXEL.copy()
     writer(np.full((256, 1), value, np.uint8))(out, out)
     assert (out == value).all()
 
 
-def test_no_line_is_taken_for_a_table_that_bends() -> None:
+def test_a_bent_table_has_no_line() -> None:
     bends = [_table(*ON_NONE, "uint8")[:, 0], np.arange(256)[::-1] // 2 * 2, np.sqrt(np.arange(256) * 255)]
     assert [straight_line(table.astype(np.uint8)) for table in bends] == [None] * 3

@@ -1,4 +1,4 @@
-"""Where an image lies in the network's input, held against what the resize really does to pixels."""
+"""The position of an image in the network's input, compared with the actual resize of pixels."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_boxes_known_by_hand(mode: str, in_input: tuple[int, ...], in_image: tup
     np.testing.assert_allclose(place.to_image(np.array([in_input]))[0], in_image)
 
 
-def test_borders_of_a_letterbox_belong_to_no_image() -> None:
+def test_borders_of_a_letterbox_are_outside_the_image() -> None:
     place = placement_of(Preprocessing((100, 100), (0.0, 1.0), resize="letterbox"), (200, 100))
     _, top, _, bottom = place.seen(np.array([[10, 0, 20, 20]]))[0]
     assert bottom == top, "a box in the border has no height that is seen"

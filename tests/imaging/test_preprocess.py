@@ -1,4 +1,4 @@
-"""An image becomes the very numbers that the training pipeline makes of it."""
+"""Preprocessing gives the same numbers as the training pipeline."""
 
 from __future__ import annotations
 
@@ -165,9 +165,7 @@ def test_values_that_a_float16_tensor_cannot_hold_are_refused() -> None:
 @pytest.mark.parametrize("wanted", ["rgb", "bgr", "gray"])
 @pytest.mark.parametrize("layout", ["nhwc", "nchw"])
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
-def test_a_bgr_frame_gives_what_the_same_picture_in_rgb_gives(
-    mode: str, wanted: str, layout: str, dtype: str
-) -> None:
+def test_a_bgr_frame_gives_the_same_tensor_as_in_rgb(mode: str, wanted: str, layout: str, dtype: str) -> None:
     image = noise(50, 40)
     preprocessing = as_it_is((20, 24), color=wanted, resize=mode, layout=layout, pad_value=9)
     frame = np.ascontiguousarray(image[:, :, ::-1])
@@ -212,7 +210,7 @@ def test_letterbox_borders_are_quantized_as_every_pixel_is() -> None:
     assert (tensor[:, 5:15] == 127).all()
 
 
-def test_center_crop_cuts_off_what_sticks_out() -> None:
+def test_center_crop_cuts_off_the_excess() -> None:
     image = np.zeros((10, 30, 3), np.uint8)
     image[:, 10:20] = 255
     assert (preprocessed(image, as_it_is((10, 10), resize="center-crop")) == 255).all()
@@ -228,7 +226,7 @@ def test_center_crop_cuts_off_what_sticks_out() -> None:
         ((1000, 1), (10, 10), (0, 4, 10, 1), (499, 0, 1, 1)),
     ],
 )
-def test_where_the_picture_lies(
+def test_the_position_of_the_image(
     image_wh: tuple[int, int], out_wh: tuple[int, int], letterbox: Any, crop: Any
 ) -> None:
     assert letterbox_xywh(image_wh, out_wh) == letterbox
@@ -239,9 +237,7 @@ sides = st.integers(1, 3000)
 
 
 @given(st.tuples(sides, sides), st.tuples(sides, sides))
-def test_the_picture_lies_inside_whatever_the_sizes(
-    image_wh: tuple[int, int], out_wh: tuple[int, int]
-) -> None:
+def test_the_image_lies_inside_for_any_size(image_wh: tuple[int, int], out_wh: tuple[int, int]) -> None:
     for (left, top, width, height), (outer_width, outer_height) in (
         (letterbox_xywh(image_wh, out_wh), out_wh),
         (center_crop_xywh(image_wh, out_wh), image_wh),
@@ -255,7 +251,7 @@ def test_the_picture_lies_inside_whatever_the_sizes(
 @pytest.mark.parametrize("mode", RESIZE_MODES)
 @pytest.mark.parametrize("interpolation", INTERPOLATIONS)
 @pytest.mark.parametrize(("image_hw", "size_hw"), SIZES)
-def test_an_even_picture_stays_even(mode: str, interpolation: str, image_hw: Any, size_hw: Any) -> None:
+def test_a_uniform_image_stays_uniform(mode: str, interpolation: str, image_hw: Any, size_hw: Any) -> None:
     preprocessing = as_it_is(size_hw, resize=mode, interpolation=interpolation, pad_value=99)
     assert (preprocessed(np.full((*image_hw, 3), 99, np.uint8), preprocessing) == 99).all()
 
@@ -280,7 +276,7 @@ def test_images_longer_than_opencvs_short_integers_are_resized() -> None:
         assert np.abs(tensor[:, 0, 0].astype(int) - [25, 75, 125, 175]).max() <= 1
 
 
-def test_a_view_of_a_larger_frame_gives_what_its_copy_gives() -> None:
+def test_a_view_of_a_larger_frame_gives_the_same_tensor_as_its_copy() -> None:
     frame = noise(60, 80)
     part = frame[10:50:2, 20:60]
     for mode in RESIZE_MODES:
@@ -313,8 +309,8 @@ def test_pixels_that_pass_through_the_row_come_out_as_by_way_of_float(
         preprocessing = as_it_is(size_hw, value_range=value_range, color=wanted)
         real = preprocessed(image, preprocessing, "float32", color=color)
         expected = np.rint(real / how.scale).clip(-128, 255)
-        given = preprocessed(image, preprocessing, dtype, how, color)
-        assert np.abs(given - expected).max() <= (dtype == "int8"), "halves may round either way in float32"
+        result = preprocessed(image, preprocessing, dtype, how, color)
+        assert np.abs(result - expected).max() <= (dtype == "int8"), "halves may round either way in float32"
 
 
 def test_threads_that_share_a_preprocessor_get_their_own_images() -> None:
@@ -379,7 +375,7 @@ def test_a_row_that_would_not_be_written_in_place_is_refused(row: NDArray[Any]) 
         (TensorSpec("x", (1, 4, 4, 3), "float64"), r"expected one of float32, .* got float64"),
     ],
 )
-def test_a_tensor_that_does_not_fit_is_refused(spec: TensorSpec, message: str) -> None:
+def test_a_tensor_of_another_shape_or_dtype_is_refused(spec: TensorSpec, message: str) -> None:
     with pytest.raises(OptionError, match=message):
         Preprocessor(as_it_is((4, 4)), spec)
 
@@ -467,7 +463,7 @@ def test_stretch_is_tensorflows_resize(interpolation: str, image_hw: Any, size_h
 
 @pytest.mark.convert
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 90), st.integers(1, 90))
-def test_nearest_takes_the_pixels_that_tensorflow_takes(h: int, w: int, height: int, width: int) -> None:
+def test_nearest_selects_the_pixels_that_tensorflow_selects(h: int, w: int, height: int, width: int) -> None:
     import tensorflow as tf
 
     image = noise(h, w)
@@ -562,7 +558,7 @@ def test_an_unknown_family_is_refused_with_the_nearest() -> None:
 
 
 @pytest.mark.convert
-def test_a_photo_becomes_what_the_training_side_makes_of_it(shared: Path) -> None:
+def test_a_photo_is_preprocessed_as_on_the_training_side(shared: Path) -> None:
     import tensorflow as tf
 
     photo = read_image(shared / "images" / "parrot.jpg")

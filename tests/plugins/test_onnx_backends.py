@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import platform
 import subprocess
 import sys
-import weakref
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +16,6 @@ from edgevision.backend import SessionSettings
 from edgevision.errors import ArtifactError, DeviceError, EdgeVisionError, MissingRuntimeError, OptionError
 from edgevision.plugins import DISABLE_VARIABLE, registry
 from edgevision.session import open_session
-from edgevision.slots import PooledSession
 from edgevision.testing import check_backend
 from edgevision_onnxruntime.cuda import backend as cuda_module
 from edgevision_onnxruntime.cuda import driver
@@ -121,27 +118,6 @@ def test_an_unknown_operator_is_refused_in_one_line(tiny_onnx: Artifact) -> None
 def test_an_open_image_size_is_refused(open_height_onnx: Artifact) -> None:
     with pytest.raises(ArtifactError, match=r"only the batch size may be open.*fixed image size"):
         ONNX.open(open_height_onnx, SessionSettings())
-
-
-def test_more_batch_sizes_than_are_kept_get_right_answers(tiny_onnx: Artifact) -> None:
-    with open_session(ONNX, tiny_onnx) as session:
-        alone = session.run({"image": IMAGE})["scores"]
-        for batch in (2, 3, 4, 5, 6, 1):
-            scores = session.run({"image": np.repeat(IMAGE, batch, axis=0)})["scores"]
-            np.testing.assert_allclose(scores, np.repeat(alone, batch, axis=0), rtol=1e-5)
-
-
-def test_closing_a_session_frees_its_models_without_the_garbage_collector(tiny_onnx: Artifact) -> None:
-    session = ONNX.open(tiny_onnx, SessionSettings())
-    assert isinstance(session, PooledSession)
-    session.run({"image": IMAGE})
-    models = weakref.ref(session.slots._create.__self__)
-    gc.disable()
-    try:
-        session.close()
-        assert models() is None
-    finally:
-        gc.enable()
 
 
 @without_cuda

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import subprocess
 import sys
 import textwrap
-import weakref
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,6 @@ from edgevision.artifact import Artifact
 from edgevision.backend import SessionSettings
 from edgevision.errors import ArtifactError, DeviceError, OptionError, OutputError
 from edgevision.session import open_session
-from edgevision.slots import PooledSession
 from edgevision.system.cores import cores
 from edgevision.testing import check_backend
 from edgevision_openvino.backend import OpenVINOBackend
@@ -163,27 +160,6 @@ def test_the_first_slot_runs_in_the_callers_thread_and_further_slots_share_strea
                     slot.inputs["image"][...] = IMAGE
                 answers = [slot.run()["scores"] for slot in (alone, beside, another)]
         np.testing.assert_array_equal(answers, [session.run({"image": IMAGE})["scores"]] * 3)
-
-
-def test_more_batch_sizes_than_are_kept_get_right_answers(tiny_ir: Artifact) -> None:
-    with open_session(BACKEND, tiny_ir) as session:
-        alone = session.run({"image": IMAGE})["scores"]
-        for batch in (2, 3, 4, 5, 6, 1):
-            scores = session.run({"image": np.repeat(IMAGE, batch, axis=0)})["scores"]
-            np.testing.assert_allclose(scores, np.repeat(alone, batch, axis=0), rtol=1e-5)
-
-
-def test_closing_a_session_frees_its_models_without_the_garbage_collector(tiny_ir: Artifact) -> None:
-    session = BACKEND.open(tiny_ir, SessionSettings())
-    assert isinstance(session, PooledSession)
-    session.run({"image": IMAGE})
-    models = weakref.ref(session.slots._create._models)
-    gc.disable()
-    try:
-        session.close()
-        assert models() is None
-    finally:
-        gc.enable()
 
 
 def test_nothing_is_written_to_the_home_folder_and_no_connection_is_made(

@@ -1,4 +1,4 @@
-"""What a network's outputs mean, whatever runs it."""
+"""Classification, whatever backend runs the network."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def _plain(red: int, green: int, blue: int, size: int = 8) -> np.ndarray:
     return np.full((size, size, 3), (red, green, blue), np.uint8)
 
 
-def test_the_best_class_comes_first_with_its_label_score_and_place() -> None:
+def test_the_best_class_comes_first_with_its_label_score_and_class_id() -> None:
     found = _classifier()(_plain(0, 255, 51)).top(2)
     assert [(one.label, one.class_id) for one in found] == [("green", 1), ("blue", 2)]
     assert [one.score for one in found] == pytest.approx([1.0, 0.2])
 
 
-def test_every_kind_of_image_gives_the_same_answer(tmp_path: Path) -> None:
+def test_every_form_of_an_image_gives_the_same_result(tmp_path: Path) -> None:
     image = _plain(10, 20, 200)
     path = tmp_path / "image.png"
     cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
@@ -91,7 +91,7 @@ def test_eight_threads_get_their_own_answers() -> None:
     np.testing.assert_array_equal(found, expected)
 
 
-def test_integer_scores_are_read_with_their_scale_and_zero_point() -> None:
+def test_integer_scores_are_dequantized() -> None:
     answers = {"scores": np.array([-128, 0, 127], np.int8)}
     model = _classifier(answers, dtype="int8", quantization=Quantization(1 / 256, -128))
     np.testing.assert_allclose(model(_plain(0, 0, 0)).scores, [0, 0.5, 255 / 256])
@@ -102,7 +102,7 @@ def test_logits_become_scores_that_sum_to_one() -> None:
     np.testing.assert_allclose(scores, [[0.25, 0.75], [1.0, 0.0]], atol=1e-6)
 
 
-def test_independent_scores_can_show_several_classes() -> None:
+def test_independent_scores_can_indicate_several_classes() -> None:
     model = _classifier({"scores": [0.9, 0.2, 0.7]}, score_kind="sigmoid")
     found = model(_plain(0, 0, 0))
     assert found.multi_label
@@ -110,7 +110,7 @@ def test_independent_scores_can_show_several_classes() -> None:
 
 
 @pytest.mark.parametrize(("score_kind", "value", "positive"), [("sigmoid", 0.9, 0.9), ("logits", 0.0, 0.5)])
-def test_a_single_score_tells_two_classes_apart(score_kind: str, value: float, positive: float) -> None:
+def test_a_single_score_distinguishes_two_classes(score_kind: str, value: float, positive: float) -> None:
     model = _classifier({"scores": [value]}, classes=1, score_kind=score_kind, labels=("healthy", "ill"))
     found = model(_plain(0, 0, 0))
     assert not found.multi_label
@@ -118,13 +118,13 @@ def test_a_single_score_tells_two_classes_apart(score_kind: str, value: float, p
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_a_network_that_gives_no_number_is_an_error_and_never_a_class(value: float) -> None:
+def test_nan_and_infinity_are_an_error_and_never_a_class(value: float) -> None:
     with pytest.raises(InferenceError, match="gave NaN or infinity"):
         _classifier({"scores": [0.5, value, 0.1]})(_plain(0, 0, 0))
 
 
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
-def test_a_scale_that_makes_no_number_is_an_error_and_never_a_class() -> None:
+def test_an_infinite_scale_is_an_error_and_never_a_class() -> None:
     answers = {"scores": np.array([-128, 0, 127], np.int8)}
     model = _classifier(answers, dtype="int8", quantization=Quantization(np.inf, -128))
     with pytest.raises(InferenceError, match="gave NaN or infinity"):
@@ -149,12 +149,12 @@ def test_one_row_of_scores_for_many_images_is_an_error() -> None:
         ("absent.jpg", r"absent\.jpg"),
     ],
 )
-def test_what_is_no_image_is_told(image: object, message: str) -> None:
+def test_invalid_images_are_refused(image: object, message: str) -> None:
     with pytest.raises(InputError, match=message):
         _classifier()(image)
 
 
-def test_labels_must_fit_the_network() -> None:
+def test_there_must_be_one_label_per_class() -> None:
     with pytest.raises(OptionError, match="2 labels for a network with 3 classes"):
         _classifier(labels=("red", "green"))
 
@@ -176,7 +176,7 @@ def test_a_closed_model_says_so() -> None:
         model(_plain(0, 0, 0))
 
 
-def test_results_are_plain_data_for_programs() -> None:
+def test_results_are_json_values() -> None:
     found = Classification(np.array([0.25, 0.75], np.float32), ("cat", "dog"))
     assert found.to_dict(1) == {
         "multi_label": False,

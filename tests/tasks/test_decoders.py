@@ -131,7 +131,7 @@ def _decode(name: str, settings: dict[str, Any], outputs: dict[str, Any], thresh
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_boxes_are_where_they_were_put(case: Any) -> None:
+def test_known_boxes_are_decoded(case: Any) -> None:
     name, settings, outputs, (boxes, scores, class_ids) = case
     found = _decode(name, settings, outputs)
     np.testing.assert_allclose(found.boxes_xyxy, boxes, atol=1e-3)
@@ -140,7 +140,7 @@ def test_boxes_are_where_they_were_put(case: Any) -> None:
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_nothing_above_the_threshold_is_no_box(case: Any) -> None:
+def test_without_scores_above_the_threshold_there_are_no_boxes(case: Any) -> None:
     name, settings, outputs, _ = case
     found = _decode(
         name, settings, {key: np.zeros_like(values, np.float32) for key, values in outputs.items()}
@@ -153,7 +153,7 @@ def test_nothing_above_the_threshold_is_no_box(case: Any) -> None:
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_a_network_that_gives_no_numbers_is_an_error_and_never_an_empty_answer(case: Any) -> None:
+def test_nan_is_an_error_and_never_an_empty_answer(case: Any) -> None:
     name, settings, outputs, _ = case
     broken = {key: np.full_like(np.asarray(values, np.float32), np.nan) for key, values in outputs.items()}
     with pytest.raises(InferenceError, match="NaN or infinity"):

@@ -95,7 +95,7 @@ def test_eight_threads_share_a_model() -> None:
         ([0, 0, 1, 1, 0.9, -1], "gave class -1"),
     ],
 )
-def test_what_can_be_no_object_is_an_error_and_never_an_empty_answer(row: list[float], message: str) -> None:
+def test_invalid_objects_are_an_error_and_never_an_empty_answer(row: list[float], message: str) -> None:
     with pytest.raises(InferenceError, match=message):
         _detector([row])(np.zeros((20, 40, 3), np.uint8))
 
@@ -113,7 +113,7 @@ SIZES = st.integers(1, 300)
 
 @settings(deadline=None, max_examples=300)
 @given(SIZES, SIZES, SIZES, SIZES, st.sampled_from(RESIZE_MODES), st.tuples(*[st.floats(0, 1)] * 4))
-def test_the_way_to_the_input_and_back_ends_where_it_began(
+def test_boxes_mapped_to_the_input_and_back_are_unchanged(
     width: int, height: int, input_width: int, input_height: int, resize: str, shares: tuple[float, ...]
 ) -> None:
     place = placement_of(
@@ -126,14 +126,14 @@ def test_the_way_to_the_input_and_back_ends_where_it_began(
 
 @settings(deadline=None, max_examples=100)
 @given(SIZES, SIZES, st.sampled_from(RESIZE_MODES))
-def test_a_box_round_the_whole_input_never_leaves_the_image(width: int, height: int, resize: str) -> None:
+def test_a_box_around_the_whole_input_stays_inside_the_image(width: int, height: int, resize: str) -> None:
     place = placement_of(Preprocessing((64, 48), (0.0, 1.0), resize=resize), (width, height))
     left, top, right, bottom = place.to_image(np.array([[-9.0, -9.0, 99.0, 99.0]]))[0]
     assert 0 <= left < right <= width
     assert 0 <= top < bottom <= height
 
 
-def test_selection_is_numpys() -> None:
+def test_selection_works_as_in_numpy() -> None:
     assert FOUND[1].label == "nucleus"
     assert FOUND[FOUND.scores > 0.6].labels == ("nucleus", "nucleus")
     assert FOUND[:1].boxes_xyxy.tolist() == [[0, 0, 10, 20]]
@@ -141,7 +141,7 @@ def test_selection_is_numpys() -> None:
     assert [one.score for one in FOUND] == pytest.approx([0.9, 0.7, 0.5])
 
 
-def test_other_tools_get_the_forms_that_they_take() -> None:
+def test_detections_are_converted_for_other_tools() -> None:
     assert FOUND.to_coco(7)[0] == {
         "image_id": 7,
         "category_id": 1,
@@ -153,7 +153,7 @@ def test_other_tools_get_the_forms_that_they_take() -> None:
     assert document["objects"][0]["box_xyxy"] == [5.0, 5.0, 15.0, 25.0]
 
 
-def test_supervision_is_asked_for_by_its_name_where_it_is_absent() -> None:
+def test_a_missing_supervision_is_named_with_the_install_command() -> None:
     try:
         import supervision  # noqa: F401
     except ImportError:
@@ -163,11 +163,11 @@ def test_supervision_is_asked_for_by_its_name_where_it_is_absent() -> None:
         assert len(FOUND.to_supervision()) == 3
 
 
-def test_arrays_that_do_not_belong_together_are_refused() -> None:
+def test_arrays_of_different_lengths_are_refused() -> None:
     with pytest.raises(OptionError, match="expected boxes"):
         Detections(np.zeros((2, 4), np.float32), np.zeros(3, np.float32), np.zeros(3, np.int64))
 
 
-def test_labels_must_fit_the_network() -> None:
+def test_there_must_be_one_label_per_class() -> None:
     model = _detector(ROWS, labels=())
     assert [one.label for one in model(np.zeros((20, 40, 3), np.uint8))] == ["class 0", "class 1"]

@@ -1,4 +1,4 @@
-"""Non-maximum suppression, beside a plain implementation of its definition."""
+"""Non-maximum suppression, compared with a plain implementation of its definition."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _plain(boxes: np.ndarray, scores: np.ndarray, class_ids: np.ndarray, thresho
 
 @settings(deadline=None, max_examples=200)
 @given(st.integers(0, 60), st.integers(0, 2**32 - 1), st.sampled_from([0.31, 0.5, 0.77]))
-def test_it_keeps_the_boxes_that_the_definition_keeps(count: int, seed: int, threshold: float) -> None:
+def test_nms_keeps_the_boxes_of_its_definition(count: int, seed: int, threshold: float) -> None:
     rng = np.random.default_rng(seed)
     corners = rng.integers(0, 40, (count, 2)).astype(np.float32)
     boxes = np.concatenate([corners, corners + rng.integers(1, 30, (count, 2))], axis=1).astype(np.float32)

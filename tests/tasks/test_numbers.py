@@ -1,4 +1,4 @@
-"""Numbers come in as numpy has them, and leave as Python's: results can be written as JSON."""
+"""Arguments may be numpy's numbers; results hold Python's and can be written as JSON."""
 
 from __future__ import annotations
 

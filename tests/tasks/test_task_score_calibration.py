@@ -51,7 +51,7 @@ def test_without_an_operating_point_there_is_no_decision() -> None:
     assert "operating_point" not in result.to_dict()
 
 
-def test_the_decision_is_plain_data_for_programs() -> None:
+def test_the_decision_is_part_of_the_json_values() -> None:
     result = Classification(np.array([0.75, 0.25], np.float32), LABELS, operating_point=POINT)
     document = json.loads(json.dumps(result.to_dict(1)))
     assert document["operating_point"] == {

@@ -70,9 +70,7 @@ def test_every_kind_of_output_gives_the_scores_of_the_divided_logits(
 
 @pytest.mark.parametrize("score_kind", ["logits", "softmax", "sigmoid"])
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16"])
-def test_an_integer_output_is_read_as_the_real_numbers_that_it_stands_for(
-    score_kind: str, dtype: str
-) -> None:
+def test_an_integer_output_is_dequantized_before_scaling(score_kind: str, dtype: str) -> None:
     how = Quantization(STEP, -128 if dtype == "int8" else 0)
     values = np.array([1, 3, 77, 127], dtype)
     real = TensorSpec("scores", (None, 4), dtype, how).dequantize(values)
@@ -115,7 +113,7 @@ def test_a_conversion_and_the_model_scale_alike(score_kind, values, multi_label,
     np.testing.assert_allclose(converted, scaled(IMAGE).scores, rtol=2e-5, atol=1e-7)
 
 
-def test_the_order_of_classes_stays() -> None:
+def test_the_order_of_classes_does_not_change() -> None:
     scores = np.array([0.1, 0.6, 0.05, 0.25], np.float32)
     for temperature in (0.2, 5.0):
         result = _model(scores, "softmax", temperature)(IMAGE)

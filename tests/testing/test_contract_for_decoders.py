@@ -338,7 +338,7 @@ def boxes(change: Callable[[Floats], Floats]) -> Rows:
         (RecognisesEverything(), r"recognises \[\], expected None"),
         (RecognisesAsText(), "recognise returned 'rows', expected a mapping"),
         (RecognisesArrays(), "recognise returned .*, which JSON cannot hold"),
-        (TrustsRecognition(), "It recognises outputs .*; got IndexError: list index out of range"),
+        (TrustsRecognition(), "Outputs are recognised .*; got IndexError: list index out of range"),
         (PassesUnknownSettings(), "the unknown setting 'no-such-setting': expected OptionError, and nothing"),
         (AnonymousRefusal(), "the unknown setting 'no-such-setting': said 'wrong settings', without"),
         (TakesAnyClasses(), r"setting 'classes' = \['no-such-value'\] instead of 2: expected OptionError"),

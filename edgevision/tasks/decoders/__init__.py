@@ -1,4 +1,4 @@
-"""The built-in decoders of detection heads, one file each; a plugin like any other."""
+"""The built-in decoders of detection heads, one module each; a plugin like any other."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 @hookimpl
 def edgevision_decoders() -> list[Decoder]:
     """As `edgevision.hookspecs.edgevision_decoders`."""
-    # Here, and not above: `edgevision --help` asks the plugins for commands, and needs no numpy.
+    # Imported here: `edgevision --help` asks plugins for commands, and must not import numpy.
     from edgevision.tasks.decoders.boxes_scores import BoxesScores
     from edgevision.tasks.decoders.heatmap import Heatmap
     from edgevision.tasks.decoders.ssd import SSD

@@ -1,7 +1,7 @@
-"""The boxes that SSD networks correct: Liu et al. 2016, "SSD: Single Shot MultiBox Detector".
+"""Anchor boxes of SSD networks: Liu et al. 2016, "SSD: Single Shot MultiBox Detector".
 
-They are laid out as TensorFlow's Object Detection API does: layer by layer, row by row, cell by
-cell, and at each cell one for each aspect ratio.
+Laid out as by TensorFlow's Object Detection API: layer by layer, row by row, cell by cell, and per
+cell one for each aspect ratio.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ import numpy as np
 
 from edgevision.decoder import Floats
 from edgevision.errors import OptionError
-from edgevision.numeric import is_real, plain_fields
+from edgevision.system.numeric import is_real, plain_fields
 
 
 @dataclass(frozen=True)
 class AnchorGrid:
-    """How the anchors of an SSD network are laid out.
+    """The layout of the anchors of an SSD network.
 
     Attributes:
-        strides: pixels a cell of each layer, the finest first.
-        min_scale, max_scale: of the first and the last layer's anchors, as shares of the input.
-        aspect_ratios: width over height of the anchors at a cell.
-        extra_scale: whether each cell has one more square anchor, between its layer's scale and the next.
-        reduced_first_layer: whether the finest layer has three anchors only: a small square, 2:1 and 1:2.
+        strides: pixels per cell of each layer, the finest first.
+        min_scale, max_scale: scales of the anchors of the first and last layer, as shares of the input.
+        aspect_ratios: width over height of the anchors of a cell.
+        extra_scale: one more square anchor per cell, between its layer's scale and the next.
+        reduced_first_layer: only three anchors in the finest layer: a small square, 2:1 and 1:2.
     """
 
     strides: tuple[int, ...] = (16, 32, 64, 128, 256, 512)

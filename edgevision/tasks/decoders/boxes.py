@@ -1,4 +1,4 @@
-"""From the ways in which networks write boxes to left, top, right, bottom in pixels."""
+"""Conversion of box formats to left, top, right, bottom in pixels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FORMATS = ("xyxy", "yxyx", "xywh", "cxcywh")
 
 
 def as_xyxy(boxes: Floats, box_format: str) -> Floats:
-    """Boxes (n, 4) of one of `FORMATS` as left, top, right, bottom."""
+    """Boxes (n, 4) in one of `FORMATS` as left, top, right, bottom."""
     if box_format == "yxyx":
         return boxes.take((1, 0, 3, 2), axis=1)
     if box_format == "xywh":
@@ -23,7 +23,7 @@ def as_xyxy(boxes: Floats, box_format: str) -> Floats:
 
 
 def in_pixels(boxes_xyxy: Floats, unit: str, input_size_wh: tuple[int, int]) -> Floats:
-    """Boxes whose coordinates are of `edgevision.tasks.decoders.settings.UNITS`, in pixels."""
+    """Boxes with coordinates in one of `edgevision.tasks.decoders.settings.UNITS`, in pixels."""
     if unit == "pixels":
         return np.asarray(boxes_xyxy, np.float32)
     return np.asarray(boxes_xyxy * np.array(input_size_wh * 2, np.float32), np.float32)

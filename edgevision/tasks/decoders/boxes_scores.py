@@ -40,9 +40,9 @@ class BoxesScoresSettings:
         scores: output (n,) where `classes` is named or there is one class, else (n, classes).
         box_format: ``xyxy``, ``yxyx``, ``xywh`` (left, top, width, height) or ``cxcywh``.
         box_unit: ``pixels`` of the input, or ``share`` of its width and height.
-        classes: output (n,), or empty where the scores tell the class.
-        class_offset: taken off each class of `classes` to count from 0.
-        activation: still to be done to the scores: ``none``, ``sigmoid`` or ``softmax``.
+        classes: output (n,), or empty if the class follows from the scores.
+        class_offset: number of the first class in `classes`.
+        activation: to apply to the scores: ``none``, ``sigmoid`` or ``softmax``.
     """
 
     boxes: str = field(metadata=tensor("the boxes"))
@@ -58,7 +58,7 @@ class BoxesScoresSettings:
 
 
 class BoxesScores:
-    """Decoder for networks that give boxes as they are."""
+    """Decoder for networks with plain boxes and scores."""
 
     name = _NAME
     nms_applied = False
@@ -66,9 +66,9 @@ class BoxesScores:
     def recognise(
         self, outputs: Sequence[TensorSpec], input_size_wh: tuple[int, int]
     ) -> Mapping[str, Any] | None:
-        """As `Decoder.recognise`: by three outputs that are named as what they hold.
+        """As `Decoder.recognise`: by three outputs with names for boxes, scores and classes.
 
-        Two, boxes and a score a class, may as well be a raw SSD head.
+        Two outputs, boxes and a score per class, may also be a raw SSD head.
         """
         named = {role: spec.name for spec in outputs for role in _NAMES if spec.name in _NAMES[role]}
         return named if len(outputs) == 3 and len(named) == 3 else None
@@ -82,8 +82,8 @@ class BoxesScores:
         check_shape(boxes, len(boxes.shape) == 2 and boxes.shape[1] == 4, "(n, 4)", _NAME)
         scores = output_named(outputs, read.scores, _NAME, "scores")
         per_class = not read.classes and len(scores.shape) == 2
-        fits = scores.shape[:1] == boxes.shape[:1] and len(scores.shape) == 1 + per_class
-        check_shape(scores, fits, "(n, classes), or (n,) with classes or of one class,", _NAME)
+        valid = scores.shape[:1] == boxes.shape[:1] and len(scores.shape) == 1 + per_class
+        check_shape(scores, valid, "(n, classes), or (n,) with classes or of one class,", _NAME)
         if read.classes:
             classes = output_named(outputs, read.classes, _NAME, "classes")
             check_shape(classes, classes.shape == boxes.shape[:1], "(n,), as the boxes,", _NAME)
@@ -100,13 +100,15 @@ class BoxesScoresHead:
 
     def __call__(self, outputs: Mapping[str, Floats], score_threshold: float) -> Candidates:
         """As `Head.__call__`."""
-        how = self.settings
-        scores = finite(how.scores, outputs[how.scores])
+        settings = self.settings
+        scores = finite(settings.scores, outputs[settings.scores])
         rows = scores if scores.ndim == 2 else scores[:, np.newaxis]
-        places, class_ids, best = pick(rows, score_threshold, how.activation)
-        boxes = finite(how.boxes, outputs[how.boxes][places])
-        boxes_xyxy = in_pixels(as_xyxy(boxes, how.box_format), how.box_unit, self.input_size_wh)
-        return Candidates(boxes_xyxy, best, self._class_ids(outputs, places) if how.classes else class_ids)
+        places, class_ids, best = pick(rows, score_threshold, settings.activation)
+        boxes = finite(settings.boxes, outputs[settings.boxes][places])
+        boxes_xyxy = in_pixels(as_xyxy(boxes, settings.box_format), settings.box_unit, self.input_size_wh)
+        return Candidates(
+            boxes_xyxy, best, self._class_ids(outputs, places) if settings.classes else class_ids
+        )
 
     def _class_ids(self, outputs: Mapping[str, Floats], places: Ints) -> Ints:
         name = self.settings.classes

@@ -1,7 +1,7 @@
 """Heat maps of object centres: Zhou, Wang and Krähenbühl 2019, "Objects as Points" (CenterNet).
 
-An object is where the heat map of its class is the highest in its 3 x 3 neighbourhood; two more
-outputs hold, at that cell, the size of its box and where in the cell its centre is.
+Objects are at the local maxima (3 x 3) of the heat map of their class; two more outputs hold, for each
+cell, the size of the box and the position of its centre within the cell.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ class HeatmapSettings:
         heatmap: output (h, w, classes).
         size: output (h, w, 2): width and height of the box.
         offset: output (h, w, 2): x and y of the centre, in cells from the cell's top left corner.
-        size_unit: of `size`: ``cells`` of the heat map, as the paper has it; ``pixels`` of the
-            input; ``share`` of the input's width and height; ``root-share``: square root of that,
-            which keeps small boxes exact in 8 bits.
-        activation: ``none`` if the heat map is 0…1 already; ``sigmoid`` if that is still to be done.
+        size_unit: of `size`: ``cells`` of the heat map, as in the paper; ``pixels`` of the
+            input; ``share`` of the input's width and height; ``root-share``: its square
+            root, which keeps small boxes precise in 8 bits.
+        activation: to apply to the heat map: ``none`` if it is 0…1 already, or ``sigmoid``.
     """
 
     heatmap: str = field(metadata=tensor("the heat map"))
@@ -81,19 +81,19 @@ class HeatmapHead:
 
     def __call__(self, outputs: Mapping[str, Floats], score_threshold: float) -> Candidates:
         """As `Head.__call__`."""
-        how = self.settings
-        heatmap = finite(how.heatmap, outputs[how.heatmap])
-        peaks = _peaks(heatmap, before_activation(score_threshold, how.activation))
+        settings = self.settings
+        heatmap = finite(settings.heatmap, outputs[settings.heatmap])
+        peaks = _peaks(heatmap, before_activation(score_threshold, settings.activation))
         cells, class_ids = np.divmod(peaks, heatmap.shape[2])
         rows, columns = np.divmod(cells, heatmap.shape[1])
         cells_wh = np.array(heatmap.shape[1::-1], np.float32)
         cell_wh = np.array(self.input_size_wh, np.float32) / cells_wh
-        offset = finite(how.offset, outputs[how.offset].reshape(-1, 2).take(cells, axis=0))
+        offset = finite(settings.offset, outputs[settings.offset].reshape(-1, 2).take(cells, axis=0))
         centers = (np.stack([columns, rows], axis=1) + offset) * cell_wh
-        sizes = finite(how.size, outputs[how.size].reshape(-1, 2).take(cells, axis=0))
+        sizes = finite(settings.size, outputs[settings.size].reshape(-1, 2).take(cells, axis=0))
         half_wh = self._sizes_wh(sizes, cell_wh) / 2
         boxes_xyxy = np.concatenate([centers - half_wh, centers + half_wh], axis=1).astype(np.float32)
-        return Candidates(boxes_xyxy, activated(heatmap.take(peaks), how.activation), class_ids)
+        return Candidates(boxes_xyxy, activated(heatmap.take(peaks), settings.activation), class_ids)
 
     def _sizes_wh(self, sizes: Floats, cell_wh: Floats) -> Floats:
         """Widths and heights in pixels of the input."""
@@ -107,7 +107,7 @@ class HeatmapHead:
 
 
 def _peaks(heatmap: Floats, least: float) -> Ints:
-    """The places, in the map laid flat, that are the highest in their 3 x 3 neighbourhood."""
-    # A window at the border ends there: OpenCV's dilation takes nothing from beyond it.
+    """The local maxima (3 x 3) of the heat map, as indices into the flattened map."""
+    # OpenCV's dilation ignores what lies beyond the border.
     highest = cv2.dilate(np.ascontiguousarray(heatmap), _WINDOW).reshape(heatmap.shape)
     return np.flatnonzero((heatmap >= least) & (heatmap == highest))

@@ -1,4 +1,4 @@
-"""From the scores of many boxes to the few worth decoding: shared by the decoders."""
+"""Selection of the boxes worth decoding by their scores: shared by the decoders."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ Places = NDArray[np.intp]
 
 _HIGHEST = 1.0 - 1e-7
 _CLASSES = {"none": slice(None), "first": slice(1, None), "last": slice(None, -1)}
-#: Which column of the scores is no class.
+#: Column of the background in the scores.
 BACKGROUNDS = tuple(_CLASSES)
 
 
 def pick(
     scores: Floats, threshold: float, activation: str, background: str = "none"
 ) -> tuple[Places, Places, Floats]:
-    """The best class of each box, of the boxes where it scores enough.
+    """The boxes whose best class reaches the threshold.
 
     Args:
-        scores: (n, columns) finite: a column a class, and one for the background where there is one.
-        threshold: 0…1, of the score after the activation.
-        activation: one of `edgevision.tasks.decoders.settings.ACTIVATIONS`, still to be done.
-        background: which column is no class: ``none``, ``first`` or ``last``.
+        scores: (n, columns) finite: one column per class, and one for the background if there is one.
+        threshold: 0…1, for the score after the activation.
+        activation: to apply, one of `edgevision.tasks.decoders.settings.ACTIVATIONS`.
+        background: column of the background: ``none``, ``first`` or ``last``.
 
     Returns:
-        The places of these boxes, the class of each, and its score after the activation.
+        The indices of these boxes, the best class of each, and its score after the activation.
     """
     classes = _CLASSES[background]
     if activation != "softmax":
         return _pick(scores[:, classes], threshold, activation)
-    hopeful = np.arange(len(scores))
+    possible = np.arange(len(scores))
     if background != "none":
-        # A class against the background alone scores no less than among all: where that is too
-        # little, which is nearly everywhere, the exponentials of all classes are spared.
+        # The softmax of a class and the background alone is an upper bound of its score: where it misses
+        # the threshold, which is nearly everywhere, the exponentials of all classes are saved.
         over_background = scores[:, classes].max(axis=1) - scores[:, 0 if background == "first" else -1]
-        hopeful = np.flatnonzero(over_background >= before_activation(threshold, "sigmoid"))
-    places, class_ids, best = _pick(softmax(scores[hopeful])[:, classes], threshold, "none")
-    return hopeful[places], class_ids, best
+        possible = np.flatnonzero(over_background >= before_activation(threshold, "sigmoid"))
+    places, class_ids, best = _pick(softmax(scores[possible])[:, classes], threshold, "none")
+    return possible[places], class_ids, best
 
 
 def before_activation(threshold: float, activation: str) -> float:
-    """What a value must at least be, so that its score is `threshold` or more.
+    """The threshold for values before the activation.
 
-    A sigmoid only rises: to compare before it spares the exponential of all that is dropped.
+    A sigmoid is monotonic: comparing before it saves the exponentials of all values that are dropped.
     """
     if activation != "sigmoid":
         return threshold
@@ -58,7 +58,7 @@ def before_activation(threshold: float, activation: str) -> float:
 
 
 def activated(values: Floats, activation: str) -> Floats:
-    """Scores of 0…1: the sigmoid of `values` if that is still to be done, else themselves."""
+    """Scores in 0…1: the sigmoid of `values`, or `values` if there is no activation."""
     return sigmoid(values) if activation == "sigmoid" else values
 
 

@@ -1,4 +1,4 @@
-"""Settings of decoders: read from JSON values into a dataclass, and checked with their name told."""
+"""Settings of decoders: from JSON values to a checked dataclass."""
 
 from __future__ import annotations
 
@@ -7,38 +7,38 @@ from dataclasses import MISSING, fields
 from typing import Any, TypeVar
 
 from edgevision.errors import OptionError
-from edgevision.numeric import is_real, is_whole, plain
+from edgevision.system.numeric import is_real, is_whole, plain
 from edgevision.tensors import TensorSpec
 
 SettingsT = TypeVar("SettingsT")
 
-#: What an output's numbers have been through already: ``none`` of these is left to do, or one.
+#: Activations to apply to an output.
 ACTIVATIONS = ("none", "sigmoid", "softmax")
-#: What coordinates count: pixels of the network's input, or shares of its width and height.
+#: Units of coordinates: pixels of the network's input, or shares of its width and height.
 UNITS = ("pixels", "share")
 
 
-def read_settings(kind: type[SettingsT], given: Mapping[str, Any], decoder: str) -> SettingsT:
-    """The settings of a decoder, as the dataclass `kind`, whose own checks name the field.
+def read_settings(kind: type[SettingsT], settings: Mapping[str, Any], decoder: str) -> SettingsT:
+    """The settings of a decoder as the dataclass `kind`, whose own checks name the field.
 
     Raises:
-        OptionError: one is missing, unknown or wrong; says what to type.
+        OptionError: a setting is missing, unknown or invalid; names the option to pass.
     """
     where = f"decoder '{decoder}'"
     known = fields(kind)  # type: ignore[arg-type]
     names = [field.name for field in known]
-    for name in given:
+    for name in settings:
         if name not in names:
             raise OptionError(f"{where} has no setting '{name}'; it has: {', '.join(names)}")
-    missing = [field.name for field in known if field.default is MISSING and field.name not in given]
+    missing = [field.name for field in known if field.default is MISSING and field.name not in settings]
     if missing:
         expected = {field.name: field.metadata.get("expected", "a value") for field in known}
         raise OptionError(
             f"{where} needs the setting '{missing[0]}': {expected[missing[0]]}; "
-            f"type --decoder-setting {missing[0]}=VALUE"
+            f"pass --decoder-setting {missing[0]}=VALUE"
         )
     values = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in plain(given).items()
+        name: tuple(value) if isinstance(value, list) else value for name, value in plain(settings).items()
     }
     for field in known:
         _check_word(values, field.name, field.metadata.get("words"), where)
@@ -49,12 +49,12 @@ def read_settings(kind: type[SettingsT], given: Mapping[str, Any], decoder: str)
 
 
 def words(choices: Sequence[str]) -> dict[str, Any]:
-    """Metadata of a field that holds one of some words."""
+    """Metadata of a field with a fixed set of words."""
     return {"words": tuple(choices), "expected": " or ".join(choices)}
 
 
 def tensor(what: str) -> dict[str, Any]:
-    """Metadata of a field that holds the name of an output."""
+    """Metadata of a field with the name of an output."""
     return {"expected": f"the name of the output with {what}"}
 
 
@@ -64,7 +64,7 @@ def flag(what: str) -> dict[str, Any]:
 
 
 def check_count(name: str, value: object) -> None:
-    """Check that a setting is a whole number of 0 or more.
+    """Check that a setting is a whole number, 0 or above.
 
     Raises:
         OptionError: it is not.
@@ -84,36 +84,42 @@ def check_above_zero(name: str, value: object) -> None:
 
 
 def output_named(outputs: Sequence[TensorSpec], name: object, decoder: str, setting: str) -> TensorSpec:
-    """The output that a setting names.
+    """The output named by a setting.
 
     Raises:
-        OptionError: there is none of that name.
+        OptionError: no output of that name.
     """
     for spec in outputs:
         if spec.name == name:
             return spec
-    there = ", ".join(f"'{spec.name}'" for spec in outputs)
-    raise OptionError(f"decoder '{decoder}': setting '{setting}': no output {name!r}; there are: {there}")
+    names = ", ".join(f"'{spec.name}'" for spec in outputs)
+    raise OptionError(f"decoder '{decoder}': setting '{setting}': no output {name!r}; there are: {names}")
 
 
-def check_shape(spec: TensorSpec, fits: bool, expected: str, decoder: str) -> None:
-    """Check the shape of an output for one image.
+def check_shape(spec: TensorSpec, valid: bool, expected: str, decoder: str) -> None:
+    """Raise if the shape of an output for one image is not as expected.
+
+    Args:
+        spec: the output.
+        valid: whether its shape is as expected.
+        expected: the expected shape, for the error.
+        decoder: name of the decoder, for the error.
 
     Raises:
-        OptionError: it is not as expected.
+        OptionError: `valid` is false.
     """
-    if not fits:
+    if not valid:
         got = f"({', '.join(map(str, spec.shape))})"
         raise OptionError(
-            f"decoder '{decoder}': output '{spec.name}': expected {expected} an image, got {got}"
+            f"decoder '{decoder}': output '{spec.name}': expected {expected} per image, got {got}"
         )
 
 
 def _check_word(values: Mapping[str, Any], name: str, known: tuple[Any, ...] | None, where: str) -> None:
     if known is None or name not in values:
         return
-    # By identity for flags: 1 is no true.
+    # Flags by identity: 1 is not true.
     value = values[name]
     if not any(value is word or (isinstance(word, str) and value == word) for word in known):
-        told = ", ".join(word if isinstance(word, str) else str(word).lower() for word in known)
-        raise OptionError(f"{where}: setting '{name}': expected one of {told}, got {value!r}")
+        choices = ", ".join(word if isinstance(word, str) else str(word).lower() for word in known)
+        raise OptionError(f"{where}: setting '{name}': expected one of {choices}, got {value!r}")

@@ -1,4 +1,4 @@
-"""Raw SSD heads: corrections of anchors, and a score a class; Liu et al. 2016."""
+"""Raw SSD heads: corrections of anchors, and a score per class; Liu et al. 2016."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ class SSDSettings:
 
     Attributes:
         boxes: output (anchors, 4): corrections of centre and size.
-        scores: output (anchors, classes), the background among them if there is one.
-        box_order: of the four corrections: ``yxhw`` as TensorFlow has it, or ``xywh``.
-        background: which column of the scores is no class: ``none``, ``first`` or ``last``.
-        activation: still to be done to the scores: ``none``, ``sigmoid`` or ``softmax``.
-        anchors: a row (centre x, centre y, width, height) an anchor, as shares of the input; or a
-            table with fields of `AnchorGrid`.
-        scale_xy, scale_wh: what corrections of centres and of sizes are divided by.
+        scores: output (anchors, classes), including the background if there is one.
+        box_order: order of the four corrections: ``yxhw`` as in TensorFlow, or ``xywh``.
+        background: column of the background: ``none``, ``first`` or ``last``.
+        activation: to apply to the scores: ``none``, ``sigmoid`` or ``softmax``.
+        anchors: one row (centre x, centre y, width, height) per anchor, as shares of the input; or an
+            object with the fields of `AnchorGrid`.
+        scale_xy, scale_wh: divisors of the corrections of centres and of sizes.
     """
 
     boxes: str = field(metadata=tensor("the corrections of the boxes"))
@@ -53,7 +53,7 @@ class SSDSettings:
     background: str = field(metadata=words(BACKGROUNDS))
     activation: str = field(metadata=words(ACTIVATIONS))
     anchors: Any = field(
-        metadata={"expected": "rows of centre x, centre y, width and height, or how they are laid out"}
+        metadata={"expected": "rows of centre x, centre y, width and height, or the layout of a grid"}
     )
     scale_xy: float = 10.0
     scale_wh: float = 5.0
@@ -64,7 +64,7 @@ class SSDSettings:
 
 
 class SSD:
-    """Decoder for SSD networks whose post-processing is cut off, so that nothing but int8 is left in them."""
+    """Decoder for SSD networks without their post-processing, which leaves them int8 throughout."""
 
     name = _NAME
     nms_applied = False
@@ -72,7 +72,7 @@ class SSD:
     def recognise(
         self, outputs: Sequence[TensorSpec], input_size_wh: tuple[int, int]
     ) -> Mapping[str, Any] | None:
-        """As `Decoder.recognise`: by the names that TensorFlow's exporter gives."""
+        """As `Decoder.recognise`: by the output names of TensorFlow's exporter."""
         named = {
             role: spec.name for spec in outputs for role in _KNOWN_NAMES if spec.name in _KNOWN_NAMES[role]
         }
@@ -104,32 +104,31 @@ class SSDHead:
 
     def __call__(self, outputs: Mapping[str, Floats], score_threshold: float) -> Candidates:
         """As `Head.__call__`."""
-        how = self.settings
-        scores = finite(how.scores, outputs[how.scores])
-        places, class_ids, best = pick(scores, score_threshold, how.activation, how.background)
-        raw = finite(how.boxes, outputs[how.boxes][places])
-        raw = raw[:, [1, 0, 3, 2]] if how.box_order == "yxhw" else raw
+        settings = self.settings
+        scores = finite(settings.scores, outputs[settings.scores])
+        places, class_ids, best = pick(scores, score_threshold, settings.activation, settings.background)
+        raw = finite(settings.boxes, outputs[settings.boxes][places])
+        raw = raw[:, [1, 0, 3, 2]] if settings.box_order == "yxhw" else raw
         anchors = self.anchors_cxcywh[places]
-        centers = raw[:, :2] / how.scale_xy * anchors[:, 2:] + anchors[:, :2]
-        sizes = np.exp(raw[:, 2:] / how.scale_wh) * anchors[:, 2:]
+        centers = raw[:, :2] / settings.scale_xy * anchors[:, 2:] + anchors[:, :2]
+        sizes = np.exp(raw[:, 2:] / settings.scale_wh) * anchors[:, 2:]
         boxes_xyxy = as_xyxy(np.concatenate([centers, sizes], axis=1), "cxcywh")
         return Candidates(in_pixels(boxes_xyxy, "share", self.input_size_wh), best, class_ids)
 
 
-def _anchors_cxcywh(given: object, input_size_wh: tuple[int, int]) -> Floats:
-    if isinstance(given, Mapping):
-        known: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
+def _anchors_cxcywh(anchors: object, input_size_wh: tuple[int, int]) -> Floats:
+    if isinstance(anchors, Mapping):
         try:
-            return AnchorGrid(**known).boxes_cxcywh(input_size_wh)
+            return AnchorGrid(**anchors).boxes_cxcywh(input_size_wh)
         except TypeError as error:
             raise OptionError(f"decoder 'ssd': setting 'anchors': {error}") from error
     try:
-        rows = np.asarray(given, np.float32)
+        rows = np.asarray(anchors, np.float32)
     except (TypeError, ValueError):
         rows = np.empty(0, np.float32)
     if rows.ndim != 2 or rows.shape[1] != 4 or not np.isfinite(rows).all() or len(rows) == 0:
         raise OptionError(
             "decoder 'ssd': setting 'anchors': expected rows of four finite numbers, centre x, centre y, "
-            "width and height as shares of the input, or a table that says how they are laid out"
+            "width and height as shares of the input, or an object with the layout of a grid"
         )
     return rows

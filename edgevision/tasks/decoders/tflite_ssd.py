@@ -14,7 +14,7 @@ from edgevision.tasks.decoders.settings import check_count, check_shape, output_
 from edgevision.tensors import TensorSpec
 
 _NAME = "tflite-ssd"
-#: Names by which exporters tell the outputs apart, each in the order of the roles.
+#: Output names of the exporters, each in the order of the roles.
 _KNOWN_NAMES = (
     tuple(f"TFLite_Detection_PostProcess{ending}" for ending in ("", ":1", ":2", ":3")),
     ("detection_boxes", "detection_classes", "detection_scores", "num_detections"),
@@ -29,8 +29,8 @@ class TFLiteSSDSettings:
     Attributes:
         boxes: output (n, 4): top, left, bottom, right as shares of the input's size.
         classes, scores: outputs (n,).
-        count: output (): how many of the n are valid.
-        class_offset: taken off each class to count from 0.
+        count: output (): the number of valid boxes among the n.
+        class_offset: number of the first class.
     """
 
     boxes: str = field(metadata=tensor("the boxes"))
@@ -44,7 +44,7 @@ class TFLiteSSDSettings:
 
 
 class TFLiteSSD:
-    """Decoder for the operator that ends TFLite's SSD detectors; it has applied NMS itself."""
+    """Decoder for the last operator of TFLite's SSD detectors, which applies NMS itself."""
 
     name = _NAME
     nms_applied = True
@@ -52,7 +52,7 @@ class TFLiteSSD:
     def recognise(
         self, outputs: Sequence[TensorSpec], input_size_wh: tuple[int, int]
     ) -> Mapping[str, Any] | None:
-        """As `Decoder.recognise`: by the names that TFLite's exporters give."""
+        """As `Decoder.recognise`: by the output names of TFLite's exporters."""
         names = {spec.name for spec in outputs}
         for known in _KNOWN_NAMES:
             if names == set(known):
@@ -85,7 +85,7 @@ class TFLiteSSDHead:
         """As `Head.__call__`."""
         names = self.settings
         count = max(0, int(finite(names.count, outputs[names.count]).reshape(-1)[0]))
-        # What lies behind the count is what the operator left there, and means nothing.
+        # Rows beyond the count are not initialized by the operator.
         scores = finite(names.scores, outputs[names.scores][:count])
         places = np.flatnonzero(scores >= score_threshold)
         boxes = finite(names.boxes, outputs[names.boxes].take(places, axis=0))

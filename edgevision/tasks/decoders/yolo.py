@@ -1,7 +1,7 @@
 """YOLO heads whose boxes are decoded from the grid in the network itself.
 
-A row a box: centre x, centre y, width, height, then, in the older ones, how sure the network is that
-there is an object at all, then a score a class.
+One row per box: centre x, centre y, width, height, then, in older versions, an objectness score, then
+one score per class.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from edgevision.tensors import TensorSpec
 
 _NAME = "yolo"
 _STRIDES = (8, 16, 32)
-_ANCHORS_A_CELL = 3
+_ANCHORS_PER_CELL = 3
 
 
 @dataclass(frozen=True)
@@ -35,16 +35,15 @@ class YOLOSettings:
 
     Attributes:
         output: (boxes, values), or (values, boxes) if `transposed`.
-        transposed: whether the values of a box stand in a column.
-        objectness: whether each box has a score of its own before those of the classes; the two
-            are multiplied.
+        transposed: the values of a box are a column.
+        objectness: each box has an objectness score before the class scores; the two are multiplied.
         box_unit: ``pixels`` of the input, or ``share`` of its width and height.
-        activation: ``none`` if the scores are 0…1 already; ``sigmoid`` if that is still to be done.
+        activation: to apply to the scores: ``none`` if they are 0…1 already, or ``sigmoid``.
     """
 
     output: str = field(metadata=tensor("the boxes and scores"))
-    transposed: bool = field(metadata=flag("whether the values of a box stand in a column"))
-    objectness: bool = field(metadata=flag("whether a score of the box precedes those of the classes"))
+    transposed: bool = field(metadata=flag("whether the values of a box are a column"))
+    objectness: bool = field(metadata=flag("whether an objectness score precedes the class scores"))
     box_unit: str = field(metadata=words(UNITS))
     activation: str = field(default="none", metadata=words(("none", "sigmoid")))
 
@@ -58,19 +57,20 @@ class YOLO:
     def recognise(
         self, outputs: Sequence[TensorSpec], input_size_wh: tuple[int, int]
     ) -> Mapping[str, Any] | None:
-        """As `Decoder.recognise`: by as many boxes as grids of stride 8, 16 and 32 have cells.
+        """As `Decoder.recognise`: by the number of boxes, that of the cells of stride 8, 16 and 32.
 
-        Three boxes a cell are those of networks with anchors, which have objectness; whether
-        coordinates are pixels or shares, no shape tells.
+        Networks with anchors have three boxes per cell, and objectness. Whether coordinates are pixels
+        or shares cannot be inferred from shapes.
         """
         if len(outputs) != 1 or len(outputs[0].shape) != 2:
             return None
         spec, cells = outputs[0], cell_count(input_size_wh)
-        counts = {cells: {}, cells * _ANCHORS_A_CELL: {"objectness": True}}
-        found = [(axis, size) for axis, size in enumerate(spec.shape) if size in counts]
-        if len(found) != 1:
+        counts = {cells: {}, cells * _ANCHORS_PER_CELL: {"objectness": True}}
+        matches = [(axis, size) for axis, size in enumerate(spec.shape) if size in counts]
+        if len(matches) != 1:
             return None
-        (axis, size), values = found[0], spec.shape[1 - found[0][0]]
+        axis, size = matches[0]
+        values = spec.shape[1 - axis]
         if values is None or size is None or values < 5:
             return None
         return {"output": spec.name, "transposed": axis == 1, **counts[size]}
@@ -85,7 +85,7 @@ class YOLO:
         values = spec.shape[0 if read.transposed else 1]
         first_class = 5 if read.objectness else 4
         enough = values is not None and values > first_class
-        check_shape(spec, enough, f"more than {first_class} values a box", _NAME)
+        check_shape(spec, enough, f"more than {first_class} values per box", _NAME)
         return YOLOHead(read, input_size_wh, (values or 0) - first_class)
 
 
@@ -99,22 +99,22 @@ class YOLOHead:
 
     def __call__(self, outputs: Mapping[str, Floats], score_threshold: float) -> Candidates:
         """As `Head.__call__`."""
-        how = self.settings
-        rows = finite(how.output, outputs[how.output])
-        rows = rows.T if how.transposed else rows
-        if how.objectness:
-            # A class scores no more than its box: what the box misses, no class can reach.
-            rows = rows[rows[:, 4] >= before_activation(score_threshold, how.activation)]
-        places, class_ids, scores = pick(rows[:, -self.classes :], score_threshold, how.activation)
-        if how.objectness:
-            scores = scores * activated(rows[places, 4], how.activation)
+        settings = self.settings
+        rows = finite(settings.output, outputs[settings.output])
+        rows = rows.T if settings.transposed else rows
+        if settings.objectness:
+            # A class score is at most the objectness: boxes below the threshold can be dropped first.
+            rows = rows[rows[:, 4] >= before_activation(score_threshold, settings.activation)]
+        places, class_ids, scores = pick(rows[:, -self.classes :], score_threshold, settings.activation)
+        if settings.objectness:
+            scores = scores * activated(rows[places, 4], settings.activation)
             enough = scores >= score_threshold
             places, class_ids, scores = places[enough], class_ids[enough], scores[enough]
         boxes_xyxy = as_xyxy(rows[places, :4], "cxcywh")
-        return Candidates(in_pixels(boxes_xyxy, how.box_unit, self.input_size_wh), scores, class_ids)
+        return Candidates(in_pixels(boxes_xyxy, settings.box_unit, self.input_size_wh), scores, class_ids)
 
 
 def cell_count(input_size_wh: tuple[int, int]) -> int:
-    """How many cells the grids of a YOLO network have for an input of this size."""
+    """The number of grid cells of a YOLO network for an input of this size."""
     width, height = input_size_wh
     return sum((width // stride) * (height // stride) for stride in _STRIDES)

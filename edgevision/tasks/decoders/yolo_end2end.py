@@ -1,4 +1,4 @@
-"""YOLO heads that thin their boxes themselves: a row a box, with corners, score and class."""
+"""YOLO heads that need no NMS: one row per box, with corners, score and class."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class YOLOEnd2End:
     def recognise(
         self, outputs: Sequence[TensorSpec], input_size_wh: tuple[int, int]
     ) -> Mapping[str, Any] | None:
-        """As `Decoder.recognise`: one output of (n, 6) that is no grid of two classes."""
+        """As `Decoder.recognise`: by one output of (n, 6) that is not a grid of two classes."""
         if len(outputs) != 1 or len(outputs[0].shape) != 2 or outputs[0].shape[1] != 6:
             return None
         is_grid = YOLO().recognise(outputs, input_size_wh) is not None

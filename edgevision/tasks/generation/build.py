@@ -1,4 +1,4 @@
-"""Generation: the kind of network that a manifest describes, ready to be called."""
+"""Generators of the kind that a manifest describes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from edgevision.tasks.generation.diffusion import DiffusionGenerator
 from edgevision.tasks.generation.image_to_image import ImageToImage
 from edgevision.tasks.generation.latent import LatentGenerator
 
-#: Makes images of nothing but a seed.
+#: Generates images from a seed alone.
 SeedGenerator = LatentGenerator | DiffusionGenerator
 
-#: Call an `ImageToImage` with an image; of the others ask ``sample(count, seed, condition)``.
-#: All give `edgevision.tasks.generation.images.GeneratedImages`.
+#: Call an `ImageToImage` with an image, the others' ``sample(count, seed, condition)``.
+#: All return `edgevision.tasks.generation.images.GeneratedImages`.
 Generator = ImageToImage | SeedGenerator
 
 
@@ -27,19 +27,19 @@ def build_generator(
 
     Args:
         session: the network.
-        task: what it does.
-        preprocessing: for ``image-to-image``; the other kinds take no image.
-        labels: one name a class, or none.
+        task: its task.
+        preprocessing: for ``image-to-image``; the other kinds have no image input.
+        labels: one name per class, or none.
 
     Raises:
-        OptionError: the network's tensors, the preprocessing or the labels do not fit the task.
+        OptionError: the network's tensors, the preprocessing or the labels are wrong for the task.
     """
     if task.kind == "image-to-image":
         if preprocessing is None:
-            raise OptionError("image-to-image: expected a preprocessing for its input, got none")
+            raise OptionError("image-to-image: expected preprocessing for the input, got none")
         return ImageToImage(session, task, preprocessing)
     if preprocessing is not None:
-        raise OptionError(f"{task.kind}: takes no image; expected no preprocessing")
+        raise OptionError(f"{task.kind}: expected no preprocessing: the network has no image input")
     return seed_generator(session, task, labels)
 
 
@@ -47,7 +47,7 @@ def seed_generator(session: CheckedSession, task: GenerateTask, labels: Sequence
     """The generator of a task of the kind ``latent`` or ``diffusion``.
 
     Raises:
-        OptionError: the network's tensors or the labels do not fit the task.
+        OptionError: the network's tensors or the labels are wrong for the task.
     """
     kind = LatentGenerator if task.kind == "latent" else DiffusionGenerator
     return kind(session, task, labels)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from edgevision.errors import OptionError
-from edgevision.numeric import is_whole, plain
 from edgevision.session import CheckedSession
+from edgevision.system.numeric import is_whole, plain
 from edgevision.tasks.base import named
 from edgevision.tasks.generation_settings import Condition
 from edgevision.tasks.labels import check_label_count

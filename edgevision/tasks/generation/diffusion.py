@@ -1,4 +1,4 @@
-"""Diffusion: a network that takes out noise, called in a loop until an image is left.
+"""Diffusion: a network that removes noise, called in a loop until an image is left.
 
 The loop is numpy and is the same for every runtime; only the network runs in the session.
 """
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from edgevision.backend import Slot
 from edgevision.errors import CancelledError, OptionError
-from edgevision.numeric import is_real, plain
 from edgevision.session import CheckedSession
+from edgevision.system.numeric import is_real, plain
 from edgevision.tasks.base import TaskModel, check_inputs_known, image_output, named, where_it_ran
 from edgevision.tasks.description import GenerateTask
 from edgevision.tasks.generation.conditions import ClassChoice, class_ids_of, condition_input
@@ -34,30 +34,30 @@ from edgevision.tasks.labels import as_labels
 from edgevision.tensors import Array, TensorSpec, dequantizer
 
 if TYPE_CHECKING:
-    from edgevision.numeric import RealNumber, WholeNumber
+    from edgevision.system.numeric import RealNumber, WholeNumber
 
 Values = NDArray[np.float32]
 
-#: Told (network calls done, network calls in all); `False` ends the generation.
+#: Called with (steps done, steps in all); returning `False` cancels the generation.
 Progress = Callable[[int, int], bool | None]
 
-#: (noisy images, place of the step on the trajectory) -> what the network predicts, of the same shape;
-#: the caller may overwrite it.
+#: (noisy images, index of the step) -> the network's prediction, of the same shape; the caller may
+#: overwrite it.
 Denoiser = Callable[[Values, int], Values]
 
-#: Images of a network with an open batch are made this many at a time.
+#: Images per run of a network with a dynamic batch.
 BATCH = 8
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How noise becomes an image.
+    """The settings of one sampling.
 
     Attributes:
         sampler: one of `SAMPLERS`.
-        trajectory: the noise levels on the way.
-        prediction: what the network gives: ``epsilon``, ``x0`` or ``v``.
-        clip_range: (low, high) that the image foreseen at each step is kept in, or `None`.
+        trajectory: the noise levels.
+        prediction: the network's output: ``epsilon``, ``x0`` or ``v``.
+        clip_range: (low, high) for the clean image predicted at each step, or `None`.
     """
 
     sampler: str
@@ -66,52 +66,55 @@ class Sampling:
     clip_range: tuple[float, float] | None
 
 
-def denoise(network: Denoiser, noise: NoiseStreams, how: Sampling, told: Callable[[], None]) -> Values:
-    """Make images of noise.
+def denoise(
+    network: Denoiser, noise: NoiseStreams, sampling: Sampling, step_done: Callable[[], None]
+) -> Values:
+    """Generate images from noise.
 
     Args:
-        network: called once for each step.
-        noise: gives the first images, and what noise the sampler adds.
-        how: the sampler and its way.
-        told: called after each step.
+        network: called once per step.
+        noise: source of the initial noise, and of the noise that the sampler adds.
+        sampling: sampler and noise levels.
+        step_done: called after each step.
 
     Returns:
         float32 ``(n, h, w, c)``.
     """
-    low, high = how.clip_range or (-np.inf, np.inf)
-    levels = how.trajectory.alphas_cumprod.tolist()
+    low, high = sampling.clip_range or (-np.inf, np.inf)
+    levels = sampling.trajectory.alphas_cumprod.tolist()
     weights = [
-        (*clean_weights(how.prediction, now), STEPS[how.sampler](now, then)) for now, then in pairwise(levels)
+        (*clean_weights(sampling.prediction, level), STEPS[sampling.sampler](level, following))
+        for level, following in pairwise(levels)
     ]
     x = noise.normal()
     x0 = np.empty_like(x)
-    # In place, and no call that can be spared: after a network's run the caches hold little of numpy.
+    # In place, with as few calls as possible: after a network's run, little of numpy is in the caches.
     for place, (of_x, of_output, next_x) in enumerate(weights):
         output = network(x, place)
         output *= of_output
         np.multiply(x, of_x, out=x0)
         x0 += output
-        if how.clip_range is not None:
+        if sampling.clip_range is not None:
             np.minimum(np.maximum(x0, low, out=x0), high, out=x0)
         x *= next_x.noisy
         x0 *= next_x.clean
         x += x0
         if next_x.noise:
             x += noise.normal() * next_x.noise
-        told()
+        step_done()
     return x
 
 
 class DiffusionGenerator(TaskModel):
-    """A network that makes images of noise step by step, ready to be called. Safe to share between threads.
+    """A diffusion model. Safe to share between threads.
 
     Args:
         session: the network.
-        task: its kind is ``diffusion``.
-        labels: one name a class, or none.
+        task: of the kind ``diffusion``.
+        labels: one name per class, or none.
 
     Raises:
-        OptionError: the network's tensors, or the number of labels, do not fit.
+        OptionError: the network's tensors or the number of labels are wrong for the task.
     """
 
     def __init__(self, session: CheckedSession, task: GenerateTask, labels: Sequence[str] = ()) -> None:
@@ -146,76 +149,80 @@ class DiffusionGenerator(TaskModel):
         sampler: str | None = None,
         progress: Progress | None = None,
     ) -> GeneratedImages:
-        """Make images.
+        """Generate images; by default with the settings of the manifest.
 
         Args:
-            count: how many.
-            seed: of the first; the others have the whole numbers after it. `None` draws one.
-            condition: a label or the number of a class, or one for each image; `None`: of any class.
-            steps: how often the network is called for an image; more are slower and finer.
+            count: number of images.
+            seed: of the first image; the others have the next whole numbers. `None` draws one.
+            condition: a label or class id, or one for each image; `None` for any class.
+            steps: calls of the network per image; more are slower and finer.
             guidance: scale of classifier-free guidance; 1 is none, and half the work.
             sampler: ``ddim``, ``ddpm`` or ``euler``.
-            progress: told after every step. If it returns `False`, the generation ends: to stop
-                from another thread, ``progress=lambda done, steps: not event.is_set()``.
-
-        What is left out is as the manifest says.
+            progress: called after each step with the steps done and the steps in all. Returning
+                `False` cancels the generation: to cancel from another thread,
+                ``progress=lambda done, steps: not event.is_set()``.
 
         Raises:
-            OptionError: an argument is out of range, there is no such class, or the network knows
-                no class or no guidance.
-            CancelledError: `progress` returned `False`; half-made images are noise, and are dropped.
+            OptionError: an argument is out of range, a class is unknown, or the network is
+                unconditional or does not support guidance.
+            CancelledError: `progress` returned `False`; unfinished images are discarded.
             InferenceError: the runtime failed, or the network gave NaN or infinity.
         """
-        how = self._sampling(plain(steps), sampler)
+        sampling = self._sampling(plain(steps), sampler)
         guidance = self._settings.guidance if guidance is None else plain(guidance)
         seeds = seeds_of(count, seed)
         class_ids = class_ids_of(self._condition, condition, len(seeds))
         self._check_guidance(guidance)
         size = BATCH if self.session.dynamic_batch else 1
-        told = _Told(progress, how.trajectory.steps * -(-len(seeds) // size))
-        made = [
-            self._make(seeds[at : at + size], class_ids[at : at + size], guidance, how, told)
+        counter = _StepCounter(progress, sampling.trajectory.steps * -(-len(seeds) // size))
+        batches = [
+            self._generate(seeds[at : at + size], class_ids[at : at + size], guidance, sampling, counter)
             for at in range(0, len(seeds), size)
         ]
-        images = to_pixels(np.concatenate(made), self.task.output_range, self.task.color)
-        return GeneratedImages(images, seeds, self._said(how, guidance, class_ids))
+        images = to_pixels(np.concatenate(batches), self.task.output_range, self.task.color)
+        return GeneratedImages(images, seeds, self._provenance(sampling, guidance, class_ids))
 
     def _sampling(self, steps: int | None, sampler: str | None) -> Sampling:
         sampler = sampler or self._settings.sampler
         if sampler not in SAMPLERS:
             raise OptionError(f"sampler: expected one of {', '.join(SAMPLERS)}, got '{sampler}'")
-        way = karras_trajectory if sampler == "euler" else spaced_trajectory
-        trajectory = way(self._levels, self._settings.steps if steps is None else steps)
+        make_trajectory = karras_trajectory if sampler == "euler" else spaced_trajectory
+        trajectory = make_trajectory(self._levels, self._settings.steps if steps is None else steps)
         clip_range = self.task.output_range if self._settings.clip else None
         return Sampling(sampler, trajectory, self._settings.prediction, clip_range)
 
-    def _make(
-        self, seeds: Sequence[int], class_ids: Sequence[int], guidance: float, how: Sampling, told: _Told
+    def _generate(
+        self,
+        seeds: Sequence[int],
+        class_ids: Sequence[int],
+        guidance: float,
+        sampling: Sampling,
+        counter: _StepCounter,
     ) -> Values:
         streams = NoiseStreams(seeds, self._image.with_batch(1)[1:])
         calls = self._calls(class_ids, guidance)
         copies = max(1, len(calls[0]) // len(seeds))
         with self.session.lease(len(seeds) * copies) as slot:
             call = self._call(slot, copies)
-            time, times = slot.inputs[self._time.name], self._times(how.trajectory)
+            time, times = slot.inputs[self._time.name], self._times(sampling.trajectory)
 
             def network(x: Values, place: int) -> Values:
                 time.fill(times[place])
                 outputs = [output for condition in calls for output in call(x, condition)]
                 return outputs[0] if len(outputs) == 1 else guided(outputs[0], outputs[1], guidance)
 
-            return denoise(network, streams, how, told)
+            return denoise(network, streams, sampling, counter)
 
     def _calls(self, class_ids: Sequence[int], guidance: float) -> list[Array]:
-        """The condition tensor of each call that one step needs; empty for a network without one.
+        """The condition tensor of each call in one step; one empty tensor for an unconditional network.
 
-        Guidance compares two answers: of one call for both where the batch is open, else of two calls.
+        Guidance needs two predictions: from one call if the batch is dynamic, else from two.
         """
         if self._condition is None:
             return [np.empty(0)]
         null = self._condition.condition.null_class
         tensors = [self._condition.tensor(class_ids)]
-        if guidance != 1 and null is not None and any(one != null for one in class_ids):
+        if guidance != 1 and null is not None and any(class_id != null for class_id in class_ids):
             tensors.append(self._condition.tensor([null] * len(class_ids)))
         return [np.concatenate(tensors)] if self.session.dynamic_batch else tensors
 
@@ -224,12 +231,12 @@ class DiffusionGenerator(TaskModel):
         image = slot.inputs[self._image.name]
         image = image.reshape(copies, -1, *image.shape[1:])
         is_float = image.dtype.kind == "f"
-        wish = None if self._condition is None else slot.inputs[self._condition.spec.name]
+        classes = None if self._condition is None else slot.inputs[self._condition.spec.name]
 
         def call(x: Values, condition: Array) -> Values:
             image[...] = x if is_float else self._image.quantize(x)
-            if wish is not None:
-                wish[...] = condition
+            if classes is not None:
+                classes[...] = condition
             output = self._dequantize(slot.run()[self._output.name])
             check_finite(output)
             return output.reshape(image.shape)
@@ -237,7 +244,7 @@ class DiffusionGenerator(TaskModel):
         return call
 
     def _times(self, trajectory: Trajectory) -> Array:
-        """What the timestep's input takes at each step, in its own dtype: ``(steps,)``."""
+        """The value of the timestep input at each step, in its own dtype: ``(steps,)``."""
         values = trajectory.timesteps
         if self._settings.timestep == "noise-variance":
             values = 1.0 - trajectory.alphas_cumprod[:-1]
@@ -252,16 +259,16 @@ class DiffusionGenerator(TaskModel):
         if not is_real(guidance):
             raise OptionError(f"guidance: expected a finite number, got {guidance!r}")
         if guidance != 1 and not self._guidable():
-            raise OptionError("guidance: this network was not trained without a class; leave it out")
+            raise OptionError("guidance: this network was not trained with a null class; leave it out")
 
-    def _said(self, how: Sampling, guidance: float, class_ids: Sequence[int]) -> dict[str, Any]:
-        said: dict[str, Any] = {"kind": self.task.kind, **where_it_ran(self.session)}
-        said |= {"sampler": how.sampler, "steps": how.trajectory.steps}
-        return {**said, "guidance": guidance, "class_ids": list(class_ids)} if class_ids else said
+    def _provenance(self, sampling: Sampling, guidance: float, class_ids: Sequence[int]) -> dict[str, Any]:
+        settings: dict[str, Any] = {"kind": self.task.kind, **where_it_ran(self.session)}
+        settings |= {"sampler": sampling.sampler, "steps": sampling.trajectory.steps}
+        return {**settings, "guidance": guidance, "class_ids": list(class_ids)} if class_ids else settings
 
 
-class _Told:
-    """Counts steps, tells the caller, and ends the generation where the caller says so."""
+class _StepCounter:
+    """Counts steps, reports them to the caller, and cancels the generation on request."""
 
     def __init__(self, progress: Progress | None, steps: int) -> None:
         self._progress = progress
@@ -272,7 +279,7 @@ class _Told:
         self._done += 1
         if self._progress is not None and self._progress(self._done, self._steps) is False:
             raise CancelledError(
-                f"generation was cancelled after {self._done} of {self._steps} steps; no image was made"
+                f"generation was cancelled after {self._done} of {self._steps} steps; no image was generated"
             )
 
 

@@ -1,4 +1,4 @@
-"""Crop, turn and mirror images, and turn them back: exactly, pixel by pixel."""
+"""Crops, rotations and flips of images, and their inverses: exact, pixel by pixel."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import OptionError
-from edgevision.numeric import is_whole, plain_fields
+from edgevision.system.numeric import is_whole, plain_fields
 from edgevision.tensors import Array
 
 FLIPS = ("none", "horizontal", "vertical")
@@ -21,12 +21,12 @@ class Geometry:
     """A crop, then a rotation, then a flip.
 
     Attributes:
-        crop_xywh: left, top, width and height in pixels; `None` takes the whole image.
+        crop_xywh: left, top, width and height in pixels; `None` keeps the whole image.
         rotate_degrees: clockwise: 0, 90, 180 or 270.
-        flip: ``none``, ``horizontal`` (left becomes right) or ``vertical`` (top becomes bottom).
+        flip: ``none``, ``horizontal`` (left and right exchanged) or ``vertical`` (top and bottom).
 
     Raises:
-        OptionError: a field has a value that it cannot have; names it.
+        OptionError: a field has an invalid value; names the field.
     """
 
     crop_xywh: tuple[int, int, int, int] | None = None
@@ -45,16 +45,16 @@ class Geometry:
             )
 
     def apply(self, images: NDArray[Any]) -> NDArray[Any]:
-        """Change an image or several.
+        """Transform one image or several.
 
         Args:
             images: ``(…, h, w, c)`` of any dtype.
 
         Returns:
-            ``(…, h', w', c)``; a view of `images` where that can be.
+            ``(…, h', w', c)``; a view of `images` where possible.
 
         Raises:
-            OptionError: the crop reaches out of the image.
+            OptionError: the crop exceeds the image.
         """
         images = self._cropped(images)
         images = np.rot90(images, -self.rotate_degrees // 90, axes=(-3, -2))
@@ -68,22 +68,22 @@ class Geometry:
         left, top, width, height = self.crop_xywh
         if left + width > images.shape[-2] or top + height > images.shape[-3]:
             raise OptionError(
-                f"crop_xywh: {self.crop_xywh} reaches out of an image of "
+                f"crop_xywh: {self.crop_xywh} exceeds the image of "
                 f"{images.shape[-2]} x {images.shape[-3]} pixels"
             )
         return images[..., top : top + height, left : left + width, :]
 
 
-#: The eight ways to turn and mirror an image, itself first.
+#: The eight rotations and flips of an image, the identity first.
 EIGHT_WAYS = tuple(
     Geometry(rotate_degrees=degrees, flip=flip) for flip in FLIPS[:2] for degrees in ROTATIONS_DEGREES
 )
 
 
-def turned_back(way: Geometry, image: Array) -> Array:
-    """Undo the rotation and flip of `way`."""
-    mirrored = Geometry(flip=way.flip).apply(image)
-    return Geometry(rotate_degrees=-way.rotate_degrees % 360).apply(mirrored)
+def inverted(way: Geometry, image: Array) -> Array:
+    """`image` with the rotation and flip of `way` undone."""
+    unflipped = Geometry(flip=way.flip).apply(image)
+    return Geometry(rotate_degrees=-way.rotate_degrees % 360).apply(unflipped)
 
 
 def _is_box(value: object) -> bool:

@@ -1,4 +1,4 @@
-"""Networks that take an image and give an image: denoise, enlarge, reconstruct, translate."""
+"""Image-to-image networks: denoising, super-resolution, reconstruction, translation."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from edgevision.session import CheckedSession
 from edgevision.tasks.base import TaskModel, image_input, image_output, where_it_ran
 from edgevision.tasks.batches import is_batch
 from edgevision.tasks.description import GenerateTask
-from edgevision.tasks.generation.geometry import EIGHT_WAYS, Geometry, turned_back
+from edgevision.tasks.generation.geometry import EIGHT_WAYS, Geometry, inverted
 from edgevision.tasks.generation.images import GeneratedImages, to_pixels
 from edgevision.tasks.generation.tiles import Blender, axis_tiles, padded_image
 from edgevision.tasks.generation_settings import ImageToImageSettings
 from edgevision.tensors import Array
 
-#: Tiles of one image go through a network with an open batch this many at a time, at most.
+#: The most tiles of one image in one run of a network with a dynamic batch.
 BATCH = 16
-#: On a CPU as many as have so many pixels: more are no faster (LiteRT and OpenVINO, tiles of 32 to 256
-#: pixels: `benchmarks/tiles.py`), and what a network holds between its layers grows with them.
+#: The most pixels of tiles in one run on a CPU: more are no faster (LiteRT and OpenVINO, tiles of 32 to 256
+#: pixels: `benchmarks/tiles.py`), and the memory of activations grows with them.
 _CPU_PIXELS = 256 * 256
 
-_AS_IT_IS = Geometry()
+_IDENTITY = Geometry()
 
 
 class ImageToImage(TaskModel):
-    """A network that makes an image of an image, ready to be called. Safe to share between threads.
+    """An image-to-image network. Safe to share between threads.
 
     Args:
-        session: the network: one input, an image.
-        task: its kind is ``image-to-image``.
+        session: the network, with an image as its only input.
+        task: of the kind ``image-to-image``.
         preprocessing: from an image to the network's input.
 
     Raises:
-        OptionError: the network's tensors do not fit.
+        OptionError: the network's tensors are wrong for the task.
     """
 
     def __init__(self, session: CheckedSession, task: GenerateTask, preprocessing: Preprocessing) -> None:
@@ -59,7 +59,7 @@ class ImageToImage(TaskModel):
 
     @property
     def scale_wh(self) -> tuple[float, float]:
-        """How many pixels of the output there are for one of the input, across and down."""
+        """Output pixels per input pixel, horizontally and vertically."""
         width, height = (out / size for out, size in zip(self._out_wh, self._tile_wh, strict=True))
         return width, height
 
@@ -69,8 +69,8 @@ class ImageToImage(TaskModel):
         images: ImageLike,
         color: str = "rgb",
         *,
-        before: Geometry = _AS_IT_IS,
-        after: Geometry = _AS_IT_IS,
+        before: Geometry = _IDENTITY,
+        after: Geometry = _IDENTITY,
         ensemble: bool = False,
     ) -> GeneratedImages: ...
     @overload
@@ -79,8 +79,8 @@ class ImageToImage(TaskModel):
         images: list[Any] | tuple[Any, ...],
         color: str = "rgb",
         *,
-        before: Geometry = _AS_IT_IS,
-        after: Geometry = _AS_IT_IS,
+        before: Geometry = _IDENTITY,
+        after: Geometry = _IDENTITY,
         ensemble: bool = False,
     ) -> list[GeneratedImages]: ...
 
@@ -89,31 +89,30 @@ class ImageToImage(TaskModel):
         images: Any,
         color: str = "rgb",
         *,
-        before: Geometry = _AS_IT_IS,
-        after: Geometry = _AS_IT_IS,
+        before: Geometry = _IDENTITY,
+        after: Geometry = _IDENTITY,
         ensemble: bool = False,
     ) -> GeneratedImages | list[GeneratedImages]:
-        """Make an image of one image, or of each of several.
+        """Transform one image, or each of a batch.
 
         Args:
             images: one image: an array uint8 ``(h, w, 3)`` or grey ``(h, w)``, a path, the bytes of
                 an image file, or a PIL image; or a batch: a list or tuple of these, or an array
                 uint8 ``(n, h, w, 3)``. A type checker cannot count the axes of an array and takes it
                 for one image: where types matter, pass a batch as ``list(array)``.
-            color: order of the channels of arrays: ``rgb`` or ``bgr``.
-            before, after: crop, rotation and flip of the image that goes in and of the one that
-                comes out.
-            ensemble: the mean of eight runs, of the image turned and mirrored in every way and
-                then turned back: eight times as slow, and for networks that were trained on
-                turned images a little better ("geometric self-ensemble", Lim et al. 2017, section 3.4).
+            color: channel order of arrays: ``rgb`` or ``bgr``.
+            before, after: crop, rotation and flip of the input image and of the output image.
+            ensemble: the mean of eight runs, on the image rotated and flipped in every way, each then
+                inverted: eight times as slow, and a little better for networks that were trained with
+                rotations and flips ("geometric self-ensemble", Lim et al. 2017, section 3.4).
 
         Returns:
-            `GeneratedImages` with one image, as large as the input by `scale_wh` (for a network that
-            takes only the whole image: as large as its output); or a list of them, in the order of `images`.
+            `GeneratedImages` with one image, `scale_wh` times as large as the input (for
+            ``fit="resize"``, as large as the network's output); or a list of them for a batch, in its order.
 
         Raises:
-            InputError: an image cannot be read or is of no form that is said above.
-            OptionError: a crop reaches out of its image.
+            InputError: an image cannot be read, or has none of the forms above.
+            OptionError: a crop exceeds its image.
             InferenceError: the runtime failed, or the network gave NaN or infinity.
         """
         if is_batch(images):
@@ -123,21 +122,21 @@ class ImageToImage(TaskModel):
     def _edit(
         self, image: ImageLike, color: str, before: Geometry, after: Geometry, ensemble: bool
     ) -> GeneratedImages:
-        pixels, found = as_pixels(image, color)
-        pixels = _turned(before, pixels)
+        pixels, order = as_pixels(image, color)
+        pixels = _transformed(before, pixels)
         if self._settings.fit == "resize":
             pixels = self.preprocessing.resized(pixels)
-        runs = [turned_back(way, self._run(_turned(way, pixels), found)) for way in self._ways(ensemble)]
+        runs = [inverted(way, self._run(_transformed(way, pixels), order)) for way in self._ways(ensemble)]
         values = (np.mean(runs, axis=0) if ensemble else runs[0])[np.newaxis]
-        made = to_pixels(values, self.task.output_range, self.task.color)
+        generated = to_pixels(values, self.task.output_range, self.task.color)
         settings = {"kind": self.task.kind, **where_it_ran(self.session), "ensemble": ensemble}
-        return GeneratedImages(made, settings=settings).changed(after)
+        return GeneratedImages(generated, settings=settings).changed(after)
 
     def _ways(self, ensemble: bool) -> Sequence[Geometry]:
         if not ensemble:
             return EIGHT_WAYS[:1]
-        fits = self._settings.fit == "tiles" or self._tile_wh[0] == self._tile_wh[1]
-        return [way for way in EIGHT_WAYS if fits or way.rotate_degrees in (0, 180)]
+        any_shape = self._settings.fit == "tiles" or self._tile_wh[0] == self._tile_wh[1]
+        return [way for way in EIGHT_WAYS if any_shape or way.rotate_degrees in (0, 180)]
 
     def _axis(self, size: int, tile: int, out: int) -> Any:
         overlap = self._settings.overlap if self._settings.fit == "tiles" else 0
@@ -153,10 +152,10 @@ class ImageToImage(TaskModel):
         places = [(top, left) for top in rows.starts for left in columns.starts]
         size = self._tiles_at_once()
         for start in range(0, len(places), size):
-            chosen = places[start : start + size]
-            tiles = [padded[top : top + tile_height, left : left + tile_width] for top, left in chosen]
-            for (top, left), made in zip(chosen, self._run_tiles(tiles, color), strict=True):
-                blender.add(top, left, made)
+            corners = places[start : start + size]
+            tiles = [padded[top : top + tile_height, left : left + tile_width] for top, left in corners]
+            for (top, left), output in zip(corners, self._run_tiles(tiles, color), strict=True):
+                blender.add(top, left, output)
         return blender.image()
 
     def _tiles_at_once(self) -> int:
@@ -174,10 +173,10 @@ class ImageToImage(TaskModel):
             return self._output.dequantize(slot.run()[self._output.name])
 
 
-def _turned(how: Geometry, pixels: Array) -> NDArray[np.uint8]:
-    """Pixels ``(h, w, 3)`` or ``(h, w)`` as `how` says."""
-    if how == _AS_IT_IS:
+def _transformed(geometry: Geometry, pixels: Array) -> NDArray[np.uint8]:
+    """Pixels ``(h, w, 3)`` or ``(h, w)`` after a crop, rotation and flip."""
+    if geometry == _IDENTITY:
         return pixels
     grey = pixels.ndim == 2
-    turned = how.apply(pixels[..., np.newaxis] if grey else pixels)
-    return np.ascontiguousarray(turned[..., 0] if grey else turned)
+    result = geometry.apply(pixels[..., np.newaxis] if grey else pixels)
+    return np.ascontiguousarray(result[..., 0] if grey else result)

@@ -1,4 +1,4 @@
-"""Images that a network made, and what it takes to make them again."""
+"""Generated images, with everything needed to reproduce them."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from numpy.typing import NDArray
 
 from edgevision.errors import InferenceError, OptionError
 from edgevision.imaging.write import write_image
-from edgevision.numeric import is_whole, plain
 from edgevision.system.files import make_folder
+from edgevision.system.numeric import is_whole, plain
 from edgevision.tasks.generation.geometry import Geometry
 from edgevision.tensors import Array, all_finite
 
 if TYPE_CHECKING:
-    from edgevision.numeric import WholeNumber
+    from edgevision.system.numeric import WholeNumber
 
 Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
 class GeneratedImages:
-    """Images that a network made.
+    """Generated images.
 
     Iterating and indexing give single images, uint8 ``(h, w, c)``.
 
     Attributes:
         images: uint8 ``(n, h, w, c)``: RGB with c = 3, grey with c = 1.
-        seeds: one an image; empty where an image was made from an image.
-        settings: what else made them: JSON values. The same settings with the same seed give the
-            same image on the same backend and device, whichever others are made with it.
+        seeds: one per image; empty for image-to-image networks.
+        settings: all other settings, as JSON values. The same settings and seed give the same image on
+            the same backend and device, whatever else is in the batch.
     """
 
     images: Pixels
@@ -52,25 +52,25 @@ class GeneratedImages:
         return image
 
     def changed(self, geometry: Geometry) -> GeneratedImages:
-        """The same images cropped, turned and mirrored.
+        """The images cropped, rotated and flipped.
 
         Raises:
-            OptionError: the crop reaches out of the images.
+            OptionError: the crop exceeds the images.
         """
         return replace(self, images=np.ascontiguousarray(geometry.apply(self.images)))
 
     def save(self, folder: str | Path, stem: str = "image") -> list[Path]:
-        """Write each image as PNG, ``STEM-PLACE-seed-SEED.png``, and replace what has that name.
+        """Write each image as PNG, ``STEM-INDEX-seed-SEED.png``; existing files are replaced.
 
         Args:
-            folder: made where it is missing.
-            stem: begins each name.
+            folder: created if missing.
+            stem: the first part of each name.
 
         Returns:
             The files, in the order of the images.
 
         Raises:
-            OutputError: a file cannot be written. Those before it stay, it is not left behind.
+            OutputError: a file cannot be written; those before it remain, it does not.
         """
         folder = Path(folder)
         make_folder(folder)
@@ -83,14 +83,14 @@ class GeneratedImages:
         """All images on one contact sheet, row by row.
 
         Args:
-            columns: images in a row; by default as many as make the sheet square.
+            columns: images per row; by default as many as make the sheet square.
             gap: black pixels between images.
 
         Returns:
             uint8 ``(height, width, c)``.
 
         Raises:
-            OptionError: there is no image, or a number is too small.
+            OptionError: there are no images, or a number is too small.
         """
         columns = math.ceil(math.sqrt(len(self))) if columns is None else plain(columns)
         gap = plain(gap)
@@ -112,18 +112,18 @@ class GeneratedImages:
 
 
 def to_pixels(values: Array, output_range: tuple[float, float], color: str) -> Pixels:
-    """From what a network gives to pixels: clipped, and rounded to the nearest.
+    """Pixels from a network's output: clipped, and rounded to the nearest.
 
     Args:
         values: real numbers ``(n, h, w, c)``.
         output_range: (low, high): the values of black and white.
-        color: order of the channels: ``rgb``, ``bgr`` or ``gray``.
+        color: channel order: ``rgb``, ``bgr`` or ``gray``.
 
     Returns:
         uint8 ``(n, h, w, c)``, RGB or grey.
 
     Raises:
-        InferenceError: a value is NaN or infinite: the network is broken, and no image is right.
+        InferenceError: a value is NaN or infinite: the network is broken, and any image would be wrong.
     """
     check_finite(values)
     low, high = output_range
@@ -134,7 +134,7 @@ def to_pixels(values: Array, output_range: tuple[float, float], color: str) -> P
 
 
 def check_finite(values: Array) -> None:
-    """Refuse what no image is made of.
+    """Check that an output has finite values only.
 
     Raises:
         InferenceError: a value is NaN or infinite.

@@ -1,4 +1,4 @@
-"""Decoders and the generators of GANs: a random vector in, an image out."""
+"""Decoders and generators of GANs: from a random vector to an image."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import OptionError
-from edgevision.numeric import is_whole
 from edgevision.session import CheckedSession
+from edgevision.system.numeric import is_whole
 from edgevision.tasks.base import TaskModel, check_inputs_known, image_output, named, where_it_ran
 from edgevision.tasks.description import GenerateTask
 from edgevision.tasks.generation.conditions import ClassChoice, class_ids_of, condition_input
@@ -20,24 +20,24 @@ from edgevision.tasks.generation_settings import LatentSettings
 from edgevision.tasks.labels import as_labels
 
 if TYPE_CHECKING:
-    from edgevision.numeric import WholeNumber
+    from edgevision.system.numeric import WholeNumber
 
 Vectors = NDArray[np.float32]
 
-#: Images of a network with an open batch are made this many at a time.
+#: Images per run of a network with a dynamic batch.
 BATCH = 16
 
 
 class LatentGenerator(TaskModel):
-    """A network that makes an image of a random vector, ready to be called. Safe to share between threads.
+    """A generator from random vectors. Safe to share between threads.
 
     Args:
         session: the network.
-        task: its kind is ``latent``.
-        labels: one name a class, or none.
+        task: of the kind ``latent``.
+        labels: one name per class, or none.
 
     Raises:
-        OptionError: the network's tensors, or the number of labels, do not fit.
+        OptionError: the network's tensors or the number of labels are wrong for the task.
     """
 
     def __init__(self, session: CheckedSession, task: GenerateTask, labels: Sequence[str] = ()) -> None:
@@ -55,20 +55,22 @@ class LatentGenerator(TaskModel):
     def sample(
         self, count: WholeNumber = 1, seed: WholeNumber | None = None, condition: ClassChoice | None = None
     ) -> GeneratedImages:
-        """Make images.
+        """Generate images.
 
         Args:
-            count: how many.
-            seed: of the first; the others have the whole numbers after it. `None` draws one.
-            condition: a label or the number of a class, or one for each image.
+            count: number of images.
+            seed: of the first image; the others have the next whole numbers. `None` draws one.
+            condition: a label or class id, or one for each image.
 
         Raises:
-            OptionError: an argument is out of range, or there is no such class.
+            OptionError: an argument is out of range, or a class is unknown.
             InferenceError: the runtime failed, or the network gave NaN or infinity.
         """
         seeds = seeds_of(count, seed)
         class_ids = class_ids_of(self._condition, condition, len(seeds))
-        return GeneratedImages(self._decode(self._vectors(seeds), class_ids), seeds, self._said(class_ids))
+        return GeneratedImages(
+            self._decode(self._vectors(seeds), class_ids), seeds, self._provenance(class_ids)
+        )
 
     def interpolate(
         self,
@@ -77,14 +79,14 @@ class LatentGenerator(TaskModel):
         steps: WholeNumber,
         condition: ClassChoice | None = None,
     ) -> GeneratedImages:
-        """Images on the way from one seed's image to another's.
+        """Images between those of two seeds.
 
-        Vectors of a normal distribution are turned into each other on the sphere (`slerp`), those of
-        a uniform one in a straight line, which stays inside the cube.
+        Vectors of a normal distribution are interpolated on the sphere (`slerp`), those of a uniform
+        one linearly, which stays inside the cube.
 
         Args:
-            seed_a, seed_b: of the first and the last image.
-            steps: images in all, 2 or more.
+            seed_a, seed_b: seeds of the first and the last image.
+            steps: the number of images, 2 or more.
             condition: as in `sample`.
 
         Raises:
@@ -98,8 +100,8 @@ class LatentGenerator(TaskModel):
         straight = self._settings.distribution == "uniform"
         way = [(1 - s) * start + s * end if straight else slerp(start, end, float(s)) for s in shares]
         class_ids = class_ids_of(self._condition, condition, len(way))
-        said = {**self._said(class_ids), "between_seeds": ends}
-        return GeneratedImages(self._decode(np.stack(way).astype(np.float32), class_ids), settings=said)
+        settings = {**self._provenance(class_ids), "between_seeds": ends}
+        return GeneratedImages(self._decode(np.stack(way).astype(np.float32), class_ids), settings=settings)
 
     def _vectors(self, seeds: Sequence[int]) -> Vectors:
         streams = NoiseStreams(seeds, self._vector.with_batch(1)[1:])
@@ -120,23 +122,23 @@ class LatentGenerator(TaskModel):
             values = self._output.dequantize(slot.run()[self._output.name])
         return to_pixels(values, self.task.output_range, self.task.color)
 
-    def _said(self, class_ids: Sequence[int]) -> dict[str, Any]:
-        said: dict[str, Any] = {"kind": self.task.kind, **where_it_ran(self.session)}
-        return {**said, "class_ids": list(class_ids)} if class_ids else said
+    def _provenance(self, class_ids: Sequence[int]) -> dict[str, Any]:
+        settings: dict[str, Any] = {"kind": self.task.kind, **where_it_ran(self.session)}
+        return {**settings, "class_ids": list(class_ids)} if class_ids else settings
 
 
 def slerp(start: Vectors, end: Vectors, share: float) -> Vectors:
     """Spherical linear interpolation, Shoemake 1985, for latent vectors as in White 2016, "Sampling
-    Generative Networks": the way between keeps the length that the network knows.
+    Generative Networks": vectors between keep the norm that the network was trained on.
 
     Args:
-        start, end: of one shape.
-        share: of the way, 0…1.
+        start, end: vectors of the same shape.
+        share: 0 at the start, 1 at the end.
     """
     cosine = float(np.sum(start * end) / (np.linalg.norm(start) * np.linalg.norm(end)))
     angle = float(np.arccos(np.clip(cosine, -1.0, 1.0)))
     sine = np.sin(angle)
-    # Vectors in one line have no arc between them, or many.
+    # Between collinear vectors there is no arc, or there are many.
     if sine < 1e-6:
         return np.asarray((1 - share) * start + share * end, np.float32)
     return np.asarray((np.sin((1 - share) * angle) * start + np.sin(share * angle) * end) / sine, np.float32)

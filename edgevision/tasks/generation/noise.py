@@ -1,4 +1,4 @@
-"""Random numbers of generation: one stream an image, from that image's own seed."""
+"""Random numbers for generation: one stream per image, from its own seed."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import OptionError
-from edgevision.numeric import is_whole
+from edgevision.system.numeric import is_whole
 
 if TYPE_CHECKING:
-    from edgevision.numeric import WholeNumber
+    from edgevision.system.numeric import WholeNumber
 
-#: Seeds stay below this, so that JSON and every other language can hold them.
+#: Seeds are below this, so that JSON and other languages can represent them.
 SEED_LIMIT = 2**53
 
 
 def seeds_of(count: WholeNumber, seed: WholeNumber | None) -> tuple[int, ...]:
-    """The seeds of several images: `seed`, and the whole numbers after it.
+    """The seeds of several images: `seed`, and the next whole numbers.
 
     Args:
-        count: of images.
-        seed: of the first; `None` draws one from the operating system.
+        count: number of images.
+        seed: of the first image; `None` draws one from the operating system.
 
     Raises:
         OptionError: `count` is not a whole number above 0, or `seed` not one from 0 to 2**53.
@@ -33,7 +33,7 @@ def seeds_of(count: WholeNumber, seed: WholeNumber | None) -> tuple[int, ...]:
     if seed is None:
         import secrets
 
-        # Short enough to be typed again.
+        # Short enough to type again.
         seed = secrets.randbelow(2**31)
     if not is_whole(seed) or int(seed) + int(count) > SEED_LIMIT:
         raise OptionError(f"seed: expected a whole number, 0 up to 2**53, got {seed!r}")
@@ -41,12 +41,12 @@ def seeds_of(count: WholeNumber, seed: WholeNumber | None) -> tuple[int, ...]:
 
 
 class NoiseStreams:
-    """Noise for several images, each drawn from a generator of its own.
+    """Noise for several images, each from a generator of its own.
 
-    So an image is the same whichever others are made beside it.
+    So an image does not depend on the others in its batch.
 
     Args:
-        seeds: one an image.
+        seeds: one per image.
         shape: of the noise of one image.
     """
 
@@ -62,7 +62,7 @@ class NoiseStreams:
         return out
 
     def uniform(self) -> NDArray[np.float32]:
-        """As `normal`, evenly spread over -1…1."""
+        """As `normal`, but uniform in -1…1."""
         out = np.empty(self._shape, np.float32)
         for row, generator in zip(out, self._generators, strict=True):
             generator.random(dtype=np.float32, out=row)

@@ -1,8 +1,8 @@
-"""One step of a diffusion sampler, from noisier to cleaner: how much of what it takes; no array, no network.
+"""The steps of diffusion samplers as weights: no arrays, no network.
 
-In all of it `alpha_bar` is the share of the image's variance in the noisy image `x`, and
-`alpha_bar_next` the share after the step: 1 after the last. Every step is a weighted sum, so only
-its weights are computed here, and the loop needs a few passes over an image and no new memory.
+Throughout, `alpha_bar` is the share of the image's variance in the noisy image `x`, and `alpha_bar_next`
+the share after the step: 1 after the last. Every step is a weighted sum, so only its weights are
+computed here, and the loop needs a few passes over an image and no new memory.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ Step = Callable[[float, float], Weights]
 
 
 def clean_weights(prediction: str, alpha_bar: float) -> tuple[float, float]:
-    """The clean image that a network's output foresees, as weights of its input x and of its output.
+    """The clean image predicted by a network, as weights of its input x and its output.
 
     Args:
-        prediction: what the output is: the noise ``epsilon`` (Ho et al. 2020, equation 15), the image
+        prediction: the kind of output: the noise ``epsilon`` (Ho et al. 2020, equation 15), the image
             ``x0``, or the velocity ``v = sqrt(alpha_bar) * epsilon - sqrt(1 - alpha_bar) * x0``
             (Salimans & Ho 2022, appendix D).
         alpha_bar: of x.
@@ -53,8 +53,8 @@ def guided(conditional: Array, unconditional: Array, guidance: float) -> Array:
 def ddpm_step(alpha_bar: float, alpha_bar_next: float) -> Weights:
     """A sample of the posterior of Ho et al. 2020, equations 6 and 7, with its own variance beta-tilde.
 
-    Where timesteps are left out, alpha and beta are those of the step really taken (Nichol &
-    Dhariwal 2021, section 4). The last step, to 1, draws no noise.
+    If timesteps are skipped, alpha and beta are those of the actual step (Nichol & Dhariwal 2021,
+    section 4). The last step, to 1, adds no noise.
     """
     alpha = alpha_bar / alpha_bar_next
     beta = 1 - alpha
@@ -74,7 +74,7 @@ def euler_step(alpha_bar: float, alpha_bar_next: float) -> Weights:
 
     Their ordinary differential equation, ``dy/dsigma = (y - x0) / sigma``, is in ``y = x /
     sqrt(alpha_bar)`` with ``sigma**2 = (1 - alpha_bar) / alpha_bar``. Between the same two noise
-    levels it goes where `ddim_step` goes; the sampler differs by the levels that it stops at.
+    levels the result is that of `ddim_step`; the samplers differ in their noise levels.
     """
     sigma, sigma_next = (sqrt((1 - share) / share) for share in (alpha_bar, alpha_bar_next))
     kept = sigma_next / sigma

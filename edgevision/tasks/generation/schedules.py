@@ -1,4 +1,4 @@
-"""Noise schedules of diffusion: how much is left of an image at each timestep, and which are taken.
+"""Noise schedules of diffusion: the noise at each timestep, and the timesteps that a sampler visits.
 
 All follow the variance-preserving form: at timestep t an image x0 and noise e of deviation 1 are
 mixed to ``sqrt(alpha_bar[t]) * x0 + sqrt(1 - alpha_bar[t]) * e``.
@@ -12,25 +12,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import OptionError
-from edgevision.numeric import is_whole
+from edgevision.system.numeric import is_whole
 from edgevision.tasks.generation_settings import NoiseSchedule
 
 Levels = NDArray[np.float64]
 
-#: Betas of the cosine schedule are kept below this, as Nichol & Dhariwal 2021 do.
+#: Upper limit of the betas of the cosine schedule, as in Nichol & Dhariwal 2021.
 _LARGEST_COSINE_BETA = 0.999
-#: The bend of the noise levels of Karras et al. 2022, equation 5.
+#: Exponent of the noise levels of Karras et al. 2022, equation 5.
 _RHO = 7.0
 
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
-    """The way of a sampler from noise to image.
+    """The noise levels of a sampler, from noise to image.
 
     Attributes:
-        timesteps: float64 ``(steps,)``: where the network is called, in timesteps of the training
-            from 0; not whole numbers where the sampler chose its noise levels freely.
-        alphas_cumprod: float64 ``(steps + 1,)``: alpha-bar at each call, and at last 1, the image.
+        timesteps: float64 ``(steps,)``: of each call of the network, in timesteps of the training from
+            0; fractional if the noise levels fall between those of the training.
+        alphas_cumprod: float64 ``(steps + 1,)``: alpha-bar at each call, and finally 1, the image.
     """
 
     timesteps: Levels
@@ -38,25 +38,25 @@ class Trajectory:
 
     @property
     def steps(self) -> int:
-        """How often the network is called."""
+        """The number of calls of the network."""
         return len(self.timesteps)
 
 
 def alphas_cumprod(schedule: NoiseSchedule) -> Levels:
-    """Alpha-bar at every timestep of the training: float64 ``(timesteps,)``, falling from 1 to 0, nearly."""
+    """Alpha-bar at every timestep of the training: float64 ``(timesteps,)``, from nearly 1 to nearly 0."""
     if schedule.kind == "alphas-cumprod":
         return np.asarray(schedule.values, np.float64)
     return np.asarray(np.cumprod(1.0 - _betas(schedule)), np.float64)
 
 
 def spaced_trajectory(levels: Levels, steps: int) -> Trajectory:
-    """The `steps` timesteps that DDPM and DDIM take, evenly spaced down from the last of the training.
+    """The timesteps of DDPM and DDIM, evenly spaced down from the last one of the training.
 
     The spacing is the one called "trailing" in Lin et al. 2024, "Common Diffusion Noise Schedules
-    and Sample Steps are Flawed", section 3.3: it begins at the noisiest timestep, however few the steps.
+    and Sample Steps are Flawed", section 3.3: it begins at the noisiest timestep, for any number of steps.
 
     Raises:
-        OptionError: more steps than the training had.
+        OptionError: `steps` is below 1 or above the number of timesteps of the training.
     """
     if not is_whole(steps, 1) or steps > len(levels):
         raise OptionError(f"steps: expected 1 to {len(levels)}, the timesteps of the training, got {steps!r}")
@@ -65,9 +65,9 @@ def spaced_trajectory(levels: Levels, steps: int) -> Trajectory:
 
 
 def karras_trajectory(levels: Levels, steps: int) -> Trajectory:
-    """The noise levels of Karras et al. 2022, equation 5 (rho = 7), between the training's ends.
+    """The noise levels of Karras et al. 2022, equation 5 (rho = 7), between the extremes of the training.
 
-    They fall between the training's timesteps, which are interpolated over the logarithm of the noise.
+    Timesteps are interpolated between those of the training, over the logarithm of the noise.
 
     Raises:
         OptionError: `steps` is below 1.

@@ -1,4 +1,4 @@
-"""An image of any size through a network of one size: overlapping tiles, blended."""
+"""Images of any size for a network of one size: overlapping tiles, blended."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Axis:
     """The tiles along one side of an image.
 
     Attributes:
-        size: of the image, in pixels.
-        tile: of the network's input.
-        tile_out: of the network's output.
-        starts: where each tile begins, the first at 0.
+        size: the image's size, in pixels.
+        tile: the input size of the network.
+        tile_out: the output size of the network.
+        starts: the first pixel of each tile, beginning with 0.
     """
 
     size: int
@@ -32,23 +32,23 @@ class Axis:
 
     @property
     def scale(self) -> Fraction:
-        """Pixels of the output for one of the input."""
+        """Output pixels per input pixel."""
         return Fraction(self.tile_out, self.tile)
 
     @property
     def padded(self) -> int:
-        """The size that the tiles cover: the image's, or a little more."""
+        """The size covered by the tiles: the image's, or a little more."""
         return self.starts[-1] + self.tile
 
     def out(self, position: int) -> int:
-        """A position in the input, in the output."""
+        """The output position of an input position."""
         return int(position * self.scale)
 
     def shares(self, overlap: int) -> dict[int, Weights]:
-        """How much of each output pixel a tile gives: less and less towards the edges that it shares.
+        """The weight of each tile in each output pixel, which decreases towards shared edges.
 
         Returns:
-            Start of the tile -> float32 ``(tile_out,)``; for every pixel the tiles' shares sum to 1.
+            Start of the tile -> float32 ``(tile_out,)``; for every pixel, the weights sum to 1.
         """
         distance = np.arange(self.tile_out, dtype=np.float32) + np.float32(0.5)
         distance = np.minimum(distance, distance[::-1])
@@ -61,17 +61,17 @@ class Axis:
 
 
 def axis_tiles(size: int, tile: int, tile_out: int, overlap: int) -> Axis:
-    """Lay tiles along one side: as few as can be, spread evenly.
+    """Tiles along one side: as few as possible, evenly spaced.
 
     Args:
-        size: of the image, 1 or more.
-        tile, tile_out: of the network's input and output.
-        overlap: pixels of the input that neighbours share at least; below `tile`.
+        size: the image's size, 1 or more.
+        tile, tile_out: the network's input and output size.
+        overlap: the least number of input pixels that neighbours share; below `tile`.
 
     Raises:
-        OptionError: `overlap` leaves no room to go on.
+        OptionError: `overlap` is too large for the tile.
     """
-    # A tile may begin only where the output has a whole pixel.
+    # A tile may begin only at a whole pixel of the output.
     unit = Fraction(tile_out, tile).denominator
     if overlap > tile - unit:
         raise OptionError(
@@ -85,19 +85,19 @@ def axis_tiles(size: int, tile: int, tile_out: int, overlap: int) -> Axis:
 
 
 def padded_image(image: Pixels, rows: Axis, columns: Axis) -> Pixels:
-    """The image, mirrored at its lower and right border to the size that the tiles cover."""
+    """The image, padded by reflection at the bottom and right to the size covered by the tiles."""
     height, width = image.shape[:2]
     if (height, width) == (rows.padded, columns.padded):
         return image
-    more = [(0, rows.padded - height), (0, columns.padded - width)] + [(0, 0)] * (image.ndim - 2)
-    return np.pad(image, more, mode="symmetric")
+    padding = [(0, rows.padded - height), (0, columns.padded - width)] + [(0, 0)] * (image.ndim - 2)
+    return np.pad(image, padding, mode="symmetric")
 
 
 class Blender:
-    """Adds output tiles to one image.
+    """Blends output tiles into one image.
 
-    Each pixel is the mean of the tiles that cover it, weighted by how far inside of each it lies:
-    what tiles agree on stays as it is, and where they do not, one fades into the next.
+    Each pixel is the mean of the tiles that cover it, weighted by its distance from their edges: where
+    tiles agree nothing changes, and where they differ one fades into the next.
 
     Args:
         rows, columns: the tiles.
@@ -108,7 +108,7 @@ class Blender:
     def __init__(self, rows: Axis, columns: Axis, channels: int, overlap: int) -> None:
         self._rows, self._columns, self._channels = rows, columns, channels
         self._row_shares = {top: share[:, np.newaxis] for top, share in rows.shares(overlap).items()}
-        # Channels are laid flat in all of this: numpy is slow along an axis of three.
+        # Columns and channels are one axis throughout: numpy is slow along an axis of three.
         self._column_shares = {
             left: share.repeat(channels) for left, share in columns.shares(overlap).items()
         }
@@ -124,6 +124,6 @@ class Blender:
         self._sum[row : row + part.shape[0], column : column + part.shape[1]] += part
 
     def image(self) -> NDArray[np.float32]:
-        """The blend, without what was only padding: float32 ``(height, width, channels)``."""
+        """The result without the padding: float32 ``(height, width, channels)``."""
         blended = self._sum.reshape(len(self._sum), -1, self._channels)
         return blended[: self._rows.out(self._rows.size), : self._columns.out(self._columns.size)]

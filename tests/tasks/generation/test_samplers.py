@@ -1,4 +1,4 @@
-"""Noise schedules and one step of each sampler, beside what the papers say."""
+"""Noise schedules and one step of each sampler, compared with the papers."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def _stepped(step: Step, now: float, then: float, noise: np.ndarray | float = 0.
 
 def test_alpha_bar_is_the_product_of_one_less_beta() -> None:
     np.testing.assert_allclose(alphas_cumprod(LINEAR), np.cumprod([0.9, 0.8, 0.7, 0.6]))
-    given = NoiseSchedule("betas", values=(0.1, 0.2))
-    np.testing.assert_allclose(alphas_cumprod(given), [0.9, 0.72])
+    schedule = NoiseSchedule("betas", values=(0.1, 0.2))
+    np.testing.assert_allclose(alphas_cumprod(schedule), [0.9, 0.72])
     np.testing.assert_allclose(alphas_cumprod(NoiseSchedule("alphas-cumprod", values=(0.9, 0.1))), [0.9, 0.1])
 
 
@@ -49,13 +49,13 @@ def test_the_cosine_schedule_is_nichols_and_dhariwals() -> None:
         {"kind": "cosine", "steps": 5, "offset": 0.1, "values": (0.1, 0.2)},
     ],
 )
-def test_a_schedule_that_can_be_none_is_refused(fields: dict[str, object]) -> None:
+def test_an_invalid_schedule_is_refused(fields: dict[str, object]) -> None:
     with pytest.raises(OptionError):
         NoiseSchedule(**fields)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "x0", "v"])
-def test_a_perfect_prediction_of_any_kind_gives_the_image_back(prediction: str) -> None:
+def test_a_perfect_prediction_of_any_kind_recovers_the_image(prediction: str) -> None:
     level = 0.4
     velocity = np.sqrt(level) * NOISE - np.sqrt(1 - level) * X0
     output = {"epsilon": NOISE, "x0": X0, "v": velocity}[prediction]
@@ -81,7 +81,7 @@ def test_ddpm_samples_the_posterior_of_hos_equation_7() -> None:
     assert ddpm_step(now, 1.0).noise == 0.0
 
 
-def test_guidance_of_one_is_the_class_and_of_zero_is_none() -> None:
+def test_guidance_of_one_is_conditional_and_of_zero_unconditional() -> None:
     assert guided(X0, NOISE, 1.0).tolist() == pytest.approx(X0.tolist())
     assert guided(X0, NOISE, 0.0).tolist() == pytest.approx(NOISE.tolist())
     assert guided(X0, NOISE, 3.0).tolist() == pytest.approx((3 * X0 - 2 * NOISE).tolist())

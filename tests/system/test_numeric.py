@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgevision.numeric import is_real, is_share, is_whole, plain, plain_fields
+from edgevision.system.numeric import is_real, is_share, is_whole, plain, plain_fields
 
 
 @pytest.mark.parametrize(
@@ -86,5 +86,5 @@ def test_what_is_a_number(value: object, whole: bool, real: bool, share: bool) -
 
 
 def test_reading_settings_needs_no_numpy() -> None:
-    code = "import sys, edgevision.numeric as n; n.plain([1]); sys.exit('numpy' in sys.modules)"
+    code = "import sys, edgevision.system.numeric as n; n.plain([1]); sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
