@@ -12,7 +12,6 @@ from edgevision.evaluation.evaluator import Evaluator
 from edgevision.evaluation.run import Examples, measure
 from edgevision.evaluation.source_session import SourceSession
 from edgevision.evidence.requirements import Budget
-from edgevision.metrics.formatting import in_unit
 from edgevision.session import CheckedSession
 
 
@@ -63,10 +62,9 @@ class Reference:
         comparison = self.evaluator.compare(self.answers, self.answers)
         for requirement in budget.requirements(comparison, 0.0):
             if not requirement.passed:
-                limit = in_unit(requirement.limit, requirement.unit)
-                bound = in_unit(requirement.measured, requirement.unit)
                 raise InputError(
                     f"{self.examples.name}: {len(self.examples)} images cannot show that the "
-                    f"{requirement.what} is within {limit}: even for an artifact identical to the source, "
-                    f"the bound is {bound}; evaluate on more images, or raise --max-drop"
+                    f"{requirement.what} is within {requirement.limit_text}: even for an artifact identical "
+                    f"to the source, the bound is {requirement.measured_text}; evaluate on more images, or "
+                    f"raise --max-drop"
                 )

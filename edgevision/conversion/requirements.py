@@ -6,7 +6,6 @@ from edgevision.conversion.device_limits import DEVICE_UNITS
 from edgevision.errors import AgreementError
 from edgevision.evidence.records import Evidence, Measured
 from edgevision.evidence.requirements import Requirement
-from edgevision.metrics.formatting import in_unit
 
 
 def require_passed(evidence: Evidence) -> None:
@@ -22,8 +21,7 @@ def require_passed(evidence: Evidence) -> None:
 
 
 def _failure(result: Measured, requirement: Requirement) -> str:
-    measured = in_unit(requirement.measured, requirement.unit)
-    limit = in_unit(requirement.limit, requirement.unit)
+    measured, limit = requirement.measured_text, requirement.limit_text
     images = f"{result.comparison.images} images"
     advice = "calibrate on more images like those in use, choose another --precision, or"
     if requirement.what == "agreement":
@@ -33,7 +31,7 @@ def _failure(result: Measured, requirement: Requirement) -> str:
         )
     if requirement.at_least:
         return (
-            f"{result.artifact}: the {requirement.what} by the evaluation images, is {measured} "
+            f"{result.artifact}: the {requirement.what} is {measured} on the evaluation images "
             f"(required: {limit}); nothing was written; calibrate on more images like those in use, which "
             f"the model was not trained on, choose another --precision, or require less"
         )

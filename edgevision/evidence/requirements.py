@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from edgevision.errors import OptionError
 from edgevision.metrics.comparison import Comparison
+from edgevision.metrics.formatting import in_points, in_unit
 from edgevision.system.arguments import real_number
 
 
@@ -35,8 +36,32 @@ class Requirement:
     @property
     def margin(self) -> float:
         """Distance to the limit as a fraction of it; negative if the limit is missed."""
-        distance = self.measured - self.limit if self.at_least else self.limit - self.measured
-        return distance / self.limit if self.limit else distance
+        return self._distance / self.limit if self.limit else self._distance
+
+    @property
+    def limit_text(self) -> str:
+        """The limit with its unit, such as ``95.00 %`` or ``0.50 percentage points``."""
+        return self._as_text(self.limit)
+
+    @property
+    def measured_text(self) -> str:
+        """The measured value with its unit, such as ``97.30 %`` or ``0.17 percentage points``."""
+        return self._as_text(self.measured)
+
+    @property
+    def margin_text(self) -> str:
+        """The distance to the limit with its unit, such as ``4.83 percentage points``."""
+        of_difference = in_points if self.unit in ("share", "dB") else in_unit
+        return of_difference(self._distance, self.unit)
+
+    @property
+    def _distance(self) -> float:
+        return self.measured - self.limit if self.at_least else self.limit - self.measured
+
+    def _as_text(self, value: float) -> str:
+        # Only drops have an upper limit in shares, and a drop is a difference of two shares.
+        is_difference = self.unit == "share" and not self.at_least
+        return in_points(value, self.unit) if is_difference else in_unit(value, self.unit)
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ class ClassMetricValues:
     Attributes:
         label: name of the class.
         support: images, or objects, of the class in the ground truth.
-        figures: precision, recall and F1, or the average precisions.
+        metrics: precision, recall and F1, or the average precisions.
     """
 
     label: str

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from edgevision.errors import MissingRuntimeError
 from edgevision.metrics.formatting import between, drop_of, in_unit, size, with_interval
 from edgevision.reporting.changes import correctness, describe_change, source_prediction
-from edgevision.reporting.summary import limit, margin, measured_value
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -46,9 +45,6 @@ def _environment() -> Environment:
         correctness=correctness,
         drop=drop_of,
         in_unit=in_unit,
-        limit=limit,
-        margin=margin,
-        measured=measured_value,
         size=size,
         source_prediction=source_prediction,
     )

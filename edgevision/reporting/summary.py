@@ -168,32 +168,6 @@ def _agreement_cost(evidence: Evidence, artifacts: Sequence[ArtifactStatus]) -> 
     )
 
 
-def limit(requirement: Requirement) -> str:
-    """The required value, such as ``95.00 %`` or ``0.50 percentage points``."""
-    return _in_its_unit(requirement.limit, requirement)
-
-
-def measured_value(requirement: Requirement) -> str:
-    """The measured value, such as ``97.30 %`` or ``0.17 percentage points``."""
-    return _in_its_unit(requirement.measured, requirement)
-
-
-def margin(requirement: Requirement) -> str:
-    """Distance to the limit, such as ``4.83 percentage points``; negative if the limit is missed."""
-    distance = requirement.measured - requirement.limit
-    distance = distance if requirement.at_least else -distance
-    if requirement.unit in ("share", "dB"):
-        return in_points(distance, requirement.unit)
-    return in_unit(distance, requirement.unit)
-
-
-def _in_its_unit(value: float, requirement: Requirement) -> str:
-    # Only drops have an upper limit in shares, and a drop is a difference of two of them.
-    if requirement.unit == "share" and not requirement.at_least:
-        return in_points(value, requirement.unit)
-    return in_unit(value, requirement.unit)
-
-
 def _span(values: Sequence[float], unit: str) -> str:
     low, high = in_unit(min(values), unit), in_unit(max(values), unit)
     return low if low == high else f"{low} to {high}"

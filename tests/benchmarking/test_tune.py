@@ -17,7 +17,7 @@ from edgevision.system.cores import cores
     ("arguments", "message"),
     [
         ({"threads": [0]}, "threads: expected 1 or more, got 0"),
-        ({"threads": [True]}, "threads: expected 1 or more, got True"),
+        ({"threads": [True]}, "threads: expected a whole number, got True"),
         ({"threads": [1.5]}, "threads: expected a whole number, got 1.5"),
         (
             {"threads": [1, 100_000]},

@@ -140,7 +140,9 @@ def test_nothing_is_written_if_the_evaluation_images_rule_the_requirement_out(
     labels[labels == 8] = 3
     wrong = ImageSet.from_arrays(list(images), labels, images.class_names)
     with pytest.raises(
-        AgreementError, match=r"the sensitivity for '3' \(upper 95 % limit\) by .* \(required: 95.00 %\)"
+        AgreementError,
+        match=r"the sensitivity for '3' \(upper 95 % limit\) is .* on the evaluation images "
+        r"\(required: 95.00 %\)",
     ) as raised:
         convert(
             digits / "digits.keras",

@@ -66,7 +66,8 @@ def test_a_set_that_is_too_small_for_the_budget_is_refused_before_any_conversion
 ) -> None:
     stages: list[str] = []
     with pytest.raises(
-        InputError, match=r"597 images cannot show that the drop in accuracy is within 0\.10 %"
+        InputError,
+        match=r"597 images cannot show that the drop in accuracy is within 0\.10 percentage points",
     ):
         _converted(
             digits, tmp_path / "digits.evb", max_drop=0.1, progress=lambda stage, *_: stages.append(stage)

@@ -66,6 +66,25 @@ def test_the_margin_is_a_fraction_of_the_limit() -> None:
     assert Requirement("agreement", True, 0.5, 0.4).margin == pytest.approx(-0.2)
 
 
+@pytest.mark.parametrize(
+    ("requirement", "texts"),
+    [
+        (Requirement("agreement", True, 0.95, 0.973), ("95.00 %", "97.30 %", "2.30 percentage points")),
+        (
+            Requirement("drop in accuracy", False, 0.005, 0.0079),
+            ("0.50 percentage points", "0.79 percentage points", "-0.29 percentage points"),
+        ),
+        (Requirement("drop in PSNR", False, 0.5, 0.125, "dB"), ("0.50 dB", "0.12 dB", "0.38 dB")),
+        (Requirement("size", False, 2.0, 1.5, "MB"), ("2 MB", "1.5 MB", "0.5 MB")),
+    ],
+    ids=lambda value: value.what if isinstance(value, Requirement) else "",
+)
+def test_drops_and_margins_are_in_percentage_points(
+    requirement: Requirement, texts: tuple[str, str, str]
+) -> None:
+    assert (requirement.limit_text, requirement.measured_text, requirement.margin_text) == texts
+
+
 @pytest.mark.parametrize("number", [np.float32(0.5), np.float64(0.5), np.int64(1), 1], ids=repr)
 def test_limits_may_be_numbers_of_numpy_and_are_kept_as_pythons(number: float) -> None:
     budget = Budget(max_drop=number, min_agreement=number)

@@ -149,11 +149,7 @@ def _echo_attempts(evidence: Evidence) -> None:
 
 
 def _missed(requirement: Requirement) -> str:
-    measured, limit = (
-        in_unit(requirement.measured, requirement.unit),
-        in_unit(requirement.limit, requirement.unit),
-    )
-    return f"{requirement.what} {measured}, limit {limit}"
+    return f"{requirement.what} {requirement.measured_text}, limit {requirement.limit_text}"
 
 
 def _row(result: Measured) -> tuple[str, ...]:
@@ -179,8 +175,8 @@ def _required(requirement: Requirement) -> str:
     """Such as ``agreement at least 95.00 %``; with the measured value if no column shows it."""
     bound = "at least" if requirement.at_least else "at most"
     shown = requirement.what in ("agreement", "size")
-    measured = "" if shown else f" {in_unit(requirement.measured, requirement.unit)},"
-    return f"{requirement.what}{measured} {bound} {in_unit(requirement.limit, requirement.unit)}"
+    measured = "" if shown else f" {requirement.measured_text},"
+    return f"{requirement.what}{measured} {bound} {requirement.limit_text}"
 
 
 def _metric_cells(metric: Metric) -> tuple[str, str, str]:
