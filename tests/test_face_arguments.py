@@ -141,7 +141,7 @@ SETTINGS: list[tuple[type, dict[str, Any]]] = [
     (ev.ScoreCalibration, {"temperature": 1.5}),
     (
         ev.OperatingPoint,
-        {"positive": "cat", "class_id": 1, "threshold": 0.5, "figure": "sensitivity", "at_least": 0.75},
+        {"positive": "cat", "class_id": 1, "threshold": 0.5, "metric": "sensitivity", "at_least": 0.75},
     ),
     (
         ev.DetectTask,
@@ -542,7 +542,7 @@ def _benched(**arguments: Any) -> object:
 
 def _evaluated(**arguments: Any) -> object:
     plain: dict[str, Any] = {"bundle": "tiny.evb", "data": "five", "on": ON_TFLITE}
-    return ev.evaluate(**{**plain, **arguments}).to_dict()["figures"]
+    return ev.evaluate(**{**plain, **arguments}).to_dict()["metrics"]
 
 
 def _compared(**arguments: Any) -> object:

@@ -129,7 +129,7 @@ class Evaluation:
             "task": self.task.name,
             "labels": list(self.labels),
             "data": asdict(self.data),
-            "figures": [_metric_document(metric) for metric in measures.metrics],
+            "metrics": [_metric_document(metric) for metric in measures.metrics],
             "by_class": [_class_document(row) for row in measures.by_class],
             "confusion": None if measures.confusion is None else asdict(measures.confusion),
             "reliability": None if measures.reliability is None else asdict(measures.reliability),
@@ -249,4 +249,4 @@ def _metric_document(metric: MetricValue) -> dict[str, Any]:
 
 def _class_document(row: ClassMetricValues) -> dict[str, Any]:
     metrics = [_metric_document(metric) for metric in row.metrics]
-    return {"label": row.label, "support": row.support, "figures": metrics}
+    return {"label": row.label, "support": row.support, "metrics": metrics}

@@ -99,8 +99,7 @@ def _metric_document(metric: Metric) -> dict[str, Any]:
 def _operating_document(evidence: OperatingEvidence | None) -> dict[str, Any] | None:
     if evidence is None:
         return None
-    document = {"positive": evidence.positive, "figure": evidence.metric, **asdict(evidence)}
-    del document["metric"]
+    document = asdict(evidence)
     for name, point in (("point", evidence.point), ("source_point", evidence.source_point)):
         document[name] = {
             "threshold": point.threshold,
@@ -243,7 +242,7 @@ def _operating_point(row: dict[str, Any] | None) -> OperatingEvidence | None:
         row[name] = PointMetrics(point["threshold"], *sets)
     for name in ("source_curve", "artifact_curve"):
         row[name] = Curve(**_with_tuples(row[name]))
-    return OperatingEvidence(metric=row.pop("figure"), **_with_tuples(row))
+    return OperatingEvidence(**_with_tuples(row))
 
 
 def _temperature(row: dict[str, Any] | None) -> TemperatureEvidence | None:

@@ -19,7 +19,7 @@ from edgevision.metrics.intervals import Interval, resampled_sums, wilson
 from edgevision.metrics.measures import Measures, MetricValue, resampled, share_of
 from edgevision.system.arguments import real_number
 from edgevision.tasks.classify import Scores
-from edgevision.tasks.score_calibration import FIGURES, OperatingPoint
+from edgevision.tasks.score_calibration import OPERATING_METRICS, OperatingPoint
 
 #: The scores of the class of interest, one per image.
 ClassScores = NDArray[np.float32]
@@ -51,8 +51,8 @@ class OperatingPointSpecification:
     def __post_init__(self) -> None:
         if not isinstance(self.positive, str):
             raise OptionError(f"positive: expected the name of a class, got {self.positive!r}")
-        if self.metric not in FIGURES:
-            raise OptionError(f"metric: expected {', '.join(FIGURES)}, got {self.metric!r}")
+        if self.metric not in OPERATING_METRICS:
+            raise OptionError(f"metric: expected {', '.join(OPERATING_METRICS)}, got {self.metric!r}")
         at_least = real_number(self.at_least, self.metric)
         if not 0 < at_least < 1:
             raise OptionError(f"{self.metric}: expected above 0 and below 1, got {at_least:g}")

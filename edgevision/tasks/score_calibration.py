@@ -13,7 +13,7 @@ from edgevision.system.numeric import is_real, is_share, is_whole, plain_fields
 SCORE_KINDS = ("softmax", "sigmoid", "logits")
 #: Figures that an operating point may guarantee, for the class of interest: sensitivity (recall),
 #: specificity, or precision.
-FIGURES = ("sensitivity", "specificity", "precision")
+OPERATING_METRICS = ("sensitivity", "specificity", "precision")
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class OperatingPoint:
         positive: name of the class.
         class_id: its index in the labels.
         threshold: the class is predicted at this score or above, 0…1.
-        figure: the figure that the threshold was chosen for: ``sensitivity``, ``specificity`` or
+        metric: the metric that the threshold was chosen for: ``sensitivity``, ``specificity`` or
             ``precision``.
-        at_least: the required value of that figure, above 0 and below 1.
+        at_least: the required value of that metric, above 0 and below 1.
 
     Raises:
         OptionError: a field has an invalid value; names the field.
@@ -35,7 +35,7 @@ class OperatingPoint:
     positive: str
     class_id: int
     threshold: float
-    figure: str
+    metric: str
     at_least: float
 
     def __post_init__(self) -> None:
@@ -43,7 +43,7 @@ class OperatingPoint:
         _check(isinstance(self.positive, str), "positive", "the name of a class", self.positive)
         _check(is_whole(self.class_id), "class_id", "0 or more", self.class_id)
         _check(is_share(self.threshold), "threshold", "0 to 1", self.threshold)
-        check_specification(self.figure, self.at_least)
+        check_specification(self.metric, self.at_least)
 
 
 @dataclass(frozen=True)
@@ -95,15 +95,15 @@ def score_calibration_from(document: Mapping[str, Any] | None) -> ScoreCalibrati
         raise OptionError(f"expected a temperature and an operating point: {error}") from error
 
 
-def check_specification(figure: object, at_least: object) -> None:
-    """Check the figure that an operating point must keep, and its required value.
+def check_specification(metric: object, at_least: object) -> None:
+    """Check the metric that an operating point must keep, and its required value.
 
     Raises:
-        OptionError: the figure is unknown, or the value is not above 0 and below 1.
+        OptionError: the metric is unknown, or the value is not above 0 and below 1.
     """
-    _check(figure in FIGURES, "figure", f"one of {', '.join(FIGURES)}", figure)
+    _check(metric in OPERATING_METRICS, "metric", f"one of {', '.join(OPERATING_METRICS)}", metric)
     inside = is_share(at_least) and at_least not in (0, 1)
-    _check(inside, f"{figure}", "above 0 and below 1", at_least)
+    _check(inside, f"{metric}", "above 0 and below 1", at_least)
 
 
 def _check(valid: bool, name: str, expected: str, got: object) -> None:

@@ -47,7 +47,7 @@ def test_evaluate_prints_one_json_object(quickstart: Path, edgevision_command) -
     done = edgevision_command("evaluate", BUNDLE, IMAGES, "--samples", "100", "--json", cwd=quickstart)
     document = json.loads(done.stdout)
     assert document["data"]["images"] == 100
-    assert {one["name"] for one in document["figures"]} == {
+    assert {one["name"] for one in document["metrics"]} == {
         "accuracy",
         "macro precision",
         "macro recall",

@@ -55,8 +55,8 @@ def test_the_metrics_are_those_of_the_models_own_answers(bundle: Path) -> None:
 def test_the_document_is_json_and_names_artifact_and_machine(bundle: Path) -> None:
     document = json.loads(json.dumps(evaluate(bundle, _images()).to_dict(), allow_nan=False))
     assert document["data"]["images"] == 60
-    assert document["figures"][0]["name"] == "accuracy"
-    assert document["figures"][0]["interval"]["method"] == "wilson"
+    assert document["metrics"][0]["name"] == "accuracy"
+    assert document["metrics"][0]["interval"]["method"] == "wilson"
     assert document["labels"] == list(LABELS)
     assert document["wrong"] == len(document["worst"]) > 0
     assert document["worst"][0]["image"].startswith("arrays[")
@@ -134,7 +134,7 @@ def test_without_images_of_the_class_of_interest_its_metrics_are_left_out(tmp_pa
     evaluation = evaluate(
         write_tiny_bundle(tmp_path / "tiny.evb", score_calibration=score_calibration), images
     )
-    assert [figure.name for figure in evaluation.measures.metrics] == [
+    assert [metric.name for metric in evaluation.measures.metrics] == [
         "accuracy",
         "macro precision",
         "macro recall",
@@ -166,7 +166,7 @@ def test_paths_may_be_text_and_switches_numpys(bundle: Path, tmp_path: Path) -> 
         write_image(folder / f"{place}.png", image)
     by_path, by_text = evaluate(bundle, images), evaluate(str(bundle), str(images))
     assert by_text.data == by_path.data
-    assert by_text.to_dict()["figures"] == by_path.to_dict()["figures"]
+    assert by_text.to_dict()["metrics"] == by_path.to_dict()["metrics"]
     assert compare(str(bundle), str(bundle), str(images)).comparison.agreement == 1.0
     settings = RunSettings(tune=np.bool_(False))
     assert settings.tune is False

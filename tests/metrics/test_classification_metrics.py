@@ -46,11 +46,11 @@ def test_the_metrics_of_a_classifier_agree_with_scikit_learn() -> None:
     )
     for place, one in enumerate(found.by_class):
         assert one.support == support[place]
-        assert [figure.value for figure in one.metrics] == [
+        assert [metric.value for metric in one.metrics] == [
             pytest.approx(values[place]) for values in (precision, recall, f1)
         ]
-        assert [figure.name for figure in one.metrics] == ["precision", "recall", "F1"]
-        assert all(figure.interval.low <= figure.value <= figure.interval.high for figure in one.metrics)
+        assert [metric.name for metric in one.metrics] == ["precision", "recall", "F1"]
+        assert all(metric.interval.low <= metric.value <= metric.interval.high for metric in one.metrics)
     np.testing.assert_array_equal(
         found.confusion.matrix(5), metrics.confusion_matrix(truth, decided, labels=range(5))
     )
@@ -79,7 +79,7 @@ def test_independent_scores_are_measured_class_by_class() -> None:
         "macro precision": pytest.approx(metrics.precision_score(truth, decided, average="macro")),
         "macro recall": pytest.approx(metrics.recall_score(truth, decided, average="macro")),
     }
-    assert found.metrics[0].name == "macro F1", "the task's own figure is the first"
+    assert found.metrics[0].name == "macro F1", "the task's own metric is the first"
     assert found.confusion is None
     assert [one.support for one in found.by_class] == truth.sum(axis=0).tolist()
 

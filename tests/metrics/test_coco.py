@@ -105,9 +105,9 @@ def test_every_annotated_class_has_its_own_precision_and_interval() -> None:
     assert measures.metrics[0].value == pytest.approx(
         np.mean([one.metrics[0].value for one in measures.by_class])
     )
-    for figure in measures.metrics:
-        assert 0.0 <= figure.interval.low < figure.value < figure.interval.high <= 1.0
-        assert figure.interval.method == "bootstrap"
+    for metric in measures.metrics:
+        assert 0.0 <= metric.interval.low < metric.value < metric.interval.high <= 1.0
+        assert metric.interval.method == "bootstrap"
 
 
 def _one(box: tuple[float, ...], **marks: Any) -> Annotations:

@@ -1,4 +1,4 @@
-"""A detector for a medical prototype: real photos, three runtimes, COCO's own figures."""
+"""A detector for a medical prototype: real photos, three runtimes, COCO's own metrics."""
 
 from __future__ import annotations
 

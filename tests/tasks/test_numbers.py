@@ -70,12 +70,12 @@ SETTINGS: list[tuple[Any, dict[str, Any], dict[str, Any]]] = [
     ),
     (
         OperatingPoint,
-        {"positive": "ill", "class_id": 1, "threshold": 0.5, "figure": "precision", "at_least": 0.75},
+        {"positive": "ill", "class_id": 1, "threshold": 0.5, "metric": "precision", "at_least": 0.75},
         {
             "positive": "ill",
             "class_id": np.int64(1),
             "threshold": np.float32(0.5),
-            "figure": "precision",
+            "metric": "precision",
             "at_least": np.float16(0.75),
         },
     ),

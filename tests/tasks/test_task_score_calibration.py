@@ -79,7 +79,7 @@ def test_a_score_calibration_survives_json(calibration: ScoreCalibration | None)
         ({"threshold": None}, "threshold: expected 0 to 1"),
         ({"class_id": -1}, "class_id: expected 0 or more"),
         ({"positive": 3}, "positive: expected the name of a class"),
-        ({"figure": "recall"}, "figure: expected one of sensitivity, specificity, precision, got 'recall'"),
+        ({"metric": "recall"}, "metric: expected one of sensitivity, specificity, precision, got 'recall'"),
         ({"at_least": 1.0}, "sensitivity: expected above 0 and below 1, got 1.0"),
         ({"at_least": "0.9"}, "sensitivity: expected above 0 and below 1, got '0.9'"),
     ],

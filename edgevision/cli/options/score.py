@@ -11,7 +11,7 @@ from edgevision.cli.options.groups import option
 from edgevision.errors import OptionError
 from edgevision.evidence.operating_points import OperatingPointSpecification
 from edgevision.metrics.formatting import in_unit
-from edgevision.tasks.score_calibration import FIGURES, OperatingPoint, ScoreCalibration
+from edgevision.tasks.score_calibration import OPERATING_METRICS, OperatingPoint, ScoreCalibration
 
 _SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 _HELP = {
@@ -33,7 +33,10 @@ SCORE_OPTIONS = (
         help="Class of interest; it gets a threshold per artifact, set on labelled calibration images "
         "and verified on the evaluation images. Requires one --at-... option.",
     ),
-    *(option(f"--at-{figure}", metavar="SHARE", type=_SHARE, help=_HELP[figure]) for figure in FIGURES),
+    *(
+        option(f"--at-{metric}", metavar="SHARE", type=_SHARE, help=_HELP[metric])
+        for metric in OPERATING_METRICS
+    ),
 )
 
 
@@ -45,7 +48,9 @@ def operating_point_of(arguments: dict[str, Any]) -> OperatingPointSpecification
     """
     positive = arguments["positive"]
     requirements = {
-        figure: arguments[f"at_{figure}"] for figure in FIGURES if arguments[f"at_{figure}"] is not None
+        metric: arguments[f"at_{metric}"]
+        for metric in OPERATING_METRICS
+        if arguments[f"at_{metric}"] is not None
     }
     if not requirements:
         if positive is None:
@@ -54,13 +59,13 @@ def operating_point_of(arguments: dict[str, Any]) -> OperatingPointSpecification
             f"--positive {positive}: no requirement for its threshold; pass --at-sensitivity 0.95, "
             "--at-specificity or --at-precision"
         )
-    figure, at_least = next(iter(requirements.items()))
+    metric, at_least = next(iter(requirements.items()))
     if len(requirements) > 1:
         names = " and ".join(f"--at-{name}" for name in requirements)
         raise OptionError(f"{names}: one threshold can meet only one requirement; remove the others")
     if positive is None:
-        raise OptionError(f"--at-{figure} {at_least:g}: no class of interest; pass --positive CLASS")
-    return OperatingPointSpecification(positive, figure, at_least)
+        raise OptionError(f"--at-{metric} {at_least:g}: no class of interest; pass --positive CLASS")
+    return OperatingPointSpecification(positive, metric, at_least)
 
 
 def describe_score_calibration(calibration: ScoreCalibration) -> str:
@@ -74,5 +79,5 @@ def describe_score_calibration(calibration: ScoreCalibration) -> str:
 def _describe_operating_point(point: OperatingPoint) -> str:
     return (
         f"'{point.positive}' at a score of {point.threshold:.4g} or more "
-        f"({point.figure} at least {in_unit(point.at_least, 'share')})"
+        f"({point.metric} at least {in_unit(point.at_least, 'share')})"
     )
