@@ -14,14 +14,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from edgevision.artifact import Artifact
 from edgevision.errors import ArtifactError, DeviceError, OptionError, OutputError
-from edgevision.system.numeric import plain
+from edgevision.system.arguments import one_path
+from edgevision.system.numeric import is_whole, plain
 from edgevision.tensors import Array, TensorSpec
+
+#: Runtimes start threads for any number, and fail in their own words where it exceeds 32 bits.
+_MOST_THREADS = 1024
 
 
 class DeviceInfo(NamedTuple):
@@ -57,11 +60,14 @@ class SessionSettings:
 
     def __post_init__(self) -> None:
         if self.threads is not None:
-            if not isinstance(self.threads, Integral) or isinstance(self.threads, bool) or self.threads < 1:
-                raise OptionError(f"threads: expected a whole number, 1 or more, got {self.threads!r}")
-            object.__setattr__(self, "threads", int(self.threads))
+            threads = plain(self.threads)
+            if not is_whole(threads, 1):
+                raise OptionError(f"threads: expected a whole number, 1 or more, got {threads!r:.200}")
+            if threads > _MOST_THREADS:
+                raise OptionError(f"threads: expected {_MOST_THREADS} at most, got {threads}")
+            object.__setattr__(self, "threads", threads)
         if self.cache_dir is not None:
-            object.__setattr__(self, "cache_dir", Path(self.cache_dir))
+            object.__setattr__(self, "cache_dir", one_path(self.cache_dir, "cache_dir"))
         object.__setattr__(self, "options", plain(self.options))
 
     def check_options(self, backend: str, known: Sequence[str]) -> None:

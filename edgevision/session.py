@@ -11,6 +11,7 @@ import numpy as np
 from edgevision.artifact import Artifact
 from edgevision.backend import Backend, LeasingSession, Session, SessionSettings, Slot
 from edgevision.errors import DeviceError, InferenceError, InputError, OptionError, SessionClosedError
+from edgevision.system.arguments import whole_number
 from edgevision.tensors import Array, TensorSpec, check_inputs
 
 _PRECISIONS = (None, "float32", "float16", "bfloat16")
@@ -121,10 +122,13 @@ class CheckedSession:
             batch: images in the call.
 
         Raises:
+            OptionError: `batch` is not a whole number of 1 or more.
             InputError: the artifact has a fixed batch of another size.
             SessionClosedError: the session is closed.
         """
         self._check_open()
+        if type(batch) is not int or batch < 1:  # checked here first, because a call takes microseconds
+            batch = whole_number(batch, "batch", least=1)
         for spec in self._fixed:
             if spec.shape[0] != batch:
                 raise InputError(f"input '{spec.name}': expected a batch of {spec.shape[0]}, got {batch}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import InputError
+from edgevision.system.arguments import real_number, sequence, whole_number
 
 Array = NDArray[Any]
 
@@ -24,8 +24,8 @@ class Quantization:
     zero_point: int
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "scale", float(self.scale))
-        object.__setattr__(self, "zero_point", operator.index(self.zero_point))
+        object.__setattr__(self, "scale", real_number(self.scale, "scale", finite=False))
+        object.__setattr__(self, "zero_point", whole_number(self.zero_point, "zero_point"))
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ class TensorSpec:
     quantization: Quantization | None = None
 
     def __post_init__(self) -> None:
-        shape = tuple(None if size is None else operator.index(size) for size in self.shape)
+        sizes = sequence(self.shape, f"shape of '{self.name}'", "sizes")
+        shape = tuple(None if size is None else whole_number(size, "size", least=0) for size in sizes)
         object.__setattr__(self, "shape", shape)
 
     @property
@@ -56,7 +57,7 @@ class TensorSpec:
 
     def with_batch(self, batch: int) -> tuple[int, ...]:
         """The shape with `batch` in place of open sizes."""
-        batch = operator.index(batch)
+        batch = whole_number(batch, "batch", least=0)
         return tuple(batch if size is None else size for size in self.shape)
 
     def describe(self) -> str:

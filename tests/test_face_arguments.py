@@ -648,3 +648,90 @@ def test_a_type_checker_accepts_a_path_as_text_and_as_path_everywhere() -> None:
     paths = {where: set(alternatives(hint)) for where, hint in hints.items() if "path" in kinds(hint)}
     assert len(paths) > 20
     assert [where for where, types_ in paths.items() if str not in types_] == []
+
+
+# Arguments that mean nothing: refused by name, and never by an error of Python or numpy
+
+
+class Meaningless:
+    """No path, no number, and no sequence of either."""
+
+
+def meaningless(allowed: set[str]) -> dict[str, Any]:
+    values: dict[str, Any] = {"an object": Meaningless()}
+    if "path" in allowed:
+        values |= {"bytes": b"a", "no text": "", "a NUL": "a\0b", "a long path": "a" * 5000}
+    elif allowed & {"whole", "real"}:
+        values |= {"text": "nan", "NaN": np.nan, "complex": 1j, "array": np.array([[1, 2]])}
+    if "whole" in allowed:
+        values["half"] = 0.5
+    if "sequence" in allowed:
+        values |= {"number": 5, "text": "ab", "objects": [Meaningless()], "dictionary": {"a": 1}}
+    return values
+
+
+def check_refusal(row: Row, hint: Any) -> None:
+    for form, value in meaningless(kinds(hint)).items():
+        try:
+            row.call(value)
+        except (ev.EdgeVisionError, MemoryError):
+            continue
+        except Exception as error:
+            pytest.fail(f"{row.owner}({row.parameter}) as {form}: {type(error).__name__}: {error}")
+
+
+@pytest.mark.parametrize(
+    ("row", "hint"), SETTINGS_ROWS, ids=[f"{row.owner}-{row.parameter}" for row, _ in SETTINGS_ROWS]
+)
+def test_a_setting_without_meaning_raises_no_foreign_error(row: Row, hint: Any) -> None:
+    check_refusal(row, hint)
+
+
+@pytest.mark.parametrize("row", METHODS, ids=lambda row: f"{row.owner}-{row.parameter}-{row.plain}")
+@pytest.mark.usefixtures("folder")
+def test_an_argument_of_a_method_without_meaning_raises_no_foreign_error(row: Row) -> None:
+    if row.owner.endswith("__getitem__"):
+        pytest.skip("indexing raises IndexError, as it does everywhere in Python")
+    owner, _, method = row.owner.partition(".")
+    function = function_of(inspect.getattr_static(getattr(ev, owner), method))
+    assert function is not None
+    check_refusal(row, hints_of(function)[row.parameter])
+
+
+@pytest.mark.parametrize("row", FUNCTIONS, ids=lambda row: f"{row.owner}-{row.parameter}-{row.plain}")
+@pytest.mark.usefixtures("bundle")
+def test_an_argument_of_a_function_without_meaning_raises_no_foreign_error(row: Row) -> None:
+    if row.parameter == "seconds":
+        pytest.skip("the largest number of seconds is a wish that is granted")
+    check_refusal(row, hints_of(getattr(ev, row.owner))[row.parameter])
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: classification().to_dict(0),
+        lambda: detector()(PHOTO).to_coco("7"),
+        lambda: detector()(PHOTO).to_coco(0.5),
+        lambda: images().sample(1, None),
+        lambda: images().at([0.5]),
+        lambda: images().at([3]),
+        lambda: ev.InputOptions(value_range=()),
+        lambda: ev.InputOptions(value_range="01"),
+        lambda: ev.InputOptions(mean=0),
+        lambda: ev.InputOptions(scale=(0.0,)),
+        lambda: ev.InputOptions(resize="squeeze"),
+        lambda: ev.TaskOptions(output_range="01"),
+        lambda: ev.TaskOptions(output_range=(np.nan, 1.0)),
+        lambda: ev.RunSettings(tune="no"),
+        lambda: ev.TensorSpec("image", (True, -1), "uint8"),
+        lambda: ev.Quantization("0.5", 0),
+        lambda: ev.load("no.evb", settings={"threads": 1}),
+        lambda: ev.load("no.evb", selftest="no"),
+        lambda: ev.load("no.tflite", bare={}),
+        lambda: ev.SessionSettings(threads=10**30),
+    ],
+    ids=range(20),
+)
+def test_a_value_that_would_silently_mean_something_else_is_refused(call: Any) -> None:
+    with pytest.raises(ev.EdgeVisionError):
+        call()

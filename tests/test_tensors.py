@@ -8,6 +8,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
+from edgevision.errors import OptionError
 from edgevision.tensors import Quantization, TensorSpec, all_finite, dequantizer
 
 
@@ -51,5 +52,5 @@ def test_a_spec_with_numbers_of_numpy_is_the_same_and_goes_into_json() -> None:
     assert hash(numpy) == hash(plain)
     assert json.dumps(asdict(numpy)) == json.dumps(asdict(plain))
     assert numpy.with_batch(np.int64(4)) == (4, 2)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="float"):
+    with pytest.raises(OptionError, match="zero_point: expected a whole number, got 0.5"):
         Quantization(0.5, 0.5)  # type: ignore[arg-type]

@@ -18,7 +18,7 @@ from edgevision.loading.choice import Request, available_backend, choice_by_orde
 from edgevision.loading.configurations import Configuration, configurations
 from edgevision.loading.race import CALLS, Entrant, Speed, Track, winner
 from edgevision.plugins import Registry, registry
-from edgevision.system.arguments import names, real_number, whole_number
+from edgevision.system.arguments import names, real_number, whole_numbers
 from edgevision.system.cores import cores
 from edgevision.system.machine import Machine
 from edgevision.system.progress import Progress, no_progress
@@ -142,8 +142,8 @@ def tune(
     """
     progress = progress or no_progress
     backends = names(backends, "backends")
-    threads = [whole_number(count, "threads", least=1) for count in threads]
-    batches = [whole_number(count, "batches", least=1) for count in batches]
+    threads = whole_numbers(threads, "threads", least=1)
+    batches = whole_numbers(batches, "batches", least=1)
     if not batches:
         raise OptionError("batches: expected one or more, got none")
     if max(threads, default=1) > cores():
@@ -151,7 +151,7 @@ def tune(
     seconds = real_number(seconds, "seconds")
     if not seconds > 0:
         raise OptionError(f"seconds: expected a number above 0, got {seconds:g}")
-    opened, plugins, settings = read_bundle(Path(bundle)), registry(), SessionSettings()
+    opened, plugins, settings = read_bundle(bundle), registry(), SessionSettings()
     possible = configurations(opened, precision, settings.threads, plugins)
     tried = _tried(opened, possible, backends, threads, plugins)
     with ExitStack() as stack:

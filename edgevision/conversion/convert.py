@@ -33,7 +33,7 @@ from edgevision.evaluation.run import Examples, Images
 from edgevision.evaluation.source_session import SourceSession
 from edgevision.evidence.records import Evidence
 from edgevision.plugins import Registry, registry
-from edgevision.system.arguments import names
+from edgevision.system.arguments import names, one_path
 from edgevision.system.machine import now, this_machine
 from edgevision.system.progress import Progress, Steps
 
@@ -85,8 +85,8 @@ def convert(
         OutputError: the bundle cannot be written. Nothing is left behind.
     """
     request = ConversionRequest(
-        source=Path(source),
-        output=Path(output),
+        source=one_path(source, "source"),
+        output=one_path(output, "output"),
         targets=names(targets, "targets"),
         precisions=names(precisions, "precisions"),
         evaluation=evaluation,

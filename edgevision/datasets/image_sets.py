@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevision.errors import InputError
+from edgevision.errors import InputError, OptionError
 from edgevision.imaging.decode import SUFFIXES, Pixels, as_image, decode_image, find_images, read_bytes
-from edgevision.system.arguments import names, whole_number
+from edgevision.system.arguments import names, one_path, whole_number, whole_numbers
 
 #: Largest unpacked size of an image in an archive: far above any photo, and safe for the memory.
 MOST_MEMBER_BYTES = 256_000_000
@@ -52,7 +52,7 @@ class ImageSet:
         Raises:
             InputError: the path cannot be read, is neither a folder nor a zip, or contains no image.
         """
-        path = Path(path)
+        path = one_path(path, "path")
         entries = _folder_entries(path) if path.is_dir() else _archive_entries(path)
         return cls(str(path), *_classes([entry.name for entry in entries]), tuple(entries))
 
@@ -129,9 +129,10 @@ class ImageSet:
         The same set, count and seed always give the same images.
 
         Raises:
-            OptionError: `count` is not a whole number of 1 or more.
+            OptionError: `count` is not a whole number of 1 or more, or `seed` of 0 or more.
         """
         count = whole_number(count, f"sample of {self.name}", least=1)
+        seed = whole_number(seed, "seed", least=0)
         if count >= len(self):
             return self
         classes = np.zeros(len(self), np.int64) if self.labels is None else self.labels
@@ -143,7 +144,14 @@ class ImageSet:
         return self.at([place for place, digest in enumerate(self.digests) if digest not in left_out])
 
     def at(self, places: Sequence[int]) -> ImageSet:
-        """The images at these indices, in this order."""
+        """The images at these indices, in this order.
+
+        Raises:
+            OptionError: an index is not a whole number, or there is no such image.
+        """
+        places = whole_numbers(places, f"places in {self.name}", least=-len(self))
+        if max(places, default=0) >= len(self):
+            raise OptionError(f"places in {self.name}: expected less than {len(self)}, got {max(places)}")
         labels = None if self.labels is None else self.labels[np.asarray(places, np.intp)]
         return ImageSet(self.name, self.class_names, labels, tuple(self._entries[i] for i in places))
 

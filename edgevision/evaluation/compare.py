@@ -17,6 +17,7 @@ from edgevision.evidence.document import comparison_document
 from edgevision.metrics.comparison import Comparison, Metric
 from edgevision.metrics.measures import MetricValue
 from edgevision.metrics.paired_tests import mcnemar, paired_bootstrap, sign_flip
+from edgevision.system.arguments import one_path
 from edgevision.system.machine import now, this_machine
 from edgevision.system.progress import Progress
 
@@ -103,10 +104,11 @@ def compare(
     Raises:
         OptionError: the two cannot be compared; else as `evaluate`.
     """
-    _check_comparable(Path(a), Path(b))
+    a, b = one_path(a, "a"), one_path(b, "b")
+    _check_comparable(a, b)
     images, paths = open_images(data), GroundTruthPaths.of(annotations, truth)
-    first = run_bundle(Path(a), images, a_on or RunSettings(), paths, progress)
-    second = run_bundle(Path(b), images, b_on or RunSettings(), paths, progress)
+    first = run_bundle(a, images, a_on or RunSettings(), paths, progress)
+    second = run_bundle(b, images, b_on or RunSettings(), paths, progress)
     comparison = first.evaluator.compare(first.answers, second.answers)
     return BundleComparison(
         created=now(),

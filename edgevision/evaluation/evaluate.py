@@ -22,6 +22,7 @@ from edgevision.metrics.comparison import MOST_IMAGES
 from edgevision.metrics.measures import ClassMetricValues, Measures, MetricValue
 from edgevision.plugins import registry
 from edgevision.session import open_session
+from edgevision.system.arguments import flag, one_path, whole_number
 from edgevision.system.machine import now, this_machine
 from edgevision.system.progress import Progress
 from edgevision.tasks.description import Task
@@ -46,7 +47,7 @@ class RunSettings:
 
     def __post_init__(self) -> None:
         if self.tune is not None:
-            object.__setattr__(self, "tune", bool(self.tune))
+            object.__setattr__(self, "tune", flag(self.tune, "tune"))
 
 
 @dataclass(frozen=True)
@@ -110,8 +111,12 @@ class Evaluation:
         raise KeyError(name)
 
     def worst(self, count: int) -> list[int]:
-        """Places of up to `count` images with errors, the largest error first."""
-        errors = self.measures.errors
+        """Places of up to `count` images with errors, the largest error first.
+
+        Raises:
+            OptionError: `count` is not a whole number of 0 or more.
+        """
+        errors, count = self.measures.errors, whole_number(count, "count", least=0)
         order = np.argsort(-errors, kind="stable")[:count]
         return [int(place) for place in order if errors[place] > 0]
 
@@ -166,9 +171,9 @@ def evaluate(
         PluginError, MissingRuntimeError, DeviceError: the requested backend or device is not available.
         ArtifactError, InferenceError: the runtime refuses the artifact, or fails.
     """
-    images = open_images(data)
+    bundle, images = one_path(bundle, "bundle"), open_images(data)
     paths = GroundTruthPaths.of(annotations, truth)
-    bundle_answers = run_bundle(Path(bundle), images, on or RunSettings(), paths, progress)
+    bundle_answers = run_bundle(bundle, images, on or RunSettings(), paths, progress)
     return Evaluation(
         created=now(),
         machine=this_machine(),

@@ -18,7 +18,6 @@ from edgevision.evaluation.run import Examples
 from edgevision.imaging.input_options import StatedNormalization, resolve_preprocessing
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.plugins import Registry
-from edgevision.system.arguments import optional_path
 from edgevision.tasks.classify import class_count, score_output
 from edgevision.tasks.description import ClassifyTask, GenerateTask
 from edgevision.tasks.detect import image_outputs
@@ -123,7 +122,7 @@ def _classification(
     if score_kind is None:
         raise OptionError(f"{where}: cannot infer the output type; pass --scores softmax, sigmoid, or logits")
     output = score_output(source.outputs, options.output)
-    labels = network_labels(optional_path(options.labels), images.class_names, class_count(output), where)
+    labels = network_labels(options.labels, images.class_names, class_count(output), where)
     task = ClassifyTask(output.name, score_kind)
     truth = classify_truth(images, labels, options.annotations, has_independent_scores(task, output))
     return ClassificationEvaluator(task, labels, preprocessing, truth, images.image_names)

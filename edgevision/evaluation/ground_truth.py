@@ -32,7 +32,7 @@ class GroundTruthPaths:
     @classmethod
     def of(cls, annotations: str | Path | None, truth: str | Path | None) -> GroundTruthPaths:
         """From the arguments of a public function."""
-        return cls(optional_path(annotations), optional_path(truth))
+        return cls(optional_path(annotations, "annotations"), optional_path(truth, "truth"))
 
 
 def truth_images(path: str | Path, images: ImageSet) -> list[Pixels]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from math import ceil
-from pathlib import Path
 from typing import Any
 
 from edgevision.backend import SessionSettings
@@ -15,6 +14,7 @@ from edgevision.errors import OptionError
 from edgevision.evaluation.evaluator import Evaluator
 from edgevision.execution.pipeline import in_blocks, in_order, shared_out, turn_on
 from edgevision.imaging.blocks import read_block
+from edgevision.system.arguments import one_path
 from edgevision.system.cores import cores
 from edgevision.tasks.batches import BATCH, TINY, pays
 
@@ -87,7 +87,7 @@ def open_images(images: Images) -> ImageSet:
             f"expected a folder of images, a zip of one, or an ImageSet, got {type(images).__name__}; "
             f"for arrays use ImageSet.from_arrays"
         )
-    return ImageSet.open(Path(images))
+    return ImageSet.open(one_path(images, "images"))
 
 
 def _block_size(examples: Examples) -> int:

@@ -89,7 +89,13 @@ def read_image(path: str | os.PathLike[str]) -> Pixels:
     Raises:
         InputError: the file cannot be read, or as `decode_image`.
     """
-    return decode_image(read_bytes(Path(path)), str(path))
+    try:
+        name = os.fspath(path)
+    except TypeError:
+        name = ""
+    if not isinstance(name, str) or not name:
+        raise InputError(f"image: expected a path, got {path!r:.80}; pass the bytes of a file as bytes")
+    return decode_image(read_bytes(Path(name)), name)
 
 
 def as_image(value: ImageLike, color: str = "rgb") -> Pixels:

@@ -6,7 +6,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from edgevision.errors import OptionError
-from edgevision.imaging.preprocess import LAYOUTS, Preprocessing, keras_applications_preprocessing
+from edgevision.imaging.preprocess import (
+    LAYOUTS,
+    Preprocessing,
+    check_fields,
+    keras_applications_preprocessing,
+)
 from edgevision.system.numeric import plain_fields
 from edgevision.tensors import TensorSpec
 
@@ -24,6 +29,9 @@ class InputOptions:
         color: channel order: ``rgb``, ``bgr`` or ``gray``.
         resize, interpolation, pad_value: as in `Preprocessing`.
         size_wh: width and height, for a source that leaves them open.
+
+    Raises:
+        OptionError: a field has an invalid value, or two contradict each other; names the field.
     """
 
     value_range: tuple[float, float] | None = None
@@ -38,6 +46,8 @@ class InputOptions:
 
     def __post_init__(self) -> None:
         plain_fields(self, "value_range", "mean", "scale", "pad_value", "size_wh")
+        checked = ("value_range", "mean", "scale", "color", "size_wh", "resize", "interpolation", "pad_value")
+        check_fields({name: getattr(self, name) for name in checked if getattr(self, name) is not None})
         stated = [name for name in ("value_range", "mean", "scale") if getattr(self, name) is not None]
         if self.applications is not None and stated:
             raise OptionError(

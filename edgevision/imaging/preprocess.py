@@ -58,23 +58,7 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         plain_fields(self, "size_wh", "value_range", "mean", "scale", "pad_value")
-        lengths = (1,) if self.color == "gray" else (1, 3)
-        low_high = self.value_range
-        self._check("size_wh", _are_counts(self.size_wh, 2), "two whole numbers above 0")
-        self._check("value_range", _are_finite(low_high, (2,)), "two finite numbers")
-        self._check("value_range", low_high[0] < low_high[1], "a low number, then a higher one")
-        for name, known in _WORDS.items():
-            self._check(name, getattr(self, name) in known, f"one of {', '.join(known)}")
-        self._check("mean", _are_finite(self.mean, lengths), f"{_or(lengths)} finite numbers")
-        self._check("scale", _are_finite(self.scale, lengths), f"{_or(lengths)} finite numbers")
-        self._check("scale", 0 not in self.scale, "no 0: pixels are divided by it")
-        self._check(
-            "pad_value", is_whole(self.pad_value) and self.pad_value <= 255, "a whole number in 0…255"
-        )
-
-    def _check(self, name: str, valid: bool, expected: str) -> None:
-        if not valid:
-            raise OptionError(f"preprocessing: {name}: expected {expected}, got {getattr(self, name)!r}")
+        check_fields({field.name: getattr(self, field.name) for field in fields(self)})
 
     @property
     def channels(self) -> int:
@@ -384,6 +368,37 @@ def _as_float(values: NDArray[np.float64], dtype: np.dtype[Any], name: str) -> A
             f"pass another value range, mean or scale"
         )
     return table
+
+
+def check_fields(values: Mapping[str, Any]) -> None:
+    """Check some fields of a `Preprocessing`, or all.
+
+    Args:
+        values: name -> value, with tuples for sequences.
+
+    Raises:
+        OptionError: a field has an invalid value; names the field.
+    """
+    lengths = (1,) if values.get("color") == "gray" else (1, 3)
+    numbers = f"{_or(lengths)} finite numbers"
+    for name, value in values.items():
+        if name in _WORDS:
+            _check(name, value, value in _WORDS[name], f"one of {', '.join(_WORDS[name])}")
+        elif name == "size_wh":
+            _check(name, value, _are_counts(value, 2), "two whole numbers above 0")
+        elif name == "value_range":
+            _check(name, value, _are_finite(value, (2,)), "two finite numbers")
+            _check(name, value, value[0] < value[1], "a low number, then a higher one")
+        elif name == "pad_value":
+            _check(name, value, is_whole(value) and value <= 255, "a whole number in 0…255")
+        else:
+            _check(name, value, _are_finite(value, lengths), numbers)
+            _check(name, value, name != "scale" or 0 not in value, "no 0: pixels are divided by it")
+
+
+def _check(name: str, value: object, valid: bool, expected: str) -> None:
+    if not valid:
+        raise OptionError(f"preprocessing: {name}: expected {expected}, got {value!r:.200}")
 
 
 def _are_counts(values: object, length: int) -> bool:

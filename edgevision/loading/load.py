@@ -15,7 +15,7 @@ from edgevision.loading.bare import BareModel, load_bare
 from edgevision.loading.choice import Choice, Request, choose
 from edgevision.plugins import Registry, registry
 from edgevision.session import CheckedSession, open_session
-from edgevision.system.arguments import whole_number
+from edgevision.system.arguments import flag, one_path
 from edgevision.system.log import info
 
 if TYPE_CHECKING:  # a process that runs one bare classifier imports no bundles, and no other tasks
@@ -90,8 +90,16 @@ def load(  # noqa: PLR0913  (all but the first three by name)
         ArtifactError: the runtime refuses the artifact.
         InferenceError: the known answers were checked, and one differs.
     """
-    path, plugins = Path(path), registry()
-    request = Request(backend, precision, _merged(settings or SessionSettings(), device, threads), tune)
+    path, plugins = one_path(path, "path"), registry()
+    tune, selftest = None if tune is None else flag(tune, "tune"), flag(selftest, "selftest")
+    if bare is not None and not isinstance(bare, BareModel):
+        raise OptionError(f"bare: expected edgevision.BareModel, got {bare!r:.80}")
+    request = Request(
+        backend,
+        precision,
+        _merged(SessionSettings() if settings is None else settings, device, threads),
+        tune,
+    )
     if is_bundle(path):
         if bare is not None:
             raise OptionError(
@@ -234,13 +242,15 @@ def _refuse_bundle_arguments(path: Path, arguments: Mapping[str, object]) -> Non
 
 def _merged(settings: SessionSettings, device: str | None, threads: int | None) -> SessionSettings:
     """`settings` with the device and the threads that are arguments of their own."""
+    if not isinstance(settings, SessionSettings):
+        raise OptionError(f"settings: expected edgevision.SessionSettings, got {settings!r:.80}")
+    threads = SessionSettings(threads=threads).threads
     for name, argument in (("device", device), ("threads", threads)):
         setting = getattr(settings, name)
-        if None not in (argument, setting) and argument != setting:
+        if argument is not None and setting is not None and argument != setting:
             raise OptionError(f"{name}: {argument!r} and settings.{name} {setting!r} contradict each other")
-    count = settings.threads if threads is None else threads
     return replace(
         settings,
-        device=device or settings.device,
-        threads=None if count is None else whole_number(count, "threads", least=1),
+        device=settings.device if device is None else device,
+        threads=settings.threads if threads is None else threads,
     )

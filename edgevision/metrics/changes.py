@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edgevision.system.arguments import whole_number
+
 
 @dataclass(frozen=True)
 class Flip:
@@ -78,7 +80,13 @@ class Confusion:
         return cls(tuple((row[0], row[1], row[2]) for row in rows))
 
     def matrix(self, classes: int) -> NDArray[np.int64]:
-        """int64 ``(classes, classes)``: one row per true class, one column per predicted class."""
+        """int64 ``(classes, classes)``: one row per true class, one column per predicted class.
+
+        Raises:
+            OptionError: `classes` is not a whole number, or does not cover every class that occurs.
+        """
+        highest = max((max(row, column) for row, column, _ in self.cells), default=-1)
+        classes = whole_number(classes, "classes", least=highest + 1)
         matrix = np.zeros((classes, classes), np.int64)
         for row, column, count in self.cells:
             matrix[row, column] = count
@@ -115,6 +123,7 @@ class Reliability:
     @classmethod
     def of(cls, confidence: NDArray[np.float32], correct: NDArray[np.bool_], bins: int = 15) -> Reliability:
         """Sort predictions, float32 ``(n,)`` of 0…1 and bool ``(n,)``, into bins ``(low, high]``."""
+        bins = whole_number(bins, "bins", least=1)
         places = (np.ceil(confidence.astype(np.float64) * bins).astype(np.int64) - 1).clip(0, bins - 1)
         counts = np.bincount(places, minlength=bins)
         least = np.maximum(counts, 1)

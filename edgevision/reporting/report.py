@@ -18,6 +18,7 @@ from edgevision.reporting.page import render
 from edgevision.reporting.predictions import predictions
 from edgevision.reporting.score_calibration import calibrated_scores
 from edgevision.reporting.summary import artifact_statuses, summary, unchecked_limits
+from edgevision.system.arguments import one_path
 from edgevision.system.files import check_folder_of, write_file
 from edgevision.target import load_targets
 from edgevision.tasks.description import task_to_dict
@@ -41,9 +42,9 @@ def write_report(bundle: str | Path, output: str | Path, *, force: bool = False)
         MissingRuntimeError: jinja2 is not installed.
         OutputError: the page cannot be written; nothing is left behind.
     """
-    output = Path(output)
+    output = one_path(output, "output")
     _check_output(output, force)
-    page = report_html(read_bundle(Path(bundle)))
+    page = report_html(read_bundle(bundle))
     write_file(output, page.encode("utf-8"))
 
 
@@ -58,7 +59,8 @@ def report_html(bundle: Bundle) -> str:
 
 def _check_output(path: Path, force: bool) -> None:
     if path.suffix.lower() not in _SUFFIXES:
-        raise OutputError(f"{path}: expected a name that ends in .html; pass -o {path.with_suffix('.html')}")
+        html_name = path.with_suffix(".html") if path.name else "report.html"
+        raise OutputError(f"{path}: expected a name that ends in .html; pass -o {html_name}")
     check_folder_of(path, "-o")
     if path.is_dir():
         raise OutputError(f"{path}: is a folder; pass another name with -o")

@@ -2,18 +2,48 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from edgevision.errors import OptionError
-from edgevision.system.numeric import is_real, is_whole, plain
+from edgevision.system.numeric import is_real, plain
+
+#: Reasons for which a path leads nowhere; every other reason makes `Path.is_dir` raise an OSError.
+_NOTHING_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EBADF, errno.ELOOP})
 
 
-def optional_path(value: str | Path | None) -> Path | None:
-    """The path, or `None` for `None`."""
-    return None if value is None else Path(value)
+def one_path(value: str | os.PathLike[str], argument: str) -> Path:
+    """The path, whether something is there or not; `Path.exists` and its like do not raise on it.
+
+    Raises:
+        OptionError: `value` is not a path, empty, or one that the system refuses, such as a path too long.
+    """
+    text = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
+    if not isinstance(text, str):
+        raise OptionError(f"{argument}: expected a str or Path, got {value!r:.80}")
+    if not text:
+        raise OptionError(f"{argument}: expected a path, got an empty string; for this folder pass '.'")
+    path = Path(text)
+    try:
+        path.stat()
+    except OSError as error:
+        if error.errno not in _NOTHING_THERE:
+            raise OptionError(f"{argument}: {text!r:.80} cannot be read: {error.strerror}") from error
+    except ValueError as error:  # a NUL, or a character that no file name can have
+        raise OptionError(f"{argument}: {text!r:.80} cannot be a path: {error}") from error
+    return path
+
+
+def optional_path(value: str | os.PathLike[str] | None, argument: str) -> Path | None:
+    """The path, or `None` for `None`.
+
+    Raises:
+        OptionError: as `one_path`.
+    """
+    return None if value is None else one_path(value, argument)
 
 
 def names(values: Iterable[str], argument: str) -> tuple[str, ...]:
@@ -24,7 +54,7 @@ def names(values: Iterable[str], argument: str) -> tuple[str, ...]:
     """
     if isinstance(values, (str, bytes)):
         raise OptionError(f"{argument}: expected a sequence of names, got {values!r}; pass [{values!r}]")
-    items = _items(values, argument, "names")
+    items = sequence(values, argument, "names")
     for item in items:
         if not isinstance(item, str):
             raise OptionError(f"{argument}: expected a sequence of names, got {item!r} in it")
@@ -40,39 +70,73 @@ def paths(values: Iterable[str | Path], argument: str) -> tuple[Path, ...]:
     if isinstance(values, (str, bytes, os.PathLike)):
         given = str(values)
         raise OptionError(f"{argument}: expected a sequence of paths, got {given!r}; pass [{given!r}]")
-    items = _items(values, argument, "paths")
+    items = sequence(values, argument, "paths")
     for item in items:
         if not isinstance(item, (str, os.PathLike)):
             raise OptionError(f"{argument}: expected a sequence of paths, got {item!r} in it")
-    return tuple(map(Path, items))
+    return tuple(one_path(item, argument) for item in items)
 
 
-def whole_number(value: Any, argument: str, least: int) -> int:
+def whole_number(value: Any, argument: str, least: int | None = None) -> int:
     """A Python integer, from one of Python's or of numpy's.
+
+    Args:
+        value: the argument.
+        argument: its name, for errors.
+        least: the smallest that is allowed; `None` allows all.
 
     Raises:
         OptionError: it is not a whole number, or below `least`.
     """
+    number = plain(value)
+    if not isinstance(number, int) or isinstance(number, bool):
+        raise OptionError(f"{argument}: expected a whole number, got {number!r:.200}")
+    if least is not None and number < least:
+        raise OptionError(f"{argument}: expected {least} or more, got {number!r}")
+    return number
+
+
+def whole_numbers(values: Iterable[Any], argument: str, least: int) -> list[int]:
+    """A list of Python integers, from a list, tuple or array of whole numbers.
+
+    Raises:
+        OptionError: `values` is one value, or holds something else than such numbers.
+    """
+    if isinstance(values, (str, bytes, bytearray, memoryview)):
+        raise OptionError(f"{argument}: expected a sequence of whole numbers, got {values!r:.80}")
+    return [whole_number(value, argument, least) for value in sequence(values, argument, "whole numbers")]
+
+
+def flag(value: Any, argument: str) -> bool:
+    """True or False, from one of Python's or of numpy's.
+
+    Raises:
+        OptionError: it is something else: the text ``"no"`` would count as True.
+    """
     value = plain(value)
-    if not is_whole(value, least):
-        expected = f"{least} or more" if is_real(value) and isinstance(value, int) else "a whole number"
-        raise OptionError(f"{argument}: expected {expected}, got {value!r}")
-    return int(value)
+    if not isinstance(value, bool):
+        raise OptionError(f"{argument}: expected True or False, got {value!r:.80}")
+    return value
 
 
-def real_number(value: Any, argument: str) -> float:
+def real_number(value: Any, argument: str, finite: bool = True) -> float:
     """A Python float, from an integer or float of Python's or of numpy's.
 
     Raises:
-        OptionError: it is not a number, or not finite.
+        OptionError: it is not a number, or not finite where it has to be.
     """
-    value = plain(value)
-    if not is_real(value):
-        raise OptionError(f"{argument}: expected a number, got {value!r}")
-    return float(value)
+    number = plain(value)
+    if not is_real(number) and (finite or not isinstance(number, float)):
+        raise OptionError(f"{argument}: expected a number, got {number!r:.200}")
+    return float(number)
 
 
-def _items(values: Iterable[Any], argument: str, kind: str) -> list[Any]:
+def sequence(values: Iterable[Any], argument: str, kind: str) -> list[Any]:
+    """The items of a list, tuple, array or other iterable.
+
+    Raises:
+        OptionError: `values` is one value.
+    """
     try:
         return list(values)
     except TypeError as error:

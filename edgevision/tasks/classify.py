@@ -99,8 +99,12 @@ class Classification:
         return [best for best in self if best.score >= least]
 
     def to_dict(self, k: WholeNumber | None = None) -> dict[str, Any]:
-        """JSON values: the `k` best classes, or all, and the decision on the class of interest, if any."""
-        best = self.top(k or len(self.labels))
+        """JSON values: the `k` best classes, or all, and the decision on the class of interest, if any.
+
+        Raises:
+            OptionError: as `top`.
+        """
+        best = self.top(len(self.labels) if k is None else k)
         document: dict[str, Any] = {
             "multi_label": self.multi_label,
             "classes": [{"label": c.label, "score": c.score, "class_id": c.class_id} for c in best],

@@ -14,6 +14,7 @@ from edgevision.imaging.decode import ImageLike, as_pixels
 from edgevision.imaging.placement import placement_of
 from edgevision.imaging.preprocess import Preprocessing, Preprocessor
 from edgevision.session import CheckedSession
+from edgevision.system.arguments import sequence, whole_numbers
 from edgevision.tasks.base import TaskModel, image_input
 from edgevision.tasks.batches import is_batch, parts
 from edgevision.tasks.description import DetectTask
@@ -149,13 +150,20 @@ class Detector(TaskModel):
             task: the thresholds; by default the model's own.
 
         Raises:
+            OptionError: `sizes_wh` is not a pair of whole numbers above 0 for each image.
             InferenceError: the outputs are not valid objects.
         """
+        sizes = [whole_numbers(pair, "sizes_wh", least=1) for pair in sequence(sizes_wh, "sizes_wh", "pairs")]
+        if not all(len(pair) == 2 for pair in sizes):
+            raise OptionError(f"sizes_wh: expected (width, height) of each image, got {sizes_wh!r:.200}")
+        return self._read(outputs, [(width, height) for width, height in sizes], task or self.task)
+
+    def _read(
+        self, outputs: Mapping[str, Array], sizes_wh: Sequence[tuple[int, int]], task: DetectTask
+    ) -> list[Detections]:
         rows = {name: dequantize(outputs[name]) for name, dequantize in self._dequantize}
         return [
-            self._detections(
-                {name: row[place] for name, row in rows.items()}, (width, height), task or self.task
-            )
+            self._detections({name: row[place] for name, row in rows.items()}, (width, height), task)
             for place, (width, height) in enumerate(sizes_wh)
         ]
 
@@ -172,7 +180,7 @@ class Detector(TaskModel):
                 self.preprocess.fill(pixels, row, order)
                 sizes_wh.append((pixels.shape[1], pixels.shape[0]))
             outputs = slot.run()
-        return self.read(outputs, sizes_wh, task)
+        return self._read(outputs, sizes_wh, task)
 
     def _detections(
         self, outputs: Mapping[str, Floats], image_size_wh: tuple[int, int], task: DetectTask

@@ -10,6 +10,7 @@ import numpy as np
 
 from edgevision.decoder import Floats, Ints
 from edgevision.errors import OptionError, PluginError
+from edgevision.system.arguments import whole_number
 
 if TYPE_CHECKING:
     from edgevision.system.numeric import WholeNumber
@@ -117,8 +118,12 @@ class Detections:
         Returns:
             ``image_id``, ``category_id`` (the class id), ``bbox`` (left, top, width, height) and
             ``score`` of each.
+
+        Raises:
+            OptionError: `image_id` is not a whole number of 0 or more.
         """
-        return [_coco(detection, int(image_id)) for detection in self]
+        number = whole_number(image_id, "image_id", least=0)
+        return [_coco(detection, number) for detection in self]
 
     def to_supervision(self) -> Any:
         """As ``supervision.Detections``, with the labels as ``data["class_name"]``.

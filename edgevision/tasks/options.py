@@ -10,7 +10,7 @@ from typing import Any
 from edgevision.errors import OptionError
 from edgevision.imaging.input_options import InputOptions
 from edgevision.system.arguments import optional_path, whole_number
-from edgevision.system.numeric import plain
+from edgevision.system.numeric import is_real, plain
 from edgevision.tasks.description import GenerateTask
 
 
@@ -55,7 +55,7 @@ class TaskOptions:
 
     def __post_init__(self) -> None:
         for name in ("labels", "annotations", "truth"):
-            object.__setattr__(self, name, optional_path(getattr(self, name)))
+            object.__setattr__(self, name, optional_path(getattr(self, name), name))
         for name in ("decoder_settings", "thresholds"):
             object.__setattr__(self, name, plain(getattr(self, name)))
         if self.output_range is not None:
@@ -70,8 +70,7 @@ class TaskOptions:
 
 
 def _output_range(values: Sequence[float]) -> tuple[float, float]:
-    try:
-        low, high = (float(value) for value in values)
-    except (TypeError, ValueError) as error:
-        raise OptionError(f"output_range: expected two numbers, low and high, got {values!r}") from error
-    return low, high
+    numbers = plain(values)
+    if not isinstance(numbers, (list, tuple)) or len(numbers) != 2 or not all(map(is_real, numbers)):
+        raise OptionError(f"output_range: expected two numbers, low and high, got {values!r:.200}")
+    return float(numbers[0]), float(numbers[1])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgevision.errors import OptionError
-from edgevision.system.arguments import names, optional_path, paths, whole_number
+from edgevision.system.arguments import flag, names, one_path, optional_path, paths, whole_number
 
 
 @pytest.mark.parametrize("values", [["a", "b"], ("a", "b"), np.array(["a", "b"]), iter("ab")])
@@ -41,8 +41,52 @@ def test_a_single_value_is_never_iterated(function: Any, values: Any, message: s
 
 
 def test_a_path_may_be_missing() -> None:
-    assert optional_path(None) is None
-    assert optional_path("a") == optional_path(Path("a")) == Path("a")
+    assert optional_path(None, "labels") is None
+    assert optional_path("a", "labels") == optional_path(Path("a"), "labels") == Path("a")
+
+
+@pytest.mark.parametrize("value", ["a b/ä ☃", Path(), "no/such", np.str_("a"), "\udcff", "a" * 255])
+def test_a_path_may_lead_nowhere(value: Any) -> None:
+    assert one_path(value, "labels") == Path(value)
+    one_path(value, "labels").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (5, "labels: expected a str or Path, got 5"),
+        (b"a", "labels: expected a str or Path, got b'a'"),
+        (["a"], r"labels: expected a str or Path, got \['a'\]"),
+        ("", "labels: expected a path, got an empty string"),
+        ("a\0b", "labels: 'a.*b' cannot be a path: embedded null byte"),
+        ("\ud800", "labels: .* cannot be a path"),
+        ("a" * 5000, "labels: 'aaa.* cannot be read: File name too long"),
+        ("a/" * 5000, "labels: 'a/a.* cannot be read: File name too long"),
+    ],
+)
+def test_what_is_no_path_is_refused(value: Any, message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        one_path(value, "labels")
+
+
+def test_a_path_object_of_bytes_is_refused() -> None:
+    class Bytes:
+        def __fspath__(self) -> bytes:
+            return b"a"
+
+    with pytest.raises(OptionError, match="labels: expected a str or Path, got"):
+        one_path(Bytes(), "labels")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", [True, False, np.bool_(True), np.array(False)])
+def test_flags_are_those_of_python(value: Any) -> None:
+    assert flag(value, "tune") is bool(value)
+
+
+@pytest.mark.parametrize("value", ["no", 0, 1, None, np.array([True]), 0.0])
+def test_what_is_no_flag_is_refused(value: Any) -> None:
+    with pytest.raises(OptionError, match="tune: expected True or False, got"):
+        flag(value, "tune")
 
 
 @pytest.mark.parametrize("value", [3, np.int64(3), np.uint8(3), np.array(3)])

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edgevision.errors import InferenceError, OptionError
 from edgevision.imaging.write import write_image
+from edgevision.system.arguments import one_path
 from edgevision.system.files import make_folder
 from edgevision.system.numeric import is_whole, plain
 from edgevision.tasks.generation.geometry import Geometry
@@ -72,7 +73,7 @@ class GeneratedImages:
         Raises:
             OutputError: a file cannot be written; those before it remain, it does not.
         """
-        folder = Path(folder)
+        folder = one_path(folder, "folder")
         make_folder(folder)
         paths = [folder / f"{stem}-{place:04d}{self._seed(place)}.png" for place in range(len(self))]
         for path, image in zip(paths, self, strict=True):
