@@ -16,6 +16,7 @@ from edgevision.artifact import Artifact
 from edgevision.bundle.layout import MANIFEST
 from edgevision.bundle.manifest import ArtifactEntry, FileEntry, Manifest, from_json, to_json
 from edgevision.errors import BundleError, OutputError
+from edgevision.system.arguments import one_path
 from edgevision.system.files import check_folder_of
 
 _LARGEST_MANIFEST_BYTES = 16_000_000
@@ -101,7 +102,7 @@ def open_bundle(path: str | Path) -> Bundle:
         BundleError: `path` has no bundle, its schema version is unknown, a file is missing, has another
             size or lies outside the bundle, or the labels are damaged.
     """
-    path = Path(path)
+    path = one_path(path, "path")
     files = _open(path)
     try:
         text = files.read(MANIFEST, _LARGEST_MANIFEST_BYTES).decode("utf-8")
@@ -131,7 +132,8 @@ def check_output(path: str | Path, force: bool) -> None:
     """
     path = Path(path)
     if path.suffix != ".evb":
-        raise OutputError(f"{path}: the name of a bundle ends in .evb; pass -o {path.with_suffix('.evb')}")
+        name = path.with_suffix(".evb") if path.name else "model.evb"
+        raise OutputError(f"{path}: the name of a bundle ends in .evb; pass -o {name}")
     check_folder_of(path, "-o")
     if path.exists() or path.is_symlink():
         if not force:
@@ -218,14 +220,15 @@ class _Directory:
 
     def size(self, name: str) -> int:
         path = self.path / name
-        if not path.resolve().is_relative_to(self._root):
-            raise _outside(self.path, name)
         try:
+            if not path.resolve().is_relative_to(self._root):
+                raise _outside(self.path, name)
             status = path.stat()
         except FileNotFoundError as error:
             raise _missing(self.path, name) from error
-        except OSError as error:
-            raise BundleError(f"{path}: cannot be read: {error.strerror or error}") from error
+        except (OSError, RuntimeError) as error:  # RuntimeError: a link to itself, before Python 3.13
+            reason = getattr(error, "strerror", None) or error
+            raise BundleError(f"{path}: cannot be read: {reason}") from error
         if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for
             raise BundleError(f"{path}: is not a file")
         return status.st_size
@@ -250,6 +253,8 @@ class _Zip:
         except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
             raise _unreadable(path, error) from error
         manifests = [name for name in self._members if _is_manifest(name)]
+        if MANIFEST not in self._members and len(manifests) > 1:
+            raise BundleError(f"{path}: holds {len(manifests)} bundles, expected one; extract it")
         self._top = "" if MANIFEST in self._members or not manifests else manifests[0][: -len(MANIFEST)]
 
     def size(self, name: str) -> int:

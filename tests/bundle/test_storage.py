@@ -358,3 +358,19 @@ def test_a_process_that_is_killed_while_it_writes_leaves_no_bundle(tmp_path: Pat
     assert not (tmp_path / "model.evb").exists()
     write_bundle(tmp_path / "model.evb", _manifest(), FILES)
     assert read_bundle(tmp_path / "model.evb").manifest == _manifest()
+
+
+def test_a_link_to_itself_is_refused(bundle: Path) -> None:
+    (bundle / "evidence.json").unlink()
+    (bundle / "evidence.json").symlink_to("evidence.json")
+    with pytest.raises(BundleError, match=r"evidence\.json: (cannot be read|is missing)"):
+        open_bundle(bundle)
+
+
+def test_a_zip_of_two_bundles_is_refused(bundle: Path, tmp_path: Path) -> None:
+    packed = tmp_path / "packed.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        for top in ("a", "b"):
+            archive.write(bundle / "manifest.json", f"{top}/manifest.json")
+    with pytest.raises(BundleError, match="holds 2 bundles, expected one"):
+        open_bundle(packed)
