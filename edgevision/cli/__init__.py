@@ -5,6 +5,7 @@ A command is imported when it is called, so that ``edgevision --help`` is fast.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -16,13 +17,15 @@ import click
 
 from edgevision._version import __version__
 from edgevision.cli.options.verbosity import verbosity_options
-from edgevision.errors import EdgeVisionError, first_line
+from edgevision.errors import EdgeVisionError, OutputError, first_line
 from edgevision.plugins import registry
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 TRACEBACK_VARIABLE = "EDGEVISION_TRACEBACK"
+#: Reasons for which only writing fails.
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _COMPLETION_VARIABLE = "_EDGEVISION_COMPLETE"
 
 _COMMANDS = {
@@ -125,6 +128,8 @@ def main() -> NoReturn:
         # Click replaces stdout when its reader has closed the pipe, as `head` does.
         sys.exit(error.code if sys.stdout is stdout else 0)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _DISK_FULL:
+            _exit(f"the output cannot be written: {error.strerror}", OutputError.exit_code)
         if os.environ.get(TRACEBACK_VARIABLE):
             raise
         if _COMPLETION_VARIABLE in os.environ:  # nothing may disturb the line that is being typed

@@ -250,6 +250,18 @@ def test_an_interrupted_command_ends_with_the_signals_exit_code(signum: int, cod
     assert done.stderr.strip() == (f"edgevision: {message}" if message else "")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_an_output_that_cannot_be_written() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "edgevision", "targets"], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert (done.returncode, done.stderr) == (
+        errors.OutputError.exit_code,
+        "edgevision: the output cannot be written: No space left on device\n",
+    )
+
+
 @pytest.mark.parametrize(
     "words",
     [
