@@ -735,3 +735,19 @@ def test_an_argument_of_a_function_without_meaning_raises_no_foreign_error(row: 
 def test_a_value_that_would_silently_mean_something_else_is_refused(call: Any) -> None:
     with pytest.raises(ev.EdgeVisionError):
         call()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda frame: classifier().classify_batch(frame),
+        lambda frame: classifier().scores(frame),
+        lambda frame: detector().detect_batch(frame),
+        lambda frame: ev.ImageSet.from_arrays(frame),
+    ],
+)
+@pytest.mark.parametrize("frame", [PHOTO, "a.png", Path("a.png"), None], ids=["array", "str", "Path", "None"])
+def test_one_image_where_several_go_is_refused(call: Any, frame: Any) -> None:
+    """A frame (h, w, 3) would be h grey images."""
+    with pytest.raises(ev.errors.InputError, match="for one image pass"):
+        call(frame)

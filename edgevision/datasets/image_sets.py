@@ -16,7 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import InputError, OptionError
-from edgevision.imaging.decode import SUFFIXES, Pixels, as_image, decode_image, find_images, read_bytes
+from edgevision.imaging.decode import (
+    SUFFIXES,
+    Pixels,
+    as_batch,
+    as_image,
+    decode_image,
+    find_images,
+    read_bytes,
+)
 from edgevision.system.arguments import names, one_path, whole_number, whole_numbers
 
 #: Largest unpacked size of an image in an archive: far above any photo, and safe for the memory.
@@ -77,7 +85,9 @@ class ImageSet:
                 the images.
             OptionError: `class_names` is not a sequence of names.
         """
-        entries = tuple(_array_entry(image, f"{name}[{place}]") for place, image in enumerate(images))
+        entries = tuple(
+            _array_entry(image, f"{name}[{place}]") for place, image in enumerate(as_batch(images))
+        )
         if not entries:
             raise InputError(f"{name}: expected at least one image, got none")
         if labels is None:

@@ -6,7 +6,7 @@ import os
 import struct
 import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -47,6 +47,8 @@ ImageLike = NDArray[Any] | str | os.PathLike[str] | bytes | bytearray | memoryvi
 
 #: Channel orders of an array.
 COLORS = ("rgb", "bgr", "gray")
+#: Forms of one image that can be iterated over.
+_ONE_IMAGE = (str, bytes, bytearray, memoryview)
 SUFFIXES = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 MAX_PIXELS = 100_000_000
 MAX_PIXELS_VARIABLE = "EDGEVISION_MAX_PIXELS"
@@ -156,6 +158,34 @@ def as_pixels(value: ImageLike, color: str = "rgb") -> tuple[Pixels, str]:
     raise InputError(
         f"image: expected a (h, w, 3) uint8 array, a path, the bytes of a file or a PIL image, "
         f"got {type(value).__name__}; for a tensor of another library, pass numpy.asarray(…)"
+    )
+
+
+def as_batch(images: Any) -> Sequence[Any] | NDArray[Any]:
+    """Several images as a sequence; each of them is an `ImageLike`, which is not checked here.
+
+    Args:
+        images: a list or tuple; an array (n, h, w, 3), or (n, h, w) for grey; or another iterable that has
+            an order.
+
+    Raises:
+        InputError: one image, which would be taken apart into its rows or letters; or something without
+            an order.
+    """
+    if isinstance(images, (list, tuple)):
+        return images
+    if isinstance(images, np.ndarray):
+        # (h, w, 3) is one frame; nobody has grey images that are three pixels wide.
+        grey = images.ndim == 3 and images.shape[2] not in (1, 3, 4)
+        if images.ndim == 4 or grey or (images.ndim == 1 and images.dtype.kind in "OU"):
+            return images
+        got = f"an array of shape {images.shape}"
+    elif isinstance(images, Iterable) and not isinstance(images, (*_ONE_IMAGE, Mapping, Set)):
+        return list(images)
+    else:
+        got = type(images).__name__
+    raise InputError(
+        f"images: expected a list of images or an array (n, h, w, 3), got {got}; for one image pass [image]"
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import InferenceError, OptionError
-from edgevision.imaging.decode import ImageLike, as_pixels
+from edgevision.imaging.decode import ImageLike, as_batch, as_pixels
 from edgevision.imaging.preprocess import Preprocessing, Preprocessor
 from edgevision.session import CheckedSession
 from edgevision.system.numeric import is_share, is_whole
@@ -209,6 +209,7 @@ class Classifier(TaskModel):
 
     def scores(self, images: Sequence[ImageLike] | Array, color: str = "rgb") -> Scores:
         """The scores of several images: float32 ``(images, classes)``, each 0…1."""
+        images = as_batch(images)
         if len(images) == 0:
             return np.zeros((0, len(self.labels)), np.float32)
         runs = parts(len(images), self.session.dynamic_batch)

@@ -10,7 +10,7 @@ import numpy as np
 
 from edgevision.decoder import Candidates, Decoder, Floats
 from edgevision.errors import InferenceError, OptionError
-from edgevision.imaging.decode import ImageLike, as_pixels
+from edgevision.imaging.decode import ImageLike, as_batch, as_pixels
 from edgevision.imaging.placement import placement_of
 from edgevision.imaging.preprocess import Preprocessing, Preprocessor
 from edgevision.session import CheckedSession
@@ -132,7 +132,7 @@ class Detector(TaskModel):
         self, images: Sequence[ImageLike] | Array, color: str = "rgb", task: DetectTask | None = None
     ) -> list[Detections]:
         """Find the objects in each of several images, with the thresholds of `task`; see `__call__`."""
-        task = task or self.task
+        images, task = as_batch(images), task or self.task
         runs = parts(len(images), self.session.dynamic_batch)
         return [detections for run in runs for detections in self._run(images[run], color, task)]
 

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from edgevision.errors import InputError, OptionError
-from edgevision.imaging.decode import as_image, as_pixels, decode_image, find_images, read_image
+from edgevision.imaging.decode import as_batch, as_image, as_pixels, decode_image, find_images, read_image
 from edgevision.imaging.write import write_image
 
 # Red, green, blue and grey quarters: any mistake in order or orientation shows.
@@ -468,3 +468,37 @@ def test_a_pil_image_without_pixels_is_refused_as_an_array_is() -> None:
     for empty in (Image.new("RGB", (0, 5)), np.zeros((5, 0, 3), np.uint8)):
         with pytest.raises(InputError, match="expected at least one pixel"):
             as_image(empty)
+
+
+@pytest.mark.parametrize(
+    "several",
+    [[QUARTERS], (QUARTERS,), QUARTERS[np.newaxis], QUARTERS[np.newaxis, :, :, 0], np.array(["a.png"])],
+)
+def test_a_batch_is_a_sequence_of_images(several: Any) -> None:
+    assert as_batch(several) is several
+    assert list(as_batch(iter([QUARTERS, QUARTERS]))) == [QUARTERS, QUARTERS]
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        QUARTERS,
+        QUARTERS[:, :, :1],
+        QUARTERS[:, :, 0],
+        np.array(5),
+        "a.png",
+        Path("a.png"),
+        b"a",
+        Image.new("RGB", (2, 2)),
+        {"a": QUARTERS},
+        {"a.png"},
+        None,
+        5,
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_one_image_is_not_taken_apart_as_a_batch(one: Any) -> None:
+    with pytest.raises(
+        InputError, match=r"images: expected a list of images .* for one image pass \[image\]"
+    ):
+        as_batch(one)
