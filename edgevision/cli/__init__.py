@@ -9,6 +9,7 @@ import errno
 import os
 import signal
 import sys
+from contextlib import redirect_stdout
 from importlib import import_module
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
@@ -102,6 +103,8 @@ def _summaries() -> list[tuple[str, str]]:
 @click.pass_context
 def cli(ctx: click.Context) -> None:
     """Convert trained Keras vision models for edge devices, with evidence, and run them there."""
+    with redirect_stdout(sys.stderr):  # what a plugin prints on import would stand before a command's JSON
+        registry()
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 

@@ -18,6 +18,7 @@ from edgevision.cli.options.detect import DECODER_OPTIONS
 from edgevision.cli.options.groups import GroupedCommand, option, under
 from edgevision.cli.options.image import INPUT_OPTIONS, OUTPUT_OPTIONS, size_wh
 from edgevision.cli.options.model import load_from_arguments
+from edgevision.cli.options.path import PATH
 from edgevision.cli.options.run import ARTIFACT_OPTIONS, NO_TUNE_OPTION, THREADS_OPTION
 from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.tables import echo_table
@@ -30,7 +31,7 @@ _HEADER = ("stage", "CPU p50", "p95", "p99", "wall p50", "p95", "p99")
 
 
 @click.command("bench", cls=GroupedCommand)
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", type=PATH)
 @under("Model to run", *ARTIFACT_OPTIONS, THREADS_OPTION, NO_TUNE_OPTION)
 @under(
     "Measurement",
@@ -74,7 +75,7 @@ _HEADER = ("stage", "CPU p50", "p95", "p99", "wall p50", "p95", "p99")
 )
 @under(
     "Output",
-    option("--plot", type=click.Path(path_type=Path), help="Image file for a chart of the result."),
+    option("--plot", type=PATH, help="Image file for a chart of the result."),
     option("--json", "as_json", is_flag=True, help="Print one JSON object."),
 )
 @under("Bare model files (a bundle defines these itself)", *INPUT_OPTIONS, *OUTPUT_OPTIONS, *DECODER_OPTIONS)

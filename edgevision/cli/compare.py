@@ -20,6 +20,7 @@ from edgevision.cli.options.measure import (
     sampled_images,
 )
 from edgevision.cli.options.model import check_bundle
+from edgevision.cli.options.path import PATH
 from edgevision.cli.options.run import NO_TUNE_OPTION, tune_of
 from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.tables import echo_table, percent
@@ -36,9 +37,9 @@ _TESTS = {
 
 
 @click.command("compare", cls=GroupedCommand)
-@click.argument("a", type=click.Path(path_type=Path))
-@click.argument("b", type=click.Path(path_type=Path))
-@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("a", type=PATH)
+@click.argument("b", type=PATH)
+@click.argument("data", type=PATH)
 @under("Data", *GROUND_TRUTH_OPTIONS, SAMPLES_OPTION)
 @under(
     "Model to run",

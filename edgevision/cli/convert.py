@@ -24,6 +24,7 @@ from edgevision.cli.options.image import (
     value_range,
 )
 from edgevision.cli.options.measure import GROUND_TRUTH_OPTIONS
+from edgevision.cli.options.path import PATH
 from edgevision.cli.options.score import SCORE_OPTIONS, operating_point_of
 from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.evidence import echo_evidence
@@ -39,7 +40,7 @@ from edgevision.tasks.options import TaskOptions
 
 
 @click.command("convert", cls=GroupedCommand)
-@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("source", type=PATH)
 @under(
     "Target",
     option(
@@ -61,7 +62,7 @@ from edgevision.tasks.options import TaskOptions
     ),
     option(
         "--targets-file",
-        type=click.Path(path_type=Path),
+        type=PATH,
         multiple=True,
         help="TOML file with more device profiles. Repeatable.",
     ),
@@ -76,7 +77,7 @@ from edgevision.tasks.options import TaskOptions
     ),
     option(
         "--evaluation",
-        type=click.Path(path_type=Path),
+        type=PATH,
         help="Images to measure on: a folder, one folder per class, or a zip of either.",
     ),
     option(
@@ -142,7 +143,7 @@ from edgevision.tasks.options import TaskOptions
     ),
     option(
         "--task",
-        type=click.Path(path_type=Path),
+        type=PATH,
         help="JSON description of a model that generates images from a seed; see examples/digits.",
     ),
 )
@@ -151,7 +152,7 @@ from edgevision.tasks.options import TaskOptions
     option(
         "-o",
         "--output",
-        type=click.Path(path_type=Path),
+        type=PATH,
         required=True,
         metavar="NAME.evb",
         help="Bundle to write.",

@@ -16,6 +16,7 @@ from edgevision.cli.options.measure import (
     sampled_images,
 )
 from edgevision.cli.options.model import check_bundle
+from edgevision.cli.options.path import PATH
 from edgevision.cli.options.run import ARTIFACT_OPTIONS, NO_TUNE_OPTION, SESSION_OPTIONS
 from edgevision.cli.options.score import describe_score_calibration
 from edgevision.cli.options.verbosity import verbosity_options
@@ -40,13 +41,13 @@ _WRONG = {
 
 
 @click.command("evaluate", cls=GroupedCommand)
-@click.argument("bundle", type=click.Path(path_type=Path))
-@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("bundle", type=PATH)
+@click.argument("data", type=PATH)
 @under("Data", *GROUND_TRUTH_OPTIONS, SAMPLES_OPTION)
 @under("Model to run", *ARTIFACT_OPTIONS, *SESSION_OPTIONS, NO_TUNE_OPTION)
 @under(
     "Output",
-    option("--save", type=click.Path(path_type=Path), help="Folder for pictures of the worst images."),
+    option("--save", type=PATH, help="Folder for pictures of the worst images."),
     option("--json", "as_json", is_flag=True, help="Print one JSON object."),
 )
 @verbosity_options

@@ -14,6 +14,7 @@ import numpy as np
 from edgevision.cli.options.completion import complete_label_of_bundle
 from edgevision.cli.options.groups import GroupedCommand, option, under
 from edgevision.cli.options.model import check_bundle
+from edgevision.cli.options.path import PATH
 from edgevision.cli.options.run import ARTIFACT_OPTIONS, NO_TUNE_OPTION, tune_of
 from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.terminal import progress_on
@@ -30,13 +31,13 @@ from edgevision.tasks.generation_settings import SAMPLERS
 
 
 @click.command("generate", cls=GroupedCommand)
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", type=PATH)
 @under(
     "Image-to-image models",
     option(
         "--input",
         "inputs",
-        type=click.Path(path_type=Path),
+        type=PATH,
         multiple=True,
         help="Image or folder of images. Repeatable.",
     ),
@@ -77,12 +78,12 @@ from edgevision.tasks.generation_settings import SAMPLERS
     option(
         "-o",
         "--output",
-        type=click.Path(path_type=Path),
+        type=PATH,
         required=True,
         metavar="DIR",
         help="Folder for the PNG files.",
     ),
-    option("--grid", type=click.Path(path_type=Path), help="Image file for a contact sheet of all images."),
+    option("--grid", type=PATH, help="Image file for a contact sheet of all images."),
     option("--json", "as_json", is_flag=True, help="Print one JSON object per image and line."),
 )
 @verbosity_options

@@ -9,6 +9,7 @@ import click
 
 from edgevision.bundle.manifest import ArtifactEntry, to_json
 from edgevision.bundle.storage import Bundle, read_bundle
+from edgevision.cli.options.path import PATH
 from edgevision.cli.options.score import describe_score_calibration
 from edgevision.cli.output.evidence import echo_evidence
 from edgevision.cli.output.tables import echo_table
@@ -20,7 +21,7 @@ from edgevision.tensors import TensorSpec
 
 
 @click.command("inspect")
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", type=PATH)
 @click.option(
     "--json", "as_json", is_flag=True, help="Print the manifest and the evidence as one JSON object."
 )

@@ -16,6 +16,7 @@ from edgevision.cli.options.detect import DECODER_OPTIONS, THRESHOLD_OPTIONS, th
 from edgevision.cli.options.groups import GroupedCommand, option, under
 from edgevision.cli.options.image import INPUT_OPTIONS, OUTPUT_OPTIONS
 from edgevision.cli.options.model import load_from_arguments
+from edgevision.cli.options.path import PATH
 from edgevision.cli.options.run import (
     ARTIFACT_OPTIONS,
     NO_TUNE_OPTION,
@@ -42,8 +43,8 @@ Predict = Callable[[Sequence[Pixels]], Sequence[Result]]
 
 
 @click.command("predict", cls=GroupedCommand)
-@click.argument("model", type=click.Path(path_type=Path))
-@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("model", type=PATH)
+@click.argument("images", nargs=-1, required=True, type=PATH)
 @under(
     "Results",
     option(
@@ -53,7 +54,7 @@ Predict = Callable[[Sequence[Pixels]], Sequence[Result]]
         help="Number of classes to show, for a classifier. Default: 1.",
     ),
     *THRESHOLD_OPTIONS,
-    option("--save", type=click.Path(path_type=Path), help="Folder for annotated copies of the images."),
+    option("--save", type=PATH, help="Folder for annotated copies of the images."),
     option("--json", "as_json", is_flag=True, help="Print one JSON object per image and line."),
 )
 @under(

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import click
 
+from edgevision.cli.options.path import PATH
 from edgevision.reporting.report import write_report
 
 
 @click.command("report")
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", type=PATH)
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=PATH,
     required=True,
     metavar="NAME.html",
     help="Page to write.",

@@ -12,6 +12,7 @@ import click
 from edgevision.bundle.selftest import SelftestRow, run_known_answers
 from edgevision.cli.options.groups import GroupedCommand, under
 from edgevision.cli.options.measure import run_settings_of
+from edgevision.cli.options.path import PATH
 from edgevision.cli.options.run import ARTIFACT_OPTIONS, SESSION_OPTIONS
 from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.tables import echo_table
@@ -20,7 +21,7 @@ from edgevision.errors import InferenceError
 
 
 @click.command("selftest", cls=GroupedCommand)
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", type=PATH)
 @under("Model to run", *ARTIFACT_OPTIONS, *SESSION_OPTIONS)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array, one object per row.")
 @verbosity_options

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from edgevision.cli.options.path import PATH
 from edgevision.cli.output.tables import echo_table
 from edgevision.target import load_targets
 
@@ -15,7 +16,7 @@ from edgevision.target import load_targets
 @click.command("targets")
 @click.option(
     "--targets-file",
-    type=click.Path(path_type=Path),
+    type=PATH,
     multiple=True,
     help="TOML file with more device profiles. Repeatable.",
 )

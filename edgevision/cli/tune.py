@@ -12,6 +12,7 @@ from edgevision.benchmarking.tune import Tuning, TuningRow, tune
 from edgevision.cli.options.completion import complete_backend, complete_precision_of_bundle
 from edgevision.cli.options.groups import GroupedCommand
 from edgevision.cli.options.model import check_bundle
+from edgevision.cli.options.path import PATH
 from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.tables import echo_table
 from edgevision.cli.output.terminal import progress_on, without_noise
@@ -32,7 +33,7 @@ _HEADER = (
 
 
 @click.command("tune", cls=GroupedCommand)
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", type=PATH)
 @click.option(
     "--backend",
     "backends",

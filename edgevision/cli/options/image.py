@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from edgevision.cli.options.groups import option
+from edgevision.cli.options.path import PATH
 from edgevision.imaging.input_options import InputOptions
 from edgevision.imaging.preprocess import COLORS, INTERPOLATIONS, RESIZE_MODES
 from edgevision.tasks.score_calibration import SCORE_KINDS
@@ -94,7 +94,7 @@ INPUT_OPTIONS = (
     ),
 )
 OUTPUT_OPTIONS = (
-    option("--labels", type=click.Path(path_type=Path), help="Text file with one class name per line."),
+    option("--labels", type=PATH, help="Text file with one class name per line."),
     option(
         "--scores",
         "score_kind",

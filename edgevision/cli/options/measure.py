@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from edgevision.cli.options.groups import option
+from edgevision.cli.options.path import PATH
 from edgevision.cli.options.run import session_settings_of, tune_of
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.evaluation.evaluate import RunSettings
@@ -15,12 +16,12 @@ from edgevision.evaluation.evaluate import RunSettings
 GROUND_TRUTH_OPTIONS = (
     option(
         "--annotations",
-        type=click.Path(path_type=Path),
+        type=PATH,
         help="Ground-truth boxes for a detector: a COCO JSON file or a folder of Pascal VOC XML.",
     ),
     option(
         "--truth",
-        type=click.Path(path_type=Path),
+        type=PATH,
         help="Ground-truth images for an image-to-image model: a folder or zip with the same file names.",
     ),
 )
