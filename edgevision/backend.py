@@ -68,6 +68,8 @@ class SessionSettings:
             object.__setattr__(self, "threads", threads)
         if self.cache_dir is not None:
             object.__setattr__(self, "cache_dir", one_path(self.cache_dir, "cache_dir"))
+        if not isinstance(self.options, Mapping):
+            raise OptionError(f"options: expected a mapping of names to values, got {self.options!r:.80}")
         object.__setattr__(self, "options", plain(self.options))
 
     def check_options(self, backend: str, known: Sequence[str]) -> None:

@@ -107,6 +107,7 @@ class Registry:
         Raises:
             PluginError: there is none; lists the available ones.
         """
+        name = str(name)  # whatever it is, the error names it
         own = self._items_with_plugin("edgevision_backends", _BACKEND_MEMBERS, only=name)
         if name in own:
             return own[name][1]  # type: ignore[no-any-return]

@@ -726,12 +726,22 @@ def test_an_argument_of_a_function_without_meaning_raises_no_foreign_error(row: 
         lambda: ev.TensorSpec("image", (True, -1), "uint8"),
         lambda: ev.Quantization("0.5", 0),
         lambda: ev.load("no.evb", settings={"threads": 1}),
+        lambda: ev.load("tiny.evb", ["tflite"]),
+        lambda: ev.SessionSettings(options=5),
+        lambda: ev.SessionSettings(options=["delegate"]),
+        lambda: ev.ConversionSettings(budget=0.5),
+        lambda: ev.ConversionSettings(task="classify"),
+        lambda: ev.convert("a.keras", "a.evb", targets=["generic-cpu"], settings={"force": True}),
+        lambda: ev.evaluate("tiny.evb", "five", {"backend": "tflite"}),
+        lambda: ev.compare("tiny.evb", "tiny.evb", "five", a_on="tflite"),
+        lambda: ev.bench("tiny.evb"),
         lambda: ev.load("no.evb", selftest="no"),
         lambda: ev.load("no.tflite", bare={}),
         lambda: ev.SessionSettings(threads=10**30),
     ],
-    ids=range(20),
+    ids=lambda call: "",
 )
+@pytest.mark.usefixtures("bundle")
 def test_a_value_that_would_silently_mean_something_else_is_refused(call: Any) -> None:
     with pytest.raises(ev.EdgeVisionError):
         call()

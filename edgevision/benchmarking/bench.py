@@ -19,10 +19,11 @@ from edgevision.benchmarking.subjects import (
 )
 from edgevision.benchmarking.throughput import Throughput, throughput
 from edgevision.errors import OptionError
-from edgevision.system.arguments import real_number, whole_number
+from edgevision.system.arguments import instance, real_number, whole_number
 from edgevision.system.machine import Machine, clock_mhz, peak_memory_mb, temperature_c
 from edgevision.system.progress import Progress, Steps
 from edgevision.system.timing import Call, Times, interleave
+from edgevision.tasks.base import TaskModel
 from edgevision.tasks.classify import Classifier
 from edgevision.tasks.detect import Detector
 from edgevision.tasks.generation.image_to_image import ImageToImage
@@ -131,6 +132,7 @@ def bench(
         OptionError: an argument is not a number or out of range, or the network has a fixed batch size.
         InferenceError: the runtime failed.
     """
+    instance(model, TaskModel, "model")
     size_wh, batch = _frame_size(frame_wh), whole_number(batch, "batch", least=1)
     if batch > 1 and not model.session.dynamic_batch:
         raise OptionError(f"batch: expected 1, got {batch}; the network has a fixed batch size")

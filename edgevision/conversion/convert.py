@@ -33,7 +33,7 @@ from edgevision.evaluation.run import Examples, Images
 from edgevision.evaluation.source_session import SourceSession
 from edgevision.evidence.records import Evidence
 from edgevision.plugins import Registry, registry
-from edgevision.system.arguments import names, one_path
+from edgevision.system.arguments import instance, names, one_path
 from edgevision.system.machine import now, this_machine
 from edgevision.system.progress import Progress, Steps
 
@@ -91,7 +91,9 @@ def convert(
         precisions=names(precisions, "precisions"),
         evaluation=evaluation,
         calibration=calibration,
-        settings=settings or ConversionSettings(),
+        settings=ConversionSettings()
+        if settings is None
+        else instance(settings, ConversionSettings, "settings"),
     )
     return Conversion.prepare(request, registry(), progress).run()
 

@@ -17,7 +17,7 @@ from edgevision.evidence.document import comparison_document
 from edgevision.metrics.comparison import Comparison, Metric
 from edgevision.metrics.measures import MetricValue
 from edgevision.metrics.paired_tests import mcnemar, paired_bootstrap, sign_flip
-from edgevision.system.arguments import one_path
+from edgevision.system.arguments import instance, one_path
 from edgevision.system.machine import now, this_machine
 from edgevision.system.progress import Progress
 
@@ -105,10 +105,12 @@ def compare(
         OptionError: the two cannot be compared; else as `evaluate`.
     """
     a, b = one_path(a, "a"), one_path(b, "b")
+    a_on = RunSettings() if a_on is None else instance(a_on, RunSettings, "a_on")
+    b_on = RunSettings() if b_on is None else instance(b_on, RunSettings, "b_on")
     _check_comparable(a, b)
     images, paths = open_images(data), GroundTruthPaths.of(annotations, truth)
-    first = run_bundle(a, images, a_on or RunSettings(), paths, progress)
-    second = run_bundle(b, images, b_on or RunSettings(), paths, progress)
+    first = run_bundle(a, images, a_on, paths, progress)
+    second = run_bundle(b, images, b_on, paths, progress)
     comparison = first.evaluator.compare(first.answers, second.answers)
     return BundleComparison(
         created=now(),

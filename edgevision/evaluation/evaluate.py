@@ -22,7 +22,7 @@ from edgevision.metrics.comparison import MOST_IMAGES
 from edgevision.metrics.measures import ClassMetricValues, Measures, MetricValue
 from edgevision.plugins import registry
 from edgevision.session import open_session
-from edgevision.system.arguments import flag, one_path, whole_number
+from edgevision.system.arguments import flag, instance, one_path, whole_number
 from edgevision.system.machine import now, this_machine
 from edgevision.system.progress import Progress
 from edgevision.tasks.description import Task
@@ -173,7 +173,8 @@ def evaluate(
     """
     bundle, images = one_path(bundle, "bundle"), open_images(data)
     paths = GroundTruthPaths.of(annotations, truth)
-    bundle_answers = run_bundle(bundle, images, on or RunSettings(), paths, progress)
+    settings = RunSettings() if on is None else instance(on, RunSettings, "on")
+    bundle_answers = run_bundle(bundle, images, settings, paths, progress)
     return Evaluation(
         created=now(),
         machine=this_machine(),

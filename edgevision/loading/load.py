@@ -15,7 +15,7 @@ from edgevision.loading.bare import BareModel, load_bare
 from edgevision.loading.choice import Choice, Request, choose
 from edgevision.plugins import Registry, registry
 from edgevision.session import CheckedSession, open_session
-from edgevision.system.arguments import flag, one_path
+from edgevision.system.arguments import flag, instance, one_path
 from edgevision.system.log import info
 
 if TYPE_CHECKING:  # a process that runs one bare classifier imports no bundles, and no other tasks
@@ -92,8 +92,7 @@ def load(  # noqa: PLR0913  (all but the first three by name)
     """
     path, plugins = one_path(path, "path"), registry()
     tune, selftest = None if tune is None else flag(tune, "tune"), flag(selftest, "selftest")
-    if bare is not None and not isinstance(bare, BareModel):
-        raise OptionError(f"bare: expected edgevision.BareModel, got {bare!r:.80}")
+    bare = None if bare is None else instance(bare, BareModel, "bare")
     request = Request(
         backend,
         precision,
@@ -242,8 +241,7 @@ def _refuse_bundle_arguments(path: Path, arguments: Mapping[str, object]) -> Non
 
 def _merged(settings: SessionSettings, device: str | None, threads: int | None) -> SessionSettings:
     """`settings` with the device and the threads that are arguments of their own."""
-    if not isinstance(settings, SessionSettings):
-        raise OptionError(f"settings: expected edgevision.SessionSettings, got {settings!r:.80}")
+    settings = instance(settings, SessionSettings, "settings")
     threads = SessionSettings(threads=threads).threads
     for name, argument in (("device", device), ("threads", threads)):
         setting = getattr(settings, name)

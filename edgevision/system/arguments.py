@@ -6,10 +6,12 @@ import errno
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from edgevision.errors import OptionError
 from edgevision.system.numeric import is_real, plain
+
+KindT = TypeVar("KindT")
 
 #: Reasons for which a path leads nowhere; every other reason makes `Path.is_dir` raise an OSError.
 _NOTHING_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EBADF, errno.ELOOP})
@@ -31,10 +33,21 @@ def one_path(value: str | os.PathLike[str], argument: str) -> Path:
         path.stat()
     except OSError as error:
         if error.errno not in _NOTHING_THERE:
-            raise OptionError(f"{argument}: {text!r:.80} cannot be read: {error.strerror}") from error
+            raise OptionError(f"{argument}: {text!r:.80} cannot be a path: {error.strerror}") from error
     except ValueError as error:  # a NUL, or a character that no file name can have
         raise OptionError(f"{argument}: {text!r:.80} cannot be a path: {error}") from error
     return path
+
+
+def instance(value: Any, kind: type[KindT], argument: str) -> KindT:
+    """`value`, if it is of a class that the caller builds.
+
+    Raises:
+        OptionError: it is something else, such as a dictionary of the same fields.
+    """
+    if not isinstance(value, kind):
+        raise OptionError(f"{argument}: expected an object of class {kind.__name__}, got {value!r:.80}")
+    return value
 
 
 def optional_path(value: str | os.PathLike[str] | None, argument: str) -> Path | None:

@@ -60,8 +60,8 @@ def test_a_path_may_lead_nowhere(value: Any) -> None:
         ("", "labels: expected a path, got an empty string"),
         ("a\0b", "labels: 'a.*b' cannot be a path: embedded null byte"),
         ("\ud800", "labels: .* cannot be a path"),
-        ("a" * 5000, "labels: 'aaa.* cannot be read: File name too long"),
-        ("a/" * 5000, "labels: 'a/a.* cannot be read: File name too long"),
+        ("a" * 5000, "labels: 'aaa.* cannot be a path: File name too long"),
+        ("a/" * 5000, "labels: 'a/a.* cannot be a path: File name too long"),
     ],
 )
 def test_what_is_no_path_is_refused(value: Any, message: str) -> None:

@@ -20,9 +20,9 @@ def test_a_path_is_a_path() -> None:
     assert PATH.convert(Path(), None, None) == Path()
 
 
-@pytest.mark.parametrize("text", ["", "a" * 5000, "\0"])
+@pytest.mark.parametrize("text", ["", "a" * 5000, "a\0"])
 def test_what_is_no_path_is_refused(text: str) -> None:
-    with pytest.raises(click.BadParameter, match=r"^(expected a path|'.*' cannot be)"):
+    with pytest.raises(click.BadParameter, match=r"expected a path|cannot be a path"):
         PATH.convert(text, None, None)
 
 
