@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 Values = NDArray[np.float32]
 
 #: Called with (steps done, steps in all); returning `False` cancels the generation.
-Progress = Callable[[int, int], bool | None]
+StepCallback = Callable[[int, int], bool | None]
 
 #: (noisy images, index of the step) -> the network's prediction, of the same shape; the caller may
 #: overwrite it.
@@ -147,7 +147,7 @@ class DiffusionGenerator(TaskModel):
         steps: WholeNumber | None = None,
         guidance: RealNumber | None = None,
         sampler: str | None = None,
-        progress: Progress | None = None,
+        progress: StepCallback | None = None,
     ) -> GeneratedImages:
         """Generate images; by default with the settings of the manifest.
 
@@ -270,7 +270,7 @@ class DiffusionGenerator(TaskModel):
 class _StepCounter:
     """Counts steps, reports them to the caller, and cancels the generation on request."""
 
-    def __init__(self, progress: Progress | None, steps: int) -> None:
+    def __init__(self, progress: StepCallback | None, steps: int) -> None:
         self._progress = progress
         self._steps = steps
         self._done = 0
