@@ -78,7 +78,8 @@ def load(  # noqa: PLR0913  (all but the first three by name)
         settings: cache directory, execution precision, and the backend's own options; its device and
             threads are the arguments of these names.
         selftest: check the bundle's known answers on this device before the model is returned. Always
-            done where the backend reports that such a device may compute something else.
+            done on a backend that the artifact was neither converted for nor measured on, and where the
+            backend reports that such a device may compute something else.
         bare: options for a bare file.
         tune: `False` takes the bundle's order and the runtime's own number of threads, the same every
             time. `None` measures unless the environment says ``EDGEVISION_TUNE=0``.
@@ -209,10 +210,14 @@ def _task_model(session: CheckedSession, bundle: Bundle, entry: ArtifactEntry, p
 
 
 def _is_doubted(path: Path, choice: Choice, device: str) -> bool:
-    """True if the backend knows why this machine may compute something else."""
-    if not isinstance(choice.backend, DoubtingBackend):
-        return False
-    doubt = choice.backend.doubt(choice.entry.precision, device)
+    """True if the bundle has no evidence for the backend, or the backend may compute something else here."""
+    doubt = ""
+    if choice.backend.name not in choice.entry.backends:
+        doubt = (
+            f"{choice.entry.id} was neither converted for backend '{choice.backend.name}' nor measured on it"
+        )
+    elif isinstance(choice.backend, DoubtingBackend):
+        doubt = choice.backend.doubt(choice.entry.precision, device)
     if doubt:
         info("%s: the known answers are checked: %s", path, doubt)
     return bool(doubt)
