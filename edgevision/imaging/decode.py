@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import sys
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -275,6 +276,8 @@ def _shape_step(array: NDArray[Any], color: str) -> str:
 def _pil_pixels(image: Any) -> Pixels:
     name = getattr(image, "filename", "") or "image"
     _check_size(image.size, name)
+    if 0 in image.size:
+        raise InputError(f"{name}: expected at least one pixel, got size {image.size}")
     if image.mode == "F" or (image.mode == "I" and image.format != "PNG"):
         # PIL would clip these to 255 silently.
         raise InputError(
@@ -311,6 +314,11 @@ def _cmyk_to_rgb(cmyk: NDArray[np.uint16]) -> Pixels:
 
 #: The EXIF tag of the orientation.
 _ORIENTATION = 0x0112
+_EXIF_PREFIX = b"Exif\0\0"
+#: The most that one segment of a JPEG file holds.
+_MOST_BYTES_OF_SEGMENT = 65533
+#: The signature and the first chunk of a PNG file.
+_PNG_HEADER_BYTES = 33
 #: EXIF orientation -> upright pixels; 1 is upright already, and any other number means nothing.
 _TURNS: dict[int, Callable[[Pixels], Pixels]] = {
     2: lambda pixels: pixels[:, ::-1],
@@ -326,16 +334,47 @@ _TURNS: dict[int, Callable[[Pixels], Pixels]] = {
 def _exif_orientation(image: Any) -> int:
     """The EXIF orientation that a PIL image still carries; 1 where it has none.
 
-    PIL also reads the orientation of XMP metadata, which decoders of files ignore: so it counts only
-    if the EXIF block states one too.
+    The decoder of files is asked, because PIL reads more of XMP and of a damaged EXIF block than it does.
+    Only an orientation that the caller has changed since is taken from PIL.
     """
+    block = image.info.get("exif")
+    if not isinstance(block, bytes):
+        return 1
+    png = image.format == "PNG"
     try:
-        exif = image.getexif()
-        block = type(exif)()
-        block.load(image.info.get("exif"))
-        return int(exif.get(_ORIENTATION, 1)) if _ORIENTATION in block else 1
+        now = image.getexif()
+        stated = type(now)()
+        stated.load(block)
+        changed = _ORIENTATION in stated and now.get(_ORIENTATION) != stated[_ORIENTATION]
+        return int(now.get(_ORIENTATION, 1)) if changed else _orientation_in_a_file(block, png)
     except (SyntaxError, ValueError, TypeError, LookupError, OSError, struct.error):
-        return 1  # damaged metadata: decoders of files ignore it too
+        return _orientation_in_a_file(block, png)
+
+
+def _orientation_in_a_file(block: bytes, png: bool) -> int:
+    """The orientation that the decoder of files reads from an EXIF block: by turning two by three pixels."""
+    tiff = block.removeprefix(_EXIF_PREFIX)
+    corners = np.arange(0, 240, 40, dtype=np.uint8).reshape(2, 3)[:, :, np.newaxis].repeat(3, axis=2)
+    turned = _decode(_png_with_exif(corners, tiff) if png else _jpeg_with_exif(corners, tiff))
+    for orientation, turn in _TURNS.items():
+        if turned is not None and np.array_equal(np.rint(turned / 40), turn(corners) // 40):
+            return orientation
+    return 1
+
+
+def _jpeg_with_exif(pixels: Pixels, tiff: bytes) -> bytes:
+    jpeg = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes()
+    content = (_EXIF_PREFIX + tiff)[:_MOST_BYTES_OF_SEGMENT]
+    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(content) + 2) + content + jpeg[2:]
+
+
+def _png_with_exif(pixels: Pixels, tiff: bytes) -> bytes:
+    png = cv2.imencode(".png", pixels)[1].tobytes()
+    if tiff[:2] not in (b"II", b"MM"):  # libpng would only warn about it on stderr
+        return png
+    chunk = b"eXIf" + tiff
+    chunk = struct.pack(">I", len(tiff)) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    return png[:_PNG_HEADER_BYTES] + chunk + png[_PNG_HEADER_BYTES:]
 
 
 def _images_at(path: Path) -> Iterator[Path]:

@@ -202,6 +202,26 @@ def sixteen_bit_png(pixels: Any) -> bytes:
 
 DEEP = np.arange(2400, dtype=np.uint16).reshape(40, 60) * 27
 
+
+def orientation_tag(order: str, kind: int, value: bytes, after: bytes = b"") -> bytes:
+    """A JPEG whose EXIF block has only an orientation, of an EXIF type that should not occur there."""
+    mark, sign = (b"II*\0", "<") if order == "little" else (b"MM\0*", ">")
+    entry = struct.pack(f"{sign}HHI", 0x0112, kind, 1) + value
+    block = mark + struct.pack(f"{sign}IH", 8, 1) + entry + after
+    return saved("RGB JPEG", exif=b"Exif\0\0" + block)
+
+
+#: Readers of EXIF differ on each of these.
+UNUSUAL_ORIENTATIONS = {
+    "big-endian LONG": orientation_tag("big", 4, struct.pack(">I", 6), bytes(4)),
+    "little-endian LONG": orientation_tag("little", 4, struct.pack("<I", 6), bytes(4)),
+    "FLOAT": orientation_tag("little", 11, struct.pack("<f", 6.0), bytes(4)),
+    "RATIONAL": orientation_tag("little", 5, struct.pack("<I", 26), bytes(4) + struct.pack("<II", 6, 1)),
+    "UNDEFINED": orientation_tag("little", 7, struct.pack("<I", 6), bytes(4)),
+    "unknown type": orientation_tag("little", 77, struct.pack("<I", 6), bytes(4)),
+    "block cut short": orientation_tag("little", 3, struct.pack("<H", 6)),
+}
+
 FILES = {
     **{f"JPEG of orientation {n}": saved("RGB JPEG", exif=rotated_by_exif(n)) for n in range(1, 9)},
     **{
@@ -231,6 +251,8 @@ FILES = {
         "RGB JPEG", xmp=b'<x:xmpmeta xmlns:x="adobe:ns:meta/" tiff:Orientation="6"/>'
     ),
     "JPEG with a damaged EXIF block": saved("RGB JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01"),
+    **{f"JPEG with an orientation of {kind}": data for kind, data in UNUSUAL_ORIENTATIONS.items()},
+    "PNG with a large EXIF block": saved("RGB PNG", exif=rotated_by_exif(6).tobytes() + bytes(70_000)),
     "JPEG of orientation 0": saved("RGB JPEG", exif=rotated_by_exif(0)),
 }
 
@@ -433,3 +455,16 @@ def test_photos_of_every_kind_are_read(shared: Path) -> None:
         image = read_image(path)
         assert image.ndim == 3
         assert image.std() > 10
+
+
+def test_an_orientation_that_the_caller_has_changed_counts() -> None:
+    with Image.open(io.BytesIO(saved("RGB PNG", exif=rotated_by_exif(6)))) as opened:
+        assert as_image(opened).shape == (60, 40, 3)
+        opened.getexif()[0x0112] = 1
+        assert as_image(opened).shape == (40, 60, 3)
+
+
+def test_a_pil_image_without_pixels_is_refused_as_an_array_is() -> None:
+    for empty in (Image.new("RGB", (0, 5)), np.zeros((5, 0, 3), np.uint8)):
+        with pytest.raises(InputError, match="expected at least one pixel"):
+            as_image(empty)
