@@ -14,13 +14,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from edgevision.artifact import Artifact
 from edgevision.errors import ArtifactError, DeviceError, OptionError, OutputError
-from edgevision.system.numeric import plain
+from edgevision.system.arguments import optional_path
+from edgevision.system.numeric import is_whole, plain_fields
 from edgevision.tensors import Array, TensorSpec
 
 
@@ -56,13 +56,10 @@ class SessionSettings:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.threads is not None:
-            if not isinstance(self.threads, Integral) or isinstance(self.threads, bool) or self.threads < 1:
-                raise OptionError(f"threads: expected a whole number, 1 or more, got {self.threads!r}")
-            object.__setattr__(self, "threads", int(self.threads))
-        if self.cache_dir is not None:
-            object.__setattr__(self, "cache_dir", Path(self.cache_dir))
-        object.__setattr__(self, "options", plain(self.options))
+        plain_fields(self, "threads", "options")
+        if self.threads is not None and not is_whole(self.threads, 1):
+            raise OptionError(f"threads: expected a whole number, 1 or more, got {self.threads!r}")
+        object.__setattr__(self, "cache_dir", optional_path(self.cache_dir))
 
     def check_options(self, backend: str, known: Sequence[str]) -> None:
         """Refuse options that `backend` does not have.

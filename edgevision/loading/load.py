@@ -15,7 +15,6 @@ from edgevision.loading.bare import BareModel, load_bare
 from edgevision.loading.choice import Choice, Request, choose
 from edgevision.plugins import Registry, registry
 from edgevision.session import CheckedSession, open_session
-from edgevision.system.arguments import whole_number
 from edgevision.system.log import info
 
 if TYPE_CHECKING:  # a process that runs one bare classifier imports no bundles, and no other tasks
@@ -238,9 +237,8 @@ def _merged(settings: SessionSettings, device: str | None, threads: int | None) 
         setting = getattr(settings, name)
         if None not in (argument, setting) and argument != setting:
             raise OptionError(f"{name}: {argument!r} and settings.{name} {setting!r} contradict each other")
-    count = settings.threads if threads is None else threads
     return replace(
         settings,
         device=device or settings.device,
-        threads=None if count is None else whole_number(count, "threads", least=1),
+        threads=settings.threads if threads is None else threads,
     )
