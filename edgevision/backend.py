@@ -19,8 +19,8 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from edgevision.artifact import Artifact
 from edgevision.errors import ArtifactError, DeviceError, OptionError, OutputError
-from edgevision.system.arguments import optional_path
-from edgevision.system.numeric import is_whole, plain_fields
+from edgevision.system.arguments import optional_path, whole_number
+from edgevision.system.numeric import plain
 from edgevision.tensors import Array, TensorSpec
 
 
@@ -56,10 +56,10 @@ class SessionSettings:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        plain_fields(self, "threads", "options")
-        if self.threads is not None and not is_whole(self.threads, 1):
-            raise OptionError(f"threads: expected a whole number, 1 or more, got {self.threads!r}")
+        if self.threads is not None:
+            object.__setattr__(self, "threads", whole_number(self.threads, "threads", least=1))
         object.__setattr__(self, "cache_dir", optional_path(self.cache_dir))
+        object.__setattr__(self, "options", plain(self.options))
 
     def check_options(self, backend: str, known: Sequence[str]) -> None:
         """Refuse options that `backend` does not have.
