@@ -85,7 +85,7 @@ def load(  # noqa: PLR0913  (all but the first three by name)
     Raises:
         BundleError: the bundle is damaged.
         OptionError: an argument is unknown, or a bare file needs an option that `bare` does not have.
-        PluginError, MissingRuntimeError, DeviceError: the backend or device is not available here.
+        PluginError, MissingRuntimeError, DeviceError: the backend or device is not available.
         ArtifactError: the runtime refuses the artifact.
         InferenceError: the known answers were checked, and one differs.
     """
@@ -94,7 +94,8 @@ def load(  # noqa: PLR0913  (all but the first three by name)
     if is_bundle(path):
         if bare is not None:
             raise OptionError(
-                f"{path}: a bundle says itself what its input takes; leave out the options for bare files"
+                f"{path}: a bundle defines its own preprocessing and labels; "
+                "remove the options for bare files"
             )
         return _load_bundle(path, request, selftest, plugins)
     _refuse_bundle_arguments(path, {"precision": precision, "selftest": selftest, "tune": tune})
@@ -228,7 +229,7 @@ def _check_known_answers(session: CheckedSession, bundle: Bundle, entry: Artifac
 def _refuse_bundle_arguments(path: Path, arguments: Mapping[str, object]) -> None:
     for name, value in arguments.items():
         if value:
-            raise OptionError(f"{path}: {name} is for bundles, and this is a bare file; leave it out")
+            raise OptionError(f"{path}: {name} is for bundles, and this is a bare file; remove it")
 
 
 def _merged(settings: SessionSettings, device: str | None, threads: int | None) -> SessionSettings:

@@ -131,7 +131,7 @@ def test_known_answers_are_always_checked_on_a_processor_that_may_overflow(bundl
             OptionError,
             "contradict each other",
         ),
-        ({"bare": BareModel()}, OptionError, "a bundle says itself"),
+        ({"bare": BareModel()}, OptionError, "a bundle defines its own preprocessing"),
     ],
     ids=str,
 )
@@ -192,7 +192,7 @@ def test_a_bare_file_whose_output_type_is_unknown_is_refused_with_the_option_and
     close = CheckedSession.close
     monkeypatch.setattr(CheckedSession, "close", lambda self: (closed.append(self), close(self))[1])
     bare = BareModel(InputOptions(value_range=(0.0, 1.0)), output="scores")
-    message = r"tiny\.tflite: cannot infer the output type; pass --scores softmax, sigmoid or logits"
+    message = r"tiny\.tflite: cannot infer the output type; pass --scores softmax, sigmoid, or logits"
     with pytest.raises(OptionError, match=message):
         load(str(TINY), bare=bare)
     assert len(closed) == 1
