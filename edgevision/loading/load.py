@@ -145,11 +145,10 @@ def load_generator(
         OptionError: the model has another task; the message names the function that loads it.
         EdgeVisionError: as `load`.
     """
-    from edgevision.tasks.classify import Classifier
-    from edgevision.tasks.detect import Detector
+    from edgevision.tasks.generation.build import Generator
 
     model = load(path, backend, device, **options)
-    if not isinstance(model, (Classifier, Detector)):
+    if isinstance(model, Generator):
         return model
     raise _refusal(model, path, "generator")
 
