@@ -60,7 +60,7 @@ class Artifact:
     @property
     def sha256(self) -> str:
         """One digest over all files, without their names, in hex."""
-        import hashlib  # here, and not above: it loads OpenSSL
+        import hashlib  # not at the top: it loads OpenSSL
 
         digest = hashlib.sha256()
         for content in self.files.values():

@@ -14,12 +14,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from edgevision.artifact import Artifact
 from edgevision.errors import ArtifactError, DeviceError, OptionError, OutputError
+from edgevision.system.arguments import optional_path, whole_number
 from edgevision.system.numeric import plain
 from edgevision.tensors import Array, TensorSpec
 
@@ -57,11 +57,8 @@ class SessionSettings:
 
     def __post_init__(self) -> None:
         if self.threads is not None:
-            if not isinstance(self.threads, Integral) or isinstance(self.threads, bool) or self.threads < 1:
-                raise OptionError(f"threads: expected a whole number, 1 or more, got {self.threads!r}")
-            object.__setattr__(self, "threads", int(self.threads))
-        if self.cache_dir is not None:
-            object.__setattr__(self, "cache_dir", Path(self.cache_dir))
+            object.__setattr__(self, "threads", whole_number(self.threads, "threads", least=1))
+        object.__setattr__(self, "cache_dir", optional_path(self.cache_dir))
         object.__setattr__(self, "options", plain(self.options))
 
     def check_options(self, backend: str, known: Sequence[str]) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 import pluggy
 
 from edgevision import hookspecs
-from edgevision.errors import PluginError, first_line
+from edgevision.errors import DeviceError, PluginError, first_line
 from edgevision.system.entry_points import EntryPoint, entry_points
 
 if TYPE_CHECKING:
@@ -111,6 +111,20 @@ class Registry:
         if name in own:
             return own[name][1]  # type: ignore[no-any-return]
         return self._pick("backend", name, self.backends())
+
+    def available_backend(self, name: str, device: str | None = None) -> Backend:
+        """The backend called `name`, if this machine has its runtime and the device.
+
+        Raises:
+            PluginError: there is no such backend.
+            MissingRuntimeError: its runtime is not installed.
+            DeviceError: it has no device, or not this one.
+        """
+        backend = self.backend(name)
+        names = [one.name for one in backend.devices()]
+        if device is not None and device not in names:
+            raise DeviceError(f"has no device '{device}', only {', '.join(names)}")
+        return backend
 
     def readers(self) -> dict[str, SourceReader]:
         """Reader name -> reader of trained models."""

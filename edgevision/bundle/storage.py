@@ -328,6 +328,6 @@ def _unreadable(path: Path, error: Exception) -> BundleError:
 
 
 def _sha256(content: bytes) -> str:
-    import hashlib  # not above: it loads OpenSSL
+    import hashlib  # not at the top: it loads OpenSSL
 
     return hashlib.sha256(content).hexdigest()

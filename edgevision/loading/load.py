@@ -15,7 +15,6 @@ from edgevision.loading.bare import BareModel, load_bare
 from edgevision.loading.choice import Choice, Request, choose
 from edgevision.plugins import Registry, registry
 from edgevision.session import CheckedSession, open_session
-from edgevision.system.arguments import whole_number
 from edgevision.system.log import info
 
 if TYPE_CHECKING:  # a process that runs one bare classifier imports no bundles, and no other tasks
@@ -87,7 +86,7 @@ def load(  # noqa: PLR0913  (all but the first three by name)
     Raises:
         BundleError: the bundle is damaged.
         OptionError: an argument is unknown, or a bare file needs an option that `bare` does not have.
-        PluginError, MissingRuntimeError, DeviceError: the backend or device is not available here.
+        PluginError, MissingRuntimeError, DeviceError: the backend or device is not available.
         ArtifactError: the runtime refuses the artifact.
         InferenceError: the known answers were checked, and one differs.
     """
@@ -96,7 +95,8 @@ def load(  # noqa: PLR0913  (all but the first three by name)
     if is_bundle(path):
         if bare is not None:
             raise OptionError(
-                f"{path}: a bundle says itself what its input takes; leave out the options for bare files"
+                f"{path}: a bundle defines its own preprocessing and labels; "
+                "remove the options for bare files"
             )
         return _load_bundle(path, request, selftest, plugins)
     _refuse_bundle_arguments(path, {"precision": precision, "selftest": selftest, "tune": tune})
@@ -146,11 +146,10 @@ def load_generator(
         OptionError: the model has another task; the message names the function that loads it.
         EdgeVisionError: as `load`.
     """
-    from edgevision.tasks.classify import Classifier
-    from edgevision.tasks.detect import Detector
+    from edgevision.tasks.generation.build import Generator
 
     model = load(path, backend, device, **options)
-    if not isinstance(model, (Classifier, Detector)):
+    if isinstance(model, Generator):
         return model
     raise _refusal(model, path, "generator")
 
@@ -234,7 +233,7 @@ def _check_known_answers(session: CheckedSession, bundle: Bundle, entry: Artifac
 def _refuse_bundle_arguments(path: Path, arguments: Mapping[str, object]) -> None:
     for name, value in arguments.items():
         if value:
-            raise OptionError(f"{path}: {name} is for bundles, and this is a bare file; leave it out")
+            raise OptionError(f"{path}: {name} is for bundles, and this is a bare file; remove it")
 
 
 def _merged(settings: SessionSettings, device: str | None, threads: int | None) -> SessionSettings:
@@ -243,9 +242,8 @@ def _merged(settings: SessionSettings, device: str | None, threads: int | None) 
         setting = getattr(settings, name)
         if None not in (argument, setting) and argument != setting:
             raise OptionError(f"{name}: {argument!r} and settings.{name} {setting!r} contradict each other")
-    count = settings.threads if threads is None else threads
     return replace(
         settings,
         device=device or settings.device,
-        threads=None if count is None else whole_number(count, "threads", least=1),
+        threads=settings.threads if threads is None else threads,
     )

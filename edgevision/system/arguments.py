@@ -55,8 +55,7 @@ def whole_number(value: Any, argument: str, least: int) -> int:
     """
     value = plain(value)
     if not is_whole(value, least):
-        expected = f"{least} or more" if is_real(value) and isinstance(value, int) else "a whole number"
-        raise OptionError(f"{argument}: expected {expected}, got {value!r}")
+        raise OptionError(f"{argument}: expected a whole number, {least} or more, got {value!r}")
     return int(value)
 
 

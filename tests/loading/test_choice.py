@@ -99,7 +99,7 @@ def test_a_number_of_threads_may_be_numpys(bundle: Path) -> None:
 
 @pytest.mark.parametrize("threads", [1.5, "2"])
 def test_threads_that_are_no_whole_number_are_refused(bundle: Path, threads: object) -> None:
-    with pytest.raises(OptionError, match=f"threads: expected a whole number, got {threads!r}"):
+    with pytest.raises(OptionError, match=f"threads: expected a whole number, 1 or more, got {threads!r}"):
         load(bundle, threads=threads)
 
 

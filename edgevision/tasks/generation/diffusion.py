@@ -259,7 +259,7 @@ class DiffusionGenerator(TaskModel):
         if not is_real(guidance):
             raise OptionError(f"guidance: expected a finite number, got {guidance!r}")
         if guidance != 1 and not self._guidable():
-            raise OptionError("guidance: this network was not trained with a null class; leave it out")
+            raise OptionError("guidance: this network was not trained with a null class; remove it")
 
     def _provenance(self, sampling: Sampling, guidance: float, class_ids: Sequence[int]) -> dict[str, Any]:
         settings: dict[str, Any] = {"kind": self.task.kind, **where_it_ran(self.session)}
