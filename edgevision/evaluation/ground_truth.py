@@ -14,6 +14,7 @@ from edgevision.metrics.classification import Truth
 from edgevision.metrics.image_similarity import Pixels
 from edgevision.system.arguments import optional_path
 from edgevision.tasks.description import ClassifyTask
+from edgevision.tasks.labels import abbreviated
 from edgevision.tensors import TensorSpec
 
 
@@ -83,7 +84,8 @@ def classify_truth(
         return None
     unknown = [name for name in images.class_names if name not in labels]
     if unknown:
-        known = ", ".join(labels[:20]) + (", …" if len(labels) > 20 else "")
-        raise InputError(f"{images.name}: class '{unknown[0]}' is not in the label list ({known})")
+        raise InputError(
+            f"{images.name}: class '{unknown[0]}' is not in the label list ({abbreviated(labels)})"
+        )
     places = np.array([labels.index(name) for name in images.class_names], np.int64)
     return np.asarray(places[images.labels], np.int64)
