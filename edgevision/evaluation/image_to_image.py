@@ -36,7 +36,7 @@ class ImageToImageEvaluator:
     """
 
     labels: tuple[str, ...] = ()
-    least_agreement: Mapping[str, float] = {
+    default_agreement: Mapping[str, float] = {
         "float32": 0.999,
         "float16": 0.99,
         "int16x8": 0.95,
