@@ -79,7 +79,7 @@ def classify_truth(
                 f"--annotations {annotations}: the classifier assigns one class per image; "
                 f"remove it, and sort the images into one folder per class"
             )
-        return shown_classes(read_annotations(Path(annotations), images.image_names, labels), len(labels))
+        return shown_classes(read_annotations(annotations, images.image_names, labels), len(labels))
     if images.labels is None:
         return None
     unknown = [name for name in images.class_names if name not in labels]
