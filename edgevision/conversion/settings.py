@@ -11,7 +11,6 @@ from edgevision.evaluation.run import Images
 from edgevision.evidence.operating_points import OperatingPointSpecification
 from edgevision.evidence.requirements import Budget
 from edgevision.system.arguments import paths, whole_number
-from edgevision.system.numeric import plain
 from edgevision.tasks.options import TaskOptions
 
 
@@ -59,8 +58,6 @@ class ConversionSettings:
             if value is not None:
                 object.__setattr__(self, name, whole_number(value, name, least=1))
         object.__setattr__(self, "targets_files", paths(self.targets_files, "targets_files"))
-        budget = Budget(plain(self.budget.max_drop), plain(self.budget.min_agreement))
-        object.__setattr__(self, "budget", budget)  # its limits are written as JSON
 
     @property
     def needs_labelled_calibration(self) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from edgevision.converter import Source
 from edgevision.datasets.annotations import read_annotations
 from edgevision.datasets.image_sets import ImageSet
@@ -18,7 +16,6 @@ from edgevision.evaluation.run import Examples
 from edgevision.imaging.input_options import StatedNormalization, resolve_preprocessing
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.plugins import Registry
-from edgevision.system.arguments import optional_path
 from edgevision.tasks.classify import class_count, score_output
 from edgevision.tasks.description import ClassifyTask, GenerateTask
 from edgevision.tasks.detect import image_outputs
@@ -48,7 +45,7 @@ def evaluator_for_source(
         return _evaluator_on_images(source, options, examples, plugins)
     if options.generation is None:
         raise OptionError(f"{source.path}: no description of how it generates images; pass --task FILE")
-    labels = () if options.labels is None else read_labels(Path(options.labels))
+    labels = () if options.labels is None else read_labels(options.labels)
     return GenerationEvaluator(options.generation, labels, examples.image_names)
 
 
@@ -123,7 +120,7 @@ def _classification(
     if score_kind is None:
         raise OptionError(f"{where}: cannot infer the output type; pass --scores softmax, sigmoid, or logits")
     output = score_output(source.outputs, options.output)
-    labels = network_labels(optional_path(options.labels), images.class_names, class_count(output), where)
+    labels = network_labels(options.labels, images.class_names, class_count(output), where)
     task = ClassifyTask(output.name, score_kind)
     truth = classify_truth(images, labels, options.annotations, has_independent_scores(task, output))
     return ClassificationEvaluator(task, labels, preprocessing, truth, images.image_names)
@@ -140,9 +137,9 @@ def _detection(
         raise OptionError(
             f"{source.path}: the model does not name its classes; pass --labels FILE, one class per line"
         )
-    labels = read_labels(Path(options.labels))
+    labels = read_labels(options.labels)
     task = choice.task(options.decoder_settings, options.thresholds)
     truth = None
     if options.annotations is not None:
-        truth = read_annotations(Path(options.annotations), images.image_names, labels)
+        truth = read_annotations(options.annotations, images.image_names, labels)
     return DetectionEvaluator(task, choice.decoder, labels, preprocessing, truth, images.image_names)

@@ -63,9 +63,8 @@ def _echo_operating_points(evidence: Evidence) -> None:
         return
     first = points[0][1]
     required = f"{first.metric} of at least {in_unit(first.at_least, 'share')}"
-    click.echo(
-        f"\noperating point of '{first.positive}': {required}, measured on {first.positives[1]} images of it"
-    )
+    images = f"{first.positives[1]} images of '{first.positive}'"
+    click.echo(f"\noperating point of '{first.positive}': {required}, measured on {images}")
     echo_table(
         (
             "artifact",
