@@ -229,7 +229,7 @@ class _Fields:
         for name in self.document:
             if name not in names:
                 raise BundleError(
-                    f"{self.where}: unknown field '{name}'; known are: {', '.join(names)}; "
+                    f"{self.where}: unknown field '{name}'; known fields: {', '.join(names)}; "
                     f"install a release that reads it, or convert again"
                 )
 
