@@ -59,7 +59,7 @@ def load(  # noqa: PLR0913  (all but the first three by name)
     artifacts of the same precision, each on every backend on which it was measured or whose own format it
     has, with one thread and with all cores. The fastest in 10,000 calls, opening included, wins if it gives
     its known answers; among those within 20 % the one with fewer threads, then the first in the bundle's
-    order. This is measured once, in about 0.3 s of CPU time beside imports, and kept (see
+    order. This is measured once, in about 0.3 s of CPU time plus imports, and kept (see
     `edgevision.loading.cache`). An artifact that the bundle's order runs on a GPU or NPU stays there.
 
     The logger ``edgevision`` has the decision and the reason; ``model.session`` has backend, device,
