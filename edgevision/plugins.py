@@ -161,9 +161,13 @@ class Registry:
 
     def _pick(self, kind: str, name: str, items: dict[str, NamedT]) -> NamedT:
         if name not in items:
+            import difflib
+
             broken = "".join(f"; plugin '{p.plugin}' is broken: {p.reason}" for p in self.problems)
             available = ", ".join(sorted(items)) or "none"
-            raise PluginError(f"no {kind} '{name}'; available: {available}{broken}")
+            nearest = difflib.get_close_matches(name, items, n=1)
+            guess = f"did you mean '{nearest[0]}'? " if nearest else ""
+            raise PluginError(f"no {kind} '{name}'; {guess}available: {available}{broken}")
         return items[name]
 
     def _items(self, hook: str, members: tuple[str, ...]) -> dict[str, Any]:
