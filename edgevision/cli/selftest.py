@@ -43,5 +43,7 @@ def command(bundle: Path, as_json: bool, **arguments: Any) -> None:
 
 
 def _cells(row: SelftestRow) -> tuple[str, ...]:
-    difference = row.reason if row.difference is None else f"{row.difference:.2g} of its output's range"
+    if row.difference is None:
+        return row.artifact, row.backend, row.device, row.status, row.reason
+    difference = f"{100 * row.difference:.2g} % of the output's range"
     return row.artifact, row.backend, row.device, row.status, difference

@@ -103,7 +103,7 @@ def _calibration_set(request: ConversionRequest, calibrated: Sequence[str]) -> I
         return None
     if request.calibration is None:
         raise OptionError(
-            f"{', '.join(calibrated)}: the activation ranges are measured on images of yours; "
+            f"{', '.join(calibrated)}: no images to calibrate on; "
             "pass --calibration FOLDER, or --calibration synthetic, "
             "or choose --precision float32, float16, or int8-dynamic"
         )
