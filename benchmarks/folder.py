@@ -166,7 +166,7 @@ def _predict(folder: Folder) -> None:
 
 
 def _evidence(folder: Folder, model: Any) -> None:
-    """The evaluation of ``evaluate`` and ``convert``, without figures and digests."""
+    """The evaluation of ``evaluate`` and ``convert``, without metrics and digests."""
     task = ClassifyTask(model.output, "softmax")
     evaluator = ClassificationEvaluator(task, model.labels, model.preprocessing, None)
     images = ImageSet.open(folder.images[0].parent)

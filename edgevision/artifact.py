@@ -60,7 +60,7 @@ class Artifact:
     @property
     def sha256(self) -> str:
         """One digest over all files, without their names, in hex."""
-        import hashlib  # here, and not above: it loads OpenSSL
+        import hashlib  # not at the top: it loads OpenSSL
 
         digest = hashlib.sha256()
         for content in self.files.values():
@@ -92,7 +92,10 @@ def read_artifact(path: str | Path) -> Artifact:
     name = format_of(path)
     if name is None:
         known = ", ".join(suffixes[0] for suffixes in FORMATS.values())
-        raise OptionError(f"{path}: expected a bundle (.evb) or an artifact ({known})")
+        raise OptionError(
+            f"{path}: expected a bundle (.evb) or an artifact ({known}); "
+            "run edgevision convert to get a bundle from a trained model"
+        )
     files = {}
     for suffix in FORMATS[name]:
         part = path.with_suffix(suffix) if suffix != path.suffix.lower() else path

@@ -19,8 +19,8 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from edgevision.artifact import Artifact
 from edgevision.errors import ArtifactError, DeviceError, OptionError, OutputError
-from edgevision.system.arguments import one_path
-from edgevision.system.numeric import is_whole, plain
+from edgevision.system.arguments import optional_path, whole_number
+from edgevision.system.numeric import plain
 from edgevision.tensors import Array, TensorSpec
 
 #: Runtimes start threads for any number, and fail in their own words where it exceeds 32 bits.
@@ -60,14 +60,11 @@ class SessionSettings:
 
     def __post_init__(self) -> None:
         if self.threads is not None:
-            threads = plain(self.threads)
-            if not is_whole(threads, 1):
-                raise OptionError(f"threads: expected a whole number, 1 or more, got {threads!r:.200}")
+            threads = whole_number(self.threads, "threads", least=1)
             if threads > _MOST_THREADS:
                 raise OptionError(f"threads: expected {_MOST_THREADS} at most, got {threads}")
             object.__setattr__(self, "threads", threads)
-        if self.cache_dir is not None:
-            object.__setattr__(self, "cache_dir", one_path(self.cache_dir, "cache_dir"))
+        object.__setattr__(self, "cache_dir", optional_path(self.cache_dir, "cache_dir"))
         if not isinstance(self.options, Mapping):
             raise OptionError(f"options: expected a mapping of names to values, got {self.options!r:.80}")
         object.__setattr__(self, "options", plain(self.options))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 import pluggy
 
 from edgevision import hookspecs
-from edgevision.errors import PluginError, first_line
+from edgevision.errors import DeviceError, PluginError, first_line
 from edgevision.system.entry_points import EntryPoint, entry_points
 
 if TYPE_CHECKING:
@@ -113,6 +113,20 @@ class Registry:
             return own[name][1]  # type: ignore[no-any-return]
         return self._pick("backend", name, self.backends())
 
+    def available_backend(self, name: str, device: str | None = None) -> Backend:
+        """The backend called `name`, if this machine has its runtime and the device.
+
+        Raises:
+            PluginError: there is no such backend.
+            MissingRuntimeError: its runtime is not installed.
+            DeviceError: it has no device, or not this one.
+        """
+        backend = self.backend(name)
+        names = [one.name for one in backend.devices()]
+        if device is not None and device not in names:
+            raise DeviceError(f"has no device '{device}', only {', '.join(names)}")
+        return backend
+
     def readers(self) -> dict[str, SourceReader]:
         """Reader name -> reader of trained models."""
         return self._items("edgevision_readers", ("name", "reads", "read"))
@@ -148,9 +162,13 @@ class Registry:
 
     def _pick(self, kind: str, name: str, items: dict[str, NamedT]) -> NamedT:
         if name not in items:
+            import difflib
+
             broken = "".join(f"; plugin '{p.plugin}' is broken: {p.reason}" for p in self.problems)
             available = ", ".join(sorted(items)) or "none"
-            raise PluginError(f"no {kind} '{name}'; available: {available}{broken}")
+            nearest = difflib.get_close_matches(name, items, n=1)
+            guess = f"did you mean '{nearest[0]}'? " if nearest else ""
+            raise PluginError(f"no {kind} '{name}'; {guess}available: {available}{broken}")
         return items[name]
 
     def _items(self, hook: str, members: tuple[str, ...]) -> dict[str, Any]:

@@ -390,7 +390,7 @@ TAKES_PIXELS = {
 
 #: Parameters of public methods that EdgeVision itself calls, with values that it has computed.
 CALLED_BY_EDGEVISION = {
-    "Budget.requirements(suiting_agreement)",
+    "Budget.requirements(default_agreement)",
     "CheckedSession.__init__(threads)",
     "ScoreCalibration.check_labels(labels)",
     "ScoreQuality.of(floor)",

@@ -31,7 +31,7 @@ CONTRACTS = [
 
 
 def _lint(folder: Path) -> subprocess.CompletedProcess[str]:
-    pytest.importorskip("importlinter", reason="needs import-linter; type: pip install import-linter")
+    pytest.importorskip("importlinter", reason="needs import-linter; run: pip install import-linter")
     command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()"]
     return subprocess.run(
         [*command, "--no-cache", "--no-logo", str(folder / "pyproject.toml")],

@@ -208,6 +208,8 @@ def test_an_unknown_backend_is_refused_with_the_available_and_the_broken_ones() 
         PluginError, match="no backend 'tpu'; available: fake; plugin 'broken' is broken: TypeError"
     ):
         registry.backend("tpu")
+    with pytest.raises(PluginError, match="no backend 'fak'; did you mean 'fake'\\? available: fake"):
+        registry.backend("fak")
 
 
 @pytest.mark.parametrize(

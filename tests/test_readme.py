@@ -65,7 +65,7 @@ def test_the_documented_limits_of_agreement_are_those_of_the_evaluator() -> None
         "99.9 % for float32, 99.5 % for float16, 97 % for int8-dynamic and int16x8, 95 % for int8"
         in text.replace("   ", " ")
     )
-    limits = ClassificationEvaluator.least_agreement
+    limits = ClassificationEvaluator.default_agreement
     assert (limits["float32"], limits["float16"]) == (0.999, 0.995)
     assert limits["int8-dynamic"] == limits["int16x8"] == 0.97
     assert limits["int8"] == 0.95

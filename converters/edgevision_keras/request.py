@@ -39,7 +39,7 @@ class Request:
         """
         if self.calibration is None:
             raise ConversionError(
-                f"{self.source.path}: int8 needs calibration images; pass --calibration DIR"
+                f"{self.source.path}: int8 needs calibration images; pass --calibration FOLDER"
             )
         return self.source.prepared_for_int8(self.calibration)
 
@@ -64,7 +64,7 @@ def check_request(
         )
     if precision in CALIBRATED and calibration is None:
         raise ConversionError(
-            f"{converter.name}: {precision} needs calibration images; pass --calibration DIR"
+            f"{converter.name}: {precision} needs calibration images; pass --calibration FOLDER"
         )
     if keep_float and precision not in INT8:
         raise ConversionError(

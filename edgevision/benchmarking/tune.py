@@ -14,7 +14,7 @@ from edgevision.bundle.storage import Bundle, read_bundle
 from edgevision.errors import EdgeVisionError, OptionError, PluginError
 from edgevision.execution.run_costs import run_costs
 from edgevision.loading.cache import tuning_file, write_choice
-from edgevision.loading.choice import Request, available_backend, choice_by_order, competitors
+from edgevision.loading.choice import Request, choice_by_order, competitors
 from edgevision.loading.configurations import Configuration, configurations
 from edgevision.loading.race import CALLS, Entrant, Speed, Track, winner
 from edgevision.plugins import Registry, registry
@@ -198,7 +198,7 @@ class _TuningRun:
     def enter(self, one: Configuration, batches: Sequence[int]) -> None:
         """Open a configuration, check its known answers, and lease a slot for each stream."""
         try:
-            available_backend(one.backend, "cpu", self._plugins)
+            self._plugins.available_backend(one.backend, "cpu")
         except EdgeVisionError as error:
             self.out[one] = "not run", str(error)
             return

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from dataclasses import fields as dataclass_fields
 from typing import Any
 
 from edgevision.errors import BundleError, OptionError
@@ -167,6 +168,8 @@ def _preprocessing(fields: _Fields) -> Preprocessing | None:
 
 
 def _artifact(fields: _Fields) -> ArtifactEntry:
+    # A field that is passed over may be what makes the scores right.
+    fields.check_known([each.name for each in dataclass_fields(ArtifactEntry)])
     return ArtifactEntry(
         id=fields.get("id", str),
         format=fields.get("format", str),
@@ -221,6 +224,14 @@ class _Fields:
         if not isinstance(value, kind) or isinstance(value, bool):
             raise BundleError(f"{self.where}: field '{name}': unexpected {value!r:.80}")
         return value
+
+    def check_known(self, names: Sequence[str]) -> None:
+        for name in self.document:
+            if name not in names:
+                raise BundleError(
+                    f"{self.where}: unknown field '{name}'; known fields: {', '.join(names)}; "
+                    f"install a release that reads it, or convert again"
+                )
 
     def words(self, name: str) -> tuple[str, ...]:
         values = self.get(name, list)

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgevision.backend import Backend, SessionSettings
+from edgevision.backend import SessionSettings
 from edgevision.bundle.known_answers import KnownAnswers, check_known_answers, read_known_answers
 from edgevision.bundle.manifest import ArtifactEntry
 from edgevision.bundle.storage import Bundle, read_bundle
@@ -105,8 +105,7 @@ class _Check:
         """Check one artifact on the backend called `name`."""
         device = self.settings.device or ""
         try:
-            backend = self.plugins.backend(name)
-            _check_device(backend, self.settings.device)
+            backend = self.plugins.available_backend(name, self.settings.device)
         except (PluginError, DeviceError) as error:
             return SelftestRow(entry.id, name, device, "not run", reason=str(error))
         try:
@@ -116,10 +115,3 @@ class _Check:
         except EdgeVisionError as error:
             return SelftestRow(entry.id, name, device, "failed", reason=str(error))
         return SelftestRow(entry.id, name, device, "passed", difference)
-
-
-def _check_device(backend: Backend, device: str | None) -> None:
-    """Raise, as the backend does, where it or the device is not available."""
-    names = [one.name for one in backend.devices()]
-    if device is not None and device not in names:
-        raise DeviceError(f"has no device '{device}' here, only {', '.join(names)}")

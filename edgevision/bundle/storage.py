@@ -137,7 +137,7 @@ def check_output(path: str | Path, force: bool) -> None:
     check_folder_of(path, "-o")
     if path.exists() or path.is_symlink():
         if not force:
-            raise OutputError(f"{path}: exists; --force replaces it")
+            raise OutputError(f"{path}: already exists; pass --force to replace it")
         if not (path.is_dir() and (path / MANIFEST).is_file()):
             raise OutputError(
                 f"{path}: exists and is not a bundle, so it is not replaced; choose another name with -o"
@@ -333,6 +333,6 @@ def _unreadable(path: Path, error: Exception) -> BundleError:
 
 
 def _sha256(content: bytes) -> str:
-    import hashlib  # not above: it loads OpenSSL
+    import hashlib  # not at the top: it loads OpenSSL
 
     return hashlib.sha256(content).hexdigest()

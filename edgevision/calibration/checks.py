@@ -168,7 +168,7 @@ def also_in_evaluation(
     if shared:
         pairs = [f"{name} (as {own})" for name, own in shared[:_NAMED]]
         parts.append(
-            f"{len(shared)} evaluation images show pictures of the calibration set: "
+            f"{len(shared)} evaluation images show the same picture as a calibration image: "
             f"{_listed(pairs, len(shared))}"
         )
     names = tuple(name for name, _ in shared[:_NAMED])

@@ -90,7 +90,7 @@ def coverage_findings(coverage: Coverage) -> Iterator[Finding]:
         yield Finding(
             "unsteady-ranges",
             "warning",
-            f"activation ranges set on either half of {sample} differ by {coverage.unsteady:.0%} in the "
+            f"activation ranges set on the two halves of {sample} differ by {coverage.unsteady:.0%} in the "
             "median layer; calibrate on more images",
         )
 

@@ -31,7 +31,7 @@ class LayerCoverage:
     Attributes:
         layer: name of the layer.
         low, high: range of the whole calibration sample.
-        halves: (low, high) of either half of the sample.
+        halves: (low, high) of each half of the sample.
         unsteady: largest difference of the halves' limits, as a share of the whole range.
         clipped: share of the activations on evaluation images that lie outside the whole range by more than
             half of 1/255 of it, which rounding to int8 loses in any case.

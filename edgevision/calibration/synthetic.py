@@ -71,7 +71,7 @@ def synthetic_finding(images: ImageSet) -> Finding:
         "synthetic",
         "note",
         f"the {len(images)} calibration images are synthetic, generated from the model without any photo; "
-        "calibrate on images from use as soon as you have some",
+        "calibrate on images like those in use as soon as you have some",
     )
 
 

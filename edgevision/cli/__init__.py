@@ -31,7 +31,7 @@ _COMPLETION_VARIABLE = "_EDGEVISION_COMPLETE"
 
 _COMMANDS = {
     "backends": "List the backends, and how to install those that are missing.",
-    "bench": "Time a model stage by stage, beside the bare runtime.",
+    "bench": "Time a model stage by stage, compared with the bare runtime.",
     "compare": "Say which of two bundles is better, and if that is significant.",
     "convert": "Convert a trained Keras model into a bundle, with evidence.",
     "evaluate": "Measure a bundle on labelled images, on this machine.",
@@ -68,6 +68,21 @@ class _Commands(click.Group):
             command: click.Command = import_module(f"edgevision.cli.{cmd_name}").command
             return command
         return registry().commands().get(cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's, and suggest the nearest command for one that does not exist."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            import difflib
+
+            nearest = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
+            if nearest and not args[0].startswith("-"):
+                message = f"No such command '{args[0]}'. (Did you mean '{nearest[0]}'?)"
+                raise click.UsageError(message, ctx) from error
+            raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing the built-in ones."""

@@ -1,4 +1,4 @@
-"""``edgevision bench``: how long a model takes on this machine, stage by stage, beside the bare runtime."""
+"""``edgevision bench``: how long a model takes on this machine, stage by stage, and the bare runtime."""
 
 from __future__ import annotations
 

@@ -170,7 +170,7 @@ def command(source: Path, output: Path, as_json: bool, **arguments: Any) -> None
     """Convert SOURCE (.keras, .h5 or a SavedModel directory) into a bundle, with evidence.
 
     Each artifact runs in its own backend and is compared with the Keras model on the
-    evaluation images. An artifact that fails a requirement is not written.
+    evaluation images. If an artifact misses a requirement, nothing is written.
     """
     settings = ConversionSettings(
         task=TaskOptions(

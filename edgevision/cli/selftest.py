@@ -11,9 +11,8 @@ import click
 
 from edgevision.bundle.selftest import SelftestRow, run_known_answers
 from edgevision.cli.options.groups import GroupedCommand, under
-from edgevision.cli.options.measure import run_settings_of
 from edgevision.cli.options.path import PATH
-from edgevision.cli.options.run import ARTIFACT_OPTIONS, SESSION_OPTIONS
+from edgevision.cli.options.run import ARTIFACT_OPTIONS, SESSION_OPTIONS, session_settings_of
 from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.tables import echo_table
 from edgevision.cli.output.terminal import without_noise
@@ -31,9 +30,9 @@ def command(bundle: Path, as_json: bool, **arguments: Any) -> None:
     Exits with 9 if a driver, delegate or processor computes different results, and with 6 if no
     artifact can run on this machine.
     """
-    run = run_settings_of(arguments)
+    names = arguments["backend"], arguments["device"], arguments["precision"]
     with without_noise():
-        rows = run_known_answers(bundle, run.backend, run.device, run.precision, run.settings)
+        rows = run_known_answers(bundle, *names, session_settings_of(arguments))
     if as_json:
         click.echo(json.dumps([asdict(row) for row in rows], indent=2))
     else:
@@ -45,5 +44,7 @@ def command(bundle: Path, as_json: bool, **arguments: Any) -> None:
 
 
 def _cells(row: SelftestRow) -> tuple[str, ...]:
-    difference = row.reason if row.difference is None else f"{row.difference:.2g} of its output's range"
+    if row.difference is None:
+        return row.artifact, row.backend, row.device, row.status, row.reason
+    difference = f"{100 * row.difference:.2g} % of the output's range"
     return row.artifact, row.backend, row.device, row.status, difference

@@ -99,7 +99,7 @@ def command(bundle: Path, batches: tuple[int, ...], as_json: bool, **arguments: 
 def _echo(tuning: Tuning) -> None:
     machine = tuning.machine
     click.echo(f"{machine.processor}, {machine.cores} cores; the network alone, on a known input")
-    # A backend that cannot run here is one row, not one for every number of threads.
+    # A backend that is not available is one row, not one for every number of threads.
     echo_table(_HEADER, list(dict.fromkeys(map(_cells, tuning.rows))))
     chosen = tuning.chosen
     if chosen is None:

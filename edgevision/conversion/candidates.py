@@ -160,7 +160,7 @@ def judge(candidate: Candidate, answers: Sequence[Any], reference: Reference, bu
     """
     planned, session, evaluator = candidate.planned, candidate.session, reference.evaluator
     comparison = evaluator.compare(reference.answers, answers)
-    requirements = budget.requirements(comparison, evaluator.least_agreement[planned.precision])
+    requirements = budget.requirements(comparison, evaluator.default_agreement[planned.precision])
     return Measured(
         artifact=planned.id,
         sha256=candidate.artifact.sha256,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from edgevision.artifact import CALIBRATED, PRECISIONS
 from edgevision.backend import Backend, SessionSettings
@@ -75,7 +74,7 @@ def plan_conversion(request: ConversionRequest, plugins: Registry) -> Conversion
         OptionError: a target or precision is unknown, or they contradict each other.
         PluginError, MissingRuntimeError, DeviceError: an artifact cannot be measured on this machine.
     """
-    known = load_targets(tuple(map(Path, request.settings.targets_files)), plugins)
+    known = load_targets(request.settings.targets_files, plugins)
     targets = tuple(find_target(name, known) for name in request.targets)
     searching = _is_search(request, targets)
     artifacts = tuple(plan_artifacts(targets, () if searching else request.precisions))

@@ -118,7 +118,7 @@ class ScoreCalibrator:
             on_done: called after each block, with the number of calibration images done.
 
         Raises:
-            ConversionError: no temperature or threshold suits the source.
+            ConversionError: no temperature or threshold meets the request on the source's scores.
             InputError: an image cannot be read.
         """
         (scores,) = measure(request.evaluator, [reference.model], request.calibration, on_done)
@@ -136,7 +136,7 @@ class ScoreCalibrator:
             The trials with their score calibration, its evidence, and the requirement of the operating point.
 
         Raises:
-            ConversionError: no temperature or threshold suits an artifact; names it.
+            ConversionError: no temperature or threshold meets it on an artifact's scores; names the artifact.
             InputError: an image cannot be read.
             InferenceError: a runtime failed.
         """
@@ -224,7 +224,7 @@ def _truths(
 def _check_both_present(name: str, positive: Positives, specification: OperatingPointSpecification) -> None:
     if positive.any() and not positive.all():
         return
-    which = "no other class than" if positive.any() else "no image of class"
+    which = "no class other than" if positive.any() else "no image of class"
     raise InputError(
         f"{name}: has {which} '{specification.positive}', so its {specification.metric} cannot be measured; "
         f"add some"
@@ -234,7 +234,7 @@ def _check_both_present(name: str, positive: Positives, specification: Operating
 def _check_enough(name: str, positive: Positives, specification: OperatingPointSpecification) -> None:
     which, count = "class", int(positive.sum())
     if specification.metric == "specificity":
-        which, count = "other classes than", int((~positive).sum())
+        which, count = "classes other than", int((~positive).sum())
     if count < specification.least_images:
         raise InputError(
             f"{name}: {count} images of {which} '{specification.positive}' cannot show a "
@@ -275,7 +275,7 @@ def _threshold(
         raise ConversionError(
             f"{name}: no threshold on the score of '{specification.positive}' keeps a "
             f"{specification.metric} of {in_unit(specification.at_least, 'share')} on {len(scores)} "
-            f"images of {request.calibration.name}, except by deciding for every image or for none; "
+            f"images of {request.calibration.name}, except one that predicts every image positive, or none; "
             f"require less, or calibrate on more images"
         )
     return threshold
@@ -283,9 +283,9 @@ def _threshold(
 
 def _without_temperature(name: str, request: ScoreCalibrationRequest) -> str:
     return (
-        f"{name}: no temperature from {LOWEST:g} to {HIGHEST:g} suits its scores on "
-        f"{request.calibration.name}: it is always right there, or no better than chance; calibrate on more "
-        f"images, which it was not trained on, or remove --calibrate-scores"
+        f"{name}: no temperature from {LOWEST:g} to {HIGHEST:g} calibrates the scores on "
+        f"{request.calibration.name}: all predictions are correct there, or they are no better than chance; "
+        f"calibrate on more images, which the model was not trained on, or remove --calibrate-scores"
     )
 
 

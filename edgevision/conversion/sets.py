@@ -78,7 +78,7 @@ def _option_for_labelled_images(request: ConversionRequest) -> str:
         raise OptionError(f"{option}: only for classifiers, and this model generates images; remove it")
     if request.calibration is None or request.synthetic:
         raise OptionError(
-            f"{option}: is computed on labelled images of yours, and verified on the evaluation images; "
+            f"{option}: needs labelled images of yours to calibrate on, apart from the evaluation images; "
             f"pass --calibration FOLDER, with one folder per class"
         )
     return option
@@ -103,7 +103,7 @@ def _calibration_set(request: ConversionRequest, calibrated: Sequence[str]) -> I
         return None
     if request.calibration is None:
         raise OptionError(
-            f"{', '.join(calibrated)}: the ranges of activations are measured on images of yours; "
+            f"{', '.join(calibrated)}: no images to calibrate on; "
             "pass --calibration FOLDER, or --calibration synthetic, "
             "or choose --precision float32, float16, or int8-dynamic"
         )

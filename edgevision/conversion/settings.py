@@ -11,7 +11,6 @@ from edgevision.evaluation.run import Images
 from edgevision.evidence.operating_points import OperatingPointSpecification
 from edgevision.evidence.requirements import Budget
 from edgevision.system.arguments import instance, paths, whole_number
-from edgevision.system.numeric import plain
 from edgevision.tasks.options import TaskOptions
 
 
@@ -61,8 +60,6 @@ class ConversionSettings:
         object.__setattr__(self, "targets_files", paths(self.targets_files, "targets_files"))
         instance(self.task, TaskOptions, "task")
         instance(self.budget, Budget, "budget")
-        budget = Budget(plain(self.budget.max_drop), plain(self.budget.min_agreement))
-        object.__setattr__(self, "budget", budget)  # its limits are written as JSON
 
     @property
     def needs_labelled_calibration(self) -> bool:

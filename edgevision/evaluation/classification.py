@@ -1,4 +1,4 @@
-"""Evaluation of classifiers: agreement of their decisions, and accuracy."""
+"""Evaluation of classifiers: agreement of their predictions, and accuracy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edgevision.evaluation.network_inputs import PreprocessedImages, known_image
 from edgevision.evidence.operating_points import with_point
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.metrics.changes import Flip, name_of
-from edgevision.metrics.classification import Members, Truth, classify_measures, decisions, members
+from edgevision.metrics.classification import Members, Truth, classify_measures, members, predicted_classes
 from edgevision.metrics.comparison import (
     MOST_IMAGES,
     ClassifyDetails,
@@ -49,7 +49,7 @@ class ClassificationEvaluator:
 
     #: Floats differ by rounding alone; integers by the resolution of 8 bits: the best converters of the
     #: three formats reach 0.96 to 0.98 on a small residual network.
-    least_agreement: Mapping[str, float] = {
+    default_agreement: Mapping[str, float] = {
         "float32": 0.999,
         "float16": 0.995,
         "int16x8": 0.97,
@@ -124,12 +124,12 @@ class ClassificationEvaluator:
         highest score.
         """
         scores = np.stack(source)
-        decided = decisions(scores, self._multi_label)
-        present = decided.any(axis=0)
+        predicted = predicted_classes(scores, self._multi_label)
+        present = predicted.any(axis=0)
         if self.truth is not None:
             present |= members(self.truth, scores.shape[1]).any(axis=0)
         # Images that are predicted as the class come before all others.
-        best_of_class = (scores + decided).argmax(axis=0)[present].tolist()
+        best_of_class = (scores + predicted).argmax(axis=0)[present].tolist()
         most_confident = np.argsort(-scores.max(axis=1), kind="stable").tolist()
         return sorted(list(dict.fromkeys([*best_of_class, *most_confident]))[:count])
 
@@ -144,7 +144,7 @@ def compare_scores(
 ) -> Comparison:
     """Compare float32 scores ``(images, classes)`` of an artifact with its source's.
 
-    The decision of an image is its top class; with independent scores it is the set of classes
+    The prediction for an image is its top class; with independent scores it is the set of classes
     at 0.5 or above.
 
     Args:
@@ -156,7 +156,7 @@ def compare_scores(
         image_names: one per image; default ``image 0``, ``image 1``, …
     """
     labels = labels or [f"class {number}" for number in range(source.shape[1])]
-    same = (decisions(source, multi_label) == decisions(artifact, multi_label)).all(axis=1)
+    same = (predicted_classes(source, multi_label) == predicted_classes(artifact, multi_label)).all(axis=1)
     difference = np.abs(source - artifact)
     before = after = None
     if truth is not None:
@@ -183,7 +183,7 @@ def compare_scores(
 
 
 class _Flips:
-    """Entries for the images on which two classifiers decide differently."""
+    """Entries for the images with different predictions of two classifiers."""
 
     def __init__(
         self,
@@ -194,7 +194,7 @@ class _Flips:
         labels: Sequence[str],
     ) -> None:
         self._scores = source, artifact
-        self._decided = decisions(source, multi_label), decisions(artifact, multi_label)
+        self._predicted = predicted_classes(source, multi_label), predicted_classes(artifact, multi_label)
         self._truth = None if truth is None else members(truth, source.shape[1])
         self._multi_label = multi_label
         self._labels = labels
@@ -203,18 +203,20 @@ class _Flips:
         """Places of flipped images: those that only the source got right first, then the largest changes."""
         moved = np.abs(self._scores[0] - self._scores[1]).max(axis=1)
         if self._truth is not None:
-            source_right, artifact_right = ((decided == self._truth).all(axis=1) for decided in self._decided)
+            source_right, artifact_right = (
+                (predicted == self._truth).all(axis=1) for predicted in self._predicted
+            )
             moved = moved + (source_right & ~artifact_right)
         order = np.argsort(-moved, kind="stable")
         return [int(place) for place in order[flipped[order]][:MOST_IMAGES]]
 
     def at(self, place: int, image_names: Sequence[str]) -> Flip:
-        """The two decisions on one image."""
+        """The two predictions for one image."""
         rows = [scores[place] for scores in self._scores]
         moved = int(np.abs(rows[0] - rows[1]).argmax())
         columns = [moved, moved] if self._multi_label else [int(row.argmax()) for row in rows]
         scores = [round(float(row[column]), 6) for row, column in zip(rows, columns, strict=True)]
-        source, artifact = (self._names(decided[place]) for decided in self._decided)
+        source, artifact = (self._names(predicted[place]) for predicted in self._predicted)
         truth = None if self._truth is None else self._names(self._truth[place])
         return Flip(name_of(image_names, place), source, artifact, scores[0], scores[1], truth)
 

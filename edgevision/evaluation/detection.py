@@ -54,7 +54,7 @@ class DetectionEvaluator:
     """
 
     #: Rounding alone moves boxes across the threshold, so less is required than of a top class.
-    least_agreement: Mapping[str, float] = {
+    default_agreement: Mapping[str, float] = {
         "float32": 0.99,
         "float16": 0.97,
         "int16x8": 0.95,

@@ -25,7 +25,7 @@ class Evaluator(Protocol):
         task: the task, as in the manifest.
         labels: one name per class.
         preprocessing: from an image to the source's input; `None` for models that take no image.
-        least_agreement: precision -> agreement that is required unless the caller sets another.
+        default_agreement: precision -> agreement that is required unless the caller sets another.
     """
 
     @property
@@ -35,7 +35,7 @@ class Evaluator(Protocol):
     @property
     def preprocessing(self) -> Preprocessing | None: ...
     @property
-    def least_agreement(self) -> Mapping[str, float]: ...
+    def default_agreement(self) -> Mapping[str, float]: ...
 
     def model(self, session: CheckedSession) -> Any:
         """The task's model on a session of the source or of one of its artifacts.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from edgevision.converter import Source
 from edgevision.datasets.annotations import read_annotations
 from edgevision.datasets.image_sets import ImageSet
@@ -47,7 +45,7 @@ def evaluator_for_source(
         return _evaluator_on_images(source, options, examples, plugins)
     if options.generation is None:
         raise OptionError(f"{source.path}: no description of how it generates images; pass --task FILE")
-    labels = () if options.labels is None else read_labels(Path(options.labels))
+    labels = () if options.labels is None else read_labels(options.labels)
     return GenerationEvaluator(options.generation, labels, examples.image_names)
 
 
@@ -139,9 +137,9 @@ def _detection(
         raise OptionError(
             f"{source.path}: the model does not name its classes; pass --labels FILE, one class per line"
         )
-    labels = read_labels(Path(options.labels))
+    labels = read_labels(options.labels)
     task = choice.task(options.decoder_settings, options.thresholds)
     truth = None
     if options.annotations is not None:
-        truth = read_annotations(Path(options.annotations), images.image_names, labels)
+        truth = read_annotations(options.annotations, images.image_names, labels)
     return DetectionEvaluator(task, choice.decoder, labels, preprocessing, truth, images.image_names)

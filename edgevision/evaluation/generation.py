@@ -35,7 +35,7 @@ class GenerationEvaluator:
 
     preprocessing = None
     #: A diffusion model takes many small steps, and its error grows with each.
-    least_agreement: Mapping[str, float] = {
+    default_agreement: Mapping[str, float] = {
         "float32": 0.99,
         "float16": 0.95,
         "int16x8": 0.90,

@@ -14,6 +14,7 @@ from edgevision.metrics.classification import Truth
 from edgevision.metrics.image_similarity import Pixels
 from edgevision.system.arguments import optional_path
 from edgevision.tasks.description import ClassifyTask
+from edgevision.tasks.labels import abbreviated
 from edgevision.tensors import TensorSpec
 
 
@@ -78,12 +79,13 @@ def classify_truth(
                 f"--annotations {annotations}: the classifier assigns one class per image; "
                 f"remove it, and sort the images into one folder per class"
             )
-        return shown_classes(read_annotations(Path(annotations), images.image_names, labels), len(labels))
+        return shown_classes(read_annotations(annotations, images.image_names, labels), len(labels))
     if images.labels is None:
         return None
     unknown = [name for name in images.class_names if name not in labels]
     if unknown:
-        known = ", ".join(labels[:20]) + (", …" if len(labels) > 20 else "")
-        raise InputError(f"{images.name}: class '{unknown[0]}' is not in the label list ({known})")
+        raise InputError(
+            f"{images.name}: class '{unknown[0]}' is not in the label list ({abbreviated(labels)})"
+        )
     places = np.array([labels.index(name) for name in images.class_names], np.int64)
     return np.asarray(places[images.labels], np.int64)

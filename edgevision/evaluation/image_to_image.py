@@ -36,7 +36,7 @@ class ImageToImageEvaluator:
     """
 
     labels: tuple[str, ...] = ()
-    least_agreement: Mapping[str, float] = {
+    default_agreement: Mapping[str, float] = {
         "float32": 0.999,
         "float16": 0.99,
         "int16x8": 0.95,
@@ -103,7 +103,7 @@ def compare_images(
     Args:
         source, artifact: uint8 ``(h, w, c)``, one or more.
         image_names: names of the inputs.
-        metrics: both against ground truth.
+        metrics: of both, against ground truth.
     """
     differences = [np.abs(a.astype(np.int16) - b) for a, b in zip(source, artifact, strict=True)]
     psnr, similarity = _psnr_and_ssim(source, artifact)

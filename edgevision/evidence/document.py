@@ -36,11 +36,8 @@ from edgevision.metrics.intervals import Interval
 
 SCHEMA_VERSION = 1
 
-
 #: Longest line of JSON that is written.
 _LINE = 160
-
-
 _TASKS: Mapping[type[Any], str] = {
     ClassifyDetails: "classify",
     DetectDetails: "detect",

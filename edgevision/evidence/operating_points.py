@@ -19,6 +19,7 @@ from edgevision.metrics.intervals import Interval, resampled_sums, wilson
 from edgevision.metrics.measures import Measures, MetricValue, resampled, share_of
 from edgevision.system.arguments import real_number
 from edgevision.tasks.classify import Scores
+from edgevision.tasks.labels import abbreviated
 from edgevision.tasks.score_calibration import OPERATING_METRICS, OperatingPoint
 
 #: The scores of the class of interest, one per image.
@@ -185,8 +186,7 @@ def find_class(name: str, labels: Sequence[str]) -> int:
         )
     nearest = difflib.get_close_matches(name, labels, n=1, cutoff=0.4)
     guess = f"; did you mean '{nearest[0]}'?" if nearest else ""
-    known = ", ".join(labels[:20]) + (", …" if len(labels) > 20 else "")
-    raise OptionError(f"class '{name}' is not in the label list ({known}){guess}")
+    raise OptionError(f"class '{name}' is not in the label list ({abbreviated(labels)}){guess}")
 
 
 def find_threshold(

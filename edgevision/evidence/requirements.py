@@ -93,16 +93,16 @@ class Budget:
         if self.min_agreement is not None and not 0.0 <= self.min_agreement <= 1.0:
             raise OptionError(f"min_agreement: expected 0 to 1, got {self.min_agreement:g}")
 
-    def requirements(self, comparison: Comparison, suiting_agreement: float) -> tuple[Requirement, ...]:
+    def requirements(self, comparison: Comparison, default_agreement: float) -> tuple[Requirement, ...]:
         """The limits of an artifact with its measured values.
 
         Args:
             comparison: of the artifact with its source.
-            suiting_agreement: default of `min_agreement` for the precision of the artifact.
+            default_agreement: default of `min_agreement` for the precision of the artifact.
         """
         requirements = [] if self.max_drop is None else [_drop(comparison, self.max_drop)]
         if self.min_agreement is not None or self.max_drop is None:
-            limit = suiting_agreement if self.min_agreement is None else self.min_agreement
+            limit = default_agreement if self.min_agreement is None else self.min_agreement
             requirements.append(Requirement("agreement", True, limit, comparison.agreement))
         return tuple(requirements)
 

@@ -93,7 +93,7 @@ def _own_costs(path: Path, backend: str, settings: SessionSettings, batch: int) 
     """The costs of loading and running an artifact in this process."""
     with open_session(registry().backend(backend), read_artifact(path), settings) as session:
         latency_ms = _latency_ms(session, batch)
-    # Not from getrusage: its figure starts at the parent's memory.
+    # Not from getrusage: its value starts at the parent's memory.
     return RunCosts(round(latency_ms, 4), round(peak_memory_mb(), 1))
 
 

@@ -52,7 +52,7 @@ class InputOptions:
         if self.applications is not None and stated:
             raise OptionError(
                 f"--preprocess {self.applications} determines the input values already; "
-                f"leave out {', '.join(stated)}"
+                f"remove {', '.join(stated)}"
             )
 
 

@@ -51,7 +51,7 @@ class Placement:
 
 @lru_cache(maxsize=64)
 def placement_of(preprocessing: Preprocessing, image_size_wh: tuple[int, int]) -> Placement:
-    """The placement of images of one size; cached, for frames come in one size."""
+    """The placement of images of one size; cached, because frames come in one size."""
     input_wh = preprocessing.size_wh
     # The part of the image that is used, and the part of the input that it fills.
     taken, filled = (0, 0, *image_size_wh), (0, 0, *input_wh)

@@ -112,7 +112,7 @@ class Preprocessing:
         known = [field.name for field in fields(cls)]
         for name in data:
             if name not in known:
-                raise OptionError(f"{where}: unknown field '{name}'; known are: {', '.join(known)}")
+                raise OptionError(f"{where}: unknown field '{name}'; known fields: {', '.join(known)}")
         for name in known:
             if name not in data:
                 raise OptionError(f"{where}: field '{name}' is missing")

@@ -55,7 +55,7 @@ def load_bare(path: Path, request: Request, bare: BareModel, plugins: Registry) 
 
     Raises:
         OptionError: the file needs an option that `bare` does not have.
-        PluginError, MissingRuntimeError, DeviceError: the backend or device is not available here.
+        PluginError, MissingRuntimeError, DeviceError: the backend or device is not available.
         ArtifactError: the file cannot be read, or the runtime refuses it.
     """
     artifact = read_artifact(path)
@@ -91,7 +91,7 @@ def _bare_classifier(
     output = score_output(session.outputs, bare.output)
     score_kind = bare.score_kind or metadata.score_kind
     if score_kind is None:
-        raise OptionError(f"{path}: cannot infer the output type; pass --scores softmax, sigmoid or logits")
+        raise OptionError(f"{path}: cannot infer the output type; pass --scores softmax, sigmoid, or logits")
     labels = bare.labels or metadata.labels or [f"class {n}" for n in range(class_count(output))]
     return Classifier(session, preprocessing, labels, score_kind, output.name)
 

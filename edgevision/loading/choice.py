@@ -110,7 +110,7 @@ def choice_by_order(bundle: Bundle, request: Request, plugins: Registry) -> Choi
             if name in reasons:
                 continue
             try:
-                return Choice(entry, available_backend(name, settings.device, plugins), settings)
+                return Choice(entry, plugins.available_backend(name, settings.device), settings)
             except EdgeVisionError as error:
                 reasons[name] = str(error)
     message = f"{bundle.path}: no backend that it was converted for is available: {_listed(reasons)}"
@@ -154,7 +154,7 @@ def choose_backend(path: Path, artifact_format: str, request: Request, plugins: 
     reasons: dict[str, str] = {}
     for name in _backends_of_format(artifact_format, plugins):
         try:
-            backend = available_backend(name, request.settings.device, plugins)
+            backend = plugins.available_backend(name, request.settings.device)
         except EdgeVisionError as error:
             reasons[name] = str(error)
         else:
@@ -164,21 +164,6 @@ def choose_backend(path: Path, artifact_format: str, request: Request, plugins: 
         f"{path}: no backend that loads {artifact_format} files is available: "
         f"{_listed(reasons) or 'none is installed'}"
     )
-
-
-def available_backend(name: str, device: str | None, plugins: Registry) -> Backend:
-    """The backend called `name`, if this machine has its runtime and the device.
-
-    Raises:
-        PluginError: there is no such backend.
-        MissingRuntimeError: its runtime is not installed.
-        DeviceError: it has no device, or not this one.
-    """
-    backend = plugins.backend(name)
-    names = [one.name for one in backend.devices()]
-    if device is not None and device not in names:
-        raise DeviceError(f"has no device '{device}' here, only {', '.join(names)}")
-    return backend
 
 
 def _choice_of_backend(name: str, bundle: Bundle, request: Request, plugins: Registry) -> Choice:
@@ -237,13 +222,13 @@ def _backends_of_format(artifact_format: str, plugins: Registry) -> list[str]:
 
 
 def _on_cpu(one: Configuration, settings: SessionSettings, plugins: Registry) -> Choice:
-    backend = available_backend(one.backend, "cpu", plugins)
+    backend = plugins.available_backend(one.backend, "cpu")
     return Choice(one.entry, backend, one.session_settings(settings))
 
 
 def _runs_on_cpu(name: str, plugins: Registry) -> bool:
     try:
-        available_backend(name, "cpu", plugins)
+        plugins.available_backend(name, "cpu")
     except Exception:  # of a third party's plugin, without which the bundle runs all the same
         return False
     return True

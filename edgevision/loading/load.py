@@ -60,7 +60,7 @@ def load(  # noqa: PLR0913  (all but the first three by name)
     artifacts of the same precision, each on every backend on which it was measured or whose own format it
     has, with one thread and with all cores. The fastest in 10,000 calls, opening included, wins if it gives
     its known answers; among those within 20 % the one with fewer threads, then the first in the bundle's
-    order. This is measured once, in about 0.3 s of CPU time beside imports, and kept (see
+    order. This is measured once, in about 0.3 s of CPU time plus imports, and kept (see
     `edgevision.loading.cache`). An artifact that the bundle's order runs on a GPU or NPU stays there.
 
     The logger ``edgevision`` has the decision and the reason; ``model.session`` has backend, device,
@@ -78,7 +78,8 @@ def load(  # noqa: PLR0913  (all but the first three by name)
         settings: cache directory, execution precision, and the backend's own options; its device and
             threads are the arguments of these names.
         selftest: check the bundle's known answers on this device before the model is returned. Always
-            done where the backend reports that such a device may compute something else.
+            done on a backend that the artifact was neither converted for nor measured on, and where the
+            backend reports that such a device may compute something else.
         bare: options for a bare file.
         tune: `False` takes the bundle's order and the runtime's own number of threads, the same every
             time. `None` measures unless the environment says ``EDGEVISION_TUNE=0``.
@@ -86,7 +87,7 @@ def load(  # noqa: PLR0913  (all but the first three by name)
     Raises:
         BundleError: the bundle is damaged.
         OptionError: an argument is unknown, or a bare file needs an option that `bare` does not have.
-        PluginError, MissingRuntimeError, DeviceError: the backend or device is not available here.
+        PluginError, MissingRuntimeError, DeviceError: the backend or device is not available.
         ArtifactError: the runtime refuses the artifact.
         InferenceError: the known answers were checked, and one differs.
     """
@@ -102,7 +103,8 @@ def load(  # noqa: PLR0913  (all but the first three by name)
     if is_bundle(path):
         if bare is not None:
             raise OptionError(
-                f"{path}: a bundle says itself what its input takes; leave out the options for bare files"
+                f"{path}: a bundle defines its own preprocessing and labels; "
+                "remove the options for bare files"
             )
         return _load_bundle(path, request, selftest, plugins)
     _refuse_bundle_arguments(path, {"precision": precision, "selftest": selftest, "tune": tune})
@@ -152,11 +154,10 @@ def load_generator(
         OptionError: the model has another task; the message names the function that loads it.
         EdgeVisionError: as `load`.
     """
-    from edgevision.tasks.classify import Classifier
-    from edgevision.tasks.detect import Detector
+    from edgevision.tasks.generation.build import Generator
 
     model = load(path, backend, device, **options)
-    if not isinstance(model, (Classifier, Detector)):
+    if isinstance(model, Generator):
         return model
     raise _refusal(model, path, "generator")
 
@@ -216,10 +217,14 @@ def _task_model(session: CheckedSession, bundle: Bundle, entry: ArtifactEntry, p
 
 
 def _is_doubted(path: Path, choice: Choice, device: str) -> bool:
-    """True if the backend knows why this machine may compute something else."""
-    if not isinstance(choice.backend, DoubtingBackend):
-        return False
-    doubt = choice.backend.doubt(choice.entry.precision, device)
+    """True if the bundle has no evidence for the backend, or the backend may compute something else here."""
+    doubt = ""
+    if choice.backend.name not in choice.entry.backends:
+        doubt = (
+            f"{choice.entry.id} was neither converted for backend '{choice.backend.name}' nor measured on it"
+        )
+    elif isinstance(choice.backend, DoubtingBackend):
+        doubt = choice.backend.doubt(choice.entry.precision, device)
     if doubt:
         info("%s: the known answers are checked: %s", path, doubt)
     return bool(doubt)
@@ -236,7 +241,7 @@ def _check_known_answers(session: CheckedSession, bundle: Bundle, entry: Artifac
 def _refuse_bundle_arguments(path: Path, arguments: Mapping[str, object]) -> None:
     for name, value in arguments.items():
         if value:
-            raise OptionError(f"{path}: {name} is for bundles, and this is a bare file; leave it out")
+            raise OptionError(f"{path}: {name} is for bundles, and this is a bare file; remove it")
 
 
 def _merged(settings: SessionSettings, device: str | None, threads: int | None) -> SessionSettings:

@@ -24,7 +24,7 @@ THRESHOLD = 0.5
 _BLOCK_NUMBERS = 4_000_000
 
 
-def decisions(scores: Scores, multi_label: bool) -> Members:
+def predicted_classes(scores: Scores, multi_label: bool) -> Members:
     """Predicted classes, bool ``(images, classes)``: the top one, or each class at 0.5 or above.
 
     Args:
@@ -56,18 +56,18 @@ def classify_measures(scores: Scores, truth: Truth, labels: Sequence[str], multi
         labels: one name per class.
         multi_label: whether each class has an independent score.
     """
-    decided, true = decisions(scores, multi_label), members(truth, scores.shape[1])
-    counts = _counted(decided, true)
+    predicted, true = predicted_classes(scores, multi_label), members(truth, scores.shape[1])
+    counts = _counted(predicted, true)
     shown = np.flatnonzero(counts.support > 0)
-    accuracy = share_of("exact match" if multi_label else "accuracy", (decided == true).all(axis=1))
+    accuracy = share_of("exact match" if multi_label else "accuracy", (predicted == true).all(axis=1))
     means = _means(counts, shown)
     metrics = (means[-1], accuracy, *means[:-1]) if multi_label else (accuracy, *means)
     true_scores = np.where(true, scores, 1 - scores).min(axis=1) if multi_label else scores[true]
     return Measures(
         metrics=metrics,
-        by_class=tuple(_of_class(counts, decided, true, place, labels[place]) for place in shown.tolist()),
-        errors=np.where((decided == true).all(axis=1), 0.0, 2.0 - true_scores),
-        confusion=None if multi_label else Confusion.of(true.argmax(axis=1), decided.argmax(axis=1)),
+        by_class=tuple(_of_class(counts, predicted, true, place, labels[place]) for place in shown.tolist()),
+        errors=np.where((predicted == true).all(axis=1), 0.0, 2.0 - true_scores),
+        confusion=None if multi_label else Confusion.of(true.argmax(axis=1), predicted.argmax(axis=1)),
         reliability=reliability(scores, true, multi_label),
     )
 
@@ -77,15 +77,15 @@ class _ClassCounts:
     """Number of images per class ``(classes,)``, and on each resample ``(RESAMPLES, classes)``."""
 
     correct: NDArray[np.int64]
-    decided: NDArray[np.int64]
+    predicted: NDArray[np.int64]
     support: NDArray[np.int64]
     correct_samples: Samples
-    decided_samples: Samples
+    predicted_samples: Samples
     support_samples: Samples
 
 
-def _counted(decided: Members, true: Members) -> _ClassCounts:
-    memberships = (decided & true, decided, true)
+def _counted(predicted: Members, true: Members) -> _ClassCounts:
+    memberships = (predicted & true, predicted, true)
     sums = (one.sum(axis=0) for one in memberships)
     return _ClassCounts(*sums, *(_resampled_counts(one) for one in memberships))
 
@@ -106,8 +106,8 @@ def _resampled_counts(membership: Members) -> Samples:
 
 
 def _means(counts: _ClassCounts, shown: NDArray[np.intp]) -> tuple[MetricValue, ...]:
-    values = _scores_of_classes(counts.correct, counts.decided, counts.support)
-    samples = _scores_of_classes(counts.correct_samples, counts.decided_samples, counts.support_samples)
+    values = _scores_of_classes(counts.correct, counts.predicted, counts.support)
+    samples = _scores_of_classes(counts.correct_samples, counts.predicted_samples, counts.support_samples)
     names = ("macro precision", "macro recall", "macro F1")
     return tuple(
         resampled(name, float(_mean(value[shown][None])[0]), _mean(sample[:, shown]))
@@ -123,21 +123,23 @@ def _mean(rows: Samples) -> Samples:
 
 
 def _of_class(
-    counts: _ClassCounts, decided: Members, true: Members, place: int, label: str
+    counts: _ClassCounts, predicted: Members, true: Members, place: int, label: str
 ) -> ClassMetricValues:
-    correct, predicted, support = (int(n[place]) for n in (counts.correct, counts.decided, counts.support))
-    samples = _scores_of_classes(
-        counts.correct_samples[:, place], counts.decided_samples[:, place], counts.support_samples[:, place]
+    correct, predictions, support = (
+        int(n[place]) for n in (counts.correct, counts.predicted, counts.support)
     )
-    precision, _, f1 = _scores_of_classes(*map(np.array, (correct, predicted, support)))
-    recall_hits = decided[true[:, place], place]
+    samples = _scores_of_classes(
+        counts.correct_samples[:, place], counts.predicted_samples[:, place], counts.support_samples[:, place]
+    )
+    precision, _, f1 = _scores_of_classes(*map(np.array, (correct, predictions, support)))
+    recall_hits = predicted[true[:, place], place]
     return ClassMetricValues(
         label,
         support,
         (
-            resampled("precision", float(precision), samples[0], wilson(correct, predicted)),
+            resampled("precision", float(precision), samples[0], wilson(correct, predictions)),
             share_of("recall", recall_hits),
-            resampled("F1", float(f1), samples[2], _f1_interval(correct, predicted, support)),
+            resampled("F1", float(f1), samples[2], _f1_interval(correct, predictions, support)),
         ),
     )
 

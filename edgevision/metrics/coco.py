@@ -28,7 +28,7 @@ _BLOCK_NUMBERS = 4_000_000
 
 def detect_measures(
     truth: Sequence[Annotations],
-    found: Sequence[Detections],
+    detections: Sequence[Detections],
     labels: Sequence[str],
     score_threshold: float = 0.0,
 ) -> Measures:
@@ -36,7 +36,7 @@ def detect_measures(
 
     Args:
         truth: annotations of each image.
-        found: detections in each image, in the same order; COCO evaluates the best hundred of each class.
+        detections: those in each image, in the same order; COCO evaluates the best hundred of each class.
         labels: one name per class; classes without annotations do not count.
         score_threshold: lowest score of a detection, for the errors of single images.
 
@@ -48,7 +48,7 @@ def detect_measures(
     Raises:
         MissingRuntimeError: pycocotools is not installed.
     """
-    matches = _matches(truth, found, len(labels))
+    matches = _matches(truth, detections, len(labels))
     values = _averages(matches, np.ones((1, len(truth)), np.uint8))
     samples = _averages(matches, resamples(len(truth)))
     metrics = (
@@ -194,9 +194,11 @@ def _notes(truth: Sequence[Annotations]) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _matches(truth: Sequence[Annotations], found: Sequence[Detections], classes: int) -> list[_ClassMatches]:
+def _matches(
+    truth: Sequence[Annotations], detections: Sequence[Detections], classes: int
+) -> list[_ClassMatches]:
     """Matches by pycocotools for each class with annotations."""
-    results = [entry for number, one in enumerate(found) for entry in one.to_coco(number)]
+    results = [entry for number, one in enumerate(detections) for entry in one.to_coco(number)]
     with contextlib.redirect_stdout(io.StringIO()):  # it reports its own progress
         evaluation = _evaluation(_dataset(truth, classes), results)
         evaluation.evaluate()

@@ -102,11 +102,11 @@ def whole_number(value: Any, argument: str, least: int | None = None) -> int:
         OptionError: it is not a whole number, or below `least`.
     """
     number = plain(value)
-    if not isinstance(number, int) or isinstance(number, bool):
-        raise OptionError(f"{argument}: expected a whole number, got {number!r:.200}")
-    if least is not None and number < least:
-        raise OptionError(f"{argument}: expected {least} or more, got {number!r}")
-    return number
+    is_number = isinstance(number, int) and not isinstance(number, bool)
+    if not is_number or (least is not None and number < least):
+        expected = "a whole number" if least is None else f"a whole number, {least} or more"
+        raise OptionError(f"{argument}: expected {expected}, got {number!r:.200}")
+    return int(number)
 
 
 def whole_numbers(values: Iterable[Any], argument: str, least: int) -> list[int]:

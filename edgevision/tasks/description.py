@@ -127,7 +127,9 @@ def task_from_dict(document: Mapping[str, Any], where: str) -> Task:
             raise OptionError(f"{where}: field '{field_name}' is missing")
     for field_name in values:
         if field_name not in known:
-            raise OptionError(f"{where}: unknown field '{field_name}'; known are: name, {', '.join(known)}")
+            raise OptionError(
+                f"{where}: unknown field '{field_name}'; known fields: name, {', '.join(known)}"
+            )
     try:
         return kinds[name](**values)
     except OptionError as error:

@@ -219,7 +219,7 @@ def read_fields(kind: type[Any], document: object, where: str) -> Any:
     known = [field.name for field in fields(kind)]
     for name in document:
         if name not in known:
-            raise OptionError(f"{where}: unknown field '{name}'; known are: {', '.join(known)}")
+            raise OptionError(f"{where}: unknown field '{name}'; known fields: {', '.join(known)}")
     try:
         return kind(**document)
     except OptionError as error:

@@ -8,6 +8,8 @@ from pathlib import Path
 from edgevision.errors import OptionError
 from edgevision.system.numeric import plain
 
+_MOST_LISTED = 20
+
 
 def as_labels(labels: Sequence[str]) -> tuple[str, ...]:
     """Class names from a list, tuple or array.
@@ -25,6 +27,11 @@ def as_labels(labels: Sequence[str]) -> tuple[str, ...]:
             f"labels: expected a list of class names, in the network's order, got {labels!r:.200}"
         )
     return tuple(names)
+
+
+def abbreviated(labels: Sequence[str]) -> str:
+    """The labels as a list for a message, such as ``cat, dog, horse``; of many the first twenty."""
+    return ", ".join(labels[:_MOST_LISTED]) + (", …" if len(labels) > _MOST_LISTED else "")
 
 
 def check_label_count(labels: Sequence[str], classes: int) -> None:

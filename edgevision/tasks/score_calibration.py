@@ -11,7 +11,7 @@ from edgevision.system.numeric import is_real, is_share, is_whole, plain_fields
 
 #: Kinds of output of a classifier.
 SCORE_KINDS = ("softmax", "sigmoid", "logits")
-#: Figures that an operating point may guarantee, for the class of interest: sensitivity (recall),
+#: Metrics that an operating point may guarantee, for the class of interest: sensitivity (recall),
 #: specificity, or precision.
 OPERATING_METRICS = ("sensitivity", "specificity", "precision")
 

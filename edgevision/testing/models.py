@@ -57,7 +57,7 @@ def fake_classifier(
         operating_point: for the class of interest, if there is one.
 
     Raises:
-        OptionError: there is not one score per label.
+        OptionError: there is not one score, a number, per label.
 
     Example::
 
@@ -70,7 +70,10 @@ def fake_classifier(
     """
 
     def rows(values: ArrayLike) -> dict[str, Array]:
-        array = np.asarray(values, np.float32)
+        try:
+            array = np.asarray(values, np.float32)
+        except (TypeError, ValueError) as error:
+            raise OptionError(f"scores: expected one number per label, got {values!r}") from error
         if array.shape != (len(labels),):
             raise OptionError(f"scores: expected one per label ({len(labels)}), got {array.tolist()}")
         return {"scores": array}

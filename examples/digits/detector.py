@@ -64,6 +64,7 @@ def scenes_command(folder: Path, count: int, calibration: int) -> None:
     """Write scenes for evaluation and calibration, with their labels, into FOLDER."""
     write_scenes(folder / "evaluation", evaluation_scenes(count))
     write_scenes(folder / "calibration", list(scenes(calibration, CALIBRATION_SEED, *training_digits())))
+    click.echo(f"wrote {count} scenes for evaluation and {calibration} for calibration to {folder}")
 
 
 def training_digits() -> Digits:

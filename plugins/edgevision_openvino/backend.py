@@ -7,6 +7,7 @@ and return the answer of the previous call.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from edgevision.artifact import Artifact
@@ -94,7 +95,9 @@ def _check_device(settings: SessionSettings) -> None:
     known = device_names()
     if settings.device == "gpu" and "gpu:0" in known:  # OpenVINO's own alias
         return
-    settings.check_device("openvino", [*known, "auto"], "a GPU or NPU also needs its driver")
+    # The default as well: a build without the CPU's plugin has no device cpu.
+    requested = replace(settings, device=settings.device or "cpu")
+    requested.check_device("openvino", [*known, "auto"], "a GPU or NPU also needs its driver")
 
 
 def _compute_precision(device: str, requested: str | None) -> str:

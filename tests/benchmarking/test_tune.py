@@ -16,14 +16,14 @@ from edgevision.system.cores import cores
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"threads": [0]}, "threads: expected 1 or more, got 0"),
-        ({"threads": [True]}, "threads: expected a whole number, got True"),
-        ({"threads": [1.5]}, "threads: expected a whole number, got 1.5"),
+        ({"threads": [0]}, "threads: expected a whole number, 1 or more, got 0"),
+        ({"threads": [True]}, "threads: expected a whole number, 1 or more, got True"),
+        ({"threads": [1.5]}, "threads: expected a whole number, 1 or more, got 1.5"),
         (
             {"threads": [1, 100_000]},
             f"threads: expected 1 to {cores()}, the number of cores, got 100000",
         ),
-        ({"batches": [0]}, "batches: expected 1 or more, got 0"),
+        ({"batches": [0]}, "batches: expected a whole number, 1 or more, got 0"),
         ({"batches": []}, "batches: expected one or more, got none"),
         ({"seconds": 0}, "seconds: expected a number above 0, got 0"),
         ({"seconds": float("nan")}, "seconds: expected a number, got nan"),

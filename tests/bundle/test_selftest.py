@@ -53,7 +53,7 @@ def test_a_request_that_cannot_be_met_is_refused(bundle: Path) -> None:
     with pytest.raises(OptionError, match="has no artifact for 'float32'; it has: tflite-int8"):
         run_known_answers(bundle, precision="float32")
     with pytest.raises(
-        PluginError, match="no artifact can run on this machine: tflite: has no device 'npu:7' here"
+        PluginError, match="no artifact can run on this machine: tflite: has no device 'npu:7', only cpu"
     ):
         run_known_answers(bundle, "tflite", "npu:7")
     with pytest.raises(PluginError, match="no backend 'tensorrt'"):

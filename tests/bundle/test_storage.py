@@ -110,6 +110,14 @@ def test_a_wrong_score_calibration_is_named(bundle: Path, calibration, message: 
         read_bundle(bundle)
 
 
+def test_a_field_of_an_artifact_that_this_release_does_not_know_is_refused(bundle: Path) -> None:
+    document = json.loads((bundle / "manifest.json").read_text())
+    document["artifacts"][0]["score_reading"] = {"temperature": 2.0, "operating_point": None}
+    (bundle / "manifest.json").write_text(json.dumps(document))
+    with pytest.raises(BundleError, match=r"artifacts\[0\]: unknown field 'score_reading'; known fields:"):
+        read_bundle(bundle)
+
+
 def test_a_bundle_is_read_back_as_it_was_written(bundle: Path) -> None:
     opened = read_bundle(bundle)
     assert opened.manifest == _manifest()
@@ -287,7 +295,7 @@ def test_a_path_without_a_bundle_is_refused(tmp_path: Path) -> None:
 def test_an_existing_output_is_kept_unless_it_is_a_bundle_and_force_is_set(
     bundle: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(OutputError, match="exists; --force replaces it"):
+    with pytest.raises(OutputError, match="already exists; pass --force to replace it"):
         write_bundle(bundle, _manifest(), FILES)
     write_bundle(bundle, replace(_manifest(), created="later"), FILES, force=True)
     assert read_bundle(bundle).manifest.created == "later"

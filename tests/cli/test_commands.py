@@ -183,6 +183,7 @@ def test_options_for_bare_files_are_refused_for_a_bundle(quickstart, edgevision_
         (("inspect", DATA / "README.md"), 5, "cannot be read as a zip of a bundle"),
         (("predict", "m.tflite", ".", "--top", "0"), 2, "0 is not in the range x>=1; run edgevision predict"),
         (("frobnicate",), 2, "No such command 'frobnicate'; run edgevision --help"),
+        (("predct",), 2, "No such command 'predct'. (Did you mean 'predict'?); run edgevision --help"),
         (("predict",), 2, "Missing argument 'MODEL'; run edgevision predict --help"),
         (("predict", "m.tflite", ".", "--input-range", "0-1"), 2, "expected LOW..HIGH such as 0..255"),
         (("convert", "m.keras", "-o", "m.evb", "--evaluation", "."), 2, "no target; pass --target NAME"),

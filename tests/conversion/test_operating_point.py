@@ -164,7 +164,7 @@ def test_nothing_is_written_if_the_evaluation_images_rule_the_requirement_out(
             {"operating_point": OperatingPointSpecification("3", "precision", 0.9)},
             "no threshold on the score of '3' keeps",
         ),
-        ({"calibrate_scores": True}, "no temperature from 0.05 to 20 suits its scores"),
+        ({"calibrate_scores": True}, "no temperature from 0.05 to 20 calibrates the scores"),
     ],
 )
 def test_a_requirement_that_the_source_cannot_meet_is_refused_before_any_conversion(

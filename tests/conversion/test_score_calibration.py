@@ -97,7 +97,7 @@ def test_the_classes_of_both_sets_are_in_the_order_of_the_labels() -> None:
         (None, None, [0, 1], "--calibrate-scores: the classes of the calibration images are unknown"),
         (SENSITIVITY, [0, 2] * 20, [0, 1], "arrays: has no image of class 'dog', so its sensitivity cannot"),
         (SENSITIVITY, [0, 1] * 20, [0, 2], "the evaluation set: has no image of class 'dog'"),
-        (SENSITIVITY, [0, 1] * 20, [1, 1], "the evaluation set: has no other class than 'dog'"),
+        (SENSITIVITY, [0, 1] * 20, [1, 1], "the evaluation set: has no class other than 'dog'"),
         (
             SENSITIVITY,
             [1] * 8 + [0] * 40,
@@ -108,7 +108,7 @@ def test_the_classes_of_both_sets_are_in_the_order_of_the_labels() -> None:
             OperatingPointSpecification("dog", "specificity", 0.95),
             [1] * 40 + [0] * 18,
             [0, 1],
-            "18 images of other classes than 'dog' cannot show a specificity of 95.00 %; calibrate on 19",
+            "18 images of classes other than 'dog' cannot show a specificity of 95.00 %; calibrate on 19",
         ),
     ],
 )

@@ -129,7 +129,7 @@ def test_a_tflite_precision_determines_the_types_of_inputs_and_outputs(
 
 @EACH_CONVERTER
 def test_a_calibrated_precision_without_images_is_refused(trained_source: Any, converter: Converter) -> None:
-    with pytest.raises(ConversionError, match="int8 needs calibration images; pass --calibration DIR"):
+    with pytest.raises(ConversionError, match="int8 needs calibration images; pass --calibration FOLDER"):
         converter.convert(trained_source, "int8", None)
 
 

@@ -213,7 +213,7 @@ def test_the_size_of_a_sample_is_a_whole_number(count: Any) -> None:
 def test_a_sample_of_more_than_there_are_is_all_and_of_none_is_an_error() -> None:
     images = labelled([3, 4])
     assert images.sample(8) is images
-    with pytest.raises(OptionError, match="sample of arrays: expected 1 or more, got 0"):
+    with pytest.raises(OptionError, match="sample of arrays: expected a whole number, 1 or more, got 0"):
         images.sample(0)
 
 

@@ -36,7 +36,7 @@ def test_ssim_is_one_for_equal_images_and_falls_with_noise() -> None:
 def test_images_that_cannot_be_compared_are_refused() -> None:
     with pytest.raises(InputError, match="cannot be compared"):
         psnr_db(PHOTO, PHOTO[:-1])
-    with pytest.raises(InputError, match="SSIM needs 7x7"):
+    with pytest.raises(InputError, match="too small for SSIM; expected 7x7 or more"):
         ssim(PHOTO[:5], PHOTO[:5])
 
 

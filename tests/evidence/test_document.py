@@ -174,7 +174,7 @@ def test_the_json_matches_the_published_schema() -> None:
 
 @pytest.mark.parametrize("evaluator", [ClassificationEvaluator, DetectionEvaluator])
 def test_every_precision_has_a_default_agreement(evaluator: type[Evaluator]) -> None:
-    assert set(evaluator.least_agreement) == set(PRECISIONS)
+    assert set(evaluator.default_agreement) == set(PRECISIONS)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"schema_version": 2}', '{"schema_version": 1}'])

@@ -16,6 +16,8 @@ import pytest
 
 from edgevision.artifact import read_artifact
 from edgevision.plugins import discover
+from edgevision.session import open_session
+from edgevision.system.entry_points import entry_points
 from edgevision.testing import check_backend
 
 TEMPLATE = Path(__file__).parents[2] / "examples" / "plugin_template"
@@ -114,3 +116,11 @@ def test_the_backend_with_a_runtime_in_its_readme_keeps_the_contract() -> None:
     model = Path(__file__).parents[1] / "data" / "tiny.tflite"
     check_backend(registry.backend("lite"), read_artifact(model))
     assert registry.problems == []
+    # Integers without their scale would be taken for scores, and no error would say so.
+    quantized = read_artifact(model.with_name("tiny_int8.tflite"))
+    specs = []
+    for name, plugins in (("lite", registry), ("tflite", discover(entry_points("edgevision")))):
+        with open_session(plugins.backend(name), quantized) as session:
+            specs.append([tensor.quantization for tensor in (*session.inputs, *session.outputs)])
+    assert None not in specs[0]
+    assert specs[0] == specs[1]

@@ -40,7 +40,7 @@ def test_a_keras_applications_family_determines_all_values() -> None:
 
 
 def test_a_family_and_a_range_contradict_each_other() -> None:
-    with pytest.raises(OptionError, match="leave out value_range"):
+    with pytest.raises(OptionError, match="remove value_range"):
         InputOptions(applications="vgg16", value_range=(0.0, 1.0))
 
 

@@ -421,7 +421,7 @@ def test_a_description_survives_json() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"colour": "rgb"}, r"^m\.json: unknown field 'colour'; known are: size_wh, "),
+        ({"colour": "rgb"}, r"^m\.json: unknown field 'colour'; known fields: size_wh, "),
         ({"mean": None}, r"^m\.json: preprocessing: mean: expected 1 or 3"),
         ({"size_wh": [0, 1]}, r"^m\.json: preprocessing: size_wh"),
         ({"resize": {}}, r"^m\.json: preprocessing: resize"),

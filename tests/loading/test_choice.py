@@ -17,7 +17,7 @@ from edgevision.artifact import FORMATS
 from edgevision.backend import DeviceInfo
 from edgevision.bundle import storage
 from edgevision.bundle.storage import read_bundle
-from edgevision.errors import BundleError, DeviceError, OptionError, PluginError
+from edgevision.errors import BundleError, DeviceError, InferenceError, OptionError, PluginError
 from edgevision.imaging.input_options import InputOptions
 from edgevision.loading import load as loading
 from edgevision.loading.bare import BareModel
@@ -199,6 +199,20 @@ def test_damaged_known_answers_are_refused_when_they_are_checked(bundle: Path) -
         BundleError, match=r"selftest\.npz: is not the file that the manifest was written for"
     ):
         load(bundle, "one", selftest=True)
+
+
+def test_known_answers_are_checked_on_a_backend_for_which_the_bundle_has_no_evidence(
+    bundle: Path, fakes: dict[str, FakeRuntime], lines: list[str]
+) -> None:
+    stranger = fakes["stranger"] = FakeRuntime("stranger", "one")
+    load(bundle, "stranger").close()
+    assert lines[-1] == (
+        f"INFO {bundle}: the known answers are checked: "
+        "one-float32 was neither converted for backend 'stranger' nor measured on it"
+    )
+    stranger.answers = {"scores": [114, -119]}
+    with pytest.raises(InferenceError, match="does not give its known answers on stranger cpu"):
+        load(bundle, "stranger")
 
 
 ORDERS = {"tflite": ["tflite", "openvino"], "openvino": ["openvino"], "onnx": ["cuda", "onnx", "openvino"]}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -131,7 +133,7 @@ def test_known_answers_are_always_checked_on_a_processor_that_may_overflow(bundl
             OptionError,
             "contradict each other",
         ),
-        ({"bare": BareModel()}, OptionError, "a bundle says itself"),
+        ({"bare": BareModel()}, OptionError, "a bundle defines its own preprocessing"),
     ],
     ids=str,
 )
@@ -192,7 +194,7 @@ def test_a_bare_file_whose_output_type_is_unknown_is_refused_with_the_option_and
     close = CheckedSession.close
     monkeypatch.setattr(CheckedSession, "close", lambda self: (closed.append(self), close(self))[1])
     bare = BareModel(InputOptions(value_range=(0.0, 1.0)), output="scores")
-    message = r"tiny\.tflite: cannot infer the output type; pass --scores softmax, sigmoid or logits"
+    message = r"tiny\.tflite: cannot infer the output type; pass --scores softmax, sigmoid, or logits"
     with pytest.raises(OptionError, match=message):
         load(str(TINY), bare=bare)
     assert len(closed) == 1
@@ -221,6 +223,24 @@ def test_a_path_that_does_not_exist_is_named(tmp_path) -> None:
 
 
 @convert
+def test_a_bare_classifier_imports_no_bundle_and_no_other_task() -> None:
+    code = (
+        "import sys, edgevision\n"
+        "image = edgevision.InputOptions(value_range=(0, 1))\n"
+        "bare = edgevision.BareModel(image, score_kind='softmax', output='scores')\n"
+        "edgevision.load(sys.argv[1], 'tflite', bare=bare).close()\n"
+        "print(*(m for m in sys.modules if m.startswith('edgevision.')))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, TINY], capture_output=True, text=True, check=True)
+    imported = set(done.stdout.splitlines()[-1].split())
+    assert "edgevision.tasks.classify" in imported
+    others = ("bundle.", "tasks.detect", "tasks.description", "tasks.generation", "tasks.recognition")
+    workstation = ("calibration", "conversion", "datasets", "evaluation", "evidence", "metrics", "reporting")
+    unwanted = tuple(f"edgevision.{name}" for name in (*others, *workstation, "benchmarking", "execution"))
+    # The layout alone says what is a bundle.
+    assert {name for name in imported if name.startswith(unwanted)} <= {"edgevision.bundle.layout"}
+
+
 def test_threads_are_an_argument_too(bundle) -> None:
     with load(bundle, "tflite", threads=1) as model:
         assert model.session.threads == 1

@@ -109,6 +109,14 @@ def test_an_xml_without_its_bin_is_refused(tiny_ir: Artifact) -> None:
         BACKEND.open(Artifact("openvino", "float32", {"tiny.xml": tiny_ir.content}), SessionSettings())
 
 
+def test_where_openvino_has_no_cpu_the_default_device_is_refused(
+    tiny_ir: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgevision_openvino.backend.device_names", lambda: ["npu"])
+    with pytest.raises(DeviceError, match="backend 'openvino' has no device 'cpu'; it has: npu, auto"):
+        BACKEND.open(tiny_ir, SessionSettings())
+
+
 def test_an_open_image_size_is_refused(open_height_onnx: Artifact) -> None:
     with pytest.raises(ArtifactError, match=r"only the batch size may be open.*fixed image size"):
         BACKEND.open(open_height_onnx, SessionSettings())

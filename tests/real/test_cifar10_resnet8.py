@@ -15,7 +15,7 @@ from edgevision.tasks.options import TaskOptions
 pytestmark = pytest.mark.convert
 
 #: The least agreement with Keras on the test images, by precision.
-DEMANDED = {"float32": 0.999, "float16": 0.995, "int8": 0.98}
+REQUIRED = {"float32": 0.999, "float16": 0.995, "int8": 0.98}
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def evidence(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Evidence
         shared / "models" / "resnet8_cifar10.h5",
         tmp_path_factory.mktemp("real") / "resnet8.evb",
         targets=["generic-cpu", "intel-cpu", "onnx-cpu"],
-        precisions=list(DEMANDED),
+        precisions=list(REQUIRED),
         calibration=shared / "data" / "cifar10-train.zip",
         evaluation=shared / "data" / "cifar10-test.zip",
         settings=ConversionSettings(
@@ -35,13 +35,13 @@ def evidence(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Evidence
     )
 
 
-@pytest.mark.parametrize("precision", DEMANDED)
+@pytest.mark.parametrize("precision", REQUIRED)
 @pytest.mark.parametrize("format_", ["tflite", "openvino", "onnx"])
 def test_it_agrees_with_keras_and_is_as_often_right(evidence: Evidence, format_: str, precision: str) -> None:
     (result,) = [found for found in evidence.results if found.artifact == f"{format_}-{precision}"]
     comparison = result.comparison
     assert comparison.images == 5000
-    assert comparison.agreement >= DEMANDED[precision]
+    assert comparison.agreement >= REQUIRED[precision]
     assert comparison.metric("accuracy").drop <= 0.01
 
 

@@ -159,7 +159,7 @@ def test_score_calibration_is_shown_with_its_curves_and_with_its_warnings_in_the
     one = measured("tflite-int8", classified(), operating_point=point, temperature=temperature)
     one = replace(one, requirements=(*one.requirements, point.requirement))
     page = _page(write_report_bundle(tmp_path / "skin.evb", evidence_of(one)))
-    assert "Operating point for melanoma" in page.text
+    assert "Operating point for 'melanoma'" in page.text
     assert "ROC curves of tflite-int8 and its source" in page.text
     assert f"{100 * point.required.artifact:.2f} % (" in page.text
     assert "sensitivity for 'melanoma' (upper 95 % limit)" in page.text, "among the requirements"

@@ -89,6 +89,12 @@ def test_a_fake_classifier_decides_on_a_class_of_interest() -> None:
     assert [model(FRAME).positive, model(FRAME).positive] == [True, False]
 
 
+@pytest.mark.parametrize("scores", ["dog", {"cat": 0.3, "dog": 0.7}, None])
+def test_scores_that_are_not_numbers_are_refused(scores: Any) -> None:
+    with pytest.raises(OptionError, match="scores: expected one (number )?per label"):
+        fake_classifier(["cat", "dog"], scores)
+
+
 @pytest.mark.parametrize("scores", [[0.5], [0.2, 0.3, 0.5], 0.5])
 def test_scores_that_are_not_one_per_label_are_refused(scores: Any) -> None:
     with pytest.raises(OptionError, match=r"scores: expected one per label \(2\), got "):

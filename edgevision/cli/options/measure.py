@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgevision.cli.options.groups import option
 from edgevision.cli.options.path import PATH
 from edgevision.cli.options.run import session_settings_of, tune_of
-from edgevision.datasets.image_sets import ImageSet
-from edgevision.evaluation.evaluate import RunSettings
+
+if TYPE_CHECKING:  # `convert` has some of these options, and evaluates no bundle
+    from edgevision.datasets.image_sets import ImageSet
+    from edgevision.evaluation.evaluate import RunSettings
 
 GROUND_TRUTH_OPTIONS = (
     option(
@@ -35,6 +37,8 @@ SAMPLES_OPTION = option(
 
 def run_settings_of(arguments: dict[str, Any]) -> RunSettings:
     """Which artifact runs, and how, out of a command's arguments."""
+    from edgevision.evaluation.evaluate import RunSettings
+
     return RunSettings(
         arguments["backend"],
         arguments["device"],
@@ -46,5 +50,7 @@ def run_settings_of(arguments: dict[str, Any]) -> RunSettings:
 
 def sampled_images(data: Path, samples: int | None) -> ImageSet:
     """The images of a folder or zip, at most `samples` of them, with the classes in proportion."""
+    from edgevision.datasets.image_sets import ImageSet
+
     images = ImageSet.open(data)
     return images if samples is None else images.sample(samples)

@@ -11,7 +11,6 @@ from edgevision.cli.options.detect import decoder_settings_of
 from edgevision.cli.options.image import input_options_of
 from edgevision.cli.options.run import tune_of
 from edgevision.errors import OptionError
-from edgevision.imaging.input_options import InputOptions
 from edgevision.loading.bare import BareModel
 from edgevision.loading.load import load
 from edgevision.tasks.labels import read_labels
@@ -32,8 +31,7 @@ def load_from_arguments(
         selftest: check the bundle's known answers first.
 
     Raises:
-        OptionError: options for bare files were passed for a bundle.
-        EdgeVisionError: as `load`.
+        EdgeVisionError: as `load`, also where options for bare files were passed for a bundle.
     """
     labels = arguments["labels"]
     bare = BareModel(
@@ -44,11 +42,6 @@ def load_from_arguments(
         decoder=arguments["decoder"],
         decoder_settings=decoder_settings_of(arguments),
     )
-    is_bare = not is_bundle(path)
-    if not is_bare and bare != BareModel(InputOptions()):
-        raise OptionError(
-            f"{path}: a bundle defines its own preprocessing and labels; remove the options for bare files"
-        )
     return load(
         path,
         arguments["backend"],
@@ -56,7 +49,7 @@ def load_from_arguments(
         precision=arguments["precision"],
         settings=settings,
         selftest=selftest,
-        bare=bare if is_bare else None,
+        bare=None if bare == BareModel() else bare,
         tune=tune_of(arguments),
     )
 

@@ -1,4 +1,4 @@
-"""``-v`` and ``-q``: how much a command writes to stderr beside its results."""
+"""``-v`` and ``-q``: how much a command writes to stderr besides its results."""
 
 from __future__ import annotations
 

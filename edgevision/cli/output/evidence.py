@@ -63,9 +63,8 @@ def _echo_operating_points(evidence: Evidence) -> None:
         return
     first = points[0][1]
     required = f"{first.metric} of at least {in_unit(first.at_least, 'share')}"
-    click.echo(
-        f"\noperating point of '{first.positive}': {required}, measured on {first.positives[1]} images of it"
-    )
+    images = f"{first.positives[1]} images of '{first.positive}'"
+    click.echo(f"\noperating point of '{first.positive}': {required}, measured on {images}")
     echo_table(
         (
             "artifact",
@@ -149,7 +148,13 @@ def _echo_attempts(evidence: Evidence) -> None:
 
 
 def _missed(requirement: Requirement) -> str:
-    return f"{requirement.what} {requirement.measured_text}, limit {requirement.limit_text}"
+    return f"{_limited(requirement)} {requirement.measured_text}, limit {requirement.limit_text}"
+
+
+def _limited(requirement: Requirement) -> str:
+    """The limited quantity. A drop's measured value is not the drop, which a column shows beside it."""
+    is_drop = requirement.what.startswith("drop in ")
+    return f"{requirement.what} (upper 95 % limit)" if is_drop else requirement.what
 
 
 def _row(result: Measured) -> tuple[str, ...]:
@@ -176,7 +181,7 @@ def _required(requirement: Requirement) -> str:
     bound = "at least" if requirement.at_least else "at most"
     shown = requirement.what in ("agreement", "size")
     measured = "" if shown else f" {requirement.measured_text},"
-    return f"{requirement.what}{measured} {bound} {requirement.limit_text}"
+    return f"{_limited(requirement)}{measured} {bound} {requirement.limit_text}"
 
 
 def _metric_cells(metric: Metric) -> tuple[str, str, str]:

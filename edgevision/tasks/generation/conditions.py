@@ -119,5 +119,5 @@ def class_ids_of(condition: ConditionInput | None, choice: ClassChoice | None, c
     if condition is not None:
         return condition.class_ids(choice, count)
     if choice is not None:
-        raise OptionError("condition: this network is unconditional; leave it out")
+        raise OptionError("condition: this network is unconditional; remove it")
     return []

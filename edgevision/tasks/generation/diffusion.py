@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 Values = NDArray[np.float32]
 
 #: Called with (steps done, steps in all); returning `False` cancels the generation.
-Progress = Callable[[int, int], bool | None]
+StepCallback = Callable[[int, int], bool | None]
 
 #: (noisy images, index of the step) -> the network's prediction, of the same shape; the caller may
 #: overwrite it.
@@ -147,7 +147,7 @@ class DiffusionGenerator(TaskModel):
         steps: WholeNumber | None = None,
         guidance: RealNumber | None = None,
         sampler: str | None = None,
-        progress: Progress | None = None,
+        progress: StepCallback | None = None,
     ) -> GeneratedImages:
         """Generate images; by default with the settings of the manifest.
 
@@ -259,7 +259,7 @@ class DiffusionGenerator(TaskModel):
         if not is_real(guidance):
             raise OptionError(f"guidance: expected a finite number, got {guidance!r}")
         if guidance != 1 and not self._guidable():
-            raise OptionError("guidance: this network was not trained with a null class; leave it out")
+            raise OptionError("guidance: this network was not trained with a null class; remove it")
 
     def _provenance(self, sampling: Sampling, guidance: float, class_ids: Sequence[int]) -> dict[str, Any]:
         settings: dict[str, Any] = {"kind": self.task.kind, **where_it_ran(self.session)}
@@ -270,7 +270,7 @@ class DiffusionGenerator(TaskModel):
 class _StepCounter:
     """Counts steps, reports them to the caller, and cancels the generation on request."""
 
-    def __init__(self, progress: Progress | None, steps: int) -> None:
+    def __init__(self, progress: StepCallback | None, steps: int) -> None:
         self._progress = progress
         self._steps = steps
         self._done = 0
