@@ -122,7 +122,7 @@ def docstring_snippets(path: Path) -> Iterator[Snippet]:
             continue
         for place, match in enumerate(re.finditer(r"::\n\n((?:(?: +[^\n]*)?(?:\n|\Z))+)", text)):
             yield Snippet(f"{name} {place}", inspect.cleandoc("\n" + match[1]))
-        if path == Path(edgevision.__file__) and isinstance(node, ast.Module):
+        if path == ROOT / "edgevision" / "__init__.py" and isinstance(node, ast.Module):
             yield from indented_snippets(name, text + "\n")
 
 
