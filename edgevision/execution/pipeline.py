@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -25,6 +25,8 @@ Result = TypeVar("Result")
 
 #: Blocks per worker that are in progress or finished but not yet consumed: a limit on memory.
 _AHEAD = 2
+#: The longest wait for a result between two looks at signals, in seconds.
+_SIGNALS_S = 0.5
 
 
 def shared_out(settings: SessionSettings, blocks: int) -> tuple[int, SessionSettings]:
@@ -135,7 +137,13 @@ def _results(
 
 
 def _taken(future: Future[_Done[Result]]) -> Iterator[Result]:
-    done = future.result()
+    from concurrent.futures import TimeoutError as NotDoneError  # not Python's own before 3.11
+
+    # A signal that arrives just before a wait without an end does not wake it: Ctrl-C would be lost.
+    done = None
+    while done is None:
+        with suppress(NotDoneError):
+            done = future.result(timeout=_SIGNALS_S)
     yield from done.results
     if done.error is not None:
         raise done.error

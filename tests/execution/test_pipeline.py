@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import subprocess
 import sys
 import textwrap
 import threading
+import time
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -157,6 +159,36 @@ def test_ctrl_c_ends_it_while_real_networks_run() -> None:
         _, output = process.communicate(timeout=30)
     assert process.returncode == -signal.SIGINT, output
     assert "KeyboardInterrupt" in output
+
+
+def test_ctrl_c_that_arrives_just_before_the_wait_for_a_result_is_not_lost() -> None:
+    running, noticed, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def work(block: int) -> Iterator[int]:
+        running.set()
+        ended.wait()
+        yield block
+
+    def interrupt() -> None:
+        running.wait()
+        time.sleep(0.2)  # now the caller waits
+        _thread.interrupt_main()  # as a signal that came before: it wakes nobody
+        noticed.wait(timeout=10)
+        ended.set()
+
+    threading.Thread(target=interrupt).start()
+    try:
+        with in_order(work, range(9), WORKERS) as results:
+            try:
+                next(results)
+            except KeyboardInterrupt:
+                waited_for_a_result = ended.is_set()
+                noticed.set()
+                raise
+    except KeyboardInterrupt:
+        assert not waited_for_a_result
+    else:
+        pytest.fail("the interrupt was lost")
 
 
 def test_cores_are_shared_between_workers_and_the_threads_of_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
