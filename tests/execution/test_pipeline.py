@@ -156,7 +156,10 @@ def test_ctrl_c_ends_it_while_real_networks_run() -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "Classification\n"
         process.send_signal(signal.SIGINT)
-        _, output = process.communicate(timeout=30)
+        try:
+            _, output = process.communicate(timeout=30)
+        finally:
+            process.kill()  # one that runs on would be waited for without an end
     assert process.returncode == -signal.SIGINT, output
     assert "KeyboardInterrupt" in output
 
