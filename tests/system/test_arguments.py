@@ -58,7 +58,7 @@ def test_a_path_may_lead_nowhere(value: Any) -> None:
         (b"a", "labels: expected a str or Path, got b'a'"),
         (["a"], r"labels: expected a str or Path, got \['a'\]"),
         ("", "labels: expected a path, got an empty string"),
-        ("a\0b", "labels: 'a.*b' cannot be a path: embedded null byte"),
+        ("a\0b", "labels: 'a.*b' cannot be a path: .*embedded null"),
         ("\ud800", "labels: .* cannot be a path"),
         ("a" * 5000, "labels: 'aaa.* cannot be a path: File name too long"),
         ("a/" * 5000, "labels: 'a/a.* cannot be a path: File name too long"),
