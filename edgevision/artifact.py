@@ -34,6 +34,41 @@ MIXED = "int8-mixed"
 
 
 @dataclass(frozen=True)
+class FloatOperation:
+    """An operation of an int8 artifact that is computed in float.
+
+    Attributes:
+        operation: the format's name of it, such as ``BATCH_MATMUL``.
+        layer: the layer of the source that it belongs to; empty if unknown.
+        reason: why, such as ``no int8 kernel`` or ``slower in int8``.
+    """
+
+    operation: str
+    layer: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """How an int8 artifact was quantized, for its evidence.
+
+    Attributes:
+        recipe: ``edgevision``, or ``plain``: the format's usual tool with its default settings.
+        tool: that tool with its version, such as ``TFLiteConverter of TensorFlow 2.21.0``.
+        range_rule: the rule that chose the ranges of activations; empty where the tool's own did.
+        range_errors: rule -> mean squared error of the outputs before their activation (of the logits), relative
+            to their variance, simulated on images held out of the calibration set.
+        float_operations: the operations that are computed in float.
+    """
+
+    recipe: str
+    tool: str
+    range_rule: str = ""
+    range_errors: Mapping[str, float] = field(default_factory=dict)
+    float_operations: tuple[FloatOperation, ...] = ()
+
+
+@dataclass(frozen=True)
 class Artifact:
     """One file, or an ``.xml`` and ``.bin`` pair, that a runtime loads.
 
@@ -41,11 +76,13 @@ class Artifact:
         format: ``tflite``, ``openvino`` or ``onnx``, or a format of a plugin.
         precision: one of `PRECISIONS`, or ``unknown`` for a bare file.
         files: file name -> content. The first names the artifact.
+        quantization: how it was quantized, where its converter says so.
     """
 
     format: str
     precision: str
     files: Mapping[str, bytes] = field(repr=False)
+    quantization: Quantization | None = field(default=None, repr=False, compare=False)
 
     @property
     def name(self) -> str:

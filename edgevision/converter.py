@@ -19,6 +19,26 @@ from edgevision.tensors import Array, TensorSpec
 #: Can be iterated more than once.
 CalibrationData = Iterable[Mapping[str, Array]]
 
+#: Share of the calibration images, and the most of them, on which ways to quantize are compared.
+_HELD_OUT_SHARE, _MOST_HELD_OUT = 0.2, 32
+
+
+def split_calibration(count: int) -> tuple[list[int], list[int]]:
+    """Positions of the calibration images that ranges are set on, and of those that ways are compared on.
+
+    Args:
+        count: number of images, 1 or more.
+
+    Returns:
+        (fitting, held out): disjoint, evenly spread, in order. With fewer than 10 images, both are all.
+    """
+    held_out_count = min(int(count * _HELD_OUT_SHARE), _MOST_HELD_OUT)
+    if held_out_count < 2:
+        return list(range(count)), list(range(count))
+    step = count / held_out_count
+    held_out = [int((index + 0.5) * step) for index in range(held_out_count)]
+    return sorted(set(range(count)).difference(held_out)), held_out
+
 
 @dataclass(frozen=True)
 class SourceFacts:
@@ -256,5 +276,47 @@ class SelectiveConverter(Converter, Protocol):
 
         Raises:
             MissingRuntimeError, ConversionError: as `convert`.
+        """
+        ...
+
+
+@runtime_checkable
+class PlainConverter(Protocol):
+    """A converter that also produces what people have without EdgeVision, to be compared with.
+
+    Optional: test it with `isinstance(converter, PlainConverter)`.
+    """
+
+    def convert_plain(self, source: Source, precision: str, calibration: CalibrationData) -> Artifact:
+        """Convert with the format's usual tool and its default settings.
+
+        Args:
+            source: a source of the same kind.
+            precision: one of `precisions` that needs a calibration set.
+            calibration: as for `Converter.convert`; the images of `split_calibration` that are not held out
+                are used, as for `Converter.convert`.
+
+        Returns:
+            An artifact with the same inputs and outputs; its `quantization.recipe` is ``plain``.
+
+        Raises:
+            MissingRuntimeError, ConversionError: as `Converter.convert`.
+        """
+        ...
+
+
+@runtime_checkable
+class FullIntegerConverter(Protocol):
+    """A converter whose int8 may keep operations in float, and which can also do without them.
+
+    Optional: of other converters, int8 must be full-integer where a target demands it.
+    """
+
+    def convert_full_integer(self, source: Source, precision: str, calibration: CalibrationData) -> Artifact:
+        """Convert to an artifact without float operations, for devices that have none.
+
+        Raises:
+            MissingRuntimeError: as `Converter.convert`.
+            ConversionError: an operation has no integer equivalent; names it and its layer.
         """
         ...
