@@ -56,8 +56,8 @@ class Quantization:
         recipe: ``edgevision``, or ``plain``: the format's usual tool with its default settings.
         tool: that tool with its version, such as ``TFLiteConverter of TensorFlow 2.21.0``.
         range_rule: the rule that chose the ranges of activations; empty where the tool's own did.
-        range_errors: rule -> mean squared error of the outputs before their activation (of the logits), relative
-            to their variance, simulated on images held out of the calibration set.
+        range_errors: rule -> mean squared error of the outputs before their activation (of the logits),
+            relative to their variance, simulated on images held out of the calibration set.
         float_operations: the operations that are computed in float.
     """
 

@@ -309,7 +309,7 @@ class PlainConverter(Protocol):
 class FullIntegerConverter(Protocol):
     """A converter whose int8 may keep operations in float, and which can also do without them.
 
-    Optional: of other converters, int8 must be full-integer where a target demands it.
+    Optional: of other converters, int8 must be full-integer where a target requires it.
     """
 
     def convert_full_integer(self, source: Source, precision: str, calibration: CalibrationData) -> Artifact:
