@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from edgevision import errors as errors
     from edgevision._version import __version__ as __version__
     from edgevision.artifact import Artifact as Artifact
+    from edgevision.artifact import FloatOperation as FloatOperation
+    from edgevision.artifact import QuantizationRecord as QuantizationRecord
     from edgevision.backend import SessionSettings as SessionSettings
     from edgevision.benchmarking.bench import BenchResult as BenchResult
     from edgevision.benchmarking.bench import bench as bench
@@ -129,7 +131,7 @@ if TYPE_CHECKING:
 #: Module below `edgevision` -> the public names that it defines.
 _NAMES = {
     "_version": ("__version__",),
-    "artifact": ("Artifact",),
+    "artifact": ("Artifact", "FloatOperation", "QuantizationRecord"),
     "backend": ("SessionSettings",),
     "benchmarking.bench": ("BenchResult", "bench"),
     "benchmarking.throughput": ("Throughput",),

@@ -49,7 +49,7 @@ class FloatOperation:
 
 
 @dataclass(frozen=True)
-class Quantization:
+class QuantizationRecord:
     """How an int8 artifact was quantized, for its evidence.
 
     Attributes:
@@ -82,7 +82,7 @@ class Artifact:
     format: str
     precision: str
     files: Mapping[str, bytes] = field(repr=False)
-    quantization: Quantization | None = field(default=None, repr=False, compare=False)
+    quantization: QuantizationRecord | None = field(default=None, repr=False, compare=False)
 
     @property
     def name(self) -> str:

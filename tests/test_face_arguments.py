@@ -226,6 +226,8 @@ def settings_classes() -> set[type]:
 #: Dataclasses that a caller passes but does not build from parts -> how they are built.
 BUILT_OTHERWISE = {
     ev.Artifact: "read from a bundle, or by a converter",
+    ev.QuantizationRecord: "by a converter",
+    ev.FloatOperation: "by a converter",
     ev.ImageSet: "by `open` and `from_arrays`, which have rows",
 }
 
