@@ -58,7 +58,7 @@ class KerasReader:
         _check_weights(model, path)
         traced = _trace(model, inputs, path)
         if not trust_source:
-            check_operations(traced.frozen.graph.as_graph_def(), path)
+            check_operations(traced.traced.graph.as_graph_def(), path)
         facts = find_facts(traced, model.layer_names)
         if len(inputs) == 1 and inputs[0].dtype.is_integer:
             reason = f"the source's input is {inputs[0].dtype.name}"
