@@ -22,11 +22,18 @@ class ModelInput:
         name: its name in the model.
         shape: shape of one example.
         dtype: TensorFlow's dtype, to which float32 is cast.
+        reshaped: shape of one example in the model, to which it is reshaped; `None` if it is `shape`.
     """
 
     name: str
     shape: tuple[int, ...]
     dtype: Any
+    reshaped: tuple[int, ...] | None = None
+
+    @property
+    def model_shape(self) -> tuple[int, ...]:
+        """The shape of one example in the model."""
+        return self.shape if self.reshaped is None else self.reshaped
 
 
 @dataclass(frozen=True)
@@ -87,7 +94,7 @@ def trace(
 
     def call(*tensors: Any) -> dict[str, Any]:
         pairs = zip(inputs, tensors, strict=True)
-        results = model({each.name: _as_dtype(tf, value, each.dtype) for each, value in pairs})
+        results = model({each.name: _as_expected(tf, value, each) for each, value in pairs})
         if not isinstance(results, dict):
             results = dict(zip(names, tf.nest.flatten(results), strict=True))
         return {name: tf.cast(value, tf.float32) for name, value in _clean(results, own).items()}
@@ -144,6 +151,13 @@ def _clean(named: dict[str, Any], input_names: Sequence[str]) -> dict[str, Any]:
             new = f"{new}_output_{position}"
         clean[new] = named[name]
     return dict(sorted(clean.items()))
+
+
+def _as_expected(tf: Any, tensor: Any, given: ModelInput) -> Any:
+    """`tensor` in the dtype and the shape of the model."""
+    if given.reshaped is not None:
+        tensor = tf.reshape(tensor, (-1, *given.reshaped))
+    return _as_dtype(tf, tensor, given.dtype)
 
 
 def _as_dtype(tf: Any, tensor: Any, dtype: Any) -> Any:
