@@ -23,8 +23,8 @@ def model_inputs(
     """The inputs of a model.
 
     The only input of a model is an image if it has the axes (height, width), which stands for grey, or
-    (height, width, channels), or (channels, height, width). With `input_size_wh`, a vector of as many values is
-    an image as well, row by row.
+    (height, width, channels), or (channels, height, width). With `input_size_wh`, a vector of as many
+    values is an image as well, row by row.
 
     Args:
         declared: name -> (shape, TensorFlow's dtype).
@@ -57,7 +57,9 @@ def _input(
 
 def _is_grey(shape: Shape, size_wh: tuple[int, int] | None) -> bool:
     sizes = [size for size in shape[1:] if size is not None]
-    return min(sizes, default=_NARROWEST_IMAGE) >= _NARROWEST_IMAGE and (len(sizes) == 2 or size_wh is not None)
+    return min(sizes, default=_NARROWEST_IMAGE) >= _NARROWEST_IMAGE and (
+        len(sizes) == 2 or size_wh is not None
+    )
 
 
 def _flat_image(values: int, size_wh: tuple[int, int], path: Path) -> tuple[int, int, int]:
@@ -67,7 +69,8 @@ def _flat_image(values: int, size_wh: tuple[int, int], path: Path) -> tuple[int,
             return height, width, channels
     raise OptionError(
         f"--input-size {width}x{height}: the input of {path} has {values} values; expected "
-        f"{width * height} (grey) or {width * height * _COLOUR} (colour); pass another size, or remove the option"
+        f"{width * height} (grey) or {width * height * _COLOUR} (colour); pass another size, or remove "
+        "the option"
     )
 
 

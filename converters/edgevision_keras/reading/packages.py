@@ -37,7 +37,8 @@ def import_packages(names: Sequence[str]) -> Mapping[str, str]:
     for name in names:
         if not isinstance(name, str) or not _MODULE.fullmatch(name):
             raise OptionError(
-                f"--import {name}: expected the name of an installed package as in Python's import, such as keras_hub"
+                f"--import {name}: expected the name of an installed package as in Python's import, such "
+                "as keras_hub"
             )
         distribution = _distribution_of(name)
         _check_origin(name, distribution)
@@ -46,7 +47,8 @@ def import_packages(names: Sequence[str]) -> Mapping[str, str]:
         # The package runs code of its own, which can raise anything.
         except Exception as error:
             raise OptionError(
-                f"--import {name}: the package cannot be imported: {type(error).__name__}: {first_line(error)}"
+                f"--import {name}: the package cannot be imported: {type(error).__name__}: "
+                f"{first_line(error)}"
             ) from error
         versions[str(distribution.metadata["Name"])] = distribution.version
     return versions
@@ -89,7 +91,7 @@ def _distributions_with(top: str) -> Iterator[Distribution]:
 
 def _search_path() -> list[str]:
     """Where packages are installed: the module path without the working directory."""
-    here = os.path.realpath(os.getcwd())
+    here = os.path.realpath(Path.cwd())
     return [entry for entry in sys.path if entry and os.path.realpath(entry) != here]
 
 
@@ -99,21 +101,25 @@ def _top_modules(distribution: Distribution) -> set[str]:
         return declared
     parts = [file.parts for file in distribution.files or ()]
     packages = {first for first, *rest in parts if rest and not first.endswith((".dist-info", ".egg-info"))}
-    return packages | {each[0].removesuffix(".py") for each in parts if len(each) == 1 and each[0].endswith(".py")}
+    return packages | {
+        each[0].removesuffix(".py") for each in parts if len(each) == 1 and each[0].endswith(".py")
+    }
 
 
 def _check_origin(name: str, distribution: Distribution) -> None:
     """Refuse a module that lies elsewhere than its distribution."""
     top = name.partition(".")[0]
     spec = importlib.util.find_spec(top)
-    origins = [] if spec is None else [spec.origin] if spec.origin else list(spec.submodule_search_locations or ())
+    origins = (
+        [] if spec is None else [spec.origin] if spec.origin else list(spec.submodule_search_locations or ())
+    )
     roots = [Path(str(distribution.locate_file(""))).resolve(), *_source_folder(distribution)]
     for origin in origins:
         place = Path(origin).resolve()
         if not any(place.is_relative_to(root) for root in roots):
             raise OptionError(
-                f"--import {name}: {place} hides the installed package of that name; run the command in another "
-                "directory, or rename that file"
+                f"--import {name}: {place} hides the installed package of that name; run the command in "
+                "another directory, or rename that file"
             )
     if not origins:
         raise OptionError(f"--import {name}: the installed package has no such module; install it again")

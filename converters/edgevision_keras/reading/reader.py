@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -93,7 +92,7 @@ class KerasReader:
         description = model.description
         if traced.rebuilt_from:
             description += f" ({', '.join(sorted(traced.rebuilt_from))}, computed in float32)"
-        versions = _versions(model.library) | versions
+        versions = _versions(model.library) | dict(versions)
         return KerasSource(path, description, digest, traced, facts, versions, model.layer_names)
 
 
@@ -105,11 +104,14 @@ def _open(path: Path, trust_source: bool, options: SourceOptions) -> tuple[OpenM
     if kind is None:
         raise SourceError(explain(path))
     if kind != SAVED_MODEL and options.signature is not None:
-        raise OptionError(f"--signature {options.signature}: only SavedModels have signatures; remove the option")
+        raise OptionError(
+            f"--signature {options.signature}: only SavedModels have signatures; remove the option"
+        )
     if kind == SAVED_MODEL:
         if options.imports:
             raise OptionError(
-                f"--import {options.imports[0]}: a SavedModel contains its layers as a graph; remove the option"
+                f"--import {options.imports[0]}: a SavedModel contains its layers as a graph; remove the "
+                "option"
             )
         return open_saved_model(path, trust_source, options.signature), {}
     require_keras() if options.imports else None
@@ -133,7 +135,8 @@ def _trace(model: OpenModel, inputs: Sequence[ModelInput], path: Path) -> Trace:
         return trace(model.call, inputs, model.output_names, model.batch)
     except FixedBatchError as error:
         raise SourceError(
-            f"{path}: its signature takes a batch of {error.batch} only, and its graph cannot be changed for any "
+            f"{path}: its signature takes a batch of {error.batch} only, and its graph cannot be changed "
+            "for any "
             "batch; export it with an open batch: tf.TensorSpec((None, HEIGHT, WIDTH, CHANNELS)), or with "
             "model.export('DIR')"
         ) from error

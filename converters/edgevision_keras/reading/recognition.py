@@ -19,12 +19,12 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 _HDF5_OFFSETS = (0, 512, 1024, 2048)
 _ARCHITECTURE = frozenset({"Functional", "Model", "Sequential"})
 _FROM_PYTORCH = (
-    "a PyTorch model, which is not supported: EdgeVision converts Keras models; rebuild it in Keras, or convert "
-    "it with PyTorch's own tools and run the .tflite or .onnx file: edgevision predict FILE IMAGE"
+    "a PyTorch model, which is not supported: EdgeVision converts Keras models; rebuild it in Keras, or "
+    "convert it with PyTorch's own tools and run the .tflite or .onnx file: edgevision predict FILE IMAGE"
 )
 _RUNS_ALREADY = (
-    "{} already, which cannot be converted again; run it as it is: edgevision predict {} IMAGE; or convert the "
-    "Keras model that it was made from"
+    "{} already, which cannot be converted again; run it as it is: edgevision predict {} IMAGE; or "
+    "convert the Keras model that it was made from"
 )
 _LARGEST_JSON_BYTES = 64 << 20
 
@@ -94,7 +94,9 @@ def foreign_content(path: Path) -> str | None:
         return _archive(path)
     if start[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
         pytorch = path.suffix.lower() in (".pt", ".pth", ".bin", ".ckpt")
-        return _FROM_PYTORCH if pytorch else "a Python pickle, which can run any code and is not read; " + _SAVE
+        return (
+            _FROM_PYTORCH if pytorch else "a Python pickle, which can run any code and is not read; " + _SAVE
+        )
     if start[:1] in (b"{", b"["):
         return _json_file(path)
     if start[:19] == b"version https://git":
@@ -170,7 +172,7 @@ def _archive(path: Path) -> str | None:
     if inner:
         return f"a zip archive; unpack it and pass {inner[0]}: unzip {path.name}"
     if path.suffix.lower() == ".evb":
-        return "a bundle of EdgeVision already; run it: edgevision predict {} IMAGE".format(path.name)
+        return f"a bundle of EdgeVision already; run it: edgevision predict {path.name} IMAGE"
     return "a zip archive without config.json, and so no .keras file; " + _SAVE
 
 
