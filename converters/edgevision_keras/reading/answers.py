@@ -18,6 +18,7 @@ _RANDOM = re.compile(
     r"(Stateless|Stateful)?(Random|TruncatedNormal|ParameterizedTruncatedNormal|StandardNormal|Multinomial)"
     r"|Stateful(Uniform|UniformInt|UniformFullInt)$"
 )
+_DRAWING = re.compile("stateless|stateful|random_uniform|random_normal")
 #: Larger differences of answers, relative to the largest, do not come from rounding.
 _TOLERANCE = 1e-3
 

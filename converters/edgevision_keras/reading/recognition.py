@@ -46,7 +46,8 @@ def kind_of(path: Path) -> str | None:
         if members is None:
             return _SUFFIXES.get(path.suffix.lower())
         return KERAS if "config.json" in members or path.suffix.lower() == ".keras" else None
-    return _SUFFIXES.get(path.suffix.lower()) if foreign_content(path) is None else None
+    is_foreign = path.stat().st_size > 0 and foreign_content(path) is not None
+    return None if is_foreign else _SUFFIXES.get(path.suffix.lower())
 
 
 def explain(path: Path) -> str:
