@@ -251,7 +251,7 @@ class ExplainingReader(SourceReader, Protocol):
     """
 
     def explain(self, path: Path) -> str:
-        """What a path that `reads` returns False for is, in one line with the next step. Imports nothing."""
+        """Describe a path that `reads` returns False for, in one line with the next step. Imports nothing."""
         ...
 
 

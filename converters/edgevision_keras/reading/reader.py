@@ -48,7 +48,7 @@ class KerasReader:
         return kind_of(path) is not None
 
     def explain(self, path: Path) -> str:
-        """What a file that `reads` returns False for is, in one line with the next step."""
+        """Describe a file that `reads` returns False for, in one line with the next step."""
         return explain(path)
 
     def read(self, path: Path, *, trust_source: bool, input_size_wh: tuple[int, int] | None) -> KerasSource:

@@ -51,7 +51,7 @@ def kind_of(path: Path) -> str | None:
 
 
 def explain(path: Path) -> str:
-    """What a path of no kind is, in words, with the next step.
+    """Describe a path of no kind, with the next step.
 
     Args:
         path: a file or directory for which `kind_of` returns `None`.
@@ -85,7 +85,7 @@ def rebuilding(weights: str, architecture: str | None) -> str:
 
 
 def foreign_content(path: Path) -> str | None:
-    """What the content of a file of another kind is, with the next step; `None` if it tells nothing."""
+    """Describe a file of another kind by its content, with the next step; `None` if that tells nothing."""
     start = _start(path)
     if not start:
         return "empty; copy it again"
