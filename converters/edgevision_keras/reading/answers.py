@@ -32,9 +32,9 @@ def check_answers(trace: Trace, path: Path) -> None:
     for operation in trace.frozen.graph.get_operations():
         if _RANDOM.match(operation.type):
             raise SourceError(
-                f"{path}: layer '{_layer(operation.name)}' draws random numbers ({operation.type}), so that "
-                "no two answers are the same; convert the .keras file (Keras leaves augmentation active in what "
-                "model.export writes), or save the model without training=True in that layer's call"
+                f"{path}: layer '{_layer(operation.name)}' draws random numbers, so that "
+                "no two answers are the same; convert the .keras file (Keras leaves augmentation active in "
+                "what model.export writes), or save the model without training=True in that layer's call"
             )
     _check_alone(trace, path)
 
