@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgevision.converter import SourceFacts
 from edgevision.errors import OptionError, SourceError, first_line
 from edgevision_keras.graph.trace import ModelInput, Trace, trace
 from edgevision_keras.libraries import require_tensorflow
@@ -62,7 +62,7 @@ class KerasReader:
         facts = find_facts(traced, model.layer_names)
         if len(inputs) == 1 and inputs[0].dtype.is_integer:
             reason = f"the source's input is {inputs[0].dtype.name}"
-            facts = SourceFacts((0.0, 255.0), reason, facts.score_kind)
+            facts = replace(facts, pixel_range=(0.0, 255.0), pixel_range_reason=reason)
         digest = _sha256(path)
         versions = _versions(model.library)
         return KerasSource(path, model.description, digest, traced, facts, versions, model.layer_names)
