@@ -8,7 +8,7 @@ when they are called.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -49,13 +49,16 @@ class SourceFacts:
         pixel_range: (low, high): the values of black and white at the source's input, inferred
             from one of its layers.
         pixel_range_reason: that layer, in words.
-        score_kind: kind of the scores that the last operation returns: ``softmax``, ``sigmoid``, or
-            ``logits``.
+        score_kind: kind of the scores of the first output: ``softmax``, ``sigmoid``, or ``logits``.
+        score_kinds: output name -> kind of its scores, for outputs with one value per class: as
+            `score_kind`, or ``linear`` for the output of a linear layer, which may be logits or the values
+            of a regression. An output that is missing here holds something else, or could not be inferred.
     """
 
     pixel_range: tuple[float, float] | None = None
     pixel_range_reason: str = ""
     score_kind: str | None = None
+    score_kinds: Mapping[str, str] = field(default_factory=dict)
 
 
 class Source(Protocol):

@@ -49,7 +49,9 @@ def check_answers(trace: Trace, path: Path) -> None:
                 trace.call(*(tf.constant(values[[0, other]]) for values in examples)) for other in (1, 2)
             )
     except tf.errors.OpError as error:
-        raise SourceError(f"{path}: the model cannot be run on a batch of two: {first_line(error)}") from error
+        raise SourceError(
+            f"{path}: the model cannot be run on a batch of two: {first_line(error)}"
+        ) from error
     for name in first:
         answers, again = first[name].numpy(), second[name].numpy()
         if answers.shape[:1] != (2,) or again.shape != answers.shape:

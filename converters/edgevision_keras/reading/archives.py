@@ -28,7 +28,9 @@ def read_keras_archive(path: Path) -> tuple[Any, str]:
         with zipfile.ZipFile(path) as archive:
             _check_members(archive, path)
             config = json.loads(archive.read("config.json"))
-            metadata = json.loads(archive.read("metadata.json")) if "metadata.json" in archive.namelist() else {}
+            metadata = (
+                json.loads(archive.read("metadata.json")) if "metadata.json" in archive.namelist() else {}
+            )
             for member in archive.infolist():
                 if member.filename.endswith(".h5"):
                     with archive.open(member) as content:

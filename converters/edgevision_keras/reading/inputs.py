@@ -57,7 +57,9 @@ def _input(
 
 def _is_grey(shape: Shape, size_wh: tuple[int, int] | None) -> bool:
     sizes = [size for size in shape[1:] if size is not None]
-    return min(sizes, default=_NARROWEST_IMAGE) >= _NARROWEST_IMAGE and (len(sizes) == 2 or size_wh is not None)
+    return min(sizes, default=_NARROWEST_IMAGE) >= _NARROWEST_IMAGE and (
+        len(sizes) == 2 or size_wh is not None
+    )
 
 
 def _flat_image(values: int, size_wh: tuple[int, int], path: Path) -> tuple[int, int, int]:

@@ -99,7 +99,10 @@ def _check_not_quantized(config: Any, path: Path) -> None:
     """Refuse models that Keras has quantized: their float weights are lost."""
     for entry in entries(config):
         name = str(entry["class_name"])
-        if name.startswith("Quantized") and "DTypePolicy" in name or name in ("GPTQDTypePolicy", "AWQDTypePolicy"):
+        if (name.startswith("Quantized") and "DTypePolicy" in name) or name in (
+            "GPTQDTypePolicy",
+            "AWQDTypePolicy",
+        ):
             mode = entry.get("config", {}).get("mode", "int8")
             raise SourceError(
                 f"{path}: was quantized by Keras (model.quantize('{mode}')), and its float weights are lost; "
@@ -133,7 +136,11 @@ def _check_classes_known(config: Any, keras: Any, classes: Mapping[str, Any], pa
         name, module = str(entry["class_name"]), entry.get("module")
         if module is None and id(entry) not in layers:
             continue
-        if str(module).partition(".")[0] in _KERAS_PACKAGES or name in classes or _is_registered(entry, keras):
+        if (
+            str(module).partition(".")[0] in _KERAS_PACKAGES
+            or name in classes
+            or _is_registered(entry, keras)
+        ):
             continue
         if module is not None or not (hasattr(keras.layers, name) or name in _GRAPH_CLASSES):
             raise SourceError(f"{path}: {_unknown(entry, id(entry) in layers)}")

@@ -46,7 +46,9 @@ def loaded(path: Path, reader: str, load: Callable[[], Any]) -> Any:
     except EdgeVisionError:
         raise
     except Exception as error:
-        raise SourceError(f"{path}: {reader} cannot load the model: {first_line(_innermost(error))}") from error
+        raise SourceError(
+            f"{path}: {reader} cannot load the model: {first_line(_innermost(error))}"
+        ) from error
 
 
 def _innermost(error: BaseException) -> BaseException:

@@ -99,14 +99,18 @@ def _top_modules(distribution: Distribution) -> set[str]:
         return declared
     parts = [file.parts for file in distribution.files or ()]
     packages = {first for first, *rest in parts if rest and not first.endswith((".dist-info", ".egg-info"))}
-    return packages | {each[0].removesuffix(".py") for each in parts if len(each) == 1 and each[0].endswith(".py")}
+    return packages | {
+        each[0].removesuffix(".py") for each in parts if len(each) == 1 and each[0].endswith(".py")
+    }
 
 
 def _check_origin(name: str, distribution: Distribution) -> None:
     """Refuse a module that lies elsewhere than its distribution."""
     top = name.partition(".")[0]
     spec = importlib.util.find_spec(top)
-    origins = [] if spec is None else [spec.origin] if spec.origin else list(spec.submodule_search_locations or ())
+    origins = (
+        [] if spec is None else [spec.origin] if spec.origin else list(spec.submodule_search_locations or ())
+    )
     roots = [Path(str(distribution.locate_file(""))).resolve(), *_source_folder(distribution)]
     for origin in origins:
         place = Path(origin).resolve()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from edgevision.converter import SourceFacts, SourceOptions
+from edgevision.converter import SourceOptions
 from edgevision.errors import OptionError, SourceError, first_line
 from edgevision_keras.graph.trace import FixedBatchError, ModelInput, Trace, trace
 from edgevision_keras.libraries import require_keras, require_tensorflow
@@ -88,7 +88,7 @@ class KerasReader:
         facts = find_facts(traced, model.layer_names)
         if len(inputs) == 1 and inputs[0].dtype.is_integer:
             reason = f"the source's input is {inputs[0].dtype.name}"
-            facts = SourceFacts((0.0, 255.0), reason, facts.score_kind)
+            facts = replace(facts, pixel_range=(0.0, 255.0), pixel_range_reason=reason)
         digest = _sha256(path)
         description = model.description
         if traced.rebuilt_from:
@@ -105,7 +105,9 @@ def _open(path: Path, trust_source: bool, options: SourceOptions) -> tuple[OpenM
     if kind is None:
         raise SourceError(explain(path))
     if kind != SAVED_MODEL and options.signature is not None:
-        raise OptionError(f"--signature {options.signature}: only SavedModels have signatures; remove the option")
+        raise OptionError(
+            f"--signature {options.signature}: only SavedModels have signatures; remove the option"
+        )
     if kind == SAVED_MODEL:
         if options.imports:
             raise OptionError(

@@ -94,7 +94,9 @@ def foreign_content(path: Path) -> str | None:
         return _archive(path)
     if start[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
         pytorch = path.suffix.lower() in (".pt", ".pth", ".bin", ".ckpt")
-        return _FROM_PYTORCH if pytorch else "a Python pickle, which can run any code and is not read; " + _SAVE
+        return (
+            _FROM_PYTORCH if pytorch else "a Python pickle, which can run any code and is not read; " + _SAVE
+        )
     if start[:1] in (b"{", b"["):
         return _json_file(path)
     if start[:19] == b"version https://git":
@@ -170,7 +172,7 @@ def _archive(path: Path) -> str | None:
     if inner:
         return f"a zip archive; unpack it and pass {inner[0]}: unzip {path.name}"
     if path.suffix.lower() == ".evb":
-        return "a bundle of EdgeVision already; run it: edgevision predict {} IMAGE".format(path.name)
+        return f"a bundle of EdgeVision already; run it: edgevision predict {path.name} IMAGE"
     return "a zip archive without config.json, and so no .keras file; " + _SAVE
 
 

@@ -37,7 +37,9 @@ def open_saved_model(path: Path, trust_source: bool, signature: str | None) -> O
         raise SourceError(_from_tensorflow_1(path, meta_graph))
     if not trust_source:
         check_saved_model(meta_graph, path)
-    owner = loaded(path, "TensorFlow", lambda: tf.saved_model.load(str(path), tags=list(meta_graph.meta_info_def.tags)))
+    owner = loaded(
+        path, "TensorFlow", lambda: tf.saved_model.load(str(path), tags=list(meta_graph.meta_info_def.tags))
+    )
     return _signature_model(path, owner, _choose(dict(owner.signatures), signature, path))
 
 
