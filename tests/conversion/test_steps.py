@@ -2,147 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
+from tiny_conversion import TinyConverter, tiny_plugins, tiny_request
 
-from edgevision import hookimpl
-from edgevision.artifact import Artifact, read_artifact
-from edgevision.backend import SessionSettings
+from edgevision.artifact import Artifact
 from edgevision.bundle.storage import read_bundle
 from edgevision.conversion.convert import Conversion
-from edgevision.conversion.settings import ConversionRequest, ConversionSettings
 from edgevision.conversion.trials import Trials
-from edgevision.converter import SourceFacts
-from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import AgreementError, ConversionError, OptionError
 from edgevision.evidence.requirements import Budget
-from edgevision.plugins import Registry, discover, registry
-from edgevision.session import CheckedSession, open_session
+from edgevision.plugins import Registry
 from edgevision.system.progress import Steps
-from edgevision.tasks.options import TaskOptions
-from edgevision.tensors import TensorSpec
 
 pytest.importorskip("ai_edge_litert", reason="needs the extra `tflite`")
 
-DATA = Path(__file__).parents[1] / "data"
-LABELS = ("a", "b", "c", "d", "e")
 
-
-@dataclass
-class _Source:
-    """The float network as a trained model."""
-
-    path: Path
-    session: CheckedSession
-    kind: str = "tiny"
-    description: str = "tiny network"
-    sha256: str = "0" * 64
-    runs: int = 0
-
-    @property
-    def inputs(self) -> tuple[TensorSpec, ...]:
-        return self.session.inputs
-
-    @property
-    def outputs(self) -> tuple[TensorSpec, ...]:
-        return self.session.outputs
-
-    @property
-    def facts(self) -> SourceFacts:
-        return SourceFacts(pixel_range=(0.0, 1.0), score_kind="softmax")
-
-    @property
-    def versions(self) -> Mapping[str, str]:
-        return {}
-
-    def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        self.runs += 1
-        return self.session.run(inputs)
-
-
-class _Reader:
-    name = "tiny"
-
-    def reads(self, path: Path) -> bool:
-        return path.suffix == ".tiny"
-
-    def read(self, path: Path, **_: Any) -> _Source:
-        backend = registry().backend("tflite")
-        return _Source(path, open_session(backend, read_artifact(DATA / "tiny.tflite"), SessionSettings()))
-
-
-class _Converter:
-    """Its artifacts are files that were converted before; ``float16`` cannot be converted."""
-
-    name, kind, format = "tiny-tflite", "tiny", "tflite"
-    precisions = ("float32", "float16", "int8")
-
-    def convert(self, source: _Source, precision: str, calibration: Any) -> Artifact:
-        if precision == "float16":
-            raise ConversionError("float16: not today")
-        assert (calibration is not None) == (precision == "int8")
-        name = {"float32": "tiny.tflite", "int8": "tiny_int8.tflite"}[precision]
-        return replace(read_artifact(DATA / name), precision=precision)
-
-
-class _Plugin:
-    @hookimpl
-    def edgevision_readers(self):
-        return [_Reader()]
-
-    @hookimpl
-    def edgevision_converters(self):
-        return [_Converter()]
-
-    @hookimpl
-    def edgevision_backends(self):
-        return [registry().backend("tflite")]
+def _not_today() -> Artifact:
+    raise ConversionError("float16: not today")
 
 
 @pytest.fixture
 def plugins() -> Registry:
-    found = discover([])
-    found.register(_Plugin(), "tiny")
-    return found
+    return tiny_plugins(TinyConverter(float16=_not_today))
 
 
 @pytest.fixture
-def targets(tmp_path: Path) -> Path:
-    path = tmp_path / "targets.toml"
-    path.write_text(
-        '[camera]\ndescription = "a camera"\nbackend = "tflite"\nformat = "tflite"\n'
-        'precisions = ["int8", "float16", "float32"]\n'
-    )
-    return path
-
-
-def _images(count: int, seed: int) -> ImageSet:
-    random = np.random.default_rng(seed)
-    pixels = random.integers(0, 256, (count, 1, 1, 3), np.uint8).repeat(8, 1).repeat(8, 2)
-    return ImageSet.from_arrays(pixels, random.integers(0, 5, count), LABELS)
-
-
-@pytest.fixture
-def request_of(tmp_path: Path, targets: Path):
-    (tmp_path / "model.tiny").write_bytes(b"")
-
-    def build(calibrated: bool = False, precisions: tuple[str, ...] = (), **settings: Any):
-        return ConversionRequest(
-            tmp_path / "model.tiny",
-            tmp_path / "model.evb",
-            ("camera",),
-            precisions,
-            _images(60, 0),
-            _images(40, 1) if calibrated else None,
-            ConversionSettings(TaskOptions(output="scores"), targets_files=[targets], **settings),
-        )
-
-    return build
+def request_of(tmp_path: Path):
+    return partial(tiny_request, tmp_path)
 
 
 def test_the_steps_follow_each_other_from_the_plan_to_the_bundle(request_of, plugins: Registry) -> None:

@@ -244,8 +244,7 @@ def test_neither_main_nor_files_of_the_user_run_in_the_child(tmp_path: Path) -> 
     done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.stdout.splitlines() == [
         "the script runs",
-        "InferenceError x: TypeError: posix.getpid() takes no arguments (1 given) (in a process "
-        "of its own)",
+        "InferenceError x: TypeError: posix.getpid() takes no arguments (1 given) (in a process of its own)",
     ], done.stderr
 
 
