@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from edgevision.artifact import CALIBRATED
 from edgevision.conversion.candidates import Candidate, CandidateBuilder, Trial, judge
 from edgevision.conversion.device_limits import DEVICE_UNITS, device_requirements
 from edgevision.conversion.plan import PlannedArtifact
 from edgevision.conversion.reference import Reference
-from edgevision.conversion.search import PrecisionSearch, Sensitivities, searches_for
-from edgevision.errors import ArtifactError, ConversionError, EdgeVisionError, InferenceError
+from edgevision.conversion.search import Outcome, PrecisionSearch, Sensitivities, searches_for
+from edgevision.conversion.speed import IsSlower, measured_slower, not_judged, slower_text
+from edgevision.errors import ArtifactError, ConversionError, EdgeVisionError, InferenceError, PluginError
 from edgevision.evaluation.run import measure, workers_on
 from edgevision.evidence.records import Attempt, Measured
 from edgevision.evidence.requirements import Budget
-from edgevision.execution.run_costs import RunCosts, run_costs
+from edgevision.execution.run_costs import RunCosts, RunSubject, run_costs_in_turn
 from edgevision.system.progress import Steps
 from edgevision.target import Target
 
 #: The share of a conversion in the progress, in examples measured.
 STEPS_OF_CONVERSION = 400
+
+#: Precisions that are chosen for their speed, so that one that is slower than float32 is worth a note.
+_INTEGER = CALIBRATED | {"int8-dynamic"}
 
 
 class Trials:
@@ -34,6 +39,7 @@ class Trials:
 
     Attributes:
         attempts: the candidates of a search, in the order in which they were tried.
+        notes: remarks on the speed of candidates.
         sensitivities: format -> the layers of the source by sensitivity; only formats that a search ranked.
     """
 
@@ -46,6 +52,7 @@ class Trials:
         keep_answers: bool = False,
     ) -> None:
         self.attempts: list[Attempt] = []
+        self.notes: list[str] = []
         self.sensitivities: dict[str, Sensitivities] = {}
         self._reference = reference
         self._builder = builder
@@ -53,7 +60,7 @@ class Trials:
         self._steps = steps
         self._keep_answers = keep_answers
         self._outcomes: dict[str, Trial | EdgeVisionError] = {}
-        self._costs: dict[str, RunCosts] = {}
+        self._costs: list[dict[str, RunCosts | InferenceError]] = []
 
     def run(self, planned: Sequence[PlannedArtifact]) -> list[Trial]:
         """Convert these candidates, and measure them side by side.
@@ -66,19 +73,27 @@ class Trials:
         trials = self._measure([self._build(artifact) for artifact in planned])
         return [self._for_targets(trial, trial.candidate.planned.targets) for trial in trials]
 
-    def search(self, targets: Sequence[Target], calibrated: bool) -> list[Trial]:
+    def search(
+        self, targets: Sequence[Target], calibrated: bool, timed: frozenset[str] = frozenset()
+    ) -> list[Trial]:
         """For each target, the cheapest candidate inside the budget, or the nearest if none is inside.
 
         Args:
             targets: one or more.
             calibrated: True if there is a calibration set.
+            timed: names of the targets for which this machine can time candidates; they do not get one that
+                is slower than a more expensive one.
 
         Raises:
             PluginError, MissingRuntimeError, DeviceError: as `run`.
             ConversionError, ArtifactError, InferenceError: no candidate could be converted and run.
         """
-        searches = searches_for(targets, calibrated, self._rank_layers)
+        searches = searches_for(targets, calibrated, self._rank_layers, lambda target: target.name in timed)
         self._try_all(searches)
+        self._record_slower(searches)
+        untimed = [target for target in targets if target.name not in timed and len(target.precisions) > 1]
+        if untimed:
+            self.notes.append(not_judged(untimed))
         users: dict[str, list[Target]] = {}
         for search in searches:
             users.setdefault(self._best(search).id, []).extend(search.targets)
@@ -86,17 +101,52 @@ class Trials:
         self._close_all_but(chosen)
         return chosen
 
-    def with_costs(self, trial: Trial) -> Measured:
-        """A trial's measurements with latency and memory of a run, where these can be measured."""
-        try:
-            costs = self._run_costs(trial)
-        except InferenceError:  # for example, a backend that is registered in this process only
-            return trial.measured
-        return replace(trial.measured, latency_ms=costs.latency_ms, peak_memory_mb=costs.peak_memory_mb)
+    def note_slower(self, trials: Sequence[Trial], timed: frozenset[str]) -> None:
+        """Note which of these int8 artifacts are slower than float32.
+
+        Args:
+            trials: of artifacts whose precision was asked for.
+            timed: names of the targets for which this machine can time candidates.
+        """
+        floats: dict[str, Candidate | None] = {
+            trial.id: trial.candidate for trial in trials if trial.candidate.planned.precision == "float32"
+        }
+        for trial in trials:
+            planned = trial.candidate.planned
+            targets = tuple(
+                one for one in planned.targets if one.name in timed and "float32" in one.precisions
+            )
+            if planned.precision not in _INTEGER or not targets or not trial.measured.passed:
+                continue
+            reference = replace(planned, precision="float32", targets=targets)
+            if reference.id not in floats:
+                floats[reference.id] = self._built_to_time(reference)
+            self._note_if_slower(trial.candidate, floats[reference.id])
+
+    def with_costs(self, trials: Sequence[Trial]) -> list[Measured]:
+        """The measurements with latency and memory of a run, where these can be measured, timed in turn."""
+        costs = self._timed_in_turn([trial.candidate for trial in trials])
+        self.notes += dict.fromkeys(
+            f"latency was measured while {one.timing.busy}" for one in costs.values() if one.timing.busy
+        )
+        rows = []
+        for trial in trials:
+            # The limits of targets on latency and memory are checked again, on what the evidence shows.
+            measured = self._for_targets(trial, trial.candidate.planned.targets).measured
+            if (run := costs.get(trial.id)) is not None:
+                measured = replace(
+                    measured,
+                    latency_ms=run.latency_ms,
+                    peak_memory_mb=run.peak_memory_mb,
+                    timing=run.timing,
+                )
+            rows.append(measured)
+        return rows
 
     def _try_all(self, searches: Sequence[PrecisionSearch]) -> None:
         """Try candidates until every search has found its artifact or has none left to try."""
-        while wanted := {search.wanted.id: search.wanted for search in searches if search.wanted is not None}:
+        while any(search.wanted is not None or search.compared for search in searches):
+            wanted = {search.wanted.id: search.wanted for search in searches if search.wanted is not None}
             untried = [planned for name, planned in wanted.items() if name not in self._outcomes]
             built = [self._try_to_build(planned) for planned in untried]
             for trial in self._try_to_measure([candidate for candidate in built if candidate is not None]):
@@ -105,7 +155,53 @@ class Trials:
                 self.attempts.append(Attempt.of(measured))
             for search in searches:
                 if search.wanted is not None:
-                    search.learn(self._is_inside(search.wanted, search.targets))
+                    search.learn(self._outcome(search.wanted, search.targets))
+                elif search.compared:
+                    search.learn_speeds(self._speeds([planned.id for planned in search.compared]))
+
+    def _outcome(self, planned: PlannedArtifact, targets: tuple[Target, ...]) -> Outcome:
+        outcome = self._outcomes[planned.id]
+        if not isinstance(outcome, Trial):
+            return Outcome(inside=False)
+        quantization = outcome.candidate.artifact.quantization
+        return Outcome(
+            inside=self._for_targets(outcome, targets).measured.passed,
+            float_operations=quantization is not None and bool(quantization.float_operations),
+        )
+
+    def _speeds(self, names: Sequence[str]) -> IsSlower | None:
+        """Compares the speed of these candidates; `None` if one of them cannot be timed."""
+        outcomes = [self._outcomes[name] for name in names]
+        trials = [outcome for outcome in outcomes if isinstance(outcome, Trial)]
+        costs = self._timed_in_turn([trial.candidate for trial in trials])
+        return measured_slower(costs) if len(costs) == len(names) else None
+
+    def _record_slower(self, searches: Sequence[PrecisionSearch]) -> None:
+        """Say in the attempts which candidates inside the budget were ruled out by their speed."""
+        for name, other in (pair for search in searches for pair in search.slower.items()):
+            costs = self._timed_in_turn([self._trial(one).candidate for one in (name, other)])
+            text = slower_text(costs[name], other, costs[other])
+            self.attempts = [
+                replace(one, slower=text) if one.artifact == name else one for one in self.attempts
+            ]
+
+    def _note_if_slower(self, candidate: Candidate, reference: Candidate | None) -> None:
+        if reference is None:
+            return
+        name, other = candidate.planned.id, reference.planned.id
+        costs = self._timed_in_turn([candidate, reference])
+        if len(costs) == 2 and measured_slower(costs)(name, other):
+            text = slower_text(costs[name], other, costs[other])
+            self.notes.append(f"{name} takes {text}; --precision auto chooses the faster one")
+
+    def _built_to_time(self, planned: PlannedArtifact) -> Candidate | None:
+        """A candidate that is only timed; `None` if it cannot be."""
+        try:
+            candidate = self._build(planned)
+        except (PluginError, ConversionError, ArtifactError, InferenceError):
+            return None
+        candidate.session.close()
+        return candidate
 
     def _best(self, search: PrecisionSearch) -> Trial:
         """The candidate that a search has found; if none is inside the budget, the one nearest to it."""
@@ -130,7 +226,7 @@ class Trials:
         """
         candidate, measured = trial.candidate, trial.measured
         limits = device_requirements(
-            candidate.artifact, candidate.measured_on, targets, lambda: self._run_costs(trial)
+            candidate.artifact, candidate.measured_on, targets, lambda: self._run_costs(candidate)
         )
         budget = tuple(one for one in measured.requirements if one.unit not in DEVICE_UNITS)
         return replace(
@@ -139,13 +235,34 @@ class Trials:
             measured=replace(measured, requirements=(*budget, *limits)),
         )
 
-    def _run_costs(self, trial: Trial) -> RunCosts:
-        if trial.id not in self._costs:
-            candidate, measured_on = trial.candidate, trial.candidate.measured_on
-            self._costs[trial.id] = run_costs(
-                candidate.artifact, measured_on.backend.name, measured_on.settings
-            )
-        return self._costs[trial.id]
+    def _run_costs(self, candidate: Candidate) -> RunCosts:
+        """The latest costs of a candidate.
+
+        Raises:
+            InferenceError: they cannot be measured.
+        """
+        name = candidate.planned.id
+        if not any(name in costs for costs in self._costs):
+            self._timed_in_turn([candidate])
+        result = next(costs[name] for costs in reversed(self._costs) if name in costs)
+        if isinstance(result, InferenceError):
+            raise result
+        return result
+
+    def _timed_in_turn(self, candidates: Sequence[Candidate]) -> dict[str, RunCosts]:
+        """The costs of these candidates, timed in turn; without those that cannot be measured."""
+        subjects = {
+            one.planned.id: RunSubject(one.artifact, one.measured_on.backend.name, one.measured_on.settings)
+            for one in candidates
+        }
+        known = next((costs for costs in reversed(self._costs) if subjects.keys() <= costs.keys()), None)
+        if known is None:
+            self._steps.next("timing", 0)
+            known = run_costs_in_turn(subjects)
+            self._costs.append(known)
+            self.attempts = [_with_times(attempt, known) for attempt in self.attempts]
+        found = {name: known[name] for name in subjects}
+        return {name: costs for name, costs in found.items() if isinstance(costs, RunCosts)}
 
     def _close_all_but(self, kept: Sequence[Trial]) -> None:
         """Close the sessions of candidates that no target gets."""
@@ -206,9 +323,12 @@ class Trials:
         self._outcomes[planned.id] = error
         self.attempts.append(Attempt(planned.id, planned.float_layers, error=str(error)))
 
-    def _is_inside(self, planned: PlannedArtifact, targets: tuple[Target, ...]) -> bool:
-        outcome = self._outcomes[planned.id]
-        return isinstance(outcome, Trial) and self._for_targets(outcome, targets).measured.passed
+
+def _with_times(attempt: Attempt, costs: Mapping[str, RunCosts | InferenceError]) -> Attempt:
+    run = costs.get(attempt.artifact)
+    if not isinstance(run, RunCosts):
+        return attempt
+    return replace(attempt, latency_ms=run.latency_ms, cpu_ms=run.timing.cpu_ms)
 
 
 def _targets_wanting(trial: Trial, searches: Sequence[PrecisionSearch]) -> tuple[Target, ...]:

@@ -15,6 +15,7 @@ from edgevision.evidence.operating_points import Curve, OperatingEvidence, Point
 from edgevision.evidence.records import Attempt, Evidence, Measured
 from edgevision.evidence.requirements import Requirement
 from edgevision.evidence.temperatures import ScaledScores, ScoreQuality, TemperatureEvidence
+from edgevision.execution.run_costs import Timing
 from edgevision.metrics.changes import (
     BoxChange,
     Confusion,
@@ -151,10 +152,15 @@ def _measured(row: dict[str, Any]) -> Measured:
         comparison=comparison,
         operating_point=_operating_point(row.pop("operating_point", None)),
         temperature=_temperature(row.pop("temperature", None)),
+        timing=_timing(row.pop("timing", None)),
         requirements=_requirements(row.pop("requirements")),
         float_layers=tuple(row.pop("float_layers")),
         **row,
     )
+
+
+def _timing(row: dict[str, Any] | None) -> Timing | None:
+    return None if row is None else Timing(**row)
 
 
 def _attempt(row: dict[str, Any]) -> Attempt:
