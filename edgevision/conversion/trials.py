@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from edgevision.artifact import CALIBRATED
+from edgevision.conversion.candidate_times import CandidateTimes, with_costs
 from edgevision.conversion.candidates import Candidate, CandidateBuilder, Trial, judge
 from edgevision.conversion.device_limits import DEVICE_UNITS, device_requirements
 from edgevision.conversion.plan import PlannedArtifact
@@ -16,7 +17,6 @@ from edgevision.errors import ArtifactError, ConversionError, EdgeVisionError, I
 from edgevision.evaluation.run import measure, workers_on
 from edgevision.evidence.records import Attempt, Measured
 from edgevision.evidence.requirements import Budget
-from edgevision.execution.run_costs import RunCosts, RunSubject, run_costs_in_turn
 from edgevision.system.progress import Steps
 from edgevision.target import Target
 
@@ -60,7 +60,7 @@ class Trials:
         self._steps = steps
         self._keep_answers = keep_answers
         self._outcomes: dict[str, Trial | EdgeVisionError] = {}
-        self._costs: list[dict[str, RunCosts | InferenceError]] = []
+        self._times = CandidateTimes(steps)
 
     def run(self, planned: Sequence[PlannedArtifact]) -> list[Trial]:
         """Convert these candidates, and measure them side by side.
@@ -125,23 +125,12 @@ class Trials:
 
     def with_costs(self, trials: Sequence[Trial]) -> list[Measured]:
         """The measurements with latency and memory of a run, where these can be measured, timed in turn."""
-        costs = self._timed_in_turn([trial.candidate for trial in trials])
-        self.notes += dict.fromkeys(
-            f"latency was measured while {one.timing.busy}" for one in costs.values() if one.timing.busy
-        )
-        rows = []
-        for trial in trials:
-            # The limits of targets on latency and memory are checked again, on what the evidence shows.
-            measured = self._for_targets(trial, trial.candidate.planned.targets).measured
-            if (run := costs.get(trial.id)) is not None:
-                measured = replace(
-                    measured,
-                    latency_ms=run.latency_ms,
-                    peak_memory_mb=run.peak_memory_mb,
-                    timing=run.timing,
-                )
-            rows.append(measured)
-        return rows
+        costs = self._times.in_turn([trial.candidate for trial in trials])
+        busy = (one.timing.busy for one in costs.values() if one.timing.busy)
+        self.notes += [f"latency was measured while {remark}" for remark in dict.fromkeys(busy)]
+        # The limits of targets on latency and memory are checked again, on what the evidence shows.
+        limited = [self._for_targets(trial, trial.candidate.planned.targets) for trial in trials]
+        return [with_costs(trial.measured, costs.get(trial.id)) for trial in limited]
 
     def _try_all(self, searches: Sequence[PrecisionSearch]) -> None:
         """Try candidates until every search has found its artifact or has none left to try."""
@@ -173,23 +162,24 @@ class Trials:
         """Compares the speed of these candidates; `None` if one of them cannot be timed."""
         outcomes = [self._outcomes[name] for name in names]
         trials = [outcome for outcome in outcomes if isinstance(outcome, Trial)]
-        costs = self._timed_in_turn([trial.candidate for trial in trials])
+        costs = self._times.in_turn([trial.candidate for trial in trials])
         return measured_slower(costs) if len(costs) == len(names) else None
 
     def _record_slower(self, searches: Sequence[PrecisionSearch]) -> None:
-        """Say in the attempts which candidates inside the budget were ruled out by their speed."""
+        """Write to the attempts how fast they are, and which were ruled out by their speed."""
         for name, other in (pair for search in searches for pair in search.slower.items()):
-            costs = self._timed_in_turn([self._trial(one).candidate for one in (name, other)])
+            costs = self._times.in_turn([self._trial(one).candidate for one in (name, other)])
             text = slower_text(costs[name], other, costs[other])
             self.attempts = [
                 replace(one, slower=text) if one.artifact == name else one for one in self.attempts
             ]
+        self.attempts = [self._times.in_attempt(one) for one in self.attempts]
 
     def _note_if_slower(self, candidate: Candidate, reference: Candidate | None) -> None:
         if reference is None:
             return
         name, other = candidate.planned.id, reference.planned.id
-        costs = self._timed_in_turn([candidate, reference])
+        costs = self._times.in_turn([candidate, reference])
         if len(costs) == 2 and measured_slower(costs)(name, other):
             text = slower_text(costs[name], other, costs[other])
             self.notes.append(f"{name} takes {text}; --precision auto chooses the faster one")
@@ -226,7 +216,7 @@ class Trials:
         """
         candidate, measured = trial.candidate, trial.measured
         limits = device_requirements(
-            candidate.artifact, candidate.measured_on, targets, lambda: self._run_costs(candidate)
+            candidate.artifact, candidate.measured_on, targets, lambda: self._times.of(candidate)
         )
         budget = tuple(one for one in measured.requirements if one.unit not in DEVICE_UNITS)
         return replace(
@@ -234,35 +224,6 @@ class Trials:
             candidate=replace(candidate, planned=replace(candidate.planned, targets=targets)),
             measured=replace(measured, requirements=(*budget, *limits)),
         )
-
-    def _run_costs(self, candidate: Candidate) -> RunCosts:
-        """The latest costs of a candidate.
-
-        Raises:
-            InferenceError: they cannot be measured.
-        """
-        name = candidate.planned.id
-        if not any(name in costs for costs in self._costs):
-            self._timed_in_turn([candidate])
-        result = next(costs[name] for costs in reversed(self._costs) if name in costs)
-        if isinstance(result, InferenceError):
-            raise result
-        return result
-
-    def _timed_in_turn(self, candidates: Sequence[Candidate]) -> dict[str, RunCosts]:
-        """The costs of these candidates, timed in turn; without those that cannot be measured."""
-        subjects = {
-            one.planned.id: RunSubject(one.artifact, one.measured_on.backend.name, one.measured_on.settings)
-            for one in candidates
-        }
-        known = next((costs for costs in reversed(self._costs) if subjects.keys() <= costs.keys()), None)
-        if known is None:
-            self._steps.next("timing", 0)
-            known = run_costs_in_turn(subjects)
-            self._costs.append(known)
-            self.attempts = [_with_times(attempt, known) for attempt in self.attempts]
-        found = {name: known[name] for name in subjects}
-        return {name: costs for name, costs in found.items() if isinstance(costs, RunCosts)}
 
     def _close_all_but(self, kept: Sequence[Trial]) -> None:
         """Close the sessions of candidates that no target gets."""
@@ -322,13 +283,6 @@ class Trials:
     def _record_failure(self, planned: PlannedArtifact, error: EdgeVisionError) -> None:
         self._outcomes[planned.id] = error
         self.attempts.append(Attempt(planned.id, planned.float_layers, error=str(error)))
-
-
-def _with_times(attempt: Attempt, costs: Mapping[str, RunCosts | InferenceError]) -> Attempt:
-    run = costs.get(attempt.artifact)
-    if not isinstance(run, RunCosts):
-        return attempt
-    return replace(attempt, latency_ms=run.latency_ms, cpu_ms=run.timing.cpu_ms)
 
 
 def _targets_wanting(trial: Trial, searches: Sequence[PrecisionSearch]) -> tuple[Target, ...]:

@@ -13,6 +13,12 @@ from edgevision.evidence.requirements import Requirement
 from edgevision.metrics.comparison import Metric
 from edgevision.metrics.formatting import between, drop_of, in_unit, size
 
+#: Why a candidate within the budget was not chosen: with or without layers in float.
+_OUTDONE = {
+    True: "within the budget, but with more float layers than necessary",
+    False: "within the budget, but a cheaper one is as fast",
+}
+
 
 def echo_evidence(evidence: Evidence) -> None:
     """Print one row per artifact, then its other metrics, notes, warnings and calibration findings."""
@@ -29,6 +35,7 @@ def echo_evidence(evidence: Evidence) -> None:
         *first.likeness,
         *metric,
         "max. difference",
+        "latency (CPU)",
         "result",
     )
     echo_table(header, [_row(result) for result in evidence.results])
@@ -140,7 +147,7 @@ def _echo_attempts(evidence: Evidence) -> None:
         missed = ", ".join(
             _missed(requirement) for requirement in attempt.requirements if not requirement.passed
         )
-        reason = attempt.error or missed or "within the budget, but with more float layers than necessary"
+        reason = attempt.error or missed or attempt.slower or _OUTDONE[bool(attempt.float_layers)]
         click.echo(f"rejected {attempt.artifact}: {reason}")
     for result in evidence.results:
         if result.float_layers:
@@ -172,8 +179,17 @@ def _row(result: Measured) -> tuple[str, ...]:
         *likeness,
         *metrics,
         f"{comparison.largest_difference:.2g}",
+        _latency(result),
         f"{status} ({requirements})" if requirements else status,
     )
+
+
+def _latency(result: Measured) -> str:
+    """Such as ``0.31 ms (0.30)``: the median wall time of a run, and the CPU time of all threads."""
+    if result.latency_ms is None:
+        return "not measured"
+    cpu = "" if result.timing is None else f" ({result.timing.cpu_ms:.3g})"
+    return f"{result.latency_ms:.3g} ms{cpu}"
 
 
 def _required(requirement: Requirement) -> str:
