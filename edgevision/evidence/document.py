@@ -31,6 +31,7 @@ from edgevision.metrics.comparison import (
     Details,
     DetectDetails,
     GenerateDetails,
+    LabelAgreement,
     Metric,
 )
 from edgevision.metrics.intervals import Interval
@@ -223,7 +224,12 @@ def _classify_details(row: dict[str, Any]) -> ClassifyDetails:
         _confusion(row["artifact_confusion"]),
         _reliability(row["source_reliability"]),
         _reliability(row["artifact_reliability"]),
+        tuple(_label_agreement(one) for one in row.get("by_label", ())),
     )
+
+
+def _label_agreement(row: dict[str, Any]) -> LabelAgreement:
+    return LabelAgreement(**{**row, "interval": Interval(**row["interval"])})
 
 
 def _confusion(row: dict[str, Any] | None) -> Confusion | None:

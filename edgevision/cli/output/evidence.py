@@ -10,8 +10,8 @@ from edgevision.calibration.findings import Coverage
 from edgevision.cli.output.tables import echo_table, percent
 from edgevision.evidence.records import Evidence, Measured
 from edgevision.evidence.requirements import Requirement
-from edgevision.metrics.comparison import Metric
-from edgevision.metrics.formatting import between, drop_of, in_unit, size
+from edgevision.metrics.comparison import ClassifyDetails, Metric
+from edgevision.metrics.formatting import between, drop_of, in_unit, size, with_interval
 
 #: Why a candidate within the budget was not chosen: with or without layers in float.
 _OUTDONE = {
@@ -51,6 +51,7 @@ def echo_evidence(evidence: Evidence) -> None:
         )
     _echo_operating_points(evidence)
     _echo_temperatures(evidence)
+    _echo_worst_labels(evidence)
     notes = (note for result in evidence.results for note in result.comparison.notes)
     for note in dict.fromkeys([*evidence.notes, *notes]):
         click.echo(f"note: {note}")
@@ -123,6 +124,19 @@ def _echo_temperatures(evidence: Evidence) -> None:
         ],
     )
     _echo_warnings([(artifact, fitted.warnings) for artifact, fitted in temperatures])
+
+
+def _echo_worst_labels(evidence: Evidence) -> None:
+    """Print the label that each artifact decides differently most often, for independent scores."""
+    for result in evidence.results:
+        details = result.comparison.details
+        if isinstance(details, ClassifyDetails) and details.by_label:
+            worst = details.by_label[0]
+            click.echo(
+                f"{result.artifact}: the lowest agreement of a label is that of '{worst.label}', "
+                f"{with_interval(worst.agreement, worst.interval, 'share')}: "
+                f"{worst.lost} lost, {worst.gained} gained"
+            )
 
 
 def _echo_warnings(warnings: Sequence[tuple[str, tuple[str, ...]]]) -> None:
