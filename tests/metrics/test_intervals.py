@@ -33,14 +33,6 @@ def test_the_interval_of_a_proportion_agrees_with_scipy(hits: int, count: int) -
     assert found.method == "wilson"
 
 
-@pytest.mark.parametrize(("hits", "count"), [(0, 5), (3, 10), (95, 100), (300, 300)])
-def test_the_interval_of_shares_by_image_is_that_of_agresti_and_coull_for_hits(hits: int, count: int) -> None:
-    proportion = pytest.importorskip("statsmodels.stats.proportion", reason="an independent answer")
-    low, high = proportion.proportion_confint(hits, count, method="agresti_coull")
-    found = share_by_image(np.arange(count) < hits)
-    assert (found.low, found.high) == (pytest.approx(max(0, low)), pytest.approx(min(1, high)))
-
-
 def test_the_interval_of_shares_by_image_agrees_with_the_formula_of_agresti_and_coull() -> None:
     # Agresti and Coull 1998: n + z^2 trials, of which hits + z^2 / 2 are hits. For 95 of 100:
     z2 = 1.959963984540054**2
