@@ -199,7 +199,9 @@ def expected(build: Any) -> Any:
 def test_the_source_has_the_answers_of_the_float32_model(source: Any, expected: Any) -> None:
     answers = source.run({source.inputs[0].name: images(20, seed=1)})[source.outputs[0].name]
     # A network with float16 weights is another one.
-    np.testing.assert_allclose(answers, expected, atol=3e-3 if "(float16, comp" in source.description else 1e-5)
+    np.testing.assert_allclose(
+        answers, expected, atol=3e-3 if "(float16, comp" in source.description else 1e-5
+    )
     assert source.facts.pixel_range == (0, 255)
     assert source.facts.score_kind == "softmax"
 
