@@ -238,7 +238,7 @@ def command(source: Path, output: Path, as_json: bool, **arguments: Any) -> None
         click.echo(f"wrote {output}")
     if evidence.missing:
         raise IncompleteConversionError(
-            f"{output} lacks {', '.join(one.artifact for one in evidence.missing)}: "
+            f"{output} was written without {', '.join(one.artifact for one in evidence.missing)}: "
             + "; ".join(one.reason for one in evidence.missing),
             evidence,
         )
