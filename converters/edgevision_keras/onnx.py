@@ -8,7 +8,7 @@ from typing import Any
 from edgevision.artifact import Artifact
 from edgevision.converter import CalibrationData, Source
 from edgevision_keras.failures import conversion_errors
-from edgevision_keras.libraries import require
+from edgevision_keras.libraries import require, require_onnxruntime
 from edgevision_keras.onnx_export import checked_file, export
 from edgevision_keras.quantization.folding import freeze
 from edgevision_keras.quantization.onnx import quantize, with_centred_inputs
@@ -44,7 +44,12 @@ class OnnxConverter:
                 from those of the source.
         """
         request = check_request(self, source, precision, calibration, keep_float)
-        return Artifact(self.format, precision, {"model.onnx": _content(request)})
+        files = {"model.onnx": _content(request)}
+        record = None
+        if precision in INT8:
+            tool = f"quantize_static of ONNX Runtime {require_onnxruntime().__version__}"
+            record = request.prepared().record(tool, symmetric=True)
+        return Artifact(self.format, precision, files, record)
 
     def sensitivities(
         self, source: Source, precision: str, calibration: CalibrationData

@@ -10,7 +10,7 @@ from typing import Any
 from edgevision.artifact import Artifact
 from edgevision.converter import CalibrationData, Source
 from edgevision_keras.failures import conversion_errors
-from edgevision_keras.libraries import openvino_core, require_openvino
+from edgevision_keras.libraries import openvino_core, require_nncf, require_openvino
 from edgevision_keras.onnx_export import export
 from edgevision_keras.quantization.folding import freeze
 from edgevision_keras.quantization.openvino import quantize
@@ -47,7 +47,10 @@ class OpenVINOConverter:
         openvino = require_openvino()
         with conversion_errors(request.source.path, "OpenVINO", precision):
             files = _serialize(openvino, _model(request), compress_to_fp16=precision == "float16")
-        return Artifact(self.format, precision, files)
+        record = None
+        if precision in INT8:
+            record = request.prepared().record(f"NNCF {require_nncf().__version__}")
+        return Artifact(self.format, precision, files, record)
 
     def sensitivities(
         self, source: Source, precision: str, calibration: CalibrationData

@@ -47,8 +47,13 @@ class TfliteConverter:
             ConversionError: an operation has no kernel at this precision; names it.
         """
         request = check_request(self, source, precision, calibration, keep_float)
-        content = _int8(request) if precision in INT8 else _plain(request)
-        return Artifact(self.format, precision, {"model.tflite": content})
+        if precision not in INT8:
+            return Artifact(self.format, precision, {"model.tflite": _plain(request)})
+        content = _int8(request)
+        record = request.prepared().record(
+            f"TFLiteConverter of TensorFlow {require_tensorflow().__version__}"
+        )
+        return Artifact(self.format, precision, {"model.tflite": content}, record)
 
     def sensitivities(
         self, source: Source, precision: str, calibration: CalibrationData

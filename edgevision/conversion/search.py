@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 
 from edgevision.artifact import CALIBRATED, MIXED
-from edgevision.conversion.plan import PlannedArtifact
+from edgevision.conversion.plan import FLOAT_PRECISIONS, PlannedArtifact, must_be_full_integer
 from edgevision.target import Target
 
 #: Layers of a source as (name, measured error), the most sensitive to quantization first.
@@ -13,9 +13,6 @@ Sensitivities = Sequence[tuple[str, float]]
 
 #: At most this share of the layers stays in float; beyond it, the next precision is the better choice.
 _MOST_FLOAT_LAYERS = 0.5
-
-#: Precisions computed in float: a device that supports none of them cannot run a mixed artifact.
-_FLOAT = frozenset({"float32", "float16", "int8-dynamic"})
 
 
 class PrecisionSearch:
@@ -69,7 +66,7 @@ class PrecisionSearch:
             planned = self._planned(precision)
             if (yield planned):
                 return planned
-            if precision == "int8" and _FLOAT & set(precisions):
+            if precision == "int8" and FLOAT_PRECISIONS & set(precisions):
                 mixed = yield from self._mixed()
                 if mixed is not None:
                     return mixed
@@ -93,7 +90,9 @@ class PrecisionSearch:
         return self._planned(MIXED, names[:count])
 
     def _planned(self, precision: str, float_layers: Sequence[str] = ()) -> PlannedArtifact:
-        return PlannedArtifact(self.targets[0].format, precision, self.targets, tuple(float_layers))
+        first = self.targets[0]
+        full_integer = must_be_full_integer(first, precision)
+        return PlannedArtifact(first.format, precision, self.targets, tuple(float_layers), full_integer)
 
 
 def searches_for(
