@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgevision.tensors import TensorSpec
+from edgevision_keras.graph.rewrites import rewritten
 from edgevision_keras.libraries import require, require_tensorflow
 
 
@@ -101,7 +102,7 @@ def _clean(named: dict[str, Any], input_names: Sequence[str]) -> dict[str, Any]:
 def _as_dtype(tf: Any, tensor: Any, dtype: Any) -> Any:
     """`tensor` in the dtype of the model, clipped to integer types with operations that TFLite has."""
     if dtype.is_integer:
-        low, high = dtype.limits
+        low, high = dtype.min, dtype.max  # not `limits`, whose lower one is never negative
         tensor = tf.minimum(tf.maximum(tf.round(tensor), float(max(low, -(2**24)))), float(min(high, 2**24)))
     return tf.cast(tensor, dtype)
 
@@ -128,7 +129,7 @@ def _freeze(tf: Any, traced: Any, specs: Sequence[Any], output_names: Sequence[s
         return [tf.identity(result, name=name) for name, result in zip(output_names, results, strict=True)]
 
     wrapped = tf.compat.v1.wrap_function(imported, list(specs))
-    return convert(wrapped, aggressive_inlining=True)
+    return rewritten(convert(wrapped, aggressive_inlining=True))
 
 
 def _unmark(graph: Any) -> None:
