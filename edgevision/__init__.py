@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from edgevision.evidence.temperatures import ScaledScores as ScaledScores
     from edgevision.evidence.temperatures import ScoreQuality as ScoreQuality
     from edgevision.evidence.temperatures import TemperatureEvidence as TemperatureEvidence
+    from edgevision.execution.run_costs import Timing as Timing
     from edgevision.hookspecs import hookimpl as hookimpl
     from edgevision.imaging.decode import ImageLike as ImageLike
     from edgevision.imaging.input_options import InputOptions as InputOptions
@@ -86,6 +87,7 @@ if TYPE_CHECKING:
     from edgevision.metrics.comparison import Comparison as Comparison
     from edgevision.metrics.comparison import DetectDetails as DetectDetails
     from edgevision.metrics.comparison import GenerateDetails as GenerateDetails
+    from edgevision.metrics.comparison import LabelAgreement as LabelAgreement
     from edgevision.metrics.comparison import Metric as Metric
     from edgevision.metrics.intervals import Interval as Interval
     from edgevision.metrics.measures import ClassMetricValues as ClassMetricValues
@@ -154,6 +156,7 @@ _NAMES = {
     ),
     "evidence.records": ("Attempt", "Evidence", "Measured"),
     "evidence.requirements": ("Budget", "Requirement"),
+    "execution.run_costs": ("Timing",),
     "evidence.temperatures": ("ScaledScores", "ScoreQuality", "TemperatureEvidence"),
     "hookspecs": ("hookimpl",),
     "imaging.decode": ("ImageLike",),
@@ -168,6 +171,7 @@ _NAMES = {
         "Comparison",
         "DetectDetails",
         "GenerateDetails",
+        "LabelAgreement",
         "Metric",
     ),
     "metrics.intervals": ("Interval",),
