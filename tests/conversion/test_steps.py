@@ -16,6 +16,7 @@ from edgevision.artifact import Artifact, read_artifact
 from edgevision.backend import SessionSettings
 from edgevision.bundle.storage import read_bundle
 from edgevision.conversion.convert import Conversion
+from edgevision.conversion.latency_table import rows_of
 from edgevision.conversion.settings import ConversionRequest, ConversionSettings
 from edgevision.conversion.trials import Trials
 from edgevision.converter import SourceFacts
@@ -260,6 +261,27 @@ def test_the_speed_of_candidates_for_another_machine_is_not_judged(
     assert [attempt.artifact for attempt in evidence.attempts] == ["tflite-int8"]
     assert any(
         note.startswith("the speed of candidates for camera was not judged") for note in evidence.notes
+    )
+
+
+def test_the_speed_of_candidates_for_another_machine_of_an_architecture_in_the_table_is_judged_by_it(
+    request_of, targets: Path, plugins: Registry, speeds: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ratios = {"int8": 1.5, "float32": 1.0}
+    table = {"machine": "a processor", "tflite": {"integer": {"networks": ["a"], "ratios": ratios}}}
+    rows = rows_of({"x86_64": table})
+    monkeypatch.setattr("edgevision.conversion.speed.latency_rows", lambda: rows)
+    monkeypatch.setattr("edgevision.conversion.trials.latency_rows", lambda: rows)
+    speeds["tflite-int8"] = 0.1  # on this machine, which is another one
+    targets.write_text(targets.read_text() + 'machine = "N99"\narchitecture = "x86_64"\n')
+    request = request_of(calibrated=True, budget=Budget(min_agreement=0.0))
+    evidence = Conversion.prepare(request, plugins).run()
+    assert [result.artifact for result in evidence.results] == ["tflite-float32"]
+    cited = "the package's latency table for x86_64, measured on a processor"
+    assert evidence.attempts[0].slower == f"1.5 times the time of tflite-float32 by {cited}"
+    assert (
+        f"the speed of candidates for camera was judged by {cited}; run edgevision bench on the device"
+        in evidence.notes
     )
 
 
