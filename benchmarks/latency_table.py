@@ -117,8 +117,10 @@ def main() -> None:
             source = reader.read(path, trust_source=False, input_size_wh=None)
             for target in (load_targets()[name] for name in TARGETS):
                 artifacts = artifacts_of(source, target.format, target.precisions)
+                if "int8" not in artifacts:
+                    continue  # its kind is not known
                 ratios = relative_times(artifacts, target.backend)
-                kind = kind_of(artifacts["int8"]) if "int8" in artifacts else INTEGER
+                kind = kind_of(artifacts["int8"])
                 found.setdefault(target.backend, {}).setdefault(kind, {})[build.__name__] = ratios
                 versions.add(registry().backend(target.backend).version())
                 print(target.backend, build.__name__, kind, ratios, flush=True)
