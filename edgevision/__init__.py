@@ -58,9 +58,12 @@ if TYPE_CHECKING:
         OperatingPointSpecification as OperatingPointSpecification,
     )
     from edgevision.evidence.operating_points import PointMetrics as PointMetrics
+    from edgevision.evidence.quantization import QuantizationEvidence as QuantizationEvidence
+    from edgevision.evidence.quantization import RecipeComparison as RecipeComparison
     from edgevision.evidence.records import Attempt as Attempt
     from edgevision.evidence.records import Evidence as Evidence
     from edgevision.evidence.records import Measured as Measured
+    from edgevision.evidence.records import MissingArtifact as MissingArtifact
     from edgevision.evidence.requirements import Budget as Budget
     from edgevision.evidence.requirements import Requirement as Requirement
     from edgevision.evidence.temperatures import ScaledScores as ScaledScores
@@ -154,7 +157,8 @@ _NAMES = {
         "OperatingPointSpecification",
         "PointMetrics",
     ),
-    "evidence.records": ("Attempt", "Evidence", "Measured"),
+    "evidence.quantization": ("QuantizationEvidence", "RecipeComparison"),
+    "evidence.records": ("Attempt", "Evidence", "Measured", "MissingArtifact"),
     "evidence.requirements": ("Budget", "Requirement"),
     "execution.run_costs": ("Timing",),
     "evidence.temperatures": ("ScaledScores", "ScoreQuality", "TemperatureEvidence"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from edgevision.artifact import CALIBRATED, MIXED
-from edgevision.conversion.plan import PlannedArtifact
+from edgevision.conversion.plan import FLOAT_PRECISIONS, PlannedArtifact, must_be_full_integer
 from edgevision.conversion.speed import IsSlower
 from edgevision.target import Target
 
@@ -20,9 +20,6 @@ _Steps = Generator[PlannedArtifact | tuple[PlannedArtifact, ...], Any, _T]
 
 #: At most this share of the layers stays in float; beyond it, the next precision is the better choice.
 _MOST_FLOAT_LAYERS = 0.5
-
-#: Precisions computed in float: a device that supports none of them cannot run a mixed artifact.
-_FLOAT = frozenset({"float32", "float16", "int8-dynamic"})
 
 
 @dataclass(frozen=True)
@@ -136,7 +133,7 @@ class PrecisionSearch:
             planned = self._planned(precision)
             if (yield from self._is_inside(planned)):
                 return planned
-            if precision == "int8" and _FLOAT & set(precisions):
+            if precision == "int8" and FLOAT_PRECISIONS & set(precisions):
                 if self.speed_basis and (yield from self._is_known_slower(planned)):
                     continue  # keeping some layers in float does not make it worth its conversions
                 mixed = yield from self._mixed()
@@ -200,7 +197,9 @@ class PrecisionSearch:
         return self.targets[0].precisions.index(precision)
 
     def _planned(self, precision: str, float_layers: Sequence[str] = ()) -> PlannedArtifact:
-        return PlannedArtifact(self.targets[0].format, precision, self.targets, tuple(float_layers))
+        first = self.targets[0]
+        full_integer = must_be_full_integer(first, precision)
+        return PlannedArtifact(first.format, precision, self.targets, tuple(float_layers), full_integer)
 
 
 def searches_for(

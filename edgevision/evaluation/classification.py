@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,7 @@ class ClassificationEvaluator:
             also bool ``(images, classes)``.
         image_names: names of the evaluation images, in their order.
         score_calibration: temperature and operating point of the artifact, if a single one is measured.
+        source_notes: how the task was inferred from the source, for each comparison with it.
 
     Attributes:
         truth: the argument.
@@ -71,6 +73,7 @@ class ClassificationEvaluator:
         truth: Truth | None,
         image_names: Sequence[str] = (),
         score_calibration: ScoreCalibration | None = None,
+        source_notes: tuple[str, ...] = (),
     ) -> None:
         self.task = task
         self.labels = labels
@@ -79,6 +82,7 @@ class ClassificationEvaluator:
         self._image_names = image_names
         self._multi_label = False
         self._score_calibration = score_calibration or ScoreCalibration()
+        self._source_notes = source_notes
 
     def model(self, session: CheckedSession) -> Classifier:
         """As `Evaluator.model`."""
@@ -103,7 +107,7 @@ class ClassificationEvaluator:
 
     def compare(self, source: Sequence[Scores], artifact: Sequence[Scores]) -> Comparison:
         """As `compare_scores`, with the ground truth of the evaluation set."""
-        return compare_scores(
+        comparison = compare_scores(
             np.stack(source),
             np.stack(artifact),
             self.truth,
@@ -111,6 +115,7 @@ class ClassificationEvaluator:
             self.labels,
             self._image_names,
         )
+        return replace(comparison, notes=self._source_notes)
 
     def measure(self, answers: Sequence[Scores]) -> Measures | None:
         """As `MeasuringEvaluator.measure`."""

@@ -13,6 +13,7 @@ from edgevision.evaluation.generation import GenerationEvaluator
 from edgevision.evaluation.ground_truth import classify_truth, has_independent_scores, truth_images
 from edgevision.evaluation.image_to_image import ImageToImageEvaluator
 from edgevision.evaluation.run import Examples
+from edgevision.evaluation.score_kinds import score_kind_of
 from edgevision.imaging.input_options import StatedNormalization, resolve_preprocessing
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.plugins import Registry
@@ -115,15 +116,12 @@ def _image_to_image(
 def _classification(
     source: Source, options: TaskOptions, preprocessing: Preprocessing, images: ImageSet
 ) -> ClassificationEvaluator:
-    where = str(source.path)
-    score_kind = options.score_kind or source.facts.score_kind
-    if score_kind is None:
-        raise OptionError(f"{where}: cannot infer the output type; pass --scores softmax, sigmoid, or logits")
     output = score_output(source.outputs, options.output)
-    labels = network_labels(options.labels, images.class_names, class_count(output), where)
+    score_kind, notes = score_kind_of(source, output, options, images.class_names)
+    labels = network_labels(options.labels, images.class_names, class_count(output), str(source.path))
     task = ClassifyTask(output.name, score_kind)
     truth = classify_truth(images, labels, options.annotations, has_independent_scores(task, output))
-    return ClassificationEvaluator(task, labels, preprocessing, truth, images.image_names)
+    return ClassificationEvaluator(task, labels, preprocessing, truth, images.image_names, source_notes=notes)
 
 
 def _detection(

@@ -12,7 +12,8 @@ from edgevision.calibration.findings import coverage_from, finding_from
 from edgevision.datasets.image_sets import SetFacts
 from edgevision.errors import BundleError
 from edgevision.evidence.operating_points import Curve, OperatingEvidence, PointMetrics
-from edgevision.evidence.records import Attempt, Evidence, Measured
+from edgevision.evidence.quantization import quantization_from
+from edgevision.evidence.records import Attempt, Evidence, Measured, MissingArtifact
 from edgevision.evidence.requirements import Requirement
 from edgevision.evidence.temperatures import ScaledScores, ScoreQuality, TemperatureEvidence
 from edgevision.execution.run_costs import Timing
@@ -131,6 +132,7 @@ def read_evidence(text: str, where: str) -> Evidence:
             evaluation=SetFacts(**document.pop("evaluation")),
             calibration=None if calibration is None else SetFacts(**calibration),
             results=tuple(_measured(row) for row in document.pop("results")),
+            missing=tuple(MissingArtifact(**_with_tuples(row)) for row in document.pop("missing", ())),
             notes=tuple(document.pop("notes")),
             attempts=tuple(_attempt(row) for row in document.pop("attempts")),
             sensitivities={
@@ -151,6 +153,7 @@ def _measured(row: dict[str, Any]) -> Measured:
     del row["passed"]
     return Measured(
         comparison=comparison,
+        quantization=quantization_from(row.pop("quantization", None)),
         operating_point=_operating_point(row.pop("operating_point", None)),
         temperature=_temperature(row.pop("temperature", None)),
         timing=_timing(row.pop("timing", None)),

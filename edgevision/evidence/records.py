@@ -12,6 +12,7 @@ from typing import Any
 from edgevision.calibration.findings import Coverage, Finding
 from edgevision.datasets.image_sets import SetFacts
 from edgevision.evidence.operating_points import OperatingEvidence
+from edgevision.evidence.quantization import QuantizationEvidence
 from edgevision.evidence.requirements import Requirement
 from edgevision.evidence.temperatures import TemperatureEvidence
 from edgevision.execution.run_costs import Timing
@@ -31,6 +32,8 @@ class Measured:
         comparison: artifact and source on the evaluation set.
         requirements: limits and measured values.
         float_layers: layers of the source that ``int8-mixed`` kept in float.
+        quantization: how an int8 artifact was quantized, and whether the plain converter's was better; `None`
+            if its converter does not say.
         operating_point: metrics and curves at the operating point of a classifier, where one was required.
         temperature: calibration error of a classifier whose scores were calibrated.
         latency_ms, peak_memory_mb: costs of one inference without pre- and postprocessing on the machine of
@@ -49,6 +52,7 @@ class Measured:
     comparison: Comparison
     requirements: tuple[Requirement, ...]
     float_layers: tuple[str, ...] = ()
+    quantization: QuantizationEvidence | None = None
     operating_point: OperatingEvidence | None = None
     temperature: TemperatureEvidence | None = None
     latency_ms: float | None = None
@@ -104,6 +108,21 @@ class Attempt:
 
 
 @dataclass(frozen=True)
+class MissingArtifact:
+    """An artifact that was asked for and is not in the bundle.
+
+    Attributes:
+        artifact: the id that it would have; of a search that found nothing, its first candidate.
+        targets: names of the devices that it was to be for.
+        reason: why it could not be converted or run, or which requirement it misses.
+    """
+
+    artifact: str
+    targets: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
 class Evidence:
     """All measurements of one conversion.
 
@@ -115,6 +134,8 @@ class Evidence:
         calibration: calibration set: images that set the activation ranges, thresholds and temperatures;
             `None` if none was needed.
         results: one entry per artifact.
+        missing: the artifacts that were asked for and could not be written; with
+            `ConversionSettings.keep_passing`, a bundle holds the others.
         notes: remarks that a reader needs to interpret the metrics.
         attempts: every candidate that the search tried, in order.
         sensitivities: format -> (layer, quantization error), largest error first; for formats where the
@@ -129,6 +150,7 @@ class Evidence:
     evaluation: SetFacts
     calibration: SetFacts | None
     results: tuple[Measured, ...]
+    missing: tuple[MissingArtifact, ...] = ()
     notes: tuple[str, ...] = ()
     attempts: tuple[Attempt, ...] = ()
     sensitivities: Mapping[str, Sequence[tuple[str, float]]] = field(default_factory=dict)

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 import tempfile
-import threading
 import time
 from array import array
 from collections.abc import Mapping
@@ -15,13 +11,15 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from edgevision.artifact import Artifact, read_artifact
-from edgevision.backend import SessionSettings
-from edgevision.errors import EdgeVisionError, InferenceError
+from edgevision.backend import SessionSettings, Slot
+from edgevision.errors import EdgeVisionError, InferenceError, ProcessError
+from edgevision.execution.messages import Message
+from edgevision.execution.worker import Job, Worker
 from edgevision.plugins import registry
 from edgevision.session import open_session
 from edgevision.system.cores import cores
@@ -200,43 +198,34 @@ class _Process:
         self._subject = subject
         self._bursts: list[Times] = []
         self._memory_mb = self._first_cpu_s = self.cpu_s = 0.0
+        self._worker = Worker(keeps_state=True)
 
     def __enter__(self) -> _Process:
         subject = self._subject
-        with ExitStack() as stack:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="edgevision-"))
+        # Files, and not a message: the artifact is to be in the memory of the process once, as in use.
+        with ExitStack() as failing, tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
+            failing.enter_context(self._worker)
             for name, content in subject.artifact.files.items():
                 Path(folder, name).write_bytes(content)
-            self._errors: IO[bytes] = stack.enter_context(tempfile.TemporaryFile())
-            path = Path(folder, subject.artifact.name)
-            settings = json.dumps({**asdict(subject.settings), "cache_dir": None})
-            command = [
-                *(sys.executable, "-m", __name__),
-                *(str(path), subject.backend, settings, str(subject.batch)),
-            ]
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors
-            )
-            stack.callback(self._end)
-            self._first_cpu_s = self._answer()["cpu_s"]
-            self._stack = stack.pop_all()
+            fields = {
+                "path": str(Path(folder, subject.artifact.name)),
+                "backend": subject.backend,
+                "settings": {**asdict(subject.settings), "cache_dir": None},
+                "batch": subject.batch,
+            }
+            self._first_cpu_s = self._ask(_open, fields).fields["cpu_s"]
+            failing.pop_all()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._stack.close()
+        self._worker.close()
 
     def burst(self, seconds: float) -> None:
         """Run the artifact for some time."""
-        assert self._process.stdin is not None  # noqa: S101 - it is a pipe
-        try:
-            self._process.stdin.write(f"{seconds}\n".encode())
-            self._process.stdin.flush()
-        except OSError as error:
-            raise self._failure() from error
-        answer = self._answer()
-        self._bursts.append(times_of(answer["taken"]))
-        self._memory_mb = answer["memory_mb"]
-        self.cpu_s = answer["cpu_s"] - self._first_cpu_s
+        answer = self._ask(_run_for, {"seconds": seconds})
+        self._bursts.append(times_of(answer.arrays["taken"].tolist()))
+        self._memory_mb = answer.fields["memory_mb"]
+        self.cpu_s = answer.fields["cpu_s"] - self._first_cpu_s
 
     def costs(self, load_average: float | None, busy_cores: float | None) -> RunCosts:
         """The results of all bursts."""
@@ -260,40 +249,14 @@ class _Process:
             rounds_ms=tuple(value / 1e3 for value in rounds),
         )
 
-    def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None  # noqa: S101 - it is a pipe
-        overdue = threading.Timer(_MOST_SECONDS, self._process.kill)
-        overdue.start()
+    def _ask(self, job: Job, fields: Mapping[str, Any]) -> Message:
+        name = self._subject.artifact.name
         try:
-            line = self._process.stdout.readline()
-        finally:
-            timed_out = not overdue.is_alive()
-            overdue.cancel()
-        if not line:
-            raise self._failure(f"timed out after {_MOST_SECONDS} s" if timed_out else "")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    def _failure(self, reason: str = "") -> InferenceError:
-        status = self._process.wait(timeout=_MOST_SECONDS)
-        self._errors.seek(0)
-        said = self._errors.read().decode("utf-8", "replace").strip().rpartition("\n")[2]
-        ended = f"ended by signal {-status}" if status < 0 else said or f"exit status {status}"
-        reason = reason or ended
-        return InferenceError(f"{self._subject.artifact.name}: failed in a process of its own: {reason}")
-
-    def _end(self) -> None:
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                try:
-                    pipe.close()
-                except OSError:  # the process is gone, and what was written to it is not wanted any more
-                    continue
-        try:
-            self._process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            return self._worker.ask(job, Message(fields), what=name, timeout_s=_MOST_SECONDS)
+        except ProcessError:
+            raise
+        except EdgeVisionError as error:
+            raise InferenceError(f"{name}: failed in a process of its own: {error}") from error
 
 
 def slowdown(first: RunCosts, second: RunCosts) -> float:
@@ -318,24 +281,30 @@ def _ratios(first: RunCosts, second: RunCosts) -> list[float]:
     return [a / max(b, 1e-6) for a, b in pairs]
 
 
-def _serve(path: Path, backend: str, settings: SessionSettings, batch: int) -> None:
-    """Load an artifact, and run it as often as the parent asks; the answers are lines of JSON."""
-    # Runtimes print to stdout: the answers keep the pipe, and everything else goes to stderr.
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)
-    with (
-        open_session(registry().backend(backend), read_artifact(path), settings) as session,
-        session.lease(batch) as slot,
-    ):
-        for values in slot.inputs.values():
-            values[...] = 0
-        slot.run()
-        answers.write(json.dumps({"cpu_s": time.process_time()}) + "\n")
-        for line in sys.stdin:
-            taken = _burst(slot.run, float(line))
-            # Memory is not from getrusage: its value starts at the parent's memory.
-            measured = {"taken": list(taken), "memory_mb": peak_memory_mb(), "cpu_s": time.process_time()}
-            answers.write(json.dumps(measured) + "\n")
+#: In the process of an artifact: its slot, and what keeps it.
+_slots: list[Slot] = []
+_leases = ExitStack()
+
+
+def _open(request: Message) -> Message:
+    """Load an artifact, and run it once on zeros: the first job of its process."""
+    fields = request.fields
+    backend, settings = registry().backend(fields["backend"]), SessionSettings(**fields["settings"])
+    session = _leases.enter_context(open_session(backend, read_artifact(fields["path"]), settings))
+    slot = _leases.enter_context(session.lease(fields["batch"]))
+    for values in slot.inputs.values():
+        values[...] = 0
+    slot.run()
+    _slots.append(slot)
+    return Message({"cpu_s": time.process_time()})
+
+
+def _run_for(request: Message) -> Message:
+    """Run the artifact for some seconds."""
+    taken = _burst(_slots[0].run, request.fields["seconds"])
+    # Memory is not from getrusage: its value starts at the parent's memory.
+    measured = {"memory_mb": peak_memory_mb(), "cpu_s": time.process_time()}
+    return Message(measured, {"taken": np.array(taken)})
 
 
 def _burst(call: Call, seconds: float) -> array[int]:
@@ -346,11 +315,3 @@ def _burst(call: Call, seconds: float) -> array[int]:
     while effort.seconds < seconds:
         taken.extend(timed(call))
     return taken
-
-
-if __name__ == "__main__":
-    requested = SessionSettings(**json.loads(sys.argv[3]))
-    try:
-        _serve(Path(sys.argv[1]), sys.argv[2], requested, int(sys.argv[4]))
-    except EdgeVisionError as failure:
-        sys.exit(str(failure))

@@ -61,7 +61,7 @@ def test_with_more_than_half_of_the_layers_in_float_the_next_precision_is_tried(
 
 def test_a_device_without_float_support_gets_no_mixed_artifact() -> None:
     asked, winner = _search(_target("int8"), lambda one: False)
-    assert asked == ["tflite-int8"]
+    assert asked == ["tflite-int8-full-integer"]
     assert winner is None
 
 

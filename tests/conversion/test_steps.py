@@ -3,107 +3,29 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from tiny_conversion import TARGET, TinyConverter, TinySource, tiny_plugins, tiny_request
 
-from edgevision import hookimpl
-from edgevision.artifact import Artifact, read_artifact
-from edgevision.backend import SessionSettings
+from edgevision.artifact import Artifact
 from edgevision.bundle.storage import read_bundle
 from edgevision.conversion.convert import Conversion
 from edgevision.conversion.latency_table import rows_of
-from edgevision.conversion.settings import ConversionRequest, ConversionSettings
 from edgevision.conversion.trials import Trials
-from edgevision.converter import SourceFacts
-from edgevision.datasets.image_sets import ImageSet
-from edgevision.errors import AgreementError, ConversionError, OptionError
+from edgevision.errors import AgreementError, ConversionError, InferenceError, OptionError
 from edgevision.evidence.requirements import Budget
-from edgevision.plugins import Registry, discover, registry
-from edgevision.session import CheckedSession, open_session
+from edgevision.plugins import Registry, registry
 from edgevision.system.progress import Steps
-from edgevision.tasks.options import TaskOptions
-from edgevision.tensors import TensorSpec
 
 pytest.importorskip("ai_edge_litert", reason="needs the extra `tflite`")
 
-DATA = Path(__file__).parents[1] / "data"
-LABELS = ("a", "b", "c", "d", "e")
 
-
-@dataclass
-class _Source:
-    """The float network as a trained model."""
-
-    path: Path
-    session: CheckedSession
-    kind: str = "tiny"
-    description: str = "tiny network"
-    sha256: str = "0" * 64
-    runs: int = 0
-
-    @property
-    def inputs(self) -> tuple[TensorSpec, ...]:
-        return self.session.inputs
-
-    @property
-    def outputs(self) -> tuple[TensorSpec, ...]:
-        return self.session.outputs
-
-    @property
-    def facts(self) -> SourceFacts:
-        return SourceFacts(pixel_range=(0.0, 1.0), score_kind="softmax")
-
-    @property
-    def versions(self) -> Mapping[str, str]:
-        return {}
-
-    def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        self.runs += 1
-        return self.session.run(inputs)
-
-
-class _Reader:
-    name = "tiny"
-
-    def reads(self, path: Path) -> bool:
-        return path.suffix == ".tiny"
-
-    def read(self, path: Path, **_: Any) -> _Source:
-        backend = registry().backend("tflite")
-        return _Source(path, open_session(backend, read_artifact(DATA / "tiny.tflite"), SessionSettings()))
-
-
-class _Converter:
-    """Its artifacts are files that were converted before; ``float16`` cannot be converted."""
-
-    name, kind, format = "tiny-tflite", "tiny", "tflite"
-    precisions = ("float32", "float16", "int8")
-
-    def convert(self, source: _Source, precision: str, calibration: Any) -> Artifact:
-        if precision == "float16":
-            raise ConversionError("float16: not today")
-        assert (calibration is not None) == (precision == "int8")
-        name = {"float32": "tiny.tflite", "int8": "tiny_int8.tflite"}[precision]
-        return replace(read_artifact(DATA / name), precision=precision)
-
-
-class _Plugin:
-    @hookimpl
-    def edgevision_readers(self):
-        return [_Reader()]
-
-    @hookimpl
-    def edgevision_converters(self):
-        return [_Converter()]
-
-    @hookimpl
-    def edgevision_backends(self):
-        return [registry().backend("tflite")]
+def _not_today() -> Artifact:
+    raise ConversionError("float16: not today")
 
 
 class _SlowInt8:
@@ -112,15 +34,7 @@ class _SlowInt8:
     name, kind, format = "tiny-onnx", "tiny", "onnx"
     precisions = ("float32", "int8")
 
-    @hookimpl
-    def edgevision_converters(self):
-        return [self]
-
-    @hookimpl
-    def edgevision_backends(self):
-        return [registry().backend("onnx")]
-
-    def convert(self, source: _Source, precision: str, calibration: Any) -> Artifact:
+    def convert(self, source: TinySource, precision: str, calibration: Any) -> Artifact:
         from onnx import TensorProto, helper, numpy_helper
 
         layers = 300 if precision == "int8" else 0
@@ -148,43 +62,12 @@ class _SlowInt8:
 
 @pytest.fixture
 def plugins() -> Registry:
-    found = discover([])
-    found.register(_Plugin(), "tiny")
-    return found
+    return tiny_plugins(TinyConverter(float16=_not_today))
 
 
 @pytest.fixture
-def targets(tmp_path: Path) -> Path:
-    path = tmp_path / "targets.toml"
-    path.write_text(
-        '[camera]\ndescription = "a camera"\nbackend = "tflite"\nformat = "tflite"\n'
-        'precisions = ["int8", "float16", "float32"]\n'
-    )
-    return path
-
-
-def _images(count: int, seed: int) -> ImageSet:
-    random = np.random.default_rng(seed)
-    pixels = random.integers(0, 256, (count, 1, 1, 3), np.uint8).repeat(8, 1).repeat(8, 2)
-    return ImageSet.from_arrays(pixels, random.integers(0, 5, count), LABELS)
-
-
-@pytest.fixture
-def request_of(tmp_path: Path, targets: Path):
-    (tmp_path / "model.tiny").write_bytes(b"")
-
-    def build(calibrated: bool = False, precisions: tuple[str, ...] = (), **settings: Any):
-        return ConversionRequest(
-            tmp_path / "model.tiny",
-            tmp_path / "model.evb",
-            ("camera",),
-            precisions,
-            _images(60, 0),
-            _images(40, 1) if calibrated else None,
-            ConversionSettings(TaskOptions(output="scores"), targets_files=[targets], **settings),
-        )
-
-    return build
+def request_of(tmp_path: Path):
+    return partial(tiny_request, tmp_path)
 
 
 def test_the_steps_follow_each_other_from_the_plan_to_the_bundle(request_of, plugins: Registry) -> None:
@@ -249,14 +132,29 @@ def test_a_search_chooses_int8_that_is_no_slower_than_float32(
     assert not any(attempt.slower for attempt in evidence.attempts)
 
 
+def test_candidates_that_cannot_be_timed_are_said_to_be_so(
+    request_of, plugins: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "edgevision.conversion.candidate_times.run_costs_in_turn",
+        lambda subjects: {name: InferenceError(f"{name}: no process") for name in subjects},
+    )
+    request = request_of(calibrated=True, budget=Budget(min_agreement=0.0))
+    evidence = Conversion.prepare(request, plugins).run()
+    assert [result.artifact for result in evidence.results] == ["tflite-int8"]
+    assert evidence.results[0].latency_ms is None
+    note = "the speed of candidates for camera was not judged: tflite-int8: no process"
+    assert evidence.notes.count(note) == 1
+
+
 def test_the_speed_of_candidates_for_another_machine_is_not_judged(
-    request_of, targets: Path, plugins: Registry, speeds: dict[str, float]
+    request_of, plugins: Registry, speeds: dict[str, float]
 ) -> None:
     speeds["tflite-int8"] = 2.6
-    targets.write_text(targets.read_text() + 'machine = "Raspberry Pi 99"\n')
-    evidence = Conversion.prepare(
-        request_of(calibrated=True, budget=Budget(min_agreement=0.0)), plugins
-    ).run()
+    precisions = '["int8", "float16", "float32"]'
+    targets = {"camera": TARGET.format("camera", "tflite", "tflite", precisions, 'machine = "Pi 99"')}
+    request = request_of(targets=targets, calibrated=True, budget=Budget(min_agreement=0.0))
+    evidence = Conversion.prepare(request, plugins).run()
     assert [result.artifact for result in evidence.results] == ["tflite-int8"]
     assert [attempt.artifact for attempt in evidence.attempts] == ["tflite-int8"]
     assert any(
@@ -265,7 +163,7 @@ def test_the_speed_of_candidates_for_another_machine_is_not_judged(
 
 
 def test_the_speed_of_candidates_for_another_machine_of_an_architecture_in_the_table_is_judged_by_it(
-    request_of, targets: Path, plugins: Registry, speeds: dict[str, float], monkeypatch: pytest.MonkeyPatch
+    request_of, plugins: Registry, speeds: dict[str, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ratios = {"int8": 1.5, "float32": 1.0}
     table = {"machine": "a processor", "tflite": {"integer": {"networks": ["a"], "ratios": ratios}}}
@@ -273,8 +171,9 @@ def test_the_speed_of_candidates_for_another_machine_of_an_architecture_in_the_t
     monkeypatch.setattr("edgevision.conversion.speed.latency_rows", lambda: rows)
     monkeypatch.setattr("edgevision.conversion.trials.latency_rows", lambda: rows)
     speeds["tflite-int8"] = 0.1  # on this machine, which is another one
-    targets.write_text(targets.read_text() + 'machine = "N99"\narchitecture = "x86_64"\n')
-    request = request_of(calibrated=True, budget=Budget(min_agreement=0.0))
+    precisions, facts = '["int8", "float16", "float32"]', 'machine = "N99"\narchitecture = "x86_64"'
+    targets = {"camera": TARGET.format("camera", "tflite", "tflite", precisions, facts)}
+    request = request_of(targets=targets, calibrated=True, budget=Budget(min_agreement=0.0))
     evidence = Conversion.prepare(request, plugins).run()
     assert [result.artifact for result in evidence.results] == ["tflite-float32"]
     cited = "the package's latency table for x86_64, measured on a processor"
@@ -302,15 +201,12 @@ def test_int8_that_was_asked_for_is_written_with_a_note_that_it_is_slower(
 
 
 def test_real_runs_decide_where_the_difference_is_large(
-    tmp_path: Path, request_of, plugins: Registry, targets: Path
+    request_of,
 ) -> None:
     pytest.importorskip("onnxruntime", reason="needs the extra `onnx`")
-    targets.write_text(
-        '[camera]\ndescription = "a camera"\nbackend = "onnx"\nformat = "onnx"\n'
-        'precisions = ["int8", "float32"]\n'
-    )
-    plugins.register(_SlowInt8(), "slow int8")
-    request = request_of(calibrated=True, budget=Budget(min_agreement=0.0))
+    targets = {"camera": TARGET.format("camera", "onnx", "onnx", '["int8", "float32"]', "")}
+    plugins = tiny_plugins(_SlowInt8(), backends=(registry().backend("onnx"),))
+    request = request_of(targets=targets, calibrated=True, budget=Budget(min_agreement=0.0))
     evidence = Conversion.prepare(request, plugins).run()
     assert [result.artifact for result in evidence.results] == ["onnx-float32"]
     tried = {attempt.artifact: attempt for attempt in evidence.attempts}

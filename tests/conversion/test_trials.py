@@ -168,7 +168,7 @@ def test_if_nothing_meets_the_budget_the_nearest_is_reported_and_nothing_written
         )
     evidence = caught.value.evidence
     assert isinstance(evidence, Evidence)
-    assert [attempt.artifact for attempt in evidence.attempts] == ["tflite-int8"]
+    assert [attempt.artifact for attempt in evidence.attempts] == ["tflite-int8-full-integer"]
     assert list(tmp_path.iterdir()) == []
 
 

@@ -96,28 +96,3 @@ def test_preprocessing_inside_a_backbone_is_found(keras: Any, tmp_path: Path, na
 def test_a_model_without_preprocessing_has_no_known_range(keras: Any, tmp_path: Path) -> None:
     facts = facts_of(keras, tmp_path, [keras.layers.Conv2D(2, 3)])
     assert (facts.pixel_range, facts.pixel_range_reason) == (None, "")
-
-
-HEADS = [
-    ({"activation": "softmax"}, None, "softmax"),
-    ({"activation": "sigmoid"}, None, "sigmoid"),
-    ({}, None, "logits"),
-    ({}, "softmax", "softmax"),
-    ({}, "sigmoid", "sigmoid"),
-    ({"activation": "relu"}, None, "logits"),
-]
-
-
-@pytest.mark.parametrize(("dense", "activation", "score_kind"), HEADS)
-def test_the_kind_of_scores_is_inferred_from_the_last_operation(
-    keras: Any, tmp_path: Path, dense: dict[str, str], activation: str | None, score_kind: str
-) -> None:
-    layers = keras.layers
-    head = [layers.Flatten(), layers.Dense(3, **dense)]
-    if activation is not None:
-        head += [layers.Activation(activation), layers.Reshape((3,))]
-    assert facts_of(keras, tmp_path, head).score_kind == score_kind
-
-
-def test_an_output_other_than_a_list_of_scores_has_no_kind(keras: Any, tmp_path: Path) -> None:
-    assert facts_of(keras, tmp_path, [keras.layers.Conv2D(2, 3)]).score_kind is None

@@ -51,6 +51,12 @@ def echo_evidence(evidence: Evidence) -> None:
         )
     _echo_operating_points(evidence)
     _echo_temperatures(evidence)
+    for missing in evidence.missing:
+        click.echo(f"missing: {missing.artifact} for {', '.join(missing.targets)}: {missing.reason}")
+    for result in evidence.results:
+        if result.quantization is not None:
+            for note in result.quantization.notes:
+                click.echo(f"{result.artifact}: {note}")
     _echo_worst_labels(evidence)
     notes = (note for result in evidence.results for note in result.comparison.notes)
     for note in dict.fromkeys([*evidence.notes, *notes]):
