@@ -11,7 +11,7 @@ from edgevision.conversion.candidate_times import CandidateTimes, with_costs
 from edgevision.conversion.candidates import Candidate, CandidateBuilder, Trial, judge
 from edgevision.conversion.device_limits import DEVICE_UNITS, device_requirements
 from edgevision.conversion.failures import failure_of
-from edgevision.conversion.latency_table import INTEGER, WITH_FLOAT, LatencyRow, latency_rows
+from edgevision.conversion.latency_table import INTEGER, WITH_FLOAT, LatencyRow, kind_of, latency_rows
 from edgevision.conversion.plan import PlannedArtifact
 from edgevision.conversion.reference import Reference
 from edgevision.conversion.search import Outcome, PrecisionSearch, Sensitivities, searches_for
@@ -19,6 +19,7 @@ from edgevision.conversion.speed import (
     TABLE,
     TIMED,
     IsSlower,
+    architecture,
     measured_slower,
     not_judged,
     slower_text,
@@ -122,6 +123,8 @@ class Trials:
     def note_slower(self, trials: Sequence[Trial], speed_bases: Mapping[str, str]) -> None:
         """Note which of these int8 artifacts are slower than float32.
 
+        For this, float32 is converted too, except where the latency table knows that it is never faster.
+
         Args:
             trials: of artifacts whose precision was asked for.
             speed_bases: name of a target -> how the speed of its candidates is known; only those are noted
@@ -138,6 +141,9 @@ class Trials:
                 if speed_bases[one.name] == TIMED and "float32" in one.precisions
             )
             if planned.precision not in _INTEGER or not targets or not trial.measured.passed:
+                continue
+            key = architecture(), targets[0].backend, kind_of(trial.candidate.artifact)
+            if key in latency_rows() and latency_rows()[key].never_slower(planned.precision):
                 continue
             reference = replace(planned, precision="float32", targets=targets, float_layers=())
             if reference.id not in floats:
