@@ -14,11 +14,11 @@ from tiny_conversion import TARGET, TinyConverter, TinySource, tiny_plugins, tin
 from edgevision.artifact import Artifact
 from edgevision.bundle.storage import read_bundle
 from edgevision.conversion.convert import Conversion
+from edgevision.conversion.schedule import Schedule
 from edgevision.conversion.trials import Trials
 from edgevision.errors import AgreementError, ConversionError, OptionError
 from edgevision.evidence.requirements import Budget
 from edgevision.plugins import Registry, registry
-from edgevision.system.progress import Steps
 
 pytest.importorskip("ai_edge_litert", reason="needs the extra `tflite`")
 
@@ -203,5 +203,5 @@ def test_score_calibration_is_checked_before_anything_runs(request_of, plugins: 
 
 def test_trials_store_their_arguments_and_run_nothing() -> None:
     """Any call of these arguments would be an AttributeError."""
-    trials = Trials(None, None, None, Steps(None, 0))
+    trials = Trials(None, None, None, Schedule(None, {}))
     assert (trials.attempts, trials.sensitivities) == ([], {})
