@@ -84,7 +84,7 @@ class _MovingBar:
 
     def __init__(self, stream: TextIO) -> None:
         self._bar = click.progressbar(
-            length=1000, file=stream, label=" " * 34, show_eta=False, item_show_func=str, width=24
+            length=1000, file=stream, label=" " * 34, show_eta=False, item_show_func=_shown, width=24
         )
         self._lock = threading.Lock()
         self._ended = threading.Event()
@@ -121,6 +121,10 @@ class _MovingBar:
         place = int(1000 * now / max(total, now, 1))
         self._bar.update(max(0, place - self._bar.pos), time_left((total - now) / 1000))
         self._bar.render_progress()
+
+
+def _shown(text: str | None) -> str:
+    return text or ""
 
 
 def time_left(seconds: float) -> str:
