@@ -27,9 +27,9 @@ from edgevision.conversion.sets import ConversionSets, coverage_of, fit_sets, op
 from edgevision.conversion.settings import ConversionRequest, ConversionSettings
 from edgevision.conversion.speed import timed_here
 from edgevision.conversion.trials import Failure, Trials
-from edgevision.converter import Source, SourceReader
+from edgevision.converter import ConfigurableReader, ExplainingReader, Source, SourceOptions, SourceReader
 from edgevision.datasets.image_sets import ImageSet, SetFacts
-from edgevision.errors import ConversionError, InferenceError, SourceError
+from edgevision.errors import ConversionError, InferenceError, OptionError, SourceError
 from edgevision.evaluation.evaluator import Evaluator
 from edgevision.evaluation.for_source import evaluator_for_source
 from edgevision.evaluation.run import Examples, Images
@@ -146,11 +146,7 @@ class Conversion:
         sets = open_sets(request, plan.calibrated)
         steps = _schedule(progress, plan, sets)
         steps.next(f"reading {request.source.name}", Stage.READING)
-        source = reader.read(
-            request.source,
-            trust_source=settings.trust_source,
-            input_size_wh=settings.task.image.size_wh,
-        )
+        source = _read(reader, request)
         if not plan.searching:
             for planned in plan.artifacts:
                 find_converter(planned, source, plugins)
@@ -292,10 +288,25 @@ def _find_reader(path: Path, plugins: Registry) -> SourceReader:
     for reader in readers.values():
         if reader.reads(path):
             return reader
+    for reader in readers.values():
+        if isinstance(reader, ExplainingReader):
+            raise SourceError(reader.explain(path))
     raise SourceError(
         f"{path}: expected a .keras or .h5 file, or a SavedModel directory"
         + ("" if readers else "; no plugin that reads models is installed")
     )
+
+
+def _read(reader: SourceReader, request: ConversionRequest) -> Source:
+    settings = request.settings
+    options = SourceOptions(settings.imports, settings.signature)
+    trust, size_wh = settings.trust_source, settings.task.image.size_wh
+    if options == SourceOptions():
+        return reader.read(request.source, trust_source=trust, input_size_wh=size_wh)
+    if isinstance(reader, ConfigurableReader):
+        return reader.read_with_options(request.source, options, trust_source=trust, input_size_wh=size_wh)
+    stated = "--import" if options.imports else "--signature"
+    raise OptionError(f"{stated}: the reader '{reader.name}' has no such option; remove it")
 
 
 def _set_facts(examples: Examples, left_out: int = 0, annotated: bool = False) -> SetFacts:

@@ -1,4 +1,4 @@
-"""Every kind of source becomes every kind of artifact: one small network, in all the files that people have."""
+"""Every kind of source becomes every kind of artifact: one small network in all files that people have."""
 
 from __future__ import annotations
 
@@ -148,11 +148,6 @@ def of_dtype(dtype: str, form: str = ".keras", generation: int = 3) -> Callable[
 
 def of_fixed_batch(build: Callable[..., Any], path: Path) -> Path:
     build(batch_shape=(1, SIZE, SIZE, 3)).save(path.with_suffix(".keras"))
-    return path.with_suffix(".keras")
-
-
-def of_byte_input(build: Callable[..., Any], path: Path) -> Path:
-    build(shape=(SIZE, SIZE, 3), dtype="uint8").save(path.with_suffix(".keras"))
     return path.with_suffix(".keras")
 
 
