@@ -25,7 +25,7 @@ from edgevision.conversion.score_calibration import (
 )
 from edgevision.conversion.sets import ConversionSets, coverage_of, fit_sets, open_sets
 from edgevision.conversion.settings import ConversionRequest, ConversionSettings
-from edgevision.conversion.speed import timed_here
+from edgevision.conversion.speed import speed_bases
 from edgevision.conversion.trials import Failure, Trials
 from edgevision.converter import ConfigurableReader, ExplainingReader, Source, SourceOptions, SourceReader
 from edgevision.datasets.image_sets import ImageSet, SetFacts
@@ -193,11 +193,11 @@ class Conversion:
 
     def _candidates(self, trials: Trials) -> list[Trial]:
         """The planned artifacts, or those that a search finds."""
-        timed = timed_here(self.plan.targets, self.plugins)
+        bases = speed_bases(self.plan.targets, self.plugins)
         if self.plan.searching:
-            return trials.search(self.plan.targets, self.sets.calibration is not None, timed)
+            return trials.search(self.plan.targets, self.sets.calibration is not None, bases)
         chosen = trials.run(self.plan.artifacts)
-        trials.note_slower(chosen, timed)
+        trials.note_slower(chosen, bases)
         return chosen
 
     def _with_scores(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -49,7 +49,7 @@ class PrecisionSearch:
         targets: devices with one format and the same precisions.
         calibrated: True if there is a calibration set.
         sensitivities: ranks the layers for a format; empty if its converter cannot keep layers in float.
-        speed_counts: True if the speed of candidates can be compared for these targets.
+        speed_basis: how the speed of candidates is known for these targets; empty if it is not.
 
     Attributes:
         wanted: the candidate to measure next; `None` when the search waits for a comparison or is over.
@@ -64,7 +64,7 @@ class PrecisionSearch:
         targets: tuple[Target, ...],
         calibrated: bool,
         sensitivities: Callable[[str], Sensitivities],
-        speed_counts: bool = False,
+        speed_basis: str = "",
     ) -> None:
         self.targets = targets
         self.wanted: PlannedArtifact | None = None
@@ -74,7 +74,7 @@ class PrecisionSearch:
         self.slower: dict[str, str] = {}
         self._calibrated = calibrated
         self._sensitivities = sensitivities
-        self._speed_counts = speed_counts
+        self.speed_basis = speed_basis
         self._outcomes: dict[str, Outcome] = {}
         self._steps = self._walk()
         self._advance(None)
@@ -106,7 +106,7 @@ class PrecisionSearch:
 
     def _walk(self) -> _Steps[PlannedArtifact | None]:
         found = yield from self._cheapest_inside()
-        if found is None or not self._speed_counts:
+        if found is None or not self.speed_basis:
             return found
         reference = self._float_reference(found)
         if reference is None or not (yield from self._is_inside(reference)):
@@ -134,7 +134,7 @@ class PrecisionSearch:
             if (yield from self._is_inside(planned)):
                 return planned
             if precision == "int8" and FLOAT_PRECISIONS & set(precisions):
-                if self._speed_counts and (yield from self._is_known_slower(planned)):
+                if self.speed_basis and (yield from self._is_known_slower(planned)):
                     continue  # keeping some layers in float does not make it worth its conversions
                 mixed = yield from self._mixed()
                 if mixed is not None:
@@ -206,13 +206,21 @@ def searches_for(
     targets: Sequence[Target],
     calibrated: bool,
     sensitivities: Callable[[str], Sensitivities],
-    speed_counts: Callable[[Target], bool] = lambda target: False,
+    speed_bases: Mapping[str, str] | None = None,
 ) -> list[PrecisionSearch]:
-    """One search for all targets with the same format and precisions whose speed counts, or does not."""
-    groups: dict[tuple[str, tuple[str, ...], bool], list[Target]] = {}
+    """One search for all targets with the same format and precisions whose speed is known in the same way.
+
+    Args:
+        targets, calibrated, sensitivities: as for `PrecisionSearch`.
+        speed_bases: name of a target -> how the speed of its candidates is known; default not at all.
+    """
+    groups: dict[tuple[object, ...], list[Target]] = {}
+    bases = speed_bases or {}
     for target in targets:
-        groups.setdefault((target.format, target.precisions, speed_counts(target)), []).append(target)
+        basis = bases.get(target.name, "")
+        by_table = (target.backend, target.architecture) if basis else ()
+        groups.setdefault((target.format, target.precisions, basis, by_table), []).append(target)
     return [
-        PrecisionSearch(tuple(group), calibrated, sensitivities, counts)
-        for (_, _, counts), group in groups.items()
+        PrecisionSearch(tuple(group), calibrated, sensitivities, bases.get(group[0].name, ""))
+        for group in groups.values()
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from edgevision.artifact import CALIBRATED
@@ -11,11 +11,22 @@ from edgevision.conversion.candidate_times import CandidateTimes, with_costs
 from edgevision.conversion.candidates import Candidate, CandidateBuilder, Trial, judge
 from edgevision.conversion.device_limits import DEVICE_UNITS, device_requirements
 from edgevision.conversion.failures import failure_of
+from edgevision.conversion.latency_table import INTEGER, WITH_FLOAT, LatencyRow, latency_rows
 from edgevision.conversion.plan import PlannedArtifact
 from edgevision.conversion.reference import Reference
 from edgevision.conversion.schedule import Schedule, Stage
 from edgevision.conversion.search import Outcome, PrecisionSearch, Sensitivities, searches_for
-from edgevision.conversion.speed import IsSlower, measured_slower, not_judged, slower_text
+from edgevision.conversion.speed import (
+    TABLE,
+    TIMED,
+    IsSlower,
+    measured_slower,
+    not_judged,
+    slower_text,
+    table_name,
+    tabled_slower,
+    tabled_slower_text,
+)
 from edgevision.errors import EdgeVisionError, InferenceError, PluginError
 from edgevision.evaluation.run import measure, workers_on
 from edgevision.evidence.records import Attempt, Measured
@@ -82,7 +93,7 @@ class Trials:
         return self._succeeding([(one, one.targets) for one in planned])
 
     def search(
-        self, targets: Sequence[Target], calibrated: bool, timed: frozenset[str] = frozenset()
+        self, targets: Sequence[Target], calibrated: bool, speed_bases: Mapping[str, str] | None = None
     ) -> list[Trial]:
         """For each target, the cheapest candidate inside the budget, or the nearest if none is inside.
 
@@ -91,15 +102,12 @@ class Trials:
         Args:
             targets: one or more.
             calibrated: True if there is a calibration set.
-            timed: names of the targets for which this machine can time candidates; they do not get one that
-                is slower than a more expensive one.
+            speed_bases: name of a target -> how the speed of its candidates is known, if it is: it does not
+                get one that is slower than a more expensive one.
         """
-        searches = searches_for(targets, calibrated, self._rank_layers, lambda target: target.name in timed)
+        searches = searches_for(targets, calibrated, self._rank_layers, speed_bases)
         self._try_all(searches)
-        self._record_slower(searches)
-        untimed = [target for target in targets if target.name not in timed and len(target.precisions) > 1]
-        if untimed:
-            self.notes.append(not_judged(untimed))
+        self._record_speeds(searches)
         users: dict[str, tuple[PlannedArtifact, list[Target]]] = {}
         for search in searches:
             best = self._best(search)
@@ -108,12 +116,13 @@ class Trials:
         self._close_all_but(chosen)
         return chosen
 
-    def note_slower(self, trials: Sequence[Trial], timed: frozenset[str]) -> None:
+    def note_slower(self, trials: Sequence[Trial], speed_bases: Mapping[str, str]) -> None:
         """Note which of these int8 artifacts are slower than float32.
 
         Args:
             trials: of artifacts whose precision was asked for.
-            timed: names of the targets for which this machine can time candidates.
+            speed_bases: name of a target -> how the speed of its candidates is known; only those are noted
+                that this machine can time.
         """
         floats: dict[str, Candidate | None] = {
             trial.id: trial.candidate for trial in trials if trial.candidate.planned.precision == "float32"
@@ -121,7 +130,9 @@ class Trials:
         for trial in trials:
             planned = trial.candidate.planned
             targets = tuple(
-                one for one in planned.targets if one.name in timed and "float32" in one.precisions
+                one
+                for one in planned.targets
+                if speed_bases[one.name] == TIMED and "float32" in one.precisions
             )
             if planned.precision not in _INTEGER or not targets or not trial.measured.passed:
                 continue
@@ -152,7 +163,7 @@ class Trials:
                 if search.wanted is not None:
                     search.learn(self._outcome(search.wanted, search.targets))
                 elif search.compared:
-                    search.learn_speeds(self._speeds([planned.id for planned in search.compared]))
+                    search.learn_speeds(self._speeds(search))
 
     def _try(self, planned: Sequence[PlannedArtifact]) -> None:
         """Convert these candidates and measure them side by side; each becomes an outcome."""
@@ -197,22 +208,53 @@ class Trials:
             float_operations=quantization is not None and bool(quantization.float_operations),
         )
 
-    def _speeds(self, names: Sequence[str]) -> IsSlower | None:
-        """Compares the speed of these candidates; `None` if one of them cannot be timed."""
+    def _speeds(self, search: PrecisionSearch) -> IsSlower | None:
+        """Compares the speed of the candidates that a search asks about; `None` if it is not known."""
+        names = [planned.id for planned in search.compared]
         outcomes = [self._outcomes[name] for name in names]
         trials = [outcome for outcome in outcomes if isinstance(outcome, Trial)]
+        if len(trials) < len(names):
+            return None
+        if search.speed_basis == TABLE:
+            precisions = {planned.id: planned.precision for planned in search.compared}
+            return tabled_slower(self._table_row(search), precisions)
         costs = self._times.in_turn([trial.candidate for trial in trials])
         return measured_slower(costs) if len(costs) == len(names) else None
 
-    def _record_slower(self, searches: Sequence[PrecisionSearch]) -> None:
-        """Write to the attempts how fast they are, and which were ruled out by their speed."""
-        for name, other in (pair for search in searches for pair in search.slower.items()):
-            costs = self._times.in_turn([self._trial(one).candidate for one in (name, other)])
-            text = slower_text(costs[name], other, costs[other])
-            self.attempts = [
-                replace(one, slower=text) if one.artifact == name else one for one in self.attempts
-            ]
+    def _table_row(self, search: PrecisionSearch) -> LatencyRow:
+        """The row of the latency table for the targets of a search, by the kind of the network."""
+        rows, (target, *_) = latency_rows(), search.targets
+        in_float = any(self._outcome(planned, search.targets).float_operations for planned in search.asked)
+        kinds = [WITH_FLOAT, INTEGER] if in_float else [INTEGER]
+        keys = [(target.architecture or "", target.backend, kind) for kind in kinds]
+        return next(rows[key] for key in keys if key in rows)
+
+    def _record_speeds(self, searches: Sequence[PrecisionSearch]) -> None:
+        """Write to the attempts how fast they are and which were ruled out by it, and how this is known."""
+        for search in searches:
+            precisions = {planned.id: planned.precision for planned in search.asked}
+            for name, other in search.slower.items():
+                if search.speed_basis == TABLE:
+                    row = self._table_row(search)
+                    text = tabled_slower_text(row, precisions[name], other, precisions[other])
+                else:
+                    costs = self._times.in_turn([self._trial(one).candidate for one in (name, other)])
+                    text = slower_text(costs[name], other, costs[other])
+                self.attempts = [
+                    replace(one, slower=text) if one.artifact == name else one for one in self.attempts
+                ]
         self.attempts = [self._times.in_attempt(one) for one in self.attempts]
+        for search in searches:
+            if search.speed_basis == TABLE:
+                names = ", ".join(target.name for target in search.targets)
+                text = (
+                    f"the speed of candidates for {names} was judged by {table_name(self._table_row(search))}"
+                )
+                self.notes.append(f"{text}; run edgevision bench on the device")
+        unknown = [search for search in searches if not search.speed_basis]
+        targets = [one for search in unknown for one in search.targets if len(one.precisions) > 1]
+        if targets:
+            self.notes.append(not_judged(targets))
 
     def _note_if_slower(self, candidate: Candidate, reference: Candidate | None) -> None:
         if reference is None:

@@ -160,7 +160,7 @@ def _together(subjects: Mapping[str, RunSubject]) -> dict[str, RunCosts | Infere
 
 
 class _Load:
-    """What the machine did since the creation."""
+    """The load of the machine since the creation."""
 
     def __init__(self) -> None:
         try:

@@ -99,7 +99,7 @@ def _timed_search(
     can_time: bool = True,
 ) -> tuple[PrecisionSearch, list[tuple[str, ...]]]:
     """A search with the time of each precision, and what it compared; slower is 10 % slower."""
-    search = PrecisionSearch((_target(*precisions),), True, lambda fmt: LAYERS, speed_counts=True)
+    search = PrecisionSearch((_target(*precisions),), True, lambda fmt: LAYERS, speed_basis="timed")
     compared: list[tuple[str, ...]] = []
     precision_of = {}
     while search.wanted is not None or search.compared:
@@ -202,5 +202,5 @@ def test_the_only_precision_of_a_device_is_compared_with_nothing() -> None:
 
 def test_devices_whose_speed_is_known_and_others_have_searches_of_their_own() -> None:
     targets = [_target("int8", "float32", name=name) for name in "abc"]
-    searches = searches_for(targets, True, lambda fmt: [], lambda target: target.name == "b")
+    searches = searches_for(targets, True, lambda fmt: [], {"a": "", "b": "timed", "c": ""})
     assert [[target.name for target in one.targets] for one in searches] == [["a", "c"], ["b"]]

@@ -14,6 +14,7 @@ from tiny_conversion import TARGET, TinyConverter, TinySource, tiny_plugins, tin
 from edgevision.artifact import Artifact
 from edgevision.bundle.storage import read_bundle
 from edgevision.conversion.convert import Conversion
+from edgevision.conversion.latency_table import rows_of
 from edgevision.conversion.schedule import Schedule
 from edgevision.conversion.trials import Trials
 from edgevision.errors import AgreementError, ConversionError, OptionError
@@ -146,6 +147,29 @@ def test_the_speed_of_candidates_for_another_machine_is_not_judged(
     )
 
 
+def test_the_speed_of_candidates_for_another_machine_of_an_architecture_in_the_table_is_judged_by_it(
+    request_of, plugins: Registry, speeds: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ratios = {"int8": 1.5, "float32": 1.0}
+    table = {"machine": "a processor", "tflite": {"integer": {"networks": ["a"], "ratios": ratios}}}
+    rows = rows_of({"x86_64": table})
+    monkeypatch.setattr("edgevision.conversion.speed.latency_rows", lambda: rows)
+    monkeypatch.setattr("edgevision.conversion.trials.latency_rows", lambda: rows)
+    speeds["tflite-int8"] = 0.1  # on this machine, which is another one
+    machine = 'machine = "N99"\narchitecture = "x86_64"'
+    precisions = '["int8", "float16", "float32"]'
+    targets = {"camera": TARGET.format("camera", "tflite", "tflite", precisions, machine)}
+    request = request_of(targets=targets, calibrated=True, budget=Budget(min_agreement=0.0))
+    evidence = Conversion.prepare(request, plugins).run()
+    assert [result.artifact for result in evidence.results] == ["tflite-float32"]
+    cited = "the package's latency table for x86_64, measured on a processor"
+    assert evidence.attempts[0].slower == f"1.5 times the time of tflite-float32 by {cited}"
+    assert (
+        f"the speed of candidates for camera was judged by {cited}; run edgevision bench on the device"
+        in evidence.notes
+    )
+
+
 @pytest.mark.parametrize(("int8_ms", "noted"), [(2.6, True), (0.5, False)])
 def test_int8_that_was_asked_for_is_written_with_a_note_that_it_is_slower(
     request_of, plugins: Registry, speeds: dict[str, float], int8_ms: float, noted: bool
@@ -162,9 +186,7 @@ def test_int8_that_was_asked_for_is_written_with_a_note_that_it_is_slower(
     assert [entry.id for entry in read_bundle(request.output).manifest.artifacts] == ["tflite-int8"]
 
 
-def test_real_runs_decide_where_the_difference_is_large(
-    request_of,
-) -> None:
+def test_real_runs_decide_where_the_difference_is_large(request_of) -> None:
     pytest.importorskip("onnxruntime", reason="needs the extra `onnx`")
     targets = {"camera": TARGET.format("camera", "onnx", "onnx", '["int8", "float32"]', "")}
     plugins = tiny_plugins(_SlowInt8(), backends=(registry().backend("onnx"),))

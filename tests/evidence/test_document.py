@@ -27,6 +27,7 @@ from edgevision.evidence.quantization import QuantizationEvidence, RecipeCompari
 from edgevision.evidence.records import Attempt, Evidence, Measured, MissingArtifact
 from edgevision.evidence.requirements import Requirement
 from edgevision.evidence.temperatures import ScaledScores, ScoreQuality, TemperatureEvidence
+from edgevision.execution.run_costs import Timing
 from edgevision.metrics.changes import BoxChange, PixelChange
 from edgevision.metrics.comparison import Comparison, DetectDetails, GenerateDetails, Metric
 from edgevision.metrics.intervals import Interval
@@ -61,6 +62,9 @@ EVIDENCE = Evidence(
                 (FloatOperation("MUL", "ln_1", "slower in int8"),),
                 RecipeComparison(8, "mean squared error", 0.01, None, "edgevision", "no kernel"),
             ),
+            latency_ms=1.25,
+            peak_memory_mb=60.5,
+            timing=Timing(50, 1.2, 1.1, 1.9, 3.5, None, 2),
         ),
     ),
     missing=(MissingArtifact("onnx-int8", ("onnx-cpu", "jetson-orin"), "no converter"),),
@@ -68,6 +72,7 @@ EVIDENCE = Evidence(
     attempts=(
         Attempt("tflite-int8", (), 900, 0.9, {"accuracy": 0.7}, (Requirement("agreement", True, 0.95, 0.9),)),
         Attempt("tflite-int16x8", (), error="no kernel"),
+        Attempt("tflite-float32", (), 3600, 1.0, latency_ms=3.5, cpu_ms=3.25, slower="2.8 times"),
     ),
     sensitivities={"tflite": (("conv", 0.5), ("dense", 0.1))},
     calibration_findings=(Finding("few-images", "warning", "50 images are few", ("a.png", "b.png")),),
