@@ -50,7 +50,9 @@ def _depths(source: Answers, artifact: Answers) -> NDArray[np.float64]:
 
 
 def _anchors(source: Answers, artifact: Answers) -> NDArray[np.float64]:
-    best = [_best(answers["cls_logits"].reshape(len(answers["cls_logits"]), -1)) for answers in (source, artifact)]
+    best = [
+        _best(answers["cls_logits"].reshape(len(answers["cls_logits"]), -1)) for answers in (source, artifact)
+    ]
     return np.array([len(set(first) & set(second)) / _OBJECTS for first, second in zip(*best, strict=True)])
 
 
@@ -59,7 +61,9 @@ def _best(scores: NDArray[np.float32]) -> NDArray[np.intp]:
 
 
 def _queries(source: Answers, artifact: Answers) -> NDArray[np.float64]:
-    pairs = zip(source["logits"], source["pred_boxes"], artifact["logits"], artifact["pred_boxes"], strict=True)
+    pairs = zip(
+        source["logits"], source["pred_boxes"], artifact["logits"], artifact["pred_boxes"], strict=True
+    )
     return np.array([_found_again(*pair) for pair in pairs])
 
 

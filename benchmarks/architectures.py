@@ -97,7 +97,9 @@ _WORK = click.option(
 @click.option("--images", default=5000, help="Evaluation images.")
 @click.option("--calibration", default=500, help="Calibration images.")
 @click.option("--train-seconds", default=120.0, help="CPU seconds of training: a minute on two cores.")
-@click.option("--again", is_flag=True, help="Convert and measure again what has a result; the training is kept.")
+@click.option(
+    "--again", is_flag=True, help="Convert and measure again what has a result; the training is kept."
+)
 @click.option("--shared", type=click.Path(exists=True, path_type=Path), default=SHARED)
 def run(
     work: Path,
@@ -154,7 +156,12 @@ class Steps:
         return result["error"] is None
 
     def _run(self, row: Row, step: tuple[str, ...]) -> dict[str, Any]:
-        order = {"row": row.id, "step": step, "work": str(self._work.resolve()), "shared": str(self._shared.resolve())}
+        order = {
+            "row": row.id,
+            "step": step,
+            "work": str(self._work.resolve()),
+            "shared": str(self._shared.resolve()),
+        }
         script = str(HERE / "architecture_steps.py")
         command = [sys.executable, script, json.dumps({**order, **self._settings})]
         environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
