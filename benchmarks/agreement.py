@@ -23,9 +23,9 @@ def agreements(kind: str, source: Answers, artifact: Answers) -> NDArray[Any]:
     Args:
         kind: ``classes``: whether the class with the highest score is the same (bool). Else a share, 0 to 1:
             ``map``: of the pixels with the same class; ``mask``: of the pixels on the same side of one half;
-            ``depth``: of the pixels whose depth differs by at most 5 % of the range of the image; ``anchors``: of
-            the ten most certain pairs of anchor and class that are so for both; ``queries``: of the ten most
-            certain boxes that the artifact finds with the same class.
+            ``depth``: of the pixels whose depth differs by at most 5 % of the range of the image;
+            ``anchors``: of the ten most certain pairs of anchor and class that are so for both;
+            ``queries``: of the ten most certain boxes that the artifact finds with the same class.
         source, artifact: output name -> (n, …) float32.
     """
     if kind in ("classes", "map"):
@@ -50,7 +50,9 @@ def _depths(source: Answers, artifact: Answers) -> NDArray[np.float64]:
 
 
 def _anchors(source: Answers, artifact: Answers) -> NDArray[np.float64]:
-    best = [_best(answers["cls_logits"].reshape(len(answers["cls_logits"]), -1)) for answers in (source, artifact)]
+    best = [
+        _best(answers["cls_logits"].reshape(len(answers["cls_logits"]), -1)) for answers in (source, artifact)
+    ]
     return np.array([len(set(first) & set(second)) / _OBJECTS for first, second in zip(*best, strict=True)])
 
 
@@ -59,7 +61,9 @@ def _best(scores: NDArray[np.float32]) -> NDArray[np.intp]:
 
 
 def _queries(source: Answers, artifact: Answers) -> NDArray[np.float64]:
-    pairs = zip(source["logits"], source["pred_boxes"], artifact["logits"], artifact["pred_boxes"], strict=True)
+    pairs = zip(
+        source["logits"], source["pred_boxes"], artifact["logits"], artifact["pred_boxes"], strict=True
+    )
     return np.array([_found_again(*pair) for pair in pairs])
 
 

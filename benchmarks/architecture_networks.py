@@ -13,7 +13,7 @@ from brief_training import Lesson, settle, teach_classes, train
 from hub_networks import hub_network
 
 _CLASSES = 10
-#: KerasHub's classes whose `.keras` file Keras itself cannot load again: EfficientNet's top layers come without weights.
+#: KerasHub's networks whose file Keras itself cannot load again: the top layers of EfficientNet lose their weights.
 _EXPORTED = ("EfficientNet",)
 _GRAY = (0.299, 0.587, 0.114)
 
@@ -26,7 +26,7 @@ class Network:
         kind: of its answers, as in `agreement.agreements`.
         white: the value of white at its input.
         channels: of its input.
-        stated_range: the values of black and white, where the model itself does not say them and the user has to.
+        stated_range: the values of black and white, where the model does not say them and the user has to.
     """
 
     def __init__(self, row: Row, model: Any, kind: str, white: float) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from agreement import agreements
-from architectures import HERE, PRECISIONS, RUNTIMES, Row, rows
+from architectures import PRECISIONS, RUNTIMES, Row, rows
 from brief_training import Lesson, named
 from cifar_pictures import cifar_pictures, gray, resized
 from numpy.typing import NDArray
@@ -228,7 +228,10 @@ def measure(step: Step, runtime: str) -> dict[str, Any]:
 
 
 def _open(runtime: str, folder: Path) -> CheckedSession:
-    files = {path.name: path.read_bytes() for path in sorted(folder.iterdir(), key=lambda path: path.suffix != ".xml")}
+    files = {
+        path.name: path.read_bytes()
+        for path in sorted(folder.iterdir(), key=lambda path: path.suffix != ".xml")
+    }
     artifact = Artifact(runtime, "unknown", files)
     return open_session(registry().backend(runtime), artifact, edgevision.SessionSettings(threads=1))
 
@@ -276,7 +279,12 @@ def main() -> None:
     order = json.loads(sys.argv[1])
     kind, *words = order["step"]
     try:
-        result = {"error": None, **{"train": train, "convert": convert, "plain": plain, "measure": measure}[kind](Step(order), *words)}
+        result = {
+            "error": None,
+            **{"train": train, "convert": convert, "plain": plain, "measure": measure}[kind](
+                Step(order), *words
+            ),
+        }
     except Exception as error:
         traceback.print_exc()
         result = {"error": f"{type(error).__name__}: {error}"[:600]}

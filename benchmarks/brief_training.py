@@ -71,9 +71,7 @@ def settle(model: Any, lesson: Lesson) -> None:
 def _norms(model: Any) -> list[Any]:
     import keras
 
-    return [
-        layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)
-    ]
+    return [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
 
 
 def _class_loss(model: Any) -> Loss:
@@ -219,7 +217,7 @@ def _loss(logits: Any, classes: Any) -> float:
 
 def named(model: Any, inputs: Any) -> Any:
     """The inputs as the model takes them: some of KerasHub's take a dictionary."""
-    return {name: inputs for name in model.input} if isinstance(model.input, dict) else inputs
+    return dict.fromkeys(model.input, inputs) if isinstance(model.input, dict) else inputs
 
 
 @contextmanager
