@@ -201,7 +201,7 @@ class SourceReader(Protocol):
     def name(self) -> str: ...
 
     def reads(self, path: Path) -> bool:
-        """Return whether `path` is one of this kind of source, by its name or its first bytes. Imports nothing."""
+        """Return whether `path` is one of this kind, by its name or its first bytes. Imports nothing."""
         ...
 
     def read(self, path: Path, *, trust_source: bool, input_size_wh: tuple[int, int] | None) -> Source:
@@ -277,7 +277,7 @@ class ExplainingReader(SourceReader, Protocol):
     """
 
     def explain(self, path: Path) -> str:
-        """What `path` is, in one line with the next step, if `reads` returns False for it; imports nothing."""
+        """Describe a path that `reads` returns False for, in one line with the next step. Imports nothing."""
         ...
 
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
-from edgevision.artifact import CALIBRATED, Artifact
+from edgevision.artifact import CALIBRATED, Artifact, QuantizationRecord
 from edgevision.converter import CalibrationData, Source
 from edgevision.errors import first_line
-from edgevision.tensors import Array
 from edgevision_keras.failures import conversion_error, conversion_errors, listed
 from edgevision_keras.libraries import require, require_tensorflow
+from edgevision_keras.quantization.images import FittingImages
+from edgevision_keras.quantization.plain import plain_tflite, tflite_tool
 from edgevision_keras.quantization.sensitivity import layer_errors
 from edgevision_keras.quantization.tflite import quantize
-from edgevision_keras.request import INT8, Request, check_request
-from edgevision_keras.source import KerasSource
+from edgevision_keras.request import INT8, Request, check_calibrated, check_request
 
 _NEXT_STEP = "replace the layer, or try another precision"
 
@@ -47,12 +46,22 @@ class TfliteConverter:
             ConversionError: an operation has no kernel at this precision; names it.
         """
         request = check_request(self, source, precision, calibration, keep_float)
-        if precision not in INT8:
-            return Artifact(self.format, precision, {"model.tflite": _plain(request)})
+        if precision not in CALIBRATED:
+            return Artifact(self.format, precision, {"model.tflite": _uncalibrated(request)})
+        if precision not in INT8 and calibration is not None:  # TensorFlow's own calibration suits 16 bits
+            return self.convert_plain(source, precision, calibration)
         content = _int8(request)
         record = request.prepared().record(
             f"TFLiteConverter of TensorFlow {require_tensorflow().__version__}"
         )
+        return Artifact(self.format, precision, {"model.tflite": content}, record)
+
+    def convert_plain(self, source: Source, precision: str, calibration: CalibrationData) -> Artifact:
+        """See `edgevision.converter.PlainConverter.convert_plain`."""
+        request = check_calibrated(self, source, precision, calibration)
+        with _converting(request):
+            content = plain_tflite(request.source.trace, precision, FittingImages(calibration))
+        record = QuantizationRecord("plain", tflite_tool())
         return Artifact(self.format, precision, {"model.tflite": content}, record)
 
     def sensitivities(
@@ -62,13 +71,15 @@ class TfliteConverter:
         return layer_errors(check_request(self, source, precision, calibration).prepared())
 
 
-def _plain(request: Request) -> bytes:
+def _uncalibrated(request: Request) -> bytes:
     tf = require_tensorflow()
     with _converting(request):
         converter = tf.lite.TFLiteConverter.from_concrete_functions([request.source.trace.frozen])
-        _set_precision(tf, converter, request.precision)
-        if request.precision in CALIBRATED and request.calibration is not None:
-            converter.representative_dataset = _representative(request.source, request.calibration)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        if request.precision != "float32":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if request.precision == "float16":
+            converter.target_spec.supported_types = [tf.float16]
         return bytes(converter.convert())
 
 
@@ -113,23 +124,6 @@ def _float_operations(content: bytes, kept: Collection[str]) -> list[str]:
             if is_float and not is_requested and name not in ("QUANTIZE", "DEQUANTIZE"):
                 floats.add(name)
     return sorted(floats)
-
-
-def _set_precision(tf: Any, converter: Any, precision: str) -> None:
-    sets = tf.lite.OpsSet
-    converter.target_spec.supported_ops = [sets.TFLITE_BUILTINS]
-    if precision != "float32":
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if precision == "float16":
-        converter.target_spec.supported_types = [tf.float16]
-    elif precision == "int16x8":
-        converter.target_spec.supported_ops = [
-            sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
-        ]
-
-
-def _representative(source: KerasSource, calibration: CalibrationData) -> Callable[[], Iterator[list[Array]]]:
-    return lambda: ([inputs[spec.name] for spec in source.inputs] for inputs in calibration)
 
 
 def _cause(error: Exception) -> str:

@@ -119,6 +119,14 @@ from edgevision.tasks.options import TaskOptions
     option("--input-size", metavar="WxH", callback=size_wh, help="Input size, if the model leaves it open."),
     *INPUT_OPTIONS,
     option(
+        "--import",
+        "imports",
+        multiple=True,
+        metavar="PACKAGE",
+        help="Installed package that defines layers of the model, such as keras_hub. Repeatable.",
+    ),
+    option("--signature", metavar="NAME", help="Signature to convert, of a SavedModel with several."),
+    option(
         "--trust-source", is_flag=True, help="Run Python code that the source carries, such as Lambda layers."
     ),
 )
@@ -200,6 +208,8 @@ def command(source: Path, output: Path, as_json: bool, **arguments: Any) -> None
         evaluation_samples=arguments["evaluation_samples"],
         strict=arguments["strict"],
         trust_source=arguments["trust_source"],
+        imports=arguments["imports"],
+        signature=arguments["signature"],
         pictures=not arguments["no_pictures"],
         force=arguments["force"],
         keep_passing=arguments["keep_passing"],
@@ -228,7 +238,7 @@ def command(source: Path, output: Path, as_json: bool, **arguments: Any) -> None
         click.echo(f"wrote {output}")
     if evidence.missing:
         raise IncompleteConversionError(
-            f"{output} lacks {', '.join(one.artifact for one in evidence.missing)}: "
+            f"{output} was written without {', '.join(one.artifact for one in evidence.missing)}: "
             + "; ".join(one.reason for one in evidence.missing),
             evidence,
         )

@@ -159,7 +159,7 @@ class CandidateBuilder:
     def _convert_and_run(
         self, planned: PlannedArtifact, run: _Run
     ) -> tuple[Artifact, RecipeComparison | None]:
-        """The artifact after its first run, and the comparison with the plain converter's, if there is one."""
+        """The artifact after its first run, and the comparison with the plain converter's, if any."""
         source, data, held_out = self._source, self._calibration_data, self._held_out
         converter = find_converter(planned, source, self._plugins)
         if (

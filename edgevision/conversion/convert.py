@@ -23,10 +23,11 @@ from edgevision.conversion.score_calibration import (
 )
 from edgevision.conversion.sets import ConversionSets, coverage_of, fit_sets, open_sets
 from edgevision.conversion.settings import ConversionRequest, ConversionSettings
+from edgevision.conversion.speed import timed_here
 from edgevision.conversion.trials import STEPS_OF_CONVERSION, Failure, Trials
-from edgevision.converter import Source, SourceReader
+from edgevision.converter import ConfigurableReader, ExplainingReader, Source, SourceOptions, SourceReader
 from edgevision.datasets.image_sets import ImageSet, SetFacts
-from edgevision.errors import ConversionError, InferenceError, SourceError
+from edgevision.errors import ConversionError, InferenceError, OptionError, SourceError
 from edgevision.evaluation.evaluator import Evaluator
 from edgevision.evaluation.for_source import evaluator_for_source
 from edgevision.evaluation.run import Examples, Images
@@ -69,8 +70,9 @@ def convert(
             that are synthesized from the batch-normalization statistics of the model (`synthetic_set`).
         precisions: applied to each target that supports them. ``auto``, the default with a calibration
             set, gives each target the cheapest precision inside the budget; if int8 misses it, int8 with as
-            few layers in float as the budget needs. Without a calibration set the default is the target's
-            first precision.
+            few layers in float as the budget needs. Where this machine is of the target's kind, candidates
+            are timed too, and none is chosen that is slower than float32. Without a calibration set the
+            default is the target's first precision.
         settings: all other settings.
         progress: called after each step with (stage, steps done, steps in total).
 
@@ -141,11 +143,7 @@ class Conversion:
         sets = open_sets(request, plan.calibrated)
         steps = Steps(progress, STEPS_OF_CONVERSION * (len(plan.artifacts) + 1) + 2 * len(sets.evaluation))
         steps.next(f"reading {request.source.name}", STEPS_OF_CONVERSION)
-        source = reader.read(
-            request.source,
-            trust_source=settings.trust_source,
-            input_size_wh=settings.task.image.size_wh,
-        )
+        source = _read(reader, request)
         if not plan.searching:
             for planned in plan.artifacts:
                 find_converter(planned, source, plugins)
@@ -192,9 +190,12 @@ class Conversion:
 
     def _candidates(self, trials: Trials) -> list[Trial]:
         """The planned artifacts, or those that a search finds."""
+        timed = timed_here(self.plan.targets, self.plugins)
         if self.plan.searching:
-            return trials.search(self.plan.targets, calibrated=self.sets.calibration is not None)
-        return trials.run(self.plan.artifacts)
+            return trials.search(self.plan.targets, self.sets.calibration is not None, timed)
+        chosen = trials.run(self.plan.artifacts)
+        trials.note_slower(chosen, timed)
+        return chosen
 
     def _with_scores(
         self, calibrator: ScoreCalibrator, chosen: Sequence[Trial], failures: list[Failure]
@@ -212,7 +213,7 @@ class Conversion:
         sets, task = self.sets, self.request.settings.task
         coverage = coverage_of(self.source, self.evaluator, sets)
         annotated = bool(task.annotations or task.truth)
-        results = tuple(trials.with_costs(trial) for trial in chosen)
+        results = tuple(trials.with_costs(chosen))
         return Evidence(
             created=now(),
             source_sha256=self.source.sha256,
@@ -221,7 +222,7 @@ class Conversion:
             calibration=None if sets.calibration is None else _set_facts(sets.calibration),
             results=results,
             missing=tuple(_missing(trials.failures, chosen, results)),
-            notes=tuple(_notes(chosen, sets.left_out)),
+            notes=(*_notes(chosen, sets.left_out), *trials.notes),
             attempts=tuple(trials.attempts),
             sensitivities=trials.sensitivities,
             calibration_findings=(*sets.findings, *(() if coverage is None else coverage_findings(coverage))),
@@ -269,10 +270,25 @@ def _find_reader(path: Path, plugins: Registry) -> SourceReader:
     for reader in readers.values():
         if reader.reads(path):
             return reader
+    for reader in readers.values():
+        if isinstance(reader, ExplainingReader):
+            raise SourceError(reader.explain(path))
     raise SourceError(
         f"{path}: expected a .keras or .h5 file, or a SavedModel directory"
         + ("" if readers else "; no plugin that reads models is installed")
     )
+
+
+def _read(reader: SourceReader, request: ConversionRequest) -> Source:
+    settings = request.settings
+    options = SourceOptions(settings.imports, settings.signature)
+    trust, size_wh = settings.trust_source, settings.task.image.size_wh
+    if options == SourceOptions():
+        return reader.read(request.source, trust_source=trust, input_size_wh=size_wh)
+    if isinstance(reader, ConfigurableReader):
+        return reader.read_with_options(request.source, options, trust_source=trust, input_size_wh=size_wh)
+    stated = "--import" if options.imports else "--signature"
+    raise OptionError(f"{stated}: the reader '{reader.name}' has no such option; remove it")
 
 
 def _set_facts(examples: Examples, left_out: int = 0, annotated: bool = False) -> SetFacts:

@@ -10,7 +10,7 @@ from edgevision.calibration.synthetic import SYNTHETIC
 from edgevision.evaluation.run import Images
 from edgevision.evidence.operating_points import OperatingPointSpecification
 from edgevision.evidence.requirements import Budget
-from edgevision.system.arguments import flag, instance, paths, whole_number
+from edgevision.system.arguments import flag, instance, names, paths, whole_number
 from edgevision.tasks.options import TaskOptions
 
 
@@ -26,6 +26,9 @@ class ConversionSettings:
             on, and seeds to evaluate on (`None` means 500 and 32).
         strict: refuse a calibration set that has warnings, before any conversion.
         trust_source: run code that is embedded in the model.
+        imports: installed packages that define layers of the model, such as ``keras_hub``; they are imported,
+            and their versions are in the evidence.
+        signature: of a SavedModel with several: the signature to convert.
         pictures: keep small pictures of evaluation images on which artifacts and source differ in the bundle,
             for its report. The known answers contain images either way.
         force: replace an existing bundle.
@@ -39,7 +42,8 @@ class ConversionSettings:
         targets_files: TOML files with more targets.
 
     Raises:
-        OptionError: a number of samples is not a whole number above 0, or `targets_files` is not a sequence.
+        OptionError: a number of samples is not a whole number above 0, or `imports` or `targets_files` is not
+            a sequence.
     """
 
     task: TaskOptions = field(default_factory=TaskOptions)
@@ -48,6 +52,8 @@ class ConversionSettings:
     evaluation_samples: int | None = None
     strict: bool = False
     trust_source: bool = False
+    imports: Sequence[str] = ()
+    signature: str | None = None
     pictures: bool = True
     force: bool = False
     keep_passing: bool = False
@@ -60,6 +66,7 @@ class ConversionSettings:
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, whole_number(value, name, least=1))
+        object.__setattr__(self, "imports", names(self.imports, "imports"))
         object.__setattr__(self, "targets_files", paths(self.targets_files, "targets_files"))
         object.__setattr__(self, "keep_passing", flag(self.keep_passing, "keep_passing"))
         instance(self.task, TaskOptions, "task")

@@ -16,6 +16,7 @@ from edgevision.evidence.quantization import quantization_from
 from edgevision.evidence.records import Attempt, Evidence, Measured, MissingArtifact
 from edgevision.evidence.requirements import Requirement
 from edgevision.evidence.temperatures import ScaledScores, ScoreQuality, TemperatureEvidence
+from edgevision.execution.run_costs import Timing
 from edgevision.metrics.changes import (
     BoxChange,
     Confusion,
@@ -31,6 +32,7 @@ from edgevision.metrics.comparison import (
     Details,
     DetectDetails,
     GenerateDetails,
+    LabelAgreement,
     Metric,
 )
 from edgevision.metrics.intervals import Interval
@@ -154,10 +156,15 @@ def _measured(row: dict[str, Any]) -> Measured:
         quantization=quantization_from(row.pop("quantization", None)),
         operating_point=_operating_point(row.pop("operating_point", None)),
         temperature=_temperature(row.pop("temperature", None)),
+        timing=_timing(row.pop("timing", None)),
         requirements=_requirements(row.pop("requirements")),
         float_layers=tuple(row.pop("float_layers")),
         **row,
     )
+
+
+def _timing(row: dict[str, Any] | None) -> Timing | None:
+    return None if row is None else Timing(**row)
 
 
 def _attempt(row: dict[str, Any]) -> Attempt:
@@ -220,7 +227,12 @@ def _classify_details(row: dict[str, Any]) -> ClassifyDetails:
         _confusion(row["artifact_confusion"]),
         _reliability(row["source_reliability"]),
         _reliability(row["artifact_reliability"]),
+        tuple(_label_agreement(one) for one in row.get("by_label", ())),
     )
+
+
+def _label_agreement(row: dict[str, Any]) -> LabelAgreement:
+    return LabelAgreement(**{**row, "interval": Interval(**row["interval"])})
 
 
 def _confusion(row: dict[str, Any] | None) -> Confusion | None:

@@ -15,6 +15,7 @@ from edgevision.evidence.operating_points import OperatingEvidence
 from edgevision.evidence.quantization import QuantizationEvidence
 from edgevision.evidence.requirements import Requirement
 from edgevision.evidence.temperatures import TemperatureEvidence
+from edgevision.execution.run_costs import Timing
 from edgevision.metrics.comparison import Comparison
 
 
@@ -37,6 +38,7 @@ class Measured:
         temperature: calibration error of a classifier whose scores were calibrated.
         latency_ms, peak_memory_mb: costs of one inference without pre- and postprocessing on the machine of
             the evidence, as in `edgevision.execution.run_costs.RunCosts`; `None` if not measured.
+        timing: CPU time and spread of these runs, and the load of the machine; `None` if not measured.
     """
 
     artifact: str
@@ -55,6 +57,7 @@ class Measured:
     temperature: TemperatureEvidence | None = None
     latency_ms: float | None = None
     peak_memory_mb: float | None = None
+    timing: Timing | None = None
 
     @property
     def passed(self) -> bool:
@@ -74,6 +77,9 @@ class Attempt:
         metrics: value of each metric.
         requirements: limits and measured values.
         error: why the conversion failed; empty if it did not.
+        latency_ms, cpu_ms: median wall and CPU time of one inference on the machine of the evidence, timed in
+            turn with other candidates; `None` if not measured.
+        slower: why its speed ruled it out, in words; empty if it did not.
     """
 
     artifact: str
@@ -83,6 +89,9 @@ class Attempt:
     metrics: Mapping[str, float] = field(default_factory=dict)
     requirements: tuple[Requirement, ...] = ()
     error: str = ""
+    latency_ms: float | None = None
+    cpu_ms: float | None = None
+    slower: str = ""
 
     @classmethod
     def of(cls, measured: Measured) -> Attempt:

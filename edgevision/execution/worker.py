@@ -66,10 +66,13 @@ class Worker:
 
     Args:
         most_answer_bytes: the most bytes of the arrays of one answer.
+        keeps_state: True if jobs rely on what earlier ones left in the child: then a child that ended between
+            two jobs is an error, and not replaced in silence.
     """
 
-    def __init__(self, most_answer_bytes: int = MOST_ANSWER_BYTES) -> None:
+    def __init__(self, most_answer_bytes: int = MOST_ANSWER_BYTES, keeps_state: bool = False) -> None:
         self._most_answer_bytes = most_answer_bytes
+        self._keeps_state = keeps_state
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -115,8 +118,9 @@ class Worker:
 
     def _exchange(self, job: Job, request: Message, what: str, timeout_s: float) -> Message:
         deadline = time.monotonic() + timeout_s
-        if self._process is None or self._process.poll() is not None:
+        if self._process is not None and self._process.poll() is not None and not self._keeps_state:
             self._kill()
+        if self._process is None:
             self._process = _start()
         process = self._process
         named = {"job": f"{job.__module__}:{job.__qualname__}", "fields": dict(request.fields)}

@@ -1,4 +1,4 @@
-"""Every kind of source becomes every kind of artifact: one small network, in all the files that people have."""
+"""Every kind of source becomes every kind of artifact: one small network in all files that people have."""
 
 from __future__ import annotations
 
@@ -151,11 +151,6 @@ def of_fixed_batch(build: Callable[..., Any], path: Path) -> Path:
     return path.with_suffix(".keras")
 
 
-def of_byte_input(build: Callable[..., Any], path: Path) -> Path:
-    build(shape=(SIZE, SIZE, 3), dtype="uint8").save(path.with_suffix(".keras"))
-    return path.with_suffix(".keras")
-
-
 SOURCES: dict[str, Callable[..., Path]] = {
     "keras3.keras": keras_file,
     "keras3.h5": keras_3_h5,
@@ -199,7 +194,9 @@ def expected(build: Any) -> Any:
 def test_the_source_has_the_answers_of_the_float32_model(source: Any, expected: Any) -> None:
     answers = source.run({source.inputs[0].name: images(20, seed=1)})[source.outputs[0].name]
     # A network with float16 weights is another one.
-    np.testing.assert_allclose(answers, expected, atol=3e-3 if "(float16, comp" in source.description else 1e-5)
+    np.testing.assert_allclose(
+        answers, expected, atol=3e-3 if "(float16, comp" in source.description else 1e-5
+    )
     assert source.facts.pixel_range == (0, 255)
     assert source.facts.score_kind == "softmax"
 

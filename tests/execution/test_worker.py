@@ -244,15 +244,15 @@ def test_neither_main_nor_files_of_the_user_run_in_the_child(tmp_path: Path) -> 
     done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.stdout.splitlines() == [
         "the script runs",
-        "InferenceError x: TypeError: posix.getpid() takes no arguments (1 given) (in a process "
-        "of its own)",
+        "InferenceError x: TypeError: posix.getpid() takes no arguments (1 given) (in a process of its own)",
     ], done.stderr
 
 
 def test_pythonpath_is_kept(tmp_path: Path) -> None:
     (tmp_path / "vendor").mkdir()
     (tmp_path / "vendor" / "vendor_jobs.py").write_text(
-        "from edgevision.execution.messages import Message\ndef job(request): return Message({'done': True})\n"
+        "from edgevision.execution.messages import Message\n"
+        "def job(request): return Message({'done': True})\n"
     )
     code = """
         import vendor_jobs

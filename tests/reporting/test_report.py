@@ -27,8 +27,11 @@ from report_bundle import (
 )
 
 import edgevision
+from edgevision.artifact import FloatOperation
 from edgevision.bundle.storage import read_bundle
 from edgevision.errors import BundleError, MissingRuntimeError, OutputError
+from edgevision.evidence.quantization import QuantizationEvidence, RecipeComparison
+from edgevision.evidence.records import MissingArtifact
 from edgevision.evidence.requirements import Budget
 from edgevision.metrics.comparison import Comparison
 from edgevision.reporting.report import report_html, write_report
@@ -96,6 +99,29 @@ def test_all_of_the_evidence_is_on_the_page(bundle: Path) -> None:
     for metric in classified().metrics:
         assert f"{100 * metric.artifact:.2f} % ({100 * metric.artifact_interval.low:.2f}" in page.text
     assert page.text.count("ECE ") >= 2, "for the source and for the artifact"
+
+
+def test_how_int8_was_quantized_and_what_is_missing_are_on_the_page(tmp_path: Path) -> None:
+    compared = RecipeComparison(32, "mean squared error of the log odds", 0.0123, 0.456, "edgevision")
+    operations = (FloatOperation("BATCH_MATMUL", "attention_3", "slower in int8"),)
+    ours = QuantizationEvidence(
+        "edgevision", "TFLiteConverter 2", "mixed", {"mixed": 0.789}, operations, compared
+    )
+    failed = replace(compared, error=None, verdict="plain", reason="no kernel for ERF")
+    evidence = evidence_of(
+        measured("tflite-int8", classified(), quantization=ours),
+        measured("onnx-int8", classified(), quantization=QuantizationEvidence("plain", comparison=failed)),
+    )
+    missing = MissingArtifact("openvino-int8", ("intel-cpu",), "killed by SIGABRT")
+    page = _page(write_report_bundle(tmp_path / "some.evb", replace(evidence, missing=(missing,))))
+    expected = [
+        *("TFLiteConverter 2", "mixed 0.789", "0.0123", "0.456", "1 operation stays in float"),
+        *("attention_3", "BATCH_MATMUL", "slower in int8", "mean squared error of the log odds"),
+        "onnx-int8: EdgeVision's recipe failed, so the plain converter's artifact was written: no kernel for",
+        "Missing: openvino-int8 for intel-cpu. killed by SIGABRT",
+    ]
+    text = page.text.replace("mixed  ", "mixed ").replace("  ", " ")
+    assert [words for words in expected if words not in text] == []
 
 
 @pytest.mark.parametrize(("task", "comparison"), CASES.values(), ids=CASES)

@@ -23,12 +23,12 @@ def to_float32(definition: Any) -> frozenset[str]:
     """Change a GraphDef without variables so that it computes in float32.
 
     Returns:
-        The names of the other float types that it computed outputs in: ``float16``, ``bfloat16``, ``float64``.
+        The other float types that it computed outputs in: ``float16``, ``bfloat16``, ``float64``.
     """
     tf = require_tensorflow()
     others = {dtype.as_datatype_enum: dtype.name for dtype in (tf.float16, tf.bfloat16, tf.float64)}
     computing = _computing_nodes(definition)
-    found = set()
+    found: set[str] = set()
     for node in nodes_of(definition):
         kinds = others.keys() & set(_types(node))
         if kinds:

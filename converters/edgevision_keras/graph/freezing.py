@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from edgevision_keras.libraries import require, require_tensorflow
@@ -46,7 +46,12 @@ def frozen_definition(traced: Any) -> tuple[Any, list[str], list[str]]:
     result = frozen.graph.as_graph_def()
     # Inlining adds control edges of its own.
     _keep_computation(result)
-    return result, [tensor.name for tensor in frozen.inputs], [tensor.name for tensor in frozen.outputs]
+    ends = {tensor.op.name for tensor in (*frozen.inputs, *frozen.outputs)}
+    return (
+        tf.compat.v1.graph_util.extract_sub_graph(result, sorted(ends)),
+        [tensor.name for tensor in frozen.inputs],
+        [tensor.name for tensor in frozen.outputs],
+    )
 
 
 def concrete_function(
@@ -54,7 +59,7 @@ def concrete_function(
     inputs: Sequence[str],
     outputs: Sequence[str],
     specs: Sequence[Any],
-    output_names: Sequence[str],
+    returned: Mapping[str, Any],
 ) -> Any:
     """A GraphDef as a concrete function, with the tensor names of the artifacts.
 
@@ -62,7 +67,8 @@ def concrete_function(
         definition: a graph without variables.
         inputs, outputs: names of its tensors.
         specs: a named `tf.TensorSpec` for each input.
-        output_names: a name for each output.
+        returned: a name for each output, with its known shape. Sizes that the model declares, and that cannot
+            be inferred from its operations, are lost in a GraphDef, and restored.
     """
     tf = require_tensorflow()
 
@@ -73,9 +79,17 @@ def concrete_function(
             return_elements=list(outputs),
             name="source",
         )
-        return [tf.identity(result, name=name) for name, result in zip(output_names, results, strict=True)]
+        pairs = zip(returned.items(), results, strict=True)
+        return [tf.identity(_of_shape(tf, result, shape), name=name) for (name, shape), result in pairs]
 
     return _with_constants(tf.compat.v1.wrap_function(imported, list(specs)))
+
+
+def _of_shape(tf: Any, tensor: Any, shape: Any) -> Any:
+    is_known = shape.rank and shape[1:].is_fully_defined()
+    if is_known and not (tensor.shape.rank and tensor.shape[1:].is_fully_defined()):
+        return tf.reshape(tensor, (-1, *shape[1:]))
+    return tensor
 
 
 def nodes_of(definition: Any) -> Iterator[Any]:

@@ -11,7 +11,7 @@ from edgevision.tensors import TensorSpec
 from edgevision_keras.graph.float32 import to_float32
 from edgevision_keras.graph.freezing import concrete_function, frozen_definition
 from edgevision_keras.graph.open_batch import is_open, open_batch
-from edgevision_keras.libraries import require_tensorflow
+from edgevision_keras.libraries import require, require_tensorflow
 
 
 @dataclass(frozen=True)
@@ -95,9 +95,8 @@ def trace(
     def call(*tensors: Any) -> dict[str, Any]:
         pairs = zip(inputs, tensors, strict=True)
         results = model({each.name: _as_expected(tf, value, each) for each, value in pairs})
-        if not isinstance(results, dict):
-            results = dict(zip(names, tf.nest.flatten(results), strict=True))
-        return {name: tf.cast(value, tf.float32) for name, value in _clean(results, own).items()}
+        named = _clean(_flat(tf, results, names), own)
+        return {name: tf.cast(value, tf.float32) for name, value in named.items()}
 
     def specs(size: int | None) -> list[Any]:
         pairs = zip(inputs, own, strict=True)
@@ -108,12 +107,12 @@ def trace(
     rebuilt_from = to_float32(definition)
     if batch is not None:
         open_batch(definition, batch, given)
-    outputs = sorted(traced.structured_outputs)
+    outputs = {name: traced.structured_outputs[name].shape for name in sorted(traced.structured_outputs)}
     frozen = concrete_function(definition, given, returned, specs(None), outputs)
     if batch is not None and not is_open(traced, frozen, batch, specs(batch)):
         raise FixedBatchError(batch)
     return Trace(
-        call=traced if batch is None and not rebuilt_from else _named(frozen, outputs),
+        call=traced if batch is None and not rebuilt_from else _named(frozen, list(outputs)),
         frozen=frozen,
         inputs=tuple(map(_spec, frozen.inputs)),
         outputs=tuple(map(_spec, frozen.outputs)),
@@ -140,6 +139,15 @@ def _input_names(inputs: Sequence[ModelInput]) -> list[str]:
         name = identifier(each.name, otherwise)
         names.append(f"{name}_{position}" if name in names else name)
     return names
+
+
+def _flat(tf: Any, results: Any, names: Sequence[str]) -> dict[str, Any]:
+    """The outputs by name; those of a nest of dicts have the names of their places."""
+    flat = tf.nest.flatten(results)
+    if not isinstance(results, Mapping) and len(flat) == len(names):
+        return dict(zip(names, flat, strict=True))
+    paths = require("tensorflow.python.util.nest").flatten_with_joined_string_paths(results)
+    return dict(paths)
 
 
 def _clean(named: dict[str, Any], input_names: Sequence[str]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from edgevision.tensors import Array
 from edgevision_keras.libraries import require_tensorflow
 from edgevision_keras.quantization.folding import FoldedGraph, Layer, input_dependent_tensors
 from edgevision_keras.quantization.histograms import COUNTED, Histogram
+from edgevision_keras.quantization.images import Batch
 
 #: Operations whose output has values of their first input and no others, except zeros.
 _PASSING = frozenset(
@@ -22,9 +23,6 @@ _PASSING = frozenset(
         *("DepthToSpace", "SpaceToDepth", "SpaceToBatchND", "BatchToSpaceND"),
     )
 )
-
-#: Tensors of a batch of images, by name.
-Batch = Mapping[str, Array]
 
 
 @dataclass

@@ -7,28 +7,23 @@ format then quantizes the rounded graph with its own tools, and gets its activat
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence, Sized
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 
 import numpy as np
 
 from edgevision.artifact import QuantizationRecord
-from edgevision.converter import CalibrationData, split_calibration
+from edgevision.converter import CalibrationData
 from edgevision.errors import ConversionError
 from edgevision.tensors import Array
 from edgevision_keras.graph.trace import Trace
 from edgevision_keras.quantization.equalization import equalize
 from edgevision_keras.quantization.fingerprints import fingerprint, fingerprints, matching_name
-from edgevision_keras.quantization.folded_network import (
-    Batch,
-    FoldedNetwork,
-    find_origins,
-    layer_tensors,
-)
+from edgevision_keras.quantization.folded_network import FoldedNetwork, find_origins, layer_tensors
 from edgevision_keras.quantization.folding import FoldedGraph, Layer, fold
 from edgevision_keras.quantization.histograms import Histogram
+from edgevision_keras.quantization.images import Batch, split_batches
 from edgevision_keras.quantization.logits import logit_tensors
 from edgevision_keras.quantization.ranges import RULES, Range, Rule, with_margin
 from edgevision_keras.quantization.rounding import Moments, can_round, round_weights, samples_per_image
@@ -270,7 +265,7 @@ def _round_layers(folded: FoldedGraph, network: FoldedNetwork, images: Sequence[
 def _batches(
     folded: FoldedGraph, measured: Sequence[str], calibration: CalibrationData
 ) -> tuple[list[Batch], list[Batch]]:
-    """(fitting, held out): parts of the images, evenly spread, in batches that fit into memory."""
+    """(fitting, held out): as many images as the network allows, in batches that fit in memory."""
     graph = folded.imported()
     shapes = [graph.get_tensor_by_name(name).shape.as_list() for name in measured]
     numbers = sum(_size(shape[1:]) for shape in shapes)
@@ -278,21 +273,9 @@ def _batches(
         layer.output: graph.get_tensor_by_name(layer.output).shape.as_list() for layer in folded.layers
     }
     multiplications = sum(layer.weight.size * _size(outputs[layer.output][1:-1]) for layer in folded.layers)
-    count = len(calibration) if isinstance(calibration, Sized) else sum(1 for _ in calibration)
     affordable = int(_MOST_MULTIPLICATIONS / max(multiplications, 1))
-    fitting, held_out = split_calibration(count)
-    wanted = min(len(fitting), max(_FEWEST_IMAGES, affordable))
-    fitting = [fitting[index] for index in np.linspace(0, len(fitting) - 1, wanted).round().astype(int)]
-    chosen = {*fitting, *held_out}
-    images = {index: dict(image) for index, image in enumerate(calibration) if index in chosen}
     size = int(np.clip(_MOST_NUMBERS // max(numbers, 1), 1, _LARGEST_BATCH))
-    parts = [list(_stacked((images[index] for index in part), size)) for part in (fitting, held_out)]
-    return parts[0], parts[1]
-
-
-def _stacked(images: Iterator[Mapping[str, Array]], size: int) -> Iterator[Batch]:
-    while batch := list(islice(images, size)):
-        yield {name: np.concatenate([image[name] for image in batch]) for name in batch[0]}
+    return split_batches(calibration, max(_FEWEST_IMAGES, affordable), size)
 
 
 def _size(shape: Sequence[int | None]) -> int:

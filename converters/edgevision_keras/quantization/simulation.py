@@ -10,8 +10,8 @@ import numpy as np
 
 from edgevision.tensors import Array
 from edgevision_keras.libraries import require_tensorflow
-from edgevision_keras.quantization.folded_network import Batch
 from edgevision_keras.quantization.folding import FoldedGraph, copied
+from edgevision_keras.quantization.images import Batch
 from edgevision_keras.quantization.ranges import Range
 
 _LOWS, _HIGHS = "simulated/lows", "simulated/highs"

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from edgevision.errors import SourceError, first_line
-from edgevision_keras.graph.operations import layer_of
 from edgevision_keras.graph.trace import Trace
 from edgevision_keras.libraries import require_tensorflow
 
@@ -19,6 +18,7 @@ _RANDOM = re.compile(
     r"(Stateless|Stateful)?(Random|TruncatedNormal|ParameterizedTruncatedNormal|StandardNormal|Multinomial)"
     r"|Stateful(Uniform|UniformInt|UniformFullInt)$"
 )
+_DRAWING = re.compile("stateless|stateful|random_uniform|random_normal")
 #: Larger differences of answers, relative to the largest, do not come from rounding.
 _TOLERANCE = 1e-3
 
@@ -32,9 +32,15 @@ def check_answers(trace: Trace, path: Path) -> None:
     for operation in trace.frozen.graph.get_operations():
         if _RANDOM.match(operation.type):
             raise SourceError(
-                f"{path}: layer '{layer_of(operation.name, ())}' draws random numbers ({operation.type}), so that no "
-                "two answers are the same; save the model without training=True in that layer's call"
+                f"{path}: layer '{_layer(operation.name)}' draws random numbers, so that "
+                "no two answers are the same; convert the .keras file (Keras leaves augmentation active in "
+                "what model.export writes), or save the model without training=True in that layer's call"
             )
+    _check_alone(trace, path)
+
+
+def _check_alone(trace: Trace, path: Path) -> None:
+    """Refuse a model whose answer to an image depends on other images."""
     tf = require_tensorflow()
     rng = np.random.default_rng(0)
     image = len(trace.inputs) == 1 and len(trace.inputs[0].shape) == 4
@@ -59,7 +65,17 @@ def check_answers(trace: Trace, path: Path) -> None:
         difference = float(np.abs(answers[0] - again[0]).max(initial=0.0))
         if difference > _TOLERANCE * float(np.abs(answers[0]).max(initial=0.0)):
             raise SourceError(
-                f"{path}: output '{name}' for one image depends on the other images of the batch, or on earlier "
-                "calls (does a layer run with training=True, or a recurrent layer with stateful=True?); save the "
-                "model without it"
+                f"{path}: output '{name}' for one image depends on the other images of the batch, or on "
+                "earlier "
+                "calls (does a layer run with training=True, or a recurrent layer with stateful=True?); "
+                "save the model without it"
             )
+
+
+def _layer(operation_name: str) -> str:
+    """The scope that draws the numbers, without those of the functions that it calls."""
+    scopes = operation_name.split("/")[:-1]
+    own = [
+        scope for scope in scopes if not re.match(r"(stateless|stateful|random_uniform|random_normal)", scope)
+    ]
+    return (own or [operation_name])[-1]

@@ -70,7 +70,8 @@ def _check_members(archive: zipfile.ZipFile, path: Path) -> None:
     twice = [name for name, count in Counter(archive.namelist()).items() if count > 1]
     if twice:
         raise SourceError(
-            f"{path}: contains '{twice[0]}' twice, and readers differ in which they take; save the model again"
+            f"{path}: contains '{twice[0]}' twice, and readers differ in which they take; save the model "
+            "again"
         )
 
 
@@ -129,14 +130,15 @@ def _check_size(where: str, name: str, dataset: Any) -> None:
     size, stored = int(dataset.size or 0) * dataset.dtype.itemsize, dataset.id.get_storage_size()
     if size > max(_SMALL_BYTES, stored * _LARGEST_RATIO):
         raise SourceError(
-            f"{where}: '{name}' declares {size:,} bytes and stores {stored:,}; the file is damaged; save it again"
+            f"{where}: '{name}' declares {size:,} bytes and stores {stored:,}; the file is damaged; save "
+            "it again"
         )
 
 
 def _elsewhere(where: str, name: str, finding: str) -> SourceError:
     return SourceError(
-        f"{where}: '{name}' is {finding}, which would be read into the model; expected a file with all of its "
-        "values; save the model again with model.save('NAME.keras')"
+        f"{where}: '{name}' is {finding}, which would be read into the model; expected a file with all of "
+        "its values; save the model again with model.save('NAME.keras')"
     )
 
 

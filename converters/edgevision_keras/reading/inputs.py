@@ -23,8 +23,8 @@ def model_inputs(
     """The inputs of a model.
 
     The only input of a model is an image if it has the axes (height, width), which stands for grey, or
-    (height, width, channels), or (channels, height, width). With `input_size_wh`, a vector of as many values is
-    an image as well, row by row.
+    (height, width, channels), or (channels, height, width). With `input_size_wh`, a vector of as many
+    values is an image as well, row by row.
 
     Args:
         declared: name -> (shape, TensorFlow's dtype).
@@ -69,7 +69,8 @@ def _flat_image(values: int, size_wh: tuple[int, int], path: Path) -> tuple[int,
             return height, width, channels
     raise OptionError(
         f"--input-size {width}x{height}: the input of {path} has {values} values; expected "
-        f"{width * height} (grey) or {width * height * _COLOUR} (colour); pass another size, or remove the option"
+        f"{width * height} (grey) or {width * height * _COLOUR} (colour); pass another size, or remove "
+        "the option"
     )
 
 

@@ -29,6 +29,8 @@ _GRAPH_CLASSES = frozenset(
 )
 _KERAS_PACKAGES = ("keras", "tf_keras", "builtins")
 _KERAS_2, _KERAS_3 = 2, 3
+#: Longer sequences stay loops: unrolled, their graphs take minutes to convert.
+_MOST_STEPS = 128
 
 
 def open_keras_file(path: Path, trust_source: bool, imports: Sequence[str]) -> OpenModel:
@@ -166,12 +168,12 @@ def _unknown(entry: Mapping[str, Any], is_layer: bool) -> str:
         return f"{unknown}; {export}"
     if is_installed(package):
         return (
-            f"{unknown}; the package {package} defines it: if you trust that package, pass --import {package} "
-            f"(imports=['{package}'])"
+            f"{unknown}; the package {package} defines it: if you trust that package, pass --import "
+            f"{package} (imports=['{package}'])"
         )
     return (
-        f"{unknown}; the module {package} defines it, which is not an installed package here: install it and pass "
-        f"--import {package}, or, {export}"
+        f"{unknown}; the module {package} defines it, which is not an installed package here: install it "
+        f"and pass --import {package}, or, {export}"
     )
 
 
@@ -196,7 +198,9 @@ def _keras_model(path: Path, model: Any, description: str, library: str) -> Open
             "model.export('DIR'), and convert that directory"
         )
     names = getattr(model, "output_names", None) or [model.layers[-1].name]
-    flattened = model._flatten_layers() if hasattr(model, "_flatten_layers") else model.layers
+    flattened = list(model._flatten_layers()) if hasattr(model, "_flatten_layers") else model.layers
+    for layer in flattened:
+        _unroll(layer)
 
     def call(tensors: Mapping[str, Any]) -> Any:
         return _with_declared_shapes(model(_packed(model, list(tensors.values())), training=False), model)
@@ -210,6 +214,24 @@ def _keras_model(path: Path, model: Any, description: str, library: str) -> Open
         description=description,
         library=library,
     )
+
+
+def _unroll(layer: Any) -> None:
+    """Write the steps of a recurrent layer one after the other.
+
+    TFLite has no loops over lists of tensors with an open batch, and no runtime quantizes inside of a loop.
+    """
+    directions = [
+        getattr(layer, name) for name in ("forward_layer", "backward_layer") if hasattr(layer, name)
+    ]
+    recurrent = directions or [layer] * hasattr(layer, "unroll")
+    sizes: Sequence[int | None] = getattr(getattr(layer, "input", None), "shape", ()) if recurrent else ()
+    if len(sizes) >= 2 and sizes[1] is not None and sizes[1] <= _MOST_STEPS:
+        for each in recurrent:
+            each.unroll = True
+            # LSTM and GRU of Keras 2 otherwise choose between two loops when they run.
+            if hasattr(each, "_could_use_gpu_kernel"):
+                each._could_use_gpu_kernel = False
 
 
 def _packed(model: Any, tensors: list[Any]) -> Any:

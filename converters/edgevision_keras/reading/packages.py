@@ -37,7 +37,8 @@ def import_packages(names: Sequence[str]) -> Mapping[str, str]:
     for name in names:
         if not isinstance(name, str) or not _MODULE.fullmatch(name):
             raise OptionError(
-                f"--import {name}: expected the name of an installed package as in Python's import, such as keras_hub"
+                f"--import {name}: expected the name of an installed package as in Python's import, such "
+                "as keras_hub"
             )
         distribution = _distribution_of(name)
         _check_origin(name, distribution)
@@ -46,7 +47,8 @@ def import_packages(names: Sequence[str]) -> Mapping[str, str]:
         # The package runs code of its own, which can raise anything.
         except Exception as error:
             raise OptionError(
-                f"--import {name}: the package cannot be imported: {type(error).__name__}: {first_line(error)}"
+                f"--import {name}: the package cannot be imported: {type(error).__name__}: "
+                f"{first_line(error)}"
             ) from error
         versions[str(distribution.metadata["Name"])] = distribution.version
     return versions
@@ -89,7 +91,7 @@ def _distributions_with(top: str) -> Iterator[Distribution]:
 
 def _search_path() -> list[str]:
     """Where packages are installed: the module path without the working directory."""
-    here = os.path.realpath(os.getcwd())
+    here = os.path.realpath(Path.cwd())
     return [entry for entry in sys.path if entry and os.path.realpath(entry) != here]
 
 
@@ -116,8 +118,8 @@ def _check_origin(name: str, distribution: Distribution) -> None:
         place = Path(origin).resolve()
         if not any(place.is_relative_to(root) for root in roots):
             raise OptionError(
-                f"--import {name}: {place} hides the installed package of that name; run the command in another "
-                "directory, or rename that file"
+                f"--import {name}: {place} hides the installed package of that name; run the command in "
+                "another directory, or rename that file"
             )
     if not origins:
         raise OptionError(f"--import {name}: the installed package has no such module; install it again")

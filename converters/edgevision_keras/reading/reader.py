@@ -50,7 +50,7 @@ class KerasReader:
         return kind_of(path) is not None
 
     def explain(self, path: Path) -> str:
-        """What a file that `reads` returns False for is, in one line with the next step."""
+        """Describe a file that `reads` returns False for, in one line with the next step."""
         return explain(path)
 
     def read(self, path: Path, *, trust_source: bool, input_size_wh: tuple[int, int] | None) -> KerasSource:
@@ -96,7 +96,7 @@ class KerasReader:
         description = model.description
         if traced.rebuilt_from:
             description += f" ({', '.join(sorted(traced.rebuilt_from))}, computed in float32)"
-        versions = _versions(model.library) | versions
+        versions = _versions(model.library) | dict(versions)
         return KerasSource(path, description, digest, traced, facts, versions, model.layer_names)
 
 
@@ -120,7 +120,8 @@ def _open(path: Path, trust_source: bool, options: SourceOptions) -> tuple[OpenM
     if kind == SAVED_MODEL:
         if options.imports:
             raise OptionError(
-                f"--import {options.imports[0]}: a SavedModel contains its layers as a graph; remove the option"
+                f"--import {options.imports[0]}: a SavedModel contains its layers as a graph; remove the "
+                "option"
             )
         return open_saved_model(path, trust_source, options.signature), {}
     require_keras() if options.imports else None
@@ -144,7 +145,8 @@ def _trace(model: OpenModel, inputs: Sequence[ModelInput], path: Path) -> Trace:
         return trace(model.call, inputs, model.output_names, model.batch)
     except FixedBatchError as error:
         raise SourceError(
-            f"{path}: its signature takes a batch of {error.batch} only, and its graph cannot be changed for any "
+            f"{path}: its signature takes a batch of {error.batch} only, and its graph cannot be changed "
+            "for any "
             "batch; export it with an open batch: tf.TensorSpec((None, HEIGHT, WIDTH, CHANNELS)), or with "
             "model.export('DIR')"
         ) from error

@@ -19,12 +19,12 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 _HDF5_OFFSETS = (0, 512, 1024, 2048)
 _ARCHITECTURE = frozenset({"Functional", "Model", "Sequential"})
 _FROM_PYTORCH = (
-    "a PyTorch model, which is not supported: EdgeVision converts Keras models; rebuild it in Keras, or convert "
-    "it with PyTorch's own tools and run the .tflite or .onnx file: edgevision predict FILE IMAGE"
+    "a PyTorch model, which is not supported: EdgeVision converts Keras models; rebuild it in Keras, or "
+    "convert it with PyTorch's own tools and run the .tflite or .onnx file: edgevision predict FILE IMAGE"
 )
 _RUNS_ALREADY = (
-    "{} already, which cannot be converted again; run it as it is: edgevision predict {} IMAGE; or convert the "
-    "Keras model that it was made from"
+    "{} already, which cannot be converted again; run it as it is: edgevision predict {} IMAGE; or "
+    "convert the Keras model that it was made from"
 )
 _LARGEST_JSON_BYTES = 64 << 20
 
@@ -46,11 +46,12 @@ def kind_of(path: Path) -> str | None:
         if members is None:
             return _SUFFIXES.get(path.suffix.lower())
         return KERAS if "config.json" in members or path.suffix.lower() == ".keras" else None
-    return _SUFFIXES.get(path.suffix.lower()) if foreign_content(path) is None else None
+    is_foreign = path.stat().st_size > 0 and foreign_content(path) is not None
+    return None if is_foreign else _SUFFIXES.get(path.suffix.lower())
 
 
 def explain(path: Path) -> str:
-    """What a path of no kind is, in words, with the next step.
+    """Describe a path of no kind, with the next step.
 
     Args:
         path: a file or directory for which `kind_of` returns `None`.
@@ -84,7 +85,7 @@ def rebuilding(weights: str, architecture: str | None) -> str:
 
 
 def foreign_content(path: Path) -> str | None:
-    """What the content of a file of another kind is, with the next step; `None` if it tells nothing."""
+    """Describe a file of another kind by its content, with the next step; `None` if that tells nothing."""
     start = _start(path)
     if not start:
         return "empty; copy it again"

@@ -46,29 +46,26 @@ def open_saved_model(path: Path, trust_source: bool, signature: str | None) -> O
 def _meta_graph(path: Path) -> Any:
     """The graph that is served."""
     message = require("tensorflow.core.protobuf.saved_model_pb2").SavedModel()
+    decode_error: type[Exception] = require("google.protobuf.message").DecodeError
+    text_format = require("google.protobuf.text_format")
+    parse_error: type[Exception] = text_format.ParseError
     binary, text = path / "saved_model.pb", path / "saved_model.pbtxt"
     try:
         if binary.is_file():
             message.ParseFromString(binary.read_bytes())
         else:
-            require("google.protobuf.text_format").Parse(text.read_text(encoding="utf-8"), message)
-    except (ValueError, OSError, *_protobuf_errors()) as error:
+            text_format.Parse(text.read_text(encoding="utf-8"), message)
+    except (ValueError, OSError, decode_error, parse_error) as error:
         raise unreadable(binary, "a SavedModel as written by model.export('DIR')", error) from error
     graphs = list(message.meta_graphs)
     serving = [graph for graph in graphs if list(graph.meta_info_def.tags) == _SERVE]
     if len(graphs) != 1 and len(serving) != 1:
         tags = "; ".join(", ".join(graph.meta_info_def.tags) for graph in graphs) or "none"
         raise SourceError(
-            f"{path}: expected a SavedModel with one graph, or one that is tagged 'serve'; found the tags: {tags}; "
-            "write it again with model.export('DIR')"
+            f"{path}: expected a SavedModel with one graph, or one that is tagged 'serve'; found the "
+            f"tags: {tags}; write it again with model.export('DIR')"
         )
     return serving[0] if len(serving) == 1 else graphs[0]
-
-
-def _protobuf_errors() -> tuple[type[Exception], ...]:
-    decode: type[Exception] = require("google.protobuf.message").DecodeError
-    parse: type[Exception] = require("google.protobuf.text_format").ParseError
-    return decode, parse
 
 
 def _from_tensorflow_1(path: Path, meta_graph: Any) -> str:
@@ -112,14 +109,15 @@ def _signature_model(path: Path, owner: Any, signature: Any) -> OpenModel:
     for name, spec in specs.items():
         if spec.dtype == tf.string:
             raise SourceError(
-                f"{path}: input '{name}' takes encoded images (strings), which the graph decodes; EdgeVision decodes "
+                f"{path}: input '{name}' takes encoded images (strings), which the graph decodes; "
+                "EdgeVision decodes "
                 "images itself; export the network behind the decoding: model.export('DIR')"
             )
     texts = [name for name, value in signature.structured_outputs.items() if value.dtype == tf.string]
     if texts:
         raise SourceError(
-            f"{path}: output '{texts[0]}' is text, which no artifact can return; export a signature that returns "
-            "scores alone, and name the classes with --labels FILE"
+            f"{path}: output '{texts[0]}' is text, which no artifact can return; export a signature that "
+            "returns scores alone, and name the classes with --labels FILE"
         )
     shapes = {
         name: (tuple(spec.shape.as_list()) if spec.shape.rank is not None else (), spec.dtype)
@@ -143,8 +141,8 @@ def _batch(shapes: Mapping[str, tuple[tuple[int | None, ...], Any]], path: Path)
     for name, (shape, _) in shapes.items():
         if len(shape) == 3 and None not in shape and shape[2] in (1, 3, 4):
             raise SourceError(
-                f"{path}: input '{name}' has shape ({', '.join(map(str, shape))}), an image without a batch; export "
-                "a function of a batch: tf.TensorSpec((None, HEIGHT, WIDTH, CHANNELS))"
+                f"{path}: input '{name}' has shape ({', '.join(map(str, shape))}), an image without a "
+                "batch; export a function of a batch: tf.TensorSpec((None, HEIGHT, WIDTH, CHANNELS))"
             )
     fixed = {shape[0] for shape, _ in shapes.values() if shape and shape[0] is not None}
     if len(fixed) > 1:
