@@ -13,7 +13,7 @@ from brief_training import Lesson, settle, teach_classes, train
 from hub_networks import hub_network
 
 _CLASSES = 10
-#: KerasHub's networks whose file Keras itself cannot load again: the top layers of EfficientNet lose their weights.
+#: KerasHub's networks whose file Keras itself cannot load again: its top layers are empty.
 _EXPORTED = ("EfficientNet",)
 _GRAY = (0.299, 0.587, 0.114)
 

@@ -49,8 +49,8 @@ class StatedPreprocessing:
         reason: where it stands, in words.
         value_range, mean, scale: from a pixel to the source's input, as in `edgevision.Preprocessing`.
         size_wh: width and height that images are resized to; `None` if it does not resize.
-        resize, interpolation: how, in the words of `edgevision.Preprocessing`, or in the model's own for a way
-            that has none there; `None` if it does not resize.
+        resize, interpolation: how, in the words of `edgevision.Preprocessing`, or in the model's own for a
+            way that has none there; `None` if it does not resize.
     """
 
     reason: str

@@ -1,4 +1,4 @@
-"""Channels that are put into another order where a graph begins, as in ``preprocess_input`` of VGG and ResNet."""
+"""Channels that a graph puts into another order at its beginning, as ``preprocess_input`` of ResNet does."""
 
 from __future__ import annotations
 

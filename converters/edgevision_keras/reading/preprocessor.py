@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from edgevision.converter import StatedPreprocessing
@@ -36,22 +37,22 @@ def _of_converter(converter: Mapping[str, Any], name: str) -> StatedPreprocessin
         return None
     size_wh = _size_wh(converter["image_size"])
     reason = f"the model's preprocessor ({name}) multiplies by {_listed(scales)} and adds {_listed(offsets)}"
-    if len(set(scales)) == len(set(offsets)) == 1:
-        value_range, mean, scale = (offsets[0], _WHITE * scales[0] + offsets[0]), (0.0,), (1.0,)
-    else:
-        channels = max(len(scales), len(offsets))
-        scales, offsets = (many * (channels // len(many)) for many in (scales, offsets))
-        value_range = (0.0, _WHITE)
-        mean = tuple(-offset / scale for offset, scale in zip(offsets, scales, strict=True))
-        scale = tuple(1 / scale for scale in scales)
-    return StatedPreprocessing(
+    stated = StatedPreprocessing(
         reason=reason,
-        value_range=value_range,
-        mean=mean,
-        scale=scale,
+        value_range=(offsets[0], _WHITE * scales[0] + offsets[0]),
         size_wh=size_wh,
         resize=None if size_wh is None else _resize(converter),
         interpolation=None if size_wh is None else _interpolation(converter),
+    )
+    if len(set(scales)) == len(set(offsets)) == 1:
+        return stated
+    channels = max(len(scales), len(offsets))
+    scales, offsets = (many * (channels // len(many)) for many in (scales, offsets))
+    return replace(
+        stated,
+        value_range=(0.0, _WHITE),
+        mean=tuple(-offset / scale for offset, scale in zip(offsets, scales, strict=True)),
+        scale=tuple(1 / scale for scale in scales),
     )
 
 
