@@ -30,7 +30,7 @@ from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.evidence import echo_evidence
 from edgevision.cli.output.terminal import progress_on, without_noise
 from edgevision.conversion.convert import ConversionSettings, convert
-from edgevision.errors import AgreementError
+from edgevision.errors import AgreementError, IncompleteConversionError
 from edgevision.evidence.document import evidence_json
 from edgevision.evidence.records import Evidence
 from edgevision.evidence.requirements import Budget
@@ -167,6 +167,12 @@ from edgevision.tasks.options import TaskOptions
     ),
     option("--force", is_flag=True, help="Replace an existing bundle."),
     option(
+        "--keep-passing",
+        is_flag=True,
+        help="If some artifacts pass and others do not, write those that passed. The exit code is 15 "
+        "either way.",
+    ),
+    option(
         "--no-pictures",
         is_flag=True,
         help="Store no evaluation images for the report; the known answers still include a few.",
@@ -178,7 +184,8 @@ def command(source: Path, output: Path, as_json: bool, **arguments: Any) -> None
     """Convert SOURCE (.keras, .h5 or a SavedModel directory) into a bundle, with evidence.
 
     Each artifact runs in its own backend and is compared with the Keras model on the
-    evaluation images. If an artifact misses a requirement, nothing is written.
+    evaluation images. If an artifact fails, the others are still tried, but nothing is
+    written, unless --keep-passing is given.
     """
     settings = ConversionSettings(
         task=TaskOptions(
@@ -205,12 +212,13 @@ def command(source: Path, output: Path, as_json: bool, **arguments: Any) -> None
         signature=arguments["signature"],
         pictures=not arguments["no_pictures"],
         force=arguments["force"],
+        keep_passing=arguments["keep_passing"],
         targets_files=arguments["targets_file"],
         operating_point=operating_point_of(arguments),
         calibrate_scores=arguments["calibrate_scores"],
     )
     try:
-        with without_noise() as stderr, progress_on(stderr) as progress:
+        with without_noise() as stderr, progress_on(stderr, in_milliseconds=True) as progress:
             evidence = convert(
                 source,
                 output,
@@ -221,13 +229,19 @@ def command(source: Path, output: Path, as_json: bool, **arguments: Any) -> None
                 settings=settings,
                 progress=progress,
             )
-    except AgreementError as error:
+    except (AgreementError, IncompleteConversionError) as error:
         if isinstance(error.evidence, Evidence):
             _echo(error.evidence, as_json)
         raise
     _echo(evidence, as_json)
     if not as_json:
         click.echo(f"wrote {output}")
+    if evidence.missing:
+        raise IncompleteConversionError(
+            f"{output} was written without {', '.join(one.artifact for one in evidence.missing)}: "
+            + "; ".join(one.reason for one in evidence.missing),
+            evidence,
+        )
 
 
 def _echo(evidence: Evidence, as_json: bool) -> None:

@@ -10,7 +10,7 @@ from edgevision.calibration.synthetic import SYNTHETIC
 from edgevision.evaluation.run import Images
 from edgevision.evidence.operating_points import OperatingPointSpecification
 from edgevision.evidence.requirements import Budget
-from edgevision.system.arguments import instance, names, paths, whole_number
+from edgevision.system.arguments import flag, instance, names, paths, whole_number
 from edgevision.tasks.options import TaskOptions
 
 
@@ -32,6 +32,8 @@ class ConversionSettings:
         pictures: keep small pictures of evaluation images on which artifacts and source differ in the bundle,
             for its report. The known answers contain images either way.
         force: replace an existing bundle.
+        keep_passing: where some artifacts pass and others do not, write a bundle of those that passed, whose
+            evidence lists the others as `missing`. Otherwise nothing is written.
         operating_point: for a classifier: the requirement for the threshold of a class of interest. The
             threshold is computed on the calibration images, which must be labelled, and verified on the
             evaluation images.
@@ -54,6 +56,7 @@ class ConversionSettings:
     signature: str | None = None
     pictures: bool = True
     force: bool = False
+    keep_passing: bool = False
     targets_files: Sequence[str | Path] = ()
     operating_point: OperatingPointSpecification | None = None
     calibrate_scores: bool = False
@@ -65,6 +68,7 @@ class ConversionSettings:
                 object.__setattr__(self, name, whole_number(value, name, least=1))
         object.__setattr__(self, "imports", names(self.imports, "imports"))
         object.__setattr__(self, "targets_files", paths(self.targets_files, "targets_files"))
+        object.__setattr__(self, "keep_passing", flag(self.keep_passing, "keep_passing"))
         instance(self.task, TaskOptions, "task")
         instance(self.budget, Budget, "budget")
 

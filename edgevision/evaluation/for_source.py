@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from edgevision.converter import Source
+from edgevision.converter import Source, SourceFacts
 from edgevision.datasets.annotations import read_annotations
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import OptionError, SourceError
@@ -15,6 +15,7 @@ from edgevision.evaluation.generation import GenerationEvaluator
 from edgevision.evaluation.ground_truth import classify_truth, has_independent_scores, truth_images
 from edgevision.evaluation.image_to_image import ImageToImageEvaluator
 from edgevision.evaluation.run import Examples
+from edgevision.evaluation.score_kinds import score_kind_of
 from edgevision.imaging.input_options import StatedNormalization, resolve_preprocessing
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.plugins import Registry
@@ -56,7 +57,7 @@ def _evaluator_on_images(
     source: Source, options: TaskOptions, images: ImageSet, plugins: Registry
 ) -> Evaluator:
     _check_takes_image(source)
-    stated = None if source.facts.pixel_range is None else StatedNormalization(source.facts.pixel_range)
+    stated = stated_normalization(source.facts)
     preprocessing = resolve_preprocessing(source.inputs[0], options.image, stated, str(source.path))
     if options.decoder is None and _generates_images(source):
         return _image_to_image(source, options, preprocessing, images)
@@ -68,6 +69,14 @@ def _evaluator_on_images(
     if choice is None:
         return _classification(source, options, preprocessing, images)
     return _detection(source, choice, options, preprocessing, images)
+
+
+def stated_normalization(facts: SourceFacts) -> StatedNormalization | None:
+    """What a source states of its input: its preprocessor, which comes before the layers, else its layers."""
+    own = facts.preprocessing
+    if own is not None:
+        return StatedNormalization(own.value_range, own.mean, own.scale, own.resize, own.interpolation)
+    return None if facts.pixel_range is None else StatedNormalization(facts.pixel_range)
 
 
 def _check_takes_image(source: Source) -> None:
@@ -143,15 +152,12 @@ def _image_to_image(
 def _classification(
     source: Source, options: TaskOptions, preprocessing: Preprocessing, images: ImageSet
 ) -> ClassificationEvaluator:
-    where = str(source.path)
-    score_kind = options.score_kind or source.facts.score_kind
-    if score_kind is None:
-        raise OptionError(f"{where}: cannot infer the output type; pass --scores softmax, sigmoid, or logits")
     output = score_output(source.outputs, options.output)
-    labels = network_labels(options.labels, images.class_names, class_count(output), where)
+    score_kind, notes = score_kind_of(source, output, options, images.class_names)
+    labels = network_labels(options.labels, images.class_names, class_count(output), str(source.path))
     task = ClassifyTask(output.name, score_kind)
     truth = classify_truth(images, labels, options.annotations, has_independent_scores(task, output))
-    return ClassificationEvaluator(task, labels, preprocessing, truth, images.image_names)
+    return ClassificationEvaluator(task, labels, preprocessing, truth, images.image_names, source_notes=notes)
 
 
 def _detection(

@@ -1,4 +1,4 @@
-"""Facts inferred from a source's graph: the value range of its pixels, the kind of its scores."""
+"""Facts inferred from a source's graph: the value range of its pixels, the kinds of its scores."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from edgevision.tensors import Array
 from edgevision_keras.graph.operations import depends_on_input, layer_of
 from edgevision_keras.graph.trace import Trace
 from edgevision_keras.libraries import require_tensorflow
+from edgevision_keras.reading.channel_order import reordered
+from edgevision_keras.reading.scores import score_kinds
 
 _AFFINE = frozenset({"Mul", "AddV2", "Add", "Sub", "RealDiv", "Div", "BiasAdd"})
 _PASSING = frozenset({"Identity", "Cast", "ResizeBilinear", "ResizeNearestNeighbor", "ResizeArea"})
-_AFTER_SCORES = frozenset({"Identity", "Cast", "Reshape", "Squeeze", "Transpose"})
 #: Ranges that networks are trained on.
 _NETWORK_RANGES = ((0.0, 1.0), (-1.0, 1.0), (-0.5, 0.5))
 
@@ -40,7 +41,9 @@ def find_facts(trace: Trace, layer_names: Collection[str]) -> SourceFacts:
     takes_image = len(trace.inputs) == 1 and len(trace.inputs[0].shape) == 4
     steps = list(_first_steps(trace, layer_names)) if takes_image else []
     pixel_range, reason = _pixel_range(steps)
-    return SourceFacts(pixel_range, reason, _score_kind(trace))
+    kinds = score_kinds(trace)
+    first = kinds.get(trace.outputs[0].name)
+    return SourceFacts(pixel_range, reason, "logits" if first == "linear" else first, kinds)
 
 
 def _first_steps(trace: Trace, layer_names: Collection[str]) -> Iterator[_Affine]:
@@ -50,6 +53,10 @@ def _first_steps(trace: Trace, layer_names: Collection[str]) -> Iterator[_Affine
     shape = trace.inputs[0].with_batch(1)
     tensor = source
     while True:
+        in_another_order = reordered(trace, tensor)
+        if in_another_order is not None:
+            tensor = in_another_order
+            continue
         following = [op for op in tensor.consumers() if op.type not in ("Shape", "NoOp")]
         if len(following) != 1 or not _is_affine(following[0], tensor):
             return
@@ -125,13 +132,3 @@ def _normalized_range(step: _Affine) -> tuple[tuple[float, float] | None, str]:
 
 def _numbers(values: Array) -> str:
     return ", ".join(f"{value:.4g}" for value in np.unique(np.round(values, 6)))
-
-
-def _score_kind(trace: Trace) -> str | None:
-    """The kind of scores of the operation that computes the first output, if it has one score per class."""
-    if len(trace.outputs[0].shape) != 2:
-        return None
-    operation = trace.frozen.outputs[0].op
-    while operation.type in _AFTER_SCORES:
-        operation = operation.inputs[0].op
-    return {"Softmax": "softmax", "Sigmoid": "sigmoid"}.get(operation.type, "logits")
