@@ -155,6 +155,17 @@ def test_a_module_that_a_file_names_is_not_imported(tmp_path: Path, trained_file
             read(path)
 
 
+@pytest.mark.parametrize("trust", [False, True])
+@pytest.mark.parametrize(("kind", "library"), [("TorchModuleWrapper", "PyTorch"), ("JaxLayer", "JAX")])
+def test_a_layer_of_another_library_is_refused_with_or_without_trust(
+    tmp_path: Path, trained_file: Path, kind: str, library: str, trust: bool
+) -> None:
+    path = rewritten(trained_file, tmp_path / "other.keras", module="keras.layers", class_name=kind)
+    with pytest.raises(SourceError, match=f"'{kind}' runs in {library} only; ") as raised:
+        read(path, trust_source=trust)
+    assert "--trust-source" not in str(raised.value)
+
+
 def rewritten(good: Path, path: Path, **entry: str) -> Path:
     """A copy of a .keras file with other entries in the configuration of its second layer."""
     with zipfile.ZipFile(good) as old, zipfile.ZipFile(path, "w") as new:

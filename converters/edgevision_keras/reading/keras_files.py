@@ -29,6 +29,11 @@ _GRAPH_CLASSES = frozenset(
 )
 _KERAS_PACKAGES = ("keras", "tf_keras", "builtins")
 _KERAS_2, _KERAS_3 = 2, 3
+_OTHER_LIBRARIES = {
+    "TorchModuleWrapper": ("PyTorch", "rebuild that part of the model with layers of Keras"),
+    "JaxLayer": ("JAX", "where JAX is installed, run model.export('DIR'), and convert that directory"),
+    "FlaxLayer": ("JAX", "where JAX is installed, run model.export('DIR'), and convert that directory"),
+}
 #: Longer sequences stay loops: unrolled, their graphs take minutes to convert.
 _MOST_STEPS = 128
 
@@ -69,6 +74,7 @@ def _open_config(
 ) -> OpenModel:
     """Rebuild a model with the generation of Keras that wrote it: Keras 3 misreads some layers of Keras 2."""
     _check_not_quantized(config, path)
+    _check_runs_in_tensorflow(config, path)
     if not trust_source:
         check_config(config, path)
     generation = _KERAS_3 if version.startswith("3") else _KERAS_2
@@ -113,6 +119,15 @@ def _check_not_quantized(config: Any, path: Path) -> None:
                 f"{path}: was quantized by Keras (model.quantize('{mode}')), and its float weights are lost; "
                 "convert the model as it was saved before; EdgeVision quantizes by itself: --precision int8"
             )
+
+
+def _check_runs_in_tensorflow(config: Any, path: Path) -> None:
+    """Refuse layers that hold a model of another library, which no trust can run in TensorFlow."""
+    for entry in entries(config):
+        kind = str(entry["class_name"]).rpartition(">")[2]
+        if kind in _OTHER_LIBRARIES:
+            library, step = _OTHER_LIBRARIES[kind]
+            raise SourceError(f"{path}: layer of class '{kind}' runs in {library} only; {step}")
 
 
 def _imported_classes(config: Any, keras: Any, imports: Sequence[str]) -> dict[str, Any]:
