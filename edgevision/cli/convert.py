@@ -218,7 +218,7 @@ def command(source: Path, output: Path, as_json: bool, **arguments: Any) -> None
         calibrate_scores=arguments["calibrate_scores"],
     )
     try:
-        with without_noise() as stderr, progress_on(stderr) as progress:
+        with without_noise() as stderr, progress_on(stderr, in_milliseconds=True) as progress:
             evidence = convert(
                 source,
                 output,

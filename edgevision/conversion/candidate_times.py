@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from edgevision.conversion.candidates import Candidate
+from edgevision.conversion.schedule import Schedule, Stage
 from edgevision.errors import InferenceError
 from edgevision.evidence.records import Attempt, Measured
 from edgevision.execution.run_costs import RunCosts, RunSubject, run_costs_in_turn
-from edgevision.system.progress import Steps
 
 
 class CandidateTimes:
@@ -19,7 +19,7 @@ class CandidateTimes:
         steps: the progress of the conversion.
     """
 
-    def __init__(self, steps: Steps) -> None:
+    def __init__(self, steps: Schedule) -> None:
         self._steps = steps
         self._rounds: list[dict[str, RunCosts | InferenceError]] = []
 
@@ -31,7 +31,7 @@ class CandidateTimes:
         }
         known = next((costs for costs in reversed(self._rounds) if subjects.keys() <= costs.keys()), None)
         if known is None:
-            self._steps.next("timing", 0)
+            self._steps.next("timing", Stage.TIMING)
             known = run_costs_in_turn(subjects)
             self._rounds.append(known)
         found = {name: known[name] for name in subjects}

@@ -13,6 +13,7 @@ from edgevision.conversion.failures import failure_of
 from edgevision.conversion.plan import MeasurementBackend, PlannedArtifact, measurement_backend_for
 from edgevision.conversion.recipes import Converted, HeldOut, choose_recipe
 from edgevision.conversion.reference import Reference
+from edgevision.conversion.schedule import Schedule, Stage
 from edgevision.conversion.search import Sensitivities
 from edgevision.converter import (
     CalibrationData,
@@ -32,7 +33,6 @@ from edgevision.execution.first_run import first_run
 from edgevision.execution.worker import Worker
 from edgevision.plugins import Registry
 from edgevision.session import CheckedSession, open_session
-from edgevision.system.progress import Steps
 from edgevision.tasks.score_calibration import ScoreCalibration
 from edgevision.tensors import Array
 
@@ -121,7 +121,7 @@ class CandidateBuilder:
         evaluator: Evaluator,
         examples: Examples,
         plugins: Registry,
-        steps: Steps,
+        steps: Schedule,
     ) -> None:
         self._source = source
         self._calibration_data = calibration_data
@@ -173,7 +173,7 @@ class CandidateBuilder:
             run(artifact, self._one_input())
             return artifact, None
         own = self._converted(planned.id, lambda: self._convert(planned, converter), run, held_out)
-        self._steps.next(f"converting to {planned.id}, plain", 0)
+        self._steps.next(f"converting to {planned.id}, plain", Stage.INTEGER)
         plain = self._converted(
             f"{planned.id}, plain converter",
             lambda: converter.convert_plain(source, planned.precision, data),

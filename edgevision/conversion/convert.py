@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgevision.artifact import CALIBRATED
 from edgevision.bundle.pictures import write_pictures
 from edgevision.bundle.storage import check_output, write_bundle
 from edgevision.calibration.coverage import coverage_findings
@@ -16,6 +17,7 @@ from edgevision.conversion.package import compose
 from edgevision.conversion.plan import ConversionPlan, plan_conversion
 from edgevision.conversion.reference import Reference
 from edgevision.conversion.requirements import missed_requirement, require_passed
+from edgevision.conversion.schedule import Schedule, Stage
 from edgevision.conversion.score_calibration import (
     ScoreCalibrationRequest,
     ScoreCalibrator,
@@ -24,7 +26,7 @@ from edgevision.conversion.score_calibration import (
 from edgevision.conversion.sets import ConversionSets, coverage_of, fit_sets, open_sets
 from edgevision.conversion.settings import ConversionRequest, ConversionSettings
 from edgevision.conversion.speed import speed_bases
-from edgevision.conversion.trials import STEPS_OF_CONVERSION, Failure, Trials
+from edgevision.conversion.trials import Failure, Trials
 from edgevision.converter import ConfigurableReader, ExplainingReader, Source, SourceOptions, SourceReader
 from edgevision.datasets.image_sets import ImageSet, SetFacts
 from edgevision.errors import ConversionError, InferenceError, OptionError, SourceError
@@ -36,7 +38,7 @@ from edgevision.evidence.records import Evidence, Measured, MissingArtifact
 from edgevision.plugins import Registry, registry
 from edgevision.system.arguments import instance, names, one_path
 from edgevision.system.machine import now, this_machine
-from edgevision.system.progress import Progress, Steps
+from edgevision.system.progress import Progress
 from edgevision.target import Target
 
 __all__ = ["ConversionSettings", "Images", "Progress", "convert"]
@@ -74,7 +76,8 @@ def convert(
             are timed too, and none is chosen that is slower than float32. Without a calibration set the
             default is the target's first precision.
         settings: all other settings.
-        progress: called after each step with (stage, steps done, steps in total).
+        progress: called at the beginning of each stage, and often while images are measured, with (stage,
+            milliseconds since the beginning, milliseconds in total as estimated so far).
 
     Returns:
         The evidence, which the bundle contains as well. With `ConversionSettings.keep_passing`, its `missing`
@@ -129,7 +132,7 @@ class Conversion:
     evaluator: Evaluator
     scores: ScoreCalibrationRequest | None
     plugins: Registry
-    steps: Steps
+    steps: Schedule
 
     @classmethod
     def prepare(
@@ -141,15 +144,15 @@ class Conversion:
         check_output(request.output, settings.force)
         reader = _find_reader(request.source, plugins)
         sets = open_sets(request, plan.calibrated)
-        steps = Steps(progress, STEPS_OF_CONVERSION * (len(plan.artifacts) + 1) + 2 * len(sets.evaluation))
-        steps.next(f"reading {request.source.name}", STEPS_OF_CONVERSION)
+        steps = _schedule(progress, plan, sets)
+        steps.next(f"reading {request.source.name}", Stage.READING)
         source = _read(reader, request)
         if not plan.searching:
             for planned in plan.artifacts:
                 find_converter(planned, source, plugins)
         evaluator = evaluator_for_source(source, settings.task, sets.evaluation, plugins)
         if sets.synthetic:
-            steps.next("synthesizing calibration images", 0)
+            steps.next("synthesizing calibration images", Stage.RANKING)
         sets = fit_sets(sets, source, evaluator, settings)
         scores = None
         if settings.needs_labelled_calibration and isinstance(sets.calibration, ImageSet):
@@ -160,22 +163,22 @@ class Conversion:
         """Convert, measure, verify, and write the bundle; raises as `convert`."""
         settings, steps = self.request.settings, self.steps
         builder = self._candidate_builder()
-        steps.next("measuring the source", len(self.sets.evaluation))
+        steps.next("measuring the source", Stage.SOURCE, len(self.sets.evaluation))
         reference = Reference.measure(self.source, self.evaluator, self.sets.evaluation, steps.measured)
         reference.check_budget(settings.budget)
         calibrator = None
         if self.scores is not None:
-            steps.next("calibrating the source's scores", len(self.scores.calibration))
+            steps.next("calibrating the source's scores", Stage.SOURCE, len(self.scores.calibration))
             calibrator = ScoreCalibrator.fit_source(self.scores, reference, steps.measured)
         trials = Trials(reference, builder, settings.budget, steps, keep_answers=calibrator is not None)
         chosen = self._candidates(trials)
         if calibrator is not None:
-            steps.next("calibrating scores", len(calibrator.request.calibration))
+            steps.next("calibrating scores", Stage.ARTIFACTS, len(calibrator.request.calibration))
             chosen = self._with_scores(calibrator, chosen, trials.failures)
         _require_one(chosen, trials.failures)
-        steps.next("timing", 0)
+        steps.next("timing", Stage.TIMING)
         evidence = require_passed(self._evidence(trials, chosen), settings.keep_passing)
-        steps.next("writing the bundle", 0)
+        steps.next("writing the bundle", Stage.WRITING)
         passed = {result.artifact for result in evidence.results}
         self._write(reference, [trial for trial in chosen if trial.id in passed], evidence)
         return evidence
@@ -234,6 +237,21 @@ class Conversion:
         pictures = write_pictures(example_pictures(reference, chosen)) if settings.pictures else None
         manifest, files = compose(reference, chosen, evidence, pictures)
         write_bundle(self.request.output, manifest, files, settings.force)
+
+
+def _schedule(progress: Progress | None, plan: ConversionPlan, sets: ConversionSets) -> Schedule:
+    """The stages of the conversion, as far as they are known; a search may add some."""
+    integer = sum(artifact.precision in CALIBRATED for artifact in plan.artifacts)
+    expected = {
+        Stage.READING: 1,
+        Stage.SOURCE: len(sets.evaluation),
+        Stage.INTEGER: 2 * integer,  # our own recipe and the plain one
+        Stage.FLOAT: len(plan.artifacts) - integer,
+        Stage.ARTIFACTS: len(sets.evaluation),
+        Stage.TIMING: 1,
+        Stage.WRITING: 1,
+    }
+    return Schedule(progress, expected, 0 if sets.calibration is None else len(sets.calibration))
 
 
 def _require_one(chosen: Sequence[Trial], failures: Sequence[Failure]) -> None:

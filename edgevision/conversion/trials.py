@@ -14,6 +14,7 @@ from edgevision.conversion.failures import failure_of
 from edgevision.conversion.latency_table import INTEGER, WITH_FLOAT, LatencyRow, kind_of, latency_rows
 from edgevision.conversion.plan import PlannedArtifact
 from edgevision.conversion.reference import Reference
+from edgevision.conversion.schedule import Schedule, Stage
 from edgevision.conversion.search import Outcome, PrecisionSearch, Sensitivities, searches_for
 from edgevision.conversion.speed import (
     TABLE,
@@ -31,11 +32,7 @@ from edgevision.errors import EdgeVisionError, InferenceError, PluginError
 from edgevision.evaluation.run import measure, workers_on
 from edgevision.evidence.records import Attempt, Measured
 from edgevision.evidence.requirements import Budget
-from edgevision.system.progress import Steps
 from edgevision.target import Target
-
-#: The share of a conversion in the progress, in examples measured.
-STEPS_OF_CONVERSION = 400
 
 #: Precisions that are chosen for their speed, so that one that is slower than float32 is worth a note.
 _INTEGER = CALIBRATED | {"int8-dynamic"}
@@ -76,7 +73,7 @@ class Trials:
         reference: Reference,
         builder: CandidateBuilder,
         budget: Budget,
-        steps: Steps,
+        steps: Schedule,
         keep_answers: bool = False,
     ) -> None:
         self.attempts: list[Attempt] = []
@@ -339,7 +336,7 @@ class Trials:
 
     def _rank_layers(self, artifact_format: str) -> Sensitivities:
         if artifact_format not in self.sensitivities:
-            self._steps.next(f"ranking layers for {artifact_format}", STEPS_OF_CONVERSION)
+            self._steps.next(f"ranking layers for {artifact_format}", Stage.RANKING)
             self.sensitivities[artifact_format] = self._sensitivities(artifact_format)
         return self.sensitivities[artifact_format]
 
@@ -352,14 +349,15 @@ class Trials:
             return ()
 
     def _build(self, planned: PlannedArtifact) -> Candidate:
-        self._steps.next(f"converting to {planned.id}", STEPS_OF_CONVERSION)
+        kind = Stage.INTEGER if planned.precision in CALIBRATED else Stage.FLOAT
+        self._steps.next(f"converting to {planned.id}", kind)
         return self._builder.build(planned)
 
     def _measure(self, candidates: Sequence[Candidate]) -> list[Trial]:
         if not candidates:
             return []
         evaluator, examples = self._reference.evaluator, self._reference.examples
-        self._steps.next("measuring", len(examples))
+        self._steps.next("measuring", Stage.ARTIFACTS, len(examples))
         models = [candidate.model(evaluator) for candidate in candidates]
         workers = min(workers_on(examples, candidate.measured_on.settings)[0] for candidate in candidates)
         rows = measure(evaluator, models, examples, self._steps.measured, workers)

@@ -25,7 +25,6 @@ class Steps:
         self._total = expected
         self._done = 0
         self._stage, self._steps = "", 0
-        self._raised: BaseException | None = None
 
     def next(self, stage: str, steps: int) -> None:
         """Begin a stage of `steps` steps, and raise the total if it needs more than were expected."""
@@ -36,15 +35,5 @@ class Steps:
 
     def measured(self, examples: int) -> None:
         """Report that `examples` steps of the current stage are done."""
-        if self._progress is None:
-            return
-        try:
+        if self._progress is not None:
             self._progress(self._stage, self._done + examples, self._total)
-        except BaseException as error:
-            self._raised = error
-            raise
-
-    def check_caller(self, error: BaseException) -> None:
-        """Raise `error` again if the caller's function raised it, which is no failure of a stage."""
-        if error is self._raised:
-            raise error

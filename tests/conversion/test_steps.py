@@ -15,12 +15,12 @@ from edgevision.artifact import Artifact
 from edgevision.bundle.storage import read_bundle
 from edgevision.conversion.convert import Conversion
 from edgevision.conversion.latency_table import rows_of
+from edgevision.conversion.schedule import Schedule
 from edgevision.conversion.speed import architecture
 from edgevision.conversion.trials import Trials
 from edgevision.errors import AgreementError, ConversionError, InferenceError, OptionError
 from edgevision.evidence.requirements import Budget
 from edgevision.plugins import Registry, registry
-from edgevision.system.progress import Steps
 
 pytest.importorskip("ai_edge_litert", reason="needs the extra `tflite`")
 
@@ -172,8 +172,9 @@ def test_the_speed_of_candidates_for_another_machine_of_an_architecture_in_the_t
     monkeypatch.setattr("edgevision.conversion.speed.latency_rows", lambda: rows)
     monkeypatch.setattr("edgevision.conversion.trials.latency_rows", lambda: rows)
     speeds["tflite-int8"] = 0.1  # on this machine, which is another one
-    precisions, facts = '["int8", "float16", "float32"]', 'machine = "N99"\narchitecture = "x86_64"'
-    targets = {"camera": TARGET.format("camera", "tflite", "tflite", precisions, facts)}
+    machine = 'machine = "N99"\narchitecture = "x86_64"'
+    precisions = '["int8", "float16", "float32"]'
+    targets = {"camera": TARGET.format("camera", "tflite", "tflite", precisions, machine)}
     request = request_of(targets=targets, calibrated=True, budget=Budget(min_agreement=0.0))
     evidence = Conversion.prepare(request, plugins).run()
     assert [result.artifact for result in evidence.results] == ["tflite-float32"]
@@ -214,9 +215,7 @@ def test_int8_that_was_asked_for_is_written_with_a_note_that_it_is_slower(
     assert [entry.id for entry in read_bundle(request.output).manifest.artifacts] == ["tflite-int8"]
 
 
-def test_real_runs_decide_where_the_difference_is_large(
-    request_of,
-) -> None:
+def test_real_runs_decide_where_the_difference_is_large(request_of) -> None:
     pytest.importorskip("onnxruntime", reason="needs the extra `onnx`")
     targets = {"camera": TARGET.format("camera", "onnx", "onnx", '["int8", "float32"]', "")}
     plugins = tiny_plugins(_SlowInt8(), backends=(registry().backend("onnx"),))
@@ -255,5 +254,5 @@ def test_score_calibration_is_checked_before_anything_runs(request_of, plugins: 
 
 def test_trials_store_their_arguments_and_run_nothing() -> None:
     """Any call of these arguments would be an AttributeError."""
-    trials = Trials(None, None, None, Steps(None, 0))
+    trials = Trials(None, None, None, Schedule(None, {}))
     assert (trials.attempts, trials.sensitivities) == ([], {})
