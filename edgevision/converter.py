@@ -52,12 +52,15 @@ class SourceFacts:
         score_kinds: output name -> kind of its scores, for outputs with one value per class: as
             `score_kind`, or ``linear`` for the output of a linear layer, which may be logits or the values
             of a regression. An output that is missing here holds something else, or could not be inferred.
+        color: channel order of the source's input, ``rgb`` or ``bgr``, where it subtracts means that are
+            known for one of them.
     """
 
     pixel_range: tuple[float, float] | None = None
     pixel_range_reason: str = ""
     score_kind: str | None = None
     score_kinds: Mapping[str, str] = field(default_factory=dict)
+    color: str | None = None
 
 
 class Source(Protocol):

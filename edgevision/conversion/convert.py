@@ -9,6 +9,7 @@ from pathlib import Path
 from edgevision.bundle.pictures import write_pictures
 from edgevision.bundle.storage import check_output, write_bundle
 from edgevision.calibration.coverage import coverage_findings
+from edgevision.calibration.findings import Finding
 from edgevision.conversion.candidates import CandidateBuilder, Trial
 from edgevision.conversion.device_limits import unmeasured_limits
 from edgevision.conversion.example_pictures import example_pictures
@@ -30,6 +31,7 @@ from edgevision.errors import SourceError
 from edgevision.evaluation.evaluator import Evaluator
 from edgevision.evaluation.for_source import evaluator_for_source
 from edgevision.evaluation.run import Examples, Images
+from edgevision.evaluation.source_check import check_source
 from edgevision.evaluation.source_session import SourceSession
 from edgevision.evidence.records import Evidence
 from edgevision.plugins import Registry, registry
@@ -155,6 +157,13 @@ class Conversion:
         steps.next("measuring the source", len(self.sets.evaluation))
         reference = Reference.measure(self.source, self.evaluator, self.sets.evaluation, steps.measured)
         reference.check_budget(budget)
+        source_findings = check_source(
+            self.source,
+            self.evaluator,
+            self.sets.evaluation,
+            reference.answers,
+            self.request.settings.strict,
+        )
         calibrator = None
         if self.scores is not None:
             steps.next("calibrating the source's scores", len(self.scores.calibration))
@@ -165,7 +174,7 @@ class Conversion:
             steps.next("calibrating scores", len(calibrator.request.calibration))
             chosen = calibrator.calibrate(chosen, steps.measured)
         steps.next("timing", 0)
-        evidence = self._evidence(trials, chosen)
+        evidence = self._evidence(trials, chosen, source_findings)
         require_passed(evidence)
         steps.next("writing the bundle", 0)
         self._write(reference, chosen, evidence)
@@ -183,7 +192,9 @@ class Conversion:
             return trials.search(self.plan.targets, calibrated=self.sets.calibration is not None)
         return trials.run(self.plan.artifacts)
 
-    def _evidence(self, trials: Trials, chosen: Sequence[Trial]) -> Evidence:
+    def _evidence(
+        self, trials: Trials, chosen: Sequence[Trial], source_findings: Sequence[Finding]
+    ) -> Evidence:
         sets, task = self.sets, self.request.settings.task
         coverage = coverage_of(self.source, self.evaluator, sets)
         annotated = bool(task.annotations or task.truth)
@@ -197,7 +208,11 @@ class Conversion:
             notes=tuple(_notes(chosen, sets.left_out)),
             attempts=tuple(trials.attempts),
             sensitivities=trials.sensitivities,
-            calibration_findings=(*sets.findings, *(() if coverage is None else coverage_findings(coverage))),
+            calibration_findings=(
+                *source_findings,
+                *sets.findings,
+                *(() if coverage is None else coverage_findings(coverage)),
+            ),
             calibration_coverage=coverage,
         )
 

@@ -54,7 +54,8 @@ def _evaluator_on_images(
     source: Source, options: TaskOptions, images: ImageSet, plugins: Registry
 ) -> Evaluator:
     _check_takes_image(source)
-    stated = None if source.facts.pixel_range is None else StatedNormalization(source.facts.pixel_range)
+    facts = source.facts
+    stated = None if facts.pixel_range is None else StatedNormalization(facts.pixel_range, color=facts.color)
     preprocessing = resolve_preprocessing(source.inputs[0], options.image, stated, str(source.path))
     if options.decoder is None and _generates_images(source):
         return _image_to_image(source, options, preprocessing, images)

@@ -61,11 +61,13 @@ class StatedNormalization(NamedTuple):
 
     Attributes:
         value_range, mean, scale: as in `Preprocessing`.
+        color: channel order, where the model states it.
     """
 
     value_range: tuple[float, float]
     mean: tuple[float, ...] = (0.0,)
     scale: tuple[float, ...] = (1.0,)
+    color: str | None = None
 
 
 def resolve_preprocessing(
@@ -85,7 +87,8 @@ def resolve_preprocessing(
     """
     layout, size_wh, channels = image_layout(spec, where)
     family = None if options.applications is None else keras_applications_preprocessing(options.applications)
-    color = options.color or ("gray" if channels == 1 else family["color"] if family else "rgb")
+    stated_color = family["color"] if family else stated.color if stated else None
+    color = options.color or ("gray" if channels == 1 else stated_color or "rgb")
     if (color == "gray") != (channels == 1):
         raise OptionError(
             f"{where}: input '{spec.name}' has {channels} channels, which cannot hold color '{color}'"

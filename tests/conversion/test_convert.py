@@ -248,7 +248,7 @@ def test_strict_refuses_with_all_warnings_before_any_conversion(normalized: Path
             calibration=few,
             evaluation=digits / "evaluation",
             settings=ConversionSettings(
-                task=TaskOptions(image=InputOptions(value_range=(0.0, 1.0))), strict=True
+                task=TaskOptions(image=InputOptions(value_range=(0.0, 1.0))), strict=True, force_input=True
             ),
             progress=lambda stage, _done, _steps: stages.append(stage),
         )
