@@ -1,4 +1,4 @@
-"""Findings about a calibration set and a source, and the coverage of its activation ranges, as the evidence keeps them."""
+"""Findings about a source and its calibration set, and the coverage of activation ranges, for the evidence."""
 
 from __future__ import annotations
 

@@ -53,8 +53,8 @@ def check_input_range(source: Source, preprocessing: Preprocessing, images: Imag
         best.check,
         "warning",
         f"the images of {images.name} match the training statistics of the model "
-        f"{(current / away).min():.1f} times better {best.description}: distance {away.mean():.2g} instead of "
-        f"{current.mean():.2g} nats at batch normalization '{source.norms[0]}'; pass {best.option} if the "
+        f"{(current / away).min():.1f} times better {best.description}: distance {away.mean():.2g} instead "
+        f"of {current.mean():.2g} nats at batch normalization '{source.norms[0]}'; pass {best.option} if the "
         f"model was trained like that",
     )
 

@@ -210,7 +210,7 @@ class Conversion:
             sensitivities=trials.sensitivities,
             calibration_findings=(
                 *source_findings,
-                *sets.findings,
+                *(one for one in sets.findings if one.check not in {each.check for each in source_findings}),
                 *(() if coverage is None else coverage_findings(coverage)),
             ),
             calibration_coverage=coverage,

@@ -32,7 +32,7 @@ from edgevision.tasks.classify import Classifier, Scores
 Hits = NDArray[np.bool_]
 
 #: Images that alternatives are tried on, and those of them that each is tried on first.
-_SAMPLE, _FIRST = 128, 48
+_SAMPLE, _FIRST = 256, 48
 #: Probability that an alternative that is no better changes as many predictions for the better by chance.
 #: About eight are tried.
 _SIGNIFICANT = 0.001
@@ -121,16 +121,27 @@ def _better_input(
     if not found:
         return None
     best = max(found, key=lambda one: float(one.hits.mean()))
-    option = best.alternative.option
-    if contradicts(source, best.alternative.preprocessing):
-        option += " --force-input"
+    likely = [one for one in found if one is not best and not _is_worse(one.hits, best.hits)]
+    ways = [
+        f"{one.alternative.description} ({one.hits.mean():.1%}; pass {_option(source, one.alternative)})"
+        for one in [best, *likely]
+    ]
     return Finding(
         best.alternative.check,
         "warning",
-        f"the source itself is right on {best.hits.mean():.1%} instead of {current.mean():.1%} of "
-        f"{len(sample)} labelled images if they are given to it {best.alternative.description}; "
-        f"pass {option} if it was trained like that",
+        f"the source itself is right on {current.mean():.1%} of {len(sample)} labelled images, but on "
+        f"clearly more of them if they are given to it {' or '.join(ways)}; pass what it was trained with",
     )
+
+
+def _option(source: Source, alternative: Alternative) -> str:
+    forced = contradicts(source, alternative.preprocessing)
+    return f"{alternative.option} --force-input" if forced else alternative.option
+
+
+def _is_worse(one: Hits, other: Hits) -> bool:
+    """True if the difference of two proportions on the same images is no chance."""
+    return _sign_test(int((other & ~one).sum()), int((one & ~other).sum())) < _SIGNIFICANT
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,8 +180,7 @@ class _Trial:
             hits = np.concatenate([first, self._hits(preprocessing, slice(_FIRST, None))])
         except (InferenceError, OptionError):  # values that make the network overflow are not the right ones
             return None
-        gained, lost = int((hits & ~self.current).sum()), int((~hits & self.current).sum())
-        return _Result(alternative, hits) if _sign_test(gained, lost) < _SIGNIFICANT else None
+        return _Result(alternative, hits) if _is_worse(self.current, hits) else None
 
     def _resizes(self, preprocessing: Preprocessing) -> bool:
         size_hw = preprocessing.size_wh[::-1]
