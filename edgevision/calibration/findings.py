@@ -1,4 +1,4 @@
-"""Findings about a source and its calibration set, and the coverage of activation ranges, for the evidence."""
+"""Findings about a source and its calibration set, and the coverage of activation ranges, in evidence."""
 
 from __future__ import annotations
 
