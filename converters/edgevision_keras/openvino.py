@@ -7,15 +7,17 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgevision.artifact import Artifact
+from edgevision.artifact import Artifact, QuantizationRecord
 from edgevision.converter import CalibrationData, Source
 from edgevision_keras.failures import conversion_errors
 from edgevision_keras.libraries import openvino_core, require_openvino
 from edgevision_keras.onnx_export import export
 from edgevision_keras.quantization.folding import freeze
+from edgevision_keras.quantization.images import FittingImages
 from edgevision_keras.quantization.openvino import quantize
+from edgevision_keras.quantization.plain import openvino_tool, plain_openvino
 from edgevision_keras.quantization.sensitivity import layer_errors
-from edgevision_keras.request import INT8, Request, check_request
+from edgevision_keras.request import INT8, Request, check_calibrated, check_request
 
 
 class OpenVINOConverter:
@@ -47,7 +49,16 @@ class OpenVINOConverter:
         openvino = require_openvino()
         with conversion_errors(request.source.path, "OpenVINO", precision):
             files = _serialize(openvino, _model(request), compress_to_fp16=precision == "float16")
-        return Artifact(self.format, precision, files)
+        record = request.prepared().record(openvino_tool()) if precision in INT8 else None
+        return Artifact(self.format, precision, files, record)
+
+    def convert_plain(self, source: Source, precision: str, calibration: CalibrationData) -> Artifact:
+        """See `edgevision.converter.PlainConverter.convert_plain`."""
+        request = check_calibrated(self, source, precision, calibration)
+        with conversion_errors(request.source.path, "OpenVINO", precision):
+            model = plain_openvino(request.source.float32_onnx, FittingImages(calibration))
+            files = _serialize(require_openvino(), model, compress_to_fp16=False)
+        return Artifact(self.format, precision, files, QuantizationRecord("plain", openvino_tool()))
 
     def sensitivities(
         self, source: Source, precision: str, calibration: CalibrationData

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import replace
 
-from edgevision.artifact import CALIBRATED, Artifact
+from edgevision.artifact import CALIBRATED, Artifact, FloatOperation, QuantizationRecord
 from edgevision.converter import CalibrationData, Source
 from edgevision.errors import first_line
-from edgevision.tensors import Array
-from edgevision_keras.failures import conversion_error, conversion_errors, listed
+from edgevision_keras.failures import conversion_errors, listed
+from edgevision_keras.graph.operator_layers import OperatorLayers
 from edgevision_keras.libraries import require, require_tensorflow
+from edgevision_keras.quantization.images import FittingImages
+from edgevision_keras.quantization.plain import plain_tflite, tflite_tool
 from edgevision_keras.quantization.sensitivity import layer_errors
-from edgevision_keras.quantization.tflite import quantize
-from edgevision_keras.request import INT8, Request, check_request
+from edgevision_keras.quantization.tflite import FloatOperator, quantize
+from edgevision_keras.request import INT8, Request, check_calibrated, check_request
 from edgevision_keras.source import KerasSource
 
 _NEXT_STEP = "replace the layer, or try another precision"
@@ -25,7 +27,8 @@ class TfliteConverter:
     """The converter ``keras-tflite``; see `edgevision.converter.SelectiveConverter`.
 
     All precisions start from the same graph, with an open batch and one weight scale per channel.
-    ``int8`` has int8 inputs and outputs, every other precision float32 ones, also ``int16x8``. No
+    ``int8`` has int8 inputs and outputs, every other precision float32 ones, also ``int16x8``. In an int8
+    artifact, what has no int8 kernel, is slower in int8, or would lose too much, is computed in float. No
     artifact needs TensorFlow's own operations ("Flex") or custom ones.
     """
 
@@ -47,8 +50,19 @@ class TfliteConverter:
             ConversionError: an operation has no kernel at this precision; names it.
         """
         request = check_request(self, source, precision, calibration, keep_float)
-        content = _int8(request) if precision in INT8 else _plain(request)
-        return Artifact(self.format, precision, {"model.tflite": content})
+        if precision not in CALIBRATED:
+            return Artifact(self.format, precision, {"model.tflite": _uncalibrated(request)})
+        if precision not in INT8 and calibration is not None:  # TensorFlow's own calibration suits 16 bits
+            return self.convert_plain(source, precision, calibration)
+        return _int8(request)
+
+    def convert_plain(self, source: Source, precision: str, calibration: CalibrationData) -> Artifact:
+        """See `edgevision.converter.PlainConverter.convert_plain`."""
+        request = check_calibrated(self, source, precision, calibration)
+        with _converting(request):
+            content = plain_tflite(request.source.trace, precision, FittingImages(calibration))
+        record = QuantizationRecord("plain", tflite_tool())
+        return Artifact(self.format, precision, {"model.tflite": content}, record)
 
     def sensitivities(
         self, source: Source, precision: str, calibration: CalibrationData
@@ -57,25 +71,35 @@ class TfliteConverter:
         return layer_errors(check_request(self, source, precision, calibration).prepared())
 
 
-def _plain(request: Request) -> bytes:
+def _uncalibrated(request: Request) -> bytes:
     tf = require_tensorflow()
     with _converting(request):
         converter = tf.lite.TFLiteConverter.from_concrete_functions([request.source.trace.frozen])
-        _set_precision(tf, converter, request.precision)
-        if request.precision in CALIBRATED and request.calibration is not None:
-            converter.representative_dataset = _representative(request.source, request.calibration)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        if request.precision != "float32":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if request.precision == "float16":
+            converter.target_spec.supported_types = [tf.float16]
         return bytes(converter.convert())
 
 
-def _int8(request: Request) -> bytes:
+def _int8(request: Request) -> Artifact:
     prepared = request.prepared()
     with _converting(request):
-        content, kept = quantize(request.source.trace, prepared, request.precision, request.keep_float)
-    floats = _float_operations(content, kept)
-    if floats:
-        cause = f"no kernel for {', '.join(floats)}; {_NEXT_STEP}"
-        raise conversion_error(request.source.path, "TFLite", request.precision, cause)
-    return content
+        content, floats = quantize(request.source.trace, prepared, request.precision, request.keep_float)
+    record = replace(prepared.record(tflite_tool()), float_operations=_named(request.source, floats))
+    return Artifact("tflite", request.precision, {"model.tflite": content}, record)
+
+
+def _named(source: KerasSource, floats: Sequence[FloatOperator]) -> tuple[FloatOperation, ...]:
+    """Operators with the layers that they belong to."""
+    layers = OperatorLayers(source.trace, source.layer_names)
+    return tuple(
+        FloatOperation(
+            operator.operation, layers.layer_of(operator.operation, operator.name), operator.reason
+        )
+        for operator in floats
+    )
 
 
 @contextmanager
@@ -85,46 +109,6 @@ def _converting(request: Request) -> Iterator[None]:
         conversion_errors(request.source.path, "TFLite", request.precision, _cause),
     ):
         yield
-
-
-def _float_operations(content: bytes, kept: Collection[str]) -> list[str]:
-    """The operations that compute in float: the converter leaves them so, between two conversions.
-
-    Args:
-        content: an int8 file.
-        kept: names of tensors whose operations stay float on request.
-    """
-    schema = require("tensorflow.lite.python.schema_py_generated")
-    names = {number: name for name, number in vars(schema.BuiltinOperator).items() if name.isupper()}
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
-    floats = set()
-    for graph in model.subgraphs:
-        for operator in graph.operators:
-            code = model.operatorCodes[operator.opcodeIndex]
-            name = names[max(code.builtinCode, code.deprecatedBuiltinCode)]
-            tensors = [graph.tensors[index] for index in (*operator.inputs, *operator.outputs) if index >= 0]
-            is_float = any(tensor.type == schema.TensorType.FLOAT32 for tensor in tensors)
-            is_requested = any(tensor.name.decode() in kept for tensor in tensors)
-            if is_float and not is_requested and name not in ("QUANTIZE", "DEQUANTIZE"):
-                floats.add(name)
-    return sorted(floats)
-
-
-def _set_precision(tf: Any, converter: Any, precision: str) -> None:
-    sets = tf.lite.OpsSet
-    converter.target_spec.supported_ops = [sets.TFLITE_BUILTINS]
-    if precision != "float32":
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if precision == "float16":
-        converter.target_spec.supported_types = [tf.float16]
-    elif precision == "int16x8":
-        converter.target_spec.supported_ops = [
-            sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
-        ]
-
-
-def _representative(source: KerasSource, calibration: CalibrationData) -> Callable[[], Iterator[list[Array]]]:
-    return lambda: ([inputs[spec.name] for spec in source.inputs] for inputs in calibration)
 
 
 def _cause(error: Exception) -> str:

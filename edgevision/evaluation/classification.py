@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +18,16 @@ from edgevision.imaging.preprocess import Preprocessing
 from edgevision.metrics.changes import Flip, name_of
 from edgevision.metrics.classification import Members, Truth, classify_measures, members, predicted_classes
 from edgevision.metrics.comparison import (
+    MOST_CLASSES,
     MOST_IMAGES,
+    POSITIVE_AGREEMENT,
     ClassifyDetails,
     Comparison,
+    LabelAgreement,
     pair,
     pair_classes,
 )
-from edgevision.metrics.intervals import wilson
+from edgevision.metrics.intervals import share_by_image, wilson
 from edgevision.metrics.measures import Measures
 from edgevision.session import CheckedSession
 from edgevision.tasks.classify import Classifier, Scores
@@ -149,8 +153,9 @@ def compare_scores(
 ) -> Comparison:
     """Compare float32 scores ``(images, classes)`` of an artifact with its source's.
 
-    The prediction for an image is its top class; with independent scores it is the set of classes
-    at 0.5 or above.
+    The prediction for an image is its top class, and agreement is the share of images with the same one. With
+    independent scores, each class at 0.5 or above is predicted, and agreement is the share of decisions, one
+    per image and class, that are the same.
 
     Args:
         source, artifact: scores of 0…1, one row per image, one image or more.
@@ -161,7 +166,9 @@ def compare_scores(
         image_names: one per image; default ``image 0``, ``image 1``, …
     """
     labels = labels or [f"class {number}" for number in range(source.shape[1])]
-    same = (predicted_classes(source, multi_label) == predicted_classes(artifact, multi_label)).all(axis=1)
+    predicted = predicted_classes(source, multi_label), predicted_classes(artifact, multi_label)
+    alike = predicted[0] == predicted[1]
+    same = alike.all(axis=1)
     difference = np.abs(source - artifact)
     before = after = None
     if truth is not None:
@@ -170,11 +177,13 @@ def compare_scores(
     flips = _Flips(source, artifact, truth, multi_label, labels)
     return Comparison(
         images=len(source),
-        agreement=float(same.mean()),
+        agreement=float(alike.mean() if multi_label else same.mean()),
         largest_difference=float(difference.max()),
         mean_difference=float(difference.mean()),
         metrics=pair(before.metrics, after.metrics) if before and after else (),
-        agreement_interval=wilson(int(same.sum()), len(same)),
+        agreement_interval=share_by_image(alike.mean(axis=1))
+        if multi_label
+        else wilson(int(same.sum()), len(same)),
         by_class=pair_classes(before.by_class, after.by_class) if before and after else (),
         details=ClassifyDetails(
             flipped=int((~same).sum()),
@@ -183,7 +192,32 @@ def compare_scores(
             artifact_confusion=after.confusion if after else None,
             source_reliability=before.reliability if before else None,
             artifact_reliability=after.reliability if after else None,
+            by_label=_by_label(*predicted, labels) if multi_label else (),
         ),
+        **(_present(*predicted) if multi_label else {}),
+    )
+
+
+def _present(source: Members, artifact: Members) -> dict[str, Any]:
+    """Agreement on the labels that source or artifact predict: F1 of one against the other."""
+    both, either = 2 * (source & artifact).sum(axis=1), source.sum(axis=1) + artifact.sum(axis=1)
+    value = float(both.sum() / either.sum()) if either.any() else 1.0
+    interval = share_by_image(both, either)
+    return {"likeness": {POSITIVE_AGREEMENT: value}, "likeness_intervals": {POSITIVE_AGREEMENT: interval}}
+
+
+def _by_label(source: Members, artifact: Members, labels: Sequence[str]) -> tuple[LabelAgreement, ...]:
+    alike = (source == artifact).sum(axis=0)
+    lost, gained = (source & ~artifact).sum(axis=0), (artifact & ~source).sum(axis=0)
+    return tuple(
+        LabelAgreement(
+            labels[place],
+            int(alike[place]) / len(source),
+            wilson(int(alike[place]), len(source)),
+            int(lost[place]),
+            int(gained[place]),
+        )
+        for place in np.argsort(alike, kind="stable")[:MOST_CLASSES].tolist()
     )
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from edgevision.calibration.findings import Finding
-from edgevision.converter import Source
+from edgevision.converter import Source, SourceFacts
 from edgevision.errors import OptionError
-from edgevision.imaging.input_options import InputOptions
-from edgevision.imaging.preprocess import Preprocessing
+from edgevision.evaluation.for_source import stated_normalization
+from edgevision.imaging.input_options import InputOptions, StatedNormalization
+from edgevision.imaging.preprocess import INTERPOLATIONS, RESIZE_MODES, Preprocessing
+from edgevision.tensors import Array
 
 #: Difference of black and white from the values that the model expects, as a share of their range. Some
 #: models divide by 256 or 127 where others divide by 255 or 127.5.
@@ -29,14 +31,19 @@ def check_input_options(
     Raises:
         OptionError: an option contradicts the model, and `force_input` is false.
     """
-    contradictions = [
-        text
-        for text in (_of_values(source, options, preprocessing), _of_color(source, options, preprocessing))
-        if text is not None
-    ]
+    stated = stated_normalization(source.facts)
+    if stated is None:
+        return ()
+    found = (
+        _of_values(stated, source.facts, options, preprocessing),
+        _of_color(stated, source.facts, options, preprocessing),
+        _of_word("resize", stated.resize, options.resize, source.facts),
+        _of_word("interpolation", stated.interpolation, options.interpolation, source.facts),
+    )
+    contradictions = [text for text in found if text is not None]
     if contradictions and not force_input:
         raise OptionError(
-            f"{source.path}: {'; '.join(contradictions)}. Remove the option, because the model does this "
+            f"{source.path}: {'; '.join(contradictions)}. Remove the option, because the model says this "
             f"itself, or pass --force-input (force_input=True) if it was trained like that"
         )
     return tuple(
@@ -46,49 +53,69 @@ def check_input_options(
 
 
 def contradicts(source: Source, preprocessing: Preprocessing) -> bool:
-    """Return whether a model contains what tells that it expects other values or colours."""
-    color = source.facts.color
-    return _given_values(source, preprocessing) is not None or color not in (None, preprocessing.color)
+    """Return whether a model contains what tells that it expects other values, colours or pixels."""
+    stated = stated_normalization(source.facts)
+    if stated is None:
+        return False
+    words = [(stated.color, preprocessing.color), (stated.interpolation, preprocessing.interpolation)]
+    return _other_values(stated, preprocessing) is not None or any(a not in (None, b) for a, b in words)
 
 
-def _of_values(source: Source, options: InputOptions, preprocessing: Preprocessing) -> str | None:
-    stated, given = _stated(options), _given_values(source, preprocessing)
-    if not stated or given is None or source.facts.pixel_range is None:
+def _of_values(
+    stated: StatedNormalization, facts: SourceFacts, options: InputOptions, preprocessing: Preprocessing
+) -> str | None:
+    typed, given = _typed(options), _other_values(stated, preprocessing)
+    if not typed or given is None:
         return None
-    low, high = source.facts.pixel_range
+    low, high = _black_and_white(stated)
     return (
-        f"{stated} gives the model values of {given[0]:.4g} to {given[1]:.4g}, but it expects "
-        f"{low:g}…{high:g} ({source.facts.pixel_range_reason})"
+        f"{typed} gives the model values of {given[0]:.4g} to {given[1]:.4g}, but it expects "
+        f"{low.min():.4g}…{high.max():.4g} ({_reason(facts)})"
     )
 
 
-def _given_values(source: Source, preprocessing: Preprocessing) -> tuple[float, float] | None:
-    """(lowest, highest) value that pixels become, if it is not what the model expects."""
-    if source.facts.pixel_range is None:
-        return None
-    low, high = source.facts.pixel_range
-    black, white = (
-        (value - np.asarray(preprocessing.mean)) / np.asarray(preprocessing.scale)
-        for value in preprocessing.value_range
-    )
-    allowed = _TOLERANCE * (high - low)
-    if np.abs(black - low).max() <= allowed and np.abs(white - high).max() <= allowed:
-        return None
-    return float(np.minimum(black, white).min()), float(np.maximum(black, white).max())
-
-
-def _of_color(source: Source, options: InputOptions, preprocessing: Preprocessing) -> str | None:
-    color = source.facts.color
+def _of_color(
+    stated: StatedNormalization, facts: SourceFacts, options: InputOptions, preprocessing: Preprocessing
+) -> str | None:
+    color = stated.color
     if color is None or color == preprocessing.color or (options.color or options.applications) is None:
         return None
     option = f"--color {options.color}" if options.color else f"--preprocess {options.applications}"
     return (
         f"{option} gives the model {preprocessing.color.upper()} images, but it expects {color.upper()} "
-        f"({source.facts.pixel_range_reason}: the means of ImageNet in that order)"
+        f"({_reason(facts)}: the means of ImageNet in that order)"
     )
 
 
-def _stated(options: InputOptions) -> str:
+def _of_word(name: str, stated: str | None, typed: str | None, facts: SourceFacts) -> str | None:
+    # What the model says in words of its own has no equal among the options, so that one must be chosen.
+    if typed is None or stated in (None, typed) or stated not in (*RESIZE_MODES, *INTERPOLATIONS):
+        return None
+    return f"--{name} {typed} is not the model's own '{stated}' ({_reason(facts)})"
+
+
+def _other_values(stated: StatedNormalization, preprocessing: Preprocessing) -> tuple[float, float] | None:
+    """(lowest, highest) value that pixels become, if they are not what the model expects."""
+    low, high = _black_and_white(stated)
+    black, white = _black_and_white(preprocessing)
+    allowed = _TOLERANCE * np.abs(high - low).max()
+    if np.abs(black - low).max() <= allowed and np.abs(white - high).max() <= allowed:
+        return None
+    return float(np.minimum(black, white).min()), float(np.maximum(black, white).max())
+
+
+def _black_and_white(values: StatedNormalization | Preprocessing) -> tuple[Array, Array]:
+    """What the pixels 0 and 255 become, per channel or for all."""
+    mean, scale = np.asarray(values.mean), np.asarray(values.scale)
+    low, high = values.value_range
+    return (low - mean) / scale, (high - mean) / scale
+
+
+def _reason(facts: SourceFacts) -> str:
+    return facts.pixel_range_reason if facts.preprocessing is None else facts.preprocessing.reason
+
+
+def _typed(options: InputOptions) -> str:
     """The options that determine the values at the input, as they are typed."""
     parts = []
     if options.applications is not None:
