@@ -76,6 +76,8 @@ class SourceFacts:
             of a regression. An output that is missing here holds something else, or could not be inferred.
         color: channel order of the source's input, ``rgb`` or ``bgr``, where it subtracts means that are
             known for one of them.
+        resize, interpolation: how its own layers resized images to the size of its input, which they left
+            open; as in `StatedPreprocessing`.
         preprocessing: what the model's file describes beside its layers. It applies before `pixel_range`.
     """
 
@@ -84,6 +86,8 @@ class SourceFacts:
     score_kind: str | None = None
     score_kinds: Mapping[str, str] = field(default_factory=dict)
     color: str | None = None
+    resize: str | None = None
+    interpolation: str | None = None
     preprocessing: StatedPreprocessing | None = None
 
 

@@ -65,9 +65,9 @@ def _of_values(
     stated: StatedNormalization, facts: SourceFacts, options: InputOptions, preprocessing: Preprocessing
 ) -> str | None:
     typed, given = _typed(options), _other_values(stated, preprocessing)
-    if not typed or given is None:
+    if not typed or given is None or stated.value_range is None:
         return None
-    low, high = _black_and_white(stated)
+    low, high = _black_and_white(stated.value_range, stated)
     return (
         f"{typed} gives the model values of {given[0]:.4g} to {given[1]:.4g}, but it expects "
         f"{low.min():.4g}…{high.max():.4g} ({_reason(facts)})"
@@ -91,23 +91,28 @@ def _of_word(name: str, stated: str | None, typed: str | None, facts: SourceFact
     # What the model says in words of its own has no equal among the options, so that one must be chosen.
     if typed is None or stated in (None, typed) or stated not in (*RESIZE_MODES, *INTERPOLATIONS):
         return None
-    return f"--{name} {typed} is not the model's own '{stated}' ({_reason(facts)})"
+    where = "its first layers" if facts.preprocessing is None else facts.preprocessing.reason
+    return f"--{name} {typed} is not the model's own '{stated}' ({where})"
 
 
 def _other_values(stated: StatedNormalization, preprocessing: Preprocessing) -> tuple[float, float] | None:
     """(lowest, highest) value that pixels become, if they are not what the model expects."""
-    low, high = _black_and_white(stated)
-    black, white = _black_and_white(preprocessing)
+    if stated.value_range is None:
+        return None
+    low, high = _black_and_white(stated.value_range, stated)
+    black, white = _black_and_white(preprocessing.value_range, preprocessing)
     allowed = _TOLERANCE * np.abs(high - low).max()
     if np.abs(black - low).max() <= allowed and np.abs(white - high).max() <= allowed:
         return None
     return float(np.minimum(black, white).min()), float(np.maximum(black, white).max())
 
 
-def _black_and_white(values: StatedNormalization | Preprocessing) -> tuple[Array, Array]:
+def _black_and_white(
+    value_range: tuple[float, float], values: StatedNormalization | Preprocessing
+) -> tuple[Array, Array]:
     """What the pixels 0 and 255 become, per channel or for all."""
     mean, scale = np.asarray(values.mean), np.asarray(values.scale)
-    low, high = values.value_range
+    low, high = value_range
     return (low - mean) / scale, (high - mean) / scale
 
 

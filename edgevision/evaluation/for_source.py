@@ -80,7 +80,11 @@ def stated_normalization(facts: SourceFacts) -> StatedNormalization | None:
             resize=own.resize,
             interpolation=own.interpolation,
         )
-    return None if facts.pixel_range is None else StatedNormalization(facts.pixel_range, color=facts.color)
+    if facts.pixel_range is None and facts.interpolation is None:
+        return None
+    return StatedNormalization(
+        facts.pixel_range, color=facts.color, resize=facts.resize, interpolation=facts.interpolation
+    )
 
 
 def _check_takes_image(source: Source) -> None:

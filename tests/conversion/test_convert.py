@@ -208,7 +208,7 @@ def test_a_synthetic_calibration_set_is_always_marked(normalized: Path, digits: 
         targets=["generic-cpu"],
         precisions=["int8"],
         calibration="synthetic",
-        evaluation=digits / "evaluation",
+        evaluation=ImageSet.from_arrays(list(ImageSet.open(digits / "evaluation").sample(60))),
         settings=ConversionSettings(budget=LENIENT, calibration_samples=32, strict=True),
     )
     assert evidence.calibration is not None
