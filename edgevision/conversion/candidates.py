@@ -33,6 +33,7 @@ from edgevision.execution.first_run import first_run
 from edgevision.execution.worker import Worker
 from edgevision.plugins import Registry
 from edgevision.session import CheckedSession, open_session
+from edgevision.target import Target
 from edgevision.tasks.score_calibration import ScoreCalibration
 from edgevision.tensors import Array
 
@@ -95,6 +96,11 @@ class Trial:
     def id(self) -> str:
         """The id of the artifact."""
         return self.candidate.planned.id
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """The targets that the artifact is for."""
+        return self.candidate.planned.targets
 
     @property
     def session(self) -> CheckedSession:

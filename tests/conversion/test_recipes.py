@@ -194,6 +194,28 @@ def test_a_target_without_float_gets_a_full_integer_artifact_of_its_own(tmp_path
     edgevision.load(request.output, precision="int8", selftest=True).close()
 
 
+@pytest.mark.usefixtures("speeds")
+def test_where_int8_has_no_float_operation_one_artifact_serves_targets_with_and_without_float(
+    tmp_path: Path,
+) -> None:
+    targets = {
+        "cpu": TARGET.format("cpu", "tflite", "tflite", '["int8", "float32"]', ""),
+        "tpu": TARGET.format("tpu", "tflite", "tflite", '["int8"]', ""),
+    }
+    for precision in ("int8", "auto"):
+        request = tiny_request(
+            tmp_path,
+            (precision,),
+            targets=targets,
+            calibrated=True,
+            force=True,
+            budget=edgevision.Budget(min_agreement=0.0),
+        )
+        Conversion.prepare(request, tiny_plugins(TinyConverter())).run()
+        (entry,) = read_bundle(request.output).manifest.artifacts
+        assert (entry.id, entry.targets) == ("tflite-int8", ("cpu", "tpu"))
+
+
 def _held_out(count: int = 40) -> HeldOut:
     source = TinyReader().read(Path("model.tiny"))
     images = np.random.default_rng(0).random((count, 1, 8, 8, 3), np.float32)
