@@ -23,16 +23,20 @@ def agreements(kind: str, source: Answers, artifact: Answers) -> NDArray[Any]:
     Args:
         kind: ``classes``: whether the class with the highest score is the same (bool). Else a share, 0 to 1:
             ``map``: of the pixels with the same class; ``mask``: of the pixels on the same side of one half;
-            ``depth``: of the pixels whose depth differs by at most 5 % of the range of the image; ``anchors``: of
-            the ten most certain pairs of anchor and class that are so for both; ``queries``: of the ten most
-            certain boxes that the artifact finds with the same class.
+            ``depth``: of the pixels whose depth differs by at most 5 % of the range of the image;
+            ``anchors``: of the ten most certain pairs of anchor and class that are so for both;
+            ``peaks``: the same of cells and classes of a heat map; ``queries``: of the ten most certain boxes
+            that the artifact finds with the same class.
         source, artifact: output name -> (n, …) float32.
     """
     if kind in ("classes", "map"):
         (expected,), (found,) = source.values(), artifact.values()
         same: NDArray[np.bool_] = expected.argmax(-1) == found.argmax(-1)
         return same if kind == "classes" else same.reshape(len(same), -1).mean(1)
-    compare = {"mask": _masks, "depth": _depths, "anchors": _anchors, "queries": _queries}
+    if kind in ("anchors", "peaks"):
+        name = "cls_logits" if kind == "anchors" else "heatmap"
+        return _most_certain(source[name], artifact[name])
+    compare = {"mask": _masks, "depth": _depths, "queries": _queries}
     return compare[kind](source, artifact)
 
 
@@ -49,17 +53,16 @@ def _depths(source: Answers, artifact: Answers) -> NDArray[np.float64]:
     return np.asarray((error <= _DEPTH_ERROR * spread).mean(1))
 
 
-def _anchors(source: Answers, artifact: Answers) -> NDArray[np.float64]:
-    best = [_best(answers["cls_logits"].reshape(len(answers["cls_logits"]), -1)) for answers in (source, artifact)]
+def _most_certain(expected: NDArray[np.float32], found: NDArray[np.float32]) -> NDArray[np.float64]:
+    both = (scores.reshape(len(scores), -1) for scores in (expected, found))
+    best = [np.argpartition(-scores, _OBJECTS)[:, :_OBJECTS] for scores in both]
     return np.array([len(set(first) & set(second)) / _OBJECTS for first, second in zip(*best, strict=True)])
 
 
-def _best(scores: NDArray[np.float32]) -> NDArray[np.intp]:
-    return np.argpartition(-scores, _OBJECTS, axis=1)[:, :_OBJECTS]
-
-
 def _queries(source: Answers, artifact: Answers) -> NDArray[np.float64]:
-    pairs = zip(source["logits"], source["pred_boxes"], artifact["logits"], artifact["pred_boxes"], strict=True)
+    pairs = zip(
+        source["logits"], source["pred_boxes"], artifact["logits"], artifact["pred_boxes"], strict=True
+    )
     return np.array([_found_again(*pair) for pair in pairs])
 
 

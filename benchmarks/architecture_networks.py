@@ -4,36 +4,56 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from architectures import Row
+from architectures import HERE, Row
 from brief_training import Lesson, settle, teach_classes, train
 from hub_networks import hub_network
 
 _CLASSES = 10
-#: KerasHub's classes whose `.keras` file Keras itself cannot load again: EfficientNet's top layers come without weights.
+#: KerasHub's networks whose file Keras itself cannot load again: its top layers are empty.
 _EXPORTED = ("EfficientNet",)
+#: Networks that state no value range of their pixels.
+_RANGE_UNSAID = ("fer_emotion", "resnet8_cifar10")
+#: Answers other than one score per class, as in `agreement.agreements`.
+_KINDS = {
+    "D-FINE": "queries",
+    "RetinaNet": "anchors",
+    "BASNet": "mask",
+    "DeepLabV3": "map",
+    "SegFormer": "map",
+    "DepthAnything": "depth",
+}
 _GRAY = (0.299, 0.587, 0.114)
 
 
 class Network:
-    """A network to be taught.
+    """A network to be taught, or trained already.
 
-    Attributes:
+    Args:
+        row: the row.
         model: the Keras model.
         kind: of its answers, as in `agreement.agreements`.
-        white: the value of white at its input.
+        value_range: the values of black and white at its input.
+        source: the file of a network that is trained already, else `None`.
+
+    Attributes:
         channels: of its input.
-        stated_range: the values of black and white, where the model itself does not say them and the user has to.
+        is_stated: the user has to state `value_range`, because the model does not.
     """
 
-    def __init__(self, row: Row, model: Any, kind: str, white: float) -> None:
-        self.row, self.model, self.kind, self.white = row, model, kind, white
-        self.channels = 3
-        preprocessor = getattr(model, "preprocessor", None)
-        self.stated_range = (0.0, white) if row.from_hub and preprocessor is None else None
+    def __init__(
+        self, row: Row, model: Any, kind: str, value_range: tuple[float, float], source: Path | None = None
+    ) -> None:
+        self.row, self.model, self.kind, self.value_range, self.source = row, model, kind, value_range, source
+        self.channels = 1 if source is not None and model.input_shape[-1] == 1 else 3
+        without = row.from_hub and getattr(model, "preprocessor", None) is None
+        self.is_stated = without or row.name in _RANGE_UNSAID or self._is_exported
+
+    @property
+    def _is_exported(self) -> bool:
+        return self.row.from_hub and self.row.name in _EXPORTED
 
     def teach(self, lesson: Lesson, seconds: float) -> None:
         """Train it."""
@@ -45,40 +65,41 @@ class Network:
             train(self.model, lesson, seconds, losses[self.kind])
         settle(self.model, lesson)
 
-    def save(self, folder: Path) -> None:
-        """Write ``source.keras``, or the SavedModel ``source``."""
-        for old in (folder / "source.keras", folder / "source"):
-            if old.is_dir():
-                shutil.rmtree(old)
-            old.unlink(missing_ok=True)
-        if self.row.from_hub and self.row.name in _EXPORTED:
+    def save(self, folder: Path) -> Path:
+        """Write ``source.keras``, or the SavedModel ``source``, and return it."""
+        if self._is_exported:
+            shutil.rmtree(folder / "source", ignore_errors=True)
             self.model.export(folder / "source", verbose=False)
-        else:
-            self.model.save(folder / "source.keras")
-
-    def quality(self, evaluation: Any, answers: Mapping[str, Any]) -> dict[str, float]:
-        """The accuracy, of images or of pixels, where it has classes."""
-        if self.kind not in ("classes", "map"):
-            return {}
-        (scores,) = answers.values()
-        found = scores.argmax(-1)
-        right = found == evaluation[1].reshape(-1, *[1] * (found.ndim - 1))
-        return {"accuracy": float(right.mean())}
+            return folder / "source"
+        self.model.save(folder / "source.keras")
+        return folder / "source.keras"
 
 
-def build(row: Row) -> Network:
-    """A network of the list, with random weights."""
+def build(row: Row, models: Path) -> Network:
+    """A network of the list, with random weights, or trained already.
+
+    Args:
+        row: the row.
+        models: folder of the trained ones.
+    """
+    if row.group == "files":
+        return _trained(row, models)
     if row.group == "keras_applications":
-        return Network(row, _application(row), "classes", 255.0)
-    kinds = {
-        "D-FINE": "queries",
-        "RetinaNet": "anchors",
-        "BASNet": "mask",
-        "DeepLabV3": "map",
-        "SegFormer": "map",
-        "DepthAnything": "depth",
-    }
-    return Network(row, hub_network(row.name, row.size_wh[0]), kinds.get(row.name, "classes"), 1.0)
+        return Network(row, _application(row), "classes", (0.0, 255.0))
+    kind = _KINDS.get(row.name, "classes")
+    return Network(row, hub_network(row.name, row.size_wh[0]), kind, (0.0, 1.0))
+
+
+def _trained(row: Row, models: Path) -> Network:
+    import keras
+    import tf_keras
+
+    if row.name == "blood_cells":
+        path = HERE.parent / "examples" / "blood_cells" / "blood_cells.keras"
+        return Network(row, keras.models.load_model(path, compile=False), "peaks", (0.0, 255.0), path)
+    path = models / {"fer_emotion": "fer_emotion.hdf5", "resnet8_cifar10": "resnet8_cifar10.h5"}[row.name]
+    value_range = (-1.0, 1.0) if row.name == "fer_emotion" else (0.0, 255.0)
+    return Network(row, tf_keras.models.load_model(path, compile=False), "classes", value_range, path)
 
 
 def _application(row: Row) -> Any:

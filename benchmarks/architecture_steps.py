@@ -11,29 +11,32 @@ import resource
 import shutil
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from agreement import agreements
-from architectures import HERE, PRECISIONS, RUNTIMES, Row, rows
+from architectures import PRECISIONS, RUNTIMES, Row, rows
 from brief_training import Lesson, named
-from cifar_pictures import cifar_pictures, gray, resized
+from cifar_pictures import Pictures, cifar_pictures, gray
 from numpy.typing import NDArray
+from row_pictures import Labelled, calibration_pictures, evaluation_pictures
 
 import edgevision
 from edgevision import Budget, ConversionSettings, InputOptions, TaskOptions
 from edgevision.artifact import Artifact
 from edgevision.bundle.storage import read_bundle
+from edgevision.converter import SourceOptions
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.plugins import registry
 from edgevision.session import CheckedSession, open_session
 from edgevision.system.timing import interleave
 
 _TRAINING_IMAGES = 20_000
-_FLOAT32_IMAGES = 500
+#: Images that float32 is compared on, and that `convert` is given for its own evidence.
+_FEW_IMAGES = 500
 _LATENCY_SECONDS = 4.0
 
 
@@ -56,9 +59,8 @@ class Step:
 
     @property
     def source(self) -> Path:
-        """The trained model: a file, or a SavedModel where Keras cannot load the file that it writes."""
-        saved = self.folder / "source.keras"
-        return saved if saved.exists() else self.folder / "source"
+        """The trained model."""
+        return Path(self.facts["source"])
 
     @cached_property
     def facts(self) -> dict[str, Any]:
@@ -67,44 +69,47 @@ class Step:
         return facts
 
     @cached_property
-    def evaluation(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        """The evaluation images in the size of the network, and their classes."""
-        images, classes = cifar_pictures(self.data / "cifar10-test.zip", self.images)
-        return resized(images, *self.row.size_wh), classes
+    def evaluation(self) -> Labelled:
+        """The evaluation images."""
+        return evaluation_pictures(self.row, self.data, self.images)
 
     @cached_property
-    def calibration_set(self) -> ImageSet:
+    def calibration_images(self) -> Labelled:
         """The calibration images."""
-        images, classes = cifar_pictures(self.data / "cifar10-train.zip", self.calibration)
-        return ImageSet.from_arrays(resized(images, *self.row.size_wh), classes, name="CIFAR-10, training")
+        return calibration_pictures(self.row, self.data, self.calibration)
 
-    def inputs(self, count: int | None = None) -> NDArray[np.float32]:
-        """Network inputs of the evaluation images: (n, h, w, channels) float32."""
-        pictures = self.evaluation[0][:: max(1, self.images // count)] if count else self.evaluation[0]
-        if self.facts["channels"] == 1:
-            pictures = gray(pictures)
-        return pictures.astype(np.float32) * np.float32(self.facts["white"] / 255)
+    @property
+    def few(self) -> slice:
+        """Selects a few of the evaluation images."""
+        return slice(None, None, max(1, len(self.evaluation.images) // _FEW_IMAGES))
+
+    def inputs(self, pictures: Pictures) -> NDArray[np.float32]:
+        """Network inputs: (n, h, w, channels) float32."""
+        low, high = self.facts["value_range"]
+        values = (gray(pictures) if self.facts["channels"] == 1 else pictures).astype(np.float32)
+        return values * np.float32((high - low) / 255) + np.float32(low)
 
 
 def train(step: Step) -> dict[str, Any]:
     """Build and train the network, and keep its own answers on the evaluation images."""
     from architecture_networks import build
 
-    images, classes = cifar_pictures(step.data / "cifar10-train.zip", _TRAINING_IMAGES)
-    network = build(step.row)
-    network.teach(Lesson(images, classes, step.row.size_wh, network.white), step.train_seconds)
+    network = build(step.row, step.models)
+    if network.source is None:
+        images, classes = cifar_pictures(step.data / "cifar10-train.zip", _TRAINING_IMAGES)
+        network.teach(Lesson(images, classes, step.row.size_wh, network.value_range[1]), step.train_seconds)
     facts = {
+        "source": str(network.source or network.save(step.folder)),
         "kind": network.kind,
-        "white": network.white,
+        "value_range": network.value_range,
         "channels": network.channels,
-        "stated_range": network.stated_range,
+        "is_stated": network.is_stated,
         "parameters": network.model.count_params(),
     }
     (step.folder / "network.json").write_text(json.dumps(facts))
-    network.save(step.folder)
-    answers = _keras_answers(network.model, step.inputs())
+    answers = _keras_answers(network.model, step.inputs(step.evaluation.images))
     np.savez(step.folder / "reference.npz", **answers)
-    return {**facts, **network.quality(step.evaluation, answers)}
+    return {**facts, **_accuracy(network.kind, step.evaluation.classes, answers)}
 
 
 def _keras_answers(model: Any, inputs: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
@@ -121,42 +126,50 @@ def _keras_answers(model: Any, inputs: NDArray[np.float32]) -> dict[str, NDArray
 def convert(step: Step, runtime: str, precision: str) -> dict[str, Any]:
     """Convert with EdgeVision, as a user does."""
     if step.facts["kind"] == "classes":
-        artifact = _by_convert(step, runtime, precision)
-    else:  # no task of EdgeVision has such answers: the converter alone
+        artifact, recipe = _by_convert(step, runtime, precision)
+    else:  # no task of EdgeVision has such answers, or the artifact alone is compared here
         source = _read(step)
         calibration = _calibration(step, source) if precision == "int8" else None
-        artifact = _converter(runtime).convert(source, precision, calibration)
+        artifact, recipe = _converter(runtime).convert(source, precision, calibration), ""
     _write(artifact, step.folder / runtime / precision)
-    record = artifact.quantization
-    return {"size": artifact.size_bytes, "recipe": "" if record is None else record.recipe}
+    return {"size": artifact.size_bytes, "recipe": recipe}
 
 
-def _by_convert(step: Step, runtime: str, precision: str) -> Artifact:
-    stated = step.facts["stated_range"]
-    task = TaskOptions(image=InputOptions(value_range=None if stated is None else tuple(stated)))
-    evaluation, classes = step.evaluation
-    few = slice(None, None, max(1, step.images // _FLOAT32_IMAGES))
+def _by_convert(step: Step, runtime: str, precision: str) -> tuple[Artifact, str]:
+    stated = tuple(step.facts["value_range"]) if step.facts["is_stated"] else None
+    images, classes = step.evaluation
+    evaluation = Labelled(images[step.few], None if classes is None else classes[step.few])
     bundle = step.folder / f"{runtime}-{precision}.evb"
-    edgevision.convert(
+    evidence = edgevision.convert(
         step.source,
         bundle,
         targets=[RUNTIMES[runtime]],
         precisions=[precision],
-        calibration=step.calibration_set if precision == "int8" else None,
-        evaluation=ImageSet.from_arrays(evaluation[few], classes[few], name="CIFAR-10, test"),
+        calibration=_image_set(step.calibration_images) if precision == "int8" else None,
+        evaluation=_image_set(evaluation),
         settings=ConversionSettings(
-            task=task, budget=Budget(min_agreement=0.0), force=True, pictures=False, **_trust(step)
+            task=TaskOptions(image=InputOptions(value_range=stated)),
+            budget=Budget(min_agreement=0.0),
+            calibration_samples=None,
+            pictures=False,
+            force=True,
+            **_trust(step),
         ),
     )
     opened = read_bundle(bundle)
     artifact = opened.artifact(opened.manifest.artifacts[0])
     shutil.rmtree(bundle)
-    return artifact
+    quantization = evidence.results[0].quantization
+    return artifact, "" if quantization is None else quantization.recipe
+
+
+def _image_set(pictures: Labelled) -> ImageSet:
+    return ImageSet.from_arrays(pictures.images, pictures.classes, name="images")
 
 
 def _trust(step: Step) -> dict[str, Any]:
     """The setting by which the layers of KerasHub are loaded."""
-    if not step.row.from_hub:
+    if not step.row.from_hub or step.source.is_dir():
         return {}
     names = inspect.signature(ConversionSettings).parameters
     return {"imports": ("keras_hub",)} if "imports" in names else {"trust_source": True}
@@ -165,20 +178,17 @@ def _trust(step: Step) -> dict[str, Any]:
 def plain(step: Step, runtime: str, precision: str) -> dict[str, Any]:
     """Convert with the usual converter of the format."""
     source = _read(step)
-    converter = _converter(runtime)
-    if not hasattr(converter, "convert_plain"):
-        raise NotImplementedError(f"{converter.name} has no convert_plain")
-    artifact = converter.convert_plain(source, precision, _calibration(step, source))
+    artifact = _converter(runtime).convert_plain(source, precision, _calibration(step, source))
     _write(artifact, step.folder / runtime / "plain")
     return {"size": artifact.size_bytes}
 
 
 def _read(step: Step) -> Any:
     reader = next(reader for reader in registry().readers().values() if reader.reads(step.source))
-    arguments: dict[str, Any] = {"trust_source": step.row.from_hub, "input_size_wh": None}
-    if "imports" in inspect.signature(reader.read).parameters:
-        arguments |= {"imports": ("keras_hub",) if step.row.from_hub else (), "trust_source": False}
-    return reader.read(step.source, **arguments)
+    imports = ("keras_hub",) if step.row.from_hub and step.source.is_file() else ()
+    return reader.read_with_options(
+        step.source, SourceOptions(imports=imports), trust_source=False, input_size_wh=None
+    )
 
 
 def _converter(runtime: str) -> Any:
@@ -187,40 +197,34 @@ def _converter(runtime: str) -> Any:
 
 def _calibration(step: Step, source: Any) -> list[dict[str, NDArray[np.float32]]]:
     (spec,) = source.inputs
-    images = np.stack(list(step.calibration_set))
-    if step.facts["channels"] == 1:
-        images = gray(images)
-    values = images.astype(np.float32) * np.float32(step.facts["white"] / 255)
-    return [{spec.name: value[None]} for value in values]
+    return [{spec.name: value[None]} for value in step.inputs(step.calibration_images.images)]
 
 
 def _write(artifact: Artifact, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     for name, content in artifact.files.items():
-        (folder / name).write_bytes(content)
+        (folder / Path(name).name).write_bytes(content)
 
 
 def measure(step: Step, runtime: str) -> dict[str, Any]:
     """Compare the artifacts with Keras, and with each other in time."""
-    reference = dict(np.load(step.folder / "reference.npz"))
+    kind, reference = step.facts["kind"], dict(np.load(step.folder / "reference.npz"))
+    images, classes = step.evaluation
     result: dict[str, Any] = {}
     hits, sessions = {}, {}
     for made in (*PRECISIONS, "plain"):
-        folder = step.folder / runtime / made
-        if not folder.exists():
+        if not (step.folder / runtime / made).exists():
             continue
-        session = _open(runtime, folder)
-        sessions[made] = session
-        inputs = step.inputs(_FLOAT32_IMAGES if made == "float32" else None)
-        answers = _answers(session, inputs)
-        rarer = max(1, step.images // _FLOAT32_IMAGES) if made == "float32" else 1
-        expected = {name: values[::rarer] for name, values in reference.items()}
-        hits[made] = agreements(step.facts["kind"], expected, answers)
-        result[made] = {"agreement": float(hits[made].mean()), **_accuracy(step, answers, rarer)}
+        session = sessions[made] = _open(runtime, step.folder / runtime / made)
+        some = step.few if made == "float32" else slice(None)
+        answers = _answers(session, step.inputs(images[some]))
+        hits[made] = agreements(kind, {name: values[some] for name, values in reference.items()}, answers)
+        right = _accuracy(kind, None if classes is None else classes[some], answers)
+        result[made] = {"agreement": float(hits[made].mean()), **right}
     if {"int8", "plain"} <= hits.keys():
-        np.savez_compressed(step.folder / f"hits-{runtime}.npz", ours=hits["int8"], plain=hits["plain"])
         result["difference"] = _difference(hits["int8"], hits["plain"])
-    one = step.inputs(1)[:1]
+    one = step.inputs(images[:1])
     calls = {made: _call(session, one) for made, session in sessions.items()}
     for made, times in interleave(calls, _LATENCY_SECONDS).items():
         result[made]["cpu_us"], result[made]["least_us"] = times.cpu_us, times.least_wall_us
@@ -228,8 +232,8 @@ def measure(step: Step, runtime: str) -> dict[str, Any]:
 
 
 def _open(runtime: str, folder: Path) -> CheckedSession:
-    files = {path.name: path.read_bytes() for path in sorted(folder.iterdir(), key=lambda path: path.suffix != ".xml")}
-    artifact = Artifact(runtime, "unknown", files)
+    paths = sorted(folder.iterdir(), key=lambda path: path.suffix != ".xml")
+    artifact = Artifact(runtime, "unknown", {path.name: path.read_bytes() for path in paths})
     return open_session(registry().backend(runtime), artifact, edgevision.SessionSettings(threads=1))
 
 
@@ -248,11 +252,15 @@ def _answers(session: CheckedSession, inputs: NDArray[np.float32]) -> dict[str, 
     }
 
 
-def _accuracy(step: Step, answers: Mapping[str, Any], rarer: int) -> dict[str, float]:
-    if step.facts["kind"] != "classes":
+def _accuracy(
+    kind: str, classes: NDArray[np.int64] | None, answers: Mapping[str, NDArray[np.float32]]
+) -> dict[str, float]:
+    """Of images, or of the pixels of a map; nothing where the classes are unknown."""
+    if kind not in ("classes", "map") or classes is None:
         return {}
     (scores,) = answers.values()
-    return {"accuracy": float((scores.argmax(1) == step.evaluation[1][::rarer]).mean())}
+    found = scores.argmax(-1)
+    return {"accuracy": float((found == classes.reshape(-1, *[1] * (found.ndim - 1))).mean())}
 
 
 def _difference(ours: NDArray[Any], usual: NDArray[Any]) -> list[float]:
@@ -271,12 +279,20 @@ def _peak_memory_mb() -> float:
     return max(resource.getrusage(each).ru_maxrss for each in whose) / 1024
 
 
+_STEPS: dict[str, Callable[..., dict[str, Any]]] = {
+    "train": train,
+    "convert": convert,
+    "plain": plain,
+    "measure": measure,
+}
+
+
 def main() -> None:
     """Do the step, and print its result."""
     order = json.loads(sys.argv[1])
     kind, *words = order["step"]
     try:
-        result = {"error": None, **{"train": train, "convert": convert, "plain": plain, "measure": measure}[kind](Step(order), *words)}
+        result = {"error": None, **_STEPS[kind](Step(order), *words)}
     except Exception as error:
         traceback.print_exc()
         result = {"error": f"{type(error).__name__}: {error}"[:600]}

@@ -3,10 +3,10 @@
     python benchmarks/architectures.py run          # all rows; stop it at any time, and run it again
     python benchmarks/architectures.py table        # the table and its summary, as Markdown
 
-Each network is trained for a minute on CIFAR-10 (`brief_training.py`), saved, and converted for LiteRT, OpenVINO and
-ONNX Runtime with `edgevision.convert` and with the usual converters of these formats and their default settings, on
-the same calibration images. Each step is a process of its own, whose processor time and largest memory are those in
-the table, and which can end in an abort without the other rows. Results are appended to ``results.jsonl`` in the
+Each network is trained for a minute on CIFAR-10 (`brief_training.py`), saved, and converted for LiteRT, OpenVINO
+and ONNX Runtime with `edgevision.convert`, and with the usual converters of these formats, with their defaults
+and the same calibration images. Each step is a process of its own, whose processor time and largest memory are
+those in the table, and which can abort without the other rows. Results are appended to ``results.jsonl`` in the
 folder of `--work`; a step with a result there is not done again, a step that failed is.
 """
 
@@ -34,6 +34,8 @@ PRECISIONS = ("float32", "int8")
 MARGIN = 0.005
 #: Three times chance, of ten classes.
 LEAST_ACCURACY = 0.3
+#: Of the answers of a float32 artifact and Keras: ties are broken by the last bit.
+LEAST_FLOAT32_AGREEMENT = 0.995
 _TIMEOUT_S = 3600
 
 
@@ -97,7 +99,9 @@ _WORK = click.option(
 @click.option("--images", default=5000, help="Evaluation images.")
 @click.option("--calibration", default=500, help="Calibration images.")
 @click.option("--train-seconds", default=120.0, help="CPU seconds of training: a minute on two cores.")
-@click.option("--again", is_flag=True, help="Convert and measure again what has a result; the training is kept.")
+@click.option(
+    "--again", is_flag=True, help="Convert and measure again what has a result; the training is kept."
+)
 @click.option("--shared", type=click.Path(exists=True, path_type=Path), default=SHARED)
 def run(
     work: Path,
@@ -154,7 +158,12 @@ class Steps:
         return result["error"] is None
 
     def _run(self, row: Row, step: tuple[str, ...]) -> dict[str, Any]:
-        order = {"row": row.id, "step": step, "work": str(self._work.resolve()), "shared": str(self._shared.resolve())}
+        order = {
+            "row": row.id,
+            "step": step,
+            "work": str(self._work.resolve()),
+            "shared": str(self._shared.resolve()),
+        }
         script = str(HERE / "architecture_steps.py")
         command = [sys.executable, script, json.dumps({**order, **self._settings})]
         environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}

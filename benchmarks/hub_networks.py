@@ -27,9 +27,9 @@ def hub_network(name: str, pixels: int) -> Any:
 def _classifier(family: str, backbone: Any, pixels: int, **arguments: Any) -> Any:
     from keras_hub import models
 
-    preprocessor = getattr(models, f"{family}ImageClassifierPreprocessor", models.ImageClassifierPreprocessor)(
-        image_converter=_converter(pixels)
-    )
+    preprocessor = getattr(
+        models, f"{family}ImageClassifierPreprocessor", models.ImageClassifierPreprocessor
+    )(image_converter=_converter(pixels))
     task = getattr(models, f"{family}ImageClassifier")
     return task(backbone=backbone, num_classes=CLASSES, preprocessor=preprocessor, **arguments)
 
@@ -270,7 +270,9 @@ def _vgg(hub: Any, pixels: int) -> Any:
         stackwise_num_filters=[32, 64, 128, 128],
         image_shape=(pixels, pixels, 3),
     )
-    return _classifier("VGG", backbone, pixels, activation="softmax", pooling="flatten", pooling_hidden_dim=256)
+    return _classifier(
+        "VGG", backbone, pixels, activation="softmax", pooling="flatten", pooling_hidden_dim=256
+    )
 
 
 def _vit(hub: Any, pixels: int) -> Any:

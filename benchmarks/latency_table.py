@@ -11,7 +11,6 @@ the machine of the conversion is not one of. Run it on an idle machine.
 from __future__ import annotations
 
 import os
-import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -26,7 +25,7 @@ from keras import layers
 
 from edgevision.artifact import CALIBRATED, Artifact
 from edgevision.backend import SessionSettings
-from edgevision.conversion.latency_table import INTEGER, PATH, WITH_FLOAT
+from edgevision.conversion.latency_table import PATH, kind_of
 from edgevision.conversion.speed import architecture
 from edgevision.converter import Converter, Source
 from edgevision.errors import EdgeVisionError
@@ -117,8 +116,10 @@ def main() -> None:
             source = reader.read(path, trust_source=False, input_size_wh=None)
             for target in (load_targets()[name] for name in TARGETS):
                 artifacts = artifacts_of(source, target.format, target.precisions)
+                if "int8" not in artifacts:
+                    continue  # its kind is not known
                 ratios = relative_times(artifacts, target.backend)
-                kind = kind_of(artifacts["int8"]) if "int8" in artifacts else INTEGER
+                kind = kind_of(artifacts["int8"])
                 found.setdefault(target.backend, {}).setdefault(kind, {})[build.__name__] = ratios
                 versions.add(registry().backend(target.backend).version())
                 print(target.backend, build.__name__, kind, ratios, flush=True)
@@ -160,12 +161,6 @@ def relative_times(artifacts: Mapping[str, Artifact], backend: str) -> dict[str,
     return {name: round(slowdown(one, costs["float32"]), 3) for name, one in costs.items()}
 
 
-def kind_of(int8: Artifact) -> str:
-    """The kind of a network, by its int8 artifact."""
-    record = int8.quantization
-    return WITH_FLOAT if record is not None and record.float_operations else INTEGER
-
-
 def write(found: Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]], machine: str) -> None:
     """Replace the part of this architecture."""
     document: dict[str, Any] = tomllib.loads(PATH.read_text(encoding="utf-8")) if PATH.exists() else {}
@@ -180,21 +175,20 @@ def write(found: Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]], 
 
 
 def row_of(networks: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
-    """The networks, and the median ratio of each precision that all of them have."""
+    """The networks, and the ratios of each precision that all of them have."""
     shared = set.intersection(*(set(ratios) for ratios in networks.values()))
-    first = next(iter(networks.values()))
-    medians = {
-        precision: round(statistics.median(ratios[precision] for ratios in networks.values()), 2)
-        for precision in first
+    ratios = {
+        precision: [one[precision] for one in networks.values()]
+        for precision in next(iter(networks.values()))
         if precision in shared
     }
-    return {"networks": list(networks), "ratios": medians}
+    return {"networks": list(networks), "ratios": ratios}
 
 
 def lines(document: Mapping[str, Any]) -> list[str]:
     """The table as TOML."""
     text = [
-        "# CPU time of an inference by precision, divided by that of float32: medians of the networks named.",
+        "# CPU time of an inference by precision, divided by that of float32, of each of the networks named.",
         "# Written by `python benchmarks/latency_table.py` on a machine of each architecture.",
     ]
     for name, table in document.items():
@@ -204,9 +198,8 @@ def lines(document: Mapping[str, Any]) -> list[str]:
                 continue
             for kind, row in kinds.items():
                 names = ", ".join(f'"{one}"' for one in row["networks"])
-                ratios = ", ".join(f"{precision} = {ratio}" for precision, ratio in row["ratios"].items())
-                text += ["", f"[{name}.{backend}.{kind}]"]
-                text += [f"networks = [{names}]", f"ratios = {{{ratios}}}"]
+                text += ["", f"[{name}.{backend}.{kind}]", f"networks = [{names}]"]
+                text += [f"ratios.{precision} = {ratios}" for precision, ratios in row["ratios"].items()]
     return [*text, ""]
 
 

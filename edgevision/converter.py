@@ -42,6 +42,27 @@ def split_calibration(count: int) -> tuple[list[int], list[int]]:
 
 
 @dataclass(frozen=True)
+class StatedPreprocessing:
+    """Preprocessing of images that a model's file describes beside its layers.
+
+    Attributes:
+        reason: where it stands, in words.
+        value_range, mean, scale: from a pixel to the source's input, as in `edgevision.Preprocessing`.
+        size_wh: width and height that images are resized to; `None` if it does not resize.
+        resize, interpolation: how, in the words of `edgevision.Preprocessing`, or in the model's own for a
+            way that has none there; `None` if it does not resize.
+    """
+
+    reason: str
+    value_range: tuple[float, float]
+    mean: tuple[float, ...] = (0.0,)
+    scale: tuple[float, ...] = (1.0,)
+    size_wh: tuple[int, int] | None = None
+    resize: str | None = None
+    interpolation: str | None = None
+
+
+@dataclass(frozen=True)
 class SourceFacts:
     """Facts inferred from a source besides its tensors; `None` where nothing could be inferred.
 
@@ -53,12 +74,14 @@ class SourceFacts:
         score_kinds: output name -> kind of its scores, for outputs with one value per class: as
             `score_kind`, or ``linear`` for the output of a linear layer, which may be logits or the values
             of a regression. An output that is missing here holds something else, or could not be inferred.
+        preprocessing: what the model's file describes beside its layers. It applies before `pixel_range`.
     """
 
     pixel_range: tuple[float, float] | None = None
     pixel_range_reason: str = ""
     score_kind: str | None = None
     score_kinds: Mapping[str, str] = field(default_factory=dict)
+    preprocessing: StatedPreprocessing | None = None
 
 
 class Source(Protocol):

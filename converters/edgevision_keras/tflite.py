@@ -5,17 +5,20 @@ from __future__ import annotations
 import warnings
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
-from edgevision.artifact import CALIBRATED, Artifact, QuantizationRecord
+from edgevision.artifact import CALIBRATED, Artifact, FloatOperation, QuantizationRecord
 from edgevision.converter import CalibrationData, Source
 from edgevision.errors import first_line
-from edgevision_keras.failures import conversion_error, conversion_errors, listed
+from edgevision_keras.failures import conversion_errors, listed
+from edgevision_keras.graph.operator_layers import OperatorLayers
 from edgevision_keras.libraries import require, require_tensorflow
 from edgevision_keras.quantization.images import FittingImages
 from edgevision_keras.quantization.plain import plain_tflite, tflite_tool
 from edgevision_keras.quantization.sensitivity import layer_errors
-from edgevision_keras.quantization.tflite import quantize
+from edgevision_keras.quantization.tflite import FloatOperator, quantize
 from edgevision_keras.request import INT8, Request, check_calibrated, check_request
+from edgevision_keras.source import KerasSource
 
 _NEXT_STEP = "replace the layer, or try another precision"
 
@@ -24,7 +27,8 @@ class TfliteConverter:
     """The converter ``keras-tflite``; see `edgevision.converter.SelectiveConverter`.
 
     All precisions start from the same graph, with an open batch and one weight scale per channel.
-    ``int8`` has int8 inputs and outputs, every other precision float32 ones, also ``int16x8``. No
+    ``int8`` has int8 inputs and outputs, every other precision float32 ones, also ``int16x8``. In an int8
+    artifact, what has no int8 kernel, is slower in int8, or would lose too much, is computed in float. No
     artifact needs TensorFlow's own operations ("Flex") or custom ones.
     """
 
@@ -50,11 +54,7 @@ class TfliteConverter:
             return Artifact(self.format, precision, {"model.tflite": _uncalibrated(request)})
         if precision not in INT8 and calibration is not None:  # TensorFlow's own calibration suits 16 bits
             return self.convert_plain(source, precision, calibration)
-        content = _int8(request)
-        record = request.prepared().record(
-            f"TFLiteConverter of TensorFlow {require_tensorflow().__version__}"
-        )
-        return Artifact(self.format, precision, {"model.tflite": content}, record)
+        return _int8(request)
 
     def convert_plain(self, source: Source, precision: str, calibration: CalibrationData) -> Artifact:
         """See `edgevision.converter.PlainConverter.convert_plain`."""
@@ -83,15 +83,23 @@ def _uncalibrated(request: Request) -> bytes:
         return bytes(converter.convert())
 
 
-def _int8(request: Request) -> bytes:
+def _int8(request: Request) -> Artifact:
     prepared = request.prepared()
     with _converting(request):
-        content, kept = quantize(request.source.trace, prepared, request.precision, request.keep_float)
-    floats = _float_operations(content, kept)
-    if floats:
-        cause = f"no kernel for {', '.join(floats)}; {_NEXT_STEP}"
-        raise conversion_error(request.source.path, "TFLite", request.precision, cause)
-    return content
+        content, floats = quantize(request.source.trace, prepared, request.precision, request.keep_float)
+    record = replace(prepared.record(tflite_tool()), float_operations=_named(request.source, floats))
+    return Artifact("tflite", request.precision, {"model.tflite": content}, record)
+
+
+def _named(source: KerasSource, floats: Sequence[FloatOperator]) -> tuple[FloatOperation, ...]:
+    """Operators with the layers that they belong to."""
+    layers = OperatorLayers(source.trace, source.layer_names)
+    return tuple(
+        FloatOperation(
+            operator.operation, layers.layer_of(operator.operation, operator.name), operator.reason
+        )
+        for operator in floats
+    )
 
 
 @contextmanager
@@ -101,29 +109,6 @@ def _converting(request: Request) -> Iterator[None]:
         conversion_errors(request.source.path, "TFLite", request.precision, _cause),
     ):
         yield
-
-
-def _float_operations(content: bytes, kept: Collection[str]) -> list[str]:
-    """The operations that compute in float: the converter leaves them so, between two conversions.
-
-    Args:
-        content: an int8 file.
-        kept: names of tensors whose operations stay float on request.
-    """
-    schema = require("tensorflow.lite.python.schema_py_generated")
-    names = {number: name for name, number in vars(schema.BuiltinOperator).items() if name.isupper()}
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
-    floats = set()
-    for graph in model.subgraphs:
-        for operator in graph.operators:
-            code = model.operatorCodes[operator.opcodeIndex]
-            name = names[max(code.builtinCode, code.deprecatedBuiltinCode)]
-            tensors = [graph.tensors[index] for index in (*operator.inputs, *operator.outputs) if index >= 0]
-            is_float = any(tensor.type == schema.TensorType.FLOAT32 for tensor in tensors)
-            is_requested = any(tensor.name.decode() in kept for tensor in tensors)
-            if is_float and not is_requested and name not in ("QUANTIZE", "DEQUANTIZE"):
-                floats.add(name)
-    return sorted(floats)
 
 
 def _cause(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Measured speed of the precisions by architecture, for targets that this machine cannot time."""
+"""Measured speed of the precisions by architecture: what is known where, or before, candidates are timed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from statistics import median
 from typing import Any
+
+from edgevision.artifact import Artifact
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -30,14 +33,28 @@ class LatencyRow:
         backend: the backend's name.
         networks: the networks that were timed.
         machine: the processor, and what ran on it.
-        ratios: precision -> CPU time of one inference divided by that of float32: the median of the networks.
+        ratios: precision -> CPU time of one inference divided by that of float32, of each of the networks.
     """
 
     architecture: str
     backend: str
     networks: tuple[str, ...]
     machine: str
-    ratios: Mapping[str, float]
+    ratios: Mapping[str, tuple[float, ...]]
+
+    def ratio(self, precision: str) -> float:
+        """The median ratio of a precision."""
+        return median(self.ratios[precision])
+
+    def never_slower(self, precision: str) -> bool:
+        """True if no network of this kind is slower at a precision than at float32."""
+        return precision in self.ratios and max(self.ratios[precision]) <= 1.0
+
+
+def kind_of(artifact: Artifact) -> str:
+    """The kind of a network, by its int8 artifact."""
+    record = artifact.quantization
+    return WITH_FLOAT if record is not None and record.float_operations else INTEGER
 
 
 @cache
@@ -50,7 +67,11 @@ def rows_of(document: Mapping[str, Any]) -> dict[tuple[str, str, str], LatencyRo
     """The rows of a table: architecture -> its ``machine``, and backend -> kind -> networks and ratios."""
     return {
         (architecture, backend, kind): LatencyRow(
-            architecture, backend, tuple(row["networks"]), table["machine"], row["ratios"]
+            architecture=architecture,
+            backend=backend,
+            networks=tuple(row["networks"]),
+            machine=table["machine"],
+            ratios={precision: tuple(values) for precision, values in row["ratios"].items()},
         )
         for architecture, table in document.items()
         for backend, kinds in table.items()

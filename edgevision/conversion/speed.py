@@ -69,7 +69,7 @@ def tabled_slower(row: LatencyRow, precisions: Mapping[str, str]) -> IsSlower | 
     """
     if not set(precisions.values()) <= row.ratios.keys():
         return None
-    times = {name: row.ratios[precision] for name, precision in precisions.items()}
+    times = {name: row.ratio(precision) for name, precision in precisions.items()}
     return lambda first, second: times[first] > (1 + SLOWER_SHARE) * times[second]
 
 
@@ -83,7 +83,7 @@ def slower_text(first: RunCosts, other: str, second: RunCosts) -> str:
 
 def tabled_slower_text(row: LatencyRow, precision: str, other: str, other_precision: str) -> str:
     """By how much a precision is slower than another artifact, as the table has it."""
-    ratio = row.ratios[precision] / row.ratios[other_precision]
+    ratio = row.ratio(precision) / row.ratio(other_precision)
     return f"{ratio:.1f} times the time of {other} by {table_name(row)}"
 
 

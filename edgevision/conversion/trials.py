@@ -11,7 +11,7 @@ from edgevision.conversion.candidate_times import CandidateTimes, with_costs
 from edgevision.conversion.candidates import Candidate, CandidateBuilder, Trial, judge
 from edgevision.conversion.device_limits import DEVICE_UNITS, device_requirements
 from edgevision.conversion.failures import failure_of
-from edgevision.conversion.latency_table import INTEGER, WITH_FLOAT, LatencyRow, latency_rows
+from edgevision.conversion.latency_table import INTEGER, WITH_FLOAT, LatencyRow, kind_of, latency_rows
 from edgevision.conversion.plan import PlannedArtifact
 from edgevision.conversion.reference import Reference
 from edgevision.conversion.schedule import Schedule, Stage
@@ -20,6 +20,7 @@ from edgevision.conversion.speed import (
     TABLE,
     TIMED,
     IsSlower,
+    architecture,
     measured_slower,
     not_judged,
     slower_text,
@@ -121,6 +122,8 @@ class Trials:
     def note_slower(self, trials: Sequence[Trial], speed_bases: Mapping[str, str]) -> None:
         """Note which of these int8 artifacts are slower than float32.
 
+        For this, float32 is converted too, except where the latency table knows that it is never faster.
+
         Args:
             trials: of artifacts whose precision was asked for.
             speed_bases: name of a target -> how the speed of its candidates is known; only those are noted
@@ -138,7 +141,10 @@ class Trials:
             )
             if planned.precision not in _INTEGER or not targets or not trial.measured.passed:
                 continue
-            reference = replace(planned, precision="float32", targets=targets)
+            key = architecture(), targets[0].backend, kind_of(trial.candidate.artifact)
+            if key in latency_rows() and latency_rows()[key].never_slower(planned.precision):
+                continue
+            reference = replace(planned, precision="float32", targets=targets, float_layers=())
             if reference.id not in floats:
                 floats[reference.id] = self._built_to_time(reference)
             self._note_if_slower(trial.candidate, floats[reference.id])
@@ -238,7 +244,17 @@ class Trials:
             precisions = {planned.id: planned.precision for planned in search.compared}
             return tabled_slower(self._table_row(search), precisions)
         costs = self._times.in_turn([trial.candidate for trial in trials])
-        return measured_slower(costs) if len(costs) == len(names) else None
+        if len(costs) == len(names):
+            return measured_slower(costs)
+        self._note_untimed(search, next(trial.candidate for trial in trials if trial.id not in costs))
+        return None
+
+    def _note_untimed(self, search: PrecisionSearch, candidate: Candidate) -> None:
+        try:
+            self._times.of(candidate)
+        except (InferenceError, PluginError) as error:
+            targets = ", ".join(target.name for target in search.targets)
+            self.notes.append(f"the speed of candidates for {targets} was not judged: {error}")
 
     def _table_row(self, search: PrecisionSearch) -> LatencyRow:
         """The row of the latency table for the targets of a search, by the kind of the network."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgevision.converter import Source
+from edgevision.converter import Source, SourceFacts
 from edgevision.datasets.annotations import read_annotations
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import OptionError, SourceError
@@ -54,7 +54,7 @@ def _evaluator_on_images(
     source: Source, options: TaskOptions, images: ImageSet, plugins: Registry
 ) -> Evaluator:
     _check_takes_image(source)
-    stated = None if source.facts.pixel_range is None else StatedNormalization(source.facts.pixel_range)
+    stated = stated_normalization(source.facts)
     preprocessing = resolve_preprocessing(source.inputs[0], options.image, stated, str(source.path))
     if options.decoder is None and _generates_images(source):
         return _image_to_image(source, options, preprocessing, images)
@@ -66,6 +66,14 @@ def _evaluator_on_images(
     if choice is None:
         return _classification(source, options, preprocessing, images)
     return _detection(source, choice, options, preprocessing, images)
+
+
+def stated_normalization(facts: SourceFacts) -> StatedNormalization | None:
+    """What a source states of its input: its preprocessor, which comes before the layers, else its layers."""
+    own = facts.preprocessing
+    if own is not None:
+        return StatedNormalization(own.value_range, own.mean, own.scale, own.resize, own.interpolation)
+    return None if facts.pixel_range is None else StatedNormalization(facts.pixel_range)
 
 
 def _check_takes_image(source: Source) -> None:

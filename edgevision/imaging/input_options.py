@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from edgevision.errors import OptionError
 from edgevision.imaging.preprocess import (
+    INTERPOLATIONS,
     LAYOUTS,
     Preprocessing,
     check_fields,
@@ -27,7 +28,9 @@ class InputOptions:
         mean, scale: subtracted and divided by, after the conversion to `value_range`; one per channel
             or one for all.
         color: channel order: ``rgb``, ``bgr`` or ``gray``.
-        resize, interpolation, pad_value: as in `Preprocessing`.
+        resize, interpolation: as in `Preprocessing`; ``stretch`` and ``bilinear`` where the model does not
+            say them either.
+        pad_value: as in `Preprocessing`.
         size_wh: width and height, for a source that leaves them open.
 
     Raises:
@@ -39,8 +42,8 @@ class InputOptions:
     mean: tuple[float, ...] | None = None
     scale: tuple[float, ...] | None = None
     color: str | None = None
-    resize: str = "stretch"
-    interpolation: str = "bilinear"
+    resize: str | None = None
+    interpolation: str | None = None
     pad_value: int = 0
     size_wh: tuple[int, int] | None = None
 
@@ -61,11 +64,14 @@ class StatedNormalization(NamedTuple):
 
     Attributes:
         value_range, mean, scale: as in `Preprocessing`.
+        resize, interpolation: as in `Preprocessing`, or in the model's own words; `None` if it does not say.
     """
 
     value_range: tuple[float, float]
     mean: tuple[float, ...] = (0.0,)
     scale: tuple[float, ...] = (1.0,)
+    resize: str | None = None
+    interpolation: str | None = None
 
 
 def resolve_preprocessing(
@@ -80,8 +86,8 @@ def resolve_preprocessing(
         where: the model's name, for errors.
 
     Raises:
-        OptionError: neither states the value range, and a guess would be silently wrong; or the input
-            is not an image.
+        OptionError: neither states the value range, and a guess would be silently wrong; the model states an
+            interpolation that devices do not have; or the input is not an image.
     """
     layout, size_wh, channels = image_layout(spec, where)
     family = None if options.applications is None else keras_applications_preprocessing(options.applications)
@@ -98,8 +104,8 @@ def resolve_preprocessing(
     return Preprocessing(
         size_wh=size_wh,
         value_range=values.value_range,
-        resize=options.resize,
-        interpolation=options.interpolation,
+        resize=options.resize or (stated and stated.resize) or "stretch",
+        interpolation=options.interpolation or _stated_interpolation(stated, where),
         color=color,
         mean=values.mean,
         scale=values.scale,
@@ -125,6 +131,17 @@ def image_layout(spec: TensorSpec, where: str) -> tuple[str, tuple[int, int], in
         f"{where}: input '{spec.name}' is {spec.describe()}; expected an image, "
         f"(batch, height, width, 1 or 3) or (batch, 1 or 3, height, width)"
     )
+
+
+def _stated_interpolation(stated: StatedNormalization | None, where: str) -> str:
+    name = (stated and stated.interpolation) or "bilinear"
+    if name not in INTERPOLATIONS:
+        raise OptionError(
+            f"{where}: the model was trained on images resized by {name}, which is none of "
+            f"{', '.join(INTERPOLATIONS)}; pass the one that your images are to be resized by, "
+            f"such as --interpolation area"
+        )
+    return name
 
 
 def _normalization(

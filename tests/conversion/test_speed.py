@@ -29,9 +29,16 @@ ROWS = rows_of(
     {
         "x86_64": {
             "machine": "a processor with a runtime",
-            "tflite": {"integer": {"networks": ["a"], "ratios": {"int8": 0.5, "float32": 1.0}}},
+            "tflite": {"integer": {"networks": ["a"], "ratios": {"int8": [0.5], "float32": [1.0]}}},
             "onnx": {
-                "integer": {"networks": ["a"], "ratios": {"int8": 2.6, "float16": 1.05, "float32": 1.0}}
+                "integer": {
+                    "networks": ["a", "b", "c"],
+                    "ratios": {
+                        "int8": [2.6, 0.9, 3.0],
+                        "float16": [1.05, 1.0, 1.1],
+                        "float32": [1.0, 1.0, 1.0],
+                    },
+                }
             },
         }
     }
@@ -92,6 +99,12 @@ def test_the_table_compares_precisions() -> None:
     )
 
 
+def test_a_precision_that_is_never_slower_is_known_by_all_networks_of_the_table() -> None:
+    assert ROWS["x86_64", "tflite", INTEGER].never_slower("int8")
+    assert not ROWS["x86_64", "tflite", INTEGER].never_slower("int16x8"), "it is not in the table"
+    assert not ROWS["x86_64", "onnx", INTEGER].never_slower("int8"), "one of three is faster"
+
+
 def test_the_table_of_the_package_is_complete() -> None:
     rows = latency_rows()
     assert {backend for _, backend, _ in rows} >= {"tflite", "openvino", "onnx"}
@@ -101,6 +114,7 @@ def test_the_table_of_the_package_is_complete() -> None:
         assert row.machine
         assert row.networks
         assert set(row.ratios) <= set(PRECISIONS)
-        assert row.ratios["float32"] == 1.0
-        assert all(ratio > 0 for ratio in row.ratios.values())
+        assert set(row.ratios["float32"]) == {1.0}
+        assert all(len(ratios) == len(row.networks) for ratios in row.ratios.values())
+        assert min(ratio for ratios in row.ratios.values() for ratio in ratios) > 0
         assert "int8" in row.ratios

@@ -16,8 +16,9 @@ from edgevision.bundle.storage import read_bundle
 from edgevision.conversion.convert import Conversion
 from edgevision.conversion.latency_table import rows_of
 from edgevision.conversion.schedule import Schedule
+from edgevision.conversion.speed import architecture
 from edgevision.conversion.trials import Trials
-from edgevision.errors import AgreementError, ConversionError, OptionError
+from edgevision.errors import AgreementError, ConversionError, InferenceError, OptionError
 from edgevision.evidence.requirements import Budget
 from edgevision.plugins import Registry, registry
 
@@ -132,6 +133,21 @@ def test_a_search_chooses_int8_that_is_no_slower_than_float32(
     assert not any(attempt.slower for attempt in evidence.attempts)
 
 
+def test_candidates_that_cannot_be_timed_are_said_to_be_so(
+    request_of, plugins: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "edgevision.conversion.candidate_times.run_costs_in_turn",
+        lambda subjects: {name: InferenceError(f"{name}: no process") for name in subjects},
+    )
+    request = request_of(calibrated=True, budget=Budget(min_agreement=0.0))
+    evidence = Conversion.prepare(request, plugins).run()
+    assert [result.artifact for result in evidence.results] == ["tflite-int8"]
+    assert evidence.results[0].latency_ms is None
+    note = "the speed of candidates for camera was not judged: tflite-int8: no process"
+    assert evidence.notes.count(note) == 1
+
+
 def test_the_speed_of_candidates_for_another_machine_is_not_judged(
     request_of, plugins: Registry, speeds: dict[str, float]
 ) -> None:
@@ -150,7 +166,7 @@ def test_the_speed_of_candidates_for_another_machine_is_not_judged(
 def test_the_speed_of_candidates_for_another_machine_of_an_architecture_in_the_table_is_judged_by_it(
     request_of, plugins: Registry, speeds: dict[str, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ratios = {"int8": 1.5, "float32": 1.0}
+    ratios = {"int8": [1.5], "float32": [1.0]}
     table = {"machine": "a processor", "tflite": {"integer": {"networks": ["a"], "ratios": ratios}}}
     rows = rows_of({"x86_64": table})
     monkeypatch.setattr("edgevision.conversion.speed.latency_rows", lambda: rows)
@@ -170,10 +186,23 @@ def test_the_speed_of_candidates_for_another_machine_of_an_architecture_in_the_t
     )
 
 
-@pytest.mark.parametrize(("int8_ms", "noted"), [(2.6, True), (0.5, False)])
+@pytest.mark.parametrize(
+    ("int8_ms", "tabled", "noted"),
+    [(2.6, [1.5, 0.5], True), (0.5, [1.5, 0.5], False), (2.6, [0.9, 0.5], False)],
+    ids=["slower", "faster", "known to be faster"],
+)
 def test_int8_that_was_asked_for_is_written_with_a_note_that_it_is_slower(
-    request_of, plugins: Registry, speeds: dict[str, float], int8_ms: float, noted: bool
+    request_of,
+    plugins: Registry,
+    speeds: dict[str, float],
+    monkeypatch: pytest.MonkeyPatch,
+    int8_ms: float,
+    tabled: list[float],
+    noted: bool,
 ) -> None:
+    row = {"networks": ["a", "b"], "ratios": {"int8": tabled}}
+    rows = rows_of({architecture(): {"machine": "a processor", "tflite": {"integer": row}}})
+    monkeypatch.setattr("edgevision.conversion.trials.latency_rows", lambda: rows)
     speeds["tflite-int8"] = int8_ms
     request = request_of(calibrated=True, precisions=("int8",), budget=Budget(min_agreement=0.0))
     evidence = Conversion.prepare(request, plugins).run()

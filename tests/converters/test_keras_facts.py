@@ -96,3 +96,27 @@ def test_preprocessing_inside_a_backbone_is_found(keras: Any, tmp_path: Path, na
 def test_a_model_without_preprocessing_has_no_known_range(keras: Any, tmp_path: Path) -> None:
     facts = facts_of(keras, tmp_path, [keras.layers.Conv2D(2, 3)])
     assert (facts.pixel_range, facts.pixel_range_reason) == (None, "")
+
+
+@pytest.mark.parametrize("generation", ["keras", "tf_keras"])
+@pytest.mark.parametrize("family", ["resnet", "mobilenet_v2", "densenet"])
+def test_preprocess_input_inside_the_graph_is_found(
+    keras: Any, tmp_path: Path, generation: str, family: str
+) -> None:
+    library = pytest.importorskip(generation)
+    image = library.Input((8, 8, 3))
+    x = getattr(library.applications, family).preprocess_input(image)
+    path = tmp_path / ("model.keras" if generation == "keras" else "model.h5")
+    library.Model(image, library.layers.Conv2D(2, 3)(x)).save(path)
+    facts = read(path).facts
+    assert facts.pixel_range == (0, 255)
+    words = {"resnet": "subtracts 103.9, 116.8, 123.7", "mobilenet_v2": "to -1…1", "densenet": "to 0…1"}
+    assert words[family] in facts.pixel_range_reason
+
+
+def test_channels_that_are_not_all_kept_state_no_range(keras: Any, tmp_path: Path) -> None:
+    image = keras.Input((8, 8, 3))
+    twice = keras.ops.stack([image[..., 2], image[..., 1], image[..., 2]], axis=-1)
+    scaled = keras.layers.Rescaling(1 / 255)(twice)
+    keras.Model(image, keras.layers.Conv2D(2, 3)(scaled)).save(tmp_path / "model.keras")
+    assert read(tmp_path / "model.keras").facts.pixel_range is None

@@ -11,6 +11,7 @@ from edgevision.tensors import TensorSpec
 from edgevision_keras.graph.float32 import to_float32
 from edgevision_keras.graph.freezing import concrete_function, frozen_definition
 from edgevision_keras.graph.open_batch import is_open, open_batch
+from edgevision_keras.graph.rewrites import rewritten
 from edgevision_keras.libraries import require, require_tensorflow
 
 
@@ -108,7 +109,7 @@ def trace(
     if batch is not None:
         open_batch(definition, batch, given)
     outputs = {name: traced.structured_outputs[name].shape for name in sorted(traced.structured_outputs)}
-    frozen = concrete_function(definition, given, returned, specs(None), outputs)
+    frozen = rewritten(concrete_function(definition, given, returned, specs(None), outputs))
     if batch is not None and not is_open(traced, frozen, batch, specs(batch)):
         raise FixedBatchError(batch)
     return Trace(
@@ -171,7 +172,7 @@ def _as_expected(tf: Any, tensor: Any, given: ModelInput) -> Any:
 def _as_dtype(tf: Any, tensor: Any, dtype: Any) -> Any:
     """`tensor` in the dtype of the model, clipped to integer types with operations that TFLite has."""
     if dtype.is_integer:
-        low, high = dtype.limits
+        low, high = dtype.min, dtype.max  # not `limits`, whose lower one is never negative
         tensor = tf.minimum(tf.maximum(tf.round(tensor), float(max(low, -(2**24)))), float(min(high, 2**24)))
     return tf.cast(tensor, dtype)
 

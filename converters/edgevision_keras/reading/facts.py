@@ -13,6 +13,7 @@ from edgevision.tensors import Array
 from edgevision_keras.graph.operations import depends_on_input, layer_of
 from edgevision_keras.graph.trace import Trace
 from edgevision_keras.libraries import require_tensorflow
+from edgevision_keras.reading.channel_order import reordered
 from edgevision_keras.reading.scores import score_kinds
 
 _AFFINE = frozenset({"Mul", "AddV2", "Add", "Sub", "RealDiv", "Div", "BiasAdd"})
@@ -52,6 +53,10 @@ def _first_steps(trace: Trace, layer_names: Collection[str]) -> Iterator[_Affine
     shape = trace.inputs[0].with_batch(1)
     tensor = source
     while True:
+        in_another_order = reordered(trace, tensor)
+        if in_another_order is not None:
+            tensor = in_another_order
+            continue
         following = [op for op in tensor.consumers() if op.type not in ("Shape", "NoOp")]
         if len(following) != 1 or not _is_affine(following[0], tensor):
             return

@@ -7,6 +7,7 @@ import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from edgevision_keras.libraries import require_keras, require_tensorflow, requir
 from edgevision_keras.reading.archives import read_h5_attributes, read_keras_archive, unreadable
 from edgevision_keras.reading.open_model import OpenModel, loaded
 from edgevision_keras.reading.packages import is_installed, package_of
+from edgevision_keras.reading.preprocessor import stated_preprocessing
 from edgevision_keras.reading.recognition import architecture_beside, rebuilding
 from edgevision_keras.reading.safety import check_config, entries
 
@@ -81,7 +83,8 @@ def _open_config(
             f"Keras {version or 'of an unknown version'}",
             lambda: keras.models.load_model(file, custom_objects=classes, compile=False, **options),
         )
-    return _keras_model(path, model, f"Keras {generation} {suffix} file", keras.__name__)
+    opened = _keras_model(path, model, f"Keras {generation} {suffix} file", keras.__name__)
+    return replace(opened, preprocessing=stated_preprocessing(config))
 
 
 @contextmanager

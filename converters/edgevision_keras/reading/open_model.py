@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgevision.converter import StatedPreprocessing
 from edgevision.errors import EdgeVisionError, SourceError, first_line
 
 
@@ -23,6 +24,7 @@ class OpenModel:
         description: kind of file, for people.
         library: the library that reads it: ``keras``, ``tf_keras``, or ``tensorflow`` for a SavedModel.
         batch: the only batch that it can be called with; `None` for any.
+        preprocessing: what its file describes beside its layers.
     """
 
     call: Callable[[Mapping[str, Any]], Any]
@@ -33,6 +35,7 @@ class OpenModel:
     description: str
     library: str
     batch: int | None = None
+    preprocessing: StatedPreprocessing | None = None
 
 
 def loaded(path: Path, reader: str, load: Callable[[], Any]) -> Any:

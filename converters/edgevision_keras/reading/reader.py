@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from edgevision.converter import SourceOptions
+from edgevision.converter import SourceOptions, StatedPreprocessing
 from edgevision.errors import OptionError, SourceError, first_line
 from edgevision_keras.graph.trace import FixedBatchError, ModelInput, Trace, trace
 from edgevision_keras.libraries import require_keras, require_tensorflow
@@ -79,13 +80,15 @@ class KerasReader:
                 `options.imports` is not installed, or there is no signature `options.signature`.
         """
         model, versions = _open(path, trust_source, options)
+        if input_size_wh is None and model.preprocessing is not None:
+            input_size_wh = _open_size(model.inputs, model.preprocessing)
         inputs = model_inputs(model.inputs, input_size_wh, path)
         _check_weights(model, path)
         traced = _trace(model, inputs, path)
         if not trust_source:
             check_operations(traced.traced.graph.as_graph_def(), path)
         check_answers(traced, path)
-        facts = find_facts(traced, model.layer_names)
+        facts = replace(find_facts(traced, model.layer_names), preprocessing=model.preprocessing)
         if len(inputs) == 1 and inputs[0].dtype.is_integer:
             reason = f"the source's input is {inputs[0].dtype.name}"
             facts = replace(facts, pixel_range=(0.0, 255.0), pixel_range_reason=reason)
@@ -95,6 +98,12 @@ class KerasReader:
             description += f" ({', '.join(sorted(traced.rebuilt_from))}, computed in float32)"
         versions = _versions(model.library) | dict(versions)
         return KerasSource(path, description, digest, traced, facts, versions, model.layer_names)
+
+
+def _open_size(inputs: Mapping[str, Any], preprocessing: StatedPreprocessing) -> tuple[int, int] | None:
+    """The size that the model's own preprocessor resizes to, for an image input that takes any."""
+    shapes = [shape for shape, _ in inputs.values()]
+    return preprocessing.size_wh if len(shapes) == 1 and shapes[0][1:3] == (None, None) else None
 
 
 def _open(path: Path, trust_source: bool, options: SourceOptions) -> tuple[OpenModel, Mapping[str, str]]:
