@@ -72,7 +72,7 @@ def _evaluator_on_images(
 
 
 def stated_normalization(facts: SourceFacts) -> StatedNormalization | None:
-    """What a source states of its input: its preprocessor, which comes before the layers, else its layers."""
+    """The facts that a source states of its input: of its preprocessor, which comes before the layers, else its layers."""
     own = facts.preprocessing
     if own is not None:
         return StatedNormalization(
