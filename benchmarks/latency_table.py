@@ -175,8 +175,12 @@ def write(found: Found, machine: str) -> None:
                     if name not in measured:
                         ratios = {precision: values[place] for precision, values in row["ratios"].items()}
                         found.setdefault(backend, {}).setdefault(kind, {})[name] = ratios
+    order = [build.__name__ for build in NETWORKS]
     rows = {
-        backend: {kind: row_of(networks) for kind, networks in sorted(kinds.items())}
+        backend: {
+            kind: row_of(dict(sorted(networks.items(), key=lambda item: order.index(item[0]))))
+            for kind, networks in sorted(kinds.items())
+        }
         for backend, kinds in sorted(found.items())
     }
     document[architecture()] = {"machine": machine, **rows}
