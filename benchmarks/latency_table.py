@@ -125,6 +125,8 @@ def main(names: Sequence[str]) -> None:
                 found.setdefault(target.backend, {}).setdefault(kind, {})[build.__name__] = ratios
                 versions.add(registry().backend(target.backend).version())
                 print(target.backend, build.__name__, kind, ratios, flush=True)
+    if not found:
+        sys.exit(f"nothing was measured; the networks are: {', '.join(build.__name__ for build in NETWORKS)}")
     write(found, f"{processor()} with {', '.join(sorted(versions))}")
 
 
