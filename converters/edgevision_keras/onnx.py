@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from edgevision.artifact import Artifact
+from edgevision.artifact import Artifact, QuantizationRecord
 from edgevision.converter import CalibrationData, Source
 from edgevision_keras.failures import conversion_errors
 from edgevision_keras.libraries import require
 from edgevision_keras.onnx_export import checked_file, export
 from edgevision_keras.quantization.folding import freeze
+from edgevision_keras.quantization.images import FittingImages
 from edgevision_keras.quantization.onnx import quantize, with_centred_inputs
+from edgevision_keras.quantization.plain import onnx_tool, plain_onnx
 from edgevision_keras.quantization.sensitivity import layer_errors
-from edgevision_keras.request import INT8, Request, check_request
+from edgevision_keras.request import INT8, Request, check_calibrated, check_request
 
 
 class OnnxConverter:
@@ -44,7 +46,17 @@ class OnnxConverter:
                 from those of the source.
         """
         request = check_request(self, source, precision, calibration, keep_float)
-        return Artifact(self.format, precision, {"model.onnx": _content(request)})
+        files = {"model.onnx": _content(request)}
+        record = request.prepared().record(onnx_tool(), symmetric=True) if precision in INT8 else None
+        return Artifact(self.format, precision, files, record)
+
+    def convert_plain(self, source: Source, precision: str, calibration: CalibrationData) -> Artifact:
+        """See `edgevision.converter.PlainConverter.convert_plain`."""
+        request = check_calibrated(self, source, precision, calibration)
+        with conversion_errors(request.source.path, "ONNX", precision):
+            model = plain_onnx(request.source.float32_onnx, FittingImages(calibration))
+        files = {"model.onnx": checked_file(request.source, precision, model)}
+        return Artifact(self.format, precision, files, QuantizationRecord("plain", onnx_tool()))
 
     def sensitivities(
         self, source: Source, precision: str, calibration: CalibrationData

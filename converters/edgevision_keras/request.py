@@ -76,3 +76,20 @@ def check_request(
             f"got one of kind '{source.kind}'"
         )
     return Request(source, precision, calibration, keep_float)
+
+
+def check_calibrated(
+    converter: Converter, source: Source, precision: str, calibration: CalibrationData
+) -> Request:
+    """Check the arguments of `edgevision.converter.PlainConverter.convert_plain`.
+
+    Raises:
+        ConversionError: as `check_request`, or the precision needs no calibration set.
+    """
+    if precision not in CALIBRATED:
+        supported = ", ".join(name for name in converter.precisions if name in CALIBRATED)
+        raise ConversionError(
+            f"converter '{converter.name}': the plain artifact of {precision} is the artifact itself; "
+            f"expected a calibrated precision ({supported})"
+        )
+    return check_request(converter, source, precision, calibration)

@@ -22,8 +22,8 @@ from edgevision_keras.libraries import on_one_thread
 from edgevision_keras.onnx import OnnxConverter
 from edgevision_keras.onnx_export import export_float32
 from edgevision_keras.openvino import OpenVINOConverter
-from edgevision_keras.quantization.folded_network import Histogram
 from edgevision_keras.quantization.folding import freeze
+from edgevision_keras.quantization.histograms import Histogram
 from edgevision_keras.quantization.prepare import prepare
 from edgevision_keras.quantization.ranges import best_range
 from edgevision_keras.tflite import TfliteConverter
@@ -203,8 +203,8 @@ def test_layers_can_stay_float_only_in_int8(trained_source: Any, converter: Any)
 def test_a_range_is_clipped_where_that_does_not_change_the_outputs() -> None:
     histogram = Histogram(-8.0, 8.0)
     values = np.random.default_rng(0).normal(0, 1, (1, 4000))
-    histogram.add(np.append(values, 7.9)[None], np.append((values > 0).astype(float), 1e-9)[None])
-    low, high = best_range(histogram)
+    histogram.add(np.append(values, 7.9), np.append((values > 0).astype(float), 1e-9))
+    low, high = best_range(histogram, histogram.outputs)
     assert low > -1.0
     assert 3.0 < high < 6.0
 

@@ -1,9 +1,9 @@
-"""Activations of a folded graph: their extremes, and histograms weighted by their effect on the outputs."""
+"""Activations of a folded graph: their values, their extremes, and histograms of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +12,8 @@ import numpy as np
 from edgevision.tensors import Array
 from edgevision_keras.libraries import require_tensorflow
 from edgevision_keras.quantization.folding import FoldedGraph, Layer, input_dependent_tensors
+from edgevision_keras.quantization.histograms import COUNTED, Histogram
+from edgevision_keras.quantization.images import Batch
 
 #: Operations whose output has values of their first input and no others, except zeros.
 _PASSING = frozenset(
@@ -21,14 +23,6 @@ _PASSING = frozenset(
         *("DepthToSpace", "SpaceToDepth", "SpaceToBatchND", "BatchToSpaceND"),
     )
 )
-#: Random projections of the outputs, whose gradients weight the activations.
-_PROJECTIONS = 2
-#: Values of one tensor that are counted per image; larger tensors are sampled.
-_COUNTED = 16_384
-_BINS = 2048
-
-#: Tensors of a batch of images, by name.
-Batch = Mapping[str, Array]
 
 
 @dataclass
@@ -46,28 +40,6 @@ class Extremes:
     def span(self) -> tuple[float, float]:
         """(lowest, highest) of all channels and zero."""
         return min(0.0, float(self.low.min())), max(0.0, float(self.high.max()))
-
-
-@dataclass
-class Histogram:
-    """How often values occur, weighted by their effect on the outputs.
-
-    Attributes:
-        low, high: the edges.
-        weights: (bins,) float64; exact zeros are left out, because int8 represents them exactly.
-    """
-
-    low: float
-    high: float
-    weights: Array = field(default_factory=lambda: np.zeros(_BINS))
-
-    def add(self, values: Array, weights: Array) -> None:
-        """Count a batch: (images, …) values and weights."""
-        step = max(1, values[0].size // _COUNTED) | 1  # odd, so that every channel is sampled
-        flat = values.reshape(len(values), -1)[:, ::step].ravel()
-        importance = weights.reshape(len(values), -1)[:, ::step].ravel()
-        bins = ((flat - self.low) / max(self.high - self.low, 1e-30) * _BINS).astype(np.int64)
-        self.weights += np.bincount(np.clip(bins, 0, _BINS - 1), importance * (flat != 0), _BINS)
 
 
 def find_origins(folded: FoldedGraph) -> dict[str, str]:
@@ -133,7 +105,7 @@ class FoldedNetwork:
             fetched = []
             for name in names:
                 tensor = self._tensor(name)
-                axes = list(range(tensor.shape.rank - 1))
+                axes = list(range(max(tensor.shape.rank - 1, 1)))  # of a tensor without channels, over images
                 fetched += [tf.reduce_min(tensor, axes), tf.reduce_max(tensor, axes)]
         run = self._pruned(fetched)
         extremes: dict[str, Extremes] = {}
@@ -144,7 +116,10 @@ class FoldedNetwork:
         return extremes
 
     def histograms(
-        self, spans: Mapping[str, tuple[float, float]], batches: Iterator[Batch]
+        self,
+        spans: Mapping[str, tuple[float, float]],
+        logits: Sequence[str],
+        batches: Iterator[Batch],
     ) -> dict[str, Histogram]:
         """The histogram of each tensor in `spans`, between its lowest and highest value.
 
@@ -152,49 +127,61 @@ class FoldedNetwork:
         that do no harm, such as those below a rectifier, cost nothing. This is the diagonal of the
         Gauss-Newton matrix, estimated by random projections (Hutchinson 1990), as in Dong et al.,
         HAWQ-V2, 2020.
+
+        Args:
+            spans: name of a tensor -> (lowest, highest) value.
+            logits: names of the tensors before the final activations of the outputs.
+            batches: images.
         """
-        names = list(spans)
-        histograms = {name: Histogram(*spans[name]) for name in names}
-        gradients = self._gradients(names)
-        signs = np.random.default_rng(0)
-        for batch in batches:
-            values, weights = gradients(batch, signs)
-            for name, value, weight in zip(names, values, weights, strict=True):
-                histograms[name].add(value, np.ones_like(value) if weight is None else weight)
-        return histograms
-
-    def _gradients(self, names: Sequence[str]) -> Any:
-        """A function of a batch: (tensors, mean squares of the outputs' gradients with respect to them)."""
         tf = self._tf
+        names = list(spans)
+        results = {name: Histogram(*spans[name]) for name in names}
         inner = [self._tensor(name) for name in names]
+        ends = (
+            [self._folded.outputs]
+            if tuple(logits) == self._folded.outputs
+            else [self._folded.outputs, logits]
+        )
         with self._function.graph.as_default():
-            outputs = [self._tensor(name) for name in self._folded.outputs]
-            signs = [tf.compat.v1.placeholder(tf.float32, output.shape) for output in outputs]
-            scaled = [sign / _spread(tf, output) for sign, output in zip(signs, outputs, strict=True)]
-            try:
-                gradients = tf.gradients(outputs, inner, grad_ys=scaled)
-            except (LookupError, ValueError, TypeError):  # no gradient: all values have equal weight
-                gradients = [None] * len(inner)
-        known = [gradient for gradient in gradients if gradient is not None]
-        forward = self._pruned([*outputs, *inner])
-        backward = self._pruned(known, signs)
-
-        def run(batch: Batch, random: np.random.Generator) -> tuple[list[Array], list[Array | None]]:
+            values = [_sampled(tf, tensor) for tensor in inner]
+            extremes = [end for tensor in inner for end in _extremes_of_images(tf, tensor)]
+            projections = [self._projected_gradients(end, inner) for end in ends]
+            gradients = [each for _, part in projections for each in part if each is not None]
+            known = [_sampled(tf, gradient) for gradient in gradients]
+            sizes = [tf.shape(self._tensor(name)) for end in ends for name in end]
+        signs = [sign for placeholders, _ in projections for sign in placeholders]
+        shapes = self._pruned(sizes)
+        run = self._pruned([*values, *extremes, *known], signs)
+        random = np.random.default_rng(0)
+        for batch in batches:
             feed = self._feed(batch)
-            results = [value.numpy() for value in forward(*feed)]
-            shapes = [result.shape for result in results[: len(outputs)]]
-            squares: list[Array] = [np.zeros(())] * len(known)
-            for _ in range(_PROJECTIONS if known else 0):
-                drawn = [tf.constant(random.choice([-1.0, 1.0], shape), tf.float32) for shape in shapes]
-                squares = [
-                    total + value.numpy() ** 2
-                    for total, value in zip(squares, backward(*feed, *drawn), strict=True)
-                ]
-            remaining = iter(squares)
-            weights = [None if gradient is None else next(remaining) for gradient in gradients]
-            return results[len(outputs) :], weights
+            drawn = [
+                tf.constant(random.choice([-1.0, 1.0], shape.numpy()), tf.float32) for shape in shapes(*feed)
+            ]
+            fetched = [value.numpy() for value in run(*feed, *drawn)]
+            rest = iter(fetched[3 * len(names) :])
+            weights = [
+                [None if each is None else next(rest).astype(np.float64) ** 2 for each in part]
+                for _, part in projections
+            ]
+            for index, name in enumerate(names):
+                own, logit = weights[0][index], weights[-1][index]
+                results[name].add(fetched[index], own, logit)
+                results[name].add_extremes(*fetched[len(names) + 2 * index : len(names) + 2 * index + 2])
+        return results
 
-        return run
+    def _projected_gradients(
+        self, names: Sequence[str], inner: Sequence[Any]
+    ) -> tuple[list[Any], list[Any | None]]:
+        """Placeholders of signs for the tensors of `names`, and gradients of the sum with these signs."""
+        tf = self._tf
+        outputs = [self._tensor(name) for name in names]
+        signs = [tf.compat.v1.placeholder(tf.float32, output.shape) for output in outputs]
+        scaled = [sign / _spread(tf, output) for sign, output in zip(signs, outputs, strict=True)]
+        try:
+            return signs, list(tf.gradients(outputs, inner, grad_ys=scaled))
+        except (LookupError, ValueError, TypeError):  # no gradient: all values have equal weight
+            return signs, [None] * len(inner)
 
     def _pruned(self, fetched: Sequence[Any], signs: Sequence[Any] = ()) -> Any:
         """A function of the inputs, then of `signs`, that computes the tensors in `fetched`."""
@@ -212,6 +199,19 @@ def _spread(tf: Any, output: Any) -> Any:
     """The divisor of an output, so that outputs of large or many numbers do not outweigh the others."""
     count = tf.cast(tf.size(output[:1]), tf.float32)
     return (tf.math.reduce_std(output) + 1e-12) * tf.sqrt(count)
+
+
+def _sampled(tf: Any, tensor: Any) -> Any:
+    """(images, numbers): evenly spread values of each image."""
+    flat = tf.reshape(tensor, [tf.shape(tensor)[0], -1])
+    step = tf.bitwise.bitwise_or(tf.shape(flat)[1] // COUNTED, 1)  # odd, so that every channel is sampled
+    return flat[:, ::step]
+
+
+def _extremes_of_images(tf: Any, tensor: Any) -> tuple[Any, Any]:
+    """The smallest and the largest value of each image, (images,) each."""
+    axes = list(range(1, tensor.shape.rank))
+    return tf.reduce_min(tensor, axes), tf.reduce_max(tensor, axes)
 
 
 def layer_tensors(layers: Sequence[Layer]) -> list[str]:

@@ -1,34 +1,33 @@
 """A network prepared for int8, once for all formats.
 
 Read from the top: fold the graph into layers with constant weights, equalize their channels, measure the
-activations on calibration images, round the weights. Each format then quantizes the rounded graph with its
-own tools, and gets its activation ranges from here.
+activations on calibration images, round the weights, choose the rule that sets the activations' ranges. Each
+format then quantizes the rounded graph with its own tools, and gets its activation ranges from here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence, Sized
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from functools import cached_property
 
 import numpy as np
 
+from edgevision.artifact import QuantizationRecord
 from edgevision.converter import CalibrationData
 from edgevision.errors import ConversionError
 from edgevision.tensors import Array
 from edgevision_keras.graph.trace import Trace
 from edgevision_keras.quantization.equalization import equalize
 from edgevision_keras.quantization.fingerprints import fingerprint, fingerprints, matching_name
-from edgevision_keras.quantization.folded_network import (
-    Batch,
-    FoldedNetwork,
-    Histogram,
-    find_origins,
-    layer_tensors,
-)
+from edgevision_keras.quantization.folded_network import FoldedNetwork, find_origins, layer_tensors
 from edgevision_keras.quantization.folding import FoldedGraph, Layer, fold
-from edgevision_keras.quantization.ranges import best_range
+from edgevision_keras.quantization.histograms import Histogram
+from edgevision_keras.quantization.images import Batch, split_batches
+from edgevision_keras.quantization.logits import logit_tensors
+from edgevision_keras.quantization.ranges import RULES, Range, Rule, with_margin
 from edgevision_keras.quantization.rounding import Moments, can_round, round_weights, samples_per_image
+from edgevision_keras.quantization.simulation import SimulatedNetwork
 
 #: Multiplications that one run over the images may take: large networks are measured on fewer images.
 _MOST_MULTIPLICATIONS = 15e9
@@ -36,6 +35,25 @@ _FEWEST_IMAGES = 32
 #: Numbers that all measured tensors of one batch may contain.
 _MOST_NUMBERS = 15_000_000
 _LARGEST_BATCH = 32
+
+
+#: A rule that is safer than another may have an error larger by this share.
+_TIE = 0.05
+
+
+@dataclass(frozen=True)
+class RangeChoice:
+    """The ranges of all activations.
+
+    Attributes:
+        rule: the rule that gave them; one of `RULES`.
+        errors: rule -> mean squared error of the logits on the held-out images, relative to their variance.
+        ranges: name of a tensor in `PreparedNetwork.histograms` -> its range.
+    """
+
+    rule: str
+    errors: Mapping[str, float]
+    ranges: Mapping[str, Range]
 
 
 @dataclass(frozen=True)
@@ -48,6 +66,8 @@ class PreparedNetwork:
         histograms: name of a tensor -> its values, weighted by their effect on the outputs.
         origins: name of a tensor -> name of the tensor in `histograms` whose values it has.
         images: the calibration images that everything was measured on, in batches.
+        held_out: other calibration images, on which range rules are compared, in batches.
+        logits: names of the tensors before the final activations of the outputs.
         unrounded: names of the layers whose weights each converter rounds itself.
     """
 
@@ -56,6 +76,8 @@ class PreparedNetwork:
     histograms: Mapping[str, Histogram]
     origins: Mapping[str, str]
     images: Sequence[Batch]
+    held_out: Sequence[Batch]
+    logits: tuple[str, ...]
     unrounded: tuple[str, ...]
 
     def layers(self, keep_float: Collection[str] = ()) -> list[Layer]:
@@ -79,15 +101,35 @@ class PreparedNetwork:
                 )
         return self.folded.with_layers(self.layers(keep_float))
 
-    def range_of(self, tensor: str, *, symmetric: bool = False) -> tuple[float, float]:
+    def range_of(self, tensor: str, *, symmetric: bool = False) -> Range:
         """The (lowest, highest) value of a tensor of `folded` that int8 represents."""
-        origin = self.origins[tensor]
-        histogram = self.histograms[origin]
-        interface = {self.origins[name] for name in (*self.folded.inputs, *self.folded.outputs)}
-        if origin in interface:  # pixels and outputs are never clipped
-            low, high = histogram.low, histogram.high
-            return (-max(-low, high), max(-low, high)) if symmetric else (low, high)
-        return best_range(histogram, symmetric=symmetric)
+        return self.range_choice(symmetric=symmetric).ranges[self.origins[tensor]]
+
+    def range_choice(self, *, symmetric: bool = False) -> RangeChoice:
+        """The ranges of all activations, from the rule with the least error; computed once.
+
+        Args:
+            symmetric: from -x to x.
+        """
+        return self._symmetric if symmetric else self._asymmetric
+
+    def record(self, tool: str, *, symmetric: bool = False) -> QuantizationRecord:
+        """How an artifact of this network was quantized, for its evidence.
+
+        Args:
+            tool: the format's tool with its version.
+            symmetric: as for `range_of`.
+        """
+        choice = self.range_choice(symmetric=symmetric)
+        return QuantizationRecord("edgevision", tool, choice.rule, dict(choice.errors))
+
+    @cached_property
+    def _asymmetric(self) -> RangeChoice:
+        return _choose_ranges(self, symmetric=False)
+
+    @cached_property
+    def _symmetric(self) -> RangeChoice:
+        return _choose_ranges(self, symmetric=True)
 
     def probe(self) -> Batch:
         """One image, on which tensors of another format are compared with those of the graph."""
@@ -165,13 +207,39 @@ def prepare(trace: Trace, calibration: CalibrationData) -> PreparedNetwork:
     folded = fold(trace)
     origins = find_origins(folded)
     measured = sorted(set(origins.values()))
-    images = _batches(folded, measured, calibration)
+    images, held_out = _batches(folded, measured, calibration)
     folded, extremes = equalize(folded, FoldedNetwork(folded).extremes(measured, iter(images)))
     network = FoldedNetwork(folded)
-    histograms = network.histograms({name: extremes[name].span for name in measured}, iter(images))
+    logits = tuple(logit_tensors(folded))
+    spans = {name: extremes[name].span for name in measured}
+    histograms = network.histograms(spans, logits, iter(images))
     rounded = _round_layers(folded, network, images)
     unrounded = tuple(layer.name for layer in folded.layers if layer.name not in rounded)
-    return PreparedNetwork(folded, rounded, histograms, origins, images, unrounded)
+    return PreparedNetwork(folded, rounded, histograms, origins, images, held_out, logits, unrounded)
+
+
+def _choose_ranges(prepared: PreparedNetwork, *, symmetric: bool) -> RangeChoice:
+    """The ranges by each rule, compared by the logits of the network with int8 weights and activations.
+
+    Agreement on a few images cannot tell rules apart, and misled more often than the error of the logits.
+    """
+    # Pixels and outputs are never clipped; of the logits, the largest decides, also in other images.
+    fixed: dict[str, Rule] = {prepared.origins.get(name, ""): with_margin for name in prepared.logits}
+    for name in (*prepared.folded.inputs, *prepared.folded.outputs):
+        fixed[prepared.origins.get(name, "")] = RULES["min-max"]
+    candidates = {
+        name: {
+            tensor: fixed.get(tensor, rule)(histogram, symmetric)
+            for tensor, histogram in prepared.histograms.items()
+        }
+        for name, rule in RULES.items()
+    }
+    network = SimulatedNetwork(prepared.rounded_graph(), list(prepared.histograms), prepared.logits)
+    exact = list(FoldedNetwork(prepared.folded).tensors(prepared.logits, iter(prepared.held_out)))
+    errors = {name: network.error(ranges, prepared.held_out, exact) for name, ranges in candidates.items()}
+    limit = min(errors.values()) * (1 + _TIE)
+    rule = next(name for name, error in errors.items() if error <= limit)
+    return RangeChoice(rule, errors, candidates[rule])
 
 
 def _round_layers(folded: FoldedGraph, network: FoldedNetwork, images: Sequence[Batch]) -> dict[str, Layer]:
@@ -194,8 +262,10 @@ def _round_layers(folded: FoldedGraph, network: FoldedNetwork, images: Sequence[
     }
 
 
-def _batches(folded: FoldedGraph, measured: Sequence[str], calibration: CalibrationData) -> list[Batch]:
-    """A part of the images, evenly spread, in batches that fit into memory."""
+def _batches(
+    folded: FoldedGraph, measured: Sequence[str], calibration: CalibrationData
+) -> tuple[list[Batch], list[Batch]]:
+    """(fitting, held out): as many images as the network allows, in batches that fit in memory."""
     graph = folded.imported()
     shapes = [graph.get_tensor_by_name(name).shape.as_list() for name in measured]
     numbers = sum(_size(shape[1:]) for shape in shapes)
@@ -203,18 +273,9 @@ def _batches(folded: FoldedGraph, measured: Sequence[str], calibration: Calibrat
         layer.output: graph.get_tensor_by_name(layer.output).shape.as_list() for layer in folded.layers
     }
     multiplications = sum(layer.weight.size * _size(outputs[layer.output][1:-1]) for layer in folded.layers)
-    count = len(calibration) if isinstance(calibration, Sized) else sum(1 for _ in calibration)
     affordable = int(_MOST_MULTIPLICATIONS / max(multiplications, 1))
-    wanted = min(count, max(_FEWEST_IMAGES, affordable))
-    chosen = set(np.linspace(0, count - 1, wanted).round().astype(int).tolist())
-    images = (dict(image) for index, image in enumerate(calibration) if index in chosen)
     size = int(np.clip(_MOST_NUMBERS // max(numbers, 1), 1, _LARGEST_BATCH))
-    return list(_stacked(images, size))
-
-
-def _stacked(images: Iterator[Mapping[str, Array]], size: int) -> Iterator[Batch]:
-    while batch := list(islice(images, size)):
-        yield {name: np.concatenate([image[name] for image in batch]) for name in batch[0]}
+    return split_batches(calibration, max(_FEWEST_IMAGES, affordable), size)
 
 
 def _size(shape: Sequence[int | None]) -> int:
