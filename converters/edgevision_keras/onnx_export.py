@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from edgevision.converter import Source
+from edgevision.converter import Source, SourceFacts
 from edgevision.errors import ConversionError, MissingRuntimeError
 from edgevision_keras.failures import conversion_error, conversion_errors, listed
 from edgevision_keras.libraries import require, require_onnxruntime, require_tensorflow
@@ -155,7 +155,7 @@ def _compare(source: Source, content: bytes) -> None:
     except MissingRuntimeError:
         return
     # Several inputs are not pixels, and may be class numbers: 0 and 1 are valid in every such network.
-    low, high = source.facts.pixel_range or ((0.0, 255.0) if len(source.inputs) == 1 else (0.0, 1.0))
+    low, high = _value_range(source.facts) or ((0.0, 255.0) if len(source.inputs) == 1 else (0.0, 1.0))
     rng = np.random.default_rng(0)
     inputs = {
         spec.name: rng.uniform(low, high, spec.with_batch(2)).astype(np.float32) for spec in source.inputs
@@ -174,6 +174,15 @@ def _compare(source: Source, content: bytes) -> None:
                 "float32",
                 f"output '{name}' differs from the source by {difference:.3g} (allowed: {allowed:.3g})",
             )
+
+
+def _value_range(facts: SourceFacts) -> tuple[float, float] | None:
+    """The values that images have at the input; `None` where the model does not say."""
+    own = facts.preprocessing
+    if own is None:
+        return facts.pixel_range
+    values = np.subtract.outer(own.value_range, own.mean) / own.scale
+    return float(values.min()), float(values.max())
 
 
 def _failed(source: Source, precision: str, cause: str) -> ConversionError:
