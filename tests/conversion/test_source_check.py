@@ -113,7 +113,7 @@ def converted(path: Path, data: tuple[Any, Any], image: InputOptions, **settings
         path.with_suffix(".evb"),
         targets=["generic-cpu"],
         precisions=["float32"],
-        evaluation=ImageSet.from_arrays(*data, names),
+        evaluation=ImageSet.from_arrays(*data, None if data[1] is None else names),
         settings=ConversionSettings(task=TaskOptions(image=image), force=True, **settings),
     )
 
@@ -160,7 +160,12 @@ WRONG = {
         "value-range",
         "--preprocess resnet50",
     ),
-    "interpolation": ("textures", UNIT, "interpolation", "--interpolation nearest"),
+    "interpolation": (
+        "textures",
+        InputOptions(value_range=(0.0, 1.0), interpolation="bilinear"),
+        "interpolation",
+        "--interpolation nearest",
+    ),
 }
 
 
@@ -177,6 +182,15 @@ def test_other_input_than_in_the_training_is_named_with_the_option_to_pass(
     assert found[check].severity == "warning"
     with pytest.raises(InputError, match=f"--strict refuses.*{option}"):
         converted(networks(network), data, image, strict=True)
+
+
+def test_an_interpolation_that_matters_is_asked_for_without_ground_truth_too(networks: Trained) -> None:
+    unlabelled = (textures(40, 16)[0], None)
+    (finding,) = converted(networks("textures"), unlabelled, UNIT).calibration_findings
+    assert (finding.check, finding.severity) == ("interpolation", "note")
+    assert "instead of bilinear; pass --interpolation with the one of its training" in finding.text
+    stated = InputOptions(value_range=(0.0, 1.0), interpolation="nearest")
+    assert converted(networks("textures"), unlabelled, stated).calibration_findings == ()
 
 
 def test_of_several_inputs_that_explain_the_labels_all_are_named(networks: Trained) -> None:
