@@ -115,8 +115,8 @@ def check_interpolation(
         "interpolation",
         "note",
         f"the source predicts another class for {changed[most]} of {len(sample)} images if they are "
-        f"{most.description} instead of {evaluator.preprocessing.interpolation}; pass --interpolation with the "
-        "one of its training",
+        f"{most.description} instead of {evaluator.preprocessing.interpolation}; pass --interpolation with "
+        "the one of its training",
     )
 
 
