@@ -320,7 +320,7 @@ def _statistics(flow: _Flow, root: int) -> set[int]:
 
 
 def _deviations(flow: _Flow, reduction: int) -> set[int]:
-    """What a reduction sums up, if that is a square or the distance from a mean, with this mean."""
+    """The tensor that a reduction sums up, if it is a square or the distance from a mean, with this mean."""
     found: set[int] = set()
     for square in _computed_by(flow, reduction, {"SQUARED_DIFFERENCE", "SQUARE", "MUL"}):
         if flow.steps[square].operation == "MUL" and len(flow.activations(square)) != 1:
