@@ -69,7 +69,7 @@ def _evaluator_on_images(
 
 
 def stated_normalization(facts: SourceFacts) -> StatedNormalization | None:
-    """What a source states of its input: its preprocessor, which comes before the layers, else its layers."""
+    """The statements of a source about its input: of its preprocessor, which comes first, else of its layers."""
     own = facts.preprocessing
     if own is not None:
         return StatedNormalization(own.value_range, own.mean, own.scale, own.resize, own.interpolation)
