@@ -91,7 +91,7 @@ class Trials:
     def run(self, planned: Sequence[PlannedArtifact]) -> list[Trial]:
         """Convert these candidates, and measure them side by side; those that fail become `failures`."""
         self._try(planned)
-        return self._succeeding([(one, one.targets) for one in planned])
+        return self._shared(self._succeeding([(one, one.targets) for one in planned]))
 
     def search(
         self, targets: Sequence[Target], calibrated: bool, speed_bases: Mapping[str, str] | None = None
@@ -113,7 +113,9 @@ class Trials:
         for search in searches:
             best = self._best(search)
             users.setdefault(best.id, (best, []))[1].extend(search.targets)
-        chosen = self._succeeding([(planned, tuple(sharing)) for planned, sharing in users.values()])
+        chosen = self._shared(
+            self._succeeding([(planned, tuple(sharing)) for planned, sharing in users.values()])
+        )
         self._close_all_but(chosen)
         return chosen
 
@@ -197,6 +199,23 @@ class Trials:
             else:
                 self.failures.append(Failure(replace(planned, targets=targets), judged))
         return trials
+
+    def _shared(self, trials: Sequence[Trial]) -> list[Trial]:
+        """The trials, with one for all targets of artifacts that passed and turned out to be identical.
+
+        That is so where an int8 artifact without float operations is made for targets with and without float.
+        """
+        kept: dict[tuple[str, str], Trial] = {}
+        for trial in trials:
+            artifact = trial.candidate.artifact
+            identity = artifact.precision, artifact.sha256 if trial.measured.passed else trial.id
+            if identity in kept:
+                first = kept[identity]
+                kept[identity] = self._for_targets(first, (*first.targets, *trial.targets))
+                trial.session.close()
+            else:
+                kept[identity] = trial
+        return list(kept.values())
 
     def _attempt(self, planned: PlannedArtifact, targets: tuple[Target, ...]) -> Attempt:
         judged = self._judged(planned, targets)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from edgevision.converter import Source, SourceFacts
 from edgevision.datasets.annotations import read_annotations
 from edgevision.datasets.image_sets import ImageSet
@@ -24,6 +26,7 @@ from edgevision.tasks.generation_settings import ImageToImageSettings
 from edgevision.tasks.labels import network_labels, read_labels
 from edgevision.tasks.options import TaskOptions
 from edgevision.tasks.recognition import DecoderChoice, choose_decoder
+from edgevision.tensors import TensorSpec
 
 
 def evaluator_for_source(
@@ -72,8 +75,19 @@ def stated_normalization(facts: SourceFacts) -> StatedNormalization | None:
     """The statements of a source about its input: of its preprocessor, which comes first, else of its layers."""
     own = facts.preprocessing
     if own is not None:
-        return StatedNormalization(own.value_range, own.mean, own.scale, own.resize, own.interpolation)
-    return None if facts.pixel_range is None else StatedNormalization(facts.pixel_range)
+        return StatedNormalization(
+            own.value_range,
+            own.mean,
+            own.scale,
+            color=None,
+            resize=own.resize,
+            interpolation=own.interpolation,
+        )
+    if facts.pixel_range is None and facts.interpolation is None:
+        return None
+    return StatedNormalization(
+        facts.pixel_range, color=facts.color, resize=facts.resize, interpolation=facts.interpolation
+    )
 
 
 def _check_takes_image(source: Source) -> None:
@@ -84,11 +98,36 @@ def _check_takes_image(source: Source) -> None:
             f"part of the model that takes the image, or, if it generates images from seeds, pass --task FILE"
         )
     spec = source.inputs[0]
-    if len(spec.shape) != 4:
+    if len(spec.shape) != 4 or not {1, 3}.intersection((spec.shape[1], spec.shape[3])):
         raise SourceError(
-            f"{source.path}: input '{spec.name}' is {spec.describe()}; expected an image, "
-            f"(batch, height, width, channels); if it generates images from a vector, pass --task FILE"
+            f"{source.path}: input '{spec.name}' is {spec.describe()}; expected an image, (batch, height, "
+            f"width, 1 or 3); {_instead_of_image(spec)}"
         )
+
+
+def _instead_of_image(spec: TensorSpec) -> str:
+    """The next step for an input that is not an image."""
+    sizes = spec.shape[1:]
+    if len(sizes) == 1 and sizes[0] is not None:
+        sides = {channels: math.isqrt(sizes[0] // channels) for channels in (1, 3)}
+        flat = [side for channels, side in sides.items() if side * side * channels == sizes[0] and side > 1]
+        size = f"{flat[0]}x{flat[0]}" if flat else "WIDTHxHEIGHT"
+        return (
+            f"if the values are those of an image, row by row, pass --input-size {size}; if it generates "
+            "images from a vector, pass --task FILE"
+        )
+    if len(sizes) == 3 and sizes[2] == 4:
+        height, width = sizes[:2]
+        return (
+            "EdgeVision has no alpha channel; save a model that adds an opaque one, here for pixels in "
+            "0..255: "
+            f"image = keras.Input(({height}, {width}, 3)); alpha = keras.ops.ones_like(image[..., :1]) * "
+            "255; "
+            "keras.Model(image, model(keras.ops.concatenate([image, alpha], axis=-1))).save('NAME.keras')"
+        )
+    if len(sizes) == 4:
+        return "video is not supported; save the part of the model that takes one frame"
+    return "if it generates images from a vector, pass --task FILE"
 
 
 def _generates_images(source: Source) -> bool:

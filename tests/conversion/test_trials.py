@@ -11,7 +11,7 @@ import pytest
 from edgevision.bundle.storage import read_bundle
 from edgevision.conversion.convert import ConversionSettings, convert
 from edgevision.datasets.image_sets import ImageSet
-from edgevision.errors import AgreementError, InputError, OptionError
+from edgevision.errors import AgreementError, IncompleteConversionError, InputError, OptionError
 from edgevision.evidence.document import read_evidence
 from edgevision.evidence.records import Evidence
 from edgevision.evidence.requirements import Budget
@@ -188,7 +188,7 @@ def test_each_target_has_its_own_limits(digits: Path, tmp_path: Path) -> None:
     profiles = tmp_path / "mine.toml"
     profiles.write_text(
         '[tiny]\ndescription = "a tiny device"\nbackend = "tflite"\nformat = "tflite"\n'
-        'precisions = ["int8"]\n[tiny.limits]\nmax_size_mb = 0.1\n'
+        'precisions = ["int8", "float32"]\n[tiny.limits]\nmax_size_mb = 0.1\n'
         '[roomy]\ndescription = "a roomy one"\nbackend = "tflite"\nformat = "tflite"\n'
         'precisions = ["int8", "float32"]\n'
     )
@@ -204,4 +204,25 @@ def test_each_target_has_its_own_limits(digits: Path, tmp_path: Path) -> None:
     assert roomy.results[0].passed
     for names in (["tiny", "roomy"], ["roomy", "tiny"]):
         with pytest.raises(AgreementError, match=r"tflite-int8: size is .* \(its target allows 0.1 MB\)"):
-            convert(digits / "digits.keras", tmp_path / "both.evb", targets=names, settings=settings, **sets)
+            convert(
+                digits / "digits.keras",
+                tmp_path / "both.evb",
+                targets=names,
+                precisions=["int8"],
+                settings=settings,
+                **sets,
+            )
+    integer_only = profiles.read_text().replace(
+        'precisions = ["int8", "float32"]', 'precisions = ["int8"]', 1
+    )
+    profiles.write_text(integer_only)
+    with pytest.raises(IncompleteConversionError) as raised:
+        convert(
+            digits / "digits.keras",
+            tmp_path / "both.evb",
+            targets=["tiny", "roomy"],
+            settings=settings,
+            **sets,
+        )
+    (missing,) = raised.value.evidence.missing
+    assert (missing.artifact, missing.targets) == ("tflite-int8-full-integer", ("tiny",))

@@ -66,9 +66,8 @@ def _check_alone(trace: Trace, path: Path) -> None:
         if difference > _TOLERANCE * float(np.abs(answers[0]).max(initial=0.0)):
             raise SourceError(
                 f"{path}: output '{name}' for one image depends on the other images of the batch, or on "
-                "earlier "
-                "calls (does a layer run with training=True, or a recurrent layer with stateful=True?); "
-                "save the model without it"
+                "earlier calls: a layer runs as in training, or keeps a state; convert the .keras file "
+                "of the model, or save it without training=True and stateful=True"
             )
 
 

@@ -6,7 +6,7 @@ import importlib
 import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -117,19 +117,27 @@ def _check_not_quantized(config: Any, path: Path) -> None:
 
 def _imported_classes(config: Any, keras: Any, imports: Sequence[str]) -> dict[str, Any]:
     """Class name -> class, for those of imported packages that are not registered with Keras."""
-    packages = {name.partition(".")[0] for name in imports}
     found: dict[str, Any] = {}
     for entry in entries(config):
-        module, name = str(entry.get("module")), str(entry["class_name"])
-        if module.partition(".")[0] in packages and not _is_registered(entry, keras):
-            try:
-                defined = getattr(importlib.import_module(module), name, None)
-            except ImportError:  # of another version of the package
-                continue
+        name = str(entry["class_name"])
+        if _is_registered(entry, keras) or hasattr(keras.layers, name):
+            continue
+        for module in _modules_of(entry, imports):
+            defined = getattr(module, name, None)
             if isinstance(defined, type) and issubclass(defined, keras.layers.Layer):
-                found[str(entry.get("registered_name") or name)] = defined
-                found[name] = defined
+                found[name] = found[str(entry.get("registered_name") or name)] = defined
     return found
+
+
+def _modules_of(entry: Mapping[str, Any], imports: Sequence[str]) -> Iterator[Any]:
+    """The module that an entry names, if it is of an imported package; all of these, if it names none."""
+    stated = entry.get("module")
+    if stated is None:
+        yield from (importlib.import_module(name) for name in imports)
+    elif str(stated).partition(".")[0] in {name.partition(".")[0] for name in imports}:
+        # Another version of the package may have no such module.
+        with suppress(ImportError):
+            yield importlib.import_module(str(stated))
 
 
 def _check_classes_known(config: Any, keras: Any, classes: Mapping[str, Any], path: Path) -> None:
@@ -165,7 +173,7 @@ def _unknown(entry: Mapping[str, Any], is_layer: bool) -> str:
     unknown = f"{what} of the custom class '{name}', which Keras does not know"
     export = "where the class is defined, run model.export('DIR'), and convert that directory"
     if package is None:
-        return f"{unknown}; {export}"
+        return f"{unknown}; pass --import PACKAGE if an installed package defines it; else, {export}"
     if is_installed(package):
         return (
             f"{unknown}; the package {package} defines it: if you trust that package, pass --import "
