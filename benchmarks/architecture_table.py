@@ -32,7 +32,7 @@ def markdown(rows: Sequence[Row], results: Results) -> str:
 
 
 def summary(rows: Sequence[Row], results: Results) -> str:
-    """The number of networks that are through, and the lines in which ours may be worse than the usual one."""
+    """The number of networks that are through, and the lines in which ours may be worse."""
     through = [row for row in rows if not any(_causes(row, results))]
     lines = [
         (row, runtime) for row in rows for runtime in RUNTIMES if ("measure", runtime) in _steps(row, results)
