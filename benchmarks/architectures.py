@@ -1,13 +1,14 @@
-"""What int8 costs the networks of `architectures.toml`, compared with the usual converters.
+"""Agreement, size and speed of the networks of `architectures.toml` in int8, and of the usual converters.
 
     python benchmarks/architectures.py run          # all rows; stop it at any time, and run it again
     python benchmarks/architectures.py table        # the table and its summary, as Markdown
 
-Each network is trained for a minute on CIFAR-10 (`brief_training.py`), saved, and converted for LiteRT, OpenVINO
-and ONNX Runtime with `edgevision.convert`, and with the usual converters of these formats, with their defaults
-and the same calibration images. Each step is a process of its own, whose processor time and largest memory are
-those in the table, and which can abort without the other rows. Results are appended to ``results.jsonl`` in the
-folder of `--work`; a step with a result there is not done again, a step that failed is.
+Each network is trained for a minute on CIFAR-10 (`brief_training.py`), saved, and converted for LiteRT,
+OpenVINO and ONNX Runtime with `edgevision.convert`, and with the usual converters of these formats, with
+their defaults and the same calibration images. Each step is a process of its own, whose processor time
+and largest memory are those in the table, and which can abort without the other rows. Results are
+appended to ``results.jsonl`` in the folder of `--work`; a step with a result there is not done again, a
+step that failed is.
 """
 
 from __future__ import annotations

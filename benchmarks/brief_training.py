@@ -22,8 +22,10 @@ Loss = Callable[[Any, Any, Any], Any]
 
 _BATCH = 64
 #: Images whose statistics batch normalizations get, and that the last layer is fitted on.
-_SETTLING, _FITTING = 512, 6000
+_SETTLING, _FITTING = 256, 6000
 _CLASSES = 10
+#: Accuracy at which training ends, and how often the time is spent at most.
+_ENOUGH, _MOST_ROUNDS = 0.38, 4
 _PENALTIES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 #: Values of a feature map that the last layer of a segmenter is fitted on, per image.
 _POSITIONS = 16
@@ -31,7 +33,7 @@ _POSITIONS = 16
 
 @dataclass(frozen=True)
 class Lesson:
-    """What a network is taught.
+    """Images and classes that a network is taught.
 
     Attributes:
         images: (n, 32, 32, 3) uint8.
@@ -52,11 +54,17 @@ class Lesson:
 
 
 def teach_classes(model: Any, lesson: Lesson, seconds: float) -> None:
-    """Train a network whose only output has a score per class, or a map of them."""
+    """Train a network whose only output has a score per class, or a map of them.
+
+    A minute after the other, until it tells classes apart: deep networks need more than the first.
+    """
     is_map = len(model.output_shape) == 4
-    train(model, lesson, seconds, _map_loss(model) if is_map else _class_loss(model))
-    settle(model, lesson)
-    _fit_last_layer(model, lesson)
+    loss = _map_loss(model) if is_map else _class_loss(model)
+    for _ in range(_MOST_ROUNDS):
+        train(model, lesson, seconds, loss)
+        settle(model, lesson)
+        if _fit_last_layer(model, lesson) >= _ENOUGH or seconds <= 0:
+            return
 
 
 def settle(model: Any, lesson: Lesson) -> None:
@@ -136,8 +144,8 @@ def train(model: Any, lesson: Lesson, seconds: float, loss: Loss) -> None:
             optimizer.learning_rate.assign(1e-3 * 0.5 * (1 + math.cos(math.pi * passed)))
 
 
-def _fit_last_layer(model: Any, lesson: Lesson) -> None:
-    """Ridge regression of the classes on the features before the last layer with weights.
+def _fit_last_layer(model: Any, lesson: Lesson) -> float:
+    """Ridge regression of the classes on the features before the last layer with weights; its accuracy.
 
     Its penalty is the largest that costs less than a point of accuracy on a fifth of the images, on which the
     temperature of the scores is chosen as well.
@@ -146,11 +154,12 @@ def _fit_last_layer(model: Any, lesson: Lesson) -> None:
     places = np.linspace(0, len(lesson.images) - 1, min(_FITTING, len(lesson.images))).astype(int)
     np.random.default_rng(1).shuffle(places)
     features, classes = _features(model, head, lesson, places)
-    weights, bias = _ridge(features, classes)
+    weights, bias, accuracy = _ridge(features, classes)
     shape = tuple(head.kernel.shape)
     head.kernel.assign(weights.reshape(shape))
     if head.use_bias:
         head.bias.assign(bias)
+    return accuracy
 
 
 def _scores_classes(layer: Any) -> bool:
@@ -189,8 +198,8 @@ def _features(model: Any, head: Any, lesson: Lesson, places: Any) -> tuple[Any, 
     return np.concatenate(parts), np.concatenate(classes)
 
 
-def _ridge(features: Any, classes: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Weights (features, classes) and bias (classes,) of logits."""
+def _ridge(features: Any, classes: Any) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
+    """Weights (features, classes) and bias (classes,) of logits, and their accuracy on held-out images."""
     wanted = np.eye(_CLASSES)[classes]
     fitting = int(len(features) * 0.8)
     # One scale for all: a feature that hardly varies must not get a weight that makes its noise matter.
@@ -209,7 +218,8 @@ def _ridge(features: Any, classes: Any) -> tuple[NDArray[np.float32], NDArray[np
     best = found[near_best[-1]]
     temperature = min((2.0**power for power in range(10)), key=lambda t: _loss(t * (held_out @ best), right))
     weights = temperature * best / deviation
-    return weights.astype(np.float32), (temperature / _CLASSES - mean @ weights).astype(np.float32)
+    bias = temperature / _CLASSES - mean @ weights
+    return weights.astype(np.float32), bias.astype(np.float32), accuracies[near_best[-1]]
 
 
 def _loss(logits: Any, classes: Any) -> float:

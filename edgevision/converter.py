@@ -74,6 +74,10 @@ class SourceFacts:
         score_kinds: output name -> kind of its scores, for outputs with one value per class: as
             `score_kind`, or ``linear`` for the output of a linear layer, which may be logits or the values
             of a regression. An output that is missing here holds something else, or could not be inferred.
+        color: channel order of the source's input, ``rgb`` or ``bgr``, where it subtracts means that are
+            known for one of them.
+        resize, interpolation: how its own layers resized images to the size of its input, which they left
+            open; as in `StatedPreprocessing`.
         preprocessing: what the model's file describes beside its layers. It applies before `pixel_range`.
     """
 
@@ -81,6 +85,9 @@ class SourceFacts:
     pixel_range_reason: str = ""
     score_kind: str | None = None
     score_kinds: Mapping[str, str] = field(default_factory=dict)
+    color: str | None = None
+    resize: str | None = None
+    interpolation: str | None = None
     preprocessing: StatedPreprocessing | None = None
 
 

@@ -95,7 +95,7 @@ from edgevision.tasks.options import TaskOptions
         help="Maximum number of evaluation images to use. Default: all.",
     ),
     *GROUND_TRUTH_OPTIONS,
-    option("--strict", is_flag=True, help="Refuse a calibration set that causes a warning."),
+    option("--strict", is_flag=True, help="Refuse a calibration set or a source that causes a warning."),
 )
 @under(
     "Quality",
@@ -118,6 +118,11 @@ from edgevision.tasks.options import TaskOptions
     "Model input",
     option("--input-size", metavar="WxH", callback=size_wh, help="Input size, if the model leaves it open."),
     *INPUT_OPTIONS,
+    option(
+        "--force-input",
+        is_flag=True,
+        help="Accept options about the input that contradict what the model itself contains.",
+    ),
     option(
         "--import",
         "imports",
@@ -207,6 +212,7 @@ def command(source: Path, output: Path, as_json: bool, **arguments: Any) -> None
         calibration_samples=arguments["calibration_samples"],
         evaluation_samples=arguments["evaluation_samples"],
         strict=arguments["strict"],
+        force_input=arguments["force_input"],
         trust_source=arguments["trust_source"],
         imports=arguments["imports"],
         signature=arguments["signature"],

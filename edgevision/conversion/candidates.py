@@ -26,13 +26,14 @@ from edgevision.converter import (
 from edgevision.errors import ConversionError, OptionError, PluginError, ProcessError
 from edgevision.evaluation.evaluator import Evaluator
 from edgevision.evaluation.run import Examples, workers_on
-from edgevision.evidence.quantization import QuantizationEvidence, RecipeComparison
+from edgevision.evidence.quantization import QuantizationEvidence, RecipeComparison, named_operations
 from edgevision.evidence.records import Measured
 from edgevision.evidence.requirements import Budget
 from edgevision.execution.first_run import first_run
 from edgevision.execution.worker import Worker
 from edgevision.plugins import Registry
 from edgevision.session import CheckedSession, open_session
+from edgevision.target import Target
 from edgevision.tasks.score_calibration import ScoreCalibration
 from edgevision.tensors import Array
 
@@ -95,6 +96,11 @@ class Trial:
     def id(self) -> str:
         """The id of the artifact."""
         return self.candidate.planned.id
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """The targets that the artifact is for."""
+        return self.candidate.planned.targets
 
     @property
     def session(self) -> CheckedSession:
@@ -170,6 +176,7 @@ class CandidateBuilder:
             or not isinstance(converter, PlainConverter)
         ):
             artifact = self._convert(planned, converter)
+            _check_full_integer(planned, artifact)
             run(artifact, self._one_input())
             return artifact, None
         own = self._converted(planned.id, lambda: self._convert(planned, converter), run, held_out)
@@ -211,6 +218,17 @@ class CandidateBuilder:
             return replace(artifact, precision=MIXED)
         data = self._calibration_data if planned.precision in CALIBRATED else None
         return converter.convert(self._source, planned.precision, data)
+
+
+def _check_full_integer(planned: PlannedArtifact, artifact: Artifact) -> None:
+    record = artifact.quantization
+    if planned.full_integer and record is not None and record.float_operations:
+        targets = ", ".join(target.name for target in planned.targets)
+        raise ConversionError(
+            f"{planned.id}: {len(record.float_operations)} operations stay in float, and {targets} computes "
+            f"none: {named_operations(record.float_operations)}; replace these layers, or choose another "
+            f"--target"
+        )
 
 
 def _run_first(

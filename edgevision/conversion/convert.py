@@ -10,6 +10,7 @@ from edgevision.artifact import CALIBRATED
 from edgevision.bundle.pictures import write_pictures
 from edgevision.bundle.storage import check_output, write_bundle
 from edgevision.calibration.coverage import coverage_findings
+from edgevision.calibration.findings import Finding
 from edgevision.conversion.candidates import CandidateBuilder, Trial, find_converter
 from edgevision.conversion.device_limits import unmeasured_limits
 from edgevision.conversion.example_pictures import example_pictures
@@ -33,6 +34,7 @@ from edgevision.errors import ConversionError, InferenceError, OptionError, Sour
 from edgevision.evaluation.evaluator import Evaluator
 from edgevision.evaluation.for_source import evaluator_for_source
 from edgevision.evaluation.run import Examples, Images
+from edgevision.evaluation.source_check import check_interpolation, check_source
 from edgevision.evaluation.source_session import SourceSession
 from edgevision.evidence.records import Evidence, Measured, MissingArtifact
 from edgevision.plugins import Registry, registry
@@ -166,6 +168,7 @@ class Conversion:
         steps.next("measuring the source", Stage.SOURCE, len(self.sets.evaluation))
         reference = Reference.measure(self.source, self.evaluator, self.sets.evaluation, steps.measured)
         reference.check_budget(settings.budget)
+        source_findings = _source_findings(reference, settings)
         calibrator = None
         if self.scores is not None:
             steps.next("calibrating the source's scores", Stage.SOURCE, len(self.scores.calibration))
@@ -177,7 +180,7 @@ class Conversion:
             chosen = self._with_scores(calibrator, chosen, trials.failures)
         _require_one(chosen, trials.failures)
         steps.next("timing", Stage.TIMING)
-        evidence = require_passed(self._evidence(trials, chosen), settings.keep_passing)
+        evidence = require_passed(self._evidence(trials, chosen, source_findings), settings.keep_passing)
         steps.next("writing the bundle", Stage.WRITING)
         passed = {result.artifact for result in evidence.results}
         self._write(reference, [trial for trial in chosen if trial.id in passed], evidence)
@@ -212,7 +215,9 @@ class Conversion:
                 return []
         return [done for trial in chosen for done in self._with_scores(calibrator, [trial], failures)]
 
-    def _evidence(self, trials: Trials, chosen: Sequence[Trial]) -> Evidence:
+    def _evidence(
+        self, trials: Trials, chosen: Sequence[Trial], source_findings: Sequence[Finding]
+    ) -> Evidence:
         sets, task = self.sets, self.request.settings.task
         coverage = coverage_of(self.source, self.evaluator, sets)
         annotated = bool(task.annotations or task.truth)
@@ -228,7 +233,11 @@ class Conversion:
             notes=(*_notes(chosen, sets.left_out), *trials.notes),
             attempts=tuple(trials.attempts),
             sensitivities=trials.sensitivities,
-            calibration_findings=(*sets.findings, *(() if coverage is None else coverage_findings(coverage))),
+            calibration_findings=(
+                *source_findings,
+                *(one for one in sets.findings if one.check not in {each.check for each in source_findings}),
+                *(() if coverage is None else coverage_findings(coverage)),
+            ),
             calibration_coverage=coverage,
         )
 
@@ -279,6 +288,14 @@ def _missing(
 
 def _names(targets: Sequence[Target]) -> tuple[str, ...]:
     return tuple(target.name for target in targets)
+
+
+def _source_findings(reference: Reference, settings: ConversionSettings) -> tuple[Finding, ...]:
+    """Findings about the source's own answers; raises with ``--strict`` as `check_source`."""
+    asked = reference.source, reference.evaluator, reference.examples, reference.answers
+    findings = check_source(*asked, settings.strict)
+    resized = check_interpolation(*asked, settings.task.image) if not findings else None
+    return findings if resized is None else (*findings, resized)
 
 
 def _find_reader(path: Path, plugins: Registry) -> SourceReader:

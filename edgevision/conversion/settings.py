@@ -24,7 +24,10 @@ class ConversionSettings:
         calibration_samples, evaluation_samples: the most images to use of each set, sampled evenly over its
             classes; `None` uses all. For networks that generate images from seeds: network calls to calibrate
             on, and seeds to evaluate on (`None` means 500 and 32).
-        strict: refuse a calibration set that has warnings, before any conversion.
+        strict: refuse a calibration set that has warnings, or a source that does not predict the evaluation
+            set's labels as its training promises, before any conversion.
+        force_input: accept options about the input that contradict what the model itself contains, such as a
+            value range of 0…1 for a model that divides by 255.
         trust_source: run code that is embedded in the model.
         imports: installed packages that define layers of the model, such as ``keras_hub``; they are imported,
             and their versions are in the evidence.
@@ -51,6 +54,7 @@ class ConversionSettings:
     calibration_samples: int | None = 500
     evaluation_samples: int | None = None
     strict: bool = False
+    force_input: bool = False
     trust_source: bool = False
     imports: Sequence[str] = ()
     signature: str | None = None

@@ -91,7 +91,7 @@ class Trials:
     def run(self, planned: Sequence[PlannedArtifact]) -> list[Trial]:
         """Convert these candidates, and measure them side by side; those that fail become `failures`."""
         self._try(planned)
-        return self._succeeding([(one, one.targets) for one in planned])
+        return self._shared(self._succeeding([(one, one.targets) for one in planned]))
 
     def search(
         self, targets: Sequence[Target], calibrated: bool, speed_bases: Mapping[str, str] | None = None
@@ -113,7 +113,9 @@ class Trials:
         for search in searches:
             best = self._best(search)
             users.setdefault(best.id, (best, []))[1].extend(search.targets)
-        chosen = self._succeeding([(planned, tuple(sharing)) for planned, sharing in users.values()])
+        chosen = self._shared(
+            self._succeeding([(planned, tuple(sharing)) for planned, sharing in users.values()])
+        )
         self._close_all_but(chosen)
         return chosen
 
@@ -153,7 +155,7 @@ class Trials:
         busy = (one.timing.busy for one in costs.values() if one.timing.busy)
         self.notes += [f"latency was measured while {remark}" for remark in dict.fromkeys(busy)]
         # The limits of targets on latency and memory are checked again, on what the evidence shows.
-        limited = [self._for_targets(trial, trial.candidate.planned.targets) for trial in trials]
+        limited = [self._rejudged(trial) for trial in trials]
         return [with_costs(trial.measured, costs.get(trial.id)) for trial in limited]
 
     def _try_all(self, searches: Sequence[PrecisionSearch]) -> None:
@@ -197,6 +199,30 @@ class Trials:
             else:
                 self.failures.append(Failure(replace(planned, targets=targets), judged))
         return trials
+
+    def _shared(self, trials: Sequence[Trial]) -> list[Trial]:
+        """The trials, with one for all targets of artifacts that passed and turned out to be identical.
+
+        That is so where an int8 artifact without float operations is made for targets with and without float.
+        """
+        kept: dict[tuple[str, str], Trial] = {}
+        for trial in trials:
+            artifact = trial.candidate.artifact
+            identity = artifact.precision, artifact.sha256 if trial.measured.passed else trial.id
+            if identity in kept:
+                first = kept[identity]
+                kept[identity] = self._for_targets(first, (*first.targets, *trial.targets))
+                trial.session.close()
+            else:
+                kept[identity] = trial
+        return list(kept.values())
+
+    def _rejudged(self, trial: Trial) -> Trial:
+        """The trial with its targets' limits on the latest costs; as it is if these cannot be measured."""
+        try:
+            return self._for_targets(trial, trial.targets)
+        except InferenceError:
+            return trial
 
     def _attempt(self, planned: PlannedArtifact, targets: tuple[Target, ...]) -> Attempt:
         judged = self._judged(planned, targets)

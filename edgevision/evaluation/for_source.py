@@ -72,11 +72,22 @@ def _evaluator_on_images(
 
 
 def stated_normalization(facts: SourceFacts) -> StatedNormalization | None:
-    """What a source states of its input: its preprocessor, which comes before the layers, else its layers."""
+    """The facts of a source about its input: of its preprocessor, which comes first, else of its layers."""
     own = facts.preprocessing
     if own is not None:
-        return StatedNormalization(own.value_range, own.mean, own.scale, own.resize, own.interpolation)
-    return None if facts.pixel_range is None else StatedNormalization(facts.pixel_range)
+        return StatedNormalization(
+            own.value_range,
+            own.mean,
+            own.scale,
+            color=None,
+            resize=own.resize,
+            interpolation=own.interpolation,
+        )
+    if facts.pixel_range is None and facts.interpolation is None:
+        return None
+    return StatedNormalization(
+        facts.pixel_range, color=facts.color, resize=facts.resize, interpolation=facts.interpolation
+    )
 
 
 def _check_takes_image(source: Source) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,8 @@ from edgevision.artifact import FloatOperation, QuantizationRecord
 #: The recipe of the format's usual tool with its default settings; the other one is EdgeVision's.
 PLAIN, OWN = "plain", "edgevision"
 
-_MOST_OPERATIONS_NAMED = 5
+#: Most layers that a sentence names.
+_MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class QuantizationEvidence:
     def notes(self) -> Iterator[str]:
         """Sentences for a reader of the table: operations in float, and whether plain was written."""
         if self.float_operations:
-            yield f"{self.float_operations_text}: {_named(self.float_operations)}"
+            yield f"{self.float_operations_text}: {named_operations(self.float_operations)}"
         if self.comparison is not None and (self.comparison.verdict == PLAIN or self.comparison.reason):
             yield self.comparison.text
 
@@ -108,11 +109,13 @@ def quantization_from(row: Mapping[str, Any] | None) -> QuantizationEvidence | N
     )
 
 
-def _named(operations: tuple[FloatOperation, ...]) -> str:
-    names = list(dict.fromkeys(f"{one.operation} {_of_layer(one)}({one.reason})" for one in operations))
-    shown = ", ".join(names[:_MOST_OPERATIONS_NAMED])
-    return shown + (", …" if len(names) > _MOST_OPERATIONS_NAMED else "")
+def named_operations(operations: Iterable[FloatOperation]) -> str:
+    """The layers that the operations belong to with the reasons, in words, the first few of them.
 
-
-def _of_layer(operation: FloatOperation) -> str:
-    return f"'{operation.layer}' " if operation.layer else ""
+    An operation of an unknown layer is named itself.
+    """
+    reasons: dict[str, dict[str, None]] = {}
+    for one in operations:
+        reasons.setdefault(f"'{one.layer}'" if one.layer else one.operation, {})[one.reason] = None
+    names = [f"{name} ({', '.join(why)})" for name, why in reasons.items()]
+    return ", ".join(names[:_MOST_NAMED]) + (", …" if len(names) > _MOST_NAMED else "")

@@ -140,7 +140,8 @@ class Evidence:
         attempts: every candidate that the search tried, in order.
         sensitivities: format -> (layer, quantization error), largest error first; for formats where the
             search ranked the layers.
-        calibration_findings: findings about the calibration set.
+        calibration_findings: findings about the source on the evaluation set, its input, and the calibration
+            set.
         calibration_coverage: how well its activation ranges hold; `None` if not measured.
     """
 

@@ -102,9 +102,8 @@ def _bare_classifier(
         raise OptionError(f"{path}: cannot infer the output type; pass --scores softmax, sigmoid, or logits")
     if bare.score_kind is None and score_kind == "logits" and not (bare.labels or metadata.labels):
         raise OptionError(
-            f"{path}: output '{output.name}' is linear ({output.describe()}), and nothing else in the file "
-            f"says that it holds the logits of a classifier and not the values of a regression; if it does, pass "
-            f"--scores logits, or --labels FILE"
+            f"{path}: output '{output.name}' is linear ({output.describe()}): these may be logits or the "
+            f"values of a regression; for a classifier pass --scores logits or --labels FILE"
         )
     labels = bare.labels or metadata.labels or [f"class {n}" for n in range(class_count(output))]
     return Classifier(session, preprocessing, labels, score_kind, output.name)

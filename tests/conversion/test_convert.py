@@ -208,7 +208,7 @@ def test_a_synthetic_calibration_set_is_always_marked(normalized: Path, digits: 
         targets=["generic-cpu"],
         precisions=["int8"],
         calibration="synthetic",
-        evaluation=digits / "evaluation",
+        evaluation=ImageSet.from_arrays(list(ImageSet.open(digits / "evaluation").sample(60))),
         settings=ConversionSettings(budget=LENIENT, calibration_samples=32, strict=True),
     )
     assert evidence.calibration is not None
@@ -257,7 +257,7 @@ def test_strict_refuses_with_all_warnings_before_any_conversion(normalized: Path
             calibration=few,
             evaluation=digits / "evaluation",
             settings=ConversionSettings(
-                task=TaskOptions(image=InputOptions(value_range=(0.0, 1.0))), strict=True
+                task=TaskOptions(image=InputOptions(value_range=(0.0, 1.0))), strict=True, force_input=True
             ),
             progress=lambda stage, _done, _steps: stages.append(stage),
         )

@@ -11,7 +11,7 @@ import pytest
 from edgevision.bundle.storage import read_bundle
 from edgevision.conversion.convert import ConversionSettings, convert
 from edgevision.datasets.image_sets import ImageSet
-from edgevision.errors import AgreementError, InputError, OptionError
+from edgevision.errors import AgreementError, IncompleteConversionError, InputError, OptionError
 from edgevision.evidence.document import read_evidence
 from edgevision.evidence.records import Evidence
 from edgevision.evidence.requirements import Budget
@@ -188,7 +188,7 @@ def test_each_target_has_its_own_limits(digits: Path, tmp_path: Path) -> None:
     profiles = tmp_path / "mine.toml"
     profiles.write_text(
         '[tiny]\ndescription = "a tiny device"\nbackend = "tflite"\nformat = "tflite"\n'
-        'precisions = ["int8"]\n[tiny.limits]\nmax_size_mb = 0.1\n'
+        'precisions = ["int8", "float32"]\n[tiny.limits]\nmax_size_mb = 0.1\n'
         '[roomy]\ndescription = "a roomy one"\nbackend = "tflite"\nformat = "tflite"\n'
         'precisions = ["int8", "float32"]\n'
     )
@@ -204,4 +204,48 @@ def test_each_target_has_its_own_limits(digits: Path, tmp_path: Path) -> None:
     assert roomy.results[0].passed
     for names in (["tiny", "roomy"], ["roomy", "tiny"]):
         with pytest.raises(AgreementError, match=r"tflite-int8: size is .* \(its target allows 0.1 MB\)"):
-            convert(digits / "digits.keras", tmp_path / "both.evb", targets=names, settings=settings, **sets)
+            convert(
+                digits / "digits.keras",
+                tmp_path / "both.evb",
+                targets=names,
+                precisions=["int8"],
+                settings=settings,
+                **sets,
+            )
+    integer_only = profiles.read_text().replace(
+        'precisions = ["int8", "float32"]', 'precisions = ["int8"]', 1
+    )
+    profiles.write_text(integer_only)
+    with pytest.raises(IncompleteConversionError) as raised:
+        convert(
+            digits / "digits.keras",
+            tmp_path / "both.evb",
+            targets=["tiny", "roomy"],
+            settings=settings,
+            **sets,
+        )
+    (missing,) = raised.value.evidence.missing
+    assert (missing.artifact, missing.targets) == ("tflite-int8-full-integer", ("tiny",))
+
+
+def test_what_a_search_chooses_is_not_slower_than_float32_by_its_own_evidence(
+    cancelling: Path, tmp_path: Path
+) -> None:
+    evidence = convert(
+        cancelling,
+        tmp_path / "model.evb",
+        targets=["onnx-cpu"],
+        calibration=_tints(32, 0),
+        evaluation=_tints(50, 1),
+        settings=ConversionSettings(budget=Budget(min_agreement=0.0), task=TaskOptions(score_kind="logits")),
+    )
+    tried = {attempt.artifact: attempt for attempt in evidence.attempts}
+    int8, float32 = tried["onnx-int8"], tried["onnx-float32"]
+    assert int8.cpu_ms is not None
+    assert float32.cpu_ms is not None
+    (result,) = evidence.results
+    if result.artifact == "onnx-int8":
+        assert int8.cpu_ms < 1.25 * float32.cpu_ms
+    else:
+        assert result.artifact == "onnx-float32"
+        assert "times the time of onnx-float32 on this machine" in int8.slower

@@ -20,8 +20,10 @@ from edgevision_keras.libraries import require_tensorflow
 from edgevision_keras.quantization.folded_network import Extremes
 from edgevision_keras.quantization.folding import SHAPES, FoldedGraph, Layer, input_dependent_tensors
 
-#: The largest factor for a channel: what would need more is noise.
+#: The largest factor for a channel.
 _LARGEST = 1000.0
+#: Channels below this share of the largest never fired: scaled up, they would be clipped when they do.
+_SILENT = 1e-7
 #: Share of the largest channel's range that the others are scaled to. With 1, values beyond those of the
 #: calibration images would be clipped. Measured on four small networks with 100 images: the error is half
 #: to nine tenths of that with 1.
@@ -150,10 +152,11 @@ def _factor(group: Group, extremes: Mapping[str, Extremes]) -> Array | None:
         return None
     # Channels are compared with those of the same tensor, not with another tensor's.
     reach = np.max([each / max(float(each.max()), 1e-30) for each in map(_reach, measured)], axis=0)
-    factor: Array = np.clip(_SHARE / np.maximum(reach, 1e-30), 1.0, _LARGEST)
     if group.has_relu6:
-        largest = np.max([each.high for each in measured], axis=0)
-        factor = np.clip(_SHARE * 6 / np.maximum(largest, 1e-30), 1.0, _LARGEST)
+        reach = np.max([each.high for each in measured], axis=0) / 6
+    factor: Array = np.where(
+        reach > _SILENT, np.clip(_SHARE / np.maximum(reach, _SILENT), 1.0, _LARGEST), 1.0
+    )
     return factor
 
 

@@ -39,6 +39,13 @@ def matching_name(known: Mapping[str, Fingerprint], values: Array) -> str | None
     return nearest[1] if greatest and nearest[0] <= _TOLERANCE * greatest else None
 
 
+def zeros_of_size(known: Mapping[str, Fingerprint], values: Array) -> list[str]:
+    """The names of the tensors in `known` that are all zero and as large, if `values` are all zero."""
+    if not values.size or values.any():
+        return []
+    return [name for name, other in known.items() if other[0] == values.size and not any(other[1:])]
+
+
 def fingerprints(tensors: Iterable[tuple[str, Array]]) -> dict[str, Fingerprint]:
     """Name -> fingerprint, without empty tensors."""
     return {name: fingerprint(values) for name, values in tensors if values.size}

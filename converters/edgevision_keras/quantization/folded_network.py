@@ -11,7 +11,7 @@ import numpy as np
 
 from edgevision.tensors import Array
 from edgevision_keras.libraries import require_tensorflow
-from edgevision_keras.quantization.folding import FoldedGraph, Layer, input_dependent_tensors
+from edgevision_keras.quantization.folding import FoldedGraph, input_dependent_tensors
 from edgevision_keras.quantization.histograms import COUNTED, Histogram
 from edgevision_keras.quantization.images import Batch
 
@@ -91,6 +91,10 @@ class FoldedNetwork:
         if name in self._folded.inputs:
             return self._function.inputs[self._folded.inputs.index(name)]
         return self._function.graph.get_tensor_by_name(f"network/{name}")
+
+    def channels(self, name: str) -> int:
+        """The size of the last axis of the named tensor."""
+        return int(self._tensor(name).shape[-1] or 0)
 
     def tensors(self, names: Sequence[str], batches: Iterator[Batch]) -> Iterator[dict[str, Array]]:
         """The values of the named tensors, one dict per batch."""
@@ -212,8 +216,3 @@ def _extremes_of_images(tf: Any, tensor: Any) -> tuple[Any, Any]:
     """The smallest and the largest value of each image, (images,) each."""
     axes = list(range(1, tensor.shape.rank))
     return tf.reduce_min(tensor, axes), tf.reduce_max(tensor, axes)
-
-
-def layer_tensors(layers: Sequence[Layer]) -> list[str]:
-    """Names of the inputs and outputs of layers, each once."""
-    return list(dict.fromkeys(name for layer in layers for name in (layer.input, layer.output)))

@@ -1,8 +1,9 @@
 """A network prepared for int8, once for all formats.
 
-Read from the top: fold the graph into layers with constant weights, equalize their channels, measure the
-activations on calibration images, round the weights, choose the rule that sets the activations' ranges. Each
-format then quantizes the rounded graph with its own tools, and gets its activation ranges from here.
+Read from the top: fold the graph into layers with constant weights, equalize their channels, keep their
+scales within what runtimes accept, measure the activations on calibration images, round the weights, choose
+the rule that sets the activations' ranges. Each format then quantizes the rounded graph with its own tools,
+and gets its activation ranges from here.
 """
 
 from __future__ import annotations
@@ -18,15 +19,22 @@ from edgevision.converter import CalibrationData
 from edgevision.errors import ConversionError
 from edgevision.tensors import Array
 from edgevision_keras.graph.trace import Trace
+from edgevision_keras.quantization.bounds import bounded, sane_ranges
 from edgevision_keras.quantization.equalization import equalize
-from edgevision_keras.quantization.fingerprints import fingerprint, fingerprints, matching_name
-from edgevision_keras.quantization.folded_network import FoldedNetwork, find_origins, layer_tensors
+from edgevision_keras.quantization.fingerprints import fingerprint, fingerprints, matching_name, zeros_of_size
+from edgevision_keras.quantization.folded_network import FoldedNetwork, find_origins
 from edgevision_keras.quantization.folding import FoldedGraph, Layer, fold
 from edgevision_keras.quantization.histograms import Histogram
 from edgevision_keras.quantization.images import Batch, split_batches
 from edgevision_keras.quantization.logits import logit_tensors
 from edgevision_keras.quantization.ranges import RULES, Range, Rule, with_margin
-from edgevision_keras.quantization.rounding import Moments, can_round, round_weights, samples_per_image
+from edgevision_keras.quantization.rounding import (
+    Moments,
+    can_round,
+    moment_count,
+    round_weights,
+    samples_per_image,
+)
 from edgevision_keras.quantization.simulation import SimulatedNetwork
 
 #: Multiplications that one run over the images may take: large networks are measured on fewer images.
@@ -35,6 +43,8 @@ _FEWEST_IMAGES = 32
 #: Numbers that all measured tensors of one batch may contain.
 _MOST_NUMBERS = 15_000_000
 _LARGEST_BATCH = 32
+#: Moments of inputs, float32, that are kept at a time. Each further group runs the network once more.
+_MOST_MOMENTS = 30_000_000
 
 
 #: A rule that is safer than another may have an error larger by this share.
@@ -157,12 +167,15 @@ class PreparedNetwork:
         extra = dict(extra_ranges or {})
         values = next(FoldedNetwork(graph).tensors([*self.origins, *extra], iter([self.probe()])))
         known = fingerprints(values.items())
-        matches = {name: matching_name(known, array) for name, array in tensors.items()}
-        return {
-            name: extra.get(tensor) or self.range_of(tensor, symmetric=symmetric)
-            for name, tensor in matches.items()
-            if tensor is not None
-        }
+        found: dict[str, Range] = {}
+        for name, array in tensors.items():
+            match = matching_name(known, array)
+            # Tensors of zeros are told apart by nothing but their size: the widest range suits all.
+            matches = zeros_of_size(known, array) if match is None else [match]
+            ranges = [extra.get(each) or self.range_of(each, symmetric=symmetric) for each in matches]
+            if ranges:
+                found[name] = min(low for low, _ in ranges), max(high for _, high in ranges)
+        return found
 
     def kept_in(self, weights: Mapping[str, Array], keep_float: Collection[str]) -> dict[str, str]:
         """The operations of a converted file that are the layers in `keep_float`, by their weights.
@@ -209,10 +222,11 @@ def prepare(trace: Trace, calibration: CalibrationData) -> PreparedNetwork:
     measured = sorted(set(origins.values()))
     images, held_out = _batches(folded, measured, calibration)
     folded, extremes = equalize(folded, FoldedNetwork(folded).extremes(measured, iter(images)))
+    whole_ranges = sane_ranges(folded, extremes)
+    folded = bounded(folded, extremes, whole_ranges, origins)
     network = FoldedNetwork(folded)
     logits = tuple(logit_tensors(folded))
-    spans = {name: extremes[name].span for name in measured}
-    histograms = network.histograms(spans, logits, iter(images))
+    histograms = network.histograms(whole_ranges, logits, iter(images))
     rounded = _round_layers(folded, network, images)
     unrounded = tuple(layer.name for layer in folded.layers if layer.name not in rounded)
     return PreparedNetwork(folded, rounded, histograms, origins, images, held_out, logits, unrounded)
@@ -246,20 +260,36 @@ def _round_layers(folded: FoldedGraph, network: FoldedNetwork, images: Sequence[
     """Name -> the layer with rounded weights, for the layers where that is possible."""
     random = np.random.default_rng(0)
     count = sum(len(next(iter(batch.values()))) for batch in images)
-    moments: dict[str, Moments] = {}
-    for tensors in network.tensors(layer_tensors(folded.layers), iter(images)):
-        for layer in folded.layers:
-            inputs, outputs = tensors[layer.input], tensors[layer.output]
-            channels = inputs.shape[-1]
-            if can_round(layer, channels):
-                sums = moments.setdefault(layer.name, Moments.empty(layer, channels))
-                samples = max(1, samples_per_image(count) * len(next(iter(tensors.values()))))
-                sums.add(layer, inputs, outputs, samples, random)
-    return {
-        layer.name: round_weights(layer, moments[layer.name])
-        for layer in folded.layers
-        if layer.name in moments
-    }
+    rounded: dict[str, Layer] = {}
+    for group in _groups_of_layers(folded, network):
+        moments: dict[str, Moments] = {}
+        for tensors in network.tensors(list({layer.input: None for layer in group}), iter(images)):
+            for layer in group:
+                inputs = tensors[layer.input]
+                samples = max(1, samples_per_image(count) * len(inputs))
+                if layer.name in moments:
+                    moments[layer.name].add(layer, inputs, samples, random)
+                else:
+                    moments[layer.name] = Moments.of(layer, inputs, samples, random)
+        rounded |= {layer.name: round_weights(layer, moments.pop(layer.name)) for layer in group}
+    return rounded
+
+
+def _groups_of_layers(folded: FoldedGraph, network: FoldedNetwork) -> list[list[Layer]]:
+    """The layers that can be rounded, in groups whose moments fit into memory together."""
+    groups: list[list[Layer]] = []
+    numbers = 0
+    for layer in folded.layers:
+        channels = network.channels(layer.input)
+        if not can_round(layer, channels):
+            continue
+        own = moment_count(layer, channels)
+        if not groups or numbers + own > _MOST_MOMENTS:
+            groups.append([])
+            numbers = 0
+        groups[-1].append(layer)
+        numbers += own
+    return groups
 
 
 def _batches(

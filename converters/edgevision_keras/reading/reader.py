@@ -22,6 +22,7 @@ from edgevision_keras.reading.keras_files import open_h5_file, open_keras_file
 from edgevision_keras.reading.open_model import OpenModel
 from edgevision_keras.reading.packages import import_packages
 from edgevision_keras.reading.recognition import EXPECTED, KERAS, SAVED_MODEL, explain, kind_of
+from edgevision_keras.reading.resizing import TRIED_WH, Resizing, find_resizing
 from edgevision_keras.reading.safety import check_operations
 from edgevision_keras.reading.saved_models import open_saved_model
 from edgevision_keras.source import KerasSource
@@ -82,6 +83,10 @@ class KerasReader:
         model, versions = _open(path, trust_source, options)
         if input_size_wh is None and model.preprocessing is not None:
             input_size_wh = _open_size(model.inputs, model.preprocessing)
+        resizing = None
+        if input_size_wh is None:
+            resizing = _own_resizing(model, path, trust_source)
+            input_size_wh = None if resizing is None else resizing.size_wh
         inputs = model_inputs(model.inputs, input_size_wh, path)
         _check_weights(model, path)
         traced = _trace(model, inputs, path)
@@ -89,6 +94,8 @@ class KerasReader:
             check_operations(traced.traced.graph.as_graph_def(), path)
         check_answers(traced, path)
         facts = replace(find_facts(traced, model.layer_names), preprocessing=model.preprocessing)
+        if resizing is not None:
+            facts = replace(facts, resize=resizing.resize, interpolation=resizing.interpolation)
         if len(inputs) == 1 and inputs[0].dtype.is_integer:
             reason = f"the source's input is {inputs[0].dtype.name}"
             facts = replace(facts, pixel_range=(0.0, 255.0), pixel_range_reason=reason)
@@ -104,6 +111,20 @@ def _open_size(inputs: Mapping[str, Any], preprocessing: StatedPreprocessing) ->
     """The size that the model's own preprocessor resizes to, for an image input that takes any."""
     shapes = [shape for shape, _ in inputs.values()]
     return preprocessing.size_wh if len(shapes) == 1 and shapes[0][1:3] == (None, None) else None
+
+
+def _own_resizing(model: OpenModel, path: Path, trust_source: bool) -> Resizing | None:
+    """How the layers of a model that takes images of any size resize them; `None` if they do not."""
+    shapes = [shape for shape, _ in model.inputs.values()]
+    if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][1:3] != (None, None) or not shapes[0][3]:
+        return None
+    try:
+        traced = _trace(model, model_inputs(model.inputs, TRIED_WH, path), path)
+    except SourceError:  # it takes other sizes, of which the caller chooses one
+        return None
+    if not trust_source:
+        check_operations(traced.traced.graph.as_graph_def(), path)
+    return find_resizing(traced)
 
 
 def _open(path: Path, trust_source: bool, options: SourceOptions) -> tuple[OpenModel, Mapping[str, str]]:
