@@ -1,4 +1,4 @@
-"""How far the answers of an artifact agree with those of its source, image by image."""
+"""Agreement of the answers of an artifact with those of its source, image by image."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class Step:
 
     @cached_property
     def facts(self) -> dict[str, Any]:
-        """The record that training left of the network."""
+        """Facts of the network from its training."""
         facts: dict[str, Any] = json.loads((self.folder / "network.json").read_text())
         return facts
 

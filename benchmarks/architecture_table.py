@@ -32,7 +32,7 @@ def markdown(rows: Sequence[Row], results: Results) -> str:
 
 
 def summary(rows: Sequence[Row], results: Results) -> str:
-    """How many networks are through, and in which lines ours may be worse than the usual converter."""
+    """The number of networks that are through, and the lines in which ours may be worse."""
     through = [row for row in rows if not any(_causes(row, results))]
     lines = [
         (row, runtime) for row in rows for runtime in RUNTIMES if ("measure", runtime) in _steps(row, results)
@@ -52,7 +52,7 @@ def _steps(row: Row, results: Results) -> dict[tuple[str, ...], Mapping[str, Any
 
 
 def _causes(row: Row, results: Results) -> Iterator[str]:
-    """Why a network is not through."""
+    """The reasons for which a network is not through."""
     trained = results.get((row.id, "train"))
     if trained is None or trained["error"]:
         yield f"train: {'not done' if trained is None else trained['error']}"

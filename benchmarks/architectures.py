@@ -1,4 +1,4 @@
-"""The cost of int8 for the networks of `architectures.toml`, compared with the usual converters.
+"""Agreement, size and speed of the networks of `architectures.toml` in int8, and of the usual converters.
 
     python benchmarks/architectures.py run          # all rows; stop it at any time, and run it again
     python benchmarks/architectures.py table        # the table and its summary, as Markdown

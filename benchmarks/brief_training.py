@@ -33,7 +33,7 @@ _POSITIONS = 16
 
 @dataclass(frozen=True)
 class Lesson:
-    """The task that a network is taught.
+    """Images and classes that a network is taught.
 
     Attributes:
         images: (n, 32, 32, 3) uint8.
