@@ -89,6 +89,14 @@ def test_the_mean_over_pooled_class_maps_is_linear(keras: Any, tmp_path: Path) -
     assert list(kinds_of(keras, tmp_path, model).values()) == ["linear"]
 
 
+def test_a_deep_chain_that_uses_each_tensor_twice_is_looked_at_once(keras: Any, tmp_path: Path) -> None:
+    image = keras.Input((4, 4, 1))
+    x = keras.layers.Dense(3)(keras.layers.Flatten()(image))
+    for _ in range(40):
+        x = x * keras.ops.tanh(x) + x
+    assert kinds_of(keras, tmp_path, keras.Model(image, x)) == {}
+
+
 def test_every_output_has_a_kind_of_its_own(keras: Any, tmp_path: Path) -> None:
     layers = keras.layers
     image = keras.Input((4, 4, 1))

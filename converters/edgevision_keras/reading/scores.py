@@ -117,30 +117,53 @@ def _kind_of_values(rows: Array) -> str | None:
 
 def _kind_of_bounds(tensor: Any) -> str | None:
     """``sigmoid`` for values of 0…1 and ``linear`` for sums without bounds; `None` for anything else."""
-    low, high = _bounds(tensor)
+    low, high = _bounds(tensor, {})
     if abs(low) < _SUM and abs(high - 1) < _SUM:
         return "sigmoid"
-    return "linear" if _is_linear(tensor) else None
+    return "linear" if _is_linear(tensor, {}, {}) else None
 
 
-def _is_linear(tensor: Any) -> bool:
-    """True for sums and multiples of the outputs of linear layers."""
+def _is_linear(tensor: Any, known: dict[str, bool], dependent: dict[str, bool]) -> bool:
+    """True for sums and multiples of the outputs of linear layers.
+
+    Args:
+        tensor: a tensor of the graph.
+        known: operation name -> result; a tensor that is used twice is looked at once.
+        dependent: as `known` of `depends_on_input`.
+    """
     operation = _computed(tensor).op
+    if operation.name not in known:
+        known[operation.name] = _is_linear_operation(operation, known, dependent)
+    return known[operation.name]
+
+
+def _is_linear_operation(operation: Any, known: dict[str, bool], dependent: dict[str, bool]) -> bool:
     if operation.type in _WEIGHTED:
         return True
     if operation.type not in _AFFINE:
         return operation.type in _NORMALIZATIONS
-    variable = [value for value in operation.inputs if depends_on_input(value, {})]
+    variable = [value for value in operation.inputs if depends_on_input(value, dependent)]
     if operation.type in ("Mul", "RealDiv", "Div") and (
         len(variable) != 1 or (operation.type != "Mul" and variable[0] is not operation.inputs[0])
     ):
         return False
-    return all(map(_is_linear, variable))
+    return all(_is_linear(value, known, dependent) for value in variable)
 
 
-def _bounds(tensor: Any) -> _Bounds:
-    """Bounds of a tensor's values that follow from the operations that compute it."""
+def _bounds(tensor: Any, known: dict[str, _Bounds]) -> _Bounds:
+    """Bounds of a tensor's values that follow from the operations that compute it.
+
+    Args:
+        tensor: a tensor of the graph.
+        known: tensor name -> result; a tensor that is used twice is looked at once.
+    """
     tensor = _computed(tensor)
+    if tensor.name not in known:
+        known[tensor.name] = _bounds_of_operation(tensor, known)
+    return known[tensor.name]
+
+
+def _bounds_of_operation(tensor: Any, known: dict[str, _Bounds]) -> _Bounds:
     constant = _constant(tensor)
     if constant is not None:
         return float(constant.min()), float(constant.max())
@@ -148,14 +171,14 @@ def _bounds(tensor: Any) -> _Bounds:
     if operation.type in _BOUNDED:
         return _BOUNDED[operation.type]
     if operation.type in ("Mean", "Max", "Min", "GatherV2", "StridedSlice"):
-        return _bounds(operation.inputs[0])
+        return _bounds(operation.inputs[0], known)
     if operation.type == "ClipByValue":
-        value, low, high = map(_bounds, operation.inputs)
+        value, low, high = (_bounds(each, known) for each in operation.inputs)
         return max(value[0], low[0]), min(value[1], high[1])
     combine = _COMBINATIONS.get(operation.type)
     if combine is None:
         return _UNBOUNDED
-    bounds = [_bounds(value) for value in operation.inputs]
+    bounds = [_bounds(value, known) for value in operation.inputs]
     total = bounds[0] if len(bounds) > 1 else combine(bounds[0], bounds[0])
     for other in bounds[1:]:
         total = combine(total, other)
