@@ -52,7 +52,7 @@ STAGES = (
     ("edgevision.conversion.reference", "measure", "source and artifacts: measure"),
     ("edgevision.conversion.trials", "measure", "source and artifacts: measure"),
     ("edgevision.conversion.trials", "judge", "metrics and intervals"),
-    ("edgevision.conversion.trials", "run_costs", "latency and memory, in a separate process"),
+    ("edgevision.conversion.candidate_times", "run_costs_in_turn", "latency and memory, in other processes"),
     ("edgevision.conversion.convert", "coverage_of", "calibration coverage"),
     ("edgevision.conversion.package", "known_answers", "known answers"),
     ("edgevision.conversion.convert", "example_pictures", "pictures"),

@@ -58,14 +58,18 @@ if TYPE_CHECKING:
         OperatingPointSpecification as OperatingPointSpecification,
     )
     from edgevision.evidence.operating_points import PointMetrics as PointMetrics
+    from edgevision.evidence.quantization import QuantizationEvidence as QuantizationEvidence
+    from edgevision.evidence.quantization import RecipeComparison as RecipeComparison
     from edgevision.evidence.records import Attempt as Attempt
     from edgevision.evidence.records import Evidence as Evidence
     from edgevision.evidence.records import Measured as Measured
+    from edgevision.evidence.records import MissingArtifact as MissingArtifact
     from edgevision.evidence.requirements import Budget as Budget
     from edgevision.evidence.requirements import Requirement as Requirement
     from edgevision.evidence.temperatures import ScaledScores as ScaledScores
     from edgevision.evidence.temperatures import ScoreQuality as ScoreQuality
     from edgevision.evidence.temperatures import TemperatureEvidence as TemperatureEvidence
+    from edgevision.execution.run_costs import Timing as Timing
     from edgevision.hookspecs import hookimpl as hookimpl
     from edgevision.imaging.decode import ImageLike as ImageLike
     from edgevision.imaging.input_options import InputOptions as InputOptions
@@ -86,6 +90,7 @@ if TYPE_CHECKING:
     from edgevision.metrics.comparison import Comparison as Comparison
     from edgevision.metrics.comparison import DetectDetails as DetectDetails
     from edgevision.metrics.comparison import GenerateDetails as GenerateDetails
+    from edgevision.metrics.comparison import LabelAgreement as LabelAgreement
     from edgevision.metrics.comparison import Metric as Metric
     from edgevision.metrics.intervals import Interval as Interval
     from edgevision.metrics.measures import ClassMetricValues as ClassMetricValues
@@ -152,8 +157,10 @@ _NAMES = {
         "OperatingPointSpecification",
         "PointMetrics",
     ),
-    "evidence.records": ("Attempt", "Evidence", "Measured"),
+    "evidence.quantization": ("QuantizationEvidence", "RecipeComparison"),
+    "evidence.records": ("Attempt", "Evidence", "Measured", "MissingArtifact"),
     "evidence.requirements": ("Budget", "Requirement"),
+    "execution.run_costs": ("Timing",),
     "evidence.temperatures": ("ScaledScores", "ScoreQuality", "TemperatureEvidence"),
     "hookspecs": ("hookimpl",),
     "imaging.decode": ("ImageLike",),
@@ -168,6 +175,7 @@ _NAMES = {
         "Comparison",
         "DetectDetails",
         "GenerateDetails",
+        "LabelAgreement",
         "Metric",
     ),
     "metrics.intervals": ("Interval",),

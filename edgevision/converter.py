@@ -8,11 +8,12 @@ when they are called.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from edgevision.artifact import Artifact
+from edgevision.system.arguments import names
 from edgevision.tensors import Array, TensorSpec
 
 #: Calibration data: for each image, input name -> float32 array with a batch of one, as for `Source.run`.
@@ -41,6 +42,27 @@ def split_calibration(count: int) -> tuple[list[int], list[int]]:
 
 
 @dataclass(frozen=True)
+class StatedPreprocessing:
+    """Preprocessing of images that a model's file describes beside its layers.
+
+    Attributes:
+        reason: where it stands, in words.
+        value_range, mean, scale: from a pixel to the source's input, as in `edgevision.Preprocessing`.
+        size_wh: width and height that images are resized to; `None` if it does not resize.
+        resize, interpolation: how, in the words of `edgevision.Preprocessing`, or in the model's own for a
+            way that has none there; `None` if it does not resize.
+    """
+
+    reason: str
+    value_range: tuple[float, float]
+    mean: tuple[float, ...] = (0.0,)
+    scale: tuple[float, ...] = (1.0,)
+    size_wh: tuple[int, int] | None = None
+    resize: str | None = None
+    interpolation: str | None = None
+
+
+@dataclass(frozen=True)
 class SourceFacts:
     """Facts inferred from a source besides its tensors; `None` where nothing could be inferred.
 
@@ -48,13 +70,25 @@ class SourceFacts:
         pixel_range: (low, high): the values of black and white at the source's input, inferred
             from one of its layers.
         pixel_range_reason: that layer, in words.
-        score_kind: kind of the scores that the last operation returns: ``softmax``, ``sigmoid``, or
-            ``logits``.
+        score_kind: kind of the scores of the first output: ``softmax``, ``sigmoid``, or ``logits``.
+        score_kinds: output name -> kind of its scores, for outputs with one value per class: as
+            `score_kind`, or ``linear`` for the output of a linear layer, which may be logits or the values
+            of a regression. An output that is missing here holds something else, or could not be inferred.
+        color: channel order of the source's input, ``rgb`` or ``bgr``, where it subtracts means that are
+            known for one of them.
+        resize, interpolation: how its own layers resized images to the size of its input, which they left
+            open; as in `StatedPreprocessing`.
+        preprocessing: what the model's file describes beside its layers. It applies before `pixel_range`.
     """
 
     pixel_range: tuple[float, float] | None = None
     pixel_range_reason: str = ""
     score_kind: str | None = None
+    score_kinds: Mapping[str, str] = field(default_factory=dict)
+    color: str | None = None
+    resize: str | None = None
+    interpolation: str | None = None
+    preprocessing: StatedPreprocessing | None = None
 
 
 class Source(Protocol):
@@ -174,7 +208,7 @@ class SourceReader(Protocol):
     def name(self) -> str: ...
 
     def reads(self, path: Path) -> bool:
-        """Return whether the name of `path` is one of this kind of source. Imports nothing."""
+        """Return whether `path` is one of this kind, by its name or its first bytes. Imports nothing."""
         ...
 
     def read(self, path: Path, *, trust_source: bool, input_size_wh: tuple[int, int] | None) -> Source:
@@ -190,6 +224,67 @@ class SourceReader(Protocol):
             SourceError: it cannot be read, or is not a model that can be converted.
             UntrustedSourceError: it contains code, and `trust_source` is false.
         """
+        ...
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """Options of reading that only some kinds of model have.
+
+    Attributes:
+        imports: installed packages that define layers of the model, such as ``keras_hub``; they are imported.
+        signature: name of the function to convert, of a model that contains several.
+
+    Raises:
+        OptionError: `imports` is not a sequence of names.
+    """
+
+    imports: Sequence[str] = ()
+    signature: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "imports", names(self.imports, "imports"))
+
+
+@runtime_checkable
+class ConfigurableReader(SourceReader, Protocol):
+    """A reader with options besides those of `SourceReader.read`.
+
+    Optional: test it with `isinstance(reader, ConfigurableReader)`.
+    """
+
+    def read_with_options(
+        self,
+        path: Path,
+        options: SourceOptions,
+        *,
+        trust_source: bool,
+        input_size_wh: tuple[int, int] | None,
+    ) -> Source:
+        """Read a source; see `SourceReader.read`.
+
+        Args:
+            path: the file or directory.
+            options: the options.
+            trust_source: run code that the source contains.
+            input_size_wh: as for `SourceReader.read`.
+
+        Raises:
+            MissingRuntimeError, SourceError, UntrustedSourceError: as `SourceReader.read`.
+            OptionError: an option cannot be met by this source.
+        """
+        ...
+
+
+@runtime_checkable
+class ExplainingReader(SourceReader, Protocol):
+    """A reader that knows what files that nobody reads are.
+
+    Optional: test it with `isinstance(reader, ExplainingReader)`.
+    """
+
+    def explain(self, path: Path) -> str:
+        """Describe a path that `reads` returns False for, in one line with the next step. Imports nothing."""
         ...
 
 

@@ -11,10 +11,12 @@
     ├── DeviceError                     7   the requested device or precision is not available
     ├── ArtifactError                   8   a runtime cannot load an artifact
     ├── InferenceError                  9   inference failed
-    │   └── SessionClosedError          9   … because the session was closed
+    │   ├── SessionClosedError          9   … because the session was closed
+    │   └── ProcessError                9   … because the process that ran it was killed, ended, or timed out
     ├── ConversionError                10   a converter could not produce an artifact
     ├── AgreementError                 11   an artifact misses a requirement of its evidence
     ├── OutputError                    12   a result cannot be written
+    ├── IncompleteConversionError      15   some of the requested artifacts passed, and others did not
     └── CancelledError                130   the caller cancelled the operation
 
 The number is the exit code of the command line. click also exits with 2 for an invalid command line, Ctrl-C
@@ -101,6 +103,10 @@ class SessionClosedError(InferenceError):
     """The session was closed before the call."""
 
 
+class ProcessError(InferenceError):
+    """A child process that loaded or ran a model was killed by a signal, ended, or timed out."""
+
+
 class ConversionError(EdgeVisionError):
     """A converter could not produce the requested artifact."""
 
@@ -125,6 +131,20 @@ class OutputError(EdgeVisionError):
     """A result cannot be written to the requested path."""
 
     exit_code = 12
+
+
+class IncompleteConversionError(EdgeVisionError):
+    """Some of the artifacts that a conversion was asked for passed, and others did not; nothing was written.
+
+    Attributes:
+        evidence: the measurements, an `edgevision.Evidence`; its `missing` says what failed and why.
+    """
+
+    exit_code = 15
+
+    def __init__(self, message: str, evidence: object) -> None:
+        self.evidence = evidence
+        super().__init__(message)
 
 
 class CancelledError(EdgeVisionError):

@@ -21,6 +21,8 @@ else:
 
 BUILT_IN = Path(__file__).with_name("targets.toml")
 TARGETS_VARIABLE = "EDGEVISION_TARGETS"
+#: Architectures of processors, as ``uname -m`` names them.
+ARCHITECTURES = ("x86_64", "aarch64", "armv7l")
 _LIMITS = ("max_size_mb", "max_memory_mb", "max_latency_ms")
 
 
@@ -39,7 +41,9 @@ class Target:
         stand_in: name of the backend that checks the artifact on a machine that cannot run `backend`.
         machine: text in the name of the board or processor that identifies the device; ``None`` for a
             profile of every machine that has the backend and the device.
-        limits: name -> largest value: `max_size_mb` (10^6 bytes), `max_memory_mb`, `max_latency_ms`.
+        architecture: one of `ARCHITECTURES`; ``None`` if the profile is for any.
+        limits: name -> largest value: `max_size_mb` (10^6 bytes), `max_memory_mb`, `max_latency_ms`. The last
+            two are checked on `machine` alone: without one, the profile does not say where they hold.
         origin: the file that defines it.
     """
 
@@ -52,6 +56,7 @@ class Target:
     compute_precision: str | None = None
     stand_in: str | None = None
     machine: str | None = None
+    architecture: str | None = None
     limits: Mapping[str, float] = field(default_factory=dict)
     origin: str = "built in"
 
@@ -119,6 +124,7 @@ def _target(name: str, table: Any, path: Path, origin: str) -> Target:
         "precisions",
         "stand_in",
         "machine",
+        "architecture",
         "limits",
     }
     for key in set(table) - known:
@@ -126,9 +132,15 @@ def _target(name: str, table: Any, path: Path, origin: str) -> Target:
     for key in ("description", "backend", "format", "precisions"):
         if key not in table:
             raise OptionError(f"{where}: field '{key}' is missing")
-    for key in known - {"precisions", "limits"}:
-        if not isinstance(table.get(key, ""), str):
+    for key in sorted(known - {"precisions", "limits"}):
+        # Empty text would be found in the name of every machine.
+        if key in table and (not isinstance(table[key], str) or not table[key].strip()):
             raise OptionError(f"{where}: field '{key}': expected text, got {table[key]!r}")
+    architecture = table.get("architecture")
+    if architecture is not None and architecture not in ARCHITECTURES:
+        raise OptionError(
+            f"{where}: field 'architecture': expected {' or '.join(ARCHITECTURES)}, got {architecture!r}"
+        )
     precisions = table["precisions"]
     if not isinstance(precisions, list) or not precisions or not set(map(str, precisions)) <= set(PRECISIONS):
         raise OptionError(
@@ -140,7 +152,11 @@ def _target(name: str, table: Any, path: Path, origin: str) -> Target:
             f"{where}: field 'limits': expected a table of {', '.join(_LIMITS)}, got {limits!r}"
         )
     for key, value in limits.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, (int, float))
+            or not 0 < value <= sys.float_info.max
+        ):
             raise OptionError(f"{where}: limit '{key}': expected a number above 0, got {value!r}")
     return Target(
         name=name,
@@ -152,6 +168,7 @@ def _target(name: str, table: Any, path: Path, origin: str) -> Target:
         compute_precision=table.get("compute_precision"),
         stand_in=table.get("stand_in"),
         machine=table.get("machine"),
+        architecture=architecture,
         limits=dict(limits),
         origin=origin,
     )

@@ -125,7 +125,12 @@ SETTINGS: list[tuple[type, dict[str, Any]]] = [
     (ev.OperatingPointSpecification, {"positive": "cat", "metric": "sensitivity", "at_least": 0.75}),
     (
         ev.ConversionSettings,
-        {"calibration_samples": 9, "evaluation_samples": 8, "targets_files": (Path("mine.toml"),)},
+        {
+            "calibration_samples": 9,
+            "evaluation_samples": 8,
+            "imports": ("keras_hub",),
+            "targets_files": (Path("mine.toml"),),
+        },
     ),
     (
         ev.Preprocessing,

@@ -66,7 +66,7 @@ def test_for_an_unknown_target_the_nearest_is_suggested() -> None:
     [
         ("x = [", "is not valid TOML"),
         ("camera = 3", "target 'camera': expected a table, got 3"),
-        (MINE.replace("format =", "fromat ="), "unknown field 'fromat'; known fields: backend, "),
+        (MINE.replace("format =", "fromat ="), "unknown field 'fromat'; known fields: architecture, "),
         (MINE.replace('backend = "tflite"\n', ""), "field 'backend' is missing"),
         (MINE.replace('"our camera"', "7"), "field 'description': expected text, got 7"),
         (MINE.replace('"int8"', '"int4"'), "field 'precisions': expected a list of"),
@@ -74,6 +74,18 @@ def test_for_an_unknown_target_the_nearest_is_suggested() -> None:
         (
             MINE.replace("max_size_mb = 2", "max_size_mb = 0"),
             "limit 'max_size_mb': expected a number above 0",
+        ),
+        *(
+            (
+                MINE.replace("max_size_mb = 2", f"max_latency_ms = {value}"),
+                "limit 'max_latency_ms': expected a number above 0",
+            )
+            for value in ("nan", "inf", "-1", "-inf", "true", '"2"', "1" + 400 * "0")
+        ),
+        (MINE.replace("backend =", 'machine = " "\nbackend ='), "field 'machine': expected text, got ' '"),
+        (
+            MINE.replace("backend =", 'architecture = "arm"\nbackend ='),
+            "field 'architecture': expected x86_64 or aarch64 or armv7l",
         ),
         (MINE.replace("max_size_mb", "max_size"), "field 'limits': expected a table of max_size_mb"),
     ],

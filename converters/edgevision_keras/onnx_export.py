@@ -8,12 +8,11 @@ graph, and the file is checked, and its outputs compared once with those of the 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from edgevision.converter import Source
+from edgevision.converter import Source, SourceFacts
 from edgevision.errors import ConversionError, MissingRuntimeError
 from edgevision_keras.failures import conversion_error, conversion_errors, listed
 from edgevision_keras.libraries import require, require_onnxruntime, require_tensorflow
@@ -57,7 +56,6 @@ def export(source: Source, precision: str, frozen: Any) -> bytes:
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     graph = frozen.graph.as_graph_def()
     _replace_erfc(graph)
-    _drop_byte_round_trips(graph)
     inputs = [spec.name for spec in source.inputs]
     outputs = [spec.name for spec in source.outputs]
     with conversion_errors(source.path, "ONNX", precision):
@@ -69,6 +67,7 @@ def export(source: Source, precision: str, frozen: Any) -> bytes:
             opset=_OPSET,
             tensors_to_rename={f"{name}:0": name for name in (*inputs, *outputs)},
         )
+    _enlarge_instead_of_negative_padding(require("onnx"), model)
     if external:
         raise _failed(source, precision, "the model exceeds 2 GB, the limit of one ONNX file")
     return checked_file(source, precision, model)
@@ -125,30 +124,25 @@ def _replace_erfc(graph: Any) -> None:
         node.input.extend([one.name, erf.name])
 
 
-def _drop_byte_round_trips(graph: Any) -> None:
-    """Remove casts to bytes and straight back, which models with byte inputs begin with.
+def _enlarge_instead_of_negative_padding(onnx: Any, model: Any) -> None:
+    """Write transposed convolutions whose kernel is smaller than the stride as ONNX has them.
 
-    The trace rounds and clips before such a cast, so it changes nothing; and the float16 converter
-    would never end with it.
+    tf2onnx distributes what their outputs lack over both ends, as negative padding, which is not valid.
+    TensorFlow adds all of it at the end.
     """
-    nodes = {node.name: node for node in graph.node}
-    for node in graph.node:
-        before = nodes.get(node.input[0].split(":")[0]) if node.op == "Cast" else None
-        if before is None or before.op != "Cast" or before.attr["SrcT"].type != node.attr["DstT"].type:
+    for node in model.graph.node:
+        attributes = {attribute.name: attribute for attribute in node.attribute}
+        pads = list(attributes["pads"].ints) if "pads" in attributes else []
+        if node.op_type != "ConvTranspose" or min(pads, default=0) >= 0:
             continue
-        if _is_rounded(nodes, before.input[0]):
-            node.op = "Identity"
-            node.attr["T"].type = node.attr["DstT"].type
-            for name in ("SrcT", "DstT", "Truncate"):
-                node.attr.pop(name, None)
-            node.input[0] = before.input[0]
-
-
-def _is_rounded(nodes: Mapping[str, Any], name: str) -> bool:
-    node = nodes.get(name.split(":", maxsplit=1)[0])
-    while node is not None and node.op in ("Identity", "Maximum", "Minimum", "ClipByValue"):
-        node = nodes.get(node.input[0].split(":")[0])
-    return node is not None and node.op in ("Round", "Rint")
+        totals = [
+            begin + end for begin, end in zip(pads[: len(pads) // 2], pads[len(pads) // 2 :], strict=True)
+        ]
+        begins = [max(total, 0) // 2 for total in totals]
+        ends = [max(total - begin, 0) for total, begin in zip(totals, begins, strict=True)]
+        attributes["pads"].CopyFrom(onnx.helper.make_attribute("pads", begins + ends))
+        lacking = [max(-total, 0) for total in totals]
+        node.attribute.append(onnx.helper.make_attribute("output_padding", lacking))
 
 
 def _compare(source: Source, content: bytes) -> None:
@@ -161,7 +155,7 @@ def _compare(source: Source, content: bytes) -> None:
     except MissingRuntimeError:
         return
     # Several inputs are not pixels, and may be class numbers: 0 and 1 are valid in every such network.
-    low, high = source.facts.pixel_range or ((0.0, 255.0) if len(source.inputs) == 1 else (0.0, 1.0))
+    low, high = _value_range(source.facts) or ((0.0, 255.0) if len(source.inputs) == 1 else (0.0, 1.0))
     rng = np.random.default_rng(0)
     inputs = {
         spec.name: rng.uniform(low, high, spec.with_batch(2)).astype(np.float32) for spec in source.inputs
@@ -180,6 +174,15 @@ def _compare(source: Source, content: bytes) -> None:
                 "float32",
                 f"output '{name}' differs from the source by {difference:.3g} (allowed: {allowed:.3g})",
             )
+
+
+def _value_range(facts: SourceFacts) -> tuple[float, float] | None:
+    """The values that images have at the input; `None` where the model does not say."""
+    own = facts.preprocessing
+    if own is None:
+        return facts.pixel_range
+    values = np.subtract.outer(own.value_range, own.mean) / own.scale
+    return float(values.min()), float(values.max())
 
 
 def _failed(source: Source, precision: str, cause: str) -> ConversionError:

@@ -1,4 +1,4 @@
-"""Findings about a calibration set, and the coverage of its activation ranges, as the evidence keeps them."""
+"""Findings about a source and its calibration set, and the coverage of activation ranges, in evidence."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Finding:
-    """The finding of one check of a calibration set.
+    """The finding of one check of a calibration set, or of how the source is used.
 
     Attributes:
         check: name of the check, such as ``near-duplicates``.
@@ -22,6 +22,17 @@ class Finding:
     severity: str
     text: str
     images: tuple[str, ...] = ()
+
+    @property
+    def subject(self) -> str:
+        """The subject of the finding: ``source`` or ``calibration set``."""
+        return "source" if self.check in _SOURCE_CHECKS else "calibration set"
+
+
+#: Checks of how the source is used, which images of any set can show.
+_SOURCE_CHECKS = frozenset(
+    ("source-accuracy", "input-contradiction", "value-range", "colour-order", "interpolation")
+)
 
 
 @dataclass(frozen=True)

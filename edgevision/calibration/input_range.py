@@ -6,17 +6,17 @@ input range or colour order brings the calibration images closer to them, it is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from edgevision.calibration.alternatives import alternatives
 from edgevision.calibration.findings import Finding
 from edgevision.converter import NormalizedSource, Source
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.imaging.decode import Pixels
-from edgevision.imaging.preprocess import Preprocessing, Preprocessor, keras_applications_preprocessing
+from edgevision.imaging.preprocess import Preprocessing, Preprocessor
 from edgevision.tensors import Array
 
 _IMAGES = 128
@@ -25,20 +25,9 @@ _FEWEST = 32
 #: Factor by which an alternative must be closer, on either half of the images. A wrong range is at least 50
 #: times as far away, swapped colours are 1.1 to 9 times; for three networks and 24 samples of 32 images, the
 #: right order was always the closer one.
-_FAR_RANGE, _FAR_COLOR = 5.0, 1.5
+_FAR = {"value-range": 5.0, "colour-order": 1.5}
 #: Divergence in nats below which the statistics match the training, even if an alternative is closer.
 _FITS = 0.005
-
-
-@dataclass(frozen=True)
-class _Alternative:
-    """Another input range or colour order, and the factor by which it must be closer to cause a warning."""
-
-    check: str
-    description: str
-    option: str
-    preprocessing: Preprocessing
-    factor: float
 
 
 def check_input_range(source: Source, preprocessing: Preprocessing, images: ImageSet) -> Finding | None:
@@ -55,17 +44,18 @@ def check_input_range(source: Source, preprocessing: Preprocessing, images: Imag
     current = _distances(source, preprocessing, halves)
     if current.max() < _FITS:
         return None
-    others = [(one, _distances(source, one.preprocessing, halves)) for one in _alternatives(preprocessing)]
-    closer = [(one, away) for one, away in others if (away * one.factor < current).all()]
+    others = [(one, _distances(source, one.preprocessing, halves)) for one in alternatives(preprocessing)]
+    closer = [(one, away) for one, away in others if (away * _FAR[one.check] < current).all()]
     if not closer:
         return None
     best, away = min(closer, key=lambda pair: float(pair[1].sum()))
     return Finding(
         best.check,
         "warning",
-        f"the calibration images match the training statistics of the model {(current / away).min():.1f} "
-        f"times better {best.description}: distance {away.mean():.2g} instead of {current.mean():.2g} nats "
-        f"at batch normalization '{source.norms[0]}'; pass {best.option} if the model was trained like that",
+        f"the images of {images.name} match the training statistics of the model "
+        f"{(current / away).min():.1f} times better {best.description}: distance {away.mean():.2g} instead "
+        f"of {current.mean():.2g} nats at batch normalization '{source.norms[0]}'; pass {best.option} if the "
+        f"model was trained like that",
     )
 
 
@@ -80,25 +70,3 @@ def _tensors(source: Source, preprocessing: Preprocessing, images: Sequence[Pixe
     for image, slot in zip(images, tensor, strict=True):
         preprocess(image, slot)
     return {spec.name: tensor}
-
-
-def _alternatives(current: Preprocessing) -> Iterator[_Alternative]:
-    if current.color != "gray":
-        swapped = "bgr" if current.color == "rgb" else "rgb"
-        other = replace(current, color=swapped, mean=current.mean[::-1], scale=current.scale[::-1])
-        yield _Alternative("colour-order", f"as {swapped.upper()}", f"--color {swapped}", other, _FAR_COLOR)
-    for low, high in ((0, 255), (0, 1), (-1, 1)):
-        other = replace(current, value_range=(float(low), float(high)), mean=(0.0,), scale=(1.0,))
-        option = f"--input-range={low}..{high}"
-        yield _Alternative("value-range", f"with values of {low}…{high}", option, other, _FAR_RANGE)
-    for family in ("resnet50", "densenet"):
-        values = keras_applications_preprocessing(family)
-        if current.color != "gray":
-            option = f"--preprocess {family}"
-            yield _Alternative(
-                "value-range",
-                f"with the preprocessing of keras.applications.{family}",
-                option,
-                replace(current, **values),
-                _FAR_RANGE,
-            )

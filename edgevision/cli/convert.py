@@ -30,7 +30,7 @@ from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.evidence import echo_evidence
 from edgevision.cli.output.terminal import progress_on, without_noise
 from edgevision.conversion.convert import ConversionSettings, convert
-from edgevision.errors import AgreementError
+from edgevision.errors import AgreementError, IncompleteConversionError
 from edgevision.evidence.document import evidence_json
 from edgevision.evidence.records import Evidence
 from edgevision.evidence.requirements import Budget
@@ -95,7 +95,7 @@ from edgevision.tasks.options import TaskOptions
         help="Maximum number of evaluation images to use. Default: all.",
     ),
     *GROUND_TRUTH_OPTIONS,
-    option("--strict", is_flag=True, help="Refuse a calibration set that causes a warning."),
+    option("--strict", is_flag=True, help="Refuse a calibration set or a source that causes a warning."),
 )
 @under(
     "Quality",
@@ -118,6 +118,19 @@ from edgevision.tasks.options import TaskOptions
     "Model input",
     option("--input-size", metavar="WxH", callback=size_wh, help="Input size, if the model leaves it open."),
     *INPUT_OPTIONS,
+    option(
+        "--force-input",
+        is_flag=True,
+        help="Accept options about the input that contradict what the model itself contains.",
+    ),
+    option(
+        "--import",
+        "imports",
+        multiple=True,
+        metavar="PACKAGE",
+        help="Installed package that defines layers of the model, such as keras_hub. Repeatable.",
+    ),
+    option("--signature", metavar="NAME", help="Signature to convert, of a SavedModel with several."),
     option(
         "--trust-source", is_flag=True, help="Run Python code that the source carries, such as Lambda layers."
     ),
@@ -159,6 +172,12 @@ from edgevision.tasks.options import TaskOptions
     ),
     option("--force", is_flag=True, help="Replace an existing bundle."),
     option(
+        "--keep-passing",
+        is_flag=True,
+        help="If some artifacts pass and others do not, write those that passed. The exit code is 15 "
+        "either way.",
+    ),
+    option(
         "--no-pictures",
         is_flag=True,
         help="Store no evaluation images for the report; the known answers still include a few.",
@@ -170,7 +189,8 @@ def command(source: Path, output: Path, as_json: bool, **arguments: Any) -> None
     """Convert SOURCE (.keras, .h5 or a SavedModel directory) into a bundle, with evidence.
 
     Each artifact runs in its own backend and is compared with the Keras model on the
-    evaluation images. If an artifact misses a requirement, nothing is written.
+    evaluation images. If an artifact fails, the others are still tried, but nothing is
+    written, unless --keep-passing is given.
     """
     settings = ConversionSettings(
         task=TaskOptions(
@@ -192,15 +212,19 @@ def command(source: Path, output: Path, as_json: bool, **arguments: Any) -> None
         calibration_samples=arguments["calibration_samples"],
         evaluation_samples=arguments["evaluation_samples"],
         strict=arguments["strict"],
+        force_input=arguments["force_input"],
         trust_source=arguments["trust_source"],
+        imports=arguments["imports"],
+        signature=arguments["signature"],
         pictures=not arguments["no_pictures"],
         force=arguments["force"],
+        keep_passing=arguments["keep_passing"],
         targets_files=arguments["targets_file"],
         operating_point=operating_point_of(arguments),
         calibrate_scores=arguments["calibrate_scores"],
     )
     try:
-        with without_noise() as stderr, progress_on(stderr) as progress:
+        with without_noise() as stderr, progress_on(stderr, in_milliseconds=True) as progress:
             evidence = convert(
                 source,
                 output,
@@ -211,13 +235,19 @@ def command(source: Path, output: Path, as_json: bool, **arguments: Any) -> None
                 settings=settings,
                 progress=progress,
             )
-    except AgreementError as error:
+    except (AgreementError, IncompleteConversionError) as error:
         if isinstance(error.evidence, Evidence):
             _echo(error.evidence, as_json)
         raise
     _echo(evidence, as_json)
     if not as_json:
         click.echo(f"wrote {output}")
+    if evidence.missing:
+        raise IncompleteConversionError(
+            f"{output} was written without {', '.join(one.artifact for one in evidence.missing)}: "
+            + "; ".join(one.reason for one in evidence.missing),
+            evidence,
+        )
 
 
 def _echo(evidence: Evidence, as_json: bool) -> None:

@@ -95,7 +95,7 @@ def _echo(evaluation: Evaluation) -> None:
                 metric.name,
                 in_unit(metric.value, metric.unit),
                 between(metric.interval, metric.unit),
-                METHODS[metric.interval.method],
+                "" if metric.interval is None else METHODS[metric.interval.method],
             )
             for metric in measures.metrics
         ],

@@ -2,23 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from edgevision.artifact import CALIBRATED, MIXED, Artifact
+from edgevision.backend import Backend, SessionSettings
+from edgevision.conversion.failures import failure_of
 from edgevision.conversion.plan import MeasurementBackend, PlannedArtifact, measurement_backend_for
+from edgevision.conversion.recipes import Converted, HeldOut, choose_recipe
 from edgevision.conversion.reference import Reference
+from edgevision.conversion.schedule import Schedule, Stage
 from edgevision.conversion.search import Sensitivities
-from edgevision.converter import CalibrationData, Converter, SelectiveConverter, Source
-from edgevision.errors import ConversionError, OptionError, PluginError
+from edgevision.converter import (
+    CalibrationData,
+    Converter,
+    FullIntegerConverter,
+    PlainConverter,
+    SelectiveConverter,
+    Source,
+)
+from edgevision.errors import ConversionError, OptionError, PluginError, ProcessError
 from edgevision.evaluation.evaluator import Evaluator
 from edgevision.evaluation.run import Examples, workers_on
+from edgevision.evidence.quantization import QuantizationEvidence, RecipeComparison, named_operations
 from edgevision.evidence.records import Measured
 from edgevision.evidence.requirements import Budget
+from edgevision.execution.first_run import first_run
+from edgevision.execution.worker import Worker
 from edgevision.plugins import Registry
 from edgevision.session import CheckedSession, open_session
+from edgevision.target import Target
 from edgevision.tasks.score_calibration import ScoreCalibration
+from edgevision.tensors import Array
+
+#: Precisions that the usual tools of the formats make as well.
+_ALSO_PLAIN = ("int8", "int8-float-io")
+
+#: Runs an artifact on inputs for the first time, and returns its outputs.
+_Run = Callable[[Artifact, Mapping[str, Array]], dict[str, Array]]
 
 
 @dataclass(frozen=True)
@@ -30,6 +53,7 @@ class Candidate:
         artifact: the files.
         measured_on: backend and device that it is measured on.
         session: the artifact, loaded there.
+        comparison: of our own recipe with the plain converter's, where both exist.
         score_calibration: temperature and operating point of a classifier, where requested.
     """
 
@@ -37,6 +61,7 @@ class Candidate:
     artifact: Artifact
     measured_on: MeasurementBackend
     session: CheckedSession
+    comparison: RecipeComparison | None = None
     score_calibration: ScoreCalibration | None = None
 
     def model(self, evaluator: Evaluator) -> Any:
@@ -73,6 +98,11 @@ class Trial:
         return self.candidate.planned.id
 
     @property
+    def targets(self) -> tuple[Target, ...]:
+        """The targets that the artifact is for."""
+        return self.candidate.planned.targets
+
+    @property
     def session(self) -> CheckedSession:
         """The artifact, loaded where it is measured."""
         return self.candidate.session
@@ -84,45 +114,103 @@ class CandidateBuilder:
     Args:
         source: the trained model.
         calibration_data: network inputs to calibrate on; `None` if no candidate needs them.
+        evaluator: the evaluator of its task.
         examples: the evaluation set, which decides how many sessions share the cores.
         plugins: provide converters and backends.
+        steps: the progress of the conversion.
     """
 
     def __init__(
         self,
         source: Source,
         calibration_data: CalibrationData | None,
+        evaluator: Evaluator,
         examples: Examples,
         plugins: Registry,
+        steps: Schedule,
     ) -> None:
         self._source = source
         self._calibration_data = calibration_data
+        self._held_out = None if calibration_data is None else HeldOut(source, calibration_data, evaluator)
         self._examples = examples
         self._plugins = plugins
+        self._steps = steps
 
     def build(self, planned: PlannedArtifact) -> Candidate:
-        """Convert the source as planned, and load the artifact.
+        """Convert the source as planned, run the artifact in a process of its own first, and load it here.
+
+        Where the converter also offers what the plain tool makes, the better of the two artifacts is taken.
 
         Raises:
             PluginError, MissingRuntimeError, DeviceError: a converter or backend is missing on this machine.
-            ConversionError: the artifact cannot be converted.
+            ConversionError: the artifact cannot be converted, or its runtime does not survive it.
             ArtifactError, InferenceError: the runtime refuses it, or fails.
         """
         measured_on = measurement_backend_for(planned, self._plugins)
-        artifact = self._convert(planned)
         settings = workers_on(self._examples, measured_on.settings)[1]
+        with Worker() as worker:
+            run = partial(_run_first, worker, planned, measured_on.backend, settings)
+            artifact, comparison = self._convert_and_run(planned, run)
         session = open_session(measured_on.backend, artifact, settings)
-        return Candidate(planned, artifact, measured_on, session)
+        return Candidate(planned, artifact, measured_on, session, comparison)
 
     def sensitivities(self, artifact_format: str) -> Sensitivities:
         """The layers of the source, most sensitive first; empty if they cannot be ranked for this format."""
-        converter = self._converter(PlannedArtifact(artifact_format, "int8", ()))
+        planned = PlannedArtifact(artifact_format, "int8", ())
+        converter = find_converter(planned, self._source, self._plugins)
         if not isinstance(converter, SelectiveConverter) or self._calibration_data is None:
             return ()
         return tuple(converter.sensitivities(self._source, "int8", self._calibration_data))
 
-    def _convert(self, planned: PlannedArtifact) -> Artifact:
-        converter = self._converter(planned)
+    def _convert_and_run(
+        self, planned: PlannedArtifact, run: _Run
+    ) -> tuple[Artifact, RecipeComparison | None]:
+        """The artifact after its first run, and the comparison with the plain converter's, if any."""
+        source, data, held_out = self._source, self._calibration_data, self._held_out
+        converter = find_converter(planned, source, self._plugins)
+        if (
+            data is None
+            or held_out is None
+            or planned.precision not in _ALSO_PLAIN
+            or planned.full_integer
+            or not isinstance(converter, PlainConverter)
+        ):
+            artifact = self._convert(planned, converter)
+            _check_full_integer(planned, artifact)
+            run(artifact, self._one_input())
+            return artifact, None
+        own = self._converted(planned.id, lambda: self._convert(planned, converter), run, held_out)
+        self._steps.next(f"converting to {planned.id}, plain", Stage.INTEGER)
+        plain = self._converted(
+            f"{planned.id}, plain converter",
+            lambda: converter.convert_plain(source, planned.precision, data),
+            run,
+            held_out,
+        )
+        return choose_recipe(own, plain, held_out)
+
+    @staticmethod
+    def _converted(what: str, convert: Callable[[], Artifact], run: _Run, held_out: HeldOut) -> Converted:
+        """The artifact of one recipe with its errors; or why there is none."""
+        try:
+            artifact = convert()
+            return Converted(artifact, held_out.errors(run(artifact, held_out.inputs)))
+        except Exception as error:
+            return Converted(failure=failure_of(error, what))
+
+    def _one_input(self) -> dict[str, Array]:
+        """A network input that is like those in use, where there is a calibration set."""
+        if self._held_out is None:
+            return {}
+        return {name: values[:1] for name, values in self._held_out.inputs.items()}
+
+    def _convert(self, planned: PlannedArtifact, converter: Converter) -> Artifact:
+        if (
+            planned.full_integer
+            and isinstance(converter, FullIntegerConverter)
+            and self._calibration_data is not None
+        ):
+            return converter.convert_full_integer(self._source, planned.precision, self._calibration_data)
         if planned.precision == MIXED and isinstance(converter, SelectiveConverter):
             artifact = converter.convert(
                 self._source, "int8", self._calibration_data, keep_float=planned.float_layers
@@ -131,22 +219,54 @@ class CandidateBuilder:
         data = self._calibration_data if planned.precision in CALIBRATED else None
         return converter.convert(self._source, planned.precision, data)
 
-    def _converter(self, planned: PlannedArtifact) -> Converter:
-        source = self._source
-        converters = [
-            converter
-            for converter in self._plugins.converters().values()
-            if (converter.kind, converter.format) == (source.kind, planned.format)
-        ]
-        precision = "int8" if planned.precision == MIXED else planned.precision
-        for converter in converters:
-            if precision in converter.precisions:
-                return converter
-        supported = sorted({precision for converter in converters for precision in converter.precisions})
-        raise PluginError(
-            f"no converter from {source.description} to {planned.id}; "
-            f"supported: {', '.join(supported) or 'none'}"
+
+def _check_full_integer(planned: PlannedArtifact, artifact: Artifact) -> None:
+    record = artifact.quantization
+    if planned.full_integer and record is not None and record.float_operations:
+        targets = ", ".join(target.name for target in planned.targets)
+        raise ConversionError(
+            f"{planned.id}: {len(record.float_operations)} operations stay in float, and {targets} computes "
+            f"none: {named_operations(record.float_operations)}; replace these layers, or choose another "
+            f"--target"
         )
+
+
+def _run_first(
+    worker: Worker,
+    planned: PlannedArtifact,
+    backend: Backend,
+    settings: SessionSettings,
+    artifact: Artifact,
+    inputs: Mapping[str, Array],
+) -> dict[str, Array]:
+    """The outputs of an artifact in a process of its own, which its runtime may end."""
+    try:
+        return first_run(worker, artifact, backend, settings, inputs, f"{planned.id} on {backend.name}")
+    except ProcessError as error:
+        raise ConversionError(
+            f"{error}; the runtime cannot take this artifact; choose another --precision or --target"
+        ) from error
+
+
+def find_converter(planned: PlannedArtifact, source: Source, plugins: Registry) -> Converter:
+    """The converter for an artifact.
+
+    Raises:
+        PluginError: there is none for the source, the format and the precision.
+    """
+    converters = [
+        converter
+        for converter in plugins.converters().values()
+        if (converter.kind, converter.format) == (source.kind, planned.format)
+    ]
+    precision = "int8" if planned.precision == MIXED else planned.precision
+    for converter in converters:
+        if precision in converter.precisions:
+            return converter
+    supported = sorted({precision for converter in converters for precision in converter.precisions})
+    raise PluginError(
+        f"no converter from {source.description} to {planned.id}; supported: {', '.join(supported) or 'none'}"
+    )
 
 
 def judge(candidate: Candidate, answers: Sequence[Any], reference: Reference, budget: Budget) -> Measured:
@@ -173,4 +293,5 @@ def judge(candidate: Candidate, answers: Sequence[Any], reference: Reference, bu
         comparison=comparison,
         requirements=requirements,
         float_layers=planned.float_layers,
+        quantization=QuantizationEvidence.of(candidate.artifact.quantization, candidate.comparison),
     )

@@ -6,16 +6,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgevision.artifact import CALIBRATED
 from edgevision.bundle.pictures import write_pictures
 from edgevision.bundle.storage import check_output, write_bundle
 from edgevision.calibration.coverage import coverage_findings
-from edgevision.conversion.candidates import CandidateBuilder, Trial
+from edgevision.calibration.findings import Finding
+from edgevision.conversion.candidates import CandidateBuilder, Trial, find_converter
 from edgevision.conversion.device_limits import unmeasured_limits
 from edgevision.conversion.example_pictures import example_pictures
 from edgevision.conversion.package import compose
 from edgevision.conversion.plan import ConversionPlan, plan_conversion
 from edgevision.conversion.reference import Reference
-from edgevision.conversion.requirements import require_passed
+from edgevision.conversion.requirements import missed_requirement, require_passed
+from edgevision.conversion.schedule import Schedule, Stage
 from edgevision.conversion.score_calibration import (
     ScoreCalibrationRequest,
     ScoreCalibrator,
@@ -23,19 +26,22 @@ from edgevision.conversion.score_calibration import (
 )
 from edgevision.conversion.sets import ConversionSets, coverage_of, fit_sets, open_sets
 from edgevision.conversion.settings import ConversionRequest, ConversionSettings
-from edgevision.conversion.trials import STEPS_OF_CONVERSION, Trials
-from edgevision.converter import Source, SourceReader
+from edgevision.conversion.speed import speed_bases
+from edgevision.conversion.trials import Failure, Trials
+from edgevision.converter import ConfigurableReader, ExplainingReader, Source, SourceOptions, SourceReader
 from edgevision.datasets.image_sets import ImageSet, SetFacts
-from edgevision.errors import SourceError
+from edgevision.errors import ConversionError, InferenceError, OptionError, SourceError
 from edgevision.evaluation.evaluator import Evaluator
 from edgevision.evaluation.for_source import evaluator_for_source
 from edgevision.evaluation.run import Examples, Images
+from edgevision.evaluation.source_check import check_interpolation, check_source
 from edgevision.evaluation.source_session import SourceSession
-from edgevision.evidence.records import Evidence
+from edgevision.evidence.records import Evidence, Measured, MissingArtifact
 from edgevision.plugins import Registry, registry
 from edgevision.system.arguments import instance, names, one_path
 from edgevision.system.machine import now, this_machine
-from edgevision.system.progress import Progress, Steps
+from edgevision.system.progress import Progress
+from edgevision.target import Target
 
 __all__ = ["ConversionSettings", "Images", "Progress", "convert"]
 
@@ -53,6 +59,9 @@ def convert(
 ) -> Evidence:
     """Convert a trained model for devices, and verify each artifact against it.
 
+    All artifacts are tried, also after one has failed. If some pass and others fail, nothing is written,
+    unless `ConversionSettings.keep_passing` is set.
+
     Args:
         source: ``.keras``, ``.h5``, or a SavedModel directory.
         output: the bundle to write, ``NAME.evb``.
@@ -65,13 +74,16 @@ def convert(
             that are synthesized from the batch-normalization statistics of the model (`synthetic_set`).
         precisions: applied to each target that supports them. ``auto``, the default with a calibration
             set, gives each target the cheapest precision inside the budget; if int8 misses it, int8 with as
-            few layers in float as the budget needs. Without a calibration set the default is the target's
-            first precision.
+            few layers in float as the budget needs. Where this machine is of the target's kind, candidates
+            are timed too, and none is chosen that is slower than float32. Without a calibration set the
+            default is the target's first precision.
         settings: all other settings.
-        progress: called after each step with (stage, steps done, steps in total).
+        progress: called at the beginning of each stage, and often while images are measured, with (stage,
+            milliseconds since the beginning, milliseconds in total as estimated so far).
 
     Returns:
-        The evidence, which the bundle contains as well.
+        The evidence, which the bundle contains as well. With `ConversionSettings.keep_passing`, its `missing`
+        lists the artifacts that are not in the bundle; otherwise it is empty.
 
     Raises:
         OptionError: an option is missing, unknown, or contradicts another.
@@ -79,9 +91,11 @@ def convert(
         InputError: an image set is empty or has a broken image; or, with `ConversionSettings.strict`,
             the calibration set has a warning.
         PluginError, MissingRuntimeError, DeviceError: a converter or backend is missing on this machine.
-        ConversionError: an artifact cannot be converted, or no threshold or temperature meets the request.
-        AgreementError: an artifact misses a requirement: the budget, a limit of its target, or its operating
-            point. Nothing is written.
+        ConversionError: no artifact can be converted, or no threshold or temperature meets the request.
+        ArtifactError, InferenceError: no artifact can be run by its runtime.
+        AgreementError: no artifact meets its requirements: the budget, the limits of its targets, and its
+            operating point. Nothing is written.
+        IncompleteConversionError: some artifacts pass and others do not. Nothing is written.
         OutputError: the bundle cannot be written. Nothing is left behind.
     """
     request = ConversionRequest(
@@ -120,7 +134,7 @@ class Conversion:
     evaluator: Evaluator
     scores: ScoreCalibrationRequest | None
     plugins: Registry
-    steps: Steps
+    steps: Schedule
 
     @classmethod
     def prepare(
@@ -132,16 +146,15 @@ class Conversion:
         check_output(request.output, settings.force)
         reader = _find_reader(request.source, plugins)
         sets = open_sets(request, plan.calibrated)
-        steps = Steps(progress, STEPS_OF_CONVERSION * (len(plan.artifacts) + 1) + 2 * len(sets.evaluation))
-        steps.next(f"reading {request.source.name}", STEPS_OF_CONVERSION)
-        source = reader.read(
-            request.source,
-            trust_source=settings.trust_source,
-            input_size_wh=settings.task.image.size_wh,
-        )
+        steps = _schedule(progress, plan, sets)
+        steps.next(f"reading {request.source.name}", Stage.READING)
+        source = _read(reader, request)
+        if not plan.searching:
+            for planned in plan.artifacts:
+                find_converter(planned, source, plugins)
         evaluator = evaluator_for_source(source, settings.task, sets.evaluation, plugins)
         if sets.synthetic:
-            steps.next("synthesizing calibration images", 0)
+            steps.next("synthesizing calibration images", Stage.RANKING)
         sets = fit_sets(sets, source, evaluator, settings)
         scores = None
         if settings.needs_labelled_calibration and isinstance(sets.calibration, ImageSet):
@@ -150,54 +163,81 @@ class Conversion:
 
     def run(self) -> Evidence:
         """Convert, measure, verify, and write the bundle; raises as `convert`."""
-        budget, steps = self.request.settings.budget, self.steps
+        settings, steps = self.request.settings, self.steps
         builder = self._candidate_builder()
-        steps.next("measuring the source", len(self.sets.evaluation))
+        steps.next("measuring the source", Stage.SOURCE, len(self.sets.evaluation))
         reference = Reference.measure(self.source, self.evaluator, self.sets.evaluation, steps.measured)
-        reference.check_budget(budget)
+        reference.check_budget(settings.budget)
+        source_findings = _source_findings(reference, settings)
         calibrator = None
         if self.scores is not None:
-            steps.next("calibrating the source's scores", len(self.scores.calibration))
+            steps.next("calibrating the source's scores", Stage.SOURCE, len(self.scores.calibration))
             calibrator = ScoreCalibrator.fit_source(self.scores, reference, steps.measured)
-        trials = Trials(reference, builder, budget, steps, keep_answers=calibrator is not None)
+        trials = Trials(reference, builder, settings.budget, steps, keep_answers=calibrator is not None)
         chosen = self._candidates(trials)
         if calibrator is not None:
-            steps.next("calibrating scores", len(calibrator.request.calibration))
-            chosen = calibrator.calibrate(chosen, steps.measured)
-        steps.next("timing", 0)
-        evidence = self._evidence(trials, chosen)
-        require_passed(evidence)
-        steps.next("writing the bundle", 0)
-        self._write(reference, chosen, evidence)
+            steps.next("calibrating scores", Stage.ARTIFACTS, len(calibrator.request.calibration))
+            chosen = self._with_scores(calibrator, chosen, trials.failures)
+        _require_one(chosen, trials.failures)
+        steps.next("timing", Stage.TIMING)
+        evidence = require_passed(self._evidence(trials, chosen, source_findings), settings.keep_passing)
+        steps.next("writing the bundle", Stage.WRITING)
+        passed = {result.artifact for result in evidence.results}
+        self._write(reference, [trial for trial in chosen if trial.id in passed], evidence)
         return evidence
 
     def _candidate_builder(self) -> CandidateBuilder:
         calibration, data = self.sets.calibration, None
         if calibration is not None:
             data = self.evaluator.network_inputs(SourceSession(self.source), calibration)
-        return CandidateBuilder(self.source, data, self.sets.evaluation, self.plugins)
+        return CandidateBuilder(
+            self.source, data, self.evaluator, self.sets.evaluation, self.plugins, self.steps
+        )
 
     def _candidates(self, trials: Trials) -> list[Trial]:
         """The planned artifacts, or those that a search finds."""
+        bases = speed_bases(self.plan.targets, self.plugins)
         if self.plan.searching:
-            return trials.search(self.plan.targets, calibrated=self.sets.calibration is not None)
-        return trials.run(self.plan.artifacts)
+            return trials.search(self.plan.targets, self.sets.calibration is not None, bases)
+        chosen = trials.run(self.plan.artifacts)
+        trials.note_slower(chosen, bases)
+        return chosen
 
-    def _evidence(self, trials: Trials, chosen: Sequence[Trial]) -> Evidence:
+    def _with_scores(
+        self, calibrator: ScoreCalibrator, chosen: Sequence[Trial], failures: list[Failure]
+    ) -> list[Trial]:
+        """The trials with calibrated scores; those for which none meet the request join the failures."""
+        try:
+            return calibrator.calibrate(chosen, self.steps.measured)
+        except (ConversionError, InferenceError) as error:
+            if len(chosen) == 1:
+                failures.append(Failure(chosen[0].candidate.planned, error))
+                return []
+        return [done for trial in chosen for done in self._with_scores(calibrator, [trial], failures)]
+
+    def _evidence(
+        self, trials: Trials, chosen: Sequence[Trial], source_findings: Sequence[Finding]
+    ) -> Evidence:
         sets, task = self.sets, self.request.settings.task
         coverage = coverage_of(self.source, self.evaluator, sets)
         annotated = bool(task.annotations or task.truth)
+        results = tuple(trials.with_costs(chosen))
         return Evidence(
             created=now(),
             source_sha256=self.source.sha256,
             machine=this_machine(),
             evaluation=_set_facts(sets.evaluation, sets.left_out, annotated),
             calibration=None if sets.calibration is None else _set_facts(sets.calibration),
-            results=tuple(trials.with_costs(trial) for trial in chosen),
-            notes=tuple(_notes(chosen, sets.left_out)),
+            results=results,
+            missing=tuple(_missing(trials.failures, chosen, results)),
+            notes=(*_notes(chosen, sets.left_out), *trials.notes),
             attempts=tuple(trials.attempts),
             sensitivities=trials.sensitivities,
-            calibration_findings=(*sets.findings, *(() if coverage is None else coverage_findings(coverage))),
+            calibration_findings=(
+                *source_findings,
+                *(one for one in sets.findings if one.check not in {each.check for each in source_findings}),
+                *(() if coverage is None else coverage_findings(coverage)),
+            ),
             calibration_coverage=coverage,
         )
 
@@ -208,6 +248,56 @@ class Conversion:
         write_bundle(self.request.output, manifest, files, settings.force)
 
 
+def _schedule(progress: Progress | None, plan: ConversionPlan, sets: ConversionSets) -> Schedule:
+    """The stages of the conversion, as far as they are known; a search may add some."""
+    integer = sum(artifact.precision in CALIBRATED for artifact in plan.artifacts)
+    expected = {
+        Stage.READING: 1,
+        Stage.SOURCE: len(sets.evaluation),
+        Stage.INTEGER: 2 * integer,  # our own recipe and the plain one
+        Stage.FLOAT: len(plan.artifacts) - integer,
+        Stage.ARTIFACTS: len(sets.evaluation),
+        Stage.TIMING: 1,
+        Stage.WRITING: 1,
+    }
+    return Schedule(progress, expected, 0 if sets.calibration is None else len(sets.calibration))
+
+
+def _require_one(chosen: Sequence[Trial], failures: Sequence[Failure]) -> None:
+    """Raise the error of the first failure, with the others' reasons, if no artifact could be measured."""
+    if chosen:
+        return
+    first = failures[0].error
+    if len(failures) > 1:
+        first.args = ("; ".join(dict.fromkeys(str(failure.error) for failure in failures)),)
+    raise first
+
+
+def _missing(
+    failures: Sequence[Failure], trials: Sequence[Trial], results: Sequence[Measured]
+) -> Iterator[MissingArtifact]:
+    """The artifacts that were asked for and cannot be written: they failed, or miss a requirement."""
+    for failure in failures:
+        planned = failure.planned
+        yield MissingArtifact(planned.id, _names(planned.targets), str(failure.error))
+    for trial, result in zip(trials, results, strict=True):
+        if not result.passed:
+            targets = _names(trial.candidate.planned.targets)
+            yield MissingArtifact(result.artifact, targets, missed_requirement(result))
+
+
+def _names(targets: Sequence[Target]) -> tuple[str, ...]:
+    return tuple(target.name for target in targets)
+
+
+def _source_findings(reference: Reference, settings: ConversionSettings) -> tuple[Finding, ...]:
+    """Findings about the source's own answers; raises with ``--strict`` as `check_source`."""
+    asked = reference.source, reference.evaluator, reference.examples, reference.answers
+    findings = check_source(*asked, settings.strict)
+    resized = check_interpolation(*asked, settings.task.image) if not findings else None
+    return findings if resized is None else (*findings, resized)
+
+
 def _find_reader(path: Path, plugins: Registry) -> SourceReader:
     if not path.exists():
         raise SourceError(f"{path}: no such file or directory")
@@ -215,10 +305,25 @@ def _find_reader(path: Path, plugins: Registry) -> SourceReader:
     for reader in readers.values():
         if reader.reads(path):
             return reader
+    for reader in readers.values():
+        if isinstance(reader, ExplainingReader):
+            raise SourceError(reader.explain(path))
     raise SourceError(
         f"{path}: expected a .keras or .h5 file, or a SavedModel directory"
         + ("" if readers else "; no plugin that reads models is installed")
     )
+
+
+def _read(reader: SourceReader, request: ConversionRequest) -> Source:
+    settings = request.settings
+    options = SourceOptions(settings.imports, settings.signature)
+    trust, size_wh = settings.trust_source, settings.task.image.size_wh
+    if options == SourceOptions():
+        return reader.read(request.source, trust_source=trust, input_size_wh=size_wh)
+    if isinstance(reader, ConfigurableReader):
+        return reader.read_with_options(request.source, options, trust_source=trust, input_size_wh=size_wh)
+    stated = "--import" if options.imports else "--signature"
+    raise OptionError(f"{stated}: the reader '{reader.name}' has no such option; remove it")
 
 
 def _set_facts(examples: Examples, left_out: int = 0, annotated: bool = False) -> SetFacts:

@@ -24,7 +24,8 @@ def device_requirements(
     """The limits of the targets, with the values that this machine can measure.
 
     Size always; latency (median of a run of the network alone, with one example) and memory (peak of a
-    process that loads and runs it) only if this machine is such a device.
+    process that loads and runs it) only if the target names its machine, and this is one: that a workstation
+    meets a limit says nothing about a device.
 
     Args:
         artifact: shared by the targets.
@@ -52,9 +53,9 @@ def device_requirements(
 
 
 def unmeasured_limits(measured_on: MeasurementBackend, targets: Iterable[Target]) -> list[str]:
-    """Notes on the limits that could not be measured on this machine."""
+    """Notes on the limits that this machine cannot check."""
     return [
-        f"{name} of {target.name} was not measured: this machine is a different device ({processor()})"
+        f"{name} of {target.name} was not checked: {_why_unmeasured(target)}"
         for target in targets
         for name in ("max_latency_ms", "max_memory_mb")
         if name in target.limits and not is_this_machine(target, measured_on)
@@ -62,11 +63,21 @@ def unmeasured_limits(measured_on: MeasurementBackend, targets: Iterable[Target]
 
 
 def is_this_machine(target: Target, measured_on: MeasurementBackend) -> bool:
-    """True if artifacts for the target are measured on such a device, as far as the machine can tell."""
-    same_backend = target.backend == measured_on.backend.name
+    """True if artifacts for the target are measured on the machine that it names, by its name."""
+    named = target.machine is not None and target.machine in processor()
+    return named and runs_as_on_target(target, measured_on)
+
+
+def runs_as_on_target(target: Target, measured_on: MeasurementBackend) -> bool:
+    """True if artifacts for the target are measured with its backend and on its kind of device."""
     same_device = target.device in (None, measured_on.settings.device)
-    same_machine = target.machine is None or target.machine in processor()
-    return measured_on.on_target and same_backend and same_device and same_machine
+    return measured_on.on_target and target.backend == measured_on.backend.name and same_device
+
+
+def _why_unmeasured(target: Target) -> str:
+    if target.machine is None:
+        return f'{target.origin} does not name the machine of this target; add machine = "…" to it'
+    return f"this machine is a different device ({processor()})"
 
 
 def _strictest(name: str, targets: Iterable[Target]) -> float | None:

@@ -12,6 +12,9 @@ from edgevision.errors import DeviceError, MissingRuntimeError, OptionError
 from edgevision.plugins import Registry
 from edgevision.target import Target, find_target, load_targets
 
+#: Precisions computed in float: a device that supports none of them cannot compute in float.
+FLOAT_PRECISIONS = frozenset({"float32", "float16", "int8-dynamic"})
+
 
 @dataclass(frozen=True)
 class PlannedArtifact:
@@ -21,18 +24,21 @@ class PlannedArtifact:
         format, precision: as in `edgevision.artifact.Artifact`.
         targets: the targets that it is converted for.
         float_layers: layers of the source that stay in float, for ``int8-mixed``.
+        full_integer: True for targets that compute nothing in float: where the int8 of other targets keeps
+            operations in float, theirs must not, and is another artifact.
     """
 
     format: str
     precision: str
     targets: tuple[Target, ...]
     float_layers: tuple[str, ...] = ()
+    full_integer: bool = False
 
     @property
     def id(self) -> str:
-        """Unique in a bundle, such as ``tflite-int8``, or ``tflite-int8-mixed-2`` with two float layers."""
+        """Unique in a bundle: ``tflite-int8``; with two layers in float, ``tflite-int8-mixed-2``."""
         layers = f"-{len(self.float_layers)}" if self.float_layers else ""
-        return f"{self.format}-{self.precision}{layers}"
+        return f"{self.format}-{self.precision}{layers}{'-full-integer' if self.full_integer else ''}"
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,8 @@ class ConversionPlan:
 
     Attributes:
         targets: device profiles.
-        artifacts: one per format and precision; of a search, its first candidates.
+        artifacts: one per format and precision, and one more for targets that compute nothing in float; of a
+            search, its first candidates.
         searching: True if the cheapest artifact inside the budget is searched for.
         calibrated: what needs a calibration set, in words; empty if nothing does.
     """
@@ -116,11 +123,20 @@ def plan_artifacts(targets: Sequence[Target], precisions: Sequence[str]) -> list
     for precision in precisions:
         if precision not in PRECISIONS:
             raise OptionError(f"no precision '{precision}'; supported: {', '.join(PRECISIONS)}")
-    users: dict[tuple[str, str], list[Target]] = {}
+    users: dict[tuple[str, str, bool], list[Target]] = {}
     for target in targets:
         for precision in _supported(target, precisions):
-            users.setdefault((target.format, precision), []).append(target)
-    return [PlannedArtifact(fmt, precision, tuple(sharing)) for (fmt, precision), sharing in users.items()]
+            kind = target.format, precision, must_be_full_integer(target, precision)
+            users.setdefault(kind, []).append(target)
+    return [
+        PlannedArtifact(name, precision, tuple(sharing), full_integer=full_integer)
+        for (name, precision, full_integer), sharing in users.items()
+    ]
+
+
+def must_be_full_integer(target: Target, precision: str) -> bool:
+    """True if an artifact of this precision may have no float operation, because the target computes none."""
+    return precision in ("int8", "int8-float-io") and not FLOAT_PRECISIONS & set(target.precisions)
 
 
 def _supported(target: Target, precisions: Sequence[str]) -> Sequence[str]:

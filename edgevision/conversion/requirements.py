@@ -1,46 +1,74 @@
-"""The last check of a conversion: every artifact meets every requirement, or nothing is written."""
+"""The last check of a conversion: every artifact meets every requirement, or nothing is written.
+
+With `ConversionSettings.keep_passing`, those that do are written nevertheless.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from edgevision.conversion.device_limits import DEVICE_UNITS
-from edgevision.errors import AgreementError
+from edgevision.errors import AgreementError, IncompleteConversionError
 from edgevision.evidence.records import Evidence, Measured
 from edgevision.evidence.requirements import Requirement
 
+_NOTHING_WRITTEN = "nothing was written"
 
-def require_passed(evidence: Evidence) -> None:
-    """Check that every artifact meets every requirement.
+
+def require_passed(evidence: Evidence, keep_passing: bool) -> Evidence:
+    """The evidence of the artifacts to write: all that were asked for, or, if allowed, those that passed.
+
+    Args:
+        evidence: of all artifacts that were measured; its `missing` lists what cannot be written.
+        keep_passing: True to go on with those that passed.
 
     Raises:
-        AgreementError: one does not; carries the evidence.
+        AgreementError: no artifact passed; carries the evidence.
+        IncompleteConversionError: some passed, and others did not; carries the evidence.
     """
-    for result in evidence.results:
-        for requirement in result.requirements:
-            if not requirement.passed:
-                raise AgreementError(_failure(result, requirement), evidence)
+    passed = tuple(result for result in evidence.results if result.passed)
+    if not passed:
+        raise AgreementError(missed_requirement(evidence.results[0], _NOTHING_WRITTEN), evidence)
+    if not evidence.missing or keep_passing:
+        return replace(evidence, results=passed)
+    raise IncompleteConversionError(
+        f"{len(passed)} of {len(passed) + len(evidence.missing)} artifacts passed; {_NOTHING_WRITTEN}; pass "
+        f"--keep-passing to write {', '.join(result.artifact for result in passed)}; missing: "
+        + "; ".join(one.reason for one in evidence.missing),
+        evidence,
+    )
 
 
-def _failure(result: Measured, requirement: Requirement) -> str:
+def missed_requirement(result: Measured, consequence: str = "") -> str:
+    """The first requirement that an artifact misses, with the measured value and the next step, in words.
+
+    Args:
+        result: an artifact that did not pass.
+        consequence: what happened because of it.
+    """
+    requirement = next(one for one in result.requirements if not one.passed)
     measured, limit = requirement.measured_text, requirement.limit_text
-    images = f"{result.comparison.images} images"
+    clauses = _clauses(result, requirement)
+    if requirement.what == "agreement":
+        value = f"agreement with the source is {measured} (required: {limit})"
+    elif requirement.at_least:
+        value = f"the {requirement.what} is {measured} on the evaluation images (required: {limit})"
+    elif requirement.unit in DEVICE_UNITS:
+        value = f"{requirement.what} is {measured} (its target allows {limit})"
+    else:
+        images = f"{result.comparison.images} images"
+        value = f"the {requirement.what} on {images} may be up to {measured} (allowed: {limit})"
+    return f"{result.artifact}: " + "; ".join(filter(None, (value, consequence, *clauses)))
+
+
+def _clauses(result: Measured, requirement: Requirement) -> tuple[str, ...]:
+    """How it was measured, and the next step."""
     advice = "calibrate on more images like those in use, choose another --precision, or"
     if requirement.what == "agreement":
-        return (
-            f"{result.artifact}: agreement with the source is {measured} (required: {limit}); nothing was "
-            f"written; measured on {images}; {advice} lower --min-agreement"
-        )
+        return f"measured on {result.comparison.images} images", f"{advice} lower --min-agreement"
     if requirement.at_least:
         return (
-            f"{result.artifact}: the {requirement.what} is {measured} on the evaluation images "
-            f"(required: {limit}); nothing was written; calibrate on more images like those in use, which "
-            f"the model was not trained on, choose another --precision, or require less"
+            "calibrate on more images like those in use, which the model was not trained on, choose another "
+            "--precision, or require less",
         )
-    if requirement.unit in DEVICE_UNITS:
-        return (
-            f"{result.artifact}: {requirement.what} is {measured} (its target allows {limit}); "
-            f"nothing was written"
-        )
-    return (
-        f"{result.artifact}: the {requirement.what} on {images} may be up to {measured} "
-        f"(allowed: {limit}); nothing was written; {advice} raise --max-drop"
-    )
+    return () if requirement.unit in DEVICE_UNITS else (f"{advice} raise --max-drop",)

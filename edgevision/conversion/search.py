@@ -1,21 +1,38 @@
-"""The search for the cheapest artifact inside the budget."""
+"""The search for the cheapest artifact that is inside the budget and not slower than a more expensive one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from edgevision.artifact import CALIBRATED, MIXED
-from edgevision.conversion.plan import PlannedArtifact
+from edgevision.conversion.plan import FLOAT_PRECISIONS, PlannedArtifact, must_be_full_integer
+from edgevision.conversion.speed import IsSlower
 from edgevision.target import Target
 
 #: Layers of a source as (name, measured error), the most sensitive to quantization first.
 Sensitivities = Sequence[tuple[str, float]]
 
+_T = TypeVar("_T")
+#: Yields a candidate, and is sent its `Outcome`; or candidates to compare, and is sent `IsSlower` or `None`.
+_Steps = Generator[PlannedArtifact | tuple[PlannedArtifact, ...], Any, _T]
+
 #: At most this share of the layers stays in float; beyond it, the next precision is the better choice.
 _MOST_FLOAT_LAYERS = 0.5
 
-#: Precisions computed in float: a device that supports none of them cannot run a mixed artifact.
-_FLOAT = frozenset({"float32", "float16", "int8-dynamic"})
+
+@dataclass(frozen=True)
+class Outcome:
+    """The result of a candidate.
+
+    Attributes:
+        inside: True if it is inside the budget.
+        float_operations: True if it is an int8 artifact that computes some operations in float.
+    """
+
+    inside: bool
+    float_operations: bool = False
 
 
 class PrecisionSearch:
@@ -24,15 +41,22 @@ class PrecisionSearch:
     When ``int8`` misses, the most sensitive layers stay in float: one, two, four and so on until the
     candidate is inside the budget, and then as few as possible.
 
+    Where speed counts, the candidate that was found is compared with the float one; if it is slower, or
+    computes some operations in float, with ``int8-dynamic`` too. The cheapest of these wins that is not
+    slower than another.
+
     Args:
         targets: devices with one format and the same precisions.
         calibrated: True if there is a calibration set.
         sensitivities: ranks the layers for a format; empty if its converter cannot keep layers in float.
+        speed_basis: how the speed of candidates is known for these targets; empty if it is not.
 
     Attributes:
-        wanted: the candidate to measure next; `None` when the search is over.
+        wanted: the candidate to measure next; `None` when the search waits for a comparison or is over.
+        compared: the candidates whose speed to compare next; empty when none is to be compared.
         winner: the candidate inside the budget, when the search is over; `None` if there is none.
         asked: all candidates so far.
+        slower: id of a candidate inside the budget that was ruled out -> id of one that is faster.
     """
 
     def __init__(
@@ -40,67 +64,163 @@ class PrecisionSearch:
         targets: tuple[Target, ...],
         calibrated: bool,
         sensitivities: Callable[[str], Sensitivities],
+        speed_basis: str = "",
     ) -> None:
         self.targets = targets
         self.wanted: PlannedArtifact | None = None
+        self.compared: tuple[PlannedArtifact, ...] = ()
         self.winner: PlannedArtifact | None = None
         self.asked: list[PlannedArtifact] = []
+        self.slower: dict[str, str] = {}
         self._calibrated = calibrated
         self._sensitivities = sensitivities
+        self.speed_basis = speed_basis
+        self._outcomes: dict[str, Outcome] = {}
         self._steps = self._walk()
         self._advance(None)
 
-    def learn(self, inside: bool) -> None:
-        """Record whether the wanted candidate is inside the budget, and choose the next."""
-        self._advance(inside)
+    def learn(self, outcome: Outcome) -> None:
+        """Record the result of the wanted candidate, and choose the next step."""
+        self._advance(outcome)
 
-    def _advance(self, inside: bool | None) -> None:
+    def learn_speeds(self, is_slower: IsSlower | None) -> None:
+        """Record which of the compared candidates are slower, and choose the next step.
+
+        Args:
+            is_slower: compares two of them by their ids; `None` if their speed could not be compared.
+        """
+        self._advance(is_slower)
+
+    def _advance(self, answer: Outcome | IsSlower | None) -> None:
+        self.wanted, self.compared = None, ()
         try:
-            self.wanted = next(self._steps) if inside is None else self._steps.send(inside)
-            self.asked.append(self.wanted)
+            step = self._steps.send(answer)
         except StopIteration as end:
-            self.wanted, self.winner = None, end.value
+            self.winner = end.value
+            return
+        if isinstance(step, PlannedArtifact):
+            self.wanted = step
+            self.asked.append(step)
+        else:
+            self.compared = step
 
-    def _walk(self) -> Generator[PlannedArtifact, bool, PlannedArtifact | None]:
+    def _walk(self) -> _Steps[PlannedArtifact | None]:
+        found = yield from self._cheapest_inside()
+        if found is None or not self.speed_basis:
+            return found
+        reference = self._float_reference(found)
+        if reference is None or not (yield from self._is_inside(reference)):
+            return found
+        rivals = [found, reference]
+        is_slower = yield from self._compare(rivals)
+        if is_slower is None:
+            return found
+        dynamic = self._later("int8-dynamic", found)
+        if (
+            dynamic is not None
+            and (is_slower(found.id, reference.id) or self._outcomes[found.id].float_operations)
+            and (yield from self._is_inside(dynamic))
+        ):
+            rivals = sorted([*rivals, dynamic], key=self._order)
+            is_slower = (yield from self._compare(rivals)) or is_slower
+        return self._cheapest_not_slower(rivals, is_slower)
+
+    def _cheapest_inside(self) -> _Steps[PlannedArtifact | None]:
         precisions = self.targets[0].precisions
         for precision in precisions:
             if precision in CALIBRATED and not self._calibrated:
                 continue
             planned = self._planned(precision)
-            if (yield planned):
+            if (yield from self._is_inside(planned)):
                 return planned
-            if precision == "int8" and _FLOAT & set(precisions):
+            if precision == "int8" and FLOAT_PRECISIONS & set(precisions):
+                if self.speed_basis and (yield from self._is_known_slower(planned)):
+                    continue  # keeping some layers in float does not make it worth its conversions
                 mixed = yield from self._mixed()
                 if mixed is not None:
                     return mixed
         return None
 
-    def _mixed(self) -> Generator[PlannedArtifact, bool, PlannedArtifact | None]:
+    def _mixed(self) -> _Steps[PlannedArtifact | None]:
         """The fewest float layers that meet the budget, by doubling and then by bisection."""
         names = [name for name, _ in self._sensitivities(self.targets[0].format)]
         most = int(len(names) * _MOST_FLOAT_LAYERS)
         too_few, count = 0, min(1, most)
-        while count > too_few and not (yield self._planned(MIXED, names[:count])):
+        while count > too_few and not (yield from self._is_inside(self._planned(MIXED, names[:count]))):
             too_few, count = count, min(2 * count, most)
         if count == too_few:
             return None
         while count - too_few > 1:
             middle = (count + too_few) // 2
-            if (yield self._planned(MIXED, names[:middle])):
+            if (yield from self._is_inside(self._planned(MIXED, names[:middle]))):
                 count = middle
             else:
                 too_few = middle
         return self._planned(MIXED, names[:count])
 
+    def _is_known_slower(self, planned: PlannedArtifact) -> _Steps[bool]:
+        reference = self._float_reference(planned)
+        if reference is None or not (yield from self._is_inside(reference)):
+            return False
+        is_slower = yield from self._compare([planned, reference])
+        return is_slower is not None and is_slower(planned.id, reference.id)
+
+    def _is_inside(self, planned: PlannedArtifact) -> _Steps[bool]:
+        if planned.id not in self._outcomes:
+            self._outcomes[planned.id] = yield planned
+        return self._outcomes[planned.id].inside
+
+    def _compare(self, rivals: Sequence[PlannedArtifact]) -> _Steps[IsSlower | None]:
+        is_slower: IsSlower | None = yield tuple(rivals)
+        return is_slower
+
+    def _cheapest_not_slower(self, rivals: Sequence[PlannedArtifact], is_slower: IsSlower) -> PlannedArtifact:
+        for place, one in enumerate(rivals):
+            faster = [other for other in rivals[place + 1 :] if is_slower(one.id, other.id)]
+            if not faster:
+                return one
+            self.slower[one.id] = faster[-1].id
+        return rivals[-1]  # not reached: nothing comes after the last
+
+    def _float_reference(self, planned: PlannedArtifact) -> PlannedArtifact | None:
+        """The most expensive float form that the devices run, if it is more expensive than this candidate."""
+        floats = [one for one in ("float32", "float16") if one in self.targets[0].precisions]
+        return self._later(floats[0], planned) if floats else None
+
+    def _later(self, precision: str, planned: PlannedArtifact) -> PlannedArtifact | None:
+        """The candidate of this precision, if the devices run it and it is more expensive than `planned`."""
+        later = self.targets[0].precisions[self._order(planned) + 1 :]
+        return self._planned(precision) if precision in later else None
+
+    def _order(self, planned: PlannedArtifact) -> int:
+        precision = "int8" if planned.precision == MIXED else planned.precision
+        return self.targets[0].precisions.index(precision)
+
     def _planned(self, precision: str, float_layers: Sequence[str] = ()) -> PlannedArtifact:
-        return PlannedArtifact(self.targets[0].format, precision, self.targets, tuple(float_layers))
+        first = self.targets[0]
+        full_integer = must_be_full_integer(first, precision)
+        return PlannedArtifact(first.format, precision, self.targets, tuple(float_layers), full_integer)
 
 
 def searches_for(
-    targets: Sequence[Target], calibrated: bool, sensitivities: Callable[[str], Sensitivities]
+    targets: Sequence[Target],
+    calibrated: bool,
+    sensitivities: Callable[[str], Sensitivities],
+    speed_bases: Mapping[str, str] | None = None,
 ) -> list[PrecisionSearch]:
-    """One search for all targets with the same format and precisions."""
-    groups: dict[tuple[str, tuple[str, ...]], list[Target]] = {}
+    """One search for all targets with the same format and precisions whose speed is known in the same way.
+
+    Args:
+        targets, calibrated, sensitivities: as for `PrecisionSearch`.
+        speed_bases: name of a target -> how the speed of its candidates is known; default not at all.
+    """
+    groups: dict[tuple[object, ...], list[Target]] = {}
+    bases = speed_bases or {}
     for target in targets:
-        groups.setdefault((target.format, target.precisions), []).append(target)
-    return [PrecisionSearch(tuple(group), calibrated, sensitivities) for group in groups.values()]
+        basis = bases.get(target.name, "")
+        by_table = (target.backend, target.architecture) if basis else ()
+        groups.setdefault((target.format, target.precisions, basis, by_table), []).append(target)
+    return [
+        PrecisionSearch(tuple(group), calibrated, sensitivities, bases.get(group[0].name, ""))
+        for group in groups.values()
+    ]

@@ -16,6 +16,7 @@ from edgevision.converter import ActivationSource, Source
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.datasets.seed_sets import SeedSet
 from edgevision.errors import InputError, OptionError
+from edgevision.evaluation.contradictions import check_input_options
 from edgevision.evaluation.evaluator import Evaluator
 from edgevision.evaluation.generation import calibration_seeds
 from edgevision.evaluation.run import Examples, Images, open_images
@@ -134,20 +135,26 @@ def _evaluation_set(
 def fit_sets(
     sets: ConversionSets, source: Source, evaluator: Evaluator, settings: ConversionSettings
 ) -> ConversionSets:
-    """Complete the sets with what depends on the source: synthetic images, and the check of the input range.
+    """Complete the sets with what depends on the source: synthetic images, and checks of its input.
 
     Raises:
+        OptionError: an option contradicts the source.
         InputError: `strict` refuses the calibration set.
     """
     preprocessing = evaluator.preprocessing
     if preprocessing is None:
         return sets
+    findings = list(check_input_options(source, settings.task.image, preprocessing, settings.force_input))
     if sets.synthetic:
         images = synthetic_set(source, preprocessing, settings.calibration_samples or IMAGES)
-        return replace(sets, calibration=images, findings=(synthetic_finding(images),))
-    if isinstance(sets.calibration, ImageSet):
-        finding = check_input_range(source, preprocessing, sets.calibration)
-        sets = replace(sets, findings=sets.findings if finding is None else (*sets.findings, finding))
+        sets = replace(sets, calibration=images)
+        findings.append(synthetic_finding(images))
+    examples = sets.evaluation if sets.synthetic or sets.calibration is None else sets.calibration
+    if isinstance(examples, ImageSet):
+        finding = check_input_range(source, preprocessing, examples)
+        if finding is not None:
+            findings.append(finding)
+    sets = replace(sets, findings=(*sets.findings, *findings))
     if settings.strict:
         refuse_warnings(sets.findings)
     return sets

@@ -10,7 +10,7 @@ from edgevision.calibration.synthetic import SYNTHETIC
 from edgevision.evaluation.run import Images
 from edgevision.evidence.operating_points import OperatingPointSpecification
 from edgevision.evidence.requirements import Budget
-from edgevision.system.arguments import instance, paths, whole_number
+from edgevision.system.arguments import flag, instance, names, paths, whole_number
 from edgevision.tasks.options import TaskOptions
 
 
@@ -24,11 +24,19 @@ class ConversionSettings:
         calibration_samples, evaluation_samples: the most images to use of each set, sampled evenly over its
             classes; `None` uses all. For networks that generate images from seeds: network calls to calibrate
             on, and seeds to evaluate on (`None` means 500 and 32).
-        strict: refuse a calibration set that has warnings, before any conversion.
+        strict: refuse a calibration set that has warnings, or a source that does not predict the evaluation
+            set's labels as its training promises, before any conversion.
+        force_input: accept options about the input that contradict what the model itself contains, such as a
+            value range of 0…1 for a model that divides by 255.
         trust_source: run code that is embedded in the model.
+        imports: installed packages that define layers of the model, such as ``keras_hub``; they are imported,
+            and their versions are in the evidence.
+        signature: of a SavedModel with several: the signature to convert.
         pictures: keep small pictures of evaluation images on which artifacts and source differ in the bundle,
             for its report. The known answers contain images either way.
         force: replace an existing bundle.
+        keep_passing: where some artifacts pass and others do not, write a bundle of those that passed, whose
+            evidence lists the others as `missing`. Otherwise nothing is written.
         operating_point: for a classifier: the requirement for the threshold of a class of interest. The
             threshold is computed on the calibration images, which must be labelled, and verified on the
             evaluation images.
@@ -37,7 +45,8 @@ class ConversionSettings:
         targets_files: TOML files with more targets.
 
     Raises:
-        OptionError: a number of samples is not a whole number above 0, or `targets_files` is not a sequence.
+        OptionError: a number of samples is not a whole number above 0, or `imports` or `targets_files` is not
+            a sequence.
     """
 
     task: TaskOptions = field(default_factory=TaskOptions)
@@ -45,9 +54,13 @@ class ConversionSettings:
     calibration_samples: int | None = 500
     evaluation_samples: int | None = None
     strict: bool = False
+    force_input: bool = False
     trust_source: bool = False
+    imports: Sequence[str] = ()
+    signature: str | None = None
     pictures: bool = True
     force: bool = False
+    keep_passing: bool = False
     targets_files: Sequence[str | Path] = ()
     operating_point: OperatingPointSpecification | None = None
     calibrate_scores: bool = False
@@ -57,7 +70,9 @@ class ConversionSettings:
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, whole_number(value, name, least=1))
+        object.__setattr__(self, "imports", names(self.imports, "imports"))
         object.__setattr__(self, "targets_files", paths(self.targets_files, "targets_files"))
+        object.__setattr__(self, "keep_passing", flag(self.keep_passing, "keep_passing"))
         instance(self.task, TaskOptions, "task")
         instance(self.budget, Budget, "budget")
 

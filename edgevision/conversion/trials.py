@@ -2,24 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from edgevision.artifact import CALIBRATED
+from edgevision.conversion.candidate_times import CandidateTimes, with_costs
 from edgevision.conversion.candidates import Candidate, CandidateBuilder, Trial, judge
 from edgevision.conversion.device_limits import DEVICE_UNITS, device_requirements
+from edgevision.conversion.failures import failure_of
+from edgevision.conversion.latency_table import INTEGER, WITH_FLOAT, LatencyRow, kind_of, latency_rows
 from edgevision.conversion.plan import PlannedArtifact
 from edgevision.conversion.reference import Reference
-from edgevision.conversion.search import PrecisionSearch, Sensitivities, searches_for
-from edgevision.errors import ArtifactError, ConversionError, EdgeVisionError, InferenceError
+from edgevision.conversion.schedule import Schedule, Stage
+from edgevision.conversion.search import Outcome, PrecisionSearch, Sensitivities, searches_for
+from edgevision.conversion.speed import (
+    TABLE,
+    TIMED,
+    IsSlower,
+    architecture,
+    measured_slower,
+    not_judged,
+    slower_text,
+    table_name,
+    tabled_slower,
+    tabled_slower_text,
+)
+from edgevision.errors import EdgeVisionError, InferenceError, PluginError
 from edgevision.evaluation.run import measure, workers_on
 from edgevision.evidence.records import Attempt, Measured
 from edgevision.evidence.requirements import Budget
-from edgevision.execution.run_costs import RunCosts, run_costs
-from edgevision.system.progress import Steps
 from edgevision.target import Target
 
-#: The share of a conversion in the progress, in examples measured.
-STEPS_OF_CONVERSION = 400
+#: Precisions that are chosen for their speed, so that one that is slower than float32 is worth a note.
+_INTEGER = CALIBRATED | {"int8-dynamic"}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An artifact that was asked for, and could not be converted and run.
+
+    Attributes:
+        planned: the plan for it; of a search that found nothing, its first candidate.
+        error: the reason.
+    """
+
+    planned: PlannedArtifact
+    error: EdgeVisionError
 
 
 class Trials:
@@ -34,6 +63,8 @@ class Trials:
 
     Attributes:
         attempts: the candidates of a search, in the order in which they were tried.
+        failures: the artifacts that were asked for, and could not be converted and run.
+        notes: remarks on the speed of candidates.
         sensitivities: format -> the layers of the source by sensitivity; only formats that a search ranked.
     """
 
@@ -42,10 +73,12 @@ class Trials:
         reference: Reference,
         builder: CandidateBuilder,
         budget: Budget,
-        steps: Steps,
+        steps: Schedule,
         keep_answers: bool = False,
     ) -> None:
         self.attempts: list[Attempt] = []
+        self.failures: list[Failure] = []
+        self.notes: list[str] = []
         self.sensitivities: dict[str, Sensitivities] = {}
         self._reference = reference
         self._builder = builder
@@ -53,68 +86,249 @@ class Trials:
         self._steps = steps
         self._keep_answers = keep_answers
         self._outcomes: dict[str, Trial | EdgeVisionError] = {}
-        self._costs: dict[str, RunCosts] = {}
+        self._times = CandidateTimes(steps)
 
     def run(self, planned: Sequence[PlannedArtifact]) -> list[Trial]:
-        """Convert these candidates, and measure them side by side.
+        """Convert these candidates, and measure them side by side; those that fail become `failures`."""
+        self._try(planned)
+        return self._shared(self._succeeding([(one, one.targets) for one in planned]))
 
-        Raises:
-            PluginError, MissingRuntimeError, DeviceError: a converter or backend is missing on this machine.
-            ConversionError: a candidate cannot be converted.
-            ArtifactError, InferenceError: a runtime refuses one, or fails.
-        """
-        trials = self._measure([self._build(artifact) for artifact in planned])
-        return [self._for_targets(trial, trial.candidate.planned.targets) for trial in trials]
-
-    def search(self, targets: Sequence[Target], calibrated: bool) -> list[Trial]:
+    def search(
+        self, targets: Sequence[Target], calibrated: bool, speed_bases: Mapping[str, str] | None = None
+    ) -> list[Trial]:
         """For each target, the cheapest candidate inside the budget, or the nearest if none is inside.
+
+        Targets for which no candidate could be converted and run become `failures`.
 
         Args:
             targets: one or more.
             calibrated: True if there is a calibration set.
-
-        Raises:
-            PluginError, MissingRuntimeError, DeviceError: as `run`.
-            ConversionError, ArtifactError, InferenceError: no candidate could be converted and run.
+            speed_bases: name of a target -> how the speed of its candidates is known, if it is: it does not
+                get one that is slower than a more expensive one.
         """
-        searches = searches_for(targets, calibrated, self._rank_layers)
+        searches = searches_for(targets, calibrated, self._rank_layers, speed_bases)
         self._try_all(searches)
-        users: dict[str, list[Target]] = {}
+        self._record_speeds(searches)
+        users: dict[str, tuple[PlannedArtifact, list[Target]]] = {}
         for search in searches:
-            users.setdefault(self._best(search).id, []).extend(search.targets)
-        chosen = [self._for_targets(self._trial(name), tuple(sharing)) for name, sharing in users.items()]
+            best = self._best(search)
+            users.setdefault(best.id, (best, []))[1].extend(search.targets)
+        chosen = self._shared(
+            self._succeeding([(planned, tuple(sharing)) for planned, sharing in users.values()])
+        )
         self._close_all_but(chosen)
         return chosen
 
-    def with_costs(self, trial: Trial) -> Measured:
-        """A trial's measurements with latency and memory of a run, where these can be measured."""
-        try:
-            costs = self._run_costs(trial)
-        except InferenceError:  # for example, a backend that is registered in this process only
-            return trial.measured
-        return replace(trial.measured, latency_ms=costs.latency_ms, peak_memory_mb=costs.peak_memory_mb)
+    def note_slower(self, trials: Sequence[Trial], speed_bases: Mapping[str, str]) -> None:
+        """Note which of these int8 artifacts are slower than float32.
+
+        For this, float32 is converted too, except where the latency table knows that it is never faster.
+
+        Args:
+            trials: of artifacts whose precision was asked for.
+            speed_bases: name of a target -> how the speed of its candidates is known; only those are noted
+                that this machine can time.
+        """
+        floats: dict[str, Candidate | None] = {
+            trial.id: trial.candidate for trial in trials if trial.candidate.planned.precision == "float32"
+        }
+        for trial in trials:
+            planned = trial.candidate.planned
+            targets = tuple(
+                one
+                for one in planned.targets
+                if speed_bases[one.name] == TIMED and "float32" in one.precisions
+            )
+            if planned.precision not in _INTEGER or not targets or not trial.measured.passed:
+                continue
+            key = architecture(), targets[0].backend, kind_of(trial.candidate.artifact)
+            if key in latency_rows() and latency_rows()[key].never_slower(planned.precision):
+                continue
+            reference = replace(planned, precision="float32", targets=targets, float_layers=())
+            if reference.id not in floats:
+                floats[reference.id] = self._built_to_time(reference)
+            self._note_if_slower(trial.candidate, floats[reference.id])
+
+    def with_costs(self, trials: Sequence[Trial]) -> list[Measured]:
+        """The measurements with latency and memory of a run, where these can be measured, timed in turn."""
+        costs = self._times.in_turn([trial.candidate for trial in trials])
+        busy = (one.timing.busy for one in costs.values() if one.timing.busy)
+        self.notes += [f"latency was measured while {remark}" for remark in dict.fromkeys(busy)]
+        # The limits of targets on latency and memory are checked again, on what the evidence shows.
+        limited = [self._rejudged(trial) for trial in trials]
+        return [with_costs(trial.measured, costs.get(trial.id)) for trial in limited]
 
     def _try_all(self, searches: Sequence[PrecisionSearch]) -> None:
         """Try candidates until every search has found its artifact or has none left to try."""
-        while wanted := {search.wanted.id: search.wanted for search in searches if search.wanted is not None}:
+        while any(search.wanted is not None or search.compared for search in searches):
+            wanted = {search.wanted.id: search.wanted for search in searches if search.wanted is not None}
             untried = [planned for name, planned in wanted.items() if name not in self._outcomes]
-            built = [self._try_to_build(planned) for planned in untried]
-            for trial in self._try_to_measure([candidate for candidate in built if candidate is not None]):
-                self._outcomes[trial.id] = trial
-                measured = self._for_targets(trial, _targets_wanting(trial, searches)).measured
-                self.attempts.append(Attempt.of(measured))
+            self._try(untried)
+            self.attempts += [
+                self._attempt(planned, _targets_wanting(planned, searches)) for planned in untried
+            ]
             for search in searches:
                 if search.wanted is not None:
-                    search.learn(self._is_inside(search.wanted, search.targets))
+                    search.learn(self._outcome(search.wanted, search.targets))
+                elif search.compared:
+                    search.learn_speeds(self._speeds(search))
 
-    def _best(self, search: PrecisionSearch) -> Trial:
-        """The candidate that a search has found; if none is inside the budget, the one nearest to it."""
-        names = [planned.id for planned in search.asked] if search.winner is None else [search.winner.id]
+    def _try(self, planned: Sequence[PlannedArtifact]) -> None:
+        """Convert these candidates and measure them side by side; each becomes an outcome."""
+        built = [self._try_to_build(one) for one in planned]
+        for trial in self._try_to_measure([candidate for candidate in built if candidate is not None]):
+            self._outcomes[trial.id] = trial
+
+    def _judged(self, planned: PlannedArtifact, targets: tuple[Target, ...]) -> Trial | EdgeVisionError:
+        """The trial of a candidate with the limits of these targets; or why there is none."""
+        outcome = self._outcomes[planned.id]
+        if isinstance(outcome, EdgeVisionError):
+            return outcome
+        try:
+            return self._for_targets(outcome, targets)
+        except (InferenceError, PluginError) as error:
+            return error
+
+    def _succeeding(self, wanted: Sequence[tuple[PlannedArtifact, tuple[Target, ...]]]) -> list[Trial]:
+        """The trials of these candidates, each for its targets; the others become `failures`."""
+        trials = []
+        for planned, targets in wanted:
+            judged = self._judged(planned, targets)
+            if isinstance(judged, Trial):
+                trials.append(judged)
+            else:
+                self.failures.append(Failure(replace(planned, targets=targets), judged))
+        return trials
+
+    def _shared(self, trials: Sequence[Trial]) -> list[Trial]:
+        """The trials, with one for all targets of artifacts that passed and turned out to be identical.
+
+        That is so where an int8 artifact without float operations is made for targets with and without float.
+        """
+        kept: dict[tuple[str, str], Trial] = {}
+        for trial in trials:
+            artifact = trial.candidate.artifact
+            identity = artifact.precision, artifact.sha256 if trial.measured.passed else trial.id
+            if identity in kept:
+                first = kept[identity]
+                kept[identity] = self._for_targets(first, (*first.targets, *trial.targets))
+                trial.session.close()
+            else:
+                kept[identity] = trial
+        return list(kept.values())
+
+    def _rejudged(self, trial: Trial) -> Trial:
+        """The trial with its targets' limits on the latest costs; as it is if these cannot be measured."""
+        try:
+            return self._for_targets(trial, trial.targets)
+        except InferenceError:
+            return trial
+
+    def _attempt(self, planned: PlannedArtifact, targets: tuple[Target, ...]) -> Attempt:
+        judged = self._judged(planned, targets)
+        if isinstance(judged, Trial):
+            return Attempt.of(judged.measured)
+        return Attempt(planned.id, planned.float_layers, error=str(judged))
+
+    def _outcome(self, planned: PlannedArtifact, targets: tuple[Target, ...]) -> Outcome:
+        judged = self._judged(planned, targets)
+        if not isinstance(judged, Trial):
+            return Outcome(inside=False)
+        quantization = judged.candidate.artifact.quantization
+        return Outcome(
+            inside=judged.measured.passed,
+            float_operations=quantization is not None and bool(quantization.float_operations),
+        )
+
+    def _speeds(self, search: PrecisionSearch) -> IsSlower | None:
+        """Compares the speed of the candidates that a search asks about; `None` if it is not known."""
+        names = [planned.id for planned in search.compared]
         outcomes = [self._outcomes[name] for name in names]
-        trials = [self._for_targets(trial, search.targets) for trial in outcomes if isinstance(trial, Trial)]
-        if not trials:
-            raise next(error for error in outcomes if isinstance(error, EdgeVisionError))
-        return max(trials, key=lambda trial: min(one.margin for one in trial.measured.requirements))
+        trials = [outcome for outcome in outcomes if isinstance(outcome, Trial)]
+        if len(trials) < len(names):
+            return None
+        if search.speed_basis == TABLE:
+            precisions = {planned.id: planned.precision for planned in search.compared}
+            return tabled_slower(self._table_row(search), precisions)
+        costs = self._times.in_turn([trial.candidate for trial in trials])
+        if len(costs) == len(names):
+            return measured_slower(costs)
+        self._note_untimed(search, next(trial.candidate for trial in trials if trial.id not in costs))
+        return None
+
+    def _note_untimed(self, search: PrecisionSearch, candidate: Candidate) -> None:
+        try:
+            self._times.of(candidate)
+        except (InferenceError, PluginError) as error:
+            targets = ", ".join(target.name for target in search.targets)
+            self.notes.append(f"the speed of candidates for {targets} was not judged: {error}")
+
+    def _table_row(self, search: PrecisionSearch) -> LatencyRow:
+        """The row of the latency table for the targets of a search, by the kind of the network."""
+        rows, (target, *_) = latency_rows(), search.targets
+        in_float = any(self._outcome(planned, search.targets).float_operations for planned in search.asked)
+        kinds = [WITH_FLOAT, INTEGER] if in_float else [INTEGER]
+        keys = [(target.architecture or "", target.backend, kind) for kind in kinds]
+        return next(rows[key] for key in keys if key in rows)
+
+    def _record_speeds(self, searches: Sequence[PrecisionSearch]) -> None:
+        """Write to the attempts how fast they are and which were ruled out by it, and how this is known."""
+        for search in searches:
+            precisions = {planned.id: planned.precision for planned in search.asked}
+            for name, other in search.slower.items():
+                if search.speed_basis == TABLE:
+                    row = self._table_row(search)
+                    text = tabled_slower_text(row, precisions[name], other, precisions[other])
+                else:
+                    costs = self._times.in_turn([self._trial(one).candidate for one in (name, other)])
+                    text = slower_text(costs[name], other, costs[other])
+                self.attempts = [
+                    replace(one, slower=text) if one.artifact == name else one for one in self.attempts
+                ]
+        self.attempts = [self._times.in_attempt(one) for one in self.attempts]
+        for search in searches:
+            if search.speed_basis == TABLE:
+                names = ", ".join(target.name for target in search.targets)
+                text = (
+                    f"the speed of candidates for {names} was judged by {table_name(self._table_row(search))}"
+                )
+                self.notes.append(f"{text}; run edgevision bench on the device")
+        unknown = [search for search in searches if not search.speed_basis]
+        targets = [one for search in unknown for one in search.targets if len(one.precisions) > 1]
+        if targets:
+            self.notes.append(not_judged(targets))
+
+    def _note_if_slower(self, candidate: Candidate, reference: Candidate | None) -> None:
+        if reference is None:
+            return
+        name, other = candidate.planned.id, reference.planned.id
+        costs = self._times.in_turn([candidate, reference])
+        if len(costs) == 2 and measured_slower(costs)(name, other):
+            text = slower_text(costs[name], other, costs[other])
+            self.notes.append(f"{name} takes {text}; --precision auto chooses the faster one")
+
+    def _built_to_time(self, planned: PlannedArtifact) -> Candidate | None:
+        """A candidate that is only timed; `None` if it cannot be."""
+        try:
+            candidate = self._build(planned)
+        except Exception as error:
+            self._steps.check_caller(error)
+            failure_of(error, planned.id)
+            return None
+        candidate.session.close()
+        return candidate
+
+    def _best(self, search: PrecisionSearch) -> PlannedArtifact:
+        """The candidate that a search has found; if none is inside the budget, the one nearest to it."""
+        if search.winner is not None:
+            return search.winner
+        judged = [(one, self._judged(one, search.targets)) for one in search.asked]
+        margins = {
+            one.id: min(requirement.margin for requirement in trial.measured.requirements)
+            for one, trial in judged
+            if isinstance(trial, Trial)
+        }
+        return max(search.asked, key=lambda one: margins.get(one.id, -math.inf))
 
     def _trial(self, name: str) -> Trial:
         outcome = self._outcomes[name]
@@ -130,7 +344,7 @@ class Trials:
         """
         candidate, measured = trial.candidate, trial.measured
         limits = device_requirements(
-            candidate.artifact, candidate.measured_on, targets, lambda: self._run_costs(trial)
+            candidate.artifact, candidate.measured_on, targets, lambda: self._times.of(candidate)
         )
         budget = tuple(one for one in measured.requirements if one.unit not in DEVICE_UNITS)
         return replace(
@@ -138,14 +352,6 @@ class Trials:
             candidate=replace(candidate, planned=replace(candidate.planned, targets=targets)),
             measured=replace(measured, requirements=(*budget, *limits)),
         )
-
-    def _run_costs(self, trial: Trial) -> RunCosts:
-        if trial.id not in self._costs:
-            candidate, measured_on = trial.candidate, trial.candidate.measured_on
-            self._costs[trial.id] = run_costs(
-                candidate.artifact, measured_on.backend.name, measured_on.settings
-            )
-        return self._costs[trial.id]
 
     def _close_all_but(self, kept: Sequence[Trial]) -> None:
         """Close the sessions of candidates that no target gets."""
@@ -156,19 +362,28 @@ class Trials:
 
     def _rank_layers(self, artifact_format: str) -> Sensitivities:
         if artifact_format not in self.sensitivities:
-            self._steps.next(f"ranking layers for {artifact_format}", STEPS_OF_CONVERSION)
-            self.sensitivities[artifact_format] = self._builder.sensitivities(artifact_format)
+            self._steps.next(f"ranking layers for {artifact_format}", Stage.RANKING)
+            self.sensitivities[artifact_format] = self._sensitivities(artifact_format)
         return self.sensitivities[artifact_format]
 
+    def _sensitivities(self, artifact_format: str) -> Sensitivities:
+        """Empty if the converter fails, so that the search goes on with the next precision."""
+        try:
+            return self._builder.sensitivities(artifact_format)
+        except Exception as error:
+            failure_of(error, f"ranking layers for {artifact_format}")
+            return ()
+
     def _build(self, planned: PlannedArtifact) -> Candidate:
-        self._steps.next(f"converting to {planned.id}", STEPS_OF_CONVERSION)
+        kind = Stage.INTEGER if planned.precision in CALIBRATED else Stage.FLOAT
+        self._steps.next(f"converting to {planned.id}", kind)
         return self._builder.build(planned)
 
     def _measure(self, candidates: Sequence[Candidate]) -> list[Trial]:
         if not candidates:
             return []
         evaluator, examples = self._reference.evaluator, self._reference.examples
-        self._steps.next("measuring", len(examples))
+        self._steps.next("measuring", Stage.ARTIFACTS, len(examples))
         models = [candidate.model(evaluator) for candidate in candidates]
         workers = min(workers_on(examples, candidate.measured_on.settings)[0] for candidate in candidates)
         rows = measure(evaluator, models, examples, self._steps.measured, workers)
@@ -184,38 +399,33 @@ class Trials:
     def _try_to_build(self, planned: PlannedArtifact) -> Candidate | None:
         try:
             return self._build(planned)
-        except (ConversionError, ArtifactError, InferenceError) as error:
-            self._record_failure(planned, error)
+        except Exception as error:
+            self._fail(planned, error)
             return None
 
     def _try_to_measure(self, candidates: Sequence[Candidate]) -> list[Trial]:
-        """Measure side by side; if a runtime fails, one by one, so that one failure costs no other trial."""
+        """Measure side by side; if one fails, one by one, so that one failure costs no other trial."""
         try:
             return self._measure(candidates)
-        except InferenceError:
-            return [trial for candidate in candidates for trial in self._try_alone(candidate)]
+        except Exception as error:
+            if len(candidates) == 1:
+                self._fail(candidates[0].planned, error)
+                return []
+            self._steps.check_caller(error)
+            failure_of(error, "measuring")
+        return [trial for candidate in candidates for trial in self._try_to_measure([candidate])]
 
-    def _try_alone(self, candidate: Candidate) -> list[Trial]:
-        try:
-            return self._measure([candidate])
-        except InferenceError as error:
-            self._record_failure(candidate.planned, error)
-            return []
-
-    def _record_failure(self, planned: PlannedArtifact, error: EdgeVisionError) -> None:
-        self._outcomes[planned.id] = error
-        self.attempts.append(Attempt(planned.id, planned.float_layers, error=str(error)))
-
-    def _is_inside(self, planned: PlannedArtifact, targets: tuple[Target, ...]) -> bool:
-        outcome = self._outcomes[planned.id]
-        return isinstance(outcome, Trial) and self._for_targets(outcome, targets).measured.passed
+    def _fail(self, planned: PlannedArtifact, error: Exception) -> None:
+        """Remember why a candidate failed; raises what concerns the whole conversion."""
+        self._steps.check_caller(error)
+        self._outcomes[planned.id] = failure_of(error, planned.id)
 
 
-def _targets_wanting(trial: Trial, searches: Sequence[PrecisionSearch]) -> tuple[Target, ...]:
+def _targets_wanting(planned: PlannedArtifact, searches: Sequence[PrecisionSearch]) -> tuple[Target, ...]:
     """The targets whose searches asked for this candidate."""
     return tuple(
         target
         for search in searches
-        if search.wanted is not None and search.wanted.id == trial.id
+        if search.wanted is not None and search.wanted.id == planned.id
         for target in search.targets
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +18,16 @@ from edgevision.imaging.preprocess import Preprocessing
 from edgevision.metrics.changes import Flip, name_of
 from edgevision.metrics.classification import Members, Truth, classify_measures, members, predicted_classes
 from edgevision.metrics.comparison import (
+    MOST_CLASSES,
     MOST_IMAGES,
+    POSITIVE_AGREEMENT,
     ClassifyDetails,
     Comparison,
+    LabelAgreement,
     pair,
     pair_classes,
 )
-from edgevision.metrics.intervals import wilson
+from edgevision.metrics.intervals import share_by_image, wilson
 from edgevision.metrics.measures import Measures
 from edgevision.session import CheckedSession
 from edgevision.tasks.classify import Classifier, Scores
@@ -42,6 +47,7 @@ class ClassificationEvaluator:
             also bool ``(images, classes)``.
         image_names: names of the evaluation images, in their order.
         score_calibration: temperature and operating point of the artifact, if a single one is measured.
+        source_notes: how the task was inferred from the source, for each comparison with it.
 
     Attributes:
         truth: the argument.
@@ -67,6 +73,7 @@ class ClassificationEvaluator:
         truth: Truth | None,
         image_names: Sequence[str] = (),
         score_calibration: ScoreCalibration | None = None,
+        source_notes: tuple[str, ...] = (),
     ) -> None:
         self.task = task
         self.labels = labels
@@ -75,6 +82,7 @@ class ClassificationEvaluator:
         self._image_names = image_names
         self._multi_label = False
         self._score_calibration = score_calibration or ScoreCalibration()
+        self._source_notes = source_notes
 
     def model(self, session: CheckedSession) -> Classifier:
         """As `Evaluator.model`."""
@@ -99,7 +107,7 @@ class ClassificationEvaluator:
 
     def compare(self, source: Sequence[Scores], artifact: Sequence[Scores]) -> Comparison:
         """As `compare_scores`, with the ground truth of the evaluation set."""
-        return compare_scores(
+        comparison = compare_scores(
             np.stack(source),
             np.stack(artifact),
             self.truth,
@@ -107,6 +115,7 @@ class ClassificationEvaluator:
             self.labels,
             self._image_names,
         )
+        return replace(comparison, notes=self._source_notes)
 
     def measure(self, answers: Sequence[Scores]) -> Measures | None:
         """As `MeasuringEvaluator.measure`."""
@@ -144,8 +153,9 @@ def compare_scores(
 ) -> Comparison:
     """Compare float32 scores ``(images, classes)`` of an artifact with its source's.
 
-    The prediction for an image is its top class; with independent scores it is the set of classes
-    at 0.5 or above.
+    The prediction for an image is its top class, and agreement is the share of images with the same one. With
+    independent scores, each class at 0.5 or above is predicted, and agreement is the share of decisions, one
+    per image and class, that are the same.
 
     Args:
         source, artifact: scores of 0…1, one row per image, one image or more.
@@ -156,7 +166,9 @@ def compare_scores(
         image_names: one per image; default ``image 0``, ``image 1``, …
     """
     labels = labels or [f"class {number}" for number in range(source.shape[1])]
-    same = (predicted_classes(source, multi_label) == predicted_classes(artifact, multi_label)).all(axis=1)
+    predicted = predicted_classes(source, multi_label), predicted_classes(artifact, multi_label)
+    alike = predicted[0] == predicted[1]
+    same = alike.all(axis=1)
     difference = np.abs(source - artifact)
     before = after = None
     if truth is not None:
@@ -165,11 +177,13 @@ def compare_scores(
     flips = _Flips(source, artifact, truth, multi_label, labels)
     return Comparison(
         images=len(source),
-        agreement=float(same.mean()),
+        agreement=float(alike.mean() if multi_label else same.mean()),
         largest_difference=float(difference.max()),
         mean_difference=float(difference.mean()),
         metrics=pair(before.metrics, after.metrics) if before and after else (),
-        agreement_interval=wilson(int(same.sum()), len(same)),
+        agreement_interval=share_by_image(alike.mean(axis=1))
+        if multi_label
+        else wilson(int(same.sum()), len(same)),
         by_class=pair_classes(before.by_class, after.by_class) if before and after else (),
         details=ClassifyDetails(
             flipped=int((~same).sum()),
@@ -178,7 +192,32 @@ def compare_scores(
             artifact_confusion=after.confusion if after else None,
             source_reliability=before.reliability if before else None,
             artifact_reliability=after.reliability if after else None,
+            by_label=_by_label(*predicted, labels) if multi_label else (),
         ),
+        **(_present(*predicted) if multi_label else {}),
+    )
+
+
+def _present(source: Members, artifact: Members) -> dict[str, Any]:
+    """Agreement on the labels that source or artifact predict: F1 of one against the other."""
+    both, either = 2 * (source & artifact).sum(axis=1), source.sum(axis=1) + artifact.sum(axis=1)
+    value = float(both.sum() / either.sum()) if either.any() else 1.0
+    interval = share_by_image(both, either)
+    return {"likeness": {POSITIVE_AGREEMENT: value}, "likeness_intervals": {POSITIVE_AGREEMENT: interval}}
+
+
+def _by_label(source: Members, artifact: Members, labels: Sequence[str]) -> tuple[LabelAgreement, ...]:
+    alike = (source == artifact).sum(axis=0)
+    lost, gained = (source & ~artifact).sum(axis=0), (artifact & ~source).sum(axis=0)
+    return tuple(
+        LabelAgreement(
+            labels[place],
+            int(alike[place]) / len(source),
+            wilson(int(alike[place]), len(source)),
+            int(lost[place]),
+            int(gained[place]),
+        )
+        for place in np.argsort(alike, kind="stable")[:MOST_CLASSES].tolist()
     )
 
 

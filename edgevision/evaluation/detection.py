@@ -25,7 +25,7 @@ from edgevision.metrics.comparison import (
     pair,
     pair_classes,
 )
-from edgevision.metrics.intervals import Interval, percentile, resampled_sums
+from edgevision.metrics.intervals import Interval, share_by_image
 from edgevision.metrics.measures import LastMeasures, Measures
 from edgevision.session import CheckedSession
 from edgevision.tasks.description import DetectTask
@@ -167,5 +167,5 @@ def _agreement(pairs: Sequence[Match]) -> float:
 
 
 def _agreement_interval(pairs: Sequence[Match]) -> Interval:
-    sums = resampled_sums(np.array([[len(one.score_differences), one.boxes] for one in pairs]))
-    return percentile(np.where(sums[:, 1] > 0, 2 * sums[:, 0] / np.maximum(sums[:, 1], 1), 1.0))
+    matched = np.array([2 * len(one.score_differences) for one in pairs])
+    return share_by_image(matched, np.array([one.boxes for one in pairs]))

@@ -249,7 +249,7 @@ def run_bundle(
 
 
 def _metric_document(metric: MetricValue) -> dict[str, Any]:
-    interval = asdict(metric.interval)
+    interval = None if metric.interval is None else asdict(metric.interval)
     return {"name": metric.name, "value": metric.value, "unit": metric.unit, "interval": interval}
 
 

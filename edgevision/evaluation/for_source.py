@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from edgevision.converter import Source
+import math
+
+from edgevision.converter import Source, SourceFacts
 from edgevision.datasets.annotations import read_annotations
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import OptionError, SourceError
@@ -13,6 +15,7 @@ from edgevision.evaluation.generation import GenerationEvaluator
 from edgevision.evaluation.ground_truth import classify_truth, has_independent_scores, truth_images
 from edgevision.evaluation.image_to_image import ImageToImageEvaluator
 from edgevision.evaluation.run import Examples
+from edgevision.evaluation.score_kinds import score_kind_of
 from edgevision.imaging.input_options import StatedNormalization, resolve_preprocessing
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.plugins import Registry
@@ -23,6 +26,7 @@ from edgevision.tasks.generation_settings import ImageToImageSettings
 from edgevision.tasks.labels import network_labels, read_labels
 from edgevision.tasks.options import TaskOptions
 from edgevision.tasks.recognition import DecoderChoice, choose_decoder
+from edgevision.tensors import TensorSpec
 
 
 def evaluator_for_source(
@@ -53,7 +57,7 @@ def _evaluator_on_images(
     source: Source, options: TaskOptions, images: ImageSet, plugins: Registry
 ) -> Evaluator:
     _check_takes_image(source)
-    stated = None if source.facts.pixel_range is None else StatedNormalization(source.facts.pixel_range)
+    stated = stated_normalization(source.facts)
     preprocessing = resolve_preprocessing(source.inputs[0], options.image, stated, str(source.path))
     if options.decoder is None and _generates_images(source):
         return _image_to_image(source, options, preprocessing, images)
@@ -67,6 +71,25 @@ def _evaluator_on_images(
     return _detection(source, choice, options, preprocessing, images)
 
 
+def stated_normalization(facts: SourceFacts) -> StatedNormalization | None:
+    """The facts of a source about its input: of its preprocessor, which comes first, else of its layers."""
+    own = facts.preprocessing
+    if own is not None:
+        return StatedNormalization(
+            own.value_range,
+            own.mean,
+            own.scale,
+            color=None,
+            resize=own.resize,
+            interpolation=own.interpolation,
+        )
+    if facts.pixel_range is None and facts.interpolation is None:
+        return None
+    return StatedNormalization(
+        facts.pixel_range, color=facts.color, resize=facts.resize, interpolation=facts.interpolation
+    )
+
+
 def _check_takes_image(source: Source) -> None:
     if len(source.inputs) != 1:
         names = ", ".join(spec.name for spec in source.inputs)
@@ -75,11 +98,36 @@ def _check_takes_image(source: Source) -> None:
             f"part of the model that takes the image, or, if it generates images from seeds, pass --task FILE"
         )
     spec = source.inputs[0]
-    if len(spec.shape) != 4:
+    if len(spec.shape) != 4 or not {1, 3}.intersection((spec.shape[1], spec.shape[3])):
         raise SourceError(
-            f"{source.path}: input '{spec.name}' is {spec.describe()}; expected an image, "
-            f"(batch, height, width, channels); if it generates images from a vector, pass --task FILE"
+            f"{source.path}: input '{spec.name}' is {spec.describe()}; expected an image, (batch, height, "
+            f"width, 1 or 3); {_instead_of_image(spec)}"
         )
+
+
+def _instead_of_image(spec: TensorSpec) -> str:
+    """The next step for an input that is not an image."""
+    sizes = spec.shape[1:]
+    if len(sizes) == 1 and sizes[0] is not None:
+        sides = {channels: math.isqrt(sizes[0] // channels) for channels in (1, 3)}
+        flat = [side for channels, side in sides.items() if side * side * channels == sizes[0] and side > 1]
+        size = f"{flat[0]}x{flat[0]}" if flat else "WIDTHxHEIGHT"
+        return (
+            f"if the values are those of an image, row by row, pass --input-size {size}; if it generates "
+            "images from a vector, pass --task FILE"
+        )
+    if len(sizes) == 3 and sizes[2] == 4:
+        height, width = sizes[:2]
+        return (
+            "EdgeVision has no alpha channel; save a model that adds an opaque one, here for pixels in "
+            "0..255: "
+            f"image = keras.Input(({height}, {width}, 3)); alpha = keras.ops.ones_like(image[..., :1]) * "
+            "255; "
+            "keras.Model(image, model(keras.ops.concatenate([image, alpha], axis=-1))).save('NAME.keras')"
+        )
+    if len(sizes) == 4:
+        return "video is not supported; save the part of the model that takes one frame"
+    return "if it generates images from a vector, pass --task FILE"
 
 
 def _generates_images(source: Source) -> bool:
@@ -115,15 +163,12 @@ def _image_to_image(
 def _classification(
     source: Source, options: TaskOptions, preprocessing: Preprocessing, images: ImageSet
 ) -> ClassificationEvaluator:
-    where = str(source.path)
-    score_kind = options.score_kind or source.facts.score_kind
-    if score_kind is None:
-        raise OptionError(f"{where}: cannot infer the output type; pass --scores softmax, sigmoid, or logits")
     output = score_output(source.outputs, options.output)
-    labels = network_labels(options.labels, images.class_names, class_count(output), where)
+    score_kind, notes = score_kind_of(source, output, options, images.class_names)
+    labels = network_labels(options.labels, images.class_names, class_count(output), str(source.path))
     task = ClassifyTask(output.name, score_kind)
     truth = classify_truth(images, labels, options.annotations, has_independent_scores(task, output))
-    return ClassificationEvaluator(task, labels, preprocessing, truth, images.image_names)
+    return ClassificationEvaluator(task, labels, preprocessing, truth, images.image_names, source_notes=notes)
 
 
 def _detection(

@@ -16,6 +16,7 @@ from edgevision.imaging.preprocess import Preprocessing
 from edgevision.metrics.changes import PixelChange, name_of
 from edgevision.metrics.comparison import MOST_IMAGES, Comparison, GenerateDetails, Metric, pair
 from edgevision.metrics.image_similarity import Pixels, psnr_db, ssim
+from edgevision.metrics.intervals import share_by_image
 from edgevision.metrics.measures import LastMeasures, Measures, MetricValue, mean_of
 from edgevision.session import CheckedSession
 from edgevision.tasks.description import GenerateTask
@@ -98,7 +99,8 @@ def compare_images(
 ) -> Comparison:
     """Compare the images of an artifact with its source's; differences are fractions of 255.
 
-    Agreement is the mean structural similarity.
+    Agreement is the mean structural similarity. The interval of PSNR is left out where all images have the
+    same, such as images that are all equal: these say nothing about others.
 
     Args:
         source, artifact: uint8 ``(h, w, c)``, one or more.
@@ -107,6 +109,7 @@ def compare_images(
     """
     differences = [np.abs(a.astype(np.int16) - b) for a, b in zip(source, artifact, strict=True)]
     psnr, similarity = _psnr_and_ssim(source, artifact)
+    similar = share_by_image(np.clip(np.asarray(similarity.per_image), 0.0, 1.0))
     return Comparison(
         images=len(source),
         agreement=max(0.0, similarity.value),
@@ -114,8 +117,8 @@ def compare_images(
         mean_difference=float(np.mean([difference.mean() for difference in differences])) / 255,
         metrics=metrics,
         likeness={"SSIM": similarity.value, "PSNR, dB": psnr.value},
-        agreement_interval=similarity.interval,
-        likeness_intervals={"SSIM": similarity.interval, "PSNR, dB": psnr.interval},
+        agreement_interval=similar,
+        likeness_intervals={"SSIM": similar, **({"PSNR, dB": psnr.interval} if psnr.interval else {})},
         details=_changes(
             similarity, psnr, [bool(difference.any()) for difference in differences], image_names
         ),

@@ -12,9 +12,11 @@ from edgevision.calibration.findings import coverage_from, finding_from
 from edgevision.datasets.image_sets import SetFacts
 from edgevision.errors import BundleError
 from edgevision.evidence.operating_points import Curve, OperatingEvidence, PointMetrics
-from edgevision.evidence.records import Attempt, Evidence, Measured
+from edgevision.evidence.quantization import quantization_from
+from edgevision.evidence.records import Attempt, Evidence, Measured, MissingArtifact
 from edgevision.evidence.requirements import Requirement
 from edgevision.evidence.temperatures import ScaledScores, ScoreQuality, TemperatureEvidence
+from edgevision.execution.run_costs import Timing
 from edgevision.metrics.changes import (
     BoxChange,
     Confusion,
@@ -30,6 +32,7 @@ from edgevision.metrics.comparison import (
     Details,
     DetectDetails,
     GenerateDetails,
+    LabelAgreement,
     Metric,
 )
 from edgevision.metrics.intervals import Interval
@@ -129,6 +132,7 @@ def read_evidence(text: str, where: str) -> Evidence:
             evaluation=SetFacts(**document.pop("evaluation")),
             calibration=None if calibration is None else SetFacts(**calibration),
             results=tuple(_measured(row) for row in document.pop("results")),
+            missing=tuple(MissingArtifact(**_with_tuples(row)) for row in document.pop("missing", ())),
             notes=tuple(document.pop("notes")),
             attempts=tuple(_attempt(row) for row in document.pop("attempts")),
             sensitivities={
@@ -149,12 +153,18 @@ def _measured(row: dict[str, Any]) -> Measured:
     del row["passed"]
     return Measured(
         comparison=comparison,
+        quantization=quantization_from(row.pop("quantization", None)),
         operating_point=_operating_point(row.pop("operating_point", None)),
         temperature=_temperature(row.pop("temperature", None)),
+        timing=_timing(row.pop("timing", None)),
         requirements=_requirements(row.pop("requirements")),
         float_layers=tuple(row.pop("float_layers")),
         **row,
     )
+
+
+def _timing(row: dict[str, Any] | None) -> Timing | None:
+    return None if row is None else Timing(**row)
 
 
 def _attempt(row: dict[str, Any]) -> Attempt:
@@ -217,7 +227,12 @@ def _classify_details(row: dict[str, Any]) -> ClassifyDetails:
         _confusion(row["artifact_confusion"]),
         _reliability(row["source_reliability"]),
         _reliability(row["artifact_reliability"]),
+        tuple(_label_agreement(one) for one in row.get("by_label", ())),
     )
+
+
+def _label_agreement(row: dict[str, Any]) -> LabelAgreement:
+    return LabelAgreement(**{**row, "interval": Interval(**row["interval"])})
 
 
 def _confusion(row: dict[str, Any] | None) -> Confusion | None:

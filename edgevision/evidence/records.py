@@ -12,8 +12,10 @@ from typing import Any
 from edgevision.calibration.findings import Coverage, Finding
 from edgevision.datasets.image_sets import SetFacts
 from edgevision.evidence.operating_points import OperatingEvidence
+from edgevision.evidence.quantization import QuantizationEvidence
 from edgevision.evidence.requirements import Requirement
 from edgevision.evidence.temperatures import TemperatureEvidence
+from edgevision.execution.run_costs import Timing
 from edgevision.metrics.comparison import Comparison
 
 
@@ -30,10 +32,13 @@ class Measured:
         comparison: artifact and source on the evaluation set.
         requirements: limits and measured values.
         float_layers: layers of the source that ``int8-mixed`` kept in float.
+        quantization: how an int8 artifact was quantized, and whether the plain converter's was better; `None`
+            if its converter does not say.
         operating_point: metrics and curves at the operating point of a classifier, where one was required.
         temperature: calibration error of a classifier whose scores were calibrated.
         latency_ms, peak_memory_mb: costs of one inference without pre- and postprocessing on the machine of
             the evidence, as in `edgevision.execution.run_costs.RunCosts`; `None` if not measured.
+        timing: CPU time and spread of these runs, and the load of the machine; `None` if not measured.
     """
 
     artifact: str
@@ -47,10 +52,12 @@ class Measured:
     comparison: Comparison
     requirements: tuple[Requirement, ...]
     float_layers: tuple[str, ...] = ()
+    quantization: QuantizationEvidence | None = None
     operating_point: OperatingEvidence | None = None
     temperature: TemperatureEvidence | None = None
     latency_ms: float | None = None
     peak_memory_mb: float | None = None
+    timing: Timing | None = None
 
     @property
     def passed(self) -> bool:
@@ -70,6 +77,9 @@ class Attempt:
         metrics: value of each metric.
         requirements: limits and measured values.
         error: why the conversion failed; empty if it did not.
+        latency_ms, cpu_ms: median wall and CPU time of one inference on the machine of the evidence, timed in
+            turn with other candidates; `None` if not measured.
+        slower: why its speed ruled it out, in words; empty if it did not.
     """
 
     artifact: str
@@ -79,6 +89,9 @@ class Attempt:
     metrics: Mapping[str, float] = field(default_factory=dict)
     requirements: tuple[Requirement, ...] = ()
     error: str = ""
+    latency_ms: float | None = None
+    cpu_ms: float | None = None
+    slower: str = ""
 
     @classmethod
     def of(cls, measured: Measured) -> Attempt:
@@ -95,6 +108,21 @@ class Attempt:
 
 
 @dataclass(frozen=True)
+class MissingArtifact:
+    """An artifact that was asked for and is not in the bundle.
+
+    Attributes:
+        artifact: the id that it would have; of a search that found nothing, its first candidate.
+        targets: names of the devices that it was to be for.
+        reason: why it could not be converted or run, or which requirement it misses.
+    """
+
+    artifact: str
+    targets: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
 class Evidence:
     """All measurements of one conversion.
 
@@ -106,11 +134,14 @@ class Evidence:
         calibration: calibration set: images that set the activation ranges, thresholds and temperatures;
             `None` if none was needed.
         results: one entry per artifact.
+        missing: the artifacts that were asked for and could not be written; with
+            `ConversionSettings.keep_passing`, a bundle holds the others.
         notes: remarks that a reader needs to interpret the metrics.
         attempts: every candidate that the search tried, in order.
         sensitivities: format -> (layer, quantization error), largest error first; for formats where the
             search ranked the layers.
-        calibration_findings: findings about the calibration set.
+        calibration_findings: findings about the source on the evaluation set, its input, and the calibration
+            set.
         calibration_coverage: how well its activation ranges hold; `None` if not measured.
     """
 
@@ -120,6 +151,7 @@ class Evidence:
     evaluation: SetFacts
     calibration: SetFacts | None
     results: tuple[Measured, ...]
+    missing: tuple[MissingArtifact, ...] = ()
     notes: tuple[str, ...] = ()
     attempts: tuple[Attempt, ...] = ()
     sensitivities: Mapping[str, Sequence[tuple[str, float]]] = field(default_factory=dict)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgevision.errors import OptionError
-from edgevision.metrics.comparison import Comparison
+from edgevision.metrics.comparison import POSITIVE_AGREEMENT, Comparison
 from edgevision.metrics.formatting import in_points, in_unit
 from edgevision.system.arguments import real_number
 
@@ -73,7 +73,7 @@ class Budget:
             without ground truth, of the agreement. Compared with the upper limit of the drop's 95 % interval,
             so that a small evaluation set does not pass by luck. `None` sets no limit.
         min_agreement: smallest agreement with the source, 0…1. `None` requires the default of the precision,
-            or nothing if `max_drop` is given.
+            of independent scores also for the labels that are present, or nothing if `max_drop` is given.
 
     Raises:
         OptionError: a value is not a number, or out of range.
@@ -104,6 +104,9 @@ class Budget:
         if self.min_agreement is not None or self.max_drop is None:
             limit = default_agreement if self.min_agreement is None else self.min_agreement
             requirements.append(Requirement("agreement", True, limit, comparison.agreement))
+        if self.min_agreement is None and self.max_drop is None and POSITIVE_AGREEMENT in comparison.likeness:
+            found = comparison.likeness[POSITIVE_AGREEMENT]
+            requirements.append(Requirement(POSITIVE_AGREEMENT, True, default_agreement, found))
         return tuple(requirements)
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from edgevision.errors import OptionError
 from edgevision.imaging.preprocess import (
+    INTERPOLATIONS,
     LAYOUTS,
     Preprocessing,
     check_fields,
@@ -27,7 +28,9 @@ class InputOptions:
         mean, scale: subtracted and divided by, after the conversion to `value_range`; one per channel
             or one for all.
         color: channel order: ``rgb``, ``bgr`` or ``gray``.
-        resize, interpolation, pad_value: as in `Preprocessing`.
+        resize, interpolation: as in `Preprocessing`; ``stretch`` and ``bilinear`` where the model does not
+            say them either.
+        pad_value: as in `Preprocessing`.
         size_wh: width and height, for a source that leaves them open.
 
     Raises:
@@ -39,8 +42,8 @@ class InputOptions:
     mean: tuple[float, ...] | None = None
     scale: tuple[float, ...] | None = None
     color: str | None = None
-    resize: str = "stretch"
-    interpolation: str = "bilinear"
+    resize: str | None = None
+    interpolation: str | None = None
     pad_value: int = 0
     size_wh: tuple[int, int] | None = None
 
@@ -60,12 +63,17 @@ class StatedNormalization(NamedTuple):
     """The values at a network's input, as the model itself states them.
 
     Attributes:
-        value_range, mean, scale: as in `Preprocessing`.
+        value_range, mean, scale: as in `Preprocessing`; `None` if the model does not say its range.
+        color: channel order; `None` if the model does not say.
+        resize, interpolation: as in `Preprocessing`, or in the model's own words; `None` if it does not say.
     """
 
-    value_range: tuple[float, float]
+    value_range: tuple[float, float] | None
     mean: tuple[float, ...] = (0.0,)
     scale: tuple[float, ...] = (1.0,)
+    color: str | None = None
+    resize: str | None = None
+    interpolation: str | None = None
 
 
 def resolve_preprocessing(
@@ -80,29 +88,30 @@ def resolve_preprocessing(
         where: the model's name, for errors.
 
     Raises:
-        OptionError: neither states the value range, and a guess would be silently wrong; or the input
-            is not an image.
+        OptionError: neither states the value range, and a guess would be silently wrong; the model states an
+            interpolation that devices do not have; or the input is not an image.
     """
     layout, size_wh, channels = image_layout(spec, where)
     family = None if options.applications is None else keras_applications_preprocessing(options.applications)
-    color = options.color or ("gray" if channels == 1 else family["color"] if family else "rgb")
+    stated_color = family["color"] if family else stated.color if stated else None
+    color = options.color or ("gray" if channels == 1 else stated_color or "rgb")
     if (color == "gray") != (channels == 1):
         raise OptionError(
             f"{where}: input '{spec.name}' has {channels} channels, which cannot hold color '{color}'"
         )
-    values = (
-        StatedNormalization(family["value_range"], family["mean"], family["scale"])
+    value_range, mean, scale = (
+        (family["value_range"], family["mean"], family["scale"])
         if family
         else _normalization(options, stated, spec, where)
     )
     return Preprocessing(
         size_wh=size_wh,
-        value_range=values.value_range,
-        resize=options.resize,
-        interpolation=options.interpolation,
+        value_range=value_range,
+        resize=options.resize or (stated and stated.resize) or "stretch",
+        interpolation=options.interpolation or _stated_interpolation(stated, where),
         color=color,
-        mean=values.mean,
-        scale=values.scale,
+        mean=mean,
+        scale=scale,
         layout=layout,
         pad_value=options.pad_value,
     )
@@ -127,9 +136,21 @@ def image_layout(spec: TensorSpec, where: str) -> tuple[str, tuple[int, int], in
     )
 
 
+def _stated_interpolation(stated: StatedNormalization | None, where: str) -> str:
+    name = (stated and stated.interpolation) or "bilinear"
+    if name not in INTERPOLATIONS:
+        raise OptionError(
+            f"{where}: the model was trained on images resized by {name}, which is none of "
+            f"{', '.join(INTERPOLATIONS)}; pass the one that your images are to be resized by, "
+            f"such as --interpolation area"
+        )
+    return name
+
+
 def _normalization(
     options: InputOptions, stated: StatedNormalization | None, spec: TensorSpec, where: str
-) -> StatedNormalization:
+) -> tuple[tuple[float, float], tuple[float, ...], tuple[float, ...]]:
+    """(value range, mean, scale)."""
     value_range = options.value_range or (stated.value_range if stated else None)
     if value_range is None and spec.dtype == "uint8" and spec.quantization is None:
         value_range = (0.0, 255.0)
@@ -140,4 +161,4 @@ def _normalization(
             f"keras.applications family that it was trained with, such as --preprocess mobilenet_v2"
         )
     keep = stated if stated and options.value_range is None else StatedNormalization(value_range)
-    return StatedNormalization(value_range, options.mean or keep.mean, options.scale or keep.scale)
+    return value_range, options.mean or keep.mean, options.scale or keep.scale

@@ -35,7 +35,11 @@ class BareModel:
         score_kind: of a classifier's output: ``softmax``, ``sigmoid`` or ``logits``.
         output: name of the output with the scores, where there are several.
         decoder: name of the decoder that turns the outputs of a detector into boxes.
-        decoder_settings: settings of that decoder, besides those that it recognises.
+        decoder_settings: settings of that decoder, besides those that it recognises; an array may also be the
+            `Path` of a ``.npy`` or ``.json`` file, which is read at once.
+
+    Raises:
+        OptionError: a field has a wrong value; names it.
     """
 
     image: InputOptions = field(default_factory=InputOptions)
@@ -48,6 +52,10 @@ class BareModel:
     def __post_init__(self) -> None:
         if self.labels is not None:
             object.__setattr__(self, "labels", as_labels(self.labels))
+        if self.decoder_settings:
+            from edgevision.tasks.setting_files import read_setting_files
+
+            object.__setattr__(self, "decoder_settings", read_setting_files(self.decoder_settings))
 
 
 def load_bare(path: Path, request: Request, bare: BareModel, plugins: Registry) -> Model:
@@ -92,6 +100,11 @@ def _bare_classifier(
     score_kind = bare.score_kind or metadata.score_kind
     if score_kind is None:
         raise OptionError(f"{path}: cannot infer the output type; pass --scores softmax, sigmoid, or logits")
+    if bare.score_kind is None and score_kind == "logits" and not (bare.labels or metadata.labels):
+        raise OptionError(
+            f"{path}: output '{output.name}' is linear ({output.describe()}): these may be logits or the "
+            f"values of a regression; for a classifier pass --scores logits or --labels FILE"
+        )
     labels = bare.labels or metadata.labels or [f"class {n}" for n in range(class_count(output))]
     return Classifier(session, preprocessing, labels, score_kind, output.name)
 

@@ -11,6 +11,9 @@ from edgevision.metrics.measures import ClassMetricValues, MetricValue, drop_int
 
 #: Classes listed one by one; of more, those with the largest drop.
 MOST_CLASSES = 100
+#: Name in `Comparison.likeness` of the agreement on what either says is there: with many labels that are
+#: rarely there, the agreement is high even if the artifact finds none of them.
+POSITIVE_AGREEMENT = "agreement on present labels"
 #: Changed images listed one by one, largest change first.
 MOST_IMAGES = 200
 
@@ -67,6 +70,25 @@ class ClassMetrics:
 
 
 @dataclass(frozen=True)
+class LabelAgreement:
+    """How often artifact and source decide alike about one label, for independent scores.
+
+    Attributes:
+        label: name of the class.
+        agreement: share of the images, 0…1.
+        interval: its 95 % interval.
+        lost: number of images with the label by the source alone.
+        gained: number of images with the label by the artifact alone.
+    """
+
+    label: str
+    agreement: float
+    interval: Interval
+    lost: int
+    gained: int
+
+
+@dataclass(frozen=True)
 class ClassifyDetails:
     """Changed predictions, confusion and reliability of a classifier.
 
@@ -76,6 +98,7 @@ class ClassifyDetails:
             highest scores first.
         source_confusion, artifact_confusion: with ground truth, for predictions of a single class.
         source_reliability, artifact_reliability: with ground truth.
+        by_label: with independent scores, the agreement on each label, lowest first; at most `MOST_CLASSES`.
     """
 
     flipped: int
@@ -84,6 +107,7 @@ class ClassifyDetails:
     artifact_confusion: Confusion | None = None
     source_reliability: Reliability | None = None
     artifact_reliability: Reliability | None = None
+    by_label: tuple[LabelAgreement, ...] = ()
 
 
 @dataclass(frozen=True)

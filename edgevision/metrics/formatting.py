@@ -6,7 +6,12 @@ from edgevision.metrics.comparison import Metric
 from edgevision.metrics.intervals import Interval
 
 #: Methods of intervals, as they are named in publications.
-METHODS = {"wilson": "Wilson", "newcombe": "Newcombe, paired", "bootstrap": "bootstrap"}
+METHODS = {
+    "agresti-coull": "Agresti-Coull, by image",
+    "wilson": "Wilson",
+    "newcombe": "Newcombe, paired",
+    "bootstrap": "bootstrap",
+}
 
 
 def between(interval: Interval | None, unit: str) -> str:

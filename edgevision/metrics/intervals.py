@@ -27,11 +27,12 @@ class Interval:
 
     Attributes:
         low, high: the limits, in the unit of the value.
-        method: ``wilson`` (Wilson 1927, the score interval of a proportion; for F1, of the proportion that F1
-            is a function of), ``newcombe`` (Newcombe 1998, Statistics in Medicine 17:2635, method 10, for the
-            difference of two proportions on the same images) or ``bootstrap`` (percentiles of `RESAMPLES`
-            resamples of the images, Efron and Tibshirani 1993, chapter 13; the resamples are the same
-            for the same number of images). If all images agree, a bootstrap interval has no width.
+        method: ``agresti-coull`` (Agresti and Coull 1998, The American Statistician 52:119, extended from
+            hits to one share per image: see `share_by_image`), ``wilson`` (Wilson 1927, the score interval of
+            a proportion; for F1, of the proportion that F1 is a function of), ``newcombe`` (Newcombe 1998,
+            Statistics in Medicine 17:2635, method 10, for the difference of two proportions on the same
+            images) or ``bootstrap`` (percentiles of `RESAMPLES` resamples of the images, Efron and Tibshirani
+            1993, chapter 13; the resamples are the same for the same number of images).
     """
 
     low: float
@@ -43,6 +44,32 @@ def wilson(hits: int, count: int) -> Interval:
     """The interval of the proportion of `hits` in `count` independent trials; 0 to 1 without trials."""
     low, high = _wilson(hits, count)
     return Interval(round(low, _DIGITS), round(high, _DIGITS), "wilson")
+
+
+def share_by_image(amounts: NDArray[Any], of: NDArray[Any] | None = None) -> Interval:
+    """The interval of a share that is measured on parts of images, or of a mean similarity of images.
+
+    The parts of one image depend on each other, so the images are what is sampled. As Agresti and Coull do
+    for hits, `_Z` ** 2 images are added, half of them with a share of 1 and half with 0, and then the
+    interval is that of a mean, with the variance of the shares. With shares of 0 and 1 it is theirs. If all
+    images agree, it says how many others may not, which neither a bootstrap nor a variance can.
+
+    Args:
+        amounts: ``(images,)``, one image or more, from 0 to `of`.
+        of: ``(images,)``, the amount that would be a share of 1; default 1 for each.
+    """
+    amounts = amounts.astype(np.float64)
+    whole = np.ones(len(amounts)) if of is None else of.astype(np.float64)
+    if whole.sum() == 0:  # nothing in any image, on which both agree
+        amounts = whole = np.ones(len(amounts))
+    amounts, whole = amounts / whole.mean(), whole / whole.mean()
+    added = _Z * _Z
+    count = len(amounts) + added
+    middle = (float(amounts.sum()) + added / 2) / count
+    squares = float(((amounts - middle * whole) ** 2).sum()) + added / 2 * (middle**2 + (1 - middle) ** 2)
+    half = _Z * math.sqrt(squares) / count
+    low, high = max(0.0, middle - half), min(1.0, middle + half)
+    return Interval(round(low, _DIGITS), round(high, _DIGITS), "agresti-coull")
 
 
 def newcombe(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Interval:

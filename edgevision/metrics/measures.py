@@ -29,7 +29,7 @@ class MetricValue:
     Attributes:
         name: such as ``accuracy``.
         value: in `unit`.
-        interval: 95 % interval.
+        interval: 95 % interval; `None` if the images cannot bound the value, because all have the same.
         unit: ``share`` for values of 0…1, or ``dB``.
         per_image: bool hits or float values ``(n,)`` with the mean `value`; `None` if it is not a mean.
         samples: the value on each resample of the images; `None` for a share of hits.
@@ -37,7 +37,7 @@ class MetricValue:
 
     name: str
     value: float
-    interval: Interval
+    interval: Interval | None
     unit: str = "share"
     per_image: NDArray[Any] | None = field(default=None, repr=False)
     samples: Samples | None = field(default=None, repr=False)
@@ -105,9 +105,10 @@ def share_of(name: str, hits: NDArray[np.bool_]) -> MetricValue:
 
 
 def mean_of(name: str, values: NDArray[Any], unit: str = "share") -> MetricValue:
-    """The mean of one value per image, ``(n,)``, with a bootstrap interval."""
+    """The mean of one value per image, ``(n,)``, with a bootstrap interval if the values differ."""
     samples = resampled_sums(values) / len(values)
-    return MetricValue(name, float(values.mean()), percentile(samples), unit, values, samples)
+    interval = percentile(samples) if np.ptp(values) > 0 else None
+    return MetricValue(name, float(values.mean()), interval, unit, values, samples)
 
 
 def resampled(name: str, value: float, samples: Samples, interval: Interval | None = None) -> MetricValue:

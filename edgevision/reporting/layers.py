@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgevision.bundle.manifest import Manifest
+from edgevision.evidence.quantization import QuantizationEvidence
 from edgevision.evidence.records import Evidence, Measured
 
 _MOST_LAYERS = 25
@@ -58,6 +59,37 @@ class ArtifactPrecision:
     precision: str
     computed: str
     float_layers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """How an integer artifact was quantized.
+
+    Attributes:
+        artifact: id of the artifact.
+        quantization: its evidence.
+    """
+
+    artifact: str
+    quantization: QuantizationEvidence
+
+    @property
+    def errors(self) -> tuple[float | None, float | None]:
+        """The errors of EdgeVision's artifact and of the plain converter's; `None` where not measured."""
+        comparison = self.quantization.comparison
+        return (None, None) if comparison is None else (comparison.error, comparison.plain_error)
+
+    @property
+    def measure(self) -> str:
+        """The unit of the errors, in words."""
+        comparison = self.quantization.comparison
+        return "not measured" if comparison is None else comparison.measure
+
+
+def quantized_artifacts(evidence: Evidence) -> tuple[Quantized, ...]:
+    """The artifacts whose converter says how they were quantized; compared ones first."""
+    found = [Quantized(one.artifact, one.quantization) for one in evidence.results if one.quantization]
+    return tuple(sorted(found, key=lambda one: one.quantization.comparison is None))
 
 
 def artifact_precisions(evidence: Evidence, manifest: Manifest) -> tuple[ArtifactPrecision, ...]:

@@ -12,7 +12,7 @@ from edgevision.errors import BundleError, OutputError
 from edgevision.evidence.document import read_evidence
 from edgevision.evidence.records import Evidence
 from edgevision.reporting.changes import changes
-from edgevision.reporting.layers import artifact_precisions, rankings
+from edgevision.reporting.layers import artifact_precisions, quantized_artifacts, rankings
 from edgevision.reporting.metrics import class_metric_tables, cost_chart, interval_methods, metric_tables
 from edgevision.reporting.page import render
 from edgevision.reporting.predictions import predictions
@@ -103,6 +103,7 @@ def _facts(bundle: Bundle, evidence: Evidence, pictures: tuple[Picture, ...]) ->
         "changes": changes(evidence, pictures),
         "score_calibration": calibrated_scores(evidence),
         "precisions": artifact_precisions(evidence, manifest),
+        "quantized": quantized_artifacts(evidence),
         "rankings": rankings(evidence, manifest),
         "notes": _notes(evidence),
         "task": manifest.task,

@@ -96,7 +96,7 @@ def _warnings(evidence: Evidence) -> Iterator[str]:
                 yield from (f"{result.artifact}: {text}" for text in calibrated.warnings)
     for finding in evidence.calibration_findings:
         if finding.severity == "warning":
-            yield f"calibration set ({finding.check}): {finding.text}"
+            yield f"{finding.subject} ({finding.check}): {finding.text}"
 
 
 def unchecked_limits(evidence: Evidence) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -11,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from edgevision.system.cores import cores
+from edgevision.system.cores import core_numbers, cores
 
 _SYSTEM = Path("/sys")
 
@@ -76,6 +77,21 @@ def temperature_c(system: Path = _SYSTEM) -> float | None:
     """The temperature of the warmest sensor in degrees Celsius; `None` where there is none."""
     thousandths = _numbers(system.glob("class/thermal/thermal_zone*/temp"))
     return max(thousandths) / 1e3 if thousandths else None
+
+
+def busy_seconds() -> float | None:
+    """CPU time that all programs have spent so far on the cores that this process may use, in seconds.
+
+    Time that the host of a virtual machine took away counts too. `None` where the system does not report it.
+    """
+    rows = (line.split() for line in _text("/proc/stat").splitlines())
+    ticks = {row[0]: list(map(int, row[1:9])) for row in rows if row and re.fullmatch(r"cpu\d+", row[0])}
+    mine = [ticks.get(f"cpu{number}") for number in core_numbers()]
+    known = [row for row in mine if row is not None and len(row) == 8]
+    if not known:
+        return None
+    # The fourth and the fifth are idle, and waiting for a disk.
+    return sum(sum(row) - row[3] - row[4] for row in known) / os.sysconf("SC_CLK_TCK")
 
 
 def memory_mb() -> float:

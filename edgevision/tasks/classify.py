@@ -18,6 +18,7 @@ from edgevision.tasks.base import TaskModel, image_input
 from edgevision.tasks.batches import is_batch, parts
 from edgevision.tasks.labels import as_labels, check_label_count
 from edgevision.tasks.score_calibration import SCORE_KINDS, OperatingPoint, ScoreCalibration
+from edgevision.tasks.score_checks import score_check
 from edgevision.tensors import Array, TensorSpec, all_finite, dequantizer, is_always_finite
 
 if TYPE_CHECKING:
@@ -193,7 +194,8 @@ class Classifier(TaskModel):
 
         Raises:
             InputError: an image cannot be read, or has none of the forms above.
-            InferenceError: the runtime failed, or the network gave NaN or infinity.
+            InferenceError: the runtime failed, or the network gave NaN or infinity, or values that are not
+                of the stated score kind.
         """
         if is_batch(images):
             return self.classify_batch(images, color)
@@ -260,8 +262,16 @@ def class_scores(values: Scores, score_kind: str) -> Scores:
     Raises:
         InferenceError: an output is NaN or infinite: the network is broken, and any class would be wrong.
     """
+    _check_finite(values)
+    return _as_scores(values, score_kind)
+
+
+def _check_finite(values: Scores) -> None:
     if not all_finite(values):
         raise InferenceError("the network gave NaN or infinity; expected finite scores")
+
+
+def _as_scores(values: Scores, score_kind: str) -> Scores:
     if values.shape[1] == 1:
         # The softmax of (0, logit) is the logistic function, without its overflow.
         negative = 0.0 * values if score_kind == "logits" else 1.0 - values
@@ -298,15 +308,28 @@ def score_output(outputs: Sequence[TensorSpec], name: str | None = None) -> Tens
 
 def _reader(output: TensorSpec, score_kind: str, temperature: float | None) -> Callable[[Array], Scores]:
     """A function from an output's own numbers (images, …, outputs) to scores (images, classes)."""
-    if temperature is None:
-        real = dequantizer(output)
-    else:
+    real, check = dequantizer(output), score_check(output, score_kind)
+    always_finite = is_always_finite(output)
+
+    def checked(values: Array) -> Scores:
+        numbers = real(values).reshape(len(values), -1)
+        if not always_finite:
+            _check_finite(numbers)
+        return check(numbers)
+
+    if temperature is not None:
         from edgevision.tasks.temperature import scaled_reader
 
-        real, score_kind = scaled_reader(output, score_kind, temperature)
-    if is_always_finite(output) and score_kind != "logits" and not _is_binary(output):
-        return lambda values: real(values).reshape(len(values), -1)
-    return lambda values: class_scores(real(values).reshape(len(values), -1), score_kind)
+        scaled, kind = scaled_reader(output, score_kind, temperature)
+
+        def read_scaled(values: Array) -> Scores:
+            checked(values)
+            return _as_scores(scaled(values).reshape(len(values), -1), kind)
+
+        return read_scaled
+    if score_kind != "logits" and not _is_binary(output):
+        return checked
+    return lambda values: _as_scores(checked(values), score_kind)
 
 
 def _is_binary(output: TensorSpec) -> bool:

@@ -12,6 +12,7 @@ from edgevision.imaging.input_options import InputOptions
 from edgevision.system.arguments import optional_path, whole_number
 from edgevision.system.numeric import is_real, plain
 from edgevision.tasks.description import GenerateTask
+from edgevision.tasks.setting_files import read_setting_files
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ class TaskOptions:
         output: for a classifier: name of the output with the scores, if there are several outputs.
         score_kind: for a classifier: ``softmax``, ``sigmoid``, or ``logits``.
         decoder: for a detector: name of the decoder.
-        decoder_settings: for a detector: settings of the decoder that it does not recognise itself.
+        decoder_settings: for a detector: settings of the decoder that it does not recognise itself. An array
+            such as its anchors may also be the `Path` of a ``.npy`` or ``.json`` file, which is read at once.
         annotations: for a detector, or a classifier with independent scores: the objects in the evaluation
             images: a COCO JSON file, or a folder of Pascal VOC XML files.
         thresholds: for a detector: ``score_threshold``, ``iou_threshold``, ``max_detections``.
@@ -56,8 +58,8 @@ class TaskOptions:
     def __post_init__(self) -> None:
         for name in ("labels", "annotations", "truth"):
             object.__setattr__(self, name, optional_path(getattr(self, name), name))
-        for name in ("decoder_settings", "thresholds"):
-            object.__setattr__(self, name, plain(getattr(self, name)))
+        object.__setattr__(self, "decoder_settings", plain(read_setting_files(self.decoder_settings)))
+        object.__setattr__(self, "thresholds", plain(self.thresholds))
         if self.output_range is not None:
             object.__setattr__(self, "output_range", _output_range(self.output_range))
         if self.overlap is not None:

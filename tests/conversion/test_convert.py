@@ -37,7 +37,16 @@ def test_the_quickstart_shows_evidence_for_three_targets(digits: Path) -> None:
         assert result.comparison.metric("accuracy").source >= 0.9, "the network has learned its digits"
     assert evidence.calibration is not None
     assert (evidence.calibration.images, evidence.evaluation.images) == (500, 597)
-    assert evidence.notes[-1].startswith("onnx-int8 was measured on onnx cpu: this machine does not have")
+    assert any(
+        note.startswith("onnx-int8 was measured on onnx cpu: this machine does not have")
+        for note in evidence.notes
+    )
+    for result in evidence.results:
+        assert result.latency_ms is not None
+        assert result.timing is not None
+        assert 0 < result.timing.least_ms <= result.latency_ms <= result.timing.p95_ms
+        assert result.peak_memory_mb is not None
+        assert 20 < result.peak_memory_mb < 2000, "a process with numpy and one runtime"
 
 
 def test_input_and_output_are_inferred_from_the_model(digits: Path) -> None:
@@ -199,7 +208,7 @@ def test_a_synthetic_calibration_set_is_always_marked(normalized: Path, digits: 
         targets=["generic-cpu"],
         precisions=["int8"],
         calibration="synthetic",
-        evaluation=digits / "evaluation",
+        evaluation=ImageSet.from_arrays(list(ImageSet.open(digits / "evaluation").sample(60))),
         settings=ConversionSettings(budget=LENIENT, calibration_samples=32, strict=True),
     )
     assert evidence.calibration is not None
@@ -248,7 +257,7 @@ def test_strict_refuses_with_all_warnings_before_any_conversion(normalized: Path
             calibration=few,
             evaluation=digits / "evaluation",
             settings=ConversionSettings(
-                task=TaskOptions(image=InputOptions(value_range=(0.0, 1.0))), strict=True
+                task=TaskOptions(image=InputOptions(value_range=(0.0, 1.0))), strict=True, force_input=True
             ),
             progress=lambda stage, _done, _steps: stages.append(stage),
         )

@@ -14,12 +14,13 @@ from edgevision.conversion.plan import MeasurementBackend
 from edgevision.evidence.requirements import Requirement
 from edgevision.execution.run_costs import run_costs
 from edgevision.plugins import registry
+from edgevision.system.machine import processor
 from edgevision.target import Target
 
 pytest.importorskip("ai_edge_litert", reason="needs the extra `tflite`")
 
 ARTIFACT = read_artifact(Path(__file__).parents[1] / "data" / "tiny.tflite")
-CAMERA = Target("camera", "a camera", "tflite", "tflite", ("float32",))
+CAMERA = Target("camera", "a camera", "tflite", "tflite", ("float32",), machine=processor())
 GENEROUS = {"max_size_mb": 1.0, "max_latency_ms": 1000.0, "max_memory_mb": 4000.0}
 
 
@@ -72,7 +73,7 @@ def test_another_machine_measures_only_size_and_notes_it() -> None:
     other = replace(CAMERA, machine="Raspberry Pi 99", limits=GENEROUS)
     assert list(_requirements(other)) == ["size"]
     latency, memory = unmeasured_limits(_measurement_backend(), [other])
-    assert latency.startswith("max_latency_ms of camera was not measured: this machine is a different device")
+    assert latency.startswith("max_latency_ms of camera was not checked: this machine is a different device")
     assert memory.startswith("max_memory_mb of camera")
 
 
@@ -83,3 +84,11 @@ def test_a_target_of_another_backend_or_device_is_not_measured_on_this_machine(
     elsewhere = replace(CAMERA, name="elsewhere", limits=GENEROUS, **other)
     assert list(_requirements(CAMERA, elsewhere)) == ["size"]
     assert len(unmeasured_limits(_measurement_backend(), [CAMERA, elsewhere])) == 2
+
+
+def test_limits_of_a_target_that_names_no_machine_are_not_checked_here_and_noted() -> None:
+    anywhere = replace(CAMERA, machine=None, limits={**GENEROUS, "max_latency_ms": 1e-6}, origin="mine.toml")
+    assert list(_requirements(anywhere)) == ["size"]
+    latency, memory = unmeasured_limits(_measurement_backend(), [anywhere])
+    assert latency.startswith("max_latency_ms of camera was not checked: mine.toml does not name the machine")
+    assert memory.startswith("max_memory_mb of camera")

@@ -33,7 +33,8 @@ def test_targets_that_need_the_same_artifact_share_it() -> None:
 
 def test_every_named_precision_is_planned_for_the_targets_that_support_it() -> None:
     assert _planned("coral-edgetpu raspberry-pi-5", "int8", "float32") == [
-        "tflite-int8: coral-edgetpu raspberry-pi-5",
+        "tflite-int8-full-integer: coral-edgetpu",
+        "tflite-int8: raspberry-pi-5",
         "tflite-float32: raspberry-pi-5",
     ]
 

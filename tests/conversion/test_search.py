@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from edgevision.conversion.plan import PlannedArtifact
-from edgevision.conversion.search import PrecisionSearch, searches_for
+from edgevision.conversion.search import Outcome, PrecisionSearch, searches_for
 from edgevision.target import Target
 
 LAYERS = [(f"layer{number}", 1.0 / (number + 1)) for number in range(12)]
@@ -25,7 +25,7 @@ def _search(
 ) -> tuple[list[str], PlannedArtifact | None]:
     search = PrecisionSearch((target,), calibrated, lambda fmt: layers)
     while search.wanted is not None:
-        search.learn(inside(search.wanted))
+        search.learn(Outcome(inside(search.wanted)))
     return [one.id for one in search.asked], search.winner
 
 
@@ -61,7 +61,7 @@ def test_with_more_than_half_of_the_layers_in_float_the_next_precision_is_tried(
 
 def test_a_device_without_float_support_gets_no_mixed_artifact() -> None:
     asked, winner = _search(_target("int8"), lambda one: False)
-    assert asked == ["tflite-int8"]
+    assert asked == ["tflite-int8-full-integer"]
     assert winner is None
 
 
@@ -86,3 +86,121 @@ def test_devices_with_the_same_format_and_precisions_share_a_search() -> None:
     ]
     searches = searches_for(targets, True, lambda fmt: [])
     assert [[target.name for target in one.targets] for one in searches] == [["a", "c"], ["b"], ["d"]]
+
+
+TFLITE = ("int8", "int8-float-io", "int8-dynamic", "int16x8", "float16", "float32")
+
+
+def _timed_search(
+    times_ms: dict[str, float],
+    precisions: tuple[str, ...] = TFLITE,
+    outside: frozenset[str] = frozenset(),
+    with_float_operations: frozenset[str] = frozenset(),
+    can_time: bool = True,
+) -> tuple[PrecisionSearch, list[tuple[str, ...]]]:
+    """A search with the time of each precision, and what it compared; slower is 10 % slower."""
+    search = PrecisionSearch((_target(*precisions),), True, lambda fmt: LAYERS, speed_basis="timed")
+    compared: list[tuple[str, ...]] = []
+    precision_of = {}
+    while search.wanted is not None or search.compared:
+        if search.wanted is not None:
+            name = search.wanted.precision
+            precision_of[search.wanted.id] = name
+            search.learn(Outcome(name not in outside, name in with_float_operations))
+            continue
+        compared.append(tuple(one.precision for one in search.compared))
+        search.learn_speeds(
+            (lambda a, b: times_ms[precision_of[a]] > 1.1 * times_ms[precision_of[b]]) if can_time else None
+        )
+    return search, compared
+
+
+def _precisions(search: PrecisionSearch) -> list[str]:
+    return [one.precision for one in search.asked]
+
+
+def test_int8_that_is_as_fast_as_float32_wins_after_one_comparison() -> None:
+    search, compared = _timed_search({"int8": 1.09, "float32": 1.0})
+    assert search.winner is not None
+    assert search.winner.precision == "int8"
+    assert _precisions(search) == ["int8", "float32"], "no more is converted"
+    assert compared == [("int8", "float32")]
+    assert search.slower == {}
+
+
+def test_int8_that_is_slower_than_float32_loses_to_it_where_there_is_no_dynamic_form() -> None:
+    search, _ = _timed_search({"int8": 1.2, "float32": 1.0}, ("int8", "float16", "float32"))
+    assert search.winner is not None
+    assert search.winner.precision == "float32"
+    assert search.slower == {"tflite-int8": "tflite-float32"}
+
+
+@pytest.mark.parametrize(
+    ("times_ms", "winner"),
+    [
+        ({"int8": 3.0, "int8-dynamic": 0.9, "float32": 1.0}, "int8-dynamic"),
+        ({"int8": 3.0, "int8-dynamic": 2.0, "float32": 1.0}, "float32"),
+        ({"int8": 3.0, "int8-dynamic": 1.05, "float32": 1.0}, "int8-dynamic"),
+    ],
+)
+def test_where_int8_is_slower_the_dynamic_form_is_compared_too(
+    times_ms: dict[str, float], winner: str
+) -> None:
+    search, compared = _timed_search(times_ms)
+    assert search.winner is not None
+    assert search.winner.precision == winner
+    assert compared[-1] == ("int8", "int8-dynamic", "float32")
+
+
+@pytest.mark.parametrize(("dynamic_ms", "winner"), [(0.5, "int8-dynamic"), (0.8, "int8")])
+def test_int8_with_float_operations_is_compared_with_the_dynamic_form(dynamic_ms: float, winner: str) -> None:
+    search, _ = _timed_search(
+        {"int8": 0.8, "int8-dynamic": dynamic_ms, "float32": 1.0}, with_float_operations=frozenset({"int8"})
+    )
+    assert search.winner is not None
+    assert search.winner.precision == winner
+
+
+@pytest.mark.parametrize("outside", [frozenset({"int8-dynamic"}), frozenset({"int8-dynamic", "float32"})])
+def test_a_faster_candidate_outside_the_budget_is_not_chosen(outside: frozenset[str]) -> None:
+    search, _ = _timed_search({"int8": 3.0, "int8-dynamic": 0.1, "float32": 1.0}, outside=outside)
+    assert search.winner is not None
+    assert search.winner.precision == ("int8" if "float32" in outside else "float32")
+
+
+def test_if_int8_misses_the_budget_and_is_slower_no_layers_are_tried_in_float() -> None:
+    search, _ = _timed_search(
+        {"int8": 2.0, "float16": 1.0, "float32": 1.0},
+        ("int8", "float16", "float32"),
+        outside=frozenset({"int8"}),
+    )
+    assert search.winner is not None
+    assert search.winner.precision == "float16"
+    assert "int8-mixed" not in _precisions(search)
+
+
+def test_an_int8_mixed_candidate_that_is_slower_loses_too() -> None:
+    search, _ = _timed_search(
+        {"int8": 0.9, "int8-mixed": 1.5, "float32": 1.0}, ("int8", "float32"), outside=frozenset({"int8"})
+    )
+    assert search.winner is not None
+    assert search.winner.precision == "float32"
+    assert search.slower == {"tflite-int8-mixed-1": "tflite-float32"}
+
+
+def test_where_nothing_can_be_timed_the_cheapest_wins() -> None:
+    search, _ = _timed_search({}, can_time=False)
+    assert search.winner is not None
+    assert search.winner.precision == "int8"
+
+
+def test_the_only_precision_of_a_device_is_compared_with_nothing() -> None:
+    search, compared = _timed_search({}, ("int8",))
+    assert search.winner is not None
+    assert (_precisions(search), compared) == (["int8"], [])
+
+
+def test_devices_whose_speed_is_known_and_others_have_searches_of_their_own() -> None:
+    targets = [_target("int8", "float32", name=name) for name in "abc"]
+    searches = searches_for(targets, True, lambda fmt: [], {"a": "", "b": "timed", "c": ""})
+    assert [[target.name for target in one.targets] for one in searches] == [["a", "c"], ["b"]]

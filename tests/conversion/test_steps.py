@@ -2,147 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+import itertools
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from tiny_conversion import TARGET, TinyConverter, TinySource, tiny_plugins, tiny_request
 
-from edgevision import hookimpl
-from edgevision.artifact import Artifact, read_artifact
-from edgevision.backend import SessionSettings
+from edgevision.artifact import Artifact
 from edgevision.bundle.storage import read_bundle
 from edgevision.conversion.convert import Conversion
-from edgevision.conversion.settings import ConversionRequest, ConversionSettings
+from edgevision.conversion.latency_table import rows_of
+from edgevision.conversion.schedule import Schedule
+from edgevision.conversion.speed import architecture
 from edgevision.conversion.trials import Trials
-from edgevision.converter import SourceFacts
-from edgevision.datasets.image_sets import ImageSet
-from edgevision.errors import AgreementError, ConversionError, OptionError
+from edgevision.errors import AgreementError, ConversionError, InferenceError, OptionError
 from edgevision.evidence.requirements import Budget
-from edgevision.plugins import Registry, discover, registry
-from edgevision.session import CheckedSession, open_session
-from edgevision.system.progress import Steps
-from edgevision.tasks.options import TaskOptions
-from edgevision.tensors import TensorSpec
+from edgevision.plugins import Registry, registry
 
 pytest.importorskip("ai_edge_litert", reason="needs the extra `tflite`")
 
-DATA = Path(__file__).parents[1] / "data"
-LABELS = ("a", "b", "c", "d", "e")
+
+def _not_today() -> Artifact:
+    raise ConversionError("float16: not today")
 
 
-@dataclass
-class _Source:
-    """The float network as a trained model."""
+class _SlowInt8:
+    """Converts to ONNX networks of which the int8 one does a thousand times the work."""
 
-    path: Path
-    session: CheckedSession
-    kind: str = "tiny"
-    description: str = "tiny network"
-    sha256: str = "0" * 64
-    runs: int = 0
+    name, kind, format = "tiny-onnx", "tiny", "onnx"
+    precisions = ("float32", "int8")
 
-    @property
-    def inputs(self) -> tuple[TensorSpec, ...]:
-        return self.session.inputs
+    def convert(self, source: TinySource, precision: str, calibration: Any) -> Artifact:
+        from onnx import TensorProto, helper, numpy_helper
 
-    @property
-    def outputs(self) -> tuple[TensorSpec, ...]:
-        return self.session.outputs
-
-    @property
-    def facts(self) -> SourceFacts:
-        return SourceFacts(pixel_range=(0.0, 1.0), score_kind="softmax")
-
-    @property
-    def versions(self) -> Mapping[str, str]:
-        return {}
-
-    def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        self.runs += 1
-        return self.session.run(inputs)
-
-
-class _Reader:
-    name = "tiny"
-
-    def reads(self, path: Path) -> bool:
-        return path.suffix == ".tiny"
-
-    def read(self, path: Path, **_: Any) -> _Source:
-        backend = registry().backend("tflite")
-        return _Source(path, open_session(backend, read_artifact(DATA / "tiny.tflite"), SessionSettings()))
-
-
-class _Converter:
-    """Its artifacts are files that were converted before; ``float16`` cannot be converted."""
-
-    name, kind, format = "tiny-tflite", "tiny", "tflite"
-    precisions = ("float32", "float16", "int8")
-
-    def convert(self, source: _Source, precision: str, calibration: Any) -> Artifact:
-        if precision == "float16":
-            raise ConversionError("float16: not today")
-        assert (calibration is not None) == (precision == "int8")
-        name = {"float32": "tiny.tflite", "int8": "tiny_int8.tflite"}[precision]
-        return replace(read_artifact(DATA / name), precision=precision)
-
-
-class _Plugin:
-    @hookimpl
-    def edgevision_readers(self):
-        return [_Reader()]
-
-    @hookimpl
-    def edgevision_converters(self):
-        return [_Converter()]
-
-    @hookimpl
-    def edgevision_backends(self):
-        return [registry().backend("tflite")]
+        layers = 300 if precision == "int8" else 0
+        square = numpy_helper.from_array(np.eye(192, dtype=np.float32), "square")
+        last = numpy_helper.from_array(np.ones((192, 5), np.float32), "last")
+        names = [f"x{number}" for number in range(layers + 1)]
+        graph = helper.make_graph(
+            [
+                helper.make_node("Flatten", [source.inputs[0].name], [names[0]]),
+                *(
+                    helper.make_node("MatMul", [before, "square"], [after])
+                    for before, after in itertools.pairwise(names)
+                ),
+                helper.make_node("MatMul", [names[-1], "last"], ["logits"]),
+                helper.make_node("Softmax", ["logits"], ["scores"]),
+            ],
+            "tiny",
+            [helper.make_tensor_value_info(source.inputs[0].name, TensorProto.FLOAT, (None, 8, 8, 3))],
+            [helper.make_tensor_value_info("scores", TensorProto.FLOAT, (None, 5))],
+            [square, last],
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+        return Artifact("onnx", precision, {"tiny.onnx": model.SerializeToString()})
 
 
 @pytest.fixture
 def plugins() -> Registry:
-    found = discover([])
-    found.register(_Plugin(), "tiny")
-    return found
+    return tiny_plugins(TinyConverter(float16=_not_today))
 
 
 @pytest.fixture
-def targets(tmp_path: Path) -> Path:
-    path = tmp_path / "targets.toml"
-    path.write_text(
-        '[camera]\ndescription = "a camera"\nbackend = "tflite"\nformat = "tflite"\n'
-        'precisions = ["int8", "float16", "float32"]\n'
-    )
-    return path
-
-
-def _images(count: int, seed: int) -> ImageSet:
-    random = np.random.default_rng(seed)
-    pixels = random.integers(0, 256, (count, 1, 1, 3), np.uint8).repeat(8, 1).repeat(8, 2)
-    return ImageSet.from_arrays(pixels, random.integers(0, 5, count), LABELS)
-
-
-@pytest.fixture
-def request_of(tmp_path: Path, targets: Path):
-    (tmp_path / "model.tiny").write_bytes(b"")
-
-    def build(calibrated: bool = False, precisions: tuple[str, ...] = (), **settings: Any):
-        return ConversionRequest(
-            tmp_path / "model.tiny",
-            tmp_path / "model.evb",
-            ("camera",),
-            precisions,
-            _images(60, 0),
-            _images(40, 1) if calibrated else None,
-            ConversionSettings(TaskOptions(output="scores"), targets_files=[targets], **settings),
-        )
-
-    return build
+def request_of(tmp_path: Path):
+    return partial(tiny_request, tmp_path)
 
 
 def test_the_steps_follow_each_other_from_the_plan_to_the_bundle(request_of, plugins: Registry) -> None:
@@ -166,17 +92,144 @@ def test_the_steps_follow_each_other_from_the_plan_to_the_bundle(request_of, plu
     assert [entry.id for entry in bundle.manifest.artifacts] == ["tflite-float32"]
 
 
+@pytest.mark.usefixtures("speeds")
 def test_a_search_goes_on_where_a_candidate_misses_the_budget_or_cannot_be_converted(
     request_of, plugins: Registry
 ) -> None:
     request = request_of(calibrated=True, budget=Budget(min_agreement=1.0))
     evidence = Conversion.prepare(request, plugins).run()
     tried = {attempt.artifact: attempt for attempt in evidence.attempts}
-    assert list(tried) == ["tflite-int8", "tflite-float16", "tflite-float32"]
+    assert set(tried) == {"tflite-int8", "tflite-float16", "tflite-float32"}
     assert tried["tflite-int8"].agreement < 1.0
     assert tried["tflite-float16"].error == "float16: not today"
     assert [result.artifact for result in evidence.results] == ["tflite-float32"]
     assert evidence.sensitivities == {"tflite": ()}, "this converter cannot rank layers"
+
+
+def test_a_search_does_not_choose_int8_that_is_slower_than_float32(
+    request_of, plugins: Registry, speeds: dict[str, float]
+) -> None:
+    speeds["tflite-int8"] = 2.6
+    request = request_of(calibrated=True, budget=Budget(min_agreement=0.0))
+    evidence = Conversion.prepare(request, plugins).run()
+    assert [result.artifact for result in evidence.results] == ["tflite-float32"]
+    tried = {attempt.artifact: attempt for attempt in evidence.attempts}
+    assert tried["tflite-int8"].slower == (
+        "2.6 times the time of tflite-float32 on this machine (2.6 ms against 1 ms)"
+    )
+    assert (tried["tflite-int8"].latency_ms, tried["tflite-float32"].latency_ms) == (2.6, 1.0)
+    assert tried["tflite-int8"].cpu_ms == pytest.approx(0.9 * 2.6)
+    assert tried["tflite-float32"].slower == ""
+
+
+def test_a_search_chooses_int8_that_is_no_slower_than_float32(
+    request_of, plugins: Registry, speeds: dict[str, float]
+) -> None:
+    speeds["tflite-int8"] = 1.05
+    request = request_of(calibrated=True, budget=Budget(min_agreement=0.0))
+    evidence = Conversion.prepare(request, plugins).run()
+    assert [result.artifact for result in evidence.results] == ["tflite-int8"]
+    assert [attempt.artifact for attempt in evidence.attempts] == ["tflite-int8", "tflite-float32"]
+    assert not any(attempt.slower for attempt in evidence.attempts)
+
+
+def test_candidates_that_cannot_be_timed_are_said_to_be_so(
+    request_of, plugins: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "edgevision.conversion.candidate_times.run_costs_in_turn",
+        lambda subjects: {name: InferenceError(f"{name}: no process") for name in subjects},
+    )
+    request = request_of(calibrated=True, budget=Budget(min_agreement=0.0))
+    evidence = Conversion.prepare(request, plugins).run()
+    assert [result.artifact for result in evidence.results] == ["tflite-int8"]
+    assert evidence.results[0].latency_ms is None
+    note = "the speed of candidates for camera was not judged: tflite-int8: no process"
+    assert evidence.notes.count(note) == 1
+
+
+def test_the_speed_of_candidates_for_another_machine_is_not_judged(
+    request_of, plugins: Registry, speeds: dict[str, float]
+) -> None:
+    speeds["tflite-int8"] = 2.6
+    precisions = '["int8", "float16", "float32"]'
+    targets = {"camera": TARGET.format("camera", "tflite", "tflite", precisions, 'machine = "Pi 99"')}
+    request = request_of(targets=targets, calibrated=True, budget=Budget(min_agreement=0.0))
+    evidence = Conversion.prepare(request, plugins).run()
+    assert [result.artifact for result in evidence.results] == ["tflite-int8"]
+    assert [attempt.artifact for attempt in evidence.attempts] == ["tflite-int8"]
+    assert any(
+        note.startswith("the speed of candidates for camera was not judged") for note in evidence.notes
+    )
+
+
+def test_the_speed_of_candidates_for_another_machine_of_an_architecture_in_the_table_is_judged_by_it(
+    request_of, plugins: Registry, speeds: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ratios = {"int8": [1.5], "float32": [1.0]}
+    table = {"machine": "a processor", "tflite": {"integer": {"networks": ["a"], "ratios": ratios}}}
+    rows = rows_of({"x86_64": table})
+    monkeypatch.setattr("edgevision.conversion.speed.latency_rows", lambda: rows)
+    monkeypatch.setattr("edgevision.conversion.trials.latency_rows", lambda: rows)
+    speeds["tflite-int8"] = 0.1  # on this machine, which is another one
+    machine = 'machine = "N99"\narchitecture = "x86_64"'
+    precisions = '["int8", "float16", "float32"]'
+    targets = {"camera": TARGET.format("camera", "tflite", "tflite", precisions, machine)}
+    request = request_of(targets=targets, calibrated=True, budget=Budget(min_agreement=0.0))
+    evidence = Conversion.prepare(request, plugins).run()
+    assert [result.artifact for result in evidence.results] == ["tflite-float32"]
+    cited = "the package's latency table for x86_64, measured on a processor"
+    assert evidence.attempts[0].slower == f"1.5 times the time of tflite-float32 by {cited}"
+    assert (
+        f"the speed of candidates for camera was judged by {cited}; run edgevision bench on the device"
+        in evidence.notes
+    )
+
+
+@pytest.mark.parametrize(
+    ("int8_ms", "tabled", "noted"),
+    [(2.6, [1.5, 0.5], True), (0.5, [1.5, 0.5], False), (2.6, [0.9, 0.5], False)],
+    ids=["slower", "faster", "known to be faster"],
+)
+def test_int8_that_was_asked_for_is_written_with_a_note_that_it_is_slower(
+    request_of,
+    plugins: Registry,
+    speeds: dict[str, float],
+    monkeypatch: pytest.MonkeyPatch,
+    int8_ms: float,
+    tabled: list[float],
+    noted: bool,
+) -> None:
+    row = {"networks": ["a", "b"], "ratios": {"int8": tabled}}
+    rows = rows_of({architecture(): {"machine": "a processor", "tflite": {"integer": row}}})
+    monkeypatch.setattr("edgevision.conversion.trials.latency_rows", lambda: rows)
+    speeds["tflite-int8"] = int8_ms
+    request = request_of(calibrated=True, precisions=("int8",), budget=Budget(min_agreement=0.0))
+    evidence = Conversion.prepare(request, plugins).run()
+    assert [result.artifact for result in evidence.results] == ["tflite-int8"]
+    note = (
+        "tflite-int8 takes 2.6 times the time of tflite-float32 on this machine (2.6 ms against 1 ms); "
+        "--precision auto chooses the faster one"
+    )
+    assert (note in evidence.notes) is noted
+    assert [entry.id for entry in read_bundle(request.output).manifest.artifacts] == ["tflite-int8"]
+
+
+def test_real_runs_decide_where_the_difference_is_large(request_of) -> None:
+    pytest.importorskip("onnxruntime", reason="needs the extra `onnx`")
+    targets = {"camera": TARGET.format("camera", "onnx", "onnx", '["int8", "float32"]', "")}
+    plugins = tiny_plugins(_SlowInt8(), backends=(registry().backend("onnx"),))
+    request = request_of(targets=targets, calibrated=True, budget=Budget(min_agreement=0.0))
+    evidence = Conversion.prepare(request, plugins).run()
+    assert [result.artifact for result in evidence.results] == ["onnx-float32"]
+    tried = {attempt.artifact: attempt for attempt in evidence.attempts}
+    assert (
+        tried["onnx-int8"].slower.partition(" on this machine")[0].endswith("times the time of onnx-float32")
+    )
+    assert tried["onnx-int8"].cpu_ms > tried["onnx-float32"].cpu_ms > 0
+    (result,) = evidence.results
+    assert result.latency_ms == tried["onnx-float32"].latency_ms
+    assert result.timing is not None
 
 
 def test_an_artifact_outside_the_budget_is_reported_with_both_figures(request_of, plugins: Registry) -> None:
@@ -201,5 +254,5 @@ def test_score_calibration_is_checked_before_anything_runs(request_of, plugins: 
 
 def test_trials_store_their_arguments_and_run_nothing() -> None:
     """Any call of these arguments would be an AttributeError."""
-    trials = Trials(None, None, None, Steps(None, 0))
+    trials = Trials(None, None, None, Schedule(None, {}))
     assert (trials.attempts, trials.sensitivities) == ([], {})

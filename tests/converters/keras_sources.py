@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgevision.artifact import Artifact
+from edgevision.plugins import registry
+from edgevision.session import CheckedSession, open_session
 from edgevision_keras.reading.reader import KerasReader
 
 MARKS = [
@@ -37,3 +40,21 @@ def read(path: Path, trust_source: bool = False, input_size_wh: tuple[int, int] 
 def calibration_for(source: Any, images: Any) -> list[dict[str, Any]]:
     """A calibration set of single images for the only input of a source."""
     return [{source.inputs[0].name: image[None]} for image in images]
+
+
+def answers_of(session: CheckedSession, images: Any) -> dict[str, Any]:
+    """The outputs of a session for images one by one, as real numbers."""
+    spec = session.inputs[0]
+    if spec.quantization is not None:
+        images = spec.quantize(images)
+    answers = [session.run({spec.name: image[None]}) for image in images]
+    return {
+        output.name: output.dequantize(np.concatenate([answer[output.name] for answer in answers]))
+        for output in session.outputs
+    }
+
+
+def artifact_answers(artifact: Artifact, images: Any) -> dict[str, Any]:
+    """The outputs of an artifact on its usual backend, as `answers_of`."""
+    with open_session(registry().backends()[artifact.format], artifact) as session:
+        return answers_of(session, images)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from keras_sources import MARKS, SIZE, calibration_for, coloured_images, read
+from keras_sources import MARKS, SIZE, answers_of, calibration_for, coloured_images, read
 
 from edgevision.artifact import CALIBRATED
 from edgevision.converter import Converter
@@ -37,15 +37,6 @@ def converted(converter: Converter, source: Any, precision: str, images: Any) ->
     calibration = calibration_for(source, images) if precision in CALIBRATED else None
     artifact = converter.convert(source, precision, calibration)
     return open_session(registry().backends()[BACKENDS[converter.format]], artifact)
-
-
-def answers_of(session: CheckedSession, images: Any) -> dict[str, Any]:
-    spec = session.inputs[0]
-    if spec.quantization is not None:
-        images = np.round(images / spec.quantization.scale) + spec.quantization.zero_point
-        images = np.clip(images, -128, 127).astype(np.int8)
-    answers = session.run({spec.name: images})
-    return {output.name: output.dequantize(answers[output.name]) for output in session.outputs}
 
 
 @EACH_CONVERTER
@@ -157,18 +148,6 @@ def test_an_operation_that_the_format_lacks_is_named(inexpressible: Any, convert
         match=r"convert to (TFLite|ONNX) at float32: no .* Erfinv \(layer 'erfinv'\); replace the layer",
     ):
         converter.convert(inexpressible, "float32", None)
-
-
-def test_an_operation_without_an_int8_kernel_is_named(keras: Any, tmp_path: Path) -> None:
-    image = keras.Input((8, 8, 3))
-    x = keras.ops.floor(keras.layers.Conv2D(2, 3)(image)) + keras.ops.cos(image[:, 1:-1, 1:-1, :2])
-    keras.Model(image, keras.layers.Flatten()(x)).save(tmp_path / "odd.keras")
-    source = read(tmp_path / "odd.keras")
-    images = np.random.default_rng(0).uniform(0, 1, (4, 8, 8, 3)).astype(np.float32)
-    with pytest.raises(
-        ConversionError, match=r"cannot convert to TFLite at int8: no kernel for .*COS.*; replace the layer"
-    ):
-        TfliteConverter().convert(source, "int8", calibration_for(source, images))
 
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])

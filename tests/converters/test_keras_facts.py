@@ -98,26 +98,25 @@ def test_a_model_without_preprocessing_has_no_known_range(keras: Any, tmp_path: 
     assert (facts.pixel_range, facts.pixel_range_reason) == (None, "")
 
 
-HEADS = [
-    ({"activation": "softmax"}, None, "softmax"),
-    ({"activation": "sigmoid"}, None, "sigmoid"),
-    ({}, None, "logits"),
-    ({}, "softmax", "softmax"),
-    ({}, "sigmoid", "sigmoid"),
-    ({"activation": "relu"}, None, "logits"),
-]
-
-
-@pytest.mark.parametrize(("dense", "activation", "score_kind"), HEADS)
-def test_the_kind_of_scores_is_inferred_from_the_last_operation(
-    keras: Any, tmp_path: Path, dense: dict[str, str], activation: str | None, score_kind: str
+@pytest.mark.parametrize("generation", ["keras", "tf_keras"])
+@pytest.mark.parametrize("family", ["resnet", "mobilenet_v2", "densenet"])
+def test_preprocess_input_inside_the_graph_is_found(
+    keras: Any, tmp_path: Path, generation: str, family: str
 ) -> None:
-    layers = keras.layers
-    head = [layers.Flatten(), layers.Dense(3, **dense)]
-    if activation is not None:
-        head += [layers.Activation(activation), layers.Reshape((3,))]
-    assert facts_of(keras, tmp_path, head).score_kind == score_kind
+    library = pytest.importorskip(generation)
+    image = library.Input((8, 8, 3))
+    x = getattr(library.applications, family).preprocess_input(image)
+    path = tmp_path / ("model.keras" if generation == "keras" else "model.h5")
+    library.Model(image, library.layers.Conv2D(2, 3)(x)).save(path)
+    facts = read(path).facts
+    assert facts.pixel_range == (0, 255)
+    words = {"resnet": "subtracts 103.9, 116.8, 123.7", "mobilenet_v2": "to -1…1", "densenet": "to 0…1"}
+    assert words[family] in facts.pixel_range_reason
 
 
-def test_an_output_other_than_a_list_of_scores_has_no_kind(keras: Any, tmp_path: Path) -> None:
-    assert facts_of(keras, tmp_path, [keras.layers.Conv2D(2, 3)]).score_kind is None
+def test_channels_that_are_not_all_kept_state_no_range(keras: Any, tmp_path: Path) -> None:
+    image = keras.Input((8, 8, 3))
+    twice = keras.ops.stack([image[..., 2], image[..., 1], image[..., 2]], axis=-1)
+    scaled = keras.layers.Rescaling(1 / 255)(twice)
+    keras.Model(image, keras.layers.Conv2D(2, 3)(scaled)).save(tmp_path / "model.keras")
+    assert read(tmp_path / "model.keras").facts.pixel_range is None

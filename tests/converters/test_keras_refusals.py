@@ -74,11 +74,11 @@ def missing(folder: Path, _: Path) -> Path:
     [
         (text_file, "expected a .keras file as written by model.save('NAME.keras')"),
         (truncated_keras, "expected a .keras file"),
-        (damaged_keras, "cannot load the model"),
+        (damaged_keras, "Bad CRC-32"),
         (no_config, "config.json"),
         (text_h5, "expected an HDF5 file"),
         (empty_directory, "expected a SavedModel as written by model.export('DIR')"),
-        (text_saved_model, "expected a SavedModel with one graph"),
+        (text_saved_model, "expected a SavedModel as written by model.export('DIR')"),
         (missing, "no such file or directory"),
     ],
 )

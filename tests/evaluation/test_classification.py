@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from edgevision.evaluation.classification import ClassificationEvaluator, compare_scores
+from edgevision.evidence.requirements import Budget
 from edgevision.imaging.preprocess import Preprocessing
+from edgevision.metrics.intervals import wilson
 from edgevision.tasks.description import ClassifyTask
 
 SOURCE = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.3, 0.7]], np.float32)
@@ -34,7 +36,50 @@ def test_independent_scores_agree_when_the_same_classes_are_at_half_or_above() -
     source = np.array([[0.9, 0.6, 0.1], [0.9, 0.4, 0.1]], np.float32)
     artifact = np.array([[0.7, 0.5, 0.4], [0.9, 0.5, 0.1]], np.float32)
     assert compare_scores(source, artifact, None).agreement == 1.0, "the top class is the same"
-    assert compare_scores(source, artifact, None, multi_label=True).agreement == 0.5
+    found = compare_scores(source, artifact, None, multi_label=True)
+    assert found.agreement == pytest.approx(5 / 6), "five of six decisions"
+    assert found.details.flipped == 1
+    assert [(one.label, one.agreement, one.lost, one.gained) for one in found.details.by_label] == [
+        ("class 1", 0.5, 0, 1),
+        ("class 0", 1.0, 0, 0),
+        ("class 2", 1.0, 0, 0),
+    ], "the worst label first"
+    assert found.likeness["agreement on present labels"] == pytest.approx(2 * 3 / (3 + 4))
+
+
+def _rarely_present(images: int, labels: int) -> np.ndarray:
+    scores = np.full((images, labels), 0.1, np.float32)
+    scores[np.arange(images), np.arange(images) % labels] = 0.9
+    return scores
+
+
+def test_an_artifact_that_finds_no_label_is_not_excused_by_those_that_are_absent() -> None:
+    source = _rarely_present(200, 80)
+    nothing = compare_scores(source, np.full_like(source, 0.1), None, multi_label=True)
+    assert nothing.agreement == pytest.approx(79 / 80)
+    assert nothing.likeness["agreement on present labels"] == 0.0
+    requirements = Budget().requirements(nothing, 0.95)
+    assert [(one.what, one.passed) for one in requirements] == [
+        ("agreement", True),
+        ("agreement on present labels", False),
+    ]
+    asked = Budget(min_agreement=0.9).requirements(nothing, 0.95)
+    assert [one.what for one in asked] == ["agreement"], "what the user asks for is what is required"
+
+
+def test_the_interval_of_independent_scores_takes_the_labels_of_an_image_as_one_observation() -> None:
+    source = np.full((100, 50), 0.1, np.float32)
+    together, apart = source.copy(), source.copy()
+    together[:5] = 0.9  # five images that differ in every label
+    apart.ravel()[:: 100 * 50 // 250] = 0.9  # as many decisions, spread over all images
+    intervals = [
+        compare_scores(source, artifact, None, multi_label=True).agreement_interval
+        for artifact in (together, apart)
+    ]
+    hits = wilson(95, 100)
+    assert intervals[0].low == pytest.approx(hits.low, abs=0.01), "as five misses in 100 images"
+    assert intervals[1].low > intervals[0].low + 0.01
+    assert [one.method for one in intervals] == ["agresti-coull"] * 2
 
 
 def test_representative_images_show_as_many_classes_as_possible() -> None:

@@ -130,3 +130,12 @@ def test_a_source_is_measured_once_for_all_its_artifacts() -> None:
     for _ in range(3):
         evaluator.compare(source, [_detections((0, 0, 10, 9, 0.9, 0))])
     assert evaluator.measure(source) is first
+
+
+def test_detectors_that_agree_on_all_images_may_differ_on_others() -> None:
+    boxes = [_detections((0, 0, 10, 10, 0.9, 0)), _detections()] * 8
+    comparison = _evaluator().compare(boxes, boxes)
+    assert comparison.agreement == 1.0
+    assert 0.7 < comparison.agreement_interval.low < 0.9 < comparison.agreement_interval.high == 1.0
+    nothing = _evaluator().compare([_detections()] * 8, [_detections()] * 8)
+    assert nothing.agreement_interval.low < 0.8

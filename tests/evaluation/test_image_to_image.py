@@ -71,3 +71,26 @@ def test_there_are_intervals_and_the_least_similar_images() -> None:
     low, high = (getattr(comparison.likeness_intervals["PSNR, dB"], side) for side in ("low", "high"))
     assert low < comparison.likeness["PSNR, dB"] < high
     assert comparison.metric("PSNR").drop_interval.low < comparison.metric("PSNR").drop
+
+
+def test_equal_images_do_not_prove_that_all_others_are_equal() -> None:
+    comparison = _evaluator().compare([PHOTO] * 16, [PHOTO] * 16)
+    assert comparison.agreement == pytest.approx(1.0)
+    assert 0.75 < comparison.agreement_interval.low < 0.85, "the rule of three: 3 of 16"
+    assert comparison.likeness_intervals == {"SSIM": comparison.agreement_interval}, "none of PSNR"
+    more = _evaluator().compare([PHOTO] * 200, [PHOTO] * 200)
+    assert more.agreement_interval.low > 0.97
+
+
+def test_nearly_equal_images_prove_no_more_than_equal_ones() -> None:
+    almost = PHOTO.copy()
+    almost[0, 0] ^= 1
+    equal = _evaluator().compare([PHOTO] * 16, [PHOTO] * 16)
+    nearly = _evaluator().compare([PHOTO] * 16, [almost] * 15 + [PHOTO])
+    assert 0.99 < nearly.agreement < 1.0
+    assert nearly.agreement_interval.low <= equal.agreement_interval.low
+
+
+def test_one_image_bounds_no_mean() -> None:
+    metric = _evaluator([PHOTO]).compare([PHOTO], [BRIGHTER]).metric("PSNR")
+    assert (metric.source_interval, metric.artifact_interval, metric.drop_interval) == (None, None, None)

@@ -10,7 +10,7 @@ import jsonschema
 import numpy as np
 import pytest
 
-from edgevision.artifact import PRECISIONS
+from edgevision.artifact import PRECISIONS, FloatOperation
 from edgevision.calibration.findings import Coverage, Finding, LayerCoverage
 from edgevision.datasets.image_sets import SetFacts
 from edgevision.errors import BundleError
@@ -23,9 +23,11 @@ from edgevision.evidence.operating_points import (
     ThresholdedScores,
     operating_evidence,
 )
-from edgevision.evidence.records import Attempt, Evidence, Measured
+from edgevision.evidence.quantization import QuantizationEvidence, RecipeComparison
+from edgevision.evidence.records import Attempt, Evidence, Measured, MissingArtifact
 from edgevision.evidence.requirements import Requirement
 from edgevision.evidence.temperatures import ScaledScores, ScoreQuality, TemperatureEvidence
+from edgevision.execution.run_costs import Timing
 from edgevision.metrics.changes import BoxChange, PixelChange
 from edgevision.metrics.comparison import Comparison, DetectDetails, GenerateDetails, Metric
 from edgevision.metrics.intervals import Interval
@@ -52,12 +54,25 @@ EVIDENCE = Evidence(
             comparison=Comparison(100, 0.94, 0.25, 0.01, (Metric("accuracy", 0.75, 0.7),)),
             requirements=(Requirement("agreement", True, 0.95, 0.94),),
             float_layers=("conv",),
+            quantization=QuantizationEvidence(
+                "edgevision",
+                "TFLiteConverter 2",
+                "mixed",
+                {"mixed": 0.01, "plain": 0.5},
+                (FloatOperation("MUL", "ln_1", "slower in int8"),),
+                RecipeComparison(8, "mean squared error", 0.01, None, "edgevision", "no kernel"),
+            ),
+            latency_ms=1.25,
+            peak_memory_mb=60.5,
+            timing=Timing(50, 1.2, 1.1, 1.9, 3.5, None, 2),
         ),
     ),
+    missing=(MissingArtifact("onnx-int8", ("onnx-cpu", "jetson-orin"), "no converter"),),
     notes=("a note",),
     attempts=(
         Attempt("tflite-int8", (), 900, 0.9, {"accuracy": 0.7}, (Requirement("agreement", True, 0.95, 0.9),)),
         Attempt("tflite-int16x8", (), error="no kernel"),
+        Attempt("tflite-float32", (), 3600, 1.0, latency_ms=3.5, cpu_ms=3.25, slower="2.8 times"),
     ),
     sensitivities={"tflite": (("conv", 0.5), ("dense", 0.1))},
     calibration_findings=(Finding("few-images", "warning", "50 images are few", ("a.png", "b.png")),),
@@ -141,9 +156,13 @@ def test_evidence_of_a_release_with_fewer_measurements_is_read() -> None:
         del comparison[name]
     for name in ("source_interval", "artifact_interval", "drop_interval"):
         del comparison["metrics"][0][name]
-    for name in ("operating_point", "temperature"):
+    for name in ("operating_point", "temperature", "quantization"):
         del document["results"][0][name]
-    assert read_evidence(json.dumps(document), "evidence.json") == EVIDENCE
+    del document["missing"]
+    result = replace(EVIDENCE.results[0], quantization=None)
+    assert read_evidence(json.dumps(document), "evidence.json") == replace(
+        EVIDENCE, results=(result,), missing=()
+    )
 
 
 def test_evidence_of_many_images_and_classes_stays_small() -> None:

@@ -84,3 +84,21 @@ def test_an_input_that_is_no_image_is_refused(shape) -> None:
 def test_a_colour_that_the_channels_cannot_hold_is_refused() -> None:
     with pytest.raises(OptionError, match="has 3 channels, which cannot hold color 'gray'"):
         resolve_preprocessing(RGB, InputOptions(value_range=(0.0, 1.0), color="gray"), None, "m")
+
+
+def test_the_way_of_resizing_is_the_callers_else_the_models_else_stretch() -> None:
+    stated = StatedNormalization((0.0, 1.0), resize="center-crop", interpolation="area")
+    own = resolve_preprocessing(RGB, InputOptions(), stated, "m")
+    assert (own.resize, own.interpolation) == ("center-crop", "area")
+    told = resolve_preprocessing(RGB, InputOptions(resize="stretch", interpolation="nearest"), stated, "m")
+    assert (told.resize, told.interpolation) == ("stretch", "nearest")
+    silent = resolve_preprocessing(RGB, InputOptions(), StatedNormalization((0.0, 1.0)), "m")
+    assert (silent.resize, silent.interpolation) == ("stretch", "bilinear")
+
+
+def test_an_interpolation_that_devices_do_not_have_is_asked_for() -> None:
+    stated = StatedNormalization((0.0, 1.0), interpolation="bicubic with antialiasing")
+    with pytest.raises(OptionError, match="resized by bicubic with antialiasing.*--interpolation area"):
+        resolve_preprocessing(RGB, InputOptions(), stated, "m")
+    told = resolve_preprocessing(RGB, InputOptions(interpolation="area"), stated, "m")
+    assert told.interpolation == "area"

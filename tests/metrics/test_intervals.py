@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgevision.metrics.intervals import newcombe, percentile, resampled_sums, resamples, wilson
+from edgevision.metrics.intervals import (
+    newcombe,
+    percentile,
+    resampled_sums,
+    resamples,
+    share_by_image,
+    wilson,
+)
 from edgevision.metrics.measures import drop_interval, mean_of, share_of
 
 
@@ -24,6 +31,47 @@ def test_the_interval_of_a_proportion_agrees_with_scipy(hits: int, count: int) -
         pytest.approx(expected.high, abs=1e-6),
     )
     assert found.method == "wilson"
+
+
+def test_the_interval_of_shares_by_image_agrees_with_the_formula_of_agresti_and_coull() -> None:
+    # Agresti and Coull 1998: n + z^2 trials, of which hits + z^2 / 2 are hits. For 95 of 100:
+    z2 = 1.959963984540054**2
+    share = (95 + z2 / 2) / (100 + z2)
+    half = (z2 * share * (1 - share) / (100 + z2)) ** 0.5
+    found = share_by_image(np.arange(100) < 95)
+    assert (found.low, found.high) == (
+        pytest.approx(share - half, abs=1e-6),
+        pytest.approx(share + half, abs=1e-6),
+    )
+
+
+def test_the_interval_of_shares_by_image_has_its_coverage_where_parts_depend_on_each_other() -> None:
+    random = np.random.default_rng(0)
+    covered = naive = 0
+    for _ in range(400):
+        shares = random.beta(4.5, 0.5, 120)  # of each image, whose 20 parts are alike in this
+        parts = random.binomial(20, shares)
+        found = share_by_image(parts, np.full(120, 20))
+        covered += found.low <= 0.9 <= found.high
+        apart = wilson(int(parts.sum()), 120 * 20)
+        naive += apart.low <= 0.9 <= apart.high
+    assert covered >= 0.93 * 400
+    assert naive < 0.8 * 400, "as if the parts were images of their own"
+
+
+def test_more_agreement_never_lowers_the_interval() -> None:
+    lows = [
+        share_by_image(np.minimum(14, np.arange(50) + 14 - start), np.full(50, 14)).low
+        for start in (4, 3, 2, 1, 0)
+    ]
+    assert lows == sorted(lows)
+    assert len(set(lows)) == 5
+
+
+def test_images_without_any_part_agree_that_there_is_none() -> None:
+    nothing = share_by_image(np.zeros(30), np.zeros(30))
+    assert nothing == share_by_image(np.ones(30))
+    assert 0.8 < nothing.low < nothing.high == 1.0
 
 
 def test_without_trials_the_interval_is_everything() -> None:

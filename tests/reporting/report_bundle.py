@@ -145,6 +145,16 @@ def evidence_of(*results: Measured) -> Evidence:
                 "tflite-int8", (), 900, 0.4, {"accuracy": 0.7}, (Requirement("agreement", True, 0.5, 0.4),)
             ),
             Attempt("tflite-int8-mixed", ("conv_1",), 1200, 0.9, {"accuracy": 0.75}),
+            Attempt(
+                "tflite-int8-float-io",
+                (),
+                1000,
+                0.9,
+                {"accuracy": 0.75},
+                latency_ms=9.5,
+                cpu_ms=9.25,
+                slower="2.6 times the time of tflite-float32",
+            ),
             Attempt("tflite-int16x8", (), error="no kernel for Floor"),
         ),
         sensitivities={"tflite": (("conv_1", 0.5), ("dense_2", 0.125))},

@@ -21,15 +21,20 @@ from report_bundle import (
     detected,
     evidence_of,
     generated,
+    independent,
     measured,
     picture,
     write_report_bundle,
 )
 
 import edgevision
+from edgevision.artifact import FloatOperation
 from edgevision.bundle.storage import read_bundle
 from edgevision.errors import BundleError, MissingRuntimeError, OutputError
+from edgevision.evidence.quantization import QuantizationEvidence, RecipeComparison
+from edgevision.evidence.records import MissingArtifact
 from edgevision.evidence.requirements import Budget
+from edgevision.execution.run_costs import Timing
 from edgevision.metrics.comparison import Comparison
 from edgevision.reporting.report import report_html, write_report
 from edgevision.tasks.description import Task
@@ -98,6 +103,29 @@ def test_all_of_the_evidence_is_on_the_page(bundle: Path) -> None:
     assert page.text.count("ECE ") >= 2, "for the source and for the artifact"
 
 
+def test_how_int8_was_quantized_and_what_is_missing_are_on_the_page(tmp_path: Path) -> None:
+    compared = RecipeComparison(32, "mean squared error of the log odds", 0.0123, 0.456, "edgevision")
+    operations = (FloatOperation("BATCH_MATMUL", "attention_3", "slower in int8"),)
+    ours = QuantizationEvidence(
+        "edgevision", "TFLiteConverter 2", "mixed", {"mixed": 0.789}, operations, compared
+    )
+    failed = replace(compared, error=None, verdict="plain", reason="no kernel for ERF")
+    evidence = evidence_of(
+        measured("tflite-int8", classified(), quantization=ours),
+        measured("onnx-int8", classified(), quantization=QuantizationEvidence("plain", comparison=failed)),
+    )
+    missing = MissingArtifact("openvino-int8", ("intel-cpu",), "killed by SIGABRT")
+    page = _page(write_report_bundle(tmp_path / "some.evb", replace(evidence, missing=(missing,))))
+    expected = [
+        *("TFLiteConverter 2", "mixed 0.789", "0.0123", "0.456", "1 operation stays in float"),
+        *("attention_3", "BATCH_MATMUL", "slower in int8", "mean squared error of the log odds"),
+        "onnx-int8: EdgeVision's recipe failed, so the plain converter's artifact was written: no kernel for",
+        "Missing: openvino-int8 for intel-cpu. killed by SIGABRT",
+    ]
+    text = page.text.replace("mixed  ", "mixed ").replace("  ", " ")
+    assert [words for words in expected if words not in text] == []
+
+
 @pytest.mark.parametrize(("task", "comparison"), CASES.values(), ids=CASES)
 def test_every_task_and_evidence_of_earlier_releases_have_a_report(
     task: Task, comparison: Comparison, tmp_path: Path
@@ -111,6 +139,34 @@ def test_every_task_and_evidence_of_earlier_releases_have_a_report(
     page = _page(bundle)
     assert "Both artifacts meet every requirement." in page.text
     assert "This bundle contains no example images" in page.text
+
+
+def test_latency_stands_with_its_cpu_time_and_the_load_of_the_machine(tmp_path: Path) -> None:
+    quiet = Timing(50, 3.6, 3.5, 4.1, 0.5, 0.1, 2)
+    rows = [
+        measured("tflite-int8", classified(), latency_ms=3.7, peak_memory_mb=70.0, timing=quiet),
+        measured(
+            "tflite-float32",
+            classified(),
+            latency_ms=61.0,
+            peak_memory_mb=80.0,
+            timing=replace(quiet, load_average=9.0, busy_cores=1.9),
+        ),
+    ]
+    page = _page(write_report_bundle(tmp_path / "skin.evb", evidence_of(*rows)))
+    assert "3.7 ms CPU 3.6 ms 70 MB" in page.text
+    assert "61 ms CPU 3.6 ms machine busy 80 MB" in page.text
+    assert "slower: 2.6 times the time of tflite-float32" in page.text
+    assert "9.5 ms CPU 9.25 ms" in page.text
+
+
+def test_with_independent_scores_the_worst_label_comes_first(tmp_path: Path) -> None:
+    page = _page(
+        write_report_bundle(tmp_path / "many.evb", evidence_of(measured("tflite-int8", independent())))
+    )
+    worst = independent().details.by_label[0]
+    assert "Agreement by label: tflite-int8" in page.text
+    assert f"{worst.label} {100 * worst.agreement:.2f} % (" in page.text
 
 
 def test_a_requirement_that_is_not_met_is_in_the_headline(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def _mean_color(inputs):
     return {"scores": inputs["image"].mean(axis=(1, 2)) / 255}
 
 
-def _classifier(answers=_mean_color, classes=3, score_kind="softmax", labels=LABELS, image=IMAGE, **kind):
+def _classifier(answers=_mean_color, classes=3, score_kind="sigmoid", labels=LABELS, image=IMAGE, **kind):
     backend = FakeBackend(answers=answers)
     scores = TensorSpec(
         "scores", (image.shape[0], classes), kind.get("dtype", "float32"), kind.get("quantization")

@@ -160,6 +160,15 @@ def test_nan_is_an_error_and_never_an_empty_answer(case: Any) -> None:
         _decode(name, settings, broken)
 
 
+def test_logits_without_an_activation_are_an_error_and_not_an_empty_answer() -> None:
+    settings = {"boxes": "b", "scores": "s", "box_format": "xyxy", "box_unit": "pixels"}
+    boxes = [[10, 20, 30, 40], [0, 0, 0, 0]]
+    with pytest.raises(InferenceError, match="the score -4.6; expected 0…1; .* activation=sigmoid"):
+        _decode("boxes-scores", settings, {"b": boxes, "s": [[-0.3, -2], [-4.6, -7]]})
+    filled_up = _decode("boxes-scores", settings, {"b": boxes, "s": [[0.9, 0], [-1, -1]]})
+    assert len(filled_up.scores) == 1
+
+
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_unknown_and_missing_settings_are_named(case: Any) -> None:
     name, settings, outputs, _ = case

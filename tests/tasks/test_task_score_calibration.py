@@ -29,7 +29,7 @@ def _classifier(calibration: ScoreCalibration | None, labels=LABELS) -> Classifi
     backend = FakeBackend(answers=lambda inputs: {"scores": inputs["image"].mean(axis=(1, 2))[:, :2] / 256})
     session = open_session(backend, backend.artifact([image], [scores]))
     return Classifier(
-        session, Preprocessing((4, 4), (0.0, 255.0)), labels, "softmax", score_calibration=calibration
+        session, Preprocessing((4, 4), (0.0, 255.0)), labels, "sigmoid", score_calibration=calibration
     )
 
 

@@ -72,7 +72,7 @@ def test_every_kind_of_output_gives_the_scores_of_the_divided_logits(
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16"])
 def test_an_integer_output_is_dequantized_before_scaling(score_kind: str, dtype: str) -> None:
     how = Quantization(STEP, -128 if dtype == "int8" else 0)
-    values = np.array([1, 3, 77, 127], dtype)
+    values = (np.array([1, 3, 77, 175]) + how.zero_point).astype(dtype)
     real = TensorSpec("scores", (None, 4), dtype, how).dequantize(values)
     quantized = _model(values, score_kind, 1.7, quantization=how)(IMAGE).scores
     np.testing.assert_allclose(quantized, _model(real, score_kind, 1.7)(IMAGE).scores, rtol=1e-6)

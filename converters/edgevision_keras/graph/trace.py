@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgevision.tensors import TensorSpec
+from edgevision_keras.graph.float32 import to_float32
+from edgevision_keras.graph.freezing import concrete_function, frozen_definition
+from edgevision_keras.graph.open_batch import is_open, open_batch
+from edgevision_keras.graph.rewrites import rewritten
 from edgevision_keras.libraries import require, require_tensorflow
 
 
@@ -19,11 +23,18 @@ class ModelInput:
         name: its name in the model.
         shape: shape of one example.
         dtype: TensorFlow's dtype, to which float32 is cast.
+        reshaped: shape of one example in the model, to which it is reshaped; `None` if it is `shape`.
     """
 
     name: str
     shape: tuple[int, ...]
     dtype: Any
+    reshaped: tuple[int, ...] | None = None
+
+    @property
+    def model_shape(self) -> tuple[int, ...]:
+        """The shape of one example in the model."""
+        return self.shape if self.reshaped is None else self.reshaped
 
 
 @dataclass(frozen=True)
@@ -31,20 +42,41 @@ class Trace:
     """A source as TensorFlow functions.
 
     Attributes:
-        call: the source itself: float32 tensors by name in, a dict of float32 tensors out.
+        call: the source itself: float32 tensors in, a dict of float32 tensors out. Its frozen graph, if the
+            model computes in other float types or for a fixed batch only.
         frozen: the same as a graph of constants, without functions; its outputs are in the
             order of `outputs`.
         inputs, outputs: specs with the names of the graph's tensors; inputs in the model's order.
+        traced: the model as it was traced, with variables.
+        rebuilt_from: other float types that the model computes in, such as ``float16``; `frozen` and `call`
+            compute in float32.
     """
 
-    call: Any
+    call: Callable[..., dict[str, Any]]
     frozen: Any
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    traced: Any
+    rebuilt_from: frozenset[str] = frozenset()
+
+
+class FixedBatchError(Exception):
+    """The graph of a model for a fixed batch gives other answers, or none, for another batch.
+
+    Args:
+        batch: the batch.
+    """
+
+    def __init__(self, batch: int) -> None:
+        super().__init__(f"the graph works for a batch of {batch} only")
+        self.batch = batch
 
 
 def trace(
-    model: Callable[[Mapping[str, Any]], Any], inputs: Sequence[ModelInput], names: Sequence[str]
+    model: Callable[[Mapping[str, Any]], Any],
+    inputs: Sequence[ModelInput],
+    names: Sequence[str],
+    batch: int | None = None,
 ) -> Trace:
     """Trace a model and freeze its graph.
 
@@ -53,22 +85,45 @@ def trace(
             tensors, or a nest of as many as `names`.
         inputs: its inputs.
         names: names of its outputs, where it does not return a dict.
+        batch: the only batch that the model can be called with; `None` for any.
+
+    Raises:
+        FixedBatchError: the graph cannot be rewritten for any batch.
     """
     tf = require_tensorflow()
     own = _input_names(inputs)
 
     def call(*tensors: Any) -> dict[str, Any]:
         pairs = zip(inputs, tensors, strict=True)
-        results = model({each.name: _as_dtype(tf, value, each.dtype) for each, value in pairs})
-        if not isinstance(results, dict):
-            results = dict(zip(names, tf.nest.flatten(results), strict=True))
-        return {name: tf.cast(value, tf.float32) for name, value in _clean(results, own).items()}
+        results = model({each.name: _as_expected(tf, value, each) for each, value in pairs})
+        named = _clean(_flat(tf, results, names), own)
+        return {name: tf.cast(value, tf.float32) for name, value in named.items()}
 
-    shapes = [(None, *each.shape) for each in inputs]
-    specs = [tf.TensorSpec(shape, tf.float32, name=name) for shape, name in zip(shapes, own, strict=True)]
-    traced = tf.function(call, autograph=False).get_concrete_function(*specs)
-    frozen = _freeze(tf, traced, specs, sorted(traced.structured_outputs))
-    return Trace(traced, frozen, tuple(map(_spec, frozen.inputs)), tuple(map(_spec, frozen.outputs)))
+    def specs(size: int | None) -> list[Any]:
+        pairs = zip(inputs, own, strict=True)
+        return [tf.TensorSpec((size, *each.shape), tf.float32, name=name) for each, name in pairs]
+
+    traced = tf.function(call, autograph=False).get_concrete_function(*specs(batch))
+    definition, given, returned = frozen_definition(traced)
+    rebuilt_from = to_float32(definition)
+    if batch is not None:
+        open_batch(definition, batch, given)
+    outputs = {name: traced.structured_outputs[name].shape for name in sorted(traced.structured_outputs)}
+    frozen = rewritten(concrete_function(definition, given, returned, specs(None), outputs))
+    if batch is not None and not is_open(traced, frozen, batch, specs(batch)):
+        raise FixedBatchError(batch)
+    return Trace(
+        call=traced if batch is None and not rebuilt_from else _named(frozen, list(outputs)),
+        frozen=frozen,
+        inputs=tuple(map(_spec, frozen.inputs)),
+        outputs=tuple(map(_spec, frozen.outputs)),
+        traced=traced,
+        rebuilt_from=rebuilt_from,
+    )
+
+
+def _named(function: Any, names: Sequence[str]) -> Callable[..., dict[str, Any]]:
+    return lambda *tensors: dict(zip(names, function(*tensors), strict=True))
 
 
 def identifier(name: str, otherwise: str) -> str:
@@ -87,6 +142,15 @@ def _input_names(inputs: Sequence[ModelInput]) -> list[str]:
     return names
 
 
+def _flat(tf: Any, results: Any, names: Sequence[str]) -> dict[str, Any]:
+    """The outputs by name; those of a nest of dicts have the names of their places."""
+    flat = tf.nest.flatten(results)
+    if not isinstance(results, Mapping) and len(flat) == len(names):
+        return dict(zip(names, flat, strict=True))
+    paths = require("tensorflow.python.util.nest").flatten_with_joined_string_paths(results)
+    return dict(paths)
+
+
 def _clean(named: dict[str, Any], input_names: Sequence[str]) -> dict[str, Any]:
     """The outputs, sorted, with names that differ from each other and from those of the inputs."""
     clean: dict[str, Any] = {}
@@ -98,52 +162,19 @@ def _clean(named: dict[str, Any], input_names: Sequence[str]) -> dict[str, Any]:
     return dict(sorted(clean.items()))
 
 
+def _as_expected(tf: Any, tensor: Any, given: ModelInput) -> Any:
+    """`tensor` in the dtype and the shape of the model."""
+    if given.reshaped is not None:
+        tensor = tf.reshape(tensor, (-1, *given.reshaped))
+    return _as_dtype(tf, tensor, given.dtype)
+
+
 def _as_dtype(tf: Any, tensor: Any, dtype: Any) -> Any:
     """`tensor` in the dtype of the model, clipped to integer types with operations that TFLite has."""
     if dtype.is_integer:
-        low, high = dtype.limits
+        low, high = dtype.min, dtype.max  # not `limits`, whose lower one is never negative
         tensor = tf.minimum(tf.maximum(tf.round(tensor), float(max(low, -(2**24)))), float(min(high, 2**24)))
     return tf.cast(tensor, dtype)
-
-
-def _freeze(tf: Any, traced: Any, specs: Sequence[Any], output_names: Sequence[str]) -> Any:
-    """A graph with constants instead of variables, and with all function calls inlined.
-
-    Keras marks grouped convolutions for compilation with XLA, and functions with that mark are never
-    inlined: neither TFLite nor ONNX could convert them. So the marks are removed from the frozen graph,
-    and it is frozen a second time, with the tensor names of the artifacts.
-    """
-    convert = require("tensorflow.python.framework.convert_to_constants").convert_variables_to_constants_v2
-    first = convert(traced)
-    graph = first.graph.as_graph_def()
-    _unmark(graph)
-
-    def imported(*tensors: Any) -> list[Any]:
-        results = tf.graph_util.import_graph_def(
-            graph,
-            input_map={old.name: new for old, new in zip(first.inputs, tensors, strict=True)},
-            return_elements=[tensor.name for tensor in first.outputs],
-            name="source",
-        )
-        return [tf.identity(result, name=name) for name, result in zip(output_names, results, strict=True)]
-
-    wrapped = tf.compat.v1.wrap_function(imported, list(specs))
-    return convert(wrapped, aggressive_inlining=True)
-
-
-def _unmark(graph: Any) -> None:
-    """Remove the marks that prevent inlining, and rename the functions, whose old names are in use."""
-    own = {function.signature.name for function in graph.library.function}
-    bodies = [graph.node, *(function.node_def for function in graph.library.function)]
-    for node in (node for body in bodies for node in body):
-        node.attr.pop("_XlaMustCompile", None)
-        for attr in node.attr.values():
-            for func in [attr.func] if attr.HasField("func") else attr.list.func:
-                if func.name in own:
-                    func.name += "_inlined"
-    for function in graph.library.function:
-        function.attr.pop("_XlaMustCompile", None)
-        function.signature.name += "_inlined"
 
 
 def _spec(tensor: Any) -> TensorSpec:

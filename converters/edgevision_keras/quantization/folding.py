@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from edgevision.tensors import Array
+from edgevision_keras.graph.rewrites import add_constant
 from edgevision_keras.graph.trace import Trace
 from edgevision_keras.libraries import require, require_tensorflow
 
@@ -168,17 +169,6 @@ def copied(definition: Any) -> Any:
     copy = type(definition)()
     copy.CopyFrom(definition)
     return copy
-
-
-def add_constant(graph: Any, name: str, values: Any) -> str:
-    """Add a float32 constant, or int32 for integers, to a GraphDef, and return its name."""
-    tf = require_tensorflow()
-    array = np.asarray(values)
-    array = array.astype(np.int32 if array.dtype.kind == "i" else np.float32)
-    node = graph.node.add(op="Const", name=name)
-    node.attr["dtype"].type = tf.as_dtype(array.dtype).as_datatype_enum
-    node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(array))
-    return name
 
 
 def input_dependent_tensors(graph: Any) -> set[str]:

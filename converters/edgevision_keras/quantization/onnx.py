@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from edgevision.tensors import Array
+from edgevision_keras.graph.rewrites import add_constant
 from edgevision_keras.libraries import require, require_onnxruntime, require_tensorflow
 from edgevision_keras.quantization.folding import (
     FoldedGraph,
     Layer,
-    add_constant,
     copied,
     in_topological_order,
     same_padding,

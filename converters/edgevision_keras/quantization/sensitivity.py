@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from edgevision.tensors import Array
+from edgevision_keras.graph.rewrites import add_constant
 from edgevision_keras.libraries import require_tensorflow
-from edgevision_keras.quantization.folding import FoldedGraph, Layer, add_constant, copied
+from edgevision_keras.quantization.folding import FoldedGraph, Layer, copied
 from edgevision_keras.quantization.images import Batch
 from edgevision_keras.quantization.prepare import PreparedNetwork
 from edgevision_keras.quantization.rounding import round_to_nearest

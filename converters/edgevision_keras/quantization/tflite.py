@@ -3,23 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from edgevision.errors import ConversionError
 from edgevision.tensors import Array
 from edgevision_keras.graph.trace import Trace
 from edgevision_keras.libraries import require, require_tensorflow
+from edgevision_keras.quantization.float_operations import (
+    JOINED,
+    REQUESTED,
+    choose_float,
+    is_float,
+    usual_reason,
+)
 from edgevision_keras.quantization.folding import FoldedGraph, freeze
+from edgevision_keras.quantization.full_integer import replace_elu, replace_operations
+from edgevision_keras.quantization.integer_inputs import integer_ranges, without_rounding
+from edgevision_keras.quantization.joined_outputs import joined_outputs
 from edgevision_keras.quantization.prepare import PreparedNetwork
+from edgevision_keras.quantization.tflite_file import constants, float_tensors, operators, packed, parsed
 
 _WITH_WEIGHTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
 
+@dataclass(frozen=True)
+class FloatOperator:
+    """An operator of an int8 file that computes in float.
+
+    Attributes:
+        operation: the format's name, such as ``RSQRT``.
+        name: name of its first output in the file.
+        reason: as in `edgevision.artifact.FloatOperation`.
+    """
+
+    operation: str
+    name: str
+    reason: str
+
+
 def quantize(
     trace: Trace, prepared: PreparedNetwork, precision: str, keep_float: Collection[str]
-) -> tuple[bytes, frozenset[str]]:
-    """Quantize a prepared network.
+) -> tuple[bytes, tuple[FloatOperator, ...]]:
+    """Quantize a prepared network; what is slower or worse in int8 stays float.
 
     Args:
         trace: of the source.
@@ -28,24 +56,84 @@ def quantize(
         keep_float: names of layers that stay float.
 
     Returns:
-        The file, and the names of its tensors that stay float.
+        The file, and its operators that compute in float.
 
     Raises:
         ConversionError: there is no layer of a name in `keep_float`.
     """
+    model = _with_ranges(trace, prepared, keep_float)
+    kept = _kept(model, prepared, keep_float)
+    joining = [name for names in joined_outputs(model).values() for name in names]
+    fixed = dict.fromkeys(joining, JOINED) | dict.fromkeys(kept, REQUESTED)
+    int8_outputs = precision == "int8" and not joining
+    reasons = choose_float(model, fixed, int8_inputs=precision == "int8", int8_outputs=int8_outputs)
+    content = _quantized(model, reasons, int8_inputs=precision == "int8", int8_outputs=int8_outputs)
+    return content, float_operators(content, reasons)
+
+
+def quantize_full_integer(
+    trace: Trace, prepared: PreparedNetwork, precision: str
+) -> tuple[bytes, tuple[FloatOperator, ...]]:
+    """Quantize every operation of a prepared network that can be; see `quantize`.
+
+    Raises:
+        ConversionError: an output joins tensors that one scale cannot represent.
+    """
+    model = _with_ranges(trace, prepared, ())
+    for name in joined_outputs(model):
+        raise ConversionError(
+            f"output '{name}' joins tensors of very different ranges, which one int8 scale cannot represent; "
+            "return them as separate outputs of the model, or pass a --target that has float operations"
+        )
+    replace_operations(model)
+    is_int8 = precision == "int8"
+    int8 = parsed(_quantized(model, (), int8_inputs=is_int8, int8_outputs=is_int8))
+    replace_elu(int8)
+    content = packed(int8)
+    return content, float_operators(content, {})
+
+
+def _with_ranges(trace: Trace, prepared: PreparedNetwork, keep_float: Collection[str]) -> Any:
+    """The float file as a `ModelT`, with our weights and the ranges of its tensors."""
     tf = require_tensorflow()
-    convert = require("tensorflow.lite.python.convert")
     graph = prepared.rounded_graph(keep_float)
+    integers = integer_ranges(prepared, graph)
+    graph = without_rounding(graph, integers)
     calibrated = _calibrated(tf, trace, prepared, graph)
-    schema = require("tensorflow.lite.python.schema_py_generated")
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(calibrated, 0))
-    kept = _kept(schema, model, prepared, keep_float)
+    model = parsed(calibrated)
     _set_ranges(tf, model, calibrated, prepared, graph)
-    interface = tf.int8 if precision == "int8" else tf.float32
-    content = convert.mlir_quantize(
-        _packed(model), input_data_type=interface, output_data_type=interface, denylisted_nodes=sorted(kept)
+    _set_input_ranges(model, trace, integers)
+    return model
+
+
+def _quantized(model: Any, denied: Collection[str], *, int8_inputs: bool, int8_outputs: bool) -> bytes:
+    """The int8 file of a `ModelT` with ranges, with the operators of some names in float."""
+    tf = require_tensorflow()
+    content = require("tensorflow.lite.python.convert").mlir_quantize(
+        packed(model),
+        input_data_type=tf.int8 if int8_inputs else tf.float32,
+        output_data_type=tf.int8 if int8_outputs else tf.float32,
+        denylisted_nodes=sorted(denied),
     )
-    return bytes(content), frozenset(kept)
+    return bytes(content)
+
+
+def float_operators(content: bytes, reasons: Mapping[str, str]) -> tuple[FloatOperator, ...]:
+    """The operators of a quantized file that compute in float, in the order in which they run.
+
+    Args:
+        content: the file.
+        reasons: name of an operator -> why it was left in float. The converter renames a few.
+    """
+    model = parsed(content)
+    found = []
+    for graph in model.subgraphs:
+        floats = float_tensors(graph)
+        for operator in operators(model, graph):
+            if is_float(operator, floats):
+                reason = reasons.get(operator.name) or usual_reason(operator.operation)
+                found.append(FloatOperator(operator.operation, operator.name, reason))
+    return tuple(found)
 
 
 def _calibrated(tf: Any, trace: Trace, prepared: PreparedNetwork, graph: FoldedGraph) -> bytes:
@@ -77,6 +165,19 @@ def _set_ranges(
             tensor.quantization.max = np.array([high], np.float32)
 
 
+def _set_input_ranges(model: Any, trace: Trace, ranges: Mapping[str, tuple[float, float]]) -> None:
+    """Set the ranges of inputs, by their names in the frozen graph."""
+    graph = model.subgraphs[0]
+    tensors = {
+        _input_name(graph.tensors[index].name.decode()): graph.tensors[index] for index in graph.inputs
+    }
+    for spec, tensor in zip(trace.inputs, trace.frozen.inputs, strict=True):
+        if tensor.name in ranges:
+            low, high = ranges[tensor.name]
+            quantization = tensors[spec.name].quantization
+            quantization.min, quantization.max = np.array([low], np.float32), np.array([high], np.float32)
+
+
 def _probe_values(tf: Any, content: bytes, prepared: PreparedNetwork) -> dict[int, Array]:
     """Index of a tensor -> its values when the float model runs on the probe."""
     interpreter = tf.lite.Interpreter(
@@ -89,10 +190,10 @@ def _probe_values(tf: Any, content: bytes, prepared: PreparedNetwork) -> dict[in
     for name, detail in _inputs(interpreter).items():
         interpreter.set_tensor(detail["index"], probe[name])
     interpreter.invoke()
-    constants = _constants(content)
+    constant = constants(parsed(content))
     values = {}
     for detail in interpreter.get_tensor_details():
-        if detail["dtype"] == np.float32 and detail["index"] not in constants:
+        if detail["dtype"] == np.float32 and detail["index"] not in constant:
             try:
                 values[detail["index"]] = interpreter.get_tensor(detail["index"])
             except ValueError:  # a temporary tensor of the runtime
@@ -102,37 +203,23 @@ def _probe_values(tf: Any, content: bytes, prepared: PreparedNetwork) -> dict[in
 
 def _inputs(interpreter: Any) -> Mapping[str, Any]:
     """Name in the source -> the interpreter's details of the input."""
-    details = interpreter.get_input_details()
-    return {detail["name"].split(":")[0].removeprefix("serving_default_"): detail for detail in details}
+    return {_input_name(detail["name"]): detail for detail in interpreter.get_input_details()}
 
 
-def _constants(content: bytes) -> set[int]:
-    """Indices of the tensors with constant values."""
-    schema = require("tensorflow.lite.python.schema_py_generated")
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
-    tensors = model.subgraphs[0].tensors
-    return {index for index, tensor in enumerate(tensors) if model.buffers[tensor.buffer].data is not None}
+def _input_name(name: str) -> str:
+    """The name in the source of an input of a file."""
+    return name.split(":", maxsplit=1)[0].removeprefix("serving_default_")
 
 
-def _kept(schema: Any, model: Any, prepared: PreparedNetwork, keep_float: Collection[str]) -> set[str]:
-    """Names of the output tensors of the layers in `keep_float`."""
+def _kept(model: Any, prepared: PreparedNetwork, keep_float: Collection[str]) -> set[str]:
+    """Names of the operators that are the layers in `keep_float`."""
     if not keep_float:
         return set()
-    names = {number: name for name, number in vars(schema.BuiltinOperator).items() if name.isupper()}
-    graph = model.subgraphs[0]
+    tensors = model.subgraphs[0].tensors
     weights = {}
-    for operator in graph.operators:
-        code = model.operatorCodes[operator.opcodeIndex]
-        if names[max(code.builtinCode, code.deprecatedBuiltinCode)] in _WITH_WEIGHTS:
-            data = model.buffers[graph.tensors[operator.inputs[1]].buffer].data
+    for operator in operators(model):
+        if operator.operation in _WITH_WEIGHTS:
+            data = model.buffers[tensors[operator.inputs[1]].buffer].data
             if data is not None:
-                name = graph.tensors[operator.outputs[0]].name.decode()
-                weights[name] = np.frombuffer(bytes(data), np.float32)
+                weights[operator.name] = np.frombuffer(bytes(data), np.float32)
     return set(prepared.kept_in(weights, keep_float))
-
-
-def _packed(model: Any) -> bytes:
-    flatbuffers = require("flatbuffers")
-    builder = flatbuffers.Builder(1 << 20)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())

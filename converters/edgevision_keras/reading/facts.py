@@ -1,8 +1,8 @@
-"""Facts inferred from a source's graph: the value range of its pixels, the kind of its scores."""
+"""Facts inferred from a source's graph: the value range of its pixels, the kinds of its scores."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,21 +13,38 @@ from edgevision.tensors import Array
 from edgevision_keras.graph.operations import depends_on_input, layer_of
 from edgevision_keras.graph.trace import Trace
 from edgevision_keras.libraries import require_tensorflow
+from edgevision_keras.reading.scores import score_kinds
 
 _AFFINE = frozenset({"Mul", "AddV2", "Add", "Sub", "RealDiv", "Div", "BiasAdd"})
-_PASSING = frozenset({"Identity", "Cast", "ResizeBilinear", "ResizeNearestNeighbor", "ResizeArea"})
-_AFTER_SCORES = frozenset({"Identity", "Cast", "Reshape", "Squeeze", "Transpose"})
+#: Operations that compute each pixel from one pixel, or from its neighbours with weights that sum to 1.
+_PASSING = frozenset(
+    (
+        *("Identity", "Cast", "Reshape", "Squeeze", "ExpandDims"),
+        *("ResizeBilinear", "ResizeNearestNeighbor", "ResizeArea", "ResizeBicubic", "ScaleAndTranslate"),
+        *("ReverseV2", "GatherV2", "StridedSlice", "Split", "SplitV", "Unpack", "ConcatV2", "Pack"),
+        *("Pad", "PadV2", "MirrorPad"),
+    )
+)
+#: Those after which channels may be in another order.
+_JOINING = frozenset({"ReverseV2", "GatherV2", "StridedSlice", "ConcatV2", "Pack"})
 #: Ranges that networks are trained on.
 _NETWORK_RANGES = ((0.0, 1.0), (-1.0, 1.0), (-0.5, 0.5))
+#: The mean red, green and blue of ImageNet, as Caffe and PyTorch subtract it, in levels of 0…255.
+_IMAGENET_MEANS = np.array([123.68, 116.5, 103.75])
+_NEAR_MEANS = 1.5
 
 
 @dataclass(frozen=True)
 class _Affine:
-    """The first layers up to one of them, as ``input * factor + offset`` per channel."""
+    """The first layers up to one of them, as ``input * factor + offset`` per channel of the input.
+
+    `order` has the channel of the input that each channel of the result is computed from.
+    """
 
     layer: str
     factor: Array
     offset: Array
+    order: tuple[int, ...]
 
 
 def find_facts(trace: Trace, layer_names: Collection[str]) -> SourceFacts:
@@ -40,36 +57,100 @@ def find_facts(trace: Trace, layer_names: Collection[str]) -> SourceFacts:
     takes_image = len(trace.inputs) == 1 and len(trace.inputs[0].shape) == 4
     steps = list(_first_steps(trace, layer_names)) if takes_image else []
     pixel_range, reason = _pixel_range(steps)
-    return SourceFacts(pixel_range, reason, _score_kind(trace))
+    kinds = score_kinds(trace)
+    first = kinds.get(trace.outputs[0].name)
+    return SourceFacts(
+        pixel_range,
+        reason,
+        score_kind="logits" if first == "linear" else first,
+        score_kinds=kinds,
+        color=None if pixel_range is None else _color(steps, pixel_range),
+    )
 
 
 def _first_steps(trace: Trace, layer_names: Collection[str]) -> Iterator[_Affine]:
-    """The affine operations that follow the input, each together with those before it."""
-    tf = require_tensorflow()
-    source = trace.frozen.inputs[0]
-    shape = trace.inputs[0].with_batch(1)
-    tensor = source
-    while True:
-        following = [op for op in tensor.consumers() if op.type not in ("Shape", "NoOp")]
-        if len(following) != 1 or not _is_affine(following[0], tensor):
-            return
-        tensor = following[0].outputs[0]
-        if following[0].type in _AFFINE:
-            until = trace.frozen.prune(source, tensor)
-            black, white = (
-                np.asarray(until(tf.constant(value, tf.float32, shape)), np.float64)[0, 0, 0]
-                for value in (0.0, 1.0)
-            )
-            yield _Affine(layer_of(tensor.op.name, layer_names), white - black, black)
+    """The affine operations that follow the input, each together with those before it.
+
+    Channels may be split, reversed and joined again on the way: a step ends at each tensor that everything
+    behind it is computed from.
+    """
+    source, operations = trace.frozen.inputs[0], trace.frozen.graph.get_operations()
+    known = {source.ref()}
+    # A shape is known without the pixels.
+    dependent = {each.name: False for each in operations if each.type in ("Shape", "ShapeN", "Size")}
+    waiting = {source.ref(): _consumers(source)}
+    for operation in operations:
+        if operation.type not in _AFFINE | _PASSING or not _passes(operation, known, dependent):
+            continue
+        for value in operation.inputs:
+            if value.ref() in waiting:
+                waiting[value.ref()].discard(operation.name)
+        for tensor in operation.outputs:
+            known.add(tensor.ref())
+            waiting[tensor.ref()] = _consumers(tensor)
+        unfinished = [tensor for tensor, consumers in waiting.items() if consumers]
+        tensor = operation.outputs[0]
+        if operation.type in _AFFINE | _JOINING and unfinished == [tensor.ref()]:
+            step = _affine(trace, tensor, layer_of(operation.name, layer_names))
+            if step is None:
+                return
+            yield step
 
 
-def _is_affine(operation: Any, tensor: Any) -> bool:
-    others = [other for other in operation.inputs if other is not tensor]
-    if operation.type in ("RealDiv", "Div", "Cast") and operation.inputs[0] is not tensor:
+def _consumers(tensor: Any) -> set[str]:
+    return {operation.name for operation in tensor.consumers() if operation.type not in ("Shape", "NoOp")}
+
+
+def _passes(operation: Any, known: Collection[Any], known_dependent: dict[str, bool]) -> bool:
+    """True if the only inputs that depend on the image are known, and the operation is affine in them."""
+    for value in operation.inputs:
+        if value.op.name not in known_dependent:
+            depends_on_input(value, known_dependent)
+    dependent = [place for place, value in enumerate(operation.inputs) if known_dependent[value.op.name]]
+    if not dependent or any(operation.inputs[place].ref() not in known for place in dependent):
         return False
+    if operation.type in ("ConcatV2", "Pack"):
+        return True
     if operation.type == "Cast" and not operation.outputs[0].dtype.is_floating:
         return False
-    return operation.type in _AFFINE | _PASSING and not any(depends_on_input(other, {}) for other in others)
+    # A constant divided by pixels is not affine, and the first input of a split is its axis.
+    first = 1 if operation.type == "Split" else 0
+    return len(dependent) == 1 and (operation.type in ("Mul", "Add", "AddV2", "Sub") or dependent == [first])
+
+
+def _affine(trace: Trace, tensor: Any, layer: str) -> _Affine | None:
+    """The step from the input to `tensor`, measured on images of one colour; `None` if it mixes channels."""
+    tf = require_tensorflow()
+    shape = trace.inputs[0].with_batch(1)
+    channels = shape[3]
+    if tensor.shape.rank != 4:
+        return None
+    until = trace.frozen.prune(trace.frozen.inputs[0], tensor)
+    colours = np.concatenate([np.zeros((1, channels)), np.eye(channels)])
+    with tf.device("/CPU:0"):
+        images = [until(tf.constant(np.broadcast_to(colour, shape), tf.float32)) for colour in colours]
+    black, *others = (np.asarray(image, np.float64)[0] for image in images)
+    middle = (black.shape[0] // 2, black.shape[1] // 2)
+    matrix = np.stack([other[middle] - black[middle] for other in others], axis=1)  # (channels, of the input)
+    order = np.abs(matrix).argmax(axis=1)
+    used = matrix[np.arange(len(matrix)), order]
+    if len(matrix) != channels or len(set(order.tolist())) != channels or np.any(used == 0):
+        return None
+    if np.abs(matrix).sum() > np.abs(used).sum() * 1.001:
+        return None
+    inverse = np.argsort(order)
+    return _Affine(layer, used[inverse], black[middle][inverse], tuple(order.tolist()))
+
+
+def _color(steps: Sequence[_Affine], pixel_range: tuple[float, float]) -> str | None:
+    """The channel order of the input that the subtracted means of ImageNet show."""
+    low, high = pixel_range
+    for step in steps:
+        means = (-step.offset / step.factor - low) / (high - low) * 255
+        for color, expected in (("rgb", _IMAGENET_MEANS), ("bgr", _IMAGENET_MEANS[::-1])):
+            if means.shape == expected.shape and np.abs(means - expected).max() <= _NEAR_MEANS:
+                return color
+    return None
 
 
 def _pixel_range(steps: list[_Affine]) -> tuple[tuple[float, float] | None, str]:
@@ -125,13 +206,3 @@ def _normalized_range(step: _Affine) -> tuple[tuple[float, float] | None, str]:
 
 def _numbers(values: Array) -> str:
     return ", ".join(f"{value:.4g}" for value in np.unique(np.round(values, 6)))
-
-
-def _score_kind(trace: Trace) -> str | None:
-    """The kind of scores of the operation that computes the first output, if it has one score per class."""
-    if len(trace.outputs[0].shape) != 2:
-        return None
-    operation = trace.frozen.outputs[0].op
-    while operation.type in _AFTER_SCORES:
-        operation = operation.inputs[0].op
-    return {"Softmax": "softmax", "Sigmoid": "sigmoid"}.get(operation.type, "logits")

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgevision.converter import SourceFacts
+from edgevision.converter import SourceOptions, StatedPreprocessing
 from edgevision.errors import OptionError, SourceError, first_line
-from edgevision_keras.graph.trace import ModelInput, Trace, trace
-from edgevision_keras.libraries import require_tensorflow
+from edgevision_keras.graph.trace import FixedBatchError, ModelInput, Trace, trace
+from edgevision_keras.libraries import require_keras, require_tensorflow
+from edgevision_keras.reading.answers import check_answers
 from edgevision_keras.reading.facts import find_facts
-from edgevision_keras.reading.models import OpenModel, open_h5_file, open_keras_file, open_saved_model
+from edgevision_keras.reading.inputs import model_inputs
+from edgevision_keras.reading.keras_files import open_h5_file, open_keras_file
+from edgevision_keras.reading.open_model import OpenModel
+from edgevision_keras.reading.packages import import_packages
+from edgevision_keras.reading.recognition import EXPECTED, KERAS, SAVED_MODEL, explain, kind_of
+from edgevision_keras.reading.resizing import TRIED_WH, Resizing, find_resizing
 from edgevision_keras.reading.safety import check_operations
+from edgevision_keras.reading.saved_models import open_saved_model
 from edgevision_keras.source import KerasSource
 
-_FILES = {".keras": open_keras_file, ".h5": open_h5_file, ".hdf5": open_h5_file}
 _CONVERSION_LIBRARIES = (
     "h5py",
     "nncf",
@@ -33,94 +40,114 @@ _CONVERSION_LIBRARIES = (
 
 
 class KerasReader:
-    """The reader of the kind ``keras``; see `edgevision.converter.SourceReader`."""
+    """The reader of the kind ``keras``; see `edgevision.converter.ConfigurableReader`."""
 
     name = "keras"
 
     def reads(self, path: Path) -> bool:
-        """Return whether `path` ends in ``.keras`` or ``.h5``, or may be a SavedModel directory."""
-        return path.suffix.lower() in _FILES or path.suffix == "" or path.is_dir()
+        """Return whether `path` is a ``.keras`` or ``.h5`` file of any name, or a SavedModel directory."""
+        if not path.exists():
+            return path.suffix.lower() in (".keras", ".h5", ".hdf5")
+        return kind_of(path) is not None
+
+    def explain(self, path: Path) -> str:
+        """Describe a file that `reads` returns False for, in one line with the next step."""
+        return explain(path)
 
     def read(self, path: Path, *, trust_source: bool, input_size_wh: tuple[int, int] | None) -> KerasSource:
         """Read a trained model; see `edgevision.converter.SourceReader.read`.
 
         Raises:
+            MissingRuntimeError, SourceError, UntrustedSourceError, OptionError: as `read_with_options`.
+        """
+        options = SourceOptions()
+        return self.read_with_options(path, options, trust_source=trust_source, input_size_wh=input_size_wh)
+
+    def read_with_options(
+        self,
+        path: Path,
+        options: SourceOptions,
+        *,
+        trust_source: bool,
+        input_size_wh: tuple[int, int] | None,
+    ) -> KerasSource:
+        """Read a trained model; see `edgevision.converter.ConfigurableReader.read_with_options`.
+
+        Raises:
             MissingRuntimeError: TensorFlow, Keras or h5py is not installed.
             SourceError: `path` cannot be read, or the model cannot be converted.
             UntrustedSourceError: it contains code, and `trust_source` is false.
-            OptionError: `input_size_wh` differs from the fixed input size of the model.
+            OptionError: `input_size_wh` differs from the fixed input size of the model, a package in
+                `options.imports` is not installed, or there is no signature `options.signature`.
         """
-        model = _open(path, trust_source)
-        inputs = [
-            ModelInput(name, _fixed_shape(name, shape, input_size_wh, path), _numeric(name, dtype, path))
-            for name, (shape, dtype) in model.inputs.items()
-        ]
+        model, versions = _open(path, trust_source, options)
+        if input_size_wh is None and model.preprocessing is not None:
+            input_size_wh = _open_size(model.inputs, model.preprocessing)
+        resizing = None
+        if input_size_wh is None:
+            resizing = _own_resizing(model, path, trust_source)
+            input_size_wh = None if resizing is None else resizing.size_wh
+        inputs = model_inputs(model.inputs, input_size_wh, path)
         _check_weights(model, path)
         traced = _trace(model, inputs, path)
         if not trust_source:
-            check_operations(traced.frozen.graph.as_graph_def(), path)
-        facts = find_facts(traced, model.layer_names)
+            check_operations(traced.traced.graph.as_graph_def(), path)
+        check_answers(traced, path)
+        facts = replace(find_facts(traced, model.layer_names), preprocessing=model.preprocessing)
+        if resizing is not None:
+            facts = replace(facts, resize=resizing.resize, interpolation=resizing.interpolation)
         if len(inputs) == 1 and inputs[0].dtype.is_integer:
             reason = f"the source's input is {inputs[0].dtype.name}"
-            facts = SourceFacts((0.0, 255.0), reason, facts.score_kind)
+            facts = replace(facts, pixel_range=(0.0, 255.0), pixel_range_reason=reason)
         digest = _sha256(path)
-        versions = _versions(model.library)
-        return KerasSource(path, model.description, digest, traced, facts, versions, model.layer_names)
+        description = model.description
+        if traced.rebuilt_from:
+            description += f" ({', '.join(sorted(traced.rebuilt_from))}, computed in float32)"
+        versions = _versions(model.library) | dict(versions)
+        return KerasSource(path, description, digest, traced, facts, versions, model.layer_names)
 
 
-def _open(path: Path, trust_source: bool) -> OpenModel:
+def _open_size(inputs: Mapping[str, Any], preprocessing: StatedPreprocessing) -> tuple[int, int] | None:
+    """The size that the model's own preprocessor resizes to, for an image input that takes any."""
+    shapes = [shape for shape, _ in inputs.values()]
+    return preprocessing.size_wh if len(shapes) == 1 and shapes[0][1:3] == (None, None) else None
+
+
+def _own_resizing(model: OpenModel, path: Path, trust_source: bool) -> Resizing | None:
+    """How the layers of a model that takes images of any size resize them; `None` if they do not."""
+    shapes = [shape for shape, _ in model.inputs.values()]
+    if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][1:3] != (None, None) or not shapes[0][3]:
+        return None
+    try:
+        traced = _trace(model, model_inputs(model.inputs, TRIED_WH, path), path)
+    except SourceError:  # it takes other sizes, of which the caller chooses one
+        return None
+    if not trust_source:
+        check_operations(traced.traced.graph.as_graph_def(), path)
+    return find_resizing(traced)
+
+
+def _open(path: Path, trust_source: bool, options: SourceOptions) -> tuple[OpenModel, Mapping[str, str]]:
+    """The model, and the versions of the packages that were imported for it."""
     if not path.exists():
-        raise SourceError(
-            f"{path}: no such file or directory; expected a .keras or .h5 file, or a SavedModel directory"
-        )
-    if path.is_dir():
-        return open_saved_model(path, trust_source)
-    if path.suffix.lower() not in _FILES:
-        raise SourceError(f"{path}: expected a .keras file, an .h5 file or a SavedModel directory")
-    return _FILES[path.suffix.lower()](path, trust_source)
-
-
-def _numeric(name: str, dtype: Any, path: Path) -> Any:
-    if not (dtype.is_floating or dtype.is_integer):
-        raise SourceError(f"{path}: input '{name}' has type {dtype.name}; expected a float or integer type")
-    return dtype
-
-
-def _fixed_shape(
-    name: str, shape: tuple[int | None, ...], input_size_wh: tuple[int, int] | None, path: Path
-) -> tuple[int, ...]:
-    """The shape of one example; only images may leave sizes open."""
-    if len(shape) == 4:
-        return _image_shape(name, shape, input_size_wh, path)
-    if not shape or None in shape[1:]:
-        sizes = ", ".join("any" if size is None else str(size) for size in shape)
-        raise SourceError(
-            f"{path}: input '{name}' has shape ({sizes}); expected a batch and fixed sizes after it"
-        )
-    return tuple(size for size in shape[1:] if size is not None)
-
-
-def _image_shape(
-    name: str, shape: tuple[int | None, ...], input_size_wh: tuple[int, int] | None, path: Path
-) -> tuple[int, int, int]:
-    """(height, width, channels), with open sizes taken from `input_size_wh`."""
-    _, height, width, channels = shape
-    if channels is None:
-        raise SourceError(f"{path}: input '{name}' has no fixed number of channels; save the model with one")
-    if input_size_wh is None:
-        if height is None or width is None:
-            raise SourceError(
-                f"{path}: input '{name}' accepts images of any size; choose one: pass --input-size WxH "
-                "(input_size_wh=(width, height))"
-            )
-        return height, width, channels
-    wanted_width, wanted_height = input_size_wh
-    if height not in (None, wanted_height) or width not in (None, wanted_width):
+        raise SourceError(f"{path}: no such file or directory; {EXPECTED}")
+    kind = kind_of(path)
+    if kind is None:
+        raise SourceError(explain(path))
+    if kind != SAVED_MODEL and options.signature is not None:
         raise OptionError(
-            f"--input-size {wanted_width}x{wanted_height}: the input of {path} has the fixed size "
-            f"{width}x{height}; remove the option"
+            f"--signature {options.signature}: only SavedModels have signatures; remove the option"
         )
-    return wanted_height, wanted_width, channels
+    if kind == SAVED_MODEL:
+        if options.imports:
+            raise OptionError(
+                f"--import {options.imports[0]}: a SavedModel contains its layers as a graph; remove the "
+                "option"
+            )
+        return open_saved_model(path, trust_source, options.signature), {}
+    require_keras() if options.imports else None
+    versions = import_packages(options.imports)
+    return (open_keras_file if kind == KERAS else open_h5_file)(path, trust_source, options.imports), versions
 
 
 def _check_weights(model: OpenModel, path: Path) -> None:
@@ -136,11 +163,19 @@ def _check_weights(model: OpenModel, path: Path) -> None:
 def _trace(model: OpenModel, inputs: Sequence[ModelInput], path: Path) -> Trace:
     # Layers raise exceptions of any class when they are called on a shape that they do not support.
     try:
-        return trace(model.call, inputs, model.output_names)
-    except Exception as error:
-        shapes = " and ".join(f"(batch, {', '.join(map(str, each.shape))})" for each in inputs)
+        return trace(model.call, inputs, model.output_names, model.batch)
+    except FixedBatchError as error:
         raise SourceError(
-            f"{path}: the model cannot be called on {shapes} with an open batch: {first_line(error)}"
+            f"{path}: its signature takes a batch of {error.batch} only, and its graph cannot be changed "
+            "for any "
+            "batch; export it with an open batch: tf.TensorSpec((None, HEIGHT, WIDTH, CHANNELS)), or with "
+            "model.export('DIR')"
+        ) from error
+    except Exception as error:
+        batch = "an open batch" if model.batch is None else f"a batch of {model.batch}"
+        shapes = " and ".join(f"(batch, {', '.join(map(str, each.model_shape))})" for each in inputs)
+        raise SourceError(
+            f"{path}: the model cannot be called on {shapes} with {batch}: {first_line(error)}"
         ) from error
 
 
@@ -157,7 +192,7 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _versions(library: str) -> Mapping[str, str]:
+def _versions(library: str) -> dict[str, str]:
     """The versions of the library that read the model, and of the installed libraries that convert it."""
     versions = {"tensorflow": str(require_tensorflow().__version__)}
     for name in (library, *_CONVERSION_LIBRARIES):

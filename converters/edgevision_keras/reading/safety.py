@@ -105,7 +105,7 @@ def check_config(config: Any, path: Path) -> None:
     Raises:
         UntrustedSourceError: names the layer.
     """
-    for entry in _entries(config):
+    for entry in entries(config):
         kind = str(entry["class_name"]).rpartition(">")[2]
         if kind in _CODE_CLASSES or (kind == "TFOpLambda" and not _computes(entry)):
             raise _untrusted(path, f"layer '{_layer_name(entry)}' ({kind}) contains code")
@@ -155,7 +155,7 @@ def check_saved_model(meta_graph: Any, path: Path) -> None:
     check_operations(graph, path, skipped=of_saver - callable_by_others)
 
 
-def _entries(config: Any) -> Iterator[Mapping[str, Any]]:
+def entries(config: Any) -> Iterator[Mapping[str, Any]]:
     """Every serialized object in a configuration, the outer before the inner."""
     pending = [config]
     while pending:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import click
@@ -35,7 +36,7 @@ def _settings(ctx: click.Context, param: click.Parameter, values: tuple[str, ...
         name, equals, value = text.partition("=")
         if not name or not equals:
             raise click.BadParameter(f"expected NAME=VALUE such as box_unit=pixels, got '{text}'")
-        settings[name] = _value(value)
+        settings[name] = Path(value[1:]) if value.startswith("@") else _value(value)
     return settings
 
 
@@ -58,7 +59,7 @@ DECODER_OPTIONS = (
         metavar="NAME=VALUE",
         multiple=True,
         callback=_settings,
-        help="Setting of the decoder; VALUE is JSON or a plain word. Repeatable.",
+        help="Setting of the decoder; VALUE is JSON, a word, or @FILE, a .npy or .json file. Repeatable.",
     ),
 )
 

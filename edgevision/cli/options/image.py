@@ -73,16 +73,12 @@ INPUT_OPTIONS = (
     option(
         "--resize",
         type=click.Choice(RESIZE_MODES),
-        default="stretch",
-        show_default=True,
-        help="How an image is fitted to the input size.",
+        help="How an image is fitted to the input size; by default as the model says, else stretch.",
     ),
     option(
         "--interpolation",
         type=click.Choice(INTERPOLATIONS),
-        default="bilinear",
-        show_default=True,
-        help="How pixels are resampled.",
+        help="How pixels are resampled; by default as the model says, else bilinear.",
     ),
     option(
         "--pad-value",

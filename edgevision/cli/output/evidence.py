@@ -10,8 +10,14 @@ from edgevision.calibration.findings import Coverage
 from edgevision.cli.output.tables import echo_table, percent
 from edgevision.evidence.records import Evidence, Measured
 from edgevision.evidence.requirements import Requirement
-from edgevision.metrics.comparison import Metric
-from edgevision.metrics.formatting import between, drop_of, in_unit, size
+from edgevision.metrics.comparison import ClassifyDetails, Metric
+from edgevision.metrics.formatting import between, drop_of, in_unit, size, with_interval
+
+#: Why a candidate within the budget was not chosen: with or without layers in float.
+_OUTDONE = {
+    True: "within the budget, but with more float layers than necessary",
+    False: "within the budget, but a cheaper one is as fast",
+}
 
 
 def echo_evidence(evidence: Evidence) -> None:
@@ -29,6 +35,7 @@ def echo_evidence(evidence: Evidence) -> None:
         *first.likeness,
         *metric,
         "max. difference",
+        "latency (CPU)",
         "result",
     )
     echo_table(header, [_row(result) for result in evidence.results])
@@ -44,6 +51,13 @@ def echo_evidence(evidence: Evidence) -> None:
         )
     _echo_operating_points(evidence)
     _echo_temperatures(evidence)
+    for missing in evidence.missing:
+        click.echo(f"missing: {missing.artifact} for {', '.join(missing.targets)}: {missing.reason}")
+    for result in evidence.results:
+        if result.quantization is not None:
+            for note in result.quantization.notes:
+                click.echo(f"{result.artifact}: {note}")
+    _echo_worst_labels(evidence)
     notes = (note for result in evidence.results for note in result.comparison.notes)
     for note in dict.fromkeys([*evidence.notes, *notes]):
         click.echo(f"note: {note}")
@@ -118,6 +132,19 @@ def _echo_temperatures(evidence: Evidence) -> None:
     _echo_warnings([(artifact, fitted.warnings) for artifact, fitted in temperatures])
 
 
+def _echo_worst_labels(evidence: Evidence) -> None:
+    """Print the label that each artifact decides differently most often, for independent scores."""
+    for result in evidence.results:
+        details = result.comparison.details
+        if isinstance(details, ClassifyDetails) and details.by_label:
+            worst = details.by_label[0]
+            click.echo(
+                f"{result.artifact}: the lowest agreement of a label is that of '{worst.label}', "
+                f"{with_interval(worst.agreement, worst.interval, 'share')}: "
+                f"{worst.lost} lost, {worst.gained} gained"
+            )
+
+
 def _echo_warnings(warnings: Sequence[tuple[str, tuple[str, ...]]]) -> None:
     for artifact, texts in warnings:
         for text in texts:
@@ -140,7 +167,7 @@ def _echo_attempts(evidence: Evidence) -> None:
         missed = ", ".join(
             _missed(requirement) for requirement in attempt.requirements if not requirement.passed
         )
-        reason = attempt.error or missed or "within the budget, but with more float layers than necessary"
+        reason = attempt.error or missed or attempt.slower or _OUTDONE[bool(attempt.float_layers)]
         click.echo(f"rejected {attempt.artifact}: {reason}")
     for result in evidence.results:
         if result.float_layers:
@@ -172,8 +199,17 @@ def _row(result: Measured) -> tuple[str, ...]:
         *likeness,
         *metrics,
         f"{comparison.largest_difference:.2g}",
+        _latency(result),
         f"{status} ({requirements})" if requirements else status,
     )
+
+
+def _latency(result: Measured) -> str:
+    """Such as ``0.31 ms (0.30)``: the median wall time of a run, and the CPU time of all threads."""
+    if result.latency_ms is None:
+        return "not measured"
+    cpu = "" if result.timing is None else f" ({result.timing.cpu_ms:.3g})"
+    return f"{result.latency_ms:.3g} ms{cpu}"
 
 
 def _required(requirement: Requirement) -> str:

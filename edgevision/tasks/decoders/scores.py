@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.decoder import Floats
+from edgevision.errors import InferenceError
 
 Places = NDArray[np.intp]
 
@@ -15,6 +16,8 @@ _HIGHEST = 1.0 - 1e-7
 _CLASSES = {"none": slice(None), "first": slice(1, None), "last": slice(None, -1)}
 #: Column of the background in the scores.
 BACKGROUNDS = tuple(_CLASSES)
+#: Networks that apply NMS themselves fill up their rows with scores of -1; lower values are no scores.
+_LOWEST_SCORE = -1.02
 
 
 def pick(
@@ -75,6 +78,11 @@ def softmax(values: Floats) -> Floats:
 
 def _pick(scores: Floats, threshold: float, activation: str) -> tuple[Places, Places, Floats]:
     best = scores.max(axis=1)
+    if activation == "none" and best.min(initial=0.0) < _LOWEST_SCORE:
+        raise InferenceError(
+            f"the network gave the score {float(best.min()):.4g}; expected 0…1; if its outputs are logits, "
+            f"set the decoder's activation to sigmoid or softmax (--decoder-setting activation=sigmoid)"
+        )
     places = np.flatnonzero(best >= before_activation(threshold, activation))
     class_ids = scores[places].argmax(axis=1)
     return places, class_ids, activated(best[places], activation)

@@ -1,0 +1,247 @@
+"""Exact rewrites of frozen graphs into operations that every format has, and that runtimes run fast."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from edgevision_keras.libraries import require, require_tensorflow
+
+
+def rewritten(frozen: Any) -> Any:
+    """A frozen concrete function with the same names, inputs and outputs, rewritten.
+
+    Args:
+        frozen: a concrete function of constants, without function calls.
+    """
+    definition = frozen.graph.as_graph_def()
+    nodes = {node.name: node for node in definition.node}
+    changed = [
+        rewrite(frozen, definition, nodes)
+        for rewrite in (
+            _make_shapes_constant,
+            _drop_casts,
+            _slice_instead_of_rolling,
+            _convolve_instead_of_dilated_transposing,
+        )
+    ]
+    return _function(frozen, definition) if any(changed) else frozen
+
+
+def add_constant(graph: Any, name: str, values: Any) -> str:
+    """Add a float32 constant, or int32 for integers, to a GraphDef, and return its name."""
+    tf = require_tensorflow()
+    array = np.asarray(values)
+    array = array.astype(np.int32 if array.dtype.kind == "i" else np.float32)
+    node = graph.node.add(op="Const", name=name)
+    node.attr["dtype"].type = tf.as_dtype(array.dtype).as_datatype_enum
+    node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(array))
+    return name
+
+
+def as_identity(node: Any, kind: int) -> None:
+    """Make a node of a GraphDef pass its first input on.
+
+    Args:
+        node: the node.
+        kind: dtype of that input, as TensorFlow's number.
+    """
+    first = node.input[0]
+    node.ClearField("input")
+    node.ClearField("attr")
+    node.op = "Identity"
+    node.input.append(first)
+    node.attr["T"].type = kind
+
+
+def _make_shapes_constant(frozen: Any, definition: Any, nodes: Mapping[str, Any]) -> bool:
+    """Reshape to constants where only one size depends on the batch.
+
+    Keras computes the whole shape at run time; no runtime then knows the sizes of what follows, and
+    TFLite's and ONNX Runtime's fast kernels are not used.
+    """
+    tf = require_tensorflow()
+    names = [
+        operation.name
+        for operation in frozen.graph.get_operations()
+        if operation.type == "Reshape" and operation.inputs[1].op.type != "Const"
+    ]
+    if not names:
+        return False
+    two, three = (_sizes(frozen, definition, names, batch) for batch in (2, 3))
+    changed = False
+    for name, first, second in zip(names, two, three, strict=True):
+        if first is None or second is None or len(first) != len(second):
+            continue
+        sizes = [size if size == other else -1 for size, other in zip(first, second, strict=True)]
+        if sizes.count(-1) <= 1 and None not in sizes and 0 not in sizes:
+            constant = add_constant(definition, f"{name}/constant_shape", np.array(sizes, np.int32))
+            nodes[name].input[1] = constant
+            nodes[name].attr["Tshape"].type = tf.int32.as_datatype_enum
+            changed = True
+    return changed
+
+
+def _sizes(frozen: Any, definition: Any, names: Sequence[str], batch: int) -> list[list[int | None] | None]:
+    """The shapes that operations have with some batch, where TensorFlow can infer them."""
+    tf = require_tensorflow()
+    with tf.Graph().as_default():
+        inputs = {
+            tensor.name: tf.compat.v1.placeholder(tensor.dtype, [batch, *tensor.shape[1:]])
+            for tensor in frozen.inputs
+        }
+        results = tf.graph_util.import_graph_def(
+            definition, input_map=inputs, return_elements=[f"{name}:0" for name in names], name="sized"
+        )
+        return [None if tensor.shape.rank is None else tensor.shape.as_list() for tensor in results]
+
+
+def _drop_casts(frozen: Any, definition: Any, nodes: Mapping[str, Any]) -> bool:
+    """Remove casts from float32 to another dtype and straight back, which models with such inputs begin with.
+
+    The trace rounds and clips before a cast to integers, so it changes nothing; a cast to a narrower
+    float would only lose digits. The float16 converter of ONNX would never end with such a cast.
+    """
+    tf = require_tensorflow()
+    changed = False
+    for operation in frozen.graph.get_operations():
+        if operation.type != "Cast" or operation.outputs[0].dtype != tf.float32:
+            continue
+        source, is_integer = operation.inputs[0], False
+        while source.op.type in ("Cast", "Identity") and source.dtype != tf.float32:
+            is_integer |= source.dtype.is_integer
+            source = source.op.inputs[0]
+        if source.dtype != tf.float32 or (is_integer and not is_rounded(source)):
+            continue
+        node = nodes[operation.name]
+        node.input[0] = source.name
+        as_identity(node, tf.float32.as_datatype_enum)
+        changed = True
+    return changed
+
+
+def is_rounded(tensor: Any) -> bool:
+    """Return whether a tensor of a graph was rounded, and since then at most clipped."""
+    while tensor.op.type in ("Identity", "Maximum", "Minimum", "ClipByValue"):
+        tensor = tensor.op.inputs[0]
+    return tensor.op.type in ("Round", "Rint")
+
+
+def _slice_instead_of_rolling(frozen: Any, definition: Any, nodes: Mapping[str, Any]) -> bool:
+    """Write Roll by constants as slices and a concatenation: neither TFLite nor ONNX has it."""
+    tf = require_tensorflow()
+    changed = False
+    for operation in frozen.graph.get_operations():
+        if operation.type != "Roll":
+            continue
+        shifts, axes = (tf.get_static_value(tensor) for tensor in operation.inputs[1:])
+        shape = operation.inputs[0].shape
+        if shifts is None or axes is None or shape.rank is None:
+            continue
+        pairs = [
+            (int(axis) % shape.rank, int(shift)) for axis, shift in zip(axes.flat, shifts.flat, strict=True)
+        ]
+        if any(shape[axis] is None for axis, _ in pairs):
+            continue
+        current = operation.inputs[0].name
+        for number, (axis, shift) in enumerate(pairs):
+            current = _rolled(definition, operation, current, axis, shift % shape[axis], number)
+        node = nodes[operation.name]
+        node.input[0] = current
+        as_identity(node, operation.inputs[0].dtype.as_datatype_enum)
+        changed = True
+    return changed
+
+
+def _rolled(definition: Any, operation: Any, value: str, axis: int, shift: int, number: int) -> str:
+    """Add the rolling of one axis to a GraphDef, and return its name."""
+    tf = require_tensorflow()
+    name = f"{operation.name}/axis_{number}"
+    rank = operation.inputs[0].shape.rank
+    kind, index = operation.inputs[0].dtype.as_datatype_enum, tf.int32.as_datatype_enum
+    end = int(operation.inputs[0].shape[axis]) - shift
+    parts = []
+    for part, start, size in (("last", end, -1), ("first", 0, end)):
+        begins, sizes = np.zeros(rank, np.int32), np.full(rank, -1, np.int32)
+        begins[axis], sizes[axis] = start, size
+        node = definition.node.add(op="Slice", name=f"{name}/{part}", input=[value])
+        node.input.append(add_constant(definition, f"{name}/{part}/begin", begins))
+        node.input.append(add_constant(definition, f"{name}/{part}/size", sizes))
+        node.attr["T"].type, node.attr["Index"].type = kind, index
+        parts.append(node.name)
+    if shift == 0:
+        return value
+    whole = definition.node.add(op="ConcatV2", name=f"{name}/whole", input=parts)
+    whole.input.append(add_constant(definition, f"{name}/axis", np.int32(axis)))
+    whole.attr["N"].i = 2
+    whole.attr["T"].type, whole.attr["Tidx"].type = kind, index
+    return str(whole.name)
+
+
+def _convolve_instead_of_dilated_transposing(frozen: Any, definition: Any, nodes: Mapping[str, Any]) -> bool:
+    """Write transposed convolutions with dilation, which TFLite lacks, as convolutions of a padded input.
+
+    Keras has dilation only with a stride of 1, where the two differ by the order of the weights alone.
+    """
+    tf = require_tensorflow()
+    changed = False
+    for operation in frozen.graph.get_operations():
+        if operation.type != "Conv2DBackpropInput" or operation.get_attr("data_format") != b"NHWC":
+            continue
+        dilations, strides = (list(operation.get_attr(name))[1:3] for name in ("dilations", "strides"))
+        weight = _constant(operation.inputs[1])
+        sizes = [tensor.shape[1:3].as_list() for tensor in (operation.inputs[2], operation.outputs[0])]
+        if dilations == [1, 1] or strides != [1, 1] or weight is None or None in (*sizes[0], *sizes[1]):
+            continue
+        name = operation.name
+        paddings = np.zeros((4, 2), np.int32)
+        for axis in (0, 1):
+            reach = (weight.shape[axis] - 1) * dilations[axis]
+            total = max(sizes[0][axis] + reach - sizes[1][axis], 0)
+            paddings[axis + 1] = reach - total // 2, reach - (total - total // 2)
+        kind = tf.float32.as_datatype_enum
+        pad = definition.node.add(op="Pad", name=f"{name}/pad", input=[operation.inputs[2].name])
+        pad.input.append(add_constant(definition, f"{name}/paddings", paddings))
+        pad.attr["T"].type, pad.attr["Tpaddings"].type = kind, tf.int32.as_datatype_enum
+        turned = np.swapaxes(weight[::-1, ::-1], 2, 3)
+        node = nodes[name]
+        node.op = "Conv2D"
+        node.ClearField("input")
+        node.input.extend([pad.name, add_constant(definition, f"{name}/turned", turned)])
+        node.attr["padding"].s = b"VALID"
+        del node.attr["explicit_paddings"].list.i[:]
+        changed = True
+    return changed
+
+
+def _constant(tensor: Any) -> Any | None:
+    """The values of a tensor that is a constant, else `None`."""
+    while tensor.op.type == "Identity":
+        tensor = tensor.op.inputs[0]
+    return require_tensorflow().get_static_value(tensor)
+
+
+def _function(frozen: Any, definition: Any) -> Any:
+    """A rewritten definition as a concrete function with the inputs and outputs of the old one."""
+    tf = require_tensorflow()
+    convert = require("tensorflow.python.framework.convert_to_constants").convert_variables_to_constants_v2
+    inputs = {tensor.op.name for tensor in frozen.inputs}
+    outputs = [tensor.op.name for tensor in frozen.outputs]
+    kept = tf.compat.v1.graph_util.extract_sub_graph(definition, outputs)
+    for node in [node for node in kept.node if node.name in inputs]:
+        kept.node.remove(node)
+
+    def imported(*tensors: Any) -> list[Any]:
+        return list(
+            tf.graph_util.import_graph_def(
+                kept,
+                input_map={old.name: new for old, new in zip(frozen.inputs, tensors, strict=True)},
+                return_elements=[f"{name}:0" for name in outputs],
+                name="",
+            )
+        )
+
+    specs = [tf.TensorSpec(tensor.shape, tensor.dtype, name=tensor.op.name) for tensor in frozen.inputs]
+    return convert(tf.compat.v1.wrap_function(imported, specs), aggressive_inlining=True)

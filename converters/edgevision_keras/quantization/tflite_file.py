@@ -1,0 +1,78 @@
+"""The operators of a TFLite file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from edgevision_keras.libraries import require
+
+#: Operations that do not compute with the values of activations.
+NOT_COMPUTED = frozenset({"SHAPE", "QUANTIZE", "DEQUANTIZE"})
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One operator.
+
+    Attributes:
+        operation: the format's name, such as ``CONV_2D``.
+        name: name of its first output, which names the operator.
+        inputs, outputs: indices of its tensors, without optional ones that are absent.
+    """
+
+    operation: str
+    name: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+def schema() -> Any:
+    """The classes of the format."""
+    return require("tensorflow.lite.python.schema_py_generated")
+
+
+def parsed(content: bytes) -> Any:
+    """A file as a `ModelT`."""
+    return schema().ModelT.InitFromObj(schema().Model.GetRootAsModel(content, 0))
+
+
+def packed(model: Any) -> bytes:
+    """The file of a `ModelT`."""
+    flatbuffers = require("flatbuffers")
+    builder = flatbuffers.Builder(1 << 20)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def operators(model: Any, graph: Any | None = None) -> Iterator[Operator]:
+    """The operators of a subgraph, in the order in which they run.
+
+    Args:
+        model: a `ModelT`.
+        graph: one of its subgraphs; the first if omitted.
+    """
+    graph = model.subgraphs[0] if graph is None else graph
+    numbers = vars(schema().BuiltinOperator).items()
+    names = {number: name for name, number in numbers if name.isupper()}
+    for operator in graph.operators:
+        code = model.operatorCodes[operator.opcodeIndex]
+        yield Operator(
+            names[max(code.builtinCode, code.deprecatedBuiltinCode)],
+            graph.tensors[operator.outputs[0]].name.decode() if len(operator.outputs) else "",
+            tuple(int(index) for index in operator.inputs if index >= 0),
+            tuple(int(index) for index in operator.outputs),
+        )
+
+
+def constants(model: Any) -> set[int]:
+    """Indices of the tensors of the first subgraph that have constant values."""
+    tensors = model.subgraphs[0].tensors
+    return {index for index, tensor in enumerate(tensors) if model.buffers[tensor.buffer].data is not None}
+
+
+def float_tensors(graph: Any) -> set[int]:
+    """Indices of the float32 tensors of a subgraph."""
+    kind = schema().TensorType.FLOAT32
+    return {index for index, tensor in enumerate(graph.tensors) if tensor.type == kind}

@@ -1,0 +1,250 @@
+"""Is the source itself right? Its predictions on labelled images, compared with chance and with other input.
+
+An artifact that agrees with its source on every image is as wrong as the source, if that sees other values,
+colours or pixels than in its training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from math import comb
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevision.calibration.alternatives import Alternative, alternatives, other_interpolations
+from edgevision.calibration.findings import Finding
+from edgevision.converter import Source
+from edgevision.datasets.image_sets import ImageSet
+from edgevision.errors import InferenceError, InputError, OptionError
+from edgevision.evaluation.classification import ClassificationEvaluator
+from edgevision.evaluation.contradictions import contradicts
+from edgevision.evaluation.for_source import stated_normalization
+from edgevision.evaluation.source_session import SourceSession
+from edgevision.imaging.decode import Pixels
+from edgevision.imaging.input_options import InputOptions
+from edgevision.imaging.preprocess import Preprocessing
+from edgevision.metrics.classification import members
+from edgevision.metrics.intervals import wilson
+from edgevision.session import CheckedSession
+from edgevision.tasks.classify import Classifier, Scores
+
+Hits = NDArray[np.bool_]
+
+#: Images that alternatives are tried on, and those of them that each is tried on first.
+_SAMPLE, _FIRST = 256, 48
+#: Probability that an alternative that is no better changes as many predictions for the better by chance.
+#: About eight are tried.
+_SIGNIFICANT = 0.001
+#: With fewer errors, even an alternative without any would not be significantly better.
+_FEWEST_ERRORS = 10
+#: Share of the predictions that another interpolation changes, from which it must be stated.
+_MANY_CHANGED = 0.1
+#: Kappa (Cohen 1960) from which a classifier is far better than chance, however few images show it.
+_KAPPA = 0.5
+
+
+def check_source(
+    source: Source, evaluator: object, images: object, answers: Sequence[Scores], strict: bool = False
+) -> tuple[Finding, ...]:
+    """Warnings if a classifier's predictions are no better than chance, or far better with other input.
+
+    Nothing is found without ground truth, for other tasks, or in a set of a single class.
+
+    Args:
+        source: the trained model.
+        evaluator: the evaluator of its task.
+        images: the evaluation set.
+        answers: the source's scores, one row per image.
+        strict: refuse the conversion if there is a warning.
+
+    Raises:
+        InputError: there is a warning, and `strict` is true.
+    """
+    if not isinstance(evaluator, ClassificationEvaluator) or not isinstance(images, ImageSet):
+        return ()
+    if evaluator.truth is None:
+        return ()
+    scores = np.stack(answers)
+    true = members(evaluator.truth, scores.shape[1])
+    if (true.any(axis=0)).sum() < 2:
+        return ()
+    hits = _hits(scores, true)
+    better = _better_input(source, evaluator, images, hits, true)
+    findings = [
+        finding for finding in (_no_better_than_chance(scores, true, hits, better), better) if finding
+    ]
+    if findings and strict:
+        raise InputError(
+            f"--strict refuses the source {source.path}: {'; '.join(one.text for one in findings)}; correct "
+            "this, or remove --strict to record these warnings in the evidence"
+        )
+    return tuple(findings)
+
+
+def check_interpolation(
+    source: Source, evaluator: object, images: object, answers: Sequence[Scores], options: InputOptions
+) -> Finding | None:
+    """A note if the predictions depend on how images are resized, and neither caller nor model say how.
+
+    Args:
+        source, evaluator, images, answers: as for `check_source`.
+        options: the caller's statements.
+    """
+    if not isinstance(evaluator, ClassificationEvaluator) or not isinstance(images, ImageSet):
+        return None
+    stated = stated_normalization(source.facts)
+    if options.interpolation is not None or (stated is not None and stated.interpolation is not None):
+        return None
+    places = np.sort(np.random.default_rng(0).permutation(len(answers))[:_FIRST])
+    sample = list(images.at(places.tolist()))
+    size_hw = evaluator.preprocessing.size_wh[::-1]
+    if all(image.shape[:2] == size_hw for image in sample):
+        return None
+    current = np.stack([answers[place] for place in places.tolist()]).argmax(axis=1)
+    changed = {
+        alternative: int((_scores(source, evaluator, alternative, sample).argmax(axis=1) != current).sum())
+        for alternative in other_interpolations(evaluator.preprocessing)
+    }
+    most = max(changed, key=lambda alternative: changed[alternative])
+    if changed[most] < _MANY_CHANGED * len(sample):
+        return None
+    return Finding(
+        "interpolation",
+        "note",
+        f"the source predicts another class for {changed[most]} of {len(sample)} images if they are "
+        f"{most.description} instead of {evaluator.preprocessing.interpolation}; pass --interpolation with "
+        "the one of its training",
+    )
+
+
+def _scores(
+    source: Source, evaluator: ClassificationEvaluator, alternative: Alternative, images: Sequence[Pixels]
+) -> Scores:
+    task, session = evaluator.task, CheckedSession(SourceSession(source), source.kind)
+    model = Classifier(session, alternative.preprocessing, evaluator.labels, task.score_kind, task.output)
+    return model.scores(images)
+
+
+def _hits(scores: Scores, true: Hits) -> Hits:
+    """For each image, whether its top class is one that it shows."""
+    hits: Hits = true[np.arange(len(scores)), scores.argmax(axis=1)]
+    return hits
+
+
+def _no_better_than_chance(scores: Scores, true: Hits, hits: Hits, better: Finding | None) -> Finding | None:
+    predicted = members(scores.argmax(axis=1), scores.shape[1])
+    chance = float((predicted.mean(axis=0) * true.mean(axis=0)).sum())
+    accuracy, interval = float(hits.mean()), wilson(int(hits.sum()), len(hits))
+    if interval.low > chance or accuracy - chance >= _KAPPA * (1 - chance):
+        return None
+    cause = (
+        "check the order of the classes (--labels), --input-range, --color, --resize, and the images"
+        if better is None
+        else "see the next warning"
+    )
+    return Finding(
+        "source-accuracy",
+        "warning",
+        f"the source itself predicts the right class of {accuracy:.1%} of {len(hits)} labelled images (95 % "
+        f"interval {interval.low:.1%} to {interval.high:.1%}), no better than chance ({chance:.1%}), so that "
+        f"agreement with it proves nothing; {cause}",
+    )
+
+
+def _better_input(
+    source: Source, evaluator: ClassificationEvaluator, images: ImageSet, hits: Hits, true: Hits
+) -> Finding | None:
+    places = np.sort(np.random.default_rng(0).permutation(len(hits))[:_SAMPLE])
+    current, true = hits[places], true[places]
+    if (~current).sum() < _FEWEST_ERRORS:
+        return None
+    sample = list(images.at(places.tolist()))
+    trial = _Trial(source, evaluator, sample, true, current)
+    ranges = alternatives(evaluator.preprocessing)
+    results = [trial.of(each) for each in chain(ranges, other_interpolations(evaluator.preprocessing))]
+    found = [result for result in results if result is not None]
+    if not found:
+        return None
+    best = max(found, key=lambda one: float(one.hits.mean()))
+    likely = [one for one in found if one is not best and not _is_worse(one.hits, best.hits)]
+    ways = [
+        f"{one.alternative.description} ({one.hits.mean():.1%}; pass {_option(source, one.alternative)})"
+        for one in [best, *likely]
+    ]
+    return Finding(
+        best.alternative.check,
+        "warning",
+        f"the source itself is right on {current.mean():.1%} of {len(sample)} labelled images, but on "
+        f"clearly more of them if they are given to it {' or '.join(ways)}; pass what it was trained with",
+    )
+
+
+def _option(source: Source, alternative: Alternative) -> str:
+    forced = contradicts(source, alternative.preprocessing)
+    return f"{alternative.option} --force-input" if forced else alternative.option
+
+
+def _is_worse(one: Hits, other: Hits) -> bool:
+    """True if the difference of two proportions on the same images is no chance."""
+    return _sign_test(int((other & ~one).sum()), int((one & ~other).sum())) < _SIGNIFICANT
+
+
+@dataclass(frozen=True, eq=False)
+class _Result:
+    alternative: Alternative
+    hits: Hits
+
+
+@dataclass(frozen=True, eq=False)
+class _Trial:
+    """Tries alternatives on a sample of images.
+
+    Attributes:
+        source, evaluator: as for `check_source`.
+        images: the sample.
+        true: the classes that each shows.
+        current: the images that the source gets right.
+    """
+
+    source: Source
+    evaluator: ClassificationEvaluator
+    images: Sequence[Pixels]
+    true: Hits
+    current: Hits
+
+    def of(self, alternative: Alternative) -> _Result | None:
+        """The predictions with other input, if they are significantly better."""
+        preprocessing = alternative.preprocessing
+        same = preprocessing == self.evaluator.preprocessing
+        if same or (alternative.check == "interpolation" and not self._resizes(preprocessing)):
+            return None
+        try:
+            first = self._hits(alternative, slice(0, _FIRST))
+            if first.sum() <= self.current[:_FIRST].sum():
+                return None
+            hits = np.concatenate([first, self._hits(alternative, slice(_FIRST, None))])
+        except (InferenceError, OptionError):  # values that make the network overflow are not the right ones
+            return None
+        return _Result(alternative, hits) if _is_worse(self.current, hits) else None
+
+    def _resizes(self, preprocessing: Preprocessing) -> bool:
+        size_hw = preprocessing.size_wh[::-1]
+        return any(image.shape[:2] != size_hw for image in self.images)
+
+    def _hits(self, alternative: Alternative, part: slice) -> Hits:
+        images = self.images[part]
+        if not images:
+            return np.zeros(0, bool)
+        return _hits(_scores(self.source, self.evaluator, alternative, images), self.true[part])
+
+
+def _sign_test(gained: int, lost: int) -> float:
+    """The probability of `gained` or more of all changes, if gains and losses were equally likely.
+
+    McNemar's test for paired proportions, in its exact form.
+    """
+    changes = gained + lost
+    return float(sum(comb(changes, count) for count in range(gained, changes + 1)) / 2**changes)

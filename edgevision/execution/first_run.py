@@ -1,0 +1,107 @@
+"""The first run of a fresh artifact, in a child process: a runtime that aborts takes nobody with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from edgevision.artifact import Artifact
+from edgevision.backend import Backend, SessionSettings
+from edgevision.errors import PluginError
+from edgevision.execution.messages import Message, artifact_of, with_artifact
+from edgevision.execution.worker import Worker
+from edgevision.plugins import registry
+from edgevision.session import CheckedSession, open_session
+from edgevision.tasks.batches import parts
+from edgevision.tensors import Array
+
+#: Seconds until a runtime that hangs is ended.
+TIMEOUT_S = 600.0
+
+
+def first_run(
+    worker: Worker,
+    artifact: Artifact,
+    backend: Backend,
+    settings: SessionSettings,
+    inputs: Mapping[str, Array],
+    what: str,
+) -> dict[str, Array]:
+    """Open an artifact and run it in a worker, in the backend and settings that will run it.
+
+    A backend that the worker does not find, because it is registered in this process only, runs here.
+
+    Args:
+        worker: runs it.
+        artifact, backend, settings: what is run, and how; a cache of compiled models is not used.
+        inputs: input name -> float32 ``(n, …)``, real numbers, `n` of 1 or more; empty for one run on zeros.
+            The first example runs alone, the others in batches if the artifact takes these.
+        what: the artifact and the place, for errors.
+
+    Returns:
+        Output name -> float32 ``(n, …)``, dequantized.
+
+    Raises:
+        ProcessError: the runtime was killed by a signal, ended the process, or timed out.
+        ArtifactError, InferenceError, DeviceError: the runtime refused the artifact, or failed.
+    """
+    fields = {
+        "backend": backend.name,
+        "class": _class_name(backend),
+        "settings": {**asdict(settings), "cache_dir": None},
+    }
+    request = with_artifact(fields, artifact, {f"input/{name}": values for name, values in inputs.items()})
+    try:
+        return dict(worker.ask(_run_requested, request, what=what, timeout_s=TIMEOUT_S).arrays)
+    except PluginError:
+        return _run(artifact, backend, settings, inputs)
+
+
+def _run_requested(request: Message) -> Message:
+    """Do what `first_run` asks for: the job of the worker."""
+    inputs = {
+        name.removeprefix("input/"): values
+        for name, values in request.arrays.items()
+        if name.startswith("input/")
+    }
+    settings = SessionSettings(**request.fields["settings"])
+    return Message({}, _run(artifact_of(request), requested_backend(request.fields), settings, inputs))
+
+
+def requested_backend(fields: Mapping[str, Any]) -> Backend:
+    """The backend that a request names, if it is the one that the caller has.
+
+    Raises:
+        PluginError: this process has no such backend, or another of the same name.
+    """
+    backend = registry().backend(fields["backend"])
+    if _class_name(backend) != fields["class"]:
+        raise PluginError(f"backend '{backend.name}' is another one in a process of its own")
+    return backend
+
+
+def _run(
+    artifact: Artifact, backend: Backend, settings: SessionSettings, inputs: Mapping[str, Array]
+) -> dict[str, Array]:
+    with open_session(backend, artifact, settings) as session:
+        count = min(map(len, inputs.values()), default=1)
+        rows = [_run_part(session, inputs, slice(0, 1))]
+        for part in parts(count - 1, all(spec.dynamic_batch for spec in session.inputs)):
+            rows.append(_run_part(session, inputs, slice(part.start + 1, part.stop + 1)))
+    return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+
+
+def _run_part(session: CheckedSession, inputs: Mapping[str, Array], part: slice) -> dict[str, Array]:
+    with session.lease(part.stop - part.start) as slot:
+        for spec in session.inputs:
+            values = inputs.get(spec.name)
+            slot.inputs[spec.name][...] = 0 if values is None else spec.quantize(values[part])
+        outputs = slot.run()
+    return {spec.name: spec.dequantize(outputs[spec.name]) for spec in session.outputs}
+
+
+def _class_name(backend: Backend) -> str:
+    return f"{type(backend).__module__}:{type(backend).__qualname__}"

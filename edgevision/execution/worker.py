@@ -1,0 +1,342 @@
+"""A child process that does what could kill, hang or mislead the process that asks for it.
+
+Everything that needs a process of its own uses it: the first load of a new artifact, run costs, and what
+must be isolated. `Worker.ask` sends a `Message` to a function of an installed module, and returns its
+answer; whatever happens to the child, the caller gets an answer or an `EdgeVisionError`.
+
+The child is a new interpreter that imports this package alone. It never runs the caller's ``__main__`` (a
+script without ``if __name__ == "__main__"`` would run twice), is never forked (locks of the caller's threads
+would stay locked), and imports nothing from the working directory or the script's folder (a ``numpy.py``
+there would be imported in place of numpy). ``python -m`` would put the working directory first on Python
+3.10, which does not know ``-P``, and ``-I`` would drop ``PYTHONPATH`` and the user's site-packages; so the
+child starts with ``-c`` and sets its path itself, with the caller's additions.
+
+A plugin that is registered in the calling process only does not exist in the child: see `Worker.ask`.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import queue
+import selectors
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from edgevision import errors
+from edgevision.errors import EdgeVisionError, InferenceError, ProcessError, first_line
+from edgevision.execution.messages import Message, incoming
+
+#: A function that a worker runs: from a request to its answer.
+Job = Callable[[Message], Message]
+
+#: The most bytes of the arrays of one answer.
+MOST_ANSWER_BYTES = 2_000_000_000
+#: Bytes of stderr that are kept: the last ones tell why a process ended.
+_STDERR_TAIL = 8192
+_STDERR_LINES = 3
+_CHUNK = 1 << 20
+#: Seconds that an ending child has until its exit status is there.
+_SECONDS_TO_END = 5.0
+
+# Only `sys` is imported before the path is set: it is built in, and no file can stand in for it.
+_START = (
+    "import sys; "
+    "sys.path[:] = sys.path[sys.path[:1] == ['']:]; "
+    "sys.path += [entry for entry in sys.argv[1:] if entry not in sys.path]; "
+    "from edgevision.execution.worker import serve; "
+    "serve()"
+)
+
+
+class Worker:
+    """A child process that runs jobs, one at a time. May be shared between threads.
+
+    The child starts with the first job, stays for the next ones, and is replaced after it died or timed out.
+    It ends with `close`, with the caller's process, and with an interruption of the caller (Ctrl-C).
+
+    Args:
+        most_answer_bytes: the most bytes of the arrays of one answer.
+        keeps_state: True if jobs rely on what earlier ones left in the child: then a child that ended between
+            two jobs is an error, and not replaced in silence.
+    """
+
+    def __init__(self, most_answer_bytes: int = MOST_ANSWER_BYTES, keeps_state: bool = False) -> None:
+        self._most_answer_bytes = most_answer_bytes
+        self._keeps_state = keeps_state
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def ask(self, job: Job, request: Message, *, what: str, timeout_s: float) -> Message:
+        """Run a job in the child, and return its answer.
+
+        Args:
+            job: a function of an installed module, at its top level.
+            request: its argument.
+            what: what is done, for errors, such as ``tflite-int8 on tflite cpu``.
+            timeout_s: seconds after which the child is killed; its start counts.
+
+        Raises:
+            ProcessError: the child was killed by a signal, exited, or timed out; says which, and what it
+                wrote to stderr last.
+            InferenceError: the job raised an exception that is not EdgeVision's.
+            PluginError: the child has no such plugin: among others, one that is registered in the calling
+                process only. The caller decides whether to do the job itself.
+            EdgeVisionError: what the job raised.
+        """
+        with self._lock:
+            try:
+                answer = self._exchange(job, request, what, timeout_s)
+            except BaseException:  # Ctrl-C too: the child is in the middle of something
+                self._kill()
+                raise
+        if "error" in answer.fields:
+            raise _error(answer.fields, what)
+        return Message(answer.fields["answer"], answer.arrays)
+
+    def close(self) -> None:
+        """End the child. May be called twice; a later job starts a new one."""
+        with self._lock:
+            self._kill()
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _exchange(self, job: Job, request: Message, what: str, timeout_s: float) -> Message:
+        deadline = time.monotonic() + timeout_s
+        if self._process is not None and self._process.poll() is not None and not self._keeps_state:
+            self._kill()
+        if self._process is None:
+            self._process = _start()
+        process = self._process
+        named = {"job": f"{job.__module__}:{job.__qualname__}", "fields": dict(request.fields)}
+        outgoing = Message(named, request.arrays).parts()
+        stderr = bytearray()
+        answer = _transfer(process, outgoing, incoming(self._most_answer_bytes), stderr, deadline)
+        if answer is not None:
+            return answer
+        if time.monotonic() >= deadline:
+            reason = f"timed out after {timeout_s:g} s"
+        else:
+            reason = _end_in_words(process)
+        raise ProcessError(f"{what}: {reason} in a process of its own{_last_lines(stderr)}")
+
+    def _kill(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.poll() is None:
+            # The child leads a process group, so that its own children end with it.
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe is not None:
+                _close(pipe)
+
+
+def serve() -> None:
+    """Run the jobs that arrive on stdin, and write their answers to stdout: the child's main program.
+
+    Libraries print to stdout, so its descriptor becomes that of stderr, and answers go to a copy of it.
+    """
+    requests = io.BufferedReader(io.FileIO(os.dup(0), "rb"))
+    answers = os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    arrived: queue.SimpleQueue[Message] = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(requests, arrived), daemon=True).start()
+    while True:
+        for part in _answer(arrived.get()).parts():
+            answers.write(part)
+        answers.flush()
+
+
+def _receive(pipe: io.BufferedReader, arrived: queue.SimpleQueue[Message]) -> None:
+    """Read requests until the pipe ends: then the parent is gone, and a job in progress is of no use."""
+    while True:
+        reader = incoming(sys.maxsize)
+        wanted = next(reader)
+        while not isinstance(wanted, Message):
+            content = bytearray(wanted)
+            view = memoryview(content)
+            while view and (read := pipe.readinto(view)):
+                view = view[read:]
+            if view:
+                os._exit(0)
+            wanted = reader.send(content)
+        arrived.put(wanted)
+
+
+def _answer(request: Message) -> Message:
+    module, _, name = request.fields["job"].partition(":")
+    try:
+        job = getattr(import_module(module), name)
+        answer: Message = job(Message(request.fields["fields"], request.arrays))
+        return Message({"answer": dict(answer.fields)}, answer.arrays)
+    except EdgeVisionError as error:
+        return Message({"error": type(error).__name__, "message": str(error)})
+    except (Exception, SystemExit) as error:
+        return Message({"error": "", "message": f"{type(error).__name__}: {first_line(error)}"})
+
+
+def _error(fields: Any, what: str) -> EdgeVisionError:
+    """The error that a job raised; by the nearest class that takes a message alone."""
+    name, message = str(fields["error"]), str(fields["message"])
+    if not name:
+        return InferenceError(f"{what}: {message} (in a process of its own)")
+    kind = getattr(errors, name, InferenceError)
+    if issubclass(kind, errors.MissingRuntimeError):
+        kind = errors.PluginError
+    return kind(message) if kind.__init__ is Exception.__init__ else InferenceError(message)
+
+
+def _start() -> subprocess.Popen[bytes]:
+    if not sys.executable:
+        raise ProcessError("this Python does not know its own program, so it cannot start a process")
+    isolation = [("-E", sys.flags.ignore_environment), ("-s", sys.flags.no_user_site)]
+    options = [option for option, is_set in isolation if is_set]
+    try:
+        return subprocess.Popen(
+            [sys.executable, *options, "-c", _START, *_import_path()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            # Ctrl-C on a terminal goes to the parent alone, which ends the child.
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ProcessError(f"{sys.executable}: cannot be started: {error.strerror or error}") from error
+
+
+def _import_path() -> list[str]:
+    """Where the child looks for modules after its own path: the caller's, without folders of the user's.
+
+    The package's own folder comes last: it may be the working directory of a checkout.
+    """
+    main = getattr(sys.modules.get("__main__"), "__file__", None)
+    left_out = set() if main is None else {os.path.realpath(Path(main).parent)}
+    with suppress(OSError):  # the working directory may have been deleted
+        left_out.add(os.path.realpath(Path.cwd()))
+    own = str(Path(errors.__file__).resolve().parents[1])
+    return [*(entry for entry in sys.path if entry and os.path.realpath(entry) not in left_out), own]
+
+
+def _transfer(
+    process: subprocess.Popen[bytes],
+    outgoing: Iterator[bytes | memoryview],
+    reader: Generator[int | Message, Any, None],
+    stderr: bytearray,
+    deadline: float,
+) -> Message | None:
+    """Send a request and receive its answer, both at once so that neither side waits for the other.
+
+    Args:
+        process: the child.
+        outgoing: the request.
+        reader: reads the answer.
+        stderr: receives the end of what the child writes to stderr.
+        deadline: on the monotonic clock, in seconds.
+
+    Returns:
+        The answer; `None` if the child ended, or the deadline passed.
+    """
+    assert process.stdin is not None  # noqa: S101 (it is a pipe, and so are the others)
+    assert process.stdout is not None  # noqa: S101
+    assert process.stderr is not None  # noqa: S101
+    to_send: memoryview | None = memoryview(next(outgoing))
+    received, wanted = bytearray(), next(reader)
+    assert isinstance(wanted, int)  # noqa: S101
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdin, selectors.EVENT_WRITE)
+        selector.register(process.stdout, selectors.EVENT_READ)
+        selector.register(process.stderr, selectors.EVENT_READ)
+        os.set_blocking(process.stdin.fileno(), False)
+        while (left := deadline - time.monotonic()) > 0:
+            ready = selector.select(min(left, _SECONDS_TO_END))
+            if not ready and process.poll() is not None:
+                return None  # a child of its own holds its pipes open
+            for key, _ in ready:
+                if key.fileobj is process.stderr:
+                    if not (text := os.read(key.fd, _CHUNK)):
+                        selector.unregister(process.stderr)
+                    stderr += text
+                    del stderr[:-_STDERR_TAIL]
+                elif key.fileobj is process.stdin:
+                    to_send = _send(key.fd, to_send, outgoing)
+                    if to_send is None:
+                        selector.unregister(process.stdin)
+                elif not (part := os.read(key.fd, min(wanted - len(received), _CHUNK))):
+                    _drain(process.stderr, stderr)
+                    return None
+                else:
+                    received += part
+                    if len(received) == wanted:
+                        following = reader.send(received)
+                        if isinstance(following, Message):
+                            return following
+                        received, wanted = bytearray(), following
+    return None
+
+
+def _send(descriptor: int, part: memoryview | None, rest: Iterator[bytes | memoryview]) -> memoryview | None:
+    """Write what the pipe takes; return what is left to send, `None` if that is nothing."""
+    while part is not None and not part:
+        following = next(rest, None)
+        part = None if following is None else memoryview(following)
+    if part is None:
+        return None
+    try:
+        return part[os.write(descriptor, part[:_CHUNK]) :]
+    except BlockingIOError:
+        return part
+    except BrokenPipeError:  # the child has ended; the end of its stdout says so
+        return None
+
+
+def _drain(pipe: IO[bytes], stderr: bytearray) -> None:
+    """Read what an ended child left on stderr, without waiting for children of its own that hold it open."""
+    os.set_blocking(pipe.fileno(), False)
+    with suppress(BlockingIOError):
+        while text := os.read(pipe.fileno(), _CHUNK):
+            stderr += text
+    del stderr[:-_STDERR_TAIL]
+
+
+def _close(pipe: IO[bytes]) -> None:
+    with suppress(BrokenPipeError):
+        pipe.close()
+
+
+def _end_in_words(process: subprocess.Popen[bytes]) -> str:
+    try:
+        status = process.wait(_SECONDS_TO_END)
+    except subprocess.TimeoutExpired:
+        return "closed its pipe and did not end"
+    if status >= 0:
+        return f"ended with exit status {status}"
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        name = f"signal {-status}"
+    return f"killed by {name}" + (" (out of memory?)" if -status == signal.SIGKILL else "")
+
+
+def _last_lines(stderr: bytearray) -> str:
+    lines = [line.strip() for line in stderr.decode("utf-8", "replace").splitlines() if line.strip()]
+    return "".join(f": {' | '.join(line[:200] for line in lines[-_STDERR_LINES:])}" for _ in lines[:1])
