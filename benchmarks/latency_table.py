@@ -1,6 +1,6 @@
 """Measure the precisions against float32 on this processor, for the latency table that the package carries.
 
-    python benchmarks/latency_table.py
+    python benchmarks/latency_table.py [NETWORK …]
 
 converts five small networks with random weights to every precision that the CPU targets have, times the
 artifacts of each network in turn, and replaces this architecture's part of
@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -102,14 +102,17 @@ NETWORKS: tuple[Callable[[], keras.Model], ...] = (
 )
 
 
-def main() -> None:
-    """Measure, print, and write the table."""
+#: backend -> kind -> network -> precision -> time relative to float32
+Found = dict[str, dict[str, dict[str, dict[str, float]]]]
+
+
+def main(names: Sequence[str]) -> None:
+    """Measure the networks of these names, or all; print, and write the table."""
     keras.utils.set_random_seed(0)
-    #: backend -> kind -> network -> precision -> time relative to float32
-    found: dict[str, dict[str, dict[str, dict[str, float]]]] = {}
+    found: Found = {}
     versions = set()
     with tempfile.TemporaryDirectory() as folder:
-        for build in NETWORKS:
+        for build in (one for one in NETWORKS if not names or one.__name__ in names):
             path = Path(folder, f"{build.__name__}.keras")
             build().save(path)
             reader = next(one for one in registry().readers().values() if one.reads(path))
@@ -118,11 +121,12 @@ def main() -> None:
                 artifacts = artifacts_of(source, target.format, target.precisions)
                 if "int8" not in artifacts:
                     continue  # its kind is not known
-                ratios = relative_times(artifacts, target.backend)
-                kind = kind_of(artifacts["int8"])
+                ratios, kind = relative_times(artifacts, target.backend), kind_of(artifacts["int8"])
                 found.setdefault(target.backend, {}).setdefault(kind, {})[build.__name__] = ratios
                 versions.add(registry().backend(target.backend).version())
                 print(target.backend, build.__name__, kind, ratios, flush=True)
+    if not found:
+        sys.exit(f"nothing was measured; the networks are: {', '.join(build.__name__ for build in NETWORKS)}")
     write(found, f"{processor()} with {', '.join(sorted(versions))}")
 
 
@@ -161,16 +165,27 @@ def relative_times(artifacts: Mapping[str, Artifact], backend: str) -> dict[str,
     return {name: round(slowdown(one, costs["float32"]), 3) for name, one in costs.items()}
 
 
-def write(found: Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]], machine: str) -> None:
-    """Replace the part of this architecture."""
+def write(found: Found, machine: str) -> None:
+    """Replace these networks in the part of this architecture; the whole part, if the machine is another."""
     document: dict[str, Any] = tomllib.loads(PATH.read_text(encoding="utf-8")) if PATH.exists() else {}
-    document[architecture()] = {
-        "machine": machine,
-        **{
-            backend: {kind: row_of(networks) for kind, networks in kinds.items()}
-            for backend, kinds in found.items()
-        },
+    before = document.get(architecture(), {})
+    measured = {name for kinds in found.values() for networks in kinds.values() for name in networks}
+    if before.get("machine") == machine:
+        for backend, kinds in before.items():
+            for kind, row in kinds.items() if backend != "machine" else ():
+                for place, name in enumerate(row["networks"]):
+                    if name not in measured:
+                        ratios = {precision: values[place] for precision, values in row["ratios"].items()}
+                        found.setdefault(backend, {}).setdefault(kind, {})[name] = ratios
+    order = [build.__name__ for build in NETWORKS]
+    rows = {
+        backend: {
+            kind: row_of(dict(sorted(networks.items(), key=lambda item: order.index(item[0]))))
+            for kind, networks in sorted(kinds.items())
+        }
+        for backend, kinds in sorted(found.items())
     }
+    document[architecture()] = {"machine": machine, **rows}
     PATH.write_text("\n".join(lines(document)), encoding="utf-8")
 
 
@@ -204,4 +219,4 @@ def lines(document: Mapping[str, Any]) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import logging
 import os
 import sys
@@ -89,7 +90,7 @@ def require_openvino() -> Any:
 
 
 def require_nncf() -> Any:
-    """NNCF, without its telemetry, and with its log limited to errors.
+    """NNCF, without its telemetry and its progress bars, and with its log limited to errors.
 
     Raises:
         MissingRuntimeError: it is not installed.
@@ -97,7 +98,16 @@ def require_nncf() -> Any:
     with hidden_module(_OPENVINO_TELEMETRY):
         nncf = require("nncf")
     nncf.set_log_level(logging.ERROR)
+    _hide_progress(require("nncf.common.logging.track_progress").track)
     return nncf
+
+
+def _hide_progress(track: Any) -> None:
+    """Let NNCF's progress bars be disabled unless a caller says otherwise; it has no setting for them."""
+    names = list(inspect.signature(track.__init__).parameters)
+    defaults = list(track.__init__.__defaults__)
+    defaults[names.index("disable") - len(names)] = True
+    track.__init__.__defaults__ = tuple(defaults)
 
 
 @cache

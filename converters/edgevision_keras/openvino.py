@@ -12,6 +12,7 @@ from edgevision.converter import CalibrationData, Source
 from edgevision_keras.failures import conversion_errors
 from edgevision_keras.libraries import openvino_core, require_openvino
 from edgevision_keras.onnx_export import export
+from edgevision_keras.openvino_xml import compact
 from edgevision_keras.quantization.folding import freeze
 from edgevision_keras.quantization.images import FittingImages
 from edgevision_keras.quantization.openvino import quantize
@@ -46,9 +47,8 @@ class OpenVINOConverter:
             ConversionError: an operation has no equivalent in ONNX or OpenVINO.
         """
         request = check_request(self, source, precision, calibration, keep_float)
-        openvino = require_openvino()
         with conversion_errors(request.source.path, "OpenVINO", precision):
-            files = _serialize(openvino, _model(request), compress_to_fp16=precision == "float16")
+            files = _serialize(_model(request), compress_to_fp16=precision == "float16")
         record = request.prepared().record(openvino_tool()) if precision in INT8 else None
         return Artifact(self.format, precision, files, record)
 
@@ -57,7 +57,7 @@ class OpenVINOConverter:
         request = check_calibrated(self, source, precision, calibration)
         with conversion_errors(request.source.path, "OpenVINO", precision):
             model = plain_openvino(request.source.float32_onnx, FittingImages(calibration))
-            files = _serialize(require_openvino(), model, compress_to_fp16=False)
+            files = _serialize(model, compress_to_fp16=False)
         return Artifact(self.format, precision, files, QuantizationRecord("plain", openvino_tool()))
 
     def sensitivities(
@@ -77,9 +77,11 @@ def _model(request: Request) -> Any:
     return quantize(content, prepared, graph, request.keep_float)
 
 
-def _serialize(openvino: Any, model: Any, *, compress_to_fp16: bool) -> dict[str, bytes]:
+def _serialize(model: Any, *, compress_to_fp16: bool) -> dict[str, bytes]:
     """The two files: OpenVINO writes only to a path."""
     with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
         path = Path(folder, "model.xml")
-        openvino.save_model(model, path, compress_to_fp16=compress_to_fp16)
-        return {part.name: part.read_bytes() for part in (path, path.with_suffix(".bin"))}
+        require_openvino().save_model(model, path, compress_to_fp16=compress_to_fp16)
+        interface = {name for port in (*model.inputs, *model.outputs) for name in port.get_names()}
+        text = compact(path.read_bytes(), interface)
+        return {path.name: text, "model.bin": path.with_suffix(".bin").read_bytes()}

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import wraps
+from typing import Any
 
 from edgevision.artifact import CALIBRATED, Artifact, FloatOperation, QuantizationRecord
 from edgevision.converter import CalibrationData, Source
 from edgevision.errors import first_line
-from edgevision_keras.failures import conversion_errors, listed
+from edgevision_keras.failures import conversion_error, conversion_errors, listed
 from edgevision_keras.graph.operator_layers import OperatorLayers
 from edgevision_keras.libraries import require, require_tensorflow
+from edgevision_keras.native_output import without_native_lines
+from edgevision_keras.quantization.full_integer import obstacles
 from edgevision_keras.quantization.images import FittingImages
 from edgevision_keras.quantization.plain import plain_tflite, tflite_tool
 from edgevision_keras.quantization.sensitivity import layer_errors
-from edgevision_keras.quantization.tflite import FloatOperator, quantize
+from edgevision_keras.quantization.tflite import (
+    FloatOperator,
+    float_operators,
+    quantize,
+    quantize_full_integer,
+)
+from edgevision_keras.quantization.tflite_file import Operator
 from edgevision_keras.request import INT8, Request, check_calibrated, check_request
 from edgevision_keras.source import KerasSource
 
@@ -50,19 +60,31 @@ class TfliteConverter:
             ConversionError: an operation has no kernel at this precision; names it.
         """
         request = check_request(self, source, precision, calibration, keep_float)
-        if precision not in CALIBRATED:
-            return Artifact(self.format, precision, {"model.tflite": _uncalibrated(request)})
-        if precision not in INT8 and calibration is not None:  # TensorFlow's own calibration suits 16 bits
+        if precision in INT8:
+            return _int8(request)
+        if precision in CALIBRATED and calibration is not None:  # TensorFlow's own calibration suits 16 bits
             return self.convert_plain(source, precision, calibration)
-        return _int8(request)
+        return Artifact(self.format, precision, {"model.tflite": _uncalibrated(request)})
 
     def convert_plain(self, source: Source, precision: str, calibration: CalibrationData) -> Artifact:
         """See `edgevision.converter.PlainConverter.convert_plain`."""
         request = check_calibrated(self, source, precision, calibration)
         with _converting(request):
             content = plain_tflite(request.source.trace, precision, FittingImages(calibration))
-        record = QuantizationRecord("plain", tflite_tool())
+        floats = _named(request.source, float_operators(content, {}))
+        record = QuantizationRecord("plain", tflite_tool(), float_operations=floats)
         return Artifact(self.format, precision, {"model.tflite": content}, record)
+
+    def convert_full_integer(self, source: Source, precision: str, calibration: CalibrationData) -> Artifact:
+        """See `edgevision.converter.FullIntegerConverter.convert_full_integer`."""
+        request = check_calibrated(self, source, precision, calibration)
+        with _converting(request):
+            _check_integer(request, obstacles(request.source.trace))
+        prepared = request.prepared()
+        with _converting(request):
+            content, floats = quantize_full_integer(request.source.trace, prepared, precision)
+            _check_integer(request, floats)
+        return Artifact(self.format, precision, {"model.tflite": content}, prepared.record(tflite_tool()))
 
     def sensitivities(
         self, source: Source, precision: str, calibration: CalibrationData
@@ -95,11 +117,23 @@ def _named(source: KerasSource, floats: Sequence[FloatOperator]) -> tuple[FloatO
     """Operators with the layers that they belong to."""
     layers = OperatorLayers(source.trace, source.layer_names)
     return tuple(
-        FloatOperation(
-            operator.operation, layers.layer_of(operator.operation, operator.name), operator.reason
-        )
-        for operator in floats
+        FloatOperation(each.operation, layers.layer_of(each.operation, each.name), each.reason)
+        for each in floats
     )
+
+
+def _check_integer(request: Request, found: Iterable[Operator | FloatOperator]) -> None:
+    """Raise a ConversionError if there are operators without an integer equivalent."""
+    layers = OperatorLayers(request.source.trace, request.source.layer_names)
+    names = sorted({(each.operation, layers.layer_of(each.operation, each.name)) for each in found})
+    if names:
+        listing = ", ".join(f"{name} (layer '{layer}')" if layer else name for name, layer in names)
+        raise conversion_error(
+            request.source.path,
+            "TFLite",
+            f"{request.precision} without float operations",
+            f"no integer equivalent of {listing}; replace the layer, or pass another --target",
+        )
 
 
 @contextmanager
@@ -126,8 +160,10 @@ def _cause(error: Exception) -> str:
 def _without_converter_output() -> Iterator[None]:
     """A context in which the log and the warnings of the converter about its own steps are dropped."""
     logging = require("absl.logging")
-    before = logging.get_verbosity()
+    native = require("tensorflow.compiler.mlir.lite.python.wrap_converter")
+    before = logging.get_verbosity(), native.wrapped_experimental_mlir_quantize
     logging.set_verbosity(logging.ERROR)
+    native.wrapped_experimental_mlir_quantize = _quiet(before[1])
     try:
         with warnings.catch_warnings():
             # It has the statistics, but looks where only quantization-aware training puts them.
@@ -136,4 +172,16 @@ def _without_converter_output() -> Iterator[None]:
             warnings.filterwarnings("ignore", r"\s*Warning: tf.lite.Interpreter is deprecated", UserWarning)
             yield
     finally:
-        logging.set_verbosity(before)
+        logging.set_verbosity(before[0])
+        native.wrapped_experimental_mlir_quantize = before[1]
+
+
+def _quiet(quantize_natively: Callable[..., Any]) -> Callable[..., Any]:
+    """The converter's quantizer without its line about its own settings, which it writes from C++."""
+
+    @wraps(quantize_natively)
+    def quiet(*arguments: Any, **options: Any) -> Any:
+        with without_native_lines(b"fully_quantize: "):
+            return quantize_natively(*arguments, **options)
+
+    return quiet

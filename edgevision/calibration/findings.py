@@ -25,7 +25,7 @@ class Finding:
 
     @property
     def subject(self) -> str:
-        """What the finding is about: ``source`` or ``calibration set``."""
+        """The subject of the finding: ``source`` or ``calibration set``."""
         return "source" if self.check in _SOURCE_CHECKS else "calibration set"
 
 

@@ -34,7 +34,7 @@ from edgevision.errors import ConversionError, InferenceError, OptionError, Sour
 from edgevision.evaluation.evaluator import Evaluator
 from edgevision.evaluation.for_source import evaluator_for_source
 from edgevision.evaluation.run import Examples, Images
-from edgevision.evaluation.source_check import check_source
+from edgevision.evaluation.source_check import check_interpolation, check_source
 from edgevision.evaluation.source_session import SourceSession
 from edgevision.evidence.records import Evidence, Measured, MissingArtifact
 from edgevision.plugins import Registry, registry
@@ -168,9 +168,7 @@ class Conversion:
         steps.next("measuring the source", Stage.SOURCE, len(self.sets.evaluation))
         reference = Reference.measure(self.source, self.evaluator, self.sets.evaluation, steps.measured)
         reference.check_budget(settings.budget)
-        source_findings = check_source(
-            self.source, self.evaluator, self.sets.evaluation, reference.answers, settings.strict
-        )
+        source_findings = _source_findings(reference, settings)
         calibrator = None
         if self.scores is not None:
             steps.next("calibrating the source's scores", Stage.SOURCE, len(self.scores.calibration))
@@ -290,6 +288,14 @@ def _missing(
 
 def _names(targets: Sequence[Target]) -> tuple[str, ...]:
     return tuple(target.name for target in targets)
+
+
+def _source_findings(reference: Reference, settings: ConversionSettings) -> tuple[Finding, ...]:
+    """Findings about the source's own answers; raises with ``--strict`` as `check_source`."""
+    asked = reference.source, reference.evaluator, reference.examples, reference.answers
+    findings = check_source(*asked, settings.strict)
+    resized = check_interpolation(*asked, settings.task.image) if not findings else None
+    return findings if resized is None else (*findings, resized)
 
 
 def _find_reader(path: Path, plugins: Registry) -> SourceReader:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sized
+import math
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -23,6 +24,9 @@ from edgevision.tensors import Array
 _NOISE = 1.645
 #: A difference of the errors below this, or below this share of the plain error, makes no difference in use.
 _NEGLIGIBLE, _NEGLIGIBLE_SHARE = 0.001, 0.05
+
+#: Bytes of inputs and outputs that are kept for the comparison, but of so many images at least.
+_MOST_BYTES, _FEWEST_IMAGES = 128_000_000, 4
 
 _MEASURES = {"softmax": "log probabilities", "sigmoid": "log odds"}
 
@@ -45,9 +49,16 @@ class HeldOut:
     def inputs(self) -> dict[str, Array]:
         """Input name -> float32 ``(n, …)``."""
         calls = self._data if isinstance(self._data, Sized) else list(self._data)
-        places = set(split_calibration(len(calls))[1])
+        places = evenly(split_calibration(len(calls))[1], self._most)
         chosen = [call for place, call in enumerate(calls) if place in places]
         return {name: np.concatenate([call[name] for call in chosen]) for name in chosen[0]}
+
+    @property
+    def _most(self) -> int:
+        """The most images whose inputs and outputs stay in memory."""
+        specs = [*self._source.inputs, *self._source.outputs]
+        bytes_of_one = sum(4 * math.prod(spec.with_batch(1)) for spec in specs)
+        return max(_FEWEST_IMAGES, _MOST_BYTES // max(1, bytes_of_one))
 
     @property
     def measure(self) -> str:
@@ -115,6 +126,13 @@ def choose_recipe(own: Converted, plain: Converted, held_out: HeldOut) -> tuple[
     )
     record = chosen.artifact.quantization or QuantizationRecord(verdict, "")
     return replace(chosen.artifact, quantization=replace(record, recipe=verdict)), comparison
+
+
+def evenly(places: Sequence[int], most: int) -> list[int]:
+    """At most that many of these places, evenly spread, in order."""
+    if len(places) <= most:
+        return list(places)
+    return [places[int((index + 0.5) * len(places) / most)] for index in range(most)]
 
 
 def _is_worse(errors: NDArray[np.float64], than: NDArray[np.float64]) -> bool:

@@ -155,7 +155,7 @@ class Trials:
         busy = (one.timing.busy for one in costs.values() if one.timing.busy)
         self.notes += [f"latency was measured while {remark}" for remark in dict.fromkeys(busy)]
         # The limits of targets on latency and memory are checked again, on what the evidence shows.
-        limited = [self._for_targets(trial, trial.candidate.planned.targets) for trial in trials]
+        limited = [self._rejudged(trial) for trial in trials]
         return [with_costs(trial.measured, costs.get(trial.id)) for trial in limited]
 
     def _try_all(self, searches: Sequence[PrecisionSearch]) -> None:
@@ -216,6 +216,13 @@ class Trials:
             else:
                 kept[identity] = trial
         return list(kept.values())
+
+    def _rejudged(self, trial: Trial) -> Trial:
+        """The trial with its targets' limits on the latest costs; as it is if these cannot be measured."""
+        try:
+            return self._for_targets(trial, trial.targets)
+        except InferenceError:
+            return trial
 
     def _attempt(self, planned: PlannedArtifact, targets: tuple[Target, ...]) -> Attempt:
         judged = self._judged(planned, targets)

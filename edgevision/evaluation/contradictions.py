@@ -110,7 +110,7 @@ def _other_values(stated: StatedNormalization, preprocessing: Preprocessing) -> 
 def _black_and_white(
     value_range: tuple[float, float], values: StatedNormalization | Preprocessing
 ) -> tuple[Array, Array]:
-    """What the pixels 0 and 255 become, per channel or for all."""
+    """The values that the pixels 0 and 255 become, per channel or for all."""
     mean, scale = np.asarray(values.mean), np.asarray(values.scale)
     low, high = value_range
     return (low - mean) / scale, (high - mean) / scale

@@ -72,7 +72,7 @@ def _evaluator_on_images(
 
 
 def stated_normalization(facts: SourceFacts) -> StatedNormalization | None:
-    """The statements of a source about its input: of its preprocessor, else of its layers."""
+    """The facts of a source about its input: of its preprocessor, which comes first, else of its layers."""
     own = facts.preprocessing
     if own is not None:
         return StatedNormalization(

@@ -21,8 +21,10 @@ from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import InferenceError, InputError, OptionError
 from edgevision.evaluation.classification import ClassificationEvaluator
 from edgevision.evaluation.contradictions import contradicts
+from edgevision.evaluation.for_source import stated_normalization
 from edgevision.evaluation.source_session import SourceSession
 from edgevision.imaging.decode import Pixels
+from edgevision.imaging.input_options import InputOptions
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.metrics.classification import members
 from edgevision.metrics.intervals import wilson
@@ -38,6 +40,8 @@ _SAMPLE, _FIRST = 256, 48
 _SIGNIFICANT = 0.001
 #: With fewer errors, even an alternative without any would not be significantly better.
 _FEWEST_ERRORS = 10
+#: Share of the predictions that another interpolation changes, from which it must be stated.
+_MANY_CHANGED = 0.1
 #: Kappa (Cohen 1960) from which a classifier is far better than chance, however few images show it.
 _KAPPA = 0.5
 
@@ -78,6 +82,50 @@ def check_source(
             "this, or remove --strict to record these warnings in the evidence"
         )
     return tuple(findings)
+
+
+def check_interpolation(
+    source: Source, evaluator: object, images: object, answers: Sequence[Scores], options: InputOptions
+) -> Finding | None:
+    """A note if the predictions depend on how images are resized, and neither caller nor model say how.
+
+    Args:
+        source, evaluator, images, answers: as for `check_source`.
+        options: the caller's statements.
+    """
+    if not isinstance(evaluator, ClassificationEvaluator) or not isinstance(images, ImageSet):
+        return None
+    stated = stated_normalization(source.facts)
+    if options.interpolation is not None or (stated is not None and stated.interpolation is not None):
+        return None
+    places = np.sort(np.random.default_rng(0).permutation(len(answers))[:_FIRST])
+    sample = list(images.at(places.tolist()))
+    size_hw = evaluator.preprocessing.size_wh[::-1]
+    if all(image.shape[:2] == size_hw for image in sample):
+        return None
+    current = np.stack([answers[place] for place in places.tolist()]).argmax(axis=1)
+    changed = {
+        alternative: int((_scores(source, evaluator, alternative, sample).argmax(axis=1) != current).sum())
+        for alternative in other_interpolations(evaluator.preprocessing)
+    }
+    most = max(changed, key=lambda alternative: changed[alternative])
+    if changed[most] < _MANY_CHANGED * len(sample):
+        return None
+    return Finding(
+        "interpolation",
+        "note",
+        f"the source predicts another class for {changed[most]} of {len(sample)} images if they are "
+        f"{most.description} instead of {evaluator.preprocessing.interpolation}; pass --interpolation with "
+        "the one of its training",
+    )
+
+
+def _scores(
+    source: Source, evaluator: ClassificationEvaluator, alternative: Alternative, images: Sequence[Pixels]
+) -> Scores:
+    task, session = evaluator.task, CheckedSession(SourceSession(source), source.kind)
+    model = Classifier(session, alternative.preprocessing, evaluator.labels, task.score_kind, task.output)
+    return model.scores(images)
 
 
 def _hits(scores: Scores, true: Hits) -> Hits:
@@ -174,10 +222,10 @@ class _Trial:
         if same or (alternative.check == "interpolation" and not self._resizes(preprocessing)):
             return None
         try:
-            first = self._hits(preprocessing, slice(0, _FIRST))
+            first = self._hits(alternative, slice(0, _FIRST))
             if first.sum() <= self.current[:_FIRST].sum():
                 return None
-            hits = np.concatenate([first, self._hits(preprocessing, slice(_FIRST, None))])
+            hits = np.concatenate([first, self._hits(alternative, slice(_FIRST, None))])
         except (InferenceError, OptionError):  # values that make the network overflow are not the right ones
             return None
         return _Result(alternative, hits) if _is_worse(self.current, hits) else None
@@ -186,13 +234,11 @@ class _Trial:
         size_hw = preprocessing.size_wh[::-1]
         return any(image.shape[:2] != size_hw for image in self.images)
 
-    def _hits(self, preprocessing: Preprocessing, part: slice) -> Hits:
+    def _hits(self, alternative: Alternative, part: slice) -> Hits:
         images = self.images[part]
         if not images:
             return np.zeros(0, bool)
-        task, session = self.evaluator.task, CheckedSession(SourceSession(self.source), self.source.kind)
-        model = Classifier(session, preprocessing, self.evaluator.labels, task.score_kind, task.output)
-        return _hits(model.scores(images), self.true[part])
+        return _hits(_scores(self.source, self.evaluator, alternative, images), self.true[part])
 
 
 def _sign_test(gained: int, lost: int) -> float:

@@ -230,9 +230,11 @@ def _import_path() -> list[str]:
     The package's own folder comes last: it may be the working directory of a checkout.
     """
     main = getattr(sys.modules.get("__main__"), "__file__", None)
-    left_out = {"", str(Path.cwd()), *([] if main is None else [str(Path(main).resolve().parent)])}
+    left_out = set() if main is None else {os.path.realpath(Path(main).parent)}
+    with suppress(OSError):  # the working directory may have been deleted
+        left_out.add(os.path.realpath(Path.cwd()))
     own = str(Path(errors.__file__).resolve().parents[1])
-    return [*(entry for entry in sys.path if entry not in left_out), own]
+    return [*(entry for entry in sys.path if entry and os.path.realpath(entry) not in left_out), own]
 
 
 def _transfer(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from tiny_conversion import (
     TARGET,
     TinyConverter,
     install_fragile_backend,
+    learned_images,
     named,
     tiny_artifact,
     tiny_plugins,
@@ -21,6 +23,7 @@ import edgevision
 from edgevision.artifact import Artifact
 from edgevision.bundle.storage import read_bundle
 from edgevision.conversion.convert import Conversion
+from edgevision.conversion.score_calibration import ScoreCalibrator
 from edgevision.errors import (
     AgreementError,
     CancelledError,
@@ -131,6 +134,32 @@ def test_in_a_search_for_several_targets_each_gets_its_own(tmp_path: Path) -> No
     evidence = raised.value.evidence
     assert [result.artifact for result in evidence.results] == ["tflite-float32"]
     assert [(one.artifact, one.targets) for one in evidence.missing] == [("tflite-float16", ("tiny",))]
+
+
+def test_an_artifact_whose_scores_cannot_be_calibrated_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calibrate = ScoreCalibrator.calibrate
+
+    def failing(calibrator: ScoreCalibrator, trials: Any, on_done: Any) -> Any:
+        if any(trial.id == "tflite-int8" for trial in trials):
+            raise ConversionError("tflite-int8: no temperature")
+        return calibrate(calibrator, trials, on_done)
+
+    monkeypatch.setattr(ScoreCalibrator, "calibrate", failing)
+    request = tiny_request(
+        tmp_path,
+        ("int8", "float32"),
+        calibrated=True,
+        calibrate_scores=True,
+        keep_passing=True,
+        budget=Budget(min_agreement=0.0),
+    )
+    request = replace(request, evaluation=learned_images(60, 0), calibration=learned_images(60, 1))
+    evidence = Conversion.prepare(request, _failing()).run()
+    assert [result.artifact for result in evidence.results] == ["tflite-float32"]
+    assert evidence.results[0].temperature is not None
+    assert [one.reason for one in evidence.missing] == ["tflite-int8: no temperature"]
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ import edgevision
 from edgevision.artifact import Artifact, FloatOperation, QuantizationRecord
 from edgevision.bundle.storage import read_bundle
 from edgevision.conversion.convert import Conversion
-from edgevision.conversion.recipes import Converted, HeldOut, choose_recipe
+from edgevision.conversion.recipes import Converted, HeldOut, choose_recipe, evenly
 from edgevision.converter import split_calibration
 from edgevision.errors import ConversionError
 from edgevision.evaluation.classification import ClassificationEvaluator
@@ -248,6 +248,15 @@ def test_the_held_out_images_are_those_that_converters_leave_out() -> None:
         _held_out().inputs["image"], np.concatenate([images[place] for place in split_calibration(40)[1]])
     )
     assert len(_held_out(5).inputs["image"]) == 5, "of few images, all"
+
+
+def test_of_large_images_so_many_are_held_out_as_memory_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = 4 * (8 * 8 * 3 + 5 + 4)
+    monkeypatch.setattr("edgevision.conversion.recipes._MOST_BYTES", 6 * one)
+    assert len(_held_out(100).inputs["image"]) == 6
+    monkeypatch.setattr("edgevision.conversion.recipes._MOST_BYTES", one)
+    assert len(_held_out(100).inputs["image"]) == 4
+    assert evenly(range(0, 20, 2), 5) == [2, 6, 10, 14, 18]
 
 
 def _verdict(own: list[float], plain: list[float]) -> RecipeComparison:

@@ -11,11 +11,14 @@ import cv2
 import numpy as np
 import pytest
 
+from edgevision.bundle.storage import read_bundle
+from edgevision.cli.output.evidence import echo_evidence
 from edgevision.conversion.convert import ConversionSettings, convert
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import InputError
 from edgevision.evidence.records import Evidence
 from edgevision.imaging.input_options import InputOptions
+from edgevision.reporting.report import report_html
 from edgevision.tasks.options import TaskOptions
 
 pytestmark = pytest.mark.convert
@@ -113,7 +116,7 @@ def converted(path: Path, data: tuple[Any, Any], image: InputOptions, **settings
         path.with_suffix(".evb"),
         targets=["generic-cpu"],
         precisions=["float32"],
-        evaluation=ImageSet.from_arrays(*data, names),
+        evaluation=ImageSet.from_arrays(*data, None if data[1] is None else names),
         settings=ConversionSettings(task=TaskOptions(image=image), force=True, **settings),
     )
 
@@ -160,7 +163,12 @@ WRONG = {
         "value-range",
         "--preprocess resnet50",
     ),
-    "interpolation": ("textures", UNIT, "interpolation", "--interpolation nearest"),
+    "interpolation": (
+        "textures",
+        InputOptions(value_range=(0.0, 1.0), interpolation="bilinear"),
+        "interpolation",
+        "--interpolation nearest",
+    ),
 }
 
 
@@ -177,6 +185,31 @@ def test_other_input_than_in_the_training_is_named_with_the_option_to_pass(
     assert found[check].severity == "warning"
     with pytest.raises(InputError, match=f"--strict refuses.*{option}"):
         converted(networks(network), data, image, strict=True)
+
+
+def test_an_interpolation_that_matters_is_asked_for_without_ground_truth_too(networks: Trained) -> None:
+    unlabelled = (textures(40, 16)[0], None)
+    (finding,) = converted(networks("textures"), unlabelled, UNIT).calibration_findings
+    assert (finding.check, finding.severity) == ("interpolation", "note")
+    assert "instead of bilinear; pass --interpolation with the one of its training" in finding.text
+    stated = InputOptions(value_range=(0.0, 1.0), interpolation="nearest")
+    assert converted(networks("textures"), unlabelled, stated).calibration_findings == ()
+
+
+def test_the_command_line_and_the_report_show_what_is_wrong_with_the_source(
+    networks: Trained, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network, image, _, option = WRONG["colours"]
+    path = networks(network)
+    evidence = converted(path, RIGHT[network][0], image)
+    echo_evidence(evidence)
+    printed = capsys.readouterr().out
+    page = report_html(read_bundle(path.with_suffix(".evb")))
+    for finding in evidence.calibration_findings:
+        assert f"warning: {finding.text}" in printed
+    assert evidence.calibration is None
+    assert "source (colour-order)" in page
+    assert f"pass {option}" in page
 
 
 def test_of_several_inputs_that_explain_the_labels_all_are_named(networks: Trained) -> None:

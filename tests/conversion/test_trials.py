@@ -226,3 +226,26 @@ def test_each_target_has_its_own_limits(digits: Path, tmp_path: Path) -> None:
         )
     (missing,) = raised.value.evidence.missing
     assert (missing.artifact, missing.targets) == ("tflite-int8-full-integer", ("tiny",))
+
+
+def test_what_a_search_chooses_is_not_slower_than_float32_by_its_own_evidence(
+    cancelling: Path, tmp_path: Path
+) -> None:
+    evidence = convert(
+        cancelling,
+        tmp_path / "model.evb",
+        targets=["onnx-cpu"],
+        calibration=_tints(32, 0),
+        evaluation=_tints(50, 1),
+        settings=ConversionSettings(budget=Budget(min_agreement=0.0), task=TaskOptions(score_kind="logits")),
+    )
+    tried = {attempt.artifact: attempt for attempt in evidence.attempts}
+    int8, float32 = tried["onnx-int8"], tried["onnx-float32"]
+    assert int8.cpu_ms is not None
+    assert float32.cpu_ms is not None
+    (result,) = evidence.results
+    if result.artifact == "onnx-int8":
+        assert int8.cpu_ms < 1.25 * float32.cpu_ms
+    else:
+        assert result.artifact == "onnx-float32"
+        assert "times the time of onnx-float32 on this machine" in int8.slower

@@ -115,6 +115,16 @@ def tiny_images(count: int, seed: int) -> ImageSet:
     return ImageSet.from_arrays(pixels, random.integers(0, 5, count), LABELS)
 
 
+def learned_images(count: int, seed: int) -> ImageSet:
+    """Images of which the network knows the class of most, so that its scores can be calibrated."""
+    images = tiny_images(count, seed)
+    with open_session(registry().backend("tflite"), tiny_artifact("float32")) as session:
+        pixels = np.stack(list(images)).astype(np.float32) / 255
+        predicted = session.run({session.inputs[0].name: pixels})["scores"].argmax(1)
+    labels = np.where(np.arange(count) % 3, predicted, (predicted + 1) % 5)
+    return ImageSet.from_arrays(list(images), labels, LABELS)
+
+
 TARGET = '[{0}]\ndescription = "{0}"\nbackend = "{1}"\nformat = "{2}"\nprecisions = {3}\n{4}\n'
 
 

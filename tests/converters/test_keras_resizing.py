@@ -1,4 +1,4 @@
-"""A model whose layers resize images of any size: its input gets their size, and its way to resize is known."""
+"""A model whose layers resize images of any size: its input gets their size and way to resize."""
 
 from __future__ import annotations
 

@@ -272,6 +272,27 @@ def test_pythonpath_is_kept(tmp_path: Path) -> None:
     assert done.stdout.strip() == "{'done': True}", done.stderr
 
 
+def test_a_deleted_working_directory_is_no_obstacle(tmp_path: Path) -> None:
+    code = """
+        import os, shutil, sys
+        shutil.rmtree(os.getcwd())
+        from edgevision.execution.messages import Message
+        from edgevision.execution.run_costs import _run_for
+        from edgevision.execution.worker import Worker
+        with Worker() as worker:
+            try:
+                worker.ask(_run_for, Message({"seconds": 0}), what="x", timeout_s=60)
+            except Exception as error:
+                print(error)
+    """
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.startswith("x: IndexError: list index out of range"), done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("how", ["interrupt", "kill"])
 def test_the_child_ends_with_its_parent(jobs, tmp_path: Path, how: str) -> None:
     code = """

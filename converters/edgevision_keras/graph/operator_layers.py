@@ -25,7 +25,7 @@ class OperatorLayers:
         self._outputs = {tensor.op.name: _computed_by(tensor).name for tensor in trace.frozen.outputs}
 
     def layer_of(self, operation: str, name: str) -> str:
-        """The layer of an operator; empty if its name says nothing.
+        """The layer of an operator; empty if it belongs to none, or its name does not say to which.
 
         Args:
             operation: the format's name, such as ``BATCH_MATMUL``.
@@ -35,7 +35,8 @@ class OperatorLayers:
         wanted = _letters(operation)
         same = [part for part in parts if _letters(part.rsplit("/", 1)[-1]) == wanted]
         scoped = [part for part in (*same, *reversed(parts)) if "/" in part]
-        return layer_of(scoped[0], self._names, self._numbered) if scoped else ""
+        layer = layer_of(scoped[0], self._names, self._numbered) if scoped else ""
+        return layer if not self._names or layer in self._names else ""
 
 
 def _computed_by(tensor: Any) -> Any:

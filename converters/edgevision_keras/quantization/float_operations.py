@@ -6,20 +6,18 @@ the conversions between them are added up, and the cheapest assignment is a mini
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-import numpy as np
-
 from edgevision_keras.quantization.minimum_cut import UNLIMITED, CutGraph
-from edgevision_keras.quantization.tflite_file import Operator, constants, float_tensors, operators
+from edgevision_keras.quantization.tflite_file import NOT_COMPUTED, Operator
+from edgevision_keras.quantization.tflite_flow import Flow, read_flow
 
 NO_KERNEL = "no int8 kernel"
 SLOWER = "slower in int8"
 NORMALIZATION = "part of a normalization"
 BETWEEN = "between float operations"
+JOINED = "joins tensors of different ranges in one output"
 REQUESTED = "loses accuracy in int8"
 
 #: The operations that the int8 graph is there for: their weights are a quarter of the size.
@@ -113,7 +111,6 @@ _EXPENSIVE: Mapping[str, float] = {"SOFTMAX": 4.0, "GELU": 2.0, "LOGISTIC": 2.0,
 _FREE = frozenset({"RESHAPE", "SQUEEZE", "EXPAND_DIMS"})
 #: Times of a conversion between int8 and float: of each element, and of the operation, in elements.
 _CONVERSION, _OVERHEAD = 0.6, 300.0
-_NOT_COMPUTED = frozenset({"SHAPE", "QUANTIZE", "DEQUANTIZE"})
 
 _REDUCTIONS = frozenset({"MEAN", "SUM"})
 _ROOTS = frozenset({"RSQRT", "SQRT", "POW"})
@@ -138,28 +135,6 @@ _ELEMENTWISE = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class _Flow:
-    """The operators of a graph, and who computes and reads each float activation."""
-
-    steps: Sequence[Operator]
-    producer: Mapping[int, int]
-    readers: Mapping[int, Sequence[int]]
-    sizes: Mapping[int, int]
-
-    def activations(self, step: int) -> list[int]:
-        """The float activations that an operator reads, each once."""
-        return [tensor for tensor in dict.fromkeys(self.steps[step].inputs) if tensor in self.sizes]
-
-    def results(self, step: int) -> list[int]:
-        """The float activations that it computes."""
-        return [tensor for tensor in self.steps[step].outputs if tensor in self.sizes]
-
-    def size(self, step: int) -> int:
-        """Number of elements of its largest activation."""
-        return max((self.sizes[index] for index in (*self.activations(step), *self.results(step))), default=0)
-
-
 def is_float(operator: Operator, floats: Collection[int]) -> bool:
     """Return whether an operator of an int8 file computes in float.
 
@@ -168,41 +143,43 @@ def is_float(operator: Operator, floats: Collection[int]) -> bool:
         floats: the float tensors of its graph.
     """
     tensors = (*operator.inputs, *operator.outputs)
-    return operator.operation not in _NOT_COMPUTED and any(index in floats for index in tensors)
+    return operator.operation not in NOT_COMPUTED and any(index in floats for index in tensors)
 
 
-def choose_float(model: Any, kept: Collection[str], *, int8_interface: bool) -> dict[str, str]:
+def choose_float(
+    model: Any, fixed: Mapping[str, str], *, int8_inputs: bool, int8_outputs: bool
+) -> dict[str, str]:
     """The operators of a float file that stay in float when it is quantized.
 
     Args:
         model: the file as a `ModelT`, with one example per batch.
-        kept: names of operators that stay float in any case.
-        int8_interface: inputs and outputs are int8.
+        fixed: name of an operator that stays float in any case -> the reason.
+        int8_inputs, int8_outputs: these are int8, not float.
 
     Returns:
-        Name of an operator -> the reason, in the order in which they run; without those in `kept`.
+        Name of an operator -> the reason.
     """
-    flow = _read_flow(model)
+    flow = read_flow(model)
     interface = model.subgraphs[0].inputs, model.subgraphs[0].outputs
     inputs, outputs = ({int(index) for index in side} for side in interface)
-    fixed = dict.fromkeys(_normalizations(flow), NORMALIZATION)
-    for step, operator in enumerate(flow.steps):
-        if operator.name in kept:
-            fixed[step] = ""
-        elif _ratio(operator.operation) is None:
-            fixed[step] = NO_KERNEL
-        elif operator.operation == "BATCH_MATMUL":
-            fixed[step] = SLOWER
+    reasons = dict.fromkeys(_normalizations(flow), NORMALIZATION)
     bound = set()
     for step, operator in enumerate(flow.steps):
-        is_score = operator.operation in ("SOFTMAX", "LOGISTIC") and int8_interface
-        if operator.operation in _WITH_WEIGHTS or (is_score and operator.outputs[0] in outputs):
+        is_score = operator.operation in ("SOFTMAX", "LOGISTIC") and int8_outputs
+        if operator.name in fixed:
+            reasons[step] = fixed[operator.name]
+        elif _ratio(operator.operation) is None:
+            reasons[step] = NO_KERNEL
+        elif operator.operation == "BATCH_MATMUL":
+            reasons[step] = SLOWER
+        elif operator.operation in _WITH_WEIGHTS or (is_score and operator.outputs[0] in outputs):
             bound.add(step)
-    in_int8 = _cheapest(flow, fixed, bound - set(fixed), inputs, outputs, int8_interface=int8_interface)
+    ends = dict.fromkeys(inputs, 0 if int8_inputs else 1), dict.fromkeys(outputs, 0 if int8_outputs else 1)
+    in_int8 = _cheapest(flow, reasons, bound - set(reasons), *ends)
     return {
-        operator.name: fixed.get(step) or usual_reason(operator.operation)
+        operator.name: reasons.get(step) or usual_reason(operator.operation)
         for step, operator in enumerate(flow.steps)
-        if step not in in_int8 and flow.size(step) and operator.name not in kept
+        if step not in in_int8 and flow.size(step)
     }
 
 
@@ -214,21 +191,9 @@ def usual_reason(operation: str) -> str:
     return SLOWER if ratio > 1 else BETWEEN
 
 
-def _read_flow(model: Any) -> _Flow:
-    graph = model.subgraphs[0]
-    steps = [step for step in operators(model) if step.operation not in _NOT_COMPUTED]
-    activations = float_tensors(graph) - constants(model)
-    sizes = {index: int(np.prod(np.abs(_shape(graph.tensors[index])))) for index in activations}
-    producer = {tensor: number for number, step in enumerate(steps) for tensor in step.outputs}
-    readers: dict[int, list[int]] = defaultdict(list)
-    for number, step in enumerate(steps):
-        for tensor in dict.fromkeys(step.inputs):
-            readers[tensor].append(number)
-    return _Flow(steps, producer, readers, sizes)
-
-
-def _shape(tensor: Any) -> Sequence[int]:
-    return () if tensor.shape is None else tensor.shape
+def has_int8_kernel(operation: str) -> bool:
+    """Return whether the converter quantizes an operation."""
+    return _ratio(operation) is not None
 
 
 def _ratio(operation: str) -> float | None:
@@ -237,13 +202,11 @@ def _ratio(operation: str) -> float | None:
 
 
 def _cheapest(
-    flow: _Flow,
+    flow: Flow,
     fixed: Collection[int],
     bound: Collection[int],
-    inputs: Collection[int],
-    outputs: Collection[int],
-    *,
-    int8_interface: bool,
+    inputs: Mapping[int, int],
+    outputs: Mapping[int, int],
 ) -> set[int]:
     """The operators that are int8 in the assignment that takes the least time.
 
@@ -253,12 +216,10 @@ def _cheapest(
         flow: the operators.
         fixed: those that are float.
         bound: those that are int8.
-        inputs, outputs: tensors of the interface.
-        int8_interface: these are int8, not float.
+        inputs, outputs: tensor of the interface -> 0 for int8, 1 for float: the ends of the cut.
     """
     graph = CutGraph()
     nodes = [graph.add_node() for _ in flow.steps]
-    interface = 0 if int8_interface else 1
     for step, node in enumerate(nodes):
         operator = flow.steps[step]
         float_time = _float_time(operator, flow.size(step))
@@ -269,11 +230,11 @@ def _cheapest(
         if tensor in flow.producer:
             first = nodes[flow.producer[tensor]]
         elif tensor in inputs:
-            first = interface
+            first = inputs[tensor]
         else:
             continue
         ends = [nodes[reader] for reader in flow.readers.get(tensor, ())]
-        ends += [interface] if tensor in outputs else []
+        ends += [outputs[tensor]] if tensor in outputs else []
         conversion = round(_CONVERSION * size + _OVERHEAD)
         to_float, to_int8 = graph.add_node(), graph.add_node()
         graph.add_edge(first, to_float, conversion)
@@ -291,7 +252,7 @@ def _float_time(operator: Operator, size: int) -> int:
     return round(_EXPENSIVE.get(operator.operation, 1.0) * size + _OVERHEAD)
 
 
-def _normalizations(flow: _Flow) -> set[int]:
+def _normalizations(flow: Flow) -> set[int]:
     """The operators of whole normalizations: from the mean to the last factor and offset.
 
     In int8, the variance of small values is lost, and the difference of two large products too.
@@ -305,7 +266,7 @@ def _normalizations(flow: _Flow) -> set[int]:
     return members
 
 
-def _statistics(flow: _Flow, root: int) -> set[int]:
+def _statistics(flow: Flow, root: int) -> set[int]:
     """A root and what it is computed from, back to the reductions over the normalized tensor."""
     found, pending = {root}, [root]
     while pending:
@@ -319,8 +280,8 @@ def _statistics(flow: _Flow, root: int) -> set[int]:
     return found
 
 
-def _deviations(flow: _Flow, reduction: int) -> set[int]:
-    """What a reduction sums up, if that is a square or the distance from a mean, with this mean."""
+def _deviations(flow: Flow, reduction: int) -> set[int]:
+    """The tensor that a reduction sums up, if it is a square or the distance from a mean, with this mean."""
     found: set[int] = set()
     for square in _computed_by(flow, reduction, {"SQUARED_DIFFERENCE", "SQUARE", "MUL"}):
         if flow.steps[square].operation == "MUL" and len(flow.activations(square)) != 1:
@@ -332,13 +293,13 @@ def _deviations(flow: _Flow, reduction: int) -> set[int]:
     return found
 
 
-def _computed_by(flow: _Flow, step: int, operations: Collection[str]) -> set[int]:
+def _computed_by(flow: Flow, step: int, operations: Collection[str]) -> set[int]:
     """The operators of some kinds that compute what an operator reads."""
     before = {flow.producer[tensor] for tensor in flow.activations(step) if tensor in flow.producer}
     return {number for number in before if flow.steps[number].operation in operations}
 
 
-def _applied(flow: _Flow, statistics: set[int]) -> set[int]:
+def _applied(flow: Flow, statistics: set[int]) -> set[int]:
     """The statistics with the operators that apply them to the normalized tensor."""
     members = set(statistics)
     produced = {tensor for step in members for tensor in flow.results(step)}
@@ -357,6 +318,6 @@ def _applied(flow: _Flow, statistics: set[int]) -> set[int]:
     return members
 
 
-def _readers(flow: _Flow, step: int) -> Iterator[int]:
+def _readers(flow: Flow, step: int) -> Iterator[int]:
     for tensor in flow.results(step):
         yield from flow.readers.get(tensor, ())

@@ -56,6 +56,12 @@ def without_rounding(graph: FoldedGraph, ranges: Mapping[str, tuple[float, float
     return replace(graph, definition=definition)
 
 
+def without_any_rounding(graph: FoldedGraph) -> FoldedGraph:
+    """The graph without rounding and clipping of its inputs, before their ranges are known."""
+    limits = {tensor.name: _limits(tensor) for tensor in _rounded_inputs(graph.imported())}
+    return without_rounding(graph, limits)
+
+
 def _rounded_inputs(imported: Any) -> Iterator[Any]:
     """The inputs that every reader rounds."""
     for operation in imported.get_operations():

@@ -1,4 +1,4 @@
-"""What people have without EdgeVision: each format's usual tool with its default settings.
+"""The conversion that people have without EdgeVision: each format's usual tool with its default settings.
 
 Our own int8 is compared with it, and it is written where it is the better one. All three start from the
 source's own frozen graph, and calibrate on the same images as ours.

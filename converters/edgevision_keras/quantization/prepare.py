@@ -43,8 +43,8 @@ _FEWEST_IMAGES = 32
 #: Numbers that all measured tensors of one batch may contain.
 _MOST_NUMBERS = 15_000_000
 _LARGEST_BATCH = 32
-#: Moments of inputs that are kept at a time.
-_MOST_MOMENTS = 12_000_000
+#: Moments of inputs, float32, that are kept at a time. Each further group runs the network once more.
+_MOST_MOMENTS = 30_000_000
 
 
 #: A rule that is safer than another may have an error larger by this share.

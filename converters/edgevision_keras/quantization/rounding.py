@@ -18,7 +18,7 @@ from edgevision_keras.quantization.folding import Layer, same_padding
 
 #: Share of the inputs' variance that is added to each: keeps weights of inputs that are rarely active.
 _DAMPING = 0.01
-_SWEEPS = 8
+_SWEEPS = 4
 #: Inputs whose weights are searched one after the other before all others hear of it: the same result as
 #: one at a time, in products of matrices.
 _BLOCK = 32
@@ -52,7 +52,8 @@ class Moments:
         patches = _sampled_patches(layer, inputs, samples, random)
         origin = patches.mean(axis=1, keepdims=True)
         groups, _, count = patches.shape
-        moments = cls(origin, np.zeros((groups, count)), np.zeros((groups, count, count)))
+        products = np.zeros((groups, count, count), np.float32)
+        moments = cls(origin, np.zeros((groups, count)), products)
         moments._add(patches)
         return moments
 
@@ -90,11 +91,12 @@ def round_weights(layer: Layer, moments: Moments) -> Layer:
     """The layer with its weights on the int8 grid of each output, the largest at 127."""
     count = max(moments.samples, 1)
     shift = moments.sums / count
-    curvature = moments.products / count - shift[:, :, None] * shift[:, None, :]
+    curvature = moments.products / np.float32(count)
+    curvature -= (shift[:, :, None] * shift[:, None, :]).astype(np.float32)
     variance = np.trace(curvature, axis1=1, axis2=2) / curvature.shape[1]
     # Where no input ever changes, every weight is rounded by itself.
     damping = np.where(variance > 0, _DAMPING * variance, 1.0)
-    curvature = (curvature / (variance + damping)[:, None, None]).astype(np.float32)
+    curvature /= (variance + damping)[:, None, None].astype(np.float32)
     diagonal = np.arange(curvature.shape[1])
     curvature[:, diagonal, diagonal] += (damping / (variance + damping))[:, None]
     weight = _by_group(layer, len(curvature))
@@ -121,7 +123,7 @@ def _nearest(weight: Array) -> tuple[Array, Array]:
 
 
 def _descend(integers: Array, scale: Array, weight: Array, curvature: Array) -> None:
-    """Change one input's weights at a time to the best integers, until none changes.
+    """Change one input's weights at a time to the best integers, a few times or until none changes.
 
     The largest weight of an output stays at 127, so that a converter computes the same scale.
     """

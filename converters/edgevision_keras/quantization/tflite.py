@@ -8,12 +8,21 @@ from typing import Any
 
 import numpy as np
 
+from edgevision.errors import ConversionError
 from edgevision.tensors import Array
 from edgevision_keras.graph.trace import Trace
 from edgevision_keras.libraries import require, require_tensorflow
-from edgevision_keras.quantization.float_operations import REQUESTED, choose_float, is_float, usual_reason
+from edgevision_keras.quantization.float_operations import (
+    JOINED,
+    REQUESTED,
+    choose_float,
+    is_float,
+    usual_reason,
+)
 from edgevision_keras.quantization.folding import FoldedGraph, freeze
+from edgevision_keras.quantization.full_integer import replace_elu, replace_operations
 from edgevision_keras.quantization.integer_inputs import integer_ranges, without_rounding
+from edgevision_keras.quantization.joined_outputs import joined_outputs
 from edgevision_keras.quantization.prepare import PreparedNetwork
 from edgevision_keras.quantization.tflite_file import constants, float_tensors, operators, packed, parsed
 
@@ -52,8 +61,41 @@ def quantize(
     Raises:
         ConversionError: there is no layer of a name in `keep_float`.
     """
+    model = _with_ranges(trace, prepared, keep_float)
+    kept = _kept(model, prepared, keep_float)
+    joining = [name for names in joined_outputs(model).values() for name in names]
+    fixed = dict.fromkeys(joining, JOINED) | dict.fromkeys(kept, REQUESTED)
+    int8_outputs = precision == "int8" and not joining
+    reasons = choose_float(model, fixed, int8_inputs=precision == "int8", int8_outputs=int8_outputs)
+    content = _quantized(model, reasons, int8_inputs=precision == "int8", int8_outputs=int8_outputs)
+    return content, float_operators(content, reasons)
+
+
+def quantize_full_integer(
+    trace: Trace, prepared: PreparedNetwork, precision: str
+) -> tuple[bytes, tuple[FloatOperator, ...]]:
+    """Quantize every operation of a prepared network that can be; see `quantize`.
+
+    Raises:
+        ConversionError: an output joins tensors that one scale cannot represent.
+    """
+    model = _with_ranges(trace, prepared, ())
+    for name in joined_outputs(model):
+        raise ConversionError(
+            f"output '{name}' joins tensors of very different ranges, which one int8 scale cannot represent; "
+            "return them as separate outputs of the model, or pass a --target that has float operations"
+        )
+    replace_operations(model)
+    is_int8 = precision == "int8"
+    int8 = parsed(_quantized(model, (), int8_inputs=is_int8, int8_outputs=is_int8))
+    replace_elu(int8)
+    content = packed(int8)
+    return content, float_operators(content, {})
+
+
+def _with_ranges(trace: Trace, prepared: PreparedNetwork, keep_float: Collection[str]) -> Any:
+    """The float file as a `ModelT`, with our weights and the ranges of its tensors."""
     tf = require_tensorflow()
-    convert = require("tensorflow.lite.python.convert")
     graph = prepared.rounded_graph(keep_float)
     integers = integer_ranges(prepared, graph)
     graph = without_rounding(graph, integers)
@@ -61,14 +103,19 @@ def quantize(
     model = parsed(calibrated)
     _set_ranges(tf, model, calibrated, prepared, graph)
     _set_input_ranges(model, trace, integers)
-    kept = _kept(model, prepared, keep_float)
-    reasons = choose_float(model, kept, int8_interface=precision == "int8")
-    reasons |= dict.fromkeys(kept, REQUESTED)
-    interface = tf.int8 if precision == "int8" else tf.float32
-    content = convert.mlir_quantize(
-        packed(model), input_data_type=interface, output_data_type=interface, denylisted_nodes=sorted(reasons)
+    return model
+
+
+def _quantized(model: Any, denied: Collection[str], *, int8_inputs: bool, int8_outputs: bool) -> bytes:
+    """The int8 file of a `ModelT` with ranges, with the operators of some names in float."""
+    tf = require_tensorflow()
+    content = require("tensorflow.lite.python.convert").mlir_quantize(
+        packed(model),
+        input_data_type=tf.int8 if int8_inputs else tf.float32,
+        output_data_type=tf.int8 if int8_outputs else tf.float32,
+        denylisted_nodes=sorted(denied),
     )
-    return bytes(content), float_operators(content, reasons)
+    return bytes(content)
 
 
 def float_operators(content: bytes, reasons: Mapping[str, str]) -> tuple[FloatOperator, ...]:

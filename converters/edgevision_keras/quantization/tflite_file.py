@@ -8,6 +8,9 @@ from typing import Any
 
 from edgevision_keras.libraries import require
 
+#: Operations that do not compute with the values of activations.
+NOT_COMPUTED = frozenset({"SHAPE", "QUANTIZE", "DEQUANTIZE"})
+
 
 @dataclass(frozen=True)
 class Operator:

@@ -26,7 +26,18 @@ _BEFORE = frozenset(
         *("Placeholder", "Const", "Identity", "Cast", "Shape", "Slice", "StridedSlice", "Pad", "PadV2"),
         *("Pack", "ConcatV2", "Mul", "AddV2", "Sub", "RealDiv", "Minimum", "Maximum", "FloorDiv", "FloorMod"),
         *("Round", "Prod", "Reshape", "ExpandDims", "Squeeze", "Fill", "Select", "SelectV2", "GatherV2"),
-        *("Less", "LessEqual", "Greater", "GreaterEqual", "Equal", "Floor", "Ceil", "Neg", "Range"),
+        *(
+            "StatelessIf",
+            "Less",
+            "LessEqual",
+            "Greater",
+            "GreaterEqual",
+            "Equal",
+            "Floor",
+            "Ceil",
+            "Neg",
+            "Range",
+        ),
     )
 )
 #: Share of an image's width and height that a model which crops nothing shows.

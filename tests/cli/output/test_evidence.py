@@ -1,4 +1,4 @@
-"""What the tables of an evidence say in words."""
+"""The tables of an evidence in words."""
 
 from __future__ import annotations
 
