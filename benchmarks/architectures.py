@@ -95,7 +95,7 @@ _WORK = click.option(
 
 @main.command()
 @_WORK
-@click.option("--only", multiple=True, help="Rows whose name or id contains this text; repeatable.")
+@click.option("--only", multiple=True, help="Rows with this name, or in this group; repeatable.")
 @click.option("--runtime", "runtimes", multiple=True, type=click.Choice(list(RUNTIMES)), help="Default: all.")
 @click.option("--images", default=5000, help="Evaluation images.")
 @click.option("--calibration", default=500, help="Calibration images.")
@@ -118,7 +118,7 @@ def run(
     settings = {"images": images, "calibration": calibration, "train_seconds": train_seconds}
     steps = Steps(work, shared, settings, again)
     for row in rows():
-        if only and not any(text.lower() in row.id.lower() for text in only):
+        if only and not {row.name, row.id, row.group} & set(only):
             continue
         if not steps.done(row, "train"):
             continue
