@@ -48,7 +48,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Measured:
-    """What one conversion cost, and what its artifact is worth.
+    """Costs of one conversion, and the worth of its artifact.
 
     Attributes:
         cpu_s: CPU seconds of the conversion.
