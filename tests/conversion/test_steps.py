@@ -144,7 +144,7 @@ def test_candidates_that_cannot_be_timed_are_said_to_be_so(
     evidence = Conversion.prepare(request, plugins).run()
     assert [result.artifact for result in evidence.results] == ["tflite-int8"]
     assert evidence.results[0].latency_ms is None
-    note = "the speed of candidates for camera was not judged: tflite-int8: no process"
+    note = "the speed of tflite-int8, tflite-float32 for camera was not judged: tflite-int8: no process"
     assert evidence.notes.count(note) == 1
 
 
@@ -184,6 +184,27 @@ def test_the_speed_of_candidates_for_another_machine_of_an_architecture_in_the_t
         f"the speed of candidates for camera was judged by {cited}; run edgevision bench on the device"
         in evidence.notes
     )
+
+
+def test_a_table_without_a_precision_judges_nothing_and_the_evidence_says_so(
+    request_of, plugins: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = {
+        "machine": "a processor",
+        "tflite": {"integer": {"networks": ["a"], "ratios": {"float32": [1.0]}}},
+    }
+    rows = rows_of({"x86_64": table})
+    monkeypatch.setattr("edgevision.conversion.speed.latency_rows", lambda: rows)
+    monkeypatch.setattr("edgevision.conversion.trials.latency_rows", lambda: rows)
+    machine = 'machine = "N99"\narchitecture = "x86_64"'
+    targets = {"camera": TARGET.format("camera", "tflite", "tflite", '["int8", "float32"]', machine)}
+    request = request_of(targets=targets, calibrated=True, budget=Budget(min_agreement=0.0))
+    evidence = Conversion.prepare(request, plugins).run()
+    assert [result.artifact for result in evidence.results] == ["tflite-int8"]
+    assert [note for note in evidence.notes if "speed" in note] == [
+        "the speed of tflite-int8, tflite-float32 for camera was not judged: the package's latency table for "
+        "x86_64, measured on a processor has no int8"
+    ]
 
 
 @pytest.mark.parametrize(
