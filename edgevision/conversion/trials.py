@@ -212,6 +212,8 @@ class Trials:
             if identity in kept:
                 first = kept[identity]
                 kept[identity] = self._for_targets(first, (*first.targets, *trial.targets))
+                # It was not rejected: it is written under the name of the first.
+                self.attempts = [one for one in self.attempts if one.artifact != trial.id]
                 trial.session.close()
             else:
                 kept[identity] = trial

@@ -13,6 +13,7 @@ from tiny_conversion import TARGET, TinyConverter, TinySource, tiny_plugins, tin
 
 from edgevision.artifact import Artifact
 from edgevision.bundle.storage import read_bundle
+from edgevision.cli.output.evidence import echo_evidence
 from edgevision.conversion.convert import Conversion
 from edgevision.conversion.latency_table import rows_of
 from edgevision.conversion.schedule import Schedule
@@ -186,8 +187,24 @@ def test_the_speed_of_candidates_for_another_machine_of_an_architecture_in_the_t
     )
 
 
+@pytest.mark.usefixtures("speeds")
+def test_an_artifact_that_two_searches_find_is_written_once_and_not_called_rejected(
+    request_of, plugins: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tables = {"camera": '["int8", "float32"]', "tpu": '["int8"]'}
+    targets = {name: TARGET.format(name, "tflite", "tflite", row, "") for name, row in tables.items()}
+    request = request_of(targets=targets, calibrated=True, budget=Budget(min_agreement=0.0))
+    evidence = Conversion.prepare(request, plugins).run()
+    assert [result.artifact for result in evidence.results] == ["tflite-int8"]
+    (entry,) = read_bundle(request.output).manifest.artifacts
+    assert sorted(entry.targets) == ["camera", "tpu"]
+    echo_evidence(evidence)
+    rejected = [line for line in capsys.readouterr().out.splitlines() if line.startswith("rejected")]
+    assert rejected == ["rejected tflite-float32: within the budget, but a cheaper one is as fast"]
+
+
 def test_a_table_without_a_precision_judges_nothing_and_the_evidence_says_so(
-    request_of, plugins: Registry, monkeypatch: pytest.MonkeyPatch
+    request_of, plugins: Registry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table = {
         "machine": "a processor",
@@ -205,6 +222,10 @@ def test_a_table_without_a_precision_judges_nothing_and_the_evidence_says_so(
         "the speed of tflite-int8, tflite-float32 for camera was not judged: the package's latency table for "
         "x86_64, measured on a processor has no int8"
     ]
+    echo_evidence(evidence)
+    assert (
+        "rejected tflite-float32: within the budget, but a cheaper one was chosen" in capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize(
