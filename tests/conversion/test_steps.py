@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
+import os
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from tiny_conversion import TARGET, TinyConverter, TinySource, tiny_plugins, tiny_request
+from tiny_conversion import TARGET, TinyConverter, TinyReader, TinySource, tiny_plugins, tiny_request
 
 from edgevision.artifact import Artifact
 from edgevision.bundle.storage import read_bundle
@@ -19,7 +21,7 @@ from edgevision.conversion.latency_table import rows_of
 from edgevision.conversion.schedule import Schedule
 from edgevision.conversion.speed import architecture
 from edgevision.conversion.trials import Trials
-from edgevision.errors import AgreementError, ConversionError, InferenceError, OptionError
+from edgevision.errors import AgreementError, ConversionError, InferenceError, OptionError, SourceError
 from edgevision.evidence.requirements import Budget
 from edgevision.plugins import Registry, registry
 
@@ -298,3 +300,22 @@ def test_trials_store_their_arguments_and_run_nothing() -> None:
     """Any call of these arguments would be an AttributeError."""
     trials = Trials(None, None, None, Schedule(None, {}))
     assert (trials.attempts, trials.sensitivities) == ([], {})
+
+
+def test_a_source_that_is_no_file_is_refused_and_not_waited_for(request_of, plugins: Registry) -> None:
+    request = request_of()
+    request.source.unlink()
+    os.mkfifo(request.source)
+    with pytest.raises(SourceError, match=r"model\.tiny: expected a file or directory; copy the model"):
+        Conversion.prepare(request, plugins)
+
+
+def test_a_source_that_may_not_be_read_is_a_source_error(
+    request_of, plugins: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(*_: object) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(TinyReader, "reads", denied)
+    with pytest.raises(SourceError, match=r"model\.tiny: cannot be read: Permission denied; check its"):
+        Conversion.prepare(request_of(), plugins)
