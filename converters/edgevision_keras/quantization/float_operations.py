@@ -17,6 +17,7 @@ NO_KERNEL = "no int8 kernel"
 SLOWER = "slower in int8"
 NORMALIZATION = "part of a normalization"
 BETWEEN = "between float operations"
+INNER = "a part of one operation of the network"
 JOINED = "joins tensors of different ranges in one output"
 REQUESTED = "loses accuracy in int8"
 
