@@ -15,7 +15,8 @@ import numpy as np
 from edgevision.converter import Source, SourceFacts
 from edgevision.errors import ConversionError, MissingRuntimeError
 from edgevision_keras.failures import conversion_error, conversion_errors, listed
-from edgevision_keras.libraries import require, require_onnxruntime, require_tensorflow
+from edgevision_keras.graph.onnx_equivalents import write_translatable
+from edgevision_keras.libraries import require, require_onnxruntime
 
 #: Every ONNX Runtime from 1.20 on loads these.
 _OPSET, _IR_VERSION = 17, 8
@@ -55,7 +56,7 @@ def export(source: Source, precision: str, frozen: Any) -> bytes:
     tf2onnx = require("tf2onnx")
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     graph = frozen.graph.as_graph_def()
-    _replace_erfc(graph)
+    write_translatable(graph)
     inputs = [spec.name for spec in source.inputs]
     outputs = [spec.name for spec in source.outputs]
     with conversion_errors(source.path, "ONNX", precision):
@@ -107,21 +108,6 @@ def checked_file(source: Source, precision: str, model: Any) -> bytes:
     with conversion_errors(source.path, "ONNX", precision):
         onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString())
-
-
-def _replace_erfc(graph: Any) -> None:
-    """Write Erfc, a part of exact GELU that ONNX lacks, as 1 - Erf."""
-    tf = require_tensorflow()
-    for node in [node for node in graph.node if node.op == "Erfc"]:
-        erf = graph.node.add(op="Erf", name=f"{node.name}/erf", input=list(node.input))
-        erf.attr["T"].CopyFrom(node.attr["T"])
-        one = graph.node.add(op="Const", name=f"{node.name}/one")
-        one.attr["dtype"].CopyFrom(node.attr["T"])
-        numpy_type = tf.as_dtype(node.attr["T"].type).as_numpy_dtype
-        one.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(numpy_type(1)))
-        node.op = "Sub"
-        node.ClearField("input")
-        node.input.extend([one.name, erf.name])
 
 
 def _enlarge_instead_of_negative_padding(onnx: Any, model: Any) -> None:

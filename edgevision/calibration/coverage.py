@@ -77,9 +77,13 @@ def measure_coverage(
 def coverage_findings(coverage: Coverage) -> Iterator[Finding]:
     """Warnings about clipped activations and unsteady ranges."""
     sample = f"{coverage.calibration_images} calibration images"
-    clipping = [one for one in coverage.worst if one.clipped > CLIPPED]
+    # The worst come first; several activations may belong to one layer, which is named once.
+    clipping: dict[str, float] = {}
+    for one in coverage.worst:
+        if one.clipped > CLIPPED:
+            clipping.setdefault(one.layer, one.clipped)
     if clipping:
-        worst = ", ".join(f"{one.layer} ({one.clipped:.1%})" for one in clipping[:3])
+        worst = ", ".join(f"{layer} ({share:.1%})" for layer, share in list(clipping.items())[:3])
         yield Finding(
             "clipped-activations",
             "warning",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -75,3 +76,10 @@ def test_clipping_and_unsteady_ranges_get_a_warning() -> None:
     assert "same (66.7%)" in clipped.text
     assert unsteady.check == "unsteady-ranges"
     assert "differ by 92% in the median layer" in unsteady.text or "differ by" in unsteady.text
+
+
+def test_a_layer_with_several_activations_is_named_once_in_the_warning() -> None:
+    coverage = measure_coverage(TwoLayers(), inputs(0, 1, 0.5, 9), inputs(20, 30, 1))
+    same_name = replace(coverage, worst=tuple(replace(one, layer="norm") for one in coverage.worst))
+    clipped, *_ = coverage_findings(same_name)
+    assert clipped.text.count("norm") == 1
