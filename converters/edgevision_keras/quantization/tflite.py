@@ -16,6 +16,7 @@ from edgevision_keras.quantization.float_operations import (
     INNER,
     JOINED,
     REQUESTED,
+    WITH_WEIGHTS,
     choose_float,
     is_float,
     usual_reason,
@@ -27,7 +28,8 @@ from edgevision_keras.quantization.joined_outputs import joined_outputs
 from edgevision_keras.quantization.prepare import PreparedNetwork
 from edgevision_keras.quantization.tflite_file import constants, float_tensors, operators, packed, parsed
 
-_WITH_WEIGHTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+#: The operations whose weights are their second input.
+_WEIGHTS_SECOND = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
 
 @dataclass(frozen=True)
@@ -183,7 +185,7 @@ def _around(model: Any, tensors: Collection[int]) -> Iterator[str]:
     """Names of the operators without weights that write or read one of these tensors."""
     for operator in operators(model):
         touched = (*operator.inputs, *operator.outputs)
-        if operator.operation not in _WITH_WEIGHTS and any(index in tensors for index in touched):
+        if operator.operation not in WITH_WEIGHTS and any(index in tensors for index in touched):
             yield operator.name
 
 
@@ -240,7 +242,7 @@ def _kept(model: Any, prepared: PreparedNetwork, keep_float: Collection[str]) ->
     tensors = model.subgraphs[0].tensors
     weights = {}
     for operator in operators(model):
-        if operator.operation in _WITH_WEIGHTS:
+        if operator.operation in _WEIGHTS_SECOND:
             data = model.buffers[tensors[operator.inputs[1]].buffer].data
             if data is not None:
                 weights[operator.name] = np.frombuffer(bytes(data), np.float32)
