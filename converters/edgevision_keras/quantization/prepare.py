@@ -27,6 +27,7 @@ from edgevision_keras.quantization.folding import FoldedGraph, Layer, fold
 from edgevision_keras.quantization.histograms import Histogram
 from edgevision_keras.quantization.images import Batch, split_batches
 from edgevision_keras.quantization.logits import logit_tensors
+from edgevision_keras.quantization.pixel_ranges import pixel_ranges
 from edgevision_keras.quantization.ranges import RULES, Range, Rule, with_margin
 from edgevision_keras.quantization.rounding import (
     Moments,
@@ -142,8 +143,14 @@ class PreparedNetwork:
         return _choose_ranges(self, symmetric=True)
 
     def probe(self) -> Batch:
-        """One image, on which tensors of another format are compared with those of the graph."""
-        return {name: values[:1] for name, values in self.images[0].items()}
+        """One image, on which tensors of another format are compared with those of the graph.
+
+        Of the first batch, the one with the most contrast: on a blank image, different tensors are equal.
+        """
+        batch = self.images[0]
+        spreads = [values.reshape(len(values), -1).std(axis=1) for values in batch.values()]
+        chosen = int(np.argmax(np.sum([each / max(each.max(), 1e-30) for each in spreads], axis=0)))
+        return {name: values[chosen : chosen + 1] for name, values in batch.items()}
 
     def ranges_in(
         self,
@@ -241,11 +248,13 @@ def _choose_ranges(prepared: PreparedNetwork, *, symmetric: bool) -> RangeChoice
     fixed: dict[str, Rule] = {prepared.origins.get(name, ""): with_margin for name in prepared.logits}
     for name in (*prepared.folded.inputs, *prepared.folded.outputs):
         fixed[prepared.origins.get(name, "")] = RULES["min-max"]
+    pixels = pixel_ranges(prepared.folded, list(prepared.histograms), prepared.images, symmetric=symmetric)
     candidates = {
         name: {
             tensor: fixed.get(tensor, rule)(histogram, symmetric)
             for tensor, histogram in prepared.histograms.items()
         }
+        | pixels
         for name, rule in RULES.items()
     }
     network = SimulatedNetwork(prepared.rounded_graph(), list(prepared.histograms), prepared.logits)
