@@ -258,11 +258,23 @@ def _choose_ranges(prepared: PreparedNetwork, *, symmetric: bool) -> RangeChoice
         for name, rule in RULES.items()
     }
     network = SimulatedNetwork(prepared.rounded_graph(), list(prepared.histograms), prepared.logits)
-    exact = list(FoldedNetwork(prepared.folded).tensors(prepared.logits, iter(prepared.held_out)))
+    ends = [name for name in (*prepared.logits, *prepared.folded.outputs) if name in prepared.origins]
+    fetched = list(dict.fromkeys([*prepared.logits, *ends]))
+    exact = list(FoldedNetwork(prepared.folded).tensors(fetched, iter(prepared.held_out)))
+    for name in ends:  # a class may be in a held-out image alone
+        low, high = (end([end(values[name]) for values in exact]) for end in (np.min, np.max))
+        for ranges in candidates.values():
+            ranges[prepared.origins[name]] = _widened(ranges[prepared.origins[name]], low, high, symmetric)
     errors = {name: network.error(ranges, prepared.held_out, exact) for name, ranges in candidates.items()}
     limit = min(errors.values()) * (1 + _TIE)
     rule = next(name for name, error in errors.items() if error <= limit)
     return RangeChoice(rule, errors, candidates[rule])
+
+
+def _widened(range_: Range, low: float, high: float, symmetric: bool) -> Range:
+    """The range with the values from `low` to `high` in it."""
+    low, high = min(range_[0], float(low)), max(range_[1], float(high))
+    return (-max(-low, high), max(-low, high)) if symmetric else (low, high)
 
 
 def _round_layers(folded: FoldedGraph, network: FoldedNetwork, images: Sequence[Batch]) -> dict[str, Layer]:
