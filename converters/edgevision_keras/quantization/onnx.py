@@ -155,7 +155,7 @@ def quantize(
             _calibration_reader(quantization, prepared),
             quant_format=quantization.QuantFormat.QDQ,
             op_types_to_quantize=list(_QUANTIZED_OPERATIONS),
-            nodes_to_exclude=sorted(kept),
+            nodes_to_exclude=sorted({*kept, *_additions_of_constants(model)}),
             per_channel=True,
             activation_type=quantization.QuantType.QInt8,
             weight_type=quantization.QuantType.QInt8,
@@ -201,6 +201,16 @@ def _probe_values(onnx: Any, model: Any, prepared: PreparedNetwork) -> dict[str,
     probe = dict(prepared.probe())
     results = dict(zip(fetched, session.run(fetched, probe), strict=True))
     return results | {name: values for name, values in probe.items() if name in inputs}
+
+
+def _additions_of_constants(model: Any) -> set[str]:
+    """Names of the additions of a constant, such as a rescaling's: no kernel of a layer has the addition."""
+    constants = {tensor.name for tensor in model.graph.initializer}
+    return {
+        node.name
+        for node in model.graph.node
+        if node.op_type == "Add" and any(name in constants for name in node.input)
+    }
 
 
 def _weights(onnx: Any, model: Any) -> dict[str, Array]:

@@ -27,6 +27,7 @@ from edgevision_keras.quantization.folding import FoldedGraph, Layer, fold
 from edgevision_keras.quantization.histograms import Histogram
 from edgevision_keras.quantization.images import Batch, split_batches
 from edgevision_keras.quantization.logits import logit_tensors
+from edgevision_keras.quantization.pixel_ranges import pixel_ranges
 from edgevision_keras.quantization.ranges import RULES, Range, Rule, with_margin
 from edgevision_keras.quantization.rounding import (
     Moments,
@@ -142,8 +143,14 @@ class PreparedNetwork:
         return _choose_ranges(self, symmetric=True)
 
     def probe(self) -> Batch:
-        """One image, on which tensors of another format are compared with those of the graph."""
-        return {name: values[:1] for name, values in self.images[0].items()}
+        """One image, on which tensors of another format are compared with those of the graph.
+
+        Of the first batch, the one with the most contrast: on a blank image, different tensors are equal.
+        """
+        batch = self.images[0]
+        spreads = [values.reshape(len(values), -1).std(axis=1) for values in batch.values()]
+        chosen = int(np.argmax(np.sum([each / max(each.max(), 1e-30) for each in spreads], axis=0)))
+        return {name: values[chosen : chosen + 1] for name, values in batch.items()}
 
     def ranges_in(
         self,
@@ -241,19 +248,33 @@ def _choose_ranges(prepared: PreparedNetwork, *, symmetric: bool) -> RangeChoice
     fixed: dict[str, Rule] = {prepared.origins.get(name, ""): with_margin for name in prepared.logits}
     for name in (*prepared.folded.inputs, *prepared.folded.outputs):
         fixed[prepared.origins.get(name, "")] = RULES["min-max"]
+    pixels = pixel_ranges(prepared.folded, list(prepared.histograms), prepared.images, symmetric=symmetric)
     candidates = {
         name: {
             tensor: fixed.get(tensor, rule)(histogram, symmetric)
             for tensor, histogram in prepared.histograms.items()
         }
+        | pixels
         for name, rule in RULES.items()
     }
     network = SimulatedNetwork(prepared.rounded_graph(), list(prepared.histograms), prepared.logits)
-    exact = list(FoldedNetwork(prepared.folded).tensors(prepared.logits, iter(prepared.held_out)))
+    ends = [name for name in (*prepared.logits, *prepared.folded.outputs) if name in prepared.origins]
+    fetched = list(dict.fromkeys([*prepared.logits, *ends]))
+    exact = list(FoldedNetwork(prepared.folded).tensors(fetched, iter(prepared.held_out)))
+    for name in ends:  # a class may be in a held-out image alone
+        low, high = (end([end(values[name]) for values in exact]) for end in (np.min, np.max))
+        for ranges in candidates.values():
+            ranges[prepared.origins[name]] = _widened(ranges[prepared.origins[name]], low, high, symmetric)
     errors = {name: network.error(ranges, prepared.held_out, exact) for name, ranges in candidates.items()}
     limit = min(errors.values()) * (1 + _TIE)
     rule = next(name for name, error in errors.items() if error <= limit)
     return RangeChoice(rule, errors, candidates[rule])
+
+
+def _widened(range_: Range, low: float, high: float, symmetric: bool) -> Range:
+    """The range with the values from `low` to `high` in it."""
+    low, high = min(range_[0], float(low)), max(range_[1], float(high))
+    return (-max(-low, high), max(-low, high)) if symmetric else (low, high)
 
 
 def _round_layers(folded: FoldedGraph, network: FoldedNetwork, images: Sequence[Batch]) -> dict[str, Layer]:
