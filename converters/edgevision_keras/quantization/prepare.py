@@ -8,7 +8,7 @@ and gets its activation ranges from here.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -144,6 +144,12 @@ class PreparedNetwork:
     def probe(self) -> Batch:
         """One image, on which tensors of another format are compared with those of the graph."""
         return {name: values[:1] for name, values in self.images[0].items()}
+
+    def single_images(self) -> Iterator[Batch]:
+        """The images that everything was measured on, one by one."""
+        for batch in self.images:
+            for index in range(len(next(iter(batch.values())))):
+                yield {name: values[index : index + 1] for name, values in batch.items()}
 
     def ranges_in(
         self,
