@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,6 +14,7 @@ from edgevision_keras.libraries import require_tensorflow
 from edgevision_keras.quantization.folding import FoldedGraph, input_dependent_tensors
 from edgevision_keras.quantization.histograms import COUNTED, Histogram
 from edgevision_keras.quantization.images import Batch
+from edgevision_keras.quantization.sessions import GraphSession
 
 #: Operations whose output has values of their first input and no others, except zeros.
 _PASSING = frozenset(
@@ -72,25 +73,15 @@ class FoldedNetwork:
         self._tf = require_tensorflow()
 
     @cached_property
-    def _function(self) -> Any:
-        tf, graph = self._tf, self._folded.imported()
-        shapes = [graph.get_tensor_by_name(name).shape for name in self._folded.inputs]
-        return tf.compat.v1.wrap_function(
-            self._import, [tf.TensorSpec(shape, tf.float32) for shape in shapes]
-        )
+    def _graph(self) -> Any:
+        return self._folded.imported()
 
-    def _import(self, *images: Any) -> Sequence[Any]:
-        self._tf.graph_util.import_graph_def(
-            self._folded.definition,
-            input_map=dict(zip(self._folded.inputs, images, strict=True)),
-            name="network",
-        )
-        return images
+    @cached_property
+    def _session(self) -> GraphSession:
+        return GraphSession(self._graph)
 
     def _tensor(self, name: str) -> Any:
-        if name in self._folded.inputs:
-            return self._function.inputs[self._folded.inputs.index(name)]
-        return self._function.graph.get_tensor_by_name(f"network/{name}")
+        return self._graph.get_tensor_by_name(name)
 
     def channels(self, name: str) -> int:
         """The size of the last axis of the named tensor."""
@@ -98,24 +89,17 @@ class FoldedNetwork:
 
     def tensors(self, names: Sequence[str], batches: Iterator[Batch]) -> Iterator[dict[str, Array]]:
         """The values of the named tensors, one dict per batch."""
-        run = self._pruned([self._tensor(name) for name in names])
+        run = self._runner([self._tensor(name) for name in names])
         for batch in batches:
-            yield dict(zip(names, (value.numpy() for value in run(*self._feed(batch))), strict=True))
+            yield dict(zip(names, run(batch), strict=True))
 
     def extremes(self, names: Sequence[str], batches: Iterator[Batch]) -> dict[str, Extremes]:
         """The extremes of the named tensors over all batches."""
-        tf = self._tf
-        with self._function.graph.as_default():
-            fetched = []
-            for name in names:
-                tensor = self._tensor(name)
-                axes = list(range(max(tensor.shape.rank - 1, 1)))  # of a tensor without channels, over images
-                fetched += [tf.reduce_min(tensor, axes), tf.reduce_max(tensor, axes)]
-        run = self._pruned(fetched)
         extremes: dict[str, Extremes] = {}
-        for batch in batches:
-            values = [value.numpy().astype(np.float64) for value in run(*self._feed(batch))]
-            for name, low, high in zip(names, values[::2], values[1::2], strict=True):
+        for tensors in self.tensors(names, batches):
+            for name, values in tensors.items():
+                axes = tuple(range(max(values.ndim - 1, 1)))  # of a tensor without channels, over images
+                low, high = (end.astype(np.float64) for end in (values.min(axes), values.max(axes)))
                 extremes.setdefault(name, Extremes(low, high)).grow(low, high)
         return extremes
 
@@ -146,32 +130,23 @@ class FoldedNetwork:
             if tuple(logits) == self._folded.outputs
             else [self._folded.outputs, logits]
         )
-        with self._function.graph.as_default():
-            values = [_sampled(tf, tensor) for tensor in inner]
-            extremes = [end for tensor in inner for end in _extremes_of_images(tf, tensor)]
+        with self._graph.as_default():
             projections = [self._projected_gradients(end, inner) for end in ends]
-            gradients = [each for _, part in projections for each in part if each is not None]
-            known = [_sampled(tf, gradient) for gradient in gradients]
             sizes = [tf.shape(self._tensor(name)) for end in ends for name in end]
+        gradients = [each for _, part in projections for each in part if each is not None]
         signs = [sign for placeholders, _ in projections for sign in placeholders]
-        shapes = self._pruned(sizes)
-        run = self._pruned([*values, *extremes, *known], signs)
+        shapes = self._runner(sizes)
+        run = self._runner([*inner, *gradients], signs)
         random = np.random.default_rng(0)
         for batch in batches:
-            feed = self._feed(batch)
-            drawn = [
-                tf.constant(random.choice([-1.0, 1.0], shape.numpy()), tf.float32) for shape in shapes(*feed)
-            ]
-            fetched = [value.numpy() for value in run(*feed, *drawn)]
-            rest = iter(fetched[3 * len(names) :])
-            weights = [
-                [None if each is None else next(rest).astype(np.float64) ** 2 for each in part]
-                for _, part in projections
-            ]
-            for index, name in enumerate(names):
-                own, logit = weights[0][index], weights[-1][index]
-                results[name].add(fetched[index], own, logit)
-                results[name].add_extremes(*fetched[len(names) + 2 * index : len(names) + 2 * index + 2])
+            drawn = [random.choice([-1.0, 1.0], shape).astype(np.float32) for shape in shapes(batch)]
+            fetched = run(batch, drawn)
+            rest = iter(fetched[len(names) :])
+            weights = [[None if each is None else next(rest) for each in part] for _, part in projections]
+            for name, values, own, logit in zip(names, fetched, weights[0], weights[-1], strict=False):
+                flat = values.reshape(len(values), -1)
+                results[name].add(_sampled(flat), _squares(own), _squares(logit))
+                results[name].add_extremes(flat.min(axis=1), flat.max(axis=1))
         return results
 
     def _projected_gradients(
@@ -183,20 +158,23 @@ class FoldedNetwork:
         signs = [tf.compat.v1.placeholder(tf.float32, output.shape) for output in outputs]
         scaled = [sign / _spread(tf, output) for sign, output in zip(signs, outputs, strict=True)]
         try:
-            return signs, list(tf.gradients(outputs, inner, grad_ys=scaled))
+            gradients = tf.gradients(outputs, inner, grad_ys=scaled)
+            # Those of a lookup hold only the rows that were looked up.
+            return signs, [None if each is None else tf.convert_to_tensor(each) for each in gradients]
         except (LookupError, ValueError, TypeError):  # no gradient: all values have equal weight
             return signs, [None] * len(inner)
 
-    def _pruned(self, fetched: Sequence[Any], signs: Sequence[Any] = ()) -> Any:
-        """A function of the inputs, then of `signs`, that computes the tensors in `fetched`."""
-        arguments = [*self._function.inputs, *signs]
-        specs = tuple(self._tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in arguments)
-        # Without a signature each call first fails inside, with all numbers of its arguments in the message.
-        return self._function.prune(arguments, fetched, input_signature=(specs, {}))
-
-    def _feed(self, batch: Batch) -> list[Any]:
+    def _runner(self, fetched: Sequence[Any], signs: Sequence[Any] = ()) -> Callable[..., list[Array]]:
+        """A function of a batch and of values for `signs`, that computes the tensors in `fetched`."""
         names = [name.removesuffix(":0") for name in self._folded.inputs]
-        return [self._tf.constant(batch[name], self._tf.float32) for name in names]
+        weights = self._folded.weights
+        fed = [*map(self._tensor, (*self._folded.inputs, *weights)), *signs]
+        run = self._session.function(fetched, fed)
+
+        def of_batch(batch: Batch, values: Sequence[Array] = ()) -> list[Array]:
+            return run(*(batch[name] for name in names), *weights.values(), *values)
+
+        return of_batch
 
 
 def _spread(tf: Any, output: Any) -> Any:
@@ -205,14 +183,11 @@ def _spread(tf: Any, output: Any) -> Any:
     return (tf.math.reduce_std(output) + 1e-12) * tf.sqrt(count)
 
 
-def _sampled(tf: Any, tensor: Any) -> Any:
-    """(images, numbers): evenly spread values of each image."""
-    flat = tf.reshape(tensor, [tf.shape(tensor)[0], -1])
-    step = tf.bitwise.bitwise_or(tf.shape(flat)[1] // COUNTED, 1)  # odd, so that every channel is sampled
+def _sampled(flat: Array) -> Array:
+    """Evenly spread values of each image, of (images, numbers)."""
+    step = flat.shape[1] // COUNTED | 1  # odd, so that every channel is sampled
     return flat[:, ::step]
 
 
-def _extremes_of_images(tf: Any, tensor: Any) -> tuple[Any, Any]:
-    """The smallest and the largest value of each image, (images,) each."""
-    axes = list(range(1, tensor.shape.rank))
-    return tf.reduce_min(tensor, axes), tf.reduce_max(tensor, axes)
+def _squares(gradient: Array | None) -> Array | None:
+    return None if gradient is None else _sampled(gradient.reshape(len(gradient), -1)).astype(np.float64) ** 2

@@ -17,6 +17,7 @@ from edgevision.tensors import Array
 from edgevision_keras.graph.rewrites import add_constant
 from edgevision_keras.graph.trace import Trace
 from edgevision_keras.libraries import require, require_tensorflow
+from edgevision_keras.quantization.sessions import GraphSession
 
 _KINDS = {"Conv2D": "conv", "DepthwiseConv2dNative": "depthwise", "MatMul": "dense"}
 _AFFINE = frozenset({"BiasAdd", "Add", "AddV2", "Sub", "Mul", "RealDiv", "FusedBatchNormV3", "Identity"})
@@ -81,29 +82,52 @@ class FoldedGraph:
     """A folded graph.
 
     Attributes:
-        definition: TensorFlow's GraphDef, with the weights and biases of `layers`.
+        structure: TensorFlow's GraphDef, with zeros for the weights and biases of `layers`: they are large,
+            and few that read a graph need them.
         layers: its layers, in the order in which they run.
         inputs, outputs: names of its tensors, in the source's order.
     """
 
-    definition: Any
+    structure: Any
     layers: tuple[Layer, ...]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
 
     def with_layers(self, layers: Sequence[Layer]) -> FoldedGraph:
         """The same graph with the weights and biases of `layers`."""
-        definition = copied(self.definition)
-        _set_weights(definition, layers)
-        return replace(self, definition=definition, layers=tuple(layers))
+        return replace(self, layers=tuple(layers))
 
-    def imported(self, name: str = "") -> Any:
-        """A new `tf.Graph` with its operations."""
-        tf = require_tensorflow()
-        graph = tf.Graph()
-        with graph.as_default():
-            tf.graph_util.import_graph_def(self.definition, name=name)
-        return graph
+    @property
+    def definition(self) -> Any:
+        """A new GraphDef with the weights and biases."""
+        definition = copied(self.structure)
+        nodes: Mapping[str, Any] = {node.name: node for node in definition.node}
+        for name, values in self.weights.items():
+            tensor = require_tensorflow().make_tensor_proto(values)
+            nodes[name.removesuffix(":0")].attr["value"].tensor.CopyFrom(tensor)
+        return definition
+
+    @property
+    def weights(self) -> dict[str, Array]:
+        """Name of a tensor of weights or of a bias -> its values, which are zeros in `structure`."""
+        return {
+            f"{name}:0": values
+            for layer in self.layers
+            for name, values in ((_weight_name(layer), layer.weight), (_bias_name(layer), layer.bias))
+        }
+
+    def imported(self) -> Any:
+        """A new `tf.Graph` with its operations, and zeros for the weights."""
+        return imported(self.structure)
+
+
+def imported(definition: Any) -> Any:
+    """A new `tf.Graph` with the operations of a GraphDef."""
+    tf = require_tensorflow()
+    graph = tf.Graph()
+    with graph.as_default():
+        tf.graph_util.import_graph_def(definition, name="")
+    return graph
 
 
 def fold(trace: Trace) -> FoldedGraph:
@@ -119,16 +143,13 @@ def fold(trace: Trace) -> FoldedGraph:
         if _has_constant_weights(operation, dependent)
     ]
     layers = []
-    for (operation, end), (weight, factor, offset) in zip(
-        ends, _folded_constants(tf, trace, ends), strict=True
-    ):
+    for (operation, end), (weight, factor, offset) in zip(ends, _folded_constants(trace, ends), strict=True):
         layers.append(_layer(operation, end, weight).with_outputs_scaled(factor, offset))
         _replace(tf, definition, layers[-1])
     for operation in graph.get_operations():
         if operation.type == "AvgPool" and _is_global(operation):
             _make_mean(tf, definition, operation)
     _drop_annotations(definition)
-    _set_weights(definition, layers)
     definition = tf.compat.v1.graph_util.extract_sub_graph(definition, sorted(outputs))
     names = [tuple(tensor.name for tensor in side) for side in (trace.frozen.inputs, trace.frozen.outputs)]
     return FoldedGraph(definition, tuple(layers), *names)
@@ -235,20 +256,19 @@ def _is_per_channel(shape: Sequence[int], channels: int) -> bool:
     return all(size == 1 for size in shape[:-1]) and (not shape or shape[-1] in (1, channels))
 
 
-def _folded_constants(
-    tf: Any, trace: Trace, ends: Sequence[tuple[Any, Any]]
-) -> Iterator[tuple[Array, Array, Array]]:
+def _folded_constants(trace: Trace, ends: Sequence[tuple[Any, Any]]) -> Iterator[tuple[Array, Array, Array]]:
     """(weights, factor, offset) of each operation with the affine operations up to its end."""
     if not ends:
         return
     starts = [operation.outputs[0] for operation, _ in ends]
-    weights = trace.frozen.prune([], [operation.inputs[1] for operation, _ in ends])()
-    until = trace.frozen.prune(starts, [end for _, end in ends])
-    shapes = [[1] * (start.shape.rank - 1) + [start.shape[-1]] for start in starts]
-    zeros, ones = (until(*(tf.fill(shape, value) for shape in shapes)) for value in (0.0, 1.0))
+    session = GraphSession(trace.frozen.graph)
+    weights = session.function([operation.inputs[1] for operation, _ in ends], [])()
+    until = session.function([end for _, end in ends], starts)
+    shapes = [[size or 1 for size in start.shape.as_list()] for start in starts]
+    zeros, ones = (until(*(np.full(shape, value, np.float32) for shape in shapes)) for value in (0.0, 1.0))
     for weight, zero, one in zip(weights, zeros, ones, strict=True):
-        offset = zero.numpy().reshape(-1)
-        yield weight.numpy(), one.numpy().reshape(-1) - offset, offset
+        factor, offset = (values.reshape(-1, values.shape[-1])[0] for values in (one - zero, zero))
+        yield weight, factor, offset
 
 
 def _layer(operation: Any, end: Any, weight: Array) -> Layer:
@@ -283,8 +303,10 @@ def _replace(tf: Any, graph: Any, layer: Layer) -> None:
     bias.attr["data_format"].s = b"NHWC"
     last.CopyFrom(bias)
     graph.node.remove(bias)
-    for name in (_weight_name(layer), _bias_name(layer)):
-        graph.node.add(op="Const", name=name).attr["dtype"].type = tf.float32.as_datatype_enum
+    for name, values in ((_weight_name(layer), layer.weight), (_bias_name(layer), layer.bias)):
+        node = graph.node.add(op="Const", name=name)
+        node.attr["dtype"].type = tf.float32.as_datatype_enum
+        node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(0.0, tf.float32, values.shape))
 
 
 def _is_global(pooling: Any) -> bool:
@@ -316,14 +338,6 @@ def _drop_annotations(definition: Any) -> None:
         node.attr.pop("_class", None)
         # Keras's swish has a custom gradient, which cannot be called outside of its graph.
         node.attr.pop("_gradient_op_type", None)
-
-
-def _set_weights(graph: Any, layers: Sequence[Layer]) -> None:
-    tf = require_tensorflow()
-    nodes: Mapping[str, Any] = {node.name: node for node in graph.node}
-    for layer in layers:
-        for name, values in ((_weight_name(layer), layer.weight), (_bias_name(layer), layer.bias)):
-            nodes[name].attr["value"].tensor.CopyFrom(tf.make_tensor_proto(values))
 
 
 def _weight_name(layer: Layer) -> str:

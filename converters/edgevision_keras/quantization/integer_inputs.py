@@ -48,12 +48,12 @@ def without_rounding(graph: FoldedGraph, ranges: Mapping[str, tuple[float, float
     """
     kind = require_tensorflow().float32.as_datatype_enum
     imported = graph.imported()
-    definition = copied(graph.definition)
+    definition = copied(graph.structure)
     nodes = {node.name: node for node in definition.node}
     for name, (low, high) in ranges.items():
         for operation in _without_effect(imported.get_tensor_by_name(name), low, high):
             as_identity(nodes[operation.name], kind)
-    return replace(graph, definition=definition)
+    return replace(graph, structure=definition)
 
 
 def without_any_rounding(graph: FoldedGraph) -> FoldedGraph:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from edgevision_keras.quantization.folding import (
     in_topological_order,
     same_padding,
 )
+from edgevision_keras.quantization.images import Batch
 from edgevision_keras.quantization.prepare import PreparedNetwork
 
 #: The operations that are faster in int8 on TensorRT. The defaults also quantize the final Softmax, and
@@ -42,7 +43,7 @@ def with_centred_inputs(
     Returns:
         The graph, and the ranges of its new tensors.
     """
-    definition = copied(graph.definition)
+    definition = copied(graph.structure)
     before = graph.imported()
     behind = _behind_layers(before, graph)
     layers: list[Layer] = []
@@ -60,7 +61,7 @@ def with_centred_inputs(
         axes = tuple(range(layer.weight.ndim - 1))
         bias = layer.bias + middle * layer.weight.sum(axis=axes, dtype=np.float64)
         layers.append(replace(layer, bias=bias.astype(np.float32), padding="VALID", input=f"{added[-1]}:0"))
-    return replace(graph, definition=definition).with_layers(layers), ranges
+    return replace(graph, structure=definition).with_layers(layers), ranges
 
 
 def _behind_layers(imported: Any, graph: FoldedGraph) -> set[str]:
@@ -146,13 +147,16 @@ def quantize(
         float32.write_bytes(content)
         pre_process(float32, simplified, skip_symbolic_shape=True)
         model = onnx.load(simplified)
-        values = _probe_values(onnx, model, prepared)
+        float_model = _FloatModel(onnx, model)
+        values = float_model.values(prepared.probe())
         ranges = prepared.ranges_in(values, graph, symmetric=True, extra_ranges=centred)
+        unknown = [name for name in values if name not in ranges]
+        ranges |= float_model.ranges(unknown, prepared.images)
         kept = prepared.kept_in(_weights(onnx, model), keep_float)
         quantization.quantize_static(
             simplified,
             int8,
-            _calibration_reader(quantization, prepared),
+            _reader_of(quantization, prepared.probe()),
             quant_format=quantization.QuantFormat.QDQ,
             op_types_to_quantize=list(_QUANTIZED_OPERATIONS),
             nodes_to_exclude=sorted({*kept, *_additions_of_constants(model)}),
@@ -177,30 +181,48 @@ def quantize(
     return result
 
 
-def _probe_values(onnx: Any, model: Any, prepared: PreparedNetwork) -> dict[str, Array]:
-    """Name of a tensor -> its values when the float model runs on the probe."""
-    runtime = require_onnxruntime()
-    probing = onnx.ModelProto()
-    probing.CopyFrom(model)
-    inferred = onnx.shape_inference.infer_shapes(model).graph
-    floats = [
-        value.name
-        for value in (*inferred.value_info, *inferred.input)
-        if value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
-    ]
-    inputs = {value.name for value in model.graph.input}
-    outputs = {value.name for value in model.graph.output}
-    names = [name for name in floats if name not in outputs | inputs]
-    probing.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
-    options = runtime.SessionOptions()
-    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = runtime.InferenceSession(
-        probing.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    fetched = [*names, *outputs]
-    probe = dict(prepared.probe())
-    results = dict(zip(fetched, session.run(fetched, probe), strict=True))
-    return results | {name: values for name, values in probe.items() if name in inputs}
+class _FloatModel:
+    """A float32 model that returns its float tensors.
+
+    Args:
+        onnx: the library.
+        model: an `onnx.ModelProto`.
+    """
+
+    def __init__(self, onnx: Any, model: Any) -> None:
+        runtime = require_onnxruntime()
+        probing = onnx.ModelProto()
+        probing.CopyFrom(model)
+        inferred = onnx.shape_inference.infer_shapes(model).graph
+        floats = [
+            value.name
+            for value in (*inferred.value_info, *inferred.input)
+            if value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+        ]
+        self._inputs = {value.name for value in model.graph.input}
+        outputs = {value.name for value in model.graph.output}
+        names = [name for name in floats if name not in outputs | self._inputs]
+        probing.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+        self._fetched = [*names, *outputs]
+        options = runtime.SessionOptions()
+        options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        self._session = runtime.InferenceSession(
+            probing.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+
+    def values(self, batch: Batch) -> dict[str, Array]:
+        """Name of a float tensor -> its values."""
+        results = dict(zip(self._fetched, self._session.run(self._fetched, dict(batch)), strict=True))
+        return results | {name: values for name, values in batch.items() if name in self._inputs}
+
+    def ranges(self, names: Sequence[str], batches: Sequence[Batch]) -> dict[str, tuple[float, float]]:
+        """Name of a tensor -> the range from -x to x of its values in all batches."""
+        fetched = [name for name in names if name in self._fetched]
+        reach = dict.fromkeys(fetched, 0.0)
+        for batch in batches if fetched else ():
+            for name, values in zip(fetched, self._session.run(fetched, dict(batch)), strict=True):
+                reach[name] = max(reach[name], float(np.abs(values).max(initial=0.0)))
+        return {name: (-most, most) for name, most in reach.items() if most}
 
 
 def _additions_of_constants(model: Any) -> set[str]:
@@ -258,15 +280,14 @@ def _quantization_of(producers: Mapping[str, Any], name: str) -> tuple[Any, Any]
     return (first, second) if is_pair else None
 
 
-def _calibration_reader(quantization: Any, prepared: PreparedNetwork) -> Any:
-    """Calibration data as ONNX Runtime reads it: one batch per call, then ``None``."""
+def _reader_of(quantization: Any, image: Batch) -> Any:
+    """One image as ONNX Runtime reads it, which calibrates also where all ranges are given."""
 
     class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
-            self._batches: Iterator[Mapping[str, Array]] = iter(prepared.images)
+            self._images = iter([dict(image)])
 
         def get_next(self) -> dict[str, Array] | None:
-            batch = next(self._batches, None)
-            return None if batch is None else dict(batch)
+            return next(self._images, None)
 
     return Reader()

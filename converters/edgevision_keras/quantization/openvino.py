@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from edgevision.tensors import Array
 from edgevision_keras.libraries import openvino_core, require, require_nncf, require_openvino
 from edgevision_keras.quantization.folding import FoldedGraph
+from edgevision_keras.quantization.images import Batch
 from edgevision_keras.quantization.prepare import PreparedNetwork
 
 _WITH_WEIGHTS = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "MatMul")
@@ -30,17 +31,21 @@ def quantize(
         An `openvino.Model`.
     """
     nncf = require_nncf()
-    float32 = openvino_core().read_model(content)
+    kept = prepared.kept_in(_weights(openvino_core().read_model(content)), keep_float)
     ranges = prepared.ranges_in(_probe_values(content, prepared), graph)
-    kept = prepared.kept_in(_weights(float32), keep_float)
-    images = [
-        {name: values[index : index + 1] for name, values in batch.items()}
-        for batch in prepared.images
-        for index in range(len(next(iter(batch.values()))))
-    ]
-    model = nncf.quantize(
-        float32,
-        nncf.Dataset(images),
+    # Ranges that are set afterwards need no statistics, but NNCF cannot do without any.
+    model = _quantized(nncf, content, [prepared.probe()], kept)
+    if not _set_ranges(model, ranges):
+        model = _quantized(nncf, content, list(prepared.single_images()), kept)
+        _set_ranges(model, ranges)
+    return model
+
+
+def _quantized(nncf: Any, content: bytes, images: Sequence[Batch], kept: Collection[str]) -> Any:
+    """The model that NNCF makes of a float32 file, with its own ranges."""
+    return nncf.quantize(
+        openvino_core().read_model(content),
+        nncf.Dataset(list(images)),
         subset_size=len(images),
         preset=nncf.QuantizationPreset.MIXED,
         ignored_scope=nncf.IgnoredScope(names=sorted(kept)) if kept else None,
@@ -52,8 +57,6 @@ def quantize(
             activations_range_estimator_params=_whole_range(),
         ),
     )
-    _set_ranges(model, ranges)
-    return model
 
 
 def _whole_range() -> Any:
@@ -91,31 +94,36 @@ def _weights(graph: Any) -> dict[str, Array]:
     constants = {}
     for node in graph.get_ordered_ops():
         if node.get_type_name() in _WITH_WEIGHTS:
-            weights = node.input_value(1).get_node()
-            while weights.get_type_name() in ("Reshape", "Transpose", "Convert"):
-                weights = weights.input_value(0).get_node()
-            if weights.get_type_name() == "Constant":
+            weights = _constant(node.input_value(1).get_node())
+            if weights is not None:
                 constants[node.get_friendly_name()] = np.array(weights.data)
     return constants
 
 
-def _set_ranges(model: Any, ranges: dict[str, tuple[float, float]]) -> None:
-    """Set our ranges in the operations that quantize activations."""
+def _constant(node: Any) -> Any | None:
+    """The constant that a node gives in another form; `None` if it depends on an input."""
+    while node.get_type_name() in ("Reshape", "Transpose", "Convert"):
+        node = node.input_value(0).get_node()
+    return node if node.get_type_name() == "Constant" else None
+
+
+def _set_ranges(model: Any, ranges: dict[str, tuple[float, float]]) -> bool:
+    """Set our ranges in the operations that quantize activations; returns whether all are known."""
+    all_known = True
     opset = require_openvino().opset13
     for node in model.get_ordered_ops():
-        if (
-            node.get_type_name() != "FakeQuantize"
-            or node.input_value(0).get_node().get_type_name() == "Constant"
-        ):
+        if node.get_type_name() != "FakeQuantize" or _constant(node.input_value(0).get_node()) is not None:
             continue
         activation_range = ranges.get(_tensor_name(node.input_value(0)))
         if activation_range is None:
+            all_known = False
             continue
         low, high = _with_exact_zero(*activation_range, levels=node.get_levels())
         shape = list(node.input_value(1).get_shape())
         for index, end in enumerate((low, high, low, high), start=1):
             constant = opset.constant(np.full(shape, end, np.float32))
             node.input(index).replace_source_output(constant.output(0))
+    return all_known
 
 
 def _with_exact_zero(low: float, high: float, levels: int) -> tuple[float, float]:

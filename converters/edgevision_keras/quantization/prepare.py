@@ -8,7 +8,7 @@ and gets its activation ranges from here.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -151,6 +151,12 @@ class PreparedNetwork:
         spreads = [values.reshape(len(values), -1).std(axis=1) for values in batch.values()]
         chosen = int(np.argmax(np.sum([each / max(each.max(), 1e-30) for each in spreads], axis=0)))
         return {name: values[chosen : chosen + 1] for name, values in batch.items()}
+
+    def single_images(self) -> Iterator[Batch]:
+        """The images that everything was measured on, one by one."""
+        for batch in self.images:
+            for index in range(len(next(iter(batch.values())))):
+                yield {name: values[index : index + 1] for name, values in batch.items()}
 
     def ranges_in(
         self,

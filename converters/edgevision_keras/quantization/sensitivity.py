@@ -10,7 +10,7 @@ import numpy as np
 from edgevision.tensors import Array
 from edgevision_keras.graph.rewrites import add_constant
 from edgevision_keras.libraries import require_tensorflow
-from edgevision_keras.quantization.folding import FoldedGraph, Layer, copied
+from edgevision_keras.quantization.folding import FoldedGraph, Layer
 from edgevision_keras.quantization.images import Batch
 from edgevision_keras.quantization.prepare import PreparedNetwork
 from edgevision_keras.quantization.rounding import round_to_nearest
@@ -87,7 +87,7 @@ def _error(expected: Sequence[Array], outputs: Sequence[Array]) -> float:
 
 def _with_switches(tf: Any, prepared: PreparedNetwork) -> tuple[Any, list[str]]:
     """The folded graph with one boolean input per layer that turns int8 on; and their names."""
-    graph = copied(prepared.folded.definition)
+    graph = prepared.folded.definition
     switches = []
     for number, layer in enumerate(prepared.folded.layers):
         switch = graph.node.add(op="Placeholder", name=f"switch_{number}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -10,9 +10,10 @@ import numpy as np
 
 from edgevision.tensors import Array
 from edgevision_keras.libraries import require_tensorflow
-from edgevision_keras.quantization.folding import FoldedGraph, copied
+from edgevision_keras.quantization.folding import FoldedGraph, copied, imported
 from edgevision_keras.quantization.images import Batch
 from edgevision_keras.quantization.ranges import Range
+from edgevision_keras.quantization.sessions import GraphSession
 
 _LOWS, _HIGHS = "simulated/lows", "simulated/highs"
 #: Rectifiers, which all runtimes compute in the layer before: between the two nothing is rounded.
@@ -43,43 +44,30 @@ class SimulatedNetwork:
             batches: images.
             exact: name -> values of the logits in float, for each batch.
         """
-        tf = require_tensorflow()
         ends = np.array([ranges[name] for name in self._activations], np.float32).reshape(-1, 2)
         ends[:, 1] = np.maximum(ends[:, 1], ends[:, 0] + 1e-6)
-        arguments = [tf.constant(ends[:, 0]), tf.constant(ends[:, 1])]
         names = [name.removesuffix(":0") for name in self._graph.inputs]
         squares = np.zeros(len(self._logits))
         values: list[list[Array]] = [[] for _ in self._logits]
         for batch, expected in zip(batches, exact, strict=True):
-            results = self._function(*(tf.constant(batch[name], tf.float32) for name in names), *arguments)
+            images = [batch[name] for name in names]
+            results = self._function(*images, ends[:, 0], ends[:, 1], *self._graph.weights.values())
             for index, (name, result) in enumerate(zip(self._logits, results, strict=True)):
                 wanted = expected[name].astype(np.float64)
-                squares[index] += float(np.sum((result.numpy() - wanted) ** 2))
+                squares[index] += float(np.sum((result - wanted) ** 2))
                 values[index].append(wanted.ravel())
         return float(np.mean([_relative(total, known) for total, known in zip(squares, values, strict=True)]))
 
     @cached_property
-    def _function(self) -> Any:
-        tf = require_tensorflow()
+    def _function(self) -> Callable[..., list[Array]]:
         definition, names = _with_rounding(self._graph, self._activations)
-        graph = self._graph.imported()
-        specs = [
-            tf.TensorSpec(graph.get_tensor_by_name(name).shape, tf.float32) for name in self._graph.inputs
-        ]
-        count = tf.TensorSpec((len(self._activations),), tf.float32)
-
-        def imported(*arguments: Any) -> list[Any]:
-            replaced = [*self._graph.inputs, f"{_LOWS}:0", f"{_HIGHS}:0"]
-            return list(
-                tf.graph_util.import_graph_def(
-                    definition,
-                    input_map=dict(zip(replaced, arguments, strict=True)),
-                    return_elements=[names.get(name, name) for name in self._logits],
-                    name="simulated",
-                )
-            )
-
-        return tf.compat.v1.wrap_function(imported, [*specs, count, count])
+        graph = imported(definition)
+        fed = [*self._graph.inputs, f"{_LOWS}:0", f"{_HIGHS}:0", *self._graph.weights]
+        fetched = [names.get(name, name) for name in self._logits]
+        return GraphSession(graph).function(
+            [graph.get_tensor_by_name(name) for name in fetched],
+            [graph.get_tensor_by_name(name) for name in fed],
+        )
 
 
 def _relative(squares: float, values: Sequence[Array]) -> float:
@@ -93,8 +81,8 @@ def _with_rounding(graph: FoldedGraph, activations: Sequence[str]) -> tuple[Any,
     The ends of the ranges are two vectors that it reads, so that one graph serves all ranges.
     """
     tf = require_tensorflow()
-    imported = graph.imported()
-    definition = copied(graph.definition)
+    before = graph.imported()
+    definition = copied(graph.structure)
     kind = tf.float32.as_datatype_enum
     readers = list(definition.node)
     for name in (_LOWS, _HIGHS):
@@ -106,7 +94,7 @@ def _with_rounding(graph: FoldedGraph, activations: Sequence[str]) -> tuple[Any,
         parts.attr["num"].i = len(activations)
     rounded = {}
     for index, tensor in enumerate(activations):
-        consumers = imported.get_tensor_by_name(tensor).consumers()
+        consumers = before.get_tensor_by_name(tensor).consumers()
         if consumers and all(operation.type in _FUSED for operation in consumers):
             continue
         source = tensor.removesuffix(":0")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -147,38 +147,53 @@ def float_operators(content: bytes, reasons: Mapping[str, str]) -> tuple[FloatOp
 
 
 def _calibrated(tf: Any, trace: Trace, prepared: PreparedNetwork, graph: FoldedGraph) -> bytes:
-    """The float model with the extremes of each tensor, as the quantizer reads them."""
+    """The float model with a range of each tensor, as the quantizer reads them; see `_set_ranges`."""
     converter = tf.lite.TFLiteConverter.from_concrete_functions([freeze(trace, graph.definition)])
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.representative_dataset = lambda: _one_by_one(trace, prepared)
+    probe = prepared.probe()
+    converter.representative_dataset = lambda: iter([[probe[spec.name] for spec in trace.inputs]])
     converter._experimental_calibrate_only = True  # as tf.lite.experimental.QuantizationDebugger has it
     return bytes(converter.convert())
-
-
-def _one_by_one(trace: Trace, prepared: PreparedNetwork) -> Iterator[list[Array]]:
-    for batch in prepared.images:
-        for index in range(len(batch[trace.inputs[0].name])):
-            yield [batch[spec.name][index : index + 1] for spec in trace.inputs]
 
 
 def _set_ranges(
     tf: Any, model: Any, calibrated: bytes, prepared: PreparedNetwork, graph: FoldedGraph
 ) -> frozenset[int]:
-    """Replace the ranges that the converter measured by our own; returns the tensors that have none."""
-    values = _probe_values(tf, calibrated, prepared)
+    """Replace the ranges that the converter measured on one image by our own.
+
+    Tensors that only the converter has get their extremes on all images, and are returned.
+    """
+    interpreter = _interpreter(tf, calibrated)
+    values = _probe_values(interpreter, calibrated, prepared)
     ranges = prepared.ranges_in({str(index): array for index, array in values.items()}, graph)
-    unknown = set()
-    for index, tensor in enumerate(model.subgraphs[0].tensors):
-        if tensor.quantization is None or tensor.quantization.min is None:
-            continue
-        if str(index) in ranges:
-            low, high = ranges[str(index)]
-            tensor.quantization.min = np.array([low], np.float32)
-            tensor.quantization.max = np.array([high], np.float32)
-        elif index in values:
-            unknown.add(index)
+    tensors = {
+        index: tensor.quantization
+        for index, tensor in enumerate(model.subgraphs[0].tensors)
+        if tensor.quantization is not None and tensor.quantization.min is not None
+    }
+    unknown = [index for index in tensors if str(index) not in ranges and index in values]
+    own = _extremes(interpreter, unknown, prepared)
+    for index, quantization in tensors.items():
+        low, high = ranges.get(str(index)) or own.get(index) or (None, None)
+        if low is not None:
+            quantization.min = np.array([low], np.float32)
+            quantization.max = np.array([high], np.float32)
     return frozenset(unknown)
+
+
+def _extremes(
+    interpreter: Any, indices: Sequence[int], prepared: PreparedNetwork
+) -> dict[int, tuple[float, float]]:
+    """Index of a tensor -> its least and its greatest value on all images."""
+    extremes: dict[int, tuple[float, float]] = {}
+    for image in prepared.single_images() if indices else ():
+        _invoke(interpreter, image)
+        for index in indices:
+            values = interpreter.get_tensor(index)
+            low, high = extremes.get(index, (np.inf, -np.inf))
+            extremes[index] = min(low, float(values.min())), max(high, float(values.max()))
+    return extremes
 
 
 def _around(model: Any, tensors: Collection[int]) -> Iterator[str]:
@@ -202,18 +217,25 @@ def _set_input_ranges(model: Any, trace: Trace, ranges: Mapping[str, tuple[float
             quantization.min, quantization.max = np.array([low], np.float32), np.array([high], np.float32)
 
 
-def _probe_values(tf: Any, content: bytes, prepared: PreparedNetwork) -> dict[int, Array]:
-    """Index of a tensor -> its values when the float model runs on the probe."""
+def _interpreter(tf: Any, content: bytes) -> Any:
     interpreter = tf.lite.Interpreter(
         model_content=content,
         experimental_preserve_all_tensors=True,
         experimental_op_resolver_type=tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
     )
     interpreter.allocate_tensors()
-    probe = prepared.probe()
+    return interpreter
+
+
+def _invoke(interpreter: Any, image: Mapping[str, Array]) -> None:
     for name, detail in _inputs(interpreter).items():
-        interpreter.set_tensor(detail["index"], probe[name])
+        interpreter.set_tensor(detail["index"], image[name])
     interpreter.invoke()
+
+
+def _probe_values(interpreter: Any, content: bytes, prepared: PreparedNetwork) -> dict[int, Array]:
+    """Index of a tensor -> its values when the float model runs on the probe."""
+    _invoke(interpreter, prepared.probe())
     constant = constants(parsed(content))
     values = {}
     for detail in interpreter.get_tensor_details():
