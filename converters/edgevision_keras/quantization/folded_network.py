@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -102,13 +102,29 @@ class FoldedNetwork:
         for batch in batches:
             yield dict(zip(names, (value.numpy() for value in run(*self._feed(batch))), strict=True))
 
-    def extremes(self, names: Sequence[str], batches: Iterator[Batch]) -> dict[str, Extremes]:
-        """The extremes of the named tensors over all batches."""
+    def extremes(self, names: Sequence[str], batches: Sequence[Batch]) -> dict[str, Extremes]:
+        """The extremes of the finite values of the named tensors over all batches.
+
+        Infinite values are those of masks, such as an attention's, and of what a selection then drops.
+        """
+        extremes = self._extremes(names, batches, lambda tensor: tensor)
+        infinite = [name for name, each in extremes.items() if not np.isfinite([each.low, each.high]).all()]
+        tf = self._tf
+        finite = self._extremes(
+            infinite, batches, lambda tensor: tf.where(tf.math.is_finite(tensor), tensor, 0.0)
+        )
+        return extremes | finite
+
+    def _extremes(
+        self, names: Sequence[str], batches: Sequence[Batch], values_of: Callable[[Any], Any]
+    ) -> dict[str, Extremes]:
+        if not names:
+            return {}
         tf = self._tf
         with self._function.graph.as_default():
             fetched = []
             for name in names:
-                tensor = self._tensor(name)
+                tensor = values_of(self._tensor(name))
                 axes = list(range(max(tensor.shape.rank - 1, 1)))  # of a tensor without channels, over images
                 fetched += [tf.reduce_min(tensor, axes), tf.reduce_max(tensor, axes)]
         run = self._pruned(fetched)
