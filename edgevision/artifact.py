@@ -23,7 +23,8 @@ PRECISIONS: dict[str, str] = {
     "int8-dynamic": "weights int8, activations computed in float at run time",
     "int8-mixed": "as int8, except some layers that stay float32; found by the search for a budget",
     "int8-float-io": "weights and activations int8, calibrated; input and output float32",
-    "int8": "weights and activations int8, calibrated; for TFLite input and output int8 as well",
+    "int8": "weights and activations int8, calibrated, except operations that the evidence names; "
+    "for TFLite input and output int8 as well",
 }
 
 #: Precisions whose activations have ranges, and which therefore need a calibration set.

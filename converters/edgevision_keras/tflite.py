@@ -37,9 +37,10 @@ class TfliteConverter:
     """The converter ``keras-tflite``; see `edgevision.converter.SelectiveConverter`.
 
     All precisions start from the same graph, with an open batch and one weight scale per channel.
-    ``int8`` has int8 inputs and outputs, every other precision float32 ones, also ``int16x8``. In an int8
-    artifact, what has no int8 kernel, is slower in int8, or would lose too much, is computed in float. No
-    artifact needs TensorFlow's own operations ("Flex") or custom ones.
+    ``int8`` has int8 inputs and outputs, every other precision float32 ones, also ``int16x8``. The outputs
+    stay float32 where one joins tensors that one int8 scale cannot represent. In an int8 artifact, what has
+    no int8 kernel, is slower in int8, or would lose too much, is computed in float. No artifact needs
+    TensorFlow's own operations ("Flex") or custom ones.
     """
 
     name = "keras-tflite"

@@ -58,7 +58,8 @@ from edgevision.tasks.options import TaskOptions
         shell_complete=complete_precision,
         metavar="NAME",
         help=f"auto, {', '.join(PRECISIONS)}. Repeatable. Default: auto with --calibration (the cheapest "
-        "precision within the budget), otherwise the cheapest of each target.",
+        "precision within the budget that is not slower than another), otherwise the cheapest of each "
+        "target.",
     ),
     option(
         "--targets-file",
@@ -115,14 +116,7 @@ from edgevision.tasks.options import TaskOptions
     *SCORE_OPTIONS,
 )
 @under(
-    "Model input",
-    option("--input-size", metavar="WxH", callback=size_wh, help="Input size, if the model leaves it open."),
-    *INPUT_OPTIONS,
-    option(
-        "--force-input",
-        is_flag=True,
-        help="Accept options about the input that contradict what the model itself contains.",
-    ),
+    "Source",
     option(
         "--import",
         "imports",
@@ -133,6 +127,16 @@ from edgevision.tasks.options import TaskOptions
     option("--signature", metavar="NAME", help="Signature to convert, of a SavedModel with several."),
     option(
         "--trust-source", is_flag=True, help="Run Python code that the source carries, such as Lambda layers."
+    ),
+)
+@under(
+    "Model input",
+    option("--input-size", metavar="WxH", callback=size_wh, help="Input size, if the model leaves it open."),
+    *INPUT_OPTIONS,
+    option(
+        "--force-input",
+        is_flag=True,
+        help="Accept options about the input that contradict what the model itself contains.",
     ),
 )
 @under("Task (classifiers and detectors)", *OUTPUT_OPTIONS, *DECODER_OPTIONS, *THRESHOLD_OPTIONS)

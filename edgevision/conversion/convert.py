@@ -301,13 +301,19 @@ def _source_findings(reference: Reference, settings: ConversionSettings) -> tupl
 def _find_reader(path: Path, plugins: Registry) -> SourceReader:
     if not path.exists():
         raise SourceError(f"{path}: no such file or directory")
+    if not (path.is_file() or path.is_dir()):  # a pipe would be waited for
+        raise SourceError(f"{path}: expected a file or directory; copy the model into a file first")
     readers = plugins.readers()
-    for reader in readers.values():
-        if reader.reads(path):
-            return reader
-    for reader in readers.values():
-        if isinstance(reader, ExplainingReader):
-            raise SourceError(reader.explain(path))
+    try:
+        for reader in readers.values():
+            if reader.reads(path):
+                return reader
+        for reader in readers.values():
+            if isinstance(reader, ExplainingReader):
+                raise SourceError(reader.explain(path))
+    except OSError as error:
+        reason = error.strerror or error
+        raise SourceError(f"{path}: cannot be read: {reason}; check its permissions, or copy it") from error
     raise SourceError(
         f"{path}: expected a .keras or .h5 file, or a SavedModel directory"
         + ("" if readers else "; no plugin that reads models is installed")

@@ -57,6 +57,7 @@ class PrecisionSearch:
         winner: the candidate inside the budget, when the search is over; `None` if there is none.
         asked: all candidates so far.
         slower: id of a candidate inside the budget that was ruled out -> id of one that is faster.
+        judged: True if the speed of candidates was compared at least once.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class PrecisionSearch:
         self.winner: PlannedArtifact | None = None
         self.asked: list[PlannedArtifact] = []
         self.slower: dict[str, str] = {}
+        self.judged = False
         self._calibrated = calibrated
         self._sensitivities = sensitivities
         self.speed_basis = speed_basis
@@ -89,6 +91,7 @@ class PrecisionSearch:
         Args:
             is_slower: compares two of them by their ids; `None` if their speed could not be compared.
         """
+        self.judged = self.judged or is_slower is not None
         self._advance(is_slower)
 
     def _advance(self, answer: Outcome | IsSlower | None) -> None:
@@ -121,8 +124,10 @@ class PrecisionSearch:
             and (is_slower(found.id, reference.id) or self._outcomes[found.id].float_operations)
             and (yield from self._is_inside(dynamic))
         ):
-            rivals = sorted([*rivals, dynamic], key=self._order)
-            is_slower = (yield from self._compare(rivals)) or is_slower
+            all_three = sorted([*rivals, dynamic], key=self._order)
+            compared = yield from self._compare(all_three)
+            if compared is not None:  # else the first comparison counts, which knows nothing of the third
+                rivals, is_slower = all_three, compared
         return self._cheapest_not_slower(rivals, is_slower)
 
     def _cheapest_inside(self) -> _Steps[PlannedArtifact | None]:

@@ -13,6 +13,8 @@ from edgevision.evidence.requirements import Budget
 from edgevision.system.arguments import flag, instance, names, paths, whole_number
 from edgevision.tasks.options import TaskOptions
 
+_FLAGS = ("strict", "force_input", "trust_source", "pictures", "force", "keep_passing", "calibrate_scores")
+
 
 @dataclass(frozen=True)
 class ConversionSettings:
@@ -45,8 +47,8 @@ class ConversionSettings:
         targets_files: TOML files with more targets.
 
     Raises:
-        OptionError: a number of samples is not a whole number above 0, or `imports` or `targets_files` is not
-            a sequence.
+        OptionError: a number of samples is not a whole number above 0, `imports` or `targets_files` is not a
+            sequence, or a setting that is on or off is neither True nor False.
     """
 
     task: TaskOptions = field(default_factory=TaskOptions)
@@ -72,7 +74,8 @@ class ConversionSettings:
                 object.__setattr__(self, name, whole_number(value, name, least=1))
         object.__setattr__(self, "imports", names(self.imports, "imports"))
         object.__setattr__(self, "targets_files", paths(self.targets_files, "targets_files"))
-        object.__setattr__(self, "keep_passing", flag(self.keep_passing, "keep_passing"))
+        for name in _FLAGS:
+            object.__setattr__(self, name, flag(getattr(self, name), name))
         instance(self.task, TaskOptions, "task")
         instance(self.budget, Budget, "budget")
 

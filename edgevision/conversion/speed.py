@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Mapping, Sequence
 
-from edgevision.conversion.device_limits import runs_as_on_target
+from edgevision.conversion.device_limits import is_this_machine, runs_as_on_target
 from edgevision.conversion.latency_table import INTEGER, LatencyRow, latency_rows
 from edgevision.conversion.plan import MeasurementBackend, PlannedArtifact, measurement_backend_for
 from edgevision.execution.run_costs import RunCosts, is_slower, slowdown
@@ -42,11 +42,9 @@ def is_this_kind(target: Target, measured_on: MeasurementBackend) -> bool:
     The backend and the device are the target's, and so is the machine, or where the target names none, the
     architecture of its processor.
     """
-    if not runs_as_on_target(target, measured_on):
-        return False
     if target.machine is not None:
-        return target.machine in processor()
-    return target.architecture in (None, architecture())
+        return is_this_machine(target, measured_on)
+    return runs_as_on_target(target, measured_on) and target.architecture in (None, architecture())
 
 
 def architecture() -> str:

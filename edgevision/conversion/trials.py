@@ -212,6 +212,8 @@ class Trials:
             if identity in kept:
                 first = kept[identity]
                 kept[identity] = self._for_targets(first, (*first.targets, *trial.targets))
+                # It was not rejected: it is written under the name of the first.
+                self.attempts = [one for one in self.attempts if one.artifact != trial.id]
                 trial.session.close()
             else:
                 kept[identity] = trial
@@ -249,7 +251,12 @@ class Trials:
             return None
         if search.speed_basis == TABLE:
             precisions = {planned.id: planned.precision for planned in search.compared}
-            return tabled_slower(self._table_row(search), precisions)
+            row = self._table_row(search)
+            compares = tabled_slower(row, precisions)
+            if compares is None:
+                lacking = ", ".join(sorted(set(precisions.values()) - row.ratios.keys()))
+                self._note_not_judged(search, f"{table_name(row)} has no {lacking}")
+            return compares
         costs = self._times.in_turn([trial.candidate for trial in trials])
         if len(costs) == len(names):
             return measured_slower(costs)
@@ -260,8 +267,14 @@ class Trials:
         try:
             self._times.of(candidate)
         except (InferenceError, PluginError) as error:
-            targets = ", ".join(target.name for target in search.targets)
-            self.notes.append(f"the speed of candidates for {targets} was not judged: {error}")
+            self._note_not_judged(search, str(error))
+
+    def _note_not_judged(self, search: PrecisionSearch, reason: str) -> None:
+        compared = ", ".join(planned.id for planned in search.compared)
+        targets = ", ".join(target.name for target in search.targets)
+        note = f"the speed of {compared} for {targets} was not judged: {reason}"
+        if note not in self.notes:
+            self.notes.append(note)
 
     def _table_row(self, search: PrecisionSearch) -> LatencyRow:
         """The row of the latency table for the targets of a search, by the kind of the network."""
@@ -287,7 +300,7 @@ class Trials:
                 ]
         self.attempts = [self._times.in_attempt(one) for one in self.attempts]
         for search in searches:
-            if search.speed_basis == TABLE:
+            if search.speed_basis == TABLE and search.judged:
                 names = ", ".join(target.name for target in search.targets)
                 text = (
                     f"the speed of candidates for {names} was judged by {table_name(self._table_row(search))}"
@@ -313,7 +326,8 @@ class Trials:
             candidate = self._build(planned)
         except Exception as error:
             self._steps.check_caller(error)
-            failure_of(error, planned.id)
+            reason = failure_of(error, planned.id)
+            self.notes.append(f"int8 was not compared in speed with {planned.id}: {reason}")
             return None
         candidate.session.close()
         return candidate
@@ -409,6 +423,7 @@ class Trials:
             return self._measure(candidates)
         except Exception as error:
             if len(candidates) == 1:
+                candidates[0].session.close()
                 self._fail(candidates[0].planned, error)
                 return []
             self._steps.check_caller(error)

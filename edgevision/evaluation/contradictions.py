@@ -53,7 +53,7 @@ def check_input_options(
 
 
 def contradicts(source: Source, preprocessing: Preprocessing) -> bool:
-    """Return whether a model contains what tells that it expects other values, colours or pixels."""
+    """True if the model itself says that it expects other values, colours or pixels."""
     stated = stated_normalization(source.facts)
     if stated is None:
         return False

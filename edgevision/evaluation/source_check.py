@@ -6,7 +6,7 @@ colours or pixels than in its training.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from math import comb
@@ -99,25 +99,54 @@ def check_interpolation(
     if options.interpolation is not None or (stated is not None and stated.interpolation is not None):
         return None
     places = np.sort(np.random.default_rng(0).permutation(len(answers))[:_FIRST])
-    sample = list(images.at(places.tolist()))
-    size_hw = evaluator.preprocessing.size_wh[::-1]
-    if all(image.shape[:2] == size_hw for image in sample):
+    others = tuple(other_interpolations(evaluator.preprocessing))
+    sample = _Sample.of(images.at(places.tolist()), evaluator.preprocessing, others)
+    if not sample.resizes:
         return None
     current = np.stack([answers[place] for place in places.tolist()]).argmax(axis=1)
     changed = {
-        alternative: int((_scores(source, evaluator, alternative, sample).argmax(axis=1) != current).sum())
-        for alternative in other_interpolations(evaluator.preprocessing)
+        other: int((_scores(source, evaluator, other, sample.seen_by(other)).argmax(axis=1) != current).sum())
+        for other in others
     }
     most = max(changed, key=lambda alternative: changed[alternative])
-    if changed[most] < _MANY_CHANGED * len(sample):
+    if changed[most] < _MANY_CHANGED * len(places):
         return None
     return Finding(
         "interpolation",
         "note",
-        f"the source predicts another class for {changed[most]} of {len(sample)} images if they are "
+        f"the source predicts another class for {changed[most]} of {len(places)} images if they are "
         f"{most.description} instead of {evaluator.preprocessing.interpolation}; pass --interpolation with "
         "the one of its training",
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Sample:
+    """Images at the network's size: photographs as they come from a camera would fill the memory.
+
+    Attributes:
+        by_interpolation: way of resampling -> the images, resized in that way.
+        resizes: True if an image had another size, so that the way matters.
+    """
+
+    by_interpolation: Mapping[str, Sequence[Pixels]]
+    resizes: bool
+
+    @classmethod
+    def of(cls, images: Iterable[Pixels], current: Preprocessing, others: Sequence[Alternative]) -> _Sample:
+        """Each image is decoded once, and resized as now and in the other ways."""
+        ways = [current, *(other.preprocessing for other in others)]
+        resized: dict[str, list[Pixels]] = {way.interpolation: [] for way in ways}
+        resizes = False
+        for image in images:
+            resizes = resizes or image.shape[:2] != current.size_wh[::-1]
+            for way in ways:
+                resized[way.interpolation].append(way.resized(image))
+        return cls(resized, resizes)
+
+    def seen_by(self, alternative: Alternative, part: slice = slice(None)) -> Sequence[Pixels]:
+        """The images as an alternative resizes them."""
+        return self.by_interpolation[alternative.preprocessing.interpolation][part]
 
 
 def _scores(
@@ -161,10 +190,10 @@ def _better_input(
     current, true = hits[places], true[places]
     if (~current).sum() < _FEWEST_ERRORS:
         return None
-    sample = list(images.at(places.tolist()))
+    interpolations = tuple(other_interpolations(evaluator.preprocessing))
+    sample = _Sample.of(images.at(places.tolist()), evaluator.preprocessing, interpolations)
     trial = _Trial(source, evaluator, sample, true, current)
-    ranges = alternatives(evaluator.preprocessing)
-    results = [trial.of(each) for each in chain(ranges, other_interpolations(evaluator.preprocessing))]
+    results = [trial.of(each) for each in chain(alternatives(evaluator.preprocessing), interpolations)]
     found = [result for result in results if result is not None]
     if not found:
         return None
@@ -177,7 +206,7 @@ def _better_input(
     return Finding(
         best.alternative.check,
         "warning",
-        f"the source itself is right on {current.mean():.1%} of {len(sample)} labelled images, but on "
+        f"the source itself is right on {current.mean():.1%} of {len(places)} labelled images, but on "
         f"clearly more of them if they are given to it {' or '.join(ways)}; pass what it was trained with",
     )
 
@@ -204,14 +233,14 @@ class _Trial:
 
     Attributes:
         source, evaluator: as for `check_source`.
-        images: the sample.
+        sample: the images.
         true: the classes that each shows.
         current: the images that the source gets right.
     """
 
     source: Source
     evaluator: ClassificationEvaluator
-    images: Sequence[Pixels]
+    sample: _Sample
     true: Hits
     current: Hits
 
@@ -219,7 +248,7 @@ class _Trial:
         """The predictions with other input, if they are significantly better."""
         preprocessing = alternative.preprocessing
         same = preprocessing == self.evaluator.preprocessing
-        if same or (alternative.check == "interpolation" and not self._resizes(preprocessing)):
+        if same or (alternative.check == "interpolation" and not self.sample.resizes):
             return None
         try:
             first = self._hits(alternative, slice(0, _FIRST))
@@ -230,12 +259,8 @@ class _Trial:
             return None
         return _Result(alternative, hits) if _is_worse(self.current, hits) else None
 
-    def _resizes(self, preprocessing: Preprocessing) -> bool:
-        size_hw = preprocessing.size_wh[::-1]
-        return any(image.shape[:2] != size_hw for image in self.images)
-
     def _hits(self, alternative: Alternative, part: slice) -> Hits:
-        images = self.images[part]
+        images = self.sample.seen_by(alternative, part)
         if not images:
             return np.zeros(0, bool)
         return _hits(_scores(self.source, self.evaluator, alternative, images), self.true[part])

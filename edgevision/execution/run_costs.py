@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from array import array
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -24,7 +23,7 @@ from edgevision.plugins import registry
 from edgevision.session import open_session
 from edgevision.system.cores import cores
 from edgevision.system.machine import busy_seconds, peak_memory_mb
-from edgevision.system.timing import Call, Effort, Times, timed, times_of
+from edgevision.system.timing import Times, burst, times_of
 
 #: Time that is spent on each artifact, as `Effort` counts it, in bursts.
 _SECONDS, _ROUNDS = 0.6, 5
@@ -301,17 +300,7 @@ def _open(request: Message) -> Message:
 
 def _run_for(request: Message) -> Message:
     """Run the artifact for some seconds."""
-    taken = _burst(_slots[0].run, request.fields["seconds"])
+    taken = burst(_slots[0].run, request.fields["seconds"])
     # Memory is not from getrusage: its value starts at the parent's memory.
     measured = {"memory_mb": peak_memory_mb(), "cpu_s": time.process_time()}
     return Message(measured, {"taken": np.array(taken)})
-
-
-def _burst(call: Call, seconds: float) -> array[int]:
-    """The wall and CPU times of runs in a row; the first finds cold caches, and is not counted."""
-    effort, taken = Effort(), array("q")
-    call()
-    taken.extend(timed(call))
-    while effort.seconds < seconds:
-        taken.extend(timed(call))
-    return taken

@@ -104,18 +104,28 @@ def interleave_bursts(calls: Mapping[str, Call], seconds: float, rounds: int = 3
     for place in range(rounds):
         first = place % len(names)
         for name in names[first:] + names[:first]:
-            _burst(calls[name], burst_s, taken[name])
+            taken[name].extend(burst(calls[name], burst_s))
         if effort.seconds > seconds:
             break
     return {name: times_of(row) for name, row in taken.items()}
 
 
-def _burst(call: Call, seconds: float, taken: array[int]) -> None:
-    effort = Effort()
+def burst(call: Call, seconds: float) -> array[int]:
+    """Run a call for some time; the first run finds cold caches, and is not counted.
+
+    Args:
+        call: the call to time.
+        seconds: as `Effort` counts them; at least one run is counted.
+
+    Returns:
+        The results of `timed`, one after the other.
+    """
+    effort, taken = Effort(), array("q")
     call()
     taken.extend(timed(call))
     while effort.seconds < seconds:
         taken.extend(timed(call))
+    return taken
 
 
 class Effort:

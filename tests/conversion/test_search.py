@@ -97,6 +97,7 @@ def _timed_search(
     outside: frozenset[str] = frozenset(),
     with_float_operations: frozenset[str] = frozenset(),
     can_time: bool = True,
+    untimed: str = "",
 ) -> tuple[PrecisionSearch, list[tuple[str, ...]]]:
     """A search with the time of each precision, and what it compared; slower is 10 % slower."""
     search = PrecisionSearch((_target(*precisions),), True, lambda fmt: LAYERS, speed_basis="timed")
@@ -109,10 +110,15 @@ def _timed_search(
             search.learn(Outcome(name not in outside, name in with_float_operations))
             continue
         compared.append(tuple(one.precision for one in search.compared))
-        search.learn_speeds(
-            (lambda a, b: times_ms[precision_of[a]] > 1.1 * times_ms[precision_of[b]]) if can_time else None
-        )
+        is_known = can_time and untimed not in compared[-1]
+        times = {one.id: times_ms[precision_of[one.id]] for one in search.compared} if is_known else {}
+        search.learn_speeds(_slower_by_a_tenth(times) if is_known else None)
     return search, compared
+
+
+def _slower_by_a_tenth(times_ms: dict[str, float]) -> Callable[[str, str], bool]:
+    """Compares those that were timed; of others it knows nothing, and raises."""
+    return lambda a, b: times_ms[a] > 1.1 * times_ms[b]
 
 
 def _precisions(search: PrecisionSearch) -> list[str]:
@@ -192,6 +198,18 @@ def test_where_nothing_can_be_timed_the_cheapest_wins() -> None:
     search, _ = _timed_search({}, can_time=False)
     assert search.winner is not None
     assert search.winner.precision == "int8"
+    assert not search.judged
+
+
+@pytest.mark.parametrize(("int8_ms", "winner"), [(3.0, "float32"), (0.5, "int8")])
+def test_a_dynamic_form_that_cannot_be_timed_leaves_the_first_comparison(int8_ms: float, winner: str) -> None:
+    search, compared = _timed_search(
+        {"int8": int8_ms, "float32": 1.0}, with_float_operations=frozenset({"int8"}), untimed="int8-dynamic"
+    )
+    assert compared == [("int8", "float32"), ("int8", "int8-dynamic", "float32")]
+    assert search.winner is not None
+    assert search.winner.precision == winner
+    assert search.judged
 
 
 def test_the_only_precision_of_a_device_is_compared_with_nothing() -> None:

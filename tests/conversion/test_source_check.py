@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,15 @@ import numpy as np
 import pytest
 
 from edgevision.bundle.storage import read_bundle
+from edgevision.calibration.alternatives import other_interpolations
 from edgevision.cli.output.evidence import echo_evidence
 from edgevision.conversion.convert import ConversionSettings, convert
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import InputError
+from edgevision.evaluation.source_check import _Sample
 from edgevision.evidence.records import Evidence
 from edgevision.imaging.input_options import InputOptions
+from edgevision.imaging.preprocess import Preprocessing
 from edgevision.reporting.report import report_html
 from edgevision.tasks.options import TaskOptions
 
@@ -245,3 +249,26 @@ def test_a_mediocre_classifier_for_which_the_input_makes_no_difference_is_no_fin
     evidence = converted(networks("brightness in 0..1"), (pixels, noisy), UNIT)
     assert 0.5 < evidence.results[0].comparison.metric("accuracy").source < 0.75
     assert evidence.calibration_findings == ()
+
+
+def test_the_sample_is_kept_at_the_size_of_the_network() -> None:
+    """256 photographs of a camera would be 9 GB."""
+    alive: list[weakref.ref[Any]] = []
+    most = 0
+
+    def photographs() -> Iterator[Any]:
+        nonlocal most
+        for number in range(12):
+            photograph = np.full((300, 400, 3), number, np.uint8)
+            alive.append(weakref.ref(photograph))
+            most = max(most, sum(each() is not None for each in alive))
+            yield photograph
+
+    current = Preprocessing((SIZE, SIZE), (0.0, 1.0))
+    others = tuple(other_interpolations(current))
+    sample = _Sample.of(photographs(), current, others)
+    assert most <= 2
+    assert sample.resizes
+    for seen in (sample.seen_by(other) for other in others):
+        assert [image.shape for image in seen] == [(SIZE, SIZE, 3)] * 12
+        assert [int(image.max()) for image in seen] == list(range(12))

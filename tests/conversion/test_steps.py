@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
+import os
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from tiny_conversion import TARGET, TinyConverter, TinySource, tiny_plugins, tiny_request
+from tiny_conversion import TARGET, TinyConverter, TinyReader, TinySource, tiny_plugins, tiny_request
 
 from edgevision.artifact import Artifact
 from edgevision.bundle.storage import read_bundle
+from edgevision.cli.output.evidence import echo_evidence
 from edgevision.conversion.convert import Conversion
 from edgevision.conversion.latency_table import rows_of
 from edgevision.conversion.schedule import Schedule
 from edgevision.conversion.speed import architecture
 from edgevision.conversion.trials import Trials
-from edgevision.errors import AgreementError, ConversionError, InferenceError, OptionError
+from edgevision.errors import AgreementError, ConversionError, InferenceError, OptionError, SourceError
 from edgevision.evidence.requirements import Budget
 from edgevision.plugins import Registry, registry
 
@@ -144,7 +147,7 @@ def test_candidates_that_cannot_be_timed_are_said_to_be_so(
     evidence = Conversion.prepare(request, plugins).run()
     assert [result.artifact for result in evidence.results] == ["tflite-int8"]
     assert evidence.results[0].latency_ms is None
-    note = "the speed of candidates for camera was not judged: tflite-int8: no process"
+    note = "the speed of tflite-int8, tflite-float32 for camera was not judged: tflite-int8: no process"
     assert evidence.notes.count(note) == 1
 
 
@@ -183,6 +186,47 @@ def test_the_speed_of_candidates_for_another_machine_of_an_architecture_in_the_t
     assert (
         f"the speed of candidates for camera was judged by {cited}; run edgevision bench on the device"
         in evidence.notes
+    )
+
+
+@pytest.mark.usefixtures("speeds")
+def test_an_artifact_that_two_searches_find_is_written_once_and_not_called_rejected(
+    request_of, plugins: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tables = {"camera": '["int8", "float32"]', "tpu": '["int8"]'}
+    targets = {name: TARGET.format(name, "tflite", "tflite", row, "") for name, row in tables.items()}
+    request = request_of(targets=targets, calibrated=True, budget=Budget(min_agreement=0.0))
+    evidence = Conversion.prepare(request, plugins).run()
+    assert [result.artifact for result in evidence.results] == ["tflite-int8"]
+    (entry,) = read_bundle(request.output).manifest.artifacts
+    assert sorted(entry.targets) == ["camera", "tpu"]
+    echo_evidence(evidence)
+    rejected = [line for line in capsys.readouterr().out.splitlines() if line.startswith("rejected")]
+    assert rejected == ["rejected tflite-float32: within the budget, but a cheaper one is as fast"]
+
+
+def test_a_table_without_a_precision_judges_nothing_and_the_evidence_says_so(
+    request_of, plugins: Registry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = {
+        "machine": "a processor",
+        "tflite": {"integer": {"networks": ["a"], "ratios": {"float32": [1.0]}}},
+    }
+    rows = rows_of({"x86_64": table})
+    monkeypatch.setattr("edgevision.conversion.speed.latency_rows", lambda: rows)
+    monkeypatch.setattr("edgevision.conversion.trials.latency_rows", lambda: rows)
+    machine = 'machine = "N99"\narchitecture = "x86_64"'
+    targets = {"camera": TARGET.format("camera", "tflite", "tflite", '["int8", "float32"]', machine)}
+    request = request_of(targets=targets, calibrated=True, budget=Budget(min_agreement=0.0))
+    evidence = Conversion.prepare(request, plugins).run()
+    assert [result.artifact for result in evidence.results] == ["tflite-int8"]
+    assert [note for note in evidence.notes if "speed" in note] == [
+        "the speed of tflite-int8, tflite-float32 for camera was not judged: the package's latency table for "
+        "x86_64, measured on a processor has no int8"
+    ]
+    echo_evidence(evidence)
+    assert (
+        "rejected tflite-float32: within the budget, but a cheaper one was chosen" in capsys.readouterr().out
     )
 
 
@@ -256,3 +300,22 @@ def test_trials_store_their_arguments_and_run_nothing() -> None:
     """Any call of these arguments would be an AttributeError."""
     trials = Trials(None, None, None, Schedule(None, {}))
     assert (trials.attempts, trials.sensitivities) == ([], {})
+
+
+def test_a_source_that_is_no_file_is_refused_and_not_waited_for(request_of, plugins: Registry) -> None:
+    request = request_of()
+    request.source.unlink()
+    os.mkfifo(request.source)
+    with pytest.raises(SourceError, match=r"model\.tiny: expected a file or directory; copy the model"):
+        Conversion.prepare(request, plugins)
+
+
+def test_a_source_that_may_not_be_read_is_a_source_error(
+    request_of, plugins: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(*_: object) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(TinyReader, "reads", denied)
+    with pytest.raises(SourceError, match=r"model\.tiny: cannot be read: Permission denied; check its"):
+        Conversion.prepare(request_of(), plugins)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from keras_sources import MARKS, artifact_answers, calibration_for, coloured_images, read
+from keras_sources import MARKS, SIZE, artifact_answers, calibration_for, coloured_images, read
 from unusual_layers import LAYERS, classifier
 
 from edgevision_keras.native_output import without_native_lines
@@ -72,6 +72,27 @@ def test_an_attention_is_float_between_its_products(keras: Any, tmp_path: Path) 
     assert found["BATCH_MATMUL", "attend"] == "slower in int8"
     assert found["SOFTMAX", "attend"] == "slower in int8"
     assert "FULLY_CONNECTED" not in {operation for operation, _ in found}
+
+
+@pytest.mark.parametrize("activation", ["selu", "softplus", "mish"])
+def test_an_activation_that_the_converter_splits_is_float_between_its_parts(
+    keras: Any, tmp_path: Path, activation: str
+) -> None:
+    keras.utils.set_random_seed(5)
+    image = x = keras.Input((SIZE, SIZE, 3), name="image")
+    x = keras.layers.Rescaling(1 / 32, offset=-4)(x)
+    for _ in range(2):  # the values inside reach the exponential of 4 and more
+        x = keras.layers.Conv2D(16, 3, strides=2, activation=activation)(x)
+    x = keras.layers.Dense(4, name="scores")(keras.layers.Flatten()(x))
+    keras.Model(image, x).save(tmp_path / "m.keras")
+    source = read(tmp_path / "m.keras")
+    images = coloured_images(64, seed=43)[0]
+    artifact = TfliteConverter().convert(source, "int8", calibration_for(source, images[:40]))
+    assert artifact.quantization is not None
+    reasons = {each.operation: each.reason for each in artifact.quantization.float_operations}
+    assert reasons["EXP"] == "a part of one operation of the network"
+    found, expected = artifact_answers(artifact, images[40:])["scores"], source.run({"image": images[40:]})
+    assert np.mean((found - expected["scores"]) ** 2) <= 0.01 * expected["scores"].var(axis=0).mean()
 
 
 def test_final_scores_are_float_only_where_the_output_is(keras: Any, tmp_path: Path) -> None:

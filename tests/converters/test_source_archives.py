@@ -131,3 +131,17 @@ def test_a_keras_file_with_a_member_twice_is_refused(tmp_path: Path, trained_fil
         archive.writestr(member, archive.read(member))
     with pytest.raises(SourceError, match=f"contains '{member}' twice"):
         read(path)
+
+
+@pytest.mark.parametrize("member", ["config.json", "metadata.json"])
+def test_a_description_that_would_fill_the_memory_is_refused_before_it_is_unpacked(
+    tmp_path: Path, member: str
+) -> None:
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        other = {"config.json": "metadata.json", "metadata.json": "config.json"}[member]
+        archive.writestr(other, "{}")
+        archive.writestr(member, b" " * (65 << 20))
+    assert path.stat().st_size < 1 << 20
+    with pytest.raises(SourceError, match=f"'{member}' has 68,157,440 bytes, expected 67,108,864 at most"):
+        read(path)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from edgevision_keras.graph.freezing import nodes_of
+from edgevision_keras.graph.rewrites import as_identity
 from edgevision_keras.libraries import require_tensorflow
 
 _LARGEST = np.finfo(np.float32).max
@@ -79,11 +80,4 @@ def _retype(tf: Any, node: Any, others: dict[int, str]) -> None:
         elif attr.WhichOneof("value") == "list":
             attr.list.type[:] = [float32 if kind in others else kind for kind in attr.list.type]
     if node.op == "Cast" and node.attr["SrcT"].type == node.attr["DstT"].type:
-        _make_identity(node)
-
-
-def _make_identity(cast: Any) -> None:
-    kind = cast.attr["SrcT"].type
-    cast.op = "Identity"
-    cast.ClearField("attr")
-    cast.attr["T"].type = kind
+        as_identity(node, float32)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from edgevision_keras.graph.rewrites import add_constant
 from edgevision_keras.libraries import require_tensorflow
 
 
@@ -30,7 +31,7 @@ def open_batch(definition: Any, batch: int, inputs: Sequence[str]) -> None:
         if node.name in names:
             _open_placeholder(node, operation)
         elif node.op == "Reshape":
-            _open_reshape(tf, definition, node, operation, batch)
+            _open_reshape(definition, node, operation, batch)
         elif node.op == "Conv2DBackpropInput":
             _open_transposed(tf, definition, node, operation)
         node.attr.pop("_output_shapes", None)
@@ -43,10 +44,10 @@ def _open_placeholder(node: Any, operation: Any) -> None:
         dimension.size = size
 
 
-def _open_reshape(tf: Any, definition: Any, node: Any, operation: Any, batch: int) -> None:
+def _open_reshape(definition: Any, node: Any, operation: Any, batch: int) -> None:
     shape = operation.outputs[0].shape.as_list()
     if operation.inputs[1].op.type == "Const" and shape and None not in shape and shape[0] % batch == 0:
-        node.input[1] = _constant(tf, definition, f"{node.name}/open_shape", [-1, *shape[1:]])
+        node.input[1] = add_constant(definition, f"{node.name}/open_shape", [-1, *shape[1:]])
 
 
 def _open_transposed(tf: Any, definition: Any, node: Any, operation: Any) -> None:
@@ -59,25 +60,18 @@ def _open_transposed(tf: Any, definition: Any, node: Any, operation: Any) -> Non
     sizes = definition.node.add(op="Shape", name=f"{name}/input_shape", input=[value])
     sizes.attr["T"].type, sizes.attr["out_type"].type = node.attr["T"].type, int32
     ends = [
-        _constant(tf, definition, f"{name}/{end}", [number])
+        add_constant(definition, f"{name}/{end}", [number])
         for end, number in (("begin", 0), ("end", 1), ("stride", 1))
     ]
     first = definition.node.add(op="StridedSlice", name=f"{name}/batch", input=[sizes.name, *ends])
     first.attr["T"].type = first.attr["Index"].type = int32
     first.attr["shrink_axis_mask"].i = 1
     rest = [
-        _constant(tf, definition, f"{name}/size_{axis}", size) for axis, size in enumerate(shape[1:], start=1)
+        add_constant(definition, f"{name}/size_{axis}", size) for axis, size in enumerate(shape[1:], start=1)
     ]
     packed = definition.node.add(op="Pack", name=f"{name}/output_shape", input=[first.name, *rest])
     packed.attr["T"].type, packed.attr["N"].i, packed.attr["axis"].i = int32, len(shape), 0
     node.input[0] = packed.name
-
-
-def _constant(tf: Any, definition: Any, name: str, values: Any) -> str:
-    node = definition.node.add(op="Const", name=name)
-    node.attr["dtype"].type = tf.int32.as_datatype_enum
-    node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(np.asarray(values, np.int32)))
-    return name
 
 
 def is_open(fixed: Any, opened: Any, batch: int, specs: Sequence[Any]) -> bool:

@@ -157,6 +157,8 @@ def _slice_instead_of_rolling(frozen: Any, definition: Any, nodes: Mapping[str, 
 
 def _rolled(definition: Any, operation: Any, value: str, axis: int, shift: int, number: int) -> str:
     """Add the rolling of one axis to a GraphDef, and return its name."""
+    if shift == 0:
+        return value
     tf = require_tensorflow()
     name = f"{operation.name}/axis_{number}"
     rank = operation.inputs[0].shape.rank
@@ -171,8 +173,6 @@ def _rolled(definition: Any, operation: Any, value: str, axis: int, shift: int, 
         node.input.append(add_constant(definition, f"{name}/{part}/size", sizes))
         node.attr["T"].type, node.attr["Index"].type = kind, index
         parts.append(node.name)
-    if shift == 0:
-        return value
     whole = definition.node.add(op="ConcatV2", name=f"{name}/whole", input=parts)
     whole.input.append(add_constant(definition, f"{name}/axis", np.int32(axis)))
     whole.attr["N"].i = 2

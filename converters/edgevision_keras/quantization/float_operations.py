@@ -17,11 +17,12 @@ NO_KERNEL = "no int8 kernel"
 SLOWER = "slower in int8"
 NORMALIZATION = "part of a normalization"
 BETWEEN = "between float operations"
+INNER = "a part of one operation of the network"
 JOINED = "joins tensors of different ranges in one output"
 REQUESTED = "loses accuracy in int8"
 
 #: The operations that the int8 graph is there for: their weights are a quarter of the size.
-_WITH_WEIGHTS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"})
+WITH_WEIGHTS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"})
 #: Time of an int8 operation over that of the float one, LiteRT 2.3 on one x86-64 core. Where it is large, the
 #: int8 kernel is the reference implementation, also on ARM.
 _INT8_OVER_FLOAT: Mapping[str, float] = {
@@ -172,7 +173,7 @@ def choose_float(
             reasons[step] = NO_KERNEL
         elif operator.operation == "BATCH_MATMUL":
             reasons[step] = SLOWER
-        elif operator.operation in _WITH_WEIGHTS or (is_score and operator.outputs[0] in outputs):
+        elif operator.operation in WITH_WEIGHTS or (is_score and operator.outputs[0] in outputs):
             bound.add(step)
     ends = dict.fromkeys(inputs, 0 if int8_inputs else 1), dict.fromkeys(outputs, 0 if int8_outputs else 1)
     in_int8 = _cheapest(flow, reasons, bound - set(reasons), *ends)

@@ -20,8 +20,7 @@ from edgevision_keras.quantization.tflite_file import (
     schema,
 )
 
-#: Operations without an int8 kernel in the converter that `with_integer_operations` and
-#: `with_integer_elu` replace.
+#: Operations without an int8 kernel in the converter that `replace_operations` and `replace_elu` replace.
 _REPLACED = frozenset({"NEG", "SQUARE", "ELU"})
 
 

@@ -13,8 +13,10 @@ from edgevision.tensors import Array
 from edgevision_keras.graph.trace import Trace
 from edgevision_keras.libraries import require, require_tensorflow
 from edgevision_keras.quantization.float_operations import (
+    INNER,
     JOINED,
     REQUESTED,
+    WITH_WEIGHTS,
     choose_float,
     is_float,
     usual_reason,
@@ -26,7 +28,8 @@ from edgevision_keras.quantization.joined_outputs import joined_outputs
 from edgevision_keras.quantization.prepare import PreparedNetwork
 from edgevision_keras.quantization.tflite_file import constants, float_tensors, operators, packed, parsed
 
-_WITH_WEIGHTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+#: The operations whose weights are their second input.
+_WEIGHTS_SECOND = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
 
 @dataclass(frozen=True)
@@ -61,10 +64,11 @@ def quantize(
     Raises:
         ConversionError: there is no layer of a name in `keep_float`.
     """
-    model = _with_ranges(trace, prepared, keep_float)
+    model, unknown = _with_ranges(trace, prepared, keep_float)
     kept = _kept(model, prepared, keep_float)
     joining = [name for names in joined_outputs(model).values() for name in names]
-    fixed = dict.fromkeys(joining, JOINED) | dict.fromkeys(kept, REQUESTED)
+    inner = _around(model, unknown)
+    fixed = dict.fromkeys(inner, INNER) | dict.fromkeys(joining, JOINED) | dict.fromkeys(kept, REQUESTED)
     int8_outputs = precision == "int8" and not joining
     reasons = choose_float(model, fixed, int8_inputs=precision == "int8", int8_outputs=int8_outputs)
     content = _quantized(model, reasons, int8_inputs=precision == "int8", int8_outputs=int8_outputs)
@@ -79,7 +83,7 @@ def quantize_full_integer(
     Raises:
         ConversionError: an output joins tensors that one scale cannot represent.
     """
-    model = _with_ranges(trace, prepared, ())
+    model, _ = _with_ranges(trace, prepared, ())
     for name in joined_outputs(model):
         raise ConversionError(
             f"output '{name}' joins tensors of very different ranges, which one int8 scale cannot represent; "
@@ -93,17 +97,23 @@ def quantize_full_integer(
     return content, float_operators(content, {})
 
 
-def _with_ranges(trace: Trace, prepared: PreparedNetwork, keep_float: Collection[str]) -> Any:
-    """The float file as a `ModelT`, with our weights and the ranges of its tensors."""
+def _with_ranges(
+    trace: Trace, prepared: PreparedNetwork, keep_float: Collection[str]
+) -> tuple[Any, frozenset[int]]:
+    """The float file as a `ModelT`, with our weights and the ranges of its tensors.
+
+    Also the tensors that are none of the network's: the converter writes one operation of the network, such
+    as SELU, as several, and only it knows the values in between.
+    """
     tf = require_tensorflow()
     graph = prepared.rounded_graph(keep_float)
     integers = integer_ranges(prepared, graph)
     graph = without_rounding(graph, integers)
     calibrated = _calibrated(tf, trace, prepared, graph)
     model = parsed(calibrated)
-    _set_ranges(tf, model, calibrated, prepared, graph)
+    unknown = _set_ranges(tf, model, calibrated, prepared, graph)
     _set_input_ranges(model, trace, integers)
-    return model
+    return model, unknown
 
 
 def _quantized(model: Any, denied: Collection[str], *, int8_inputs: bool, int8_outputs: bool) -> bytes:
@@ -154,15 +164,29 @@ def _one_by_one(trace: Trace, prepared: PreparedNetwork) -> Iterator[list[Array]
 
 def _set_ranges(
     tf: Any, model: Any, calibrated: bytes, prepared: PreparedNetwork, graph: FoldedGraph
-) -> None:
-    """Replace the ranges that the converter measured by our own."""
+) -> frozenset[int]:
+    """Replace the ranges that the converter measured by our own; returns the tensors that have none."""
     values = _probe_values(tf, calibrated, prepared)
     ranges = prepared.ranges_in({str(index): array for index, array in values.items()}, graph)
+    unknown = set()
     for index, tensor in enumerate(model.subgraphs[0].tensors):
-        if str(index) in ranges and tensor.quantization is not None and tensor.quantization.min is not None:
+        if tensor.quantization is None or tensor.quantization.min is None:
+            continue
+        if str(index) in ranges:
             low, high = ranges[str(index)]
             tensor.quantization.min = np.array([low], np.float32)
             tensor.quantization.max = np.array([high], np.float32)
+        elif index in values:
+            unknown.add(index)
+    return frozenset(unknown)
+
+
+def _around(model: Any, tensors: Collection[int]) -> Iterator[str]:
+    """Names of the operators without weights that write or read one of these tensors."""
+    for operator in operators(model):
+        touched = (*operator.inputs, *operator.outputs)
+        if operator.operation not in WITH_WEIGHTS and any(index in tensors for index in touched):
+            yield operator.name
 
 
 def _set_input_ranges(model: Any, trace: Trace, ranges: Mapping[str, tuple[float, float]]) -> None:
@@ -218,7 +242,7 @@ def _kept(model: Any, prepared: PreparedNetwork, keep_float: Collection[str]) ->
     tensors = model.subgraphs[0].tensors
     weights = {}
     for operator in operators(model):
-        if operator.operation in _WITH_WEIGHTS:
+        if operator.operation in _WEIGHTS_SECOND:
             data = model.buffers[tensors[operator.inputs[1]].buffer].data
             if data is not None:
                 weights[operator.name] = np.frombuffer(bytes(data), np.float32)

@@ -15,14 +15,17 @@ from edgevision_keras.libraries import require
 #: Deflate, the only compression of HDF5 that is always installed, cannot do better.
 _LARGEST_RATIO = 1100
 _SMALL_BYTES = 1 << 20
+#: Descriptions of models have a few MB; a compressed archive of some kB can hold GBs.
+_LARGEST_DESCRIPTION_BYTES = 64 << 20
+_DESCRIPTIONS = ("config.json", "metadata.json")
 
 
 def read_keras_archive(path: Path) -> tuple[Any, str]:
     """The configuration of a ``.keras`` file, and the version of Keras that wrote it.
 
     Raises:
-        SourceError: it cannot be read, has two members of one name, of which readers may take either, or its
-            weights are in other files.
+        SourceError: it cannot be read, has two members of one name, of which readers may take either, has a
+            description of over 64 MiB, or its weights are in other files.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -73,6 +76,13 @@ def _check_members(archive: zipfile.ZipFile, path: Path) -> None:
             f"{path}: contains '{twice[0]}' twice, and readers differ in which they take; save the model "
             "again"
         )
+    for name in _DESCRIPTIONS:
+        size = archive.getinfo(name).file_size if name in archive.namelist() else 0
+        if size > _LARGEST_DESCRIPTION_BYTES:
+            raise SourceError(
+                f"{path}: '{name}' has {size:,} bytes, expected {_LARGEST_DESCRIPTION_BYTES:,} at most; the "
+                "file is damaged; save the model again"
+            )
 
 
 def _check_hdf5(file: Any, where: str) -> None:

@@ -145,7 +145,8 @@ def _open(path: Path, trust_source: bool, options: SourceOptions) -> tuple[OpenM
                 "option"
             )
         return open_saved_model(path, trust_source, options.signature), {}
-    require_keras() if options.imports else None
+    if options.imports:
+        require_keras()
     versions = import_packages(options.imports)
     return (open_keras_file if kind == KERAS else open_h5_file)(path, trust_source, options.imports), versions
 
@@ -167,9 +168,8 @@ def _trace(model: OpenModel, inputs: Sequence[ModelInput], path: Path) -> Trace:
     except FixedBatchError as error:
         raise SourceError(
             f"{path}: its signature takes a batch of {error.batch} only, and its graph cannot be changed "
-            "for any "
-            "batch; export it with an open batch: tf.TensorSpec((None, HEIGHT, WIDTH, CHANNELS)), or with "
-            "model.export('DIR')"
+            "to take any batch; export it with an open batch: "
+            "tf.TensorSpec((None, HEIGHT, WIDTH, CHANNELS)), or with model.export('DIR')"
         ) from error
     except Exception as error:
         batch = "an open batch" if model.batch is None else f"a batch of {model.batch}"

@@ -8,16 +8,10 @@ import click
 
 from edgevision.calibration.findings import Coverage
 from edgevision.cli.output.tables import echo_table, percent
-from edgevision.evidence.records import Evidence, Measured
+from edgevision.evidence.records import Attempt, Evidence, Measured
 from edgevision.evidence.requirements import Requirement
 from edgevision.metrics.comparison import ClassifyDetails, Metric
 from edgevision.metrics.formatting import between, drop_of, in_unit, size, with_interval
-
-#: Why a candidate within the budget was not chosen: with or without layers in float.
-_OUTDONE = {
-    True: "within the budget, but with more float layers than necessary",
-    False: "within the budget, but a cheaper one is as fast",
-}
 
 
 def echo_evidence(evidence: Evidence) -> None:
@@ -167,11 +161,18 @@ def _echo_attempts(evidence: Evidence) -> None:
         missed = ", ".join(
             _missed(requirement) for requirement in attempt.requirements if not requirement.passed
         )
-        reason = attempt.error or missed or attempt.slower or _OUTDONE[bool(attempt.float_layers)]
+        reason = attempt.error or missed or attempt.slower or f"within the budget, but {_outdone(attempt)}"
         click.echo(f"rejected {attempt.artifact}: {reason}")
     for result in evidence.results:
         if result.float_layers:
             click.echo(f"{result.artifact} keeps these layers in float: {', '.join(result.float_layers)}")
+
+
+def _outdone(attempt: Attempt) -> str:
+    """The reason why a candidate within the budget was not chosen."""
+    if attempt.float_layers:
+        return "with more float layers than necessary"
+    return "a cheaper one was chosen" if attempt.latency_ms is None else "a cheaper one is as fast"
 
 
 def _missed(requirement: Requirement) -> str:

@@ -16,6 +16,7 @@ HEADINGS = [
     "Target",
     "Data",
     "Quality",
+    "Source",
     "Model input",
     "Task (classifiers and detectors)",
     "Task (models that generate images)",
