@@ -20,8 +20,10 @@ Fingerprint = tuple[int, float, float, float, float]
 
 
 def fingerprint(values: Array) -> Fingerprint:
-    """Statistics of a tensor that do not depend on the order of its axes."""
-    exact = np.asarray(values, np.float64)
+    """Statistics of a tensor's finite values that do not depend on the order of its axes."""
+    with np.errstate(invalid="ignore"):  # memory that a runtime never wrote may contain any bits
+        exact = np.asarray(values, np.float64)
+    exact = np.where(np.isfinite(exact), exact, 0.0)
     mean_square = float(np.mean(exact**2))
     return exact.size, float(exact.min()), float(exact.max()), float(exact.mean()), mean_square**0.5
 

@@ -94,12 +94,19 @@ class FoldedNetwork:
             yield dict(zip(names, run(batch), strict=True))
 
     def extremes(self, names: Sequence[str], batches: Iterator[Batch]) -> dict[str, Extremes]:
-        """The extremes of the named tensors over all batches."""
+        """The extremes of the finite values of the named tensors over all batches.
+
+        Infinite values are those of masks, such as an attention's, and of what a selection then drops.
+        """
         extremes: dict[str, Extremes] = {}
         for tensors in self.tensors(names, batches):
             for name, values in tensors.items():
                 axes = tuple(range(max(values.ndim - 1, 1)))  # of a tensor without channels, over images
-                low, high = (end.astype(np.float64) for end in (values.min(axes), values.max(axes)))
+                low, high = values.min(axes), values.max(axes)
+                if not (np.isfinite(low).all() and np.isfinite(high).all()):
+                    finite = np.where(np.isfinite(values), values, 0.0)
+                    low, high = finite.min(axes), finite.max(axes)
+                low, high = low.astype(np.float64), high.astype(np.float64)
                 extremes.setdefault(name, Extremes(low, high)).grow(low, high)
         return extremes
 

@@ -45,6 +45,7 @@ class Histogram:
             outputs, logits: weights of that shape, 0 or more; `None` for equal ones.
         """
         flat = values.ravel().astype(np.float64)
+        flat = np.where(np.isfinite(flat), flat, 0.0)  # of masks; zeros are not counted
         bins = ((flat - self.low) / max(self.high - self.low, 1e-30) * _BINS).astype(np.int64)
         bins = np.clip(bins, 0, _BINS - 1)
         nonzero = (flat != 0).astype(np.float64)
@@ -54,8 +55,8 @@ class Histogram:
 
     def add_extremes(self, lows: Array, highs: Array) -> None:
         """Note the smallest and the largest value of each image: (images,) each."""
-        self.image_lows += lows.tolist()
-        self.image_highs += highs.tolist()
+        self.image_lows += np.clip(np.nan_to_num(lows), self.low, self.high).tolist()
+        self.image_highs += np.clip(np.nan_to_num(highs), self.low, self.high).tolist()
 
 
 def _finite(weights: Array) -> Array:

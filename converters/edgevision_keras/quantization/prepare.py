@@ -234,7 +234,7 @@ def prepare(trace: Trace, calibration: CalibrationData) -> PreparedNetwork:
     origins = find_origins(folded)
     measured = sorted(set(origins.values()))
     images, held_out = _batches(folded, measured, calibration)
-    folded, extremes = equalize(folded, FoldedNetwork(folded).extremes(measured, iter(images)))
+    folded, extremes = equalize(folded, FoldedNetwork(folded).extremes(measured, images))
     whole_ranges = sane_ranges(folded, extremes)
     folded = bounded(folded, extremes, whole_ranges, origins)
     network = FoldedNetwork(folded)
@@ -272,9 +272,11 @@ def _choose_ranges(prepared: PreparedNetwork, *, symmetric: bool) -> RangeChoice
         for ranges in candidates.values():
             ranges[prepared.origins[name]] = _widened(ranges[prepared.origins[name]], low, high, symmetric)
     errors = {name: network.error(ranges, prepared.held_out, exact) for name, ranges in candidates.items()}
-    limit = min(errors.values()) * (1 + _TIE)
-    rule = next(name for name, error in errors.items() if error <= limit)
-    return RangeChoice(rule, errors, candidates[rule])
+    # Without a finite error, such as that of a root of a value that rounds to zero, the safest rule is left.
+    finite = {name: error for name, error in errors.items() if np.isfinite(error)}
+    limit = min(finite.values(), default=0.0) * (1 + _TIE)
+    rule = next((name for name, error in finite.items() if error <= limit), next(iter(candidates)))
+    return RangeChoice(rule, finite, candidates[rule])
 
 
 def _widened(range_: Range, low: float, high: float, symmetric: bool) -> Range:
