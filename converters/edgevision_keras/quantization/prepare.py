@@ -234,7 +234,7 @@ def prepare(trace: Trace, calibration: CalibrationData) -> PreparedNetwork:
     origins = find_origins(folded)
     measured = sorted(set(origins.values()))
     images, held_out = _batches(folded, measured, calibration)
-    folded, extremes = equalize(folded, FoldedNetwork(folded).extremes(measured, images))
+    folded, extremes = equalize(folded, FoldedNetwork(folded).extremes(measured, iter(images)))
     whole_ranges = sane_ranges(folded, extremes)
     folded = bounded(folded, extremes, whole_ranges, origins)
     network = FoldedNetwork(folded)

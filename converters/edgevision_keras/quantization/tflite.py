@@ -102,8 +102,8 @@ def _with_ranges(
 ) -> tuple[Any, frozenset[int]]:
     """The float file as a `ModelT`, with our weights and the ranges of its tensors.
 
-    Also the tensors that are none of the network's: the converter writes one operation of the network, such
-    as SELU, as several, and only it knows the values in between.
+    Also the tensors that only the file has: the converter writes one operation of the network, such as SELU,
+    as several, with values in between.
     """
     tf = require_tensorflow()
     graph = prepared.rounded_graph(keep_float)
