@@ -34,7 +34,7 @@ def require_passed(evidence: Evidence, keep_passing: bool) -> Evidence:
     raise IncompleteConversionError(
         f"{len(passed)} of {len(passed) + len(evidence.missing)} artifacts passed; {_NOTHING_WRITTEN}; pass "
         f"--keep-passing to write {', '.join(result.artifact for result in passed)}; missing: "
-        + "; ".join(one.reason for one in evidence.missing),
+        + "; ".join(dict.fromkeys(one.reason for one in evidence.missing)),
         evidence,
     )
 

@@ -77,6 +77,13 @@ def test_the_others_are_measured_and_nothing_is_written(tmp_path: Path) -> None:
     assert not request.output.exists()
 
 
+def test_a_reason_that_several_artifacts_share_is_told_once(tmp_path: Path) -> None:
+    request = tiny_request(tmp_path, ("float16", "int8", "float32"), calibrated=True)
+    with pytest.raises(IncompleteConversionError, match=r"missing: float16: not today$") as raised:
+        Conversion.prepare(request, _failing(float16=FLOAT16, int8=FLOAT16)).run()
+    assert len(raised.value.evidence.missing) == 2
+
+
 def test_those_that_pass_are_written_if_the_caller_says_so(tmp_path: Path) -> None:
     request = tiny_request(tmp_path, ("float16", "float32"), keep_passing=True)
     evidence = Conversion.prepare(request, _failing(float16=FLOAT16)).run()
