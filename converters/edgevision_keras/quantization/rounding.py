@@ -18,7 +18,7 @@ from edgevision_keras.quantization.folding import Layer, same_padding
 
 #: Share of the inputs' variance that is added to each: keeps weights of inputs that are rarely active.
 _DAMPING = 0.01
-_SWEEPS = 4
+_SWEEPS = 8
 #: Inputs whose weights are searched one after the other before all others hear of it: the same result as
 #: one at a time, in products of matrices.
 _BLOCK = 32
