@@ -45,6 +45,8 @@ def plain_tflite(trace: Trace, precision: str, images: FittingImages) -> bytes:
     for operations, kind in attempts:
         try:
             return _convert_tflite(trace, images, operations, kind)
+        except MemoryError:
+            raise
         except Exception:  # noqa: S112 - the converter raises many kinds; the last attempt's is raised
             continue
     return _convert_tflite(trace, images, sets.TFLITE_BUILTINS, tf.float32)
