@@ -54,7 +54,8 @@ class QuantizationRecord:
     """How an int8 artifact was quantized, for its evidence.
 
     Attributes:
-        recipe: ``edgevision``, ``plain`` (the format's usual tool with its default settings), or a plugin's own.
+        recipe: ``edgevision``; ``plain``, the format's usual tool with its default settings; or a plugin's
+            own.
         tool: that tool with its version, such as ``TFLiteConverter of TensorFlow 2.21.0``.
         range_rule: the rule that chose the ranges of activations; empty where the tool's own did.
         range_errors: rule -> mean squared error of the outputs before their activation (of the logits),
