@@ -97,17 +97,19 @@ def require_nncf() -> Any:
     """
     with hidden_module(_OPENVINO_TELEMETRY):
         nncf = require("nncf")
+        progress = require("nncf.common.logging.track_progress")
     nncf.set_log_level(logging.ERROR)
-    _hide_progress(require("nncf.common.logging.track_progress").track)
+    _hide_progress(progress.track)
     return nncf
 
 
 def _hide_progress(track: Any) -> None:
     """Let NNCF's progress bars be disabled unless a caller says otherwise; it has no setting for them."""
     names = list(inspect.signature(track.__init__).parameters)
-    defaults = list(track.__init__.__defaults__)
-    defaults[names.index("disable") - len(names)] = True
-    track.__init__.__defaults__ = tuple(defaults)
+    if "disable" in names:
+        defaults = list(track.__init__.__defaults__)
+        defaults[names.index("disable") - len(names)] = True
+        track.__init__.__defaults__ = tuple(defaults)
 
 
 @cache
