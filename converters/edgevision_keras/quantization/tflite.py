@@ -185,14 +185,19 @@ def _set_ranges(
 def _extremes(
     interpreter: Any, indices: Sequence[int], prepared: PreparedNetwork
 ) -> dict[int, tuple[float, float]]:
-    """Index of a tensor -> its least and its greatest value on all images."""
+    """Index of a tensor -> its least and its greatest finite value on all images.
+
+    The interpreter also has tensors whose memory it never wrote, which may contain any bits.
+    """
     extremes: dict[int, tuple[float, float]] = {}
     for image in prepared.single_images() if indices else ():
         _invoke(interpreter, image)
         for index in indices:
             values = interpreter.get_tensor(index)
-            low, high = extremes.get(index, (np.inf, -np.inf))
-            extremes[index] = min(low, float(values.min())), max(high, float(values.max()))
+            finite = values[np.isfinite(values)]
+            if finite.size:
+                low, high = extremes.get(index, (np.inf, -np.inf))
+                extremes[index] = min(low, float(finite.min())), max(high, float(finite.max()))
     return extremes
 
 
