@@ -185,10 +185,7 @@ def _set_ranges(
 def _extremes(
     interpreter: Any, indices: Sequence[int], prepared: PreparedNetwork
 ) -> dict[int, tuple[float, float]]:
-    """Index of a tensor -> its least and its greatest finite value on all images.
-
-    The interpreter also has tensors whose memory it never wrote, which may contain any bits.
-    """
+    """Index of a tensor -> its least and its greatest finite value on all images."""
     extremes: dict[int, tuple[float, float]] = {}
     for image in prepared.single_images() if indices else ():
         _invoke(interpreter, image)
@@ -239,15 +236,17 @@ def _invoke(interpreter: Any, image: Mapping[str, Array]) -> None:
 
 
 def _probe_values(interpreter: Any, content: bytes, prepared: PreparedNetwork) -> dict[int, Array]:
-    """Index of a tensor -> its values when the float model runs on the probe."""
+    """Index of a tensor of the file -> its values when the float model runs on the probe."""
     _invoke(interpreter, prepared.probe())
-    constant = constants(parsed(content))
+    model = parsed(content)
+    # The runtime's own tensors come after those of the file; their memory may contain any bits.
+    computed = set(range(len(model.subgraphs[0].tensors))) - constants(model)
     values = {}
     for detail in interpreter.get_tensor_details():
-        if detail["dtype"] == np.float32 and detail["index"] not in constant:
+        if detail["dtype"] == np.float32 and detail["index"] in computed:
             try:
                 values[detail["index"]] = interpreter.get_tensor(detail["index"])
-            except ValueError:  # a temporary tensor of the runtime
+            except ValueError:  # without memory, such as an input of no operation
                 continue
     return values
 
