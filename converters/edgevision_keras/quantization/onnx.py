@@ -23,6 +23,7 @@ from edgevision_keras.quantization.folding import (
     same_padding,
 )
 from edgevision_keras.quantization.images import Batch
+from edgevision_keras.quantization.plain import calibration_reader
 from edgevision_keras.quantization.prepare import PreparedNetwork
 
 #: The operations that are faster in int8 on TensorRT. The defaults also quantize the final Softmax, and
@@ -156,7 +157,8 @@ def quantize(
         quantization.quantize_static(
             simplified,
             int8,
-            _reader_of(quantization, prepared.probe()),
+            # All ranges are given, but the tool does not go without a calibration.
+            calibration_reader(quantization, [prepared.probe()]),
             quant_format=quantization.QuantFormat.QDQ,
             op_types_to_quantize=list(_QUANTIZED_OPERATIONS),
             nodes_to_exclude=sorted({*kept, *_additions_of_constants(model)}),
@@ -278,16 +280,3 @@ def _quantization_of(producers: Mapping[str, Any], name: str) -> tuple[Any, Any]
         return None
     is_pair = (first.op_type, second.op_type) == ("QuantizeLinear", "DequantizeLinear")
     return (first, second) if is_pair else None
-
-
-def _reader_of(quantization: Any, image: Batch) -> Any:
-    """One image as ONNX Runtime reads it, which calibrates also where all ranges are given."""
-
-    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self._images = iter([dict(image)])
-
-        def get_next(self) -> dict[str, Array] | None:
-            return next(self._images, None)
-
-    return Reader()

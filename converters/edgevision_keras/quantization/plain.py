@@ -7,7 +7,7 @@ source's own frozen graph, and calibrate on the same images as ours.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -108,15 +108,20 @@ def plain_onnx(float32: bytes, images: FittingImages) -> Any:
         quantization.quantize_static(
             simplified,
             int8,
-            _reader(quantization, images),
+            calibration_reader(quantization, images),
             quant_format=quantization.QuantFormat.QDQ,
             per_channel=True,
         )
         return onnx.load(int8)
 
 
-def _reader(quantization: Any, images: FittingImages) -> Any:
-    """Calibration images as ONNX Runtime reads them: one per call, then ``None``."""
+def calibration_reader(quantization: Any, images: Iterable[Mapping[str, Array]]) -> Any:
+    """Calibration images as ONNX Runtime reads them: one per call, then ``None``.
+
+    Args:
+        quantization: the module `onnxruntime.quantization`.
+        images: input name -> values, for each image.
+    """
 
     class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:

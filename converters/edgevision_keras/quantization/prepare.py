@@ -28,7 +28,7 @@ from edgevision_keras.quantization.histograms import Histogram
 from edgevision_keras.quantization.images import Batch, split_batches
 from edgevision_keras.quantization.logits import logit_tensors
 from edgevision_keras.quantization.pixel_ranges import pixel_ranges
-from edgevision_keras.quantization.ranges import RULES, Range, Rule, with_margin
+from edgevision_keras.quantization.ranges import RULES, Range, Rule, as_range, with_margin
 from edgevision_keras.quantization.rounding import (
     Moments,
     can_round,
@@ -281,8 +281,7 @@ def _choose_ranges(prepared: PreparedNetwork, *, symmetric: bool) -> RangeChoice
 
 def _widened(range_: Range, low: float, high: float, symmetric: bool) -> Range:
     """The range with the values from `low` to `high` in it."""
-    low, high = min(range_[0], float(low)), max(range_[1], float(high))
-    return (-max(-low, high), max(-low, high)) if symmetric else (low, high)
+    return as_range(min(range_[0], float(low)), max(range_[1], float(high)), symmetric)
 
 
 def _round_layers(folded: FoldedGraph, network: FoldedNetwork, images: Sequence[Batch]) -> dict[str, Layer]:

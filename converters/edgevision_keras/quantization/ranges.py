@@ -27,7 +27,7 @@ _MARGIN = 1 / 32
 
 def _whole(histogram: Histogram, symmetric: bool) -> Range:
     """Minimum to maximum: the rule of TensorFlow's converter and of ONNX Runtime."""
-    return _as_range(histogram.low, histogram.high, symmetric)
+    return as_range(histogram.low, histogram.high, symmetric)
 
 
 def _mean_of_images(histogram: Histogram, symmetric: bool) -> Range:
@@ -35,7 +35,7 @@ def _mean_of_images(histogram: Histogram, symmetric: bool) -> Range:
     if not histogram.image_lows:
         return _whole(histogram, symmetric)
     low, high = float(np.mean(histogram.image_lows)), float(np.mean(histogram.image_highs))
-    return _as_range(min(low, 0.0), max(high, 0.0), symmetric)
+    return as_range(min(low, 0.0), max(high, 0.0), symmetric)
 
 
 def _by_outputs(histogram: Histogram, symmetric: bool) -> Range:
@@ -78,7 +78,7 @@ def best_range(histogram: Histogram, weights: Array, *, symmetric: bool = False)
     """
     low, high = histogram.low, histogram.high
     if not weights.any():
-        return _as_range(low, high, symmetric)
+        return as_range(low, high, symmetric)
     edges = np.linspace(low, high, len(weights) + 1)
     centres = (edges[1:] + edges[:-1]) / 2
     lows, highs = low * _SHARES, high * _SHARES
@@ -105,7 +105,7 @@ def with_margin(histogram: Histogram, symmetric: bool) -> Range:
     """Minimum to maximum, and `_MARGIN` of that beyond each end that is not zero."""
     low, high = histogram.low, histogram.high
     margin = _MARGIN * (high - low)
-    return _as_range(low - margin if low < 0 else 0.0, high + margin if high > 0 else 0.0, symmetric)
+    return as_range(low - margin if low < 0 else 0.0, high + margin if high > 0 else 0.0, symmetric)
 
 
 def _with_floor(histogram: Histogram, weights: Array) -> Array:
@@ -116,5 +116,6 @@ def _normalized(weights: Array) -> Array:
     return weights / max(float(weights.sum()), 1e-300)
 
 
-def _as_range(low: float, high: float, symmetric: bool) -> Range:
+def as_range(low: float, high: float, symmetric: bool) -> Range:
+    """The range from `low` to `high`, or from -x to x with both in it."""
     return (-max(-low, high), max(-low, high)) if symmetric else (low, high)
