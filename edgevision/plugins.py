@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 import pluggy
 
 from edgevision import hookspecs
-from edgevision.errors import DeviceError, PluginError, first_line
+from edgevision.errors import DeviceError, EdgeVisionError, PluginError, first_line
 from edgevision.system.entry_points import EntryPoint, entry_points
 
 if TYPE_CHECKING:
@@ -120,9 +120,10 @@ class Registry:
             PluginError: there is no such backend.
             MissingRuntimeError: its runtime is not installed.
             DeviceError: it has no device, or not this one.
+            PluginError: also whatever else it raises, so that the caller can go on without it.
         """
         backend = self.backend(name)
-        names = [one.name for one in backend.devices()]
+        names = _device_names(backend)
         if device is not None and device not in names:
             raise DeviceError(f"has no device '{device}', only {', '.join(names)}")
         return backend
@@ -261,6 +262,17 @@ def registry() -> Registry:
     """
     disabled = [name.strip() for name in os.environ.get(DISABLE_VARIABLE, "").split(",")]
     return discover(entry_points(GROUP), disabled)
+
+
+def _device_names(backend: Backend) -> list[str]:
+    try:
+        return [one.name for one in backend.devices()]
+    except EdgeVisionError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise PluginError(
+            f"backend '{backend.name}' cannot list its devices: {type(error).__name__}: {first_line(error)}"
+        ) from error
 
 
 def _listed(items: Any, hook: str) -> list[Any]:
