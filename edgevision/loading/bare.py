@@ -16,7 +16,7 @@ from edgevision.imaging.preprocess import Preprocessing
 from edgevision.loading.choice import Request, choose_backend
 from edgevision.plugins import Registry
 from edgevision.session import CheckedSession, open_session
-from edgevision.tasks.labels import as_labels
+from edgevision.tasks.labels import abbreviated, background_hint
 
 if TYPE_CHECKING:  # a process that runs one bare classifier imports no bundles, and no other tasks
     from edgevision.tasks.classify import Classifier
@@ -31,7 +31,8 @@ class BareModel:
 
     Attributes:
         image: size, values and colour of the input.
-        labels: one name per class.
+        labels: one name per class, in the network's order; or the path of a label file, or a dictionary of
+            ids and names, as for `edgevision.tasks.label_files.stated_labels`. Read at once.
         score_kind: of a classifier's output: ``softmax``, ``sigmoid`` or ``logits``.
         output: name of the output with the scores, where there are several.
         decoder: name of the decoder that turns the outputs of a detector into boxes.
@@ -43,7 +44,7 @@ class BareModel:
     """
 
     image: InputOptions = field(default_factory=InputOptions)
-    labels: Sequence[str] | None = None
+    labels: Sequence[str] | Mapping[Any, Any] | str | Path | None = None
     score_kind: str | None = None
     output: str | None = None
     decoder: str | None = None
@@ -51,11 +52,18 @@ class BareModel:
 
     def __post_init__(self) -> None:
         if self.labels is not None:
-            object.__setattr__(self, "labels", as_labels(self.labels))
+            from edgevision.tasks.label_files import stated_labels
+
+            object.__setattr__(self, "labels", stated_labels(self.labels))
         if self.decoder_settings:
             from edgevision.tasks.setting_files import read_setting_files
 
             object.__setattr__(self, "decoder_settings", read_setting_files(self.decoder_settings))
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The labels as names in the network's order; empty if they are not stated."""
+        return self.labels if isinstance(self.labels, tuple) else ()
 
 
 def load_bare(path: Path, request: Request, bare: BareModel, plugins: Registry) -> Model:
@@ -81,7 +89,7 @@ def load_bare(path: Path, request: Request, bare: BareModel, plugins: Registry) 
         model = (
             _bare_classifier(path, session, preprocessing, bare, metadata)
             if choice is None
-            else _bare_detector(session, preprocessing, choice, bare, metadata)
+            else _bare_detector(path, session, preprocessing, choice, bare, metadata)
         )
         stack.pop_all()  # the model closes the session from here on
     return model
@@ -105,11 +113,12 @@ def _bare_classifier(
             f"{path}: output '{output.name}' is linear ({output.describe()}): these may be logits or the "
             f"values of a regression; for a classifier pass --scores logits or --labels FILE"
         )
-    labels = bare.labels or metadata.labels or [f"class {n}" for n in range(class_count(output))]
+    labels = _labels(path, bare, metadata) or [f"class {n}" for n in range(class_count(output))]
     return Classifier(session, preprocessing, labels, score_kind, output.name)
 
 
 def _bare_detector(
+    path: Path,
     session: CheckedSession,
     preprocessing: Preprocessing,
     choice: DecoderChoice,
@@ -118,8 +127,23 @@ def _bare_detector(
 ) -> Detector:
     from edgevision.tasks.detect import Detector
 
-    task, labels = choice.task(bare.decoder_settings), bare.labels or metadata.labels or ()
+    task, labels = choice.task(bare.decoder_settings), _labels(path, bare, metadata)
     return Detector(session, preprocessing, labels, task, choice.decoder)
+
+
+def _labels(path: Path, bare: BareModel, metadata: ArtifactDescription) -> tuple[str, ...]:
+    """The stated labels, else the model's own; empty without either.
+
+    Raises:
+        OptionError: there are both, of different numbers.
+    """
+    stated, own = bare.label_names, metadata.labels or ()
+    if stated and own and len(stated) != len(own):
+        raise OptionError(
+            f"{path}: {len(stated)} labels were passed, but the model itself names {len(own)} classes "
+            f"({abbreviated(own[:3])}, …){background_hint(len(stated), len(own))}"
+        )
+    return stated or own
 
 
 def _bare_decoder(

@@ -13,7 +13,6 @@ from edgevision.cli.options.run import tune_of
 from edgevision.errors import OptionError
 from edgevision.loading.bare import BareModel
 from edgevision.loading.load import load
-from edgevision.tasks.labels import read_labels
 
 if TYPE_CHECKING:
     from edgevision.tasks.kinds import Model
@@ -33,10 +32,9 @@ def load_from_arguments(
     Raises:
         EdgeVisionError: as `load`, also where options for bare files were passed for a bundle.
     """
-    labels = arguments["labels"]
     bare = BareModel(
         image=input_options_of(arguments),
-        labels=None if labels is None else read_labels(labels),
+        labels=arguments["labels"],
         score_kind=arguments["score_kind"],
         output=arguments["output_name"],
         decoder=arguments["decoder"],
