@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 import pluggy
 
 from edgevision import hookspecs
+from edgevision.artifact import STANDARD_FORMATS, FileFormat
 from edgevision.errors import DeviceError, EdgeVisionError, PluginError, first_line
 from edgevision.system.entry_points import EntryPoint, entry_points
 
@@ -100,6 +101,40 @@ class Registry:
     def backends(self) -> dict[str, Backend]:
         """Backend name -> backend, whether its runtime is installed or not."""
         return self._items("edgevision_backends", _BACKEND_MEMBERS)
+
+    def file_formats(self, backend: str | None = None) -> tuple[FileFormat, ...]:
+        """How artifacts come as files, for each format that a backend loads.
+
+        Args:
+            backend: name of the only backend that counts; `None` for all.
+
+        Raises:
+            PluginError: there is no such backend.
+        """
+        backends = self.backends() if backend is None else {backend: self.backend(backend)}
+        # Those of a backend's own format first: it knows its files best.
+        declared = [
+            (place, form)
+            for name, each in sorted(backends.items())
+            for place, form in enumerate(self._formats_of(name, each))
+        ]
+        by_name: dict[str, FileFormat] = {}
+        for _, form in sorted(declared, key=lambda pair: pair[0]):
+            by_name.setdefault(form.name, form)
+        return tuple(by_name.values())
+
+    def _formats_of(self, name: str, backend: Backend) -> list[FileFormat]:
+        """The file formats of one backend, in the order of its formats."""
+        standard = {form.name: form for form in STANDARD_FORMATS}
+        try:
+            declared = {form.name: form for form in getattr(backend, "file_formats", ())}
+            if not all(isinstance(form, FileFormat) for form in declared.values()):
+                raise TypeError(f"file_formats: expected objects of class FileFormat, got {declared}")
+            known = {**standard, **declared}
+            return [known.get(form) or FileFormat(form, (f".{form}",)) for form in backend.formats]
+        except Exception as error:  # of a third party's plugin: the others go on without it
+            self._record(name, error)
+            return []
 
     def backend(self, name: str) -> Backend:
         """The backend called `name`.

@@ -206,7 +206,7 @@ class _Process:
             fields = {
                 "format": subject.artifact.format,
                 "precision": subject.artifact.precision,
-                "files": [str(folder / name) for name in subject.artifact.files],
+                "files": {name: str(folder / name) for name in subject.artifact.files},
                 "backend": subject.backend,
                 "settings": {**asdict(subject.settings), "cache_dir": None},
                 "batch": subject.batch,
@@ -298,7 +298,7 @@ def _open(request: Message) -> Message:
     """Load an artifact, and run it once on zeros: the first job of its process."""
     fields = request.fields
     backend, settings = registry().backend(fields["backend"]), SessionSettings(**fields["settings"])
-    files = {Path(path).name: Path(path).read_bytes() for path in fields["files"]}
+    files = {name: Path(path).read_bytes() for name, path in fields["files"].items()}
     artifact = Artifact(fields["format"], fields["precision"], files)
     session = _leases.enter_context(open_session(backend, artifact, settings))
     slot = _leases.enter_context(session.lease(fields["batch"]))

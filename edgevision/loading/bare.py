@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgevision.artifact import Artifact, read_artifact
+from edgevision.artifact import Artifact, FileFormat, format_of, read_artifact
 from edgevision.backend import ArtifactDescription, Backend, DescribingBackend
 from edgevision.errors import OptionError
 from edgevision.imaging.input_options import InputOptions, StatedNormalization, resolve_preprocessing
@@ -74,7 +74,7 @@ def load_bare(path: Path, request: Request, bare: BareModel, plugins: Registry) 
         PluginError, MissingRuntimeError, DeviceError: the backend or device is not available.
         ArtifactError: the file cannot be read, or the runtime refuses it.
     """
-    artifact = read_artifact(path)
+    artifact = read_artifact(path, known_formats(path, request.backend, plugins))
     backend = choose_backend(path, artifact.format, request, plugins)
     metadata = _description(artifact, backend, plugins)
     with ExitStack() as stack:
@@ -93,6 +93,12 @@ def load_bare(path: Path, request: Request, bare: BareModel, plugins: Registry) 
         )
         stack.pop_all()  # the model closes the session from here on
     return model
+
+
+def known_formats(path: Path, backend: str | None, plugins: Registry) -> tuple[FileFormat, ...]:
+    """The file formats of the backend that was asked for, or of all where it has none for this file."""
+    own = plugins.file_formats(backend)
+    return own if format_of(path, own) is not None else plugins.file_formats()
 
 
 def _bare_classifier(

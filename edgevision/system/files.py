@@ -48,7 +48,7 @@ def temporary_files(contents: Mapping[str, bytes]) -> Iterator[Path]:
     On a read-only system, or where the disk is full, it is in memory.
 
     Args:
-        contents: name -> content.
+        contents: name -> content; a name may contain folders.
 
     Raises:
         OutputError: no folder for it is writable; says which were tried.
@@ -61,7 +61,9 @@ def temporary_files(contents: Mapping[str, bytes]) -> Iterator[Path]:
             try:  # the default folder too is looked up here: that fails where none is writable
                 folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="edgevision-", dir=place))
                 for name, content in contents.items():
-                    Path(folder, name).write_bytes(content)
+                    file = Path(folder, name)
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    file.write_bytes(content)
             except OSError as error:
                 reasons.append(f"{place or 'TMPDIR'}: {error.strerror or error}")
                 continue
