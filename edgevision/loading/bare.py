@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgevision.artifact import Artifact, FileFormat, format_of, read_artifact
 from edgevision.backend import ArtifactDescription, Backend, DescribingBackend
@@ -66,8 +66,27 @@ class BareModel:
         return self.labels if isinstance(self.labels, tuple) else ()
 
 
+class OpenBare(NamedTuple):
+    """A bare file that has been opened.
+
+    Attributes:
+        model: closes its session.
+        artifact: the file's content.
+        backend: runs it.
+    """
+
+    model: Classifier | Detector
+    artifact: Artifact
+    backend: Backend
+
+
 def load_bare(path: Path, request: Request, bare: BareModel, plugins: Registry) -> Model:
-    """Load a bare file: a `Classifier` or a `Detector`.
+    """Load a bare file: a `Classifier` or a `Detector`; raises as `open_bare`."""
+    return open_bare(path, request, bare, plugins).model
+
+
+def open_bare(path: Path, request: Request, bare: BareModel, plugins: Registry) -> OpenBare:
+    """Open a bare file, with what it was read from and what runs it.
 
     Raises:
         OptionError: the file needs an option that `bare` does not have.
@@ -86,13 +105,13 @@ def load_bare(path: Path, request: Request, bare: BareModel, plugins: Registry) 
             )
         preprocessing = resolve_preprocessing(session.inputs[0], bare.image, stated, str(path))
         choice = _bare_decoder(path, session, preprocessing.size_wh, bare, metadata, plugins)
-        model = (
+        model: Classifier | Detector = (
             _bare_classifier(path, session, preprocessing, bare, metadata)
             if choice is None
             else _bare_detector(path, session, preprocessing, choice, bare, metadata)
         )
         stack.pop_all()  # the model closes the session from here on
-    return model
+    return OpenBare(model, artifact, backend)
 
 
 def known_formats(path: Path, backend: str | None, plugins: Registry) -> tuple[FileFormat, ...]:

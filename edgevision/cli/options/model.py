@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from edgevision.backend import SessionSettings
 from edgevision.bundle.layout import is_bundle
-from edgevision.cli.options.detect import decoder_settings_of
-from edgevision.cli.options.image import input_options_of
+from edgevision.cli.options.detect import DECODER_OPTIONS, decoder_settings_of
+from edgevision.cli.options.image import INPUT_OPTIONS, OUTPUT_OPTIONS, input_options_of
 from edgevision.cli.options.run import tune_of
 from edgevision.errors import OptionError
 from edgevision.loading.bare import BareModel
@@ -16,6 +16,11 @@ from edgevision.loading.load import load
 
 if TYPE_CHECKING:
     from edgevision.tasks.kinds import Model
+
+
+#: Options that describe a bare file, the same in every command, under this heading.
+BARE_HEADING = "Bare model files (a bundle defines these itself)"
+BARE_OPTIONS = (*INPUT_OPTIONS, *OUTPUT_OPTIONS, *DECODER_OPTIONS)
 
 
 def load_from_arguments(
@@ -32,6 +37,20 @@ def load_from_arguments(
     Raises:
         EdgeVisionError: as `load`, also where options for bare files were passed for a bundle.
     """
+    return load(
+        path,
+        arguments["backend"],
+        arguments["device"],
+        precision=arguments["precision"],
+        settings=settings,
+        selftest=selftest,
+        bare=bare_of(arguments),
+        tune=tune_of(arguments),
+    )
+
+
+def bare_of(arguments: dict[str, Any]) -> BareModel | None:
+    """The description of a bare file that `BARE_OPTIONS` stand for; `None` where none was passed."""
     bare = BareModel(
         image=input_options_of(arguments),
         labels=arguments["labels"],
@@ -40,20 +59,11 @@ def load_from_arguments(
         decoder=arguments["decoder"],
         decoder_settings=decoder_settings_of(arguments),
     )
-    return load(
-        path,
-        arguments["backend"],
-        arguments["device"],
-        precision=arguments["precision"],
-        settings=settings,
-        selftest=selftest,
-        bare=None if bare == BareModel() else bare,
-        tune=tune_of(arguments),
-    )
+    return None if bare == BareModel() else bare
 
 
 def check_bundle(path: Path) -> None:
-    """Refuse a bare model file, for commands that need a bundle's preprocessing and labels.
+    """Refuse a bare model file, for commands that need what only a bundle describes.
 
     Raises:
         OptionError: `path` is a file that is not a bundle.
