@@ -10,12 +10,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgevision.artifact import Artifact, FileFormat, format_of, read_artifact
 from edgevision.backend import ArtifactDescription, Backend, DescribingBackend
-from edgevision.errors import OptionError
-from edgevision.imaging.input_options import InputOptions, StatedNormalization, resolve_preprocessing
+from edgevision.errors import MissingOptionError, OptionError
+from edgevision.imaging.input_options import (
+    InputOptions,
+    StatedNormalization,
+    image_layout,
+    resolve_preprocessing,
+)
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.loading.choice import Request, choose_backend
 from edgevision.plugins import Registry
 from edgevision.session import CheckedSession, open_session
+from edgevision.system.missing_options import MissingOptions
 from edgevision.tasks.labels import abbreviated, background_hint
 
 if TYPE_CHECKING:  # a process that runs one bare classifier imports no bundles, and no other tasks
@@ -103,8 +109,7 @@ def open_bare(path: Path, request: Request, bare: BareModel, plugins: Registry) 
             stated = StatedNormalization(
                 metadata.value_range, metadata.mean or (0.0,), metadata.scale or (1.0,)
             )
-        preprocessing = resolve_preprocessing(session.inputs[0], bare.image, stated, str(path))
-        choice = _bare_decoder(path, session, preprocessing.size_wh, bare, metadata, plugins)
+        preprocessing, choice = _stated(path, session, bare, metadata, stated, plugins)
         model: Classifier | Detector = (
             _bare_classifier(path, session, preprocessing, bare, metadata)
             if choice is None
@@ -112,6 +117,35 @@ def open_bare(path: Path, request: Request, bare: BareModel, plugins: Registry) 
         )
         stack.pop_all()  # the model closes the session from here on
     return OpenBare(model, artifact, backend)
+
+
+def _stated(
+    path: Path,
+    session: CheckedSession,
+    bare: BareModel,
+    metadata: ArtifactDescription,
+    normalization: StatedNormalization | None,
+    plugins: Registry,
+) -> tuple[Preprocessing, DecoderChoice | None]:
+    """The preprocessing, and the decoder of a detector.
+
+    Raises:
+        MissingOptionError: names everything that neither the file nor the caller states.
+    """
+    missing, spec = MissingOptions(str(path)), session.inputs[0]
+    with missing.collected():
+        preprocessing = resolve_preprocessing(spec, bare.image, normalization, str(path))
+    with missing.collected():
+        size_wh = image_layout(spec, str(path))[1]
+        choice = _bare_decoder(path, session, size_wh, bare, metadata, plugins)
+        if choice is None:
+            _score_kind(path, session, bare, metadata)
+        else:
+            from edgevision.tasks.detect import image_outputs
+
+            choice.check_stated(image_outputs(session.outputs), size_wh, bare.decoder_settings)
+    missing.check()
+    return preprocessing, choice
 
 
 def known_formats(path: Path, backend: str | None, plugins: Registry) -> tuple[FileFormat, ...]:
@@ -129,17 +163,35 @@ def _bare_classifier(
 ) -> Classifier:
     from edgevision.tasks.classify import Classifier, class_count, score_output
 
+    output, score_kind = (
+        score_output(session.outputs, bare.output),
+        _score_kind(path, session, bare, metadata),
+    )
+    labels = _labels(path, bare, metadata) or [f"class {n}" for n in range(class_count(output))]
+    return Classifier(session, preprocessing, labels, score_kind, output.name)
+
+
+def _score_kind(path: Path, session: CheckedSession, bare: BareModel, metadata: ArtifactDescription) -> str:
+    """The type of a classifier's output.
+
+    Raises:
+        MissingOptionError: neither the file nor the caller says it; a linear last layer is no classifier.
+    """
+    from edgevision.tasks.classify import score_output
+
     output = score_output(session.outputs, bare.output)
     score_kind = bare.score_kind or metadata.score_kind
     if score_kind is None:
-        raise OptionError(f"{path}: cannot infer the output type; pass --scores softmax, sigmoid, or logits")
-    if bare.score_kind is None and score_kind == "logits" and not (bare.labels or metadata.labels):
-        raise OptionError(
-            f"{path}: output '{output.name}' is linear ({output.describe()}): these may be logits or the "
-            f"values of a regression; for a classifier pass --scores logits or --labels FILE"
+        raise MissingOptionError(
+            str(path), "cannot infer the output type; pass --scores softmax, sigmoid, or logits"
         )
-    labels = _labels(path, bare, metadata) or [f"class {n}" for n in range(class_count(output))]
-    return Classifier(session, preprocessing, labels, score_kind, output.name)
+    if bare.score_kind is None and score_kind == "logits" and not (bare.labels or metadata.labels):
+        raise MissingOptionError(
+            str(path),
+            f"output '{output.name}' is linear ({output.describe()}): these may be logits or the "
+            f"values of a regression; for a classifier pass --scores logits or --labels FILE",
+        )
+    return score_kind
 
 
 def _bare_detector(

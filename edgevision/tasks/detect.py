@@ -206,7 +206,6 @@ class Detector(TaskModel):
             return
         if not all_finite(candidates.boxes_xyxy):
             raise InferenceError("the network's boxes are NaN or infinite; expected finite coordinates")
-        self._check_boxes(candidates.boxes_xyxy)
         highest = float(candidates.scores.max())
         if not highest <= _HIGHEST_SCORE:
             raise InferenceError(
@@ -230,6 +229,7 @@ class Detector(TaskModel):
                 else ""
             )
             raise InferenceError(f"the network gave class {wrong}; expected {expected}{hint}")
+        self._check_boxes(candidates.boxes_xyxy)
 
 
 def image_outputs(outputs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
