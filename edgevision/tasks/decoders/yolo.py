@@ -12,7 +12,7 @@ from typing import Any
 
 from edgevision.decoder import Candidates, Floats, finite
 from edgevision.tasks.decoders.boxes import as_xyxy, in_pixels
-from edgevision.tasks.decoders.scores import activated, before_activation, pick
+from edgevision.tasks.decoders.scores import activated, before_activation, check_lowest, pick
 from edgevision.tasks.decoders.settings import (
     UNITS,
     check_shape,
@@ -103,6 +103,8 @@ class YOLOHead:
         rows = finite(settings.output, outputs[settings.output])
         rows = rows.T if settings.transposed else rows
         if settings.objectness:
+            if settings.activation == "none":
+                check_lowest(rows[:, 4])
             # A class score is at most the objectness: boxes below the threshold can be dropped first.
             rows = rows[rows[:, 4] >= before_activation(score_threshold, settings.activation)]
         places, class_ids, scores = pick(rows[:, -self.classes :], score_threshold, settings.activation)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgevision.artifact import Artifact
+from edgevision.artifact import ONNX, Artifact
 from edgevision.backend import DeviceInfo, Session, SessionSettings
 from edgevision.errors import ArtifactError, DeviceError, OptionError
 from edgevision.slots import PooledSession, SlotPool
@@ -34,6 +34,7 @@ class CudaBackend:
 
     name = "cuda"
     formats = ("onnx",)
+    file_formats = (ONNX,)
     options = ("allow_cpu_fallback",)
 
     def version(self) -> str:

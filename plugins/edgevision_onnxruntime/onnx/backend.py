@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Sequence
 
-from edgevision.artifact import Artifact
+from edgevision.artifact import ONNX, Artifact
 from edgevision.backend import DeviceInfo, Session, SessionSettings
 from edgevision.slots import PooledSession, SlotPool
 from edgevision_onnxruntime.onnx_file import holds_float16
@@ -18,6 +18,7 @@ class OnnxBackend:
 
     name = "onnx"
     formats = ("onnx",)
+    file_formats = (ONNX,)
     options: tuple[str, ...] = ()
 
     def version(self) -> str:
