@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgevision.artifact import Artifact, read_artifact
-from edgevision.backend import ArtifactDescription, Backend, DescribingBackend
+from edgevision.backend import ArtifactDescription
+from edgevision.decoder import family_resize
 from edgevision.errors import OptionError
-from edgevision.imaging.input_options import InputOptions, StatedNormalization, resolve_preprocessing
+from edgevision.imaging.input_options import (
+    InputOptions,
+    StatedNormalization,
+    image_layout,
+    resolve_preprocessing,
+)
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.loading.choice import Request, choose_backend
+from edgevision.loading.companions import read_with_companions
+from edgevision.loading.metadata import check_metadata, describe_artifact
 from edgevision.plugins import Registry
 from edgevision.session import CheckedSession, open_session
 from edgevision.tasks.labels import as_labels
@@ -23,6 +30,7 @@ if TYPE_CHECKING:  # a process that runs one bare classifier imports no bundles,
     from edgevision.tasks.detect import Detector
     from edgevision.tasks.kinds import Model
     from edgevision.tasks.recognition import DecoderChoice
+    from edgevision.tensors import TensorSpec
 
 
 @dataclass(frozen=True)
@@ -62,22 +70,24 @@ def load_bare(path: Path, request: Request, bare: BareModel, plugins: Registry) 
     """Load a bare file: a `Classifier` or a `Detector`.
 
     Raises:
-        OptionError: the file needs an option that `bare` does not have.
+        OptionError: the file needs an option that `bare` does not have, or its metadata says something that
+            EdgeVision does not support and `bare` does not override.
         PluginError, MissingRuntimeError, DeviceError: the backend or device is not available.
         ArtifactError: the file cannot be read, or the runtime refuses it.
     """
-    artifact = read_artifact(path)
+    artifact = read_with_companions(path, plugins)
     backend = choose_backend(path, artifact.format, request, plugins)
-    metadata = _description(artifact, backend, plugins)
+    metadata = describe_artifact(artifact, backend, plugins)
+    check_metadata(path, metadata, bare, plugins)
+    settings = replace(request.settings, image_size_wh=bare.image.size_wh or metadata.size_wh)
     with ExitStack() as stack:
-        session = stack.enter_context(open_session(backend, artifact, request.settings))
-        stated = None
-        if metadata.value_range is not None:
-            stated = StatedNormalization(
-                metadata.value_range, metadata.mean or (0.0,), metadata.scale or (1.0,)
-            )
-        preprocessing = resolve_preprocessing(session.inputs[0], bare.image, stated, str(path))
-        choice = _bare_decoder(path, session, preprocessing.size_wh, bare, metadata, plugins)
+        session = stack.enter_context(open_session(backend, artifact, settings))
+        where, image = str(path), session.inputs[0]
+        size_wh = image_layout(image, where)[1]
+        _check_size(where, size_wh, bare, metadata)
+        choice = _bare_decoder(path, session, size_wh, bare, metadata, plugins)
+        family = None if choice is None else family_resize(choice.decoder)
+        preprocessing = resolve_preprocessing(image, bare.image, _stated(metadata), where, family)
         model = (
             _bare_classifier(path, session, preprocessing, bare, metadata)
             if choice is None
@@ -85,6 +95,33 @@ def load_bare(path: Path, request: Request, bare: BareModel, plugins: Registry) 
         )
         stack.pop_all()  # the model closes the session from here on
     return model
+
+
+def _stated(metadata: ArtifactDescription) -> StatedNormalization:
+    return StatedNormalization(
+        metadata.value_range,
+        metadata.mean or (0.0,),
+        metadata.scale or (1.0,),
+        metadata.color,
+        metadata.resize,
+        metadata.interpolation,
+        metadata.pad_value,
+        metadata.integers_as_pixels,
+    )
+
+
+def _check_size(where: str, size_wh: tuple[int, int], bare: BareModel, metadata: ArtifactDescription) -> None:
+    """Refuse a size, from the caller or else from the metadata, that is not the input's."""
+    by_caller = bare.image.size_wh is not None
+    expected = bare.image.size_wh or metadata.size_wh
+    if expected in (None, size_wh):
+        return
+    (width, height), (other_width, other_height) = size_wh, expected
+    said = "you passed" if by_caller else "its metadata says"
+    raise OptionError(
+        f"{where}: the input takes images of {width}x{height}, but {said} {other_width}x{other_height}; "
+        + ("leave the size out" if by_caller else f"if that is wrong pass --input-size {width}x{height}")
+    )
 
 
 def _bare_classifier(
@@ -96,17 +133,31 @@ def _bare_classifier(
 ) -> Classifier:
     from edgevision.tasks.classify import Classifier, class_count, score_output
 
-    output = score_output(session.outputs, bare.output)
+    name = bare.output
+    if name is None and metadata.output is not None and metadata.output < len(session.outputs):
+        name = session.outputs[metadata.output].name
+    output = score_output(session.outputs, name)
     score_kind = bare.score_kind or metadata.score_kind
     if score_kind is None:
         raise OptionError(f"{path}: cannot infer the output type; pass --scores softmax, sigmoid, or logits")
-    if bare.score_kind is None and score_kind == "logits" and not (bare.labels or metadata.labels):
+    own_labels = metadata.labels
+    if own_labels and metadata.first_label and class_count(output) == len(own_labels) + 1:
+        own_labels = (metadata.first_label, *own_labels)
+    if bare.score_kind is None and score_kind == "logits" and not (bare.labels or own_labels):
         raise OptionError(
             f"{path}: output '{output.name}' is linear ({output.describe()}): these may be logits or the "
             f"values of a regression; for a classifier pass --scores logits or --labels FILE"
         )
-    labels = bare.labels or metadata.labels or [f"class {n}" for n in range(class_count(output))]
-    return Classifier(session, preprocessing, labels, score_kind, output.name)
+    labels = bare.labels or own_labels or [f"class {n}" for n in range(class_count(output))]
+    return Classifier(
+        session,
+        preprocessing,
+        labels,
+        score_kind,
+        output.name,
+        score_sigmoids=metadata.score_sigmoids,
+        score_threshold=metadata.thresholds.get("score_threshold", 0.0),
+    )
 
 
 def _bare_detector(
@@ -116,10 +167,14 @@ def _bare_detector(
     bare: BareModel,
     metadata: ArtifactDescription,
 ) -> Detector:
+    from edgevision.decoder import nms_applied
     from edgevision.tasks.detect import Detector
 
-    task, labels = choice.task(bare.decoder_settings), bare.labels or metadata.labels or ()
-    return Detector(session, preprocessing, labels, task, choice.decoder)
+    thresholds = dict(metadata.thresholds)
+    if nms_applied(choice.decoder):
+        thresholds.pop("iou_threshold", None)
+    task, labels = choice.task(bare.decoder_settings, thresholds), bare.labels or metadata.labels or ()
+    return Detector(session, preprocessing, labels, task, choice.decoder, metadata.score_sigmoids)
 
 
 def _bare_decoder(
@@ -134,26 +189,29 @@ def _bare_decoder(
     if bare.decoder is None and (metadata.task == "classify" or bare.output or bare.score_kind):
         return None
     from edgevision.tasks.detect import image_outputs
-    from edgevision.tasks.recognition import DecoderChoice, choose_decoder, unrecognised
+    from edgevision.tasks.recognition import choose_decoder, described_decoder, unrecognised
 
     outputs = image_outputs(session.outputs)
-    if bare.decoder is None and metadata.decoder is not None:
-        settings = {name: outputs[place].name for name, place in metadata.output_places.items()}
-        return DecoderChoice(plugins.decoder(metadata.decoder), settings)
+    if metadata.decoders and bare.decoder in (None, *metadata.decoders):
+        labels = bare.labels or metadata.labels
+        stated = {
+            name: {**settings, **_named_outputs(metadata, name, outputs)}
+            for name, settings in metadata.decoders.items()
+            if bare.decoder in (None, name)
+        }
+        return described_decoder(
+            str(path), outputs, size_wh, plugins, stated, None if labels is None else len(labels)
+        )
     choice = choose_decoder(str(path), outputs, size_wh, plugins, bare.decoder)
     if choice is None and metadata.task == "detect":
         raise unrecognised(str(path), outputs, plugins.decoders())
     return choice
 
 
-def _description(artifact: Artifact, runner: Backend, plugins: Registry) -> ArtifactDescription:
-    """The artifact's own metadata, read by the backend that runs it, else by any whose own format it is."""
-    for backend in _starting_with(runner, plugins):
-        if artifact.format in backend.formats[:1] and isinstance(backend, DescribingBackend):
-            return backend.describe(artifact)
-    return ArtifactDescription()
-
-
-def _starting_with(runner: Backend, plugins: Registry) -> Iterator[Backend]:
-    yield runner
-    yield from plugins.backends().values()
+def _named_outputs(
+    metadata: ArtifactDescription, decoder: str, outputs: Sequence[TensorSpec]
+) -> dict[str, str]:
+    """Settings of the first decoder that name outputs."""
+    if decoder != next(iter(metadata.decoders)):
+        return {}
+    return {name: outputs[place].name for name, place in metadata.output_places.items()}

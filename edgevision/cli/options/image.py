@@ -73,7 +73,8 @@ INPUT_OPTIONS = (
     option(
         "--resize",
         type=click.Choice(RESIZE_MODES),
-        help="How an image is fitted to the input size; by default as the model says, else stretch.",
+        help="How an image is fitted to the input size; by default as the model or its decoder says, "
+        "else stretch.",
     ),
     option(
         "--interpolation",
@@ -84,9 +85,7 @@ INPUT_OPTIONS = (
         "--pad-value",
         metavar="N",
         type=click.IntRange(0, 255),
-        default=0,
-        show_default=True,
-        help="Pixel value of the padding that --resize letterbox adds.",
+        help="Pixel value of the padding that --resize letterbox adds; by default as the model says, else 0.",
     ),
 )
 OUTPUT_OPTIONS = (
