@@ -7,6 +7,7 @@ import math
 from edgevision.converter import Source, SourceFacts
 from edgevision.datasets.annotations import read_annotations
 from edgevision.datasets.image_sets import ImageSet
+from edgevision.decoder import family_resize
 from edgevision.errors import OptionError, SourceError
 from edgevision.evaluation.classification import ClassificationEvaluator
 from edgevision.evaluation.detection import DetectionEvaluator
@@ -68,6 +69,8 @@ def _evaluator_on_images(
     )
     if choice is None:
         return _classification(source, options, preprocessing, images)
+    family = family_resize(choice.decoder)
+    preprocessing = resolve_preprocessing(source.inputs[0], options.image, stated, str(source.path), family)
     return _detection(source, choice, options, preprocessing, images)
 
 

@@ -19,8 +19,8 @@ COLORS = ("rgb", "bgr", "gray")
 LAYOUTS = ("nhwc", "nchw")
 #: Dtypes of input tensors that pixels can be written into.
 DTYPES = ("float32", "float16", "int16", "uint8", "int8")
-#: Of the 256 pixel values, the most that may become the same: half of them.
-_MOST_ALIKE = 128
+#: Of the 256 pixel values, so many that become the same lose an image, and so few that stay different.
+_TOO_MANY_ALIKE, _TOO_FEW_VALUES = 128, 16
 
 
 @dataclass(frozen=True)
@@ -296,13 +296,16 @@ def _check_distinct(table: Array, preprocessing: Preprocessing, spec: TensorSpec
     """Refuse a table under which an image is lost: nobody means that most of its pixels become one value."""
     for channel in table.T:
         values, counts = np.unique(channel, return_counts=True)
-        if counts.max() <= _MOST_ALIKE:
+        if counts.max() < _TOO_MANY_ALIKE and len(values) > _TOO_FEW_VALUES:
             continue
+        lost = f"{counts.max()} of the 256 pixel values become {values[counts.argmax()]:g}"
+        if counts.max() < _TOO_MANY_ALIKE:
+            lost = f"the 256 pixel values become {len(values)} values"
         affine = spec.quantization
         quantized = "" if affine is None else f" with scale {affine.scale:g}, zero point {affine.zero_point}"
         low, high = preprocessing.value_range
         raise OptionError(
-            f"input '{spec.name}': {counts.max()} of the 256 pixel values become {values[counts.argmax()]:g} "
+            f"input '{spec.name}': {lost} "
             f"by the normalization (value range {low:g}..{high:g}, mean {_listed(preprocessing.mean)}, scale "
             f"{_listed(preprocessing.scale)}) for this {spec.dtype} input{quantized}: the model's own "
             f"metadata, the manifest or an option cannot mean that; state the values that the network was "

@@ -85,9 +85,12 @@ def load_bare(path: Path, request: Request, bare: BareModel, plugins: Registry) 
         where, image = str(path), session.inputs[0]
         size_wh = image_layout(image, where)[1]
         _check_size(where, size_wh, bare, metadata)
+        stated = _stated(metadata)
+        preprocessing = resolve_preprocessing(image, bare.image, stated, where)
         choice = _bare_decoder(path, session, size_wh, bare, metadata, plugins)
-        family = None if choice is None else family_resize(choice.decoder)
-        preprocessing = resolve_preprocessing(image, bare.image, _stated(metadata), where, family)
+        if choice is not None:
+            family = family_resize(choice.decoder)
+            preprocessing = resolve_preprocessing(image, bare.image, stated, where, family)
         model = (
             _bare_classifier(path, session, preprocessing, bare, metadata)
             if choice is None

@@ -272,10 +272,7 @@ LABELLED = model(
         (b"\x10\0\0\0TFL3", "an offset leads to byte 16, of 8"),
         (flatbuffer(Table({0: 3}), b"TFL3"), "the model has no graph"),
         (model(SOFTMAX, meta=b"not a flatbuffer"), "bytes 4 to 8 are not M001"),
-        (model(SOFTMAX, meta=metadata(floats(1, 2), floats(1))), r"mean \(1\.0, 2\.0\)"),
-        (model(SOFTMAX, meta=metadata(floats(1), floats(0))), r"standard deviation \(0\.0,\)"),
-        (model(SOFTMAX, meta=metadata(floats(np.nan), floats(1))), r"mean \(nan,\)"),
-        (model(SOFTMAX, meta=metadata(files=[label_file("l.txt")])), r"label file 'l\.txt' cannot be read"),
+        (model(SOFTMAX, meta=metadata(files=[label_file("l.txt")])), r"file 'l\.txt' cannot be read"),
         (
             model(SOFTMAX, meta=metadata(files=[label_file("l.txt")]), labels={"m.txt": "a"}),
             r"no item named 'l\.txt'",
