@@ -215,6 +215,9 @@ class Backend(Protocol):
         name: also the name of the extra that installs it: ``tflite``, ``openvino``, ``cuda``.
         formats: formats of the artifacts that it loads, its native format first.
         options: names that `SessionSettings.options` may contain.
+
+    A backend may also have an attribute ``file_formats``: a `edgevision.artifact.FileFormat` for each of its
+    formats that comes in other files than those named ``.FORMAT``. Bare files are recognised by these.
     """
 
     @property

@@ -11,7 +11,16 @@ import numpy as np
 
 from edgevision.artifact import Artifact
 from edgevision.backend import Backend, LeasingSession, Session, SessionSettings, Slot
-from edgevision.errors import DeviceError, InferenceError, InputError, OptionError, SessionClosedError
+from edgevision.errors import (
+    ArtifactError,
+    DeviceError,
+    EdgeVisionError,
+    InferenceError,
+    InputError,
+    OptionError,
+    SessionClosedError,
+    first_line,
+)
 from edgevision.system.arguments import whole_number
 from edgevision.tensors import Array, TensorSpec, check_inputs
 
@@ -47,7 +56,7 @@ def open_session(
         known = ", ".join(filter(None, _PRECISIONS))
         raise OptionError(f"precision: expected one of {known}, got '{settings.precision}'")
     settings.check_options(backend.name, backend.options)
-    session = backend.open(artifact, settings)
+    session = _open(backend, artifact, settings)
     if settings.precision not in (None, session.precision):
         session.close()
         raise DeviceError(
@@ -56,6 +65,19 @@ def open_session(
             f"request {session.precision} or another device"
         )
     return CheckedSession(session, backend.name, settings.threads)
+
+
+def _open(backend: Backend, artifact: Artifact, settings: SessionSettings) -> Session:
+    """Open with a backend, and turn whatever it raises into an error that names it."""
+    try:
+        return backend.open(artifact, settings)
+    except EdgeVisionError:
+        raise
+    except Exception as error:  # of a runtime, or of a third party's plugin
+        raise ArtifactError(
+            f"{artifact.name}: backend '{backend.name}' failed to load it: "
+            f"{type(error).__name__}: {first_line(error)}"
+        ) from error
 
 
 class CheckedSession:

@@ -11,7 +11,7 @@ from typing import Any
 from edgevision.backend import SessionSettings
 from edgevision.benchmarking.throughput import rate
 from edgevision.bundle.storage import Bundle, read_bundle
-from edgevision.errors import EdgeVisionError, OptionError, PluginError
+from edgevision.errors import EdgeVisionError, InferenceError, OptionError, PluginError
 from edgevision.execution.run_costs import run_costs
 from edgevision.loading.cache import tuning_file, write_choice
 from edgevision.loading.choice import Request, choice_by_order, competitors
@@ -20,6 +20,7 @@ from edgevision.loading.race import CALLS, Entrant, Speed, Track, winner
 from edgevision.plugins import Registry, registry
 from edgevision.system.arguments import names, real_number, whole_numbers
 from edgevision.system.cores import cores
+from edgevision.system.log import info
 from edgevision.system.machine import Machine
 from edgevision.system.progress import Progress, no_progress
 from edgevision.system.timing import Call, Times, interleave_bursts
@@ -44,7 +45,8 @@ class TuningRow:
         latency: times of one call; `None` if it was not timed.
         per_second: images per second on all cores.
         opening_ms: as in `edgevision.loading.race.Speed`.
-        memory_mb: peak memory of a process that only loads and runs it, in MB (10**6 bytes).
+        memory_mb: peak memory of a process that only loads and runs it, in MB (10**6 bytes); `None` if it
+            was not measured.
     """
 
     artifact: str
@@ -242,15 +244,23 @@ class _TuningRun:
             return TuningRow(*what, *self.out[one])
         if (one, batch) not in self._times:
             return TuningRow(*what, "not run", "the artifact has a fixed batch size")
-        artifact, own = self._track.artifact(one.entry), one.session_settings(settings)
         return TuningRow(
             *what,
             status="passed",
             latency=self._times[one, batch],
             per_second=self._rates[one, batch],
             opening_ms=self.entrants[one].opening_ms,
-            memory_mb=run_costs(artifact, one.backend, own, batch).peak_memory_mb,
+            memory_mb=self._memory_mb(one, batch, settings),
         )
+
+    def _memory_mb(self, one: Configuration, batch: int, settings: SessionSettings) -> float | None:
+        """`None` where it cannot be measured: that is no reason to lose the times."""
+        artifact, own = self._track.artifact(one.entry), one.session_settings(settings)
+        try:
+            return run_costs(artifact, one.backend, own, batch).peak_memory_mb
+        except InferenceError as error:
+            info("%s: memory not measured: %s", one, error)
+            return None
 
     def reasons(self) -> str:
         """The reasons of all configurations that did not pass."""

@@ -126,6 +126,6 @@ def _cells(row: TuningRow) -> tuple[str, ...]:
         f"{row.latency.cpu_us / 1e3:.3f}",
         f"{row.per_second:.0f}",
         f"{row.opening_ms:.0f}",
-        f"{row.memory_mb:.0f}",
+        "-" if row.memory_mb is None else f"{row.memory_mb:.0f}",
         row.status,
     )

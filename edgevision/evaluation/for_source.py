@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 from edgevision.converter import Source, SourceFacts
 from edgevision.datasets.annotations import read_annotations
@@ -24,7 +25,8 @@ from edgevision.tasks.classify import class_count, score_output
 from edgevision.tasks.description import ClassifyTask, GenerateTask
 from edgevision.tasks.detect import image_outputs
 from edgevision.tasks.generation_settings import ImageToImageSettings
-from edgevision.tasks.labels import network_labels, read_labels
+from edgevision.tasks.label_files import stated_labels
+from edgevision.tasks.labels import network_labels
 from edgevision.tasks.options import TaskOptions
 from edgevision.tasks.recognition import DecoderChoice, choose_decoder
 from edgevision.tensors import TensorSpec
@@ -50,7 +52,7 @@ def evaluator_for_source(
         return _evaluator_on_images(source, options, examples, plugins)
     if options.generation is None:
         raise OptionError(f"{source.path}: no description of how it generates images; pass --task FILE")
-    labels = () if options.labels is None else read_labels(options.labels)
+    labels = () if options.labels is None else stated_labels(options.labels)
     return GenerationEvaluator(options.generation, labels, examples.image_names)
 
 
@@ -168,7 +170,9 @@ def _classification(
 ) -> ClassificationEvaluator:
     output = score_output(source.outputs, options.output)
     score_kind, notes = score_kind_of(source, output, options, images.class_names)
-    labels = network_labels(options.labels, images.class_names, class_count(output), str(source.path))
+    stated = None if options.labels is None else stated_labels(options.labels)
+    file = str(options.labels) if isinstance(options.labels, Path) else "labels"
+    labels = network_labels(stated, images.class_names, class_count(output), str(source.path), file)
     task = ClassifyTask(output.name, score_kind)
     truth = classify_truth(images, labels, options.annotations, has_independent_scores(task, output))
     return ClassificationEvaluator(task, labels, preprocessing, truth, images.image_names, source_notes=notes)
@@ -185,7 +189,7 @@ def _detection(
         raise OptionError(
             f"{source.path}: the model does not name its classes; pass --labels FILE, one class per line"
         )
-    labels = read_labels(options.labels)
+    labels = stated_labels(options.labels)
     task = choice.task(options.decoder_settings, options.thresholds)
     truth = None
     if options.annotations is not None:

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from edgevision.backend import ArtifactDescription
+from edgevision.artifact import Artifact, FileFormat, format_of
+from edgevision.backend import ArtifactDescription, Backend
 from edgevision.decoder import family_resize
 from edgevision.errors import OptionError
 from edgevision.imaging.input_options import (
@@ -23,7 +24,7 @@ from edgevision.loading.companions import read_with_companions
 from edgevision.loading.metadata import check_metadata, describe_artifact
 from edgevision.plugins import Registry
 from edgevision.session import CheckedSession, open_session
-from edgevision.tasks.labels import as_labels
+from edgevision.tasks.labels import abbreviated, background_hint
 
 if TYPE_CHECKING:  # a process that runs one bare classifier imports no bundles, and no other tasks
     from edgevision.tasks.classify import Classifier
@@ -39,7 +40,8 @@ class BareModel:
 
     Attributes:
         image: size, values and colour of the input.
-        labels: one name per class.
+        labels: one name per class, in the network's order; or the path of a label file, or a dictionary of
+            ids and names, as for `edgevision.tasks.label_files.stated_labels`. Read at once.
         score_kind: of a classifier's output: ``softmax``, ``sigmoid`` or ``logits``.
         output: name of the output with the scores, where there are several.
         decoder: name of the decoder that turns the outputs of a detector into boxes.
@@ -51,7 +53,7 @@ class BareModel:
     """
 
     image: InputOptions = field(default_factory=InputOptions)
-    labels: Sequence[str] | None = None
+    labels: Sequence[str] | Mapping[Any, Any] | str | Path | None = None
     score_kind: str | None = None
     output: str | None = None
     decoder: str | None = None
@@ -59,15 +61,41 @@ class BareModel:
 
     def __post_init__(self) -> None:
         if self.labels is not None:
-            object.__setattr__(self, "labels", as_labels(self.labels))
+            from edgevision.tasks.label_files import stated_labels
+
+            object.__setattr__(self, "labels", stated_labels(self.labels))
         if self.decoder_settings:
             from edgevision.tasks.setting_files import read_setting_files
 
             object.__setattr__(self, "decoder_settings", read_setting_files(self.decoder_settings))
 
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The labels as names in the network's order; empty if they are not stated."""
+        return self.labels if isinstance(self.labels, tuple) else ()
+
+
+class OpenBare(NamedTuple):
+    """A bare file that has been opened.
+
+    Attributes:
+        model: closes its session.
+        artifact: the file's content.
+        backend: runs it.
+    """
+
+    model: Classifier | Detector
+    artifact: Artifact
+    backend: Backend
+
 
 def load_bare(path: Path, request: Request, bare: BareModel, plugins: Registry) -> Model:
-    """Load a bare file: a `Classifier` or a `Detector`.
+    """Load a bare file: a `Classifier` or a `Detector`; raises as `open_bare`."""
+    return open_bare(path, request, bare, plugins).model
+
+
+def open_bare(path: Path, request: Request, bare: BareModel, plugins: Registry) -> OpenBare:
+    """Open a bare file, with what it was read from and what runs it.
 
     Raises:
         OptionError: the file needs an option that `bare` does not have, or its metadata says something that
@@ -75,7 +103,7 @@ def load_bare(path: Path, request: Request, bare: BareModel, plugins: Registry) 
         PluginError, MissingRuntimeError, DeviceError: the backend or device is not available.
         ArtifactError: the file cannot be read, or the runtime refuses it.
     """
-    artifact = read_with_companions(path, plugins)
+    artifact = read_with_companions(path, known_formats(path, request.backend, plugins), plugins)
     backend = choose_backend(path, artifact.format, request, plugins)
     metadata = describe_artifact(artifact, backend, plugins)
     check_metadata(path, metadata, bare, plugins)
@@ -91,13 +119,19 @@ def load_bare(path: Path, request: Request, bare: BareModel, plugins: Registry) 
         if choice is not None:
             family = family_resize(choice.decoder)
             preprocessing = resolve_preprocessing(image, bare.image, stated, where, family)
-        model = (
+        model: Classifier | Detector = (
             _bare_classifier(path, session, preprocessing, bare, metadata)
             if choice is None
-            else _bare_detector(session, preprocessing, choice, bare, metadata)
+            else _bare_detector(path, session, preprocessing, choice, bare, metadata)
         )
         stack.pop_all()  # the model closes the session from here on
-    return model
+    return OpenBare(model, artifact, backend)
+
+
+def known_formats(path: Path, backend: str | None, plugins: Registry) -> tuple[FileFormat, ...]:
+    """The file formats of the backend that was asked for, or of all where it has none for this file."""
+    own = plugins.file_formats(backend)
+    return own if format_of(path, own) is not None else plugins.file_formats()
 
 
 def _stated(metadata: ArtifactDescription) -> StatedNormalization:
@@ -151,7 +185,7 @@ def _bare_classifier(
             f"{path}: output '{output.name}' is linear ({output.describe()}): these may be logits or the "
             f"values of a regression; for a classifier pass --scores logits or --labels FILE"
         )
-    labels = bare.labels or own_labels or [f"class {n}" for n in range(class_count(output))]
+    labels = _labels(path, bare, own_labels) or [f"class {n}" for n in range(class_count(output))]
     return Classifier(
         session,
         preprocessing,
@@ -164,6 +198,7 @@ def _bare_classifier(
 
 
 def _bare_detector(
+    path: Path,
     session: CheckedSession,
     preprocessing: Preprocessing,
     choice: DecoderChoice,
@@ -176,8 +211,23 @@ def _bare_detector(
     thresholds = dict(metadata.thresholds)
     if nms_applied(choice.decoder):
         thresholds.pop("iou_threshold", None)
-    task, labels = choice.task(bare.decoder_settings, thresholds), bare.labels or metadata.labels or ()
+    task, labels = choice.task(bare.decoder_settings, thresholds), _labels(path, bare, metadata.labels)
     return Detector(session, preprocessing, labels, task, choice.decoder, metadata.score_sigmoids)
+
+
+def _labels(path: Path, bare: BareModel, own: tuple[str, ...] | None) -> tuple[str, ...]:
+    """The stated labels, else the model's own; empty without either.
+
+    Raises:
+        OptionError: there are both, of different numbers.
+    """
+    stated, own = bare.label_names, own or ()
+    if stated and own and len(stated) != len(own):
+        raise OptionError(
+            f"{path}: {len(stated)} labels were passed, but the model itself names {len(own)} classes "
+            f"({abbreviated(own[:3])}, …){background_hint(len(stated), len(own))}"
+        )
+    return stated or own
 
 
 def _bare_decoder(
@@ -196,7 +246,7 @@ def _bare_decoder(
 
     outputs = image_outputs(session.outputs)
     if metadata.decoders and bare.decoder in (None, *metadata.decoders):
-        labels = bare.labels or metadata.labels
+        labels = bare.label_names or metadata.labels
         stated = {
             name: {**settings, **_named_outputs(metadata, name, outputs)}
             for name, settings in metadata.decoders.items()

@@ -4,30 +4,31 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from edgevision.artifact import Artifact, read_artifact
+from edgevision.artifact import Artifact, FileFormat, read_artifact
 from edgevision.backend import Backend, Companion, CompanionBackend
 from edgevision.errors import ArtifactError
 from edgevision.plugins import Registry
 
 
-def read_with_companions(path: Path, plugins: Registry) -> Artifact:
+def read_with_companions(path: Path, formats: Sequence[FileFormat], plugins: Registry) -> Artifact:
     """Read a bare artifact and the files beside it that belong to it.
 
     What runs is what is read here: no runtime opens a file of its own.
 
     Args:
         path: the artifact's first file.
+        formats: as for `edgevision.artifact.read_artifact`.
         plugins: the backends say which files belong to it.
 
     Raises:
         OptionError: the suffix is not that of an artifact.
         ArtifactError: a file is missing, lies outside the artifact's folder, or cannot be read.
     """
-    artifact = read_artifact(path)
+    artifact = read_artifact(path, formats)
     files = dict(artifact.files)
     for companion in _companions(artifact, plugins):
         if companion.name not in files:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from edgevision.artifact import Artifact
+from edgevision.artifact import ONNX, OPENVINO, TFLITE, Artifact
 from edgevision.backend import ArtifactDescription, Companion, DeviceInfo, Session, SessionSettings
 from edgevision.descriptions.weights import weight_files
 from edgevision.errors import DeviceError, OptionError
@@ -32,6 +32,7 @@ class OpenVINOBackend:
 
     name = "openvino"
     formats = ("openvino", "onnx", "tflite")
+    file_formats = (OPENVINO, ONNX, TFLITE)
     options = ("performance_hint",)
 
     def version(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ import numpy as np
 
 from edgevision.artifact import Artifact
 from edgevision.backend import check_open_sizes, fixed_image_shape
-from edgevision.errors import ArtifactError, first_line
+from edgevision.errors import ArtifactError, OutputError, first_line
+from edgevision.system.files import temporary_files
 from edgevision.system.onnx_file import complete
 from edgevision.tensors import Quantization, TensorSpec
 from edgevision_openvino.runtime import core, import_openvino
@@ -125,10 +125,14 @@ def _read_tflite(artifact: Artifact) -> Any:
     """Read a private copy of the checked bytes, because OpenVINO reads TFLite only from a path."""
     # First, because OpenVINO tries any other file as a TensorFlow graph, and prints it to the terminal.
     inputs, outputs = read_tensors(artifact)
-    with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
-        path = Path(folder, "model.tflite")
-        path.write_bytes(artifact.content)
-        model = core().read_model(path)
+    try:
+        with temporary_files({"model.tflite": artifact.content}) as folder:
+            model = core().read_model(folder / "model.tflite")
+    except OutputError as error:
+        raise ArtifactError(
+            f"{artifact.name}: OpenVINO reads TFLite from files alone, and {error}; "
+            "or run it on backend tflite"
+        ) from error
     # The same names as in backend `tflite`.
     for ports, tensors in ((model.inputs, inputs), (model.outputs, outputs)):
         names = {tensor.tensor_name: tensor.name for tensor in tensors}

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from edgevision.artifact import Artifact
+from edgevision.artifact import TFLITE, Artifact
 from edgevision.backend import ArtifactDescription, DeviceInfo, Session, SessionSettings, check_open_sizes
 from edgevision.errors import ArtifactError, DeviceError, InferenceError, OptionError, first_line
 from edgevision.slots import PooledSession, SlotPool
@@ -24,6 +24,7 @@ class TFLiteBackend:
 
     name = "tflite"
     formats = ("tflite",)
+    file_formats = (TFLITE,)
     options = ("delegate", "delegate_options")
 
     def version(self) -> str:

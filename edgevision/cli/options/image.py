@@ -89,7 +89,11 @@ INPUT_OPTIONS = (
     ),
 )
 OUTPUT_OPTIONS = (
-    option("--labels", type=PATH, help="Text file with one class name per line."),
+    option(
+        "--labels",
+        type=PATH,
+        help="File with the class names: one per line, with or without ids, or .csv, .json, .yaml or .pbtxt.",
+    ),
     option(
         "--scores",
         "score_kind",

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgevision.artifact import Artifact
+from edgevision.artifact import ONNX, Artifact
 from edgevision.backend import ArtifactDescription, Companion, DeviceInfo, Session, SessionSettings
 from edgevision.descriptions.weights import weight_files
 from edgevision.errors import ArtifactError, DeviceError, OptionError
@@ -36,6 +36,7 @@ class CudaBackend:
 
     name = "cuda"
     formats = ("onnx",)
+    file_formats = (ONNX,)
     options = ("allow_cpu_fallback",)
 
     def version(self) -> str:

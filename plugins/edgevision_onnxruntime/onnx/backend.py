@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Sequence
 
-from edgevision.artifact import Artifact
+from edgevision.artifact import ONNX, Artifact
 from edgevision.backend import ArtifactDescription, Companion, DeviceInfo, Session, SessionSettings
 from edgevision.descriptions.weights import weight_files
 from edgevision.slots import PooledSession, SlotPool
@@ -20,6 +20,7 @@ class OnnxBackend:
 
     name = "onnx"
     formats = ("onnx",)
+    file_formats = (ONNX,)
     options: tuple[str, ...] = ()
 
     def version(self) -> str:
