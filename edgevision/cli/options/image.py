@@ -46,6 +46,7 @@ def size_wh(ctx: click.Context, param: click.Parameter, value: str | None) -> tu
 
 
 INPUT_OPTIONS = (
+    option("--input-size", metavar="WxH", callback=size_wh, help="Input size, if the model leaves it open."),
     option(
         "--input-range",
         metavar="LOW..HIGH",
@@ -108,7 +109,7 @@ OUTPUT_OPTIONS = (
 )
 
 
-def input_options_of(arguments: dict[str, Any], input_size: tuple[int, int] | None = None) -> InputOptions:
+def input_options_of(arguments: dict[str, Any]) -> InputOptions:
     """The input options, out of a command's arguments."""
     return InputOptions(
         value_range=arguments["input_range"],
@@ -119,5 +120,5 @@ def input_options_of(arguments: dict[str, Any], input_size: tuple[int, int] | No
         resize=arguments["resize"],
         interpolation=arguments["interpolation"],
         pad_value=arguments["pad_value"],
-        size_wh=input_size,
+        size_wh=arguments["input_size"],
     )
