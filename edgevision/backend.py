@@ -11,6 +11,7 @@ reads. `edgevision.slots` has the pool and the session that do so.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -19,7 +20,13 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from edgevision.artifact import Artifact
 from edgevision.errors import ArtifactError, DeviceError, OptionError, OutputError
-from edgevision.system.arguments import optional_path, whole_number, whole_numbers
+from edgevision.system.arguments import (
+    optional_path,
+    real_number,
+    sequence,
+    whole_number,
+    whole_numbers,
+)
 from edgevision.system.numeric import plain
 from edgevision.tensors import Array, TensorSpec
 
@@ -332,11 +339,32 @@ class ScoreSigmoids:
         parameters: scale, slope, offset and the lowest score (or -infinity) of each class; `None` for a class
             without a sigmoid.
         default_score: of a class without a sigmoid, and of scores below the lowest.
+
+    Raises:
+        OptionError: a field has an invalid value; names it.
     """
 
     transformation: str
     parameters: tuple[tuple[float, float, float, float] | None, ...]
-    default_score: float
+    default_score: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.transformation not in ("identity", "log", "inverse-logistic"):
+            raise OptionError(
+                f"transformation: expected identity, log or inverse-logistic, got {self.transformation!r:.80}"
+            )
+        rows = []
+        for row in sequence(self.parameters, "parameters", "sigmoids"):
+            numbers = None if row is None else tuple(sequence(row, "parameters", "numbers"))
+            if numbers is not None:
+                numbers = tuple(real_number(number, "parameters", finite=False) for number in numbers)
+                if len(numbers) != 4 or not all(map(math.isfinite, numbers[:3])) or math.isnan(numbers[3]):
+                    raise OptionError(
+                        f"parameters: expected scale, slope, offset and the lowest score, got {row!r:.200}"
+                    )
+            rows.append(numbers)
+        object.__setattr__(self, "parameters", tuple(rows))
+        object.__setattr__(self, "default_score", real_number(self.default_score, "default_score"))
 
 
 @runtime_checkable
@@ -405,8 +433,7 @@ def check_open_sizes(artifact: Artifact, inputs: Sequence[TensorSpec]) -> None:
         if None in spec.shape[1:]:
             raise ArtifactError(
                 f"{artifact.name}: input '{spec.name}': only the batch size may be open, "
-                f"got {spec.describe()}; pass --input-size WIDTHxHEIGHT, or convert the model with a fixed "
-                "image size"
+                f"got {spec.describe()}; convert the model with a fixed image size, or pass --input-size WxH"
             )
 
 

@@ -15,7 +15,7 @@ _TOLERANCE = 1e-3
 def merged(
     first: ArtifactDescription, first_name: str, second: ArtifactDescription, second_name: str
 ) -> ArtifactDescription:
-    """What two sources of metadata say together; the first is preferred where they say the same.
+    """The description by two sources of metadata; the first is preferred where they say the same.
 
     Where they contradict each other, that field is refused.
 

@@ -127,7 +127,7 @@ class _Reader:
         self._unsupported: list[UnsupportedMetadata] = []
 
     def input_description(self, normalized_by_default: bool = True) -> ArtifactDescription:
-        """What the entries say about the input and the labels.
+        """The description of the input and the labels.
 
         Args:
             normalized_by_default: without mean and scale, pixels enter as they are.

@@ -74,6 +74,23 @@ class BareModel:
         """The labels as names in the network's order; empty if they are not stated."""
         return self.labels if isinstance(self.labels, tuple) else ()
 
+    @property
+    def stated_fields(self) -> frozenset[str]:
+        """The fields of `edgevision.backend.UnsupportedMetadata` that are stated here."""
+        image, family = self.image, self.image.applications is not None
+        stated = {
+            "values": family or image.value_range is not None,
+            "color": family or image.color is not None,
+            "resize": image.resize is not None,
+            "interpolation": image.interpolation is not None,
+            "size": image.size_wh is not None,
+            "labels": self.labels is not None,
+            "scores": self.score_kind is not None,
+            "decoder": self.decoder is not None,
+            "kind": self.score_kind is not None or self.decoder is not None,
+        }
+        return frozenset(name for name, is_stated in stated.items() if is_stated)
+
 
 class OpenBare(NamedTuple):
     """A bare file that has been opened.
@@ -106,7 +123,8 @@ def open_bare(path: Path, request: Request, bare: BareModel, plugins: Registry) 
     artifact = read_with_companions(path, known_formats(path, request.backend, plugins), plugins)
     backend = choose_backend(path, artifact.format, request, plugins)
     metadata = describe_artifact(artifact, backend, plugins)
-    check_metadata(path, metadata, bare, plugins)
+    named = None if bare.decoder is None else plugins.decoder(bare.decoder)
+    check_metadata(path, metadata, bare.stated_fields, named)
     settings = replace(request.settings, image_size_wh=bare.image.size_wh or metadata.size_wh)
     with ExitStack() as stack:
         session = stack.enter_context(open_session(backend, artifact, settings))

@@ -48,7 +48,7 @@ class Operation(NamedTuple):
 
 
 class OnnxGraph(NamedTuple):
-    """What the main graph of a model shows without its weights.
+    """The main graph of a model, without its weights.
 
     Attributes:
         operations: in the order of the file.
@@ -245,7 +245,7 @@ def _filled(tensor: memoryview, files: Mapping[str, bytes]) -> bytes:
         offset, length = int(external.get("offset") or 0), external.get("length")
         end = len(content) if not length else offset + int(length)
     except ValueError as error:
-        raise WireError(f"a place in '{name}' is no number: {error}") from error
+        raise WireError(f"expected numbers for the place in '{name}': {error}") from error
     if not 0 <= offset <= end <= len(content):
         raise WireError(f"weights at bytes {offset} to {end} of '{name}', which has {len(content)}")
     kept = [

@@ -94,7 +94,7 @@ def _sidecar(content: bytes) -> Mapping[str, Any]:
     except ValueError as error:
         raise ArtifactError(
             f"{_SIDECAR}, beside the model: cannot be read: {error}; export the model again, or move the "
-            "file away if it is none of the model's"
+            "file away if it belongs to something else"
         ) from error
     return document if isinstance(document, dict) else {}
 

@@ -52,7 +52,7 @@ def _describe(content: bytes) -> ArtifactDescription:
 
 
 def _stated(content: bytes, graph: Graph, metadata: TFLiteMetadata | None) -> ArtifactDescription:
-    """What the file says besides its graph."""
+    """The description by all metadata besides the graph."""
     name = next((name for name in (_ULTRALYTICS, _OLDER_ULTRALYTICS) if has_member(content, name)), None)
     stated = {} if name is None else _ultralytics(content, name)
     described = ArtifactDescription()

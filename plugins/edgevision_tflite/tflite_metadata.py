@@ -55,7 +55,7 @@ class TFLiteMetadata(NamedTuple):
     graph: int
 
     def describe(self, content: bytes, graph: Graph, without: str) -> ArtifactDescription:
-        """What it says.
+        """The description by this metadata.
 
         Args:
             content: the model, with its archive.
