@@ -297,7 +297,7 @@ class ArtifactDescription:
         resize, interpolation, pad_value: as in `edgevision.imaging.preprocess.Preprocessing`.
         size_wh: width and height of its image input.
         score_kind: type of its output: ``softmax``, ``sigmoid`` or ``logits``.
-        output: index of the output with the scores.
+        side_outputs: names of outputs that hold no scores, where there are several.
         score_sigmoids: calibration of each class's score; ``None`` without one.
         task: ``classify``, ``detect``, or another word, such as ``pose``.
         decoders: name of each decoder that a detector's outputs may be for -> its settings, the likeliest
@@ -319,7 +319,7 @@ class ArtifactDescription:
     pad_value: int | None = None
     size_wh: tuple[int, int] | None = None
     score_kind: str | None = None
-    output: int | None = None
+    side_outputs: tuple[str, ...] = ()
     score_sigmoids: ScoreSigmoids | None = None
     task: str | None = None
     decoders: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

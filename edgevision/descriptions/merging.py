@@ -41,7 +41,7 @@ def merged(
         decoders=first.decoders or second.decoders,
         output_places=first.output_places or second.output_places,
         thresholds={**first.thresholds, **second.thresholds},
-        output=second.output if first.output is None else first.output,
+        side_outputs=first.side_outputs or second.side_outputs,
         score_sigmoids=first.score_sigmoids or second.score_sigmoids,
         unsupported=tuple(unsupported),
     )

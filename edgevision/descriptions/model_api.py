@@ -13,6 +13,8 @@ from typing import Any
 from edgevision.backend import ArtifactDescription, UnsupportedMetadata
 from edgevision.descriptions.literals import read_flag, read_numbers
 
+#: Outputs for explanations, which its wrappers keep apart.
+_SIDE_OUTPUTS = ("saliency_map", "feature_vector")
 _RESIZES = {"standard": "stretch", "fit_to_window_letterbox": "letterbox", "crop": "center-crop"}
 _INTERPOLATIONS = {"LINEAR": "bilinear", "NEAREST": "nearest"}
 _YOLO_DEFAULTS = {
@@ -60,7 +62,7 @@ def describe_model_api(info: Mapping[str, str], where: str) -> ArtifactDescripti
 def _classification(info: Mapping[str, str], where: str) -> ArtifactDescription:
     described = _Reader(info, where).input_description()
     # Its wrapper names one class more than there are labels.
-    return replace(described, task="classify", first_label="other")
+    return replace(described, task="classify", first_label="other", side_outputs=_SIDE_OUTPUTS)
 
 
 def _ssd(info: Mapping[str, str], where: str) -> ArtifactDescription:

@@ -134,7 +134,10 @@ def open_bare(path: Path, request: Request, bare: BareModel, plugins: Registry) 
         stated = _stated(metadata)
         preprocessing = resolve_preprocessing(image, bare.image, stated, where)
         choice = _bare_decoder(path, session, size_wh, bare, metadata, plugins)
-        if choice is not None:
+        if choice is None and metadata.decoders and metadata.task is None:
+            # What was said was said of a detector.
+            preprocessing = resolve_preprocessing(image, bare.image, None, where)
+        elif choice is not None:
             family = family_resize(choice.decoder)
             preprocessing = resolve_preprocessing(image, bare.image, stated, where, family)
         model: Classifier | Detector = (
@@ -188,10 +191,8 @@ def _bare_classifier(
 ) -> Classifier:
     from edgevision.tasks.classify import Classifier, class_count, score_output
 
-    name = bare.output
-    if name is None and metadata.output is not None and metadata.output < len(session.outputs):
-        name = session.outputs[metadata.output].name
-    output = score_output(session.outputs, name)
+    main = tuple(spec for spec in session.outputs if spec.name not in metadata.side_outputs)
+    output = score_output(session.outputs if bare.output else main, bare.output)
     score_kind = bare.score_kind or metadata.score_kind
     if score_kind is None:
         raise OptionError(f"{path}: cannot infer the output type; pass --scores softmax, sigmoid, or logits")

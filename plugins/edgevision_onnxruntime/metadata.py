@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from edgevision.artifact import Artifact
@@ -34,7 +34,7 @@ def describe(artifact: Artifact) -> ArtifactDescription:
     except WireError as error:
         raise invalid(artifact.name, error) from error
     description = _described(stated)
-    kind = _score_kind(graph)
+    kind = _score_kind(graph, description.side_outputs)
     return description if kind is None else replace(description, score_kind=kind)
 
 
@@ -58,12 +58,13 @@ def _described(stated: dict[str, str]) -> ArtifactDescription:
     )
 
 
-def _score_kind(graph: OnnxGraph) -> str | None:
-    """Type of the only output, according to the last operation that changes values."""
-    if len(graph.outputs) != 1:
+def _score_kind(graph: OnnxGraph, side_outputs: Sequence[str]) -> str | None:
+    """Type of the only output besides `side_outputs`, according to the last operation that changes values."""
+    main = [name for name in graph.outputs if name not in side_outputs]
+    if len(main) != 1:
         return None
     producers = {name: operation for operation in graph.operations for name in operation.outputs}
-    tensor, biased = graph.outputs[0], False
+    tensor, biased = main[0], False
     for _ in graph.operations:
         operation = producers.get(tensor)
         if operation is None or not operation.inputs:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree
@@ -34,7 +34,7 @@ def describe(artifact: Artifact) -> ArtifactDescription:
     """
     net = _parsed(artifact)
     description = _merged(artifact, _runtime_info(net))
-    kind = _Graph(net).score_kind()
+    kind = _Graph(net).score_kind(description.side_outputs)
     return description if kind is None else replace(description, score_kind=kind)
 
 
@@ -136,14 +136,20 @@ class _Graph:
     """The layers of an IR, and which feeds which."""
 
     def __init__(self, net: ElementTree.Element) -> None:
-        self._kinds = {layer.get("id"): layer.get("type") for layer in net.iterfind("layers/layer")}
+        layers = net.findall("layers/layer")
+        self._kinds = {layer.get("id"): layer.get("type") for layer in layers}
+        self._names = {layer.get("id"): layer.get("output_names", "").split(",") for layer in layers}
         self._feeds: dict[tuple[str | None, str | None], str | None] = {}
         for edge in net.iterfind("edges/edge"):
             self._feeds[edge.get("to-layer"), edge.get("to-port")] = edge.get("from-layer")
 
-    def score_kind(self) -> str | None:
-        """Type of the only output, according to the last layer that changes values."""
-        results = [number for number, kind in self._kinds.items() if kind == "Result"]
+    def score_kind(self, side_outputs: Sequence[str]) -> str | None:
+        """Type of the only output besides `side_outputs`, according to the last layer that changes values."""
+        results = [
+            number
+            for number, kind in self._kinds.items()
+            if kind == "Result" and not set(self._names[number]) & set(side_outputs)
+        ]
         if len(results) != 1:
             return None
         layer, biased = self._first_input(results[0]), False

@@ -105,6 +105,14 @@ def test_yolov5_says_no_task_and_the_values_per_box_tell_of_objectness(
     assert found(opened(tmp_path, content)) == [("name 0", LETTERBOXED)]
 
 
+def test_a_classifier_of_yolov5_does_not_inherit_the_values_of_its_detectors(tmp_path: Path) -> None:
+    content = onnx_classifier({"stride": "32", "names": "{0: 'a', 1: 'b', 2: 'c'}"})
+    with pytest.raises(OptionError, match="it is a detector for 3 classes"):
+        opened(tmp_path, content)
+    with pytest.raises(OptionError, match="--input-range"):  # it normalizes by ImageNet's mean and scale
+        opened(tmp_path, content, bare=BareModel(score_kind="softmax"))
+
+
 @pytest.mark.parametrize("backend", RUNTIMES)
 @pytest.mark.parametrize("sizes", [(1, 3, 32, 32), ("batch", 3, "height", "width")])
 def test_an_ultralytics_classifier_runs_without_an_option(tmp_path: Path, backend: str, sizes: Any) -> None:

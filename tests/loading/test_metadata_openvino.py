@@ -189,21 +189,36 @@ LABELLED = BareModel(labels=["a", "b", "c"])
         ({"multilabel": True}, BareModel(score_kind="softmax"), "multilabel.*--scores"),
         ({"hierarchical": True}, BareModel(score_kind="softmax"), "hierarchical"),
         ({"path_to_labels": "/home/me/labels.txt"}, LABELLED, "path_to_labels.*--labels"),
-        ({"labels": "red green"}, LABELLED, "2 labels|2 classes"),
     ],
 )
 def test_what_is_not_understood_is_refused_and_overridden_by_its_option(
     tmp_path: Path, said: Any, override: BareModel, message: str
 ) -> None:
     path = openvino_ir(tmp_path, onnx_classifier(), {**CLASSIFIER, **said})
-    if said.get("labels"):  # three classes for two labels: model api names the first one other
-        with edgevision.load(path) as model:
-            assert model.labels == ("other", "red", "green")
-        return
     with pytest.raises(OptionError, match=message):
         edgevision.load(path)
     with edgevision.load(path, bare=override) as model:
         assert len(model(RED).scores) == 3
+
+
+def test_model_api_names_the_first_class_where_one_label_is_missing(tmp_path: Path) -> None:
+    path = openvino_ir(tmp_path, onnx_classifier(), CLASSIFIER | {"labels": "red green"})
+    with edgevision.load(path) as model:
+        assert model.labels == ("other", "red", "green")
+    path = openvino_ir(tmp_path, onnx_classifier(), CLASSIFIER | {"labels": "red"})
+    with pytest.raises(OptionError, match="1 label"):
+        edgevision.load(path)
+
+
+def test_outputs_for_explanations_are_no_scores(tmp_path: Path) -> None:
+    import onnx
+
+    net = onnx.load_from_string(onnx_classifier())
+    net.graph.node.append(onnx.helper.make_node("Relu", ["mean"], ["feature_vector"]))
+    net.graph.output.append(onnx.helper.make_tensor_value_info("feature_vector", 1, [1, 3]))
+    path = openvino_ir(tmp_path, net.SerializeToString(), CLASSIFIER)
+    with edgevision.load(path) as model:
+        assert (model.output, model.score_kind, model(RED).top()[0].label) == ("output0", "softmax", "red")
 
 
 @pytest.mark.parametrize(
