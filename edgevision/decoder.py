@@ -16,6 +16,10 @@ from numpy.typing import NDArray
 from edgevision.errors import InferenceError
 from edgevision.tensors import TensorSpec, all_finite
 
+#: Deviation of a class from a whole number that half precision explains.
+_ROUNDING = 0.1
+_LARGEST_CLASS = 2**31
+
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
@@ -160,6 +164,31 @@ def recognised(
     if isinstance(decoder, DescribedDecoder):
         return decoder.recognise_described(outputs, input_size_wh, classes)
     return decoder.recognise(outputs, input_size_wh)
+
+
+def class_numbers(name: str, values: Floats) -> Ints:
+    """Class ids from an output that holds the number of a class for each box.
+
+    Args:
+        name: of the output, for errors.
+        values: (n,): whole numbers, up to what rounding explains.
+
+    Returns:
+        int64 ``(n,)``.
+
+    Raises:
+        InferenceError: a value is NaN or infinite, or is no whole number: the output, or this column of it,
+            holds something else.
+    """
+    numbers = np.rint(finite(name, values))
+    wrong = (np.abs(values - numbers) > _ROUNDING) | (np.abs(numbers) > _LARGEST_CLASS)
+    if wrong.any():
+        value = float(values[int(wrong.argmax())])
+        raise InferenceError(
+            f"output '{name}' gave the class {value:.6g}; expected a whole number; "
+            "choose another decoder, or another output for the classes"
+        )
+    return numbers.astype(np.int64)
 
 
 def finite(name: str, values: Floats) -> Floats:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from edgevision.errors import OptionError
+from edgevision.errors import MissingOptionError, OptionError
 from edgevision.imaging.preprocess import (
     INTERPOLATIONS,
     LAYOUTS,
@@ -13,6 +13,7 @@ from edgevision.imaging.preprocess import (
     check_fields,
     keras_applications_preprocessing,
 )
+from edgevision.system.missing_options import MissingOptions
 from edgevision.system.numeric import plain_fields
 from edgevision.tensors import Quantization, TensorSpec
 
@@ -108,18 +109,23 @@ def resolve_preprocessing(
         raise OptionError(
             f"{where}: input '{spec.name}' has {channels} channels, which cannot hold color '{color}'"
         )
-    value_range, mean, scale = (
-        (family["value_range"], family["mean"], family["scale"])
-        if family
-        else _normalization(options, stated, spec, where)
-    )
+    missing = MissingOptions(where)
+    with missing.collected():
+        value_range, mean, scale = (
+            (family["value_range"], family["mean"], family["scale"])
+            if family
+            else _normalization(options, stated, spec, where)
+        )
+    with missing.collected():
+        interpolation = options.interpolation or _stated_interpolation(stated, where)
+    missing.check()
     family_mode, family_pad = family_resize or ("stretch", 0)
     pads = (options.pad_value, stated.pad_value if stated else None, family_pad)
     return Preprocessing(
         size_wh=size_wh,
         value_range=value_range,
         resize=options.resize or (stated and stated.resize) or family_mode,
-        interpolation=options.interpolation or _stated_interpolation(stated, where),
+        interpolation=interpolation,
         color=color,
         mean=mean,
         scale=scale,
@@ -150,10 +156,11 @@ def image_layout(spec: TensorSpec, where: str) -> tuple[str, tuple[int, int], in
 def _stated_interpolation(stated: StatedNormalization | None, where: str) -> str:
     name = (stated and stated.interpolation) or "bilinear"
     if name not in INTERPOLATIONS:
-        raise OptionError(
-            f"{where}: the model was trained on images resized by {name}, which is none of "
+        raise MissingOptionError(
+            where,
+            f"the model was trained on images resized by {name}, which is none of "
             f"{', '.join(INTERPOLATIONS)}; pass the one that your images are to be resized by, "
-            f"such as --interpolation area"
+            f"such as --interpolation area",
         )
     return name
 
@@ -168,10 +175,11 @@ def _normalization(
     if value_range is None and spec.dtype == "uint8" and spec.quantization is None:
         value_range = (0.0, 255.0)
     if value_range is None:
-        raise OptionError(
-            f"{where}: the model does not say which value range its input expects; pass "
-            f"--input-range 0..255, --input-range 0..1 or --input-range=-1..1, or --preprocess with the "
-            f"keras.applications family that it was trained with, such as --preprocess mobilenet_v2"
+        raise MissingOptionError(
+            where,
+            "the model does not say which value range its input expects; pass "
+            "--input-range 0..255, --input-range 0..1 or --input-range=-1..1, or --preprocess with the "
+            "keras.applications family that it was trained with, such as --preprocess mobilenet_v2",
         )
     keep = stated if stated and options.value_range is None else StatedNormalization(value_range)
     return value_range, options.mean or keep.mean, options.scale or keep.scale

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from edgevision.artifact import Artifact, FileFormat, format_of
 from edgevision.backend import ArtifactDescription, Backend
 from edgevision.decoder import family_resize
-from edgevision.errors import OptionError
+from edgevision.errors import MissingOptionError, OptionError
 from edgevision.imaging.input_options import (
     InputOptions,
     StatedNormalization,
@@ -24,6 +24,7 @@ from edgevision.loading.companions import read_with_companions
 from edgevision.loading.metadata import check_metadata, describe_artifact
 from edgevision.plugins import Registry
 from edgevision.session import CheckedSession, open_session
+from edgevision.system.missing_options import MissingOptions
 from edgevision.tasks.labels import abbreviated, background_hint
 
 if TYPE_CHECKING:  # a process that runs one bare classifier imports no bundles, and no other tasks
@@ -128,18 +129,7 @@ def open_bare(path: Path, request: Request, bare: BareModel, plugins: Registry) 
     settings = replace(request.settings, image_size_wh=bare.image.size_wh or metadata.size_wh)
     with ExitStack() as stack:
         session = stack.enter_context(open_session(backend, artifact, settings))
-        where, image = str(path), session.inputs[0]
-        size_wh = image_layout(image, where)[1]
-        _check_size(where, size_wh, bare, metadata)
-        stated = _stated(metadata)
-        preprocessing = resolve_preprocessing(image, bare.image, stated, where)
-        choice = _bare_decoder(path, session, size_wh, bare, metadata, plugins)
-        if choice is None and metadata.decoders and metadata.task is None:
-            # What was said was said of a detector.
-            preprocessing = resolve_preprocessing(image, bare.image, None, where)
-        elif choice is not None:
-            family = family_resize(choice.decoder)
-            preprocessing = resolve_preprocessing(image, bare.image, stated, where, family)
+        preprocessing, choice = _resolved(path, session, bare, metadata, plugins)
         model: Classifier | Detector = (
             _bare_classifier(path, session, preprocessing, bare, metadata)
             if choice is None
@@ -147,6 +137,41 @@ def open_bare(path: Path, request: Request, bare: BareModel, plugins: Registry) 
         )
         stack.pop_all()  # the model closes the session from here on
     return OpenBare(model, artifact, backend)
+
+
+def _resolved(
+    path: Path,
+    session: CheckedSession,
+    bare: BareModel,
+    metadata: ArtifactDescription,
+    plugins: Registry,
+) -> tuple[Preprocessing, DecoderChoice | None]:
+    """The preprocessing, and the decoder of a detector.
+
+    Raises:
+        MissingOptionError: names everything that neither the file nor the caller states.
+        OptionError: the size that the caller or the file states is not the input's.
+    """
+    where, spec = str(path), session.inputs[0]
+    size_wh = image_layout(spec, where)[1]
+    _check_size(where, size_wh, bare, metadata)
+    missing, family = MissingOptions(where), None
+    stated: StatedNormalization | None = _stated(metadata)
+    with missing.collected():
+        choice = _bare_decoder(path, session, size_wh, bare, metadata, plugins)
+        if choice is None:
+            _score_kind(path, _score_output(session, bare, metadata), bare, metadata)
+            if metadata.decoders and metadata.task is None:
+                stated = None  # what was said was said of a detector
+        else:
+            from edgevision.tasks.detect import image_outputs
+
+            choice.check_stated(image_outputs(session.outputs), size_wh, bare.decoder_settings)
+            family = family_resize(choice.decoder)
+    with missing.collected():
+        preprocessing = resolve_preprocessing(spec, bare.image, stated, where, family)
+    missing.check()
+    return preprocessing, choice
 
 
 def known_formats(path: Path, backend: str | None, plugins: Registry) -> tuple[FileFormat, ...]:
@@ -189,31 +214,55 @@ def _bare_classifier(
     bare: BareModel,
     metadata: ArtifactDescription,
 ) -> Classifier:
-    from edgevision.tasks.classify import Classifier, class_count, score_output
+    from edgevision.tasks.classify import Classifier, class_count
 
-    main = tuple(spec for spec in session.outputs if spec.name not in metadata.side_outputs)
-    output = score_output(session.outputs if bare.output else main, bare.output)
-    score_kind = bare.score_kind or metadata.score_kind
-    if score_kind is None:
-        raise OptionError(f"{path}: cannot infer the output type; pass --scores softmax, sigmoid, or logits")
-    own_labels = metadata.labels
-    if own_labels and metadata.first_label and class_count(output) == len(own_labels) + 1:
-        own_labels = (metadata.first_label, *own_labels)
-    if bare.score_kind is None and score_kind == "logits" and not (bare.labels or own_labels):
-        raise OptionError(
-            f"{path}: output '{output.name}' is linear ({output.describe()}): these may be logits or the "
-            f"values of a regression; for a classifier pass --scores logits or --labels FILE"
-        )
+    output = _score_output(session, bare, metadata)
+    own_labels = _own_labels(class_count(output), metadata)
     labels = _labels(path, bare, own_labels) or [f"class {n}" for n in range(class_count(output))]
     return Classifier(
         session,
         preprocessing,
         labels,
-        score_kind,
+        _score_kind(path, output, bare, metadata),
         output.name,
         score_sigmoids=metadata.score_sigmoids,
         score_threshold=metadata.thresholds.get("score_threshold", 0.0),
     )
+
+
+def _score_output(session: CheckedSession, bare: BareModel, metadata: ArtifactDescription) -> TensorSpec:
+    from edgevision.tasks.classify import score_output
+
+    main = tuple(spec for spec in session.outputs if spec.name not in metadata.side_outputs)
+    return score_output(session.outputs if bare.output else main, bare.output)
+
+
+def _own_labels(classes: int, metadata: ArtifactDescription) -> tuple[str, ...] | None:
+    """The labels in the metadata, with the one that it leaves out."""
+    labels = metadata.labels
+    if labels and metadata.first_label and classes == len(labels) + 1:
+        return (metadata.first_label, *labels)
+    return labels
+
+
+def _score_kind(path: Path, output: TensorSpec, bare: BareModel, metadata: ArtifactDescription) -> str:
+    """The type of a classifier's output.
+
+    Raises:
+        MissingOptionError: neither the file nor the caller says it; a linear last layer is no classifier.
+    """
+    score_kind = bare.score_kind or metadata.score_kind
+    if score_kind is None:
+        raise MissingOptionError(
+            str(path), "cannot infer the output type; pass --scores softmax, sigmoid, or logits"
+        )
+    if bare.score_kind is None and score_kind == "logits" and not (bare.labels or metadata.labels):
+        raise MissingOptionError(
+            str(path),
+            f"output '{output.name}' is linear ({output.describe()}): these may be logits or the "
+            f"values of a regression; for a classifier pass --scores logits or --labels FILE",
+        )
+    return score_kind
 
 
 def _bare_detector(

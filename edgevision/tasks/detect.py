@@ -17,6 +17,7 @@ from edgevision.session import CheckedSession
 from edgevision.system.arguments import sequence, whole_numbers
 from edgevision.tasks.base import TaskModel, image_input
 from edgevision.tasks.batches import is_batch, parts
+from edgevision.tasks.box_checks import BoxCheck
 from edgevision.tasks.description import DetectTask
 from edgevision.tasks.detections import Detections
 from edgevision.tasks.labels import as_labels, check_label_count
@@ -75,6 +76,7 @@ class Detector(TaskModel):
         if self.labels and self._head.classes is not None:
             check_label_count(self.labels, self._head.classes)
         self.preprocess = Preprocessor(preprocessing, self._input)
+        self._check_boxes = BoxCheck(preprocessing.size_wh, task.decoder, task.decoder_settings)
         self._dequantize = [(spec.name, dequantizer(spec)) for spec in session.outputs]
 
     @overload
@@ -226,11 +228,24 @@ class Detector(TaskModel):
                 f"the network gave the score {highest:.4g}; expected 0…1; if its outputs are logits, "
                 f"set the decoder's activation to sigmoid or softmax (--decoder-setting activation=sigmoid)"
             )
+        if candidates.class_ids.dtype.kind not in "iu":
+            raise InferenceError(
+                f"decoder '{self.task.decoder}' gave class ids of {candidates.class_ids.dtype}; "
+                "expected int64"
+            )
         low, high = int(candidates.class_ids.min()), int(candidates.class_ids.max())
-        if low < 0 or (self.labels and high >= len(self.labels)):
+        classes = len(self.labels) or self._head.classes
+        if low < 0 or (classes and high >= classes):
             wrong = low if low < 0 else high
-            expected = f"0…{len(self.labels) - 1}, one of the labels" if self.labels else "0 or more"
-            raise InferenceError(f"the network gave class {wrong}; expected {expected}")
+            of_labels = ", one of the labels" if self.labels else ""
+            expected = f"0…{classes - 1}{of_labels}" if classes else "0 or more"
+            hint = (
+                "; if it counts classes from 1, set the decoder's class_offset to 1"
+                if wrong == classes
+                else ""
+            )
+            raise InferenceError(f"the network gave class {wrong}; expected {expected}{hint}")
+        self._check_boxes(candidates.boxes_xyxy)
 
 
 def image_outputs(outputs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:

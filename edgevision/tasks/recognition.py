@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edgevision.decoder import Decoder, nms_applied, recognised
-from edgevision.errors import OptionError
+from edgevision.errors import MissingOptionError, OptionError
 from edgevision.plugins import Registry
 from edgevision.tasks.description import DetectTask
 from edgevision.tensors import TensorSpec
@@ -46,6 +46,22 @@ class DecoderChoice:
         if nms_applied(self.decoder):
             values.setdefault("iou_threshold", 1.0)
         return DetectTask(self.decoder.name, {**self.settings, **settings}, **values)
+
+    def check_stated(
+        self, outputs: Sequence[TensorSpec], input_size_wh: tuple[int, int], settings: Mapping[str, Any]
+    ) -> None:
+        """Check that every setting that the decoder needs is recognised or stated.
+
+        Args:
+            outputs: for one image.
+            input_size_wh: as for `choose_decoder`.
+            settings: the caller's.
+
+        Raises:
+            MissingOptionError: names all that are missing.
+            OptionError: as `edgevision.decoder.Decoder.prepare`.
+        """
+        self.decoder.prepare(outputs, input_size_wh, {**self.settings, **settings})
 
 
 def choose_decoder(
@@ -133,11 +149,14 @@ def _recognise(
     return choices[0] if len(choices) == 1 else None
 
 
-def unrecognised(where: str, outputs: Sequence[TensorSpec], decoders: Mapping[str, Decoder]) -> OptionError:
+def unrecognised(
+    where: str, outputs: Sequence[TensorSpec], decoders: Mapping[str, Decoder]
+) -> MissingOptionError:
     """The error for outputs that no decoder, or more than one, recognises."""
-    return OptionError(
-        f"{where}: cannot infer the task from the outputs {_listed(outputs)}; for a detector pass --decoder "
-        f"{', '.join(sorted(decoders))}; for a classifier pass --output-name NAME"
+    return MissingOptionError(
+        where,
+        f"cannot infer the task from the outputs {_listed(outputs)}; for a detector pass --decoder "
+        f"{', '.join(sorted(decoders))}; for a classifier pass --output-name NAME",
     )
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edgevision.decoder import Candidates, Floats, finite
 from edgevision.tasks.decoders.boxes import as_xyxy, in_pixels
-from edgevision.tasks.decoders.scores import activated, before_activation, pick
+from edgevision.tasks.decoders.scores import activated, before_activation, check_lowest, pick
 from edgevision.tasks.decoders.settings import (
     UNITS,
     check_shape,
@@ -134,6 +134,8 @@ class YOLOHead:
         rows = rows.T if settings.transposed else rows
         boxed = None
         if settings.objectness:
+            if settings.activation == "none":
+                check_lowest(rows[:, 4])
             # A class score is at most the objectness: boxes below the threshold can be dropped first.
             boxed = np.flatnonzero(rows[:, 4] >= before_activation(score_threshold, settings.activation))
             rows = rows[boxed]

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from edgevision.decoder import Candidates, Floats, finite
+from edgevision.decoder import Candidates, Floats, class_numbers, finite
 from edgevision.tasks.decoders.boxes import FORMATS, as_xyxy, in_pixels
+from edgevision.tasks.decoders.scores import check_lowest
 from edgevision.tasks.decoders.settings import UNITS, check_shape, output_named, read_settings, tensor, words
 from edgevision.tasks.decoders.yolo import YOLO
 from edgevision.tensors import TensorSpec
@@ -77,7 +76,8 @@ class YOLOEnd2EndHead:
     def __call__(self, outputs: Mapping[str, Floats], score_threshold: float) -> Candidates:
         """As `Head.__call__`."""
         rows = finite(self.settings.output, outputs[self.settings.output])
+        check_lowest(rows[:, 4])
         rows = rows[rows[:, 4] >= score_threshold]
         boxes = as_xyxy(rows[:, :4], self.settings.box_format)
         boxes_xyxy = in_pixels(boxes, self.settings.box_unit, self.input_size_wh)
-        return Candidates(boxes_xyxy, rows[:, 4], np.rint(rows[:, 5]).astype(np.int64))
+        return Candidates(boxes_xyxy, rows[:, 4], class_numbers(self.settings.output, rows[:, 5]))
