@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from edgevision.artifact import Artifact as Artifact
     from edgevision.artifact import FloatOperation as FloatOperation
     from edgevision.artifact import QuantizationRecord as QuantizationRecord
+    from edgevision.backend import ScoreSigmoids as ScoreSigmoids
     from edgevision.backend import SessionSettings as SessionSettings
     from edgevision.benchmarking.bench import BenchResult as BenchResult
     from edgevision.benchmarking.bench import bench as bench
@@ -137,7 +138,7 @@ if TYPE_CHECKING:
 _NAMES = {
     "_version": ("__version__",),
     "artifact": ("Artifact", "FloatOperation", "QuantizationRecord"),
-    "backend": ("SessionSettings",),
+    "backend": ("ScoreSigmoids", "SessionSettings"),
     "benchmarking.bench": ("BenchResult", "bench"),
     "benchmarking.throughput": ("Throughput",),
     "benchmarking.tune": ("Chosen", "Tuning", "TuningRow", "tune"),

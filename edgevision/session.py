@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from types import TracebackType
 
 import numpy as np
@@ -100,7 +101,7 @@ class CheckedSession:
     def __init__(self, session: Session, backend: str, threads: int | None = None) -> None:
         self.backend = backend
         self.threads = threads
-        self.inputs: tuple[TensorSpec, ...] = session.inputs
+        self.inputs: tuple[TensorSpec, ...] = _with_batch_of(session.outputs, session.inputs)
         self.outputs: tuple[TensorSpec, ...] = session.outputs
         self.device: str = session.device
         self.precision: str = session.precision
@@ -205,6 +206,18 @@ class CheckedSession:
                 f"backend '{self.backend}' returned outputs {sorted(outputs)}; expected {expected}"
             )
         return outputs
+
+
+def _with_batch_of(outputs: tuple[TensorSpec, ...], inputs: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
+    """The inputs, with the batch of the outputs where that is fixed and theirs is open.
+
+    Such a graph accepts any number of images and answers for one: its reshapes were exported with a batch.
+    """
+    batches = {spec.shape[0] for spec in outputs if spec.shape}
+    if len(batches) != 1 or None in batches or not all(spec.dynamic_batch for spec in inputs):
+        return inputs
+    batch = batches.pop()
+    return tuple(replace(spec, shape=(batch, *spec.shape[1:])) for spec in inputs)
 
 
 class _CopyingSlot:

@@ -9,6 +9,7 @@ from pathlib import Path
 from edgevision.converter import Source, SourceFacts
 from edgevision.datasets.annotations import read_annotations
 from edgevision.datasets.image_sets import ImageSet
+from edgevision.decoder import family_resize
 from edgevision.errors import MissingOptionError, OptionError, SourceError
 from edgevision.evaluation.classification import ClassificationEvaluator
 from edgevision.evaluation.detection import DetectionEvaluator
@@ -69,6 +70,8 @@ def _evaluator_on_images(
     choice = _decoder(source, options, preprocessing.size_wh, plugins)
     if choice is None:
         return _classification(source, options, preprocessing, images)
+    family = family_resize(choice.decoder)
+    preprocessing = resolve_preprocessing(source.inputs[0], options.image, stated, str(source.path), family)
     return _detection(source, choice, options, preprocessing, images)
 
 

@@ -25,6 +25,7 @@ from edgevision.tasks.nms import suppress
 from edgevision.tensors import Array, TensorSpec, all_finite, dequantizer
 
 if TYPE_CHECKING:
+    from edgevision.backend import ScoreSigmoids
     from edgevision.system.numeric import RealNumber, WholeNumber
 
 #: A dequantized score may exceed 1 by one step; a higher value is not a score.
@@ -40,6 +41,7 @@ class Detector(TaskModel):
         labels: one name per class; empty if unknown.
         task: the decoder's settings, and the default thresholds of a call.
         decoder: from the outputs to boxes; the one that `task` names.
+        score_sigmoids: a calibration of the scores in the artifact's metadata, if it has one.
 
     Attributes:
         preprocess: writes an image into a row of the network's input.
@@ -60,11 +62,13 @@ class Detector(TaskModel):
         labels: Sequence[str],
         task: DetectTask,
         decoder: Decoder,
+        score_sigmoids: ScoreSigmoids | None = None,
     ) -> None:
         super().__init__(session)
         self.preprocessing = preprocessing
         self.labels = as_labels(labels)
         self.task = task
+        self._sigmoids = score_sigmoids
         self._input = image_input(session, "detection")
         _check_batches(self._input, session.outputs)
         specs = image_outputs(session.outputs)
@@ -192,7 +196,7 @@ class Detector(TaskModel):
     def _detections(
         self, outputs: Mapping[str, Floats], image_size_wh: tuple[int, int], task: DetectTask
     ) -> Detections:
-        candidates = self._head(outputs, task.score_threshold)
+        candidates = self._candidates(outputs, task.score_threshold)
         self._check(candidates)
         placement = placement_of(self.preprocessing, image_size_wh)
         boxes = placement.seen(candidates.boxes_xyxy)
@@ -204,6 +208,18 @@ class Detector(TaskModel):
         best = suppress(boxes, scores, class_ids, task.iou_threshold)[: task.max_detections]
         boxes_xyxy = placement.to_image(boxes.take(best, axis=0))
         return Detections(boxes_xyxy, scores.take(best), class_ids.take(best), self.labels)
+
+    def _candidates(self, outputs: Mapping[str, Floats], score_threshold: float) -> Candidates:
+        """The boxes whose score, calibrated where there is a calibration, reaches the threshold."""
+        if self._sigmoids is None:
+            return self._head(outputs, score_threshold)
+        from edgevision.tasks.score_sigmoids import calibrate_picked
+
+        found = self._head(outputs, 0.0)
+        self._check(found)
+        scores = calibrate_picked(self._sigmoids, found.scores, found.class_ids)
+        kept = np.flatnonzero(scores >= score_threshold)
+        return Candidates(found.boxes_xyxy.take(kept, axis=0), scores.take(kept), found.class_ids.take(kept))
 
     def _check(self, candidates: Candidates) -> None:
         """Refuse invalid candidates: "nothing found" and "broken" must never look alike."""
