@@ -137,6 +137,12 @@ def test_commands_take_it_with_the_options_of_predict(model: Path, images: Path,
     assert "wrote" in _run("report", model, "-o", tmp_path / "page.html", *options).stdout
 
 
+def test_classes_without_names_are_not_guessed_from_the_folders(model: Path, images: Path) -> None:
+    on = RunSettings(bare=BareModel(InputOptions(value_range=(0.0, 1.0)), score_kind="softmax"))
+    with pytest.raises(OptionError, match=r"does not name its classes.* pass --labels FILE"):
+        edgevision.evaluate(model, images, on)
+
+
 def test_a_backend_that_differs_from_the_default_one_is_not_chosen(
     model: Path, sensor: Sensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
