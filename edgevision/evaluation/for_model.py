@@ -53,7 +53,7 @@ class ModelFacts:
 
     @classmethod
     def of_bundle(cls, bundle: Bundle, entry: ArtifactEntry) -> ModelFacts:
-        """Those of an artifact of a bundle."""
+        """The facts of an artifact of a bundle."""
         manifest = bundle.manifest
         return cls(
             bundle.path,
@@ -67,7 +67,7 @@ class ModelFacts:
 
     @classmethod
     def of_bare(cls, path: Path, model: Classifier | Detector) -> ModelFacts:
-        """Those of a bare file that has been loaded."""
+        """The facts of a bare file that has been loaded."""
         if isinstance(model, Classifier):
             task: Task = ClassifyTask(model.output, model.score_kind)
         else:

@@ -1,4 +1,4 @@
-"""What a model does not say and a caller has to: collected, so that one message asks for all of it."""
+"""Options that a model makes necessary, collected over several steps: one message asks for all of them."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ _ENOUGH = 32
 
 
 class _Wrong(NamedTuple):
-    """What is wrong with boxes, and which settings would make it so."""
+    """A fault of boxes, and whether a unit would explain it."""
 
     reason: str
     unit: bool

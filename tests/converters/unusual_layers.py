@@ -49,10 +49,14 @@ LAYERS = {
         alpha_initializer=keras.initializers.Constant(0.3), shared_axes=[1, 2], name="inside"
     ),
     "hard_swish": lambda keras: keras.layers.Activation("hard_silu", name="inside"),
+    "cosine": lambda keras: lambda x: keras.ops.cos(x),
+}
+
+#: These choose between values, of which int8 gives all the same scale.
+CHOICES = {
     "leaky_by_comparison": lambda keras: lambda x: keras.ops.where(x > 0.0, x, 0.1 * x),
     "folded_by_comparison": lambda keras: lambda x: keras.ops.where(x >= 0.05, x, 0.1 - x),
     "celu": lambda keras: keras.layers.Activation("celu", name="inside"),
     "log_sum_exp": lambda keras: lambda x: x - keras.ops.logsumexp(3.0 * x, axis=-1, keepdims=True),
     "masked_softmax": masked_softmax,
-    "cosine": lambda keras: lambda x: keras.ops.cos(x),
 }
