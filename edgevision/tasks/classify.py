@@ -272,7 +272,7 @@ class Classifier(TaskModel):
             self.labels,
             self.multi_label,
             self.score_calibration.operating_point,
-            self.score_threshold,
+            score_threshold=self.score_threshold,
         )
 
 
