@@ -173,6 +173,15 @@ def test_unknown_suffixes_are_refused_with_those_of_all_backends(tmp_path: Path,
         edgevision.load(tmp_path / "m.pt")
 
 
+def test_metadata_that_a_plugin_fails_to_read_is_an_error_with_the_file(model: Path, sensor: Sensor) -> None:
+    sensor.describe = lambda artifact: {}["labels"]  # type: ignore[attr-defined]
+    sensor.formats = tuple(
+        sorted(sensor.formats, key=lambda name: (name == "sensor-graph") != model.is_file())
+    )
+    with pytest.raises(ArtifactError, match="its metadata cannot be read: KeyError: 'labels'"):
+        edgevision.load(model, bare=BARE)
+
+
 def test_two_formats_of_one_suffix_ask_for_the_backend(tmp_path: Path) -> None:
     formats = (FileFormat("a", (".net",)), FileFormat("b", (".net",)))
     with pytest.raises(OptionError, match="may be of format a or b; name the backend"):
