@@ -209,7 +209,7 @@ def test_images_without_their_classes_are_refused(
     ("words", "code", "message"),
     [
         (("evaluate", DATA / "tiny.tflite", "."), 3, "no images found"),
-        (("report", DATA / "tiny.tflite", "-o", "x.html"), 2, "2 options are missing: (1) the model does not"),
+        (("report", DATA / "tiny.tflite", "-o", "x.html"), 2, "2 options are missing: (1) the model"),
         (("evaluate", "absent.evb", "."), 3, "no images found"),
         (("selftest", "absent.evb"), 5, "there is no such bundle"),
         (("compare", "a.evb", "b.evb"), 2, "Missing argument 'DATA'"),
