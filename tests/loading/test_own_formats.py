@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -260,3 +261,14 @@ def test_options_for_bare_files_are_refused_for_bundles_by_every_function(tmp_pa
     ):
         with pytest.raises(OptionError, match="remove the options for bare files"):
             call()
+
+
+def test_a_pipe_is_not_waited_for_and_a_companion_leads_to_its_first_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "m.tflite")
+    with pytest.raises(ArtifactError, match=r"m\.tflite: cannot be read: is not a file"):
+        edgevision.load(tmp_path / "m.tflite")
+    (tmp_path / "m.xml").write_bytes(b"<net/>")
+    with pytest.raises(ArtifactError, match=r"m\.bin: cannot be read: No such file.* belongs to m\.xml"):
+        edgevision.load(tmp_path / "m.xml")
+    with pytest.raises(OptionError, match=r"m\.bin: expected .*; pass the \.xml file that it belongs to"):
+        edgevision.load(tmp_path / "m.bin")
