@@ -27,8 +27,8 @@ _YOLO_DEFAULTS = {
     "iou_threshold": "0.7",
     "nms_max_predictions": "30000",
 }
-#: Statements of what images become, beyond mean and scale -> their value that changes nothing.
-_NEUTRAL_VALUES = {"intensity_mode": "none", "input_dtype": "u8"}
+#: Statements of what images become, beyond mean and scale -> their supported values.
+_SUPPORTED_VALUES = {"intensity_mode": ("none", "scale_to_unit"), "input_dtype": ("u8",)}
 #: Statements that add a step which EdgeVision does not have -> the caller's statement that overrides it.
 _STEPS = {
     "embedded_processing": "values",
@@ -136,12 +136,12 @@ class _Reader:
         """
         self._check_steps()
         mean, scale = self._per_channel("mean_values", 0.0), self._per_channel("scale_values", 1.0)
-        stated = normalized_by_default or "mean_values" in self._info or "scale_values" in self._info
+        stated = normalized_by_default or bool({"mean_values", "scale_values"} & set(self._info))
         normalized = stated and mean is not None and scale is not None
         pad_value = self._number("pad_value", "resize", 0, 255)
         return ArtifactDescription(
             labels=self._labels(),
-            value_range=(0.0, 255.0) if normalized else None,
+            value_range=(0.0, self._white()) if normalized else None,
             mean=mean if normalized else None,
             scale=scale if normalized else None,
             color=self._color(),
@@ -168,11 +168,18 @@ class _Reader:
         for name, field in _STEPS.items():
             if self._flag(name, field):
                 self._refuse(field, name, "this step is not supported")
-        for name, neutral in _NEUTRAL_VALUES.items():
-            if self._info.get(name, neutral) != neutral:
-                self._refuse("values", name, f"supported is {neutral}")
+        for name, supported in _SUPPORTED_VALUES.items():
+            if self._info.get(name, supported[0]) not in supported:
+                self._refuse("values", name, f"supported: {', '.join(supported)}")
         if "path_to_labels" in self._info:
             self._refuse("labels", "path_to_labels", "a path that holds on one machine")
+
+    def _white(self) -> float:
+        """The value of white before mean and scale: it may be divided by a highest value first."""
+        if self._info.get("intensity_mode") != "scale_to_unit":
+            return 255.0
+        highest = self._number("intensity_max_value", "values", 1, math.inf)
+        return 255.0 / (highest or 255.0)
 
     def _labels(self) -> tuple[str, ...] | None:
         labels = tuple(self._info.get("labels", "").split())

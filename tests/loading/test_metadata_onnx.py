@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from described_networks import (
@@ -19,7 +20,7 @@ from described_networks import (
 
 import edgevision
 from edgevision import BareModel, InputOptions
-from edgevision.errors import OptionError
+from edgevision.errors import ArtifactError, OptionError
 
 BOX = [16, 16, 8, 4]
 #: BOX in an image of 80x50 that was letterboxed, stretched or not moved at all.
@@ -222,3 +223,24 @@ def test_a_network_with_several_softmaxes_or_none_says_no_score_kind(tmp_path: P
         opened(tmp_path, onnx_classifier(softmax=False), bare=bare)
     with opened(tmp_path, onnx_classifier(), bare=bare) as model:
         assert model.score_kind == "softmax"
+
+
+def test_an_open_size_is_fixed_through_every_door(tmp_path: Path) -> None:
+    properties = as_properties(ultralytics(task="classify"))
+    path = tmp_path / "open.onnx"
+    path.write_bytes(onnx_classifier(properties, sizes=("batch", 3, "height", "width")))
+    for name, picture in (("person", RED), ("car", BLUE)):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "set" / name / "1.png"), picture[:, :, ::-1])
+    evaluation = edgevision.evaluate(path, tmp_path / "set")
+    assert evaluation.measures.metrics[0].value == 1.0
+    tuning = edgevision.tune(path, backends=["onnx"], threads=[1], batches=[1], seconds=0.05)
+    assert [row.status for row in tuning.rows] == ["passed"]
+    # A size of the caller's own, where the file says none.
+    path.write_bytes(onnx_classifier(sizes=("batch", 3, "height", "width")))
+    with pytest.raises(ArtifactError, match="--input-size"):
+        edgevision.load(path)
+    bare = BareModel(InputOptions(value_range=(0.0, 1.0), size_wh=(48, 16)))
+    with edgevision.load(path, bare=bare) as model:
+        assert model.session.inputs[0].shape == (None, 3, 16, 48)
+        assert model(RED).top()[0].label == "class 0"

@@ -149,6 +149,8 @@ def test_model_apis_yolo_letterboxes_and_divides_by_255_by_default(tmp_path: Pat
         ({"topk": 3, "output_raw_scores": True, "optimization_config": "{}"}, ("scale", (255.0,))),
         ({"intensity_mode": "none", "input_dtype": "u8"}, ("scale", (255.0,))),
         ({"scale_values": "None"}, ("scale", (1.0,))),
+        ({"intensity_mode": "scale_to_unit"}, ("value_range", (0.0, 1.0))),
+        ({"intensity_mode": "scale_to_unit", "intensity_max_value": 510}, ("value_range", (0.0, 0.5))),
     ],
 )
 def test_what_model_api_obeys_is_obeyed(tmp_path: Path, said: Any, check: tuple[str, Any]) -> None:
@@ -184,7 +186,7 @@ LABELLED = BareModel(labels=["a", "b", "c"])
         ({"reverse_input_channels": "perhaps"}, BareModel(InputOptions(color="rgb")), "--color"),
         ({"pad_value": 300}, BareModel(InputOptions(resize="letterbox")), "pad_value '300'"),
         ({"embedded_processing": True}, RANGE, "embedded_processing"),
-        ({"intensity_mode": "window"}, RANGE, "intensity_mode 'window'.*supported is none"),
+        ({"intensity_mode": "window"}, RANGE, "intensity_mode 'window'.*supported: none, scale_to_unit"),
         ({"input_dtype": "u16"}, RANGE, "input_dtype 'u16'"),
         ({"multilabel": True}, BareModel(score_kind="softmax"), "multilabel.*--scores"),
         ({"hierarchical": True}, BareModel(score_kind="softmax"), "hierarchical"),
