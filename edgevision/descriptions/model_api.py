@@ -98,7 +98,8 @@ def _yolo(info: Mapping[str, str], where: str) -> ArtifactDescription:
     """Ultralytics' exporter writes this type for every task; only what it classifies has no resize type."""
     if "resize_type" not in info:
         described = _Reader(info, where).input_description()
-        return replace(described, resize="center-crop", task="classify", score_kind="softmax")
+        fitted = replace(described, resize="center-crop", interpolation="area")
+        return replace(fitted, task="classify", score_kind="softmax")
     reader = _Reader({**_YOLO_DEFAULTS, **info}, where)
     decoders: dict[str, Mapping[str, Any]] = {
         "yolo-end2end": {"box_unit": "pixels"},

@@ -61,7 +61,9 @@ def _with_task(
     if task == "classify":
         # Its transform resizes the shorter side and crops; to a size that is not square it stretches.
         square = described.size_wh is None or described.size_wh[0] == described.size_wh[1]
-        return replace(described, resize="center-crop" if square else "stretch", score_kind="softmax")
+        resize = "center-crop" if square else "stretch"
+        # It filters as Pillow does: over all pixels that shrink into one, as areas do.
+        return replace(described, resize=resize, interpolation="area", score_kind="softmax")
     if head == "RTDETRDecoder":
         settings = {"box_format": "cxcywh", "box_unit": "share"}
         thresholds = {**_THRESHOLDS, "iou_threshold": 1.0}
