@@ -244,3 +244,38 @@ def test_an_open_size_is_fixed_through_every_door(tmp_path: Path) -> None:
     with edgevision.load(path, bare=bare) as model:
         assert model.session.inputs[0].shape == (None, 3, 16, 48)
         assert model(RED).top()[0].label == "class 0"
+
+
+class _PoseDecoder:
+    """A third party's decoder, which reads the boxes of pose networks."""
+
+    name = "pose-boxes"
+    nms_applied = False
+    extra_tasks = ("pose",)
+
+    def recognise(self, outputs: Any, input_size_wh: Any) -> dict[str, Any]:
+        return {}
+
+    def prepare(self, outputs: Any, input_size_wh: Any, settings: Any) -> Any:
+        from edgevision.plugins import registry
+
+        yolo = registry().decoder("yolo")
+        whole = {"output": outputs[0].name, "transposed": True, "objectness": False, "box_unit": "pixels"}
+        return yolo.prepare(outputs, input_size_wh, whole)
+
+
+def test_a_decoder_of_a_plugin_may_read_another_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from edgevision.plugins import Registry
+
+    own = Registry.decoder
+
+    def decoder(self: Registry, name: str) -> Any:
+        return _PoseDecoder() if name == "pose-boxes" else own(self, name)
+
+    monkeypatch.setattr(Registry, "decoder", decoder)
+    names = [f"value {number}" for number in range(54)]
+    content = onnx_detector(
+        grid_rows(3, BOX, 1, extra=51), as_properties(ultralytics(task="pose", names=names))
+    )
+    with opened(tmp_path, content, bare=BareModel(decoder="pose-boxes")) as model:
+        assert found(model) == [("value 1", LETTERBOXED)]
