@@ -23,7 +23,7 @@ from edgevision.tensors import TensorSpec
 class _Source:
     """A trained network of a YOLO head, which is never run."""
 
-    facts: SourceFacts = SourceFacts(pixel_range=(0.0, 1.0))
+    facts: SourceFacts
     path: Path = Path("yolo.keras")
     inputs: tuple[TensorSpec, ...] = (TensorSpec("image", (None, 32, 32, 3), "float32"),)
     outputs: tuple[TensorSpec, ...] = (TensorSpec("out", (None, 7, 21), "float32"),)
