@@ -14,6 +14,7 @@ from edgevision.errors import OptionError
 from edgevision.imaging.input_options import InputOptions, StatedNormalization, resolve_preprocessing
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.loading.choice import Request, choose_backend
+from edgevision.loading.described import described_model, own_description
 from edgevision.plugins import Registry
 from edgevision.session import CheckedSession, open_session
 from edgevision.tasks.labels import as_labels
@@ -68,9 +69,14 @@ def load_bare(path: Path, request: Request, bare: BareModel, plugins: Registry) 
     """
     artifact = read_artifact(path)
     backend = choose_backend(path, artifact.format, request, plugins)
-    metadata = _description(artifact, backend, plugins)
+    own = own_description(artifact, plugins)
+    metadata = ArtifactDescription() if own is not None else _description(artifact, backend, plugins)
     with ExitStack() as stack:
         session = stack.enter_context(open_session(backend, artifact, request.settings))
+        if own is not None:
+            model = described_model(path, session, own, bare, plugins)
+            stack.pop_all()
+            return model
         stated = None
         if metadata.value_range is not None:
             stated = StatedNormalization(

@@ -13,6 +13,7 @@ from edgevision.bundle.layout import is_bundle
 from edgevision.errors import OptionError
 from edgevision.loading.bare import BareModel, load_bare
 from edgevision.loading.choice import Choice, Request, choose
+from edgevision.loading.task_model import model_of_task
 from edgevision.plugins import Registry, registry
 from edgevision.session import CheckedSession, open_session
 from edgevision.system.arguments import flag, instance, one_path
@@ -188,32 +189,14 @@ def _load_bundle(path: Path, request: Request, selftest: bool, plugins: Registry
     artifact = bundle.artifact(choice.entry)
     with ExitStack() as stack:
         session = stack.enter_context(open_session(choice.backend, artifact, choice.settings))
-        model = _task_model(session, bundle, choice.entry, plugins)
+        manifest, entry = bundle.manifest, choice.entry
+        model = model_of_task(
+            session, manifest.task, manifest.preprocessing, bundle.labels, entry.score_calibration, plugins
+        )
         if selftest or _is_doubted(path, choice, session.device):
             _check_known_answers(session, bundle, choice.entry)
         stack.pop_all()  # the model closes the session from here on
     return model
-
-
-def _task_model(session: CheckedSession, bundle: Bundle, entry: ArtifactEntry, plugins: Registry) -> Model:
-    from edgevision.tasks.description import ClassifyTask, GenerateTask
-
-    task, preprocessing, labels = bundle.manifest.task, bundle.manifest.preprocessing, bundle.labels
-    if isinstance(task, GenerateTask):
-        from edgevision.tasks.generation.build import build_generator
-
-        return build_generator(session, task, preprocessing, labels)
-    if preprocessing is None:
-        raise OptionError(f"task '{task.name}': expected a preprocessing for its images, got none")
-    if isinstance(task, ClassifyTask):
-        from edgevision.tasks.classify import Classifier
-
-        return Classifier(
-            session, preprocessing, labels, task.score_kind, task.output, entry.score_calibration
-        )
-    from edgevision.tasks.detect import Detector
-
-    return Detector(session, preprocessing, labels, task, plugins.decoder(task.decoder))
 
 
 def _is_doubted(path: Path, choice: Choice, device: str) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 
 from edgevision.artifact import Artifact
 from edgevision.backend import DeviceInfo, Session, SessionSettings
+from edgevision.description import DescribedArtifact, ModelDescription
 from edgevision.errors import DeviceError, OptionError
 from edgevision.slots import PooledSession, SlotPool
 from edgevision.system.cores import cores
@@ -43,6 +44,18 @@ class OpenVINOBackend:
             for name in device_names()
         ]
         return [*devices, DeviceInfo("auto", "the device that OpenVINO prefers for the model")]
+
+    def write_description(self, artifact: Artifact, description: ModelDescription) -> DescribedArtifact:
+        """As `edgevision.description.SelfDescribingFormat.write_description`."""
+        from edgevision_openvino.describing import write_description  # not needed to run a model
+
+        return write_description(artifact, description)
+
+    def read_description(self, artifact: Artifact) -> ModelDescription | None:
+        """As `edgevision.description.SelfDescribingFormat.read_description`."""
+        from edgevision_openvino.describing import read_description
+
+        return read_description(artifact)
 
     def open(self, artifact: Artifact, settings: SessionSettings) -> Session:
         """As `Backend.open`.

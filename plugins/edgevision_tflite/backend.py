@@ -11,6 +11,7 @@ import numpy as np
 
 from edgevision.artifact import Artifact
 from edgevision.backend import ArtifactDescription, DeviceInfo, Session, SessionSettings, check_open_sizes
+from edgevision.description import DescribedArtifact, ModelDescription
 from edgevision.errors import ArtifactError, DeviceError, InferenceError, OptionError, first_line
 from edgevision.slots import PooledSession, SlotPool
 from edgevision.tensors import Array, Quantization, TensorSpec
@@ -37,6 +38,18 @@ class TFLiteBackend:
     def describe(self, artifact: Artifact) -> ArtifactDescription:
         """As `DescribingBackend.describe`: the TFLite Metadata in the file."""
         return describe(artifact)
+
+    def write_description(self, artifact: Artifact, description: ModelDescription) -> DescribedArtifact:
+        """As `edgevision.description.SelfDescribingFormat.write_description`."""
+        from edgevision_tflite.describing import write_description  # not needed to run a model
+
+        return write_description(artifact, description)
+
+    def read_description(self, artifact: Artifact) -> ModelDescription | None:
+        """As `edgevision.description.SelfDescribingFormat.read_description`."""
+        from edgevision_tflite.describing import read_description
+
+        return read_description(artifact)
 
     def open(self, artifact: Artifact, settings: SessionSettings) -> Session:
         """As `Backend.open`.

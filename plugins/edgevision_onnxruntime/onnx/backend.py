@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from edgevision.artifact import Artifact
 from edgevision.backend import DeviceInfo, Session, SessionSettings
+from edgevision.description import DescribedArtifact, ModelDescription
 from edgevision.slots import PooledSession, SlotPool
 from edgevision_onnxruntime.onnx_file import holds_float16
 from edgevision_onnxruntime.runtime import import_onnxruntime, version
@@ -28,6 +29,18 @@ class OnnxBackend:
         """The CPU."""
         import_onnxruntime(self.name)
         return [DeviceInfo("cpu", platform.processor() or platform.machine())]
+
+    def write_description(self, artifact: Artifact, description: ModelDescription) -> DescribedArtifact:
+        """As `edgevision.description.SelfDescribingFormat.write_description`."""
+        from edgevision_onnxruntime.describing import write_description  # not needed to run a model
+
+        return write_description(artifact, description)
+
+    def read_description(self, artifact: Artifact) -> ModelDescription | None:
+        """As `edgevision.description.SelfDescribingFormat.read_description`."""
+        from edgevision_onnxruntime.describing import read_description
+
+        return read_description(artifact)
 
     def open(self, artifact: Artifact, settings: SessionSettings) -> Session:
         """As `Backend.open`."""
