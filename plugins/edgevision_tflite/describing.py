@@ -33,7 +33,7 @@ def write_description(artifact: Artifact, description: ModelDescription) -> Desc
     """As `edgevision.description.SelfDescribingFormat.write_description`."""
     check_complete(artifact)
     model = parsed(artifact)
-    _strip(model)
+    strip_description(model)
     add_signature(model)
     set_metadata(model, KEY, description.to_json().encode())
     notes, members = [], {}
@@ -134,7 +134,7 @@ def output_names(model: Any) -> list[str]:
     return [_name(model, number) for number in model.subgraphs[0].outputs]
 
 
-def _strip(model: Any) -> None:
+def strip_description(model: Any) -> None:
     """Take out what `write_description` wrote before, and the buffers that only it used."""
     names = (KEY.encode(), NAME.encode())
     taken = {entry.buffer for entry in model.metadata or [] if entry.name in names}

@@ -11,7 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edgevision.decoder import Candidates, Floats, finite
+from edgevision.graph import Graph, GraphBoxes
+from edgevision.graph import activated as activated_in_graph
 from edgevision.tasks.decoders.boxes import as_xyxy, in_pixels
+from edgevision.tasks.decoders.in_graph import in_shares
 from edgevision.tasks.decoders.scores import activated, before_activation, pick
 from edgevision.tasks.decoders.settings import (
     UNITS,
@@ -87,6 +90,27 @@ class YOLO:
         enough = values is not None and values > first_class
         check_shape(spec, enough, f"more than {first_class} values per box", _NAME)
         return YOLOHead(read, input_size_wh, (values or 0) - first_class)
+
+    def in_graph(
+        self,
+        graph: Graph,
+        outputs: Sequence[TensorSpec],
+        input_size_wh: tuple[int, int],
+        settings: Mapping[str, Any],
+    ) -> GraphBoxes:
+        """As `edgevision.graph.GraphDecoder.in_graph`."""
+        read = self.prepare(outputs, input_size_wh, settings).settings
+        rows = graph.output(read.output)
+        rows = graph.transpose(rows, (0, 2, 1)) if read.transposed else rows
+        columns = graph.shape(rows)[2]
+        scores = activated_in_graph(
+            graph, graph.part(rows, 2, 5 if read.objectness else 4, columns), read.activation
+        )
+        if read.objectness:
+            objectness = activated_in_graph(graph, graph.part(rows, 2, 4, 5), read.activation)
+            scores = graph.binary("multiply", scores, objectness)
+        boxes = in_shares(graph, graph.part(rows, 2, 0, 4), read.box_unit, input_size_wh)
+        return GraphBoxes(boxes, scores)
 
 
 @dataclass(frozen=True)
