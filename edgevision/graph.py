@@ -58,6 +58,10 @@ class Graph(Protocol):
         """Several tensors along an axis."""
         ...
 
+    def highest(self, tensor: Tensor) -> Tensor:
+        """The maximum over the last axis, which stays, of size 1."""
+        ...
+
     def highest_of_neighbours(self, tensor: Tensor) -> Tensor:
         """The maximum over 3 x 3 cells of a tensor (1, height, width, channels)."""
         ...
@@ -96,6 +100,32 @@ class GraphDecoder(Protocol):
             OptionError: a setting is invalid, or it cannot be expressed in a graph; names it.
         """
         ...
+
+
+def one_class_each(graph: Graph, found: GraphBoxes, classes_per_box: int) -> GraphBoxes:
+    """Boxes of which each has one class: a box that has several is repeated for the next best of them.
+
+    Readers take the best class of a box alone, and some decoders find objects of several classes at one place.
+    Scores that are equal differ by a millionth afterwards, so that each is the best once.
+
+    Args:
+        graph: the graph.
+        found: the boxes.
+        classes_per_box: the most classes of one box that are kept.
+    """
+    import numpy as np
+
+    classes = graph.shape(found.scores)[2]
+    order = 1 - 1e-6 * np.arange(classes, dtype=np.float32) / classes
+    left = scaled(graph, found.scores, [float(factor) for factor in order])
+    ranks = [left]
+    for _ in range(min(classes_per_box, classes) - 1):
+        taken = graph.binary("equal", left, graph.highest(left))
+        left = graph.binary("multiply", left, graph.binary("subtract", graph.constant(np.ones(1)), taken))
+        ranks.append(left)
+    if len(ranks) == 1:
+        return found
+    return GraphBoxes(graph.concatenate([found.boxes] * len(ranks), 1), graph.concatenate(ranks, 1))
 
 
 def columns(graph: Graph, tensor: Tensor, *places: int) -> Tensor:

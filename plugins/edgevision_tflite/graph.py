@@ -128,6 +128,12 @@ class TFLiteGraph:
         shape[axis] = sum(self.shape(tensor)[axis] for tensor in tensors)
         return self._append("CONCATENATION", "ConcatenationOptions", tensors, shape, axis=axis)
 
+    def highest(self, tensor: int) -> int:
+        """As `Graph.highest`."""
+        shape = [*self.shape(tensor)[:-1], 1]
+        axis = self._integers([len(shape) - 1])
+        return self._append("REDUCE_MAX", "ReducerOptions", [tensor, axis], shape, keepDims=True)
+
     def highest_of_neighbours(self, tensor: int) -> int:
         """As `Graph.highest_of_neighbours`."""
         return self._append(

@@ -123,7 +123,7 @@ def _detector(
     described = replace(
         description, task={**task, "decoder": "boxes-scores", "decoder_settings": settings}
     )
-    outputs = [OutputMetadata(_BOXES, "boxes"), OutputMetadata(_SCORES, "scores")]
+    outputs = [OutputMetadata("location", "boxes"), OutputMetadata("score", "scores")]
     return outputs, described, DetectionOutputs(classes, boxes)
 
 

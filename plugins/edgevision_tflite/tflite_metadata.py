@@ -21,7 +21,8 @@ _FEATURE_PROPERTIES, _IMAGE_PROPERTIES, _BOX_PROPERTIES = 1, 2, 3
 _AXIS_LABELS, _AXIS_CALIBRATION = 2, 4
 _COLOR_SPACES = {"rgb": 1, "gray": 2}
 _INVERSE_LOGISTIC = 2
-_CENTER_BOX, _RATIO = 3, 0
+#: MediaPipe expects this type of all detectors, also of those whose boxes have a centre and a size.
+_BOUNDARIES, _RATIO = 1, 0
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,7 @@ def _feature(write: Tables) -> int:
 
 def _boxes(write: Tables) -> int:
     index = write.vector("uint", [0, 1, 2, 3])
-    properties = write.table((0, "offset", index), (1, "byte", _CENTER_BOX), (2, "byte", _RATIO))
+    properties = write.table((0, "offset", index), (1, "byte", _BOUNDARIES), (2, "byte", _RATIO))
     return write.table((0, "ubyte", _BOX_PROPERTIES), (1, "offset", properties))
 
 

@@ -14,13 +14,15 @@ import cv2
 import numpy as np
 
 from edgevision.decoder import Candidates, Floats, Ints, finite
-from edgevision.graph import Graph, GraphBoxes, scaled
+from edgevision.graph import Graph, GraphBoxes, one_class_each, scaled
 from edgevision.graph import activated as activated_in_graph
 from edgevision.tasks.decoders.scores import activated, before_activation
 from edgevision.tasks.decoders.settings import check_shape, output_named, read_settings, tensor, words
 from edgevision.tensors import TensorSpec
 
 _NAME = "heatmap"
+#: In an exported graph; a fourth class in one cell is as good as never found.
+_CLASSES_PER_CELL = 3
 _WINDOW = np.ones((3, 3), np.uint8)
 SIZE_UNITS = ("cells", "pixels", "share", "root-share")
 
@@ -96,9 +98,10 @@ class Heatmap:
         elif read.size_unit != "share":
             per_unit = (width, height) if read.size_unit == "cells" else input_size_wh
             sizes = scaled(graph, sizes, [1 / size for size in per_unit])
-        return GraphBoxes(
-            graph.concatenate([centers, sizes], 2), graph.reshape(scores, (1, height * width, classes))
-        )
+        boxes = graph.concatenate([centers, sizes], 2)
+        found = GraphBoxes(boxes, graph.reshape(scores, (1, height * width, classes)))
+        # Objects of several classes may have their centres in one cell.
+        return one_class_each(graph, found, _CLASSES_PER_CELL)
 
 
 @dataclass(frozen=True)
