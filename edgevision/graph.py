@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from edgevision.artifact import Artifact
 from edgevision.tensors import Array, TensorSpec
 
 #: A tensor of a graph: what it is, only the graph knows.
@@ -64,6 +65,43 @@ class Graph(Protocol):
 
     def highest_of_neighbours(self, tensor: Tensor) -> Tensor:
         """The maximum over 3 x 3 cells of a tensor (1, height, width, channels)."""
+        ...
+
+
+class EditableGraph(Graph, Protocol):
+    """A graph whose input and outputs can be replaced, and which is an artifact again."""
+
+    def set_outputs(self, outputs: Mapping[str, Tensor]) -> None:
+        """Make these the network's outputs: name -> tensor."""
+        ...
+
+    def take_pixels(self, mean: Sequence[float], scale: Sequence[float]) -> object:
+        """Let the network take pixels as they are, uint8, where it takes ``(pixel - mean) / scale``.
+
+        Args:
+            mean, scale: one for all channels, or one per channel.
+        """
+        ...
+
+    def artifact(self) -> Artifact:
+        """The network with a batch of one, without a description."""
+        ...
+
+
+@runtime_checkable
+class GraphFormat(Protocol):
+    """A backend that can append operations to artifacts of its own format.
+
+    Optional: test it with `isinstance(backend, GraphFormat)`.
+    """
+
+    def editable_graph(self, artifact: Artifact) -> EditableGraph:
+        """The graph of an artifact.
+
+        Raises:
+            ArtifactError: it is damaged.
+            MissingRuntimeError: a library that writes the format is not installed.
+        """
         ...
 
 

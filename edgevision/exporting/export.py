@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
+from edgevision.artifact import Artifact
 from edgevision.bundle.manifest import ArtifactEntry
 from edgevision.bundle.storage import Bundle, open_bundle
-from edgevision.description import ModelDescription
+from edgevision.description import ModelDescription, SelfDescribingFormat
 from edgevision.errors import ConversionError, OptionError, OutputError
 from edgevision.export import ExportedFiles, ExportedModel, ExportFormat
 from edgevision.exporting.check import check_answers
+from edgevision.graph import GraphFormat
 from edgevision.plugins import Registry, registry
 from edgevision.system.arguments import flag, one_path
 from edgevision.system.files import check_folder_of, make_folder, write_file
@@ -108,10 +111,20 @@ def _first_possible(
     reasons: list[str] = []
     for entry in entries:
         try:
-            return entry, format_.export(exported_model(bundle, entry, plugins))
+            made = format_.export(exported_model(bundle, entry, plugins))
+            if made.description is not None:
+                made = replace(made, artifact=_described(made.artifact, made.description, plugins))
+            return entry, made
         except ConversionError as error:
             reasons.append(str(error))
     raise ConversionError("; ".join(dict.fromkeys(reasons)))
+
+
+def _described(artifact: Artifact, description: ModelDescription, plugins: Registry) -> Artifact:
+    for backend in plugins.backends().values():
+        if artifact.format in backend.formats[:1] and isinstance(backend, SelfDescribingFormat):
+            return backend.write_description(artifact, description).artifact
+    raise ConversionError(f"no plugin writes descriptions into {artifact.format} files; nothing was written")
 
 
 def exported_model(bundle: Bundle, entry: ArtifactEntry, plugins: Registry) -> ExportedModel:
@@ -130,9 +143,12 @@ def exported_model(bundle: Bundle, entry: ArtifactEntry, plugins: Registry) -> E
         None if calibration is None else asdict(calibration),
     )
     decoder = plugins.decoder(task.decoder) if isinstance(task, DetectTask) else None
-    return ExportedModel(
-        entry.id, bundle.artifact(entry), description, entry.inputs, entry.outputs, decoder
-    )
+    artifact, graph = bundle.artifact(entry), None
+    for backend in plugins.backends().values():
+        if artifact.format in backend.formats[:1] and isinstance(backend, GraphFormat):
+            graph = partial(backend.editable_graph, artifact)
+            break
+    return ExportedModel(entry.id, artifact, description, entry.inputs, entry.outputs, decoder, graph)
 
 
 def _placed(output: Path, made: ExportedFiles) -> Mapping[Path, bytes]:

@@ -14,6 +14,7 @@ from edgevision.artifact import Artifact
 from edgevision.backend import DeviceInfo, Session, SessionSettings
 from edgevision.description import DescribedArtifact, ModelDescription
 from edgevision.errors import DeviceError, OptionError
+from edgevision.graph import EditableGraph
 from edgevision.slots import PooledSession, SlotPool
 from edgevision.system.cores import cores
 from edgevision_openvino.compiled import CompiledModels, SlotFactory
@@ -56,6 +57,12 @@ class OpenVINOBackend:
         from edgevision_openvino.describing import read_description
 
         return read_description(artifact)
+
+    def editable_graph(self, artifact: Artifact) -> EditableGraph:
+        """As `edgevision.graph.GraphFormat.editable_graph`."""
+        from edgevision_openvino.graph import OpenVINOGraph
+
+        return OpenVINOGraph(artifact)
 
     def open(self, artifact: Artifact, settings: SessionSettings) -> Session:
         """As `Backend.open`.

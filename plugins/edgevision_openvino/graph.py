@@ -19,7 +19,7 @@ _BINARY = ("add", "subtract", "multiply", "divide", "maximum")
 
 
 class OpenVINOGraph:
-    """As `edgevision.graph.Graph`: a network for one image. A tensor is an output of a node.
+    """As `edgevision.graph.EditableGraph`: a network for one image. A tensor is an output of a node.
 
     Args:
         artifact: the network.
@@ -32,7 +32,7 @@ class OpenVINOGraph:
     def __init__(self, artifact: Artifact) -> None:
         self._openvino = import_openvino()
         self._operations: Any = self._openvino.opset13
-        self._where = artifact.name
+        self._where, self._artifact = artifact.name, artifact
         self.model = read_model(artifact)
         self._reshape_to_one()
         self._outputs = {port.get_any_name(): port.get_node().input_value(0) for port in self.model.outputs}
@@ -142,12 +142,13 @@ class OpenVINOGraph:
             target.replace_source_output(values)
         self.model = self._openvino.Model(self.model.get_results(), [new], "edgevision")
 
-    def files(self) -> dict[str, bytes]:
-        """The ``.xml`` and the ``.bin`` file: OpenVINO writes only to a path."""
+    def artifact(self) -> Artifact:
+        """As `EditableGraph.artifact`: OpenVINO writes only to a path."""
         with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
             path = Path(folder, "model.xml")
             self._openvino.save_model(self.model, path, compress_to_fp16=False)
-            return {path.name: path.read_bytes(), "model.bin": path.with_suffix(".bin").read_bytes()}
+            files = {path.name: path.read_bytes(), "model.bin": path.with_suffix(".bin").read_bytes()}
+        return Artifact("openvino", self._artifact.precision, files)
 
     def _reshape_to_one(self) -> None:
         for port in self.model.inputs:

@@ -7,21 +7,16 @@ several labels may hold, and expects of a detector the one output of YOLOv8, wit
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
-from edgevision.artifact import Artifact
 from edgevision.description import ModelDescription
 from edgevision.errors import ConversionError
-from edgevision.export import ExportedFiles, ExportedModel, refusal
-from edgevision.graph import GraphDecoder, scaled
+from edgevision.export import YOLOV8_OUTPUT, ExportedFiles, ExportedModel, refusal, with_yolov8_output
 from edgevision.interchange import model_api_description
-from edgevision_openvino.describing import write_description
 from edgevision_openvino.graph import OpenVINOGraph
 
 _READER = "OpenVINO Model API"
-OUTPUT = "output0"
 
 
 class ModelAPI:
@@ -37,8 +32,9 @@ class ModelAPI:
         if task not in ("classify", "detect"):
             raise ConversionError(refusal(model, _READER, f"a model of task '{task}'"))
         graph = OpenVINOGraph(model.artifact)
-        description = _classifier(model, graph) if task == "classify" else yolov8(model, graph, _READER)
-        return _written(model, graph, description)
+        if task == "classify":
+            return _written(model, graph, _classifier(model, graph))
+        return _written(model, graph, with_yolov8_output(model, graph, _READER).description)
 
 
 def _classifier(model: ExportedModel, graph: OpenVINOGraph) -> ModelDescription:
@@ -66,40 +62,10 @@ def _classifier(model: ExportedModel, graph: OpenVINOGraph) -> ModelDescription:
     )
 
 
-def yolov8(model: ExportedModel, graph: Any, reader: str) -> ModelDescription:
-    """Give a graph the output of YOLOv8: (1, 4 + classes, boxes), centre and size in pixels, then scores.
-
-    Raises:
-        ConversionError: the decoder cannot be written in a graph.
-    """
-    description, task, decoder = model.description, model.description.task, model.decoder
-    if not isinstance(decoder, GraphDecoder):
-        raise ConversionError(refusal(model, reader, f"the outputs of decoder '{task['decoder']}'"))
-    found = decoder.in_graph(graph, model.outputs_of_one_image, model.input_size_wh, task["decoder_settings"])
-    classes = graph.shape(found.scores)[2]
-    if len(description.labels) != classes:
-        raise ConversionError(
-            refusal(model, reader, f"{classes} classes with {len(description.labels)} labels")
-        )
-    width, height = model.input_size_wh
-    boxes = scaled(graph, found.boxes, (width, height, width, height))
-    rows = graph.concatenate([boxes, found.scores], 2)
-    graph.set_outputs({OUTPUT: graph.transpose(rows, (0, 2, 1))})
-    settings = {
-        "output": OUTPUT,
-        "transposed": True,
-        "objectness": False,
-        "box_unit": "pixels",
-        "activation": "none",
-    }
-    return replace(description, task={**task, "decoder": "yolo", "decoder_settings": settings})
-
-
 def _written(model: ExportedModel, graph: OpenVINOGraph, description: ModelDescription) -> ExportedFiles:
-    obstacles = model_api_description(description, [OUTPUT]).obstacles
+    obstacles = model_api_description(description, [YOLOV8_OUTPUT]).obstacles
     if obstacles:
         raise ConversionError(refusal(model, _READER, "; ".join(obstacles)))
-    artifact = Artifact("openvino", model.artifact.precision, graph.files())
     notes = []
     how = description.preprocessing or {}
     if how.get("interpolation") != "bilinear":
@@ -109,4 +75,4 @@ def _written(model: ExportedModel, graph: OpenVINOGraph, description: ModelDescr
         notes.append(f"white space in labels is written as _, because Model API splits there: {spaces[0]}")
     if (description.score_calibration or {}).get("operating_point"):
         notes.append("the threshold of the class of interest is not in the file: apply it to the scores")
-    return ExportedFiles(write_description(artifact, description).artifact, notes=tuple(notes))
+    return ExportedFiles(graph.artifact(), description, notes=tuple(notes))

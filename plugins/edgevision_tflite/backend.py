@@ -13,6 +13,7 @@ from edgevision.artifact import Artifact
 from edgevision.backend import ArtifactDescription, DeviceInfo, Session, SessionSettings, check_open_sizes
 from edgevision.description import DescribedArtifact, ModelDescription
 from edgevision.errors import ArtifactError, DeviceError, InferenceError, OptionError, first_line
+from edgevision.graph import EditableGraph
 from edgevision.slots import PooledSession, SlotPool
 from edgevision.tensors import Array, Quantization, TensorSpec
 from edgevision_tflite.integrity import check_complete
@@ -50,6 +51,12 @@ class TFLiteBackend:
         from edgevision_tflite.describing import read_description
 
         return read_description(artifact)
+
+    def editable_graph(self, artifact: Artifact) -> EditableGraph:
+        """As `edgevision.graph.GraphFormat.editable_graph`."""
+        from edgevision_tflite.graph import TFLiteGraph
+
+        return TFLiteGraph(artifact)
 
     def open(self, artifact: Artifact, settings: SessionSettings) -> Session:
         """As `Backend.open`.

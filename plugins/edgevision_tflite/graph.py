@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from edgevision.artifact import Artifact
 from edgevision.errors import ArtifactError
 from edgevision.tensors import Array
 from edgevision_tflite.describing import strip_description
-from edgevision_tflite.model_file import parsed, schema
+from edgevision_tflite.model_file import packed, parsed, schema
 
 _UNARY = {
     "exp": ("EXP", "ExpOptions"),
@@ -32,7 +32,7 @@ _MOST_OLD_CODE = 127
 
 
 class TFLiteGraph:
-    """As `edgevision.graph.Graph`: a model for one image. A tensor is its number in the first subgraph.
+    """As `edgevision.graph.EditableGraph`: a model for one image. A tensor is its number in the first subgraph.
 
     Args:
         artifact: the model.
@@ -50,7 +50,7 @@ class TFLiteGraph:
         strip_description(self.model)
         self._schema = schema()
         self._graph = self.model.subgraphs[0]
-        self._where = artifact.name
+        self._where, self._precision = artifact.name, artifact.precision
         self._model_outputs = {self.name(n): int(n) for n in self._graph.outputs}
         for signature in self.model.signatureDefs or []:
             self._model_outputs.update({each.name.decode(): int(each.tensorIndex) for each in signature.outputs})
@@ -148,7 +148,7 @@ class TFLiteGraph:
             filterHeight=3,
         )
 
-    def set_outputs(self, outputs: dict[str, int]) -> None:
+    def set_outputs(self, outputs: Mapping[str, int]) -> None:
         """Make these the model's outputs: name -> tensor. A signature that named others is dropped."""
         for name, tensor in outputs.items():
             self._graph.tensors[tensor].name = name.encode()
@@ -164,6 +164,10 @@ class TFLiteGraph:
         for number, tensor in enumerate(self._graph.tensors):
             if self.name(number) in names:
                 tensor.name += b"/inner"
+
+    def artifact(self) -> Artifact:
+        """As `EditableGraph.artifact`."""
+        return Artifact("tflite", self._precision, {"model.tflite": packed(self.model)})
 
     def take_pixels(self, mean: Sequence[float], scale: Sequence[float]) -> bool:
         """Let the model take pixels as they are, uint8, where it takes an int8 tensor.

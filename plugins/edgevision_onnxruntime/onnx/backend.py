@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from edgevision.artifact import Artifact
 from edgevision.backend import DeviceInfo, Session, SessionSettings
 from edgevision.description import DescribedArtifact, ModelDescription
+from edgevision.graph import EditableGraph
 from edgevision.slots import PooledSession, SlotPool
 from edgevision_onnxruntime.onnx_file import holds_float16
 from edgevision_onnxruntime.runtime import import_onnxruntime, version
@@ -41,6 +42,12 @@ class OnnxBackend:
         from edgevision_onnxruntime.describing import read_description
 
         return read_description(artifact)
+
+    def editable_graph(self, artifact: Artifact) -> EditableGraph:
+        """As `edgevision.graph.GraphFormat.editable_graph`."""
+        from edgevision_onnxruntime.graph import OnnxGraph
+
+        return OnnxGraph(artifact)
 
     def open(self, artifact: Artifact, settings: SessionSettings) -> Session:
         """As `Backend.open`."""
