@@ -83,9 +83,7 @@ def description_from_json(content: bytes, where: str) -> ModelDescription:
     try:
         document = json.loads(content.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise ArtifactError(
-            f"{where}: its description is not valid JSON: {error}; copy it again"
-        ) from error
+        raise ArtifactError(f"{where}: its description is not valid JSON: {error}; copy it again") from error
     known = {field.name for field in fields(ModelDescription)}
     if not isinstance(document, dict) or document.pop("version", None) != _VERSION or set(document) != known:
         raise ArtifactError(

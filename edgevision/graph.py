@@ -143,7 +143,7 @@ class GraphDecoder(Protocol):
 def one_class_each(graph: Graph, found: GraphBoxes, classes_per_box: int) -> GraphBoxes:
     """Boxes of which each has one class: a box that has several is repeated for the next best of them.
 
-    Readers take the best class of a box alone, and some decoders find objects of several classes at one place.
+    Readers take the best class of a box alone; some decoders find objects of several classes at one place.
     Scores that are equal differ by a millionth afterwards, so that each is the best once.
 
     Args:

@@ -158,7 +158,9 @@ def _is_yolov8(task: Mapping[str, Any], outputs: Sequence[str]) -> bool:
         return False
     settings = task["decoder_settings"]
     return bool(
-        settings.get("transposed") and not settings.get("objectness") and settings.get("activation", "none") == "none"
+        settings.get("transposed")
+        and not settings.get("objectness")
+        and settings.get("activation", "none") == "none"
     )
 
 

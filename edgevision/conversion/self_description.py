@@ -29,7 +29,7 @@ def description_of(evaluator: Evaluator, calibration: ScoreCalibration | None = 
 
 
 def described(artifact: Artifact, description: ModelDescription, plugins: Registry) -> DescribedArtifact:
-    """An artifact with its description, by the backend whose own format it is; as it is without such a one."""
+    """An artifact with its description, by the backend whose own format it is; as it is if none writes it."""
     for backend in plugins.backends().values():
         if artifact.format in backend.formats[:1] and isinstance(backend, SelfDescribingFormat):
             return backend.write_description(artifact, description)

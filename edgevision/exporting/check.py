@@ -75,9 +75,7 @@ def check_answers(
 def _backend(artifact: Artifact, plugins: Registry) -> Backend:
     """A backend of this machine that runs the format, one with that format as its own if possible."""
     reasons = []
-    backends = sorted(
-        plugins.backends().values(), key=lambda each: artifact.format not in each.formats[:1]
-    )
+    backends = sorted(plugins.backends().values(), key=lambda each: artifact.format not in each.formats[:1])
     for backend in backends:
         if artifact.format not in backend.formats:
             continue

@@ -173,5 +173,3 @@ def _check_free(files: Mapping[Path, bytes], force: bool) -> None:
             raise OutputError(f"{path}: already exists; pass --force to replace it")
     for folder in {path.parent for path in files}:
         make_folder(folder)
-
-

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from edgevision.artifact import Artifact
 from edgevision.description import ModelDescription, SelfDescribingFormat
@@ -17,10 +18,26 @@ from edgevision.tasks.score_calibration import score_calibration_from
 
 if TYPE_CHECKING:
     from edgevision.imaging.input_options import InputOptions
-    from edgevision.loading.bare import BareModel
     from edgevision.session import CheckedSession
     from edgevision.tasks.description import Task
     from edgevision.tasks.kinds import Model
+
+
+class _BareOptions(Protocol):
+    """The caller's options for a bare file, as `edgevision.loading.bare.BareModel` has them."""
+
+    @property
+    def image(self) -> InputOptions: ...
+    @property
+    def labels(self) -> Sequence[str] | None: ...
+    @property
+    def score_kind(self) -> str | None: ...
+    @property
+    def output(self) -> str | None: ...
+    @property
+    def decoder(self) -> str | None: ...
+    @property
+    def decoder_settings(self) -> Mapping[str, Any]: ...
 
 
 def own_description(artifact: Artifact, plugins: Registry) -> ModelDescription | None:
@@ -36,7 +53,7 @@ def own_description(artifact: Artifact, plugins: Registry) -> ModelDescription |
 
 
 def described_model(
-    path: Path, session: CheckedSession, description: ModelDescription, bare: BareModel, plugins: Registry
+    path: Path, session: CheckedSession, description: ModelDescription, bare: _BareOptions, plugins: Registry
 ) -> Model:
     """The model of a bare file with a description, and with the caller's options in place of what it says.
 
@@ -74,11 +91,11 @@ def _with_image_options(how: Preprocessing, options: InputOptions) -> Preprocess
     return replace(how, **given)
 
 
-def _with_task_options(path: Path, task: Task, bare: BareModel) -> Task:
+def _with_task_options(path: Path, task: Task, bare: _BareOptions) -> Task:
     if isinstance(task, ClassifyTask) and bare.decoder is None:
         return replace(task, output=bare.output or task.output, score_kind=bare.score_kind or task.score_kind)
     if isinstance(task, DetectTask) and bare.output is None and bare.score_kind is None:
-        if bare.decoder not in (None, task.decoder):
+        if bare.decoder is not None and bare.decoder != task.decoder:
             return replace(task, decoder=bare.decoder, decoder_settings=bare.decoder_settings)
         return replace(task, decoder_settings={**task.decoder_settings, **bare.decoder_settings})
     if bare.decoder is None and bare.output is None and bare.score_kind is None:

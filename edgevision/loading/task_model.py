@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # a process that runs one task imports no other
     from edgevision.tasks.score_calibration import ScoreCalibration
 
 
-def model_of_task(  # noqa: PLR0913 - what a bundle says of a network
+def model_of_task(
     session: CheckedSession,
     task: Task,
     preprocessing: Preprocessing | None,

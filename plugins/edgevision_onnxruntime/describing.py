@@ -104,7 +104,8 @@ def _text(message: memoryview, number: int, errors: str = "strict") -> str:
 
 def _bytes(message: memoryview, number: int) -> bytes:
     return next(
-        (bytes(value) for part, value in fields(message) if part == number and isinstance(value, memoryview)), b""
+        (bytes(value) for part, value in fields(message) if part == number and isinstance(value, memoryview)),
+        b"",
     )
 
 

@@ -123,9 +123,7 @@ class OnnxGraph:
     def take_pixels(self, mean: Sequence[float], scale: Sequence[float]) -> None:
         """As `EditableGraph.take_pixels`."""
         if len(self._graph.input) != 1:
-            raise ArtifactError(
-                f"{self._artifact.name}: expected one input, got {len(self._graph.input)}"
-            )
+            raise ArtifactError(f"{self._artifact.name}: expected one input, got {len(self._graph.input)}")
         old = self._graph.input[0].name
         inner, before = f"{_PREFIX}{old}", len(self._graph.node)
         for node in self._graph.node:
@@ -156,7 +154,9 @@ class OnnxGraph:
 
     def _append(self, operation: str, inputs: Sequence[str], shape: Sequence[int], **settings: Any) -> str:
         name = f"{_PREFIX}{operation.lower()}_{len(self._shapes)}"
-        self._graph.node.append(self._onnx.helper.make_node(operation, list(inputs), [name], name, **settings))
+        self._graph.node.append(
+            self._onnx.helper.make_node(operation, list(inputs), [name], name, **settings)
+        )
         self._shapes[name] = tuple(int(size) for size in shape)
         return name
 

@@ -51,7 +51,9 @@ def _classifier(model: ExportedModel, graph: OpenVINOGraph) -> ModelDescription:
             least = graph.constant(np.asarray([np.finfo(np.float32).tiny], np.float32))
             logits = graph.unary("log", graph.binary("maximum", scores, least))
         if temperature is not None:
-            logits = graph.binary("multiply", logits, graph.constant(np.asarray([1 / temperature], np.float32)))
+            logits = graph.binary(
+                "multiply", logits, graph.constant(np.asarray([1 / temperature], np.float32))
+            )
         scores = graph.unary("softmax", logits)
     graph.set_outputs({task["output"]: scores})
     calibration = description.score_calibration

@@ -36,7 +36,8 @@ def write_description(artifact: Artifact, description: ModelDescription) -> Desc
     strip_description(model)
     add_signature(model)
     set_metadata(model, KEY, description.to_json().encode())
-    notes, members = [], {}
+    notes: list[str] = []
+    members: dict[str, bytes] = {}
     obstacles = metadata_obstacles(model, description)
     if obstacles:
         notes.append(left_out("MediaPipe Tasks", obstacles, _EXPORT))
@@ -112,7 +113,7 @@ def classifier_metadata(
 
 
 def add_signature(model: Any) -> None:
-    """Name the inputs and outputs for callers by signature, where the model does not; by their tensors' names."""
+    """Give a model without one a signature, with the names of its input and output tensors."""
     graph = model.subgraphs[0]
     if model.signatureDefs:
         return

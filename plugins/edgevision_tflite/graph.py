@@ -32,7 +32,7 @@ _MOST_OLD_CODE = 127
 
 
 class TFLiteGraph:
-    """As `edgevision.graph.EditableGraph`: a model for one image. A tensor is its number in the first subgraph.
+    """As `edgevision.graph.EditableGraph`: a model for one image. A tensor is its number.
 
     Args:
         artifact: the model.
@@ -53,7 +53,9 @@ class TFLiteGraph:
         self._where, self._precision = artifact.name, artifact.precision
         self._model_outputs = {self.name(n): int(n) for n in self._graph.outputs}
         for signature in self.model.signatureDefs or []:
-            self._model_outputs.update({each.name.decode(): int(each.tensorIndex) for each in signature.outputs})
+            self._model_outputs.update(
+                {each.name.decode(): int(each.tensorIndex) for each in signature.outputs}
+            )
         for tensor in self._graph.tensors:
             tensor.shapeSignature = None  # from here on, of a batch of one
 
@@ -88,7 +90,7 @@ class TFLiteGraph:
     def unary(self, operation: str, tensor: int) -> int:
         """As `Graph.unary`."""
         code, options = _UNARY[operation]
-        settings = {"beta": 1.0} if operation == "softmax" else {}
+        settings: dict[str, Any] = {"beta": 1.0} if operation == "softmax" else {}
         return self._append(code, options, [tensor], self.shape(tensor), **settings)
 
     def binary(self, operation: str, first: int, second: int) -> int:
@@ -106,7 +108,9 @@ class TFLiteGraph:
     def reshape(self, tensor: int, shape: Sequence[int]) -> int:
         """As `Graph.reshape`."""
         sizes = [int(size) for size in shape]
-        return self._append("RESHAPE", "ReshapeOptions", [tensor, self._integers(sizes)], sizes, newShape=sizes)
+        return self._append(
+            "RESHAPE", "ReshapeOptions", [tensor, self._integers(sizes)], sizes, newShape=sizes
+        )
 
     def transpose(self, tensor: int, order: Sequence[int]) -> int:
         """As `Graph.transpose`."""

@@ -120,9 +120,7 @@ def _detector(
     graph.rename_inner((_BOXES, _SCORES))
     graph.set_outputs({_BOXES: columns(graph, found.boxes, 1, 0, 3, 2), _SCORES: found.scores})
     settings = {"boxes": _BOXES, "scores": _SCORES, "box_format": "cycxhw", "box_unit": "share"}
-    described = replace(
-        description, task={**task, "decoder": "boxes-scores", "decoder_settings": settings}
-    )
+    described = replace(description, task={**task, "decoder": "boxes-scores", "decoder_settings": settings})
     outputs = [OutputMetadata("location", "boxes"), OutputMetadata("score", "scores")]
     return outputs, described, DetectionOutputs(classes, boxes)
 
@@ -163,4 +161,3 @@ def _written(
             f"ObjectDetectorOptions: the bundle's own"
         )
     return ExportedFiles(artifact, notes=tuple(notes))
-

@@ -15,7 +15,11 @@ _FIELDS = {
     "float": ("PrependFloat32Slot", 0.0),
     "offset": ("PrependUOffsetTRelativeSlot", 0),
 }
-_ELEMENTS = {"float": ("PrependFloat32", 4), "uint": ("PrependUint32", 4), "offset": ("PrependUOffsetTRelative", 4)}
+_ELEMENTS = {
+    "float": ("PrependFloat32", 4),
+    "uint": ("PrependUint32", 4),
+    "offset": ("PrependUOffsetTRelative", 4),
+}
 
 #: A field: its number, its kind, and its value. Offsets come from the methods of `Tables`.
 Field = tuple[int, str, Any]

@@ -7,7 +7,7 @@ writers do not import from the wheels that have them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from edgevision_tflite.tables import Field, Tables
 
@@ -50,7 +50,7 @@ class OutputMetadata:
     Attributes:
         name: of the tensor.
         content: ``scores``, one per class; ``boxes``, or ``other``.
-        temperature: of scores that are independent: calibrated ones are ``sigmoid(logit(score) / temperature)``.
+        temperature: of independent scores: calibrated ones are ``sigmoid(logit(score) / temperature)``.
     """
 
     name: str
@@ -88,7 +88,6 @@ class TfliteMetadata:
     outputs: Sequence[OutputMetadata]
     detection: DetectionOutputs | None = None
     description: str = ""
-    groups: tuple[str, ...] = field(default=())
 
 
 def metadata_buffer(metadata: TfliteMetadata) -> bytes:
@@ -105,7 +104,9 @@ def metadata_buffer(metadata: TfliteMetadata) -> bytes:
     graphs = write.vector("offset", [write.table(*graph)])
     name, description = write.text(metadata.name), write.text(metadata.description)
     version = write.text("1.0.0" if metadata.detection is None else "1.5.0")
-    root = write.table((0, "offset", name), (1, "offset", description), (3, "offset", graphs), (7, "offset", version))
+    root = write.table(
+        (0, "offset", name), (1, "offset", description), (3, "offset", graphs), (7, "offset", version)
+    )
     return write.finish(root, b"M001")
 
 
@@ -119,7 +120,7 @@ def associated_files(labels: Sequence[str], classes: int, temperature: float | N
 
 
 def detector_options(outputs: DetectionOutputs) -> bytes:
-    """MediaPipe's ``DETECTOR_METADATA`` for boxes that are decoded already: one anchor for all, of the whole."""
+    """MediaPipe's ``DETECTOR_METADATA`` for decoded boxes: each anchor is the whole image."""
     write = Tables()
     anchor = write.table(*((number, "float", value) for number, value in enumerate((0.0, 0.0, 1.0, 1.0))))
     anchors = write.table((0, "offset", write.vector("offset", [anchor] * outputs.boxes)))
@@ -136,7 +137,9 @@ def detector_options(outputs: DetectionOutputs) -> bytes:
         (11, "bool", False),
     )
     version = write.text("1.0.0")
-    return write.finish(write.table((0, "offset", version), (1, "offset", grid), (2, "offset", decoding)), b"V001")
+    return write.finish(
+        write.table((0, "offset", version), (1, "offset", grid), (2, "offset", decoding)), b"V001"
+    )
 
 
 def _image(write: Tables, image: ImageMetadata) -> int:

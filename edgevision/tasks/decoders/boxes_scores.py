@@ -103,8 +103,8 @@ class BoxesScores:
         read = self.prepare(outputs, input_size_wh, settings).settings
         if read.classes:
             raise OptionError(
-                f"decoder '{_NAME}': output '{read.classes}' has the class of each box; a graph can be exported "
-                f"only with a score per class"
+                f"decoder '{_NAME}': output '{read.classes}' has the class of each box; a graph can be "
+                f"exported only with a score per class"
             )
         scores = graph.output(read.scores)
         if len(graph.shape(scores)) == 2:

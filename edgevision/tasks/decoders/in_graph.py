@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from edgevision.graph import Graph, Tensor, columns, scaled
@@ -30,8 +28,4 @@ def as_cxcywh(graph: Graph, boxes: Tensor, box_format: str) -> Tensor:
 
 def in_shares(graph: Graph, boxes: Tensor, unit: str, input_size_wh: tuple[int, int]) -> Tensor:
     """Boxes in one of `edgevision.tasks.decoders.settings.UNITS` as shares of the input's size."""
-    return scaled(graph, boxes, 2 * _shares(input_size_wh)) if unit == "pixels" else boxes
-
-
-def _shares(size_wh: tuple[int, int]) -> Sequence[float]:
-    return [1 / size for size in size_wh]
+    return scaled(graph, boxes, [1 / size for size in 2 * input_size_wh]) if unit == "pixels" else boxes
