@@ -38,6 +38,7 @@ _COMMANDS = {
     "evaluate": "Measure a bundle on labelled images, on this machine.",
     "generate": "Generate images with a bundle.",
     "inspect": "Show the contents and the evidence of a bundle.",
+    "pack": "Slim a bundle, zip it, or put artifacts compiled elsewhere into it.",
     "predict": "Classify images or detect objects in them.",
     "report": "Write the evidence of a bundle as one HTML page.",
     "selftest": "Check a bundle's known answers on this machine.",

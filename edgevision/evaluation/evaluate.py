@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from edgevision.backend import SessionSettings
+from edgevision.bundle.proof import check_unproved
 from edgevision.bundle.storage import read_bundle
 from edgevision.datasets.image_sets import ImageSet, SetFacts
 from edgevision.evaluation.evaluator import MeasuringEvaluator
@@ -233,6 +234,7 @@ def run_bundle(
             progress(stage, images_done, len(images))
 
     with closing(open_session(choice.backend, artifact, settings)) as session:
+        check_unproved(session, bundle, choice.entry)
         (answers,) = measure(evaluator, [evaluator.model(session)], images, on_done, workers)
         run = ArtifactRun(
             str(path),

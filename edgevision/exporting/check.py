@@ -14,7 +14,8 @@ from edgevision.bundle.manifest import ArtifactEntry
 from edgevision.bundle.storage import Bundle
 from edgevision.errors import ConversionError, DeviceError, PluginError
 from edgevision.loading.bare import BareModel
-from edgevision.loading.described import described_model, own_description
+from edgevision.loading.described import described_model
+from edgevision.loading.own_description import own_description
 from edgevision.loading.task_model import model_of_task
 from edgevision.plugins import Registry
 from edgevision.session import open_session

@@ -14,7 +14,7 @@ from edgevision.errors import OptionError
 from edgevision.imaging.input_options import InputOptions, StatedNormalization, resolve_preprocessing
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.loading.choice import Request, choose_backend
-from edgevision.loading.described import described_model, own_description
+from edgevision.loading.own_description import own_description
 from edgevision.plugins import Registry
 from edgevision.session import CheckedSession, open_session
 from edgevision.tasks.labels import as_labels
@@ -74,6 +74,8 @@ def load_bare(path: Path, request: Request, bare: BareModel, plugins: Registry) 
     with ExitStack() as stack:
         session = stack.enter_context(open_session(backend, artifact, request.settings))
         if own is not None:
+            from edgevision.loading.described import described_model
+
             model = described_model(path, session, own, bare, plugins)
             stack.pop_all()
             return model

@@ -7,8 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from edgevision.artifact import Artifact
-from edgevision.description import ModelDescription, SelfDescribingFormat
+from edgevision.description import ModelDescription
 from edgevision.errors import ArtifactError, OptionError
 from edgevision.imaging.preprocess import Preprocessing, keras_applications_preprocessing
 from edgevision.loading.task_model import model_of_task
@@ -38,18 +37,6 @@ class _BareOptions(Protocol):
     def decoder(self) -> str | None: ...
     @property
     def decoder_settings(self) -> Mapping[str, Any]: ...
-
-
-def own_description(artifact: Artifact, plugins: Registry) -> ModelDescription | None:
-    """The description that EdgeVision wrote into an artifact; `None` if it wrote none.
-
-    Raises:
-        ArtifactError: the artifact or its description is damaged.
-    """
-    for backend in plugins.backends().values():
-        if artifact.format in backend.formats[:1] and isinstance(backend, SelfDescribingFormat):
-            return backend.read_description(artifact)
-    return None
 
 
 def described_model(

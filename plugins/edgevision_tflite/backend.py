@@ -20,6 +20,9 @@ from edgevision_tflite.integrity import check_complete
 from edgevision_tflite.metadata import describe
 from edgevision_tflite.runtime import Runtime, find_runtime
 
+#: The operator that stands for what an Edge TPU computes.
+_EDGE_TPU = b"edgetpu-custom-op"
+
 
 class TFLiteBackend:
     """TFLite artifacts on the CPU, or on the device of a delegate's library."""
@@ -136,6 +139,11 @@ class _Loader(NamedTuple):
             )
             interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
+            if self.delegate is None and _EDGE_TPU in self.artifact.content:
+                raise DeviceError(
+                    f"{self.artifact.name}: is compiled for an Edge TPU; pass its library in option delegate, "
+                    f"such as libedgetpu.so.1"
+                ) from error
             raise self.refusal(error) from error
         return interpreter
 
