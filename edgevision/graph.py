@@ -75,11 +75,11 @@ class EditableGraph(Graph, Protocol):
         """Make these the network's outputs: name -> tensor."""
         ...
 
-    def take_pixels(self, mean: Sequence[float], scale: Sequence[float]) -> object:
+    def take_pixels(self, mean: Array, scale: Array) -> object:
         """Let the network take pixels as they are, uint8, where it takes ``(pixel - mean) / scale``.
 
         Args:
-            mean, scale: one for all channels, or one per channel.
+            mean, scale: as from `per_channel`.
         """
         ...
 
@@ -164,6 +164,19 @@ def one_class_each(graph: Graph, found: GraphBoxes, classes_per_box: int) -> Gra
     if len(ranks) == 1:
         return found
     return GraphBoxes(graph.concatenate([found.boxes] * len(ranks), 1), graph.concatenate(ranks, 1))
+
+
+def per_channel(values: Sequence[float], layout: str) -> Array:
+    """One value for all channels, or one per channel, in a shape that is repeated over an image.
+
+    Args:
+        values: the values.
+        layout: of the image: ``nhwc`` or ``nchw``.
+    """
+    import numpy as np
+
+    shape = (-1,) if layout == "nhwc" else (-1, 1, 1)
+    return np.asarray(values, np.float32).reshape(shape)
 
 
 def columns(graph: Graph, tensor: Tensor, *places: int) -> Tensor:

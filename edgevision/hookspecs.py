@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from edgevision.backend import Backend
     from edgevision.converter import Converter, SourceReader
     from edgevision.decoder import Decoder
-    from edgevision.export import ExportFormat
+    from edgevision.export_format import ExportFormat
 
 hookspec = pluggy.HookspecMarker("edgevision")
 hookimpl = pluggy.HookimplMarker("edgevision")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from edgevision.backend import Backend, DeviceInfo
     from edgevision.converter import Converter, SourceReader
     from edgevision.decoder import Decoder
-    from edgevision.export import ExportFormat
+    from edgevision.export_format import ExportFormat
 
 GROUP = "edgevision"
 DISABLE_VARIABLE = "EDGEVISION_DISABLE_PLUGINS"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from edgevision.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from edgevision.export import ExportFormat
+    from edgevision.export_format import ExportFormat
 
 
 @hookimpl

@@ -12,7 +12,7 @@ from edgevision.bundle.manifest import ArtifactEntry
 from edgevision.bundle.storage import Bundle, open_bundle
 from edgevision.description import ModelDescription, SelfDescribingFormat
 from edgevision.errors import ConversionError, OptionError, OutputError
-from edgevision.export import ExportedFiles, ExportedModel, ExportFormat
+from edgevision.export_format import ExportedFiles, ExportedModel, ExportFormat
 from edgevision.exporting.check import check_answers
 from edgevision.graph import GraphFormat
 from edgevision.plugins import Registry, registry

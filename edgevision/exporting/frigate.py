@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edgevision.errors import ConversionError
-from edgevision.export import ExportedFiles, ExportedModel, refusal, with_yolov8_output
+from edgevision.export_format import ExportedFiles, ExportedModel, refusal, with_yolov8_output
+from edgevision.graph import per_channel
 from edgevision.interchange import unknown_preprocessing
 
 _READER = "Frigate"
@@ -21,14 +22,14 @@ _LEAST_SCORE = 0.4
 
 
 class Frigate:
-    """As `edgevision.export.ExportFormat`."""
+    """As `edgevision.export_format.ExportFormat`."""
 
     name = "frigate"
     summary = "Frigate: a yolo-generic detector for its openvino or onnx detector, labels, and configuration"
     formats = ("openvino", "onnx")
 
     def export(self, model: ExportedModel) -> ExportedFiles:
-        """As `edgevision.export.ExportFormat.export`."""
+        """As `edgevision.export_format.ExportFormat.export`."""
         description = model.description
         how, normalization = description.preprocessing, description.pixel_normalization
         obstacles = _obstacles(model)
@@ -41,7 +42,7 @@ class Frigate:
         classes = len(description.labels)
         if 4 + classes >= form.boxes:  # it takes the longer side for the boxes
             raise ConversionError(refusal(model, _READER, f"{classes} classes of {form.boxes} boxes"))
-        graph.take_pixels(*normalization)
+        graph.take_pixels(*(per_channel(values, how["layout"]) for values in normalization))
         pixels = {"value_range": [0.0, 255.0], "mean": [0.0], "scale": [1.0]}
         artifact = graph.artifact()
         return ExportedFiles(

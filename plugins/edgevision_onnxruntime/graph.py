@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,7 @@ class OnnxGraph:
                 f"{artifact.name}: is not a valid ONNX model: {first_line(error)}; copy it again"
             ) from error
         self._graph = self.model.graph
+        self._names: set[str] = set()
         self._shapes = {value.name: self._fixed(value) for value in (*self._graph.input, *self._graph.output)}
 
     def output(self, name: str) -> str:
@@ -120,20 +122,20 @@ class OnnxGraph:
                 )
             )
 
-    def take_pixels(self, mean: Sequence[float], scale: Sequence[float]) -> None:
+    def take_pixels(self, mean: Array, scale: Array) -> None:
         """As `EditableGraph.take_pixels`."""
         if len(self._graph.input) != 1:
             raise ArtifactError(f"{self._artifact.name}: expected one input, got {len(self._graph.input)}")
         old = self._graph.input[0].name
-        inner, before = f"{_PREFIX}{old}", len(self._graph.node)
+        inner, before = self._free_name(old), len(self._graph.node)
         for node in self._graph.node:
             for place, name in enumerate(node.input):
                 if name == old:
                     node.input[place] = inner
         shape = self.shape(old)
         values = self._append("Cast", [old], shape, to=self._onnx.TensorProto.FLOAT)
-        values = self.binary("subtract", values, self.constant(np.asarray(mean)))
-        values = self.binary("divide", values, self.constant(np.asarray(scale)))
+        values = self.binary("subtract", values, self.constant(mean))
+        values = self.binary("divide", values, self.constant(scale))
         self._graph.node.append(self._onnx.helper.make_node("Identity", [values], [inner]))
         added = list(self._graph.node[before:])
         kept = list(self._graph.node[:before])
@@ -153,7 +155,7 @@ class OnnxGraph:
         return Artifact("onnx", self._artifact.precision, {"model.onnx": self.model.SerializeToString()})
 
     def _append(self, operation: str, inputs: Sequence[str], shape: Sequence[int], **settings: Any) -> str:
-        name = f"{_PREFIX}{operation.lower()}_{len(self._shapes)}"
+        name = self._free_name(operation.lower())
         self._graph.node.append(
             self._onnx.helper.make_node(operation, list(inputs), [name], name, **settings)
         )
@@ -164,9 +166,20 @@ class OnnxGraph:
         return self._constant(np.asarray(values, np.int64))
 
     def _constant(self, values: Array) -> str:
-        name = f"{_PREFIX}constant_{len(self._shapes)}"
+        name = self._free_name("constant")
         self._graph.initializer.append(self._onnx.numpy_helper.from_array(values, name))
         self._shapes[name] = values.shape
+        return name
+
+    def _free_name(self, what: str) -> str:
+        """A name that nothing in the graph has, which may have been appended to before."""
+        if not self._names:
+            nodes = self._graph.node
+            self._names = {name for node in nodes for name in (node.name, *node.input, *node.output)}
+            self._names |= {each.name for each in self._graph.initializer}
+        numbered = (f"{_PREFIX}{what}_{number}" for number in count())
+        name = next(name for name in numbered if name not in self._names)
+        self._names.add(name)
         return name
 
     def _fix(self, value: Any) -> None:

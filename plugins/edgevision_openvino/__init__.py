@@ -8,7 +8,7 @@ from edgevision import hookimpl
 
 if TYPE_CHECKING:
     from edgevision.backend import Backend
-    from edgevision.export import ExportFormat
+    from edgevision.export_format import ExportFormat
 
 
 @hookimpl

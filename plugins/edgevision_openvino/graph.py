@@ -125,19 +125,14 @@ class OpenVINOGraph:
             results.append(result)
         self.model = self._openvino.Model(results, self.model.get_parameters(), "edgevision")
 
-    def take_pixels(self, mean: Sequence[float], scale: Sequence[float]) -> None:
-        """Let the network take pixels as they are, uint8 (1, height, width, channels).
-
-        Args:
-            mean, scale: the network's values are ``(pixel - mean) / scale``; one for all channels, or one
-                per channel.
-        """
+    def take_pixels(self, mean: Array, scale: Array) -> None:
+        """As `EditableGraph.take_pixels`."""
         old = self.input
         new = self._operations.parameter(old.output(0).get_shape(), self._openvino.Type.u8, "image")
         new.output(0).get_tensor().set_names(old.output(0).get_names())
         values = self.as_float(new.output(0))
-        values = self.binary("divide", self.binary("subtract", values, self.constant(np.asarray(mean))),
-                             self.constant(np.asarray(scale)))  # fmt: skip
+        values = self.binary("subtract", values, self.constant(mean))
+        values = self.binary("divide", values, self.constant(scale))
         for target in old.output(0).get_target_inputs():
             target.replace_source_output(values)
         self.model = self._openvino.Model(self.model.get_results(), [new], "edgevision")

@@ -12,7 +12,7 @@ import numpy as np
 
 from edgevision.description import ModelDescription
 from edgevision.errors import ConversionError
-from edgevision.export import YOLOV8_OUTPUT, ExportedFiles, ExportedModel, refusal, with_yolov8_output
+from edgevision.export_format import YOLOV8_OUTPUT, ExportedFiles, ExportedModel, refusal, with_yolov8_output
 from edgevision.interchange import model_api_description
 from edgevision_openvino.graph import OpenVINOGraph
 
@@ -20,14 +20,14 @@ _READER = "OpenVINO Model API"
 
 
 class ModelAPI:
-    """As `edgevision.export.ExportFormat`."""
+    """As `edgevision.export_format.ExportFormat`."""
 
     name = "openvino-model-api"
     summary = "OpenVINO Model API: Classification and YOLOv8, an .xml and a .bin file with model_info"
     formats = ("openvino", "onnx")
 
     def export(self, model: ExportedModel) -> ExportedFiles:
-        """As `edgevision.export.ExportFormat.export`."""
+        """As `edgevision.export_format.ExportFormat.export`."""
         task = model.description.task["name"]
         if task not in ("classify", "detect"):
             raise ConversionError(refusal(model, _READER, f"a model of task '{task}'"))

@@ -141,8 +141,8 @@ class _Loader(NamedTuple):
         except (ValueError, RuntimeError) as error:
             if self.delegate is None and _EDGE_TPU in self.artifact.content:
                 raise DeviceError(
-                    f"{self.artifact.name}: is compiled for an Edge TPU; pass its library in option delegate, "
-                    f"such as libedgetpu.so.1"
+                    f"{self.artifact.name}: is compiled for an Edge TPU; pass its library in option "
+                    f"delegate, such as libedgetpu.so.1"
                 ) from error
             raise self.refusal(error) from error
         return interpreter

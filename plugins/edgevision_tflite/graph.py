@@ -153,7 +153,10 @@ class TFLiteGraph:
         )
 
     def set_outputs(self, outputs: Mapping[str, int]) -> None:
-        """Make these the model's outputs: name -> tensor. A signature that named others is dropped."""
+        """As `EditableGraph.set_outputs`. A signature is dropped, after its input has lent its name."""
+        for signature in self.model.signatureDefs or []:
+            for each in signature.inputs:
+                self._graph.tensors[each.tensorIndex].name = each.name
         for name, tensor in outputs.items():
             self._graph.tensors[tensor].name = name.encode()
         self._graph.outputs = list(outputs.values())
@@ -173,12 +176,8 @@ class TFLiteGraph:
         """As `EditableGraph.artifact`."""
         return Artifact("tflite", self._precision, {"model.tflite": packed(self.model)})
 
-    def take_pixels(self, mean: Sequence[float], scale: Sequence[float]) -> bool:
-        """Let the model take pixels as they are, uint8, where it takes an int8 tensor.
-
-        Args:
-            mean, scale: the values that the tensor represents are ``(pixel - mean) / scale``; one for all
-                channels, or one per channel.
+    def take_pixels(self, mean: Array, scale: Array) -> bool:
+        """As `EditableGraph.take_pixels`, for a model that takes an int8 tensor.
 
         Returns:
             True if the input still represents those values; False if it represents the pixels.
@@ -194,13 +193,15 @@ class TFLiteGraph:
             self._graph.tensors[pixels].quantization = self._quantization(step, zero + 128)
             self._operator("QUANTIZE", "QuantizeOptions", [pixels], [old])
         else:
-            values = self.binary("subtract", self.as_float(pixels), self.constant(np.asarray(mean)))
-            values = self.binary("divide", values, self.constant(np.asarray(scale)))
+            values = self.binary("subtract", self.as_float(pixels), self.constant(mean))
+            values = self.binary("divide", values, self.constant(scale))
             self._operator("QUANTIZE", "QuantizeOptions", [values], [old])
         added = self._graph.operators[before:]
         self._graph.operators = [*added, *self._graph.operators[:before]]
         self._graph.inputs = [pixels]
-        self.model.signatureDefs = None
+        for signature in self.model.signatureDefs or []:
+            for each in signature.inputs:
+                each.tensorIndex = pixels
         return kept
 
     def _quantization(self, scale: float, zero_point: int) -> Any:
@@ -264,8 +265,8 @@ class TFLiteGraph:
         return self._tensor(values.shape, kind, name, len(self.model.buffers) - 1)
 
 
-def _are_pixels(step: float, zero_point: int, mean: Sequence[float], scale: Sequence[float]) -> bool:
+def _are_pixels(step: float, zero_point: int, mean: Array, scale: Array) -> bool:
     """True if the int8 numbers of a tensor are the pixels minus 128, whatever the pixel."""
     pixels = np.arange(256.0)[:, np.newaxis]
-    stored = np.rint((pixels - np.asarray(mean)) / np.asarray(scale) / step) + zero_point
+    stored = np.rint((pixels - mean) / scale / step) + zero_point
     return bool((np.clip(stored, -128, 127) == pixels - 128).all())

@@ -14,8 +14,8 @@ import numpy as np
 from edgevision.artifact import Artifact
 from edgevision.description import KEY, ModelDescription
 from edgevision.errors import ConversionError
-from edgevision.export import ExportedFiles, ExportedModel, refusal
-from edgevision.graph import GraphDecoder, columns
+from edgevision.export_format import ExportedFiles, ExportedModel, refusal
+from edgevision.graph import GraphDecoder, columns, per_channel
 from edgevision.interchange import unknown_preprocessing
 from edgevision_tflite.describing import add_signature
 from edgevision_tflite.graph import TFLiteGraph
@@ -38,14 +38,14 @@ _LEAST_SCORE = float(np.finfo(np.float32).tiny)
 
 
 class MediaPipe:
-    """As `edgevision.export.ExportFormat`."""
+    """As `edgevision.export_format.ExportFormat`."""
 
     name = "mediapipe"
     summary = "MediaPipe Tasks: ImageClassifier and ObjectDetector, one .tflite file with TFLite Metadata"
     formats = ("tflite",)
 
     def export(self, model: ExportedModel) -> ExportedFiles:
-        """As `edgevision.export.ExportFormat.export`."""
+        """As `edgevision.export_format.ExportFormat.export`."""
         _check_image(model)
         graph = TFLiteGraph(model.artifact)
         if model.description.task["name"] == "classify":
@@ -137,7 +137,7 @@ def _written(
         raise ConversionError(refusal(model, _READER, "a model without an image"))
     mean, scale = normalization
     if model.inputs[0].dtype == "int8":
-        kept = graph.take_pixels(mean, scale)
+        kept = graph.take_pixels(per_channel(mean, "nhwc"), per_channel(scale, "nhwc"))
         if not kept:  # the tensor holds pixels, and the graph normalizes them
             plain = {"value_range": [0.0, 255.0], "mean": [0.0], "scale": [1.0]}
             description = replace(description, preprocessing={**how, **plain})
