@@ -42,6 +42,8 @@ def write_description(artifact: Artifact, description: ModelDescription) -> Desc
     if obstacles:
         notes.append(left_out("MediaPipe Tasks", obstacles, _EXPORT))
     else:
+        if any(len({*values}) > 1 for values in description.pixel_normalization or ()):
+            notes.append(f"MediaPipe Tasks refuses a normalization per channel; {_EXPORT}")
         temperature = description.temperature
         outputs = [OutputMetadata(_name(model, model.subgraphs[0].outputs[0]), "scores", temperature)]
         set_metadata(model, NAME, metadata_buffer(classifier_metadata(model, description, outputs)))

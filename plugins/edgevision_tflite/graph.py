@@ -177,7 +177,7 @@ class TFLiteGraph:
         return Artifact("tflite", self._precision, {"model.tflite": packed(self.model)})
 
     def take_pixels(self, mean: Array, scale: Array) -> bool:
-        """As `EditableGraph.take_pixels`, for a model that takes an int8 tensor.
+        """As `EditableGraph.take_pixels`, for a model that takes a float32 or an int8 tensor.
 
         Returns:
             True if the input still represents those values; False if it represents the pixels.
@@ -186,16 +186,20 @@ class TFLiteGraph:
         before = len(self._graph.operators)
         pixels = self._tensor(self.shape(old), kinds.UINT8, self.name(old) + "_pixels")
         self._graph.tensors[pixels].quantization = self._quantization(1.0, 0)
-        own = self._graph.tensors[old].quantization
-        step, zero = float(own.scale[0]), int(own.zeroPoint[0])
-        kept = _are_pixels(step, zero, mean, scale)
+        in_float = self._graph.tensors[old].type == kinds.FLOAT32
+        own: Any = None if in_float else self._graph.tensors[old].quantization
+        kept = own is not None and _are_pixels(float(own.scale[0]), int(own.zeroPoint[0]), mean, scale)
         if kept:  # shifted by 128
-            self._graph.tensors[pixels].quantization = self._quantization(step, zero + 128)
+            same = self._quantization(float(own.scale[0]), int(own.zeroPoint[0]) + 128)
+            self._graph.tensors[pixels].quantization = same
             self._operator("QUANTIZE", "QuantizeOptions", [pixels], [old])
         else:
             values = self.binary("subtract", self.as_float(pixels), self.constant(mean))
-            values = self.binary("divide", values, self.constant(scale))
-            self._operator("QUANTIZE", "QuantizeOptions", [values], [old])
+            if in_float:
+                self._operator("DIV", "DivOptions", [values, self.constant(scale)], [old])
+            else:
+                values = self.binary("divide", values, self.constant(scale))
+                self._operator("QUANTIZE", "QuantizeOptions", [values], [old])
         added = self._graph.operators[before:]
         self._graph.operators = [*added, *self._graph.operators[:before]]
         self._graph.inputs = [pixels]

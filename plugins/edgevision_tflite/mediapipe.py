@@ -135,12 +135,13 @@ def _written(
     how, normalization = description.preprocessing, description.pixel_normalization
     if how is None or normalization is None:
         raise ConversionError(refusal(model, _READER, "a model without an image"))
-    mean, scale = normalization
-    if model.inputs[0].dtype == "int8":
+    mean, scale = (values[:1] if len({*values}) == 1 else values for values in normalization)
+    if model.inputs[0].dtype == "int8" or len(mean) > 1 or len(scale) > 1:  # it has no such normalization
         kept = graph.take_pixels(per_channel(mean, "nhwc"), per_channel(scale, "nhwc"))
         if not kept:  # the tensor holds pixels, and the graph normalizes them
             plain = {"value_range": [0.0, 255.0], "mean": [0.0], "scale": [1.0]}
             description = replace(description, preprocessing={**how, **plain})
+            mean, scale = (0.0,), (1.0,)
     image = ImageMetadata(graph.name(graph.input), "rgb", mean, scale, model.input_size_wh)
     metadata = TfliteMetadata(f"EdgeVision {description.task['name']}", image, outputs, detection)
     temperature = outputs[-1].temperature

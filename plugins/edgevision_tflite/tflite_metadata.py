@@ -115,7 +115,8 @@ def associated_files(labels: Sequence[str], classes: int, temperature: float | N
     files = {LABEL_FILE: "".join(f"{label}\n" for label in labels).encode()}
     if temperature is not None:
         # scale, slope, offset: scale / (1 + exp(-(slope * logit(score) + offset)))
-        files[CALIBRATION_FILE] = (f"1.0,{1 / temperature!r},0.0\n" * classes).encode()
+        # MediaPipe takes an empty last line for one class more.
+        files[CALIBRATION_FILE] = "\n".join([f"1.0,{1 / temperature!r},0.0"] * classes).encode()
     return files
 
 

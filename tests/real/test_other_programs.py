@@ -21,7 +21,10 @@ import edgevision
 from edgevision.artifact import read_artifact
 from edgevision.description import ModelDescription
 from edgevision.plugins import registry
+from edgevision.tasks.description import ClassifyTask
 from edgevision.tasks.options import TaskOptions
+from edgevision.tasks.score_calibration import ScoreCalibration
+from tiny_bundles import classifier_artifact, write_artifacts
 
 VARIABLE = "EDGEVISION_PEERS_PYTHON"
 ROOT = Path(__file__).parents[2]
@@ -111,6 +114,27 @@ def test_mediapipe_classifies_photos_as_a_float32_artifact_does(
     found = answers_of(peers, "mediapipe-classifier", path, images)
     with edgevision.load_classifier(path, "tflite") as model:
         assert_same_classes(found, model, images, 1e-3)
+
+
+@pytest.mark.parametrize("network", ["tiny.tflite", "tiny_int8.tflite"])
+@pytest.mark.parametrize("kind", ["softmax", "sigmoid"])
+def test_mediapipe_applies_temperatures_and_normalizations_per_channel(
+    peers: str, tmp_path: Path, network: str, kind: str
+) -> None:
+    precision = "int8" if "int8" in network else "float32"
+    bundle = write_artifacts(
+        tmp_path / "tiny.evb",
+        {f"tflite-{precision}": classifier_artifact(network)},
+        task=ClassifyTask("scores", kind),
+        score_calibration=ScoreCalibration(1.7),
+    )
+    edgevision.export(bundle, tmp_path / "tiny.tflite", form="mediapipe")
+    picture = np.random.default_rng(5).integers(0, 256, (8, 8, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "picture.png"), picture[..., ::-1])
+    (found,) = answers_of(peers, "mediapipe-classifier", tmp_path / "tiny.tflite", [tmp_path / "picture.png"])
+    with edgevision.load_classifier(bundle) as model:
+        expected = dict(zip(model.labels, model.scores([picture])[0].tolist(), strict=True))
+    assert dict(found) == pytest.approx(expected, abs=1e-3)
 
 
 @pytest.fixture(scope="module")

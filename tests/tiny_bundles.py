@@ -19,7 +19,7 @@ from edgevision.session import open_session
 from edgevision.tasks.description import ClassifyTask, DetectTask, Task
 from edgevision.tasks.score_calibration import ScoreCalibration
 
-DATA = Path(__file__).parents[1] / "data"
+DATA = Path(__file__).parent / "data"
 LABELS = ("red apple", "pear", "c", "d", "e")
 RGB = Preprocessing((8, 8), (0.0, 1.0), mean=(0.1, 0.2, 0.3), scale=(0.9, 0.8, 0.7))
 CLASSIFY = ClassifyTask("scores", "softmax")
