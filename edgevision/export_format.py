@@ -54,7 +54,7 @@ class ExportedModel:
 
 @dataclass(frozen=True)
 class ExportedFiles:
-    """What an export format made.
+    """The result of an export format.
 
     Attributes:
         artifact: the exported network. It is run on the bundle's known images, as it describes itself.

@@ -112,7 +112,7 @@ def left_out(reader: str, obstacles: Sequence[str], remedy: str = "") -> str:
 def _input_obstacles(description: ModelDescription) -> list[str]:
     how = description.preprocessing
     if how is None:
-        return ["an input that is no image"]
+        return ["an input other than an image"]
     obstacles = ["grey images"] if how["color"] == "gray" else []
     if how["resize"] not in _RESIZE:
         obstacles.append(_resizing(how))
@@ -126,7 +126,7 @@ _KNOWN_FIELDS = frozenset(
 
 
 def unknown_preprocessing(how: Mapping[str, Any]) -> list[str]:
-    """What of a preprocessing other programs' metadata has no word for, such as a window of 16-bit values."""
+    """Fields of a preprocessing that other programs cannot be told, such as a window of 16-bit values."""
     return [f"preprocessing by {name}" for name in sorted(set(how) - _KNOWN_FIELDS) if how[name] is not None]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from edgevision.backend import SessionSettings
-from edgevision.bundle.proof import check_unproved
+from edgevision.bundle.answers_on_session import check_unproved
 from edgevision.bundle.storage import read_bundle
 from edgevision.datasets.image_sets import ImageSet, SetFacts
 from edgevision.evaluation.evaluator import MeasuringEvaluator

@@ -40,7 +40,7 @@ _EDGE_TPU = b"edgetpu-custom-op"
 
 @dataclass(frozen=True)
 class PackSettings:
-    """What a packed bundle leaves out, and what it has instead.
+    """Content of a packed bundle: what is left out, and what replaces it.
 
     Attributes:
         keep: artifacts to keep: ids, formats or precisions; empty for all.

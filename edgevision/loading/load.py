@@ -192,7 +192,7 @@ def _load_bundle(path: Path, request: Request, selftest: bool, plugins: Registry
             session, manifest.task, manifest.preprocessing, bundle.labels, entry.score_calibration, plugins
         )
         if selftest or _is_doubted(path, choice, session.device):
-            from edgevision.bundle.proof import check_bundle_answers
+            from edgevision.bundle.answers_on_session import check_bundle_answers
 
             check_bundle_answers(session, bundle, choice.entry)
         stack.pop_all()  # the model closes the session from here on

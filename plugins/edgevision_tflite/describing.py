@@ -74,7 +74,7 @@ def read_description(artifact: Artifact) -> ModelDescription | None:
 
 
 def metadata_obstacles(model: Any, description: ModelDescription) -> list[str]:
-    """What of a model TFLite Metadata cannot say, so that its readers would answer otherwise."""
+    """Properties of a model that TFLite Metadata cannot say: its readers would answer otherwise."""
     task, how = description.task, description.preprocessing
     if task["name"] == "generate" or how is None:
         return ["a network that generates images"]

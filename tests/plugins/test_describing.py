@@ -188,7 +188,7 @@ NOT_FOR_MODEL_API = {
         changed(DETECTOR, decoder_settings={**YOLO["decoder_settings"], "box_unit": "share"}),
         "boxes in shares of the image",
     ),
-    "no image": (replace(CLASSIFIER, preprocessing=None), "an input that is no image"),
+    "no image": (replace(CLASSIFIER, preprocessing=None), "an input other than an image"),
     "a window": (changed(CLASSIFIER, bit_depth=12), "preprocessing by bit_depth"),
 }
 
