@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from edgevision.descriptions.written import unknown_preprocessing
 from edgevision.errors import ConversionError
 from edgevision.export_format import ExportedFiles, ExportedModel, refusal, with_yolov8_output
 from edgevision.graph import per_channel
-from edgevision.interchange import unknown_preprocessing
 
 _READER = "Frigate"
 #: Artifact format -> Frigate's detector that runs it.

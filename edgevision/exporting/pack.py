@@ -208,7 +208,7 @@ class _Packing:
         own, path = self.bundle.artifact(entry), (self.settings.replacements or {}).get(entry.id)
         if path is None:
             return (self._proved(entry, own, known) if entry.unproved is not None else entry), own
-        read = read_artifact(path)
+        read = read_artifact(path, self.plugins.file_formats())
         if read.format != entry.format:
             raise OptionError(
                 f"{path}: is {read.format}, and artifact '{entry.id}' is {entry.format}; compile it from the "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -28,7 +28,7 @@ class _BareOptions(Protocol):
     @property
     def image(self) -> InputOptions: ...
     @property
-    def labels(self) -> Sequence[str] | None: ...
+    def label_names(self) -> tuple[str, ...]: ...
     @property
     def score_kind(self) -> str | None: ...
     @property
@@ -58,9 +58,14 @@ def described_model(
         raise ArtifactError(f"{error}; convert the model again") from error
     if preprocessing is not None:
         preprocessing = _with_image_options(preprocessing, bare.image)
-    labels = description.labels if bare.labels is None else tuple(bare.labels)
+    labels = bare.label_names or description.labels
+    if description.labels and len(labels) != len(description.labels):
+        raise OptionError(
+            f"{path}: {len(labels)} labels were passed, but the model itself names "
+            f"{len(description.labels)} classes ({', '.join(description.labels[:3])}, …)"
+        )
     changed = _with_task_options(path, task, bare)
-    if changed != task or bare.labels is not None:
+    if changed != task or labels != description.labels:
         calibration = None  # it was fitted to the scores and the classes that the file describes
     return model_of_task(session, changed, preprocessing, labels, calibration, plugins)
 
@@ -69,8 +74,10 @@ def _with_image_options(how: Preprocessing, options: InputOptions) -> Preprocess
     given = {
         name: getattr(options, name)
         for name in ("color", "resize", "interpolation", "value_range", "mean", "scale", "pad_value")
-        if getattr(options, name)
+        if getattr(options, name) is not None
     }
+    if options.size_wh not in (None, how.size_wh):
+        given["size_wh"] = options.size_wh  # the network refuses another than its own
     if options.applications is not None:
         given = {**keras_applications_preprocessing(options.applications), **given}
     elif options.value_range is not None:

@@ -22,6 +22,7 @@ from edgevision.tasks.score_checks import score_check
 from edgevision.tensors import Array, TensorSpec, all_finite, dequantizer, is_always_finite
 
 if TYPE_CHECKING:
+    from edgevision.backend import ScoreSigmoids
     from edgevision.system.numeric import RealNumber, WholeNumber
 
 Scores = NDArray[np.float32]
@@ -55,12 +56,15 @@ class Classification:
         labels: one name per class.
         multi_label: whether the scores are independent, so that an image can have several classes.
         operating_point: the threshold of the class of interest; `None` without one.
+        score_threshold: the lowest score of a class that is given, 0…1, where the model's metadata
+            recommends one; `scores` has them all.
     """
 
     scores: Scores
     labels: tuple[str, ...]
     multi_label: bool = False
     operating_point: OperatingPoint | None = None
+    score_threshold: float = 0.0
 
     @property
     def positive(self) -> bool | None:
@@ -75,6 +79,8 @@ class Classification:
     def top(self, k: WholeNumber = 1) -> list[ClassScore]:
         """The `k` best classes, the best first; of equal scores, the lower class id first.
 
+        Fewer, or none, where the model's metadata recommends a `score_threshold` that they miss.
+
         Raises:
             OptionError: `k` is not a whole number above 0.
         """
@@ -86,7 +92,9 @@ class Classification:
             order = sorted(range(len(scores)), key=scores.__getitem__, reverse=True)[:k]
         else:
             order = np.argsort(-self.scores, kind="stable")[:k].tolist()
-        return [ClassScore(self.labels[i], float(self.scores[i]), i) for i in order]
+        best = [ClassScore(self.labels[i], float(self.scores[i]), i) for i in order]
+        least = self.score_threshold
+        return best if least <= 0 else [each for each in best if each.score >= least]
 
     def above(self, score_threshold: RealNumber) -> list[ClassScore]:
         """Every class with a score of `score_threshold` or more, the best first.
@@ -135,6 +143,9 @@ class Classifier(TaskModel):
         score_kind: of the output: ``softmax``, ``sigmoid`` or ``logits``.
         output: name of the output with the scores.
         score_calibration: temperature and operating point of the artifact, if it has them.
+        score_sigmoids: a calibration of the scores in the artifact's metadata, if it has one; its scores
+            are independent.
+        score_threshold: as in `Classification`.
 
     Attributes:
         preprocess: writes an image into a row of the network's input.
@@ -153,6 +164,8 @@ class Classifier(TaskModel):
         score_kind: str,
         output: str | None = None,
         score_calibration: ScoreCalibration | None = None,
+        score_sigmoids: ScoreSigmoids | None = None,
+        score_threshold: RealNumber = 0.0,
     ) -> None:
         super().__init__(session)
         self.preprocessing = preprocessing
@@ -168,6 +181,15 @@ class Classifier(TaskModel):
         self.score_calibration = score_calibration or ScoreCalibration()
         self.score_calibration.check_labels(self.labels)
         self._scores = _reader(self._output, score_kind, self.score_calibration.temperature)
+        if score_sigmoids is not None:
+            from edgevision.tasks.score_sigmoids import calibrator
+
+            read, calibrated = self._scores, calibrator(score_sigmoids, len(self.labels))
+            self._scores = lambda values: calibrated(read(values))
+            self.multi_label = True
+        if not is_share(score_threshold):
+            raise OptionError(f"score_threshold: expected 0 to 1, got {score_threshold!r}")
+        self.score_threshold = float(score_threshold)
 
     @property
     def output(self) -> str:
@@ -245,7 +267,13 @@ class Classifier(TaskModel):
         return scores
 
     def _result(self, scores: Scores) -> Classification:
-        return Classification(scores, self.labels, self.multi_label, self.score_calibration.operating_point)
+        return Classification(
+            scores,
+            self.labels,
+            self.multi_label,
+            self.score_calibration.operating_point,
+            score_threshold=self.score_threshold,
+        )
 
 
 def class_scores(values: Scores, score_kind: str) -> Scores:

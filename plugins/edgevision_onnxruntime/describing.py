@@ -11,9 +11,9 @@ from dataclasses import replace
 
 from edgevision.artifact import Artifact
 from edgevision.description import KEY, DescribedArtifact, ModelDescription, description_from_json
+from edgevision.descriptions.written import left_out, model_api_description, ultralytics_description
 from edgevision.errors import ArtifactError
-from edgevision.interchange import left_out, model_api_description, ultralytics_description
-from edgevision_onnxruntime.onnx_file import fields, spans
+from edgevision.system.protobuf import WireError, encoded, fields, submessages, text
 
 # Field numbers of onnx.proto3.
 _MODEL_GRAPH, _MODEL_METADATA = 7, 14
@@ -39,17 +39,20 @@ def write_description(artifact: Artifact, description: ModelDescription) -> Desc
         notes.append(left_out("Ultralytics", ultralytics.obstacles))
     elif ultralytics is not None:
         added.update(ultralytics.values)
-    written = with_properties(content, added)
+    try:
+        written = with_properties(content, added)
+    except WireError as error:
+        raise _invalid(artifact, error) from error
     return DescribedArtifact(replace(artifact, files={artifact.name: written}), tuple(notes))
 
 
 def read_description(artifact: Artifact) -> ModelDescription | None:
     """As `edgevision.description.SelfDescribingFormat.read_description`."""
-    found = None
-    for key, value in properties(artifact.content):
-        if key == KEY:
-            found = value
-    return None if found is None else description_from_json(found, artifact.name)
+    try:
+        found = dict(properties(artifact.content)).get(KEY)
+    except WireError as error:
+        raise _invalid(artifact, error) from error
+    return None if found is None else description_from_json(found.encode(), artifact.name)
 
 
 def output_names(artifact: Artifact) -> list[str]:
@@ -60,63 +63,49 @@ def output_names(artifact: Artifact) -> list[str]:
     """
     try:
         return [
-            _text(value, _VALUE_NAME)
-            for number, graph in fields(memoryview(artifact.content))
-            if number == _MODEL_GRAPH and isinstance(graph, memoryview)
-            for part, value in fields(graph)
-            if part == _GRAPH_OUTPUT and isinstance(value, memoryview)
+            text(output, _VALUE_NAME)
+            for graph in submessages(memoryview(artifact.content), _MODEL_GRAPH)
+            for output in submessages(graph, _GRAPH_OUTPUT)
         ]
-    except UnicodeDecodeError as error:
-        raise ArtifactError(f"{artifact.name}: is not a valid ONNX model: {error}; copy it again") from error
+    except WireError as error:
+        raise _invalid(artifact, error) from error
 
 
-def properties(content: bytes) -> Iterator[tuple[str, bytes]]:
-    """The (key, value) of each property of a file; of two of one key the later counts."""
-    for number, entry in fields(memoryview(content)):
-        if number == _MODEL_METADATA and isinstance(entry, memoryview):
-            yield _text(entry, _ENTRY_KEY, "replace"), _bytes(entry, _ENTRY_VALUE)
+def properties(content: bytes) -> Iterator[tuple[str, str]]:
+    """The (key, value) of each property of a file; of two of one key the later counts.
+
+    Raises:
+        WireError: the file is damaged.
+    """
+    for entry in submessages(memoryview(content), _MODEL_METADATA):
+        yield text(entry, _ENTRY_KEY), text(entry, _ENTRY_VALUE)
 
 
 def with_properties(content: bytes, added: Mapping[str, str]) -> bytes:
-    """A file with these properties, instead of those of an earlier description."""
-    kept = bytearray()
-    for number, start, end in spans(memoryview(content)):
-        if number == _MODEL_METADATA and _is_ours(_property_key(content[start:end])):
-            continue
-        kept += content[start:end]
-    for key, value in added.items():
-        entry = _field(_ENTRY_KEY, key.encode()) + _field(_ENTRY_VALUE, value.encode())
-        kept += _field(_MODEL_METADATA, entry)
-    return bytes(kept)
+    """A file with these properties, instead of those of an earlier description.
+
+    Raises:
+        WireError: the file is damaged.
+    """
+    ours = [
+        field
+        for field in fields(memoryview(content))
+        if field.number == _MODEL_METADATA
+        and isinstance(field.value, memoryview)
+        and _is_ours(text(field.value, _ENTRY_KEY))
+    ]
+    starts, ends = [0, *(field.end for field in ours)], [*(field.start for field in ours), len(content)]
+    kept = b"".join(content[start:end] for start, end in zip(starts, ends, strict=True))
+    entries = [
+        encoded(_ENTRY_KEY, key.encode()) + encoded(_ENTRY_VALUE, value.encode())
+        for key, value in added.items()
+    ]
+    return kept + b"".join(encoded(_MODEL_METADATA, entry) for entry in entries)
 
 
 def _is_ours(key: str) -> bool:
     return key == KEY or key.startswith(_MODEL_INFO) or key in _ULTRALYTICS
 
 
-def _property_key(field: bytes) -> str:
-    return next((key for key, _ in properties(field)), "")
-
-
-def _text(message: memoryview, number: int, errors: str = "strict") -> str:
-    return _bytes(message, number).decode("utf-8", errors)
-
-
-def _bytes(message: memoryview, number: int) -> bytes:
-    return next(
-        (bytes(value) for part, value in fields(message) if part == number and isinstance(value, memoryview)),
-        b"",
-    )
-
-
-def _field(number: int, content: bytes) -> bytes:
-    """A field of bytes, with its number and length."""
-    return _varint(number << 3 | 2) + _varint(len(content)) + content
-
-
-def _varint(value: int) -> bytes:
-    encoded = bytearray()
-    while value > 0x7F:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*encoded, value])
+def _invalid(artifact: Artifact, error: WireError) -> ArtifactError:
+    return ArtifactError(f"{artifact.name}: not a valid ONNX model: {error}; copy or convert it again")

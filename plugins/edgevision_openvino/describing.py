@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 
 from edgevision.artifact import Artifact
 from edgevision.description import KEY, DescribedArtifact, ModelDescription, description_from_json
+from edgevision.descriptions.written import left_out, model_api_description
 from edgevision.errors import ArtifactError
-from edgevision.interchange import left_out, model_api_description
 
 _EXPORT = "run edgevision export --for openvino-model-api"
 _MODEL_INFO = "model_info"

@@ -11,9 +11,9 @@ from dataclasses import replace
 import numpy as np
 
 from edgevision.description import ModelDescription
+from edgevision.descriptions.written import model_api_description
 from edgevision.errors import ConversionError
 from edgevision.export_format import YOLOV8_OUTPUT, ExportedFiles, ExportedModel, refusal, with_yolov8_output
-from edgevision.interchange import model_api_description
 from edgevision_openvino.graph import OpenVINOGraph
 
 _READER = "OpenVINO Model API"

@@ -12,7 +12,7 @@ from typing import Any
 
 from edgevision.artifact import Artifact
 from edgevision.description import KEY, DescribedArtifact, ModelDescription, description_from_json
-from edgevision.interchange import left_out, ultralytics_description, unknown_preprocessing
+from edgevision.descriptions.written import left_out, ultralytics_description, unknown_preprocessing
 from edgevision.system.flatbuffer import DamagedError, Flatbuffer
 from edgevision_tflite.integrity import check_complete, invalid
 from edgevision_tflite.model_file import packed, parsed, schema, set_metadata

@@ -13,10 +13,10 @@ import numpy as np
 
 from edgevision.artifact import Artifact
 from edgevision.description import KEY, ModelDescription
+from edgevision.descriptions.written import unknown_preprocessing
 from edgevision.errors import ConversionError
 from edgevision.export_format import ExportedFiles, ExportedModel, refusal
 from edgevision.graph import GraphDecoder, columns, per_channel
-from edgevision.interchange import unknown_preprocessing
 from edgevision_tflite.describing import add_signature
 from edgevision_tflite.graph import TFLiteGraph
 from edgevision_tflite.model_file import packed, set_metadata

@@ -15,8 +15,8 @@ from test_graphs import ARTIFACTS, backend_of, image_for, run
 from edgevision.artifact import Artifact
 from edgevision.backend import DescribingBackend
 from edgevision.description import ModelDescription, SelfDescribingFormat
+from edgevision.descriptions.written import model_api_description, ultralytics_description
 from edgevision.errors import ArtifactError
-from edgevision.interchange import model_api_description, ultralytics_description
 from edgevision.plugins import registry
 
 LABELS = ("red apple", "pear", "Birne ä", "d", "e")
@@ -118,7 +118,10 @@ def test_a_tflite_file_has_a_signature_and_metadata_for_mediapipe(any_tiny_tflit
     assert read.labels == LABELS
     np.testing.assert_allclose(read.mean or (), [123.675, 116.28, 103.53], rtol=1e-5)
     np.testing.assert_allclose(read.scale or (), [58.395, 57.12, 57.375], rtol=1e-5)
-    assert made.notes == ()
+    assert made.notes == (
+        "MediaPipe Tasks refuses a normalization per channel; run edgevision export --for mediapipe",
+    )
+    assert described(one_output, changed(CLASSIFIER, mean=[0.5], scale=[0.5])).notes == ()
 
 
 def tflite_with_one_output(artifact: Artifact) -> Artifact:
@@ -214,8 +217,8 @@ def test_model_api_keys_are_in_openvino_and_onnx_files(tiny_ir: Artifact, tiny_o
         from edgevision_onnxruntime.describing import properties
 
         found = dict(properties(made.artifact.content))
-        assert found["model_info model_type"] == b"Classification"
-        assert found["model_info labels"].decode().split()[0] == "red_apple"
+        assert found["model_info model_type"] == "Classification"
+        assert found["model_info labels"].split()[0] == "red_apple"
         onnx = pytest.importorskip("onnx")
         onnx.checker.check_model(onnx.load_from_string(made.artifact.content), full_check=True)
 

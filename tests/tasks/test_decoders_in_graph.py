@@ -48,6 +48,17 @@ HEADS = {
             "activation": "sigmoid",
         },
     ),
+    "yolo of a grid that the network leaves": (
+        "yolo",
+        {"o": rows(1, 62, 8)},
+        {
+            "output": "o",
+            "transposed": False,
+            "box_unit": "pixels",
+            "objectness": True,
+            "grid": "relative",
+        },
+    ),
     "ssd": (
         "ssd",
         {"b": rows(1, 20, 4), "s": 3 * rows(1, 20, 4)},

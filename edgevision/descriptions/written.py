@@ -161,6 +161,7 @@ def _is_yolov8(task: Mapping[str, Any], outputs: Sequence[str]) -> bool:
         settings.get("transposed")
         and not settings.get("objectness")
         and settings.get("activation", "none") == "none"
+        and settings.get("grid", "decoded") == "decoded"
     )
 
 
