@@ -185,6 +185,7 @@ class Conversion:
         if calibrator is not None:
             steps.next("calibrating scores", Stage.ARTIFACTS, len(calibrator.request.calibration))
             chosen = self._with_scores(calibrator, chosen, trials.failures)
+            chosen = [builder.with_calibration_described(trial) for trial in chosen]
         _require_one(chosen, trials.failures)
         steps.next("timing", Stage.TIMING)
         evidence = require_passed(self._evidence(trials, chosen, source_findings), settings.keep_passing)
@@ -357,6 +358,9 @@ def _set_facts(examples: Examples, left_out: int = 0, annotated: bool = False) -
 def _notes(trials: Sequence[Trial], left_out: int) -> Iterator[str]:
     if left_out:
         yield f"{left_out} evaluation images were left out: they are also in the calibration set"
+    for note in dict.fromkeys(note for trial in trials for note in trial.candidate.notes):
+        ids = ", ".join(trial.id for trial in trials if note in trial.candidate.notes)
+        yield f"{ids}: {note}"
     for candidate in (trial.candidate for trial in trials):
         yield from unmeasured_limits(candidate.measured_on, candidate.planned.targets)
         if not candidate.measured_on.on_target:

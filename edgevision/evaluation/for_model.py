@@ -68,11 +68,15 @@ class ModelFacts:
     @classmethod
     def of_bare(cls, path: Path, model: Classifier | Detector) -> ModelFacts:
         """The facts of a bare file that has been loaded."""
+        calibration = None
         if isinstance(model, Classifier):
             task: Task = ClassifyTask(model.output, model.score_kind)
+            calibration = model.score_calibration
         else:
             task = model.task
-        return cls(path, path.name, task, model.preprocessing, model.labels, model.session.outputs)
+        return cls(
+            path, path.name, task, model.preprocessing, model.labels, model.session.outputs, calibration
+        )
 
 
 def evaluator_for_model(
