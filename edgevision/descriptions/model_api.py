@@ -15,7 +15,26 @@ from edgevision.descriptions.literals import read_flag, read_numbers
 
 #: Outputs for explanations, which its wrappers keep apart.
 _SIDE_OUTPUTS = ("saliency_map", "feature_vector")
-_RESIZES = {"standard": "stretch", "fit_to_window_letterbox": "letterbox", "crop": "center-crop"}
+_RESIZES = {
+    "standard": "stretch",
+    "fit_to_window": "corner-letterbox",
+    "fit_to_window_letterbox": "letterbox",
+    "crop": "center-crop",
+}
+#: Wrappers of other tasks.
+_OTHER_TASKS = frozenset(
+    {
+        "action classification",
+        "anomalydetection",
+        "detrinstseg",
+        "keypoint_detection",
+        "maskrcnn",
+        "sam_decoder",
+        "sam_image_encoder",
+        "segmentation",
+        "yolo-seg",
+    }
+)
 _INTERPOLATIONS = {"LINEAR": "bilinear", "NEAREST": "nearest"}
 _YOLO_DEFAULTS = {
     "resize_type": "fit_to_window_letterbox",
@@ -53,6 +72,8 @@ def describe_model_api(info: Mapping[str, str], where: str) -> ArtifactDescripti
     reader = _Reader(info, where)
     description = reader.input_description(normalized_by_default=False)
     unsupported = description.unsupported
+    if kind.lower() in _OTHER_TASKS:
+        return replace(description, task=kind)
     if kind:
         reason = f"supported are {', '.join(sorted(_NAMES))}"
         unsupported += (UnsupportedMetadata("kind", f"{where}: model_type '{kind[:80]}'", reason),)
@@ -86,6 +107,8 @@ def _yolo_v8(info: Mapping[str, str], where: str) -> ArtifactDescription:
 
 def _yolo_x(info: Mapping[str, str], where: str) -> ArtifactDescription:
     defaults = {"confidence_threshold": "0.5", "nms_execute": "YES", "iou_threshold": "0.65"}
+    # Trained on images as OpenCV reads them, and fed so by the wrapper.
+    defaults["reverse_input_channels"] = "NO"
     # Its wrapper always pads at the right and below, with 114, whatever else is stated.
     fixed = {"resize_type": "fit_to_window", "pad_value": "114"}
     reader = _Reader({**defaults, **info, **fixed}, where)
