@@ -21,6 +21,8 @@ _RESIZES = {
     "fit_to_window_letterbox": "letterbox",
     "crop": "center-crop",
 }
+#: The head of YOLOv5 to YOLO11: the values of a box are a column, without objectness.
+_COLUMNS = {"transposed": True, "objectness": False, "box_unit": "pixels"}
 #: Wrappers of other tasks.
 _OTHER_TASKS = frozenset(
     {
@@ -100,7 +102,7 @@ def _ssd(info: Mapping[str, str], where: str) -> ArtifactDescription:
 
 def _yolo_v8(info: Mapping[str, str], where: str) -> ArtifactDescription:
     reader = _Reader({**_YOLO_DEFAULTS, **info}, where)
-    decoders: dict[str, Mapping[str, Any]] = {"yolo": {"objectness": False, "box_unit": "pixels"}}
+    decoders: dict[str, Mapping[str, Any]] = {"yolo": dict(_COLUMNS)}
     thresholds = reader.thresholds()
     return replace(reader.input_description(), task="detect", decoders=decoders, thresholds=thresholds)
 
@@ -126,7 +128,7 @@ def _yolo(info: Mapping[str, str], where: str) -> ArtifactDescription:
     reader = _Reader({**_YOLO_DEFAULTS, **info}, where)
     decoders: dict[str, Mapping[str, Any]] = {
         "yolo-end2end": {"box_unit": "pixels"},
-        "yolo": {"objectness": False, "box_unit": "pixels"},
+        "yolo": dict(_COLUMNS),
     }
     return replace(reader.input_description(), decoders=decoders, thresholds=reader.thresholds())
 

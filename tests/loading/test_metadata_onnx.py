@@ -139,6 +139,27 @@ def test_a_model_of_another_task_is_refused_by_that_word(tmp_path: Path, task: s
         opened(tmp_path, content, bare=bare)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"task": "pose"},
+        {"task": "pose", "author": "Ultralytics"},
+        {"names": "{0: 'person'}", "stride": "32", "kpt_shape": "[17, 3]"},
+    ],
+)
+def test_a_task_alone_is_obeyed(tmp_path: Path, said: dict[str, str]) -> None:
+    bare = BareModel(InputOptions(value_range=(0.0, 1.0)), labels=["a"], decoder="yolo")
+    with pytest.raises(OptionError, match="task 'pose'"):
+        opened(tmp_path, onnx_detector(grid_rows(1, BOX, 0, extra=51), said), bare=bare)
+
+
+@pytest.mark.parametrize("shape", [(1, 300, 7), (1, 8, 21), (1, 21, 7)])
+def test_outputs_of_another_head_than_the_metadata_says_are_refused(tmp_path: Path, shape: Any) -> None:
+    content = onnx_detector(np.zeros(shape, np.float32), as_properties(ultralytics()))
+    with pytest.raises(OptionError, match=r"detector for 3 classes|3 labels"):
+        opened(tmp_path, content)
+
+
 def test_keypoints_that_nothing_declares_are_not_read_as_classes(tmp_path: Path) -> None:
     content = onnx_detector(grid_rows(2, BOX, 1, extra=51), as_properties(ultralytics(names=["a", "b"])))
     with pytest.raises(OptionError, match=r"detector for 2 classes .* '\w+' \(57, 21\)|2 labels for .* 53"):
