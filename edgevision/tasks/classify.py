@@ -186,7 +186,7 @@ class Classifier(TaskModel):
 
             if _is_binary(self._output):
                 raise OptionError(
-                    f"output '{self._output.name}': a score calibration for each class, but the network has a "
+                    f"output '{self._output.name}': a score calibration per class, but the network has a "
                     "single score for two classes; remove the calibration from the model's metadata"
                 )
             calibrated = calibrator(score_sigmoids, len(self.labels))
