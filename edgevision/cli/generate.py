@@ -19,7 +19,7 @@ from edgevision.cli.options.run import ARTIFACT_OPTIONS, NO_TUNE_OPTION, tune_of
 from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.terminal import progress_on
 from edgevision.errors import OptionError
-from edgevision.imaging.decode import find_images
+from edgevision.imaging.find import find_images
 from edgevision.imaging.write import check_suffix, write_image
 from edgevision.loading.load import load
 from edgevision.system.files import make_folder

@@ -334,7 +334,8 @@ def _read(reader: SourceReader, request: ConversionRequest) -> Source:
 
 def _set_facts(examples: Examples, left_out: int = 0, annotated: bool = False) -> SetFacts:
     labelled = annotated or (isinstance(examples, ImageSet) and examples.labels is not None)
-    return SetFacts(examples.name, len(examples), examples.digest, labelled, left_out)
+    others = len(examples.left_out) if isinstance(examples, ImageSet) else 0
+    return SetFacts(examples.name, len(examples), examples.digest, labelled, left_out, others)
 
 
 def _notes(trials: Sequence[Trial], left_out: int) -> Iterator[str]:

@@ -17,6 +17,8 @@ from edgevision.evaluation.evaluator import MeasuringEvaluator
 from edgevision.evaluation.for_bundle import evaluator_for_bundle
 from edgevision.evaluation.ground_truth import GroundTruthPaths
 from edgevision.evaluation.run import Images, measure, open_images, workers_on
+from edgevision.imaging.find import LeftOut
+from edgevision.imaging.levels import ValueMapping
 from edgevision.loading.choice import Request, choose
 from edgevision.metrics.comparison import MOST_IMAGES
 from edgevision.metrics.measures import ClassMetricValues, Measures, MetricValue
@@ -27,6 +29,8 @@ from edgevision.system.machine import now, this_machine
 from edgevision.system.progress import Progress
 from edgevision.tasks.description import Task
 from edgevision.tasks.score_calibration import ScoreCalibration
+
+_PLAIN = ValueMapping()
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,8 @@ class Evaluation:
         image_names: one per image.
         measures: the metrics, as in the evidence.
         answers: one per image: float32 scores ``(classes,)``, `Detections`, or the generated image.
+        left_out: files of the folder or archive that were not used, with the reasons.
+        mapping: how the values of images became black and white.
     """
 
     created: str
@@ -98,6 +104,8 @@ class Evaluation:
     image_names: tuple[str, ...]
     measures: Measures
     answers: Sequence[Any] = field(repr=False)
+    left_out: tuple[LeftOut, ...] = field(default=(), repr=False)
+    mapping: ValueMapping = _PLAIN
 
     def metric(self, name: str) -> MetricValue:
         """The metric called `name`.
@@ -141,6 +149,7 @@ class Evaluation:
             "wrong": int((measures.errors > 0).sum()),
             "worst": worst,
             "notes": list(measures.notes),
+            "left_out": [{"file": str(path), "reason": reason} for path, reason in self.left_out],
         }
 
 
@@ -175,16 +184,21 @@ def evaluate(
     paths = GroundTruthPaths.of(annotations, truth)
     settings = RunSettings() if on is None else instance(on, RunSettings, "on")
     bundle_answers = run_bundle(bundle, images, settings, paths, progress)
+    preprocessing = bundle_answers.evaluator.preprocessing
     return Evaluation(
         created=now(),
         machine=this_machine(),
         run=bundle_answers.run,
         task=bundle_answers.evaluator.task,
         labels=bundle_answers.evaluator.labels,
-        data=SetFacts(images.name, len(images), images.digest, labelled=True),
+        data=SetFacts(
+            *(images.name, len(images), images.digest), labelled=True, other_files=len(images.left_out)
+        ),
         image_names=images.image_names,
         measures=bundle_answers.measures,
         answers=bundle_answers.answers,
+        left_out=images.left_out,
+        mapping=ValueMapping() if preprocessing is None else preprocessing.mapping,
     )
 
 

@@ -60,7 +60,7 @@ def evaluator_for_bundle(
             f"no ground truth for the images in {images.name}; pass --truth FOLDER, with images of the same "
             f"names"
         )
-    return ImageToImageEvaluator(task, preprocessing, truth_images(paths.truth, images), images.image_names)
+    return ImageToImageEvaluator(task, preprocessing, truth_images(paths.truth, images), images.shown_names)
 
 
 def _classification(
@@ -78,7 +78,7 @@ def _classification(
             f"no ground truth for the images in {images.name}; sort them into one folder per class"
         )
     return ClassificationEvaluator(
-        task, bundle.labels, preprocessing, truth, images.image_names, entry.score_calibration
+        task, bundle.labels, preprocessing, truth, images.shown_names, entry.score_calibration
     )
 
 
@@ -94,4 +94,4 @@ def _detection(
         raise OptionError(f"no ground truth for the images in {images.name}; pass --annotations FILE")
     truth = read_annotations(paths.annotations, images.image_names, bundle.labels)
     decoder = plugins.decoder(task.decoder)
-    return DetectionEvaluator(task, decoder, bundle.labels, preprocessing, truth, images.image_names)
+    return DetectionEvaluator(task, decoder, bundle.labels, preprocessing, truth, images.shown_names)

@@ -50,7 +50,7 @@ def evaluator_for_source(
     if options.generation is None:
         raise OptionError(f"{source.path}: no description of how it generates images; pass --task FILE")
     labels = () if options.labels is None else read_labels(options.labels)
-    return GenerationEvaluator(options.generation, labels, examples.image_names)
+    return GenerationEvaluator(options.generation, labels, examples.shown_names)
 
 
 def _evaluator_on_images(
@@ -157,7 +157,7 @@ def _image_to_image(
     low, high = options.output_range
     task = GenerateTask("image-to-image", output.name, (low, high), color, settings)
     truth = None if options.truth is None else truth_images(options.truth, images)
-    return ImageToImageEvaluator(task, preprocessing, truth, images.image_names)
+    return ImageToImageEvaluator(task, preprocessing, truth, images.shown_names)
 
 
 def _classification(
@@ -168,7 +168,7 @@ def _classification(
     labels = network_labels(options.labels, images.class_names, class_count(output), str(source.path))
     task = ClassifyTask(output.name, score_kind)
     truth = classify_truth(images, labels, options.annotations, has_independent_scores(task, output))
-    return ClassificationEvaluator(task, labels, preprocessing, truth, images.image_names, source_notes=notes)
+    return ClassificationEvaluator(task, labels, preprocessing, truth, images.shown_names, source_notes=notes)
 
 
 def _detection(
@@ -187,4 +187,4 @@ def _detection(
     truth = None
     if options.annotations is not None:
         truth = read_annotations(options.annotations, images.image_names, labels)
-    return DetectionEvaluator(task, choice.decoder, labels, preprocessing, truth, images.image_names)
+    return DetectionEvaluator(task, choice.decoder, labels, preprocessing, truth, images.shown_names)

@@ -140,7 +140,7 @@ def test_arrays_with_the_same_bytes_and_different_shapes_have_different_digests(
     ("arguments", "message"),
     [
         (([],), r"arrays: expected at least one image"),
-        (([pixels(1) / 255],), r"arrays\[0\]: image: expected uint8"),
+        (([pixels(1).astype(np.int64)],), r"arrays\[0\]: image: expected uint8"),
         (([pixels(1), "a.jpg"],), r"arrays\[1\]: expected a \(h, w, 3\) uint8 array, got str"),
         (([pixels(1)], [0, 1]), r"labels: expected 1 whole numbers of 0 or more"),
         (([pixels(1)], [0.5]), r"labels: .* got float64"),

@@ -142,10 +142,13 @@ def test_one_row_of_scores_for_many_images_is_an_error() -> None:
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        (np.zeros((8, 8, 3), np.float32), "uint8"),
+        (np.zeros((8, 8, 3), np.float32), "floating-point values of 32 bits per channel; say how"),
         (np.zeros((8, 8, 4), np.uint8), "expected"),
         (np.zeros((0, 8, 3), np.uint8), "expected"),
-        (None, "expected a .h, w, 3. uint8 array, a path, the bytes of a file or a PIL image, got NoneType"),
+        (
+            None,
+            "expected a .h, w, 3. array, a path, the bytes of a file, a PIL image or a YuvFrame, got NoneType",
+        ),
         ("absent.jpg", r"absent\.jpg"),
     ],
 )

@@ -1,0 +1,142 @@
+"""Images that PIL has opened, as their files give them by path."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevision.errors import InputError
+from edgevision.imaging.codecs import Pixels, decode_8bit
+from edgevision.imaging.frame import Frame
+from edgevision.imaging.headers import read_header
+
+
+def pil_frame(image: Any, check_size: Callable[[tuple[int, int], str], None]) -> Frame:
+    """A PIL image as its file gives it by path: upright, without alpha, with all of its bits.
+
+    Args:
+        image: a ``PIL.Image.Image``.
+        check_size: called with its size before it is decoded; raises if that is too large.
+
+    Raises:
+        InputError: PIL cannot decode it, or would cut it to 8 bits.
+    """
+    name = str(getattr(image, "filename", "") or "image")
+    check_size(image.size, name)
+    if 0 in image.size:
+        raise InputError(f"{name}: expected at least one pixel, got size {image.size}")
+    _refuse_what_pil_cuts(image, name)
+    try:
+        image.load()
+        pixels = np.asarray(image) if image.mode[0] in "IF" else _pil_rgb(image)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise InputError(f"{name}: PIL cannot decode it: {error}") from error
+    pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+    turn = _TURNS.get(_exif_orientation(image))
+    upright = pixels if turn is None else np.ascontiguousarray(turn(pixels))
+    return Frame(upright, "rgb" if upright.ndim == 3 else "gray", name)
+
+
+def _refuse_what_pil_cuts(image: Any, name: str) -> None:
+    """PIL has no mode for colours of 16 bits, and reads them as 8 without a word."""
+    cut = any(";16" in str(part) for tile in getattr(image, "tile", ()) for part in tile)
+    if not cut and image.format == "PNG" and image.mode[0] != "I" and getattr(image, "filename", ""):
+        try:  # a PIL image that is loaded already has forgotten what it was
+            with Path(image.filename).open("rb") as file:
+                header = read_header(file.read(_PNG_HEADER_BYTES))
+            cut = header is not None and header.format == "PNG" and header.bits > 8
+        except (OSError, ValueError):
+            cut = False
+    if cut and image.mode[0] not in "IF":
+        raise InputError(
+            f"{name}: has 16 bits per channel, which PIL cuts to 8; pass its path or its bytes instead"
+        )
+
+
+def _pil_rgb(image: Any) -> Pixels:
+    """The pixels of a PIL image, (h, w, 3), as `decode_8bit` has them of a file with this mode."""
+    mode = image.mode
+    if mode == "CMYK":
+        return _cmyk_to_rgb(np.asarray(image, np.uint16))
+    # One alpha per palette entry: PIL warns if a conversion loses it.
+    if isinstance(image.info.get("transparency"), bytes):
+        return np.ascontiguousarray(np.asarray(image.convert("RGBA"))[:, :, :3])
+    return np.asarray(image if mode == "RGB" else image.convert("RGB"))
+
+
+def _cmyk_to_rgb(cmyk: NDArray[np.uint16]) -> Pixels:
+    """(h, w, 4) as (h, w, 3): with OpenCV's rounding, which is up to 2 levels from PIL's."""
+    ink, light = cmyk[:, :, :3], 255 - cmyk[:, :, 3:]
+    return np.asarray(light - (ink * light >> 8), np.uint8)
+
+
+#: The EXIF tag of the orientation.
+_ORIENTATION = 0x0112
+_EXIF_PREFIX = b"Exif\0\0"
+#: The most that one segment of a JPEG file holds.
+_MOST_BYTES_OF_SEGMENT = 65533
+#: The signature and the first chunk of a PNG file.
+_PNG_HEADER_BYTES = 33
+#: EXIF orientation -> upright pixels; 1 is upright already, and any other number means nothing.
+_TURNS: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: lambda pixels: pixels[::-1].swapaxes(0, 1),
+    7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
+    8: lambda pixels: pixels[:, ::-1].swapaxes(0, 1),
+}
+
+
+def _exif_orientation(image: Any) -> int:
+    """The EXIF orientation that a PIL image still carries; 1 where it has none.
+
+    The decoder of files is asked, because PIL reads more of XMP and of a damaged EXIF block than it does.
+    Only an orientation that the caller has changed since is taken from PIL.
+    """
+    block = image.info.get("exif")
+    if not isinstance(block, bytes):
+        return 1
+    png = image.format == "PNG"
+    try:
+        now = image.getexif()
+        stated = type(now)()
+        stated.load(block)
+        changed = _ORIENTATION in stated and now.get(_ORIENTATION) != stated[_ORIENTATION]
+        return int(now.get(_ORIENTATION, 1)) if changed else _orientation_in_a_file(block, png)
+    except (SyntaxError, ValueError, TypeError, LookupError, OSError, struct.error):
+        return _orientation_in_a_file(block, png)
+
+
+def _orientation_in_a_file(block: bytes, png: bool) -> int:
+    """The orientation that the decoder of files reads from an EXIF block: by turning two by three pixels."""
+    tiff = block.removeprefix(_EXIF_PREFIX)
+    corners = np.arange(0, 240, 40, dtype=np.uint8).reshape(2, 3)[:, :, np.newaxis].repeat(3, axis=2)
+    turned = decode_8bit(_png_with_exif(corners, tiff) if png else _jpeg_with_exif(corners, tiff))
+    for orientation, turn in _TURNS.items():
+        if turned is not None and np.array_equal(np.rint(turned / 40), turn(corners) // 40):
+            return orientation
+    return 1
+
+
+def _jpeg_with_exif(pixels: Pixels, tiff: bytes) -> bytes:
+    jpeg = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes()
+    content = (_EXIF_PREFIX + tiff)[:_MOST_BYTES_OF_SEGMENT]
+    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(content) + 2) + content + jpeg[2:]
+
+
+def _png_with_exif(pixels: Pixels, tiff: bytes) -> bytes:
+    png = cv2.imencode(".png", pixels)[1].tobytes()
+    if tiff[:2] not in (b"II", b"MM"):  # libpng would only warn about it on stderr
+        return png
+    chunk = b"eXIf" + tiff
+    chunk = struct.pack(">I", len(tiff)) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    return png[:_PNG_HEADER_BYTES] + chunk + png[_PNG_HEADER_BYTES:]
