@@ -178,10 +178,10 @@ def _spacing(groups: list[Any]) -> tuple[float, float] | None:
 
 
 def _modality(stored: NDArray[Any], dataset: Any, groups: list[Any]) -> NDArray[Any]:
-    if dataset.get("ModalityLUTSequence"):
-        from pydicom.pixels.processing import apply_modality_lut
-
-        return np.asarray(apply_modality_lut(stored, dataset))
+    tables = _last(groups, "ModalityLUTSequence")
+    if tables:
+        table, first, _ = _table(dataset, tables[0])
+        return table[np.clip(stored.astype(np.int64) - first, 0, len(table) - 1)]
     slope, intercept = (_last(groups, f"Rescale{word}") for word in ("Slope", "Intercept"))
     slope, intercept = float(1 if slope is None else slope), float(0 if intercept is None else intercept)
     if (slope, intercept) == (1.0, 0.0):
@@ -195,7 +195,7 @@ def _window(groups: list[Any]) -> FileWindow | None:
     """The first of the file's windows; a table goes before a function, as in pydicom."""
     tables = _last(groups, "VOILUTSequence")
     if tables:
-        return _table_window(groups[0], tables)
+        return _table_window(groups[0], tables[0])
     centre, width = (_first(_last(groups, f"Window{word}")) for word in ("Center", "Width"))
     if centre is None or width is None or width <= 0:
         return None
@@ -209,20 +209,23 @@ def _first(value: Any) -> float | None:
     return float(value if isinstance(value, (int, float, str)) else value[0])
 
 
-def _table_window(dataset: Any, tables: Any) -> FileWindow:
-    from pydicom import Dataset
-    from pydicom.pixels.processing import apply_voi
+def _table(dataset: Any, item: Any) -> tuple[NDArray[np.uint16], int, int]:
+    """A table of an item: its entries, the value that the first of them is for, and the bits of an entry."""
+    size, first, bits = (int(part) for part in item.LUTDescriptor)
+    data = item.LUTData
+    if isinstance(data, bytes):
+        order = "<" if dataset.file_meta.TransferSyntaxUID.is_little_endian else ">"
+        data = np.frombuffer(data, f"{order}u2")
+    return np.asarray(data, np.uint16)[: size or 65536], first, bits
 
-    size, first, bits = (int(part) for part in tables[0].LUTDescriptor)
-    entries = np.arange(first, first + (size or 65536), dtype=np.int32)
-    alone = Dataset()
-    alone.PixelRepresentation = dataset.PixelRepresentation
-    alone.VOILUTSequence = tables
-    table = apply_voi(entries, alone).astype(np.float64) / (2**bits - 1)
+
+def _table_window(dataset: Any, item: Any) -> FileWindow:
+    table, first, bits = _table(dataset, item)
+    shares = (table / (2**bits - 1)).astype(np.float32)
 
     def window(values: NDArray[Any]) -> NDArray[np.float32]:
-        places = np.clip(np.rint(values).astype(np.int64) - first, 0, len(table) - 1)
-        return np.asarray(table[places], np.float32)
+        places = np.clip(np.rint(values).astype(np.int64) - first, 0, len(shares) - 1)
+        return shares[places]
 
     return window
 

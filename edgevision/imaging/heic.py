@@ -33,7 +33,7 @@ def decode_heic(data: bytes, check_size: Callable[[tuple[int, int]], None]) -> N
             raise ValueError(
                 f"it has {file.info['bit_depth']} bits per channel, which is not supported for HEIC"
             )
-        pixels = np.asarray(file)
+        pixels = np.array(file)  # a copy: pi-heif frees its memory with the file
     except (OSError, EOFError, SyntaxError, RuntimeError) as error:
         raise ValueError(first_line(error)) from error
     if pixels.ndim == 2:

@@ -47,6 +47,7 @@ def pil_frame(image: Any, check_size: Callable[[tuple[int, int], str], None]) ->
 def _refuse_what_pil_cuts(image: Any, name: str) -> None:
     """PIL has no mode for colours of 16 bits, and reads them as 8 without a word."""
     cut = any(";16" in str(part) for tile in getattr(image, "tile", ()) for part in tile)
+    cut = cut or image.info.get("bit_depth", 8) > 8  # of pi-heif
     if not cut and image.format == "PNG" and image.mode[0] != "I" and getattr(image, "filename", ""):
         try:  # a PIL image that is loaded already has forgotten what it was
             with Path(image.filename).open("rb") as file:
@@ -56,7 +57,7 @@ def _refuse_what_pil_cuts(image: Any, name: str) -> None:
             cut = False
     if cut and image.mode[0] not in "IF":
         raise InputError(
-            f"{name}: has 16 bits per channel, which PIL cuts to 8; pass its path or its bytes instead"
+            f"{name}: has more than 8 bits per channel, which PIL cuts; pass its path or its bytes instead"
         )
 
 

@@ -147,7 +147,8 @@ def test_one_row_of_scores_for_many_images_is_an_error() -> None:
         (np.zeros((0, 8, 3), np.uint8), "expected"),
         (
             None,
-            "expected a .h, w, 3. array, a path, the bytes of a file, a PIL image or a YuvFrame, got NoneType",
+            "expected a .h, w, 3. array, a path, the bytes of a file, a PIL image or a YuvFrame, got "
+            "NoneType",
         ),
         ("absent.jpg", r"absent\.jpg"),
     ],
