@@ -21,7 +21,7 @@ def png(pixels: Any) -> bytes:
 
 
 def tiff(pixels: Any, big_endian: bool = False, big: bool = False, **tags: int) -> bytes:
-    """An uncompressed TIFF file: grey or RGB(A) of any dtype, with other values of tags by number (``t262=0``)."""
+    """An uncompressed TIFF file: grey or RGB(A) of any dtype, with other tags by number (``t262=0``)."""
     order = ">" if big_endian else "<"
     samples = 1 if pixels.ndim == 2 else pixels.shape[2]
     data = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
@@ -72,7 +72,7 @@ def tiff_of(pages: list[tuple[bytes, dict[int, Any]]], order: str = "<", big: bo
 
 
 def dicom(pixels: Any, bits: int | None = None, **values: Any) -> bytes:
-    """A DICOM file of grey or RGB pixels, (h, w), (n, h, w) or (h, w, 3), with other attributes by keyword."""
+    """A DICOM file of pixels (h, w), (n, h, w) or (h, w, 3), with other attributes by keyword."""
     import pydicom
     from pydicom.dataset import FileMetaDataset
     from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid

@@ -174,7 +174,7 @@ def frames_of(path: Path, data: bytes | None = None) -> list[int | None]:
 
 
 class _Search:
-    """What is found, in its order."""
+    """Images and other files, in the order in which they are found."""
 
     def __init__(self, frames: bool) -> None:
         self.images: list[ImageFile] = []

@@ -73,8 +73,9 @@ class YuvFrame:
 
     Example::
 
-        frame = picam2.capture_array("lores")                 # YUV420, 320 wide, rows of 384 bytes
-        model(edgevision.YuvFrame(frame, "yuv420", size_wh=(320, 240), range="full"))
+        rows = np.zeros((360, 384), np.uint8)  # as picam2.capture_array("lores"): 320 wide, padded
+        frame = edgevision.YuvFrame(rows, "yuv420", size_wh=(320, 240), range="full")
+        print(frame.to_rgb().shape)  # (240, 320, 3); a model takes the frame itself
     """
 
     data: NDArray[Any] | bytes

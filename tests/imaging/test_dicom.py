@@ -234,9 +234,8 @@ def _broken() -> dict[str, bytes]:
         "cut in its header": whole[:300],
         "without an image": file.getvalue(),
         "unknown colours": whole.replace(b"MONOCHROME2 ", b"Doe^Jane    "),
-        "damaged": whole.replace(b"BitsAllocated", b"x").replace(b"\x28\0\0\x01US\x02\0\x10\0", "
-        "b"\x28\0\0\x01US\x02\0\x07\0"),
-    }  # fmt: skip
+        "seven bits allocated": whole.replace(b"\x28\0\0\x01US\2\0\x10\0", b"\x28\0\0\x01US\2\0\7\0"),
+    }
 
 
 @pytest.mark.parametrize("case", _broken())

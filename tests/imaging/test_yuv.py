@@ -122,8 +122,8 @@ def test_the_extremes_of_both_ranges_are_black_and_white(name: str) -> None:
     ("arguments", "message"),
     [
         ((np.zeros((18, 16), np.uint16), "nv12"), "expected a uint8 array or bytes, got uint16"),
-        ((np.zeros((18, 16, 3), np.uint8), "nv12"), r"expected shape \(height \* 3 / 2, width\), got \(18,
-        16, 3\)"), ((np.zeros((17, 16), np.uint8), "yuv420"), "its height is no multiple of 3"),
+        ((np.zeros((18, 16, 3), np.uint8), "nv12"), r"shape \(height \* 3 / 2, width\), got"),
+        ((np.zeros((17, 16), np.uint8), "yuv420"), "its height is no multiple of 3"),
         ((np.zeros((18, 15), np.uint8), "nv12"), "expected an even width and height, got 15 x 12"),
         ((np.zeros((21, 16), np.uint8), "nv12", (16, 14), 16), None),
         ((np.zeros((18, 24), np.uint8), "nv12", (16, 14)), r"16 x 14 pixels .* 504 bytes in rows of 24"),

@@ -1,4 +1,4 @@
-"""Where annotated copies go: never over a file unasked, each under a name of its own, in the folders' structure."""
+"""Where annotated copies go: in the folders' structure, each under its own name, over no file unasked."""
 
 from __future__ import annotations
 
