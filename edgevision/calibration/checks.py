@@ -209,10 +209,21 @@ def _readable(images: ImageSet, mapping: ValueMapping) -> Summaries:
     broken = summaries.broken
     if broken:
         raise InputError(
-            f"{images.name}: {len(broken)} of {len(images)} images cannot be read: "
-            f"{_listed(broken[:_NAMED], len(broken), '; ')}; repair or remove them"
+            f"{images.name}: {len(broken)} of {len(images)} images cannot be used: "
+            f"{'; '.join(_by_reason(broken))}; repair or remove them"
         )
     return summaries
+
+
+def _by_reason(errors: Sequence[str]) -> list[str]:
+    """The errors ``NAME: REASON``, each reason once, after the names that it holds for."""
+    names: dict[str, list[str]] = {}
+    for error in errors:
+        name, _, reason = error.partition(": ")
+        names.setdefault(reason, []).append(name)
+    groups = [(_listed(some[:_NAMED], len(some)), reason) for reason, some in names.items()]
+    shown = [f"{some}: {reason}" for some, reason in groups[:_NAMED]]
+    return shown if len(groups) <= _NAMED else [*shown, f"and {len(groups) - _NAMED} more reasons"]
 
 
 def _shared(own: Summaries, others: Summaries) -> list[tuple[str, str]]:

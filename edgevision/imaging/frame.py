@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 #: From stored values to shares of white, float32 0…1: a file's own window.
 FileWindow = Callable[[NDArray[Any]], NDArray[np.float32]]
 
+_UINT8 = np.dtype(np.uint8)
 
-@dataclass(frozen=True, eq=False, slots=True)
+
+# Not frozen: the checks of a frozen class would cost more than the rest of this module, for each frame.
+@dataclass(eq=False, slots=True)
 class Frame:
     """One decoded image, in any form that a model accepts.
 
@@ -53,8 +56,8 @@ class Frame:
     def is_plain(self) -> bool:
         """True for 8 bits per channel whose values mean what they mean in a photo: 0 is black, 255 white."""
         return (
-            self.pixels.dtype == np.uint8
+            self.pixels.dtype == _UINT8
+            and (self.bits is None or self.bits == 8)
             and not self.inverted
             and self.window is None
-            and (self.bits is None or self.bits == 8)
         )
