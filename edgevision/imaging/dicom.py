@@ -225,7 +225,7 @@ def _table_window(dataset: Any, item: Any) -> FileWindow:
 
     def window(values: NDArray[Any]) -> NDArray[np.float32]:
         places = np.clip(np.rint(values).astype(np.int64) - first, 0, len(shares) - 1)
-        return shares[places]
+        return np.asarray(shares[places])
 
     return window
 
