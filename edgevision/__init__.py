@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from edgevision.artifact import Artifact as Artifact
     from edgevision.artifact import FloatOperation as FloatOperation
     from edgevision.artifact import QuantizationRecord as QuantizationRecord
+    from edgevision.backend import ScoreSigmoids as ScoreSigmoids
     from edgevision.backend import SessionSettings as SessionSettings
     from edgevision.benchmarking.bench import BenchResult as BenchResult
     from edgevision.benchmarking.bench import bench as bench
@@ -47,10 +48,10 @@ if TYPE_CHECKING:
     from edgevision.evaluation.compare import BundleComparison as BundleComparison
     from edgevision.evaluation.compare import PairedTestResult as PairedTestResult
     from edgevision.evaluation.compare import compare as compare
-    from edgevision.evaluation.evaluate import ArtifactRun as ArtifactRun
     from edgevision.evaluation.evaluate import Evaluation as Evaluation
-    from edgevision.evaluation.evaluate import RunSettings as RunSettings
     from edgevision.evaluation.evaluate import evaluate as evaluate
+    from edgevision.evaluation.open_model import ArtifactRun as ArtifactRun
+    from edgevision.evaluation.open_model import RunSettings as RunSettings
     from edgevision.evaluation.run import Images as Images
     from edgevision.evidence.operating_points import Curve as Curve
     from edgevision.evidence.operating_points import OperatingEvidence as OperatingEvidence
@@ -143,7 +144,7 @@ if TYPE_CHECKING:
 _NAMES = {
     "_version": ("__version__",),
     "artifact": ("Artifact", "FloatOperation", "QuantizationRecord"),
-    "backend": ("SessionSettings",),
+    "backend": ("ScoreSigmoids", "SessionSettings"),
     "benchmarking.bench": ("BenchResult", "bench"),
     "benchmarking.throughput": ("Throughput",),
     "benchmarking.tune": ("Chosen", "Tuning", "TuningRow", "tune"),
@@ -155,7 +156,8 @@ _NAMES = {
     "datasets.image_sets": ("ImageSet", "SetFacts"),
     "errors": ("EdgeVisionError", "errors"),
     "evaluation.compare": ("BundleComparison", "PairedTestResult", "compare"),
-    "evaluation.evaluate": ("ArtifactRun", "Evaluation", "RunSettings", "evaluate"),
+    "evaluation.evaluate": ("Evaluation", "evaluate"),
+    "evaluation.open_model": ("ArtifactRun", "RunSettings"),
     "evaluation.run": ("Images",),
     "evidence.operating_points": (
         "Curve",

@@ -2,18 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgevision.errors import ArtifactError, OptionError
 
-#: Format of an artifact -> suffixes of its files, the one that names the artifact first.
-FORMATS: dict[str, tuple[str, ...]] = {
-    "tflite": (".tflite",),
-    "openvino": (".xml", ".bin"),
-    "onnx": (".onnx",),
-}
+
+@dataclass(frozen=True)
+class FileFormat:
+    """The files in which artifacts of a format come, as a backend says in its ``file_formats``.
+
+    Attributes:
+        name: of the format, as in `Backend.formats`.
+        suffixes: how the names of its files end, such as ``.xml`` and ``.bin``: the first names the artifact,
+            and a file with each of the others and the same stem belongs to it.
+        folder: whether the artifact is a folder whose name ends in the first suffix, with all files in it.
+
+    Raises:
+        OptionError: the name is empty, or a suffix does not begin with a dot.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    folder: bool = False
+
+    def __post_init__(self) -> None:
+        suffixes = tuple(self.suffixes) if not isinstance(self.suffixes, str) else ()
+        valid = [isinstance(one, str) and len(one) > 1 and one.startswith(".") for one in suffixes]
+        if not isinstance(self.name, str) or not self.name or not valid or not all(valid):
+            raise OptionError(
+                f"file format {self.name!r:.40}: expected a name, and suffixes such as ('.tflite',), got "
+                f"{self.suffixes!r:.80}"
+            )
+        object.__setattr__(self, "suffixes", tuple(one.lower() for one in suffixes))
+
+
+#: Formats that several backends load, as these declare them.
+TFLITE = FileFormat("tflite", (".tflite",))
+OPENVINO = FileFormat("openvino", (".xml", ".bin"))
+ONNX = FileFormat("onnx", (".onnx",))
+STANDARD_FORMATS = (TFLITE, OPENVINO, ONNX)
 
 #: Every precision an artifact can have, from the most expensive to the cheapest.
 PRECISIONS: dict[str, str] = {
@@ -72,12 +101,12 @@ class QuantizationRecord:
 
 @dataclass(frozen=True)
 class Artifact:
-    """One file, or an ``.xml`` and ``.bin`` pair, that a runtime loads.
+    """A model as a runtime loads it: one file, or several that belong together, such as ``.xml`` and ``.bin``.
 
     Attributes:
         format: ``tflite``, ``openvino`` or ``onnx``, or a format of a plugin.
         precision: one of `PRECISIONS`, or ``unknown`` for a bare file.
-        files: file name -> content. The first names the artifact.
+        files: file name -> content, with ``/`` in those of a folder. The first names the artifact.
         quantization: how it was quantized, where its converter says so.
     """
 
@@ -112,34 +141,67 @@ class Artifact:
         return sum(map(len, self.files.values()))
 
 
-def format_of(path: str | Path) -> str | None:
-    """The format of a bare artifact, by the suffix of its name; ``None`` for any other file."""
-    for name, suffixes in FORMATS.items():
-        if Path(path).suffix.lower() == suffixes[0]:
-            return name
-    return None
+def format_of(path: str | Path, formats: Sequence[FileFormat] = STANDARD_FORMATS) -> FileFormat | None:
+    """The format of a bare artifact, by the end of its name; ``None`` for any other file.
+
+    Args:
+        path: a file or folder.
+        formats: those that are known; `edgevision.plugins.Registry.file_formats` has those of all backends.
+
+    Raises:
+        OptionError: two formats have this suffix.
+    """
+    path = Path(path)
+    name = path.name.lower()
+    known = [one for one in formats if name.endswith(one.suffixes[0]) and one.folder == path.is_dir()]
+    longest = max((len(one.suffixes[0]) for one in known), default=0)
+    matching = [one for one in known if len(one.suffixes[0]) == longest]
+    if len({one.name for one in matching}) > 1:
+        raise OptionError(
+            f"{path}: may be of format {' or '.join(one.name for one in matching)}; name the backend that is "
+            "to run it with --backend"
+        )
+    return matching[0] if matching else None
 
 
-def read_artifact(path: str | Path) -> Artifact:
+def read_artifact(path: str | Path, formats: Sequence[FileFormat] = STANDARD_FORMATS) -> Artifact:
     """Read a bare artifact, and the files that belong to it, into memory.
+
+    Args:
+        path: the file that names it, or its folder.
+        formats: as for `format_of`.
 
     Raises:
         OptionError: the suffix is not that of an artifact.
         ArtifactError: a file is missing or cannot be read.
     """
     path = Path(path)
-    name = format_of(path)
-    if name is None:
-        known = ", ".join(suffixes[0] for suffixes in FORMATS.values())
+    form = format_of(path, formats)
+    if form is None:
+        known = ", ".join(dict.fromkeys(one.suffixes[0] for one in formats))
         raise OptionError(
             f"{path}: expected a bundle (.evb) or an artifact ({known}); "
             "run edgevision convert to get a bundle from a trained model"
         )
     files = {}
-    for suffix in FORMATS[name]:
-        part = path.with_suffix(suffix) if suffix != path.suffix.lower() else path
+    for name, part in _parts(path, form):
         try:
-            files[part.name] = part.read_bytes()
+            files[name] = part.read_bytes()
         except OSError as error:
             raise ArtifactError(f"{part}: cannot be read: {error.strerror or error}") from error
-    return Artifact(format=name, precision="unknown", files=files)
+    if not files:
+        raise ArtifactError(f"{path}: the folder is empty; expected an artifact of format {form.name}")
+    return Artifact(format=form.name, precision="unknown", files=files)
+
+
+def _parts(path: Path, form: FileFormat) -> Iterator[tuple[str, Path]]:
+    """Name within the artifact, and path, of each file."""
+    if form.folder:
+        for part in sorted(path.rglob("*")):
+            if part.is_file():
+                yield part.relative_to(path).as_posix(), part
+        return
+    stem = path.name[: -len(form.suffixes[0])]
+    for place, suffix in enumerate(form.suffixes):
+        part = path if place == 0 else path.with_name(stem + suffix)
+        yield part.name, part

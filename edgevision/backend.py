@@ -11,6 +11,7 @@ reads. `edgevision.slots` has the pool and the session that do so.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -19,7 +20,13 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from edgevision.artifact import Artifact
 from edgevision.errors import ArtifactError, DeviceError, OptionError, OutputError
-from edgevision.system.arguments import optional_path, whole_number
+from edgevision.system.arguments import (
+    optional_path,
+    real_number,
+    sequence,
+    whole_number,
+    whole_numbers,
+)
 from edgevision.system.numeric import plain
 from edgevision.tensors import Array, TensorSpec
 
@@ -50,6 +57,7 @@ class SessionSettings:
         threads: CPU threads for one call; ``None`` leaves the choice to the runtime.
         cache_dir: folder in which a runtime may keep compiled models; ``None`` keeps none.
         options: options of the backend's own; unknown names are refused.
+        image_size_wh: width and height of the image input, for an artifact that leaves them open.
     """
 
     device: str | None = None
@@ -57,8 +65,14 @@ class SessionSettings:
     threads: int | None = None
     cache_dir: str | Path | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    image_size_wh: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
+        if self.image_size_wh is not None:
+            sizes = whole_numbers(self.image_size_wh, "image_size_wh", least=1)
+            if len(sizes) != 2:
+                raise OptionError(f"image_size_wh: expected (width, height), got {self.image_size_wh!r:.100}")
+            object.__setattr__(self, "image_size_wh", tuple(sizes))
         if self.threads is not None:
             threads = whole_number(self.threads, "threads", least=1)
             if threads > _MOST_THREADS:
@@ -208,6 +222,9 @@ class Backend(Protocol):
         name: also the name of the extra that installs it: ``tflite``, ``openvino``, ``cuda``.
         formats: formats of the artifacts that it loads, its native format first.
         options: names that `SessionSettings.options` may contain.
+
+    A backend may also have an attribute ``file_formats``: a `edgevision.artifact.FileFormat` for each of its
+    formats that comes in other files than those named ``.FORMAT``. Bare files are recognised by these.
     """
 
     @property
@@ -247,27 +264,107 @@ class Backend(Protocol):
 
 
 @dataclass(frozen=True)
+class UnsupportedMetadata:
+    """A statement in an artifact's metadata that EdgeVision does not support, or that contradicts another.
+
+    The artifact is refused, unless the caller states the field instead.
+
+    Attributes:
+        field: which of the caller's statements overrides it: ``values``, ``color``, ``resize``,
+            ``interpolation``, ``size``, ``labels``, ``scores``, ``decoder``; ``kind``: of its outputs, by
+            either of the last two; or ``task``: none does.
+        said: the statement and where it stands, such as ``model_info/resize_type 'fold'``.
+        reason: why it cannot be obeyed, such as ``expected one of standard, crop``.
+    """
+
+    field: str
+    said: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class ArtifactDescription:
     """Metadata that an artifact carries; ``None`` where it carries none.
 
     Attributes:
         labels: one name per class.
+        first_label: name of the class that precedes `labels` where the network has one class more than
+            these; empty if such a network is refused.
         value_range, mean, scale: normalization of its image input, as in
             `edgevision.imaging.preprocess.Preprocessing`: all three, or none.
+        integers_as_pixels: an integer input takes the pixel values as they are, whatever the normalization.
+        color: channel order of its image input: ``rgb``, ``bgr`` or ``gray``.
+        resize, interpolation, pad_value: as in `edgevision.imaging.preprocess.Preprocessing`.
+        size_wh: width and height of its image input.
         score_kind: type of its output: ``softmax``, ``sigmoid`` or ``logits``.
-        task: ``classify`` or ``detect``.
-        decoder: name of the decoder for a detector's outputs.
-        output_places: setting of that decoder -> index of the output that the setting names.
+        side_outputs: names of outputs that hold no scores, where there are several.
+        score_sigmoids: calibration of each class's score; ``None`` without one.
+        task: ``classify``, ``detect``, or another word, such as ``pose``.
+        decoders: name of each decoder that a detector's outputs may be for -> its settings, the likeliest
+            first; the outputs' shapes decide.
+        output_places: setting of the first decoder -> index of the output that the setting names.
+        thresholds: ``score_threshold``, ``iou_threshold``, ``max_detections``, where the metadata has them.
+        unsupported: statements that cannot be obeyed.
     """
 
     labels: tuple[str, ...] | None = None
+    first_label: str = ""
     value_range: tuple[float, float] | None = None
     mean: tuple[float, ...] | None = None
     scale: tuple[float, ...] | None = None
+    integers_as_pixels: bool = False
+    color: str | None = None
+    resize: str | None = None
+    interpolation: str | None = None
+    pad_value: int | None = None
+    size_wh: tuple[int, int] | None = None
     score_kind: str | None = None
+    side_outputs: tuple[str, ...] = ()
+    score_sigmoids: ScoreSigmoids | None = None
     task: str | None = None
-    decoder: str | None = None
+    decoders: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     output_places: Mapping[str, int] = field(default_factory=dict)
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    unsupported: tuple[UnsupportedMetadata, ...] = ()
+
+
+@dataclass(frozen=True)
+class ScoreSigmoids:
+    """Calibration of scores by a sigmoid for each class, as in TFLite Metadata's ``ScoreCalibrationOptions``.
+
+    A score s becomes ``scale / (1 + exp(-(slope * g(s) + offset)))``.
+
+    Attributes:
+        transformation: g: ``identity``; ``log``; or ``inverse-logistic``, log(s) - log(1 - s).
+        parameters: scale, slope, offset and the lowest score (or -infinity) of each class; `None` for a class
+            without a sigmoid.
+        default_score: of a class without a sigmoid, and of scores below the lowest.
+
+    Raises:
+        OptionError: a field has an invalid value; names it.
+    """
+
+    transformation: str
+    parameters: tuple[tuple[float, float, float, float] | None, ...]
+    default_score: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.transformation not in ("identity", "log", "inverse-logistic"):
+            raise OptionError(
+                f"transformation: expected identity, log or inverse-logistic, got {self.transformation!r:.80}"
+            )
+        rows = []
+        for row in sequence(self.parameters, "parameters", "sigmoids"):
+            numbers = None if row is None else tuple(sequence(row, "parameters", "numbers"))
+            if numbers is not None:
+                numbers = tuple(real_number(number, "parameters", finite=False) for number in numbers)
+                if len(numbers) != 4 or not all(map(math.isfinite, numbers[:3])) or math.isnan(numbers[3]):
+                    raise OptionError(
+                        f"parameters: expected scale, slope, offset and the lowest score, got {row!r:.200}"
+                    )
+            rows.append(numbers)
+        object.__setattr__(self, "parameters", tuple(rows))
+        object.__setattr__(self, "default_score", real_number(self.default_score, "default_score"))
 
 
 @runtime_checkable
@@ -279,6 +376,37 @@ class DescribingBackend(Protocol):
 
         Raises:
             ArtifactError: the artifact is damaged.
+        """
+        ...
+
+
+class Companion(NamedTuple):
+    """A file that belongs to an artifact and lies beside its first file.
+
+    Attributes:
+        name: relative to that file's folder, with ``/``; never absolute, never leading out of it.
+        required: whether the artifact is incomplete without it.
+        alone: whether it can belong to this artifact only where its folder holds no other file with the
+            suffix of the artifact's first file.
+    """
+
+    name: str
+    required: bool = True
+    alone: bool = False
+
+
+@runtime_checkable
+class CompanionBackend(Protocol):
+    """A backend whose formats may have further files beside the first one."""
+
+    def companions(self, artifact: Artifact) -> Sequence[Companion]:
+        """The files that belong to an artifact of one of the backend's formats; the runtime is not needed.
+
+        Args:
+            artifact: a bare artifact, with the files that its suffix implies.
+
+        Raises:
+            ArtifactError: the artifact is damaged, or names a file outside its folder.
         """
         ...
 
@@ -305,5 +433,43 @@ def check_open_sizes(artifact: Artifact, inputs: Sequence[TensorSpec]) -> None:
         if None in spec.shape[1:]:
             raise ArtifactError(
                 f"{artifact.name}: input '{spec.name}': only the batch size may be open, "
-                f"got {spec.describe()}; convert the model with a fixed image size"
+                f"got {spec.describe()}; convert the model with a fixed image size, or pass --input-size WxH"
             )
+
+
+def fixed_image_shape(
+    artifact: Artifact, name: str, shape: Sequence[int | None], size_wh: tuple[int, int] | None
+) -> tuple[int | None, ...]:
+    """The shape of an input with its open width and height fixed; unchanged if it leaves neither open.
+
+    Args:
+        artifact: the artifact, for errors.
+        name: of the input.
+        shape: its sizes; `None` for an open one.
+        size_wh: `SessionSettings.image_size_wh`; `None` fixes nothing.
+
+    Raises:
+        ArtifactError: the number of channels is open as well, or one of the two sizes is fixed to another.
+    """
+    sizes = tuple(shape)
+    if size_wh is None or len(sizes) != 4 or None not in sizes[1:]:
+        return sizes
+    if sizes[3] in (1, 3) and sizes[1] not in (1, 3):
+        rows, columns = 1, 2
+    elif sizes[1] in (1, 3):
+        rows, columns = 2, 3
+    else:
+        raise ArtifactError(
+            f"{artifact.name}: input '{name}': the number of channels is open, so its layout is unknown; "
+            "convert the model with a fixed image size"
+        )
+    width, height = size_wh
+    fixed = list(sizes)
+    for place, size in ((rows, height), (columns, width)):
+        if sizes[place] not in (None, size):
+            raise ArtifactError(
+                f"{artifact.name}: input '{name}': expected a size of {width}x{height}, but the model fixes "
+                f"{'height' if place == rows else 'width'} to {sizes[place]}; pass another --input-size"
+            )
+        fixed[place] = size
+    return tuple(fixed)

@@ -2,6 +2,7 @@
 
     EdgeVisionError                     1   base class
     ├── OptionError                     2   an option or argument is missing, ambiguous, or invalid
+    │   └── MissingOptionError          2   … because the model does not say what it states
     ├── InputError                      3   an image, a set of images, or a tensor cannot be used
     ├── SourceError                     4   a trained model cannot be read or converted
     │   └── UntrustedSourceError        4   … because it contains code and is not trusted
@@ -55,6 +56,23 @@ class SourceError(EdgeVisionError):
 
 class UntrustedSourceError(SourceError):
     """A trained model contains code, and the caller did not pass `trust_source`."""
+
+
+class MissingOptionError(OptionError):
+    """The model does not say something that must not be assumed, and no option states it.
+
+    Attributes:
+        where: the model's name; empty if the questions name it.
+        questions: what is missing, each with the option to pass and its choices.
+    """
+
+    def __init__(self, where: str, *questions: str) -> None:
+        self.where = where
+        self.questions = questions
+        listed = (f"({number}) {question}" for number, question in enumerate(questions, 1))
+        several = f"{len(questions)} options are missing: " + "; ".join(listed)
+        asked = questions[0] if len(questions) == 1 else several
+        super().__init__(f"{where}: {asked}" if where else asked)
 
 
 class BundleError(EdgeVisionError):

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 import pluggy
 
 from edgevision import hookspecs
-from edgevision.errors import DeviceError, PluginError, first_line
+from edgevision.artifact import STANDARD_FORMATS, FileFormat
+from edgevision.errors import DeviceError, EdgeVisionError, PluginError, first_line
 from edgevision.system.entry_points import EntryPoint, entry_points
 
 if TYPE_CHECKING:
@@ -101,6 +102,40 @@ class Registry:
         """Backend name -> backend, whether its runtime is installed or not."""
         return self._items("edgevision_backends", _BACKEND_MEMBERS)
 
+    def file_formats(self, backend: str | None = None) -> tuple[FileFormat, ...]:
+        """How artifacts come as files, for each format that a backend loads.
+
+        Args:
+            backend: name of the only backend that counts; `None` for all.
+
+        Raises:
+            PluginError: there is no such backend.
+        """
+        backends = self.backends() if backend is None else {backend: self.backend(backend)}
+        # Those of a backend's own format first: it knows its files best.
+        declared = [
+            (place, form)
+            for name, each in sorted(backends.items())
+            for place, form in enumerate(self._formats_of(name, each))
+        ]
+        by_name: dict[str, FileFormat] = {}
+        for _, form in sorted(declared, key=lambda pair: pair[0]):
+            by_name.setdefault(form.name, form)
+        return tuple(by_name.values())
+
+    def _formats_of(self, name: str, backend: Backend) -> list[FileFormat]:
+        """The file formats of one backend, in the order of its formats."""
+        standard = {form.name: form for form in STANDARD_FORMATS}
+        try:
+            declared = {form.name: form for form in getattr(backend, "file_formats", ())}
+            if not all(isinstance(form, FileFormat) for form in declared.values()):
+                raise TypeError(f"file_formats: expected objects of class FileFormat, got {declared}")
+            known = {**standard, **declared}
+            return [known.get(form) or FileFormat(form, (f".{form}",)) for form in backend.formats]
+        except Exception as error:  # of a third party's plugin: the others go on without it
+            self._record(name, error)
+            return []
+
     def backend(self, name: str) -> Backend:
         """The backend called `name`.
 
@@ -120,9 +155,10 @@ class Registry:
             PluginError: there is no such backend.
             MissingRuntimeError: its runtime is not installed.
             DeviceError: it has no device, or not this one.
+            PluginError: also whatever else it raises, so that the caller can go on without it.
         """
         backend = self.backend(name)
-        names = [one.name for one in backend.devices()]
+        names = _device_names(backend)
         if device is not None and device not in names:
             raise DeviceError(f"has no device '{device}', only {', '.join(names)}")
         return backend
@@ -261,6 +297,17 @@ def registry() -> Registry:
     """
     disabled = [name.strip() for name in os.environ.get(DISABLE_VARIABLE, "").split(",")]
     return discover(entry_points(GROUP), disabled)
+
+
+def _device_names(backend: Backend) -> list[str]:
+    try:
+        return [one.name for one in backend.devices()]
+    except EdgeVisionError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise PluginError(
+            f"backend '{backend.name}' cannot list its devices: {type(error).__name__}: {first_line(error)}"
+        ) from error
 
 
 def _listed(items: Any, hook: str) -> list[Any]:

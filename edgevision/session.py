@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from types import TracebackType
 
 import numpy as np
 
 from edgevision.artifact import Artifact
 from edgevision.backend import Backend, LeasingSession, Session, SessionSettings, Slot
-from edgevision.errors import DeviceError, InferenceError, InputError, OptionError, SessionClosedError
+from edgevision.errors import (
+    ArtifactError,
+    DeviceError,
+    EdgeVisionError,
+    InferenceError,
+    InputError,
+    OptionError,
+    SessionClosedError,
+    first_line,
+)
 from edgevision.system.arguments import whole_number
 from edgevision.tensors import Array, TensorSpec, check_inputs
 
@@ -46,7 +56,7 @@ def open_session(
         known = ", ".join(filter(None, _PRECISIONS))
         raise OptionError(f"precision: expected one of {known}, got '{settings.precision}'")
     settings.check_options(backend.name, backend.options)
-    session = backend.open(artifact, settings)
+    session = _open(backend, artifact, settings)
     if settings.precision not in (None, session.precision):
         session.close()
         raise DeviceError(
@@ -55,6 +65,19 @@ def open_session(
             f"request {session.precision} or another device"
         )
     return CheckedSession(session, backend.name, settings.threads)
+
+
+def _open(backend: Backend, artifact: Artifact, settings: SessionSettings) -> Session:
+    """Open with a backend, and turn whatever it raises into an error that names it."""
+    try:
+        return backend.open(artifact, settings)
+    except EdgeVisionError:
+        raise
+    except Exception as error:  # of a runtime, or of a third party's plugin
+        raise ArtifactError(
+            f"{artifact.name}: backend '{backend.name}' failed to load it: "
+            f"{type(error).__name__}: {first_line(error)}"
+        ) from error
 
 
 class CheckedSession:
@@ -78,7 +101,7 @@ class CheckedSession:
     def __init__(self, session: Session, backend: str, threads: int | None = None) -> None:
         self.backend = backend
         self.threads = threads
-        self.inputs: tuple[TensorSpec, ...] = session.inputs
+        self.inputs: tuple[TensorSpec, ...] = _with_batch_of(session.outputs, session.inputs)
         self.outputs: tuple[TensorSpec, ...] = session.outputs
         self.device: str = session.device
         self.precision: str = session.precision
@@ -183,6 +206,18 @@ class CheckedSession:
                 f"backend '{self.backend}' returned outputs {sorted(outputs)}; expected {expected}"
             )
         return outputs
+
+
+def _with_batch_of(outputs: tuple[TensorSpec, ...], inputs: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
+    """The inputs, with the batch of the outputs where that is fixed and theirs is open.
+
+    Such a graph accepts any number of images and answers for one: its reshapes were exported with a batch.
+    """
+    batches = {spec.shape[0] for spec in outputs if spec.shape}
+    if len(batches) != 1 or None in batches or not all(spec.dynamic_batch for spec in inputs):
+        return inputs
+    batch = batches.pop()
+    return tuple(replace(spec, shape=(batch, *spec.shape[1:])) for spec in inputs)
 
 
 class _CopyingSlot:

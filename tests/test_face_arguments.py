@@ -111,7 +111,11 @@ MAPPINGS: dict[str, Any] = {
     "window_percentiles": (1.0, 99.0),
 }
 SETTINGS: list[tuple[type, dict[str, Any]]] = [
-    (ev.SessionSettings, {"threads": 2, "cache_dir": Path("cache")}),
+    (ev.SessionSettings, {"threads": 2, "cache_dir": Path("cache"), "image_size_wh": (8, 4)}),
+    (
+        ev.ScoreSigmoids,
+        {"transformation": "log", "parameters": ((0.5, 2.0, 1.0, 0.25),), "default_score": 0.5},
+    ),
     (ev.RunSettings, {}),
     (ev.BareModel, {"labels": ("cat", "dog")}),
     (
@@ -292,6 +296,12 @@ IMAGE = ev.TensorSpec("image", (None, 8, 8, 3), "uint8")
 PLAIN = ev.Preprocessing((8, 8), (0.0, 255.0))
 
 
+def classifier_above(score_threshold: Any) -> list[Any]:
+    session = classifier_with(("a", "b", "c")).session
+    model = ev.Classifier(session, PLAIN, ("a", "b", "c"), "softmax", score_threshold=score_threshold)
+    return [model.score_threshold]
+
+
 def classifier_with(labels: Any) -> ev.Classifier:
     session = fake_session([IMAGE], [ev.TensorSpec("scores", (None, 3), "float32")], {"scores": SCORES})
     return ev.Classifier(session, PLAIN, labels, "softmax")
@@ -426,6 +436,7 @@ METHODS = [
     Row("Classification.top", "k", 2, lambda k: classification().top(k)),
     Row("Classification.above", "score_threshold", 0.5, lambda score: classification().above(score)),
     Row("Classification.to_dict", "k", 2, lambda k: classification().to_dict(k)),
+    Row("Classifier.__init__", "score_threshold", 0.5, classifier_above),
     Row("Classifier.__init__", "labels", ("a", "b", "c"), lambda labels: classifier_with(labels).labels),
     Row("Classifier.read", "sizes_wh", ((8, 8),), lambda sizes: read_by(classifier(), sizes)),
     Row("Detector.__init__", "labels", ("thing",), lambda labels: found(detector_with(labels)(PHOTO))),

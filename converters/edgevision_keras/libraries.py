@@ -12,12 +12,7 @@ from functools import cache
 from typing import Any
 
 from edgevision.errors import MissingRuntimeError, SourceError, first_line
-from edgevision.system.hidden_module import hidden_module
-
-#: Hidden while OpenVINO and NNCF are imported, which then use stubs of their own. Otherwise their import
-#: writes a client id to the home folder and connects to a server; the documented opt-out is a file in the
-#: home folder, which belongs to the user.
-_OPENVINO_TELEMETRY = "openvino_telemetry"
+from edgevision.system.telemetry import without_telemetry
 
 
 def require(module: str, extra: str = "convert") -> Any:
@@ -27,7 +22,8 @@ def require(module: str, extra: str = "convert") -> Any:
         MissingRuntimeError: it is not installed, or its import fails; names `extra`.
     """
     try:
-        return importlib.import_module(module)
+        with without_telemetry():  # of whatever the module imports in its turn, too
+            return importlib.import_module(module)
     except (ImportError, OSError) as error:
         library = module.partition(".")[0]
         reason = f"conversion needs {library}, which cannot be imported: {first_line(error)}"
@@ -85,8 +81,7 @@ def require_openvino() -> Any:
     Raises:
         MissingRuntimeError: it is not installed.
     """
-    with hidden_module(_OPENVINO_TELEMETRY):
-        return require("openvino")
+    return require("openvino")
 
 
 def require_nncf() -> Any:
@@ -95,9 +90,8 @@ def require_nncf() -> Any:
     Raises:
         MissingRuntimeError: it is not installed.
     """
-    with hidden_module(_OPENVINO_TELEMETRY):
-        nncf = require("nncf")
-        progress = require("nncf.common.logging.track_progress")
+    nncf = require("nncf")
+    progress = require("nncf.common.logging.track_progress")
     nncf.set_log_level(logging.ERROR)
     _hide_progress(progress.track)
     return nncf

@@ -10,16 +10,20 @@ from typing import Any
 
 from edgevision.backend import SessionSettings
 from edgevision.benchmarking.throughput import rate
+from edgevision.bundle.layout import is_bundle
 from edgevision.bundle.storage import Bundle, read_bundle
-from edgevision.errors import EdgeVisionError, OptionError, PluginError
+from edgevision.errors import EdgeVisionError, InferenceError, OptionError, PluginError
 from edgevision.execution.run_costs import run_costs
+from edgevision.loading.bare import BareModel
+from edgevision.loading.bare_bundle import BareBundle, bare_bundle
 from edgevision.loading.cache import tuning_file, write_choice
 from edgevision.loading.choice import Request, choice_by_order, competitors
 from edgevision.loading.configurations import Configuration, configurations
 from edgevision.loading.race import CALLS, Entrant, Speed, Track, winner
 from edgevision.plugins import Registry, registry
-from edgevision.system.arguments import names, real_number, whole_numbers
+from edgevision.system.arguments import instance, names, one_path, real_number, whole_numbers
 from edgevision.system.cores import cores
+from edgevision.system.log import info
 from edgevision.system.machine import Machine
 from edgevision.system.progress import Progress, no_progress
 from edgevision.system.timing import Call, Times, interleave_bursts
@@ -44,7 +48,8 @@ class TuningRow:
         latency: times of one call; `None` if it was not timed.
         per_second: images per second on all cores.
         opening_ms: as in `edgevision.loading.race.Speed`.
-        memory_mb: peak memory of a process that only loads and runs it, in MB (10**6 bytes).
+        memory_mb: peak memory of a process that only loads and runs it, in MB (10**6 bytes); `None` if it
+            was not measured.
     """
 
     artifact: str
@@ -88,7 +93,7 @@ class Tuning:
         rows: one per configuration and batch, in the order of the bundle.
         chosen: fastest configuration; `None` if no row is eligible.
         why: reason for the choice, or for making none.
-        stored: file that keeps the choice; `None` if it could not be written.
+        stored: file that keeps the choice; `None` if it could not be written, and for a bare file.
     """
 
     bundle: str
@@ -119,14 +124,18 @@ def tune(
     batches: Sequence[int] = (1, 8),
     seconds: float = 5.0,
     progress: Progress | None = None,
+    bare: BareModel | None = None,
 ) -> Tuning:
-    """Time the network of a bundle on its known inputs, and store the choice for `edgevision.load`.
+    """Time the network of a model on known inputs, and store the choice for `edgevision.load`.
+
+    A bare file has no known answers: those of the backend that runs it by default are taken for them. Its
+    choice is not stored, and is for the arguments of `edgevision.load`.
 
     The choice is the fastest row with a batch of one, in the precision that `load` uses by default; see
     `edgevision.loading.load.load`.
 
     Args:
-        bundle: path of a bundle.
+        bundle: path of a bundle, or of a bare model file.
         backends: names of the backends to try; by default all that the bundle was measured on, and those
             with an artifact in their own format.
         precision: precision to try; the choice is then used for ``load(…, precision=…)``. By default all.
@@ -134,6 +143,7 @@ def tune(
         batches: batch sizes to try.
         seconds: approximate duration of the timing, without loading, memory and known answers.
         progress: called as ``progress(stage, done, total)`` after each step.
+        bare: options for a bare file.
 
     Raises:
         BundleError: the bundle is damaged.
@@ -151,7 +161,8 @@ def tune(
     seconds = real_number(seconds, "seconds")
     if not seconds > 0:
         raise OptionError(f"seconds: expected a number above 0, got {seconds:g}")
-    opened, plugins, settings = read_bundle(bundle), registry(), SessionSettings()
+    path, plugins, settings = one_path(bundle, "bundle"), registry(), SessionSettings()
+    opened = _opened(path, precision, settings, bare, plugins)
     possible = configurations(opened, precision, settings.threads, plugins)
     tried = _tried(opened, possible, backends, threads, plugins)
     with ExitStack() as stack:
@@ -171,10 +182,26 @@ def tune(
     speeds = {one: speed for one, speed in run.speeds().items() if one.pair in pairs}
     best = winner(speeds, {}, lambda one: None)  # those that do not pass are not timed
     why = _why(best, speeds, first.entry.precision, bool(pairs))
-    file = tuning_file(opened, settings, possible)
+    file = None if isinstance(opened, BareBundle) else tuning_file(opened, settings, possible)
     stored = best is not None and write_choice(file, best, opened, why)
     chosen = None if best is None else Chosen(*best.pair, best.threads)
     return Tuning(str(bundle), Machine.this(), tuple(rows), chosen, why, file if stored else None)
+
+
+def _opened(
+    path: Path, precision: str | None, settings: SessionSettings, bare: BareModel | None, plugins: Registry
+) -> Bundle:
+    if is_bundle(path):
+        if bare is not None:
+            raise OptionError(
+                f"{path}: a bundle defines its own preprocessing and labels; remove the options for bare "
+                "files"
+            )
+        return read_bundle(path)
+    if precision is not None:
+        raise OptionError(f"{path}: precision is for bundles, and this is a bare file; remove it")
+    described = BareModel() if bare is None else instance(bare, BareModel, "bare")
+    return bare_bundle(path, Request(settings=settings), described, plugins)
 
 
 class _TuningRun:
@@ -242,15 +269,23 @@ class _TuningRun:
             return TuningRow(*what, *self.out[one])
         if (one, batch) not in self._times:
             return TuningRow(*what, "not run", "the artifact has a fixed batch size")
-        artifact, own = self._track.artifact(one.entry), one.session_settings(settings)
         return TuningRow(
             *what,
             status="passed",
             latency=self._times[one, batch],
             per_second=self._rates[one, batch],
             opening_ms=self.entrants[one].opening_ms,
-            memory_mb=run_costs(artifact, one.backend, own, batch).peak_memory_mb,
+            memory_mb=self._memory_mb(one, batch, settings),
         )
+
+    def _memory_mb(self, one: Configuration, batch: int, settings: SessionSettings) -> float | None:
+        """`None` where it cannot be measured: that is no reason to lose the times."""
+        artifact, own = self._track.artifact(one.entry), one.session_settings(settings)
+        try:
+            return run_costs(artifact, one.backend, own, batch).peak_memory_mb
+        except InferenceError as error:
+            info("%s: memory not measured: %s", one, error)
+            return None
 
     def reasons(self) -> str:
         """The reasons of all configurations that did not pass."""

@@ -32,9 +32,9 @@ _COMPLETION_VARIABLE = "_EDGEVISION_COMPLETE"
 _COMMANDS = {
     "backends": "List the backends, and how to install those that are missing.",
     "bench": "Time a model stage by stage, compared with the bare runtime.",
-    "compare": "Say which of two bundles is better, and if that is significant.",
+    "compare": "Say which of two models is better, and if that is significant.",
     "convert": "Convert a trained Keras model into a bundle, with evidence.",
-    "evaluate": "Measure a bundle on labelled images, on this machine.",
+    "evaluate": "Measure a model on labelled images, on this machine.",
     "generate": "Generate images with a bundle.",
     "inspect": "Show the contents and the evidence of a bundle.",
     "predict": "Classify images or detect objects in them.",

@@ -14,10 +14,9 @@ from edgevision.benchmarking.bench import BenchResult, bench
 from edgevision.benchmarking.plot import draw_bench
 from edgevision.benchmarking.subjects import STAGES
 from edgevision.benchmarking.sustained import Minute, Sustained, sustain
-from edgevision.cli.options.detect import DECODER_OPTIONS
 from edgevision.cli.options.groups import GroupedCommand, option, under
-from edgevision.cli.options.image import INPUT_OPTIONS, OUTPUT_OPTIONS, size_wh
-from edgevision.cli.options.model import load_from_arguments
+from edgevision.cli.options.image import size_wh
+from edgevision.cli.options.model import BARE_HEADING, BARE_OPTIONS, load_from_arguments
 from edgevision.cli.options.path import PATH
 from edgevision.cli.options.run import ARTIFACT_OPTIONS, NO_TUNE_OPTION, THREADS_OPTION
 from edgevision.cli.options.verbosity import verbosity_options
@@ -78,10 +77,10 @@ _HEADER = ("stage", "CPU p50", "p95", "p99", "wall p50", "p95", "p99")
     option("--plot", type=PATH, help="Image file for a chart of the result."),
     option("--json", "as_json", is_flag=True, help="Print one JSON object."),
 )
-@under("Bare model files (a bundle defines these itself)", *INPUT_OPTIONS, *OUTPUT_OPTIONS, *DECODER_OPTIONS)
+@under(BARE_HEADING, *BARE_OPTIONS)
 @verbosity_options
 def command(model: Path, plot: Path | None, as_json: bool, **arguments: Any) -> None:
-    """Time MODEL (a bundle, or a bare .tflite, .xml or .onnx file) on this machine.
+    """Time MODEL (a bundle, or a bare model file) on this machine.
 
     Each stage, the whole call and the bare runtime run in turn. CPU time is that of all threads of
     the process, and is what other programs disturb least.

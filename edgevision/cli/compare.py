@@ -1,4 +1,4 @@
-"""``edgevision compare``: which of two bundles is better, and if the difference is significant."""
+"""``edgevision compare``: which of two models is better, and if the difference is significant."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from edgevision.bundle.layout import is_bundle
 from edgevision.cli.options.completion import (
     complete_backend,
     complete_precision_of_a,
@@ -19,15 +20,17 @@ from edgevision.cli.options.measure import (
     SAMPLES_OPTION,
     sampled_images,
 )
-from edgevision.cli.options.model import check_bundle
+from edgevision.cli.options.model import BARE_HEADING, BARE_OPTIONS, bare_of
 from edgevision.cli.options.path import PATH
 from edgevision.cli.options.run import NO_TUNE_OPTION, tune_of
 from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.left_out import echo_left_out
 from edgevision.cli.output.tables import echo_table, percent
 from edgevision.cli.output.terminal import progress_on, without_noise
+from edgevision.errors import OptionError
 from edgevision.evaluation.compare import BundleComparison, PairedTestResult, compare
-from edgevision.evaluation.evaluate import ArtifactRun, RunSettings
+from edgevision.evaluation.open_model import ArtifactRun, RunSettings
+from edgevision.loading.bare import BareModel
 from edgevision.metrics.formatting import METHODS, between, drop_of, in_unit
 
 _TESTS = {
@@ -69,24 +72,29 @@ _TESTS = {
     ),
     NO_TUNE_OPTION,
 )
+@under(BARE_HEADING, *BARE_OPTIONS)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @verbosity_options
 def command(a: Path, b: Path, data: Path, as_json: bool, **arguments: Any) -> None:
-    """Say which of the bundles A and B is better on DATA, by how much, and if that is significant.
+    """Say which of the models A and B is better on DATA, by how much, and if that is significant.
 
-    A and B may be the same bundle, with --precision-a and --precision-b. DATA is as for
-    `edgevision evaluate`.
+    A and B are bundles or bare model files, to which the options for these apply. They may be
+    the same bundle, with --precision-a and --precision-b. DATA is as for `edgevision evaluate`.
     """
-    check_bundle(a)
-    check_bundle(b)
+    bare = bare_of(arguments)
+    if bare is not None and is_bundle(a) and is_bundle(b):
+        raise OptionError(
+            f"{a} and {b} are bundles, which define their own preprocessing and labels; remove the options "
+            "for bare files"
+        )
     images = sampled_images(data, arguments["samples"])
     with without_noise() as stderr, progress_on(stderr) as progress:
         comparison = compare(
             a,
             b,
             images,
-            a_on=_run_settings(arguments, "a"),
-            b_on=_run_settings(arguments, "b"),
+            a_on=_run_settings(arguments, "a", None if is_bundle(a) else bare),
+            b_on=_run_settings(arguments, "b", None if is_bundle(b) else bare),
             annotations=arguments["annotations"],
             truth=arguments["truth"],
             progress=progress,
@@ -98,9 +106,9 @@ def command(a: Path, b: Path, data: Path, as_json: bool, **arguments: Any) -> No
         _echo(comparison)
 
 
-def _run_settings(arguments: dict[str, Any], side: str) -> RunSettings:
+def _run_settings(arguments: dict[str, Any], side: str, bare: BareModel | None) -> RunSettings:
     names = arguments[f"backend_{side}"], arguments[f"device_{side}"], arguments[f"precision_{side}"]
-    return RunSettings(*names, tune=tune_of(arguments))
+    return RunSettings(*names, tune=tune_of(arguments), bare=bare)
 
 
 def _echo(bundles: BundleComparison) -> None:

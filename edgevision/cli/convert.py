@@ -20,7 +20,6 @@ from edgevision.cli.options.image import (
     INPUT_OPTIONS,
     OUTPUT_OPTIONS,
     input_options_of,
-    size_wh,
     value_range,
 )
 from edgevision.cli.options.measure import GROUND_TRUTH_OPTIONS
@@ -131,7 +130,6 @@ from edgevision.tasks.options import TaskOptions
 )
 @under(
     "Model input",
-    option("--input-size", metavar="WxH", callback=size_wh, help="Input size, if the model leaves it open."),
     *INPUT_OPTIONS,
     option(
         "--force-input",
@@ -204,7 +202,7 @@ def command(source: Path, output: Path, as_json: bool, **arguments: Any) -> None
     """
     settings = ConversionSettings(
         task=TaskOptions(
-            image=input_options_of(arguments, arguments["input_size"]),
+            image=input_options_of(arguments),
             labels=arguments["labels"],
             output=arguments["output_name"],
             score_kind=arguments["score_kind"],

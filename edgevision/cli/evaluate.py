@@ -1,4 +1,4 @@
-"""``edgevision evaluate``: measure a bundle on labelled images, on this machine."""
+"""``edgevision evaluate``: measure a model on labelled images, on this machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edgevision.cli.options.measure import (
     run_settings_of,
     sampled_images,
 )
-from edgevision.cli.options.model import check_bundle
+from edgevision.cli.options.model import BARE_HEADING, BARE_OPTIONS
 from edgevision.cli.options.path import PATH
 from edgevision.cli.options.run import ARTIFACT_OPTIONS, NO_TUNE_OPTION, SESSION_OPTIONS
 from edgevision.cli.options.score import describe_score_calibration
@@ -42,29 +42,31 @@ _WRONG = {
 
 
 @click.command("evaluate", cls=GroupedCommand)
-@click.argument("bundle", type=PATH)
+@click.argument("model", type=PATH)
 @click.argument("data", type=PATH)
 @under("Data", *GROUND_TRUTH_OPTIONS, SAMPLES_OPTION)
 @under("Model to run", *ARTIFACT_OPTIONS, *SESSION_OPTIONS, NO_TUNE_OPTION)
+@under(BARE_HEADING, *BARE_OPTIONS)
 @under(
     "Output",
     option("--save", type=PATH, help="Folder for pictures of the worst images."),
     option("--json", "as_json", is_flag=True, help="Print one JSON object."),
 )
 @verbosity_options
-def command(bundle: Path, data: Path, save: Path | None, as_json: bool, **arguments: Any) -> None:
-    """Measure BUNDLE on the labelled images in DATA, with the metrics of its evidence.
+def command(model: Path, data: Path, save: Path | None, as_json: bool, **arguments: Any) -> None:
+    """Measure MODEL on the labelled images in DATA, with the metrics of a bundle's evidence.
+
+    MODEL is a bundle, or a bare model file, such as .tflite, .xml or .onnx.
 
     DATA is a folder with one folder per class for a classifier, a folder with --annotations for a
     detector, a folder with --truth for an image-to-image model, or a zip of such a folder.
     """
-    check_bundle(bundle)
     if save is not None:
         make_folder(save)
     images = sampled_images(data, arguments["samples"])
     with without_noise() as stderr, progress_on(stderr) as progress:
         evaluation = evaluate(
-            bundle,
+            model,
             images,
             run_settings_of(arguments),
             annotations=arguments["annotations"],

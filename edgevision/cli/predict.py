@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 import click
 
 from edgevision.backend import SessionSettings
-from edgevision.cli.options.detect import DECODER_OPTIONS, THRESHOLD_OPTIONS, thresholds_of
+from edgevision.cli.options.detect import THRESHOLD_OPTIONS, thresholds_of
 from edgevision.cli.options.groups import GroupedCommand, option, under
-from edgevision.cli.options.image import INPUT_OPTIONS, OUTPUT_OPTIONS
-from edgevision.cli.options.model import load_from_arguments
+from edgevision.cli.options.model import BARE_HEADING, BARE_OPTIONS, load_from_arguments
 from edgevision.cli.options.path import PATH
 from edgevision.cli.options.run import (
     ARTIFACT_OPTIONS,
@@ -82,16 +81,16 @@ class Row(NamedTuple):
     NO_TUNE_OPTION,
     option("--selftest", is_flag=True, help="Check the bundle's known answers on this device first."),
 )
-@under("Bare model files (a bundle defines these itself)", *INPUT_OPTIONS, *OUTPUT_OPTIONS, *DECODER_OPTIONS)
+@under(BARE_HEADING, *BARE_OPTIONS)
 @verbosity_options
 def command(
     model: Path, images: tuple[Path, ...], save: Path | None, overwrite: bool, as_json: bool, **arguments: Any
 ) -> None:
     """Classify IMAGES, or detect objects in them, with MODEL.
 
-    MODEL is a bundle, or a bare .tflite, .xml or .onnx file. IMAGES are files, folders, patterns in quotes
-    ('photos/**/*.jpg'), or - for the bytes of one image on standard input. Of a DICOM or TIFF file with
-    several images each gets a result, named FILE#NUMBER.
+    MODEL is a bundle, or a bare model file, such as .tflite, .xml or .onnx. IMAGES are files, folders,
+    patterns in quotes ('photos/**/*.jpg'), or - for the bytes of one image on standard input. Of a DICOM or
+    TIFF file with several images each gets a result, named FILE#NUMBER.
     """
     found = _found(images)
     files = found.images

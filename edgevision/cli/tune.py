@@ -9,9 +9,10 @@ from typing import Any
 import click
 
 from edgevision.benchmarking.tune import Tuning, TuningRow, tune
+from edgevision.bundle.layout import is_bundle
 from edgevision.cli.options.completion import complete_backend, complete_precision_of_bundle
-from edgevision.cli.options.groups import GroupedCommand
-from edgevision.cli.options.model import check_bundle
+from edgevision.cli.options.groups import GroupedCommand, under
+from edgevision.cli.options.model import BARE_HEADING, BARE_OPTIONS, bare_of
 from edgevision.cli.options.path import PATH
 from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.tables import echo_table
@@ -72,14 +73,16 @@ _HEADER = (
     help="Time to spend on timing; loading and checks come on top.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@under(BARE_HEADING, *BARE_OPTIONS)
 @verbosity_options
 def command(bundle: Path, batches: tuple[int, ...], as_json: bool, **arguments: Any) -> None:
     """Time BUNDLE's network on this machine, and remember the fastest way to run it.
 
+    BUNDLE may be a bare model file; the answers of its first backend are then expected of all.
+
     From then on, loading the bundle without --backend runs it that way, from a command or from
     Python. Only artifacts of the bundle's preferred precision that pass the known answers are chosen.
     """
-    check_bundle(bundle)
     with without_noise() as stderr, progress_on(stderr) as progress:
         tuning = tune(
             bundle,
@@ -89,6 +92,7 @@ def command(bundle: Path, batches: tuple[int, ...], as_json: bool, **arguments: 
             batches=batches or (1, 8),
             seconds=arguments["seconds"],
             progress=progress,
+            bare=bare_of(arguments),
         )
     if as_json:
         click.echo(json.dumps(tuning.to_dict(), indent=2))
@@ -106,10 +110,16 @@ def _echo(tuning: Tuning) -> None:
         click.echo(f"nothing chosen: {tuning.why}")
         return
     click.echo(f"chosen: {chosen.artifact} on {chosen.backend}, threads {chosen.threads}, {tuning.why}")
-    click.echo(
-        f"stored in {tuning.stored}"
-        if tuning.stored is not None
-        else "the choice could not be stored; set EDGEVISION_CACHE to a writable folder"
+    click.echo(f"stored in {tuning.stored}" if tuning.stored is not None else _not_stored(tuning))
+
+
+def _not_stored(tuning: Tuning) -> str:
+    chosen = tuning.chosen
+    if chosen is None or is_bundle(tuning.bundle):
+        return "the choice could not be stored; set EDGEVISION_CACHE to a writable folder"
+    return (
+        "not stored, because this is a bare file: pass "
+        f"--backend {chosen.backend} --threads {chosen.threads} to the other commands"
     )
 
 
@@ -126,6 +136,6 @@ def _cells(row: TuningRow) -> tuple[str, ...]:
         f"{row.latency.cpu_us / 1e3:.3f}",
         f"{row.per_second:.0f}",
         f"{row.opening_ms:.0f}",
-        f"{row.memory_mb:.0f}",
+        "-" if row.memory_mb is None else f"{row.memory_mb:.0f}",
         row.status,
     )

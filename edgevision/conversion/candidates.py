@@ -107,6 +107,12 @@ class Trial:
         """The artifact, loaded where it is measured."""
         return self.candidate.session
 
+    @property
+    def has_float_operations(self) -> bool:
+        """True for an int8 artifact that computes some operations in float."""
+        quantization = self.candidate.artifact.quantization
+        return quantization is not None and bool(quantization.float_operations)
+
 
 class CandidateBuilder:
     """Converts the source, and loads the artifact where it is measured.

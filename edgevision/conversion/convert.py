@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,10 +31,10 @@ from edgevision.conversion.speed import speed_bases
 from edgevision.conversion.trials import Failure, Trials
 from edgevision.converter import ConfigurableReader, ExplainingReader, Source, SourceOptions, SourceReader
 from edgevision.datasets.image_sets import ImageSet, SetFacts
-from edgevision.errors import ConversionError, InferenceError, OptionError, SourceError
+from edgevision.errors import ConversionError, EdgeVisionError, InferenceError, OptionError, SourceError
 from edgevision.evaluation.evaluator import Evaluator
-from edgevision.evaluation.for_source import evaluator_for_source
-from edgevision.evaluation.run import Examples, Images
+from edgevision.evaluation.for_source import check_stated, evaluator_for_source
+from edgevision.evaluation.run import Examples, Images, open_images
 from edgevision.evaluation.source_check import check_interpolation, check_source
 from edgevision.evaluation.source_session import SourceSession
 from edgevision.evidence.records import Evidence, Measured, MissingArtifact
@@ -41,6 +42,7 @@ from edgevision.imaging.find import told_left_out
 from edgevision.plugins import Registry, registry
 from edgevision.system.arguments import instance, names, one_path
 from edgevision.system.machine import now, this_machine
+from edgevision.system.missing_options import MissingOptions
 from edgevision.system.progress import Progress
 from edgevision.target import Target
 
@@ -142,11 +144,16 @@ class Conversion:
         cls, request: ConversionRequest, plugins: Registry, progress: Progress | None = None
     ) -> Conversion:
         """Plan the artifacts, open the sets, and read the source; raises as `convert`."""
-        settings = request.settings
-        plan = plan_conversion(request, plugins)
+        settings, missing = request.settings, MissingOptions(str(request.source))
+        with missing.collected():
+            plan = plan_conversion(request, plugins)
+        with missing.collected():
+            sets = open_sets(request, () if missing else plan.calibrated)
+        if missing:
+            _collect_statements(missing, request, plugins)
+            missing.check()
         check_output(request.output, settings.force)
         reader = _find_reader(request.source, plugins)
-        sets = open_sets(request, plan.calibrated)
         steps = _schedule(progress, plan, sets)
         steps.next(f"reading {request.source.name}", Stage.READING)
         source = _read(reader, request)
@@ -297,6 +304,16 @@ def _source_findings(reference: Reference, settings: ConversionSettings) -> tupl
     findings = check_source(*asked, settings.strict)
     resized = check_interpolation(*asked, settings.task.image) if not findings else None
     return findings if resized is None else (*findings, resized)
+
+
+def _collect_statements(missing: MissingOptions, request: ConversionRequest, plugins: Registry) -> None:
+    """Add what the model itself leaves open, as far as it can be read: one message asks for all."""
+    task = request.settings.task
+    with suppress(EdgeVisionError), missing.collected():
+        source = _read(_find_reader(request.source, plugins), request)
+        if task.generation is None:
+            images = None if request.evaluation is None else open_images(request.evaluation)
+            check_stated(source, task, None if images is None else images.class_names, plugins)
 
 
 def _find_reader(path: Path, plugins: Registry) -> SourceReader:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from edgevision.artifact import CALIBRATED, PRECISIONS
 from edgevision.backend import Backend, SessionSettings
 from edgevision.conversion.settings import ConversionRequest
-from edgevision.errors import DeviceError, MissingRuntimeError, OptionError
+from edgevision.errors import DeviceError, MissingOptionError, MissingRuntimeError, OptionError
 from edgevision.plugins import Registry
 from edgevision.target import Target, find_target, load_targets
 
@@ -119,7 +119,7 @@ def plan_artifacts(targets: Sequence[Target], precisions: Sequence[str]) -> list
         OptionError: there is no target, a precision is unknown, or a target supports none of them.
     """
     if not targets:
-        raise OptionError("no target; pass --target NAME (run: edgevision targets)")
+        raise MissingOptionError("", "no target; pass --target NAME (run: edgevision targets)")
     for precision in precisions:
         if precision not in PRECISIONS:
             raise OptionError(f"no precision '{precision}'; supported: {', '.join(PRECISIONS)}")

@@ -15,12 +15,13 @@ from edgevision.conversion.settings import ConversionRequest, ConversionSettings
 from edgevision.converter import ActivationSource, Source
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.datasets.seed_sets import SeedSet
-from edgevision.errors import InputError, OptionError
+from edgevision.errors import InputError, MissingOptionError, OptionError
 from edgevision.evaluation.contradictions import check_input_options
 from edgevision.evaluation.evaluator import Evaluator
 from edgevision.evaluation.generation import calibration_seeds
 from edgevision.evaluation.run import Examples, Images, open_images
 from edgevision.evaluation.source_session import SourceSession
+from edgevision.system.missing_options import MissingOptions
 from edgevision.tasks.description import GenerateTask
 
 _CALIBRATION_CALLS = 500
@@ -62,14 +63,23 @@ def open_sets(request: ConversionRequest, calibrated: Sequence[str]) -> Conversi
         calibrated = [*calibrated, _option_for_labelled_images(request)]
     if settings.task.generation is not None:
         return _seed_sets(request, bool(calibrated), settings.task.generation)
-    if request.evaluation is None:
-        raise OptionError("no images to evaluate on; pass --evaluation FOLDER")
-    calibration = _calibration_set(request, calibrated)
-    evaluation, left_out = _evaluation_set(request.evaluation, calibration, settings)
+    missing = MissingOptions("")
+    with missing.collected():
+        calibration = _calibration_set(request, calibrated)
+    with missing.collected():
+        images = _evaluation_images(request)
+    missing.check()
+    evaluation, left_out = _evaluation_set(images, calibration, settings)
     if calibration is None:
         return ConversionSets(evaluation, None, synthetic=bool(calibrated) and request.synthetic)
     findings, kept = check_images(calibration, evaluation, left_out, settings.task.image.mapping)
     return ConversionSets(kept, calibration, left_out + len(evaluation) - len(kept), findings=findings)
+
+
+def _evaluation_images(request: ConversionRequest) -> Images:
+    if request.evaluation is None:
+        raise MissingOptionError("", "no images to evaluate on; pass --evaluation FOLDER")
+    return request.evaluation
 
 
 def _option_for_labelled_images(request: ConversionRequest) -> str:
@@ -103,10 +113,11 @@ def _calibration_set(request: ConversionRequest, calibrated: Sequence[str]) -> I
     if not calibrated or request.synthetic:
         return None
     if request.calibration is None:
-        raise OptionError(
+        raise MissingOptionError(
+            "",
             f"{', '.join(calibrated)}: no images to calibrate on; "
             "pass --calibration FOLDER, or --calibration synthetic, "
-            "or choose --precision float32, float16, or int8-dynamic"
+            "or choose --precision float32, float16, or int8-dynamic",
         )
     images, samples = _opened(request.calibration, request.settings), request.settings.calibration_samples
     return images if samples is None else images.sample(samples)

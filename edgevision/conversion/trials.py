@@ -11,23 +11,14 @@ from edgevision.conversion.candidate_times import CandidateTimes, with_costs
 from edgevision.conversion.candidates import Candidate, CandidateBuilder, Trial, judge
 from edgevision.conversion.device_limits import DEVICE_UNITS, device_requirements
 from edgevision.conversion.failures import failure_of
-from edgevision.conversion.latency_table import INTEGER, WITH_FLOAT, LatencyRow, kind_of, latency_rows
 from edgevision.conversion.plan import PlannedArtifact
 from edgevision.conversion.reference import Reference
 from edgevision.conversion.schedule import Schedule, Stage
 from edgevision.conversion.search import Outcome, PrecisionSearch, Sensitivities, searches_for
 from edgevision.conversion.speed import (
-    TABLE,
     TIMED,
-    IsSlower,
-    architecture,
-    measured_slower,
-    not_judged,
-    slower_text,
-    table_name,
-    tabled_slower,
-    tabled_slower_text,
 )
+from edgevision.conversion.speed_comparison import SpeedComparison
 from edgevision.errors import EdgeVisionError, InferenceError, PluginError
 from edgevision.evaluation.run import measure, workers_on
 from edgevision.evidence.records import Attempt, Measured
@@ -64,7 +55,6 @@ class Trials:
     Attributes:
         attempts: the candidates of a search, in the order in which they were tried.
         failures: the artifacts that were asked for, and could not be converted and run.
-        notes: remarks on the speed of candidates.
         sensitivities: format -> the layers of the source by sensitivity; only formats that a search ranked.
     """
 
@@ -78,7 +68,6 @@ class Trials:
     ) -> None:
         self.attempts: list[Attempt] = []
         self.failures: list[Failure] = []
-        self.notes: list[str] = []
         self.sensitivities: dict[str, Sensitivities] = {}
         self._reference = reference
         self._builder = builder
@@ -87,6 +76,12 @@ class Trials:
         self._keep_answers = keep_answers
         self._outcomes: dict[str, Trial | EdgeVisionError] = {}
         self._times = CandidateTimes(steps)
+        self._speeds = SpeedComparison(self._times, self._outcomes)
+
+    @property
+    def notes(self) -> list[str]:
+        """Remarks on the speed of candidates."""
+        return self._speeds.notes
 
     def run(self, planned: Sequence[PlannedArtifact]) -> list[Trial]:
         """Convert these candidates, and measure them side by side; those that fail become `failures`."""
@@ -108,7 +103,12 @@ class Trials:
         """
         searches = searches_for(targets, calibrated, self._rank_layers, speed_bases)
         self._try_all(searches)
-        self._record_speeds(searches)
+        slower = self._speeds.slower_candidates(searches)
+        self.attempts = [
+            self._times.in_attempt(replace(one, slower=slower.get(one.artifact, one.slower)))
+            for one in self.attempts
+        ]
+        self._speeds.note_bases(searches)
         users: dict[str, tuple[PlannedArtifact, list[Target]]] = {}
         for search in searches:
             best = self._best(search)
@@ -141,19 +141,20 @@ class Trials:
             )
             if planned.precision not in _INTEGER or not targets or not trial.measured.passed:
                 continue
-            key = architecture(), targets[0].backend, kind_of(trial.candidate.artifact)
-            if key in latency_rows() and latency_rows()[key].never_slower(planned.precision):
+            if not self._speeds.may_be_slower(trial.candidate, targets[0].backend):
                 continue
             reference = replace(planned, precision="float32", targets=targets, float_layers=())
             if reference.id not in floats:
                 floats[reference.id] = self._built_to_time(reference)
-            self._note_if_slower(trial.candidate, floats[reference.id])
+            in_float = floats[reference.id]
+            if in_float is not None:
+                self._speeds.note_if_slower(trial.candidate, in_float)
 
     def with_costs(self, trials: Sequence[Trial]) -> list[Measured]:
         """The measurements with latency and memory of a run, where these can be measured, timed in turn."""
         costs = self._times.in_turn([trial.candidate for trial in trials])
         busy = (one.timing.busy for one in costs.values() if one.timing.busy)
-        self.notes += [f"latency was measured while {remark}" for remark in dict.fromkeys(busy)]
+        self.notes.extend(f"latency was measured while {remark}" for remark in dict.fromkeys(busy))
         # The limits of targets on latency and memory are checked again, on what the evidence shows.
         limited = [self._rejudged(trial) for trial in trials]
         return [with_costs(trial.measured, costs.get(trial.id)) for trial in limited]
@@ -171,7 +172,7 @@ class Trials:
                 if search.wanted is not None:
                     search.learn(self._outcome(search.wanted, search.targets))
                 elif search.compared:
-                    search.learn_speeds(self._speeds(search))
+                    search.learn_speeds(self._speeds.of(search))
 
     def _try(self, planned: Sequence[PlannedArtifact]) -> None:
         """Convert these candidates and measure them side by side; each becomes an outcome."""
@@ -236,89 +237,7 @@ class Trials:
         judged = self._judged(planned, targets)
         if not isinstance(judged, Trial):
             return Outcome(inside=False)
-        quantization = judged.candidate.artifact.quantization
-        return Outcome(
-            inside=judged.measured.passed,
-            float_operations=quantization is not None and bool(quantization.float_operations),
-        )
-
-    def _speeds(self, search: PrecisionSearch) -> IsSlower | None:
-        """Compares the speed of the candidates that a search asks about; `None` if it is not known."""
-        names = [planned.id for planned in search.compared]
-        outcomes = [self._outcomes[name] for name in names]
-        trials = [outcome for outcome in outcomes if isinstance(outcome, Trial)]
-        if len(trials) < len(names):
-            return None
-        if search.speed_basis == TABLE:
-            precisions = {planned.id: planned.precision for planned in search.compared}
-            row = self._table_row(search)
-            compares = tabled_slower(row, precisions)
-            if compares is None:
-                lacking = ", ".join(sorted(set(precisions.values()) - row.ratios.keys()))
-                self._note_not_judged(search, f"{table_name(row)} has no {lacking}")
-            return compares
-        costs = self._times.in_turn([trial.candidate for trial in trials])
-        if len(costs) == len(names):
-            return measured_slower(costs)
-        self._note_untimed(search, next(trial.candidate for trial in trials if trial.id not in costs))
-        return None
-
-    def _note_untimed(self, search: PrecisionSearch, candidate: Candidate) -> None:
-        try:
-            self._times.of(candidate)
-        except (InferenceError, PluginError) as error:
-            self._note_not_judged(search, str(error))
-
-    def _note_not_judged(self, search: PrecisionSearch, reason: str) -> None:
-        compared = ", ".join(planned.id for planned in search.compared)
-        targets = ", ".join(target.name for target in search.targets)
-        note = f"the speed of {compared} for {targets} was not judged: {reason}"
-        if note not in self.notes:
-            self.notes.append(note)
-
-    def _table_row(self, search: PrecisionSearch) -> LatencyRow:
-        """The row of the latency table for the targets of a search, by the kind of the network."""
-        rows, (target, *_) = latency_rows(), search.targets
-        in_float = any(self._outcome(planned, search.targets).float_operations for planned in search.asked)
-        kinds = [WITH_FLOAT, INTEGER] if in_float else [INTEGER]
-        keys = [(target.architecture or "", target.backend, kind) for kind in kinds]
-        return next(rows[key] for key in keys if key in rows)
-
-    def _record_speeds(self, searches: Sequence[PrecisionSearch]) -> None:
-        """Write to the attempts how fast they are and which were ruled out by it, and how this is known."""
-        for search in searches:
-            precisions = {planned.id: planned.precision for planned in search.asked}
-            for name, other in search.slower.items():
-                if search.speed_basis == TABLE:
-                    row = self._table_row(search)
-                    text = tabled_slower_text(row, precisions[name], other, precisions[other])
-                else:
-                    costs = self._times.in_turn([self._trial(one).candidate for one in (name, other)])
-                    text = slower_text(costs[name], other, costs[other])
-                self.attempts = [
-                    replace(one, slower=text) if one.artifact == name else one for one in self.attempts
-                ]
-        self.attempts = [self._times.in_attempt(one) for one in self.attempts]
-        for search in searches:
-            if search.speed_basis == TABLE and search.judged:
-                names = ", ".join(target.name for target in search.targets)
-                text = (
-                    f"the speed of candidates for {names} was judged by {table_name(self._table_row(search))}"
-                )
-                self.notes.append(f"{text}; run edgevision bench on the device")
-        unknown = [search for search in searches if not search.speed_basis]
-        targets = [one for search in unknown for one in search.targets if len(one.precisions) > 1]
-        if targets:
-            self.notes.append(not_judged(targets))
-
-    def _note_if_slower(self, candidate: Candidate, reference: Candidate | None) -> None:
-        if reference is None:
-            return
-        name, other = candidate.planned.id, reference.planned.id
-        costs = self._times.in_turn([candidate, reference])
-        if len(costs) == 2 and measured_slower(costs)(name, other):
-            text = slower_text(costs[name], other, costs[other])
-            self.notes.append(f"{name} takes {text}; --precision auto chooses the faster one")
+        return Outcome(judged.measured.passed, judged.has_float_operations)
 
     def _built_to_time(self, planned: PlannedArtifact) -> Candidate | None:
         """A candidate that is only timed; `None` if it cannot be."""
@@ -343,12 +262,6 @@ class Trials:
             if isinstance(trial, Trial)
         }
         return max(search.asked, key=lambda one: margins.get(one.id, -math.inf))
-
-    def _trial(self, name: str) -> Trial:
-        outcome = self._outcomes[name]
-        if isinstance(outcome, EdgeVisionError):
-            raise outcome
-        return outcome
 
     def _for_targets(self, trial: Trial, targets: tuple[Target, ...]) -> Trial:
         """The trial for these targets, with their limits among its requirements.

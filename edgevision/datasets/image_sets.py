@@ -20,7 +20,7 @@ from edgevision.imaging.codecs import Pixels
 from edgevision.imaging.decode import as_batch, as_frame, as_image, decode_frame, read_bytes
 from edgevision.imaging.find import SUFFIXES, ImageFile, LeftOut, find, frames_of, reason_of, told_left_out
 from edgevision.imaging.frame import Frame
-from edgevision.imaging.headers import FORMATS
+from edgevision.imaging.headers import FORMATS, format_of
 from edgevision.system.arguments import names, one_path, whole_number, whole_numbers
 
 #: Largest unpacked size of an image in an archive: far above any photo, and safe for the memory.
@@ -187,23 +187,37 @@ class _Entry:
     _read: Callable[[], Any]
     _decode: Callable[[Any], Pixels | Frame]
     _hash: Callable[[Any], str]
-    private: bool = False
+    _is_private: Callable[[Any], bool] = lambda _: False
 
     def decode(self) -> Pixels | Frame:
         return self._decode(self._read())
 
-    @cached_property
+    @property
     def digest(self) -> str:
-        return self._hash(self._read())
+        return self._facts[0]
+
+    @property
+    def private(self) -> bool:
+        """True for a DICOM file, whatever it is called."""
+        return self._facts[1]
+
+    @cached_property
+    def _facts(self) -> tuple[str, bool]:
+        content = self._read()
+        return self._hash(content), self._is_private(content)
 
 
-def _file_entry(name: str, where: str, frame: int | None, read: Callable[[], bytes], private: bool) -> _Entry:
+def _file_entry(name: str, where: str, frame: int | None, read: Callable[[], bytes]) -> _Entry:
     shown = "" if frame is None else f"#{frame}"
 
     def decode(data: bytes) -> Pixels | Frame:
         return _plain_or_frame(decode_frame(data, where + shown, frame))
 
-    return _Entry(name + shown, read, decode, lambda data: _hash_bytes(data, shown), private)
+    return _Entry(name + shown, read, decode, lambda data: _hash_bytes(data, shown), _is_dicom)
+
+
+def _is_dicom(data: bytes) -> bool:
+    return format_of(data) == "DICOM"
 
 
 def _plain_or_frame(frame: Frame) -> Pixels | Frame:
@@ -213,7 +227,12 @@ def _plain_or_frame(frame: Frame) -> Pixels | Frame:
 
 def _array_entry(image: Any, name: str) -> _Entry:
     if isinstance(image, Frame):
-        return _Entry(name, lambda: image, lambda frame: frame, lambda frame: _hash_array(frame.pixels))
+        known = image
+        return _Entry(
+            *(name, lambda: known, lambda frame: frame),
+            lambda frame: _hash_array(frame.pixels),
+            lambda frame: bool(frame.private),
+        )
     if not isinstance(image, np.ndarray):
         raise InputError(f"{name}: expected a (h, w, 3) uint8 array, got {type(image).__name__}")
     try:
@@ -240,12 +259,9 @@ def _folder_entries(folder: Path) -> tuple[list[_Entry], list[LeftOut]]:
 
 def _entry_of(image: ImageFile, folder: Path) -> _Entry:
     path = image.path
-    private = not path.suffix or path.suffix.lower() in _DICOM
-    name = path.relative_to(folder).as_posix()
-    return _file_entry(name, str(path), image.frame, _reader_of_file(path), private)
+    return _file_entry(path.relative_to(folder).as_posix(), str(path), image.frame, _reader_of_file(path))
 
 
-_DICOM = FORMATS["DICOM"]
 _IN_FRAMES = FORMATS["TIFF"] + FORMATS["DICOM"]
 
 
@@ -298,9 +314,7 @@ def _member_entries(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: st
     suffix = splitext(member.filename)[1].lower()
     numbers = frames_of(Path(where), _read_member(archive, member, where)) if suffix in _IN_FRAMES else [None]
     return [
-        _file_entry(
-            member.filename, where, number, lambda: _read_member(archive, member, where), suffix in _DICOM
-        )
+        _file_entry(member.filename, where, number, lambda: _read_member(archive, member, where))
         for number in numbers
     ]
 

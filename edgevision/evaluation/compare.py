@@ -1,4 +1,4 @@
-"""compare(): the better of two bundles, by how much, and whether the difference is significant."""
+"""compare(): the better of two models, by how much, and whether the difference is significant."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edgevision.bundle.storage import read_bundle
 from edgevision.datasets.image_sets import SetFacts
 from edgevision.errors import OptionError
-from edgevision.evaluation.evaluate import ArtifactRun, RunSettings, run_bundle
+from edgevision.evaluation.for_model import ModelFacts
 from edgevision.evaluation.ground_truth import GroundTruthPaths
+from edgevision.evaluation.open_model import ArtifactRun, RunSettings, open_model
 from edgevision.evaluation.run import Images, open_images
 from edgevision.evidence.document import comparison_document
 from edgevision.metrics.comparison import Comparison, Metric
 from edgevision.metrics.measures import MetricValue
 from edgevision.metrics.paired_tests import mcnemar, paired_bootstrap, sign_flip
+from edgevision.plugins import registry
 from edgevision.system.arguments import instance, one_path
 from edgevision.system.machine import now, this_machine
 from edgevision.system.progress import Progress
@@ -94,10 +95,10 @@ def compare(
     truth: str | Path | None = None,
     progress: Progress | None = None,
 ) -> BundleComparison:
-    """Compare two bundles, or two artifacts of one, on images with ground truth.
+    """Compare two models, or two artifacts of one bundle, on images with ground truth.
 
     Args:
-        a, b: bundles with the same task and the same classes.
+        a, b: bundles, or bare model files (see `RunSettings.bare`), with the same task and the same classes.
         data, annotations, truth, progress: as for `evaluate`.
         a_on, b_on: the artifact of each to run, its backend and device.
 
@@ -107,16 +108,18 @@ def compare(
     a, b = one_path(a, "a"), one_path(b, "b")
     a_on = RunSettings() if a_on is None else instance(a_on, RunSettings, "a_on")
     b_on = RunSettings() if b_on is None else instance(b_on, RunSettings, "b_on")
-    _check_comparable(a, b)
     images, paths = open_images(data), GroundTruthPaths.of(annotations, truth)
-    first = run_bundle(a, images, a_on, paths, progress)
-    second = run_bundle(b, images, b_on, paths, progress)
+    plugins = registry()
+    with open_model(a, images, a_on, plugins) as model_a, open_model(b, images, b_on, plugins) as model_b:
+        _check_comparable(model_a.facts, model_b.facts)
+        first = model_a.answers(images, paths, progress)
+        second = model_b.answers(images, paths, progress)
     comparison = first.evaluator.compare(first.answers, second.answers)
     return BundleComparison(
         created=now(),
         machine=this_machine(),
-        a=first.run,
-        b=second.run,
+        a=model_a.run,
+        b=model_b.run,
         data=SetFacts(
             *(images.name, len(images), images.digest), labelled=True, other_files=len(images.left_out)
         ),
@@ -149,15 +152,14 @@ def _p_value(first: MetricValue, second: MetricValue) -> tuple[str, float]:
     return "bootstrap", paired_bootstrap(first.samples, second.samples)
 
 
-def _check_comparable(a: Path, b: Path) -> None:
-    first, second = read_bundle(a), read_bundle(b)
-    tasks = first.manifest.task.name, second.manifest.task.name
-    if tasks[0] != tasks[1]:
+def _check_comparable(a: ModelFacts, b: ModelFacts) -> None:
+    if a.task.name != b.task.name:
         raise OptionError(
-            f"{a} has the task {tasks[0]}, {b} has {tasks[1]}; compare bundles with the same task"
+            f"{a.path} has the task {a.task.name}, {b.path} has {b.task.name}; "
+            f"compare models with the same task"
         )
-    if first.labels != second.labels:
+    if a.labels != b.labels:
         raise OptionError(
-            f"{a} and {b} have different classes, or the same in a different order; "
-            f"compare bundles with the same labels"
+            f"{a.path} and {b.path} have different classes, or the same in a different order; "
+            f"compare models with the same labels"
         )

@@ -3,78 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import closing
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgevision.backend import SessionSettings
-from edgevision.bundle.storage import read_bundle
-from edgevision.datasets.image_sets import ImageSet, SetFacts
-from edgevision.evaluation.evaluator import MeasuringEvaluator
-from edgevision.evaluation.for_bundle import evaluator_for_bundle
+from edgevision.datasets.image_sets import SetFacts
 from edgevision.evaluation.ground_truth import GroundTruthPaths
-from edgevision.evaluation.run import Images, measure, open_images, workers_on
+from edgevision.evaluation.open_model import ArtifactRun, RunSettings, open_model
+from edgevision.evaluation.run import Images, open_images
 from edgevision.imaging.find import LeftOut
 from edgevision.imaging.levels import ValueMapping
-from edgevision.loading.choice import Request, choose
 from edgevision.metrics.comparison import MOST_IMAGES
 from edgevision.metrics.measures import ClassMetricValues, Measures, MetricValue
 from edgevision.plugins import registry
-from edgevision.session import open_session
-from edgevision.system.arguments import flag, instance, one_path, whole_number
+from edgevision.system.arguments import instance, one_path, whole_number
 from edgevision.system.machine import now, this_machine
 from edgevision.system.progress import Progress
 from edgevision.tasks.description import Task
-from edgevision.tasks.score_calibration import ScoreCalibration
 
 _PLAIN = ValueMapping()
-
-
-@dataclass(frozen=True)
-class RunSettings:
-    """The artifact of a bundle to run, its backend and device; as the arguments of `edgevision.load`.
-
-    Attributes:
-        backend, device, precision: required if given; `None` leaves the choice to `load`.
-        settings: threads and other settings of `load`; `device` takes precedence over its device.
-        tune: as for `load`.
-    """
-
-    backend: str | None = None
-    device: str | None = None
-    precision: str | None = None
-    settings: SessionSettings = field(default_factory=SessionSettings)
-    tune: bool | None = None
-
-    def __post_init__(self) -> None:
-        if self.tune is not None:
-            object.__setattr__(self, "tune", flag(self.tune, "tune"))
-
-
-@dataclass(frozen=True)
-class ArtifactRun:
-    """An artifact, and the backend and device that it ran on.
-
-    Attributes:
-        bundle: the bundle's path.
-        artifact: its id in the bundle.
-        sha256, size_bytes: hash and size of the artifact.
-        backend, version, device, precision: as in the evidence.
-        score_calibration: temperature and operating point of a classifier, where it has them.
-    """
-
-    bundle: str
-    artifact: str
-    sha256: str
-    size_bytes: int
-    backend: str
-    version: str
-    device: str
-    precision: str
-    score_calibration: ScoreCalibration | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +103,7 @@ class Evaluation:
 
 
 def evaluate(
-    bundle: str | Path,
+    model: str | Path,
     data: Images,
     on: RunSettings | None = None,
     *,
@@ -162,10 +111,10 @@ def evaluate(
     truth: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Measure a bundle on images with ground truth, with the metrics of the evidence.
+    """Measure a model on images with ground truth, with the metrics of the evidence.
 
     Args:
-        bundle: a bundle.
+        model: a bundle; or a bare model file, described by itself and by `RunSettings.bare`.
         data: the images: one folder per class for a classifier, else a folder, or a zip of either.
             ``ImageSet.open(path).sample(500)`` is a random sample of one.
         on: the artifact to run, its backend and device.
@@ -180,86 +129,27 @@ def evaluate(
         PluginError, MissingRuntimeError, DeviceError: the requested backend or device is not available.
         ArtifactError, InferenceError: the runtime refuses the artifact, or fails.
     """
-    bundle, images = one_path(bundle, "bundle"), open_images(data)
+    path, images = one_path(model, "model"), open_images(data)
     paths = GroundTruthPaths.of(annotations, truth)
     settings = RunSettings() if on is None else instance(on, RunSettings, "on")
-    bundle_answers = run_bundle(bundle, images, settings, paths, progress)
-    preprocessing = bundle_answers.evaluator.preprocessing
+    with open_model(path, images, settings, registry()) as opened:
+        answers = opened.answers(images, paths, progress)
+    preprocessing = answers.evaluator.preprocessing
     return Evaluation(
         created=now(),
         machine=this_machine(),
-        run=bundle_answers.run,
-        task=bundle_answers.evaluator.task,
-        labels=bundle_answers.evaluator.labels,
+        run=opened.run,
+        task=answers.evaluator.task,
+        labels=answers.evaluator.labels,
         data=SetFacts(
             *(images.name, len(images), images.digest), labelled=True, other_files=len(images.left_out)
         ),
         image_names=images.image_names,
-        measures=bundle_answers.measures,
-        answers=bundle_answers.answers,
+        measures=answers.measures,
+        answers=answers.answers,
         left_out=images.left_out,
-        mapping=ValueMapping() if preprocessing is None else preprocessing.mapping,
+        mapping=_PLAIN if preprocessing is None else preprocessing.mapping,
     )
-
-
-@dataclass(frozen=True, eq=False)
-class BundleAnswers:
-    """The answers of one artifact of a bundle.
-
-    Attributes:
-        run: the artifact, with backend and device.
-        evaluator: its evaluator, with the ground truth.
-        answers: one per image.
-    """
-
-    run: ArtifactRun
-    evaluator: MeasuringEvaluator
-    answers: Sequence[Any]
-
-    @property
-    def measures(self) -> Measures:
-        """The metrics of the answers."""
-        measures = self.evaluator.measure(self.answers)
-        if measures is None:
-            raise TypeError("internal error: the evaluator of a bundle has no ground truth")
-        return measures
-
-
-def run_bundle(
-    path: Path,
-    images: ImageSet,
-    on: RunSettings,
-    paths: GroundTruthPaths,
-    progress: Progress | None = None,
-) -> BundleAnswers:
-    """Run one artifact of a bundle over images; raises as `evaluate`."""
-    bundle, plugins = read_bundle(path), registry()
-    requested = replace(on.settings, device=on.device or on.settings.device)
-    choice = choose(bundle, Request(on.backend, on.precision, requested, on.tune), plugins)
-    # The choice of `load`, but with threads shared among parallel calls.
-    workers, settings = workers_on(images, requested)
-    evaluator = evaluator_for_bundle(bundle, choice.entry, images, paths, plugins)
-    artifact = bundle.artifact(choice.entry)
-    stage = f"measuring {path.name} {choice.entry.id}"
-
-    def on_done(images_done: int) -> None:
-        if progress is not None:
-            progress(stage, images_done, len(images))
-
-    with closing(open_session(choice.backend, artifact, settings)) as session:
-        (answers,) = measure(evaluator, [evaluator.model(session)], images, on_done, workers)
-        run = ArtifactRun(
-            str(path),
-            choice.entry.id,
-            artifact.sha256,
-            artifact.size_bytes,
-            session.backend,
-            choice.backend.version(),
-            session.device,
-            session.precision,
-            choice.entry.score_calibration,
-        )
-    return BundleAnswers(run, evaluator, answers)
 
 
 def _metric_document(metric: MetricValue) -> dict[str, Any]:

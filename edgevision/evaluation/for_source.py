@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from pathlib import Path
 
 from edgevision.converter import Source, SourceFacts
 from edgevision.datasets.annotations import read_annotations
 from edgevision.datasets.image_sets import ImageSet
-from edgevision.errors import OptionError, SourceError
+from edgevision.decoder import family_resize
+from edgevision.errors import MissingOptionError, OptionError, SourceError
 from edgevision.evaluation.classification import ClassificationEvaluator
 from edgevision.evaluation.detection import DetectionEvaluator
 from edgevision.evaluation.evaluator import Evaluator
@@ -16,14 +19,16 @@ from edgevision.evaluation.ground_truth import classify_truth, has_independent_s
 from edgevision.evaluation.image_to_image import ImageToImageEvaluator
 from edgevision.evaluation.run import Examples
 from edgevision.evaluation.score_kinds import score_kind_of
-from edgevision.imaging.input_options import StatedNormalization, resolve_preprocessing
+from edgevision.imaging.input_options import StatedNormalization, image_layout, resolve_preprocessing
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.plugins import Registry
+from edgevision.system.missing_options import MissingOptions
 from edgevision.tasks.classify import class_count, score_output
 from edgevision.tasks.description import ClassifyTask, GenerateTask
 from edgevision.tasks.detect import image_outputs
 from edgevision.tasks.generation_settings import ImageToImageSettings
-from edgevision.tasks.labels import network_labels, read_labels
+from edgevision.tasks.label_files import stated_labels
+from edgevision.tasks.labels import network_labels
 from edgevision.tasks.options import TaskOptions
 from edgevision.tasks.recognition import DecoderChoice, choose_decoder
 from edgevision.tensors import TensorSpec
@@ -49,7 +54,7 @@ def evaluator_for_source(
         return _evaluator_on_images(source, options, examples, plugins)
     if options.generation is None:
         raise OptionError(f"{source.path}: no description of how it generates images; pass --task FILE")
-    labels = () if options.labels is None else read_labels(options.labels)
+    labels = () if options.labels is None else stated_labels(options.labels)
     return GenerationEvaluator(options.generation, labels, examples.shown_names)
 
 
@@ -57,18 +62,63 @@ def _evaluator_on_images(
     source: Source, options: TaskOptions, images: ImageSet, plugins: Registry
 ) -> Evaluator:
     _check_takes_image(source)
+    check_stated(source, options, images.class_names, plugins)
     stated = stated_normalization(source.facts)
     preprocessing = resolve_preprocessing(source.inputs[0], options.image, stated, str(source.path))
     if options.decoder is None and _generates_images(source):
         return _image_to_image(source, options, preprocessing, images)
-    if options.decoder is None and (options.output or options.score_kind):
-        return _classification(source, options, preprocessing, images)
-    choice = choose_decoder(
-        str(source.path), image_outputs(source.outputs), preprocessing.size_wh, plugins, options.decoder
-    )
+    choice = _decoder(source, options, preprocessing.size_wh, plugins)
     if choice is None:
         return _classification(source, options, preprocessing, images)
+    family = family_resize(choice.decoder)
+    preprocessing = resolve_preprocessing(source.inputs[0], options.image, stated, str(source.path), family)
     return _detection(source, choice, options, preprocessing, images)
+
+
+def check_stated(
+    source: Source, options: TaskOptions, folders: Sequence[str] | None, plugins: Registry
+) -> None:
+    """Check that all that a model on images does not say is stated.
+
+    Args:
+        source: the trained model.
+        options: the caller's statements.
+        folders: names of the class folders of the evaluation set; `None` if that is not known yet.
+        plugins: provide decoders.
+
+    Raises:
+        MissingOptionError: names everything that is missing.
+        OptionError: the options contradict the model.
+        SourceError: the model takes something else than an image.
+    """
+    _check_takes_image(source)
+    where, spec = str(source.path), source.inputs[0]
+    missing = MissingOptions(where)
+    with missing.collected():
+        resolve_preprocessing(spec, options.image, stated_normalization(source.facts), where)
+    if options.decoder is None and _generates_images(source):
+        with missing.collected():
+            _output_range(source, options)
+        return missing.check()
+    with missing.collected():
+        size_wh = image_layout(spec, where)[1]
+        choice = _decoder(source, options, size_wh, plugins)
+        if choice is None and folders is not None:
+            score_kind_of(source, score_output(source.outputs, options.output), options, folders)
+        if choice is not None:
+            with missing.collected():
+                _stated_labels(source, options)
+            choice.check_stated(image_outputs(source.outputs), size_wh, options.decoder_settings)
+    return missing.check()
+
+
+def _decoder(
+    source: Source, options: TaskOptions, size_wh: tuple[int, int], plugins: Registry
+) -> DecoderChoice | None:
+    """The decoder of a detector; `None` for a classifier."""
+    if options.decoder is None and (options.output or options.score_kind):
+        return None
+    return choose_decoder(str(source.path), image_outputs(source.outputs), size_wh, plugins, options.decoder)
 
 
 def stated_normalization(facts: SourceFacts) -> StatedNormalization | None:
@@ -142,11 +192,7 @@ def _generates_images(source: Source) -> bool:
 def _image_to_image(
     source: Source, options: TaskOptions, preprocessing: Preprocessing, images: ImageSet
 ) -> ImageToImageEvaluator:
-    if options.output_range is None:
-        raise OptionError(
-            f"{source.path}: the model does not say which values black and white have in its output images; "
-            f"pass --output-range 0..1, --output-range 0..255, or --output-range=-1..1"
-        )
+    low, high = _output_range(source, options)
     output = source.outputs[0]
     color = (
         "gray" if output.shape[3] == 1 else preprocessing.color if preprocessing.color != "gray" else "rgb"
@@ -154,10 +200,20 @@ def _image_to_image(
     # Sixteen pixels of overlap, or as much as a small network has room for.
     overlap = min(16, min(preprocessing.size_wh) // 4) if options.overlap is None else options.overlap
     settings = ImageToImageSettings(options.fit, overlap)
-    low, high = options.output_range
     task = GenerateTask("image-to-image", output.name, (low, high), color, settings)
     truth = None if options.truth is None else truth_images(options.truth, images)
     return ImageToImageEvaluator(task, preprocessing, truth, images.shown_names)
+
+
+def _output_range(source: Source, options: TaskOptions) -> Sequence[float]:
+    """The values of black and white in the output images."""
+    if options.output_range is None:
+        raise MissingOptionError(
+            str(source.path),
+            "the model does not say which values black and white have in its output images; "
+            "pass --output-range 0..1, --output-range 0..255, or --output-range=-1..1",
+        )
+    return options.output_range
 
 
 def _classification(
@@ -165,10 +221,21 @@ def _classification(
 ) -> ClassificationEvaluator:
     output = score_output(source.outputs, options.output)
     score_kind, notes = score_kind_of(source, output, options, images.class_names)
-    labels = network_labels(options.labels, images.class_names, class_count(output), str(source.path))
+    stated = None if options.labels is None else stated_labels(options.labels)
+    file = str(options.labels) if isinstance(options.labels, Path) else "labels"
+    labels = network_labels(stated, images.class_names, class_count(output), str(source.path), file)
     task = ClassifyTask(output.name, score_kind)
     truth = classify_truth(images, labels, options.annotations, has_independent_scores(task, output))
     return ClassificationEvaluator(task, labels, preprocessing, truth, images.shown_names, source_notes=notes)
+
+
+def _stated_labels(source: Source, options: TaskOptions) -> tuple[str, ...]:
+    """The names of a detector's classes."""
+    if options.labels is None:
+        raise MissingOptionError(
+            str(source.path), "the model does not name its classes; pass --labels FILE, one class per line"
+        )
+    return stated_labels(options.labels)
 
 
 def _detection(
@@ -178,11 +245,7 @@ def _detection(
     preprocessing: Preprocessing,
     images: ImageSet,
 ) -> DetectionEvaluator:
-    if options.labels is None:
-        raise OptionError(
-            f"{source.path}: the model does not name its classes; pass --labels FILE, one class per line"
-        )
-    labels = read_labels(options.labels)
+    labels = _stated_labels(source, options)
     task = choice.task(options.decoder_settings, options.thresholds)
     truth = None
     if options.annotations is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgevision.converter import Source
-from edgevision.errors import OptionError
+from edgevision.errors import MissingOptionError, OptionError
 from edgevision.tasks.options import TaskOptions
 from edgevision.tensors import TensorSpec
 
@@ -44,7 +44,9 @@ def score_kind_of(
             )
         return stated, ()
     if found is None:
-        raise OptionError(f"{where}: cannot infer the output type; {_ASK}")
+        raise MissingOptionError(
+            str(source.path), f"output '{output.name}': cannot infer the output type; {_ASK}"
+        )
     if found != "linear":
         return found, ()
     if classes is not None and classes >= 2:
@@ -58,11 +60,12 @@ def score_kind_of(
                 f"output '{output.name}' of the source is linear and was read as logits: it has one value "
                 f"for each of the {classes} labels",
             )
-    raise OptionError(
-        f"{where} is linear ({output.describe()}): these may be the logits of a classifier, or the values "
-        "of a regression such as key points, which no task of EdgeVision evaluates; for a classifier pass "
-        "--scores logits"
-        + ("" if classes == 1 else ", or evaluate on images with one folder per class, or pass --labels FILE")
+    folders_or_labels = ", or evaluate on images with one folder per class, or pass --labels FILE"
+    raise MissingOptionError(
+        str(source.path),
+        f"output '{output.name}' is linear ({output.describe()}): these may be the logits of a classifier, "
+        "or the values of a regression such as key points, which no task of EdgeVision evaluates; for a "
+        "classifier pass --scores logits" + ("" if classes == 1 else folders_or_labels),
     )
 
 

@@ -54,10 +54,10 @@ def first_run(
         "settings": {**asdict(settings), "cache_dir": None},
     }
     request = with_artifact(fields, artifact, {f"input/{name}": values for name, values in inputs.items()})
-    try:
-        return dict(worker.ask(_run_requested, request, what=what, timeout_s=TIMEOUT_S).arrays)
-    except PluginError:
+    answer = worker.ask(_run_requested, request, what=what, timeout_s=TIMEOUT_S)
+    if answer.fields["absent"]:
         return _run(artifact, backend, settings, inputs)
+    return dict(answer.arrays)
 
 
 def _run_requested(request: Message) -> Message:
@@ -67,8 +67,12 @@ def _run_requested(request: Message) -> Message:
         for name, values in request.arrays.items()
         if name.startswith("input/")
     }
+    try:
+        backend = requested_backend(request.fields)
+    except PluginError:
+        return Message({"absent": True})
     settings = SessionSettings(**request.fields["settings"])
-    return Message({}, _run(artifact_of(request), requested_backend(request.fields), settings, inputs))
+    return Message({"absent": False}, _run(artifact_of(request), backend, settings, inputs))
 
 
 def requested_backend(fields: Mapping[str, Any]) -> Backend:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
@@ -14,14 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from edgevision.artifact import Artifact, read_artifact
+from edgevision.artifact import Artifact
 from edgevision.backend import SessionSettings, Slot
-from edgevision.errors import EdgeVisionError, InferenceError, ProcessError
+from edgevision.errors import EdgeVisionError, InferenceError, OutputError, ProcessError
 from edgevision.execution.messages import Message
 from edgevision.execution.worker import Job, Worker
 from edgevision.plugins import registry
 from edgevision.session import open_session
 from edgevision.system.cores import cores
+from edgevision.system.files import temporary_files
 from edgevision.system.machine import busy_seconds, peak_memory_mb
 from edgevision.system.timing import Times, burst, times_of
 
@@ -201,13 +201,12 @@ class _Process:
 
     def __enter__(self) -> _Process:
         subject = self._subject
-        # Files, and not a message: the artifact is to be in the memory of the process once, as in use.
-        with ExitStack() as failing, tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
+        with ExitStack() as failing, _files(subject.artifact) as folder:
             failing.enter_context(self._worker)
-            for name, content in subject.artifact.files.items():
-                Path(folder, name).write_bytes(content)
             fields = {
-                "path": str(Path(folder, subject.artifact.name)),
+                "format": subject.artifact.format,
+                "precision": subject.artifact.precision,
+                "files": {name: str(folder / name) for name in subject.artifact.files},
                 "backend": subject.backend,
                 "settings": {**asdict(subject.settings), "cache_dir": None},
                 "batch": subject.batch,
@@ -258,6 +257,16 @@ class _Process:
             raise InferenceError(f"{name}: failed in a process of its own: {error}") from error
 
 
+@contextmanager
+def _files(artifact: Artifact) -> Iterator[Path]:
+    """The artifact as files, and not a message: it is to be in a process's memory once, as in use."""
+    try:
+        with temporary_files(artifact.files) as folder:
+            yield folder
+    except OutputError as error:
+        raise InferenceError(f"{artifact.name}: cannot be measured: {error}") from error
+
+
 def slowdown(first: RunCosts, second: RunCosts) -> float:
     """The time of a run of the first as a multiple of the second's, timed in turn with it; 1 if equal.
 
@@ -289,7 +298,9 @@ def _open(request: Message) -> Message:
     """Load an artifact, and run it once on zeros: the first job of its process."""
     fields = request.fields
     backend, settings = registry().backend(fields["backend"]), SessionSettings(**fields["settings"])
-    session = _leases.enter_context(open_session(backend, read_artifact(fields["path"]), settings))
+    files = {name: Path(path).read_bytes() for name, path in fields["files"].items()}
+    artifact = Artifact(fields["format"], fields["precision"], files)
+    session = _leases.enter_context(open_session(backend, artifact, settings))
     slot = _leases.enter_context(session.lease(fields["batch"]))
     for values in slot.inputs.values():
         values[...] = 0

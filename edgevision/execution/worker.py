@@ -202,6 +202,8 @@ def _error(fields: Any, what: str) -> EdgeVisionError:
     kind = getattr(errors, name, InferenceError)
     if issubclass(kind, errors.MissingRuntimeError):
         kind = errors.PluginError
+    if issubclass(kind, errors.MissingOptionError):
+        kind = errors.OptionError
     return kind(message) if kind.__init__ is Exception.__init__ else InferenceError(message)
 
 

@@ -124,12 +124,13 @@ def _frame(dataset: Any, name: str, index: int) -> Frame:
     spacing = _spacing(groups)
     photometric = str(dataset.PhotometricInterpretation)
     if photometric not in ("MONOCHROME1", "MONOCHROME2"):
-        return Frame(stored, "rgb", name, pixel_spacing_mm=spacing)
+        return Frame(stored, "rgb", name, pixel_spacing_mm=spacing, private=True)
     values = _modality(stored, dataset, groups)
     bits = int(dataset.BitsStored) if values.dtype.kind in "iu" else None
     if bits == 8 and values.dtype == np.uint16 and values.max() <= 255:
         values = values.astype(np.uint8)
-    return Frame(values, "gray", name, photometric == "MONOCHROME1", bits, _window(groups), spacing)
+    inverted, window = photometric == "MONOCHROME1", _window(groups)
+    return Frame(values, "gray", name, inverted, bits, window, spacing, private=True)
 
 
 def _stored(dataset: Any, name: str, index: int) -> NDArray[Any]:

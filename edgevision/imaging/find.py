@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
@@ -95,8 +96,27 @@ class ImageFile(NamedTuple):
 
     def read(self) -> Frame:
         """The decoded image; raises as `edgevision.imaging.decode.read_frame`."""
-        data = read_bytes(self.path) if self.content is None else self.content
+        if self.content is not None:
+            data = self.content
+        elif self.frame is None:
+            data = read_bytes(self.path)
+        else:
+            data = _content_of_frames(self.path)
         return decode_frame(data, self.name, self.frame)
+
+
+def _content_of_frames(path: Path) -> bytes:
+    """The content of a file with many images, which are read one after the other: from disk once."""
+    try:
+        state = path.stat()
+    except OSError:  # told by the reader
+        return read_bytes(path)
+    return _last_content(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=1)
+def _last_content(path: Path, mtime_ns: int, size: int) -> bytes:
+    return read_bytes(path)
 
 
 class Found(NamedTuple):
@@ -121,8 +141,8 @@ def find(paths: Iterable[str | os.PathLike[str]], frames: bool = True) -> Found:
 
     A file that is named is included whatever its suffix. In folders, their subfolders and among the matches
     of a pattern (``*``, ``?``, ``[…]``, ``**`` for any depth), files with a suffix of an image format are
-    included in sorted order, and DICOM files without a suffix; hidden files and folders are not. A file that
-    is reached in two ways is included once.
+    included in sorted order, and DICOM files without a suffix or with a number for one; hidden files and
+    folders are not. A file that is reached in two ways is included once.
 
     Args:
         paths: files, folders and patterns.
@@ -232,8 +252,7 @@ class _Search:
                 self._found(path, below)
 
     def _found(self, path: Path, below: Path) -> None:
-        suffix = path.suffix.lower()
-        if suffix in SUFFIXES or (not suffix and path.name not in _NO_IMAGE and _is_dicom(path)):
+        if path.suffix.lower() in SUFFIXES or (path.name not in _NO_IMAGE and _is_dicom(path)):
             self._image(path, below)
         elif self._is_new(path):
             self.left_out.append(LeftOut(path, reason_of(path.name)))
@@ -241,7 +260,8 @@ class _Search:
     def _image(self, path: Path, below: Path | None) -> None:
         if not self._is_new(path):
             return
-        several = self._frames and (not path.suffix or path.suffix.lower() in _IN_FRAMES)
+        suffix = path.suffix.lower()
+        several = self._frames and (suffix in _IN_FRAMES or suffix not in SUFFIXES)
         numbers = frames_of(path) if several else [None]
         self.images += [ImageFile(path, number, below) for number in numbers]
 
@@ -254,6 +274,9 @@ class _Search:
 
 
 def _is_dicom(path: Path) -> bool:
+    """True for a DICOM file without a suffix, or with a number for one: many are called by their UID."""
+    if path.suffix and not path.suffix[1:].isdecimal():
+        return False
     try:
         with path.open("rb") as file:
             return format_of(file.read(_HEADER_BYTES)) == "DICOM"

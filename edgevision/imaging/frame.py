@@ -29,6 +29,7 @@ class Frame:
         bits: bits per channel that the file says it uses; `None` if it does not say.
         window: the file's own window (DICOM's VOI LUT); `None` if it has none.
         pixel_spacing_mm: distance of the centres of two rows, then of two columns, in mm; `None` if unknown.
+        private: True for DICOM, which may be of patients: pictures of it do not go into bundles unasked.
         levels: (black, white): the values of black and white, where they are known already; pixels are then
             float32, and no statement of the preprocessing is applied.
     """
@@ -41,6 +42,7 @@ class Frame:
     window: FileWindow | None = None
     pixel_spacing_mm: tuple[float, float] | None = None
     levels: tuple[float, float] | None = None
+    private: bool = False
 
     @property
     def size_wh(self) -> tuple[int, int]:

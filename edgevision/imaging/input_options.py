@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
-from edgevision.errors import OptionError
+from edgevision.errors import MissingOptionError, OptionError
 from edgevision.imaging.levels import MAPPING_FIELDS, ValueMapping
 from edgevision.imaging.preprocess import (
     INTERPOLATIONS,
@@ -14,8 +14,9 @@ from edgevision.imaging.preprocess import (
     check_fields,
     keras_applications_preprocessing,
 )
+from edgevision.system.missing_options import MissingOptions
 from edgevision.system.numeric import plain_fields
-from edgevision.tensors import TensorSpec
+from edgevision.tensors import Quantization, TensorSpec
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,9 @@ class InputOptions:
         mean, scale: subtracted and divided by, after the conversion to `value_range`; one per channel
             or one for all.
         color: channel order: ``rgb``, ``bgr`` or ``gray``.
-        resize, interpolation: as in `Preprocessing`; ``stretch`` and ``bilinear`` where the model does not
-            say them either.
-        pad_value: as in `Preprocessing`.
+        resize, interpolation, pad_value: as in `Preprocessing`. Where the model does not say them either:
+            as all networks with its decoder are trained, such as ``letterbox`` and 114 for YOLO; else
+            ``stretch``, ``bilinear`` and 0.
         size_wh: width and height, for a source that leaves them open.
         bit_depth, pixel_range, window, window_percentiles: as in `Preprocessing`: how the values of images
             with more than 8 bits become black and white; one of them at most.
@@ -47,7 +48,7 @@ class InputOptions:
     color: str | None = None
     resize: str | None = None
     interpolation: str | None = None
-    pad_value: int = 0
+    pad_value: int | None = None
     size_wh: tuple[int, int] | None = None
     bit_depth: int | None = None
     pixel_range: tuple[float, float] | None = None
@@ -78,6 +79,8 @@ class StatedNormalization(NamedTuple):
         value_range, mean, scale: as in `Preprocessing`; `None` if the model does not say its range.
         color: channel order; `None` if the model does not say.
         resize, interpolation: as in `Preprocessing`, or in the model's own words; `None` if it does not say.
+        pad_value: as in `Preprocessing`; `None` if it does not say.
+        integers_as_pixels: an integer input takes the pixel values as they are, whatever the rest says.
     """
 
     value_range: tuple[float, float] | None
@@ -86,10 +89,16 @@ class StatedNormalization(NamedTuple):
     color: str | None = None
     resize: str | None = None
     interpolation: str | None = None
+    pad_value: int | None = None
+    integers_as_pixels: bool = False
 
 
 def resolve_preprocessing(
-    spec: TensorSpec, options: InputOptions, stated: StatedNormalization | None, where: str
+    spec: TensorSpec,
+    options: InputOptions,
+    stated: StatedNormalization | None,
+    where: str,
+    family_resize: tuple[str, int] | None = None,
 ) -> Preprocessing:
     """The preprocessing of a network: from the caller's options, else from the model itself.
 
@@ -98,6 +107,7 @@ def resolve_preprocessing(
         options: the caller's statements.
         stated: the model's own.
         where: the model's name, for errors.
+        family_resize: `edgevision.decoder.family_resize` of the model's decoder; `None` without one.
 
     Raises:
         OptionError: neither states the value range, and a guess would be silently wrong; the model states an
@@ -111,21 +121,28 @@ def resolve_preprocessing(
         raise OptionError(
             f"{where}: input '{spec.name}' has {channels} channels, which cannot hold color '{color}'"
         )
-    value_range, mean, scale = (
-        (family["value_range"], family["mean"], family["scale"])
-        if family
-        else _normalization(options, stated, spec, where)
-    )
+    missing = MissingOptions(where)
+    with missing.collected():
+        value_range, mean, scale = (
+            (family["value_range"], family["mean"], family["scale"])
+            if family
+            else _normalization(options, stated, spec, where)
+        )
+    with missing.collected():
+        interpolation = options.interpolation or _stated_interpolation(stated, where)
+    missing.check()
+    family_mode, family_pad = family_resize or ("stretch", 0)
+    pads = (options.pad_value, stated.pad_value if stated else None, family_pad)
     return Preprocessing(
         size_wh=size_wh,
         value_range=value_range,
-        resize=options.resize or (stated and stated.resize) or "stretch",
-        interpolation=options.interpolation or _stated_interpolation(stated, where),
+        resize=options.resize or (stated and stated.resize) or family_mode,
+        interpolation=interpolation,
         color=color,
         mean=mean,
         scale=scale,
         layout=layout,
-        pad_value=options.pad_value,
+        pad_value=next(value for value in pads if value is not None),
         **options.mapping._asdict(),
     )
 
@@ -152,10 +169,11 @@ def image_layout(spec: TensorSpec, where: str) -> tuple[str, tuple[int, int], in
 def _stated_interpolation(stated: StatedNormalization | None, where: str) -> str:
     name = (stated and stated.interpolation) or "bilinear"
     if name not in INTERPOLATIONS:
-        raise OptionError(
-            f"{where}: the model was trained on images resized by {name}, which is none of "
+        raise MissingOptionError(
+            where,
+            f"the model was trained on images resized by {name}, which is none of "
             f"{', '.join(INTERPOLATIONS)}; pass the one that your images are to be resized by, "
-            f"such as --interpolation area"
+            f"such as --interpolation area",
         )
     return name
 
@@ -164,14 +182,37 @@ def _normalization(
     options: InputOptions, stated: StatedNormalization | None, spec: TensorSpec, where: str
 ) -> tuple[tuple[float, float], tuple[float, ...], tuple[float, ...]]:
     """(value range, mean, scale)."""
+    if stated and options.value_range is None and _enters_as_pixels(spec, stated):
+        stated = StatedNormalization(_pixel_range(spec))
     value_range = options.value_range or (stated.value_range if stated else None)
     if value_range is None and spec.dtype == "uint8" and spec.quantization is None:
         value_range = (0.0, 255.0)
     if value_range is None:
-        raise OptionError(
-            f"{where}: the model does not say which value range its input expects; pass "
-            f"--input-range 0..255, --input-range 0..1 or --input-range=-1..1, or --preprocess with the "
-            f"keras.applications family that it was trained with, such as --preprocess mobilenet_v2"
+        raise MissingOptionError(
+            where,
+            "the model does not say which value range its input expects; pass "
+            "--input-range 0..255, --input-range 0..1 or --input-range=-1..1, or --preprocess with the "
+            "keras.applications family that it was trained with, such as --preprocess mobilenet_v2",
         )
     keep = stated if stated and options.value_range is None else StatedNormalization(value_range)
     return value_range, options.mean or keep.mean, options.scale or keep.scale
+
+
+def _enters_as_pixels(spec: TensorSpec, stated: StatedNormalization) -> bool:
+    """True if an integer input takes the pixel values, whatever its own quantization would make of them.
+
+    Readers of TFLite Metadata feed integer inputs the pixels, and its writers knew it: a mean of 0 and a
+    scale of 1, the identity, says so too, also for an input whose integers stand for other numbers.
+    """
+    if spec.dtype not in ("uint8", "int8"):
+        return False
+    identity = stated.value_range == (0.0, 255.0) and set(stated.mean) == {0.0} and set(stated.scale) == {1.0}
+    return identity or (stated.integers_as_pixels and spec.dtype == "uint8")
+
+
+def _pixel_range(spec: TensorSpec) -> tuple[float, float]:
+    """The real numbers that the lowest and the highest integer of an input stand for."""
+    lowest = -128 if spec.dtype == "int8" else 0
+    affine = spec.quantization or Quantization(1.0, 0)
+    low, high = ((lowest + pixel - affine.zero_point) * affine.scale for pixel in (0, 255))
+    return low, high

@@ -21,6 +21,8 @@ COLORS = ("rgb", "bgr", "gray")
 LAYOUTS = ("nhwc", "nchw")
 #: Dtypes of input tensors that pixels can be written into.
 DTYPES = ("float32", "float16", "int16", "uint8", "int8")
+#: Of the 256 pixel values, so many that become the same lose an image, and so few that stay different.
+_TOO_MANY_ALIKE, _TOO_FEW_VALUES = 128, 16
 
 
 @dataclass(frozen=True)
@@ -347,13 +349,15 @@ def pixel_table(preprocessing: Preprocessing, spec: TensorSpec) -> Array:
         (256, 1), or (256, 3) if the channels differ, of the tensor's dtype; as `tensor_values`.
 
     Raises:
-        OptionError: the values exceed the tensor's dtype.
+        OptionError: the values exceed the tensor's dtype, or most pixel values become the same.
     """
     pixels = np.arange(256, dtype=np.float64)[:, np.newaxis]
     values = _real_values(preprocessing, (0.0, 255.0), pixels)
     if (values == values[:, :1]).all():
         values = values[:, :1]
-    return _quantized(values, spec)
+    table = _quantized(values, spec)
+    _check_distinct(table, preprocessing, spec)
+    return table
 
 
 def tensor_values(
@@ -393,6 +397,31 @@ def _quantized(values: NDArray[np.float64], spec: TensorSpec) -> Array:
     integers = np.rint(values / quantization.scale) + quantization.zero_point
     clipped: Array = integers.clip(np.iinfo(dtype).min, np.iinfo(dtype).max).astype(dtype)
     return clipped
+
+
+def _check_distinct(table: Array, preprocessing: Preprocessing, spec: TensorSpec) -> None:
+    """Refuse a table under which an image is lost: nobody means that most of its pixels become one value."""
+    for channel in table.T:
+        values, counts = np.unique(channel, return_counts=True)
+        if counts.max() < _TOO_MANY_ALIKE and len(values) > _TOO_FEW_VALUES:
+            continue
+        lost = f"{counts.max()} of the 256 pixel values become {values[counts.argmax()]:g}"
+        if counts.max() < _TOO_MANY_ALIKE:
+            lost = f"the 256 pixel values become {len(values)} values"
+        affine = spec.quantization
+        quantized = "" if affine is None else f" with scale {affine.scale:g}, zero point {affine.zero_point}"
+        low, high = preprocessing.value_range
+        raise OptionError(
+            f"input '{spec.name}': {lost} "
+            f"by the normalization (value range {low:g}..{high:g}, mean {_listed(preprocessing.mean)}, scale "
+            f"{_listed(preprocessing.scale)}) for this {spec.dtype} input{quantized}: the model's own "
+            f"metadata, the manifest or an option cannot mean that; state the values that the network was "
+            f"trained on with --input-range LOW..HIGH, --mean and --scale"
+        )
+
+
+def _listed(numbers: Sequence[float]) -> str:
+    return ",".join(f"{number:g}" for number in numbers)
 
 
 class PixelValues(TypedDict):

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from edgevision.artifact import Artifact, read_artifact
-from edgevision.backend import ArtifactDescription, Backend, DescribingBackend
-from edgevision.errors import OptionError
-from edgevision.imaging.input_options import InputOptions, StatedNormalization, resolve_preprocessing
+from edgevision.artifact import Artifact, FileFormat, format_of
+from edgevision.backend import ArtifactDescription, Backend
+from edgevision.decoder import family_resize
+from edgevision.errors import MissingOptionError, OptionError
+from edgevision.imaging.input_options import (
+    InputOptions,
+    StatedNormalization,
+    image_layout,
+    resolve_preprocessing,
+)
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.loading.choice import Request, choose_backend
+from edgevision.loading.companions import read_with_companions
+from edgevision.loading.metadata import check_metadata, describe_artifact
 from edgevision.plugins import Registry
 from edgevision.session import CheckedSession, open_session
-from edgevision.tasks.labels import as_labels
+from edgevision.system.missing_options import MissingOptions
+from edgevision.tasks.labels import abbreviated, background_hint
 
 if TYPE_CHECKING:  # a process that runs one bare classifier imports no bundles, and no other tasks
     from edgevision.tasks.classify import Classifier
     from edgevision.tasks.detect import Detector
     from edgevision.tasks.kinds import Model
     from edgevision.tasks.recognition import DecoderChoice
+    from edgevision.tensors import TensorSpec
 
 
 @dataclass(frozen=True)
@@ -31,7 +41,8 @@ class BareModel:
 
     Attributes:
         image: size, values and colour of the input.
-        labels: one name per class.
+        labels: one name per class, in the network's order; or the path of a label file, or a dictionary of
+            ids and names, as for `edgevision.tasks.label_files.stated_labels`. Read at once.
         score_kind: of a classifier's output: ``softmax``, ``sigmoid`` or ``logits``.
         output: name of the output with the scores, where there are several.
         decoder: name of the decoder that turns the outputs of a detector into boxes.
@@ -43,7 +54,7 @@ class BareModel:
     """
 
     image: InputOptions = field(default_factory=InputOptions)
-    labels: Sequence[str] | None = None
+    labels: Sequence[str] | Mapping[Any, Any] | str | Path | None = None
     score_kind: str | None = None
     output: str | None = None
     decoder: str | None = None
@@ -51,40 +62,149 @@ class BareModel:
 
     def __post_init__(self) -> None:
         if self.labels is not None:
-            object.__setattr__(self, "labels", as_labels(self.labels))
+            from edgevision.tasks.label_files import stated_labels
+
+            object.__setattr__(self, "labels", stated_labels(self.labels))
         if self.decoder_settings:
             from edgevision.tasks.setting_files import read_setting_files
 
             object.__setattr__(self, "decoder_settings", read_setting_files(self.decoder_settings))
 
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The labels as names in the network's order; empty if they are not stated."""
+        return self.labels if isinstance(self.labels, tuple) else ()
+
+    @property
+    def stated_fields(self) -> frozenset[str]:
+        """The fields of `edgevision.backend.UnsupportedMetadata` that are stated here."""
+        image, family = self.image, self.image.applications is not None
+        stated = {
+            "values": family or image.value_range is not None,
+            "color": family or image.color is not None,
+            "resize": image.resize is not None,
+            "interpolation": image.interpolation is not None,
+            "size": image.size_wh is not None,
+            "labels": self.labels is not None,
+            "scores": self.score_kind is not None,
+            "decoder": self.decoder is not None,
+            "kind": self.score_kind is not None or self.decoder is not None,
+        }
+        return frozenset(name for name, is_stated in stated.items() if is_stated)
+
+
+class OpenBare(NamedTuple):
+    """A bare file that has been opened.
+
+    Attributes:
+        model: closes its session.
+        artifact: the file's content.
+        backend: runs it.
+    """
+
+    model: Classifier | Detector
+    artifact: Artifact
+    backend: Backend
+
 
 def load_bare(path: Path, request: Request, bare: BareModel, plugins: Registry) -> Model:
-    """Load a bare file: a `Classifier` or a `Detector`.
+    """Load a bare file: a `Classifier` or a `Detector`; raises as `open_bare`."""
+    return open_bare(path, request, bare, plugins).model
+
+
+def open_bare(path: Path, request: Request, bare: BareModel, plugins: Registry) -> OpenBare:
+    """Open a bare file, with what it was read from and what runs it.
 
     Raises:
-        OptionError: the file needs an option that `bare` does not have.
+        OptionError: the file needs an option that `bare` does not have, or its metadata says something that
+            EdgeVision does not support and `bare` does not override.
         PluginError, MissingRuntimeError, DeviceError: the backend or device is not available.
         ArtifactError: the file cannot be read, or the runtime refuses it.
     """
-    artifact = read_artifact(path)
+    artifact = read_with_companions(path, known_formats(path, request.backend, plugins), plugins)
     backend = choose_backend(path, artifact.format, request, plugins)
-    metadata = _description(artifact, backend, plugins)
+    metadata = describe_artifact(artifact, backend, plugins)
+    named = None if bare.decoder is None else plugins.decoder(bare.decoder)
+    check_metadata(path, metadata, bare.stated_fields, named)
+    settings = replace(request.settings, image_size_wh=bare.image.size_wh or metadata.size_wh)
     with ExitStack() as stack:
-        session = stack.enter_context(open_session(backend, artifact, request.settings))
-        stated = None
-        if metadata.value_range is not None:
-            stated = StatedNormalization(
-                metadata.value_range, metadata.mean or (0.0,), metadata.scale or (1.0,)
-            )
-        preprocessing = resolve_preprocessing(session.inputs[0], bare.image, stated, str(path))
-        choice = _bare_decoder(path, session, preprocessing.size_wh, bare, metadata, plugins)
-        model = (
+        session = stack.enter_context(open_session(backend, artifact, settings))
+        preprocessing, choice = _resolved(path, session, bare, metadata, plugins)
+        model: Classifier | Detector = (
             _bare_classifier(path, session, preprocessing, bare, metadata)
             if choice is None
-            else _bare_detector(session, preprocessing, choice, bare, metadata)
+            else _bare_detector(path, session, preprocessing, choice, bare, metadata)
         )
         stack.pop_all()  # the model closes the session from here on
-    return model
+    return OpenBare(model, artifact, backend)
+
+
+def _resolved(
+    path: Path,
+    session: CheckedSession,
+    bare: BareModel,
+    metadata: ArtifactDescription,
+    plugins: Registry,
+) -> tuple[Preprocessing, DecoderChoice | None]:
+    """The preprocessing, and the decoder of a detector.
+
+    Raises:
+        MissingOptionError: names everything that neither the file nor the caller states.
+        OptionError: the size that the caller or the file states is not the input's.
+    """
+    where, spec = str(path), session.inputs[0]
+    size_wh = image_layout(spec, where)[1]
+    _check_size(where, size_wh, bare, metadata)
+    missing, family = MissingOptions(where), None
+    stated: StatedNormalization | None = _stated(metadata)
+    with missing.collected():
+        choice = _bare_decoder(path, session, size_wh, bare, metadata, plugins)
+        if choice is None:
+            _score_kind(path, _score_output(session, bare, metadata), bare, metadata)
+            if metadata.decoders and metadata.task is None:
+                stated = None  # what was said was said of a detector
+        else:
+            from edgevision.tasks.detect import image_outputs
+
+            choice.check_stated(image_outputs(session.outputs), size_wh, bare.decoder_settings)
+            family = family_resize(choice.decoder)
+    with missing.collected():
+        preprocessing = resolve_preprocessing(spec, bare.image, stated, where, family)
+    missing.check()
+    return preprocessing, choice
+
+
+def known_formats(path: Path, backend: str | None, plugins: Registry) -> tuple[FileFormat, ...]:
+    """The file formats of the backend that was asked for, or of all where it has none for this file."""
+    own = plugins.file_formats(backend)
+    return own if format_of(path, own) is not None else plugins.file_formats()
+
+
+def _stated(metadata: ArtifactDescription) -> StatedNormalization:
+    return StatedNormalization(
+        metadata.value_range,
+        metadata.mean or (0.0,),
+        metadata.scale or (1.0,),
+        metadata.color,
+        metadata.resize,
+        metadata.interpolation,
+        metadata.pad_value,
+        metadata.integers_as_pixels,
+    )
+
+
+def _check_size(where: str, size_wh: tuple[int, int], bare: BareModel, metadata: ArtifactDescription) -> None:
+    """Refuse a size, from the caller or else from the metadata, that is not the input's."""
+    by_caller = bare.image.size_wh is not None
+    expected = bare.image.size_wh or metadata.size_wh
+    if expected in (None, size_wh):
+        return
+    (width, height), (other_width, other_height) = size_wh, expected
+    said = "you passed" if by_caller else "its metadata says"
+    raise OptionError(
+        f"{where}: the input takes images of {width}x{height}, but {said} {other_width}x{other_height}; "
+        + ("leave the size out" if by_caller else f"if that is wrong pass --input-size {width}x{height}")
+    )
 
 
 def _bare_classifier(
@@ -94,32 +214,88 @@ def _bare_classifier(
     bare: BareModel,
     metadata: ArtifactDescription,
 ) -> Classifier:
-    from edgevision.tasks.classify import Classifier, class_count, score_output
+    from edgevision.tasks.classify import Classifier, class_count
 
-    output = score_output(session.outputs, bare.output)
+    output = _score_output(session, bare, metadata)
+    own_labels = _own_labels(class_count(output), metadata)
+    labels = _labels(path, bare, own_labels) or [f"class {n}" for n in range(class_count(output))]
+    return Classifier(
+        session,
+        preprocessing,
+        labels,
+        _score_kind(path, output, bare, metadata),
+        output.name,
+        score_sigmoids=metadata.score_sigmoids,
+        score_threshold=metadata.thresholds.get("score_threshold", 0.0),
+    )
+
+
+def _score_output(session: CheckedSession, bare: BareModel, metadata: ArtifactDescription) -> TensorSpec:
+    from edgevision.tasks.classify import score_output
+
+    main = tuple(spec for spec in session.outputs if spec.name not in metadata.side_outputs)
+    return score_output(session.outputs if bare.output else main, bare.output)
+
+
+def _own_labels(classes: int, metadata: ArtifactDescription) -> tuple[str, ...] | None:
+    """The labels in the metadata, with the one that it leaves out."""
+    labels = metadata.labels
+    if labels and metadata.first_label and classes == len(labels) + 1:
+        return (metadata.first_label, *labels)
+    return labels
+
+
+def _score_kind(path: Path, output: TensorSpec, bare: BareModel, metadata: ArtifactDescription) -> str:
+    """The type of a classifier's output.
+
+    Raises:
+        MissingOptionError: neither the file nor the caller says it; a linear last layer is no classifier.
+    """
     score_kind = bare.score_kind or metadata.score_kind
     if score_kind is None:
-        raise OptionError(f"{path}: cannot infer the output type; pass --scores softmax, sigmoid, or logits")
-    if bare.score_kind is None and score_kind == "logits" and not (bare.labels or metadata.labels):
-        raise OptionError(
-            f"{path}: output '{output.name}' is linear ({output.describe()}): these may be logits or the "
-            f"values of a regression; for a classifier pass --scores logits or --labels FILE"
+        raise MissingOptionError(
+            str(path), "cannot infer the output type; pass --scores softmax, sigmoid, or logits"
         )
-    labels = bare.labels or metadata.labels or [f"class {n}" for n in range(class_count(output))]
-    return Classifier(session, preprocessing, labels, score_kind, output.name)
+    if bare.score_kind is None and score_kind == "logits" and not (bare.labels or metadata.labels):
+        raise MissingOptionError(
+            str(path),
+            f"output '{output.name}' is linear ({output.describe()}): these may be logits or the "
+            f"values of a regression; for a classifier pass --scores logits or --labels FILE",
+        )
+    return score_kind
 
 
 def _bare_detector(
+    path: Path,
     session: CheckedSession,
     preprocessing: Preprocessing,
     choice: DecoderChoice,
     bare: BareModel,
     metadata: ArtifactDescription,
 ) -> Detector:
+    from edgevision.decoder import nms_applied
     from edgevision.tasks.detect import Detector
 
-    task, labels = choice.task(bare.decoder_settings), bare.labels or metadata.labels or ()
-    return Detector(session, preprocessing, labels, task, choice.decoder)
+    thresholds = dict(metadata.thresholds)
+    if nms_applied(choice.decoder):
+        thresholds.pop("iou_threshold", None)
+    task, labels = choice.task(bare.decoder_settings, thresholds), _labels(path, bare, metadata.labels)
+    return Detector(session, preprocessing, labels, task, choice.decoder, metadata.score_sigmoids)
+
+
+def _labels(path: Path, bare: BareModel, own: tuple[str, ...] | None) -> tuple[str, ...]:
+    """The stated labels, else the model's own; empty without either.
+
+    Raises:
+        OptionError: there are both, of different numbers.
+    """
+    stated, own = bare.label_names, own or ()
+    if stated and own and len(stated) != len(own):
+        raise OptionError(
+            f"{path}: {len(stated)} labels were passed, but the model itself names {len(own)} classes "
+            f"({abbreviated(own[:3])}, …){background_hint(len(stated), len(own))}"
+        )
+    return stated or own
 
 
 def _bare_decoder(
@@ -134,26 +310,29 @@ def _bare_decoder(
     if bare.decoder is None and (metadata.task == "classify" or bare.output or bare.score_kind):
         return None
     from edgevision.tasks.detect import image_outputs
-    from edgevision.tasks.recognition import DecoderChoice, choose_decoder, unrecognised
+    from edgevision.tasks.recognition import choose_decoder, described_decoder, unrecognised
 
     outputs = image_outputs(session.outputs)
-    if bare.decoder is None and metadata.decoder is not None:
-        settings = {name: outputs[place].name for name, place in metadata.output_places.items()}
-        return DecoderChoice(plugins.decoder(metadata.decoder), settings)
+    if metadata.decoders and bare.decoder in (None, *metadata.decoders):
+        labels = bare.label_names or metadata.labels
+        stated = {
+            name: {**settings, **_named_outputs(metadata, name, outputs)}
+            for name, settings in metadata.decoders.items()
+            if bare.decoder in (None, name)
+        }
+        return described_decoder(
+            str(path), outputs, size_wh, plugins, stated, None if labels is None else len(labels)
+        )
     choice = choose_decoder(str(path), outputs, size_wh, plugins, bare.decoder)
     if choice is None and metadata.task == "detect":
         raise unrecognised(str(path), outputs, plugins.decoders())
     return choice
 
 
-def _description(artifact: Artifact, runner: Backend, plugins: Registry) -> ArtifactDescription:
-    """The artifact's own metadata, read by the backend that runs it, else by any whose own format it is."""
-    for backend in _starting_with(runner, plugins):
-        if artifact.format in backend.formats[:1] and isinstance(backend, DescribingBackend):
-            return backend.describe(artifact)
-    return ArtifactDescription()
-
-
-def _starting_with(runner: Backend, plugins: Registry) -> Iterator[Backend]:
-    yield runner
-    yield from plugins.backends().values()
+def _named_outputs(
+    metadata: ArtifactDescription, decoder: str, outputs: Sequence[TensorSpec]
+) -> dict[str, str]:
+    """Settings of the first decoder that name outputs."""
+    if decoder != next(iter(metadata.decoders)):
+        return {}
+    return {name: outputs[place].name for name, place in metadata.output_places.items()}

@@ -152,7 +152,7 @@ def choose_backend(path: Path, artifact_format: str, request: Request, plugins: 
         info("%s: on %s: %s", path, backend.name, _AS_REQUESTED)
         return backend
     reasons: dict[str, str] = {}
-    for name in _backends_of_format(artifact_format, plugins):
+    for name in backends_of_format(artifact_format, plugins):
         try:
             backend = plugins.available_backend(name, request.settings.device)
         except EdgeVisionError as error:
@@ -215,7 +215,8 @@ def _fastest(bundle: Bundle, request: Request, plugins: Registry) -> tuple[Choic
     return _on_cpu(result.winner, settings, plugins), f"the fastest on this machine: {result.summary()}"
 
 
-def _backends_of_format(artifact_format: str, plugins: Registry) -> list[str]:
+def backends_of_format(artifact_format: str, plugins: Registry) -> list[str]:
+    """The names of the backends that load a format: those whose own it is, then the others, each by name."""
     backends = sorted(plugins.backends().items())
     own = [name for name, backend in backends if artifact_format in backend.formats[:1]]
     return own + [name for name, backend in backends if artifact_format in backend.formats[1:]]

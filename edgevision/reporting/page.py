@@ -14,17 +14,18 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 
-def render(facts: Mapping[str, Any]) -> str:
+def render(facts: Mapping[str, Any], template: str = "report.html") -> str:
     """The page as HTML, with every text in `facts` escaped.
 
     Args:
-        facts: variables of ``templates/report.html``.
+        facts: variables of the template.
+        template: name of a file in ``templates``.
 
     Raises:
         MissingRuntimeError: jinja2 is not installed.
     """
     style = files(__package__).joinpath("templates/report.css").read_text(encoding="utf-8")
-    return _environment().get_template("report.html").render(style=style, **facts)
+    return _environment().get_template(template).render(style=style, **facts)
 
 
 def _environment() -> Environment:

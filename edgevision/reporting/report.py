@@ -5,12 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from edgevision.bundle.layout import is_bundle
 from edgevision.bundle.manifest import Manifest
 from edgevision.bundle.pictures import Picture, read_pictures
 from edgevision.bundle.storage import Bundle, read_bundle
-from edgevision.errors import BundleError, OutputError
+from edgevision.errors import BundleError, OptionError, OutputError
 from edgevision.evidence.document import read_evidence
 from edgevision.evidence.records import Evidence
+from edgevision.loading.bare import BareModel
+from edgevision.loading.bare_bundle import BareBundle, bare_bundle
+from edgevision.loading.choice import Request
+from edgevision.plugins import registry
 from edgevision.reporting.changes import changes
 from edgevision.reporting.layers import artifact_precisions, quantized_artifacts, rankings
 from edgevision.reporting.metrics import class_metric_tables, cost_chart, interval_methods, metric_tables
@@ -18,7 +23,7 @@ from edgevision.reporting.page import render
 from edgevision.reporting.predictions import predictions
 from edgevision.reporting.score_calibration import calibrated_scores
 from edgevision.reporting.summary import artifact_statuses, summary, unchecked_limits
-from edgevision.system.arguments import one_path
+from edgevision.system.arguments import instance, one_path
 from edgevision.system.files import check_folder_of, write_file
 from edgevision.target import load_targets
 from edgevision.tasks.description import task_to_dict
@@ -26,25 +31,42 @@ from edgevision.tasks.description import task_to_dict
 _SUFFIXES = (".html", ".htm")
 
 
-def write_report(bundle: str | Path, output: str | Path, *, force: bool = False) -> None:
+def write_report(
+    bundle: str | Path, output: str | Path, *, force: bool = False, bare: BareModel | None = None
+) -> None:
     """Write the conversion report of a bundle as one self-contained HTML page without scripts.
 
     The page shows the bundle's `edgevision.evidence.records.Evidence` and its example images, and nothing
     else, so the same bundle gives the same page, byte for byte.
 
+    A bare model file has no evidence: its page says so, and shows its tensors, how it is run, its classes and
+    digests.
+
     Args:
-        bundle: path of a bundle, a directory or a zip.
+        bundle: path of a bundle, a directory or a zip; or of a bare model file.
         output: path of the page to write, ``NAME.html``.
         force: replace an existing file.
+        bare: options for a bare file.
 
     Raises:
+        OptionError: there are options for bare files, and this is a bundle; or a bare file needs others.
         BundleError: the bundle is damaged, or this release does not support its evidence.
         MissingRuntimeError: jinja2 is not installed.
         OutputError: the page cannot be written; nothing is left behind.
     """
     output = one_path(output, "output")
     _check_output(output, force)
-    page = report_html(read_bundle(bundle))
+    path = one_path(bundle, "bundle")
+    if is_bundle(path):
+        if bare is not None:
+            raise OptionError(
+                f"{path}: a bundle defines its own preprocessing and labels; remove the options for bare "
+                "files"
+            )
+        page = report_html(read_bundle(path))
+    else:
+        described = BareModel() if bare is None else instance(bare, BareModel, "bare")
+        page = bare_html(bare_bundle(path, Request(), described, registry()))
     write_file(output, page.encode("utf-8"))
 
 
@@ -55,6 +77,24 @@ def report_html(bundle: Bundle) -> str:
         BundleError, MissingRuntimeError: as `write_report`.
     """
     return render(_facts(bundle, _evidence(bundle), _pictures(bundle)))
+
+
+def bare_html(bundle: BareBundle) -> str:
+    """The facts of a bare model file, as HTML.
+
+    Raises:
+        MissingRuntimeError: jinja2 is not installed.
+    """
+    (entry,) = bundle.manifest.artifacts
+    facts = {
+        "name": bundle.path.name,
+        "bundle": bundle,
+        "manifest": bundle.manifest,
+        "entry": entry,
+        "size_bytes": bundle.content.size_bytes,
+        "settings": _settings(bundle.manifest),
+    }
+    return render(facts, "bare.html")
 
 
 def _check_output(path: Path, force: bool) -> None:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from edgevision.errors import OutputError
+
+#: Where Linux keeps files in memory.
+_FOLDERS_IN_MEMORY = ("/dev/shm",)  # noqa: S108
 
 
 def write_file(path: str | Path, content: bytes) -> None:
@@ -34,6 +39,39 @@ def write_file(path: str | Path, content: bytes) -> None:
         raise _refusal(path, error) from error
     finally:
         building.unlink(missing_ok=True)
+
+
+@contextmanager
+def temporary_files(contents: Mapping[str, bytes]) -> Iterator[Path]:
+    """A private folder with these files, for what reads files alone; it is gone when the block ends.
+
+    On a read-only system, or where the disk is full, it is in memory.
+
+    Args:
+        contents: name -> content; a name may contain folders.
+
+    Raises:
+        OutputError: no folder for it is writable; says which were tried.
+    """
+    import tempfile  # not needed to run a model
+
+    reasons = []
+    for place in (None, *_FOLDERS_IN_MEMORY):
+        with ExitStack() as stack:
+            try:  # the default folder too is looked up here: that fails where none is writable
+                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="edgevision-", dir=place))
+                for name, content in contents.items():
+                    file = Path(folder, name)
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    file.write_bytes(content)
+            except OSError as error:
+                reasons.append(f"{place or 'TMPDIR'}: {error.strerror or error}")
+                continue
+            yield Path(folder)
+            return
+    raise OutputError(
+        f"no folder for temporary files is writable ({'; '.join(reasons)}); set TMPDIR to one that is"
+    )
 
 
 def make_folder(path: str | Path) -> None:

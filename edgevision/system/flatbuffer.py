@@ -41,6 +41,11 @@ class Flatbuffer:
         position = self._field(table, field)
         return default if position is None else int(self._read(kind, position)[0])
 
+    def real(self, table: int, field: int, default: float = 0.0) -> float:
+        """A float32; `default` if absent."""
+        position = self._field(table, field)
+        return default if position is None else float(self._read("f", position)[0])
+
     def table(self, table: int, field: int) -> int | None:
         """The table that a field refers to; `None` if absent."""
         position = self._field(table, field)

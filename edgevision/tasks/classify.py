@@ -22,6 +22,7 @@ from edgevision.tasks.score_checks import score_check
 from edgevision.tensors import Array, TensorSpec, all_finite, dequantizer, is_always_finite
 
 if TYPE_CHECKING:
+    from edgevision.backend import ScoreSigmoids
     from edgevision.system.numeric import RealNumber, WholeNumber
 
 Scores = NDArray[np.float32]
@@ -57,6 +58,8 @@ class Classification:
         labels: one name per class.
         multi_label: whether the scores are independent, so that an image can have several classes.
         operating_point: the threshold of the class of interest; `None` without one.
+        score_threshold: the lowest score of a class that is given, 0…1, where the model's metadata
+            recommends one; `scores` has them all.
         pixel_spacing_mm: distance of two rows, then of two columns of the image, in mm, as its DICOM file
             states it; `None` if unknown.
     """
@@ -65,6 +68,7 @@ class Classification:
     labels: tuple[str, ...]
     multi_label: bool = False
     operating_point: OperatingPoint | None = None
+    score_threshold: float = 0.0
     pixel_spacing_mm: Spacing | None = None
 
     @property
@@ -80,6 +84,8 @@ class Classification:
     def top(self, k: WholeNumber = 1) -> list[ClassScore]:
         """The `k` best classes, the best first; of equal scores, the lower class id first.
 
+        Fewer, or none, where the model's metadata recommends a `score_threshold` that they miss.
+
         Raises:
             OptionError: `k` is not a whole number above 0.
         """
@@ -91,7 +97,9 @@ class Classification:
             order = sorted(range(len(scores)), key=scores.__getitem__, reverse=True)[:k]
         else:
             order = np.argsort(-self.scores, kind="stable")[:k].tolist()
-        return [ClassScore(self.labels[i], float(self.scores[i]), i) for i in order]
+        best = [ClassScore(self.labels[i], float(self.scores[i]), i) for i in order]
+        least = self.score_threshold
+        return best if least <= 0 else [each for each in best if each.score >= least]
 
     def above(self, score_threshold: RealNumber) -> list[ClassScore]:
         """Every class with a score of `score_threshold` or more, the best first.
@@ -142,6 +150,9 @@ class Classifier(TaskModel):
         score_kind: of the output: ``softmax``, ``sigmoid`` or ``logits``.
         output: name of the output with the scores.
         score_calibration: temperature and operating point of the artifact, if it has them.
+        score_sigmoids: a calibration of the scores in the artifact's metadata, if it has one; its scores
+            are independent.
+        score_threshold: as in `Classification`.
 
     Attributes:
         preprocess: writes an image into a row of the network's input.
@@ -160,6 +171,8 @@ class Classifier(TaskModel):
         score_kind: str,
         output: str | None = None,
         score_calibration: ScoreCalibration | None = None,
+        score_sigmoids: ScoreSigmoids | None = None,
+        score_threshold: RealNumber = 0.0,
     ) -> None:
         super().__init__(session)
         self.preprocessing = preprocessing
@@ -175,6 +188,15 @@ class Classifier(TaskModel):
         self.score_calibration = score_calibration or ScoreCalibration()
         self.score_calibration.check_labels(self.labels)
         self._scores = _reader(self._output, score_kind, self.score_calibration.temperature)
+        if score_sigmoids is not None:
+            from edgevision.tasks.score_sigmoids import calibrator
+
+            read, calibrated = self._scores, calibrator(score_sigmoids, len(self.labels))
+            self._scores = lambda values: calibrated(read(values))
+            self.multi_label = True
+        if not is_share(score_threshold):
+            raise OptionError(f"score_threshold: expected 0 to 1, got {score_threshold!r}")
+        self.score_threshold = float(score_threshold)
 
     @property
     def output(self) -> str:
@@ -262,7 +284,9 @@ class Classifier(TaskModel):
 
     def _result(self, scores: Scores, pixel_spacing_mm: Spacing | None = None) -> Classification:
         point = self.score_calibration.operating_point
-        return Classification(scores, self.labels, self.multi_label, point, pixel_spacing_mm)
+        return Classification(
+            scores, self.labels, self.multi_label, point, self.score_threshold, pixel_spacing_mm
+        )
 
 
 def class_scores(values: Scores, score_kind: str) -> Scores:

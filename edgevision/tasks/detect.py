@@ -17,6 +17,7 @@ from edgevision.session import CheckedSession
 from edgevision.system.arguments import sequence, whole_numbers
 from edgevision.tasks.base import TaskModel, image_input
 from edgevision.tasks.batches import is_batch, parts
+from edgevision.tasks.box_checks import BoxCheck
 from edgevision.tasks.description import DetectTask
 from edgevision.tasks.detections import Detections
 from edgevision.tasks.labels import as_labels, check_label_count
@@ -24,6 +25,7 @@ from edgevision.tasks.nms import suppress
 from edgevision.tensors import Array, TensorSpec, all_finite, dequantizer
 
 if TYPE_CHECKING:
+    from edgevision.backend import ScoreSigmoids
     from edgevision.system.numeric import RealNumber, WholeNumber
 
 #: A dequantized score may exceed 1 by one step; a higher value is not a score.
@@ -39,6 +41,7 @@ class Detector(TaskModel):
         labels: one name per class; empty if unknown.
         task: the decoder's settings, and the default thresholds of a call.
         decoder: from the outputs to boxes; the one that `task` names.
+        score_sigmoids: a calibration of the scores in the artifact's metadata, if it has one.
 
     Attributes:
         preprocess: writes an image into a row of the network's input.
@@ -59,11 +62,13 @@ class Detector(TaskModel):
         labels: Sequence[str],
         task: DetectTask,
         decoder: Decoder,
+        score_sigmoids: ScoreSigmoids | None = None,
     ) -> None:
         super().__init__(session)
         self.preprocessing = preprocessing
         self.labels = as_labels(labels)
         self.task = task
+        self._sigmoids = score_sigmoids
         self._input = image_input(session, "detection")
         _check_batches(self._input, session.outputs)
         specs = image_outputs(session.outputs)
@@ -71,6 +76,7 @@ class Detector(TaskModel):
         if self.labels and self._head.classes is not None:
             check_label_count(self.labels, self._head.classes)
         self.preprocess = Preprocessor(preprocessing, self._input)
+        self._check_boxes = BoxCheck(preprocessing.size_wh, task.decoder, task.decoder_settings)
         self._dequantize = [(spec.name, dequantizer(spec)) for spec in session.outputs]
 
     @overload
@@ -190,7 +196,7 @@ class Detector(TaskModel):
     def _detections(
         self, outputs: Mapping[str, Floats], image_size_wh: tuple[int, int], task: DetectTask
     ) -> Detections:
-        candidates = self._head(outputs, task.score_threshold)
+        candidates = self._candidates(outputs, task.score_threshold)
         self._check(candidates)
         placement = placement_of(self.preprocessing, image_size_wh)
         boxes = placement.seen(candidates.boxes_xyxy)
@@ -202,6 +208,18 @@ class Detector(TaskModel):
         best = suppress(boxes, scores, class_ids, task.iou_threshold)[: task.max_detections]
         boxes_xyxy = placement.to_image(boxes.take(best, axis=0))
         return Detections(boxes_xyxy, scores.take(best), class_ids.take(best), self.labels)
+
+    def _candidates(self, outputs: Mapping[str, Floats], score_threshold: float) -> Candidates:
+        """The boxes whose score, calibrated where there is a calibration, reaches the threshold."""
+        if self._sigmoids is None:
+            return self._head(outputs, score_threshold)
+        from edgevision.tasks.score_sigmoids import calibrate_picked
+
+        found = self._head(outputs, 0.0)
+        self._check(found)
+        scores = calibrate_picked(self._sigmoids, found.scores, found.class_ids)
+        kept = np.flatnonzero(scores >= score_threshold)
+        return Candidates(found.boxes_xyxy.take(kept, axis=0), scores.take(kept), found.class_ids.take(kept))
 
     def _check(self, candidates: Candidates) -> None:
         """Refuse invalid candidates: "nothing found" and "broken" must never look alike."""
@@ -215,11 +233,24 @@ class Detector(TaskModel):
                 f"the network gave the score {highest:.4g}; expected 0…1; if its outputs are logits, "
                 f"set the decoder's activation to sigmoid or softmax (--decoder-setting activation=sigmoid)"
             )
+        if candidates.class_ids.dtype.kind not in "iu":
+            raise InferenceError(
+                f"decoder '{self.task.decoder}' gave class ids of {candidates.class_ids.dtype}; "
+                "expected int64"
+            )
         low, high = int(candidates.class_ids.min()), int(candidates.class_ids.max())
-        if low < 0 or (self.labels and high >= len(self.labels)):
+        classes = len(self.labels) or self._head.classes
+        if low < 0 or (classes and high >= classes):
             wrong = low if low < 0 else high
-            expected = f"0…{len(self.labels) - 1}, one of the labels" if self.labels else "0 or more"
-            raise InferenceError(f"the network gave class {wrong}; expected {expected}")
+            of_labels = ", one of the labels" if self.labels else ""
+            expected = f"0…{classes - 1}{of_labels}" if classes else "0 or more"
+            hint = (
+                "; if it counts classes from 1, set the decoder's class_offset to 1"
+                if wrong == classes
+                else ""
+            )
+            raise InferenceError(f"the network gave class {wrong}; expected {expected}{hint}")
+        self._check_boxes(candidates.boxes_xyxy)
 
 
 def image_outputs(outputs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,9 +10,10 @@ from typing import Any
 
 from edgevision.errors import OptionError
 from edgevision.imaging.input_options import InputOptions
-from edgevision.system.arguments import optional_path, whole_number
+from edgevision.system.arguments import one_path, optional_path, whole_number
 from edgevision.system.numeric import is_real, plain
 from edgevision.tasks.description import GenerateTask
+from edgevision.tasks.label_files import stated_labels
 from edgevision.tasks.setting_files import read_setting_files
 
 
@@ -21,7 +23,8 @@ class TaskOptions:
 
     Attributes:
         image: preprocessing of its input.
-        labels: a text file with one class per line.
+        labels: names of the classes: the path of a label file, a list in the network's order, or a dictionary
+            of ids and names; see `edgevision.tasks.label_files.stated_labels`.
         output: for a classifier: name of the output with the scores, if there are several outputs.
         score_kind: for a classifier: ``softmax``, ``sigmoid``, or ``logits``.
         decoder: for a detector: name of the decoder.
@@ -42,7 +45,7 @@ class TaskOptions:
     """
 
     image: InputOptions = field(default_factory=InputOptions)
-    labels: str | Path | None = None
+    labels: str | Path | Sequence[str] | Mapping[Any, Any] | None = None
     output: str | None = None
     score_kind: str | None = None
     decoder: str | None = None
@@ -56,7 +59,11 @@ class TaskOptions:
     generation: GenerateTask | None = None
 
     def __post_init__(self) -> None:
-        for name in ("labels", "annotations", "truth"):
+        if isinstance(self.labels, (str, os.PathLike)):
+            object.__setattr__(self, "labels", one_path(self.labels, "labels"))
+        elif self.labels is not None:
+            object.__setattr__(self, "labels", stated_labels(self.labels))
+        for name in ("annotations", "truth"):
             object.__setattr__(self, name, optional_path(getattr(self, name), name))
         object.__setattr__(self, "decoder_settings", plain(read_setting_files(self.decoder_settings)))
         object.__setattr__(self, "thresholds", plain(self.thresholds))

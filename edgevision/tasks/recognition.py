@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from edgevision.decoder import Decoder, nms_applied
-from edgevision.errors import OptionError
+from edgevision.decoder import Decoder, nms_applied, recognised
+from edgevision.errors import MissingOptionError, OptionError
 from edgevision.plugins import Registry
 from edgevision.tasks.description import DetectTask
 from edgevision.tensors import TensorSpec
@@ -47,6 +47,22 @@ class DecoderChoice:
             values.setdefault("iou_threshold", 1.0)
         return DetectTask(self.decoder.name, {**self.settings, **settings}, **values)
 
+    def check_stated(
+        self, outputs: Sequence[TensorSpec], input_size_wh: tuple[int, int], settings: Mapping[str, Any]
+    ) -> None:
+        """Check that every setting that the decoder needs is recognised or stated.
+
+        Args:
+            outputs: for one image.
+            input_size_wh: as for `choose_decoder`.
+            settings: the caller's.
+
+        Raises:
+            MissingOptionError: names all that are missing.
+            OptionError: as `edgevision.decoder.Decoder.prepare`.
+        """
+        self.decoder.prepare(outputs, input_size_wh, {**self.settings, **settings})
+
 
 def choose_decoder(
     where: str,
@@ -70,7 +86,7 @@ def choose_decoder(
     """
     if name is not None:
         decoder = plugins.decoder(name)
-        return DecoderChoice(decoder, decoder.recognise(outputs, input_size_wh) or {})
+        return DecoderChoice(decoder, recognised(decoder, outputs, input_size_wh) or {})
     if len(outputs) == 1 and len(outputs[0].shape) == 1:
         return None  # a vector of scores
     decoders = plugins.decoders()
@@ -78,6 +94,41 @@ def choose_decoder(
     if choice is None and not _are_scores(outputs):
         raise unrecognised(where, outputs, decoders)
     return choice
+
+
+def described_decoder(
+    where: str,
+    outputs: Sequence[TensorSpec],
+    input_size_wh: tuple[int, int],
+    plugins: Registry,
+    stated: Mapping[str, Mapping[str, Any]],
+    classes: int | None,
+) -> DecoderChoice:
+    """The decoder of a detector whose metadata says which ones it may be.
+
+    Args:
+        where: the network, for errors.
+        outputs, input_size_wh, plugins: as in `choose_decoder`.
+        stated: name of each decoder that the metadata allows -> its settings; the first that recognises the
+            outputs is taken.
+        classes: number of the network's classes, if known.
+
+    Raises:
+        PluginError: no plugin provides one of these decoders.
+        OptionError: the outputs are those of none of them.
+    """
+    for name, settings in stated.items():
+        decoder = plugins.decoder(name)
+        found = recognised(decoder, outputs, input_size_wh, classes)
+        if found is None or any(found.get(key, value) != value for key, value in settings.items()):
+            continue
+        return DecoderChoice(decoder, {**found, **settings})
+    for_classes = "" if classes is None else f" for {classes} classes"
+    raise OptionError(
+        f"{where}: its metadata says that it is a detector{for_classes} with a head that decoder "
+        f"{' or '.join(stated)} reads, which the outputs {_listed(outputs)} are not; if that is "
+        f"wrong, pass --decoder {', '.join(sorted(plugins.decoders()))}, or, for a classifier, --output-name"
+    )
 
 
 def _recognise(
@@ -98,13 +149,19 @@ def _recognise(
     return choices[0] if len(choices) == 1 else None
 
 
-def unrecognised(where: str, outputs: Sequence[TensorSpec], decoders: Mapping[str, Decoder]) -> OptionError:
+def unrecognised(
+    where: str, outputs: Sequence[TensorSpec], decoders: Mapping[str, Decoder]
+) -> MissingOptionError:
     """The error for outputs that no decoder, or more than one, recognises."""
-    described = ", ".join(f"'{spec.name}' ({', '.join(map(str, spec.shape))})" for spec in outputs)
-    return OptionError(
-        f"{where}: cannot infer the task from the outputs {described}; for a detector pass --decoder "
-        f"{', '.join(sorted(decoders))}; for a classifier pass --output-name NAME"
+    return MissingOptionError(
+        where,
+        f"cannot infer the task from the outputs {_listed(outputs)}; for a detector pass --decoder "
+        f"{', '.join(sorted(decoders))}; for a classifier pass --output-name NAME",
     )
+
+
+def _listed(outputs: Sequence[TensorSpec]) -> str:
+    return ", ".join(f"'{spec.name}' ({', '.join(map(str, spec.shape))})" for spec in outputs)
 
 
 def _are_scores(outputs: Sequence[TensorSpec]) -> bool:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from edgevision.errors import MissingRuntimeError, PluginError, first_line
+from edgevision.system.telemetry import without_telemetry
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
@@ -79,8 +80,9 @@ def reason(error: Exception) -> str:
 
 @lru_cache(maxsize=1)
 def _imported() -> Any:
-    runtime = importlib.import_module("onnxruntime")
-    runtime.disable_telemetry_events()
+    with without_telemetry():
+        runtime = importlib.import_module("onnxruntime")
+    runtime.disable_telemetry_events()  # for releases that do not read the environment
     runtime.set_default_logger_severity(3)  # errors; what it only warns about is checked and raised here
     return runtime
 

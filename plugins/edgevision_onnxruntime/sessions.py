@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from edgevision.artifact import Artifact
-from edgevision.backend import check_open_sizes
+from edgevision.backend import check_open_sizes, fixed_image_shape
 from edgevision.errors import ArtifactError, InferenceError
 from edgevision.slots import ModelCache
+from edgevision.system.onnx_file import complete, with_sizes
 from edgevision.tensors import Array, TensorSpec
 from edgevision_onnxruntime.runtime import CPU, reason
 
@@ -53,6 +54,7 @@ class Sessions:
         threads: CPU threads for one call; `None` leaves the choice to ONNX Runtime.
         placement: batch size -> where to run.
         check: called with each new session; raises if it is not as requested.
+        image_size_wh: as in `edgevision.backend.SessionSettings`.
 
     Attributes:
         inputs, outputs: as in `edgevision.backend.Session`.
@@ -65,14 +67,16 @@ class Sessions:
         threads: int | None,
         placement: Callable[[int], NodePlacement],
         check: Callable[[Any], None] = lambda session: None,
+        image_size_wh: tuple[int, int] | None = None,
     ) -> None:
         self._runtime = runtime
         self._artifact = artifact
+        self._content = complete(artifact.files)
         self._threads = threads
         self._placement = placement
         self._check = check
         self._sessions: ModelCache[int, Any] = ModelCache()
-        probe = self._probe()
+        probe = self._with_image_size(self._probe(), image_size_wh)
         self._open_sizes = [
             port.shape[0] for port in probe.get_inputs() if port.shape and not isinstance(port.shape[0], int)
         ]
@@ -109,7 +113,7 @@ class Sessions:
         for key, value in placement.entries.items():
             options.add_session_config_entry(key, value)
         return self._runtime.InferenceSession(
-            self._artifact.content,
+            self._content,
             options,
             providers=[(name, dict(settings)) for name, settings in placement.providers],
             enable_fallback=0,
@@ -120,9 +124,20 @@ class Sessions:
         options = self._options()
         options.graph_optimization_level = self._runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
         try:
-            return self._runtime.InferenceSession(self._artifact.content, options, providers=[CPU])
+            return self._runtime.InferenceSession(self._content, options, providers=[CPU])
         except Exception as error:  # its exceptions share no base of their own
             raise self._refusal(error) from error
+
+    def _with_image_size(self, probe: Any, image_size_wh: tuple[int, int] | None) -> Any:
+        """The probe, or one of the model with its open image size fixed."""
+        changed = False
+        for port in probe.get_inputs():
+            sizes = _sizes(port)
+            fixed = fixed_image_shape(self._artifact, port.name, sizes, image_size_wh)
+            if fixed != sizes:
+                self._content = with_sizes(self._content, port.name, fixed)
+                changed = True
+        return self._probe() if changed else probe
 
     def _options(self) -> Any:
         options = self._runtime.SessionOptions()

@@ -10,13 +10,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from edgevision.artifact import Artifact
-from edgevision.backend import DeviceInfo, Session, SessionSettings
+from edgevision.artifact import ONNX, OPENVINO, TFLITE, Artifact
+from edgevision.backend import ArtifactDescription, Companion, DeviceInfo, Session, SessionSettings
+from edgevision.descriptions.weights import weight_files
 from edgevision.errors import DeviceError, OptionError
 from edgevision.slots import PooledSession, SlotPool
 from edgevision.system.cores import cores
 from edgevision_openvino.compiled import CompiledModels, SlotFactory
 from edgevision_openvino.instructions import has_exact_int8_products
+from edgevision_openvino.metadata import companion_files, describe
 from edgevision_openvino.model import open_batch, read_inputs, read_model, read_outputs
 from edgevision_openvino.runtime import core, device_names, import_openvino, openvino_name
 
@@ -30,6 +32,7 @@ class OpenVINOBackend:
 
     name = "openvino"
     formats = ("openvino", "onnx", "tflite")
+    file_formats = (OPENVINO, ONNX, TFLITE)
     options = ("performance_hint",)
 
     def version(self) -> str:
@@ -44,6 +47,16 @@ class OpenVINOBackend:
         ]
         return [*devices, DeviceInfo("auto", "the device that OpenVINO prefers for the model")]
 
+    def describe(self, artifact: Artifact) -> ArtifactDescription:
+        """As `DescribingBackend.describe`: ``rt_info``, and Ultralytics' ``metadata.yaml``, of an IR."""
+        return describe(artifact)
+
+    def companions(self, artifact: Artifact) -> Sequence[Companion]:
+        """As `CompanionBackend.companions`: ``metadata.yaml`` of an IR, the weights of an ONNX file."""
+        if artifact.format == "openvino":
+            return companion_files()
+        return weight_files(artifact) if artifact.format == "onnx" else []
+
     def open(self, artifact: Artifact, settings: SessionSettings) -> Session:
         """As `Backend.open`.
 
@@ -53,7 +66,7 @@ class OpenVINOBackend:
         settings.check_options(self.name, self.options)
         config = _config(settings)
         _check_device(settings)
-        model = read_model(artifact)
+        model = read_model(artifact, settings.image_size_wh)
         inputs = read_inputs(artifact, model)
         device = settings.device or "cpu"
         if device == "auto":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,19 +9,44 @@ from typing import Any
 import numpy as np
 
 from edgevision.artifact import Artifact
-from edgevision.backend import check_open_sizes
-from edgevision.errors import ArtifactError, first_line
+from edgevision.backend import check_open_sizes, fixed_image_shape
+from edgevision.errors import ArtifactError, OutputError, first_line
+from edgevision.system.files import temporary_files
+from edgevision.system.onnx_file import complete
 from edgevision.tensors import Quantization, TensorSpec
 from edgevision_openvino.runtime import core, import_openvino
 from edgevision_openvino.tflite_tensors import read_tensors
 
 
-def read_model(artifact: Artifact) -> Any:
+def read_model(artifact: Artifact, image_size_wh: tuple[int, int] | None = None) -> Any:
     """The `openvino.Model` of an artifact.
 
+    Args:
+        artifact: the artifact.
+        image_size_wh: as in `edgevision.backend.SessionSettings`.
+
     Raises:
-        ArtifactError: OpenVINO refuses it.
+        ArtifactError: OpenVINO refuses it, or its open sizes cannot be fixed.
     """
+    model = _read(artifact)
+    shapes = {}
+    for port in model.inputs:
+        if not port.partial_shape.rank.is_dynamic:
+            sizes = _sizes(artifact, port)
+            fixed = fixed_image_shape(artifact, _name(port), sizes, image_size_wh)
+            if fixed != sizes:
+                shapes[port] = import_openvino().PartialShape(
+                    [-1 if size is None else size for size in fixed]
+                )
+    try:
+        if shapes:
+            model.reshape(shapes)
+    except RuntimeError as error:
+        raise refusal(artifact, error) from error
+    return model
+
+
+def _read(artifact: Artifact) -> Any:
     import_openvino()
     try:
         if artifact.format == "openvino":
@@ -30,7 +54,7 @@ def read_model(artifact: Artifact) -> Any:
             return core().read_model(model=xml, weights=weights)
         if artifact.format == "tflite":
             return _read_tflite(artifact)
-        return core().read_model(artifact.content)
+        return core().read_model(complete(artifact.files))
     except RuntimeError as error:
         raise refusal(artifact, error) from error
 
@@ -90,7 +114,7 @@ def read_outputs(
 
 def _pair(artifact: Artifact) -> tuple[bytes, bytes]:
     contents = {Path(name).suffix.lower(): content for name, content in artifact.files.items()}
-    if set(contents) != {".xml", ".bin"}:
+    if not {".xml", ".bin"} <= set(contents):
         raise ArtifactError(
             f"{artifact.name}: expected an .xml and a .bin file, got {', '.join(artifact.files)}"
         )
@@ -101,10 +125,14 @@ def _read_tflite(artifact: Artifact) -> Any:
     """Read a private copy of the checked bytes, because OpenVINO reads TFLite only from a path."""
     # First, because OpenVINO tries any other file as a TensorFlow graph, and prints it to the terminal.
     inputs, outputs = read_tensors(artifact)
-    with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
-        path = Path(folder, "model.tflite")
-        path.write_bytes(artifact.content)
-        model = core().read_model(path)
+    try:
+        with temporary_files({"model.tflite": artifact.content}) as folder:
+            model = core().read_model(folder / "model.tflite")
+    except OutputError as error:
+        raise ArtifactError(
+            f"{artifact.name}: OpenVINO reads TFLite from files alone, and {error}; "
+            "or run it on backend tflite"
+        ) from error
     # The same names as in backend `tflite`.
     for ports, tensors in ((model.inputs, inputs), (model.outputs, outputs)):
         names = {tensor.tensor_name: tensor.name for tensor in tensors}

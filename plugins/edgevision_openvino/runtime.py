@@ -7,12 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from edgevision.errors import DeviceError, MissingRuntimeError, PluginError, first_line
-from edgevision.system.hidden_module import hidden_module
-
-#: Hidden while openvino is imported, which then uses a stub of its own. Otherwise the import writes a client
-#: id to the home folder and connects to a server; the documented opt-out is a file in the home folder, which
-#: only the user may write.
-_TELEMETRY = "openvino_telemetry"
+from edgevision.system.telemetry import without_telemetry
 
 
 @lru_cache(maxsize=1)
@@ -24,7 +19,7 @@ def import_openvino() -> Any:
         PluginError: it is installed, and cannot be imported; says why.
     """
     try:
-        with hidden_module(_TELEMETRY):
+        with without_telemetry():
             return importlib.import_module("openvino")
     except ModuleNotFoundError as error:
         if error.name == "openvino":

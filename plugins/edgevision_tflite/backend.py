@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from edgevision.artifact import Artifact
-from edgevision.backend import ArtifactDescription, DeviceInfo, Session, SessionSettings, check_open_sizes
+from edgevision.artifact import TFLITE, Artifact
+from edgevision.backend import (
+    ArtifactDescription,
+    DeviceInfo,
+    Session,
+    SessionSettings,
+    check_open_sizes,
+    fixed_image_shape,
+)
 from edgevision.errors import ArtifactError, DeviceError, InferenceError, OptionError, first_line
 from edgevision.slots import PooledSession, SlotPool
 from edgevision.tensors import Array, Quantization, TensorSpec
@@ -24,6 +32,7 @@ class TFLiteBackend:
 
     name = "tflite"
     formats = ("tflite",)
+    file_formats = (TFLITE,)
     options = ("delegate", "delegate_options")
 
     def version(self) -> str:
@@ -55,7 +64,7 @@ class TFLiteBackend:
         check_complete(artifact)
         loader = _Loader(artifact, runtime, settings.threads, delegate)
         interpreter = loader.load()
-        graph = _read_graph(artifact, interpreter)
+        graph = _read_graph(loader, interpreter, settings.image_size_wh)
         slots = SlotPool(lambda batch: _TFLiteSlot(loader, loader.load(), graph, batch))
         slots.add(1, _TFLiteSlot(loader, interpreter, graph, 1))
         precision = _precision(graph, delegate, settings)
@@ -119,6 +128,14 @@ class _Loader(NamedTuple):
             raise self.refusal(error) from error
         return interpreter
 
+    def resize(self, interpreter: Any, index: int, shape: tuple[int, ...]) -> None:
+        """Give an input of an interpreter its size."""
+        try:
+            interpreter.resize_tensor_input(index, shape, strict=True)
+            interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise self.refusal(error) from error
+
     def refusal(self, error: Exception) -> ArtifactError:
         """The error for an artifact that the runtime refuses."""
         return ArtifactError(f"{self.artifact.name}: {self.runtime.version} refuses it: {first_line(error)}")
@@ -150,8 +167,9 @@ class _TFLiteSlot:
         self._fed = tuple(zip(graph.input_indices, self.inputs.values(), strict=True))
         self._read = tuple(zip((spec.name for spec in graph.outputs), graph.output_indices, strict=True))
         try:
+            stored = {tensor["index"]: tuple(tensor["shape"]) for tensor in interpreter.get_input_details()}
             for spec, (index, array) in zip(graph.inputs, self._fed, strict=True):
-                if spec.dynamic_batch:
+                if spec.dynamic_batch or stored[index] != array.shape:
                     self._interpreter.resize_tensor_input(index, array.shape, strict=True)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
@@ -203,13 +221,22 @@ def _precision(graph: _Graph, delegate: _Delegate | None, settings: SessionSetti
     return "unknown"
 
 
-def _read_graph(artifact: Artifact, interpreter: Any) -> _Graph:
+def _read_graph(loader: _Loader, interpreter: Any, image_size_wh: tuple[int, int] | None) -> _Graph:
+    artifact = loader.artifact
     input_details, output_details = _named_details(interpreter)
-    inputs = tuple(_spec(name, details) for name, details in input_details.items())
+    inputs = []
+    for name, details in input_details.items():
+        spec = _spec(name, details)
+        fixed = fixed_image_shape(artifact, name, spec.shape, image_size_wh)
+        inputs.append(replace(spec, shape=fixed))
+        if fixed != spec.shape:
+            loader.resize(interpreter, details["index"], inputs[-1].with_batch(1))
     check_open_sizes(artifact, inputs)
+    if any(None in _spec(name, details).shape[1:] for name, details in output_details.items()):
+        output_details = _named_details(interpreter)[1]  # with the sizes that follow from the input's
     return _Graph(
-        inputs,
-        tuple(_spec(name, details) for name, details in output_details.items()),
+        tuple(inputs),
+        tuple(_output_spec(name, details) for name, details in output_details.items()),
         tuple(details["index"] for details in input_details.values()),
         tuple(details["index"] for details in output_details.values()),
         full_integer=all(np.dtype(d["dtype"]).kind in "iub" for d in interpreter.get_tensor_details()),
@@ -252,6 +279,15 @@ def _spec(name: str, details: Mapping[str, Any]) -> TensorSpec:
         np.dtype(details["dtype"]).name,
         _quantization(details),
     )
+
+
+def _output_spec(name: str, details: Mapping[str, Any]) -> TensorSpec:
+    """An output, with the sizes that follow from a fixed input where the file leaves them open."""
+    spec = _spec(name, details)
+    actual = tuple(int(size) for size in details["shape"])
+    if len(actual) != len(spec.shape) or None not in spec.shape[1:]:
+        return spec
+    return replace(spec, shape=(spec.shape[0], *actual[1:]))
 
 
 def _quantization(details: Mapping[str, Any]) -> Quantization | None:

@@ -15,7 +15,7 @@ from edgevision.bundle.storage import read_bundle
 from edgevision.conversion.convert import ConversionSettings, convert
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import AgreementError, ConversionError
-from edgevision.evaluation.evaluate import RunSettings
+from edgevision.evaluation.open_model import RunSettings
 from edgevision.evidence.document import read_evidence
 from edgevision.evidence.operating_points import OperatingPointSpecification
 from edgevision.evidence.records import Evidence

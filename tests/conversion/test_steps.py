@@ -173,7 +173,7 @@ def test_the_speed_of_candidates_for_another_machine_of_an_architecture_in_the_t
     table = {"machine": "a processor", "tflite": {"integer": {"networks": ["a"], "ratios": ratios}}}
     rows = rows_of({"x86_64": table})
     monkeypatch.setattr("edgevision.conversion.speed.latency_rows", lambda: rows)
-    monkeypatch.setattr("edgevision.conversion.trials.latency_rows", lambda: rows)
+    monkeypatch.setattr("edgevision.conversion.speed_comparison.latency_rows", lambda: rows)
     speeds["tflite-int8"] = 0.1  # on this machine, which is another one
     machine = 'machine = "N99"\narchitecture = "x86_64"'
     precisions = '["int8", "float16", "float32"]'
@@ -214,7 +214,7 @@ def test_a_table_without_a_precision_judges_nothing_and_the_evidence_says_so(
     }
     rows = rows_of({"x86_64": table})
     monkeypatch.setattr("edgevision.conversion.speed.latency_rows", lambda: rows)
-    monkeypatch.setattr("edgevision.conversion.trials.latency_rows", lambda: rows)
+    monkeypatch.setattr("edgevision.conversion.speed_comparison.latency_rows", lambda: rows)
     machine = 'machine = "N99"\narchitecture = "x86_64"'
     targets = {"camera": TARGET.format("camera", "tflite", "tflite", '["int8", "float32"]', machine)}
     request = request_of(targets=targets, calibrated=True, budget=Budget(min_agreement=0.0))
@@ -246,7 +246,7 @@ def test_int8_that_was_asked_for_is_written_with_a_note_that_it_is_slower(
 ) -> None:
     row = {"networks": ["a", "b"], "ratios": {"int8": tabled}}
     rows = rows_of({architecture(): {"machine": "a processor", "tflite": {"integer": row}}})
-    monkeypatch.setattr("edgevision.conversion.trials.latency_rows", lambda: rows)
+    monkeypatch.setattr("edgevision.conversion.speed_comparison.latency_rows", lambda: rows)
     speeds["tflite-int8"] = int8_ms
     request = request_of(calibrated=True, precisions=("int8",), budget=Budget(min_agreement=0.0))
     evidence = Conversion.prepare(request, plugins).run()

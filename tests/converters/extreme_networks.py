@@ -105,11 +105,11 @@ def images(kind: str, size: int = SIZE) -> Any:
 
 def main(folder: str, size: str) -> None:
     """Run FOLDER/FORMAT/* on noise, and save the outputs as FOLDER/FORMAT.npy; writes each format before."""
-    from edgevision.artifact import FORMATS, Artifact
+    from edgevision.artifact import STANDARD_FORMATS, Artifact
     from edgevision.plugins import registry
     from edgevision.session import open_session
 
-    for name in FORMATS:
+    for name in (one.name for one in STANDARD_FORMATS):
         sys.stdout.write(f"{name}\n")
         sys.stdout.flush()
         files = {path.name: path.read_bytes() for path in sorted(Path(folder, name).iterdir(), reverse=True)}

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from keras_sources import MARKS, calibration_for, read
 
-from edgevision.artifact import FORMATS
+from edgevision.artifact import STANDARD_FORMATS
 from edgevision_keras.onnx import OnnxConverter
 from edgevision_keras.openvino import OpenVINOConverter
 from edgevision_keras.tflite import TfliteConverter
@@ -43,7 +43,9 @@ def outputs(model: Path, images: Any) -> tuple[Any, list[Any]]:
     )
     assert done.returncode == 0, f"exit code {done.returncode} in {done.stdout.split()[-1:]}: {done.stderr}"
     noise = {source.inputs[0].name: extreme_networks.images("noise", size)}
-    return source.run(noise)[source.outputs[0].name], [np.load(folder / f"{name}.npy") for name in FORMATS]
+    return source.run(noise)[source.outputs[0].name], [
+        np.load(folder / f"{one.name}.npy") for one in STANDARD_FORMATS
+    ]
 
 
 @pytest.mark.parametrize("name", extreme_networks.CHANGES)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from keras_sources import MARKS, SIZE, artifact_answers, calibration_for, coloured_images, read
-from unusual_layers import LAYERS, classifier
+from unusual_layers import CHOICES, LAYERS, classifier
 
 from edgevision_keras.native_output import without_native_lines
 from edgevision_keras.openvino import OpenVINOConverter
@@ -20,11 +20,11 @@ pytestmark = MARKS
 
 
 @pytest.mark.parametrize("precision", ["int8", "int8-float-io"])
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name", [*LAYERS, *CHOICES])
 def test_an_int8_file_with_float_operations_agrees_with_the_source(
     keras: Any, tmp_path: Path, name: str, precision: str
 ) -> None:
-    source = classifier(keras, tmp_path, LAYERS[name](keras))
+    source = classifier(keras, tmp_path, {**LAYERS, **CHOICES}[name](keras))
     images = coloured_images(48, seed=41)[0]
     artifact = TfliteConverter().convert(source, precision, calibration_for(source, images[:32]))
     found = artifact_answers(artifact, images[32:])["scores"]

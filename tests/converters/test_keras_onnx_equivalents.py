@@ -21,6 +21,8 @@ CONVERTERS: list[Converter] = [TfliteConverter(), OnnxConverter(), OpenVINOConve
 EACH_CONVERTER = pytest.mark.parametrize("converter", CONVERTERS, ids=lambda converter: converter.name)
 
 INSIDE: dict[str, Callable[[Any], Callable[[Any], Any]]] = {
+    "argmax": lambda keras: lambda x: x * keras.ops.one_hot(keras.ops.argmax(x, axis=-1), 8),
+    "argmin": lambda keras: lambda x: x * keras.ops.one_hot(keras.ops.argmin(x, axis=-1), 8),
     "celu": lambda keras: keras.layers.Activation("celu"),
     "exact_gelu": lambda keras: keras.layers.Activation("gelu"),
     "expm1": lambda keras: lambda x: keras.ops.expm1(0.1 * x),

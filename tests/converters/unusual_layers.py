@@ -31,6 +31,12 @@ def attention(keras: Any) -> Callable[[Any], Any]:
     return inside
 
 
+def masked_softmax(keras: Any) -> Callable[[Any], Any]:
+    """What is not positive is masked out by a very negative number, as in attention."""
+    ops = keras.ops
+    return lambda x: ops.softmax(ops.where(x > 0.0, x, -1e9), axis=-1) * ops.flip(x, axis=1)
+
+
 LAYERS = {
     "layer_normalization": lambda keras: keras.layers.LayerNormalization(name="inside"),
     "group_normalization": lambda keras: keras.layers.GroupNormalization(4, name="inside"),
@@ -44,4 +50,13 @@ LAYERS = {
     ),
     "hard_swish": lambda keras: keras.layers.Activation("hard_silu", name="inside"),
     "cosine": lambda keras: lambda x: keras.ops.cos(x),
+}
+
+#: These choose between values, of which int8 gives all the same scale.
+CHOICES = {
+    "leaky_by_comparison": lambda keras: lambda x: keras.ops.where(x > 0.0, x, 0.1 * x),
+    "folded_by_comparison": lambda keras: lambda x: keras.ops.where(x >= 0.05, x, 0.1 - x),
+    "celu": lambda keras: keras.layers.Activation("celu", name="inside"),
+    "log_sum_exp": lambda keras: lambda x: x - keras.ops.logsumexp(3.0 * x, axis=-1, keepdims=True),
+    "masked_softmax": masked_softmax,
 }

@@ -372,14 +372,18 @@ def test_images_of_more_bits_are_frames_and_others_arrays(packed: bool, tmp_path
 def test_frames_of_dicom_files_are_images_whose_names_are_not_shown(packed: bool, tmp_path: Path) -> None:
     pytest.importorskip("pydicom")
     series = dicom(np.stack([ramp(12), ramp(12)[::-1]]), bits=12)
-    folder = _written(tmp_path / "set", {"a/Doe.dcm": series, "b/1.png": png(1)})
+    folder = _written(
+        tmp_path / "set", {"a/Doe.dcm": series, "b/1.png": png(1), "b/Doe.png": dicom(ramp(12))}
+    )
     images = ImageSet.open(_zipped(folder) if packed else folder)
-    assert images.image_names == ("a/Doe.dcm#0", "a/Doe.dcm#1", "b/1.png")
+    assert images.image_names == ("a/Doe.dcm#0", "a/Doe.dcm#1", "b/1.png", "b/Doe.png")
     assert images.class_names == ("a", "b")
     assert images.private
     assert not images.at([2]).private
     assert not replace(images, released=True).private
-    assert len(set(images.digests)) == len(set(images.shown_names)) == 3
+    assert images.at([3]).private, "by its content, whatever its name"
+    assert len(set(images.digests)) == len(set(images.shown_names)) == 4
+    assert ImageSet.from_arrays(list(images)).private
     assert "Doe" not in "".join(images.shown_names)
-    first, second, _ = images
+    first, second, *_ = images
     np.testing.assert_array_equal(first.pixels, second.pixels[::-1])

@@ -81,5 +81,5 @@ def test_bundles_with_different_classes_are_not_compared(tmp_path: Path) -> None
     first = write_tiny_bundle(tmp_path / "a.evb")
     second = write_tiny_bundle(tmp_path / "b.evb", labels=LABELS[::-1])
     images = ImageSet.from_arrays(np.zeros((2, 8, 8, 3), np.uint8), [0, 1], LABELS)
-    with pytest.raises(OptionError, match="compare bundles with the same labels"):
+    with pytest.raises(OptionError, match="compare models with the same labels"):
         compare(first, second, images)

@@ -14,7 +14,8 @@ from edgevision.bundle.storage import read_bundle
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import InputError, OptionError, PluginError
 from edgevision.evaluation.compare import compare
-from edgevision.evaluation.evaluate import RunSettings, evaluate
+from edgevision.evaluation.evaluate import evaluate
+from edgevision.evaluation.open_model import RunSettings
 from edgevision.evidence.document import read_evidence
 from edgevision.imaging.write import write_image
 from edgevision.tasks.score_calibration import OperatingPoint, ScoreCalibration

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -101,15 +102,22 @@ def test_int8_of_0_to_255_is_the_pixel_minus_128() -> None:
 )
 def test_values_are_those_of_the_formula(values: Any, dtype: str, layout: str, color: str) -> None:
     image = noise(9, 11)
-    how = {
-        "uint8": Quantization(0.0171, 117),
-        "int8": Quantization(0.0171, -5),
-        "int16": Quantization(0.001, 0),
-    }
     preprocessing = as_it_is((9, 11), color=color, layout=layout, **values)
+    low, high = preprocessing.value_range
+    ends = [
+        (end - mean) / scale
+        for end in (low, high)
+        for mean, scale in zip(preprocessing.mean, cycle(preprocessing.scale), strict=False)
+    ]
+    # Nine tenths of the values, so that some are clipped.
+    step = (max(ends) - min(ends)) * 0.9 / 255
+    how = {
+        "uint8": Quantization(step, round(-min(ends) / step)),
+        "int8": Quantization(step, round(-min(ends) / step) - 128),
+        "int16": Quantization(step / 100, 0),
+    }
     tensor = preprocessed(image, preprocessing, dtype, how.get(dtype))
 
-    low, high = preprocessing.value_range
     expected = image[:, :, ::-1] if color == "bgr" else image
     real = (low + expected / 255 * (high - low) - np.array(preprocessing.mean)) / np.array(
         preprocessing.scale
@@ -144,11 +152,53 @@ def test_an_integer_tensor_stands_for_the_value_within_half_a_step(
 ) -> None:
     spec = TensorSpec("image", (1, 1, 1, 3), "int8", Quantization(scale, zero_point))
     preprocessing = Preprocessing((1, 1), (low, low + width))
-    table = pixel_table(preprocessing, spec)[:, 0].astype(np.float64)
     real = low + np.arange(256) / 255 * width
+    integers = (np.rint(real / scale) + zero_point).clip(-128, 127)
+    counts = np.unique(integers, return_counts=True)[1]
+    if counts.max() >= 128 or len(counts) <= 16:
+        with pytest.raises(OptionError, match="the 256 pixel values become"):
+            pixel_table(preprocessing, spec)
+        return
+    table = pixel_table(preprocessing, spec)[:, 0].astype(np.float64)
     inside = (table > -128) & (table < 127)
     assert np.abs((table - zero_point) * scale - real)[inside].max(initial=0) <= scale * 0.5 + 1e-6
     assert (np.diff(table) >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("preprocessing", "spec", "message"),
+    [
+        (
+            as_it_is((1, 1)),
+            TensorSpec("image", (1, 1, 1, 3), "uint8", Quantization(1 / 128, 128)),
+            r"255 of the 256 pixel values become 255 by the normalization \(value range 0\.\.255, mean 0, "
+            r"scale 1\) for this uint8 input with scale 0\.0078125, zero point 128",
+        ),
+        (
+            as_it_is((1, 1), value_range=(0.0, 1.0)),
+            TensorSpec("image", (1, 1, 1, 3), "uint8"),
+            "128 of the 256 pixel values become 0",
+        ),
+        (
+            as_it_is((1, 1), value_range=(0.0, 4.0)),
+            TensorSpec("image", (1, 1, 1, 3), "uint8"),
+            "the 256 pixel values become 5 values",
+        ),
+        (
+            as_it_is((1, 1), mean=(0.0, 0.0, 1e6)),
+            TensorSpec("image", (1, 1, 1, 3), "int8", Quantization(1.0, -128)),
+            "256 of the 256 pixel values become -128",
+        ),
+        (as_it_is((1, 1), mean=(1e12,)), TensorSpec("image", (1, 1, 1, 3), "float32"), "256 of the 256"),
+    ],
+)
+def test_values_under_which_an_image_is_lost_are_refused(
+    preprocessing: Preprocessing, spec: TensorSpec, message: str
+) -> None:
+    with pytest.raises(OptionError, match=message):
+        pixel_table(preprocessing, spec)
+    with pytest.raises(OptionError, match=r"--input-range LOW\.\.HIGH, --mean and --scale"):
+        Preprocessor(preprocessing, spec)
 
 
 def test_values_that_a_float16_tensor_cannot_hold_are_refused() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from fake_bundles import FakeRuntime, registry_of, write_fake_bundle
 
-from edgevision.artifact import FORMATS
+from edgevision.artifact import STANDARD_FORMATS
 from edgevision.backend import DeviceInfo
 from edgevision.bundle import storage
 from edgevision.bundle.storage import read_bundle
@@ -218,7 +218,7 @@ def test_known_answers_are_checked_on_a_backend_for_which_the_bundle_has_no_evid
 ORDERS = {"tflite": ["tflite", "openvino"], "openvino": ["openvino"], "onnx": ["cuda", "onnx", "openvino"]}
 
 
-@pytest.mark.parametrize("artifact_format", FORMATS)
+@pytest.mark.parametrize("artifact_format", [one.name for one in STANDARD_FORMATS])
 def test_a_bare_file_runs_on_the_first_backend_of_its_own_format_then_on_others_by_name(
     artifact_format: str,
 ) -> None:

@@ -10,7 +10,6 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import flatbuffers
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -20,6 +19,7 @@ from edgevision.artifact import Artifact
 from edgevision.backend import ArtifactDescription
 from edgevision.errors import ArtifactError
 from edgevision_tflite.metadata import describe
+from flatbuffer_tables import Table, flatbuffer, floats, ints
 
 DATA = Path(__file__).parents[1] / "data"
 FULLY_CONNECTED, LOGISTIC, RESHAPE, SOFTMAX, CUSTOM, LOG_SOFTMAX, QUANTIZE, GELU = (
@@ -42,57 +42,7 @@ def described(path: Path) -> ArtifactDescription:
     return describe(artifact(path.read_bytes()))
 
 
-# --- a writer of small models, by Google's own flatbuffers --------------------------------------
-
-
-class Table(dict[int, Any]):
-    """Field number -> value: text, bytes, a number with its kind, a table, or a list of these."""
-
-
-def write(builder: flatbuffers.Builder, value: Any) -> Any:
-    if isinstance(value, str):
-        return builder.CreateString(value)
-    if isinstance(value, bytes):
-        return builder.CreateByteVector(value)
-    if isinstance(value, np.ndarray):
-        return builder.CreateNumpyVector(value)
-    if isinstance(value, list):
-        return write_tables(builder, value)
-    return write_table(builder, value)
-
-
-def write_tables(builder: flatbuffers.Builder, tables: list[Table]) -> Any:
-    offsets = [write_table(builder, table) for table in tables]
-    builder.StartVector(4, len(offsets), 4)
-    for offset in reversed(offsets):
-        builder.PrependUOffsetTRelative(offset)
-    return builder.EndVector()
-
-
-def write_table(builder: flatbuffers.Builder, table: Table) -> Any:
-    scalars = {int: "Int32", np.uint8: "Uint8", np.int8: "Int8", np.uint32: "Uint32"}
-    offsets = {f: write(builder, v) for f, v in table.items() if type(v) not in scalars}
-    builder.StartObject(max(table, default=-1) + 1)
-    for number, value in table.items():
-        if number in offsets:
-            builder.PrependUOffsetTRelativeSlot(number, offsets[number], 0)
-        else:
-            getattr(builder, f"Prepend{scalars[type(value)]}Slot")(number, value, 0)
-    return builder.EndObject()
-
-
-def flatbuffer(root: Table, identifier: bytes) -> bytes:
-    builder = flatbuffers.Builder(1024)
-    builder.Finish(write_table(builder, root), file_identifier=identifier)
-    return bytes(builder.Output())
-
-
-def ints(*values: int) -> Any:
-    return np.array(values, np.int32)
-
-
-def floats(*values: float) -> Any:
-    return np.array(values, np.float32)
+# --- small models -------------------------------------------------------------------------------
 
 
 def label_file(name: str, locale: str | None = None, kind: int = 2) -> Table:
@@ -272,10 +222,7 @@ LABELLED = model(
         (b"\x10\0\0\0TFL3", "an offset leads to byte 16, of 8"),
         (flatbuffer(Table({0: 3}), b"TFL3"), "the model has no graph"),
         (model(SOFTMAX, meta=b"not a flatbuffer"), "bytes 4 to 8 are not M001"),
-        (model(SOFTMAX, meta=metadata(floats(1, 2), floats(1))), r"mean \(1\.0, 2\.0\)"),
-        (model(SOFTMAX, meta=metadata(floats(1), floats(0))), r"standard deviation \(0\.0,\)"),
-        (model(SOFTMAX, meta=metadata(floats(np.nan), floats(1))), r"mean \(nan,\)"),
-        (model(SOFTMAX, meta=metadata(files=[label_file("l.txt")])), r"label file 'l\.txt' cannot be read"),
+        (model(SOFTMAX, meta=metadata(files=[label_file("l.txt")])), r"file 'l\.txt' cannot be read"),
         (
             model(SOFTMAX, meta=metadata(files=[label_file("l.txt")]), labels={"m.txt": "a"}),
             r"no item named 'l\.txt'",

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from edgevision.errors import OutputError
-from edgevision.system.files import check_folder_of, make_folder, write_file
+from edgevision.system import files
+from edgevision.system.files import check_folder_of, make_folder, temporary_files, write_file
 
 
 def test_a_file_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
@@ -53,3 +54,27 @@ def test_a_folder_that_does_not_exist_or_is_a_file_is_named(tmp_path: Path) -> N
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OutputError, match="file: the folder cannot be created"):
         make_folder(tmp_path / "file")
+
+
+def test_temporary_files_are_there_for_the_block_and_gone_after_it() -> None:
+    with temporary_files({"a.bin": b"1", "b.bin": b"2"}) as folder:
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == {"a.bin": b"1", "b.bin": b"2"}
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("room_in_memory", [True, False])
+def test_temporary_files_are_in_memory_where_no_folder_is_writable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room_in_memory: bool
+) -> None:
+    import tempfile
+
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/proc/no-such-folder"])
+    monkeypatch.setattr(files, "_FOLDERS_IN_MEMORY", (str(tmp_path if room_in_memory else tmp_path / "no"),))
+    if room_in_memory:
+        with temporary_files({"a.bin": b"1"}) as folder:
+            assert folder.parent == tmp_path
+        assert list(tmp_path.iterdir()) == []
+    else:
+        with pytest.raises(OutputError, match="TMPDIR: .*; set TMPDIR to one that is"), temporary_files({}):
+            pass

@@ -2,26 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from edgevision.errors import OptionError
-from edgevision.tasks.labels import network_labels, read_labels
-
-
-def test_one_class_per_line(tmp_path: Path) -> None:
-    path = tmp_path / "labels.txt"
-    path.write_text("Ente\n großer Vogel \n\n", encoding="utf-8")
-    assert read_labels(path) == read_labels(str(path)) == ("Ente", "großer Vogel")
-
-
-@pytest.mark.parametrize("content", [b"", b"\n\n", b"\xff\xfe\x00"])
-def test_a_file_without_labels_is_refused(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "labels.txt"
-    path.write_bytes(content)
-    with pytest.raises(OptionError, match=r"labels\.txt"):
-        read_labels(path)
+from edgevision.tasks.labels import network_labels
 
 
 def test_class_folders_name_the_classes_and_without_any_they_are_numbered() -> None:
@@ -34,11 +18,10 @@ def test_too_few_class_folders_ask_for_labels() -> None:
         network_labels(None, ("cat", "dog"), 3, "m.keras")
 
 
-def test_a_file_must_match_the_network_and_the_folders(tmp_path: Path) -> None:
-    path = tmp_path / "labels.txt"
-    path.write_text("dog\ncat\nowl\n")
-    assert network_labels(path, ("cat", "dog"), 3, "m.keras") == ("dog", "cat", "owl")
-    with pytest.raises(OptionError, match="3 labels, but m.keras has 2 classes"):
-        network_labels(path, (), 2, "m.keras")
+def test_stated_labels_must_match_the_network_and_the_folders() -> None:
+    labels = ("dog", "cat", "owl")
+    assert network_labels(labels, ("cat", "dog"), 3, "m.keras") == labels
+    with pytest.raises(OptionError, match="a.txt: 3 labels, but m.keras has 2 classes; if class 0"):
+        network_labels(labels, (), 2, "m.keras", "a.txt")
     with pytest.raises(OptionError, match="class folder 'fox' of the evaluation set is not among"):
-        network_labels(path, ("fox",), 3, "m.keras")
+        network_labels(labels, ("fox",), 3, "m.keras")

@@ -25,6 +25,7 @@ def rewritten(frozen: Any) -> Any:
             _drop_casts,
             _slice_instead_of_rolling,
             _convolve_instead_of_dilated_transposing,
+            _find_extremes_without_signs_of_zero,
         )
     ]
     return _function(frozen, definition) if any(changed) else frozen
@@ -213,6 +214,25 @@ def _convolve_instead_of_dilated_transposing(frozen: Any, definition: Any, nodes
         node.attr["padding"].s = b"VALID"
         del node.attr["explicit_paddings"].list.i[:]
         changed = True
+    return changed
+
+
+def _find_extremes_without_signs_of_zero(frozen: Any, definition: Any, nodes: Mapping[str, Any]) -> bool:
+    """Argmax and argmin of the values themselves.
+
+    Keras first replaces each -0.0 by the least negative number, with operations on bits that TFLite lacks.
+    """
+    changed = False
+    for operation in frozen.graph.get_operations():
+        if operation.type not in ("ArgMax", "ArgMin"):
+            continue
+        choice = operation.inputs[0].op
+        if choice.type != "SelectV2" or choice.inputs[0].op.type != "LogicalAnd":
+            continue
+        instead = _constant(choice.inputs[1])
+        if instead is not None and np.all((instead < 0) & (instead >= -np.finfo(np.float32).tiny)):
+            nodes[operation.name].input[0] = choice.inputs[2].name
+            changed = True
     return changed
 
 

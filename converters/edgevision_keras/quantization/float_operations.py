@@ -14,6 +14,7 @@ from edgevision_keras.quantization.tflite_file import NOT_COMPUTED, Operator
 from edgevision_keras.quantization.tflite_flow import Flow, read_flow
 
 NO_KERNEL = "no int8 kernel"
+INEXACT = "inexact in int8"
 SLOWER = "slower in int8"
 NORMALIZATION = "part of a normalization"
 BETWEEN = "between float operations"
@@ -68,23 +69,17 @@ _FAST_IN_INT8 = frozenset(
         "DEPTHWISE_CONV_2D",
         "DEPTH_TO_SPACE",
         "DYNAMIC_UPDATE_SLICE",
-        "EQUAL",
         "EXPAND_DIMS",
         "FULLY_CONNECTED",
         "GATHER_ND",
         "GELU",
-        "GREATER",
-        "GREATER_EQUAL",
         "LEAKY_RELU",
-        "LESS",
-        "LESS_EQUAL",
         "LOGISTIC",
         "MAXIMUM",
         "MAX_POOL_2D",
         "MEAN",
         "MINIMUM",
         "MUL",
-        "NOT_EQUAL",
         "PACK",
         "REDUCE_MAX",
         "REDUCE_MIN",
@@ -107,6 +102,9 @@ _FAST_IN_INT8 = frozenset(
     }
 )
 _FAST_RATIO = 0.6
+#: The int8 kernels of these requantize both sides to a common step: a comparison with zero, whose scale is
+#: next to nothing, is answered at random.
+_COMPARISONS = frozenset({"EQUAL", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL", "NOT_EQUAL"})
 #: Times in float of one element, where a copy with one addition takes 1.
 _EXPENSIVE: Mapping[str, float] = {"SOFTMAX": 4.0, "GELU": 2.0, "LOGISTIC": 2.0, "TANH": 2.0, "EXP": 2.0}
 _FREE = frozenset({"RESHAPE", "SQUEEZE", "EXPAND_DIMS"})
@@ -169,6 +167,8 @@ def choose_float(
         is_score = operator.operation in ("SOFTMAX", "LOGISTIC") and int8_outputs
         if operator.name in fixed:
             reasons[step] = fixed[operator.name]
+        elif operator.operation in _COMPARISONS:
+            reasons[step] = INEXACT
         elif _ratio(operator.operation) is None:
             reasons[step] = NO_KERNEL
         elif operator.operation == "BATCH_MATMUL":
@@ -186,6 +186,8 @@ def choose_float(
 
 def usual_reason(operation: str) -> str:
     """The reason why an operation is in float where nothing but its kind speaks for it."""
+    if operation in _COMPARISONS:
+        return INEXACT
     ratio = _ratio(operation)
     if ratio is None:
         return NO_KERNEL
@@ -199,7 +201,9 @@ def has_int8_kernel(operation: str) -> bool:
 
 def _ratio(operation: str) -> float | None:
     """Time in int8 over time in float; `None` without an int8 kernel."""
-    return _FAST_RATIO if operation in _FAST_IN_INT8 else _INT8_OVER_FLOAT.get(operation)
+    if operation in _FAST_IN_INT8 or operation in _COMPARISONS:
+        return _FAST_RATIO
+    return _INT8_OVER_FLOAT.get(operation)
 
 
 def _cheapest(

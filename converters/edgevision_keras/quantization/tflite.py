@@ -25,6 +25,7 @@ from edgevision_keras.quantization.folding import FoldedGraph, freeze
 from edgevision_keras.quantization.full_integer import replace_elu, replace_operations
 from edgevision_keras.quantization.integer_inputs import integer_ranges, without_rounding
 from edgevision_keras.quantization.joined_outputs import joined_outputs
+from edgevision_keras.quantization.own_scales import add_stand_ins, without_stand_ins
 from edgevision_keras.quantization.prepare import PreparedNetwork
 from edgevision_keras.quantization.tflite_file import constants, float_tensors, operators, packed, parsed
 
@@ -119,13 +120,14 @@ def _with_ranges(
 def _quantized(model: Any, denied: Collection[str], *, int8_inputs: bool, int8_outputs: bool) -> bytes:
     """The int8 file of a `ModelT` with ranges, with the operators of some names in float."""
     tf = require_tensorflow()
+    stand_ins = add_stand_ins(model, denied)
     content = require("tensorflow.lite.python.convert").mlir_quantize(
         packed(model),
         input_data_type=tf.int8 if int8_inputs else tf.float32,
         output_data_type=tf.int8 if int8_outputs else tf.float32,
-        denylisted_nodes=sorted(denied),
+        denylisted_nodes=sorted({*denied, *stand_ins}),
     )
-    return bytes(content)
+    return without_stand_ins(bytes(content)) if stand_ins else bytes(content)
 
 
 def float_operators(content: bytes, reasons: Mapping[str, str]) -> tuple[FloatOperator, ...]:

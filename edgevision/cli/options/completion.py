@@ -20,7 +20,7 @@ from edgevision.artifact import PRECISIONS
 from edgevision.bundle.layout import LABELS, MANIFEST
 from edgevision.plugins import registry
 from edgevision.target import load_targets
-from edgevision.tasks.labels import read_labels
+from edgevision.tasks.label_files import read_labels
 
 Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 

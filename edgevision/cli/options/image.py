@@ -64,6 +64,7 @@ def size_wh(ctx: click.Context, param: click.Parameter, value: str | None) -> tu
 
 
 INPUT_OPTIONS = (
+    option("--input-size", metavar="WxH", callback=size_wh, help="Input size, if the model leaves it open."),
     option(
         "--input-range",
         metavar="LOW..HIGH",
@@ -91,7 +92,8 @@ INPUT_OPTIONS = (
     option(
         "--resize",
         type=click.Choice(RESIZE_MODES),
-        help="How an image is fitted to the input size; by default as the model says, else stretch.",
+        help="How an image is fitted to the input size; by default as the model or its decoder says, "
+        "else stretch.",
     ),
     option(
         "--interpolation",
@@ -102,9 +104,7 @@ INPUT_OPTIONS = (
         "--pad-value",
         metavar="N",
         type=click.IntRange(0, 255),
-        default=0,
-        show_default=True,
-        help="Pixel value of the padding that --resize letterbox adds.",
+        help="Pixel value of the padding that --resize letterbox adds; by default as the model says, else 0.",
     ),
     option(
         "--bit-depth",
@@ -134,7 +134,11 @@ INPUT_OPTIONS = (
     ),
 )
 OUTPUT_OPTIONS = (
-    option("--labels", type=PATH, help="Text file with one class name per line."),
+    option(
+        "--labels",
+        type=PATH,
+        help="File with the class names: one per line, with or without ids, or .csv, .json, .yaml or .pbtxt.",
+    ),
     option(
         "--scores",
         "score_kind",
@@ -149,7 +153,7 @@ OUTPUT_OPTIONS = (
 )
 
 
-def input_options_of(arguments: dict[str, Any], input_size: tuple[int, int] | None = None) -> InputOptions:
+def input_options_of(arguments: dict[str, Any]) -> InputOptions:
     """The input options, out of a command's arguments."""
     return InputOptions(
         value_range=arguments["input_range"],
@@ -160,7 +164,7 @@ def input_options_of(arguments: dict[str, Any], input_size: tuple[int, int] | No
         resize=arguments["resize"],
         interpolation=arguments["interpolation"],
         pad_value=arguments["pad_value"],
-        size_wh=input_size,
+        size_wh=arguments["input_size"],
         bit_depth=arguments["bit_depth"],
         pixel_range=arguments["pixel_range"],
         window=arguments["window"],

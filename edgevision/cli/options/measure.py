@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgevision.cli.options.groups import option
+from edgevision.cli.options.model import bare_of
 from edgevision.cli.options.path import PATH
 from edgevision.cli.options.run import session_settings_of, tune_of
 
 if TYPE_CHECKING:  # `convert` has some of these options, and evaluates no bundle
     from edgevision.datasets.image_sets import ImageSet
-    from edgevision.evaluation.evaluate import RunSettings
+    from edgevision.evaluation.open_model import RunSettings
 
 GROUND_TRUTH_OPTIONS = (
     option(
@@ -37,7 +38,7 @@ SAMPLES_OPTION = option(
 
 def run_settings_of(arguments: dict[str, Any]) -> RunSettings:
     """Which artifact runs, and how, out of a command's arguments."""
-    from edgevision.evaluation.evaluate import RunSettings
+    from edgevision.evaluation.open_model import RunSettings
 
     return RunSettings(
         arguments["backend"],
@@ -45,6 +46,7 @@ def run_settings_of(arguments: dict[str, Any]) -> RunSettings:
         arguments["precision"],
         session_settings_of(arguments),
         tune_of(arguments),
+        bare_of(arguments),
     )
 
 

@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 from edgevision.backend import SessionSettings
 from edgevision.bundle.layout import is_bundle
-from edgevision.cli.options.detect import decoder_settings_of
-from edgevision.cli.options.image import input_options_of
+from edgevision.cli.options.detect import DECODER_OPTIONS, decoder_settings_of
+from edgevision.cli.options.image import INPUT_OPTIONS, OUTPUT_OPTIONS, input_options_of
 from edgevision.cli.options.run import tune_of
 from edgevision.errors import OptionError
 from edgevision.loading.bare import BareModel
 from edgevision.loading.load import load
-from edgevision.tasks.labels import read_labels
 
 if TYPE_CHECKING:
     from edgevision.tasks.kinds import Model
+
+
+#: Options that describe a bare file, the same in every command, under this heading.
+BARE_HEADING = "Bare model files (a bundle defines these itself)"
+BARE_OPTIONS = (*INPUT_OPTIONS, *OUTPUT_OPTIONS, *DECODER_OPTIONS)
 
 
 def load_from_arguments(
@@ -33,15 +37,6 @@ def load_from_arguments(
     Raises:
         EdgeVisionError: as `load`, also where options for bare files were passed for a bundle.
     """
-    labels = arguments["labels"]
-    bare = BareModel(
-        image=input_options_of(arguments),
-        labels=None if labels is None else read_labels(labels),
-        score_kind=arguments["score_kind"],
-        output=arguments["output_name"],
-        decoder=arguments["decoder"],
-        decoder_settings=decoder_settings_of(arguments),
-    )
     return load(
         path,
         arguments["backend"],
@@ -49,13 +44,26 @@ def load_from_arguments(
         precision=arguments["precision"],
         settings=settings,
         selftest=selftest,
-        bare=None if bare == BareModel() else bare,
+        bare=bare_of(arguments),
         tune=tune_of(arguments),
     )
 
 
+def bare_of(arguments: dict[str, Any]) -> BareModel | None:
+    """The description of a bare file that `BARE_OPTIONS` stand for; `None` where none was passed."""
+    bare = BareModel(
+        image=input_options_of(arguments),
+        labels=arguments["labels"],
+        score_kind=arguments["score_kind"],
+        output=arguments["output_name"],
+        decoder=arguments["decoder"],
+        decoder_settings=decoder_settings_of(arguments),
+    )
+    return None if bare == BareModel() else bare
+
+
 def check_bundle(path: Path) -> None:
-    """Refuse a bare model file, for commands that need a bundle's preprocessing and labels.
+    """Refuse a bare model file, for commands that need what only a bundle describes.
 
     Raises:
         OptionError: `path` is a file that is not a bundle.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import os
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TextIO
 
 import click
@@ -31,7 +31,7 @@ def without_noise() -> Iterator[TextIO]:
     sys.stderr.flush()
     saved = os.dup(1), os.dup(2)
     with (
-        tempfile.TemporaryFile() as noise,
+        Path(os.devnull).open("wb") as noise,
         os.fdopen(os.dup(saved[1]), "w", buffering=1) as stderr,
         log_to(stderr),
     ):

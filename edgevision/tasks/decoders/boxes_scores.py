@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from edgevision.decoder import Candidates, Floats, Ints, finite
+from edgevision.decoder import Candidates, Floats, Ints, class_numbers, finite
 from edgevision.tasks.decoders.boxes import FORMATS, as_xyxy, in_pixels
 from edgevision.tasks.decoders.scores import pick
 from edgevision.tasks.decoders.settings import (
@@ -112,7 +112,7 @@ class BoxesScoresHead:
 
     def _class_ids(self, outputs: Mapping[str, Floats], places: Ints) -> Ints:
         name = self.settings.classes
-        return np.rint(finite(name, outputs[name][places])).astype(np.int64) - self.settings.class_offset
+        return class_numbers(name, outputs[name][places]) - self.settings.class_offset
 
 
 def _class_count(scores: TensorSpec, settings: BoxesScoresSettings) -> int | None:

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from edgevision.decoder import Candidates, Floats, Ints, finite
-from edgevision.tasks.decoders.scores import activated, before_activation
+from edgevision.tasks.decoders.scores import activated, before_activation, check_lowest
 from edgevision.tasks.decoders.settings import check_shape, output_named, read_settings, tensor, words
 from edgevision.tensors import TensorSpec
 
@@ -83,6 +83,8 @@ class HeatmapHead:
         """As `Head.__call__`."""
         settings = self.settings
         heatmap = finite(settings.heatmap, outputs[settings.heatmap])
+        if settings.activation == "none":
+            check_lowest(heatmap)
         peaks = _peaks(heatmap, before_activation(score_threshold, settings.activation))
         cells, class_ids = np.divmod(peaks, heatmap.shape[2])
         rows, columns = np.divmod(cells, heatmap.shape[1])

@@ -76,13 +76,25 @@ def softmax(values: Floats) -> Floats:
     return np.asarray(exponents / exponents.sum(axis=-1, keepdims=True), np.float32)
 
 
+def check_lowest(scores: Floats) -> None:
+    """Refuse logits where scores are expected: boxes below the threshold would be dropped without a word.
+
+    Raises:
+        InferenceError: a value is far below 0.
+    """
+    lowest = float(scores.min(initial=0.0))
+    if lowest < _LOWEST_SCORE:
+        raise InferenceError(
+            f"the network gave the score {lowest:.4g}; expected 0…1; if its outputs are logits, "
+            f"set the decoder's activation to sigmoid or softmax (--decoder-setting activation=sigmoid), or "
+            "choose a decoder that has this setting"
+        )
+
+
 def _pick(scores: Floats, threshold: float, activation: str) -> tuple[Places, Places, Floats]:
     best = scores.max(axis=1)
-    if activation == "none" and best.min(initial=0.0) < _LOWEST_SCORE:
-        raise InferenceError(
-            f"the network gave the score {float(best.min()):.4g}; expected 0…1; if its outputs are logits, "
-            f"set the decoder's activation to sigmoid or softmax (--decoder-setting activation=sigmoid)"
-        )
+    if activation == "none":
+        check_lowest(best)
     places = np.flatnonzero(best >= before_activation(threshold, activation))
     class_ids = scores[places].argmax(axis=1)
     return places, class_ids, activated(best[places], activation)

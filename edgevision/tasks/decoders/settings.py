@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, Field, fields
 from typing import Any, TypeVar
 
-from edgevision.errors import OptionError
+from edgevision.errors import MissingOptionError, OptionError
 from edgevision.system.numeric import is_real, is_whole, plain
 from edgevision.tensors import TensorSpec
 
@@ -32,11 +32,7 @@ def read_settings(kind: type[SettingsT], settings: Mapping[str, Any], decoder: s
             raise OptionError(f"{where} has no setting '{name}'; it has: {', '.join(names)}")
     missing = [field.name for field in known if field.default is MISSING and field.name not in settings]
     if missing:
-        expected = {field.name: field.metadata.get("expected", "a value") for field in known}
-        raise OptionError(
-            f"{where} needs the setting '{missing[0]}': {expected[missing[0]]}; "
-            f"pass --decoder-setting {missing[0]}=VALUE"
-        )
+        raise MissingOptionError("", *(_question(field, where) for field in known if field.name in missing))
     values = {
         name: tuple(value) if isinstance(value, list) else value for name, value in plain(settings).items()
     }
@@ -46,6 +42,17 @@ def read_settings(kind: type[SettingsT], settings: Mapping[str, Any], decoder: s
         return kind(**values)
     except OptionError as error:
         raise OptionError(f"{where}: {error}") from error
+
+
+def _question(field: Field[Any], where: str) -> str:
+    choices = [
+        f"--decoder-setting {field.name}={word if isinstance(word, str) else str(word).lower()}"
+        for word in field.metadata.get("words", ())
+    ]
+    return (
+        f"{where} needs the setting '{field.name}': {field.metadata.get('expected', 'a value')}; "
+        f"pass {' or '.join(choices) or f'--decoder-setting {field.name}=VALUE'}"
+    )
 
 
 def words(choices: Sequence[str]) -> dict[str, Any]:

@@ -45,6 +45,7 @@ class SSDSettings:
         anchors: one row (centre x, centre y, width, height) per anchor, as shares of the input; or an
             object with the fields of `AnchorGrid`.
         scale_xy, scale_wh: divisors of the corrections of centres and of sizes.
+        sizes: corrections of sizes are logarithms (``exponential``), or factors (``linear``).
     """
 
     boxes: str = field(metadata=tensor("the corrections of the boxes"))
@@ -57,6 +58,7 @@ class SSDSettings:
     )
     scale_xy: float = 10.0
     scale_wh: float = 5.0
+    sizes: str = field(default="exponential", metadata=words(("exponential", "linear")))
 
     def __post_init__(self) -> None:
         check_above_zero("scale_xy", self.scale_xy)
@@ -77,6 +79,20 @@ class SSD:
             role: spec.name for spec in outputs for role in _KNOWN_NAMES if spec.name in _KNOWN_NAMES[role]
         }
         return {**named, "box_order": "yxhw"} if len(outputs) == 2 and len(named) == 2 else None
+
+    def recognise_described(
+        self, outputs: Sequence[TensorSpec], input_size_wh: tuple[int, int], classes: int | None
+    ) -> Mapping[str, Any] | None:
+        """As `DescribedDecoder.recognise_described`: by one output of (n, 4) beside one of (n, columns)."""
+        if len(outputs) != 2 or any(len(spec.shape) != 2 for spec in outputs):
+            return None
+        if outputs[0].shape[0] != outputs[1].shape[0]:
+            return None
+        fours = [place for place, spec in enumerate(outputs) if spec.shape[1] == 4]
+        if len(fours) != 1:  # four classes: only names or metadata tell which is which
+            return self.recognise(outputs, input_size_wh) or {}
+        boxes = fours[0]
+        return {"boxes": outputs[boxes].name, "scores": outputs[1 - boxes].name}
 
     def prepare(
         self, outputs: Sequence[TensorSpec], input_size_wh: tuple[int, int], settings: Mapping[str, Any]
@@ -111,7 +127,8 @@ class SSDHead:
         raw = raw[:, [1, 0, 3, 2]] if settings.box_order == "yxhw" else raw
         anchors = self.anchors_cxcywh[places]
         centers = raw[:, :2] / settings.scale_xy * anchors[:, 2:] + anchors[:, :2]
-        sizes = np.exp(raw[:, 2:] / settings.scale_wh) * anchors[:, 2:]
+        factors = raw[:, 2:] / settings.scale_wh
+        sizes = (np.exp(factors) if settings.sizes == "exponential" else factors) * anchors[:, 2:]
         boxes_xyxy = as_xyxy(np.concatenate([centers, sizes], axis=1), "cxcywh")
         return Candidates(in_pixels(boxes_xyxy, "share", self.input_size_wh), best, class_ids)
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from edgevision.decoder import Candidates, Floats, finite
+from edgevision.decoder import Candidates, Floats, class_numbers, finite
 from edgevision.tasks.decoders.boxes import as_xyxy, in_pixels
+from edgevision.tasks.decoders.scores import check_lowest
 from edgevision.tasks.decoders.settings import check_count, check_shape, output_named, read_settings, tensor
 from edgevision.tensors import TensorSpec
 
@@ -87,8 +88,9 @@ class TFLiteSSDHead:
         count = max(0, int(finite(names.count, outputs[names.count]).reshape(-1)[0]))
         # Rows beyond the count are not initialized by the operator.
         scores = finite(names.scores, outputs[names.scores][:count])
+        check_lowest(scores)
         places = np.flatnonzero(scores >= score_threshold)
         boxes = finite(names.boxes, outputs[names.boxes].take(places, axis=0))
-        class_ids = finite(names.classes, outputs[names.classes].take(places)).astype(np.int64)
+        class_ids = class_numbers(names.classes, outputs[names.classes].take(places))
         boxes_xyxy = in_pixels(as_xyxy(boxes, "yxyx"), "share", self.input_size_wh)
         return Candidates(boxes_xyxy, scores.take(places), class_ids - names.class_offset)

@@ -10,9 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edgevision.decoder import Candidates, Floats, finite
 from edgevision.tasks.decoders.boxes import as_xyxy, in_pixels
-from edgevision.tasks.decoders.scores import activated, before_activation, pick
+from edgevision.tasks.decoders.scores import activated, before_activation, check_lowest, pick
 from edgevision.tasks.decoders.settings import (
     UNITS,
     check_shape,
@@ -39,6 +42,8 @@ class YOLOSettings:
         objectness: each box has an objectness score before the class scores; the two are multiplied.
         box_unit: ``pixels`` of the input, or ``share`` of its width and height.
         activation: to apply to the scores: ``none`` if they are 0…1 already, or ``sigmoid``.
+        grid: ``decoded`` if the network decodes the grid itself; ``relative``: centres from the cell's
+            corner and logarithms of sizes, both in strides, as YOLOX exports them by default.
     """
 
     output: str = field(metadata=tensor("the boxes and scores"))
@@ -46,6 +51,7 @@ class YOLOSettings:
     objectness: bool = field(metadata=flag("whether an objectness score precedes the class scores"))
     box_unit: str = field(metadata=words(UNITS))
     activation: str = field(default="none", metadata=words(("none", "sigmoid")))
+    grid: str = field(default="decoded", metadata=words(("decoded", "relative")))
 
 
 class YOLO:
@@ -53,6 +59,7 @@ class YOLO:
 
     name = _NAME
     nms_applied = False
+    family_resize = ("letterbox", 114)
 
     def recognise(
         self, outputs: Sequence[TensorSpec], input_size_wh: tuple[int, int]
@@ -75,6 +82,23 @@ class YOLO:
             return None
         return {"output": spec.name, "transposed": axis == 1, **counts[size]}
 
+    def recognise_described(
+        self, outputs: Sequence[TensorSpec], input_size_wh: tuple[int, int], classes: int | None
+    ) -> Mapping[str, Any] | None:
+        """As `DescribedDecoder.recognise_described`: by the number of values per box, of any strides."""
+        if len(outputs) != 1 or len(outputs[0].shape) != 2:
+            return None
+        if classes is None:
+            return self.recognise(outputs, input_size_wh)
+        spec = outputs[0]
+        axes = [axis for axis, size in enumerate(spec.shape) if size in (4 + classes, 5 + classes)]
+        if len(axes) != 1:
+            return self.recognise(outputs, input_size_wh)
+        objectness = spec.shape[axes[0]] == 5 + classes
+        if spec.shape[1] == 6 and spec.shape[0] not in _row_counts(input_size_wh):
+            return None  # six values are also those of a box with its score and class
+        return {"output": spec.name, "transposed": axes[0] == 0, "objectness": objectness}
+
     def prepare(
         self, outputs: Sequence[TensorSpec], input_size_wh: tuple[int, int], settings: Mapping[str, Any]
     ) -> YOLOHead:
@@ -86,32 +110,72 @@ class YOLO:
         first_class = 5 if read.objectness else 4
         enough = values is not None and values > first_class
         check_shape(spec, enough, f"more than {first_class} values per box", _NAME)
-        return YOLOHead(read, input_size_wh, (values or 0) - first_class)
+        cells = None
+        if read.grid == "relative":
+            cells = _cells_xys(input_size_wh)
+            boxes = spec.shape[1 if read.transposed else 0]
+            check_shape(spec, boxes == len(cells), f"{len(cells)} boxes, one per cell", _NAME)
+        return YOLOHead(read, input_size_wh, (values or 0) - first_class, cells)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class YOLOHead:
     """As `Head`."""
 
     settings: YOLOSettings
     input_size_wh: tuple[int, int]
     classes: int
+    cells_xys: Floats | None = None
 
     def __call__(self, outputs: Mapping[str, Floats], score_threshold: float) -> Candidates:
         """As `Head.__call__`."""
         settings = self.settings
         rows = finite(settings.output, outputs[settings.output])
         rows = rows.T if settings.transposed else rows
+        boxed = None
         if settings.objectness:
+            if settings.activation == "none":
+                check_lowest(rows[:, 4])
             # A class score is at most the objectness: boxes below the threshold can be dropped first.
-            rows = rows[rows[:, 4] >= before_activation(score_threshold, settings.activation)]
+            boxed = np.flatnonzero(rows[:, 4] >= before_activation(score_threshold, settings.activation))
+            rows = rows[boxed]
         places, class_ids, scores = pick(rows[:, -self.classes :], score_threshold, settings.activation)
         if settings.objectness:
             scores = scores * activated(rows[places, 4], settings.activation)
             enough = scores >= score_threshold
             places, class_ids, scores = places[enough], class_ids[enough], scores[enough]
-        boxes_xyxy = as_xyxy(rows[places, :4], "cxcywh")
+        boxes_xyxy = as_xyxy(
+            self._boxes_cxcywh(rows[places, :4], places if boxed is None else boxed[places]), "cxcywh"
+        )
         return Candidates(in_pixels(boxes_xyxy, settings.box_unit, self.input_size_wh), scores, class_ids)
+
+    def _boxes_cxcywh(self, boxes: Floats, places: NDArray[np.intp]) -> Floats:
+        """Boxes (n, 4) of the cells at `places`, from the corner of the input."""
+        if self.cells_xys is None:
+            return boxes
+        cells = self.cells_xys[places]
+        centers = (boxes[:, :2] + cells[:, :2]) * cells[:, 2:]
+        with np.errstate(over="ignore"):  # the detector refuses boxes that are not finite
+            sizes = np.exp(boxes[:, 2:]) * cells[:, 2:]
+        return np.concatenate([centers, sizes], axis=1)
+
+
+def _cells_xys(input_size_wh: tuple[int, int]) -> Floats:
+    """Column, row and stride of each cell, the finest layer first: float32 (cells, 3)."""
+    layers = []
+    for stride in _STRIDES:
+        columns, rows = (size // stride for size in input_size_wh)
+        ys, xs = np.mgrid[:rows, :columns]
+        layers.append(np.stack([xs.ravel(), ys.ravel(), np.full(xs.size, stride)], axis=1))
+    return np.concatenate(layers).astype(np.float32)
+
+
+def _row_counts(input_size_wh: tuple[int, int]) -> set[int]:
+    """The numbers of boxes of networks with finer or coarser layers as well, with and without anchors."""
+    width, height = input_size_wh
+    layers = [(width // stride) * (height // stride) for stride in (4, *_STRIDES, 64)]
+    counts = {sum(layers[1:4]), sum(layers[:4]), sum(layers[1:])}
+    return {count * per_cell for count in counts for per_cell in (1, _ANCHORS_PER_CELL)}
 
 
 def cell_count(input_size_wh: tuple[int, int]) -> int:

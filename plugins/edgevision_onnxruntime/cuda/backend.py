@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgevision.artifact import Artifact
-from edgevision.backend import DeviceInfo, Session, SessionSettings
+from edgevision.artifact import ONNX, Artifact
+from edgevision.backend import ArtifactDescription, Companion, DeviceInfo, Session, SessionSettings
+from edgevision.descriptions.weights import weight_files
 from edgevision.errors import ArtifactError, DeviceError, OptionError
 from edgevision.slots import PooledSession, SlotPool
 from edgevision_onnxruntime.cuda import driver
+from edgevision_onnxruntime.metadata import describe
 from edgevision_onnxruntime.onnx_file import holds_float16, is_quantized
 from edgevision_onnxruntime.runtime import (
     CPU,
@@ -34,6 +36,7 @@ class CudaBackend:
 
     name = "cuda"
     formats = ("onnx",)
+    file_formats = (ONNX,)
     options = ("allow_cpu_fallback",)
 
     def version(self) -> str:
@@ -46,6 +49,14 @@ class CudaBackend:
         names = driver.gpus()
         kinds = ["cuda", *(["tensorrt"] if _has_tensorrt(runtime) else [])]
         return [DeviceInfo(f"{kind}:{i}", name) for kind in kinds for i, name in enumerate(names)]
+
+    def describe(self, artifact: Artifact) -> ArtifactDescription:
+        """As `DescribingBackend.describe`: the properties of the file, and the end of its graph."""
+        return describe(artifact)
+
+    def companions(self, artifact: Artifact) -> Sequence[Companion]:
+        """As `CompanionBackend.companions`: the files with its weights."""
+        return weight_files(artifact)
 
     def open(self, artifact: Artifact, settings: SessionSettings) -> Session:
         """As `Backend.open`.
@@ -103,7 +114,14 @@ class _Opening:
         )
 
     def _sessions(self) -> Sessions:
-        return Sessions(self.runtime, self.artifact, self.settings.threads, self._placement, self._check)
+        return Sessions(
+            self.runtime,
+            self.artifact,
+            self.settings.threads,
+            self._placement,
+            self._check,
+            self.settings.image_size_wh,
+        )
 
     def _placement(self, batch: int) -> NodePlacement:
         cuda = {

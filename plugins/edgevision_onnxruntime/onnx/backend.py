@@ -5,9 +5,11 @@ from __future__ import annotations
 import platform
 from collections.abc import Sequence
 
-from edgevision.artifact import Artifact
-from edgevision.backend import DeviceInfo, Session, SessionSettings
+from edgevision.artifact import ONNX, Artifact
+from edgevision.backend import ArtifactDescription, Companion, DeviceInfo, Session, SessionSettings
+from edgevision.descriptions.weights import weight_files
 from edgevision.slots import PooledSession, SlotPool
+from edgevision_onnxruntime.metadata import describe
 from edgevision_onnxruntime.onnx_file import holds_float16
 from edgevision_onnxruntime.runtime import import_onnxruntime, version
 from edgevision_onnxruntime.sessions import NodePlacement, Sessions
@@ -18,6 +20,7 @@ class OnnxBackend:
 
     name = "onnx"
     formats = ("onnx",)
+    file_formats = (ONNX,)
     options: tuple[str, ...] = ()
 
     def version(self) -> str:
@@ -29,12 +32,26 @@ class OnnxBackend:
         import_onnxruntime(self.name)
         return [DeviceInfo("cpu", platform.processor() or platform.machine())]
 
+    def describe(self, artifact: Artifact) -> ArtifactDescription:
+        """As `DescribingBackend.describe`: the properties of the file, and the end of its graph."""
+        return describe(artifact)
+
+    def companions(self, artifact: Artifact) -> Sequence[Companion]:
+        """As `CompanionBackend.companions`: the files with its weights."""
+        return weight_files(artifact)
+
     def open(self, artifact: Artifact, settings: SessionSettings) -> Session:
         """As `Backend.open`."""
         settings.check_options(self.name, self.options)
         runtime = import_onnxruntime(self.name)
         settings.check_device(self.name, ["cpu"], "for a GPU use backend 'cuda'")
-        sessions = Sessions(runtime, artifact, settings.threads, lambda batch: NodePlacement())
+        sessions = Sessions(
+            runtime,
+            artifact,
+            settings.threads,
+            lambda batch: NodePlacement(),
+            image_size_wh=settings.image_size_wh,
+        )
         slots = SlotPool(sessions.slot)
         slots.add(1, sessions.slot(1))
         return PooledSession(sessions.inputs, sessions.outputs, "cpu", _precision(artifact), slots)

@@ -1,0 +1,1 @@
+"""Metadata conventions that several formats share: Ultralytics' and OpenVINO Model API's."""

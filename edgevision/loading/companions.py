@@ -1,0 +1,95 @@
+"""A bare artifact with every file that belongs to it, read into memory before anything runs."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from edgevision.artifact import Artifact, FileFormat, read_artifact
+from edgevision.backend import Backend, Companion, CompanionBackend
+from edgevision.errors import ArtifactError
+from edgevision.plugins import Registry
+
+
+def read_with_companions(path: Path, formats: Sequence[FileFormat], plugins: Registry) -> Artifact:
+    """Read a bare artifact and the files beside it that belong to it.
+
+    What runs is what is read here: no runtime opens a file of its own.
+
+    Args:
+        path: the artifact's first file.
+        formats: as for `edgevision.artifact.read_artifact`.
+        plugins: the backends say which files belong to it.
+
+    Raises:
+        OptionError: the suffix is not that of an artifact.
+        ArtifactError: a file is missing, lies outside the artifact's folder, or cannot be read.
+    """
+    artifact = read_artifact(path, formats)
+    files = dict(artifact.files)
+    for companion in _companions(artifact, plugins):
+        if companion.name not in files:
+            content = _read(path, companion)
+            if content is not None:
+                files[companion.name] = content
+    return replace(artifact, files=files)
+
+
+def _companions(artifact: Artifact, plugins: Registry) -> Iterator[Companion]:
+    for backend in _loading(artifact.format, plugins):
+        if isinstance(backend, CompanionBackend):
+            yield from backend.companions(artifact)
+            return
+
+
+def _loading(artifact_format: str, plugins: Registry) -> list[Backend]:
+    """The backends that load a format, those whose own it is in front."""
+    backends = [backend for backend in plugins.backends().values() if artifact_format in backend.formats]
+    return sorted(backends, key=lambda backend: artifact_format not in backend.formats[:1])
+
+
+def _read(path: Path, companion: Companion) -> bytes | None:
+    """The content of a file beside the artifact; `None` if an optional one is missing."""
+    file = path.parent / companion.name
+    if not companion.required and not file.exists():
+        return None
+    _check_inside(path, file)
+    if companion.alone:
+        _check_alone(path, file)
+    try:
+        # Not blocking: a pipe would wait for its writer for ever.
+        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as opened:
+            if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+                raise ArtifactError(f"{file}: expected a regular file, which belongs to {path.name}")
+            return opened.read()
+    except OSError as error:
+        raise ArtifactError(
+            f"{file}: belongs to {path.name}, and cannot be read: {error.strerror or error}; "
+            "copy it beside the model"
+        ) from error
+
+
+def _check_inside(path: Path, file: Path) -> None:
+    """Refuse a file outside the artifact's folder, also by a link.
+
+    A cache that keeps its files elsewhere under other names, with links to them, keeps them together.
+    """
+    real = file.resolve()
+    if not any(real.is_relative_to(folder) for folder in (path.parent.resolve(), path.resolve().parent)):
+        raise ArtifactError(
+            f"{file}: belongs to {path.name}, and leads out of its folder to {real}; "
+            "copy the file itself beside the model"
+        )
+
+
+def _check_alone(path: Path, file: Path) -> None:
+    others = sorted(other.name for other in path.parent.glob(f"*{path.suffix}") if other.name != path.name)
+    if others:
+        raise ArtifactError(
+            f"{file}: belongs to one of several models in its folder ({path.name}, {', '.join(others[:3])}); "
+            "move each model into a folder of its own, with its files"
+        )

@@ -1,0 +1,73 @@
+"""The metadata of a bare artifact: read by the backend whose format it is, and obeyed or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator
+from pathlib import Path
+
+from edgevision.artifact import Artifact
+from edgevision.backend import ArtifactDescription, Backend, DescribingBackend
+from edgevision.decoder import Decoder, extra_tasks
+from edgevision.errors import OptionError
+from edgevision.plugins import Registry
+
+#: Tasks of bare files.
+_TASKS = ("classify", "detect")
+
+#: Field of the metadata -> the option that overrides it.
+_OPTIONS = {
+    "values": "--input-range LOW..HIGH",
+    "color": "--color rgb, bgr or gray",
+    "resize": "--resize stretch, letterbox or center-crop",
+    "interpolation": "--interpolation nearest, bilinear or area",
+    "size": "--input-size WIDTHxHEIGHT",
+    "labels": "--labels FILE",
+    "scores": "--scores softmax, sigmoid or logits",
+    "decoder": "--decoder NAME",
+    "kind": "--decoder NAME for a detector, --scores KIND for a classifier",
+}
+
+
+def describe_artifact(artifact: Artifact, runner: Backend, plugins: Registry) -> ArtifactDescription:
+    """The artifact's own metadata, read by the backend that runs it, else by any whose own format it is.
+
+    Raises:
+        ArtifactError: the artifact is damaged.
+    """
+    for backend in _starting_with(runner, plugins):
+        if artifact.format in backend.formats[:1] and isinstance(backend, DescribingBackend):
+            return backend.describe(artifact)
+    return ArtifactDescription()
+
+
+def check_metadata(
+    path: Path, metadata: ArtifactDescription, stated: Container[str], decoder: Decoder | None
+) -> None:
+    """Refuse an artifact of another task, or with a statement that is not supported and not overridden.
+
+    Args:
+        path: the artifact, for errors.
+        metadata: its metadata.
+        stated: the fields that the caller states, as in `UnsupportedMetadata.field`.
+        decoder: the decoder that the caller names, if any.
+
+    Raises:
+        OptionError: there is one; names it and the option that overrides it.
+    """
+    task = metadata.task
+    is_read = decoder is not None and task in extra_tasks(decoder)
+    if task is not None and task not in _TASKS and not is_read:
+        raise OptionError(
+            f"{path}: its metadata says that it is a model for the task '{task}'; EdgeVision runs bare files "
+            f"for the tasks {' and '.join(_TASKS)}, and would take its outputs for something else"
+        )
+    for statement in metadata.unsupported:
+        if statement.field not in stated:
+            option = _OPTIONS.get(statement.field)
+            step = "" if option is None else f"; pass {option}"
+            raise OptionError(f"{path}: {statement.said}: not supported: {statement.reason}{step}")
+
+
+def _starting_with(runner: Backend, plugins: Registry) -> Iterator[Backend]:
+    yield runner
+    yield from plugins.backends().values()
