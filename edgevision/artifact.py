@@ -101,7 +101,7 @@ class QuantizationRecord:
 
 @dataclass(frozen=True)
 class Artifact:
-    """A model as a runtime loads it: one file, or several that belong together, such as ``.xml`` and ``.bin``.
+    """A model as a runtime loads it: one file, or several, such as ``.xml`` and ``.bin``.
 
     Attributes:
         format: ``tflite``, ``openvino`` or ``onnx``, or a format of a plugin.

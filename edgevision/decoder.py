@@ -181,6 +181,8 @@ def class_numbers(name: str, values: Floats) -> Ints:
             holds something else.
     """
     numbers = np.rint(finite(name, values))
+    if len(numbers) == 0 or ((numbers == values).all() and np.abs(numbers).max() <= _LARGEST_CLASS):
+        return numbers.astype(np.int64)
     wrong = (np.abs(values - numbers) > _ROUNDING) | (np.abs(numbers) > _LARGEST_CLASS)
     if wrong.any():
         value = float(values[int(wrong.argmax())])

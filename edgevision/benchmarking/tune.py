@@ -163,6 +163,8 @@ def tune(
         raise OptionError(f"seconds: expected a number above 0, got {seconds:g}")
     path, plugins, settings = one_path(bundle, "bundle"), registry(), SessionSettings()
     opened = _opened(path, precision, settings, bare, plugins)
+    if isinstance(opened, BareBundle):
+        settings = replace(settings, image_size_wh=opened.size_wh)
     possible = configurations(opened, precision, settings.threads, plugins)
     tried = _tried(opened, possible, backends, threads, plugins)
     with ExitStack() as stack:

@@ -103,7 +103,7 @@ class Evaluation:
 
 
 def evaluate(
-    model: str | Path,
+    bundle: str | Path,
     data: Images,
     on: RunSettings | None = None,
     *,
@@ -114,7 +114,7 @@ def evaluate(
     """Measure a model on images with ground truth, with the metrics of the evidence.
 
     Args:
-        model: a bundle; or a bare model file, described by itself and by `RunSettings.bare`.
+        bundle: a bundle; or a bare model file, described by itself and by `RunSettings.bare`.
         data: the images: one folder per class for a classifier, else a folder, or a zip of either.
             ``ImageSet.open(path).sample(500)`` is a random sample of one.
         on: the artifact to run, its backend and device.
@@ -129,7 +129,7 @@ def evaluate(
         PluginError, MissingRuntimeError, DeviceError: the requested backend or device is not available.
         ArtifactError, InferenceError: the runtime refuses the artifact, or fails.
     """
-    path, images = one_path(model, "model"), open_images(data)
+    path, images = one_path(bundle, "bundle"), open_images(data)
     paths = GroundTruthPaths.of(annotations, truth)
     settings = RunSettings() if on is None else instance(on, RunSettings, "on")
     with open_model(path, images, settings, registry()) as opened:

@@ -18,6 +18,7 @@ from edgevision.imaging.frame import Frame
 from edgevision.imaging.headers import FORMATS, ImageHeader, format_of, read_header
 from edgevision.imaging.levels import ValueMapping, plain_pixels
 from edgevision.imaging.yuv import YUV_COLORS, YuvFrame, yuv_array
+from edgevision.system.arguments import whole_number
 
 
 class PILImage(Protocol):
@@ -137,9 +138,11 @@ def read_frame(path: str | os.PathLike[str], index: int | None = None) -> Frame:
 
     Raises:
         InputError: the file cannot be read, or as `decode_frame`.
+        OptionError: `index` is not a whole number of 0 or more.
     """
     name = _path_name(path)
-    return decode_frame(read_bytes(Path(name)), name, index)
+    number = None if index is None else whole_number(index, "index", least=0)
+    return decode_frame(read_bytes(Path(name)), name, number)
 
 
 def read_frames(path: str | os.PathLike[str]) -> Iterator[Frame]:

@@ -155,23 +155,24 @@ def _resolved(
     where, spec = str(path), session.inputs[0]
     size_wh = image_layout(spec, where)[1]
     _check_size(where, size_wh, bare, metadata)
-    missing, family = MissingOptions(where), None
-    stated: StatedNormalization | None = _stated(metadata)
+    missing, stated = MissingOptions(where), _stated(metadata)
+    with missing.collected():
+        preprocessing = resolve_preprocessing(spec, bare.image, stated, where)
     with missing.collected():
         choice = _bare_decoder(path, session, size_wh, bare, metadata, plugins)
         if choice is None:
             _score_kind(path, _score_output(session, bare, metadata), bare, metadata)
-            if metadata.decoders and metadata.task is None:
-                stated = None  # what was said was said of a detector
         else:
             from edgevision.tasks.detect import image_outputs
 
             choice.check_stated(image_outputs(session.outputs), size_wh, bare.decoder_settings)
-            family = family_resize(choice.decoder)
-    with missing.collected():
-        preprocessing = resolve_preprocessing(spec, bare.image, stated, where, family)
     missing.check()
-    return preprocessing, choice
+    if choice is not None:
+        family = family_resize(choice.decoder)
+        return resolve_preprocessing(spec, bare.image, stated, where, family), choice
+    if metadata.decoders and metadata.task is None:  # what was said was said of a detector
+        return resolve_preprocessing(spec, bare.image, None, where), None
+    return preprocessing, None
 
 
 def known_formats(path: Path, backend: str | None, plugins: Registry) -> tuple[FileFormat, ...]:

@@ -39,6 +39,12 @@ class BareBundle(Bundle):
     content: Artifact = field(kw_only=True, repr=False)
     known: bytes = field(kw_only=True, repr=False)
 
+    @property
+    def size_wh(self) -> tuple[int, int] | None:
+        """Width and height of the image input, which the file itself may leave open."""
+        preprocessing = self.manifest.preprocessing
+        return None if preprocessing is None else preprocessing.size_wh
+
     def artifact(self, entry: ArtifactEntry) -> Artifact:
         """The only artifact."""
         return self.content

@@ -13,15 +13,6 @@ class MissingOptions:
 
     Args:
         where: the model's name, for the error.
-
-    Example::
-
-        missing = MissingOptions("model.onnx")
-        with missing.collected():
-            preprocessing = …
-        with missing.collected():
-            decoder = …
-        missing.check()
     """
 
     def __init__(self, where: str) -> None:

@@ -285,7 +285,9 @@ class Classifier(TaskModel):
     def _result(self, scores: Scores, pixel_spacing_mm: Spacing | None = None) -> Classification:
         point = self.score_calibration.operating_point
         return Classification(
-            scores, self.labels, self.multi_label, point, self.score_threshold, pixel_spacing_mm
+            *(scores, self.labels, self.multi_label, point),
+            score_threshold=self.score_threshold,
+            pixel_spacing_mm=pixel_spacing_mm,
         )
 
 

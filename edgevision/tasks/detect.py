@@ -169,6 +169,11 @@ class Detector(TaskModel):
         self, outputs: Mapping[str, Array], sizes_wh: Sequence[tuple[int, int]], task: DetectTask
     ) -> list[Detections]:
         rows = {name: dequantize(outputs[name]) for name, dequantize in self._dequantize}
+        for name, row in rows.items():
+            if len(row) != len(sizes_wh):
+                raise InferenceError(
+                    f"output '{name}' has {len(row)} rows for {len(sizes_wh)} images; expected one for each"
+                )
         return [
             self._detections({name: row[place] for name, row in rows.items()}, (width, height), task)
             for place, (width, height) in enumerate(sizes_wh)

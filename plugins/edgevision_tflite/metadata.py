@@ -13,9 +13,9 @@ from edgevision.descriptions.merging import merged
 from edgevision.descriptions.ultralytics import describe_ultralytics, is_ultralytics
 from edgevision.system.flatbuffer import DamagedError, Flatbuffer
 from edgevision_tflite.archive import has_member, read_text
-from edgevision_tflite.graph import Graph
+from edgevision_tflite.graph_ends import Graph
 from edgevision_tflite.integrity import invalid
-from edgevision_tflite.tflite_metadata import TFLiteMetadata, read_tflite_metadata
+from edgevision_tflite.metadata_reader import TFLiteMetadata, read_tflite_metadata
 
 _WHERE = "TFLite Metadata"
 #: The file in the archive that Ultralytics' exporter writes, and the one of its older releases, which are

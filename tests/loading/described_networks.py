@@ -177,6 +177,21 @@ def tflite_detector(rows: Any, *, channels_first: bool = False) -> Any:
     return net.finish([image], [boxes])
 
 
+def tflite_ssd(boxes: Any, scores: Any) -> Any:
+    """(1, h, w, 3) -> the same boxes (1, n, 4) and scores (1, n, classes) for every image."""
+    net = _TFLite()
+    net.model = tflite_detector(boxes)
+    net.graph = net.model.subgraphs[0]
+    schema = net.schema
+    nothing = next(n for n, tensor in enumerate(net.graph.tensors) if tensor.name == "nothing")
+    output = net.tensor("scores", scores.shape)
+    constant = net.constant("rated", np.asarray(scores, np.float32))
+    net.operator(
+        schema.BuiltinOperator.ADD, [nothing, constant], [output], "AddOptions", schema.AddOptionsT()
+    )
+    return net.finish(net.graph.inputs, [*net.graph.outputs, output])
+
+
 def tflite_bytes(
     model: Any, metadata: bytes | None = None, members: Mapping[str, str] | None = None
 ) -> bytes:

@@ -17,6 +17,7 @@ from described_networks import (
     tflite_bytes,
     tflite_classifier,
     tflite_detector,
+    tflite_ssd,
     ultralytics,
 )
 
@@ -352,3 +353,107 @@ def test_a_metadata_json_that_is_no_ultralytics_one_is_refused_or_left_alone(
         return
     with pytest.raises(ArtifactError, match=r"metadata\.json in its archive cannot be read"):
         opened(tmp_path, None, {"metadata.json": text}, bare=bare)
+
+
+# Detectors of MediaPipe
+
+
+def detector_metadata(**changes: Any) -> bytes:
+    """Decoding options and anchors: a quarter of the image, and the whole image."""
+    numbers = {
+        "num_coords": 4,
+        "x": 1.0,
+        "y": 1.0,
+        "w": 1.0,
+        "h": 1.0,
+        "exponential": 0,
+        "sigmoid": 0,
+        **changes,
+    }
+    decoding = Table(
+        {
+            0: 2,
+            1: 2,
+            2: numbers["num_coords"],
+            6: numbers["x"],
+            7: numbers["y"],
+            8: numbers["w"],
+            9: numbers["h"],
+            10: np.uint8(numbers["exponential"]),
+            11: np.uint8(numbers["sigmoid"]),
+        }
+    )
+    anchors = [Table({0: 0.25, 1: 0.25, 2: 0.5, 3: 0.5}), Table({2: 1.0, 3: 1.0})]
+    root = Table({1: Table({0: Table({0: anchors})}), 2: decoding})
+    return flatbuffer(root, b"V001")
+
+
+def two_outputs(detector: bytes, names: tuple[str, str] = ("location", "score"), units: Any = ()) -> bytes:
+    image_tensor = Table({0: "image", 3: image(), 4: [normalization(0, 255)]})
+    scores = Table({0: names[1], 6: [file("l")], 4: list(units)})
+    graph = Table(
+        {
+            2: [image_tensor],
+            3: [Table({0: names[0]}), scores],
+            9: [Table({0: "DETECTOR_METADATA", 1: detector})],
+        }
+    )
+    return flatbuffer(Table({0: "net", 3: [graph]}), b"M001")
+
+
+BOXES = np.array([[[0.5, 0.25, 0.5, 0.25], [0.5, 0.5, 0.25, 0.5]]], np.float32)
+
+
+@pytest.mark.parametrize("backend", RUNTIMES)
+@pytest.mark.parametrize("classes", [2, 4])
+def test_a_detector_of_mediapipe_is_decoded_by_its_anchors(
+    tmp_path: Path, backend: str, classes: int
+) -> None:
+    scores = np.zeros((1, 2, classes), np.float32)
+    scores[0, 0, 1], scores[0, 1, 0] = 0.6, 0.9
+    labels = "\n".join("abcd"[:classes])
+    net = tflite_ssd(BOXES, scores)
+    with opened(tmp_path, two_outputs(detector_metadata()), {"l": labels}, net, backend) as model:
+        found = [(one.label, one.box) for one in model(np.zeros((32, 32, 3), np.uint8))]
+    # y, x, h, w: of the whole image, and of a quarter of it about (0.25, 0.25)
+    assert found == [("a", (8.0, 12.0, 24.0, 20.0)), ("b", (10.0, 12.0, 14.0, 20.0))]
+
+
+def test_a_threshold_and_a_calibration_of_a_detectors_scores_are_applied(tmp_path: Path) -> None:
+    scores = np.array([[[0.0, 0.6], [0.9, 0.0]]], np.float32)
+    net = tflite_ssd(BOXES, scores)
+    meta = two_outputs(detector_metadata(), units=[unit(THRESHOLDING, {0: 0.7})])
+    with opened(tmp_path, meta, {"l": "a\nb"}, net) as model:
+        assert [one.label for one in model(RED)] == ["a"]
+    calibrated = unit(CALIBRATION, {1: 0.01})
+    table = Table({0: "c", 2: np.int8(SCORE_CALIBRATION)})
+    image_tensor = Table({0: "image", 3: image(), 4: [normalization(0, 255)]})
+    graph = Table(
+        {
+            2: [image_tensor],
+            3: [Table({0: "location"}), Table({0: "score", 4: [calibrated], 6: [file("l"), table]})],
+            9: [Table({0: "DETECTOR_METADATA", 1: detector_metadata()})],
+        }
+    )
+    meta = flatbuffer(Table({3: [graph]}), b"M001")
+    rows = "1,-2,0\n1,10,-4\n"  # the first class is doubted, the second trusted
+    with opened(tmp_path, meta, {"l": "a\nb", "c": rows}, net) as model:
+        best = next(iter(model(RED)))
+    assert best.label == "b"
+    assert best.score == pytest.approx(1 / (1 + np.exp(-(10 * 0.6 - 4))), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_coords": 18}, "num_coords 18"),
+        ({"x": 10.0}, "x and y, and w and h, differ"),
+        ({"w": 0.0, "h": 0.0}, "scales"),
+    ],
+)
+def test_a_detector_of_mediapipe_of_another_kind_is_refused(
+    tmp_path: Path, changes: Any, message: str
+) -> None:
+    net = tflite_ssd(BOXES, np.zeros((1, 2, 2), np.float32))
+    with pytest.raises(OptionError, match=f"DETECTOR_METADATA.*{message}.*--decoder"):
+        opened(tmp_path, two_outputs(detector_metadata(**changes)), {"l": "a\nb"}, net)

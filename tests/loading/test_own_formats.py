@@ -226,9 +226,10 @@ def test_one_message_asks_for_all_that_a_bare_file_leaves_open(
     (tmp_path / "m.weights").write_bytes(b"weights")
     with pytest.raises(MissingOptionError) as raised:
         edgevision.load(tmp_path / "m.graph.json", bare=BareModel(decoder_settings=settings))
-    assert len(raised.value.questions) == len(options)
-    for question, option in zip(raised.value.questions, options, strict=True):
-        assert option in question
+    questions = raised.value.questions
+    assert len(questions) == len(options)
+    for option in options:
+        assert [option in question for question in questions].count(True) == 1
         assert option in str(raised.value)
 
 

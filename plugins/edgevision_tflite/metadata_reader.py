@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from edgevision.backend import ArtifactDescription, ScoreSigmoids, UnsupportedMetadata
 from edgevision.system.flatbuffer import Flatbuffer
 from edgevision_tflite.archive import read_text
-from edgevision_tflite.graph import Graph, at
+from edgevision_tflite.graph_ends import Graph, at
 
 _METADATA_NAME = "TFLITE_METADATA"
 _WHERE = "TFLite Metadata"
