@@ -99,8 +99,6 @@ def test_every_suffix_of_a_supported_format_is_found_in_any_case(tmp_path: Path)
 def test_dicom_files_without_a_suffix_are_found_by_their_content(tmp_path: Path) -> None:
     names = ("1/scan0001", "1/scan.1.2.840", "1/other", "a.1", "DICOMDIR")
     found = find([_folder(tmp_path, *names)], frames=False)
-        [_folder(tmp_path, "1/scan0001", "1/scan.1.2.840", "1/other", "a.1", "DICOMDIR")], frames=False
-    )
     assert [image.path.name for image in found.images] == ["scan.1.2.840", "scan0001"]
     assert sorted(left.path.name for left in found.left_out) == ["DICOMDIR", "a.1", "other"]
 
