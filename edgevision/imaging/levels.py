@@ -21,6 +21,8 @@ FILE_WINDOW = "file"
 #: The fields of `ValueMapping`, as they are called in a manifest.
 MAPPING_FIELDS = ("bit_depth", "pixel_range", "window", "window_percentiles")
 
+#: The name of frames that come from no file.
+_ARRAY = "image"
 _STATE_IT = (
     "say how values become black and white: --bit-depth 12 (0…4095; or 10, 14, 16), --window CENTER,WIDTH, "
     "--window-percentiles LOW,HIGH or --pixel-range LOW..HIGH, in Python InputOptions(bit_depth=12) and so "
@@ -139,7 +141,7 @@ def plain_pixels(frame: Frame, mapping: ValueMapping) -> NDArray[np.uint8]:
 
 
 def _as_8_bits(frame: Frame) -> str:
-    if frame.pixels.dtype.kind != "f":
+    if frame.pixels.dtype.kind != "f" or frame.name != _ARRAY:
         return ""
     return "; or 8 bits: for values in 0…1 pass (image * 255).round().astype('uint8')"
 
