@@ -21,6 +21,13 @@ def decode_8bit(data: bytes) -> Pixels | None:
     return None if bgr is None else cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr)
 
 
+def decode_as_stored(data: bytes) -> Pixels | None:
+    """As `decode_8bit`, but not turned by an orientation; `None` if it cannot be decoded."""
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    bgr = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    return None if bgr is None else cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr)
+
+
 def decode_deep(data: bytes) -> tuple[NDArray[Any], str] | None:
     """(h, w, 3) BGR or (h, w), upright, in the dtype of the file, and the channel order.
 

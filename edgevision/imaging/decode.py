@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import InputError, OptionError, install_command
-from edgevision.imaging.codecs import Pixels, decode_8bit, decode_deep
+from edgevision.imaging.codecs import Pixels, decode_8bit, decode_as_stored, decode_deep
 from edgevision.imaging.frame import Frame
-from edgevision.imaging.headers import FORMATS, ImageHeader, format_of, read_header
+from edgevision.imaging.headers import FORMATS, ImageHeader, format_of, read_header, webp_exif
 from edgevision.imaging.levels import ValueMapping, plain_pixels
 from edgevision.imaging.yuv import YUV_COLORS, YuvFrame, yuv_array
 from edgevision.system.arguments import whole_number
@@ -96,7 +96,7 @@ def decode_frame(data: bytes, name: str, index: int | None = None) -> Frame:
         return Frame(_decode_heic(data, name), "rgb", name)
     header = _checked_header(data, name)
     try:
-        decoded = (decode_8bit(data), "rgb") if header.bits == 8 else decode_deep(data)
+        decoded = (_decode_8bit(data, header), "rgb") if header.bits == 8 else decode_deep(data)
     except cv2.error as error:
         raise InputError(f"{_undecodable(header, name)} ({error.err})") from error
     if decoded is None or decoded[0] is None:
@@ -398,8 +398,25 @@ def _max_pixels() -> int:
     return int(text)
 
 
+def _decode_8bit(data: bytes, header: ImageHeader) -> Pixels | None:
+    exif = webp_exif(data) if header.format == "WebP" else None
+    if exif is None:
+        return decode_8bit(data)
+    # OpenCV applies the orientation of WebP since 4.11 only.
+    from edgevision.imaging.orientation import orientation_in_a_file, upright
+
+    pixels = decode_as_stored(data)
+    return None if pixels is None else upright(pixels, orientation_in_a_file(exif, png=False))
+
+
 def _undecodable(header: ImageHeader, name: str) -> str:
     width, height = header.size_wh
+    if header.format == "GIF" and not cv2.haveImageWriter(".gif"):
+        return (
+            f"{name}: OpenCV {cv2.__version__} does not read GIF; run: pip install -U "
+            f"opencv-python-headless; "
+            f"or convert it: magick IN.gif OUT.png"
+        )
     return (
         f"{name}: damaged or cut short: its header says {header.format}, {width} x {height}, "
         f"but it cannot be decoded"

@@ -134,6 +134,17 @@ def _webp_size(data: bytes) -> tuple[int, int]:
     raise ValueError(f"its first chunk is {chunk!r}")
 
 
+def webp_exif(data: bytes) -> bytes | None:
+    """The EXIF block of a WebP file; `None` if it has none."""
+    position = 12
+    while position + 8 <= len(data):
+        (size,) = struct.unpack_from("<I", data, position + 4)
+        if data[position : position + 4] == b"EXIF":
+            return data[position + 8 : position + 8 + size]
+        position += 8 + size + size % 2
+    return None
+
+
 def _uint24(data: bytes, position: int) -> int:
     low, high = struct.unpack_from("<HB", data, position)
     return int(low) | int(high) << 16

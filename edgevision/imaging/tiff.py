@@ -33,7 +33,7 @@ class TiffPage(NamedTuple):
     """The header of one page.
 
     Attributes:
-        number: of the page in the file, thumbnails counted.
+        place: of its directory in the file.
         size_wh: width and height in pixels.
         bits: per channel.
         kind: 1 for unsigned, 2 for signed, 3 for floating-point values.
@@ -42,7 +42,7 @@ class TiffPage(NamedTuple):
         planar: True if each channel is stored on its own.
     """
 
-    number: int
+    place: int
     size_wh: tuple[int, int]
     bits: int
     kind: int
@@ -64,7 +64,7 @@ def tiff_pages(data: bytes) -> list[TiffPage]:
         ValueError: the headers are damaged or cut short.
     """
     try:
-        return [page for index, fields in enumerate(_directories(data)) if (page := _page(index, fields))]
+        return [page for place, fields in _directories(data) if (page := _page(place, fields))]
     except struct.error as error:
         raise ValueError("it ends within its header") from error
 
@@ -83,12 +83,7 @@ def decode_page(data: bytes, page: TiffPage) -> tuple[NDArray[Any], str, bool] |
     flags = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
     if page.samples == 4 and page.photometric == _RGB:
         flags = cv2.IMREAD_UNCHANGED
-    encoded = np.frombuffer(data, np.uint8)
-    if page.number == 0:
-        pixels = cv2.imdecode(encoded, flags)
-    else:
-        done, decoded = cv2.imdecodemulti(encoded, flags, range=(page.number, page.number + 1))
-        pixels = decoded[0] if done and decoded else None
+    pixels = cv2.imdecode(np.frombuffer(_with_page_first(data, page.place), np.uint8), flags)
     if pixels is None:
         return None
     if page.bits in _PACKED:
@@ -97,6 +92,16 @@ def decode_page(data: bytes, page: TiffPage) -> tuple[NDArray[Any], str, bool] |
         pixels = _without_alpha(pixels, page)
     inverted = page.photometric == _WHITE_IS_ZERO and page.bits > 8
     return (pixels, "bgr", inverted) if pixels.ndim == 3 else (pixels, "gray", inverted)
+
+
+def _with_page_first(data: bytes, place: int) -> bytes:
+    """The file with this page as its first: OpenCV reaches the others by decoding those before."""
+    order, big = _form(data)
+    start = 8 if big else 4
+    first = struct.pack(order + ("Q" if big else "I"), place)
+    if data[start : start + len(first)] == first:
+        return data
+    return data[:start] + first + data[start + len(first) :]
 
 
 def _without_alpha(pixels: NDArray[Any], page: TiffPage) -> NDArray[Any]:
@@ -122,7 +127,7 @@ def _check_form(page: TiffPage) -> None:
         raise ValueError(f"{page.describe()} are not supported")
 
 
-def _page(index: int, fields: dict[int, Sequence[int]]) -> TiffPage | None:
+def _page(place: int, fields: dict[int, Sequence[int]]) -> TiffPage | None:
     first = {tag: values[0] for tag, values in fields.items() if values}
     if first.get(_SUBFILE, 0) & 0b101 or first.get(_OLD_SUBFILE, 1) == 2:
         return None
@@ -135,28 +140,33 @@ def _page(index: int, fields: dict[int, Sequence[int]]) -> TiffPage | None:
             raise ValueError(f"its channels differ in their {what}")
     photometric, planar = first.get(_PHOTOMETRIC, -1), first.get(_PLANAR, 1) == 2
     kind = {4: 1}.get(first.get(_FORMAT, 1), first.get(_FORMAT, 1))
-    return TiffPage(index, size_wh, first.get(_BITS, 1), kind, samples, photometric, planar)
+    return TiffPage(place, size_wh, first.get(_BITS, 1), kind, samples, photometric, planar)
 
 
-def _directories(data: bytes) -> list[dict[int, Sequence[int]]]:
+def _form(data: bytes) -> tuple[str, bool]:
+    """(byte order for `struct`, True for BigTIFF)."""
     order = "<" if data[:1] == b"I" else ">"
-    big = struct.unpack_from(order + "H", data, 2)[0] == 43
+    return order, struct.unpack_from(order + "H", data, 2)[0] == 43
+
+
+def _directories(data: bytes) -> list[tuple[int, dict[int, Sequence[int]]]]:
+    """Place and fields of each directory."""
+    order, big = _form(data)
     offset_code, count_code, entry = ("Q", "Q", 20) if big else ("I", "H", 12)
     (offset,) = struct.unpack_from(order + offset_code, data, 8 if big else 4)
-    found: list[dict[int, Sequence[int]]] = []
-    seen: set[int] = set()
+    found: dict[int, dict[int, Sequence[int]]] = {}
     while offset:
-        if offset in seen or len(found) == _MOST_PAGES:
+        if offset in found or len(found) == _MOST_PAGES:
             raise ValueError(f"its pages are a loop, or more than {_MOST_PAGES}")
-        seen.add(offset)
+        place = offset
         (count,) = struct.unpack_from(order + count_code, data, offset)
         start = offset + struct.calcsize(order + count_code)
         end = start + count * entry
         (offset,) = struct.unpack_from(order + offset_code, data, end)
-        found.append(_fields(data[start:end], data, order, entry, offset_code))
+        found[place] = _fields(data[start:end], data, order, entry, offset_code)
     if not found:
         raise ValueError("it has no page")
-    return found
+    return list(found.items())
 
 
 def _fields(

@@ -228,10 +228,6 @@ FILES = {
     "RGB PNG with a transparent colour": saved("RGB PNG", transparency=(250, 10, 10)),
     **{f"{mode} TIFF": saved(f"{mode} TIFF") for mode in ("1", "L", "P", "RGB")},
     **{f"TIFF of orientation {n}": saved("RGB TIFF", tiffinfo={0x0112: n}) for n in range(1, 9)},
-    "GIF": saved("P GIF"),
-    "GIF animation": encoded(
-        Image.fromarray(QUARTERS), "GIF", save_all=True, append_images=[Image.fromarray(QUARTERS[::-1])]
-    ),
     "lossless WebP with alpha": saved("RGBA WEBP", lossless=True),
     "WebP animation": encoded(
         Image.fromarray(QUARTERS), "WEBP", save_all=True, append_images=[Image.fromarray(QUARTERS[::-1])]
@@ -244,6 +240,16 @@ FILES = {
     "PNG with a large EXIF block": saved("RGB PNG", exif=rotated_by_exif(6).tobytes() + bytes(70_000)),
     "JPEG of orientation 0": saved("RGB JPEG", exif=rotated_by_exif(0)),
 }
+
+
+GIFS = {
+    "GIF": saved("P GIF"),
+    "GIF animation": encoded(
+        Image.fromarray(QUARTERS), "GIF", save_all=True, append_images=[Image.fromarray(QUARTERS[::-1])]
+    ),
+}
+if cv2.haveImageWriter(".gif"):  # from OpenCV 4.12
+    FILES |= GIFS
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning")
@@ -440,3 +446,10 @@ def test_one_image_is_not_taken_apart_as_a_batch(one: Any) -> None:
         InputError, match=r"images: expected a list of images .* for one image pass \[image\]"
     ):
         as_batch(one)
+
+
+def test_without_gif_in_opencv_the_message_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cv2.haveImageWriter", lambda name: False)
+    monkeypatch.setattr("edgevision.imaging.decode.decode_8bit", lambda data: None)
+    with pytest.raises(InputError, match=r"does not read GIF; run: pip install -U .*; or convert it: magick"):
+        decode_image(GIFS["GIF"], "a.gif")
