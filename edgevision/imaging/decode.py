@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 from edgevision.errors import InputError, OptionError, install_command
 from edgevision.imaging.codecs import Pixels, decode_8bit, decode_as_stored, decode_deep
 from edgevision.imaging.frame import Frame
-from edgevision.imaging.headers import FORMATS, ImageHeader, format_of, read_header, webp_exif
+from edgevision.imaging.headers import (
+    FORMATS,
+    ImageHeader,
+    format_of,
+    gif_without_transparency,
+    read_header,
+    webp_exif,
+)
 from edgevision.imaging.levels import ValueMapping, plain_pixels
 from edgevision.imaging.yuv import YUV_COLORS, YuvFrame, yuv_array
 from edgevision.system.arguments import whole_number
@@ -399,6 +406,8 @@ def _max_pixels() -> int:
 
 
 def _decode_8bit(data: bytes, header: ImageHeader) -> Pixels | None:
+    if header.format == "GIF":
+        return decode_8bit(gif_without_transparency(data))
     exif = webp_exif(data) if header.format == "WebP" else None
     if exif is None:
         return decode_8bit(data)

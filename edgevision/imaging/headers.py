@@ -145,6 +145,21 @@ def webp_exif(data: bytes) -> bytes | None:
     return None
 
 
+def gif_without_transparency(data: bytes) -> bytes:
+    """A GIF file whose first image is opaque: alpha is dropped, not blended with the decoder's background."""
+    palette = 3 << (data[10] & 7) + 1 if data[10] & 0x80 else 0
+    position = 13 + palette
+    while data[position : position + 1] == b"!":  # an extension: its label, then blocks
+        if data[position + 1 : position + 3] == b"\xf9\x04" and data[position + 3] & 1:
+            flags = bytes([data[position + 3] & ~1])
+            return data[: position + 3] + flags + data[position + 4 :]
+        position += 2
+        while position < len(data) and data[position]:
+            position += 1 + data[position]
+        position += 1
+    return data
+
+
 def _uint24(data: bytes, position: int) -> int:
     low, high = struct.unpack_from("<HB", data, position)
     return int(low) | int(high) << 16

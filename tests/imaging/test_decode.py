@@ -244,6 +244,7 @@ FILES = {
 
 GIFS = {
     "GIF": saved("P GIF"),
+    **{f"GIF with transparent colour {n}": saved("P GIF", transparency=n) for n in range(4)},
     "GIF animation": encoded(
         Image.fromarray(QUARTERS), "GIF", save_all=True, append_images=[Image.fromarray(QUARTERS[::-1])]
     ),
