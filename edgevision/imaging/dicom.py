@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import logging
+import struct
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -40,6 +41,8 @@ _TAGS = (
 #: The whole file is compressed: how much it unpacks to is not known beforehand.
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _META_BYTES = 4096
+#: The start of a JPEG 2000 codestream, and the place of its width and height.
+_JPEG_2000, _SIZE_IN_JPEG_2000 = b"\xff\x4f\xff\x51", 8
 _MOST_FRAMES = 100_000
 
 #: Silencing warnings is global: one file at a time.
@@ -73,6 +76,7 @@ def decode_dicom(data: bytes, name: str, index: int, check_size: SizeCheck) -> F
         dataset = _read(data, name)
         _frame_count(dataset, name)
         check_size((int(dataset.Columns), int(dataset.Rows)), name)
+        _check_codestream(dataset, name, index, check_size)
         return _frame(dataset, name, index)
 
 
@@ -116,6 +120,19 @@ def _frame_count(dataset: Any, name: str) -> int:
     if not 1 <= count <= _MOST_FRAMES:
         raise InputError(f"{name}: its header says {count} frames; expected 1 to {_MOST_FRAMES}")
     return count
+
+
+def _check_codestream(dataset: Any, name: str, index: int, check_size: SizeCheck) -> None:
+    """Check the size that a JPEG 2000 image itself states: its decoder goes by that."""
+    if "PixelData" not in dataset or not dataset.file_meta.TransferSyntaxUID.is_compressed:
+        return
+    from pydicom.encaps import get_frame
+
+    encoded = get_frame(dataset.PixelData, index, number_of_frames=_frame_count(dataset, name))
+    start = encoded.find(_JPEG_2000)
+    if start >= 0:
+        width, height = struct.unpack_from(">II", encoded, start + _SIZE_IN_JPEG_2000)
+        check_size((width, height), name)
 
 
 def _frame(dataset: Any, name: str, index: int) -> Frame:

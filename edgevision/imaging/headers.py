@@ -147,10 +147,12 @@ def webp_exif(data: bytes) -> bytes | None:
 
 def gif_without_transparency(data: bytes) -> bytes:
     """A GIF file whose first image is opaque: alpha is dropped, not blended with the decoder's background."""
-    palette = 3 << (data[10] & 7) + 1 if data[10] & 0x80 else 0
+    flags_of_screen = data[10] if len(data) > 10 else 0
+    palette = 3 << (flags_of_screen & 7) + 1 if flags_of_screen & 0x80 else 0
     position = 13 + palette
     while data[position : position + 1] == b"!":  # an extension: its label, then blocks
-        if data[position + 1 : position + 3] == b"\xf9\x04" and data[position + 3] & 1:
+        found = data[position + 1 : position + 4]
+        if found[:2] == b"\xf9\x04" and len(found) == 3 and found[2] & 1:
             flags = bytes([data[position + 3] & ~1])
             return data[: position + 3] + flags + data[position + 4 :]
         position += 2

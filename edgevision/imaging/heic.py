@@ -34,7 +34,7 @@ def decode_heic(data: bytes, check_size: Callable[[tuple[int, int]], None]) -> N
                 f"it has {file.info['bit_depth']} bits per channel, which is not supported for HEIC"
             )
         pixels = np.array(file)  # a copy: pi-heif frees its memory with the file
-    except (OSError, EOFError, SyntaxError, RuntimeError) as error:
+    except (OSError, EOFError, SyntaxError, RuntimeError, LookupError) as error:
         raise ValueError(first_line(error)) from error
     if pixels.ndim == 2:
         pixels = pixels[:, :, np.newaxis].repeat(3, axis=2)

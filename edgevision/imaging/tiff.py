@@ -65,7 +65,7 @@ def tiff_pages(data: bytes) -> list[TiffPage]:
     """
     try:
         return [page for place, fields in _directories(data) if (page := _page(place, fields))]
-    except struct.error as error:
+    except (struct.error, OverflowError) as error:
         raise ValueError("it ends within its header") from error
 
 
@@ -176,7 +176,7 @@ def _fields(
     inline = struct.calcsize(order + offset_code)
     for start in range(0, len(directory), entry):
         tag, code, count = struct.unpack_from(order + "HH" + offset_code, directory, start)
-        if tag not in _READ or code not in _CODES:
+        if tag not in _READ or code not in _CODES or tag in fields:  # libtiff takes the first
             continue
         values = f"{order}{min(count, _MOST_VALUES)}{_CODES[code]}"
         place = start + entry - inline

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import struct
 import traceback
 import warnings
 from pathlib import Path
@@ -221,6 +222,18 @@ def test_a_bomb_is_refused_by_its_header(monkeypatch: pytest.MonkeyPatch) -> Non
         as_frame(file)
     with pytest.raises(InputError, match="2000000 frames"):
         as_frame(dicom(ramp(12), bits=12, NumberOfFrames=2_000_000))
+
+
+def test_a_bomb_within_a_compressed_frame_is_refused_by_its_own_header() -> None:
+    dataset = pydicom.dcmread(io.BytesIO(dicom(ramp(12, (32, 40)), bits=12)))
+    dataset.compress(pydicom.uid.JPEG2000Lossless)
+    file = io.BytesIO()
+    pydicom.dcmwrite(file, dataset)
+    size = struct.pack(">II", 40, 32)
+    bomb = file.getvalue().replace(size, struct.pack(">II", 60000, 60000), 1)
+    assert bomb != file.getvalue()
+    with pytest.raises(InputError, match="60000 x 60000 pixels, more than the limit"):
+        as_frame(bomb)
 
 
 def _broken() -> dict[str, bytes]:

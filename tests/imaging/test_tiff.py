@@ -89,6 +89,8 @@ def test_alpha_is_dropped_and_never_blended() -> None:
         (tiff(ramp(16), t256=60000, t257=60000), "60000 x 60000 pixels, more than the limit"),
         (tiff(ramp(16), t256=0), "0 x 6 pixels"),
         (b"II*\0\0\0\0\0", "it has no page"),
+        (b"II+\0\x08\0\0\0" + b"\xff" * 8, "it ends within its header"),
+        (b"II+\0\x08\0\0\0\x10" + b"\0" * 7 + b"\xff" * 8, "it ends within its header"),
         (b"II*\0\x08\0\0\0\0\0\x08\0\0\0", "its pages are a loop"),
     ],
 )
