@@ -115,7 +115,7 @@ def evaluator_for_model(
             f"no ground truth for the images in {images.name}; pass --truth FOLDER, with images of the same "
             f"names"
         )
-    return ImageToImageEvaluator(task, preprocessing, truth_images(paths.truth, images), images.image_names)
+    return ImageToImageEvaluator(task, preprocessing, truth_images(paths.truth, images), images.shown_names)
 
 
 def _classification(
@@ -132,7 +132,7 @@ def _classification(
             f"no ground truth for the images in {images.name}; sort them into one folder per class"
         )
     return ClassificationEvaluator(
-        task, model.labels, preprocessing, truth, images.image_names, model.score_calibration
+        task, model.labels, preprocessing, truth, images.shown_names, model.score_calibration
     )
 
 
@@ -153,4 +153,4 @@ def _detection(
         )
     truth = read_annotations(paths.annotations, images.image_names, model.labels)
     decoder = plugins.decoder(task.decoder)
-    return DetectionEvaluator(task, decoder, model.labels, preprocessing, truth, images.image_names)
+    return DetectionEvaluator(task, decoder, model.labels, preprocessing, truth, images.shown_names)

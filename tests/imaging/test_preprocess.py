@@ -8,7 +8,6 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -619,17 +618,6 @@ def test_a_photo_is_preprocessed_as_on_the_training_side(shared: Path) -> None:
     got = preprocessed(photo, as_it_is((224, 224), value_range=(-1.0, 1.0)), "float32")
     assert np.abs(got - expected).max() <= 1 / 127.5
     assert np.abs(got - expected).mean() <= 0.3 / 127.5
-
-
-@pytest.mark.convert
-def test_sixteen_bit_png_decodes_as_in_tensorflow() -> None:
-    import tensorflow as tf
-
-    from edgevision.imaging.decode import decode_image
-
-    deep = np.random.default_rng(0).integers(0, 65536, (30, 40, 3), np.uint16)
-    png = cv2.imencode(".png", deep)[1].tobytes()
-    assert np.array_equal(decode_image(png, "deep"), tf.io.decode_image(png, channels=3).numpy())
 
 
 def test_a_corner_letterbox_puts_the_image_into_the_upper_left_corner() -> None:
