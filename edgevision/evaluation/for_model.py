@@ -125,6 +125,12 @@ def _classification(
     images: ImageSet,
     paths: GroundTruthPaths,
 ) -> ClassificationEvaluator:
+    unnamed = all(label == f"class {number}" for number, label in enumerate(model.labels))
+    if unnamed and not set(images.class_names) <= set(model.labels):
+        raise OptionError(
+            f"{model.path}: the model does not name its classes, which the folders of {images.name} are "
+            "compared by; pass --labels FILE, with the names in the network's order"
+        )
     independent = has_independent_scores(task, score_output(model.outputs, task.output))
     truth = classify_truth(images, model.labels, paths.annotations, independent)
     if truth is None:

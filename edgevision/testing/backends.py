@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgevision.artifact import Artifact
+from edgevision.artifact import Artifact, FileFormat
 from edgevision.backend import (
     ArtifactDescription,
     Backend,
@@ -109,6 +109,9 @@ def _check_members(backend: Backend, artifact: Artifact) -> Sequence[DeviceInfo]
     for member, kind in (("name", str), ("formats", tuple), ("options", tuple)):
         value = getattr(backend, member, None)
         expect(isinstance(value, kind), subject, f"{member} is {value!r}, expected a {kind.__name__}")
+    for form in getattr(backend, "file_formats", ()):
+        declared = isinstance(form, FileFormat) and form.name in backend.formats
+        expect(declared, subject, f"file_formats holds {form!r}, expected a FileFormat of one of its formats")
     expect(artifact.format in backend.formats, subject, f"does not load format '{artifact.format}'")
     version = backend.version()
     expect(isinstance(version, str) and bool(version), subject, f"version() returned {version!r}")

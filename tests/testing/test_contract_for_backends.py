@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgevision.artifact import Artifact
+from edgevision.artifact import TFLITE, Artifact
 from edgevision.backend import ArtifactDescription, Companion, Session, SessionSettings
 from edgevision.errors import ArtifactError, DeviceError, InferenceError, OptionError
 from edgevision.session import open_session
@@ -230,9 +230,14 @@ class HasFormatsInAList(FakeBackend):
     formats = ["fake"]  # type: ignore[assignment]  # noqa: RUF012
 
 
+class DeclaresAnothersFormat(FakeBackend):
+    file_formats = (TFLITE,)
+
+
 @pytest.mark.parametrize(
     ("backend", "message"),
     [
+        (DeclaresAnothersFormat, r"file_formats holds FileFormat\(name='tflite'"),
         (
             TakesAnyArtifact,
             "an artifact whose model.fake is cut in half: expected ArtifactError, and nothing was",
