@@ -167,7 +167,7 @@ REFUSED = {
         "resized by letterbox",
     ),
     "bgr for mediapipe": ("mediapipe", {"how": replace(RGB, color="bgr")}, "BGR images"),
-    "a classifier for frigate": ("frigate", {}, "has no artifact that frigate is made from"),
+    "a classifier for frigate": ("frigate", {}, "Frigate cannot take a model of task .classify."),
     "other labels": ("mediapipe", {"task": DETECT, "labels": LABELS[:4]}, "5 classes with 4 labels"),
 }
 
