@@ -129,6 +129,24 @@ def file_entry(path: str, content: bytes) -> FileEntry:
     return FileEntry(path, _sha256(content), len(content))
 
 
+def bundle_archive(manifest: Manifest, files: Mapping[str, bytes]) -> bytes:
+    """The content of a bundle as one zip file, the same for the same bundle.
+
+    Args:
+        manifest: lists every file of `files`.
+        files: path in the bundle -> content, for all files but the manifest.
+    """
+    import io
+
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in {MANIFEST: to_json(manifest).encode(), **files}.items():
+            member = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            member.external_attr = 0o644 << 16
+            archive.writestr(member, content, zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
+
+
 def check_output(path: str | Path, force: bool) -> None:
     """Check, before any long work, that a bundle can be written to `path`.
 

@@ -60,6 +60,11 @@ def _echo_manifest(bundle: Bundle) -> None:
         ("artifact", "size", "input", "output", "targets"), [_row(entry) for entry in manifest.artifacts]
     )
     for entry in manifest.artifacts:
+        if entry.compiled_from is not None:
+            state = "its known answers were checked"
+            if entry.unproved is not None:
+                state = f"not proved yet, and checked before it is used: {entry.unproved}"
+            click.echo(f"{entry.id} was compiled elsewhere: {state}")
         if entry.score_calibration is not None:
             click.echo(f"scores of {entry.id}: {describe_score_calibration(entry.score_calibration)}")
 
@@ -78,6 +83,8 @@ def _describe_preprocessing(preprocessing: Preprocessing) -> str:
         f"{preprocessing.resize} to {width}x{height}, {preprocessing.interpolation}, {preprocessing.color}, "
     )
     description += f"values {low:g}..{high:g}"
+    if not preprocessing.mapping.is_plain:
+        description += f", images of {preprocessing.mapping.describe()}"
     if any(preprocessing.mean) or any(value != 1 for value in preprocessing.scale):
         description += (
             f", minus mean {_numbers(preprocessing.mean)}, divided by scale {_numbers(preprocessing.scale)}"

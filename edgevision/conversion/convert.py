@@ -38,6 +38,7 @@ from edgevision.evaluation.run import Examples, Images, open_images
 from edgevision.evaluation.source_check import check_interpolation, check_source
 from edgevision.evaluation.source_session import SourceSession
 from edgevision.evidence.records import Evidence, Measured, MissingArtifact
+from edgevision.imaging.find import told_left_out
 from edgevision.plugins import Registry, registry
 from edgevision.system.arguments import instance, names, one_path
 from edgevision.system.machine import now, this_machine
@@ -186,6 +187,7 @@ class Conversion:
         if calibrator is not None:
             steps.next("calibrating scores", Stage.ARTIFACTS, len(calibrator.request.calibration))
             chosen = self._with_scores(calibrator, chosen, trials.failures)
+            chosen = [builder.with_calibration_described(trial) for trial in chosen]
         _require_one(chosen, trials.failures)
         steps.next("timing", Stage.TIMING)
         evidence = require_passed(self._evidence(trials, chosen, source_findings), settings.keep_passing)
@@ -238,7 +240,7 @@ class Conversion:
             calibration=None if sets.calibration is None else _set_facts(sets.calibration),
             results=results,
             missing=tuple(_missing(trials.failures, chosen, results)),
-            notes=(*_notes(chosen, sets.left_out), *trials.notes),
+            notes=(*_left_out_files(sets), *_notes(chosen, sets.left_out), *trials.notes),
             attempts=tuple(trials.attempts),
             sensitivities=trials.sensitivities,
             calibration_findings=(
@@ -355,12 +357,23 @@ def _read(reader: SourceReader, request: ConversionRequest) -> Source:
 
 def _set_facts(examples: Examples, left_out: int = 0, annotated: bool = False) -> SetFacts:
     labelled = annotated or (isinstance(examples, ImageSet) and examples.labels is not None)
-    return SetFacts(examples.name, len(examples), examples.digest, labelled, left_out)
+    others = len(examples.left_out) if isinstance(examples, ImageSet) else 0
+    return SetFacts(examples.name, len(examples), examples.digest, labelled, left_out, others)
+
+
+def _left_out_files(sets: ConversionSets) -> Iterator[str]:
+    """A note for each set with files that are not images in a supported format."""
+    for kind, examples in (("evaluation", sets.evaluation), ("calibration", sets.calibration)):
+        if isinstance(examples, ImageSet) and examples.left_out:
+            yield f"{kind} set {examples.name}: {told_left_out(examples.left_out, named=0)}"
 
 
 def _notes(trials: Sequence[Trial], left_out: int) -> Iterator[str]:
     if left_out:
         yield f"{left_out} evaluation images were left out: they are also in the calibration set"
+    for note in dict.fromkeys(note for trial in trials for note in trial.candidate.notes):
+        ids = ", ".join(trial.id for trial in trials if note in trial.candidate.notes)
+        yield f"{ids}: {note}"
     for candidate in (trial.candidate for trial in trials):
         yield from unmeasured_limits(candidate.measured_on, candidate.planned.targets)
         if not candidate.measured_on.on_target:

@@ -68,11 +68,15 @@ class ModelFacts:
     @classmethod
     def of_bare(cls, path: Path, model: Classifier | Detector) -> ModelFacts:
         """The facts of a bare file that has been loaded."""
+        calibration = None
         if isinstance(model, Classifier):
             task: Task = ClassifyTask(model.output, model.score_kind)
+            calibration = model.score_calibration
         else:
             task = model.task
-        return cls(path, path.name, task, model.preprocessing, model.labels, model.session.outputs)
+        return cls(
+            path, path.name, task, model.preprocessing, model.labels, model.session.outputs, calibration
+        )
 
 
 def evaluator_for_model(
@@ -111,7 +115,7 @@ def evaluator_for_model(
             f"no ground truth for the images in {images.name}; pass --truth FOLDER, with images of the same "
             f"names"
         )
-    return ImageToImageEvaluator(task, preprocessing, truth_images(paths.truth, images), images.image_names)
+    return ImageToImageEvaluator(task, preprocessing, truth_images(paths.truth, images), images.shown_names)
 
 
 def _classification(
@@ -134,7 +138,7 @@ def _classification(
             f"no ground truth for the images in {images.name}; sort them into one folder per class"
         )
     return ClassificationEvaluator(
-        task, model.labels, preprocessing, truth, images.image_names, model.score_calibration
+        task, model.labels, preprocessing, truth, images.shown_names, model.score_calibration
     )
 
 
@@ -155,4 +159,4 @@ def _detection(
         )
     truth = read_annotations(paths.annotations, images.image_names, model.labels)
     decoder = plugins.decoder(task.decoder)
-    return DetectionEvaluator(task, decoder, model.labels, preprocessing, truth, images.image_names)
+    return DetectionEvaluator(task, decoder, model.labels, preprocessing, truth, images.shown_names)

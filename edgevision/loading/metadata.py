@@ -18,7 +18,7 @@ _TASKS = ("classify", "detect")
 _OPTIONS = {
     "values": "--input-range LOW..HIGH",
     "color": "--color rgb, bgr or gray",
-    "resize": "--resize stretch, letterbox or center-crop",
+    "resize": "--resize stretch, letterbox, corner-letterbox or center-crop",
     "interpolation": "--interpolation nearest, bilinear or area",
     "size": "--input-size WIDTHxHEIGHT",
     "labels": "--labels FILE",

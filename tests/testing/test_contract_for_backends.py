@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from edgevision.artifact import TFLITE, Artifact
-from edgevision.backend import Session, SessionSettings
+from edgevision.backend import ArtifactDescription, Companion, Session, SessionSettings
 from edgevision.errors import ArtifactError, DeviceError, InferenceError, OptionError
 from edgevision.session import open_session
 from edgevision.slots import PooledSession
@@ -189,6 +189,21 @@ class LetsForeignErrorsThrough(FakeBackend):
             raise RuntimeError("core dumped") from error
 
 
+class DescribesNothing(FakeBackend):
+    def describe(self, artifact: Artifact) -> Any:
+        return None
+
+
+class CannotDescribeDamage(FakeBackend):
+    def describe(self, artifact: Artifact) -> ArtifactDescription:
+        return ArtifactDescription(labels=(chr(artifact.content[0]),))
+
+
+class NamesFilesElsewhere(FakeBackend):
+    def companions(self, artifact: Artifact) -> list[Companion]:
+        return [Companion("../weights.bin")]
+
+
 class TakesAnyDevice(FakeBackend):
     def open(self, artifact: Artifact, settings: SessionSettings) -> Session:
         return super().open(artifact, replace(settings, device=None))
@@ -231,6 +246,9 @@ class DeclaresAnothersFormat(FakeBackend):
             LetsForeignErrorsThrough,
             ".* is cut in half: expected ArtifactError, got RuntimeError: core dumped",
         ),
+        (DescribesNothing, "describe returned None"),
+        (CannotDescribeDamage, ".*damaged one; got IndexError"),
+        (NamesFilesElsewhere, r"companions returned '\.\./weights\.bin'"),
         (TakesAnyDevice, "device 'no-such-device': expected DeviceError, and nothing was raised"),
         (TakesAnyOption, "option 'no-such-option': expected OptionError, and nothing was raised"),
         (HasNoDevice, r"devices\(\) returned none"),
