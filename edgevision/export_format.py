@@ -10,7 +10,7 @@ from edgevision.artifact import Artifact
 from edgevision.decoder import Decoder
 from edgevision.description import ModelDescription
 from edgevision.errors import ConversionError
-from edgevision.graph import EditableGraph, GraphDecoder, scaled
+from edgevision.graph import EditableGraph, GraphBoxes, GraphDecoder, scaled
 from edgevision.tensors import TensorSpec
 
 #: Name of the output of `with_yolov8_output`, as Ultralytics calls it.
@@ -101,6 +101,27 @@ def refusal(model: ExportedModel, reader: str, obstacle: str, remedy: str = "") 
     return f"{model.id}: {reader} cannot take {obstacle}" + (f"; {remedy}" if remedy else "")
 
 
+def boxes_in_graph(model: ExportedModel, graph: EditableGraph, reader: str) -> GraphBoxes:
+    """Append the decoding of a detector's outputs to its graph.
+
+    Args:
+        model: the detector.
+        graph: of its artifact.
+        reader: the program that it is exported for, for errors.
+
+    Raises:
+        ConversionError: the decoder cannot be written in a graph, or the labels are not its classes.
+    """
+    task, labels, decoder = model.description.task, model.description.labels, model.decoder
+    if not isinstance(decoder, GraphDecoder):
+        raise ConversionError(refusal(model, reader, f"the outputs of decoder '{task['decoder']}'"))
+    found = decoder.in_graph(graph, model.outputs_of_one_image, model.input_size_wh, task["decoder_settings"])
+    classes = graph.shape(found.scores)[2]
+    if len(labels) != classes:
+        raise ConversionError(refusal(model, reader, f"{classes} classes with {len(labels)} labels"))
+    return found
+
+
 class YOLOv8Form(NamedTuple):
     """A network with the output of YOLOv8.
 
@@ -119,15 +140,9 @@ def with_yolov8_output(model: ExportedModel, graph: EditableGraph, reader: str) 
     Raises:
         ConversionError: the decoder cannot be written in a graph.
     """
-    description, task, decoder = model.description, model.description.task, model.decoder
-    if not isinstance(decoder, GraphDecoder):
-        raise ConversionError(refusal(model, reader, f"the outputs of decoder '{task['decoder']}'"))
-    found = decoder.in_graph(graph, model.outputs_of_one_image, model.input_size_wh, task["decoder_settings"])
-    _, count, classes = graph.shape(found.scores)
-    if len(description.labels) != classes:
-        raise ConversionError(
-            refusal(model, reader, f"{classes} classes with {len(description.labels)} labels")
-        )
+    description, task = model.description, model.description.task
+    found = boxes_in_graph(model, graph, reader)
+    count = graph.shape(found.scores)[1]
     width, height = model.input_size_wh
     boxes = scaled(graph, found.boxes, (width, height, width, height))
     rows = graph.concatenate([boxes, found.scores], 2)

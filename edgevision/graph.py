@@ -88,6 +88,37 @@ class EditableGraph(Graph, Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Suppression:
+    """Settings of non-maximum suppression inside a graph.
+
+    Attributes:
+        score_threshold, iou_threshold: 0…1, as in `edgevision.DetectTask`.
+        max_detections: the most boxes, the best first.
+    """
+
+    score_threshold: float
+    iou_threshold: float
+    max_detections: int
+
+
+@runtime_checkable
+class SuppressingGraph(Protocol):
+    """A graph of a format that has an operation for non-maximum suppression.
+
+    Optional: test it with `isinstance(graph, SuppressingGraph)`.
+    """
+
+    def suppressed(self, found: GraphBoxes, settings: Suppression) -> Mapping[str, Tensor]:
+        """The best boxes of each class, without those that overlap better ones.
+
+        Returns:
+            ``boxes`` (1, n, 4): top, left, bottom, right as shares; ``classes`` (1, n) and ``scores`` (1, n),
+            the best first; ``count`` (1,): how many are valid.
+        """
+        ...
+
+
 @runtime_checkable
 class GraphFormat(Protocol):
     """A backend that can append operations to artifacts of its own format.

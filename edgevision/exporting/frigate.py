@@ -2,21 +2,28 @@
 
 It cuts squares out of its cameras' frames, resizes them to the network's input, and gives them as uint8. Of a
 ``yolo-generic`` network it expects YOLOv8's output, keeps scores above 0.4, and suppresses overlapping boxes
-whatever their classes.
+whatever their classes. Of a TFLite file it expects the four outputs of an SSD, with NMS applied.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from edgevision.description import ModelDescription
 from edgevision.descriptions.written import unknown_preprocessing
 from edgevision.errors import ConversionError
-from edgevision.export_format import ExportedFiles, ExportedModel, refusal, with_yolov8_output
-from edgevision.graph import per_channel
+from edgevision.export_format import (
+    ExportedFiles,
+    ExportedModel,
+    boxes_in_graph,
+    refusal,
+    with_yolov8_output,
+)
+from edgevision.graph import EditableGraph, SuppressingGraph, Suppression, per_channel
 
 _READER = "Frigate"
 #: Artifact format -> Frigate's detector that runs it.
-_DETECTORS = {"openvino": "openvino", "onnx": "onnx"}
+_DETECTORS = {"openvino": "openvino", "onnx": "onnx", "tflite": "cpu"}
 _FOLDER = "/config/model_cache/edgevision"
 _LEAST_SCORE = 0.4
 
@@ -25,8 +32,8 @@ class Frigate:
     """As `edgevision.export_format.ExportFormat`."""
 
     name = "frigate"
-    summary = "Frigate: a yolo-generic detector for its openvino or onnx detector, labels, and configuration"
-    formats = ("openvino", "onnx")
+    summary = "Frigate: a detector for its openvino, onnx or cpu detector, with labels and configuration"
+    formats = ("openvino", "onnx", "tflite")
 
     def export(self, model: ExportedModel) -> ExportedFiles:
         """As `edgevision.export_format.ExportFormat.export`."""
@@ -38,19 +45,40 @@ class Frigate:
                 refusal(model, _READER, "; ".join(obstacles) or f"a {model.artifact.format} file")
             )
         graph = model.graph()
-        form = with_yolov8_output(model, graph, _READER)
-        classes = len(description.labels)
-        if 4 + classes >= form.boxes:  # it takes the longer side for the boxes
-            raise ConversionError(refusal(model, _READER, f"{classes} classes of {form.boxes} boxes"))
+        described = _with_ssd_outputs(model, graph) if _is_ssd(model) else _with_yolo_output(model, graph)
         graph.take_pixels(*(per_channel(values, how["layout"]) for values in normalization))
         pixels = {"value_range": [0.0, 255.0], "mean": [0.0], "scale": [1.0]}
         artifact = graph.artifact()
         return ExportedFiles(
             artifact,
-            replace(form.description, preprocessing={**how, **pixels}),
+            replace(described, preprocessing={**how, **pixels}),
             {"labelmap.txt": _labels(model), "frigate.yml": _configuration(model, artifact.name)},
             _notes(model),
         )
+
+
+def _is_ssd(model: ExportedModel) -> bool:
+    return model.artifact.format == "tflite"
+
+
+def _with_yolo_output(model: ExportedModel, graph: EditableGraph) -> ModelDescription:
+    form = with_yolov8_output(model, graph, _READER)
+    classes = len(model.description.labels)
+    if 4 + classes >= form.boxes:  # it takes the longer side for the boxes
+        raise ConversionError(refusal(model, _READER, f"{classes} classes of {form.boxes} boxes"))
+    return form.description
+
+
+def _with_ssd_outputs(model: ExportedModel, graph: EditableGraph) -> ModelDescription:
+    """Give a graph the four outputs of an SSD, in Frigate's order."""
+    task = model.description.task
+    found = boxes_in_graph(model, graph, _READER)
+    if not isinstance(graph, SuppressingGraph):
+        raise ConversionError(refusal(model, _READER, f"a {model.artifact.format} file"))
+    settings = Suppression(task["score_threshold"], task["iou_threshold"], task["max_detections"])
+    graph.set_outputs(graph.suppressed(found, settings))
+    outputs = {name: name for name in ("boxes", "classes", "scores", "count")}
+    return replace(model.description, task={**task, "decoder": "tflite-ssd", "decoder_settings": outputs})
 
 
 def _obstacles(model: ExportedModel) -> list[str]:
@@ -79,6 +107,7 @@ def _configuration(model: ExportedModel, network: str) -> bytes:
     width, height = how["size_wh"]
     detector = _DETECTORS[model.artifact.format]
     device = "\n    device: CPU" if detector == "openvino" else ""
+    kind = "ssd" if _is_ssd(model) else "yolo-generic"
     return f"""\
 # Copy this folder to {_FOLDER}, and this into Frigate's configuration.
 detectors:
@@ -86,7 +115,7 @@ detectors:
     type: {detector}{device}
 
 model:
-  model_type: yolo-generic
+  model_type: {kind}
   path: {_FOLDER}/{network}
   labelmap_path: {_FOLDER}/labelmap.txt
   width: {width}
@@ -99,8 +128,10 @@ model:
 
 def _notes(model: ExportedModel) -> tuple[str, ...]:
     task = model.description.task
-    notes = [
+    note = (
         f"Frigate keeps scores above {_LEAST_SCORE:g} (the bundle: {task['score_threshold']:g}), at most 20 "
-        f"objects, and suppresses overlapping boxes whatever their classes"
-    ]
-    return tuple(notes)
+        f"objects"
+    )
+    if not _is_ssd(model):
+        note += ", and suppresses overlapping boxes whatever their classes"
+    return (note,)

@@ -34,9 +34,6 @@ from edgevision.system.arguments import flag, instance, names, one_path
 from edgevision.system.files import check_folder_of, write_file
 from edgevision.tensors import TensorSpec
 
-#: The operator that Google's compiler leaves in a TFLite file: only the Edge TPU's delegate runs it.
-_EDGE_TPU = b"edgetpu-custom-op"
-
 
 @dataclass(frozen=True)
 class PackSettings:
@@ -233,9 +230,7 @@ class _Packing:
         if entry.id not in known.outputs:
             raise BundleError(f"{self.bundle.path}: has no known answers for '{entry.id}'; convert again")
         settings = self.settings.session or SessionSettings()
-        if _EDGE_TPU in artifact.content and "delegate" not in settings.options:
-            return replace(entry, unproved="it needs an Edge TPU, and no delegate was named")
-        reasons = []
+        absent, refused = [], []
         for name in entry.backends:
             try:
                 backend = self.plugins.available_backend(name, settings.device)
@@ -243,11 +238,16 @@ class _Packing:
                     check_known_answers(session, known, entry.id, entry.precision)
                     inputs, outputs = session.inputs, session.outputs
             except (PluginError, DeviceError) as error:
-                reasons.append(f"{name}: {error}")
+                absent.append(f"{name}: {error}")
+            except ArtifactError as error:
+                refused.append(error)
             else:
                 _check_names(entry, inputs, outputs)
                 return replace(entry, inputs=inputs, outputs=outputs, unproved=None)
-        return replace(entry, unproved="; ".join(reasons))
+        if not absent:
+            raise refused[0]
+        # A backend that is present may refuse what was compiled for the device of one that is not.
+        return replace(entry, unproved="; ".join([*absent, *map(str, refused)]))
 
     def _evidence(self, entries: Sequence[ArtifactEntry]) -> bytes:
         content = self.bundle.read(self.bundle.manifest.evidence)

@@ -118,9 +118,8 @@ class OpenVINOGraph:
         """Make these the network's outputs: name -> tensor."""
         results = []
         for name, tensor in outputs.items():
-            own = self._operations.add(tensor, np.float32(0)).output(0)  # a tensor of its own to name
-            own.get_tensor().set_names({name})
-            result = self._operations.result(own)
+            tensor.get_tensor().set_names({name})
+            result = self._operations.result(tensor)
             result.set_friendly_name(name)
             results.append(result)
         self.model = self._openvino.Model(results, self.model.get_parameters(), "edgevision")

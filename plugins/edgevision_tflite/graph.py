@@ -9,6 +9,7 @@ import numpy as np
 
 from edgevision.artifact import Artifact
 from edgevision.errors import ArtifactError
+from edgevision.graph import GraphBoxes, Suppression, columns
 from edgevision.tensors import Array
 from edgevision_tflite.describing import strip_description
 from edgevision_tflite.model_file import packed, parsed, schema
@@ -29,6 +30,8 @@ _BINARY = {
 }
 #: Highest operator number that the older, one-byte field holds.
 _MOST_OLD_CODE = 127
+#: Smallest width and height, as a share of the image, whose logarithm is taken.
+_LEAST_SIZE = 1e-6
 
 
 class TFLiteGraph:
@@ -152,6 +155,39 @@ class TFLiteGraph:
             filterHeight=3,
         )
 
+    def suppressed(self, found: GraphBoxes, settings: Suppression) -> Mapping[str, int]:
+        """As `edgevision.graph.SuppressingGraph.suppressed`: by the operator of TFLite's SSD detectors."""
+        from flatbuffers import flexbuffers
+
+        _, boxes, classes = self.shape(found.scores)
+        # It takes centres and logarithms of sizes, relative to anchors: here, each is the whole image.
+        sizes = columns(self, found.boxes, 3, 2)
+        least = self.constant(np.full((1, 1, 2), _LEAST_SIZE))
+        sizes = self.unary("log", self.binary("maximum", sizes, least))
+        encodings = self.concatenate([columns(self, found.boxes, 1, 0), sizes], 2)
+        background = self.constant(np.zeros((1, boxes, 1)))
+        predictions = self.concatenate([background, found.scores], 2)
+        anchors = self.constant(np.tile(np.array([0.0, 0.0, 1.0, 1.0]), (boxes, 1)))
+        count, kind = settings.max_detections, self._schema.TensorType.FLOAT32
+        shapes = {"boxes": (1, count, 4), "classes": (1, count), "scores": (1, count), "count": (1,)}
+        outputs = {name: self._tensor(shape, kind, name) for name, shape in shapes.items()}
+        operator = self._schema.OperatorT()
+        operator.opcodeIndex = self._custom_code(b"TFLite_Detection_PostProcess")
+        operator.inputs, operator.outputs = [encodings, predictions, anchors], list(outputs.values())
+        options = {
+            "max_detections": count,
+            "max_classes_per_detection": 1,
+            "detections_per_class": count,
+            "use_regular_nms": True,
+            "nms_score_threshold": float(settings.score_threshold),
+            "nms_iou_threshold": float(settings.iou_threshold),
+            "num_classes": classes,
+            **dict.fromkeys(("y_scale", "x_scale", "h_scale", "w_scale"), 1.0),
+        }
+        operator.customOptions = np.frombuffer(bytes(flexbuffers.Dumps(options)), np.uint8)
+        self._graph.operators.append(operator)
+        return outputs
+
     def set_outputs(self, outputs: Mapping[str, int]) -> None:
         """As `EditableGraph.set_outputs`. A signature is dropped, after its input has lent its name."""
         for signature in self.model.signatureDefs or []:
@@ -250,6 +286,13 @@ class TFLiteGraph:
         code.deprecatedBuiltinCode = min(number, _MOST_OLD_CODE)
         codes.append(code)
         return len(codes) - 1
+
+    def _custom_code(self, name: bytes) -> int:
+        code = self._schema.OperatorCodeT()
+        code.builtinCode = code.deprecatedBuiltinCode = self._schema.BuiltinOperator.CUSTOM
+        code.customCode, code.version = name, 1
+        self.model.operatorCodes.append(code)
+        return len(self.model.operatorCodes) - 1
 
     def _tensor(self, shape: Sequence[int], kind: int, name: str, buffer: int = 0) -> int:
         tensor = self._schema.TensorT()

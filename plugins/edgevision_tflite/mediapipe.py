@@ -15,8 +15,8 @@ from edgevision.artifact import Artifact
 from edgevision.description import KEY, ModelDescription
 from edgevision.descriptions.written import unknown_preprocessing
 from edgevision.errors import ConversionError
-from edgevision.export_format import ExportedFiles, ExportedModel, refusal
-from edgevision.graph import GraphDecoder, columns, per_channel
+from edgevision.export_format import ExportedFiles, ExportedModel, boxes_in_graph, refusal
+from edgevision.graph import columns, per_channel
 from edgevision_tflite.describing import add_signature
 from edgevision_tflite.graph import TFLiteGraph
 from edgevision_tflite.model_file import packed, set_metadata
@@ -109,13 +109,8 @@ def _detector(
     model: ExportedModel, graph: TFLiteGraph
 ) -> tuple[list[OutputMetadata], ModelDescription, DetectionOutputs | None]:
     description, task = model.description, model.description.task
-    decoder, labels = model.decoder, description.labels
-    if not isinstance(decoder, GraphDecoder):
-        raise ConversionError(refusal(model, _READER, f"the outputs of decoder '{task['decoder']}'"))
-    found = decoder.in_graph(graph, model.outputs_of_one_image, model.input_size_wh, task["decoder_settings"])
+    found = boxes_in_graph(model, graph, _READER)
     _, boxes, classes = graph.shape(found.scores)
-    if len(labels) != classes:
-        raise ConversionError(refusal(model, _READER, f"{classes} classes with {len(labels)} labels"))
     # The names of the outputs may be those of inner tensors already.
     graph.rename_inner((_BOXES, _SCORES))
     graph.set_outputs({_BOXES: columns(graph, found.boxes, 1, 0, 3, 2), _SCORES: found.scores})

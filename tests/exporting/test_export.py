@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 
 import edgevision
+from edgevision import hookimpl
 from edgevision.artifact import Artifact, read_artifact
 from edgevision.backend import SessionSettings
 from edgevision.errors import ConversionError, OptionError, OutputError, PluginError
+from edgevision.export_format import ExportedFiles, ExportedModel
 from edgevision.exporting import check
 from edgevision.imaging.preprocess import Preprocessing
-from edgevision.plugins import registry
+from edgevision.plugins import discover, registry
 from edgevision.session import open_session
 from edgevision.tasks.description import ClassifyTask, DetectTask
 from edgevision.tasks.score_calibration import OperatingPoint, ScoreCalibration
@@ -165,7 +167,7 @@ REFUSED = {
         "resized by letterbox",
     ),
     "bgr for mediapipe": ("mediapipe", {"how": replace(RGB, color="bgr")}, "BGR images"),
-    "a classifier for frigate": ("frigate", {}, "has no artifact that frigate is made from"),
+    "a classifier for frigate": ("frigate", {}, "Frigate cannot take a model of task .classify."),
     "other labels": ("mediapipe", {"task": DETECT, "labels": LABELS[:4]}, "5 classes with 4 labels"),
 }
 
@@ -232,6 +234,40 @@ def test_names_of_forms_artifacts_and_files_are_checked(tmp_path: Path, detector
     with pytest.raises(OutputError, match="already exists; pass --force"):
         edgevision.export(bundle, tmp_path / "out.tflite", form="mediapipe")
     edgevision.export(bundle, tmp_path / "out.tflite", form="mediapipe", force=True)
+
+
+class Upper:
+    """Another program's form, from a plugin: the same file, under a name of its own."""
+
+    name, summary, formats = "upper", "a program that reads upper case", ("tflite",)
+
+    def export(self, model: ExportedModel) -> ExportedFiles:
+        files = {"MODEL.tflite": model.artifact.content}
+        made = Artifact("tflite", model.artifact.precision, files)
+        return ExportedFiles(made, model.description, {"READ.ME": model.id.encode()}, ("read READ.ME",))
+
+
+def test_a_plugin_adds_a_form(tmp_path: Path, monkeypatch: Any) -> None:
+    class Plugin:
+        @hookimpl
+        def edgevision_export_formats(self):
+            return [Upper(), "not a form"]
+
+    own = registry()
+    found = discover([])
+    for name in ("tflite", "decoders"):
+        found.register(own.manager.get_plugin(name), name)
+    found.register(Plugin(), "mine")
+    monkeypatch.setattr("edgevision.exporting.export.registry", lambda: found)
+    bundle = write_artifacts(tmp_path / "tiny.evb", {"tflite-float32": classifier_artifact()})
+    done = edgevision.export(bundle, tmp_path / "out", form="upper")
+    assert (tmp_path / "out" / "READ.ME").read_bytes() == b"tflite-float32"
+    assert (done.notes, done.difference) == (("read READ.ME",), 0.0)
+    with edgevision.load_classifier(tmp_path / "out" / "MODEL.tflite") as model:  # it describes itself
+        assert model.labels == LABELS
+    (problem,) = found.problems
+    assert problem.plugin == "mine"
+    assert "returned str without" in problem.reason
 
 
 def test_the_command_names_the_files_and_the_check(tmp_path: Path, edgevision_command: Any) -> None:

@@ -20,11 +20,10 @@ from edgevision.datasets.image_sets import SetFacts
 from edgevision.errors import ArtifactError, DeviceError, InferenceError, OptionError, OutputError
 from edgevision.evidence.document import evidence_json, read_evidence
 from edgevision.evidence.records import Evidence
-from edgevision.plugins import registry
+from edgevision.plugins import Registry, registry
 from tiny_bundles import classifier_artifact, write_artifacts
 
 IDS = ("tflite-float32", "tflite-int8")
-EDGE_TPU = b"edgetpu-custom-op"
 
 
 @pytest.fixture
@@ -117,28 +116,34 @@ def test_one_that_gives_other_answers_is_refused(bundle: Path, tmp_path: Path) -
     assert not (tmp_path / "out.evb").exists()
 
 
-def unproved(bundle: Path, folder: Path, wrong: bool = False) -> Path:
-    """A bundle whose int8 artifact was compiled for a device that was not there when it was packed."""
-    path = compiled(folder, wrong)
-    content = path.read_bytes()
-    path.write_bytes(content + EDGE_TPU)  # as the compiler's operator, which only its delegate runs
-    pack(bundle, folder / "out.evb", replacements={"tflite-int8": path}, keep=["int8"])
-    return folder / "out.evb"
+@pytest.fixture
+def unproved(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Packs a bundle whose int8 artifact was compiled for a device that is not there at the time."""
+
+    def without_device(*_: object) -> Any:
+        raise DeviceError("no Edge TPU is plugged in")
+
+    def packed(wrong: bool = False) -> Path:
+        with monkeypatch.context() as patch:
+            patch.setattr(Registry, "available_backend", without_device)
+            replacements = {"tflite-int8": compiled(tmp_path, wrong)}
+            done = pack(bundle, tmp_path / "out.evb", replacements=replacements, keep=["int8"])
+        assert done.unproved == {"tflite-int8": "tflite: no Edge TPU is plugged in"}
+        return tmp_path / "out.evb"
+
+    return packed
 
 
-def test_without_its_device_it_is_marked_and_checked_before_its_first_use(
-    bundle: Path, tmp_path: Path
-) -> None:
-    path = unproved(bundle, tmp_path)
+def test_without_its_device_it_is_marked_and_checked_before_it_is_used(unproved: Any) -> None:
+    path = unproved()
     (entry,) = open_bundle(path).manifest.artifacts
-    assert entry.unproved is not None
-    assert "Edge TPU" in entry.unproved
+    assert entry.unproved == "tflite: no Edge TPU is plugged in"
     with edgevision.load(path) as model:
         assert model.labels
 
 
-def test_an_unproved_artifact_with_other_answers_never_runs(bundle: Path, tmp_path: Path) -> None:
-    path = unproved(bundle, tmp_path, wrong=True)
+def test_an_unproved_artifact_with_other_answers_never_runs(unproved: Any, tmp_path: Path) -> None:
+    path = unproved(wrong=True)
     with pytest.raises(InferenceError, match="does not give its known answers"):
         edgevision.load(path)
     for name in ("pear", "c"):
@@ -148,27 +153,37 @@ def test_an_unproved_artifact_with_other_answers_never_runs(bundle: Path, tmp_pa
         edgevision.evaluate(path, tmp_path / "images")
 
 
-def test_packing_again_on_the_device_clears_the_mark(bundle: Path, tmp_path: Path, monkeypatch: Any) -> None:
-    path = unproved(bundle, tmp_path)
-    monkeypatch.setattr("edgevision.exporting.pack._EDGE_TPU", b"as if its delegate was named")
+def test_packing_again_on_the_device_clears_the_mark(unproved: Any) -> None:
+    path = unproved()
     done = pack(path, path, force=True)
     assert done.unproved == {}
     (entry,) = open_bundle(path).manifest.artifacts
     assert (entry.unproved, entry.compiled_from is None) == (None, False)
 
 
-def test_an_edge_tpu_file_without_its_delegate_says_so(bundle: Path, tmp_path: Path) -> None:
-    """Its operator is unknown to the runtime without the delegate's library."""
+def test_what_every_backend_refuses_is_no_matter_of_the_device(bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken.tflite").write_bytes(b"no model at all")
+    with pytest.raises(ArtifactError, match="not a valid TFLite model"):
+        pack(bundle, tmp_path / "out.evb", replacements={"tflite-int8": tmp_path / "broken.tflite"})
+
+
+def edge_tpu_file(folder: Path) -> Path:
+    """A network with the operator that Google's compiler leaves, which only the delegate's library has."""
     graph: Any = registry().backend("tflite").editable_graph(classifier_artifact())
     code = next(code for code in graph.model.operatorCodes if code.builtinCode == 3)
-    code.builtinCode, code.deprecatedBuiltinCode, code.customCode = 32, 32, EDGE_TPU
+    code.builtinCode, code.deprecatedBuiltinCode, code.customCode = 32, 32, b"edgetpu-custom-op"
     for operator in graph.model.subgraphs[0].operators:
         if graph.model.operatorCodes[operator.opcodeIndex] is code:
             operator.builtinOptionsType, operator.builtinOptions = 0, None
-    (tmp_path / "model_edgetpu.tflite").write_bytes(graph.artifact().content)
+    path = folder / "model_edgetpu.tflite"
+    path.write_bytes(graph.artifact().content)
+    return path
+
+
+def test_an_edge_tpu_file_without_its_delegate_says_so(tmp_path: Path) -> None:
     bare = edgevision.BareModel(edgevision.InputOptions(value_range=(0, 1)), score_kind="softmax")
     with pytest.raises(DeviceError, match="is compiled for an Edge TPU; pass its library in option delegate"):
-        edgevision.load(tmp_path / "model_edgetpu.tflite", "tflite", bare=bare)
+        edgevision.load(edge_tpu_file(tmp_path), "tflite", bare=bare)
 
 
 def test_what_cannot_be_packed_is_refused(bundle: Path, tmp_path: Path) -> None:
@@ -193,12 +208,19 @@ def test_what_cannot_be_packed_is_refused(bundle: Path, tmp_path: Path) -> None:
 
 
 def test_the_command_says_what_is_not_proved(bundle: Path, tmp_path: Path, edgevision_command: Any) -> None:
-    path = compiled(tmp_path)
-    path.write_bytes(path.read_bytes() + EDGE_TPU)
+    path = edge_tpu_file(tmp_path)
     words = ("--drop", "float32", "--replace", f"tflite-int8={path}", "--zip", "-o", tmp_path / "out.evb")
     done = edgevision_command("pack", bundle, *words)
     assert done.returncode == 0, done.stderr
-    assert "tflite-int8 is not proved yet: it needs an Edge TPU" in done.stdout
+    assert (
+        "tflite-int8 is not proved yet: tflite: model_edgetpu.tflite: is compiled for an Edge TPU"
+        in done.stdout
+    )
+    done = edgevision_command("inspect", tmp_path / "out.evb")
+    assert "tflite-int8 was compiled elsewhere: not proved yet, and checked before it is used" in done.stdout
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((8, 8, 3), np.uint8))
+    done = edgevision_command("predict", tmp_path / "out.evb", tmp_path / "a.png")
+    assert (done.returncode, "is compiled for an Edge TPU" in done.stderr) == (7, True)
     done = edgevision_command("pack", bundle, "--replace", "tflite-int8", "-o", tmp_path / "other.evb")
     assert done.returncode == 2
     assert "expected ID=FILE" in done.stderr
