@@ -20,7 +20,7 @@ INTERPOLATIONS = ("nearest", "bilinear", "area")
 COLORS = ("rgb", "bgr", "gray")
 LAYOUTS = ("nhwc", "nchw")
 #: Dtypes of input tensors that pixels can be written into.
-DTYPES = ("float32", "float16", "int16", "uint8", "int8")
+DTYPES = ("float32", "float16", "int32", "int16", "uint16", "uint8", "int8")
 #: Of the 256 pixel values, so many that become the same lose an image, and so few that stay different.
 _TOO_MANY_ALIKE, _TOO_FEW_VALUES = 128, 16
 

@@ -148,6 +148,18 @@ def test_integer_tensors_are_quantized_once() -> None:
     np.testing.assert_array_equal(got[:, :, 0], np.rint(pixels / 4095 * 255) - 128)
 
 
+@pytest.mark.parametrize("dtype", ["uint16", "int32"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_tensors_of_sixteen_bits_take_the_values_as_they_are(dtype: str, layout: str) -> None:
+    deep = grey(bit_depth=16, value_range=(0.0, 65535.0), layout=layout)
+    np.testing.assert_array_equal(tensor_of(ramp(16), deep, dtype).reshape(6, 8), ramp(16))
+    eight = np.stack([ramp(8), ramp(8)[::-1], ramp(8)[:, ::-1]], axis=2).astype(np.uint8)
+    plain = grey(color="rgb", value_range=(0.0, 65535.0), layout=layout)
+    expected = eight.astype(int) * 257
+    got = tensor_of(eight, plain, dtype)
+    np.testing.assert_array_equal(got, expected if layout == "nhwc" else expected.transpose(2, 0, 1))
+
+
 @pytest.mark.parametrize(
     ("image", "fields", "message"),
     [

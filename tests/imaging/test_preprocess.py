@@ -115,6 +115,8 @@ def test_values_are_those_of_the_formula(values: Any, dtype: str, layout: str, c
         "uint8": Quantization(step, round(-min(ends) / step)),
         "int8": Quantization(step, round(-min(ends) / step) - 128),
         "int16": Quantization(step / 100, 0),
+        "int32": Quantization(step / 1000, 0),
+        "uint16": Quantization(step / 100, round(-min(ends) / step * 100)),
     }
     tensor = preprocessed(image, preprocessing, dtype, how.get(dtype))
 
