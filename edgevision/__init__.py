@@ -78,8 +78,14 @@ if TYPE_CHECKING:
     from edgevision.exporting.pack import pack as pack
     from edgevision.hookspecs import hookimpl as hookimpl
     from edgevision.imaging.decode import ImageLike as ImageLike
+    from edgevision.imaging.decode import read_frame as read_frame
+    from edgevision.imaging.decode import read_frames as read_frames
+    from edgevision.imaging.find import LeftOut as LeftOut
+    from edgevision.imaging.frame import Frame as Frame
     from edgevision.imaging.input_options import InputOptions as InputOptions
+    from edgevision.imaging.levels import ValueMapping as ValueMapping
     from edgevision.imaging.preprocess import Preprocessing as Preprocessing
+    from edgevision.imaging.yuv import YuvFrame as YuvFrame
     from edgevision.loading.bare import BareModel as BareModel
     from edgevision.loading.load import load as load
     from edgevision.loading.load import load_classifier as load_classifier
@@ -172,9 +178,13 @@ _NAMES = {
     "exporting.export": ("Exported", "export"),
     "exporting.pack": ("Packed", "PackSettings", "pack"),
     "hookspecs": ("hookimpl",),
-    "imaging.decode": ("ImageLike",),
+    "imaging.decode": ("ImageLike", "read_frame", "read_frames"),
+    "imaging.find": ("LeftOut",),
+    "imaging.frame": ("Frame",),
     "imaging.input_options": ("InputOptions",),
+    "imaging.levels": ("ValueMapping",),
     "imaging.preprocess": ("Preprocessing",),
+    "imaging.yuv": ("YuvFrame",),
     "loading.bare": ("BareModel",),
     "loading.load": ("load", "load_classifier", "load_detector", "load_generator"),
     "metrics.changes": ("BoxChange", "Confusion", "Flip", "PixelChange", "Reliability", "ReliabilityBin"),

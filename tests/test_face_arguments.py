@@ -103,6 +103,13 @@ def check(row: Row, hint: Any) -> None:
 # Settings: the fields of what a caller builds and passes on
 
 
+#: Statements about pixels with more than 8 bits, of which only one may be passed.
+MAPPINGS: dict[str, Any] = {
+    "bit_depth": 12,
+    "pixel_range": (0.0, 4095.0),
+    "window": (40.0, 400.0),
+    "window_percentiles": (1.0, 99.0),
+}
 SETTINGS: list[tuple[type, dict[str, Any]]] = [
     (ev.SessionSettings, {"threads": 2, "cache_dir": Path("cache"), "image_size_wh": (8, 4)}),
     (
@@ -116,6 +123,7 @@ SETTINGS: list[tuple[type, dict[str, Any]]] = [
         ev.InputOptions,
         {"value_range": (0.0, 1.0), "mean": (0.5,), "scale": (2.0,), "pad_value": 7, "size_wh": (8, 4)},
     ),
+    *((ev.InputOptions, {name: value}) for name, value in MAPPINGS.items()),
     (
         ev.TaskOptions,
         {
@@ -146,6 +154,14 @@ SETTINGS: list[tuple[type, dict[str, Any]]] = [
             "scale": (2.0,),
             "pad_value": 7,
         },
+    ),
+    *(
+        (ev.Preprocessing, {"size_wh": (8, 4), "value_range": (0.0, 1.0), name: value})
+        for name, value in MAPPINGS.items()
+    ),
+    (
+        ev.YuvFrame,
+        {"data": np.zeros((6, 8), np.uint8), "format": "nv12", "size_wh": (4, 4), "stride": 8},
     ),
     (ev.Geometry, {"crop_xywh": (0, 1, 2, 3), "rotate_degrees": 90}),
     (ev.ScoreCalibration, {"temperature": 1.5}),
@@ -239,6 +255,7 @@ BUILT_OTHERWISE = {
     ev.QuantizationRecord: "by a converter",
     ev.FloatOperation: "by a converter",
     ev.ImageSet: "by `open` and `from_arrays`, which have rows",
+    ev.Frame: "by `read_frame` and `read_frames`, which have rows",
 }
 
 
@@ -613,6 +630,9 @@ FUNCTIONS = [
     Row("read_bundle", "path", Path("tiny.evb"), lambda path: ev.read_bundle(path)),
     Row("tune", "bundle", Path("tiny.evb"), lambda path: _tuned(bundle=path)),
     Row("tune", "backends", ("tflite",), lambda names: _tuned(backends=names)),
+    Row("read_frame", "path", Path("five/a/1.png"), lambda path: ev.read_frame(path).pixels.sum()),
+    Row("read_frame", "index", 0, lambda index: ev.read_frame("five/a/1.png", index).pixels.sum()),
+    Row("read_frames", "path", Path("five/a/1.png"), lambda path: len(list(ev.read_frames(path)))),
     Row("tune", "threads", (1,), lambda threads: _tuned(threads=threads)),
     Row("tune", "batches", (1, 2), lambda batches: _tuned(batches=batches)),
     Row("tune", "seconds", 0.0625, lambda seconds: _tuned(seconds=seconds)),

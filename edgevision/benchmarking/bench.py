@@ -13,6 +13,7 @@ import numpy as np
 from edgevision.benchmarking.subjects import (
     Subject,
     batches_of,
+    camera_frame,
     frame_subject,
     generator_subject,
     smooth_frame,
@@ -188,8 +189,10 @@ def _subjects(
     model: Model, frame_wh: tuple[int, int], batch: int, streams: int, slots: ExitStack
 ) -> list[Subject]:
     """One subject per stream, each on its own slot."""
-    frame = smooth_frame(frame_wh)
     session = model.session
+    frame: Any = smooth_frame(frame_wh)
+    if isinstance(model, (Classifier, Detector, ImageToImage)):
+        frame = camera_frame(frame_wh, model.preprocessing.mapping)
     if isinstance(model, (Classifier, Detector)):
         return [
             frame_subject(model, frame, batch, slots.enter_context(session.lease(batch)))

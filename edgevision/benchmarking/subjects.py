@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from edgevision.backend import Slot, StagedSlot
 from edgevision.errors import OptionError
 from edgevision.imaging.decode import decode_image
+from edgevision.imaging.frame import Frame
+from edgevision.imaging.levels import ValueMapping, linear_window
 from edgevision.session import CheckedSession
 from edgevision.system.timing import Call
 from edgevision.tasks.classify import Classifier
@@ -52,8 +54,27 @@ def smooth_frame(size_wh: tuple[int, int]) -> Pixels:
     return np.asarray(cv2.resize(coarse, size_wh, interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
-def frame_subject(model: Classifier | Detector, frame: Pixels, batch: int, slot: Slot) -> Subject:
+def camera_frame(size_wh: tuple[int, int], mapping: ValueMapping) -> Pixels | Frame:
+    """A smooth image, always the same, with values from black to white of a network's mapping."""
+    pixels = smooth_frame(size_wh)
+    if mapping.is_plain:
+        return pixels
+    low, high = 0.0, 65535.0
+    if mapping.bit_depth is not None:
+        high = 2.0**mapping.bit_depth - 1
+    elif mapping.pixel_range is not None:
+        low, high = mapping.pixel_range
+    elif isinstance(mapping.window, tuple):
+        low, high = linear_window(*mapping.window)
+    values = low + pixels / 255 * (high - low)
+    stored = np.rint(values).astype(np.uint16) if low >= 0 and high <= 65535 else values.astype(np.float32)
+    return Frame(stored, window=lambda one: (one / np.float32(65535)).astype(np.float32))
+
+
+def frame_subject(model: Classifier | Detector, frame: Pixels | Frame, batch: int, slot: Slot) -> Subject:
     """A classifier or detector on `batch` copies of a frame, with its stages on `slot`."""
+    if isinstance(frame, Frame):
+        return _deep_subject(model, frame, batch, slot)
     slots = list(next(iter(slot.inputs.values())))
     sizes_wh = [(frame.shape[1], frame.shape[0])] * batch
     jpeg = _jpeg(frame)
@@ -78,6 +99,30 @@ def frame_subject(model: Classifier | Detector, frame: Pixels, batch: int, slot:
     if model.preprocess.in_one_step():
         del stages["normalise"]
         fused["normalise"] = "the network takes the pixels unchanged"
+
+    def needed() -> None:
+        resize()
+        invoke()
+
+    return Subject(_whole(model, frame, batch), stages, fused, invoke, needed)
+
+
+def _deep_subject(model: Classifier | Detector, frame: Frame, batch: int, slot: Slot) -> Subject:
+    """As `frame_subject`, for a frame with more than 8 bits: black and white are found before the resize."""
+    slots = list(next(iter(slot.inputs.values())))
+    small = model.preprocessing.resized_frame(frame)
+    _each(slots, lambda slot: model.preprocess.put(small, slot))()
+    outputs = slot.run()
+    invoke, copying, fused = _parts(slot)
+    resize = _each(slots, lambda slot: model.preprocessing.resized_frame(frame))
+    stages: dict[str, Call] = {
+        "resize": resize,
+        "normalise": _each(slots, lambda slot: model.preprocess.put(small, slot)),
+        **copying,
+        "invoke": invoke,
+        "postprocess": lambda: model.read(outputs, [frame.size_wh] * batch),
+    }
+    fused["decode"] = "the network takes frames of a camera with more than 8 bits"
 
     def needed() -> None:
         resize()
@@ -130,7 +175,7 @@ class _CountedSlot:
         return self._slot.run()
 
 
-def _whole(model: Classifier | Detector, frame: Pixels, batch: int) -> Call:
+def _whole(model: Classifier | Detector, frame: Pixels | Frame, batch: int) -> Call:
     if batch == 1:
         return lambda: model(frame)
     frames = [frame] * batch

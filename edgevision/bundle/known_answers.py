@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from edgevision.backend import Slot
 from edgevision.errors import BundleError, InferenceError
+from edgevision.imaging.frame import Frame
 from edgevision.imaging.preprocess import Preprocessing, Preprocessor
 from edgevision.session import CheckedSession
 from edgevision.tensors import Array
@@ -36,11 +37,12 @@ class KnownImages:
     """Known inputs of a network that takes an image.
 
     Attributes:
-        images: uint8 ``(n, height, width, 3)``, RGB, of the size of the network's input.
+        images: ``(n, height, width, 3)``, RGB, of the size of the network's input: uint8; or, where the
+            preprocessing maps values of more bits, float32 from 0 for black to 1 for white.
         preprocessing: the bundle's.
     """
 
-    images: NDArray[np.uint8]
+    images: NDArray[Any]
     preprocessing: Preprocessing
 
     def __len__(self) -> int:
@@ -49,7 +51,9 @@ class KnownImages:
     def write(self, place: int, session: CheckedSession, slot: Slot) -> None:
         """Write the image at `place` into a slot with a batch of one."""
         spec = session.inputs[0]
-        Preprocessor(self.preprocessing, spec)(self.images[place], slot.inputs[spec.name][0])
+        image = self.images[place]
+        known = image if image.dtype == np.uint8 else Frame(image, levels=(0.0, 1.0))
+        Preprocessor(self.preprocessing, spec)(known, slot.inputs[spec.name][0])
 
 
 @dataclass(frozen=True, eq=False)

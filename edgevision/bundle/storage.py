@@ -51,7 +51,7 @@ class Bundle:
             BundleError: a file is missing or damaged.
         """
         files = _open(self.path)
-        content = {PurePosixPath(file.path).name: _read(files, file) for file in entry.files}
+        content = {_name_in(entry, file): _read(files, file) for file in entry.files}
         return Artifact(entry.format, entry.precision, content)
 
     def read(self, entry: FileEntry) -> bytes:
@@ -71,6 +71,12 @@ class Bundle:
         files = _open(self.path)
         for entry in self.manifest.files():
             _read(files, entry)
+
+
+def _name_in(entry: ArtifactEntry, file: FileEntry) -> str:
+    """The name of a file within its artifact, with the folders of an artifact that is one."""
+    own = f"artifacts/{entry.id}/"
+    return file.path.removeprefix(own) if file.path.startswith(own) else PurePosixPath(file.path).name
 
 
 def read_bundle(path: str | Path) -> Bundle:

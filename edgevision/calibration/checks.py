@@ -14,6 +14,7 @@ from edgevision.calibration.findings import Finding
 from edgevision.calibration.thumbnails import Summaries, summarise
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import InputError
+from edgevision.imaging.levels import ValueMapping
 
 #: A new image has the highest or lowest activation among n calibration images and itself with a probability
 #: of 2 / (n + 1): with 100 images, 1 in 50 in use exceeds the range of any given activation.
@@ -42,10 +43,11 @@ CONSTANT = 1.5
 NOISE = 0.3
 
 _NAMED = 10
+_PLAIN = ValueMapping()
 
 
 def check_images(
-    calibration: ImageSet, evaluation: ImageSet, left_out: int = 0
+    calibration: ImageSet, evaluation: ImageSet, left_out: int = 0, mapping: ValueMapping = _PLAIN
 ) -> tuple[tuple[Finding, ...], ImageSet]:
     """Check the images of a calibration set, individually and for duplicates.
 
@@ -56,6 +58,7 @@ def check_images(
         evaluation: evaluation set.
         left_out: number of files that were already left out of the evaluation set because the calibration set
             contains them.
+        mapping: how values of more than 8 bits become black and white.
 
     Returns:
         The findings, and the evaluation set without the images that are also in the calibration set.
@@ -68,9 +71,9 @@ def check_images(
             f"{calibration.name}: the calibration set is empty; "
             "pass --calibration FOLDER with images like those in use"
         )
-    own, others = _readable(calibration), _readable(evaluation)
+    own, others = _readable(calibration, mapping), _readable(evaluation, mapping)
     shared = _shared(own, others)
-    digests = dict(zip(evaluation.image_names, evaluation.digests, strict=True))
+    digests = dict(zip(evaluation.shown_names, evaluation.digests, strict=True))
     kept = evaluation.without(digests[name] for name, _ in shared)
     if not len(kept):
         raise InputError(
@@ -201,15 +204,26 @@ def missing_classes(calibration: ImageSet, evaluation: ImageSet) -> Finding | No
     )
 
 
-def _readable(images: ImageSet) -> Summaries:
-    summaries = summarise(images)
+def _readable(images: ImageSet, mapping: ValueMapping) -> Summaries:
+    summaries = summarise(images, mapping)
     broken = summaries.broken
     if broken:
         raise InputError(
-            f"{images.name}: {len(broken)} of {len(images)} images cannot be read: "
-            f"{_listed(broken[:_NAMED], len(broken), '; ')}; repair or remove them"
+            f"{images.name}: {len(broken)} of {len(images)} images cannot be used: "
+            f"{'; '.join(_by_reason(broken))}; repair or remove them"
         )
     return summaries
+
+
+def _by_reason(errors: Sequence[str]) -> list[str]:
+    """The errors ``NAME: REASON``, each reason once, after the names that it holds for."""
+    names: dict[str, list[str]] = {}
+    for error in errors:
+        name, _, reason = error.partition(": ")
+        names.setdefault(reason, []).append(name)
+    groups = [(_listed(some[:_NAMED], len(some)), reason) for reason, some in names.items()]
+    shown = [f"{some}: {reason}" for some, reason in groups[:_NAMED]]
+    return shown if len(groups) <= _NAMED else [*shown, f"and {len(groups) - _NAMED} more reasons"]
 
 
 def _shared(own: Summaries, others: Summaries) -> list[tuple[str, str]]:

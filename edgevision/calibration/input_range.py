@@ -10,14 +10,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgevision.calibration.alternatives import alternatives
 from edgevision.calibration.findings import Finding
 from edgevision.converter import NormalizedSource, Source
 from edgevision.datasets.image_sets import ImageSet
-from edgevision.imaging.decode import Pixels
+from edgevision.imaging.frame import Frame
 from edgevision.imaging.preprocess import Preprocessing, Preprocessor
 from edgevision.tensors import Array
+
+_Image = NDArray[np.uint8] | Frame
 
 _IMAGES = 128
 #: With fewer images, their statistics do not determine the colour order.
@@ -59,11 +62,11 @@ def check_input_range(source: Source, preprocessing: Preprocessing, images: Imag
     )
 
 
-def _distances(source: Any, preprocessing: Preprocessing, halves: Sequence[list[Pixels]]) -> Array:
+def _distances(source: Any, preprocessing: Preprocessing, halves: Sequence[list[_Image]]) -> Array:
     return np.array([source.norm_distance(_tensors(source, preprocessing, half)) for half in halves])
 
 
-def _tensors(source: Source, preprocessing: Preprocessing, images: Sequence[Pixels]) -> Mapping[str, Array]:
+def _tensors(source: Source, preprocessing: Preprocessing, images: Sequence[_Image]) -> Mapping[str, Array]:
     spec = source.inputs[0]
     preprocess = Preprocessor(preprocessing, spec)
     tensor = np.empty(spec.with_batch(len(images)), spec.dtype)

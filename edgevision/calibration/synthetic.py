@@ -14,6 +14,7 @@ from edgevision.calibration.findings import Finding
 from edgevision.converter import NormalizedSource, Source
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import OptionError
+from edgevision.imaging.frame import Frame
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.tensors import Array
 
@@ -62,7 +63,8 @@ def synthetic_set(
     shares = _to_layout(first_noise(count, preprocessing, seed), preprocessing)
     start = (low + shares * (high - low)).astype(np.float32)
     tensors = source.distilled({spec.name: start}, np.minimum(low, high), np.maximum(low, high))[spec.name]
-    return ImageSet.from_arrays(_pixels((tensors - low) / (high - low), preprocessing), name=_NAME)
+    shares = _channels_last((tensors - low) / (high - low), preprocessing).clip(0, 1)
+    return ImageSet.from_arrays(_images(shares, preprocessing), name=_NAME)
 
 
 def synthetic_finding(images: ImageSet) -> Finding:
@@ -104,11 +106,20 @@ def _to_layout(images: Array, preprocessing: Preprocessing) -> Array:
     return images if preprocessing.layout == "nhwc" else images.transpose(0, 3, 1, 2)
 
 
-def _pixels(shares: Array, preprocessing: Preprocessing) -> Array:
-    """uint8 RGB images, or grey images without a channel axis, from tensors in 0…1."""
+def _channels_last(shares: Array, preprocessing: Preprocessing) -> Array:
+    """(n, h, w, 3) in the order RGB, or (n, h, w) for grey."""
     images = shares if preprocessing.layout == "nhwc" else shares.transpose(0, 2, 3, 1)
     if preprocessing.color == "gray":
         images = images[..., 0]
     elif preprocessing.color == "bgr":
         images = images[..., ::-1]
-    return np.ascontiguousarray(np.rint(images.clip(0, 1) * 255).astype(np.uint8))
+    return images
+
+
+def _images(shares: Array, preprocessing: Preprocessing) -> Array | list[Frame]:
+    """Images from shares of white: uint8, or frames where the network's images have more bits."""
+    if preprocessing.mapping.is_plain:
+        return np.ascontiguousarray(np.rint(shares * 255).astype(np.uint8))
+    color = "gray" if preprocessing.color == "gray" else "rgb"
+    pixels = np.ascontiguousarray(shares, np.float32)
+    return [Frame(one, color, levels=(0.0, 1.0)) for one in pixels]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -12,7 +13,9 @@ from numpy.typing import NDArray
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import InputError
 from edgevision.execution.pipeline import in_blocks, in_order
-from edgevision.imaging.decode import Pixels
+from edgevision.imaging.frame import Frame
+from edgevision.imaging.levels import ValueMapping
+from edgevision.imaging.view import Pixels, viewable
 from edgevision.system.cores import cores
 
 #: Width and height of a thumbnail: a CIFAR-10 image at half its size.
@@ -53,10 +56,16 @@ class Summaries:
 _Row = tuple[NDArray[np.uint8], float, float]
 
 
-def summarise(images: ImageSet) -> Summaries:
-    """Read every image once, on all cores, in blocks. Needs about 300 bytes of memory per image."""
+def summarise(images: ImageSet, mapping: ValueMapping) -> Summaries:
+    """Read every image once, on all cores, in blocks. Needs about 300 bytes of memory per image.
+
+    Args:
+        images: the set.
+        mapping: how values of more than 8 bits become black and white; an image that it does not cover counts
+            as one that cannot be read.
+    """
     names, rows, broken = [], [], []
-    for name, row in zip(images.image_names, _rows(images), strict=True):
+    for name, row in zip(images.shown_names, _rows(images, mapping), strict=True):
         if isinstance(row, str):
             broken.append(row)
         else:
@@ -69,14 +78,15 @@ def summarise(images: ImageSet) -> Summaries:
     return Summaries(tuple(names), thumbnails, deviations, correlations, tuple(broken))
 
 
-def _rows(images: ImageSet) -> Iterator[_Row | str]:
-    with in_order(lambda block: map(_row, block), in_blocks(images.readers(), _BLOCK), cores()) as rows:
+def _rows(images: ImageSet, mapping: ValueMapping) -> Iterator[_Row | str]:
+    row = partial(_row, mapping)
+    with in_order(lambda block: map(row, block), in_blocks(images.readers(), _BLOCK), cores()) as rows:
         yield from rows
 
 
-def _row(read: Callable[[], Pixels]) -> _Row | str:
+def _row(mapping: ValueMapping, read: Callable[[], Pixels | Frame]) -> _Row | str:
     try:
-        image = read()
+        image = viewable(read(), mapping)
     except InputError as error:
         return str(error)
     grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)

@@ -24,6 +24,7 @@ from edgevision.cli.options.model import BARE_HEADING, BARE_OPTIONS, bare_of
 from edgevision.cli.options.path import PATH
 from edgevision.cli.options.run import NO_TUNE_OPTION, tune_of
 from edgevision.cli.options.verbosity import verbosity_options
+from edgevision.cli.output.left_out import echo_left_out
 from edgevision.cli.output.tables import echo_table, percent
 from edgevision.cli.output.terminal import progress_on, without_noise
 from edgevision.errors import OptionError
@@ -98,6 +99,7 @@ def command(a: Path, b: Path, data: Path, as_json: bool, **arguments: Any) -> No
             truth=arguments["truth"],
             progress=progress,
         )
+    echo_left_out(images.left_out)
     if as_json:
         click.echo(json.dumps(comparison.to_dict(), indent=2, allow_nan=False))
     else:

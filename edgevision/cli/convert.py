@@ -184,6 +184,12 @@ from edgevision.tasks.options import TaskOptions
         is_flag=True,
         help="Store no evaluation images for the report; the known answers still include a few.",
     ),
+    option(
+        "--dicom-pictures",
+        is_flag=True,
+        help="Allow pictures of DICOM files in the bundle. By default it has none, and its known answers are "
+        "of noise.",
+    ),
     option("--json", "as_json", is_flag=True, help="Print the evidence as JSON."),
 )
 @verbosity_options
@@ -219,6 +225,7 @@ def command(source: Path, output: Path, as_json: bool, **arguments: Any) -> None
         imports=arguments["imports"],
         signature=arguments["signature"],
         pictures=not arguments["no_pictures"],
+        dicom_pictures=arguments["dicom_pictures"],
         force=arguments["force"],
         keep_passing=arguments["keep_passing"],
         targets_files=arguments["targets_file"],

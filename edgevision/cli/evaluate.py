@@ -21,6 +21,7 @@ from edgevision.cli.options.run import ARTIFACT_OPTIONS, NO_TUNE_OPTION, SESSION
 from edgevision.cli.options.score import describe_score_calibration
 from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.evaluation_pictures import save_pictures
+from edgevision.cli.output.left_out import echo_left_out
 from edgevision.cli.output.tables import echo_table, percent
 from edgevision.cli.output.terminal import progress_on, without_noise
 from edgevision.evaluation.evaluate import Evaluation, evaluate
@@ -78,6 +79,7 @@ def command(model: Path, data: Path, save: Path | None, as_json: bool, **argumen
         click.echo(json.dumps(evaluation.to_dict(), indent=2, allow_nan=False))
     else:
         _echo(evaluation)
+    echo_left_out(evaluation.left_out)
     if save is not None and not as_json:
         click.echo(f"pictures saved in {save}")
 

@@ -17,9 +17,10 @@ from edgevision.cli.options.model import check_bundle
 from edgevision.cli.options.path import PATH
 from edgevision.cli.options.run import ARTIFACT_OPTIONS, NO_TUNE_OPTION, tune_of
 from edgevision.cli.options.verbosity import verbosity_options
+from edgevision.cli.output.left_out import echo_left_out
 from edgevision.cli.output.terminal import progress_on
 from edgevision.errors import OptionError
-from edgevision.imaging.decode import find_images
+from edgevision.imaging.find import find
 from edgevision.imaging.write import check_suffix, write_image
 from edgevision.loading.load import load
 from edgevision.system.files import make_folder
@@ -120,10 +121,15 @@ def _from_images(
     if not inputs:
         raise OptionError("this model generates an image from an image; pass --input IMAGE")
     images = []
-    for place, path in enumerate(find_images(inputs)):
-        images.append(model(path, ensemble=ensemble))
-        (saved,) = images[-1].save(output, f"{path.stem}-{place:04d}")
-        _echo({"input": str(path), "image": str(saved), **images[-1].settings}, as_json)
+    found = find(inputs)
+    for place, file in enumerate(found.images):
+        images.append(model(file.read(), ensemble=ensemble))
+        (saved,) = images[-1].save(output, f"{file.path.stem}-{place:04d}")
+        _echo({"input": file.name, "image": str(saved), **images[-1].settings}, as_json)
+    if as_json:
+        for path, reason in found.left_out:
+            _echo({"input": str(path), "left_out": reason}, as_json)
+    echo_left_out(found.left_out)
     return images
 
 

@@ -83,6 +83,8 @@ def _describe_preprocessing(preprocessing: Preprocessing) -> str:
         f"{preprocessing.resize} to {width}x{height}, {preprocessing.interpolation}, {preprocessing.color}, "
     )
     description += f"values {low:g}..{high:g}"
+    if not preprocessing.mapping.is_plain:
+        description += f", images of {preprocessing.mapping.describe()}"
     if any(preprocessing.mean) or any(value != 1 for value in preprocessing.scale):
         description += (
             f", minus mean {_numbers(preprocessing.mean)}, divided by scale {_numbers(preprocessing.scale)}"

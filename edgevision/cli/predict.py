@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -24,10 +25,14 @@ from edgevision.cli.options.run import (
 )
 from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.annotated import annotated_paths, save_annotated
+from edgevision.cli.output.left_out import echo_left_out
 from edgevision.errors import InputError, OptionError
 from edgevision.execution.pipeline import in_order, shared_out, turn_on
 from edgevision.imaging.blocks import Read, image_blocks, read_or_error
-from edgevision.imaging.decode import Pixels, find_images
+from edgevision.imaging.find import Found, ImageFile, find, frames_of
+from edgevision.imaging.frame import Frame
+from edgevision.imaging.levels import ValueMapping
+from edgevision.imaging.view import viewable
 from edgevision.tasks.batches import pays
 from edgevision.tasks.classify import Classification, Classifier
 from edgevision.tasks.detect import Detector
@@ -35,10 +40,18 @@ from edgevision.tasks.detections import Detections
 
 Result = Classification | Detections
 Network = Classifier | Detector
-#: An image's path, and its result or why it cannot be read.
-Row = tuple[Path, Result | InputError]
-#: From images to their results.
-Predict = Callable[[Sequence[Pixels]], Sequence[Result]]
+#: From images to their results, or why the network cannot use them.
+Predict = Callable[[Sequence[Frame]], Sequence[Result | InputError]]
+#: The name of standard input, as of many commands.
+_STDIN = Path("-")
+
+
+class Row(NamedTuple):
+    """One image: its name, its result or why there is none, and the annotated copy."""
+
+    name: str
+    result: Result | InputError
+    saved: Path | None = None
 
 
 @click.command("predict", cls=GroupedCommand)
@@ -53,7 +66,12 @@ Predict = Callable[[Sequence[Pixels]], Sequence[Result]]
         help="Number of classes to show, for a classifier. Default: 1.",
     ),
     *THRESHOLD_OPTIONS,
-    option("--save", type=PATH, help="Folder for annotated copies of the images."),
+    option(
+        "--save",
+        type=PATH,
+        help="Folder for annotated copies of the images, in the structure of the folders that were searched.",
+    ),
+    option("--overwrite", is_flag=True, help="Replace files in the folder of --save."),
     option("--json", "as_json", is_flag=True, help="Print one JSON object per image and line."),
 )
 @under(
@@ -66,26 +84,54 @@ Predict = Callable[[Sequence[Pixels]], Sequence[Result]]
 @under(BARE_HEADING, *BARE_OPTIONS)
 @verbosity_options
 def command(
-    model: Path, images: tuple[Path, ...], save: Path | None, as_json: bool, **arguments: Any
+    model: Path, images: tuple[Path, ...], save: Path | None, overwrite: bool, as_json: bool, **arguments: Any
 ) -> None:
-    """Classify IMAGES (files or folders), or detect objects in them, with MODEL.
+    """Classify IMAGES, or detect objects in them, with MODEL.
 
-    MODEL is a bundle, or a bare model file, such as .tflite, .xml or .onnx.
+    MODEL is a bundle, or a bare model file, such as .tflite, .xml or .onnx. IMAGES are files, folders,
+    patterns in quotes ('photos/**/*.jpg'), or - for the bytes of one image on standard input. Of a DICOM or
+    TIFF file with several images each gets a result, named FILE#NUMBER.
     """
-    paths = find_images(images)
-    copies = {} if save is None else annotated_paths(save, paths)
+    found = _found(images)
+    files = found.images
+    copies = {} if save is None else annotated_paths(save, files, overwrite)
     unreadable, top = 0, arguments["top"] or 1
     settings = replace(session_settings_of(arguments), device=arguments["device"])
-    workers, settings = shared_out(settings, len(paths))
+    workers, settings = shared_out(settings, len(files))
     with _load(model, arguments, settings) as network:
-        work = partial(_results, _predictor(network, arguments), copies, top)
+        work = partial(_results, _predictor(network, arguments), copies, network.preprocessing.mapping, top)
         lines = partial(_json_lines if as_json else _lines, network, top)
-        blocks = image_blocks(paths, pays(network.session, network.preprocessing.size_wh))
+        blocks = image_blocks(files, pays(network.session, network.preprocessing.size_wh))
         with in_order(work, blocks, workers) as rows:
             for block in rows:
                 unreadable += _echo(block, lines, as_json)
+    _echo_left_out(found, as_json)
     if unreadable:
-        raise InputError(f"{unreadable} of {len(paths)} images could not be used")
+        raise InputError(f"{unreadable} of {len(files)} images could not be used")
+
+
+def _found(images: Sequence[Path]) -> Found:
+    """The images that were named; those on standard input are read."""
+    if _STDIN not in images:
+        return find(images)
+    if images.count(_STDIN) > 1:
+        raise OptionError("-: standard input can be read once; name it once")
+    content = sys.stdin.buffer.read()
+    if not content:
+        raise InputError(
+            "-: standard input is empty; expected the bytes of an image: edgevision predict MODEL - < FILE"
+        )
+    others = [path for path in images if path != _STDIN]
+    found = find(others) if others else Found([], [])
+    own = [ImageFile(_STDIN, frame, content=content) for frame in frames_of(_STDIN, content)]
+    return Found([*own, *found.images], found.left_out)
+
+
+def _echo_left_out(found: Found, as_json: bool) -> None:
+    if as_json:
+        rows = [json.dumps({"image": str(path), "left_out": reason}) for path, reason in found.left_out]
+        _echo_lines(rows)
+    echo_left_out(found.left_out)
 
 
 def _load(model: Path, arguments: dict[str, Any], settings: SessionSettings) -> Network:
@@ -107,7 +153,7 @@ def _predictor(network: Network, arguments: dict[str, Any]) -> Predict:
         raise OptionError("--top is for classifiers, and this model is a detector; pass --max-detections")
     turn = turn_on(network.session.device)
 
-    def predict(images: Sequence[Pixels]) -> Sequence[Result]:
+    def predict(images: Sequence[Frame]) -> Sequence[Result | InputError]:
         with turn:
             results: Sequence[Result] = network(list(images), **thresholds)
         return results
@@ -116,34 +162,45 @@ def _predictor(network: Network, arguments: dict[str, Any]) -> Predict:
 
 
 def _results(
-    predict: Predict, copies: Mapping[Path, Path], top: int, block: Sequence[Read]
+    predict: Predict, copies: Mapping[str, Path], mapping: ValueMapping, top: int, block: Sequence[Read]
 ) -> Iterator[list[Row]]:
     """A row for each image of a block; annotated copies are saved of those in `copies`."""
-    images = [(path, read_or_error(path) if image is None else image) for path, image in block]
-    results = iter(predict([image for _, image in images if not isinstance(image, InputError)]))
+    images = [(file, read_or_error(file) if image is None else image) for file, image in block]
+    results = iter(_each_or_all(predict, [image for _, image in images if isinstance(image, Frame)]))
     rows: list[Row] = []
-    for path, image in images:
+    for file, image in images:
         if isinstance(image, InputError):
-            rows.append((path, image))
+            rows.append(Row(file.name, image))
             continue
-        result = next(results)
-        rows.append((path, result))
-        if path in copies:
-            save_annotated(copies[path], image, result, top)
+        result, saved = next(results), copies.get(file.name)
+        rows.append(Row(file.name, result, saved))
+        if saved is not None and not isinstance(result, InputError):
+            save_annotated(saved, viewable(image, mapping), result, top)
     yield rows
 
 
-def _echo(block: Sequence[Row], lines: Callable[[Path, Result], Iterable[str]], as_json: bool) -> int:
+def _each_or_all(predict: Predict, images: Sequence[Frame]) -> Sequence[Result | InputError]:
+    """The results of images; where one has values that the network cannot use, of each on its own."""
+    try:
+        return predict(images)
+    except InputError as error:
+        if len(images) == 1:
+            return [error]
+    return [result for image in images for result in _each_or_all(predict, [image])]
+
+
+def _echo(block: Sequence[Row], lines: Callable[[Row, Result], Iterable[str]], as_json: bool) -> int:
     """Print the results of a block of images, and return how many could not be read."""
     pending: list[str] = []
     unreadable = 0
-    for path, result in block:
+    for row in block:
+        result = row.result
         if not isinstance(result, InputError):
-            pending += lines(path, result)
+            pending += lines(row, result)
             continue
         unreadable += 1
         if as_json:
-            pending.append(json.dumps({"image": str(path), "error": str(result)}))
+            pending.append(json.dumps({"image": row.name, "error": str(result)}))
             continue
         _echo_lines(pending)
         pending = []
@@ -158,19 +215,25 @@ def _echo_lines(lines: Sequence[str]) -> None:
         click.echo("\n".join(lines))
 
 
-def _json_lines(network: Network, top: int, path: Path, result: Result) -> Iterable[str]:
+def _json_lines(network: Network, top: int, row: Row, result: Result) -> Iterable[str]:
     session = network.session
     run = {"backend": session.backend, "device": session.device, "precision": session.precision}
     document = result.to_dict() if isinstance(result, Detections) else result.to_dict(top)
-    yield json.dumps({"image": str(path), **run, **document})
+    saved = {} if row.saved is None else {"saved": str(row.saved)}
+    yield json.dumps({"image": row.name, **run, **document, **saved})
 
 
-def _lines(network: Network, top: int, path: Path, result: Result) -> Iterable[str]:
+def _lines(network: Network, top: int, row: Row, result: Result) -> Iterable[str]:
     if isinstance(result, Detections):
-        yield from _lines_of_objects(path, result)
+        yield from _lines_of_objects(row.name, result)
     else:
         classes = "  ".join(f"{best.label} {best.score:.1%}" for best in result.top(top))
-        yield f"{path}  {classes}{_decision(result)}"
+        yield f"{row.name}  {classes or _none_above(result)}{_decision(result)}"
+
+
+def _none_above(result: Classification) -> str:
+    """That no class reaches the threshold: an empty line would look like an image that was not run."""
+    return f"no class of {result.score_threshold:.1%} or more, the threshold in the model's metadata"
 
 
 def _decision(result: Classification) -> str:
@@ -183,9 +246,9 @@ def _decision(result: Classification) -> str:
     return f"  [{point.positive}: {verdict}, {score:.1%} {sign} {point.threshold:.1%}]"
 
 
-def _lines_of_objects(path: Path, objects: Detections) -> Iterable[str]:
+def _lines_of_objects(name: str, objects: Detections) -> Iterable[str]:
     if len(objects) == 0:
-        yield f"{path}  no objects"
+        yield f"{name}  no objects"
     for detection in objects:
         corners = ",".join(f"{value:.0f}" for value in detection.box)
-        yield f"{path}  {detection.label} {detection.score:.1%}  {corners}"
+        yield f"{name}  {detection.label} {detection.score:.1%}  {corners}"

@@ -25,7 +25,7 @@ from edgevision.conversion.score_calibration import (
     ScoreCalibrator,
     score_calibration_request,
 )
-from edgevision.conversion.sets import ConversionSets, coverage_of, fit_sets, open_sets
+from edgevision.conversion.sets import ConversionSets, coverage_of, evaluation_images, fit_sets, open_sets
 from edgevision.conversion.settings import ConversionRequest, ConversionSettings
 from edgevision.conversion.speed import speed_bases
 from edgevision.conversion.trials import Failure, Trials
@@ -38,6 +38,7 @@ from edgevision.evaluation.run import Examples, Images, open_images
 from edgevision.evaluation.source_check import check_interpolation, check_source
 from edgevision.evaluation.source_session import SourceSession
 from edgevision.evidence.records import Evidence, Measured, MissingArtifact
+from edgevision.imaging.find import told_left_out
 from edgevision.plugins import Registry, registry
 from edgevision.system.arguments import instance, names, one_path
 from edgevision.system.machine import now, this_machine
@@ -146,13 +147,14 @@ class Conversion:
         settings, missing = request.settings, MissingOptions(str(request.source))
         with missing.collected():
             plan = plan_conversion(request, plugins)
-        with missing.collected():
-            sets = open_sets(request, () if missing else plan.calibrated)
+        if not missing:
+            check_output(request.output, settings.force)
+            reader = _find_reader(request.source, plugins)
+            with missing.collected():
+                sets = open_sets(request, plan.calibrated)
         if missing:
             _collect_statements(missing, request, plugins)
             missing.check()
-        check_output(request.output, settings.force)
-        reader = _find_reader(request.source, plugins)
         steps = _schedule(progress, plan, sets)
         steps.next(f"reading {request.source.name}", Stage.READING)
         source = _read(reader, request)
@@ -238,7 +240,7 @@ class Conversion:
             calibration=None if sets.calibration is None else _set_facts(sets.calibration),
             results=results,
             missing=tuple(_missing(trials.failures, chosen, results)),
-            notes=(*_notes(chosen, sets.left_out), *trials.notes),
+            notes=(*_left_out_files(sets), *_notes(chosen, sets.left_out), *trials.notes),
             attempts=tuple(trials.attempts),
             sensitivities=trials.sensitivities,
             calibration_findings=(
@@ -309,6 +311,9 @@ def _source_findings(reference: Reference, settings: ConversionSettings) -> tupl
 def _collect_statements(missing: MissingOptions, request: ConversionRequest, plugins: Registry) -> None:
     """Add what the model itself leaves open, as far as it can be read: one message asks for all."""
     task = request.settings.task
+    if task.generation is None:
+        with missing.collected():
+            evaluation_images(request)
     with suppress(EdgeVisionError), missing.collected():
         source = _read(_find_reader(request.source, plugins), request)
         if task.generation is None:
@@ -352,7 +357,15 @@ def _read(reader: SourceReader, request: ConversionRequest) -> Source:
 
 def _set_facts(examples: Examples, left_out: int = 0, annotated: bool = False) -> SetFacts:
     labelled = annotated or (isinstance(examples, ImageSet) and examples.labels is not None)
-    return SetFacts(examples.name, len(examples), examples.digest, labelled, left_out)
+    others = len(examples.left_out) if isinstance(examples, ImageSet) else 0
+    return SetFacts(examples.name, len(examples), examples.digest, labelled, left_out, others)
+
+
+def _left_out_files(sets: ConversionSets) -> Iterator[str]:
+    """A note for each set with files that are not images in a supported format."""
+    for kind, examples in (("evaluation", sets.evaluation), ("calibration", sets.calibration)):
+        if isinstance(examples, ImageSet) and examples.left_out:
+            yield f"{kind} set {examples.name}: {told_left_out(examples.left_out, named=0)}"
 
 
 def _notes(trials: Sequence[Trial], left_out: int) -> Iterator[str]:

@@ -18,7 +18,9 @@ from edgevision.datasets.image_sets import ImageSet
 from edgevision.drawing.results import draw_detections, outline_detections
 from edgevision.evaluation.detection import DetectionEvaluator
 from edgevision.evaluation.image_to_image import ImageToImageEvaluator
-from edgevision.imaging.decode import Pixels
+from edgevision.imaging.frame import Frame
+from edgevision.imaging.levels import ValueMapping
+from edgevision.imaging.view import Pixels, viewable
 from edgevision.metrics.box_matching import match
 from edgevision.metrics.comparison import changes_of
 from edgevision.tasks.description import DetectTask
@@ -53,6 +55,11 @@ class _Answers:
         examples = self.reference.examples
         return next(iter(examples.at([place]) if isinstance(examples, ImageSet) else examples.only(place)))
 
+    def shown(self, image: Pixels | Frame) -> Pixels:
+        """An image for people, as the network sees its values."""
+        preprocessing = self.reference.evaluator.preprocessing
+        return viewable(image, ValueMapping() if preprocessing is None else preprocessing.mapping)
+
     def of_source(self, place: int) -> Any:
         """The source's answer."""
         return self.reference.answers[place]
@@ -68,6 +75,7 @@ def example_pictures(reference: Reference, trials: Sequence[Trial]) -> tuple[Pic
 
     For a classifier the image; for a detector the ground truth and each model's detections; for a model that
     generates images its input, the ground truth, and each model's image. `MOST_BYTES` at most.
+    None of a set with DICOM files that were not released: they may be of patients.
 
     Args:
         reference: the source's answers on the evaluation set.
@@ -77,11 +85,13 @@ def example_pictures(reference: Reference, trials: Sequence[Trial]) -> tuple[Pic
         InputError: an image can no longer be read.
         InferenceError: a runtime failed.
     """
+    if isinstance(reference.examples, ImageSet) and reference.examples.private:
+        return ()
     models = {trial.id: reference.evaluator.model(trial.session) for trial in trials}
     show, (most, side) = _presentation(_Answers(reference, models))
     pictures: list[Picture] = []
     free = MOST_BYTES
-    for name, place in _places(trials, reference.examples.image_names)[:most]:
+    for name, place in _places(trials, reference.examples.shown_names)[:most]:
         of_image = [Picture(name, what, _encode(pixels, side)) for what, pixels in show(place).items()]
         free -= sum(len(picture.content) for picture in of_image)
         if free < 0:
@@ -107,12 +117,12 @@ def _presentation(answers: _Answers) -> tuple[Callable[[int], _Shown], tuple[int
     if evaluator.task.name == "generate":
         truth_images = evaluator.truth if isinstance(evaluator, ImageToImageEvaluator) else None
         return lambda place: _generated(answers, truth_images, place), _GENERATED
-    return lambda place: {INPUT: answers.example(place)}, _CLASSIFIED
+    return lambda place: {INPUT: answers.shown(answers.example(place))}, _CLASSIFIED
 
 
 def _generated(answers: _Answers, truth: Sequence[Pixels] | None, place: int) -> _Shown:
     example = answers.example(place)
-    shown = {} if isinstance(example, int) else {INPUT: example}
+    shown = {} if isinstance(example, int) else {INPUT: answers.shown(example)}
     if truth is not None:
         shown[TRUTH] = truth[place]
     return {**shown, SOURCE: answers.of_source(place), **answers.of_artifacts(example)}
@@ -121,8 +131,9 @@ def _generated(answers: _Answers, truth: Sequence[Pixels] | None, place: int) ->
 def _detected(answers: _Answers, task: DetectTask, truth: Sequence[Annotations] | None, place: int) -> _Shown:
     """Boxes that both models have get thin outlines; unmatched boxes get thick ones and a label."""
     image = answers.example(place)
-    small = _shrunk(image, _DETECTED[1])
-    factor = small.shape[1] / image.shape[1]
+    whole = answers.shown(image)
+    small = _shrunk(whole, _DETECTED[1])
+    factor = small.shape[1] / whole.shape[1]
     source = _scaled(answers.of_source(place), task, factor)
     artifacts = {name: _scaled(boxes, task, factor) for name, boxes in answers.of_artifacts(image).items()}
     matches = {name: match(source, boxes) for name, boxes in artifacts.items()}

@@ -67,16 +67,21 @@ def open_sets(request: ConversionRequest, calibrated: Sequence[str]) -> Conversi
     with missing.collected():
         calibration = _calibration_set(request, calibrated)
     with missing.collected():
-        images = _evaluation_images(request)
+        images = evaluation_images(request)
     missing.check()
     evaluation, left_out = _evaluation_set(images, calibration, settings)
     if calibration is None:
         return ConversionSets(evaluation, None, synthetic=bool(calibrated) and request.synthetic)
-    findings, kept = check_images(calibration, evaluation, left_out)
+    findings, kept = check_images(calibration, evaluation, left_out, settings.task.image.mapping)
     return ConversionSets(kept, calibration, left_out + len(evaluation) - len(kept), findings=findings)
 
 
-def _evaluation_images(request: ConversionRequest) -> Images:
+def evaluation_images(request: ConversionRequest) -> Images:
+    """The images to evaluate on, as they were named.
+
+    Raises:
+        MissingOptionError: there are none.
+    """
     if request.evaluation is None:
         raise MissingOptionError("", "no images to evaluate on; pass --evaluation FOLDER")
     return request.evaluation
@@ -119,15 +124,19 @@ def _calibration_set(request: ConversionRequest, calibrated: Sequence[str]) -> I
             "pass --calibration FOLDER, or --calibration synthetic, "
             "or choose --precision float32, float16, or int8-dynamic",
         )
-    images, samples = open_images(request.calibration), request.settings.calibration_samples
+    images, samples = _opened(request.calibration, request.settings), request.settings.calibration_samples
     return images if samples is None else images.sample(samples)
+
+
+def _opened(images: Images, settings: ConversionSettings) -> ImageSet:
+    return replace(open_images(images), released=settings.dicom_pictures)
 
 
 def _evaluation_set(
     evaluation: Images, calibration: ImageSet | None, settings: ConversionSettings
 ) -> tuple[ImageSet, int]:
     """The images to evaluate on, and how many were left out because the calibration set has them too."""
-    images = open_images(evaluation)
+    images = _opened(evaluation, settings)
     total = len(images)
     if calibration is not None:
         shared = set(images.digests) & set(calibration.digests)

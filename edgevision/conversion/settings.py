@@ -13,7 +13,10 @@ from edgevision.evidence.requirements import Budget
 from edgevision.system.arguments import flag, instance, names, paths, whole_number
 from edgevision.tasks.options import TaskOptions
 
-_FLAGS = ("strict", "force_input", "trust_source", "pictures", "force", "keep_passing", "calibrate_scores")
+_FLAGS = (
+    *("strict", "force_input", "trust_source", "pictures", "dicom_pictures"),
+    *("force", "keep_passing", "calibrate_scores"),
+)
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class ConversionSettings:
         signature: of a SavedModel with several: the signature to convert.
         pictures: keep small pictures of evaluation images on which artifacts and source differ in the bundle,
             for its report. The known answers contain images either way.
+        dicom_pictures: allow this for DICOM files, too, which may be of patients: by default a bundle has
+            neither pictures nor names of them, and its known answers are of noise.
         force: replace an existing bundle.
         keep_passing: where some artifacts pass and others do not, write a bundle of those that passed, whose
             evidence lists the others as `missing`. Otherwise nothing is written.
@@ -61,6 +66,7 @@ class ConversionSettings:
     imports: Sequence[str] = ()
     signature: str | None = None
     pictures: bool = True
+    dicom_pictures: bool = False
     force: bool = False
     keep_passing: bool = False
     targets_files: Sequence[str | Path] = ()

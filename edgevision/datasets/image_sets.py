@@ -6,7 +6,7 @@ import hashlib
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from posixpath import splitext
@@ -16,15 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import InputError, OptionError
-from edgevision.imaging.decode import (
-    SUFFIXES,
-    Pixels,
-    as_batch,
-    as_image,
-    decode_image,
-    find_images,
-    read_bytes,
-)
+from edgevision.imaging.codecs import Pixels
+from edgevision.imaging.decode import as_batch, as_frame, as_image, decode_frame, read_bytes
+from edgevision.imaging.find import SUFFIXES, ImageFile, LeftOut, find, frames_of, reason_of, told_left_out
+from edgevision.imaging.frame import Frame
+from edgevision.imaging.headers import FORMATS, format_of
 from edgevision.system.arguments import names, one_path, whole_number, whole_numbers
 
 #: Largest unpacked size of an image in an archive: far above any photo, and safe for the memory.
@@ -35,19 +31,24 @@ MOST_MEMBER_BYTES = 256_000_000
 class ImageSet:
     """Images in a fixed order, read one by one when they are needed.
 
-    Created by `open` or `from_arrays`. Iteration yields each image as (h, w, 3) uint8 RGB, and raises an
-    `InputError` that names the image if it cannot be decoded.
+    Created by `open` or `from_arrays`. Iteration yields each image as a model takes it, (h, w, 3) uint8 RGB,
+    or a frame with the stored values of an image with more than 8 bits; and raises an `InputError` that
+    names the image if it cannot be decoded.
 
     Attributes:
         name: origin of the set, for messages.
         class_names: names of the classes that `labels` refer to; empty without labels.
         labels: (n,) int64, the class of each image; ``None`` without labels.
+        left_out: files of the folder or archive that are not in the set, with the reasons.
+        released: True if images of DICOM files may go into bundles and reports.
     """
 
     name: str
     class_names: tuple[str, ...]
     labels: NDArray[np.int64] | None
     _entries: tuple[_Entry, ...] = field(repr=False)
+    left_out: tuple[LeftOut, ...] = field(default=(), repr=False)
+    released: bool = False
 
     @classmethod
     def open(cls, path: str | Path) -> ImageSet:
@@ -61,8 +62,8 @@ class ImageSet:
             InputError: the path cannot be read, is neither a folder nor a zip, or contains no image.
         """
         path = one_path(path, "path")
-        entries = _folder_entries(path) if path.is_dir() else _archive_entries(path)
-        return cls(str(path), *_classes([entry.name for entry in entries]), tuple(entries))
+        entries, left_out = _folder_entries(path) if path.is_dir() else _archive_entries(path)
+        return cls(str(path), *_classes([entry.name for entry in entries]), tuple(entries), tuple(left_out))
 
     @classmethod
     def from_arrays(
@@ -75,7 +76,8 @@ class ImageSet:
         """A set of images in memory. The arrays are not copied and must not be modified.
 
         Args:
-            images: arrays (h, w, 3) uint8 RGB, or (h, w) for grey; or one array (n, h, w, 3).
+            images: arrays (h, w, 3) uint8 RGB, or (h, w) for grey; or one array (n, h, w, 3). Arrays with
+                more bits, such as uint16, need a preprocessing that says how they map.
             labels: the class of each image, 0 or more.
             class_names: one name per class; by default ``class 0``, ``class 1``, …
             name: origin of the set, for messages.
@@ -102,11 +104,11 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def __iter__(self) -> Iterator[Pixels]:
+    def __iter__(self) -> Iterator[Pixels | Frame]:
         for entry in self._entries:
             yield entry.decode()
 
-    def readers(self) -> Iterator[Callable[[], Pixels]]:
+    def readers(self) -> Iterator[Callable[[], Pixels | Frame]]:
         """One function per image that reads it as iteration does, for reading on several threads."""
         return iter([entry.decode for entry in self._entries])
 
@@ -114,6 +116,16 @@ class ImageSet:
     def image_names(self) -> tuple[str, ...]:
         """The name of each image: its path relative to the folder or in the archive, or its index."""
         return tuple(entry.name for entry in self._entries)
+
+    @cached_property
+    def shown_names(self) -> tuple[str, ...]:
+        """The names for bundles and reports: numbers for DICOM files, whose own may be those of patients."""
+        return tuple(f"dicom {entry.digest[:12]}" if entry.private else entry.name for entry in self._entries)
+
+    @property
+    def private(self) -> bool:
+        """True if there are DICOM files, and their images must not go into bundles and reports."""
+        return not self.released and any(entry.private for entry in self._entries)
 
     @cached_property
     def digests(self) -> tuple[str, ...]:
@@ -163,7 +175,8 @@ class ImageSet:
         if max(places, default=0) >= len(self):
             raise OptionError(f"places in {self.name}: expected less than {len(self)}, got {max(places)}")
         labels = None if self.labels is None else self.labels[np.asarray(places, np.intp)]
-        return ImageSet(self.name, self.class_names, labels, tuple(self._entries[i] for i in places))
+        entries = tuple(self._entries[i] for i in places)
+        return ImageSet(self.name, self.class_names, labels, entries, self.left_out, self.released)
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,51 +185,91 @@ class _Entry:
 
     name: str
     _read: Callable[[], Any]
-    _decode: Callable[[Any], Pixels]
+    _decode: Callable[[Any], Pixels | Frame]
     _hash: Callable[[Any], str]
+    _is_private: Callable[[Any], bool] = lambda _: False
 
-    def decode(self) -> Pixels:
+    def decode(self) -> Pixels | Frame:
         return self._decode(self._read())
 
-    @cached_property
+    @property
     def digest(self) -> str:
-        return self._hash(self._read())
+        return self._facts[0]
+
+    @property
+    def private(self) -> bool:
+        """True for a DICOM file, whatever it is called."""
+        return self._facts[1]
+
+    @cached_property
+    def _facts(self) -> tuple[str, bool]:
+        content = self._read()
+        return self._hash(content), self._is_private(content)
 
 
-def _file_entry(name: str, where: str, read: Callable[[], bytes]) -> _Entry:
-    return _Entry(name, read, lambda data: decode_image(data, where), _hash_bytes)
+def _file_entry(name: str, where: str, frame: int | None, read: Callable[[], bytes]) -> _Entry:
+    shown = "" if frame is None else f"#{frame}"
+
+    def decode(data: bytes) -> Pixels | Frame:
+        return _plain_or_frame(decode_frame(data, where + shown, frame))
+
+    return _Entry(name + shown, read, decode, lambda data: _hash_bytes(data, shown), _is_dicom)
+
+
+def _is_dicom(data: bytes) -> bool:
+    return format_of(data) == "DICOM"
+
+
+def _plain_or_frame(frame: Frame) -> Pixels | Frame:
+    """8-bit images as every consumer knows them; a frame keeps what is needed to map the others."""
+    return as_image(frame) if frame.is_plain else frame
 
 
 def _array_entry(image: Any, name: str) -> _Entry:
+    if isinstance(image, Frame):
+        known = image
+        return _Entry(
+            *(name, lambda: known, lambda frame: frame),
+            lambda frame: _hash_array(frame.pixels),
+            lambda frame: bool(frame.private),
+        )
     if not isinstance(image, np.ndarray):
         raise InputError(f"{name}: expected a (h, w, 3) uint8 array, got {type(image).__name__}")
     try:
-        pixels = as_image(image)
+        frame = replace(as_frame(image), name=name)
+        decoded = _plain_or_frame(frame)
     except InputError as error:
         raise InputError(f"{name}: {error}") from error
-    return _Entry(name, lambda: pixels, lambda array: array, _hash_array)
+    return _Entry(name, lambda: decoded, lambda array: array, lambda _: _hash_array(frame.pixels))
 
 
-def _hash_bytes(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+def _hash_bytes(data: bytes, frame: str = "") -> str:
+    return hashlib.sha256(data + frame.encode()).hexdigest()
 
 
-def _hash_array(array: Pixels) -> str:
-    return hashlib.sha256(f"{array.shape}".encode() + array.tobytes()).hexdigest()
+def _hash_array(array: Any) -> str:
+    kind = "" if array.dtype == np.uint8 else array.dtype.name
+    return hashlib.sha256(f"{array.shape}{kind}".encode() + array.tobytes()).hexdigest()
 
 
-def _folder_entries(folder: Path) -> list[_Entry]:
-    return [
-        _file_entry(path.relative_to(folder).as_posix(), str(path), _reader_of_file(path))
-        for path in find_images([folder])
-    ]
+def _folder_entries(folder: Path) -> tuple[list[_Entry], list[LeftOut]]:
+    found = find([folder])
+    return [_entry_of(image, folder) for image in found.images], found.left_out
+
+
+def _entry_of(image: ImageFile, folder: Path) -> _Entry:
+    path = image.path
+    return _file_entry(path.relative_to(folder).as_posix(), str(path), image.frame, _reader_of_file(path))
+
+
+_IN_FRAMES = FORMATS["TIFF"] + FORMATS["DICOM"]
 
 
 def _reader_of_file(path: Path) -> Callable[[], bytes]:
     return lambda: read_bytes(path)
 
 
-def _archive_entries(path: Path) -> list[_Entry]:
+def _archive_entries(path: Path) -> tuple[list[_Entry], list[LeftOut]]:
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, NotImplementedError) as error:
@@ -225,22 +278,31 @@ def _archive_entries(path: Path) -> list[_Entry]:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: cannot read a folder or .zip archive of images: {reason}") from error
     members_by_parts = ((_parts(member.filename), member) for member in archive.infolist())
-    images = [(parts, member) for parts, member in members_by_parts if _is_image(parts, member)]
-    members = [member for _, member in sorted(images, key=lambda one: one[0])]
+    files = sorted((one for one in members_by_parts if _is_file(*one)), key=lambda one: one[0])
+    members = [member for parts, member in files if _suffix(parts) in SUFFIXES]
+    left_out = [
+        LeftOut(Path(member.filename), reason_of(parts[-1]))
+        for parts, member in files
+        if _suffix(parts) not in SUFFIXES
+    ]
     if not members:
-        raise InputError(f"{path}: no images found; expected files with {', '.join(sorted(SUFFIXES))}")
-    return [_member_entry(archive, member, f"{path}: {member.filename}") for member in members]
+        told = f"; {told_left_out(left_out)}" if left_out else ""
+        raise InputError(f"{path}: no images found; expected files with {', '.join(sorted(SUFFIXES))}{told}")
+    entries = (_member_entries(archive, member, f"{path}: {member.filename}") for member in members)
+    return [entry for of_member in entries for entry in of_member], left_out
 
 
-def _is_image(parts: tuple[str, ...], member: zipfile.ZipInfo) -> bool:
+def _is_file(parts: tuple[str, ...], member: zipfile.ZipInfo) -> bool:
     # macOS adds a folder __MACOSX whose files have the names of the images but are not images.
     hidden = any(part.startswith((".", "__MACOSX")) for part in parts)
-    if hidden or not parts or member.is_dir():
-        return False
-    return splitext(parts[-1])[1].lower() in SUFFIXES
+    return bool(parts) and not hidden and not member.is_dir()
 
 
-def _member_entry(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> _Entry:
+def _suffix(parts: tuple[str, ...]) -> str:
+    return splitext(parts[-1])[1].lower()
+
+
+def _member_entries(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> list[_Entry]:
     if member.flag_bits & 0x1:
         raise InputError(f"{where}: encrypted archives are not supported; unpack the archive")
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -249,7 +311,12 @@ def _member_entry(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str)
         raise InputError(
             f"{where}: unpacked size of {member.file_size} bytes exceeds the limit of {MOST_MEMBER_BYTES}"
         )
-    return _file_entry(member.filename, where, lambda: _read_member(archive, member, where))
+    suffix = splitext(member.filename)[1].lower()
+    numbers = frames_of(Path(where), _read_member(archive, member, where)) if suffix in _IN_FRAMES else [None]
+    return [
+        _file_entry(member.filename, where, number, lambda: _read_member(archive, member, where))
+        for number in numbers
+    ]
 
 
 def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> bytes:
@@ -305,6 +372,7 @@ class SetFacts:
         sha256: digest of the contents of all images.
         labelled: whether there is ground truth.
         left_out: number of images that were left out because they are also in the calibration set.
+        other_files: number of files in the folder or archive that were not used: other formats, videos.
     """
 
     name: str
@@ -312,3 +380,4 @@ class SetFacts:
     sha256: str
     labelled: bool
     left_out: int = 0
+    other_files: int = 0

@@ -43,6 +43,11 @@ class SeedSet:
         """The name of each generated image."""
         return tuple(f"seed {seed}" for seed in self)
 
+    @property
+    def shown_names(self) -> tuple[str, ...]:
+        """As `image_names`."""
+        return self.image_names
+
     def only(self, place: int) -> SeedSet:
         """A set of the seed at index `place` alone."""
         return SeedSet(self.start + place, 1)

@@ -14,7 +14,12 @@ from typing import Any
 from edgevision.description import ModelDescription
 
 #: `Preprocessing.resize` -> Model API's name.
-_RESIZE = {"stretch": "standard", "letterbox": "fit_to_window_letterbox", "center-crop": "crop"}
+_RESIZE = {
+    "stretch": "standard",
+    "letterbox": "fit_to_window_letterbox",
+    "corner-letterbox": "fit_to_window",
+    "center-crop": "crop",
+}
 #: Grey of the borders that Ultralytics' letterbox has.
 _ULTRALYTICS_PADDING = 114
 

@@ -120,7 +120,9 @@ def compare(
         machine=this_machine(),
         a=model_a.run,
         b=model_b.run,
-        data=SetFacts(images.name, len(images), images.digest, labelled=True),
+        data=SetFacts(
+            *(images.name, len(images), images.digest), labelled=True, other_files=len(images.left_out)
+        ),
         comparison=comparison,
         verdict=paired_test(comparison.metrics[0], first.measures.metrics[0], second.measures.metrics[0]),
     )

@@ -13,6 +13,8 @@ from edgevision.datasets.image_sets import SetFacts
 from edgevision.evaluation.ground_truth import GroundTruthPaths
 from edgevision.evaluation.open_model import ArtifactRun, RunSettings, open_model
 from edgevision.evaluation.run import Images, open_images
+from edgevision.imaging.find import LeftOut
+from edgevision.imaging.levels import ValueMapping
 from edgevision.metrics.comparison import MOST_IMAGES
 from edgevision.metrics.measures import ClassMetricValues, Measures, MetricValue
 from edgevision.plugins import registry
@@ -20,6 +22,8 @@ from edgevision.system.arguments import instance, one_path, whole_number
 from edgevision.system.machine import now, this_machine
 from edgevision.system.progress import Progress
 from edgevision.tasks.description import Task
+
+_PLAIN = ValueMapping()
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +40,8 @@ class Evaluation:
         image_names: one per image.
         measures: the metrics, as in the evidence.
         answers: one per image: float32 scores ``(classes,)``, `Detections`, or the generated image.
+        left_out: files of the folder or archive that were not used, with the reasons.
+        mapping: how the values of images became black and white.
     """
 
     created: str
@@ -47,6 +53,8 @@ class Evaluation:
     image_names: tuple[str, ...]
     measures: Measures
     answers: Sequence[Any] = field(repr=False)
+    left_out: tuple[LeftOut, ...] = field(default=(), repr=False)
+    mapping: ValueMapping = _PLAIN
 
     def metric(self, name: str) -> MetricValue:
         """The metric called `name`.
@@ -90,6 +98,7 @@ class Evaluation:
             "wrong": int((measures.errors > 0).sum()),
             "worst": worst,
             "notes": list(measures.notes),
+            "left_out": [{"file": str(path), "reason": reason} for path, reason in self.left_out],
         }
 
 
@@ -125,16 +134,21 @@ def evaluate(
     settings = RunSettings() if on is None else instance(on, RunSettings, "on")
     with open_model(path, images, settings, registry()) as opened:
         answers = opened.answers(images, paths, progress)
+    preprocessing = answers.evaluator.preprocessing
     return Evaluation(
         created=now(),
         machine=this_machine(),
         run=opened.run,
         task=answers.evaluator.task,
         labels=answers.evaluator.labels,
-        data=SetFacts(images.name, len(images), images.digest, labelled=True),
+        data=SetFacts(
+            *(images.name, len(images), images.digest), labelled=True, other_files=len(images.left_out)
+        ),
         image_names=images.image_names,
         measures=answers.measures,
         answers=answers.answers,
+        left_out=images.left_out,
+        mapping=_PLAIN if preprocessing is None else preprocessing.mapping,
     )
 
 

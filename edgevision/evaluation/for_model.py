@@ -115,7 +115,7 @@ def evaluator_for_model(
             f"no ground truth for the images in {images.name}; pass --truth FOLDER, with images of the same "
             f"names"
         )
-    return ImageToImageEvaluator(task, preprocessing, truth_images(paths.truth, images), images.image_names)
+    return ImageToImageEvaluator(task, preprocessing, truth_images(paths.truth, images), images.shown_names)
 
 
 def _classification(
@@ -125,6 +125,12 @@ def _classification(
     images: ImageSet,
     paths: GroundTruthPaths,
 ) -> ClassificationEvaluator:
+    unnamed = all(label == f"class {number}" for number, label in enumerate(model.labels))
+    if unnamed and not set(images.class_names) <= set(model.labels):
+        raise OptionError(
+            f"{model.path}: the model does not name its classes, which the folders of {images.name} are "
+            "compared by; pass --labels FILE, with the names in the network's order"
+        )
     independent = has_independent_scores(task, score_output(model.outputs, task.output))
     truth = classify_truth(images, model.labels, paths.annotations, independent)
     if truth is None:
@@ -132,7 +138,7 @@ def _classification(
             f"no ground truth for the images in {images.name}; sort them into one folder per class"
         )
     return ClassificationEvaluator(
-        task, model.labels, preprocessing, truth, images.image_names, model.score_calibration
+        task, model.labels, preprocessing, truth, images.shown_names, model.score_calibration
     )
 
 
@@ -153,4 +159,4 @@ def _detection(
         )
     truth = read_annotations(paths.annotations, images.image_names, model.labels)
     decoder = plugins.decoder(task.decoder)
-    return DetectionEvaluator(task, decoder, model.labels, preprocessing, truth, images.image_names)
+    return DetectionEvaluator(task, decoder, model.labels, preprocessing, truth, images.shown_names)

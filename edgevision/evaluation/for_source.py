@@ -55,7 +55,7 @@ def evaluator_for_source(
     if options.generation is None:
         raise OptionError(f"{source.path}: no description of how it generates images; pass --task FILE")
     labels = () if options.labels is None else stated_labels(options.labels)
-    return GenerationEvaluator(options.generation, labels, examples.image_names)
+    return GenerationEvaluator(options.generation, labels, examples.shown_names)
 
 
 def _evaluator_on_images(
@@ -202,7 +202,7 @@ def _image_to_image(
     settings = ImageToImageSettings(options.fit, overlap)
     task = GenerateTask("image-to-image", output.name, (low, high), color, settings)
     truth = None if options.truth is None else truth_images(options.truth, images)
-    return ImageToImageEvaluator(task, preprocessing, truth, images.image_names)
+    return ImageToImageEvaluator(task, preprocessing, truth, images.shown_names)
 
 
 def _output_range(source: Source, options: TaskOptions) -> Sequence[float]:
@@ -226,7 +226,7 @@ def _classification(
     labels = network_labels(stated, images.class_names, class_count(output), str(source.path), file)
     task = ClassifyTask(output.name, score_kind)
     truth = classify_truth(images, labels, options.annotations, has_independent_scores(task, output))
-    return ClassificationEvaluator(task, labels, preprocessing, truth, images.image_names, source_notes=notes)
+    return ClassificationEvaluator(task, labels, preprocessing, truth, images.shown_names, source_notes=notes)
 
 
 def _stated_labels(source: Source, options: TaskOptions) -> tuple[str, ...]:
@@ -250,4 +250,4 @@ def _detection(
     truth = None
     if options.annotations is not None:
         truth = read_annotations(options.annotations, images.image_names, labels)
-    return DetectionEvaluator(task, choice.decoder, labels, preprocessing, truth, images.image_names)
+    return DetectionEvaluator(task, choice.decoder, labels, preprocessing, truth, images.shown_names)

@@ -10,6 +10,7 @@ import numpy as np
 from edgevision.datasets.annotations import read_annotations, shown_classes
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import InputError, OptionError
+from edgevision.imaging.decode import as_image
 from edgevision.metrics.classification import Truth
 from edgevision.metrics.image_similarity import Pixels
 from edgevision.system.arguments import optional_path
@@ -47,7 +48,7 @@ def truth_images(path: str | Path, images: ImageSet) -> list[Pixels]:
     missing = [name for name in images.image_names if name not in places]
     if missing:
         raise InputError(f"{path}: has no image '{missing[0]}', which {images.name} has")
-    all_images = list(truth)
+    all_images = [as_image(image) for image in truth]
     return [all_images[places[name]] for name in images.image_names]
 
 

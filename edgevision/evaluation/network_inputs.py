@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from edgevision.backend import Session
 from edgevision.bundle.known_answers import KnownImages, KnownTensors
+from edgevision.calibration.synthetic import first_noise
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.imaging.decode import as_image
+from edgevision.imaging.frame import Frame
+from edgevision.imaging.levels import shares_of_white
 from edgevision.imaging.preprocess import Preprocessing, Preprocessor
 from edgevision.session import CheckedSession
 from edgevision.tensors import Array, TensorSpec
@@ -44,9 +49,36 @@ class PreprocessedImages:
 
 
 def known_images(preprocessing: Preprocessing, images: ImageSet, places: Sequence[int]) -> KnownImages:
-    """The images at `places` of a set, resized to the input of the network."""
-    chosen = [as_image(image) for image in images.at(sorted(places))]
-    return KnownImages(np.stack([preprocessing.resized(image) for image in chosen]), preprocessing)
+    """The images at `places` of a set, resized to the input of the network.
+
+    Noise instead where the set has DICOM files that were not released: they may be of patients.
+    """
+    if images.private:
+        return KnownImages(_noise(preprocessing, len(places)), preprocessing)
+    chosen = images.at(sorted(places))
+    if preprocessing.mapping.is_plain:
+        small = np.stack([preprocessing.resized_pixels(as_image(image)) for image in chosen])
+        return KnownImages(small, preprocessing)
+    shares = np.stack([_rgb_shares(preprocessing, image) for image in chosen])
+    return KnownImages(shares, preprocessing)
+
+
+def _rgb_shares(preprocessing: Preprocessing, image: NDArray[np.uint8] | Frame) -> NDArray[np.float32]:
+    """float32 (height, width, 3), 0 for black and 1 for white, at the network's size."""
+    frame = image if isinstance(image, Frame) else Frame(image)
+    shares = shares_of_white(preprocessing.resized_frame(frame))
+    if frame.color == "rgb":
+        return shares
+    code = cv2.COLOR_BGR2RGB if frame.color == "bgr" else cv2.COLOR_GRAY2RGB
+    converted: NDArray[np.float32] = cv2.cvtColor(shares, code)
+    return converted
+
+
+def _noise(preprocessing: Preprocessing, count: int) -> Array:
+    shares = np.broadcast_to(first_noise(count, preprocessing, 0), (count, *preprocessing.size_wh[::-1], 3))
+    if not preprocessing.mapping.is_plain:
+        return np.ascontiguousarray(shares, np.float32)
+    return np.asarray(np.rint(shares * 255), np.uint8)
 
 
 def known_tensors(calls: Sequence[NetworkInputs], count: int) -> KnownTensors:

@@ -23,15 +23,17 @@ from edgevision.evaluation.classification import ClassificationEvaluator
 from edgevision.evaluation.contradictions import contradicts
 from edgevision.evaluation.for_source import stated_normalization
 from edgevision.evaluation.source_session import SourceSession
-from edgevision.imaging.decode import Pixels
+from edgevision.imaging.frame import Frame
 from edgevision.imaging.input_options import InputOptions
 from edgevision.imaging.preprocess import Preprocessing
+from edgevision.imaging.view import size_wh_of
 from edgevision.metrics.classification import members
 from edgevision.metrics.intervals import wilson
 from edgevision.session import CheckedSession
 from edgevision.tasks.classify import Classifier, Scores
 
 Hits = NDArray[np.bool_]
+_Image = NDArray[np.uint8] | Frame
 
 #: Images that alternatives are tried on, and those of them that each is tried on first.
 _SAMPLE, _FIRST = 256, 48
@@ -129,28 +131,28 @@ class _Sample:
         resizes: True if an image had another size, so that the way matters.
     """
 
-    by_interpolation: Mapping[str, Sequence[Pixels]]
+    by_interpolation: Mapping[str, Sequence[_Image]]
     resizes: bool
 
     @classmethod
-    def of(cls, images: Iterable[Pixels], current: Preprocessing, others: Sequence[Alternative]) -> _Sample:
+    def of(cls, images: Iterable[_Image], current: Preprocessing, others: Sequence[Alternative]) -> _Sample:
         """Each image is decoded once, and resized as now and in the other ways."""
         ways = [current, *(other.preprocessing for other in others)]
-        resized: dict[str, list[Pixels]] = {way.interpolation: [] for way in ways}
+        resized: dict[str, list[_Image]] = {way.interpolation: [] for way in ways}
         resizes = False
         for image in images:
-            resizes = resizes or image.shape[:2] != current.size_wh[::-1]
+            resizes = resizes or size_wh_of(image) != current.size_wh
             for way in ways:
                 resized[way.interpolation].append(way.resized(image))
         return cls(resized, resizes)
 
-    def seen_by(self, alternative: Alternative, part: slice = slice(None)) -> Sequence[Pixels]:
+    def seen_by(self, alternative: Alternative, part: slice = slice(None)) -> Sequence[_Image]:
         """The images as an alternative resizes them."""
         return self.by_interpolation[alternative.preprocessing.interpolation][part]
 
 
 def _scores(
-    source: Source, evaluator: ClassificationEvaluator, alternative: Alternative, images: Sequence[Pixels]
+    source: Source, evaluator: ClassificationEvaluator, alternative: Alternative, images: Sequence[_Image]
 ) -> Scores:
     task, session = evaluator.task, CheckedSession(SourceSession(source), source.kind)
     model = Classifier(session, alternative.preprocessing, evaluator.labels, task.score_kind, task.output)

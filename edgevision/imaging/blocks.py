@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 from edgevision.errors import InputError
-from edgevision.imaging.decode import Pixels, read_image
+from edgevision.imaging.find import ImageFile
+from edgevision.imaging.frame import Frame
 
 #: Limits of a block: tiny images, and bytes of their pixels.
 _MOST_IMAGES = 128
@@ -21,24 +21,24 @@ _MOST_BYTES = 4_000_000
 #: A larger file is not read here. A JPEG of this size has about 128 x 128 pixels.
 _TINY_FILE_BYTES = 16_000
 
-#: A file, and its pixels, or the error of reading it; `None`: not read yet.
-Read = tuple[Path, Pixels | InputError | None]
+#: A file, and its image, or the error of reading it; `None`: not read yet.
+Read = tuple[ImageFile, Frame | InputError | None]
 Image = TypeVar("Image")
 
 
-def image_blocks(paths: Sequence[Path], together: bool) -> Iterator[list[Read]]:
+def image_blocks(files: Sequence[ImageFile], together: bool) -> Iterator[list[Read]]:
     """All files in blocks, in their order.
 
     Args:
-        paths: the image files.
+        files: the image files.
         together: whether the network is faster on several images at once; if not, each block has one.
     """
     start = 0
-    while start < len(paths):
-        block: list[Read] = [(paths[start], None)]
-        if together and _is_tiny(paths[start]):
-            rest = paths[start : start + _MOST_IMAGES]
-            readers = (partial(read_or_error, path) for path in rest)
+    while start < len(files):
+        block: list[Read] = [(files[start], None)]
+        if together and _is_tiny(files[start]):
+            rest = files[start : start + _MOST_IMAGES]
+            readers = (partial(read_or_error, file) for file in rest)
             block = list(zip(rest, read_block(readers), strict=False))
         yield block
         start += len(block)
@@ -56,16 +56,18 @@ def read_block(readers: Iterator[Callable[[], Image]]) -> list[Image]:
     return block
 
 
-def read_or_error(path: Path) -> Pixels | InputError:
-    """A file's pixels, (h, w, 3) uint8 RGB, or the error of reading it."""
+def read_or_error(file: ImageFile) -> Frame | InputError:
+    """A file's image, or the error of reading it."""
     try:
-        return read_image(path)
+        return file.read()
     except InputError as error:
         return error
 
 
-def _is_tiny(path: Path) -> bool:
+def _is_tiny(file: ImageFile) -> bool:
+    if file.content is not None:
+        return False
     try:
-        return path.stat().st_size <= _TINY_FILE_BYTES
+        return file.path.stat().st_size <= _TINY_FILE_BYTES
     except OSError:  # reported when the file is read
         return False

@@ -1,12 +1,10 @@
-"""Images from files, bytes, arrays and PIL as (h, w, 3) uint8 pixels: one photo, one answer."""
+"""Images from files, bytes, arrays, PIL and cameras as frames or 8-bit pixels: one photo, one answer."""
 
 from __future__ import annotations
 
 import os
-import struct
 import sys
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,10 +12,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevision.errors import InputError, OptionError
-from edgevision.imaging.headers import FORMATS, ImageHeader, read_header
-
-Pixels = NDArray[np.uint8]
+from edgevision.errors import InputError, OptionError, install_command
+from edgevision.imaging.codecs import Pixels, decode_8bit, decode_as_stored, decode_deep
+from edgevision.imaging.frame import Frame
+from edgevision.imaging.headers import (
+    FORMATS,
+    ImageHeader,
+    format_of,
+    gif_without_transparency,
+    read_header,
+    webp_exif,
+)
+from edgevision.imaging.levels import ValueMapping, plain_pixels
+from edgevision.imaging.yuv import YUV_COLORS, YuvFrame, yuv_array
+from edgevision.system.arguments import whole_number
 
 
 class PILImage(Protocol):
@@ -42,121 +50,211 @@ class PILImage(Protocol):
         ...
 
 
-#: One image in any form that `as_pixels` accepts.
-ImageLike = NDArray[Any] | str | os.PathLike[str] | bytes | bytearray | memoryview | PILImage
+#: One image in any form that `as_frame` accepts.
+ImageLike = (
+    NDArray[Any] | str | os.PathLike[str] | bytes | bytearray | memoryview | PILImage | Frame | YuvFrame
+)
 
-#: Channel orders of an array.
+#: Channel orders of an array with one value per channel; `YUV_COLORS` are accepted too.
 COLORS = ("rgb", "bgr", "gray")
 #: Forms of one image that can be iterated over.
 _ONE_IMAGE = (str, bytes, bytearray, memoryview)
-SUFFIXES = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 MAX_PIXELS = 100_000_000
 MAX_PIXELS_VARIABLE = "EDGEVISION_MAX_PIXELS"
+_PLAIN = ValueMapping()
 
 
-def decode_image(data: bytes, name: str) -> Pixels:
-    """Decode a JPEG, PNG, BMP or WebP file.
+def decode_frame(data: bytes, name: str, index: int | None = None) -> Frame:
+    """Decode an image file: JPEG, PNG, BMP, WebP, GIF, TIFF, HEIC or DICOM.
 
-    Alpha is dropped, not blended; 16 bits per channel become their upper 8; grey and palette become
-    RGB: all as ``tf.io.decode_image(…, channels=3)`` does. Unlike there, the EXIF orientation is
-    applied, so that the network sees the picture as a person does. An animation gives its first frame.
+    Alpha is dropped, not blended, and a palette becomes RGB, as ``tf.io.decode_image(…, channels=3)`` does.
+    Unlike there, the orientation that EXIF or TIFF states is applied, so that the network sees the picture
+    as a person does. An animation (GIF, WebP) gives its first frame.
 
     A JPEG that is damaged before its end may decode to wrong pixels: the format has no checksum.
 
     Args:
         data: the content of the file.
         name: of the file, for errors.
+        index: of the frame of a DICOM file or the page of a TIFF file, from 0; `None` for a file with one.
+
+    Returns:
+        The frame. Images with 8 bits are (h, w, 3) uint8 RGB, but for TIFF and DICOM in grey; others keep the
+        values that the file stores.
+
+    Raises:
+        InputError: unsupported format, damaged or truncated file, several frames without an `index`, more
+            pixels than ``EDGEVISION_MAX_PIXELS`` allows (100 million unless set), or a missing extra.
+        OptionError: ``EDGEVISION_MAX_PIXELS`` is not a whole number above 0.
+    """
+    name_of_format = format_of(data)
+    if name_of_format in _IN_FRAMES:
+        count = frame_count(data, name)
+        if index is None and count > 1:
+            raise InputError(
+                f"{name}: has {count} frames; pass them one by one: for frame in edgevision.read_frames(path)"
+            )
+        if not 0 <= (index or 0) < count:
+            raise InputError(f"{name}: has {count} frames; there is no frame {index}")
+        return _decode_one_of(name_of_format, data, name, index or 0)
+    if index:
+        raise InputError(f"{name}: has one frame; there is no frame {index}")
+    if name_of_format == "HEIC":
+        return Frame(_decode_heic(data, name), "rgb", name)
+    header = _checked_header(data, name)
+    try:
+        decoded = (_decode_8bit(data, header), "rgb") if header.bits == 8 else decode_deep(data)
+    except cv2.error as error:
+        raise InputError(f"{_undecodable(header, name)} ({error.err})") from error
+    if decoded is None or decoded[0] is None:
+        raise InputError(_undecodable(header, name))
+    return Frame(decoded[0], decoded[1], name)
+
+
+def frame_count(data: bytes, name: str) -> int:
+    """The number of frames of a DICOM file or pages of a TIFF file; 1 for every other format.
+
+    Raises:
+        InputError: the file is damaged, or needs an extra that is not installed.
+    """
+    name_of_format = format_of(data)
+    if name_of_format == "DICOM":
+        from edgevision.imaging.dicom import dicom_frames
+
+        return dicom_frames(data, name)
+    if name_of_format == "TIFF":
+        return len(_tiff_pages(data, name))
+    return 1
+
+
+def decode_image(data: bytes, name: str) -> Pixels:
+    """Decode an image file with 8 bits per channel; see `decode_frame`.
 
     Returns:
         (h, w, 3) uint8 RGB, owned by the caller.
 
     Raises:
-        InputError: unsupported format, damaged or truncated file, or more pixels than
-            ``EDGEVISION_MAX_PIXELS`` allows (100 million unless set).
-        OptionError: ``EDGEVISION_MAX_PIXELS`` is not a whole number above 0.
+        InputError: as `decode_frame`, or more than 8 bits per channel.
+        OptionError: as `decode_frame`.
     """
-    header = _checked_header(data, name)
-    try:
-        image = _decode(data)
-    except cv2.error as error:
-        raise InputError(f"{_undecodable(header, name)} ({error.err})") from error
-    if image is None:
-        raise InputError(_undecodable(header, name))
-    return image
+    return _rgb(decode_frame(data, name))
+
+
+def read_frame(path: str | os.PathLike[str], index: int | None = None) -> Frame:
+    """Read and decode an image file; see `decode_frame`.
+
+    Raises:
+        InputError: the file cannot be read, or as `decode_frame`.
+        OptionError: `index` is not a whole number of 0 or more.
+    """
+    name = _path_name(path)
+    number = None if index is None else whole_number(index, "index", least=0)
+    return decode_frame(read_bytes(Path(name)), name, number)
+
+
+def read_frames(path: str | os.PathLike[str]) -> Iterator[Frame]:
+    """The frames of a DICOM file, the pages of a TIFF file, or the one image of another, one after the other.
+
+    Each is what a model accepts as an image: ``for frame in read_frames(path): result = model(frame)``.
+
+    Raises:
+        InputError: the file cannot be read, or as `decode_frame`.
+    """
+    name = _path_name(path)
+    data = read_bytes(Path(name))
+    count = frame_count(data, name)
+    for index in range(count):
+        yield decode_frame(data, name if count == 1 else f"{name}#{index}", index)
 
 
 def read_image(path: str | os.PathLike[str]) -> Pixels:
-    """Read and decode an image file; see `decode_image`.
+    """Read and decode an image file with 8 bits per channel; see `decode_image`.
 
     Raises:
         InputError: the file cannot be read, or as `decode_image`.
     """
-    try:
-        name = os.fspath(path)
-    except TypeError:
-        name = ""
-    if not isinstance(name, str) or not name:
-        raise InputError(f"image: expected a path, got {path!r:.80}; pass the bytes of a file as bytes")
-    return decode_image(read_bytes(Path(name)), name)
+    return _rgb(read_frame(path))
 
 
 def as_image(value: ImageLike, color: str = "rgb") -> Pixels:
-    """Any image as (h, w, 3) uint8 RGB.
+    """Any image with 8 bits per channel as (h, w, 3) uint8 RGB.
 
     Args:
-        value: as in `as_pixels`.
-        color: as in `as_pixels`.
+        value: as in `as_frame`.
+        color: as in `as_frame`.
 
     Returns:
         (h, w, 3) uint8 RGB: `value` itself, not a copy, where it is such an array.
 
     Raises:
-        InputError, OptionError: as `as_pixels`.
+        InputError, OptionError: as `as_frame`; or more than 8 bits per channel.
     """
-    pixels, order = as_pixels(value, color)
-    if order == "rgb":
-        return pixels
-    code = cv2.COLOR_BGR2RGB if order == "bgr" else cv2.COLOR_GRAY2RGB
-    converted: Pixels = cv2.cvtColor(pixels, code)
-    return converted
+    return _rgb(as_frame(value, color))
 
 
 def as_pixels(value: ImageLike, color: str = "rgb") -> tuple[Pixels, str]:
-    """Any image as uint8 pixels, with their channel order; arrays are not copied.
-
-    A file gives the same pixels by its path, as bytes and opened with PIL: the EXIF orientation is
-    applied, alpha is dropped, and 16 bits become their upper 8. A PIL image keeps the orientation
-    that its file states until it is removed: after turning an image yourself, pass it through
-    ``PIL.ImageOps.exif_transpose`` first, or it is turned twice. Orientation that only XMP metadata
-    states is not applied.
+    """Any image with 8 bits per channel as uint8 pixels, with their channel order; arrays are not copied.
 
     Args:
-        value: a path; the bytes of an encoded file; a PIL image with 8 or 16 bits per channel; or a
-            uint8 array (h, w, 3), or (h, w) or (h, w, 1) for grey. An array with alpha is refused:
-            how to blend it is the caller's choice.
-        color: channel order of a (h, w, 3) array: ``rgb`` or ``bgr``; ``gray`` accepts arrays of one
-            channel only.
+        value: as in `as_frame`.
+        color: as in `as_frame`.
 
     Returns:
         The pixels, and their channel order: (h, w, 3) with ``rgb`` or ``bgr``, or (h, w) with ``gray``.
 
     Raises:
+        InputError, OptionError: as `as_frame`; or more than 8 bits per channel.
+    """
+    frame = as_frame(value, color)
+    return plain_pixels(frame, _PLAIN), frame.color
+
+
+def as_frame(value: ImageLike, color: str = "rgb") -> Frame:
+    """Any image as a frame; arrays are not copied.
+
+    A file gives the same pixels by its path, as bytes and opened with PIL: the orientation that it states is
+    applied, alpha is dropped, and no bits are cut. A PIL image keeps the orientation that its file states
+    until it is removed: after turning an image yourself, pass it through ``PIL.ImageOps.exif_transpose``
+    first, or it is turned twice. Orientation that only XMP metadata states is not applied.
+
+    Args:
+        value: a path; the bytes of an encoded file; a PIL image; a frame; or an array (h, w, 3), or (h, w) or
+            (h, w, 1) for grey: uint8, or with more bits the values as the sensor gives them (uint16, int16,
+            int32, float32 …), which the preprocessing must map. An array with alpha is refused: how to blend
+            it is the caller's choice.
+        color: channel order of a (h, w, 3) array: ``rgb`` or ``bgr``; ``gray`` accepts arrays of one channel
+            only. Or the format of a YUV array of uint8 without padded rows, such as ``nv12`` or ``yuyv``
+            (limited range; ``nv12-full`` for full range); for padded rows pass a `YuvFrame`.
+
+    Returns:
+        The frame: (h, w, 3) with ``rgb`` or ``bgr``, or (h, w) with ``gray``.
+
+    Raises:
         InputError: not an image, or one of an unsupported shape, dtype or mode; says what to do.
-        OptionError: `color` is not one of `COLORS`.
+        OptionError: `color` is not one of `COLORS` and `YUV_COLORS`.
     """
     if color not in COLORS:
-        raise OptionError(f"color: expected one of {', '.join(COLORS)}, got {color!r}")
+        if color not in YUV_COLORS:
+            raise OptionError(f"color: expected one of {', '.join(COLORS + YUV_COLORS)}, got {color!r}")
+        if isinstance(value, np.ndarray):
+            return Frame(yuv_array(value, color), "rgb")
     if isinstance(value, np.ndarray):
-        return _array_pixels(value, color)
+        return _array_frame(value, color)
+    if isinstance(value, Frame):
+        return value
+    if isinstance(value, YuvFrame):
+        return Frame(value.to_rgb(), "rgb")
     if isinstance(value, (str, os.PathLike)):
-        return read_image(value), "rgb"
+        return read_frame(value)
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return decode_image(bytes(value), "image"), "rgb"
+        return decode_frame(bytes(value), "image")
     pil = sys.modules.get("PIL.Image")  # whoever has a PIL image has imported it
     if pil is not None and isinstance(value, pil.Image):
-        return _pil_pixels(value), "rgb"
+        from edgevision.imaging.pil import pil_frame
+
+        return pil_frame(value, _check_size)
     raise InputError(
-        f"image: expected a (h, w, 3) uint8 array, a path, the bytes of a file or a PIL image, "
+        f"image: expected a (h, w, 3) array, a path, the bytes of a file, a PIL image or a YuvFrame, "
         f"got {type(value).__name__}; for a tensor of another library, pass numpy.asarray(…)"
     )
 
@@ -189,23 +287,6 @@ def as_batch(images: Any) -> Sequence[Any] | NDArray[Any]:
     )
 
 
-def find_images(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
-    """The image files among `paths` and in the folders among them.
-
-    A file that is named is included whatever its suffix. In folders and their subfolders, files with a
-    suffix of JPEG, PNG, BMP and WebP are included in sorted order; hidden files and folders are not.
-
-    Raises:
-        InputError: a path does not exist or cannot be listed, or no image was found.
-    """
-    places = [Path(path) for path in paths]
-    images = [image for place in places for image in _images_at(place)]
-    if not images:
-        where = ", ".join(map(str, places)) or "no path"
-        raise InputError(f"{where}: no images found; expected files with {', '.join(sorted(SUFFIXES))}")
-    return images
-
-
 def read_bytes(path: Path) -> bytes:
     """The content of a file.
 
@@ -220,6 +301,75 @@ def read_bytes(path: Path) -> bytes:
         raise InputError(f"{path}: cannot be read: {reason}") from error
 
 
+def _path_name(path: object) -> str:
+    try:
+        name = os.fspath(path)  # type: ignore[call-overload]
+    except TypeError:
+        name = ""
+    if not isinstance(name, str) or not name:
+        raise InputError(f"image: expected a path, got {path!r:.80}; pass the bytes of a file as bytes")
+    return name
+
+
+def _rgb(frame: Frame) -> Pixels:
+    pixels = plain_pixels(frame, _PLAIN)
+    if frame.color == "rgb":
+        return pixels
+    code = cv2.COLOR_BGR2RGB if frame.color == "bgr" else cv2.COLOR_GRAY2RGB
+    converted: Pixels = cv2.cvtColor(pixels, code)
+    return converted
+
+
+#: Formats whose files have frames or pages.
+_IN_FRAMES = ("TIFF", "DICOM")
+
+
+def _decode_one_of(format_name: str | None, data: bytes, name: str, index: int) -> Frame:
+    if format_name == "DICOM":
+        from edgevision.imaging.dicom import decode_dicom
+
+        return decode_dicom(data, name, index, _check_size)
+    from edgevision.imaging.tiff import decode_page
+
+    page = _tiff_pages(data, name)[index]
+    _check_size(page.size_wh, name)
+    try:
+        decoded = decode_page(data, page)
+    except ValueError as error:
+        raise InputError(f"{name}: TIFF: {error}; convert it: magick IN.tif OUT.png") from error
+    except cv2.error as error:
+        raise InputError(f"{_undecodable(ImageHeader('TIFF', page.size_wh), name)} ({error.err})") from error
+    if decoded is None:
+        raise InputError(_undecodable(ImageHeader("TIFF", page.size_wh), name))
+    pixels, color, inverted = decoded
+    return Frame(pixels, color, name, inverted, page.bits if 8 < page.bits < 16 else None)
+
+
+def _tiff_pages(data: bytes, name: str) -> Sequence[Any]:
+    from edgevision.imaging.tiff import tiff_pages
+
+    try:
+        return tiff_pages(data)
+    except ValueError as error:
+        raise InputError(f"{name}: damaged or cut short: {error}") from error
+
+
+def _decode_heic(data: bytes, name: str) -> Pixels:
+    from edgevision.imaging.heic import decode_heic
+
+    try:
+        return decode_heic(data, lambda size_wh: _check_size(size_wh, name))
+    except ImportError:
+        raise InputError(
+            f"{name}: HEIC pictures need pi-heif; run: {install_command('heic')}; "
+            f"or convert it: heif-convert IN.heic OUT.jpg"
+        ) from None
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"{name}: damaged or not supported: {error}; convert it to JPEG") from error
+
+
 def _checked_header(data: bytes, name: str) -> ImageHeader:
     try:
         header = read_header(data)
@@ -228,6 +378,10 @@ def _checked_header(data: bytes, name: str) -> ImageHeader:
     if header is None:
         what = "an empty file" if not data else f"a file that starts with {data[:8]!r}"
         raise InputError(f"{name}: unsupported image format: expected {', '.join(FORMATS)}, got {what}")
+    if header.bits not in (8, 16) or (header.format == "JPEG" and header.bits != 8):
+        raise InputError(
+            f"{name}: {header.format} with {header.bits} bits per channel is not supported; use PNG"
+        )
     _check_size(header.size_wh, name)
     return header
 
@@ -251,47 +405,60 @@ def _max_pixels() -> int:
     return int(text)
 
 
-def _decode(data: bytes) -> Pixels | None:
-    encoded = np.frombuffer(data, np.uint8)
-    if hasattr(cv2, "IMREAD_COLOR_RGB"):  # OpenCV 4.10.1: saves a pass over the pixels
-        decoded: Pixels | None = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB)
-        return decoded
-    bgr = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
-    return None if bgr is None else cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr)
+def _decode_8bit(data: bytes, header: ImageHeader) -> Pixels | None:
+    if header.format == "GIF":
+        return decode_8bit(gif_without_transparency(data))
+    exif = webp_exif(data) if header.format == "WebP" else None
+    if exif is None:
+        return decode_8bit(data)
+    # OpenCV applies the orientation of WebP since 4.11 only.
+    from edgevision.imaging.orientation import orientation_in_a_file, upright
+
+    pixels = decode_as_stored(data)
+    return None if pixels is None else upright(pixels, orientation_in_a_file(exif, png=False))
 
 
 def _undecodable(header: ImageHeader, name: str) -> str:
     width, height = header.size_wh
+    if header.format == "GIF" and not cv2.haveImageWriter(".gif"):
+        return (
+            f"{name}: OpenCV {cv2.__version__} does not read GIF; run: pip install -U "
+            f"opencv-python-headless; "
+            f"or convert it: magick IN.gif OUT.png"
+        )
     return (
         f"{name}: damaged or cut short: its header says {header.format}, {width} x {height}, "
         f"but it cannot be decoded"
     )
 
 
-def _array_pixels(array: NDArray[Any], color: str) -> tuple[Pixels, str]:
-    if array.dtype != np.uint8:
+def _array_frame(array: NDArray[Any], color: str) -> Frame:
+    if array.dtype != np.uint8 and array.dtype not in _DEEP_DTYPES:
         raise InputError(
-            f"image: expected uint8 pixels in 0…255, got {array.dtype.name}; {_dtype_step(array)}"
+            f"image: expected uint8 pixels in 0…255, or values with more bits, got {array.dtype.name}; "
+            f"{_dtype_step(array)}"
         )
     if array.size == 0:
         raise InputError(f"image: expected at least one pixel, got shape {array.shape}")
     if array.ndim == 2:
-        return array, "gray"
+        return Frame(array, "gray")
     if array.ndim == 3 and array.shape[2] == 1:
-        return array[:, :, 0], "gray"
+        return Frame(array[:, :, 0], "gray")
     if array.ndim == 3 and array.shape[2] == 3 and color != "gray":
-        return array, color
+        return Frame(array, color)
     expected = "(h, w) or (h, w, 1)" if color == "gray" else "(h, w, 3), (h, w) or (h, w, 1)"
     raise InputError(f"image: expected shape {expected}, got {array.shape}; {_shape_step(array, color)}")
 
 
+#: Dtypes of arrays with more than 8 bits, in the byte order of the machine.
+_DEEP_DTYPES = tuple(map(np.dtype, ("uint16", "int16", "uint32", "int32", "float32", "float64", "float16")))
+
+
 def _dtype_step(array: NDArray[Any]) -> str:
-    if array.dtype.kind == "f":
-        return "for values in 0…1 pass (image * 255).round().astype('uint8')"
     if array.dtype.kind == "b":
         return "for a mask pass image.astype('uint8') * 255"
-    if array.dtype.itemsize == 2:
-        return "for 16 bits per channel pass (image >> 8).astype('uint8')"
+    if array.dtype.newbyteorder("=") in _DEEP_DTYPES:
+        return "for the byte order of this machine pass image.astype(image.dtype.newbyteorder('='))"
     return "for values in 0…255 pass image.astype('uint8')"
 
 
@@ -307,135 +474,3 @@ def _shape_step(array: NDArray[Any], color: str) -> str:
     if array.ndim == 1:
         return "for the bytes of an encoded file pass image.tobytes()"
     return "pass one image with its channels last"
-
-
-def _pil_pixels(image: Any) -> Pixels:
-    name = getattr(image, "filename", "") or "image"
-    _check_size(image.size, name)
-    if 0 in image.size:
-        raise InputError(f"{name}: expected at least one pixel, got size {image.size}")
-    if image.mode == "F" or (image.mode == "I" and image.format != "PNG"):
-        # PIL would clip these to 255 silently.
-        raise InputError(
-            f"{name}: PIL mode '{image.mode}' has 32 bits per channel; scale it to 0…255 and convert it to L"
-        )
-    try:
-        image.load()
-        pixels = _pil_rgb(image)
-    except (OSError, ValueError, SyntaxError) as error:
-        raise InputError(f"{name}: PIL cannot decode it: {error}") from error
-    turn = _TURNS.get(_exif_orientation(image))
-    return pixels if turn is None else np.ascontiguousarray(turn(pixels))
-
-
-def _pil_rgb(image: Any) -> Pixels:
-    """The pixels of a PIL image, (h, w, 3), as `decode_image` has them of a file with this mode."""
-    mode = image.mode
-    if mode == "CMYK":
-        return _cmyk_to_rgb(np.asarray(image, np.uint16))
-    if mode.startswith("I"):  # I;16, or I: a PNG of 16 bits in older Pillows
-        upper: Pixels = (np.asarray(image) >> 8).astype(np.uint8)
-        return upper[:, :, np.newaxis].repeat(3, axis=2)
-    # One alpha per palette entry: PIL warns if a conversion loses it.
-    if isinstance(image.info.get("transparency"), bytes):
-        return np.ascontiguousarray(np.asarray(image.convert("RGBA"))[:, :, :3])
-    return np.asarray(image if mode == "RGB" else image.convert("RGB"))
-
-
-def _cmyk_to_rgb(cmyk: NDArray[np.uint16]) -> Pixels:
-    """(h, w, 4) as (h, w, 3): with OpenCV's rounding, which is up to 2 levels from PIL's."""
-    ink, light = cmyk[:, :, :3], 255 - cmyk[:, :, 3:]
-    return np.asarray(light - (ink * light >> 8), np.uint8)
-
-
-#: The EXIF tag of the orientation.
-_ORIENTATION = 0x0112
-_EXIF_PREFIX = b"Exif\0\0"
-#: The most that one segment of a JPEG file holds.
-_MOST_BYTES_OF_SEGMENT = 65533
-#: The signature and the first chunk of a PNG file.
-_PNG_HEADER_BYTES = 33
-#: EXIF orientation -> upright pixels; 1 is upright already, and any other number means nothing.
-_TURNS: dict[int, Callable[[Pixels], Pixels]] = {
-    2: lambda pixels: pixels[:, ::-1],
-    3: lambda pixels: pixels[::-1, ::-1],
-    4: lambda pixels: pixels[::-1],
-    5: lambda pixels: pixels.swapaxes(0, 1),
-    6: lambda pixels: pixels[::-1].swapaxes(0, 1),
-    7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
-    8: lambda pixels: pixels[:, ::-1].swapaxes(0, 1),
-}
-
-
-def _exif_orientation(image: Any) -> int:
-    """The EXIF orientation that a PIL image still carries; 1 where it has none.
-
-    The decoder of files is asked, because PIL reads more of XMP and of a damaged EXIF block than it does.
-    Only an orientation that the caller has changed since is taken from PIL.
-    """
-    block = image.info.get("exif")
-    if not isinstance(block, bytes):
-        return 1
-    png = image.format == "PNG"
-    try:
-        now = image.getexif()
-        stated = type(now)()
-        stated.load(block)
-        changed = _ORIENTATION in stated and now.get(_ORIENTATION) != stated[_ORIENTATION]
-        return int(now.get(_ORIENTATION, 1)) if changed else _orientation_in_a_file(block, png)
-    except (SyntaxError, ValueError, TypeError, LookupError, OSError, struct.error):
-        return _orientation_in_a_file(block, png)
-
-
-def _orientation_in_a_file(block: bytes, png: bool) -> int:
-    """The orientation that the decoder of files reads from an EXIF block: by turning two by three pixels."""
-    tiff = block.removeprefix(_EXIF_PREFIX)
-    corners = np.arange(0, 240, 40, dtype=np.uint8).reshape(2, 3)[:, :, np.newaxis].repeat(3, axis=2)
-    turned = _decode(_png_with_exif(corners, tiff) if png else _jpeg_with_exif(corners, tiff))
-    for orientation, turn in _TURNS.items():
-        if turned is not None and np.array_equal(np.rint(turned / 40), turn(corners) // 40):
-            return orientation
-    return 1
-
-
-def _jpeg_with_exif(pixels: Pixels, tiff: bytes) -> bytes:
-    jpeg = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes()
-    content = (_EXIF_PREFIX + tiff)[:_MOST_BYTES_OF_SEGMENT]
-    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(content) + 2) + content + jpeg[2:]
-
-
-def _png_with_exif(pixels: Pixels, tiff: bytes) -> bytes:
-    png = cv2.imencode(".png", pixels)[1].tobytes()
-    if tiff[:2] not in (b"II", b"MM"):  # libpng would only warn about it on stderr
-        return png
-    chunk = b"eXIf" + tiff
-    chunk = struct.pack(">I", len(tiff)) + chunk + struct.pack(">I", zlib.crc32(chunk))
-    return png[:_PNG_HEADER_BYTES] + chunk + png[_PNG_HEADER_BYTES:]
-
-
-def _images_at(path: Path) -> Iterator[Path]:
-    if path.is_dir():
-        return _images_below(path, frozenset())
-    if not path.exists():
-        raise InputError(f"{path}: does not exist; expected an image or a folder of images")
-    return iter((path,))
-
-
-def _images_below(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
-    real = folder.resolve()
-    if real in above:  # a link to a folder that contains it
-        return
-    try:
-        with os.scandir(folder) as listing:
-            entries = sorted(listing, key=lambda entry: entry.name)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be listed: {error.strerror or error}") from error
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        path = folder / entry.name
-        # The listing's answer costs nothing; for a link only `Path` copes with a missing target or a loop.
-        if path.is_dir() if entry.is_symlink() else entry.is_dir():
-            yield from _images_below(path, above | {real})
-        elif path.suffix.lower() in SUFFIXES:
-            yield path

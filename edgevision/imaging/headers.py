@@ -9,10 +9,14 @@ from typing import NamedTuple
 
 #: Supported formats, with the file suffixes of each.
 FORMATS: dict[str, tuple[str, ...]] = {
-    "JPEG": (".jpg", ".jpeg"),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
     "PNG": (".png",),
-    "BMP": (".bmp",),
+    "BMP": (".bmp", ".dib"),
     "WebP": (".webp",),
+    "TIFF": (".tif", ".tiff"),
+    "GIF": (".gif",),
+    "HEIC": (".heic", ".heif", ".hif"),
+    "DICOM": (".dcm", ".dicom", ".ima"),
 }
 
 # Decoders skip bytes between two segments, and so must this.
@@ -30,31 +34,55 @@ class ImageHeader(NamedTuple):
     Attributes:
         format: one of `FORMATS`.
         size_wh: width and height in pixels, before EXIF orientation.
+        bits: per channel.
     """
 
     format: str
     size_wh: tuple[int, int]
+    bits: int = 8
+
+
+def format_of(data: bytes) -> str | None:
+    """The format, one of `FORMATS`, that the first bytes of a file are of; `None` if it is none of them.
+
+    Args:
+        data: the file, or its first 132 bytes or more.
+    """
+    for name, starts in _SIGNATURES:
+        if re.match(starts, data, re.DOTALL):
+            return name
+    return None
 
 
 def read_header(data: bytes) -> ImageHeader | None:
-    """The header of an image file, or ``None`` if the format is not supported.
+    """The header of a JPEG, PNG, BMP, WebP or GIF file, or ``None`` if the file is of another format.
 
     Raises:
         ValueError: the format is supported, but the header is damaged or truncated.
     """
-    for name, starts, read_size in _READERS:
-        if re.match(starts, data, re.DOTALL):
-            try:
-                size_wh = read_size(data)
-            except struct.error as error:
-                raise ValueError("it ends within its header") from error
-            if min(size_wh) < 1:
-                raise ValueError(f"its header says {size_wh[0]} x {size_wh[1]} pixels")
-            return ImageHeader(name, size_wh)
-    return None
+    name = format_of(data)
+    if name is None or name not in _SIZES:
+        return None
+    try:
+        size_wh, bits = _SIZES[name](data), _BITS.get(name, _eight)(data)
+    except (struct.error, IndexError) as error:
+        raise ValueError("it ends within its header") from error
+    if min(size_wh) < 1:
+        raise ValueError(f"its header says {size_wh[0]} x {size_wh[1]} pixels")
+    return ImageHeader(name, size_wh, bits)
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:
+    height, width = struct.unpack_from(">HH", data, _jpeg_frame(data) + 1)
+    return width, height
+
+
+def _jpeg_bits(data: bytes) -> int:
+    return data[_jpeg_frame(data)]
+
+
+def _jpeg_frame(data: bytes) -> int:
+    """The place of the frame header: bits, height and width."""
     position = 2
     for _ in range(_JPEG_MOST_SEGMENTS):
         marker = _JPEG_MARKER.search(data, position)
@@ -62,8 +90,7 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
             raise ValueError("its header states no size")
         position = marker.end()
         if marker[1][0] in _JPEG_FRAMES:
-            height, width = struct.unpack_from(">HH", data, position + 3)
-            return width, height
+            return position + 2
         if marker[1][0] not in _JPEG_WITHOUT_LENGTH:
             position += max(2, struct.unpack_from(">H", data, position)[0])
     raise ValueError(f"its header has more than {_JPEG_MOST_SEGMENTS} segments")
@@ -74,6 +101,14 @@ def _png_size(data: bytes) -> tuple[int, int]:
     if chunk != b"IHDR":
         raise ValueError("its first chunk is not IHDR")
     return width, height
+
+
+def _png_bits(data: bytes) -> int:
+    return max(8, data[24])  # fewer are stretched to 8, as the format prescribes
+
+
+def _eight(data: bytes) -> int:
+    return 8
 
 
 def _bmp_size(data: bytes) -> tuple[int, int]:
@@ -99,14 +134,59 @@ def _webp_size(data: bytes) -> tuple[int, int]:
     raise ValueError(f"its first chunk is {chunk!r}")
 
 
+def webp_exif(data: bytes) -> bytes | None:
+    """The EXIF block of a WebP file; `None` if it has none."""
+    position = 12
+    while position + 8 <= len(data):
+        (size,) = struct.unpack_from("<I", data, position + 4)
+        if data[position : position + 4] == b"EXIF":
+            return data[position + 8 : position + 8 + size]
+        position += 8 + size + size % 2
+    return None
+
+
+def gif_without_transparency(data: bytes) -> bytes:
+    """A GIF file whose first image is opaque: alpha is dropped, not blended with the decoder's background."""
+    flags_of_screen = data[10] if len(data) > 10 else 0
+    palette = 3 << (flags_of_screen & 7) + 1 if flags_of_screen & 0x80 else 0
+    position = 13 + palette
+    while data[position : position + 1] == b"!":  # an extension: its label, then blocks
+        found = data[position + 1 : position + 4]
+        if found[:2] == b"\xf9\x04" and len(found) == 3 and found[2] & 1:
+            flags = bytes([data[position + 3] & ~1])
+            return data[: position + 3] + flags + data[position + 4 :]
+        position += 2
+        while position < len(data) and data[position]:
+            position += 1 + data[position]
+        position += 1
+    return data
+
+
 def _uint24(data: bytes, position: int) -> int:
     low, high = struct.unpack_from("<HB", data, position)
     return int(low) | int(high) << 16
 
 
-_READERS: tuple[tuple[str, bytes, Callable[[bytes], tuple[int, int]]], ...] = (
-    ("JPEG", rb"\xff\xd8\xff", _jpeg_size),
-    ("PNG", rb"\x89PNG\r\n\x1a\n", _png_size),
-    ("BMP", rb"BM", _bmp_size),
-    ("WebP", rb"RIFF....WEBP", _webp_size),
+def _gif_size(data: bytes) -> tuple[int, int]:
+    width, height = struct.unpack_from("<HH", data, 6)
+    return width, height
+
+
+_SIGNATURES: tuple[tuple[str, bytes], ...] = (
+    ("JPEG", rb"\xff\xd8\xff"),
+    ("PNG", rb"\x89PNG\r\n\x1a\n"),
+    ("BMP", rb"BM"),
+    ("WebP", rb"RIFF....WEBP"),
+    ("DICOM", rb".{128}DICM"),  # before TIFF: its preamble may be one
+    ("TIFF", rb"II[\x2a\x2b]\x00|MM\x00[\x2a\x2b]"),
+    ("GIF", rb"GIF8[79]a"),
+    ("HEIC", rb"....ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1)"),
 )
+_SIZES: dict[str, Callable[[bytes], tuple[int, int]]] = {
+    "JPEG": _jpeg_size,
+    "PNG": _png_size,
+    "BMP": _bmp_size,
+    "WebP": _webp_size,
+    "GIF": _gif_size,
+}
+_BITS: dict[str, Callable[[bytes], int]] = {"JPEG": _jpeg_bits, "PNG": _png_bits}

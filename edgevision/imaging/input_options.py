@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 from edgevision.errors import MissingOptionError, OptionError
+from edgevision.imaging.levels import MAPPING_FIELDS, ValueMapping
 from edgevision.imaging.preprocess import (
     INTERPOLATIONS,
     LAYOUTS,
@@ -33,6 +34,8 @@ class InputOptions:
             as all networks with its decoder are trained, such as ``letterbox`` and 114 for YOLO; else
             ``stretch``, ``bilinear`` and 0.
         size_wh: width and height, for a source that leaves them open.
+        bit_depth, pixel_range, window, window_percentiles: as in `Preprocessing`: how the values of images
+            with more than 8 bits become black and white; one of them at most.
 
     Raises:
         OptionError: a field has an invalid value, or two contradict each other; names the field.
@@ -47,10 +50,14 @@ class InputOptions:
     interpolation: str | None = None
     pad_value: int | None = None
     size_wh: tuple[int, int] | None = None
+    bit_depth: int | None = None
+    pixel_range: tuple[float, float] | None = None
+    window: tuple[float, float] | str | None = None
+    window_percentiles: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        plain_fields(self, "value_range", "mean", "scale", "pad_value", "size_wh")
-        checked = ("value_range", "mean", "scale", "color", "size_wh", "resize", "interpolation", "pad_value")
+        plain_fields(self, "value_range", "mean", "scale", "pad_value", "size_wh", *MAPPING_FIELDS)
+        checked = [field.name for field in fields(self) if field.name != "applications"]
         check_fields({name: getattr(self, name) for name in checked if getattr(self, name) is not None})
         stated = [name for name in ("value_range", "mean", "scale") if getattr(self, name) is not None]
         if self.applications is not None and stated:
@@ -58,6 +65,11 @@ class InputOptions:
                 f"--preprocess {self.applications} determines the input values already; "
                 f"remove {', '.join(stated)}"
             )
+
+    @property
+    def mapping(self) -> ValueMapping:
+        """How the stored values of an image become black and white."""
+        return ValueMapping(self.bit_depth, self.pixel_range, self.window, self.window_percentiles)
 
 
 class StatedNormalization(NamedTuple):
@@ -131,6 +143,7 @@ def resolve_preprocessing(
         scale=scale,
         layout=layout,
         pad_value=next(value for value in pads if value is not None),
+        **options.mapping._asdict(),
     )
 
 

@@ -34,8 +34,10 @@ def is_identity(table: Array) -> bool:
     return table.shape[1] == 1 and bool((table[:, 0] == np.arange(256)).all())
 
 
-def convert_into(pixels: Pixels, color: str, wanted: str, out: Pixels) -> None:
+def convert_into(pixels: Array, color: str, wanted: str, out: Array) -> None:
     """Write `pixels` into `out` in another channel order of `edgevision.imaging.preprocess.COLORS`.
+
+    Both are uint8, or both float32.
 
     With the same number of channels, they may be the same memory.
     """

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import InputError, OptionError
+from edgevision.imaging.frame import Frame
+from edgevision.imaging.levels import MAPPING_FIELDS, ValueMapping, check_mapping, levelled, plain_pixels
 from edgevision.system.numeric import is_real, is_whole, plain_fields
 from edgevision.tensors import Array, Quantization, TensorSpec
 
-RESIZE_MODES = ("stretch", "letterbox", "center-crop")
+RESIZE_MODES = ("stretch", "letterbox", "corner-letterbox", "center-crop")
 INTERPOLATIONS = ("nearest", "bilinear", "area")
 COLORS = ("rgb", "bgr", "gray")
 LAYOUTS = ("nhwc", "nchw")
 #: Dtypes of input tensors that pixels can be written into.
-DTYPES = ("float32", "float16", "int16", "uint8", "int8")
+DTYPES = ("float32", "float16", "int32", "int16", "uint16", "uint8", "int8")
 #: Of the 256 pixel values, so many that become the same lose an image, and so few that stay different.
 _TOO_MANY_ALIKE, _TOO_FEW_VALUES = 128, 16
 
@@ -30,10 +32,16 @@ class Preprocessing:
     A pixel p in 0…255 becomes ``(low + p / 255 * (high - low) - mean) / scale``, and then, for an
     integer tensor, is quantized with that tensor's own scale and zero point.
 
+    For images with more than 8 bits, or with a window, one of `bit_depth`, `pixel_range`, `window` and
+    `window_percentiles` says which values are black and white; without it they are refused. Such a value p
+    becomes ``(low + (p - black) / (white - black) * (high - low) - mean) / scale``, and is resized in
+    float32.
+
     Attributes:
         size_wh: width and height of the input tensor, in pixels.
         resize: ``stretch`` to the size; ``letterbox``: the whole image, aspect ratio kept, with borders
-            of `pad_value`, as ``tf.image.resize_with_pad``; ``center-crop``: aspect ratio kept, the
+            of `pad_value`, as ``tf.image.resize_with_pad``; ``corner-letterbox``: the same with the image in
+            the upper left corner, as YOLOX is trained; ``center-crop``: aspect ratio kept, the
             excess cut off, as Keras's ``Resizing(crop_to_aspect_ratio=True)``.
         interpolation: ``nearest``, ``bilinear`` or ``area``, with pixel centres at one half, as in
             ``tf.image.resize`` without antialiasing, rounded to whole pixel values.
@@ -42,7 +50,15 @@ class Preprocessing:
         mean: subtracted; one per channel (in the order of `color`) or one for all.
         scale: divisor; one per channel (in the order of `color`) or one for all.
         layout: of the tensor: ``nhwc`` or ``nchw``.
-        pad_value: pixel value of letterbox borders, 0…255.
+        pad_value: pixel value of letterbox borders, 0…255: 255 is white, whatever the bit depth.
+        bit_depth: 8…16: black is 0, white is 2**bit_depth - 1. Other values are an error, and so is an image
+            with fewer bits: an 8-bit picture where 12 are stated. By default 8.
+        pixel_range: (black, white), for values of any kind, floats included; other values are an error.
+        window: (centre, width) of DICOM's linear function (PS3.3, C.11.2.1.2.1), which clips, in the values
+            that the file or array stores (DICOM: after the modality LUT); or ``file``: the window (VOI LUT)
+            of each DICOM file.
+        window_percentiles: (low, high), 0…100: black and white are these percentiles of each image's own
+            values; it clips.
 
     Raises:
         OptionError: a field has an invalid value; names the field.
@@ -57,9 +73,13 @@ class Preprocessing:
     scale: tuple[float, ...] = (1.0,)
     layout: str = "nhwc"
     pad_value: int = 0
+    bit_depth: int | None = None
+    pixel_range: tuple[float, float] | None = None
+    window: tuple[float, float] | str | None = None
+    window_percentiles: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        plain_fields(self, "size_wh", "value_range", "mean", "scale", "pad_value")
+        plain_fields(self, "size_wh", "value_range", "mean", "scale", "pad_value", *MAPPING_FIELDS)
         check_fields({field.name: getattr(self, field.name) for field in fields(self)})
 
     @property
@@ -75,27 +95,58 @@ class Preprocessing:
             return height, width, self.channels
         return self.channels, height, width
 
-    def resized(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    @property
+    def mapping(self) -> ValueMapping:
+        """How the stored values of an image become black and white."""
+        return ValueMapping(self.bit_depth, self.pixel_range, self.window, self.window_percentiles)
+
+    def resized(self, image: NDArray[np.uint8] | Frame) -> NDArray[np.uint8] | Frame:
         """An image at the network's size, before its colours and values change.
 
         Preprocessing the result gives the same tensor as preprocessing `image`.
 
         Args:
-            image: (h, w, 3) or (h, w) uint8.
+            image: (h, w, 3) or (h, w) uint8, or a frame.
 
         Returns:
-            (height, width, 3) or (height, width) uint8, in the colour order of `image`.
+            (height, width, 3) or (height, width) uint8, in the colour order of `image`; or, where a mapping
+            of values is stated, a frame of that size with its levels.
+
+        Raises:
+            InputError: the image has values that the mapping does not cover.
         """
+        frame = image if isinstance(image, Frame) else Frame(image, "rgb" if image.ndim == 3 else "gray")
+        if self.mapping.is_plain and not isinstance(image, Frame):
+            return self.resized_pixels(image)
+        return self.resized_frame(frame)
+
+    def resized_pixels(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """As `resized`, for an 8-bit image where no other mapping is stated."""
         from edgevision.imaging.resize import resizer
 
         width, height = self.size_wh
-        out = np.empty((height, width, *image.shape[2:]), np.uint8)
-        resizer(self.resize, self.interpolation, self.pad_value)(image, out)
+        out = np.empty((height, width, *pixels.shape[2:]), np.uint8)
+        resizer(self.resize, self.interpolation, self.pad_value)(pixels, out)
         return out
 
+    def resized_frame(self, frame: Frame) -> Frame:
+        """A frame at the network's size, float32, with its levels; raises as `resized`."""
+        from edgevision.imaging.resize import resizer
+
+        frame = levelled(frame, self.mapping)
+        width, height = self.size_wh
+        if frame.size_wh == self.size_wh:
+            return frame
+        black, white = frame.levels or (0.0, 255.0)
+        out = np.empty((height, width, *frame.pixels.shape[2:]), np.float32)
+        pad = black + self.pad_value / 255 * (white - black)
+        resizer(self.resize, self.interpolation, pad)(frame.pixels, out)
+        return replace(frame, pixels=out)
+
     def to_dict(self) -> dict[str, Any]:
-        """The fields as JSON values."""
+        """The fields as JSON values; those of `mapping` only where they are stated."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values = {name: v for name, v in values.items() if v is not None or name not in MAPPING_FIELDS}
         return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
 
     @classmethod
@@ -116,7 +167,7 @@ class Preprocessing:
             if name not in known:
                 raise OptionError(f"{where}: unknown field '{name}'; known fields: {', '.join(known)}")
         for name in known:
-            if name not in data:
+            if name not in data and name not in MAPPING_FIELDS:
                 raise OptionError(f"{where}: field '{name}' is missing")
         try:
             values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
@@ -159,23 +210,53 @@ class Preprocessor:
         self._resize = resizer(preprocessing.resize, preprocessing.interpolation, preprocessing.pad_value)
         self._convert_into = convert_into
         self._in_color = self._in_place and preprocessing.channels == 3
+        self._plain = preprocessing.mapping.is_plain
 
-    def __call__(self, image: NDArray[np.uint8], out: Array, color: str = "rgb") -> None:
+    def __call__(self, image: NDArray[np.uint8] | Frame, out: Array, color: str = "rgb") -> None:
         """Write one image into its row of the input tensor.
 
         Args:
-            image: (h, w, 3) uint8, or (h, w) uint8 for grey; only read.
+            image: (h, w, 3) uint8, or (h, w) uint8 for grey; only read; or a frame, whose own colour order
+                counts.
             out: the row, of shape `Preprocessing.image_shape` and the tensor's dtype, C-contiguous;
                 overwritten completely.
             color: channel order of `image`: ``rgb``, ``bgr`` or ``gray``. Channels are swapped after
                 the resize, so that a large BGR frame need not be converted first.
 
         Raises:
-            InputError: `image` or `out` has another shape, dtype or memory layout.
+            InputError: `image` or `out` has another shape, dtype or memory layout, or the image has values
+                that the preprocessing does not cover.
         """
-        _check_image(image, color)
         self._check_out(out)
-        self.fill(image, out, color)
+        if not isinstance(image, Frame):
+            _check_image(image, color)
+            image = Frame(image, color)
+        self.put(image, out)
+
+    def put(self, frame: Frame, out: Array) -> None:
+        """As a call, without its checks of shapes: for frames from `as_frame` and a row of a slot's input.
+
+        Raises:
+            InputError: the image has values that the preprocessing does not cover.
+        """
+        if self._plain and frame.is_plain:
+            self.fill(frame.pixels, out, frame.color)
+        elif self._plain and frame.pixels.dtype == np.uint8:
+            self.fill(plain_pixels(frame, self.preprocessing.mapping), out, frame.color)
+        else:
+            self._put_levelled(self.preprocessing.resized_frame(frame), out)
+
+    def _put_levelled(self, frame: Frame, out: Array) -> None:
+        """Convert colours and values in float: a table would have 65536 rows."""
+        pixels, wanted = frame.pixels, self.preprocessing.color
+        if frame.color != wanted:
+            converted = np.empty((*self._size_hw, *(() if wanted == "gray" else (3,))), np.float32)
+            self._convert_into(pixels, frame.color, wanted, converted)
+            pixels = converted
+        values = tensor_values(self.preprocessing, self.spec, frame.levels or (0.0, 255.0), pixels)
+        if self.preprocessing.layout == "nchw" and values.ndim == 3:
+            values = values.transpose(2, 0, 1)
+        out[...] = values.reshape(self._shape)
 
     def fill(self, image: NDArray[np.uint8], out: Array, color: str) -> None:
         """As a call, without its checks: for pixels from `as_pixels` and a row of a slot's input."""
@@ -265,30 +346,57 @@ def check_tensor(preprocessing: Preprocessing, spec: TensorSpec) -> None:
 def pixel_table(preprocessing: Preprocessing, spec: TensorSpec) -> Array:
     """The tensor's value for each pixel value.
 
-    Quantized as the runtimes do: rounded half to even, then clipped to the range of the dtype. The
-    values of an integer tensor without quantization are its integers.
-
     Returns:
-        (256, 1), or (256, 3) if the channels differ, of the tensor's dtype.
+        (256, 1), or (256, 3) if the channels differ, of the tensor's dtype; as `tensor_values`.
 
     Raises:
         OptionError: the values exceed the tensor's dtype, or most pixel values become the same.
     """
-    low, high = preprocessing.value_range
     pixels = np.arange(256, dtype=np.float64)[:, np.newaxis]
-    values = low + pixels * (high - low) / 255
-    values = (values - np.asarray(preprocessing.mean)) / np.asarray(preprocessing.scale)
+    values = _real_values(preprocessing, (0.0, 255.0), pixels)
     if (values == values[:, :1]).all():
         values = values[:, :1]
+    table = _quantized(values, spec)
+    _check_distinct(table, preprocessing, spec)
+    return table
+
+
+def tensor_values(
+    preprocessing: Preprocessing, spec: TensorSpec, levels: tuple[float, float], pixels: Array
+) -> Array:
+    """The tensor's values for pixels in its colour order.
+
+    Quantized as the runtimes do: rounded half to even, then clipped to the range of the dtype. The
+    values of an integer tensor without quantization are its integers.
+
+    Args:
+        preprocessing: the values of black and white in the tensor, mean and scale.
+        spec: the tensor.
+        levels: the values of black and white in `pixels`.
+        pixels: (…, c) or, for grey, of any shape.
+
+    Raises:
+        OptionError: the values exceed the tensor's dtype.
+    """
+    return _quantized(_real_values(preprocessing, levels, pixels), spec)
+
+
+def _real_values(
+    preprocessing: Preprocessing, levels: tuple[float, float], pixels: Array
+) -> NDArray[np.float64]:
+    (black, white), (low, high) = levels, preprocessing.value_range
+    values = low + (pixels.astype(np.float64) - black) * (high - low) / (white - black)
+    real: NDArray[np.float64] = (values - np.asarray(preprocessing.mean)) / np.asarray(preprocessing.scale)
+    return real
+
+
+def _quantized(values: NDArray[np.float64], spec: TensorSpec) -> Array:
     dtype = np.dtype(spec.dtype)
     if dtype.kind == "f":
-        table = _as_float(values, dtype, spec.name)
-        _check_distinct(table, preprocessing, spec)
-        return table
+        return _as_float(values, dtype, spec.name)
     quantization = spec.quantization or Quantization(1.0, 0)
     integers = np.rint(values / quantization.scale) + quantization.zero_point
     clipped: Array = integers.clip(np.iinfo(dtype).min, np.iinfo(dtype).max).astype(dtype)
-    _check_distinct(clipped, preprocessing, spec)
     return clipped
 
 
@@ -409,6 +517,7 @@ def check_fields(values: Mapping[str, Any]) -> None:
     Raises:
         OptionError: a field has an invalid value; names the field.
     """
+    check_mapping(values)
     lengths = (1,) if values.get("color") == "gray" else (1, 3)
     numbers = f"{_or(lengths)} finite numbers"
     for name, value in values.items():
@@ -421,7 +530,7 @@ def check_fields(values: Mapping[str, Any]) -> None:
             _check(name, value, value[0] < value[1], "a low number, then a higher one")
         elif name == "pad_value":
             _check(name, value, is_whole(value) and value <= 255, "a whole number in 0…255")
-        else:
+        elif name not in MAPPING_FIELDS:
             _check(name, value, _are_finite(value, lengths), numbers)
             _check(name, value, name != "scale" or 0 not in value, "no 0: pixels are divided by it")
 

@@ -9,13 +9,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Pixels = NDArray[np.uint8]
+Pixels = NDArray[Any]
 Indices = NDArray[np.intp]
 Resizer = Callable[[Pixels, Pixels], None]
 
 
-def resizer(mode: str, interpolation: str, pad_value: int) -> Resizer:
+def resizer(mode: str, interpolation: str, pad_value: float) -> Resizer:
     """A function that resizes an image (h, w, c) or (h, w) into memory (H, W, c) or (H, W), all of it.
+
+    Both are uint8, rounded to whole values, or both float32.
 
     Chosen once: next to a large network, every branch per frame is a cache miss.
 
@@ -35,7 +37,17 @@ def resizer(mode: str, interpolation: str, pad_value: int) -> Resizer:
         _fill_borders(out, left, top, width, height, pad_value)
         stretch(image, out[top : top + height, left : left + width])
 
-    return {"stretch": stretch, "center-crop": crop, "letterbox": letterbox}[mode]
+    def corner_letterbox(image: Pixels, out: Pixels) -> None:
+        _, _, width, height = letterbox_xywh(_size_wh(image), _size_wh(out))
+        _fill_borders(out, 0, 0, width, height, pad_value)
+        stretch(image, out[:height, :width])
+
+    return {
+        "stretch": stretch,
+        "center-crop": crop,
+        "letterbox": letterbox,
+        "corner-letterbox": corner_letterbox,
+    }[mode]
 
 
 def letterbox_xywh(image_wh: tuple[int, int], out_wh: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -61,7 +73,7 @@ def _size_wh(image: NDArray[Any]) -> tuple[int, int]:
     return image.shape[1], image.shape[0]
 
 
-def _fill_borders(out: Pixels, left: int, top: int, width: int, height: int, value: int) -> None:
+def _fill_borders(out: Pixels, left: int, top: int, width: int, height: int, value: float) -> None:
     out[:top] = value
     out[top + height :] = value
     out[top : top + height, :left] = value

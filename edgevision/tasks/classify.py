@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import InferenceError, OptionError
-from edgevision.imaging.decode import ImageLike, as_batch, as_pixels
+from edgevision.imaging.decode import ImageLike, as_batch, as_frame
 from edgevision.imaging.preprocess import Preprocessing, Preprocessor
 from edgevision.session import CheckedSession
 from edgevision.system.numeric import is_share, is_whole
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from edgevision.system.numeric import RealNumber, WholeNumber
 
 Scores = NDArray[np.float32]
+#: Distance of two rows, then of two columns, in mm.
+Spacing = tuple[float, float]
 
 #: Up to this many classes, Python sorts as fast as numpy.
 _FEW = 64
@@ -58,6 +60,8 @@ class Classification:
         operating_point: the threshold of the class of interest; `None` without one.
         score_threshold: the lowest score of a class that is given, 0…1, where the model's metadata
             recommends one; `scores` has them all.
+        pixel_spacing_mm: distance of two rows, then of two columns of the image, in mm, as its DICOM file
+            states it; `None` if unknown.
     """
 
     scores: Scores
@@ -65,6 +69,7 @@ class Classification:
     multi_label: bool = False
     operating_point: OperatingPoint | None = None
     score_threshold: float = 0.0
+    pixel_spacing_mm: Spacing | None = None
 
     @property
     def positive(self) -> bool | None:
@@ -127,6 +132,8 @@ class Classification:
                 "threshold": point.threshold,
                 "positive": self.positive,
             }
+        if self.pixel_spacing_mm is not None:
+            document["pixel_spacing_mm"] = list(self.pixel_spacing_mm)
         return document
 
     def __iter__(self) -> Iterator[ClassScore]:
@@ -184,7 +191,14 @@ class Classifier(TaskModel):
         if score_sigmoids is not None:
             from edgevision.tasks.score_sigmoids import calibrator
 
-            read, calibrated = self._scores, calibrator(score_sigmoids, len(self.labels))
+            if _is_binary(self._output):
+                raise OptionError(
+                    f"output '{self._output.name}': a score calibration per class, but the network has a "
+                    "single score for two classes; remove the calibration from the model's metadata"
+                )
+            calibrated = calibrator(score_sigmoids, len(self.labels))
+            # Their authors fitted them to the network's own numbers, logits included.
+            read = _number_reader(self._output) if score_kind == "logits" else self._scores
             self._scores = lambda values: calibrated(read(values))
             self.multi_label = True
         if not is_share(score_threshold):
@@ -205,11 +219,12 @@ class Classifier(TaskModel):
         """Classify one image, or each of a batch.
 
         Args:
-            images: one image: an array uint8 ``(h, w, 3)`` or grey ``(h, w)``, a path, the bytes of
-                an image file, or a PIL image; or a batch: a list or tuple of these, or an array
-                uint8 ``(n, h, w, 3)``. A type checker cannot count the axes of an array and takes it
-                for one image: where types matter, pass a batch as ``list(array)`` or to `classify_batch`.
-            color: channel order of arrays: ``rgb`` or ``bgr``.
+            images: one image: an array uint8 ``(h, w, 3)`` or grey ``(h, w)`` (or with more bits, where the
+                preprocessing says how they map), a path, the bytes of an image file, a PIL image, or a
+                `YuvFrame`; or a batch: a list or tuple of these, or an array uint8 ``(n, h, w, 3)``. A type
+                checker cannot count the axes of an array and takes it for one image: where types matter,
+                pass a batch as ``list(array)`` or to `classify_batch`.
+            color: channel order of arrays: ``rgb`` or ``bgr``; or a YUV format, such as ``nv12`` or ``yuyv``.
 
         Returns:
             A `Classification`, or a list of them for a batch, in its order.
@@ -221,23 +236,30 @@ class Classifier(TaskModel):
         """
         if is_batch(images):
             return self.classify_batch(images, color)
-        pixels, order = as_pixels(images, color)
+        frame = as_frame(images, color)
         with self.session.lease() as slot:
-            self.preprocess.fill(pixels, slot.inputs[self._input.name][0], order)
+            self.preprocess.put(frame, slot.inputs[self._input.name][0])
             outputs = slot.run()
-        return self._result(self._scores(outputs[self._output.name])[0])
+        return self._result(self._scores(outputs[self._output.name])[0], frame.pixel_spacing_mm)
 
     def classify_batch(self, images: Sequence[ImageLike] | Array, color: str = "rgb") -> list[Classification]:
         """Classify each of several images; see `__call__`."""
-        return [self._result(row) for row in self.scores(images, color)]
+        scores, spacings = self._scores_and_spacings(images, color)
+        return [self._result(row, spacing) for row, spacing in zip(scores, spacings, strict=True)]
 
     def scores(self, images: Sequence[ImageLike] | Array, color: str = "rgb") -> Scores:
         """The scores of several images: float32 ``(images, classes)``, each 0…1."""
+        return self._scores_and_spacings(images, color)[0]
+
+    def _scores_and_spacings(
+        self, images: Sequence[ImageLike] | Array, color: str
+    ) -> tuple[Scores, list[Spacing | None]]:
         images = as_batch(images)
+        spacings: list[Spacing | None] = []
         if len(images) == 0:
-            return np.zeros((0, len(self.labels)), np.float32)
+            return np.zeros((0, len(self.labels)), np.float32), spacings
         runs = parts(len(images), self.session.dynamic_batch)
-        return np.concatenate([self._run(images[run], color) for run in runs])
+        return np.concatenate([self._run(images[run], color, spacings) for run in runs]), spacings
 
     def read(self, outputs: Mapping[str, Array], sizes_wh: Sequence[tuple[int, int]]) -> list[Classification]:
         """Classifications from the network's outputs.
@@ -255,24 +277,24 @@ class Classifier(TaskModel):
         width, height = self.preprocessing.size_wh
         return f"input {width}x{height}", f"{len(self.labels)} classes"
 
-    def _run(self, images: Sequence[ImageLike] | Array, color: str) -> Scores:
+    def _run(self, images: Sequence[ImageLike] | Array, color: str, spacings: list[Spacing | None]) -> Scores:
         with self.session.lease(len(images)) as slot:
             rows = slot.inputs[self._input.name]
             for row, image in zip(rows, images, strict=True):
-                pixels, order = as_pixels(image, color)
-                self.preprocess.fill(pixels, row, order)
+                frame = as_frame(image, color)
+                self.preprocess.put(frame, row)
+                spacings.append(frame.pixel_spacing_mm)
             scores = self._scores(slot.run()[self._output.name])
         if len(scores) != len(images):
             raise InferenceError(f"the network gave {len(scores)} rows of scores for {len(images)} images")
         return scores
 
-    def _result(self, scores: Scores) -> Classification:
+    def _result(self, scores: Scores, pixel_spacing_mm: Spacing | None = None) -> Classification:
+        point = self.score_calibration.operating_point
         return Classification(
-            scores,
-            self.labels,
-            self.multi_label,
-            self.score_calibration.operating_point,
+            *(scores, self.labels, self.multi_label, point),
             score_threshold=self.score_threshold,
+            pixel_spacing_mm=pixel_spacing_mm,
         )
 
 
@@ -358,6 +380,18 @@ def _reader(output: TensorSpec, score_kind: str, temperature: float | None) -> C
     if score_kind != "logits" and not _is_binary(output):
         return checked
     return lambda values: _as_scores(checked(values), score_kind)
+
+
+def _number_reader(output: TensorSpec) -> Callable[[Array], Scores]:
+    """A function from an output's own numbers to real numbers (images, classes)."""
+    real = dequantizer(output)
+
+    def read(values: Array) -> Scores:
+        numbers = real(values).reshape(len(values), -1)
+        _check_finite(numbers)
+        return numbers
+
+    return read
 
 
 def _is_binary(output: TensorSpec) -> bool:

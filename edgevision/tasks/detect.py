@@ -10,7 +10,7 @@ import numpy as np
 
 from edgevision.decoder import Candidates, Decoder, Floats
 from edgevision.errors import InferenceError, OptionError
-from edgevision.imaging.decode import ImageLike, as_batch, as_pixels
+from edgevision.imaging.decode import ImageLike, as_batch, as_frame
 from edgevision.imaging.placement import placement_of
 from edgevision.imaging.preprocess import Preprocessing, Preprocessor
 from edgevision.session import CheckedSession
@@ -112,11 +112,12 @@ class Detector(TaskModel):
         """Find the objects in one image, or in each of a batch.
 
         Args:
-            images: one image: an array uint8 ``(h, w, 3)`` or grey ``(h, w)``, a path, the bytes of
-                an image file, or a PIL image; or a batch: a list or tuple of these, or an array
-                uint8 ``(n, h, w, 3)``. A type checker cannot count the axes of an array and takes it
-                for one image: where types matter, pass a batch as ``list(array)`` or to `detect_batch`.
-            color: channel order of arrays: ``rgb`` or ``bgr``.
+            images: one image: an array uint8 ``(h, w, 3)`` or grey ``(h, w)`` (or with more bits, where the
+                preprocessing says how they map), a path, the bytes of an image file, a PIL image, or a
+                `YuvFrame`; or a batch: a list or tuple of these, or an array uint8 ``(n, h, w, 3)``. A type
+                checker cannot count the axes of an array and takes it for one image: where types matter,
+                pass a batch as ``list(array)`` or to `detect_batch`.
+            color: channel order of arrays: ``rgb`` or ``bgr``; or a YUV format, such as ``nv12`` or ``yuyv``.
             score_threshold, iou_threshold: 0…1, for this call only, as in `DetectTask`; by default
                 the model's own.
             max_detections: 1 or more, likewise.
@@ -184,14 +185,18 @@ class Detector(TaskModel):
         return f"input {width}x{height}", classes
 
     def _run(self, images: Sequence[ImageLike] | Array, color: str, task: DetectTask) -> list[Detections]:
-        sizes_wh = []
+        sizes_wh, spacings = [], []
         with self.session.lease(len(images)) as slot:
             for row, image in zip(slot.inputs[self._input.name], images, strict=True):
-                pixels, order = as_pixels(image, color)
-                self.preprocess.fill(pixels, row, order)
-                sizes_wh.append((pixels.shape[1], pixels.shape[0]))
+                frame = as_frame(image, color)
+                self.preprocess.put(frame, row)
+                sizes_wh.append(frame.size_wh)
+                spacings.append(frame.pixel_spacing_mm)
             outputs = slot.run()
-        return self._read(outputs, sizes_wh, task)
+        found = self._read(outputs, sizes_wh, task)
+        if not any(spacings):
+            return found
+        return [replace(one, pixel_spacing_mm=spacing) for one, spacing in zip(found, spacings, strict=True)]
 
     def _detections(
         self, outputs: Mapping[str, Floats], image_size_wh: tuple[int, int], task: DetectTask
@@ -245,7 +250,7 @@ class Detector(TaskModel):
             of_labels = ", one of the labels" if self.labels else ""
             expected = f"0…{classes - 1}{of_labels}" if classes else "0 or more"
             hint = (
-                "; if it counts classes from 1, set the decoder's class_offset to 1"
+                "; if it counts classes from 1, set class_offset to 1 where the decoder has it"
                 if wrong == classes
                 else ""
             )

@@ -52,6 +52,8 @@ class Detections:
         scores: float32 ``(n,)``, each 0…1.
         class_ids: int64 ``(n,)``, indices in `class_names`.
         class_names: one per class; empty if unknown.
+        pixel_spacing_mm: distance of two rows, then of two columns of the image, in mm, as its DICOM file
+            states it; `None` if unknown.
 
     Raises:
         OptionError: the shapes of the arrays do not match.
@@ -61,6 +63,7 @@ class Detections:
     scores: Floats
     class_ids: Ints
     class_names: tuple[str, ...] = ()
+    pixel_spacing_mm: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         count = len(self.scores)
@@ -91,23 +94,23 @@ class Detections:
         if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
             return self._at(int(key))
         places = np.arange(len(self))[key]
-        return Detections(
-            self.boxes_xyxy[places], self.scores[places], self.class_ids[places], self.class_names
-        )
+        chosen = self.boxes_xyxy[places], self.scores[places], self.class_ids[places]
+        return Detections(*chosen, self.class_names, self.pixel_spacing_mm)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values: every object, the best first."""
-        return {
-            "objects": [
-                {
-                    "label": detection.label,
-                    "score": detection.score,
-                    "box_xyxy": list(detection.box),
-                    "class_id": detection.class_id,
-                }
-                for detection in self
-            ]
-        }
+        objects = [
+            {
+                "label": detection.label,
+                "score": detection.score,
+                "box_xyxy": list(detection.box),
+                "class_id": detection.class_id,
+            }
+            for detection in self
+        ]
+        if self.pixel_spacing_mm is None:
+            return {"objects": objects}
+        return {"objects": objects, "pixel_spacing_mm": list(self.pixel_spacing_mm)}
 
     def to_coco(self, image_id: WholeNumber) -> list[dict[str, Any]]:
         """COCO's results format: one entry per object, the best first.

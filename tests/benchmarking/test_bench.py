@@ -12,9 +12,10 @@ import pytest
 import edgevision
 from edgevision.benchmarking.bench import bench
 from edgevision.benchmarking.plot import draw_bench
-from edgevision.benchmarking.subjects import STAGES, smooth_frame
+from edgevision.benchmarking.subjects import STAGES, camera_frame, smooth_frame
 from edgevision.benchmarking.sustained import sustain
 from edgevision.errors import OptionError
+from edgevision.imaging.levels import levelled, shares_of_white
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.plugins import registry
 from edgevision.session import CheckedSession, open_session
@@ -51,6 +52,25 @@ def _detector() -> Detector:
     task = DetectTask("boxes-scores", settings)
     decoder = registry().decoder("boxes-scores")
     return Detector(session, Preprocessing((16, 16), (0.0, 255.0)), ["thing"], task, decoder)
+
+
+@pytest.mark.parametrize(
+    "mapping",
+    [
+        *({"bit_depth": 12}, {"pixel_range": (-2.0, 9.0)}, {"window": (40.0, 400.0)}),
+        *({"window": "file"}, {"window_percentiles": (1.0, 99.0)}),
+    ],
+)
+def test_a_network_for_more_than_eight_bits_is_timed_on_frames_of_its_mapping(mapping: Any) -> None:
+    pytest.importorskip("ai_edge_litert", reason="needs the extra `tflite`")
+    image = edgevision.InputOptions(value_range=(0.0, 1.0), **mapping)
+    bare = edgevision.BareModel(image, score_kind="softmax", output="scores")
+    with edgevision.load(DATA / "tiny_int8.tflite", "tflite", bare=bare) as model:
+        result = bench(model, frame_wh=(40, 30), seconds=0.1)
+        frame = camera_frame((40, 30), model.preprocessing.mapping)
+        shares = shares_of_white(levelled(frame, model.preprocessing.mapping))
+    assert (shares.min(), shares.max()) == (pytest.approx(0, abs=0.1), pytest.approx(1, abs=0.1))
+    assert {"resize", "normalise", "invoke"} <= set(result.stages)
 
 
 def test_a_classifier_is_timed_in_every_stage_beside_its_bare_runtime(classifier: Any) -> None:

@@ -173,9 +173,9 @@ def test_images_that_cannot_be_read_are_all_named(tmp_path: Path, digits: list[P
         path.write_bytes(path.read_bytes()[:60])
     broken = ImageSet.open(tmp_path)
     good = ImageSet.from_arrays(digits[:3])
-    with pytest.raises(InputError, match=r"12 of 14 images cannot be read: .*01\.png.*10\.png.*and 2 more"):
+    with pytest.raises(InputError, match=r"12 of 14 images cannot be used: .*01\.png.*10\.png.*and 2 more"):
         check_images(broken, good)
-    with pytest.raises(InputError, match="12 of 14 images cannot be read"):
+    with pytest.raises(InputError, match="12 of 14 images cannot be used"):
         check_images(good, broken)
 
 

@@ -14,6 +14,7 @@ import edgevision
 from edgevision.cli.predict import command
 from edgevision.errors import InferenceError, InputError
 from edgevision.imaging.decode import read_image
+from edgevision.imaging.find import ImageFile
 from edgevision.imaging.write import write_image
 from edgevision.tasks.batches import pays
 
@@ -87,12 +88,14 @@ def test_annotated_copies_of_all_are_saved(folder: Path, tmp_path: Path) -> None
 def test_a_failing_runtime_ends_the_command_after_the_results_before_it(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def read(path: Path) -> Any:
-        if path.name == "20.png":
-            raise InferenceError("the runtime failed")
-        return read_image(path)
+    read = ImageFile.read
 
-    monkeypatch.setattr("edgevision.imaging.blocks.read_image", read)
+    def fail(file: ImageFile) -> Any:
+        if file.path.name == "20.png":
+            raise InferenceError("the runtime failed")
+        return read(file)
+
+    monkeypatch.setattr(ImageFile, "read", fail)
     done = _predict(DATA / "tiny.tflite", folder, *BARE)
     assert isinstance(done.exception, InferenceError)
     assert len(_rows(done)) == 20

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import struct
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from numpy.typing import NDArray
 from edgevision.datasets import image_sets
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import InputError, OptionError
+from edgevision.imaging.frame import Frame
+from image_files import dicom, ramp, tiff
+from image_files import png as deep_png
 
 
 def pixels(number: int) -> NDArray[np.uint8]:
@@ -140,7 +144,7 @@ def test_arrays_with_the_same_bytes_and_different_shapes_have_different_digests(
     ("arguments", "message"),
     [
         (([],), r"arrays: expected at least one image"),
-        (([pixels(1) / 255],), r"arrays\[0\]: image: expected uint8"),
+        (([pixels(1).astype(np.int64)],), r"arrays\[0\]: image: expected uint8"),
         (([pixels(1), "a.jpg"],), r"arrays\[1\]: expected a \(h, w, 3\) uint8 array, got str"),
         (([pixels(1)], [0, 1]), r"labels: expected 1 whole numbers of 0 or more"),
         (([pixels(1)], [0.5]), r"labels: .* got float64"),
@@ -321,3 +325,65 @@ def test_cifar10_is_read_from_its_zip(shared: Path) -> None:
 
 def test_photos_in_one_folder_have_no_labels(shared: Path) -> None:
     assert ImageSet.open(shared / "data" / "bccd.zip").labels is None
+
+
+def _written(folder: Path, files: dict[str, bytes]) -> Path:
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return folder
+
+
+def _zipped(folder: Path) -> Path:
+    path = folder.with_suffix(".zip")
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(folder.rglob("*")):
+            archive.write(file, file.relative_to(folder))
+    return path
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_set_has_what_it_leaves_out(packed: bool, tmp_path: Path) -> None:
+    files = {"a/1.png": png(1), "a/film.mp4": b"", "b/2.png": png(2), "b/notes.txt": b""}
+    folder = _written(tmp_path / "set", files)
+    images = ImageSet.open(_zipped(folder) if packed else folder)
+    assert len(images) == 2
+    assert [left.path.name for left in images.left_out] == ["film.mp4", "notes.txt"]
+    assert images.left_out[0].reason.startswith("video")
+    assert images.sample(1).left_out == images.left_out
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_images_of_more_bits_are_frames_and_others_arrays(packed: bool, tmp_path: Path) -> None:
+    deep = ramp(12)
+    folder = _written(tmp_path / "set", {"1.png": deep_png(deep), "2.tif": tiff(deep), "3.png": png(3)})
+    first, second, third = ImageSet.open(_zipped(folder) if packed else folder)
+    for frame in (first, second):
+        assert isinstance(frame, Frame)
+        np.testing.assert_array_equal(frame.pixels, deep)
+    assert isinstance(third, np.ndarray)
+    arrays = ImageSet.from_arrays([deep, deep.astype(np.float32), pixels(3)])
+    assert [isinstance(image, Frame) for image in arrays] == [True, True, False]
+    assert len(set(arrays.digests)) == 3
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_frames_of_dicom_files_are_images_whose_names_are_not_shown(packed: bool, tmp_path: Path) -> None:
+    pytest.importorskip("pydicom")
+    series = dicom(np.stack([ramp(12), ramp(12)[::-1]]), bits=12)
+    folder = _written(
+        tmp_path / "set", {"a/Doe.dcm": series, "b/1.png": png(1), "b/Doe.png": dicom(ramp(12))}
+    )
+    images = ImageSet.open(_zipped(folder) if packed else folder)
+    assert images.image_names == ("a/Doe.dcm#0", "a/Doe.dcm#1", "b/1.png", "b/Doe.png")
+    assert images.class_names == ("a", "b")
+    assert images.private
+    assert not images.at([2]).private
+    assert not replace(images, released=True).private
+    assert images.at([3]).private, "by its content, whatever its name"
+    assert len(set(images.digests)) == len(set(images.shown_names)) == 4
+    assert ImageSet.from_arrays(list(images)).private
+    assert "Doe" not in "".join(images.shown_names)
+    first, second, *_ = images
+    np.testing.assert_array_equal(first.pixels, second.pixels[::-1])

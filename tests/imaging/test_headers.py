@@ -65,9 +65,7 @@ def test_a_bmp_of_os2_and_one_from_top_to_bottom_are_read() -> None:
     assert read_header(os2) == read_header(downward) == ImageHeader("BMP", (40, 30))
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"GIF89a" + bytes(100), b"%PDF-1.7", b"RIFF\0\0\0\0WAVEfmt ", bytes(100)]
-)
+@pytest.mark.parametrize("data", [b"", b"%PDF-1.7", b"RIFF\0\0\0\0WAVEfmt ", bytes(100)])
 def test_other_formats_are_distinguished_from_damage(data: bytes) -> None:
     assert read_header(data) is None
 

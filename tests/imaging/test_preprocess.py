@@ -8,7 +8,6 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -116,6 +115,8 @@ def test_values_are_those_of_the_formula(values: Any, dtype: str, layout: str, c
         "uint8": Quantization(step, round(-min(ends) / step)),
         "int8": Quantization(step, round(-min(ends) / step) - 128),
         "int16": Quantization(step / 100, 0),
+        "int32": Quantization(step / 1000, 0),
+        "uint16": Quantization(step / 100, round(-min(ends) / step * 100)),
     }
     tensor = preprocessed(image, preprocessing, dtype, how.get(dtype))
 
@@ -443,7 +444,10 @@ def test_a_tensor_of_another_shape_or_dtype_is_refused(spec: TensorSpec, message
         ({"value_range": (1.0, 1.0)}, "value_range: expected a low number, then a higher one"),
         ({"value_range": (0.0, float("inf"))}, "value_range: expected two finite numbers"),
         ({"value_range": None}, "value_range"),
-        ({"resize": "squash"}, "resize: expected one of stretch, letterbox, center-crop, got 'squash'"),
+        (
+            {"resize": "squash"},
+            "resize: expected one of stretch, letterbox, corner-letterbox, center-crop, got 'squash'",
+        ),
         ({"interpolation": "cubic"}, "interpolation: expected one of nearest, bilinear, area"),
         ({"color": "rgba"}, "color"),
         ({"layout": "hwc"}, "layout"),
@@ -618,12 +622,12 @@ def test_a_photo_is_preprocessed_as_on_the_training_side(shared: Path) -> None:
     assert np.abs(got - expected).mean() <= 0.3 / 127.5
 
 
-@pytest.mark.convert
-def test_sixteen_bit_png_decodes_as_in_tensorflow() -> None:
-    import tensorflow as tf
-
-    from edgevision.imaging.decode import decode_image
-
-    deep = np.random.default_rng(0).integers(0, 65536, (30, 40, 3), np.uint16)
-    png = cv2.imencode(".png", deep)[1].tobytes()
-    assert np.array_equal(decode_image(png, "deep"), tf.io.decode_image(png, channels=3).numpy())
+def test_a_corner_letterbox_puts_the_image_into_the_upper_left_corner() -> None:
+    image = noise(20, 40)
+    how = as_it_is((32, 32), resize="corner-letterbox", pad_value=114)
+    tensor = preprocessed(image, how)
+    centred = preprocessed(image, as_it_is((32, 32), resize="letterbox", pad_value=114))
+    assert np.array_equal(tensor[:16], centred[8:24])
+    assert (tensor[16:] == 114).all()
+    tall = preprocessed(image.transpose(1, 0, 2).copy(), how)
+    assert (tall[:, 16:] == 114).all()

@@ -142,10 +142,14 @@ def test_a_network_that_answers_for_one_image_gets_one_at_a_time() -> None:
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        (np.zeros((8, 8, 3), np.float32), "uint8"),
+        (np.zeros((8, 8, 3), np.float32), "floating-point values of 32 bits per channel; say how"),
         (np.zeros((8, 8, 4), np.uint8), "expected"),
         (np.zeros((0, 8, 3), np.uint8), "expected"),
-        (None, "expected a .h, w, 3. uint8 array, a path, the bytes of a file or a PIL image, got NoneType"),
+        (
+            None,
+            "expected a .h, w, 3. array, a path, the bytes of a file, a PIL image or a YuvFrame, got "
+            "NoneType",
+        ),
         ("absent.jpg", r"absent\.jpg"),
     ],
 )

@@ -9,6 +9,7 @@ import click
 from edgevision.cli.options.groups import option
 from edgevision.cli.options.path import PATH
 from edgevision.imaging.input_options import InputOptions
+from edgevision.imaging.levels import FILE_WINDOW
 from edgevision.imaging.preprocess import COLORS, INTERPOLATIONS, RESIZE_MODES
 from edgevision.tasks.score_calibration import SCORE_KINDS
 
@@ -24,6 +25,23 @@ def value_range(ctx: click.Context, param: click.Parameter, value: str | None) -
     except ValueError:
         pass
     raise click.BadParameter(f"expected LOW..HIGH such as 0..255 or -1..1, got '{value}'")
+
+
+def _pair(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[float, float] | None:
+    """Parse two numbers with a comma between them."""
+    if value is None:
+        return None
+    numbers = _numbers(ctx, param, value) or ()
+    if len(numbers) != 2:
+        raise click.BadParameter(f"expected {param.metavar}, two numbers with a comma, got '{value}'")
+    return numbers[0], numbers[1]
+
+
+def _window(
+    ctx: click.Context, param: click.Parameter, value: str | None
+) -> tuple[float, float] | str | None:
+    """Parse CENTER,WIDTH or ``file``."""
+    return value if value == FILE_WINDOW else _pair(ctx, param, value)
 
 
 def _numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[float, ...] | None:
@@ -88,6 +106,32 @@ INPUT_OPTIONS = (
         type=click.IntRange(0, 255),
         help="Pixel value of the padding that --resize letterbox adds; by default as the model says, else 0.",
     ),
+    option(
+        "--bit-depth",
+        metavar="N",
+        type=click.IntRange(8, 16),
+        help="For images with more than 8 bits: black is 0, white is 2**N - 1, such as 12 for 0...4095.",
+    ),
+    option(
+        "--window",
+        metavar="CENTER,WIDTH",
+        callback=_window,
+        help="For images with more than 8 bits, and DICOM: black and white by a window, such as 40,400; "
+        "or 'file' for the window of each DICOM file.",
+    ),
+    option(
+        "--window-percentiles",
+        metavar="LOW,HIGH",
+        callback=_pair,
+        help="For images with more than 8 bits: black and white are these percentiles of each image, "
+        "such as 1,99.",
+    ),
+    option(
+        "--pixel-range",
+        metavar="LOW..HIGH",
+        callback=value_range,
+        help="For images with more than 8 bits or floats: the values of black and white in them.",
+    ),
 )
 OUTPUT_OPTIONS = (
     option(
@@ -121,4 +165,8 @@ def input_options_of(arguments: dict[str, Any]) -> InputOptions:
         interpolation=arguments["interpolation"],
         pad_value=arguments["pad_value"],
         size_wh=arguments["input_size"],
+        bit_depth=arguments["bit_depth"],
+        pixel_range=arguments["pixel_range"],
+        window=arguments["window"],
+        window_percentiles=arguments["window_percentiles"],
     )

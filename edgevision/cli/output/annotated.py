@@ -5,38 +5,51 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from edgevision.drawing.results import draw_classification, draw_detections
 from edgevision.errors import OutputError
+from edgevision.imaging.find import ImageFile
+from edgevision.imaging.view import Pixels
 from edgevision.imaging.write import write_image
 from edgevision.system.files import make_folder
 from edgevision.tasks.classify import Classification
 from edgevision.tasks.detections import Detections
 
 
-def annotated_paths(folder: Path, images: Sequence[Path]) -> dict[Path, Path]:
-    """Choose a path for the annotated copy of each image: ``NAME.png`` in `folder`, numbered if names repeat.
+def annotated_paths(folder: Path, images: Sequence[ImageFile], overwrite: bool = False) -> dict[str, Path]:
+    """Choose a path for the annotated copy of each image, by the name of the image.
 
-    Creates the folder, so that an unwritable one is reported before any work is done.
+    The structure of folders that were searched is kept below `folder`; of several, each has a folder of its
+    own. A copy is called ``NAME.png``, numbered if names repeat. Creates the folders, so that an unwritable
+    one is reported before any work is done.
+
+    Args:
+        folder: for the copies.
+        images: the images.
+        overwrite: replace files from an earlier run.
 
     Raises:
-        OutputError: the folder cannot be created or written to, or a copy would replace one of the images.
+        OutputError: a folder cannot be created or written to, or a copy would replace one of the images or,
+            without `overwrite`, any other file.
     """
     make_folder(folder)
-    originals = {path.resolve() for path in images}
-    taken: dict[Path, Path] = {}
+    originals = {image.path.resolve() for image in images}
+    searched = list(dict.fromkeys(image.below for image in images if image.below is not None))
+    chosen: dict[str, Path] = {}
+    taken: set[Path] = set()
     for image in images:
-        taken[image] = _free_name(folder, image.stem, set(taken.values()))
-        if taken[image].resolve() in originals:
-            raise OutputError(f"{taken[image]}: is one of the images; save to another folder")
-    return taken
+        path = _free_name(_place(folder, image, searched), _stem(image), taken)
+        if path.resolve() in originals:
+            raise OutputError(f"{path}: is one of the images; save to another folder")
+        if path.exists() and not overwrite:
+            raise OutputError(f"{path}: exists; pass --overwrite to replace it, or save to another folder")
+        if path.parent not in {one.parent for one in taken}:
+            make_folder(path.parent)
+        taken.add(path)
+        chosen[image.name] = path
+    return chosen
 
 
-def save_annotated(
-    path: Path, image: NDArray[np.uint8], result: Classification | Detections, top: int
-) -> None:
+def save_annotated(path: Path, image: Pixels, result: Classification | Detections, top: int) -> None:
     """Draw a result into a copy of `image` (h, w, 3) uint8 RGB, and write it as PNG.
 
     Raises:
@@ -47,6 +60,19 @@ def save_annotated(
     else:
         drawn = draw_classification(image, result, top)
     write_image(path, drawn)
+
+
+def _place(folder: Path, image: ImageFile, searched: Sequence[Path]) -> Path:
+    """The folder of an image's copy."""
+    if image.below is None:
+        return folder
+    own = Path() if len(searched) == 1 else Path(image.below.resolve().name)
+    return folder / own / image.path.parent.relative_to(image.below)
+
+
+def _stem(image: ImageFile) -> str:
+    stem = image.path.stem if image.path.name != "-" else "standard-input"
+    return stem if image.frame is None else f"{stem}#{image.frame}"
 
 
 def _free_name(folder: Path, stem: str, taken: set[Path]) -> Path:

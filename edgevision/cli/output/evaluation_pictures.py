@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgevision.datasets.annotations import Annotations, read_annotations
 from edgevision.datasets.image_sets import ImageSet
@@ -14,12 +13,11 @@ from edgevision.drawing.confusion import draw_confusion
 from edgevision.drawing.results import draw_classification, draw_detections
 from edgevision.evaluation.evaluate import Evaluation
 from edgevision.evaluation.ground_truth import truth_images
+from edgevision.imaging.view import Pixels, viewable
 from edgevision.imaging.write import write_image
 from edgevision.tasks.classify import Classification
 from edgevision.tasks.description import DetectTask
 from edgevision.tasks.detections import Detections
-
-Pixels = NDArray[np.uint8]
 
 #: Number of images to draw, worst first.
 _MOST = 24
@@ -45,7 +43,8 @@ def save_pictures(
     places = evaluation.worst(_MOST)
     worst = images.at(places)
     draw = _drawer(evaluation, worst, annotations, truth)
-    for number, (place, image) in enumerate(zip(places, worst, strict=True)):
+    shown = (viewable(image, evaluation.mapping) for image in worst)
+    for number, (place, image) in enumerate(zip(places, shown, strict=True)):
         stem = PurePosixPath(evaluation.image_names[place]).stem
         write_image(folder / f"worst-{number + 1:02d}-{stem}.png", draw(number, place, image))
 

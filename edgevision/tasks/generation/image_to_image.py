@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import OptionError
-from edgevision.imaging.decode import ImageLike, as_pixels
+from edgevision.imaging.decode import ImageLike, as_frame
+from edgevision.imaging.frame import Frame
+from edgevision.imaging.levels import levelled, plain_pixels
 from edgevision.imaging.preprocess import Preprocessing, Preprocessor
 from edgevision.session import CheckedSession
 from edgevision.tasks.base import TaskModel, image_input, image_output, where_it_ran
@@ -96,11 +99,12 @@ class ImageToImage(TaskModel):
         """Transform one image, or each of a batch.
 
         Args:
-            images: one image: an array uint8 ``(h, w, 3)`` or grey ``(h, w)``, a path, the bytes of
-                an image file, or a PIL image; or a batch: a list or tuple of these, or an array
-                uint8 ``(n, h, w, 3)``. A type checker cannot count the axes of an array and takes it
-                for one image: where types matter, pass a batch as ``list(array)``.
-            color: channel order of arrays: ``rgb`` or ``bgr``.
+            images: one image: an array uint8 ``(h, w, 3)`` or grey ``(h, w)`` (or with more bits, where the
+                preprocessing says how they map), a path, the bytes of an image file, a PIL image, or a
+                `YuvFrame`; or a batch: a list or tuple of these, or an array uint8 ``(n, h, w, 3)``. A type
+                checker cannot count the axes of an array and takes it for one image: where types matter,
+                pass a batch as ``list(array)``.
+            color: channel order of arrays: ``rgb`` or ``bgr``; or a YUV format, such as ``nv12`` or ``yuyv``.
             before, after: crop, rotation and flip of the input image and of the output image.
             ensemble: the mean of eight runs, on the image rotated and flipped in every way, each then
                 inverted: eight times as slow, and a little better for networks that were trained with
@@ -122,15 +126,29 @@ class ImageToImage(TaskModel):
     def _edit(
         self, image: ImageLike, color: str, before: Geometry, after: Geometry, ensemble: bool
     ) -> GeneratedImages:
-        pixels, order = as_pixels(image, color)
-        pixels = _transformed(before, pixels)
+        frame = self._known_levels(as_frame(image, color))
+        frame = replace(frame, pixels=_transformed(before, frame.pixels))
         if self._settings.fit == "resize":
-            pixels = self.preprocessing.resized(pixels)
-        runs = [inverted(way, self._run(_transformed(way, pixels), order)) for way in self._ways(ensemble)]
+            frame = self._resized(frame)
+        ways = self._ways(ensemble)
+        turned = (replace(frame, pixels=_transformed(way, frame.pixels)) for way in ways)
+        runs = [inverted(way, self._run(one)) for way, one in zip(ways, turned, strict=True)]
         values = (np.mean(runs, axis=0) if ensemble else runs[0])[np.newaxis]
         generated = to_pixels(values, self.task.output_range, self.task.color)
         settings = {"kind": self.task.kind, **where_it_ran(self.session), "ensemble": ensemble}
         return GeneratedImages(generated, settings=settings).changed(after)
+
+    def _known_levels(self, frame: Frame) -> Frame:
+        """Black and white of the whole image count for its tiles too."""
+        mapping = self.preprocessing.mapping
+        if mapping.is_plain and frame.pixels.dtype == np.uint8:
+            return Frame(plain_pixels(frame, mapping), frame.color, frame.name)
+        return levelled(frame, mapping)
+
+    def _resized(self, frame: Frame) -> Frame:
+        if frame.levels is not None:
+            return self.preprocessing.resized_frame(frame)
+        return replace(frame, pixels=self.preprocessing.resized_pixels(frame.pixels))
 
     def _ways(self, ensemble: bool) -> Sequence[Geometry]:
         if not ensemble:
@@ -142,8 +160,9 @@ class ImageToImage(TaskModel):
         overlap = self._settings.overlap if self._settings.fit == "tiles" else 0
         return axis_tiles(size, tile, out, overlap)
 
-    def _run(self, pixels: NDArray[np.uint8], color: str) -> NDArray[np.float32]:
+    def _run(self, frame: Frame) -> NDArray[np.float32]:
         """The whole output for one image: float32 ``(h, w, channels)``."""
+        pixels = frame.pixels
         (tile_width, tile_height), (out_width, out_height) = self._tile_wh, self._out_wh
         rows = self._axis(pixels.shape[0], tile_height, out_height)
         columns = self._axis(pixels.shape[1], tile_width, out_width)
@@ -154,7 +173,8 @@ class ImageToImage(TaskModel):
         for start in range(0, len(places), size):
             corners = places[start : start + size]
             tiles = [padded[top : top + tile_height, left : left + tile_width] for top, left in corners]
-            for (top, left), output in zip(corners, self._run_tiles(tiles, color), strict=True):
+            frames = [replace(frame, pixels=np.ascontiguousarray(tile)) for tile in tiles]
+            for (top, left), output in zip(corners, self._run_tiles(frames), strict=True):
                 blender.add(top, left, output)
         return blender.image()
 
@@ -166,14 +186,14 @@ class ImageToImage(TaskModel):
         width, height = self._tile_wh
         return min(BATCH, max(1, _CPU_PIXELS // (width * height)))
 
-    def _run_tiles(self, tiles: Sequence[NDArray[np.uint8]], color: str) -> NDArray[np.float32]:
+    def _run_tiles(self, tiles: Sequence[Frame]) -> NDArray[np.float32]:
         with self.session.lease(len(tiles)) as slot:
             for row, tile in zip(slot.inputs[self._input.name], tiles, strict=True):
-                self._preprocess(tile, row, color)
+                self._preprocess.put(tile, row)
             return self._output.dequantize(slot.run()[self._output.name])
 
 
-def _transformed(geometry: Geometry, pixels: Array) -> NDArray[np.uint8]:
+def _transformed(geometry: Geometry, pixels: Array) -> Array:
     """Pixels ``(h, w, 3)`` or ``(h, w)`` after a crop, rotation and flip."""
     if geometry == _IDENTITY:
         return pixels

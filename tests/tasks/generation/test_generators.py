@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgevision.backend import Slot
-from edgevision.errors import CancelledError, InferenceError, OptionError, OutputError
+from edgevision.errors import CancelledError, InferenceError, InputError, OptionError, OutputError
 from edgevision.imaging.decode import read_image
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.session import CheckedSession, open_session
@@ -34,12 +34,15 @@ def _session(inputs: list[TensorSpec], output: TensorSpec, answer: Any) -> Check
     return open_session(backend, backend.artifact(inputs, [output]))
 
 
-def _editor(answer: Any, scale: int = 1, fit: str = "tiles", batch: int | None = None) -> ImageToImage:
+def _editor(
+    answer: Any, scale: int = 1, fit: str = "tiles", batch: int | None = None, **mapping: Any
+) -> ImageToImage:
     """An image-to-image network with tiles of 16 x 16 pixels, 0…255."""
     image = TensorSpec("image", (batch, 16, 16, 3), "float32")
     output = TensorSpec("made", (batch, 16 * scale, 16 * scale, 3), "float32")
     task = GenerateTask("image-to-image", "made", (0, 255), "rgb", {"fit": fit, "overlap": 4})
-    return ImageToImage(_session([image], output, answer), task, Preprocessing((16, 16), (0.0, 255.0)))
+    how = Preprocessing((16, 16), (0.0, 255.0), **mapping)
+    return ImageToImage(_session([image], output, answer), task, how)
 
 
 def _photo(height: int, width: int) -> np.ndarray:
@@ -83,6 +86,21 @@ def test_on_a_cpu_tiles_run_together_only_while_that_is_faster(size: int, at_onc
     with session.watched(watch):
         editor(_photo(size, size * 17))
     assert (max(batches), sum(batches)) == (at_once, 17)
+
+
+@pytest.mark.parametrize("fit", ["tiles", "resize"])
+@pytest.mark.parametrize("mapping", [{"bit_depth": 12}, {"window_percentiles": (0, 100)}])
+def test_twelve_bits_have_the_black_and_white_of_the_whole_image_in_every_tile(
+    mapping: Any, fit: str
+) -> None:
+    photo = _photo(40, 50)
+    photo[0, :2] = [[0, 0, 0], [255, 255, 255]]
+    deep = np.rint(photo / 255.0 * 4095).astype(np.uint16)
+    reference = _editor(_same, fit=fit)(photo)[0].astype(int)
+    made = _editor(_same, fit=fit, **mapping)(deep, ensemble=fit == "tiles")[0]
+    assert np.abs(made - reference).max() <= 1
+    with pytest.raises(InputError, match="say how values become black and white"):
+        _editor(_same, fit=fit)(deep)
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (20, 33), (5, 7)])

@@ -1,0 +1,15 @@
+"""A line on stderr about the files that a command found but did not use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from edgevision.imaging.find import LeftOut, told_left_out
+
+
+def echo_left_out(left_out: Sequence[LeftOut]) -> None:
+    """Print the number of the files by kind, with the reasons and a few names; nothing if there are none."""
+    if left_out:
+        click.echo(told_left_out(left_out), err=True)

@@ -1,0 +1,39 @@
+"""Images for people: 8 bits, black to white as the network sees them."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevision.imaging.frame import Frame
+from edgevision.imaging.levels import ValueMapping, levelled, shares_of_white
+
+Pixels = NDArray[np.uint8]
+
+
+def viewable(image: Pixels | Frame, mapping: ValueMapping) -> Pixels:
+    """An image to be shown or drawn on: (h, w, 3) uint8 RGB.
+
+    Args:
+        image: (h, w, 3) uint8 RGB, which is returned as it is, or a frame.
+        mapping: of the network.
+
+    Raises:
+        InputError: the mapping does not cover the values of the image.
+    """
+    if not isinstance(image, Frame):
+        return image
+    shares = shares_of_white(levelled(image, mapping))
+    pixels: Pixels = np.rint(shares * 255).clip(0, 255).astype(np.uint8)
+    if image.color == "rgb":
+        return pixels
+    converted: Pixels = cv2.cvtColor(
+        pixels, cv2.COLOR_BGR2RGB if image.color == "bgr" else cv2.COLOR_GRAY2RGB
+    )
+    return converted
+
+
+def size_wh_of(image: Pixels | Frame) -> tuple[int, int]:
+    """Width and height in pixels."""
+    return image.size_wh if isinstance(image, Frame) else (image.shape[1], image.shape[0])
