@@ -138,6 +138,7 @@ def test_tflite_metadata_is_obeyed(
         ({"field6": [unit(6)]}, "scores", "RegexTokenizerOptions of the outputs"),
         ({"content": image(7)}, "color", "color space 7.*--color"),
         ({"content": image(1, (64, 64))}, "size", "metadata says 64x64"),
+        ({"content": image(1, (90000, 90000))}, "size", "more than 8192.*--input-size"),
     ],
 )
 def test_what_is_not_understood_is_refused_and_overridden_by_its_option(
