@@ -27,10 +27,10 @@ def _form(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
     required=True,
     metavar="PROGRAM",
     callback=_form,
-    help="Program that reads the result: mediapipe, openvino-model-api, frigate, or a plugin's.",
+    help="Program that reads the result, such as mediapipe.",
 )
 @click.option("-o", "--output", type=PATH, required=True, help="File or folder to write.")
-@click.option("--artifact", metavar="ID", help="Artifact to start from.  [default: the first that suits]")
+@click.option("--artifact", metavar="ID", help="Artifact to start from. Default: the first that suits.")
 @click.option("--precision", metavar="NAME", help="Precision of the artifact to start from.")
 @click.option("--force", is_flag=True, help="Replace existing files.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
@@ -45,6 +45,8 @@ def command(
     as_json: bool,
 ) -> None:
     """Write a model of BUNDLE in the form that another program expects.
+
+    PROGRAM is frigate, mediapipe, openvino-model-api, or one that a plugin adds.
 
     The result is run on the bundle's known images, and written only if it gives the bundle's answers.
     """
