@@ -179,8 +179,7 @@ def levelled(frame: Frame, mapping: ValueMapping) -> Frame:
         if frame.window is None:
             raise InputError(
                 f"{frame.name}: has no window of its own, and the preprocessing states window "
-                f"'{FILE_WINDOW}'; "
-                f"expected a DICOM file with a VOI LUT or with window centre and width"
+                f"'{FILE_WINDOW}'; expected a DICOM file with a VOI LUT or with window centre and width"
             )
         pixels, low, high = frame.window(pixels), 0.0, 1.0
     else:
@@ -207,10 +206,10 @@ def _stated_window(frame: Frame, mapping: ValueMapping) -> tuple[float, float]:
     if mapping.window_percentiles is not None:
         low, high = (float(value) for value in np.percentile(frame.pixels, mapping.window_percentiles))
         if low >= high:
+            percentiles = " and ".join(f"{percentile:g}" for percentile in mapping.window_percentiles)
             raise InputError(
-                f"{frame.name}: its {' and '.join(f'{p:g}' for p in mapping.window_percentiles)} % "
-                f"percentiles "
-                f"are both {low:g}, so there is no black and white; expected an image with contrast"
+                f"{frame.name}: its {percentiles} % percentiles are both {low:g}, so there is no black and "
+                f"white; expected an image with contrast"
             )
         return low, high
     if not isinstance(mapping.window, tuple):
