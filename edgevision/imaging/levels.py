@@ -234,14 +234,12 @@ def _check_depth_of(frame: Frame, bit_depth: int) -> None:
     if kind not in "iu":
         raise InputError(
             f"{frame.name}: has {_described(frame)}, and the preprocessing states bit depth {bit_depth}, "
-            f"which is "
-            f"for whole numbers; state --pixel-range LOW..HIGH or --window CENTER,WIDTH instead"
+            f"which is for whole numbers; state --pixel-range LOW..HIGH or --window CENTER,WIDTH instead"
         )
     if bits is not None and bits < bit_depth:
         raise InputError(
             f"{frame.name}: has {bits} bits per channel, and the preprocessing states bit depth "
-            f"{bit_depth}: it "
-            f"would be read too dark; expected an image from the same camera as in training"
+            f"{bit_depth}: it would be read too dark; expected an image from the camera of the training"
         )
 
 
@@ -250,10 +248,8 @@ def _check_values(frame: Frame, low: float, high: float, mapping: ValueMapping) 
     if least < low or most > high:
         raise InputError(
             f"{frame.name}: has values of {least:g}…{most:g}, and the preprocessing states "
-            f"{mapping.describe()}, "
-            f"which is {low:g}…{high:g}; state what the values are (a higher --bit-depth, or "
-            f"--pixel-range), or "
-            f"a window, which clips"
+            f"{mapping.describe()}, which is {low:g}…{high:g}; state what the values are, by a higher "
+            f"--bit-depth or by --pixel-range, or a window, which clips"
         )
 
 
