@@ -71,6 +71,11 @@ if TYPE_CHECKING:
     from edgevision.evidence.temperatures import ScoreQuality as ScoreQuality
     from edgevision.evidence.temperatures import TemperatureEvidence as TemperatureEvidence
     from edgevision.execution.run_costs import Timing as Timing
+    from edgevision.exporting.export import Exported as Exported
+    from edgevision.exporting.export import export as export
+    from edgevision.exporting.pack import Packed as Packed
+    from edgevision.exporting.pack import PackSettings as PackSettings
+    from edgevision.exporting.pack import pack as pack
     from edgevision.hookspecs import hookimpl as hookimpl
     from edgevision.imaging.decode import ImageLike as ImageLike
     from edgevision.imaging.decode import read_frame as read_frame
@@ -170,6 +175,8 @@ _NAMES = {
     "evidence.requirements": ("Budget", "Requirement"),
     "execution.run_costs": ("Timing",),
     "evidence.temperatures": ("ScaledScores", "ScoreQuality", "TemperatureEvidence"),
+    "exporting.export": ("Exported", "export"),
+    "exporting.pack": ("Packed", "PackSettings", "pack"),
     "hookspecs": ("hookimpl",),
     "imaging.decode": ("ImageLike", "read_frame", "read_frames"),
     "imaging.find": ("LeftOut",),

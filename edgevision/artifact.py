@@ -179,16 +179,22 @@ def read_artifact(path: str | Path, formats: Sequence[FileFormat] = STANDARD_FOR
     form = format_of(path, formats)
     if form is None:
         known = ", ".join(dict.fromkeys(one.suffixes[0] for one in formats))
-        raise OptionError(
-            f"{path}: expected a bundle (.evb) or an artifact ({known}); "
+        first = next((one.suffixes[0] for one in formats if path.suffix.lower() in one.suffixes[1:]), None)
+        step = (
             "run edgevision convert to get a bundle from a trained model"
+            if first is None
+            else f"pass the {first} file that it belongs to"
         )
+        raise OptionError(f"{path}: expected a bundle (.evb) or an artifact ({known}); {step}")
     files = {}
     for name, part in _parts(path, form):
+        beside = "" if part == path or form.folder else f"; it belongs to {path.name}: copy it beside that"
+        if part.exists() and not part.is_file():  # a pipe would be waited for
+            raise ArtifactError(f"{part}: cannot be read: is not a file{beside}")
         try:
             files[name] = part.read_bytes()
         except OSError as error:
-            raise ArtifactError(f"{part}: cannot be read: {error.strerror or error}") from error
+            raise ArtifactError(f"{part}: cannot be read: {error.strerror or error}{beside}") from error
     if not files:
         raise ArtifactError(f"{path}: the folder is empty; expected an artifact of format {form.name}")
     return Artifact(format=form.name, precision="unknown", files=files)

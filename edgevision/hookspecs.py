@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from edgevision.backend import Backend
     from edgevision.converter import Converter, SourceReader
     from edgevision.decoder import Decoder
+    from edgevision.export_format import ExportFormat
 
 hookspec = pluggy.HookspecMarker("edgevision")
 hookimpl = pluggy.HookimplMarker("edgevision")
@@ -42,6 +43,11 @@ def edgevision_converters() -> Iterable[Converter]:  # type: ignore[empty-body]
 @hookspec
 def edgevision_decoders() -> Iterable[Decoder]:  # type: ignore[empty-body]
     """Decoders from a detection network's outputs to boxes."""
+
+
+@hookspec
+def edgevision_export_formats() -> Iterable[ExportFormat]:  # type: ignore[empty-body]
+    """Forms of a model that other programs expect, for ``edgevision export``."""
 
 
 @hookspec

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from edgevision.backend import Backend, DeviceInfo
     from edgevision.converter import Converter, SourceReader
     from edgevision.decoder import Decoder
+    from edgevision.export_format import ExportFormat
 
 GROUP = "edgevision"
 DISABLE_VARIABLE = "EDGEVISION_DISABLE_PLUGINS"
@@ -182,6 +183,18 @@ class Registry:
             PluginError: there is none; lists the available ones.
         """
         return self._pick("decoder", name, self.decoders())
+
+    def export_formats(self) -> dict[str, ExportFormat]:
+        """Name -> form of a model that another program expects."""
+        return self._items("edgevision_export_formats", ("name", "summary", "formats", "export"))
+
+    def export_format(self, name: str) -> ExportFormat:
+        """The export format called `name`.
+
+        Raises:
+            PluginError: there is none; lists the available ones.
+        """
+        return self._pick("export format", name, self.export_formats())
 
     def target_files(self) -> list[tuple[str, Any]]:
         """(plugin, path of a TOML file with device profiles)."""

@@ -9,12 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 
 # What a short measurement picks differs from run to run: tests that want it say so themselves.
 os.environ["EDGEVISION_TUNE"] = "0"
+
+# Under emulation, what a test does is not slow, but the machine.
+settings.register_profile("emulated", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 

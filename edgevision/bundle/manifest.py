@@ -48,6 +48,10 @@ class ArtifactEntry:
         backends: names of the backends that it was converted for or measured on, in the order in which
             `edgevision.load` tries them.
         score_calibration: correction of a classifier's scores, and its operating point; `None` for none.
+        compiled_from: digest of the artifact that this one was compiled from, elsewhere; `None` if it is as
+            it was converted. The evidence is of that one.
+        unproved: why the known answers of an artifact that was compiled elsewhere were not checked on its
+            device; `None` if they were. They are checked before it is used.
     """
 
     id: str
@@ -59,6 +63,8 @@ class ArtifactEntry:
     targets: tuple[str, ...]
     backends: tuple[str, ...]
     score_calibration: ScoreCalibration | None = None
+    compiled_from: str | None = None
+    unproved: str | None = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +118,10 @@ def to_json(manifest: Manifest) -> str:
         document["preprocessing"] = manifest.preprocessing.to_dict()
     if manifest.pictures is None:
         del document["pictures"]
+    for entry in document["artifacts"]:
+        for name in ("compiled_from", "unproved"):
+            if entry[name] is None:
+                del entry[name]
     return json.dumps(document, indent=2, sort_keys=False, allow_nan=False) + "\n"
 
 
@@ -180,6 +190,8 @@ def _artifact(fields: _Fields) -> ArtifactEntry:
         targets=fields.words("targets"),
         backends=fields.words("backends"),
         score_calibration=_score_calibration(fields),
+        compiled_from=fields.optional_text("compiled_from"),
+        unproved=fields.optional_text("unproved"),
     )
 
 
@@ -224,6 +236,9 @@ class _Fields:
         if not isinstance(value, kind) or isinstance(value, bool):
             raise BundleError(f"{self.where}: field '{name}': unexpected {value!r:.80}")
         return value
+
+    def optional_text(self, name: str) -> str | None:
+        return self.get(name, str) if name in self.document else None
 
     def check_known(self, names: Sequence[str]) -> None:
         for name in self.document:

@@ -51,7 +51,7 @@ class Bundle:
             BundleError: a file is missing or damaged.
         """
         files = _open(self.path)
-        content = {PurePosixPath(file.path).name: _read(files, file) for file in entry.files}
+        content = {_name_in(entry, file): _read(files, file) for file in entry.files}
         return Artifact(entry.format, entry.precision, content)
 
     def read(self, entry: FileEntry) -> bytes:
@@ -71,6 +71,12 @@ class Bundle:
         files = _open(self.path)
         for entry in self.manifest.files():
             _read(files, entry)
+
+
+def _name_in(entry: ArtifactEntry, file: FileEntry) -> str:
+    """The name of a file within its artifact, with the folders of an artifact that is one."""
+    own = f"artifacts/{entry.id}/"
+    return file.path.removeprefix(own) if file.path.startswith(own) else PurePosixPath(file.path).name
 
 
 def read_bundle(path: str | Path) -> Bundle:
@@ -121,6 +127,24 @@ def open_bundle(path: str | Path) -> Bundle:
 def file_entry(path: str, content: bytes) -> FileEntry:
     """The manifest's entry for a file with this content."""
     return FileEntry(path, _sha256(content), len(content))
+
+
+def bundle_archive(manifest: Manifest, files: Mapping[str, bytes]) -> bytes:
+    """The content of a bundle as one zip file, the same for the same bundle.
+
+    Args:
+        manifest: lists every file of `files`.
+        files: path in the bundle -> content, for all files but the manifest.
+    """
+    import io
+
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in {MANIFEST: to_json(manifest).encode(), **files}.items():
+            member = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            member.external_attr = 0o644 << 16
+            archive.writestr(member, content, zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
 
 
 def check_output(path: str | Path, force: bool) -> None:

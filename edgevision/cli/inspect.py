@@ -60,6 +60,11 @@ def _echo_manifest(bundle: Bundle) -> None:
         ("artifact", "size", "input", "output", "targets"), [_row(entry) for entry in manifest.artifacts]
     )
     for entry in manifest.artifacts:
+        if entry.compiled_from is not None:
+            state = "its known answers were checked"
+            if entry.unproved is not None:
+                state = f"not proved yet, and checked before it is used: {entry.unproved}"
+            click.echo(f"{entry.id} was compiled elsewhere: {state}")
         if entry.score_calibration is not None:
             click.echo(f"scores of {entry.id}: {describe_score_calibration(entry.score_calibration)}")
 

@@ -228,7 +228,12 @@ def _lines(network: Network, top: int, row: Row, result: Result) -> Iterable[str
         yield from _lines_of_objects(row.name, result)
     else:
         classes = "  ".join(f"{best.label} {best.score:.1%}" for best in result.top(top))
-        yield f"{row.name}  {classes}{_decision(result)}"
+        yield f"{row.name}  {classes or _none_above(result)}{_decision(result)}"
+
+
+def _none_above(result: Classification) -> str:
+    """That no class reaches the threshold: an empty line would look like an image that was not run."""
+    return f"no class of {result.score_threshold:.1%} or more, the threshold in the model's metadata"
 
 
 def _decision(result: Classification) -> str:

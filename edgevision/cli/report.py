@@ -10,6 +10,7 @@ import click
 from edgevision.cli.options.groups import GroupedCommand, under
 from edgevision.cli.options.model import BARE_HEADING, BARE_OPTIONS, bare_of
 from edgevision.cli.options.path import PATH
+from edgevision.cli.output.terminal import without_noise
 from edgevision.reporting.report import write_report
 
 
@@ -32,5 +33,6 @@ def command(bundle: Path, output: Path, force: bool, **arguments: Any) -> None:
 
     The page needs no network and no scripts; it can be read offline, printed and filed.
     """
-    write_report(bundle, output, force=force, bare=bare_of(arguments))
+    with without_noise():  # the runtime that opens a bare file may print
+        write_report(bundle, output, force=force, bare=bare_of(arguments))
     click.echo(f"wrote {output}")

@@ -15,6 +15,7 @@ from edgevision.conversion.recipes import Converted, HeldOut, choose_recipe
 from edgevision.conversion.reference import Reference
 from edgevision.conversion.schedule import Schedule, Stage
 from edgevision.conversion.search import Sensitivities
+from edgevision.conversion.self_description import described, description_of
 from edgevision.converter import (
     CalibrationData,
     Converter,
@@ -55,6 +56,7 @@ class Candidate:
         session: the artifact, loaded there.
         comparison: of our own recipe with the plain converter's, where both exist.
         score_calibration: temperature and operating point of a classifier, where requested.
+        notes: what the artifact's metadata leaves out, and why.
     """
 
     planned: PlannedArtifact
@@ -63,6 +65,7 @@ class Candidate:
     session: CheckedSession
     comparison: RecipeComparison | None = None
     score_calibration: ScoreCalibration | None = None
+    notes: tuple[str, ...] = ()
 
     def model(self, evaluator: Evaluator) -> Any:
         """The artifact as a model of its task.
@@ -138,6 +141,8 @@ class CandidateBuilder:
         self._source = source
         self._calibration_data = calibration_data
         self._held_out = None if calibration_data is None else HeldOut(source, calibration_data, evaluator)
+        self._evaluator = evaluator
+        self._notes: dict[str, tuple[str, ...]] = {}  # by the digest of a described artifact
         self._examples = examples
         self._plugins = plugins
         self._steps = steps
@@ -158,7 +163,24 @@ class CandidateBuilder:
             run = partial(_run_first, worker, planned, measured_on.backend, settings)
             artifact, comparison = self._convert_and_run(planned, run)
         session = open_session(measured_on.backend, artifact, settings)
-        return Candidate(planned, artifact, measured_on, session, comparison)
+        notes = self._notes.get(artifact.sha256, ())
+        return Candidate(planned, artifact, measured_on, session, comparison, notes=notes)
+
+    def with_calibration_described(self, trial: Trial) -> Trial:
+        """The trial of an artifact whose own description has its score calibration, loaded in its place."""
+        candidate = trial.candidate
+        description = description_of(self._evaluator, candidate.score_calibration)
+        written = described(candidate.artifact, description, self._plugins)
+        settings = workers_on(self._examples, candidate.measured_on.settings)[1]
+        session = open_session(candidate.measured_on.backend, written.artifact, settings)
+        candidate.session.close()
+        candidate = replace(candidate, artifact=written.artifact, session=session, notes=written.notes)
+        sha256, size_bytes = written.artifact.sha256, written.artifact.size_bytes
+        return replace(
+            trial,
+            candidate=candidate,
+            measured=replace(trial.measured, sha256=sha256, size_bytes=size_bytes),
+        )
 
     def sensitivities(self, artifact_format: str) -> Sensitivities:
         """The layers of the source, most sensitive first; empty if they cannot be ranked for this format."""
@@ -189,7 +211,7 @@ class CandidateBuilder:
         self._steps.next(f"converting to {planned.id}, plain", Stage.INTEGER)
         plain = self._converted(
             f"{planned.id}, plain converter",
-            lambda: converter.convert_plain(source, planned.precision, data),
+            lambda: self._described(converter.convert_plain(source, planned.precision, data)),
             run,
             held_out,
         )
@@ -210,7 +232,16 @@ class CandidateBuilder:
             return {}
         return {name: values[:1] for name, values in self._held_out.inputs.items()}
 
+    def _described(self, artifact: Artifact) -> Artifact:
+        """The artifact with its description, so that what is measured is what is written."""
+        written = described(artifact, description_of(self._evaluator), self._plugins)
+        self._notes[written.artifact.sha256] = written.notes
+        return written.artifact
+
     def _convert(self, planned: PlannedArtifact, converter: Converter) -> Artifact:
+        return self._described(self._undescribed(planned, converter))
+
+    def _undescribed(self, planned: PlannedArtifact, converter: Converter) -> Artifact:
         if (
             planned.full_integer
             and isinstance(converter, FullIntegerConverter)

@@ -25,7 +25,7 @@ from edgevision.conversion.score_calibration import (
     ScoreCalibrator,
     score_calibration_request,
 )
-from edgevision.conversion.sets import ConversionSets, coverage_of, fit_sets, open_sets
+from edgevision.conversion.sets import ConversionSets, coverage_of, evaluation_images, fit_sets, open_sets
 from edgevision.conversion.settings import ConversionRequest, ConversionSettings
 from edgevision.conversion.speed import speed_bases
 from edgevision.conversion.trials import Failure, Trials
@@ -147,13 +147,14 @@ class Conversion:
         settings, missing = request.settings, MissingOptions(str(request.source))
         with missing.collected():
             plan = plan_conversion(request, plugins)
-        with missing.collected():
-            sets = open_sets(request, () if missing else plan.calibrated)
+        if not missing:
+            check_output(request.output, settings.force)
+            reader = _find_reader(request.source, plugins)
+            with missing.collected():
+                sets = open_sets(request, plan.calibrated)
         if missing:
             _collect_statements(missing, request, plugins)
             missing.check()
-        check_output(request.output, settings.force)
-        reader = _find_reader(request.source, plugins)
         steps = _schedule(progress, plan, sets)
         steps.next(f"reading {request.source.name}", Stage.READING)
         source = _read(reader, request)
@@ -186,6 +187,7 @@ class Conversion:
         if calibrator is not None:
             steps.next("calibrating scores", Stage.ARTIFACTS, len(calibrator.request.calibration))
             chosen = self._with_scores(calibrator, chosen, trials.failures)
+            chosen = [builder.with_calibration_described(trial) for trial in chosen]
         _require_one(chosen, trials.failures)
         steps.next("timing", Stage.TIMING)
         evidence = require_passed(self._evidence(trials, chosen, source_findings), settings.keep_passing)
@@ -309,6 +311,9 @@ def _source_findings(reference: Reference, settings: ConversionSettings) -> tupl
 def _collect_statements(missing: MissingOptions, request: ConversionRequest, plugins: Registry) -> None:
     """Add what the model itself leaves open, as far as it can be read: one message asks for all."""
     task = request.settings.task
+    if task.generation is None:
+        with missing.collected():
+            evaluation_images(request)
     with suppress(EdgeVisionError), missing.collected():
         source = _read(_find_reader(request.source, plugins), request)
         if task.generation is None:
@@ -366,6 +371,9 @@ def _left_out_files(sets: ConversionSets) -> Iterator[str]:
 def _notes(trials: Sequence[Trial], left_out: int) -> Iterator[str]:
     if left_out:
         yield f"{left_out} evaluation images were left out: they are also in the calibration set"
+    for note in dict.fromkeys(note for trial in trials for note in trial.candidate.notes):
+        ids = ", ".join(trial.id for trial in trials if note in trial.candidate.notes)
+        yield f"{ids}: {note}"
     for candidate in (trial.candidate for trial in trials):
         yield from unmeasured_limits(candidate.measured_on, candidate.planned.targets)
         if not candidate.measured_on.on_target:

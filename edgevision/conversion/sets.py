@@ -67,7 +67,7 @@ def open_sets(request: ConversionRequest, calibrated: Sequence[str]) -> Conversi
     with missing.collected():
         calibration = _calibration_set(request, calibrated)
     with missing.collected():
-        images = _evaluation_images(request)
+        images = evaluation_images(request)
     missing.check()
     evaluation, left_out = _evaluation_set(images, calibration, settings)
     if calibration is None:
@@ -76,7 +76,12 @@ def open_sets(request: ConversionRequest, calibrated: Sequence[str]) -> Conversi
     return ConversionSets(kept, calibration, left_out + len(evaluation) - len(kept), findings=findings)
 
 
-def _evaluation_images(request: ConversionRequest) -> Images:
+def evaluation_images(request: ConversionRequest) -> Images:
+    """The images to evaluate on, as they were named.
+
+    Raises:
+        MissingOptionError: there are none.
+    """
     if request.evaluation is None:
         raise MissingOptionError("", "no images to evaluate on; pass --evaluation FOLDER")
     return request.evaluation

@@ -15,7 +15,28 @@ from edgevision.descriptions.literals import read_flag, read_numbers
 
 #: Outputs for explanations, which its wrappers keep apart.
 _SIDE_OUTPUTS = ("saliency_map", "feature_vector")
-_RESIZES = {"standard": "stretch", "fit_to_window_letterbox": "letterbox", "crop": "center-crop"}
+_RESIZES = {
+    "standard": "stretch",
+    "fit_to_window": "corner-letterbox",
+    "fit_to_window_letterbox": "letterbox",
+    "crop": "center-crop",
+}
+#: The head of YOLOv5 to YOLO11: the values of a box are a column, without objectness.
+_COLUMNS = {"transposed": True, "objectness": False, "box_unit": "pixels"}
+#: Wrappers of other tasks.
+_OTHER_TASKS = frozenset(
+    {
+        "action classification",
+        "anomalydetection",
+        "detrinstseg",
+        "keypoint_detection",
+        "maskrcnn",
+        "sam_decoder",
+        "sam_image_encoder",
+        "segmentation",
+        "yolo-seg",
+    }
+)
 _INTERPOLATIONS = {"LINEAR": "bilinear", "NEAREST": "nearest"}
 _YOLO_DEFAULTS = {
     "resize_type": "fit_to_window_letterbox",
@@ -27,8 +48,8 @@ _YOLO_DEFAULTS = {
     "iou_threshold": "0.7",
     "nms_max_predictions": "30000",
 }
-#: Statements of what images become, beyond mean and scale -> their value that changes nothing.
-_NEUTRAL_VALUES = {"intensity_mode": "none", "input_dtype": "u8"}
+#: Statements of what images become, beyond mean and scale -> their supported values.
+_SUPPORTED_VALUES = {"intensity_mode": ("none", "scale_to_unit"), "input_dtype": ("u8",)}
 #: Statements that add a step which EdgeVision does not have -> the caller's statement that overrides it.
 _STEPS = {
     "embedded_processing": "values",
@@ -53,6 +74,8 @@ def describe_model_api(info: Mapping[str, str], where: str) -> ArtifactDescripti
     reader = _Reader(info, where)
     description = reader.input_description(normalized_by_default=False)
     unsupported = description.unsupported
+    if kind.lower() in _OTHER_TASKS:
+        return replace(description, task=kind)
     if kind:
         reason = f"supported are {', '.join(sorted(_NAMES))}"
         unsupported += (UnsupportedMetadata("kind", f"{where}: model_type '{kind[:80]}'", reason),)
@@ -79,13 +102,15 @@ def _ssd(info: Mapping[str, str], where: str) -> ArtifactDescription:
 
 def _yolo_v8(info: Mapping[str, str], where: str) -> ArtifactDescription:
     reader = _Reader({**_YOLO_DEFAULTS, **info}, where)
-    decoders: dict[str, Mapping[str, Any]] = {"yolo": {"objectness": False, "box_unit": "pixels"}}
+    decoders: dict[str, Mapping[str, Any]] = {"yolo": dict(_COLUMNS)}
     thresholds = reader.thresholds()
     return replace(reader.input_description(), task="detect", decoders=decoders, thresholds=thresholds)
 
 
 def _yolo_x(info: Mapping[str, str], where: str) -> ArtifactDescription:
     defaults = {"confidence_threshold": "0.5", "nms_execute": "YES", "iou_threshold": "0.65"}
+    # Trained on images as OpenCV reads them, and fed so by the wrapper.
+    defaults["reverse_input_channels"] = "NO"
     # Its wrapper always pads at the right and below, with 114, whatever else is stated.
     fixed = {"resize_type": "fit_to_window", "pad_value": "114"}
     reader = _Reader({**defaults, **info, **fixed}, where)
@@ -98,11 +123,12 @@ def _yolo(info: Mapping[str, str], where: str) -> ArtifactDescription:
     """Ultralytics' exporter writes this type for every task; only what it classifies has no resize type."""
     if "resize_type" not in info:
         described = _Reader(info, where).input_description()
-        return replace(described, resize="center-crop", task="classify", score_kind="softmax")
+        fitted = replace(described, resize="center-crop", interpolation="area")
+        return replace(fitted, task="classify", score_kind="softmax")
     reader = _Reader({**_YOLO_DEFAULTS, **info}, where)
     decoders: dict[str, Mapping[str, Any]] = {
         "yolo-end2end": {"box_unit": "pixels"},
-        "yolo": {"objectness": False, "box_unit": "pixels"},
+        "yolo": dict(_COLUMNS),
     }
     return replace(reader.input_description(), decoders=decoders, thresholds=reader.thresholds())
 
@@ -136,12 +162,12 @@ class _Reader:
         """
         self._check_steps()
         mean, scale = self._per_channel("mean_values", 0.0), self._per_channel("scale_values", 1.0)
-        stated = normalized_by_default or "mean_values" in self._info or "scale_values" in self._info
+        stated = normalized_by_default or bool({"mean_values", "scale_values"} & set(self._info))
         normalized = stated and mean is not None and scale is not None
         pad_value = self._number("pad_value", "resize", 0, 255)
         return ArtifactDescription(
             labels=self._labels(),
-            value_range=(0.0, 255.0) if normalized else None,
+            value_range=(0.0, self._white()) if normalized else None,
             mean=mean if normalized else None,
             scale=scale if normalized else None,
             color=self._color(),
@@ -168,11 +194,18 @@ class _Reader:
         for name, field in _STEPS.items():
             if self._flag(name, field):
                 self._refuse(field, name, "this step is not supported")
-        for name, neutral in _NEUTRAL_VALUES.items():
-            if self._info.get(name, neutral) != neutral:
-                self._refuse("values", name, f"supported is {neutral}")
+        for name, supported in _SUPPORTED_VALUES.items():
+            if self._info.get(name, supported[0]) not in supported:
+                self._refuse("values", name, f"supported: {', '.join(supported)}")
         if "path_to_labels" in self._info:
             self._refuse("labels", "path_to_labels", "a path that holds on one machine")
+
+    def _white(self) -> float:
+        """The value of white before mean and scale: it may be divided by a highest value first."""
+        if self._info.get("intensity_mode") != "scale_to_unit":
+            return 255.0
+        highest = self._number("intensity_max_value", "values", 1, math.inf)
+        return 255.0 / (highest or 255.0)
 
     def _labels(self) -> tuple[str, ...] | None:
         labels = tuple(self._info.get("labels", "").split())

@@ -19,11 +19,14 @@ _END2END, _GRID = "yolo-end2end", "yolo"
 #: Of its predictor; an export does not say them.
 _THRESHOLDS = {"score_threshold": 0.25, "iou_threshold": 0.7, "max_detections": 300}
 _MOST_CLASSES = 100_000
+#: Its words for tasks.
+_TASKS = ("detect", "classify", "pose", "segment", "obb", "semantic", "depth")
 
 
 def is_ultralytics(stated: Mapping[str, Any]) -> bool:
-    """Return whether metadata is Ultralytics'."""
-    return "names" in stated and ("task" in stated or "stride" in stated)
+    """Return whether metadata is Ultralytics', whole or in part: a task alone is reason enough to obey it."""
+    named = "names" in stated and ("task" in stated or "stride" in stated)
+    return named or stated.get("author") == "Ultralytics" or stated.get("task") in _TASKS
 
 
 def describe_ultralytics(
@@ -61,7 +64,9 @@ def _with_task(
     if task == "classify":
         # Its transform resizes the shorter side and crops; to a size that is not square it stretches.
         square = described.size_wh is None or described.size_wh[0] == described.size_wh[1]
-        return replace(described, resize="center-crop" if square else "stretch", score_kind="softmax")
+        resize = "center-crop" if square else "stretch"
+        # It filters as Pillow does: over all pixels that shrink into one, as areas do.
+        return replace(described, resize=resize, interpolation="area", score_kind="softmax")
     if head == "RTDETRDecoder":
         settings = {"box_format": "cxcywh", "box_unit": "share"}
         thresholds = {**_THRESHOLDS, "iou_threshold": 1.0}
@@ -71,8 +76,8 @@ def _with_task(
         decoders: dict[str, dict[str, Any]] = {_END2END: end2end_head}
     elif task is None:  # YOLOv5 and YOLOv9, where the number of values per box tells of objectness
         decoders = {_GRID: grid, _END2END: end2end_head}
-    else:  # values stand in columns; older releases do not say that a head suppresses overlaps
-        decoders = {_END2END: end2end_head, _GRID: {**grid, "objectness": False}}
+    else:  # older releases do not say that a head suppresses overlaps
+        decoders = {_END2END: end2end_head, _GRID: {**grid, "objectness": False, "transposed": True}}
     thresholds = {**_THRESHOLDS, "iou_threshold": 1.0} if end2end else dict(_THRESHOLDS)
     return replace(described, resize="letterbox", pad_value=114, decoders=decoders, thresholds=thresholds)
 
@@ -91,8 +96,8 @@ class _Reader:
 
     def task(self) -> str | None:
         value = self._stated.get("task")
-        if value is None:
-            return None
+        if value is None:  # the shape of keypoints is said of no other task
+            return "pose" if "kpt_shape" in self._stated else None
         return value.strip() if isinstance(value, str) and value.strip() else repr(value)[:80]
 
     def labels(self) -> tuple[str, ...] | None:

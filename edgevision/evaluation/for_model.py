@@ -68,11 +68,15 @@ class ModelFacts:
     @classmethod
     def of_bare(cls, path: Path, model: Classifier | Detector) -> ModelFacts:
         """The facts of a bare file that has been loaded."""
+        calibration = None
         if isinstance(model, Classifier):
             task: Task = ClassifyTask(model.output, model.score_kind)
+            calibration = model.score_calibration
         else:
             task = model.task
-        return cls(path, path.name, task, model.preprocessing, model.labels, model.session.outputs)
+        return cls(
+            path, path.name, task, model.preprocessing, model.labels, model.session.outputs, calibration
+        )
 
 
 def evaluator_for_model(
@@ -121,6 +125,12 @@ def _classification(
     images: ImageSet,
     paths: GroundTruthPaths,
 ) -> ClassificationEvaluator:
+    unnamed = all(label == f"class {number}" for number, label in enumerate(model.labels))
+    if unnamed and not set(images.class_names) <= set(model.labels):
+        raise OptionError(
+            f"{model.path}: the model does not name its classes, which the folders of {images.name} are "
+            "compared by; pass --labels FILE, with the names in the network's order"
+        )
     independent = has_independent_scores(task, score_output(model.outputs, task.output))
     truth = classify_truth(images, model.labels, paths.annotations, independent)
     if truth is None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from edgevision.artifact import Artifact
 from edgevision.backend import Backend, SessionSettings
+from edgevision.bundle.answers_on_session import check_unproved
 from edgevision.bundle.layout import is_bundle
 from edgevision.bundle.storage import read_bundle
 from edgevision.datasets.image_sets import ImageSet
@@ -150,7 +151,7 @@ def open_model(path: Path, images: ImageSet, on: RunSettings, plugins: Registry)
         if on.precision is not None:
             raise OptionError(f"{path}: precision is for bundles, and this is a bare file; remove it")
         bare = open_bare(path, replace(request, settings=settings), on.bare or BareModel(), plugins)
-        with bare.model as model:
+        with bare.recognizer(path) as model:
             facts = ModelFacts.of_bare(path, model)
             run = _run(facts, bare.artifact, bare.backend, model.session)
             yield OpenModel(facts, run, workers, plugins, lambda evaluator: model)
@@ -164,6 +165,7 @@ def open_model(path: Path, images: ImageSet, on: RunSettings, plugins: Registry)
     artifact, facts = bundle.artifact(choice.entry), ModelFacts.of_bundle(bundle, choice.entry)
     # The choice of `load`, but with threads shared among parallel calls.
     with open_session(choice.backend, artifact, settings) as session:
+        check_unproved(session, bundle, choice.entry)
         run = _run(facts, artifact, choice.backend, session)
         yield OpenModel(facts, run, workers, plugins, lambda evaluator: evaluator.model(session))
 

@@ -59,6 +59,8 @@ def placement_of(preprocessing: Preprocessing, image_size_wh: tuple[int, int]) -
         taken = center_crop_xywh(image_size_wh, input_wh)
     elif preprocessing.resize == "letterbox":
         filled = letterbox_xywh(image_size_wh, input_wh)
+    elif preprocessing.resize == "corner-letterbox":
+        filled = (0, 0, *letterbox_xywh(image_size_wh, input_wh)[2:])
     scale = np.array(taken[2:], np.float64) / np.array(filled[2:], np.float64)
     shift = np.array(taken[:2]) - np.array(filled[:2]) * scale
     corner = np.array(filled[:2], np.float64)

@@ -15,7 +15,7 @@ from edgevision.imaging.levels import MAPPING_FIELDS, ValueMapping, check_mappin
 from edgevision.system.numeric import is_real, is_whole, plain_fields
 from edgevision.tensors import Array, Quantization, TensorSpec
 
-RESIZE_MODES = ("stretch", "letterbox", "center-crop")
+RESIZE_MODES = ("stretch", "letterbox", "corner-letterbox", "center-crop")
 INTERPOLATIONS = ("nearest", "bilinear", "area")
 COLORS = ("rgb", "bgr", "gray")
 LAYOUTS = ("nhwc", "nchw")
@@ -40,7 +40,8 @@ class Preprocessing:
     Attributes:
         size_wh: width and height of the input tensor, in pixels.
         resize: ``stretch`` to the size; ``letterbox``: the whole image, aspect ratio kept, with borders
-            of `pad_value`, as ``tf.image.resize_with_pad``; ``center-crop``: aspect ratio kept, the
+            of `pad_value`, as ``tf.image.resize_with_pad``; ``corner-letterbox``: the same with the image in
+            the upper left corner, as YOLOX is trained; ``center-crop``: aspect ratio kept, the
             excess cut off, as Keras's ``Resizing(crop_to_aspect_ratio=True)``.
         interpolation: ``nearest``, ``bilinear`` or ``area``, with pixel centres at one half, as in
             ``tf.image.resize`` without antialiasing, rounded to whole pixel values.

@@ -37,7 +37,17 @@ def resizer(mode: str, interpolation: str, pad_value: float) -> Resizer:
         _fill_borders(out, left, top, width, height, pad_value)
         stretch(image, out[top : top + height, left : left + width])
 
-    return {"stretch": stretch, "center-crop": crop, "letterbox": letterbox}[mode]
+    def corner_letterbox(image: Pixels, out: Pixels) -> None:
+        _, _, width, height = letterbox_xywh(_size_wh(image), _size_wh(out))
+        _fill_borders(out, 0, 0, width, height, pad_value)
+        stretch(image, out[:height, :width])
+
+    return {
+        "stretch": stretch,
+        "center-crop": crop,
+        "letterbox": letterbox,
+        "corner-letterbox": corner_letterbox,
+    }[mode]
 
 
 def letterbox_xywh(image_wh: tuple[int, int], out_wh: tuple[int, int]) -> tuple[int, int, int, int]:

@@ -22,6 +22,7 @@ from edgevision.imaging.preprocess import Preprocessing
 from edgevision.loading.choice import Request, choose_backend
 from edgevision.loading.companions import read_with_companions
 from edgevision.loading.metadata import check_metadata, describe_artifact
+from edgevision.loading.own_description import own_description
 from edgevision.plugins import Registry
 from edgevision.session import CheckedSession, open_session
 from edgevision.system.missing_options import MissingOptions
@@ -102,9 +103,23 @@ class OpenBare(NamedTuple):
         backend: runs it.
     """
 
-    model: Classifier | Detector
+    model: Model
     artifact: Artifact
     backend: Backend
+
+    def recognizer(self, path: Path) -> Classifier | Detector:
+        """The model, if it is a classifier or a detector.
+
+        Raises:
+            OptionError: it generates images; it is closed.
+        """
+        from edgevision.tasks.classify import Classifier
+        from edgevision.tasks.detect import Detector
+
+        if isinstance(self.model, (Classifier, Detector)):
+            return self.model
+        self.model.close()
+        raise OptionError(f"{path}: generates images; pass its bundle, or run edgevision generate")
 
 
 def load_bare(path: Path, request: Request, bare: BareModel, plugins: Registry) -> Model:
@@ -123,6 +138,15 @@ def open_bare(path: Path, request: Request, bare: BareModel, plugins: Registry) 
     """
     artifact = read_with_companions(path, known_formats(path, request.backend, plugins), plugins)
     backend = choose_backend(path, artifact.format, request, plugins)
+    own = own_description(artifact, plugins)
+    if own is not None:
+        from edgevision.loading.described import described_model
+
+        with ExitStack() as stack:
+            session = stack.enter_context(open_session(backend, artifact, request.settings))
+            described = described_model(path, session, own, bare, plugins)
+            stack.pop_all()
+        return OpenBare(described, artifact, backend)
     metadata = describe_artifact(artifact, backend, plugins)
     named = None if bare.decoder is None else plugins.decoder(bare.decoder)
     check_metadata(path, metadata, bare.stated_fields, named)

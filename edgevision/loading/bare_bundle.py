@@ -70,7 +70,7 @@ def bare_bundle(path: Path, request: Request, bare: BareModel, plugins: Registry
         EdgeVisionError: as `edgevision.load`.
     """
     opened = open_bare(path, request, bare, plugins)
-    with opened.model as model:
+    with opened.recognizer(path) as model:
         known_inputs = KnownImages(_images(model.preprocessing.size_wh), model.preprocessing)
         outputs = compute_answers(model.session, known_inputs)
         inputs, specs = model.session.inputs, model.session.outputs
@@ -85,6 +85,7 @@ def bare_bundle(path: Path, request: Request, bare: BareModel, plugins: Registry
         outputs=specs,
         targets=(),
         backends=tuple(backends_of_format(artifact.format, plugins)),
+        score_calibration=model.score_calibration if isinstance(model, Classifier) else None,
     )
     labels = "".join(f"{label}\n" for label in model.labels)
     manifest = Manifest(

@@ -13,16 +13,15 @@ from edgevision.bundle.layout import is_bundle
 from edgevision.errors import OptionError
 from edgevision.loading.bare import BareModel, load_bare
 from edgevision.loading.choice import Choice, Request, choose
+from edgevision.loading.task_model import model_of_task
 from edgevision.plugins import Registry, registry
-from edgevision.session import CheckedSession, open_session
+from edgevision.session import open_session
 from edgevision.system.arguments import flag, instance, one_path
 from edgevision.system.log import info
 
 if TYPE_CHECKING:  # a process that runs one bare classifier imports no bundles, and no other tasks
     from typing_extensions import Unpack
 
-    from edgevision.bundle.manifest import ArtifactEntry
-    from edgevision.bundle.storage import Bundle
     from edgevision.tasks.classify import Classifier
     from edgevision.tasks.detect import Detector
     from edgevision.tasks.generation.build import Generator
@@ -188,38 +187,24 @@ def _load_bundle(path: Path, request: Request, selftest: bool, plugins: Registry
     artifact = bundle.artifact(choice.entry)
     with ExitStack() as stack:
         session = stack.enter_context(open_session(choice.backend, artifact, choice.settings))
-        model = _task_model(session, bundle, choice.entry, plugins)
+        manifest, entry = bundle.manifest, choice.entry
+        model = model_of_task(
+            session, manifest.task, manifest.preprocessing, bundle.labels, entry.score_calibration, plugins
+        )
         if selftest or _is_doubted(path, choice, session.device):
-            _check_known_answers(session, bundle, choice.entry)
+            from edgevision.bundle.answers_on_session import check_bundle_answers
+
+            check_bundle_answers(session, bundle, choice.entry)
         stack.pop_all()  # the model closes the session from here on
     return model
 
 
-def _task_model(session: CheckedSession, bundle: Bundle, entry: ArtifactEntry, plugins: Registry) -> Model:
-    from edgevision.tasks.description import ClassifyTask, GenerateTask
-
-    task, preprocessing, labels = bundle.manifest.task, bundle.manifest.preprocessing, bundle.labels
-    if isinstance(task, GenerateTask):
-        from edgevision.tasks.generation.build import build_generator
-
-        return build_generator(session, task, preprocessing, labels)
-    if preprocessing is None:
-        raise OptionError(f"task '{task.name}': expected a preprocessing for its images, got none")
-    if isinstance(task, ClassifyTask):
-        from edgevision.tasks.classify import Classifier
-
-        return Classifier(
-            session, preprocessing, labels, task.score_kind, task.output, entry.score_calibration
-        )
-    from edgevision.tasks.detect import Detector
-
-    return Detector(session, preprocessing, labels, task, plugins.decoder(task.decoder))
-
-
 def _is_doubted(path: Path, choice: Choice, device: str) -> bool:
     """True if the bundle has no evidence for the backend, or the backend may compute something else here."""
-    doubt = ""
-    if choice.backend.name not in choice.entry.backends:
+    doubt = choice.entry.unproved or ""
+    if doubt:
+        doubt = f"{choice.entry.id} was compiled elsewhere, and is not proved yet: {doubt}"
+    elif choice.backend.name not in choice.entry.backends:
         doubt = (
             f"{choice.entry.id} was neither converted for backend '{choice.backend.name}' nor measured on it"
         )
@@ -228,14 +213,6 @@ def _is_doubted(path: Path, choice: Choice, device: str) -> bool:
     if doubt:
         info("%s: the known answers are checked: %s", path, doubt)
     return bool(doubt)
-
-
-def _check_known_answers(session: CheckedSession, bundle: Bundle, entry: ArtifactEntry) -> None:
-    from edgevision.bundle.known_answers import check_known_answers, read_known_answers
-
-    content = bundle.read(bundle.manifest.selftest)
-    answers = read_known_answers(content, bundle.manifest.preprocessing, f"{bundle.path}: selftest")
-    check_known_answers(session, answers, entry.id, entry.precision)
 
 
 def _refuse_bundle_arguments(path: Path, arguments: Mapping[str, object]) -> None:

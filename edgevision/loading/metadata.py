@@ -8,7 +8,7 @@ from pathlib import Path
 from edgevision.artifact import Artifact
 from edgevision.backend import ArtifactDescription, Backend, DescribingBackend
 from edgevision.decoder import Decoder, extra_tasks
-from edgevision.errors import OptionError
+from edgevision.errors import ArtifactError, EdgeVisionError, OptionError, first_line
 from edgevision.plugins import Registry
 
 #: Tasks of bare files.
@@ -18,7 +18,7 @@ _TASKS = ("classify", "detect")
 _OPTIONS = {
     "values": "--input-range LOW..HIGH",
     "color": "--color rgb, bgr or gray",
-    "resize": "--resize stretch, letterbox or center-crop",
+    "resize": "--resize stretch, letterbox, corner-letterbox or center-crop",
     "interpolation": "--interpolation nearest, bilinear or area",
     "size": "--input-size WIDTHxHEIGHT",
     "labels": "--labels FILE",
@@ -36,8 +36,20 @@ def describe_artifact(artifact: Artifact, runner: Backend, plugins: Registry) ->
     """
     for backend in _starting_with(runner, plugins):
         if artifact.format in backend.formats[:1] and isinstance(backend, DescribingBackend):
-            return backend.describe(artifact)
+            return _described(artifact, backend)
     return ArtifactDescription()
+
+
+def _described(artifact: Artifact, backend: DescribingBackend) -> ArtifactDescription:
+    """The metadata; whatever else the backend raises is an error that names the file."""
+    try:
+        return backend.describe(artifact)
+    except EdgeVisionError:
+        raise
+    except Exception as error:  # of a third party's plugin
+        raise ArtifactError(
+            f"{artifact.name}: its metadata cannot be read: {type(error).__name__}: {first_line(error)}"
+        ) from error
 
 
 def check_metadata(

@@ -274,6 +274,8 @@ def _replaced(message: memoryview, way: list[int], edit: Callable[[memoryview], 
 
 def _fixed_shape(shape: memoryview, sizes: tuple[int | None, ...]) -> bytes:
     dimensions: list[Field] = [field for field in fields(shape) if field.number == 1]
+    if len(dimensions) != len(sizes):
+        raise WireError(f"an input with {len(dimensions)} dimensions, expected {len(sizes)}")
     parts = []
     for field, size in zip(dimensions, sizes, strict=True):
         old = bytes(shape[field.start : field.end])

@@ -140,5 +140,5 @@ class BoxCheck:
         return (
             f"check the settings of decoder '{self._decoder}': {', '.join(names) or 'it has none'}"
             + (" (--decoder-setting NAME=VALUE)" if names else "")
-            + "; or choose another decoder"
+            + "; or choose a decoder with the right box_unit and box_format, such as boxes-scores"
         )

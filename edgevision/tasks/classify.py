@@ -191,7 +191,14 @@ class Classifier(TaskModel):
         if score_sigmoids is not None:
             from edgevision.tasks.score_sigmoids import calibrator
 
-            read, calibrated = self._scores, calibrator(score_sigmoids, len(self.labels))
+            if _is_binary(self._output):
+                raise OptionError(
+                    f"output '{self._output.name}': a score calibration per class, but the network has a "
+                    "single score for two classes; remove the calibration from the model's metadata"
+                )
+            calibrated = calibrator(score_sigmoids, len(self.labels))
+            # Their authors fitted them to the network's own numbers, logits included.
+            read = _number_reader(self._output) if score_kind == "logits" else self._scores
             self._scores = lambda values: calibrated(read(values))
             self.multi_label = True
         if not is_share(score_threshold):
@@ -373,6 +380,18 @@ def _reader(output: TensorSpec, score_kind: str, temperature: float | None) -> C
     if score_kind != "logits" and not _is_binary(output):
         return checked
     return lambda values: _as_scores(checked(values), score_kind)
+
+
+def _number_reader(output: TensorSpec) -> Callable[[Array], Scores]:
+    """A function from an output's own numbers to real numbers (images, classes)."""
+    real = dequantizer(output)
+
+    def read(values: Array) -> Scores:
+        numbers = real(values).reshape(len(values), -1)
+        _check_finite(numbers)
+        return numbers
+
+    return read
 
 
 def _is_binary(output: TensorSpec) -> bool:

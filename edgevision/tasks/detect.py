@@ -250,7 +250,7 @@ class Detector(TaskModel):
             of_labels = ", one of the labels" if self.labels else ""
             expected = f"0…{classes - 1}{of_labels}" if classes else "0 or more"
             hint = (
-                "; if it counts classes from 1, set the decoder's class_offset to 1"
+                "; if it counts classes from 1, set class_offset to 1 where the decoder has it"
                 if wrong == classes
                 else ""
             )

@@ -54,7 +54,7 @@ def labels_in_literal(text: str, where: str) -> tuple[str, ...]:
     """
     try:
         value = ast.literal_eval(text)
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         return labels_in_json(text, where)
     return labels_in(value, where)
 

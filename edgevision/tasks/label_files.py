@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgevision.errors import OptionError
+from edgevision.errors import OptionError, first_line
 from edgevision.system.arguments import one_path
 from edgevision.system.numeric import plain
 from edgevision.tasks.label_documents import (
@@ -76,7 +76,15 @@ def read_labels(path: str | Path) -> tuple[str, ...]:
     where, text = str(path), _text(path)
     if not text.strip():
         raise OptionError(f"{where}: no labels found; expected one class per line")
-    suffix = path.suffix.lower()
+    try:
+        return _labels(text, path.suffix.lower(), where)
+    except OptionError:
+        raise
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
+        raise OptionError(f"{where}: cannot be read as a list of labels: {first_line(error)}") from error
+
+
+def _labels(text: str, suffix: str, where: str) -> tuple[str, ...]:
     if suffix == ".json":
         return labels_in_json(text, where)
     if suffix in (".yaml", ".yml"):

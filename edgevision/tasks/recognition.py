@@ -9,6 +9,7 @@ from typing import Any
 from edgevision.decoder import Decoder, nms_applied, recognised
 from edgevision.errors import MissingOptionError, OptionError
 from edgevision.plugins import Registry
+from edgevision.system.log import info
 from edgevision.tasks.description import DetectTask
 from edgevision.tensors import TensorSpec
 
@@ -142,8 +143,12 @@ def _recognise(
         decoders: name -> decoder.
     """
     choices = []
-    for decoder in decoders.values():
-        settings = decoder.recognise(outputs, input_size_wh)
+    for name, decoder in decoders.items():
+        try:
+            settings = decoder.recognise(outputs, input_size_wh)
+        except Exception as error:  # of a third party's plugin: the others go on without it
+            info("decoder '%s' fails to look at the outputs: %s", name, error)
+            continue
         if settings is not None:
             choices.append(DecoderChoice(decoder, settings))
     return choices[0] if len(choices) == 1 else None

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 
 import numpy as np
 
-from edgevision.artifact import Artifact
-from edgevision.backend import Backend, DeviceInfo, SessionSettings
+from edgevision.artifact import Artifact, FileFormat
+from edgevision.backend import (
+    ArtifactDescription,
+    Backend,
+    CompanionBackend,
+    DescribingBackend,
+    DeviceInfo,
+    SessionSettings,
+)
 from edgevision.errors import (
     ArtifactError,
     DeviceError,
@@ -102,6 +109,9 @@ def _check_members(backend: Backend, artifact: Artifact) -> Sequence[DeviceInfo]
     for member, kind in (("name", str), ("formats", tuple), ("options", tuple)):
         value = getattr(backend, member, None)
         expect(isinstance(value, kind), subject, f"{member} is {value!r}, expected a {kind.__name__}")
+    for form in getattr(backend, "file_formats", ()):
+        declared = isinstance(form, FileFormat) and form.name in backend.formats
+        expect(declared, subject, f"file_formats holds {form!r}, expected a FileFormat of one of its formats")
     expect(artifact.format in backend.formats, subject, f"does not load format '{artifact.format}'")
     version = backend.version()
     expect(isinstance(version, str) and bool(version), subject, f"version() returned {version!r}")
@@ -226,6 +236,26 @@ def _check_damaged(case: _Case) -> None:
                 case.backend.open(damaged, SessionSettings(device=case.device)).close()
 
 
+def _check_metadata(case: _Case) -> None:
+    """`describe` and `companions` raise `ArtifactError` at most, and only for a damaged one."""
+    backend, artifact = case.backend, case.artifact
+    first, *others = artifact.files
+    for state, damage in {"whole": lambda content: content, **_DAMAGES}.items():
+        files = {first: damage(artifact.files[first]), **{name: artifact.files[name] for name in others}}
+        damaged = Artifact(artifact.format, artifact.precision, files)
+        allowed = () if state == "whole" else (ArtifactError,)
+        if isinstance(backend, DescribingBackend) and artifact.format in backend.formats[:1]:
+            with suppress(*allowed):
+                found = backend.describe(damaged)
+                case.expect(isinstance(found, ArtifactDescription), f"describe returned {found!r:.80}")
+        if isinstance(backend, CompanionBackend):
+            with suppress(*allowed):
+                for one in backend.companions(damaged):
+                    parts = one.name.split("/")
+                    inside = one.name != "" and "" not in parts and ".." not in parts
+                    case.expect(inside, f"companions returned '{one.name}', expected a name below the folder")
+
+
 _DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "cut in half": lambda content: content[: len(content) // 2],
     "empty": lambda content: b"",
@@ -296,6 +326,7 @@ _RULES: tuple[Callable[[_Case], None], ...] = (
     _check_refused_inputs,
     _check_closed,
     _check_damaged,
+    _check_metadata,
     _check_settings,
     _check_batch,
     _check_lease,

@@ -12,7 +12,8 @@ from edgevision.artifact import Artifact
 from edgevision.backend import check_open_sizes, fixed_image_shape
 from edgevision.errors import ArtifactError, InferenceError
 from edgevision.slots import ModelCache
-from edgevision.system.onnx_file import complete, with_sizes
+from edgevision.system.onnx_file import complete, invalid, with_sizes
+from edgevision.system.protobuf import WireError
 from edgevision.tensors import Array, TensorSpec
 from edgevision_onnxruntime.runtime import CPU, reason
 
@@ -135,8 +136,11 @@ class Sessions:
             sizes = _sizes(port)
             fixed = fixed_image_shape(self._artifact, port.name, sizes, image_size_wh)
             if fixed != sizes:
-                self._content = with_sizes(self._content, port.name, fixed)
                 changed = True
+                try:
+                    self._content = with_sizes(self._content, port.name, fixed)
+                except WireError as error:
+                    raise invalid(self._artifact.name, error) from error
         return self._probe() if changed else probe
 
     def _options(self) -> Any:

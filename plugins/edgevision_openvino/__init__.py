@@ -8,6 +8,7 @@ from edgevision import hookimpl
 
 if TYPE_CHECKING:
     from edgevision.backend import Backend
+    from edgevision.export_format import ExportFormat
 
 
 @hookimpl
@@ -16,3 +17,11 @@ def edgevision_backends() -> list[Backend]:
     from edgevision_openvino.backend import OpenVINOBackend
 
     return [OpenVINOBackend()]
+
+
+@hookimpl
+def edgevision_export_formats() -> list[ExportFormat]:
+    """The forms of OpenVINO Model API."""
+    from edgevision_openvino.model_api import ModelAPI
+
+    return [ModelAPI()]

@@ -12,8 +12,10 @@ from typing import Any
 
 from edgevision.artifact import ONNX, OPENVINO, TFLITE, Artifact
 from edgevision.backend import ArtifactDescription, Companion, DeviceInfo, Session, SessionSettings
+from edgevision.description import DescribedArtifact, ModelDescription
 from edgevision.descriptions.weights import weight_files
 from edgevision.errors import DeviceError, OptionError
+from edgevision.graph import EditableGraph
 from edgevision.slots import PooledSession, SlotPool
 from edgevision.system.cores import cores
 from edgevision_openvino.compiled import CompiledModels, SlotFactory
@@ -56,6 +58,24 @@ class OpenVINOBackend:
         if artifact.format == "openvino":
             return companion_files()
         return weight_files(artifact) if artifact.format == "onnx" else []
+
+    def write_description(self, artifact: Artifact, description: ModelDescription) -> DescribedArtifact:
+        """As `edgevision.description.SelfDescribingFormat.write_description`."""
+        from edgevision_openvino.describing import write_description  # not needed to run a model
+
+        return write_description(artifact, description)
+
+    def read_description(self, artifact: Artifact) -> ModelDescription | None:
+        """As `edgevision.description.SelfDescribingFormat.read_description`."""
+        from edgevision_openvino.describing import read_description
+
+        return read_description(artifact)
+
+    def editable_graph(self, artifact: Artifact) -> EditableGraph:
+        """As `edgevision.graph.GraphFormat.editable_graph`."""
+        from edgevision_openvino.graph import OpenVINOGraph
+
+        return OpenVINOGraph(artifact)
 
     def open(self, artifact: Artifact, settings: SessionSettings) -> Session:
         """As `Backend.open`.

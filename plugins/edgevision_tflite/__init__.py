@@ -8,6 +8,7 @@ from edgevision import hookimpl
 
 if TYPE_CHECKING:
     from edgevision.backend import Backend
+    from edgevision.export_format import ExportFormat
 
 
 @hookimpl
@@ -16,3 +17,11 @@ def edgevision_backends() -> list[Backend]:
     from edgevision_tflite.backend import TFLiteBackend
 
     return [TFLiteBackend()]
+
+
+@hookimpl
+def edgevision_export_formats() -> list[ExportFormat]:
+    """The form of MediaPipe Tasks."""
+    from edgevision_tflite.mediapipe import MediaPipe
+
+    return [MediaPipe()]

@@ -19,12 +19,17 @@ from edgevision.backend import (
     check_open_sizes,
     fixed_image_shape,
 )
+from edgevision.description import DescribedArtifact, ModelDescription
 from edgevision.errors import ArtifactError, DeviceError, InferenceError, OptionError, first_line
+from edgevision.graph import EditableGraph
 from edgevision.slots import PooledSession, SlotPool
 from edgevision.tensors import Array, Quantization, TensorSpec
 from edgevision_tflite.integrity import check_complete
 from edgevision_tflite.metadata import describe
 from edgevision_tflite.runtime import Runtime, find_runtime
+
+#: The operator that stands for what an Edge TPU computes.
+_EDGE_TPU = b"edgetpu-custom-op"
 
 
 class TFLiteBackend:
@@ -46,6 +51,24 @@ class TFLiteBackend:
     def describe(self, artifact: Artifact) -> ArtifactDescription:
         """As `DescribingBackend.describe`: the TFLite Metadata in the file."""
         return describe(artifact)
+
+    def write_description(self, artifact: Artifact, description: ModelDescription) -> DescribedArtifact:
+        """As `edgevision.description.SelfDescribingFormat.write_description`."""
+        from edgevision_tflite.describing import write_description  # not needed to run a model
+
+        return write_description(artifact, description)
+
+    def read_description(self, artifact: Artifact) -> ModelDescription | None:
+        """As `edgevision.description.SelfDescribingFormat.read_description`."""
+        from edgevision_tflite.describing import read_description
+
+        return read_description(artifact)
+
+    def editable_graph(self, artifact: Artifact) -> EditableGraph:
+        """As `edgevision.graph.GraphFormat.editable_graph`."""
+        from edgevision_tflite.graph import TFLiteGraph
+
+        return TFLiteGraph(artifact)
 
     def open(self, artifact: Artifact, settings: SessionSettings) -> Session:
         """As `Backend.open`.
@@ -125,6 +148,11 @@ class _Loader(NamedTuple):
             )
             interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
+            if self.delegate is None and _EDGE_TPU in self.artifact.content:
+                raise DeviceError(
+                    f"{self.artifact.name}: is compiled for an Edge TPU; pass its library in option "
+                    f"delegate, such as libedgetpu.so.1"
+                ) from error
             raise self.refusal(error) from error
         return interpreter
 

@@ -69,6 +69,19 @@ def bundle(tmp_path: Path) -> Path:
     return path
 
 
+def test_an_artifact_that_is_a_folder_keeps_the_names_in_it(tmp_path: Path) -> None:
+    parts = {
+        f"artifacts/fake-int8/{name}": name.encode() for name in ("a.json", "parts/a.json", "parts/b.bin")
+    }
+    entry = replace(
+        _manifest().artifacts[0], files=tuple(file_entry(path, content) for path, content in parts.items())
+    )
+    files = {**{name: FILES[name] for name in ("labels.txt", "selftest.npz", "evidence.json")}, **parts}
+    write_bundle(tmp_path / "model.evb", replace(_manifest(), artifacts=(entry,)), files)
+    read = read_bundle(tmp_path / "model.evb").artifact(entry).files
+    assert read == {"a.json": b"a.json", "parts/a.json": b"parts/a.json", "parts/b.bin": b"parts/b.bin"}
+
+
 def _manifest_with(calibration: ScoreCalibration) -> Manifest:
     manifest = _manifest()
     return replace(manifest, artifacts=(replace(manifest.artifacts[0], score_calibration=calibration),))

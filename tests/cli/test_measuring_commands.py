@@ -208,9 +208,9 @@ def test_images_without_their_classes_are_refused(
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (("evaluate", DATA / "tiny.tflite", "."), 2, "expected a bundle, got a bare model file"),
+        (("evaluate", DATA / "tiny.tflite", "."), 3, "no images found"),
+        (("report", DATA / "tiny.tflite", "-o", "x.html"), 2, "2 options are missing: (1) the model"),
         (("evaluate", "absent.evb", "."), 3, "no images found"),
-        (("compare", DATA / "tiny.tflite", "b.evb", "."), 2, "expected a bundle, got a bare model file"),
         (("selftest", "absent.evb"), 5, "there is no such bundle"),
         (("compare", "a.evb", "b.evb"), 2, "Missing argument 'DATA'"),
     ],

@@ -444,7 +444,10 @@ def test_a_tensor_of_another_shape_or_dtype_is_refused(spec: TensorSpec, message
         ({"value_range": (1.0, 1.0)}, "value_range: expected a low number, then a higher one"),
         ({"value_range": (0.0, float("inf"))}, "value_range: expected two finite numbers"),
         ({"value_range": None}, "value_range"),
-        ({"resize": "squash"}, "resize: expected one of stretch, letterbox, center-crop, got 'squash'"),
+        (
+            {"resize": "squash"},
+            "resize: expected one of stretch, letterbox, corner-letterbox, center-crop, got 'squash'",
+        ),
         ({"interpolation": "cubic"}, "interpolation: expected one of nearest, bilinear, area"),
         ({"color": "rgba"}, "color"),
         ({"layout": "hwc"}, "layout"),
@@ -617,3 +620,14 @@ def test_a_photo_is_preprocessed_as_on_the_training_side(shared: Path) -> None:
     got = preprocessed(photo, as_it_is((224, 224), value_range=(-1.0, 1.0)), "float32")
     assert np.abs(got - expected).max() <= 1 / 127.5
     assert np.abs(got - expected).mean() <= 0.3 / 127.5
+
+
+def test_a_corner_letterbox_puts_the_image_into_the_upper_left_corner() -> None:
+    image = noise(20, 40)
+    how = as_it_is((32, 32), resize="corner-letterbox", pad_value=114)
+    tensor = preprocessed(image, how)
+    centred = preprocessed(image, as_it_is((32, 32), resize="letterbox", pad_value=114))
+    assert np.array_equal(tensor[:16], centred[8:24])
+    assert (tensor[16:] == 114).all()
+    tall = preprocessed(image.transpose(1, 0, 2).copy(), how)
+    assert (tall[:, 16:] == 114).all()

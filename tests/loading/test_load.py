@@ -174,7 +174,7 @@ def test_a_truncated_artifact_with_a_right_digest_is_refused_by_its_runtime(bund
 
 
 def test_a_bare_file_that_needs_an_option_is_refused_with_its_name() -> None:
-    with pytest.raises(OptionError, match=r"tiny\.tflite: the model does not say .* --input-range"):
+    with pytest.raises(OptionError, match=r"tiny\.tflite: .*the model does not say .* --input-range"):
         load(TINY)
 
 

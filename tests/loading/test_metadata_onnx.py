@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from described_networks import (
@@ -19,7 +20,7 @@ from described_networks import (
 
 import edgevision
 from edgevision import BareModel, InputOptions
-from edgevision.errors import OptionError
+from edgevision.errors import ArtifactError, OptionError
 
 BOX = [16, 16, 8, 4]
 #: BOX in an image of 80x50 that was letterboxed, stretched or not moved at all.
@@ -138,6 +139,27 @@ def test_a_model_of_another_task_is_refused_by_that_word(tmp_path: Path, task: s
         opened(tmp_path, content, bare=bare)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"task": "pose"},
+        {"task": "pose", "author": "Ultralytics"},
+        {"names": "{0: 'person'}", "stride": "32", "kpt_shape": "[17, 3]"},
+    ],
+)
+def test_a_task_alone_is_obeyed(tmp_path: Path, said: dict[str, str]) -> None:
+    bare = BareModel(InputOptions(value_range=(0.0, 1.0)), labels=["a"], decoder="yolo")
+    with pytest.raises(OptionError, match="task 'pose'"):
+        opened(tmp_path, onnx_detector(grid_rows(1, BOX, 0, extra=51), said), bare=bare)
+
+
+@pytest.mark.parametrize("shape", [(1, 300, 7), (1, 8, 21), (1, 21, 7)])
+def test_outputs_of_another_head_than_the_metadata_says_are_refused(tmp_path: Path, shape: Any) -> None:
+    content = onnx_detector(np.zeros(shape, np.float32), as_properties(ultralytics()))
+    with pytest.raises(OptionError, match=r"detector for 3 classes|3 labels"):
+        opened(tmp_path, content)
+
+
 def test_keypoints_that_nothing_declares_are_not_read_as_classes(tmp_path: Path) -> None:
     content = onnx_detector(grid_rows(2, BOX, 1, extra=51), as_properties(ultralytics(names=["a", "b"])))
     with pytest.raises(OptionError, match=r"detector for 2 classes .* '\w+' \(57, 21\)|2 labels for .* 53"):
@@ -222,3 +244,59 @@ def test_a_network_with_several_softmaxes_or_none_says_no_score_kind(tmp_path: P
         opened(tmp_path, onnx_classifier(softmax=False), bare=bare)
     with opened(tmp_path, onnx_classifier(), bare=bare) as model:
         assert model.score_kind == "softmax"
+
+
+def test_an_open_size_is_fixed_through_every_door(tmp_path: Path) -> None:
+    properties = as_properties(ultralytics(task="classify"))
+    path = tmp_path / "open.onnx"
+    path.write_bytes(onnx_classifier(properties, sizes=("batch", 3, "height", "width")))
+    for name, picture in (("person", RED), ("car", BLUE)):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "set" / name / "1.png"), picture[:, :, ::-1])
+    evaluation = edgevision.evaluate(path, tmp_path / "set")
+    assert evaluation.measures.metrics[0].value == 1.0
+    tuning = edgevision.tune(path, backends=["onnx"], threads=[1], batches=[1], seconds=0.05)
+    assert [row.status for row in tuning.rows] == ["passed"]
+    # A size of the caller's own, where the file says none.
+    path.write_bytes(onnx_classifier(sizes=("batch", 3, "height", "width")))
+    with pytest.raises(ArtifactError, match="--input-size"):
+        edgevision.load(path)
+    bare = BareModel(InputOptions(value_range=(0.0, 1.0), size_wh=(48, 16)))
+    with edgevision.load(path, bare=bare) as model:
+        assert model.session.inputs[0].shape == (None, 3, 16, 48)
+        assert model(RED).top()[0].label == "class 0"
+
+
+class _PoseDecoder:
+    """A third party's decoder, which reads the boxes of pose networks."""
+
+    name = "pose-boxes"
+    nms_applied = False
+    extra_tasks = ("pose",)
+
+    def recognise(self, outputs: Any, input_size_wh: Any) -> dict[str, Any]:
+        return {}
+
+    def prepare(self, outputs: Any, input_size_wh: Any, settings: Any) -> Any:
+        from edgevision.plugins import registry
+
+        yolo = registry().decoder("yolo")
+        whole = {"output": outputs[0].name, "transposed": True, "objectness": False, "box_unit": "pixels"}
+        return yolo.prepare(outputs, input_size_wh, whole)
+
+
+def test_a_decoder_of_a_plugin_may_read_another_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from edgevision.plugins import Registry
+
+    own = Registry.decoder
+
+    def decoder(self: Registry, name: str) -> Any:
+        return _PoseDecoder() if name == "pose-boxes" else own(self, name)
+
+    monkeypatch.setattr(Registry, "decoder", decoder)
+    names = [f"value {number}" for number in range(54)]
+    content = onnx_detector(
+        grid_rows(3, BOX, 1, extra=51), as_properties(ultralytics(task="pose", names=names))
+    )
+    with opened(tmp_path, content, bare=BareModel(decoder="pose-boxes")) as model:
+        assert found(model) == [("value 1", LETTERBOXED)]

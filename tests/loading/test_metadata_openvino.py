@@ -103,6 +103,27 @@ def test_another_task_is_refused_by_that_word(tmp_path: Path, task: str) -> None
         edgevision.load(path)
 
 
+@pytest.mark.parametrize("kind", ["Segmentation", "keypoint_detection", "MaskRCNN", "AnomalyDetection"])
+def test_a_wrapper_of_another_task_is_refused_by_its_name(tmp_path: Path, kind: str) -> None:
+    path = openvino_ir(tmp_path, onnx_classifier(), CLASSIFIER | {"model_type": kind})
+    for bare in (BareModel(), BareModel(score_kind="softmax")):
+        with pytest.raises(OptionError, match=f"for the task '{kind}'"):
+            edgevision.load(path, bare=bare)
+
+
+def test_yolox_is_decoded_from_its_grid_and_padded_at_the_right_and_below(tmp_path: Path) -> None:
+    rows = np.zeros((1, 21, 8), np.float32)
+    # Cell (1, 1) of stride 16: centre (1.5, 1.25) * 16, size (1, 0.5) * 16.
+    rows[0, 16 + 3] = [0.5, 0.25, 0.0, np.log(0.5), 0.9, 0, 1, 0]
+    info = {"model_type": "YOLOX", "labels": "person road_sign car"}
+    with edgevision.load(openvino_ir(tmp_path, onnx_detector(rows), info)) as model:
+        assert (model.preprocessing.resize, model.preprocessing.pad_value) == ("corner-letterbox", 114)
+        assert (model.preprocessing.color, model.preprocessing.value_range) == ("bgr", (0.0, 255.0))
+        # Scaled by 0.4, and not moved: (16, 16, 32, 24) of the input, of which the image fills 32 x 20.
+        assert found(model) == [("road_sign", (40.0, 40.0, 80.0, 50.0))]
+        assert (model.task.score_threshold, model.task.iou_threshold) == (0.5, 0.65)
+
+
 @pytest.mark.parametrize(
     ("said", "label", "box"),
     [
@@ -145,10 +166,13 @@ def test_model_apis_yolo_letterboxes_and_divides_by_255_by_default(tmp_path: Pat
         ({"resize_type": "standard"}, ("resize", "stretch")),
         ({"resize_type": "fit_to_window_letterbox", "pad_value": 7}, ("pad_value", 7)),
         ({"resize_type": "crop"}, ("resize", "center-crop")),
+        ({"resize_type": "fit_to_window"}, ("resize", "corner-letterbox")),
         ({"interpolation_mode": "NEAREST"}, ("interpolation", "nearest")),
         ({"topk": 3, "output_raw_scores": True, "optimization_config": "{}"}, ("scale", (255.0,))),
         ({"intensity_mode": "none", "input_dtype": "u8"}, ("scale", (255.0,))),
         ({"scale_values": "None"}, ("scale", (1.0,))),
+        ({"intensity_mode": "scale_to_unit"}, ("value_range", (0.0, 1.0))),
+        ({"intensity_mode": "scale_to_unit", "intensity_max_value": 510}, ("value_range", (0.0, 0.5))),
     ],
 )
 def test_what_model_api_obeys_is_obeyed(tmp_path: Path, said: Any, check: tuple[str, Any]) -> None:
@@ -165,18 +189,13 @@ LABELLED = BareModel(labels=["a", "b", "c"])
 @pytest.mark.parametrize(
     ("said", "override", "message"),
     [
-        (
-            {"model_type": "Segmentation"},
-            BareModel(score_kind="softmax"),
-            "model_type 'Segmentation'.*--scores",
-        ),
+        ({"model_type": "YOLOV4"}, BareModel(score_kind="softmax"), "model_type 'YOLOV4'.*--scores"),
         (
             {"model_type": "Classificaton"},
             BareModel(score_kind="softmax"),
             "supported are Classification, SSD",
         ),
         ({"resize_type": "fold"}, BareModel(InputOptions(resize="stretch")), "'fold'.*--resize stretch"),
-        ({"resize_type": "fit_to_window"}, BareModel(InputOptions(resize="letterbox")), "fit_to_window"),
         ({"interpolation_mode": "CUBIC"}, BareModel(InputOptions(interpolation="area")), "--interpolation"),
         ({"mean_values": "1 2"}, RANGE, "mean_values '1 2'.*--input-range"),
         ({"mean_values": "a b c"}, RANGE, "--input-range"),
@@ -184,7 +203,7 @@ LABELLED = BareModel(labels=["a", "b", "c"])
         ({"reverse_input_channels": "perhaps"}, BareModel(InputOptions(color="rgb")), "--color"),
         ({"pad_value": 300}, BareModel(InputOptions(resize="letterbox")), "pad_value '300'"),
         ({"embedded_processing": True}, RANGE, "embedded_processing"),
-        ({"intensity_mode": "window"}, RANGE, "intensity_mode 'window'.*supported is none"),
+        ({"intensity_mode": "window"}, RANGE, "intensity_mode 'window'.*supported: none, scale_to_unit"),
         ({"input_dtype": "u16"}, RANGE, "input_dtype 'u16'"),
         ({"multilabel": True}, BareModel(score_kind="softmax"), "multilabel.*--scores"),
         ({"hierarchical": True}, BareModel(score_kind="softmax"), "hierarchical"),

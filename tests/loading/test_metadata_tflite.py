@@ -233,6 +233,21 @@ def test_scores_are_calibrated_by_the_sigmoid_of_their_class(tmp_path: Path, bac
         assert result.multi_label
 
 
+def test_a_calibration_of_logits_reads_the_networks_own_numbers(tmp_path: Path) -> None:
+    net = tflite_classifier()
+    graph = net.subgraphs[0]
+    graph.operators, graph.outputs = graph.operators[:1], [graph.operators[0].outputs[0]]  # the means alone
+    meta = metadata(
+        inputs=[normalization(0, 255)],
+        outputs=[unit(CALIBRATION)],
+        files=[file("c", SCORE_CALIBRATION), file("l")],
+    )
+    members = {"c": "1,4,-2\n1,4,-2\n1,2,-3\n", "l": NAMES}
+    with opened(tmp_path, meta, members, net, bare=BareModel(score_kind="logits")) as model:
+        scores = model(RED).scores
+    np.testing.assert_allclose(scores, 1 / (1 + np.exp([-2.0, 2.0, 3.0])), rtol=1e-5)
+
+
 @pytest.mark.parametrize("rows", ["1,2\n", "1,2,3,4,5\n", "a,b,c\n", "-1,2,3\n", "2,1,0\n", "1,inf,0\n"])
 def test_a_calibration_file_with_other_lines_is_refused(tmp_path: Path, rows: str) -> None:
     meta = metadata(

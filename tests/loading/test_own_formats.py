@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -137,6 +138,12 @@ def test_commands_take_it_with_the_options_of_predict(model: Path, images: Path,
     assert "wrote" in _run("report", model, "-o", tmp_path / "page.html", *options).stdout
 
 
+def test_classes_without_names_are_not_guessed_from_the_folders(model: Path, images: Path) -> None:
+    on = RunSettings(bare=BareModel(InputOptions(value_range=(0.0, 1.0)), score_kind="softmax"))
+    with pytest.raises(OptionError, match=r"does not name its classes.* pass --labels FILE"):
+        edgevision.evaluate(model, images, on)
+
+
 def test_a_backend_that_differs_from_the_default_one_is_not_chosen(
     model: Path, sensor: Sensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -165,6 +172,15 @@ def test_unknown_suffixes_are_refused_with_those_of_all_backends(tmp_path: Path,
     (tmp_path / "m.pt").write_bytes(b"")
     with pytest.raises(OptionError, match=r"or an artifact \(.*\.graph\.json, \.tflite, \.sensor\)"):
         edgevision.load(tmp_path / "m.pt")
+
+
+def test_metadata_that_a_plugin_fails_to_read_is_an_error_with_the_file(model: Path, sensor: Sensor) -> None:
+    sensor.describe = lambda artifact: {}["labels"]  # type: ignore[attr-defined]
+    sensor.formats = tuple(
+        sorted(sensor.formats, key=lambda name: (name == "sensor-graph") != model.is_file())
+    )
+    with pytest.raises(ArtifactError, match="its metadata cannot be read: KeyError: 'labels'"):
+        edgevision.load(model, bare=BARE)
 
 
 def test_two_formats_of_one_suffix_ask_for_the_backend(tmp_path: Path) -> None:
@@ -245,3 +261,14 @@ def test_options_for_bare_files_are_refused_for_bundles_by_every_function(tmp_pa
     ):
         with pytest.raises(OptionError, match="remove the options for bare files"):
             call()
+
+
+def test_a_pipe_is_not_waited_for_and_a_companion_leads_to_its_first_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "m.tflite")
+    with pytest.raises(ArtifactError, match=r"m\.tflite: cannot be read: is not a file"):
+        edgevision.load(tmp_path / "m.tflite")
+    (tmp_path / "m.xml").write_bytes(b"<net/>")
+    with pytest.raises(ArtifactError, match=r"m\.bin: cannot be read: No such file.* belongs to m\.xml"):
+        edgevision.load(tmp_path / "m.xml")
+    with pytest.raises(OptionError, match=r"m\.bin: expected .*; pass the \.xml file that it belongs to"):
+        edgevision.load(tmp_path / "m.bin")

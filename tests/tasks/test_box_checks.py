@@ -190,11 +190,19 @@ def test_after_enough_plausible_boxes_nothing_is_checked() -> None:
         (-1, "class -1; expected"),
     ],
 )
-@pytest.mark.parametrize("decoder", ["yolo-end2end", "tflite-ssd", "boxes-scores"])
+@pytest.mark.parametrize(
+    "decoder", ["yolo-end2end", "tflite-ssd", "boxes-scores", "detection-output", "boxes-labels"]
+)
 def test_a_class_that_is_none_is_refused(decoder: str, value: float, reason: str) -> None:
     box = BOXES["box"]
     if decoder == "yolo-end2end":
         model = _detector(decoder, {"output": "o", "box_unit": "pixels"}, {"o": [[*box, 0.9, value]]})
+    elif decoder == "detection-output":
+        settings = {"output": "o", "box_unit": "pixels"}
+        model = _detector(decoder, settings, {"o": [[[0, value, 0.9, *box]]]})
+    elif decoder == "boxes-labels":
+        settings = {"boxes": "b", "classes": "c", "box_unit": "pixels"}
+        model = _detector(decoder, settings, {"b": [[*box, 0.9]], "c": [value]})
     elif decoder == "tflite-ssd":
         outputs = {"b": [np.divide(box, SHARES)], "c": [value], "s": [0.9], "n": 1}
         model = _detector(decoder, {"boxes": "b", "classes": "c", "scores": "s", "count": "n"}, outputs)

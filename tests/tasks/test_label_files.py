@@ -130,6 +130,12 @@ REFUSED: dict[str, tuple[str, str | bytes, str]] = {
     "CSV with two id columns": ("l.csv", "0,5,cat\n1,6,dog\n", "call the one with the ids 'id'"),
     "ragged CSV": ("l.csv", "0,cat\n1,dog,x\n", "expected 3 columns"),
     "a label map without names": ("l.pbtxt", "item { id: 1 }", "expected an id and a name"),
+    "a text without an end": (
+        "l.pbtxt",
+        "item { id: 1 name: 'ca\nt' }",
+        "cannot be read as a list of labels",
+    ),
+    "a set of lists": ("l.txt", "{['cat'], ['dog']}", "expected JSON"),
     "a broken label map": ("l.pbtxt", "item { id: 1 name: 'cat' ", "expected 'name: value'"),
 }
 

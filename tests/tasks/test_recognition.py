@@ -53,6 +53,22 @@ def test_the_only_decoder_that_recognises_the_outputs_is_chosen(plugins: Registr
     assert (choice.decoder.name, choice.settings) == ("box", {"output": "box grid"})
 
 
+def test_a_decoder_that_fails_is_left_out(plugins: Registry) -> None:
+    class Broken(_Decoder):
+        def recognise(self, outputs: Sequence[TensorSpec], input_size_wh: tuple[int, int]) -> Any:
+            raise KeyError("boxes")
+
+    class Plugin:
+        @hookimpl
+        def edgevision_decoders(self):
+            return [Broken("broken")]
+
+    plugins.register(Plugin(), "broken")
+    choice = choose_decoder("m", _outputs(GRID), (32, 32), plugins)
+    assert choice is not None
+    assert choice.decoder.name == "box"
+
+
 def test_a_named_decoder_is_used_whether_or_not_it_recognises_the_outputs(plugins: Registry) -> None:
     choice = choose_decoder("m", _outputs(GRID), (32, 32), plugins, "suppressed")
     assert choice is not None

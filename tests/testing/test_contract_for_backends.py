@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgevision.artifact import Artifact
-from edgevision.backend import Session, SessionSettings
+from edgevision.artifact import TFLITE, Artifact
+from edgevision.backend import ArtifactDescription, Companion, Session, SessionSettings
 from edgevision.errors import ArtifactError, DeviceError, InferenceError, OptionError
 from edgevision.session import open_session
 from edgevision.slots import PooledSession
@@ -189,6 +189,21 @@ class LetsForeignErrorsThrough(FakeBackend):
             raise RuntimeError("core dumped") from error
 
 
+class DescribesNothing(FakeBackend):
+    def describe(self, artifact: Artifact) -> Any:
+        return None
+
+
+class CannotDescribeDamage(FakeBackend):
+    def describe(self, artifact: Artifact) -> ArtifactDescription:
+        return ArtifactDescription(labels=(chr(artifact.content[0]),))
+
+
+class NamesFilesElsewhere(FakeBackend):
+    def companions(self, artifact: Artifact) -> list[Companion]:
+        return [Companion("../weights.bin")]
+
+
 class TakesAnyDevice(FakeBackend):
     def open(self, artifact: Artifact, settings: SessionSettings) -> Session:
         return super().open(artifact, replace(settings, device=None))
@@ -215,9 +230,14 @@ class HasFormatsInAList(FakeBackend):
     formats = ["fake"]  # type: ignore[assignment]  # noqa: RUF012
 
 
+class DeclaresAnothersFormat(FakeBackend):
+    file_formats = (TFLITE,)
+
+
 @pytest.mark.parametrize(
     ("backend", "message"),
     [
+        (DeclaresAnothersFormat, r"file_formats holds FileFormat\(name='tflite'"),
         (
             TakesAnyArtifact,
             "an artifact whose model.fake is cut in half: expected ArtifactError, and nothing was",
@@ -226,6 +246,9 @@ class HasFormatsInAList(FakeBackend):
             LetsForeignErrorsThrough,
             ".* is cut in half: expected ArtifactError, got RuntimeError: core dumped",
         ),
+        (DescribesNothing, "describe returned None"),
+        (CannotDescribeDamage, ".*damaged one; got IndexError"),
+        (NamesFilesElsewhere, r"companions returned '\.\./weights\.bin'"),
         (TakesAnyDevice, "device 'no-such-device': expected DeviceError, and nothing was raised"),
         (TakesAnyOption, "option 'no-such-option': expected OptionError, and nothing was raised"),
         (HasNoDevice, r"devices\(\) returned none"),

@@ -155,8 +155,14 @@ def fold(trace: Trace) -> FoldedGraph:
     return FoldedGraph(definition, tuple(layers), *names)
 
 
-def freeze(trace: Trace, definition: Any) -> Any:
-    """A GraphDef with the inputs and outputs of `trace`, as a concrete function for converters."""
+def freeze(trace: Trace, definition: Any, batch: int | None = None) -> Any:
+    """A GraphDef with the inputs and outputs of `trace`, as a concrete function for converters.
+
+    Args:
+        trace: of the source.
+        definition: the graph.
+        batch: the only batch that the function takes; `None` for any.
+    """
     tf = require_tensorflow()
     convert = require("tensorflow.python.framework.convert_to_constants").convert_variables_to_constants_v2
 
@@ -172,7 +178,7 @@ def freeze(trace: Trace, definition: Any) -> Any:
         ]
 
     specs = [
-        tf.TensorSpec(tensor.shape, tf.float32, name=spec.name)
+        tf.TensorSpec((batch, *tensor.shape[1:]), tf.float32, name=spec.name)
         for spec, tensor in zip(trace.inputs, trace.frozen.inputs, strict=True)
     ]
     return convert(tf.compat.v1.wrap_function(imported, specs), aggressive_inlining=True)

@@ -79,12 +79,14 @@ def quantize(
 def quantize_full_integer(
     trace: Trace, prepared: PreparedNetwork, precision: str
 ) -> tuple[bytes, tuple[FloatOperator, ...]]:
-    """Quantize every operation of a prepared network that can be; see `quantize`.
+    """Quantize every operation of a prepared network that can be, for a batch of one; see `quantize`.
+
+    The compilers for integer-only devices refuse open shapes.
 
     Raises:
         ConversionError: an output joins tensors that one scale cannot represent.
     """
-    model, _ = _with_ranges(trace, prepared, ())
+    model, _ = _with_ranges(trace, prepared, (), batch=1)
     for name in joined_outputs(model):
         raise ConversionError(
             f"output '{name}' joins tensors of very different ranges, which one int8 scale cannot represent; "
@@ -99,7 +101,7 @@ def quantize_full_integer(
 
 
 def _with_ranges(
-    trace: Trace, prepared: PreparedNetwork, keep_float: Collection[str]
+    trace: Trace, prepared: PreparedNetwork, keep_float: Collection[str], batch: int | None = None
 ) -> tuple[Any, frozenset[int]]:
     """The float file as a `ModelT`, with our weights and the ranges of its tensors.
 
@@ -110,7 +112,7 @@ def _with_ranges(
     graph = prepared.rounded_graph(keep_float)
     integers = integer_ranges(prepared, graph)
     graph = without_rounding(graph, integers)
-    calibrated = _calibrated(tf, trace, prepared, graph)
+    calibrated = _calibrated(tf, freeze(trace, graph.definition, batch), trace, prepared)
     model = parsed(calibrated)
     unknown = _set_ranges(tf, model, calibrated, prepared, graph)
     _set_input_ranges(model, trace, integers)
@@ -148,9 +150,9 @@ def float_operators(content: bytes, reasons: Mapping[str, str]) -> tuple[FloatOp
     return tuple(found)
 
 
-def _calibrated(tf: Any, trace: Trace, prepared: PreparedNetwork, graph: FoldedGraph) -> bytes:
+def _calibrated(tf: Any, frozen: Any, trace: Trace, prepared: PreparedNetwork) -> bytes:
     """The float model with a range of each tensor, as the quantizer reads them; see `_set_ranges`."""
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([freeze(trace, graph.definition)])
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen])
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     probe = prepared.probe()

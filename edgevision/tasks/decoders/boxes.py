@@ -6,14 +6,17 @@ import numpy as np
 
 from edgevision.decoder import Floats
 
-#: left, top, right, bottom; top, left, bottom, right; left, top, width, height; centre, size.
-FORMATS = ("xyxy", "yxyx", "xywh", "cxcywh")
+#: left, top, right, bottom; top, left, bottom, right; left, top, width, height; centre, size; the same with
+#: y before x.
+FORMATS = ("xyxy", "yxyx", "xywh", "cxcywh", "cycxhw")
 
 
 def as_xyxy(boxes: Floats, box_format: str) -> Floats:
     """Boxes (n, 4) in one of `FORMATS` as left, top, right, bottom."""
     if box_format == "yxyx":
         return boxes.take((1, 0, 3, 2), axis=1)
+    if box_format == "cycxhw":
+        return as_xyxy(boxes.take((1, 0, 3, 2), axis=1), "cxcywh")
     if box_format == "xywh":
         return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
     if box_format == "cxcywh":

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from edgevision.decoder import Candidates, Floats, finite
+from edgevision.decoder import Candidates, Floats, Ints, class_numbers, finite
 from edgevision.tasks.decoders.boxes import in_pixels
+from edgevision.tasks.decoders.scores import check_lowest
 from edgevision.tasks.decoders.settings import (
     UNITS,
     check_count,
@@ -93,12 +94,13 @@ class BoxesLabelsHead:
         """As `Head.__call__`."""
         settings = self.settings
         rows = finite(settings.boxes, outputs[settings.boxes])
+        check_lowest(rows[:, 4])
         places = np.flatnonzero(rows[:, 4] >= score_threshold)
         rows = rows.take(places, axis=0)
-        class_ids = np.zeros(len(places), np.int64)
+        class_ids: Ints = np.zeros(len(places), np.int64)
         if settings.classes:
-            numbers = finite(settings.classes, outputs[settings.classes].take(places))
-            class_ids = np.rint(numbers).astype(np.int64) - settings.class_offset
+            numbers = outputs[settings.classes].take(places)
+            class_ids = class_numbers(settings.classes, numbers) - settings.class_offset
         return Candidates(
             in_pixels(rows[:, :4], settings.box_unit, self.input_size_wh), rows[:, 4], class_ids
         )

@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 
 from edgevision.decoder import Candidates, Floats, Ints, class_numbers, finite
+from edgevision.errors import OptionError
+from edgevision.graph import Graph, GraphBoxes, activated
 from edgevision.tasks.decoders.boxes import FORMATS, as_xyxy, in_pixels
+from edgevision.tasks.decoders.in_graph import as_cxcywh, in_shares
 from edgevision.tasks.decoders.scores import pick
 from edgevision.tasks.decoders.settings import (
     ACTIVATIONS,
@@ -38,7 +41,7 @@ class BoxesScoresSettings:
     Attributes:
         boxes: output (n, 4).
         scores: output (n,) where `classes` is named or there is one class, else (n, classes).
-        box_format: ``xyxy``, ``yxyx``, ``xywh`` (left, top, width, height) or ``cxcywh``.
+        box_format: ``xyxy``, ``yxyx``, ``xywh`` (left, top, width, height), ``cxcywh`` or ``cycxhw``.
         box_unit: ``pixels`` of the input, or ``share`` of its width and height.
         classes: output (n,), or empty if the class follows from the scores.
         class_offset: number of the first class in `classes`.
@@ -88,6 +91,28 @@ class BoxesScores:
             classes = output_named(outputs, read.classes, _NAME, "classes")
             check_shape(classes, classes.shape == boxes.shape[:1], "(n,), as the boxes,", _NAME)
         return BoxesScoresHead(read, input_size_wh, _class_count(scores, read))
+
+    def in_graph(
+        self,
+        graph: Graph,
+        outputs: Sequence[TensorSpec],
+        input_size_wh: tuple[int, int],
+        settings: Mapping[str, Any],
+    ) -> GraphBoxes:
+        """As `edgevision.graph.GraphDecoder.in_graph`."""
+        read = self.prepare(outputs, input_size_wh, settings).settings
+        if read.classes:
+            raise OptionError(
+                f"decoder '{_NAME}': output '{read.classes}' has the class of each box; a graph can be "
+                f"exported only with a score per class"
+            )
+        scores = graph.output(read.scores)
+        if len(graph.shape(scores)) == 2:
+            scores = graph.reshape(scores, (*graph.shape(scores), 1))
+        boxes = as_cxcywh(graph, graph.output(read.boxes), read.box_format)
+        return GraphBoxes(
+            in_shares(graph, boxes, read.box_unit, input_size_wh), activated(graph, scores, read.activation)
+        )
 
 
 @dataclass(frozen=True)

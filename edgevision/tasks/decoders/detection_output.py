@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from edgevision.decoder import Candidates, Floats, finite
+from edgevision.decoder import Candidates, Floats, class_numbers, finite
 from edgevision.tasks.decoders.boxes import in_pixels
+from edgevision.tasks.decoders.scores import check_lowest
 from edgevision.tasks.decoders.settings import (
     UNITS,
     check_count,
@@ -92,9 +93,10 @@ class DetectionOutputHead:
         # Rows behind the end of the list are not initialized by the operation.
         ends = np.flatnonzero(rows[:, 0] < 0)
         rows = finite(settings.output, rows[: ends[0]] if len(ends) else rows)
+        check_lowest(rows[:, 2])
         rows = rows[rows[:, 2] >= score_threshold]
         boxes_xyxy = in_pixels(rows[:, 3:7], settings.box_unit, self.input_size_wh)
-        class_ids = np.rint(rows[:, 1]).astype(np.int64) - settings.class_offset
+        class_ids = class_numbers(settings.output, rows[:, 1]) - settings.class_offset
         return Candidates(boxes_xyxy, rows[:, 2], class_ids)
 
 

@@ -14,11 +14,15 @@ import cv2
 import numpy as np
 
 from edgevision.decoder import Candidates, Floats, Ints, finite
+from edgevision.graph import Graph, GraphBoxes, one_class_each, scaled
+from edgevision.graph import activated as activated_in_graph
 from edgevision.tasks.decoders.scores import activated, before_activation, check_lowest
 from edgevision.tasks.decoders.settings import check_shape, output_named, read_settings, tensor, words
 from edgevision.tensors import TensorSpec
 
 _NAME = "heatmap"
+#: In an exported graph; a fourth class in one cell is as good as never found.
+_CLASSES_PER_CELL = 3
 _WINDOW = np.ones((3, 3), np.uint8)
 SIZE_UNITS = ("cells", "pixels", "share", "root-share")
 
@@ -69,6 +73,35 @@ class Heatmap:
             spec = output_named(outputs, getattr(read, role), _NAME, role)
             check_shape(spec, spec.shape == (*heatmap.shape[:2], 2), "(h, w, 2), as the heat map,", _NAME)
         return HeatmapHead(read, input_size_wh, heatmap.shape[2] or 0)
+
+    def in_graph(
+        self,
+        graph: Graph,
+        outputs: Sequence[TensorSpec],
+        input_size_wh: tuple[int, int],
+        settings: Mapping[str, Any],
+    ) -> GraphBoxes:
+        """As `edgevision.graph.GraphDecoder.in_graph`."""
+        head = self.prepare(outputs, input_size_wh, settings)
+        read = head.settings
+        heatmap = graph.output(read.heatmap)
+        _, height, width, classes = graph.shape(heatmap)
+        peaks = graph.binary("equal", heatmap, graph.highest_of_neighbours(heatmap))
+        scores = graph.binary("multiply", activated_in_graph(graph, heatmap, read.activation), peaks)
+        rows, columns = np.divmod(np.arange(height * width), width)
+        corners = graph.constant(np.stack([columns, rows], axis=1)[np.newaxis].astype(np.float32))
+        offset = graph.reshape(graph.output(read.offset), (1, height * width, 2))
+        centers = scaled(graph, graph.binary("add", offset, corners), (1 / width, 1 / height))
+        sizes = graph.reshape(graph.output(read.size), (1, height * width, 2))
+        if read.size_unit == "root-share":
+            sizes = graph.unary("square", sizes)
+        elif read.size_unit != "share":
+            per_unit = (width, height) if read.size_unit == "cells" else input_size_wh
+            sizes = scaled(graph, sizes, [1 / size for size in per_unit])
+        boxes = graph.concatenate([centers, sizes], 2)
+        found = GraphBoxes(boxes, graph.reshape(scores, (1, height * width, classes)))
+        # Objects of several classes may have their centres in one cell.
+        return one_class_each(graph, found, _CLASSES_PER_CELL)
 
 
 @dataclass(frozen=True)

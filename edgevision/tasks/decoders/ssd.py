@@ -10,6 +10,7 @@ import numpy as np
 
 from edgevision.decoder import Candidates, Floats, finite
 from edgevision.errors import OptionError
+from edgevision.graph import Graph, GraphBoxes, activated, columns, scaled
 from edgevision.tasks.decoders.anchors import AnchorGrid
 from edgevision.tasks.decoders.boxes import as_xyxy, in_pixels
 from edgevision.tasks.decoders.scores import BACKGROUNDS, pick
@@ -107,6 +108,30 @@ class SSD:
         classes = (columns or 0) - (read.background != "none")
         check_shape(scores, classes > 0, f"({len(anchors)} anchors, classes)", _NAME)
         return SSDHead(read, input_size_wh, anchors, classes)
+
+    def in_graph(
+        self,
+        graph: Graph,
+        outputs: Sequence[TensorSpec],
+        input_size_wh: tuple[int, int],
+        settings: Mapping[str, Any],
+    ) -> GraphBoxes:
+        """As `edgevision.graph.GraphDecoder.in_graph`."""
+        head = self.prepare(outputs, input_size_wh, settings)
+        read, anchors = head.settings, head.anchors_cxcywh[np.newaxis]
+        raw = graph.output(read.boxes)
+        raw = columns(graph, raw, 1, 0, 3, 2) if read.box_order == "yxhw" else raw
+        # centre / scale * anchor's size + anchor's centre; exp(size / scale) * anchor's size
+        shift = graph.binary(
+            "multiply", graph.part(raw, 2, 0, 2), graph.constant(anchors[..., 2:] / np.float32(read.scale_xy))
+        )
+        centers = graph.binary("add", shift, graph.constant(anchors[..., :2]))
+        growth = graph.unary("exp", scaled(graph, graph.part(raw, 2, 2, 4), [1 / read.scale_wh] * 2))
+        sizes = graph.binary("multiply", growth, graph.constant(anchors[..., 2:]))
+        scores = activated(graph, graph.output(read.scores), read.activation)
+        first = 1 if read.background == "first" else 0
+        scores = graph.part(scores, 2, first, first + head.classes)
+        return GraphBoxes(graph.concatenate([centers, sizes], 2), scores)
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.decoder import Candidates, Floats, finite
+from edgevision.graph import Graph, GraphBoxes
+from edgevision.graph import activated as activated_in_graph
 from edgevision.tasks.decoders.boxes import as_xyxy, in_pixels
+from edgevision.tasks.decoders.in_graph import in_shares
 from edgevision.tasks.decoders.scores import activated, before_activation, check_lowest, pick
 from edgevision.tasks.decoders.settings import (
     UNITS,
@@ -116,6 +119,36 @@ class YOLO:
             boxes = spec.shape[1 if read.transposed else 0]
             check_shape(spec, boxes == len(cells), f"{len(cells)} boxes, one per cell", _NAME)
         return YOLOHead(read, input_size_wh, (values or 0) - first_class, cells)
+
+    def in_graph(
+        self,
+        graph: Graph,
+        outputs: Sequence[TensorSpec],
+        input_size_wh: tuple[int, int],
+        settings: Mapping[str, Any],
+    ) -> GraphBoxes:
+        """As `edgevision.graph.GraphDecoder.in_graph`."""
+        head = self.prepare(outputs, input_size_wh, settings)
+        read, cells = head.settings, head.cells_xys
+        rows = graph.output(read.output)
+        rows = graph.transpose(rows, (0, 2, 1)) if read.transposed else rows
+        columns = graph.shape(rows)[2]
+        scores = activated_in_graph(
+            graph, graph.part(rows, 2, 5 if read.objectness else 4, columns), read.activation
+        )
+        if read.objectness:
+            objectness = activated_in_graph(graph, graph.part(rows, 2, 4, 5), read.activation)
+            scores = graph.binary("multiply", scores, objectness)
+        boxes = graph.part(rows, 2, 0, 4)
+        if cells is not None:
+            corners, strides = (
+                graph.constant(cells[np.newaxis, :, :2]),
+                graph.constant(cells[np.newaxis, :, 2:]),
+            )
+            centers = graph.binary("add", graph.part(boxes, 2, 0, 2), corners)
+            sizes = graph.unary("exp", graph.part(boxes, 2, 2, 4))
+            boxes = graph.binary("multiply", graph.concatenate([centers, sizes], 2), strides)
+        return GraphBoxes(in_shares(graph, boxes, read.box_unit, input_size_wh), scores)
 
 
 @dataclass(frozen=True, eq=False)

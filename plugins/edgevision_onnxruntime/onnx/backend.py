@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 from edgevision.artifact import ONNX, Artifact
 from edgevision.backend import ArtifactDescription, Companion, DeviceInfo, Session, SessionSettings
+from edgevision.description import DescribedArtifact, ModelDescription
 from edgevision.descriptions.weights import weight_files
+from edgevision.graph import EditableGraph
 from edgevision.slots import PooledSession, SlotPool
 from edgevision_onnxruntime.metadata import describe
 from edgevision_onnxruntime.onnx_file import holds_float16
@@ -39,6 +41,24 @@ class OnnxBackend:
     def companions(self, artifact: Artifact) -> Sequence[Companion]:
         """As `CompanionBackend.companions`: the files with its weights."""
         return weight_files(artifact)
+
+    def write_description(self, artifact: Artifact, description: ModelDescription) -> DescribedArtifact:
+        """As `edgevision.description.SelfDescribingFormat.write_description`."""
+        from edgevision_onnxruntime.describing import write_description  # not needed to run a model
+
+        return write_description(artifact, description)
+
+    def read_description(self, artifact: Artifact) -> ModelDescription | None:
+        """As `edgevision.description.SelfDescribingFormat.read_description`."""
+        from edgevision_onnxruntime.describing import read_description
+
+        return read_description(artifact)
+
+    def editable_graph(self, artifact: Artifact) -> EditableGraph:
+        """As `edgevision.graph.GraphFormat.editable_graph`."""
+        from edgevision_onnxruntime.graph import OnnxGraph
+
+        return OnnxGraph(artifact)
 
     def open(self, artifact: Artifact, settings: SessionSettings) -> Session:
         """As `Backend.open`."""

@@ -1,0 +1,25 @@
+"""The known answers of a bundle's artifact, checked on a session of it."""
+
+from __future__ import annotations
+
+from edgevision.bundle.known_answers import check_known_answers, read_known_answers
+from edgevision.bundle.manifest import ArtifactEntry
+from edgevision.bundle.storage import Bundle
+from edgevision.session import CheckedSession
+
+
+def check_bundle_answers(session: CheckedSession, bundle: Bundle, entry: ArtifactEntry) -> float:
+    """Check the known answers of an artifact; see `edgevision.bundle.known_answers.check_known_answers`."""
+    content = bundle.read(bundle.manifest.selftest)
+    answers = read_known_answers(content, bundle.manifest.preprocessing, f"{bundle.path}: selftest")
+    return check_known_answers(session, answers, entry.id, entry.precision)
+
+
+def check_unproved(session: CheckedSession, bundle: Bundle, entry: ArtifactEntry) -> None:
+    """Check the known answers of an artifact that was compiled elsewhere, and not proved on its device yet.
+
+    Raises:
+        InferenceError: an answer differs.
+    """
+    if entry.unproved is not None:
+        check_bundle_answers(session, bundle, entry)

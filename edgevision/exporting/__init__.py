@@ -1,0 +1,19 @@
+"""Bundles in the forms that other programs expect; a plugin like any other that provides such forms."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgevision.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from edgevision.export_format import ExportFormat
+
+
+@hookimpl
+def edgevision_export_formats() -> list[ExportFormat]:
+    """The form that Frigate expects, which several backends' formats can have."""
+    # Imported here: `edgevision --help` asks plugins for commands, and must not import numpy.
+    from edgevision.exporting.frigate import Frigate
+
+    return [Frigate()]

@@ -1,0 +1,80 @@
+"""The export format ``openvino-model-api``: the forms of classifiers and detectors that Model API takes.
+
+It divides by a sum of exponentials where a classifier's scores do not sum to 1, applies a sigmoid where
+several labels may hold, and expects of a detector the one output of YOLOv8, with boxes in pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from edgevision.description import ModelDescription
+from edgevision.descriptions.written import model_api_description
+from edgevision.errors import ConversionError
+from edgevision.export_format import YOLOV8_OUTPUT, ExportedFiles, ExportedModel, refusal, with_yolov8_output
+from edgevision_openvino.graph import OpenVINOGraph
+
+_READER = "OpenVINO Model API"
+
+
+class ModelAPI:
+    """As `edgevision.export_format.ExportFormat`."""
+
+    name = "openvino-model-api"
+    summary = "OpenVINO Model API: Classification and YOLOv8, an .xml and a .bin file with model_info"
+    formats = ("openvino", "onnx")
+
+    def export(self, model: ExportedModel) -> ExportedFiles:
+        """As `edgevision.export_format.ExportFormat.export`."""
+        task = model.description.task["name"]
+        if task not in ("classify", "detect"):
+            raise ConversionError(refusal(model, _READER, f"a model of task '{task}'"))
+        graph = OpenVINOGraph(model.artifact)
+        if task == "classify":
+            return _written(model, graph, _classifier(model, graph))
+        return _written(model, graph, with_yolov8_output(model, graph, _READER).description)
+
+
+def _classifier(model: ExportedModel, graph: OpenVINOGraph) -> ModelDescription:
+    description, task = model.description, model.description.task
+    temperature = description.temperature
+    if task["score_kind"] == "sigmoid":
+        raise ConversionError(
+            refusal(model, _READER, "independent scores: it applies a sigmoid to every multi-label output")
+        )
+    scores = graph.output(task["output"])
+    if temperature is not None or task["score_kind"] == "logits":
+        logits = scores
+        if task["score_kind"] == "softmax":
+            least = graph.constant(np.asarray([np.finfo(np.float32).tiny], np.float32))
+            logits = graph.unary("log", graph.binary("maximum", scores, least))
+        if temperature is not None:
+            logits = graph.binary(
+                "multiply", logits, graph.constant(np.asarray([1 / temperature], np.float32))
+            )
+        scores = graph.unary("softmax", logits)
+    graph.set_outputs({task["output"]: scores})
+    calibration = description.score_calibration
+    return replace(
+        description,
+        task={**task, "score_kind": "softmax"},
+        score_calibration=None if calibration is None else {**calibration, "temperature": None},
+    )
+
+
+def _written(model: ExportedModel, graph: OpenVINOGraph, description: ModelDescription) -> ExportedFiles:
+    obstacles = model_api_description(description, [YOLOV8_OUTPUT]).obstacles
+    if obstacles:
+        raise ConversionError(refusal(model, _READER, "; ".join(obstacles)))
+    notes = []
+    how = description.preprocessing or {}
+    if how.get("interpolation") != "bilinear":
+        notes.append(f"Model API resizes images bilinearly, and this model by {how.get('interpolation')}")
+    spaces = [label for label in description.labels if len(label.split()) > 1]
+    if spaces:
+        notes.append(f"white space in labels is written as _, because Model API splits there: {spaces[0]}")
+    if (description.score_calibration or {}).get("operating_point"):
+        notes.append("the threshold of the class of interest is not in the file: apply it to the scores")
+    return ExportedFiles(graph.artifact(), description, notes=tuple(notes))
