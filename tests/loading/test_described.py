@@ -83,7 +83,7 @@ def test_options_take_the_place_of_what_the_file_says(tmp_path: Path) -> None:
     ("fields", "message"),
     [
         ({"preprocessing": {**HOW, "color": "infrared"}}, "color"),
-        ({"preprocessing": {**HOW, "window": 5}}, "unknown field 'window'"),
+        ({"preprocessing": {**HOW, "tilt": 5}}, "unknown field 'tilt'"),
         ({"task": {"name": "pose"}}, "task 'pose' is not supported"),
         ({"score_calibration": {"temperature": -1, "operating_point": None}}, "temperature"),
     ],
