@@ -117,7 +117,8 @@ def ultralytics_description(
 
 def resized_bilinearly(reader: str, interpolation: str) -> str:
     """The note that a program resizes images otherwise than the model expects, and cannot be told."""
-    return f"{reader} resizes images bilinearly, and this model by {interpolation}: resize them to its size first"
+    advice = "resize them to its size first"
+    return f"{reader} resizes images bilinearly, and this model by {interpolation}: {advice}"
 
 
 def left_out(reader: str, obstacles: Sequence[str], remedy: str = "") -> str:
