@@ -20,6 +20,8 @@ _RESIZE = {
     "corner-letterbox": "fit_to_window",
     "center-crop": "crop",
 }
+#: `Preprocessing.interpolation` -> Model API's name.
+_INTERPOLATIONS = {"bilinear": "LINEAR", "nearest": "NEAREST"}
 #: Grey of the borders that Ultralytics' letterbox has.
 _ULTRALYTICS_PADDING = 114
 
@@ -31,10 +33,12 @@ class ForeignDescription:
     Attributes:
         values: its keys and values; empty if the model cannot be described.
         obstacles: what of the model it cannot say, in words; empty if it can.
+        notes: what is left out of the values because it cannot be said, in sentences.
     """
 
     values: Mapping[str, str] = field(default_factory=dict)
     obstacles: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def model_api_description(description: ModelDescription, outputs: Sequence[str]) -> ForeignDescription:
@@ -62,12 +66,16 @@ def model_api_description(description: ModelDescription, outputs: Sequence[str])
         # It splits them at white space.
         "labels": " ".join("_".join(label.split()) for label in description.labels),
     }
+    interpolation = how["interpolation"]
+    if interpolation in _INTERPOLATIONS:
+        values["interpolation_mode"] = _INTERPOLATIONS[interpolation]
     if task["name"] == "classify":
         values["output_raw_scores"] = "True"
     else:
         values["confidence_threshold"] = f"{task['score_threshold']:g}"
         values["iou_threshold"] = f"{task['iou_threshold']:g}"
-    return ForeignDescription(values)
+    said = interpolation in _INTERPOLATIONS
+    return ForeignDescription(values, notes=() if said else (resized_bilinearly("Model API", interpolation),))
 
 
 def ultralytics_description(
@@ -105,6 +113,12 @@ def ultralytics_description(
         "end2end": "False",
     }
     return ForeignDescription(values)
+
+
+def resized_bilinearly(reader: str, interpolation: str) -> str:
+    """The note that a program resizes images otherwise than the model expects, and cannot be told."""
+    advice = "resize them to its size first"
+    return f"{reader} resizes images bilinearly, and this model by {interpolation}: {advice}"
 
 
 def left_out(reader: str, obstacles: Sequence[str], remedy: str = "") -> str:

@@ -27,10 +27,11 @@ _ULTRALYTICS = ("task", "names", "imgsz", "stride", "batch", "channels", "end2en
 
 def write_description(artifact: Artifact, description: ModelDescription) -> DescribedArtifact:
     """As `edgevision.description.SelfDescribingFormat.write_description`."""
-    content, notes = artifact.content, []
+    content = artifact.content
     outputs = output_names(artifact)
     added = {KEY: description.to_json()}
     model_api = model_api_description(description, outputs)
+    notes = list(model_api.notes)
     if model_api.obstacles:
         notes.append(left_out("OpenVINO Model API", model_api.obstacles))
     added.update({_MODEL_INFO + name: value for name, value in model_api.values.items()})

@@ -19,7 +19,9 @@ def write_description(artifact: Artifact, description: ModelDescription) -> Desc
     """As `edgevision.description.SelfDescribingFormat.write_description`."""
     name, root = read_xml(artifact)
     model_api = model_api_description(description, output_names(root))
-    notes = [left_out("OpenVINO Model API", model_api.obstacles, _EXPORT)] if model_api.obstacles else []
+    notes = list(model_api.notes)
+    if model_api.obstacles:
+        notes.append(left_out("OpenVINO Model API", model_api.obstacles, _EXPORT))
     information = root.find("rt_info")
     if information is None:
         information = ElementTree.SubElement(root, "rt_info")

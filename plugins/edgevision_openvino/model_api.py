@@ -65,13 +65,10 @@ def _classifier(model: ExportedModel, graph: OpenVINOGraph) -> ModelDescription:
 
 
 def _written(model: ExportedModel, graph: OpenVINOGraph, description: ModelDescription) -> ExportedFiles:
-    obstacles = model_api_description(description, [YOLOV8_OUTPUT]).obstacles
-    if obstacles:
-        raise ConversionError(refusal(model, _READER, "; ".join(obstacles)))
-    notes = []
-    how = description.preprocessing or {}
-    if how.get("interpolation") != "bilinear":
-        notes.append(f"Model API resizes images bilinearly, and this model by {how.get('interpolation')}")
+    model_api = model_api_description(description, [YOLOV8_OUTPUT])
+    if model_api.obstacles:
+        raise ConversionError(refusal(model, _READER, "; ".join(model_api.obstacles)))
+    notes = list(model_api.notes)
     spaces = [label for label in description.labels if len(label.split()) > 1]
     if spaces:
         notes.append(f"white space in labels is written as _, because Model API splits there: {spaces[0]}")

@@ -12,7 +12,12 @@ from typing import Any
 
 from edgevision.artifact import Artifact
 from edgevision.description import KEY, DescribedArtifact, ModelDescription, description_from_json
-from edgevision.descriptions.written import left_out, ultralytics_description, unknown_preprocessing
+from edgevision.descriptions.written import (
+    left_out,
+    resized_bilinearly,
+    ultralytics_description,
+    unknown_preprocessing,
+)
 from edgevision.system.flatbuffer import DamagedError, Flatbuffer
 from edgevision_tflite.integrity import check_complete, invalid
 from edgevision_tflite.model_file import packed, parsed, schema, set_metadata
@@ -42,6 +47,9 @@ def write_description(artifact: Artifact, description: ModelDescription) -> Desc
     if obstacles:
         notes.append(left_out("MediaPipe Tasks", obstacles, _EXPORT))
     else:
+        how = description.preprocessing or {}
+        if how["interpolation"] != "bilinear":
+            notes.append(resized_bilinearly("MediaPipe Tasks", how["interpolation"]))
         if any(len({*values}) > 1 for values in description.pixel_normalization or ()):
             notes.append(f"MediaPipe Tasks refuses a normalization per channel; {_EXPORT}")
         temperature = description.temperature

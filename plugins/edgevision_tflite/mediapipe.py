@@ -13,7 +13,7 @@ import numpy as np
 
 from edgevision.artifact import Artifact
 from edgevision.description import KEY, ModelDescription
-from edgevision.descriptions.written import unknown_preprocessing
+from edgevision.descriptions.written import resized_bilinearly, unknown_preprocessing
 from edgevision.errors import ConversionError
 from edgevision.export_format import ExportedFiles, ExportedModel, boxes_in_graph, refusal
 from edgevision.graph import columns, per_channel
@@ -147,7 +147,7 @@ def _written(
     artifact = Artifact("tflite", model.artifact.precision, {"model.tflite": packed(graph.model, files)})
     notes = []
     if how["interpolation"] != "bilinear":
-        notes.append(f"MediaPipe Tasks resizes images bilinearly, and this model by {how['interpolation']}")
+        notes.append(resized_bilinearly(_READER, how["interpolation"]))
     if (description.score_calibration or {}).get("operating_point"):
         notes.append("the threshold of the class of interest is not in the file: apply it to the scores")
     if detection is not None:

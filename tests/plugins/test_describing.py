@@ -180,6 +180,19 @@ def test_model_api_gets_pixels_of_bgr_images_and_labels_without_spaces() -> None
     assert (detector["confidence_threshold"], detector["iou_threshold"]) == ("0.25", "0.5")
 
 
+def test_an_interpolation_that_cannot_be_said_is_a_note(tiny_tflite: Artifact) -> None:
+    area = changed(CLASSIFIER, interpolation="area", mean=[0.5], scale=[0.5])
+    made = model_api_description(area, ["scores"])
+    assert "interpolation_mode" not in made.values
+    assert made.notes == (
+        "Model API resizes images bilinearly, and this model by area: resize them to its size first",
+    )
+    nearest = model_api_description(changed(CLASSIFIER, interpolation="nearest"), ["scores"])
+    assert (nearest.values["interpolation_mode"], nearest.notes) == ("NEAREST", ())
+    (note,) = described(tflite_with_one_output(tiny_tflite), area).notes
+    assert note.startswith("MediaPipe Tasks resizes images bilinearly, and this model by area")
+
+
 NOT_FOR_MODEL_API = {
     "grey": (changed(CLASSIFIER, color="gray"), "grey images"),
     "sigmoid": (changed(CLASSIFIER, score_kind="sigmoid"), "independent scores without another sigmoid"),
