@@ -15,6 +15,7 @@ from edgevision.calibration.input_range import check_input_range
 from edgevision.calibration.synthetic import synthetic_set
 from edgevision.calibration.thumbnails import summarise
 from edgevision.datasets.image_sets import ImageSet
+from edgevision.imaging.levels import ValueMapping
 from edgevision.imaging.preprocess import Preprocessing
 
 
@@ -30,7 +31,7 @@ def test_images(shared: Path) -> ImageSet:
 
 @pytest.mark.parametrize("name", ["data/cifar10-test.zip", "data/bccd.zip", "images"])
 def test_no_photo_is_taken_for_noise(shared: Path, name: str) -> None:
-    seen = summarise(ImageSet.open(shared / name))
+    seen = summarise(ImageSet.open(shared / name), ValueMapping())
     assert seen.broken == ()
     assert seen.correlations.min() > 1.5 * NOISE
 
