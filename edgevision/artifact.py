@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +44,8 @@ TFLITE = FileFormat("tflite", (".tflite",))
 OPENVINO = FileFormat("openvino", (".xml", ".bin"))
 ONNX = FileFormat("onnx", (".onnx",))
 STANDARD_FORMATS = (TFLITE, OPENVINO, ONNX)
+#: Artifacts in a folder that an error names.
+_MOST_NAMED = 3
 
 #: Every precision an artifact can have, from the most expensive to the cheapest.
 PRECISIONS: dict[str, str] = {
@@ -179,12 +182,7 @@ def read_artifact(path: str | Path, formats: Sequence[FileFormat] = STANDARD_FOR
     form = format_of(path, formats)
     if form is None:
         known = ", ".join(dict.fromkeys(one.suffixes[0] for one in formats))
-        first = next((one.suffixes[0] for one in formats if path.suffix.lower() in one.suffixes[1:]), None)
-        step = (
-            "run edgevision convert to get a bundle from a trained model"
-            if first is None
-            else f"pass the {first} file that it belongs to"
-        )
+        step = _step_towards_artifact(path, formats)
         raise OptionError(f"{path}: expected a bundle (.evb) or an artifact ({known}); {step}")
     files = {}
     for name, part in _parts(path, form):
@@ -198,6 +196,18 @@ def read_artifact(path: str | Path, formats: Sequence[FileFormat] = STANDARD_FOR
     if not files:
         raise ArtifactError(f"{path}: the folder is empty; expected an artifact of format {form.name}")
     return Artifact(format=form.name, precision="unknown", files=files)
+
+
+def _step_towards_artifact(path: Path, formats: Sequence[FileFormat]) -> str:
+    """The next step for a path that is no artifact: which file to pass, or how to get one."""
+    inside = sorted(path.iterdir()) if path.is_dir() and os.access(path, os.R_OK) else []
+    artifacts = [str(file) for file in inside if file.is_file() and format_of(file, formats) is not None]
+    if artifacts:
+        return f"pass {' or '.join(artifacts[:_MOST_NAMED])}"
+    for form in formats:
+        if path.suffix.lower() in form.suffixes[1:]:
+            return f"pass the {form.suffixes[0]} file that it belongs to"
+    return "run edgevision convert to get a bundle from a trained model"
 
 
 def _parts(path: Path, form: FileFormat) -> Iterator[tuple[str, Path]]:

@@ -279,3 +279,12 @@ def test_a_pipe_is_not_waited_for_and_a_companion_leads_to_its_first_file(tmp_pa
         edgevision.load(tmp_path / "m.xml")
     with pytest.raises(OptionError, match=r"m\.bin: expected .*; pass the \.xml file that it belongs to"):
         edgevision.load(tmp_path / "m.bin")
+
+
+def test_a_folder_that_is_no_artifact_is_refused_by_the_one_inside(tmp_path: Path) -> None:
+    folder = tmp_path / "yolo11n_openvino_model"  # as Ultralytics writes it
+    folder.mkdir()
+    for name in ("yolo11n.xml", "yolo11n.bin", "metadata.yaml"):
+        (folder / name).write_bytes(b"")
+    with pytest.raises(OptionError, match=rf"; pass {folder / 'yolo11n.xml'}$"):
+        read_artifact(folder)
