@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from edgevision.artifact import Artifact
-from edgevision.errors import ArtifactError, DeviceError, OptionError, OutputError
+from edgevision.errors import ArtifactError, DeviceError, OpenSizeError, OptionError, OutputError
 from edgevision.system.arguments import (
     optional_path,
     real_number,
@@ -427,11 +427,11 @@ def check_open_sizes(artifact: Artifact, inputs: Sequence[TensorSpec]) -> None:
     """Refuse an artifact with an input whose open sizes are more than the batch.
 
     Raises:
-        ArtifactError: names the input and its sizes.
+        OpenSizeError: names the input and its sizes.
     """
     for spec in inputs:
         if None in spec.shape[1:]:
-            raise ArtifactError(
+            raise OpenSizeError(
                 f"{artifact.name}: input '{spec.name}': only the batch size may be open, "
                 f"got {spec.describe()}; convert the model with a fixed image size, or pass --input-size WxH"
             )

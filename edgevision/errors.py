@@ -11,6 +11,7 @@
     │   └── MissingRuntimeError         6   … because its runtime is not installed
     ├── DeviceError                     7   the requested device or precision is not available
     ├── ArtifactError                   8   a runtime cannot load an artifact
+    │   └── OpenSizeError               8   … because the size of its input is open
     ├── InferenceError                  9   inference failed
     │   ├── SessionClosedError          9   … because the session was closed
     │   └── ProcessError                9   … because the process that ran it was killed, ended, or timed out
@@ -109,6 +110,10 @@ class ArtifactError(EdgeVisionError):
     """A runtime cannot load an artifact."""
 
     exit_code = 8
+
+
+class OpenSizeError(ArtifactError):
+    """An artifact leaves more than the batch size of an input open."""
 
 
 class InferenceError(EdgeVisionError):

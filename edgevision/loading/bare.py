@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgevision.artifact import Artifact, FileFormat, format_of
-from edgevision.backend import ArtifactDescription, Backend
+from edgevision.backend import ArtifactDescription, Backend, SessionSettings
 from edgevision.decoder import family_resize
-from edgevision.errors import MissingOptionError, OptionError
+from edgevision.errors import EdgeVisionError, MissingOptionError, OpenSizeError, OptionError
 from edgevision.imaging.input_options import (
     InputOptions,
     StatedNormalization,
@@ -34,6 +34,9 @@ if TYPE_CHECKING:  # a process that runs one bare classifier imports no bundles,
     from edgevision.tasks.kinds import Model
     from edgevision.tasks.recognition import DecoderChoice
     from edgevision.tensors import TensorSpec
+
+#: Of detectors that leave the size of their input open.
+_USUAL_SIZE_WH = (640, 640)
 
 
 @dataclass(frozen=True)
@@ -152,7 +155,11 @@ def open_bare(path: Path, request: Request, bare: BareModel, plugins: Registry) 
     check_metadata(path, metadata, bare.stated_fields, named)
     settings = replace(request.settings, image_size_wh=bare.image.size_wh or metadata.size_wh)
     with ExitStack() as stack:
-        session = stack.enter_context(open_session(backend, artifact, settings))
+        try:
+            session = stack.enter_context(open_session(backend, artifact, settings))
+        except OpenSizeError as error:
+            asked = _asked_at_a_usual_size(path, artifact, backend, settings, bare, metadata, plugins)
+            raise OpenSizeError(f"{error}{asked}") from error
         preprocessing, choice = _resolved(path, session, bare, metadata, plugins)
         model: Classifier | Detector = (
             _bare_classifier(path, session, preprocessing, bare, metadata)
@@ -161,6 +168,26 @@ def open_bare(path: Path, request: Request, bare: BareModel, plugins: Registry) 
         )
         stack.pop_all()  # the model closes the session from here on
     return OpenBare(model, artifact, backend)
+
+
+def _asked_at_a_usual_size(
+    path: Path,
+    artifact: Artifact,
+    backend: Backend,
+    settings: SessionSettings,
+    bare: BareModel,
+    metadata: ArtifactDescription,
+    plugins: Registry,
+) -> str:
+    """The further questions to a caller whose artifact has an open size; empty if nothing else is missing."""
+    with suppress(EdgeVisionError):
+        probe = replace(settings, image_size_wh=_USUAL_SIZE_WH)
+        with open_session(backend, artifact, probe) as session:
+            try:
+                _resolved(path, session, bare, metadata, plugins)
+            except MissingOptionError as error:
+                return f"; besides, {MissingOptionError('', *error.questions)}"
+    return ""
 
 
 def _resolved(

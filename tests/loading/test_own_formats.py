@@ -19,7 +19,7 @@ from edgevision import BareModel, InputOptions, RunSettings, hookimpl
 from edgevision.artifact import TFLITE, FileFormat, format_of, read_artifact
 from edgevision.cli import cli
 from edgevision.datasets.image_sets import ImageSet
-from edgevision.errors import ArtifactError, MissingOptionError, OptionError
+from edgevision.errors import ArtifactError, MissingOptionError, OpenSizeError, OptionError
 from edgevision.plugins import discover, registry
 from edgevision.tensors import Array, TensorSpec
 from edgevision.testing import FakeBackend
@@ -254,6 +254,28 @@ def test_one_message_asks_for_all_that_a_bare_file_leaves_open(
     for option in options:
         assert [option in question for question in questions].count(True) == 1
         assert option in str(raised.value)
+
+
+@pytest.mark.parametrize(("stated", "asked"), [(None, True), ((0.0, 1.0), False)])
+def test_an_open_size_is_asked_for_together_with_all_else(
+    stated: tuple[float, float] | None,
+    asked: bool,
+    tmp_path: Path,
+    sensor: Sensor,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def open_sized(self: Sensor, artifact: Any, settings: Any) -> Any:
+        if settings.image_size_wh is None:
+            raise OpenSizeError("m: only the batch size may be open; pass --input-size WxH")
+        return FakeBackend.open(self, artifact, settings)
+
+    monkeypatch.setattr(Sensor, "open", open_sized)
+    (tmp_path / "m.graph.json").write_bytes(_tensors())
+    (tmp_path / "m.weights").write_bytes(b"weights")
+    bare = BareModel(InputOptions(value_range=stated), score_kind="softmax")
+    with pytest.raises(OpenSizeError, match="pass --input-size WxH") as raised:
+        edgevision.load(tmp_path / "m.graph.json", bare=bare)
+    assert ("besides, the model does not say which value range" in str(raised.value)) == asked
 
 
 def test_options_for_bare_files_are_refused_for_bundles_by_every_function(tmp_path: Path) -> None:
