@@ -24,6 +24,7 @@ from edgevision.cli.output.evaluation_pictures import save_pictures
 from edgevision.cli.output.left_out import echo_left_out
 from edgevision.cli.output.tables import echo_table, percent
 from edgevision.cli.output.terminal import progress_on, without_noise
+from edgevision.errors import InputError
 from edgevision.evaluation.evaluate import Evaluation, evaluate
 from edgevision.metrics.changes import Confusion
 from edgevision.metrics.formatting import METHODS, between, in_unit
@@ -73,8 +74,11 @@ def command(model: Path, data: Path, save: Path | None, as_json: bool, **argumen
             truth=arguments["truth"],
             progress=progress,
         )
+    unusable = len(images) - evaluation.data.images
     if save is not None:
-        save_pictures(save, evaluation, images, arguments["annotations"], arguments["truth"])
+        used = set(evaluation.image_names)
+        shown = images.at([place for place, name in enumerate(images.image_names) if name in used])
+        save_pictures(save, evaluation, shown, arguments["annotations"], arguments["truth"])
     if as_json:
         click.echo(json.dumps(evaluation.to_dict(), indent=2, allow_nan=False))
     else:
@@ -82,6 +86,8 @@ def command(model: Path, data: Path, save: Path | None, as_json: bool, **argumen
     echo_left_out(evaluation.left_out)
     if save is not None and not as_json:
         click.echo(f"pictures saved in {save}")
+    if unusable:
+        raise InputError(f"{unusable} of {len(images)} images could not be used")
 
 
 def _echo(evaluation: Evaluation) -> None:

@@ -372,7 +372,8 @@ class SetFacts:
         sha256: digest of the contents of all images.
         labelled: whether there is ground truth.
         left_out: number of images that were left out because they are also in the calibration set.
-        other_files: number of files in the folder or archive that were not used: other formats, videos.
+        other_files: number of files in the folder or archive that were not used: other formats, videos, and
+            images that cannot be read.
     """
 
     name: str

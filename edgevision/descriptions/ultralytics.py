@@ -19,6 +19,8 @@ _END2END, _GRID = "yolo-end2end", "yolo"
 #: Of its predictor; an export does not say them.
 _THRESHOLDS = {"score_threshold": 0.25, "iou_threshold": 0.7, "max_detections": 300}
 _MOST_CLASSES = 100_000
+#: An input of this width and height takes 800 MB.
+_LARGEST_SIZE = 8192
 #: Its words for tasks.
 _TASKS = ("detect", "classify", "pose", "segment", "obb", "semantic", "depth")
 
@@ -116,9 +118,11 @@ class _Reader:
             return None
         value = self.value("imgsz")
         sizes = [_value(size) for size in value] if isinstance(value, (list, tuple)) else [value]
-        valid = len(sizes) in (1, 2) and all(type(size) is int and 0 < size <= 65536 for size in sizes)
+        valid = len(sizes) in (1, 2) and all(
+            type(size) is int and 0 < size <= _LARGEST_SIZE for size in sizes
+        )
         if not valid:
-            self._refuse("size", "imgsz", "expected one size or [height, width]")
+            self._refuse("size", "imgsz", f"expected one size or [height, width], up to {_LARGEST_SIZE}")
             return None
         return sizes[-1], sizes[0]
 

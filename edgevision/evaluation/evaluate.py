@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from edgevision.datasets.image_sets import SetFacts
+from edgevision.errors import InputError
 from edgevision.evaluation.ground_truth import GroundTruthPaths
 from edgevision.evaluation.open_model import ArtifactRun, RunSettings, open_model
-from edgevision.evaluation.run import Images, open_images
+from edgevision.evaluation.run import Images, open_images, readable
 from edgevision.imaging.find import LeftOut
 from edgevision.imaging.levels import ValueMapping
 from edgevision.metrics.comparison import MOST_IMAGES
@@ -40,7 +41,8 @@ class Evaluation:
         image_names: one per image.
         measures: the metrics, as in the evidence.
         answers: one per image: float32 scores ``(classes,)``, `Detections`, or the generated image.
-        left_out: files of the folder or archive that were not used, with the reasons.
+        left_out: files of the folder or archive that were not used, with the reasons; images that cannot be
+            decoded, too.
         mapping: how the values of images became black and white.
     """
 
@@ -113,6 +115,8 @@ def evaluate(
 ) -> Evaluation:
     """Measure a model on images with ground truth, with the metrics of the evidence.
 
+    Images that cannot be decoded are not measured; they are among the result's `left_out`.
+
     Args:
         bundle: a bundle; or a bare model file, described by itself and by `RunSettings.bare`.
         data: the images: one folder per class for a classifier, else a folder, or a zip of either.
@@ -133,7 +137,14 @@ def evaluate(
     paths = GroundTruthPaths.of(annotations, truth)
     settings = RunSettings() if on is None else instance(on, RunSettings, "on")
     with open_model(path, images, settings, registry()) as opened:
-        answers = opened.answers(images, paths, progress)
+        try:
+            answers = opened.answers(images, paths, progress)
+        except InputError:
+            kept = readable(images)
+            if not len(kept) or len(kept) == len(images):  # nothing is left, or the cause is another
+                raise
+            images = kept
+            answers = opened.answers(images, paths, progress)
     preprocessing = answers.evaluator.preprocessing
     return Evaluation(
         created=now(),

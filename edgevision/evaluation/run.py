@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from math import ceil
+from pathlib import Path
 from typing import Any
 
 from edgevision.backend import SessionSettings
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.datasets.seed_sets import SeedSet
-from edgevision.errors import OptionError
+from edgevision.errors import InputError, OptionError
 from edgevision.evaluation.evaluator import Evaluator
 from edgevision.execution.pipeline import in_blocks, in_order, shared_out, turn_on
 from edgevision.imaging.blocks import read_block
+from edgevision.imaging.find import LeftOut
 from edgevision.system.arguments import one_path
 from edgevision.system.cores import cores
 from edgevision.tasks.batches import BATCH, TINY, pays
@@ -66,6 +69,31 @@ def measure(
             return _gather(answers, len(models), on_done)
     with in_order(lambda block: [_read(block)], blocks, cores()) as read:
         return _gather(map(answer, read), len(models), on_done)
+
+
+def readable(images: ImageSet) -> ImageSet:
+    """The images of a set that can be decoded; the others are among its `left_out`. All cores decode."""
+
+    def error_of(block: Iterable[_Read]) -> list[str | None]:
+        return [_error_of(read) for read in block]
+
+    with in_order(lambda block: [error_of(block)], in_blocks(images.readers(), BATCH), cores()) as blocks:
+        errors = [error for block in blocks for error in block]
+    broken = [
+        LeftOut(Path(name), f"cannot be used: {error.rpartition(f'{name}: ')[2]}")
+        for name, error in zip(images.image_names, errors, strict=True)
+        if error is not None
+    ]
+    kept = images.at([place for place, error in enumerate(errors) if error is None])
+    return replace(kept, left_out=(*images.left_out, *broken))
+
+
+def _error_of(read: _Read) -> str | None:
+    try:
+        read()
+    except InputError as error:
+        return str(error)
+    return None
 
 
 def workers_on(examples: Examples, settings: SessionSettings) -> tuple[int, SessionSettings]:

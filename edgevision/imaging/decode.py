@@ -192,23 +192,6 @@ def as_image(value: ImageLike, color: str = "rgb") -> Pixels:
     return _rgb(as_frame(value, color))
 
 
-def as_pixels(value: ImageLike, color: str = "rgb") -> tuple[Pixels, str]:
-    """Any image with 8 bits per channel as uint8 pixels, with their channel order; arrays are not copied.
-
-    Args:
-        value: as in `as_frame`.
-        color: as in `as_frame`.
-
-    Returns:
-        The pixels, and their channel order: (h, w, 3) with ``rgb`` or ``bgr``, or (h, w) with ``gray``.
-
-    Raises:
-        InputError, OptionError: as `as_frame`; or more than 8 bits per channel.
-    """
-    frame = as_frame(value, color)
-    return plain_pixels(frame, _PLAIN), frame.color
-
-
 def as_frame(value: ImageLike, color: str = "rgb") -> Frame:
     """Any image as a frame; arrays are not copied.
 

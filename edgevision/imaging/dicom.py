@@ -143,7 +143,7 @@ def _frame(dataset: Any, name: str, index: int) -> Frame:
     if photometric not in ("MONOCHROME1", "MONOCHROME2"):
         return Frame(stored, "rgb", name, pixel_spacing_mm=spacing, private=True)
     values = _modality(stored, dataset, groups)
-    bits = int(dataset.BitsStored) if values.dtype.kind in "iu" else None
+    bits = int(dataset.BitsStored) if values is stored else None  # rescaled, they may be more
     if bits == 8 and values.dtype == np.uint16 and values.max() <= 255:
         values = values.astype(np.uint8)
     inverted, window = photometric == "MONOCHROME1", _window(groups)

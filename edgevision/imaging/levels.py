@@ -179,8 +179,7 @@ def levelled(frame: Frame, mapping: ValueMapping) -> Frame:
         if frame.window is None:
             raise InputError(
                 f"{frame.name}: has no window of its own, and the preprocessing states window "
-                f"'{FILE_WINDOW}'; "
-                f"expected a DICOM file with a VOI LUT or with window centre and width"
+                f"'{FILE_WINDOW}'; expected a DICOM file with a VOI LUT or with window centre and width"
             )
         pixels, low, high = frame.window(pixels), 0.0, 1.0
     else:
@@ -205,18 +204,35 @@ def _with_levels(frame: Frame, pixels: NDArray[Any], low: float, high: float, in
 
 def _stated_window(frame: Frame, mapping: ValueMapping) -> tuple[float, float]:
     if mapping.window_percentiles is not None:
-        low, high = (float(value) for value in np.percentile(frame.pixels, mapping.window_percentiles))
+        low, high = percentiles_of(frame.pixels, mapping.window_percentiles)
         if low >= high:
+            percentiles = " and ".join(f"{percentile:g}" for percentile in mapping.window_percentiles)
             raise InputError(
-                f"{frame.name}: its {' and '.join(f'{p:g}' for p in mapping.window_percentiles)} % "
-                f"percentiles "
-                f"are both {low:g}, so there is no black and white; expected an image with contrast"
+                f"{frame.name}: its {percentiles} % percentiles are both {low:g}, so there is no black and "
+                f"white; expected an image with contrast"
             )
         return low, high
     if not isinstance(mapping.window, tuple):
         raise TypeError("internal error: no window is stated")
     centre, width = mapping.window
     return linear_window(float(centre), float(width))
+
+
+def percentiles_of(pixels: NDArray[Any], wanted: tuple[float, float]) -> tuple[float, float]:
+    """Two percentiles of all values, as ``numpy.percentile``: for uint16 counted, in a third of its time."""
+    if pixels.dtype.kind != "u" or pixels.dtype.itemsize > 2:
+        low, high = np.percentile(pixels, wanted)
+        return float(low), float(high)
+    up_to = np.bincount(pixels.ravel()).cumsum()
+
+    def at(percentile: float) -> float:
+        position = percentile / 100 * (pixels.size - 1)
+        before = int(position)
+        ranks = before, min(before + 1, pixels.size - 1)
+        low, high = (int(value) for value in np.searchsorted(up_to, ranks, side="right"))
+        return low + (high - low) * (position - before)
+
+    return at(wanted[0]), at(wanted[1])
 
 
 def linear_window(centre: float, width: float) -> tuple[float, float]:
@@ -235,14 +251,12 @@ def _check_depth_of(frame: Frame, bit_depth: int) -> None:
     if kind not in "iu":
         raise InputError(
             f"{frame.name}: has {_described(frame)}, and the preprocessing states bit depth {bit_depth}, "
-            f"which is "
-            f"for whole numbers; state --pixel-range LOW..HIGH or --window CENTER,WIDTH instead"
+            f"which is for whole numbers; state --pixel-range LOW..HIGH or --window CENTER,WIDTH instead"
         )
     if bits is not None and bits < bit_depth:
         raise InputError(
             f"{frame.name}: has {bits} bits per channel, and the preprocessing states bit depth "
-            f"{bit_depth}: it "
-            f"would be read too dark; expected an image from the same camera as in training"
+            f"{bit_depth}: it would be read too dark; expected an image from the camera of the training"
         )
 
 
@@ -251,10 +265,8 @@ def _check_values(frame: Frame, low: float, high: float, mapping: ValueMapping) 
     if least < low or most > high:
         raise InputError(
             f"{frame.name}: has values of {least:g}…{most:g}, and the preprocessing states "
-            f"{mapping.describe()}, "
-            f"which is {low:g}…{high:g}; state what the values are (a higher --bit-depth, or "
-            f"--pixel-range), or "
-            f"a window, which clips"
+            f"{mapping.describe()}, which is {low:g}…{high:g}; state what the values are, by a higher "
+            f"--bit-depth or by --pixel-range, or a window, which clips"
         )
 
 

@@ -259,7 +259,7 @@ class Preprocessor:
         out[...] = values.reshape(self._shape)
 
     def fill(self, image: NDArray[np.uint8], out: Array, color: str) -> None:
-        """As a call, without its checks: for pixels from `as_pixels` and a row of a slot's input."""
+        """As a call, without its checks: for 8-bit pixels of a frame and a row of a slot's input."""
         if not self._in_color or color == "gray" or image.shape == out.shape:
             self.write(self.resize(image, out), out, color)
             return

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgevision.artifact import Artifact
 from edgevision.bundle.known_answers import KnownAnswers, KnownImages, compute_answers, write_known_answers
 from edgevision.bundle.layout import EVIDENCE, LABELS, SELFTEST
 from edgevision.bundle.manifest import ArtifactEntry, FileEntry, Manifest, SourceEntry
 from edgevision.bundle.storage import Bundle, file_entry
+from edgevision.imaging.preprocess import Preprocessing
 from edgevision.loading.bare import BareModel, open_bare
 from edgevision.loading.choice import Request, backends_of_format
 from edgevision.plugins import Registry
@@ -71,7 +74,7 @@ def bare_bundle(path: Path, request: Request, bare: BareModel, plugins: Registry
     """
     opened = open_bare(path, request, bare, plugins)
     with opened.recognizer(path) as model:
-        known_inputs = KnownImages(_images(model.preprocessing.size_wh), model.preprocessing)
+        known_inputs = KnownImages(_images(model.preprocessing), model.preprocessing)
         outputs = compute_answers(model.session, known_inputs)
         inputs, specs = model.session.inputs, model.session.outputs
     artifact = opened.artifact
@@ -105,9 +108,10 @@ def _task(model: Classifier | Detector) -> Task:
     return ClassifyTask(model.output, model.score_kind) if isinstance(model, Classifier) else model.task
 
 
-def _images(size_wh: tuple[int, int]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """Images of different contrast, always the same."""
-    width, height = size_wh
+def _images(preprocessing: Preprocessing) -> NDArray[Any]:
+    """Images of different contrast, always the same, as `KnownImages` has them."""
+    width, height = preprocessing.size_wh
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (_IMAGES, height, width, 3), np.uint8)
-    return np.asarray(images // np.arange(1, _IMAGES + 1).reshape(-1, 1, 1, 1), np.uint8)
+    images //= np.arange(1, _IMAGES + 1, dtype=np.uint8).reshape(-1, 1, 1, 1)
+    return images if preprocessing.mapping.is_plain else images.astype(np.float32) / 255

@@ -114,7 +114,7 @@ def _sequence(lines: list[_Line], place: int, indent: int, depth: int) -> tuple[
             value, place = _nested(lines, place + 1, indent, depth)
         elif rest[0] not in "[{" and _KEY.match(rest):  # a mapping that begins behind the dash
             inner = indent + len(line.text) - len(rest)
-            lines = [*lines[:place], _Line(line.number, inner, rest), *lines[place + 1 :]]
+            lines[place] = _Line(line.number, inner, rest)
             value, place = _mapping(lines, place, inner, depth + 1)
         else:
             value, place = _scalar(lines, place, rest, indent)

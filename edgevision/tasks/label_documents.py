@@ -29,9 +29,10 @@ def labels_in_json(text: str, where: str) -> tuple[str, ...]:
         OptionError: it is not JSON, or it is not clear which names it has.
     """
     try:
-        return labels_in(json.loads(text, object_pairs_hook=_unique), where)
+        document = json.loads(text, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
         raise OptionError(f"{where}: expected JSON: {first_line(error)}") from error
+    return labels_in(document, where)
 
 
 def labels_in_yaml(text: str, where: str) -> tuple[str, ...]:
@@ -41,9 +42,10 @@ def labels_in_yaml(text: str, where: str) -> tuple[str, ...]:
         OptionError: it cannot be read, or it is not clear which names it has.
     """
     try:
-        return labels_in(read_yaml(text), where)
+        document = read_yaml(text)
     except ValueError as error:
         raise OptionError(f"{where}: cannot be read as YAML: {error}") from error
+    return labels_in(document, where)
 
 
 def labels_in_literal(text: str, where: str) -> tuple[str, ...]:
@@ -162,11 +164,12 @@ def _name(value: Any, where: str) -> str:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
-    twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
-    if twice is not None and len(names) > 1:
-        raise ValueError(f"the key '{twice}' is there twice")
-    return dict(pairs)
+    unique: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in unique:
+            raise ValueError(f"the key '{name}' is there twice")
+        unique[name] = value
+    return unique
 
 
 def _tokens(text: str, where: str) -> list[str]:

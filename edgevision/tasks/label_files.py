@@ -10,6 +10,7 @@ import codecs
 import csv
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -165,7 +166,7 @@ def _with_ids(lines: Sequence[str], where: str) -> dict[int, str] | None:
     distinct = len(by_id) == len(lines)
     if len(stated) == len(lines):
         if not distinct:
-            twice = next(number for place, number in enumerate(numbers) if number in numbers[:place])
+            twice = next(number for number, count in Counter(numbers).items() if count > 1)
             raise OptionError(f"{where}: id {twice} is there twice; make the ids distinct")
         return by_id
     # With a space alone, the number may belong to the name, as in '7 up', '2 euro' and '3d printer'.

@@ -49,6 +49,8 @@ def labels_in_order(names: Sequence[str], where: str) -> tuple[str, ...]:
     """
     if not names:
         raise OptionError(f"{where}: no labels found; expected one class per line")
+    if len(names) > _MOST_CLASSES:
+        raise OptionError(f"{where}: {len(names)} labels; expected {_MOST_CLASSES} at most")
     return _checked(names, where)
 
 

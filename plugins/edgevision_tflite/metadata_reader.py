@@ -44,6 +44,9 @@ _RATIO = 0
 #: Top, left, bottom, right, as the detection operator gives them.
 _OPERATOR_ORDER = (1, 0, 3, 2)
 
+#: An input of this width and height takes 800 MB.
+_LARGEST_SIZE = 8192
+
 _DETECTOR = "DETECTOR_METADATA"
 _SEGMENTER = "SEGMENTER_METADATA"
 
@@ -161,7 +164,9 @@ class _Reader:
         size = self._read.table(content, 1)
         if size is not None:
             width, height = (self._read.scalar(size, field, "I") for field in (0, 1))
-            if width and height:
+            if max(width, height) > _LARGEST_SIZE:
+                self._refuse("size", f"size {width}x{height} of the input", f"more than {_LARGEST_SIZE}")
+            elif width and height:
                 self._found["size_wh"] = (width, height)
 
     # The outputs

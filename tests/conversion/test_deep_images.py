@@ -72,8 +72,10 @@ def test_the_bit_depth_is_obeyed_by_the_evaluation_the_bundle_and_its_known_answ
     report = tmp_path / "report.html"
     edgevision.write_report(tmp_path / "model.evb", report)
     assert "<dt>bit depth</dt><dd>12</dd>" in report.read_text()
+    (images / "a" / "film.mp4").touch()
     evaluation = edgevision.evaluate(tmp_path / "model.evb", images)
     assert evaluation.data.images == 40
+    assert [left["file"] for left in evaluation.to_dict()["left_out"]] == [str(images / "a" / "film.mp4")]
 
 
 def test_nothing_is_converted_on_twelve_bits_that_are_not_stated(tmp_path: Path) -> None:

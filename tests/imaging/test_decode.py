@@ -16,7 +16,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from edgevision.errors import InputError, OptionError
-from edgevision.imaging.decode import as_batch, as_image, as_pixels, decode_image, read_image
+from edgevision.imaging.decode import as_batch, as_frame, as_image, decode_image, read_image
 from edgevision.imaging.find import find_images
 from edgevision.imaging.write import write_image
 
@@ -162,9 +162,9 @@ def test_a_file_that_is_not_there_is_refused_with_its_name(tmp_path: Path) -> No
 
 def test_an_rgb_array_is_not_copied() -> None:
     assert as_image(QUARTERS) is QUARTERS
-    pixels, color = as_pixels(QUARTERS[:, :, ::-1], "bgr")
-    assert color == "bgr"
-    assert np.shares_memory(pixels, QUARTERS)
+    frame = as_frame(QUARTERS[:, :, ::-1], "bgr")
+    assert frame.color == "bgr"
+    assert np.shares_memory(frame.pixels, QUARTERS)
 
 
 def test_bgr_grey_paths_and_pil_images_become_rgb(tmp_path: Path) -> None:

@@ -63,6 +63,8 @@ def test_rescaled_values_are_what_a_window_counts_in() -> None:
     expected = np.clip((HU - 39.5) / 399 + 0.5, 0, 1)
     np.testing.assert_allclose(shares(file, window=(40, 400)), expected, atol=1e-6)
     np.testing.assert_allclose(shares(HU, window=(40, 400)), expected, atol=1e-6)
+    wider = dicom(ramp(10), bits=10, RescaleSlope=4, RescaleIntercept=0)
+    np.testing.assert_allclose(shares(wider, bit_depth=12), ramp(10) * 4 / 4095, atol=1e-6)
     half = dicom(stored, bits=12, RescaleSlope=0.5, RescaleIntercept=0)
     np.testing.assert_allclose(as_frame(half).pixels, stored / 2)
 

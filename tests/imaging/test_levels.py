@@ -15,6 +15,7 @@ from edgevision.errors import InputError, OptionError
 from edgevision.imaging.decode import as_frame, as_image, decode_frame
 from edgevision.imaging.frame import Frame
 from edgevision.imaging.input_options import InputOptions
+from edgevision.imaging.levels import percentiles_of
 from edgevision.imaging.preprocess import Preprocessing, Preprocessor
 from edgevision.tensors import Quantization, TensorSpec
 from image_files import dicom, png, ramp, tiff
@@ -195,6 +196,14 @@ def test_floats_are_taken_by_their_range_or_a_window(dtype: Any) -> None:
     np.testing.assert_allclose(got[:, :, 0], (values.astype(np.float64) + 2) / 4, atol=1e-6)
     windowed = tensor_of(values, grey(window=(0.5, 3)))
     np.testing.assert_allclose(windowed[:, :, 0], np.clip(values / 2 + 0.5, 0, 1), atol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.float32])
+@pytest.mark.parametrize("size", [1, 2, 7, 1000])
+def test_percentiles_are_those_of_numpy(size: int, dtype: Any) -> None:
+    values = np.random.default_rng(size).integers(0, 90, size).astype(dtype)
+    for wanted in ((0.0, 100.0), (1.0, 99.0), (12.5, 50.0), (33.3, 66.6)):
+        np.testing.assert_allclose(percentiles_of(values, wanted), np.percentile(values, wanted), rtol=1e-6)
 
 
 def test_a_frame_with_known_levels_needs_no_statement() -> None:

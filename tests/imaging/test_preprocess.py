@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -143,6 +143,7 @@ def test_quantizing_rounds_half_to_even_and_clips() -> None:
     assert pixel_table(as_it_is((1, 1)), shifted)[-12:, 0].tolist() == [254] + [255] * 11
 
 
+@settings(deadline=None)
 @given(
     scale=st.floats(1e-3, 10),
     zero_point=st.integers(-128, 127),
@@ -287,6 +288,7 @@ def test_the_position_of_the_image(
 sides = st.integers(1, 3000)
 
 
+@settings(deadline=None)
 @given(st.tuples(sides, sides), st.tuples(sides, sides))
 def test_the_image_lies_inside_for_any_size(image_wh: tuple[int, int], out_wh: tuple[int, int]) -> None:
     for (left, top, width, height), (outer_width, outer_height) in (
@@ -516,6 +518,7 @@ def test_stretch_is_tensorflows_resize(interpolation: str, image_hw: Any, size_h
 
 
 @pytest.mark.convert
+@settings(deadline=None)
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 90), st.integers(1, 90))
 def test_nearest_selects_the_pixels_that_tensorflow_selects(h: int, w: int, height: int, width: int) -> None:
     import tensorflow as tf

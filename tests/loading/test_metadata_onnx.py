@@ -169,6 +169,7 @@ def test_keypoints_that_nothing_declares_are_not_read_as_classes(tmp_path: Path)
 @pytest.mark.parametrize(
     ("said", "override", "message"),
     [
+        ({"imgsz": [32, 60000]}, BareModel(InputOptions(size_wh=(32, 32))), "up to 8192.* pass --input-size"),
         ({"names": "{0: 'a', 0.5: 'b'}"}, BareModel(labels=["a", "b", "c"]), "names .* pass --labels"),
         ({"names": "{0: 'a', 999999999: 'b'}"}, BareModel(labels=["a", "b", "c"]), "pass --labels"),
         ({"names": "__import__('os')"}, BareModel(labels=["a", "b", "c"]), "pass --labels"),

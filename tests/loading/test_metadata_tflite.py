@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from described_networks import (
     BLUE,
     GRAY,
@@ -23,6 +25,7 @@ from described_networks import (
 
 import edgevision
 from edgevision import BareModel, InputOptions
+from edgevision.cli import cli
 from edgevision.errors import ArtifactError, OptionError
 from flatbuffer_tables import Table, flatbuffer, floats
 
@@ -138,6 +141,7 @@ def test_tflite_metadata_is_obeyed(
         ({"field6": [unit(6)]}, "scores", "RegexTokenizerOptions of the outputs"),
         ({"content": image(7)}, "color", "color space 7.*--color"),
         ({"content": image(1, (64, 64))}, "size", "metadata says 64x64"),
+        ({"content": image(1, (90000, 90000))}, "size", "more than 8192.*--input-size"),
     ],
 )
 def test_what_is_not_understood_is_refused_and_overridden_by_its_option(
@@ -210,6 +214,15 @@ def test_a_recommended_threshold_leaves_out_classes_below_it(tmp_path: Path, bac
         gray = model(GRAY)
     assert gray.top() == []
     np.testing.assert_allclose(gray.scores, [1 / 3] * 3, atol=1e-5)
+
+
+def test_predict_says_that_no_class_reaches_the_threshold(tmp_path: Path) -> None:
+    meta = metadata(inputs=[normalization(0, 255)], outputs=[unit(THRESHOLDING, {0: 0.6})])
+    (tmp_path / "m.tflite").write_bytes(tflite_bytes(tflite_classifier(), meta))
+    cv2.imwrite(str(tmp_path / "gray.png"), GRAY)
+    done = CliRunner().invoke(cli, ["predict", str(tmp_path / "m.tflite"), str(tmp_path / "gray.png")])
+    assert done.exit_code == 0, done.output
+    assert "no class of 60.0% or more, the threshold in the model's metadata" in done.output
 
 
 @pytest.mark.parametrize("backend", RUNTIMES)

@@ -138,6 +138,13 @@ def test_commands_take_it_with_the_options_of_predict(model: Path, images: Path,
     assert "wrote" in _run("report", model, "-o", tmp_path / "page.html", *options).stdout
 
 
+def test_a_model_for_more_than_8_bits_is_timed_and_reported_too(model: Path, tmp_path: Path) -> None:
+    deep = BareModel(InputOptions(value_range=(0.0, 1.0), bit_depth=12), LABELS, "softmax")
+    assert edgevision.tune(model, threads=[1], batches=[1], seconds=0.05, bare=deep).chosen is not None
+    edgevision.write_report(model, tmp_path / "page.html", bare=deep)
+    assert "<dt>bit depth</dt><dd>12</dd>" in (tmp_path / "page.html").read_text()
+
+
 def test_classes_without_names_are_not_guessed_from_the_folders(model: Path, images: Path) -> None:
     on = RunSettings(bare=BareModel(InputOptions(value_range=(0.0, 1.0)), score_kind="softmax"))
     with pytest.raises(OptionError, match=r"does not name its classes.* pass --labels FILE"):

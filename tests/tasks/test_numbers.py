@@ -241,7 +241,7 @@ def _latent() -> LatentGenerator:
     label = TensorSpec("c", (None,), "int32")
     session = open_session(backend, backend.artifact([vector, label], [images]))
     settings = LatentSettings("z", condition=Condition("c", "class-id", 3))
-    return LatentGenerator(session, GenerateTask("latent", "y", (0, 1), "rgb", settings), ["a", "b", "c"])
+    return LatentGenerator(session, GenerateTask("latent", "y", (0, 100), "rgb", settings), ["a", "b", "c"])
 
 
 def test_a_latent_generator_takes_numpys_numbers_and_gives_pythons() -> None:

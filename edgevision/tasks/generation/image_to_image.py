@@ -19,7 +19,7 @@ from edgevision.tasks.base import TaskModel, image_input, image_output, where_it
 from edgevision.tasks.batches import is_batch
 from edgevision.tasks.description import GenerateTask
 from edgevision.tasks.generation.geometry import EIGHT_WAYS, Geometry, inverted
-from edgevision.tasks.generation.images import GeneratedImages, to_pixels
+from edgevision.tasks.generation.images import GeneratedImages, check_range, to_pixels
 from edgevision.tasks.generation.tiles import Blender, axis_tiles, padded_image
 from edgevision.tasks.generation_settings import ImageToImageSettings
 from edgevision.tensors import Array
@@ -134,6 +134,7 @@ class ImageToImage(TaskModel):
         turned = (replace(frame, pixels=_transformed(way, frame.pixels)) for way in ways)
         runs = [inverted(way, self._run(one)) for way, one in zip(ways, turned, strict=True)]
         values = (np.mean(runs, axis=0) if ensemble else runs[0])[np.newaxis]
+        check_range(values, self.task.output_range)
         generated = to_pixels(values, self.task.output_range, self.task.color)
         settings = {"kind": self.task.kind, **where_it_ran(self.session), "ensemble": ensemble}
         return GeneratedImages(generated, settings=settings).changed(after)

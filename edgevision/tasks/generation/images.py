@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 Pixels = NDArray[np.uint8]
 
-#: Pixel values by which a value is beyond black or white, and no overshoot.
-_BEYOND = 25.0
+#: Share of the range by which a value is beyond black or white, and no overshoot.
+_BEYOND = 0.1
 #: Ranges that the values of an image span at most, if these are right.
 _FAR = 3.0
 
@@ -135,20 +135,24 @@ def to_pixels(values: Array, output_range: tuple[float, float], color: str) -> P
     low, high = output_range
     scaled = values - low
     scaled *= 255.0 / (high - low)
-    _check_range(scaled, values, output_range)
     pixels: Pixels = np.rint(scaled.clip(0.0, 255.0, out=scaled), out=scaled).astype(np.uint8)
     return np.ascontiguousarray(pixels[..., ::-1]) if color == "bgr" else pixels
 
 
-def _check_range(scaled: Array, values: Array, output_range: tuple[float, float]) -> None:
+def check_range(values: Array, output_range: tuple[float, float]) -> None:
     """Refuse values most of which are far from the range: as pixels they would be black and white alone.
+
+    Args:
+        values, output_range: as for `to_pixels`.
 
     Raises:
         InferenceError: names the range.
     """
-    if scaled.size == 0 or (scaled.max() <= _FAR * 255 and scaled.min() >= (1 - _FAR) * 255):
+    low, high = output_range
+    span = high - low
+    if values.size == 0 or (values.max() <= low + _FAR * span and values.min() >= high - _FAR * span):
         return
-    if np.mean((scaled < -_BEYOND) | (scaled > 255 + _BEYOND)) > 0.5:
+    if np.mean((values < low - _BEYOND * span) | (values > high + _BEYOND * span)) > 0.5:
         raise InferenceError(
             f"the network's images have values of {float(values.min()):.4g} to {float(values.max()):.4g}, "
             f"most of them outside of the range {output_range[0]:g} to {output_range[1]:g} that stands for "
