@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from edgevision.description import ModelDescription
 from edgevision.errors import ArtifactError, OptionError
+from edgevision.imaging.levels import MAPPING_FIELDS
 from edgevision.imaging.preprocess import Preprocessing, keras_applications_preprocessing
 from edgevision.loading.task_model import model_of_task
 from edgevision.plugins import Registry
@@ -71,11 +72,10 @@ def described_model(
 
 
 def _with_image_options(how: Preprocessing, options: InputOptions) -> Preprocessing:
-    given = {
-        name: getattr(options, name)
-        for name in ("color", "resize", "interpolation", "value_range", "mean", "scale", "pad_value")
-        if getattr(options, name) is not None
-    }
+    names = [field.name for field in fields(options) if field.name not in ("applications", "size_wh")]
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    if not options.mapping.is_plain:
+        given = {**dict.fromkeys(MAPPING_FIELDS), **given}
     if options.size_wh not in (None, how.size_wh):
         given["size_wh"] = options.size_wh  # the network refuses another than its own
     if options.applications is not None:

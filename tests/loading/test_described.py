@@ -79,6 +79,15 @@ def test_options_take_the_place_of_what_the_file_says(tmp_path: Path) -> None:
         assert model.score_calibration.temperature is None  # it was fitted to other classes
 
 
+def test_a_bit_depth_takes_the_place_of_a_window_that_the_file_states(tmp_path: Path) -> None:
+    path = write(tmp_path, preprocessing={**HOW, "window": [2048.0, 4096.0]})
+    bare = edgevision.BareModel(edgevision.InputOptions(bit_depth=12))
+    with edgevision.load_classifier(path) as model:
+        assert model.preprocessing.mapping.window == (2048.0, 4096.0)
+    with edgevision.load_classifier(path, bare=bare) as model:
+        assert (model.preprocessing.bit_depth, model.preprocessing.window) == (12, None)
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
