@@ -79,7 +79,7 @@ def model_api_description(description: ModelDescription, outputs: Sequence[str])
 
 
 def ultralytics_description(
-    description: ModelDescription, outputs: Sequence[str], box_unit: str
+    description: ModelDescription, outputs: Sequence[str], box_unit: str, layout: str
 ) -> ForeignDescription | None:
     """The metadata of an Ultralytics export; `None` for a model that is no YOLO of its form.
 
@@ -87,6 +87,7 @@ def ultralytics_description(
         description: the model.
         outputs: names of the artifact's outputs.
         box_unit: of the boxes in an Ultralytics export of this format: ``pixels`` or ``share``.
+        layout: of its input: ``nhwc`` or ``nchw``.
     """
     how, task = description.preprocessing, description.task
     if how is None or not _is_yolov8(task, outputs):
@@ -94,6 +95,8 @@ def ultralytics_description(
     obstacles = []
     if task["decoder_settings"]["box_unit"] != box_unit:
         obstacles.append(f"boxes in {task['decoder_settings']['box_unit']}")
+    if how["layout"] != layout:
+        obstacles.append(f"an input with channels {'last' if how['layout'] == 'nhwc' else 'first'}")
     if (how["resize"], how["pad_value"]) != ("letterbox", _ULTRALYTICS_PADDING):
         obstacles.append(_resizing(how))
     if how["color"] != "rgb":

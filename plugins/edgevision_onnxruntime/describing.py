@@ -35,7 +35,7 @@ def write_description(artifact: Artifact, description: ModelDescription) -> Desc
     if model_api.obstacles:
         notes.append(left_out("OpenVINO Model API", model_api.obstacles))
     added.update({_MODEL_INFO + name: value for name, value in model_api.values.items()})
-    ultralytics = ultralytics_description(description, outputs, "pixels")
+    ultralytics = ultralytics_description(description, outputs, "pixels", "nchw")
     if ultralytics is not None and ultralytics.obstacles:
         notes.append(left_out("Ultralytics", ultralytics.obstacles))
     elif ultralytics is not None:

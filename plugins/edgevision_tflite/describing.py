@@ -56,7 +56,7 @@ def write_description(artifact: Artifact, description: ModelDescription) -> Desc
         outputs = [OutputMetadata(_name(model, model.subgraphs[0].outputs[0]), "scores", temperature)]
         set_metadata(model, NAME, metadata_buffer(classifier_metadata(model, description, outputs)))
         members.update(associated_files(description.labels, len(description.labels), temperature))
-    ultralytics = ultralytics_description(description, output_names(model), "share")
+    ultralytics = ultralytics_description(description, output_names(model), "share", "nhwc")
     if ultralytics is not None and ultralytics.obstacles:
         notes.append(left_out("Ultralytics", ultralytics.obstacles))
     elif ultralytics is not None:

@@ -237,23 +237,24 @@ def test_model_api_keys_are_in_openvino_and_onnx_files(tiny_ir: Artifact, tiny_o
 
 
 def test_ultralytics_keys_are_written_for_networks_of_its_form_alone() -> None:
-    made = ultralytics_description(DETECTOR, ["o"], "pixels")
+    made = ultralytics_description(DETECTOR, ["o"], "pixels", "nhwc")
     assert made is not None
     assert made.values["task"] == "detect"
     assert made.values["imgsz"] == "[8, 8]"
     assert json.loads(made.values["names"].replace("'", '"').replace("{0", '{"0"').split(",")[0] + "}") == {
         "0": "red apple"
     }
-    assert ultralytics_description(CLASSIFIER, ["scores"], "pixels") is None
+    assert ultralytics_description(CLASSIFIER, ["scores"], "pixels", "nhwc") is None
     for fields, reason in (
         ({"resize": "stretch"}, "resizing by stretch"),
         ({"pad_value": 0}, "resizing by letterbox with a border of 0"),
         ({"color": "bgr"}, "bgr images"),
         ({"mean": [0.5]}, "values other than 0…1"),
+        ({"layout": "nchw"}, "an input with channels first"),
     ):
-        other = ultralytics_description(changed(DETECTOR, **fields), ["o"], "pixels")
+        other = ultralytics_description(changed(DETECTOR, **fields), ["o"], "pixels", "nhwc")
         assert other is not None
         assert other.obstacles == (reason,)
-    share = ultralytics_description(DETECTOR, ["o"], "share")
+    share = ultralytics_description(DETECTOR, ["o"], "share", "nhwc")
     assert share is not None
     assert share.obstacles == ("boxes in pixels",)
