@@ -183,6 +183,7 @@ def test_options_for_bare_files_are_refused_for_a_bundle(quickstart, edgevision_
         (("inspect", DATA / "README.md"), 5, "is not a bundle"),
         (("inspect", DATA / "tiny.tflite"), 5, "is not a bundle"),
         (("inspect", DATA), 5, "is not a bundle"),
+        (("predict", "m.tflite", ".", "--overwrite"), 2, "--overwrite requires --save FOLDER"),
         (("predict", "m.tflite", ".", "--top", "0"), 2, "0 is not in the range x>=1; run edgevision predict"),
         (("frobnicate",), 2, "No such command 'frobnicate'; run edgevision --help"),
         (("predct",), 2, "No such command 'predct'. (Did you mean 'predict'?); run edgevision --help"),
