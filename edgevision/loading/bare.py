@@ -214,8 +214,8 @@ def _resolved(
         if choice is None:
             if bare.decoder_settings:
                 raise OptionError(
-                    f"{where}: decoder settings are for detectors, and nothing says that this is one; pass "
-                    "--decoder NAME as well, or remove them"
+                    f"{where}: decoder settings are for detectors, and this file is read as a "
+                    "classifier; pass --decoder NAME as well, or remove them"
                 )
             _score_kind(path, _score_output(session, bare, metadata), bare, metadata)
         else:
