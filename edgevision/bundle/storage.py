@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from edgevision.artifact import Artifact
-from edgevision.bundle.layout import MANIFEST
+from edgevision.bundle.layout import MANIFEST, is_bundle
 from edgevision.bundle.manifest import ArtifactEntry, FileEntry, Manifest, from_json, to_json
 from edgevision.errors import BundleError, OutputError
 from edgevision.system.arguments import one_path
@@ -274,9 +274,13 @@ class _Zip:
         try:
             with zipfile.ZipFile(path) as archive:
                 self._members = {info.filename: info for info in archive.infolist()}
-        except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+        except zipfile.BadZipFile as error:
+            raise _unreadable(path, error) if is_bundle(path) else _no_bundle(path) from error
+        except (OSError, RuntimeError, NotImplementedError) as error:
             raise _unreadable(path, error) from error
         manifests = [name for name in self._members if _is_manifest(name)]
+        if not manifests and not is_bundle(path):  # other formats are zips, too: .keras, TFLite Metadata
+            raise _no_bundle(path)
         if MANIFEST not in self._members and len(manifests) > 1:
             raise BundleError(f"{path}: holds {len(manifests)} bundles, expected one; extract it")
         self._top = "" if MANIFEST in self._members or not manifests else manifests[0][: -len(MANIFEST)]
@@ -307,6 +311,8 @@ def _is_manifest(name: str) -> bool:
 
 def _open(path: Path) -> _Files:
     if path.is_dir():
+        if not is_bundle(path):
+            raise _no_bundle(path)
         return _Directory(path)
     if path.is_file():
         return _Zip(path)
@@ -350,6 +356,13 @@ def _outside(bundle: Path, name: str) -> BundleError:
 
 def _missing(bundle: Path, name: str) -> BundleError:
     return BundleError(f"{bundle / name}: is missing; copy the bundle again, or convert again")
+
+
+def _no_bundle(path: Path) -> BundleError:
+    return BundleError(
+        f"{path}: is not a bundle, which has a {MANIFEST} in it; edgevision convert makes one of a trained "
+        "model, and edgevision predict runs a bare model file"
+    )
 
 
 def _unreadable(path: Path, error: Exception) -> BundleError:

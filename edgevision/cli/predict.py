@@ -92,6 +92,8 @@ def command(
     patterns in quotes ('photos/**/*.jpg'), or - for the bytes of one image on standard input. Of a DICOM or
     TIFF file with several images each gets a result, named FILE#NUMBER.
     """
+    if overwrite and save is None:
+        raise click.UsageError("--overwrite requires --save FOLDER.")
     found = _found(images)
     files = found.images
     copies = {} if save is None else annotated_paths(save, files, overwrite)

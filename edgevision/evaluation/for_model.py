@@ -71,7 +71,7 @@ class ModelFacts:
         calibration = None
         if isinstance(model, Classifier):
             task: Task = ClassifyTask(model.output, model.score_kind)
-            calibration = model.score_calibration
+            calibration = model.score_calibration.or_none()
         else:
             task = model.task
         return cls(

@@ -103,6 +103,7 @@ def check_stated(
     with missing.collected():
         size_wh = image_layout(spec, where)[1]
         choice = _decoder(source, options, size_wh, plugins)
+        _check_options_of_another_task(where, options, is_classifier=choice is None)
         if choice is None and folders is not None:
             score_kind_of(source, score_output(source.outputs, options.output), options, folders)
         if choice is not None:
@@ -110,6 +111,21 @@ def check_stated(
                 _stated_labels(source, options)
             choice.check_stated(image_outputs(source.outputs), size_wh, options.decoder_settings)
     return missing.check()
+
+
+def _check_options_of_another_task(where: str, options: TaskOptions, is_classifier: bool) -> None:
+    """Refuse options that would change nothing, for a model that does not generate images."""
+    if is_classifier and (options.decoder_settings or options.thresholds):
+        raise OptionError(
+            f"{where}: decoder settings and thresholds are for detectors, and this model is read as a "
+            "classifier; pass --decoder NAME as well, or remove them"
+        )
+    if options.output_range is not None or options.truth is not None or options.overlap is not None:
+        task = "classifier" if is_classifier else "detector"
+        raise OptionError(
+            f"{where}: output range, truth and overlap are for models that generate images, and this model "
+            f"is read as a {task}; remove them"
+        )
 
 
 def _decoder(

@@ -86,7 +86,8 @@ def classify_truth(
     unknown = [name for name in images.class_names if name not in labels]
     if unknown:
         raise InputError(
-            f"{images.name}: class '{unknown[0]}' is not in the label list ({abbreviated(labels)})"
+            f"{images.name}: class '{unknown[0]}' is not in the label list ({abbreviated(labels)}); "
+            f"name the folders as the labels"
         )
     places = np.array([labels.index(name) for name in images.class_names], np.int64)
     return np.asarray(places[images.labels], np.int64)

@@ -234,16 +234,16 @@ class _Packing:
         for name in entry.backends:
             try:
                 backend = self.plugins.available_backend(name, settings.device)
-                with closing(open_session(backend, artifact, settings)) as session:
-                    check_known_answers(session, known, entry.id, entry.precision)
-                    inputs, outputs = session.inputs, session.outputs
+                session = open_session(backend, artifact, settings)
             except (PluginError, DeviceError) as error:
                 absent.append(f"{name}: {error}")
             except ArtifactError as error:
                 refused.append(error)
             else:
-                _check_names(entry, inputs, outputs)
-                return replace(entry, inputs=inputs, outputs=outputs, unproved=None)
+                with closing(session):
+                    _check_names(entry, session.inputs, session.outputs)
+                    check_known_answers(session, known, entry.id, entry.precision)
+                    return replace(entry, inputs=session.inputs, outputs=session.outputs, unproved=None)
         if not absent:
             raise refused[0]
         # A backend that is present may refuse what was compiled for the device of one that is not.
@@ -281,7 +281,7 @@ def _check_names(entry: ArtifactEntry, inputs: Sequence[TensorSpec], outputs: Se
         if {spec.name for spec in found} != {spec.name for spec in expected}:
             raise ArtifactError(
                 f"{entry.id}: the compiled file has the {side} {', '.join(spec.name for spec in found)}; "
-                f"expected {', '.join(spec.name for spec in expected)}"
+                f"expected {', '.join(spec.name for spec in expected)}; compile it from the bundle's artifact"
             )
 
 

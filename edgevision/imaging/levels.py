@@ -24,10 +24,9 @@ MAPPING_FIELDS = ("bit_depth", "pixel_range", "window", "window_percentiles")
 #: The name of frames that come from no file.
 _ARRAY = "image"
 _STATE_IT = (
-    "say how values become black and white: --bit-depth 12 (0…4095; or 10, 14, 16), --window CENTER,WIDTH, "
-    "--window-percentiles LOW,HIGH or --pixel-range LOW..HIGH, in Python InputOptions(bit_depth=12) and so "
-    "on; "
-    "for a bundle, when it is converted"
+    "say how values become black and white: --bit-depth 12 (0…4095; or 10, 14, 16), --window CENTER,WIDTH "
+    "(or file, for that of each DICOM file), --window-percentiles LOW,HIGH or --pixel-range LOW..HIGH, in "
+    "Python InputOptions(bit_depth=12) and so on; for a bundle, when it is converted"
 )
 
 

@@ -212,6 +212,11 @@ def _resolved(
     with missing.collected():
         choice = _bare_decoder(path, session, size_wh, bare, metadata, plugins)
         if choice is None:
+            if bare.decoder_settings:
+                raise OptionError(
+                    f"{where}: decoder settings are for detectors, and this file is read as a "
+                    "classifier; pass --decoder NAME as well, or remove them"
+                )
             _score_kind(path, _score_output(session, bare, metadata), bare, metadata)
         else:
             from edgevision.tasks.detect import image_outputs

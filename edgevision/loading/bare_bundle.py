@@ -88,7 +88,7 @@ def bare_bundle(path: Path, request: Request, bare: BareModel, plugins: Registry
         outputs=specs,
         targets=(),
         backends=tuple(backends_of_format(artifact.format, plugins)),
-        score_calibration=model.score_calibration if isinstance(model, Classifier) else None,
+        score_calibration=model.score_calibration.or_none() if isinstance(model, Classifier) else None,
     )
     labels = "".join(f"{label}\n" for label in model.labels)
     manifest = Manifest(

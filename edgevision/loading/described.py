@@ -86,12 +86,13 @@ def _with_image_options(how: Preprocessing, options: InputOptions) -> Preprocess
 
 
 def _with_task_options(path: Path, task: Task, bare: _BareOptions) -> Task:
-    if isinstance(task, ClassifyTask) and bare.decoder is None:
+    is_decoded = bare.decoder is not None or bool(bare.decoder_settings)
+    if isinstance(task, ClassifyTask) and not is_decoded:
         return replace(task, output=bare.output or task.output, score_kind=bare.score_kind or task.score_kind)
     if isinstance(task, DetectTask) and bare.output is None and bare.score_kind is None:
         if bare.decoder is not None and bare.decoder != task.decoder:
             return replace(task, decoder=bare.decoder, decoder_settings=bare.decoder_settings)
         return replace(task, decoder_settings={**task.decoder_settings, **bare.decoder_settings})
-    if bare.decoder is None and bare.output is None and bare.score_kind is None:
+    if not is_decoded and bare.output is None and bare.score_kind is None:
         return task
     raise OptionError(f"{path}: says that it is for task '{task.name}'; remove the options of another task")

@@ -71,7 +71,8 @@ def check_metadata(
     if task is not None and task not in _TASKS and not is_read:
         raise OptionError(
             f"{path}: its metadata says that it is a model for the task '{task}'; EdgeVision runs bare files "
-            f"for the tasks {' and '.join(_TASKS)}, and would take its outputs for something else"
+            f"for the tasks {' and '.join(_TASKS)}, and would take its outputs for something else; "
+            f"export a model for one of these tasks"
         )
     for statement in metadata.unsupported:
         if statement.field not in stated:

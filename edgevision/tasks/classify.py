@@ -348,7 +348,9 @@ def score_output(outputs: Sequence[TensorSpec], name: str | None = None) -> Tens
     if len(matching) != 1:
         names = ", ".join(f"'{spec.name}'" for spec in outputs)
         raise OptionError(
-            f"the network has outputs {names}; select the one with the scores with --output-name NAME"
+            f"the network has outputs {names}"
+            + ("" if name is None else f", and none called '{name}'")
+            + "; select the one with the scores with --output-name NAME"
         )
     spec = matching[0]
     if len(spec.shape) < 2 or any(size != 1 for size in spec.shape[1:-1]) or spec.shape[-1] is None:

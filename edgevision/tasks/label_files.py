@@ -25,7 +25,7 @@ from edgevision.tasks.label_documents import (
     labels_in_literal,
     labels_in_yaml,
 )
-from edgevision.tasks.labels import as_labels, labels_by_id, labels_in_order
+from edgevision.tasks.labels import HOMONYMS, as_labels, labels_by_id, labels_in_order
 
 _LARGEST_BYTES = 16_000_000
 _BOMS = (
@@ -170,7 +170,7 @@ def _with_ids(lines: Sequence[str], where: str) -> dict[int, str] | None:
             raise OptionError(f"{where}: id {twice} is there twice; make the ids distinct")
         return by_id
     # With a space alone, the number may belong to the name, as in '7 up', '2 euro' and '3d printer'.
-    if not distinct or len(set(names)) < len(names):
+    if not distinct or len(names) - len(set(names)) > HOMONYMS * len(names):
         return None
     if 0 in by_id or (1 in by_id and len(by_id) >= _DENSE * max(by_id)):
         return by_id

@@ -15,8 +15,8 @@ _CONTROLS = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _MOST_CLASSES = 100_000
 #: What lists have in the places of classes that do not exist.
 _UNNAMED = frozenset({"???", "n/a"})
-#: Share of the names that may be there twice: ImageNet has two cranes, the bird and the machine.
-_HOMONYMS = 0.01
+#: Share of the names of a file that may be there twice: ImageNet has two cranes, the bird and the machine.
+HOMONYMS = 0.01
 
 
 def as_labels(labels: Sequence[str]) -> tuple[str, ...]:
@@ -78,7 +78,7 @@ def _checked(names: Sequence[str], where: str) -> tuple[str, ...]:
             raise OptionError(f"{where}: class {number} has no usable name: {name!r:.80}")
         places.setdefault(name, []).append(number)
     twice = {name: numbers for name, numbers in places.items() if len(numbers) > 1}
-    if sum(map(len, twice.values())) - len(twice) > _HOMONYMS * len(named):
+    if sum(map(len, twice.values())) - len(twice) > HOMONYMS * len(named):
         name, numbers = next(iter(twice.items()))
         raise OptionError(
             f"{where}: classes {numbers[0]} and {numbers[1]} are both called '{name}'; give each class a "

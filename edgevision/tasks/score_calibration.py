@@ -66,6 +66,10 @@ class ScoreCalibration:
         valid = self.temperature is None or (is_real(self.temperature) and self.temperature > 0)
         _check(valid, "temperature", "a number above 0", self.temperature)
 
+    def or_none(self) -> ScoreCalibration | None:
+        """This calibration, or `None` if it changes nothing."""
+        return None if self == ScoreCalibration() else self
+
     def check_labels(self, labels: Sequence[str]) -> None:
         """Check that the class of interest is among the labels.
 

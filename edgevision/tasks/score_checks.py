@@ -26,6 +26,8 @@ _FEW = 64
 _SUM_OF_LOGITS = {"float32": 1e-4, "float16": 4e-3}
 #: Rows of such logits in succession that are no coincidence.
 _ROWS = 3
+#: From this many values on, and within this tolerance of their sum, one row is none.
+_MANY, _CLOSE = 8, 0.05
 
 
 def score_check(output: TensorSpec, score_kind: str) -> Callable[[Scores], Scores]:
@@ -33,8 +35,8 @@ def score_check(output: TensorSpec, score_kind: str) -> Callable[[Scores], Score
 
     The values are float32 ``(images, outputs)``, finite. Scores that rounding has moved out of 0…1 are
     clipped. The function raises `InferenceError` if a softmax or sigmoid has values that are no scores, if
-    a softmax does not sum to 1, or if logits are a softmax already on several images in succession. What
-    the rounding of a quantized output explains is accepted.
+    a softmax does not sum to 1, or if logits are a softmax already: of few classes, on several images in
+    succession. What the rounding of a quantized output explains is accepted.
 
     Args:
         output: the output with the scores.
@@ -108,6 +110,8 @@ class _LogitsCheck:
             if step is None
             else _SUM_OF_LOGITS["float32"] + (output.shape[-1] or 1) * step / 2
         )
+        certain = (output.shape[-1] or 1) >= _MANY and self._tolerance <= _CLOSE
+        self._rows = 1 if certain else _ROWS
         # With coarser steps, 8 bits reach far beyond 1, as those of a softmax do not.
         self._done = self._tolerance == 0.0 or (step is not None and step > _COARSEST_STEP)
 
@@ -119,10 +123,11 @@ class _LogitsCheck:
                 self._done = True
                 return values
             self._suspected += 1
-        if self._suspected >= _ROWS:
+        if self._suspected >= self._rows:
+            images = "an image" if self._suspected == 1 else f"each of {self._suspected} images"
             raise InferenceError(
-                f"output '{self._name}': the values of each of {self._suspected} images are in 0…1 and sum "
-                f"to 1, so they are the scores of a softmax, and the score kind 'logits' would flatten them "
+                f"output '{self._name}': the values of {images} are in 0…1 and sum to 1, so "
+                f"they are the scores of a softmax, and the score kind 'logits' would flatten them "
                 f"by a second one; {_next_step('softmax')}"
             )
         return values

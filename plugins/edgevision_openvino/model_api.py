@@ -73,5 +73,7 @@ def _written(model: ExportedModel, graph: OpenVINOGraph, description: ModelDescr
     if spaces:
         notes.append(f"white space in labels is written as _, because Model API splits there: {spaces[0]}")
     if (description.score_calibration or {}).get("operating_point"):
-        notes.append("the threshold of the class of interest is not in the file: apply it to the scores")
+        notes.append(
+            "Model API does not apply the threshold of the class of interest: apply it to the scores"
+        )
     return ExportedFiles(graph.artifact(), description, notes=tuple(notes))

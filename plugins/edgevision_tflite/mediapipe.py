@@ -149,7 +149,9 @@ def _written(
     if how["interpolation"] != "bilinear":
         notes.append(resized_bilinearly(_READER, how["interpolation"]))
     if (description.score_calibration or {}).get("operating_point"):
-        notes.append("the threshold of the class of interest is not in the file: apply it to the scores")
+        notes.append(
+            "MediaPipe does not apply the threshold of the class of interest: apply it to the scores"
+        )
     if detection is not None:
         task = description.task
         notes.append(

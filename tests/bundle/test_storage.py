@@ -305,6 +305,16 @@ def test_a_path_without_a_bundle_is_refused(tmp_path: Path) -> None:
         read_bundle(tmp_path / "text.zip")
 
 
+def test_other_zips_files_and_folders_are_no_damaged_bundles(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "model.keras", "w") as archive:
+        archive.writestr("config.json", "{}")
+    (tmp_path / "model.onnx").write_bytes(b"onnx")
+    (tmp_path / "model_openvino").mkdir()
+    for name in ("model.keras", "model.onnx", "model_openvino"):
+        with pytest.raises(BundleError, match="is not a bundle, .*edgevision convert makes one"):
+            read_bundle(tmp_path / name)
+
+
 def test_an_existing_output_is_kept_unless_it_is_a_bundle_and_force_is_set(
     bundle: Path, tmp_path: Path
 ) -> None:

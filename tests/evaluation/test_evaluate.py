@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_bundle import LABELS, write_tiny_bundle
+from tiny_bundle import DATA, LABELS, write_tiny_bundle
 
 import edgevision
 from edgevision.bundle.storage import read_bundle
@@ -149,7 +149,9 @@ def test_an_evaluation_that_is_not_possible_is_refused(bundle: Path, tmp_path: P
         InputError, match="no ground truth for the images in arrays; sort them into one folder per class"
     ):
         evaluate(bundle, _images(labelled=False))
-    with pytest.raises(InputError, match=r"class 'z' is not in the label list \(a, b, c, d, e\)"):
+    with pytest.raises(
+        InputError, match=r"class 'z' is not in the label list \(a, b, c, d, e\); name the folders"
+    ):
         evaluate(bundle, ImageSet.from_arrays(np.zeros((2, 8, 8, 3), np.uint8), [0, 1], ("a", "z")))
     with pytest.raises(OptionError, match="--annotations .* one class per image"):
         evaluate(bundle, _images(), annotations=tmp_path)
@@ -200,3 +202,10 @@ def test_a_bundle_reaches_the_metrics_of_its_evidence(quickstart: Path) -> None:
             assert evaluation.metric(metric.name).interval == metric.artifact_interval
         assert evaluation.measures.confusion == result.comparison.details.artifact_confusion
         assert evaluation.data.sha256 == evidence.evaluation.sha256
+
+
+def test_a_bare_file_without_a_score_calibration_states_none() -> None:
+    image = edgevision.InputOptions(value_range=(0.0, 1.0))
+    bare = edgevision.BareModel(image=image, labels=LABELS, score_kind="softmax", output="scores")
+    evaluation = evaluate(DATA / "tiny.tflite", _images(), RunSettings(bare=bare))
+    assert evaluation.run.score_calibration is None

@@ -204,6 +204,10 @@ def test_what_cannot_be_packed_is_refused(bundle: Path, tmp_path: Path) -> None:
         pack(bundle, out, replacements={"tflite-int8": tmp_path / "engine.plan"})
     with pytest.raises((OptionError, ArtifactError)):
         pack(bundle, out, replacements={"tflite-int8": tmp_path / "absent.tflite"})
+    with pytest.raises(
+        ArtifactError, match="tflite-int8: the compiled file has the outputs .*; compile it from"
+    ):
+        pack(bundle, out, replacements={"tflite-int8": Path(__file__).parents[1] / "data" / "tiny.tflite"})
     assert not out.exists()
 
 

@@ -105,6 +105,8 @@ def test_what_is_said_but_not_understood_is_refused(tmp_path: Path, fields: Any,
 def test_options_of_another_task_are_refused(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="says that it is for task 'classify'"):
         edgevision.load(write(tmp_path), bare=edgevision.BareModel(decoder="yolo"))
+    with pytest.raises(OptionError, match="remove the options of another task"):
+        edgevision.load(write(tmp_path), bare=edgevision.BareModel(decoder_settings={"anchors": [1]}))
 
 
 def test_a_file_that_lost_its_labels_is_refused(tmp_path: Path) -> None:

@@ -201,6 +201,19 @@ def test_a_bare_file_whose_output_type_is_unknown_is_refused_with_the_option_and
 
 
 @pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"decoder_settings": {"objectness": True}}, "decoder settings are for detectors, .* --decoder NAME"),
+        ({"output": "score"}, "and none called 'score'; select .* --output-name"),
+    ],
+)
+def test_an_option_that_would_change_nothing_is_refused(fields: dict[str, object], message: str) -> None:
+    bare = BareModel(InputOptions(value_range=(0.0, 1.0)), score_kind="softmax", output="scores")
+    with pytest.raises(OptionError, match=message):
+        load(TINY, bare=replace(bare, **fields))
+
+
+@pytest.mark.parametrize(
     ("name", "content", "error", "message"),
     [
         ("model.tflite", b"no model", ArtifactError, "not a valid TFLite model"),

@@ -66,6 +66,11 @@ READ: dict[str, tuple[str, str | bytes, tuple[str, ...]]] = {
         "\n".join([f"thing {n}" for n in range(198)] + ["crane", "crane"]),
         (*(f"thing {n}" for n in range(198)), "crane (class 198)", "crane (class 199)"),
     ),
+    "homonyms with ids in another order": (
+        "l.txt",
+        "\n".join(["199 crane", *(f"{n} thing {n}" for n in range(198)), "198 crane"]),
+        (*(f"thing {n}" for n in range(198)), "crane (class 198)", "crane (class 199)"),
+    ),
     "CSV without header": ("l.csv", "0,cat\n1,dog\n", ("cat", "dog")),
     "CSV with header": ("l.csv", "id,name\n1,dog\n0,cat\n", ("cat", "dog")),
     "CSV with other columns": ("l.csv", "name,id,colour\ncat,0,red\ndog,1,blue\n", ("cat", "dog")),

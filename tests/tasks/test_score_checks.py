@@ -106,6 +106,15 @@ def test_logits_that_are_a_softmax_on_three_images_are_an_error() -> None:
         one_by_one(IMAGE)
 
 
+def test_many_logits_that_are_a_softmax_are_an_error_on_the_first_image() -> None:
+    with pytest.raises(InferenceError, match="the values of an image are in 0…1 and sum to 1, so"):
+        _model([0.9, 0.1] + [0.0] * 8, "logits")(IMAGE)
+    eight_bits = [102, -103] + [-128] * 8
+    with pytest.raises(InferenceError, match="the values of an image"):
+        _model(eight_bits, "logits", dtype="int8", step=1 / 256)(IMAGE)
+    _model([0.9, 0.2] + [0.0] * 8, "logits")(IMAGE)
+
+
 def test_quantized_logits_that_are_a_softmax_are_an_error() -> None:
     model = _model([-77, 51, -102], "logits", dtype="int8", step=1 / 256)
     with pytest.raises(InferenceError, match="sum to 1"):
