@@ -139,9 +139,10 @@ def open_bare(path: Path, request: Request, bare: BareModel, plugins: Registry) 
         PluginError, MissingRuntimeError, DeviceError: the backend or device is not available.
         ArtifactError: the file cannot be read, or the runtime refuses it.
     """
-    artifact = read_with_companions(path, known_formats(path, request.backend, plugins), plugins)
+    formats = known_formats(path, request.backend, plugins)
+    artifact = read_with_companions(path, formats, plugins, request.backend)
     backend = choose_backend(path, artifact.format, request, plugins)
-    own = own_description(artifact, plugins)
+    own = own_description(artifact, plugins, backend)
     if own is not None:
         from edgevision.loading.described import described_model
 

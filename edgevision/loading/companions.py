@@ -14,7 +14,9 @@ from edgevision.errors import ArtifactError
 from edgevision.plugins import Registry
 
 
-def read_with_companions(path: Path, formats: Sequence[FileFormat], plugins: Registry) -> Artifact:
+def read_with_companions(
+    path: Path, formats: Sequence[FileFormat], plugins: Registry, backend: str | None = None
+) -> Artifact:
     """Read a bare artifact and the files beside it that belong to it.
 
     What runs is what is read here: no runtime opens a file of its own.
@@ -23,6 +25,7 @@ def read_with_companions(path: Path, formats: Sequence[FileFormat], plugins: Reg
         path: the artifact's first file.
         formats: as for `edgevision.artifact.read_artifact`.
         plugins: the backends say which files belong to it.
+        backend: name of the backend that was asked for; where the format is its own, no other is loaded.
 
     Raises:
         OptionError: the suffix is not that of an artifact.
@@ -30,7 +33,7 @@ def read_with_companions(path: Path, formats: Sequence[FileFormat], plugins: Reg
     """
     artifact = read_artifact(path, formats)
     files = dict(artifact.files)
-    for companion in _companions(artifact, plugins):
+    for companion in _companions(artifact, plugins, backend):
         if companion.name not in files:
             content = _read(path, companion)
             if content is not None:
@@ -38,15 +41,19 @@ def read_with_companions(path: Path, formats: Sequence[FileFormat], plugins: Reg
     return replace(artifact, files=files)
 
 
-def _companions(artifact: Artifact, plugins: Registry) -> Iterator[Companion]:
-    for backend in _loading(artifact.format, plugins):
+def _companions(artifact: Artifact, plugins: Registry, asked_for: str | None) -> Iterator[Companion]:
+    for backend in _loading(artifact.format, plugins, asked_for):
         if isinstance(backend, CompanionBackend):
             yield from backend.companions(artifact)
             return
 
 
-def _loading(artifact_format: str, plugins: Registry) -> list[Backend]:
-    """The backends that load a format, those whose own it is in front."""
+def _loading(artifact_format: str, plugins: Registry, asked_for: str | None) -> list[Backend]:
+    """The backends that load a format, those whose own it is in front; the one asked for alone, if it is."""
+    if asked_for is not None:
+        own = plugins.backend(asked_for)
+        if artifact_format in own.formats[:1]:
+            return [own]
     backends = [backend for backend in plugins.backends().values() if artifact_format in backend.formats]
     return sorted(backends, key=lambda backend: artifact_format not in backend.formats[:1])
 

@@ -19,7 +19,7 @@ from edgevision.backend import (
     check_open_sizes,
     fixed_image_shape,
 )
-from edgevision.description import DescribedArtifact, ModelDescription
+from edgevision.description import KEY, DescribedArtifact, ModelDescription
 from edgevision.errors import ArtifactError, DeviceError, InferenceError, OptionError, first_line
 from edgevision.graph import EditableGraph
 from edgevision.slots import PooledSession, SlotPool
@@ -60,6 +60,8 @@ class TFLiteBackend:
 
     def read_description(self, artifact: Artifact) -> ModelDescription | None:
         """As `edgevision.description.SelfDescribingFormat.read_description`."""
+        if KEY.encode() not in artifact.content:  # most files; the reader takes milliseconds to import
+            return None
         from edgevision_tflite.describing import read_description
 
         return read_description(artifact)

@@ -89,7 +89,7 @@ def test_a_classifier(tmp_path: Path, kind: str, changes: Any, monkeypatch: pyte
     written = backend.write_description(artifact(tmp_path, kind, False), description).artifact
     with loaded(tmp_path, written) as model:
         ours = model.scores([PICTURE])
-    monkeypatch.setattr(bare, "own_description", lambda artifact, plugins: None)
+    monkeypatch.setattr(bare, "own_description", lambda artifact, plugins, runner: None)
     with loaded(tmp_path, written) as model:
         assert [label.replace("_", " ") for label in model.labels] == list(LABELS)
         np.testing.assert_allclose(model.scores([PICTURE]), ours, atol=1e-6)
@@ -104,7 +104,7 @@ def test_a_yolo(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> N
     with loaded(tmp_path, written.artifact) as model:
         ours = model(PICTURE).to_dict()
     assert len(ours["objects"]) == 1
-    monkeypatch.setattr(bare, "own_description", lambda artifact, plugins: None)
+    monkeypatch.setattr(bare, "own_description", lambda artifact, plugins, runner: None)
     with loaded(tmp_path, written.artifact) as model:
         theirs = model(PICTURE).to_dict()
         assert model.preprocessing.pad_value == 114
