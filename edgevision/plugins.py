@@ -9,7 +9,7 @@ recorded with its reason.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
@@ -102,6 +102,19 @@ class Registry:
     def backends(self) -> dict[str, Backend]:
         """Backend name -> backend, whether its runtime is installed or not."""
         return self._items("edgevision_backends", _BACKEND_MEMBERS)
+
+    def backends_owning(self, artifact_format: str, runner: Backend | None = None) -> Iterator[Backend]:
+        """The backends whose own format this is, which read and write what its files say of themselves.
+
+        Args:
+            artifact_format: such as ``tflite``.
+            runner: a backend to begin with, if it is one of them; the others are loaded only after it.
+        """
+        if runner is not None and artifact_format in runner.formats[:1]:
+            yield runner
+        for backend in self.backends().values():
+            if artifact_format in backend.formats[:1]:
+                yield backend
 
     def file_formats(self, backend: str | None = None) -> tuple[FileFormat, ...]:
         """How artifacts come as files, for each format that a backend loads.

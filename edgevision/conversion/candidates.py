@@ -15,7 +15,7 @@ from edgevision.conversion.recipes import Converted, HeldOut, choose_recipe
 from edgevision.conversion.reference import Reference
 from edgevision.conversion.schedule import Schedule, Stage
 from edgevision.conversion.search import Sensitivities
-from edgevision.conversion.self_description import described, description_of
+from edgevision.conversion.self_description import described
 from edgevision.converter import (
     CalibrationData,
     Converter,
@@ -169,8 +169,8 @@ class CandidateBuilder:
     def with_calibration_described(self, trial: Trial) -> Trial:
         """The trial of an artifact whose own description has its score calibration, loaded in its place."""
         candidate = trial.candidate
-        description = description_of(self._evaluator, candidate.score_calibration)
-        written = described(candidate.artifact, description, self._plugins)
+        calibration = candidate.score_calibration
+        written = described(candidate.artifact, self._evaluator, self._plugins, calibration)
         settings = workers_on(self._examples, candidate.measured_on.settings)[1]
         session = open_session(candidate.measured_on.backend, written.artifact, settings)
         candidate.session.close()
@@ -234,7 +234,7 @@ class CandidateBuilder:
 
     def _described(self, artifact: Artifact) -> Artifact:
         """The artifact with its description, so that what is measured is what is written."""
-        written = described(artifact, description_of(self._evaluator), self._plugins)
+        written = described(artifact, self._evaluator, self._plugins)
         self._notes[written.artifact.sha256] = written.notes
         return written.artifact
 

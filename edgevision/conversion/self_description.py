@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from edgevision.artifact import Artifact
-from edgevision.description import DescribedArtifact, ModelDescription, SelfDescribingFormat
+from edgevision.bundle.model_description import model_description
+from edgevision.description import DescribedArtifact
 from edgevision.evaluation.evaluator import Evaluator
+from edgevision.loading.own_description import with_own_description
 from edgevision.plugins import Registry
-from edgevision.tasks.description import task_to_dict
 from edgevision.tasks.score_calibration import ScoreCalibration
 
 
-def description_of(evaluator: Evaluator, calibration: ScoreCalibration | None = None) -> ModelDescription:
-    """The description of an artifact of a model.
+def described(
+    artifact: Artifact, evaluator: Evaluator, plugins: Registry, calibration: ScoreCalibration | None = None
+) -> DescribedArtifact:
+    """An artifact with the description of its model; as it is if no backend writes them into its format.
 
     Args:
+        artifact: the artifact.
         evaluator: has the model's task, labels and preprocessing.
+        plugins: the backends write it.
         calibration: of the artifact's scores.
     """
-    how = evaluator.preprocessing
-    return ModelDescription(
-        task_to_dict(evaluator.task),
-        None if how is None else how.to_dict(),
-        tuple(evaluator.labels),
-        None if calibration is None else asdict(calibration),
-    )
-
-
-def described(artifact: Artifact, description: ModelDescription, plugins: Registry) -> DescribedArtifact:
-    """An artifact with its description, by the backend whose own format it is; as it is if none writes it."""
-    for backend in plugins.backends().values():
-        if artifact.format in backend.formats[:1] and isinstance(backend, SelfDescribingFormat):
-            return backend.write_description(artifact, description)
-    return DescribedArtifact(artifact)
+    description = model_description(evaluator.task, evaluator.preprocessing, evaluator.labels, calibration)
+    return with_own_description(artifact, description, plugins) or DescribedArtifact(artifact)

@@ -14,6 +14,7 @@ from edgevision.bundle.manifest import ArtifactEntry
 from edgevision.bundle.storage import Bundle
 from edgevision.errors import ConversionError, DeviceError, PluginError
 from edgevision.loading.bare import BareModel
+from edgevision.loading.choice import backends_of_format
 from edgevision.loading.described import described_model
 from edgevision.loading.own_description import own_description
 from edgevision.loading.task_model import model_of_task
@@ -76,14 +77,11 @@ def check_answers(
 def _backend(artifact: Artifact, plugins: Registry) -> Backend:
     """A backend of this machine that runs the format, one with that format as its own if possible."""
     reasons = []
-    backends = sorted(plugins.backends().values(), key=lambda each: artifact.format not in each.formats[:1])
-    for backend in backends:
-        if artifact.format not in backend.formats:
-            continue
+    for name in backends_of_format(artifact.format, plugins):
         try:
-            return plugins.available_backend(backend.name)
+            return plugins.available_backend(name)
         except (PluginError, DeviceError) as error:
-            reasons.append(f"{backend.name}: {error}")
+            reasons.append(f"{name}: {error}")
     raise PluginError(
         f"no backend on this machine runs {artifact.format}, so the export cannot be checked: "
         f"{'; '.join(reasons)}"

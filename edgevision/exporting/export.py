@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from edgevision.artifact import Artifact
 from edgevision.bundle.manifest import ArtifactEntry
+from edgevision.bundle.model_description import model_description
 from edgevision.bundle.storage import Bundle, open_bundle
-from edgevision.description import ModelDescription, SelfDescribingFormat
+from edgevision.description import ModelDescription
 from edgevision.errors import ConversionError, OptionError, OutputError
 from edgevision.export_format import ExportedFiles, ExportedModel, ExportFormat
 from edgevision.exporting.check import check_answers
 from edgevision.graph import GraphFormat
+from edgevision.loading.own_description import with_own_description
 from edgevision.plugins import Registry, registry
 from edgevision.system.arguments import flag, one_path
 from edgevision.system.files import check_folder_of, make_folder, write_file
-from edgevision.tasks.description import DetectTask, task_to_dict
+from edgevision.tasks.description import DetectTask
 
 
 @dataclass(frozen=True)
@@ -113,18 +115,20 @@ def _first_possible(
         try:
             made = format_.export(exported_model(bundle, entry, plugins))
             if made.description is not None:
-                made = replace(made, artifact=_described(made.artifact, made.description, plugins))
+                made = replace(made, artifact=_described(made, made.description, plugins))
             return entry, made
         except ConversionError as error:
             reasons.append(str(error))
     raise ConversionError("; ".join(dict.fromkeys(reasons)))
 
 
-def _described(artifact: Artifact, description: ModelDescription, plugins: Registry) -> Artifact:
-    for backend in plugins.backends().values():
-        if artifact.format in backend.formats[:1] and isinstance(backend, SelfDescribingFormat):
-            return backend.write_description(artifact, description).artifact
-    raise ConversionError(f"no plugin writes descriptions into {artifact.format} files; nothing was written")
+def _described(made: ExportedFiles, description: ModelDescription, plugins: Registry) -> Artifact:
+    described = with_own_description(made.artifact, description, plugins)
+    if described is None:
+        raise ConversionError(
+            f"no plugin writes descriptions into {made.artifact.format} files; nothing was written"
+        )
+    return described.artifact
 
 
 def exported_model(bundle: Bundle, entry: ArtifactEntry, plugins: Registry) -> ExportedModel:
@@ -135,17 +139,12 @@ def exported_model(bundle: Bundle, entry: ArtifactEntry, plugins: Registry) -> E
         PluginError: no plugin has the detector's decoder.
     """
     manifest = bundle.manifest
-    how, task, calibration = manifest.preprocessing, manifest.task, entry.score_calibration
-    description = ModelDescription(
-        task_to_dict(task),
-        None if how is None else how.to_dict(),
-        bundle.labels,
-        None if calibration is None else asdict(calibration),
-    )
+    task = manifest.task
+    description = model_description(task, manifest.preprocessing, bundle.labels, entry.score_calibration)
     decoder = plugins.decoder(task.decoder) if isinstance(task, DetectTask) else None
     artifact, graph = bundle.artifact(entry), None
-    for backend in plugins.backends().values():
-        if artifact.format in backend.formats[:1] and isinstance(backend, GraphFormat):
+    for backend in plugins.backends_owning(artifact.format):
+        if isinstance(backend, GraphFormat):
             graph = partial(backend.editable_graph, artifact)
             break
     return ExportedModel(entry.id, artifact, description, entry.inputs, entry.outputs, decoder, graph)

@@ -11,6 +11,7 @@ from pathlib import Path
 from edgevision.artifact import Artifact, FileFormat, read_artifact
 from edgevision.backend import Backend, Companion, CompanionBackend
 from edgevision.errors import ArtifactError
+from edgevision.loading.choice import backends_of_format
 from edgevision.plugins import Registry
 
 
@@ -54,8 +55,7 @@ def _loading(artifact_format: str, plugins: Registry, asked_for: str | None) -> 
         own = plugins.backend(asked_for)
         if artifact_format in own.formats[:1]:
             return [own]
-    backends = [backend for backend in plugins.backends().values() if artifact_format in backend.formats]
-    return sorted(backends, key=lambda backend: artifact_format not in backend.formats[:1])
+    return [plugins.backend(name) for name in backends_of_format(artifact_format, plugins)]
 
 
 def _read(path: Path, companion: Companion) -> bytes | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container
 from pathlib import Path
 
 from edgevision.artifact import Artifact
@@ -34,8 +34,8 @@ def describe_artifact(artifact: Artifact, runner: Backend, plugins: Registry) ->
     Raises:
         ArtifactError: the artifact is damaged.
     """
-    for backend in _starting_with(runner, plugins):
-        if artifact.format in backend.formats[:1] and isinstance(backend, DescribingBackend):
+    for backend in plugins.backends_owning(artifact.format, runner):
+        if isinstance(backend, DescribingBackend):
             return _described(artifact, backend)
     return ArtifactDescription()
 
@@ -79,8 +79,3 @@ def check_metadata(
             option = _OPTIONS.get(statement.field)
             step = "" if option is None else f"; pass {option}"
             raise OptionError(f"{path}: {statement.said}: not supported: {statement.reason}{step}")
-
-
-def _starting_with(runner: Backend, plugins: Registry) -> Iterator[Backend]:
-    yield runner
-    yield from plugins.backends().values()

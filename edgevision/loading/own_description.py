@@ -1,12 +1,10 @@
-"""The description that EdgeVision wrote into an artifact."""
+"""The description of its model that EdgeVision writes into an artifact, and reads from it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from edgevision.artifact import Artifact
 from edgevision.backend import Backend
-from edgevision.description import ModelDescription, SelfDescribingFormat
+from edgevision.description import DescribedArtifact, ModelDescription, SelfDescribingFormat
 from edgevision.plugins import Registry
 
 
@@ -23,13 +21,22 @@ def own_description(
     Raises:
         ArtifactError: the artifact or its description is damaged.
     """
-    for backend in _backends(runner, plugins):
-        if artifact.format in backend.formats[:1] and isinstance(backend, SelfDescribingFormat):
+    for backend in plugins.backends_owning(artifact.format, runner):
+        if isinstance(backend, SelfDescribingFormat):
             return backend.read_description(artifact)
     return None
 
 
-def _backends(runner: Backend | None, plugins: Registry) -> Iterator[Backend]:
-    if runner is not None:
-        yield runner
-    yield from plugins.backends().values()
+def with_own_description(
+    artifact: Artifact, description: ModelDescription, plugins: Registry
+) -> DescribedArtifact | None:
+    """The artifact with a description in it; `None` if no backend writes them into its format.
+
+    Raises:
+        ArtifactError: the artifact is damaged.
+        MissingRuntimeError: a library that writes the format is not installed.
+    """
+    for backend in plugins.backends_owning(artifact.format):
+        if isinstance(backend, SelfDescribingFormat):
+            return backend.write_description(artifact, description)
+    return None
