@@ -67,11 +67,55 @@ def properties(content: bytes) -> dict[str, str]:
         WireError: the bytes are not an ONNX file, or a property is there twice with different values.
     """
     found: dict[str, str] = {}
-    for entry in submessages(memoryview(content), _PROPERTIES):
-        name, value = text(entry, 1), text(entry, 2)
+    for name, value in property_pairs(content):
         if found.setdefault(name, value) != value:
             raise WireError(f"the property '{name[:80]}' is there twice, with different values")
     return found
+
+
+def property_pairs(content: bytes) -> Iterator[tuple[str, str]]:
+    """The key and the value of each of the model's ``metadata_props``, in the order of the file.
+
+    Raises:
+        WireError: the bytes are not an ONNX file.
+    """
+    for entry in submessages(memoryview(content), _PROPERTIES):
+        yield text(entry, 1), text(entry, 2)
+
+
+def with_properties(content: bytes, added: Mapping[str, str], without: Callable[[str], bool]) -> bytes:
+    """The model with further ``metadata_props``.
+
+    Args:
+        content: the model.
+        added: key -> value.
+        without: True for the key of a property that is left out.
+
+    Raises:
+        WireError: the bytes are not an ONNX file.
+    """
+    parts: list[bytes | memoryview] = []
+    message, end = memoryview(content), 0
+    for field in fields(message):
+        if field.number != _PROPERTIES or not isinstance(field.value, memoryview):
+            continue
+        if without(text(field.value, 1)):
+            parts.append(message[end : field.start])
+            end = field.end
+    parts.append(message[end:])
+    for key, value in added.items():
+        parts.append(encoded(_PROPERTIES, encoded(1, key.encode()) + encoded(2, value.encode())))
+    return b"".join(parts)
+
+
+def output_names(content: bytes) -> list[str]:
+    """The names of the outputs of the main graph.
+
+    Raises:
+        WireError: the bytes are not an ONNX file.
+    """
+    graphs = submessages(memoryview(content), _GRAPH)
+    return [text(value, 1) for graph in graphs for value in submessages(graph, _OUTPUT)]
 
 
 def read_graph(content: bytes) -> OnnxGraph:

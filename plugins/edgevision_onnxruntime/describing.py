@@ -1,24 +1,15 @@
-"""The description of a model in an ONNX file's ``metadata_props``, without the package `onnx`.
-
-A protobuf message may be written field by field: properties are appended to the file, and those of an
-earlier description are cut out of it.
-"""
+"""The description of a model in an ONNX file's ``metadata_props``, in place of an earlier one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from edgevision.artifact import Artifact
 from edgevision.description import KEY, DescribedArtifact, ModelDescription, description_from_json
 from edgevision.descriptions.written import left_out, model_api_description, ultralytics_description
-from edgevision.errors import ArtifactError
-from edgevision.system.protobuf import WireError, encoded, fields, submessages, text
+from edgevision.system.onnx_file import invalid, output_names, property_pairs, with_properties
+from edgevision.system.protobuf import WireError
 
-# Field numbers of onnx.proto3.
-_MODEL_GRAPH, _MODEL_METADATA = 7, 14
-_GRAPH_OUTPUT, _VALUE_NAME = 12, 1
-_ENTRY_KEY, _ENTRY_VALUE = 1, 2
 #: Prefix of Model API's keys.
 _MODEL_INFO = "model_info "
 #: Ultralytics' keys, which an earlier description may have written.
@@ -27,8 +18,26 @@ _ULTRALYTICS = ("task", "names", "imgsz", "stride", "batch", "channels", "end2en
 
 def write_description(artifact: Artifact, description: ModelDescription) -> DescribedArtifact:
     """As `edgevision.description.SelfDescribingFormat.write_description`."""
-    content = artifact.content
-    outputs = output_names(artifact)
+    try:
+        outputs = output_names(artifact.content)
+        added, notes = _properties_of(description, outputs)
+        written = with_properties(artifact.content, added, _is_ours)
+    except WireError as error:
+        raise invalid(artifact.name, error) from error
+    return DescribedArtifact(replace(artifact, files={artifact.name: written}), tuple(notes))
+
+
+def read_description(artifact: Artifact) -> ModelDescription | None:
+    """As `edgevision.description.SelfDescribingFormat.read_description`; of two the later counts."""
+    try:
+        found = dict(property_pairs(artifact.content)).get(KEY)
+    except WireError as error:
+        raise invalid(artifact.name, error) from error
+    return None if found is None else description_from_json(found.encode(), artifact.name)
+
+
+def _properties_of(description: ModelDescription, outputs: list[str]) -> tuple[dict[str, str], list[str]]:
+    """The properties by which a model is described, and what they cannot say of it."""
     added = {KEY: description.to_json()}
     model_api = model_api_description(description, outputs)
     notes = list(model_api.notes)
@@ -40,73 +49,8 @@ def write_description(artifact: Artifact, description: ModelDescription) -> Desc
         notes.append(left_out("Ultralytics", ultralytics.obstacles))
     elif ultralytics is not None:
         added.update(ultralytics.values)
-    try:
-        written = with_properties(content, added)
-    except WireError as error:
-        raise _invalid(artifact, error) from error
-    return DescribedArtifact(replace(artifact, files={artifact.name: written}), tuple(notes))
-
-
-def read_description(artifact: Artifact) -> ModelDescription | None:
-    """As `edgevision.description.SelfDescribingFormat.read_description`."""
-    try:
-        found = dict(properties(artifact.content)).get(KEY)
-    except WireError as error:
-        raise _invalid(artifact, error) from error
-    return None if found is None else description_from_json(found.encode(), artifact.name)
-
-
-def output_names(artifact: Artifact) -> list[str]:
-    """Names of the outputs of the graph.
-
-    Raises:
-        ArtifactError: the file is damaged.
-    """
-    try:
-        return [
-            text(output, _VALUE_NAME)
-            for graph in submessages(memoryview(artifact.content), _MODEL_GRAPH)
-            for output in submessages(graph, _GRAPH_OUTPUT)
-        ]
-    except WireError as error:
-        raise _invalid(artifact, error) from error
-
-
-def properties(content: bytes) -> Iterator[tuple[str, str]]:
-    """The (key, value) of each property of a file; of two of one key the later counts.
-
-    Raises:
-        WireError: the file is damaged.
-    """
-    for entry in submessages(memoryview(content), _MODEL_METADATA):
-        yield text(entry, _ENTRY_KEY), text(entry, _ENTRY_VALUE)
-
-
-def with_properties(content: bytes, added: Mapping[str, str]) -> bytes:
-    """A file with these properties, instead of those of an earlier description.
-
-    Raises:
-        WireError: the file is damaged.
-    """
-    ours = [
-        field
-        for field in fields(memoryview(content))
-        if field.number == _MODEL_METADATA
-        and isinstance(field.value, memoryview)
-        and _is_ours(text(field.value, _ENTRY_KEY))
-    ]
-    starts, ends = [0, *(field.end for field in ours)], [*(field.start for field in ours), len(content)]
-    kept = b"".join(content[start:end] for start, end in zip(starts, ends, strict=True))
-    entries = [
-        encoded(_ENTRY_KEY, key.encode()) + encoded(_ENTRY_VALUE, value.encode())
-        for key, value in added.items()
-    ]
-    return kept + b"".join(encoded(_MODEL_METADATA, entry) for entry in entries)
+    return added, notes
 
 
 def _is_ours(key: str) -> bool:
     return key == KEY or key.startswith(_MODEL_INFO) or key in _ULTRALYTICS
-
-
-def _invalid(artifact: Artifact, error: WireError) -> ArtifactError:
-    return ArtifactError(f"{artifact.name}: not a valid ONNX model: {error}; copy or convert it again")

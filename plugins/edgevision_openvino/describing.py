@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import PurePath
 from xml.etree import ElementTree
 
 from edgevision.artifact import Artifact
 from edgevision.description import KEY, DescribedArtifact, ModelDescription, description_from_json
 from edgevision.descriptions.written import left_out, model_api_description
-from edgevision.errors import ArtifactError
+from edgevision_openvino.ir_file import parsed_xml, xml_of
 
 _EXPORT = "run edgevision export --for openvino-model-api"
 _MODEL_INFO = "model_info"
@@ -17,7 +16,7 @@ _MODEL_INFO = "model_info"
 
 def write_description(artifact: Artifact, description: ModelDescription) -> DescribedArtifact:
     """As `edgevision.description.SelfDescribingFormat.write_description`."""
-    name, root = read_xml(artifact)
+    (name, _), root = xml_of(artifact), parsed_xml(artifact)
     model_api = model_api_description(description, output_names(root))
     notes = list(model_api.notes)
     if model_api.obstacles:
@@ -40,36 +39,14 @@ def write_description(artifact: Artifact, description: ModelDescription) -> Desc
 
 def read_description(artifact: Artifact) -> ModelDescription | None:
     """As `edgevision.description.SelfDescribingFormat.read_description`."""
-    if f"<{KEY} ".encode() not in _xml(artifact)[1]:
+    if f"<{KEY} ".encode() not in xml_of(artifact)[1]:
         return None
-    element = read_xml(artifact)[1].find(f"rt_info/{KEY}")
+    element = parsed_xml(artifact).find(f"rt_info/{KEY}")
     if element is None:
         return None
     return description_from_json(element.get("value", "").encode(), artifact.name)
 
 
-def read_xml(artifact: Artifact) -> tuple[str, ElementTree.Element]:
-    """(file name, root) of the network's description.
-
-    Raises:
-        ArtifactError: it is missing, or damaged.
-    """
-    name, content = _xml(artifact)
-    if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
-        raise ArtifactError(f"{name}: has a document type, which OpenVINO never writes; convert it again")
-    try:
-        return name, ElementTree.fromstring(content)  # noqa: S314 - without a document type, no entity expands
-    except (ElementTree.ParseError, UnicodeDecodeError, ValueError) as error:
-        raise ArtifactError(f"{name}: is not valid XML: {error}; copy or convert it again") from error
-
-
 def output_names(root: ElementTree.Element) -> list[str]:
     """Names of the outputs, one per ``Result`` layer."""
     return [layer.get("name", "") for layer in root.iter("layer") if layer.get("type") == "Result"]
-
-
-def _xml(artifact: Artifact) -> tuple[str, bytes]:
-    for name, content in artifact.files.items():
-        if PurePath(name).suffix.lower() == ".xml":
-            return name, content
-    raise ArtifactError(f"{artifact.name}: expected an .xml and a .bin file, got {', '.join(artifact.files)}")

@@ -14,6 +14,7 @@ from edgevision.descriptions.model_api import describe_model_api
 from edgevision.descriptions.ultralytics import describe_ultralytics, is_ultralytics
 from edgevision.errors import ArtifactError
 from edgevision.system.simple_yaml import read_yaml
+from edgevision_openvino.ir_file import parsed_xml
 
 #: Ultralytics' exporter writes it into the folder of the model.
 _SIDECAR = "metadata.yaml"
@@ -32,7 +33,7 @@ def describe(artifact: Artifact) -> ArtifactDescription:
     Raises:
         ArtifactError: the ``.xml`` or ``metadata.yaml`` is damaged.
     """
-    net = _parsed(artifact)
+    net = parsed_xml(artifact)
     description = _merged(artifact, _runtime_info(net))
     kind = _Graph(net).score_kind(description.side_outputs)
     return description if kind is None else replace(description, score_kind=kind)
@@ -97,24 +98,6 @@ def _sidecar(content: bytes) -> Mapping[str, Any]:
             "file away if it belongs to something else"
         ) from error
     return document if isinstance(document, dict) else {}
-
-
-def _parsed(artifact: Artifact) -> ElementTree.Element:
-    content = artifact.content
-    # An IR has no document type, and entities are what makes XML dangerous to parse.
-    if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
-        raise _damaged(artifact, "it has a document type, which an IR never has")
-    try:
-        return ElementTree.fromstring(content)  # noqa: S314  (no entities: checked above)
-    except (ElementTree.ParseError, ValueError, LookupError, RecursionError) as error:
-        raise _damaged(artifact, str(error)) from error
-
-
-def _damaged(artifact: Artifact, reason: str) -> ArtifactError:
-    return ArtifactError(
-        f"{artifact.name}: not a valid OpenVINO IR (truncated or corrupted?): {reason}; "
-        "copy or convert it again"
-    )
 
 
 def _runtime_info(net: ElementTree.Element) -> dict[str, Any]:

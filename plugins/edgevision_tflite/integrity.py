@@ -31,10 +31,10 @@ def check_complete(artifact: Artifact) -> None:
         raise invalid(artifact, error) from error
 
 
-def invalid(artifact: Artifact, error: DamagedError) -> ArtifactError:
+def invalid(artifact: Artifact, reason: DamagedError | str) -> ArtifactError:
     """The error for a file that is not a TFLite model, or a damaged one."""
     return ArtifactError(
-        f"{artifact.name}: not a valid TFLite model (truncated or corrupted?): {error}; "
+        f"{artifact.name}: not a valid TFLite model (truncated or corrupted?): {reason}; "
         "copy or convert it again"
     )
 

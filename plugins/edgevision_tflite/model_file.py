@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from edgevision.artifact import Artifact
-from edgevision.errors import ArtifactError, MissingRuntimeError, first_line
+from edgevision.errors import MissingRuntimeError, first_line
+from edgevision_tflite.integrity import invalid
 
 #: Packages with the classes of the format, the lighter one first.
 _SCHEMAS = ("ai_edge_litert.schema_py_generated", "tensorflow.lite.python.schema_py_generated")
@@ -44,10 +45,7 @@ def parsed(artifact: Artifact) -> Any:
     try:
         return classes.ModelT.InitFromObj(classes.Model.GetRootAs(artifact.content, 0))
     except Exception as error:  # whatever its offsets lead to
-        raise ArtifactError(
-            f"{artifact.name}: not a valid TFLite model (truncated or corrupted?): {first_line(error)}; "
-            f"copy or convert it again"
-        ) from error
+        raise invalid(artifact, first_line(error)) from error
 
 
 def packed(model: Any, members: Mapping[str, bytes] | None = None) -> bytes:
@@ -57,25 +55,14 @@ def packed(model: Any, members: Mapping[str, bytes] | None = None) -> bytes:
     builder = flatbuffers.Builder(_FIRST_BUFFER_BYTES)
     builder.Finish(model.Pack(builder), b"TFL3")
     content = bytes(builder.Output())
-    return with_archive(content, members) if members else content
-
-
-def with_archive(content: bytes, members: Mapping[str, bytes]) -> bytes:
-    """A file followed by an archive. Nothing is compressed: MediaPipe reads no other."""
+    if not members:
+        return content
     file = io.BytesIO(content)
+    # Nothing is compressed: MediaPipe reads no other.
     with zipfile.ZipFile(file, "a", zipfile.ZIP_STORED) as archive:
         for name, member in members.items():
             archive.writestr(zipfile.ZipInfo(name, _DATE), member)
     return file.getvalue()
-
-
-def archive_members(content: bytes) -> dict[str, bytes]:
-    """The members of the archive that follows a model; empty without one, or if it is damaged."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            return {info.filename: archive.read(info) for info in archive.infolist()}
-    except Exception:
-        return {}
 
 
 def set_metadata(model: Any, name: str, content: bytes | None) -> None:

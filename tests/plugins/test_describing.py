@@ -227,7 +227,7 @@ def test_model_api_keys_are_in_openvino_and_onnx_files(tiny_ir: Artifact, tiny_o
         if artifact.format == "openvino":
             assert b'<model_info><model_type value="Classification"' in made.artifact.content
             continue
-        from edgevision_onnxruntime.describing import properties
+        from edgevision.system.onnx_file import properties
 
         found = dict(properties(made.artifact.content))
         assert found["model_info model_type"] == "Classification"
