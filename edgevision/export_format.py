@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
+import numpy as np
+
 from edgevision.artifact import Artifact
 from edgevision.decoder import Decoder
 from edgevision.description import ModelDescription
@@ -120,6 +122,38 @@ def boxes_in_graph(model: ExportedModel, graph: EditableGraph, reader: str) -> G
     if len(labels) != classes:
         raise ConversionError(refusal(model, reader, f"{classes} classes with {len(labels)} labels"))
     return found
+
+
+def with_softmax_output(model: ExportedModel, graph: EditableGraph, least_score: float) -> ModelDescription:
+    """Give a graph the scores of a classifier, with softmax and temperature applied, as its output.
+
+    Args:
+        model: a classifier whose scores are a softmax, or logits.
+        graph: of its artifact.
+        least_score: the smallest score whose logarithm is taken.
+
+    Returns:
+        The description of the network in this form.
+    """
+    description, task = model.description, model.description.task
+    temperature, is_softmax = description.temperature, task["score_kind"] == "softmax"
+    scores = graph.output(task["output"])
+    if temperature is not None or not is_softmax:
+        logits = scores
+        if is_softmax:
+            floor = graph.constant(np.asarray([least_score], np.float32))
+            logits = graph.unary("log", graph.binary("maximum", scores, floor))
+        if temperature is not None:
+            share = graph.constant(np.asarray([1 / temperature], np.float32))
+            logits = graph.binary("multiply", logits, share)
+        scores = graph.unary("softmax", logits)
+    graph.set_outputs({task["output"]: scores})
+    calibration = description.score_calibration
+    return replace(
+        description,
+        task={**task, "score_kind": "softmax"},
+        score_calibration=None if calibration is None else {**calibration, "temperature": None},
+    )
 
 
 class YOLOv8Form(NamedTuple):

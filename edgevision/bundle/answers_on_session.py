@@ -1,18 +1,26 @@
-"""The known answers of a bundle's artifact, checked on a session of it."""
+"""The known answers of a bundle, and their check on a session of one of its artifacts."""
 
 from __future__ import annotations
 
-from edgevision.bundle.known_answers import check_known_answers, read_known_answers
+from edgevision.bundle.known_answers import KnownAnswers, check_known_answers, read_known_answers
 from edgevision.bundle.manifest import ArtifactEntry
 from edgevision.bundle.storage import Bundle
 from edgevision.session import CheckedSession
 
 
+def answers_of(bundle: Bundle) -> KnownAnswers:
+    """The known inputs of a bundle, and the answers of each of its artifacts.
+
+    Raises:
+        BundleError: they are damaged.
+    """
+    content = bundle.read(bundle.manifest.selftest)
+    return read_known_answers(content, bundle.manifest.preprocessing, f"{bundle.path}: selftest")
+
+
 def check_bundle_answers(session: CheckedSession, bundle: Bundle, entry: ArtifactEntry) -> float:
     """Check the known answers of an artifact; see `edgevision.bundle.known_answers.check_known_answers`."""
-    content = bundle.read(bundle.manifest.selftest)
-    answers = read_known_answers(content, bundle.manifest.preprocessing, f"{bundle.path}: selftest")
-    return check_known_answers(session, answers, entry.id, entry.precision)
+    return check_known_answers(session, answers_of(bundle), entry.id, entry.precision)
 
 
 def check_unproved(session: CheckedSession, bundle: Bundle, entry: ArtifactEntry) -> None:

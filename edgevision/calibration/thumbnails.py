@@ -15,7 +15,8 @@ from edgevision.errors import InputError
 from edgevision.execution.pipeline import in_blocks, in_order
 from edgevision.imaging.frame import Frame
 from edgevision.imaging.levels import ValueMapping
-from edgevision.imaging.view import Pixels, viewable
+from edgevision.imaging.pixels import Pixels
+from edgevision.imaging.view import viewable
 from edgevision.system.cores import cores
 
 #: Width and height of a thumbnail: a CIFAR-10 image at half its size.

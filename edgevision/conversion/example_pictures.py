@@ -20,7 +20,8 @@ from edgevision.evaluation.detection import DetectionEvaluator
 from edgevision.evaluation.image_to_image import ImageToImageEvaluator
 from edgevision.imaging.frame import Frame
 from edgevision.imaging.levels import ValueMapping
-from edgevision.imaging.view import Pixels, viewable
+from edgevision.imaging.pixels import Pixels
+from edgevision.imaging.view import viewable
 from edgevision.metrics.box_matching import match
 from edgevision.metrics.comparison import changes_of
 from edgevision.tasks.description import DetectTask

@@ -21,6 +21,7 @@ from edgevision.evaluation.ground_truth import (
 )
 from edgevision.evaluation.image_to_image import ImageToImageEvaluator
 from edgevision.imaging.preprocess import Preprocessing
+from edgevision.loading.bare_bundle import task_of
 from edgevision.plugins import Registry
 from edgevision.tasks.classify import Classifier, score_output
 from edgevision.tasks.description import ClassifyTask, DetectTask, GenerateTask, Task
@@ -68,14 +69,14 @@ class ModelFacts:
     @classmethod
     def of_bare(cls, path: Path, model: Classifier | Detector) -> ModelFacts:
         """The facts of a bare file that has been loaded."""
-        calibration = None
-        if isinstance(model, Classifier):
-            task: Task = ClassifyTask(model.output, model.score_kind)
-            calibration = model.score_calibration.or_none()
-        else:
-            task = model.task
         return cls(
-            path, path.name, task, model.preprocessing, model.labels, model.session.outputs, calibration
+            path,
+            path.name,
+            task_of(model),
+            model.preprocessing,
+            model.labels,
+            model.session.outputs,
+            model.score_calibration.or_none() if isinstance(model, Classifier) else None,
         )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +15,7 @@ from edgevision.datasets.image_sets import ImageSet
 from edgevision.imaging.decode import as_image
 from edgevision.imaging.frame import Frame
 from edgevision.imaging.levels import shares_of_white
+from edgevision.imaging.pixels import as_rgb
 from edgevision.imaging.preprocess import Preprocessing, Preprocessor
 from edgevision.session import CheckedSession
 from edgevision.tensors import Array, TensorSpec
@@ -66,12 +66,7 @@ def known_images(preprocessing: Preprocessing, images: ImageSet, places: Sequenc
 def _rgb_shares(preprocessing: Preprocessing, image: NDArray[np.uint8] | Frame) -> NDArray[np.float32]:
     """float32 (height, width, 3), 0 for black and 1 for white, at the network's size."""
     frame = image if isinstance(image, Frame) else Frame(image)
-    shares = shares_of_white(preprocessing.resized_frame(frame))
-    if frame.color == "rgb":
-        return shares
-    code = cv2.COLOR_BGR2RGB if frame.color == "bgr" else cv2.COLOR_GRAY2RGB
-    converted: NDArray[np.float32] = cv2.cvtColor(shares, code)
-    return converted
+    return as_rgb(shares_of_white(preprocessing.resized_frame(frame)), frame.color)
 
 
 def _noise(preprocessing: Preprocessing, count: int) -> Array:

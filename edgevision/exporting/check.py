@@ -9,7 +9,8 @@ import numpy as np
 
 from edgevision.artifact import Artifact
 from edgevision.backend import Backend, SessionSettings
-from edgevision.bundle.known_answers import KnownImages, read_known_answers
+from edgevision.bundle.answers_on_session import answers_of
+from edgevision.bundle.known_answers import KnownImages
 from edgevision.bundle.manifest import ArtifactEntry
 from edgevision.bundle.storage import Bundle
 from edgevision.errors import ConversionError, DeviceError, PluginError
@@ -43,8 +44,7 @@ def check_answers(
         ConversionError: an answer differs.
     """
     manifest = bundle.manifest
-    content = bundle.read(manifest.selftest)
-    known = read_known_answers(content, manifest.preprocessing, f"{bundle.path}: selftest").known_inputs
+    known = answers_of(bundle).known_inputs
     if not isinstance(known, KnownImages):
         raise ConversionError(f"{entry.id}: takes no image, so its export cannot be checked")
     backend = _backend(exported, plugins)

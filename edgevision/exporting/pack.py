@@ -9,12 +9,8 @@ from pathlib import Path, PurePosixPath
 
 from edgevision.artifact import Artifact, read_artifact
 from edgevision.backend import SessionSettings
-from edgevision.bundle.known_answers import (
-    KnownAnswers,
-    check_known_answers,
-    read_known_answers,
-    write_known_answers,
-)
+from edgevision.bundle.answers_on_session import answers_of
+from edgevision.bundle.known_answers import KnownAnswers, check_known_answers, write_known_answers
 from edgevision.bundle.layout import EVIDENCE, LABELS, PICTURES, SELFTEST
 from edgevision.bundle.manifest import ArtifactEntry, Manifest
 from edgevision.bundle.storage import (
@@ -149,8 +145,7 @@ class _Packing:
     def packed(self) -> tuple[Manifest, dict[str, bytes]]:
         """The manifest of the packed bundle, and the content of every other file."""
         manifest, bundle = self.bundle.manifest, self.bundle
-        where = f"{bundle.path}: selftest"
-        known = read_known_answers(bundle.read(manifest.selftest), manifest.preprocessing, where)
+        known = answers_of(bundle)
         pairs = [self._artifact(entry, known) for entry in self._kept()]
         entries = tuple(entry for entry, _ in pairs)
         answers = {entry.id: known.outputs[entry.id] for entry in entries if entry.id in known.outputs}

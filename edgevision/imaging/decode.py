@@ -24,6 +24,7 @@ from edgevision.imaging.headers import (
     webp_exif,
 )
 from edgevision.imaging.levels import ValueMapping, plain_pixels
+from edgevision.imaging.pixels import as_rgb
 from edgevision.imaging.yuv import YUV_COLORS, YuvFrame, yuv_array
 from edgevision.system.arguments import whole_number
 
@@ -295,12 +296,7 @@ def _path_name(path: object) -> str:
 
 
 def _rgb(frame: Frame) -> Pixels:
-    pixels = plain_pixels(frame, _PLAIN)
-    if frame.color == "rgb":
-        return pixels
-    code = cv2.COLOR_BGR2RGB if frame.color == "bgr" else cv2.COLOR_GRAY2RGB
-    converted: Pixels = cv2.cvtColor(pixels, code)
-    return converted
+    return as_rgb(plain_pixels(frame, _PLAIN), frame.color)
 
 
 #: Formats whose files have frames or pages.

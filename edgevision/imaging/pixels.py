@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from edgevision.tensors import Array
 
 Pixels = NDArray[np.uint8]
+Value = TypeVar("Value", np.uint8, np.float32)
 Writer = Callable[[Pixels, Array], None]
 
 #: Each narrows the interval by a third: enough for a slope within a millionth.
@@ -42,6 +44,14 @@ def convert_into(pixels: Array, color: str, wanted: str, out: Array) -> None:
     With the same number of channels, they may be the same memory.
     """
     cv2.cvtColor(pixels, _CONVERSIONS[color, wanted], dst=out)
+
+
+def as_rgb(pixels: NDArray[Value], color: str) -> NDArray[Value]:
+    """(h, w, 3) RGB, uint8 or float32: `pixels` itself, not a copy, where `color` is ``rgb`` already."""
+    if color == "rgb":
+        return pixels
+    converted: NDArray[Value] = cv2.cvtColor(pixels, _CONVERSIONS[color, "rgb"])
+    return converted
 
 
 def writer(table: Array) -> Writer:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from edgevision.imaging.frame import Frame
 from edgevision.imaging.levels import ValueMapping, levelled, shares_of_white
-
-Pixels = NDArray[np.uint8]
+from edgevision.imaging.pixels import Pixels, as_rgb
 
 
 def viewable(image: Pixels | Frame, mapping: ValueMapping) -> Pixels:
@@ -25,13 +22,7 @@ def viewable(image: Pixels | Frame, mapping: ValueMapping) -> Pixels:
     if not isinstance(image, Frame):
         return image
     shares = shares_of_white(levelled(image, mapping))
-    pixels: Pixels = np.rint(shares * 255).clip(0, 255).astype(np.uint8)
-    if image.color == "rgb":
-        return pixels
-    converted: Pixels = cv2.cvtColor(
-        pixels, cv2.COLOR_BGR2RGB if image.color == "bgr" else cv2.COLOR_GRAY2RGB
-    )
-    return converted
+    return as_rgb(np.rint(shares * 255).clip(0, 255).astype(np.uint8), image.color)
 
 
 def size_wh_of(image: Pixels | Frame) -> tuple[int, int]:

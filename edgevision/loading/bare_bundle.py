@@ -93,7 +93,7 @@ def bare_bundle(path: Path, request: Request, bare: BareModel, plugins: Registry
     labels = "".join(f"{label}\n" for label in model.labels)
     manifest = Manifest(
         created=now(),
-        task=_task(model),
+        task=task_of(model),
         preprocessing=model.preprocessing,
         source=SourceEntry(path.name, "a bare file, not converted by EdgeVision", artifact.sha256),
         artifacts=(entry,),
@@ -104,7 +104,8 @@ def bare_bundle(path: Path, request: Request, bare: BareModel, plugins: Registry
     return BareBundle(path, manifest, model.labels, content=artifact, known=known)
 
 
-def _task(model: Classifier | Detector) -> Task:
+def task_of(model: Classifier | Detector) -> Task:
+    """The task of a model, as a manifest has it."""
     return ClassifyTask(model.output, model.score_kind) if isinstance(model, Classifier) else model.task
 
 

@@ -6,14 +6,19 @@ several labels may hold, and expects of a detector the one output of YOLOv8, wit
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from edgevision.description import ModelDescription
 from edgevision.descriptions.written import model_api_description
 from edgevision.errors import ConversionError
-from edgevision.export_format import YOLOV8_OUTPUT, ExportedFiles, ExportedModel, refusal, with_yolov8_output
+from edgevision.export_format import (
+    YOLOV8_OUTPUT,
+    ExportedFiles,
+    ExportedModel,
+    refusal,
+    with_softmax_output,
+    with_yolov8_output,
+)
 from edgevision_openvino.graph import OpenVINOGraph
 
 _READER = "OpenVINO Model API"
@@ -38,30 +43,11 @@ class ModelAPI:
 
 
 def _classifier(model: ExportedModel, graph: OpenVINOGraph) -> ModelDescription:
-    description, task = model.description, model.description.task
-    temperature = description.temperature
-    if task["score_kind"] == "sigmoid":
+    if model.description.task["score_kind"] == "sigmoid":
         raise ConversionError(
             refusal(model, _READER, "independent scores: it applies a sigmoid to every multi-label output")
         )
-    scores = graph.output(task["output"])
-    if temperature is not None or task["score_kind"] == "logits":
-        logits = scores
-        if task["score_kind"] == "softmax":
-            least = graph.constant(np.asarray([np.finfo(np.float32).tiny], np.float32))
-            logits = graph.unary("log", graph.binary("maximum", scores, least))
-        if temperature is not None:
-            logits = graph.binary(
-                "multiply", logits, graph.constant(np.asarray([1 / temperature], np.float32))
-            )
-        scores = graph.unary("softmax", logits)
-    graph.set_outputs({task["output"]: scores})
-    calibration = description.score_calibration
-    return replace(
-        description,
-        task={**task, "score_kind": "softmax"},
-        score_calibration=None if calibration is None else {**calibration, "temperature": None},
-    )
+    return with_softmax_output(model, graph, float(np.finfo(np.float32).tiny))
 
 
 def _written(model: ExportedModel, graph: OpenVINOGraph, description: ModelDescription) -> ExportedFiles:

@@ -15,7 +15,13 @@ from edgevision.artifact import Artifact
 from edgevision.description import KEY, ModelDescription
 from edgevision.descriptions.written import resized_bilinearly, unknown_preprocessing
 from edgevision.errors import ConversionError
-from edgevision.export_format import ExportedFiles, ExportedModel, boxes_in_graph, refusal
+from edgevision.export_format import (
+    ExportedFiles,
+    ExportedModel,
+    boxes_in_graph,
+    refusal,
+    with_softmax_output,
+)
 from edgevision.graph import columns, per_channel
 from edgevision_tflite.describing import add_signature
 from edgevision_tflite.graph import TFLiteGraph
@@ -73,30 +79,12 @@ def _check_image(model: ExportedModel) -> None:
 def _classifier(
     model: ExportedModel, graph: TFLiteGraph
 ) -> tuple[list[OutputMetadata], ModelDescription, DetectionOutputs | None]:
-    description, task = model.description, model.description.task
-    temperature, kind = description.temperature, task["score_kind"]
-    scores = graph.output(task["output"])
-    if kind == "logits":
-        scores = graph.unary("softmax", _divided(graph, scores, temperature))
-    elif temperature is not None and kind == "softmax":
-        floor = graph.constant(np.asarray([_floor(model)], np.float32))
-        logits = graph.unary("log", graph.binary("maximum", scores, floor))
-        scores = graph.unary("softmax", _divided(graph, logits, temperature))
-    applied = kind != "sigmoid"
-    graph.set_outputs({task["output"]: scores})
-    described = description
-    if applied:
-        calibration = description.score_calibration
-        left = None if calibration is None else {**calibration, "temperature": None}
-        described = replace(description, task={**task, "score_kind": "softmax"}, score_calibration=left)
-    output = OutputMetadata(task["output"], "scores", None if applied else temperature)
-    return [output], described, None
-
-
-def _divided(graph: TFLiteGraph, logits: int, temperature: float | None) -> int:
-    if temperature is None:
-        return logits
-    return graph.binary("multiply", logits, graph.constant(np.asarray([1 / temperature], np.float32)))
+    description, output = model.description, model.description.task["output"]
+    if description.task["score_kind"] == "sigmoid":  # TFLite Metadata has its temperature
+        graph.set_outputs({output: graph.output(output)})
+        return [OutputMetadata(output, "scores", description.temperature)], description, None
+    described = with_softmax_output(model, graph, _floor(model))
+    return [OutputMetadata(output, "scores")], described, None
 
 
 def _floor(model: ExportedModel) -> float:

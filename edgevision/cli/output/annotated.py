@@ -8,7 +8,7 @@ from pathlib import Path
 from edgevision.drawing.results import draw_classification, draw_detections
 from edgevision.errors import OutputError
 from edgevision.imaging.find import ImageFile
-from edgevision.imaging.view import Pixels
+from edgevision.imaging.pixels import Pixels
 from edgevision.imaging.write import write_image
 from edgevision.system.files import make_folder
 from edgevision.tasks.classify import Classification

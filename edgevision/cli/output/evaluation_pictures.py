@@ -13,7 +13,8 @@ from edgevision.drawing.confusion import draw_confusion
 from edgevision.drawing.results import draw_classification, draw_detections
 from edgevision.evaluation.evaluate import Evaluation
 from edgevision.evaluation.ground_truth import truth_images
-from edgevision.imaging.view import Pixels, viewable
+from edgevision.imaging.pixels import Pixels
+from edgevision.imaging.view import viewable
 from edgevision.imaging.write import write_image
 from edgevision.tasks.classify import Classification
 from edgevision.tasks.description import DetectTask
