@@ -8,7 +8,6 @@ understand, as far as it is true of the model in their hands.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Protocol, runtime_checkable
@@ -40,6 +39,8 @@ class ModelDescription:
 
     def to_json(self) -> str:
         """The description as one line of JSON, the same for the same description."""
+        import json  # a process that loads a bare file waits for it only if the file is ours
+
         document = {"version": _VERSION, **{field.name: getattr(self, field.name) for field in fields(self)}}
         return json.dumps(document, allow_nan=False, separators=(",", ":"))
 
@@ -78,6 +79,8 @@ def description_from_json(content: bytes, where: str) -> ModelDescription:
     Raises:
         ArtifactError: it is damaged, of an unknown version, or has an unknown field.
     """
+    import json
+
     if len(content) > _LARGEST_BYTES:
         raise ArtifactError(f"{where}: its description has {len(content)} bytes; convert the model again")
     try:

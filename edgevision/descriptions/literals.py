@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import json
 from typing import Any
 
 #: A thousand class names take a fiftieth of it.
@@ -16,6 +14,9 @@ def read_literal(text: str) -> Any:
     Raises:
         ValueError: it is neither, or absurdly long.
     """
+    import ast
+    import json
+
     if len(text) > _MOST_CHARACTERS:
         raise ValueError(f"{len(text)} characters, more than {_MOST_CHARACTERS}")
     try:

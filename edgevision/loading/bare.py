@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgevision.artifact import Artifact, FileFormat, format_of
 from edgevision.backend import ArtifactDescription, Backend, SessionSettings
-from edgevision.decoder import family_resize
 from edgevision.errors import EdgeVisionError, MissingOptionError, OpenSizeError, OptionError
 from edgevision.imaging.input_options import (
     InputOptions,
@@ -225,6 +224,8 @@ def _resolved(
             choice.check_stated(image_outputs(session.outputs), size_wh, bare.decoder_settings)
     missing.check()
     if choice is not None:
+        from edgevision.decoder import family_resize
+
         family = family_resize(choice.decoder)
         return resolve_preprocessing(spec, bare.image, stated, where, family), choice
     if metadata.decoders and metadata.task is None:  # what was said was said of a detector

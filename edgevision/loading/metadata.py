@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Container
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgevision.artifact import Artifact
 from edgevision.backend import ArtifactDescription, Backend, DescribingBackend
-from edgevision.decoder import Decoder, extra_tasks
 from edgevision.errors import ArtifactError, EdgeVisionError, OptionError, first_line
 from edgevision.plugins import Registry
+
+if TYPE_CHECKING:
+    from edgevision.decoder import Decoder
 
 #: Tasks of bare files.
 _TASKS = ("classify", "detect")
@@ -67,8 +70,7 @@ def check_metadata(
         OptionError: there is one; names it and the option that overrides it.
     """
     task = metadata.task
-    is_read = decoder is not None and task in extra_tasks(decoder)
-    if task is not None and task not in _TASKS and not is_read:
+    if task is not None and task not in _TASKS and not _reads(decoder, task):
         raise OptionError(
             f"{path}: its metadata says that it is a model for the task '{task}'; EdgeVision runs bare files "
             f"for the tasks {' and '.join(_TASKS)}, and would take its outputs for something else; "
@@ -79,3 +81,12 @@ def check_metadata(
             option = _OPTIONS.get(statement.field)
             step = "" if option is None else f"; pass {option}"
             raise OptionError(f"{path}: {statement.said}: not supported: {statement.reason}{step}")
+
+
+def _reads(decoder: Decoder | None, task: str) -> bool:
+    """True if the caller names a decoder that says it reads the outputs of such a task."""
+    if decoder is None:
+        return False
+    from edgevision.decoder import extra_tasks
+
+    return task in extra_tasks(decoder)

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgevision.artifact import ONNX, OPENVINO, TFLITE, Artifact
 from edgevision.backend import ArtifactDescription, Companion, DeviceInfo, Session, SessionSettings
-from edgevision.description import DescribedArtifact, ModelDescription
 from edgevision.descriptions.weights import weight_files
 from edgevision.errors import DeviceError, OptionError
-from edgevision.graph import EditableGraph
 from edgevision.slots import PooledSession, SlotPool
 from edgevision.system.cores import cores
 from edgevision_openvino.compiled import CompiledModels, SlotFactory
@@ -23,6 +21,10 @@ from edgevision_openvino.instructions import has_exact_int8_products
 from edgevision_openvino.metadata import companion_files, describe
 from edgevision_openvino.model import open_batch, read_inputs, read_model, read_outputs
 from edgevision_openvino.runtime import core, device_names, import_openvino, openvino_name
+
+if TYPE_CHECKING:  # what only conversions and bare files need
+    from edgevision.description import DescribedArtifact, ModelDescription
+    from edgevision.graph import EditableGraph
 
 _PRECISIONS = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}
 _CAPABILITIES = {"float32": "FP32", "float16": "FP16", "bfloat16": "BF16"}

@@ -6,7 +6,7 @@ import ctypes
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePath
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -19,14 +19,16 @@ from edgevision.backend import (
     check_open_sizes,
     fixed_image_shape,
 )
-from edgevision.description import KEY, DescribedArtifact, ModelDescription
 from edgevision.errors import ArtifactError, DeviceError, InferenceError, OptionError, first_line
-from edgevision.graph import EditableGraph
 from edgevision.slots import PooledSession, SlotPool
 from edgevision.tensors import Array, Quantization, TensorSpec
 from edgevision_tflite.integrity import check_complete
 from edgevision_tflite.metadata import describe
 from edgevision_tflite.runtime import Runtime, find_runtime
+
+if TYPE_CHECKING:  # what only conversions and bare files need
+    from edgevision.description import DescribedArtifact, ModelDescription
+    from edgevision.graph import EditableGraph
 
 #: The operator that stands for what an Edge TPU computes.
 _EDGE_TPU = b"edgetpu-custom-op"
@@ -60,6 +62,8 @@ class TFLiteBackend:
 
     def read_description(self, artifact: Artifact) -> ModelDescription | None:
         """As `edgevision.description.SelfDescribingFormat.read_description`."""
+        from edgevision.description import KEY
+
         if KEY.encode() not in artifact.content:  # most files; the reader takes milliseconds to import
             return None
         from edgevision_tflite.describing import read_description

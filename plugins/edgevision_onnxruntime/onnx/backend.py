@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from edgevision.artifact import ONNX, Artifact
 from edgevision.backend import ArtifactDescription, Companion, DeviceInfo, Session, SessionSettings
-from edgevision.description import DescribedArtifact, ModelDescription
 from edgevision.descriptions.weights import weight_files
-from edgevision.graph import EditableGraph
 from edgevision.slots import PooledSession, SlotPool
 from edgevision_onnxruntime.metadata import describe
 from edgevision_onnxruntime.onnx_file import holds_float16
 from edgevision_onnxruntime.runtime import import_onnxruntime, version
 from edgevision_onnxruntime.sessions import NodePlacement, Sessions
+
+if TYPE_CHECKING:  # what only conversions and bare files need
+    from edgevision.description import DescribedArtifact, ModelDescription
+    from edgevision.graph import EditableGraph
 
 
 class OnnxBackend:
