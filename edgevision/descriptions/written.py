@@ -22,7 +22,7 @@ _RESIZE = {
 }
 #: `Preprocessing.interpolation` -> Model API's name.
 _INTERPOLATIONS = {"bilinear": "LINEAR", "nearest": "NEAREST"}
-#: Grey of the borders that Ultralytics' letterbox has.
+#: Grey of the padding of Ultralytics' letterbox.
 _ULTRALYTICS_PADDING = 114
 
 
@@ -188,7 +188,7 @@ def _is_yolov8(task: Mapping[str, Any], outputs: Sequence[str]) -> bool:
 
 
 def _resizing(how: Mapping[str, Any]) -> str:
-    padding = f" with a border of {how['pad_value']}" if how["resize"] == "letterbox" else ""
+    padding = f" with padding of {how['pad_value']}" if how["resize"] == "letterbox" else ""
     return f"resizing by {how['resize']}{padding}"
 
 

@@ -247,7 +247,7 @@ def test_ultralytics_keys_are_written_for_networks_of_its_form_alone() -> None:
     assert ultralytics_description(CLASSIFIER, ["scores"], "pixels", "nhwc") is None
     for fields, reason in (
         ({"resize": "stretch"}, "resizing by stretch"),
-        ({"pad_value": 0}, "resizing by letterbox with a border of 0"),
+        ({"pad_value": 0}, "resizing by letterbox with padding of 0"),
         ({"color": "bgr"}, "bgr images"),
         ({"mean": [0.5]}, "values other than 0…1"),
         ({"layout": "nchw"}, "an input with channels first"),
