@@ -10,18 +10,17 @@ from typing import Any
 
 from edgevision.backend import SessionSettings
 from edgevision.benchmarking.throughput import rate
-from edgevision.bundle.layout import is_bundle
 from edgevision.bundle.storage import Bundle, read_bundle
 from edgevision.errors import EdgeVisionError, InferenceError, OptionError, PluginError
 from edgevision.execution.run_costs import run_costs
-from edgevision.loading.bare import BareModel
+from edgevision.loading.bare import BareModel, bare_options
 from edgevision.loading.bare_bundle import BareBundle, bare_bundle
 from edgevision.loading.cache import tuning_file, write_choice
 from edgevision.loading.choice import Request, choice_by_order, competitors
 from edgevision.loading.configurations import Configuration, configurations
 from edgevision.loading.race import CALLS, Entrant, Speed, Track, winner
 from edgevision.plugins import Registry, registry
-from edgevision.system.arguments import instance, names, one_path, real_number, whole_numbers
+from edgevision.system.arguments import names, one_path, real_number, whole_numbers
 from edgevision.system.cores import cores
 from edgevision.system.log import info
 from edgevision.system.machine import Machine
@@ -193,16 +192,9 @@ def tune(
 def _opened(
     path: Path, precision: str | None, settings: SessionSettings, bare: BareModel | None, plugins: Registry
 ) -> Bundle:
-    if is_bundle(path):
-        if bare is not None:
-            raise OptionError(
-                f"{path}: a bundle defines its own preprocessing and labels; remove the options for bare "
-                "files"
-            )
+    described = bare_options(path, bare, {"precision": precision})
+    if described is None:
         return read_bundle(path)
-    if precision is not None:
-        raise OptionError(f"{path}: precision is for bundles, and this is a bare file; remove it")
-    described = BareModel() if bare is None else instance(bare, BareModel, "bare")
     return bare_bundle(path, Request(settings=settings), described, plugins)
 
 

@@ -11,15 +11,13 @@ from typing import Any
 from edgevision.artifact import Artifact
 from edgevision.backend import Backend, SessionSettings
 from edgevision.bundle.answers_on_session import check_unproved
-from edgevision.bundle.layout import is_bundle
 from edgevision.bundle.storage import read_bundle
 from edgevision.datasets.image_sets import ImageSet
-from edgevision.errors import OptionError
 from edgevision.evaluation.evaluator import MeasuringEvaluator
 from edgevision.evaluation.for_model import ModelFacts, evaluator_for_model
 from edgevision.evaluation.ground_truth import GroundTruthPaths
 from edgevision.evaluation.run import measure, workers_on
-from edgevision.loading.bare import BareModel, open_bare
+from edgevision.loading.bare import BareModel, bare_options, open_bare
 from edgevision.loading.choice import Request, choose
 from edgevision.metrics.measures import Measures
 from edgevision.plugins import Registry
@@ -147,19 +145,14 @@ def open_model(path: Path, images: ImageSet, on: RunSettings, plugins: Registry)
     """
     request = _request(on)
     workers, settings = workers_on(images, request.settings)
-    if not is_bundle(path):
-        if on.precision is not None:
-            raise OptionError(f"{path}: precision is for bundles, and this is a bare file; remove it")
-        bare = open_bare(path, replace(request, settings=settings), on.bare or BareModel(), plugins)
+    described = bare_options(path, on.bare, {"precision": on.precision})
+    if described is not None:
+        bare = open_bare(path, replace(request, settings=settings), described, plugins)
         with bare.recognizer(path) as model:
             facts = ModelFacts.of_bare(path, model)
             run = _run(facts, bare.artifact, bare.backend, model.session)
             yield OpenModel(facts, run, workers, plugins, lambda evaluator: model)
         return
-    if on.bare is not None:
-        raise OptionError(
-            f"{path}: a bundle defines its own preprocessing and labels; remove the options for bare files"
-        )
     bundle = read_bundle(path)
     choice = choose(bundle, request, plugins)
     artifact, facts = bundle.artifact(choice.entry), ModelFacts.of_bundle(bundle, choice.entry)

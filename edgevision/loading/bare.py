@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgevision.artifact import Artifact, FileFormat, format_of
 from edgevision.backend import ArtifactDescription, Backend, SessionSettings
+from edgevision.bundle.layout import is_bundle
 from edgevision.errors import EdgeVisionError, MissingOptionError, OpenSizeError, OptionError
 from edgevision.imaging.input_options import (
     InputOptions,
@@ -24,6 +25,7 @@ from edgevision.loading.metadata import check_metadata, describe_artifact
 from edgevision.loading.own_description import own_description
 from edgevision.plugins import Registry
 from edgevision.session import CheckedSession, open_session
+from edgevision.system.arguments import instance
 from edgevision.system.missing_options import MissingOptions
 from edgevision.tasks.labels import abbreviated, background_hint
 
@@ -94,6 +96,33 @@ class BareModel:
             "kind": self.score_kind is not None or self.decoder is not None,
         }
         return frozenset(name for name, is_stated in stated.items() if is_stated)
+
+
+def bare_options(
+    path: Path, bare: BareModel | None, for_bundles: Mapping[str, object] | None = None
+) -> BareModel | None:
+    """The options for a bare file, the default ones where the caller has none; `None` for a bundle.
+
+    Args:
+        path: a bundle or a bare file.
+        bare: the caller's options for bare files.
+        for_bundles: name -> value of the caller's arguments that only bundles take.
+
+    Raises:
+        OptionError: there are options for bare files and this is a bundle, or the other way round.
+    """
+    bare = None if bare is None else instance(bare, BareModel, "bare")
+    if is_bundle(path):
+        if bare is not None:
+            raise OptionError(
+                f"{path}: a bundle defines its own preprocessing and labels; "
+                "remove the options for bare files"
+            )
+        return None
+    for name, value in (for_bundles or {}).items():
+        if value:
+            raise OptionError(f"{path}: {name} is for bundles, and this is a bare file; remove it")
+    return bare or BareModel()
 
 
 class OpenBare(NamedTuple):

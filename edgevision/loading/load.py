@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from edgevision.backend import DoubtingBackend, SessionSettings
-from edgevision.bundle.layout import is_bundle
 from edgevision.errors import OptionError
-from edgevision.loading.bare import BareModel, load_bare
+from edgevision.loading.bare import BareModel, bare_options, load_bare
 from edgevision.loading.choice import Choice, Request, choose
 from edgevision.loading.task_model import model_of_task
 from edgevision.plugins import Registry, registry
@@ -92,22 +90,17 @@ def load(  # noqa: PLR0913  (all but the first three by name)
     """
     path, plugins = one_path(path, "path"), registry()
     tune, selftest = None if tune is None else flag(tune, "tune"), flag(selftest, "selftest")
-    bare = None if bare is None else instance(bare, BareModel, "bare")
     request = Request(
         backend,
         precision,
         _merged(SessionSettings() if settings is None else settings, device, threads),
         tune,
     )
-    if is_bundle(path):
-        if bare is not None:
-            raise OptionError(
-                f"{path}: a bundle defines its own preprocessing and labels; "
-                "remove the options for bare files"
-            )
+    for_bundles = {"precision": precision, "selftest": selftest, "tune": tune}
+    described = bare_options(path, bare, for_bundles)
+    if described is None:
         return _load_bundle(path, request, selftest, plugins)
-    _refuse_bundle_arguments(path, {"precision": precision, "selftest": selftest, "tune": tune})
-    return load_bare(path, request, bare or BareModel(), plugins)
+    return load_bare(path, request, described, plugins)
 
 
 def load_classifier(
@@ -213,12 +206,6 @@ def _is_doubted(path: Path, choice: Choice, device: str) -> bool:
     if doubt:
         info("%s: the known answers are checked: %s", path, doubt)
     return bool(doubt)
-
-
-def _refuse_bundle_arguments(path: Path, arguments: Mapping[str, object]) -> None:
-    for name, value in arguments.items():
-        if value:
-            raise OptionError(f"{path}: {name} is for bundles, and this is a bare file; remove it")
 
 
 def _merged(settings: SessionSettings, device: str | None, threads: int | None) -> SessionSettings:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from edgevision.bundle.layout import is_bundle
 from edgevision.bundle.manifest import Manifest
 from edgevision.bundle.pictures import Picture, read_pictures
 from edgevision.bundle.storage import Bundle, read_bundle
-from edgevision.errors import BundleError, OptionError, OutputError
+from edgevision.errors import BundleError, OutputError
 from edgevision.evidence.document import read_evidence
 from edgevision.evidence.records import Evidence
-from edgevision.loading.bare import BareModel
+from edgevision.loading.bare import BareModel, bare_options
 from edgevision.loading.bare_bundle import BareBundle, bare_bundle
 from edgevision.loading.choice import Request
 from edgevision.plugins import registry
@@ -23,7 +22,7 @@ from edgevision.reporting.page import render
 from edgevision.reporting.predictions import predictions
 from edgevision.reporting.score_calibration import calibrated_scores
 from edgevision.reporting.summary import artifact_statuses, summary, unchecked_limits
-from edgevision.system.arguments import instance, one_path
+from edgevision.system.arguments import one_path
 from edgevision.system.files import check_folder_of, write_file
 from edgevision.target import load_targets
 from edgevision.tasks.description import task_to_dict
@@ -57,15 +56,10 @@ def write_report(
     output = one_path(output, "output")
     _check_output(output, force)
     path = one_path(bundle, "bundle")
-    if is_bundle(path):
-        if bare is not None:
-            raise OptionError(
-                f"{path}: a bundle defines its own preprocessing and labels; remove the options for bare "
-                "files"
-            )
+    described = bare_options(path, bare)
+    if described is None:
         page = report_html(read_bundle(path))
     else:
-        described = BareModel() if bare is None else instance(bare, BareModel, "bare")
         page = bare_html(bare_bundle(path, Request(), described, registry()))
     write_file(output, page.encode("utf-8"))
 
