@@ -7,7 +7,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from posixpath import splitext
 from typing import Any
@@ -18,9 +18,19 @@ from numpy.typing import NDArray
 from edgevision.errors import InputError, OptionError
 from edgevision.imaging.codecs import Pixels
 from edgevision.imaging.decode import as_batch, as_frame, as_image, decode_frame, read_bytes
-from edgevision.imaging.find import SUFFIXES, ImageFile, LeftOut, find, frames_of, reason_of, told_left_out
+from edgevision.imaging.find import (
+    IN_FRAMES,
+    SUFFIXES,
+    ImageFile,
+    LeftOut,
+    content_of_frames,
+    find,
+    frames_of,
+    reason_of,
+    told_left_out,
+)
 from edgevision.imaging.frame import Frame
-from edgevision.imaging.headers import FORMATS, format_of
+from edgevision.imaging.headers import format_of
 from edgevision.system.arguments import names, one_path, whole_number, whole_numbers
 
 #: Largest unpacked size of an image in an archive: far above any photo, and safe for the memory.
@@ -259,14 +269,8 @@ def _folder_entries(folder: Path) -> tuple[list[_Entry], list[LeftOut]]:
 
 def _entry_of(image: ImageFile, folder: Path) -> _Entry:
     path = image.path
-    return _file_entry(path.relative_to(folder).as_posix(), str(path), image.frame, _reader_of_file(path))
-
-
-_IN_FRAMES = FORMATS["TIFF"] + FORMATS["DICOM"]
-
-
-def _reader_of_file(path: Path) -> Callable[[], bytes]:
-    return lambda: read_bytes(path)
+    read = partial(read_bytes if image.frame is None else content_of_frames, path)
+    return _file_entry(path.relative_to(folder).as_posix(), str(path), image.frame, read)
 
 
 def _archive_entries(path: Path) -> tuple[list[_Entry], list[LeftOut]]:
@@ -312,7 +316,7 @@ def _member_entries(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: st
             f"{where}: unpacked size of {member.file_size} bytes exceeds the limit of {MOST_MEMBER_BYTES}"
         )
     suffix = splitext(member.filename)[1].lower()
-    numbers = frames_of(Path(where), _read_member(archive, member, where)) if suffix in _IN_FRAMES else [None]
+    numbers = frames_of(Path(where), _read_member(archive, member, where)) if suffix in IN_FRAMES else [None]
     return [
         _file_entry(member.filename, where, number, lambda: _read_member(archive, member, where))
         for number in numbers

@@ -16,7 +16,7 @@ from edgevision.imaging.headers import FORMATS, format_of
 
 SUFFIXES = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 #: Formats whose files may have several images, which are told from one another by their number.
-_IN_FRAMES = frozenset(FORMATS["TIFF"] + FORMATS["DICOM"])
+IN_FRAMES = frozenset(FORMATS["TIFF"] + FORMATS["DICOM"])
 _HEADER_BYTES = 132
 _PATTERN = frozenset("*?[")
 #: The index of the images of a DICOM medium: in the format of an image, but not one.
@@ -101,12 +101,16 @@ class ImageFile(NamedTuple):
         elif self.frame is None:
             data = read_bytes(self.path)
         else:
-            data = _content_of_frames(self.path)
+            data = content_of_frames(self.path)
         return decode_frame(data, self.name, self.frame)
 
 
-def _content_of_frames(path: Path) -> bytes:
-    """The content of a file with many images, which are read one after the other: from disk once."""
+def content_of_frames(path: Path) -> bytes:
+    """The content of a file with many images, which are read one after the other: from disk once.
+
+    Raises:
+        InputError: it cannot be read.
+    """
     try:
         state = path.stat()
     except OSError:  # told by the reader
@@ -261,7 +265,7 @@ class _Search:
         if not self._is_new(path):
             return
         suffix = path.suffix.lower()
-        several = self._frames and (suffix in _IN_FRAMES or suffix not in SUFFIXES)
+        several = self._frames and (suffix in IN_FRAMES or suffix not in SUFFIXES)
         numbers = frames_of(path) if several else [None]
         self.images += [ImageFile(path, number, below) for number in numbers]
 
