@@ -13,6 +13,7 @@ from typing import Any
 
 from edgevision.errors import BundleError, OptionError
 from edgevision.imaging.preprocess import Preprocessing
+from edgevision.system.shown import shown
 from edgevision.tasks.description import Task, task_from_dict, task_to_dict
 from edgevision.tasks.score_calibration import ScoreCalibration, score_calibration_from
 from edgevision.tensors import Quantization, TensorSpec
@@ -234,7 +235,7 @@ class _Fields:
             raise BundleError(f"{self.where}: field '{name}' is missing")
         value = self.document[name]
         if not isinstance(value, kind) or isinstance(value, bool):
-            raise BundleError(f"{self.where}: field '{name}': unexpected {value!r:.80}")
+            raise BundleError(f"{self.where}: field '{name}': unexpected {shown(value)}")
         return value
 
     def optional_text(self, name: str) -> str | None:
@@ -251,7 +252,7 @@ class _Fields:
     def words(self, name: str) -> tuple[str, ...]:
         values = self.get(name, list)
         if not all(isinstance(value, str) for value in values):
-            raise BundleError(f"{self.where}: field '{name}': expected a list of names, got {values!r:.80}")
+            raise BundleError(f"{self.where}: field '{name}': expected a list of names, got {shown(values)}")
         return tuple(values)
 
     def child(self, name: str) -> _Fields:
