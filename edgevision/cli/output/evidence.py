@@ -9,9 +9,11 @@ import click
 from edgevision.calibration.findings import Coverage
 from edgevision.cli.output.tables import echo_table, percent
 from edgevision.evidence.records import Attempt, Evidence, Measured
-from edgevision.evidence.requirements import Requirement
+from edgevision.evidence.requirements import FAILED, NOT_SHOWN, PASSED, Requirement
 from edgevision.metrics.comparison import ClassifyDetails, Metric
 from edgevision.metrics.formatting import between, drop_of, in_unit, size, with_interval
+
+_STATUSES = {PASSED: "pass", NOT_SHOWN: "NOT SHOWN", FAILED: "FAIL"}
 
 
 def echo_evidence(evidence: Evidence) -> None:
@@ -176,20 +178,20 @@ def _outdone(attempt: Attempt) -> str:
 
 
 def _missed(requirement: Requirement) -> str:
-    return f"{_limited(requirement)} {requirement.measured_text}, limit {requirement.limit_text}"
+    shown = "" if requirement.status == FAILED else f", not shown: {_bound(requirement)}"
+    return f"{requirement.what} {requirement.measured_text}{shown}, limit {requirement.limit_text}"
 
 
-def _limited(requirement: Requirement) -> str:
-    """The limited quantity. A drop's measured value is not the drop, which a column shows beside it."""
-    is_drop = requirement.what.startswith("drop in ")
-    return f"{requirement.what} (upper 95 % limit)" if is_drop else requirement.what
+def _bound(requirement: Requirement) -> str:
+    """Such as ``95 % limit 0.79 percentage points``; the end of the interval that is judged."""
+    return f"{100 * requirement.confidence:.4g} % limit {requirement.bound_text}"
 
 
 def _row(result: Measured) -> tuple[str, ...]:
     comparison = result.comparison
     metrics = [cell for metric in comparison.metrics[:1] for cell in _metric_cells(metric)]
     likeness = [f"{value:.4g}" for value in comparison.likeness.values()]
-    status = "pass" if result.passed else "FAIL"
+    status = _STATUSES[result.status] + (", accepted" if result.accepted_not_shown else "")
     requirements = ", ".join(_required(requirement) for requirement in result.requirements)
     limits = between(comparison.agreement_interval, "share")
     return (
@@ -214,11 +216,16 @@ def _latency(result: Measured) -> str:
 
 
 def _required(requirement: Requirement) -> str:
-    """Such as ``agreement at least 95.00 %``; with the measured value if no column shows it."""
-    bound = "at least" if requirement.at_least else "at most"
-    shown = requirement.what in ("agreement", "size")
-    measured = "" if shown else f" {requirement.measured_text},"
-    return f"{_limited(requirement)}{measured} {bound} {requirement.limit_text}"
+    """Such as ``agreement at least 95.00 %``; with the value that is judged if no column shows it."""
+    limit = "at least" if requirement.at_least else "at most"
+    needed = "" if requirement.images_needed is None else f": about {requirement.images_needed} images would"
+    if requirement.what in ("agreement", "size"):
+        judged = ""
+    elif requirement.unit in ("share", "dB"):
+        judged = f" ({_bound(requirement)})"
+    else:
+        judged = f" {requirement.measured_text},"
+    return f"{requirement.what}{judged} {limit} {requirement.limit_text}{needed}"
 
 
 def _metric_cells(metric: Metric) -> tuple[str, str, str]:
