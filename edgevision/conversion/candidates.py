@@ -30,10 +30,9 @@ from edgevision.evaluation.evaluator import Evaluator
 from edgevision.evaluation.run import Examples, workers_on
 from edgevision.evidence.quantization import QuantizationEvidence, RecipeComparison, named_operations
 from edgevision.evidence.records import Measured
-from edgevision.evidence.requirements import OUTPUT_TOLERANCES, Budget, output_error
+from edgevision.evidence.requirements import CONFIDENCE, OUTPUT_TOLERANCES, Budget, output_error
 from edgevision.execution.first_run import first_run
 from edgevision.execution.worker import Worker
-from edgevision.metrics.intervals import CONFIDENCE
 from edgevision.plugins import Registry
 from edgevision.session import CheckedSession, open_session
 from edgevision.target import Target

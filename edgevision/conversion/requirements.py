@@ -48,8 +48,8 @@ def require_passed(evidence: Evidence, keep_passing: bool, accept_not_shown: boo
     if not evidence.missing or keep_passing:
         return replace(evidence, results=written)
     raise IncompleteConversionError(
-        f"{len(written)} of {len(written) + len(evidence.missing)} artifacts passed; {_NOTHING_WRITTEN}; pass "
-        f"--keep-passing to write {', '.join(result.artifact for result in written)}; missing: "
+        f"{len(written)} of {len(written) + len(evidence.missing)} artifacts passed; {_NOTHING_WRITTEN}; "
+        f"pass --keep-passing to write {', '.join(result.artifact for result in written)}; missing: "
         + "; ".join(dict.fromkeys(one.reason for one in evidence.missing)),
         evidence,
     )
@@ -78,8 +78,8 @@ def _not_shown(result: Measured, requirement: Requirement) -> tuple[str, tuple[s
     needed = requirement.images_needed
     more = "more images" if needed is None else f"about {needed} images like these, which would show it,"
     return (
-        f"the {requirement.what} is {requirement.measured_text} on {images} images, which do not show that it "
-        f"is {limit}: {reason}",
+        f"the {requirement.what} is {requirement.measured_text} on {images} images, which do not show that "
+        f"it is {limit}: {reason}",
         (f"pass --evaluation with {more} or pass --accept-not-shown",),
     )
 

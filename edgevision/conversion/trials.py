@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from edgevision.artifact import CALIBRATED
@@ -23,7 +23,7 @@ from edgevision.conversion.speed_comparison import SpeedComparison
 from edgevision.errors import EdgeVisionError, InferenceError, PluginError
 from edgevision.evaluation.run import measure, workers_on
 from edgevision.evidence.records import Attempt, Measured
-from edgevision.evidence.requirements import FAILED, Budget
+from edgevision.evidence.requirements import CONFIDENCE, FAILED, Budget
 from edgevision.target import Target
 
 #: Precisions that are chosen for their speed, so that one that is slower than float32 is worth a note.
@@ -79,6 +79,7 @@ class Trials:
         self._keep_answers = keep_answers
         self._accept_not_shown = accept_not_shown
         self._outcomes: dict[str, Trial | EdgeVisionError] = {}
+        self._searches: Sequence[PrecisionSearch] = ()
         self._times = CandidateTimes(steps)
         self._speeds = SpeedComparison(self._times, self._outcomes)
 
@@ -106,6 +107,7 @@ class Trials:
                 get one that is slower than a more expensive one.
         """
         searches = searches_for(targets, calibrated, self._rank_layers, speed_bases)
+        self._searches = searches
         self._try_all(searches)
         slower = self._speeds.slower_candidates(searches)
         self.attempts = [
@@ -121,6 +123,7 @@ class Trials:
             self._succeeding([(planned, tuple(sharing)) for planned, sharing in users.values()])
         )
         self._close_all_but(chosen)
+        self.notes.extend(note for trial in chosen for note in _adjustment(trial.measured))
         return chosen
 
     def note_slower(self, trials: Sequence[Trial], speed_bases: Mapping[str, str]) -> None:
@@ -330,11 +333,16 @@ class Trials:
         return [
             Trial(
                 candidate,
-                judge(candidate, answers, self._reference, self._budget),
+                judge(candidate, answers, self._reference, self._budget, self._confidence(candidate.planned)),
                 answers if self._keep_answers else (),
             )
             for candidate, answers in zip(candidates, rows, strict=True)
         ]
+
+    def _confidence(self, planned: PlannedArtifact) -> float:
+        """The confidence that a candidate is judged at: the highest of the searches that may try it."""
+        asking = (search for search in self._searches if search.may_try(planned))
+        return max((search.confidence(planned) for search in asking), default=CONFIDENCE)
 
     def _try_to_build(self, planned: PlannedArtifact) -> Candidate | None:
         try:
@@ -360,6 +368,16 @@ class Trials:
         """Remember why a candidate failed; raises what concerns the whole conversion."""
         self._steps.check_caller(error)
         self._outcomes[planned.id] = failure_of(error, planned.id)
+
+
+def _adjustment(measured: Measured) -> Iterator[str]:
+    """A note on the confidence of the bounds of a candidate that a search chose."""
+    for confidence in {one.confidence for one in measured.requirements if one.confidence != CONFIDENCE}:
+        yield (
+            f"{measured.artifact}: a search chose it, so it is judged by intervals at {100 * confidence:.6g} %; "
+            f"all candidates on the same images together pass wrongly at most as often as one that is judged "
+            f"at {100 * CONFIDENCE:g} % (weighted Bonferroni)"
+        )
 
 
 def _targets_wanting(planned: PlannedArtifact, searches: Sequence[PrecisionSearch]) -> tuple[Target, ...]:

@@ -1,8 +1,8 @@
-"""The bounds that requirements are judged by, at any confidence, and how many images would move them far enough.
+"""The bounds that requirements are judged by, at any confidence, and the images that it takes to show more.
 
-Both follow from the 95 % interval of the evidence. Images like those that were measured vary as these did: with
-more of them the interval shrinks, and the measured value stays. The number is a plan, not a promise: other
-images have other values.
+Both follow from the 95 % interval of the evidence. Images like those that were measured vary as these did:
+with more of them the interval shrinks, and the measured value stays. The number is a plan, not a promise:
+other images have other values.
 """
 
 from __future__ import annotations
@@ -13,8 +13,12 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Protocol
 
-from edgevision.metrics.intervals import Interval
+from edgevision.metrics.intervals import Interval, clopper_pearson, paired_drop
 from edgevision.metrics.sample_size import images_needed
+
+#: Limits of intervals are rounded to six digits.
+_ROUNDING = 2e-6
+_LEAST = 1e-6
 
 
 class Bound(Protocol):
@@ -39,35 +43,67 @@ def needed(bound: Bound, limit: float, confidence: float) -> int | None:
 class ShareBound:
     """The lower end of the interval of a share, such as an agreement.
 
-    The interval of a share that is measured on parts of images, or on images that belong together, is taken as
-    Wilson's on fewer, independent images (the design effect, Kish 1965); their number follows from the 95 %
-    interval. For a proportion of images they are the images.
+    The interval of a share that is measured on parts of images, or on images that belong together, is taken
+    as the exact one of a proportion on fewer, independent images (the design effect, Kish 1965); their number
+    follows from the 95 % interval. For a proportion of images they are the images.
 
     Attributes:
         share: measured value, 0…1.
-        independent_share: independent images per image.
+        independent: independent images per image.
     """
 
     share: float
-    independent_share: float
+    independent: float
     at_least = True
 
     @classmethod
     def of(cls, images: int, share: float, interval: Interval) -> ShareBound:
         """The bound of a share that was measured on `images` images."""
-        z = z_of(interval.confidence)
-        low = min(interval.low, share)
-        independent = _root(lambda count: _wilson_low(share, count, z) - low, images)
-        return cls(share, independent / images)
+        low, confidence = min(interval.low, share), interval.confidence
+
+        def above(independent: float) -> float:
+            return cls(share, independent).at(images, confidence) - low
+
+        return cls(share, 1.0 if abs(above(1.0)) < _ROUNDING else _root(above))
 
     def at(self, images: float, confidence: float) -> float:
         """As `Bound.at`."""
-        return _wilson_low(self.share, images * self.independent_share, z_of(confidence))
+        count = max(_LEAST, images * self.independent)
+        return clopper_pearson(self.share * count, count, confidence=confidence).low
+
+
+@dataclass(frozen=True)
+class FlipBound:
+    """The upper end of the interval of a drop of hits, such as accuracy; see `paired_drop`.
+
+    Attributes:
+        drop: measured value, 0…1.
+        gained: share of the images that only the artifact hits, which follows from the 95 % interval.
+    """
+
+    drop: float
+    gained: float
+    at_least = False
+
+    @classmethod
+    def of(cls, images: int, drop: float, interval: Interval) -> FlipBound:
+        """The bound of a drop that was measured on `images` images."""
+
+        def above(gained: float) -> float:
+            return cls(drop, gained).at(images, interval.confidence) - interval.high
+
+        fewest = max(0.0, -drop)
+        return cls(drop, fewest if above(fewest) >= 0 else _root(above))
+
+    def at(self, images: float, confidence: float) -> float:
+        """As `Bound.at`."""
+        lost = max(0.0, self.gained + self.drop)
+        return paired_drop(lost * images, self.gained * images, images, confidence=confidence).high
 
 
 @dataclass(frozen=True)
 class DropBound:
-    """The upper end of the interval of a drop.
+    """The upper end of the interval of any other drop.
 
     Its distance from the drop has two parts. One is due to images that may differ although none of these did:
     ``z² / (images + z²)``, at most the whole distance. The rest is due to the variance of those that did, and
@@ -114,25 +150,35 @@ class Complement:
         return 1 - self.share.at(images, confidence)
 
 
+def drop_bound(images: int, drop: float, interval: Interval) -> Bound:
+    """The bound of a drop that was measured on `images` images, by the method of its interval."""
+    kind = FlipBound if interval.method == paired_drop(0, 0, 1).method else DropBound
+    return kind.of(images, drop, interval)
+
+
 def z_of(confidence: float) -> float:
     """The quantile of the standard normal distribution that ends a two-sided interval."""
     return NormalDist().inv_cdf((1 + confidence) / 2)
 
 
-def _wilson_low(share: float, count: float, z: float) -> float:
-    square = z * z
-    half = z * math.sqrt(share * (1 - share) / count + square / (4 * count * count))
-    return (share + square / (2 * count) - half) / (1 + square / count)
+def _root(rising: Callable[[float], float]) -> float:
+    """The share, from 0 to 1, at which a function that rises is 0; an end if there is none.
 
-
-def _root(rising: Callable[[float], float], start: float) -> float:
-    """The number above 0 at which a function that rises is 0; found from `start`."""
-    low = high = float(start)
-    while rising(low) > 0 and low > 1e-3:
-        low /= 2
-    while rising(high) < 0 and high < 1e9:
-        high *= 2
+    By regula falsi with the Illinois rule, since each value of the function is expensive.
+    """
+    low, high = 0.0, 1.0
+    below, above = rising(low), rising(high)
+    if below >= 0:
+        return low
+    if above <= 0:
+        return high
     for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if rising(middle) < 0 else (low, middle)
+        middle = (low * above - high * below) / (above - below)
+        value = rising(middle)
+        if abs(value) < _ROUNDING / 4:
+            return middle
+        if value > 0:
+            high, above, below = middle, value, below / 2
+        else:
+            low, below, above = middle, value, above / 2
     return high

@@ -7,15 +7,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from edgevision.errors import OptionError
-from edgevision.evidence.bounds import Bound, Complement, DropBound, ShareBound, needed
+from edgevision.evidence.bounds import Bound, Complement, ShareBound, drop_bound, needed
 from edgevision.metrics.comparison import POSITIVE_AGREEMENT, Comparison
 from edgevision.metrics.formatting import in_points, in_unit
-from edgevision.metrics.intervals import CONFIDENCE, Interval
+from edgevision.metrics.intervals import Interval
 from edgevision.system.arguments import real_number
 
 #: Verdicts, best first; that of an artifact is the worst of its requirements.
 PASSED, NOT_SHOWN, FAILED = "passed", "not shown", "failed"
 STATUSES = (PASSED, NOT_SHOWN, FAILED)
+#: Of a two-sided interval, unless an artifact is one of several candidates.
+CONFIDENCE = 0.95
 _DIGITS = 6
 
 
@@ -212,17 +214,18 @@ def output_error(measured: float, *precisions: str) -> Requirement | None:
 def _drop(comparison: Comparison, max_drop: float, confidence: float) -> Requirement:
     """The requirement on the drop of the main metric; without ground truth, on that of the agreement."""
     images = comparison.images
-    if not comparison.metrics:
-        lost, interval = 1 - comparison.agreement, comparison.agreement_interval
-        bound = None if interval is None else ShareBound.of(images, comparison.agreement, interval)
-        requirement = Requirement("drop in agreement", False, max_drop / 100, lost)
-        return _judged(requirement, images, None if bound is None else Complement(bound), confidence)
-    metric = comparison.metrics[0]
-    interval = metric.drop_interval
-    limit = max_drop / 100 if metric.unit == "share" else max_drop
-    requirement = Requirement(f"drop in {metric.name}", False, limit, metric.drop, metric.unit)
-    bound = None if interval is None else DropBound.of(images, metric.drop, interval)
-    return _judged(requirement, images, bound, confidence)
+    bound: Bound | None = None
+    if comparison.metrics:
+        metric = comparison.metrics[0]
+        limit = max_drop / 100 if metric.unit == "share" else max_drop
+        requirement = Requirement(f"drop in {metric.name}", False, limit, metric.drop, metric.unit)
+        if metric.drop_interval is not None:
+            bound = drop_bound(images, metric.drop, metric.drop_interval)
+        return _judged(requirement, images, bound, confidence)
+    lost = 1 - comparison.agreement
+    if comparison.agreement_interval is not None:
+        bound = Complement(ShareBound.of(images, comparison.agreement, comparison.agreement_interval))
+    return _judged(Requirement("drop in agreement", False, max_drop / 100, lost), images, bound, confidence)
 
 
 def _agreement(comparison: Comparison, limit: float, confidence: float) -> Requirement:
@@ -239,9 +242,9 @@ def _positive_agreement(comparison: Comparison, limit: float, confidence: float)
 def _share(
     requirement: Requirement, images: int, interval: Interval | None, confidence: float
 ) -> Requirement:
-    share = requirement.measured
-    known = interval is not None and share is not None
-    bound = ShareBound.of(images, share, interval) if known else None
+    share, bound = requirement.measured, None
+    if interval is not None and share is not None:
+        bound = ShareBound.of(images, share, interval)
     return _judged(requirement, images, bound, confidence)
 
 
@@ -250,6 +253,6 @@ def _judged(requirement: Requirement, images: int, bound: Bound | None, confiden
     if bound is None or requirement.measured is None:
         return replace(requirement, confidence=confidence)
     judged = replace(requirement, bound=round(bound.at(images, confidence), _DIGITS), confidence=confidence)
-    if judged.status != NOT_SHOWN:
+    if judged.status != NOT_SHOWN or judged.measured == judged.limit:  # no number of images would show it
         return judged
     return replace(judged, images_needed=needed(bound, judged.limit, confidence))
