@@ -374,9 +374,10 @@ def _adjustment(measured: Measured) -> Iterator[str]:
     """A note on the confidence of the bounds of a candidate that a search chose."""
     for confidence in {one.confidence for one in measured.requirements if one.confidence != CONFIDENCE}:
         yield (
-            f"{measured.artifact}: a search chose it, so it is judged by intervals at {100 * confidence:.6g} %; "
-            f"all candidates on the same images together pass wrongly at most as often as one that is judged "
-            f"at {100 * CONFIDENCE:g} % (weighted Bonferroni)"
+            f"{measured.artifact}: chosen by a search, and so judged at a confidence of "
+            f"{100 * confidence:.6g} %: "
+            f"all its candidates together pass wrongly at most as often as one that is judged at "
+            f"{100 * CONFIDENCE:g} % (weighted Bonferroni)"
         )
 
 

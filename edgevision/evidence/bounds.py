@@ -64,7 +64,7 @@ class ShareBound:
         def above(independent: float) -> float:
             return cls(share, independent).at(images, confidence) - low
 
-        return cls(share, 1.0 if abs(above(1.0)) < _ROUNDING else _root(above))
+        return cls(share, 1.0 if abs(above(1.0)) < _ROUNDING else _root(above, 0.0, 1.0))
 
     def at(self, images: float, confidence: float) -> float:
         """As `Bound.at`."""
@@ -92,8 +92,7 @@ class FlipBound:
         def above(gained: float) -> float:
             return cls(drop, gained).at(images, interval.confidence) - interval.high
 
-        fewest = max(0.0, -drop)
-        return cls(drop, fewest if above(fewest) >= 0 else _root(above))
+        return cls(drop, _root(above, max(0.0, -drop), (1 - drop) / 2))
 
     def at(self, images: float, confidence: float) -> float:
         """As `Bound.at`."""
@@ -161,12 +160,11 @@ def z_of(confidence: float) -> float:
     return NormalDist().inv_cdf((1 + confidence) / 2)
 
 
-def _root(rising: Callable[[float], float]) -> float:
-    """The share, from 0 to 1, at which a function that rises is 0; an end if there is none.
+def _root(rising: Callable[[float], float], low: float, high: float) -> float:
+    """The number between two others at which a function that rises is 0; one of these if there is none.
 
     By regula falsi with the Illinois rule, since each value of the function is expensive.
     """
-    low, high = 0.0, 1.0
     below, above = rising(low), rising(high)
     if below >= 0:
         return low

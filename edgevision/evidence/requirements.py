@@ -19,6 +19,8 @@ STATUSES = (PASSED, NOT_SHOWN, FAILED)
 #: Of a two-sided interval, unless an artifact is one of several candidates.
 CONFIDENCE = 0.95
 _DIGITS = 6
+#: Differences of decimal fractions in binary: 0.7518 - 0.7468 is above 0.005.
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,8 @@ class Requirement:
         return of_difference(self._distance(self.bound), self.unit)
 
     def _distance(self, value: float) -> float:
-        return value - self.limit if self.at_least else self.limit - value
+        distance = value - self.limit if self.at_least else self.limit - value
+        return 0.0 if abs(distance) < _ROUNDING else distance
 
     def _as_text(self, value: float | None) -> str:
         if value is None:
