@@ -15,7 +15,7 @@ from edgevision.tasks.options import TaskOptions
 
 _FLAGS = (
     *("strict", "force_input", "trust_source", "pictures", "dicom_pictures"),
-    *("force", "keep_passing", "calibrate_scores"),
+    *("force", "keep_passing", "accept_not_shown", "calibrate_scores"),
 )
 
 
@@ -44,6 +44,8 @@ class ConversionSettings:
         force: replace an existing bundle.
         keep_passing: where some artifacts pass and others do not, write a bundle of those that passed, whose
             evidence lists the others as `missing`. Otherwise nothing is written.
+        accept_not_shown: write artifacts, too, of which the evaluation images are too few to show that they
+            meet their requirements; the evidence says so. One that misses a requirement is never written.
         operating_point: for a classifier: the requirement for the threshold of a class of interest. The
             threshold is computed on the calibration images, which must be labelled, and verified on the
             evaluation images.
@@ -69,6 +71,7 @@ class ConversionSettings:
     dicom_pictures: bool = False
     force: bool = False
     keep_passing: bool = False
+    accept_not_shown: bool = False
     targets_files: Sequence[str | Path] = ()
     operating_point: OperatingPointSpecification | None = None
     calibrate_scores: bool = False
