@@ -16,13 +16,13 @@ from edgevision.errors import InputError, OptionError
 from edgevision.system.arguments import one_path, sequence
 from edgevision.system.numeric import plain
 
-#: How a caller says which images belong together: ``folder:LEVEL``, ``pattern:PATTERN``, the path of a CSV
-#: file, or the name of the group of each image.
+#: How a caller says which images belong together: ``folder:LEVEL``, ``pattern:PATTERN``, ``file``, the path
+#: of a CSV file, or the name of the group of each image.
 GroupSource = str | os.PathLike[str] | Sequence[str] | Sequence[int]
 
 _FORMS = (
     "folder:LEVEL, such as folder:1 for patient7/1.jpg; pattern:PATTERN, such as pattern:{group}_* for "
-    "patient7_1.jpg; or a CSV file with the columns image,group"
+    "patient7_1.jpg; file for the frames of one file; or a CSV file with the columns image,group"
 )
 _COLUMNS = ("image", "group")
 _MOST_CSV_BYTES = 1_000_000_000
@@ -41,7 +41,7 @@ class GroupFacts:
         source: how they were found, as the caller said it.
         groups: number of groups.
         largest: number of images of the largest one.
-        design_effect: variance of a mean over the set, if the images of a group are all alike, over that of as
+        design_effect: variance of a mean over the set, if the images of a group are alike, over that of as
             many independent images: Σ(images of a group)² / images (Kish 1965). Where they are less alike, it
             is between 1 and this.
         effective_images: images / `design_effect`: the independent images that the set is then worth.
@@ -81,6 +81,7 @@ class Grouping:
           ``{group}`` for the name of the group, both for as few as possible, and everything else for itself.
           A pattern with n slashes is compared with the last n + 1 parts of the path, without the suffix
           ``#3`` of a frame.
+        - ``file`` groups the frames of one file, such as the pages of a stack.
         - A CSV file, with the columns ``image`` and ``group`` and names as in the set.
         - A sequence has the name or number of the group of each image.
 
@@ -92,8 +93,8 @@ class Grouping:
 
         Raises:
             OptionError: `source` is in none of these forms.
-            InputError: the CSV file cannot be read, an image has no group, or one in the file is unknown, which
-                the message names; or all images are in one group.
+            InputError: the CSV file cannot be read, an image has no group, or one in the file is unknown,
+                which the message names; or all images are in one group.
         """
         found, text = _found(source, image_names, where, others)
         missing = [name for name, group in zip(image_names, found, strict=True) if not group]
@@ -105,8 +106,8 @@ class Grouping:
         names, of_images = np.unique(np.array(found, object), return_inverse=True)
         if len(names) < 2:
             raise InputError(
-                f"groups {text}: all {len(found)} images of {where} are in one group, '{names[0]}', which cannot "
-                f"show how much groups differ; {_advice(text)}"
+                f"groups {text}: all {len(found)} images of {where} are in one group, '{names[0]}', which "
+                f"cannot show how much groups differ; {_advice(text)}"
             )
         return cls(text, tuple(names.tolist()), of_images.astype(np.intp))
 
@@ -155,6 +156,11 @@ class Grouping:
         )
 
 
+def file_of(name: str) -> str:
+    """The name of an image's file: its own without the number of a frame, such as ``#3``."""
+    return _FRAME.sub("", name)
+
+
 def _found(
     source: GroupSource, image_names: Sequence[str], where: str, others: Collection[str]
 ) -> tuple[list[str | None], str]:
@@ -168,6 +174,8 @@ def _found(
         if kind == "pattern":
             pattern = _Pattern(rest, text)
             return [pattern.group_of(name) for name in image_names], text
+        if text == "file":
+            return [file_of(name) for name in image_names], text
         path = one_path(source, "groups")
         if not path.exists():
             raise OptionError(f"groups: there is no file {path}; expected {_FORMS}")
@@ -179,8 +187,8 @@ def _levels(text: str, source: str) -> list[int]:
     parts = text.split(",")
     if not all(re.fullmatch(r"[1-9]\d{0,2}", part) for part in parts):
         raise OptionError(
-            f"groups {source}: expected the level of a folder, 1 or more, such as folder:2, or several, such as "
-            f"folder:1,2"
+            f"groups {source}: expected the level of a folder, 1 or more, such as folder:2, or several, such "
+            f"as folder:1,2"
         )
     return [int(part) - 1 for part in parts]
 
@@ -191,7 +199,7 @@ def _of_folders(name: str, levels: Sequence[int]) -> str | None:
 
 
 class _Pattern:
-    """A path with wildcards, matched in time linear in its length: without the backtracking of an expression."""
+    """A path with wildcards, matched in linear time, which a regular expression does not promise."""
 
     def __init__(self, pattern: str, source: str) -> None:
         if pattern.count(_CAPTURE) != 1:
@@ -203,7 +211,7 @@ class _Pattern:
 
     def group_of(self, name: str) -> str | None:
         """The name of the group; `None` if the pattern does not match."""
-        parts = _parts(_FRAME.sub("", name))[-len(self._parts) :]
+        parts = _parts(file_of(name))[-len(self._parts) :]
         if len(parts) < len(self._parts):
             return None
         found = [_captured(tokens, part) for tokens, part in zip(self._parts, parts, strict=True)]
@@ -231,9 +239,7 @@ def _captured(tokens: Sequence[str], part: str) -> str | None:
     return group if at == len(part) else None
 
 
-def _of_file(
-    path: Path, image_names: Sequence[str], where: str, others: Collection[str]
-) -> list[str | None]:
+def _of_file(path: Path, image_names: Sequence[str], where: str, others: Collection[str]) -> list[str | None]:
     group_of = _read_csv(path)
     known = {*image_names, *others}
     unknown = [name for name in group_of if name not in known]
@@ -278,7 +284,7 @@ def _rows_of(rows: Iterable[list[str]], path: Path) -> dict[str, str]:
             raise InputError(f"{path}: row {number}: expected an image and its group, got '{name},{group}'")
         if group_of.setdefault(name, group) != group:
             raise InputError(
-                f"{path}: row {number}: the group of '{name}' is '{group}' here, and '{group_of[name]}' before"
+                f"{path}: row {number}: the group of '{name}' is '{group}' here, but '{group_of[name]}' above"
             )
     return group_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -46,12 +46,14 @@ class ImageCopy:
         name: its name in the set.
         of: name of the image that was kept.
         label, kept_label: names of the classes of the two; empty in a set without labels.
+        private: True for a DICOM file, whose name may be that of a patient.
     """
 
     name: str
     of: str
     label: str = ""
     kept_label: str = ""
+    private: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,18 +146,28 @@ class ImageSet:
             raise InputError(f"{name}: label {checked.max()} has no name ({len(label_list)} class names)")
         return cls(name, label_list, checked, entries)
 
-    def grouped(self, groups: GroupSource) -> ImageSet:
+    def grouped(self, groups: GroupSource, others: Collection[str] = ()) -> ImageSet:
         """The same images, with what says which of them belong together.
 
         Args:
-            groups: ``folder:LEVEL``, ``pattern:PATTERN`` or the path of a CSV file, as `Grouping.read` describes;
-                or a sequence with the name or number of the group of each image.
+            groups: ``folder:LEVEL``, ``pattern:PATTERN``, ``file`` or the path of a CSV file, as
+                `Grouping.read` describes; or a sequence with the name or number of the group of each image.
+            others: names that a CSV file may list besides: those of another set.
 
         Raises:
             OptionError: `groups` has none of these forms.
             InputError: an image has no group, the file names an unknown one, or all are in one group.
         """
-        return replace(self, grouping=Grouping.read(groups, self.image_names, self.name))
+        return replace(self, grouping=Grouping.read(groups, self.image_names, self.name, others))
+
+    def grouped_if_any(self, groups: GroupSource, others: Collection[str] = ()) -> ImageSet:
+        """As `grouped`, and the set itself if `groups` says nothing of any of its images.
+
+        Raises:
+            OptionError, InputError: as `grouped`, also where some images have a group and others do not.
+        """
+        found = Grouping.read_if_any(groups, self.image_names, self.name, others)
+        return self if found is None else replace(self, grouping=found)
 
     @property
     def groups(self) -> NDArray[np.intp] | None:
@@ -176,8 +188,9 @@ class ImageSet:
             if other == place:
                 kept.append(place)
             else:
-                labels = (self._label_at(one) for one in (place, other))
-                copies.append(ImageCopy(entry.name, self._entries[other].name, *labels))
+                label, kept_label = self._label_at(place), self._label_at(other)
+                of = self._entries[other].name
+                copies.append(ImageCopy(entry.name, of, label, kept_label, entry.private))
         return replace(self.at(kept), copies=(*self.copies, *copies)) if copies else self
 
     def _label_at(self, place: int) -> str:
@@ -484,3 +497,9 @@ class SetFacts:
             len(images.copies),
             None if images.grouping is None else images.grouping.facts(),
         )
+
+
+def set_facts_from(row: Mapping[str, Any]) -> SetFacts:
+    """A `SetFacts` from its JSON document."""
+    groups = row.get("groups")
+    return SetFacts(**{**row, "groups": None if groups is None else GroupFacts(**groups)})

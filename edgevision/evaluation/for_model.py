@@ -7,7 +7,6 @@ from pathlib import Path
 
 from edgevision.bundle.manifest import ArtifactEntry
 from edgevision.bundle.storage import Bundle
-from edgevision.datasets.annotations import read_annotations
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import InputError, OptionError
 from edgevision.evaluation.classification import ClassificationEvaluator
@@ -15,6 +14,7 @@ from edgevision.evaluation.detection import DetectionEvaluator
 from edgevision.evaluation.evaluator import MeasuringEvaluator
 from edgevision.evaluation.ground_truth import (
     GroundTruthPaths,
+    annotations_of,
     classify_truth,
     has_independent_scores,
     truth_images,
@@ -158,6 +158,6 @@ def _detection(
             f"{model.path}: the model does not name its classes, which the annotations are compared by; pass "
             "--labels FILE"
         )
-    truth = read_annotations(paths.annotations, images.image_names, model.labels)
+    truth = annotations_of(images, paths.annotations, model.labels)
     decoder = plugins.decoder(task.decoder)
     return DetectionEvaluator(task, decoder, model.labels, preprocessing, truth, images.shown_names)

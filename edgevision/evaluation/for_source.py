@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgevision.converter import Source, SourceFacts
-from edgevision.datasets.annotations import read_annotations
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.decoder import family_resize
 from edgevision.errors import MissingOptionError, OptionError, SourceError
@@ -15,7 +14,12 @@ from edgevision.evaluation.classification import ClassificationEvaluator
 from edgevision.evaluation.detection import DetectionEvaluator
 from edgevision.evaluation.evaluator import Evaluator
 from edgevision.evaluation.generation import GenerationEvaluator
-from edgevision.evaluation.ground_truth import classify_truth, has_independent_scores, truth_images
+from edgevision.evaluation.ground_truth import (
+    annotations_of,
+    classify_truth,
+    has_independent_scores,
+    truth_images,
+)
 from edgevision.evaluation.image_to_image import ImageToImageEvaluator
 from edgevision.evaluation.run import Examples
 from edgevision.evaluation.score_kinds import score_kind_of
@@ -265,5 +269,5 @@ def _detection(
     task = choice.task(options.decoder_settings, options.thresholds)
     truth = None
     if options.annotations is not None:
-        truth = read_annotations(options.annotations, images.image_names, labels)
+        truth = annotations_of(images, options.annotations, labels)
     return DetectionEvaluator(task, choice.decoder, labels, preprocessing, truth, images.shown_names)

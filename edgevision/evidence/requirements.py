@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from edgevision.errors import OptionError
 from edgevision.metrics.comparison import POSITIVE_AGREEMENT, Comparison
-from edgevision.metrics.formatting import in_points, in_unit
+from edgevision.metrics.formatting import in_points, in_unit, limit_in_points, limit_in_unit
 from edgevision.system.arguments import real_number
-
+from edgevision.system.decimals import without_noise
 
 #: Verdicts, best first; that of an artifact is the worst of its requirements.
 PASSED, NOT_SHOWN, FAILED = "passed", "not shown", "failed"
@@ -85,8 +85,12 @@ class Requirement:
 
     @property
     def limit_text(self) -> str:
-        """The limit with its unit, such as ``95.00 %`` or ``0.50 percentage points``."""
-        return self._as_text(self.limit)
+        """The limit with its unit, such as ``95.00 %`` or ``0.50 percentage points``.
+
+        It and the values have as many digits as it takes to tell them apart.
+        """
+        others = [value for value in (self.measured, self.bound) if value is not None]
+        return (limit_in_points if self._is_difference else limit_in_unit)(self.limit, self.unit, others)
 
     @property
     def measured_text(self) -> str:
@@ -107,14 +111,18 @@ class Requirement:
         return of_difference(self._distance(self.bound), self.unit)
 
     def _distance(self, value: float) -> float:
-        return value - self.limit if self.at_least else self.limit - value
+        distance = value - self.limit if self.at_least else self.limit - value
+        return without_noise(distance) if self.unit == "share" else distance
+
+    @property
+    def _is_difference(self) -> bool:
+        # Only drops have an upper limit in shares, and a drop is a difference of two shares.
+        return self.unit == "share" and not self.at_least
 
     def _as_text(self, value: float | None) -> str:
         if value is None:
             return "undefined"
-        # Only drops have an upper limit in shares, and a drop is a difference of two shares.
-        is_difference = self.unit == "share" and not self.at_least
-        return in_points(value, self.unit) if is_difference else in_unit(value, self.unit)
+        return (in_points if self._is_difference else in_unit)(value, self.unit, [self.limit])
 
 
 def status_of(requirements: Iterable[Requirement]) -> str:
