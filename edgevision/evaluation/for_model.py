@@ -116,7 +116,8 @@ def evaluator_for_model(
             f"no ground truth for the images in {images.name}; pass --truth FOLDER, with images of the same "
             f"names"
         )
-    return ImageToImageEvaluator(task, preprocessing, truth_images(paths.truth, images), images.shown_names)
+    expected = truth_images(paths.truth, images)
+    return ImageToImageEvaluator(task, preprocessing, expected, images.shown_names, groups=images.groups)
 
 
 def _classification(
@@ -139,7 +140,8 @@ def _classification(
             f"no ground truth for the images in {images.name}; sort them into one folder per class"
         )
     return ClassificationEvaluator(
-        task, model.labels, preprocessing, truth, images.shown_names, model.score_calibration
+        *(task, model.labels, preprocessing, truth, images.shown_names, model.score_calibration),
+        groups=images.groups,
     )
 
 
@@ -160,4 +162,6 @@ def _detection(
         )
     truth = annotations_of(images, paths.annotations, model.labels)
     decoder = plugins.decoder(task.decoder)
-    return DetectionEvaluator(task, decoder, model.labels, preprocessing, truth, images.shown_names)
+    return DetectionEvaluator(
+        *(task, decoder, model.labels, preprocessing, truth, images.shown_names), groups=images.groups
+    )

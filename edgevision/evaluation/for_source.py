@@ -222,7 +222,7 @@ def _image_to_image(
     settings = ImageToImageSettings(options.fit, overlap)
     task = GenerateTask("image-to-image", output.name, (low, high), color, settings)
     truth = None if options.truth is None else truth_images(options.truth, images)
-    return ImageToImageEvaluator(task, preprocessing, truth, images.shown_names)
+    return ImageToImageEvaluator(task, preprocessing, truth, images.shown_names, groups=images.groups)
 
 
 def _output_range(source: Source, options: TaskOptions) -> Sequence[float]:
@@ -246,7 +246,9 @@ def _classification(
     labels = network_labels(stated, images.class_names, class_count(output), str(source.path), file)
     task = ClassifyTask(output.name, score_kind)
     truth = classify_truth(images, labels, options.annotations, has_independent_scores(task, output))
-    return ClassificationEvaluator(task, labels, preprocessing, truth, images.shown_names, source_notes=notes)
+    return ClassificationEvaluator(
+        *(task, labels, preprocessing, truth, images.shown_names), source_notes=notes, groups=images.groups
+    )
 
 
 def _stated_labels(source: Source, options: TaskOptions) -> tuple[str, ...]:
@@ -270,4 +272,6 @@ def _detection(
     truth = None
     if options.annotations is not None:
         truth = annotations_of(images, options.annotations, labels)
-    return DetectionEvaluator(task, choice.decoder, labels, preprocessing, truth, images.shown_names)
+    return DetectionEvaluator(
+        *(task, choice.decoder, labels, preprocessing, truth, images.shown_names), groups=images.groups
+    )

@@ -15,9 +15,23 @@ from edgevision.system.decimals import decimals, percent, significant, stated_di
 #: Methods of intervals, as they are named in publications.
 METHODS = {
     "agresti-coull": "Agresti-Coull, by image",
+    "clopper-pearson": "Clopper-Pearson",
     "wilson": "Wilson",
     "newcombe": "Newcombe, paired",
+    "zou-donner": "Zou-Donner, paired",
     "bootstrap": "bootstrap",
+}
+
+#: Publications of these methods.
+SOURCES = {
+    "agresti-coull": "Agresti and Coull 1998, extended from hits to one share per image, for what is "
+    "measured on labels, boxes or pixels of an image",
+    "clopper-pearson": "Clopper and Pearson 1934, exact limits of a proportion",
+    "wilson": "Wilson 1927, for a proportion of images",
+    "newcombe": "Newcombe 1998, method 10, for the difference of two proportions on the same images",
+    "zou-donner": "Zou and Donner 2008, for the difference of two proportions on the same images",
+    "bootstrap": "percentiles of 1,000 resamples of the images (Efron and Tibshirani 1993, chapter 13), the "
+    "same resamples for every model",
 }
 
 POINTS = "percentage points"
@@ -55,6 +69,12 @@ def points(value: float, unit: str, against: Iterable[float] = ()) -> str:
 def unit_of_points(unit: str) -> str:
     """The unit of a difference: ``percentage points`` of two shares, ``dB`` of two values in dB."""
     return POINTS if unit == "share" else unit
+
+
+def unit_of_all(metrics: Iterable[Metric]) -> str:
+    """The unit of the drops of a table: ``percentage points``, ``dB``, or both with an ``or``."""
+    units = dict.fromkeys(unit_of_points(metric.unit) for metric in metrics)
+    return " or ".join(units) or POINTS
 
 
 def limit_in_unit(limit: float, unit: str, against: Iterable[float] = ()) -> str:
@@ -96,6 +116,19 @@ def confidence_of(intervals: Iterable[Interval | None]) -> str:
     """The name of a column of intervals: ``95 % CI``; ``CI`` if they have several levels of confidence."""
     levels = {interval.confidence for interval in intervals if interval is not None}
     return f"{level(levels.pop())} CI" if len(levels) == 1 else "CI" if levels else "95 % CI"
+
+
+def drop_column(metrics: Iterable[Metric]) -> str:
+    """The name of a column of `drop_of`, such as ``drop in percentage points (95 % CI)``."""
+    shown = list(metrics)
+    return f"drop in {unit_of_all(shown)} ({confidence_of(one.drop_interval for one in shown)})"
+
+
+def metric_methods(metrics: Iterable[Metric]) -> str:
+    """A caption as `methods_of` for the values and the drops of metrics."""
+    shown = list(metrics)
+    values = [(one.name, one.artifact_interval or one.source_interval) for one in shown]
+    return methods_of([*values, *((f"drop in {one.name}", one.drop_interval) for one in shown)])
 
 
 def level(confidence: float) -> str:
