@@ -116,7 +116,14 @@ from edgevision.tasks.options import TaskOptions
         "--min-agreement",
         metavar="SHARE",
         type=click.FloatRange(0, 1),
-        help="Required share of predictions that match the source's. Default: depends on the precision.",
+        help="Required share of predictions that match the source's, judged by the end of its 95 % interval. "
+        "Default: depends on the precision; float32 and float16 outputs must be equal but for rounding.",
+    ),
+    option(
+        "--accept-not-shown",
+        is_flag=True,
+        help="Write an artifact, too, if the evaluation images are too few to show that it meets its "
+        "requirements. The evidence says so. Without this option the exit code is 13.",
     ),
     *SCORE_OPTIONS,
 )
@@ -234,6 +241,7 @@ def command(source: Path, output: Path, as_json: bool, **arguments: Any) -> None
         dicom_pictures=arguments["dicom_pictures"],
         force=arguments["force"],
         keep_passing=arguments["keep_passing"],
+        accept_not_shown=arguments["accept_not_shown"],
         targets_files=arguments["targets_file"],
         operating_point=operating_point_of(arguments),
         calibrate_scores=arguments["calibrate_scores"],

@@ -15,10 +15,11 @@ from edgevision.calibration.findings import Finding
 from edgevision.conversion.candidates import CandidateBuilder, Trial, find_converter
 from edgevision.conversion.device_limits import unmeasured_limits
 from edgevision.conversion.example_pictures import example_pictures
+from edgevision.conversion.numeric_check import NumericCheck
 from edgevision.conversion.package import compose
 from edgevision.conversion.plan import ConversionPlan, plan_conversion
 from edgevision.conversion.reference import Reference
-from edgevision.conversion.requirements import missed_requirement, require_passed
+from edgevision.conversion.requirements import is_acceptable, missed_requirement, require_passed
 from edgevision.conversion.schedule import Schedule, Stage
 from edgevision.conversion.score_calibration import (
     ScoreCalibrationRequest,
@@ -102,7 +103,9 @@ def convert(  # noqa: PLR0913 - the sets and what belongs to them, beside the se
         PluginError, MissingRuntimeError, DeviceError: a converter or backend is missing on this machine.
         ConversionError: no artifact can be converted, or no threshold or temperature meets the request.
         ArtifactError, InferenceError: no artifact can be run by its runtime.
-        AgreementError: no artifact meets its requirements: the budget, the limits of its targets, and its
+        NotShownError: the evaluation images do not show of any artifact that it meets its requirements;
+            says how many would. Nothing is written, unless `ConversionSettings.accept_not_shown` is set.
+        AgreementError: every artifact misses a requirement: the budget, a limit of its targets, or its
             operating point. Nothing is written.
         IncompleteConversionError: some artifacts pass and others do not. Nothing is written.
         OutputError: the bundle cannot be written. Nothing is left behind.
@@ -183,13 +186,18 @@ class Conversion:
         builder = self._candidate_builder()
         steps.next("measuring the source", Stage.SOURCE, len(self.sets.evaluation))
         reference = Reference.measure(self.source, self.evaluator, self.sets.evaluation, steps.measured)
-        reference.check_budget(settings.budget)
+        if not settings.accept_not_shown:
+            reference.check_budget(settings.budget, self._possible_precisions())
         source_findings = _source_findings(reference, settings)
         calibrator = None
         if self.scores is not None:
             steps.next("calibrating the source's scores", Stage.SOURCE, len(self.scores.calibration))
             calibrator = ScoreCalibrator.fit_source(self.scores, reference, steps.measured)
-        trials = Trials(reference, builder, settings.budget, steps, keep_answers=calibrator is not None)
+        trials = Trials(
+            *(reference, builder, settings.budget, steps),
+            keep_answers=calibrator is not None,
+            accept_not_shown=settings.accept_not_shown,
+        )
         chosen = self._candidates(trials)
         if calibrator is not None:
             steps.next("calibrating scores", Stage.ARTIFACTS, len(calibrator.request.calibration))
@@ -197,7 +205,9 @@ class Conversion:
             chosen = [builder.with_calibration_described(trial) for trial in chosen]
         _require_one(chosen, trials.failures)
         steps.next("timing", Stage.TIMING)
-        evidence = require_passed(self._evidence(trials, chosen, source_findings), settings.keep_passing)
+        evidence = require_passed(
+            self._evidence(trials, chosen, source_findings), settings.keep_passing, settings.accept_not_shown
+        )
         steps.next("writing the bundle", Stage.WRITING)
         passed = {result.artifact for result in evidence.results}
         self._write(reference, [trial for trial in chosen if trial.id in passed], evidence)
@@ -207,9 +217,18 @@ class Conversion:
         calibration, data = self.sets.calibration, None
         if calibration is not None:
             data = self.evaluator.network_inputs(SourceSession(self.source), calibration)
+        evaluation, check = self.sets.evaluation, None
+        if self.request.settings.budget.is_default:
+            check = NumericCheck(self.source, self.evaluator, evaluation)
         return CandidateBuilder(
-            self.source, data, self.evaluator, self.sets.evaluation, self.plugins, self.steps
+            self.source, data, self.evaluator, evaluation, self.plugins, self.steps, check
         )
+
+    def _possible_precisions(self) -> tuple[str, ...]:
+        """The precisions of the artifacts that may be written."""
+        if not self.plan.searching:
+            return tuple(planned.precision for planned in self.plan.artifacts)
+        return tuple(precision for target in self.plan.targets for precision in target.precisions)
 
     def _candidates(self, trials: Trials) -> list[Trial]:
         """The planned artifacts, or those that a search finds."""
@@ -246,7 +265,7 @@ class Conversion:
             evaluation=_set_facts(sets.evaluation, sets.left_out, annotated),
             calibration=None if sets.calibration is None else _set_facts(sets.calibration),
             results=results,
-            missing=tuple(_missing(trials.failures, chosen, results)),
+            missing=tuple(_missing(trials.failures, chosen, results, self.request.settings.accept_not_shown)),
             notes=(*_left_out_files(sets), *_notes(chosen, sets.left_out), *trials.notes),
             attempts=tuple(trials.attempts),
             sensitivities=trials.sensitivities,
@@ -291,14 +310,17 @@ def _require_one(chosen: Sequence[Trial], failures: Sequence[Failure]) -> None:
 
 
 def _missing(
-    failures: Sequence[Failure], trials: Sequence[Trial], results: Sequence[Measured]
+    failures: Sequence[Failure],
+    trials: Sequence[Trial],
+    results: Sequence[Measured],
+    accept_not_shown: bool,
 ) -> Iterator[MissingArtifact]:
-    """The artifacts that were asked for and cannot be written: they failed, or miss a requirement."""
+    """The artifacts that were asked for and cannot be written: they failed, or did not pass."""
     for failure in failures:
         planned = failure.planned
         yield MissingArtifact(planned.id, _names(planned.targets), str(failure.error))
     for trial, result in zip(trials, results, strict=True):
-        if not result.passed:
+        if not is_acceptable(result, accept_not_shown):
             targets = _names(trial.candidate.planned.targets)
             yield MissingArtifact(result.artifact, targets, missed_requirement(result))
 

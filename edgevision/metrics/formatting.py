@@ -43,13 +43,15 @@ def in_unit(value: float, unit: str, against: Iterable[float] = ()) -> str:
 
     Args:
         value: in `unit`; a share as 0…1.
-        unit: ``share``, ``dB``, or any other.
+        unit: ``share``, ``dB``, ``relative`` for an error relative to the size of a value, or any other.
         against: values that it is told apart from, such as its limit.
     """
     if unit == "share":
         return percent(value, _DIGITS, against)
     if unit == "dB":
         return f"{decimals(value, _DIGITS, against)} dB"
+    if unit == "relative":
+        return significant(value, 2, against)
     return f"{significant(value, 4, against)} {unit}"
 
 

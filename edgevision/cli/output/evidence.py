@@ -251,7 +251,7 @@ def _row(result: Measured) -> tuple[str, ...]:
         *metrics,
         f"{comparison.largest_difference:.2g}",
         _latency(result),
-        result.status,
+        result.status + (", accepted" if result.accepted_not_shown else ""),
     )
 
 
