@@ -22,7 +22,7 @@ from edgevision.cli.options.image import (
     input_options_of,
     value_range,
 )
-from edgevision.cli.options.measure import GROUND_TRUTH_OPTIONS
+from edgevision.cli.options.measure import GROUND_TRUTH_OPTIONS, GROUPS_OPTION, calibration_images
 from edgevision.cli.options.path import PATH
 from edgevision.cli.options.score import SCORE_OPTIONS, operating_point_of
 from edgevision.cli.options.verbosity import verbosity_options
@@ -95,6 +95,12 @@ from edgevision.tasks.options import TaskOptions
         help="Maximum number of evaluation images to use. Default: all.",
     ),
     *GROUND_TRUTH_OPTIONS,
+    GROUPS_OPTION,
+    option(
+        "--calibration-groups",
+        metavar="SPEC",
+        help="The same for the calibration images. Default: what --groups says of them.",
+    ),
     option("--strict", is_flag=True, help="Refuse a calibration set or a source that causes a warning."),
 )
 @under(
@@ -247,8 +253,9 @@ def command(source: Path, output: Path, as_json: bool, **arguments: Any) -> None
                 output,
                 targets=arguments["targets"],
                 evaluation=arguments["evaluation"],
-                calibration=arguments["calibration"],
+                calibration=calibration_images(arguments["calibration"], arguments["calibration_groups"]),
                 precisions=arguments["precisions"],
+                groups=arguments["groups"],
                 settings=settings,
                 progress=progress,
             )

@@ -31,6 +31,7 @@ from edgevision.conversion.settings import ConversionRequest, ConversionSettings
 from edgevision.conversion.speed import speed_bases
 from edgevision.conversion.trials import Failure, Trials
 from edgevision.converter import ConfigurableReader, ExplainingReader, Source, SourceOptions, SourceReader
+from edgevision.datasets.groups import GroupSource
 from edgevision.datasets.image_sets import ImageSet, SetFacts
 from edgevision.errors import ConversionError, EdgeVisionError, InferenceError, OptionError, SourceError
 from edgevision.evaluation.evaluator import Evaluator
@@ -50,7 +51,7 @@ from edgevision.target import Target
 __all__ = ["ConversionSettings", "Images", "Progress", "convert"]
 
 
-def convert(
+def convert(  # noqa: PLR0913 - the sets and what belongs to them, beside the settings
     source: str | Path,
     output: str | Path,
     *,
@@ -58,6 +59,7 @@ def convert(
     evaluation: Images | None = None,
     calibration: Images | None = None,
     precisions: Sequence[str] = (),
+    groups: GroupSource | None = None,
     settings: ConversionSettings | None = None,
     progress: Progress | None = None,
 ) -> Evidence:
@@ -81,6 +83,10 @@ def convert(
             few layers in float as the budget needs. Where this machine is of the target's kind, candidates
             are timed too, and none is chosen that is slower than float32. Without a calibration set the
             default is the target's first precision.
+        groups: which images belong together, of one patient, video or site: ``folder:1``,
+            ``pattern:{group}_*``, ``file``, a CSV file with the columns image,group, or one group per
+            evaluation image; see `ImageSet.grouped`. They hold for the calibration set too, if they say so of
+            its images and it is not an `ImageSet` with its own: no group may be in both sets.
         settings: all other settings.
         progress: called at the beginning of each stage, and often while images are measured, with (stage,
             milliseconds since the beginning, milliseconds in total as estimated so far).
@@ -114,6 +120,7 @@ def convert(
         settings=ConversionSettings()
         if settings is None
         else instance(settings, ConversionSettings, "settings"),
+        groups=groups,
     )
     return Conversion.prepare(request, registry(), progress).run()
 
@@ -379,8 +386,9 @@ def _read(reader: SourceReader, request: ConversionRequest) -> Source:
 
 def _set_facts(examples: Examples, left_out: int = 0, annotated: bool = False) -> SetFacts:
     labelled = annotated or (isinstance(examples, ImageSet) and examples.labels is not None)
-    others = len(examples.left_out) if isinstance(examples, ImageSet) else 0
-    return SetFacts(examples.name, len(examples), examples.digest, labelled, left_out, others)
+    if isinstance(examples, ImageSet):
+        return SetFacts.of(examples, labelled, left_out)
+    return SetFacts(examples.name, len(examples), examples.digest, labelled, left_out)
 
 
 def _left_out_files(sets: ConversionSets) -> Iterator[str]:

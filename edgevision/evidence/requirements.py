@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from edgevision.errors import OptionError
 from edgevision.evidence.bounds import Bound, Complement, ShareBound, drop_bound, needed
 from edgevision.metrics.comparison import POSITIVE_AGREEMENT, Comparison
-from edgevision.metrics.formatting import in_points, in_unit
+from edgevision.metrics.formatting import in_points, in_unit, limit_in_points, limit_in_unit
 from edgevision.metrics.intervals import Interval
 from edgevision.system.arguments import real_number
+from edgevision.system.decimals import without_noise
 
 #: Verdicts, best first; that of an artifact is the worst of its requirements.
 PASSED, NOT_SHOWN, FAILED = "passed", "not shown", "failed"
@@ -19,8 +20,6 @@ STATUSES = (PASSED, NOT_SHOWN, FAILED)
 #: Of a two-sided interval, unless an artifact is one of several candidates.
 CONFIDENCE = 0.95
 _DIGITS = 6
-#: Differences of decimal fractions in binary: 0.7518 - 0.7468 is above 0.005.
-_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -91,8 +90,12 @@ class Requirement:
 
     @property
     def limit_text(self) -> str:
-        """The limit with its unit, such as ``95.00 %`` or ``0.50 percentage points``."""
-        return self._as_text(self.limit)
+        """The limit with its unit, such as ``95.00 %`` or ``0.50 percentage points``.
+
+        It and the values have as many digits as it takes to tell them apart.
+        """
+        others = [value for value in (self.measured, self.bound) if value is not None]
+        return (limit_in_points if self._is_difference else limit_in_unit)(self.limit, self.unit, others)
 
     @property
     def measured_text(self) -> str:
@@ -109,23 +112,22 @@ class Requirement:
         """The distance of the bound to the limit with its unit, such as ``4.83 percentage points``."""
         if self.bound is None:
             return "unknown"
-        if self.unit == "relative":
-            return f"{self._distance(self.bound):.2g}"
         of_difference = in_points if self.unit in ("share", "dB") else in_unit
         return of_difference(self._distance(self.bound), self.unit)
 
     def _distance(self, value: float) -> float:
         distance = value - self.limit if self.at_least else self.limit - value
-        return 0.0 if abs(distance) < _ROUNDING else distance
+        return without_noise(distance)  # in binary, 0.7518 - 0.7468 is above 0.005
+
+    @property
+    def _is_difference(self) -> bool:
+        # Only drops have an upper limit in shares, and a drop is a difference of two shares.
+        return self.unit == "share" and not self.at_least
 
     def _as_text(self, value: float | None) -> str:
         if value is None:
             return "undefined"
-        if self.unit == "relative":
-            return f"{value:.2g}"
-        # Only drops have an upper limit in shares, and a drop is a difference of two shares.
-        is_difference = self.unit == "share" and not self.at_least
-        return in_points(value, self.unit) if is_difference else in_unit(value, self.unit)
+        return (in_points if self._is_difference else in_unit)(value, self.unit, [self.limit])
 
 
 def status_of(requirements: Iterable[Requirement]) -> str:
