@@ -19,6 +19,7 @@
     │   └── ProcessError                9   … because the process that ran it was killed, ended, or timed out
     ├── ConversionError                10   a converter could not produce an artifact
     ├── AgreementError                 11   an artifact misses a requirement of its evidence
+    │   └── NotShownError              13   … or its evaluation images are too few to show that it meets one
     ├── OutputError                    12   a result cannot be written
     ├── IncompleteConversionError      15   some of the requested artifacts passed, and others did not
     └── CancelledError                130   the caller cancelled the operation
@@ -158,6 +159,19 @@ class AgreementError(EdgeVisionError):
     def __init__(self, message: str, evidence: object) -> None:
         self.evidence = evidence
         super().__init__(message)
+
+
+class NotShownError(AgreementError):
+    """The evaluation images do not show that an artifact meets its requirements: neither pass nor fail.
+
+    The message says how many images would show it, if they are like these.
+
+    Attributes:
+        evidence: the measurements, an `edgevision.Evidence`; `None` if they cannot show it for any artifact,
+            so that none was converted.
+    """
+
+    exit_code = 13
 
 
 class OutputError(EdgeVisionError):
