@@ -183,7 +183,9 @@ class CheckedSession:
         if type(batch) is not int or batch < 1:  # checked here first, because a call takes microseconds
             batch = whole_number(batch, "batch", least=1)
         if batch > self._most_images:
-            raise InputError(f"batch: {batch} images; expected {self._most_images} at most in one call")
+            raise InputError(
+                f"batch: {shown(batch)} images; expected {self._most_images} at most in one call"
+            )
         for spec in self._fixed:
             if spec.shape[0] != batch:
                 raise InputError(f"input '{spec.name}': expected a batch of {spec.shape[0]}, got {batch}")

@@ -447,7 +447,7 @@ def _checked_labels(labels: Any, count: int, name: str) -> NDArray[np.int64]:
         is_array = isinstance(labels, np.ndarray)
         array = labels if is_array else np.array(whole_numbers(labels, "labels", least=0), np.int64)
     except OptionError as error:
-        raise InputError(f"{name}: labels: expected {count} whole numbers: {error}") from error
+        raise InputError(f"{name}: labels: expected {count} whole numbers of 0 or more: {error}") from error
     if is_memory_mapped(array):
         raise InputError(f"{name}: labels: an array in a mapped file; pass numpy.array(labels)")
     if array.shape != (count,) or array.dtype.kind not in "iu" or array.min() < 0:

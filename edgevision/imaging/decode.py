@@ -65,6 +65,8 @@ COLORS = ("rgb", "bgr", "gray")
 _ONE_IMAGE = (str, bytes, bytearray, memoryview)
 MAX_PIXELS = 100_000_000
 MAX_PIXELS_VARIABLE = "EDGEVISION_MAX_PIXELS"
+#: Linux' own limit: an error that repeats a longer one would be as long.
+_LONGEST_PATH = 4096
 _PLAIN = ValueMapping()
 
 
@@ -295,7 +297,7 @@ def read_bytes(path: Path) -> bytes:
 
 def _path_name(path: object) -> str:
     name = path_text(path)
-    if not name:
+    if not name or len(name) > _LONGEST_PATH:
         raise InputError(f"image: expected a path, got {shown(path)}; pass the bytes of a file as bytes")
     return name
 

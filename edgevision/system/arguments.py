@@ -26,7 +26,7 @@ _NOTHING_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EBADF, errno.ELOO
 _DAY_S = 86_400
 #: The most items of a sequence: what yields for ever would fill the memory.
 MOST_ITEMS = 1_000_000
-#: The most numbers of an array that is no image: an array of another's memory repeats it without end.
+#: The most numbers of an array: one that repeats another's memory may have any size.
 MOST_NUMBERS = 2**31
 #: Whole numbers beyond these fit no runtime, no array and no JSON reader.
 _LEAST_INTEGER, _MOST_INTEGER = -(2**63), 2**63 - 1

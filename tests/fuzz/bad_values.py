@@ -179,7 +179,7 @@ KINDS: dict[str, Callable[[Random, Path], Any]] = {
     "view of a memory map": view_of_a_map,
     "objects": lambda r, f: np.array([None, "a", 1.5], dtype=object),
     "PIL image": lambda r, f: pil(r.choice(["1", "L", "P", "RGBA", "CMYK", "I", "F", "LAB", "I;16", "RGBX"])),
-    "large PIL image": lambda r, f: pil("1", (60_000, 60_000)),
+    "large PIL image": lambda r, f: pil("1", (12_000, 12_000)),
     "truncated PIL image": lambda r, f: truncated_pil(),
     "open file": lambda r, f: (f / "text.json").open("rb"),
 }

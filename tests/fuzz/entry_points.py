@@ -98,7 +98,10 @@ def values() -> Iterator[Entry]:
         "ImageSet.open": (ev.ImageSet.open, {"path": "five"}),
         "ImageSet.from_arrays": (
             ev.ImageSet.from_arrays,
-            {"images": [PHOTO], "labels": [0], "class_names": ["a"], "name": "set"},
+            {
+                **{"images": [PHOTO, PHOTO], "labels": [0, 1], "class_names": ["a", "b"], "name": "set"},
+                "groups": None,
+            },
         ),
         "ImageSet.sample": (images.sample, {"count": 1, "seed": 0}),
         "ImageSet.at": (images.at, {"places": (0,)}),
@@ -107,6 +110,7 @@ def values() -> Iterator[Entry]:
             ev.Reliability.of,
             {"confidence": face.SCORES, "correct": np.array([True, False, True]), "bins": 3},
         ),
+        "Evaluation.worst": (face.worst_of, {"count": 1}),
         "Confusion.of": (ev.Confusion.of, {"truth": np.array([0, 1]), "predicted": np.array([0, 0])}),
         "Confusion.matrix": (ev.Confusion(((0, 1, 2),)).matrix, {"classes": 3}),
         "Curve.of": (ev.Curve.of, {"scores": face.SCORES, "positive": np.array([True, False, True])}),
@@ -200,6 +204,7 @@ def functions(folder: Path) -> Iterator[Entry]:
         "evaluate": {"bundle": "tiny.evb", "data": "five", "on": tflite},
         "compare": {"a": "tiny.evb", "b": "tiny.evb", "data": "five", "a_on": tflite, "b_on": tflite},
         "convert": {"source": "empty.keras", "output": "new.evb", "targets": ("raspberry-pi-5",)},
+        "plan_evaluation": {"max_drop": 2.0, "expected_flips": 0.02},
         "export": {"bundle": "tiny.evb", "output": "new", "form": "mediapipe"},
         "pack": {"bundle": "tiny.evb", "output": "packed.evb"},
         "write_report": {"bundle": "tiny.evb", "output": "new.html"},

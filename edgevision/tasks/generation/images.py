@@ -81,6 +81,8 @@ class GeneratedImages:
             OutputError: a file cannot be written; those before it remain, it does not.
         """
         folder, stem = one_path(folder, "folder"), text(stem, "stem")
+        if len(stem) > _LONGEST_STEM or not stem.isprintable() or {"/", "\\"} & set(stem):
+            raise OptionError(f"stem: expected the first part of a file name, got {shown(stem)}")
         make_folder(folder)
         paths = [folder / f"{stem}-{place:04d}{self._seed(place)}.png" for place in range(len(self))]
         for path, image in zip(paths, self, strict=True):
@@ -123,6 +125,8 @@ class GeneratedImages:
         return f"-seed-{self.seeds[place]}" if self.seeds else ""
 
 
+#: File names have up to 255 bytes.
+_LONGEST_STEM = 60
 #: Of a contact sheet.
 _MOST_PIXELS = 100_000_000
 

@@ -32,7 +32,7 @@ def seeds_of(count: WholeNumber, seed: WholeNumber | None) -> tuple[int, ...]:
         OptionError: `count` is not a whole number above 0, or `seed` not one from 0 to 2**53.
     """
     if not is_whole(count, 1) or count > MOST_IMAGES:
-        raise OptionError(f"count of images: expected 1 to {MOST_IMAGES}, got {shown(count)}")
+        raise OptionError(f"count of images: expected 1 or more, up to {MOST_IMAGES}, got {shown(count)}")
     if seed is None:
         import secrets
 
