@@ -7,10 +7,10 @@ from edgevision.metrics.intervals import Interval
 
 #: Methods of intervals, as they are named in publications.
 METHODS = {
-    "agresti-coull": "Agresti-Coull, by image",
-    "wilson": "Wilson",
-    "newcombe": "Newcombe, paired",
-    "bootstrap": "bootstrap",
+    "clopper-pearson": "Clopper-Pearson",
+    "gaffke": "Gaffke, by image",
+    "gaffke-paired": "Gaffke, paired",
+    "gaffke-groups": "Gaffke, by group",
 }
 
 
