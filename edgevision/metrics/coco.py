@@ -103,8 +103,8 @@ class _Ratio:
         changes: float64 ``(n,)``, derivative of the metric by the weight of each image; its sum is 0.
         shares: float64 ``(n,)``, share of the objects of the class that each image has.
         most_gained, most_lost: the most that one more image with one object could change the metric.
-        optimism: what the metric gains by interpolation, which takes the best of precisions that vary, so that
-            it is too high on few images.
+        optimism: what the metric gains by interpolation, which takes the best of precisions that vary, so
+            that it is too high on few images.
     """
 
     value: float
@@ -179,9 +179,9 @@ def _average(one: _ClassMatches, levels: slice) -> _Average:
 def _at_threshold(
     right: NDArray[np.bool_], ignored: NDArray[np.bool_], places: NDArray[np.intp], objects: NDArray[np.int64]
 ) -> tuple[float, NDArray[np.float64], float, float, float, NDArray[np.float64]]:
-    """Average precision, its derivative by image, the loss to a false box on top, and its gain by interpolation.
+    """Average precision, its derivative by image, the loss to a false box on top, its gain by interpolation.
 
-    Then recall, and the number of correct boxes by image.
+    And recall, and the number of correct boxes by image.
 
     Boxes have their highest score first. The derivative is that of the area under the interpolated precision,
     of which COCO's mean over 101 levels of recall is an approximation.
