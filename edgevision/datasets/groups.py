@@ -178,7 +178,7 @@ def _found(
             return [file_of(name) for name in image_names], text
         path = one_path(source, "groups")
         if not path.exists():
-            raise OptionError(f"groups: there is no file {path}; expected {_FORMS}")
+            raise OptionError(f"groups: {path} does not exist; expected {_FORMS}")
         return _of_file(path, image_names, where, others), str(path)
     return _of_sequence(source, len(image_names), where), "stated for each image"
 

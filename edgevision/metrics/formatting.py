@@ -121,7 +121,7 @@ def confidence_of(intervals: Iterable[Interval | None]) -> str:
 
 
 def drop_column(metrics: Iterable[Metric]) -> str:
-    """The name of a column of `drop_of`, such as ``drop in percentage points (95 % CI)``."""
+    """The name of a column of `drop_of`, such as ``drop in dB (95 % CI)``."""
     shown = list(metrics)
     return f"drop in {unit_of_all(shown)} ({confidence_of(one.drop_interval for one in shown)})"
 
