@@ -255,9 +255,14 @@ def _share(
 
 def _judged(requirement: Requirement, images: int, bound: Bound | None, confidence: float) -> Requirement:
     """The requirement with its bound and, where it is not shown, the number of images that would show it."""
+    if requirement.at_least and requirement.limit <= 0:  # no share is below it
+        return replace(requirement, bound=0.0, confidence=confidence)
     if bound is None or requirement.measured is None:
         return replace(requirement, confidence=confidence)
-    judged = replace(requirement, bound=round(bound.at(images, confidence), _DIGITS), confidence=confidence)
+    end = round(bound.at(images, confidence), _DIGITS)
+    if abs(end - requirement.measured) < 0.5 * 10**-_DIGITS:  # no spread: these images say nothing of others
+        return replace(requirement, confidence=confidence)
+    judged = replace(requirement, bound=end, confidence=confidence)
     if judged.status != NOT_SHOWN or judged.measured == judged.limit:  # no number of images would show it
         return judged
     return replace(judged, images_needed=needed(bound, judged.limit, confidence))
