@@ -216,13 +216,14 @@ def _manifest(reader: _Fields) -> Manifest:
     )
     if not manifest.artifacts:
         raise BundleError(f"{reader.where}: artifacts: expected one or more, got none")
+    # Two artifacts may share a file, which then is one file.
     for what, names in (
         ("artifact", [entry.id for entry in manifest.artifacts]),
-        ("file", [entry.path for entry in manifest.files()]),
+        ("file", [entry.path for entry in set(manifest.files())]),
     ):
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
-            raise BundleError(f"{reader.where}: lists {what} '{twice}' twice")
+            raise BundleError(f"{reader.where}: lists {what} '{twice}' twice, which contradict each other")
     return manifest
 
 

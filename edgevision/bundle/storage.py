@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from edgevision.artifact import Artifact
 from edgevision.bundle.files import BundleFiles, check_exact, damaged, files_of
 from edgevision.bundle.layout import MANIFEST, SIGNATURE
 from edgevision.bundle.manifest import ArtifactEntry, FileEntry, Manifest, from_json, read_manifest, to_json
+from edgevision.bundle.trust import TrustPolicy, policies, refusing, unsigned
 from edgevision.errors import BundleError, OutputError
 from edgevision.system.arguments import one_path
 from edgevision.system.files import OutputState, check_folder_of, files_below, write_folder
 from edgevision.system.reading import MOST_MODEL_BYTES, MOST_SETTINGS_BYTES, read_file_below
+
+if TYPE_CHECKING:  # a machine without a trust policy does without its libraries
+    from edgevision.bundle.signature import Signer
 
 
 @dataclass(frozen=True)
@@ -28,12 +33,14 @@ class Bundle:
         manifest: task, preprocessing, artifacts and the digests of all files.
         labels: one name per class.
         digest: of the whole bundle, sha256 in hex; see `edgevision.bundle.manifest.digest_of`.
+        signer: who signed it, where a trust policy was met; damage is then a `TrustError`.
     """
 
     path: Path
     manifest: Manifest
     labels: tuple[str, ...]
     digest: str
+    signer: Signer | None = None
 
     def artifact(self, entry: ArtifactEntry) -> Artifact:
         """Read an artifact into memory, and check its digests on the very bytes that are returned.
@@ -41,8 +48,9 @@ class Bundle:
         Raises:
             BundleError: a file is missing or damaged.
         """
-        files = files_of(self.path)
-        content = {_name_in(entry, file): _read(files, file) for file in entry.files}
+        with refusing(self.signer is not None):
+            files = files_of(self.path)
+            content = {_name_in(entry, file): _read(files, file) for file in entry.files}
         return Artifact(entry.format, entry.precision, content)
 
     def read(self, entry: FileEntry) -> bytes:
@@ -51,7 +59,8 @@ class Bundle:
         Raises:
             BundleError: the file is missing or damaged.
         """
-        return _read(files_of(self.path), entry)
+        with refusing(self.signer is not None):
+            return _read(files_of(self.path), entry)
 
     def verify(self) -> None:
         """Read every file and check its digest.
@@ -59,9 +68,10 @@ class Bundle:
         Raises:
             BundleError: a file is missing or damaged.
         """
-        files = files_of(self.path)
-        for entry in self.manifest.files():
-            _read(files, entry)
+        with refusing(self.signer is not None):
+            files = files_of(self.path)
+            for entry in self.manifest.files():
+                _read(files, entry)
 
 
 def _name_in(entry: ArtifactEntry, file: FileEntry) -> str:
@@ -70,23 +80,25 @@ def _name_in(entry: ArtifactEntry, file: FileEntry) -> str:
     return file.path.removeprefix(own) if file.path.startswith(own) else PurePosixPath(file.path).name
 
 
-def read_bundle(path: str | Path) -> Bundle:
+def read_bundle(path: str | Path, trust: TrustPolicy | None = None) -> Bundle:
     """Open a bundle and check the digest of every file in it.
 
     `open_bundle` reads less, for a caller that uses only some of the files.
 
     Args:
         path: the directory, or a zip file of it.
+        trust: who must have signed it, beside the policy in ``EDGEVISION_TRUST``.
 
     Raises:
-        BundleError: as `open_bundle`; or the content of a file is not what the manifest was written for.
+        BundleError, TrustError: as `open_bundle`; or the content of a file is not what the manifest was
+            written for.
     """
-    bundle = open_bundle(path)
+    bundle = open_bundle(path, trust)
     bundle.verify()
     return bundle
 
 
-def open_bundle(path: str | Path) -> Bundle:
+def open_bundle(path: str | Path, trust: TrustPolicy | None = None, *, check_trust: bool = True) -> Bundle:
     """Read a bundle's manifest and labels, and check that it has the files that it lists, and no others.
 
     `edgevision.load` opens a bundle this way, so that the artifacts it does not run are not read. The
@@ -94,20 +106,42 @@ def open_bundle(path: str | Path) -> Bundle:
 
     Args:
         path: the directory, or a zip file of it.
+        trust: who must have signed it, beside the policy in ``EDGEVISION_TRUST``.
+        check_trust: False for what does not use the bundle: showing and signing it.
 
     Raises:
         BundleError: `path` has no bundle, its manifest is damaged or of an unknown schema version, a file is
             missing, has another size, is a link or is not listed, or the labels are damaged.
+        TrustError: there is a policy, and the bundle does not meet it, or is damaged.
     """
     path = one_path(path, "path")
-    files = files_of(path)
-    manifest, digest = read_manifest(files.read(MANIFEST, MOST_SETTINGS_BYTES), str(path / MANIFEST))
-    check_exact(files, manifest.files())
-    try:
-        labels = _read(files, manifest.labels).decode("utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise BundleError(f"{path / manifest.labels.path}: is not UTF-8 text: {error}") from error
-    return Bundle(path, manifest, tuple(labels), digest)
+    asked = policies(trust) if check_trust else ()
+    with refusing(bool(asked)):
+        files = files_of(path)
+        text = files.read(MANIFEST, MOST_SETTINGS_BYTES)
+        manifest, digest = read_manifest(text, str(path / MANIFEST))
+        check_exact(files, manifest.files())
+        signer = _signer(files, text, manifest, asked) if asked else None
+        try:
+            labels = _read(files, manifest.labels).decode("utf-8").splitlines()
+        except UnicodeDecodeError as error:
+            raise BundleError(f"{path / manifest.labels.path}: is not UTF-8 text: {error}") from error
+    return Bundle(path, manifest, tuple(labels), digest, signer)
+
+
+def _signer(files: BundleFiles, text: bytes, manifest: Manifest, asked: Sequence[TrustPolicy]) -> Signer:
+    """Who signed a bundle, as the first of the policies has it, all of which it meets.
+
+    The files themselves are not read: each is checked against the manifest's digest of it when it is.
+    """
+    from edgevision.bundle.signature import MOST_SIGNATURE_BYTES, check_signature
+
+    if SIGNATURE not in files.sizes():
+        raise unsigned(files.path)
+    signature = files.read(SIGNATURE, MOST_SIGNATURE_BYTES)
+    digests = {entry.path: entry.sha256 for entry in manifest.files()} | {MANIFEST: _sha256(text)}
+    signers = [check_signature(signature, digests, policy, str(files.path)) for policy in asked]
+    return signers[0]
 
 
 def file_entry(path: str, content: bytes) -> FileEntry:
@@ -122,12 +156,17 @@ def bundle_archive(manifest: Manifest, files: Mapping[str, bytes]) -> bytes:
         manifest: lists every file of `files`.
         files: path in the bundle -> content, for all files but the manifest.
     """
+    return archive_of({MANIFEST: to_json(manifest).encode(), **files})
+
+
+def archive_of(contents: Mapping[str, bytes]) -> bytes:
+    """A zip file, the same for the same contents: path -> content."""
     import io
     import zipfile
 
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in {MANIFEST: to_json(manifest).encode(), **files}.items():
+        for name, content in contents.items():
             member = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
             member.external_attr = 0o644 << 16
             archive.writestr(member, content, zipfile.ZIP_DEFLATED)

@@ -30,8 +30,7 @@ from edgevision.imaging.find import (
 from edgevision.imaging.frame import Frame
 from edgevision.imaging.headers import format_of
 from edgevision.system.arguments import names, one_path, whole_number, whole_numbers
-from edgevision.system.reading import opened
-from edgevision.system.strict_zip import ArchiveError, StrictZip
+from edgevision.system.strict_zip import ArchiveError, DamagedArchiveError, StrictZip
 
 #: Largest unpacked size of an image in an archive: far above any photo, and safe for the memory.
 MOST_MEMBER_BYTES = 256_000_000
@@ -275,12 +274,14 @@ def _entry_of(image: ImageFile, folder: Path) -> _Entry:
 
 def _archive_entries(path: Path) -> tuple[list[_Entry], list[LeftOut]]:
     try:
-        archive = StrictZip(opened(path))
+        archive = StrictZip.at(path)
     except OSError as error:
         reason = error.strerror or error
         raise InputError(f"{path}: cannot read a folder or .zip archive of images: {reason}") from error
-    except ArchiveError as error:
+    except DamagedArchiveError as error:
         raise InputError(f"{path}: expected a folder of images or a .zip archive: {error}") from error
+    except ArchiveError as error:
+        raise InputError(f"{path}: {error}") from error
     files = sorted((parts, name) for name in archive.sizes if _is_visible(parts := _parts(name)))
     members = [name for parts, name in files if _suffix(parts) in SUFFIXES]
     left_out = [

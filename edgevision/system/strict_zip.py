@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import re
 import stat
+import weakref
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO
+
+from edgevision.system.reading import opened
 
 #: Deflate cannot do better.
 _MOST_RATIO = 1032
@@ -55,6 +59,23 @@ class StrictZip:
             _check_members(members, prefixed)
         self._members = {member.filename: member for member in members if not member.is_dir()}
         self.sizes: Mapping[str, int] = {name: member.file_size for name, member in self._members.items()}
+
+    @classmethod
+    def at(cls, path: str | os.PathLike[str]) -> StrictZip:
+        """The archive in a file, which is open as long as this object lives.
+
+        Raises:
+            OSError: as `edgevision.system.reading.read_file`.
+            ArchiveError: as for the class.
+        """
+        file = opened(path)
+        try:
+            archive = cls(file)
+        except BaseException:
+            file.close()
+            raise
+        weakref.finalize(archive, file.close)
+        return archive
 
     @contextmanager
     def open(self, name: str) -> Iterator[IO[bytes]]:
@@ -131,7 +152,7 @@ def _check_name(name: str) -> None:
         raise ArchiveError(f"has a name with a control character: {name!a}")
     if len(name) > _MOST_NAME:
         raise ArchiveError(f"has a name of {len(name)} characters, expected {_MOST_NAME} at most")
-    if "\\" in name or name[1:3] == ":/" or any(part in ("", "..") for part in parts):
+    if "\\" in name or name[1:3] == ":/" or parts[0] == "" or ".." in parts:
         raise ArchiveError(f"has a file whose name leads out of it: '{name}'")
 
 

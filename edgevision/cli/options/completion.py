@@ -17,9 +17,9 @@ from click.shell_completion import CompletionItem
 
 from edgevision.artifact import PRECISIONS
 from edgevision.bundle.layout import LABELS, MANIFEST
-from edgevision.bundle.manifest import from_json
 from edgevision.plugins import registry
 from edgevision.system.reading import MOST_SETTINGS_BYTES
+from edgevision.system.strict_json import read_json
 from edgevision.target import load_targets
 from edgevision.tasks.label_files import read_labels
 
@@ -83,8 +83,8 @@ def _precisions_of_bundle(*names: str) -> Callable[[Mapping[str, Any]], Iterable
 
     def precisions(arguments: Mapping[str, Any]) -> Iterable[str]:
         try:
-            manifest = from_json(_file_in(_path(arguments, *names), MANIFEST), MANIFEST)
-            return dict.fromkeys(entry.precision for entry in manifest.artifacts)
+            manifest = read_json(_file_in(_path(arguments, *names), MANIFEST))
+            return dict.fromkeys(str(artifact["precision"]) for artifact in manifest["artifacts"])
         except Exception:
             return PRECISIONS
 
