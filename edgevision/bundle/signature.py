@@ -12,7 +12,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
 from edgevision.bundle.layout import SIGNATURE
@@ -195,8 +194,8 @@ def _check_files(signed: Mapping[str, str], found: Mapping[str, str], where: str
 
 
 def _statement(name: str, digests: Mapping[str, str]) -> dict[str, Any]:
-    """In the order of the specification: by the parts of the paths."""
-    ordered = sorted(digests.items(), key=lambda item: PurePosixPath(item[0]))
+    """In the order of the specification: by code points."""
+    ordered = sorted(digests.items())
     root = hashlib.sha256(b"".join(bytes.fromhex(digest) for _, digest in ordered))
     return {
         "_type": _STATEMENT_TYPE,

@@ -33,6 +33,7 @@ from edgevision.imaging.find import Found, ImageFile, find, frames_of
 from edgevision.imaging.frame import Frame
 from edgevision.imaging.levels import ValueMapping
 from edgevision.imaging.view import viewable
+from edgevision.system.decimals import percent
 from edgevision.tasks.batches import pays
 from edgevision.tasks.classify import Classification, Classifier
 from edgevision.tasks.detect import Detector
@@ -233,13 +234,13 @@ def _lines(network: Network, top: int, row: Row, result: Result) -> Iterable[str
     if isinstance(result, Detections):
         yield from _lines_of_objects(row.name, result)
     else:
-        classes = "  ".join(f"{best.label} {best.score:.1%}" for best in result.top(top))
+        classes = "  ".join(f"{best.label} {_score(best.score)}" for best in result.top(top))
         yield f"{row.name}  {classes or _none_above(result)}{_decision(result)}"
 
 
 def _none_above(result: Classification) -> str:
     """That no class reaches the threshold: an empty line would look like an image that was not run."""
-    return f"no class of {result.score_threshold:.1%} or more, the threshold in the model's metadata"
+    return f"no class of {_score(result.score_threshold)} or more, the threshold in the model's metadata"
 
 
 def _decision(result: Classification) -> str:
@@ -249,7 +250,15 @@ def _decision(result: Classification) -> str:
         return ""
     verdict, sign = ("yes", "≥") if result.positive else ("no", "<")
     score = float(result.scores[point.class_id])
-    return f"  [{point.positive}: {verdict}, {score:.1%} {sign} {point.threshold:.1%}]"
+    threshold = point.threshold
+    return (
+        f"  [{point.positive}: {verdict}, {_score(score, threshold)} {sign} {_score(threshold, score)}]"
+    )
+
+
+def _score(score: float, *against: float) -> str:
+    """A score such as ``31.0%``, told apart from others."""
+    return percent(score, 1, against, sign="%")
 
 
 def _lines_of_objects(name: str, objects: Detections) -> Iterable[str]:
@@ -257,4 +266,4 @@ def _lines_of_objects(name: str, objects: Detections) -> Iterable[str]:
         yield f"{name}  no objects"
     for detection in objects:
         corners = ",".join(f"{value:.0f}" for value in detection.box)
-        yield f"{name}  {detection.label} {detection.score:.1%}  {corners}"
+        yield f"{name}  {detection.label} {_score(detection.score)}  {corners}"

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from edgevision.calibration.findings import coverage_from, finding_from
-from edgevision.datasets.image_sets import SetFacts
+from edgevision.datasets.image_sets import set_facts_from
 from edgevision.errors import BundleError
 from edgevision.evidence.operating_points import Curve, OperatingEvidence, PointMetrics
 from edgevision.evidence.quantization import quantization_from
@@ -55,7 +55,7 @@ def evidence_json(evidence: Evidence) -> str:
     for row, result in zip(document["results"], evidence.results, strict=True):
         row["comparison"] = comparison_document(result.comparison)
         row["operating_point"] = _operating_document(result.operating_point)
-        row["passed"] = result.passed
+        row["status"], row["passed"] = result.status, result.passed
         _add_passed(row, result.requirements)
     for row, attempt in zip(document["attempts"], evidence.attempts, strict=True):
         _add_passed(row, attempt.requirements)
@@ -112,7 +112,7 @@ def _operating_document(evidence: OperatingEvidence | None) -> dict[str, Any] | 
 
 def _add_passed(row: dict[str, Any], requirements: Sequence[Requirement]) -> None:
     for document, requirement in zip(row["requirements"], requirements, strict=True):
-        document["passed"] = requirement.passed
+        document["status"], document["passed"] = requirement.status, requirement.passed
 
 
 def read_evidence(text: str, where: str) -> Evidence:
@@ -130,8 +130,8 @@ def read_evidence(text: str, where: str) -> Evidence:
             )
         calibration = document.pop("calibration")
         return Evidence(
-            evaluation=SetFacts(**document.pop("evaluation")),
-            calibration=None if calibration is None else SetFacts(**calibration),
+            evaluation=set_facts_from(document.pop("evaluation")),
+            calibration=None if calibration is None else set_facts_from(calibration),
             results=tuple(_measured(row) for row in document.pop("results")),
             missing=tuple(MissingArtifact(**_with_tuples(row)) for row in document.pop("missing", ())),
             notes=tuple(document.pop("notes")),
@@ -154,6 +154,7 @@ def read_evidence(text: str, where: str) -> Evidence:
 def _measured(row: dict[str, Any]) -> Measured:
     comparison = _comparison(row.pop("comparison"))
     del row["passed"]
+    row.pop("status", None)
     return Measured(
         comparison=comparison,
         quantization=quantization_from(row.pop("quantization", None)),
@@ -179,7 +180,13 @@ def _attempt(row: dict[str, Any]) -> Attempt:
 
 
 def _requirements(rows: list[dict[str, Any]]) -> tuple[Requirement, ...]:
-    return tuple(Requirement(**{name: row[name] for name in row if name != "passed"}) for row in rows)
+    return tuple(map(_requirement, rows))
+
+
+def _requirement(row: dict[str, Any]) -> Requirement:
+    fields = {name: row[name] for name in row if name not in ("passed", "status")}
+    # Earlier releases judged `measured`, which of a drop was already the upper limit.
+    return Requirement(**{"bound": row["measured"], **fields})
 
 
 def _comparison(row: dict[str, Any]) -> Comparison:

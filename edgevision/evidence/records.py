@@ -13,7 +13,7 @@ from edgevision.calibration.findings import Coverage, Finding
 from edgevision.datasets.image_sets import SetFacts
 from edgevision.evidence.operating_points import OperatingEvidence
 from edgevision.evidence.quantization import QuantizationEvidence
-from edgevision.evidence.requirements import Requirement
+from edgevision.evidence.requirements import PASSED, Requirement, status_of
 from edgevision.evidence.temperatures import TemperatureEvidence
 from edgevision.execution.run_costs import Timing
 from edgevision.metrics.comparison import Comparison
@@ -39,6 +39,8 @@ class Measured:
         latency_ms, peak_memory_mb: costs of one inference without pre- and postprocessing on the machine of
             the evidence, as in `edgevision.execution.run_costs.RunCosts`; `None` if not measured.
         timing: CPU time and spread of these runs, and the load of the machine; `None` if not measured.
+        accepted_not_shown: True if the images do not show that every requirement is met, and the caller
+            accepted that (`ConversionSettings.accept_not_shown`).
     """
 
     artifact: str
@@ -58,11 +60,17 @@ class Measured:
     latency_ms: float | None = None
     peak_memory_mb: float | None = None
     timing: Timing | None = None
+    accepted_not_shown: bool = False
+
+    @property
+    def status(self) -> str:
+        """The worst status of its requirements: ``failed``, ``not shown`` or ``passed``."""
+        return status_of(self.requirements)
 
     @property
     def passed(self) -> bool:
-        """True if every requirement is met."""
-        return all(requirement.passed for requirement in self.requirements)
+        """True if the images show that every requirement is met."""
+        return self.status == PASSED
 
 
 @dataclass(frozen=True)
