@@ -18,6 +18,7 @@ less than 1 % of the tail, to the safe side.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
@@ -119,6 +120,62 @@ def limits_of_means(
         else:
             found.append(None)
     return found
+
+
+def drop_limits(lost: float, gained: float, count: float, *, confidence: float = 0.95) -> tuple[float, float]:
+    """Limits of the mean of `count` values, `lost` of them 1, `gained` -1 and all others 0.
+
+    As `limits_of_means`; it takes a fiftieth of the time, for plans that try many counts.
+    """
+    quantile = NormalDist().inv_cdf((1 + confidence) / 2)
+    same = max(0.0, count - lost - gained)
+    low, high = -_drop_upper(gained, lost, same, quantile), _drop_upper(lost, gained, same, quantile)
+    return round(low, _DIGITS) + 0.0, round(high, _DIGITS) + 0.0
+
+
+def _drop_upper(lost: float, gained: float, same: float, quantile: float) -> float:
+    counts = (lost + 1, gained, same)
+    total = lost + gained + same
+    low, high = (lost - gained) / total, 1.0
+    old, old_excess = low, -quantile
+    limit = low + (high - low) * min(0.5, (quantile * math.sqrt(lost + gained + 1) + 1) / (total + 1))
+    for _ in range(_MOST_STEPS):
+        excess = _score_of_drop(limit, counts) - quantile
+        if excess < 0:
+            low = limit
+        else:
+            high = limit
+        if abs(excess) < 1e-7 or high - low < 1e-9:
+            break
+        rise = excess - old_excess
+        moved = limit - excess * (limit - old) / rise if rise and math.isfinite(rise) else low
+        old, old_excess = limit, excess
+        limit = moved if low < moved < high else (low + high) / 2
+    return limit
+
+
+def _score_of_drop(limit: float, counts: tuple[float, float, float]) -> float:
+    """As `_scores`, for the values 1, -1 and 0."""
+    terms = [(one - limit, n) for one, n in zip((1.0, -1.0, 0.0), counts, strict=True) if n > 0]
+    lowest, highest = min(c for c, _ in terms), max(c for c, _ in terms)
+    if lowest >= 0 or highest <= 0:
+        return float("inf" if highest <= 0 else "-inf")
+    low, high, t = _INSIDE / lowest, _INSIDE / highest, 0.0
+    for _ in range(_MOST_STEPS):
+        ratios = [(c / (1 - c * t), n) for c, n in terms]
+        slope, curve = sum(n * r for r, n in ratios), sum(n * r * r for r, n in ratios)
+        low, high = (t, high) if slope < 0 else (low, t)
+        moved = t - slope / curve
+        moved = moved if low < moved < high else (low + high) / 2
+        if abs(moved - t) <= 1e-11 * (high - low) + 1e-15:
+            break
+        t = moved
+    ratios = [(c / (1 - c * t), n) for c, n in terms]
+    curve, skew = sum(n * r * r for r, n in ratios), 2 * sum(n * r**3 for r, n in ratios)
+    root = math.copysign(math.sqrt(max(0.0, 2 * sum(n * math.log1p(-c * t) for c, n in terms))), t)
+    if abs(root) < 1e-3:
+        return root + skew / (6 * curve**1.5)
+    return root + math.log(t * math.sqrt(curve) / root) / root
 
 
 def p_value(mean: WeightedMean) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.metrics import bounded_means
-from edgevision.metrics.bounded_means import Unseen, WeightedMean, limits_of_means
+from edgevision.metrics.bounded_means import Unseen, WeightedMean, drop_limits, limits_of_means
 from edgevision.metrics.quantiles import beta_quantile
 
 #: Images that belong together, such as those of one patient or video: the index of the group of each image,
@@ -122,8 +122,8 @@ def paired_drop(lost: float, gained: float, count: float, *, confidence: float =
         count: images.
         confidence: of the two limits together, 0…1.
     """
-    (limits,) = limits_of_means([drop_mean(lost, gained, count)], confidence=confidence)
-    return Interval(*(limits or (-1.0, 1.0)), "gaffke-paired", confidence)
+    low, high = drop_limits(lost, gained, count, confidence=confidence) if count > 0 else (-1.0, 1.0)
+    return Interval(low, high, "gaffke-paired", confidence)
 
 
 def drop_mean(lost: float, gained: float, count: float) -> WeightedMean:
