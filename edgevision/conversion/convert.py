@@ -48,6 +48,7 @@ from edgevision.evidence.records import Evidence, Measured, MissingArtifact
 from edgevision.imaging.find import told_left_out
 from edgevision.plugins import Registry, registry
 from edgevision.system.arguments import instance, names, one_path
+from edgevision.system.files import OutputState
 from edgevision.system.machine import now, this_machine
 from edgevision.system.missing_options import MissingOptions
 from edgevision.system.progress import Progress
@@ -143,6 +144,7 @@ class Conversion:
         scores: the score calibration to compute, or `None`.
         plugins: provide converters and backends.
         steps: the progress.
+        before: what was at the output when the conversion began, or `None` where it was not looked at.
     """
 
     request: ConversionRequest
@@ -153,6 +155,7 @@ class Conversion:
     scores: ScoreCalibrationRequest | None
     plugins: Registry
     steps: Schedule
+    before: OutputState | None
 
     @classmethod
     def prepare(
@@ -162,8 +165,9 @@ class Conversion:
         settings, missing = request.settings, MissingOptions(str(request.source))
         with missing.collected():
             plan = plan_conversion(request, plugins)
+        before = None
         if not missing:
-            check_output(request.output, settings.force)
+            before = check_output(request.output, settings.force)
             reader = _find_reader(request.source, plugins)
             with missing.collected():
                 sets = open_sets(request, plan.calibrated)
@@ -183,7 +187,7 @@ class Conversion:
         scores = None
         if settings.needs_labelled_calibration and isinstance(sets.calibration, ImageSet):
             scores = score_calibration_request(settings, evaluator, sets.calibration)
-        return cls(request, plan, sets, source, evaluator, scores, plugins, steps)
+        return cls(request, plan, sets, source, evaluator, scores, plugins, steps, before)
 
     def run(self) -> Evidence:
         """Convert, measure, verify, and write the bundle; raises as `convert`."""
@@ -286,7 +290,7 @@ class Conversion:
         settings = self.request.settings
         pictures = write_pictures(example_pictures(reference, chosen)) if settings.pictures else None
         manifest, files = compose(reference, chosen, evidence, pictures)
-        write_bundle(self.request.output, manifest, files, settings.force)
+        write_bundle(self.request.output, manifest, files, settings.force, self.before)
 
 
 def _schedule(progress: Progress | None, plan: ConversionPlan, sets: ConversionSets) -> Schedule:

@@ -36,6 +36,7 @@ from edgevision.metrics.comparison import (
     Metric,
 )
 from edgevision.metrics.intervals import Interval
+from edgevision.system.strict_json import read_json
 
 SCHEMA_VERSION = 1
 
@@ -127,7 +128,7 @@ def read_evidence(text: str, where: str) -> Evidence:
         BundleError: it is not a valid ``evidence.json``, or its schema version is unknown.
     """
     try:
-        document = json.loads(text)
+        document = read_json(text)
         version = document.pop("schema_version")
         if version != SCHEMA_VERSION:
             raise BundleError(
@@ -149,7 +150,9 @@ def read_evidence(text: str, where: str) -> Evidence:
             calibration_coverage=coverage_from(document.pop("calibration_coverage")),
             **document,
         )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except BundleError:
+        raise
+    except Exception as error:  # one interface for whatever such a document leads to
         reason = f"field {error} is missing" if isinstance(error, KeyError) else error
         raise BundleError(f"{where}: not valid evidence for this release: {reason}") from error
 

@@ -35,6 +35,8 @@ SOURCES = {
 }
 
 POINTS = "percentage points"
+#: In the place of an interval: the images do not bound the value.
+NO_INTERVAL = "no interval"
 _DIGITS = 2
 
 
@@ -103,15 +105,14 @@ def between(interval: Interval | None, unit: str, against: Iterable[float] = ())
 def with_interval(value: float, interval: Interval | None, unit: str, against: Iterable[float] = ()) -> str:
     """A value with its interval, such as ``97.99 % (96.52 … 98.85)``; as `in_unit`."""
     others = list(against)
-    limits = between(interval, unit, others)
-    return in_unit(value, unit, others) + (f" ({limits})" if limits else "")
+    return f"{in_unit(value, unit, others)} ({between(interval, unit, others) or NO_INTERVAL})"
 
 
 def drop_of(metric: Metric, against: Iterable[float] = ()) -> str:
     """A drop with its interval, such as ``0.17 (-0.57 … 0.97)``, in percentage points or dB; as `in_unit`."""
     others = list(against)
-    limits = between(metric.drop_interval, metric.unit, others)
-    return points(metric.drop, metric.unit, others) + (f" ({limits})" if limits else "")
+    limits = between(metric.drop_interval, metric.unit, others) or NO_INTERVAL
+    return f"{points(metric.drop, metric.unit, others)} ({limits})"
 
 
 def confidence_of(intervals: Iterable[Interval | None]) -> str:
