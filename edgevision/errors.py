@@ -2,7 +2,8 @@
 
     EdgeVisionError                     1   base class
     ├── OptionError                     2   an option or argument is missing, ambiguous, or invalid
-    │   └── MissingOptionError          2   … because the model does not say what it states
+    │   ├── MissingOptionError          2   … because the model does not say what it states
+    │   └── CopyError                   2   … because a model belongs to the process that loaded it
     ├── InputError                      3   an image, a set of images, or a tensor cannot be used
     ├── SourceError                     4   a trained model cannot be read or converted
     │   └── UntrustedSourceError        4   … because it contains code and is not trusted
@@ -13,12 +14,15 @@
     ├── ArtifactError                   8   a runtime cannot load an artifact
     │   └── OpenSizeError               8   … because the size of its input is open
     ├── InferenceError                  9   inference failed
-    │   ├── SessionClosedError          9   … because the session was closed
+    │   ├── SessionClosedError          9   … because the session was closed, or the process ends
+    │   ├── ForkedSessionError          9   … because the process was forked after the session was opened
     │   └── ProcessError                9   … because the process that ran it was killed, ended, or timed out
     ├── ConversionError                10   a converter could not produce an artifact
     ├── AgreementError                 11   an artifact misses a requirement of its evidence
+    │   └── NotShownError              13   … or its evaluation images are too few to show that it meets one
     ├── OutputError                    12   a result cannot be written
-    ├── IncompleteConversionError      15   some of the requested artifacts passed, and others did not
+    ├── TrustError                     14   a bundle is not signed by someone who is trusted, or was changed
+    since ├── IncompleteConversionError      15   some of the requested artifacts passed, and others did not
     └── CancelledError                130   the caller cancelled the operation
 
 The number is the exit code of the command line. click also exits with 2 for an invalid command line, Ctrl-C
@@ -76,6 +80,10 @@ class MissingOptionError(OptionError):
         super().__init__(f"{where}: {asked}" if where else asked)
 
 
+class CopyError(OptionError, TypeError):
+    """A model or session is to be copied or pickled, which belongs to the process that opened it."""
+
+
 class BundleError(EdgeVisionError):
     """A bundle is incomplete, damaged, or of a version that this release does not support."""
 
@@ -123,7 +131,11 @@ class InferenceError(EdgeVisionError):
 
 
 class SessionClosedError(InferenceError):
-    """The session was closed before the call."""
+    """The session was closed before the call, or the process is ending."""
+
+
+class ForkedSessionError(InferenceError):
+    """The session was opened by the process that this one was forked from."""
 
 
 class ProcessError(InferenceError):
@@ -150,10 +162,29 @@ class AgreementError(EdgeVisionError):
         super().__init__(message)
 
 
+class NotShownError(AgreementError):
+    """The evaluation images do not show that an artifact meets its requirements: neither pass nor fail.
+
+    The message says how many images would show it, if they are like these.
+
+    Attributes:
+        evidence: the measurements, an `edgevision.Evidence`; `None` if they cannot show it for any artifact,
+            so that none was converted.
+    """
+
+    exit_code = 13
+
+
 class OutputError(EdgeVisionError):
     """A result cannot be written to the requested path."""
 
     exit_code = 12
+
+
+class TrustError(EdgeVisionError):
+    """A bundle does not meet a trust policy: unsigned, signed by another, or changed after it was signed."""
+
+    exit_code = 14
 
 
 class IncompleteConversionError(EdgeVisionError):

@@ -39,16 +39,16 @@ def device_requirements(
     requirements = []
     size_mb = _strictest("max_size_mb", targets)
     if size_mb is not None:
-        requirements.append(Requirement("size", False, size_mb, artifact.size_bytes / 1e6, "MB"))
+        requirements.append(Requirement.exact("size", False, size_mb, artifact.size_bytes / 1e6, "MB"))
     measurable = [target for target in targets if is_this_machine(target, measured_on)]
     latency_ms, memory_mb = _strictest("max_latency_ms", measurable), _strictest("max_memory_mb", measurable)
     if latency_ms is None and memory_mb is None:
         return tuple(requirements)
     run = costs()
     if latency_ms is not None:
-        requirements.append(Requirement("latency", False, latency_ms, run.latency_ms, "ms"))
+        requirements.append(Requirement.exact("latency", False, latency_ms, run.latency_ms, "ms"))
     if memory_mb is not None:
-        requirements.append(Requirement("memory", False, memory_mb, run.peak_memory_mb, "MB"))
+        requirements.append(Requirement.exact("memory", False, memory_mb, run.peak_memory_mb, "MB"))
     return tuple(requirements)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgevision.calibration.synthetic import SYNTHETIC
+from edgevision.datasets.groups import GroupSource
 from edgevision.evaluation.run import Images
 from edgevision.evidence.operating_points import OperatingPointSpecification
 from edgevision.evidence.requirements import Budget
@@ -15,7 +16,7 @@ from edgevision.tasks.options import TaskOptions
 
 _FLAGS = (
     *("strict", "force_input", "trust_source", "pictures", "dicom_pictures"),
-    *("force", "keep_passing", "calibrate_scores"),
+    *("force", "keep_passing", "accept_not_shown", "calibrate_scores"),
 )
 
 
@@ -44,6 +45,8 @@ class ConversionSettings:
         force: replace an existing bundle.
         keep_passing: where some artifacts pass and others do not, write a bundle of those that passed, whose
             evidence lists the others as `missing`. Otherwise nothing is written.
+        accept_not_shown: write artifacts, too, of which the evaluation images are too few to show that they
+            meet their requirements; the evidence says so. One that misses a requirement is never written.
         operating_point: for a classifier: the requirement for the threshold of a class of interest. The
             threshold is computed on the calibration images, which must be labelled, and verified on the
             evaluation images.
@@ -69,6 +72,7 @@ class ConversionSettings:
     dicom_pictures: bool = False
     force: bool = False
     keep_passing: bool = False
+    accept_not_shown: bool = False
     targets_files: Sequence[str | Path] = ()
     operating_point: OperatingPointSpecification | None = None
     calibrate_scores: bool = False
@@ -102,6 +106,8 @@ class ConversionRequest:
         precisions: names of precisions, or ``auto``; empty for the default.
         evaluation, calibration: image sets, as the caller named them.
         settings: all other settings.
+        groups: which images of the evaluation set belong together, as for `ImageSet.grouped`, and of the
+            calibration set, if it has no groups of its own and `groups` says so of its images.
     """
 
     source: Path
@@ -111,6 +117,7 @@ class ConversionRequest:
     evaluation: Images | None
     calibration: Images | None
     settings: ConversionSettings
+    groups: GroupSource | None = None
 
     @property
     def can_calibrate(self) -> bool:

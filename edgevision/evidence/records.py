@@ -13,7 +13,7 @@ from edgevision.calibration.findings import Coverage, Finding
 from edgevision.datasets.image_sets import SetFacts
 from edgevision.evidence.operating_points import OperatingEvidence
 from edgevision.evidence.quantization import QuantizationEvidence
-from edgevision.evidence.requirements import Requirement
+from edgevision.evidence.requirements import PASSED, Requirement, status_of
 from edgevision.evidence.temperatures import TemperatureEvidence
 from edgevision.execution.run_costs import Timing
 from edgevision.metrics.comparison import Comparison
@@ -31,6 +31,8 @@ class Measured:
         on_target: whether backend and device are those that its targets name.
         comparison: artifact and source on the evaluation set.
         requirements: limits and measured values.
+        output_error: of an artifact in float, where nothing else is asked for: the numeric tolerance on its
+            outputs on up to 100 evaluation images; where it is missed, the agreement is required instead.
         float_layers: layers of the source that ``int8-mixed`` kept in float.
         quantization: how an int8 artifact was quantized, and whether the plain converter's was better; `None`
             if its converter does not say.
@@ -39,6 +41,8 @@ class Measured:
         latency_ms, peak_memory_mb: costs of one inference without pre- and postprocessing on the machine of
             the evidence, as in `edgevision.execution.run_costs.RunCosts`; `None` if not measured.
         timing: CPU time and spread of these runs, and the load of the machine; `None` if not measured.
+        accepted_not_shown: True if the images do not show that every requirement is met, and the caller
+            accepted that (`ConversionSettings.accept_not_shown`).
     """
 
     artifact: str
@@ -58,11 +62,18 @@ class Measured:
     latency_ms: float | None = None
     peak_memory_mb: float | None = None
     timing: Timing | None = None
+    output_error: Requirement | None = None
+    accepted_not_shown: bool = False
+
+    @property
+    def status(self) -> str:
+        """The worst status of its requirements: ``failed``, ``not shown`` or ``passed``."""
+        return status_of(self.requirements)
 
     @property
     def passed(self) -> bool:
-        """True if every requirement is met."""
-        return all(requirement.passed for requirement in self.requirements)
+        """True if the images show that every requirement is met."""
+        return self.status == PASSED
 
 
 @dataclass(frozen=True)

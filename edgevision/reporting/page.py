@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from edgevision.errors import MissingRuntimeError
-from edgevision.metrics.formatting import between, drop_of, in_unit, size, with_interval
+from edgevision.evidence.images_needed import groups_text, images_text
+from edgevision.evidence.requirements import status_of
+from edgevision.metrics.formatting import (
+    between,
+    drop_of,
+    in_unit,
+    level,
+    method_of,
+    points,
+    size,
+    with_interval,
+)
 from edgevision.reporting.changes import correctness, describe_change, source_prediction
+from edgevision.reporting.summary import mark
+from edgevision.system.decimals import decimals, percent
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -41,13 +55,22 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
+        area=partial(decimals, digits=4, against=(0, 1)),
         between=between,
         change=describe_change,
         correctness=correctness,
         drop=drop_of,
+        groups=groups_text,
+        images_text=images_text,
         in_unit=in_unit,
+        level=level,
+        mark=mark,
+        method_of=method_of,
+        percent=percent,
+        points=points,
         size=size,
         source_prediction=source_prediction,
+        status_of=status_of,
     )
     environment.globals.update(with_interval=with_interval)
     return environment

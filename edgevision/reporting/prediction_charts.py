@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from edgevision.evidence.operating_points import OperatingEvidence
 from edgevision.metrics.changes import Reliability
 from edgevision.reporting.svg import LETTER, Drawing, shortened
+from edgevision.system.decimals import decimals
 
 #: With more classes than this, the report lists the most frequent confusions alone.
 MOST_DRAWN_CLASSES = 40
@@ -68,7 +69,7 @@ def reliability_chart(name: str, title: str, reliability: Reliability) -> str:
     """
     left, top, side, below = 40, 10, 200, 34
     bottom = top + side
-    description = f"Expected calibration error {reliability.ece:.4f}. " + _describe_bins(reliability)
+    description = f"Expected calibration error {_share(reliability.ece, 4)}. " + _describe_bins(reliability)
     drawing = Drawing(name, left + side + 14, bottom + below + 52, title, description)
     _draw_square(drawing, left, top, side)
     width = side / len(reliability.bins)
@@ -77,7 +78,8 @@ def reliability_chart(name: str, title: str, reliability: Reliability) -> str:
         if not one.count:
             continue
         x = left + width * place
-        tooltip = f"{one.count} predictions, mean score {one.confidence:.3f}, accuracy {one.accuracy:.3f}"
+        confidence, accuracy = _share(one.confidence), _share(one.accuracy)
+        tooltip = f"{one.count} predictions, mean score {confidence}, accuracy {accuracy}"
         high = side * one.accuracy
         drawing.box((x + 1, bottom - high), (width - 2, high), "bar", tooltip)
         deep = max(1.0, below * one.count / most)
@@ -98,7 +100,7 @@ def curve_chart(name: str, title: str, evidence: OperatingEvidence) -> str:
     """
     left, top, side = 40, 10, 220
     areas = evidence.source_curve.area, evidence.artifact_curve.area
-    description = f"Areas under the ROC curves: source {areas[0]:.4f}, artifact {areas[1]:.4f}."
+    description = f"Areas under the ROC curves: source {_share(areas[0], 4)}, artifact {_share(areas[1], 4)}."
     drawing = Drawing(name, left + side + 14, top + side + 40, title, description)
     _draw_square(drawing, left, top, side)
 
@@ -142,9 +144,13 @@ def _draw_square(drawing: Drawing, left: float, top: float, side: float) -> None
             drawing.text((left - 6, y + 4), f"{share:g}", "tick", "end")
 
 
+def _share(value: float, digits: int = 3) -> str:
+    return decimals(value, digits, (0, 1))
+
+
 def _describe_bins(reliability: Reliability) -> str:
     rows = [
-        f"mean score {one.confidence:.2f}: accuracy {one.accuracy:.2f} on {one.count} predictions"
+        f"mean score {_share(one.confidence)}: accuracy {_share(one.accuracy)} on {one.count} predictions"
         for one in reliability.bins
         if one.count
     ]

@@ -205,7 +205,7 @@ def test_independent_scores_of_an_artifact_are_calibrated_as_the_evidence_says(n
     positive = truth[sides[1]][:, request.class_id]
     assert sensitivity.artifact == pytest.approx(decided[positive].mean())
     assert specificity.artifact == pytest.approx(1 - decided[~positive].mean())
-    assert measured.requirements[-1].what == f"sensitivity for '{specification.positive}' (upper 95 % limit)"
+    assert measured.requirements[-1].what == f"sensitivity for '{specification.positive}'"
 
 
 def _candidate(name: str) -> Candidate:
