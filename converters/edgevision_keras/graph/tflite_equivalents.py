@@ -11,7 +11,7 @@ from edgevision_keras.graph.rewrites import with_definition
 from edgevision_keras.graph.substitution import Equivalent, constant, substitute
 from edgevision_keras.libraries import require_tensorflow
 
-#: Coefficients of odd rational approximation of erf between -4 and 4, highest power first, as in Eigen's
+#: Coefficients of an odd rational approximation of erf between -4 and 4, highest power first, as in Eigen's
 #: `generic_fast_erf_float`, which TensorFlow itself uses; the error is a few units in the last place.
 _ERF_ABOVE = (
     -2.72614225801306e-10,
@@ -75,13 +75,15 @@ def _equivalents() -> Mapping[str, Equivalent]:
 def _erf(x: Any) -> Any:
     tf = require_tensorflow()
     x = tf.clip_by_value(x, -_ERF_LIMIT, _ERF_LIMIT)
-    return x * _polynomial(_ERF_ABOVE, x * x) / _polynomial(_ERF_BELOW, x * x)
+    share = x / _ERF_LIMIT
+    return x * _polynomial(_ERF_ABOVE, share * share) / _polynomial(_ERF_BELOW, share * share)
 
 
-def _polynomial(coefficients: tuple[float, ...], x: Any) -> Any:
-    result: Any = coefficients[0]
-    for coefficient in coefficients[1:]:
-        result = result * x + coefficient
+def _polynomial(coefficients: tuple[float, ...], squared_share: Any) -> Any:
+    """A polynomial in x², of (x / limit)²: its coefficients then have digits in a float16 file too."""
+    result: Any = 0.0
+    for power, coefficient in zip(reversed(range(len(coefficients))), coefficients, strict=True):
+        result = result * squared_share + coefficient * _ERF_LIMIT ** (2 * power)
     return result
 
 
