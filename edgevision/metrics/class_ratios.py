@@ -52,16 +52,21 @@ class ClassCounts:
 
 
 def macro_metrics(
-    predicted: Members, true: Members, counts: ClassCounts, groups: Groups | None
+    predicted: Members,
+    true: Members,
+    counts: ClassCounts,
+    classes: NDArray[np.bool_],
+    groups: Groups | None,
 ) -> tuple[MetricValue, ...]:
-    """Precision, recall and F1, averaged over the classes that the ground truth or the predictions have.
+    """Precision, recall and F1, averaged over classes.
 
     Args:
-        predicted, true: bool ``(images, classes)``.
+        predicted, true: bool ``(images, all classes)``.
         counts: of these.
+        classes: bool ``(all classes,)``, those that are averaged.
         groups: group of each image, `None` if every image is its own.
     """
-    averages = [RatioAverage(name, predicted, true, counts, counts.union, groups) for name in _NAMES]
+    averages = [RatioAverage(name, predicted, true, counts, classes, groups) for name in _NAMES]
     return tuple(
         MetricValue(f"macro {one.name}", one.value, one.interval, observations=one) for one in averages
     )
@@ -146,7 +151,7 @@ class RatioAverage:
         name: ``precision``, ``recall`` or ``F1``.
         predicted, true: bool ``(images, all classes)``.
         counts: of these.
-        classes: bool ``(all classes,)``, those that are averaged, one or more.
+        classes: bool ``(all classes,)``, those that are averaged.
         groups: group of each image, `None` if every image is its own.
     """
 
@@ -160,7 +165,7 @@ class RatioAverage:
     @property
     def value(self) -> float:
         """The average; a class without what its ratio is of counts as 0."""
-        return float(self._ratios[self.classes].sum()) / self._number
+        return float(self._ratios[self.classes].sum()) / max(1, self._number)
 
     @property
     def interval(self) -> Interval | None:

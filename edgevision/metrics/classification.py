@@ -52,10 +52,10 @@ def classify_measures(
 ) -> Measures:
     """Measure a classifier against the ground truth.
 
-    Precision, recall and F1 are averaged over the classes that the ground truth or the predictions have, and
-    are 0 where they are not defined (macro, as scikit-learn's ``average="macro", zero_division=0``). With
-    independent scores the main metric is F1, and ``exact match`` is the share of images for which every class
-    is correct.
+    Precision, recall and F1 are averaged over the classes that the ground truth or the predictions have, or,
+    with independent scores, over all classes; where they are not defined they are 0 (as scikit-learn's
+    ``average="macro", zero_division=0``). With independent scores the main metric is F1, and ``exact match``
+    is the share of images for which every class is correct.
 
     Args:
         scores: float32 ``(images, classes)`` of 0…1.
@@ -68,7 +68,8 @@ def classify_measures(
     counts = ClassCounts.of(predicted, true)
     right = (predicted == true).all(axis=1)
     accuracy = share_of("exact match" if multi_label else "accuracy", right, groups=groups)
-    means = macro_metrics(predicted, true, counts, groups)
+    averaged = np.ones(len(labels), bool) if multi_label else counts.union
+    means = macro_metrics(predicted, true, counts, averaged, groups)
     metrics = (means[-1], accuracy, *means[:-1]) if multi_label else (accuracy, *means)
     true_scores = np.where(true, scores, 1 - scores).min(axis=1) if multi_label else scores[true]
     shown = np.flatnonzero(counts.support > 0).tolist()
@@ -81,17 +82,17 @@ def classify_measures(
         errors=np.where(right, 0.0, 2.0 - true_scores),
         confusion=None if multi_label else Confusion.of(true.argmax(axis=1), predicted.argmax(axis=1)),
         reliability=reliability(scores, true, multi_label),
-        notes=_unsupported_notes(counts),
+        notes=_unsupported_notes(counts, averaged),
     )
 
 
-def _unsupported_notes(counts: ClassCounts) -> tuple[str, ...]:
-    count = int((counts.union & (counts.support == 0)).sum())
+def _unsupported_notes(counts: ClassCounts, averaged: NDArray[np.bool_]) -> tuple[str, ...]:
+    count = int((averaged & (counts.support == 0)).sum())
     if count == 0:
         return ()
     return (
-        f"classes that are predicted but have no image in the ground truth: {count}; they count as 0 in the "
-        "macro averages, as in scikit-learn",
+        f"classes in the macro averages without an image in the ground truth: {count} of {averaged.sum()}; "
+        "they count as 0, as in scikit-learn, and these images do not bound what they would add",
     )
 
 
