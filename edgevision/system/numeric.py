@@ -28,7 +28,8 @@ _MOST_NUMBERS = 400_000
 _DEEPEST = 32
 #: One above the largest whole number that all of JSON's readers, numpy and the runtimes hold.
 _END_OF_INTEGERS = 2**63
-_OWN = (str, int, float, bool, list, tuple, NoneType)
+_SCALARS = frozenset((str, int, float, bool, NoneType))
+_OWN = (*_SCALARS, list, tuple)
 
 
 def plain(value: Any) -> Any:
@@ -52,6 +53,10 @@ def _plain(value: Any, depth: int) -> Any:
     if type(value) not in _OWN and not isinstance(value, type):
         value = _of_library(value)
     if isinstance(value, (list, tuple)):
+        if len(value) > _MOST_NUMBERS:
+            raise OptionError(f"expected {_MOST_NUMBERS} numbers at most, got {len(value)}")
+        if _SCALARS.issuperset(map(type, value)):
+            return list(value) if isinstance(value, list) else tuple(value)
         items = (_plain(item, depth + 1) for item in value)
         return list(items) if isinstance(value, list) else tuple(items)
     if isinstance(value, Real) and not isinstance(value, (int, float)):  # such as numpy's longdouble
