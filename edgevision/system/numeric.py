@@ -6,6 +6,7 @@ A bool is not a number here: ``max_detections=True`` is a mistake.
 from __future__ import annotations
 
 import math
+import os
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -92,6 +93,23 @@ def is_memory_mapped(array: Any) -> bool:
             return True
         array = array.base
     return False
+
+
+def read_mapped(array: Any) -> Any:
+    """A copy in memory of an array in a mapped file; `None` where the file is too short by now."""
+    numpy = sys.modules["numpy"]
+    mapped, base = None, array
+    while isinstance(base, numpy.ndarray):
+        if isinstance(base, numpy.memmap):
+            mapped = base  # at the end the whole of which `array` is a part
+        base = base.base
+    if mapped is None:
+        return array
+    try:
+        is_whole = os.stat(mapped.filename).st_size >= mapped.offset + mapped.nbytes  # noqa: PTH116
+    except (OSError, TypeError):  # gone, or without a name
+        return None
+    return numpy.array(array) if is_whole else None
 
 
 def plain_fields(instance: object, *names: str) -> None:
