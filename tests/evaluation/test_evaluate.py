@@ -141,7 +141,7 @@ def test_without_images_of_the_class_of_interest_its_metrics_are_left_out(tmp_pa
         "macro recall",
         "macro F1",
     ]
-    assert evaluation.measures.notes == ("no image shows 'c', so the operating point was not evaluated",)
+    assert evaluation.measures.notes[-1] == "no image shows 'c', so the operating point was not evaluated"
 
 
 def test_an_evaluation_that_is_not_possible_is_refused(bundle: Path, tmp_path: Path) -> None:
