@@ -1,4 +1,4 @@
-"""What an auditor would recompute, with the libraries of the field: statsmodels, scikit-learn, scikit-image."""
+"""Metrics and intervals as an auditor would recompute them, with statsmodels, scikit-learn and scikit-image."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_mcnemars_test_is_that_of_statsmodels(lost: int, gained: int) -> None:
     assert mcnemar(*pair) == pytest.approx(expected)
 
 
-# Fagerland, Lydersen and Laake 2014, Statistics in Medicine 33:2850, and Newcombe 1998, table II.
+# The first is an example of Newcombe 1998, table II.
 @pytest.mark.parametrize(
     ("both", "lost", "gained", "neither"), [(36, 12, 2, 0), (700, 30, 20, 250), (43, 0, 1, 7)]
 )
