@@ -7,10 +7,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from edgevision.bundle.layout import TRUST_VARIABLE
 from edgevision.errors import BundleError, OptionError, TrustError
 from edgevision.system.reading import read_file
-
-TRUST_VARIABLE = "EDGEVISION_TRUST"
 
 _KEY, _CERTIFICATE = b"-----BEGIN PUBLIC KEY-----", b"-----BEGIN CERTIFICATE-----"
 _MOST_BYTES = 1_000_000
@@ -79,7 +78,7 @@ def policies(trust: TrustPolicy | None) -> tuple[TrustPolicy, ...]:
 
 
 def refuse_bare_file(path: object, trust: TrustPolicy | None = None) -> None:
-    """Refuse a file without a bundle where a policy is set: nothing says who made it.
+    """Refuse a file without a bundle where a policy is set: nobody has signed it.
 
     Raises:
         TrustError: there is a policy.
