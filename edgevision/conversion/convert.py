@@ -19,7 +19,12 @@ from edgevision.conversion.numeric_check import NumericCheck
 from edgevision.conversion.package import compose
 from edgevision.conversion.plan import ConversionPlan, plan_conversion
 from edgevision.conversion.reference import Reference
-from edgevision.conversion.requirements import is_acceptable, missed_requirement, require_passed
+from edgevision.conversion.requirements import (
+    beyond_rounding,
+    is_acceptable,
+    missed_requirement,
+    require_passed,
+)
 from edgevision.conversion.schedule import Schedule, Stage
 from edgevision.conversion.score_calibration import (
     ScoreCalibrationRequest,
@@ -408,6 +413,7 @@ def _notes(trials: Sequence[Trial], left_out: int) -> Iterator[str]:
     for note in dict.fromkeys(note for trial in trials for note in trial.candidate.notes):
         ids = ", ".join(trial.id for trial in trials if note in trial.candidate.notes)
         yield f"{ids}: {note}"
+    yield from (f"{trial.id}: {reason}" for trial in trials if (reason := beyond_rounding(trial.measured)))
     for candidate in (trial.candidate for trial in trials):
         yield from unmeasured_limits(candidate.measured_on, candidate.planned.targets)
         if not candidate.measured_on.on_target:

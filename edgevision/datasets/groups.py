@@ -140,8 +140,9 @@ class Grouping:
         """
         shared = sorted(set(self.names) & set(other.names))
         if shared:
+            verb = "group has" if len(shared) == 1 else "groups have"
             raise InputError(
-                f"{len(shared)} groups have images in both {where} and {other_where}: {_listed(shared)}; a "
+                f"{len(shared)} {verb} images in both {where} and {other_where}: {_listed(shared)}; a "
                 "conversion is evaluated on groups that it was not calibrated on: split the sets by group"
             )
 
