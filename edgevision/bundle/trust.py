@@ -54,7 +54,7 @@ class TrustPolicy:
             raise OptionError(
                 f"subjects: expected names such as 'CN=Release,O=Example', got {subjects!r:.80}"
             )
-        object.__setattr__(self, "subjects", names)
+        object.__setattr__(self, "subjects", tuple(map(str, names)))
         if not self.keys and not self.roots:
             raise OptionError(
                 "trust: expected a key or a root certificate, got neither: nobody would be trusted"
@@ -137,7 +137,7 @@ def _pem(given: Pem | Sequence[Pem], name: str, begin: bytes) -> tuple[bytes, ..
     contents = []
     for each in several:
         if isinstance(each, bytes):
-            content, where = each, name
+            content, where = bytes(each), name
         else:
             where = f"{name}: {each}"
             try:
