@@ -18,7 +18,11 @@ class TaskModel:
 
     Attributes:
         session: the network.
+        bundle_digest: of the bundle that it was loaded from, to be recorded with results; `None` for a bare
+            file.
     """
+
+    bundle_digest: str | None = None
 
     def __init__(self, session: CheckedSession) -> None:
         self.session = session
