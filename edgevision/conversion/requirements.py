@@ -80,7 +80,7 @@ def beyond_rounding(result: Measured) -> str:
 
 
 def _not_shown(result: Measured, requirement: Requirement) -> tuple[str, tuple[str, ...]]:
-    """What is not shown, and how many images would show it."""
+    """The reason why it is not shown, and how many images would show it."""
     images, confidence = result.comparison.images, f"{100 * requirement.confidence:.4g} %"
     limit = f"{'at least' if requirement.at_least else 'at most'} {requirement.limit_text}"
     if requirement.measured is None or requirement.bound is None:
