@@ -42,9 +42,11 @@ _COMMANDS = {
     "plan-evaluation": "Say how many images an evaluation set needs.",
     "predict": "Classify images or detect objects in them.",
     "report": "Write the evidence of a bundle as one HTML page.",
+    "sign": "Sign a bundle with a local key.",
     "selftest": "Check a bundle's known answers on this machine.",
     "targets": "List the device profiles that a model can be converted for.",
     "tune": "Time a bundle on every backend, and remember the fastest.",
+    "verify": "Check every file of a bundle, and who signed it.",
 }
 
 _EPILOG = """\b

@@ -24,7 +24,7 @@ from edgevision.cli.options.run import (
     session_settings_of,
 )
 from edgevision.cli.options.verbosity import verbosity_options
-from edgevision.cli.output.annotated import annotated_paths, save_annotated
+from edgevision.cli.output.annotated import AnnotatedCopy, annotated_paths, save_annotated
 from edgevision.cli.output.left_out import echo_left_out
 from edgevision.errors import InputError, OptionError
 from edgevision.execution.pipeline import in_order, shared_out, turn_on
@@ -165,7 +165,11 @@ def _predictor(network: Network, arguments: dict[str, Any]) -> Predict:
 
 
 def _results(
-    predict: Predict, copies: Mapping[str, Path], mapping: ValueMapping, top: int, block: Sequence[Read]
+    predict: Predict,
+    copies: Mapping[str, AnnotatedCopy],
+    mapping: ValueMapping,
+    top: int,
+    block: Sequence[Read],
 ) -> Iterator[list[Row]]:
     """A row for each image of a block; annotated copies are saved of those in `copies`."""
     images = [(file, read_or_error(file) if image is None else image) for file, image in block]
@@ -175,10 +179,10 @@ def _results(
         if isinstance(image, InputError):
             rows.append(Row(file.name, image))
             continue
-        result, saved = next(results), copies.get(file.name)
-        rows.append(Row(file.name, result, saved))
-        if saved is not None and not isinstance(result, InputError):
-            save_annotated(saved, viewable(image, mapping), result, top)
+        result, copy = next(results), copies.get(file.name)
+        rows.append(Row(file.name, result, None if copy is None else copy.path))
+        if copy is not None and not isinstance(result, InputError):
+            save_annotated(copy, viewable(image, mapping), result, top)
     yield rows
 
 

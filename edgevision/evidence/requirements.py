@@ -183,11 +183,11 @@ class Budget:
         Args:
             comparison: of the artifact with its source.
             default_agreement: default of `min_agreement` for the precision of the artifact.
-            output_error: of an artifact in float, the default that takes the place of an agreement; see
-                `output_error`.
+            output_error: of an artifact in float, the default that takes the place of an agreement where it
+                is met; see `output_error`.
             confidence: of the two-sided intervals that it is judged by.
         """
-        if self.is_default and output_error is not None:
+        if self.is_default and output_error is not None and output_error.passed:
             return (output_error,)
         requirements = [] if self.max_drop is None else [_drop(comparison, self.max_drop, confidence)]
         if self.min_agreement is not None or self.max_drop is None:
