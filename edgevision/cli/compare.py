@@ -46,8 +46,7 @@ from edgevision.system.decimals import significant
 
 _TESTS = {
     "mcnemar": "McNemar's exact test",
-    "sign-flip": "paired permutation test",
-    "bootstrap": "paired bootstrap",
+    "gaffke": "Gaffke's test of a mean",
 }
 
 

@@ -251,9 +251,7 @@ def _decision(result: Classification) -> str:
     verdict, sign = ("yes", "≥") if result.positive else ("no", "<")
     score = float(result.scores[point.class_id])
     threshold = point.threshold
-    return (
-        f"  [{point.positive}: {verdict}, {_score(score, threshold)} {sign} {_score(threshold, score)}]"
-    )
+    return f"  [{point.positive}: {verdict}, {_score(score, threshold)} {sign} {_score(threshold, score)}]"
 
 
 def _score(score: float, *against: float) -> str:
