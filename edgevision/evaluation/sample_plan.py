@@ -17,7 +17,11 @@ from edgevision.metrics.power import (
     power_of_paired_drop,
     power_of_share,
 )
-from edgevision.metrics.sample_size import positives_for_sensitivity
+from edgevision.metrics.sample_size import (
+    images_for_paired_drop,
+    images_for_share,
+    positives_for_sensitivity,
+)
 from edgevision.system.arguments import real_number
 
 #: Power of a plan unless another is stated, as is usual in studies (Cohen 1988).
@@ -183,6 +187,13 @@ class _Row:
     values: tuple[float, ...]
     one_sided: bool = False
 
+    def median(self, confidence: float) -> int | None:
+        """Images that show it if exactly what is expected is measured, and so about half of the time."""
+        if self.at_least:
+            return images_for_share(self.expected, self.limit, confidence=confidence)
+        lost, gained = self.shares[:2]
+        return images_for_paired_drop(lost, gained, self.limit, confidence=confidence)
+
 
 def _drop_and_agreement(limits: _Limits, flips: float | None, drop: float) -> Iterator[_Row]:
     if limits.max_drop is None and limits.min_agreement is None:
@@ -234,13 +245,14 @@ def _planned(
     row: _Row, groups: GroupSizes, positive_share: float | None, *, confidence: float, power: float
 ) -> PlannedRequirement:
     two_sided = 2 * confidence - 1 if row.one_sided else confidence
-    independent = images_with_power(lambda images: row.power_of(images, two_sided), power)
+    near = row.median(two_sided) or 1
+    independent = images_with_power(lambda images: row.power_of(images, two_sided), power, near)
     needed = independent
     if independent is not None and row.one_sided:
         needed = _as_copies(independent, groups)
     elif independent is not None and not groups.single:
         needed = images_in_groups_with_power(
-            *(groups, row.shares, row.values, row.limit, power), confidence=two_sided
+            *(groups, row.shares, row.values, row.limit, power, independent), confidence=two_sided
         )
     share = positive_share if row.of == "positives" else 1.0
     images = math.ceil(needed / share) if needed is not None and share else None
