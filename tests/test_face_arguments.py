@@ -432,6 +432,7 @@ TAKES_PIXELS = {
 
 #: Parameters of public methods that EdgeVision itself calls, with values that it has computed.
 CALLED_BY_EDGEVISION = {
+    "Budget.requirements(confidence)",
     "Budget.requirements(default_agreement)",
     "CheckedSession.__init__(threads)",
     "Grouping.at(places)",
@@ -445,6 +446,8 @@ CALLED_BY_EDGEVISION = {
     "SetFacts.of(left_out)",
     "ImageSet.grouped_if_any(groups)",
     "ImageSet.grouped_if_any(others)",
+    "Requirement.exact(limit)",
+    "Requirement.exact(measured)",
     "ScoreCalibration.check_labels(labels)",
     "ScoreQuality.of(floor)",
     "SessionSettings.check_device(known)",

@@ -16,7 +16,7 @@ from edgevision.evidence.requirements import Budget
 from edgevision.metrics.comparison import Comparison, pair
 from edgevision.metrics.measures import share_of
 
-DRAWS = 200
+DRAWS = 120
 
 
 def _passed(images: int, lost: float, gained: float, budget: Budget) -> float:
