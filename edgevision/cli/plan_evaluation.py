@@ -119,8 +119,6 @@ def _echo(plan: EvaluationPlan) -> None:
     if plan.images is not None:
         groups = f" in {plan.groups} groups" if plan.groups is not None else ""
         click.echo(f"evaluation set: {plan.images} images{groups}")
-    if plan.design_effect != 1:
-        click.echo(f"design effect of the groups: {plan.design_effect:.4g} images per independent one")
     if plan.calibration_positives is not None:
         click.echo(
             f"calibration set: {plan.calibration_positives} positives or more; with fewer, no threshold "

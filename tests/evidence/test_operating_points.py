@@ -220,7 +220,7 @@ def test_a_required_value_may_be_a_number_of_numpy_and_is_kept_as_pythons(number
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("x", "recall", 0.9), "metric: expected sensitivity, specificity, precision, got 'recall'"),
+        (("x", "recall", 0.9), "metric: expected one of sensitivity, specificity, precision, got 'recall'"),
         (("x", "sensitivity", 1.0), "sensitivity: expected above 0 and below 1, got 1"),
         (("x", "precision", 0), "precision: expected above 0 and below 1, got 0"),
         (("x", "specificity", True), "specificity: expected a number, got True"),
