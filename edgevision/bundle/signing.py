@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgevision.bundle.files import files_of
-from edgevision.bundle.layout import MANIFEST, SIGNATURE
+from edgevision.bundle.layout import MANIFEST, SIGNATURE, TRUST_VARIABLE
 from edgevision.bundle.signature import Signer, make_signature
 from edgevision.bundle.storage import archive_of, open_bundle
-from edgevision.bundle.trust import TRUST_VARIABLE, TrustPolicy, policies
+from edgevision.bundle.trust import TrustPolicy, policies
 from edgevision.errors import OptionError, OutputError
 from edgevision.system.arguments import flag, one_path
 from edgevision.system.files import OutputState, write_file
@@ -23,7 +23,7 @@ _MOST_KEY_BYTES = 1_000_000
 
 @dataclass(frozen=True)
 class Verification:
-    """What was checked of a bundle: every file, and who signed it.
+    """The result of checking a bundle: every file, and who signed it.
 
     Attributes:
         digest: of the whole bundle.

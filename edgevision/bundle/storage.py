@@ -243,7 +243,7 @@ def _own_files(path: Path) -> set[str] | None:
         return None
     except (OSError, BundleError) as error:
         raise OutputError(
-            f"{path}: its manifest cannot be read, so nothing tells which files are the bundle's, and it is "
+            f"{path}: its manifest cannot be read, so its files cannot be told from others, and it is "
             f"not replaced: {error}"
         ) from error
     return {entry.path for entry in manifest.files()} | {MANIFEST, SIGNATURE}

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from edgevision.bundle.layout import TRUST_VARIABLE
 from edgevision.errors import BundleError, OptionError, TrustError
 from edgevision.system.reading import read_file
-
-TRUST_VARIABLE = "EDGEVISION_TRUST"
 
 _KEY, _CERTIFICATE = b"-----BEGIN PUBLIC KEY-----", b"-----BEGIN CERTIFICATE-----"
 _MOST_BYTES = 1_000_000
@@ -55,7 +54,7 @@ class TrustPolicy:
             raise OptionError(
                 f"subjects: expected names such as 'CN=Release,O=Example', got {subjects!r:.80}"
             )
-        object.__setattr__(self, "subjects", names)
+        object.__setattr__(self, "subjects", tuple(map(str, names)))
         if not self.keys and not self.roots:
             raise OptionError(
                 "trust: expected a key or a root certificate, got neither: nobody would be trusted"
@@ -79,7 +78,7 @@ def policies(trust: TrustPolicy | None) -> tuple[TrustPolicy, ...]:
 
 
 def refuse_bare_file(path: object, trust: TrustPolicy | None = None) -> None:
-    """Refuse a file without a bundle where a policy is set: nothing says who made it.
+    """Refuse a file without a bundle where a policy is set: nobody has signed it.
 
     Raises:
         TrustError: there is a policy.
@@ -138,7 +137,7 @@ def _pem(given: Pem | Sequence[Pem], name: str, begin: bytes) -> tuple[bytes, ..
     contents = []
     for each in several:
         if isinstance(each, bytes):
-            content, where = each, name
+            content, where = bytes(each), name
         else:
             where = f"{name}: {each}"
             try:

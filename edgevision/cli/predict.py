@@ -224,7 +224,8 @@ def _echo_lines(lines: Sequence[str]) -> None:
 
 def _json_lines(network: Network, top: int, row: Row, result: Result) -> Iterable[str]:
     session = network.session
-    run = {"backend": session.backend, "device": session.device, "precision": session.precision}
+    run: dict[str, Any] = {"bundle_digest": network.bundle_digest} if network.bundle_digest else {}
+    run |= {"backend": session.backend, "device": session.device, "precision": session.precision}
     document = result.to_dict() if isinstance(result, Detections) else result.to_dict(top)
     saved = {} if row.saved is None else {"saved": str(row.saved)}
     yield json.dumps({"image": row.name, **run, **document, **saved})

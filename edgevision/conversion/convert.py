@@ -47,7 +47,7 @@ from edgevision.evaluation.source_session import SourceSession
 from edgevision.evidence.records import Evidence, Measured, MissingArtifact
 from edgevision.imaging.find import told_left_out
 from edgevision.plugins import Registry, registry
-from edgevision.system.arguments import instance, names, one_path
+from edgevision.system.arguments import callback, instance, names, one_path
 from edgevision.system.files import OutputState
 from edgevision.system.machine import now, this_machine
 from edgevision.system.missing_options import MissingOptions
@@ -128,7 +128,7 @@ def convert(  # noqa: PLR0913 - the sets and what belongs to them, beside the se
         else instance(settings, ConversionSettings, "settings"),
         groups=groups,
     )
-    return Conversion.prepare(request, registry(), progress).run()
+    return Conversion.prepare(request, registry(), callback(progress, "progress")).run()
 
 
 @dataclass(frozen=True, eq=False)
