@@ -21,7 +21,7 @@
     ├── AgreementError                 11   an artifact misses a requirement of its evidence
     │   └── NotShownError              13   … or its evaluation images are too few to show that it meets one
     ├── OutputError                    12   a result cannot be written
-    ├── TrustError                     14   a bundle is not signed by someone who is trusted, or was changed
+    ├── TrustError                     14   a bundle does not meet a trust policy
     ├── IncompleteConversionError      15   some of the requested artifacts passed, and others did not
     └── CancelledError                130   the caller cancelled the operation
 

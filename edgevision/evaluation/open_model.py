@@ -65,6 +65,7 @@ class ArtifactRun:
         sha256, size_bytes: hash and size of the artifact.
         backend, version, device, precision: as in the evidence.
         score_calibration: temperature and operating point of a classifier, where it has them.
+        bundle_digest: of the whole bundle; `None` for a bare file.
     """
 
     bundle: str
@@ -76,6 +77,7 @@ class ArtifactRun:
     device: str
     precision: str
     score_calibration: ScoreCalibration | None = None
+    bundle_digest: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,4 +184,5 @@ def _run(facts: ModelFacts, artifact: Artifact, backend: Backend, session: Check
         session.device,
         session.precision,
         facts.score_calibration,
+        facts.bundle_digest,
     )

@@ -168,7 +168,7 @@ def _placed(output: Path, made: ExportedFiles) -> Mapping[Path, bytes]:
 
 
 def _check_free(files: Mapping[Path, bytes], force: bool) -> Mapping[Path, OutputState]:
-    """What is at each path, after a check that it may be replaced."""
+    """The state of each path, after a check that it may be replaced."""
     before = {path: OutputState.of(path) for path in files}
     for path, state in before.items():
         if path.is_dir() or (state and not force):

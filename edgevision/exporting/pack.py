@@ -299,7 +299,7 @@ def _with_notes(evidence: Evidence, notes: Sequence[str]) -> Evidence:
 
 
 def _check_file(path: Path, force: bool) -> OutputState:
-    """What is at `path`, after a check that a zip file can be written there."""
+    """The state of `path`, after a check that a zip file can be written there."""
     if path.suffix not in (".evb", ".zip"):
         raise OutputError(f"{path}: the name of a zipped bundle ends in .evb or .zip")
     check_folder_of(path, "-o")

@@ -19,10 +19,14 @@ class TaskModel:
 
     Attributes:
         session: the network.
+        bundle_digest: of the bundle that it was loaded from, to be recorded with results; `None` for a bare
+            file.
 
     Raises:
         OptionError: `session` is something else than a session.
     """
+
+    bundle_digest: str | None = None
 
     def __init__(self, session: CheckedSession) -> None:
         self.session = instance(session, CheckedSession, "session")
