@@ -429,8 +429,10 @@ def _array_frame(array: NDArray[Any], color: str) -> Frame:
         raise InputError(f"image: expected at least one pixel, got shape {array.shape}")
     if array.base is not None and is_memory_mapped(array):
         array = _copied(array)
-    if array.ndim in (2, 3) and (max(array.shape) > MAX_SIDE or array.size > MAX_PIXELS):
-        _check_size((array.shape[1], array.shape[0]), "image")
+    shape = array.shape
+    # Frames of cameras are far below both, and wait for no more than three comparisons.
+    if len(shape) > 1 and (shape[0] > MAX_SIDE or shape[1] > MAX_SIDE or array.size > MAX_PIXELS):
+        _check_size((shape[1], shape[0]), "image")
     if array.ndim == 2:
         return Frame(array, "gray")
     if array.ndim == 3 and array.shape[2] == 1:
