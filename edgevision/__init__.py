@@ -55,10 +55,10 @@ if TYPE_CHECKING:
     from edgevision.evaluation.run import Images as Images
     from edgevision.evidence.operating_points import Curve as Curve
     from edgevision.evidence.operating_points import OperatingEvidence as OperatingEvidence
-    from edgevision.evidence.operating_points import (
+    from edgevision.evidence.operating_points import PointMetrics as PointMetrics
+    from edgevision.evidence.operating_specification import (
         OperatingPointSpecification as OperatingPointSpecification,
     )
-    from edgevision.evidence.operating_points import PointMetrics as PointMetrics
     from edgevision.evidence.quantization import QuantizationEvidence as QuantizationEvidence
     from edgevision.evidence.quantization import RecipeComparison as RecipeComparison
     from edgevision.evidence.records import Attempt as Attempt
@@ -164,12 +164,8 @@ _NAMES = {
     "evaluation.evaluate": ("Evaluation", "evaluate"),
     "evaluation.open_model": ("ArtifactRun", "RunSettings"),
     "evaluation.run": ("Images",),
-    "evidence.operating_points": (
-        "Curve",
-        "OperatingEvidence",
-        "OperatingPointSpecification",
-        "PointMetrics",
-    ),
+    "evidence.operating_points": ("Curve", "OperatingEvidence", "PointMetrics"),
+    "evidence.operating_specification": ("OperatingPointSpecification",),
     "evidence.quantization": ("QuantizationEvidence", "RecipeComparison"),
     "evidence.records": ("Attempt", "Evidence", "Measured", "MissingArtifact"),
     "evidence.requirements": ("Budget", "Requirement"),

@@ -41,6 +41,8 @@ SCHEMA_VERSION = 1
 
 #: Longest line of JSON that is written.
 _LINE = 160
+#: Fields of `OperatingEvidence` with metrics at a threshold.
+_POINTS = ("point", "source_point", "empirical_point", "source_empirical_point")
 _TASKS: Mapping[type[Any], str] = {
     ClassifyDetails: "classify",
     DetectDetails: "detect",
@@ -100,8 +102,9 @@ def _operating_document(evidence: OperatingEvidence | None) -> dict[str, Any] | 
     if evidence is None:
         return None
     document = asdict(evidence)
-    for name, point in (("point", evidence.point), ("source_point", evidence.source_point)):
-        document[name] = {
+    for name in _POINTS:
+        point = getattr(evidence, name)
+        document[name] = point and {
             "threshold": point.threshold,
             "calibration": [_metric_document(metric) for metric in point.calibration],
             "evaluation": [_metric_document(metric) for metric in point.evaluation],
@@ -255,10 +258,11 @@ def _reliability(row: dict[str, Any] | None) -> Reliability | None:
 def _operating_point(row: dict[str, Any] | None) -> OperatingEvidence | None:
     if row is None:
         return None
-    for name in ("point", "source_point"):
-        point = row[name]
-        sets = (tuple(_metric(one) for one in point[which]) for which in ("calibration", "evaluation"))
-        row[name] = PointMetrics(point["threshold"], *sets)
+    for name in _POINTS:
+        point = row.get(name)
+        if point is not None:
+            sets = (tuple(_metric(one) for one in point[which]) for which in ("calibration", "evaluation"))
+            row[name] = PointMetrics(point["threshold"], *sets)
     for name in ("source_curve", "artifact_curve"):
         row[name] = Curve(**_with_tuples(row[name]))
     return OperatingEvidence(**_with_tuples(row))

@@ -7,6 +7,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from edgevision.errors import MissingRuntimeError
+from edgevision.evidence.operating_texts import operating_cost
 from edgevision.metrics.formatting import between, drop_of, in_unit, size, with_interval
 from edgevision.reporting.changes import correctness, describe_change, source_prediction
 
@@ -49,5 +50,5 @@ def _environment() -> Environment:
         size=size,
         source_prediction=source_prediction,
     )
-    environment.globals.update(with_interval=with_interval)
+    environment.globals.update(operating_cost=operating_cost, with_interval=with_interval)
     return environment

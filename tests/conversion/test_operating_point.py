@@ -17,7 +17,7 @@ from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import AgreementError, ConversionError
 from edgevision.evaluation.open_model import RunSettings
 from edgevision.evidence.document import read_evidence
-from edgevision.evidence.operating_points import OperatingPointSpecification
+from edgevision.evidence.operating_specification import OperatingPointSpecification
 from edgevision.evidence.records import Evidence
 
 pytestmark = pytest.mark.convert

@@ -25,7 +25,7 @@ from edgevision.evaluation.classification import ClassificationEvaluator
 from edgevision.evaluation.evaluator import Evaluator
 from edgevision.evaluation.generation import GenerationEvaluator
 from edgevision.evaluation.run import Images
-from edgevision.evidence.operating_points import OperatingPointSpecification
+from edgevision.evidence.operating_specification import OperatingPointSpecification
 from edgevision.evidence.records import Measured
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.plugins import registry

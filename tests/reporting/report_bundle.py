@@ -19,10 +19,10 @@ from edgevision.evaluation.image_to_image import compare_images
 from edgevision.evidence.document import evidence_json
 from edgevision.evidence.operating_points import (
     OperatingEvidence,
-    OperatingPointSpecification,
     ThresholdedScores,
     operating_evidence,
 )
+from edgevision.evidence.operating_specification import OperatingPointSpecification
 from edgevision.evidence.records import Attempt, Evidence, Measured
 from edgevision.evidence.requirements import Budget, Requirement
 from edgevision.evidence.temperatures import (

@@ -8,6 +8,8 @@ import click
 
 from edgevision.calibration.findings import Coverage
 from edgevision.cli.output.tables import echo_table, percent
+from edgevision.evidence.operating_points import OperatingEvidence
+from edgevision.evidence.operating_texts import operating_cost
 from edgevision.evidence.records import Attempt, Evidence, Measured
 from edgevision.evidence.requirements import Requirement
 from edgevision.metrics.comparison import ClassifyDetails, Metric
@@ -70,34 +72,36 @@ def _echo_operating_points(evidence: Evidence) -> None:
     if not points:
         return
     first = points[0][1]
-    required = f"{first.metric} of at least {in_unit(first.at_least, 'share')}"
+    required = f"{first.metric} of at least {in_unit(first.at_least, 'share')} {first.guarantee}"
     images = f"{first.positives[1]} images of '{first.positive}'"
     click.echo(f"\noperating point of '{first.positive}': {required}, measured on {images}")
+    limit = f"lower {100 * first.limit_confidence:g} % limit"
     echo_table(
-        (
-            "artifact",
-            "threshold",
-            "metric",
-            "value (95 % CI)",
-            "source",
-            "on calibration set",
-            "source's own threshold",
-        ),
+        ("artifact", "threshold", "metric", "value (95 % CI)", limit, "source", "on calibration set"),
         [
             (
                 artifact,
                 f"{point.point.threshold:.4g}",
                 metric.name,
                 f"{percent(metric.artifact)} ({between(metric.artifact_interval, 'share')})",
+                _lower_limit(point, metric.name),
                 percent(metric.source),
                 percent(calibration.artifact),
-                f"{point.source_point.threshold:.4g}",
             )
             for artifact, point in points
             for metric, calibration in zip(point.point.evaluation, point.point.calibration, strict=True)
         ],
     )
+    for name, point in points:
+        click.echo(f"{name}: {operating_cost(point)}")
+    click.echo(f"source: {operating_cost(first, of_source=True)}")
     _echo_warnings([(artifact, point.warnings) for artifact, point in points])
+
+
+def _lower_limit(point: OperatingEvidence, metric: str) -> str:
+    """The limit that is judged, beside the metric that was required."""
+    known = point.lower_limits is not None and metric == point.metric
+    return percent(point.lower_limits[1]) if known and point.lower_limits else ""
 
 
 def _echo_temperatures(evidence: Evidence) -> None:
