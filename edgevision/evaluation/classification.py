@@ -27,7 +27,7 @@ from edgevision.metrics.comparison import (
     pair,
     pair_classes,
 )
-from edgevision.metrics.intervals import share_by_image, wilson
+from edgevision.metrics.intervals import Groups, share_by_image, wilson
 from edgevision.metrics.measures import Measures
 from edgevision.session import CheckedSession
 from edgevision.tasks.classify import Classifier, Scores
@@ -48,9 +48,10 @@ class ClassificationEvaluator:
         image_names: names of the evaluation images, in their order.
         score_calibration: temperature and operating point of the artifact, if a single one is measured.
         source_notes: how the task was inferred from the source, for each comparison with it.
+        groups: group of each evaluation image, `None` if every image is its own.
 
     Attributes:
-        truth: the argument.
+        truth, groups: the arguments.
     """
 
     #: Floats differ by rounding alone; integers by the resolution of 8 bits: the best converters of the
@@ -74,8 +75,10 @@ class ClassificationEvaluator:
         image_names: Sequence[str] = (),
         score_calibration: ScoreCalibration | None = None,
         source_notes: tuple[str, ...] = (),
+        groups: Groups | None = None,
     ) -> None:
         self.task = task
+        self.groups = groups
         self.labels = labels
         self.preprocessing = preprocessing
         self.truth = truth
@@ -114,6 +117,7 @@ class ClassificationEvaluator:
             self._multi_label,
             self.labels,
             self._image_names,
+            groups=self.groups,
         )
         return replace(comparison, notes=self._source_notes)
 
@@ -122,7 +126,7 @@ class ClassificationEvaluator:
         if self.truth is None:
             return None
         scores = np.stack(answers)
-        measures = classify_measures(scores, self.truth, self.labels, self._multi_label)
+        measures = classify_measures(scores, self.truth, self.labels, self._multi_label, groups=self.groups)
         point = self._score_calibration.operating_point
         return measures if point is None else with_point(measures, point, scores, self.truth)
 
@@ -150,6 +154,8 @@ def compare_scores(
     multi_label: bool = False,
     labels: Sequence[str] = (),
     image_names: Sequence[str] = (),
+    *,
+    groups: Groups | None = None,
 ) -> Comparison:
     """Compare float32 scores ``(images, classes)`` of an artifact with its source's.
 
@@ -164,6 +170,7 @@ def compare_scores(
         multi_label: True for independent scores.
         labels: one name per class; default ``class 0``, ``class 1``, …
         image_names: one per image; default ``image 0``, ``image 1``, …
+        groups: group of each image, `None` if every image is its own.
     """
     labels = labels or [f"class {number}" for number in range(source.shape[1])]
     predicted = predicted_classes(source, multi_label), predicted_classes(artifact, multi_label)
@@ -172,8 +179,8 @@ def compare_scores(
     difference = np.abs(source - artifact)
     before = after = None
     if truth is not None:
-        before = classify_measures(source, truth, labels, multi_label)
-        after = classify_measures(artifact, truth, labels, multi_label)
+        before = classify_measures(source, truth, labels, multi_label, groups=groups)
+        after = classify_measures(artifact, truth, labels, multi_label, groups=groups)
     flips = _Flips(source, artifact, truth, multi_label, labels)
     return Comparison(
         images=len(source),

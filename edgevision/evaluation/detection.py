@@ -25,7 +25,7 @@ from edgevision.metrics.comparison import (
     pair,
     pair_classes,
 )
-from edgevision.metrics.intervals import Interval, share_by_image
+from edgevision.metrics.intervals import Groups, Interval, share_by_image
 from edgevision.metrics.measures import LastMeasures, Measures
 from edgevision.session import CheckedSession
 from edgevision.tasks.description import DetectTask
@@ -51,6 +51,7 @@ class DetectionEvaluator:
         preprocessing: from an image to the source's input.
         truth: the objects in each evaluation image, where known.
         image_names: names of the evaluation images, in their order.
+        groups: group of each evaluation image, `None` if every image is its own.
     """
 
     #: Rounding alone moves boxes across the threshold, so less is required than of a top class.
@@ -72,8 +73,10 @@ class DetectionEvaluator:
         preprocessing: Preprocessing,
         truth: Sequence[Annotations] | None,
         image_names: Sequence[str] = (),
+        groups: Groups | None = None,
     ) -> None:
         self.task = task
+        self.groups = groups
         self.labels = labels
         self.preprocessing = preprocessing
         self.truth = truth
@@ -83,7 +86,13 @@ class DetectionEvaluator:
             None
             if truth is None
             else LastMeasures(
-                partial(detect_measures, truth, labels=labels, score_threshold=task.score_threshold)
+                partial(
+                    detect_measures,
+                    truth,
+                    labels=labels,
+                    score_threshold=task.score_threshold,
+                    groups=groups,
+                )
             )
         )
         least = min(_LEAST_SCORE, task.score_threshold)

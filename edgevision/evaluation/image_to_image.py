@@ -16,7 +16,7 @@ from edgevision.imaging.preprocess import Preprocessing
 from edgevision.metrics.changes import PixelChange, name_of
 from edgevision.metrics.comparison import MOST_IMAGES, Comparison, GenerateDetails, Metric, pair
 from edgevision.metrics.image_similarity import Pixels, psnr_db, ssim
-from edgevision.metrics.intervals import share_by_image
+from edgevision.metrics.intervals import Groups, share_by_image
 from edgevision.metrics.measures import LastMeasures, Measures, MetricValue, mean_of
 from edgevision.session import CheckedSession
 from edgevision.tasks.description import GenerateTask
@@ -34,6 +34,7 @@ class ImageToImageEvaluator:
         preprocessing: from an image to the source's input.
         truth: the expected output for each evaluation image, uint8 RGB, where known.
         image_names: names of the evaluation images, in their order.
+        groups: group of each evaluation image, `None` if every image is its own.
     """
 
     labels: tuple[str, ...] = ()
@@ -53,11 +54,13 @@ class ImageToImageEvaluator:
         preprocessing: Preprocessing,
         truth: Sequence[Pixels] | None,
         image_names: Sequence[str] = (),
+        groups: Groups | None = None,
     ) -> None:
         self.task = task
+        self.groups = groups
         self.preprocessing = preprocessing
         self.truth = truth
-        self._measures = None if truth is None else LastMeasures(partial(_measures, truth))
+        self._measures = None if truth is None else LastMeasures(partial(_measures, truth, groups=groups))
         self._image_names = image_names
 
     def model(self, session: CheckedSession) -> ImageToImage:
@@ -80,7 +83,7 @@ class ImageToImageEvaluator:
         """As `compare_images`, with PSNR and SSIM against ground truth where known."""
         before, after = self.measure(source), self.measure(artifact)
         metrics = pair(before.metrics, after.metrics) if before and after else ()
-        return compare_images(source, artifact, self._image_names, metrics)
+        return compare_images(source, artifact, self._image_names, metrics, groups=self.groups)
 
     def measure(self, answers: Sequence[Pixels]) -> Measures | None:
         """As `MeasuringEvaluator.measure`: mean PSNR and SSIM; the error of an image is 1 - SSIM."""
@@ -96,6 +99,8 @@ def compare_images(
     artifact: Sequence[Pixels],
     image_names: Sequence[str] = (),
     metrics: tuple[Metric, ...] = (),
+    *,
+    groups: Groups | None = None,
 ) -> Comparison:
     """Compare the images of an artifact with its source's; differences are fractions of 255.
 
@@ -106,9 +111,10 @@ def compare_images(
         source, artifact: uint8 ``(h, w, c)``, one or more.
         image_names: names of the inputs.
         metrics: of both, against ground truth.
+        groups: group of each image, `None` if every image is its own.
     """
     differences = [np.abs(a.astype(np.int16) - b) for a, b in zip(source, artifact, strict=True)]
-    psnr, similarity = _psnr_and_ssim(source, artifact)
+    psnr, similarity = _psnr_and_ssim(source, artifact, groups)
     similar = share_by_image(np.clip(np.asarray(similarity.per_image), 0.0, 1.0))
     return Comparison(
         images=len(source),
@@ -144,14 +150,21 @@ def _changes(
     return GenerateDetails(len(changes), tuple(worst))
 
 
-def _measures(truth: Sequence[Pixels], outputs: Sequence[Pixels]) -> Measures:
-    metrics = _psnr_and_ssim(truth, outputs)
+def _measures(
+    truth: Sequence[Pixels], outputs: Sequence[Pixels], *, groups: Groups | None = None
+) -> Measures:
+    metrics = _psnr_and_ssim(truth, outputs, groups)
     return Measures(metrics, (), 1.0 - np.asarray(metrics[1].per_image, np.float64))
 
 
-def _psnr_and_ssim(truth: Sequence[Pixels], outputs: Sequence[Pixels]) -> tuple[MetricValue, MetricValue]:
+def _psnr_and_ssim(
+    truth: Sequence[Pixels], outputs: Sequence[Pixels], groups: Groups | None
+) -> tuple[MetricValue, MetricValue]:
     """Mean PSNR and mean SSIM."""
-    return mean_of("PSNR", _each(psnr_db, truth, outputs), "dB"), mean_of("SSIM", _each(ssim, truth, outputs))
+    return (
+        mean_of("PSNR", _each(psnr_db, truth, outputs), "dB", groups=groups),
+        mean_of("SSIM", _each(ssim, truth, outputs), groups=groups),
+    )
 
 
 def _each(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.metrics.changes import Confusion, Reliability
-from edgevision.metrics.intervals import RESAMPLES, Interval, Samples, resamples, wilson
+from edgevision.metrics.intervals import RESAMPLES, Groups, Interval, Samples, resamples, wilson
 from edgevision.metrics.measures import ClassMetricValues, Measures, MetricValue, resampled, share_of
 from edgevision.tasks.classify import Scores
 
@@ -43,7 +43,14 @@ def members(truth: Truth, classes: int) -> Members:
     return np.equal(truth[:, None], np.arange(classes))
 
 
-def classify_measures(scores: Scores, truth: Truth, labels: Sequence[str], multi_label: bool) -> Measures:
+def classify_measures(
+    scores: Scores,
+    truth: Truth,
+    labels: Sequence[str],
+    multi_label: bool,
+    *,
+    groups: Groups | None = None,
+) -> Measures:
     """Measure a classifier against the ground truth.
 
     Precision, recall and F1 are averaged over the classes in the ground truth (macro); the precision of a
@@ -55,6 +62,7 @@ def classify_measures(scores: Scores, truth: Truth, labels: Sequence[str], multi
         truth: ground truth of the same images.
         labels: one name per class.
         multi_label: whether each class has an independent score.
+        groups: group of each image, `None` if every image is its own.
     """
     predicted, true = predicted_classes(scores, multi_label), members(truth, scores.shape[1])
     counts = _counted(predicted, true)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edgevision.datasets.annotations import Annotations
 from edgevision.errors import MissingRuntimeError
-from edgevision.metrics.intervals import Samples, resamples
+from edgevision.metrics.intervals import Groups, Samples, resamples
 from edgevision.metrics.measures import ClassMetricValues, Measures, MetricValue, resampled
 from edgevision.tasks.detections import Detections
 
@@ -31,6 +31,8 @@ def detect_measures(
     detections: Sequence[Detections],
     labels: Sequence[str],
     score_threshold: float = 0.0,
+    *,
+    groups: Groups | None = None,
 ) -> Measures:
     """COCO's mean average precision and recall (Lin et al. 2014), with the matching of pycocotools.
 
@@ -39,6 +41,7 @@ def detect_measures(
         detections: those in each image, in the same order; COCO evaluates the best hundred of each class.
         labels: one name per class; classes without annotations do not count.
         score_threshold: lowest score of a detection, for the errors of single images.
+        groups: group of each image, `None` if every image is its own.
 
     Returns:
         ``mAP@0.50``, ``mAP@0.50:0.95`` and ``recall`` (the mean over IoU 0.50 to 0.95, at a hundred

@@ -10,7 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgevision.metrics.quantiles import beta_quantile
+
 Samples = NDArray[np.float64]
+#: Images that belong together, such as those of one patient or video: the index of the group of each image,
+#: ``(images,)``. The images of a group depend on each other, so the groups are what is sampled.
+Groups = NDArray[np.intp]
 
 #: Of the standard normal distribution, at 97.5 %.
 _Z = 1.959963984540054
@@ -23,7 +28,7 @@ _DIGITS = 6
 
 @dataclass(frozen=True)
 class Interval:
-    """A 95 % confidence interval of the value on all images of this kind.
+    """A confidence interval of the value on all images of this kind.
 
     Attributes:
         low, high: the limits, in the unit of the value.
@@ -33,11 +38,13 @@ class Interval:
             Statistics in Medicine 17:2635, method 10, for the difference of two proportions on the same
             images) or ``bootstrap`` (percentiles of `RESAMPLES` resamples of the images, Efron and Tibshirani
             1993, chapter 13; the resamples are the same for the same number of images).
+        confidence: how often such intervals contain the value, 0…1.
     """
 
     low: float
     high: float
     method: str
+    confidence: float = 0.95
 
 
 def wilson(hits: int, count: int) -> Interval:
@@ -46,7 +53,45 @@ def wilson(hits: int, count: int) -> Interval:
     return Interval(round(low, _DIGITS), round(high, _DIGITS), "wilson")
 
 
-def share_by_image(amounts: NDArray[Any], of: NDArray[Any] | None = None) -> Interval:
+def clopper_pearson(hits: float, count: float, *, confidence: float = 0.95) -> Interval:
+    """The exact interval of the proportion of `hits` in `count` independent trials; 0 to 1 without trials.
+
+    Each limit alone is wrong in at most half of ``1 - confidence`` of all sets (Clopper and Pearson 1934,
+    Biometrika 26:404).
+
+    Args:
+        hits, count: trials; fractions stand for dependent trials, counted by what they are worth.
+        confidence: of the two limits together, 0…1; the lower limit alone has ``(1 + confidence) / 2``.
+    """
+    tail = (1 - confidence) / 2
+    low = beta_quantile(tail, hits, count - hits + 1) if hits > 0 else 0.0
+    high = beta_quantile(1 - tail, hits + 1, count - hits) if hits < count else 1.0
+    return Interval(round(low, _DIGITS), round(high, _DIGITS), "clopper-pearson", confidence)
+
+
+def paired_drop(lost: float, gained: float, count: float, *, confidence: float = 0.95) -> Interval:
+    """The interval of the proportion of `lost` minus that of `gained` in `count` images.
+
+    The exact limits of both proportions, combined by their distances (Zou and Donner 2008, Statistics in
+    Medicine 27:1693).
+
+    Args:
+        lost, gained: images that only the source, or only the artifact, hits.
+        count: images.
+        confidence: of the two limits together, 0…1.
+    """
+    if count <= 0:
+        return Interval(-1.0, 1.0, "zou-donner", confidence)
+    losses, gains = (clopper_pearson(one, count, confidence=confidence) for one in (lost, gained))
+    p, q = lost / count, gained / count
+    above = math.hypot(losses.high - p, q - gains.low)
+    below = math.hypot(p - losses.low, gains.high - q)
+    return Interval(round(p - q - below, _DIGITS), round(p - q + above, _DIGITS), "zou-donner", confidence)
+
+
+def share_by_image(
+    amounts: NDArray[Any], of: NDArray[Any] | None = None, *, groups: Groups | None = None
+) -> Interval:
     """The interval of a share that is measured on parts of images, or of a mean similarity of images.
 
     The parts of one image depend on each other, so the images are what is sampled. As Agresti and Coull do
@@ -72,7 +117,9 @@ def share_by_image(amounts: NDArray[Any], of: NDArray[Any] | None = None) -> Int
     return Interval(round(low, _DIGITS), round(high, _DIGITS), "agresti-coull")
 
 
-def newcombe(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Interval:
+def newcombe(
+    first: NDArray[np.bool_], second: NDArray[np.bool_], *, groups: Groups | None = None
+) -> Interval:
     """The interval of the proportion of hits in `first` minus that in `second`.
 
     Two models with the same hits still have an interval wider than 0: other images might tell them apart.

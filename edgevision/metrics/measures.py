@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edgevision.metrics.changes import Confusion, Reliability
 from edgevision.metrics.intervals import (
+    Groups,
     Interval,
     Samples,
     newcombe,
@@ -98,13 +99,15 @@ class LastMeasures:
         return measures
 
 
-def share_of(name: str, hits: NDArray[np.bool_]) -> MetricValue:
+def share_of(name: str, hits: NDArray[np.bool_], *, groups: Groups | None = None) -> MetricValue:
     """The share of hits among independent trials, bool ``(n,)``, with Wilson's interval."""
     value = float(hits.mean()) if len(hits) else 0.0
     return MetricValue(name, value, wilson(int(hits.sum()), len(hits)), per_image=hits)
 
 
-def mean_of(name: str, values: NDArray[Any], unit: str = "share") -> MetricValue:
+def mean_of(
+    name: str, values: NDArray[Any], unit: str = "share", *, groups: Groups | None = None
+) -> MetricValue:
     """The mean of one value per image, ``(n,)``, with a bootstrap interval if the values differ."""
     samples = resampled_sums(values) / len(values)
     interval = percentile(samples) if np.ptp(values) > 0 else None

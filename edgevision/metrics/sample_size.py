@@ -1,0 +1,111 @@
+"""How many images it takes to show that a limit is kept, from the formulas that the verdict is made with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from statistics import NormalDist
+
+from edgevision.metrics.intervals import clopper_pearson, paired_drop
+
+#: Sets larger than this are not looked for.
+_MOST_IMAGES = 100_000_000
+
+
+def images_needed(bound: Callable[[int], float], limit: float, at_least: bool) -> int | None:
+    """The fewest images whose unfavourable end keeps `limit`; `None` if no number of images does.
+
+    Args:
+        bound: number of images -> the unfavourable end of the interval that so many images have, if they
+            look like those at hand. More images bring it nearer to the value itself.
+        limit: required value.
+        at_least: whether `limit` is a lower limit; otherwise it is an upper one.
+    """
+
+    def keeps(images: int) -> bool:
+        return bound(images) >= limit if at_least else bound(images) <= limit
+
+    enough = 1
+    while not keeps(enough):
+        if enough >= _MOST_IMAGES:
+            return None
+        enough *= 2
+    too_few = enough // 2
+    while enough - too_few > 1:
+        middle = (enough + too_few) // 2
+        too_few, enough = (too_few, middle) if keeps(middle) else (middle, enough)
+    return enough
+
+
+def images_for_share(expected: float, limit: float, *, confidence: float = 0.95) -> int | None:
+    """Images that show that a share, such as accuracy or agreement, is at least `limit`.
+
+    Args:
+        expected: the share that is expected, 0…1.
+        limit: required share, 0…1.
+        confidence: of the two-sided interval (`clopper_pearson`) whose lower limit must keep `limit`.
+    """
+    if expected <= limit:
+        return None
+    return images_needed(
+        lambda images: clopper_pearson(expected * images, images, confidence=confidence).low, limit, True
+    )
+
+
+def images_for_mean(
+    expected: float, variance: float, limit: float, *, at_least: bool, confidence: float = 0.95
+) -> int | None:
+    """Images that show that a mean keeps `limit`, from the variance of its values.
+
+    Args:
+        expected: the mean that is expected.
+        variance: of the values of single images, in the square of their unit.
+        limit: required mean.
+        at_least: whether `limit` is a lower limit; otherwise it is an upper one.
+        confidence: of the two-sided interval whose unfavourable end must keep `limit`.
+    """
+    distance = expected - limit if at_least else limit - expected
+    if distance <= 0:
+        return None
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    return max(2, math.ceil(variance * (z / distance) ** 2))
+
+
+def positives_for_sensitivity(expected: float, limit: float, *, confidence: float = 0.95) -> int | None:
+    """Images of the class of interest that show, at `confidence`, that a sensitivity is at least `limit`.
+
+    With an expected sensitivity of 1 these are Wilks's (1941): 59 for 95 % at a confidence of 95 %.
+
+    Args:
+        expected: the sensitivity that is expected, 0…1.
+        limit: required sensitivity, 0…1.
+        confidence: of the lower limit alone.
+    """
+    if expected <= limit:
+        return None
+    two_sided = 2 * confidence - 1
+    return images_needed(
+        lambda positives: clopper_pearson(expected * positives, positives, confidence=two_sided).low,
+        limit,
+        True,
+    )
+
+
+def images_for_paired_drop(
+    lost: float, gained: float, limit: float, *, confidence: float = 0.95
+) -> int | None:
+    """Images that show that the drop of a share of hits, such as accuracy, is at most `limit`.
+
+    Args:
+        lost: share of the images that only the source is expected to hit, 0…1.
+        gained: share that only the artifact is expected to hit, 0…1.
+        limit: largest drop, 0…1.
+        confidence: of the two-sided interval whose upper limit must keep `limit`.
+    """
+    if lost - gained >= limit:
+        return None
+    return images_needed(
+        lambda images: paired_drop(lost * images, gained * images, images, confidence=confidence).high,
+        limit,
+        False,
+    )
