@@ -33,7 +33,6 @@ from edgevision.evidence.temperatures import (
     temperature_evidence,
 )
 from edgevision.evidence.threshold_choice import (
-    Groups,
     Positives,
     effective_number,
     empirical_threshold,
@@ -41,6 +40,7 @@ from edgevision.evidence.threshold_choice import (
 )
 from edgevision.metrics.classification import Members, members
 from edgevision.metrics.formatting import in_unit
+from edgevision.metrics.intervals import Groups
 from edgevision.tasks.classify import Classifier, Scores, score_output
 from edgevision.tasks.score_calibration import OperatingPoint, ScoreCalibration
 from edgevision.tasks.temperature import score_floor

@@ -15,17 +15,16 @@ from edgevision.evidence.operating_specification import OperatingPointSpecificat
 from edgevision.evidence.requirements import Requirement
 from edgevision.evidence.threshold_choice import (
     ClassScores,
-    Groups,
     Positives,
     ThresholdCounts,
     effective_number,
 )
-from edgevision.metrics.binomial import lower_limit, trials_needed
 from edgevision.metrics.classification import Truth, members
 from edgevision.metrics.comparison import Metric, pair
 from edgevision.metrics.formatting import in_unit
-from edgevision.metrics.intervals import Interval, resampled_sums, wilson
+from edgevision.metrics.intervals import Groups, Interval, clopper_pearson, resampled_sums, wilson
 from edgevision.metrics.measures import Measures, MetricValue, resampled, share_of
+from edgevision.metrics.sample_size import positives_for_sensitivity
 from edgevision.tasks.classify import Scores
 from edgevision.tasks.labels import abbreviated
 from edgevision.tasks.score_calibration import OperatingPoint
@@ -319,16 +318,16 @@ class _MeasuredShare:
     independent: int
 
     def lower_limit(self, confidence: float) -> float:
-        """One-sided, rounded down."""
-        errors = math.ceil((self.images - self.hits) * self.independent / max(1, self.images) - 1e-9)
-        limit = lower_limit(self.independent - errors, self.independent, confidence)
-        return math.floor(limit * 1e6) / 1e6
+        """One-sided, by Clopper and Pearson."""
+        hits = self.hits * self.independent / max(1, self.images)
+        return clopper_pearson(hits, self.independent, confidence=2 * confidence - 1).low
 
     def needed(self, at_least: float, confidence: float) -> int | None:
         """Images like these that would show a required value; `None` if it is shown, or no number would."""
         if self.images == 0 or self.lower_limit(confidence) >= at_least:
             return None
-        independent = trials_needed(self.hits / self.images, at_least, confidence)
+        share = self.hits / self.images
+        independent = positives_for_sensitivity(share, at_least, confidence=confidence)
         return None if independent is None else math.ceil(independent * self.images / self.independent)
 
 

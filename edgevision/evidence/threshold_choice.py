@@ -16,13 +16,12 @@ from numpy.typing import NDArray
 
 from edgevision.evidence.operating_specification import LOGIT_STARTS, OperatingPointSpecification
 from edgevision.metrics.binomial import at_most, most_errors
+from edgevision.metrics.intervals import Groups
 
 #: The scores of the class of interest, one per image.
 ClassScores = NDArray[np.float32]
 #: Whether each image belongs to the class of interest.
 Positives = NDArray[np.bool_]
-#: Index of the group of each image: images of one patient, video or site.
-Groups = NDArray[np.intp]
 
 #: Thresholds per unit of logit that Learn-then-Test tries, and the lowest: a score of 1e-7.
 _STEPS_PER_LOGIT, _LOWEST_LOGIT = 64, -16.0

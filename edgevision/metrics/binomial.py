@@ -1,19 +1,12 @@
-"""Exact binomial probabilities and limits, without an approximation and without SciPy: a device has none."""
+"""Exact binomial probabilities, and the errors that a limit allows, without SciPy: a device has none."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import OptionError
 from edgevision.system.arguments import real_number
-
-#: Halvings of the range 0…1, enough for the precision of a float.
-_HALVINGS = 60
-#: More trials than an evaluation set would have.
-MOST_TRIALS = 1_000_000
 
 
 def at_most(errors: int, trials: int, share: float) -> float:
@@ -57,60 +50,6 @@ def most_errors(trials: int, share: float, confidence: float) -> int:
         else:
             high = middle
     return low
-
-
-def lower_limit(hits: int, trials: int, confidence: float) -> float:
-    """The one-sided lower limit of a proportion by Clopper and Pearson (1934): exact for every sample size.
-
-    The true proportion is below it in at most ``1 - confidence`` of all samples.
-
-    Args:
-        hits: 0 to `trials`.
-        trials: 0 or more.
-        confidence: above 0 and below 1.
-
-    Returns:
-        0…1; 0 without trials.
-    """
-    errors, risk = trials - hits, 1 - confidence
-    low, high = 0.0, 1.0
-    if hits == 0:
-        return 0.0
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        # The probability of so few errors if `middle` were the true proportion of hits.
-        if at_most(errors, trials, 1 - middle) <= risk:
-            low = middle
-        else:
-            high = middle
-    return low
-
-
-def trials_needed(share: float, at_least: float, confidence: float) -> int | None:
-    """Trials whose lower limit would keep a required proportion, if `share` of them are hits.
-
-    Args:
-        share: 0…1.
-        at_least: the required proportion, above 0 and below 1.
-        confidence: of the one-sided lower limit.
-
-    Returns:
-        `None` if no number would, or more than `MOST_TRIALS`.
-    """
-
-    def shows(trials: int) -> bool:
-        return most_errors(trials, 1 - at_least, confidence) >= math.ceil((1 - share) * trials - 1e-9)
-
-    high = 1
-    while not shows(high):
-        high *= 2
-        if share <= at_least or high > MOST_TRIALS:
-            return None
-    low = high // 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if shows(middle) else (middle, high)
-    return high
 
 
 def checked_confidence(value: object, name: str = "confidence") -> float:

@@ -16,7 +16,7 @@ from edgevision.evidence.operating_points import (
 )
 from edgevision.evidence.operating_specification import OperatingPointSpecification
 from edgevision.evidence.operating_texts import operating_cost
-from edgevision.metrics.binomial import lower_limit
+from edgevision.metrics.intervals import clopper_pearson
 
 #: 0.9, 0.8, 0.7, 0.6 and 0.3 are positive; 0.5, 0.4, 0.2 and 0.1 are negative.
 SCORES = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1], np.float32)
@@ -103,9 +103,13 @@ def test_a_requirement_passes_on_the_lower_limit(at_least: float, status: str) -
     requirement = found.requirement
     assert requirement.what == "sensitivity for 'x'"
     assert (requirement.status, requirement.measured) == (status, 0.8)
-    assert requirement.bound == pytest.approx(lower_limit(160, 200, 0.95), abs=1e-6)
+    assert requirement.bound == pytest.approx(_limit(160, 200), abs=1e-6)
     assert requirement.bound == pytest.approx(0.74775, abs=1e-5)
     assert len(found.warnings) == (status == "not shown")
+
+
+def _limit(hits: float, count: int) -> float:
+    return clopper_pearson(hits, count, confidence=0.9).low
 
 
 def test_eight_of_ten_do_not_show_ninety_percent() -> None:
@@ -135,8 +139,8 @@ def test_the_images_that_would_show_it_are_named(metric: str) -> None:
     assert found.needed > found.counted
     errors = 1 - hits / found.counted
     for count, shown in ((found.needed, True), (int(0.9 * found.needed), False)):
-        missed = int(np.ceil(errors * count))
-        assert (lower_limit(count - missed, count, 0.95) >= specification.at_least) == shown
+        missed = errors * count
+        assert (_limit(count - missed, count) >= specification.at_least) == shown
     assert found.requirement.images_needed == pytest.approx(400 * found.needed / found.counted, abs=1)
     (warning,) = found.warnings
     assert f"about {found.needed} of them with this share would" in warning
@@ -161,7 +165,7 @@ def test_images_of_one_group_count_as_one_in_the_lower_limit() -> None:
     specification = OperatingPointSpecification("x", "sensitivity", 0.7)
     sides = (specification, one, one, (positive, positive))
     found = operating_evidence(*sides, np.arange(9).repeat(40))
-    assert found.lower_limits[1] == pytest.approx(lower_limit(4, 5, 0.95), abs=1e-6)
+    assert found.lower_limits[1] == pytest.approx(_limit(4, 5), abs=1e-6)
     assert found.requirement.status == "not shown"
     assert operating_evidence(*sides).requirement.status == "passed"
 
