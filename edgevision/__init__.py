@@ -95,8 +95,6 @@ if TYPE_CHECKING:
     from edgevision.metrics.changes import Confusion as Confusion
     from edgevision.metrics.changes import Flip as Flip
     from edgevision.metrics.changes import PixelChange as PixelChange
-    from edgevision.metrics.changes import Reliability as Reliability
-    from edgevision.metrics.changes import ReliabilityBin as ReliabilityBin
     from edgevision.metrics.comparison import ClassifyDetails as ClassifyDetails
     from edgevision.metrics.comparison import ClassMetrics as ClassMetrics
     from edgevision.metrics.comparison import Comparison as Comparison
@@ -108,6 +106,8 @@ if TYPE_CHECKING:
     from edgevision.metrics.measures import ClassMetricValues as ClassMetricValues
     from edgevision.metrics.measures import Measures as Measures
     from edgevision.metrics.measures import MetricValue as MetricValue
+    from edgevision.metrics.reliability import Reliability as Reliability
+    from edgevision.metrics.reliability import ReliabilityBin as ReliabilityBin
     from edgevision.reporting.report import write_report as write_report
     from edgevision.session import CheckedSession as CheckedSession
     from edgevision.session import open_session as open_session
@@ -183,7 +183,8 @@ _NAMES = {
     "imaging.yuv": ("YuvFrame",),
     "loading.bare": ("BareModel",),
     "loading.load": ("load", "load_classifier", "load_detector", "load_generator"),
-    "metrics.changes": ("BoxChange", "Confusion", "Flip", "PixelChange", "Reliability", "ReliabilityBin"),
+    "metrics.changes": ("BoxChange", "Confusion", "Flip", "PixelChange"),
+    "metrics.reliability": ("Reliability", "ReliabilityBin"),
     "metrics.comparison": (
         "ClassMetrics",
         "ClassifyDetails",

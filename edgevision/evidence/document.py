@@ -22,8 +22,6 @@ from edgevision.metrics.changes import (
     Confusion,
     Flip,
     PixelChange,
-    Reliability,
-    ReliabilityBin,
 )
 from edgevision.metrics.comparison import (
     ClassifyDetails,
@@ -36,6 +34,7 @@ from edgevision.metrics.comparison import (
     Metric,
 )
 from edgevision.metrics.intervals import Interval
+from edgevision.metrics.reliability import Reliability, ReliabilityBin
 
 SCHEMA_VERSION = 1
 
@@ -252,7 +251,14 @@ def _confusion(row: dict[str, Any] | None) -> Confusion | None:
 def _reliability(row: dict[str, Any] | None) -> Reliability | None:
     if row is None:
         return None
-    return Reliability(row["ece"], tuple(ReliabilityBin(**one) for one in row["bins"]))
+    calibrated = row.get("calibrated")
+    return Reliability(
+        row["ece"],
+        tuple(ReliabilityBin(**one) for one in row["bins"]),
+        row.get("debiased"),
+        _interval(row.get("interval")),
+        None if calibrated is None else (calibrated[0], calibrated[1]),
+    )
 
 
 def _operating_point(row: dict[str, Any] | None) -> OperatingEvidence | None:
@@ -279,10 +285,10 @@ def _scaled(row: dict[str, Any]) -> ScaledScores:
 
 
 def _quality(row: dict[str, Any]) -> ScoreQuality:
-    bins = row["reliability"]["bins"]
-    return ScoreQuality(
-        row["nll"], Reliability(row["reliability"]["ece"], tuple(ReliabilityBin(**one) for one in bins))
-    )
+    found = _reliability(row["reliability"])
+    if found is None:
+        raise ValueError("the reliability of calibrated scores is missing")
+    return ScoreQuality(row["nll"], found)
 
 
 def _with_tuples(row: dict[str, Any]) -> dict[str, Any]:

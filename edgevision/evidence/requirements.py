@@ -11,7 +11,6 @@ from edgevision.metrics.comparison import POSITIVE_AGREEMENT, Comparison
 from edgevision.metrics.formatting import in_points, in_unit
 from edgevision.system.arguments import real_number
 
-
 #: Verdicts, best first; that of an artifact is the worst of its requirements.
 PASSED, NOT_SHOWN, FAILED = "passed", "not shown", "failed"
 STATUSES = (PASSED, NOT_SHOWN, FAILED)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevision.metrics.changes import Reliability
 from edgevision.metrics.classification import Members, reliability
+from edgevision.metrics.reliability import Reliability
 from edgevision.tasks.classify import class_scores
 from edgevision.tasks.temperature import Scores, log_scores, logistic, logits_of
 

@@ -93,47 +93,6 @@ class Confusion:
         return matrix
 
 
-@dataclass(frozen=True)
-class ReliabilityBin:
-    """Predictions whose confidence lies in one bin.
-
-    Attributes:
-        count: number of predictions.
-        confidence: their mean confidence, 0…1.
-        accuracy: share of them that is correct.
-    """
-
-    count: int
-    confidence: float
-    accuracy: float
-
-
-@dataclass(frozen=True)
-class Reliability:
-    """How well the confidence of predictions matches their accuracy (Guo et al. 2017, section 2).
-
-    Attributes:
-        ece: expected calibration error, 0…1: mean distance of confidence and accuracy; lower is better.
-        bins: 15 bins of equal width from 0 to 1, empty ones included.
-    """
-
-    ece: float
-    bins: tuple[ReliabilityBin, ...]
-
-    @classmethod
-    def of(cls, confidence: NDArray[np.float32], correct: NDArray[np.bool_], bins: int = 15) -> Reliability:
-        """Sort predictions, float32 ``(n,)`` of 0…1 and bool ``(n,)``, into bins ``(low, high]``."""
-        bins = whole_number(bins, "bins", least=1)
-        places = (np.ceil(confidence.astype(np.float64) * bins).astype(np.int64) - 1).clip(0, bins - 1)
-        counts = np.bincount(places, minlength=bins)
-        least = np.maximum(counts, 1)
-        confidences = np.bincount(places, confidence, minlength=bins) / least
-        accuracies = np.bincount(places, correct, minlength=bins) / least
-        error = float((counts * np.abs(confidences - accuracies)).sum() / max(1, len(correct)))
-        rows = zip(counts.tolist(), confidences.tolist(), accuracies.tolist(), strict=True)
-        return cls(round(error, 6), tuple(ReliabilityBin(n, round(c, 6), round(a, 6)) for n, c, a in rows))
-
-
 def name_of(image_names: Sequence[str], place: int) -> str:
     """The name of an image in its set; ``image 7`` if the set has no names."""
     return image_names[place] if image_names else f"image {place}"

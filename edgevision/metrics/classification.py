@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevision.metrics.changes import Confusion, Reliability
+from edgevision.metrics.changes import Confusion
 from edgevision.metrics.intervals import RESAMPLES, Groups, Interval, Samples, resamples, wilson
 from edgevision.metrics.measures import ClassMetricValues, Measures, MetricValue, resampled, share_of
+from edgevision.metrics.reliability import Reliability
 from edgevision.tasks.classify import Scores
 
 #: Membership: one bool per image and class.
@@ -171,10 +172,16 @@ def _scores_of_classes(
     return precision, recall, f1
 
 
-def reliability(scores: Scores, true: Members, multi_label: bool) -> Reliability:
-    """Reliability of the score of the top class; with independent scores, of the score of every class."""
+def reliability(
+    scores: Scores, true: Members, multi_label: bool, *, groups: Groups | None = None
+) -> Reliability:
+    """Reliability of the score of the top class; with independent scores, of the score of every class.
+
+    The scores of one image depend on each other, and so do the images of one group.
+    """
     if multi_label:
-        return Reliability.of(scores.ravel(), true.ravel())
+        of_images = np.arange(len(scores)) if groups is None else groups
+        return Reliability.of(scores.ravel(), true.ravel(), groups=of_images.repeat(scores.shape[1]))
     top = scores.argmax(axis=1)
     places = np.arange(len(scores))
-    return Reliability.of(scores[places, top], true[places, top])
+    return Reliability.of(scores[places, top], true[places, top], groups=groups)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevision.metrics.changes import Confusion, Reliability
+from edgevision.metrics.changes import Confusion
 from edgevision.metrics.intervals import (
     Groups,
     Interval,
@@ -19,6 +19,7 @@ from edgevision.metrics.intervals import (
     resampled_sums,
     wilson,
 )
+from edgevision.metrics.reliability import Reliability
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.evidence.operating_points import OperatingEvidence
-from edgevision.metrics.changes import Reliability
+from edgevision.metrics.reliability import Reliability
 from edgevision.reporting.svg import LETTER, Drawing, shortened
 
 #: With more classes than this, the report lists the most frequent confusions alone.

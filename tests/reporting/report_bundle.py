@@ -32,9 +32,10 @@ from edgevision.evidence.temperatures import (
     temperature_evidence,
 )
 from edgevision.imaging.preprocess import Preprocessing
-from edgevision.metrics.changes import BoxChange, Reliability
+from edgevision.metrics.changes import BoxChange
 from edgevision.metrics.comparison import Comparison, DetectDetails
 from edgevision.metrics.intervals import wilson
+from edgevision.metrics.reliability import Reliability
 from edgevision.tasks.description import ClassifyTask, DetectTask, GenerateTask, Task
 from edgevision.tasks.generation_settings import ImageToImageSettings
 from edgevision.tensors import TensorSpec

@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from edgevision.metrics.changes import Reliability
 from edgevision.metrics.intervals import Interval
+from edgevision.metrics.reliability import Reliability
 from edgevision.reporting.interval_charts import ChartAxis, Row, interval_chart
 from edgevision.reporting.prediction_charts import confusion_chart, reliability_chart
 from edgevision.reporting.svg import Scale, shortened
