@@ -22,12 +22,12 @@ from edgevision.cli.options.score import describe_score_calibration
 from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.evaluation_pictures import save_pictures
 from edgevision.cli.output.left_out import echo_left_out
-from edgevision.cli.output.tables import echo_table, percent
+from edgevision.cli.output.tables import echo_table
 from edgevision.cli.output.terminal import progress_on, without_noise
 from edgevision.errors import InputError
 from edgevision.evaluation.evaluate import Evaluation, evaluate
 from edgevision.metrics.changes import Confusion
-from edgevision.metrics.formatting import METHODS, between, in_unit
+from edgevision.metrics.formatting import METHODS, between, calibrated_error, calibration_error, in_unit
 from edgevision.metrics.measures import ClassMetricValues
 from edgevision.system.files import make_folder
 
@@ -111,7 +111,9 @@ def _echo(evaluation: Evaluation) -> None:
         ],
     )
     if measures.reliability is not None:
-        click.echo(f"expected calibration error: {percent(measures.reliability.ece)} (lower is better)")
+        click.echo(f"expected calibration error: {calibration_error(measures.reliability)}; lower is better")
+        calibrated = calibrated_error(measures.reliability)
+        click.echo(f"of a perfectly calibrated model with these scores, on so many images: {calibrated}")
     if measures.by_class:
         click.echo()
         _echo_classes(measures.by_class, "objects" if evaluation.task.name == "detect" else "images")

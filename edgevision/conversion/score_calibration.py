@@ -28,7 +28,9 @@ from edgevision.evidence.temperatures import (
     LOWEST,
     ScaledScores,
     ScoreQuality,
+    change_interval,
     fit_temperature,
+    log_losses,
     scaled_scores,
     temperature_evidence,
 )
@@ -271,12 +273,13 @@ def _fit(
         temperature = fit_temperature(calibration, request.calibration_truth, floor, independent)
         if temperature is None:
             raise ConversionError(_without_temperature(name, request))
-        before = ScoreQuality.of(evaluation, request.evaluation_truth, floor, independent)
+        plain, truth = evaluation, request.evaluation_truth
         calibration, evaluation = (
             scaled_scores(scores, temperature, floor, independent) for scores in (calibration, evaluation)
         )
-        after = ScoreQuality.of(evaluation, request.evaluation_truth, floor, independent)
-        scaled = ScaledScores(temperature, before, after)
+        losses = [log_losses(scores, truth, floor, independent) for scores in (plain, evaluation)]
+        before, after = (ScoreQuality.of(scores, truth, floor, independent) for scores in (plain, evaluation))
+        scaled = ScaledScores(temperature, before, after, change_interval(*losses))
     threshold = empirical = None
     if request.specification is not None:
         threshold = _threshold(name, request, calibration, request.specification)

@@ -281,7 +281,8 @@ def _temperature(row: dict[str, Any] | None) -> TemperatureEvidence | None:
 
 
 def _scaled(row: dict[str, Any]) -> ScaledScores:
-    return ScaledScores(row["temperature"], _quality(row["before"]), _quality(row["after"]))
+    change = _interval(row.get("change"))
+    return ScaledScores(row["temperature"], _quality(row["before"]), _quality(row["after"]), change)
 
 
 def _quality(row: dict[str, Any]) -> ScoreQuality:

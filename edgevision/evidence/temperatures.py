@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.metrics.classification import Members, reliability
+from edgevision.metrics.intervals import Groups, Interval, resampled_sums
 from edgevision.metrics.reliability import Reliability
 from edgevision.tasks.classify import class_scores
 from edgevision.tasks.temperature import Scores, log_scores, logistic, logits_of
@@ -36,11 +37,13 @@ class ScoreQuality:
     reliability: Reliability
 
     @classmethod
-    def of(cls, scores: Scores, true: Members, floor: float, multi_label: bool) -> ScoreQuality:
-        """Measure float32 scores against bool labels, both ``(images, classes)``."""
-        likelihoods = np.where(true, scores, 1 - scores) if multi_label else scores[true]
-        nll = -float(log_scores(likelihoods, floor).astype(np.float64).mean())
-        return cls(round(nll, 6) + 0.0, reliability(scores, true, multi_label))
+    def of(
+        cls, scores: Scores, true: Members, floor: float, multi_label: bool, groups: Groups | None = None
+    ) -> ScoreQuality:
+        """Measure float32 scores against bool labels, both ``(images, classes)``, of images in groups."""
+        losses = log_losses(scores, true, floor, multi_label)
+        found = reliability(scores, true, multi_label, groups=groups)
+        return cls(round(float(losses.mean()), 6) + 0.0, found)
 
 
 @dataclass(frozen=True)
@@ -50,11 +53,14 @@ class ScaledScores:
     Attributes:
         temperature: fitted on the calibration set.
         before, after: without and with the temperature.
+        change: 95 % interval of the rise of the log loss, in nats, on the same images; `None` in evidence of
+            earlier releases.
     """
 
     temperature: float
     before: ScoreQuality
     after: ScoreQuality
+    change: Interval | None = None
 
 
 @dataclass(frozen=True)
@@ -72,16 +78,71 @@ class TemperatureEvidence:
 
 
 def temperature_evidence(source: ScaledScores, artifact: ScaledScores) -> TemperatureEvidence:
-    """The evidence, with a warning if the temperature does not improve the scores on the evaluation set."""
-    before, after = artifact.before, artifact.after
-    if after.nll <= before.nll:
+    """The evidence, with a warning unless the evaluation set shows that the temperature improves the scores.
+
+    It is judged by the log loss, which has no bias in a small set, unlike the calibration error; and by the
+    unfavourable end of its interval.
+    """
+    before, after, change = artifact.before, artifact.after, artifact.change
+    if after.nll < before.nll and change is not None and change.high < 0:
         return TemperatureEvidence(source, artifact)
-    warning = (
-        f"temperature scaling makes the scores worse on the evaluation set: the log loss rises from "
-        f"{before.nll:.4f} to {after.nll:.4f} nats; check that the model was not trained on the "
-        f"calibration set"
+    limits = (
+        "" if change is None else f" (95 % interval of the change: {change.low:+.4f} to {change.high:+.4f})"
     )
+    losses = f"from {before.nll:.4f} to {after.nll:.4f} nats{limits}"
+    if after.nll <= before.nll:
+        warning = (
+            f"the evaluation set does not show that temperature scaling improves the scores: the log loss "
+            f"goes {losses}; evaluate on more images, or remove --calibrate-scores"
+        )
+    else:
+        shown = change is not None and change.low > 0
+        warning = (
+            f"temperature scaling {'makes' if shown else 'seems to make'} the scores worse on the evaluation "
+            f"set: the log loss rises {losses}; check that the model was not trained on the calibration set"
+        )
     return TemperatureEvidence(source, artifact, (warning,))
+
+
+def log_losses(scores: Scores, true: Members, floor: float, multi_label: bool) -> NDArray[np.float64]:
+    """The negative log-likelihood of the labels of each image, in nats; the mean of independent scores.
+
+    Args:
+        scores: float32 ``(images, classes)`` of 0…1.
+        true: bool labels of the same shape.
+        floor: from `edgevision.tasks.temperature.score_floor`.
+        multi_label: whether each class has an independent score.
+
+    Returns:
+        ``(images,)``.
+    """
+    likelihoods = np.where(true, scores, 1 - scores) if multi_label else scores[true]
+    losses = -log_scores(likelihoods, floor).astype(np.float64)
+    return losses.mean(axis=1) if multi_label else losses
+
+
+def change_interval(before: NDArray[np.float64], after: NDArray[np.float64]) -> Interval | None:
+    """95 % interval of the mean change of the log loss of images, by the bootstrap-t.
+
+    A few images with large losses make the mean skewed; its studentized form is less so (Efron and Tibshirani
+    1993, chapter 12).
+
+    Args:
+        before, after: ``(images,)``, from `log_losses`.
+
+    Returns:
+        `None` if the images cannot bound it, because all have the same change.
+    """
+    changes = after - before
+    count, mean, spread = len(changes), float(changes.mean()), float(changes.std())
+    if not spread > 1e-12:
+        return None
+    sums = resampled_sums(np.column_stack([changes, changes**2])) / count
+    spreads = np.sqrt(np.maximum(sums[:, 1] - sums[:, 0] ** 2, 0))
+    known = spreads > 1e-6 * spread
+    low, high = np.quantile((sums[known, 0] - mean) / spreads[known], (0.025, 0.975))
+    limits = mean - float(high) * spread, mean - float(low) * spread
+    return Interval(round(limits[0], 6), round(limits[1], 6), "bootstrap-t")
 
 
 def fit_temperature(scores: Scores, true: Members, floor: float, multi_label: bool) -> float | None:
@@ -136,3 +197,10 @@ def _slope(logits: NDArray[np.float64], true: Members, temperature: float, multi
         powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
         probabilities = powers / powers.sum(axis=1, keepdims=True)
     return float(((probabilities - true) * logits).sum())
+
+
+def log_loss_change(scaled: ScaledScores) -> str:
+    """The change of the log loss with its interval, such as ``-0.1203 (-0.1410 … -0.1021)``."""
+    change = f"{scaled.after.nll - scaled.before.nll:+.4f}"
+    interval = scaled.change
+    return change if interval is None else f"{change} ({interval.low:+.4f} … {interval.high:+.4f})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edgevision.metrics.comparison import Metric
 from edgevision.metrics.intervals import Interval
+from edgevision.metrics.reliability import Reliability
 
 #: Methods of intervals, as they are named in publications.
 METHODS = {
@@ -11,6 +12,8 @@ METHODS = {
     "wilson": "Wilson",
     "newcombe": "Newcombe, paired",
     "bootstrap": "bootstrap",
+    "bootstrap-t": "bootstrap-t",
+    "calibration-error": "distances of bins, with noise",
 }
 
 
@@ -56,3 +59,20 @@ def in_unit(value: float, unit: str) -> str:
 def in_points(value: float, unit: str) -> str:
     """A difference of two values, such as ``0.97 percentage points`` or ``0.12 dB``."""
     return f"{value:.2f} dB" if unit == "dB" else f"{round(100 * value, 2) + 0.0:.2f} percentage points"
+
+
+def calibration_error(reliability: Reliability) -> str:
+    """An expected calibration error, such as ``7.40 % (debiased 0.00 %, 95 % interval 0.00 … 13.10)``."""
+    text = in_unit(reliability.ece, "share")
+    if reliability.debiased is None or reliability.interval is None:
+        return text
+    debiased, limits = in_unit(reliability.debiased, "share"), between(reliability.interval, "share")
+    return f"{text} (debiased {debiased}, 95 % interval {limits})"
+
+
+def calibrated_error(reliability: Reliability) -> str:
+    """The error of a perfectly calibrated model on so many images, such as ``7.41 %, up to 10.90 %``."""
+    if reliability.calibrated is None:
+        return "unknown"
+    mean, most = (in_unit(one, "share") for one in reliability.calibrated)
+    return f"{mean}, up to {most}"

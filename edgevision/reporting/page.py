@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from edgevision.errors import MissingRuntimeError
 from edgevision.evidence.operating_texts import operating_cost
-from edgevision.metrics.formatting import between, drop_of, in_unit, size, with_interval
+from edgevision.evidence.temperatures import log_loss_change
+from edgevision.metrics.formatting import (
+    between,
+    calibrated_error,
+    calibration_error,
+    drop_of,
+    in_unit,
+    size,
+    with_interval,
+)
 from edgevision.reporting.changes import correctness, describe_change, source_prediction
 
 if TYPE_CHECKING:
@@ -43,10 +52,13 @@ def _environment() -> Environment:
     )
     environment.filters.update(
         between=between,
+        calibrated_error=calibrated_error,
+        calibration_error=calibration_error,
         change=describe_change,
         correctness=correctness,
         drop=drop_of,
         in_unit=in_unit,
+        log_loss_change=log_loss_change,
         size=size,
         source_prediction=source_prediction,
     )

@@ -102,8 +102,8 @@ def test_the_classes_of_both_sets_are_in_the_order_of_the_labels() -> None:
             SENSITIVITY,
             [1] * 28 + [0] * 40,
             [0, 1],
-            "28 images of class 'dog' cannot show a sensitivity of 90.00 % at a confidence of 0.95; calibrate on "
-            "29 of them or more .*, require less, or lower --confidence",
+            "28 images of class 'dog' cannot show a sensitivity of 90.00 % at a confidence of 0.95; "
+            "calibrate on 29 of them or more .*, require less, or lower --confidence",
         ),
         (
             OperatingPointSpecification("dog", "sensitivity", 0.9, None),
@@ -115,7 +115,7 @@ def test_the_classes_of_both_sets_are_in_the_order_of_the_labels() -> None:
             OperatingPointSpecification("dog", "specificity", 0.95),
             [1] * 40 + [0] * 58,
             [0, 1],
-            "58 images of classes other than 'dog' cannot show a specificity of 95.00 % at .*; calibrate on 59",
+            "58 images of classes other than 'dog' cannot show a specificity of 95.00 % at .* on 59",
         ),
     ],
 )

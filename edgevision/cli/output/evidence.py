@@ -12,8 +12,17 @@ from edgevision.evidence.operating_points import OperatingEvidence
 from edgevision.evidence.operating_texts import operating_cost
 from edgevision.evidence.records import Attempt, Evidence, Measured
 from edgevision.evidence.requirements import Requirement
+from edgevision.evidence.temperatures import log_loss_change
 from edgevision.metrics.comparison import ClassifyDetails, Metric
-from edgevision.metrics.formatting import between, drop_of, in_unit, size, with_interval
+from edgevision.metrics.formatting import (
+    between,
+    calibrated_error,
+    calibration_error,
+    drop_of,
+    in_unit,
+    size,
+    with_interval,
+)
 
 
 def echo_evidence(evidence: Evidence) -> None:
@@ -114,15 +123,26 @@ def _echo_temperatures(evidence: Evidence) -> None:
     rows.append(("source", temperatures[0][1].source))
     click.echo("\ncalibrated scores, before and after temperature scaling (lower is better)")
     echo_table(
-        ("artifact", "temperature", "ECE before", "after", "log loss before", "after"),
+        ("artifact", "temperature", "log loss before", "after", "change (95 % CI)"),
         [
             (
                 name,
                 f"{fit.temperature:.4g}",
-                percent(fit.before.reliability.ece),
-                percent(fit.after.reliability.ece),
                 f"{fit.before.nll:.4f}",
                 f"{fit.after.nll:.4f}",
+                log_loss_change(fit),
+            )
+            for name, fit in rows
+        ],
+    )
+    echo_table(
+        ("artifact", "calibration error (ECE) before", "after", "of a perfectly calibrated model, after"),
+        [
+            (
+                name,
+                calibration_error(fit.before.reliability),
+                calibration_error(fit.after.reliability),
+                calibrated_error(fit.after.reliability),
             )
             for name, fit in rows
         ],
