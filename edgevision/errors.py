@@ -2,7 +2,8 @@
 
     EdgeVisionError                     1   base class
     ├── OptionError                     2   an option or argument is missing, ambiguous, or invalid
-    │   └── MissingOptionError          2   … because the model does not say what it states
+    │   ├── MissingOptionError          2   … because the model does not say what it states
+    │   └── CopyError                   2   … because a model belongs to the process that loaded it
     ├── InputError                      3   an image, a set of images, or a tensor cannot be used
     ├── SourceError                     4   a trained model cannot be read or converted
     │   └── UntrustedSourceError        4   … because it contains code and is not trusted
@@ -13,7 +14,8 @@
     ├── ArtifactError                   8   a runtime cannot load an artifact
     │   └── OpenSizeError               8   … because the size of its input is open
     ├── InferenceError                  9   inference failed
-    │   ├── SessionClosedError          9   … because the session was closed
+    │   ├── SessionClosedError          9   … because the session was closed, or the process ends
+    │   ├── ForkedSessionError          9   … because the process was forked after the session was opened
     │   └── ProcessError                9   … because the process that ran it was killed, ended, or timed out
     ├── ConversionError                10   a converter could not produce an artifact
     ├── AgreementError                 11   an artifact misses a requirement of its evidence
@@ -77,6 +79,10 @@ class MissingOptionError(OptionError):
         super().__init__(f"{where}: {asked}" if where else asked)
 
 
+class CopyError(OptionError, TypeError):
+    """A model or session is to be copied or pickled, which belongs to the process that opened it."""
+
+
 class BundleError(EdgeVisionError):
     """A bundle is incomplete, damaged, or of a version that this release does not support."""
 
@@ -124,7 +130,11 @@ class InferenceError(EdgeVisionError):
 
 
 class SessionClosedError(InferenceError):
-    """The session was closed before the call."""
+    """The session was closed before the call, or the process is ending."""
+
+
+class ForkedSessionError(InferenceError):
+    """The session was opened by the process that this one was forked from."""
 
 
 class ProcessError(InferenceError):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from types import TracebackType
+from typing import NoReturn
 
 import numpy as np
 
@@ -13,8 +14,10 @@ from edgevision.artifact import Artifact
 from edgevision.backend import Backend, LeasingSession, Session, SessionSettings, Slot
 from edgevision.errors import (
     ArtifactError,
+    CopyError,
     DeviceError,
     EdgeVisionError,
+    ForkedSessionError,
     InferenceError,
     InputError,
     OptionError,
@@ -22,6 +25,13 @@ from edgevision.errors import (
     first_line,
 )
 from edgevision.system.arguments import whole_number
+from edgevision.system.process_bound import (
+    bind_to_process,
+    check_can_open,
+    ends_in_another_thread,
+    release,
+    wait_for_fork,
+)
 from edgevision.tensors import Array, TensorSpec, check_inputs
 
 _PRECISIONS = (None, "float32", "float16", "bfloat16")
@@ -45,6 +55,7 @@ def open_session(
         MissingRuntimeError: the backend's runtime is not installed.
         DeviceError: the device, or the precision on it, is not available.
         ArtifactError: the runtime cannot load the artifact.
+        ForkedSessionError: the process was forked from one in which the runtime was busy.
     """
     settings = settings or SessionSettings()
     if artifact.format not in backend.formats:
@@ -56,6 +67,7 @@ def open_session(
         known = ", ".join(filter(None, _PRECISIONS))
         raise OptionError(f"precision: expected one of {known}, got '{settings.precision}'")
     settings.check_options(backend.name, backend.options)
+    check_can_open(backend.name)
     session = _open(backend, artifact, settings)
     if settings.precision not in (None, session.precision):
         session.close()
@@ -82,6 +94,9 @@ def _open(backend: Backend, artifact: Artifact, settings: SessionSettings) -> Se
 
 class CheckedSession:
     """One artifact on one device: tensors in, tensors out. Safe to share between threads.
+
+    It belongs to the process that opened it: a process that is forked later gets an error on every call, and
+    opens its own. When the process ends, calls of other threads than the ending one are refused.
 
     Args:
         session: a backend's session.
@@ -110,7 +125,8 @@ class CheckedSession:
         self._fixed = tuple(spec for spec in self.inputs if spec.shape and not spec.dynamic_batch)
         # Looked up once: isinstance with a protocol takes microseconds.
         self._lease = session.lease if isinstance(session, LeasingSession) else self._lease_by_copy
-        self._closed = False
+        self._refusal: Callable[[], None] | None = None
+        bind_to_process(self, backend)
 
     @property
     def dynamic_batch(self) -> bool:
@@ -129,9 +145,11 @@ class CheckedSession:
         Raises:
             InputError: a tensor is missing, unknown, of another shape or dtype, or not finite.
             InferenceError: the runtime failed.
-            SessionClosedError: the session is closed.
+            SessionClosedError: the session is closed, or the process is ending.
+            ForkedSessionError: the session was opened before this process was forked.
         """
-        self._check_open()
+        if self._refusal is not None:
+            self._refusal()
         check_inputs(self.inputs, inputs)
         return self._checked(self._session.run({k: np.ascontiguousarray(v) for k, v in inputs.items()}))
 
@@ -147,9 +165,11 @@ class CheckedSession:
         Raises:
             OptionError: `batch` is not a whole number of 1 or more.
             InputError: the artifact has a fixed batch of another size.
-            SessionClosedError: the session is closed.
+            SessionClosedError: the session is closed, or the process is ending.
+            ForkedSessionError: the session was opened before this process was forked.
         """
-        self._check_open()
+        if self._refusal is not None:
+            self._refusal()
         if type(batch) is not int or batch < 1:  # checked here first, because a call takes microseconds
             batch = whole_number(batch, "batch", least=1)
         for spec in self._fixed:
@@ -177,9 +197,40 @@ class CheckedSession:
         return f"{self.backend} on {self.device}, {self.precision}"
 
     def close(self) -> None:
-        """Release the runtime's resources. May be called twice."""
-        self._closed = True
-        self._session.close()
+        """Release the runtime's memory and threads, now. May be called twice.
+
+        A call in progress ends first, and its slot is released with it. In the child of a fork nothing is
+        released: the runtime's threads, which would be waited for, exist in the parent alone.
+        """
+        if self._refusal is not _refuse_in_child:
+            self._refusal = _refuse_closed
+            release(self)
+            self._session.close()
+
+    def end(self) -> None:
+        """As `edgevision.system.process_bound.ProcessBound.end`."""
+        if self._refusal in (None, wait_for_fork):
+            self._refusal = _refuse_in_other_threads
+
+    def pause(self) -> None:
+        """As `edgevision.system.process_bound.ProcessBound.pause`."""
+        if self._refusal is None:
+            self._refusal = wait_for_fork
+
+    def resume(self) -> None:
+        """As `edgevision.system.process_bound.ProcessBound.resume`."""
+        if self._refusal is wait_for_fork:
+            self._refusal = None
+
+    def leave_to_parent(self) -> None:
+        """As `edgevision.system.process_bound.ProcessBound.leave_to_parent`."""
+        self._refusal = _refuse_in_child
+
+    def __reduce__(self) -> NoReturn:
+        raise CopyError(
+            f"a session ({self}) belongs to the process that opened it, and cannot be copied or pickled; "
+            "share it between threads, or pass the model's path and call edgevision.load in the other process"
+        )
 
     def __enter__(self) -> CheckedSession:
         return self
@@ -195,10 +246,6 @@ class CheckedSession:
             self, {spec.name: np.zeros(spec.with_batch(batch), spec.dtype) for spec in self.inputs}
         )
 
-    def _check_open(self) -> None:
-        if self._closed:
-            raise SessionClosedError("the session is closed; open it again with edgevision.load(…)")
-
     def _checked(self, outputs: dict[str, Array]) -> dict[str, Array]:
         expected = [spec.name for spec in self.outputs]
         if sorted(outputs) != sorted(expected):
@@ -206,6 +253,22 @@ class CheckedSession:
                 f"backend '{self.backend}' returned outputs {sorted(outputs)}; expected {expected}"
             )
         return outputs
+
+
+def _refuse_closed() -> None:
+    raise SessionClosedError("the session is closed; open it again with edgevision.load(…)")
+
+
+def _refuse_in_other_threads() -> None:
+    if ends_in_another_thread():
+        raise SessionClosedError("the process is ending, so no further call is started in this thread")
+
+
+def _refuse_in_child() -> None:
+    raise ForkedSessionError(
+        "the model was loaded before this process was forked, and runs in the parent alone; call "
+        'edgevision.load(…) in this process, or start processes with multiprocessing.get_context("spawn")'
+    )
 
 
 def _with_batch_of(outputs: tuple[TensorSpec, ...], inputs: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:

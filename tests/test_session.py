@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+import gc
+import pickle
+import weakref
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,7 +14,14 @@ import pytest
 
 from edgevision.artifact import Artifact
 from edgevision.backend import SessionSettings, Slot
-from edgevision.errors import DeviceError, InferenceError, InputError, OptionError, SessionClosedError
+from edgevision.errors import (
+    CopyError,
+    DeviceError,
+    InferenceError,
+    InputError,
+    OptionError,
+    SessionClosedError,
+)
 from edgevision.session import CheckedSession, open_session
 from edgevision.tensors import Array, TensorSpec
 from edgevision.testing import FakeBackend
@@ -185,3 +196,27 @@ def test_an_open_batch_is_reported(shape: tuple[int | None, ...], dynamic: bool)
         CheckedSession(Plain(inputs=(TensorSpec("image", shape, "float32"),)), "plain").dynamic_batch
         is dynamic
     )
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_a_session_is_not_copied_and_says_what_to_do_instead(copied: Callable[[object], object]) -> None:
+    with (
+        two_inputs() as session,
+        pytest.raises(CopyError, match="pass the model's path and call"),
+    ):
+        copied(session)
+
+
+def test_closing_releases_the_slots_without_the_garbage_collector() -> None:
+    backend = FakeBackend()
+    session = open_session(backend, backend.artifact([IMAGE], [SCORES]))
+    with session.lease() as slot:
+        slot.run()
+    kept = weakref.ref(slot)
+    del slot
+    gc.disable()
+    try:
+        session.close()
+        assert kept() is None
+    finally:
+        gc.enable()

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from edgevision.calibration.duplicates import nearest, repeated
+from edgevision.calibration.dependent_images import dependence_findings
+from edgevision.calibration.duplicates import NEAR, nearest, repeated
 from edgevision.calibration.findings import Finding
 from edgevision.calibration.thumbnails import Summaries, summarise
 from edgevision.datasets.image_sets import ImageSet
@@ -19,12 +20,8 @@ from edgevision.imaging.levels import ValueMapping
 #: A new image has the highest or lowest activation among n calibration images and itself with a probability
 #: of 2 / (n + 1): with 100 images, 1 in 50 in use exceeds the range of any given activation.
 FEW = 100
-#: Root mean square difference of two thumbnails, in levels of 0…255, up to which images are near-duplicates.
-#: The nearest two of 3,000 CIFAR-10 images differ by 11, of 1,797 digits by 7, of 292 microscope photos by
-#: 13, except for two photos of one slide, which differ by 3.
-NEAR = 4.0
-#: The same, up to which two images show the same picture: JPEG of quality 75 or above changes it by up to
-#: 1.6.
+#: Root mean square difference, as `NEAR`, up to which two images show the same picture: JPEG of quality 75 or
+#: above changes it by up to 1.6.
 SAME = 2.0
 #: Largest difference of any pixel of the thumbnails of one picture; more means an object that only one shows.
 SAME_PART = 12
@@ -49,7 +46,7 @@ _PLAIN = ValueMapping()
 def check_images(
     calibration: ImageSet, evaluation: ImageSet, left_out: int = 0, mapping: ValueMapping = _PLAIN
 ) -> tuple[tuple[Finding, ...], ImageSet]:
-    """Check the images of a calibration set, individually and for duplicates.
+    """Check the images of a calibration set, individually and for duplicates, and those of an evaluation set.
 
     Every image of both sets is read once, on all cores.
 
@@ -74,7 +71,8 @@ def check_images(
     own, others = _readable(calibration, mapping), _readable(evaluation, mapping)
     shared = _shared(own, others)
     digests = dict(zip(evaluation.shown_names, evaluation.digests, strict=True))
-    kept = evaluation.without(digests[name] for name, _ in shared)
+    same = {digests[name] for name, _ in shared}
+    kept = evaluation.without(same)
     if not len(kept):
         raise InputError(
             f"{evaluation.name}: every image is also in the calibration set {calibration.name}; pass "
@@ -89,8 +87,18 @@ def check_images(
         noise(own),
         also_in_evaluation(own, shared, left_out),
         missing_classes(calibration, evaluation),
+        *dependence_findings(kept, mapping, others.at([digests[name] not in same for name in others.names])),
     )
     return tuple(finding for finding in findings if finding is not None), kept
+
+
+def check_evaluation_images(images: ImageSet, mapping: ValueMapping = _PLAIN) -> tuple[Finding, ...]:
+    """Check how the images of an evaluation set depend on each other: as `dependence_findings`.
+
+    Raises:
+        InputError: an image cannot be read.
+    """
+    return dependence_findings(images, mapping, _readable(images, mapping))
 
 
 def refuse_warnings(findings: Iterable[Finding]) -> None:

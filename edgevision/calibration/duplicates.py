@@ -12,6 +12,11 @@ from numpy.typing import NDArray
 Thumbnails = NDArray[np.uint8]
 Places = NDArray[np.intp]
 
+#: Root mean square difference of two thumbnails, in levels of 0…255, up to which images are near-duplicates.
+#: The nearest two of 3,000 CIFAR-10 images differ by 11, of 1,797 digits by 7, of 292 microscope photos by
+#: 13, except for two photos of one slide, which differ by 3.
+NEAR = 4.0
+
 _ROWS = 512
 _COLUMNS = 8192
 

@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Finding:
-    """The finding of one check of a calibration set, or of how the source is used.
+    """The finding of one check of a set, or of how the source is used.
 
     Attributes:
         check: name of the check, such as ``near-duplicates``.
@@ -25,14 +25,22 @@ class Finding:
 
     @property
     def subject(self) -> str:
-        """The subject of the finding: ``source`` or ``calibration set``."""
-        return "source" if self.check in _SOURCE_CHECKS else "calibration set"
+        """The subject of the finding: ``source``, ``evaluation set`` or ``calibration set``."""
+        if self.check in _SOURCE_CHECKS:
+            return "source"
+        return "evaluation set" if self.check in _EVALUATION_CHECKS else "calibration set"
 
 
 #: Checks of how the source is used, which images of any set can show.
 _SOURCE_CHECKS = frozenset(
     ("source-accuracy", "input-contradiction", "value-range", "colour-order", "interpolation")
 )
+#: Checks of how images of the evaluation set depend on each other and on the calibration set.
+COPIES = "copies-in-evaluation"
+FRAMES = "frames-of-one-file"
+NEAR_DUPLICATES_IN_EVALUATION = "near-duplicates-in-evaluation"
+UNCHECKED_GROUPS = "groups-of-one-set"
+_EVALUATION_CHECKS = frozenset((COPIES, FRAMES, NEAR_DUPLICATES_IN_EVALUATION, UNCHECKED_GROUPS))
 
 
 @dataclass(frozen=True)

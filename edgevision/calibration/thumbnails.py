@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -52,6 +52,17 @@ class Summaries:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def at(self, kept: Sequence[bool]) -> Summaries:
+        """The images that are kept, one bool per image."""
+        which = np.asarray(kept, bool)
+        return Summaries(
+            tuple(name for name, keep in zip(self.names, kept, strict=True) if keep),
+            self.thumbnails[which],
+            self.deviations[which],
+            self.correlations[which],
+            self.broken,
+        )
 
 
 _Row = tuple[NDArray[np.uint8], float, float]

@@ -17,6 +17,7 @@ from edgevision.cli.options.completion import (
 from edgevision.cli.options.groups import GroupedCommand, option, under
 from edgevision.cli.options.measure import (
     GROUND_TRUTH_OPTIONS,
+    GROUPS_OPTION,
     SAMPLES_OPTION,
     sampled_images,
 )
@@ -25,13 +26,23 @@ from edgevision.cli.options.path import PATH
 from edgevision.cli.options.run import NO_TUNE_OPTION, tune_of
 from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.left_out import echo_left_out
-from edgevision.cli.output.tables import echo_table, percent
+from edgevision.cli.output.sets import describe_set, echo_findings
+from edgevision.cli.output.tables import echo_table
 from edgevision.cli.output.terminal import progress_on, without_noise
 from edgevision.errors import OptionError
-from edgevision.evaluation.compare import BundleComparison, PairedTestResult, compare
+from edgevision.evaluation.compare import SIGNIFICANCE, BundleComparison, PairedTestResult, compare
 from edgevision.evaluation.open_model import ArtifactRun, RunSettings
 from edgevision.loading.bare import BareModel
-from edgevision.metrics.formatting import METHODS, between, drop_of, in_unit
+from edgevision.metrics.formatting import (
+    drop_of,
+    in_points,
+    in_unit,
+    method_of,
+    unit_of_all,
+    unit_of_points,
+    with_interval,
+)
+from edgevision.system.decimals import significant
 
 _TESTS = {
     "mcnemar": "McNemar's exact test",
@@ -44,7 +55,7 @@ _TESTS = {
 @click.argument("a", type=PATH)
 @click.argument("b", type=PATH)
 @click.argument("data", type=PATH)
-@under("Data", *GROUND_TRUTH_OPTIONS, SAMPLES_OPTION)
+@under("Data", *GROUND_TRUTH_OPTIONS, GROUPS_OPTION, SAMPLES_OPTION)
 @under(
     "Model to run",
     option(
@@ -87,7 +98,7 @@ def command(a: Path, b: Path, data: Path, as_json: bool, **arguments: Any) -> No
             f"{a} and {b} are bundles, which define their own preprocessing and labels; remove the options "
             "for bare files"
         )
-    images = sampled_images(data, arguments["samples"])
+    images = sampled_images(data, arguments["samples"], arguments["groups"])
     with without_noise() as stderr, progress_on(stderr) as progress:
         comparison = compare(
             a,
@@ -114,38 +125,39 @@ def _run_settings(arguments: dict[str, Any], side: str, bare: BareModel | None) 
 def _echo(bundles: BundleComparison) -> None:
     click.echo(f"A  {_describe(bundles.a)}")
     click.echo(f"B  {_describe(bundles.b)}")
-    click.echo(f"measured on {bundles.data.images} images of {bundles.data.name}")
+    click.echo(f"measured on {describe_set(bundles.data)}")
     comparison = bundles.comparison
     echo_table(
-        ("metric", "A", "B", "A - B (95 % CI)", "method"),
+        ("metric", "A", "B", f"A - B in {unit_of_all(comparison.metrics)} (confidence interval)", "method"),
         [
             (
                 metric.name,
                 in_unit(metric.source, metric.unit),
                 in_unit(metric.artifact, metric.unit),
                 drop_of(metric),
-                "" if metric.drop_interval is None else METHODS[metric.drop_interval.method],
+                "" if metric.drop_interval is None else method_of(metric.drop_interval),
             )
             for metric in comparison.metrics
         ],
     )
-    limits = between(comparison.agreement_interval, "share")
-    click.echo(f"agreement of A and B: {percent(comparison.agreement)} ({limits})")
+    agreement, interval = comparison.agreement, comparison.agreement_interval
+    how = "" if interval is None else f"; {method_of(interval)}"
+    click.echo(f"agreement of A and B: {with_interval(agreement, interval, 'share')}{how}")
     for note in comparison.notes:
         click.echo(f"note: {note}")
+    echo_findings(bundles.findings)
     click.echo(describe_verdict(bundles.verdict))
 
 
 def describe_verdict(verdict: PairedTestResult) -> str:
     """One sentence: which bundle is better, by how much, and how significant that is."""
     metric = verdict.metric
-    unit = "dB" if metric.unit == "dB" else "percentage points"
-    test = f"p = {verdict.p_value:.2g}, {_TESTS[verdict.test]}"
+    unit = unit_of_points(metric.unit)
+    test = f"p = {significant(verdict.p_value, 2, [SIGNIFICANCE])}, {_TESTS[verdict.test]}"
     difference = f"A - B {drop_of(metric)} {unit}, {test}"
     if verdict.better is None:
         return f"no significant difference in {metric.name}: {difference}"
-    factor = 1 if metric.unit == "dB" else 100
-    margin = f"{abs(metric.drop) * factor:.2f} {unit} of {metric.name}"
+    margin = f"{in_points(abs(metric.drop), metric.unit)} of {metric.name}"
     return f"{verdict.better} is significantly better, by {margin}: {difference}"
 
 

@@ -22,7 +22,7 @@ from edgevision.cli.options.image import (
     input_options_of,
     value_range,
 )
-from edgevision.cli.options.measure import GROUND_TRUTH_OPTIONS
+from edgevision.cli.options.measure import GROUND_TRUTH_OPTIONS, GROUPS_OPTION, calibration_images
 from edgevision.cli.options.path import PATH
 from edgevision.cli.options.score import SCORE_OPTIONS, operating_point_of
 from edgevision.cli.options.verbosity import verbosity_options
@@ -95,6 +95,12 @@ from edgevision.tasks.options import TaskOptions
         help="Maximum number of evaluation images to use. Default: all.",
     ),
     *GROUND_TRUTH_OPTIONS,
+    GROUPS_OPTION,
+    option(
+        "--calibration-groups",
+        metavar="SPEC",
+        help="The same for the calibration images. Default: what --groups says of them.",
+    ),
     option("--strict", is_flag=True, help="Refuse a calibration set or a source that causes a warning."),
 )
 @under(
@@ -110,7 +116,14 @@ from edgevision.tasks.options import TaskOptions
         "--min-agreement",
         metavar="SHARE",
         type=click.FloatRange(0, 1),
-        help="Required share of predictions that match the source's. Default: depends on the precision.",
+        help="Required share of predictions that match the source's, judged by the end of its 95 % interval. "
+        "Default: depends on the precision; float32 and float16 outputs must be equal but for rounding.",
+    ),
+    option(
+        "--accept-not-shown",
+        is_flag=True,
+        help="Write an artifact, too, if the evaluation images are too few to show that it meets its "
+        "requirements. The evidence says so. Without this option the exit code is 13.",
     ),
     *SCORE_OPTIONS,
 )
@@ -228,6 +241,7 @@ def command(source: Path, output: Path, as_json: bool, **arguments: Any) -> None
         dicom_pictures=arguments["dicom_pictures"],
         force=arguments["force"],
         keep_passing=arguments["keep_passing"],
+        accept_not_shown=arguments["accept_not_shown"],
         targets_files=arguments["targets_file"],
         operating_point=operating_point_of(arguments),
         calibrate_scores=arguments["calibrate_scores"],
@@ -239,8 +253,9 @@ def command(source: Path, output: Path, as_json: bool, **arguments: Any) -> None
                 output,
                 targets=arguments["targets"],
                 evaluation=arguments["evaluation"],
-                calibration=arguments["calibration"],
+                calibration=calibration_images(arguments["calibration"], arguments["calibration_groups"]),
                 precisions=arguments["precisions"],
+                groups=arguments["groups"],
                 settings=settings,
                 progress=progress,
             )

@@ -11,6 +11,7 @@ import click
 from edgevision.cli.options.groups import GroupedCommand, option, under
 from edgevision.cli.options.measure import (
     GROUND_TRUTH_OPTIONS,
+    GROUPS_OPTION,
     SAMPLES_OPTION,
     run_settings_of,
     sampled_images,
@@ -22,12 +23,21 @@ from edgevision.cli.options.score import describe_score_calibration
 from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.evaluation_pictures import save_pictures
 from edgevision.cli.output.left_out import echo_left_out
+from edgevision.cli.output.sets import describe_set, echo_findings
 from edgevision.cli.output.tables import echo_table
 from edgevision.cli.output.terminal import progress_on, without_noise
 from edgevision.errors import InputError
 from edgevision.evaluation.evaluate import Evaluation, evaluate
+from edgevision.metrics.calibration_texts import calibrated_error, calibration_error
 from edgevision.metrics.changes import Confusion
-from edgevision.metrics.formatting import METHODS, between, calibrated_error, calibration_error, in_unit
+from edgevision.metrics.formatting import (
+    between,
+    confidence_of,
+    in_unit,
+    method_of,
+    methods_of,
+    with_interval,
+)
 from edgevision.metrics.measures import ClassMetricValues
 from edgevision.system.files import make_folder
 
@@ -45,7 +55,7 @@ _WRONG = {
 @click.command("evaluate", cls=GroupedCommand)
 @click.argument("model", type=PATH)
 @click.argument("data", type=PATH)
-@under("Data", *GROUND_TRUTH_OPTIONS, SAMPLES_OPTION)
+@under("Data", *GROUND_TRUTH_OPTIONS, GROUPS_OPTION, SAMPLES_OPTION)
 @under("Model to run", *ARTIFACT_OPTIONS, *SESSION_OPTIONS, NO_TUNE_OPTION)
 @under(BARE_HEADING, *BARE_OPTIONS)
 @under(
@@ -64,7 +74,7 @@ def command(model: Path, data: Path, save: Path | None, as_json: bool, **argumen
     """
     if save is not None:
         make_folder(save)
-    images = sampled_images(data, arguments["samples"])
+    images = sampled_images(data, arguments["samples"], arguments["groups"])
     with without_noise() as stderr, progress_on(stderr) as progress:
         evaluation = evaluate(
             model,
@@ -74,7 +84,7 @@ def command(model: Path, data: Path, save: Path | None, as_json: bool, **argumen
             truth=arguments["truth"],
             progress=progress,
         )
-    unusable = len(images) - evaluation.data.images
+    unusable = len(images) - evaluation.data.images - evaluation.data.copies
     if save is not None:
         used = set(evaluation.image_names)
         shown = images.at([place for place, name in enumerate(images.image_names) if name in used])
@@ -94,18 +104,18 @@ def _echo(evaluation: Evaluation) -> None:
     run, measures = evaluation.run, evaluation.measures
     click.echo(
         f"{run.bundle}: {run.artifact} on {run.backend} {run.device}, "
-        f"measured on {evaluation.data.images} images of {evaluation.data.name}"
+        f"measured on {describe_set(evaluation.data)}"
     )
     if run.score_calibration is not None:
         click.echo(f"scores: {describe_score_calibration(run.score_calibration)}")
     echo_table(
-        ("metric", "value", "95 % CI", "method"),
+        ("metric", "value", "confidence interval", "method"),
         [
             (
                 metric.name,
                 in_unit(metric.value, metric.unit),
-                between(metric.interval, metric.unit),
-                "" if metric.interval is None else METHODS[metric.interval.method],
+                between(metric.interval, metric.unit) or "unknown",
+                "" if metric.interval is None else method_of(metric.interval),
             )
             for metric in measures.metrics
         ],
@@ -122,6 +132,7 @@ def _echo(evaluation: Evaluation) -> None:
     _echo_worst(evaluation)
     for note in measures.notes:
         click.echo(f"note: {note}")
+    echo_findings(evaluation.findings)
 
 
 def _echo_classes(classes: tuple[ClassMetricValues, ...], unit: str) -> None:
@@ -131,14 +142,17 @@ def _echo_classes(classes: tuple[ClassMetricValues, ...], unit: str) -> None:
         (row.label, str(row.support), *(_with_interval(row, place) for place in range(len(row.metrics))))
         for row in shown
     ]
-    echo_table(("class", unit, *(metric.name for metric in classes[0].metrics)), rows)
+    intervals = [(metric.name, metric.interval) for row in shown for metric in row.metrics]
+    level = confidence_of(interval for _, interval in intervals)
+    echo_table(("class", unit, *(f"{metric.name} ({level})" for metric in classes[0].metrics)), rows)
+    click.echo(f"confidence intervals: {methods_of(intervals)}")
     if len(classes) > len(shown):
         click.echo(f"the {len(shown)} worst of {len(classes)} classes; --json lists all")
 
 
 def _with_interval(row: ClassMetricValues, place: int) -> str:
     metric = row.metrics[place]
-    return f"{in_unit(metric.value, metric.unit)} ({between(metric.interval, metric.unit)})"
+    return with_interval(metric.value, metric.interval, metric.unit)
 
 
 def _echo_confusions(confusion: Confusion, labels: tuple[str, ...]) -> None:

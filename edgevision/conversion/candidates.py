@@ -10,6 +10,7 @@ from typing import Any
 from edgevision.artifact import CALIBRATED, MIXED, Artifact
 from edgevision.backend import Backend, SessionSettings
 from edgevision.conversion.failures import failure_of
+from edgevision.conversion.numeric_check import NumericCheck
 from edgevision.conversion.plan import MeasurementBackend, PlannedArtifact, measurement_backend_for
 from edgevision.conversion.recipes import Converted, HeldOut, choose_recipe
 from edgevision.conversion.reference import Reference
@@ -29,7 +30,7 @@ from edgevision.evaluation.evaluator import Evaluator
 from edgevision.evaluation.run import Examples, workers_on
 from edgevision.evidence.quantization import QuantizationEvidence, RecipeComparison, named_operations
 from edgevision.evidence.records import Measured
-from edgevision.evidence.requirements import Budget
+from edgevision.evidence.requirements import CONFIDENCE, OUTPUT_TOLERANCES, Budget, output_error
 from edgevision.execution.first_run import first_run
 from edgevision.execution.worker import Worker
 from edgevision.plugins import Registry
@@ -55,6 +56,8 @@ class Candidate:
         measured_on: backend and device that it is measured on.
         session: the artifact, loaded there.
         comparison: of our own recipe with the plain converter's, where both exist.
+        output_error: of an artifact in float, the largest numeric error of its outputs; see `NumericCheck`.
+            `None` where it is not required.
         score_calibration: temperature and operating point of a classifier, where requested.
         notes: what the artifact's metadata leaves out, and why.
     """
@@ -64,6 +67,7 @@ class Candidate:
     measured_on: MeasurementBackend
     session: CheckedSession
     comparison: RecipeComparison | None = None
+    output_error: float | None = None
     score_calibration: ScoreCalibration | None = None
     notes: tuple[str, ...] = ()
 
@@ -117,6 +121,15 @@ class Trial:
         return quantization is not None and bool(quantization.float_operations)
 
 
+@dataclass(frozen=True)
+class _Converted:
+    """An artifact after its first run, with what that run showed, as in `Candidate`."""
+
+    artifact: Artifact
+    comparison: RecipeComparison | None = None
+    output_error: float | None = None
+
+
 class CandidateBuilder:
     """Converts the source, and loads the artifact where it is measured.
 
@@ -127,6 +140,7 @@ class CandidateBuilder:
         examples: the evaluation set, which decides how many sessions share the cores.
         plugins: provide converters and backends.
         steps: the progress of the conversion.
+        numeric_check: compares the outputs of candidates in float; `None` where that is not required.
     """
 
     def __init__(
@@ -137,8 +151,10 @@ class CandidateBuilder:
         examples: Examples,
         plugins: Registry,
         steps: Schedule,
+        numeric_check: NumericCheck | None = None,
     ) -> None:
         self._source = source
+        self._numeric_check = numeric_check
         self._calibration_data = calibration_data
         self._held_out = None if calibration_data is None else HeldOut(source, calibration_data, evaluator)
         self._evaluator = evaluator
@@ -161,10 +177,14 @@ class CandidateBuilder:
         settings = workers_on(self._examples, measured_on.settings)[1]
         with Worker() as worker:
             run = partial(_run_first, worker, planned, measured_on.backend, settings)
-            artifact, comparison = self._convert_and_run(planned, run)
-        session = open_session(measured_on.backend, artifact, settings)
-        notes = self._notes.get(artifact.sha256, ())
-        return Candidate(planned, artifact, measured_on, session, comparison, notes=notes)
+            converted = self._convert_and_run(planned, run)
+        session = open_session(measured_on.backend, converted.artifact, settings)
+        notes = self._notes.get(converted.artifact.sha256, ())
+        return Candidate(
+            *(planned, converted.artifact, measured_on, session, converted.comparison),
+            output_error=converted.output_error,
+            notes=notes,
+        )
 
     def with_calibration_described(self, trial: Trial) -> Trial:
         """The trial of an artifact whose own description has its score calibration, loaded in its place."""
@@ -190,10 +210,8 @@ class CandidateBuilder:
             return ()
         return tuple(converter.sensitivities(self._source, "int8", self._calibration_data))
 
-    def _convert_and_run(
-        self, planned: PlannedArtifact, run: _Run
-    ) -> tuple[Artifact, RecipeComparison | None]:
-        """The artifact after its first run, and the comparison with the plain converter's, if any."""
+    def _convert_and_run(self, planned: PlannedArtifact, run: _Run) -> _Converted:
+        """The artifact after its first run."""
         source, data, held_out = self._source, self._calibration_data, self._held_out
         converter = find_converter(planned, source, self._plugins)
         if (
@@ -205,8 +223,7 @@ class CandidateBuilder:
         ):
             artifact = self._convert(planned, converter)
             _check_full_integer(planned, artifact)
-            run(artifact, self._one_input())
-            return artifact, None
+            return _Converted(artifact, output_error=self._run_alone(planned, artifact, run))
         own = self._converted(planned.id, lambda: self._convert(planned, converter), run, held_out)
         self._steps.next(f"converting to {planned.id}, plain", Stage.INTEGER)
         plain = self._converted(
@@ -215,7 +232,14 @@ class CandidateBuilder:
             run,
             held_out,
         )
-        return choose_recipe(own, plain, held_out)
+        return _Converted(*choose_recipe(own, plain, held_out))
+
+    def _run_alone(self, planned: PlannedArtifact, artifact: Artifact, run: _Run) -> float | None:
+        """The numeric error of an artifact in float, from its first run; of others `None`."""
+        if self._numeric_check is None or planned.precision not in OUTPUT_TOLERANCES:
+            run(artifact, self._one_input())
+            return None
+        return self._numeric_check.error(run(artifact, self._numeric_check.inputs))
 
     @staticmethod
     def _converted(what: str, convert: Callable[[], Artifact], run: _Run, held_out: HeldOut) -> Converted:
@@ -306,7 +330,13 @@ def find_converter(planned: PlannedArtifact, source: Source, plugins: Registry) 
     )
 
 
-def judge(candidate: Candidate, answers: Sequence[Any], reference: Reference, budget: Budget) -> Measured:
+def judge(
+    candidate: Candidate,
+    answers: Sequence[Any],
+    reference: Reference,
+    budget: Budget,
+    confidence: float = CONFIDENCE,
+) -> Measured:
     """Compare a candidate's answers with the source's, and check them against the budget.
 
     Args:
@@ -314,10 +344,12 @@ def judge(candidate: Candidate, answers: Sequence[Any], reference: Reference, bu
         answers: its answers on the evaluation set.
         reference: the source's answers.
         budget: the loss that an artifact may have; the limits of its targets are checked elsewhere.
+        confidence: of the intervals that it is judged by; the evidence shows those of 95 %.
     """
     planned, session, evaluator = candidate.planned, candidate.session, reference.evaluator
     comparison = evaluator.compare(reference.answers, answers)
-    requirements = budget.requirements(comparison, evaluator.default_agreement[planned.precision])
+    error, default = candidate.output_error, evaluator.default_agreement[planned.precision]
+    numeric = None if error is None else output_error(error, planned.precision, session.precision)
     return Measured(
         artifact=planned.id,
         sha256=candidate.artifact.sha256,
@@ -328,7 +360,7 @@ def judge(candidate: Candidate, answers: Sequence[Any], reference: Reference, bu
         precision=session.precision,
         on_target=candidate.measured_on.on_target,
         comparison=comparison,
-        requirements=requirements,
+        requirements=budget.requirements(comparison, default, numeric, confidence),
         float_layers=planned.float_layers,
         quantization=QuantizationEvidence.of(candidate.artifact.quantization, candidate.comparison),
     )

@@ -15,10 +15,11 @@ from edgevision.calibration.findings import Finding
 from edgevision.conversion.candidates import CandidateBuilder, Trial, find_converter
 from edgevision.conversion.device_limits import unmeasured_limits
 from edgevision.conversion.example_pictures import example_pictures
+from edgevision.conversion.numeric_check import NumericCheck
 from edgevision.conversion.package import compose
 from edgevision.conversion.plan import ConversionPlan, plan_conversion
 from edgevision.conversion.reference import Reference
-from edgevision.conversion.requirements import missed_requirement, require_passed
+from edgevision.conversion.requirements import is_acceptable, missed_requirement, require_passed
 from edgevision.conversion.schedule import Schedule, Stage
 from edgevision.conversion.score_calibration import (
     ScoreCalibrationRequest,
@@ -30,6 +31,7 @@ from edgevision.conversion.settings import ConversionRequest, ConversionSettings
 from edgevision.conversion.speed import speed_bases
 from edgevision.conversion.trials import Failure, Trials
 from edgevision.converter import ConfigurableReader, ExplainingReader, Source, SourceOptions, SourceReader
+from edgevision.datasets.groups import GroupSource
 from edgevision.datasets.image_sets import ImageSet, SetFacts
 from edgevision.errors import ConversionError, EdgeVisionError, InferenceError, OptionError, SourceError
 from edgevision.evaluation.evaluator import Evaluator
@@ -49,7 +51,7 @@ from edgevision.target import Target
 __all__ = ["ConversionSettings", "Images", "Progress", "convert"]
 
 
-def convert(
+def convert(  # noqa: PLR0913 - the sets and what belongs to them, beside the settings
     source: str | Path,
     output: str | Path,
     *,
@@ -57,6 +59,7 @@ def convert(
     evaluation: Images | None = None,
     calibration: Images | None = None,
     precisions: Sequence[str] = (),
+    groups: GroupSource | None = None,
     settings: ConversionSettings | None = None,
     progress: Progress | None = None,
 ) -> Evidence:
@@ -80,6 +83,10 @@ def convert(
             few layers in float as the budget needs. Where this machine is of the target's kind, candidates
             are timed too, and none is chosen that is slower than float32. Without a calibration set the
             default is the target's first precision.
+        groups: which images belong together, of one patient, video or site: ``folder:1``,
+            ``pattern:{group}_*``, ``file``, a CSV file with the columns image,group, or one group per
+            evaluation image; see `ImageSet.grouped`. They hold for the calibration set too, if they say so of
+            its images and it is not an `ImageSet` with its own: no group may be in both sets.
         settings: all other settings.
         progress: called at the beginning of each stage, and often while images are measured, with (stage,
             milliseconds since the beginning, milliseconds in total as estimated so far).
@@ -96,7 +103,9 @@ def convert(
         PluginError, MissingRuntimeError, DeviceError: a converter or backend is missing on this machine.
         ConversionError: no artifact can be converted, or no threshold or temperature meets the request.
         ArtifactError, InferenceError: no artifact can be run by its runtime.
-        AgreementError: no artifact meets its requirements: the budget, the limits of its targets, and its
+        NotShownError: the evaluation images do not show of any artifact that it meets its requirements;
+            says how many would. Nothing is written, unless `ConversionSettings.accept_not_shown` is set.
+        AgreementError: every artifact misses a requirement: the budget, a limit of its targets, or its
             operating point. Nothing is written.
         IncompleteConversionError: some artifacts pass and others do not. Nothing is written.
         OutputError: the bundle cannot be written. Nothing is left behind.
@@ -111,6 +120,7 @@ def convert(
         settings=ConversionSettings()
         if settings is None
         else instance(settings, ConversionSettings, "settings"),
+        groups=groups,
     )
     return Conversion.prepare(request, registry(), progress).run()
 
@@ -176,13 +186,18 @@ class Conversion:
         builder = self._candidate_builder()
         steps.next("measuring the source", Stage.SOURCE, len(self.sets.evaluation))
         reference = Reference.measure(self.source, self.evaluator, self.sets.evaluation, steps.measured)
-        reference.check_budget(settings.budget)
+        if not settings.accept_not_shown:
+            reference.check_budget(settings.budget, self._possible_precisions())
         source_findings = _source_findings(reference, settings)
         calibrator = None
         if self.scores is not None:
             steps.next("calibrating the source's scores", Stage.SOURCE, len(self.scores.calibration))
             calibrator = ScoreCalibrator.fit_source(self.scores, reference, steps.measured)
-        trials = Trials(reference, builder, settings.budget, steps, keep_answers=calibrator is not None)
+        trials = Trials(
+            *(reference, builder, settings.budget, steps),
+            keep_answers=calibrator is not None,
+            accept_not_shown=settings.accept_not_shown,
+        )
         chosen = self._candidates(trials)
         if calibrator is not None:
             steps.next("calibrating scores", Stage.ARTIFACTS, len(calibrator.request.calibration))
@@ -190,7 +205,9 @@ class Conversion:
             chosen = [builder.with_calibration_described(trial) for trial in chosen]
         _require_one(chosen, trials.failures)
         steps.next("timing", Stage.TIMING)
-        evidence = require_passed(self._evidence(trials, chosen, source_findings), settings.keep_passing)
+        evidence = require_passed(
+            self._evidence(trials, chosen, source_findings), settings.keep_passing, settings.accept_not_shown
+        )
         steps.next("writing the bundle", Stage.WRITING)
         passed = {result.artifact for result in evidence.results}
         self._write(reference, [trial for trial in chosen if trial.id in passed], evidence)
@@ -200,9 +217,18 @@ class Conversion:
         calibration, data = self.sets.calibration, None
         if calibration is not None:
             data = self.evaluator.network_inputs(SourceSession(self.source), calibration)
+        evaluation, check = self.sets.evaluation, None
+        if self.request.settings.budget.is_default:
+            check = NumericCheck(self.source, self.evaluator, evaluation)
         return CandidateBuilder(
-            self.source, data, self.evaluator, self.sets.evaluation, self.plugins, self.steps
+            self.source, data, self.evaluator, evaluation, self.plugins, self.steps, check
         )
+
+    def _possible_precisions(self) -> tuple[str, ...]:
+        """The precisions of the artifacts that may be written."""
+        if not self.plan.searching:
+            return tuple(planned.precision for planned in self.plan.artifacts)
+        return tuple(precision for target in self.plan.targets for precision in target.precisions)
 
     def _candidates(self, trials: Trials) -> list[Trial]:
         """The planned artifacts, or those that a search finds."""
@@ -239,7 +265,7 @@ class Conversion:
             evaluation=_set_facts(sets.evaluation, sets.left_out, annotated),
             calibration=None if sets.calibration is None else _set_facts(sets.calibration),
             results=results,
-            missing=tuple(_missing(trials.failures, chosen, results)),
+            missing=tuple(_missing(trials.failures, chosen, results, self.request.settings.accept_not_shown)),
             notes=(*_left_out_files(sets), *_notes(chosen, sets.left_out), *trials.notes),
             attempts=tuple(trials.attempts),
             sensitivities=trials.sensitivities,
@@ -284,14 +310,17 @@ def _require_one(chosen: Sequence[Trial], failures: Sequence[Failure]) -> None:
 
 
 def _missing(
-    failures: Sequence[Failure], trials: Sequence[Trial], results: Sequence[Measured]
+    failures: Sequence[Failure],
+    trials: Sequence[Trial],
+    results: Sequence[Measured],
+    accept_not_shown: bool,
 ) -> Iterator[MissingArtifact]:
-    """The artifacts that were asked for and cannot be written: they failed, or miss a requirement."""
+    """The artifacts that were asked for and cannot be written: they failed, or did not pass."""
     for failure in failures:
         planned = failure.planned
         yield MissingArtifact(planned.id, _names(planned.targets), str(failure.error))
     for trial, result in zip(trials, results, strict=True):
-        if not result.passed:
+        if not is_acceptable(result, accept_not_shown):
             targets = _names(trial.candidate.planned.targets)
             yield MissingArtifact(result.artifact, targets, missed_requirement(result))
 
@@ -357,8 +386,9 @@ def _read(reader: SourceReader, request: ConversionRequest) -> Source:
 
 def _set_facts(examples: Examples, left_out: int = 0, annotated: bool = False) -> SetFacts:
     labelled = annotated or (isinstance(examples, ImageSet) and examples.labels is not None)
-    others = len(examples.left_out) if isinstance(examples, ImageSet) else 0
-    return SetFacts(examples.name, len(examples), examples.digest, labelled, left_out, others)
+    if isinstance(examples, ImageSet):
+        return SetFacts.of(examples, labelled, left_out)
+    return SetFacts(examples.name, len(examples), examples.digest, labelled, left_out)
 
 
 def _left_out_files(sets: ConversionSets) -> Iterator[str]:

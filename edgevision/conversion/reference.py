@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from edgevision.converter import Source
-from edgevision.errors import InputError
+from edgevision.errors import NotShownError
 from edgevision.evaluation.evaluator import Evaluator
 from edgevision.evaluation.run import Examples, measure
 from edgevision.evaluation.source_session import SourceSession
-from edgevision.evidence.requirements import Budget
+from edgevision.evidence.requirements import Budget, Requirement, output_error
 from edgevision.session import CheckedSession
 
 
@@ -53,18 +53,38 @@ class Reference:
         (answers,) = measure(evaluator, [model], examples, on_done)
         return cls(source, model, evaluator, examples, answers)
 
-    def check_budget(self, budget: Budget) -> None:
-        """Check that the set is large enough: a copy of the source must be inside the budget on it.
+    def check_budget(self, budget: Budget, precisions: Iterable[str]) -> None:
+        """Check that the set can show the budget for some artifact: for a copy of the source, at least.
+
+        Args:
+            budget: the loss that an artifact may have.
+            precisions: of the artifacts that may be written.
 
         Raises:
-            InputError: it would not be; states the bound that the set can show.
+            NotShownError: it cannot; says how many images could.
         """
         comparison = self.evaluator.compare(self.answers, self.answers)
-        for requirement in budget.requirements(comparison, 0.0):
-            if not requirement.passed:
-                raise InputError(
-                    f"{self.examples.name}: {len(self.examples)} images cannot show that the "
-                    f"{requirement.what} is within {requirement.limit_text}: even for an artifact identical "
-                    f"to the source, the bound is {requirement.measured_text}; evaluate on more images, or "
-                    f"raise --max-drop"
-                )
+        missed = None
+        for precision in precisions:
+            default = self.evaluator.default_agreement[precision]
+            requirements = budget.requirements(comparison, default, output_error(0.0, precision))
+            missed = next((one for one in requirements if not one.passed), None)
+            if missed is None:
+                return
+        if missed is not None:
+            raise NotShownError(self._not_shown(missed), None)
+
+    def _not_shown(self, missed: Requirement) -> str:
+        limits = "at least" if missed.at_least else "at most"
+        if missed.bound is None:
+            reason = "there is nothing on them that could differ"
+        else:
+            reason = f"even for an artifact identical to the source, the bound is {missed.bound_text}"
+        needed = missed.images_needed
+        more = "more images" if needed is None else f"at least {needed} images"
+        option = "lower --min-agreement" if missed.at_least else "raise --max-drop"
+        return (
+            f"{self.examples.name}: {len(self.examples)} images cannot show that the {missed.what} is "
+            f"{limits} {missed.limit_text}: {reason}; pass --evaluation with {more}, {option}, or pass "
+            f"--accept-not-shown to convert nevertheless"
+        )

@@ -1,6 +1,7 @@
-"""The last check of a conversion: every artifact meets every requirement, or nothing is written.
+"""The last check of a conversion: every artifact is shown to meet every requirement, or nothing is written.
 
-With `ConversionSettings.keep_passing`, those that do are written nevertheless.
+With `ConversionSettings.keep_passing`, those that are shown to are written nevertheless; with
+`ConversionSettings.accept_not_shown` also those of which the images show neither.
 """
 
 from __future__ import annotations
@@ -8,67 +9,103 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edgevision.conversion.device_limits import DEVICE_UNITS
-from edgevision.errors import AgreementError, IncompleteConversionError
+from edgevision.errors import AgreementError, IncompleteConversionError, NotShownError
 from edgevision.evidence.records import Evidence, Measured
-from edgevision.evidence.requirements import Requirement
+from edgevision.evidence.requirements import NOT_SHOWN, Requirement
 
 _NOTHING_WRITTEN = "nothing was written"
 
 
-def require_passed(evidence: Evidence, keep_passing: bool) -> Evidence:
+def is_acceptable(result: Measured, accept_not_shown: bool) -> bool:
+    """True if an artifact may be written: it passed, or what is not shown of it is accepted."""
+    return result.passed or (accept_not_shown and result.status == NOT_SHOWN)
+
+
+def require_passed(evidence: Evidence, keep_passing: bool, accept_not_shown: bool = False) -> Evidence:
     """The evidence of the artifacts to write: all that were asked for, or, if allowed, those that passed.
 
     Args:
         evidence: of all artifacts that were measured; its `missing` lists what cannot be written.
         keep_passing: True to go on with those that passed.
+        accept_not_shown: True to write those, too, that are not shown to meet their requirements.
 
     Raises:
-        AgreementError: no artifact passed; carries the evidence.
+        NotShownError: no artifact is shown to meet its requirements, and one of them may; carries the
+            evidence.
+        AgreementError: every artifact misses a requirement; carries the evidence.
         IncompleteConversionError: some passed, and others did not; carries the evidence.
     """
-    passed = tuple(result for result in evidence.results if result.passed)
-    if not passed:
+    written = tuple(
+        replace(result, accepted_not_shown=not result.passed)
+        for result in evidence.results
+        if is_acceptable(result, accept_not_shown)
+    )
+    if not written:
+        not_shown = next((result for result in evidence.results if result.status == NOT_SHOWN), None)
+        if not_shown is not None:
+            raise NotShownError(missed_requirement(not_shown, _NOTHING_WRITTEN), evidence)
         raise AgreementError(missed_requirement(evidence.results[0], _NOTHING_WRITTEN), evidence)
     if not evidence.missing or keep_passing:
-        return replace(evidence, results=passed)
+        return replace(evidence, results=written)
     raise IncompleteConversionError(
-        f"{len(passed)} of {len(passed) + len(evidence.missing)} artifacts passed; {_NOTHING_WRITTEN}; pass "
-        f"--keep-passing to write {', '.join(result.artifact for result in passed)}; missing: "
+        f"{len(written)} of {len(written) + len(evidence.missing)} artifacts passed; {_NOTHING_WRITTEN}; "
+        f"pass --keep-passing to write {', '.join(result.artifact for result in written)}; missing: "
         + "; ".join(dict.fromkeys(one.reason for one in evidence.missing)),
         evidence,
     )
 
 
 def missed_requirement(result: Measured, consequence: str = "") -> str:
-    """The first requirement that an artifact misses, with the measured value and the next step, in words.
+    """The worst requirement of an artifact that did not pass, with the measured value and the next step.
 
     Args:
         result: an artifact that did not pass.
         consequence: what happened because of it.
     """
-    requirement = next(one for one in result.requirements if not one.passed)
-    measured, limit = requirement.measured_text, requirement.limit_text
-    clauses = _clauses(result, requirement)
-    if requirement.what == "agreement":
-        value = f"agreement with the source is {measured} (required: {limit})"
-    elif requirement.at_least:
-        value = f"the {requirement.what} is {measured} on the evaluation images (required: {limit})"
-    elif requirement.unit in DEVICE_UNITS:
-        value = f"{requirement.what} is {measured} (its target allows {limit})"
-    else:
-        images = f"{result.comparison.images} images"
-        value = f"the {requirement.what} on {images} may be up to {measured} (allowed: {limit})"
+    requirement = next(one for one in result.requirements if one.status == result.status)
+    value, clauses = (_not_shown if requirement.status == NOT_SHOWN else _failed)(result, requirement)
     return f"{result.artifact}: " + "; ".join(filter(None, (value, consequence, *clauses)))
 
 
-def _clauses(result: Measured, requirement: Requirement) -> tuple[str, ...]:
-    """How it was measured, and the next step."""
+def _not_shown(result: Measured, requirement: Requirement) -> tuple[str, tuple[str, ...]]:
+    """What is not shown, and how many images would show it."""
+    images, confidence = result.comparison.images, f"{100 * requirement.confidence:.4g} %"
+    limit = f"{'at least' if requirement.at_least else 'at most'} {requirement.limit_text}"
+    if requirement.measured is None or requirement.bound is None:
+        reason = "nothing on them gives a confidence interval"
+    else:
+        reason = f"its {confidence} confidence interval reaches {requirement.bound_text}"
+    needed = requirement.images_needed
+    more = "more images" if needed is None else f"about {needed} images like these, which would show it,"
+    return (
+        f"the {requirement.what} is {requirement.measured_text} on {images} images, which do not show that "
+        f"it is {limit}: {reason}",
+        (f"pass --evaluation with {more} or pass --accept-not-shown",),
+    )
+
+
+def _failed(result: Measured, requirement: Requirement) -> tuple[str, tuple[str, ...]]:
+    """The measured value and the limit; how it was measured, and the next step."""
+    measured, limit = requirement.measured_text, requirement.limit_text
+    images = f"{result.comparison.images} images"
     advice = "calibrate on more images like those in use, choose another --precision, or"
+    if requirement.unit in DEVICE_UNITS:
+        return f"{requirement.what} is {measured} (its target allows {limit})", ()
+    if requirement.unit == "relative":
+        return f"the {requirement.what} is {measured} (allowed: {limit})", (
+            "its outputs differ from the source's by more than rounding: choose another --precision or "
+            "--target, or state what may be lost with --max-drop or --min-agreement",
+        )
     if requirement.what == "agreement":
-        return f"measured on {result.comparison.images} images", f"{advice} lower --min-agreement"
+        return f"agreement with the source is {measured} (required: {limit})", (
+            f"measured on {images}",
+            f"{advice} lower --min-agreement",
+        )
     if requirement.at_least:
-        return (
+        return f"the {requirement.what} is {measured} on the evaluation images (required: {limit})", (
             "calibrate on more images like those in use, which the model was not trained on, choose another "
             "--precision, or require less",
         )
-    return () if requirement.unit in DEVICE_UNITS else (f"{advice} raise --max-drop",)
+    return f"the {requirement.what} on {images} is {measured} (allowed: {limit})", (
+        f"{advice} raise --max-drop",
+    )

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from edgevision.artifact import CALIBRATED, MIXED
 from edgevision.conversion.plan import FLOAT_PRECISIONS, PlannedArtifact, must_be_full_integer
 from edgevision.conversion.speed import IsSlower
+from edgevision.evidence.requirements import CONFIDENCE
 from edgevision.target import Target
 
 #: Layers of a source as (name, measured error), the most sensitive to quantization first.
@@ -18,6 +19,9 @@ _T = TypeVar("_T")
 #: Yields a candidate, and is sent its `Outcome`; or candidates to compare, and is sent `IsSlower` or `None`.
 _Steps = Generator[PlannedArtifact | tuple[PlannedArtifact, ...], Any, _T]
 
+#: Shares of the probability of a wrong pass: the first candidate gets half of it, as most searches end there;
+#: candidates with layers in float get a quarter together, and the other precisions the last quarter.
+_FIRST_SHARE, _MIXED_SHARE = 0.5, 0.25
 #: At most this share of the layers stays in float; beyond it, the next precision is the better choice.
 _MOST_FLOAT_LAYERS = 0.5
 
@@ -81,6 +85,50 @@ class PrecisionSearch:
         self._steps = self._walk()
         self._advance(None)
 
+    def confidence(self, planned: PlannedArtifact) -> float:
+        """Confidence of the two-sided intervals that a candidate is judged by.
+
+        All candidates are judged on the same images, and the more are tried, the likelier one passes by luck.
+        So each has a share of the probability that a single one has at 95 %, fixed before any is judged, and
+        the shares of all that the search may try sum to 1 (weighted Bonferroni): whatever their number, the
+        search ends with one that is outside the budget in at most 2.5 % of evaluation sets.
+
+        Args:
+            planned: one of the candidates that the search may try.
+        """
+        return 1 - (1 - CONFIDENCE) * self._share(planned)
+
+    def may_try(self, planned: PlannedArtifact) -> bool:
+        """True if a candidate is one of those that the search may try."""
+        first = self.targets[0]
+        listed = self._may_mix() if planned.precision == MIXED else planned.precision in self._precisions()
+        return planned.format == first.format and listed
+
+    def _precisions(self) -> list[str]:
+        """The precisions that may be tried, cheapest first."""
+        return [one for one in self.targets[0].precisions if self._calibrated or one not in CALIBRATED]
+
+    def _share(self, planned: PlannedArtifact) -> float:
+        precisions = self._precisions()
+        others, has_mixed = len(precisions) - 1, self._may_mix()
+        if others == 0 and not has_mixed:
+            return 1.0
+        if planned.precision == precisions[0]:
+            return _FIRST_SHARE
+        mixed = 0.0 if not has_mixed else _MIXED_SHARE if others else 1 - _FIRST_SHARE
+        if planned.precision == MIXED:
+            return mixed / max(1, len(self._mixable()))
+        return (1 - _FIRST_SHARE - mixed) / others
+
+    def _may_mix(self) -> bool:
+        precisions = set(self.targets[0].precisions)
+        return self._calibrated and "int8" in precisions and bool(FLOAT_PRECISIONS & precisions)
+
+    def _mixable(self) -> list[str]:
+        """The layers that may stay in float, most sensitive first."""
+        names = [name for name, _ in self._sensitivities(self.targets[0].format)]
+        return names[: int(len(names) * _MOST_FLOAT_LAYERS)]
+
     def learn(self, outcome: Outcome) -> None:
         """Record the result of the wanted candidate, and choose the next step."""
         self._advance(outcome)
@@ -131,14 +179,11 @@ class PrecisionSearch:
         return self._cheapest_not_slower(rivals, is_slower)
 
     def _cheapest_inside(self) -> _Steps[PlannedArtifact | None]:
-        precisions = self.targets[0].precisions
-        for precision in precisions:
-            if precision in CALIBRATED and not self._calibrated:
-                continue
+        for precision in self._precisions():
             planned = self._planned(precision)
             if (yield from self._is_inside(planned)):
                 return planned
-            if precision == "int8" and FLOAT_PRECISIONS & set(precisions):
+            if precision == "int8" and self._may_mix():
                 if self.speed_basis and (yield from self._is_known_slower(planned)):
                     continue  # keeping some layers in float does not make it worth its conversions
                 mixed = yield from self._mixed()
@@ -148,8 +193,8 @@ class PrecisionSearch:
 
     def _mixed(self) -> _Steps[PlannedArtifact | None]:
         """The fewest float layers that meet the budget, by doubling and then by bisection."""
-        names = [name for name, _ in self._sensitivities(self.targets[0].format)]
-        most = int(len(names) * _MOST_FLOAT_LAYERS)
+        names = self._mixable()
+        most = len(names)
         too_few, count = 0, min(1, most)
         while count > too_few and not (yield from self._is_inside(self._planned(MIXED, names[:count]))):
             too_few, count = count, min(2 * count, most)

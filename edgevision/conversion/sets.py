@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from edgevision.calibration.checks import check_images, refuse_warnings
+from edgevision.calibration.checks import check_evaluation_images, check_images, refuse_warnings
 from edgevision.calibration.coverage import SAMPLE, measure_coverage
+from edgevision.calibration.dependent_images import check_groups
 from edgevision.calibration.findings import Coverage, Finding
 from edgevision.calibration.input_range import check_input_range
-from edgevision.calibration.synthetic import IMAGES, synthetic_finding, synthetic_set
+from edgevision.calibration.synthetic import IMAGES, SYNTHETIC, synthetic_finding, synthetic_set
 from edgevision.conversion.score_calibration import score_option
 from edgevision.conversion.settings import ConversionRequest, ConversionSettings
 from edgevision.converter import ActivationSource, Source
@@ -69,10 +71,14 @@ def open_sets(request: ConversionRequest, calibrated: Sequence[str]) -> Conversi
     with missing.collected():
         images = evaluation_images(request)
     missing.check()
-    evaluation, left_out = _evaluation_set(images, calibration, settings)
+    evaluation, left_out = _evaluation_set(images, calibration, request)
+    mapping = settings.task.image.mapping
     if calibration is None:
-        return ConversionSets(evaluation, None, synthetic=bool(calibrated) and request.synthetic)
-    findings, kept = check_images(calibration, evaluation, left_out, settings.task.image.mapping)
+        synthetic = bool(calibrated) and request.synthetic
+        findings = check_evaluation_images(evaluation, mapping)
+        return ConversionSets(evaluation, None, synthetic=synthetic, findings=findings)
+    findings, kept = check_images(calibration, evaluation, left_out, mapping)
+    findings = (*findings, *check_groups(calibration, kept))
     return ConversionSets(kept, calibration, left_out + len(evaluation) - len(kept), findings=findings)
 
 
@@ -125,7 +131,16 @@ def _calibration_set(request: ConversionRequest, calibrated: Sequence[str]) -> I
             "or choose --precision float32, float16, or int8-dynamic",
         )
     images, samples = _opened(request.calibration, request.settings), request.settings.calibration_samples
+    images = _with_calibration_groups(images, request).distinct()
     return images if samples is None else images.sample(samples)
+
+
+def _with_calibration_groups(images: ImageSet, request: ConversionRequest) -> ImageSet:
+    """A calibration set with its own groups, or those of the evaluation set as far as these say so."""
+    stated = isinstance(request.groups, (str, os.PathLike)) and images.grouping is None
+    if not stated or request.groups is None or request.evaluation is None:
+        return images
+    return images.grouped_if_any(request.groups, open_images(request.evaluation).image_names)
 
 
 def _opened(images: Images, settings: ConversionSettings) -> ImageSet:
@@ -133,10 +148,13 @@ def _opened(images: Images, settings: ConversionSettings) -> ImageSet:
 
 
 def _evaluation_set(
-    evaluation: Images, calibration: ImageSet | None, settings: ConversionSettings
+    evaluation: Images, calibration: ImageSet | None, request: ConversionRequest
 ) -> tuple[ImageSet, int]:
     """The images to evaluate on, and how many were left out because the calibration set has them too."""
-    images = _opened(evaluation, settings)
+    images, settings = _opened(evaluation, request.settings), request.settings
+    if request.groups is not None:
+        images = images.grouped(request.groups, _names_of(request.calibration))
+    images = images.distinct()
     total = len(images)
     if calibration is not None:
         shared = set(images.digests) & set(calibration.digests)
@@ -150,6 +168,11 @@ def _evaluation_set(
     if settings.evaluation_samples is not None:
         images = images.sample(settings.evaluation_samples)
     return images, left_out
+
+
+def _names_of(images: Images | None) -> tuple[str, ...]:
+    """Names of calibration images, which a file of groups may list beside those of the evaluation set."""
+    return () if images is None or images == SYNTHETIC else open_images(images).image_names
 
 
 def fit_sets(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgevision.calibration.synthetic import SYNTHETIC
+from edgevision.datasets.groups import GroupSource
 from edgevision.evaluation.run import Images
 from edgevision.evidence.operating_specification import OperatingPointSpecification
 from edgevision.evidence.requirements import Budget
@@ -105,6 +106,8 @@ class ConversionRequest:
         precisions: names of precisions, or ``auto``; empty for the default.
         evaluation, calibration: image sets, as the caller named them.
         settings: all other settings.
+        groups: which images of the evaluation set belong together, as for `ImageSet.grouped`, and of the
+            calibration set, if it has no groups of its own and `groups` says so of its images.
     """
 
     source: Path
@@ -114,6 +117,7 @@ class ConversionRequest:
     evaluation: Images | None
     calibration: Images | None
     settings: ConversionSettings
+    groups: GroupSource | None = None
 
     @property
     def can_calibrate(self) -> bool:

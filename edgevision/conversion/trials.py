@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from edgevision.artifact import CALIBRATED
@@ -13,6 +13,7 @@ from edgevision.conversion.device_limits import DEVICE_UNITS, device_requirement
 from edgevision.conversion.failures import failure_of
 from edgevision.conversion.plan import PlannedArtifact
 from edgevision.conversion.reference import Reference
+from edgevision.conversion.requirements import is_acceptable
 from edgevision.conversion.schedule import Schedule, Stage
 from edgevision.conversion.search import Outcome, PrecisionSearch, Sensitivities, searches_for
 from edgevision.conversion.speed import (
@@ -22,7 +23,7 @@ from edgevision.conversion.speed_comparison import SpeedComparison
 from edgevision.errors import EdgeVisionError, InferenceError, PluginError
 from edgevision.evaluation.run import measure, workers_on
 from edgevision.evidence.records import Attempt, Measured
-from edgevision.evidence.requirements import Budget
+from edgevision.evidence.requirements import CONFIDENCE, FAILED, Budget
 from edgevision.target import Target
 
 #: Precisions that are chosen for their speed, so that one that is slower than float32 is worth a note.
@@ -51,6 +52,7 @@ class Trials:
         budget: the loss that a candidate may have.
         steps: the progress of the conversion.
         keep_answers: True to keep each candidate's answers in its `Trial`.
+        accept_not_shown: True to choose candidates, too, that are not shown to be inside the budget.
 
     Attributes:
         attempts: the candidates of a search, in the order in which they were tried.
@@ -65,6 +67,7 @@ class Trials:
         budget: Budget,
         steps: Schedule,
         keep_answers: bool = False,
+        accept_not_shown: bool = False,
     ) -> None:
         self.attempts: list[Attempt] = []
         self.failures: list[Failure] = []
@@ -74,7 +77,9 @@ class Trials:
         self._budget = budget
         self._steps = steps
         self._keep_answers = keep_answers
+        self._accept_not_shown = accept_not_shown
         self._outcomes: dict[str, Trial | EdgeVisionError] = {}
+        self._searches: Sequence[PrecisionSearch] = ()
         self._times = CandidateTimes(steps)
         self._speeds = SpeedComparison(self._times, self._outcomes)
 
@@ -102,6 +107,7 @@ class Trials:
                 get one that is slower than a more expensive one.
         """
         searches = searches_for(targets, calibrated, self._rank_layers, speed_bases)
+        self._searches = searches
         self._try_all(searches)
         slower = self._speeds.slower_candidates(searches)
         self.attempts = [
@@ -117,6 +123,7 @@ class Trials:
             self._succeeding([(planned, tuple(sharing)) for planned, sharing in users.values()])
         )
         self._close_all_but(chosen)
+        self.notes.extend(note for trial in chosen for note in _adjustment(trial.measured))
         return chosen
 
     def note_slower(self, trials: Sequence[Trial], speed_bases: Mapping[str, str]) -> None:
@@ -139,7 +146,7 @@ class Trials:
                 for one in planned.targets
                 if speed_bases[one.name] == TIMED and "float32" in one.precisions
             )
-            if planned.precision not in _INTEGER or not targets or not trial.measured.passed:
+            if planned.precision not in _INTEGER or not targets or not self._acceptable(trial):
                 continue
             if not self._speeds.may_be_slower(trial.candidate, targets[0].backend):
                 continue
@@ -209,7 +216,7 @@ class Trials:
         kept: dict[tuple[str, str], Trial] = {}
         for trial in trials:
             artifact = trial.candidate.artifact
-            identity = artifact.precision, artifact.sha256 if trial.measured.passed else trial.id
+            identity = artifact.precision, artifact.sha256 if self._acceptable(trial) else trial.id
             if identity in kept:
                 first = kept[identity]
                 kept[identity] = self._for_targets(first, (*first.targets, *trial.targets))
@@ -237,7 +244,10 @@ class Trials:
         judged = self._judged(planned, targets)
         if not isinstance(judged, Trial):
             return Outcome(inside=False)
-        return Outcome(judged.measured.passed, judged.has_float_operations)
+        return Outcome(self._acceptable(judged), judged.has_float_operations)
+
+    def _acceptable(self, trial: Trial) -> bool:
+        return is_acceptable(trial.measured, self._accept_not_shown)
 
     def _built_to_time(self, planned: PlannedArtifact) -> Candidate | None:
         """A candidate that is only timed; `None` if it cannot be."""
@@ -252,16 +262,22 @@ class Trials:
         return candidate
 
     def _best(self, search: PrecisionSearch) -> PlannedArtifact:
-        """The candidate that a search has found; if none is inside the budget, the one nearest to it."""
+        """The candidate that a search has found; if none is inside the budget, the one nearest to it.
+
+        One that may be inside, but is not shown to be, is nearer than one that is outside.
+        """
         if search.winner is not None:
             return search.winner
         judged = [(one, self._judged(one, search.targets)) for one in search.asked]
-        margins = {
-            one.id: min(requirement.margin for requirement in trial.measured.requirements)
+        nearness = {
+            one.id: (
+                trial.measured.status != FAILED,
+                min(requirement.margin for requirement in trial.measured.requirements),
+            )
             for one, trial in judged
             if isinstance(trial, Trial)
         }
-        return max(search.asked, key=lambda one: margins.get(one.id, -math.inf))
+        return max(search.asked, key=lambda one: nearness.get(one.id, (False, -math.inf)))
 
     def _for_targets(self, trial: Trial, targets: tuple[Target, ...]) -> Trial:
         """The trial for these targets, with their limits among its requirements.
@@ -317,11 +333,16 @@ class Trials:
         return [
             Trial(
                 candidate,
-                judge(candidate, answers, self._reference, self._budget),
+                judge(candidate, answers, self._reference, self._budget, self._confidence(candidate.planned)),
                 answers if self._keep_answers else (),
             )
             for candidate, answers in zip(candidates, rows, strict=True)
         ]
+
+    def _confidence(self, planned: PlannedArtifact) -> float:
+        """The confidence that a candidate is judged at: the highest of the searches that may try it."""
+        asking = (search for search in self._searches if search.may_try(planned))
+        return max((search.confidence(planned) for search in asking), default=CONFIDENCE)
 
     def _try_to_build(self, planned: PlannedArtifact) -> Candidate | None:
         try:
@@ -347,6 +368,17 @@ class Trials:
         """Remember why a candidate failed; raises what concerns the whole conversion."""
         self._steps.check_caller(error)
         self._outcomes[planned.id] = failure_of(error, planned.id)
+
+
+def _adjustment(measured: Measured) -> Iterator[str]:
+    """A note on the confidence of the bounds of a candidate that a search chose."""
+    for confidence in {one.confidence for one in measured.requirements if one.confidence != CONFIDENCE}:
+        yield (
+            f"{measured.artifact}: chosen by a search, and so judged at a confidence of "
+            f"{100 * confidence:.6g} %: "
+            f"all its candidates together pass wrongly at most as often as one that is judged at "
+            f"{100 * CONFIDENCE:g} % (weighted Bonferroni)"
+        )
 
 
 def _targets_wanting(planned: PlannedArtifact, searches: Sequence[PrecisionSearch]) -> tuple[Target, ...]:

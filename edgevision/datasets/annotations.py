@@ -34,6 +34,16 @@ class Annotations:
     difficult: np.ndarray[Any, np.dtype[np.bool_]] | None = None
     left_out: int = 0
 
+    def same_as(self, other: Annotations) -> bool:
+        """True if both have the same objects in the same order."""
+        pairs = (
+            (self.boxes_xyxy, other.boxes_xyxy),
+            (self.class_ids, other.class_ids),
+            (self.crowds, other.crowds),
+            (self.difficult, other.difficult),
+        )
+        return all(np.array_equal(np.asarray(mine), np.asarray(theirs)) for mine, theirs in pairs)
+
 
 @dataclass(frozen=True)
 class _Object:

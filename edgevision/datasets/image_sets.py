@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgevision.datasets.groups import GroupFacts, Grouping, GroupSource
 from edgevision.errors import InputError, OptionError
 from edgevision.imaging.codecs import Pixels
 from edgevision.imaging.decode import as_batch, as_frame, as_image, decode_frame, read_bytes
@@ -37,6 +38,24 @@ from edgevision.system.arguments import names, one_path, whole_number, whole_num
 MOST_MEMBER_BYTES = 256_000_000
 
 
+@dataclass(frozen=True)
+class ImageCopy:
+    """An image that was left out because another one of the set has the same bytes.
+
+    Attributes:
+        name: its name in the set.
+        of: name of the image that was kept.
+        label, kept_label: names of the classes of the two; empty in a set without labels.
+        private: True for a DICOM file, whose name may be that of a patient.
+    """
+
+    name: str
+    of: str
+    label: str = ""
+    kept_label: str = ""
+    private: bool = False
+
+
 @dataclass(frozen=True, eq=False)
 class ImageSet:
     """Images in a fixed order, read one by one when they are needed.
@@ -51,6 +70,8 @@ class ImageSet:
         labels: (n,) int64, the class of each image; ``None`` without labels.
         left_out: files of the folder or archive that are not in the set, with the reasons.
         released: True if images of DICOM files may go into bundles and reports.
+        grouping: which images belong together, such as those of one patient; `None` if each is on its own.
+        copies: byte-identical copies that were left out by `distinct`.
     """
 
     name: str
@@ -59,21 +80,30 @@ class ImageSet:
     _entries: tuple[_Entry, ...] = field(repr=False)
     left_out: tuple[LeftOut, ...] = field(default=(), repr=False)
     released: bool = False
+    grouping: Grouping | None = None
+    copies: tuple[ImageCopy, ...] = ()
 
     @classmethod
-    def open(cls, path: str | Path) -> ImageSet:
+    def open(cls, path: str | Path, groups: GroupSource | None = None) -> ImageSet:
         """The images of a folder, or of a ``.zip`` archive of one, sorted by path.
 
         If every image lies in one of two or more folders, these are the classes, sorted by name, as in
         Keras's ``image_dataset_from_directory``. A common parent folder is skipped: ``test/cat/1.jpg`` and
         ``test/dog/1.jpg`` show a cat and a dog.
 
+        Args:
+            path: the folder or archive.
+            groups: as for `grouped`; `None` if the images do not depend on each other.
+
         Raises:
-            InputError: the path cannot be read, is neither a folder nor a zip, or contains no image.
+            InputError: the path cannot be read, is neither a folder nor a zip, or contains no image; or as
+                `grouped`.
+            OptionError: as `grouped`.
         """
         path = one_path(path, "path")
         entries, left_out = _folder_entries(path) if path.is_dir() else _archive_entries(path)
-        return cls(str(path), *_classes([entry.name for entry in entries]), tuple(entries), tuple(left_out))
+        images = cls(str(path), *_classes([entry.name for entry in entries]), tuple(entries), tuple(left_out))
+        return images if groups is None else images.grouped(groups)
 
     @classmethod
     def from_arrays(
@@ -82,6 +112,7 @@ class ImageSet:
         labels: Sequence[int] | NDArray[Any] | None = None,
         class_names: Sequence[str] | None = None,
         name: str = "arrays",
+        groups: GroupSource | None = None,
     ) -> ImageSet:
         """A set of images in memory. The arrays are not copied and must not be modified.
 
@@ -91,6 +122,8 @@ class ImageSet:
             labels: the class of each image, 0 or more.
             class_names: one name per class; by default ``class 0``, ``class 1``, …
             name: origin of the set, for messages.
+            groups: the name or number of the group of each image, as for `grouped`; `None` if the images do
+                not depend on each other.
 
         Raises:
             InputError: the sequence is empty, an image has another shape or dtype, or the labels do not match
@@ -102,6 +135,8 @@ class ImageSet:
         )
         if not entries:
             raise InputError(f"{name}: expected at least one image, got none")
+        if groups is not None:
+            return cls.from_arrays(images, labels, class_names, name).grouped(groups)
         if labels is None:
             return cls(name, (), None, entries)
         checked = _checked_labels(labels, len(entries), name)
@@ -110,6 +145,56 @@ class ImageSet:
         if checked.max() >= len(label_list):
             raise InputError(f"{name}: label {checked.max()} has no name ({len(label_list)} class names)")
         return cls(name, label_list, checked, entries)
+
+    def grouped(self, groups: GroupSource, others: Collection[str] = ()) -> ImageSet:
+        """The same images, with what says which of them belong together.
+
+        Args:
+            groups: ``folder:LEVEL``, ``pattern:PATTERN``, ``file`` or the path of a CSV file, as
+                `Grouping.read` describes; or a sequence with the name or number of the group of each image.
+            others: names that a CSV file may list besides: those of another set.
+
+        Raises:
+            OptionError: `groups` has none of these forms.
+            InputError: an image has no group, the file names an unknown one, or all are in one group.
+        """
+        return replace(self, grouping=Grouping.read(groups, self.image_names, self.name, others))
+
+    def grouped_if_any(self, groups: GroupSource, others: Collection[str] = ()) -> ImageSet:
+        """As `grouped`, and the set itself if `groups` says nothing of any of its images.
+
+        Raises:
+            OptionError, InputError: as `grouped`, also where some images have a group and others do not.
+        """
+        found = Grouping.read_if_any(groups, self.image_names, self.name, others)
+        return self if found is None else replace(self, grouping=found)
+
+    @property
+    def groups(self) -> NDArray[np.intp] | None:
+        """Index of the group of each image, int ``(images,)``; `None` without groups."""
+        return None if self.grouping is None else self.grouping.of_images
+
+    def distinct(self) -> ImageSet:
+        """The set without byte-identical copies, of which the first one stays; the others are its `copies`.
+
+        Files that cannot be read are kept, for whoever decodes the images to report.
+        """
+        first: dict[str, int] = {}
+        copies: list[ImageCopy] = []
+        kept = []
+        for place, entry in enumerate(self._entries):
+            digest = _digest_or_none(entry)
+            other = place if digest is None else first.setdefault(digest, place)
+            if other == place:
+                kept.append(place)
+            else:
+                label, kept_label = self._label_at(place), self._label_at(other)
+                of = self._entries[other].name
+                copies.append(ImageCopy(entry.name, of, label, kept_label, entry.private))
+        return replace(self.at(kept), copies=(*self.copies, *copies)) if copies else self
+
+    def _label_at(self, place: int) -> str:
+        return "" if self.labels is None else self.class_names[self.labels[place]]
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -186,7 +271,8 @@ class ImageSet:
             raise OptionError(f"places in {self.name}: expected less than {len(self)}, got {max(places)}")
         labels = None if self.labels is None else self.labels[np.asarray(places, np.intp)]
         entries = tuple(self._entries[i] for i in places)
-        return ImageSet(self.name, self.class_names, labels, entries, self.left_out, self.released)
+        grouping = None if self.grouping is None else self.grouping.at(places)
+        return replace(self, labels=labels, _entries=entries, grouping=grouping)
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,6 +301,13 @@ class _Entry:
     def _facts(self) -> tuple[str, bool]:
         content = self._read()
         return self._hash(content), self._is_private(content)
+
+
+def _digest_or_none(entry: _Entry) -> str | None:
+    try:
+        return entry.digest
+    except InputError:
+        return None
 
 
 def _file_entry(name: str, where: str, frame: int | None, read: Callable[[], bytes]) -> _Entry:
@@ -378,6 +471,8 @@ class SetFacts:
         left_out: number of images that were left out because they are also in the calibration set.
         other_files: number of files in the folder or archive that were not used: other formats, videos, and
             images that cannot be read.
+        copies: number of byte-identical copies of other images of the set, which were left out.
+        groups: the groups of images that belong together; `None` if each image counts as independent.
     """
 
     name: str
@@ -386,3 +481,25 @@ class SetFacts:
     labelled: bool
     left_out: int = 0
     other_files: int = 0
+    copies: int = 0
+    groups: GroupFacts | None = None
+
+    @classmethod
+    def of(cls, images: ImageSet, labelled: bool, left_out: int = 0) -> SetFacts:
+        """The record of a set of images."""
+        return cls(
+            images.name,
+            len(images),
+            images.digest,
+            labelled,
+            left_out,
+            len(images.left_out),
+            len(images.copies),
+            None if images.grouping is None else images.grouping.facts(),
+        )
+
+
+def set_facts_from(row: Mapping[str, Any]) -> SetFacts:
+    """A `SetFacts` from its JSON document."""
+    groups = row.get("groups")
+    return SetFacts(**{**row, "groups": None if groups is None else GroupFacts(**groups)})

@@ -7,6 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from edgevision.calibration.dependent_images import dependence_findings
+from edgevision.calibration.findings import Finding
+from edgevision.datasets.groups import GroupSource
 from edgevision.datasets.image_sets import SetFacts
 from edgevision.errors import OptionError
 from edgevision.evaluation.for_model import ModelFacts
@@ -55,6 +58,7 @@ class BundleComparison:
         data: the images.
         comparison: A as the source, B as the artifact.
         verdict: the significance test.
+        findings: as for `Evaluation`.
     """
 
     created: str
@@ -64,6 +68,7 @@ class BundleComparison:
     data: SetFacts
     comparison: Comparison
     verdict: PairedTestResult
+    findings: tuple[Finding, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The comparison as JSON values; A is the source and B the artifact."""
@@ -81,10 +86,11 @@ class BundleComparison:
             "data": asdict(self.data),
             "verdict": verdict,
             "comparison": comparison_document(self.comparison),
+            "findings": [asdict(finding) for finding in self.findings],
         }
 
 
-def compare(
+def compare(  # noqa: PLR0913 - as `evaluate`, for two
     a: str | Path,
     b: str | Path,
     data: Images,
@@ -93,13 +99,14 @@ def compare(
     b_on: RunSettings | None = None,
     annotations: str | Path | None = None,
     truth: str | Path | None = None,
+    groups: GroupSource | None = None,
     progress: Progress | None = None,
 ) -> BundleComparison:
     """Compare two models, or two artifacts of one bundle, on images with ground truth.
 
     Args:
         a, b: bundles, or bare model files (see `RunSettings.bare`), with the same task and the same classes.
-        data, annotations, truth, progress: as for `evaluate`.
+        data, annotations, truth, groups, progress: as for `evaluate`.
         a_on, b_on: the artifact of each to run, its backend and device.
 
     Raises:
@@ -108,23 +115,23 @@ def compare(
     a, b = one_path(a, "a"), one_path(b, "b")
     a_on = RunSettings() if a_on is None else instance(a_on, RunSettings, "a_on")
     b_on = RunSettings() if b_on is None else instance(b_on, RunSettings, "b_on")
-    images, paths = open_images(data), GroundTruthPaths.of(annotations, truth)
+    images, paths = open_images(data, groups).distinct(), GroundTruthPaths.of(annotations, truth)
     plugins = registry()
     with open_model(a, images, a_on, plugins) as model_a, open_model(b, images, b_on, plugins) as model_b:
         _check_comparable(model_a.facts, model_b.facts)
         first = model_a.answers(images, paths, progress)
         second = model_b.answers(images, paths, progress)
     comparison = first.evaluator.compare(first.answers, second.answers)
+    preprocessing = first.evaluator.preprocessing
     return BundleComparison(
         created=now(),
         machine=this_machine(),
         a=model_a.run,
         b=model_b.run,
-        data=SetFacts(
-            *(images.name, len(images), images.digest), labelled=True, other_files=len(images.left_out)
-        ),
+        data=SetFacts.of(images, labelled=True),
         comparison=comparison,
         verdict=paired_test(comparison.metrics[0], first.measures.metrics[0], second.measures.metrics[0]),
+        findings=() if preprocessing is None else dependence_findings(images, preprocessing.mapping),
     )
 
 

@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from edgevision.calibration.dependent_images import dependence_findings
+from edgevision.calibration.findings import Finding
+from edgevision.datasets.groups import GroupSource
 from edgevision.datasets.image_sets import SetFacts
 from edgevision.errors import InputError
 from edgevision.evaluation.ground_truth import GroundTruthPaths
@@ -44,6 +47,8 @@ class Evaluation:
         left_out: files of the folder or archive that were not used, with the reasons; images that cannot be
             decoded, too.
         mapping: how the values of images became black and white.
+        findings: what the images show of how they depend on each other: copies, frames of one file, and
+            near-duplicates in different groups.
     """
 
     created: str
@@ -57,6 +62,7 @@ class Evaluation:
     answers: Sequence[Any] = field(repr=False)
     left_out: tuple[LeftOut, ...] = field(default=(), repr=False)
     mapping: ValueMapping = _PLAIN
+    findings: tuple[Finding, ...] = ()
 
     def metric(self, name: str) -> MetricValue:
         """The metric called `name`.
@@ -100,6 +106,7 @@ class Evaluation:
             "wrong": int((measures.errors > 0).sum()),
             "worst": worst,
             "notes": list(measures.notes),
+            "findings": [asdict(finding) for finding in self.findings],
             "left_out": [{"file": str(path), "reason": reason} for path, reason in self.left_out],
         }
 
@@ -111,11 +118,13 @@ def evaluate(
     *,
     annotations: str | Path | None = None,
     truth: str | Path | None = None,
+    groups: GroupSource | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Measure a model on images with ground truth, with the metrics of the evidence.
 
-    Images that cannot be decoded are not measured; they are among the result's `left_out`.
+    Images that cannot be decoded are not measured; they are among the result's `left_out`. Byte-identical
+    copies count once.
 
     Args:
         bundle: a bundle; or a bare model file, described by itself and by `RunSettings.bare`.
@@ -124,6 +133,9 @@ def evaluate(
         on: the artifact to run, its backend and device.
         annotations: for a detector: the objects in the images, as COCO JSON or a folder of VOC XML.
         truth: for a model that generates images: the expected images, under the same names.
+        groups: which images belong together, of one patient, video or site: ``folder:1``,
+            ``pattern:{group}_*``, ``file``, a CSV file with the columns image,group, or one group per image;
+            see `ImageSet.grouped`.
         progress: called after each block with (stage, images done, images in total).
 
     Raises:
@@ -133,7 +145,7 @@ def evaluate(
         PluginError, MissingRuntimeError, DeviceError: the requested backend or device is not available.
         ArtifactError, InferenceError: the runtime refuses the artifact, or fails.
     """
-    path, images = one_path(bundle, "bundle"), open_images(data)
+    path, images = one_path(bundle, "bundle"), open_images(data, groups).distinct()
     paths = GroundTruthPaths.of(annotations, truth)
     settings = RunSettings() if on is None else instance(on, RunSettings, "on")
     with open_model(path, images, settings, registry()) as opened:
@@ -146,20 +158,20 @@ def evaluate(
             images = kept
             answers = opened.answers(images, paths, progress)
     preprocessing = answers.evaluator.preprocessing
+    mapping = _PLAIN if preprocessing is None else preprocessing.mapping
     return Evaluation(
         created=now(),
         machine=this_machine(),
         run=opened.run,
         task=answers.evaluator.task,
         labels=answers.evaluator.labels,
-        data=SetFacts(
-            *(images.name, len(images), images.digest), labelled=True, other_files=len(images.left_out)
-        ),
+        data=SetFacts.of(images, labelled=True),
         image_names=images.image_names,
         measures=answers.measures,
         answers=answers.answers,
         left_out=images.left_out,
-        mapping=_PLAIN if preprocessing is None else preprocessing.mapping,
+        mapping=mapping,
+        findings=dependence_findings(images, mapping),
     )
 
 

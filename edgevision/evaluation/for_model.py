@@ -7,7 +7,6 @@ from pathlib import Path
 
 from edgevision.bundle.manifest import ArtifactEntry
 from edgevision.bundle.storage import Bundle
-from edgevision.datasets.annotations import read_annotations
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import InputError, OptionError
 from edgevision.evaluation.classification import ClassificationEvaluator
@@ -15,6 +14,7 @@ from edgevision.evaluation.detection import DetectionEvaluator
 from edgevision.evaluation.evaluator import MeasuringEvaluator
 from edgevision.evaluation.ground_truth import (
     GroundTruthPaths,
+    annotations_of,
     classify_truth,
     has_independent_scores,
     truth_images,
@@ -116,7 +116,8 @@ def evaluator_for_model(
             f"no ground truth for the images in {images.name}; pass --truth FOLDER, with images of the same "
             f"names"
         )
-    return ImageToImageEvaluator(task, preprocessing, truth_images(paths.truth, images), images.shown_names)
+    expected = truth_images(paths.truth, images)
+    return ImageToImageEvaluator(task, preprocessing, expected, images.shown_names, groups=images.groups)
 
 
 def _classification(
@@ -139,7 +140,8 @@ def _classification(
             f"no ground truth for the images in {images.name}; sort them into one folder per class"
         )
     return ClassificationEvaluator(
-        task, model.labels, preprocessing, truth, images.shown_names, model.score_calibration
+        *(task, model.labels, preprocessing, truth, images.shown_names, model.score_calibration),
+        groups=images.groups,
     )
 
 
@@ -158,6 +160,8 @@ def _detection(
             f"{model.path}: the model does not name its classes, which the annotations are compared by; pass "
             "--labels FILE"
         )
-    truth = read_annotations(paths.annotations, images.image_names, model.labels)
+    truth = annotations_of(images, paths.annotations, model.labels)
     decoder = plugins.decoder(task.decoder)
-    return DetectionEvaluator(task, decoder, model.labels, preprocessing, truth, images.shown_names)
+    return DetectionEvaluator(
+        *(task, decoder, model.labels, preprocessing, truth, images.shown_names), groups=images.groups
+    )

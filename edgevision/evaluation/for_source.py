@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgevision.converter import Source, SourceFacts
-from edgevision.datasets.annotations import read_annotations
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.decoder import family_resize
 from edgevision.errors import MissingOptionError, OptionError, SourceError
@@ -15,7 +14,12 @@ from edgevision.evaluation.classification import ClassificationEvaluator
 from edgevision.evaluation.detection import DetectionEvaluator
 from edgevision.evaluation.evaluator import Evaluator
 from edgevision.evaluation.generation import GenerationEvaluator
-from edgevision.evaluation.ground_truth import classify_truth, has_independent_scores, truth_images
+from edgevision.evaluation.ground_truth import (
+    annotations_of,
+    classify_truth,
+    has_independent_scores,
+    truth_images,
+)
 from edgevision.evaluation.image_to_image import ImageToImageEvaluator
 from edgevision.evaluation.run import Examples
 from edgevision.evaluation.score_kinds import score_kind_of
@@ -218,7 +222,7 @@ def _image_to_image(
     settings = ImageToImageSettings(options.fit, overlap)
     task = GenerateTask("image-to-image", output.name, (low, high), color, settings)
     truth = None if options.truth is None else truth_images(options.truth, images)
-    return ImageToImageEvaluator(task, preprocessing, truth, images.shown_names)
+    return ImageToImageEvaluator(task, preprocessing, truth, images.shown_names, groups=images.groups)
 
 
 def _output_range(source: Source, options: TaskOptions) -> Sequence[float]:
@@ -242,7 +246,9 @@ def _classification(
     labels = network_labels(stated, images.class_names, class_count(output), str(source.path), file)
     task = ClassifyTask(output.name, score_kind)
     truth = classify_truth(images, labels, options.annotations, has_independent_scores(task, output))
-    return ClassificationEvaluator(task, labels, preprocessing, truth, images.shown_names, source_notes=notes)
+    return ClassificationEvaluator(
+        *(task, labels, preprocessing, truth, images.shown_names), source_notes=notes, groups=images.groups
+    )
 
 
 def _stated_labels(source: Source, options: TaskOptions) -> tuple[str, ...]:
@@ -265,5 +271,7 @@ def _detection(
     task = choice.task(options.decoder_settings, options.thresholds)
     truth = None
     if options.annotations is not None:
-        truth = read_annotations(options.annotations, images.image_names, labels)
-    return DetectionEvaluator(task, choice.decoder, labels, preprocessing, truth, images.shown_names)
+        truth = annotations_of(images, options.annotations, labels)
+    return DetectionEvaluator(
+        *(task, choice.decoder, labels, preprocessing, truth, images.shown_names), groups=images.groups
+    )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgevision.datasets.annotations import read_annotations, shown_classes
+from edgevision.datasets.annotations import Annotations, read_annotations, shown_classes
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import InputError, OptionError
 from edgevision.imaging.decode import as_image
@@ -17,6 +17,9 @@ from edgevision.system.arguments import optional_path
 from edgevision.tasks.description import ClassifyTask
 from edgevision.tasks.labels import abbreviated
 from edgevision.tensors import TensorSpec
+
+#: Images that an error names.
+_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,36 @@ def truth_images(path: str | Path, images: ImageSet) -> list[Pixels]:
     missing = [name for name in images.image_names if name not in places]
     if missing:
         raise InputError(f"{path}: has no image '{missing[0]}', which {images.name} has")
+    for copy in images.copies:
+        if _digest_at(truth, places.get(copy.of)) != _digest_at(truth, places.get(copy.name)):
+            raise InputError(
+                f"{images.name}: '{copy.name}' is a byte-identical copy of '{copy.of}', but {path} expects "
+                f"different outputs for the two; remove one"
+            )
     all_images = [as_image(image) for image in truth]
     return [all_images[places[name]] for name in images.image_names]
+
+
+def _digest_at(images: ImageSet, place: int | None) -> str | None:
+    return None if place is None else images.digests[place]
+
+
+def annotations_of(images: ImageSet, path: str | Path, labels: tuple[str, ...]) -> list[Annotations]:
+    """The objects in each image.
+
+    Raises:
+        InputError: as `read_annotations`; or a byte-identical copy, which was left out, has others.
+    """
+    of_copies = [name for copy in images.copies for name in (copy.name, copy.of)]
+    found = read_annotations(path, [*images.image_names, *of_copies], labels)
+    annotations, pairs = found[: len(images)], found[len(images) :]
+    for copy, first, second in zip(images.copies, pairs[::2], pairs[1::2], strict=True):
+        if not first.same_as(second):
+            raise InputError(
+                f"{images.name}: '{copy.name}' is a byte-identical copy of '{copy.of}', but {path} has other "
+                f"objects for it; remove one, or correct the annotations"
+            )
+    return annotations
 
 
 def has_independent_scores(task: ClassifyTask, output: TensorSpec) -> bool:
@@ -80,9 +111,11 @@ def classify_truth(
                 f"--annotations {annotations}: the classifier assigns one class per image; "
                 f"remove it, and sort the images into one folder per class"
             )
-        return shown_classes(read_annotations(annotations, images.image_names, labels), len(labels))
+        return shown_classes(annotations_of(images, annotations, labels), len(labels))
     if images.labels is None:
         return None
+    _check_copies(images)
+    _check_groups(images)
     unknown = [name for name in images.class_names if name not in labels]
     if unknown:
         raise InputError(
@@ -91,3 +124,28 @@ def classify_truth(
         )
     places = np.array([labels.index(name) for name in images.class_names], np.int64)
     return np.asarray(places[images.labels], np.int64)
+
+
+def _check_copies(images: ImageSet) -> None:
+    """Refuse a byte-identical copy in the folder of another class: one of the two labels is wrong."""
+    wrong = [copy for copy in images.copies if copy.label != copy.kept_label]
+    if wrong:
+        pairs = [f"{copy.name} and {copy.of}" for copy in wrong[:_NAMED]]
+        more = f", and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
+        raise InputError(
+            f"{images.name}: {len(wrong)} images have the same bytes as one of another class, so that one of "
+            f"the two labels is wrong: {', '.join(pairs)}{more}; remove one of each"
+        )
+
+
+def _check_groups(images: ImageSet) -> None:
+    """Refuse groups that are the classes: of one group per class, nothing shows how much groups differ."""
+    if images.groups is None or images.labels is None:
+        return
+    pairs = set(zip(images.groups.tolist(), images.labels.tolist(), strict=True))
+    if len(pairs) == len(set(images.groups.tolist())) == len(set(images.labels.tolist())):
+        source = "groups" if images.grouping is None else f"groups {images.grouping.source}"
+        raise InputError(
+            f"{source}: each class of {images.name} is one group, which cannot show how much groups differ; "
+            f"if these are the folders of the classes, pass the level below: folder:2 for cat/patient7/1.jpg"
+        )

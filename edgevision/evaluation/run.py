@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgevision.backend import SessionSettings
+from edgevision.datasets.groups import GroupSource
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.datasets.seed_sets import SeedSet
 from edgevision.errors import InputError, OptionError
@@ -101,13 +102,23 @@ def workers_on(examples: Examples, settings: SessionSettings) -> tuple[int, Sess
     return shared_out(settings, ceil(len(examples) / _block_size(examples)))
 
 
-def open_images(images: Images) -> ImageSet:
+def open_images(images: Images, groups: GroupSource | None = None) -> ImageSet:
     """The image set that a caller named: a folder, a zip of one, or an `ImageSet` as it is.
 
+    Args:
+        images: the set.
+        groups: which of its images belong together, as for `ImageSet.grouped`; `None` leaves the groups that
+            an `ImageSet` has.
+
     Raises:
-        InputError: it cannot be read, or has no images.
-        OptionError: `images` is something else.
+        InputError: it cannot be read, has no images, or an image has no group.
+        OptionError: `images` or `groups` is something else.
     """
+    opened = _opened(images)
+    return opened if groups is None else opened.grouped(groups)
+
+
+def _opened(images: Images) -> ImageSet:
     if isinstance(images, ImageSet):
         return images
     if not isinstance(images, (str, os.PathLike)):

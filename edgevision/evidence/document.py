@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from edgevision.calibration.findings import coverage_from, finding_from
-from edgevision.datasets.image_sets import SetFacts
+from edgevision.datasets.image_sets import set_facts_from
 from edgevision.errors import BundleError
 from edgevision.evidence.operating_points import Curve, OperatingEvidence, PointMetrics
 from edgevision.evidence.quantization import quantization_from
@@ -131,8 +131,8 @@ def read_evidence(text: str, where: str) -> Evidence:
             )
         calibration = document.pop("calibration")
         return Evidence(
-            evaluation=SetFacts(**document.pop("evaluation")),
-            calibration=None if calibration is None else SetFacts(**calibration),
+            evaluation=set_facts_from(document.pop("evaluation")),
+            calibration=None if calibration is None else set_facts_from(calibration),
             results=tuple(_measured(row) for row in document.pop("results")),
             missing=tuple(MissingArtifact(**_with_tuples(row)) for row in document.pop("missing", ())),
             notes=tuple(document.pop("notes")),

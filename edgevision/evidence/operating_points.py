@@ -21,7 +21,7 @@ from edgevision.evidence.threshold_choice import (
 )
 from edgevision.metrics.classification import Truth, members
 from edgevision.metrics.comparison import Metric, pair
-from edgevision.metrics.formatting import in_unit
+from edgevision.metrics.formatting import in_unit, level
 from edgevision.metrics.intervals import Groups, Interval, clopper_pearson, resampled_sums, wilson
 from edgevision.metrics.measures import Measures, MetricValue, resampled, share_of
 from edgevision.metrics.sample_size import positives_for_sensitivity
@@ -171,7 +171,7 @@ class OperatingEvidence:
         """Such as ``with a confidence of 95 %``, or ``on average over calibration sets``."""
         if self.confidence is None:
             return "on average over calibration sets"
-        return f"with a confidence of {100 * self.confidence:g} %"
+        return f"with a confidence of {level(self.confidence)}"
 
     @property
     def choice(self) -> str:
@@ -375,8 +375,8 @@ def _warnings(evidence: OperatingEvidence, positive: tuple[Positives, Positives]
         )
         yield (
             f"the {name} is {in_unit(metric.artifact, 'share')} on {counted} of the evaluation set, which do "
-            f"not show the required {limit}: its lower {100 * evidence.limit_confidence:g} % limit is "
-            f"{in_unit(low, 'share')}; {needed}"
+            f"not show the required {limit}: its lower {level(evidence.limit_confidence)} limit is "
+            f"{in_unit(low, 'share', [evidence.at_least])}; {needed}"
         )
     calibration = next(one for one in evidence.point.calibration if one.name == metric.name)
     if _above(calibration.source_interval, metric.source_interval):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgevision.evidence.operating_points import OperatingEvidence
-from edgevision.metrics.formatting import in_points, in_unit
+from edgevision.metrics.formatting import in_points, in_unit, level
 
 
 def operating_cost(evidence: OperatingEvidence, of_source: bool = False) -> str:
@@ -20,7 +20,7 @@ def operating_cost(evidence: OperatingEvidence, of_source: bool = False) -> str:
         required = point.named(evidence.metric)
         found += (
             f" ({evidence.metric} {in_unit(required.source, 'share')}, lower "
-            f"{100 * evidence.limit_confidence:g} % limit {in_unit(evidence.lower_limits[0], 'share')})"
+            f"{level(evidence.limit_confidence)} limit {in_unit(evidence.lower_limits[0], 'share')})"
         )
     if empirical is None:
         return found

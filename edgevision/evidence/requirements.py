@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgevision.errors import OptionError
+from edgevision.evidence.bounds import Bound, Complement, ShareBound, drop_bound, needed
 from edgevision.metrics.comparison import POSITIVE_AGREEMENT, Comparison
-from edgevision.metrics.formatting import in_points, in_unit
+from edgevision.metrics.formatting import in_points, in_unit, limit_in_points, limit_in_unit
+from edgevision.metrics.intervals import Interval
 from edgevision.system.arguments import real_number
+from edgevision.system.decimals import without_noise
 
 #: Verdicts, best first; that of an artifact is the worst of its requirements.
 PASSED, NOT_SHOWN, FAILED = "passed", "not shown", "failed"
 STATUSES = (PASSED, NOT_SHOWN, FAILED)
+#: Of a two-sided interval, unless an artifact is one of several candidates.
+CONFIDENCE = 0.95
+_DIGITS = 6
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,7 @@ class Requirement:
     unit: str = "share"
     bound: float | None = None
     images_needed: int | None = None
-    confidence: float = 0.95
+    confidence: float = CONFIDENCE
 
     def __post_init__(self) -> None:
         for name in ("measured", "bound"):
@@ -84,8 +90,12 @@ class Requirement:
 
     @property
     def limit_text(self) -> str:
-        """The limit with its unit, such as ``95.00 %`` or ``0.50 percentage points``."""
-        return self._as_text(self.limit)
+        """The limit with its unit, such as ``95.00 %`` or ``0.50 percentage points``.
+
+        It and the values have as many digits as it takes to tell them apart.
+        """
+        others = [value for value in (self.measured, self.bound) if value is not None]
+        return (limit_in_points if self._is_difference else limit_in_unit)(self.limit, self.unit, others)
 
     @property
     def measured_text(self) -> str:
@@ -106,14 +116,18 @@ class Requirement:
         return of_difference(self._distance(self.bound), self.unit)
 
     def _distance(self, value: float) -> float:
-        return value - self.limit if self.at_least else self.limit - value
+        distance = value - self.limit if self.at_least else self.limit - value
+        return without_noise(distance)  # in binary, 0.7518 - 0.7468 is above 0.005
+
+    @property
+    def _is_difference(self) -> bool:
+        # Only drops have an upper limit in shares, and a drop is a difference of two shares.
+        return self.unit == "share" and not self.at_least
 
     def _as_text(self, value: float | None) -> str:
         if value is None:
             return "undefined"
-        # Only drops have an upper limit in shares, and a drop is a difference of two shares.
-        is_difference = self.unit == "share" and not self.at_least
-        return in_points(value, self.unit) if is_difference else in_unit(value, self.unit)
+        return (in_points if self._is_difference else in_unit)(value, self.unit, [self.limit])
 
 
 def status_of(requirements: Iterable[Requirement]) -> str:
@@ -129,8 +143,10 @@ class Budget:
         max_drop: largest drop of the task's main metric, in percentage points, or in dB for a metric in dB;
             without ground truth, of the agreement. Compared with the upper limit of the drop's 95 % interval,
             so that a small evaluation set does not pass by luck. `None` sets no limit.
-        min_agreement: smallest agreement with the source, 0…1. `None` requires the default of the precision,
-            of independent scores also for the labels that are present, or nothing if `max_drop` is given.
+        min_agreement: smallest agreement with the source, 0…1, compared with the lower limit of its
+            interval. `None` requires the default of the precision, or nothing if `max_drop` is given: of
+            float32 and float16 outputs that differ by no more than rounding (`OUTPUT_TOLERANCES`), of other
+            precisions an agreement, of independent scores also on the labels that are present.
 
     Raises:
         OptionError: a value is not a number, or out of range.
@@ -150,26 +166,98 @@ class Budget:
         if self.min_agreement is not None and not 0.0 <= self.min_agreement <= 1.0:
             raise OptionError(f"min_agreement: expected 0 to 1, got {self.min_agreement:g}")
 
-    def requirements(self, comparison: Comparison, default_agreement: float) -> tuple[Requirement, ...]:
+    @property
+    def is_default(self) -> bool:
+        """True if neither limit is set, so that the defaults of each precision are required."""
+        return self.max_drop is None and self.min_agreement is None
+
+    def requirements(
+        self,
+        comparison: Comparison,
+        default_agreement: float,
+        output_error: Requirement | None = None,
+        confidence: float = CONFIDENCE,
+    ) -> tuple[Requirement, ...]:
         """The limits of an artifact with its measured values.
 
         Args:
             comparison: of the artifact with its source.
             default_agreement: default of `min_agreement` for the precision of the artifact.
+            output_error: of an artifact in float, the default that takes the place of an agreement; see
+                `output_error`.
+            confidence: of the two-sided intervals that it is judged by.
         """
-        requirements = [] if self.max_drop is None else [_drop(comparison, self.max_drop)]
+        if self.is_default and output_error is not None:
+            return (output_error,)
+        requirements = [] if self.max_drop is None else [_drop(comparison, self.max_drop, confidence)]
         if self.min_agreement is not None or self.max_drop is None:
             limit = default_agreement if self.min_agreement is None else self.min_agreement
-            requirements.append(Requirement("agreement", True, limit, comparison.agreement))
-        if self.min_agreement is None and self.max_drop is None and POSITIVE_AGREEMENT in comparison.likeness:
-            found = comparison.likeness[POSITIVE_AGREEMENT]
-            requirements.append(Requirement(POSITIVE_AGREEMENT, True, default_agreement, found))
+            requirements.append(_agreement(comparison, limit, confidence))
+        if self.is_default and POSITIVE_AGREEMENT in comparison.likeness:
+            requirements.append(_positive_agreement(comparison, default_agreement, confidence))
         return tuple(requirements)
 
 
-def _drop(comparison: Comparison, max_drop: float) -> Requirement:
+#: Largest numeric error of an artifact's outputs by the precision that computes them: root mean square of
+#: an image, relative to the standard deviation of the outputs. The docs say why these.
+OUTPUT_TOLERANCES = {"float32": 0.001, "float16": 0.02, "bfloat16": 0.1}
+
+
+def output_error(measured: float, *precisions: str) -> Requirement | None:
+    """The numeric tolerance on the outputs of an artifact in float; `None` for an artifact in integers.
+
+    Args:
+        measured: the largest error of an image, as `OUTPUT_TOLERANCES`.
+        precisions: of the artifact, and that in which its backend computes; the coarser one counts.
+    """
+    if precisions[0] not in OUTPUT_TOLERANCES:
+        return None
+    limit = max(OUTPUT_TOLERANCES[one] for one in precisions if one in OUTPUT_TOLERANCES)
+    return Requirement.exact("relative output error", False, limit, measured, "relative")
+
+
+def _drop(comparison: Comparison, max_drop: float, confidence: float) -> Requirement:
+    """The requirement on the drop of the main metric; without ground truth, on that of the agreement."""
+    images = comparison.images
+    bound: Bound | None = None
     if comparison.metrics:
         metric = comparison.metrics[0]
         limit = max_drop / 100 if metric.unit == "share" else max_drop
-        return Requirement(f"drop in {metric.name}", False, limit, metric.largest_drop, metric.unit)
-    return Requirement("drop in agreement", False, max_drop / 100, 1 - comparison.least_agreement)
+        requirement = Requirement(f"drop in {metric.name}", False, limit, metric.drop, metric.unit)
+        if metric.drop_interval is not None:
+            bound = drop_bound(images, metric.drop, metric.drop_interval)
+        return _judged(requirement, images, bound, confidence)
+    lost = 1 - comparison.agreement
+    if comparison.agreement_interval is not None:
+        bound = Complement(ShareBound.of(images, comparison.agreement, comparison.agreement_interval))
+    return _judged(Requirement("drop in agreement", False, max_drop / 100, lost), images, bound, confidence)
+
+
+def _agreement(comparison: Comparison, limit: float, confidence: float) -> Requirement:
+    requirement = Requirement("agreement", True, limit, comparison.agreement)
+    return _share(requirement, comparison.images, comparison.agreement_interval, confidence)
+
+
+def _positive_agreement(comparison: Comparison, limit: float, confidence: float) -> Requirement:
+    name = POSITIVE_AGREEMENT
+    requirement = Requirement(name, True, limit, comparison.likeness[name])
+    return _share(requirement, comparison.images, comparison.likeness_intervals.get(name), confidence)
+
+
+def _share(
+    requirement: Requirement, images: int, interval: Interval | None, confidence: float
+) -> Requirement:
+    share, bound = requirement.measured, None
+    if interval is not None and share is not None:
+        bound = ShareBound.of(images, share, interval)
+    return _judged(requirement, images, bound, confidence)
+
+
+def _judged(requirement: Requirement, images: int, bound: Bound | None, confidence: float) -> Requirement:
+    """The requirement with its bound and, where it is not shown, the number of images that would show it."""
+    if bound is None or requirement.measured is None:
+        return replace(requirement, confidence=confidence)
+    judged = replace(requirement, bound=round(bound.at(images, confidence), _DIGITS), confidence=confidence)
+    if judged.status != NOT_SHOWN or judged.measured == judged.limit:  # no number of images would show it
+        return judged
+    return replace(judged, images_needed=needed(bound, judged.limit, confidence))

@@ -10,11 +10,15 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import islice
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from weakref import WeakSet
 
 from edgevision.backend import SessionSettings
+from edgevision.errors import InferenceError
 from edgevision.system.cores import cores
+from edgevision.system.process_bound import before_threads_are_joined
 
 if TYPE_CHECKING:  # a single image needs no threads, and should not wait for their import
     from concurrent.futures import Executor, Future
@@ -27,6 +31,7 @@ Result = TypeVar("Result")
 _AHEAD = 2
 #: The longest wait for a result between two looks at signals, in seconds.
 _SIGNALS_S = 0.5
+_ENDING = "the process is ending before all images were processed; wait for them in the main thread"
 
 
 def shared_out(settings: SessionSettings, blocks: int) -> tuple[int, SessionSettings]:
@@ -86,6 +91,7 @@ def in_order(
     from concurrent.futures import ThreadPoolExecutor
 
     worker = _Worker(work)
+    _stopped_at_exit().add(worker)
     with ThreadPoolExecutor(workers, "edgevision") as pool:
         try:
             yield _results(pool, worker, blocks, workers * _AHEAD)
@@ -108,20 +114,47 @@ class _Worker(Generic[Block, Result]):
     def __init__(self, work: Callable[[Block], Iterable[Result]]) -> None:
         self._work = work
         self._stopping = threading.Event()
+        self._at_exit = False
 
     def stop(self) -> None:
         self._stopping.set()
 
+    def stop_at_exit(self) -> None:
+        """As `stop`, with an error for a thread that still consumes the results."""
+        self._at_exit = True
+        self._stopping.set()
+
     def __call__(self, block: Block) -> _Done[Result]:
-        results = []
+        results: list[Result] = []
+        if self._stopping.is_set():
+            return self._stopped(results)
         try:
             for result in self._work(block):
                 results.append(result)
                 if self._stopping.is_set():
-                    break
+                    return self._stopped(results)
         except Exception as error:  # raised where the results are consumed
             return _Done(results, error)
         return _Done(results)
+
+    def _stopped(self, results: Sequence[Result]) -> _Done[Result]:
+        return _Done(results, InferenceError(_ENDING) if self._at_exit else None)
+
+
+@cache
+def _stopped_at_exit() -> WeakSet[_Worker[Any, Any]]:
+    """Workers that stop when the main thread has ended.
+
+    Otherwise Python would wait for all blocks that were handed to the pool, which nobody will consume.
+    """
+    workers: WeakSet[_Worker[Any, Any]] = WeakSet()
+
+    def stop() -> None:
+        for worker in list(workers):
+            worker.stop_at_exit()
+
+    before_threads_are_joined(stop)
+    return workers
 
 
 def _results(
@@ -129,7 +162,10 @@ def _results(
 ) -> Iterator[Result]:
     waiting: deque[Future[_Done[Result]]] = deque()
     for block in blocks:
-        waiting.append(pool.submit(worker, block))
+        try:
+            waiting.append(pool.submit(worker, block))
+        except RuntimeError as error:  # Python starts no more work once the main thread has ended
+            raise InferenceError(_ENDING) from error
         if len(waiting) >= ahead:
             yield from _taken(waiting.popleft())
     while waiting:

@@ -1,4 +1,4 @@
-"""Charts of values with their 95 % intervals: one row per model, or one row per class."""
+"""Charts of values with their confidence intervals: one row per model, or one row per class."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Row:
     Attributes:
         label: name of the model or class.
         value: the value.
-        interval: 95 % interval, if measured.
+        interval: its confidence interval, if measured.
         text: value and interval as text.
         of_source: whether it is the source's value, which has a hollow mark.
     """
@@ -166,5 +166,5 @@ def _draw_legend(drawing: Drawing, models: Sequence[str], left: float) -> None:
 
 
 def _describe(axis: ChartAxis, rows: Sequence[Row]) -> str:
-    limit = "" if axis.limit is None else f" Limit: {axis.limit * axis.factor:.4g}."
+    limit = "" if axis.limit is None else f" Limit: {axis.limit * axis.factor:.6g}."
     return f"{axis.title}. " + "; ".join(f"{row.label}: {row.text}" for row in rows) + "." + limit

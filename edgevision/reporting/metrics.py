@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from edgevision.evidence.records import Evidence, Measured
 from edgevision.metrics.comparison import ClassMetrics, Metric
-from edgevision.metrics.formatting import METHODS, drop_of, with_interval
+from edgevision.metrics.formatting import (
+    METHODS,
+    SOURCES,
+    confidence_of,
+    drop_of,
+    method_of,
+    metric_methods,
+    unit_of_points,
+    with_interval,
+)
 from edgevision.metrics.intervals import Interval
 from edgevision.reporting.interval_charts import ChartAxis, Row, class_chart, interval_chart
 
@@ -43,12 +52,16 @@ class ClassMetricTable:
         unit: ``share`` or ``dB``.
         rows: (class, support, one metric per artifact; `None` if the artifact has none for this class).
         chart: SVG; empty with too many classes to draw.
+        unit_of_drops: ``percentage points`` or ``dB``.
+        methods: of the intervals, as `methods_of`.
     """
 
     name: str
     unit: str
     rows: tuple[tuple[str, int, tuple[Metric | None, ...]], ...]
     chart: str
+    unit_of_drops: str
+    methods: str
 
 
 def metric_tables(evidence: Evidence) -> tuple[MetricTable, ...]:
@@ -66,13 +79,30 @@ def interval_methods(tables: Sequence[MetricTable]) -> list[tuple[list[str], str
     return [(metrics, method) for method, metrics in names.items()]
 
 
+def interval_sources(evidence: Evidence) -> list[str]:
+    """The publication of each method of the evidence's intervals: ``Wilson: Wilson 1927, …``."""
+    methods = dict.fromkeys(interval.method for interval in _intervals(evidence))
+    return [f"{METHODS.get(method, method)}: {SOURCES.get(method, 'see the library')}" for method in methods]
+
+
+def _intervals(evidence: Evidence) -> Iterator[Interval]:
+    for result in evidence.results:
+        comparison, point = result.comparison, result.operating_point
+        metrics = [*comparison.metrics, *(one for row in comparison.by_class for one in row.metrics)]
+        metrics += [] if point is None else point.point.evaluation
+        found = [comparison.agreement_interval, *comparison.likeness_intervals.values()]
+        found += [limits for one in metrics for limits in (one.artifact_interval, one.drop_interval)]
+        yield from (interval for interval in found if interval is not None)
+
+
 def cost_chart(evidence: Evidence) -> str:
     """Drop of each artifact in the main metric, or its agreement without ground truth, with the limit."""
     if all(one.comparison.metrics for one in evidence.results):
         return _drop_chart(evidence.results)
     rows = [_agreement_row(one) for one in evidence.results]
     limit = _limit(evidence.results, "agreement")
-    title = "Agreement with the source, with 95 % intervals"
+    confidence = confidence_of(one.comparison.agreement_interval for one in evidence.results)
+    title = f"Agreement with the source, with intervals ({confidence})"
     return interval_chart("cost", title, ChartAxis("agreement, %", limit=limit), rows)
 
 
@@ -97,7 +127,8 @@ def _metric_table(place: int, name: str, results: Sequence[Measured]) -> MetricT
     first = pairs[0][1]
     rows = [_row("source", first.source, first.source_interval, first.unit, True)]
     rows += [_row(artifact, one.artifact, one.artifact_interval, one.unit) for artifact, one in pairs]
-    axis, title = _axis(name, first.unit), f"{name}, with 95 % intervals"
+    intervals = [interval for _, one in pairs for interval in (one.source_interval, one.artifact_interval)]
+    axis, title = _axis(name, first.unit), f"{name}, with intervals ({confidence_of(intervals)})"
     chart = interval_chart(f"metric-{place}", title, axis, rows, show_values=False)
     return MetricTable(name, first.unit, tuple(pairs), chart, _method(first))
 
@@ -105,12 +136,13 @@ def _metric_table(place: int, name: str, results: Sequence[Measured]) -> MetricT
 def _drop_chart(results: Sequence[Measured]) -> str:
     metrics = [(one.artifact, one.comparison.metrics[0]) for one in results]
     first = metrics[0][1]
-    factor, unit = (1.0, "dB") if first.unit == "dB" else (100.0, "percentage points")
-    rows = [Row(artifact, one.drop, one.drop_interval, drop_of(one)) for artifact, one in metrics]
-    axis = ChartAxis(
-        f"drop in {first.name}, {unit}", factor, _limit(results, f"drop in {first.name}"), zero=True
-    )
-    return interval_chart("cost", f"Drop in {first.name}, with 95 % intervals", axis, rows)
+    factor = 1.0 if first.unit == "dB" else 100.0
+    limit = _limit(results, f"drop in {first.name}")
+    against = [] if limit is None else [limit]
+    rows = [Row(artifact, one.drop, one.drop_interval, drop_of(one, against)) for artifact, one in metrics]
+    axis = ChartAxis(f"drop in {first.name}, {unit_of_points(first.unit)}", factor, limit, zero=True)
+    confidence = confidence_of(one.drop_interval for _, one in metrics)
+    return interval_chart("cost", f"Drop in {first.name}, with intervals ({confidence})", axis, rows)
 
 
 def _limit(results: Sequence[Measured], what: str) -> float | None:
@@ -142,7 +174,10 @@ def _class_metric_table(
         ]
         axis = _axis(metric.name, metric.unit)
         chart = class_chart(f"class-{place}", f"{metric.name} by class", axis, labels, series)
-    return ClassMetricTable(metric.name, metric.unit, tuple(rows), chart)
+    known = [one for _, _, found in rows for one in found if one is not None]
+    return ClassMetricTable(
+        metric.name, metric.unit, tuple(rows), chart, unit_of_points(metric.unit), metric_methods(known)
+    )
 
 
 def _metric_of(row: ClassMetrics | None, name: str) -> Metric | None:
@@ -172,7 +207,7 @@ def _axis(name: str, unit: str) -> ChartAxis:
 
 
 def _method(metric: Metric) -> str:
-    """Such as ``Wilson; of the drop: Newcombe, paired``; empty without intervals."""
+    """Such as ``Wilson, 95 %; of the drop: Newcombe, paired, 95 %``; empty without intervals."""
     intervals = [metric.source_interval, metric.drop_interval]
-    methods = [METHODS.get(one.method, one.method) for one in intervals if one is not None]
+    methods = [method_of(one) for one in intervals if one is not None]
     return "; of the drop: ".join(dict.fromkeys(methods))

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from edgevision.errors import MissingRuntimeError
+from edgevision.evidence.images_needed import groups_text, images_text
 from edgevision.evidence.operating_texts import operating_cost
+from edgevision.evidence.requirements import status_of
 from edgevision.evidence.temperatures import log_loss_change
+from edgevision.metrics.calibration_texts import calibrated_error, calibration_error
 from edgevision.metrics.formatting import (
     between,
-    calibrated_error,
-    calibration_error,
     drop_of,
     in_unit,
+    level,
+    method_of,
+    points,
     size,
     with_interval,
 )
 from edgevision.reporting.changes import correctness, describe_change, source_prediction
+from edgevision.reporting.summary import mark
+from edgevision.system.decimals import decimals, percent
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -51,16 +58,25 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
+        area=partial(decimals, digits=4, against=(0, 1)),
         between=between,
         calibrated_error=calibrated_error,
         calibration_error=calibration_error,
         change=describe_change,
         correctness=correctness,
         drop=drop_of,
+        groups=groups_text,
+        images_text=images_text,
         in_unit=in_unit,
+        level=level,
         log_loss_change=log_loss_change,
+        mark=mark,
+        method_of=method_of,
+        percent=percent,
+        points=points,
         size=size,
         source_prediction=source_prediction,
+        status_of=status_of,
     )
     environment.globals.update(operating_cost=operating_cost, with_interval=with_interval)
     return environment

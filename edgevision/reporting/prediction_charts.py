@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.evidence.operating_points import OperatingEvidence
-from edgevision.metrics.formatting import calibration_error
+from edgevision.metrics.calibration_texts import calibration_error
 from edgevision.metrics.reliability import Reliability, ReliabilityBin
 from edgevision.reporting.svg import LETTER, Drawing, shortened
 

@@ -14,10 +14,17 @@ from edgevision.evidence.records import Evidence
 from edgevision.loading.bare import BareModel, bare_options
 from edgevision.loading.bare_bundle import BareBundle, bare_bundle
 from edgevision.loading.choice import Request
+from edgevision.metrics.formatting import unit_of_all
 from edgevision.plugins import registry
 from edgevision.reporting.changes import changes
 from edgevision.reporting.layers import artifact_precisions, quantized_artifacts, rankings
-from edgevision.reporting.metrics import class_metric_tables, cost_chart, interval_methods, metric_tables
+from edgevision.reporting.metrics import (
+    class_metric_tables,
+    cost_chart,
+    interval_methods,
+    interval_sources,
+    metric_tables,
+)
 from edgevision.reporting.page import render
 from edgevision.reporting.predictions import predictions
 from edgevision.reporting.score_calibration import calibrated_scores
@@ -129,6 +136,9 @@ def _facts(bundle: Bundle, evidence: Evidence, pictures: tuple[Picture, ...]) ->
         "summary": summary(evidence, statuses),
         "artifacts": statuses,
         "unchecked": unchecked_limits(evidence),
+        "unit_of_drops": unit_of_all(row.metric for row in statuses if row.metric is not None),
+        "unit_of_all_drops": unit_of_all(metric for table in tables for _, metric in table.rows),
+        "interval_sources": interval_sources(evidence),
         "cost_chart": cost_chart(evidence),
         "metrics": tables,
         "methods": interval_methods(tables),

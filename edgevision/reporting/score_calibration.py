@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from edgevision.evidence.operating_points import OperatingEvidence
 from edgevision.evidence.records import Evidence
 from edgevision.evidence.temperatures import ScaledScores
+from edgevision.metrics.formatting import methods_of
 from edgevision.reporting.prediction_charts import curve_chart, reliability_chart
 from edgevision.reporting.predictions import SOURCE
 
@@ -19,10 +20,12 @@ class CalibratedScores:
         points: (artifact, its operating point, ROC curves as SVG).
         temperatures: (model, score quality before and after, reliability diagram after as SVG), the source
             first.
+        methods: of the intervals at the operating points, as `methods_of`.
     """
 
     points: tuple[tuple[str, OperatingEvidence, str], ...]
     temperatures: tuple[tuple[str, ScaledScores, str], ...]
+    methods: str
 
 
 def calibrated_scores(evidence: Evidence) -> CalibratedScores | None:
@@ -39,6 +42,9 @@ def calibrated_scores(evidence: Evidence) -> CalibratedScores | None:
             for place, (name, point) in enumerate(points)
         ),
         tuple((name, one, _after(place, name, one)) for place, (name, one) in enumerate(models)),
+        methods_of(
+            (one.name, one.artifact_interval) for _, point in points for one in point.point.evaluation
+        ),
     )
 
 

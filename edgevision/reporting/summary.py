@@ -6,11 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgevision.bundle.manifest import Manifest
+from edgevision.evidence.images_needed import groups_text, images_text
 from edgevision.evidence.records import Evidence, Measured
-from edgevision.evidence.requirements import Requirement
+from edgevision.evidence.requirements import FAILED, NOT_SHOWN, PASSED, Requirement
 from edgevision.metrics.comparison import Metric
-from edgevision.metrics.formatting import in_points, in_unit
+from edgevision.metrics.formatting import in_points, in_unit, level, methods_of, span
 from edgevision.target import Target
+
+#: Status of an artifact without a requirement that it could miss.
+NOT_REQUIRED = "not required"
+#: Statuses, best first.
+_ORDER = (PASSED, NOT_REQUIRED, NOT_SHOWN, FAILED)
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,22 @@ class ArtifactStatus:
         return metrics[0] if metrics else None
 
     @property
+    def status(self) -> str:
+        """``passed``, ``failed``, ``not shown``; ``not required`` where every artifact would pass."""
+        unlimited = all(row in self.unlimited for row in self.measured.requirements)
+        return NOT_REQUIRED if unlimited else self.measured.status
+
+    @property
+    def drop_limits(self) -> list[float]:
+        """The limits of its drops."""
+        return [row.limit for row in self.measured.requirements if row.what.startswith("drop in ")]
+
+    @property
+    def agreement_limits(self) -> list[float]:
+        """The limits of its agreement."""
+        return [row.limit for row in self.measured.requirements if row.what == "agreement"]
+
+    @property
     def unlimited(self) -> tuple[Requirement, ...]:
         """Requirements that every artifact meets."""
         return tuple(row for row in self.measured.requirements if row.at_least and row.limit <= 0)
@@ -46,18 +68,27 @@ class Summary:
     """The first lines of the report.
 
     Attributes:
-        passed: whether every artifact meets every requirement.
+        status: of the artifacts, the worst one: ``passed``, ``not required``, ``not shown`` or ``failed``.
         headline: the result in one sentence.
+        not_shown: for each requirement that the images do not show: what would be needed, in words.
+        methods: of the intervals, as `methods_of`.
         cost: the largest loss of the artifacts, in one or two sentences.
         unverified: the artifacts that remain to be verified on the target; empty if there are none.
         warnings: warnings of the measurements and of the calibration set.
     """
 
-    passed: bool
+    status: str
     headline: str
+    not_shown: tuple[str, ...]
     cost: str
     unverified: str
     warnings: tuple[str, ...]
+    methods: str
+
+
+def mark(status: str) -> str:
+    """The sign of a status: a tick for what was shown alone."""
+    return {PASSED: "✓", FAILED: "✗", NOT_SHOWN: "?"}.get(status, "-")
 
 
 def artifact_statuses(
@@ -79,13 +110,21 @@ def artifact_statuses(
 
 def summary(evidence: Evidence, artifacts: Sequence[ArtifactStatus]) -> Summary:
     """The first lines of the report."""
-    failed = [row.measured.artifact for row in artifacts if not row.measured.passed]
+    comparisons = [row.measured.comparison for row in artifacts]
+    metrics = [metric for one in comparisons for metric in one.metrics[:1]]
     return Summary(
-        passed=not failed,
-        headline=_headline(artifacts, failed),
+        status=max((row.status for row in artifacts), key=_ORDER.index),
+        headline=_headline(artifacts, evidence),
+        not_shown=tuple(_not_shown(evidence, artifacts)),
         cost=_cost(evidence, artifacts),
         unverified=_unverified(artifacts),
         warnings=tuple(_warnings(evidence)),
+        methods=methods_of(
+            [
+                *(("agreement", one.agreement_interval) for one in comparisons),
+                *((f"drop in {one.name}", one.drop_interval) for one in metrics),
+            ]
+        ),
     )
 
 
@@ -120,15 +159,45 @@ def _artifact_status(
     return ArtifactStatus(result, targets, True, f"{ran}, on the target")
 
 
-def _headline(artifacts: Sequence[ArtifactStatus], failed: Sequence[str]) -> str:
-    if failed:
-        verb = "does" if len(failed) == 1 else "do"
-        return f"Do not deploy: {', '.join(failed)} {verb} not meet every requirement."
+def _headline(artifacts: Sequence[ArtifactStatus], evidence: Evidence) -> str:
+    names = {
+        status: [row.measured.artifact for row in artifacts if row.status == status] for status in _ORDER
+    }
+    if names[FAILED]:
+        return f"Do not deploy: {_do_not(names[FAILED])} meet every requirement."
+    if names[NOT_SHOWN]:
+        examples = f"{evidence.evaluation.images} {_examples(evidence.evaluation.name)}"
+        return f"Not shown: {examples} are too few to show that {_meets(names[NOT_SHOWN])} every requirement."
+    if names[NOT_REQUIRED]:
+        return f"Nothing was required of {', '.join(names[NOT_REQUIRED])}."
     if len(artifacts) == 1:
         return f"{artifacts[0].measured.artifact} meets every requirement."
     if len(artifacts) == 2:
         return "Both artifacts meet every requirement."
     return f"All {len(artifacts)} artifacts meet every requirement."
+
+
+def _do_not(names: Sequence[str]) -> str:
+    return f"{', '.join(names)} {'does' if len(names) == 1 else 'do'} not"
+
+
+def _meets(names: Sequence[str]) -> str:
+    return f"{', '.join(names)} {'meets' if len(names) == 1 else 'meet'}"
+
+
+def _not_shown(evidence: Evidence, artifacts: Sequence[ArtifactStatus]) -> Iterator[str]:
+    for row in artifacts:
+        for one in row.measured.requirements:
+            if one.status != NOT_SHOWN:
+                continue
+            worst = "no interval could be computed" if one.bound is None else f"at worst {one.bound_text}"
+            bound = "at least" if one.at_least else "at most"
+            needed = images_text(one.images_needed, evidence.evaluation)
+            yield (
+                f"{row.measured.artifact}: {one.what} {one.measured_text}, {worst} (required: {bound} "
+                f"{one.limit_text})."
+                + (f" {needed.capitalize()} like these would show it." if needed else "")
+            )
 
 
 def _unverified(artifacts: Sequence[ArtifactStatus]) -> str:
@@ -141,36 +210,44 @@ def _unverified(artifacts: Sequence[ArtifactStatus]) -> str:
 
 
 def _cost(evidence: Evidence, artifacts: Sequence[ArtifactStatus]) -> str:
-    facts = evidence.evaluation
     metrics = [row.metric for row in artifacts if row.metric is not None]
     if not metrics:
         return _agreement_cost(evidence, artifacts)
-    source = metrics[0]
-    values = _span([metric.artifact for metric in metrics], source.unit)
-    worst = max(metric.largest_drop for metric in metrics)
+    source, worst = metrics[0], max(metrics, key=lambda metric: metric.largest_drop)
+    values = span([metric.artifact for metric in metrics], source.unit)
+    limits = [limit for row in artifacts for limit in row.drop_limits]
+    cost = (
+        f"On {_evaluated(evidence)}, the source model reaches {_with_article(source.name)} of "
+        f"{in_unit(source.source, source.unit)}, {_the_artifacts(len(artifacts))} {values}."
+    )
+    if any(metric.drop_interval is None for metric in metrics) or worst.drop_interval is None:
+        return f"{cost} The images give no confidence interval of the drop, so that they rule no drop out."
     return (
-        f"On {facts.images} evaluation {_examples(facts.name)}, the source model reaches "
-        f"{_with_article(source.name)} of {in_unit(source.source, source.unit)}, "
-        f"{_the_artifacts(len(artifacts))} {values}. The largest drop within the 95 % confidence interval "
-        f"is {in_points(worst, source.unit)}."
+        f"{cost} The largest drop within the {level(worst.drop_interval.confidence)} confidence interval is "
+        f"{in_points(worst.largest_drop, worst.unit, limits)}."
     )
 
 
 def _agreement_cost(evidence: Evidence, artifacts: Sequence[ArtifactStatus]) -> str:
-    facts = evidence.evaluation
     comparisons = [row.measured.comparison for row in artifacts]
-    agreement = _span([comparison.agreement for comparison in comparisons], "share")
-    least = min(comparison.least_agreement for comparison in comparisons)
+    agreement = span([comparison.agreement for comparison in comparisons], "share")
+    worst = min(comparisons, key=lambda comparison: comparison.least_agreement)
+    limits = [limit for row in artifacts for limit in row.agreement_limits]
+    cost = (
+        f"On {_evaluated(evidence)} without ground truth, the agreement of {_the_artifacts(len(artifacts))} "
+        f"with the source is {agreement}."
+    )
+    if any(one.agreement_interval is None for one in comparisons) or worst.agreement_interval is None:
+        return f"{cost} The evidence has no confidence interval of it."
     return (
-        f"On {facts.images} evaluation {_examples(facts.name)} without ground truth, the agreement of "
-        f"{_the_artifacts(len(artifacts))} with the source is {agreement}. The lowest agreement within the "
-        f"95 % confidence interval is {in_unit(least, 'share')}."
+        f"{cost} The lowest agreement within the {level(worst.agreement_interval.confidence)} confidence "
+        f"interval is {in_unit(worst.least_agreement, 'share', limits)}."
     )
 
 
-def _span(values: Sequence[float], unit: str) -> str:
-    low, high = in_unit(min(values), unit), in_unit(max(values), unit)
-    return low if low == high else f"{low} to {high}"
+def _evaluated(evidence: Evidence) -> str:
+    facts = evidence.evaluation
+    return f"{facts.images} evaluation {_examples(facts.name)}{groups_text(facts)}"
 
 
 def _examples(name: str) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import TracebackType
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
-from edgevision.errors import OptionError
+from edgevision.errors import CopyError, OptionError
 from edgevision.session import CheckedSession
 from edgevision.tensors import TensorSpec
 
@@ -29,6 +29,12 @@ class TaskModel:
     def close(self) -> None:
         """Release the runtime's resources. May be called twice."""
         self.session.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise CopyError(
+            f"{type(self).__name__}: a model belongs to the process that loaded it, and cannot be copied or "
+            "pickled; share it between threads, or pass its path and call edgevision.load in that process"
+        )
 
     def __enter__(self: Model) -> Model:
         return self

@@ -122,10 +122,7 @@ class OpenVINOSlot:
             self.inputs[spec.name] = np.zeros(tuple(port.shape), spec.dtype)
             self._request.set_input_tensor(position, tensor(self.inputs[spec.name], shared_memory=True))
         self._names = [spec.name for spec in outputs]
-        static = all(port.partial_shape.is_static for port in compiled.outputs)
-        # Starting and waiting costs 90 µs more than a blocking call, which is as strict where all
-        # shapes are static.
-        self.invoke = self._block if static else self._start_and_wait
+        self._static = all(port.partial_shape.is_static for port in compiled.outputs)
 
     def run(self) -> dict[str, Array]:
         """As `Slot.run`."""
@@ -138,14 +135,17 @@ class OpenVINOSlot:
     def feed(self) -> None:
         """As `StagedSlot.feed`: the request reads `inputs` themselves."""
 
+    # A method: an attribute that holds one would make a cycle, and the request and its compiled model would
+    # stay until the garbage collector runs.
+    def invoke(self) -> None:
+        """As `StagedSlot.invoke`."""
+        if self._static:
+            self._request.infer(share_outputs=True)
+        else:  # 90 µs more than the blocking call, which is as strict where all shapes are static
+            self._request.start_async()
+            self._request.wait()
+
     def fetch(self) -> dict[str, Array]:
         """As `StagedSlot.fetch`."""
         request = self._request
         return {name: request.get_output_tensor(i).data.copy() for i, name in enumerate(self._names)}
-
-    def _block(self) -> None:
-        self._request.infer(share_outputs=True)
-
-    def _start_and_wait(self) -> None:
-        self._request.start_async()
-        self._request.wait()

@@ -23,7 +23,8 @@ import edgevision
 from edgevision.artifact import Artifact, FloatOperation, QuantizationRecord
 from edgevision.bundle.storage import read_bundle
 from edgevision.conversion.convert import Conversion
-from edgevision.conversion.recipes import Converted, HeldOut, choose_recipe, evenly
+from edgevision.conversion.expected_outputs import evenly
+from edgevision.conversion.recipes import Converted, HeldOut, choose_recipe
 from edgevision.converter import split_calibration
 from edgevision.errors import ConversionError
 from edgevision.evaluation.classification import ClassificationEvaluator
@@ -259,9 +260,9 @@ def test_the_held_out_images_are_those_that_converters_leave_out() -> None:
 
 def test_of_large_images_so_many_are_held_out_as_memory_allows(monkeypatch: pytest.MonkeyPatch) -> None:
     one = 4 * (8 * 8 * 3 + 5 + 4)
-    monkeypatch.setattr("edgevision.conversion.recipes._MOST_BYTES", 6 * one)
+    monkeypatch.setattr("edgevision.conversion.expected_outputs._MOST_BYTES", 6 * one)
     assert len(_held_out(100).inputs["image"]) == 6
-    monkeypatch.setattr("edgevision.conversion.recipes._MOST_BYTES", one)
+    monkeypatch.setattr("edgevision.conversion.expected_outputs._MOST_BYTES", one)
     assert len(_held_out(100).inputs["image"]) == 4
     assert evenly(range(0, 20, 2), 5) == [2, 6, 10, 14, 18]
 

@@ -8,8 +8,9 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
+from edgevision.metrics.calibration_texts import calibrated_error, calibration_error
 from edgevision.metrics.classification import reliability
-from edgevision.metrics.formatting import METHODS, calibrated_error, calibration_error
+from edgevision.metrics.formatting import METHODS
 from edgevision.metrics.reliability import Reliability, ReliabilityBin
 
 #: Kind of model -> the true accuracy of its confidences.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,13 +13,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgevision.errors import InferenceError, InputError, OptionError, SessionClosedError
+from edgevision.errors import CopyError, InferenceError, InputError, OptionError, SessionClosedError
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.session import open_session
 from edgevision.tasks.batches import BATCH
 from edgevision.tasks.classify import Classification, Classifier, class_scores
 from edgevision.tensors import Quantization, TensorSpec
 from edgevision.testing import FakeBackend
+from edgevision.testing.models import fake_classifier
 
 IMAGE = TensorSpec("image", (None, 4, 4, 3), "float32")
 LABELS = ("red", "green", "blue")
@@ -95,6 +99,12 @@ def test_integer_scores_are_dequantized() -> None:
     answers = {"scores": np.array([-128, 0, 127], np.int8)}
     model = _classifier(answers, dtype="int8", quantization=Quantization(1 / 256, -128))
     np.testing.assert_allclose(model(_plain(0, 0, 0)).scores, [0, 0.5, 255 / 256])
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_a_model_is_not_copied_and_says_what_to_do_instead(copied: Callable[[object], object]) -> None:
+    with pytest.raises(CopyError, match="Classifier: a model belongs to the process that loaded it"):
+        copied(fake_classifier(["cat", "dog"], [0.25, 0.75]))
 
 
 def test_logits_become_scores_that_sum_to_one() -> None:

@@ -2,41 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import click
 
 from edgevision.calibration.findings import Coverage
-from edgevision.cli.output.tables import echo_table, percent
+from edgevision.cli.output.sets import describe_set, echo_findings
+from edgevision.cli.output.tables import echo_table
+from edgevision.evidence.images_needed import images_text
 from edgevision.evidence.operating_points import OperatingEvidence
 from edgevision.evidence.operating_texts import operating_cost
 from edgevision.evidence.records import Attempt, Evidence, Measured
 from edgevision.evidence.requirements import Requirement
 from edgevision.evidence.temperatures import log_loss_change
+from edgevision.metrics.calibration_texts import calibrated_error, calibration_error
 from edgevision.metrics.comparison import ClassifyDetails, Metric
 from edgevision.metrics.formatting import (
-    between,
-    calibrated_error,
-    calibration_error,
+    confidence_of,
+    drop_column,
     drop_of,
     in_unit,
+    level,
+    method_of,
+    methods_of,
     size,
     with_interval,
 )
+from edgevision.metrics.intervals import Interval
+from edgevision.system.decimals import significant
 
 
 def echo_evidence(evidence: Evidence) -> None:
     """Print one row per artifact, then its other metrics, notes, warnings and calibration findings."""
     facts = evidence.evaluation
     labels = "with ground truth" if facts.labelled else "without ground truth: agreement only"
-    click.echo(f"measured on {facts.images} images of {facts.name}, {labels}")
-    first = evidence.results[0].comparison
-    metric = (first.metrics[0].name, "source", "drop (95 % CI)") if first.metrics else ()
+    click.echo(f"measured on {describe_set(facts)}, {labels}")
+    comparisons = [result.comparison for result in evidence.results]
+    first = comparisons[0]
+    shown = [metric for one in comparisons for metric in one.metrics[:1]]
+    metric = (first.metrics[0].name, "source", drop_column(shown)) if shown else ()
+    agreements = [one.agreement_interval for one in comparisons]
     header = (
         "artifact",
         "runs on",
         "size",
-        "agreement (95 % CI)",
+        f"agreement ({confidence_of(agreements)})",
         *first.likeness,
         *metric,
         "max. difference",
@@ -44,16 +54,21 @@ def echo_evidence(evidence: Evidence) -> None:
         "result",
     )
     echo_table(header, [_row(result) for result in evidence.results])
+    drops = [(f"drop in {metric.name}", metric.drop_interval) for metric in shown]
+    _echo_methods([*(("agreement", interval) for interval in agreements), *drops])
+    _echo_requirements(evidence)
     _echo_attempts(evidence)
     others = [
         (result.artifact, metric) for result in evidence.results for metric in result.comparison.metrics[1:]
     ]
     if others:
+        metrics = [metric for _, metric in others]
         click.echo()
         echo_table(
-            ("artifact", "metric", "value", "source", "drop (95 % CI)"),
+            ("artifact", "metric", "value", "source", drop_column(metrics)),
             [(artifact, metric.name, *_metric_cells(metric)) for artifact, metric in others],
         )
+        _echo_methods((f"drop in {metric.name}", metric.drop_interval) for metric in metrics)
     _echo_operating_points(evidence)
     _echo_temperatures(evidence)
     for missing in evidence.missing:
@@ -66,10 +81,39 @@ def echo_evidence(evidence: Evidence) -> None:
     notes = (note for result in evidence.results for note in result.comparison.notes)
     for note in dict.fromkeys([*evidence.notes, *notes]):
         click.echo(f"note: {note}")
-    for finding in evidence.calibration_findings:
-        click.echo(f"{finding.severity}: {finding.text}")
+    echo_findings(evidence.calibration_findings)
     if evidence.calibration_coverage is not None:
         click.echo(f"calibration: {_coverage(evidence.calibration_coverage)}")
+
+
+def _echo_requirements(evidence: Evidence) -> None:
+    """Print each limit with the measured value, and the unfavourable end of its interval, which is judged."""
+    rows = [
+        (
+            result.artifact,
+            requirement.what,
+            ("at least " if requirement.at_least else "at most ") + requirement.limit_text,
+            requirement.measured_text,
+            f"{requirement.bound_text} ({level(requirement.confidence)} CI)"
+            if requirement.bound != requirement.measured
+            else requirement.bound_text,
+            requirement.status,
+            images_text(requirement.images_needed, evidence.evaluation),
+        )
+        for result in evidence.results
+        for requirement in result.requirements
+    ]
+    if rows:
+        click.echo()
+        header = ("artifact", "requirement", "limit", "measured", "at worst", "result", "would be shown by")
+        shown = len(header) if any(row[-1] for row in rows) else len(header) - 1
+        echo_table(header[:shown], [row[:shown] for row in rows])
+
+
+def _echo_methods(named: Iterable[tuple[str, Interval | None]]) -> None:
+    methods = methods_of(named)
+    if methods:
+        click.echo(f"confidence intervals: {methods}")
 
 
 def _echo_operating_points(evidence: Evidence) -> None:
@@ -84,23 +128,33 @@ def _echo_operating_points(evidence: Evidence) -> None:
     required = f"{first.metric} of at least {in_unit(first.at_least, 'share')} {first.guarantee}"
     images = f"{first.positives[1]} images of '{first.positive}'"
     click.echo(f"\noperating point of '{first.positive}': {required}, measured on {images}")
-    limit = f"lower {100 * first.limit_confidence:g} % limit"
+    limit = f"lower {level(first.limit_confidence)} limit (one-sided, Clopper-Pearson)"
+    intervals = [(one.name, one.artifact_interval) for _, point in points for one in point.point.evaluation]
     echo_table(
-        ("artifact", "threshold", "metric", "value (95 % CI)", limit, "source", "on calibration set"),
+        (
+            "artifact",
+            "threshold",
+            "metric",
+            f"value ({confidence_of(interval for _, interval in intervals)})",
+            limit,
+            "source",
+            "on calibration set",
+        ),
         [
             (
                 artifact,
                 f"{point.point.threshold:.4g}",
                 metric.name,
-                f"{percent(metric.artifact)} ({between(metric.artifact_interval, 'share')})",
+                with_interval(metric.artifact, metric.artifact_interval, "share", [point.at_least]),
                 _lower_limit(point, metric.name),
-                percent(metric.source),
-                percent(calibration.artifact),
+                in_unit(metric.source, "share"),
+                in_unit(calibration.artifact, "share"),
             )
             for artifact, point in points
             for metric, calibration in zip(point.point.evaluation, point.point.calibration, strict=True)
         ],
     )
+    _echo_methods(intervals)
     for name, point in points:
         click.echo(f"{name}: {operating_cost(point)}")
     click.echo(f"source: {operating_cost(first, of_source=True)}")
@@ -109,8 +163,9 @@ def _echo_operating_points(evidence: Evidence) -> None:
 
 def _lower_limit(point: OperatingEvidence, metric: str) -> str:
     """The limit that is judged, beside the metric that was required."""
-    known = point.lower_limits is not None and metric == point.metric
-    return percent(point.lower_limits[1]) if known and point.lower_limits else ""
+    if point.lower_limits is None or metric != point.metric:
+        return ""
+    return in_unit(point.lower_limits[1], "share", [point.at_least])
 
 
 def _echo_temperatures(evidence: Evidence) -> None:
@@ -158,7 +213,8 @@ def _echo_worst_labels(evidence: Evidence) -> None:
             worst = details.by_label[0]
             click.echo(
                 f"{result.artifact}: the lowest agreement of a label is that of '{worst.label}', "
-                f"{with_interval(worst.agreement, worst.interval, 'share')}: "
+                f"{with_interval(worst.agreement, worst.interval, 'share')} "
+                f"({method_of(worst.interval)}): "
                 f"{worst.lost} lost, {worst.gained} gained"
             )
 
@@ -170,10 +226,11 @@ def _echo_warnings(warnings: Sequence[tuple[str, tuple[str, ...]]]) -> None:
 
 
 def _coverage(coverage: Coverage) -> str:
+    clipped, unsteady = (in_unit(share, "share") for share in (coverage.clipped, coverage.unsteady))
     return (
-        f"{percent(coverage.clipped)} of activations on {coverage.evaluation_images} evaluation images lie "
-        f"outside the ranges of {coverage.calibration_images} calibration images; ranges of its two halves "
-        f"differ by {percent(coverage.unsteady)} in the median layer"
+        f"{clipped} of activations on {coverage.evaluation_images} evaluation images lie outside the ranges "
+        f"of {coverage.calibration_images} calibration images; ranges of its two halves differ by {unsteady} "
+        "in the median layer"
     )
 
 
@@ -182,9 +239,7 @@ def _echo_attempts(evidence: Evidence) -> None:
     written = {result.artifact for result in evidence.results}
     rejected = [attempt for attempt in evidence.attempts if attempt.artifact not in written]
     for attempt in rejected:
-        missed = ", ".join(
-            _missed(requirement) for requirement in attempt.requirements if not requirement.passed
-        )
+        missed = ", ".join(_missed(one) for one in attempt.requirements if not one.passed)
         reason = attempt.error or missed or attempt.slower or f"within the budget, but {_outdone(attempt)}"
         click.echo(f"rejected {attempt.artifact}: {reason}")
     for result in evidence.results:
@@ -200,33 +255,35 @@ def _outdone(attempt: Attempt) -> str:
 
 
 def _missed(requirement: Requirement) -> str:
-    return f"{_limited(requirement)} {requirement.measured_text}, limit {requirement.limit_text}"
-
-
-def _limited(requirement: Requirement) -> str:
-    """The limited quantity. A drop's measured value is not the drop, which a column shows beside it."""
-    is_drop = requirement.what.startswith("drop in ")
-    return f"{requirement.what} (upper 95 % limit)" if is_drop else requirement.what
+    """Such as ``drop in accuracy not shown: 0.20 percentage points, at worst 0.79 …, limit 0.50 …``."""
+    worst = "" if requirement.bound == requirement.measured else f", at worst {requirement.bound_text}"
+    return (
+        f"{requirement.what} {requirement.status}: {requirement.measured_text}{worst}, "
+        f"limit {requirement.limit_text}"
+    )
 
 
 def _row(result: Measured) -> tuple[str, ...]:
     comparison = result.comparison
-    metrics = [cell for metric in comparison.metrics[:1] for cell in _metric_cells(metric)]
-    likeness = [f"{value:.4g}" for value in comparison.likeness.values()]
-    status = "pass" if result.passed else "FAIL"
-    requirements = ", ".join(_required(requirement) for requirement in result.requirements)
-    limits = between(comparison.agreement_interval, "share")
+    metrics = [cell for metric in comparison.metrics[:1] for cell in _metric_cells(metric, _limits(result))]
+    likeness = [significant(value, 4, (0.0, 1.0)) for value in comparison.likeness.values()]
+    limits = [one.limit for one in result.requirements if one.what == "agreement"]
     return (
         result.artifact,
         _runs_on(result),
         size(result.size_bytes),
-        percent(comparison.agreement) + (f" ({limits})" if limits else ""),
+        with_interval(comparison.agreement, comparison.agreement_interval, "share", limits),
         *likeness,
         *metrics,
         f"{comparison.largest_difference:.2g}",
         _latency(result),
-        f"{status} ({requirements})" if requirements else status,
+        result.status + (", accepted" if result.accepted_not_shown else ""),
     )
+
+
+def _limits(result: Measured) -> list[float]:
+    """The limits of drops."""
+    return [one.limit for one in result.requirements if one.what.startswith("drop in ")]
 
 
 def _latency(result: Measured) -> str:
@@ -237,16 +294,10 @@ def _latency(result: Measured) -> str:
     return f"{result.latency_ms:.3g} ms{cpu}"
 
 
-def _required(requirement: Requirement) -> str:
-    """Such as ``agreement at least 95.00 %``; with the measured value if no column shows it."""
-    bound = "at least" if requirement.at_least else "at most"
-    shown = requirement.what in ("agreement", "size")
-    measured = "" if shown else f" {requirement.measured_text},"
-    return f"{_limited(requirement)}{measured} {bound} {requirement.limit_text}"
-
-
-def _metric_cells(metric: Metric) -> tuple[str, str, str]:
-    return in_unit(metric.artifact, metric.unit), in_unit(metric.source, metric.unit), drop_of(metric)
+def _metric_cells(metric: Metric, limits: Sequence[float] = ()) -> tuple[str, str, str]:
+    values = [in_unit(metric.artifact, metric.unit, [metric.source])]
+    values.append(in_unit(metric.source, metric.unit, [metric.artifact]))
+    return values[0], values[1], drop_of(metric, limits)
 
 
 def _runs_on(result: Measured) -> str:

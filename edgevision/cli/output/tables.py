@@ -14,8 +14,3 @@ def echo_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for line in lines:
         cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=False)]
         click.echo("  ".join([*cells, line[-1]]).rstrip())
-
-
-def percent(share: float) -> str:
-    """Such as ``97.32 %``."""
-    return f"{share * 100:.2f} %"

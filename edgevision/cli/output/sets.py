@@ -1,0 +1,32 @@
+"""What commands print of an image set: its size, its groups, and how its images depend on each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from edgevision.calibration.findings import Finding
+from edgevision.datasets.image_sets import SetFacts
+
+
+def describe_set(facts: SetFacts) -> str:
+    """Such as ``400 images of scans/ in 40 groups (folder:1), the largest of 25``."""
+    return f"{facts.images} images of {facts.name}{describe_groups(facts)}"
+
+
+def describe_groups(facts: SetFacts) -> str:
+    """Such as `` in 40 groups (folder:1), the largest of 25``; empty without groups."""
+    groups = facts.groups
+    if groups is None:
+        return ""
+    return (
+        f" in {groups.groups} groups ({groups.source}), the largest of {groups.largest}, worth "
+        f"{groups.effective_images:.4g} independent images or more"
+    )
+
+
+def echo_findings(findings: Sequence[Finding]) -> None:
+    """Print notes and warnings, one per line."""
+    for finding in findings:
+        click.echo(f"{finding.severity}: {finding.text}")

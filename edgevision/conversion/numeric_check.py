@@ -1,0 +1,67 @@
+"""The numeric check of artifacts that compute in float: their outputs are the source's, but for rounding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from edgevision.conversion.expected_outputs import ExpectedOutputs
+from edgevision.converter import Source
+from edgevision.datasets.image_sets import ImageSet
+from edgevision.datasets.seed_sets import SeedSet
+from edgevision.evaluation.evaluator import Evaluator
+from edgevision.evaluation.run import Examples
+from edgevision.evaluation.source_session import SourceSession
+from edgevision.tensors import Array
+
+#: Examples whose outputs are compared: a wrong conversion changes those of every image. Of generators from
+#: seeds so many seeds, of which each may take dozens of calls.
+_MOST_IMAGES, _MOST_SEEDS = 100, 4
+
+
+class NumericCheck:
+    """Compares the raw outputs of artifacts in float with the source's, on images of the evaluation set.
+
+    Args:
+        source: the trained model.
+        evaluator: of its task.
+        examples: the evaluation set; of many images, a hundred that are evenly spread over it are used.
+    """
+
+    def __init__(self, source: Source, evaluator: Evaluator, examples: Examples) -> None:
+        self._source = source
+        self._evaluator = evaluator
+        self._examples = examples
+        self._expected: ExpectedOutputs | None = None
+
+    @property
+    def inputs(self) -> dict[str, Array]:
+        """Input name -> float32 ``(n, …)``."""
+        return self._outputs().inputs
+
+    def error(self, outputs: Mapping[str, Array]) -> float:
+        """The largest error of an example: root mean square, relative to the outputs' standard deviation.
+
+        Classifiers' outputs are compared by their logits; see `output_errors`.
+
+        Args:
+            outputs: output name -> float32 ``(n, …)``, of an artifact for `inputs`.
+
+        Raises:
+            ConversionError: an output is missing, or has another shape.
+        """
+        return float(np.sqrt(self._outputs().errors(outputs).max()))
+
+    def _outputs(self) -> ExpectedOutputs:
+        if self._expected is None:
+            source, evaluator = self._source, self._evaluator
+            data = evaluator.network_inputs(SourceSession(source), _some(self._examples))
+            self._expected = ExpectedOutputs(source, data, evaluator, range)
+        return self._expected
+
+
+def _some(examples: Examples) -> Examples:
+    if isinstance(examples, ImageSet):
+        return examples.sample(_MOST_IMAGES)
+    return SeedSet(examples.start, min(len(examples), _MOST_SEEDS))

@@ -1,0 +1,182 @@
+"""The bounds that requirements are judged by, at any confidence, and the images that it takes to show more.
+
+Both follow from the 95 % interval of the evidence. Images like those that were measured vary as these did:
+with more of them the interval shrinks, and the measured value stays. The number is a plan, not a promise:
+other images have other values.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Protocol
+
+from edgevision.metrics.intervals import Interval, clopper_pearson, paired_drop
+from edgevision.metrics.sample_size import images_needed
+
+#: Limits of intervals are rounded to six digits.
+_ROUNDING = 2e-6
+_LEAST = 1e-6
+
+
+class Bound(Protocol):
+    """The unfavourable end of an interval."""
+
+    def at(self, images: float, confidence: float) -> float:
+        """The end on so many images, at a confidence of 0…1 of the two-sided interval."""
+        ...
+
+    @property
+    def at_least(self) -> bool:
+        """True if it is a lower end."""
+        ...
+
+
+def needed(bound: Bound, limit: float, confidence: float) -> int | None:
+    """The fewest images with which a bound keeps a limit; `None` if no number of them would."""
+    return images_needed(lambda images: bound.at(images, confidence), limit, bound.at_least)
+
+
+@dataclass(frozen=True)
+class ShareBound:
+    """The lower end of the interval of a share, such as an agreement.
+
+    The interval of a share that is measured on parts of images, or on images that belong together, is taken
+    as the exact one of a proportion on fewer, independent images (the design effect, Kish 1965); their number
+    follows from the 95 % interval. For a proportion of images they are the images.
+
+    Attributes:
+        share: measured value, 0…1.
+        independent: independent images per image.
+    """
+
+    share: float
+    independent: float
+    at_least = True
+
+    @classmethod
+    def of(cls, images: int, share: float, interval: Interval) -> ShareBound:
+        """The bound of a share that was measured on `images` images."""
+        low, confidence = min(interval.low, share), interval.confidence
+
+        def above(independent: float) -> float:
+            return cls(share, independent).at(images, confidence) - low
+
+        return cls(share, 1.0 if abs(above(1.0)) < _ROUNDING else _root(above, 0.0, 1.0))
+
+    def at(self, images: float, confidence: float) -> float:
+        """As `Bound.at`."""
+        count = max(_LEAST, images * self.independent)
+        return clopper_pearson(self.share * count, count, confidence=confidence).low
+
+
+@dataclass(frozen=True)
+class FlipBound:
+    """The upper end of the interval of a drop of hits, such as accuracy; see `paired_drop`.
+
+    Attributes:
+        drop: measured value, 0…1.
+        gained: share of the images that only the artifact hits, which follows from the 95 % interval.
+    """
+
+    drop: float
+    gained: float
+    at_least = False
+
+    @classmethod
+    def of(cls, images: int, drop: float, interval: Interval) -> FlipBound:
+        """The bound of a drop that was measured on `images` images."""
+
+        def above(gained: float) -> float:
+            return cls(drop, gained).at(images, interval.confidence) - interval.high
+
+        return cls(drop, _root(above, max(0.0, -drop), (1 - drop) / 2))
+
+    def at(self, images: float, confidence: float) -> float:
+        """As `Bound.at`."""
+        lost = max(0.0, self.gained + self.drop)
+        return paired_drop(lost * images, self.gained * images, images, confidence=confidence).high
+
+
+@dataclass(frozen=True)
+class DropBound:
+    """The upper end of the interval of any other drop.
+
+    Its distance from the drop has two parts. One is due to images that may differ although none of these did:
+    ``z² / (images + z²)``, at most the whole distance. The rest is due to the variance of those that did, and
+    is proportional to ``z / sqrt(images)``.
+
+    Attributes:
+        drop: measured value.
+        images: number of images that it was measured on.
+        z: quantile of the normal distribution of its interval.
+        unseen, seen: the two parts of the distance on these images.
+    """
+
+    drop: float
+    images: int
+    z: float
+    unseen: float
+    seen: float
+    at_least = False
+
+    @classmethod
+    def of(cls, images: int, drop: float, interval: Interval) -> DropBound:
+        """The bound of a drop that was measured on `images` images."""
+        z = z_of(interval.confidence)
+        distance = max(0.0, interval.high - drop)
+        unseen = min(distance, z * z / (images + z * z))
+        return cls(drop, images, z, unseen, distance - unseen)
+
+    def at(self, images: float, confidence: float) -> float:
+        """As `Bound.at`."""
+        z = z_of(confidence)
+        unseen = self.unseen * (z / self.z) ** 2 * (self.images + self.z**2) / (images + z**2)
+        return self.drop + unseen + self.seen * z / self.z * math.sqrt(self.images / images)
+
+
+@dataclass(frozen=True)
+class Complement:
+    """The upper end of the interval of what a share lacks to 1."""
+
+    share: ShareBound
+    at_least = False
+
+    def at(self, images: float, confidence: float) -> float:
+        """As `Bound.at`."""
+        return 1 - self.share.at(images, confidence)
+
+
+def drop_bound(images: int, drop: float, interval: Interval) -> Bound:
+    """The bound of a drop that was measured on `images` images, by the method of its interval."""
+    kind = FlipBound if interval.method == paired_drop(0, 0, 1).method else DropBound
+    return kind.of(images, drop, interval)
+
+
+def z_of(confidence: float) -> float:
+    """The quantile of the standard normal distribution that ends a two-sided interval."""
+    return NormalDist().inv_cdf((1 + confidence) / 2)
+
+
+def _root(rising: Callable[[float], float], low: float, high: float) -> float:
+    """The number between two others at which a function that rises is 0; one of these if there is none.
+
+    By regula falsi with the Illinois rule, since each value of the function is expensive.
+    """
+    below, above = rising(low), rising(high)
+    if below >= 0:
+        return low
+    if above <= 0:
+        return high
+    for _ in range(60):
+        middle = (low * above - high * below) / (above - below)
+        value = rising(middle)
+        if abs(value) < _ROUNDING / 4:
+            return middle
+        if value > 0:
+            high, above, below = middle, value, below / 2
+        else:
+            low, below, above = middle, value, above / 2
+    return high
