@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from edgevision.evidence.temperatures import ScaledScores as ScaledScores
     from edgevision.evidence.temperatures import ScoreQuality as ScoreQuality
     from edgevision.evidence.temperatures import TemperatureEvidence as TemperatureEvidence
+    from edgevision.evidence.training_input import TrainingInputEvidence as TrainingInputEvidence
     from edgevision.execution.run_costs import Timing as Timing
     from edgevision.exporting.export import Exported as Exported
     from edgevision.exporting.export import export as export
@@ -169,6 +170,7 @@ _NAMES = {
     "evidence.quantization": ("QuantizationEvidence", "RecipeComparison"),
     "evidence.records": ("Attempt", "Evidence", "Measured", "MissingArtifact"),
     "evidence.requirements": ("Budget", "Requirement"),
+    "evidence.training_input": ("TrainingInputEvidence",),
     "execution.run_costs": ("Timing",),
     "evidence.temperatures": ("ScaledScores", "ScoreQuality", "TemperatureEvidence"),
     "exporting.export": ("Exported", "export"),

@@ -16,6 +16,7 @@ from edgevision.evidence.quantization import quantization_from
 from edgevision.evidence.records import Attempt, Evidence, Measured, MissingArtifact
 from edgevision.evidence.requirements import Requirement
 from edgevision.evidence.temperatures import ScaledScores, ScoreQuality, TemperatureEvidence
+from edgevision.evidence.training_input import TrainingInputEvidence
 from edgevision.execution.run_costs import Timing
 from edgevision.metrics.changes import (
     BoxChange,
@@ -52,6 +53,8 @@ _TASKS: Mapping[type[Any], str] = {
 def evidence_json(evidence: Evidence) -> str:
     """The text of ``evidence.json``."""
     document = {"schema_version": SCHEMA_VERSION, **asdict(evidence)}
+    if evidence.training_input is not None:
+        document["training_input"]["comparison"] = comparison_document(evidence.training_input.comparison)
     for row, result in zip(document["results"], evidence.results, strict=True):
         row["comparison"] = comparison_document(result.comparison)
         row["operating_point"] = _operating_document(result.operating_point)
@@ -143,11 +146,18 @@ def read_evidence(text: str, where: str) -> Evidence:
             },
             calibration_findings=tuple(map(finding_from, document.pop("calibration_findings"))),
             calibration_coverage=coverage_from(document.pop("calibration_coverage")),
+            training_input=_training_input(document.pop("training_input", None)),
             **document,
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = f"field {error} is missing" if isinstance(error, KeyError) else error
         raise BundleError(f"{where}: not valid evidence for this release: {reason}") from error
+
+
+def _training_input(row: dict[str, Any] | None) -> TrainingInputEvidence | None:
+    if row is None:
+        return None
+    return TrainingInputEvidence(comparison=_comparison(row.pop("comparison")), **row)
 
 
 def _measured(row: dict[str, Any]) -> Measured:

@@ -21,6 +21,7 @@ from edgevision.metrics.formatting import (
     method_of,
     points,
     size,
+    unit_of_points,
     with_interval,
 )
 from edgevision.reporting.changes import correctness, describe_change, source_prediction
@@ -77,6 +78,7 @@ def _environment() -> Environment:
         size=size,
         source_prediction=source_prediction,
         status_of=status_of,
+        unit_of_points=unit_of_points,
     )
     environment.globals.update(operating_cost=operating_cost, with_interval=with_interval)
     return environment

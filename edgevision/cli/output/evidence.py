@@ -69,6 +69,7 @@ def echo_evidence(evidence: Evidence) -> None:
             [(artifact, metric.name, *_metric_cells(metric)) for artifact, metric in others],
         )
         _echo_methods((f"drop in {metric.name}", metric.drop_interval) for metric in metrics)
+    _echo_training_input(evidence)
     _echo_operating_points(evidence)
     _echo_temperatures(evidence)
     for missing in evidence.missing:
@@ -114,6 +115,35 @@ def _echo_methods(named: Iterable[tuple[str, Interval | None]]) -> None:
     methods = methods_of(named)
     if methods:
         click.echo(f"confidence intervals: {methods}")
+
+
+def _echo_training_input(evidence: Evidence) -> None:
+    """Print what decoder and preprocessing change, above what each conversion changes."""
+    found = evidence.training_input
+    if found is None:
+        return
+    click.echo(f"\ndecoder and preprocessing, against quantization (on {found.measured_on})")
+    steps = found.steps((result.artifact, result.comparison) for result in evidence.results)
+    metrics = [comparison.metrics[0] for _, comparison in steps if comparison.metrics]
+    header = ("step", "agreement", *((metrics[0].name, "before", drop_column(metrics)) if metrics else ()))
+    echo_table(
+        header,
+        [
+            (
+                name,
+                with_interval(comparison.agreement, comparison.agreement_interval, "share"),
+                *(cell for metric in comparison.metrics[:1] for cell in _metric_cells(metric)),
+            )
+            for name, comparison in steps
+        ],
+    )
+    _echo_methods(
+        [
+            ("agreement", found.comparison.agreement_interval),
+            *((f"drop in {m.name}", m.drop_interval) for m in metrics),
+        ]
+    )
+    click.echo(f"before decoder and preprocessing: the source on images as read by {found.functions}")
 
 
 def _echo_operating_points(evidence: Evidence) -> None:
