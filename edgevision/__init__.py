@@ -42,6 +42,10 @@ if TYPE_CHECKING:
     from edgevision.calibration.findings import LayerCoverage as LayerCoverage
     from edgevision.conversion.convert import convert as convert
     from edgevision.conversion.settings import ConversionSettings as ConversionSettings
+    from edgevision.datasets.groups import GroupFacts as GroupFacts
+    from edgevision.datasets.groups import Grouping as Grouping
+    from edgevision.datasets.groups import GroupSource as GroupSource
+    from edgevision.datasets.image_sets import ImageCopy as ImageCopy
     from edgevision.datasets.image_sets import ImageSet as ImageSet
     from edgevision.datasets.image_sets import SetFacts as SetFacts
     from edgevision.errors import EdgeVisionError as EdgeVisionError
@@ -53,6 +57,9 @@ if TYPE_CHECKING:
     from edgevision.evaluation.open_model import ArtifactRun as ArtifactRun
     from edgevision.evaluation.open_model import RunSettings as RunSettings
     from edgevision.evaluation.run import Images as Images
+    from edgevision.evaluation.sample_plan import EvaluationPlan as EvaluationPlan
+    from edgevision.evaluation.sample_plan import PlannedRequirement as PlannedRequirement
+    from edgevision.evaluation.sample_plan import plan_evaluation as plan_evaluation
     from edgevision.evidence.operating_points import Curve as Curve
     from edgevision.evidence.operating_points import OperatingEvidence as OperatingEvidence
     from edgevision.evidence.operating_points import PointMetrics as PointMetrics
@@ -159,12 +166,14 @@ _NAMES = {
     "calibration.findings": ("Coverage", "Finding", "LayerCoverage"),
     "conversion.convert": ("convert",),
     "conversion.settings": ("ConversionSettings",),
-    "datasets.image_sets": ("ImageSet", "SetFacts"),
+    "datasets.groups": ("GroupFacts", "GroupSource", "Grouping"),
+    "datasets.image_sets": ("ImageCopy", "ImageSet", "SetFacts"),
     "errors": ("EdgeVisionError", "errors"),
     "evaluation.compare": ("BundleComparison", "PairedTestResult", "compare"),
     "evaluation.evaluate": ("Evaluation", "evaluate"),
     "evaluation.open_model": ("ArtifactRun", "RunSettings"),
     "evaluation.run": ("Images",),
+    "evaluation.sample_plan": ("EvaluationPlan", "PlannedRequirement", "plan_evaluation"),
     "evidence.operating_points": ("Curve", "OperatingEvidence", "PointMetrics"),
     "evidence.operating_specification": ("OperatingPointSpecification",),
     "evidence.quantization": ("QuantizationEvidence", "RecipeComparison"),

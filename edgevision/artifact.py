@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgevision.errors import ArtifactError, OptionError
+from edgevision.system.reading import MOST_MODEL_BYTES, read_file
 
 
 @dataclass(frozen=True)
@@ -187,10 +188,8 @@ def read_artifact(path: str | Path, formats: Sequence[FileFormat] = STANDARD_FOR
     files = {}
     for name, part in _parts(path, form):
         beside = "" if part == path or form.folder else f"; it belongs to {path.name}: copy it beside that"
-        if part.exists() and not part.is_file():  # a pipe would be waited for
-            raise ArtifactError(f"{part}: cannot be read: is not a file{beside}")
         try:
-            files[name] = part.read_bytes()
+            files[name] = read_file(part, MOST_MODEL_BYTES)
         except OSError as error:
             raise ArtifactError(f"{part}: cannot be read: {error.strerror or error}{beside}") from error
     if not files:

@@ -79,13 +79,13 @@ def description_from_json(content: bytes, where: str) -> ModelDescription:
     Raises:
         ArtifactError: it is damaged, of an unknown version, or has an unknown field.
     """
-    import json
+    from edgevision.system.strict_json import JsonError, read_json
 
     if len(content) > _LARGEST_BYTES:
         raise ArtifactError(f"{where}: its description has {len(content)} bytes; convert the model again")
     try:
-        document = json.loads(content.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
+        document = read_json(content)
+    except JsonError as error:
         raise ArtifactError(f"{where}: its description is not valid JSON: {error}; copy it again") from error
     known = {field.name for field in fields(ModelDescription)}
     if not isinstance(document, dict) or document.pop("version", None) != _VERSION or set(document) != known:

@@ -13,6 +13,7 @@ from typing import Any
 from edgevision.artifact import PRECISIONS
 from edgevision.errors import OptionError
 from edgevision.plugins import Registry, registry
+from edgevision.system.reading import MOST_SETTINGS_BYTES, read_text
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -102,10 +103,10 @@ def read_targets(path: str | Path) -> dict[str, Target]:
     """
     path = Path(path)
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = tomllib.loads(read_text(path, MOST_SETTINGS_BYTES))
     except OSError as error:
         raise OptionError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise OptionError(f"{path}: is not valid TOML: {error}") from error
     origin = "built in" if path == BUILT_IN else str(path)
     return {name: _target(name, table, path, origin) for name, table in tables.items()}

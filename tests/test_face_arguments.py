@@ -255,6 +255,8 @@ BUILT_OTHERWISE = {
     ev.QuantizationRecord: "by a converter",
     ev.FloatOperation: "by a converter",
     ev.ImageSet: "by `open` and `from_arrays`, which have rows",
+    ev.Grouping: "by `ImageSet.grouped`, which has rows",
+    ev.ImageCopy: "by `ImageSet.distinct`",
     ev.Frame: "by `read_frame` and `read_frames`, which have rows",
 }
 
@@ -381,6 +383,11 @@ def images() -> ev.ImageSet:
     return ev.ImageSet.from_arrays([PHOTO, PHOTO + 1, PHOTO + 2], [0, 1, 1], ["a", "b"])
 
 
+def grouped(data: ev.ImageSet) -> object:
+    assert data.grouping is not None
+    return data.grouping.source, data.grouping.names, data.grouping.of_images.tolist()
+
+
 def listed(data: ev.ImageSet) -> object:
     return data.image_names, data.class_names, None if data.labels is None else data.labels.tolist()
 
@@ -427,6 +434,17 @@ TAKES_PIXELS = {
 CALLED_BY_EDGEVISION = {
     "Budget.requirements(default_agreement)",
     "CheckedSession.__init__(threads)",
+    "Grouping.at(places)",
+    "Grouping.read(image_names)",
+    "Grouping.read(others)",
+    "Grouping.read(source)",
+    "Grouping.read_if_any(image_names)",
+    "Grouping.read_if_any(others)",
+    "Grouping.read_if_any(source)",
+    "ImageSet.grouped(others)",
+    "SetFacts.of(left_out)",
+    "ImageSet.grouped_if_any(groups)",
+    "ImageSet.grouped_if_any(others)",
     "ScoreCalibration.check_labels(labels)",
     "ScoreQuality.of(floor)",
     "SessionSettings.check_device(known)",
@@ -490,6 +508,15 @@ METHODS = [
         ("a", "b"),
         lambda names: listed(ev.ImageSet.from_arrays([PHOTO, PHOTO], [0, 1], names)),
     ),
+    Row("ImageSet.open", "groups", Path("groups.csv"), lambda how: grouped(ev.ImageSet.open("photos", how))),
+    Row("ImageSet.open", "groups", (7, 8), lambda how: grouped(ev.ImageSet.open("photos", how))),
+    Row(
+        "ImageSet.from_arrays",
+        "groups",
+        ("x", "y"),
+        lambda how: grouped(ev.ImageSet.from_arrays([PHOTO, PHOTO], groups=how)),
+    ),
+    Row("ImageSet.grouped", "groups", ("x", "y", "y"), lambda how: grouped(images().grouped(how))),
     Row("ImageSet.sample", "count", 2, lambda count: listed(images().sample(count))),
     Row("ImageSet.sample", "seed", 3, lambda seed: listed(images().sample(2, seed))),
     Row("ImageSet.at", "places", (2, 0), lambda places: listed(images().at(places))),
@@ -519,6 +546,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for label in ("a", "b"):
         (tmp_path / "photos" / label).mkdir(parents=True)
         write_image(tmp_path / "photos" / label / "1.png", PHOTO)
+    (tmp_path / "groups.csv").write_text("image,group\na/1.png,x\nb/1.png,y\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -586,6 +614,11 @@ def _compared(**arguments: Any) -> object:
     return ev.compare(**{**plain, "a_on": ON_TFLITE, "b_on": ON_TFLITE, **arguments}).to_dict()["verdict"]
 
 
+def _planned(**arguments: Any) -> object:
+    plain = {"max_drop": 8.0, "expected_flips": 0.0625, "sensitivity": 0.5}
+    return ev.plan_evaluation(**{**plain, **arguments}).to_dict()
+
+
 def _loaded(load: Callable[..., Any] = ev.load, path: Any = "tiny.evb", **arguments: Any) -> object:
     with load(path, **arguments) as model:
         return model, model.session.threads
@@ -603,6 +636,8 @@ FUNCTIONS = [
     Row("compare", "data", Path("five"), lambda path: _compared(data=path)),
     Row("compare", "annotations", Path("no.json"), lambda path: _compared(annotations=path)),
     Row("compare", "truth", Path("nothing"), lambda path: _compared(truth=path)),
+    Row("compare", "groups", Path("no.csv"), lambda path: _compared(groups=path)),
+    Row("compare", "groups", ("x", "y", "y", "x", "z"), lambda names: _compared(groups=names)),
     Row("convert", "source", Path("no.keras"), lambda path: _convert(source=path)),
     Row("convert", "output", Path("no.txt"), lambda path: _convert(output=path)),
     Row("convert", "targets", ("raspberry-pi-5", "no-such"), lambda names: _convert(targets=names)),
@@ -614,10 +649,14 @@ FUNCTIONS = [
         lambda path: _convert(evaluation="five", precisions=("int8",), calibration=path),
     ),
     Row("convert", "precisions", ("auto", "int8"), lambda names: _convert(precisions=names)),
+    Row("convert", "groups", Path("no.csv"), lambda path: _convert(evaluation="five", groups=path)),
+    Row("convert", "groups", ("x",), lambda names: _convert(evaluation="five", groups=names)),
     Row("evaluate", "bundle", Path("tiny.evb"), lambda path: _evaluated(bundle=path)),
     Row("evaluate", "data", Path("five"), lambda path: _evaluated(data=path)),
     Row("evaluate", "annotations", Path("no.json"), lambda path: _evaluated(annotations=path)),
     Row("evaluate", "truth", Path("nothing"), lambda path: _evaluated(truth=path)),
+    Row("evaluate", "groups", Path("no.csv"), lambda path: _evaluated(groups=path)),
+    Row("evaluate", "groups", (1, 2, 2, 1, 3), lambda names: _evaluated(groups=names)),
     Row("export", "bundle", Path("no.evb"), lambda path: ev.export(path, "new", form="mediapipe")),
     Row("export", "output", Path("no/new"), lambda path: ev.export("tiny.evb", path, form="mediapipe")),
     Row("load", "path", Path("tiny.evb"), lambda path: _loaded(path=path)),
@@ -627,6 +666,19 @@ FUNCTIONS = [
     Row("load_generator", "path", Path("tiny.evb"), lambda path: _loaded(ev.load_generator, path)),
     Row("pack", "bundle", Path("no.evb"), lambda path: ev.pack(path, "new.evb")),
     Row("pack", "output", Path("no.txt"), lambda path: ev.pack("tiny.evb", path)),
+    Row("plan_evaluation", "max_drop", 0.5, lambda number: _planned(max_drop=number)),
+    Row("plan_evaluation", "min_agreement", 0.75, lambda number: _planned(min_agreement=number)),
+    Row("plan_evaluation", "sensitivity", 0.5, lambda number: _planned(sensitivity=number)),
+    Row("plan_evaluation", "expected_flips", 0.125, lambda number: _planned(expected_flips=number)),
+    Row("plan_evaluation", "expected_drop", 0.5, lambda number: _planned(expected_drop=number)),
+    Row(
+        "plan_evaluation", "expected_sensitivity", 0.75, lambda number: _planned(expected_sensitivity=number)
+    ),
+    Row("plan_evaluation", "positive_share", 0.25, lambda number: _planned(positive_share=number)),
+    Row("plan_evaluation", "images_per_group", 2.5, lambda number: _planned(images_per_group=number)),
+    Row("plan_evaluation", "correlation", 0.5, lambda number: _planned(correlation=number)),
+    Row("plan_evaluation", "confidence", 0.75, lambda number: _planned(confidence=number)),
+    Row("plan_evaluation", "power", 0.75, lambda number: _planned(power=number)),
     Row("read_bundle", "path", Path("tiny.evb"), lambda path: ev.read_bundle(path)),
     Row("tune", "bundle", Path("tiny.evb"), lambda path: _tuned(bundle=path)),
     Row("tune", "backends", ("tflite",), lambda names: _tuned(backends=names)),

@@ -9,6 +9,7 @@ from typing import Any
 
 from edgevision.artifact import Artifact, QuantizationRecord
 from edgevision.converter import CalibrationData, Source
+from edgevision.system.reading import MOST_MODEL_BYTES, read_file
 from edgevision_keras.failures import conversion_errors
 from edgevision_keras.libraries import openvino_core, require_openvino
 from edgevision_keras.onnx_export import export
@@ -83,5 +84,5 @@ def _serialize(model: Any, *, compress_to_fp16: bool) -> dict[str, bytes]:
         path = Path(folder, "model.xml")
         require_openvino().save_model(model, path, compress_to_fp16=compress_to_fp16)
         interface = {name for port in (*model.inputs, *model.outputs) for name in port.get_names()}
-        text = compact(path.read_bytes(), interface)
-        return {path.name: text, "model.bin": path.with_suffix(".bin").read_bytes()}
+        text = compact(read_file(path, MOST_MODEL_BYTES), interface)
+        return {path.name: text, "model.bin": read_file(path.with_suffix(".bin"), MOST_MODEL_BYTES)}

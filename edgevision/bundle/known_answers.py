@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import math
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +20,7 @@ from edgevision.errors import BundleError, InferenceError
 from edgevision.imaging.frame import Frame
 from edgevision.imaging.preprocess import Preprocessing, Preprocessor
 from edgevision.session import CheckedSession
+from edgevision.system.array_files import read_npz
 from edgevision.tensors import Array
 
 #: Largest difference of a value from the known one, as a share of the range of the tensor's known
@@ -28,6 +28,8 @@ from edgevision.tensors import Array
 #: the other way.
 TOLERANCE: Mapping[str, float] = {"float32": 0.001, "float16": 0.02}
 _TOLERANCE_OF_INTEGERS = 0.1
+#: Of all known inputs and answers, unpacked.
+_MOST_BYTES = 1 << 30
 
 Outputs = Mapping[str, NDArray[np.float32]]
 
@@ -119,16 +121,16 @@ def read_known_answers(content: bytes, preprocessing: Preprocessing | None, wher
     """
     outputs: dict[str, dict[str, NDArray[np.float32]]] = {}
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            for name in arrays.files:
-                artifact, _, output = name.partition("/")
-                if output:
-                    outputs.setdefault(artifact, {})[output] = arrays[name]
-            inputs = outputs.pop("inputs", {})
-            if preprocessing is None:
-                return KnownAnswers(KnownTensors(inputs), outputs)
-            return KnownAnswers(KnownImages(arrays["images"], preprocessing), outputs)
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        arrays = read_npz(content, _MOST_BYTES)
+        for name, values in arrays.items():
+            artifact, _, output = name.partition("/")
+            if output:
+                outputs.setdefault(artifact, {})[output] = values
+        inputs = outputs.pop("inputs", {})
+        if preprocessing is None:
+            return KnownAnswers(KnownTensors(inputs), outputs)
+        return KnownAnswers(KnownImages(arrays["images"], preprocessing), outputs)
+    except (ValueError, KeyError) as error:
         raise BundleError(f"{where}: is not a file of known answers: {error}") from error
 
 

@@ -9,6 +9,8 @@ LABELS = "labels.txt"
 SELFTEST = "selftest.npz"
 EVIDENCE = "evidence.json"
 PICTURES = "pictures.zip"
+#: Where others' tools look for it, too.
+SIGNATURE = "model.sig"
 
 
 def is_bundle(path: str | Path) -> bool:

@@ -6,18 +6,29 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from dataclasses import fields as dataclass_fields
 from typing import Any
 
-from edgevision.errors import BundleError, OptionError
+from edgevision.bundle.layout import MANIFEST, SIGNATURE
+from edgevision.errors import BundleError, EdgeVisionError, first_line
 from edgevision.imaging.preprocess import Preprocessing
+from edgevision.system.schema_version import newer_schema
+from edgevision.system.strict_json import JsonError, read_json
 from edgevision.tasks.description import Task, task_from_dict, task_to_dict
 from edgevision.tasks.score_calibration import ScoreCalibration, score_calibration_from
 from edgevision.tensors import Quantization, TensorSpec
 
-SCHEMA_VERSION = 1
+#: 1: without a digest of its own.
+SCHEMA_VERSION = 2
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_MOST_BYTES = 1 << 40
+_MOST_SIZE = 1 << 31
 
 
 @dataclass(frozen=True)
@@ -122,40 +133,77 @@ def to_json(manifest: Manifest) -> str:
         for name in ("compiled_from", "unproved"):
             if entry[name] is None:
                 del entry[name]
-    return json.dumps(document, indent=2, sort_keys=False, allow_nan=False) + "\n"
+    text = json.dumps(document, allow_nan=False)
+    return json.dumps({**document, "digest": digest_of(json.loads(text))}, indent=2, allow_nan=False) + "\n"
 
 
-def from_json(text: str, where: str) -> Manifest:
-    """Read the text of a ``manifest.json``.
+def digest_of(document: Mapping[str, Any]) -> str:
+    """The digest of a whole bundle: it covers every file, since a manifest lists their digests and sizes.
+
+    sha256, in hex, of the manifest without its field ``digest`` as canonical JSON: UTF-8, keys sorted by code
+    point, no white space, no escapes but those that JSON requires, numbers as Python's ``repr`` has them.
+    """
+    import hashlib  # not at the top: it loads OpenSSL
+
+    rest = {name: value for name, value in document.items() if name != "digest"}
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def from_json(text: str | bytes, where: str) -> Manifest:
+    """Read the text of a ``manifest.json``; see `read_manifest`."""
+    return read_manifest(text, where)[0]
+
+
+def read_manifest(text: str | bytes, where: str) -> tuple[Manifest, str]:
+    """The manifest in the text of a ``manifest.json``, and the digest of its bundle.
 
     Args:
         text: the JSON.
         where: the file's name, for errors.
 
     Raises:
-        BundleError: it is not valid JSON, its schema version is unknown, or a field is missing or wrong.
+        BundleError: it is not strict JSON, its schema version is unknown, a field is missing, unknown or
+            wrong, or it is not the manifest that its digest was computed of.
     """
     try:
-        document = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+        document = read_json(text)
+    except JsonError as error:
         raise BundleError(f"{where}: is not valid JSON: {error}") from error
     reader = _Fields(document, where)
     version = reader.get("schema_version", int)
-    if version != SCHEMA_VERSION:
-        raise BundleError(
-            f"{where}: schema version {version}, this release reads {SCHEMA_VERSION}; "
-            f"install a release that reads it, or convert again"
-        )
+    if version > SCHEMA_VERSION:
+        raise BundleError(newer_schema(where, version, SCHEMA_VERSION, document.get("versions")))
+    if version < 1:
+        raise BundleError(f"{where}: schema version {version}, expected 1 to {SCHEMA_VERSION}; convert again")
     try:
-        preprocessing = _preprocessing(reader)
-        task = task_from_dict(reader.get("task", dict), f"{where}: task")
-    except OptionError as error:
+        manifest = _manifest(reader)
+    except BundleError:
+        raise
+    except EdgeVisionError as error:
         raise BundleError(str(error)) from error
+    except Exception as error:  # one interface for whatever a value leads to
+        raise BundleError(f"{where}: cannot be used: {type(error).__name__}: {first_line(error)}") from error
+    digest = digest_of(document)
+    if version > 1 and reader.get("digest", str) != digest:
+        raise BundleError(
+            f"{where}: was changed after it was written: its digest is {digest[:12]}…, and it states "
+            f"{document['digest']:.12}…; copy the bundle again, or convert again"
+        )
+    return manifest, digest
+
+
+def _manifest(reader: _Fields) -> Manifest:
+    reader.check_known(["schema_version", *(each.name for each in dataclass_fields(Manifest)), "digest"])
     source = reader.child("source")
+    source.check_known([each.name for each in dataclass_fields(SourceEntry)])
+    versions = reader.get("versions", dict)
+    if not all(isinstance(value, str) for value in versions.values()):
+        raise BundleError(f"{reader.where}: field 'versions': expected names and texts, got {versions!r:.80}")
     manifest = Manifest(
         created=reader.get("created", str),
-        task=task,
-        preprocessing=preprocessing,
+        task=task_from_dict(reader.get("task", dict), f"{reader.where}: task"),
+        preprocessing=_preprocessing(reader),
         source=SourceEntry(
             source.get("name", str), source.get("description", str), source.get("sha256", str)
         ),
@@ -163,11 +211,19 @@ def from_json(text: str, where: str) -> Manifest:
         labels=_file(reader.child("labels")),
         selftest=_file(reader.child("selftest")),
         evidence=_file(reader.child("evidence")),
-        versions=reader.get("versions", dict),
+        versions=versions,
         pictures=_file(reader.child("pictures")) if "pictures" in reader.document else None,
     )
     if not manifest.artifacts:
-        raise BundleError(f"{where}: artifacts: expected one or more, got none")
+        raise BundleError(f"{reader.where}: artifacts: expected one or more, got none")
+    # Two artifacts may share a file, which then is one file.
+    for what, names in (
+        ("artifact", [entry.id for entry in manifest.artifacts]),
+        ("file", [entry.path for entry in set(manifest.files())]),
+    ):
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise BundleError(f"{reader.where}: lists {what} '{twice}' twice, which contradict each other")
     return manifest
 
 
@@ -181,10 +237,10 @@ def _artifact(fields: _Fields) -> ArtifactEntry:
     # A field that is passed over may be what makes the scores right.
     fields.check_known([each.name for each in dataclass_fields(ArtifactEntry)])
     return ArtifactEntry(
-        id=fields.get("id", str),
+        id=_artifact_id(fields),
         format=fields.get("format", str),
         precision=fields.get("precision", str),
-        files=tuple(_file(entry) for entry in fields.children("files")),
+        files=_artifact_files(fields),
         inputs=tuple(_tensor(entry) for entry in fields.children("inputs")),
         outputs=tuple(_tensor(entry) for entry in fields.children("outputs")),
         targets=fields.words("targets"),
@@ -195,28 +251,58 @@ def _artifact(fields: _Fields) -> ArtifactEntry:
     )
 
 
+def _artifact_id(fields: _Fields) -> str:
+    name: str = fields.get("id", str)
+    if not name or "/" in name or _CONTROL.search(name):
+        raise BundleError(f"{fields.where}: field 'id': expected a name, got {name!r:.80}")
+    return name
+
+
+def _artifact_files(fields: _Fields) -> tuple[FileEntry, ...]:
+    files = tuple(_file(entry) for entry in fields.children("files"))
+    if not files:
+        raise BundleError(f"{fields.where}: field 'files': expected one or more, got none")
+    return files
+
+
 def _score_calibration(fields: _Fields) -> ScoreCalibration | None:
     """Bundles of releases without score calibration do not have the field."""
     try:
         return score_calibration_from(fields.document.get("score_calibration"))
-    except OptionError as error:
+    except EdgeVisionError as error:
         raise BundleError(f"{fields.where}: score_calibration: {error}") from error
 
 
 def _file(fields: _Fields) -> FileEntry:
-    return FileEntry(fields.get("path", str), fields.get("sha256", str), fields.get("size_bytes", int))
+    fields.check_known([each.name for each in dataclass_fields(FileEntry)])
+    entry = FileEntry(fields.get("path", str), fields.get("sha256", str), fields.get("size_bytes", int))
+    parts = entry.path.split("/")
+    if any(part in ("", ".", "..") for part in parts) or "\\" in entry.path or ":" in parts[0]:
+        raise BundleError(f"{fields.where}: file '{entry.path:.200}' lies outside the bundle")
+    if _CONTROL.search(entry.path) or entry.path in (MANIFEST, SIGNATURE):
+        raise BundleError(f"{fields.where}: field 'path': no file of a bundle is called {entry.path!r:.200}")
+    if not _SHA256.fullmatch(entry.sha256):
+        raise BundleError(f"{fields.where}: field 'sha256': expected 64 hex digits, got {entry.sha256!r:.80}")
+    if not 0 <= entry.size_bytes <= _MOST_BYTES:
+        raise BundleError(f"{fields.where}: field 'size_bytes': unexpected {entry.size_bytes}")
+    return entry
 
 
 def _tensor(fields: _Fields) -> TensorSpec:
+    fields.check_known([each.name for each in dataclass_fields(TensorSpec)])
     shape = fields.get("shape", list)
-    if not all(size is None or (isinstance(size, int) and size > 0) for size in shape):
+    if not all(size is None or (type(size) is int and 0 < size < _MOST_SIZE) for size in shape):
         raise BundleError(
-            f"{fields.where}.shape: expected sizes above 0, or null for an open batch, got {shape}"
+            f"{fields.where}.shape: expected sizes above 0, or null for an open batch, got {shape!r:.200}"
         )
     quantization = None
     if fields.document.get("quantization") is not None:
         pair = fields.child("quantization")
-        quantization = Quantization(float(pair.get("scale", (int, float))), pair.get("zero_point", int))
+        pair.check_known([each.name for each in dataclass_fields(Quantization)])
+        scale, zero_point = float(pair.get("scale", (int, float))), pair.get("zero_point", int)
+        if not (0 < scale < math.inf and abs(zero_point) < _MOST_SIZE):
+            raise BundleError(f"{pair.where}: expected a scale above 0 and a zero point, got {pair.document}")
+        quantization = Quantization(scale, zero_point)
     return TensorSpec(fields.get("name", str), tuple(shape), fields.get("dtype", str), quantization)
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgevision.errors import BundleError
+from edgevision.system.strict_json import read_json
+from edgevision.system.strict_zip import StrictZip
 
 #: What a picture shows, if it is not the result of an artifact: then it is the artifact's id.
 INPUT, TRUTH, SOURCE = "input", "truth", "source"
@@ -70,19 +71,14 @@ def read_pictures(content: bytes, where: str) -> tuple[Picture, ...]:
         BundleError: it is not a valid archive of pictures.
     """
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            index = json.loads(_member(archive, _INDEX))[:_MOST_PICTURES]
-            pictures = tuple(
-                Picture(str(row["image"]), str(row["shows"]), _member(archive, row["file"])) for row in index
-            )
+        archive = StrictZip(content)
+        index = read_json(archive.read(_INDEX, MOST_BYTES))[:_MOST_PICTURES]
+        pictures = tuple(
+            Picture(str(row["image"]), str(row["shows"]), archive.read(row["file"], MOST_BYTES))
+            for row in index
+        )
         for picture in pictures:
             _ = picture.suffix  # raises KeyError for other contents
-    except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, TypeError, OSError, RuntimeError) as error:
+    except Exception as error:  # one interface for whatever such an archive leads to
         raise BundleError(f"{where}: is not a valid archive of pictures: {error}; convert again") from error
     return pictures
-
-
-def _member(archive: zipfile.ZipFile, name: str) -> bytes:
-    if archive.getinfo(name).file_size > MOST_BYTES:
-        raise ValueError(f"'{name}' unpacks to more than {MOST_BYTES} bytes")
-    return archive.read(name)

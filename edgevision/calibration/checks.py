@@ -16,6 +16,7 @@ from edgevision.calibration.thumbnails import Summaries, summarise
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import InputError
 from edgevision.imaging.levels import ValueMapping
+from edgevision.system.decimals import percent
 
 #: A new image has the highest or lowest activation among n calibration images and itself with a probability
 #: of 2 / (n + 1): with 100 images, 1 in 50 in use exceeds the range of any given activation.
@@ -124,8 +125,8 @@ def few(images: int, distinct: int) -> Finding | None:
     return Finding(
         "few-images",
         "warning",
-        f"the calibration set is small ({size}): about {probability:.0%} of the images in use will exceed "
-        f"the range of any given activation; calibrate on {FEW} images or more",
+        f"the calibration set is small ({size}): about {percent(probability, 0)} of the images in use will "
+        f"exceed the range of any given activation; calibrate on {FEW} images or more",
     )
 
 

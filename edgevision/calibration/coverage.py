@@ -13,6 +13,7 @@ import numpy as np
 
 from edgevision.calibration.findings import Coverage, Finding, LayerCoverage
 from edgevision.converter import Activations, ActivationSource, CalibrationData
+from edgevision.system.decimals import percent
 from edgevision.tensors import Array
 
 #: Images sampled from the calibration set (both halves) and from the evaluation set: a hundred set most of a
@@ -83,7 +84,7 @@ def coverage_findings(coverage: Coverage) -> Iterator[Finding]:
         if one.clipped > CLIPPED:
             clipping.setdefault(one.layer, one.clipped)
     if clipping:
-        worst = ", ".join(f"{layer} ({share:.1%})" for layer, share in list(clipping.items())[:3])
+        worst = ", ".join(f"{layer} ({percent(share, 1)})" for layer, share in list(clipping.items())[:3])
         yield Finding(
             "clipped-activations",
             "warning",
@@ -94,8 +95,8 @@ def coverage_findings(coverage: Coverage) -> Iterator[Finding]:
         yield Finding(
             "unsteady-ranges",
             "warning",
-            f"activation ranges set on the two halves of {sample} differ by {coverage.unsteady:.0%} in the "
-            "median layer; calibrate on more images",
+            f"activation ranges set on the two halves of {sample} differ by "
+            f"{percent(coverage.unsteady, 0)} in the median layer; calibrate on more images",
         )
 
 

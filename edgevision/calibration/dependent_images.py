@@ -34,7 +34,7 @@ _WHY = "intervals that take images of one scene, video or patient for independen
 def dependence_findings(
     images: ImageSet, mapping: ValueMapping = _PLAIN, summaries: Summaries | None = None
 ) -> tuple[Finding, ...]:
-    """What the images of an evaluation set show of each other that its groups do not say.
+    """Findings about images of an evaluation set that depend on each other although its groups do not say so.
 
     Args:
         images: evaluation set, without its copies (`ImageSet.distinct`).

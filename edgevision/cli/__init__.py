@@ -39,11 +39,14 @@ _COMMANDS = {
     "generate": "Generate images with a bundle.",
     "inspect": "Show the contents and the evidence of a bundle.",
     "pack": "Slim a bundle, zip it, or put artifacts compiled elsewhere into it.",
+    "plan-evaluation": "Say how many images an evaluation set needs.",
     "predict": "Classify images or detect objects in them.",
     "report": "Write the evidence of a bundle as one HTML page.",
+    "sign": "Sign a bundle with a local key.",
     "selftest": "Check a bundle's known answers on this machine.",
     "targets": "List the device profiles that a model can be converted for.",
     "tune": "Time a bundle on every backend, and remember the fastest.",
+    "verify": "Check every file of a bundle, and who signed it.",
 }
 
 _EPILOG = """\b
@@ -68,7 +71,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return one command."""
         if cmd_name in _COMMANDS:
-            command: click.Command = import_module(f"edgevision.cli.{cmd_name}").command
+            command: click.Command = import_module(f"edgevision.cli.{cmd_name.replace('-', '_')}").command
             return command
         return registry().commands().get(cmd_name)
 

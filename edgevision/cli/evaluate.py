@@ -31,6 +31,7 @@ from edgevision.evaluation.evaluate import Evaluation, evaluate
 from edgevision.metrics.calibration_texts import calibrated_error, calibration_error
 from edgevision.metrics.changes import Confusion
 from edgevision.metrics.formatting import (
+    NO_INTERVAL,
     between,
     confidence_of,
     in_unit,
@@ -114,7 +115,7 @@ def _echo(evaluation: Evaluation) -> None:
             (
                 metric.name,
                 in_unit(metric.value, metric.unit),
-                between(metric.interval, metric.unit) or "unknown",
+                between(metric.interval, metric.unit) or NO_INTERVAL,
                 "" if metric.interval is None else method_of(metric.interval),
             )
             for metric in measures.metrics

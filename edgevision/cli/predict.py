@@ -24,7 +24,7 @@ from edgevision.cli.options.run import (
     session_settings_of,
 )
 from edgevision.cli.options.verbosity import verbosity_options
-from edgevision.cli.output.annotated import annotated_paths, save_annotated
+from edgevision.cli.output.annotated import AnnotatedCopy, annotated_paths, save_annotated
 from edgevision.cli.output.left_out import echo_left_out
 from edgevision.errors import InputError, OptionError
 from edgevision.execution.pipeline import in_order, shared_out, turn_on
@@ -33,6 +33,7 @@ from edgevision.imaging.find import Found, ImageFile, find, frames_of
 from edgevision.imaging.frame import Frame
 from edgevision.imaging.levels import ValueMapping
 from edgevision.imaging.view import viewable
+from edgevision.system.decimals import percent
 from edgevision.tasks.batches import pays
 from edgevision.tasks.classify import Classification, Classifier
 from edgevision.tasks.detect import Detector
@@ -164,7 +165,11 @@ def _predictor(network: Network, arguments: dict[str, Any]) -> Predict:
 
 
 def _results(
-    predict: Predict, copies: Mapping[str, Path], mapping: ValueMapping, top: int, block: Sequence[Read]
+    predict: Predict,
+    copies: Mapping[str, AnnotatedCopy],
+    mapping: ValueMapping,
+    top: int,
+    block: Sequence[Read],
 ) -> Iterator[list[Row]]:
     """A row for each image of a block; annotated copies are saved of those in `copies`."""
     images = [(file, read_or_error(file) if image is None else image) for file, image in block]
@@ -174,10 +179,10 @@ def _results(
         if isinstance(image, InputError):
             rows.append(Row(file.name, image))
             continue
-        result, saved = next(results), copies.get(file.name)
-        rows.append(Row(file.name, result, saved))
-        if saved is not None and not isinstance(result, InputError):
-            save_annotated(saved, viewable(image, mapping), result, top)
+        result, copy = next(results), copies.get(file.name)
+        rows.append(Row(file.name, result, None if copy is None else copy.path))
+        if copy is not None and not isinstance(result, InputError):
+            save_annotated(copy, viewable(image, mapping), result, top)
     yield rows
 
 
@@ -229,13 +234,13 @@ def _lines(network: Network, top: int, row: Row, result: Result) -> Iterable[str
     if isinstance(result, Detections):
         yield from _lines_of_objects(row.name, result)
     else:
-        classes = "  ".join(f"{best.label} {best.score:.1%}" for best in result.top(top))
+        classes = "  ".join(f"{best.label} {_score(best.score)}" for best in result.top(top))
         yield f"{row.name}  {classes or _none_above(result)}{_decision(result)}"
 
 
 def _none_above(result: Classification) -> str:
     """That no class reaches the threshold: an empty line would look like an image that was not run."""
-    return f"no class of {result.score_threshold:.1%} or more, the threshold in the model's metadata"
+    return f"no class of {_score(result.score_threshold)} or more, the threshold in the model's metadata"
 
 
 def _decision(result: Classification) -> str:
@@ -245,7 +250,15 @@ def _decision(result: Classification) -> str:
         return ""
     verdict, sign = ("yes", "≥") if result.positive else ("no", "<")
     score = float(result.scores[point.class_id])
-    return f"  [{point.positive}: {verdict}, {score:.1%} {sign} {point.threshold:.1%}]"
+    threshold = point.threshold
+    return (
+        f"  [{point.positive}: {verdict}, {_score(score, threshold)} {sign} {_score(threshold, score)}]"
+    )
+
+
+def _score(score: float, *against: float) -> str:
+    """A score such as ``31.0%``, told apart from others."""
+    return percent(score, 1, against, sign="%")
 
 
 def _lines_of_objects(name: str, objects: Detections) -> Iterable[str]:
@@ -253,4 +266,4 @@ def _lines_of_objects(name: str, objects: Detections) -> Iterable[str]:
         yield f"{name}  no objects"
     for detection in objects:
         corners = ",".join(f"{value:.0f}" for value in detection.box)
-        yield f"{name}  {detection.label} {detection.score:.1%}  {corners}"
+        yield f"{name}  {detection.label} {_score(detection.score)}  {corners}"

@@ -362,5 +362,6 @@ def judge(
         comparison=comparison,
         requirements=budget.requirements(comparison, default, numeric, confidence),
         float_layers=planned.float_layers,
+        output_error=numeric,
         quantization=QuantizationEvidence.of(candidate.artifact.quantization, candidate.comparison),
     )

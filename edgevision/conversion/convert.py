@@ -19,7 +19,12 @@ from edgevision.conversion.numeric_check import NumericCheck
 from edgevision.conversion.package import compose
 from edgevision.conversion.plan import ConversionPlan, plan_conversion
 from edgevision.conversion.reference import Reference
-from edgevision.conversion.requirements import is_acceptable, missed_requirement, require_passed
+from edgevision.conversion.requirements import (
+    beyond_rounding,
+    is_acceptable,
+    missed_requirement,
+    require_passed,
+)
 from edgevision.conversion.schedule import Schedule, Stage
 from edgevision.conversion.score_calibration import (
     ScoreCalibrationRequest,
@@ -45,6 +50,7 @@ from edgevision.evidence.training_input import TrainingInputEvidence
 from edgevision.imaging.find import told_left_out
 from edgevision.plugins import Registry, registry
 from edgevision.system.arguments import instance, names, one_path
+from edgevision.system.files import OutputState
 from edgevision.system.machine import now, this_machine
 from edgevision.system.missing_options import MissingOptions
 from edgevision.system.progress import Progress
@@ -140,6 +146,7 @@ class Conversion:
         scores: the score calibration to compute, or `None`.
         plugins: provide converters and backends.
         steps: the progress.
+        before: what was at the output when the conversion began, or `None` where it was not looked at.
     """
 
     request: ConversionRequest
@@ -150,6 +157,7 @@ class Conversion:
     scores: ScoreCalibrationRequest | None
     plugins: Registry
     steps: Schedule
+    before: OutputState | None
 
     @classmethod
     def prepare(
@@ -159,8 +167,9 @@ class Conversion:
         settings, missing = request.settings, MissingOptions(str(request.source))
         with missing.collected():
             plan = plan_conversion(request, plugins)
+        before = None
         if not missing:
-            check_output(request.output, settings.force)
+            before = check_output(request.output, settings.force)
             reader = _find_reader(request.source, plugins)
             with missing.collected():
                 sets = open_sets(request, plan.calibrated)
@@ -180,7 +189,7 @@ class Conversion:
         scores = None
         if settings.needs_labelled_calibration and isinstance(sets.calibration, ImageSet):
             scores = score_calibration_request(settings, evaluator, sets.calibration)
-        return cls(request, plan, sets, source, evaluator, scores, plugins, steps)
+        return cls(request, plan, sets, source, evaluator, scores, plugins, steps, before)
 
     def run(self) -> Evidence:
         """Convert, measure, verify, and write the bundle; raises as `convert`."""
@@ -298,7 +307,7 @@ class Conversion:
         settings = self.request.settings
         pictures = write_pictures(example_pictures(reference, chosen)) if settings.pictures else None
         manifest, files = compose(reference, chosen, evidence, pictures)
-        write_bundle(self.request.output, manifest, files, settings.force)
+        write_bundle(self.request.output, manifest, files, settings.force, self.before)
 
 
 def _schedule(progress: Progress | None, plan: ConversionPlan, sets: ConversionSets) -> Schedule:
@@ -421,6 +430,7 @@ def _notes(trials: Sequence[Trial], left_out: int) -> Iterator[str]:
     for note in dict.fromkeys(note for trial in trials for note in trial.candidate.notes):
         ids = ", ".join(trial.id for trial in trials if note in trial.candidate.notes)
         yield f"{ids}: {note}"
+    yield from (f"{trial.id}: {reason}" for trial in trials if (reason := beyond_rounding(trial.measured)))
     for candidate in (trial.candidate for trial in trials):
         yield from unmeasured_limits(candidate.measured_on, candidate.planned.targets)
         if not candidate.measured_on.on_target:

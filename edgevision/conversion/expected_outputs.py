@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgevision.converter import CalibrationData, Source
 from edgevision.evaluation.evaluator import Evaluator
-from edgevision.metrics.output_errors import output_errors
+from edgevision.metrics.output_errors import output_errors, rounding_errors
 from edgevision.tasks.batches import parts
 from edgevision.tasks.description import ClassifyTask, GenerateTask
 from edgevision.tensors import Array
@@ -73,6 +73,10 @@ class ExpectedOutputs:
     def errors(self, outputs: Mapping[str, Array]) -> NDArray[np.float64]:
         """The error of an artifact's outputs for each example, ``(n,)``; see `output_errors`."""
         return output_errors(self._expected, outputs, self._score_kinds)
+
+    def rounding_errors(self, outputs: Mapping[str, Array]) -> NDArray[np.float64]:
+        """The error of an artifact in float for each example, ``(n,)``; see `rounding_errors`."""
+        return rounding_errors(self._expected, outputs, self._score_kinds)
 
     @cached_property
     def _expected(self) -> dict[str, Array]:

@@ -11,6 +11,7 @@ from statistics import median
 from typing import Any
 
 from edgevision.artifact import Artifact
+from edgevision.system.reading import MOST_SETTINGS_BYTES, read_text
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -60,7 +61,7 @@ def kind_of(artifact: Artifact) -> str:
 @cache
 def latency_rows() -> Mapping[tuple[str, str, str], LatencyRow]:
     """(architecture, backend, kind of network) -> row, as the package carries them."""
-    return rows_of(tomllib.loads(PATH.read_text(encoding="utf-8")))
+    return rows_of(tomllib.loads(read_text(PATH, MOST_SETTINGS_BYTES)))
 
 
 def rows_of(document: Mapping[str, Any]) -> dict[tuple[str, str, str], LatencyRow]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from edgevision.conversion.expected_outputs import ExpectedOutputs
 from edgevision.converter import Source
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.datasets.seed_sets import SeedSet
+from edgevision.errors import ConversionError
 from edgevision.evaluation.evaluator import Evaluator
 from edgevision.evaluation.run import Examples
 from edgevision.evaluation.source_session import SourceSession
@@ -40,18 +39,20 @@ class NumericCheck:
         """Input name -> float32 ``(n, …)``."""
         return self._outputs().inputs
 
-    def error(self, outputs: Mapping[str, Array]) -> float:
-        """The largest error of an example: root mean square, relative to the outputs' standard deviation.
-
-        Classifiers' outputs are compared by their logits; see `output_errors`.
+    def error(self, outputs: Mapping[str, Array]) -> float | None:
+        """The largest error of an example, relative to the size of the outputs; see `rounding_errors`.
 
         Args:
             outputs: output name -> float32 ``(n, …)``, of an artifact for `inputs`.
 
-        Raises:
-            ConversionError: an output is missing, or has another shape.
+        Returns:
+            `None` if an output is missing, or has another shape than the source's, so that only the answers
+            can be compared.
         """
-        return float(np.sqrt(self._outputs().errors(outputs).max()))
+        try:
+            return float(self._outputs().rounding_errors(outputs).max())
+        except ConversionError:
+            return None
 
     def _outputs(self) -> ExpectedOutputs:
         if self._expected is None:

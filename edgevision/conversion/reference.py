@@ -68,7 +68,8 @@ class Reference:
         for precision in precisions:
             default = self.evaluator.default_agreement[precision]
             requirements = budget.requirements(comparison, default, output_error(0.0, precision))
-            missed = next((one for one in requirements if not one.passed), None)
+            # Without a bound, an artifact that differs may have one.
+            missed = next((one for one in requirements if not one.passed and one.bound is not None), None)
             if missed is None:
                 return
         if missed is not None:
@@ -76,15 +77,11 @@ class Reference:
 
     def _not_shown(self, missed: Requirement) -> str:
         limits = "at least" if missed.at_least else "at most"
-        if missed.bound is None:
-            reason = "there is nothing on them that could differ"
-        else:
-            reason = f"even for an artifact identical to the source, the bound is {missed.bound_text}"
         needed = missed.images_needed
-        more = "more images" if needed is None else f"at least {needed} images"
+        more = "" if needed is None else f"pass --evaluation with at least {needed} images, "
         option = "lower --min-agreement" if missed.at_least else "raise --max-drop"
         return (
             f"{self.examples.name}: {len(self.examples)} images cannot show that the {missed.what} is "
-            f"{limits} {missed.limit_text}: {reason}; pass --evaluation with {more}, {option}, or pass "
-            f"--accept-not-shown to convert nevertheless"
+            f"{limits} {missed.limit_text}: even for an artifact identical to the source, the bound is "
+            f"{missed.bound_text}; {more}{option}, or pass --accept-not-shown to convert nevertheless"
         )

@@ -64,7 +64,19 @@ def missed_requirement(result: Measured, consequence: str = "") -> str:
     """
     requirement = next(one for one in result.requirements if one.status == result.status)
     value, clauses = (_not_shown if requirement.status == NOT_SHOWN else _failed)(result, requirement)
-    return f"{result.artifact}: " + "; ".join(filter(None, (value, consequence, *clauses)))
+    parts = value, consequence, beyond_rounding(result), *clauses
+    return f"{result.artifact}: " + "; ".join(filter(None, parts))
+
+
+def beyond_rounding(result: Measured) -> str:
+    """Why an artifact in float is judged by its agreement, in words; empty if it is not."""
+    error = result.output_error
+    if error is None or error.passed:
+        return ""
+    return (
+        f"its outputs differ from the source's by {error.measured_text} of their size, more than rounding "
+        f"explains (up to {error.limit_text}), so its agreement is judged"
+    )
 
 
 def _not_shown(result: Measured, requirement: Requirement) -> tuple[str, tuple[str, ...]]:
@@ -91,11 +103,6 @@ def _failed(result: Measured, requirement: Requirement) -> tuple[str, tuple[str,
     advice = "calibrate on more images like those in use, choose another --precision, or"
     if requirement.unit in DEVICE_UNITS:
         return f"{requirement.what} is {measured} (its target allows {limit})", ()
-    if requirement.unit == "relative":
-        return f"the {requirement.what} is {measured} (allowed: {limit})", (
-            "its outputs differ from the source's by more than rounding: choose another --precision or "
-            "--target, or state what may be lost with --max-drop or --min-agreement",
-        )
     if requirement.what == "agreement":
         return f"agreement with the source is {measured} (required: {limit})", (
             f"measured on {images}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -13,6 +12,8 @@ import numpy as np
 
 from edgevision.decoder import Floats, Ints
 from edgevision.errors import InputError
+from edgevision.system.reading import MOST_DOCUMENT_BYTES, read_file
+from edgevision.system.strict_json import JsonError, read_json
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,10 +112,10 @@ def _of_image(objects: Sequence[_Object], places: Mapping[str, int], path: Path)
 
 def _read_coco(path: Path) -> dict[str, list[_Object]]:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(read_file(path, MOST_DOCUMENT_BYTES))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
+    except JsonError as error:
         raise InputError(f"{path}: not valid JSON: {error}") from error
     try:
         names = {image["id"]: str(image["file_name"]) for image in document["images"]}
@@ -131,7 +132,7 @@ def _read_coco(path: Path) -> dict[str, list[_Object]]:
             objects[names[entry["image_id"]]].append(annotated)
     except InputError:  # a ValueError too, and complete already
         raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except Exception as error:  # one interface for whatever such a document leads to
         raise InputError(
             f"{path}: not a valid COCO annotation file: {type(error).__name__}: {error}"
         ) from error
@@ -167,12 +168,13 @@ class _NoDoctype(ElementTree.TreeBuilder):
 def _read_voc_file(path: Path) -> list[_Object]:
     try:
         parser = ElementTree.XMLParser(target=_NoDoctype(str(path)))  # noqa: S314 - no DOCTYPE, no entities
-        parser.feed(path.read_bytes())
+        parser.feed(read_file(path, MOST_DOCUMENT_BYTES))
         root = parser.close()
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
-    # LookupError: an encoding that Python does not know.
-    except (ElementTree.ParseError, LookupError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # an encoding that Python does not know, and whatever else
         raise InputError(f"{path}: not valid XML: {error}") from error
     return [
         _voc_object(entry, f"{path}: object {number}") for number, entry in enumerate(root.iter("object"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 import re
 from collections.abc import Collection, Iterable, Sequence
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from edgevision.errors import InputError, OptionError
 from edgevision.system.arguments import one_path, sequence
 from edgevision.system.numeric import plain
+from edgevision.system.reading import read_file
 
 #: How a caller says which images belong together: ``folder:LEVEL``, ``pattern:PATTERN``, ``file``, the path
 #: of a CSV file, or the name of the group of each image.
@@ -138,8 +140,9 @@ class Grouping:
         """
         shared = sorted(set(self.names) & set(other.names))
         if shared:
+            verb = "group has" if len(shared) == 1 else "groups have"
             raise InputError(
-                f"{len(shared)} groups have images in both {where} and {other_where}: {_listed(shared)}; a "
+                f"{len(shared)} {verb} images in both {where} and {other_where}: {_listed(shared)}; a "
                 "conversion is evaluated on groups that it was not calibrated on: split the sets by group"
             )
 
@@ -178,7 +181,7 @@ def _found(
             return [file_of(name) for name in image_names], text
         path = one_path(source, "groups")
         if not path.exists():
-            raise OptionError(f"groups: there is no file {path}; expected {_FORMS}")
+            raise OptionError(f"groups: {path} does not exist; expected {_FORMS}")
         return _of_file(path, image_names, where, others), str(path)
     return _of_sequence(source, len(image_names), where), "stated for each image"
 
@@ -254,10 +257,8 @@ def _of_file(path: Path, image_names: Sequence[str], where: str, others: Collect
 def _read_csv(path: Path) -> dict[str, str]:
     """Image -> group."""
     try:
-        if path.stat().st_size > _MOST_CSV_BYTES:
-            raise InputError(f"{path}: has over {_MOST_CSV_BYTES} bytes; expected one line per image")
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return _rows_of(csv.reader(file, strict=True), path)
+        text = read_file(path, _MOST_CSV_BYTES).decode("utf-8-sig")
+        return _rows_of(csv.reader(io.StringIO(text, newline=""), strict=True), path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (UnicodeDecodeError, csv.Error) as error:

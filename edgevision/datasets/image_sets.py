@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
-import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -33,6 +31,7 @@ from edgevision.imaging.find import (
 from edgevision.imaging.frame import Frame
 from edgevision.imaging.headers import format_of
 from edgevision.system.arguments import names, one_path, whole_number, whole_numbers
+from edgevision.system.strict_zip import ArchiveError, DamagedArchiveError, StrictZip
 
 #: Largest unpacked size of an image in an archive: far above any photo, and safe for the memory.
 MOST_MEMBER_BYTES = 256_000_000
@@ -386,58 +385,51 @@ def _entry_of(image: ImageFile, folder: Path) -> _Entry:
 
 def _archive_entries(path: Path) -> tuple[list[_Entry], list[LeftOut]]:
     try:
-        archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, NotImplementedError) as error:
-        raise InputError(f"{path}: expected a folder of images or a .zip archive: {error}") from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
+        archive = StrictZip.at(path)
+    except OSError as error:
+        reason = error.strerror or error
         raise InputError(f"{path}: cannot read a folder or .zip archive of images: {reason}") from error
-    members_by_parts = ((_parts(member.filename), member) for member in archive.infolist())
-    files = sorted((one for one in members_by_parts if _is_file(*one)), key=lambda one: one[0])
-    members = [member for parts, member in files if _suffix(parts) in SUFFIXES]
+    except DamagedArchiveError as error:
+        raise InputError(f"{path}: expected a folder of images or a .zip archive: {error}") from error
+    except ArchiveError as error:
+        raise InputError(f"{path}: {error}") from error
+    files = sorted((parts, name) for name in archive.sizes if _is_visible(parts := _parts(name)))
+    members = [name for parts, name in files if _suffix(parts) in SUFFIXES]
     left_out = [
-        LeftOut(Path(member.filename), reason_of(parts[-1]))
-        for parts, member in files
-        if _suffix(parts) not in SUFFIXES
+        LeftOut(Path(name), reason_of(parts[-1])) for parts, name in files if _suffix(parts) not in SUFFIXES
     ]
     if not members:
         told = f"; {told_left_out(left_out)}" if left_out else ""
         raise InputError(f"{path}: no images found; expected files with {', '.join(sorted(SUFFIXES))}{told}")
-    entries = (_member_entries(archive, member, f"{path}: {member.filename}") for member in members)
+    entries = (_member_entries(archive, name, f"{path}: {name}") for name in members)
     return [entry for of_member in entries for entry in of_member], left_out
 
 
-def _is_file(parts: tuple[str, ...], member: zipfile.ZipInfo) -> bool:
+def _is_visible(parts: tuple[str, ...]) -> bool:
     # macOS adds a folder __MACOSX whose files have the names of the images but are not images.
-    hidden = any(part.startswith((".", "__MACOSX")) for part in parts)
-    return bool(parts) and not hidden and not member.is_dir()
+    return bool(parts) and not any(part.startswith((".", "__MACOSX")) for part in parts)
 
 
 def _suffix(parts: tuple[str, ...]) -> str:
     return splitext(parts[-1])[1].lower()
 
 
-def _member_entries(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> list[_Entry]:
-    if member.flag_bits & 0x1:
-        raise InputError(f"{where}: encrypted archives are not supported; unpack the archive")
-    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise InputError(f"{where}: unsupported compression (expected stored or deflate); unpack the archive")
-    if member.file_size > MOST_MEMBER_BYTES:
+def _member_entries(archive: StrictZip, name: str, where: str) -> list[_Entry]:
+    if archive.sizes[name] > MOST_MEMBER_BYTES:
         raise InputError(
-            f"{where}: unpacked size of {member.file_size} bytes exceeds the limit of {MOST_MEMBER_BYTES}"
+            f"{where}: unpacked size of {archive.sizes[name]} bytes exceeds the limit of {MOST_MEMBER_BYTES}"
         )
-    suffix = splitext(member.filename)[1].lower()
-    numbers = frames_of(Path(where), _read_member(archive, member, where)) if suffix in IN_FRAMES else [None]
+    suffix = splitext(name)[1].lower()
+    numbers = frames_of(Path(where), _read_member(archive, name, where)) if suffix in IN_FRAMES else [None]
     return [
-        _file_entry(member.filename, where, number, lambda: _read_member(archive, member, where))
-        for number in numbers
+        _file_entry(name, where, number, lambda: _read_member(archive, name, where)) for number in numbers
     ]
 
 
-def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> bytes:
+def _read_member(archive: StrictZip, name: str, where: str) -> bytes:
     try:
-        return archive.read(member)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
+        return archive.read(name, MOST_MEMBER_BYTES)
+    except (ArchiveError, OSError) as error:
         raise InputError(f"{where}: the archive is damaged: {error}") from error
 
 

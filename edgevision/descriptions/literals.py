@@ -15,13 +15,14 @@ def read_literal(text: str) -> Any:
         ValueError: it is neither, or absurdly long.
     """
     import ast
-    import json
+
+    from edgevision.system.strict_json import JsonError, read_json
 
     if len(text) > _MOST_CHARACTERS:
         raise ValueError(f"{len(text)} characters, more than {_MOST_CHARACTERS}")
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return read_json(text)
+    except JsonError:
         pass
     try:
         return ast.literal_eval(text.strip())

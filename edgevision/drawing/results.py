@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgevision.system.decimals import percent
 from edgevision.tasks.classify import Classification
 from edgevision.tasks.detections import Detections
 
@@ -39,7 +40,7 @@ def draw_detections(image: Pixels, detections: Detections) -> Pixels:
         color = class_color(detection.class_id)
         cv2.rectangle(out, (left, top), (right, bottom), color, pen.line, cv2.LINE_AA)
         label = plain(detection.label, detection.class_id)
-        pen.write(out, f"{label} {detection.score:.0%}", (left, top), color)
+        pen.write(out, f"{label} {percent(detection.score, 0, sign='%')}", (left, top), color)
     return out
 
 
@@ -76,7 +77,7 @@ def draw_classification(image: Pixels, classification: Classification, top: int 
     out: Pixels = image.copy()
     pen = _Pen.for_image(image)
     for line, best in enumerate(classification.top(top)):
-        text = f"{plain(best.label, best.class_id)} {best.score:.1%}"
+        text = f"{plain(best.label, best.class_id)} {percent(best.score, 1, sign='%')}"
         pen.write(out, text, (0, line * pen.height), class_color(best.class_id))
     return out
 

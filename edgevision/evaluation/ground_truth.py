@@ -114,14 +114,14 @@ def classify_truth(
         return shown_classes(annotations_of(images, annotations, labels), len(labels))
     if images.labels is None:
         return None
-    _check_copies(images)
-    _check_groups(images)
     unknown = [name for name in images.class_names if name not in labels]
     if unknown:
         raise InputError(
             f"{images.name}: class '{unknown[0]}' is not in the label list ({abbreviated(labels)}); "
             f"name the folders as the labels"
         )
+    _check_copies(images)
+    _check_groups(images)
     places = np.array([labels.index(name) for name in images.class_names], np.int64)
     return np.asarray(places[images.labels], np.int64)
 

@@ -28,6 +28,7 @@ from edgevision.imaging.input_options import InputOptions
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.imaging.view import size_wh_of
 from edgevision.metrics.classification import members
+from edgevision.metrics.formatting import in_unit, method_of, with_interval
 from edgevision.metrics.intervals import wilson
 from edgevision.session import CheckedSession
 from edgevision.tasks.classify import Classifier, Scores
@@ -179,9 +180,9 @@ def _no_better_than_chance(scores: Scores, true: Hits, hits: Hits, better: Findi
     return Finding(
         "source-accuracy",
         "warning",
-        f"the source itself predicts the right class of {accuracy:.1%} of {len(hits)} labelled images (95 % "
-        f"interval {interval.low:.1%} to {interval.high:.1%}), no better than chance ({chance:.1%}), so that "
-        f"agreement with it proves nothing; {cause}",
+        f"the source itself predicts the right class of {with_interval(accuracy, interval, 'share')} of "
+        f"{len(hits)} labelled images (interval: {method_of(interval)}), no better than chance "
+        f"({in_unit(chance, 'share')}), so that agreement with it proves nothing; {cause}",
     )
 
 
@@ -202,15 +203,19 @@ def _better_input(
     best = max(found, key=lambda one: float(one.hits.mean()))
     likely = [one for one in found if one is not best and not _is_worse(one.hits, best.hits)]
     ways = [
-        f"{one.alternative.description} ({one.hits.mean():.1%}; pass {_option(source, one.alternative)})"
+        f"{one.alternative.description} ({_right(one.hits)}; pass {_option(source, one.alternative)})"
         for one in [best, *likely]
     ]
     return Finding(
         best.alternative.check,
         "warning",
-        f"the source itself is right on {current.mean():.1%} of {len(places)} labelled images, but on "
-        f"clearly more of them if they are given to it {' or '.join(ways)}; pass what it was trained with",
+        f"the source itself is right on {_right(current)} of {len(places)} labelled images, but on clearly "
+        f"more of them if they are given to it {' or '.join(ways)}; pass what it was trained with",
     )
+
+
+def _right(hits: Hits) -> str:
+    return in_unit(float(hits.mean()), "share")
 
 
 def _option(source: Source, alternative: Alternative) -> str:

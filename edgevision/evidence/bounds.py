@@ -43,33 +43,36 @@ def needed(bound: Bound, limit: float, confidence: float) -> int | None:
 class ShareBound:
     """The lower end of the interval of a share, such as an agreement.
 
-    The interval of a share that is measured on parts of images, or on images that belong together, is taken
-    as the exact one of a proportion on fewer, independent images (the design effect, Kish 1965); their number
-    follows from the 95 % interval. For a proportion of images they are the images.
+    Of a proportion of images it is the exact one (`clopper_pearson`). The interval of a share that is
+    measured on parts of images, or on images that belong together, is taken as Wilson's of a proportion on
+    fewer, independent images (the design effect, Kish 1965); their number follows from the 95 % interval.
 
     Attributes:
         share: measured value, 0…1.
-        independent: independent images per image.
+        independent: independent images per image; `None` for a proportion of images.
     """
 
     share: float
-    independent: float
+    independent: float | None
     at_least = True
 
     @classmethod
     def of(cls, images: int, share: float, interval: Interval) -> ShareBound:
         """The bound of a share that was measured on `images` images."""
-        low, confidence = min(interval.low, share), interval.confidence
-
-        def above(independent: float) -> float:
-            return cls(share, independent).at(images, confidence) - low
-
-        return cls(share, 1.0 if abs(above(1.0)) < _ROUNDING else _root(above, 0.0, 1.0))
+        exact = cls(share, None)
+        low = min(interval.low, share)
+        if abs(exact.at(images, interval.confidence) - low) < _ROUNDING:
+            return exact
+        z = z_of(interval.confidence)
+        # The number of images at which Wilson's lower limit is `low`.
+        square = z * z * low * (1 - low)
+        return cls(share, max(_LEAST, square / max(_LEAST, (share - low) ** 2)) / images)
 
     def at(self, images: float, confidence: float) -> float:
         """As `Bound.at`."""
-        count = max(_LEAST, images * self.independent)
-        return clopper_pearson(self.share * count, count, confidence=confidence).low
+        if self.independent is None:
+            return clopper_pearson(self.share * images, images, confidence=confidence).low
+        return _wilson_low(self.share, images * self.independent, z_of(confidence))
 
 
 @dataclass(frozen=True)
@@ -158,6 +161,12 @@ def drop_bound(images: int, drop: float, interval: Interval) -> Bound:
 def z_of(confidence: float) -> float:
     """The quantile of the standard normal distribution that ends a two-sided interval."""
     return NormalDist().inv_cdf((1 + confidence) / 2)
+
+
+def _wilson_low(share: float, count: float, z: float) -> float:
+    square = z * z
+    half = z * math.sqrt(share * (1 - share) / count + square / (4 * count * count))
+    return (share + square / (2 * count) - half) / (1 + square / count)
 
 
 def _root(rising: Callable[[float], float], low: float, high: float) -> float:

@@ -36,6 +36,7 @@ from edgevision.metrics.comparison import (
 )
 from edgevision.metrics.intervals import Interval
 from edgevision.metrics.reliability import Reliability, ReliabilityBin
+from edgevision.system.strict_json import read_json
 
 SCHEMA_VERSION = 1
 
@@ -60,6 +61,8 @@ def evidence_json(evidence: Evidence) -> str:
         row["operating_point"] = _operating_document(result.operating_point)
         row["status"], row["passed"] = result.status, result.passed
         _add_passed(row, result.requirements)
+        if result.output_error is not None:
+            _add_status(row["output_error"], result.output_error)
     for row, attempt in zip(document["attempts"], evidence.attempts, strict=True):
         _add_passed(row, attempt.requirements)
     return json_text(document)
@@ -116,7 +119,11 @@ def _operating_document(evidence: OperatingEvidence | None) -> dict[str, Any] | 
 
 def _add_passed(row: dict[str, Any], requirements: Sequence[Requirement]) -> None:
     for document, requirement in zip(row["requirements"], requirements, strict=True):
-        document["status"], document["passed"] = requirement.status, requirement.passed
+        _add_status(document, requirement)
+
+
+def _add_status(document: dict[str, Any], requirement: Requirement) -> None:
+    document["status"], document["passed"] = requirement.status, requirement.passed
 
 
 def read_evidence(text: str, where: str) -> Evidence:
@@ -126,7 +133,7 @@ def read_evidence(text: str, where: str) -> Evidence:
         BundleError: it is not a valid ``evidence.json``, or its schema version is unknown.
     """
     try:
-        document = json.loads(text)
+        document = read_json(text)
         version = document.pop("schema_version")
         if version != SCHEMA_VERSION:
             raise BundleError(
@@ -149,7 +156,9 @@ def read_evidence(text: str, where: str) -> Evidence:
             training_input=_training_input(document.pop("training_input", None)),
             **document,
         )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except BundleError:
+        raise
+    except Exception as error:  # one interface for whatever such a document leads to
         reason = f"field {error} is missing" if isinstance(error, KeyError) else error
         raise BundleError(f"{where}: not valid evidence for this release: {reason}") from error
 
@@ -164,6 +173,7 @@ def _measured(row: dict[str, Any]) -> Measured:
     comparison = _comparison(row.pop("comparison"))
     del row["passed"]
     row.pop("status", None)
+    numeric = row.pop("output_error", None)
     return Measured(
         comparison=comparison,
         quantization=quantization_from(row.pop("quantization", None)),
@@ -171,6 +181,7 @@ def _measured(row: dict[str, Any]) -> Measured:
         temperature=_temperature(row.pop("temperature", None)),
         timing=_timing(row.pop("timing", None)),
         requirements=_requirements(row.pop("requirements")),
+        output_error=None if numeric is None else _requirement(numeric),
         float_layers=tuple(row.pop("float_layers")),
         **row,
     )

@@ -32,6 +32,8 @@ class Measured:
         on_target: whether backend and device are those that its targets name.
         comparison: artifact and source on the evaluation set.
         requirements: limits and measured values.
+        output_error: of an artifact in float, where nothing else is asked for: the numeric tolerance on its
+            outputs on up to 100 evaluation images; where it is missed, the agreement is required instead.
         float_layers: layers of the source that ``int8-mixed`` kept in float.
         quantization: how an int8 artifact was quantized, and whether the plain converter's was better; `None`
             if its converter does not say.
@@ -61,6 +63,7 @@ class Measured:
     latency_ms: float | None = None
     peak_memory_mb: float | None = None
     timing: Timing | None = None
+    output_error: Requirement | None = None
     accepted_not_shown: bool = False
 
     @property

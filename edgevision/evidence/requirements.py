@@ -183,11 +183,11 @@ class Budget:
         Args:
             comparison: of the artifact with its source.
             default_agreement: default of `min_agreement` for the precision of the artifact.
-            output_error: of an artifact in float, the default that takes the place of an agreement; see
-                `output_error`.
+            output_error: of an artifact in float, the default that takes the place of an agreement where it
+                is met; see `output_error`.
             confidence: of the two-sided intervals that it is judged by.
         """
-        if self.is_default and output_error is not None:
+        if self.is_default and output_error is not None and output_error.passed:
             return (output_error,)
         requirements = [] if self.max_drop is None else [_drop(comparison, self.max_drop, confidence)]
         if self.min_agreement is not None or self.max_drop is None:
@@ -255,9 +255,14 @@ def _share(
 
 def _judged(requirement: Requirement, images: int, bound: Bound | None, confidence: float) -> Requirement:
     """The requirement with its bound and, where it is not shown, the number of images that would show it."""
+    if requirement.at_least and requirement.limit <= 0:  # no share is below it
+        return replace(requirement, bound=0.0, confidence=confidence)
     if bound is None or requirement.measured is None:
         return replace(requirement, confidence=confidence)
-    judged = replace(requirement, bound=round(bound.at(images, confidence), _DIGITS), confidence=confidence)
+    end = round(bound.at(images, confidence), _DIGITS)
+    if abs(end - requirement.measured) < 0.5 * 10**-_DIGITS:  # no spread: these images say nothing of others
+        return replace(requirement, confidence=confidence)
+    judged = replace(requirement, bound=end, confidence=confidence)
     if judged.status != NOT_SHOWN or judged.measured == judged.limit:  # no number of images would show it
         return judged
     return replace(judged, images_needed=needed(bound, judged.limit, confidence))

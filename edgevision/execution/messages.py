@@ -13,6 +13,7 @@ import numpy as np
 
 from edgevision.artifact import Artifact
 from edgevision.errors import InferenceError
+from edgevision.system.strict_json import read_json
 from edgevision.tensors import Array
 
 _SIZE = struct.Struct("<QQ")
@@ -72,7 +73,7 @@ def incoming(most_bytes: int) -> Generator[int | Message, Any, None]:
     header = yield header_size
     body = (yield body_size) if body_size else b""
     try:
-        document = json.loads(header)
+        document = read_json(header, finite=False)
         arrays, start = {}, 0
         for name, dtype, shape in document["arrays"]:
             kind = np.dtype(str(dtype))

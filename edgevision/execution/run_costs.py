@@ -23,6 +23,7 @@ from edgevision.session import open_session
 from edgevision.system.cores import cores
 from edgevision.system.files import temporary_files
 from edgevision.system.machine import busy_seconds, peak_memory_mb
+from edgevision.system.reading import MOST_MODEL_BYTES, read_file
 from edgevision.system.timing import Times, burst, times_of
 
 #: Time that is spent on each artifact, as `Effort` counts it, in bursts.
@@ -298,7 +299,7 @@ def _open(request: Message) -> Message:
     """Load an artifact, and run it once on zeros: the first job of its process."""
     fields = request.fields
     backend, settings = registry().backend(fields["backend"]), SessionSettings(**fields["settings"])
-    files = {name: Path(path).read_bytes() for name, path in fields["files"].items()}
+    files = {name: read_file(path, MOST_MODEL_BYTES) for name, path in fields["files"].items()}
     artifact = Artifact(fields["format"], fields["precision"], files)
     session = _leases.enter_context(open_session(backend, artifact, settings))
     slot = _leases.enter_context(session.lease(fields["batch"]))

@@ -19,7 +19,7 @@ from edgevision.graph import GraphFormat
 from edgevision.loading.own_description import with_own_description
 from edgevision.plugins import Registry, registry
 from edgevision.system.arguments import flag, one_path
-from edgevision.system.files import check_folder_of, make_folder, write_file
+from edgevision.system.files import OutputState, check_folder_of, make_folder, write_file
 from edgevision.tasks.description import DetectTask
 
 
@@ -81,9 +81,9 @@ def export(
     entry, made = _first_possible(opened, _entries(opened, format_, artifact, precision), format_, plugins)
     checked_on, difference = check_answers(opened, entry, made.artifact, plugins)
     files = _placed(path, made)
-    _check_free(files, force)
+    before = _check_free(files, force)
     for name, content in files.items():
-        write_file(name, content)
+        write_file(name, content, before[name])
     return Exported(entry.id, tuple(files), checked_on, difference, made.notes)
 
 
@@ -166,9 +166,12 @@ def _placed(output: Path, made: ExportedFiles) -> Mapping[Path, bytes]:
     return {output / name: content for name, content in files.items()}
 
 
-def _check_free(files: Mapping[Path, bytes], force: bool) -> None:
-    for path in files:
-        if path.is_dir() or (path.exists() and not force):
+def _check_free(files: Mapping[Path, bytes], force: bool) -> Mapping[Path, OutputState]:
+    """What is at each path, after a check that it may be replaced."""
+    before = {path: OutputState.of(path) for path in files}
+    for path, state in before.items():
+        if path.is_dir() or (state and not force):
             raise OutputError(f"{path}: already exists; pass --force to replace it")
     for folder in {path.parent for path in files}:
         make_folder(folder)
+    return before

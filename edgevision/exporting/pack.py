@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from edgevision.artifact import Artifact, read_artifact
 from edgevision.backend import SessionSettings
 from edgevision.bundle.answers_on_session import answers_of
+from edgevision.bundle.files import files_of
 from edgevision.bundle.known_answers import KnownAnswers, check_known_answers, write_known_answers
-from edgevision.bundle.layout import EVIDENCE, LABELS, PICTURES, SELFTEST
+from edgevision.bundle.layout import EVIDENCE, LABELS, MANIFEST, PICTURES, SELFTEST
 from edgevision.bundle.manifest import ArtifactEntry, Manifest
 from edgevision.bundle.storage import (
     Bundle,
@@ -27,7 +28,7 @@ from edgevision.evidence.records import Evidence
 from edgevision.plugins import Registry, registry
 from edgevision.session import open_session
 from edgevision.system.arguments import flag, instance, names, one_path
-from edgevision.system.files import check_folder_of, write_file
+from edgevision.system.files import OutputState, check_folder_of, write_file
 from edgevision.tensors import TensorSpec
 
 
@@ -118,14 +119,14 @@ def pack(
     path, zipped, force = one_path(output, "output"), flag(zipped, "zipped"), flag(force, "force")
     settings = PackSettings() if settings is None else instance(settings, PackSettings, "settings")
     check = _check_file if zipped else check_output
-    check(path, force)
+    before = check(path, force)
     opened = read_bundle(one_path(bundle, "bundle"))
     packing = _Packing(opened, settings, registry())
     manifest, files = packing.packed()
     if zipped:
-        write_file(path, bundle_archive(manifest, files))
+        write_file(path, bundle_archive(manifest, files), before)
     else:
-        write_bundle(path, manifest, files, force)
+        write_bundle(path, manifest, files, force, before)
     return Packed(
         path,
         sum(map(len, files.values())),
@@ -296,23 +297,23 @@ def _with_notes(evidence: Evidence, notes: Sequence[str]) -> Evidence:
     return replace(evidence, notes=(*evidence.notes, *notes))
 
 
-def _check_file(path: Path, force: bool) -> None:
-    """Check that a zip file can be written to `path`."""
+def _check_file(path: Path, force: bool) -> OutputState:
+    """What is at `path`, after a check that a zip file can be written there."""
     if path.suffix not in (".evb", ".zip"):
         raise OutputError(f"{path}: the name of a zipped bundle ends in .evb or .zip")
     check_folder_of(path, "-o")
+    before = OutputState.of(path)
     if path.is_dir():
         raise OutputError(f"{path}: is a folder; choose another name with -o")
-    if path.exists() and not force:
+    if before and not force:
         raise OutputError(f"{path}: already exists; pass --force to replace it")
-    if path.exists() and not _is_archive(path):
+    if before and not _is_archive(path):
         raise OutputError(f"{path}: exists and is not a zipped bundle, so it is not replaced")
+    return before
 
 
 def _is_archive(path: Path) -> bool:
-    import zipfile
-
-    if not zipfile.is_zipfile(path):
+    try:
+        return MANIFEST in files_of(path).sizes()
+    except BundleError:
         return False
-    with zipfile.ZipFile(path) as archive:
-        return any(PurePosixPath(name).name == "manifest.json" for name in archive.namelist())

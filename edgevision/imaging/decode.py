@@ -27,6 +27,7 @@ from edgevision.imaging.levels import ValueMapping, plain_pixels
 from edgevision.imaging.pixels import as_rgb
 from edgevision.imaging.yuv import YUV_COLORS, YuvFrame, yuv_array
 from edgevision.system.arguments import whole_number
+from edgevision.system.reading import MOST_IMAGE_BYTES, read_file
 
 
 class PILImage(Protocol):
@@ -278,11 +279,9 @@ def read_bytes(path: Path) -> bytes:
         InputError: it cannot be read.
     """
     try:
-        with path.open("rb", buffering=0) as file:  # a buffer would be filled once and thrown away
-            return file.read()
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path}: cannot be read: {reason}") from error
+        return read_file(path, MOST_IMAGE_BYTES)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def _path_name(path: object) -> str:

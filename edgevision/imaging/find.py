@@ -13,6 +13,7 @@ from edgevision.errors import InputError
 from edgevision.imaging.decode import decode_frame, frame_count, read_bytes
 from edgevision.imaging.frame import Frame
 from edgevision.imaging.headers import FORMATS, format_of
+from edgevision.system.reading import read_start
 
 SUFFIXES = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 #: Formats whose files may have several images, which are told from one another by their number.
@@ -282,7 +283,6 @@ def _is_dicom(path: Path) -> bool:
     if path.suffix and not path.suffix[1:].isdecimal():
         return False
     try:
-        with path.open("rb") as file:
-            return format_of(file.read(_HEADER_BYTES)) == "DICOM"
+        return format_of(read_start(path, _HEADER_BYTES)) == "DICOM"
     except OSError:
         return False

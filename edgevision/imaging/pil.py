@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from edgevision.imaging.codecs import Pixels
 from edgevision.imaging.frame import Frame
 from edgevision.imaging.headers import read_header
 from edgevision.imaging.orientation import orientation_in_a_file, upright
+from edgevision.system.reading import read_start
 
 
 def pil_frame(image: Any, check_size: Callable[[tuple[int, int], str], None]) -> Frame:
@@ -48,8 +48,7 @@ def _refuse_what_pil_cuts(image: Any, name: str) -> None:
     cut = cut or image.info.get("bit_depth", 8) > 8  # of pi-heif
     if not cut and image.format == "PNG" and image.mode[0] != "I" and getattr(image, "filename", ""):
         try:  # a PIL image that is loaded already has forgotten what it was
-            with Path(image.filename).open("rb") as file:
-                header = read_header(file.read(_PNG_HEADER_BYTES))
+            header = read_header(read_start(image.filename, _PNG_HEADER_BYTES))
             cut = header is not None and header.format == "PNG" and header.bits > 8
         except (OSError, ValueError):
             cut = False

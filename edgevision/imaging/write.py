@@ -9,17 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import OptionError, OutputError
-from edgevision.system.files import write_file
+from edgevision.system.files import OutputState, write_file
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
 
-def write_image(path: str | Path, pixels: NDArray[np.uint8]) -> None:
+def write_image(path: str | Path, pixels: NDArray[np.uint8], before: OutputState | None = None) -> None:
     """Write an image in the format of the path's suffix: to a temporary file that is then renamed.
 
     Args:
         path: replaced if it exists.
         pixels: (h, w, 3) RGB, or (h, w) or (h, w, 1) grey, uint8.
+        before: as for `edgevision.system.files.write_file`.
 
     Raises:
         OptionError: the suffix is not one of `SUFFIXES`.
@@ -31,7 +32,7 @@ def write_image(path: str | Path, pixels: NDArray[np.uint8]) -> None:
     encoded, content = cv2.imencode(path.suffix.lower(), ordered)
     if not encoded:
         raise OutputError(f"{path}: the image cannot be written as {path.suffix}")
-    write_file(path, content.tobytes())
+    write_file(path, content.tobytes(), before)
 
 
 def check_suffix(path: Path) -> None:

@@ -101,7 +101,7 @@ def bare_bundle(path: Path, request: Request, bare: BareModel, plugins: Registry
         selftest=file_entry(SELFTEST, known),
         evidence=file_entry(EVIDENCE, b""),
     )
-    return BareBundle(path, manifest, model.labels, content=artifact, known=known)
+    return BareBundle(path, manifest, model.labels, artifact.sha256, content=artifact, known=known)
 
 
 def task_of(model: Classifier | Detector) -> Task:

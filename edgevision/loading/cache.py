@@ -22,6 +22,8 @@ from edgevision.system.cores import cores
 from edgevision.system.entry_points import installed_packages
 from edgevision.system.files import make_folder, write_file
 from edgevision.system.machine import instruction_sets, processor
+from edgevision.system.reading import read_file
+from edgevision.system.strict_json import read_json
 
 CACHE_VARIABLE = "EDGEVISION_CACHE"
 
@@ -61,13 +63,13 @@ def tuning_file(bundle: Bundle, settings: SessionSettings, possible: Sequence[Co
 def read_choice(file: Path | None, possible: Sequence[Configuration]) -> Configuration | None:
     """The configuration in a file of `write_choice`; `None` if there is none, or it is not `possible`."""
     try:
-        if file is None or file.stat().st_size > _LARGEST_BYTES:
+        if file is None:
             return None
-        document = json.loads(file.read_text(encoding="utf-8"))
+        document = read_json(read_file(file, _LARGEST_BYTES))
         pair, threads = (document["artifact"], document["backend"]), document["threads"]
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         _log.info("%s: ignored, and written again: %s", file, error)
         return None
     if type(threads) is not int or not 1 <= threads <= max(one.threads for one in possible):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +11,7 @@ from edgevision.backend import Backend, Companion, CompanionBackend
 from edgevision.errors import ArtifactError
 from edgevision.loading.choice import backends_of_format
 from edgevision.plugins import Registry
+from edgevision.system.reading import MOST_MODEL_BYTES, read_file
 
 
 def read_with_companions(
@@ -67,12 +66,7 @@ def _read(path: Path, companion: Companion) -> bytes | None:
     if companion.alone:
         _check_alone(path, file)
     try:
-        # Not blocking: a pipe would wait for its writer for ever.
-        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as opened:
-            if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
-                raise ArtifactError(f"{file}: expected a regular file, which belongs to {path.name}")
-            return opened.read()
+        return read_file(file, MOST_MODEL_BYTES)
     except OSError as error:
         raise ArtifactError(
             f"{file}: belongs to {path.name}, and cannot be read: {error.strerror or error}; "

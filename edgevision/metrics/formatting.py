@@ -41,6 +41,8 @@ SOURCES = {
 }
 
 POINTS = "percentage points"
+#: In the place of an interval: the images do not bound the value.
+NO_INTERVAL = "no interval"
 _DIGITS = 2
 
 
@@ -109,15 +111,14 @@ def between(interval: Interval | None, unit: str, against: Iterable[float] = ())
 def with_interval(value: float, interval: Interval | None, unit: str, against: Iterable[float] = ()) -> str:
     """A value with its interval, such as ``97.99 % (96.52 … 98.85)``; as `in_unit`."""
     others = list(against)
-    limits = between(interval, unit, others)
-    return in_unit(value, unit, others) + (f" ({limits})" if limits else "")
+    return f"{in_unit(value, unit, others)} ({between(interval, unit, others) or NO_INTERVAL})"
 
 
 def drop_of(metric: Metric, against: Iterable[float] = ()) -> str:
     """A drop with its interval, such as ``0.17 (-0.57 … 0.97)``, in percentage points or dB; as `in_unit`."""
     others = list(against)
-    limits = between(metric.drop_interval, metric.unit, others)
-    return points(metric.drop, metric.unit, others) + (f" ({limits})" if limits else "")
+    limits = between(metric.drop_interval, metric.unit, others) or NO_INTERVAL
+    return f"{points(metric.drop, metric.unit, others)} ({limits})"
 
 
 def confidence_of(intervals: Iterable[Interval | None]) -> str:
@@ -127,7 +128,7 @@ def confidence_of(intervals: Iterable[Interval | None]) -> str:
 
 
 def drop_column(metrics: Iterable[Metric]) -> str:
-    """The name of a column of `drop_of`, such as ``drop in percentage points (95 % CI)``."""
+    """The name of a column of `drop_of`, such as ``drop in dB (95 % CI)``."""
     shown = list(metrics)
     return f"drop in {unit_of_all(shown)} ({confidence_of(one.drop_interval for one in shown)})"
 

@@ -12,6 +12,7 @@ from edgevision.evidence.records import Evidence
 from edgevision.imaging.headers import read_header
 from edgevision.metrics.changes import BoxChange, Flip
 from edgevision.metrics.comparison import Change, change_count, changes_of
+from edgevision.system.decimals import decimals
 
 #: Rows of the table of images without a picture.
 _MOST_ROWS = 200
@@ -124,16 +125,16 @@ def changes(evidence: Evidence, pictures: Sequence[Picture]) -> Changes:
 def describe_change(change: Change) -> str:
     """The artifact's prediction, or its difference from the source's: ``lost 2 cell; 3 unchanged``."""
     if isinstance(change, Flip):
-        return f"{_classes(change.artifact)} ({change.artifact_score:.2f})"
+        return f"{_classes(change.artifact)} ({_score(change.artifact_score)})"
     if isinstance(change, BoxChange):
         parts = [_boxes("lost", change.lost), _boxes("gained", change.gained)]
         return "; ".join(part for part in parts if part) + f"; {change.matched} unchanged"
-    return f"SSIM {change.ssim:.4f}, {change.psnr_db:.2f} dB"
+    return f"SSIM {decimals(change.ssim, 4, (0, 1))}, {change.psnr_db:.2f} dB"
 
 
 def source_prediction(change: Flip) -> str:
     """The prediction of the source, such as ``cat (0.83)``."""
-    return f"{_classes(change.source)} ({change.source_score:.2f})"
+    return f"{_classes(change.source)} ({_score(change.source_score)})"
 
 
 def correctness(predicted: Sequence[str], truth: Sequence[str] | None) -> str:
@@ -141,6 +142,10 @@ def correctness(predicted: Sequence[str], truth: Sequence[str] | None) -> str:
     if truth is None:
         return ""
     return "correct" if set(predicted) == set(truth) else "wrong"
+
+
+def _score(score: float) -> str:
+    return decimals(score, 2, (0, 1))
 
 
 def _classes(names: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from edgevision.evidence.operating_points import OperatingEvidence
 from edgevision.metrics.calibration_texts import calibration_error
 from edgevision.metrics.reliability import Reliability, ReliabilityBin
 from edgevision.reporting.svg import LETTER, Drawing, shortened
+from edgevision.system.decimals import decimals
 
 #: With more classes than this, the report lists the most frequent confusions alone.
 MOST_DRAWN_CLASSES = 40
@@ -83,10 +84,8 @@ def reliability_chart(name: str, title: str, reliability: Reliability) -> str:
         if not one.count:
             continue
         x = left + width * place
-        band = _band(one)
-        tooltip = (
-            f"{one.count} predictions, mean score {one.confidence:.3f}, accuracy {one.accuracy:.3f}{band}"
-        )
+        confidence, accuracy = _share(one.confidence), _share(one.accuracy)
+        tooltip = f"{one.count} predictions, mean score {confidence}, accuracy {accuracy}{_band(one)}"
         high = side * one.accuracy
         kind = "bar outside" if _is_outside(one) else "bar"
         drawing.box((x + 1, bottom - high), (width - 2, high), kind, tooltip)
@@ -113,7 +112,7 @@ def curve_chart(name: str, title: str, evidence: OperatingEvidence) -> str:
     """
     left, top, side = 40, 10, 220
     areas = evidence.source_curve.area, evidence.artifact_curve.area
-    description = f"Areas under the ROC curves: source {areas[0]:.4f}, artifact {areas[1]:.4f}."
+    description = f"Areas under the ROC curves: source {_share(areas[0], 4)}, artifact {_share(areas[1], 4)}."
     drawing = Drawing(name, left + side + 14, top + side + 40, title, description)
     _draw_square(drawing, left, top, side)
 
@@ -166,16 +165,21 @@ def _draw_band(drawing: Drawing, x: float, low: float, high: float) -> None:
 def _band(one: ReliabilityBin) -> str:
     if one.low is None or one.high is None:
         return ""
-    return f" (perfectly calibrated: {one.low:.2f} to {one.high:.2f})"
+    return f" (perfectly calibrated: {_share(one.low)} to {_share(one.high)})"
 
 
 def _is_outside(one: ReliabilityBin) -> bool:
     return one.low is not None and one.high is not None and not one.low <= one.accuracy <= one.high
 
 
+def _share(value: float, digits: int = 3) -> str:
+    return decimals(value, digits, (0, 1))
+
+
 def _describe_bins(reliability: Reliability) -> str:
     rows = [
-        f"mean score {one.confidence:.2f}: accuracy {one.accuracy:.2f} on {one.count} predictions{_band(one)}"
+        f"mean score {_share(one.confidence)}: accuracy {_share(one.accuracy)} on {one.count} predictions"
+        f"{_band(one)}"
         for one in reliability.bins
         if one.count
     ]

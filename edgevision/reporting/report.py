@@ -31,7 +31,7 @@ from edgevision.reporting.predictions import predictions
 from edgevision.reporting.score_calibration import calibrated_scores
 from edgevision.reporting.summary import artifact_statuses, summary, unchecked_limits
 from edgevision.system.arguments import one_path
-from edgevision.system.files import check_folder_of, write_file
+from edgevision.system.files import OutputState, check_folder_of, write_file
 from edgevision.target import load_targets
 from edgevision.tasks.description import task_to_dict
 
@@ -62,14 +62,14 @@ def write_report(
         OutputError: the page cannot be written; nothing is left behind.
     """
     output = one_path(output, "output")
-    _check_output(output, force)
+    before = _check_output(output, force)
     path = one_path(bundle, "bundle")
     described = bare_options(path, bare)
     if described is None:
         page = report_html(read_bundle(path))
     else:
         page = bare_html(bare_bundle(path, Request(), described, registry()))
-    write_file(output, page.encode("utf-8"))
+    write_file(output, page.encode("utf-8"), before)
 
 
 def report_html(bundle: Bundle) -> str:
@@ -99,15 +99,17 @@ def bare_html(bundle: BareBundle) -> str:
     return render(facts, "bare.html")
 
 
-def _check_output(path: Path, force: bool) -> None:
+def _check_output(path: Path, force: bool) -> OutputState:
     if path.suffix.lower() not in _SUFFIXES:
         html_name = path.with_suffix(".html") if path.name else "report.html"
         raise OutputError(f"{path}: expected a name that ends in .html; pass -o {html_name}")
     check_folder_of(path, "-o")
+    before = OutputState.of(path)
     if path.is_dir():
         raise OutputError(f"{path}: is a folder; pass another name with -o")
-    if (path.exists() or path.is_symlink()) and not force:
+    if before and not force:
         raise OutputError(f"{path}: already exists; pass --force to replace it")
+    return before
 
 
 def _evidence(bundle: Bundle) -> Evidence:

@@ -167,7 +167,7 @@ def _headline(artifacts: Sequence[ArtifactStatus], evidence: Evidence) -> str:
         return f"Do not deploy: {_do_not(names[FAILED])} meet every requirement."
     if names[NOT_SHOWN]:
         examples = f"{evidence.evaluation.images} {_examples(evidence.evaluation.name)}"
-        return f"Not shown: {examples} are too few to show that {_meets(names[NOT_SHOWN])} every requirement."
+        return f"Not shown: {examples} do not show that {_meets(names[NOT_SHOWN])} every requirement."
     if names[NOT_REQUIRED]:
         return f"Nothing was required of {', '.join(names[NOT_REQUIRED])}."
     if len(artifacts) == 1:

@@ -16,6 +16,8 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from edgevision.system.reading import MOST_SETTINGS_BYTES, read_text
+
 _METADATA = (".dist-info", ".egg-info")
 
 
@@ -82,8 +84,8 @@ def _texts() -> Iterator[str]:
                 continue
             seen.add(package)
             try:
-                yield Path(folder, name, "entry_points.txt").read_text(encoding="utf-8")
-            except (OSError, UnicodeDecodeError):  # most packages have none
+                yield read_text(Path(folder, name, "entry_points.txt"), MOST_SETTINGS_BYTES)
+            except OSError:  # most packages have none
                 continue
 
 

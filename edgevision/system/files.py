@@ -1,44 +1,186 @@
-"""Files and folders for output: a file is written whole or not at all."""
+"""Writing files and folders: the one place of the package that does.
+
+An output is whole or not there: it is written under a temporary name beside its own, made durable, and put in
+place in one step. Where something else came to that place meanwhile, it stays, and the writer is refused. A
+writer that was killed leaves a temporary file or folder, which the next writer of the same output removes.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
-from collections.abc import Iterator, Mapping
+import re
+import stat
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from edgevision.errors import OutputError
 
 #: Where Linux keeps files in memory.
 _FOLDERS_IN_MEMORY = ("/dev/shm",)  # noqa: S108
+#: Longest name, in bytes, that stands in the name of its temporary file.
+_MOST_NAME_BYTES = 200
+_EXTRA = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _EXTRA
+_LOOK = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _EXTRA
+_PERMISSIONS = 0o777
+#: Flags of renameat2, and what says that a system or disk does not have it.
+_NO_REPLACE, _EXCHANGE = 1, 2
+_UNSUPPORTED = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EXDEV)
+_AT_WORKING_FOLDER = -100
+_LOCK_WAIT_S = 5.0
 
 
-def write_file(path: str | Path, content: bytes) -> None:
+@dataclass(frozen=True)
+class OutputState:
+    """What is at a path: compared with what is there when an output is put in place.
+
+    Attributes:
+        identity: of the file or folder, as the file system tells it; `None` if nothing is there.
+        mode: its permissions and kind.
+    """
+
+    identity: tuple[int, int, int] | None = None
+    mode: int = 0
+
+    @classmethod
+    def of(cls, path: str | Path) -> OutputState:
+        """The present state.
+
+        Raises:
+            OutputError: the path cannot be looked at.
+        """
+        try:
+            state = os.lstat(path)
+        except FileNotFoundError:
+            return cls()
+        except (OSError, ValueError) as error:
+            raise _refusal(Path(path), error) from error
+        return cls((state.st_dev, state.st_ino, state.st_ctime_ns), state.st_mode)
+
+    @property
+    def is_folder(self) -> bool:
+        """True if a folder is there."""
+        return stat.S_ISDIR(self.mode)
+
+    @property
+    def is_file(self) -> bool:
+        """True if a regular file, or a link, is there."""
+        return stat.S_ISREG(self.mode) or stat.S_ISLNK(self.mode)
+
+    def __bool__(self) -> bool:
+        return self.identity is not None
+
+
+#: Nothing is there.
+ABSENT = OutputState()
+
+
+def write_file(path: str | Path, content: bytes, before: OutputState | None = None) -> None:
     """Write a file: into a temporary file beside it, which then takes its place.
 
-    Raises:
-        OutputError: it cannot be written. An existing file is unchanged, and nothing is left behind.
-    """
-    import tempfile  # not needed to run a model
+    A new file has the permissions that the caller's umask gives; one that is replaced keeps its own.
 
+    Args:
+        path: the file.
+        content: its content.
+        before: what must still be at `path`, such as `ABSENT`; by default, whatever is there now.
+
+    Raises:
+        OutputError: it cannot be written, or something else was written there meanwhile. What is there is
+            unchanged, and nothing is left behind.
+    """
     path = Path(path)
+    before = OutputState.of(path) if before is None else before
+    if before and not before.is_file:
+        raise OutputError(f"{path}: is not a regular file, so it is not replaced; choose another name")
     try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
+        remove_leftovers(path)
+        with _temporary_file(path) as (building, descriptor):
+            _write_all(descriptor, content)
+            if stat.S_ISREG(before.mode):
+                building.chmod(stat.S_IMODE(before.mode) & _PERMISSIONS)
+            os.fsync(descriptor)
+            _put_in_place(building, path, before, lambda old: None)
+            if before:
+                building.unlink(missing_ok=True)
+    except (OSError, ValueError) as error:
         raise _refusal(path, error) from error
-    building = Path(name)
+
+
+def write_folder(
+    path: str | Path, contents: Mapping[str, bytes], before: OutputState, own: Collection[str]
+) -> None:
+    """Write a folder: into a temporary folder beside it, which then takes its place.
+
+    A folder that is replaced is at its path until the new one is; its permissions, and those of the files of
+    the same names, are kept.
+
+    Args:
+        path: the folder.
+        contents: name -> content; a name may contain folders. They are written in this order.
+        before: what must still be at `path`.
+        own: names of files in the folder that is replaced, which are removed with it. If it has others, it is
+            not replaced.
+
+    Raises:
+        OutputError: as `write_file`.
+    """
+    path = Path(path)
+    if before and not before.is_folder:
+        raise OutputError(f"{path}: is not a folder, so it is not replaced; choose another name")
+
+    def check(old: Path) -> None:
+        foreign = sorted(files_below(old) - set(own))
+        if foreign:
+            raise _foreign(path, foreign)
+
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp creates files that only their owner can read.
-        building.chmod(0o644)
-        building.replace(path)
-    except OSError as error:
+        remove_leftovers(path)
+        with _temporary_folder(path) as building:
+            for name, content in contents.items():
+                _write_new(building / name, content, _mode_of(path / name) if before else None)
+            for folder in [building, *_folders_below(building)]:
+                _sync_folder(folder)
+            if before:
+                building.chmod(stat.S_IMODE(before.mode) & _PERMISSIONS)
+            _put_in_place(building, path, before, check)
+            if before:
+                with contextlib.suppress(OSError):  # what is left goes with the next writer
+                    _remove(building, own)
+    except (OSError, ValueError) as error:
         raise _refusal(path, error) from error
-    finally:
-        building.unlink(missing_ok=True)
+
+
+def files_below(folder: Path) -> set[str]:
+    """The names of everything in a folder but its subfolders, with ``/``; links are not followed.
+
+    Raises:
+        OSError: it cannot be listed.
+    """
+    names = set()
+    for here, folders, files in os.walk(folder, onerror=_raise):
+        inner = Path(here).relative_to(folder)
+        links = [name for name in folders if Path(here, name).is_symlink()]
+        names |= {(inner / name).as_posix() for name in (*files, *links)}
+    return names
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove temporary files and folders of writers of `path` that were killed.
+
+    A writer that lives holds a lock on its own, which the system releases when it ends in any way. On a disk
+    without such locks nothing is removed.
+    """
+    pattern = re.compile(rf"{re.escape(_stem(path))}\.[0-9a-f]{{16}}\.(tmp|old)")
+    with contextlib.suppress(OSError), os.scandir(path.parent) as listing:
+        for name in [entry.name for entry in listing if pattern.fullmatch(entry.name)]:
+            with contextlib.suppress(OSError):
+                _remove_leftover(path.parent / name, path)
 
 
 @contextmanager
@@ -83,8 +225,8 @@ def make_folder(path: str | Path) -> None:
     path = Path(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path}: the folder cannot be created: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{path}: the folder cannot be created: {_reason(error)}") from error
     if not os.access(path, os.W_OK | os.X_OK):
         raise OutputError(f"{path}: the folder is not writable; choose another")
 
@@ -97,15 +239,269 @@ def check_folder_of(path: str | Path, option: str) -> None:
         option: the option that named it, such as ``-o``.
 
     Raises:
-        OutputError: its folder is missing or not writable.
+        OutputError: its folder is missing or not writable, or no file can have its name.
     """
     path = Path(path)
     folder = path.parent
+    OutputState.of(path)
     if not folder.is_dir():
         raise OutputError(f"{path}: the folder {folder} does not exist; run: mkdir -p {folder}")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"{path}: the folder {folder} is not writable; choose another with {option}")
 
 
-def _refusal(path: Path, error: OSError) -> OutputError:
-    return OutputError(f"{path}: cannot be written: {error.strerror or error}; nothing was left behind")
+def _put_in_place(building: Path, path: Path, before: OutputState, check: Callable[[Path], None]) -> None:
+    """Move `building` to `path`, and what was there to `building`, in one step.
+
+    Args:
+        building: what was written.
+        path: its place.
+        before: what must be there.
+        check: called with the place of what was replaced; if it raises, that is put back.
+    """
+    with _alone_in(path.parent):
+        if OutputState.of(path) != before:
+            raise _overtaken(path)
+        if not before:
+            _move_to_free_place(building, path)
+        elif _renamed(building, path, _EXCHANGE):
+            try:
+                if OutputState.of(building).identity[:2] != before.identity[:2]:  # type: ignore[index]
+                    raise _overtaken(path)
+                check(building)
+            except BaseException:
+                _renamed(building, path, _EXCHANGE)
+                raise
+        else:
+            check(path)
+            _exchange_in_steps(building, path)
+        _sync_folder(path.parent)
+
+
+def _move_to_free_place(building: Path, path: Path) -> None:
+    try:
+        if _renamed(building, path, _NO_REPLACE):
+            return
+        if os.path.lexists(path):
+            raise _overtaken(path)
+        building.rename(path)
+    except FileExistsError as error:
+        raise _overtaken(path) from error
+
+
+def _exchange_in_steps(building: Path, path: Path) -> None:
+    """Where the system cannot exchange: a file is replaced in one step, a folder has a moment without one.
+
+    A writer that is killed in that moment leaves the old folder, and `remove_leftovers` puts it back.
+    """
+    if not building.is_dir():
+        building.replace(path)
+        return
+    old = building.with_suffix(".old")
+    path.rename(old)
+    try:
+        building.rename(path)
+    except OSError:
+        old.rename(path)
+        raise
+    old.rename(building)
+
+
+def _renamed(old: Path, new: Path, flag: int) -> bool:
+    """Call renameat2; False where the system or the disk does not have it."""
+    import ctypes  # not needed to run a model
+
+    try:
+        call = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError, TypeError):
+        return False
+    if call(_AT_WORKING_FOLDER, os.fsencode(old), _AT_WORKING_FOLDER, os.fsencode(new), flag) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in _UNSUPPORTED:
+        return False
+    raise OSError(number, os.strerror(number), str(new))
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keep other writers out of a folder, where its disk has locks, and none of them holds on to it."""
+    descriptor = os.open(folder, os.O_RDONLY) if os.name == "posix" else None
+    try:
+        until = time.monotonic() + _LOCK_WAIT_S
+        while descriptor is not None and not _locked(descriptor) and time.monotonic() < until:
+            time.sleep(0.01)
+        yield
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    """Lock an open file until it is closed; False if another holds it, or there are no locks here."""
+    try:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (ImportError, OSError):
+        return False
+    return True
+
+
+def _stem(path: Path) -> str:
+    name = path.name
+    if len(os.fsencode(name)) > _MOST_NAME_BYTES:
+        import zlib
+
+        name = f"{zlib.crc32(os.fsencode(name)):08x}"
+    return f".{name}"
+
+
+def _temporary_name(path: Path) -> Path:
+    return path.parent / f"{_stem(path)}.{os.urandom(8).hex()}.tmp"
+
+
+@contextmanager
+def _temporary_file(path: Path) -> Iterator[tuple[Path, int]]:
+    while True:
+        building = _temporary_name(path)
+        descriptor = os.open(building, _CREATE, 0o666)
+        _locked(descriptor)
+        if building.exists():  # else another writer took it for a leftover before it was locked
+            break
+        os.close(descriptor)
+    try:
+        yield building, descriptor
+    except BaseException:
+        building.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _temporary_folder(path: Path) -> Iterator[Path]:
+    while True:
+        building = _temporary_name(path)
+        building.mkdir()
+        try:
+            descriptor = os.open(building, os.O_RDONLY) if os.name == "posix" else None
+        except FileNotFoundError:
+            continue
+        if descriptor is None:
+            break
+        _locked(descriptor)
+        if building.exists():  # as for a file
+            break
+        os.close(descriptor)
+    try:
+        yield building
+    except BaseException:
+        _remove_tree(building)
+        raise
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _write_new(path: Path, content: bytes, mode: int | None) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, _CREATE, 0o666)
+    try:
+        _write_all(descriptor, content)
+        if mode is not None:
+            path.chmod(mode)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _mode_of(path: Path) -> int | None:
+    try:
+        return stat.S_IMODE(path.lstat().st_mode) & _PERMISSIONS
+    except OSError:
+        return None
+
+
+def _folders_below(folder: Path) -> list[Path]:
+    return [Path(here, name) for here, names, _ in os.walk(folder) for name in names]
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable, where the disk can."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EROFS):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _remove(folder: Path, own: Collection[str]) -> None:
+    """Remove files by their names, and the folders that are empty then."""
+    for name in own:
+        (folder / name).unlink(missing_ok=True)
+    for inner in [*reversed(_folders_below(folder)), folder]:
+        inner.rmdir()
+
+
+def _remove_tree(folder: Path) -> None:
+    import shutil  # not needed to run a model
+
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_leftover(leftover: Path, path: Path) -> None:
+    descriptor = os.open(leftover, _LOOK)
+    try:
+        if not _locked(descriptor):
+            return
+        if leftover.suffix == ".old" and not os.path.lexists(path):
+            leftover.rename(path)
+        elif stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            _remove_tree(leftover)
+        else:
+            leftover.unlink()
+    finally:
+        os.close(descriptor)
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _overtaken(path: Path) -> OutputError:
+    return OutputError(
+        f"{path}: was written by another program meanwhile, and is kept; choose another name, or run this "
+        "again"
+    )
+
+
+def _foreign(path: Path, foreign: Collection[str]) -> OutputError:
+    named = ", ".join(list(foreign)[:3])
+    return OutputError(
+        f"{path}: holds files that are none of its own ({named}), so it is not replaced; move them "
+        "elsewhere, or choose another name"
+    )
+
+
+def _refusal(path: Path, error: OSError | ValueError) -> OutputError:
+    if isinstance(error, OutputError):
+        return error
+    return OutputError(f"{path}: cannot be written: {_reason(error)}; nothing was left behind")
+
+
+def _reason(error: OSError | ValueError) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return "the name has a character that no file name can have"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edgevision.system.cores import core_numbers, cores
+from edgevision.system.reading import read_system_file
 
 _SYSTEM = Path("/sys")
 
@@ -54,8 +55,8 @@ def now() -> str:
 @cache
 def processor() -> str:
     """The name of the board, such as ``Raspberry Pi 5 Model B Rev 1.0``, else of the processor."""
-    board = _text("/proc/device-tree/model").strip("\0\n ")
-    lines = _text("/proc/cpuinfo").splitlines()
+    board = read_system_file("/proc/device-tree/model").strip("\0\n ")
+    lines = read_system_file("/proc/cpuinfo").splitlines()
     named = [line.split(":", 1)[1].strip() for line in lines if line.startswith(("model name", "Model"))]
     return board or (named[0] if named else platform.processor() or platform.machine())
 
@@ -63,7 +64,7 @@ def processor() -> str:
 @cache
 def instruction_sets() -> str:
     """The processor's instruction set extensions: they tell machines apart where its name is hidden."""
-    lines = _text("/proc/cpuinfo").splitlines()
+    lines = read_system_file("/proc/cpuinfo").splitlines()
     return next((line for line in lines if line.startswith(("flags", "Features"))), "").partition(":")[2]
 
 
@@ -84,7 +85,7 @@ def busy_seconds() -> float | None:
 
     Time that the host of a virtual machine took away counts too. `None` where the system does not report it.
     """
-    rows = (line.split() for line in _text("/proc/stat").splitlines())
+    rows = (line.split() for line in read_system_file("/proc/stat").splitlines())
     ticks = {row[0]: list(map(int, row[1:9])) for row in rows if row and re.fullmatch(r"cpu\d+", row[0])}
     mine = [ticks.get(f"cpu{number}") for number in core_numbers()]
     known = [row for row in mine if row is not None and len(row) == 8]
@@ -105,7 +106,7 @@ def peak_memory_mb() -> float:
 
 
 def _status(name: str) -> float:
-    lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
+    lines = read_system_file("/proc/self/status").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) * 1024 / 1e6
 
 
@@ -113,14 +114,7 @@ def _numbers(paths: Iterable[Path]) -> list[int]:
     numbers = []
     for path in paths:
         try:
-            numbers.append(int(path.read_text()))
-        except (OSError, ValueError):  # a sensor that is listed and does not answer
+            numbers.append(int(read_system_file(path)))
+        except ValueError:  # a sensor that is listed and does not answer
             continue
     return numbers
-
-
-def _text(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

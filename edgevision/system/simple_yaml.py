@@ -7,9 +7,10 @@ block scalars and several documents are refused, so that nothing is read otherwi
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any, NamedTuple
+
+from edgevision.system.strict_json import read_json
 
 _DEEPEST = 20
 _KEY = re.compile(r"""("(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\s"'\[\]{}#&*!|>%@`,-][^#]*?|-?\d+)\s*:(?:\s+|$)""")
@@ -205,7 +206,7 @@ class _Flow:
 def _text(text: str, line: _Line) -> str:
     if text[:1] == '"':
         try:
-            value = json.loads(text)
+            value = read_json(text)
         except ValueError as error:
             raise _error(line, f"has a quoted text that cannot be read: {text:.40}") from error
         return str(value)

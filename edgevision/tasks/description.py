@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from edgevision.errors import OptionError, first_line
 from edgevision.system.numeric import is_real, is_share, is_whole, plain_fields
+from edgevision.system.reading import MOST_SETTINGS_BYTES, read_file
+from edgevision.system.strict_json import JsonError, read_json
 from edgevision.tasks.score_calibration import SCORE_KINDS
 
 if TYPE_CHECKING:
@@ -143,9 +144,10 @@ def read_generation(path: str | Path) -> GenerateTask:
         OptionError: the file cannot be read or is not such a task; names the field.
     """
     try:
-        document = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise OptionError(f"{path}: expected JSON like a manifest's task: {first_line(error)}") from error
+        document = read_json(read_file(path, MOST_SETTINGS_BYTES))
+    except (OSError, JsonError) as error:
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise OptionError(f"{path}: expected JSON like a manifest's task: {reason}") from error
     if not isinstance(document, dict):
         raise OptionError(f"{path}: expected a JSON object like a manifest's task")
     task = task_from_dict(document, str(path))

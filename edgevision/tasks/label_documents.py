@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ast
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from edgevision.errors import OptionError, first_line
 from edgevision.system.simple_yaml import read_yaml
+from edgevision.system.strict_json import JsonError, read_json
 from edgevision.tasks.labels import labels_by_id, labels_in_order
 
 #: Keys below which tools keep the names of classes, the clearest first.
@@ -29,8 +29,8 @@ def labels_in_json(text: str, where: str) -> tuple[str, ...]:
         OptionError: it is not JSON, or it is not clear which names it has.
     """
     try:
-        document = json.loads(text, object_pairs_hook=_unique)
-    except (ValueError, RecursionError) as error:
+        document = read_json(text)
+    except JsonError as error:
         raise OptionError(f"{where}: expected JSON: {first_line(error)}") from error
     return labels_in(document, where)
 
@@ -161,15 +161,6 @@ def _name(value: Any, where: str) -> str:
     if not isinstance(value, str):
         raise OptionError(f"{where}: expected the name of a class, got {value!r:.80}")
     return value
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    unique: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in unique:
-            raise ValueError(f"the key '{name}' is there twice")
-        unique[name] = value
-    return unique
 
 
 def _tokens(text: str, where: str) -> list[str]:

@@ -18,6 +18,7 @@ from typing import Any
 from edgevision.errors import OptionError, first_line
 from edgevision.system.arguments import one_path
 from edgevision.system.numeric import plain
+from edgevision.system.reading import read_file
 from edgevision.tasks.label_documents import (
     labels_in,
     labels_in_json,
@@ -101,15 +102,11 @@ def _labels(text: str, suffix: str, where: str) -> tuple[str, ...]:
 
 def _text(path: Path) -> str:
     try:
-        if not path.is_file():
-            missing = "there is no such file" if not path.exists() else "is not a file"
-            raise OptionError(f"{path}: cannot be read as a list of labels: {missing}")
-        with path.open("rb") as stream:
-            content = stream.read(_LARGEST_BYTES + 1)
+        content = read_file(path, _LARGEST_BYTES)
+    except FileNotFoundError as error:
+        raise OptionError(f"{path}: cannot be read as a list of labels: there is no such file") from error
     except OSError as error:
         raise OptionError(f"{path}: cannot be read as a list of labels: {error.strerror or error}") from error
-    if len(content) > _LARGEST_BYTES:
-        raise OptionError(f"{path}: larger than {_LARGEST_BYTES} bytes; expected a list of labels")
     encoding = next((name for bom, name in _BOMS if content.startswith(bom)), "utf-8")
     try:
         text = content.decode(encoding)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from edgevision.errors import OptionError
 from edgevision.system.arguments import one_path
+from edgevision.system.reading import read_file
+from edgevision.system.strict_json import JsonError, read_json
 
 #: A manifest holds the settings as text, and may have 16 MB.
 _MOST_NUMBERS = 400_000
@@ -43,23 +43,25 @@ def _content(name: str, file: os.PathLike[str]) -> Any:
     if path.suffix.lower() not in readers:
         raise OptionError(f"{where}: expected a .npy or .json file")
     try:
-        if path.stat().st_size > _LARGEST_BYTES:
-            raise OptionError(f"{where}: {path.stat().st_size} bytes; expected {_LARGEST_BYTES} at most")
-        return readers[path.suffix.lower()](path, where)
+        content = read_file(path, _LARGEST_BYTES)
     except OSError as error:
         raise OptionError(f"{where}: cannot be read: {error.strerror or error}") from error
+    return readers[path.suffix.lower()](content, where)
 
 
-def _array(path: Path, where: str) -> Any:
+def _array(content: bytes, where: str) -> Any:
     import numpy as np
 
+    from edgevision.system.array_files import read_npy
+
     try:
-        values = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
+        values = read_npy(content)
+    except ValueError as error:
         raise OptionError(f"{where}: expected an array as written by numpy.save: {error}") from error
-    if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiu" or values.size > _MOST_NUMBERS:
-        kind = f"{values.dtype} {values.shape}" if isinstance(values, np.ndarray) else "several arrays"
-        raise OptionError(f"{where}: expected up to {_MOST_NUMBERS} numbers, found {kind}")
+    if values.dtype.kind not in "fiu" or values.size > _MOST_NUMBERS:
+        raise OptionError(
+            f"{where}: expected up to {_MOST_NUMBERS} numbers, found {values.dtype} {values.shape}"
+        )
     if not np.isfinite(values).all():
         raise OptionError(f"{where}: contains NaN or infinity; expected finite numbers")
     if (
@@ -70,8 +72,8 @@ def _array(path: Path, where: str) -> Any:
     return values.tolist()
 
 
-def _json(path: Path, where: str) -> Any:
+def _json(content: bytes, where: str) -> Any:
     try:
-        return json.loads(path.read_text("utf-8"))
-    except (ValueError, RecursionError) as error:
+        return read_json(content)
+    except JsonError as error:
         raise OptionError(f"{where}: expected JSON: {error}") from error

@@ -11,6 +11,7 @@ import numpy as np
 
 from edgevision.artifact import Artifact
 from edgevision.errors import ArtifactError
+from edgevision.system.reading import MOST_MODEL_BYTES, read_file
 from edgevision.tensors import Array
 from edgevision_openvino.model import read_model
 from edgevision_openvino.runtime import import_openvino
@@ -141,7 +142,9 @@ class OpenVINOGraph:
         with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
             path = Path(folder, "model.xml")
             self._openvino.save_model(self.model, path, compress_to_fp16=False)
-            files = {path.name: path.read_bytes(), "model.bin": path.with_suffix(".bin").read_bytes()}
+            files = {
+                each.name: read_file(each, MOST_MODEL_BYTES) for each in (path, path.with_suffix(".bin"))
+            }
         return Artifact("openvino", self._artifact.precision, files)
 
     def _reshape_to_one(self) -> None:

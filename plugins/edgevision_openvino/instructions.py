@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import platform
 from functools import cache
-from pathlib import Path
+
+from edgevision.system.reading import read_system_file
 
 
 @cache
@@ -15,9 +16,6 @@ def has_exact_int8_products() -> bool:
     """
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return True
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return True
+    lines = read_system_file("/proc/cpuinfo").splitlines()
     flags = next((line for line in lines if line.startswith("flags")), "")
     return not flags or "vnni" in flags or "amx_int8" in flags

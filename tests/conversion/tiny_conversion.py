@@ -148,7 +148,7 @@ def tiny_request(
         folder / "model.evb",
         tuple(targets),
         precisions,
-        tiny_images(60, 0),
+        tiny_images(200, 0),
         tiny_images(40, 1) if calibrated else None,
         ConversionSettings(TaskOptions(output="scores"), targets_files=[folder / "targets.toml"], **settings),
     )

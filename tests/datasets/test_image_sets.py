@@ -255,7 +255,7 @@ def test_an_encrypted_archive_is_refused(tmp_path: Path) -> None:
     data[data.index(b"PK\x01\x02") + 8] |= 1
     path.write_bytes(data)
     with pytest.raises(
-        InputError, match=r"set\.zip: 1\.png: encrypted archives are not supported; unpack the archive"
+        InputError, match=r"set\.zip: '1\.png' is encrypted, which is not supported; unpack the archive"
     ):
         ImageSet.open(path)
 
@@ -264,7 +264,7 @@ def test_an_archive_with_unsupported_compression_is_refused(tmp_path: Path) -> N
     with zipfile.ZipFile(tmp_path / "set.zip", "w", zipfile.ZIP_BZIP2) as archive:
         archive.writestr("1.png", png(1))
     with pytest.raises(
-        InputError, match=r"1\.png: unsupported compression \(expected stored or deflate\); unpack"
+        InputError, match=r"'1\.png' has an unsupported compression \(expected stored or deflate\); unpack"
     ):
         ImageSet.open(tmp_path / "set.zip")
 

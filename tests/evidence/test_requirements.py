@@ -59,9 +59,11 @@ def test_a_drop_that_is_the_limit_keeps_it_whatever_the_rounding() -> None:
     assert Budget(max_drop=0.5).requirements(_comparison(metric), 0.95)[0].status == "not shown"
 
 
-def test_an_upper_limit_below_the_measured_drop_does_not_pass_it() -> None:
-    (requirement,) = Budget(max_drop=0.5).requirements(_comparison(_metric(0.004, 0.001)), 0.95)
-    assert requirement.bound == pytest.approx(requirement.measured)
+@pytest.mark.parametrize("high", [0.001, 0.004])
+def test_an_interval_that_ends_at_the_measured_drop_shows_nothing(high: float) -> None:
+    """Nothing varied, and so nothing is known of other images."""
+    (requirement,) = Budget(max_drop=0.5).requirements(_comparison(_metric(0.004, high)), 0.95)
+    assert (requirement.status, requirement.bound) == ("not shown", None)
 
 
 def test_the_drop_of_a_metric_in_decibel_is_limited_in_decibel() -> None:
@@ -85,13 +87,19 @@ def test_without_an_interval_nothing_is_shown_whatever_the_limit(max_drop: float
     """No spread, no objects, undefined: all of them have no interval."""
     bare = Comparison(1, 1.0, 0.0, 0.0, (Metric("mAP@0.50", 0.0, 0.0),))
     (drop,) = Budget(max_drop=max_drop).requirements(bare, 0.9)
-    (agreement,) = Budget(min_agreement=0.0).requirements(bare, 0.9)
+    (agreement,) = Budget(min_agreement=0.01).requirements(bare, 0.9)
     (both,) = Budget(max_drop=max_drop).requirements(replace(bare, metrics=()), 0.9)
     for requirement in (drop, agreement, both):
         assert requirement.status == "not shown"
         assert (requirement.bound, requirement.images_needed) == (None, None)
         assert requirement.bound_text == "undefined"
         assert requirement.margin < 0
+
+
+def test_an_agreement_of_at_least_nothing_is_always_shown() -> None:
+    for agreement in (0.0, 1.0):
+        bare = Comparison(1, agreement, 0.0, 0.0)
+        assert Budget(min_agreement=0.0).requirements(bare, 0.9)[0].passed
 
 
 def test_an_undefined_value_is_not_shown() -> None:

@@ -15,7 +15,7 @@ from fake_bundles import FakeRuntime, registry_of, write_fake_bundle
 
 from edgevision.artifact import STANDARD_FORMATS
 from edgevision.backend import DeviceInfo
-from edgevision.bundle import storage
+from edgevision.bundle import files as files_of_bundle
 from edgevision.bundle.storage import read_bundle
 from edgevision.errors import BundleError, DeviceError, InferenceError, OptionError, PluginError
 from edgevision.imaging.input_options import InputOptions
@@ -151,7 +151,7 @@ def test_an_artifact_that_does_not_run_is_not_read(
     bundle: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     read: list[str] = []
-    for kind in (storage._Directory, storage._Zip):
+    for kind in (files_of_bundle._Folder, files_of_bundle._Zip):
         original = kind.read
 
         def counted(self, name, largest_bytes, original=original):  # type: ignore[no-untyped-def]

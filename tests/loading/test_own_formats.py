@@ -294,7 +294,7 @@ def test_options_for_bare_files_are_refused_for_bundles_by_every_function(tmp_pa
 
 def test_a_pipe_is_not_waited_for_and_a_companion_leads_to_its_first_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "m.tflite")
-    with pytest.raises(ArtifactError, match=r"m\.tflite: cannot be read: is not a file"):
+    with pytest.raises(ArtifactError, match=r"m\.tflite: cannot be read: is a pipe, expected a regular file"):
         edgevision.load(tmp_path / "m.tflite")
     (tmp_path / "m.xml").write_bytes(b"<net/>")
     with pytest.raises(ArtifactError, match=r"m\.bin: cannot be read: No such file.* belongs to m\.xml"):

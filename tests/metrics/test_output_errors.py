@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgevision.errors import ConversionError
-from edgevision.metrics.output_errors import output_errors
+from edgevision.metrics.output_errors import output_errors, rounding_errors
 
 RANDOM = np.random.default_rng(0)
 
@@ -67,3 +67,37 @@ def test_an_artifact_without_the_sources_outputs_is_refused() -> None:
         output_errors({"x": values}, {"y": values}, {})
     with pytest.raises(ConversionError, match=r"an output is \(2, 4\), and \(2, 3\) in the source"):
         output_errors({"x": values}, {"x": np.ones((2, 4), np.float32)}, {})
+
+
+def test_rounding_is_relative_to_the_spread_of_an_output_and_the_worst_output_counts() -> None:
+    values = RANDOM.normal(0, 2, (50, 400)).astype(np.float32)
+    other = RANDOM.normal(0, 3, (50, 4)).astype(np.float32)
+    moved = values + np.float32(0.002)
+    errors = rounding_errors({"x": values, "y": other}, {"x": moved, "y": other}, {})
+    assert errors == pytest.approx([0.001] * 50, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "kind"),
+    [
+        (np.full((3, 2), 0.5, np.float32), "softmax"),
+        (np.full((3, 1), 0.5, np.float32), "sigmoid"),
+        (np.full((3, 2), 1000.0, np.float32), ""),
+        (1000 + RANDOM.random((3, 2), np.float32) / 1000, ""),
+        (np.array([[1.0, 0.0]] * 3, np.float32), "softmax"),
+    ],
+    ids=["uncertain", "balanced", "constant", "nearly constant", "saturated"],
+)
+def test_rounding_of_an_output_without_spread_is_small(outputs: np.ndarray, kind: str) -> None:
+    rounded = np.nextafter(outputs, np.float32(2), dtype=np.float32)
+    kinds = {"x": kind} if kind else {}
+    assert rounding_errors({"x": outputs}, {"x": rounded}, kinds).max() < 1e-4
+    assert rounding_errors({"x": outputs}, {"x": outputs * 0.9}, kinds).max() > 0.01
+
+
+def test_outputs_that_are_not_finite_have_the_worst_error() -> None:
+    values = RANDOM.random((4, 3), np.float32)
+    broken = values.copy()
+    broken[2, 1] = np.nan
+    errors = rounding_errors({"x": values}, {"x": broken}, {})
+    assert errors.tolist() == [0.0, 0.0, 1e6, 0.0]

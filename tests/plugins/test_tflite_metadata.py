@@ -224,7 +224,7 @@ LABELLED = model(
         (model(SOFTMAX, meta=metadata(files=[label_file("l.txt")])), r"file 'l\.txt' cannot be read"),
         (
             model(SOFTMAX, meta=metadata(files=[label_file("l.txt")]), labels={"m.txt": "a"}),
-            r"no item named 'l\.txt'",
+            r"has no file 'l\.txt'",
         ),
     ],
 )
@@ -238,7 +238,7 @@ def test_labels_that_unpack_to_an_absurd_size_are_refused() -> None:
     appended = io.BytesIO(model(SOFTMAX, meta=metadata(files=[label_file("l.txt")])))
     with zipfile.ZipFile(appended, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("l.txt", bytes(20_000_000))
-    with pytest.raises(ArtifactError, match="it has 20000000 bytes, more than 16000000"):
+    with pytest.raises(ArtifactError, match="'l.txt' has 20,000,000 bytes, expected 16,000,000 at most"):
         describe(artifact(appended.getvalue()))
 
 

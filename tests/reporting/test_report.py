@@ -30,6 +30,7 @@ from report_bundle import (
 import edgevision
 from edgevision.artifact import FloatOperation
 from edgevision.bundle.storage import read_bundle
+from edgevision.datasets.groups import GroupFacts
 from edgevision.errors import BundleError, MissingRuntimeError, OutputError
 from edgevision.evidence.quantization import QuantizationEvidence, RecipeComparison
 from edgevision.evidence.records import MissingArtifact
@@ -37,6 +38,7 @@ from edgevision.evidence.requirements import Budget
 from edgevision.execution.run_costs import Timing
 from edgevision.metrics.comparison import Comparison
 from edgevision.reporting.report import report_html, write_report
+from edgevision.system.decimals import decimals
 from edgevision.tasks.description import Task
 
 
@@ -137,7 +139,9 @@ def test_every_task_and_evidence_of_earlier_releases_have_a_report(
     evidence = replace(evidence, attempts=(), sensitivities={}, calibration_coverage=None)
     bundle = write_report_bundle(tmp_path / "some.evb", evidence, task, pictures=None)
     page = _page(bundle)
-    assert "Both artifacts meet every requirement." in page.text
+    shown = comparison.agreement_interval is not None
+    assert ("Both artifacts meet every requirement." in page.text) == shown
+    assert ("Not shown: 80 images do not show that" in page.text) == (not shown)
     assert "This bundle contains no example images" in page.text
 
 
@@ -173,8 +177,56 @@ def test_a_requirement_that_is_not_met_is_in_the_headline(tmp_path: Path) -> Non
     one = measured("tflite-int8", classified(), Budget(max_drop=0.5))
     page = _page(write_report_bundle(tmp_path / "skin.evb", evidence_of(one)))
     assert "Do not deploy: tflite-int8 does not meet every requirement." in page.text
-    assert "✗ FAIL" in page.text
+    assert "✗ failed" in page.text
     assert "drop in accuracy ≤ 0.50 percentage points" in page.text
+
+
+def test_a_requirement_that_is_not_shown_has_no_tick_and_says_what_would_show_it(tmp_path: Path) -> None:
+    one = measured("tflite-int8", classified(), Budget(max_drop=5.0))
+    evidence = evidence_of(one)
+    groups = GroupFacts("folder:2", 16, 9, 6.2, 12.9)
+    evidence = replace(evidence, evaluation=replace(evidence.evaluation, groups=groups, copies=3))
+    page = _page(write_report_bundle(tmp_path / "skin.evb", evidence))
+    (requirement,) = one.requirements
+    needed = requirement.images_needed
+    assert needed is not None
+    assert "? Not shown: 80 images do not show that tflite-int8 meets every requirement." in page.text
+    assert f"About {needed} images in {-(-needed * 16 // 80)} groups like these would show it." in page.text
+    assert "? not shown" in page.text
+    assert "✓ passed" not in page.text
+    assert next(one for one in page.all("section"))["class"] == "summary not-shown"
+    assert "On 80 evaluation images in 16 groups" in page.text
+    assert "belong to 16 groups (folder:2); the largest has 9 images" in page.text
+    assert "worth 12.9 independent images (design effect 6.2" in page.text
+    assert "3 byte-identical copies of evaluation images were left out" in page.text
+
+
+@pytest.mark.parametrize(
+    ("budget", "status"),
+    [
+        (Budget(min_agreement=0.5), "passed"),
+        (Budget(max_drop=5.0), "not shown"),
+        (Budget(max_drop=0.5), "failed"),
+        (Budget(min_agreement=0.0), "not required"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_tick_is_on_what_was_shown_alone(tmp_path: Path, budget: Budget, status: str) -> None:
+    evidence = evidence_of(measured("tflite-int8", classified(), budget))
+    page = _page(write_report_bundle(tmp_path / "a.evb", evidence))
+    assert next(one for one in page.all("section"))["class"] == f"summary {status.replace(' ', '-')}"
+    badges = {str(one["class"]) for one in page.all("span") if str(one.get("class")).startswith("badge")}
+    assert badges == {f"badge {status.replace(' ', '-')}"}
+    summary = page.text[: page.text.index("Requirements and measured values")]
+    assert ("✓" in summary) == (status == "passed")
+
+
+def test_the_intervals_of_the_page_have_method_confidence_and_publication(bundle: Path) -> None:
+    text = _page(bundle).text
+    assert "Confidence intervals of accuracy: Wilson, 95 %; of the drop:" in text
+    assert "Wilson: Wilson 1927" in text
+    assert "drop, percentage points" in text
+    assert "95 % intervals" not in text
 
 
 @pytest.mark.parametrize(
@@ -218,7 +270,7 @@ def test_score_calibration_is_shown_with_its_curves_and_with_its_warnings_in_the
     assert "Operating point for 'melanoma'" in page.text
     assert "ROC curves of tflite-int8 and its source" in page.text
     assert f"{100 * point.required.artifact:.2f} % (" in page.text
-    assert "sensitivity for 'melanoma'" in page.text, "among the requirements"
+    assert "sensitivity for 'melanoma' ≥ 97.00 %" in page.text, "among the requirements"
     assert "with a confidence of 95 %" in page.text
     assert "by a binomial tolerance limit (Wilks 1941)" in page.text
     assert f"{100 * point.lower_limits[1]:.2f} %" in page.text
@@ -300,7 +352,7 @@ def test_generated_images_are_shown_side_by_side(tmp_path: Path) -> None:
     evidence = evidence_of(measured("tflite-int8", generated()))
     page = _page(write_report_bundle(tmp_path / "made.evb", evidence, GENERATE, pictures))
     assert len(page.all("img")) == 3
-    assert f"SSIM {worst.ssim:.4f}, {worst.psnr_db:.2f} dB" in page.text
+    assert f"SSIM {decimals(worst.ssim, 4, (0, 1))}, {worst.psnr_db:.2f} dB" in page.text
 
 
 def test_with_many_classes_the_most_frequent_confusions_are_listed(tmp_path: Path) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from edgevision.errors import SourceError, first_line
+from edgevision.system.reading import open_file
+from edgevision.system.strict_json import read_json
+from edgevision.system.strict_zip import StrictZip
 from edgevision_keras.libraries import require
 
 #: Deflate, the only compression of HDF5 that is always installed, cannot do better.
@@ -28,19 +28,22 @@ def read_keras_archive(path: Path) -> tuple[Any, str]:
             description of over 64 MiB, or its weights are in other files.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            _check_members(archive, path)
-            config = json.loads(archive.read("config.json"))
+        with open_file(path) as file:
+            archive = StrictZip(file)
+            _check_descriptions(archive, path)
+            config = read_json(archive.read("config.json", _LARGEST_DESCRIPTION_BYTES), finite=False)
             metadata = (
-                json.loads(archive.read("metadata.json")) if "metadata.json" in archive.namelist() else {}
+                read_json(archive.read("metadata.json", _LARGEST_DESCRIPTION_BYTES), finite=False)
+                if "metadata.json" in archive.sizes
+                else {}
             )
-            for member in archive.infolist():
-                if member.filename.endswith(".h5"):
+            for member in archive.sizes:
+                if member.endswith(".h5"):
                     with archive.open(member) as content:
-                        _check_hdf5(content, f"{path}: {member.filename}")
+                        _check_hdf5(content, f"{path}: {member}")
     except SourceError:
         raise
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError, OSError, RuntimeError) as error:
+    except Exception as error:  # one interface for whatever a damaged file leads to
         raise unreadable(path, "a .keras file as written by model.save('NAME.keras')", error) from error
     return config, str(metadata.get("keras_version", "")) if isinstance(metadata, dict) else ""
 
@@ -57,7 +60,9 @@ def read_h5_attributes(path: Path) -> tuple[str, str]:
         with h5py.File(path, "r") as file:
             config, version = (_text(file.attrs.get(key, "")) for key in ("model_config", "keras_version"))
             return config, version
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
+    except SourceError:
+        raise
+    except Exception as error:  # as above
         raise unreadable(path, "an HDF5 file as written by model.save('NAME.h5')", error) from error
 
 
@@ -69,15 +74,9 @@ def unreadable(path: Path, expected: str, error: Exception) -> SourceError:
     )
 
 
-def _check_members(archive: zipfile.ZipFile, path: Path) -> None:
-    twice = [name for name, count in Counter(archive.namelist()).items() if count > 1]
-    if twice:
-        raise SourceError(
-            f"{path}: contains '{twice[0]}' twice, and readers differ in which they take; save the model "
-            "again"
-        )
+def _check_descriptions(archive: StrictZip, path: Path) -> None:
     for name in _DESCRIPTIONS:
-        size = archive.getinfo(name).file_size if name in archive.namelist() else 0
+        size = archive.sizes.get(name, 0)
         if size > _LARGEST_DESCRIPTION_BYTES:
             raise SourceError(
                 f"{path}: '{name}' has {size:,} bytes, expected {_LARGEST_DESCRIPTION_BYTES:,} at most; the "

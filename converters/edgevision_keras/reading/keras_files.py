@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edgevision.errors import SourceError
+from edgevision.system.strict_json import JsonError, read_json
 from edgevision_keras.libraries import require_keras, require_tensorflow, require_tf_keras
 from edgevision_keras.reading.archives import read_h5_attributes, read_keras_archive, unreadable
 from edgevision_keras.reading.open_model import OpenModel, loaded
@@ -63,8 +63,8 @@ def open_h5_file(path: Path, trust_source: bool, imports: Sequence[str]) -> Open
             + rebuilding(path.name, None if beside is None else beside.name)
         )
     try:
-        config = json.loads(text)
-    except ValueError as error:
+        config = read_json(text, finite=False)
+    except JsonError as error:
         raise unreadable(path, "a model configuration in JSON", error) from error
     return _open_config(path, config, version, trust_source, imports, ".h5")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import json
 import os
 import re
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 from edgevision.errors import OptionError, first_line
+from edgevision.system.strict_json import read_json
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 
@@ -128,7 +128,7 @@ def _check_origin(name: str, distribution: Distribution) -> None:
 def _source_folder(distribution: Distribution) -> list[Path]:
     """The folder of a package that is installed in editable mode."""
     try:
-        direct = json.loads(distribution.read_text("direct_url.json") or "{}")
+        direct = read_json(distribution.read_text("direct_url.json") or "{}")
     except ValueError:
         return []
     if not direct.get("dir_info", {}).get("editable"):

@@ -13,6 +13,7 @@ import numpy as np
 
 from edgevision.converter import SourceOptions, StatedPreprocessing
 from edgevision.errors import OptionError, SourceError, first_line
+from edgevision.system.reading import MOST_MODEL_BYTES, read_file
 from edgevision_keras.graph.trace import FixedBatchError, ModelInput, Trace, trace
 from edgevision_keras.libraries import require_keras, require_tensorflow
 from edgevision_keras.reading.answers import check_answers
@@ -183,13 +184,20 @@ def _sha256(path: Path) -> str:
     """The digest of a file, or of all files of a directory with their relative paths, in sorted order."""
     digest = hashlib.sha256()
     if path.is_file():
-        digest.update(path.read_bytes())
+        digest.update(_content(path))
         return digest.hexdigest()
     for file in sorted(path.rglob("*"), key=lambda file: file.relative_to(path).as_posix()):
         if file.is_file():
             digest.update(file.relative_to(path).as_posix().encode() + b"\0")
-            digest.update(hashlib.sha256(file.read_bytes()).digest())
+            digest.update(hashlib.sha256(_content(file)).digest())
     return digest.hexdigest()
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return read_file(path, MOST_MODEL_BYTES)
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def _versions(library: str) -> dict[str, str]:

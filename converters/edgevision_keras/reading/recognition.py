@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from edgevision.errors import SourceError
+from edgevision.system.reading import open_file, read_file, read_start
+from edgevision.system.strict_json import JsonError, read_json
+from edgevision.system.strict_zip import ArchiveError, StrictZip
 
 #: Kinds that are read.
 KERAS, H5, SAVED_MODEL = "keras", "h5", "saved_model"
@@ -200,10 +203,8 @@ def _is_architecture(content: Any) -> bool:
 
 def _json(path: Path) -> Any:
     try:
-        if path.stat().st_size > _LARGEST_JSON_BYTES:
-            return None
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        return read_json(read_file(path, _LARGEST_JSON_BYTES), finite=False)
+    except (OSError, JsonError):
         return None
 
 
@@ -213,13 +214,15 @@ def _is_hdf5(path: Path) -> bool:
 
 
 def _start(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(_HDF5_OFFSETS[-1] + len(_HDF5))
+    try:
+        return read_start(path, _HDF5_OFFSETS[-1] + len(_HDF5))
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def _members(path: Path) -> list[str] | None:
     try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.namelist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        with open_file(path) as file:
+            return list(StrictZip(file).sizes)
+    except (ArchiveError, OSError):
         return None

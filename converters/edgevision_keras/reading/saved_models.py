@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edgevision.errors import OptionError, SourceError
+from edgevision.system.reading import MOST_DOCUMENT_BYTES, read_file, read_text
 from edgevision_keras.libraries import require, require_tensorflow
 from edgevision_keras.reading.archives import unreadable
 from edgevision_keras.reading.open_model import OpenModel, loaded
@@ -52,9 +53,9 @@ def _meta_graph(path: Path) -> Any:
     binary, text = path / "saved_model.pb", path / "saved_model.pbtxt"
     try:
         if binary.is_file():
-            message.ParseFromString(binary.read_bytes())
+            message.ParseFromString(read_file(binary, MOST_DOCUMENT_BYTES))
         else:
-            text_format.Parse(text.read_text(encoding="utf-8"), message)
+            text_format.Parse(read_text(text, MOST_DOCUMENT_BYTES), message)
     except (ValueError, OSError, decode_error, parse_error) as error:
         raise unreadable(binary, "a SavedModel as written by model.export('DIR')", error) from error
     graphs = list(message.meta_graphs)

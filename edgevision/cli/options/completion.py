@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,12 +18,12 @@ from click.shell_completion import CompletionItem
 from edgevision.artifact import PRECISIONS
 from edgevision.bundle.layout import LABELS, MANIFEST
 from edgevision.plugins import registry
+from edgevision.system.reading import MOST_SETTINGS_BYTES
+from edgevision.system.strict_json import read_json
 from edgevision.target import load_targets
 from edgevision.tasks.label_files import read_labels
 
 Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
-
-_LARGEST_BYTES = 16_000_000
 
 
 def _completion(names: Callable[[Mapping[str, Any]], Mapping[str, str] | Iterable[str]]) -> Complete:
@@ -84,7 +83,7 @@ def _precisions_of_bundle(*names: str) -> Callable[[Mapping[str, Any]], Iterable
 
     def precisions(arguments: Mapping[str, Any]) -> Iterable[str]:
         try:
-            manifest = json.loads(_file_in(_path(arguments, *names), MANIFEST))
+            manifest = read_json(_file_in(_path(arguments, *names), MANIFEST))
             return dict.fromkeys(str(artifact["precision"]) for artifact in manifest["artifacts"])
         except Exception:
             return PRECISIONS
@@ -93,7 +92,7 @@ def _precisions_of_bundle(*names: str) -> Callable[[Mapping[str, Any]], Iterable
 
 
 def _labels_of_bundle(arguments: Mapping[str, Any]) -> Iterable[str]:
-    return _file_in(_path(arguments, "bundle"), LABELS).splitlines()
+    return _file_in(_path(arguments, "bundle"), LABELS).decode().splitlines()
 
 
 def _labels_of_sets(arguments: Mapping[str, Any]) -> Iterable[str]:
@@ -109,15 +108,11 @@ def _path(arguments: Mapping[str, Any], *names: str) -> Path:
     return next(Path(arguments[name]) for name in names if arguments.get(name))
 
 
-def _file_in(bundle: Path, name: str) -> str:
+def _file_in(bundle: Path, name: str) -> bytes:
     """Read a small file of a bundle, without checking the digests of all others."""
-    if bundle.is_dir():
-        with (bundle / name).open("rb") as stream:
-            return stream.read(_LARGEST_BYTES).decode()
-    import zipfile
+    from edgevision.bundle.files import files_of
 
-    with zipfile.ZipFile(bundle) as files, files.open(name) as stream:
-        return stream.read(_LARGEST_BYTES).decode()
+    return files_of(bundle).read(name, MOST_SETTINGS_BYTES)
 
 
 complete_target = _completion(_targets)

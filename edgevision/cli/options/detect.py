@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import click
 
 from edgevision.cli.options.completion import complete_decoder
 from edgevision.cli.options.groups import option
+from edgevision.system.strict_json import JsonError, read_json
 
 _SHARE = click.FloatRange(0, 1)
 
@@ -42,8 +42,8 @@ def _settings(ctx: click.Context, param: click.Parameter, values: tuple[str, ...
 
 def _value(text: str) -> Any:
     try:
-        return json.loads(text)
-    except ValueError:
+        return read_json(text)
+    except JsonError:
         return text
 
 

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from edgevision.drawing.results import draw_classification, draw_detections
 from edgevision.errors import OutputError
 from edgevision.imaging.find import ImageFile
 from edgevision.imaging.pixels import Pixels
 from edgevision.imaging.write import write_image
-from edgevision.system.files import make_folder
+from edgevision.system.files import OutputState, make_folder
 from edgevision.tasks.classify import Classification
 from edgevision.tasks.detections import Detections
 
 
-def annotated_paths(folder: Path, images: Sequence[ImageFile], overwrite: bool = False) -> dict[str, Path]:
+class AnnotatedCopy(NamedTuple):
+    """The place of an annotated copy, and what was there before."""
+
+    path: Path
+    before: OutputState
+
+
+def annotated_paths(
+    folder: Path, images: Sequence[ImageFile], overwrite: bool = False
+) -> dict[str, AnnotatedCopy]:
     """Choose a path for the annotated copy of each image, by the name of the image.
 
     The structure of folders that were searched is kept below `folder`; of several, each has a folder of its
@@ -34,22 +44,23 @@ def annotated_paths(folder: Path, images: Sequence[ImageFile], overwrite: bool =
     make_folder(folder)
     originals = {image.path.resolve() for image in images}
     searched = list(dict.fromkeys(image.below for image in images if image.below is not None))
-    chosen: dict[str, Path] = {}
+    chosen: dict[str, AnnotatedCopy] = {}
     taken: set[Path] = set()
     for image in images:
         path = _free_name(_place(folder, image, searched), _stem(image), taken)
         if path.resolve() in originals:
             raise OutputError(f"{path}: is one of the images; save to another folder")
-        if path.exists() and not overwrite:
+        before = OutputState.of(path)
+        if before and not overwrite:
             raise OutputError(f"{path}: exists; pass --overwrite to replace it, or save to another folder")
         if path.parent not in {one.parent for one in taken}:
             make_folder(path.parent)
         taken.add(path)
-        chosen[image.name] = path
+        chosen[image.name] = AnnotatedCopy(path, before)
     return chosen
 
 
-def save_annotated(path: Path, image: Pixels, result: Classification | Detections, top: int) -> None:
+def save_annotated(copy: AnnotatedCopy, image: Pixels, result: Classification | Detections, top: int) -> None:
     """Draw a result into a copy of `image` (h, w, 3) uint8 RGB, and write it as PNG.
 
     Raises:
@@ -59,7 +70,7 @@ def save_annotated(path: Path, image: Pixels, result: Classification | Detection
         drawn = draw_detections(image, result)
     else:
         drawn = draw_classification(image, result, top)
-    write_image(path, drawn)
+    write_image(copy.path, drawn, copy.before)
 
 
 def _place(folder: Path, image: ImageFile, searched: Sequence[Path]) -> Path:

@@ -1,4 +1,4 @@
-"""What commands print of an image set: its size, its groups, and how its images depend on each other."""
+"""Lines about an image set: its size, its groups, and how its images depend on each other."""
 
 from __future__ import annotations
 

@@ -9,13 +9,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TextIO
 
 import click
 
 from edgevision.cli.options.verbosity import log_to, verbosity
 from edgevision.system.progress import Progress
+from edgevision.system.reading import null_device
 
 _SECONDS_BETWEEN_MOVES = 0.5
 
@@ -31,7 +31,7 @@ def without_noise() -> Iterator[TextIO]:
     sys.stderr.flush()
     saved = os.dup(1), os.dup(2)
     with (
-        Path(os.devnull).open("wb") as noise,
+        null_device() as noise,
         os.fdopen(os.dup(saved[1]), "w", buffering=1) as stderr,
         log_to(stderr),
     ):

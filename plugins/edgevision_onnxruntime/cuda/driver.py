@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgevision.errors import DeviceError
+from edgevision.system.reading import read_system_file
 
 #: Major version of CUDA -> libraries that ONNX Runtime's CUDA provider links to.
 _LIBRARIES = {
@@ -70,8 +71,7 @@ def has_tensorrt() -> bool:
 
 def fingerprint(gpu: str) -> str:
     """A digest of what a TensorRT engine depends on besides the model and ONNX Runtime."""
-    driver = Path("/proc/driver/nvidia/version")
-    version = driver.read_text() if driver.is_file() else ""
+    version = read_system_file("/proc/driver/nvidia/version")
     tensorrt = ctypes.CDLL(_TENSORRT).getInferLibVersion() if has_tensorrt() else 0
     import hashlib  # not at the top: it loads OpenSSL
 

@@ -15,8 +15,8 @@ def test_images_of_one_name_get_copies_of_two(tmp_path: Path) -> None:
     names = ("a/1.jpg", "b/1.jpg", "b/2.bmp")
     images = [ImageFile(tmp_path / name) for name in names]
     copies = annotated_paths(tmp_path / "out", images)
-    assert len(set(copies.values())) == len(images)
-    assert {copy.parent for copy in copies.values()} == {tmp_path / "out"}
+    assert len({copy.path for copy in copies.values()}) == len(images)
+    assert {copy.path.parent for copy in copies.values()} == {tmp_path / "out"}
 
 
 @pytest.mark.parametrize(
@@ -39,8 +39,9 @@ def test_copies_keep_the_structure_of_the_folders(
         base = tmp_path / below if below else None
         files.append(ImageFile((base or tmp_path) / path, int(frame) if frame else None, base))
     copies = annotated_paths(tmp_path / "out", files)
-    assert [path.relative_to(tmp_path / "out").as_posix() for path in copies.values()] == expected
-    assert all(path.parent.is_dir() for path in copies.values())
+    paths = [copy.path for copy in copies.values()]
+    assert [path.relative_to(tmp_path / "out").as_posix() for path in paths] == expected
+    assert all(path.parent.is_dir() for path in paths)
 
 
 def test_a_copy_that_would_replace_an_image_is_refused(tmp_path: Path) -> None:
@@ -57,4 +58,4 @@ def test_a_file_of_an_earlier_run_is_replaced_only_where_that_is_asked_for(tmp_p
     earlier.write_bytes(b"earlier")
     with pytest.raises(OutputError, match=r"1\.png: exists; pass --overwrite"):
         annotated_paths(tmp_path / "out", [image])
-    assert annotated_paths(tmp_path / "out", [image], overwrite=True) == {image.name: earlier}
+    assert annotated_paths(tmp_path / "out", [image], overwrite=True)[image.name].path == earlier

@@ -1,0 +1,195 @@
+"""The files of a bundle, in its folder or its zip file: those that the manifest lists, and no others."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Collection, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from edgevision.bundle.layout import MANIFEST, SIGNATURE, is_bundle
+from edgevision.bundle.manifest import FileEntry
+from edgevision.errors import BundleError
+from edgevision.system.reading import open_file, read_file_below
+
+#: Files that a folder can hold before it is none of a bundle.
+_MOST_FILES = 100_000
+
+
+class BundleFiles(Protocol):
+    """The files of a bundle, by their paths in it.
+
+    Attributes:
+        path: the bundle, for errors.
+    """
+
+    @property
+    def path(self) -> Path:
+        """The bundle's folder or zip file."""
+        ...
+
+    def sizes(self) -> dict[str, int]:
+        """Name -> size in bytes, of every file."""
+        ...
+
+    def read(self, name: str, most_bytes: int) -> bytes:
+        """Read a file of at most so many bytes."""
+        ...
+
+
+def files_of(path: Path) -> BundleFiles:
+    """The files of a bundle.
+
+    Raises:
+        BundleError: there is no bundle at `path`, or its zip cannot be read, or in more than one way.
+    """
+    try:
+        state = path.stat()
+    except (OSError, ValueError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise BundleError(f"{path}: there is no such bundle") from error
+        raise BundleError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if stat.S_ISDIR(state.st_mode):
+        if not is_bundle(path):
+            raise no_bundle(path)
+        return _Folder(path)
+    if stat.S_ISREG(state.st_mode):
+        return _Zip(path)
+    raise BundleError(f"{path}: is not a file or folder; expected a bundle")
+
+
+def check_exact(files: BundleFiles, entries: Collection[FileEntry]) -> None:
+    """Check that a bundle has each listed file, with its size, and no other but the manifest and signature.
+
+    Raises:
+        BundleError: a file is missing, not listed, or of another size, or a link or special file is there.
+    """
+    sizes = files.sizes()
+    for entry in entries:
+        if entry.path not in sizes:
+            raise missing(files.path, entry.path)
+        if sizes[entry.path] != entry.size_bytes:
+            raise damaged(files.path, entry, f"{sizes[entry.path]} bytes, expected {entry.size_bytes}")
+    foreign = sorted(sizes.keys() - {entry.path for entry in entries} - {MANIFEST, SIGNATURE})
+    if foreign:
+        more = f", and {len(foreign) - 1} other file{'s' * (len(foreign) > 2)}" if foreign[1:] else ""
+        raise BundleError(
+            f"{files.path}: has '{foreign[0]:.200}'{more}, which its manifest does not list; a bundle has no "
+            "other files: move it elsewhere, or copy the bundle again"
+        )
+
+
+class _Folder:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def sizes(self) -> dict[str, int]:
+        try:
+            sizes = {}
+            for name, state in _below(self.path, ""):
+                if not stat.S_ISREG(state.st_mode):
+                    raise BundleError(
+                        f"{self.path / name}: is a link or a special file; a bundle has regular files alone: "
+                        "copy the file itself there"
+                    )
+                if state.st_nlink > 1:
+                    raise BundleError(
+                        f"{self.path / name}: has another name elsewhere (a hard link), by which it can "
+                        f"change; copy the bundle: cp -r {self.path} COPY"
+                    )
+                sizes[name] = state.st_size
+                if len(sizes) > _MOST_FILES:
+                    raise BundleError(f"{self.path}: has more than {_MOST_FILES:,} files; is not a bundle")
+        except OSError as error:
+            raise BundleError(f"{self.path}: cannot be listed: {error.strerror or error}") from error
+        return sizes
+
+    def read(self, name: str, most_bytes: int) -> bytes:
+        try:
+            return read_file_below(self.path, name, most_bytes)
+        except FileNotFoundError as error:
+            raise missing(self.path, name) from error
+        except OSError as error:
+            raise BundleError(f"{self.path / name}: cannot be read: {error.strerror or error}") from error
+
+
+def _below(folder: Path, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
+    with os.scandir(folder) as listing:
+        for entry in listing:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _below(folder / entry.name, f"{prefix}{entry.name}/")
+            else:
+                yield prefix + entry.name, entry.stat(follow_symlinks=False)
+
+
+class _Zip:
+    """A zip of the directory's content, or of the directory itself."""
+
+    def __init__(self, path: Path) -> None:
+        from edgevision.system.strict_zip import ArchiveError, StrictZip  # a folder needs none of it
+
+        self.path = path
+        try:
+            with open_file(path) as file:
+                self._sizes = StrictZip(file).sizes
+        except ArchiveError as error:
+            raise unreadable(path, error) if is_bundle(path) else no_bundle(path) from error
+        except OSError as error:
+            raise unreadable(path, error) from error
+        manifests = [name for name in self._sizes if _is_manifest(name)]
+        if MANIFEST not in self._sizes and not manifests and not is_bundle(path):
+            raise no_bundle(path)  # other formats are zips, too: .keras, TFLite Metadata
+        if MANIFEST not in self._sizes and len(manifests) > 1:
+            raise BundleError(f"{path}: holds {len(manifests)} bundles, expected one; extract it")
+        self._top = "" if MANIFEST in self._sizes or not manifests else manifests[0][: -len(MANIFEST)]
+
+    def sizes(self) -> dict[str, int]:
+        outside = [name for name in self._sizes if not name.startswith(self._top)]
+        if outside:
+            raise BundleError(
+                f"{self.path}: has '{outside[0]}' outside the folder of its bundle; zip the bundle alone"
+            )
+        return {name[len(self._top) :]: size for name, size in self._sizes.items()}
+
+    def read(self, name: str, most_bytes: int) -> bytes:
+        from edgevision.system.strict_zip import ArchiveError, StrictZip
+
+        if self._top + name not in self._sizes:
+            raise missing(self.path, name)
+        try:
+            with open_file(self.path) as file:
+                return StrictZip(file).read(self._top + name, most_bytes)
+        except (ArchiveError, OSError) as error:
+            raise unreadable(self.path, error) from error
+
+
+def _is_manifest(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    return len(parts) == 2 and parts[1] == MANIFEST
+
+
+def damaged(bundle: Path, entry: FileEntry, difference: str) -> BundleError:
+    """The error for a file that is not the one that the manifest was written for."""
+    return BundleError(
+        f"{bundle / entry.path}: is not the file that the manifest was written for: {difference}; "
+        f"copy the bundle again, or convert again"
+    )
+
+
+def missing(bundle: Path, name: str) -> BundleError:
+    """The error for a file that is not there."""
+    return BundleError(f"{bundle / name}: is missing; copy the bundle again, or convert again")
+
+
+def no_bundle(path: Path) -> BundleError:
+    """The error for a file or folder that is no bundle."""
+    return BundleError(
+        f"{path}: is not a bundle, which has a {MANIFEST} in it; edgevision convert makes one of a trained "
+        "model, and edgevision predict runs a bare model file"
+    )
+
+
+def unreadable(path: Path, error: Exception) -> BundleError:
+    """The error for a zip that cannot be read."""
+    return BundleError(f"{path}: cannot be read as a zip of a bundle: {error}")

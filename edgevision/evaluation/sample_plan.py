@@ -1,0 +1,291 @@
+"""plan_evaluation(): how many images, positives and groups an evaluation set needs to show a requirement."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+from edgevision.errors import OptionError
+from edgevision.evidence.requirements import CONFIDENCE
+from edgevision.metrics.power import images_with_power, power_of_paired_drop, power_of_share
+from edgevision.metrics.sample_size import positives_for_sensitivity
+from edgevision.system.arguments import real_number
+
+#: Power of a plan unless another is stated, as is usual in studies (Cohen 1988).
+POWER = 0.8
+
+
+@dataclass(frozen=True)
+class PlannedRequirement:
+    """One limit, and the images that it takes to show that it is kept.
+
+    Attributes:
+        what: the limited quantity, such as ``drop in accuracy``.
+        at_least: whether `limit` is a lower limit; otherwise it is an upper one.
+        limit: required share or drop, 0…1.
+        expected: the share or drop that is expected, 0…1.
+        of: the images that are counted: ``images``, or ``positives``: those of the class of interest.
+        independent: independent images that it takes; `None` if no number of them is enough.
+        needed: images that it takes in groups of the plan's; equal to `independent` without groups.
+        groups: groups of these images; `None` without groups.
+        images: images of all classes among which these are; `None` for positives whose share is not stated.
+    """
+
+    what: str
+    at_least: bool
+    limit: float
+    expected: float
+    of: str
+    independent: int | None
+    needed: int | None
+    groups: int | None
+    images: int | None
+
+
+@dataclass(frozen=True)
+class EvaluationPlan:
+    """The size of an evaluation set.
+
+    Attributes:
+        requirements: one entry per limit.
+        power: probability that a set of this size shows each of them, if the expectations are true.
+        confidence: of the intervals that they are judged by.
+        design_effect: images per independent image, for groups; 1 without groups.
+        images: images that are enough for all requirements, as far as they are not counted in positives
+            alone; `None` if all are, or if no number is enough.
+        groups: groups of these images; `None` without groups.
+        calibration_positives: images of the class of interest without which no threshold of the calibration
+            set guarantees the sensitivity; `None` where none is required.
+    """
+
+    requirements: tuple[PlannedRequirement, ...]
+    power: float
+    confidence: float
+    design_effect: float
+    images: int | None
+    groups: int | None
+    calibration_positives: int | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan as JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class GroupSizes:
+    """Groups of a planned set.
+
+    Attributes:
+        images_per_group: mean number of images of a group, 1 or more.
+        correlation: of the images of a group in what is measured: 0 if they are independent, 1 if they are
+            alike.
+    """
+
+    images_per_group: float = 1.0
+    correlation: float = 1.0
+
+    @property
+    def design_effect(self) -> float:
+        """Images per independent image (Kish 1965, section 5.4)."""
+        return 1 + (self.images_per_group - 1) * self.correlation
+
+
+def plan_evaluation(  # noqa: PLR0913 - one keyword per limit and per expectation
+    *,
+    max_drop: float | None = None,
+    min_agreement: float | None = None,
+    sensitivity: float | None = None,
+    expected_flips: float | None = None,
+    expected_drop: float = 0.0,
+    expected_sensitivity: float | None = None,
+    positive_share: float | None = None,
+    images_per_group: float = 1.0,
+    correlation: float = 1.0,
+    confidence: float = CONFIDENCE,
+    power: float = POWER,
+) -> EvaluationPlan:
+    """The number of images with which a conversion can show its requirements, before they are collected.
+
+    It is computed with the formulas that the verdict of a conversion is made with. A set of the planned size
+    shows each requirement with the probability `power`, if the expectations are true; all of them together,
+    less often.
+
+    Args:
+        max_drop: largest drop of accuracy, in percentage points, as in `Budget`.
+        min_agreement: smallest agreement with the source, 0…1, as in `Budget`.
+        sensitivity: required sensitivity for the class of interest, 0…1, as in `OperatingPointSpecification`.
+        expected_flips: share of the images that artifact and source are expected to answer differently, 0…1.
+            A trial conversion on the images at hand measures it.
+        expected_drop: expected drop of accuracy in percentage points: the images that only the source gets
+            right, less those that only the artifact does.
+        expected_sensitivity: true sensitivity at the threshold; default midway between the required one
+            and 1.
+        positive_share: share of the images that are of the class of interest; `None` counts these alone.
+        images_per_group: mean number of images that belong together, such as those of one patient.
+        correlation: of these images in what is measured, 0…1; the default takes them as alike.
+        confidence: of the two-sided intervals of drop and agreement, 0.95 for an artifact that is not one of
+            several candidates; of the sensitivity's lower limit alone.
+        power: probability with which the set shows each requirement, 0…1.
+
+    Raises:
+        OptionError: nothing is required, an expectation is missing or out of range, or an expectation misses
+            its requirement, so that no set can show it.
+    """
+    limits = _Limits(
+        None if max_drop is None else _points(max_drop, "max_drop", 0.0),
+        _share(min_agreement, "min_agreement"),
+        _share(sensitivity, "sensitivity"),
+    )
+    flips, drop = _share(expected_flips, "expected_flips"), _points(expected_drop, "expected_drop", -100.0)
+    checked = {
+        "confidence": _inside(confidence, "confidence"),
+        "power": _inside(power, "power"),
+    }
+    groups = GroupSizes(_at_least_1(images_per_group), _share(correlation, "correlation") or 0.0)
+    rows = [
+        *_drop_and_agreement(limits, flips, drop),
+        *_sensitivity(limits.sensitivity, _share(expected_sensitivity, "expected_sensitivity")),
+    ]
+    if not rows:
+        raise OptionError("nothing is required; pass --max-drop, --min-agreement or --sensitivity")
+    planned = tuple(
+        _planned(row, groups, _share(positive_share, "positive_share"), **checked) for row in rows
+    )
+    totals = [one.images for one in planned if one.images is not None]
+    possible = all(one.needed is not None for one in planned)
+    images = max(totals, default=None) if possible else None
+    calibration = None
+    if limits.sensitivity is not None:
+        calibration = positives_for_sensitivity(1.0, limits.sensitivity, confidence=checked["confidence"])
+        if calibration is not None:
+            calibration = math.ceil(calibration * groups.design_effect)
+    return EvaluationPlan(
+        planned,
+        checked["power"],
+        checked["confidence"],
+        groups.design_effect,
+        images,
+        _groups_of(images, groups),
+        calibration,
+    )
+
+
+@dataclass(frozen=True)
+class _Limits:
+    max_drop: float | None
+    min_agreement: float | None
+    sensitivity: float | None
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A requirement, and the probability that a number of independent images shows it."""
+
+    what: str
+    at_least: bool
+    limit: float
+    expected: float
+    of: str
+    power_of: Callable[..., float]
+    one_sided: bool = False
+
+
+def _drop_and_agreement(limits: _Limits, flips: float | None, drop: float) -> Iterator[_Row]:
+    if limits.max_drop is None and limits.min_agreement is None:
+        return
+    if flips is None:
+        raise OptionError(
+            "the number of images depends on the share of them that artifact and source answer differently; "
+            "pass --expected-flips, such as 0.01: a trial conversion on a few hundred images measures it as "
+            "1 less the agreement"
+        )
+    if abs(drop) > flips:
+        raise OptionError(
+            f"expected_drop: {100 * drop:g} percentage points cannot come from {100 * flips:g} % of the "
+            "images; pass a larger --expected-flips"
+        )
+    if limits.max_drop is not None:
+        _check(drop < limits.max_drop, "expected_drop", "max_drop")
+        lost, gained = (flips + drop) / 2, (flips - drop) / 2
+        power_of = partial(_power_of_drop, lost, gained, limits.max_drop)
+        yield _Row("drop in accuracy", False, limits.max_drop, drop, "images", power_of)
+    if limits.min_agreement is not None:
+        _check(1 - flips > limits.min_agreement, "an agreement of 1 - expected_flips", "min_agreement")
+        power_of = partial(_power_of_share, 1 - flips, limits.min_agreement)
+        yield _Row("agreement", True, limits.min_agreement, 1 - flips, "images", power_of)
+
+
+def _sensitivity(limit: float | None, expected: float | None) -> Iterator[_Row]:
+    if limit is None:
+        return
+    expected = (1 + limit) / 2 if expected is None else expected
+    _check(expected > limit, "expected_sensitivity", "sensitivity")
+    power_of = partial(_power_of_share, expected, limit)
+    yield _Row("sensitivity", True, limit, expected, "positives", power_of, one_sided=True)
+
+
+def _power_of_drop(lost: float, gained: float, limit: float, images: int, confidence: float) -> float:
+    return power_of_paired_drop(images, lost, gained, limit, confidence=confidence)
+
+
+def _power_of_share(expected: float, limit: float, images: int, confidence: float) -> float:
+    return power_of_share(images, expected, limit, confidence=confidence)
+
+
+def _planned(
+    row: _Row, groups: GroupSizes, positive_share: float | None, *, confidence: float, power: float
+) -> PlannedRequirement:
+    two_sided = 2 * confidence - 1 if row.one_sided else confidence
+    independent = images_with_power(lambda images: row.power_of(images, two_sided), power)
+    needed = None if independent is None else math.ceil(independent * groups.design_effect)
+    share = positive_share if row.of == "positives" else 1.0
+    images = math.ceil(needed / share) if needed is not None and share else None
+    return PlannedRequirement(
+        *(row.what, row.at_least, row.limit, row.expected, row.of),
+        *(independent, needed, _groups_of(needed, groups), images),
+    )
+
+
+def _groups_of(images: int | None, groups: GroupSizes) -> int | None:
+    if images is None or groups.images_per_group == 1:
+        return None
+    return math.ceil(images / groups.images_per_group)
+
+
+def _check(possible: bool, expected: str, limit: str) -> None:
+    if not possible:
+        raise OptionError(f"{expected} misses {limit}, so that no number of images shows it")
+
+
+def _share(value: float | None, name: str) -> float | None:
+    if value is None:
+        return None
+    share = real_number(value, name)
+    if not 0.0 <= share <= 1.0:
+        raise OptionError(f"{name}: expected a share of 0 to 1, got {share:g}")
+    return share
+
+
+def _inside(value: float, name: str) -> float:
+    share = real_number(value, name)
+    if not 0.5 < share < 1.0:
+        raise OptionError(f"{name}: expected above 0.5 and below 1, got {share:g}")
+    return share
+
+
+def _points(value: float, name: str, above: float) -> float:
+    """A drop as a share, of percentage points."""
+    points = real_number(value, name)
+    if not above < points <= 100.0:
+        raise OptionError(f"{name}: expected above {above:g} and up to 100 percentage points, got {points:g}")
+    return points / 100
+
+
+def _at_least_1(value: float) -> float:
+    number = real_number(value, "images_per_group")
+    if number < 1:
+        raise OptionError(f"images_per_group: expected 1 or more, got {number:g}")
+    return number

@@ -1,0 +1,185 @@
+"""Zip archives that others wrote: one reading of them, or an error.
+
+Readers differ in which of two members of one name they take, and in where a name leads. So what has more than
+one reading is refused, whatever member is asked for: links, encryption, rare compressions, names that lead
+out, members that lie on one another, and members that unpack to more than their compression can hold.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import re
+import stat
+import weakref
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import IO
+
+from edgevision.system.reading import opened
+
+#: Deflate cannot do better.
+_MOST_RATIO = 1032
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_MOST_MEMBERS = 5_000_000
+_MOST_NAME = 1024
+_ENCRYPTED = 0x1 | 0x40
+_LOCAL_HEADER_BYTES = 30
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+class ArchiveError(ValueError):
+    """An archive is damaged, or can be read in more than one way; the message says what is wrong."""
+
+
+class DamagedArchiveError(ArchiveError):
+    """It cannot be read at all."""
+
+
+class StrictZip:
+    """A zip archive, all of whose entries were checked when it was opened.
+
+    Args:
+        source: its content, or the open file, which must stay open and belongs to the caller.
+        prefixed: whether the archive may follow other content in the same file.
+
+    Attributes:
+        sizes: name -> unpacked size in bytes, of each file in it, in the archive's order.
+
+    Raises:
+        ArchiveError: as the module says.
+    """
+
+    def __init__(self, source: bytes | IO[bytes], *, prefixed: bool = False) -> None:
+        with _as_archive_error():
+            self._archive = zipfile.ZipFile(io.BytesIO(source) if isinstance(source, bytes) else source)
+            members = self._archive.infolist()
+            _check_members(members, prefixed)
+        self._members = {member.filename: member for member in members if not member.is_dir()}
+        self.sizes: Mapping[str, int] = {name: member.file_size for name, member in self._members.items()}
+
+    @classmethod
+    def at(cls, path: str | os.PathLike[str]) -> StrictZip:
+        """The archive in a file, which is open as long as this object lives.
+
+        Raises:
+            OSError: as `edgevision.system.reading.read_file`.
+            ArchiveError: as for the class.
+        """
+        file = opened(path)
+        try:
+            archive = cls(file)
+        except BaseException:
+            file.close()
+            raise
+        weakref.finalize(archive, file.close)
+        return archive
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[IO[bytes]]:
+        """One file, open for reading in parts; what reads it meets `zipfile`'s errors for damaged content."""
+        with self._archive.open(self._members[name]) as file:
+            yield file
+
+    def read(self, name: str, most_bytes: int) -> bytes:
+        """The content of one file.
+
+        Args:
+            name: one of `sizes`.
+            most_bytes: of the unpacked content.
+
+        Raises:
+            ArchiveError: it is missing, larger, or damaged.
+        """
+        member = self._members.get(name)
+        if member is None:
+            raise ArchiveError(f"has no file '{name}'")
+        if member.file_size > most_bytes:
+            raise ArchiveError(f"'{name}' has {member.file_size:,} bytes, expected {most_bytes:,} at most")
+        with _as_archive_error(), self._archive.open(member) as file:
+            content = file.read(member.file_size + 1)
+        if len(content) != member.file_size:
+            raise ArchiveError(f"'{name}' has another size than it declares")
+        return content
+
+
+@contextmanager
+def _as_archive_error() -> Iterator[None]:
+    """One interface for whatever `zipfile` and `zlib` raise for damaged content."""
+    try:
+        yield
+    except ArchiveError:
+        raise
+    except MemoryError as error:
+        raise ArchiveError("does not fit into the memory") from error
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # EINVAL: a wrong offset
+            raise
+        raise DamagedArchiveError(f"is no undamaged zip archive: {error or type(error).__name__}") from error
+
+
+def _check_members(members: list[zipfile.ZipInfo], prefixed: bool) -> None:
+    if len(members) > _MOST_MEMBERS:
+        raise ArchiveError(f"has {len(members):,} entries, expected {_MOST_MEMBERS:,} at most")
+    names = set()
+    folders: set[str] = set()
+    for member in members:
+        _check_name(member.orig_filename)
+        _check_kind(member)
+        name = _plain(member.filename)
+        if name in names:
+            raise ArchiveError(f"contains '{name}' twice, and readers differ in which they take")
+        names.add(name)
+        parent = name.rpartition("/")[0]
+        while parent and parent not in folders:
+            folders.add(parent)
+            parent = parent.rpartition("/")[0]
+    for member in members:
+        if not member.is_dir() and _plain(member.filename) in folders:
+            raise ArchiveError(f"'{member.filename}' is a file and a folder at once")
+    _check_places(members, prefixed)
+
+
+def _plain(name: str) -> str:
+    return "/".join(part for part in name.split("/") if part not in ("", "."))
+
+
+def _check_name(name: str) -> None:
+    parts = name.rstrip("/").split("/")
+    if _CONTROL.search(name):
+        raise ArchiveError(f"has a name with a control character: {name!a}")
+    if len(name) > _MOST_NAME:
+        raise ArchiveError(f"has a name of {len(name)} characters, expected {_MOST_NAME} at most")
+    if "\\" in name or name[1:3] == ":/" or parts[0] == "" or ".." in parts:
+        raise ArchiveError(f"has a file whose name leads out of it: '{name}'")
+
+
+def _check_kind(member: zipfile.ZipInfo) -> None:
+    name = member.filename
+    mode = member.external_attr >> 16
+    if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
+        raise ArchiveError(f"'{name}' is a link or another special file")
+    if member.flag_bits & _ENCRYPTED:
+        raise ArchiveError(f"'{name}' is encrypted, which is not supported; unpack the archive")
+    if member.compress_type not in _METHODS:
+        raise ArchiveError(
+            f"'{name}' has an unsupported compression (expected stored or deflate); unpack the archive"
+        )
+    if member.file_size > max(member.compress_size, 1) * _MOST_RATIO:
+        raise ArchiveError(
+            f"'{name}' declares {member.file_size:,} bytes and stores {member.compress_size:,}, which no "
+            "compression does"
+        )
+
+
+def _check_places(members: list[zipfile.ZipInfo], prefixed: bool) -> None:
+    """Refuse members that share bytes: a few kB of them unpack to terabytes."""
+    end = 0
+    for member in sorted(members, key=lambda member: member.header_offset):
+        if member.header_offset < end:
+            raise ArchiveError(f"'{member.filename}' lies on another file")
+        if end == 0 and member.header_offset > 0 and not prefixed:
+            raise ArchiveError("begins with other content")
+        end = member.header_offset + _LOCAL_HEADER_BYTES + len(member.orig_filename) + member.compress_size
