@@ -76,6 +76,11 @@ class ScoreCalibrationRequest:
         """For each set, bool ``(images,)``: whether an image is of the class of interest."""
         return self.calibration_truth[:, self.class_id], self.evaluation_truth[:, self.class_id]
 
+    @property
+    def groups(self) -> Groups | None:
+        """The group of each evaluation image; `None` if every image is its own."""
+        return self.evaluator.groups
+
 
 @dataclass(frozen=True, eq=False)
 class FittedScores:
@@ -169,7 +174,7 @@ class ScoreCalibrator:
         before, after = source.of_class(request.class_id), fitted.of_class(request.class_id)
         if request.specification is None or before is None or after is None:
             return measured
-        evidence = operating_evidence(request.specification, before, after, request.positives)
+        evidence = operating_evidence(request.specification, before, after, request.positives, request.groups)
         requirements = (*measured.requirements, evidence.requirement)
         return replace(measured, operating_point=evidence, requirements=requirements)
 
@@ -202,7 +207,7 @@ def score_calibration_request(
     )
     for name, positive in zip((calibration.name, "the evaluation set"), request.positives, strict=True):
         _check_both_present(name, positive, specification)
-    _check_enough(calibration.name, request.positives[0], None, specification)
+    _check_enough(calibration.name, request.positives[0], calibration.groups, specification)
     return request
 
 
@@ -278,8 +283,11 @@ def _fit(
             scaled_scores(scores, temperature, floor, independent) for scores in (calibration, evaluation)
         )
         losses = [log_losses(scores, truth, floor, independent) for scores in (plain, evaluation)]
-        before, after = (ScoreQuality.of(scores, truth, floor, independent) for scores in (plain, evaluation))
-        scaled = ScaledScores(temperature, before, after, change_interval(*losses))
+        before, after = (
+            ScoreQuality.of(scores, truth, floor, independent, request.groups)
+            for scores in (plain, evaluation)
+        )
+        scaled = ScaledScores(temperature, before, after, change_interval(losses[0], losses[1], request.groups))
     threshold = empirical = None
     if request.specification is not None:
         threshold = _threshold(name, request, calibration, request.specification)
@@ -291,7 +299,8 @@ def _fit(
 def _threshold(
     name: str, request: ScoreCalibrationRequest, scores: Scores, specification: OperatingPointSpecification
 ) -> float:
-    threshold = find_threshold(scores[:, request.class_id], request.positives[0], specification)
+    of_class = scores[:, request.class_id], request.positives[0]
+    threshold = find_threshold(*of_class, specification, request.calibration.groups)
     if threshold is None:
         stated = specification.confidence
         confidence = "" if stated is None else f" at a confidence of {stated:g}"

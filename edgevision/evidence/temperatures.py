@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.metrics.classification import Members, reliability
-from edgevision.metrics.intervals import Groups, Interval, resampled_sums
+from edgevision.metrics.intervals import Groups, Interval, Samples, resampled_sums
 from edgevision.metrics.reliability import Reliability
 from edgevision.tasks.classify import class_scores
 from edgevision.tasks.temperature import Scores, log_scores, logistic, logits_of
@@ -121,7 +121,9 @@ def log_losses(scores: Scores, true: Members, floor: float, multi_label: bool) -
     return losses.mean(axis=1) if multi_label else losses
 
 
-def change_interval(before: NDArray[np.float64], after: NDArray[np.float64]) -> Interval | None:
+def change_interval(
+    before: NDArray[np.float64], after: NDArray[np.float64], groups: Groups | None = None
+) -> Interval | None:
     """95 % interval of the mean change of the log loss of images, by the bootstrap-t.
 
     A few images with large losses make the mean skewed; its studentized form is less so (Efron and Tibshirani
@@ -129,20 +131,31 @@ def change_interval(before: NDArray[np.float64], after: NDArray[np.float64]) -> 
 
     Args:
         before, after: ``(images,)``, from `log_losses`.
+        groups: int ``(images,)``, the group of each image; groups are resampled. `None`: every image is one.
 
     Returns:
         `None` if the images cannot bound it, because all have the same change.
     """
     changes = after - before
-    count, mean, spread = len(changes), float(changes.mean()), float(changes.std())
+    numbers = np.arange(len(changes)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    sums, sizes = np.bincount(numbers, changes), np.bincount(numbers).astype(np.float64)
+    parts = np.column_stack([sums, sizes, sums**2, sums * sizes, sizes**2])
+    mean, spread = (float(one[0]) for one in _mean_and_error(parts.sum(axis=0)[None]))
     if not spread > 1e-12:
         return None
-    sums = resampled_sums(np.column_stack([changes, changes**2])) / count
-    spreads = np.sqrt(np.maximum(sums[:, 1] - sums[:, 0] ** 2, 0))
+    means, spreads = _mean_and_error(resampled_sums(parts))
     known = spreads > 1e-6 * spread
-    low, high = np.quantile((sums[known, 0] - mean) / spreads[known], (0.025, 0.975))
+    low, high = np.quantile((means[known] - mean) / spreads[known], (0.025, 0.975))
     limits = mean - float(high) * spread, mean - float(low) * spread
     return Interval(round(limits[0], 6), round(limits[1], 6), "bootstrap-t")
+
+
+def _mean_and_error(totals: Samples) -> tuple[Samples, Samples]:
+    """The mean per image and its standard error, from sums over groups ``(n, 5)``; see `change_interval`."""
+    sums, sizes, squares, products, sizes_squared = totals.T
+    means = sums / sizes
+    residuals = squares - 2 * means * products + means**2 * sizes_squared
+    return means, np.sqrt(np.maximum(residuals, 0)) / sizes
 
 
 def fit_temperature(scores: Scores, true: Members, floor: float, multi_label: bool) -> float | None:

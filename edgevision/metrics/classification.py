@@ -77,7 +77,7 @@ def classify_measures(
         by_class=tuple(_of_class(counts, predicted, true, place, labels[place]) for place in shown.tolist()),
         errors=np.where((predicted == true).all(axis=1), 0.0, 2.0 - true_scores),
         confusion=None if multi_label else Confusion.of(true.argmax(axis=1), predicted.argmax(axis=1)),
-        reliability=reliability(scores, true, multi_label),
+        reliability=reliability(scores, true, multi_label, groups=groups),
     )
 
 

@@ -133,6 +133,16 @@ def test_the_interval_of_the_change_covers_the_change(count: int) -> None:
     assert covered / draws >= 0.95 - 2 * math.sqrt(0.05 * 0.95 / draws)
 
 
+def test_images_of_one_group_are_resampled_together() -> None:
+    random = np.random.default_rng(0)
+    before, after = random.random(60), random.random(60)
+    once = change_interval(before, after)
+    copies = before.repeat(10), after.repeat(10)
+    grouped, alone = change_interval(*copies, np.arange(60).repeat(10)), change_interval(*copies)
+    assert (grouped.low, grouped.high) == pytest.approx((once.low, once.high), abs=1e-6)
+    assert alone.high - alone.low < 0.5 * (grouped.high - grouped.low)
+
+
 def test_a_temperature_of_one_changes_nothing_and_has_no_interval() -> None:
     scores, true = _alike(0.9, 75, 100)
     losses = log_losses(scores, true, FLOOR, False)
