@@ -287,7 +287,8 @@ def _fit(
             ScoreQuality.of(scores, truth, floor, independent, request.groups)
             for scores in (plain, evaluation)
         )
-        scaled = ScaledScores(temperature, before, after, change_interval(losses[0], losses[1], request.groups))
+        change = change_interval(losses[0], losses[1], request.groups)
+        scaled = ScaledScores(temperature, before, after, change)
     threshold = empirical = None
     if request.specification is not None:
         threshold = _threshold(name, request, calibration, request.specification)
