@@ -116,6 +116,14 @@ SETTINGS: list[tuple[type, dict[str, Any]]] = [
         ev.ScoreSigmoids,
         {"transformation": "log", "parameters": ((0.5, 2.0, 1.0, 0.25),), "default_score": 0.5},
     ),
+    (
+        ev.TrustPolicy,
+        {
+            "keys": (b"-----BEGIN PUBLIC KEY-----",),
+            "roots": (b"-----BEGIN CERTIFICATE-----",),
+            "subjects": ("CN=a", "CN=b"),
+        },
+    ),
     (ev.RunSettings, {}),
     (ev.PackSettings, {"keep": ("tflite", "int8"), "drop": ("float32",)}),
     (ev.BareModel, {"labels": ("cat", "dog")}),
@@ -435,6 +443,7 @@ TAKES_PIXELS = {
 
 #: Parameters of public methods that EdgeVision itself calls, with values that it has computed.
 CALLED_BY_EDGEVISION = {
+    "Budget.requirements(confidence)",
     "Budget.requirements(default_agreement)",
     "CheckedSession.__init__(threads)",
     "Grouping.at(places)",
@@ -448,6 +457,8 @@ CALLED_BY_EDGEVISION = {
     "SetFacts.of(left_out)",
     "ImageSet.grouped_if_any(groups)",
     "ImageSet.grouped_if_any(others)",
+    "Requirement.exact(limit)",
+    "Requirement.exact(measured)",
     "ScoreCalibration.check_labels(labels)",
     "ScoreQuality.of(floor)",
     "SessionSettings.check_device(known)",
@@ -669,6 +680,15 @@ FUNCTIONS = [
     Row("load_generator", "path", Path("tiny.evb"), lambda path: _loaded(ev.load_generator, path)),
     Row("pack", "bundle", Path("no.evb"), lambda path: ev.pack(path, "new.evb")),
     Row("pack", "output", Path("no.txt"), lambda path: ev.pack("tiny.evb", path)),
+    Row("sign_bundle", "bundle", Path("no.evb"), lambda path: ev.sign_bundle(path, "no.pem")),
+    Row("sign_bundle", "key", Path("no.pem"), lambda path: ev.sign_bundle("tiny.evb", path)),
+    Row(
+        "sign_bundle",
+        "certificates",
+        ("no.crt",),
+        lambda paths: ev.sign_bundle("tiny.evb", "tiny.evb/manifest.json", certificates=paths),
+    ),
+    Row("verify_bundle", "bundle", Path("no.evb"), lambda path: ev.verify_bundle(path)),
     Row("plan_evaluation", "max_drop", 0.5, lambda number: _planned(max_drop=number)),
     Row("plan_evaluation", "min_agreement", 0.75, lambda number: _planned(min_agreement=number)),
     Row("plan_evaluation", "sensitivity", 0.5, lambda number: _planned(sensitivity=number)),

@@ -27,7 +27,7 @@ from edgevision.metrics.comparison import (
     pair,
     pair_classes,
 )
-from edgevision.metrics.intervals import Groups, share_by_image, wilson
+from edgevision.metrics.intervals import Groups, proportion, share_by_image
 from edgevision.metrics.measures import Measures
 from edgevision.session import CheckedSession
 from edgevision.tasks.classify import Classifier, Scores
@@ -132,7 +132,7 @@ class ClassificationEvaluator:
             self._image_names,
             groups=self.groups,
         )
-        return replace(comparison, notes=self._source_notes)
+        return replace(comparison, notes=(*self._source_notes, *comparison.notes))
 
     def measure(self, answers: Sequence[Scores]) -> Measures | None:
         """As `MeasuringEvaluator.measure`."""
@@ -201,9 +201,9 @@ def compare_scores(
         largest_difference=float(difference.max()),
         mean_difference=float(difference.mean()),
         metrics=pair(before.metrics, after.metrics) if before and after else (),
-        agreement_interval=share_by_image(alike.mean(axis=1))
+        agreement_interval=share_by_image(alike.mean(axis=1), groups=groups)
         if multi_label
-        else wilson(int(same.sum()), len(same)),
+        else proportion(same, groups=groups),
         by_class=pair_classes(before.by_class, after.by_class) if before and after else (),
         details=ClassifyDetails(
             flipped=int((~same).sum()),
@@ -212,28 +212,32 @@ def compare_scores(
             artifact_confusion=after.confusion if after else None,
             source_reliability=before.reliability if before else None,
             artifact_reliability=after.reliability if after else None,
-            by_label=_by_label(*predicted, labels) if multi_label else (),
+            by_label=_by_label(*predicted, labels, groups) if multi_label else (),
         ),
-        **(_present(*predicted) if multi_label else {}),
+        notes=before.notes if before else (),
+        **(_present(*predicted, groups) if multi_label else {}),
     )
 
 
-def _present(source: Members, artifact: Members) -> dict[str, Any]:
+def _present(source: Members, artifact: Members, groups: Groups | None) -> dict[str, Any]:
     """Agreement on the labels that source or artifact predict: F1 of one against the other."""
     both, either = 2 * (source & artifact).sum(axis=1), source.sum(axis=1) + artifact.sum(axis=1)
     value = float(both.sum() / either.sum()) if either.any() else 1.0
-    interval = share_by_image(both, either)
+    interval = share_by_image(both, either, groups=groups)
     return {"likeness": {POSITIVE_AGREEMENT: value}, "likeness_intervals": {POSITIVE_AGREEMENT: interval}}
 
 
-def _by_label(source: Members, artifact: Members, labels: Sequence[str]) -> tuple[LabelAgreement, ...]:
-    alike = (source == artifact).sum(axis=0)
+def _by_label(
+    source: Members, artifact: Members, labels: Sequence[str], groups: Groups | None
+) -> tuple[LabelAgreement, ...]:
+    same = source == artifact
+    alike = same.sum(axis=0)
     lost, gained = (source & ~artifact).sum(axis=0), (artifact & ~source).sum(axis=0)
     return tuple(
         LabelAgreement(
             labels[place],
             int(alike[place]) / len(source),
-            wilson(int(alike[place]), len(source)),
+            proportion(same[:, place], groups=groups),
             int(lost[place]),
             int(gained[place]),
         )

@@ -18,10 +18,9 @@ from edgevision.evaluation.open_model import ArtifactRun, RunSettings, open_mode
 from edgevision.evaluation.run import Images, open_images
 from edgevision.evidence.document import comparison_document
 from edgevision.metrics.comparison import Comparison, Metric
-from edgevision.metrics.measures import MetricValue
-from edgevision.metrics.paired_tests import mcnemar, paired_bootstrap, sign_flip
+from edgevision.metrics.measures import MetricValue, significance
 from edgevision.plugins import registry
-from edgevision.system.arguments import instance, one_path
+from edgevision.system.arguments import callback, instance, one_path
 from edgevision.system.machine import now, this_machine
 from edgevision.system.progress import Progress
 
@@ -35,8 +34,9 @@ class PairedTestResult:
 
     Attributes:
         metric: the first metric of the task; A is its source, B its artifact.
-        test: ``mcnemar`` (exact, for hits), ``sign-flip`` (permutation, for means over images), or
-            ``bootstrap`` (paired); all two-sided.
+        test: ``mcnemar`` (exact, for hits), or ``gaffke`` (of the mean of a bounded variable); both are
+            two-sided, hold their level at any number of images, and are significant where the interval of the
+            drop excludes 0.
         p_value: the probability of a difference this large by chance.
         better: ``A``, ``B``, or `None` if the difference is not significant.
     """
@@ -116,6 +116,7 @@ def compare(  # noqa: PLR0913 - as `evaluate`, for two
     a_on = RunSettings() if a_on is None else instance(a_on, RunSettings, "a_on")
     b_on = RunSettings() if b_on is None else instance(b_on, RunSettings, "b_on")
     images, paths = open_images(data, groups).distinct(), GroundTruthPaths.of(annotations, truth)
+    callback(progress, "progress")
     plugins = registry()
     with open_model(a, images, a_on, plugins) as model_a, open_model(b, images, b_on, plugins) as model_b:
         _check_comparable(model_a.facts, model_b.facts)
@@ -142,21 +143,11 @@ def paired_test(metric: Metric, first: MetricValue, second: MetricValue) -> Pair
         metric: the pair of the two metrics.
         first, second: metrics with the same name.
     """
-    test, p_value = _p_value(first, second)
+    test, p_value = significance(first, second)
     better = None
     if p_value < SIGNIFICANCE and metric.drop != 0:
         better = "A" if metric.drop > 0 else "B"
     return PairedTestResult(metric, test, p_value, better)
-
-
-def _p_value(first: MetricValue, second: MetricValue) -> tuple[str, float]:
-    if first.per_image is not None and second.per_image is not None:
-        if first.per_image.dtype == bool:
-            return "mcnemar", mcnemar(first.per_image, second.per_image)
-        return "sign-flip", sign_flip(first.per_image, second.per_image)
-    if first.samples is None or second.samples is None:
-        raise TypeError(f"{first.name}: the two metrics differ and cannot be compared")
-    return "bootstrap", paired_bootstrap(first.samples, second.samples)
 
 
 def _check_comparable(a: ModelFacts, b: ModelFacts) -> None:

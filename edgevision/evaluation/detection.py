@@ -138,7 +138,7 @@ class DetectionEvaluator:
             largest_difference=float(differences.max(initial=0.0)),
             mean_difference=float(differences.mean()) if len(differences) else 0.0,
             metrics=pair(before.metrics, after.metrics) if before and after else (),
-            agreement_interval=_agreement_interval(pairs),
+            agreement_interval=_agreement_interval(pairs, self.groups),
             by_class=pair_classes(before.by_class, after.by_class) if before and after else (),
             details=self._changes(*shown, pairs),
             notes=before.notes if before else (),
@@ -187,6 +187,6 @@ def _agreement(pairs: Sequence[Match]) -> float:
     return 2 * matched / boxes if boxes else 1.0
 
 
-def _agreement_interval(pairs: Sequence[Match]) -> Interval:
+def _agreement_interval(pairs: Sequence[Match], groups: Groups | None) -> Interval:
     matched = np.array([2 * len(one.score_differences) for one in pairs])
-    return share_by_image(matched, np.array([one.boxes for one in pairs]))
+    return share_by_image(matched, np.array([one.boxes for one in pairs]), groups=groups)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -14,14 +15,16 @@ from edgevision.datasets.image_sets import ImageSet
 from edgevision.evaluation.network_inputs import PreprocessedImages, known_images
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.metrics.changes import PixelChange, name_of
-from edgevision.metrics.comparison import MOST_IMAGES, Comparison, GenerateDetails, Metric, pair
-from edgevision.metrics.image_similarity import Pixels, psnr_db, ssim
+from edgevision.metrics.comparison import MOST_IMAGES, Comparison, GenerateDetails, pair
+from edgevision.metrics.image_similarity import HIGHEST_PSNR_DB, Pixels, has_small_window, psnr_db, ssim
 from edgevision.metrics.intervals import Groups, share_by_image
-from edgevision.metrics.measures import LastMeasures, Measures, MetricValue, mean_of
+from edgevision.metrics.measures import LastMeasures, Measures, MetricValue, Values, mean_of
 from edgevision.session import CheckedSession
 from edgevision.tasks.description import GenerateTask
 from edgevision.tasks.generation.image_to_image import ImageToImage
 from edgevision.tensors import Array
+
+Floats = NDArray[np.float64]
 
 
 class ImageToImageEvaluator:
@@ -82,8 +85,12 @@ class ImageToImageEvaluator:
     def compare(self, source: Sequence[Pixels], artifact: Sequence[Pixels]) -> Comparison:
         """As `compare_images`, with PSNR and SSIM against ground truth where known."""
         before, after = self.measure(source), self.measure(artifact)
-        metrics = pair(before.metrics, after.metrics) if before and after else ()
-        return compare_images(source, artifact, self._image_names, metrics, groups=self.groups)
+        comparison = compare_images(source, artifact, self._image_names, groups=self.groups)
+        if before is None or after is None:
+            return comparison
+        metrics = pair(before.metrics, after.metrics)
+        notes = dict.fromkeys((*before.notes, *after.notes, *comparison.notes))
+        return replace(comparison, metrics=metrics, notes=tuple(notes))
 
     def measure(self, answers: Sequence[Pixels]) -> Measures | None:
         """As `MeasuringEvaluator.measure`: mean PSNR and SSIM; the error of an image is 1 - SSIM."""
@@ -98,36 +105,39 @@ def compare_images(
     source: Sequence[Pixels],
     artifact: Sequence[Pixels],
     image_names: Sequence[str] = (),
-    metrics: tuple[Metric, ...] = (),
     *,
     groups: Groups | None = None,
 ) -> Comparison:
     """Compare the images of an artifact with its source's; differences are fractions of 255.
 
-    Agreement is the mean structural similarity. The interval of PSNR is left out where all images have the
-    same, such as images that are all equal: these say nothing about others.
+    Agreement is the mean structural similarity. The PSNR of two equal images is infinite: the mean PSNR is
+    that of the images that differ, and there is none if no image differs.
 
     Args:
         source, artifact: uint8 ``(h, w, c)``, one or more.
         image_names: names of the inputs.
-        metrics: of both, against ground truth.
         groups: group of each image, `None` if every image is its own.
     """
     differences = [np.abs(a.astype(np.int16) - b) for a, b in zip(source, artifact, strict=True)]
-    psnr, similarity = _psnr_and_ssim(source, artifact, groups)
-    similar = share_by_image(np.clip(np.asarray(similarity.per_image), 0.0, 1.0))
+    noise, similarities = _each(psnr_db, source, artifact), _each(ssim, source, artifact)
+    psnr = _mean_psnr(noise, groups)
+    similar = share_by_image(np.clip(similarities, 0.0, 1.0), groups=groups)
+    similarity = float(similarities.mean())
     return Comparison(
         images=len(source),
-        agreement=max(0.0, similarity.value),
+        agreement=max(0.0, similarity),
         largest_difference=max(float(difference.max()) for difference in differences) / 255,
         mean_difference=float(np.mean([difference.mean() for difference in differences])) / 255,
-        metrics=metrics,
-        likeness={"SSIM": similarity.value, "PSNR, dB": psnr.value},
+        likeness={"SSIM": similarity, **({} if psnr is None else {"PSNR, dB": psnr.value})},
         agreement_interval=similar,
-        likeness_intervals={"SSIM": similar, **({"PSNR, dB": psnr.interval} if psnr.interval else {})},
+        likeness_intervals={
+            "SSIM": similar,
+            **({} if psnr is None or psnr.interval is None else {"PSNR, dB": psnr.interval}),
+        },
         details=_changes(
-            similarity, psnr, [bool(difference.any()) for difference in differences], image_names
+            similarities, noise, [bool(difference.any()) for difference in differences], image_names
         ),
+        notes=(*_equal_notes(noise, "the source's"), *_window_notes(source)),
     )
 
 
@@ -138,12 +148,12 @@ def most_contrast(images: Sequence[Pixels], count: int) -> list[int]:
 
 
 def _changes(
-    similarity: MetricValue, psnr: MetricValue, changed: Sequence[bool], image_names: Sequence[str]
+    similarities: Floats, noise: Floats, changed: Sequence[bool], image_names: Sequence[str]
 ) -> GenerateDetails:
-    rows = zip(np.asarray(similarity.per_image).tolist(), np.asarray(psnr.per_image).tolist(), strict=True)
+    rows = zip(similarities.tolist(), noise.tolist(), strict=True)
     changes = [
-        PixelChange(name_of(image_names, place), round(one, 6), round(noise, 4))
-        for place, (one, noise) in enumerate(rows)
+        PixelChange(name_of(image_names, place), round(one, 6), round(decibels, 4))
+        for place, (one, decibels) in enumerate(rows)
         if changed[place]
     ]
     worst = sorted(changes, key=lambda change: (change.ssim, change.psnr_db))[:MOST_IMAGES]
@@ -153,21 +163,41 @@ def _changes(
 def _measures(
     truth: Sequence[Pixels], outputs: Sequence[Pixels], *, groups: Groups | None = None
 ) -> Measures:
-    metrics = _psnr_and_ssim(truth, outputs, groups)
-    return Measures(metrics, (), 1.0 - np.asarray(metrics[1].per_image, np.float64))
+    """Mean PSNR, of the images that differ from the ground truth, and mean SSIM."""
+    noise, similarities = _each(psnr_db, truth, outputs), _each(ssim, truth, outputs)
+    psnr = _mean_psnr(noise, groups)
+    similarity = mean_of("SSIM", similarities, groups=groups)
+    if psnr is None:  # infinite, which JSON cannot express; without an interval, nothing is shown by it
+        psnr = MetricValue("PSNR", HIGHEST_PSNR_DB, None, "dB", Values(noise, 0.0, HIGHEST_PSNR_DB, groups))
+    notes = _equal_notes(noise, "the ground truth")
+    return Measures((psnr, similarity), (), 1.0 - similarities, notes=notes)
 
 
-def _psnr_and_ssim(
-    truth: Sequence[Pixels], outputs: Sequence[Pixels], groups: Groups | None
-) -> tuple[MetricValue, MetricValue]:
-    """Mean PSNR and mean SSIM."""
-    return (
-        mean_of("PSNR", _each(psnr_db, truth, outputs), "dB", groups=groups),
-        mean_of("SSIM", _each(ssim, truth, outputs), groups=groups),
+def _mean_psnr(noise: Floats, groups: Groups | None) -> MetricValue | None:
+    if not np.isfinite(noise).any():
+        return None
+    return mean_of("PSNR", noise, "dB", highest=HIGHEST_PSNR_DB, groups=groups)
+
+
+def _window_notes(images: Sequence[Pixels]) -> tuple[str, ...]:
+    if not any(map(has_small_window, images)):
+        return ()
+    return ("SSIM of images with a side of less than 11 pixels has a uniform window of 7x7 pixels",)
+
+
+def _equal_notes(noise: Floats, to: str) -> tuple[str, ...]:
+    equal = int(np.isinf(noise).sum())
+    if equal == 0:
+        return ()
+    infinite = (
+        f"output images that are equal to {to}: {equal} of {len(noise)}; their PSNR is infinite and is "
     )
+    if equal < len(noise):
+        return (infinite + "not in the mean",)
+    return (infinite + f"shown as {HIGHEST_PSNR_DB:g} dB, if at all",)
 
 
 def _each(
     measure: Callable[[Pixels, Pixels], float], first: Sequence[Pixels], second: Sequence[Pixels]
-) -> NDArray[np.float64]:
+) -> Floats:
     return np.array([measure(a, b) for a, b in zip(first, second, strict=True)])

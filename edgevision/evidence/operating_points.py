@@ -19,12 +19,14 @@ from edgevision.evidence.threshold_choice import (
     ThresholdCounts,
     effective_number,
 )
+from edgevision.metrics.class_ratios import ratio_of
 from edgevision.metrics.classification import Truth, members
 from edgevision.metrics.comparison import Metric, pair
 from edgevision.metrics.formatting import in_unit, level
-from edgevision.metrics.intervals import Groups, Interval, clopper_pearson, resampled_sums, wilson
-from edgevision.metrics.measures import Measures, MetricValue, resampled, share_of
+from edgevision.metrics.intervals import Groups, Interval, clopper_pearson
+from edgevision.metrics.measures import Measures, MetricValue, share_of
 from edgevision.metrics.sample_size import positives_for_sensitivity
+from edgevision.system.arguments import array, check_lengths
 from edgevision.tasks.classify import Scores
 from edgevision.tasks.labels import abbreviated
 from edgevision.tasks.score_calibration import OperatingPoint
@@ -61,7 +63,14 @@ class Curve:
 
     @classmethod
     def of(cls, scores: ClassScores, positive: Positives) -> Curve:
-        """The curve of these images, of which some are positive and some negative."""
+        """The curve of these images, of which some are positive and some negative.
+
+        Raises:
+            OptionError: `scores` is not an array of numbers, or `positive` not one of as many booleans.
+        """
+        array(scores, "scores", "f", axes=(1,))
+        array(positive, "positive", "b", axes=(1,))
+        check_lengths(scores=scores, positive=positive)
         counts = ThresholdCounts.of(scores, positive)
         sensitivity = counts.true_positives / counts.positives
         specificity = 1 - counts.false_positives / counts.negatives
@@ -232,13 +241,10 @@ def point_metrics(scores: ClassScores, positive: Positives, threshold: float) ->
     """
     predicted = scores >= np.float32(threshold)
     correct = predicted & positive
-    hits, predictions = int(correct.sum()), int(predicted.sum())
-    samples = resampled_sums(np.column_stack([correct, predicted]))
-    precisions = np.where(samples[:, 1] > 0, samples[:, 0] / np.maximum(samples[:, 1], 1), np.nan)
     return (
         share_of("sensitivity", predicted[positive]),
         share_of("specificity", ~predicted[~positive]),
-        resampled("precision", hits / max(predictions, 1), precisions, wilson(hits, predictions)),
+        ratio_of("precision", correct, predicted),
     )
 
 
@@ -385,7 +391,7 @@ def _warnings(evidence: OperatingEvidence, positive: tuple[Positives, Positives]
             f"{in_unit(metric.source, 'share')} on the evaluation set, more than chance explains: check that "
             f"both sets show the same kind of images and that the model was trained on neither"
         )
-    frequencies = [wilson(int(one.sum()), len(one)) for one in positive]
+    frequencies = [clopper_pearson(int(one.sum()), len(one)) for one in positive]
     if evidence.metric == "precision" and (_above(*frequencies) or _above(*reversed(frequencies))):
         on_calibration, on_evaluation = (in_unit(float(one.mean()), "share") for one in positive)
         yield (

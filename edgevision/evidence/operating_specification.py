@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from edgevision.errors import OptionError
 from edgevision.metrics.binomial import checked_confidence
-from edgevision.system.arguments import real_number
+from edgevision.system.arguments import one_of, real_number
+from edgevision.system.shown import shown
 from edgevision.tasks.score_calibration import OPERATING_METRICS
 
 #: Places on the scale of scores from which Learn-then-Test looks for thresholds that keep a precision: so
@@ -42,9 +43,8 @@ class OperatingPointSpecification:
 
     def __post_init__(self) -> None:
         if not isinstance(self.positive, str):
-            raise OptionError(f"positive: expected the name of a class, got {self.positive!r}")
-        if self.metric not in OPERATING_METRICS:
-            raise OptionError(f"metric: expected {', '.join(OPERATING_METRICS)}, got {self.metric!r}")
+            raise OptionError(f"positive: expected the name of a class, got {shown(self.positive)}")
+        one_of(self.metric, OPERATING_METRICS, "metric")
         at_least = real_number(self.at_least, self.metric)
         if not 0 < at_least < 1:
             raise OptionError(f"{self.metric}: expected above 0 and below 1, got {at_least:g}")

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.metrics.classification import Members, reliability
-from edgevision.metrics.intervals import Groups, Interval, Samples, resampled_sums
+from edgevision.metrics.intervals import Groups, Interval
 from edgevision.metrics.reliability import Reliability
 from edgevision.tasks.classify import class_scores
 from edgevision.tasks.temperature import Scores, log_scores, logistic, logits_of
@@ -21,6 +21,8 @@ from edgevision.tasks.temperature import Scores, log_scores, logistic, logits_of
 LOWEST, HIGHEST = 0.05, 20.0
 #: Bisection steps, enough for more than six digits.
 _HALVINGS = 40
+_RESAMPLES = 1000
+_Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -143,14 +145,21 @@ def change_interval(
     mean, spread = (float(one[0]) for one in _mean_and_error(parts.sum(axis=0)[None]))
     if not spread > 1e-12:
         return None
-    means, spreads = _mean_and_error(resampled_sums(parts))
+    means, spreads = _mean_and_error(_resampled_sums(parts))
     known = spreads > 1e-6 * spread
     low, high = np.quantile((means[known] - mean) / spreads[known], (0.025, 0.975))
     limits = mean - float(high) * spread, mean - float(low) * spread
     return Interval(round(limits[0], 6), round(limits[1], 6), "bootstrap-t")
 
 
-def _mean_and_error(totals: Samples) -> tuple[Samples, Samples]:
+def _resampled_sums(parts: _Numbers) -> _Numbers:
+    """The sums of ``(groups, k)`` over resamples of the groups, ``(_RESAMPLES, k)``."""
+    random, count = np.random.default_rng(len(parts)), len(parts)
+    drawn = (np.bincount(random.integers(0, count, count), minlength=count) for _ in range(_RESAMPLES))
+    return np.stack([times @ parts for times in drawn])
+
+
+def _mean_and_error(totals: _Numbers) -> tuple[_Numbers, _Numbers]:
     """The mean per image and its standard error, from sums over groups ``(n, 5)``; see `change_interval`."""
     sums, sizes, squares, products, sizes_squared = totals.T
     means = sums / sizes

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevision.system.arguments import whole_number
+from edgevision.system.arguments import array, check_lengths, whole_number
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,14 @@ class Confusion:
 
     @classmethod
     def of(cls, truth: NDArray[np.int64], predicted: NDArray[np.int64]) -> Confusion:
-        """Count the pairs of true and predicted classes, both int64 ``(images,)``."""
+        """Count the pairs of true and predicted classes, both int64 ``(images,)``.
+
+        Raises:
+            OptionError: they are not two arrays of whole numbers, of the same length.
+        """
+        array(truth, "truth", "iu", axes=(1,))
+        array(predicted, "predicted", "iu", axes=(1,))
+        check_lengths(truth=truth, predicted=predicted)
         pairs, counts = np.unique(np.stack([truth, predicted], axis=1), axis=0, return_counts=True)
         rows = np.column_stack([pairs, counts]).tolist()
         return cls(tuple((row[0], row[1], row[2]) for row in rows))
@@ -86,11 +93,15 @@ class Confusion:
             OptionError: `classes` is not a whole number, or does not cover every class that occurs.
         """
         highest = max((max(row, column) for row, column, _ in self.cells), default=-1)
-        classes = whole_number(classes, "classes", least=highest + 1)
+        classes = whole_number(classes, "classes", highest + 1, _MOST_CLASSES)
         matrix = np.zeros((classes, classes), np.int64)
         for row, column, count in self.cells:
             matrix[row, column] = count
         return matrix
+
+
+#: More have no meaning, and a matrix of them no memory.
+_MOST_CLASSES = 20_000
 
 
 def name_of(image_names: Sequence[str], place: int) -> str:

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgevision.metrics import class_ratios
 from edgevision.metrics.changes import Confusion
-from edgevision.metrics.intervals import RESAMPLES, Groups, Interval, Samples, resamples, wilson
-from edgevision.metrics.measures import ClassMetricValues, Measures, MetricValue, resampled, share_of
+from edgevision.metrics.class_ratios import ClassCounts, class_metrics, macro_metrics
+from edgevision.metrics.intervals import Groups
+from edgevision.metrics.measures import ClassMetricValues, Measures, share_of
 from edgevision.metrics.reliability import Reliability
 from edgevision.tasks.classify import Scores
 
 #: Membership: one bool per image and class.
-Members = NDArray[np.bool_]
+Members = class_ratios.Members
 #: Ground truth: the class of each image, int64 ``(images,)``, or with independent scores its membership.
 Truth = NDArray[np.int64] | Members
 
 #: Lowest independent score that predicts a class.
 THRESHOLD = 0.5
-#: Numbers processed at a time, which limits the memory.
-_BLOCK_NUMBERS = 4_000_000
 
 
 def predicted_classes(scores: Scores, multi_label: bool) -> Members:
@@ -54,9 +53,10 @@ def classify_measures(
 ) -> Measures:
     """Measure a classifier against the ground truth.
 
-    Precision, recall and F1 are averaged over the classes in the ground truth (macro); the precision of a
-    class that is never predicted is 0. With independent scores the main metric is F1, and ``exact match`` is
-    the share of images for which every class is correct.
+    Precision, recall and F1 are averaged over the classes that the ground truth or the predictions have, or,
+    with independent scores, over all classes; where they are not defined they are 0 (as scikit-learn's
+    ``average="macro", zero_division=0``). With independent scores the main metric is F1, and ``exact match``
+    is the share of images for which every class is correct.
 
     Args:
         scores: float32 ``(images, classes)`` of 0…1.
@@ -66,110 +66,35 @@ def classify_measures(
         groups: group of each image, `None` if every image is its own.
     """
     predicted, true = predicted_classes(scores, multi_label), members(truth, scores.shape[1])
-    counts = _counted(predicted, true)
-    shown = np.flatnonzero(counts.support > 0)
-    accuracy = share_of("exact match" if multi_label else "accuracy", (predicted == true).all(axis=1))
-    means = _means(counts, shown)
+    counts = ClassCounts.of(predicted, true)
+    right = (predicted == true).all(axis=1)
+    accuracy = share_of("exact match" if multi_label else "accuracy", right, groups=groups)
+    averaged = np.ones(len(labels), bool) if multi_label else counts.union
+    means = macro_metrics(predicted, true, counts, averaged, groups)
     metrics = (means[-1], accuracy, *means[:-1]) if multi_label else (accuracy, *means)
     true_scores = np.where(true, scores, 1 - scores).min(axis=1) if multi_label else scores[true]
+    shown = np.flatnonzero(counts.support > 0).tolist()
     return Measures(
         metrics=metrics,
-        by_class=tuple(_of_class(counts, predicted, true, place, labels[place]) for place in shown.tolist()),
-        errors=np.where((predicted == true).all(axis=1), 0.0, 2.0 - true_scores),
+        by_class=tuple(
+            ClassMetricValues(labels[place], int(counts.support[place]), of_class)
+            for place, of_class in zip(shown, class_metrics(predicted, true, counts, groups), strict=True)
+        ),
+        errors=np.where(right, 0.0, 2.0 - true_scores),
         confusion=None if multi_label else Confusion.of(true.argmax(axis=1), predicted.argmax(axis=1)),
         reliability=reliability(scores, true, multi_label, groups=groups),
+        notes=_unsupported_notes(counts, averaged),
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _ClassCounts:
-    """Number of images per class ``(classes,)``, and on each resample ``(RESAMPLES, classes)``."""
-
-    correct: NDArray[np.int64]
-    predicted: NDArray[np.int64]
-    support: NDArray[np.int64]
-    correct_samples: Samples
-    predicted_samples: Samples
-    support_samples: Samples
-
-
-def _counted(predicted: Members, true: Members) -> _ClassCounts:
-    memberships = (predicted & true, predicted, true)
-    sums = (one.sum(axis=0) for one in memberships)
-    return _ClassCounts(*sums, *(_resampled_counts(one) for one in memberships))
-
-
-def _resampled_counts(membership: Members) -> Samples:
-    """Number of images per class on each resample; visits the images of each class alone."""
-    classes, images = np.nonzero(membership.T)
-    present, starts = np.unique(classes, return_index=True)
-    out = np.zeros((RESAMPLES, membership.shape[1]))
-    if len(images) == 0:
-        return out
-    drawn = resamples(len(membership))
-    rows = max(1, _BLOCK_NUMBERS // len(images))
-    for start in range(0, RESAMPLES, rows):
-        block = drawn[start : start + rows][:, images].astype(np.int32)
-        out[start : start + rows, present] = np.add.reduceat(block, starts, axis=1)
-    return out
-
-
-def _means(counts: _ClassCounts, shown: NDArray[np.intp]) -> tuple[MetricValue, ...]:
-    values = _scores_of_classes(counts.correct, counts.predicted, counts.support)
-    samples = _scores_of_classes(counts.correct_samples, counts.predicted_samples, counts.support_samples)
-    names = ("macro precision", "macro recall", "macro F1")
-    return tuple(
-        resampled(name, float(_mean(value[shown][None])[0]), _mean(sample[:, shown]))
-        for name, value, sample in zip(names, values, samples, strict=True)
+def _unsupported_notes(counts: ClassCounts, averaged: NDArray[np.bool_]) -> tuple[str, ...]:
+    count = int((averaged & (counts.support == 0)).sum())
+    if count == 0:
+        return ()
+    return (
+        f"classes in the macro averages without an image in the ground truth: {count} of {averaged.sum()}; "
+        "they count as 0, as in scikit-learn, and these images do not bound what they would add",
     )
-
-
-def _mean(rows: Samples) -> Samples:
-    """The mean of each row without its NaN; 0 for a row of NaN alone."""
-    known = ~np.isnan(rows)
-    mean: Samples = np.where(known, rows, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
-    return mean
-
-
-def _of_class(
-    counts: _ClassCounts, predicted: Members, true: Members, place: int, label: str
-) -> ClassMetricValues:
-    correct, predictions, support = (
-        int(n[place]) for n in (counts.correct, counts.predicted, counts.support)
-    )
-    samples = _scores_of_classes(
-        counts.correct_samples[:, place], counts.predicted_samples[:, place], counts.support_samples[:, place]
-    )
-    precision, _, f1 = _scores_of_classes(*map(np.array, (correct, predictions, support)))
-    recall_hits = predicted[true[:, place], place]
-    return ClassMetricValues(
-        label,
-        support,
-        (
-            resampled("precision", float(precision), samples[0], wilson(correct, predictions)),
-            share_of("recall", recall_hits),
-            resampled("F1", float(f1), samples[2], _f1_interval(correct, predictions, support)),
-        ),
-    )
-
-
-def _f1_interval(correct: int, predicted: int, support: int) -> Interval:
-    """Wilson's interval of the share correct / (predicted or true), converted to F1, which rises with it."""
-    share = wilson(correct, predicted + support - correct)
-    low, high = (round(2 * limit / (1 + limit), 6) for limit in (share.low, share.high))
-    return Interval(low, high, share.method)
-
-
-def _scores_of_classes(
-    correct: NDArray[np.generic], predicted: NDArray[np.generic], support: NDArray[np.generic]
-) -> tuple[Samples, Samples, Samples]:
-    """Precision, recall and F1; NaN for classes without support."""
-    correct, predicted, support = (np.asarray(one, np.float64) for one in (correct, predicted, support))
-    supported = support > 0
-    precision = np.where(supported, correct / np.maximum(predicted, 1), np.nan)
-    recall = np.where(supported, correct / np.maximum(support, 1), np.nan)
-    f1 = np.where(supported, 2 * correct / np.maximum(predicted + support, 1), np.nan)
-    return precision, recall, f1
 
 
 def reliability(

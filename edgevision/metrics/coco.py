@@ -1,4 +1,4 @@
-"""COCO metrics of detectors: matched by pycocotools, averaged over any resample of the images."""
+"""COCO metrics of detectors: matched by pycocotools, and what each image contributes to them."""
 
 from __future__ import annotations
 
@@ -14,16 +14,15 @@ from numpy.typing import NDArray
 
 from edgevision.datasets.annotations import Annotations
 from edgevision.errors import MissingRuntimeError
-from edgevision.metrics.intervals import Groups, Samples, resamples
-from edgevision.metrics.measures import ClassMetricValues, Measures, MetricValue, resampled
+from edgevision.metrics.bounded_means import limits_of_means
+from edgevision.metrics.intervals import Groups
+from edgevision.metrics.measures import ClassMetricValues, Contributions, Measures, MetricValue
 from edgevision.tasks.detections import Detections
 
 #: Boxes per image and class that COCO evaluates.
 _MOST = 100
 _THRESHOLDS = 10
 _RECALL_LEVELS = np.linspace(0.0, 1.0, 101)
-#: Numbers processed at a time, which limits the memory.
-_BLOCK_NUMBERS = 4_000_000
 
 
 def detect_measures(
@@ -52,25 +51,32 @@ def detect_measures(
         MissingRuntimeError: pycocotools is not installed.
     """
     matches = _matches(truth, detections, len(labels))
-    values = _averages(matches, np.ones((1, len(truth)), np.uint8))
-    samples = _averages(matches, resamples(len(truth)))
-    metrics = (
-        _metric("mAP@0.50", _class_mean(values.precision_50), _class_mean(samples.precision_50)),
-        _metric("mAP@0.50:0.95", _class_mean(values.precision), _class_mean(samples.precision)),
-        _metric("recall", _class_mean(values.recall), _class_mean(samples.recall)),
-    )
-    by_class = tuple(
-        ClassMetricValues(
-            labels[one.class_id],
-            int(one.objects.sum()),
-            (
-                _metric("AP@0.50", values.precision_50[:, place], samples.precision_50[:, place]),
-                _metric("AP@0.50:0.95", values.precision[:, place], samples.precision[:, place]),
-            ),
+    averages = [[_average(one, levels) for levels in (slice(0, 1), slice(None))] for one in matches]
+    at_50, at_all = ([row[place] for row in averages] for place in (0, 1))
+    number = len(truth)
+    # All at once, since the limits are computed in parallel.
+    found = iter(
+        _metrics(
+            [
+                ("mAP@0.50", [one.precision for one in at_50]),
+                ("mAP@0.50:0.95", [one.precision for one in at_all]),
+                ("recall", [one.recall for one in at_all]),
+                *(
+                    row
+                    for half, every in averages
+                    for row in (("AP@0.50", [half.precision]), ("AP@0.50:0.95", [every.precision]))
+                ),
+            ],
+            number,
+            groups,
         )
-        for place, one in enumerate(matches)
     )
-    return Measures(metrics, by_class, _errors(matches, len(truth), score_threshold), notes=_notes(truth))
+    metrics = (next(found), next(found), next(found))
+    by_class = tuple(
+        ClassMetricValues(labels[one.class_id], int(one.objects.sum()), (next(found), next(found)))
+        for one in matches
+    )
+    return Measures(metrics, by_class, _errors(matches, number, score_threshold), notes=_notes(truth))
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,81 +100,141 @@ class _ClassMatches:
 
 
 @dataclass(frozen=True, eq=False)
-class _Averages:
-    """Averages, each ``(resamples, classes)``; NaN where a resample has no object of the class."""
+class _Ratio:
+    """A metric of one class as a sum over images.
 
-    precision_50: Samples
-    precision: Samples
-    recall: Samples
-
-
-def _metric(name: str, value: Samples, samples: Samples) -> MetricValue:
-    return resampled(name, float(value[0]), samples)
-
-
-def _class_mean(values: Samples) -> Samples:
-    known = ~np.isnan(values)
-    mean: Samples = np.where(known, values, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
-    return mean
-
-
-def _averages(matches: Sequence[_ClassMatches], drawn: NDArray[np.uint8]) -> _Averages:
-    """Averages of every class on each row of `drawn`, which counts how often each image is drawn."""
-    precision = np.full((_THRESHOLDS, len(drawn), len(matches)), np.nan)
-    recall = np.full_like(precision, np.nan)
-    for place, one in enumerate(matches):
-        rows = max(1, _BLOCK_NUMBERS // max(len(one.scores), drawn.shape[1]))
-        for start in range(0, len(drawn), rows):
-            block = slice(start, start + rows)
-            for threshold, averages in enumerate(_of_thresholds(one, drawn[block])):
-                precision[threshold, block, place], recall[threshold, block, place] = averages
-    return _Averages(precision[0], precision.mean(axis=0), recall.mean(axis=0))
-
-
-def _of_thresholds(one: _ClassMatches, drawn: NDArray[np.uint8]) -> Iterator[tuple[Samples, Samples]]:
-    """Average precision and highest recall at each threshold, each ``(rows,)``.
-
-    Boxes in an image that a row draws twice count twice. Precision peaks at correct boxes, so the others can
-    be skipped.
+    Attributes:
+        value: the metric, 0…1.
+        images: int64 ``(n,)``, images that have an object or a box of the class.
+        changes: float64 ``(n,)``, derivative of the metric by the weight of each image; its sum is 0.
+        shares: float64 ``(n,)``, share of the objects of the class that each image has.
+        most_gained, most_lost: the most that one more image with one object could change the metric.
+        optimism: what the metric gains by interpolation, which takes the best of precisions that vary, so
+            that it is too high on few images.
     """
-    objects = drawn.astype(np.int64) @ one.objects
-    weights = drawn[:, one.images].astype(np.int32)
-    boxes = np.cumsum(weights, axis=1)
-    for right, ignored in zip(one.right, one.ignored, strict=True):
-        counted = np.cumsum(weights * ~ignored, axis=1) if ignored.any() else boxes
-        hits = np.cumsum(weights[:, right], axis=1)
-        yield _average_precision(hits, counted[:, right], objects)
+
+    value: float
+    images: NDArray[np.int64]
+    changes: NDArray[np.float64]
+    shares: NDArray[np.float64]
+    most_gained: float
+    most_lost: float
+    optimism: float = 0.0
 
 
-def _average_precision(
-    hits: NDArray[np.int32], boxes: NDArray[np.int32], objects: NDArray[np.int64]
-) -> tuple[Samples, Samples]:
-    """Precision at 101 levels of recall, averaged, and the highest recall: each ``(rows,)``.
+@dataclass(frozen=True, eq=False)
+class _Average:
+    """Average precision and recall of one class."""
 
-    Args:
-        hits, boxes: ``(rows, correct boxes)``: number of correct boxes, and of all boxes, up to and
-            including each correct box.
-        objects: ``(rows,)``, number of annotated objects.
+    precision: _Ratio
+    recall: _Ratio
+
+
+def _metrics(
+    rows: Sequence[tuple[str, Sequence[_Ratio]]], images: int, groups: Groups | None
+) -> list[MetricValue]:
+    """The mean of each metric over its classes; without classes 0, and nothing bounds it."""
+    contributions = [_contributions(classes, images, groups) for _, classes in rows]
+    limits = limits_of_means([one.mean for one in contributions])
+    return [
+        MetricValue(
+            name,
+            float(np.mean([one.value for one in classes])) if classes else 0.0,
+            of_images.interval_from(ends),
+            observations=of_images,
+        )
+        for (name, classes), of_images, ends in zip(rows, contributions, limits, strict=True)
+    ]
+
+
+def _contributions(classes: Sequence[_Ratio], images: int, groups: Groups | None) -> Contributions:
+    """The contribution of each image to the mean of a metric over classes."""
+    amounts, shares = np.zeros(images), np.zeros(images)
+    for one in classes:
+        shares[one.images] += one.shares / len(classes)
+        amounts[one.images] += one.changes / len(classes)
+    amounts += shares * sum(one.value for one in classes) / max(1, len(classes))
+    most_gained, most_lost = (
+        max((getattr(one, name) for one in classes), default=0.0) / max(1, len(classes))
+        for name in ("most_gained", "most_lost")
+    )
+    optimism = sum(one.optimism for one in classes) / max(1, len(classes))
+    return Contributions(amounts, shares, most_gained, most_lost, groups, optimism)
+
+
+def _average(one: _ClassMatches, levels: slice) -> _Average:
+    """Average precision and recall at the IoU thresholds in `levels`, averaged over these."""
+    objects = int(one.objects.sum())
+    held = np.unique(np.concatenate([np.flatnonzero(one.objects), one.images]))
+    shares = one.objects[held] / objects
+    places = np.searchsorted(held, one.images)
+    rows = [
+        _at_threshold(right, ignored, places, one.objects[held])
+        for right, ignored in zip(one.right[levels], one.ignored[levels], strict=True)
+    ]
+    precision, changes, false_alarm, gained, recall, hits = (
+        np.mean(column, axis=0) for column in zip(*rows, strict=True)
+    )
+    return _Average(
+        # One more object, found or missed; missed by a false box with the highest score at worst.
+        _Ratio(
+            float(precision),
+            held,
+            changes,
+            shares,
+            1 / objects,
+            1 / objects + float(false_alarm),
+            float(gained),
+        ),
+        _Ratio(float(recall), held, hits / objects - recall * shares, shares, 1 / objects, 1 / objects),
+    )
+
+
+def _at_threshold(
+    right: NDArray[np.bool_], ignored: NDArray[np.bool_], places: NDArray[np.intp], objects: NDArray[np.int64]
+) -> tuple[float, NDArray[np.float64], float, float, float, NDArray[np.float64]]:
+    """Average precision, its derivative by image, the loss to a false box on top, its gain by interpolation.
+
+    And recall, and the number of correct boxes by image.
+
+    Boxes have their highest score first. The derivative is that of the area under the interpolated precision,
+    of which COCO's mean over 101 levels of recall is an approximation.
     """
-    rows, places = hits.shape
-    shown = np.where(objects > 0, objects, np.nan)
-    if places == 0:
-        return shown * 0.0, shown * 0.0
-    precisions = hits / np.maximum(boxes, 1)
-    best = np.zeros((rows, places + 1))  # beyond the last box precision is 0
-    best[:, :-1] = np.maximum.accumulate(precisions[:, ::-1], axis=1)[:, ::-1]
-    # One search for all rows: an offset per row keeps the concatenation sorted.
-    needed = _needed(objects)
-    offsets = np.arange(rows)[:, None] * (int(max(hits.max(), needed.max())) + 1)
-    positions = np.searchsorted((hits + offsets).ravel(), (needed + offsets).ravel()).reshape(rows, -1)
-    levels = (positions - np.arange(rows)[:, None] * places).clip(max=places)
-    average = np.take_along_axis(best, levels, axis=1).mean(axis=1)
-    return np.where(objects > 0, average, np.nan), hits[:, -1] / shown
+    total = int(objects.sum())
+    counted = ~ignored
+    hits, boxes = np.cumsum(right), np.cumsum(counted)
+    by_image = np.bincount(places[right], minlength=len(objects)).astype(np.float64)
+    correct = np.flatnonzero(right)
+    if len(correct) == 0:
+        return 0.0, np.zeros(len(objects)), 0.0, 0.0, 0.0, by_image
+    precisions = hits[correct] / boxes[correct]
+    # Interpolated precision at each correct box is that of the best one at or beyond it.
+    best = np.maximum.accumulate(precisions[::-1])[::-1]
+    peak = correct[np.searchsorted(-best, -best, side="right") - 1]
+    levels = np.searchsorted(hits[correct], _needed(total)).clip(max=len(correct))
+    average = float(np.append(best, 0.0)[levels].mean())
+    # Each peak is worth as many correct boxes as are interpolated from it.
+    worth = np.zeros(len(right))
+    np.add.at(worth, peak, 1 / boxes[peak])
+    relative = np.zeros(len(right))
+    np.add.at(relative, peak, best / boxes[peak])
+    to_right, to_all = (np.cumsum(one[::-1])[::-1] for one in (worth, relative))
+    moved = np.bincount(places, right * to_right - counted * to_all, minlength=len(objects))
+    found = np.bincount(places[correct], best, minlength=len(objects))
+    area = float(best.sum()) / total
+    return (
+        average,
+        (found + moved) / total - area * objects / total,
+        float(to_all[0]) / total,
+        max(0.0, average - float(precisions.sum()) / total),
+        len(correct) / total,
+        by_image,
+    )
 
 
-def _needed(objects: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Objects to detect for each level of recall, ``(rows, 101)``, rounded as COCO does."""
-    count = np.maximum(objects, 1)[:, None]
+def _needed(objects: int) -> NDArray[np.int64]:
+    """Objects to detect for each level of recall, ``(101,)``, rounded as COCO does."""
+    count = max(objects, 1)
     needed = np.ceil(_RECALL_LEVELS * count).astype(np.int64)
     needed -= (needed - 1) / count >= _RECALL_LEVELS
     needed += needed / count < _RECALL_LEVELS

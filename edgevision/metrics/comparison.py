@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from edgevision.metrics.changes import BoxChange, Confusion, Flip, PixelChange
 from edgevision.metrics.intervals import Interval
-from edgevision.metrics.measures import ClassMetricValues, MetricValue, drop_interval
+from edgevision.metrics.measures import ClassMetricValues, MetricValue, drop_intervals
 from edgevision.metrics.reliability import Reliability
 
 #: Classes listed one by one; of more, those with the largest drop.
@@ -208,9 +208,10 @@ def change_count(details: Details | None) -> int:
 
 def pair(source: Sequence[MetricValue], artifact: Sequence[MetricValue]) -> tuple[Metric, ...]:
     """The metrics of source and artifact, paired by position and measured on the same images."""
+    pairs = list(zip(source, artifact, strict=True))
     return tuple(
-        Metric(a.name, a.value, b.value, a.unit, a.interval, b.interval, drop_interval(a, b))
-        for a, b in zip(source, artifact, strict=True)
+        Metric(a.name, a.value, b.value, a.unit, a.interval, b.interval, interval)
+        for (a, b), interval in zip(pairs, drop_intervals(pairs), strict=True)
     )
 
 
@@ -218,11 +219,11 @@ def pair_classes(
     source: Sequence[ClassMetricValues], artifact: Sequence[ClassMetricValues]
 ) -> tuple[ClassMetrics, ...]:
     """The metrics of each class, or of the `MOST_CLASSES` classes whose last metric dropped most."""
-    rows = [
-        ClassMetrics(a.label, a.support, pair(a.metrics, b.metrics))
-        for a, b in zip(source, artifact, strict=True)
-    ]
-    if len(rows) <= MOST_CLASSES:
-        return tuple(rows)
-    worst = sorted(range(len(rows)), key=lambda place: -rows[place].metrics[-1].drop)[:MOST_CLASSES]
-    return tuple(rows[place] for place in sorted(worst))
+    rows = list(zip(source, artifact, strict=True))
+    if len(rows) > MOST_CLASSES:
+        drops = [a.metrics[-1].value - b.metrics[-1].value for a, b in rows]
+        worst = sorted(range(len(rows)), key=lambda place: -drops[place])[:MOST_CLASSES]
+        rows = [rows[place] for place in sorted(worst)]
+    # All at once, since the limits are computed in parallel.
+    metrics = iter(pair(*([one for row in rows for one in row[side].metrics] for side in (0, 1))))
+    return tuple(ClassMetrics(a.label, a.support, tuple(next(metrics) for _ in a.metrics)) for a, _ in rows)

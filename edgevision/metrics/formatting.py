@@ -14,11 +14,14 @@ from edgevision.system.decimals import decimals, percent, significant, stated_di
 
 #: Methods of intervals, as they are named in publications.
 METHODS = {
-    "agresti-coull": "Agresti-Coull, by image",
     "clopper-pearson": "Clopper-Pearson",
+    "gaffke": "Gaffke, by image",
+    "gaffke-paired": "Gaffke, paired",
+    "gaffke-groups": "Gaffke, by group",
+    # Of evidence that earlier releases wrote:
+    "agresti-coull": "Agresti-Coull, by image",
     "wilson": "Wilson",
     "newcombe": "Newcombe, paired",
-    "zou-donner": "Zou-Donner, paired",
     "bootstrap": "bootstrap",
     "bootstrap-t": "bootstrap-t",
     "calibration-error": "distances of bins, with noise",
@@ -26,12 +29,16 @@ METHODS = {
 
 #: Publications of these methods.
 SOURCES = {
+    "gaffke": "Gaffke 2005, limits of a mean over images, or of a macro average, that one further image, as "
+    "unlike the others as possible, is added to; so changes that no image shows are not taken for impossible",
+    "gaffke-paired": "Gaffke 2005, for the difference of two proportions on the same images; it excludes 0 "
+    "where McNemar's exact test does",
+    "gaffke-groups": "Gaffke 2005, by group of images, whose sums vary as in Obuchowski 1998",
     "agresti-coull": "Agresti and Coull 1998, extended from hits to one share per image, for what is "
     "measured on labels, boxes or pixels of an image",
     "clopper-pearson": "Clopper and Pearson 1934, exact limits of a proportion",
     "wilson": "Wilson 1927, for a proportion of images",
     "newcombe": "Newcombe 1998, method 10, for the difference of two proportions on the same images",
-    "zou-donner": "Zou and Donner 2008, for the difference of two proportions on the same images",
     "bootstrap": "percentiles of 1,000 resamples of the images (Efron and Tibshirani 1993, chapter 13), the "
     "same resamples for every model",
     "bootstrap-t": "the mean over its standard error in 1,000 resamples of the images (Efron and Tibshirani "

@@ -1,29 +1,24 @@
-"""95 % confidence intervals of metrics, from closed formulas or by resampling the images."""
+"""Confidence intervals of shares and of their differences."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgevision.metrics import bounded_means
+from edgevision.metrics.bounded_means import Unseen, WeightedMean, drop_limits, limits_of_means
 from edgevision.metrics.quantiles import beta_quantile
 
-Samples = NDArray[np.float64]
 #: Images that belong together, such as those of one patient or video: the index of the group of each image,
 #: ``(images,)``. The images of a group depend on each other, so the groups are what is sampled.
-Groups = NDArray[np.intp]
+Groups = bounded_means.Groups
 
-#: Of the standard normal distribution, at 97.5 %.
-_Z = 1.959963984540054
-#: Number of bootstrap resamples.
-RESAMPLES = 1000
-#: Numbers processed at a time, which limits the memory.
-_BLOCK_NUMBERS = 4_000_000
 _DIGITS = 6
+#: Confidence of every interval of a metric.
+CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -31,36 +26,30 @@ class Interval:
     """A confidence interval of the value on all images of this kind.
 
     Attributes:
-        low, high: the limits, in the unit of the value.
-        method: ``agresti-coull`` (Agresti and Coull 1998, The American Statistician 52:119, extended from
-            hits to one share per image: see `share_by_image`), ``wilson`` (Wilson 1927, the score interval of
-            a proportion; for F1, of the proportion that F1 is a function of), ``newcombe`` (Newcombe 1998,
-            Statistics in Medicine 17:2635, method 10, for the difference of two proportions on the same
-            images) or ``bootstrap`` (percentiles of `RESAMPLES` resamples of the images, Efron and Tibshirani
-            1993, chapter 13; the resamples are the same for the same number of images).
+        low, high: the limits, in the unit of the value. Each alone is wrong in at most half of
+            ``1 - confidence`` of all sets.
+        method: ``clopper-pearson`` (Clopper and Pearson 1934, Biometrika 26:404: the exact interval of a
+            proportion; for F1, of the proportion that F1 is a function of), ``gaffke-paired`` (the drop of a
+            proportion on the same images), ``gaffke`` (any other mean, drop or macro average) or
+            ``gaffke-groups`` (of images that belong together). The last three are limits of the mean of a
+            bounded variable: Gaffke 2005; see `edgevision.metrics.bounded_means`.
         confidence: how often such intervals contain the value, 0…1.
     """
 
     low: float
     high: float
     method: str
-    confidence: float = 0.95
+    confidence: float = CONFIDENCE
 
 
-def wilson(hits: int, count: int) -> Interval:
-    """The interval of the proportion of `hits` in `count` independent trials; 0 to 1 without trials."""
-    low, high = _wilson(hits, count)
-    return Interval(round(low, _DIGITS), round(high, _DIGITS), "wilson")
-
-
-def clopper_pearson(hits: float, count: float, *, confidence: float = 0.95) -> Interval:
+def clopper_pearson(hits: float, count: float, *, confidence: float = CONFIDENCE) -> Interval:
     """The exact interval of the proportion of `hits` in `count` independent trials; 0 to 1 without trials.
 
     Each limit alone is wrong in at most half of ``1 - confidence`` of all sets (Clopper and Pearson 1934,
     Biometrika 26:404).
 
     Args:
-        hits, count: trials; fractions stand for dependent trials, counted by what they are worth.
+        hits, count: trials; fractions of trials are for plans.
         confidence: of the two limits together, 0…1; the lower limit alone has ``(1 + confidence) / 2``.
     """
     tail = (1 - confidence) / 2
@@ -69,135 +58,88 @@ def clopper_pearson(hits: float, count: float, *, confidence: float = 0.95) -> I
     return Interval(round(low, _DIGITS), round(high, _DIGITS), "clopper-pearson", confidence)
 
 
-def paired_drop(lost: float, gained: float, count: float, *, confidence: float = 0.95) -> Interval:
-    """The interval of the proportion of `lost` minus that of `gained` in `count` images.
-
-    The exact limits of both proportions, combined by their distances (Zou and Donner 2008, Statistics in
-    Medicine 27:1693).
+def proportion(
+    hits: NDArray[np.bool_], *, groups: Groups | None = None, confidence: float = CONFIDENCE
+) -> Interval:
+    """The interval of a proportion of images, bool ``(n,)``; 0 to 1 without images.
 
     Args:
-        lost, gained: images that only the source, or only the artifact, hits.
-        count: images.
+        hits: bool ``(n,)``.
+        groups: group of each image, `None` if every image is its own.
         confidence: of the two limits together, 0…1.
     """
-    if count <= 0:
-        return Interval(-1.0, 1.0, "zou-donner", confidence)
-    losses, gains = (clopper_pearson(one, count, confidence=confidence) for one in (lost, gained))
-    p, q = lost / count, gained / count
-    above = math.hypot(losses.high - p, q - gains.low)
-    below = math.hypot(p - losses.low, gains.high - q)
-    return Interval(round(p - q - below, _DIGITS), round(p - q + above, _DIGITS), "zou-donner", confidence)
+    if groups is None:
+        return clopper_pearson(int(hits.sum()), len(hits), confidence=confidence)
+    return share_by_image(hits, groups=groups, confidence=confidence)
 
 
 def share_by_image(
-    amounts: NDArray[Any], of: NDArray[Any] | None = None, *, groups: Groups | None = None
+    amounts: NDArray[Any],
+    of: NDArray[Any] | None = None,
+    *,
+    groups: Groups | None = None,
+    confidence: float = CONFIDENCE,
 ) -> Interval:
     """The interval of a share that is measured on parts of images, or of a mean similarity of images.
 
-    The parts of one image depend on each other, so the images are what is sampled. As Agresti and Coull do
-    for hits, `_Z` ** 2 images are added, half of them with a share of 1 and half with 0, and then the
-    interval is that of a mean, with the variance of the shares. With shares of 0 and 1 it is theirs. If all
-    images agree, it says how many others may not, which neither a bootstrap nor a variance can.
+    The parts of one image depend on each other, so the images are what is sampled, or the groups of images.
+    If all agree, it says how many others may not, which neither a bootstrap nor a variance can.
 
     Args:
-        amounts: ``(images,)``, one image or more, from 0 to `of`.
+        amounts: ``(images,)``, from 0 to `of`.
         of: ``(images,)``, the amount that would be a share of 1; default 1 for each.
-    """
-    amounts = amounts.astype(np.float64)
-    whole = np.ones(len(amounts)) if of is None else of.astype(np.float64)
-    if whole.sum() == 0:  # nothing in any image, on which both agree
-        amounts = whole = np.ones(len(amounts))
-    amounts, whole = amounts / whole.mean(), whole / whole.mean()
-    added = _Z * _Z
-    count = len(amounts) + added
-    middle = (float(amounts.sum()) + added / 2) / count
-    squares = float(((amounts - middle * whole) ** 2).sum()) + added / 2 * (middle**2 + (1 - middle) ** 2)
-    half = _Z * math.sqrt(squares) / count
-    low, high = max(0.0, middle - half), min(1.0, middle + half)
-    return Interval(round(low, _DIGITS), round(high, _DIGITS), "agresti-coull")
-
-
-def newcombe(
-    first: NDArray[np.bool_], second: NDArray[np.bool_], *, groups: Groups | None = None
-) -> Interval:
-    """The interval of the proportion of hits in `first` minus that in `second`.
-
-    Two models with the same hits still have an interval wider than 0: other images might tell them apart.
-
-    Args:
-        first, second: bool ``(n,)``, on the same n images.
-    """
-    count = len(first)
-    both, neither = int((first & second).sum()), int((~first & ~second).sum())
-    only_first, only_second = int((first & ~second).sum()), int((~first & second).sum())
-    if count == 0:
-        return Interval(-1.0, 1.0, "newcombe")
-    hits = both + only_first, both + only_second
-    p1, p2 = (number / count for number in hits)
-    (low1, high1), (low2, high2) = (_wilson(number, count) for number in hits)
-    phi = _correlation(both, only_first, only_second, neither)
-    below = _distance(p1 - low1, high2 - p2, phi)
-    above = _distance(high1 - p1, p2 - low2, phi)
-    return Interval(round(p1 - p2 - below, _DIGITS), round(p1 - p2 + above, _DIGITS), "newcombe")
-
-
-def percentile(samples: Samples) -> Interval:
-    """The central 95 % of the resampled values ``(n,)``; NaN is left out."""
-    known = samples[~np.isnan(samples)]
-    low, high = np.quantile(known, (0.025, 0.975)) if len(known) else (0.0, 0.0)
-    return Interval(round(float(low), _DIGITS), round(float(high), _DIGITS), "bootstrap")
-
-
-@lru_cache(maxsize=1)
-def resamples(images: int) -> NDArray[np.uint8]:
-    """How often each image is drawn in each resample, ``(RESAMPLES, images)``, read-only.
-
-    Always the same for the same number of images, so that values of two models on the same images can be
-    subtracted.
-    """
-    random = np.random.default_rng(images)
-    counts = np.empty((RESAMPLES, images), np.uint8)
-    for row in counts:
-        row[:] = np.bincount(random.integers(0, images, images, np.int32), minlength=images)
-    counts.flags.writeable = False
-    return counts
-
-
-def resampled_sums(values: NDArray[Any]) -> Samples:
-    """The sum of one or more values per image over each resample.
-
-    Args:
-        values: ``(images,)`` or ``(images, k)``.
+        groups: group of each image, `None` if every image is its own.
+        confidence: of the two limits together, 0…1.
 
     Returns:
-        ``(RESAMPLES,)`` or ``(RESAMPLES, k)``.
+        0 to 1 if no image has any part: then nothing is known of the share.
     """
-    counts, numbers = resamples(len(values)), values.astype(np.float64)
-    rows = max(1, _BLOCK_NUMBERS // len(values))
-    return np.concatenate([counts[start : start + rows] @ numbers for start in range(0, RESAMPLES, rows)])
+    whole = np.ones(len(amounts)) if of is None else of.astype(np.float64)
+    mean = share_mean(amounts.astype(np.float64), whole, groups)
+    return interval_of(mean, groups, confidence=confidence) or Interval(0.0, 1.0, _method(groups), confidence)
 
 
-def _wilson(hits: int, count: int) -> tuple[float, float]:
-    if count == 0:
-        return 0.0, 1.0
-    share, square = hits / count, _Z * _Z
-    middle = share + square / (2 * count)
-    half = _Z * math.sqrt(share * (1 - share) / count + square / (4 * count * count))
-    low, high = (middle - half) / (1 + square / count), (middle + half) / (1 + square / count)
-    # At the ends the formula is exact but for rounding.
-    return (0.0 if hits == 0 else low), (1.0 if hits == count else high)
+def share_mean(
+    amounts: NDArray[np.float64], whole: NDArray[np.float64], groups: Groups | None
+) -> WeightedMean:
+    """A share of parts of images as a mean over images.
+
+    A further image is as large as the image of a random part.
+    """
+    total = float(whole.sum())
+    size = float((whole**2).sum()) / total if total > 0 else 0.0
+    return WeightedMean(amounts, whole, Unseen(size, size), Unseen(0.0, size)).by_group(groups)
 
 
-def _correlation(both: int, only_first: int, only_second: int, neither: int) -> float:
-    """Correlation of two proportions on the same images, with Newcombe's continuity correction."""
-    product = (both + only_first) * (only_second + neither) * (both + only_second) * (only_first + neither)
-    if product == 0:
-        return 0.0
-    excess = float(both * neither - only_first * only_second)
-    if excess > 0:
-        excess = max(0.0, excess - (both + only_first + only_second + neither) / 2)
-    return excess / math.sqrt(product)
+def paired_drop(lost: float, gained: float, count: float, *, confidence: float = CONFIDENCE) -> Interval:
+    """The interval of the proportion of `lost` minus that of `gained` in `count` images.
+
+    It excludes 0 where McNemar's exact test does. Two models with the same hits still have an interval wider
+    than 0: other images might tell them apart.
+
+    Args:
+        lost, gained: images that only the source, or only the artifact, hits; fractions are for plans.
+        count: images.
+        confidence: of the two limits together, 0…1.
+    """
+    low, high = drop_limits(lost, gained, count, confidence=confidence) if count > 0 else (-1.0, 1.0)
+    return Interval(low, high, "gaffke-paired", confidence)
 
 
-def _distance(first: float, second: float, phi: float) -> float:
-    return math.sqrt(max(0.0, first * first - 2 * phi * first * second + second * second))
+def drop_mean(lost: float, gained: float, count: float) -> WeightedMean:
+    """The drop of a proportion as a mean over images that are lost, gained, or the same."""
+    values, ones = np.array([1.0, -1.0, 0.0]), np.ones(3)
+    counts = np.array([lost, gained, max(0.0, count - lost - gained)], np.float64)
+    return WeightedMean(values, ones, Unseen(1.0, 1.0), Unseen(-1.0, 1.0), counts)
+
+
+def interval_of(
+    mean: WeightedMean, groups: Groups | None = None, *, confidence: float = CONFIDENCE
+) -> Interval | None:
+    """The interval of a mean over images or, with `groups`, over these; `None` if nothing is measured."""
+    (limits,) = limits_of_means([mean], confidence=confidence)
+    return None if limits is None else Interval(*limits, _method(groups), confidence)
+
+
+def _method(groups: Groups | None) -> str:
+    return "gaffke" if groups is None else "gaffke-groups"

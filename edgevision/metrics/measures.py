@@ -4,45 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgevision.metrics.bounded_means import Unseen, WeightedMean, limits_of_means, p_value
 from edgevision.metrics.changes import Confusion
-from edgevision.metrics.intervals import (
-    Groups,
-    Interval,
-    Samples,
-    newcombe,
-    percentile,
-    resampled_sums,
-    wilson,
-)
+from edgevision.metrics.intervals import Groups, Interval, drop_mean, interval_of, proportion
+from edgevision.metrics.paired_tests import mcnemar
 from edgevision.metrics.reliability import Reliability
+
+_RESOLUTION = 1e-6  # of the limits of intervals
+_SIGNIFICANCE = 0.05
+
+
+class Observations(Protocol):
+    """The images that a metric was measured on, so that two models can be compared image by image."""
+
+    @property
+    def groups(self) -> Groups | None:
+        """Group of each image, `None` if every image is its own."""
+        ...
+
+    def minus(self, other: Any) -> WeightedMean | None:
+        """The drop from this metric to the same one of another model, as a mean over images or groups.
+
+        `None` if nothing bounds it.
+        """
+        ...
 
 
 @dataclass(frozen=True, eq=False)
 class MetricValue:
     """A metric of one model; higher is better.
 
-    Created by `share_of`, `mean_of` or `resampled`.
-
     Attributes:
         name: such as ``accuracy``.
         value: in `unit`.
-        interval: 95 % interval; `None` if the images cannot bound the value, because all have the same.
+        interval: 95 % interval; `None` if nothing bounds the value.
         unit: ``share`` for values of 0…1, or ``dB``.
-        per_image: bool hits or float values ``(n,)`` with the mean `value`; `None` if it is not a mean.
-        samples: the value on each resample of the images; `None` for a share of hits.
+        observations: what `drop_intervals` compares.
     """
 
     name: str
     value: float
     interval: Interval | None
     unit: str = "share"
-    per_image: NDArray[Any] | None = field(default=None, repr=False)
-    samples: Samples | None = field(default=None, repr=False)
+    observations: Observations | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,35 +109,212 @@ class LastMeasures:
         return measures
 
 
+@dataclass(frozen=True, eq=False)
+class Hits:
+    """Hits and misses of independent trials; see `Observations`.
+
+    Attributes:
+        hits: bool ``(n,)``.
+        groups: group of each.
+    """
+
+    hits: NDArray[np.bool_]
+    groups: Groups | None = None
+
+    def minus(self, other: Hits) -> WeightedMean | None:
+        """As `Observations.minus`."""
+        if self.groups is None:
+            return drop_mean(*self.flips(other), len(self.hits))
+        changes = self.hits.astype(np.float64) - other.hits
+        ones = np.ones(len(changes))
+        return WeightedMean(changes, ones, Unseen(1.0, 1.0), Unseen(-1.0, 1.0)).by_group(self.groups)
+
+    def flips(self, other: Hits) -> tuple[int, int]:
+        """Number of hits of this one alone, and of the other alone."""
+        return int((self.hits & ~other.hits).sum()), int((~self.hits & other.hits).sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Values:
+    """One value per image; see `Observations`.
+
+    A further image may be as bad as `lowest` for one model and as good as its best for the other.
+
+    Attributes:
+        values: float ``(images,)``; infinite where an image has no error.
+        lowest, highest: the worst and the best value that an image can have.
+        groups: group of each image.
+    """
+
+    values: NDArray[np.float64]
+    lowest: float
+    highest: float
+    groups: Groups | None = None
+
+    @property
+    def mean(self) -> WeightedMean:
+        """The mean of the finite values, over images or groups."""
+        finite = np.isfinite(self.values)
+        known = self.values[finite]
+        low, high = min(self.lowest, float(known.min())), max(self.highest, float(known.max()))
+        mean = WeightedMean(known, np.ones(len(known)), Unseen(high, 1.0), Unseen(low, 1.0))
+        return mean.by_group(None if self.groups is None else self.groups[finite])
+
+    def minus(self, other: Values) -> WeightedMean | None:
+        """As `Observations.minus`; without a bound if only one of the two has an infinite value."""
+        finite = np.isfinite(self.values)
+        if (finite != np.isfinite(other.values)).any() or not finite.any():
+            return None
+        first, second = self.values[finite], other.values[finite]
+        lowest = min(self.lowest, float(first.min()), float(second.min()))
+        above, below = Unseen(float(first.max()) - lowest, 1.0), Unseen(lowest - float(second.max()), 1.0)
+        groups = None if self.groups is None else self.groups[finite]
+        return WeightedMean(first - second, np.ones(len(first)), above, below).by_group(groups)
+
+
+@dataclass(frozen=True, eq=False)
+class Contributions:
+    """The linear contribution of each image to a metric that is no mean; see `Observations`.
+
+    Attributes:
+        amounts: float64 ``(images,)``, with the metric as their sum.
+        weights: float64 ``(images,)``, with the sum 1.
+        most_gained, most_lost: the most that a further image could add to the metric of one model, or take
+            from it.
+        groups: group of each image.
+        optimism: how far the metric may be above its value on many images, on average.
+    """
+
+    amounts: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    most_gained: float
+    most_lost: float
+    groups: Groups | None = None
+    optimism: float = 0.0
+
+    @property
+    def mean(self) -> WeightedMean:
+        """The metric as a mean over images or groups."""
+        above, below = Unseen(self.most_gained, self.most_gained), Unseen(0.0, self.most_lost)
+        return WeightedMean(self.amounts, self.weights, above, below).by_group(self.groups)
+
+    def interval_from(self, limits: tuple[float, float] | None) -> Interval | None:
+        """The 95 % interval, from the limits of `mean`."""
+        if limits is None:
+            return None
+        low = round(max(0.0, limits[0] - self.optimism), 6)
+        return Interval(low, min(1.0, limits[1]), "gaffke" if self.groups is None else "gaffke-groups")
+
+    def minus(self, other: Contributions) -> WeightedMean | None:
+        """As `Observations.minus`."""
+        above, below = self.most_gained + other.most_lost, other.most_gained + self.most_lost
+        return WeightedMean(
+            self.amounts - other.amounts,
+            (self.weights + other.weights) / 2,
+            Unseen(above, above),
+            Unseen(-below, below),
+        ).by_group(self.groups)
+
+
 def share_of(name: str, hits: NDArray[np.bool_], *, groups: Groups | None = None) -> MetricValue:
-    """The share of hits among independent trials, bool ``(n,)``, with Wilson's interval."""
+    """The share of hits among independent trials, bool ``(n,)``, with the exact interval.
+
+    Args:
+        name: of the metric.
+        hits: bool ``(n,)``.
+        groups: group of each trial, `None` if every trial is its own.
+    """
     value = float(hits.mean()) if len(hits) else 0.0
-    return MetricValue(name, value, wilson(int(hits.sum()), len(hits)), per_image=hits)
+    return MetricValue(
+        name, value, proportion(hits, groups=groups), observations=Hits(hits.astype(bool), groups)
+    )
 
 
 def mean_of(
-    name: str, values: NDArray[Any], unit: str = "share", *, groups: Groups | None = None
+    name: str,
+    values: NDArray[Any],
+    unit: str = "share",
+    *,
+    lowest: float = 0.0,
+    highest: float = 1.0,
+    groups: Groups | None = None,
 ) -> MetricValue:
-    """The mean of one value per image, ``(n,)``, with a bootstrap interval if the values differ."""
-    samples = resampled_sums(values) / len(values)
-    interval = percentile(samples) if np.ptp(values) > 0 else None
-    return MetricValue(name, float(values.mean()), interval, unit, values, samples)
+    """The mean of one value per image, ``(n,)``, one or more of them finite.
+
+    Args:
+        name: of the metric.
+        values: one per image; an infinite one is left out of the mean.
+        unit: ``share`` or ``dB``.
+        lowest, highest: the worst and the best value that an image can have.
+        groups: group of each image, `None` if every image is its own.
+    """
+    measured = Values(values.astype(np.float64), lowest, highest, groups)
+    value = float(measured.values[np.isfinite(measured.values)].mean())
+    return MetricValue(name, value, interval_of(measured.mean, groups), unit, measured)
 
 
-def resampled(name: str, value: float, samples: Samples, interval: Interval | None = None) -> MetricValue:
-    """A metric that is not a mean over images, with its value on each resample."""
-    return MetricValue(name, value, interval or percentile(samples), samples=samples)
+def drop_intervals(
+    pairs: Sequence[tuple[MetricValue, MetricValue]],
+) -> list[Interval | None]:
+    """95 % interval of each drop from the first to the second metric, measured on the same images.
+
+    `None` if nothing bounds a drop. An interval excludes 0 where `significance` finds a p-value below 0.05.
+    """
+    means = [_drop(*pair) for pair in pairs]
+    limits = iter(limits_of_means([mean for mean in means if mean is not None]))
+    found = [None if mean is None else next(limits) for mean in means]
+    return [
+        None if one is None else _decided(Interval(*one, _method(first)), first, second)
+        for one, (first, second) in zip(found, pairs, strict=True)
+    ]
 
 
 def drop_interval(source: MetricValue, artifact: MetricValue) -> Interval | None:
-    """95 % interval of the drop from `source` to `artifact`, measured on the same images.
+    """95 % interval of the drop from `source` to `artifact`; see `drop_intervals`."""
+    return drop_intervals([(source, artifact)])[0]
 
-    Newcombe's for hits and misses, otherwise the bootstrap's on the same resamples of both. If no resample
-    differs, the bootstrap cannot bound the drop, and there is no interval.
+
+def significance(source: MetricValue, artifact: MetricValue) -> tuple[str, float]:
+    """The significance test of a drop, and its two-sided p-value.
+
+    Returns:
+        ``mcnemar`` for hits and misses (exact; McNemar 1947), else ``gaffke``, the test that the interval of
+        the drop is made of; it holds its level at any number of images.
     """
-    if source.samples is not None and artifact.samples is not None:
-        lost = source.samples - artifact.samples
-        return percentile(lost) if np.ptp(lost) > 0 else None
-    if source.per_image is None or artifact.per_image is None:
+    first, second = source.observations, artifact.observations
+    if isinstance(first, Hits) and isinstance(second, Hits) and first.groups is None:
+        return "mcnemar", mcnemar(first.hits, second.hits)
+    mean = _drop(source, artifact)
+    return "gaffke", 1.0 if mean is None else p_value(mean)
+
+
+def _drop(source: MetricValue, artifact: MetricValue) -> WeightedMean | None:
+    first, second = source.observations, artifact.observations
+    if first is None or type(first) is not type(second):
         raise TypeError(f"{source.name}: the two metrics differ and cannot be compared")
-    return newcombe(source.per_image, artifact.per_image)
+    return first.minus(second)
+
+
+def _method(metric: MetricValue) -> str:
+    observations = metric.observations
+    if observations is not None and observations.groups is not None:
+        return "gaffke-groups"
+    return "gaffke-paired" if isinstance(observations, Hits) else "gaffke"
+
+
+def _decided(interval: Interval, source: MetricValue, artifact: MetricValue) -> Interval:
+    """The interval, on the side of 0 that McNemar's test says.
+
+    The two are one test, but the limits are computed with a small error.
+    """
+    if interval.method != "gaffke-paired":
+        return interval
+    drop, p = source.value - artifact.value, significance(source, artifact)[1]
+    low, high = interval.low, interval.high
+    if p < _SIGNIFICANCE:
+        return (
+            Interval(max(low, _RESOLUTION), high, interval.method)
+            if drop > 0
+            else Interval(low, min(high, -_RESOLUTION), interval.method)
+        )
+    return Interval(min(low, 0.0), max(high, 0.0), interval.method)

@@ -18,13 +18,22 @@ def beta_quantile(share: float, first: float, second: float) -> float:
         share: probability, 0…1.
         first, second: parameters of the distribution, above 0.
     """
-    low, high = 0.0, 1.0
-    for _ in range(100):
-        middle = (low + high) / 2
-        if middle in (low, high):
+    low, high, value = 0.0, 1.0, first / (first + second)
+    log_scale = math.lgamma(first + second) - math.lgamma(first) - math.lgamma(second)
+    for _ in range(200):
+        excess = beta_share_below(value, first, second) - share
+        low, high = (value, high) if excess < 0 else (low, value)
+        if excess == 0 or high - low <= 1e-15 * high:
             break
-        low, high = (middle, high) if beta_share_below(middle, first, second) < share else (low, middle)
-    return (low + high) / 2
+        # Newton's step, as long as it stays within the bracket.
+        log_density = log_scale + (first - 1) * math.log(value) + (second - 1) * math.log1p(-value)
+        moved = value - excess * math.exp(-log_density) if -700 < log_density < 700 else -1.0
+        if not low < moved < high:
+            moved = (low + high) / 2
+        if moved in (low, high) or abs(moved - value) <= 1e-15 * value:
+            break
+        value = moved
+    return value
 
 
 def beta_share_below(value: float, first: float, second: float) -> float:

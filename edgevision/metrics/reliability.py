@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.metrics.intervals import Groups, Interval
-from edgevision.system.arguments import whole_number
+from edgevision.system.arguments import array, check_lengths, whole_number
 
 _Numbers = NDArray[np.float64]
 
@@ -22,6 +22,8 @@ _HALVINGS = 30
 #: Numbers drawn at a time, which limits the memory.
 _BLOCK_NUMBERS = 4_000_000
 _DIGITS = 6
+#: More have no meaning.
+_MOST_BINS = 100_000
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,14 @@ class Reliability:
             bins: number of bins, 1 or more.
             groups: int ``(n,)``: predictions of one group, such as the labels of one image or the images of
                 one patient, depend on each other. `None`: every prediction is its own.
+
+        Raises:
+            OptionError: these are not such arrays, of the same length, or `bins` is out of range.
         """
-        bins = whole_number(bins, "bins", least=1)
+        bins = whole_number(bins, "bins", 1, _MOST_BINS)
+        array(confidence, "confidence", "f", axes=(1,))
+        array(correct, "correct", "b", axes=(1,))
+        check_lengths(confidence=confidence, correct=correct)
         places = (np.ceil(confidence.astype(np.float64) * bins).astype(np.int64) - 1).clip(0, bins - 1)
         counts = np.bincount(places, minlength=bins)
         least = np.maximum(counts, 1)

@@ -62,7 +62,7 @@ def classifier(keras: Any, shape: tuple[int, ...]) -> Any:
 
 
 def convert(source: Path, images: Path, output: Path, *options: str) -> Any:
-    arguments = ["--target", "generic-cpu", "--precision", "int8", "--force"]
+    arguments = ["--target", "generic-cpu", "--precision", "int8", "--force", "--accept-not-shown"]
     sets = ["--calibration", str(images / "calibration"), "--evaluation", str(images / "evaluation")]
     return CliRunner().invoke(cli, ["convert", str(source), *arguments, *sets, "-o", str(output), *options])
 

@@ -63,16 +63,18 @@ def evidence(folder: Path) -> Evidence:
         precisions=["float32", "int8"],
         calibration=folder / "calibration",
         evaluation=folder / "photos",
-        settings=ConversionSettings(task=TaskOptions(output_range=(0.0, 1.0), truth=folder / "blurred")),
+        settings=ConversionSettings(
+            task=TaskOptions(output_range=(0.0, 1.0), truth=folder / "blurred"), accept_not_shown=True
+        ),
     )
 
 
 def test_float32_gives_the_same_image_and_int8_a_similar_one(evidence: Evidence) -> None:
     assert len(evidence.results) == 6
     for result in evidence.results:
-        assert result.passed
-        likeness = result.comparison.likeness
-        assert likeness["PSNR, dB"] >= (60 if result.artifact.endswith("float32") else 35)
+        is_float = result.artifact.endswith("float32")
+        assert result.status == ("passed" if is_float else "not shown"), "on 12 images"
+        assert result.comparison.likeness["PSNR, dB"] >= (60 if is_float else 35)
 
 
 def test_source_and_artifacts_are_measured_against_ground_truth(evidence: Evidence) -> None:

@@ -203,8 +203,8 @@ def test_an_artifact_in_float_with_other_outputs_is_judged_by_its_agreement(
     with pytest.raises(
         AgreementError,
         match=rf"^tflite-{precision}: agreement with the source is 9\d\.\d\d % \(required: 99\.\d\d %\); "
-        r"nothing was written; its outputs differ from the source's by 0\.\d+ of their size, more than rounding "
-        r"explains \(up to 0\.0\d+\), so its agreement is judged; measured on",
+        r"nothing was written; its outputs differ from the source's by 0\.\d+ of their size, more than "
+        r"rounding explains \(up to 0\.0\d+\), so its agreement is judged; measured on",
     ) as raised:
         _run(tiny_request(tmp_path, (precision,)), **wrong)
     assert raised.value.exit_code == 11

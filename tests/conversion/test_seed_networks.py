@@ -100,7 +100,10 @@ def converted(request: pytest.FixtureRequest, folder: Path) -> tuple[Evidence, P
         targets=["raspberry-pi-5", "intel-cpu", "onnx-cpu"],
         precisions=["float32", "int8"],
         settings=ConversionSettings(
-            task=TaskOptions(generation=TASKS[request.param]), evaluation_samples=6, calibration_samples=48
+            task=TaskOptions(generation=TASKS[request.param]),
+            evaluation_samples=6,
+            calibration_samples=48,
+            accept_not_shown=True,
         ),
     )
     return evidence, bundle
@@ -111,7 +114,7 @@ def test_float32_gives_the_same_images_and_int8_similar_ones(converted: tuple[Ev
     assert len(evidence.results) == 6
     for result in evidence.results:
         is_float = result.artifact.endswith("float32")
-        assert result.passed
+        assert result.status == ("passed" if is_float else "not shown")
         assert result.comparison.images == 6
         assert result.comparison.likeness["PSNR, dB"] >= (60 if is_float else 20), result.artifact
         assert is_float or result.comparison.largest_difference > 0, "int8 is not the source itself"

@@ -110,7 +110,10 @@ def test_what_is_not_a_set_of_images_is_refused(tmp_path: Path, images: Any) -> 
 
 @pytest.mark.parametrize(
     "name",
-    ["strict", "force_input", "trust_source", "pictures", "force", "keep_passing", "calibrate_scores"],
+    [
+        *("strict", "force_input", "trust_source", "pictures", "force"),
+        *("keep_passing", "accept_not_shown", "calibrate_scores"),
+    ],
 )
 def test_a_text_does_not_turn_a_setting_on(name: str) -> None:
     with pytest.raises(OptionError, match=f"{name}: expected True or False, got 'no'"):

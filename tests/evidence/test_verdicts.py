@@ -11,17 +11,21 @@ from functools import cache
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from edgevision.conversion.plan import PlannedArtifact
 from edgevision.conversion.search import PrecisionSearch
+from edgevision.datasets.annotations import Annotations
 from edgevision.evaluation.classification import compare_scores
 from edgevision.evidence.requirements import Budget
+from edgevision.metrics.coco import detect_measures
 from edgevision.metrics.comparison import Comparison, pair
-from edgevision.metrics.intervals import clopper_pearson
-from edgevision.metrics.measures import MetricValue, share_of
+from edgevision.metrics.intervals import clopper_pearson, share_by_image
+from edgevision.metrics.measures import MetricValue, mean_of, share_of
 from edgevision.target import Target
+from edgevision.tasks.detections import Detections
 
-DRAWS = 200
+DRAWS = 120
 #: Largest share of wrong passes: 2.5 %, and three standard errors of the simulation.
 MOST = 0.025 + 3 * (0.025 * 0.975 / DRAWS) ** 0.5
 
@@ -72,6 +76,80 @@ def test_a_drop_in_accuracy_above_the_limit_is_not_shown(images: int, lost: floa
         return _with_drop(share_of("accuracy", right), share_of("accuracy", after), images)
 
     assert _wrong_passes(draw, Budget(max_drop=1.0)) <= MOST
+
+
+def _drop_of_means(
+    images: int, name: str, unit: str, level: float, lost: float
+) -> Callable[[np.random.Generator], Comparison]:
+    """A draw of a mean over images that drops by much on few images: by `lost` in the mean."""
+
+    def draw(random: np.random.Generator) -> Comparison:
+        source = level + random.random(images)
+        after = source - np.where(random.random(images) < 0.05, lost / 0.05, 0.0)
+        return _with_drop(mean_of(name, source, unit), mean_of(name, after, unit), images)
+
+    return draw
+
+
+@pytest.mark.parametrize("images", [1, 20, 100, 500])
+def test_a_drop_in_decibel_above_the_limit_is_not_shown(images: int) -> None:
+    draw = _drop_of_means(images, "PSNR", "dB", 28.0, 0.101)
+    assert _wrong_passes(draw, Budget(max_drop=0.1)) <= MOST
+
+
+@pytest.mark.parametrize("images", [1, 20, 100, 500])
+def test_a_drop_in_similarity_above_the_limit_is_not_shown(images: int) -> None:
+    draw = _drop_of_means(images, "SSIM", "share", 0.0, 0.0101)
+    assert _wrong_passes(draw, Budget(max_drop=1.0)) <= MOST
+
+
+def _boxes(found: NDArray[np.bool_]) -> Detections:
+    """Those of up to ten boxes of one class that were found, in a row."""
+    places = np.flatnonzero(found)
+    corners = np.column_stack([20 * places, 0 * places, 20 * places + 10, 0 * places + 10]).astype(np.float32)
+    scores = np.full(len(places), 0.9, np.float32)
+    return Detections(corners, scores, np.zeros(len(places), np.int64), ("cell",))
+
+
+@pytest.mark.parametrize("images", [1, 20, 100])
+def test_an_agreement_of_boxes_below_the_default_is_not_shown(images: int) -> None:
+    """Boxes are lost by image: on a tenth of the images half of them."""
+
+    def draw(random: np.random.Generator) -> Comparison:
+        lost = (random.random(images) < 0.2)[:, None] & (random.random((images, 10)) < 0.5)
+        matched, boxes = 2 * (~lost).sum(axis=1), 20 - lost.sum(axis=1)
+        interval = share_by_image(matched, boxes)
+        return Comparison(images, matched.sum() / boxes.sum(), 0.0, 0.0, agreement_interval=interval)
+
+    assert _wrong_passes(draw, Budget()) <= MOST  # F1 of 0.947
+
+
+@pytest.mark.parametrize("images", [1, 20])
+def test_a_drop_in_average_precision_above_the_limit_is_not_shown(images: int) -> None:
+    pytest.importorskip("pycocotools", reason="COCO's metrics need pycocotools")
+    everything = np.ones(10, bool)
+    shown = _boxes(everything)
+    truth = [Annotations(shown.boxes_xyxy, shown.class_ids, np.zeros(10, bool)) for _ in range(images)]
+    source = detect_measures(truth, [shown] * images, ["cell"]).metrics[0]
+
+    def draw(random: np.random.Generator) -> Comparison:
+        found = [_boxes(random.random(10) >= 0.0501) for _ in range(images)]
+        after = detect_measures(truth, found, ["cell"]).metrics[0]
+        return _with_drop(source, after, images)
+
+    assert _wrong_passes(draw, Budget(max_drop=5.0)) <= MOST
+
+
+def test_ground_truth_without_objects_shows_nothing() -> None:
+    pytest.importorskip("pycocotools", reason="COCO's metrics need pycocotools")
+    nothing = _boxes(np.zeros(10, bool))
+    truth = [Annotations(nothing.boxes_xyxy, nothing.class_ids, np.zeros(0, bool))] * 50
+    metric = detect_measures(truth, [nothing] * 50, ["cell"]).metrics[0]
+    (requirement,) = Budget(max_drop=50.0).requirements(_with_drop(metric, metric, 50), 0.9)
+    assert requirement.status == "not shown"
+    agreement = share_by_image(np.zeros(50), np.zeros(50))
+    empty = Comparison(50, 1.0, 0.0, 0.0, agreement_interval=agreement)
+    assert Budget().requirements(empty, 0.9)[0].status == "not shown"
 
 
 CANDIDATES = 24

@@ -67,7 +67,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A folder with train/, test.zip and the model trained on them, and the output of the training."""
     folder = tmp_path_factory.mktemp("cifar10")
     write_images(folder / "train", per_class=120, seed=0)
-    zipped(write_images(folder / "test", per_class=20, seed=1))
+    zipped(write_images(folder / "test", per_class=60, seed=1))
     options = ["--epochs", "3", "--batch-size", "16", "--confusion", "trained.png"]
     result = run(folder, "train", "--data", "train", "--test-data", "test.zip", *options)
     return folder, succeeded(result)
@@ -91,7 +91,7 @@ def test_training_writes_an_accurate_model_and_draws_its_confusion_matrix(
     trained: tuple[Path, str],
 ) -> None:
     folder, output = trained
-    assert "keras float32, 60 images" in output
+    assert "keras float32, 180 images" in output
     assert accuracy(output) > 0.9
     assert all(name in output for name in (*COLOURS, "precision", "recall", "f1-score"))
     assert cv2.imread(str(folder / "trained.png")).std() > 5

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from edgevision.metrics.classification import classify_measures
+from edgevision.metrics.measures import drop_interval
 from edgevision.metrics.reliability import Reliability
 
 metrics = pytest.importorskip("sklearn.metrics", reason="needs scikit-learn (extra `dev`)")
@@ -32,22 +33,25 @@ def test_the_metrics_of_a_classifier_agree_with_scikit_learn() -> None:
     scores, truth = _case()
     found = classify_measures(scores, truth, LABELS, multi_label=False)
     decided = scores.argmax(axis=1)
-    precision, recall, f1, support = metrics.precision_recall_fscore_support(
-        truth, decided, labels=range(4), zero_division=0
-    )
+    assert set(decided) > set(truth), "a class that is only predicted is in the macro averages too"
+    macro = {"average": "macro", "zero_division": 0}
     assert _values(found) == {
         "accuracy": pytest.approx(metrics.accuracy_score(truth, decided)),
-        "macro precision": pytest.approx(precision.mean()),
-        "macro recall": pytest.approx(recall.mean()),
-        "macro F1": pytest.approx(f1.mean()),
+        "macro precision": pytest.approx(metrics.precision_score(truth, decided, **macro)),
+        "macro recall": pytest.approx(metrics.recall_score(truth, decided, **macro)),
+        "macro F1": pytest.approx(metrics.f1_score(truth, decided, **macro)),
     }
+    assert found.notes[0].startswith(
+        "classes in the macro averages without an image in the ground truth: 1 of 5"
+    )
     assert [one.label for one in found.by_class] == ["a", "b", "c", "d"], (
         "a class without an image has no row"
     )
+    columns = metrics.precision_recall_fscore_support(truth, decided, labels=range(4), zero_division=0)
     for place, one in enumerate(found.by_class):
-        assert one.support == support[place]
+        assert one.support == columns[3][place]
         assert [metric.value for metric in one.metrics] == [
-            pytest.approx(values[place]) for values in (precision, recall, f1)
+            pytest.approx(values[place]) for values in columns[:3]
         ]
         assert [metric.name for metric in one.metrics] == ["precision", "recall", "F1"]
         assert all(metric.interval.low <= metric.value <= metric.interval.high for metric in one.metrics)
@@ -56,22 +60,79 @@ def test_the_metrics_of_a_classifier_agree_with_scikit_learn() -> None:
     )
 
 
-def test_the_intervals_of_f1_agree_with_resampling_the_images() -> None:
-    scores, truth = _case(150)
-    decided = scores.argmax(axis=1)
+def test_a_class_that_neither_side_has_is_not_averaged() -> None:
+    truth = np.array([0, 1, 2, 2])
+    decided = np.array([0, 1, 2, 1])
+    found = classify_measures(np.eye(9, dtype=np.float32)[decided], truth, [*"abcdefghi"], multi_label=False)
+    assert _values(found)["macro F1"] == pytest.approx(metrics.f1_score(truth, decided, average="macro"))
+    assert found.notes == ()
+
+
+def test_the_intervals_of_macro_averages_are_a_little_wider_than_resampling_the_images() -> None:
     random = np.random.default_rng(5)
-    draws = [random.integers(0, 150, 150) for _ in range(600)]
-    again = [metrics.f1_score(truth[one], decided[one], labels=range(4), average="macro") for one in draws]
-    low, high = np.quantile(again, (0.025, 0.975))
-    found = classify_measures(scores, truth, LABELS, multi_label=False).metrics[-1].interval
-    assert (found.low, found.high) == (pytest.approx(low, abs=0.015), pytest.approx(high, abs=0.015))
+    truth = random.integers(0, 4, 400)
+    decided = np.where(random.random(400) < 0.7, truth, random.integers(0, 4, 400))
+    draws = [random.integers(0, 400, 400) for _ in range(600)]
+    found = classify_measures(np.eye(4, dtype=np.float32)[decided], truth, LABELS[:4], multi_label=False)
+    macro = {"average": "macro", "zero_division": 0}
+    for metric, of in zip(
+        found.metrics[1:], (metrics.precision_score, metrics.recall_score, metrics.f1_score), strict=True
+    ):
+        low, high = np.quantile([of(truth[one], decided[one], **macro) for one in draws], (0.025, 0.975))
+        width = metric.interval.high - metric.interval.low
+        assert high - low < width < 1.25 * (high - low)
+        assert metric.interval.low < metric.value < metric.interval.high
+
+
+def test_the_changed_images_have_the_whole_drop_between_them() -> None:
+    random = np.random.default_rng(6)
+    for multi_label in (False, True):
+        truth = random.integers(0, 6, 80)
+        scores = [np.eye(9, dtype=np.float32)[random.integers(0, 7 + one, 80)] for one in range(2)]
+        if multi_label:
+            truth, scores = random.random((80, 9)) < 0.2, [random.random((80, 9)) for _ in range(2)]
+        first, second = (classify_measures(one, truth, [*"abcdefghi"], multi_label) for one in scores)
+        for before, after in zip(first.metrics, second.metrics, strict=True):
+            mean = before.observations.minus(after.observations)
+            counts = 1.0 if mean.counts is None else mean.counts
+            total = (mean.amounts * counts).sum() / (len(truth) if mean.counts is not None else 1)
+            assert total == pytest.approx(before.value - after.value, abs=1e-12), before.name
+
+
+def test_small_classes_keep_their_intervals() -> None:
+    truth = np.array([0] * 60 + [1])
+    decided = truth.copy()
+    decided[:2] = 1
+    pair = [np.eye(2, dtype=np.float32)[one] for one in (truth, decided)]
+    first, second = (classify_measures(one, truth, ("many", "one"), multi_label=False) for one in pair)
+    for before, after in zip(first.by_class[1].metrics, second.by_class[1].metrics, strict=True):
+        interval = drop_interval(before, after)
+        assert interval.high > 0.9, "one image bounds next to nothing"
+        assert interval.low <= before.value - after.value <= interval.high
+    assert drop_interval(first.metrics[2], second.metrics[2]).high > 0.4
+
+
+def test_with_groups_no_interval_is_narrower() -> None:
+    scores, truth = _case(200)
+    groups = np.arange(200) // 10
+    apart, together = (
+        classify_measures(scores, truth, LABELS, multi_label=False, groups=one) for one in (None, groups)
+    )
+    for one, other in zip(apart.metrics, together.metrics, strict=True):
+        assert one.value == other.value
+        assert other.interval.method == "gaffke-groups"
+        assert other.interval.high - other.interval.low > 0.9 * (one.interval.high - one.interval.low)
+    methods = {
+        one.interval.method for row in together.by_class for one in row.metrics if one.name != "recall"
+    }
+    assert methods == {"gaffke-groups"}
 
 
 def test_independent_scores_are_measured_class_by_class() -> None:
     random = np.random.default_rng(1)
     truth = random.random((300, 3)) < (0.5, 0.1, 0.3)
     scores = (random.random((300, 3)) * 0.6 + 0.35 * truth).astype(np.float32)
-    found = classify_measures(scores, truth, LABELS, multi_label=True)
+    found = classify_measures(scores, truth, LABELS[:3], multi_label=True)
     decided = scores >= 0.5
     assert _values(found) == {
         "macro F1": pytest.approx(metrics.f1_score(truth, decided, average="macro")),

@@ -1,19 +1,12 @@
-"""Intervals agree with the published formulas and have the promised coverage."""
+"""Intervals of shares agree with the published formulas, and hold on sets without any change."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from edgevision.metrics.intervals import (
-    newcombe,
-    percentile,
-    resampled_sums,
-    resamples,
-    share_by_image,
-    wilson,
-)
-from edgevision.metrics.measures import drop_interval, mean_of, share_of
+from edgevision.metrics.intervals import clopper_pearson, paired_drop, proportion, share_by_image
+from edgevision.metrics.measures import drop_interval, mean_of, share_of, significance
 
 
 def _pairs(both: int, only_first: int, only_second: int, neither: int) -> tuple[np.ndarray, np.ndarray]:
@@ -24,39 +17,37 @@ def _pairs(both: int, only_first: int, only_second: int, neither: int) -> tuple[
 @pytest.mark.parametrize(("hits", "count"), [(0, 1), (1, 1), (0, 50), (7, 9), (4999, 5000), (263, 263)])
 def test_the_interval_of_a_proportion_agrees_with_scipy(hits: int, count: int) -> None:
     stats = pytest.importorskip("scipy.stats", reason="comes with scikit-learn (extra `dev`)")
-    expected = stats.binomtest(hits, count).proportion_ci(method="wilson")
-    found = wilson(hits, count)
-    assert (found.low, found.high) == (
-        pytest.approx(expected.low, abs=1e-6),
-        pytest.approx(expected.high, abs=1e-6),
-    )
-    assert found.method == "wilson"
+    for confidence in (0.9, 0.95, 0.99):
+        expected = stats.binomtest(hits, count).proportion_ci(confidence, method="exact")
+        found = clopper_pearson(hits, count, confidence=confidence)
+        assert (found.low, found.high) == (
+            pytest.approx(expected.low, abs=1e-6),
+            pytest.approx(expected.high, abs=1e-6),
+        )
+        assert (found.method, found.confidence) == ("clopper-pearson", confidence)
 
 
-def test_the_interval_of_shares_by_image_agrees_with_the_formula_of_agresti_and_coull() -> None:
-    # Agresti and Coull 1998: n + z^2 trials, of which hits + z^2 / 2 are hits. For 95 of 100:
-    z2 = 1.959963984540054**2
-    share = (95 + z2 / 2) / (100 + z2)
-    half = (z2 * share * (1 - share) / (100 + z2)) ** 0.5
-    found = share_by_image(np.arange(100) < 95)
-    assert (found.low, found.high) == (
-        pytest.approx(share - half, abs=1e-6),
-        pytest.approx(share + half, abs=1e-6),
-    )
+def test_the_interval_of_shares_by_image_is_that_of_a_proportion_for_hits_and_misses() -> None:
+    for hits in (0, 3, 95, 100):
+        exact, found = clopper_pearson(hits, 100), share_by_image(np.arange(100) < hits)
+        assert (found.low, found.high) == (
+            pytest.approx(exact.low, abs=5e-4),
+            pytest.approx(exact.high, abs=5e-4),
+        )
 
 
 def test_the_interval_of_shares_by_image_has_its_coverage_where_parts_depend_on_each_other() -> None:
     random = np.random.default_rng(0)
     covered = naive = 0
-    for _ in range(400):
+    for _ in range(300):
         shares = random.beta(4.5, 0.5, 120)  # of each image, whose 20 parts are alike in this
         parts = random.binomial(20, shares)
         found = share_by_image(parts, np.full(120, 20))
         covered += found.low <= 0.9 <= found.high
-        apart = wilson(int(parts.sum()), 120 * 20)
+        apart = clopper_pearson(int(parts.sum()), 120 * 20)
         naive += apart.low <= 0.9 <= apart.high
-    assert covered >= 0.93 * 400
-    assert naive < 0.8 * 400, "as if the parts were images of their own"
+    assert covered >= 0.93 * 300
+    assert naive < 0.8 * 300, "as if the parts were images of their own"
 
 
 def test_more_agreement_never_lowers_the_interval() -> None:
@@ -68,77 +59,93 @@ def test_more_agreement_never_lowers_the_interval() -> None:
     assert len(set(lows)) == 5
 
 
-def test_images_without_any_part_agree_that_there_is_none() -> None:
+def test_images_without_any_part_show_nothing() -> None:
     nothing = share_by_image(np.zeros(30), np.zeros(30))
-    assert nothing == share_by_image(np.ones(30))
-    assert 0.8 < nothing.low < nothing.high == 1.0
+    assert (nothing.low, nothing.high) == (0.0, 1.0)
+    assert (clopper_pearson(0, 0).low, clopper_pearson(0, 0).high) == (0.0, 1.0)
+    assert (paired_drop(0, 0, 0).low, paired_drop(0, 0, 0).high) == (-1.0, 1.0)
 
 
-def test_without_trials_the_interval_is_everything() -> None:
-    assert (wilson(0, 0).low, wilson(0, 0).high) == (0.0, 1.0)
+def test_models_with_the_same_hits_have_the_interval_of_flips_that_were_not_seen() -> None:
+    found = paired_drop(0, 0, 100)
+    assert found.high == -found.low == pytest.approx(1 - 0.025 ** (1 / 100), rel=0.01)
+    assert paired_drop(0, 0, 10_000).high < found.high / 90, "and less, the more images say so"
 
 
-def test_the_interval_of_a_difference_agrees_with_newcombes_example() -> None:
-    # Newcombe 1998, Statistics in Medicine 17:2635, table II, first column, method 10.
-    found = newcombe(*_pairs(36, 12, 2, 0))
-    assert (found.low, found.high) == (pytest.approx(0.0569, abs=5e-5), pytest.approx(0.3404, abs=5e-5))
-
-
-def test_models_with_the_same_hits_have_an_interval_wider_than_zero() -> None:
-    found = newcombe(*_pairs(75, 0, 0, 25))
-    assert found.low < 0.0 < found.high < 0.05
-    assert newcombe(*_pairs(7500, 0, 0, 2500)).high < found.high / 50, "and less, the more images say so"
+@pytest.mark.parametrize("count", [20, 300])
+def test_the_interval_of_a_drop_excludes_0_where_mcnemars_test_does(count: int) -> None:
+    for lost in range(12):
+        for gained in range(9):
+            metrics = [share_of("accuracy", one) for one in _pairs(0, lost, gained, count - lost - gained)]
+            found = drop_interval(*metrics)
+            test, p = significance(*metrics)
+            assert (test, found.low <= 0 <= found.high) == ("mcnemar", p >= 0.05), (lost, gained)
 
 
 def test_the_paired_interval_is_narrower_than_those_of_both_sides() -> None:
     first, second = _pairs(700, 30, 20, 250)
-    apart = wilson(int(first.sum()), 1000).high - wilson(int(second.sum()), 1000).low
+    apart = proportion(first).high - proportion(second).low
     found = drop_interval(share_of("accuracy", first), share_of("accuracy", second))
     assert found.high - found.low < apart
     assert found.low < 0.01 < found.high
+    exact = paired_drop(30, 20, 1000)
+    assert (found.low, found.high, found.method) == (exact.low, exact.high, "gaffke-paired")
 
 
-def test_the_same_number_of_images_has_the_same_resamples() -> None:
-    first = resamples(200).copy()
-    resamples(100)
-    np.testing.assert_array_equal(resamples(200), first)
-    assert set(first.sum(axis=1)) == {200}
-    with pytest.raises(ValueError, match="read-only"):
-        resamples(200)[0, 0] = 1
-
-
-def test_the_bootstrap_interval_of_a_mean_agrees_with_scipy() -> None:
-    stats = pytest.importorskip("scipy.stats", reason="comes with scikit-learn (extra `dev`)")
-    values = np.random.default_rng(0).gamma(2.0, 1.0, 300)
-    expected = stats.bootstrap((values,), np.mean, method="percentile", rng=1).confidence_interval
-    found = mean_of("PSNR", values, "dB").interval
-    width = expected.high - expected.low
-    assert (found.low, found.high) == (
-        pytest.approx(expected.low, abs=0.07 * width),
-        pytest.approx(expected.high, abs=0.07 * width),
-    )
-    np.testing.assert_allclose(
-        resampled_sums(np.stack([values, -values], axis=1)).sum(axis=1), 0.0, atol=1e-9
-    )
-
-
-def test_the_drop_in_a_mean_is_resampled_in_pairs() -> None:
-    noise = np.random.default_rng(0).normal(30.0, 5.0, 400)
-    found = drop_interval(mean_of("PSNR", noise, "dB"), mean_of("PSNR", noise - 0.5, "dB"))
-    assert (found.low, found.high, found.method) == (pytest.approx(0.5), pytest.approx(0.5), "bootstrap")
-
-
-def test_nan_of_a_resample_is_left_out() -> None:
-    assert percentile(np.array([np.nan, 0.5, 0.5])).low == 0.5
-    assert percentile(np.array([np.nan])).high == 0.0
-
-
-def test_95_percent_of_the_intervals_cover_the_true_value() -> None:
+def test_a_mean_is_bounded_by_what_one_more_image_could_add() -> None:
+    # Gaffke 2005: the quantile of the mean with Dirichlet weights, drawn here, after the bound is added.
     random = np.random.default_rng(0)
-    held = 0
-    for _ in range(400):
-        first = random.random(300) < 0.8
-        second = np.where(random.random(300) < 0.1, random.random(300) < 0.8, first)
-        found = newcombe(first, second)
-        held += found.low <= 0.0 <= found.high
-    assert 0.92 <= held / 400 <= 0.99
+    values = random.gamma(2.0, 1.0, 25)
+    weights = random.exponential(size=(400_000, 26))
+    drawn = [weights @ np.append(values, bound) / weights.sum(axis=1) for bound in (0.0, 30.0)]
+    found = mean_of("PSNR", values, "dB", lowest=0.0, highest=30.0).interval
+    assert (found.low, found.high) == (
+        pytest.approx(np.quantile(drawn[0], 0.025), rel=0.01),
+        pytest.approx(np.quantile(drawn[1], 0.975), rel=0.01),
+    )
+
+
+def test_a_loss_that_all_images_share_is_not_certain_for_others() -> None:
+    noise = np.random.default_rng(0).normal(30.0, 5.0, 400)
+    found = drop_interval(*(mean_of("PSNR", one, "dB", highest=100.0) for one in (noise, noise - 0.5)))
+    assert found.low < 0.5 < found.high
+    same = drop_interval(*(mean_of("PSNR", noise, "dB", highest=100.0) for _ in range(2)))
+    assert same.low < 0.0 < same.high, "no spread among the images is no proof"
+
+
+def test_an_image_that_only_one_model_gets_exactly_right_leaves_no_bound() -> None:
+    values = np.array([30.0, 31.0, 35.0, np.inf])
+    exact, other = mean_of("PSNR", values, "dB"), mean_of("PSNR", np.array([30.0, 31.0, 35.0, 60.0]), "dB")
+    assert exact.value == pytest.approx(32.0)
+    assert drop_interval(exact, other) is None
+    assert drop_interval(exact, mean_of("PSNR", values - 1.0, "dB")).low < 1.0
+
+
+def test_groups_are_the_trials() -> None:
+    hits = np.repeat(np.arange(40) < 36, 25)
+    groups = np.repeat(np.arange(40), 25)
+    exact, found = clopper_pearson(36, 40), proportion(hits, groups=groups)
+    assert (found.low, found.high) == (
+        pytest.approx(exact.low, abs=2e-3),
+        pytest.approx(exact.high, abs=2e-3),
+    )
+    assert found.method == "gaffke-groups"
+    copies = [share_of("accuracy", hits, groups=groups) for _ in range(2)]
+    assert drop_interval(*copies).high == pytest.approx(paired_drop(0, 0, 40).high, rel=1e-3)
+
+
+def test_images_of_their_own_groups_are_independent() -> None:
+    random = np.random.default_rng(1)
+    first = random.random(200) < 0.9
+    second = first ^ (random.random(200) < 0.05)
+    apart = drop_interval(share_of("a", first), share_of("a", second))
+    grouped = drop_interval(*(share_of("a", one, groups=random.permutation(200)) for one in (first, second)))
+    assert (grouped.low, grouped.high) == (
+        pytest.approx(apart.low, abs=1e-5),
+        pytest.approx(apart.high, abs=1e-5),
+    )
+
+
+def test_one_group_shows_nothing() -> None:
+    found = proportion(np.ones(500, bool), groups=np.zeros(500, np.intp))
+    assert found.low < 0.03

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
+from edgevision_keras.graph.substitution import Equivalent, substitute
 from edgevision_keras.libraries import require_tensorflow
 
 
@@ -14,13 +17,11 @@ def write_translatable(definition: Any) -> None:
     Args:
         definition: a GraphDef without function calls. Names of nodes stay.
     """
-    equivalents = _equivalents(require_tensorflow())
-    for node in [node for node in definition.node if node.op in equivalents]:
-        _replace(definition, node, equivalents[node.op])
+    substitute(definition, _equivalents(require_tensorflow()))
 
 
-def _equivalents(tf: Any) -> Mapping[str, Callable[..., Any]]:
-    """Operation -> a function of its inputs that computes the same."""
+def _equivalents(tf: Any) -> Mapping[str, Equivalent]:
+    """Operation -> a function of itself and of its inputs that computes the same."""
 
     def product(first: Any, second: Any, factor: Any) -> Any:
         # Where the first is 0 the product is 0, also if the logarithm or the quotient is not finite.
@@ -30,7 +31,26 @@ def _equivalents(tf: Any) -> Mapping[str, Callable[..., Any]]:
     def one(x: Any) -> Any:
         return tf.constant(1, x.dtype)
 
-    return {
+    def of_inputs(compute: Callable[..., Any]) -> Equivalent:
+        return lambda _, *inputs: compute(*inputs)
+
+    def buckets(operation: Any, x: Any) -> Any:
+        boundaries = np.array(operation.get_attr("boundaries"), np.float32)
+        above = tf.cast(tf.expand_dims(tf.cast(x, tf.float32), -1) >= boundaries, tf.int32)
+        return tf.reduce_sum(above, axis=-1)
+
+    def floored(x: Any, y: Any) -> tuple[Any, Any]:
+        """Quotient and remainder of integers; those of ONNX and of tf2onnx are rounded towards zero."""
+        quotient = tf.raw_ops.Div(x=x, y=y)
+        remainder = x - quotient * y
+        is_above = tf.logical_and(tf.not_equal(remainder, 0), tf.not_equal(remainder < 0, y < 0))
+        above = tf.cast(is_above, x.dtype)
+        return quotient - above, remainder + above * y
+
+    def of_integers(part: int) -> Equivalent:
+        return lambda _, x, y: floored(x, y)[part] if x.dtype.is_integer else None
+
+    computing = {
         "Erfc": lambda x: one(x) - tf.math.erf(x),
         "Expm1": lambda x: tf.exp(x) - one(x),
         "Log1p": lambda x: tf.math.log(x + one(x)),
@@ -42,26 +62,5 @@ def _equivalents(tf: Any) -> Mapping[str, Callable[..., Any]]:
         "L2Loss": lambda x: tf.reduce_sum(x * x) * tf.constant(0.5, x.dtype),
         "LogicalXor": lambda x, y: tf.logical_and(tf.logical_or(x, y), tf.logical_not(tf.logical_and(x, y))),
     }
-
-
-def _replace(definition: Any, node: Any, equivalent: Callable[..., Any]) -> None:
-    """Make a node of a GraphDef pass on what a function of its inputs computes."""
-    tf = require_tensorflow()
-    kind = node.attr["T"].type or tf.bool.as_datatype_enum
-    sources = [name for name in node.input if not name.startswith("^")]
-    names = [f"input_{number}" for number in range(len(sources))]
-    with tf.Graph().as_default() as graph:
-        result = equivalent(*(tf.compat.v1.placeholder(tf.as_dtype(kind), name=name) for name in names))
-    renamed = dict(zip(names, sources, strict=True))
-    for inner in graph.as_graph_def().node:
-        if inner.name in renamed:
-            continue
-        added = definition.node.add()
-        added.CopyFrom(inner)
-        added.name = f"{node.name}/{inner.name}"
-        added.input[:] = [renamed.get(name, f"{node.name}/{name}") for name in inner.input]
-    node.op = "Identity"
-    node.ClearField("attr")
-    node.ClearField("input")
-    node.attr["T"].type = kind
-    node.input.append(f"{node.name}/{result.op.name}")
+    equivalents = {name: of_inputs(compute) for name, compute in computing.items()}
+    return {**equivalents, "Bucketize": buckets, "FloorDiv": of_integers(0), "FloorMod": of_integers(1)}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from edgevision_keras.graph.constant_sizes import make_sizes_constant
+from edgevision_keras.graph.equivalents import use_common_operations
+from edgevision_keras.graph.substitution import constant
 from edgevision_keras.libraries import require, require_tensorflow
 
 
@@ -21,14 +24,30 @@ def rewritten(frozen: Any) -> Any:
     changed = [
         rewrite(frozen, definition, nodes)
         for rewrite in (
-            _make_shapes_constant,
+            make_sizes_constant,
+            lambda _, definition, __: use_common_operations(definition),
             _drop_casts,
+            _add_along_other_axes,
             _slice_instead_of_rolling,
             _convolve_instead_of_dilated_transposing,
             _find_extremes_without_signs_of_zero,
         )
     ]
+    if _take_constant_branches(definition):
+        # The branches have sizes of their own.
+        return rewritten(_function(frozen, definition))
     return _function(frozen, definition) if any(changed) else frozen
+
+
+def with_definition(frozen: Any, rewrite: Callable[[Any], bool]) -> Any:
+    """A frozen concrete function with the same names, inputs and outputs, rewritten for one format.
+
+    Args:
+        frozen: a concrete function of constants, without function calls.
+        rewrite: changes a GraphDef in place, and returns whether it did.
+    """
+    definition = frozen.graph.as_graph_def()
+    return _function(frozen, definition) if rewrite(definition) else frozen
 
 
 def add_constant(graph: Any, name: str, values: Any) -> str:
@@ -57,46 +76,24 @@ def as_identity(node: Any, kind: int) -> None:
     node.attr["T"].type = kind
 
 
-def _make_shapes_constant(frozen: Any, definition: Any, nodes: Mapping[str, Any]) -> bool:
-    """Reshape to constants where only one size depends on the batch.
-
-    Keras computes the whole shape at run time; no runtime then knows the sizes of what follows, and
-    TFLite's and ONNX Runtime's fast kernels are not used.
-    """
+def _take_constant_branches(definition: Any) -> bool:
+    """Call the branch that is always taken where a condition is a constant: sizes are compared, for one."""
     tf = require_tensorflow()
-    names = [
-        operation.name
-        for operation in frozen.graph.get_operations()
-        if operation.type == "Reshape" and operation.inputs[1].op.type != "Const"
-    ]
-    if not names:
-        return False
-    two, three = (_sizes(frozen, definition, names, batch) for batch in (2, 3))
+    nodes = {node.name: node for node in definition.node}
     changed = False
-    for name, first, second in zip(names, two, three, strict=True):
-        if first is None or second is None or len(first) != len(second):
+    for node in definition.node:
+        condition = nodes.get(node.input[0].removesuffix(":0")) if node.op in ("If", "StatelessIf") else None
+        if condition is None or condition.op != "Const":
             continue
-        sizes = [size if size == other else -1 for size, other in zip(first, second, strict=True)]
-        if sizes.count(-1) <= 1 and None not in sizes and 0 not in sizes:
-            constant = add_constant(definition, f"{name}/constant_shape", np.array(sizes, np.int32))
-            nodes[name].input[1] = constant
-            nodes[name].attr["Tshape"].type = tf.int32.as_datatype_enum
-            changed = True
+        is_true = bool(np.any(tf.make_ndarray(condition.attr["value"].tensor)))
+        branch = node.attr["then_branch" if is_true else "else_branch"].func
+        node.op = "PartitionedCall"
+        node.attr["f"].func.CopyFrom(branch)
+        for name in ("then_branch", "else_branch", "Tcond", "output_shapes"):
+            node.attr.pop(name, None)
+        del node.input[0]
+        changed = True
     return changed
-
-
-def _sizes(frozen: Any, definition: Any, names: Sequence[str], batch: int) -> list[list[int | None] | None]:
-    """The shapes that operations have with some batch, where TensorFlow can infer them."""
-    tf = require_tensorflow()
-    with tf.Graph().as_default():
-        inputs = {
-            tensor.name: tf.compat.v1.placeholder(tensor.dtype, [batch, *tensor.shape[1:]])
-            for tensor in frozen.inputs
-        }
-        results = tf.graph_util.import_graph_def(
-            definition, input_map=inputs, return_elements=[f"{name}:0" for name in names], name="sized"
-        )
-        return [None if tensor.shape.rank is None else tensor.shape.as_list() for tensor in results]
 
 
 def _drop_casts(frozen: Any, definition: Any, nodes: Mapping[str, Any]) -> bool:
@@ -128,6 +125,39 @@ def is_rounded(tensor: Any) -> bool:
     while tensor.op.type in ("Identity", "Maximum", "Minimum", "ClipByValue"):
         tensor = tensor.op.inputs[0]
     return tensor.op.type in ("Round", "Rint")
+
+
+def _add_along_other_axes(frozen: Any, definition: Any, nodes: Mapping[str, Any]) -> bool:
+    """Write a bias along the first axis after the batch as an addition, unless a convolution has this layout.
+
+    Keras adds a tensor of shape (rows, 1, 1) this way. Whoever merges biases into a convolution before them
+    takes it for one of the channels.
+    """
+    tf = require_tensorflow()
+    changed = False
+    for operation in frozen.graph.get_operations():
+        if operation.type != "BiasAdd" or operation.get_attr("data_format") != b"NCHW":
+            continue
+        value, bias = operation.inputs
+        rank = value.shape.rank
+        if rank is None or b"NCHW" in _layouts(value.op) or bias.shape.as_list()[0] is None:
+            continue
+        shape = [bias.shape.as_list()[0], *[1] * (rank - 2)]
+        node = nodes[operation.name]
+        name, kind = operation.name, node.attr["T"].type
+        along = definition.node.add(op="Reshape", name=f"{name}/along", input=[node.input[1]])
+        along.input.append(add_constant(definition, f"{name}/along/shape", np.array(shape, np.int32)))
+        along.attr["T"].type, along.attr["Tshape"].type = kind, tf.int32.as_datatype_enum
+        node.op = "AddV2"
+        node.input[1] = along.name
+        del node.attr["data_format"]
+        changed = True
+    return changed
+
+
+def _layouts(operation: Any) -> list[bytes]:
+    """The layout of an operation that has one, such as a convolution."""
+    return [operation.get_attr("data_format")] if "data_format" in operation.node_def.attr else []
 
 
 def _slice_instead_of_rolling(frozen: Any, definition: Any, nodes: Mapping[str, Any]) -> bool:
@@ -192,7 +222,7 @@ def _convolve_instead_of_dilated_transposing(frozen: Any, definition: Any, nodes
         if operation.type != "Conv2DBackpropInput" or operation.get_attr("data_format") != b"NHWC":
             continue
         dilations, strides = (list(operation.get_attr(name))[1:3] for name in ("dilations", "strides"))
-        weight = _constant(operation.inputs[1])
+        weight = constant(operation.inputs[1])
         sizes = [tensor.shape[1:3].as_list() for tensor in (operation.inputs[2], operation.outputs[0])]
         if dilations == [1, 1] or strides != [1, 1] or weight is None or None in (*sizes[0], *sizes[1]):
             continue
@@ -229,18 +259,11 @@ def _find_extremes_without_signs_of_zero(frozen: Any, definition: Any, nodes: Ma
         choice = operation.inputs[0].op
         if choice.type != "SelectV2" or choice.inputs[0].op.type != "LogicalAnd":
             continue
-        instead = _constant(choice.inputs[1])
+        instead = constant(choice.inputs[1])
         if instead is not None and np.all((instead < 0) & (instead >= -np.finfo(np.float32).tiny)):
             nodes[operation.name].input[0] = choice.inputs[2].name
             changed = True
     return changed
-
-
-def _constant(tensor: Any) -> Any | None:
-    """The values of a tensor that is a constant, else `None`."""
-    while tensor.op.type == "Identity":
-        tensor = tensor.op.inputs[0]
-    return require_tensorflow().get_static_value(tensor)
 
 
 def _function(frozen: Any, definition: Any) -> Any:
