@@ -10,7 +10,7 @@ from edgevision.metrics.comparison import Comparison, Metric
 
 @dataclass(frozen=True)
 class TrainingInputEvidence:
-    """What the decoder and the preprocessing change, before any conversion.
+    """The change by decoder and preprocessing, before any conversion.
 
     Attributes:
         functions: that read the images as the training does, in words.

@@ -129,7 +129,7 @@ class Reliability:
 
 @dataclass(frozen=True, eq=False)
 class _Noise:
-    """What chance does to the accuracies of bins that are not empty.
+    """The effect of chance on the accuracies of bins that are not empty.
 
     Attributes:
         weights: share of the predictions, ``(bins,)``.
