@@ -19,10 +19,10 @@ from edgevision.evaluation.detection import DetectionEvaluator
 from edgevision.evaluation.evaluator import Evaluator
 from edgevision.evidence.document import evidence_json, read_evidence
 from edgevision.evidence.operating_points import (
-    OperatingPointSpecification,
     ThresholdedScores,
     operating_evidence,
 )
+from edgevision.evidence.operating_specification import OperatingPointSpecification
 from edgevision.evidence.quantization import QuantizationEvidence, RecipeComparison
 from edgevision.evidence.records import Attempt, Evidence, Measured, MissingArtifact
 from edgevision.evidence.requirements import Requirement
