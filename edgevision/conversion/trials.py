@@ -380,8 +380,8 @@ def _adjustments(chosen: Sequence[Measured]) -> Iterator[str]:
         if confidence != CONFIDENCE:
             yield (
                 f"{', '.join(artifacts)}: chosen by a search, and so judged at a confidence of "
-                f"{100 * confidence:.6g} %: all candidates of a search together pass wrongly at most as often "
-                f"as one artifact that is judged at {100 * CONFIDENCE:g} % (weighted Bonferroni)"
+                f"{100 * confidence:.6g} %: all candidates of a search together pass wrongly at most as "
+                f"often as one artifact that is judged at {100 * CONFIDENCE:g} % (weighted Bonferroni)"
             )
 
 
