@@ -59,7 +59,7 @@ def ssim(first: Pixels, second: Pixels) -> float:
 
 def has_small_window(image: Pixels) -> bool:
     """True if the Gaussian window of SSIM does not fit in an image ``(h, w, c)``."""
-    return min(image.shape[:2]) < _WINDOW
+    return bool(min(image.shape[:2]) < _WINDOW)
 
 
 def _check(first: Pixels, second: Pixels) -> None:
