@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from edgevision.bundle.layout import TRUST_VARIABLE
 from edgevision.errors import BundleError, OptionError, TrustError
+from edgevision.system.arguments import sequence
 from edgevision.system.reading import read_file
 
 _KEY, _CERTIFICATE = b"-----BEGIN PUBLIC KEY-----", b"-----BEGIN CERTIFICATE-----"
@@ -49,7 +50,7 @@ class TrustPolicy:
     ) -> None:
         object.__setattr__(self, "keys", _pem(keys, "keys", _KEY))
         object.__setattr__(self, "roots", _pem(roots, "roots", _CERTIFICATE))
-        names = (subjects,) if isinstance(subjects, str) else tuple(subjects)
+        names = (subjects,) if isinstance(subjects, str) else sequence(subjects, "subjects", "names")
         if not all(isinstance(name, str) and name for name in names):
             raise OptionError(
                 f"subjects: expected names such as 'CN=Release,O=Example', got {subjects!r:.80}"
@@ -133,7 +134,7 @@ def _of_environment(text: str) -> TrustPolicy:
 
 
 def _pem(given: Pem | Sequence[Pem], name: str, begin: bytes) -> tuple[bytes, ...]:
-    several = [given] if isinstance(given, (str, bytes, os.PathLike)) else list(given)
+    several = [given] if isinstance(given, (str, bytes, os.PathLike)) else sequence(given, name, "PEM files")
     contents = []
     for each in several:
         if isinstance(each, bytes):

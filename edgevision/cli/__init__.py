@@ -18,6 +18,7 @@ import click
 
 from edgevision._version import __version__
 from edgevision.cli.options.verbosity import verbosity_options
+from edgevision.cli.output.lines import echo_line
 from edgevision.errors import EdgeVisionError, OutputError, first_line
 from edgevision.plugins import registry
 
@@ -169,7 +170,7 @@ def main() -> NoReturn:
 
 def _exit(message: str, code: int) -> NoReturn:
     """End with one line on stderr."""
-    click.echo(f"edgevision: {' '.join(message.split())}", err=True)
+    echo_line(f"edgevision: {' '.join(message.split())}", err=True)
     sys.exit(code)
 
 

@@ -14,6 +14,7 @@ from edgevision.bundle.storage import Bundle, open_bundle
 from edgevision.cli.options.path import PATH
 from edgevision.cli.options.score import describe_score_calibration
 from edgevision.cli.output.evidence import echo_evidence
+from edgevision.cli.output.lines import echo_line
 from edgevision.cli.output.tables import echo_table
 from edgevision.evidence.document import read_evidence
 from edgevision.imaging.preprocess import Preprocessing
@@ -55,17 +56,17 @@ def command(bundle: Path, as_json: bool) -> None:
 def _echo_manifest(bundle: Bundle) -> None:
     manifest = bundle.manifest
     labels = ", ".join(bundle.labels[:10]) + (", …" if len(bundle.labels) > 10 else "")
-    click.echo(f"{bundle.path}, created {manifest.created}, all digests match")
-    click.echo(f"digest         {bundle.digest}")
+    echo_line(f"{bundle.path}, created {manifest.created}, all digests match")
+    echo_line(f"digest         {bundle.digest}")
     signed = "with a signature: edgevision verify says by whom" if _is_signed(bundle) else "not signed"
-    click.echo(f"               {signed}")
-    click.echo(f"source         {manifest.source.name}, {manifest.source.description}")
-    click.echo(f"               sha256 {manifest.source.sha256}")
-    click.echo(f"task           {_task(manifest.task)}")
-    click.echo(f"labels         {len(bundle.labels)}: {labels}")
+    echo_line(f"               {signed}")
+    echo_line(f"source         {manifest.source.name}, {manifest.source.description}")
+    echo_line(f"               sha256 {manifest.source.sha256}")
+    echo_line(f"task           {_task(manifest.task)}")
+    echo_line(f"labels         {len(bundle.labels)}: {labels}")
     if manifest.preprocessing is not None:
-        click.echo(f"preprocessing  {_describe_preprocessing(manifest.preprocessing)}")
-    click.echo(
+        echo_line(f"preprocessing  {_describe_preprocessing(manifest.preprocessing)}")
+    echo_line(
         f"created with   {', '.join(f'{name} {version}' for name, version in manifest.versions.items())}"
     )
     click.echo()
@@ -77,9 +78,9 @@ def _echo_manifest(bundle: Bundle) -> None:
             state = "its known answers were checked"
             if entry.unproved is not None:
                 state = f"not proved yet, and checked before it is used: {entry.unproved}"
-            click.echo(f"{entry.id} was compiled elsewhere: {state}")
+            echo_line(f"{entry.id} was compiled elsewhere: {state}")
         if entry.score_calibration is not None:
-            click.echo(f"scores of {entry.id}: {describe_score_calibration(entry.score_calibration)}")
+            echo_line(f"scores of {entry.id}: {describe_score_calibration(entry.score_calibration)}")
 
 
 def _is_signed(bundle: Bundle) -> bool:

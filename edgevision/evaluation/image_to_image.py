@@ -16,7 +16,7 @@ from edgevision.evaluation.network_inputs import PreprocessedImages, known_image
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.metrics.changes import PixelChange, name_of
 from edgevision.metrics.comparison import MOST_IMAGES, Comparison, GenerateDetails, pair
-from edgevision.metrics.image_similarity import HIGHEST_PSNR_DB, Pixels, psnr_db, ssim
+from edgevision.metrics.image_similarity import HIGHEST_PSNR_DB, Pixels, has_small_window, psnr_db, ssim
 from edgevision.metrics.intervals import Groups, share_by_image
 from edgevision.metrics.measures import LastMeasures, Measures, MetricValue, Values, mean_of
 from edgevision.session import CheckedSession
@@ -137,7 +137,7 @@ def compare_images(
         details=_changes(
             similarities, noise, [bool(difference.any()) for difference in differences], image_names
         ),
-        notes=_equal_notes(noise, "the source's"),
+        notes=(*_equal_notes(noise, "the source's"), *_window_notes(source)),
     )
 
 
@@ -177,6 +177,12 @@ def _mean_psnr(noise: Floats, groups: Groups | None) -> MetricValue | None:
     if not np.isfinite(noise).any():
         return None
     return mean_of("PSNR", noise, "dB", highest=HIGHEST_PSNR_DB, groups=groups)
+
+
+def _window_notes(images: Sequence[Pixels]) -> tuple[str, ...]:
+    if not any(map(has_small_window, images)):
+        return ()
+    return ("SSIM of images with a side of less than 11 pixels has a uniform window of 7x7 pixels",)
 
 
 def _equal_notes(noise: Floats, to: str) -> tuple[str, ...]:

@@ -36,7 +36,7 @@ def test_ssim_is_one_for_equal_images_and_falls_with_noise() -> None:
 def test_images_that_cannot_be_compared_are_refused() -> None:
     with pytest.raises(InputError, match="cannot be compared"):
         psnr_db(PHOTO, PHOTO[:-1])
-    with pytest.raises(InputError, match="too small for SSIM; expected 11x11 or more"):
+    with pytest.raises(InputError, match="too small for SSIM; expected 7x7 or more"):
         ssim(PHOTO[:5], PHOTO[:5])
 
 
@@ -108,6 +108,15 @@ def test_the_window_of_ssim_is_that_of_wang_et_al() -> None:
     noise = np.random.default_rng(1).integers(0, 40, PHOTO.shape, np.uint8)
     expected = np.mean([_ssim_by_hand(PHOTO[..., c], (PHOTO + noise)[..., c]) for c in range(3)])
     assert ssim(PHOTO, PHOTO + noise) == pytest.approx(expected, abs=1e-6)
+
+
+def test_small_images_have_a_small_window_and_say_so() -> None:
+    small = [PHOTO[:8, :8], PHOTO[8:16, :8]]
+    comparison = _evaluator().compare(small, [small[0], small[1] + np.uint8(20)])
+    assert 0.0 < comparison.agreement < 1.0
+    note = "SSIM of images with a side of less than 11 pixels has a uniform window of 7x7 pixels"
+    assert note in comparison.notes
+    assert note not in _evaluator().compare([PHOTO], [BRIGHTER]).notes
 
 
 def _ssim_by_hand(first: np.ndarray, second: np.ndarray) -> float:

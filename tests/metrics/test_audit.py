@@ -1,4 +1,4 @@
-"""Metrics and intervals as an auditor would recompute them, with statsmodels, scikit-learn and scikit-image."""
+"""Metrics and intervals as an auditor recomputes them, with statsmodels, scikit-learn and scikit-image."""
 
 from __future__ import annotations
 

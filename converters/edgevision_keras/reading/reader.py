@@ -120,7 +120,8 @@ def _own_resizing(model: OpenModel, path: Path, trust_source: bool) -> Resizing 
     if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][1:3] != (None, None) or not shapes[0][3]:
         return None
     try:
-        traced = _trace(model, model_inputs(model.inputs, TRIED_WH, path), path)
+        inputs = model_inputs(model.inputs, TRIED_WH, path)
+        traced = _trace(model, inputs, path, rewrite=False)  # a bicubic resizing is no longer one afterwards
     except SourceError:  # it takes other sizes, of which the caller chooses one
         return None
     if not trust_source:
@@ -162,10 +163,10 @@ def _check_weights(model: OpenModel, path: Path) -> None:
             )
 
 
-def _trace(model: OpenModel, inputs: Sequence[ModelInput], path: Path) -> Trace:
+def _trace(model: OpenModel, inputs: Sequence[ModelInput], path: Path, *, rewrite: bool = True) -> Trace:
     # Layers raise exceptions of any class when they are called on a shape that they do not support.
     try:
-        return trace(model.call, inputs, model.output_names, model.batch)
+        return trace(model.call, inputs, model.output_names, model.batch, rewrite=rewrite)
     except FixedBatchError as error:
         raise SourceError(
             f"{path}: its signature takes a batch of {error.batch} only, and its graph cannot be changed "
