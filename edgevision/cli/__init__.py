@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from edgevision._version import __version__
+from edgevision.cli.lines import echo_line
 from edgevision.cli.options.verbosity import verbosity_options
-from edgevision.cli.output.lines import echo_line
 from edgevision.errors import EdgeVisionError, OutputError, first_line
 from edgevision.plugins import registry
 
