@@ -11,10 +11,10 @@ from edgevision.bundle.files import files_of
 from edgevision.bundle.layout import SIGNATURE
 from edgevision.bundle.manifest import ArtifactEntry, to_json
 from edgevision.bundle.storage import Bundle, open_bundle
+from edgevision.cli.lines import echo_line
 from edgevision.cli.options.path import PATH
 from edgevision.cli.options.score import describe_score_calibration
 from edgevision.cli.output.evidence import echo_evidence
-from edgevision.cli.output.lines import echo_line
 from edgevision.cli.output.tables import echo_table
 from edgevision.evidence.document import read_evidence
 from edgevision.imaging.preprocess import Preprocessing

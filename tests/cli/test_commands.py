@@ -329,11 +329,11 @@ def test_too_little_agreement_is_shown_and_nothing_is_written(
         "--precision",
         "int8",
         "--min-agreement",
-        "1",
+        "0.99",
     )
     done = edgevision_command(*words)
     assert done.returncode == 11, done.stdout + done.stderr
-    assert re.search(r"agreement +at least 100.00 % .* failed", done.stdout)
+    assert re.search(r"agreement +at least 99.00 % .* failed", done.stdout)
     assert "nothing was written" in done.stderr.splitlines()[-1]
     assert list(tmp_path.iterdir()) == []
 
