@@ -85,9 +85,42 @@ def _int8(request: Request) -> bytes:
 
 def _to_float16(content: bytes) -> Any:
     float16 = require("onnxconverter_common.float16")
-    return float16.convert_float_to_float16(
-        require("onnx").load_from_string(content),
+    model = require("onnx").load_from_string(content)
+    _give_constants_of_their_own(model, float16.DEFAULT_OP_BLOCK_LIST)
+    converted = float16.convert_float_to_float16(
+        model,
         min_positive_val=5.96e-8,
         max_finite_val=65504.0,
         keep_io_types=True,
     )
+    _cast_as_declared(converted)
+    return converted
+
+
+def _cast_as_declared(model: Any) -> None:
+    """Let the model's own casts to float give float16, as the converter declares their outputs."""
+    kinds = require("onnx").TensorProto
+    declared = {value.name: value.type.tensor_type.elem_type for value in model.graph.value_info}
+    for node in model.graph.node:
+        if node.op_type == "Cast" and declared.get(node.output[0]) == kinds.FLOAT16:
+            node.attribute[0].i = kinds.FLOAT16
+
+
+def _give_constants_of_their_own(model: Any, float32_operations: Collection[str]) -> None:
+    """Let operations that stay in float32 share no constant with the others, which would get its old type.
+
+    Args:
+        model: a `ModelProto`; is changed.
+        float32_operations: the types of operations that stay in float32.
+    """
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    others = {
+        name for node in model.graph.node if node.op_type not in float32_operations for name in node.input
+    }
+    for node in model.graph.node:
+        for place, name in enumerate(node.input):
+            if node.op_type in float32_operations and name in constants and name in others:
+                own = model.graph.initializer.add()
+                own.CopyFrom(constants[name])
+                own.name = f"{name}/of/{node.name}/{place}"
+                node.input[place] = own.name

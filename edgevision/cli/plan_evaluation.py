@@ -120,8 +120,6 @@ def _echo(plan: EvaluationPlan) -> None:
     if plan.images is not None:
         groups = f" in {plan.groups} groups" if plan.groups is not None else ""
         echo_line(f"evaluation set: {plan.images} images{groups}")
-    if plan.design_effect != 1:
-        echo_line(f"design effect of the groups: {plan.design_effect:.4g} images per independent one")
     if plan.calibration_positives is not None:
         echo_line(
             f"calibration set: {plan.calibration_positives} positives or more; with fewer, no threshold "

@@ -22,7 +22,7 @@ from edgevision.loading.choice import Request, choose
 from edgevision.metrics.measures import Measures
 from edgevision.plugins import Registry
 from edgevision.session import CheckedSession, open_session
-from edgevision.system.arguments import flag, instance
+from edgevision.system.arguments import flag, instance, optional_text
 from edgevision.system.progress import Progress
 from edgevision.tasks.score_calibration import ScoreCalibration
 
@@ -46,6 +46,9 @@ class RunSettings:
     bare: BareModel | None = None
 
     def __post_init__(self) -> None:
+        for name in ("backend", "device", "precision"):
+            object.__setattr__(self, name, optional_text(getattr(self, name), name))
+        instance(self.settings, SessionSettings, "settings")
         if self.tune is not None:
             object.__setattr__(self, "tune", flag(self.tune, "tune"))
         if self.bare is not None:

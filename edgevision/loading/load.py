@@ -14,8 +14,9 @@ from edgevision.loading.choice import Choice, Request, choose
 from edgevision.loading.task_model import model_of_task
 from edgevision.plugins import Registry, registry
 from edgevision.session import open_session
-from edgevision.system.arguments import flag, instance, one_path
+from edgevision.system.arguments import flag, instance, one_path, optional_text
 from edgevision.system.log import info
+from edgevision.system.shown import shown
 
 if TYPE_CHECKING:  # a process that runs one bare classifier imports no bundles, and no other tasks
     from typing_extensions import Unpack
@@ -95,6 +96,8 @@ def load(  # noqa: PLR0913  (all but the first three by name)
         InferenceError: the known answers were checked, and one differs.
     """
     path, plugins = one_path(path, "path"), registry()
+    backend, device = optional_text(backend, "backend"), optional_text(device, "device")
+    precision = optional_text(precision, "precision")
     tune, selftest = None if tune is None else flag(tune, "tune"), flag(selftest, "selftest")
     request = Request(
         backend,
@@ -228,7 +231,9 @@ def _merged(settings: SessionSettings, device: str | None, threads: int | None) 
     for name, argument in (("device", device), ("threads", threads)):
         setting = getattr(settings, name)
         if argument is not None and setting is not None and argument != setting:
-            raise OptionError(f"{name}: {argument!r} and settings.{name} {setting!r} contradict each other")
+            raise OptionError(
+                f"{name}: {shown(argument)} and settings.{name} {shown(setting)} contradict each other"
+            )
     return replace(
         settings,
         device=settings.device if device is None else device,

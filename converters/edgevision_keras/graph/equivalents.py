@@ -44,7 +44,10 @@ def _patches(operation: Any, images: Any) -> Any:
 
 
 def _rgb_to_hsv(_: Any, rgb: Any) -> Any:
-    """As TensorFlow's kernel computes it (`tensorflow/core/kernels/image/colorspace_op.h`)."""
+    """As TensorFlow's kernel computes it (`tensorflow/core/kernels/image/colorspace_op.h`).
+
+    Channels are compared with each other, not with the largest: a runtime may round only one of two equals.
+    """
     tf = require_tensorflow()
     red, green, blue = rgb[..., 0], rgb[..., 1], rgb[..., 2]
     value = tf.reduce_max(rgb, axis=-1)
@@ -52,9 +55,9 @@ def _rgb_to_hsv(_: Any, rgb: Any) -> Any:
     saturation = tf.where(value > 0, span / tf.where(value > 0, value, tf.ones_like(value)), 0.0 * value)
     sixth = 1 / (6 * tf.where(span > 0, span, tf.ones_like(span)))
     hue = tf.where(
-        tf.equal(red, value),
+        tf.logical_and(red >= green, red >= blue),
         sixth * (green - blue),
-        tf.where(tf.equal(green, value), sixth * (blue - red) + 2 / 6, sixth * (red - green) + 4 / 6),
+        tf.where(green >= blue, sixth * (blue - red) + 2 / 6, sixth * (red - green) + 4 / 6),
     )
     hue = tf.where(span > 0, hue, 0.0 * hue)
     return tf.stack([tf.where(hue < 0, hue + 1, hue), saturation, value], axis=-1)

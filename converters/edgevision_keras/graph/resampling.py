@@ -40,10 +40,9 @@ def _resized(operation: Any, images: Any, *_: Any) -> Any:
 
 def _scaled(operation: Any, images: Any, *_: Any) -> Any:
     tf = require_tensorflow()
-    given = [constant(tensor) for tensor in operation.inputs[1:]]
-    if any(values is None for values in given) or images.dtype != tf.float32:
+    sizes, scales, translations = (constant(tensor) for tensor in operation.inputs[1:])
+    if sizes is None or scales is None or translations is None or images.dtype != tf.float32:
         return None
-    sizes, scales, translations = given
     options = {name: operation.get_attr(name) for name in ("kernel_type", "antialias")}
 
     def along(axis: int) -> Callable[[Any], Any]:

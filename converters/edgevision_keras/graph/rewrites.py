@@ -33,6 +33,9 @@ def rewritten(frozen: Any) -> Any:
             _find_extremes_without_signs_of_zero,
         )
     ]
+    if _take_constant_branches(definition):
+        # The branches have sizes of their own.
+        return rewritten(_function(frozen, definition))
     return _function(frozen, definition) if any(changed) else frozen
 
 
@@ -71,6 +74,26 @@ def as_identity(node: Any, kind: int) -> None:
     node.op = "Identity"
     node.input.append(first)
     node.attr["T"].type = kind
+
+
+def _take_constant_branches(definition: Any) -> bool:
+    """Call the branch that is always taken where a condition is a constant: sizes are compared, for one."""
+    tf = require_tensorflow()
+    nodes = {node.name: node for node in definition.node}
+    changed = False
+    for node in definition.node:
+        condition = nodes.get(node.input[0].removesuffix(":0")) if node.op in ("If", "StatelessIf") else None
+        if condition is None or condition.op != "Const":
+            continue
+        is_true = bool(np.any(tf.make_ndarray(condition.attr["value"].tensor)))
+        branch = node.attr["then_branch" if is_true else "else_branch"].func
+        node.op = "PartitionedCall"
+        node.attr["f"].func.CopyFrom(branch)
+        for name in ("then_branch", "else_branch", "Tcond", "output_shapes"):
+            node.attr.pop(name, None)
+        del node.input[0]
+        changed = True
+    return changed
 
 
 def _drop_casts(frozen: Any, definition: Any, nodes: Mapping[str, Any]) -> bool:
