@@ -121,6 +121,8 @@ def test_inspect_prints_documents_that_match_their_published_schemas(quickstart,
     )
     jsonschema.validate(document["manifest"], _schema("manifest.schema.json"))
     jsonschema.validate(document["evidence"], _schema("evidence.schema.json"))
+    assert document["digest"] == document["manifest"]["digest"]
+    assert document["signed"] is False
 
 
 @convert
