@@ -265,13 +265,12 @@ def _accuracy(
 
 def _difference(ours: NDArray[Any], usual: NDArray[Any]) -> list[float]:
     """Agreement of ours minus that of the usual converter, with the limits of its 95 % interval."""
-    from edgevision.metrics.intervals import newcombe, percentile, resampled_sums
+    from edgevision.metrics.measures import drop_interval, mean_of, share_of
 
-    if ours.dtype == bool:
-        interval = newcombe(ours, usual)
-    else:
-        interval = percentile(resampled_sums(ours - usual) / len(ours))
-    return [float(ours.mean() - usual.mean()), interval.low, interval.high]
+    of = share_of if ours.dtype == bool else mean_of
+    interval = drop_interval(of("agreement", ours), of("agreement", usual))
+    low, high = (-1.0, 1.0) if interval is None else (interval.low, interval.high)
+    return [float(ours.mean() - usual.mean()), low, high]
 
 
 def _peak_memory_mb() -> float:

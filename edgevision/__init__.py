@@ -35,8 +35,13 @@ if TYPE_CHECKING:
     from edgevision.bundle.manifest import FileEntry as FileEntry
     from edgevision.bundle.manifest import Manifest as Manifest
     from edgevision.bundle.manifest import SourceEntry as SourceEntry
+    from edgevision.bundle.signature import Signer as Signer
+    from edgevision.bundle.signing import Verification as Verification
+    from edgevision.bundle.signing import sign_bundle as sign_bundle
+    from edgevision.bundle.signing import verify_bundle as verify_bundle
     from edgevision.bundle.storage import Bundle as Bundle
     from edgevision.bundle.storage import read_bundle as read_bundle
+    from edgevision.bundle.trust import TrustPolicy as TrustPolicy
     from edgevision.calibration.findings import Coverage as Coverage
     from edgevision.calibration.findings import Finding as Finding
     from edgevision.calibration.findings import LayerCoverage as LayerCoverage
@@ -161,7 +166,10 @@ _NAMES = {
     "benchmarking.throughput": ("Throughput",),
     "benchmarking.tune": ("Chosen", "Tuning", "TuningRow", "tune"),
     "bundle.manifest": ("ArtifactEntry", "FileEntry", "Manifest", "SourceEntry"),
+    "bundle.signature": ("Signer",),
+    "bundle.signing": ("Verification", "sign_bundle", "verify_bundle"),
     "bundle.storage": ("Bundle", "read_bundle"),
+    "bundle.trust": ("TrustPolicy",),
     "calibration.findings": ("Coverage", "Finding", "LayerCoverage"),
     "conversion.convert": ("convert",),
     "conversion.settings": ("ConversionSettings",),

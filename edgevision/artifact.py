@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgevision.errors import ArtifactError, OptionError
+from edgevision.system.arguments import mapping, text
 from edgevision.system.reading import MOST_MODEL_BYTES, read_file
+from edgevision.system.shown import shown
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,8 @@ class FileFormat:
         valid = [isinstance(one, str) and len(one) > 1 and one.startswith(".") for one in suffixes]
         if not isinstance(self.name, str) or not self.name or not valid or not all(valid):
             raise OptionError(
-                f"file format {self.name!r:.40}: expected a name, and suffixes such as ('.tflite',), got "
-                f"{self.suffixes!r:.80}"
+                f"file format {shown(self.name, 40)}: expected a name, and suffixes such as ('.tflite',), "
+                f"got {shown(self.suffixes)}"
             )
         object.__setattr__(self, "suffixes", tuple(one.lower() for one in suffixes))
 
@@ -112,12 +114,24 @@ class Artifact:
         precision: one of `PRECISIONS`, or ``unknown`` for a bare file.
         files: file name -> content, with ``/`` in those of a folder. The first names the artifact.
         quantization: how it was quantized, where its converter says so.
+
+    Raises:
+        OptionError: a field has an invalid value; names it.
     """
 
     format: str
     precision: str
     files: Mapping[str, bytes] = field(repr=False)
     quantization: QuantizationRecord | None = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for name in ("format", "precision"):
+            text(getattr(self, name), name)
+        files = mapping(self.files, "files")
+        if not files or not all(isinstance(content, bytes) for content in files.values()):
+            raise OptionError(f"files: expected the name and the bytes of each file, got {shown(files)}")
+        for name in files:
+            text(name, "files")
 
     @property
     def name(self) -> str:

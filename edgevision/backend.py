@@ -21,14 +21,18 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from edgevision.artifact import Artifact
 from edgevision.errors import ArtifactError, DeviceError, OpenSizeError, OptionError, OutputError
 from edgevision.system.arguments import (
+    one_of,
     optional_path,
+    optional_text,
     real_number,
     sequence,
+    text,
     whole_number,
     whole_numbers,
 )
 from edgevision.system.numeric import plain
-from edgevision.tensors import Array, TensorSpec
+from edgevision.system.shown import shown
+from edgevision.tensors import MAX_SIDE, Array, TensorSpec
 
 #: Runtimes start threads for any number, and fail in their own words where it exceeds 32 bits.
 _MOST_THREADS = 1024
@@ -68,10 +72,14 @@ class SessionSettings:
     image_size_wh: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
+        for name in ("device", "precision"):
+            object.__setattr__(self, name, optional_text(getattr(self, name), name))
         if self.image_size_wh is not None:
             sizes = whole_numbers(self.image_size_wh, "image_size_wh", least=1)
-            if len(sizes) != 2:
-                raise OptionError(f"image_size_wh: expected (width, height), got {self.image_size_wh!r:.100}")
+            if len(sizes) != 2 or max(sizes) > MAX_SIDE:
+                raise OptionError(
+                    f"image_size_wh: expected (width, height), got {shown(self.image_size_wh, 100)}"
+                )
             object.__setattr__(self, "image_size_wh", tuple(sizes))
         if self.threads is not None:
             threads = whole_number(self.threads, "threads", least=1)
@@ -80,7 +88,7 @@ class SessionSettings:
             object.__setattr__(self, "threads", threads)
         object.__setattr__(self, "cache_dir", optional_path(self.cache_dir, "cache_dir"))
         if not isinstance(self.options, Mapping):
-            raise OptionError(f"options: expected a mapping of names to values, got {self.options!r:.80}")
+            raise OptionError(f"options: expected a mapping of names to values, got {shown(self.options)}")
         object.__setattr__(self, "options", plain(self.options))
 
     def check_options(self, backend: str, known: Sequence[str]) -> None:
@@ -120,7 +128,7 @@ class SessionSettings:
         """
         if self.cache_dir is None:
             return None
-        folder = Path(self.cache_dir, *parts)
+        folder = Path(self.cache_dir, *(text(part, "parts") for part in parts))
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -349,10 +357,7 @@ class ScoreSigmoids:
     default_score: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.transformation not in ("identity", "log", "inverse-logistic"):
-            raise OptionError(
-                f"transformation: expected identity, log or inverse-logistic, got {self.transformation!r:.80}"
-            )
+        one_of(self.transformation, ("identity", "log", "inverse-logistic"), "transformation")
         rows = []
         for row in sequence(self.parameters, "parameters", "sigmoids"):
             numbers = None if row is None else tuple(sequence(row, "parameters", "numbers"))
@@ -360,7 +365,7 @@ class ScoreSigmoids:
                 numbers = tuple(real_number(number, "parameters", finite=False) for number in numbers)
                 if len(numbers) != 4 or not all(map(math.isfinite, numbers[:3])) or math.isnan(numbers[3]):
                     raise OptionError(
-                        f"parameters: expected scale, slope, offset and the lowest score, got {row!r:.200}"
+                        f"parameters: expected scale, slope, offset and the lowest score, got {shown(row)}"
                     )
             rows.append(numbers)
         object.__setattr__(self, "parameters", tuple(rows))

@@ -14,6 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from edgevision.artifact import Artifact
 from edgevision.errors import ArtifactError
+from edgevision.system.shown import shown
 
 #: Name of the complete description in an artifact's metadata.
 KEY = "edgevision"
@@ -95,11 +96,13 @@ def description_from_json(content: bytes, where: str) -> ModelDescription:
         )
     labels, objects = document["labels"], ("task", "preprocessing", "score_calibration")
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
-        raise ArtifactError(f"{where}: its description: labels: expected a list of names, got {labels!r:.80}")
+        raise ArtifactError(
+            f"{where}: its description: labels: expected a list of names, got {shown(labels)}"
+        )
     for name in objects:
         value = document[name]
         if not (isinstance(value, dict) or (value is None and name != "task")):
-            raise ArtifactError(f"{where}: its description: {name}: expected an object, got {value!r:.80}")
+            raise ArtifactError(f"{where}: its description: {name}: expected an object, got {shown(value)}")
     return ModelDescription(**{**document, "labels": tuple(labels)})
 
 

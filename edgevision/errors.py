@@ -21,8 +21,8 @@
     ├── AgreementError                 11   an artifact misses a requirement of its evidence
     │   └── NotShownError              13   … or its evaluation images are too few to show that it meets one
     ├── OutputError                    12   a result cannot be written
-    ├── TrustError                     14   a bundle is not signed by someone who is trusted, or was changed
-    since ├── IncompleteConversionError      15   some of the requested artifacts passed, and others did not
+    ├── TrustError                     14   a bundle does not meet a trust policy
+    ├── IncompleteConversionError      15   some of the requested artifacts passed, and others did not
     └── CancelledError                130   the caller cancelled the operation
 
 The number is the exit code of the command line. click also exits with 2 for an invalid command line, Ctrl-C

@@ -19,6 +19,7 @@ from edgevision import hookspecs
 from edgevision.artifact import STANDARD_FORMATS, FileFormat
 from edgevision.errors import DeviceError, EdgeVisionError, PluginError, first_line
 from edgevision.system.entry_points import EntryPoint, entry_points
+from edgevision.system.shown import shown
 
 if TYPE_CHECKING:
     import click
@@ -257,7 +258,7 @@ class Registry:
             elif not isinstance(item.name, str):
                 self._record(
                     plugin,
-                    f"{hook} returned {type(item).__name__} with the name {item.name!r}, expected text",
+                    f"{hook} returned {type(item).__name__} with the name {shown(item.name)}, expected text",
                 )
             elif item.name not in items:
                 items[item.name] = plugin, item

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from math import prod
 from types import TracebackType
 from typing import NoReturn
 
@@ -24,7 +25,7 @@ from edgevision.errors import (
     SessionClosedError,
     first_line,
 )
-from edgevision.system.arguments import whole_number
+from edgevision.system.arguments import instance, whole_number
 from edgevision.system.process_bound import (
     bind_to_process,
     check_can_open,
@@ -32,7 +33,8 @@ from edgevision.system.process_bound import (
     release,
     wait_for_fork,
 )
-from edgevision.tensors import Array, TensorSpec, check_inputs
+from edgevision.system.shown import shown
+from edgevision.tensors import MOST_TENSOR_BYTES, Array, TensorSpec, check_inputs
 
 _PRECISIONS = (None, "float32", "float16", "bfloat16")
 
@@ -57,7 +59,13 @@ def open_session(
         ArtifactError: the runtime cannot load the artifact.
         ForkedSessionError: the process was forked from one in which the runtime was busy.
     """
-    settings = settings or SessionSettings()
+    settings = SessionSettings() if settings is None else instance(settings, SessionSettings, "settings")
+    artifact = instance(artifact, Artifact, "artifact")
+    if not isinstance(getattr(backend, "formats", None), tuple):
+        raise OptionError(
+            "backend: expected a backend, such as edgevision.plugins.registry().backend('onnx'), "
+            f"got {shown(backend)}"
+        )
     if artifact.format not in backend.formats:
         raise OptionError(
             f"backend '{backend.name}' does not support {artifact.format} artifacts ({artifact.name}); "
@@ -123,6 +131,8 @@ class CheckedSession:
         self.fallback_nodes: tuple[str, ...] = getattr(session, "fallback_nodes", ())
         self._session = session
         self._fixed = tuple(spec for spec in self.inputs if spec.shape and not spec.dynamic_batch)
+        bytes_per_image = [prod(spec.with_batch(1)) * np.dtype(spec.dtype).itemsize for spec in self.inputs]
+        self._most_images = MOST_TENSOR_BYTES // max(1, *bytes_per_image, 1)
         # Looked up once: isinstance with a protocol takes microseconds.
         self._lease = session.lease if isinstance(session, LeasingSession) else self._lease_by_copy
         self._refusal: Callable[[], None] | None = None
@@ -172,6 +182,10 @@ class CheckedSession:
             self._refusal()
         if type(batch) is not int or batch < 1:  # checked here first, because a call takes microseconds
             batch = whole_number(batch, "batch", least=1)
+        if batch > self._most_images:
+            raise InputError(
+                f"batch: {shown(batch)} images; expected {self._most_images} at most in one call"
+            )
         for spec in self._fixed:
             if spec.shape[0] != batch:
                 raise InputError(f"input '{spec.name}': expected a batch of {spec.shape[0]}, got {batch}")

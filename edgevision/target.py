@@ -14,6 +14,7 @@ from edgevision.artifact import PRECISIONS
 from edgevision.errors import OptionError
 from edgevision.plugins import Registry, registry
 from edgevision.system.reading import MOST_SETTINGS_BYTES, read_text
+from edgevision.system.shown import shown
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -115,7 +116,7 @@ def read_targets(path: str | Path) -> dict[str, Target]:
 def _target(name: str, table: Any, path: Path, origin: str) -> Target:
     where = f"{path}: target '{name}'"
     if not isinstance(table, dict):
-        raise OptionError(f"{where}: expected a table, got {table!r}")
+        raise OptionError(f"{where}: expected a table, got {shown(table)}")
     known = {
         "description",
         "backend",
@@ -136,21 +137,22 @@ def _target(name: str, table: Any, path: Path, origin: str) -> Target:
     for key in sorted(known - {"precisions", "limits"}):
         # Empty text would be found in the name of every machine.
         if key in table and (not isinstance(table[key], str) or not table[key].strip()):
-            raise OptionError(f"{where}: field '{key}': expected text, got {table[key]!r}")
+            raise OptionError(f"{where}: field '{key}': expected text, got {shown(table[key])}")
     architecture = table.get("architecture")
     if architecture is not None and architecture not in ARCHITECTURES:
         raise OptionError(
-            f"{where}: field 'architecture': expected {' or '.join(ARCHITECTURES)}, got {architecture!r}"
+            f"{where}: field 'architecture': expected {' or '.join(ARCHITECTURES)}, got {shown(architecture)}"
         )
     precisions = table["precisions"]
     if not isinstance(precisions, list) or not precisions or not set(map(str, precisions)) <= set(PRECISIONS):
         raise OptionError(
-            f"{where}: field 'precisions': expected a list of {', '.join(PRECISIONS)}, got {precisions!r}"
+            f"{where}: field 'precisions': expected a list of {', '.join(PRECISIONS)}, "
+            f"got {shown(precisions)}"
         )
     limits = table.get("limits", {})
     if not isinstance(limits, dict) or not set(limits) <= set(_LIMITS):
         raise OptionError(
-            f"{where}: field 'limits': expected a table of {', '.join(_LIMITS)}, got {limits!r}"
+            f"{where}: field 'limits': expected a table of {', '.join(_LIMITS)}, got {shown(limits)}"
         )
     for key, value in limits.items():
         if (
@@ -158,7 +160,7 @@ def _target(name: str, table: Any, path: Path, origin: str) -> Target:
             or not isinstance(value, (int, float))
             or not 0 < value <= sys.float_info.max
         ):
-            raise OptionError(f"{where}: limit '{key}': expected a number above 0, got {value!r}")
+            raise OptionError(f"{where}: limit '{key}': expected a number above 0, got {shown(value)}")
     return Target(
         name=name,
         description=table["description"],

@@ -5,15 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import InputError
-from edgevision.system.arguments import real_number, sequence, whole_number
+from edgevision.system.arguments import array as array_argument
+from edgevision.system.arguments import real_number, sequence, text, whole_number
+from edgevision.system.numeric import is_memory_mapped
+from edgevision.system.shown import shown
 
 Array = NDArray[Any]
+
+#: The most pixels of an image's side, as in JPEG: more would overflow in libraries, and fills no network.
+MAX_SIDE = 65_535
+#: Of one tensor in one call. An array that repeats another's memory may have any size.
+MOST_TENSOR_BYTES = 2**31
+#: Names that an error lists.
+_MOST_NAMED = 20
 
 
 @dataclass(frozen=True)
@@ -46,6 +57,8 @@ class TensorSpec:
     quantization: Quantization | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "name", text(self.name, "name"))
+        object.__setattr__(self, "dtype", text(self.dtype, "dtype"))
         sizes = sequence(self.shape, f"shape of '{self.name}'", "sizes")
         shape = tuple(None if size is None else whole_number(size, "size", least=0) for size in sizes)
         object.__setattr__(self, "shape", shape)
@@ -65,7 +78,12 @@ class TensorSpec:
         return f"({_sizes(self.shape)}) {self.dtype}"
 
     def dequantize(self, values: Array) -> NDArray[np.float32]:
-        """The real numbers, float32, that `values` of this tensor represent."""
+        """The real numbers, float32, that `values` of this tensor represent.
+
+        Raises:
+            OptionError: `values` is not an array of numbers.
+        """
+        array_argument(values, "values")
         if self.quantization is None:
             return np.asarray(values, np.float32)
         real = np.subtract(values, np.float32(self.quantization.zero_point), dtype=np.float32)
@@ -77,7 +95,11 @@ class TensorSpec:
 
         As in the runtimes, integers are rounded half to even and saturate at the limits of the dtype.
         Without a quantization, an integer tensor represents the integers themselves.
+
+        Raises:
+            OptionError: `values` is not an array of numbers.
         """
+        array_argument(values, "values")
         dtype = np.dtype(self.dtype)
         if dtype.kind == "f":
             return values.astype(dtype, copy=False)
@@ -127,19 +149,14 @@ def check_inputs(specs: Sequence[TensorSpec], inputs: Mapping[str, Array]) -> in
             infinity, or two of them differ in their batch.
     """
     names = {spec.name for spec in specs}
+    if not isinstance(inputs, Mapping):
+        raise InputError(f"inputs: expected a mapping of names to arrays, got {shown(inputs)}")
     if set(inputs) != names:
         raise InputError(f"inputs are named {_names(inputs)}; expected {_names(names)}")
     batches: dict[str, int] = {}
     for spec in specs:
         array = inputs[spec.name]
-        if not isinstance(array, np.ndarray):
-            raise InputError(f"input '{spec.name}': expected a numpy array, got {type(array).__name__}")
-        same_shape = len(array.shape) == len(spec.shape) and all(
-            expected in (None, got) for expected, got in zip(spec.shape, array.shape, strict=True)
-        )
-        if not same_shape or array.dtype.name != spec.dtype or array.size == 0:
-            got = f"({_sizes(array.shape)}) {array.dtype.name}"
-            raise InputError(f"input '{spec.name}': expected {spec.describe()}, got {got}")
+        _check_tensor(spec, array, "input")
         if array.dtype.kind == "f" and not all_finite(array):
             raise InputError(f"input '{spec.name}': contains NaN or infinity; expected finite numbers")
         if spec.dynamic_batch:
@@ -147,6 +164,37 @@ def check_inputs(specs: Sequence[TensorSpec], inputs: Mapping[str, Array]) -> in
     if len(set(batches.values())) > 1:
         raise InputError(f"inputs differ in their batch: {batches}; expected one size for all")
     return next(iter(batches.values()), 1)
+
+
+def check_outputs(specs: Sequence[TensorSpec], outputs: Mapping[str, Array]) -> None:
+    """Check tensors that a caller passes as the outputs of a run.
+
+    Raises:
+        InputError: an output is missing, or of another shape or dtype.
+    """
+    if not isinstance(outputs, Mapping):
+        raise InputError(f"outputs: expected a mapping of names to arrays, got {shown(outputs)}")
+    for spec in specs:
+        if spec.name not in outputs:
+            raise InputError(f"outputs are named {_names(outputs)}; expected '{spec.name}' among them")
+        _check_tensor(spec, outputs[spec.name], "output")
+
+
+def _check_tensor(spec: TensorSpec, array: Any, what: str) -> None:
+    if not isinstance(array, np.ndarray):
+        raise InputError(f"{what} '{spec.name}': expected a numpy array, got {type(array).__name__}")
+    same_shape = len(array.shape) == len(spec.shape) and all(
+        expected in (None, got) for expected, got in zip(spec.shape, array.shape, strict=True)
+    )
+    if not same_shape or array.dtype.name != spec.dtype or array.size == 0:
+        got = f"({_sizes(array.shape)}) {array.dtype.name}"
+        raise InputError(f"{what} '{spec.name}': expected {spec.describe()}, got {got}")
+    if array.nbytes > MOST_TENSOR_BYTES:
+        raise InputError(
+            f"{what} '{spec.name}': {array.nbytes} bytes; expected {MOST_TENSOR_BYTES} at most in one call"
+        )
+    if is_memory_mapped(array):
+        raise InputError(f"{what} '{spec.name}': is in a mapped file; pass numpy.array(…)")
 
 
 def all_finite(array: Array) -> bool:
@@ -164,4 +212,4 @@ def _sizes(shape: Sequence[int | None]) -> str:
 
 
 def _names(names: Any) -> str:
-    return ", ".join(f"'{name}'" for name in sorted(map(str, names))) or "(none)"
+    return ", ".join(sorted(shown(name) for name in islice(names, _MOST_NAMED))) or "(none)"

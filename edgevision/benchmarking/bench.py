@@ -8,8 +8,6 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from edgevision.benchmarking.subjects import (
     Subject,
     batches_of,
@@ -20,14 +18,17 @@ from edgevision.benchmarking.subjects import (
 )
 from edgevision.benchmarking.throughput import Throughput, throughput
 from edgevision.errors import OptionError
-from edgevision.system.arguments import instance, real_number, whole_number
+from edgevision.imaging.decode import MAX_PIXELS
+from edgevision.system.arguments import callback, duration, instance, sequence, whole_number
 from edgevision.system.machine import Machine, clock_mhz, peak_memory_mb, temperature_c
 from edgevision.system.progress import Progress, Steps
+from edgevision.system.shown import shown
 from edgevision.system.timing import Call, Times, interleave
 from edgevision.tasks.base import TaskModel
 from edgevision.tasks.classify import Classifier
 from edgevision.tasks.detect import Detector
 from edgevision.tasks.generation.image_to_image import ImageToImage
+from edgevision.tensors import MAX_SIDE
 
 if TYPE_CHECKING:
     from edgevision.tasks.kinds import Model
@@ -134,12 +135,11 @@ def bench(
         InferenceError: the runtime failed.
     """
     instance(model, TaskModel, "model")
+    callback(progress, "progress")
     size_wh, batch = _frame_size(frame_wh), whole_number(batch, "batch", least=1)
     if batch > 1 and not model.session.dynamic_batch:
         raise OptionError(f"batch: expected 1, got {batch}; the network has a fixed batch size")
-    seconds = real_number(seconds, "seconds")
-    if not seconds > 0:
-        raise OptionError(f"seconds: expected a number above 0, got {seconds:g}")
+    seconds = duration(seconds, "seconds")
     machine = Machine.this()
     with ExitStack() as slots:
         subjects = _subjects(model, size_wh, batch, machine.cores, slots)
@@ -179,10 +179,12 @@ def bench(
 
 
 def _frame_size(frame_wh: Sequence[int]) -> tuple[int, int]:
-    if np.shape(frame_wh) != (2,):
-        raise OptionError(f"frame_wh: expected (width, height), got {frame_wh!r}")
-    width, height = (whole_number(side, "frame_wh", least=1) for side in frame_wh)
-    return width, height
+    sides = [whole_number(side, "frame_wh", 1, MAX_SIDE) for side in sequence(frame_wh, "frame_wh", "sides")]
+    if len(sides) != 2 or sides[0] * sides[1] > MAX_PIXELS:
+        raise OptionError(
+            f"frame_wh: expected (width, height) of {MAX_PIXELS} pixels at most, got {shown(frame_wh)}"
+        )
+    return sides[0], sides[1]
 
 
 def _subjects(

@@ -20,7 +20,14 @@ from edgevision.loading.choice import Request, choice_by_order, competitors
 from edgevision.loading.configurations import Configuration, configurations
 from edgevision.loading.race import CALLS, Entrant, Speed, Track, winner
 from edgevision.plugins import Registry, registry
-from edgevision.system.arguments import names, one_path, real_number, whole_numbers
+from edgevision.system.arguments import (
+    callback,
+    duration,
+    names,
+    one_path,
+    optional_text,
+    whole_numbers,
+)
 from edgevision.system.cores import cores
 from edgevision.system.log import info
 from edgevision.system.machine import Machine
@@ -149,7 +156,7 @@ def tune(
         OptionError: an argument is not of its type or out of range, or the bundle has no matching artifact.
         PluginError, MissingRuntimeError: a backend does not exist, or none is available on this machine.
     """
-    progress = progress or no_progress
+    progress = callback(progress, "progress") or no_progress
     backends = names(backends, "backends")
     threads = whole_numbers(threads, "threads", least=1)
     batches = whole_numbers(batches, "batches", least=1)
@@ -157,9 +164,7 @@ def tune(
         raise OptionError("batches: expected one or more, got none")
     if max(threads, default=1) > cores():
         raise OptionError(f"threads: expected 1 to {cores()}, the number of cores, got {max(threads)}")
-    seconds = real_number(seconds, "seconds")
-    if not seconds > 0:
-        raise OptionError(f"seconds: expected a number above 0, got {seconds:g}")
+    seconds, precision = duration(seconds, "seconds"), optional_text(precision, "precision")
     path, plugins, settings = one_path(bundle, "bundle"), registry(), SessionSettings()
     opened = _opened(path, precision, settings, bare, plugins)
     if isinstance(opened, BareBundle):

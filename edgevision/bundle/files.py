@@ -42,7 +42,7 @@ def files_of(path: Path) -> BundleFiles:
     """The files of a bundle.
 
     Raises:
-        BundleError: there is no bundle at `path`, or its zip cannot be read, or in more than one way.
+        BundleError: `path` has no bundle, or its zip cannot be read, or in more than one way.
     """
     try:
         state = path.stat()
@@ -183,7 +183,7 @@ def missing(bundle: Path, name: str) -> BundleError:
 
 
 def no_bundle(path: Path) -> BundleError:
-    """The error for a file or folder that is no bundle."""
+    """The error for a file or folder that is not a bundle."""
     return BundleError(
         f"{path}: is not a bundle, which has a {MANIFEST} in it; edgevision convert makes one of a trained "
         "model, and edgevision predict runs a bare model file"

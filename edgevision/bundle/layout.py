@@ -11,6 +11,8 @@ EVIDENCE = "evidence.json"
 PICTURES = "pictures.zip"
 #: Where others' tools look for it, too.
 SIGNATURE = "model.sig"
+#: In the environment: the files of those who must have signed every model that runs on this machine.
+TRUST_VARIABLE = "EDGEVISION_TRUST"
 
 
 def is_bundle(path: str | Path) -> bool:

@@ -17,6 +17,7 @@ from edgevision.bundle.layout import MANIFEST, SIGNATURE
 from edgevision.errors import BundleError, EdgeVisionError, first_line
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.system.schema_version import newer_schema
+from edgevision.system.shown import shown
 from edgevision.system.strict_json import JsonError, read_json
 from edgevision.tasks.description import Task, task_from_dict, task_to_dict
 from edgevision.tasks.score_calibration import ScoreCalibration, score_calibration_from
@@ -320,7 +321,7 @@ class _Fields:
             raise BundleError(f"{self.where}: field '{name}' is missing")
         value = self.document[name]
         if not isinstance(value, kind) or isinstance(value, bool):
-            raise BundleError(f"{self.where}: field '{name}': unexpected {value!r:.80}")
+            raise BundleError(f"{self.where}: field '{name}': unexpected {shown(value)}")
         return value
 
     def optional_text(self, name: str) -> str | None:
@@ -337,7 +338,7 @@ class _Fields:
     def words(self, name: str) -> tuple[str, ...]:
         values = self.get(name, list)
         if not all(isinstance(value, str) for value in values):
-            raise BundleError(f"{self.where}: field '{name}': expected a list of names, got {values!r:.80}")
+            raise BundleError(f"{self.where}: field '{name}': expected a list of names, got {shown(values)}")
         return tuple(values)
 
     def child(self, name: str) -> _Fields:

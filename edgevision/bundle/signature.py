@@ -216,7 +216,7 @@ def _statement(name: str, digests: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _encoded(payload: bytes) -> bytes:
-    """What is signed: DSSE's pre-authentication encoding of the payload."""
+    """The bytes that are signed: DSSE's pre-authentication encoding of the payload."""
     return f"DSSEv1 {len(_PAYLOAD_TYPE)} {_PAYLOAD_TYPE} {len(payload)} ".encode() + payload
 
 
@@ -233,7 +233,7 @@ def _refusal(where: str, reason: str) -> TrustError:
 
 
 class _Cryptography:
-    """What is used of the library of that name, which is imported where a signature is made or checked."""
+    """The parts of that library, which is imported where a signature is made or checked."""
 
     def __init__(self) -> None:
         try:

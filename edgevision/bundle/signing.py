@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgevision.bundle.files import files_of
-from edgevision.bundle.layout import MANIFEST, SIGNATURE
+from edgevision.bundle.layout import MANIFEST, SIGNATURE, TRUST_VARIABLE
 from edgevision.bundle.signature import Signer, make_signature
 from edgevision.bundle.storage import archive_of, open_bundle
-from edgevision.bundle.trust import TRUST_VARIABLE, TrustPolicy, policies
+from edgevision.bundle.trust import TrustPolicy, policies
 from edgevision.errors import OptionError, OutputError
-from edgevision.system.arguments import flag, one_path
+from edgevision.system.arguments import flag, one_path, paths
 from edgevision.system.files import OutputState, write_file
 from edgevision.system.reading import MOST_SETTINGS_BYTES, read_file
 
@@ -23,7 +22,7 @@ _MOST_KEY_BYTES = 1_000_000
 
 @dataclass(frozen=True)
 class Verification:
-    """What was checked of a bundle: every file, and who signed it.
+    """The result of checking a bundle: every file, and who signed it.
 
     Attributes:
         digest: of the whole bundle.
@@ -73,8 +72,8 @@ def sign_bundle(
     digests = {entry.path: entry.sha256 for entry in opened.manifest.files()}
     digests[MANIFEST] = hashlib.sha256(manifest).hexdigest()
     name = path.resolve().name
-    chain = [_pem(each, "--certificate") for each in certificates]
-    content, signer = make_signature(name, digests, _pem(key, "--key"), password, chain)
+    chain = [_pem(each, "--certificate") for each in paths(certificates, "certificates")]
+    content, signer = make_signature(name, digests, _pem(one_path(key, "key"), "--key"), password, chain)
     if path.is_file():
         contents = {entry.path: opened.read(entry) for entry in opened.manifest.files()}
         write_file(path, archive_of({MANIFEST: manifest, **contents, SIGNATURE: content}), before)
@@ -108,10 +107,8 @@ def verify_bundle(bundle: str | Path, trust: TrustPolicy | None = None) -> Verif
     return Verification(opened.digest, len(opened.manifest.files()), opened.signer)
 
 
-def _pem(path: str | os.PathLike[str], option: str) -> bytes:
+def _pem(path: Path, option: str) -> bytes:
     try:
         return read_file(path, _MOST_KEY_BYTES)
-    except (OSError, TypeError) as error:
-        raise OptionError(
-            f"{option} {path}: cannot be read: {getattr(error, 'strerror', None) or error}"
-        ) from error
+    except OSError as error:
+        raise OptionError(f"{option} {path}: cannot be read: {error.strerror or error}") from error

@@ -123,10 +123,11 @@ def open_bundle(path: str | Path, trust: TrustPolicy | None = None, *, check_tru
         check_exact(files, manifest.files())
         signer = _signer(files, text, manifest, asked) if asked else None
         try:
-            labels = _read(files, manifest.labels).decode("utf-8").splitlines()
+            # Not splitlines, which also ends a label at other characters, and would shift all after it.
+            labels = _read(files, manifest.labels).decode("utf-8").removesuffix("\n").split("\n")
         except UnicodeDecodeError as error:
             raise BundleError(f"{path / manifest.labels.path}: is not UTF-8 text: {error}") from error
-    return Bundle(path, manifest, tuple(labels), digest, signer)
+    return Bundle(path, manifest, tuple(labels) if labels != [""] else (), digest, signer)
 
 
 def _signer(files: BundleFiles, text: bytes, manifest: Manifest, asked: Sequence[TrustPolicy]) -> Signer:
@@ -243,7 +244,7 @@ def _own_files(path: Path) -> set[str] | None:
         return None
     except (OSError, BundleError) as error:
         raise OutputError(
-            f"{path}: its manifest cannot be read, so nothing tells which files are the bundle's, and it is "
+            f"{path}: its manifest cannot be read, so its files cannot be told from others, and it is "
             f"not replaced: {error}"
         ) from error
     return {entry.path for entry in manifest.files()} | {MANIFEST, SIGNATURE}

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from edgevision.bundle.layout import TRUST_VARIABLE
 from edgevision.errors import BundleError, OptionError, TrustError
+from edgevision.system.arguments import sequence
 from edgevision.system.reading import read_file
-
-TRUST_VARIABLE = "EDGEVISION_TRUST"
 
 _KEY, _CERTIFICATE = b"-----BEGIN PUBLIC KEY-----", b"-----BEGIN CERTIFICATE-----"
 _MOST_BYTES = 1_000_000
@@ -50,12 +50,12 @@ class TrustPolicy:
     ) -> None:
         object.__setattr__(self, "keys", _pem(keys, "keys", _KEY))
         object.__setattr__(self, "roots", _pem(roots, "roots", _CERTIFICATE))
-        names = (subjects,) if isinstance(subjects, str) else tuple(subjects)
+        names = (subjects,) if isinstance(subjects, str) else sequence(subjects, "subjects", "names")
         if not all(isinstance(name, str) and name for name in names):
             raise OptionError(
                 f"subjects: expected names such as 'CN=Release,O=Example', got {subjects!r:.80}"
             )
-        object.__setattr__(self, "subjects", names)
+        object.__setattr__(self, "subjects", tuple(map(str, names)))
         if not self.keys and not self.roots:
             raise OptionError(
                 "trust: expected a key or a root certificate, got neither: nobody would be trusted"
@@ -79,7 +79,7 @@ def policies(trust: TrustPolicy | None) -> tuple[TrustPolicy, ...]:
 
 
 def refuse_bare_file(path: object, trust: TrustPolicy | None = None) -> None:
-    """Refuse a file without a bundle where a policy is set: nothing says who made it.
+    """Refuse a file without a bundle where a policy is set: nobody has signed it.
 
     Raises:
         TrustError: there is a policy.
@@ -134,11 +134,11 @@ def _of_environment(text: str) -> TrustPolicy:
 
 
 def _pem(given: Pem | Sequence[Pem], name: str, begin: bytes) -> tuple[bytes, ...]:
-    several = [given] if isinstance(given, (str, bytes, os.PathLike)) else list(given)
+    several = [given] if isinstance(given, (str, bytes, os.PathLike)) else sequence(given, name, "PEM files")
     contents = []
     for each in several:
         if isinstance(each, bytes):
-            content, where = each, name
+            content, where = bytes(each), name
         else:
             where = f"{name}: {each}"
             try:

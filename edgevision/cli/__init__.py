@@ -18,6 +18,7 @@ import click
 
 from edgevision._version import __version__
 from edgevision.cli.options.verbosity import verbosity_options
+from edgevision.cli.output.lines import echo_line
 from edgevision.errors import EdgeVisionError, OutputError, first_line
 from edgevision.plugins import registry
 
@@ -57,8 +58,9 @@ Shell completion: add this line to ~/.bashrc (zsh: zsh_source and ~/.zshrc).
 Exit codes: 0 success, 1 internal error, 2 invalid option, 3 unusable image or
 folder, 4 unreadable model, 5 damaged bundle, 6 missing plugin or runtime,
 7 unavailable device, 8 artifact rejected by its runtime, 9 failed inference,
-10 failed conversion, 11 requirement not met, 12 unwritable output, 15 only some
-artifacts of a conversion passed, 130 Ctrl-C."""
+10 failed conversion, 11 requirement not met, 12 unwritable output, 14 not signed
+by someone who is trusted, 15 only some artifacts of a conversion passed, 130
+Ctrl-C."""
 
 
 class _Commands(click.Group):
@@ -168,7 +170,7 @@ def main() -> NoReturn:
 
 def _exit(message: str, code: int) -> NoReturn:
     """End with one line on stderr."""
-    click.echo(f"edgevision: {' '.join(message.split())}", err=True)
+    echo_line(f"edgevision: {' '.join(message.split())}", err=True)
     sys.exit(code)
 
 

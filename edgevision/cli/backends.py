@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from edgevision.cli.output.lines import echo_line
 from edgevision.cli.output.tables import echo_table
 from edgevision.plugins import BackendStatus, registry
 
@@ -26,7 +27,7 @@ def command(as_json: bool) -> None:
         return
     echo_table(("backend", "ready", "version", "devices"), [_row(status) for status in statuses])
     for problem in plugins.problems:
-        click.echo(f"plugin '{problem.plugin}' is broken: {problem.reason}")
+        echo_line(f"plugin '{problem.plugin}' is broken: {problem.reason}")
 
 
 def _row(status: BackendStatus) -> tuple[str, str, str, str]:

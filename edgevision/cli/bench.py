@@ -20,6 +20,7 @@ from edgevision.cli.options.model import BARE_HEADING, BARE_OPTIONS, load_from_a
 from edgevision.cli.options.path import PATH
 from edgevision.cli.options.run import ARTIFACT_OPTIONS, NO_TUNE_OPTION, THREADS_OPTION
 from edgevision.cli.options.verbosity import verbosity_options
+from edgevision.cli.output.lines import echo_line
 from edgevision.cli.output.tables import echo_table
 from edgevision.cli.output.terminal import progress_on
 from edgevision.imaging.write import check_suffix, write_image
@@ -118,29 +119,29 @@ def command(model: Path, plot: Path | None, as_json: bool, **arguments: Any) -> 
 def _echo(result: BenchResult) -> None:
     machine, rates = result.machine, result.throughput
     clock, temperature = _reading(result.clock_mhz, "MHz"), _reading(result.temperature_c, "C")
-    click.echo(f"{machine.processor}, {machine.cores} cores; clock {clock}, temperature {temperature}")
+    echo_line(f"{machine.processor}, {machine.cores} cores; clock {clock}, temperature {temperature}")
     frame = "" if result.frame_wh is None else f", frame {result.frame_wh[0]}x{result.frame_wh[1]}"
     run = f"{result.backend} {result.device}, {result.precision}"
-    click.echo(f"{result.task} on {run}, batch {result.batch}{frame}; milliseconds")
+    echo_line(f"{result.task} on {run}, batch {result.batch}{frame}; milliseconds")
     rows = [_row(name, result.stages[name]) for name in STAGES if name in result.stages]
     if result.rest_us > 0:  # stages timed alone find warm caches, and can add up to more than the whole
         rows.append(("rest", f"{result.rest_us / 1e3:.3f}", *[""] * 5))
     rows += [_row("whole call", result.whole), _row("bare runtime", result.bare)]
     echo_table(_HEADER, rows)
     if "decode" in result.stages:
-        click.echo("decode: a JPEG of the frame; not part of the whole call, which begins with pixels")
+        echo_line("decode: a JPEG of the frame; not part of the whole call, which begins with pixels")
     for name, reason in result.fused.items():
-        click.echo(f"{name}: not timed separately: {reason}")
+        echo_line(f"{name}: not timed separately: {reason}")
     wall = result.whole.least_wall_us / result.bare.least_wall_us
-    click.echo(
+    echo_line(
         f"whole call / bare runtime: {result.ratio:.3f} of the CPU time, {wall:.3f} of the minimum wall time"
     )
-    click.echo(
+    echo_line(
         f"{rates.images_per_second:.0f} images/s on {rates.streams} streams, "
         f"{rates.percent_of_ceiling:.0f} % of the machine's ceiling "
         f"({rates.ceiling_per_second:.0f} images/s with resize and invoke alone)"
     )
-    click.echo(f"inferences per call: {result.calls}; peak memory {result.peak_memory_mb:.0f} MB")
+    echo_line(f"inferences per call: {result.calls}; peak memory {result.peak_memory_mb:.0f} MB")
 
 
 def _row(name: str, times: Times) -> tuple[str, ...]:
@@ -152,7 +153,7 @@ def _row(name: str, times: Times) -> tuple[str, ...]:
 
 def _echo_minute(minute: Minute) -> None:
     wall_ms = minute.times.to_dict()["wall_ms"]
-    click.echo(
+    echo_line(
         f"{len(minute.times)} calls in one minute: wall p50 {wall_ms['p50']:.3f} ms, "
         f"p99 {wall_ms['p99']:.3f} ms, "
         f"{minute.memory_mb:.0f} MB, clock {_reading(minute.clock_mhz, 'MHz')}, "
@@ -161,9 +162,9 @@ def _echo_minute(minute: Minute) -> None:
 
 
 def _echo_sustained(minutes: Sustained) -> None:
-    click.echo(f"memory {minutes.memory_slope_mb:+.2f} MB per minute")
+    echo_line(f"memory {minutes.memory_slope_mb:+.2f} MB per minute")
     if minutes.deadline_ms is not None:
-        click.echo(f"{minutes.deadline_misses} calls missed the deadline of {minutes.deadline_ms:g} ms")
+        echo_line(f"{minutes.deadline_misses} calls missed the deadline of {minutes.deadline_ms:g} ms")
 
 
 def _reading(value: float | None, unit: str) -> str:

@@ -26,6 +26,7 @@ from edgevision.cli.options.path import PATH
 from edgevision.cli.options.run import NO_TUNE_OPTION, tune_of
 from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.left_out import echo_left_out
+from edgevision.cli.output.lines import echo_line
 from edgevision.cli.output.sets import describe_set, echo_findings
 from edgevision.cli.output.tables import echo_table
 from edgevision.cli.output.terminal import progress_on, without_noise
@@ -122,9 +123,9 @@ def _run_settings(arguments: dict[str, Any], side: str, bare: BareModel | None) 
 
 
 def _echo(bundles: BundleComparison) -> None:
-    click.echo(f"A  {_describe(bundles.a)}")
-    click.echo(f"B  {_describe(bundles.b)}")
-    click.echo(f"measured on {describe_set(bundles.data)}")
+    echo_line(f"A  {_describe(bundles.a)}")
+    echo_line(f"B  {_describe(bundles.b)}")
+    echo_line(f"measured on {describe_set(bundles.data)}")
     comparison = bundles.comparison
     echo_table(
         ("metric", "A", "B", f"A - B in {unit_of_all(comparison.metrics)} (confidence interval)", "method"),
@@ -141,11 +142,11 @@ def _echo(bundles: BundleComparison) -> None:
     )
     agreement, interval = comparison.agreement, comparison.agreement_interval
     how = "" if interval is None else f"; {method_of(interval)}"
-    click.echo(f"agreement of A and B: {with_interval(agreement, interval, 'share')}{how}")
+    echo_line(f"agreement of A and B: {with_interval(agreement, interval, 'share')}{how}")
     for note in comparison.notes:
-        click.echo(f"note: {note}")
+        echo_line(f"note: {note}")
     echo_findings(bundles.findings)
-    click.echo(describe_verdict(bundles.verdict))
+    echo_line(describe_verdict(bundles.verdict))
 
 
 def describe_verdict(verdict: PairedTestResult) -> str:

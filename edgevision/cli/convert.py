@@ -27,6 +27,7 @@ from edgevision.cli.options.path import PATH
 from edgevision.cli.options.score import SCORE_OPTIONS, operating_point_of
 from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.evidence import echo_evidence
+from edgevision.cli.output.lines import echo_line
 from edgevision.cli.output.terminal import progress_on, without_noise
 from edgevision.conversion.convert import ConversionSettings, convert
 from edgevision.errors import AgreementError, IncompleteConversionError
@@ -265,7 +266,7 @@ def command(source: Path, output: Path, as_json: bool, **arguments: Any) -> None
         raise
     _echo(evidence, as_json)
     if not as_json:
-        click.echo(f"wrote {output}")
+        echo_line(f"wrote {output}")
     if evidence.missing:
         raise IncompleteConversionError(
             f"{output} was written without {', '.join(one.artifact for one in evidence.missing)}: "

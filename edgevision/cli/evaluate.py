@@ -23,6 +23,7 @@ from edgevision.cli.options.score import describe_score_calibration
 from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.evaluation_pictures import save_pictures
 from edgevision.cli.output.left_out import echo_left_out
+from edgevision.cli.output.lines import echo_line
 from edgevision.cli.output.sets import describe_set, echo_findings
 from edgevision.cli.output.tables import echo_table
 from edgevision.cli.output.terminal import progress_on, without_noise
@@ -95,19 +96,19 @@ def command(model: Path, data: Path, save: Path | None, as_json: bool, **argumen
         _echo(evaluation)
     echo_left_out(evaluation.left_out)
     if save is not None and not as_json:
-        click.echo(f"pictures saved in {save}")
+        echo_line(f"pictures saved in {save}")
     if unusable:
         raise InputError(f"{unusable} of {len(images)} images could not be used")
 
 
 def _echo(evaluation: Evaluation) -> None:
     run, measures = evaluation.run, evaluation.measures
-    click.echo(
+    echo_line(
         f"{run.bundle}: {run.artifact} on {run.backend} {run.device}, "
         f"measured on {describe_set(evaluation.data)}"
     )
     if run.score_calibration is not None:
-        click.echo(f"scores: {describe_score_calibration(run.score_calibration)}")
+        echo_line(f"scores: {describe_score_calibration(run.score_calibration)}")
     echo_table(
         ("metric", "value", "confidence interval", "method"),
         [
@@ -122,7 +123,7 @@ def _echo(evaluation: Evaluation) -> None:
     )
     if measures.reliability is not None:
         error = in_unit(measures.reliability.ece, "share")
-        click.echo(f"expected calibration error: {error} (lower is better)")
+        echo_line(f"expected calibration error: {error} (lower is better)")
     if measures.by_class:
         click.echo()
         _echo_classes(measures.by_class, "objects" if evaluation.task.name == "detect" else "images")
@@ -130,7 +131,7 @@ def _echo(evaluation: Evaluation) -> None:
         _echo_confusions(measures.confusion, evaluation.labels)
     _echo_worst(evaluation)
     for note in measures.notes:
-        click.echo(f"note: {note}")
+        echo_line(f"note: {note}")
     echo_findings(evaluation.findings)
 
 
@@ -144,9 +145,9 @@ def _echo_classes(classes: tuple[ClassMetricValues, ...], unit: str) -> None:
     intervals = [(metric.name, metric.interval) for row in shown for metric in row.metrics]
     level = confidence_of(interval for _, interval in intervals)
     echo_table(("class", unit, *(f"{metric.name} ({level})" for metric in classes[0].metrics)), rows)
-    click.echo(f"confidence intervals: {methods_of(intervals)}")
+    echo_line(f"confidence intervals: {methods_of(intervals)}")
     if len(classes) > len(shown):
-        click.echo(f"the {len(shown)} worst of {len(classes)} classes; --json lists all")
+        echo_line(f"the {len(shown)} worst of {len(classes)} classes; --json lists all")
 
 
 def _with_interval(row: ClassMetricValues, place: int) -> str:
@@ -158,13 +159,13 @@ def _echo_confusions(confusion: Confusion, labels: tuple[str, ...]) -> None:
     wrong = sorted((cell for cell in confusion.cells if cell[0] != cell[1]), key=lambda cell: -cell[2])
     if wrong:
         pairs = [f"{labels[row]} as {labels[column]} ({count})" for row, column, count in wrong]
-        click.echo("most frequent confusions: " + ", ".join(pairs[:_MOST_CONFUSIONS]))
+        echo_line("most frequent confusions: " + ", ".join(pairs[:_MOST_CONFUSIONS]))
 
 
 def _echo_worst(evaluation: Evaluation) -> None:
     wrong = int((evaluation.measures.errors > 0).sum())
     if wrong:
         names = ", ".join(evaluation.image_names[place] for place in evaluation.worst(_MOST_IMAGES))
-        click.echo(
+        echo_line(
             f"{wrong} of {evaluation.data.images} images {_WRONG[evaluation.task.name]}, the worst: {names}"
         )

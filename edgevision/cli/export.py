@@ -9,6 +9,7 @@ import click
 
 from edgevision.cli.options.path import PATH
 from edgevision.cli.options.verbosity import verbosity_options
+from edgevision.cli.output.lines import echo_line
 from edgevision.cli.output.terminal import without_noise
 from edgevision.exporting.export import export
 from edgevision.plugins import registry
@@ -62,10 +63,10 @@ def command(
         }
         click.echo(json.dumps(document, indent=2))
         return
-    click.echo(f"wrote {', '.join(map(str, done.files))}, from {done.artifact}")
-    click.echo(
+    echo_line(f"wrote {', '.join(map(str, done.files))}, from {done.artifact}")
+    echo_line(
         f"same answers on {done.checked_on}, on the bundle's known images: largest difference of a score "
         f"{done.difference:.2g}"
     )
     for note in done.notes:
-        click.echo(note)
+        echo_line(note)

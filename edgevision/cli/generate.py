@@ -24,6 +24,7 @@ from edgevision.imaging.find import find
 from edgevision.imaging.write import check_suffix, write_image
 from edgevision.loading.load import load
 from edgevision.system.files import make_folder
+from edgevision.tasks.base import TaskModel
 from edgevision.tasks.generation.diffusion import DiffusionGenerator
 from edgevision.tasks.generation.image_to_image import ImageToImage
 from edgevision.tasks.generation.images import GeneratedImages
@@ -125,7 +126,7 @@ def _from_images(
     for place, file in enumerate(found.images):
         images.append(model(file.read(), ensemble=ensemble))
         (saved,) = images[-1].save(output, f"{file.path.stem}-{place:04d}")
-        _echo({"input": file.name, "image": str(saved), **images[-1].settings}, as_json)
+        _echo({"input": file.name, "image": str(saved), **_digest(model), **images[-1].settings}, as_json)
     if as_json:
         for path, reason in found.left_out:
             _echo({"input": str(path), "left_out": reason}, as_json)
@@ -159,7 +160,7 @@ def _from_seeds(
                 progress=None if progress is None else partial(progress, "generating"),
             )
     for seed, saved in zip(images.seeds, images.save(output), strict=True):
-        _echo({"seed": seed, "image": str(saved), **images.settings}, as_json)
+        _echo({"seed": seed, "image": str(saved), **_digest(model), **images.settings}, as_json)
     return images
 
 
@@ -170,6 +171,10 @@ def _check_unused(arguments: dict[str, Any], names: tuple[str, ...], origin: str
             raise OptionError(
                 f"--{name}: not supported by a model that generates images from {origin}; remove it"
             )
+
+
+def _digest(model: TaskModel) -> dict[str, str]:
+    return {} if model.bundle_digest is None else {"bundle_digest": model.bundle_digest}
 
 
 def _echo(facts: dict[str, Any], as_json: bool) -> None:

@@ -7,15 +7,19 @@ from pathlib import Path
 
 import click
 
+from edgevision.bundle.files import files_of
+from edgevision.bundle.layout import SIGNATURE
 from edgevision.bundle.manifest import ArtifactEntry, to_json
-from edgevision.bundle.storage import Bundle, read_bundle
+from edgevision.bundle.storage import Bundle, open_bundle
 from edgevision.cli.options.path import PATH
 from edgevision.cli.options.score import describe_score_calibration
 from edgevision.cli.output.evidence import echo_evidence
+from edgevision.cli.output.lines import echo_line
 from edgevision.cli.output.tables import echo_table
 from edgevision.evidence.document import read_evidence
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.metrics.formatting import size
+from edgevision.system.strict_json import read_json
 from edgevision.tasks.description import Task, task_to_dict
 from edgevision.tensors import TensorSpec
 
@@ -27,13 +31,20 @@ from edgevision.tensors import TensorSpec
 )
 def command(bundle: Path, as_json: bool) -> None:
     """Show the contents and the evidence of BUNDLE, and check the digest of every file."""
-    opened = read_bundle(bundle)
+    opened = open_bundle(bundle, check_trust=False)  # showing a bundle runs nothing of it
+    opened.verify()
     text = opened.read(opened.manifest.evidence).decode("utf-8", "replace")
     evidence = read_evidence(text, f"{bundle}: {opened.manifest.evidence.path}")
     if as_json:
         click.echo(
             json.dumps(
-                {"manifest": json.loads(to_json(opened.manifest)), "evidence": json.loads(text)}, indent=2
+                {
+                    "digest": opened.digest,
+                    "signed": _is_signed(opened),
+                    "manifest": json.loads(to_json(opened.manifest)),
+                    "evidence": read_json(text),
+                },
+                indent=2,
             )
         )
         return
@@ -45,14 +56,17 @@ def command(bundle: Path, as_json: bool) -> None:
 def _echo_manifest(bundle: Bundle) -> None:
     manifest = bundle.manifest
     labels = ", ".join(bundle.labels[:10]) + (", …" if len(bundle.labels) > 10 else "")
-    click.echo(f"{bundle.path}, created {manifest.created}, all digests match")
-    click.echo(f"source         {manifest.source.name}, {manifest.source.description}")
-    click.echo(f"               sha256 {manifest.source.sha256}")
-    click.echo(f"task           {_task(manifest.task)}")
-    click.echo(f"labels         {len(bundle.labels)}: {labels}")
+    echo_line(f"{bundle.path}, created {manifest.created}, all digests match")
+    echo_line(f"digest         {bundle.digest}")
+    signed = "with a signature: edgevision verify says by whom" if _is_signed(bundle) else "not signed"
+    echo_line(f"               {signed}")
+    echo_line(f"source         {manifest.source.name}, {manifest.source.description}")
+    echo_line(f"               sha256 {manifest.source.sha256}")
+    echo_line(f"task           {_task(manifest.task)}")
+    echo_line(f"labels         {len(bundle.labels)}: {labels}")
     if manifest.preprocessing is not None:
-        click.echo(f"preprocessing  {_describe_preprocessing(manifest.preprocessing)}")
-    click.echo(
+        echo_line(f"preprocessing  {_describe_preprocessing(manifest.preprocessing)}")
+    echo_line(
         f"created with   {', '.join(f'{name} {version}' for name, version in manifest.versions.items())}"
     )
     click.echo()
@@ -64,9 +78,13 @@ def _echo_manifest(bundle: Bundle) -> None:
             state = "its known answers were checked"
             if entry.unproved is not None:
                 state = f"not proved yet, and checked before it is used: {entry.unproved}"
-            click.echo(f"{entry.id} was compiled elsewhere: {state}")
+            echo_line(f"{entry.id} was compiled elsewhere: {state}")
         if entry.score_calibration is not None:
-            click.echo(f"scores of {entry.id}: {describe_score_calibration(entry.score_calibration)}")
+            echo_line(f"scores of {entry.id}: {describe_score_calibration(entry.score_calibration)}")
+
+
+def _is_signed(bundle: Bundle) -> bool:
+    return SIGNATURE in files_of(bundle.path).sizes()
 
 
 def _task(task: Task) -> str:

@@ -13,6 +13,7 @@ from edgevision.cli.options.groups import GroupedCommand, option, under
 from edgevision.cli.options.path import PATH
 from edgevision.cli.options.run import SESSION_OPTIONS, session_settings_of
 from edgevision.cli.options.verbosity import verbosity_options
+from edgevision.cli.output.lines import echo_line
 from edgevision.cli.output.terminal import without_noise
 from edgevision.exporting.pack import PackSettings, pack
 from edgevision.metrics.formatting import size
@@ -94,9 +95,9 @@ def command(bundle: Path, **arguments: Any) -> None:
         }
         click.echo(json.dumps(document, indent=2))
         return
-    click.echo(f"wrote {done.path}: {', '.join(done.artifacts)}, {size(done.size_bytes)}")
+    echo_line(f"wrote {done.path}: {', '.join(done.artifacts)}, {size(done.size_bytes)}")
     for name, reason in done.unproved.items():
-        click.echo(f"{name} is not proved yet: {reason}; run edgevision selftest {done.path} on the device")
+        echo_line(f"{name} is not proved yet: {reason}; run edgevision selftest {done.path} on the device")
 
 
 def _pair(text: str) -> tuple[str, str]:

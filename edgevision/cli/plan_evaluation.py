@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from edgevision.cli.options.groups import GroupedCommand, option, under
+from edgevision.cli.output.lines import echo_line
 from edgevision.cli.output.tables import echo_table
 from edgevision.evaluation.sample_plan import POWER, EvaluationPlan, PlannedRequirement, plan_evaluation
 from edgevision.metrics.formatting import in_points, in_unit, level, limit_in_points, limit_in_unit
@@ -118,15 +119,13 @@ def _echo(plan: EvaluationPlan) -> None:
     echo_table(header, [_row(one) for one in plan.requirements])
     if plan.images is not None:
         groups = f" in {plan.groups} groups" if plan.groups is not None else ""
-        click.echo(f"evaluation set: {plan.images} images{groups}")
-    if plan.design_effect != 1:
-        click.echo(f"design effect of the groups: {plan.design_effect:.4g} images per independent one")
+        echo_line(f"evaluation set: {plan.images} images{groups}")
     if plan.calibration_positives is not None:
-        click.echo(
+        echo_line(
             f"calibration set: {plan.calibration_positives} positives or more; with fewer, no threshold "
             "guarantees the sensitivity"
         )
-    click.echo(
+    echo_line(
         f"a set of this size shows each requirement with a probability of {level(plan.power)} (power) at a "
         f"confidence of {level(plan.confidence)}, if the expectations are true"
     )

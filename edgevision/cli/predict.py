@@ -26,6 +26,7 @@ from edgevision.cli.options.run import (
 from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.annotated import AnnotatedCopy, annotated_paths, save_annotated
 from edgevision.cli.output.left_out import echo_left_out
+from edgevision.cli.output.lines import echo_line, one_line
 from edgevision.errors import InputError, OptionError
 from edgevision.execution.pipeline import in_order, shared_out, turn_on
 from edgevision.imaging.blocks import Read, image_blocks, read_or_error
@@ -211,7 +212,7 @@ def _echo(block: Sequence[Row], lines: Callable[[Row, Result], Iterable[str]], a
             continue
         _echo_lines(pending)
         pending = []
-        click.echo(str(result), err=True)
+        echo_line(str(result), err=True)
     _echo_lines(pending)
     return unreadable
 
@@ -224,7 +225,8 @@ def _echo_lines(lines: Sequence[str]) -> None:
 
 def _json_lines(network: Network, top: int, row: Row, result: Result) -> Iterable[str]:
     session = network.session
-    run = {"backend": session.backend, "device": session.device, "precision": session.precision}
+    run: dict[str, Any] = {"bundle_digest": network.bundle_digest} if network.bundle_digest else {}
+    run |= {"backend": session.backend, "device": session.device, "precision": session.precision}
     document = result.to_dict() if isinstance(result, Detections) else result.to_dict(top)
     saved = {} if row.saved is None else {"saved": str(row.saved)}
     yield json.dumps({"image": row.name, **run, **document, **saved})
@@ -232,10 +234,10 @@ def _json_lines(network: Network, top: int, row: Row, result: Result) -> Iterabl
 
 def _lines(network: Network, top: int, row: Row, result: Result) -> Iterable[str]:
     if isinstance(result, Detections):
-        yield from _lines_of_objects(row.name, result)
+        yield from map(one_line, _lines_of_objects(row.name, result))
     else:
         classes = "  ".join(f"{best.label} {_score(best.score)}" for best in result.top(top))
-        yield f"{row.name}  {classes or _none_above(result)}{_decision(result)}"
+        yield one_line(f"{row.name}  {classes or _none_above(result)}{_decision(result)}")
 
 
 def _none_above(result: Classification) -> str:

@@ -10,6 +10,7 @@ import click
 from edgevision.cli.options.groups import GroupedCommand, under
 from edgevision.cli.options.model import BARE_HEADING, BARE_OPTIONS, bare_of
 from edgevision.cli.options.path import PATH
+from edgevision.cli.output.lines import echo_line
 from edgevision.cli.output.terminal import without_noise
 from edgevision.reporting.report import write_report
 
@@ -35,4 +36,4 @@ def command(bundle: Path, output: Path, force: bool, **arguments: Any) -> None:
     """
     with without_noise():  # the runtime that opens a bare file may print
         write_report(bundle, output, force=force, bare=bare_of(arguments))
-    click.echo(f"wrote {output}")
+    echo_line(f"wrote {output}")

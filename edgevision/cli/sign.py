@@ -11,6 +11,7 @@ import click
 from edgevision.bundle.layout import SIGNATURE
 from edgevision.bundle.signing import sign_bundle
 from edgevision.cli.options.path import PATH
+from edgevision.cli.output.lines import echo_line
 from edgevision.errors import OptionError
 from edgevision.system.reading import read_file
 
@@ -53,7 +54,7 @@ def command(
         click.echo(json.dumps({"signature": str(bundle / SIGNATURE), **asdict(signer)}, indent=2))
         return
     by = "" if signer.subject is None else f" of {signer.subject}"
-    click.echo(f"signed {bundle} with the {signer.curve} key{by} whose public key has sha256 {signer.key}")
+    echo_line(f"signed {bundle} with the {signer.curve} key{by} whose public key has sha256 {signer.key}")
 
 
 def _password(path: Path) -> bytes:

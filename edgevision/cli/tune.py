@@ -15,6 +15,7 @@ from edgevision.cli.options.groups import GroupedCommand, under
 from edgevision.cli.options.model import BARE_HEADING, BARE_OPTIONS, bare_of
 from edgevision.cli.options.path import PATH
 from edgevision.cli.options.verbosity import verbosity_options
+from edgevision.cli.output.lines import echo_line
 from edgevision.cli.output.tables import echo_table
 from edgevision.cli.output.terminal import progress_on, without_noise
 
@@ -102,15 +103,15 @@ def command(bundle: Path, batches: tuple[int, ...], as_json: bool, **arguments: 
 
 def _echo(tuning: Tuning) -> None:
     machine = tuning.machine
-    click.echo(f"{machine.processor}, {machine.cores} cores; the network alone, on a known input")
+    echo_line(f"{machine.processor}, {machine.cores} cores; the network alone, on a known input")
     # A backend that is not available is one row, not one for every number of threads.
     echo_table(_HEADER, list(dict.fromkeys(map(_cells, tuning.rows))))
     chosen = tuning.chosen
     if chosen is None:
-        click.echo(f"nothing chosen: {tuning.why}")
+        echo_line(f"nothing chosen: {tuning.why}")
         return
-    click.echo(f"chosen: {chosen.artifact} on {chosen.backend}, threads {chosen.threads}, {tuning.why}")
-    click.echo(f"stored in {tuning.stored}" if tuning.stored is not None else _not_stored(tuning))
+    echo_line(f"chosen: {chosen.artifact} on {chosen.backend}, threads {chosen.threads}, {tuning.why}")
+    echo_line(f"stored in {tuning.stored}" if tuning.stored is not None else _not_stored(tuning))
 
 
 def _not_stored(tuning: Tuning) -> str:

@@ -11,6 +11,7 @@ import click
 from edgevision.bundle.signing import verify_bundle
 from edgevision.bundle.trust import TrustPolicy
 from edgevision.cli.options.path import PATH
+from edgevision.cli.output.lines import echo_line
 
 
 @click.command("verify")
@@ -39,5 +40,5 @@ def command(
         return
     signer = verified.signer
     by = f"{signer.curve} key sha256 {signer.key}" + ("" if signer.subject is None else f", {signer.subject}")
-    click.echo(f"{bundle}: all {verified.files} files are as they were signed by the {by}")
-    click.echo(f"digest {verified.digest}")
+    echo_line(f"{bundle}: all {verified.files} files are as they were signed by the {by}")
+    echo_line(f"digest {verified.digest}")

@@ -47,7 +47,7 @@ from edgevision.evaluation.source_session import SourceSession
 from edgevision.evidence.records import Evidence, Measured, MissingArtifact
 from edgevision.imaging.find import told_left_out
 from edgevision.plugins import Registry, registry
-from edgevision.system.arguments import instance, names, one_path
+from edgevision.system.arguments import callback, instance, names, one_path
 from edgevision.system.files import OutputState
 from edgevision.system.machine import now, this_machine
 from edgevision.system.missing_options import MissingOptions
@@ -128,7 +128,7 @@ def convert(  # noqa: PLR0913 - the sets and what belongs to them, beside the se
         else instance(settings, ConversionSettings, "settings"),
         groups=groups,
     )
-    return Conversion.prepare(request, registry(), progress).run()
+    return Conversion.prepare(request, registry(), callback(progress, "progress")).run()
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,16 +265,19 @@ class Conversion:
     ) -> Evidence:
         sets, task = self.sets, self.request.settings.task
         coverage = coverage_of(self.source, self.evaluator, sets)
-        annotated = bool(task.annotations or task.truth)
+        data = _set_facts(sets.evaluation, sets.left_out, bool(task.annotations or task.truth))
         results = tuple(trials.with_costs(chosen))
         return Evidence(
             created=now(),
             source_sha256=self.source.sha256,
             machine=this_machine(),
-            evaluation=_set_facts(sets.evaluation, sets.left_out, annotated),
+            evaluation=data,
             calibration=None if sets.calibration is None else _set_facts(sets.calibration),
             results=results,
-            missing=tuple(_missing(trials.failures, chosen, results, self.request.settings.accept_not_shown)),
+            missing=(
+                *_failed(trials.failures),
+                *_missing(chosen, results, data, self.request.settings.accept_not_shown),
+            ),
             notes=(*_left_out_files(sets), *_notes(chosen, sets.left_out), *trials.notes),
             attempts=tuple(trials.attempts),
             sensitivities=trials.sensitivities,
@@ -318,20 +321,21 @@ def _require_one(chosen: Sequence[Trial], failures: Sequence[Failure]) -> None:
     raise first
 
 
-def _missing(
-    failures: Sequence[Failure],
-    trials: Sequence[Trial],
-    results: Sequence[Measured],
-    accept_not_shown: bool,
-) -> Iterator[MissingArtifact]:
-    """The artifacts that were asked for and cannot be written: they failed, or did not pass."""
+def _failed(failures: Sequence[Failure]) -> Iterator[MissingArtifact]:
+    """The artifacts that were asked for and could not be converted or run."""
     for failure in failures:
         planned = failure.planned
         yield MissingArtifact(planned.id, _names(planned.targets), str(failure.error))
+
+
+def _missing(
+    trials: Sequence[Trial], results: Sequence[Measured], data: SetFacts, accept_not_shown: bool
+) -> Iterator[MissingArtifact]:
+    """The artifacts that were asked for and cannot be written, because they did not pass on the images."""
     for trial, result in zip(trials, results, strict=True):
         if not is_acceptable(result, accept_not_shown):
             targets = _names(trial.candidate.planned.targets)
-            yield MissingArtifact(result.artifact, targets, missed_requirement(result))
+            yield MissingArtifact(result.artifact, targets, missed_requirement(result, data))
 
 
 def _names(targets: Sequence[Target]) -> tuple[str, ...]:

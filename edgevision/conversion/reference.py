@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgevision.converter import Source
+from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import NotShownError
 from edgevision.evaluation.evaluator import Evaluator
 from edgevision.evaluation.run import Examples, measure
 from edgevision.evaluation.source_session import SourceSession
+from edgevision.evidence.images_needed import in_groups
 from edgevision.evidence.requirements import Budget, Requirement, output_error
 from edgevision.session import CheckedSession
 
@@ -77,8 +79,11 @@ class Reference:
 
     def _not_shown(self, missed: Requirement) -> str:
         limits = "at least" if missed.at_least else "at most"
-        needed = missed.images_needed
-        more = "" if needed is None else f"pass --evaluation with at least {needed} images, "
+        needed, groups = missed.images_needed, None
+        if isinstance(self.examples, ImageSet) and self.examples.grouping is not None:
+            groups = len(self.examples.grouping.names)
+        images = "" if needed is None else in_groups(needed, len(self.examples), groups)
+        more = f"pass --evaluation with at least {images}, " if images else ""
         option = "lower --min-agreement" if missed.at_least else "raise --max-drop"
         return (
             f"{self.examples.name}: {len(self.examples)} images cannot show that the {missed.what} is "

@@ -9,9 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edgevision.conversion.device_limits import DEVICE_UNITS
+from edgevision.datasets.image_sets import SetFacts
 from edgevision.errors import AgreementError, IncompleteConversionError, NotShownError
+from edgevision.evidence.images_needed import groups_text, images_text
 from edgevision.evidence.records import Evidence, Measured
 from edgevision.evidence.requirements import NOT_SHOWN, Requirement
+from edgevision.metrics.formatting import level
 
 _NOTHING_WRITTEN = "nothing was written"
 
@@ -43,8 +46,10 @@ def require_passed(evidence: Evidence, keep_passing: bool, accept_not_shown: boo
     if not written:
         not_shown = next((result for result in evidence.results if result.status == NOT_SHOWN), None)
         if not_shown is not None:
-            raise NotShownError(missed_requirement(not_shown, _NOTHING_WRITTEN), evidence)
-        raise AgreementError(missed_requirement(evidence.results[0], _NOTHING_WRITTEN), evidence)
+            reason = missed_requirement(not_shown, evidence.evaluation, _NOTHING_WRITTEN)
+            raise NotShownError(reason, evidence)
+        first = evidence.results[0]
+        raise AgreementError(missed_requirement(first, evidence.evaluation, _NOTHING_WRITTEN), evidence)
     if not evidence.missing or keep_passing:
         return replace(evidence, results=written)
     raise IncompleteConversionError(
@@ -55,15 +60,17 @@ def require_passed(evidence: Evidence, keep_passing: bool, accept_not_shown: boo
     )
 
 
-def missed_requirement(result: Measured, consequence: str = "") -> str:
+def missed_requirement(result: Measured, data: SetFacts, consequence: str = "") -> str:
     """The worst requirement of an artifact that did not pass, with the measured value and the next step.
 
     Args:
         result: an artifact that did not pass.
+        data: the evaluation set.
         consequence: what happened because of it.
     """
     requirement = next(one for one in result.requirements if one.status == result.status)
-    value, clauses = (_not_shown if requirement.status == NOT_SHOWN else _failed)(result, requirement)
+    told = _not_shown(data, requirement) if requirement.status == NOT_SHOWN else _failed(result, requirement)
+    value, clauses = told
     parts = value, consequence, beyond_rounding(result), *clauses
     return f"{result.artifact}: " + "; ".join(filter(None, parts))
 
@@ -79,19 +86,18 @@ def beyond_rounding(result: Measured) -> str:
     )
 
 
-def _not_shown(result: Measured, requirement: Requirement) -> tuple[str, tuple[str, ...]]:
-    """The reason why it is not shown, and how many images would show it."""
-    images, confidence = result.comparison.images, f"{100 * requirement.confidence:.4g} %"
+def _not_shown(data: SetFacts, requirement: Requirement) -> tuple[str, tuple[str, ...]]:
+    """The requirement that is not shown, and how many images would show it."""
     limit = f"{'at least' if requirement.at_least else 'at most'} {requirement.limit_text}"
     if requirement.measured is None or requirement.bound is None:
         reason = "nothing on them gives a confidence interval"
     else:
-        reason = f"its {confidence} confidence interval reaches {requirement.bound_text}"
-    needed = requirement.images_needed
-    more = "more images" if needed is None else f"about {needed} images like these, which would show it,"
+        reason = f"its {level(requirement.confidence)} confidence interval reaches {requirement.bound_text}"
+    needed = images_text(requirement.images_needed, data)
+    more = f"{needed} like these, which would show it," if needed else "more images"
     return (
-        f"the {requirement.what} is {requirement.measured_text} on {images} images, which do not show that "
-        f"it is {limit}: {reason}",
+        f"the {requirement.what} is {requirement.measured_text} on {data.images} images{groups_text(data)}, "
+        f"which do not show that it is {limit}: {reason}",
         (f"pass --evaluation with {more} or pass --accept-not-shown",),
     )
 

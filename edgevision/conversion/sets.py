@@ -113,6 +113,11 @@ def _seed_sets(request: ConversionRequest, calibrated: bool, task: GenerateTask)
                 f"--{name} {images}: the model generates images from seeds and is evaluated on seeds; "
                 f"remove it"
             )
+    if request.groups is not None:
+        raise OptionError(
+            f"--groups {request.groups}: the model generates images from seeds, which belong to no group; "
+            "remove it"
+        )
     calls = request.settings.calibration_samples or _CALIBRATION_CALLS
     return ConversionSets(
         SeedSet(0, request.settings.evaluation_samples or _EVALUATION_SEEDS),

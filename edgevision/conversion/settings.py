@@ -11,7 +11,7 @@ from edgevision.datasets.groups import GroupSource
 from edgevision.evaluation.run import Images
 from edgevision.evidence.operating_points import OperatingPointSpecification
 from edgevision.evidence.requirements import Budget
-from edgevision.system.arguments import flag, instance, names, paths, whole_number
+from edgevision.system.arguments import flag, instance, names, optional_text, paths, whole_number
 from edgevision.tasks.options import TaskOptions
 
 _FLAGS = (
@@ -88,6 +88,9 @@ class ConversionSettings:
             object.__setattr__(self, name, flag(getattr(self, name), name))
         instance(self.task, TaskOptions, "task")
         instance(self.budget, Budget, "budget")
+        object.__setattr__(self, "signature", optional_text(self.signature, "signature"))
+        if self.operating_point is not None:
+            instance(self.operating_point, OperatingPointSpecification, "operating_point")
 
     @property
     def needs_labelled_calibration(self) -> bool:

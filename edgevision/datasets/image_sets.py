@@ -30,7 +30,8 @@ from edgevision.imaging.find import (
 )
 from edgevision.imaging.frame import Frame
 from edgevision.imaging.headers import format_of
-from edgevision.system.arguments import names, one_path, whole_number, whole_numbers
+from edgevision.system.arguments import names, one_path, text, whole_number, whole_numbers
+from edgevision.system.numeric import is_memory_mapped
 from edgevision.system.strict_zip import ArchiveError, DamagedArchiveError, StrictZip
 
 #: Largest unpacked size of an image in an archive: far above any photo, and safe for the memory.
@@ -129,6 +130,7 @@ class ImageSet:
                 the images.
             OptionError: `class_names` is not a sequence of names.
         """
+        name = text(name, "name")
         entries = tuple(
             _array_entry(image, f"{name}[{place}]") for place, image in enumerate(as_batch(images))
         )
@@ -256,7 +258,7 @@ class ImageSet:
 
     def without(self, digests: Iterable[str]) -> ImageSet:
         """The images whose digest is not in `digests`, in their order; may be empty."""
-        left_out = frozenset(digests)
+        left_out = frozenset(names(digests, "digests"))
         return self.at([place for place, digest in enumerate(self.digests) if digest not in left_out])
 
     def at(self, places: Sequence[int]) -> ImageSet:
@@ -433,7 +435,13 @@ def _classes(names: Sequence[str]) -> tuple[tuple[str, ...], NDArray[np.int64] |
 
 
 def _checked_labels(labels: Any, count: int, name: str) -> NDArray[np.int64]:
-    array = np.asarray(labels)
+    try:
+        is_array = isinstance(labels, np.ndarray)
+        array = labels if is_array else np.array(whole_numbers(labels, "labels", least=0), np.int64)
+    except OptionError as error:
+        raise InputError(f"{name}: labels: expected {count} whole numbers of 0 or more: {error}") from error
+    if is_memory_mapped(array):
+        raise InputError(f"{name}: labels: an array in a mapped file; pass numpy.array(labels)")
     if array.shape != (count,) or array.dtype.kind not in "iu" or array.min() < 0:
         got = f"{array.dtype} of shape {array.shape}"
         raise InputError(f"{name}: labels: expected {count} whole numbers of 0 or more, got {got}")

@@ -13,6 +13,7 @@ from typing import Any
 
 from edgevision.backend import ArtifactDescription, UnsupportedMetadata
 from edgevision.descriptions.literals import read_literal
+from edgevision.system.shown import shown
 
 #: Decoder of a head that suppresses overlaps itself, and of one that leaves them.
 _END2END, _GRID = "yolo-end2end", "yolo"
@@ -127,7 +128,7 @@ class _Reader:
         return sizes[-1], sizes[0]
 
     def _refuse(self, field: str, name: str, reason: str) -> None:
-        said = f"{self._where}: {name} {str(self._stated[name])[:80]!r}"
+        said = f"{self._where}: {name} {shown(str(self._stated[name])[:80])}"
         self.unsupported.append(UnsupportedMetadata(field, said, reason))
 
 

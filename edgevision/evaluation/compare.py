@@ -20,7 +20,7 @@ from edgevision.evidence.document import comparison_document
 from edgevision.metrics.comparison import Comparison, Metric
 from edgevision.metrics.measures import MetricValue, significance
 from edgevision.plugins import registry
-from edgevision.system.arguments import instance, one_path
+from edgevision.system.arguments import callback, instance, one_path
 from edgevision.system.machine import now, this_machine
 from edgevision.system.progress import Progress
 
@@ -116,6 +116,7 @@ def compare(  # noqa: PLR0913 - as `evaluate`, for two
     a_on = RunSettings() if a_on is None else instance(a_on, RunSettings, "a_on")
     b_on = RunSettings() if b_on is None else instance(b_on, RunSettings, "b_on")
     images, paths = open_images(data, groups).distinct(), GroundTruthPaths.of(annotations, truth)
+    callback(progress, "progress")
     plugins = registry()
     with open_model(a, images, a_on, plugins) as model_a, open_model(b, images, b_on, plugins) as model_b:
         _check_comparable(model_a.facts, model_b.facts)

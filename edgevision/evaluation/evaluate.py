@@ -22,7 +22,7 @@ from edgevision.imaging.levels import ValueMapping
 from edgevision.metrics.comparison import MOST_IMAGES
 from edgevision.metrics.measures import ClassMetricValues, Measures, MetricValue
 from edgevision.plugins import registry
-from edgevision.system.arguments import instance, one_path, whole_number
+from edgevision.system.arguments import callback, instance, one_path, whole_number
 from edgevision.system.machine import now, this_machine
 from edgevision.system.progress import Progress
 from edgevision.tasks.description import Task
@@ -147,6 +147,7 @@ def evaluate(
     """
     path, images = one_path(bundle, "bundle"), open_images(data, groups).distinct()
     paths = GroundTruthPaths.of(annotations, truth)
+    callback(progress, "progress")
     settings = RunSettings() if on is None else instance(on, RunSettings, "on")
     with open_model(path, images, settings, registry()) as opened:
         try:

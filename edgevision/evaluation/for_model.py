@@ -42,6 +42,7 @@ class ModelFacts:
         labels: one name per class; empty if unknown.
         outputs: its outputs.
         score_calibration: temperature and operating point of a classifier, where it has them.
+        bundle_digest: of the whole bundle; `None` for a bare file.
     """
 
     path: Path
@@ -51,6 +52,7 @@ class ModelFacts:
     labels: tuple[str, ...]
     outputs: tuple[TensorSpec, ...]
     score_calibration: ScoreCalibration | None = None
+    bundle_digest: str | None = None
 
     @classmethod
     def of_bundle(cls, bundle: Bundle, entry: ArtifactEntry) -> ModelFacts:
@@ -64,6 +66,7 @@ class ModelFacts:
             bundle.labels,
             entry.outputs,
             entry.score_calibration,
+            bundle.digest,
         )
 
     @classmethod

@@ -16,9 +16,9 @@ from edgevision.evaluation.network_inputs import PreprocessedImages, known_image
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.metrics.changes import PixelChange, name_of
 from edgevision.metrics.comparison import MOST_IMAGES, Comparison, GenerateDetails, pair
-from edgevision.metrics.image_similarity import HIGHEST_PSNR_DB, Pixels, psnr_db, ssim
+from edgevision.metrics.image_similarity import HIGHEST_PSNR_DB, Pixels, has_small_window, psnr_db, ssim
 from edgevision.metrics.intervals import Groups, share_by_image
-from edgevision.metrics.measures import LastMeasures, Measures, MetricValue, mean_of
+from edgevision.metrics.measures import LastMeasures, Measures, MetricValue, Values, mean_of
 from edgevision.session import CheckedSession
 from edgevision.tasks.description import GenerateTask
 from edgevision.tasks.generation.image_to_image import ImageToImage
@@ -88,10 +88,9 @@ class ImageToImageEvaluator:
         comparison = compare_images(source, artifact, self._image_names, groups=self.groups)
         if before is None or after is None:
             return comparison
-        # A model that is never wrong has no PSNR.
-        names = {one.name for one in before.metrics} & {one.name for one in after.metrics}
-        metrics = pair(*([one for one in side.metrics if one.name in names] for side in (before, after)))
-        return replace(comparison, metrics=metrics, notes=(*before.notes, *comparison.notes))
+        metrics = pair(before.metrics, after.metrics)
+        notes = dict.fromkeys((*before.notes, *after.notes, *comparison.notes))
+        return replace(comparison, metrics=metrics, notes=tuple(notes))
 
     def measure(self, answers: Sequence[Pixels]) -> Measures | None:
         """As `MeasuringEvaluator.measure`: mean PSNR and SSIM; the error of an image is 1 - SSIM."""
@@ -138,7 +137,7 @@ def compare_images(
         details=_changes(
             similarities, noise, [bool(difference.any()) for difference in differences], image_names
         ),
-        notes=_equal_notes(noise, "the source's"),
+        notes=(*_equal_notes(noise, "the source's"), *_window_notes(source)),
     )
 
 
@@ -164,12 +163,14 @@ def _changes(
 def _measures(
     truth: Sequence[Pixels], outputs: Sequence[Pixels], *, groups: Groups | None = None
 ) -> Measures:
-    """Mean PSNR, of the images that differ from the ground truth, if any do, and mean SSIM."""
+    """Mean PSNR, of the images that differ from the ground truth, and mean SSIM."""
     noise, similarities = _each(psnr_db, truth, outputs), _each(ssim, truth, outputs)
     psnr = _mean_psnr(noise, groups)
     similarity = mean_of("SSIM", similarities, groups=groups)
-    metrics = (similarity,) if psnr is None else (psnr, similarity)
-    return Measures(metrics, (), 1.0 - similarities, notes=_equal_notes(noise, "the ground truth"))
+    if psnr is None:  # infinite, which JSON cannot express; without an interval, nothing is shown by it
+        psnr = MetricValue("PSNR", HIGHEST_PSNR_DB, None, "dB", Values(noise, 0.0, HIGHEST_PSNR_DB, groups))
+    notes = _equal_notes(noise, "the ground truth")
+    return Measures((psnr, similarity), (), 1.0 - similarities, notes=notes)
 
 
 def _mean_psnr(noise: Floats, groups: Groups | None) -> MetricValue | None:
@@ -178,14 +179,22 @@ def _mean_psnr(noise: Floats, groups: Groups | None) -> MetricValue | None:
     return mean_of("PSNR", noise, "dB", highest=HIGHEST_PSNR_DB, groups=groups)
 
 
+def _window_notes(images: Sequence[Pixels]) -> tuple[str, ...]:
+    if not any(map(has_small_window, images)):
+        return ()
+    return ("SSIM of images with a side of less than 11 pixels has a uniform window of 7x7 pixels",)
+
+
 def _equal_notes(noise: Floats, to: str) -> tuple[str, ...]:
     equal = int(np.isinf(noise).sum())
     if equal == 0:
         return ()
-    return (
+    infinite = (
         f"output images that are equal to {to}: {equal} of {len(noise)}; their PSNR is infinite and is "
-        "not in the mean",
     )
+    if equal < len(noise):
+        return (infinite + "not in the mean",)
+    return (infinite + f"shown as {HIGHEST_PSNR_DB:g} dB, if at all",)
 
 
 def _each(

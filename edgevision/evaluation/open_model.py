@@ -22,7 +22,7 @@ from edgevision.loading.choice import Request, choose
 from edgevision.metrics.measures import Measures
 from edgevision.plugins import Registry
 from edgevision.session import CheckedSession, open_session
-from edgevision.system.arguments import flag, instance
+from edgevision.system.arguments import flag, instance, optional_text
 from edgevision.system.progress import Progress
 from edgevision.tasks.score_calibration import ScoreCalibration
 
@@ -46,6 +46,9 @@ class RunSettings:
     bare: BareModel | None = None
 
     def __post_init__(self) -> None:
+        for name in ("backend", "device", "precision"):
+            object.__setattr__(self, name, optional_text(getattr(self, name), name))
+        instance(self.settings, SessionSettings, "settings")
         if self.tune is not None:
             object.__setattr__(self, "tune", flag(self.tune, "tune"))
         if self.bare is not None:
@@ -62,6 +65,7 @@ class ArtifactRun:
         sha256, size_bytes: hash and size of the artifact.
         backend, version, device, precision: as in the evidence.
         score_calibration: temperature and operating point of a classifier, where it has them.
+        bundle_digest: of the whole bundle; `None` for a bare file.
     """
 
     bundle: str
@@ -73,6 +77,7 @@ class ArtifactRun:
     device: str
     precision: str
     score_calibration: ScoreCalibration | None = None
+    bundle_digest: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,4 +184,5 @@ def _run(facts: ModelFacts, artifact: Artifact, backend: Backend, session: Check
         session.device,
         session.precision,
         facts.score_calibration,
+        facts.bundle_digest,
     )

@@ -10,8 +10,18 @@ from typing import Any
 
 from edgevision.errors import OptionError
 from edgevision.evidence.requirements import CONFIDENCE
-from edgevision.metrics.power import images_with_power, power_of_paired_drop, power_of_share
-from edgevision.metrics.sample_size import positives_for_sensitivity
+from edgevision.metrics.power import (
+    GroupSizes,
+    images_in_groups_with_power,
+    images_with_power,
+    power_of_paired_drop,
+    power_of_share,
+)
+from edgevision.metrics.sample_size import (
+    images_for_paired_drop,
+    images_for_share,
+    positives_for_sensitivity,
+)
 from edgevision.system.arguments import real_number
 
 #: Power of a plan unless another is stated, as is usual in studies (Cohen 1988).
@@ -28,8 +38,8 @@ class PlannedRequirement:
         limit: required share or drop, 0…1.
         expected: the share or drop that is expected, 0…1.
         of: the images that are counted: ``images``, or ``positives``: those of the class of interest.
-        independent: independent images that it takes; `None` if no number of them is enough.
-        needed: images that it takes in groups of the plan's; equal to `independent` without groups.
+        needed: images that it takes, in the groups of the plan; `None` if no number of them is enough.
+        independent: images that it would take if all were independent; equal to `needed` without groups.
         groups: groups of these images; `None` without groups.
         images: images of all classes among which these are; `None` for positives whose share is not stated.
     """
@@ -39,8 +49,8 @@ class PlannedRequirement:
     limit: float
     expected: float
     of: str
-    independent: int | None
     needed: int | None
+    independent: int | None
     groups: int | None
     images: int | None
 
@@ -53,7 +63,8 @@ class EvaluationPlan:
         requirements: one entry per limit.
         power: probability that a set of this size shows each of them, if the expectations are true.
         confidence: of the intervals that they are judged by.
-        design_effect: images per independent image, for groups; 1 without groups.
+        images_per_group: mean number of images that belong together; 1 without groups.
+        correlation: of the images of a group in what is measured.
         images: images that are enough for all requirements, as far as they are not counted in positives
             alone; `None` if all are, or if no number is enough.
         groups: groups of these images; `None` without groups.
@@ -64,7 +75,8 @@ class EvaluationPlan:
     requirements: tuple[PlannedRequirement, ...]
     power: float
     confidence: float
-    design_effect: float
+    images_per_group: float
+    correlation: float
     images: int | None
     groups: int | None
     calibration_positives: int | None
@@ -72,25 +84,6 @@ class EvaluationPlan:
     def to_dict(self) -> dict[str, Any]:
         """The plan as JSON values."""
         return asdict(self)
-
-
-@dataclass(frozen=True)
-class GroupSizes:
-    """Groups of a planned set.
-
-    Attributes:
-        images_per_group: mean number of images of a group, 1 or more.
-        correlation: of the images of a group in what is measured: 0 if they are independent, 1 if they are
-            alike.
-    """
-
-    images_per_group: float = 1.0
-    correlation: float = 1.0
-
-    @property
-    def design_effect(self) -> float:
-        """Images per independent image (Kish 1965, section 5.4)."""
-        return 1 + (self.images_per_group - 1) * self.correlation
 
 
 def plan_evaluation(  # noqa: PLR0913 - one keyword per limit and per expectation
@@ -159,14 +152,14 @@ def plan_evaluation(  # noqa: PLR0913 - one keyword per limit and per expectatio
     images = max(totals, default=None) if possible else None
     calibration = None
     if limits.sensitivity is not None:
-        calibration = positives_for_sensitivity(1.0, limits.sensitivity, confidence=checked["confidence"])
-        if calibration is not None:
-            calibration = math.ceil(calibration * groups.design_effect)
+        fewest = positives_for_sensitivity(1.0, limits.sensitivity, confidence=checked["confidence"])
+        calibration = None if fewest is None else _as_copies(fewest, groups)
     return EvaluationPlan(
         planned,
         checked["power"],
         checked["confidence"],
-        groups.design_effect,
+        groups.images_per_group,
+        groups.correlation,
         images,
         _groups_of(images, groups),
         calibration,
@@ -190,7 +183,16 @@ class _Row:
     expected: float
     of: str
     power_of: Callable[..., float]
+    shares: tuple[float, ...]
+    values: tuple[float, ...]
     one_sided: bool = False
+
+    def median(self, confidence: float) -> int | None:
+        """Images that show it if exactly what is expected is measured, and so about half of the time."""
+        if self.at_least:
+            return images_for_share(self.expected, self.limit, confidence=confidence)
+        lost, gained = self.shares[:2]
+        return images_for_paired_drop(lost, gained, self.limit, confidence=confidence)
 
 
 def _drop_and_agreement(limits: _Limits, flips: float | None, drop: float) -> Iterator[_Row]:
@@ -211,11 +213,14 @@ def _drop_and_agreement(limits: _Limits, flips: float | None, drop: float) -> It
         _check(drop < limits.max_drop, "expected_drop", "max_drop")
         lost, gained = (flips + drop) / 2, (flips - drop) / 2
         power_of = partial(_power_of_drop, lost, gained, limits.max_drop)
-        yield _Row("drop in accuracy", False, limits.max_drop, drop, "images", power_of)
+        shares, values = (lost, gained, 1 - flips), (1.0, -1.0, 0.0)
+        yield _Row("drop in accuracy", False, limits.max_drop, drop, "images", power_of, shares, values)
     if limits.min_agreement is not None:
         _check(1 - flips > limits.min_agreement, "an agreement of 1 - expected_flips", "min_agreement")
-        power_of = partial(_power_of_share, 1 - flips, limits.min_agreement)
-        yield _Row("agreement", True, limits.min_agreement, 1 - flips, "images", power_of)
+        expected = 1 - flips
+        power_of = partial(_power_of_share, expected, limits.min_agreement)
+        kinds = (flips, expected), (0.0, 1.0)
+        yield _Row("agreement", True, limits.min_agreement, expected, "images", power_of, *kinds)
 
 
 def _sensitivity(limit: float | None, expected: float | None) -> Iterator[_Row]:
@@ -224,7 +229,8 @@ def _sensitivity(limit: float | None, expected: float | None) -> Iterator[_Row]:
     expected = (1 + limit) / 2 if expected is None else expected
     _check(expected > limit, "expected_sensitivity", "sensitivity")
     power_of = partial(_power_of_share, expected, limit)
-    yield _Row("sensitivity", True, limit, expected, "positives", power_of, one_sided=True)
+    kinds = (1 - expected, expected), (0.0, 1.0)
+    yield _Row("sensitivity", True, limit, expected, "positives", power_of, *kinds, one_sided=True)
 
 
 def _power_of_drop(lost: float, gained: float, limit: float, images: int, confidence: float) -> float:
@@ -239,20 +245,30 @@ def _planned(
     row: _Row, groups: GroupSizes, positive_share: float | None, *, confidence: float, power: float
 ) -> PlannedRequirement:
     two_sided = 2 * confidence - 1 if row.one_sided else confidence
-    independent = images_with_power(lambda images: row.power_of(images, two_sided), power)
-    needed = None if independent is None else math.ceil(independent * groups.design_effect)
+    near = row.median(two_sided) or 1
+    independent = images_with_power(lambda images: row.power_of(images, two_sided), power, near)
+    needed = independent
+    if independent is not None and row.one_sided:
+        needed = _as_copies(independent, groups)
+    elif independent is not None and not groups.single:
+        needed = images_in_groups_with_power(
+            *(groups, row.shares, row.values, row.limit, power, independent), confidence=two_sided
+        )
     share = positive_share if row.of == "positives" else 1.0
     images = math.ceil(needed / share) if needed is not None and share else None
     return PlannedRequirement(
         *(row.what, row.at_least, row.limit, row.expected, row.of),
-        *(independent, needed, _groups_of(needed, groups), images),
+        *(needed, independent, _groups_of(needed, groups), images),
     )
 
 
+def _as_copies(independent: int, groups: GroupSizes) -> int:
+    """Images at an operating point, where those of a group count as copies of each other (Kish 1965)."""
+    return math.ceil(independent * groups.images_per_group)
+
+
 def _groups_of(images: int | None, groups: GroupSizes) -> int | None:
-    if images is None or groups.images_per_group == 1:
-        return None
-    return math.ceil(images / groups.images_per_group)
+    return None if images is None or groups.single else groups.groups_of(images)
 
 
 def _check(possible: bool, expected: str, limit: str) -> None:

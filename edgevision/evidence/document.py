@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from edgevision._version import __version__
 from edgevision.calibration.findings import coverage_from, finding_from
 from edgevision.datasets.image_sets import set_facts_from
 from edgevision.errors import BundleError
@@ -36,9 +37,11 @@ from edgevision.metrics.comparison import (
     Metric,
 )
 from edgevision.metrics.intervals import Interval
+from edgevision.system.schema_version import newer_schema
 from edgevision.system.strict_json import read_json
 
-SCHEMA_VERSION = 1
+#: 2: what the documents of version 1 lack has a default when they are read.
+SCHEMA_VERSION = 2
 
 #: Longest line of JSON that is written.
 _LINE = 160
@@ -51,7 +54,7 @@ _TASKS: Mapping[type[Any], str] = {
 
 def evidence_json(evidence: Evidence) -> str:
     """The text of ``evidence.json``."""
-    document = {"schema_version": SCHEMA_VERSION, **asdict(evidence)}
+    document = {"schema_version": SCHEMA_VERSION, "edgevision": __version__, **asdict(evidence)}
     for row, result in zip(document["results"], evidence.results, strict=True):
         row["comparison"] = comparison_document(result.comparison)
         row["operating_point"] = _operating_document(result.operating_point)
@@ -129,11 +132,11 @@ def read_evidence(text: str, where: str) -> Evidence:
     """
     try:
         document = read_json(text)
-        version = document.pop("schema_version")
-        if version != SCHEMA_VERSION:
-            raise BundleError(
-                f"{where}: schema version {version} is not supported (this release reads {SCHEMA_VERSION})"
-            )
+        version, writer = document.pop("schema_version"), document.pop("edgevision", None)
+        if type(version) is not int or version < 1:
+            raise BundleError(f"{where}: schema version {version!r:.20}, expected 1 to {SCHEMA_VERSION}")
+        if version > SCHEMA_VERSION:
+            raise BundleError(newer_schema(where, version, SCHEMA_VERSION, {"edgevision": writer}))
         calibration = document.pop("calibration")
         return Evidence(
             evaluation=set_facts_from(document.pop("evaluation")),

@@ -15,12 +15,20 @@ def images_text(images: int | None, facts: SetFacts) -> str:
         facts: of the set. Groups of a larger set are taken to be of the same mean size: more images per group
             would not replace more groups.
     """
-    if images is None:
-        return ""
-    if facts.groups is None:
-        return f"about {images} images"
-    groups = math.ceil(images * facts.groups.groups / facts.images)
-    return f"about {images} images in {groups} groups"
+    groups = None if facts.groups is None else facts.groups.groups
+    return "" if images is None else f"about {in_groups(images, facts.images, groups)}"
+
+
+def in_groups(needed: int, images: int, groups: int | None) -> str:
+    """Such as ``3838 images``, or with groups ``3838 images in 384 groups``.
+
+    Args:
+        needed: images of a larger set.
+        images, groups: of the set at hand, whose groups have the same mean size; `None` without groups.
+    """
+    if groups is None:
+        return f"{needed} images"
+    return f"{needed} images in {math.ceil(needed * groups / images)} groups"
 
 
 def groups_text(facts: SetFacts) -> str:

@@ -18,7 +18,8 @@ from edgevision.metrics.comparison import Metric, pair
 from edgevision.metrics.formatting import in_unit
 from edgevision.metrics.intervals import Interval, clopper_pearson
 from edgevision.metrics.measures import Measures, MetricValue, share_of
-from edgevision.system.arguments import real_number
+from edgevision.system.arguments import array, check_lengths, one_of, real_number
+from edgevision.system.shown import shown
 from edgevision.tasks.classify import Scores
 from edgevision.tasks.labels import abbreviated
 from edgevision.tasks.score_calibration import OPERATING_METRICS, OperatingPoint
@@ -52,9 +53,8 @@ class OperatingPointSpecification:
 
     def __post_init__(self) -> None:
         if not isinstance(self.positive, str):
-            raise OptionError(f"positive: expected the name of a class, got {self.positive!r}")
-        if self.metric not in OPERATING_METRICS:
-            raise OptionError(f"metric: expected {', '.join(OPERATING_METRICS)}, got {self.metric!r}")
+            raise OptionError(f"positive: expected the name of a class, got {shown(self.positive)}")
+        one_of(self.metric, OPERATING_METRICS, "metric")
         at_least = real_number(self.at_least, self.metric)
         if not 0 < at_least < 1:
             raise OptionError(f"{self.metric}: expected above 0 and below 1, got {at_least:g}")
@@ -87,7 +87,14 @@ class Curve:
 
     @classmethod
     def of(cls, scores: ClassScores, positive: Positives) -> Curve:
-        """The curve of these images, of which some are positive and some negative."""
+        """The curve of these images, of which some are positive and some negative.
+
+        Raises:
+            OptionError: `scores` is not an array of numbers, or `positive` not one of as many booleans.
+        """
+        array(scores, "scores", "f", axes=(1,))
+        array(positive, "positive", "b", axes=(1,))
+        check_lengths(scores=scores, positive=positive)
         counts = _ThresholdCounts.of(scores, positive)
         sensitivity = counts.true_positives / counts.positives
         specificity = 1 - counts.false_positives / counts.negatives

@@ -18,7 +18,7 @@ from edgevision.exporting.check import check_answers
 from edgevision.graph import GraphFormat
 from edgevision.loading.own_description import with_own_description
 from edgevision.plugins import Registry, registry
-from edgevision.system.arguments import flag, one_path
+from edgevision.system.arguments import flag, one_path, optional_text, text
 from edgevision.system.files import OutputState, check_folder_of, make_folder, write_file
 from edgevision.tasks.description import DetectTask
 
@@ -76,7 +76,8 @@ def export(
     """
     path, plugins = one_path(output, "output"), registry()
     force = flag(force, "force")
-    format_ = plugins.export_format(str(form))
+    artifact, precision = optional_text(artifact, "artifact"), optional_text(precision, "precision")
+    format_ = plugins.export_format(text(form, "form"))
     opened = open_bundle(one_path(bundle, "bundle"))
     entry, made = _first_possible(opened, _entries(opened, format_, artifact, precision), format_, plugins)
     checked_on, difference = check_answers(opened, entry, made.artifact, plugins)
@@ -167,7 +168,7 @@ def _placed(output: Path, made: ExportedFiles) -> Mapping[Path, bytes]:
 
 
 def _check_free(files: Mapping[Path, bytes], force: bool) -> Mapping[Path, OutputState]:
-    """What is at each path, after a check that it may be replaced."""
+    """The state of each path, after a check that it may be replaced."""
     before = {path: OutputState.of(path) for path in files}
     for path, state in before.items():
         if path.is_dir() or (state and not force):

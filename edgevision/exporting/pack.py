@@ -29,6 +29,7 @@ from edgevision.plugins import Registry, registry
 from edgevision.session import open_session
 from edgevision.system.arguments import flag, instance, names, one_path
 from edgevision.system.files import OutputState, check_folder_of, write_file
+from edgevision.system.shown import shown
 from edgevision.tensors import TensorSpec
 
 
@@ -64,7 +65,7 @@ class PackSettings:
             object.__setattr__(self, name, flag(getattr(self, name), name))
         replacements = {} if self.replacements is None else self.replacements
         if not isinstance(replacements, Mapping):
-            raise OptionError(f"replacements: expected a mapping of ids to files, got {replacements!r:.80}")
+            raise OptionError(f"replacements: expected a mapping of ids to files, got {shown(replacements)}")
         paths = {str(name): one_path(path, "replacements") for name, path in replacements.items()}
         object.__setattr__(self, "replacements", paths)
         session = SessionSettings() if self.session is None else self.session
@@ -298,7 +299,7 @@ def _with_notes(evidence: Evidence, notes: Sequence[str]) -> Evidence:
 
 
 def _check_file(path: Path, force: bool) -> OutputState:
-    """What is at `path`, after a check that a zip file can be written there."""
+    """The state of `path`, after a check that a zip file can be written there."""
     if path.suffix not in (".evb", ".zip"):
         raise OutputError(f"{path}: the name of a zipped bundle ends in .evb or .zip")
     check_folder_of(path, "-o")

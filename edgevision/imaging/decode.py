@@ -26,8 +26,11 @@ from edgevision.imaging.headers import (
 from edgevision.imaging.levels import ValueMapping, plain_pixels
 from edgevision.imaging.pixels import as_rgb
 from edgevision.imaging.yuv import YUV_COLORS, YuvFrame, yuv_array
-from edgevision.system.arguments import whole_number
+from edgevision.system.arguments import MOST_ITEMS, path_text, sequence, whole_number
+from edgevision.system.numeric import is_memory_mapped
 from edgevision.system.reading import MOST_IMAGE_BYTES, read_file
+from edgevision.system.shown import shown
+from edgevision.tensors import MAX_SIDE
 
 
 class PILImage(Protocol):
@@ -63,6 +66,8 @@ COLORS = ("rgb", "bgr", "gray")
 _ONE_IMAGE = (str, bytes, bytearray, memoryview)
 MAX_PIXELS = 100_000_000
 MAX_PIXELS_VARIABLE = "EDGEVISION_MAX_PIXELS"
+#: Linux' own limit: an error that repeats a longer one would be as long.
+_LONGEST_PATH = 4096
 _PLAIN = ValueMapping()
 
 
@@ -218,15 +223,15 @@ def as_frame(value: ImageLike, color: str = "rgb") -> Frame:
         InputError: not an image, or one of an unsupported shape, dtype or mode; says what to do.
         OptionError: `color` is not one of `COLORS` and `YUV_COLORS`.
     """
-    if color not in COLORS:
-        if color not in YUV_COLORS:
-            raise OptionError(f"color: expected one of {', '.join(COLORS + YUV_COLORS)}, got {color!r}")
+    if not isinstance(color, str) or color not in COLORS:
+        if not isinstance(color, str) or color not in YUV_COLORS:
+            raise OptionError(f"color: expected one of {', '.join(COLORS + YUV_COLORS)}, got {shown(color)}")
         if isinstance(value, np.ndarray):
             return Frame(yuv_array(value, color), "rgb")
     if isinstance(value, np.ndarray):
         return _array_frame(value, color)
     if isinstance(value, Frame):
-        return value
+        return _checked_frame(value)
     if isinstance(value, YuvFrame):
         return Frame(value.to_rgb(), "rgb")
     if isinstance(value, (str, os.PathLike)):
@@ -261,10 +266,15 @@ def as_batch(images: Any) -> Sequence[Any] | NDArray[Any]:
         # (h, w, 3) is one frame; nobody has grey images that are three pixels wide.
         grey = images.ndim == 3 and images.shape[2] not in (1, 3, 4)
         if images.ndim == 4 or grey or (images.ndim == 1 and images.dtype.kind in "OU"):
+            if len(images) > MOST_ITEMS:
+                raise InputError(f"images: expected {MOST_ITEMS} at most in one call, got {len(images)}")
             return images
         got = f"an array of shape {images.shape}"
     elif isinstance(images, Iterable) and not isinstance(images, (*_ONE_IMAGE, Mapping, Set)):
-        return list(images)
+        try:
+            return sequence(images, "images", "images")
+        except OptionError as error:
+            raise InputError(str(error)) from error
     else:
         got = type(images).__name__
     raise InputError(
@@ -285,12 +295,9 @@ def read_bytes(path: Path) -> bytes:
 
 
 def _path_name(path: object) -> str:
-    try:
-        name = os.fspath(path)  # type: ignore[call-overload]
-    except TypeError:
-        name = ""
-    if not isinstance(name, str) or not name:
-        raise InputError(f"image: expected a path, got {path!r:.80}; pass the bytes of a file as bytes")
+    name = path_text(path)
+    if not name or len(name) > _LONGEST_PATH:
+        raise InputError(f"image: expected a path, got {shown(path)}; pass the bytes of a file as bytes")
     return name
 
 
@@ -354,7 +361,7 @@ def _checked_header(data: bytes, name: str) -> ImageHeader:
     except ValueError as error:
         raise InputError(f"{name}: damaged or cut short: {error}") from error
     if header is None:
-        what = "an empty file" if not data else f"a file that starts with {data[:8]!r}"
+        what = "an empty file" if not data else f"a file that starts with {shown(data[:8])}"
         raise InputError(f"{name}: unsupported image format: expected {', '.join(FORMATS)}, got {what}")
     if header.bits not in (8, 16) or (header.format == "JPEG" and header.bits != 8):
         raise InputError(
@@ -367,6 +374,8 @@ def _checked_header(data: bytes, name: str) -> ImageHeader:
 def _check_size(size_wh: tuple[int, int], name: str) -> None:
     width, height = size_wh
     limit = _max_pixels()
+    if max(width, height) > MAX_SIDE:
+        raise InputError(f"{name}: has {width} x {height} pixels; expected {MAX_SIDE} at most on each side")
     if width * height > limit:
         raise InputError(
             f"{name}: has {width} x {height} pixels, more than the limit of {limit}; "
@@ -418,6 +427,10 @@ def _array_frame(array: NDArray[Any], color: str) -> Frame:
         )
     if array.size == 0:
         raise InputError(f"image: expected at least one pixel, got shape {array.shape}")
+    if array.base is not None and is_memory_mapped(array):
+        raise InputError("image: an array in a mapped file; pass numpy.array(image), which reads it")
+    if array.ndim in (2, 3) and (max(array.shape) > MAX_SIDE or array.size > MAX_PIXELS):
+        _check_size((array.shape[1], array.shape[0]), "image")
     if array.ndim == 2:
         return Frame(array, "gray")
     if array.ndim == 3 and array.shape[2] == 1:
@@ -426,6 +439,16 @@ def _array_frame(array: NDArray[Any], color: str) -> Frame:
         return Frame(array, color)
     expected = "(h, w) or (h, w, 1)" if color == "gray" else "(h, w, 3), (h, w) or (h, w, 1)"
     raise InputError(f"image: expected shape {expected}, got {array.shape}; {_shape_step(array, color)}")
+
+
+def _checked_frame(frame: Frame) -> Frame:
+    pixels = frame.pixels
+    if not isinstance(pixels, np.ndarray) or pixels.ndim not in (2, 3) or pixels.size == 0:
+        got = getattr(pixels, "shape", type(pixels).__name__)
+        raise InputError(f"frame: expected pixels (h, w, 3) or (h, w), got {got}; see edgevision.read_frame")
+    if frame.color not in COLORS or (pixels.ndim == 2) != (frame.color == "gray"):
+        raise InputError(f"frame: color '{frame.color}' does not match pixels of shape {pixels.shape}")
+    return frame
 
 
 #: Dtypes of arrays with more than 8 bits, in the byte order of the machine.

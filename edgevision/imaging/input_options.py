@@ -14,6 +14,7 @@ from edgevision.imaging.preprocess import (
     check_fields,
     keras_applications_preprocessing,
 )
+from edgevision.system.arguments import optional_text
 from edgevision.system.missing_options import MissingOptions
 from edgevision.system.numeric import plain_fields
 from edgevision.tensors import Quantization, TensorSpec
@@ -56,6 +57,7 @@ class InputOptions:
     window_percentiles: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "applications", optional_text(self.applications, "applications"))
         plain_fields(self, "value_range", "mean", "scale", "pad_value", "size_wh", *MAPPING_FIELDS)
         checked = [field.name for field in fields(self) if field.name != "applications"]
         check_fields({name: getattr(self, name) for name in checked if getattr(self, name) is not None})

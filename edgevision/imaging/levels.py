@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from edgevision.errors import InputError, OptionError
 from edgevision.imaging.frame import FileWindow, Frame
 from edgevision.system.numeric import is_real, is_whole
+from edgevision.system.shown import shown
 
 #: Value of `ValueMapping.window` that requests the window of each file.
 FILE_WINDOW = "file"
@@ -79,7 +80,7 @@ def check_mapping(values: Mapping[str, Any]) -> None:
     for name, value in stated.items():
         valid, expected = _CHECKS[name](value)
         if not valid:
-            raise OptionError(f"preprocessing: {name}: expected {expected}, got {value!r:.200}")
+            raise OptionError(f"preprocessing: {name}: expected {expected}, got {shown(value, 200)}")
 
 
 def _is_pair(value: object) -> bool:

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from edgevision.errors import InputError, OptionError
 from edgevision.imaging.frame import Frame
 from edgevision.imaging.levels import MAPPING_FIELDS, ValueMapping, check_mapping, levelled, plain_pixels
+from edgevision.system.arguments import array, one_of
 from edgevision.system.numeric import is_real, is_whole, plain_fields
-from edgevision.tensors import Array, Quantization, TensorSpec
+from edgevision.system.shown import shown
+from edgevision.tensors import MAX_SIDE, Array, Quantization, TensorSpec
 
 RESIZE_MODES = ("stretch", "letterbox", "corner-letterbox", "center-crop")
 INTERPOLATIONS = ("nearest", "bilinear", "area")
@@ -115,6 +117,8 @@ class Preprocessing:
         Raises:
             InputError: the image has values that the mapping does not cover.
         """
+        if not isinstance(image, Frame):
+            array(image, "image", axes=(2, 3))
         frame = image if isinstance(image, Frame) else Frame(image, "rgb" if image.ndim == 3 else "gray")
         if self.mapping.is_plain and not isinstance(image, Frame):
             return self.resized_pixels(image)
@@ -124,6 +128,8 @@ class Preprocessing:
         """As `resized`, for an 8-bit image where no other mapping is stated."""
         from edgevision.imaging.resize import resizer
 
+        array(pixels, "pixels", "u", axes=(2, 3))
+        _check_image(pixels, "gray" if pixels.ndim == 2 else "rgb")
         width, height = self.size_wh
         out = np.empty((height, width, *pixels.shape[2:]), np.uint8)
         resizer(self.resize, self.interpolation, self.pad_value)(pixels, out)
@@ -161,7 +167,7 @@ class Preprocessing:
             OptionError: a field is missing, unknown or invalid; names the field.
         """
         if not isinstance(data, Mapping):
-            raise OptionError(f"{where}: expected an object with fields, got {data!r}")
+            raise OptionError(f"{where}: expected an object with fields, got {shown(data)}")
         known = [field.name for field in fields(cls)]
         for name in data:
             if name not in known:
@@ -490,7 +496,7 @@ _KERAS_APPLICATIONS: dict[str, PixelValues] = {
 
 def _check_image(image: NDArray[np.uint8], color: str) -> None:
     if color not in COLORS:
-        raise InputError(f"color: expected one of {', '.join(COLORS)}, got {color!r}")
+        raise InputError(f"color: expected one of {', '.join(COLORS)}, got {shown(color)}")
     valid = image.ndim == 2 if color == "gray" else image.ndim == 3 and image.shape[2] == 3
     if not valid or image.dtype != np.uint8 or image.size == 0:
         expected = "(h, w)" if color == "gray" else "(h, w, 3)"
@@ -517,31 +523,34 @@ def check_fields(values: Mapping[str, Any]) -> None:
     Raises:
         OptionError: a field has an invalid value; names the field.
     """
+    for name, known in _WORDS.items():
+        if name in values:
+            one_of(values[name], known, f"preprocessing: {name}")
     check_mapping(values)
     lengths = (1,) if values.get("color") == "gray" else (1, 3)
     numbers = f"{_or(lengths)} finite numbers"
     for name, value in values.items():
-        if name in _WORDS:
-            _check(name, value, value in _WORDS[name], f"one of {', '.join(_WORDS[name])}")
-        elif name == "size_wh":
-            _check(name, value, _are_counts(value, 2), "two whole numbers above 0")
+        if name == "size_wh":
+            _check(name, value, _are_sides(value), f"two whole numbers, 1 to {MAX_SIDE}")
         elif name == "value_range":
             _check(name, value, _are_finite(value, (2,)), "two finite numbers")
             _check(name, value, value[0] < value[1], "a low number, then a higher one")
         elif name == "pad_value":
             _check(name, value, is_whole(value) and value <= 255, "a whole number in 0…255")
-        elif name not in MAPPING_FIELDS:
+        elif name not in MAPPING_FIELDS and name not in _WORDS:
             _check(name, value, _are_finite(value, lengths), numbers)
             _check(name, value, name != "scale" or 0 not in value, "no 0: pixels are divided by it")
 
 
 def _check(name: str, value: object, valid: bool, expected: str) -> None:
     if not valid:
-        raise OptionError(f"preprocessing: {name}: expected {expected}, got {value!r:.200}")
+        raise OptionError(f"preprocessing: {name}: expected {expected}, got {shown(value, 200)}")
 
 
-def _are_counts(values: object, length: int) -> bool:
-    return isinstance(values, tuple) and len(values) == length and all(is_whole(value, 1) for value in values)
+def _are_sides(values: object) -> bool:
+    if not isinstance(values, tuple) or len(values) != 2:
+        return False
+    return all(is_whole(value, 1) and value <= MAX_SIDE for value in values)
 
 
 def _are_finite(values: object, lengths: Sequence[int]) -> bool:

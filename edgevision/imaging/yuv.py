@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import InputError, OptionError
-from edgevision.system.numeric import is_whole, plain_fields
+from edgevision.system.numeric import is_memory_mapped, is_whole, plain_fields
+from edgevision.system.shown import shown
+from edgevision.tensors import MAX_SIDE
 
 Pixels = NDArray[np.uint8]
 
@@ -88,18 +90,18 @@ class YuvFrame:
     def __post_init__(self) -> None:
         plain_fields(self, "size_wh", "stride")
         for name, allowed in (("format", YUV_FORMATS), ("range", YUV_RANGES), ("matrix", YUV_MATRICES)):
-            if getattr(self, name) not in allowed:
+            if not isinstance(getattr(self, name), str) or getattr(self, name) not in allowed:
                 raise OptionError(
-                    f"{name}: expected one of {', '.join(allowed)}, got {getattr(self, name)!r}"
+                    f"{name}: expected one of {', '.join(allowed)}, got {shown(getattr(self, name))}"
                 )
         if self.size_wh is not None and not (
             isinstance(self.size_wh, tuple)
             and len(self.size_wh) == 2
-            and all(is_whole(v, 1) for v in self.size_wh)
+            and all(is_whole(v, 1) and v <= MAX_SIDE for v in self.size_wh)
         ):
-            raise OptionError(f"size_wh: expected (width, height) in pixels, got {self.size_wh!r}")
+            raise OptionError(f"size_wh: expected (width, height) in pixels, got {shown(self.size_wh)}")
         if self.stride is not None and not is_whole(self.stride, 1):
-            raise OptionError(f"stride: expected a number of bytes, got {self.stride!r}")
+            raise OptionError(f"stride: expected a number of bytes, got {shown(self.stride)}")
         self._geometry()
 
     def to_rgb(self) -> Pixels:
@@ -116,6 +118,8 @@ class YuvFrame:
     def _geometry(self) -> tuple[Pixels, tuple[int, int], int]:
         """(the buffer, flat; width and height; stride), checked against each other."""
         array = np.frombuffer(self.data, np.uint8) if isinstance(self.data, (bytes, bytearray)) else self.data
+        if is_memory_mapped(array):
+            raise InputError(f"{self.format} frame: an array in a mapped file; pass numpy.array(data)")
         if not isinstance(array, np.ndarray) or array.dtype != np.uint8:
             got = getattr(array, "dtype", type(array).__name__)
             raise InputError(f"{self.format} frame: expected a uint8 array or bytes, got {got}")

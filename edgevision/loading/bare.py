@@ -25,7 +25,7 @@ from edgevision.loading.metadata import check_metadata, describe_artifact
 from edgevision.loading.own_description import own_description
 from edgevision.plugins import Registry
 from edgevision.session import CheckedSession, open_session
-from edgevision.system.arguments import instance
+from edgevision.system.arguments import instance, mapping, optional_text
 from edgevision.system.missing_options import MissingOptions
 from edgevision.tasks.labels import abbreviated, background_hint
 
@@ -66,6 +66,10 @@ class BareModel:
     decoder_settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        instance(self.image, InputOptions, "image")
+        for name in ("score_kind", "output", "decoder"):
+            object.__setattr__(self, name, optional_text(getattr(self, name), name))
+        mapping(self.decoder_settings, "decoder_settings")
         if self.labels is not None:
             from edgevision.tasks.label_files import stated_labels
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from edgevision.artifact import Artifact, FileFormat, read_artifact
 from edgevision.backend import Backend, Companion, CompanionBackend
+from edgevision.bundle.layout import TRUST_VARIABLE
 from edgevision.errors import ArtifactError
 from edgevision.loading.choice import backends_of_format
 from edgevision.plugins import Registry
@@ -30,7 +32,12 @@ def read_with_companions(
     Raises:
         OptionError: the suffix is not that of an artifact.
         ArtifactError: a file is missing, lies outside the artifact's folder, or cannot be read.
+        TrustError: the machine has a trust policy.
     """
+    if TRUST_VARIABLE in os.environ:
+        from edgevision.bundle.trust import refuse_bare_file
+
+        refuse_bare_file(path)
     artifact = read_artifact(path, formats)
     files = dict(artifact.files)
     for companion in _companions(artifact, plugins, backend):

@@ -14,12 +14,14 @@ from edgevision.loading.choice import Choice, Request, choose
 from edgevision.loading.task_model import model_of_task
 from edgevision.plugins import Registry, registry
 from edgevision.session import open_session
-from edgevision.system.arguments import flag, instance, one_path
+from edgevision.system.arguments import flag, instance, one_path, optional_text
 from edgevision.system.log import info
+from edgevision.system.shown import shown
 
 if TYPE_CHECKING:  # a process that runs one bare classifier imports no bundles, and no other tasks
     from typing_extensions import Unpack
 
+    from edgevision.bundle.trust import TrustPolicy
     from edgevision.tasks.classify import Classifier
     from edgevision.tasks.detect import Detector
     from edgevision.tasks.generation.build import Generator
@@ -35,6 +37,7 @@ class LoadOptions(TypedDict, total=False):
     selftest: bool
     bare: BareModel | None
     tune: bool | None
+    trust: TrustPolicy | None
 
 
 def load(  # noqa: PLR0913  (all but the first three by name)
@@ -48,6 +51,7 @@ def load(  # noqa: PLR0913  (all but the first three by name)
     selftest: bool = False,
     bare: BareModel | None = None,
     tune: bool | None = None,
+    trust: TrustPolicy | None = None,
 ) -> Model:
     """Load a model on this machine: a `Classifier`, a `Detector` or a `Generator`, as the bundle says.
 
@@ -80,15 +84,20 @@ def load(  # noqa: PLR0913  (all but the first three by name)
         bare: options for a bare file.
         tune: `False` takes the bundle's order and the runtime's own number of threads, the same every
             time. `None` measures unless the environment says ``EDGEVISION_TUNE=0``.
+        trust: who must have signed the bundle, beside the policy in ``EDGEVISION_TRUST``, which names PEM
+            files with public keys or certificates. A bare file is refused under either.
 
     Raises:
         BundleError: the bundle is damaged.
+        TrustError: there is a trust policy, and the bundle is unsigned, signed by another, or changed since.
         OptionError: an argument is unknown, or a bare file needs an option that `bare` does not have.
         PluginError, MissingRuntimeError, DeviceError: the backend or device is not available.
         ArtifactError: the runtime refuses the artifact.
         InferenceError: the known answers were checked, and one differs.
     """
     path, plugins = one_path(path, "path"), registry()
+    backend, device = optional_text(backend, "backend"), optional_text(device, "device")
+    precision = optional_text(precision, "precision")
     tune, selftest = None if tune is None else flag(tune, "tune"), flag(selftest, "selftest")
     request = Request(
         backend,
@@ -99,7 +108,11 @@ def load(  # noqa: PLR0913  (all but the first three by name)
     for_bundles = {"precision": precision, "selftest": selftest, "tune": tune}
     described = bare_options(path, bare, for_bundles)
     if described is None:
-        return _load_bundle(path, request, selftest, plugins)
+        return _load_bundle(path, request, selftest, plugins, trust)
+    if trust is not None:
+        from edgevision.bundle.trust import refuse_bare_file
+
+        refuse_bare_file(path, trust)
     return load_bare(path, request, described, plugins)
 
 
@@ -172,10 +185,12 @@ def _task_noun(model: Model) -> str:
     return "detector" if isinstance(model, Detector) else "generator"
 
 
-def _load_bundle(path: Path, request: Request, selftest: bool, plugins: Registry) -> Model:
+def _load_bundle(
+    path: Path, request: Request, selftest: bool, plugins: Registry, trust: TrustPolicy | None
+) -> Model:
     from edgevision.bundle.storage import open_bundle
 
-    bundle = open_bundle(path)
+    bundle = open_bundle(path, trust)
     choice = choose(bundle, request, plugins)
     artifact = bundle.artifact(choice.entry)
     with ExitStack() as stack:
@@ -188,6 +203,7 @@ def _load_bundle(path: Path, request: Request, selftest: bool, plugins: Registry
             from edgevision.bundle.answers_on_session import check_bundle_answers
 
             check_bundle_answers(session, bundle, choice.entry)
+        model.bundle_digest = bundle.digest
         stack.pop_all()  # the model closes the session from here on
     return model
 
@@ -215,7 +231,9 @@ def _merged(settings: SessionSettings, device: str | None, threads: int | None) 
     for name, argument in (("device", device), ("threads", threads)):
         setting = getattr(settings, name)
         if argument is not None and setting is not None and argument != setting:
-            raise OptionError(f"{name}: {argument!r} and settings.{name} {setting!r} contradict each other")
+            raise OptionError(
+                f"{name}: {shown(argument)} and settings.{name} {shown(setting)} contradict each other"
+            )
     return replace(
         settings,
         device=settings.device if device is None else device,

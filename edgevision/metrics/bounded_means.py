@@ -21,6 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
@@ -122,6 +123,7 @@ def limits_of_means(
     return found
 
 
+@lru_cache(maxsize=65536)
 def drop_limits(lost: float, gained: float, count: float, *, confidence: float = 0.95) -> tuple[float, float]:
     """Limits of the mean of `count` values, `lost` of them 1, `gained` -1 and all others 0.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevision.system.arguments import whole_number
+from edgevision.system.arguments import array, check_lengths, whole_number
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,14 @@ class Confusion:
 
     @classmethod
     def of(cls, truth: NDArray[np.int64], predicted: NDArray[np.int64]) -> Confusion:
-        """Count the pairs of true and predicted classes, both int64 ``(images,)``."""
+        """Count the pairs of true and predicted classes, both int64 ``(images,)``.
+
+        Raises:
+            OptionError: they are not two arrays of whole numbers, of the same length.
+        """
+        array(truth, "truth", "iu", axes=(1,))
+        array(predicted, "predicted", "iu", axes=(1,))
+        check_lengths(truth=truth, predicted=predicted)
         pairs, counts = np.unique(np.stack([truth, predicted], axis=1), axis=0, return_counts=True)
         rows = np.column_stack([pairs, counts]).tolist()
         return cls(tuple((row[0], row[1], row[2]) for row in rows))
@@ -86,11 +93,15 @@ class Confusion:
             OptionError: `classes` is not a whole number, or does not cover every class that occurs.
         """
         highest = max((max(row, column) for row, column, _ in self.cells), default=-1)
-        classes = whole_number(classes, "classes", least=highest + 1)
+        classes = whole_number(classes, "classes", highest + 1, _MOST_CLASSES)
         matrix = np.zeros((classes, classes), np.int64)
         for row, column, count in self.cells:
             matrix[row, column] = count
         return matrix
+
+
+#: More have no meaning, and a matrix of them no memory.
+_MOST_CLASSES, _MOST_BINS = 20_000, 100_000
 
 
 @dataclass(frozen=True)
@@ -122,8 +133,15 @@ class Reliability:
 
     @classmethod
     def of(cls, confidence: NDArray[np.float32], correct: NDArray[np.bool_], bins: int = 15) -> Reliability:
-        """Sort predictions, float32 ``(n,)`` of 0…1 and bool ``(n,)``, into bins ``(low, high]``."""
-        bins = whole_number(bins, "bins", least=1)
+        """Sort predictions, float32 ``(n,)`` of 0…1 and bool ``(n,)``, into bins ``(low, high]``.
+
+        Raises:
+            OptionError: these are not such arrays, of the same length, or `bins` is out of range.
+        """
+        bins = whole_number(bins, "bins", 1, _MOST_BINS)
+        array(confidence, "confidence", "f", axes=(1,))
+        array(correct, "correct", "b", axes=(1,))
+        check_lengths(confidence=confidence, correct=correct)
         places = (np.ceil(confidence.astype(np.float64) * bins).astype(np.int64) - 1).clip(0, bins - 1)
         counts = np.bincount(places, minlength=bins)
         least = np.maximum(counts, 1)

@@ -54,21 +54,27 @@ def detect_measures(
     averages = [[_average(one, levels) for levels in (slice(0, 1), slice(None))] for one in matches]
     at_50, at_all = ([row[place] for row in averages] for place in (0, 1))
     number = len(truth)
-    metrics = (
-        _metric("mAP@0.50", [one.precision for one in at_50], number, groups),
-        _metric("mAP@0.50:0.95", [one.precision for one in at_all], number, groups),
-        _metric("recall", [one.recall for one in at_all], number, groups),
-    )
-    by_class = tuple(
-        ClassMetricValues(
-            labels[one.class_id],
-            int(one.objects.sum()),
-            (
-                _metric("AP@0.50", [half.precision], number, groups),
-                _metric("AP@0.50:0.95", [every.precision], number, groups),
-            ),
+    # All at once, since the limits are computed in parallel.
+    found = iter(
+        _metrics(
+            [
+                ("mAP@0.50", [one.precision for one in at_50]),
+                ("mAP@0.50:0.95", [one.precision for one in at_all]),
+                ("recall", [one.recall for one in at_all]),
+                *(
+                    row
+                    for half, every in averages
+                    for row in (("AP@0.50", [half.precision]), ("AP@0.50:0.95", [every.precision]))
+                ),
+            ],
+            number,
+            groups,
         )
-        for one, (half, every) in zip(matches, averages, strict=True)
+    )
+    metrics = (next(found), next(found), next(found))
+    by_class = tuple(
+        ClassMetricValues(labels[one.class_id], int(one.objects.sum()), (next(found), next(found)))
+        for one in matches
     )
     return Measures(metrics, by_class, _errors(matches, number, score_threshold), notes=_notes(truth))
 
@@ -124,13 +130,21 @@ class _Average:
     recall: _Ratio
 
 
-def _metric(name: str, classes: Sequence[_Ratio], images: int, groups: Groups | None) -> MetricValue:
-    """The mean of a metric over classes; without classes 0, and nothing bounds it."""
-    value = float(np.mean([one.value for one in classes])) if classes else 0.0
-    contributions = _contributions(classes, images, groups)
-    (limits,) = limits_of_means([contributions.mean])
-    interval = contributions.interval_from(limits)
-    return MetricValue(name, value, interval, observations=contributions)
+def _metrics(
+    rows: Sequence[tuple[str, Sequence[_Ratio]]], images: int, groups: Groups | None
+) -> list[MetricValue]:
+    """The mean of each metric over its classes; without classes 0, and nothing bounds it."""
+    contributions = [_contributions(classes, images, groups) for _, classes in rows]
+    limits = limits_of_means([one.mean for one in contributions])
+    return [
+        MetricValue(
+            name,
+            float(np.mean([one.value for one in classes])) if classes else 0.0,
+            of_images.interval_from(ends),
+            observations=of_images,
+        )
+        for (name, classes), of_images, ends in zip(rows, contributions, limits, strict=True)
+    ]
 
 
 def _contributions(classes: Sequence[_Ratio], images: int, groups: Groups | None) -> Contributions:

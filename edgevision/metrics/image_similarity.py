@@ -15,6 +15,8 @@ from edgevision.errors import InputError, MissingRuntimeError
 HIGHEST_PSNR_DB = 100.0
 #: Side and standard deviation of the Gaussian window of SSIM, in pixels (Wang et al. 2004, section III.C).
 _WINDOW, _SIGMA = 11, 1.5
+#: Side of the uniform window for images that the Gaussian one does not fit in.
+_SMALL_WINDOW = 7
 
 Pixels = NDArray[np.uint8]
 
@@ -36,28 +38,28 @@ def ssim(first: Pixels, second: Pixels) -> float:
     """Mean structural similarity of two uint8 images ``(h, w, c)``, -1…1; 1 for equal ones.
 
     As Wang et al. 2004 (IEEE Transactions on Image Processing 13:600) define it: with a Gaussian window of
-    11x11 pixels and a standard deviation of 1.5; the mean over the channels.
+    11x11 pixels and a standard deviation of 1.5; the mean over the channels. For images with a side of 7 to
+    10 pixels (`has_small_window`) the window is uniform, of 7x7 pixels.
 
     Raises:
-        InputError: the images differ in size, or are smaller than the window.
+        InputError: the images differ in size, or have a side of less than 7 pixels.
         MissingRuntimeError: scikit-image is not installed.
     """
     _check(first, second)
-    if min(first.shape[:2]) < _WINDOW:
+    if min(first.shape[:2]) < _SMALL_WINDOW:
         raise InputError(
             f"images of {first.shape[1]}x{first.shape[0]} pixels are too small for SSIM; "
-            f"expected {_WINDOW}x{_WINDOW} or more"
+            f"expected {_SMALL_WINDOW}x{_SMALL_WINDOW} or more"
         )
-    similarity = _metrics().structural_similarity(
-        first,
-        second,
-        data_range=255,
-        channel_axis=-1,
-        gaussian_weights=True,
-        sigma=_SIGMA,
-        use_sample_covariance=False,
-    )
-    return float(similarity)
+    window: dict[str, Any] = {"gaussian_weights": True, "sigma": _SIGMA, "use_sample_covariance": False}
+    if has_small_window(first):
+        window = {"win_size": _SMALL_WINDOW}
+    return float(_metrics().structural_similarity(first, second, data_range=255, channel_axis=-1, **window))
+
+
+def has_small_window(image: Pixels) -> bool:
+    """True if the Gaussian window of SSIM does not fit in an image ``(h, w, c)``."""
+    return bool(min(image.shape[:2]) < _WINDOW)
 
 
 def _check(first: Pixels, second: Pixels) -> None:

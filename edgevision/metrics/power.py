@@ -1,37 +1,104 @@
 """How likely a set is to show that a limit is kept, by the formulas that the verdict is made with.
 
-Exact: the probabilities of all counts that would pass are summed, as no approximation of rare flips is good.
+For independent images it is exact: the probabilities of all counts that would pass are summed, as no
+approximation of rare flips is good. For groups of images it is the share of drawn sets, always the same ones.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevision.metrics.bounded_means import Unseen, WeightedMean, limits_of_means
 from edgevision.metrics.intervals import clopper_pearson, paired_drop
 from edgevision.metrics.quantiles import beta_share_below
 
 #: Counts further from their mean are left out: standard deviations, and a few for rare ones.
 _DEVIATIONS, _COUNTS = 6.0, 12
-#: Sets larger than this are not looked for.
-_MOST_IMAGES = 20_000_000
+#: Sets larger than this are not looked for; of groups, which are drawn, smaller ones.
+_MOST_IMAGES, _MOST_IN_GROUPS = 20_000_000, 500_000
+#: Sets that are drawn for a power of groups: its standard error is 0.03.
+_DRAWS = 200
 
 
-def images_with_power(power_of: Callable[[int], float], power: float) -> int | None:
+@dataclass(frozen=True)
+class GroupSizes:
+    """Groups of a planned set.
+
+    Attributes:
+        images_per_group: mean number of images of a group, 1 or more.
+        correlation: of the images of a group in what is measured: 0 if they are independent, 1 if they are
+            alike.
+    """
+
+    images_per_group: float = 1.0
+    correlation: float = 1.0
+
+    @property
+    def single(self) -> bool:
+        """True if every image is a group of its own."""
+        return self.images_per_group == 1
+
+    def groups_of(self, images: int) -> int:
+        """Number of groups of so many images."""
+        return math.ceil(images / self.images_per_group)
+
+    def draw(
+        self, images: int, shares: Sequence[float], seed: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The images of each kind in each group, ``(groups, kinds)``, and the size of each group.
+
+        Dirichlet-multinomial (Mosimann 1962): the indicator of a kind has `correlation` within a group.
+
+        Args:
+            images: images of the set.
+            shares: of each kind, with the sum 1.
+            seed: of the draw.
+        """
+        random = np.random.default_rng(seed)
+        groups = self.groups_of(images)
+        sizes = np.diff(np.round(np.linspace(0, images, groups + 1))).astype(np.int64)
+        if self.correlation >= 1:
+            kinds = random.multinomial(1, shares, groups) * sizes[:, None]
+        elif self.correlation <= 0:
+            kinds = random.multinomial(sizes, shares)
+        else:
+            spread = (1 - self.correlation) / self.correlation
+            shapes = np.maximum(np.array(shares) * spread, 1e-12)
+            weights = random.standard_gamma(shapes, (groups, len(shares)))
+            weights[:, -1] += 1e-300  # a share that rounds to 0 in all kinds is one of the usual kind
+            kinds = random.multinomial(sizes, weights / weights.sum(axis=1, keepdims=True))
+        return kinds, sizes
+
+
+def images_with_power(
+    power_of: Callable[[int], float], power: float, near: int = 1, most: int = _MOST_IMAGES, parts: int = 500
+) -> int | None:
     """Images with which a requirement is shown with the probability `power`; `None` if no number of them is.
 
     Args:
         power_of: number of images -> probability that they show it. It rises with the number, but for the
             small steps back that whole counts make.
         power: required probability, 0…1.
+        near: a number to begin at.
+        most: sets larger than this are not looked for.
+        parts: the number is exact to one of so many parts of it.
     """
-    enough = 1
-    while power_of(enough) < power:
-        if enough >= _MOST_IMAGES:
-            return None
-        enough *= 2
-    too_few = enough // 2
-    while enough - too_few > max(1, enough // 1000):
+    too_few, enough = 0, near
+    if power_of(enough) >= power:
+        while enough > 1 and power_of(enough // 2) >= power:
+            enough //= 2
+        too_few = enough // 2
+    else:
+        while power_of(enough) < power:
+            if enough >= most:
+                return None
+            too_few, enough = enough, enough + max(1, enough // 2)
+    while enough - too_few > max(1, enough // parts):
         middle = (enough + too_few) // 2
         too_few, enough = (too_few, middle) if power_of(middle) >= power else (middle, enough)
     return enough
@@ -85,6 +152,48 @@ def power_of_paired_drop(
             others = images - gains
             total += probability * (1 - _at_least(most + 1, others, lost / (1 - gained)))
     return min(1.0, total)
+
+
+def images_in_groups_with_power(
+    sizes: GroupSizes,
+    shares: Sequence[float],
+    values: Sequence[float],
+    limit: float,
+    power: float,
+    near: int,
+    *,
+    confidence: float = 0.95,
+) -> int | None:
+    """Images in groups with which a mean is shown to keep its limit; `None` if no number of them is found.
+
+    Args:
+        sizes: the groups.
+        shares: of the kinds of images, with the sum 1.
+        values: of each kind, in what is measured; the last kind is the usual one. With values of -1, 0 and 1
+            it is a drop, at most `limit`; with 0 and 1 a share, at least `limit`.
+        limit: of the mean.
+        power: required probability, 0…1.
+        near: a number to begin at, such as that of independent images.
+        confidence: of the two-sided interval by group (`WeightedMean.by_group`).
+    """
+    at_least = min(values) >= 0
+
+    def power_of(images: int) -> float:
+        means = [_mean_of(sizes.draw(images, shares, seed), values) for seed in range(_DRAWS)]
+        limits = limits_of_means(means, confidence=confidence)
+        shown = [one is not None and (one[0] >= limit if at_least else one[1] <= limit) for one in limits]
+        return float(np.mean(shown))
+
+    return images_with_power(power_of, power, near, _MOST_IN_GROUPS, parts=40)
+
+
+def _mean_of(drawn: tuple[NDArray[np.int64], NDArray[np.int64]], values: Sequence[float]) -> WeightedMean:
+    kinds, sizes = drawn
+    weights = sizes.astype(np.float64)
+    size = float((weights**2).sum() / weights.sum())
+    high, low = max(values) * size, min(values) * size
+    amounts = (kinds * np.array(values, np.float64)).sum(axis=1)
+    return WeightedMean(amounts, weights, Unseen(high, size), Unseen(low, size))
 
 
 def _probability(count: int, trials: int, share: float) -> float:

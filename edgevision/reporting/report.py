@@ -29,7 +29,7 @@ from edgevision.reporting.page import render
 from edgevision.reporting.predictions import predictions
 from edgevision.reporting.score_calibration import calibrated_scores
 from edgevision.reporting.summary import artifact_statuses, summary, unchecked_limits
-from edgevision.system.arguments import one_path
+from edgevision.system.arguments import flag, one_path
 from edgevision.system.files import OutputState, check_folder_of, write_file
 from edgevision.target import load_targets
 from edgevision.tasks.description import task_to_dict
@@ -61,7 +61,7 @@ def write_report(
         OutputError: the page cannot be written; nothing is left behind.
     """
     output = one_path(output, "output")
-    before = _check_output(output, force)
+    before = _check_output(output, flag(force, "force"))
     path = one_path(bundle, "bundle")
     described = bare_options(path, bare)
     if described is None:

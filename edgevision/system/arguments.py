@@ -1,20 +1,35 @@
-"""Normalization of arguments: paths, sequences of names or paths, and whole numbers."""
+"""Parse arguments where they come in: one error, which names the argument, what was expected, and what came.
+
+Every function takes any object at all: one whose own methods raise, that never ends, or whose text takes
+megabytes. What is returned has Python's own types.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 from edgevision.errors import OptionError
-from edgevision.system.numeric import is_real, plain
+from edgevision.system.numeric import is_memory_mapped, is_real, plain
+from edgevision.system.shown import shown
 
 KindT = TypeVar("KindT")
+CallableT = TypeVar("CallableT", bound=Callable[..., Any] | None)
 
 #: Reasons for which a path leads nowhere; every other reason makes `Path.is_dir` raise an OSError.
 _NOTHING_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EBADF, errno.ELOOP})
+_DAY_S = 86_400
+#: The most items of a sequence: what yields for ever would fill the memory.
+MOST_ITEMS = 1_000_000
+#: The most numbers of an array: one that repeats another's memory may have any size.
+MOST_NUMBERS = 2**31
+#: Whole numbers beyond these fit no runtime, no array and no JSON reader.
+_LEAST_INTEGER, _MOST_INTEGER = -(2**63), 2**63 - 1
 
 
 def one_path(value: str | os.PathLike[str], argument: str) -> Path:
@@ -23,9 +38,9 @@ def one_path(value: str | os.PathLike[str], argument: str) -> Path:
     Raises:
         OptionError: `value` is not a path, empty, or one that the system refuses, such as a path too long.
     """
-    text = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
-    if not isinstance(text, str):
-        raise OptionError(f"{argument}: expected a str or Path, got {value!r:.80}")
+    text = path_text(value)
+    if text is None:
+        raise OptionError(f"{argument}: expected a str or Path, got {shown(value)}")
     if not text:
         raise OptionError(f"{argument}: expected a path, got an empty string; for this folder pass '.'")
     path = Path(text)
@@ -33,9 +48,9 @@ def one_path(value: str | os.PathLike[str], argument: str) -> Path:
         path.stat()
     except OSError as error:
         if error.errno not in _NOTHING_THERE:
-            raise OptionError(f"{argument}: {text!r:.80} cannot be a path: {error.strerror}") from error
+            raise OptionError(f"{argument}: {shown(text)} cannot be a path: {error.strerror}") from error
     except ValueError as error:  # a NUL, or a character that no file name can have
-        raise OptionError(f"{argument}: {text!r:.80} cannot be a path: {error}") from error
+        raise OptionError(f"{argument}: {shown(text)} cannot be a path: {error}") from error
     return path
 
 
@@ -46,7 +61,7 @@ def instance(value: Any, kind: type[KindT], argument: str) -> KindT:
         OptionError: it is something else, such as a dictionary of the same fields.
     """
     if not isinstance(value, kind):
-        raise OptionError(f"{argument}: expected an object of class {kind.__name__}, got {value!r:.80}")
+        raise OptionError(f"{argument}: expected an object of class {kind.__name__}, got {shown(value)}")
     return value
 
 
@@ -66,11 +81,13 @@ def names(values: Iterable[str], argument: str) -> tuple[str, ...]:
         OptionError: `values` is one string, or holds something else than strings.
     """
     if isinstance(values, (str, bytes)):
-        raise OptionError(f"{argument}: expected a sequence of names, got {values!r}; pass [{values!r}]")
+        raise OptionError(
+            f"{argument}: expected a sequence of names, got {shown(values)}; pass [{shown(values)}]"
+        )
     items = sequence(values, argument, "names")
     for item in items:
         if not isinstance(item, str):
-            raise OptionError(f"{argument}: expected a sequence of names, got {item!r} in it")
+            raise OptionError(f"{argument}: expected a sequence of names, got {shown(item)} in it")
     return tuple(str(item) for item in items)
 
 
@@ -81,31 +98,34 @@ def paths(values: Iterable[str | Path], argument: str) -> tuple[Path, ...]:
         OptionError: `values` is one path, or holds something else than paths.
     """
     if isinstance(values, (str, bytes, os.PathLike)):
-        given = str(values)
-        raise OptionError(f"{argument}: expected a sequence of paths, got {given!r}; pass [{given!r}]")
+        given = shown(path_text(values) or values)
+        raise OptionError(f"{argument}: expected a sequence of paths, got {given}; pass [{given}]")
     items = sequence(values, argument, "paths")
     for item in items:
         if not isinstance(item, (str, os.PathLike)):
-            raise OptionError(f"{argument}: expected a sequence of paths, got {item!r} in it")
+            raise OptionError(f"{argument}: expected a sequence of paths, got {shown(item)} in it")
     return tuple(one_path(item, argument) for item in items)
 
 
-def whole_number(value: Any, argument: str, least: int | None = None) -> int:
-    """A Python integer, from one of Python's or of numpy's.
+def whole_number(value: Any, argument: str, least: int | None = None, most: int = _MOST_INTEGER) -> int:
+    """A Python integer of 64 bits, from one of Python's or of numpy's.
 
     Args:
         value: the argument.
         argument: its name, for errors.
         least: the smallest that is allowed; `None` allows all.
+        most: the largest that is allowed.
 
     Raises:
-        OptionError: it is not a whole number, or below `least`.
+        OptionError: it is not a whole number, or outside of these.
     """
-    number = plain(value)
-    is_number = isinstance(number, int) and not isinstance(number, bool)
-    if not is_number or (least is not None and number < least):
+    number = _plain_value(value, argument)
+    lowest = _LEAST_INTEGER if least is None else least
+    if not isinstance(number, int) or isinstance(number, bool) or not lowest <= number <= most:
         expected = "a whole number" if least is None else f"a whole number, {least} or more"
-        raise OptionError(f"{argument}: expected {expected}, got {number!r:.200}")
+        if most != _MOST_INTEGER:
+            expected = f"a whole number, {lowest} to {most}"
+        raise OptionError(f"{argument}: expected {expected}, got {shown(number)}")
     return int(number)
 
 
@@ -116,7 +136,7 @@ def whole_numbers(values: Iterable[Any], argument: str, least: int) -> list[int]
         OptionError: `values` is one value, or holds something else than such numbers.
     """
     if isinstance(values, (str, bytes, bytearray, memoryview)):
-        raise OptionError(f"{argument}: expected a sequence of whole numbers, got {values!r:.80}")
+        raise OptionError(f"{argument}: expected a sequence of whole numbers, got {shown(values)}")
     return [whole_number(value, argument, least) for value in sequence(values, argument, "whole numbers")]
 
 
@@ -126,9 +146,98 @@ def flag(value: Any, argument: str) -> bool:
     Raises:
         OptionError: it is something else: the text ``"no"`` would count as True.
     """
-    value = plain(value)
+    value = _plain_value(value, argument)
     if not isinstance(value, bool):
-        raise OptionError(f"{argument}: expected True or False, got {value!r:.80}")
+        raise OptionError(f"{argument}: expected True or False, got {shown(value)}")
+    return value
+
+
+def optional_text(value: Any, argument: str) -> str | None:
+    """Text, or `None` for `None`.
+
+    Raises:
+        OptionError: as `text`.
+    """
+    return None if value is None else text(value, argument)
+
+
+def text(value: Any, argument: str) -> str:
+    """Text, such as a name.
+
+    Raises:
+        OptionError: it is something else.
+    """
+    if not isinstance(value, str):
+        raise OptionError(f"{argument}: expected text, got {shown(value)}")
+    return str(value)
+
+
+def one_of(value: Any, known: Iterable[str], argument: str) -> str:
+    """A word that is known.
+
+    Raises:
+        OptionError: it is none of `known`.
+    """
+    words = tuple(known)
+    if not isinstance(value, str) or value not in words:
+        raise OptionError(f"{argument}: expected one of {', '.join(words)}, got {shown(value)}")
+    return str(value)
+
+
+def mapping(value: Any, argument: str) -> Mapping[Any, Any]:
+    """A dictionary or another mapping.
+
+    Raises:
+        OptionError: it is something else.
+    """
+    if not isinstance(value, Mapping):
+        raise OptionError(f"{argument}: expected a mapping of names to values, got {shown(value)}")
+    return value
+
+
+def array(value: Any, argument: str, kinds: str = "biuf", axes: Sequence[int] = ()) -> Any:
+    """An array in memory.
+
+    Args:
+        value: the argument.
+        argument: its name, for errors.
+        kinds: `numpy.dtype.kind` of its values: by default booleans and real numbers.
+        axes: the numbers of axes that it may have; empty for any.
+
+    Raises:
+        OptionError: it is something else.
+    """
+    numpy = sys.modules.get("numpy")
+    if numpy is None or not isinstance(value, numpy.ndarray):
+        raise OptionError(f"{argument}: expected a numpy array, got {shown(value)}")
+    if is_memory_mapped(value):
+        raise OptionError(f"{argument}: is in a mapped file; pass numpy.array({argument})")
+    if value.dtype.kind not in kinds or (axes and value.ndim not in axes) or value.size > MOST_NUMBERS:
+        form = f" of {' or '.join(map(str, axes))} dimensions" if axes else ""
+        got = f"{value.dtype} of shape {value.shape}"
+        raise OptionError(f"{argument}: expected an array of numbers{form}, got {got}")
+    return value
+
+
+def check_lengths(**values: Sized) -> None:
+    """Refuse arguments of different lengths.
+
+    Raises:
+        OptionError: names them and their lengths.
+    """
+    if len({len(value) for value in values.values()}) > 1:
+        found = ", ".join(f"{name} has {len(value)}" for name, value in values.items())
+        raise OptionError(f"expected the same number of values: {found}")
+
+
+def callback(value: CallableT, argument: str) -> CallableT:
+    """A function that the caller passes, or another object that can be called; or `None`.
+
+    Raises:
+        OptionError: it cannot be called.
+    """
+    if value is not None and not callable(value):
+        raise OptionError(f"{argument}: expected a function, got {shown(value)}")
     return value
 
 
@@ -138,19 +247,54 @@ def real_number(value: Any, argument: str, finite: bool = True) -> float:
     Raises:
         OptionError: it is not a number, or not finite where it has to be.
     """
-    number = plain(value)
+    number = _plain_value(value, argument)
     if not is_real(number) and (finite or not isinstance(number, float)):
-        raise OptionError(f"{argument}: expected a number, got {number!r:.200}")
+        raise OptionError(f"{argument}: expected a number, got {shown(number)}")
     return float(number)
+
+
+def duration(value: Any, argument: str) -> float:
+    """Seconds, above 0 and up to a day.
+
+    Raises:
+        OptionError: it is something else.
+    """
+    seconds = real_number(value, argument)
+    if not 0 < seconds <= _DAY_S:
+        raise OptionError(f"{argument}: expected seconds, above 0 and up to {_DAY_S}, got {seconds:g}")
+    return seconds
 
 
 def sequence(values: Iterable[Any], argument: str, kind: str) -> list[Any]:
     """The items of a list, tuple, array or other iterable.
 
     Raises:
-        OptionError: `values` is one value.
+        OptionError: `values` is one value, has more than a million items, or cannot be iterated over.
     """
+    if is_memory_mapped(values):
+        raise OptionError(f"{argument}: is in a mapped file; pass numpy.array({argument})")
     try:
-        return list(values)
-    except TypeError as error:
-        raise OptionError(f"{argument}: expected a sequence of {kind}, got {values!r}") from error
+        items = list(islice(values, MOST_ITEMS + 1))
+    except Exception as error:  # whatever the object's own iteration raises
+        raise OptionError(f"{argument}: expected a sequence of {kind}, got {shown(values)}") from error
+    if len(items) > MOST_ITEMS:
+        raise OptionError(f"{argument}: expected {MOST_ITEMS} {kind} at most, got more")
+    return items
+
+
+def _plain_value(value: Any, argument: str) -> Any:
+    try:
+        return plain(value)
+    except OptionError as error:
+        raise OptionError(f"{argument}: {error}") from error
+
+
+def path_text(value: Any) -> str | None:
+    """The text of a path; `None` where it is none, or not text: for those with an error of their own."""
+    if not isinstance(value, (str, os.PathLike)):
+        return None
+    try:
+        path = os.fspath(value)
+    except Exception:  # of a class whose method raises, or returns a number
+        return None
+    return path if isinstance(path, str) else None

@@ -37,7 +37,7 @@ _LOCK_WAIT_S = 5.0
 
 @dataclass(frozen=True)
 class OutputState:
-    """What is at a path: compared with what is there when an output is put in place.
+    """The state of a path, to be compared with its state when an output is put in place.
 
     Attributes:
         identity: of the file or folder, as the file system tells it; `None` if nothing is there.
@@ -490,7 +490,7 @@ def _overtaken(path: Path) -> OutputError:
 def _foreign(path: Path, foreign: Collection[str]) -> OutputError:
     named = ", ".join(list(foreign)[:3])
     return OutputError(
-        f"{path}: holds files that are none of its own ({named}), so it is not replaced; move them "
+        f"{path}: holds other files than its own ({named}), so it is not replaced; move them "
         "elsewhere, or choose another name"
     )
 

@@ -14,3 +14,10 @@ def info(message: str, *values: object) -> None:
         import logging
 
         logging.getLogger("edgevision").info(message, *values)
+
+
+def warning(message: str, *values: object) -> None:
+    """Log at WARNING on the logger ``edgevision``, which reaches stderr unless the caller says otherwise."""
+    import logging
+
+    logging.getLogger("edgevision").warning(message, *values)

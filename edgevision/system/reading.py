@@ -177,7 +177,7 @@ def _check(state: os.stat_result, most_bytes: int | None, path: str | os.PathLik
     if not stat.S_ISREG(state.st_mode):
         if stat.S_ISDIR(state.st_mode):
             raise IsADirectoryError(errno.EISDIR, "is a folder, expected a file", str(path))
-        kind = next((words for is_kind, words in _KINDS if is_kind(state.st_mode)), "is no file")
+        kind = next((words for is_kind, words in _KINDS if is_kind(state.st_mode)), "is not a file")
         raise OSError(errno.EINVAL, f"{kind}, expected a regular file", str(path))
     if most_bytes is None:
         return

@@ -1,4 +1,4 @@
-"""What is said of a document that a newer release of this package wrote."""
+"""The error for a document that a newer release of this package wrote."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """JSON from files that others wrote: one reading of it, or an error.
 
-`json.loads` takes what is no JSON (``NaN``), what every reader takes differently (a key that is there twice),
-and what breaks its caller later (an integer of 5,000 digits, a thousand brackets, half of a surrogate pair).
+`json.loads` takes what is not valid JSON (``NaN``), what every reader takes differently (a key that is there
+twice), and what breaks its caller later (an integer of 5,000 digits, a thousand brackets, half of a surrogate
+pair).
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> Any:
-    raise JsonError(f"{name} is no number of JSON; expected finite numbers")
+    raise JsonError(f"{name} is not valid in JSON; expected finite numbers")
 
 
 def _whole(digits: str) -> int:

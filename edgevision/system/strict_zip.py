@@ -35,7 +35,7 @@ class ArchiveError(ValueError):
 
 
 class DamagedArchiveError(ArchiveError):
-    """It cannot be read at all."""
+    """An archive cannot be read at all."""
 
 
 class StrictZip:

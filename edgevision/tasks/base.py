@@ -8,6 +8,7 @@ from typing import NoReturn, TypeVar
 
 from edgevision.errors import CopyError, OptionError
 from edgevision.session import CheckedSession
+from edgevision.system.arguments import instance
 from edgevision.tensors import TensorSpec
 
 Model = TypeVar("Model", bound="TaskModel")
@@ -18,10 +19,17 @@ class TaskModel:
 
     Attributes:
         session: the network.
+        bundle_digest: of the bundle that it was loaded from, to be recorded with results; `None` for a bare
+            file.
+
+    Raises:
+        OptionError: `session` is something else than a session.
     """
 
+    bundle_digest: str | None = None
+
     def __init__(self, session: CheckedSession) -> None:
-        self.session = session
+        self.session = instance(session, CheckedSession, "session")
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {', '.join((str(self.session), *self._details()))}>"

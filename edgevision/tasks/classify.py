@@ -13,13 +13,15 @@ from edgevision.errors import InferenceError, OptionError
 from edgevision.imaging.decode import ImageLike, as_batch, as_frame
 from edgevision.imaging.preprocess import Preprocessing, Preprocessor
 from edgevision.session import CheckedSession
+from edgevision.system.arguments import instance, one_of, optional_text
 from edgevision.system.numeric import is_share, is_whole
+from edgevision.system.shown import shown
 from edgevision.tasks.base import TaskModel, image_input
 from edgevision.tasks.batches import is_batch, parts
 from edgevision.tasks.labels import as_labels, check_label_count
 from edgevision.tasks.score_calibration import SCORE_KINDS, OperatingPoint, ScoreCalibration
 from edgevision.tasks.score_checks import score_check
-from edgevision.tensors import Array, TensorSpec, all_finite, dequantizer, is_always_finite
+from edgevision.tensors import Array, TensorSpec, all_finite, check_outputs, dequantizer, is_always_finite
 
 if TYPE_CHECKING:
     from edgevision.backend import ScoreSigmoids
@@ -90,7 +92,7 @@ class Classification:
             OptionError: `k` is not a whole number above 0.
         """
         if not is_whole(k, 1):
-            raise OptionError(f"top: expected 1 or more, got {k!r}")
+            raise OptionError(f"top: expected 1 or more, got {shown(k)}")
         # In Python: numpy releases the GIL even to sort ten numbers, and then waits to get it back.
         if len(self.scores) <= _FEW:
             scores = self.scores.tolist()
@@ -108,7 +110,7 @@ class Classification:
             OptionError: `score_threshold` is not in 0…1.
         """
         if not is_share(score_threshold):
-            raise OptionError(f"score_threshold: expected 0 to 1, got {score_threshold!r}")
+            raise OptionError(f"score_threshold: expected 0 to 1, got {shown(score_threshold)}")
         least = float(score_threshold)
         return [best for best in self if best.score >= least]
 
@@ -175,16 +177,19 @@ class Classifier(TaskModel):
         score_threshold: RealNumber = 0.0,
     ) -> None:
         super().__init__(session)
+        preprocessing = instance(preprocessing, Preprocessing, "preprocessing")
         self.preprocessing = preprocessing
-        self.score_kind = score_kind
+        self.score_kind = score_kind = one_of(score_kind, SCORE_KINDS, "score_kind")
         self.labels = as_labels(labels)
         self._input = image_input(session, "classification")
-        self._output = score_output(session.outputs, output)
+        self._output = score_output(session.outputs, optional_text(output, "output"))
         self.multi_label = score_kind == "sigmoid" and not _is_binary(self._output)
         check_label_count(self.labels, class_count(self._output))
-        if score_kind not in SCORE_KINDS:
-            raise OptionError(f"score kind: expected one of {', '.join(SCORE_KINDS)}, got '{score_kind}'")
         self.preprocess = Preprocessor(preprocessing, self._input)
+        if score_calibration is not None:
+            instance(score_calibration, ScoreCalibration, "score_calibration")
+        if score_sigmoids is not None:
+            instance(score_sigmoids, ScoreSigmoids, "score_sigmoids")
         self.score_calibration = score_calibration or ScoreCalibration()
         self.score_calibration.check_labels(self.labels)
         self._scores = _reader(self._output, score_kind, self.score_calibration.temperature)
@@ -202,7 +207,7 @@ class Classifier(TaskModel):
             self._scores = lambda values: calibrated(read(values))
             self.multi_label = True
         if not is_share(score_threshold):
-            raise OptionError(f"score_threshold: expected 0 to 1, got {score_threshold!r}")
+            raise OptionError(f"score_threshold: expected 0 to 1, got {shown(score_threshold)}")
         self.score_threshold = float(score_threshold)
 
     @property
@@ -271,6 +276,7 @@ class Classifier(TaskModel):
         Raises:
             InferenceError: the outputs are not valid scores.
         """
+        check_outputs([self._output], outputs)
         return [self._result(row) for row in self._scores(outputs[self._output.name])]
 
     def _details(self) -> tuple[str, ...]:

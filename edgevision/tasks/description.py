@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from edgevision.errors import OptionError, first_line
+from edgevision.system.arguments import one_of
 from edgevision.system.numeric import is_real, is_share, is_whole, plain_fields
 from edgevision.system.reading import MOST_SETTINGS_BYTES, read_file
+from edgevision.system.shown import shown
 from edgevision.system.strict_json import JsonError, read_json
 from edgevision.tasks.score_calibration import SCORE_KINDS
 
@@ -32,9 +34,7 @@ class ClassifyTask:
 
     def __post_init__(self) -> None:
         _check(isinstance(self.output, str), "output", "the name of a tensor", self.output)
-        _check(
-            self.score_kind in SCORE_KINDS, "score_kind", f"one of {', '.join(SCORE_KINDS)}", self.score_kind
-        )
+        one_of(self.score_kind, SCORE_KINDS, "score_kind")
 
 
 @dataclass(frozen=True)
@@ -92,10 +92,10 @@ class GenerateTask:
         from edgevision.tasks.generation_settings import KINDS, SETTINGS_OF_KIND, read_fields
 
         plain_fields(self, "output_range")
-        _check(self.kind in KINDS, "kind", f"one of {', '.join(KINDS)}", self.kind)
+        one_of(self.kind, KINDS, "kind")
         _check(isinstance(self.output, str), "output", "the name of a tensor", self.output)
         _check(_is_range(self.output_range), "output_range", "a low number, then a higher", self.output_range)
-        _check(self.color in ("rgb", "bgr", "gray"), "color", "one of rgb, bgr, gray", self.color)
+        one_of(self.color, ("rgb", "bgr", "gray"), "color")
         object.__setattr__(self, "output_range", tuple(map(float, self.output_range)))
         settings = read_fields(SETTINGS_OF_KIND[self.kind], self.settings, "settings")
         object.__setattr__(self, "settings", settings)
@@ -158,7 +158,7 @@ def read_generation(path: str | Path) -> GenerateTask:
 
 def _check(valid: bool, name: str, expected: str, got: object) -> None:
     if not valid:
-        raise OptionError(f"{name}: expected {expected}, got {got!r}")
+        raise OptionError(f"{name}: expected {expected}, got {shown(got)}")
 
 
 def _is_range(value: object) -> bool:

@@ -14,7 +14,8 @@ from edgevision.imaging.decode import ImageLike, as_batch, as_frame
 from edgevision.imaging.placement import placement_of
 from edgevision.imaging.preprocess import Preprocessing, Preprocessor
 from edgevision.session import CheckedSession
-from edgevision.system.arguments import sequence, whole_numbers
+from edgevision.system.arguments import instance, sequence, whole_numbers
+from edgevision.system.shown import shown
 from edgevision.tasks.base import TaskModel, image_input
 from edgevision.tasks.batches import is_batch, parts
 from edgevision.tasks.box_checks import BoxCheck
@@ -22,7 +23,7 @@ from edgevision.tasks.description import DetectTask
 from edgevision.tasks.detections import Detections
 from edgevision.tasks.labels import as_labels, check_label_count
 from edgevision.tasks.nms import suppress
-from edgevision.tensors import Array, TensorSpec, all_finite, dequantizer
+from edgevision.tensors import Array, TensorSpec, all_finite, check_outputs, dequantizer
 
 if TYPE_CHECKING:
     from edgevision.backend import ScoreSigmoids
@@ -139,7 +140,8 @@ class Detector(TaskModel):
         self, images: Sequence[ImageLike] | Array, color: str = "rgb", task: DetectTask | None = None
     ) -> list[Detections]:
         """Find the objects in each of several images, with the thresholds of `task`; see `__call__`."""
-        images, task = as_batch(images), task or self.task
+        images = as_batch(images)
+        task = self.task if task is None else instance(task, DetectTask, "task")
         runs = parts(len(images), self.session.dynamic_batch)
         return [detections for run in runs for detections in self._run(images[run], color, task)]
 
@@ -162,7 +164,10 @@ class Detector(TaskModel):
         """
         sizes = [whole_numbers(pair, "sizes_wh", least=1) for pair in sequence(sizes_wh, "sizes_wh", "pairs")]
         if not all(len(pair) == 2 for pair in sizes):
-            raise OptionError(f"sizes_wh: expected (width, height) of each image, got {sizes_wh!r:.200}")
+            raise OptionError(f"sizes_wh: expected (width, height) of each image, got {shown(sizes_wh, 200)}")
+        check_outputs(self.session.outputs, outputs)
+        if task is not None:
+            instance(task, DetectTask, "task")
         return self._read(outputs, [(width, height) for width, height in sizes], task or self.task)
 
     def _read(

@@ -8,7 +8,9 @@ from itertools import pairwise
 from typing import Any
 
 from edgevision.errors import OptionError
+from edgevision.system.arguments import one_of
 from edgevision.system.numeric import is_real, is_share, is_whole, plain_fields
+from edgevision.system.shown import shown
 
 KINDS = ("image-to-image", "latent", "diffusion")
 FITS = ("tiles", "resize")
@@ -215,7 +217,7 @@ def read_fields(kind: type[Any], document: object, where: str) -> Any:
     if isinstance(document, kind):
         return document
     if not isinstance(document, Mapping):
-        raise OptionError(f"{where}: expected an object with settings, got {document!r}")
+        raise OptionError(f"{where}: expected an object with settings, got {shown(document)}")
     known = [field.name for field in fields(kind)]
     for name in document:
         if name not in known:
@@ -237,11 +239,11 @@ def _parse_field(settings: object, name: str, kind: type[Any], optional: bool = 
 
 def _check(name: str, valid: bool, expected: str, got: object) -> None:
     if not valid:
-        raise OptionError(f"{name}: expected {expected}, got {got!r:.200}")
+        raise OptionError(f"{name}: expected {expected}, got {shown(got, 200)}")
 
 
 def _check_word(name: str, value: object, known: tuple[str, ...]) -> None:
-    _check(name, value in known, f"one of {', '.join(known)}", value)
+    one_of(value, known, name)
 
 
 def _is_name(value: object) -> bool:

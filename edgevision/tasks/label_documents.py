@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from edgevision.errors import OptionError, first_line
+from edgevision.system.shown import shown
 from edgevision.system.simple_yaml import read_yaml
 from edgevision.system.strict_json import JsonError, read_json
 from edgevision.tasks.labels import labels_by_id, labels_in_order
@@ -100,7 +101,7 @@ def labels_in(document: Any, where: str) -> tuple[str, ...]:
         if document and all(isinstance(item, Mapping) for item in document):
             return labels_by_id(_of_objects(document, where), where)
         return labels_in_order([_name(item, where) for item in document], where)
-    raise OptionError(f"{where}: expected a list or mapping of class names, got {document!r:.80}")
+    raise OptionError(f"{where}: expected a list or mapping of class names, got {shown(document)}")
 
 
 def _by_id(mapping: Mapping[Any, Any], where: str) -> dict[int, str]:
@@ -132,7 +133,7 @@ def _of_objects(items: Sequence[Mapping[str, Any]], where: str) -> dict[int, str
         number = next((_id(item[key]) for key in _ID_KEYS if key in item), None)
         name = next((item[key] for key in _NAME_KEYS if key in item), None)
         if number is None or name is None:
-            raise OptionError(f"{where}: expected an id and a name in each object, got {dict(item)!r:.80}")
+            raise OptionError(f"{where}: expected an id and a name in each object, got {shown(dict(item))}")
         _add(names, number, _name(name, where), where)
     return names
 
@@ -159,7 +160,7 @@ def _name(value: Any, where: str) -> str:
     if isinstance(value, int) and not isinstance(value, bool):  # the digits are classes, too
         return str(value)
     if not isinstance(value, str):
-        raise OptionError(f"{where}: expected the name of a class, got {value!r:.80}")
+        raise OptionError(f"{where}: expected the name of a class, got {shown(value)}")
     return value
 
 
@@ -168,7 +169,7 @@ def _tokens(text: str, where: str) -> list[str]:
     while place < len(text):
         match = _TOKEN.match(text, place)
         if match is None:
-            raise OptionError(f"{where}: cannot be read as a label map at {text[place : place + 40]!r}")
+            raise OptionError(f"{where}: cannot be read as a label map at {shown(text[place : place + 40])}")
         tokens += [token for token in match.groups() if token]
         place = match.end()
     return tokens

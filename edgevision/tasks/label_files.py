@@ -56,9 +56,13 @@ def stated_labels(labels: Any) -> tuple[str, ...]:
         OptionError: it is something else, or the file cannot be used.
     """
     if isinstance(labels, (str, os.PathLike)):
-        return read_labels(Path(labels))
+        return read_labels(one_path(labels, "labels"))
     if isinstance(labels, Mapping):
-        return labels_in(plain(labels), "labels")
+        try:
+            return labels_in(plain(labels), "labels")
+        except OptionError as error:
+            where = "" if str(error).startswith("labels") else "labels: "
+            raise OptionError(f"{where}{error}") from error
     return as_labels(labels)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from edgevision.errors import OptionError
 from edgevision.system.numeric import plain
+from edgevision.system.shown import shown
 
 _MOST_LISTED = 20
 #: Control characters, halves of characters, and ends of lines, which forge lines of output.
@@ -25,14 +26,17 @@ def as_labels(labels: Sequence[str]) -> tuple[str, ...]:
     Raises:
         OptionError: not a sequence of names: a text, a path, a set, a dictionary, or numbers.
     """
-    names = plain(labels)
+    try:
+        names = plain(labels)
+    except OptionError as error:
+        raise OptionError(f"labels: {error}") from error
     if (
         isinstance(names, str)
         or not isinstance(names, Sequence)
         or not all(isinstance(n, str) for n in names)
     ):
         raise OptionError(
-            f"labels: expected a list of class names, in the network's order, got {labels!r:.200}"
+            f"labels: expected a list of class names, in the network's order, got {shown(labels, 200)}"
         )
     return tuple(names)
 
@@ -75,7 +79,7 @@ def _checked(names: Sequence[str], where: str) -> tuple[str, ...]:
     places: dict[str, list[int]] = {}
     for number, name in enumerate(named):
         if not name or any(unicodedata.category(char) in _CONTROLS for char in name):
-            raise OptionError(f"{where}: class {number} has no usable name: {name!r:.80}")
+            raise OptionError(f"{where}: class {number} has no usable name: {shown(name)}")
         places.setdefault(name, []).append(number)
     twice = {name: numbers for name, numbers in places.items() if len(numbers) > 1}
     if sum(map(len, twice.values())) - len(twice) > HOMONYMS * len(named):

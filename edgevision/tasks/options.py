@@ -10,8 +10,17 @@ from typing import Any
 
 from edgevision.errors import OptionError
 from edgevision.imaging.input_options import InputOptions
-from edgevision.system.arguments import one_path, optional_path, whole_number
-from edgevision.system.numeric import is_real, plain
+from edgevision.system.arguments import (
+    instance,
+    mapping,
+    one_path,
+    optional_path,
+    optional_text,
+    text,
+    whole_number,
+)
+from edgevision.system.numeric import is_real, plain, plain_fields
+from edgevision.system.shown import shown
 from edgevision.tasks.description import GenerateTask
 from edgevision.tasks.label_files import stated_labels
 from edgevision.tasks.setting_files import read_setting_files
@@ -59,14 +68,21 @@ class TaskOptions:
     generation: GenerateTask | None = None
 
     def __post_init__(self) -> None:
+        instance(self.image, InputOptions, "image")
+        for name in ("output", "score_kind", "decoder"):
+            object.__setattr__(self, name, optional_text(getattr(self, name), name))
+        object.__setattr__(self, "fit", text(self.fit, "fit"))
+        mapping(self.thresholds, "thresholds")
+        if self.generation is not None:
+            instance(self.generation, GenerateTask, "generation")
         if isinstance(self.labels, (str, os.PathLike)):
             object.__setattr__(self, "labels", one_path(self.labels, "labels"))
         elif self.labels is not None:
             object.__setattr__(self, "labels", stated_labels(self.labels))
         for name in ("annotations", "truth"):
             object.__setattr__(self, name, optional_path(getattr(self, name), name))
-        object.__setattr__(self, "decoder_settings", plain(read_setting_files(self.decoder_settings)))
-        object.__setattr__(self, "thresholds", plain(self.thresholds))
+        object.__setattr__(self, "decoder_settings", read_setting_files(self.decoder_settings))
+        plain_fields(self, "decoder_settings", "thresholds")
         if self.output_range is not None:
             object.__setattr__(self, "output_range", _output_range(self.output_range))
         if self.overlap is not None:
@@ -79,7 +95,10 @@ class TaskOptions:
 
 
 def _output_range(values: Sequence[float]) -> tuple[float, float]:
-    numbers = plain(values)
+    try:
+        numbers = plain(values)
+    except OptionError as error:
+        raise OptionError(f"output_range: {error}") from error
     if not isinstance(numbers, (list, tuple)) or len(numbers) != 2 or not all(map(is_real, numbers)):
-        raise OptionError(f"output_range: expected two numbers, low and high, got {values!r:.200}")
+        raise OptionError(f"output_range: expected two numbers, low and high, got {shown(values, 200)}")
     return float(numbers[0]), float(numbers[1])

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgevision.errors import OptionError
+from edgevision.system.arguments import instance, one_of, sequence
 from edgevision.system.numeric import is_real, is_share, is_whole, plain_fields
+from edgevision.system.shown import shown
 
 #: Kinds of output of a classifier.
 SCORE_KINDS = ("softmax", "sigmoid", "logits")
@@ -65,6 +67,8 @@ class ScoreCalibration:
         plain_fields(self, "temperature")
         valid = self.temperature is None or (is_real(self.temperature) and self.temperature > 0)
         _check(valid, "temperature", "a number above 0", self.temperature)
+        if self.operating_point is not None:
+            instance(self.operating_point, OperatingPoint, "operating_point")
 
     def or_none(self) -> ScoreCalibration | None:
         """This calibration, or `None` if it changes nothing."""
@@ -76,7 +80,7 @@ class ScoreCalibration:
         Raises:
             OptionError: it is not.
         """
-        point = self.operating_point
+        labels, point = sequence(labels, "labels", "names"), self.operating_point
         if point is not None and tuple(labels[point.class_id : point.class_id + 1]) != (point.positive,):
             raise OptionError(
                 f"operating point: class {point.class_id} of the labels is not '{point.positive}'; "
@@ -105,11 +109,11 @@ def check_specification(metric: object, at_least: object) -> None:
     Raises:
         OptionError: the metric is unknown, or the value is not above 0 and below 1.
     """
-    _check(metric in OPERATING_METRICS, "metric", f"one of {', '.join(OPERATING_METRICS)}", metric)
+    one_of(metric, OPERATING_METRICS, "metric")
     inside = is_share(at_least) and at_least not in (0, 1)
     _check(inside, f"{metric}", "above 0 and below 1", at_least)
 
 
 def _check(valid: bool, name: str, expected: str, got: object) -> None:
     if not valid:
-        raise OptionError(f"{name}: expected {expected}, got {got!r}")
+        raise OptionError(f"{name}: expected {expected}, got {shown(got)}")

@@ -9,6 +9,7 @@ from typing import Any
 from edgevision.errors import OptionError
 from edgevision.system.arguments import one_path
 from edgevision.system.reading import read_file
+from edgevision.system.shown import shown
 from edgevision.system.strict_json import JsonError, read_json
 
 #: A manifest holds the settings as text, and may have 16 MB.
@@ -29,7 +30,7 @@ def read_setting_files(settings: Mapping[str, Any]) -> dict[str, Any]:
         OptionError: `settings` is no mapping, or a file is missing, damaged, too large, or of another kind.
     """
     if not isinstance(settings, Mapping):
-        raise OptionError(f"decoder_settings: expected a dictionary, got {settings!r:.80}")
+        raise OptionError(f"decoder_settings: expected a dictionary, got {shown(settings)}")
     return {
         name: _content(name, value) if isinstance(value, os.PathLike) else value
         for name, value in settings.items()

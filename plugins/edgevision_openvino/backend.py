@@ -16,6 +16,7 @@ from edgevision.descriptions.weights import weight_files
 from edgevision.errors import DeviceError, OptionError
 from edgevision.slots import PooledSession, SlotPool
 from edgevision.system.cores import cores
+from edgevision.system.shown import shown
 from edgevision_openvino.compiled import CompiledModels, SlotFactory
 from edgevision_openvino.instructions import has_exact_int8_products
 from edgevision_openvino.metadata import companion_files, describe
@@ -118,7 +119,7 @@ _AUTO = {"ENABLE_STARTUP_FALLBACK": False, "ENABLE_RUNTIME_FALLBACK": False}
 def _config(settings: SessionSettings) -> dict[str, Any]:
     hint = settings.options.get("performance_hint", "latency")
     if hint not in _HINTS:
-        raise OptionError(f"performance_hint: expected {' or '.join(_HINTS)}, got {hint!r}")
+        raise OptionError(f"performance_hint: expected {' or '.join(_HINTS)}, got {shown(hint)}")
     config: dict[str, Any] = {"PERFORMANCE_HINT": hint.upper()}
     folder = settings.cache_folder()
     if folder is not None:

@@ -21,6 +21,7 @@ from edgevision.backend import (
 )
 from edgevision.errors import ArtifactError, DeviceError, InferenceError, OptionError, first_line
 from edgevision.slots import PooledSession, SlotPool
+from edgevision.system.shown import shown
 from edgevision.tensors import Array, Quantization, TensorSpec
 from edgevision_tflite.integrity import check_complete
 from edgevision_tflite.metadata import describe
@@ -238,7 +239,7 @@ def _requested_delegate(settings: SessionSettings) -> _Delegate | None:
             raise OptionError("delegate_options: passed without option delegate, the path of the library")
         return None
     if not isinstance(path, (str, PurePath)) or not str(path):
-        raise OptionError(f"delegate: expected the path of a library, got {path!r}")
+        raise OptionError(f"delegate: expected the path of a library, got {shown(path)}")
     return _Delegate(str(path), options)
 
 

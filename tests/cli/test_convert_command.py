@@ -100,3 +100,19 @@ def test_a_single_artifact_keeps_the_exit_code_of_its_failure(convert) -> None:
     done = convert("--precision", "float16")
     assert done.returncode == 10
     assert done.stderr.splitlines()[-1] == "edgevision: float16: not today"
+
+
+def test_what_the_images_do_not_show_exits_with_13_unless_it_is_accepted(convert, tmp_path: Path) -> None:
+    words = ("--precision", "float32", "--min-agreement", "0.9")
+    done = convert(*words)
+    assert done.returncode == 13, done.stdout + done.stderr
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith("edgevision: images: 20 images cannot show that the agreement is at least 90.00 %")
+    assert "pass --evaluation with at least 3" in line
+    assert not (tmp_path / "model.evb").exists()
+    done = convert(*words, "--accept-not-shown")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "not shown, accepted" in done.stdout
+    assert done.stdout.endswith("wrote model.evb\n")
+    shown = json.loads((tmp_path / "model.evb" / "evidence.json").read_text())["results"][0]
+    assert (shown["status"], shown["accepted_not_shown"], shown["passed"]) == ("not shown", True, False)

@@ -31,7 +31,7 @@ def test_evaluate_prints_metrics_intervals_classes_and_errors(
         "openvino-int8 on openvino cpu",
         "accuracy",
         "95 % CI",
-        "Wilson",
+        "Clopper-Pearson",
         "expected calibration error",
     ):
         assert word in done.stdout

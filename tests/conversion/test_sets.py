@@ -12,6 +12,9 @@ from edgevision.conversion.sets import ConversionSets, open_sets
 from edgevision.conversion.settings import ConversionRequest, ConversionSettings
 from edgevision.datasets.image_sets import ImageSet, SetFacts
 from edgevision.errors import EdgeVisionError, InputError, OptionError
+from edgevision.tasks.description import GenerateTask
+from edgevision.tasks.generation_settings import LatentSettings
+from edgevision.tasks.options import TaskOptions
 
 
 def _write(folder: Path, names: list[str], seed: int = 0) -> Path:
@@ -103,6 +106,20 @@ def test_copies_of_evaluation_images_count_once(tmp_path: Path, calibrated: bool
     (told,) = [finding for finding in sets.findings if finding.check == "copies-in-evaluation"]
     assert "5 of 9 evaluation images are byte-identical copies" in told.text
     assert told.severity == "warning"
+
+
+def test_seeds_have_no_groups() -> None:
+    generation = GenerateTask("latent", "made", (0.0, 1.0), "gray", LatentSettings("vector"))
+    task = TaskOptions(generation=generation)
+    request = ConversionRequest(
+        *(Path("model.keras"), Path("model.evb"), ("raspberry-pi-5",), ("float32",)),
+        evaluation=None,
+        calibration=None,
+        settings=ConversionSettings(task),
+        groups="folder:1",
+    )
+    with pytest.raises(OptionError, match="--groups folder:1: the model generates images from seeds"):
+        open_sets(request, [])
 
 
 @pytest.mark.parametrize(

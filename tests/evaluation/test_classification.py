@@ -8,7 +8,7 @@ import pytest
 from edgevision.evaluation.classification import ClassificationEvaluator, compare_scores
 from edgevision.evidence.requirements import Budget
 from edgevision.imaging.preprocess import Preprocessing
-from edgevision.metrics.intervals import wilson
+from edgevision.metrics.intervals import clopper_pearson
 from edgevision.tasks.description import ClassifyTask
 
 SOURCE = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.3, 0.7]], np.float32)
@@ -76,10 +76,10 @@ def test_the_interval_of_independent_scores_takes_the_labels_of_an_image_as_one_
         compare_scores(source, artifact, None, multi_label=True).agreement_interval
         for artifact in (together, apart)
     ]
-    hits = wilson(95, 100)
+    hits = clopper_pearson(95, 100)
     assert intervals[0].low == pytest.approx(hits.low, abs=0.01), "as five misses in 100 images"
     assert intervals[1].low > intervals[0].low + 0.01
-    assert [one.method for one in intervals] == ["agresti-coull"] * 2
+    assert [one.method for one in intervals] == ["gaffke"] * 2
 
 
 def test_representative_images_show_as_many_classes_as_possible() -> None:

@@ -58,7 +58,8 @@ def test_the_groups_of_an_evaluation_are_in_its_document(bundle: Path, patients:
 def test_groups_reach_the_intervals(bundle: Path, patients: Path) -> None:
     """All images of a patient of one class have the same answer: they are worth far less than single ones."""
     images = ImageSet.open(patients)
-    hits = evaluate(bundle, images).measures.metrics[0].per_image
+    observations = evaluate(bundle, images).measures.metrics[0].observations
+    hits = getattr(observations, "hits", None)
     assert hits is not None
     assert 0 < hits.sum() < len(hits)
     alike = np.where(hits, 0, 1 + np.arange(len(hits)) % 6)  # all hits belong to one group

@@ -10,6 +10,7 @@ from edgevision.evaluation.detection import DetectionEvaluator
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.metrics.box_matching import iou, match
 from edgevision.metrics.coco import detect_measures
+from edgevision.metrics.intervals import Interval
 from edgevision.plugins import registry
 from edgevision.tasks.description import DetectTask
 from edgevision.tasks.detections import Detections
@@ -136,6 +137,6 @@ def test_detectors_that_agree_on_all_images_may_differ_on_others() -> None:
     boxes = [_detections((0, 0, 10, 10, 0.9, 0)), _detections()] * 8
     comparison = _evaluator().compare(boxes, boxes)
     assert comparison.agreement == 1.0
-    assert 0.7 < comparison.agreement_interval.low < 0.9 < comparison.agreement_interval.high == 1.0
+    assert 0.6 < comparison.agreement_interval.low < 0.9 < comparison.agreement_interval.high == 1.0
     nothing = _evaluator().compare([_detections()] * 8, [_detections()] * 8)
-    assert nothing.agreement_interval.low < 0.8
+    assert nothing.agreement_interval == Interval(0.0, 1.0, "gaffke"), "without boxes nothing is known"

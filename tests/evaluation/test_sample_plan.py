@@ -16,7 +16,7 @@ from edgevision.evidence.requirements import Budget
 from edgevision.metrics.comparison import Comparison, pair
 from edgevision.metrics.measures import share_of
 
-DRAWS = 200
+DRAWS = 120
 
 
 def _passed(images: int, lost: float, gained: float, budget: Budget) -> float:
@@ -64,17 +64,49 @@ def test_more_power_and_more_confidence_take_more_images() -> None:
     assert plain < min(sure, certain)
 
 
-def test_groups_take_more_images_by_their_design_effect() -> None:
-    alone = edgevision.plan_evaluation(min_agreement=0.95, expected_flips=0.01)
-    grouped = edgevision.plan_evaluation(
-        min_agreement=0.95, expected_flips=0.01, images_per_group=10, correlation=0.1
+def _drawn_in_groups(images: int, groups: int, flips: float, correlation: float, seed: int) -> Comparison:
+    """A set in which whole groups tend to flip: with a beta-binomial number of flips in each."""
+    random = np.random.default_rng(seed)
+    group = np.sort(np.arange(images) % groups)
+    spread = (1 - correlation) / correlation
+    flipped = random.random(images) < random.beta(flips * spread, (1 - flips) * spread, groups)[group]
+    lost = flipped & (random.random(groups) < 0.5)[group]
+    hits = random.random(images) < 0.8
+    source, artifact = np.where(flipped, lost, hits), np.where(flipped, ~lost, hits)
+    metrics = pair(
+        (share_of("accuracy", source, groups=group),), (share_of("accuracy", artifact, groups=group),)
     )
+    return Comparison(images, 1 - float(flipped.mean()), 0.1, 0.01, metrics)
+
+
+def test_a_planned_set_of_groups_shows_the_drop_and_one_of_half_the_size_does_not() -> None:
+    """Groups are no matter of the design effect alone: one more group could change as a whole."""
+    plan = edgevision.plan_evaluation(
+        max_drop=2.0, expected_flips=0.02, images_per_group=8, correlation=0.3, power=0.8
+    )
+    assert plan.images is not None
+    assert plan.groups is not None
+    (one,) = plan.requirements
+    assert one.independent is not None
+    assert plan.images > 1.5 * one.independent
+    for size, least, most in ((1, 0.65, 1.0), (2, 0.0, 0.6)):
+        drawn = [
+            _drawn_in_groups(plan.images // size, plan.groups // size, 0.02, 0.3, seed) for seed in range(60)
+        ]
+        passed = np.mean([Budget(max_drop=2.0).requirements(one, 0.0)[0].passed for one in drawn])
+        assert least <= passed <= most, size
+
+
+def test_images_of_a_group_that_are_alike_are_worth_one() -> None:
+    alone = edgevision.plan_evaluation(min_agreement=0.95, expected_flips=0.01)
     alike = edgevision.plan_evaluation(min_agreement=0.95, expected_flips=0.01, images_per_group=10)
     assert alone.images is not None
     assert alone.groups is None
-    assert grouped.design_effect == pytest.approx(1.9)
-    assert grouped.images == int(np.ceil(1.9 * alone.images))
-    assert alike.groups == alone.images, "of images that are alike, each group is worth one"
+    assert alike.groups == pytest.approx(alone.images, rel=0.25)
+    sensitivity = edgevision.plan_evaluation(sensitivity=0.9, images_per_group=4, correlation=0.1)
+    (one,) = sensitivity.requirements
+    assert one.needed == 4 * (one.independent or 0), "at an operating point they count as copies"
+    assert sensitivity.calibration_positives == 4 * 29
 
 
 def test_positives_are_counted_and_turned_into_images() -> None:

@@ -196,6 +196,18 @@ def test_every_precision_has_a_default_agreement(evaluator: type[Evaluator]) -> 
     assert set(evaluator.default_agreement) == set(PRECISIONS)
 
 
+def test_a_document_of_version_1_is_read_and_a_newer_one_names_the_release_that_reads_it() -> None:
+    document = json.loads(evidence_json(EVIDENCE))
+    document["schema_version"] = 1
+    del document["edgevision"]
+    assert read_evidence(json.dumps(document), "evidence.json") == EVIDENCE
+    document |= {"schema_version": 3, "edgevision": "4.1.0"}
+    with pytest.raises(
+        BundleError, match=r'edgevision 4\.1\.0 wrote it: run: pip install -U "edgevision>=4\.1\.0"'
+    ):
+        read_evidence(json.dumps(document), "evidence.json")
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"schema_version": 2}', '{"schema_version": 1}'])
 def test_other_text_is_refused(text: str) -> None:
     with pytest.raises(BundleError, match=r"evidence\.json"):

@@ -1,4 +1,4 @@
-"""COCO metrics, compared with pycocotools: on whole sets, and on sets in which images are drawn twice."""
+"""COCO metrics, compared with pycocotools, and what each image contributes to them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from edgevision.datasets.annotations import Annotations
-from edgevision.metrics.coco import _averages, _matches, detect_measures
+from edgevision.metrics.coco import detect_measures
+from edgevision.metrics.measures import drop_interval
 from edgevision.tasks.detections import Detections
 
 pytestmark = pytest.mark.convert  # pycocotools comes with that extra
@@ -70,12 +71,6 @@ def _pycocotools(truth: list[Annotations], found: list[Detections]) -> tuple[flo
     return evaluation.stats[1], evaluation.stats[0], evaluation.stats[8]
 
 
-def _untied(found: Detections, random: np.random.Generator) -> Detections:
-    """Distinct scores: COCO breaks ties by the order of the images, which a resample does not have."""
-    scores = found.scores + random.uniform(0, 0.01, len(found)).astype(np.float32)
-    return Detections(found.boxes_xyxy, scores, found.class_ids, LABELS)
-
-
 @pytest.mark.parametrize("seed", range(4))
 def test_the_metrics_agree_with_pycocotools(seed: int) -> None:
     truth, found = _set(40, seed)
@@ -83,19 +78,47 @@ def test_the_metrics_agree_with_pycocotools(seed: int) -> None:
     assert values == pytest.approx(_pycocotools(truth, found), abs=1e-12)
 
 
-def test_a_resample_agrees_with_pycocotools_on_repeated_images() -> None:
-    truth, found = _set(25)
-    random = np.random.default_rng(1)
-    found = [_untied(one, random) for one in found]
-    drawn = np.stack([np.bincount(random.integers(0, 25, 25), minlength=25) for _ in range(6)]).astype(
-        np.uint8
+def test_the_contribution_of_an_image_is_what_repeating_it_changes() -> None:
+    truth, found = _set(80)
+    repeated = np.array(
+        [
+            [one.value for one in detect_measures([*truth, truth[n]], [*found, found[n]], LABELS).metrics]
+            for n in range(0, 80, 4)
+        ]
     )
-    averages = _averages(_matches(truth, found, 3), drawn)
-    for row, counts in enumerate(drawn):
-        places = np.repeat(np.arange(25), counts)
-        expected = _pycocotools([truth[place] for place in places], [found[place] for place in places])
-        figures = averages.precision_50[row], averages.precision[row], averages.recall[row]
-        assert [np.nanmean(one) for one in figures] == pytest.approx(expected, abs=1e-12)
+    for place, metric in enumerate(detect_measures(truth, found, LABELS).metrics):
+        mean = metric.observations.mean
+        assert mean.value == pytest.approx(metric.value)
+        changes = mean.amounts - metric.value * mean.weights
+        assert np.corrcoef(changes[::4], repeated[:, place] - metric.value)[0, 1] > 0.9, metric.name
+
+
+def test_models_without_a_changed_box_may_differ_on_other_images() -> None:
+    truth, found = _set(60)
+    first, second = (detect_measures(truth, found, LABELS) for _ in range(2))
+    for before, after in zip(first.metrics, second.metrics, strict=True):
+        interval = drop_interval(before, after)
+        assert interval.low < 0 < interval.high
+    more = detect_measures(truth * 10, found * 10, LABELS).metrics[0]
+    assert drop_interval(more, more).high < drop_interval(first.metrics[0], first.metrics[0]).high / 5
+
+
+def test_without_objects_nothing_is_bounded() -> None:
+    empty = Annotations(np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, bool))
+    metrics = [detect_measures([empty] * 9, [_found((0, 0, 9, 9))] * 9, LABELS).metrics[0] for _ in range(2)]
+    assert metrics[0].interval is None
+    assert drop_interval(*metrics) is None
+
+
+def test_images_of_a_group_are_one_trial() -> None:
+    truth, found = _set(40)
+    apart = detect_measures(truth * 5, found * 5, LABELS).metrics
+    together = detect_measures(truth * 5, found * 5, LABELS, groups=np.tile(np.arange(40), 5)).metrics
+    once = detect_measures(truth, found, LABELS).metrics
+    for copies, group, alone in zip(apart, together, once, strict=True):
+        width = group.interval.high - group.interval.low
+        assert width > 1.8 * (copies.interval.high - copies.interval.low)
+        assert width == pytest.approx(alone.interval.high - alone.interval.low, rel=0.1)
 
 
 def test_every_annotated_class_has_its_own_precision_and_interval() -> None:
@@ -107,7 +130,7 @@ def test_every_annotated_class_has_its_own_precision_and_interval() -> None:
     )
     for metric in measures.metrics:
         assert 0.0 <= metric.interval.low < metric.value < metric.interval.high <= 1.0
-        assert metric.interval.method == "bootstrap"
+        assert metric.interval.method == "gaffke"
 
 
 def _one(box: tuple[float, ...], **marks: Any) -> Annotations:

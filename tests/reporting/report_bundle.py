@@ -34,7 +34,7 @@ from edgevision.evidence.temperatures import (
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.metrics.changes import BoxChange, Reliability
 from edgevision.metrics.comparison import Comparison, DetectDetails
-from edgevision.metrics.intervals import wilson
+from edgevision.metrics.intervals import clopper_pearson
 from edgevision.tasks.description import ClassifyTask, DetectTask, GenerateTask, Task
 from edgevision.tasks.generation_settings import ImageToImageSettings
 from edgevision.tensors import TensorSpec
@@ -85,7 +85,8 @@ def independent() -> Comparison:
 def detected() -> Comparison:
     """A comparison of two detectors."""
     changes = (BoxChange("a.jpg", 2, ("nevus", "nevus"), ()), BoxChange("b.jpg", 1, (), ("melanoma",)))
-    return Comparison(9, 0.9, 0.1, 0.1, agreement_interval=wilson(8, 9), details=DetectDetails(2, changes))
+    details = DetectDetails(2, changes)
+    return Comparison(9, 0.9, 0.1, 0.1, agreement_interval=clopper_pearson(8, 9), details=details)
 
 
 def generated() -> Comparison:

@@ -96,7 +96,7 @@ def test_all_of_the_evidence_is_on_the_page(bundle: Path) -> None:
         *("9 images are nearly alike", "x.jpg", "conv_7", "0.0900 %"),
         "max_latency_ms of the camera was not measured",
         "2 of the evaluation images are in the calibration set too and were left out of the evaluation",
-        *("Wilson", "Newcombe", "bootstrap", "macro F1", "agreement"),
+        *("Clopper-Pearson", "Gaffke, paired", "Gaffke, by image", "macro F1", "agreement"),
         *LABELS,
     ]
     assert [words for words in expected if words not in page.text] == []
@@ -223,8 +223,8 @@ def test_the_tick_is_on_what_was_shown_alone(tmp_path: Path, budget: Budget, sta
 
 def test_the_intervals_of_the_page_have_method_confidence_and_publication(bundle: Path) -> None:
     text = _page(bundle).text
-    assert "Confidence intervals of accuracy: Wilson, 95 %; of the drop:" in text
-    assert "Wilson: Wilson 1927" in text
+    assert "Confidence intervals of accuracy: Clopper-Pearson, 95 %; of the drop:" in text
+    assert "Clopper-Pearson: Clopper and Pearson 1934" in text
     assert "drop, percentage points" in text
     assert "95 % intervals" not in text
 

@@ -181,7 +181,7 @@ def test_a_folder_with_files_of_others_is_kept_with_them(
             return state  # type: ignore[no-any-return]
 
         monkeypatch.setattr(OutputState, "of", classmethod(late))
-    with pytest.raises(OutputError, match=r"none of its own \(thesis.txt\), so it is not replaced"):
+    with pytest.raises(OutputError, match=r"other files than its own \(thesis.txt\), so it is not replaced"):
         write_folder(path, {"a": b"new"}, before, ["a"])
     assert (path / "a").read_bytes() == b"old"
     assert (path / "thesis.txt").read_text() == "years of work"

@@ -11,8 +11,8 @@ from edgevision.system.strict_json import JsonError, read_json
 REFUSED = [
     ('{"a": 1, "a": 1}', "the key 'a' is there twice"),
     ('[{"b": {"a": 1, "\\u0061": 2}}]', "the key 'a' is there twice"),
-    ("NaN", "NaN is no number of JSON"),
-    ('{"a": [-Infinity]}', "-Infinity is no number"),
+    ("NaN", "NaN is not valid in JSON"),
+    ('{"a": [-Infinity]}', "-Infinity is not valid"),
     ("1e400", "too large"),
     ("[-1e9999]", "too large"),
     ("1" + "0" * 400 + ".0", "too large"),

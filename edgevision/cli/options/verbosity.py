@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 from edgevision.cli.options.groups import CommandT
+from edgevision.cli.output.lines import one_line
 
 if TYPE_CHECKING:
     import logging
@@ -94,9 +95,21 @@ def _set(ctx: click.Context, value: int) -> None:
     logger.setLevel(logging.INFO if level == 1 else logging.DEBUG)
     if _HANDLER not in ctx.meta:
         handler = ctx.meta[_HANDLER] = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("edgevision: %(message)s"))
+        handler.setFormatter(_one_line_per_record())
         logger.addHandler(handler)
         logger.propagate = False
+
+
+def _one_line_per_record() -> logging.Formatter:
+    import logging
+
+    class OneLine(logging.Formatter):
+        """A file name with an end of line in it cannot forge a record."""
+
+        def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+            return one_line(super().formatMessage(record))
+
+    return OneLine("edgevision: %(message)s")
 
 
 def _restore(logger: logging.Logger, level: int, propagate: bool, handlers: list[logging.Handler]) -> None:

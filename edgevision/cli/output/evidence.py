@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import click
 
 from edgevision.calibration.findings import Coverage
+from edgevision.cli.output.lines import echo_line
 from edgevision.cli.output.sets import describe_set, echo_findings
 from edgevision.cli.output.tables import echo_table
 from edgevision.evidence.images_needed import images_text
@@ -32,7 +33,7 @@ def echo_evidence(evidence: Evidence) -> None:
     """Print one row per artifact, then its other metrics, notes, warnings and calibration findings."""
     facts = evidence.evaluation
     labels = "with ground truth" if facts.labelled else "without ground truth: agreement only"
-    click.echo(f"measured on {describe_set(facts)}, {labels}")
+    echo_line(f"measured on {describe_set(facts)}, {labels}")
     comparisons = [result.comparison for result in evidence.results]
     first = comparisons[0]
     shown = [metric for one in comparisons for metric in one.metrics[:1]]
@@ -68,18 +69,18 @@ def echo_evidence(evidence: Evidence) -> None:
     _echo_operating_points(evidence)
     _echo_temperatures(evidence)
     for missing in evidence.missing:
-        click.echo(f"missing: {missing.artifact} for {', '.join(missing.targets)}: {missing.reason}")
+        echo_line(f"missing: {missing.artifact} for {', '.join(missing.targets)}: {missing.reason}")
     for result in evidence.results:
         if result.quantization is not None:
             for note in result.quantization.notes:
-                click.echo(f"{result.artifact}: {note}")
+                echo_line(f"{result.artifact}: {note}")
     _echo_worst_labels(evidence)
     notes = (note for result in evidence.results for note in result.comparison.notes)
     for note in dict.fromkeys([*evidence.notes, *notes]):
-        click.echo(f"note: {note}")
+        echo_line(f"note: {note}")
     echo_findings(evidence.calibration_findings)
     if evidence.calibration_coverage is not None:
-        click.echo(f"calibration: {_coverage(evidence.calibration_coverage)}")
+        echo_line(f"calibration: {_coverage(evidence.calibration_coverage)}")
 
 
 def _echo_requirements(evidence: Evidence) -> None:
@@ -109,7 +110,7 @@ def _echo_requirements(evidence: Evidence) -> None:
 def _echo_methods(named: Iterable[tuple[str, Interval | None]]) -> None:
     methods = methods_of(named)
     if methods:
-        click.echo(f"confidence intervals: {methods}")
+        echo_line(f"confidence intervals: {methods}")
 
 
 def _echo_operating_points(evidence: Evidence) -> None:
@@ -123,7 +124,8 @@ def _echo_operating_points(evidence: Evidence) -> None:
     first = points[0][1]
     required = f"{first.metric} of at least {in_unit(first.at_least, 'share')}"
     images = f"{first.positives[1]} images of '{first.positive}'"
-    click.echo(f"\noperating point of '{first.positive}': {required}, measured on {images}")
+    echo_line()
+    echo_line(f"operating point of '{first.positive}': {required}, measured on {images}")
     intervals = [(one.name, one.artifact_interval) for _, point in points for one in point.point.evaluation]
     echo_table(
         (
@@ -161,7 +163,8 @@ def _echo_temperatures(evidence: Evidence) -> None:
         return
     rows = [(artifact, fitted.artifact) for artifact, fitted in temperatures]
     rows.append(("source", temperatures[0][1].source))
-    click.echo("\ncalibrated scores, before and after temperature scaling (lower is better)")
+    echo_line()
+    echo_line("calibrated scores, before and after temperature scaling (lower is better)")
     echo_table(
         ("artifact", "temperature", "ECE before", "after", "log loss before", "after"),
         [
@@ -185,7 +188,7 @@ def _echo_worst_labels(evidence: Evidence) -> None:
         details = result.comparison.details
         if isinstance(details, ClassifyDetails) and details.by_label:
             worst = details.by_label[0]
-            click.echo(
+            echo_line(
                 f"{result.artifact}: the lowest agreement of a label is that of '{worst.label}', "
                 f"{with_interval(worst.agreement, worst.interval, 'share')} "
                 f"({method_of(worst.interval)}): "
@@ -196,7 +199,7 @@ def _echo_worst_labels(evidence: Evidence) -> None:
 def _echo_warnings(warnings: Sequence[tuple[str, tuple[str, ...]]]) -> None:
     for artifact, texts in warnings:
         for text in texts:
-            click.echo(f"warning: {artifact}: {text}")
+            echo_line(f"warning: {artifact}: {text}")
 
 
 def _coverage(coverage: Coverage) -> str:
@@ -215,10 +218,10 @@ def _echo_attempts(evidence: Evidence) -> None:
     for attempt in rejected:
         missed = ", ".join(_missed(one) for one in attempt.requirements if not one.passed)
         reason = attempt.error or missed or attempt.slower or f"within the budget, but {_outdone(attempt)}"
-        click.echo(f"rejected {attempt.artifact}: {reason}")
+        echo_line(f"rejected {attempt.artifact}: {reason}")
     for result in evidence.results:
         if result.float_layers:
-            click.echo(f"{result.artifact} keeps these layers in float: {', '.join(result.float_layers)}")
+            echo_line(f"{result.artifact} keeps these layers in float: {', '.join(result.float_layers)}")
 
 
 def _outdone(attempt: Attempt) -> str:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import click
-
+from edgevision.cli.output.lines import echo_line
 from edgevision.imaging.find import LeftOut, told_left_out
 
 
 def echo_left_out(left_out: Sequence[LeftOut]) -> None:
     """Print the number of the files by kind, with the reasons and a few names; nothing if there are none."""
     if left_out:
-        click.echo(told_left_out(left_out), err=True)
+        echo_line(told_left_out(left_out), err=True)

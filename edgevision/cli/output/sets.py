@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import click
-
 from edgevision.calibration.findings import Finding
+from edgevision.cli.output.lines import echo_line
 from edgevision.datasets.image_sets import SetFacts
 
 
@@ -29,4 +28,4 @@ def describe_groups(facts: SetFacts) -> str:
 def echo_findings(findings: Sequence[Finding]) -> None:
     """Print notes and warnings, one per line."""
     for finding in findings:
-        click.echo(f"{finding.severity}: {finding.text}")
+        echo_line(f"{finding.severity}: {finding.text}")

@@ -14,6 +14,7 @@ from typing import TextIO
 import click
 
 from edgevision.cli.options.verbosity import log_to, verbosity
+from edgevision.cli.output.lines import one_line
 from edgevision.system.progress import Progress
 from edgevision.system.reading import null_device
 
@@ -70,7 +71,7 @@ def progress_on(stream: TextIO, in_milliseconds: bool = False) -> Iterator[Progr
         with click.progressbar(length=1000, file=stream, label=" " * 34, show_eta=False) as bar:
 
             def show(stage: str, done: int, total: int) -> None:
-                label = f"{stage:34.34}"
+                label = f"{one_line(stage):34.34}"
                 if label != bar.label:
                     bar.label = label
                     bar.render_progress()
@@ -107,7 +108,7 @@ class _MovingBar:
     def __call__(self, stage: str, done: int, total: int) -> None:
         with self._lock:
             self._reported = (done, total, time.monotonic())
-            self._bar.label = f"{stage:34.34}"
+            self._bar.label = f"{one_line(stage):34.34}"
             self._show()
 
     def _move(self) -> None:
@@ -148,4 +149,4 @@ class _StageLines:
     def __call__(self, stage: str, done: int, total: int) -> None:
         if stage != self._stage:
             self._stage = stage
-            print(f"edgevision: {stage}", file=self._stream)
+            print(f"edgevision: {one_line(stage)}", file=self._stream)

@@ -13,6 +13,7 @@ import numpy as np
 from edgevision.decoder import Floats
 from edgevision.errors import OptionError
 from edgevision.system.numeric import is_real, plain_fields
+from edgevision.system.shown import shown
 
 
 @dataclass(frozen=True)
@@ -70,4 +71,4 @@ def _layer(input_size_wh: tuple[int, int], stride: int, shapes_wh: Floats) -> Fl
 def _check_numbers(name: str, values: object) -> None:
     numbers = values if isinstance(values, tuple) else ()
     if not numbers or not all(is_real(number) and number > 0 for number in numbers):
-        raise OptionError(f"anchors: {name}: expected numbers above 0, got {values!r}")
+        raise OptionError(f"anchors: {name}: expected numbers above 0, got {shown(values)}")

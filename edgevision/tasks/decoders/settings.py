@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from edgevision.errors import MissingOptionError, OptionError
 from edgevision.system.numeric import is_real, is_whole, plain
+from edgevision.system.shown import shown
 from edgevision.tensors import TensorSpec
 
 SettingsT = TypeVar("SettingsT")
@@ -77,7 +78,7 @@ def check_count(name: str, value: object) -> None:
         OptionError: it is not.
     """
     if not is_whole(value):
-        raise OptionError(f"setting '{name}': expected a whole number of 0 or more, got {value!r}")
+        raise OptionError(f"setting '{name}': expected a whole number of 0 or more, got {shown(value)}")
 
 
 def check_above_zero(name: str, value: object) -> None:
@@ -87,7 +88,7 @@ def check_above_zero(name: str, value: object) -> None:
         OptionError: it is not.
     """
     if not is_real(value) or value <= 0:
-        raise OptionError(f"setting '{name}': expected a number above 0, got {value!r}")
+        raise OptionError(f"setting '{name}': expected a number above 0, got {shown(value)}")
 
 
 def output_named(outputs: Sequence[TensorSpec], name: object, decoder: str, setting: str) -> TensorSpec:
@@ -100,7 +101,9 @@ def output_named(outputs: Sequence[TensorSpec], name: object, decoder: str, sett
         if spec.name == name:
             return spec
     names = ", ".join(f"'{spec.name}'" for spec in outputs)
-    raise OptionError(f"decoder '{decoder}': setting '{setting}': no output {name!r}; there are: {names}")
+    raise OptionError(
+        f"decoder '{decoder}': setting '{setting}': no output {shown(name)}; there are: {names}"
+    )
 
 
 def check_shape(spec: TensorSpec, valid: bool, expected: str, decoder: str) -> None:
@@ -129,4 +132,4 @@ def _check_word(values: Mapping[str, Any], name: str, known: tuple[Any, ...] | N
     value = values[name]
     if not any(value is word or (isinstance(word, str) and value == word) for word in known):
         choices = ", ".join(word if isinstance(word, str) else str(word).lower() for word in known)
-        raise OptionError(f"{where}: setting '{name}': expected one of {choices}, got {value!r}")
+        raise OptionError(f"{where}: setting '{name}': expected one of {choices}, got {shown(value)}")

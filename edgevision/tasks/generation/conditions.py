@@ -10,6 +10,7 @@ import numpy as np
 from edgevision.errors import OptionError
 from edgevision.session import CheckedSession
 from edgevision.system.numeric import is_whole, plain
+from edgevision.system.shown import shown
 from edgevision.tasks.base import named
 from edgevision.tasks.generation_settings import Condition
 from edgevision.tasks.labels import check_label_count
@@ -78,7 +79,7 @@ class ConditionInput:
                 return self._labels.index(name_or_id)
             class_id = int(name_or_id) if name_or_id.isdecimal() else None
         if not is_whole(class_id) or class_id >= self.condition.classes:
-            raise OptionError(f"condition: no class {name_or_id!r}; the classes are: {self._known()}")
+            raise OptionError(f"condition: no class {shown(name_or_id)}; the classes are: {self._known()}")
         return class_id
 
     def _known(self) -> str:

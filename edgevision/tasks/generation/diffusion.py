@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from edgevision.backend import Slot
 from edgevision.errors import CancelledError, OptionError
 from edgevision.session import CheckedSession
-from edgevision.system.numeric import is_real, plain
+from edgevision.system.arguments import callback, instance, one_of, real_number, whole_number
+from edgevision.system.numeric import is_real
+from edgevision.system.shown import shown
 from edgevision.tasks.base import TaskModel, check_inputs_known, image_output, named, where_it_ran
 from edgevision.tasks.description import GenerateTask
 from edgevision.tasks.generation.conditions import ClassChoice, class_ids_of, condition_input
@@ -119,6 +121,7 @@ class DiffusionGenerator(TaskModel):
 
     def __init__(self, session: CheckedSession, task: GenerateTask, labels: Sequence[str] = ()) -> None:
         super().__init__(session)
+        task = instance(task, GenerateTask, "task")
         if not isinstance(task.settings, DiffusionSettings):
             raise OptionError(f"diffusion: expected a task of that kind, got '{task.kind}'")
         self.task = task
@@ -168,8 +171,9 @@ class DiffusionGenerator(TaskModel):
             CancelledError: `progress` returned `False`; unfinished images are discarded.
             InferenceError: the runtime failed, or the network gave NaN or infinity.
         """
-        sampling = self._sampling(plain(steps), sampler)
-        guidance = self._settings.guidance if guidance is None else plain(guidance)
+        callback(progress, "progress")
+        sampling = self._sampling(None if steps is None else whole_number(steps, "steps", least=1), sampler)
+        guidance = self._settings.guidance if guidance is None else real_number(guidance, "guidance")
         seeds = seeds_of(count, seed)
         class_ids = class_ids_of(self._condition, condition, len(seeds))
         self._check_guidance(guidance)
@@ -183,9 +187,8 @@ class DiffusionGenerator(TaskModel):
         return GeneratedImages(images, seeds, self._provenance(sampling, guidance, class_ids))
 
     def _sampling(self, steps: int | None, sampler: str | None) -> Sampling:
-        sampler = sampler or self._settings.sampler
-        if sampler not in SAMPLERS:
-            raise OptionError(f"sampler: expected one of {', '.join(SAMPLERS)}, got '{sampler}'")
+        sampler = self._settings.sampler if sampler is None else sampler
+        one_of(sampler, SAMPLERS, "sampler")
         make_trajectory = karras_trajectory if sampler == "euler" else spaced_trajectory
         trajectory = make_trajectory(self._levels, self._settings.steps if steps is None else steps)
         clip_range = self.task.output_range if self._settings.clip else None
@@ -257,7 +260,7 @@ class DiffusionGenerator(TaskModel):
 
     def _check_guidance(self, guidance: float) -> None:
         if not is_real(guidance):
-            raise OptionError(f"guidance: expected a finite number, got {guidance!r}")
+            raise OptionError(f"guidance: expected a finite number, got {shown(guidance)}")
         if guidance != 1 and not self._guidable():
             raise OptionError("guidance: this network was not trained with a null class; remove it")
 

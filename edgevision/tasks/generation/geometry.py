@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import OptionError
+from edgevision.system.arguments import array, one_of
 from edgevision.system.numeric import is_whole, plain_fields
+from edgevision.system.shown import shown
 from edgevision.tensors import Array
 
 FLIPS = ("none", "horizontal", "vertical")
@@ -36,12 +38,11 @@ class Geometry:
     def __post_init__(self) -> None:
         plain_fields(self, "crop_xywh", "rotate_degrees")
         if not is_whole(self.rotate_degrees) or self.rotate_degrees not in ROTATIONS_DEGREES:
-            raise OptionError(f"rotate_degrees: expected 0, 90, 180 or 270, got {self.rotate_degrees!r}")
-        if self.flip not in FLIPS:
-            raise OptionError(f"flip: expected one of {', '.join(FLIPS)}, got {self.flip!r}")
+            raise OptionError(f"rotate_degrees: expected 0, 90, 180 or 270, got {shown(self.rotate_degrees)}")
+        one_of(self.flip, FLIPS, "flip")
         if self.crop_xywh is not None and not _is_box(self.crop_xywh):
             raise OptionError(
-                f"crop_xywh: expected left, top, width and height, whole numbers, got {self.crop_xywh!r}"
+                f"crop_xywh: expected left, top, width and height, whole numbers, got {shown(self.crop_xywh)}"
             )
 
     def apply(self, images: NDArray[Any]) -> NDArray[Any]:
@@ -56,7 +57,7 @@ class Geometry:
         Raises:
             OptionError: the crop exceeds the image.
         """
-        images = self._cropped(images)
+        images = self._cropped(array(images, "images", axes=_AXES))
         images = np.rot90(images, -self.rotate_degrees // 90, axes=(-3, -2))
         if self.flip == "none":
             return images
@@ -73,6 +74,9 @@ class Geometry:
             )
         return images[..., top : top + height, left : left + width, :]
 
+
+#: Axes of one image or several, (…, h, w, c).
+_AXES = (3, 4, 5)
 
 #: The eight rotations and flips of an image, the identity first.
 EIGHT_WAYS = tuple(

@@ -15,6 +15,7 @@ from edgevision.imaging.frame import Frame
 from edgevision.imaging.levels import levelled, plain_pixels
 from edgevision.imaging.preprocess import Preprocessing, Preprocessor
 from edgevision.session import CheckedSession
+from edgevision.system.arguments import flag, instance
 from edgevision.tasks.base import TaskModel, image_input, image_output, where_it_ran
 from edgevision.tasks.batches import is_batch
 from edgevision.tasks.description import GenerateTask
@@ -47,6 +48,8 @@ class ImageToImage(TaskModel):
 
     def __init__(self, session: CheckedSession, task: GenerateTask, preprocessing: Preprocessing) -> None:
         super().__init__(session)
+        task = instance(task, GenerateTask, "task")
+        preprocessing = instance(preprocessing, Preprocessing, "preprocessing")
         if not isinstance(task.settings, ImageToImageSettings):
             raise OptionError(f"image-to-image: expected a task of that kind, got '{task.kind}'")
         self.task = task
@@ -119,6 +122,8 @@ class ImageToImage(TaskModel):
             OptionError: a crop exceeds its image.
             InferenceError: the runtime failed, or the network gave NaN or infinity.
         """
+        before, after = instance(before, Geometry, "before"), instance(after, Geometry, "after")
+        ensemble = flag(ensemble, "ensemble")
         if is_batch(images):
             return [self._edit(image, color, before, after, ensemble) for image in images]
         return self._edit(images, color, before, after, ensemble)

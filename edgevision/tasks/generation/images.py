@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from edgevision.errors import InferenceError, OptionError
 from edgevision.imaging.write import write_image
-from edgevision.system.arguments import one_path
+from edgevision.system.arguments import instance, one_path, text
 from edgevision.system.files import make_folder
 from edgevision.system.numeric import is_whole, plain
+from edgevision.system.shown import shown
 from edgevision.tasks.generation.geometry import Geometry
 from edgevision.tensors import Array, all_finite
 
@@ -63,6 +64,7 @@ class GeneratedImages:
         Raises:
             OptionError: the crop exceeds the images.
         """
+        geometry = instance(geometry, Geometry, "geometry")
         return replace(self, images=np.ascontiguousarray(geometry.apply(self.images)))
 
     def save(self, folder: str | Path, stem: str = "image") -> list[Path]:
@@ -78,7 +80,9 @@ class GeneratedImages:
         Raises:
             OutputError: a file cannot be written; those before it remain, it does not.
         """
-        folder = one_path(folder, "folder")
+        folder, stem = one_path(folder, "folder"), text(stem, "stem")
+        if len(stem) > _LONGEST_STEM or not stem.isprintable() or {"/", "\\"} & set(stem):
+            raise OptionError(f"stem: expected the first part of a file name, got {shown(stem)}")
         make_folder(folder)
         paths = [folder / f"{stem}-{place:04d}{self._seed(place)}.png" for place in range(len(self))]
         for path, image in zip(paths, self, strict=True):
@@ -103,10 +107,14 @@ class GeneratedImages:
         if len(self) == 0 or not is_whole(columns, 1) or not is_whole(gap):
             raise OptionError(
                 f"grid: expected images, 1 column or more and a gap of 0 or more, "
-                f"got {len(self)} images, {columns!r} columns, a gap of {gap!r}"
+                f"got {len(self)} images, {shown(columns)} columns, a gap of {shown(gap)}"
             )
         count, height, width, channels = self.images.shape
         rows = -(-count // columns)
+        if rows * (height + gap) * columns * (width + gap) > _MOST_PIXELS:
+            raise OptionError(
+                f"grid: {columns} columns with a gap of {gap} make a sheet of more than {_MOST_PIXELS} pixels"
+            )
         sheet = np.zeros((rows, height + gap, columns, width + gap, channels), np.uint8)
         for place, image in enumerate(self):
             sheet[place // columns, :height, place % columns, :width] = image
@@ -115,6 +123,12 @@ class GeneratedImages:
 
     def _seed(self, place: int) -> str:
         return f"-seed-{self.seeds[place]}" if self.seeds else ""
+
+
+#: File names have up to 255 bytes.
+_LONGEST_STEM = 60
+#: Of a contact sheet.
+_MOST_PIXELS = 100_000_000
 
 
 def to_pixels(values: Array, output_range: tuple[float, float], color: str) -> Pixels:

@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 
 from edgevision.errors import OptionError
 from edgevision.session import CheckedSession
+from edgevision.system.arguments import instance
 from edgevision.system.numeric import is_whole
+from edgevision.system.shown import shown
 from edgevision.tasks.base import TaskModel, check_inputs_known, image_output, named, where_it_ran
 from edgevision.tasks.description import GenerateTask
 from edgevision.tasks.generation.conditions import ClassChoice, class_ids_of, condition_input
 from edgevision.tasks.generation.images import GeneratedImages, Pixels, to_pixels
-from edgevision.tasks.generation.noise import NoiseStreams, seeds_of
+from edgevision.tasks.generation.noise import MOST_IMAGES, NoiseStreams, seeds_of
 from edgevision.tasks.generation_settings import LatentSettings
 from edgevision.tasks.labels import as_labels
 
@@ -42,6 +44,7 @@ class LatentGenerator(TaskModel):
 
     def __init__(self, session: CheckedSession, task: GenerateTask, labels: Sequence[str] = ()) -> None:
         super().__init__(session)
+        task = instance(task, GenerateTask, "task")
         if not isinstance(task.settings, LatentSettings):
             raise OptionError(f"latent: expected a task of that kind, got '{task.kind}'")
         self.task = task
@@ -92,8 +95,8 @@ class LatentGenerator(TaskModel):
         Raises:
             OptionError, InferenceError: as `sample`.
         """
-        if not is_whole(steps, 2):
-            raise OptionError(f"steps: expected 2 images or more, the two ends, got {steps!r}")
+        if not is_whole(steps, 2) or steps > MOST_IMAGES:
+            raise OptionError(f"steps: expected 2 images, the two ends, to {MOST_IMAGES}, got {shown(steps)}")
         ends = [*seeds_of(1, seed_a), *seeds_of(1, seed_b)]
         start, end = self._vectors(ends)
         shares = np.linspace(0.0, 1.0, int(steps))

@@ -10,12 +10,15 @@ from numpy.typing import NDArray
 
 from edgevision.errors import OptionError
 from edgevision.system.numeric import is_whole
+from edgevision.system.shown import shown
 
 if TYPE_CHECKING:
     from edgevision.system.numeric import WholeNumber
 
 #: Seeds are below this, so that JSON and other languages can represent them.
 SEED_LIMIT = 2**53
+#: Of one call, whose result holds them all.
+MOST_IMAGES = 10_000
 
 
 def seeds_of(count: WholeNumber, seed: WholeNumber | None) -> tuple[int, ...]:
@@ -28,15 +31,15 @@ def seeds_of(count: WholeNumber, seed: WholeNumber | None) -> tuple[int, ...]:
     Raises:
         OptionError: `count` is not a whole number above 0, or `seed` not one from 0 to 2**53.
     """
-    if not is_whole(count, 1):
-        raise OptionError(f"count of images: expected 1 or more, got {count!r}")
+    if not is_whole(count, 1) or count > MOST_IMAGES:
+        raise OptionError(f"count of images: expected 1 or more, up to {MOST_IMAGES}, got {shown(count)}")
     if seed is None:
         import secrets
 
         # Short enough to type again.
         seed = secrets.randbelow(2**31)
     if not is_whole(seed) or int(seed) + int(count) > SEED_LIMIT:
-        raise OptionError(f"seed: expected a whole number, 0 up to 2**53, got {seed!r}")
+        raise OptionError(f"seed: expected a whole number, 0 up to 2**53, got {shown(seed)}")
     return tuple(range(int(seed), int(seed) + int(count)))
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edgevision.errors import OptionError
 from edgevision.system.numeric import is_whole
+from edgevision.system.shown import shown
 from edgevision.tasks.generation_settings import NoiseSchedule
 
 Levels = NDArray[np.float64]
@@ -59,7 +60,9 @@ def spaced_trajectory(levels: Levels, steps: int) -> Trajectory:
         OptionError: `steps` is below 1 or above the number of timesteps of the training.
     """
     if not is_whole(steps, 1) or steps > len(levels):
-        raise OptionError(f"steps: expected 1 to {len(levels)}, the timesteps of the training, got {steps!r}")
+        raise OptionError(
+            f"steps: expected 1 to {len(levels)}, the timesteps of the training, got {shown(steps)}"
+        )
     timesteps = np.rint(np.arange(steps, 0, -1) * (len(levels) / steps)).astype(np.int64) - 1
     return Trajectory(timesteps.astype(np.float64), np.append(levels[timesteps], 1.0))
 
@@ -73,7 +76,7 @@ def karras_trajectory(levels: Levels, steps: int) -> Trajectory:
         OptionError: `steps` is below 1.
     """
     if not is_whole(steps, 1):
-        raise OptionError(f"steps: expected 1 or more, got {steps!r}")
+        raise OptionError(f"steps: expected 1 or more, got {shown(steps)}")
     trained = np.sqrt((1.0 - levels) / levels)
     low, high = trained[0] ** (1 / _RHO), trained[-1] ** (1 / _RHO)
     sigmas = np.linspace(high, low, steps) ** _RHO

@@ -13,6 +13,7 @@ from edgevision.backend import ArtifactDescription, Companion, DeviceInfo, Sessi
 from edgevision.descriptions.weights import weight_files
 from edgevision.errors import ArtifactError, DeviceError, OptionError
 from edgevision.slots import PooledSession, SlotPool
+from edgevision.system.shown import shown
 from edgevision_onnxruntime.cuda import driver
 from edgevision_onnxruntime.metadata import describe
 from edgevision_onnxruntime.onnx_file import holds_float16, is_quantized
@@ -68,7 +69,7 @@ class CudaBackend:
         settings.check_options(self.name, self.options)
         allow_fallback = settings.options.get("allow_cpu_fallback", False)
         if not isinstance(allow_fallback, bool):
-            raise OptionError(f"allow_cpu_fallback: expected True or False, got {allow_fallback!r}")
+            raise OptionError(f"allow_cpu_fallback: expected True or False, got {shown(allow_fallback)}")
         runtime = import_onnxruntime_with_cuda()
         device = _find_device(runtime, settings.device or "cuda:0")
         driver.preload(runtime)

@@ -1,0 +1,235 @@
+"""No command and no session contacts anyone, or writes what it was not told to: system calls, traced."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from edgevision import cli
+from edgevision.imaging.write import write_image
+from evaluation.tiny_bundle import LABELS, write_tiny_bundle
+from reporting.report_bundle import classified, evidence_of, measured, write_report_bundle
+
+STRACE = shutil.which("strace")
+pytestmark = pytest.mark.skipif(STRACE is None, reason="needs strace: apt-get install strace")
+
+_CALLS = (
+    "connect,sendto,sendmsg,sendmmsg,openat,open,creat,mkdir,mkdirat,rename,renameat,renameat2,symlink,link"
+)
+_STRACE_OPTIONS = ("-f", "--seccomp-bpf", "-qq", "-s", "300", "-e", f"trace={_CALLS}")
+#: Where everyone may write: devices, and the kernel's own files.
+_ALWAYS = ("/dev/", "/proc/", "/sys/")
+#: How long an idle session is watched: ONNX Runtime's telemetry connects after some nine seconds.
+IDLE_S = 15
+
+
+class Trace(NamedTuple):
+    """What a process and its children did.
+
+    Attributes:
+        code, output: of the process.
+        contacts: addresses of other machines that it tried to reach.
+        written: files that it created or opened for writing, but for those in `_ALWAYS`.
+    """
+
+    code: int
+    output: str
+    contacts: list[str]
+    written: list[str]
+
+
+def traced(command: Sequence[object], folder: Path) -> Trace:
+    """Run a command in `folder`, with an empty home, its own temporary folder, and a cache in `folder`."""
+    for name in ("home", "tmp", "cache"):
+        (folder / name).mkdir(exist_ok=True)
+    log = folder.parent / f"{folder.name}.strace"
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("ORT_", "KERAS_", "MPL", "XDG_", "COVERAGE"))
+    }
+    environment |= {
+        **{"HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp"), "PYTHONDONTWRITEBYTECODE": "1"},
+        "EDGEVISION_CACHE": str(folder / "cache"),
+    }
+    environment.pop("EDGEVISION_TUNE", None)
+    done = subprocess.run(
+        [
+            str(STRACE),
+            "-f",
+            "--seccomp-bpf",
+            "-qq",
+            "-s",
+            "300",
+            "-e",
+            f"trace={_CALLS}",
+            "-o",
+            log,
+            *map(str, command),
+        ],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    lines = log.read_text(errors="replace").splitlines()
+    contacts = [line for line in lines if re.search(r"sa_family=AF_INET6?\b", line)]
+    return Trace(done.returncode, done.stdout + done.stderr, contacts, sorted(set(_written(lines, folder))))
+
+
+def _written(lines: Sequence[str], folder: Path) -> Iterator[str]:
+    for line in lines:
+        if line.rstrip().endswith(")") and " = -1 " in line:
+            continue
+        names = re.findall(r'"([^"]*)"', line)
+        opens = re.search(r"\b(openat|open)\(", line) is not None
+        if not names or (opens and not re.search(r"O_WRONLY|O_RDWR|O_CREAT", line)):
+            continue
+        if re.search(r"\b(connect|send\w*)\(", line):
+            continue
+        path = os.path.normpath(folder / names[-1])
+        if not path.startswith(_ALWAYS):
+            yield path
+
+
+def outside(trace: Trace, folder: Path, *allowed: str) -> list[str]:
+    """The written paths that are neither temporary, nor in the cache, nor named."""
+    within = tuple(str(folder / name) for name in ("tmp", "cache", *allowed))
+    return [path for path in trace.written if not path.startswith(within)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working folder with a bundle, and images in one folder per class."""
+    pytest.importorskip("ai_edge_litert", reason="needs the extra `tflite`")
+    folder = tmp_path_factory.mktemp("traced") / "work"
+    pixels = np.random.default_rng(0)
+    for label in LABELS:
+        (folder / "five" / label).mkdir(parents=True)
+        write_image(folder / "five" / label / "1.png", pixels.integers(0, 256, (16, 16, 3), np.uint8))
+    write_tiny_bundle(folder / "tiny.evb")
+    write_report_bundle(folder / "evidence.evb", evidence_of(measured("tflite-int8", classified())))
+    return folder
+
+
+_PHOTO = "five/a/1.png"
+#: Command -> its words, and the paths that it may write.
+COMMANDS: dict[str, tuple[list[str], tuple[str, ...]]] = {
+    "backends": ([], ()),
+    "bench": (["tiny.evb", "--backend", "tflite", "--seconds", "0.2"], ()),
+    "compare": (["tiny.evb", "tiny.evb", "five"], ()),
+    "evaluate": (["tiny.evb", "five"], ()),
+    "export": (
+        ["tiny.evb", "--for", "mediapipe", "-o", "exported.tflite"],
+        ("exported.tflite", ".exported.tflite"),
+    ),
+    "inspect": (["evidence.evb"], ()),
+    "plan-evaluation": (["--max-drop", "2", "--expected-flips", "0.02"], ()),
+    "predict": (["tiny.evb", _PHOTO], ()),
+    "report": (["evidence.evb", "-o", "report.html"], ("report.html", ".report.html")),
+    "selftest": (["tiny.evb"], ()),
+    "targets": ([], ()),
+    "tune": (["tiny.evb", "--backend", "tflite", "--seconds", "0.2"], ()),
+}
+#: Commands whose traced run is elsewhere, or that need a model of a kind that takes TensorFlow to make.
+ELSEWHERE = {"convert", "generate", "pack"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "tune" else name for name in COMMANDS]
+)
+def test_a_command_contacts_nobody_and_writes_only_what_it_was_told_to(folder: Path, name: str) -> None:
+    words, allowed = COMMANDS[name]
+    trace = traced([sys.executable, "-m", "edgevision", name, *words], folder)
+    assert trace.contacts == [], trace.output
+    assert outside(trace, folder, *allowed) == [], trace.output
+    assert list((folder / "home").iterdir()) == []
+    assert list((folder / "tmp").iterdir()) == []
+    assert trace.code == 0, trace.output
+
+
+def test_every_command_is_traced() -> None:
+    assert set(cli._COMMANDS) == set(COMMANDS) | ELSEWHERE
+
+
+@pytest.mark.convert
+def test_a_conversion_and_a_packing_contact_nobody_and_write_only_the_bundle(
+    tmp_path: Path, quickstart: Path
+) -> None:
+    folder = tmp_path / "work"
+    shutil.copytree(quickstart / "quickstart", folder)
+    command = [
+        *(sys.executable, "-m", "edgevision", "convert", "digits.keras", "--target", "raspberry-pi-5"),
+        *("--target", "intel-cpu", "--precision", "int8", "--calibration", "training"),
+        *("--evaluation", "evaluation", "-o", "new.evb", "--accept-not-shown"),
+    ]
+    trace = traced(command, folder)
+    assert trace.contacts == [], trace.output
+    assert outside(trace, folder, "new.evb", ".new.evb") == [], trace.output
+    assert list((folder / "home").iterdir()) == []
+    assert list((folder / "tmp").iterdir()) == []
+    assert (folder / "new.evb").exists(), trace.output
+    trace = traced([sys.executable, "-m", "edgevision", "pack", "new.evb", "-o", "packed.evb"], folder)
+    assert (trace.code, trace.contacts) == (0, []), trace.output
+    assert outside(trace, folder, "packed.evb", ".packed.evb") == [], trace.output
+
+
+IDLE = """
+import sys, time
+import numpy as np
+from edgevision.artifact import read_artifact
+from edgevision.plugins import registry
+from edgevision.session import open_session
+
+backend, path, seconds = sys.argv[1:]
+registry().backend(backend).devices()
+with open_session(registry().backend(backend), read_artifact(path)) as session:
+    spec = session.inputs[0]
+    session.run({spec.name: np.ones(spec.with_batch(1), spec.dtype)})
+    time.sleep(float(seconds))
+"""
+
+
+@pytest.mark.parametrize(
+    ("backend", "module"), [("tflite", "ai_edge_litert"), ("openvino", "openvino"), ("onnx", "onnxruntime")]
+)
+@pytest.mark.parametrize("seconds", [pytest.param(IDLE_S, marks=pytest.mark.slow), 0.5])
+def test_an_idle_session_contacts_nobody_and_writes_nothing(
+    tmp_path: Path, backend: str, module: str, seconds: float
+) -> None:
+    pytest.importorskip(module)
+    folder = tmp_path / "work"
+    folder.mkdir()
+    path = Path(__file__).parents[1] / "data" / "tiny.tflite"
+    if backend == "onnx":
+        from tiny_onnx import tiny_onnx_bytes
+
+        path = folder / "tiny.onnx"
+        path.write_bytes(tiny_onnx_bytes())
+    trace = traced([sys.executable, "-c", IDLE, backend, path, seconds], folder)
+    assert trace.code == 0, trace.output
+    assert trace.contacts == []
+    assert outside(trace, folder) == []
+    assert list((folder / "home").iterdir()) == []
+
+
+def test_the_trace_sees_a_contact_and_a_file(tmp_path: Path) -> None:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    program = (
+        "import socket, pathlib, os; pathlib.Path(os.environ['HOME'], 'id').write_text('x')\n"
+        "s = socket.socket(); s.settimeout(0.1); s.connect_ex(('127.0.0.1', 9))"
+    )
+    trace = traced([sys.executable, "-c", program], folder)
+    assert len(trace.contacts) == 1
+    assert outside(trace, folder) == [str(folder / "home" / "id")]
