@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from edgevision.cli.lines import echo_line
 from edgevision.cli.options.groups import GroupedCommand, option, under
 from edgevision.cli.options.measure import (
     GROUND_TRUTH_OPTIONS,
@@ -23,7 +24,6 @@ from edgevision.cli.options.score import describe_score_calibration
 from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.evaluation_pictures import save_pictures
 from edgevision.cli.output.left_out import echo_left_out
-from edgevision.cli.output.lines import echo_line
 from edgevision.cli.output.sets import describe_set, echo_findings
 from edgevision.cli.output.tables import echo_table
 from edgevision.cli.output.terminal import progress_on, without_noise

@@ -11,6 +11,7 @@ from edgevision.cli.options.groups import option
 from edgevision.errors import OptionError
 from edgevision.evidence.operating_specification import OperatingPointSpecification
 from edgevision.metrics.formatting import in_unit
+from edgevision.system.decimals import significant
 from edgevision.tasks.score_calibration import OPERATING_METRICS, OperatingPoint, ScoreCalibration
 
 #: As `OperatingPointSpecification.confidence`.
@@ -111,6 +112,6 @@ def describe_score_calibration(calibration: ScoreCalibration) -> str:
 
 def _describe_operating_point(point: OperatingPoint) -> str:
     return (
-        f"'{point.positive}' at a score of {point.threshold:.4g} or more "
+        f"'{point.positive}' at a score of {significant(point.threshold, 4, (0.0, 1.0))} or more "
         f"({point.metric} at least {in_unit(point.at_least, 'share')})"
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import click
 
 from edgevision.calibration.findings import Coverage
-from edgevision.cli.output.lines import echo_line
+from edgevision.cli.lines import echo_line
 from edgevision.cli.output.sets import describe_set, echo_findings
 from edgevision.cli.output.tables import echo_table
 from edgevision.evidence.images_needed import images_text
