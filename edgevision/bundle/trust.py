@@ -54,7 +54,7 @@ class TrustPolicy:
         names = (subjects,) if isinstance(subjects, str) else sequence(subjects, "subjects", "names")
         if not all(isinstance(name, str) and name for name in names):
             raise OptionError(
-                f"subjects: expected names such as 'CN=Release,O=Example', got {subjects!r:.80}"
+                f"subjects: expected names such as 'CN=Release,O=Example', got {shown(subjects)}"
             )
         object.__setattr__(self, "subjects", tuple(map(str, names)))
         if not self.keys and not self.roots:
