@@ -36,6 +36,7 @@ _DIGITS = 6
 _MOST_STEPS = 100
 _FAR = 1e6
 _INSIDE = 1 - 1e-12
+_EXACT = 1e-7  # of a normal score
 #: Numbers processed at a time, which limits the memory.
 _BLOCK_NUMBERS = 1_000_000
 
@@ -190,7 +191,7 @@ def p_value(mean: WeightedMean) -> float:
 
 def _score_of(mean: WeightedMean, limit: float) -> float:
     values, counts = _rows([mean])
-    scores: Floats = _scores(_less(values, np.array([limit])), counts)
+    scores: Floats = _scores(_less(values, np.array([limit])), counts, np.zeros(1))
     return float(scores[0])
 
 
@@ -218,24 +219,31 @@ def _solved(means: Sequence[WeightedMean], quantile: float) -> list[float]:
     values, counts = _rows(means)
     low = np.array([mean.value for mean in means])
     high = np.maximum(low, [mean.above.amount / mean.above.weight for mean in means])
-    width = high - low
+    narrow, saddle = 1e-9 * (high - low), np.zeros(len(means))
     deviations = (counts * _less(values, low) ** 2).sum(axis=1)
-    old, limit = low, low + np.minimum(width, quantile * np.sqrt(deviations) / _totals(values, counts)) / 2
-    old_excess = np.clip(_scores(_less(values, old), counts) - quantile, -_FAR, _FAR)
+    far = quantile * np.sqrt(deviations) / _totals(values, counts)
+    old, limit = low.copy(), low + np.minimum(high - low, far) / 2
+    # Infinite where the limit is beyond everything that can happen.
+    old_excess = np.clip(_scores(_less(values, old), counts, saddle) - quantile, -_FAR, _FAR)
+    found, rows = high.copy(), np.arange(len(means))
     for _ in range(_MOST_STEPS):
-        # Infinite where the limit is beyond everything that can happen.
-        excess = np.clip(_scores(_less(values, limit), counts) - quantile, -_FAR, _FAR)
+        excess = np.clip(_scores(_less(values, limit), counts, saddle) - quantile, -_FAR, _FAR)
         low, high = np.where(excess < 0, limit, low), np.where(excess < 0, high, limit)
+        found[rows] = np.where(np.abs(excess) < _EXACT, limit, high)
         rise = excess - old_excess
         usable = (np.abs(excess) < _FAR) & (np.abs(old_excess) < _FAR) & (rise != 0)
         step = np.where(usable, excess * (limit - old), np.inf) / np.where(usable, rise, 1.0)
         moved = limit - step
-        inside = (moved > low) & (moved < high)
         old, old_excess = limit, excess
-        limit = np.where(inside, moved, (low + high) / 2)
-        if np.all((np.abs(excess) < 1e-7) | (high - low <= 1e-9 * width)):
-            return [float(one) for one in old]
-    return [float(one) for one in high]
+        limit = np.where((moved > low) & (moved < high), moved, (low + high) / 2)
+        going = np.flatnonzero((np.abs(excess) >= _EXACT) & (high - low > narrow))
+        if len(going) == 0:
+            break
+        if len(going) < len(rows):  # the others are solved
+            rows, values, counts, saddle = rows[going], values[going], counts[going], saddle[going]
+            low, high, narrow = low[going], high[going], narrow[going]
+            old, old_excess, limit = old[going], old_excess[going], limit[going]
+    return [float(one) for one in found]
 
 
 def _totals(values: NDArray[np.float64], counts: Floats) -> Floats:
@@ -269,11 +277,13 @@ def _less(values: NDArray[np.float64], limit: Floats) -> Floats:
     return np.asarray(values[:, :, 0] - limit[:, None] * values[:, :, 1])
 
 
-def _scores(coefficients: Floats, counts: Floats) -> Floats:
+def _scores(coefficients: Floats, counts: Floats, saddle: Floats) -> Floats:
     """Standard normal score of P(sum of coefficients times exponential variables <= 0), one per row.
 
     Args:
         coefficients, counts: ``(rows, n)``; each coefficient has as many variables as `counts` says.
+        saddle: ``(rows,)``, where the search for the saddlepoints begins; they are written to it, since those
+            of the next limit are near.
     """
     lowest, highest = coefficients.min(axis=1), coefficients.max(axis=1)
     scores = np.where(highest <= 0, np.inf, -np.inf)
@@ -285,7 +295,8 @@ def _scores(coefficients: Floats, counts: Floats) -> Floats:
     c, n = coefficients[mixed] / scale[:, None], counts[mixed]
     # The ends of the domain, where the cumulant function is infinite, are just outside.
     low, high = (_INSIDE * scale / extreme[mixed] for extreme in (lowest, highest))
-    t = np.zeros(len(mixed))
+    # Not near the ends, where Newton's steps become as small as the distance to them.
+    t = np.clip(saddle[mixed] * scale, 0.9 * low, 0.9 * high)
     for _ in range(_MOST_STEPS):
         ratio = c / (1 - c * t[:, None])
         slope, curve = (n * ratio).sum(axis=1), (n * ratio * ratio).sum(axis=1)
@@ -297,6 +308,7 @@ def _scores(coefficients: Floats, counts: Floats) -> Floats:
         t = moved
         if done:
             break
+    saddle[mixed] = t / scale
     ratio = c / (1 - c * t[:, None])
     curve, skew = (n * ratio * ratio).sum(axis=1), 2 * (n * ratio**3).sum(axis=1)
     root = np.sign(t) * np.sqrt(np.maximum(0.0, 2 * (n * np.log1p(-c * t[:, None])).sum(axis=1)))
