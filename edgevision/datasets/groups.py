@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import InputError, OptionError
-from edgevision.system.arguments import one_path, sequence
+from edgevision.system.arguments import one_path, path_text, sequence
 from edgevision.system.numeric import plain
 from edgevision.system.reading import read_file
 from edgevision.system.shown import shown
@@ -170,8 +170,10 @@ def _found(
 ) -> tuple[list[str | None], str]:
     """The group of each image, `None` or empty if it has none; and the source as text."""
     if isinstance(source, (str, os.PathLike)):
-        text = os.fspath(source)
-        kind, _, rest = text.partition(":") if isinstance(text, str) else ("", "", "")
+        text = path_text(source)
+        if text is None:
+            raise OptionError(f"groups: expected one of {_FORMS}; got {shown(source)}")
+        kind, _, rest = text.partition(":")
         if kind == "folder":
             levels = _levels(rest, text)
             return [_of_folders(name, levels) for name in image_names], text

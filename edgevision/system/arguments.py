@@ -234,9 +234,9 @@ def callback(value: CallableT, argument: str) -> CallableT:
     """A function that the caller passes, or another object that can be called; or `None`.
 
     Raises:
-        OptionError: it cannot be called.
+        OptionError: it cannot be called, or is a class.
     """
-    if value is not None and not callable(value):
+    if value is not None and (isinstance(value, type) or not callable(value)):
         raise OptionError(f"{argument}: expected a function, got {shown(value)}")
     return value
 

@@ -29,6 +29,7 @@ RESULTS = {
 INTERNAL = {
     *("Budget.requirements", "SessionSettings.check_options", "SessionSettings.check_device"),
     *("CheckedSession.watched", "Preprocessing.resized_frame", "Bundle.artifact", "Bundle.read"),
+    *("PointMetrics.named", "TrainingInputEvidence.steps"),
     *("QuantizationEvidence.of", "Attempt.of", "ScoreQuality.of"),
     # KeyError and IndexError, as everywhere in Python.
     *("Evaluation.metric", "Comparison.metric", "Detections.__getitem__", "GeneratedImages.__getitem__"),
