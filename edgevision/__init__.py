@@ -67,10 +67,10 @@ if TYPE_CHECKING:
     from edgevision.evaluation.sample_plan import plan_evaluation as plan_evaluation
     from edgevision.evidence.operating_points import Curve as Curve
     from edgevision.evidence.operating_points import OperatingEvidence as OperatingEvidence
-    from edgevision.evidence.operating_points import (
+    from edgevision.evidence.operating_points import PointMetrics as PointMetrics
+    from edgevision.evidence.operating_specification import (
         OperatingPointSpecification as OperatingPointSpecification,
     )
-    from edgevision.evidence.operating_points import PointMetrics as PointMetrics
     from edgevision.evidence.quantization import QuantizationEvidence as QuantizationEvidence
     from edgevision.evidence.quantization import RecipeComparison as RecipeComparison
     from edgevision.evidence.records import Attempt as Attempt
@@ -82,6 +82,7 @@ if TYPE_CHECKING:
     from edgevision.evidence.temperatures import ScaledScores as ScaledScores
     from edgevision.evidence.temperatures import ScoreQuality as ScoreQuality
     from edgevision.evidence.temperatures import TemperatureEvidence as TemperatureEvidence
+    from edgevision.evidence.training_input import TrainingInputEvidence as TrainingInputEvidence
     from edgevision.execution.run_costs import Timing as Timing
     from edgevision.exporting.export import Exported as Exported
     from edgevision.exporting.export import export as export
@@ -107,8 +108,6 @@ if TYPE_CHECKING:
     from edgevision.metrics.changes import Confusion as Confusion
     from edgevision.metrics.changes import Flip as Flip
     from edgevision.metrics.changes import PixelChange as PixelChange
-    from edgevision.metrics.changes import Reliability as Reliability
-    from edgevision.metrics.changes import ReliabilityBin as ReliabilityBin
     from edgevision.metrics.comparison import ClassifyDetails as ClassifyDetails
     from edgevision.metrics.comparison import ClassMetrics as ClassMetrics
     from edgevision.metrics.comparison import Comparison as Comparison
@@ -120,6 +119,8 @@ if TYPE_CHECKING:
     from edgevision.metrics.measures import ClassMetricValues as ClassMetricValues
     from edgevision.metrics.measures import Measures as Measures
     from edgevision.metrics.measures import MetricValue as MetricValue
+    from edgevision.metrics.reliability import Reliability as Reliability
+    from edgevision.metrics.reliability import ReliabilityBin as ReliabilityBin
     from edgevision.reporting.report import write_report as write_report
     from edgevision.session import CheckedSession as CheckedSession
     from edgevision.session import open_session as open_session
@@ -181,15 +182,12 @@ _NAMES = {
     "evaluation.open_model": ("ArtifactRun", "RunSettings"),
     "evaluation.run": ("Images",),
     "evaluation.sample_plan": ("EvaluationPlan", "PlannedRequirement", "plan_evaluation"),
-    "evidence.operating_points": (
-        "Curve",
-        "OperatingEvidence",
-        "OperatingPointSpecification",
-        "PointMetrics",
-    ),
+    "evidence.operating_points": ("Curve", "OperatingEvidence", "PointMetrics"),
+    "evidence.operating_specification": ("OperatingPointSpecification",),
     "evidence.quantization": ("QuantizationEvidence", "RecipeComparison"),
     "evidence.records": ("Attempt", "Evidence", "Measured", "MissingArtifact"),
     "evidence.requirements": ("Budget", "Requirement"),
+    "evidence.training_input": ("TrainingInputEvidence",),
     "execution.run_costs": ("Timing",),
     "evidence.temperatures": ("ScaledScores", "ScoreQuality", "TemperatureEvidence"),
     "exporting.export": ("Exported", "export"),
@@ -204,7 +202,8 @@ _NAMES = {
     "imaging.yuv": ("YuvFrame",),
     "loading.bare": ("BareModel",),
     "loading.load": ("load", "load_classifier", "load_detector", "load_generator"),
-    "metrics.changes": ("BoxChange", "Confusion", "Flip", "PixelChange", "Reliability", "ReliabilityBin"),
+    "metrics.changes": ("BoxChange", "Confusion", "Flip", "PixelChange"),
+    "metrics.reliability": ("Reliability", "ReliabilityBin"),
     "metrics.comparison": (
         "ClassMetrics",
         "ClassifyDetails",

@@ -170,6 +170,49 @@ class ActivationSource(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class TrainingResize:
+    """The size of a source's input, and how images are resized to it.
+
+    Attributes:
+        size_wh: width and height, in pixels.
+        resize, interpolation: in the words of `edgevision.Preprocessing`.
+        channels: 3 for RGB, 1 for grey.
+    """
+
+    size_wh: tuple[int, int]
+    resize: str
+    interpolation: str
+    channels: int
+
+
+@runtime_checkable
+class TrainingInputSource(Protocol):
+    """A source that reads image files as the library that it was trained with does.
+
+    Optional: test it with `isinstance(source, TrainingInputSource)`. Without it, the evidence does not tell
+    what another decoder and another resize than those of the training change.
+    """
+
+    @property
+    def training_input(self) -> str:
+        """The functions that read them and their version, in words."""
+        ...
+
+    def training_pixels(self, data: bytes, resize: TrainingResize) -> Array | None:
+        """The pixels of an image file, decoded and resized as for training.
+
+        Args:
+            data: content of the file. It was decoded before by `edgevision.imaging`, with its limits.
+            resize: the size, and how.
+
+        Returns:
+            float32 ``(height, width, channels)`` of 0…255, RGB or grey, before any normalization; `None` if
+            the library cannot decode this file, or does not resize in this way.
+        """
+        ...
+
+
 @runtime_checkable
 class NormalizedSource(Protocol):
     """A source with batch normalizations, which store statistics of the training data."""

@@ -143,7 +143,10 @@ SETTINGS: list[tuple[type, dict[str, Any]]] = [
         },
     ),
     (ev.Budget, {"max_drop": 0.5, "min_agreement": 0.75}),
-    (ev.OperatingPointSpecification, {"positive": "cat", "metric": "sensitivity", "at_least": 0.75}),
+    (
+        ev.OperatingPointSpecification,
+        {"positive": "cat", "metric": "sensitivity", "at_least": 0.75, "confidence": 0.75},
+    ),
     (
         ev.ConversionSettings,
         {

@@ -47,7 +47,6 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
     "edgevision/bundle/pictures.py": {"ZipFile": "written into memory"},
     "plugins/edgevision_tflite/model_file.py": {"ZipFile": "written into memory"},
     "edgevision/bundle/manifest.py": {"loads": "its own text, to be put into canonical form"},
-    "edgevision/cli/inspect.py": {"loads": "its own text"},
     # TOML, which its readers read strictly
     "edgevision/target.py": {"loads": "TOML"},
     "edgevision/conversion/latency_table.py": {"loads": "TOML"},

@@ -29,7 +29,7 @@ INSTEAD = {
     r"\bdemand(s|ed|ing)?\b": "requirement, required, specification",
     r"\bheld against\b|\bhold \w+ against\b": "compared with",
     r"\btold of\b|\btelling pictures?\b|\bmost telling\b": "called after each step; representative examples",
-    r"\bhundredths\b|\bpoints \(": "percentage points",
+    r"\bhundredths\b|(?<!percentage )\bpoints \(": "percentage points",
     r"\bdear(er|est)\b": "more expensive, most expensive",
     r"\bthinn?(ed|ing)\b": "NMS applied, suppress",
     r"(?<!ground )\bthe truth\b": "ground truth, labels",

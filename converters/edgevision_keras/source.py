@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgevision.converter import Activations, CalibrationData, SourceFacts
+from edgevision.converter import Activations, CalibrationData, SourceFacts, TrainingResize
 from edgevision.tensors import Array, TensorSpec, check_inputs
 from edgevision_keras.graph.trace import Trace
 from edgevision_keras.libraries import require_tensorflow
@@ -18,6 +18,7 @@ from edgevision_keras.quantization.prepare import PreparedNetwork, prepare
 from edgevision_keras.statistics.activations import ActivationMeter
 from edgevision_keras.statistics.batch_norms import NormStatistics
 from edgevision_keras.statistics.distillation import distil
+from edgevision_keras.training_input import training_input, training_pixels
 
 _LOG = logging.getLogger(__name__)
 #: Examples per call of the source: more use memory and save no time on a CPU.
@@ -122,6 +123,15 @@ class KerasSource:
         """As `edgevision.converter.ActivationSource.activations`."""
         check_inputs(self.inputs, inputs)
         return self._meter(inputs, limits)
+
+    @property
+    def training_input(self) -> str:
+        """As `edgevision.converter.TrainingInputSource.training_input`."""
+        return training_input()
+
+    def training_pixels(self, data: bytes, resize: TrainingResize) -> Array | None:
+        """As `edgevision.converter.TrainingInputSource.training_pixels`."""
+        return training_pixels(data, resize)
 
     @property
     def norms(self) -> tuple[str, ...]:

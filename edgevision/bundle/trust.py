@@ -11,6 +11,7 @@ from edgevision.bundle.layout import TRUST_VARIABLE
 from edgevision.errors import BundleError, OptionError, TrustError
 from edgevision.system.arguments import sequence
 from edgevision.system.reading import read_file
+from edgevision.system.shown import shown
 
 _KEY, _CERTIFICATE = b"-----BEGIN PUBLIC KEY-----", b"-----BEGIN CERTIFICATE-----"
 _MOST_BYTES = 1_000_000
@@ -53,7 +54,7 @@ class TrustPolicy:
         names = (subjects,) if isinstance(subjects, str) else sequence(subjects, "subjects", "names")
         if not all(isinstance(name, str) and name for name in names):
             raise OptionError(
-                f"subjects: expected names such as 'CN=Release,O=Example', got {subjects!r:.80}"
+                f"subjects: expected names such as 'CN=Release,O=Example', got {shown(subjects)}"
             )
         object.__setattr__(self, "subjects", tuple(map(str, names)))
         if not self.keys and not self.roots:
@@ -72,7 +73,7 @@ def policies(trust: TrustPolicy | None) -> tuple[TrustPolicy, ...]:
             cannot be met refuses everything.
     """
     if trust is not None and not isinstance(trust, TrustPolicy):
-        raise OptionError(f"trust: expected a TrustPolicy, got {trust!r:.80}")
+        raise OptionError(f"trust: expected a TrustPolicy, got {shown(trust)}")
     own = () if trust is None else (trust,)
     text = os.environ.get(TRUST_VARIABLE)
     return own if text is None else (*own, _of_environment(text))

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from edgevision._version import __version__
+from edgevision.cli.lines import echo_line
 from edgevision.cli.options.verbosity import verbosity_options
-from edgevision.cli.output.lines import echo_line
 from edgevision.errors import EdgeVisionError, OutputError, first_line
 from edgevision.plugins import registry
 
@@ -58,9 +58,9 @@ Shell completion: add this line to ~/.bashrc (zsh: zsh_source and ~/.zshrc).
 Exit codes: 0 success, 1 internal error, 2 invalid option, 3 unusable image or
 folder, 4 unreadable model, 5 damaged bundle, 6 missing plugin or runtime,
 7 unavailable device, 8 artifact rejected by its runtime, 9 failed inference,
-10 failed conversion, 11 requirement not met, 12 unwritable output, 14 not signed
-by someone who is trusted, 15 only some artifacts of a conversion passed, 130
-Ctrl-C."""
+10 failed conversion, 11 requirement not met, 12 unwritable output,
+13 requirement not shown by these images, 14 not signed by someone who is trusted,
+15 only some artifacts of a conversion passed, 130 Ctrl-C."""
 
 
 class _Commands(click.Group):

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from edgevision.cli.output.lines import echo_line
+from edgevision.cli.lines import echo_line
 from edgevision.cli.output.tables import echo_table
 from edgevision.plugins import BackendStatus, registry
 

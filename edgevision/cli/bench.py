@@ -14,13 +14,13 @@ from edgevision.benchmarking.bench import BenchResult, bench
 from edgevision.benchmarking.plot import draw_bench
 from edgevision.benchmarking.subjects import STAGES
 from edgevision.benchmarking.sustained import Minute, Sustained, sustain
+from edgevision.cli.lines import echo_line
 from edgevision.cli.options.groups import GroupedCommand, option, under
 from edgevision.cli.options.image import size_wh
 from edgevision.cli.options.model import BARE_HEADING, BARE_OPTIONS, load_from_arguments
 from edgevision.cli.options.path import PATH
 from edgevision.cli.options.run import ARTIFACT_OPTIONS, NO_TUNE_OPTION, THREADS_OPTION
 from edgevision.cli.options.verbosity import verbosity_options
-from edgevision.cli.output.lines import echo_line
 from edgevision.cli.output.tables import echo_table
 from edgevision.cli.output.terminal import progress_on
 from edgevision.imaging.write import check_suffix, write_image

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from edgevision.bundle.layout import is_bundle
+from edgevision.cli.lines import echo_line
 from edgevision.cli.options.completion import (
     complete_backend,
     complete_precision_of_a,
@@ -26,7 +27,6 @@ from edgevision.cli.options.path import PATH
 from edgevision.cli.options.run import NO_TUNE_OPTION, tune_of
 from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.left_out import echo_left_out
-from edgevision.cli.output.lines import echo_line
 from edgevision.cli.output.sets import describe_set, echo_findings
 from edgevision.cli.output.tables import echo_table
 from edgevision.cli.output.terminal import progress_on, without_noise

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from edgevision.artifact import PRECISIONS
+from edgevision.cli.lines import echo_line
 from edgevision.cli.options.completion import complete_precision, complete_target
 from edgevision.cli.options.detect import (
     DECODER_OPTIONS,
@@ -27,7 +28,6 @@ from edgevision.cli.options.path import PATH
 from edgevision.cli.options.score import SCORE_OPTIONS, operating_point_of
 from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.evidence import echo_evidence
-from edgevision.cli.output.lines import echo_line
 from edgevision.cli.output.terminal import progress_on, without_noise
 from edgevision.conversion.convert import ConversionSettings, convert
 from edgevision.errors import AgreementError, IncompleteConversionError

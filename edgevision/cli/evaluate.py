@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from edgevision.cli.lines import echo_line
 from edgevision.cli.options.groups import GroupedCommand, option, under
 from edgevision.cli.options.measure import (
     GROUND_TRUTH_OPTIONS,
@@ -23,12 +24,12 @@ from edgevision.cli.options.score import describe_score_calibration
 from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.evaluation_pictures import save_pictures
 from edgevision.cli.output.left_out import echo_left_out
-from edgevision.cli.output.lines import echo_line
 from edgevision.cli.output.sets import describe_set, echo_findings
 from edgevision.cli.output.tables import echo_table
 from edgevision.cli.output.terminal import progress_on, without_noise
 from edgevision.errors import InputError
 from edgevision.evaluation.evaluate import Evaluation, evaluate
+from edgevision.metrics.calibration_texts import calibrated_error, calibration_error
 from edgevision.metrics.changes import Confusion
 from edgevision.metrics.formatting import (
     NO_INTERVAL,
@@ -122,8 +123,10 @@ def _echo(evaluation: Evaluation) -> None:
         ],
     )
     if measures.reliability is not None:
-        error = in_unit(measures.reliability.ece, "share")
-        echo_line(f"expected calibration error: {error} (lower is better)")
+        error = calibration_error(measures.reliability)
+        calibrated = calibrated_error(measures.reliability)
+        echo_line(f"expected calibration error: {error}; lower is better")
+        echo_line(f"of a perfectly calibrated model with these scores, on so many images: {calibrated}")
     if measures.by_class:
         click.echo()
         _echo_classes(measures.by_class, "objects" if evaluation.task.name == "detect" else "images")

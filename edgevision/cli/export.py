@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
+from edgevision.cli.lines import echo_line
 from edgevision.cli.options.path import PATH
 from edgevision.cli.options.verbosity import verbosity_options
-from edgevision.cli.output.lines import echo_line
 from edgevision.cli.output.terminal import without_noise
 from edgevision.exporting.export import export
 from edgevision.plugins import registry

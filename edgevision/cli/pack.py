@@ -9,11 +9,11 @@ from typing import Any
 
 import click
 
+from edgevision.cli.lines import echo_line
 from edgevision.cli.options.groups import GroupedCommand, option, under
 from edgevision.cli.options.path import PATH
 from edgevision.cli.options.run import SESSION_OPTIONS, session_settings_of
 from edgevision.cli.options.verbosity import verbosity_options
-from edgevision.cli.output.lines import echo_line
 from edgevision.cli.output.terminal import without_noise
 from edgevision.exporting.pack import PackSettings, pack
 from edgevision.metrics.formatting import size

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
+from edgevision.cli.lines import echo_line
 from edgevision.cli.options.groups import GroupedCommand, option, under
-from edgevision.cli.output.lines import echo_line
 from edgevision.cli.output.tables import echo_table
 from edgevision.evaluation.sample_plan import POWER, EvaluationPlan, PlannedRequirement, plan_evaluation
 from edgevision.metrics.formatting import in_points, in_unit, level, limit_in_points, limit_in_unit

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import click
 
 from edgevision.backend import SessionSettings
+from edgevision.cli.lines import echo_line, one_line
 from edgevision.cli.options.detect import THRESHOLD_OPTIONS, thresholds_of
 from edgevision.cli.options.groups import GroupedCommand, option, under
 from edgevision.cli.options.model import BARE_HEADING, BARE_OPTIONS, load_from_arguments
@@ -26,7 +27,6 @@ from edgevision.cli.options.run import (
 from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.annotated import AnnotatedCopy, annotated_paths, save_annotated
 from edgevision.cli.output.left_out import echo_left_out
-from edgevision.cli.output.lines import echo_line, one_line
 from edgevision.errors import InputError, OptionError
 from edgevision.execution.pipeline import in_order, shared_out, turn_on
 from edgevision.imaging.blocks import Read, image_blocks, read_or_error

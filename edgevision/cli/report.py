@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
+from edgevision.cli.lines import echo_line
 from edgevision.cli.options.groups import GroupedCommand, under
 from edgevision.cli.options.model import BARE_HEADING, BARE_OPTIONS, bare_of
 from edgevision.cli.options.path import PATH
-from edgevision.cli.output.lines import echo_line
 from edgevision.cli.output.terminal import without_noise
 from edgevision.reporting.report import write_report
 

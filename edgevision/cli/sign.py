@@ -10,8 +10,8 @@ import click
 
 from edgevision.bundle.layout import SIGNATURE
 from edgevision.bundle.signing import sign_bundle
+from edgevision.cli.lines import echo_line
 from edgevision.cli.options.path import PATH
-from edgevision.cli.output.lines import echo_line
 from edgevision.errors import OptionError
 from edgevision.system.reading import read_file
 

@@ -10,12 +10,12 @@ import click
 
 from edgevision.benchmarking.tune import Tuning, TuningRow, tune
 from edgevision.bundle.layout import is_bundle
+from edgevision.cli.lines import echo_line
 from edgevision.cli.options.completion import complete_backend, complete_precision_of_bundle
 from edgevision.cli.options.groups import GroupedCommand, under
 from edgevision.cli.options.model import BARE_HEADING, BARE_OPTIONS, bare_of
 from edgevision.cli.options.path import PATH
 from edgevision.cli.options.verbosity import verbosity_options
-from edgevision.cli.output.lines import echo_line
 from edgevision.cli.output.tables import echo_table
 from edgevision.cli.output.terminal import progress_on, without_noise
 

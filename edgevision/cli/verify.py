@@ -10,8 +10,8 @@ import click
 
 from edgevision.bundle.signing import verify_bundle
 from edgevision.bundle.trust import TrustPolicy
+from edgevision.cli.lines import echo_line
 from edgevision.cli.options.path import PATH
-from edgevision.cli.output.lines import echo_line
 
 
 @click.command("verify")

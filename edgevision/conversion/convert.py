@@ -44,7 +44,9 @@ from edgevision.evaluation.for_source import check_stated, evaluator_for_source
 from edgevision.evaluation.run import Examples, Images, open_images
 from edgevision.evaluation.source_check import check_interpolation, check_source
 from edgevision.evaluation.source_session import SourceSession
+from edgevision.evaluation.training_input import training_sample
 from edgevision.evidence.records import Evidence, Measured, MissingArtifact
+from edgevision.evidence.training_input import TrainingInputEvidence
 from edgevision.imaging.find import told_left_out
 from edgevision.plugins import Registry, registry
 from edgevision.system.arguments import callback, instance, names, one_path
@@ -198,6 +200,7 @@ class Conversion:
         if not settings.accept_not_shown:
             reference.check_budget(settings.budget, self._possible_precisions())
         source_findings = _source_findings(reference, settings)
+        training_input = self._measure_training_input(reference)
         calibrator = None
         if self.scores is not None:
             steps.next("calibrating the source's scores", Stage.SOURCE, len(self.scores.calibration))
@@ -215,12 +218,21 @@ class Conversion:
         _require_one(chosen, trials.failures)
         steps.next("timing", Stage.TIMING)
         evidence = require_passed(
-            self._evidence(trials, chosen, source_findings), settings.keep_passing, settings.accept_not_shown
+            self._evidence(trials, chosen, source_findings, training_input),
+            settings.keep_passing,
+            settings.accept_not_shown,
         )
         steps.next("writing the bundle", Stage.WRITING)
         passed = {result.artifact for result in evidence.results}
         self._write(reference, [trial for trial in chosen if trial.id in passed], evidence)
         return evidence
+
+    def _measure_training_input(self, reference: Reference) -> TrainingInputEvidence | None:
+        sample = training_sample(self.source, self.evaluator, self.sets.evaluation)
+        if sample is None:
+            return None
+        self.steps.next("measuring the source as its training read images", Stage.SOURCE, len(sample.places))
+        return sample.measure(reference.model, reference.answers, self.steps.measured)
 
     def _candidate_builder(self) -> CandidateBuilder:
         calibration, data = self.sets.calibration, None
@@ -261,7 +273,11 @@ class Conversion:
         return [done for trial in chosen for done in self._with_scores(calibrator, [trial], failures)]
 
     def _evidence(
-        self, trials: Trials, chosen: Sequence[Trial], source_findings: Sequence[Finding]
+        self,
+        trials: Trials,
+        chosen: Sequence[Trial],
+        source_findings: Sequence[Finding],
+        training_input: TrainingInputEvidence | None,
     ) -> Evidence:
         sets, task = self.sets, self.request.settings.task
         coverage = coverage_of(self.source, self.evaluator, sets)
@@ -287,6 +303,7 @@ class Conversion:
                 *(() if coverage is None else coverage_findings(coverage)),
             ),
             calibration_coverage=coverage,
+            training_input=training_input,
         )
 
     def _write(self, reference: Reference, chosen: Sequence[Trial], evidence: Evidence) -> None:

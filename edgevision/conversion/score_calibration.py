@@ -17,25 +17,32 @@ from edgevision.evaluation.evaluator import Evaluator
 from edgevision.evaluation.ground_truth import classify_truth
 from edgevision.evaluation.run import measure
 from edgevision.evidence.operating_points import (
-    OperatingPointSpecification,
-    Positives,
     ThresholdedScores,
     find_class,
-    find_threshold,
     operating_evidence,
 )
+from edgevision.evidence.operating_specification import OperatingPointSpecification
 from edgevision.evidence.records import Measured
 from edgevision.evidence.temperatures import (
     HIGHEST,
     LOWEST,
     ScaledScores,
     ScoreQuality,
+    change_interval,
     fit_temperature,
+    log_losses,
     scaled_scores,
     temperature_evidence,
 )
+from edgevision.evidence.threshold_choice import (
+    Positives,
+    effective_number,
+    empirical_threshold,
+    find_threshold,
+)
 from edgevision.metrics.classification import Members, members
 from edgevision.metrics.formatting import in_unit
+from edgevision.metrics.intervals import Groups
 from edgevision.tasks.classify import Classifier, Scores, score_output
 from edgevision.tasks.score_calibration import OperatingPoint, ScoreCalibration
 from edgevision.tasks.temperature import score_floor
@@ -69,6 +76,11 @@ class ScoreCalibrationRequest:
         """For each set, bool ``(images,)``: whether an image is of the class of interest."""
         return self.calibration_truth[:, self.class_id], self.evaluation_truth[:, self.class_id]
 
+    @property
+    def groups(self) -> Groups | None:
+        """The group of each evaluation image; `None` if every image is its own."""
+        return self.evaluator.groups
+
 
 @dataclass(frozen=True, eq=False)
 class FittedScores:
@@ -78,18 +90,21 @@ class FittedScores:
         calibration, evaluation: float32 ``(images, classes)``, the scores at that temperature.
         scaled: the temperature, where requested.
         threshold: where requested.
+        empirical: the threshold with the required value on the calibration images themselves, if requested.
     """
 
     calibration: Scores
     evaluation: Scores
     scaled: ScaledScores | None
     threshold: float | None
+    empirical: float | None = None
 
     def of_class(self, class_id: int) -> ThresholdedScores | None:
         """The scores of one class with the threshold; `None` without a threshold."""
         if self.threshold is None:
             return None
-        return ThresholdedScores(self.calibration[:, class_id], self.evaluation[:, class_id], self.threshold)
+        scores = self.calibration[:, class_id], self.evaluation[:, class_id]
+        return ThresholdedScores(*scores, self.threshold, self.empirical)
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +174,7 @@ class ScoreCalibrator:
         before, after = source.of_class(request.class_id), fitted.of_class(request.class_id)
         if request.specification is None or before is None or after is None:
             return measured
-        evidence = operating_evidence(request.specification, before, after, request.positives)
+        evidence = operating_evidence(request.specification, before, after, request.positives, request.groups)
         requirements = (*measured.requirements, evidence.requirement)
         return replace(measured, operating_point=evidence, requirements=requirements)
 
@@ -192,7 +207,7 @@ def score_calibration_request(
     )
     for name, positive in zip((calibration.name, "the evaluation set"), request.positives, strict=True):
         _check_both_present(name, positive, specification)
-    _check_enough(calibration.name, request.positives[0], specification)
+    _check_enough(calibration.name, request.positives[0], calibration.groups, specification)
     return request
 
 
@@ -231,17 +246,25 @@ def _check_both_present(name: str, positive: Positives, specification: Operating
     )
 
 
-def _check_enough(name: str, positive: Positives, specification: OperatingPointSpecification) -> None:
-    which, count = "class", int(positive.sum())
+def _check_enough(
+    name: str, positive: Positives, groups: Groups | None, specification: OperatingPointSpecification
+) -> None:
+    which, counted = "class", positive
     if specification.metric == "specificity":
-        which, count = "classes other than", int((~positive).sum())
-    if count < specification.least_images:
-        raise InputError(
-            f"{name}: {count} images of {which} '{specification.positive}' cannot show a "
-            f"{specification.metric} of {in_unit(specification.at_least, 'share')}; calibrate on "
-            f"{specification.least_images} of them or more (--calibration-samples limits how many images are "
-            f"used), or require less"
-        )
+        which, counted = "classes other than", ~positive
+    independent, least = effective_number(counted, groups), specification.least_images
+    if independent >= least:
+        return
+    grouped = "" if groups is None else f", in groups that count as {independent},"
+    guarantee = (
+        "" if specification.confidence is None else f" at a confidence of {specification.confidence:g}"
+    )
+    lower = "" if specification.confidence is None else ", or lower --confidence"
+    raise InputError(
+        f"{name}: {int(counted.sum())} images of {which} '{specification.positive}'{grouped} cannot show a "
+        f"{specification.metric} of {in_unit(specification.at_least, 'share')}{guarantee}; calibrate on "
+        f"{least} of them or more (--calibration-samples limits how many are used), require less{lower}"
+    )
 
 
 def _fit(
@@ -255,28 +278,38 @@ def _fit(
         temperature = fit_temperature(calibration, request.calibration_truth, floor, independent)
         if temperature is None:
             raise ConversionError(_without_temperature(name, request))
-        before = ScoreQuality.of(evaluation, request.evaluation_truth, floor, independent)
+        plain, truth = evaluation, request.evaluation_truth
         calibration, evaluation = (
             scaled_scores(scores, temperature, floor, independent) for scores in (calibration, evaluation)
         )
-        after = ScoreQuality.of(evaluation, request.evaluation_truth, floor, independent)
-        scaled = ScaledScores(temperature, before, after)
-    threshold = None
+        losses = [log_losses(scores, truth, floor, independent) for scores in (plain, evaluation)]
+        before, after = (
+            ScoreQuality.of(scores, truth, floor, independent, request.groups)
+            for scores in (plain, evaluation)
+        )
+        change = change_interval(losses[0], losses[1], request.groups)
+        scaled = ScaledScores(temperature, before, after, change)
+    threshold = empirical = None
     if request.specification is not None:
         threshold = _threshold(name, request, calibration, request.specification)
-    return FittedScores(calibration, evaluation, scaled, threshold)
+        of_class = calibration[:, request.class_id], request.positives[0]
+        empirical = empirical_threshold(*of_class, request.specification)
+    return FittedScores(calibration, evaluation, scaled, threshold, empirical)
 
 
 def _threshold(
     name: str, request: ScoreCalibrationRequest, scores: Scores, specification: OperatingPointSpecification
 ) -> float:
-    threshold = find_threshold(scores[:, request.class_id], request.positives[0], specification)
+    of_class = scores[:, request.class_id], request.positives[0]
+    threshold = find_threshold(*of_class, specification, request.calibration.groups)
     if threshold is None:
+        stated = specification.confidence
+        confidence = "" if stated is None else f" at a confidence of {stated:g}"
         raise ConversionError(
-            f"{name}: no threshold on the score of '{specification.positive}' keeps a "
-            f"{specification.metric} of {in_unit(specification.at_least, 'share')} on {len(scores)} "
-            f"images of {request.calibration.name}, except one that predicts every image positive, or none; "
-            f"require less, or calibrate on more images"
+            f"{name}: no threshold on the score of '{specification.positive}' is shown to keep a "
+            f"{specification.metric} of {in_unit(specification.at_least, 'share')}{confidence} by "
+            f"{len(scores)} images of {request.calibration.name}, except one that predicts every image "
+            f"positive, or none; require less, or calibrate on more images"
         )
     return threshold
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from edgevision.calibration.synthetic import SYNTHETIC
 from edgevision.datasets.groups import GroupSource
 from edgevision.evaluation.run import Images
-from edgevision.evidence.operating_points import OperatingPointSpecification
+from edgevision.evidence.operating_specification import OperatingPointSpecification
 from edgevision.evidence.requirements import Budget
 from edgevision.system.arguments import flag, instance, names, optional_text, paths, whole_number
 from edgevision.tasks.options import TaskOptions

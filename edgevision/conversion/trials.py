@@ -123,7 +123,7 @@ class Trials:
             self._succeeding([(planned, tuple(sharing)) for planned, sharing in users.values()])
         )
         self._close_all_but(chosen)
-        self.notes.extend(note for trial in chosen for note in _adjustment(trial.measured))
+        self.notes.extend(_adjustments([trial.measured for trial in chosen]))
         return chosen
 
     def note_slower(self, trials: Sequence[Trial], speed_bases: Mapping[str, str]) -> None:
@@ -370,15 +370,19 @@ class Trials:
         self._outcomes[planned.id] = failure_of(error, planned.id)
 
 
-def _adjustment(measured: Measured) -> Iterator[str]:
-    """A note on the confidence of the bounds of a candidate that a search chose."""
-    for confidence in {one.confidence for one in measured.requirements if one.confidence != CONFIDENCE}:
-        yield (
-            f"{measured.artifact}: chosen by a search, and so judged at a confidence of "
-            f"{100 * confidence:.6g} %: "
-            f"all its candidates together pass wrongly at most as often as one that is judged at "
-            f"{100 * CONFIDENCE:g} % (weighted Bonferroni)"
-        )
+def _adjustments(chosen: Sequence[Measured]) -> Iterator[str]:
+    """Notes on the confidence at which the candidates that a search chose are judged."""
+    by_confidence: dict[float, list[str]] = {}
+    for measured in chosen:
+        for confidence in {one.confidence for one in measured.requirements}:
+            by_confidence.setdefault(confidence, []).append(measured.artifact)
+    for confidence, artifacts in by_confidence.items():
+        if confidence != CONFIDENCE:
+            yield (
+                f"{', '.join(artifacts)}: chosen by a search, and so judged at a confidence of "
+                f"{100 * confidence:.6g} %: all candidates of a search together pass wrongly at most as "
+                f"often as one artifact that is judged at {100 * CONFIDENCE:g} % (weighted Bonferroni)"
+            )
 
 
 def _targets_wanting(planned: PlannedArtifact, searches: Sequence[PrecisionSearch]) -> tuple[Target, ...]:

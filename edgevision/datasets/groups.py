@@ -17,6 +17,7 @@ from edgevision.errors import InputError, OptionError
 from edgevision.system.arguments import one_path, sequence
 from edgevision.system.numeric import plain
 from edgevision.system.reading import read_file
+from edgevision.system.shown import shown
 
 #: How a caller says which images belong together: ``folder:LEVEL``, ``pattern:PATTERN``, ``file``, the path
 #: of a CSV file, or the name of the group of each image.
@@ -291,10 +292,13 @@ def _rows_of(rows: Iterable[list[str]], path: Path) -> dict[str, str]:
 
 
 def _of_sequence(values: Sequence[str] | Sequence[int], count: int, where: str) -> list[str | None]:
-    groups = [plain(value) for value in sequence(values, "groups", "names, one per image")]
+    try:
+        groups = [plain(value) for value in sequence(values, "groups", "names, one per image")]
+    except OptionError as error:
+        raise OptionError(str(error) if str(error).startswith("groups") else f"groups: {error}") from error
     for group in groups:
         if isinstance(group, bool) or not isinstance(group, (str, int)):
-            raise OptionError(f"groups: expected a name or a whole number for each image, got {group!r:.80}")
+            raise OptionError(f"groups: expected a name or a whole number for each image, got {shown(group)}")
     if len(groups) != count:
         raise OptionError(f"groups: expected one per image of {where}, {count} in all, got {len(groups)}")
     return [str(group) for group in groups]

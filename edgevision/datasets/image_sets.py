@@ -241,6 +241,16 @@ class ImageSet:
             total.update(f"{digest} {class_name}\n".encode())
         return total.hexdigest()
 
+    def file_content(self, place: int) -> bytes | None:
+        """The content of the file of one image; `None` for an array, and for a frame of a file with several.
+
+        Raises:
+            InputError: the file cannot be read.
+        """
+        entry = self._entries[place]
+        content = entry.content()
+        return content if isinstance(content, bytes) and not entry.is_frame else None
+
     def sample(self, count: int, seed: int = 0) -> ImageSet:
         """A stratified random sample of `count` images, in their order; the set itself if it is smaller.
 
@@ -285,9 +295,14 @@ class _Entry:
     _decode: Callable[[Any], Pixels | Frame]
     _hash: Callable[[Any], str]
     _is_private: Callable[[Any], bool] = lambda _: False
+    is_frame: bool = False
 
     def decode(self) -> Pixels | Frame:
         return self._decode(self._read())
+
+    def content(self) -> Any:
+        """The content of the file, or the array."""
+        return self._read()
 
     @property
     def digest(self) -> str:
@@ -317,7 +332,10 @@ def _file_entry(name: str, where: str, frame: int | None, read: Callable[[], byt
     def decode(data: bytes) -> Pixels | Frame:
         return _plain_or_frame(decode_frame(data, where + shown, frame))
 
-    return _Entry(name + shown, read, decode, lambda data: _hash_bytes(data, shown), _is_dicom)
+    return _Entry(
+        *(name + shown, read, decode, lambda data: _hash_bytes(data, shown), _is_dicom),
+        is_frame=frame is not None,
+    )
 
 
 def _is_dicom(data: bytes) -> bool:

@@ -100,6 +100,19 @@ class ClassificationEvaluator:
         """The scores of each image, float32 ``(classes,)``."""
         return list(model.scores(images))
 
+    def at(self, places: Sequence[int]) -> ClassificationEvaluator:
+        """The evaluator of some of the evaluation images, by their indices; without an operating point."""
+        evaluator = ClassificationEvaluator(
+            self.task,
+            self.labels,
+            self.preprocessing,
+            None if self.truth is None else self.truth[list(places)],
+            [self._image_names[place] for place in places] if self._image_names else (),
+            groups=None if self.groups is None else self.groups[list(places)],
+        )
+        evaluator._multi_label = self._multi_label
+        return evaluator
+
     def network_inputs(self, source: Session, examples: ImageSet) -> PreprocessedImages:
         """As `Evaluator.network_inputs`."""
         return PreprocessedImages(source.inputs[0], self.preprocessing, examples)

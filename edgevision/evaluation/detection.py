@@ -106,6 +106,18 @@ class DetectionEvaluator:
         """All detections in each image, including those far below the threshold."""
         return model.detect_batch(images, task=self._all)
 
+    def at(self, places: Sequence[int]) -> DetectionEvaluator:
+        """The evaluator of some of the evaluation images, by their indices."""
+        return DetectionEvaluator(
+            self.task,
+            self._decoder,
+            self.labels,
+            self.preprocessing,
+            None if self.truth is None else [self.truth[place] for place in places],
+            [self._image_names[place] for place in places] if self._image_names else (),
+            groups=None if self.groups is None else self.groups[list(places)],
+        )
+
     def network_inputs(self, source: Session, examples: ImageSet) -> PreprocessedImages:
         """As `Evaluator.network_inputs`."""
         return PreprocessedImages(source.inputs[0], self.preprocessing, examples)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from edgevision.backend import Session
 from edgevision.bundle.known_answers import KnownInputs
@@ -68,6 +68,18 @@ class Evaluator(Protocol):
 
     def representative(self, source: Sequence[Any], count: int) -> list[int]:
         """Places of up to `count` examples that represent the set best."""
+        ...
+
+
+@runtime_checkable
+class SampledEvaluator(Evaluator, Protocol):
+    """An evaluator of images that can also compare answers to some of the evaluation images.
+
+    Optional: test it with `isinstance(evaluator, SampledEvaluator)`.
+    """
+
+    def at(self, places: Sequence[int]) -> Evaluator:
+        """The evaluator of the evaluation images with these indices."""
         ...
 
 

@@ -17,14 +17,13 @@ from edgevision.evidence.quantization import quantization_from
 from edgevision.evidence.records import Attempt, Evidence, Measured, MissingArtifact
 from edgevision.evidence.requirements import Requirement
 from edgevision.evidence.temperatures import ScaledScores, ScoreQuality, TemperatureEvidence
+from edgevision.evidence.training_input import TrainingInputEvidence
 from edgevision.execution.run_costs import Timing
 from edgevision.metrics.changes import (
     BoxChange,
     Confusion,
     Flip,
     PixelChange,
-    Reliability,
-    ReliabilityBin,
 )
 from edgevision.metrics.comparison import (
     ClassifyDetails,
@@ -37,6 +36,7 @@ from edgevision.metrics.comparison import (
     Metric,
 )
 from edgevision.metrics.intervals import Interval
+from edgevision.metrics.reliability import Reliability, ReliabilityBin
 from edgevision.system.schema_version import newer_schema
 from edgevision.system.strict_json import read_json
 
@@ -45,6 +45,8 @@ SCHEMA_VERSION = 2
 
 #: Longest line of JSON that is written.
 _LINE = 160
+#: Fields of `OperatingEvidence` with metrics at a threshold.
+_POINTS = ("point", "source_point", "empirical_point", "source_empirical_point")
 _TASKS: Mapping[type[Any], str] = {
     ClassifyDetails: "classify",
     DetectDetails: "detect",
@@ -55,6 +57,8 @@ _TASKS: Mapping[type[Any], str] = {
 def evidence_json(evidence: Evidence) -> str:
     """The text of ``evidence.json``."""
     document = {"schema_version": SCHEMA_VERSION, "edgevision": __version__, **asdict(evidence)}
+    if evidence.training_input is not None:
+        document["training_input"]["comparison"] = comparison_document(evidence.training_input.comparison)
     for row, result in zip(document["results"], evidence.results, strict=True):
         row["comparison"] = comparison_document(result.comparison)
         row["operating_point"] = _operating_document(result.operating_point)
@@ -106,8 +110,9 @@ def _operating_document(evidence: OperatingEvidence | None) -> dict[str, Any] | 
     if evidence is None:
         return None
     document = asdict(evidence)
-    for name, point in (("point", evidence.point), ("source_point", evidence.source_point)):
-        document[name] = {
+    for name in _POINTS:
+        point = getattr(evidence, name)
+        document[name] = point and {
             "threshold": point.threshold,
             "calibration": [_metric_document(metric) for metric in point.calibration],
             "evaluation": [_metric_document(metric) for metric in point.evaluation],
@@ -151,6 +156,7 @@ def read_evidence(text: str, where: str) -> Evidence:
             },
             calibration_findings=tuple(map(finding_from, document.pop("calibration_findings"))),
             calibration_coverage=coverage_from(document.pop("calibration_coverage")),
+            training_input=_training_input(document.pop("training_input", None)),
             **document,
         )
     except BundleError:
@@ -158,6 +164,12 @@ def read_evidence(text: str, where: str) -> Evidence:
     except Exception as error:  # one interface for whatever such a document leads to
         reason = f"field {error} is missing" if isinstance(error, KeyError) else error
         raise BundleError(f"{where}: not valid evidence for this release: {reason}") from error
+
+
+def _training_input(row: dict[str, Any] | None) -> TrainingInputEvidence | None:
+    if row is None:
+        return None
+    return TrainingInputEvidence(comparison=_comparison(row.pop("comparison")), **row)
 
 
 def _measured(row: dict[str, Any]) -> Measured:
@@ -263,16 +275,24 @@ def _confusion(row: dict[str, Any] | None) -> Confusion | None:
 def _reliability(row: dict[str, Any] | None) -> Reliability | None:
     if row is None:
         return None
-    return Reliability(row["ece"], tuple(ReliabilityBin(**one) for one in row["bins"]))
+    calibrated = row.get("calibrated")
+    return Reliability(
+        row["ece"],
+        tuple(ReliabilityBin(**one) for one in row["bins"]),
+        row.get("debiased"),
+        _interval(row.get("interval")),
+        None if calibrated is None else (calibrated[0], calibrated[1]),
+    )
 
 
 def _operating_point(row: dict[str, Any] | None) -> OperatingEvidence | None:
     if row is None:
         return None
-    for name in ("point", "source_point"):
-        point = row[name]
-        sets = (tuple(_metric(one) for one in point[which]) for which in ("calibration", "evaluation"))
-        row[name] = PointMetrics(point["threshold"], *sets)
+    for name in _POINTS:
+        point = row.get(name)
+        if point is not None:
+            sets = (tuple(_metric(one) for one in point[which]) for which in ("calibration", "evaluation"))
+            row[name] = PointMetrics(point["threshold"], *sets)
     for name in ("source_curve", "artifact_curve"):
         row[name] = Curve(**_with_tuples(row[name]))
     return OperatingEvidence(**_with_tuples(row))
@@ -285,14 +305,15 @@ def _temperature(row: dict[str, Any] | None) -> TemperatureEvidence | None:
 
 
 def _scaled(row: dict[str, Any]) -> ScaledScores:
-    return ScaledScores(row["temperature"], _quality(row["before"]), _quality(row["after"]))
+    change = _interval(row.get("change"))
+    return ScaledScores(row["temperature"], _quality(row["before"]), _quality(row["after"]), change)
 
 
 def _quality(row: dict[str, Any]) -> ScoreQuality:
-    bins = row["reliability"]["bins"]
-    return ScoreQuality(
-        row["nll"], Reliability(row["reliability"]["ece"], tuple(ReliabilityBin(**one) for one in bins))
-    )
+    found = _reliability(row["reliability"])
+    if found is None:
+        raise ValueError("the reliability of calibrated scores is missing")
+    return ScoreQuality(row["nll"], found)
 
 
 def _with_tuples(row: dict[str, Any]) -> dict[str, Any]:

@@ -11,59 +11,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import OptionError
+from edgevision.evidence.operating_specification import OperatingPointSpecification
 from edgevision.evidence.requirements import Requirement
+from edgevision.evidence.threshold_choice import (
+    ClassScores,
+    Positives,
+    ThresholdCounts,
+    effective_number,
+)
 from edgevision.metrics.class_ratios import ratio_of
 from edgevision.metrics.classification import Truth, members
 from edgevision.metrics.comparison import Metric, pair
-from edgevision.metrics.formatting import in_unit
-from edgevision.metrics.intervals import Interval, clopper_pearson
+from edgevision.metrics.formatting import in_unit, level
+from edgevision.metrics.intervals import Groups, Interval, clopper_pearson
 from edgevision.metrics.measures import Measures, MetricValue, share_of
-from edgevision.system.arguments import array, check_lengths, one_of, real_number
-from edgevision.system.shown import shown
+from edgevision.metrics.sample_size import positives_for_sensitivity
+from edgevision.system.arguments import array, check_lengths
 from edgevision.tasks.classify import Scores
 from edgevision.tasks.labels import abbreviated
-from edgevision.tasks.score_calibration import OPERATING_METRICS, OperatingPoint
-
-#: The scores of the class of interest, one per image.
-ClassScores = NDArray[np.float32]
-#: Whether each image belongs to the class of interest.
-Positives = NDArray[np.bool_]
+from edgevision.tasks.score_calibration import OperatingPoint
 
 #: Points of a curve: more than a chart can show.
 MOST_POINTS = 100
 _DIGITS = 6
-
-
-@dataclass(frozen=True)
-class OperatingPointSpecification:
-    """The metric that the threshold on the score of a class of interest must keep.
-
-    Attributes:
-        positive: name of the class of interest.
-        metric: ``sensitivity``, ``specificity`` or ``precision``.
-        at_least: required value of that metric, above 0 and below 1.
-
-    Raises:
-        OptionError: the metric is unknown, or `at_least` is not a number between 0 and 1.
-    """
-
-    positive: str
-    metric: str
-    at_least: float
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.positive, str):
-            raise OptionError(f"positive: expected the name of a class, got {shown(self.positive)}")
-        one_of(self.metric, OPERATING_METRICS, "metric")
-        at_least = real_number(self.at_least, self.metric)
-        if not 0 < at_least < 1:
-            raise OptionError(f"{self.metric}: expected above 0 and below 1, got {at_least:g}")
-        object.__setattr__(self, "at_least", at_least)
-
-    @property
-    def least_images(self) -> int:
-        """Fewest images that can show the required value: positives, or for a specificity negatives."""
-        return math.ceil(self.at_least / (1 - self.at_least) - 1e-9)
+#: The images that each metric is a share of.
+_COUNTED = {
+    "sensitivity": "images of '{}'",
+    "specificity": "images of classes other than '{}'",
+    "precision": "predictions of '{}'",
+}
 
 
 @dataclass(frozen=True)
@@ -95,7 +71,7 @@ class Curve:
         array(scores, "scores", "f", axes=(1,))
         array(positive, "positive", "b", axes=(1,))
         check_lengths(scores=scores, positive=positive)
-        counts = _ThresholdCounts.of(scores, positive)
+        counts = ThresholdCounts.of(scores, positive)
         sensitivity = counts.true_positives / counts.positives
         specificity = 1 - counts.false_positives / counts.negatives
         kept = _evenly(sensitivity - specificity)
@@ -123,6 +99,10 @@ class PointMetrics:
     calibration: tuple[Metric, ...]
     evaluation: tuple[Metric, ...]
 
+    def named(self, name: str) -> Metric:
+        """The metric called `name`, on the evaluation set."""
+        return next(metric for metric in self.evaluation if metric.name == name)
+
 
 @dataclass(frozen=True, eq=False)
 class ThresholdedScores:
@@ -131,11 +111,13 @@ class ThresholdedScores:
     Attributes:
         calibration, evaluation: float32 ``(images,)`` of 0…1.
         threshold: the threshold at which this model meets the specification.
+        empirical: the threshold with the required value on the calibration images themselves, for comparison.
     """
 
     calibration: ClassScores
     evaluation: ClassScores
     threshold: float
+    empirical: float | None = None
 
 
 @dataclass(frozen=True)
@@ -151,6 +133,19 @@ class OperatingEvidence:
             Keras model would be wrong for the artifact.
         source_curve, artifact_curve: on the evaluation set.
         warnings: shown to the reader beside the metrics.
+        confidence: with which each threshold keeps the required value, over calibration sets drawn alike;
+            `None`: on average over them.
+        lower_limits: (source, artifact): one-sided lower limit of the required metric on the evaluation set,
+            of each model at its own threshold, at `confidence` (0.95 if that is `None`), by Clopper and
+            Pearson; `None` in evidence of earlier releases.
+        empirical_point, source_empirical_point: metrics at the threshold with the required value on the
+            calibration images themselves, which guarantees nothing: the difference is what the guarantee
+            costs. `None` in evidence of earlier releases.
+        evaluation_images: number of images in the evaluation set.
+        counted: number of them that the required metric is a share of, at the artifact's
+            threshold: positives, negatives, or predictions.
+        needed: how many of these would show the required value, if they are predicted as these; `None` if it
+            is shown, or no number would.
     """
 
     positive: str
@@ -162,19 +157,60 @@ class OperatingEvidence:
     source_curve: Curve
     artifact_curve: Curve
     warnings: tuple[str, ...] = ()
+    confidence: float | None = None
+    lower_limits: tuple[float, float] | None = None
+    empirical_point: PointMetrics | None = None
+    source_empirical_point: PointMetrics | None = None
+    evaluation_images: int = 0
+    counted: int = 0
+    needed: int | None = None
 
     @property
     def required(self) -> Metric:
         """The required metric, at the artifact's threshold on the evaluation set."""
-        return next(metric for metric in self.point.evaluation if metric.name == self.metric)
+        return self.point.named(self.metric)
+
+    @property
+    def cost(self) -> str:
+        """The metric that pays for the guarantee: specificity for a sensitivity, else sensitivity."""
+        return "specificity" if self.metric == "sensitivity" else "sensitivity"
+
+    @property
+    def guarantee(self) -> str:
+        """Such as ``with a confidence of 95 %``, or ``on average over calibration sets``."""
+        if self.confidence is None:
+            return "on average over calibration sets"
+        return f"with a confidence of {level(self.confidence)}"
+
+    @property
+    def choice(self) -> str:
+        """How the thresholds were chosen, such as ``by a binomial tolerance limit (Wilks 1941)``."""
+        if self.confidence is None:
+            return "by conformal risk control (Angelopoulos et al. 2022)"
+        if self.metric == "precision":
+            return "by Learn-then-Test with fixed-sequence testing (Angelopoulos et al. 2021)"
+        return "by a binomial tolerance limit (Wilks 1941)"
+
+    @property
+    def limit_confidence(self) -> float:
+        """Of `lower_limits`."""
+        return 0.95 if self.confidence is None else self.confidence
 
     @property
     def requirement(self) -> Requirement:
-        """The specification, compared with the lower limit of the metric's 95 % interval."""
-        metric = self.required
-        low = None if metric.artifact_interval is None else metric.artifact_interval.low
+        """The specification, judged by the lower limit on the evaluation set."""
+        needed = None
+        if self.needed is not None and self.counted:
+            needed = math.ceil(self.needed / self.counted * self.evaluation_images)
+        bound = None if self.lower_limits is None or not self.counted else self.lower_limits[1]
         return Requirement(
-            f"{metric.name} for '{self.positive}'", True, self.at_least, metric.artifact, bound=low
+            f"{self.metric} for '{self.positive}'",
+            True,
+            self.at_least,
+            self.required.artifact if self.counted else None,
+            bound=bound,
+            images_needed=needed,
+            confidence=round(2 * self.limit_confidence - 1, 6),
         )
 
 
@@ -193,41 +229,6 @@ def find_class(name: str, labels: Sequence[str]) -> int:
     nearest = difflib.get_close_matches(name, labels, n=1, cutoff=0.4)
     guess = f"; did you mean '{nearest[0]}'?" if nearest else ""
     raise OptionError(f"class '{name}' is not in the label list ({abbreviated(labels)}){guess}")
-
-
-def find_threshold(
-    scores: ClassScores, positive: Positives, specification: OperatingPointSpecification
-) -> float | None:
-    """The threshold that meets a specification at the lowest cost; `None` if none does.
-
-    For a sensitivity that is the threshold with the highest specificity, for a specificity or a precision the
-    one with the highest sensitivity; of equals, the one that meets the specification by the widest margin.
-
-    A threshold meets a specification if the metric would still hold with one more image, predicted wrongly.
-    For a sensitivity or a specificity that is the margin of split conformal prediction (Vovk, Gammerman and
-    Shafer 2005, chapter 2; class-conditional): averaged over calibration sets and new images drawn alike, the
-    metric is at least the required value; on a single set it may be less. A precision is chosen among
-    many thresholds and depends on how frequent the class is, so for it this is a safety margin, no guarantee.
-
-    The threshold lies halfway between two scores that occur, so that neither the rounding of another
-    processor nor one step of an int8 score changes a decision; images of equal score stay together.
-    Thresholds that predict every image positive, or none, are never chosen.
-
-    Args:
-        scores: float32 ``(images,)`` of 0…1, of the class of interest.
-        positive: bool ``(images,)``, whether each image belongs to it.
-        specification: the metric and its required value.
-    """
-    counts = _ThresholdCounts.of(scores, positive)
-    meets = np.flatnonzero(counts.with_one_more_error(specification.metric)[:-1] >= specification.at_least)
-    if len(meets) == 0:
-        return None
-    hits, false_alarms = counts.true_positives[meets], counts.false_positives[meets]
-    keys = (hits, -false_alarms) if specification.metric == "sensitivity" else (-false_alarms, hits)
-    place = meets[np.lexsort(keys)[-1]]
-    high, low = counts.thresholds[place], counts.thresholds[place + 1]
-    middle = np.float32((float(high) + float(low)) / 2)
-    return float(middle if middle > low else high)
 
 
 def point_metrics(scores: ClassScores, positive: Positives, threshold: float) -> tuple[MetricValue, ...]:
@@ -271,6 +272,7 @@ def operating_evidence(
     source: ThresholdedScores,
     artifact: ThresholdedScores,
     positive: tuple[Positives, Positives],
+    groups: Groups | None = None,
 ) -> OperatingEvidence:
     """Measure source and artifact at the operating point of a class of interest.
 
@@ -279,20 +281,77 @@ def operating_evidence(
         source, artifact: scores of each, with its own threshold.
         positive: bool ``(images,)``, whether each image belongs to the class: of the calibration set, and of
             the evaluation set.
+        groups: int ``(images,)``, the group of each evaluation image; as for `find_threshold`.
     """
     calibration, evaluation = positive
-    point = _metrics_at(artifact.threshold, source, artifact, positive)
+    confidence = specification.evaluation_confidence
+    limits = [
+        _measured_share(specification.metric, one.evaluation >= np.float32(one.threshold), evaluation, groups)
+        for one in (source, artifact)
+    ]
+    share = limits[1]
     evidence = OperatingEvidence(
         specification.positive,
         specification.metric,
         specification.at_least,
         (int(calibration.sum()), int(evaluation.sum())),
-        point,
+        _metrics_at(artifact.threshold, source, artifact, positive),
         _metrics_at(source.threshold, source, artifact, positive),
         Curve.of(source.evaluation, evaluation),
         Curve.of(artifact.evaluation, evaluation),
+        confidence=specification.confidence,
+        lower_limits=(limits[0].lower_limit(confidence), share.lower_limit(confidence)),
+        empirical_point=_empirical(artifact.empirical, source, artifact, positive),
+        source_empirical_point=_empirical(source.empirical, source, artifact, positive),
+        evaluation_images=len(evaluation),
+        counted=share.images,
+        needed=share.needed(specification.at_least, confidence),
     )
     return replace(evidence, warnings=tuple(_warnings(evidence, positive)))
+
+
+@dataclass(frozen=True)
+class _MeasuredShare:
+    """A metric as a share of images.
+
+    Attributes:
+        hits, images: its numerator and its denominator.
+        independent: so many of the images are independent of each other.
+    """
+
+    hits: int
+    images: int
+    independent: int
+
+    def lower_limit(self, confidence: float) -> float:
+        """One-sided, by Clopper and Pearson."""
+        hits = self.hits * self.independent / max(1, self.images)
+        return clopper_pearson(hits, self.independent, confidence=2 * confidence - 1).low
+
+    def needed(self, at_least: float, confidence: float) -> int | None:
+        """Images like these that would show a required value; `None` if it is shown, or no number would."""
+        if self.images == 0 or self.lower_limit(confidence) >= at_least:
+            return None
+        share = self.hits / self.images
+        independent = positives_for_sensitivity(share, at_least, confidence=confidence)
+        return None if independent is None else math.ceil(independent * self.images / self.independent)
+
+
+def _measured_share(
+    metric: str, predicted: Positives, positive: Positives, groups: Groups | None
+) -> _MeasuredShare:
+    images = {"sensitivity": positive, "specificity": ~positive, "precision": predicted}[metric]
+    right = ~predicted if metric == "specificity" else predicted & positive
+    return _MeasuredShare(int((right & images).sum()), int(images.sum()), effective_number(images, groups))
+
+
+def _empirical(
+    threshold: float | None,
+    source: ThresholdedScores,
+    artifact: ThresholdedScores,
+    positive: tuple[Positives, Positives],
+) -> PointMetrics | None:
+    return None if threshold is None else _metrics_at(threshold, source, artifact, positive)
 
 
 def _metrics_at(
@@ -311,7 +370,20 @@ def _metrics_at(
 
 def _warnings(evidence: OperatingEvidence, positive: tuple[Positives, Positives]) -> Iterator[str]:
     metric = evidence.required
-    name = f"{metric.name} for '{evidence.positive}'"
+    name, limit = f"{metric.name} for '{evidence.positive}'", in_unit(evidence.at_least, "share")
+    low = 0.0 if evidence.lower_limits is None else evidence.lower_limits[1]
+    if metric.artifact >= evidence.at_least > low:
+        counted = f"{evidence.counted} {_COUNTED[metric.name].format(evidence.positive)}"
+        needed = (
+            "no number of them with this share would"
+            if evidence.needed is None
+            else f"about {evidence.needed} of them with this share would"
+        )
+        yield (
+            f"the {name} is {in_unit(metric.artifact, 'share')} on {counted} of the evaluation set, which do "
+            f"not show the required {limit}: its lower {level(evidence.limit_confidence)} limit is "
+            f"{in_unit(low, 'share', [evidence.at_least])}; {needed}"
+        )
     calibration = next(one for one in evidence.point.calibration if one.name == metric.name)
     if _above(calibration.source_interval, metric.source_interval):
         yield (
@@ -331,43 +403,6 @@ def _warnings(evidence: OperatingEvidence, positive: tuple[Positives, Positives]
 
 def _above(one: Interval | None, other: Interval | None) -> bool:
     return one is not None and other is not None and one.low > other.high
-
-
-@dataclass(frozen=True, eq=False)
-class _ThresholdCounts:
-    """Predictions by threshold, at each score that occurs, the highest first.
-
-    Attributes:
-        thresholds: float32 ``(scores,)``, descending.
-        true_positives, false_positives: float64 ``(scores,)``.
-        positives, negatives: images of the class of interest, and all others.
-    """
-
-    thresholds: ClassScores
-    true_positives: NDArray[np.float64]
-    false_positives: NDArray[np.float64]
-    positives: int
-    negatives: int
-
-    @classmethod
-    def of(cls, scores: ClassScores, positive: Positives) -> _ThresholdCounts:
-        levels, places = np.unique(-scores, return_inverse=True)
-        hits = np.bincount(places, positive, len(levels)).cumsum()
-        false_alarms = np.bincount(places, ~positive, len(levels)).cumsum()
-        return cls(0 - levels, hits, false_alarms, int(positive.sum()), int((~positive).sum()))
-
-    @property
-    def precision(self) -> NDArray[np.float64]:
-        """Share of the predictions that are correct, by threshold."""
-        return self.true_positives / (self.true_positives + self.false_positives)
-
-    def with_one_more_error(self, metric: str) -> NDArray[np.float64]:
-        """A metric by threshold, as if one more image had been seen and predicted wrongly."""
-        if metric == "sensitivity":
-            return self.true_positives / (self.positives + 1)
-        if metric == "specificity":
-            return (self.negatives - self.false_positives) / (self.negatives + 1)
-        return self.true_positives / (self.true_positives + self.false_positives + 1)
 
 
 def _evenly(values: NDArray[np.float64]) -> NDArray[np.intp]:

@@ -15,6 +15,7 @@ from edgevision.evidence.operating_points import OperatingEvidence
 from edgevision.evidence.quantization import QuantizationEvidence
 from edgevision.evidence.requirements import PASSED, Requirement, status_of
 from edgevision.evidence.temperatures import TemperatureEvidence
+from edgevision.evidence.training_input import TrainingInputEvidence
 from edgevision.execution.run_costs import Timing
 from edgevision.metrics.comparison import Comparison
 
@@ -154,6 +155,8 @@ class Evidence:
         calibration_findings: findings about the source on the evaluation set, its input, and the calibration
             set.
         calibration_coverage: how well its activation ranges hold; `None` if not measured.
+        training_input: what the decoder and the preprocessing change before any conversion: the source on
+            images as its training read them; `None` if its reader does not know how.
     """
 
     created: str
@@ -168,3 +171,4 @@ class Evidence:
     sensitivities: Mapping[str, Sequence[tuple[str, float]]] = field(default_factory=dict)
     calibration_findings: tuple[Finding, ...] = ()
     calibration_coverage: Coverage | None = None
+    training_input: TrainingInputEvidence | None = None

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevision.metrics.changes import Reliability
 from edgevision.metrics.classification import Members, reliability
+from edgevision.metrics.intervals import Groups, Interval
+from edgevision.metrics.reliability import Reliability
 from edgevision.tasks.classify import class_scores
 from edgevision.tasks.temperature import Scores, log_scores, logistic, logits_of
 
@@ -20,6 +21,8 @@ from edgevision.tasks.temperature import Scores, log_scores, logistic, logits_of
 LOWEST, HIGHEST = 0.05, 20.0
 #: Bisection steps, enough for more than six digits.
 _HALVINGS = 40
+_RESAMPLES = 1000
+_Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,13 @@ class ScoreQuality:
     reliability: Reliability
 
     @classmethod
-    def of(cls, scores: Scores, true: Members, floor: float, multi_label: bool) -> ScoreQuality:
-        """Measure float32 scores against bool labels, both ``(images, classes)``."""
-        likelihoods = np.where(true, scores, 1 - scores) if multi_label else scores[true]
-        nll = -float(log_scores(likelihoods, floor).astype(np.float64).mean())
-        return cls(round(nll, 6) + 0.0, reliability(scores, true, multi_label))
+    def of(
+        cls, scores: Scores, true: Members, floor: float, multi_label: bool, groups: Groups | None = None
+    ) -> ScoreQuality:
+        """Measure float32 scores against bool labels, both ``(images, classes)``, of images in groups."""
+        losses = log_losses(scores, true, floor, multi_label)
+        found = reliability(scores, true, multi_label, groups=groups)
+        return cls(round(float(losses.mean()), 6) + 0.0, found)
 
 
 @dataclass(frozen=True)
@@ -50,11 +55,14 @@ class ScaledScores:
     Attributes:
         temperature: fitted on the calibration set.
         before, after: without and with the temperature.
+        change: 95 % interval of the rise of the log loss, in nats, on the same images; `None` in evidence of
+            earlier releases.
     """
 
     temperature: float
     before: ScoreQuality
     after: ScoreQuality
+    change: Interval | None = None
 
 
 @dataclass(frozen=True)
@@ -72,16 +80,91 @@ class TemperatureEvidence:
 
 
 def temperature_evidence(source: ScaledScores, artifact: ScaledScores) -> TemperatureEvidence:
-    """The evidence, with a warning if the temperature does not improve the scores on the evaluation set."""
-    before, after = artifact.before, artifact.after
-    if after.nll <= before.nll:
+    """The evidence, with a warning unless the evaluation set shows that the temperature improves the scores.
+
+    It is judged by the log loss, which has no bias in a small set, unlike the calibration error; and by the
+    unfavourable end of its interval.
+    """
+    before, after, change = artifact.before, artifact.after, artifact.change
+    if after.nll < before.nll and change is not None and change.high < 0:
         return TemperatureEvidence(source, artifact)
-    warning = (
-        f"temperature scaling makes the scores worse on the evaluation set: the log loss rises from "
-        f"{before.nll:.4f} to {after.nll:.4f} nats; check that the model was not trained on the "
-        f"calibration set"
+    limits = (
+        "" if change is None else f" (95 % interval of the change: {change.low:+.4f} to {change.high:+.4f})"
     )
+    losses = f"from {before.nll:.4f} to {after.nll:.4f} nats{limits}"
+    if after.nll <= before.nll:
+        warning = (
+            f"the evaluation set does not show that temperature scaling improves the scores: the log loss "
+            f"goes {losses}; evaluate on more images, or remove --calibrate-scores"
+        )
+    else:
+        shown = change is not None and change.low > 0
+        warning = (
+            f"temperature scaling {'makes' if shown else 'seems to make'} the scores worse on the evaluation "
+            f"set: the log loss rises {losses}; check that the model was not trained on the calibration set"
+        )
     return TemperatureEvidence(source, artifact, (warning,))
+
+
+def log_losses(scores: Scores, true: Members, floor: float, multi_label: bool) -> NDArray[np.float64]:
+    """The negative log-likelihood of the labels of each image, in nats; the mean of independent scores.
+
+    Args:
+        scores: float32 ``(images, classes)`` of 0…1.
+        true: bool labels of the same shape.
+        floor: from `edgevision.tasks.temperature.score_floor`.
+        multi_label: whether each class has an independent score.
+
+    Returns:
+        ``(images,)``.
+    """
+    likelihoods = np.where(true, scores, 1 - scores) if multi_label else scores[true]
+    losses = -log_scores(likelihoods, floor).astype(np.float64)
+    return losses.mean(axis=1) if multi_label else losses
+
+
+def change_interval(
+    before: NDArray[np.float64], after: NDArray[np.float64], groups: Groups | None = None
+) -> Interval | None:
+    """95 % interval of the mean change of the log loss of images, by the bootstrap-t.
+
+    A few images with large losses make the mean skewed; its studentized form is less so (Efron and Tibshirani
+    1993, chapter 12).
+
+    Args:
+        before, after: ``(images,)``, from `log_losses`.
+        groups: int ``(images,)``, the group of each image; groups are resampled. `None`: every image is one.
+
+    Returns:
+        `None` if the images cannot bound it, because all have the same change.
+    """
+    changes = after - before
+    numbers = np.arange(len(changes)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    sums, sizes = np.bincount(numbers, changes), np.bincount(numbers).astype(np.float64)
+    parts = np.column_stack([sums, sizes, sums**2, sums * sizes, sizes**2])
+    mean, spread = (float(one[0]) for one in _mean_and_error(parts.sum(axis=0)[None]))
+    if not spread > 1e-12:
+        return None
+    means, spreads = _mean_and_error(_resampled_sums(parts))
+    known = spreads > 1e-6 * spread
+    low, high = np.quantile((means[known] - mean) / spreads[known], (0.025, 0.975))
+    limits = mean - float(high) * spread, mean - float(low) * spread
+    return Interval(round(limits[0], 6), round(limits[1], 6), "bootstrap-t")
+
+
+def _resampled_sums(parts: _Numbers) -> _Numbers:
+    """The sums of ``(groups, k)`` over resamples of the groups, ``(_RESAMPLES, k)``."""
+    random, count = np.random.default_rng(len(parts)), len(parts)
+    drawn = (np.bincount(random.integers(0, count, count), minlength=count) for _ in range(_RESAMPLES))
+    return np.stack([times @ parts for times in drawn])
+
+
+def _mean_and_error(totals: _Numbers) -> tuple[_Numbers, _Numbers]:
+    """The mean per image and its standard error, from sums over groups ``(n, 5)``; see `change_interval`."""
+    sums, sizes, squares, products, sizes_squared = totals.T
+    means = sums / sizes
+    residuals = squares - 2 * means * products + means**2 * sizes_squared
+    return means, np.sqrt(np.maximum(residuals, 0)) / sizes
 
 
 def fit_temperature(scores: Scores, true: Members, floor: float, multi_label: bool) -> float | None:
@@ -136,3 +219,10 @@ def _slope(logits: NDArray[np.float64], true: Members, temperature: float, multi
         powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
         probabilities = powers / powers.sum(axis=1, keepdims=True)
     return float(((probabilities - true) * logits).sum())
+
+
+def log_loss_change(scaled: ScaledScores) -> str:
+    """The change of the log loss with its interval, such as ``-0.1203 (-0.1410 … -0.1021)``."""
+    change = f"{scaled.after.nll - scaled.before.nll:+.4f}"
+    interval = scaled.change
+    return change if interval is None else f"{change} ({interval.low:+.4f} … {interval.high:+.4f})"

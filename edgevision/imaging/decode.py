@@ -27,7 +27,7 @@ from edgevision.imaging.levels import ValueMapping, plain_pixels
 from edgevision.imaging.pixels import as_rgb
 from edgevision.imaging.yuv import YUV_COLORS, YuvFrame, yuv_array
 from edgevision.system.arguments import MOST_ITEMS, path_text, sequence, whole_number
-from edgevision.system.numeric import is_memory_mapped
+from edgevision.system.numeric import is_memory_mapped, read_mapped
 from edgevision.system.reading import MOST_IMAGE_BYTES, read_file
 from edgevision.system.shown import shown
 from edgevision.tensors import MAX_SIDE
@@ -428,7 +428,7 @@ def _array_frame(array: NDArray[Any], color: str) -> Frame:
     if array.size == 0:
         raise InputError(f"image: expected at least one pixel, got shape {array.shape}")
     if array.base is not None and is_memory_mapped(array):
-        raise InputError("image: an array in a mapped file; pass numpy.array(image), which reads it")
+        array = _copied(array)
     if array.ndim in (2, 3) and (max(array.shape) > MAX_SIDE or array.size > MAX_PIXELS):
         _check_size((array.shape[1], array.shape[0]), "image")
     if array.ndim == 2:
@@ -439,6 +439,14 @@ def _array_frame(array: NDArray[Any], color: str) -> Frame:
         return Frame(array, color)
     expected = "(h, w) or (h, w, 1)" if color == "gray" else "(h, w, 3), (h, w) or (h, w, 1)"
     raise InputError(f"image: expected shape {expected}, got {array.shape}; {_shape_step(array, color)}")
+
+
+def _copied(array: NDArray[Any]) -> NDArray[Any]:
+    """An array in a mapped file as a copy: if the file shrank during a call, the process would die."""
+    copy: NDArray[Any] | None = read_mapped(array)
+    if copy is None:
+        raise InputError("image: an array in a mapped file that is now shorter than the image, or gone")
+    return copy
 
 
 def _checked_frame(frame: Frame) -> Frame:

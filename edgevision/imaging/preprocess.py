@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edgevision.errors import InputError, OptionError
 from edgevision.imaging.frame import Frame
 from edgevision.imaging.levels import MAPPING_FIELDS, ValueMapping, check_mapping, levelled, plain_pixels
-from edgevision.system.arguments import array, one_of
+from edgevision.system.arguments import array, one_of, text
 from edgevision.system.numeric import is_real, is_whole, plain_fields
 from edgevision.system.shown import shown
 from edgevision.tensors import MAX_SIDE, Array, Quantization, TensorSpec
@@ -166,6 +166,7 @@ class Preprocessing:
         Raises:
             OptionError: a field is missing, unknown or invalid; names the field.
         """
+        where = text(where, "where")
         if not isinstance(data, Mapping):
             raise OptionError(f"{where}: expected an object with fields, got {shown(data)}")
         known = [field.name for field in fields(cls)]

@@ -101,55 +101,7 @@ class Confusion:
 
 
 #: More have no meaning, and a matrix of them no memory.
-_MOST_CLASSES, _MOST_BINS = 20_000, 100_000
-
-
-@dataclass(frozen=True)
-class ReliabilityBin:
-    """Predictions whose confidence lies in one bin.
-
-    Attributes:
-        count: number of predictions.
-        confidence: their mean confidence, 0…1.
-        accuracy: share of them that is correct.
-    """
-
-    count: int
-    confidence: float
-    accuracy: float
-
-
-@dataclass(frozen=True)
-class Reliability:
-    """How well the confidence of predictions matches their accuracy (Guo et al. 2017, section 2).
-
-    Attributes:
-        ece: expected calibration error, 0…1: mean distance of confidence and accuracy; lower is better.
-        bins: 15 bins of equal width from 0 to 1, empty ones included.
-    """
-
-    ece: float
-    bins: tuple[ReliabilityBin, ...]
-
-    @classmethod
-    def of(cls, confidence: NDArray[np.float32], correct: NDArray[np.bool_], bins: int = 15) -> Reliability:
-        """Sort predictions, float32 ``(n,)`` of 0…1 and bool ``(n,)``, into bins ``(low, high]``.
-
-        Raises:
-            OptionError: these are not such arrays, of the same length, or `bins` is out of range.
-        """
-        bins = whole_number(bins, "bins", 1, _MOST_BINS)
-        array(confidence, "confidence", "f", axes=(1,))
-        array(correct, "correct", "b", axes=(1,))
-        check_lengths(confidence=confidence, correct=correct)
-        places = (np.ceil(confidence.astype(np.float64) * bins).astype(np.int64) - 1).clip(0, bins - 1)
-        counts = np.bincount(places, minlength=bins)
-        least = np.maximum(counts, 1)
-        confidences = np.bincount(places, confidence, minlength=bins) / least
-        accuracies = np.bincount(places, correct, minlength=bins) / least
-        error = float((counts * np.abs(confidences - accuracies)).sum() / max(1, len(correct)))
-        rows = zip(counts.tolist(), confidences.tolist(), accuracies.tolist(), strict=True)
-        return cls(round(error, 6), tuple(ReliabilityBin(n, round(c, 6), round(a, 6)) for n, c, a in rows))
+_MOST_CLASSES = 20_000
 
 
 def name_of(image_names: Sequence[str], place: int) -> str:

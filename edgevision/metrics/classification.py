@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.metrics import class_ratios
-from edgevision.metrics.changes import Confusion, Reliability
+from edgevision.metrics.changes import Confusion
 from edgevision.metrics.class_ratios import ClassCounts, class_metrics, macro_metrics
 from edgevision.metrics.intervals import Groups
 from edgevision.metrics.measures import ClassMetricValues, Measures, share_of
+from edgevision.metrics.reliability import Reliability
 from edgevision.tasks.classify import Scores
 
 #: Membership: one bool per image and class.
@@ -81,7 +82,7 @@ def classify_measures(
         ),
         errors=np.where(right, 0.0, 2.0 - true_scores),
         confusion=None if multi_label else Confusion.of(true.argmax(axis=1), predicted.argmax(axis=1)),
-        reliability=reliability(scores, true, multi_label),
+        reliability=reliability(scores, true, multi_label, groups=groups),
         notes=_unsupported_notes(counts, averaged),
     )
 
@@ -96,10 +97,16 @@ def _unsupported_notes(counts: ClassCounts, averaged: NDArray[np.bool_]) -> tupl
     )
 
 
-def reliability(scores: Scores, true: Members, multi_label: bool) -> Reliability:
-    """Reliability of the score of the top class; with independent scores, of the score of every class."""
+def reliability(
+    scores: Scores, true: Members, multi_label: bool, *, groups: Groups | None = None
+) -> Reliability:
+    """Reliability of the score of the top class; with independent scores, of the score of every class.
+
+    The scores of one image depend on each other, and so do the images of one group.
+    """
     if multi_label:
-        return Reliability.of(scores.ravel(), true.ravel())
+        of_images = np.arange(len(scores)) if groups is None else groups
+        return Reliability.of(scores.ravel(), true.ravel(), groups=of_images.repeat(scores.shape[1]))
     top = scores.argmax(axis=1)
     places = np.arange(len(scores))
-    return Reliability.of(scores[places, top], true[places, top])
+    return Reliability.of(scores[places, top], true[places, top], groups=groups)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from edgevision.metrics.changes import BoxChange, Confusion, Flip, PixelChange, Reliability
+from edgevision.metrics.changes import BoxChange, Confusion, Flip, PixelChange
 from edgevision.metrics.intervals import Interval
 from edgevision.metrics.measures import ClassMetricValues, MetricValue, drop_intervals
+from edgevision.metrics.reliability import Reliability
 
 #: Classes listed one by one; of more, those with the largest drop.
 MOST_CLASSES = 100

@@ -23,6 +23,8 @@ METHODS = {
     "wilson": "Wilson",
     "newcombe": "Newcombe, paired",
     "bootstrap": "bootstrap",
+    "bootstrap-t": "bootstrap-t",
+    "calibration-error": "distances of bins, with noise",
 }
 
 #: Publications of these methods.
@@ -39,6 +41,10 @@ SOURCES = {
     "newcombe": "Newcombe 1998, method 10, for the difference of two proportions on the same images",
     "bootstrap": "percentiles of 1,000 resamples of the images (Efron and Tibshirani 1993, chapter 13), the "
     "same resamples for every model",
+    "bootstrap-t": "the mean over its standard error in 1,000 resamples of the images (Efron and Tibshirani "
+    "1993, chapter 12)",
+    "calibration-error": "from the distances of bins beyond chance that hardly give the measured error, up "
+    "to the measured error with the 97.5 % quantile of its noise",
 }
 
 POINTS = "percentage points"

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.metrics.bounded_means import Unseen, WeightedMean, limits_of_means, p_value
-from edgevision.metrics.changes import Confusion, Reliability
+from edgevision.metrics.changes import Confusion
 from edgevision.metrics.intervals import Groups, Interval, drop_mean, interval_of, proportion
 from edgevision.metrics.paired_tests import mcnemar
+from edgevision.metrics.reliability import Reliability
 
 _RESOLUTION = 1e-6  # of the limits of intervals
 _SIGNIFICANCE = 0.05

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from edgevision.errors import MissingRuntimeError
 from edgevision.evidence.images_needed import groups_text, images_text
+from edgevision.evidence.operating_texts import operating_cost
 from edgevision.evidence.requirements import status_of
+from edgevision.evidence.temperatures import log_loss_change
+from edgevision.metrics.calibration_texts import calibrated_error, calibration_error
 from edgevision.metrics.formatting import (
     between,
     drop_of,
@@ -18,6 +21,7 @@ from edgevision.metrics.formatting import (
     method_of,
     points,
     size,
+    unit_of_points,
     with_interval,
 )
 from edgevision.reporting.changes import correctness, describe_change, source_prediction
@@ -57,6 +61,8 @@ def _environment() -> Environment:
     environment.filters.update(
         area=partial(decimals, digits=4, against=(0, 1)),
         between=between,
+        calibrated_error=calibrated_error,
+        calibration_error=calibration_error,
         change=describe_change,
         correctness=correctness,
         drop=drop_of,
@@ -64,6 +70,7 @@ def _environment() -> Environment:
         images_text=images_text,
         in_unit=in_unit,
         level=level,
+        log_loss_change=log_loss_change,
         mark=mark,
         method_of=method_of,
         percent=percent,
@@ -71,6 +78,7 @@ def _environment() -> Environment:
         size=size,
         source_prediction=source_prediction,
         status_of=status_of,
+        unit_of_points=unit_of_points,
     )
-    environment.globals.update(with_interval=with_interval)
+    environment.globals.update(operating_cost=operating_cost, with_interval=with_interval)
     return environment

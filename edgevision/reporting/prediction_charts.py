@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.evidence.operating_points import OperatingEvidence
-from edgevision.metrics.changes import Reliability
+from edgevision.metrics.calibration_texts import calibration_error
+from edgevision.metrics.reliability import Reliability, ReliabilityBin
 from edgevision.reporting.svg import LETTER, Drawing, shortened
 from edgevision.system.decimals import decimals
 
@@ -62,6 +63,9 @@ def confusion_chart(
 def reliability_chart(name: str, title: str, reliability: Reliability) -> str:
     """A reliability diagram: accuracy by score. On the diagonal, scores match the accuracy.
 
+    Whiskers round the diagonal are the consistency bands (Bröcker and Smith 2007): the accuracy of a
+    perfectly calibrated model is within them for 95 % of sets of this size. Bins outside have another colour.
+
     Args:
         name: unique on the page.
         title: title of the chart.
@@ -69,7 +73,9 @@ def reliability_chart(name: str, title: str, reliability: Reliability) -> str:
     """
     left, top, side, below = 40, 10, 200, 34
     bottom = top + side
-    description = f"Expected calibration error {_share(reliability.ece, 4)}. " + _describe_bins(reliability)
+    description = f"Expected calibration error {calibration_error(reliability)}. " + _describe_bins(
+        reliability
+    )
     drawing = Drawing(name, left + side + 14, bottom + below + 52, title, description)
     _draw_square(drawing, left, top, side)
     width = side / len(reliability.bins)
@@ -79,12 +85,18 @@ def reliability_chart(name: str, title: str, reliability: Reliability) -> str:
             continue
         x = left + width * place
         confidence, accuracy = _share(one.confidence), _share(one.accuracy)
-        tooltip = f"{one.count} predictions, mean score {confidence}, accuracy {accuracy}"
+        tooltip = f"{one.count} predictions, mean score {confidence}, accuracy {accuracy}{_band(one)}"
         high = side * one.accuracy
-        drawing.box((x + 1, bottom - high), (width - 2, high), "bar", tooltip)
+        kind = "bar outside" if _is_outside(one) else "bar"
+        drawing.box((x + 1, bottom - high), (width - 2, high), kind, tooltip)
         deep = max(1.0, below * one.count / most)
         drawing.box((x + 1, bottom + 24), (width - 2, deep), "count", tooltip)
     drawing.line((left, bottom), (left + side, top), "zero")
+    for place, one in enumerate(reliability.bins):
+        if one.count and one.low is not None and one.high is not None:
+            _draw_band(
+                drawing, left + width * (place + 0.5), bottom - side * one.low, bottom - side * one.high
+            )
     drawing.text((left + side / 2, bottom + below + 42), "score (below: predictions)", "tick", "middle")
     drawing.vertical_text((11, top + side / 2 + 40), "accuracy")
     return str(drawing)
@@ -144,6 +156,22 @@ def _draw_square(drawing: Drawing, left: float, top: float, side: float) -> None
             drawing.text((left - 6, y + 4), f"{share:g}", "tick", "end")
 
 
+def _draw_band(drawing: Drawing, x: float, low: float, high: float) -> None:
+    drawing.line((x, low), (x, high), "band")
+    for y in (low, high):
+        drawing.line((x - 3, y), (x + 3, y), "band")
+
+
+def _band(one: ReliabilityBin) -> str:
+    if one.low is None or one.high is None:
+        return ""
+    return f" (perfectly calibrated: {_share(one.low)} to {_share(one.high)})"
+
+
+def _is_outside(one: ReliabilityBin) -> bool:
+    return one.low is not None and one.high is not None and not one.low <= one.accuracy <= one.high
+
+
 def _share(value: float, digits: int = 3) -> str:
     return decimals(value, digits, (0, 1))
 
@@ -151,6 +179,7 @@ def _share(value: float, digits: int = 3) -> str:
 def _describe_bins(reliability: Reliability) -> str:
     rows = [
         f"mean score {_share(one.confidence)}: accuracy {_share(one.accuracy)} on {one.count} predictions"
+        f"{_band(one)}"
         for one in reliability.bins
         if one.count
     ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from edgevision.evidence.records import Evidence
 from edgevision.metrics.changes import Confusion
 from edgevision.metrics.comparison import ClassifyDetails
+from edgevision.metrics.reliability import Reliability
 from edgevision.reporting.prediction_charts import MOST_DRAWN_CLASSES, confusion_chart, reliability_chart
 
 _MOST_PAIRS = 15
@@ -22,13 +23,13 @@ class Predictions:
         models: the source first.
         confusions: (model, chart as SVG); empty with too many classes to draw.
         pairs: (true class, predicted class, images per model): the most frequent confusions.
-        reliabilities: (model, expected calibration error, chart as SVG).
+        reliabilities: (model, reliability, chart as SVG).
     """
 
     models: tuple[str, ...]
     confusions: tuple[tuple[str, str], ...]
     pairs: tuple[tuple[str, str, tuple[int, ...]], ...]
-    reliabilities: tuple[tuple[str, float, str], ...]
+    reliabilities: tuple[tuple[str, Reliability, str], ...]
 
 
 def predictions(evidence: Evidence, labels: Sequence[str]) -> Predictions | None:
@@ -79,11 +80,11 @@ def _pairs(
 
 def _reliabilities(
     details: Sequence[tuple[str, ClassifyDetails]],
-) -> tuple[tuple[str, float, str], ...]:
+) -> tuple[tuple[str, Reliability, str], ...]:
     rows = [(name, one.artifact_reliability) for name, one in details]
     rows = [(SOURCE, one.source_reliability) for _, one in details[:1]] + rows
     return tuple(
-        (name, one.ece, reliability_chart(f"reliability-{place}", f"Reliability of {name}", one))
+        (name, one, reliability_chart(f"reliability-{place}", f"Reliability of {name}", one))
         for place, (name, one) in enumerate(rows)
         if one is not None
     )

@@ -14,6 +14,7 @@ from edgevision.evidence.records import Evidence
 from edgevision.loading.bare import BareModel, bare_options
 from edgevision.loading.bare_bundle import BareBundle, bare_bundle
 from edgevision.loading.choice import Request
+from edgevision.metrics.comparison import Comparison
 from edgevision.metrics.formatting import unit_of_all
 from edgevision.plugins import registry
 from edgevision.reporting.changes import changes
@@ -151,10 +152,17 @@ def _facts(bundle: Bundle, evidence: Evidence, pictures: tuple[Picture, ...]) ->
         "precisions": artifact_precisions(evidence, manifest),
         "quantized": quantized_artifacts(evidence),
         "rankings": rankings(evidence, manifest),
+        "training_input": evidence.training_input,
+        "training_steps": _training_steps(evidence),
         "notes": _notes(evidence),
         "task": manifest.task,
         "settings": _settings(manifest),
     }
+
+
+def _training_steps(evidence: Evidence) -> list[tuple[str, Comparison]]:
+    found = evidence.training_input
+    return found.steps((one.artifact, one.comparison) for one in evidence.results) if found else []
 
 
 def _notes(evidence: Evidence) -> list[str]:

@@ -6,6 +6,7 @@ A bool is not a number here: ``max_detections=True`` is a mistake.
 from __future__ import annotations
 
 import math
+import os
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -28,7 +29,8 @@ _MOST_NUMBERS = 400_000
 _DEEPEST = 32
 #: One above the largest whole number that all of JSON's readers, numpy and the runtimes hold.
 _END_OF_INTEGERS = 2**63
-_OWN = (str, int, float, bool, list, tuple, NoneType)
+_SCALARS = frozenset((str, int, float, bool, NoneType))
+_OWN = (*_SCALARS, list, tuple)
 
 
 def plain(value: Any) -> Any:
@@ -52,6 +54,10 @@ def _plain(value: Any, depth: int) -> Any:
     if type(value) not in _OWN and not isinstance(value, type):
         value = _of_library(value)
     if isinstance(value, (list, tuple)):
+        if len(value) > _MOST_NUMBERS:
+            raise OptionError(f"expected {_MOST_NUMBERS} numbers at most, got {len(value)}")
+        if _SCALARS.issuperset(map(type, value)):
+            return list(value) if isinstance(value, list) else tuple(value)
         items = (_plain(item, depth + 1) for item in value)
         return list(items) if isinstance(value, list) else tuple(items)
     if isinstance(value, Real) and not isinstance(value, (int, float)):  # such as numpy's longdouble
@@ -87,6 +93,23 @@ def is_memory_mapped(array: Any) -> bool:
             return True
         array = array.base
     return False
+
+
+def read_mapped(array: Any) -> Any:
+    """A copy in memory of an array in a mapped file; `None` where the file is too short by now."""
+    numpy = sys.modules["numpy"]
+    mapped, base = None, array
+    while isinstance(base, numpy.ndarray):
+        if isinstance(base, numpy.memmap):
+            mapped = base  # at the end the whole of which `array` is a part
+        base = base.base
+    if mapped is None:
+        return array
+    try:
+        is_whole = os.stat(mapped.filename).st_size >= mapped.offset + mapped.nbytes  # noqa: PTH116
+    except (OSError, TypeError):  # gone, or without a name
+        return None
+    return numpy.array(array) if is_whole else None
 
 
 def plain_fields(instance: object, *names: str) -> None:

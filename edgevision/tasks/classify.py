@@ -189,7 +189,9 @@ class Classifier(TaskModel):
         if score_calibration is not None:
             instance(score_calibration, ScoreCalibration, "score_calibration")
         if score_sigmoids is not None:
-            instance(score_sigmoids, ScoreSigmoids, "score_sigmoids")
+            from edgevision.backend import ScoreSigmoids as Sigmoids
+
+            instance(score_sigmoids, Sigmoids, "score_sigmoids")
         self.score_calibration = score_calibration or ScoreCalibration()
         self.score_calibration.check_labels(self.labels)
         self._scores = _reader(self._output, score_kind, self.score_calibration.temperature)

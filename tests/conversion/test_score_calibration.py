@@ -25,7 +25,7 @@ from edgevision.evaluation.classification import ClassificationEvaluator
 from edgevision.evaluation.evaluator import Evaluator
 from edgevision.evaluation.generation import GenerationEvaluator
 from edgevision.evaluation.run import Images
-from edgevision.evidence.operating_points import OperatingPointSpecification
+from edgevision.evidence.operating_specification import OperatingPointSpecification
 from edgevision.evidence.records import Measured
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.plugins import registry
@@ -72,11 +72,11 @@ def _open_sets(
 
 
 def test_the_classes_of_both_sets_are_in_the_order_of_the_labels() -> None:
-    calibration = ImageSet.from_arrays(list(_images([0] * 20)), [0] * 11 + [1] * 9, ("horse", "dog"))
+    calibration = ImageSet.from_arrays(list(_images([0] * 40)), [0] * 11 + [1] * 29, ("horse", "dog"))
     request = _request(SENSITIVITY, _evaluator([0, 1, 2]), calibration)
     assert request.class_id == 1
-    assert [positive.sum() for positive in request.positives] == [9, 1]
-    assert request.calibration_truth.sum(axis=0).tolist() == [0, 9, 11]
+    assert [positive.sum() for positive in request.positives] == [29, 1]
+    assert request.calibration_truth.sum(axis=0).tolist() == [0, 29, 11]
 
 
 @pytest.mark.parametrize(
@@ -90,25 +90,32 @@ def test_the_classes_of_both_sets_are_in_the_order_of_the_labels() -> None:
         ),
         (
             SENSITIVITY,
-            [0] * 9 + [1] * 9,
+            [0] * 9 + [1] * 29,
             None,
             "the classes of the evaluation images are unknown; sort them into one folder per class",
         ),
         (None, None, [0, 1], "--calibrate-scores: the classes of the calibration images are unknown"),
-        (SENSITIVITY, [0, 2] * 20, [0, 1], "arrays: has no image of class 'dog', so its sensitivity cannot"),
-        (SENSITIVITY, [0, 1] * 20, [0, 2], "the evaluation set: has no image of class 'dog'"),
-        (SENSITIVITY, [0, 1] * 20, [1, 1], "the evaluation set: has no class other than 'dog'"),
+        (SENSITIVITY, [0, 2] * 30, [0, 1], "arrays: has no image of class 'dog', so its sensitivity cannot"),
+        (SENSITIVITY, [0, 1] * 30, [0, 2], "the evaluation set: has no image of class 'dog'"),
+        (SENSITIVITY, [0, 1] * 30, [1, 1], "the evaluation set: has no class other than 'dog'"),
         (
             SENSITIVITY,
+            [1] * 28 + [0] * 40,
+            [0, 1],
+            "28 images of class 'dog' cannot show a sensitivity of 90.00 % at a confidence of 0.95; "
+            "calibrate on 29 of them or more .*, require less, or lower --confidence",
+        ),
+        (
+            OperatingPointSpecification("dog", "sensitivity", 0.9, None),
             [1] * 8 + [0] * 40,
             [0, 1],
-            "8 images of class 'dog' cannot show .* on 9 of them or more",
+            "8 images of class 'dog' cannot show a sensitivity of 90.00 %; calibrate on 9 of them or more",
         ),
         (
             OperatingPointSpecification("dog", "specificity", 0.95),
-            [1] * 40 + [0] * 18,
+            [1] * 40 + [0] * 58,
             [0, 1],
-            "18 images of classes other than 'dog' cannot show a specificity of 95.00 %; calibrate on 19",
+            "58 images of classes other than 'dog' cannot show a specificity of 95.00 % at .* on 59",
         ),
     ],
 )

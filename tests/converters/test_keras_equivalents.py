@@ -48,6 +48,8 @@ def operations(keras: Any) -> dict[str, Callable[[Any], Any]]:
         "bicubic": resized("bicubic"),
         "lanczos": resized("lanczos3"),
         "antialiased": resized("bilinear", antialias=True),
+        "nearest": resized("nearest"),
+        "nearest_5_from_12": lambda x: ops.image.resize(x, (5, 10), interpolation="nearest"),
         "bilinear_9_from_7": lambda x: ops.image.resize(x[:, :7], (9, 20)),
         "cropped": layers.Resizing(9, 20, crop_to_aspect_ratio=True),
         "padded": layers.Resizing(9, 20, pad_to_aspect_ratio=True),

@@ -19,10 +19,10 @@ from edgevision.evaluation.detection import DetectionEvaluator
 from edgevision.evaluation.evaluator import Evaluator
 from edgevision.evidence.document import evidence_json, read_evidence
 from edgevision.evidence.operating_points import (
-    OperatingPointSpecification,
     ThresholdedScores,
     operating_evidence,
 )
+from edgevision.evidence.operating_specification import OperatingPointSpecification
 from edgevision.evidence.quantization import QuantizationEvidence, RecipeComparison
 from edgevision.evidence.records import Attempt, Evidence, Measured, MissingArtifact
 from edgevision.evidence.requirements import Requirement
@@ -163,6 +163,32 @@ def test_evidence_of_a_release_with_fewer_measurements_is_read() -> None:
     assert read_evidence(json.dumps(document), "evidence.json") == replace(
         EVIDENCE, results=(result,), missing=()
     )
+
+
+def test_operating_points_and_calibration_errors_of_an_earlier_release_are_read_without_a_guarantee() -> None:
+    document = json.loads(evidence_json(_decided()))
+    point, temperature = (row[name] for row, name in zip(document["results"], _CALIBRATED, strict=True))
+    for name in ("confidence", "lower_limits", "empirical_point", "source_empirical_point"):
+        del point[name]
+    for name in ("evaluation_images", "counted", "needed"):
+        del point[name]
+    for scaled in (temperature["source"], temperature["artifact"]):
+        del scaled["change"]
+        for quality in (scaled["before"], scaled["after"]):
+            for name in ("debiased", "interval", "calibrated"):
+                del quality["reliability"][name]
+            for one in quality["reliability"]["bins"]:
+                del one["low"], one["high"]
+    del document["training_input"]
+    found = read_evidence(json.dumps(document), "evidence")
+    read_point, read_temperature = found.results[0].operating_point, found.results[1].temperature
+    assert (read_point.confidence, read_point.lower_limits, read_point.empirical_point) == (None, None, None)
+    assert read_point.requirement.status in ("not shown", "failed"), "no limit was measured"
+    assert read_temperature.artifact.after.reliability.interval is None
+    assert found.training_input is None
+
+
+_CALIBRATED = ("operating_point", "temperature")
 
 
 def test_evidence_of_many_images_and_classes_stays_small() -> None:

@@ -9,101 +9,18 @@ from edgevision.errors import OptionError
 from edgevision.evidence.operating_points import (
     MOST_POINTS,
     Curve,
-    OperatingPointSpecification,
     ThresholdedScores,
     find_class,
-    find_threshold,
     operating_evidence,
     point_metrics,
 )
+from edgevision.evidence.operating_specification import OperatingPointSpecification
+from edgevision.evidence.operating_texts import operating_cost
+from edgevision.metrics.intervals import clopper_pearson
 
 #: 0.9, 0.8, 0.7, 0.6 and 0.3 are positive; 0.5, 0.4, 0.2 and 0.1 are negative.
 SCORES = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1], np.float32)
 POSITIVE = np.array([1, 1, 1, 1, 0, 0, 1, 0, 0], bool)
-
-
-@pytest.mark.parametrize(
-    ("metric", "at_least", "threshold"),
-    [
-        # As if a sixth positive image had been missed: 4 of 6, and 5 of 6.
-        ("sensitivity", 0.66, 0.55),
-        ("sensitivity", 0.67, 0.25),
-        ("sensitivity", 0.83, 0.25),
-        ("sensitivity", 0.84, None),
-        # The classes are separated better than required: a higher threshold gains nothing.
-        ("sensitivity", 0.2, 0.55),
-        # As if a fifth negative image had been predicted positive: 4 of 5, and 2 of 5.
-        ("specificity", 0.8, 0.55),
-        ("specificity", 0.81, None),
-        ("specificity", 0.5, 0.55),
-        ("specificity", 0.4, 0.25),
-        # As if one more prediction were wrong: 4 of 5, and 5 of 8.
-        ("precision", 0.8, 0.55),
-        ("precision", 0.81, None),
-        ("precision", 0.63, 0.55),
-        ("precision", 0.62, 0.25),
-    ],
-)
-def test_the_threshold_meets_the_specification_at_the_lowest_cost(metric, at_least, threshold) -> None:
-    found = find_threshold(SCORES, POSITIVE, OperatingPointSpecification("x", metric, at_least))
-    assert found == (None if threshold is None else pytest.approx(threshold))
-
-
-def test_the_order_of_the_images_does_not_matter() -> None:
-    order = np.random.default_rng(0).permutation(len(SCORES))
-    specification = OperatingPointSpecification("x", "sensitivity", 0.8)
-    assert find_threshold(SCORES[order], POSITIVE[order], specification) == find_threshold(
-        SCORES, POSITIVE, specification
-    )
-
-
-def test_images_of_one_step_of_an_int8_score_stay_together() -> None:
-    scores = np.array([0.5, 0.5, 0.25, 0.5, 0.25, 0.0], np.float32)
-    positive = np.array([1, 1, 1, 0, 0, 0], bool)
-    assert find_threshold(scores, positive, OperatingPointSpecification("x", "sensitivity", 0.5)) == 0.375
-    assert find_threshold(scores, positive, OperatingPointSpecification("x", "sensitivity", 0.75)) == 0.125
-    # Two of the three negatives have the same score as positives.
-    assert find_threshold(scores, positive, OperatingPointSpecification("x", "specificity", 0.6)) is None
-
-
-def test_scores_that_are_all_equal_have_no_threshold() -> None:
-    same = np.full(9, 0.5, np.float32)
-    for metric in ("sensitivity", "specificity", "precision"):
-        assert find_threshold(same, POSITIVE, OperatingPointSpecification("x", metric, 0.1)) is None
-
-
-def test_a_threshold_between_adjacent_float32_numbers_is_the_higher_one() -> None:
-    low = np.float32(0.5)
-    high = np.nextafter(low, np.float32(1))
-    scores = np.array([high, high, low], np.float32)
-    found = find_threshold(
-        scores, np.array([1, 1, 0], bool), OperatingPointSpecification("x", "sensitivity", 0.6)
-    )
-    assert found == float(high)
-    assert (scores >= found).tolist() == [True, True, False]
-
-
-@pytest.mark.parametrize(("at_least", "images"), [(0.95, 19), (0.9, 9), (0.5, 1), (0.99, 99), (0.66, 2)])
-def test_the_fewest_images_that_can_show_a_required_value(at_least: float, images: int) -> None:
-    specification = OperatingPointSpecification("x", "sensitivity", at_least)
-    assert specification.least_images == images
-    assert images / (images + 1) >= at_least > (images - 1) / images
-
-
-@pytest.mark.parametrize("metric", ["sensitivity", "specificity"])
-def test_new_images_meet_the_specification_on_average_over_calibration_sets(metric: str) -> None:
-    """The guarantee of split conformal prediction, with classes that overlap."""
-    random = np.random.default_rng(0)
-    positive = np.arange(80) < 40
-    specification, reached = OperatingPointSpecification("x", metric, 0.9), []
-    truth = np.arange(2000) < 1000
-    for _ in range(400):
-        scores = _drawn(random, positive)
-        threshold = find_threshold(scores, positive, specification)
-        new = _drawn(random, truth)
-        decided = new >= threshold
-        reached.append(decided[truth].mean() if metric == "sensitivity" else (~decided[~truth]).mean())
-    assert 0.9 <= np.mean(reached) < 0.94
 
 
 def _drawn(random: np.random.Generator, positive: np.ndarray) -> np.ndarray:
@@ -176,13 +93,99 @@ def test_source_and_artifact_are_compared_at_both_thresholds() -> None:
     assert found.artifact_curve.area < found.source_curve.area
 
 
-def test_the_required_metric_is_judged_by_its_lower_limit() -> None:
-    # 160 of 200: the exact interval begins at 0.738.
-    scores = np.tile(SCORES, 40)
-    statuses = {limit: _evidence(scores, limit).requirement.status for limit in (0.73, 0.75, 0.81)}
-    assert statuses == {0.73: "passed", 0.75: "not shown", 0.81: "failed"}
-    requirement = _evidence(scores, 0.75).requirement
-    assert (requirement.what, requirement.measured) == ("sensitivity for 'x'", 0.8)
+@pytest.mark.parametrize(
+    ("at_least", "status"),
+    # 160 of 200: the lower 95 % limit of Clopper and Pearson is 0.74775.
+    [(0.7477, "passed"), (0.7478, "not shown"), (0.8, "not shown"), (0.81, "failed")],
+)
+def test_a_requirement_passes_on_the_lower_limit(at_least: float, status: str) -> None:
+    found = _evidence(np.tile(SCORES, 40), at_least)
+    requirement = found.requirement
+    assert requirement.what == "sensitivity for 'x'"
+    assert (requirement.status, requirement.measured) == (status, 0.8)
+    assert requirement.bound == pytest.approx(_limit(160, 200), abs=1e-6)
+    assert requirement.bound == pytest.approx(0.74775, abs=1e-5)
+    assert len(found.warnings) == (status == "not shown")
+
+
+def _limit(hits: float, count: int) -> float:
+    return clopper_pearson(hits, count, confidence=0.9).low
+
+
+def test_eight_of_ten_do_not_show_ninety_percent() -> None:
+    positive = np.arange(100) < 10
+    scores = np.where(positive, 0.9, 0.1).astype(np.float32)
+    scores[:2] = 0.1
+    one = ThresholdedScores(scores, scores, 0.5)
+    specification = OperatingPointSpecification("x", "sensitivity", 0.9)
+    assert operating_evidence(specification, one, one, (positive, positive)).requirement.status == "failed"
+
+
+@pytest.mark.parametrize("metric", ["sensitivity", "specificity", "precision"])
+def test_the_images_that_would_show_it_are_named(metric: str) -> None:
+    """With so many images like these it is shown, and with one in ten fewer it is not."""
+    random = np.random.default_rng(5)
+    positive = np.arange(400) < 200
+    scores = _drawn(random, positive)
+    right = (scores >= 0.5) == positive
+    scores = np.where(right, scores, 1 - scores).astype(np.float32)
+    scores[random.choice(400, 20, replace=False)] = 0.5001
+    one = ThresholdedScores(scores, scores, 0.5)
+    value = next(m for m in point_metrics(scores, positive, 0.5) if m.name == metric).value
+    specification = OperatingPointSpecification("x", metric, value - 0.01)
+    found = operating_evidence(specification, one, one, (positive, positive))
+    hits = round(value * found.counted)
+    assert found.requirement.status == "not shown"
+    assert found.needed > found.counted
+    errors = 1 - hits / found.counted
+    for count, shown in ((found.needed, True), (int(0.9 * found.needed), False)):
+        missed = errors * count
+        assert (_limit(count - missed, count) >= specification.at_least) == shown
+    assert found.requirement.images_needed == pytest.approx(400 * found.needed / found.counted, abs=1)
+    (warning,) = found.warnings
+    assert f"about {found.needed} of them with this share would" in warning
+
+
+def test_a_share_that_only_equals_the_required_one_is_shown_by_no_number_of_images() -> None:
+    found = _evidence(np.tile(SCORES, 40), 0.8)
+    assert (found.needed, found.requirement.images_needed) == (None, None)
+    assert "no number of them with this share would" in found.warnings[0]
+
+
+def test_without_a_prediction_a_precision_is_undefined_and_not_shown() -> None:
+    found = _evidence(np.tile(SCORES - np.float32(0.6), 40).clip(0), 0.5, "precision")
+    assert found.counted == 0
+    assert (found.requirement.status, found.requirement.measured) == ("not shown", None)
+
+
+def test_images_of_one_group_count_as_one_in_the_lower_limit() -> None:
+    positive = POSITIVE.repeat(40)
+    scores = SCORES.repeat(40)
+    one = ThresholdedScores(scores, scores, 0.45)
+    specification = OperatingPointSpecification("x", "sensitivity", 0.7)
+    sides = (specification, one, one, (positive, positive))
+    found = operating_evidence(*sides, np.arange(9).repeat(40))
+    assert found.lower_limits[1] == pytest.approx(_limit(4, 5), abs=1e-6)
+    assert found.requirement.status == "not shown"
+    assert operating_evidence(*sides).requirement.status == "passed"
+
+
+def test_the_cost_of_the_guarantee_is_said_for_artifact_and_source() -> None:
+    scores, positive = np.tile(SCORES, 40), np.tile(POSITIVE, 40)
+    source = ThresholdedScores(scores, scores, 0.25, 0.55)
+    artifact = ThresholdedScores(scores, scores, 0.15, 0.45)
+    specification = OperatingPointSpecification("x", "sensitivity", 0.8)
+    found = operating_evidence(specification, source, artifact, (positive, positive))
+    assert operating_cost(found) == (
+        "its own threshold is 0.15; the guarantee costs 50.00 percentage points of specificity: 25.00 %, "
+        "against 75.00 % at 0.45, the threshold with the required sensitivity on the calibration images "
+        "themselves"
+    )
+    assert operating_cost(found, of_source=True) == (
+        "its own threshold is 0.25 (sensitivity 100.00 %, lower 95 % limit 98.51 %); the guarantee costs "
+        "50.00 percentage points of specificity: 50.00 %, against 100.00 % at 0.55, the threshold with the "
+        "required sensitivity on the calibration images themselves"
+    )
 
 
 def test_a_source_that_was_trained_on_its_calibration_images_gets_a_warning() -> None:

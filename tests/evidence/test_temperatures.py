@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,10 +11,13 @@ import pytest
 from edgevision.evidence.temperatures import (
     ScaledScores,
     ScoreQuality,
+    change_interval,
     fit_temperature,
+    log_losses,
     scaled_scores,
     temperature_evidence,
 )
+from edgevision.metrics.intervals import Interval
 
 FLOOR = float(np.finfo(np.float32).tiny)
 
@@ -90,7 +94,62 @@ def test_a_score_of_zero_for_the_label_counts_as_half_a_step() -> None:
 
 def test_a_temperature_that_makes_the_scores_worse_on_the_evaluation_set_gets_a_warning() -> None:
     good, bad = (ScoreQuality.of(*_alike(score, 75, 100), FLOOR, False) for score in (0.75, 0.99))
-    better, worse = ScaledScores(2.0, bad, good), ScaledScores(0.5, good, bad)
+    down, up = Interval(-0.9, -0.3, "bootstrap-t"), Interval(0.3, 0.9, "bootstrap-t")
+    better, worse = ScaledScores(2.0, bad, good, down), ScaledScores(0.5, good, bad, up)
     assert temperature_evidence(better, better).warnings == ()
     (warning,) = temperature_evidence(better, worse).warnings
     assert "temperature scaling makes the scores worse on the evaluation set" in warning
+    assert "(95 % interval of the change: +0.3000 to +0.9000)" in warning
+    (warning,) = temperature_evidence(better, replace(worse, change=replace(up, low=-0.1))).warnings
+    assert "temperature scaling seems to make the scores worse" in warning
+
+
+@pytest.mark.parametrize("change", [None, Interval(-0.9, 0.0, "bootstrap-t")])
+def test_an_improvement_that_the_images_do_not_show_gets_a_warning(change: Interval | None) -> None:
+    good, bad = (ScoreQuality.of(*_alike(score, 75, 100), FLOOR, False) for score in (0.75, 0.99))
+    unshown = ScaledScores(2.0, bad, good, change)
+    (warning,) = temperature_evidence(unshown, unshown).warnings
+    assert "does not show that temperature scaling improves the scores" in warning
+
+
+@pytest.mark.parametrize("count", [100, 1000])
+def test_the_interval_of_the_change_covers_the_change(count: int) -> None:
+    """Overconfident scores at a temperature that is too high: a few large losses, many small ones."""
+    random, covered, draws = np.random.default_rng(count), 0, 400
+
+    def drawn(images: int) -> list[np.ndarray]:
+        wins = 1 / (1 + np.exp(-random.normal(2.0, 1.5, images)))
+        shown = np.stack([1 - wins**0.2, wins**0.2], axis=1).astype(np.float32)
+        labels = random.random(images) < wins
+        true = np.stack([~labels, labels], axis=1)
+        scores = shown, scaled_scores(shown, 1.8, FLOOR, False)
+        return [log_losses(one, true, FLOOR, False) for one in scores]
+
+    before, after = drawn(1_000_000)
+    true_change = float((after - before).mean())
+    for _ in range(draws):
+        found = change_interval(*drawn(count))
+        covered += found is not None and found.low <= true_change <= found.high
+    assert covered / draws >= 0.95 - 2 * math.sqrt(0.05 * 0.95 / draws)
+
+
+def test_images_of_one_group_are_resampled_together() -> None:
+    random = np.random.default_rng(0)
+    before, after = random.random(60), random.random(60)
+    once = change_interval(before, after)
+    copies = before.repeat(10), after.repeat(10)
+    grouped, alone = change_interval(*copies, np.arange(60).repeat(10)), change_interval(*copies)
+    assert (grouped.low, grouped.high) == pytest.approx((once.low, once.high), abs=1e-6)
+    assert alone.high - alone.low < 0.5 * (grouped.high - grouped.low)
+
+
+def test_a_temperature_of_one_changes_nothing_and_has_no_interval() -> None:
+    scores, true = _alike(0.9, 75, 100)
+    losses = log_losses(scores, true, FLOOR, False)
+    assert change_interval(losses, losses) is None
+
+
+def test_independent_scores_have_one_loss_per_image() -> None:
+    scores, true = np.array([[0.5, 0.25]], np.float32), np.array([[True, False]])
+    (loss,) = log_losses(scores, true, FLOOR, True)
+    assert loss == pytest.approx(-(math.log(0.5) + math.log(0.75)) / 2, abs=1e-6)

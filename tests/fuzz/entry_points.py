@@ -57,6 +57,14 @@ def write_files(folder: Path) -> None:
     (folder / "empty.keras").write_bytes(b"")
     (folder / "text.json").write_text('{"a": [1, 2]}')
     write_tiny_bundle(folder / "tiny.evb")
+    write_tiny_bundle(folder / "signed.evb")
+    if _imports("cryptography"):
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric import ec
+
+        form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        key = ec.generate_private_key(ec.SECP256R1()).private_bytes(*form)
+        (folder / "key.pem").write_bytes(key)
 
 
 def settings() -> Iterator[Entry]:
@@ -205,6 +213,8 @@ def functions(folder: Path) -> Iterator[Entry]:
         "compare": {"a": "tiny.evb", "b": "tiny.evb", "data": "five", "a_on": tflite, "b_on": tflite},
         "convert": {"source": "empty.keras", "output": "new.evb", "targets": ("raspberry-pi-5",)},
         "plan_evaluation": {"max_drop": 2.0, "expected_flips": 0.02},
+        "sign_bundle": {"bundle": "signed.evb", "key": "key.pem", "force": True},
+        "verify_bundle": {"bundle": "signed.evb", "trust": None},
         "export": {"bundle": "tiny.evb", "output": "new", "form": "mediapipe"},
         "pack": {"bundle": "tiny.evb", "output": "packed.evb"},
         "write_report": {"bundle": "tiny.evb", "output": "new.html"},

@@ -307,9 +307,22 @@ def test_arrays_may_be_read_only_strided_or_memory_mapped(tmp_path: Path) -> Non
     locked.flags.writeable = False
     mapped = np.memmap(tmp_path / "pixels", np.uint8, "w+", shape=QUARTERS.shape)
     mapped[:] = QUARTERS
-    for value in (locked, mapped, np.asfortranarray(QUARTERS), QUARTERS[::-1][::-1]):
+    for value in (locked, np.asfortranarray(QUARTERS), QUARTERS[::-1][::-1]):
         assert as_image(value) is value
         np.testing.assert_array_equal(as_image(value), QUARTERS)
+    for value in (mapped, np.asarray(mapped), mapped[:]):
+        image = as_image(value)  # a copy: the file may shrink
+        assert not np.shares_memory(image, mapped)
+        np.testing.assert_array_equal(image, QUARTERS)
+
+
+def test_an_array_in_a_file_that_has_shrunk_is_refused_and_does_not_kill_the_process(tmp_path: Path) -> None:
+    mapped = np.memmap(tmp_path / "pixels", np.uint8, "w+", shape=(64, 64, 3))
+    with (tmp_path / "pixels").open("r+b") as file:
+        file.truncate(100)
+    for value in (mapped, np.asarray(mapped), mapped[:8, :8]):
+        with pytest.raises(InputError, match="a mapped file that is now shorter than the image"):
+            as_image(value)
 
 
 class FileEntry:

@@ -439,7 +439,7 @@ def test_a_tensor_of_another_shape_or_dtype_is_refused(spec: TensorSpec, message
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"size_wh": (0, 4)}, "size_wh: expected two whole numbers above 0, got"),
+        ({"size_wh": (0, 4)}, "size_wh: expected two whole numbers, 1 to 65535, got"),
         ({"size_wh": (4.0, 4)}, "size_wh"),
         ({"size_wh": (True, 4)}, "size_wh"),
         ({"size_wh": 4}, "size_wh"),

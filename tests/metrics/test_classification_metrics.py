@@ -7,9 +7,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from edgevision.metrics.changes import Reliability
 from edgevision.metrics.classification import classify_measures
 from edgevision.metrics.measures import drop_interval
+from edgevision.metrics.reliability import Reliability
 
 metrics = pytest.importorskip("sklearn.metrics", reason="needs scikit-learn (extra `dev`)")
 

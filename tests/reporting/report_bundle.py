@@ -19,10 +19,10 @@ from edgevision.evaluation.image_to_image import compare_images
 from edgevision.evidence.document import evidence_json
 from edgevision.evidence.operating_points import (
     OperatingEvidence,
-    OperatingPointSpecification,
     ThresholdedScores,
     operating_evidence,
 )
+from edgevision.evidence.operating_specification import OperatingPointSpecification
 from edgevision.evidence.records import Attempt, Evidence, Measured
 from edgevision.evidence.requirements import Budget, Requirement
 from edgevision.evidence.temperatures import (
@@ -32,9 +32,10 @@ from edgevision.evidence.temperatures import (
     temperature_evidence,
 )
 from edgevision.imaging.preprocess import Preprocessing
-from edgevision.metrics.changes import BoxChange, Reliability
+from edgevision.metrics.changes import BoxChange
 from edgevision.metrics.comparison import Comparison, DetectDetails
 from edgevision.metrics.intervals import clopper_pearson
+from edgevision.metrics.reliability import Reliability
 from edgevision.tasks.description import ClassifyTask, DetectTask, GenerateTask, Task
 from edgevision.tasks.generation_settings import ImageToImageSettings
 from edgevision.tensors import TensorSpec

@@ -271,6 +271,9 @@ def test_score_calibration_is_shown_with_its_curves_and_with_its_warnings_in_the
     assert "ROC curves of tflite-int8 and its source" in page.text
     assert f"{100 * point.required.artifact:.2f} % (" in page.text
     assert "sensitivity for 'melanoma' ≥ 97.00 %" in page.text, "among the requirements"
+    assert "with a confidence of 95 %" in page.text
+    assert "by a binomial tolerance limit (Wilks 1941)" in page.text
+    assert f"{100 * point.lower_limits[1]:.2f} %" in page.text
     assert "1.75" in page.text
     (warning,) = temperature.warnings
     assert page.text.index(warning) < page.text.index("Requirements and measured values per artifact")

@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from edgevision.metrics.changes import Reliability
 from edgevision.metrics.intervals import Interval
+from edgevision.metrics.reliability import Reliability, ReliabilityBin
 from edgevision.reporting.interval_charts import ChartAxis, Row, interval_chart
 from edgevision.reporting.prediction_charts import confusion_chart, reliability_chart
 from edgevision.reporting.svg import Scale, shortened
@@ -73,5 +73,19 @@ def test_a_reliability_diagram_draws_the_bins_that_have_predictions() -> None:
     reliability = Reliability.of(np.array([0.9, 0.95, 0.3], np.float32), np.array([True, False, False]))
     chart = _read(reliability_chart("x", "Title", reliability))
     filled = sum(1 for one in reliability.bins if one.count)
-    assert [one.get("class") for one in chart.iter("rect")].count("bar") == filled
-    assert f"{reliability.ece:.4f}" in str(chart.findtext("desc"))
+    kinds = [str(one.get("class")).split()[0] for one in chart.iter("rect")]
+    assert kinds.count("bar") == filled
+    assert f"{100 * reliability.ece:.2f} %" in str(chart.findtext("desc"))
+
+
+def test_a_reliability_diagram_has_a_band_per_bin_and_marks_the_bins_outside() -> None:
+    confidence = np.full(200, 0.9, np.float32)
+    for right, outside in ((180, 0), (120, 1)):
+        chart = _read(reliability_chart("x", "Title", Reliability.of(confidence, np.arange(200) < right)))
+        bands = [one for one in chart.iter("line") if one.get("class") == "band"]
+        assert len(bands) == 3, "a whisker and its two ends"
+        assert [one.get("class") for one in chart.iter("rect")].count("bar outside") == outside
+        assert "perfectly calibrated: 0.8" in str(chart.findtext("desc"))
+    old = Reliability(0.1, (ReliabilityBin(10, 0.9, 0.8),))
+    chart = _read(reliability_chart("x", "Title", old))
+    assert not [one for one in chart.iter("line") if one.get("class") == "band"]

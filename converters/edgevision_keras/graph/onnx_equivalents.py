@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from edgevision_keras.graph.resampling import nearest_by_gathering
 from edgevision_keras.graph.substitution import Equivalent, substitute
 from edgevision_keras.libraries import require_tensorflow
 
@@ -63,4 +64,10 @@ def _equivalents(tf: Any) -> Mapping[str, Equivalent]:
         "LogicalXor": lambda x, y: tf.logical_and(tf.logical_or(x, y), tf.logical_not(tf.logical_and(x, y))),
     }
     equivalents = {name: of_inputs(compute) for name, compute in computing.items()}
-    return {**equivalents, "Bucketize": buckets, "FloorDiv": of_integers(0), "FloorMod": of_integers(1)}
+    return {
+        **equivalents,
+        "Bucketize": buckets,
+        "FloorDiv": of_integers(0),
+        "FloorMod": of_integers(1),
+        "ResizeNearestNeighbor": nearest_by_gathering,
+    }

@@ -57,6 +57,22 @@ def _scaled(operation: Any, images: Any, *_: Any) -> Any:
     return _product(images, [along(0), along(1)])
 
 
+def nearest_by_gathering(operation: Any, images: Any, *_: Any) -> Any:
+    """Rows and columns picked by number, where a runtime's rounding could pick a neighbour instead."""
+    tf = require_tensorflow()
+    sizes, shape = constant(operation.inputs[1]), images.shape.as_list()[1:3]
+    if sizes is None or None in shape or not any(new % old for new, old in zip(sizes, shape, strict=True)):
+        return None
+    options = {name: operation.get_attr(name) for name in ("align_corners", "half_pixel_centers")}
+    for axis, (new, old) in enumerate(zip(sizes, shape, strict=True), start=1):
+        with tf.Graph().as_default() as graph, tf.device("/CPU:0"):
+            numbers = tf.constant(np.arange(old, dtype=np.float32).reshape(1, old, 1, 1))
+            picked = tf.raw_ops.ResizeNearestNeighbor(images=numbers, size=[new, 1], **options)
+        with tf.compat.v1.Session(graph=graph) as session:
+            images = tf.gather(images, session.run(picked).astype(np.int32).ravel(), axis=axis)
+    return images
+
+
 def _product(images: Any, resize: list[Callable[[Any], Any]]) -> Any:
     """Rows and columns, each combined by a matrix; `None` for images of unknown size."""
     tf = require_tensorflow()
@@ -64,9 +80,10 @@ def _product(images: Any, resize: list[Callable[[Any], Any]]) -> Any:
     if None in (height, width, channels):
         return None
     rows, columns = _matrix(resize[0], height), _matrix(resize[1], width)
-    tall = tf.matmul(rows, tf.reshape(images, (-1, height, width * channels)))
-    wide = tf.matmul(columns, tf.reshape(tall, (-1, width, channels)))
-    return tf.reshape(wide, (-1, len(rows), len(columns), channels))
+    # The constants come second, as weights do: OpenVINO refuses int8 files in which they come first.
+    tall = tf.matmul(tf.transpose(images, (0, 2, 3, 1)), rows.T)
+    wide = tf.matmul(tf.transpose(tall, (0, 3, 2, 1)), columns.T)
+    return tf.transpose(wide, (0, 1, 3, 2))
 
 
 def _matrix(resize: Callable[[Any], Any], size: int) -> Array:

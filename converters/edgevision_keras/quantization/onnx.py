@@ -29,6 +29,7 @@ from edgevision_keras.quantization.prepare import PreparedNetwork
 #: The operations that are faster in int8 on TensorRT. The defaults also quantize the final Softmax, and
 #: the scores of a network of a thousand classes then round to zero.
 _QUANTIZED_OPERATIONS = ("Conv", "ConvTranspose", "MatMul", "Gemm", "Add")
+_MATRIX = 2
 _WITH_WEIGHTS = ("Conv", "ConvTranspose", "MatMul", "Gemm")
 
 
@@ -161,7 +162,7 @@ def quantize(
             calibration_reader(quantization, [prepared.probe()]),
             quant_format=quantization.QuantFormat.QDQ,
             op_types_to_quantize=list(_QUANTIZED_OPERATIONS),
-            nodes_to_exclude=sorted({*kept, *_additions_of_constants(model)}),
+            nodes_to_exclude=sorted({*kept, *_additions_of_constants(model), *_products_of_stacks(model)}),
             per_channel=True,
             activation_type=quantization.QuantType.QInt8,
             weight_type=quantization.QuantType.QInt8,
@@ -234,6 +235,16 @@ def _additions_of_constants(model: Any) -> set[str]:
         node.name
         for node in model.graph.node
         if node.op_type == "Add" and any(name in constants for name in node.input)
+    }
+
+
+def _products_of_stacks(model: Any) -> set[str]:
+    """Names of the products with a stack of constant matrices: runtimes refuse a scale per channel of it."""
+    stacks = {tensor.name for tensor in model.graph.initializer if len(tensor.dims) > _MATRIX}
+    return {
+        node.name
+        for node in model.graph.node
+        if node.op_type == "MatMul" and any(name in stacks for name in node.input)
     }
 
 

@@ -9,10 +9,13 @@ import click
 from edgevision.cli.options.completion import complete_label_of_sets
 from edgevision.cli.options.groups import option
 from edgevision.errors import OptionError
-from edgevision.evidence.operating_points import OperatingPointSpecification
+from edgevision.evidence.operating_specification import OperatingPointSpecification
 from edgevision.metrics.formatting import in_unit
+from edgevision.system.decimals import significant
 from edgevision.tasks.score_calibration import OPERATING_METRICS, OperatingPoint, ScoreCalibration
 
+#: As `OperatingPointSpecification.confidence`.
+_CONFIDENCE = 0.95
 _SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 _HELP = {
     "sensitivity": "Required share of the positive images that are called positive.",
@@ -37,6 +40,19 @@ SCORE_OPTIONS = (
         option(f"--at-{metric}", metavar="SHARE", type=_SHARE, help=_HELP[metric])
         for metric in OPERATING_METRICS
     ),
+    option(
+        "--confidence",
+        metavar="SHARE",
+        type=click.FloatRange(0.5, 1, max_open=True),
+        help="Confidence with which the threshold keeps the required share, and with which the evaluation "
+        f"images must show it. Default: {_CONFIDENCE:g}.",
+    ),
+    option(
+        "--on-average",
+        is_flag=True,
+        help="Keep the required sensitivity or specificity on average over calibration sets instead "
+        "(conformal risk control): on nearly every second set it is less.",
+    ),
 )
 
 
@@ -44,8 +60,14 @@ def operating_point_of(arguments: dict[str, Any]) -> OperatingPointSpecification
     """The specification of an operating point, out of a command's arguments; `None` without `--positive`.
 
     Raises:
-        OptionError: a class without a requirement, a requirement without a class, or several requirements.
+        OptionError: a class without a requirement, a requirement without a class, several requirements, or a
+            guarantee without a requirement, or two of them.
     """
+    confidence, on_average = arguments["confidence"], arguments["on_average"]
+    if on_average and confidence is not None:
+        raise OptionError(
+            f"--confidence {confidence:g} and --on-average: a threshold has one guarantee; remove one of them"
+        )
     positive = arguments["positive"]
     requirements = {
         metric: arguments[f"at_{metric}"]
@@ -54,6 +76,7 @@ def operating_point_of(arguments: dict[str, Any]) -> OperatingPointSpecification
     }
     if not requirements:
         if positive is None:
+            _refuse_guarantee(confidence, on_average)
             return None
         raise OptionError(
             f"--positive {positive}: no requirement for its threshold; pass --at-sensitivity 0.95, "
@@ -65,7 +88,18 @@ def operating_point_of(arguments: dict[str, Any]) -> OperatingPointSpecification
         raise OptionError(f"{names}: one threshold can meet only one requirement; remove the others")
     if positive is None:
         raise OptionError(f"--at-{metric} {at_least:g}: no class of interest; pass --positive CLASS")
-    return OperatingPointSpecification(positive, metric, at_least)
+    if on_average:
+        return OperatingPointSpecification(positive, metric, at_least, None)
+    return OperatingPointSpecification(positive, metric, at_least, confidence or _CONFIDENCE)
+
+
+def _refuse_guarantee(confidence: float | None, on_average: bool) -> None:
+    if confidence is not None or on_average:
+        option_name = "--on-average" if on_average else f"--confidence {confidence:g}"
+        raise OptionError(
+            f"{option_name}: there is no operating point; pass --positive CLASS and --at-sensitivity 0.95, "
+            "--at-specificity or --at-precision"
+        )
 
 
 def describe_score_calibration(calibration: ScoreCalibration) -> str:
@@ -78,6 +112,6 @@ def describe_score_calibration(calibration: ScoreCalibration) -> str:
 
 def _describe_operating_point(point: OperatingPoint) -> str:
     return (
-        f"'{point.positive}' at a score of {point.threshold:.4g} or more "
+        f"'{point.positive}' at a score of {significant(point.threshold, 4, (0.0, 1.0))} or more "
         f"({point.metric} at least {in_unit(point.at_least, 'share')})"
     )

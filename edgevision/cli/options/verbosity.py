@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from edgevision.cli.lines import one_line
 from edgevision.cli.options.groups import CommandT
-from edgevision.cli.output.lines import one_line
 
 if TYPE_CHECKING:
     import logging

@@ -7,12 +7,16 @@ from collections.abc import Iterable, Sequence
 import click
 
 from edgevision.calibration.findings import Coverage
-from edgevision.cli.output.lines import echo_line
+from edgevision.cli.lines import echo_line
 from edgevision.cli.output.sets import describe_set, echo_findings
 from edgevision.cli.output.tables import echo_table
 from edgevision.evidence.images_needed import images_text
+from edgevision.evidence.operating_points import OperatingEvidence
+from edgevision.evidence.operating_texts import operating_cost
 from edgevision.evidence.records import Attempt, Evidence, Measured
 from edgevision.evidence.requirements import Requirement
+from edgevision.evidence.temperatures import log_loss_change
+from edgevision.metrics.calibration_texts import calibrated_error, calibration_error
 from edgevision.metrics.comparison import ClassifyDetails, Metric
 from edgevision.metrics.formatting import (
     confidence_of,
@@ -66,6 +70,7 @@ def echo_evidence(evidence: Evidence) -> None:
             [(artifact, metric.name, *_metric_cells(metric)) for artifact, metric in others],
         )
         _echo_methods((f"drop in {metric.name}", metric.drop_interval) for metric in metrics)
+    _echo_training_input(evidence)
     _echo_operating_points(evidence)
     _echo_temperatures(evidence)
     for missing in evidence.missing:
@@ -113,6 +118,36 @@ def _echo_methods(named: Iterable[tuple[str, Interval | None]]) -> None:
         echo_line(f"confidence intervals: {methods}")
 
 
+def _echo_training_input(evidence: Evidence) -> None:
+    """Print what decoder and preprocessing change, above what each conversion changes."""
+    found = evidence.training_input
+    if found is None:
+        return
+    echo_line()
+    echo_line(f"decoder and preprocessing, against quantization (on {found.measured_on})")
+    steps = found.steps((result.artifact, result.comparison) for result in evidence.results)
+    metrics = [comparison.metrics[0] for _, comparison in steps if comparison.metrics]
+    header = ("step", "agreement", *((metrics[0].name, "before", drop_column(metrics)) if metrics else ()))
+    echo_table(
+        header,
+        [
+            (
+                name,
+                with_interval(comparison.agreement, comparison.agreement_interval, "share"),
+                *(cell for metric in comparison.metrics[:1] for cell in _metric_cells(metric)),
+            )
+            for name, comparison in steps
+        ],
+    )
+    _echo_methods(
+        [
+            ("agreement", found.comparison.agreement_interval),
+            *((f"drop in {m.name}", m.drop_interval) for m in metrics),
+        ]
+    )
+    echo_line(f"before decoder and preprocessing: the source on images as read by {found.functions}")
+
+
 def _echo_operating_points(evidence: Evidence) -> None:
     points = [
         (result.artifact, result.operating_point)
@@ -122,8 +157,9 @@ def _echo_operating_points(evidence: Evidence) -> None:
     if not points:
         return
     first = points[0][1]
-    required = f"{first.metric} of at least {in_unit(first.at_least, 'share')}"
+    required = f"{first.metric} of at least {in_unit(first.at_least, 'share')} {first.guarantee}"
     images = f"{first.positives[1]} images of '{first.positive}'"
+    limit = f"lower {level(first.limit_confidence)} limit (one-sided, Clopper-Pearson)"
     echo_line()
     echo_line(f"operating point of '{first.positive}': {required}, measured on {images}")
     intervals = [(one.name, one.artifact_interval) for _, point in points for one in point.point.evaluation]
@@ -133,9 +169,9 @@ def _echo_operating_points(evidence: Evidence) -> None:
             "threshold",
             "metric",
             f"value ({confidence_of(interval for _, interval in intervals)})",
+            limit,
             "source",
             "on calibration set",
-            "source's own threshold",
         ),
         [
             (
@@ -143,16 +179,26 @@ def _echo_operating_points(evidence: Evidence) -> None:
                 f"{point.point.threshold:.4g}",
                 metric.name,
                 with_interval(metric.artifact, metric.artifact_interval, "share", [point.at_least]),
+                _lower_limit(point, metric.name),
                 in_unit(metric.source, "share"),
                 in_unit(calibration.artifact, "share"),
-                f"{point.source_point.threshold:.4g}",
             )
             for artifact, point in points
             for metric, calibration in zip(point.point.evaluation, point.point.calibration, strict=True)
         ],
     )
     _echo_methods(intervals)
+    for name, point in points:
+        echo_line(f"{name}: {operating_cost(point)}")
+    echo_line(f"source: {operating_cost(first, of_source=True)}")
     _echo_warnings([(artifact, point.warnings) for artifact, point in points])
+
+
+def _lower_limit(point: OperatingEvidence, metric: str) -> str:
+    """The limit that is judged, beside the metric that was required."""
+    if point.lower_limits is None or metric != point.metric:
+        return ""
+    return in_unit(point.lower_limits[1], "share", [point.at_least])
 
 
 def _echo_temperatures(evidence: Evidence) -> None:
@@ -166,15 +212,26 @@ def _echo_temperatures(evidence: Evidence) -> None:
     echo_line()
     echo_line("calibrated scores, before and after temperature scaling (lower is better)")
     echo_table(
-        ("artifact", "temperature", "ECE before", "after", "log loss before", "after"),
+        ("artifact", "temperature", "log loss before", "after", "change (95 % CI)"),
         [
             (
                 name,
                 f"{fit.temperature:.4g}",
-                in_unit(fit.before.reliability.ece, "share"),
-                in_unit(fit.after.reliability.ece, "share"),
                 f"{fit.before.nll:.4f}",
                 f"{fit.after.nll:.4f}",
+                log_loss_change(fit),
+            )
+            for name, fit in rows
+        ],
+    )
+    echo_table(
+        ("artifact", "calibration error (ECE) before", "after", "of a perfectly calibrated model, after"),
+        [
+            (
+                name,
+                calibration_error(fit.before.reliability),
+                calibration_error(fit.after.reliability),
+                calibrated_error(fit.after.reliability),
             )
             for name, fit in rows
         ],

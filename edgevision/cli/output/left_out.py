@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgevision.cli.output.lines import echo_line
+from edgevision.cli.lines import echo_line
 from edgevision.imaging.find import LeftOut, told_left_out
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgevision.calibration.findings import Finding
-from edgevision.cli.output.lines import echo_line
+from edgevision.cli.lines import echo_line
 from edgevision.datasets.image_sets import SetFacts
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgevision.cli.output.lines import echo_line, one_line
+from edgevision.cli.lines import echo_line, one_line
 
 
 def echo_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -13,8 +13,8 @@ from typing import TextIO
 
 import click
 
+from edgevision.cli.lines import one_line
 from edgevision.cli.options.verbosity import log_to, verbosity
-from edgevision.cli.output.lines import one_line
 from edgevision.system.progress import Progress
 from edgevision.system.reading import null_device
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgevision.cli.output.lines import one_line
+from edgevision.cli.lines import one_line
 from edgevision.cli.output.tables import echo_table
 from edgevision.imaging.write import write_image
 from tiny_bundles import classifier_artifact, write_artifacts
