@@ -62,7 +62,7 @@ class Row:
         covered: share of the intervals that contain the true value.
         beyond: share of the sets where the true value is beyond the unfavourable end.
         width: mean width of the intervals.
-        missing: share of the sets without an interval; they count as covered nowhere, and prove nothing.
+        missing: share of the sets without an interval; the coverage is that of the others.
     """
 
     metric: str

@@ -44,14 +44,14 @@ class MetricValue:
         value: in `unit`.
         interval: 95 % interval; `None` if nothing bounds the value.
         unit: ``share`` for values of 0…1, or ``dB``.
-        observations: what `drop_intervals` compares.
+        observations: what `drop_intervals` compares, as `Observations`.
     """
 
     name: str
     value: float
     interval: Interval | None
     unit: str = "share"
-    observations: Observations | None = field(default=None, repr=False)
+    observations: Any = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -292,7 +292,8 @@ def _drop(source: MetricValue, artifact: MetricValue) -> WeightedMean | None:
     first, second = source.observations, artifact.observations
     if first is None or type(first) is not type(second):
         raise TypeError(f"{source.name}: the two metrics differ and cannot be compared")
-    return first.minus(second)
+    mean: WeightedMean | None = first.minus(second)
+    return mean
 
 
 def _method(metric: MetricValue) -> str:
