@@ -533,6 +533,7 @@ METHODS = [
     Row("ImageSet.grouped", "groups", ("x", "y", "y"), lambda how: grouped(images().grouped(how))),
     Row("ImageSet.sample", "count", 2, lambda count: listed(images().sample(count))),
     Row("ImageSet.sample", "seed", 3, lambda seed: listed(images().sample(2, seed))),
+    Row("ImageSet.file_content", "place", 1, lambda place: images().file_content(place)),
     Row("ImageSet.at", "places", (2, 0), lambda places: listed(images().at(places))),
     Row("Evaluation.worst", "count", 1, lambda count: worst_of(count)),
     Row("Confusion.matrix", "classes", 3, lambda classes: ev.Confusion(((0, 1, 2),)).matrix(classes)),

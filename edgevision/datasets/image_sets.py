@@ -246,8 +246,9 @@ class ImageSet:
 
         Raises:
             InputError: the file cannot be read.
+            OptionError: `place` is not a whole number, or there is no such image.
         """
-        entry = self._entries[place]
+        entry = self._entries[whole_number(place, "place", 0, len(self) - 1)]
         content = entry.content()
         return content if isinstance(content, bytes) and not entry.is_frame else None
 

@@ -112,6 +112,7 @@ def values() -> Iterator[Entry]:
             },
         ),
         "ImageSet.sample": (images.sample, {"count": 1, "seed": 0}),
+        "ImageSet.file_content": (images.file_content, {"place": 0}),
         "ImageSet.at": (images.at, {"places": (0,)}),
         "ImageSet.without": (images.without, {"digests": [images.digest]}),
         "Reliability.of": (
