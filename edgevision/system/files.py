@@ -20,6 +20,9 @@ from pathlib import Path
 
 from edgevision.errors import OutputError
 
+#: A folder with this suffix and this file is a bundle.
+BUNDLE_SUFFIX, MANIFEST = ".evb", "manifest.json"
+
 #: Where Linux keeps files in memory.
 _FOLDERS_IN_MEMORY = ("/dev/shm",)  # noqa: S108
 #: Longest name, in bytes, that stands in the name of its temporary file.
@@ -229,6 +232,7 @@ def make_folder(path: str | Path) -> None:
         raise OutputError(f"{path}: the folder cannot be created: {_reason(error)}") from error
     if not os.access(path, os.W_OK | os.X_OK):
         raise OutputError(f"{path}: the folder is not writable; choose another")
+    _check_outside_bundles(path, path)
 
 
 def check_folder_of(path: str | Path, option: str) -> None:
@@ -239,7 +243,7 @@ def check_folder_of(path: str | Path, option: str) -> None:
         option: the option that named it, such as ``-o``.
 
     Raises:
-        OutputError: its folder is missing or not writable, or no file can have its name.
+        OutputError: its folder is missing, not writable or that of a bundle, or no file can have its name.
     """
     path = Path(path)
     folder = path.parent
@@ -248,6 +252,17 @@ def check_folder_of(path: str | Path, option: str) -> None:
         raise OutputError(f"{path}: the folder {folder} does not exist; run: mkdir -p {folder}")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"{path}: the folder {folder} is not writable; choose another with {option}")
+    _check_outside_bundles(path, folder)
+
+
+def _check_outside_bundles(path: Path, folder: Path) -> None:
+    """A bundle with a file that its manifest does not list is refused wherever it is opened."""
+    resolved = folder.resolve()
+    for place in (resolved, *resolved.parents):
+        if place.suffix == BUNDLE_SUFFIX and (place / MANIFEST).is_file():
+            raise OutputError(
+                f"{path}: lies in the bundle {place}, which has no other files; choose another place"
+            )
 
 
 def _put_in_place(building: Path, path: Path, before: OutputState, check: Callable[[Path], None]) -> None:

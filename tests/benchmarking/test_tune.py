@@ -25,7 +25,7 @@ from edgevision.system.cores import cores
         ),
         ({"batches": [0]}, "batches: expected a whole number, 1 or more, got 0"),
         ({"batches": []}, "batches: expected one or more, got none"),
-        ({"seconds": 0}, "seconds: expected a number above 0, got 0"),
+        ({"seconds": 0}, "seconds: expected seconds, above 0 and up to 86400, got 0"),
         ({"seconds": float("nan")}, "seconds: expected a number, got nan"),
         ({"backends": "tflite"}, "backends: expected a sequence of names, got 'tflite'; pass ['tflite']"),
     ],

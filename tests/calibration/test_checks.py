@@ -93,7 +93,7 @@ def test_images_of_a_single_colour_are_detected(digits: list[Pixels]) -> None:
 
 def test_a_small_set_gets_a_warning_with_its_consequence(digits: list[Pixels]) -> None:
     assert (
-        "the calibration set is small (19 images): about 10% of the images in use"
+        "the calibration set is small (19 images): about 10 % of the images in use"
         in found(digits[:19], digits[120:])["few-images"].text
     )
     assert "few-images" not in found(digits[:100], digits[120:])

@@ -73,7 +73,7 @@ def test_clipping_and_unsteady_ranges_get_a_warning() -> None:
     coverage = measure_coverage(TwoLayers(), inputs(0, 1, 0.5, 9), inputs(20, 30, 1))
     clipped, unsteady = coverage_findings(coverage)
     assert (clipped.check, clipped.severity) == ("clipped-activations", "warning")
-    assert "same (66.7%)" in clipped.text
+    assert "same (66.7 %)" in clipped.text
     assert unsteady.check == "unsteady-ranges"
     assert "differ by 92% in the median layer" in unsteady.text or "differ by" in unsteady.text
 

@@ -26,6 +26,7 @@ def test_a_report_is_written_and_named(bundle: Path, edgevision_command, tmp_pat
         (("skin.evb",), 2, "Missing option '-o'"),
         (("skin.evb", "-o", "there.html"), 12, "there.html: already exists; pass --force to replace it"),
         (("skin.evb", "-o", "report.pdf"), 12, "expected a name that ends in .html"),
+        (("skin.evb", "-o", "skin.evb/report.html"), 12, "skin.evb, which has no other files"),
         (
             ("old.evb", "-o", "report.html"),
             5,

@@ -256,7 +256,7 @@ def test_a_latent_generator_takes_numpys_numbers_and_gives_pythons() -> None:
     for condition in (True, [True, False], np.array([True, False]), 1.5, np.array([0.5, 1.5])):
         with pytest.raises(OptionError, match="condition"):
             model.sample(2, 5, condition)
-    with pytest.raises(OptionError, match="count of images: expected 1 or more, got True"):
+    with pytest.raises(OptionError, match="count of images: expected 1 or more, up to 10000, got True"):
         model.sample(True)
     with pytest.raises(OptionError, match=r"seed: expected a whole number"):
         model.sample(1, 1.0)  # type: ignore[arg-type]
