@@ -96,9 +96,7 @@ def _echo_requirements(evidence: Evidence) -> None:
             requirement.what,
             ("at least " if requirement.at_least else "at most ") + requirement.limit_text,
             requirement.measured_text,
-            f"{requirement.bound_text} ({level(requirement.confidence)} CI)"
-            if requirement.bound != requirement.measured
-            else requirement.bound_text,
+            requirement.bound_text + (f" ({requirement.basis})" if requirement.basis else ""),
             requirement.status,
             images_text(requirement.images_needed, evidence.evaluation),
         )
@@ -212,7 +210,13 @@ def _echo_temperatures(evidence: Evidence) -> None:
     echo_line()
     echo_line("calibrated scores, before and after temperature scaling (lower is better)")
     echo_table(
-        ("artifact", "temperature", "log loss before", "after", "change (95 % CI)"),
+        (
+            "artifact",
+            "temperature",
+            "log loss before",
+            "after",
+            f"change ({confidence_of(fit.change for _, fit in rows)})",
+        ),
         [
             (
                 name,
