@@ -11,9 +11,9 @@ from dataclasses import replace
 from edgevision.conversion.device_limits import DEVICE_UNITS
 from edgevision.datasets.image_sets import SetFacts
 from edgevision.errors import AgreementError, IncompleteConversionError, NotShownError
-from edgevision.evidence.images_needed import groups_text, images_text
 from edgevision.evidence.records import Evidence, Measured
 from edgevision.evidence.requirements import NOT_SHOWN, Requirement
+from edgevision.evidence.sample_texts import groups_text, images_text
 from edgevision.metrics.formatting import level
 
 _NOTHING_WRITTEN = "nothing was written"

@@ -10,11 +10,11 @@ from edgevision.calibration.findings import Coverage
 from edgevision.cli.lines import echo_line
 from edgevision.cli.output.sets import describe_set, echo_findings
 from edgevision.cli.output.tables import echo_table
-from edgevision.evidence.images_needed import images_text
 from edgevision.evidence.operating_points import OperatingEvidence
 from edgevision.evidence.operating_texts import operating_cost
 from edgevision.evidence.records import Attempt, Evidence, Measured
 from edgevision.evidence.requirements import Requirement
+from edgevision.evidence.sample_texts import images_text
 from edgevision.evidence.temperatures import log_loss_change
 from edgevision.metrics.calibration_texts import calibrated_error, calibration_error
 from edgevision.metrics.comparison import ClassifyDetails, Metric
