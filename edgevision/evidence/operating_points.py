@@ -210,7 +210,8 @@ class OperatingEvidence:
             self.required.artifact if self.counted else None,
             bound=bound,
             images_needed=needed,
-            confidence=round(2 * self.limit_confidence - 1, 6),
+            confidence=self.limit_confidence,
+            one_sided=True,
         )
 
 

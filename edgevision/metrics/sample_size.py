@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from statistics import NormalDist
 
 from edgevision.metrics.intervals import clopper_pearson, paired_drop
 
@@ -50,25 +48,6 @@ def images_for_share(expected: float, limit: float, *, confidence: float = 0.95)
     return images_needed(
         lambda images: clopper_pearson(expected * images, images, confidence=confidence).low, limit, True
     )
-
-
-def images_for_mean(
-    expected: float, variance: float, limit: float, *, at_least: bool, confidence: float = 0.95
-) -> int | None:
-    """Images that show that a mean keeps `limit`, from the variance of its values.
-
-    Args:
-        expected: the mean that is expected.
-        variance: of the values of single images, in the square of their unit.
-        limit: required mean.
-        at_least: whether `limit` is a lower limit; otherwise it is an upper one.
-        confidence: of the two-sided interval whose unfavourable end must keep `limit`.
-    """
-    distance = expected - limit if at_least else limit - expected
-    if distance <= 0:
-        return None
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    return max(2, math.ceil(variance * (z / distance) ** 2))
 
 
 def positives_for_sensitivity(expected: float, limit: float, *, confidence: float = 0.95) -> int | None:

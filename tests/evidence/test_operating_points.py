@@ -105,6 +105,7 @@ def test_a_requirement_passes_on_the_lower_limit(at_least: float, status: str) -
     assert (requirement.status, requirement.measured) == (status, 0.8)
     assert requirement.bound == pytest.approx(_limit(160, 200), abs=1e-6)
     assert requirement.bound == pytest.approx(0.74775, abs=1e-5)
+    assert (requirement.confidence, requirement.basis) == (0.95, "95 %, one-sided")
     assert len(found.warnings) == (status == "not shown")
 
 
