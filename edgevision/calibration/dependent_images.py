@@ -26,8 +26,8 @@ from edgevision.imaging.levels import ValueMapping
 #: Share of the images above which a finding is a warning.
 MANY = 0.05
 
-#: Standard deviation of a thumbnail, in levels, below which others look like it by chance: two unrelated images
-#: of the same brightness differ by 1.4 times that. Above it, near-duplicates are correlated by 0.87 or more.
+#: Standard deviation of a thumbnail, in levels, below which others look like it by chance: two unrelated
+#: images of the same brightness differ by 1.4 times that. Above it, near-duplicates are correlated by 0.87.
 _CONTRAST = 2 * NEAR
 _NAMED = 10
 _PLAIN = ValueMapping()
