@@ -69,8 +69,9 @@ def missed_requirement(result: Measured, data: SetFacts, consequence: str = "") 
         consequence: what happened because of it.
     """
     requirement = next(one for one in result.requirements if one.status == result.status)
-    told = _not_shown(data, requirement) if requirement.status == NOT_SHOWN else _failed(result, requirement)
-    value, clauses = told
+    value, clauses = (
+        _not_shown(data, requirement) if requirement.status == NOT_SHOWN else _failed(result, requirement)
+    )
     parts = value, consequence, beyond_rounding(result), *clauses
     return f"{result.artifact}: " + "; ".join(filter(None, parts))
 

@@ -111,7 +111,7 @@ class Requirement:
 
     @property
     def basis(self) -> str:
-        """What `bound` is, such as ``95 % CI`` or ``95 %, one-sided``; empty if it is exact or unknown."""
+        """The kind of limit of `bound`: ``95 % CI`` or ``95 %, one-sided``; empty if exact or unknown."""
         if self.bound is None or self.bound == self.measured:
             return ""
         return level(self.confidence) + (", one-sided" if self.one_sided else " CI")

@@ -60,14 +60,7 @@ def positives_for_sensitivity(expected: float, limit: float, *, confidence: floa
         limit: required sensitivity, 0…1.
         confidence: of the lower limit alone.
     """
-    if expected <= limit:
-        return None
-    two_sided = 2 * confidence - 1
-    return images_needed(
-        lambda positives: clopper_pearson(expected * positives, positives, confidence=two_sided).low,
-        limit,
-        True,
-    )
+    return images_for_share(expected, limit, confidence=2 * confidence - 1)
 
 
 def images_for_paired_drop(
