@@ -31,10 +31,10 @@ from edgevision.conversion.score_calibration import (
     ScoreCalibrator,
     score_calibration_request,
 )
+from edgevision.conversion.search import lowest_confidence
 from edgevision.conversion.sets import ConversionSets, coverage_of, evaluation_images, fit_sets, open_sets
 from edgevision.conversion.settings import ConversionRequest, ConversionSettings
 from edgevision.conversion.speed import speed_bases
-from edgevision.conversion.search import lowest_confidence
 from edgevision.conversion.trials import Failure, Trials
 from edgevision.converter import ConfigurableReader, ExplainingReader, Source, SourceOptions, SourceReader
 from edgevision.datasets.groups import GroupSource

@@ -32,9 +32,10 @@ def judged_anew(
         return replace(written, bound=written.measured)
     if written.what.endswith(_OF_POINT):
         what = written.what.removesuffix(_OF_POINT)
-        metric = None if point is None else point.required
-        measured = None if metric is None else metric.artifact
-        return _with_end(replace(written, what=what, measured=measured), metric and metric.artifact_interval)
+        if point is None:
+            return replace(written, what=what, measured=None)
+        judged = replace(written, what=what, measured=point.required.artifact)
+        return _with_end(judged, point.required.artifact_interval)
     if written.what.startswith("drop in "):
         return _drop(written, comparison)
     return _with_end(written, None if comparison is None else _agreement_interval(comparison, written.what))
