@@ -31,6 +31,7 @@ from edgevision.conversion.score_calibration import (
     ScoreCalibrator,
     score_calibration_request,
 )
+from edgevision.conversion.search import lowest_confidence
 from edgevision.conversion.sets import ConversionSets, coverage_of, evaluation_images, fit_sets, open_sets
 from edgevision.conversion.settings import ConversionRequest, ConversionSettings
 from edgevision.conversion.speed import speed_bases
@@ -46,6 +47,7 @@ from edgevision.evaluation.source_check import check_interpolation, check_source
 from edgevision.evaluation.source_session import SourceSession
 from edgevision.evaluation.training_input import training_sample
 from edgevision.evidence.records import Evidence, Measured, MissingArtifact
+from edgevision.evidence.requirements import CONFIDENCE
 from edgevision.evidence.training_input import TrainingInputEvidence
 from edgevision.imaging.find import told_left_out
 from edgevision.plugins import Registry, registry
@@ -198,7 +200,7 @@ class Conversion:
         steps.next("measuring the source", Stage.SOURCE, len(self.sets.evaluation))
         reference = Reference.measure(self.source, self.evaluator, self.sets.evaluation, steps.measured)
         if not settings.accept_not_shown:
-            reference.check_budget(settings.budget, self._possible_precisions())
+            reference.check_budget(settings.budget, self._possible_precisions(), self._lowest_confidence())
         source_findings = _source_findings(reference, settings)
         training_input = self._measure_training_input(reference)
         calibrator = None
@@ -250,6 +252,12 @@ class Conversion:
         if not self.plan.searching:
             return tuple(planned.precision for planned in self.plan.artifacts)
         return tuple(precision for target in self.plan.targets for precision in target.precisions)
+
+    def _lowest_confidence(self) -> float:
+        """Of the intervals that an artifact may be judged by: one of several candidates has a higher one."""
+        if not self.plan.searching:
+            return CONFIDENCE
+        return lowest_confidence(self.plan.targets, self.sets.calibration is not None)
 
     def _candidates(self, trials: Trials) -> list[Trial]:
         """The planned artifacts, or those that a search finds."""

@@ -12,7 +12,7 @@ from edgevision.errors import NotShownError
 from edgevision.evaluation.evaluator import Evaluator
 from edgevision.evaluation.run import Examples, measure
 from edgevision.evaluation.source_session import SourceSession
-from edgevision.evidence.requirements import Budget, Requirement, output_error
+from edgevision.evidence.requirements import CONFIDENCE, Budget, Requirement, output_error
 from edgevision.evidence.sample_texts import in_groups
 from edgevision.session import CheckedSession
 
@@ -55,12 +55,13 @@ class Reference:
         (answers,) = measure(evaluator, [model], examples, on_done)
         return cls(source, model, evaluator, examples, answers)
 
-    def check_budget(self, budget: Budget, precisions: Iterable[str]) -> None:
+    def check_budget(self, budget: Budget, precisions: Iterable[str], confidence: float = CONFIDENCE) -> None:
         """Check that the set can show the budget for some artifact: for a copy of the source, at least.
 
         Args:
             budget: the loss that an artifact may have.
             precisions: of the artifacts that may be written.
+            confidence: of the two-sided intervals, the lowest that any of these is judged at.
 
         Raises:
             NotShownError: it cannot; says how many images could.
@@ -69,7 +70,7 @@ class Reference:
         missed = None
         for precision in precisions:
             default = self.evaluator.default_agreement[precision]
-            requirements = budget.requirements(comparison, default, output_error(0.0, precision))
+            requirements = budget.requirements(comparison, default, output_error(0.0, precision), confidence)
             # Without a bound, an artifact that differs may have one.
             missed = next((one for one in requirements if not one.passed and one.bound is not None), None)
             if missed is None:

@@ -39,6 +39,17 @@ class Outcome:
     float_operations: bool = False
 
 
+def lowest_confidence(targets: Sequence[Target], calibrated: bool) -> float:
+    """The lowest confidence that a search for these targets judges any candidate at.
+
+    Args:
+        targets: of any formats.
+        calibrated: True if there is a calibration set.
+    """
+    searches = (PrecisionSearch((target,), calibrated, lambda _: ()) for target in targets)
+    return min((search.confidence(one) for search in searches for one in search.asked), default=CONFIDENCE)
+
+
 class PrecisionSearch:
     """Asks for one candidate after the other, from the cheapest to the most expensive, until one is inside.
 

@@ -12,6 +12,7 @@ from edgevision._version import __version__
 from edgevision.calibration.findings import coverage_from, finding_from
 from edgevision.datasets.image_sets import set_facts_from
 from edgevision.errors import BundleError
+from edgevision.evidence.earlier_verdicts import judged_anew
 from edgevision.evidence.operating_points import Curve, OperatingEvidence, PointMetrics
 from edgevision.evidence.quantization import quantization_from
 from edgevision.evidence.records import Attempt, Evidence, Measured, MissingArtifact
@@ -177,13 +178,14 @@ def _measured(row: dict[str, Any]) -> Measured:
     del row["passed"]
     row.pop("status", None)
     numeric = row.pop("output_error", None)
+    point = _operating_point(row.pop("operating_point", None))
     return Measured(
         comparison=comparison,
         quantization=quantization_from(row.pop("quantization", None)),
-        operating_point=_operating_point(row.pop("operating_point", None)),
+        operating_point=point,
         temperature=_temperature(row.pop("temperature", None)),
         timing=_timing(row.pop("timing", None)),
-        requirements=_requirements(row.pop("requirements")),
+        requirements=tuple(_requirement(one, comparison, point) for one in row.pop("requirements")),
         output_error=None if numeric is None else _requirement(numeric),
         float_layers=tuple(row.pop("float_layers")),
         **row,
@@ -197,19 +199,16 @@ def _timing(row: dict[str, Any] | None) -> Timing | None:
 def _attempt(row: dict[str, Any]) -> Attempt:
     return Attempt(
         float_layers=tuple(row.pop("float_layers")),
-        requirements=_requirements(row.pop("requirements")),
+        requirements=tuple(map(_requirement, row.pop("requirements"))),
         **row,
     )
 
 
-def _requirements(rows: list[dict[str, Any]]) -> tuple[Requirement, ...]:
-    return tuple(map(_requirement, rows))
-
-
-def _requirement(row: dict[str, Any]) -> Requirement:
-    fields = {name: row[name] for name in row if name not in ("passed", "status")}
-    # Earlier releases judged `measured`, which of a drop was already the upper limit.
-    return Requirement(**{"bound": row["measured"], **fields})
+def _requirement(
+    row: dict[str, Any], comparison: Comparison | None = None, point: OperatingEvidence | None = None
+) -> Requirement:
+    requirement = Requirement(**{name: row[name] for name in row if name not in ("passed", "status")})
+    return requirement if "bound" in row else judged_anew(requirement, comparison, point)
 
 
 def _comparison(row: dict[str, Any]) -> Comparison:

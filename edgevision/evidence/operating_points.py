@@ -178,6 +178,8 @@ class OperatingEvidence:
     @property
     def guarantee(self) -> str:
         """Such as ``with a confidence of 95 %``, or ``on average over calibration sets``."""
+        if self.lower_limits is None:
+            return "on the calibration images, without a guarantee for others (of an earlier release)"
         if self.confidence is None:
             return "on average over calibration sets"
         return f"with a confidence of {level(self.confidence)}"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from edgevision.conversion.plan import PlannedArtifact
-from edgevision.conversion.search import Outcome, PrecisionSearch, searches_for
+from edgevision.conversion.search import Outcome, PrecisionSearch, lowest_confidence, searches_for
 from edgevision.target import Target
 
 LAYERS = [(f"layer{number}", 1.0 / (number + 1)) for number in range(12)]
@@ -222,3 +222,10 @@ def test_devices_whose_speed_is_known_and_others_have_searches_of_their_own() ->
     targets = [_target("int8", "float32", name=name) for name in "abc"]
     searches = searches_for(targets, True, lambda fmt: [], {"a": "", "b": "timed", "c": ""})
     assert [[target.name for target in one.targets] for one in searches] == [["a", "c"], ["b"]]
+
+
+def test_the_lowest_confidence_is_that_of_the_first_candidate_of_some_search() -> None:
+    several, single = _target("int8", "float16", "float32"), _target("float32", name="other", fmt="onnx")
+    assert lowest_confidence([several], True) == pytest.approx(0.975)
+    assert lowest_confidence([single], True) == pytest.approx(0.95)
+    assert lowest_confidence([several, single], True) == pytest.approx(0.95)
