@@ -90,7 +90,8 @@ _SHARE = click.FloatRange(0, 1)
         default=0.95,
         show_default=True,
         metavar="SHARE",
-        help="Confidence of the intervals that the requirements are judged by.",
+        help="Confidence of the intervals that the requirements are judged by; 0.975 for the first candidate "
+        "of a search (--precision auto).",
     ),
     option(
         "--power",

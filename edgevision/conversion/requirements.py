@@ -69,9 +69,9 @@ def missed_requirement(result: Measured, data: SetFacts, consequence: str = "") 
         consequence: what happened because of it.
     """
     requirement = next(one for one in result.requirements if one.status == result.status)
-    value, clauses = (
-        _not_shown(data, requirement) if requirement.status == NOT_SHOWN else _failed(result, requirement)
-    )
+    not_shown = requirement.status == NOT_SHOWN
+    told = _not_shown(result, data, requirement) if not_shown else _failed(result, requirement)
+    value, clauses = told
     parts = value, consequence, beyond_rounding(result), *clauses
     return f"{result.artifact}: " + "; ".join(filter(None, parts))
 
@@ -87,7 +87,7 @@ def beyond_rounding(result: Measured) -> str:
     )
 
 
-def _not_shown(data: SetFacts, requirement: Requirement) -> tuple[str, tuple[str, ...]]:
+def _not_shown(result: Measured, data: SetFacts, requirement: Requirement) -> tuple[str, tuple[str, ...]]:
     """The requirement that is not shown, and how many images would show it."""
     limit = f"{'at least' if requirement.at_least else 'at most'} {requirement.limit_text}"
     if requirement.measured is None or requirement.bound is None:
@@ -98,9 +98,13 @@ def _not_shown(data: SetFacts, requirement: Requirement) -> tuple[str, tuple[str
         reason = f"its {level(requirement.confidence)} confidence interval reaches {requirement.bound_text}"
     needed = images_text(requirement.images_needed, data)
     more = f"{needed} like these, which would show it," if needed else "more images"
+    point = result.operating_point
+    of_point = point is not None and point.requirement.what == requirement.what
+    counted = f"{point.counted} of " if point is not None and of_point else ""
+    images = f"{counted}{data.images} images{groups_text(data)}"
     return (
-        f"the {requirement.what} is {requirement.measured_text} on {data.images} images{groups_text(data)}, "
-        f"which do not show that it is {limit}: {reason}",
+        f"the {requirement.what} is {requirement.measured_text} on {images}, which do not show that it is "
+        f"{limit}: {reason}",
         (f"pass --evaluation with {more} or pass --accept-not-shown",),
     )
 
