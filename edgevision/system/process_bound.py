@@ -204,7 +204,7 @@ def _threads() -> set[str]:
 
 
 def _sleep(thread: str) -> bytes:
-    """What identifies the present sleep of a thread: how often it was switched; empty if it is awake."""
+    """A mark of the present sleep of a thread: how often it was switched; empty if it is awake."""
     try:
         status = Path(f"/proc/self/task/{thread}/status").read_bytes()
     except OSError:  # it has ended since it was listed
