@@ -179,7 +179,7 @@ class Steps:
         return key in self._results and self._results[key]["error"] is None
 
     def _path(self, row: Row, step: tuple[str, ...]) -> Path:
-        """What a step leaves for the later ones, as `architecture_steps.Step` names it."""
+        """The path of what a step leaves for the later ones, as `architecture_steps.Step` names it."""
         kind, *words = step
         if kind == "train":
             return self._work / row.id / "network.json"

@@ -204,7 +204,7 @@ def _threads() -> set[str]:
 
 
 def _sleep(thread: str) -> bytes:
-    """Return how often a sleeping thread was switched, which tells its sleeps apart; empty if it is awake."""
+    """A mark of the present sleep of a thread: how often it was switched; empty if it is awake."""
     try:
         status = Path(f"/proc/self/task/{thread}/status").read_bytes()
     except OSError:  # it has ended since it was listed
