@@ -7,8 +7,8 @@ Each network is trained for a minute on CIFAR-10 (`brief_training.py`), saved, a
 OpenVINO and ONNX Runtime with `edgevision.convert`, and with the usual converters of these formats, with
 their defaults and the same calibration images. Each step is a process of its own, whose processor time
 and largest memory are those in the table, and which can abort without the other rows. Results are
-appended to ``results.jsonl`` in the folder of `--work`; a step with a result there is not done again, a
-step that failed is.
+appended to ``architectures.jsonl`` beside this file, which is committed, so that the table grows from one
+machine's idle hours to the next's; a step with a result there is not done again, a step that failed is.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,12 +89,19 @@ _WORK = click.option(
     "--work",
     type=click.Path(path_type=Path),
     default=HERE / "architectures",
-    help="Folder for networks, artifacts and results.",
+    help="Folder for networks and artifacts.",
+)
+_RESULTS = click.option(
+    "--results",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=HERE / "architectures.jsonl",
+    help="File of the results.",
 )
 
 
 @main.command()
 @_WORK
+@_RESULTS
 @click.option("--only", multiple=True, help="Rows with this name, or in this group; repeatable.")
 @click.option("--runtime", "runtimes", multiple=True, type=click.Choice(list(RUNTIMES)), help="Default: all.")
 @click.option("--images", default=5000, help="Evaluation images.")
@@ -106,21 +113,19 @@ _WORK = click.option(
 @click.option("--shared", type=click.Path(exists=True, path_type=Path), default=SHARED)
 def run(
     work: Path,
+    results: Path,
     only: tuple[str, ...],
     runtimes: tuple[str, ...],
-    images: int,
-    calibration: int,
-    train_seconds: float,
     again: bool,
     shared: Path,
+    **settings: float,
 ) -> None:
     """Do the steps that have no result yet."""
-    settings = {"images": images, "calibration": calibration, "train_seconds": train_seconds}
-    steps = Steps(work, shared, settings, again)
+    steps = Steps(work, results, shared, settings, again)
     for row in rows():
         if only and not {row.name, row.id, row.group} & set(only):
             continue
-        if not steps.done(row, "train"):
+        if steps.complete(row, runtimes or RUNTIMES) or not steps.done(row, "train"):
             continue
         for runtime in runtimes or RUNTIMES:
             made = [steps.done(row, "convert", runtime, precision) for precision in PRECISIONS]
@@ -133,30 +138,52 @@ class Steps:
     """Does steps in processes of their own, and keeps their results.
 
     Args:
-        work: folder of networks, artifacts and results.
+        work: folder of networks and artifacts.
+        results: file of the results.
         shared: folder of images and models.
         settings: numbers that the steps depend on.
         again: do all steps again but the training.
     """
 
-    def __init__(self, work: Path, shared: Path, settings: Mapping[str, Any], again: bool) -> None:
+    def __init__(
+        self, work: Path, results: Path, shared: Path, settings: Mapping[str, Any], again: bool
+    ) -> None:
         work.mkdir(parents=True, exist_ok=True)
-        self._work, self._shared, self._settings, self._again = work, shared, settings, again
-        self._results = read_results(work)
+        self._work, self._file, self._shared, self._settings = work, results, shared, settings
+        self._again, self._results = again, read_results(results)
+
+    def complete(self, row: Row, runtimes: Iterable[str]) -> bool:
+        """Return whether nothing of the row is left to do."""
+        keys = [(row.id, "train"), *((row.id, "measure", runtime) for runtime in runtimes)]
+        return not self._again and all(self._succeeded(key) for key in keys)
 
     def done(self, row: Row, *step: str) -> bool:
-        """Do a step unless it has a result; return whether it succeeded, now or before."""
+        """Do a step unless it has a result; return whether it succeeded, now or before.
+
+        What was trained or converted elsewhere has a result, but no files: it is done again.
+        """
         key = (row.id, *step)
-        found = self._results.get(key)
-        if found is not None and found["error"] is None and (step[0] == "train" or not self._again):
+        is_done = self._succeeded(key) and (step[0] == "train" or not self._again)
+        if is_done and (step[0] == "measure" or self._path(row, step).exists()):
             return True
         result = {"row": row.id, "step": list(step), **self._run(row, step)}
-        with (self._work / "results.jsonl").open("a") as file:
+        result.pop("source", None)
+        with self._file.open("a") as file:
             file.write(json.dumps(result) + "\n")
         self._results[key] = result
         outcome = "failed: " + result["error"] if result["error"] else f"{result['cpu_s']:.0f} s of CPU"
         click.echo(f"{row.id} {' '.join(step)}: {outcome}", err=True)
         return result["error"] is None
+
+    def _succeeded(self, key: tuple[str, ...]) -> bool:
+        return key in self._results and self._results[key]["error"] is None
+
+    def _path(self, row: Row, step: tuple[str, ...]) -> Path:
+        """What a step leaves for the later ones, as `architecture_steps.Step` names it."""
+        kind, *words = step
+        if kind == "train":
+            return self._work / row.id / "network.json"
+        return self._work / row.id / words[0] / ("plain" if kind == "plain" else words[1])
 
     def _run(self, row: Row, step: tuple[str, ...]) -> dict[str, Any]:
         order = {
@@ -193,21 +220,20 @@ def _children() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def read_results(work: Path) -> dict[tuple[str, ...], dict[str, Any]]:
+def read_results(path: Path) -> dict[tuple[str, ...], dict[str, Any]]:
     """(row, step, …) -> its latest result."""
-    path = work / "results.jsonl"
     lines = path.read_text().splitlines() if path.exists() else []
     results = [json.loads(line) for line in lines]
     return {(result["row"], *result["step"]): result for result in results}
 
 
 @main.command()
-@_WORK
-def table(work: Path) -> None:
+@_RESULTS
+def table(results: Path) -> None:
     """Print the table and its summary."""
     from architecture_table import markdown
 
-    click.echo(markdown(rows(), read_results(work)))
+    click.echo(markdown(rows(), read_results(results)))
 
 
 if __name__ == "__main__":

@@ -24,9 +24,6 @@ NOT_EXPORTED = {
     "edgevision.loading.load.LoadOptions": "the keyword arguments of `load`, for type checkers",
     "edgevision.decoder.Decoder": "contract of a plugin: its public place is `edgevision.decoder`",
     "edgevision.decoder.Head": "contract of a plugin",
-    "edgevision.metrics.measures.Observations": "what intervals of a drop are computed from, by image",
-    "edgevision.metrics.bounded_means.WeightedMean": "the same, as a mean over images or groups",
-    "edgevision.metrics.bounded_means.Unseen": "a part of it",
     "edgevision.decoder.Candidates": "contract of a plugin; callers get `Detections`",
 }
 

@@ -26,6 +26,9 @@ from edgevision.imaging.levels import ValueMapping
 #: Share of the images above which a finding is a warning.
 MANY = 0.05
 
+#: Standard deviation of a thumbnail, in levels, below which others look like it by chance: two unrelated
+#: images of the same brightness differ by 1.4 times that. Above it, near-duplicates are correlated by 0.87.
+_CONTRAST = 2 * NEAR
 _NAMED = 10
 _PLAIN = ValueMapping()
 _WHY = "intervals that take images of one scene, video or patient for independent ones are too narrow"
@@ -107,7 +110,8 @@ def _near_duplicates(images: ImageSet, known: Summaries) -> Iterator[Finding]:
     by_image = np.arange(len(images)) if images.groups is None else images.groups
     group_of = dict(zip(images.shown_names, by_image.tolist(), strict=True))
     groups = np.array([group_of[name] for name in known.names], np.intp)
-    places = np.flatnonzero((near >= 0) & (groups[near] != groups))
+    has_contrast = known.thumbnails.std(axis=(1, 2)) > _CONTRAST
+    places = np.flatnonzero((near >= 0) & (groups[near] != groups) & has_contrast)
     if not len(places):
         return
     pairs = [f"{known.names[place]} (like {known.names[near[place]]})" for place in places[:_NAMED]]

@@ -12,8 +12,8 @@ from edgevision.errors import NotShownError
 from edgevision.evaluation.evaluator import Evaluator
 from edgevision.evaluation.run import Examples, measure
 from edgevision.evaluation.source_session import SourceSession
-from edgevision.evidence.images_needed import in_groups
 from edgevision.evidence.requirements import CONFIDENCE, Budget, Requirement, output_error
+from edgevision.evidence.sample_texts import in_groups
 from edgevision.session import CheckedSession
 
 

@@ -11,9 +11,9 @@ from dataclasses import replace
 from edgevision.conversion.device_limits import DEVICE_UNITS
 from edgevision.datasets.image_sets import SetFacts
 from edgevision.errors import AgreementError, IncompleteConversionError, NotShownError
-from edgevision.evidence.images_needed import groups_text, images_text
 from edgevision.evidence.records import Evidence, Measured
 from edgevision.evidence.requirements import NOT_SHOWN, Requirement
+from edgevision.evidence.sample_texts import groups_text, images_text
 from edgevision.metrics.formatting import level
 
 _NOTHING_WRITTEN = "nothing was written"
@@ -92,6 +92,8 @@ def _not_shown(result: Measured, data: SetFacts, requirement: Requirement) -> tu
     limit = f"{'at least' if requirement.at_least else 'at most'} {requirement.limit_text}"
     if requirement.measured is None or requirement.bound is None:
         reason = "nothing on them gives a confidence interval"
+    elif requirement.one_sided:
+        reason = f"its one-sided {level(requirement.confidence)} limit is {requirement.bound_text}"
     else:
         reason = f"its {level(requirement.confidence)} confidence interval reaches {requirement.bound_text}"
     needed = images_text(requirement.images_needed, data)

@@ -77,9 +77,9 @@ class ScoreCalibrationRequest:
         return self.calibration_truth[:, self.class_id], self.evaluation_truth[:, self.class_id]
 
     @property
-    def groups(self) -> Groups | None:
-        """The group of each evaluation image; `None` if every image is its own."""
-        return self.evaluator.groups
+    def groups(self) -> tuple[Groups | None, Groups | None]:
+        """For each set, the group of each image; `None` if every image is its own."""
+        return self.calibration.groups, self.evaluator.groups
 
 
 @dataclass(frozen=True, eq=False)
@@ -284,10 +284,10 @@ def _fit(
         )
         losses = [log_losses(scores, truth, floor, independent) for scores in (plain, evaluation)]
         before, after = (
-            ScoreQuality.of(scores, truth, floor, independent, request.groups)
+            ScoreQuality.of(scores, truth, floor, independent, request.groups[1])
             for scores in (plain, evaluation)
         )
-        change = change_interval(losses[0], losses[1], request.groups)
+        change = change_interval(losses[0], losses[1], request.groups[1])
         scaled = ScaledScores(temperature, before, after, change)
     threshold = empirical = None
     if request.specification is not None:
@@ -301,7 +301,7 @@ def _threshold(
     name: str, request: ScoreCalibrationRequest, scores: Scores, specification: OperatingPointSpecification
 ) -> float:
     of_class = scores[:, request.class_id], request.positives[0]
-    threshold = find_threshold(*of_class, specification, request.calibration.groups)
+    threshold = find_threshold(*of_class, specification, request.groups[0])
     if threshold is None:
         stated = specification.confidence
         confidence = "" if stated is None else f" at a confidence of {stated:g}"

@@ -141,7 +141,7 @@ class ClassificationEvaluator:
         scores = np.stack(answers)
         measures = classify_measures(scores, self.truth, self.labels, self._multi_label, groups=self.groups)
         point = self._score_calibration.operating_point
-        return measures if point is None else with_point(measures, point, scores, self.truth)
+        return measures if point is None else with_point(measures, point, scores, self.truth, self.groups)
 
     def representative(self, source: Sequence[Scores], count: int) -> list[int]:
         """The image with the highest score of each class, so that no answer is near a tie, then others.

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from edgevision.errors import OptionError
+from edgevision.evidence.operating_specification import OperatingPointSpecification
 from edgevision.evidence.requirements import CONFIDENCE
 from edgevision.metrics.power import (
     GroupSizes,
@@ -20,7 +21,6 @@ from edgevision.metrics.power import (
 from edgevision.metrics.sample_size import (
     images_for_paired_drop,
     images_for_share,
-    positives_for_sensitivity,
 )
 from edgevision.system.arguments import real_number
 
@@ -152,8 +152,8 @@ def plan_evaluation(  # noqa: PLR0913 - one keyword per limit and per expectatio
     images = max(totals, default=None) if possible else None
     calibration = None
     if limits.sensitivity is not None:
-        fewest = positives_for_sensitivity(1.0, limits.sensitivity, confidence=checked["confidence"])
-        calibration = None if fewest is None else _as_copies(fewest, groups)
+        stated = OperatingPointSpecification("", "sensitivity", limits.sensitivity, checked["confidence"])
+        calibration = _as_copies(stated.least_images, groups)
     return EvaluationPlan(
         planned,
         checked["power"],

@@ -29,7 +29,7 @@ from edgevision.imaging.preprocess import Preprocessing
 from edgevision.imaging.view import size_wh_of
 from edgevision.metrics.classification import members
 from edgevision.metrics.formatting import in_unit, method_of, with_interval
-from edgevision.metrics.intervals import clopper_pearson
+from edgevision.metrics.intervals import Groups, proportion
 from edgevision.session import CheckedSession
 from edgevision.tasks.classify import Classifier, Scores
 
@@ -77,7 +77,9 @@ def check_source(
     hits = _hits(scores, true)
     better = _better_input(source, evaluator, images, hits, true)
     findings = [
-        finding for finding in (_no_better_than_chance(scores, true, hits, better), better) if finding
+        finding
+        for finding in (_no_better_than_chance(scores, true, hits, better, evaluator.groups), better)
+        if finding
     ]
     if findings and strict:
         raise InputError(
@@ -166,10 +168,12 @@ def _hits(scores: Scores, true: Hits) -> Hits:
     return hits
 
 
-def _no_better_than_chance(scores: Scores, true: Hits, hits: Hits, better: Finding | None) -> Finding | None:
+def _no_better_than_chance(
+    scores: Scores, true: Hits, hits: Hits, better: Finding | None, groups: Groups | None
+) -> Finding | None:
     predicted = members(scores.argmax(axis=1), scores.shape[1])
     chance = float((predicted.mean(axis=0) * true.mean(axis=0)).sum())
-    accuracy, interval = float(hits.mean()), clopper_pearson(int(hits.sum()), len(hits))
+    accuracy, interval = float(hits.mean()), proportion(hits, groups=groups)
     if interval.low > chance or accuracy - chance >= _KAPPA * (1 - chance):
         return None
     cause = (

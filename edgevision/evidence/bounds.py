@@ -45,34 +45,38 @@ class ShareBound:
 
     Of a proportion of images it is the exact one (`clopper_pearson`). The interval of a share that is
     measured on parts of images, or on images that belong together, is taken as Wilson's of a proportion on
-    fewer, independent images (the design effect, Kish 1965); their number follows from the 95 % interval.
+    fewer, independent images (the design effect, Kish 1965); their number follows from the 95 % interval. At
+    another confidence its distance from the share grows as `growth` says.
 
     Attributes:
         share: measured value, 0…1.
         independent: independent images per image; `None` for a proportion of images.
+        confidence: of the interval that their number follows from.
     """
 
     share: float
     independent: float | None
+    confidence: float
     at_least = True
 
     @classmethod
     def of(cls, images: int, share: float, interval: Interval) -> ShareBound:
         """The bound of a share that was measured on `images` images."""
-        exact = cls(share, None)
+        exact = cls(share, None, interval.confidence)
         low = min(interval.low, share)
         if abs(exact.at(images, interval.confidence) - low) < _ROUNDING:
             return exact
-        z = z_of(interval.confidence)
         # The number of images at which Wilson's lower limit is `low`.
-        square = z * z * low * (1 - low)
-        return cls(share, max(_LEAST, square / max(_LEAST, (share - low) ** 2)) / images)
+        square = _z_of(interval.confidence) ** 2 * low * (1 - low)
+        independent = max(_LEAST, square / max(_LEAST, (share - low) ** 2)) / images
+        return cls(share, independent, interval.confidence)
 
     def at(self, images: float, confidence: float) -> float:
         """As `Bound.at`."""
         if self.independent is None:
             return clopper_pearson(self.share * images, images, confidence=confidence).low
-        return _wilson_low(self.share, images * self.independent, z_of(confidence))
+        low = _wilson_low(self.share, images * self.independent, _z_of(self.confidence))
+        return max(0.0, self.share - (self.share - low) * growth(self.confidence, confidence))
 
 
 @dataclass(frozen=True)
@@ -109,18 +113,18 @@ class DropBound:
 
     Its distance from the drop has two parts. One is due to images that may differ although none of these did:
     ``z² / (images + z²)``, at most the whole distance. The rest is due to the variance of those that did, and
-    is proportional to ``z / sqrt(images)``.
+    is proportional to ``1 / sqrt(images)``. At another confidence both grow as `growth` says.
 
     Attributes:
         drop: measured value.
         images: number of images that it was measured on.
-        z: quantile of the normal distribution of its interval.
+        confidence: of its interval.
         unseen, seen: the two parts of the distance on these images.
     """
 
     drop: float
     images: int
-    z: float
+    confidence: float
     unseen: float
     seen: float
     at_least = False
@@ -128,16 +132,17 @@ class DropBound:
     @classmethod
     def of(cls, images: int, drop: float, interval: Interval) -> DropBound:
         """The bound of a drop that was measured on `images` images."""
-        z = z_of(interval.confidence)
+        square = _z_of(interval.confidence) ** 2
         distance = max(0.0, interval.high - drop)
-        unseen = min(distance, z * z / (images + z * z))
-        return cls(drop, images, z, unseen, distance - unseen)
+        unseen = min(distance, square / (images + square))
+        return cls(drop, images, interval.confidence, unseen, distance - unseen)
 
     def at(self, images: float, confidence: float) -> float:
         """As `Bound.at`."""
-        z = z_of(confidence)
-        unseen = self.unseen * (z / self.z) ** 2 * (self.images + self.z**2) / (images + z**2)
-        return self.drop + unseen + self.seen * z / self.z * math.sqrt(self.images / images)
+        square = _z_of(self.confidence) ** 2
+        unseen = self.unseen * (self.images + square) / (images + square)
+        distance = unseen + self.seen * math.sqrt(self.images / images)
+        return self.drop + distance * growth(self.confidence, confidence)
 
 
 @dataclass(frozen=True)
@@ -158,7 +163,19 @@ def drop_bound(images: int, drop: float, interval: Interval) -> Bound:
     return kind.of(images, drop, interval)
 
 
-def z_of(confidence: float) -> float:
+def growth(confidence: float, higher: float) -> float:
+    """How many times as far the end of an interval is from the measured value at a higher confidence.
+
+    An upper limit of it, that of a value which no image has shown: its end is at ``log(1 / tail)`` parts. The
+    more images show it, the nearer is the growth to that of normal quantiles, which is less.
+
+    Args:
+        confidence, higher: of two-sided intervals.
+    """
+    return math.log((1 - higher) / 2) / math.log((1 - confidence) / 2)
+
+
+def _z_of(confidence: float) -> float:
     """The quantile of the standard normal distribution that ends a two-sided interval."""
     return NormalDist().inv_cdf((1 + confidence) / 2)
 

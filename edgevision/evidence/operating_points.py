@@ -23,7 +23,7 @@ from edgevision.metrics.class_ratios import ratio_of
 from edgevision.metrics.classification import Truth, members
 from edgevision.metrics.comparison import Metric, pair
 from edgevision.metrics.formatting import in_unit, level
-from edgevision.metrics.intervals import Groups, Interval, clopper_pearson
+from edgevision.metrics.intervals import Groups, Interval, clopper_pearson, proportion
 from edgevision.metrics.measures import Measures, MetricValue, share_of
 from edgevision.metrics.sample_size import positives_for_sensitivity
 from edgevision.system.arguments import array, check_lengths
@@ -212,7 +212,8 @@ class OperatingEvidence:
             self.required.artifact if self.counted else None,
             bound=bound,
             images_needed=needed,
-            confidence=round(2 * self.limit_confidence - 1, 6),
+            confidence=self.limit_confidence,
+            one_sided=True,
         )
 
 
@@ -233,24 +234,29 @@ def find_class(name: str, labels: Sequence[str]) -> int:
     raise OptionError(f"class '{name}' is not in the label list ({abbreviated(labels)}){guess}")
 
 
-def point_metrics(scores: ClassScores, positive: Positives, threshold: float) -> tuple[MetricValue, ...]:
+def point_metrics(
+    scores: ClassScores, positive: Positives, threshold: float, groups: Groups | None = None
+) -> tuple[MetricValue, ...]:
     """Sensitivity, specificity and precision at a threshold.
 
     Args:
         scores: float32 ``(images,)`` of 0…1, of the class of interest.
         positive: bool ``(images,)``, whether each image belongs to it.
         threshold: lowest score that counts as positive, 0…1.
+        groups: int ``(images,)``, the group of each image; `None` if every image is its own.
     """
     predicted = scores >= np.float32(threshold)
     correct = predicted & positive
     return (
-        share_of("sensitivity", predicted[positive]),
-        share_of("specificity", ~predicted[~positive]),
-        ratio_of("precision", correct, predicted),
+        share_of("sensitivity", predicted[positive], groups=None if groups is None else groups[positive]),
+        share_of("specificity", ~predicted[~positive], groups=None if groups is None else groups[~positive]),
+        ratio_of("precision", correct, predicted, groups=groups),
     )
 
 
-def with_point(measures: Measures, point: OperatingPoint, scores: Scores, truth: Truth) -> Measures:
+def with_point(
+    measures: Measures, point: OperatingPoint, scores: Scores, truth: Truth, groups: Groups | None = None
+) -> Measures:
     """The measures of a classifier, with the metrics at its operating point added.
 
     Args:
@@ -258,13 +264,14 @@ def with_point(measures: Measures, point: OperatingPoint, scores: Scores, truth:
         point: its operating point.
         scores: float32 ``(images, classes)``, of the classifier.
         truth: ground truth of the same images.
+        groups: group of each image, `None` if every image is its own.
     """
     positive = members(truth, scores.shape[1])[:, point.class_id]
     if positive.all() or not positive.any():
         count = "every image shows" if positive.all() else "no image shows"
         note = f"{count} '{point.positive}', so the operating point was not evaluated"
         return replace(measures, notes=(*measures.notes, note))
-    metrics = point_metrics(scores[:, point.class_id], positive, point.threshold)
+    metrics = point_metrics(scores[:, point.class_id], positive, point.threshold, groups)
     named = (replace(metric, name=f"{metric.name} for '{point.positive}'") for metric in metrics)
     return replace(measures, metrics=(*measures.metrics, *named))
 
@@ -274,7 +281,7 @@ def operating_evidence(
     source: ThresholdedScores,
     artifact: ThresholdedScores,
     positive: tuple[Positives, Positives],
-    groups: Groups | None = None,
+    groups: tuple[Groups | None, Groups | None] = (None, None),
 ) -> OperatingEvidence:
     """Measure source and artifact at the operating point of a class of interest.
 
@@ -283,12 +290,15 @@ def operating_evidence(
         source, artifact: scores of each, with its own threshold.
         positive: bool ``(images,)``, whether each image belongs to the class: of the calibration set, and of
             the evaluation set.
-        groups: int ``(images,)``, the group of each evaluation image; as for `find_threshold`.
+        groups: int ``(images,)``, the group of each image, of both sets; as for `find_threshold`.
     """
     calibration, evaluation = positive
+    sides = source, artifact, positive, groups
     confidence = specification.evaluation_confidence
     limits = [
-        _measured_share(specification.metric, one.evaluation >= np.float32(one.threshold), evaluation, groups)
+        _measured_share(
+            specification.metric, one.evaluation >= np.float32(one.threshold), evaluation, groups[1]
+        )
         for one in (source, artifact)
     ]
     share = limits[1]
@@ -297,19 +307,19 @@ def operating_evidence(
         specification.metric,
         specification.at_least,
         (int(calibration.sum()), int(evaluation.sum())),
-        _metrics_at(artifact.threshold, source, artifact, positive),
-        _metrics_at(source.threshold, source, artifact, positive),
+        _metrics_at(artifact.threshold, *sides),
+        _metrics_at(source.threshold, *sides),
         Curve.of(source.evaluation, evaluation),
         Curve.of(artifact.evaluation, evaluation),
         confidence=specification.confidence,
         lower_limits=(limits[0].lower_limit(confidence), share.lower_limit(confidence)),
-        empirical_point=_empirical(artifact.empirical, source, artifact, positive),
-        source_empirical_point=_empirical(source.empirical, source, artifact, positive),
+        empirical_point=None if artifact.empirical is None else _metrics_at(artifact.empirical, *sides),
+        source_empirical_point=None if source.empirical is None else _metrics_at(source.empirical, *sides),
         evaluation_images=len(evaluation),
         counted=share.images,
         needed=share.needed(specification.at_least, confidence),
     )
-    return replace(evidence, warnings=tuple(_warnings(evidence, positive)))
+    return replace(evidence, warnings=tuple(_warnings(evidence, positive, groups)))
 
 
 @dataclass(frozen=True)
@@ -347,30 +357,26 @@ def _measured_share(
     return _MeasuredShare(int((right & images).sum()), int(images.sum()), effective_number(images, groups))
 
 
-def _empirical(
-    threshold: float | None,
-    source: ThresholdedScores,
-    artifact: ThresholdedScores,
-    positive: tuple[Positives, Positives],
-) -> PointMetrics | None:
-    return None if threshold is None else _metrics_at(threshold, source, artifact, positive)
-
-
 def _metrics_at(
     threshold: float,
     source: ThresholdedScores,
     artifact: ThresholdedScores,
     positive: tuple[Positives, Positives],
+    groups: tuple[Groups | None, Groups | None],
 ) -> PointMetrics:
     rows = ((source.calibration, artifact.calibration), (source.evaluation, artifact.evaluation))
     calibration, evaluation = (
-        pair(point_metrics(a, true, threshold), point_metrics(b, true, threshold))
-        for (a, b), true in zip(rows, positive, strict=True)
+        pair(*(point_metrics(one, true, threshold, of_set) for one in models))
+        for models, true, of_set in zip(rows, positive, groups, strict=True)
     )
     return PointMetrics(threshold, calibration, evaluation)
 
 
-def _warnings(evidence: OperatingEvidence, positive: tuple[Positives, Positives]) -> Iterator[str]:
+def _warnings(
+    evidence: OperatingEvidence,
+    positive: tuple[Positives, Positives],
+    groups: tuple[Groups | None, Groups | None],
+) -> Iterator[str]:
     metric = evidence.required
     name, limit = f"{metric.name} for '{evidence.positive}'", in_unit(evidence.at_least, "share")
     low = 0.0 if evidence.lower_limits is None else evidence.lower_limits[1]
@@ -393,7 +399,7 @@ def _warnings(evidence: OperatingEvidence, positive: tuple[Positives, Positives]
             f"{in_unit(metric.source, 'share')} on the evaluation set, more than chance explains: check that "
             f"both sets show the same kind of images and that the model was trained on neither"
         )
-    frequencies = [clopper_pearson(int(one.sum()), len(one)) for one in positive]
+    frequencies = [proportion(one, groups=of) for one, of in zip(positive, groups, strict=True)]
     if evidence.metric == "precision" and (_above(*frequencies) or _above(*reversed(frequencies))):
         on_calibration, on_evaluation = (in_unit(float(one.mean()), "share") for one in positive)
         yield (

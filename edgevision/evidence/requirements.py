@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from edgevision.errors import OptionError
 from edgevision.evidence.bounds import Bound, Complement, ShareBound, drop_bound, needed
 from edgevision.metrics.comparison import POSITIVE_AGREEMENT, Comparison
-from edgevision.metrics.formatting import in_points, in_unit, limit_in_points, limit_in_unit
+from edgevision.metrics.formatting import in_points, in_unit, level, limit_in_points, limit_in_unit
 from edgevision.metrics.intervals import Interval
 from edgevision.system.arguments import real_number
 from edgevision.system.decimals import without_noise
@@ -41,7 +41,8 @@ class Requirement:
         images_needed: where it is not shown, how many images like these would show it; `None` if that is
             unknown, or no number would.
         confidence: of the two-sided interval that `bound` is an end of: 0.95, or more for one of several
-            candidates that were judged on the same images.
+            candidates that were judged on the same images; with `one_sided`, of `bound` alone.
+        one_sided: True if `bound` is a limit of its own, as at an operating point.
     """
 
     what: str
@@ -52,6 +53,7 @@ class Requirement:
     bound: float | None = None
     images_needed: int | None = None
     confidence: float = CONFIDENCE
+    one_sided: bool = False
 
     def __post_init__(self) -> None:
         for name in ("measured", "bound"):
@@ -106,6 +108,13 @@ class Requirement:
     def bound_text(self) -> str:
         """The bound with its unit, as `measured_text`; ``undefined`` if there is none."""
         return self._as_text(self.bound)
+
+    @property
+    def basis(self) -> str:
+        """The kind of limit of `bound`: ``95 % CI`` or ``95 %, one-sided``; empty if exact or unknown."""
+        if self.bound is None or self.bound == self.measured:
+            return ""
+        return level(self.confidence) + (", one-sided" if self.one_sided else " CI")
 
     @property
     def margin_text(self) -> str:

@@ -167,19 +167,34 @@ def serve() -> None:
 
 
 def _receive(pipe: io.BufferedReader, arrived: queue.SimpleQueue[Message]) -> None:
-    """Read requests until the pipe ends: then the parent is gone, and a job in progress is of no use."""
-    while True:
-        reader = incoming(sys.maxsize)
-        wanted = next(reader)
-        while not isinstance(wanted, Message):
-            content = bytearray(wanted)
-            view = memoryview(content)
-            while view and (read := pipe.readinto(view)):
-                view = view[read:]
-            if view:
-                os._exit(0)
-            wanted = reader.send(content)
-        arrived.put(wanted)
+    """Read requests until the pipe ends: then the parent is gone, and a job in progress is of no use.
+
+    Where a request cannot be read, the child ends and its parent hears why: what follows in the pipe has no
+    meaning, and an answer would be waited for in vain.
+    """
+    try:
+        while (request := _read(pipe)) is not None:
+            arrived.put(request)
+    except BaseException as error:
+        reason = f"the request cannot be read: {type(error).__name__}: {first_line(error)}\n"
+        os.write(2, reason.encode("utf-8", "backslashreplace"))
+        os._exit(1)
+    os._exit(0)
+
+
+def _read(pipe: io.BufferedReader) -> Message | None:
+    """The next request; `None` at the pipe's end."""
+    reader = incoming(sys.maxsize)
+    wanted = next(reader)
+    while not isinstance(wanted, Message):
+        content = bytearray(wanted)
+        view = memoryview(content)
+        while view and (read := pipe.readinto(view)):
+            view = view[read:]
+        if view:
+            return None
+        wanted = reader.send(content)
+    return wanted
 
 
 def _answer(request: Message) -> Message:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
 from edgevision.errors import OptionError
+from edgevision.metrics.quantiles import beta_share_below
 from edgevision.system.arguments import real_number
 
 
@@ -23,7 +21,7 @@ def at_most(errors: int, trials: int, share: float) -> float:
         return 1.0
     if share >= 1:
         return 0.0
-    return float(min(1.0, np.exp(_log_probabilities(errors, trials, share)).sum()))
+    return beta_share_below(1 - share, trials - errors, errors + 1)
 
 
 def most_errors(trials: int, share: float, confidence: float) -> int:
@@ -62,12 +60,3 @@ def checked_confidence(value: object, name: str = "confidence") -> float:
     if not 0.5 <= confidence < 1:
         raise OptionError(f"{name}: expected at least 0.5 and below 1, such as 0.95, got {confidence:g}")
     return confidence
-
-
-def _log_probabilities(errors: int, trials: int, share: float) -> NDArray[np.float64]:
-    """Logarithms of the probabilities of 0…errors errors; `share` is strictly between 0 and 1."""
-    counts = np.arange(1, errors + 1, dtype=np.float64)
-    odds = np.log(share) - np.log1p(-share)
-    steps = np.log(trials - counts + 1) - np.log(counts) + odds
-    logs: NDArray[np.float64] = trials * np.log1p(-share) + np.concatenate([[0.0], np.cumsum(steps)])
-    return logs

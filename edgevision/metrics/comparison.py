@@ -47,10 +47,10 @@ class Metric:
 
     @property
     def largest_drop(self) -> float:
-        """The largest drop that the images do not rule out, which a budget is compared with.
+        """The largest drop that the images do not rule out.
 
-        The upper limit of `drop_interval`, which the true drop exceeds for one set in forty; without an
-        interval, the drop itself.
+        The upper limit of `drop_interval`, which the true drop exceeds for at most one set in forty; without
+        an interval, the drop itself.
         """
         return self.drop if self.drop_interval is None else max(self.drop, self.drop_interval.high)
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edgevision.metrics.binomial import at_most, most_errors
 from edgevision.metrics.bounded_means import Unseen, WeightedMean, limits_of_means
-from edgevision.metrics.intervals import clopper_pearson, paired_drop
-from edgevision.metrics.quantiles import beta_share_below
+from edgevision.metrics.intervals import paired_drop
 
 #: Counts further from their mean are left out: standard deviations, and a few for rare ones.
 _DEVIATIONS, _COUNTS = 6.0, 12
@@ -113,14 +113,9 @@ def power_of_share(images: int, expected: float, limit: float, *, confidence: fl
         limit: required share, 0…1.
         confidence: of the two-sided interval (`clopper_pearson`) whose lower limit must keep `limit`.
     """
-    if clopper_pearson(images, images, confidence=confidence).low < limit:
-        return 0.0
-    too_few, enough = -1, images
-    while enough - too_few > 1:
-        middle = (too_few + enough) // 2
-        keeps = clopper_pearson(middle, images, confidence=confidence).low >= limit
-        too_few, enough = (too_few, middle) if keeps else (middle, enough)
-    return _at_least(enough, images, expected)
+    if limit <= 0:
+        return 1.0
+    return at_most(most_errors(images, 1 - limit, (1 + confidence) / 2), images, 1 - expected)
 
 
 def power_of_paired_drop(
@@ -150,7 +145,7 @@ def power_of_paired_drop(
             most += 1
         if most >= 0 and probability > 0:
             others = images - gains
-            total += probability * (1 - _at_least(most + 1, others, lost / (1 - gained)))
+            total += probability * at_most(most, others, lost / (1 - gained))
     return min(1.0, total)
 
 
@@ -202,10 +197,3 @@ def _probability(count: int, trials: int, share: float) -> float:
         return float(count == (0 if share <= 0.0 else trials))
     log = math.lgamma(trials + 1) - math.lgamma(count + 1) - math.lgamma(trials - count + 1)
     return math.exp(log + count * math.log(share) + (trials - count) * math.log1p(-share))
-
-
-def _at_least(count: int, trials: int, share: float) -> float:
-    """The probability of `count` hits or more in independent trials."""
-    if count <= 0:
-        return 1.0
-    return 0.0 if count > trials else beta_share_below(share, count, trials - count + 1)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from statistics import NormalDist
 
 from edgevision.metrics.intervals import clopper_pearson, paired_drop
 
@@ -52,25 +50,6 @@ def images_for_share(expected: float, limit: float, *, confidence: float = 0.95)
     )
 
 
-def images_for_mean(
-    expected: float, variance: float, limit: float, *, at_least: bool, confidence: float = 0.95
-) -> int | None:
-    """Images that show that a mean keeps `limit`, from the variance of its values.
-
-    Args:
-        expected: the mean that is expected.
-        variance: of the values of single images, in the square of their unit.
-        limit: required mean.
-        at_least: whether `limit` is a lower limit; otherwise it is an upper one.
-        confidence: of the two-sided interval whose unfavourable end must keep `limit`.
-    """
-    distance = expected - limit if at_least else limit - expected
-    if distance <= 0:
-        return None
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    return max(2, math.ceil(variance * (z / distance) ** 2))
-
-
 def positives_for_sensitivity(expected: float, limit: float, *, confidence: float = 0.95) -> int | None:
     """Images of the class of interest that show, at `confidence`, that a sensitivity is at least `limit`.
 
@@ -81,14 +60,7 @@ def positives_for_sensitivity(expected: float, limit: float, *, confidence: floa
         limit: required sensitivity, 0…1.
         confidence: of the lower limit alone.
     """
-    if expected <= limit:
-        return None
-    two_sided = 2 * confidence - 1
-    return images_needed(
-        lambda positives: clopper_pearson(expected * positives, positives, confidence=two_sided).low,
-        limit,
-        True,
-    )
+    return images_for_share(expected, limit, confidence=2 * confidence - 1)
 
 
 def images_for_paired_drop(

@@ -8,9 +8,9 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from edgevision.errors import MissingRuntimeError
-from edgevision.evidence.images_needed import groups_text, images_text
 from edgevision.evidence.operating_texts import operating_cost
 from edgevision.evidence.requirements import status_of
+from edgevision.evidence.sample_texts import groups_text, images_text
 from edgevision.evidence.temperatures import log_loss_change
 from edgevision.metrics.calibration_texts import calibrated_error, calibration_error
 from edgevision.metrics.formatting import (

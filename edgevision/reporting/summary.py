@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgevision.bundle.manifest import Manifest
-from edgevision.evidence.images_needed import groups_text, images_text
 from edgevision.evidence.records import Evidence, Measured
 from edgevision.evidence.requirements import FAILED, NOT_SHOWN, PASSED, Requirement
+from edgevision.evidence.sample_texts import groups_text, images_text
 from edgevision.metrics.comparison import Metric
 from edgevision.metrics.formatting import in_points, in_unit, level, methods_of, span
 from edgevision.target import Target

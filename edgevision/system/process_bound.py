@@ -7,11 +7,13 @@ Runtimes end badly in three places, and an exit code is lost in each:
 - The runtimes' own exit handlers destroy what a native call still uses.
 - The child of a fork has none of the threads that the runtime started: destroying its objects waits for them
   forever, and so does computing with them. And a lock of the runtime that another thread held while the
-  process was forked stays locked in the child.
+  process was forked stays locked in the child: also one of a pool's thread, which works on for some
+  milliseconds after the call that it worked for has returned.
 
 Therefore the process ends in this order: threads that Python joins end first, as always; then calls of
 daemon threads are refused, and those in progress get `GRACE_S` to return; what is native after that is left
-as it is. A fork waits as long for calls in progress, and the child uses nothing of its parent's.
+as it is. A fork waits as long for calls in progress, and until the runtimes' threads are asleep; the child
+uses nothing of its parent's.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 from weakref import WeakSet
@@ -32,6 +35,7 @@ from edgevision.errors import ForkedSessionError
 #: Seconds for calls in progress when the process ends or is forked.
 GRACE_S = 1.0
 _LOOK_S = 0.002
+_PAGE = 4096
 #: Modules in which a thread waits in C code that holds nothing native: such a thread may stay as it is.
 _WAITING = ("threading", "queue", "selectors", "subprocess", "socket", "concurrent", "multiprocessing")
 #: From here on a daemon thread that meets the end of Python stays where it is, as Python documents.
@@ -66,7 +70,8 @@ class _Process:
         ending_thread: the identifier of the thread that ends it, once it does.
         deadline: until when calls in progress are waited for, on the monotonic clock.
         fork: held while the process is forked.
-        busy_at_fork: whether a call was in progress nevertheless.
+        busy_at_fork: whether a call was in progress, or a runtime's thread awake, nevertheless.
+        foreign: identifiers of the threads that were there before the first runtime was loaded.
         inherited: objects of the parent, in the child of a fork.
     """
 
@@ -77,6 +82,7 @@ class _Process:
         self.deadline = 0.0
         self.fork = threading.RLock()
         self.busy_at_fork = False
+        self.foreign: set[str] | None = None
         self.inherited: list[object] = []
 
 
@@ -109,6 +115,8 @@ def check_can_open(kind: Hashable) -> None:
         ForkedSessionError: this process was forked while its parent was inside a native call of this kind.
     """
     wait_for_fork()
+    if _process.foreign is None:
+        _process.foreign = _threads()
     if _process.inherited and _process.busy_at_fork and kind in _process.kinds:
         raise ForkedSessionError(
             f"this process was forked while '{kind}' was in use, and cannot load a model with it: locks of "
@@ -167,6 +175,43 @@ def _are_threads_inside(deadline: float) -> bool:
     return False
 
 
+def _are_pools_awake(deadline: float) -> bool:
+    """Return whether threads of the runtimes are still awake when the time is over.
+
+    A thread that sleeps holds no lock that it will not wait for. Python's own threads are left out: they are
+    awake in the caller's work, and not inside a call. Only Linux tells; elsewhere the answer is no.
+    """
+    before: dict[str, bytes] = {}
+    while True:
+        own = {str(thread.native_id) for thread in threading.enumerate()}
+        now = {thread: _sleep(thread) for thread in _threads() - own - (_process.foreign or set())}
+        # A thread with the same number of switches at both looks slept from one to the other: between the
+        # looks all of them were asleep at once, and none is left that would wake another.
+        if all(now.values()) and (now == before or not now):
+            return False
+        if time.monotonic() >= deadline:
+            return True
+        before = now
+        time.sleep(_LOOK_S)
+
+
+def _threads() -> set[str]:
+    """Identifiers of all threads of this process, also of those that Python does not know."""
+    try:
+        return {thread.name for thread in Path("/proc/self/task").iterdir()}
+    except OSError:
+        return set()
+
+
+def _sleep(thread: str) -> bytes:
+    """What identifies the present sleep of a thread: how often it was switched; empty if it is awake."""
+    try:
+        status = Path(f"/proc/self/task/{thread}/status").read_bytes()
+    except OSError:  # it has ended since it was listed
+        return b"ended"
+    return status.partition(b"voluntary_ctxt_switches:")[2] if b"\nState:\tS" in status else b""
+
+
 def _is_inside(frame: FrameType | None) -> bool:
     if frame is not None and (_package(frame) in _WAITING or frame.f_globals.get("__name__") == __name__):
         return False
@@ -206,6 +251,47 @@ def _leave_native_code_as_it_is() -> None:
         libc.on_exit(libc._exit, None)
 
 
+def _leave_thread_locals_as_they_are() -> None:
+    """Let this thread end without the destructors of the C++ objects that it has had until now.
+
+    `exit` runs them before every exit handler, and that of OpenVINO's waits for a lock of TBB. glibc keeps
+    them in a linked list that has no name: its head is the word of the thread's storage that points to the
+    entry that was added last. Where it is not found, nothing is changed.
+    """
+    libc = _library(None)
+    if libc is None or not hasattr(libc, "__cxa_thread_atexit_impl"):
+        return
+    import ctypes
+
+    word = ctypes.sizeof(ctypes.c_void_p)
+    libc.pthread_self.restype = ctypes.c_void_p
+    # The storage of the libraries that a process starts with lies around the thread's own descriptor.
+    middle = libc.pthread_self() // _PAGE * _PAGE
+    marker = ctypes.create_string_buffer(word)
+    harmless = ctypes.cast(libc.labs, ctypes.c_void_p)
+    with suppress(OSError), Path("/proc/self/mem").open("rb", buffering=0) as memory:
+
+        def words(address: int, size: int) -> list[int]:
+            try:
+                content = os.pread(memory.fileno(), size, address)
+            except (OSError, OverflowError):  # no memory is there
+                return []
+            return [
+                int.from_bytes(content[i : i + word], sys.byteorder) for i in range(0, len(content), word)
+            ]
+
+        def storage() -> dict[int, int]:
+            pages = range(middle - 2 * _PAGE, middle + 3 * _PAGE, _PAGE)
+            return {page + i * word: value for page in pages for i, value in enumerate(words(page, _PAGE))}
+
+        before = storage()
+        libc.__cxa_thread_atexit_impl(harmless, ctypes.byref(marker), harmless)
+        for address, value in storage().items():
+            # An entry is its function, and the function's argument.
+            if value != before.get(address) and words(value, 2 * word)[1:] == [ctypes.addressof(marker)]:
+                ctypes.c_void_p.from_address(address).value = None
+
+
 def _library(name: str | None) -> Any:
     """A library that is loaded already; `None` if it is not."""
     if os.name != "posix":
@@ -224,7 +310,10 @@ def _before_fork() -> None:
     members = list(_process.members)
     for member in members:
         member.pause()
-    _process.busy_at_fork = bool(_process.kinds) and _are_threads_inside(time.monotonic() + GRACE_S)
+    deadline = time.monotonic() + GRACE_S
+    _process.busy_at_fork = bool(_process.kinds) and (
+        _are_threads_inside(deadline) or _are_pools_awake(deadline)
+    )
 
 
 def _in_parent() -> None:
@@ -239,6 +328,7 @@ def _in_child() -> None:
     members = list(_process.members)
     _process.members.clear()
     _process.ending_thread = None
+    _process.foreign = None
     if not members:
         return
     import ctypes
@@ -248,6 +338,7 @@ def _in_child() -> None:
         # Not only in a list, which would be emptied when Python ends.
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(member))
     _process.inherited.extend(members)
+    _leave_thread_locals_as_they_are()
 
 
 atexit.register(_end)

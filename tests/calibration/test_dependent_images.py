@@ -31,6 +31,13 @@ def test_images_of_different_scenes_have_no_finding() -> None:
     assert dependence_findings(ImageSet.from_arrays(SCENES)) == ()
 
 
+def test_images_without_contrast_are_not_alike_for_that() -> None:
+    """Fine noise is grey all over in a thumbnail."""
+    noise = np.random.default_rng(1)
+    textures = [noise.integers(0, 256, (256, 256, 3), np.uint8) for _ in range(20)]
+    assert dependence_findings(ImageSet.from_arrays(textures)) == ()
+
+
 def test_near_duplicates_suggest_groups_that_were_not_given() -> None:
     (finding,) = dependence_findings(ImageSet.from_arrays(_video(3)))
     assert (finding.check, finding.severity) == ("near-duplicates-in-evaluation", "warning")

@@ -223,7 +223,9 @@ def test_of_several_inputs_that_explain_the_labels_all_are_named(networks: Train
         networks("textures"), data, InputOptions(value_range=(0.0, 1.0), interpolation="area")
     )
     text = evidence.calibration_findings[-1].text
-    assert "pass --input-range=-1..1) or resized with nearest (100.0%; pass --interpolation nearest)" in text
+    assert (
+        "pass --input-range=-1..1) or resized with nearest (100.00 %; pass --interpolation nearest)" in text
+    )
 
 
 def test_predictions_no_better_than_chance_are_named(networks: Trained) -> None:

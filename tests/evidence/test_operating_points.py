@@ -13,10 +13,13 @@ from edgevision.evidence.operating_points import (
     find_class,
     operating_evidence,
     point_metrics,
+    with_point,
 )
 from edgevision.evidence.operating_specification import OperatingPointSpecification
 from edgevision.evidence.operating_texts import operating_cost
 from edgevision.metrics.intervals import clopper_pearson
+from edgevision.metrics.measures import Measures
+from edgevision.tasks.score_calibration import OperatingPoint
 
 #: 0.9, 0.8, 0.7, 0.6 and 0.3 are positive; 0.5, 0.4, 0.2 and 0.1 are negative.
 SCORES = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1], np.float32)
@@ -105,6 +108,7 @@ def test_a_requirement_passes_on_the_lower_limit(at_least: float, status: str) -
     assert (requirement.status, requirement.measured) == (status, 0.8)
     assert requirement.bound == pytest.approx(_limit(160, 200), abs=1e-6)
     assert requirement.bound == pytest.approx(0.74775, abs=1e-5)
+    assert (requirement.confidence, requirement.basis) == (0.95, "95 %, one-sided")
     assert len(found.warnings) == (status == "not shown")
 
 
@@ -164,10 +168,25 @@ def test_images_of_one_group_count_as_one_in_the_lower_limit() -> None:
     one = ThresholdedScores(scores, scores, 0.45)
     specification = OperatingPointSpecification("x", "sensitivity", 0.7)
     sides = (specification, one, one, (positive, positive))
-    found = operating_evidence(*sides, np.arange(9).repeat(40))
+    groups = np.arange(9).repeat(40)
+    found = operating_evidence(*sides, (groups, groups))
+    for metric in (*found.point.calibration, *found.point.evaluation):
+        interval = metric.artifact_interval
+        assert interval.method == "gaffke-groups", "the printed intervals count groups, too"
+        assert interval.high - interval.low > 0.5
     assert found.lower_limits[1] == pytest.approx(_limit(4, 5), abs=1e-6)
     assert found.requirement.status == "not shown"
     assert operating_evidence(*sides).requirement.status == "passed"
+
+
+def test_the_metrics_of_a_bundle_at_its_operating_point_count_groups() -> None:
+    point = OperatingPoint("x", 1, 0.45, "sensitivity", 0.7)
+    scores = np.column_stack([1 - SCORES, SCORES]).repeat(40, axis=0)
+    nothing = Measures((), (), np.zeros(360))
+    truth, groups = POSITIVE.astype(np.int64).repeat(40), np.arange(9).repeat(40)
+    alone, grouped = (with_point(nothing, point, scores, truth, one).metrics[0] for one in (None, groups))
+    assert alone.value == grouped.value == 0.8
+    assert alone.interval.low > 0.7 > 0.5 > grouped.interval.low
 
 
 def test_the_cost_of_the_guarantee_is_said_for_artifact_and_source() -> None:

@@ -1,11 +1,13 @@
 """Simulated evaluation sets: what is not so is shown in at most 2.5 % of them, for each kind of metric.
 
 Each set is drawn from a model whose true value lies just outside the limit. The sets are too small to show
-what is asked, or just large enough; either way a pass is wrong.
+what is asked, or just large enough; either way a pass is wrong. In full, in a few minutes:
+``EDGEVISION_DRAWS=1000 pytest tests/evidence/test_verdicts.py``.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from functools import cache
 
@@ -25,7 +27,7 @@ from edgevision.metrics.measures import MetricValue, mean_of, share_of
 from edgevision.target import Target
 from edgevision.tasks.detections import Detections
 
-DRAWS = 120
+DRAWS = int(os.environ.get("EDGEVISION_DRAWS", "60"))
 #: Largest share of wrong passes: 2.5 %, and three standard errors of the simulation.
 MOST = 0.025 + 3 * (0.025 * 0.975 / DRAWS) ** 0.5
 

@@ -190,6 +190,13 @@ def test_an_answer_is_not_read_if_it_is_too_large_or_no_message(jobs) -> None:
         assert _ask(worker, jobs.process).fields["pid"]
 
 
+def test_a_request_that_the_child_cannot_read_is_an_error_at_once(jobs, worker: Worker) -> None:
+    words = r"^tflite-int8: ended with exit status 1 .*: the request cannot be read: InferenceError: a mess"
+    with pytest.raises(ProcessError, match=words):
+        _ask(worker, jobs.process, text="x" * 17_000_000)
+    assert _ask(worker, jobs.process).fields["pid"]
+
+
 def test_children_of_the_child_end_with_it(jobs) -> None:
     with Worker() as worker:
         pid = _ask(worker, jobs.with_child).fields["pid"]

@@ -8,7 +8,6 @@ import pytest
 from edgevision.metrics.intervals import clopper_pearson, paired_drop
 from edgevision.metrics.quantiles import beta_quantile, beta_share_below
 from edgevision.metrics.sample_size import (
-    images_for_mean,
     images_for_paired_drop,
     images_for_share,
     images_needed,
@@ -48,12 +47,6 @@ def test_a_drop_takes_the_images_that_its_own_interval_takes(
     highs = [paired_drop(lost * one, gained * one, one).high for one in (images, images - 1)]
     assert highs[0] <= limit < highs[1]
     assert images_for_paired_drop(0.02, 0.01, 0.01) is None
-
-
-def test_a_mean_takes_the_images_of_its_variance() -> None:
-    assert images_for_mean(0.1, 4.0, 0.5, at_least=False) == 97  # 4 (1.96 / 0.4)^2
-    assert images_for_mean(0.5, 4.0, 0.5, at_least=False) is None
-    assert images_for_mean(30.0, 4.0, 29.6, at_least=True) == 97
 
 
 def test_quantiles_of_the_beta_distribution_are_those_of_scipy() -> None:

@@ -10,11 +10,11 @@ from edgevision.calibration.findings import Coverage
 from edgevision.cli.lines import echo_line
 from edgevision.cli.output.sets import describe_set, echo_findings
 from edgevision.cli.output.tables import echo_table
-from edgevision.evidence.images_needed import images_text
 from edgevision.evidence.operating_points import OperatingEvidence
 from edgevision.evidence.operating_texts import operating_cost
 from edgevision.evidence.records import Attempt, Evidence, Measured
 from edgevision.evidence.requirements import Requirement
+from edgevision.evidence.sample_texts import images_text
 from edgevision.evidence.temperatures import log_loss_change
 from edgevision.metrics.calibration_texts import calibrated_error, calibration_error
 from edgevision.metrics.comparison import ClassifyDetails, Metric
@@ -96,9 +96,7 @@ def _echo_requirements(evidence: Evidence) -> None:
             requirement.what,
             ("at least " if requirement.at_least else "at most ") + requirement.limit_text,
             requirement.measured_text,
-            f"{requirement.bound_text} ({level(requirement.confidence)} CI)"
-            if requirement.bound != requirement.measured
-            else requirement.bound_text,
+            requirement.bound_text + (f" ({requirement.basis})" if requirement.basis else ""),
             requirement.status,
             images_text(requirement.images_needed, evidence.evaluation),
         )
@@ -212,7 +210,13 @@ def _echo_temperatures(evidence: Evidence) -> None:
     echo_line()
     echo_line("calibrated scores, before and after temperature scaling (lower is better)")
     echo_table(
-        ("artifact", "temperature", "log loss before", "after", "change (95 % CI)"),
+        (
+            "artifact",
+            "temperature",
+            "log loss before",
+            "after",
+            f"change ({confidence_of(fit.change for _, fit in rows)})",
+        ),
         [
             (
                 name,

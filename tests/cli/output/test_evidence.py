@@ -76,10 +76,14 @@ def _cells(text: str, start: str) -> list[str]:
                 *("1.00 percentage points (99 % CI)", "failed"),
             ],
         ),
+        (
+            Requirement("sensitivity for 'x'", True, 0.9, 0.95, bound=0.91, one_sided=True),
+            ["at least 90.00 %", "95.00 %", "91.00 % (95 %, one-sided)", "passed"],
+        ),
         (Requirement.exact("size", False, 2.0, 1.5, "MB"), ["at most 2 MB", "1.5 MB", "1.5 MB", "passed"]),
         (Requirement("mAP", True, 0.5, None), ["at least 50.00 %", "undefined", "undefined", "not shown"]),
     ],
-    ids=["passed", "not shown", "failed", "exact", "undefined"],
+    ids=["passed", "not shown", "failed", "one-sided", "exact", "undefined"],
 )
 def test_a_requirement_has_a_row_with_limit_value_worst_case_and_result(
     requirement: Requirement, cells: list[str], capsys: pytest.CaptureFixture[str]

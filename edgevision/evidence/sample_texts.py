@@ -1,4 +1,4 @@
-"""How many images, and groups of images, would show what a set does not."""
+"""Numbers of images, and of groups of images, in words, the same in every message and report."""
 
 from __future__ import annotations
 
