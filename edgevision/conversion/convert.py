@@ -254,7 +254,7 @@ class Conversion:
         return tuple(precision for target in self.plan.targets for precision in target.precisions)
 
     def _lowest_confidence(self) -> float:
-        """Of the intervals that an artifact may be judged by: one of several candidates has a higher one."""
+        """The lowest confidence that an artifact may be judged at; a search judges most at a higher one."""
         if not self.plan.searching:
             return CONFIDENCE
         return lowest_confidence(self.plan.targets, self.sets.calibration is not None)
