@@ -42,7 +42,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
     # opens the standard streams, of which it discards one
     "edgevision/execution/worker.py": {"open": "os.devnull, in a child", "FileIO": "its standard input"},
     "edgevision/cli/__init__.py": {"open": "os.devnull, for a closed pipe"},
-    "edgevision/system/process_bound.py": {"read_bytes": "/proc, of its own threads", "open": "its own memory"},
+    "edgevision/system/process_bound.py": {"read_bytes": "/proc, of its own threads"},
     # archives that are written into memory
     "edgevision/bundle/storage.py": {"ZipFile": "written into memory"},
     "edgevision/bundle/pictures.py": {"ZipFile": "written into memory"},

@@ -35,7 +35,6 @@ from edgevision.errors import ForkedSessionError
 #: Seconds for calls in progress when the process ends or is forked.
 GRACE_S = 1.0
 _LOOK_S = 0.002
-_PAGE = 4096
 #: Modules in which a thread waits in C code that holds nothing native: such a thread may stay as it is.
 _WAITING = ("threading", "queue", "selectors", "subprocess", "socket", "concurrent", "multiprocessing")
 #: From here on a daemon thread that meets the end of Python stays where it is, as Python documents.
@@ -251,47 +250,6 @@ def _leave_native_code_as_it_is() -> None:
         libc.on_exit(libc._exit, None)
 
 
-def _leave_thread_locals_as_they_are() -> None:
-    """Let this thread end without the destructors of the C++ objects that it has had until now.
-
-    `exit` runs them before every exit handler, and that of OpenVINO's waits for a lock of TBB. glibc keeps
-    them in a linked list that has no name: its head is the word of the thread's storage that points to the
-    entry that was added last. Where it is not found, nothing is changed.
-    """
-    libc = _library(None)
-    if libc is None or not hasattr(libc, "__cxa_thread_atexit_impl"):
-        return
-    import ctypes
-
-    word = ctypes.sizeof(ctypes.c_void_p)
-    libc.pthread_self.restype = ctypes.c_void_p
-    # The storage of the libraries that a process starts with lies around the thread's own descriptor.
-    middle = libc.pthread_self() // _PAGE * _PAGE
-    marker = ctypes.create_string_buffer(word)
-    harmless = ctypes.cast(libc.labs, ctypes.c_void_p)
-    with suppress(OSError), Path("/proc/self/mem").open("rb", buffering=0) as memory:
-
-        def words(address: int, size: int) -> list[int]:
-            try:
-                content = os.pread(memory.fileno(), size, address)
-            except (OSError, OverflowError):  # no memory is there
-                return []
-            return [
-                int.from_bytes(content[i : i + word], sys.byteorder) for i in range(0, len(content), word)
-            ]
-
-        def storage() -> dict[int, int]:
-            pages = range(middle - 2 * _PAGE, middle + 3 * _PAGE, _PAGE)
-            return {page + i * word: value for page in pages for i, value in enumerate(words(page, _PAGE))}
-
-        before = storage()
-        libc.__cxa_thread_atexit_impl(harmless, ctypes.byref(marker), harmless)
-        for address, value in storage().items():
-            # An entry is its function, and the function's argument.
-            if value != before.get(address) and words(value, 2 * word)[1:] == [ctypes.addressof(marker)]:
-                ctypes.c_void_p.from_address(address).value = None
-
-
 def _library(name: str | None) -> Any:
     """A library that is loaded already; `None` if it is not."""
     if os.name != "posix":
@@ -338,7 +296,6 @@ def _in_child() -> None:
         # Not only in a list, which would be emptied when Python ends.
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(member))
     _process.inherited.extend(members)
-    _leave_thread_locals_as_they_are()
 
 
 atexit.register(_end)
