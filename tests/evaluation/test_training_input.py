@@ -124,9 +124,6 @@ def test_where_there_is_nothing_to_compare_nothing_is_measured(images: ImageSet,
         evaluator = _evaluator(how=Preprocessing((4, 4), (0.0, 1.0), bit_depth=12))
     elif case == "arrays":
         examples = ImageSet.from_arrays(list(images))
-        sample = training_sample(source, evaluator, examples)
-        assert sample.measure(_Brightness(), [None] * 6, lambda _: None) is None
-        return
     else:
         evaluator = SimpleNamespace(preprocessing=HOW)
     assert training_sample(source, evaluator, examples) is None

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from edgevision import cli
+from edgevision import cli, sign_bundle
 from edgevision.imaging.write import write_image
 from evaluation.tiny_bundle import LABELS, write_tiny_bundle
 from reporting.report_bundle import classified, evidence_of, measured, write_report_bundle
@@ -119,7 +119,23 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_image(folder / "five" / label / "1.png", pixels.integers(0, 256, (16, 16, 3), np.uint8))
     write_tiny_bundle(folder / "tiny.evb")
     write_report_bundle(folder / "evidence.evb", evidence_of(measured("tflite-int8", classified())))
+    write_tiny_bundle(folder / "unsigned.evb")
+    write_tiny_bundle(folder / "signed.evb")
+    _write_keys(folder)
+    sign_bundle(folder / "signed.evb", folder / "private.pem")
     return folder
+
+
+def _write_keys(folder: Path) -> None:
+    asymmetric = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.ec", reason="needs `trust`")
+    from cryptography.hazmat.primitives import serialization
+
+    key = asymmetric.generate_private_key(asymmetric.SECP256R1())
+    pem, none = serialization.Encoding.PEM, serialization.NoEncryption()
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, none)
+    public = key.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo)
+    (folder / "private.pem").write_bytes(private)
+    (folder / "public.pem").write_bytes(public)
 
 
 _PHOTO = "five/a/1.png"
@@ -138,7 +154,9 @@ COMMANDS: dict[str, tuple[list[str], tuple[str, ...]]] = {
     "predict": (["tiny.evb", _PHOTO], ()),
     "report": (["evidence.evb", "-o", "report.html"], ("report.html", ".report.html")),
     "selftest": (["tiny.evb"], ()),
+    "sign": (["unsigned.evb", "--key", "private.pem"], ("unsigned.evb",)),
     "targets": ([], ()),
+    "verify": (["signed.evb", "--key", "public.pem"], ()),
     "tune": (["tiny.evb", "--backend", "tflite", "--seconds", "0.2"], ()),
 }
 #: Commands whose traced run is elsewhere, or that need a model of a kind that takes TensorFlow to make.
