@@ -228,7 +228,8 @@ def _package(frame: FrameType) -> str:
 def _keep_ended_threads_from_aborting() -> None:
     """Let a daemon thread that cannot be unwound wait for the end of the process, as in Python 3.14.
 
-    That is any thread of the caller's, too, such as one that reads a camera with OpenCV.
+    That is any thread of the caller's, too. Where a library catches everything, such as OpenCV now and then,
+    glibc ends the process with SIGABRT before this is asked; Python 3.14 has no such threads.
     """
     libc, cxx = _library(None), _library("libstdc++.so.6")
     if libc is not None and cxx is not None:

@@ -57,10 +57,6 @@ WORK = {
         "process_bound.GRACE_S = 0.0; start(lambda: session.run(inputs))"
     ),
     "opens and closes": "start(lambda: opened()[0].close())",
-    "resizes with OpenCV": (
-        "import cv2; image = np.zeros((3000, 3000, 3), np.uint8); "
-        "start(lambda: cv2.resize(image, (2000, 2000)))"
-    ),
     "catches every error": """
         def stubborn():
             try:
