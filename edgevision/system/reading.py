@@ -48,7 +48,7 @@ def read_file(path: str | os.PathLike[str], most_bytes: int) -> bytes:
         OSError: it is missing, unreadable, no regular file, or too large; ``strerror`` says which.
     """
     with open_file(path, most_bytes) as file:
-        return _content(file, most_bytes)
+        return _content(file, path, most_bytes)
 
 
 def read_text(path: str | os.PathLike[str], most_bytes: int) -> str:
@@ -71,22 +71,15 @@ def read_start(path: str | os.PathLike[str], count: int) -> bytes:
         OSError: as `read_file`.
     """
     with open_file(path) as file:
-        return _content(file, count, size=count)
+        return _content(file, path, count, size=count)
 
 
-@contextmanager
-def open_file(path: str | os.PathLike[str], most_bytes: int | None = None) -> Iterator[FileIO]:
+def open_file(path: str | os.PathLike[str], most_bytes: int | None = None) -> FileIO:
     """A regular file, open for reading, for what reads only parts of it, such as an archive.
 
     Raises:
         OSError: as `read_file`.
     """
-    with opened(path, most_bytes) as file:
-        yield file
-
-
-def opened(path: str | os.PathLike[str], most_bytes: int | None = None) -> FileIO:
-    """As `open_file`, to be closed by the caller."""
     with _in_words(path):
         # A device can act when it is opened: a watchdog resets the machine. So its name is looked at first,
         # and what was opened is looked at again.
@@ -120,7 +113,7 @@ def read_file_below(folder: str | os.PathLike[str], name: str, most_bytes: int) 
             _check(state, most_bytes, path)
             descriptor = os.open(last, _READ | _AT_ONCE | _NO_LINK, dir_fd=descriptors[-1])
             with _checked(descriptor, most_bytes, path) as file:
-                return _content(file, most_bytes)
+                return _content(file, path, most_bytes)
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -195,15 +188,16 @@ def _memory_bytes() -> int:
         return MOST_MODEL_BYTES
 
 
-def _content(file: FileIO, most_bytes: int, size: int | None = None) -> bytes:
+def _content(file: FileIO, path: str | os.PathLike[str], most_bytes: int, size: int | None = None) -> bytes:
     """All of a file: it may have grown since it was looked at; files of the kernel state no size.
 
     Args:
         file: the file.
+        path: its path, for errors.
         most_bytes: more than that is refused.
         size: read this much and no more; by default, everything.
     """
-    with _in_words(file.name if isinstance(file.name, str) else ""):
+    with _in_words(path):
         stated = os.fstat(file.fileno()).st_size
         content = file.read((stated + 1 if stated else 1 << 16) if size is None else size) or b""
         if len(content) == (stated if size is None else size):  # the usual case: in one call, not copied
@@ -213,5 +207,5 @@ def _content(file: FileIO, most_bytes: int, size: int | None = None) -> bytes:
             parts.append(file.read(min(1 << 20, most_bytes + 1 - total)) or b"")
             total += len(parts[-1])
         if size is None and total > most_bytes:
-            raise OSError(errno.EFBIG, f"has more than {most_bytes:,} bytes")
+            raise OSError(errno.EFBIG, f"has more than {most_bytes:,} bytes", str(path))
         return b"".join(parts)[:size]

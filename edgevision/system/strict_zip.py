@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO
 
-from edgevision.system.reading import opened
+from edgevision.system.reading import open_file
 
 #: Deflate cannot do better.
 _MOST_RATIO = 1032
@@ -68,7 +68,7 @@ class StrictZip:
             OSError: as `edgevision.system.reading.read_file`.
             ArchiveError: as for the class.
         """
-        file = opened(path)
+        file = open_file(path)
         try:
             archive = cls(file)
         except BaseException:

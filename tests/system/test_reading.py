@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edgevision.system.reading import (
-    opened,
+    open_file,
     read_file,
     read_file_below,
     read_start,
@@ -122,7 +122,7 @@ def test_a_pipe_that_takes_the_place_of_a_file_before_it_is_opened_is_seen(
 
     monkeypatch.setattr(os, "open", swapped)
     with pytest.raises(OSError, match="is a pipe"):
-        opened(path)
+        open_file(path)
 
 
 @pytest.mark.parametrize(
