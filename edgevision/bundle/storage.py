@@ -188,8 +188,7 @@ def check_output(path: str | Path, force: bool) -> OutputState:
     if path.suffix != ".evb":
         name = path.with_suffix(".evb") if path.name else "model.evb"
         raise OutputError(f"{path}: the name of a bundle ends in .evb; pass -o {name}")
-    check_folder_of(path, "-o")
-    before = OutputState.of(path)
+    before = check_folder_of(path, "-o")
     if before:
         if not force:
             raise OutputError(f"{path}: already exists; pass --force to replace it")

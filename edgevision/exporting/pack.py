@@ -302,8 +302,7 @@ def _check_file(path: Path, force: bool) -> OutputState:
     """The state of `path`, after a check that a zip file can be written there."""
     if path.suffix not in (".evb", ".zip"):
         raise OutputError(f"{path}: the name of a zipped bundle ends in .evb or .zip")
-    check_folder_of(path, "-o")
-    before = OutputState.of(path)
+    before = check_folder_of(path, "-o")
     if path.is_dir():
         raise OutputError(f"{path}: is a folder; choose another name with -o")
     if before and not force:

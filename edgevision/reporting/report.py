@@ -103,8 +103,7 @@ def _check_output(path: Path, force: bool) -> OutputState:
     if path.suffix.lower() not in _SUFFIXES:
         html_name = path.with_suffix(".html") if path.name else "report.html"
         raise OutputError(f"{path}: expected a name that ends in .html; pass -o {html_name}")
-    check_folder_of(path, "-o")
-    before = OutputState.of(path)
+    before = check_folder_of(path, "-o")
     if path.is_dir():
         raise OutputError(f"{path}: is a folder; pass another name with -o")
     if before and not force:

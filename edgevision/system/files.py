@@ -235,8 +235,8 @@ def make_folder(path: str | Path) -> None:
     _check_outside_bundles(path, path)
 
 
-def check_folder_of(path: str | Path, option: str) -> None:
-    """Check, before any long work, that a file or folder can be created at `path`.
+def check_folder_of(path: str | Path, option: str) -> OutputState:
+    """The state of `path`, after a check, before any long work, that a file or folder can be created there.
 
     Args:
         path: the output.
@@ -247,12 +247,13 @@ def check_folder_of(path: str | Path, option: str) -> None:
     """
     path = Path(path)
     folder = path.parent
-    OutputState.of(path)
+    before = OutputState.of(path)
     if not folder.is_dir():
         raise OutputError(f"{path}: the folder {folder} does not exist; run: mkdir -p {folder}")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"{path}: the folder {folder} is not writable; choose another with {option}")
     _check_outside_bundles(path, folder)
+    return before
 
 
 def _check_outside_bundles(path: Path, folder: Path) -> None:
