@@ -11,7 +11,7 @@ from typing import Protocol
 from edgevision.bundle.layout import MANIFEST, SIGNATURE, is_bundle
 from edgevision.bundle.manifest import FileEntry
 from edgevision.errors import BundleError
-from edgevision.system.reading import open_file, read_file_below
+from edgevision.system.reading import read_file_below
 
 #: Files that a folder can hold before it is none of a bundle.
 _MOST_FILES = 100_000
@@ -131,35 +131,35 @@ class _Zip:
 
         self.path = path
         try:
-            with open_file(path) as file:
-                self._sizes = StrictZip(file).sizes
+            self._archive = StrictZip.at(path)
         except ArchiveError as error:
             raise unreadable(path, error) if is_bundle(path) else no_bundle(path) from error
         except OSError as error:
             raise unreadable(path, error) from error
-        manifests = [name for name in self._sizes if _is_manifest(name)]
-        if MANIFEST not in self._sizes and not manifests and not is_bundle(path):
+        names = self._archive.sizes
+        manifests = [name for name in names if _is_manifest(name)]
+        if MANIFEST not in names and not manifests and not is_bundle(path):
             raise no_bundle(path)  # other formats are zips, too: .keras, TFLite Metadata
-        if MANIFEST not in self._sizes and len(manifests) > 1:
+        if MANIFEST not in names and len(manifests) > 1:
             raise BundleError(f"{path}: holds {len(manifests)} bundles, expected one; extract it")
-        self._top = "" if MANIFEST in self._sizes or not manifests else manifests[0][: -len(MANIFEST)]
+        self._top = "" if MANIFEST in names or not manifests else manifests[0][: -len(MANIFEST)]
 
     def sizes(self) -> dict[str, int]:
-        outside = [name for name in self._sizes if not name.startswith(self._top)]
+        sizes = self._archive.sizes
+        outside = [name for name in sizes if not name.startswith(self._top)]
         if outside:
             raise BundleError(
                 f"{self.path}: has '{outside[0]}' outside the folder of its bundle; zip the bundle alone"
             )
-        return {name[len(self._top) :]: size for name, size in self._sizes.items()}
+        return {name[len(self._top) :]: size for name, size in sizes.items()}
 
     def read(self, name: str, most_bytes: int) -> bytes:
-        from edgevision.system.strict_zip import ArchiveError, StrictZip
+        from edgevision.system.strict_zip import ArchiveError
 
-        if self._top + name not in self._sizes:
+        if self._top + name not in self._archive.sizes:
             raise missing(self.path, name)
         try:
-            with open_file(self.path) as file:
-                return StrictZip(file).read(self._top + name, most_bytes)
+            return self._archive.read(self._top + name, most_bytes)
         except (ArchiveError, OSError) as error:
             raise unreadable(self.path, error) from error
 
