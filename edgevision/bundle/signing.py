@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from edgevision.bundle.trust import TrustPolicy, policies
 from edgevision.errors import OptionError, OutputError
 from edgevision.system.arguments import flag, one_path, paths
 from edgevision.system.files import OutputState, write_file
-from edgevision.system.reading import MOST_SETTINGS_BYTES, read_file
+from edgevision.system.reading import read_file
 
 _MOST_KEY_BYTES = 1_000_000
 
@@ -62,21 +61,20 @@ def sign_bundle(
         OutputError: it is signed already, or cannot be written to.
     """
     path, force = one_path(bundle, "bundle"), flag(force, "force")
-    before = OutputState.of(path if path.is_file() else path / SIGNATURE)
+    zipped = path.is_file()
+    before = OutputState.of(path if zipped else path / SIGNATURE)
     opened = open_bundle(path, check_trust=False)
     opened.verify()
-    files = files_of(path)
-    if SIGNATURE in files.sizes() and not force:
+    if SIGNATURE in files_of(path).sizes() and not force:
         raise OutputError(f"{path}: is signed already; pass --force to replace the signature")
-    manifest = files.read(MANIFEST, MOST_SETTINGS_BYTES)
-    digests = {entry.path: entry.sha256 for entry in opened.manifest.files()}
-    digests[MANIFEST] = hashlib.sha256(manifest).hexdigest()
     name = path.resolve().name
     chain = [_pem(each, "--certificate") for each in paths(certificates, "certificates")]
-    content, signer = make_signature(name, digests, _pem(one_path(key, "key"), "--key"), password, chain)
-    if path.is_file():
+    pem = _pem(one_path(key, "key"), "--key")
+    content, signer = make_signature(name, opened.digests(), pem, password, chain)
+    if zipped:
         contents = {entry.path: opened.read(entry) for entry in opened.manifest.files()}
-        write_file(path, archive_of({MANIFEST: manifest, **contents, SIGNATURE: content}), before)
+        whole = {MANIFEST: opened.manifest_content, **contents, SIGNATURE: content}
+        write_file(path, archive_of(whole), before)
     else:
         write_file(path / SIGNATURE, content, before)
     return signer

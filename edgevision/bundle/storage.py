@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,8 @@ class Bundle:
         labels: one name per class.
         digest: of the whole bundle, sha256 in hex; see `edgevision.bundle.manifest.digest_of`.
         signer: who signed it, where a trust policy was met; damage is then a `TrustError`.
+        manifest_content: the bytes of ``manifest.json`` that `manifest` was read from; empty for what is no
+            bundle of files.
     """
 
     path: Path
@@ -41,6 +43,11 @@ class Bundle:
     labels: tuple[str, ...]
     digest: str
     signer: Signer | None = None
+    manifest_content: bytes = field(default=b"", repr=False)
+
+    def digests(self) -> dict[str, str]:
+        """Path -> sha256 in hex, of every file but the signature: what is signed."""
+        return _digests(self.manifest, self.manifest_content)
 
     def artifact(self, entry: ArtifactEntry) -> Artifact:
         """Read an artifact into memory, and check its digests on the very bytes that are returned.
@@ -127,7 +134,11 @@ def open_bundle(path: str | Path, trust: TrustPolicy | None = None, *, check_tru
             labels = _read(files, manifest.labels).decode("utf-8").removesuffix("\n").split("\n")
         except UnicodeDecodeError as error:
             raise BundleError(f"{path / manifest.labels.path}: is not UTF-8 text: {error}") from error
-    return Bundle(path, manifest, tuple(labels) if labels != [""] else (), digest, signer)
+    return Bundle(path, manifest, tuple(labels) if labels != [""] else (), digest, signer, text)
+
+
+def _digests(manifest: Manifest, content: bytes) -> dict[str, str]:
+    return {entry.path: entry.sha256 for entry in manifest.files()} | {MANIFEST: _sha256(content)}
 
 
 def _signer(files: BundleFiles, text: bytes, manifest: Manifest, asked: Sequence[TrustPolicy]) -> Signer:
@@ -140,7 +151,7 @@ def _signer(files: BundleFiles, text: bytes, manifest: Manifest, asked: Sequence
     if SIGNATURE not in files.sizes():
         raise unsigned(files.path)
     signature = files.read(SIGNATURE, MOST_SIGNATURE_BYTES)
-    digests = {entry.path: entry.sha256 for entry in manifest.files()} | {MANIFEST: _sha256(text)}
+    digests = _digests(manifest, text)
     signers = [check_signature(signature, digests, policy, str(files.path)) for policy in asked]
     return signers[0]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from edgevision.bundle.files import files_of
-from edgevision.bundle.layout import MANIFEST, SIGNATURE
+from edgevision.bundle.layout import SIGNATURE
 from edgevision.bundle.manifest import ArtifactEntry
 from edgevision.bundle.storage import Bundle, open_bundle
 from edgevision.cli.lines import echo_line
@@ -19,7 +19,6 @@ from edgevision.cli.output.tables import echo_table
 from edgevision.evidence.document import read_evidence
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.metrics.formatting import size
-from edgevision.system.reading import MOST_SETTINGS_BYTES
 from edgevision.system.strict_json import read_json
 from edgevision.tasks.description import Task, task_to_dict
 from edgevision.tensors import TensorSpec
@@ -42,7 +41,7 @@ def command(bundle: Path, as_json: bool) -> None:
                 {
                     "digest": opened.digest,
                     "signed": _is_signed(opened),
-                    "manifest": read_json(files_of(opened.path).read(MANIFEST, MOST_SETTINGS_BYTES)),
+                    "manifest": read_json(opened.manifest_content),
                     "evidence": read_json(text),
                 },
                 indent=2,
