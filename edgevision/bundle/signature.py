@@ -174,7 +174,7 @@ def _signed_digests(payload: bytes, where: str) -> dict[str, str]:
         twice = len(digests) < len(predicate["resources"])
     except (JsonError, ValueError, KeyError, TypeError) as error:
         raise _refusal(where, f"its signed statement cannot be read: {error}") from error
-    if kind != (_STATEMENT_TYPE, _PREDICATE_TYPE, "files") or algorithms > {"sha256"}:
+    if kind != (_STATEMENT_TYPE, _PREDICATE_TYPE, "files") or not algorithms <= {"sha256"}:
         raise _refusal(
             where, f"its signature is of another form: {(*kind, *algorithms)!r:.200}; sign it again"
         )

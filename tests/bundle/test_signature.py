@@ -244,6 +244,26 @@ TAMPERED: dict[str, Callable[[Path], Any]] = {
 }
 
 
+def test_digests_by_another_algorithm_are_refused(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edgevision.bundle import signature
+
+    statement = signature._statement
+
+    def by_another(name: str, digests: dict[str, str]) -> dict[str, Any]:
+        written = statement(name, digests)
+        for resource in written["predicate"]["resources"]:
+            resource["algorithm"] = "blake2b"
+        return written
+
+    monkeypatch.setattr(signature, "_statement", by_another)
+    keys = _write_keys(tmp_path, ec.generate_private_key(ec.SECP256R1()))
+    sign_bundle(bundle, keys.private)
+    with pytest.raises(TrustError, match="its signature is of another form"):
+        verify_bundle(bundle, TrustPolicy(keys.public))
+
+
 @pytest.mark.parametrize("tamper", TAMPERED)
 def test_a_bundle_that_was_tampered_with_is_refused(bundle: Path, keys: Keys, tamper: str) -> None:
     sign_bundle(bundle, keys.private)
