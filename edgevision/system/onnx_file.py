@@ -94,18 +94,15 @@ def with_properties(content: bytes, added: Mapping[str, str], without: Callable[
     Raises:
         WireError: the bytes are not an ONNX file.
     """
-    parts: list[bytes | memoryview] = []
-    message, end = memoryview(content), 0
-    for field in fields(message):
-        if field.number != _PROPERTIES or not isinstance(field.value, memoryview):
-            continue
-        if without(text(field.value, 1)):
-            parts.append(message[end : field.start])
-            end = field.end
-    parts.append(message[end:])
-    for key, value in added.items():
-        parts.append(encoded(_PROPERTIES, encoded(1, key.encode()) + encoded(2, value.encode())))
-    return b"".join(parts)
+
+    def kept(number: int, value: memoryview) -> bytes | None:
+        return b"" if number == _PROPERTIES and without(text(value, 1)) else None
+
+    new = [
+        encoded(_PROPERTIES, encoded(1, key.encode()) + encoded(2, value.encode()))
+        for key, value in added.items()
+    ]
+    return b"".join([*_edited(memoryview(content), kept), *new])
 
 
 def output_names(content: bytes) -> list[str]:
@@ -264,16 +261,12 @@ def _rewritten(message: memoryview, kind: str, fill: Callable[[memoryview], byte
         return fill(message)
     _check_depth(depth)
     children = _CHILDREN[kind]
-    parts: list[bytes | memoryview] = []
-    end = 0
-    for field in fields(message):
-        child = children.get(field.number)
-        if child is None or not isinstance(field.value, memoryview):
-            continue
-        new = _rewritten(field.value, child, fill, depth + 1)
-        parts += [message[end : field.start], encoded(field.number, new)]
-        end = field.end
-    return b"".join([*parts, message[end:]])
+
+    def rewritten(number: int, value: memoryview) -> bytes | None:
+        child = children.get(number)
+        return None if child is None else encoded(number, _rewritten(value, child, fill, depth + 1))
+
+    return b"".join(_edited(message, rewritten))
 
 
 def _filled(tensor: memoryview, files: Mapping[str, bytes]) -> bytes:
@@ -304,16 +297,24 @@ def _replaced(message: memoryview, way: list[int], edit: Callable[[memoryview], 
     """A message with the messages at the end of a way of field numbers replaced."""
     if not way:
         return edit(message)
-    parts: list[bytes | memoryview] = []
+
+    def replaced(number: int, value: memoryview) -> bytes | None:
+        return encoded(number, _replaced(value, way[1:], edit)) if number == way[0] else None
+
+    return b"".join(_edited(message, replaced))
+
+
+def _edited(
+    message: memoryview, edit: Callable[[int, memoryview], bytes | None]
+) -> Iterator[bytes | memoryview]:
+    """The parts of a message in which fields are replaced by what `edit` gives; `None` leaves a field."""
     end = 0
     for field in fields(message):
-        if field.number == way[0] and isinstance(field.value, memoryview):
-            parts += [
-                message[end : field.start],
-                encoded(field.number, _replaced(field.value, way[1:], edit)),
-            ]
+        new = edit(field.number, field.value) if isinstance(field.value, memoryview) else None
+        if new is not None:
+            yield from (message[end : field.start], new)
             end = field.end
-    return b"".join([*parts, message[end:]])
+    yield message[end:]
 
 
 def _fixed_shape(shape: memoryview, sizes: tuple[int | None, ...]) -> bytes:
