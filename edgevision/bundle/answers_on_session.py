@@ -14,8 +14,9 @@ def answers_of(bundle: Bundle) -> KnownAnswers:
     Raises:
         BundleError: they are damaged.
     """
-    content = bundle.read(bundle.manifest.selftest)
-    return read_known_answers(content, bundle.manifest.preprocessing, f"{bundle.path}: selftest")
+    manifest = bundle.manifest
+    where = str(bundle.path / manifest.selftest.path)
+    return read_known_answers(bundle.read(manifest.selftest), manifest.preprocessing, where)
 
 
 def check_bundle_answers(session: CheckedSession, bundle: Bundle, entry: ArtifactEntry) -> float:

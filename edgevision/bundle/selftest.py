@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgevision.backend import SessionSettings
-from edgevision.bundle.known_answers import KnownAnswers, check_known_answers, read_known_answers
+from edgevision.bundle.answers_on_session import answers_of
+from edgevision.bundle.known_answers import KnownAnswers, check_known_answers
 from edgevision.bundle.manifest import ArtifactEntry
 from edgevision.bundle.storage import Bundle, read_bundle
 from edgevision.errors import DeviceError, EdgeVisionError, OptionError, PluginError
@@ -63,8 +64,7 @@ def run_known_answers(
         PluginError, MissingRuntimeError, DeviceError: nothing could run on this machine.
     """
     opened, plugins = read_bundle(bundle), registry()
-    content = opened.read(opened.manifest.selftest)
-    known = read_known_answers(content, opened.manifest.preprocessing, f"{bundle}: selftest")
+    known = answers_of(opened)
     settings = settings or SessionSettings()
     check = _Check(opened, known, replace(settings, device=device or settings.device), plugins)
     pairs = list(_pairs(opened, backend, precision, plugins))

@@ -9,11 +9,11 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from edgevision.artifact import Artifact
 from edgevision.backend import SessionSettings, Slot
-from edgevision.bundle.known_answers import KnownAnswers, check_known_answers, read_known_answers
+from edgevision.bundle.answers_on_session import answers_of
+from edgevision.bundle.known_answers import KnownAnswers, check_known_answers
 from edgevision.bundle.manifest import ArtifactEntry
 from edgevision.bundle.storage import Bundle
 from edgevision.errors import BundleError, first_line
@@ -160,11 +160,7 @@ class Track:
     """
 
     def __init__(self, bundle: Bundle, settings: SessionSettings, plugins: Registry) -> None:
-        manifest = bundle.manifest
-        where = str(Path(bundle.path, manifest.selftest.path))
-        self.known: KnownAnswers = read_known_answers(
-            bundle.read(manifest.selftest), manifest.preprocessing, where
-        )
+        self.known: KnownAnswers = answers_of(bundle)
         self._bundle = bundle
         self._settings = settings
         self._plugins = plugins
