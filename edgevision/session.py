@@ -132,7 +132,7 @@ class CheckedSession:
         self._session = session
         self._fixed = tuple(spec for spec in self.inputs if spec.shape and not spec.dynamic_batch)
         bytes_per_image = [prod(spec.with_batch(1)) * np.dtype(spec.dtype).itemsize for spec in self.inputs]
-        self._most_images = MOST_TENSOR_BYTES // max(1, *bytes_per_image, 1)
+        self._most_images = MOST_TENSOR_BYTES // max([1, *bytes_per_image])
         # Looked up once: isinstance with a protocol takes microseconds.
         self._lease = session.lease if isinstance(session, LeasingSession) else self._lease_by_copy
         self._refusal: Callable[[], None] | None = None
