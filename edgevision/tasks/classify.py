@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from edgevision.backend import ScoreSigmoids
 from edgevision.errors import InferenceError, OptionError
 from edgevision.imaging.decode import ImageLike, as_batch, as_frame
 from edgevision.imaging.preprocess import Preprocessing, Preprocessor
@@ -24,7 +25,6 @@ from edgevision.tasks.score_checks import score_check
 from edgevision.tensors import Array, TensorSpec, all_finite, check_outputs, dequantizer, is_always_finite
 
 if TYPE_CHECKING:
-    from edgevision.backend import ScoreSigmoids
     from edgevision.system.numeric import RealNumber, WholeNumber
 
 Scores = NDArray[np.float32]
@@ -189,9 +189,7 @@ class Classifier(TaskModel):
         if score_calibration is not None:
             instance(score_calibration, ScoreCalibration, "score_calibration")
         if score_sigmoids is not None:
-            from edgevision.backend import ScoreSigmoids as Sigmoids
-
-            instance(score_sigmoids, Sigmoids, "score_sigmoids")
+            instance(score_sigmoids, ScoreSigmoids, "score_sigmoids")
         self.score_calibration = score_calibration or ScoreCalibration()
         self.score_calibration.check_labels(self.labels)
         self._scores = _reader(self._output, score_kind, self.score_calibration.temperature)

@@ -166,9 +166,8 @@ class Detector(TaskModel):
         if not all(len(pair) == 2 for pair in sizes):
             raise OptionError(f"sizes_wh: expected (width, height) of each image, got {shown(sizes_wh, 200)}")
         check_outputs(self.session.outputs, outputs)
-        if task is not None:
-            instance(task, DetectTask, "task")
-        return self._read(outputs, [(width, height) for width, height in sizes], task or self.task)
+        task = self.task if task is None else instance(task, DetectTask, "task")
+        return self._read(outputs, [(width, height) for width, height in sizes], task)
 
     def _read(
         self, outputs: Mapping[str, Array], sizes_wh: Sequence[tuple[int, int]], task: DetectTask

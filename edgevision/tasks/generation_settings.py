@@ -41,7 +41,7 @@ class ImageToImageSettings:
 
     def __post_init__(self) -> None:
         plain_fields(self, "overlap")
-        _check_word("fit", self.fit, FITS)
+        one_of(self.fit, FITS, "fit")
         _check("overlap", is_whole(self.overlap, 0), "a whole number, 0 or more", self.overlap)
 
 
@@ -65,7 +65,7 @@ class Condition:
     def __post_init__(self) -> None:
         plain_fields(self, "classes", "null_class")
         _check("input", _is_name(self.input), "the name of a tensor", self.input)
-        _check_word("kind", self.kind, CONDITION_KINDS)
+        one_of(self.kind, CONDITION_KINDS, "kind")
         _check("classes", is_whole(self.classes, 1), "a whole number, 1 or more", self.classes)
         null = self.null_class
         _check("null_class", null is None or is_whole(null, 0), "a whole number, 0 or more, or none", null)
@@ -88,7 +88,7 @@ class LatentSettings:
 
     def __post_init__(self) -> None:
         _check("input", _is_name(self.input), "the name of a tensor", self.input)
-        _check_word("distribution", self.distribution, DISTRIBUTIONS)
+        one_of(self.distribution, DISTRIBUTIONS, "distribution")
         _parse_field(self, "condition", Condition, optional=True)
 
 
@@ -115,7 +115,7 @@ class NoiseSchedule:
 
     def __post_init__(self) -> None:
         plain_fields(self, "steps", "beta_start", "beta_end", "offset", "values")
-        _check_word("kind", self.kind, SCHEDULES)
+        one_of(self.kind, SCHEDULES, "kind")
         needed = _FIELDS_OF_SCHEDULE[self.kind]
         for name in ("steps", "beta_start", "beta_end", "offset", "values"):
             value = getattr(self, name)
@@ -180,9 +180,9 @@ class DiffusionSettings:
         plain_fields(self, "clip", "steps", "guidance")
         for name in ("image_input", "timestep_input"):
             _check(name, _is_name(getattr(self, name)), "the name of a tensor", getattr(self, name))
-        _check_word("timestep", self.timestep, TIMESTEPS)
-        _check_word("prediction", self.prediction, PREDICTIONS)
-        _check_word("sampler", self.sampler, SAMPLERS)
+        one_of(self.timestep, TIMESTEPS, "timestep")
+        one_of(self.prediction, PREDICTIONS, "prediction")
+        one_of(self.sampler, SAMPLERS, "sampler")
         _check("clip", isinstance(self.clip, bool), "true or false", self.clip)
         _check("steps", is_whole(self.steps, 1), "a whole number, 1 or more", self.steps)
         _check("guidance", is_real(self.guidance), "a finite number", self.guidance)
@@ -240,10 +240,6 @@ def _parse_field(settings: object, name: str, kind: type[Any], optional: bool = 
 def _check(name: str, valid: bool, expected: str, got: object) -> None:
     if not valid:
         raise OptionError(f"{name}: expected {expected}, got {shown(got, 200)}")
-
-
-def _check_word(name: str, value: object, known: tuple[str, ...]) -> None:
-    one_of(value, known, name)
 
 
 def _is_name(value: object) -> bool:

@@ -17,8 +17,6 @@ from edgevision.backend import Slot
 from edgevision.errors import CancelledError, OptionError
 from edgevision.session import CheckedSession
 from edgevision.system.arguments import callback, instance, one_of, real_number, whole_number
-from edgevision.system.numeric import is_real
-from edgevision.system.shown import shown
 from edgevision.tasks.base import TaskModel, check_inputs_known, image_output, named, where_it_ran
 from edgevision.tasks.description import GenerateTask
 from edgevision.tasks.generation.conditions import ClassChoice, class_ids_of, condition_input
@@ -259,8 +257,6 @@ class DiffusionGenerator(TaskModel):
         return self._condition is not None and self._condition.condition.null_class is not None
 
     def _check_guidance(self, guidance: float) -> None:
-        if not is_real(guidance):
-            raise OptionError(f"guidance: expected a finite number, got {shown(guidance)}")
         if guidance != 1 and not self._guidable():
             raise OptionError("guidance: this network was not trained with a null class; remove it")
 
