@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgevision.system import files
+from edgevision.system import bundle_name
 
-MANIFEST = files.MANIFEST
+MANIFEST = bundle_name.MANIFEST
 LABELS = "labels.txt"
 SELFTEST = "selftest.npz"
 EVIDENCE = "evidence.json"
@@ -21,5 +21,5 @@ def is_bundle(path: str | Path) -> bool:
     """True if `path` is a directory with a manifest, or is named as a bundle or a zip file."""
     path = Path(path)
     if path.is_dir():
-        return (path / MANIFEST).is_file() or path.suffix == files.BUNDLE_SUFFIX
-    return path.suffix.lower() in {".zip", files.BUNDLE_SUFFIX}
+        return (path / MANIFEST).is_file() or path.suffix == bundle_name.BUNDLE_SUFFIX
+    return path.suffix.lower() in {".zip", bundle_name.BUNDLE_SUFFIX}

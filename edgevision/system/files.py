@@ -19,9 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgevision.errors import OutputError
-
-#: A folder with this suffix and this file is a bundle.
-BUNDLE_SUFFIX, MANIFEST = ".evb", "manifest.json"
+from edgevision.system.bundle_name import BUNDLE_SUFFIX, MANIFEST
 
 #: Where Linux keeps files in memory.
 _FOLDERS_IN_MEMORY = ("/dev/shm",)  # noqa: S108
