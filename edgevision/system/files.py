@@ -175,11 +175,16 @@ def remove_leftovers(path: Path) -> None:
     """Remove temporary files and folders of writers of `path` that were killed.
 
     A writer that lives holds a lock on its own, which the system releases when it ends in any way. On a disk
-    without such locks nothing is removed.
+    without such locks nothing is removed; nor while another writer exchanges an output in this folder, whose
+    old one may still be put back.
     """
     pattern = re.compile(rf"{re.escape(_stem(path))}\.[0-9a-f]{{16}}\.(tmp|old)")
-    with contextlib.suppress(OSError), os.scandir(path.parent) as listing:
-        for name in [entry.name for entry in listing if pattern.fullmatch(entry.name)]:
+    with contextlib.suppress(OSError), _alone_in(path.parent, wait_s=0.0) as is_alone:
+        if not is_alone:
+            return
+        with os.scandir(path.parent) as listing:
+            leftovers = [entry.name for entry in listing if pattern.fullmatch(entry.name)]
+        for name in leftovers:
             with contextlib.suppress(OSError):
                 _remove_leftover(path.parent / name, path)
 
@@ -273,7 +278,7 @@ def _put_in_place(building: Path, path: Path, before: OutputState, check: Callab
         before: what must be there.
         check: called with the place of what was replaced; if it raises, that is put back.
     """
-    with _alone_in(path.parent):
+    with _alone_in(path.parent, _LOCK_WAIT_S):
         if OutputState.of(path) != before:
             raise _overtaken(path)
         if not before:
@@ -338,28 +343,37 @@ def _renamed(old: Path, new: Path, flag: int) -> bool:
 
 
 @contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Keep other writers out of a folder, where its disk has locks, and none of them holds on to it."""
+def _alone_in(folder: Path, wait_s: float) -> Iterator[bool]:
+    """Keep other writers out of a folder; False if its disk has no locks, or one of them holds on to it."""
     descriptor = os.open(folder, os.O_RDONLY) if os.name == "posix" else None
     try:
-        until = time.monotonic() + _LOCK_WAIT_S
-        while descriptor is not None and not _locked(descriptor) and time.monotonic() < until:
+        until = time.monotonic() + wait_s
+        locked = None if descriptor is None else _locked(descriptor)
+        while descriptor is not None and locked is False and time.monotonic() < until:
             time.sleep(0.01)
-        yield
+            locked = _locked(descriptor)
+        yield bool(locked)
     finally:
         if descriptor is not None:
             os.close(descriptor)
 
 
-def _locked(descriptor: int) -> bool:
-    """Lock an open file until it is closed; False if another holds it, or there are no locks here."""
+def _locked(descriptor: int) -> bool | None:
+    """Lock an open file until it is closed; False if another holds it, `None` if there are no locks here."""
     try:
         import fcntl
 
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (ImportError, OSError):
+    except BlockingIOError:
         return False
+    except (ImportError, OSError):
+        return None
     return True
+
+
+def _is_own(building: Path, descriptor: int) -> bool:
+    """Lock a temporary file or folder; False if another writer took it for a leftover before that."""
+    return _locked(descriptor) is not False and building.exists()
 
 
 def _stem(path: Path) -> str:
@@ -380,8 +394,7 @@ def _temporary_file(path: Path) -> Iterator[tuple[Path, int]]:
     while True:
         building = _temporary_name(path)
         descriptor = os.open(building, _CREATE, 0o666)
-        _locked(descriptor)
-        if building.exists():  # else another writer took it for a leftover before it was locked
+        if _is_own(building, descriptor):
             break
         os.close(descriptor)
     try:
@@ -404,8 +417,7 @@ def _temporary_folder(path: Path) -> Iterator[Path]:
             continue
         if descriptor is None:
             break
-        _locked(descriptor)
-        if building.exists():  # as for a file
+        if _is_own(building, descriptor):
             break
         os.close(descriptor)
     try:

@@ -8,7 +8,9 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -204,6 +206,48 @@ def test_the_leftovers_of_dead_writers_are_removed_and_those_of_the_living_are_n
     ):
         write_file(tmp_path / "out", b"new")
         assert sorted(tmp_path.iterdir()) == sorted([tmp_path / "out", living, own, *others])
+
+
+@pytest.mark.parametrize("make", [files._temporary_folder, files._temporary_file])
+def test_what_another_writer_removes_as_a_leftover_before_it_is_locked_is_not_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], Any]
+) -> None:
+    removed: list[Path] = []
+    is_own = files._is_own
+
+    def taken_first(building: Path, descriptor: int) -> bool:
+        if removed:
+            return is_own(building, descriptor)
+        removed.append(building)
+        others = os.open(building, os.O_RDONLY)
+        try:
+            assert files._locked(others)
+            return is_own(building, descriptor)
+        finally:
+            os.close(others)
+
+    monkeypatch.setattr(files, "_is_own", taken_first)
+    with make(tmp_path / "out") as made:
+        assert removed[0] not in (made, *(made if isinstance(made, tuple) else ()))
+
+
+def test_what_may_still_be_put_back_is_no_leftover(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    path = tmp_path / "out"
+    write_folder(path, {"a": b"old"}, ABSENT, ())
+    (path / "thesis.txt").write_text("years of work")
+    listed = files.files_below
+
+    def as_another_begins(folder: Path) -> set[str]:
+        files.remove_leftovers(path)
+        return listed(folder)
+
+    monkeypatch.setattr(files, "files_below", as_another_begins)
+    with pytest.raises(OutputError, match=r"other files than its own \(thesis.txt\)"):
+        write_folder(path, {"a": b"new"}, OutputState.of(path), ["a"])
+    assert (path / "a").read_bytes() == b"old"
+    assert (path / "thesis.txt").read_text() == "years of work"
 
 
 def test_the_old_folder_is_put_back_after_a_death_between_two_steps(tmp_path: Path) -> None:
