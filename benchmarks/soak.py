@@ -66,9 +66,7 @@ def _settled_threads() -> int:
 @click.option("--answers", default=10_000, show_default=True, help="Answers in 8 threads.")
 @click.option("--loads", default=100, show_default=True, help="Sessions opened, used and closed.")
 @click.option("--calls", default=10_000, show_default=True, help="Calls of one session.")
-@click.option(
-    "--backend", "backends", multiple=True, default=("tflite", "openvino", "onnx"), show_default=True
-)
+@click.option("--backend", "backends", multiple=True, default=_BACKENDS, show_default=True)
 @click.option("--here", is_flag=True, hidden=True)
 def main(answers: int, loads: int, calls: int, backends: tuple[str, ...], here: bool) -> None:
     """Print one line per backend."""

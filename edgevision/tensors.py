@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edgevision.errors import InputError
 from edgevision.system.arguments import array as array_argument
 from edgevision.system.arguments import real_number, sequence, text, whole_number
-from edgevision.system.numeric import is_memory_mapped
+from edgevision.system.numeric import is_memory_mapped, is_whole
 from edgevision.system.shown import shown
 
 Array = NDArray[Any]
@@ -195,6 +195,13 @@ def _check_tensor(spec: TensorSpec, array: Any, what: str) -> None:
         )
     if is_memory_mapped(array):
         raise InputError(f"{what} '{spec.name}': is in a mapped file; pass numpy.array(…)")
+
+
+def is_size_wh(value: object) -> bool:
+    """Return whether a value is a width and a height of an image: two whole numbers, 1 to `MAX_SIDE`."""
+    if not isinstance(value, tuple) or len(value) != 2:
+        return False
+    return all(is_whole(side, 1) and side <= MAX_SIDE for side in value)
 
 
 def all_finite(array: Array) -> bool:

@@ -26,7 +26,7 @@ from edgevision.imaging.headers import (
 from edgevision.imaging.levels import ValueMapping, plain_pixels
 from edgevision.imaging.pixels import as_rgb
 from edgevision.imaging.yuv import YUV_COLORS, YuvFrame, yuv_array
-from edgevision.system.arguments import MOST_ITEMS, path_text, sequence, whole_number
+from edgevision.system.arguments import MOST_ITEMS, one_of, path_text, sequence, whole_number
 from edgevision.system.numeric import is_memory_mapped, read_mapped
 from edgevision.system.reading import MOST_IMAGE_BYTES, read_file
 from edgevision.system.shown import shown
@@ -224,8 +224,7 @@ def as_frame(value: ImageLike, color: str = "rgb") -> Frame:
         OptionError: `color` is not one of `COLORS` and `YUV_COLORS`.
     """
     if not isinstance(color, str) or color not in COLORS:
-        if not isinstance(color, str) or color not in YUV_COLORS:
-            raise OptionError(f"color: expected one of {', '.join(COLORS + YUV_COLORS)}, got {shown(color)}")
+        one_of(color, COLORS + YUV_COLORS, "color")
         if isinstance(value, np.ndarray):
             return Frame(yuv_array(value, color), "rgb")
     if isinstance(value, np.ndarray):

@@ -15,7 +15,7 @@ from edgevision.imaging.levels import MAPPING_FIELDS, ValueMapping, check_mappin
 from edgevision.system.arguments import array, one_of, text
 from edgevision.system.numeric import is_real, is_whole, plain_fields
 from edgevision.system.shown import shown
-from edgevision.tensors import MAX_SIDE, Array, Quantization, TensorSpec
+from edgevision.tensors import MAX_SIDE, Array, Quantization, TensorSpec, is_size_wh
 
 RESIZE_MODES = ("stretch", "letterbox", "corner-letterbox", "center-crop")
 INTERPOLATIONS = ("nearest", "bilinear", "area")
@@ -532,7 +532,7 @@ def check_fields(values: Mapping[str, Any]) -> None:
     numbers = f"{_or(lengths)} finite numbers"
     for name, value in values.items():
         if name == "size_wh":
-            _check(name, value, _are_sides(value), f"two whole numbers, 1 to {MAX_SIDE}")
+            _check(name, value, is_size_wh(value), f"two whole numbers, 1 to {MAX_SIDE}")
         elif name == "value_range":
             _check(name, value, _are_finite(value, (2,)), "two finite numbers")
             _check(name, value, value[0] < value[1], "a low number, then a higher one")
@@ -546,12 +546,6 @@ def check_fields(values: Mapping[str, Any]) -> None:
 def _check(name: str, value: object, valid: bool, expected: str) -> None:
     if not valid:
         raise OptionError(f"preprocessing: {name}: expected {expected}, got {shown(value, 200)}")
-
-
-def _are_sides(values: object) -> bool:
-    if not isinstance(values, tuple) or len(values) != 2:
-        return False
-    return all(is_whole(value, 1) and value <= MAX_SIDE for value in values)
 
 
 def _are_finite(values: object, lengths: Sequence[int]) -> bool:

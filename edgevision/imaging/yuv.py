@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import InputError, OptionError
+from edgevision.system.arguments import one_of
 from edgevision.system.numeric import is_memory_mapped, is_whole, plain_fields
 from edgevision.system.shown import shown
-from edgevision.tensors import MAX_SIDE
+from edgevision.tensors import is_size_wh
 
 Pixels = NDArray[np.uint8]
 
@@ -90,15 +91,8 @@ class YuvFrame:
     def __post_init__(self) -> None:
         plain_fields(self, "size_wh", "stride")
         for name, allowed in (("format", YUV_FORMATS), ("range", YUV_RANGES), ("matrix", YUV_MATRICES)):
-            if not isinstance(getattr(self, name), str) or getattr(self, name) not in allowed:
-                raise OptionError(
-                    f"{name}: expected one of {', '.join(allowed)}, got {shown(getattr(self, name))}"
-                )
-        if self.size_wh is not None and not (
-            isinstance(self.size_wh, tuple)
-            and len(self.size_wh) == 2
-            and all(is_whole(v, 1) and v <= MAX_SIDE for v in self.size_wh)
-        ):
+            one_of(getattr(self, name), allowed, name)
+        if self.size_wh is not None and not is_size_wh(self.size_wh):
             raise OptionError(f"size_wh: expected (width, height) in pixels, got {shown(self.size_wh)}")
         if self.stride is not None and not is_whole(self.stride, 1):
             raise OptionError(f"stride: expected a number of bytes, got {shown(self.stride)}")
