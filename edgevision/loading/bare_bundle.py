@@ -78,6 +78,7 @@ def bare_bundle(path: Path, request: Request, bare: BareModel, plugins: Registry
         outputs = compute_answers(model.session, known_inputs)
         inputs, specs = model.session.inputs, model.session.outputs
     artifact = opened.artifact
+    digest = artifact.sha256
     known = write_known_answers(KnownAnswers(known_inputs, {path.name: outputs}))
     entry = ArtifactEntry(
         id=path.name,
@@ -95,13 +96,13 @@ def bare_bundle(path: Path, request: Request, bare: BareModel, plugins: Registry
         created=now(),
         task=task_of(model),
         preprocessing=model.preprocessing,
-        source=SourceEntry(path.name, "a bare file, not converted by EdgeVision", artifact.sha256),
+        source=SourceEntry(path.name, "a bare file, not converted by EdgeVision", digest),
         artifacts=(entry,),
         labels=file_entry(LABELS, labels.encode()),
         selftest=file_entry(SELFTEST, known),
         evidence=file_entry(EVIDENCE, b""),
     )
-    return BareBundle(path, manifest, model.labels, artifact.sha256, content=artifact, known=known)
+    return BareBundle(path, manifest, model.labels, digest, content=artifact, known=known)
 
 
 def task_of(model: Classifier | Detector) -> Task:
