@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from edgevision.artifact import Artifact
 from edgevision.errors import ArtifactError, DeviceError, OpenSizeError, OptionError, OutputError
 from edgevision.system.arguments import (
+    mapping,
     one_of,
     optional_path,
     optional_text,
@@ -87,9 +88,7 @@ class SessionSettings:
                 raise OptionError(f"threads: expected {_MOST_THREADS} at most, got {threads}")
             object.__setattr__(self, "threads", threads)
         object.__setattr__(self, "cache_dir", optional_path(self.cache_dir, "cache_dir"))
-        if not isinstance(self.options, Mapping):
-            raise OptionError(f"options: expected a mapping of names to values, got {shown(self.options)}")
-        object.__setattr__(self, "options", plain(self.options))
+        object.__setattr__(self, "options", plain(mapping(self.options, "options")))
 
     def check_options(self, backend: str, known: Sequence[str]) -> None:
         """Refuse options that `backend` does not have.
