@@ -99,7 +99,23 @@ class Grouping:
             InputError: the CSV file cannot be read, an image has no group, or one in the file is unknown,
                 which the message names; or all images are in one group.
         """
+        return cls._of(*_found(source, image_names, where, others), image_names, where)
+
+    @classmethod
+    def read_if_any(
+        cls, source: GroupSource, image_names: Sequence[str], where: str, others: Collection[str] = ()
+    ) -> Grouping | None:
+        """As `read`, for a set that `source` may say nothing about: `None` if no image has a group.
+
+        Raises:
+            OptionError, InputError: as `read`, where some images have a group and others do not.
+        """
         found, text = _found(source, image_names, where, others)
+        return cls._of(found, text, image_names, where) if any(found) else None
+
+    @classmethod
+    def _of(cls, found: Sequence[str | None], text: str, image_names: Sequence[str], where: str) -> Grouping:
+        """The groups of images, from the name of the group of each, and how they were stated."""
         missing = [name for name, group in zip(image_names, found, strict=True) if not group]
         if missing:
             raise InputError(
@@ -113,18 +129,6 @@ class Grouping:
                 f"cannot show how much groups differ; {_advice(text)}"
             )
         return cls(text, tuple(names.tolist()), of_images.astype(np.intp))
-
-    @classmethod
-    def read_if_any(
-        cls, source: GroupSource, image_names: Sequence[str], where: str, others: Collection[str] = ()
-    ) -> Grouping | None:
-        """As `read`, for a set that `source` may say nothing about: `None` if no image has a group.
-
-        Raises:
-            OptionError, InputError: as `read`, where some images have a group and others do not.
-        """
-        found, _ = _found(source, image_names, where, {*image_names, *others})
-        return cls.read(source, image_names, where, others) if any(found) else None
 
     def at(self, places: Sequence[int]) -> Grouping:
         """The groups of the images at these indices, in this order; groups without an image are left out."""

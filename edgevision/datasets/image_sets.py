@@ -136,16 +136,16 @@ class ImageSet:
         )
         if not entries:
             raise InputError(f"{name}: expected at least one image, got none")
-        if groups is not None:
-            return cls.from_arrays(images, labels, class_names, name).grouped(groups)
-        if labels is None:
-            return cls(name, (), None, entries)
-        checked = _checked_labels(labels, len(entries), name)
-        label_list = () if class_names is None else names(class_names, f"{name}: class_names")
-        label_list = label_list or tuple(f"class {number}" for number in range(checked.max() + 1))
-        if checked.max() >= len(label_list):
-            raise InputError(f"{name}: label {checked.max()} has no name ({len(label_list)} class names)")
-        return cls(name, label_list, checked, entries)
+        label_list: tuple[str, ...] = ()
+        checked = None
+        if labels is not None:
+            checked = _checked_labels(labels, len(entries), name)
+            label_list = () if class_names is None else names(class_names, f"{name}: class_names")
+            label_list = label_list or tuple(f"class {number}" for number in range(checked.max() + 1))
+            if checked.max() >= len(label_list):
+                raise InputError(f"{name}: label {checked.max()} has no name ({len(label_list)} class names)")
+        found = cls(name, label_list, checked, entries)
+        return found if groups is None else found.grouped(groups)
 
     def grouped(self, groups: GroupSource, others: Collection[str] = ()) -> ImageSet:
         """The same images, with what says which of them belong together.
