@@ -241,6 +241,11 @@ class ImageSet:
             total.update(f"{digest} {class_name}\n".encode())
         return total.hexdigest()
 
+    @property
+    def has_files(self) -> bool:
+        """True if `file_content` has the content of some image; nothing is read to tell."""
+        return any(entry.is_file for entry in self._entries)
+
     def file_content(self, place: int) -> bytes | None:
         """The content of the file of one image; `None` for an array, and for a frame of a file with several.
 
@@ -249,8 +254,7 @@ class ImageSet:
             OptionError: `place` is not a whole number, or there is no such image.
         """
         entry = self._entries[whole_number(place, "place", 0, len(self) - 1)]
-        content = entry.content()
-        return content if isinstance(content, bytes) and not entry.is_frame else None
+        return bytes(entry.content()) if entry.is_file else None
 
     def sample(self, count: int, seed: int = 0) -> ImageSet:
         """A stratified random sample of `count` images, in their order; the set itself if it is smaller.
@@ -296,7 +300,7 @@ class _Entry:
     _decode: Callable[[Any], Pixels | Frame]
     _hash: Callable[[Any], str]
     _is_private: Callable[[Any], bool] = lambda _: False
-    is_frame: bool = False
+    is_file: bool = False
 
     def decode(self) -> Pixels | Frame:
         return self._decode(self._read())
@@ -335,7 +339,7 @@ def _file_entry(name: str, where: str, frame: int | None, read: Callable[[], byt
 
     return _Entry(
         *(name + shown, read, decode, lambda data: _hash_bytes(data, shown), _is_dicom),
-        is_frame=frame is not None,
+        is_file=frame is None,
     )
 
 
