@@ -62,7 +62,7 @@ def truth_images(path: str | Path, images: ImageSet) -> list[Pixels]:
 
 
 def _digest_at(images: ImageSet, place: int | None) -> str | None:
-    return None if place is None else images.digests[place]
+    return None if place is None else images.at([place]).digests[0]
 
 
 def annotations_of(images: ImageSet, path: str | Path, labels: tuple[str, ...]) -> list[Annotations]:
