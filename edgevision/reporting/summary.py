@@ -48,16 +48,6 @@ class ArtifactStatus:
         return NOT_REQUIRED if unlimited else self.measured.status
 
     @property
-    def drop_limits(self) -> list[float]:
-        """The limits of its drops."""
-        return [row.limit for row in self.measured.requirements if row.what.startswith("drop in ")]
-
-    @property
-    def agreement_limits(self) -> list[float]:
-        """The limits of its agreement."""
-        return [row.limit for row in self.measured.requirements if row.what == "agreement"]
-
-    @property
     def unlimited(self) -> tuple[Requirement, ...]:
         """Requirements that every artifact meets."""
         return tuple(row for row in self.measured.requirements if row.at_least and row.limit <= 0)
@@ -215,7 +205,7 @@ def _cost(evidence: Evidence, artifacts: Sequence[ArtifactStatus]) -> str:
         return _agreement_cost(evidence, artifacts)
     source, worst = metrics[0], max(metrics, key=lambda metric: metric.largest_drop)
     values = span([metric.artifact for metric in metrics], source.unit)
-    limits = [limit for row in artifacts for limit in row.drop_limits]
+    limits = [limit for row in artifacts for limit in row.measured.drop_limits]
     cost = (
         f"On {_evaluated(evidence)}, the source model reaches {_with_article(source.name)} of "
         f"{in_unit(source.source, source.unit)}, {_the_artifacts(len(artifacts))} {values}."
@@ -232,7 +222,7 @@ def _agreement_cost(evidence: Evidence, artifacts: Sequence[ArtifactStatus]) -> 
     comparisons = [row.measured.comparison for row in artifacts]
     agreement = span([comparison.agreement for comparison in comparisons], "share")
     worst = min(comparisons, key=lambda comparison: comparison.least_agreement)
-    limits = [limit for row in artifacts for limit in row.agreement_limits]
+    limits = [limit for row in artifacts for limit in row.measured.agreement_limits]
     cost = (
         f"On {_evaluated(evidence)} without ground truth, the agreement of {_the_artifacts(len(artifacts))} "
         f"with the source is {agreement}."

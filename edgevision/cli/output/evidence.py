@@ -303,25 +303,21 @@ def _missed(requirement: Requirement) -> str:
 
 def _row(result: Measured) -> tuple[str, ...]:
     comparison = result.comparison
-    metrics = [cell for metric in comparison.metrics[:1] for cell in _metric_cells(metric, _limits(result))]
+    metrics = [
+        cell for metric in comparison.metrics[:1] for cell in _metric_cells(metric, result.drop_limits)
+    ]
     likeness = [significant(value, 4, (0.0, 1.0)) for value in comparison.likeness.values()]
-    limits = [one.limit for one in result.requirements if one.what == "agreement"]
     return (
         result.artifact,
         _runs_on(result),
         size(result.size_bytes),
-        with_interval(comparison.agreement, comparison.agreement_interval, "share", limits),
+        with_interval(comparison.agreement, comparison.agreement_interval, "share", result.agreement_limits),
         *likeness,
         *metrics,
         f"{comparison.largest_difference:.2g}",
         _latency(result),
         result.status + (", accepted" if result.accepted_not_shown else ""),
     )
-
-
-def _limits(result: Measured) -> list[float]:
-    """The limits of drops."""
-    return [one.limit for one in result.requirements if one.what.startswith("drop in ")]
 
 
 def _latency(result: Measured) -> str:
@@ -333,9 +329,8 @@ def _latency(result: Measured) -> str:
 
 
 def _metric_cells(metric: Metric, limits: Sequence[float] = ()) -> tuple[str, str, str]:
-    values = [in_unit(metric.artifact, metric.unit, [metric.source])]
-    values.append(in_unit(metric.source, metric.unit, [metric.artifact]))
-    return values[0], values[1], drop_of(metric, limits)
+    artifact, source, unit = metric.artifact, metric.source, metric.unit
+    return in_unit(artifact, unit, [source]), in_unit(source, unit, [artifact]), drop_of(metric, limits)
 
 
 def _runs_on(result: Measured) -> str:
