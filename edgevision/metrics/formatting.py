@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from edgevision.metrics.comparison import Metric
+from edgevision.metrics.comparison import Comparison, Metric
 from edgevision.metrics.intervals import Interval
 from edgevision.system.decimals import decimals, percent, significant, stated_digits, without_noise
 
@@ -145,6 +145,13 @@ def metric_methods(metrics: Iterable[Metric]) -> str:
     shown = list(metrics)
     values = [(one.name, one.artifact_interval or one.source_interval) for one in shown]
     return methods_of([*values, *((f"drop in {one.name}", one.drop_interval) for one in shown)])
+
+
+def comparison_methods(comparisons: Iterable[Comparison]) -> str:
+    """A caption as `methods_of` for the agreements, and the drops of the main metrics."""
+    shown = list(comparisons)
+    drops = [(f"drop in {one.name}", one.drop_interval) for each in shown for one in each.metrics[:1]]
+    return methods_of([*(("agreement", one.agreement_interval) for one in shown), *drops])
 
 
 def level(confidence: float) -> str:

@@ -10,7 +10,7 @@ from edgevision.evidence.records import Evidence, Measured
 from edgevision.evidence.requirements import FAILED, NOT_SHOWN, PASSED, Requirement
 from edgevision.evidence.sample_texts import groups_text, images_text
 from edgevision.metrics.comparison import Metric
-from edgevision.metrics.formatting import in_points, in_unit, level, methods_of, span
+from edgevision.metrics.formatting import comparison_methods, in_points, in_unit, level, span
 from edgevision.target import Target
 
 #: Status of an artifact without a requirement that it could miss.
@@ -100,8 +100,6 @@ def artifact_statuses(
 
 def summary(evidence: Evidence, artifacts: Sequence[ArtifactStatus]) -> Summary:
     """The first lines of the report."""
-    comparisons = [row.measured.comparison for row in artifacts]
-    metrics = [metric for one in comparisons for metric in one.metrics[:1]]
     return Summary(
         status=max((row.status for row in artifacts), key=_ORDER.index),
         headline=_headline(artifacts, evidence),
@@ -109,12 +107,7 @@ def summary(evidence: Evidence, artifacts: Sequence[ArtifactStatus]) -> Summary:
         cost=_cost(evidence, artifacts),
         unverified=_unverified(artifacts),
         warnings=tuple(_warnings(evidence)),
-        methods=methods_of(
-            [
-                *(("agreement", one.agreement_interval) for one in comparisons),
-                *((f"drop in {one.name}", one.drop_interval) for one in metrics),
-            ]
-        ),
+        methods=comparison_methods(row.measured.comparison for row in artifacts),
     )
 
 

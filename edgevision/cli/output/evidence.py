@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import click
 
@@ -19,6 +19,7 @@ from edgevision.evidence.temperatures import log_loss_change
 from edgevision.metrics.calibration_texts import calibrated_error, calibration_error
 from edgevision.metrics.comparison import ClassifyDetails, Metric
 from edgevision.metrics.formatting import (
+    comparison_methods,
     confidence_of,
     drop_column,
     drop_of,
@@ -29,7 +30,6 @@ from edgevision.metrics.formatting import (
     size,
     with_interval,
 )
-from edgevision.metrics.intervals import Interval
 from edgevision.system.decimals import significant
 
 
@@ -42,12 +42,11 @@ def echo_evidence(evidence: Evidence) -> None:
     first = comparisons[0]
     shown = [metric for one in comparisons for metric in one.metrics[:1]]
     metric = (first.metrics[0].name, "source", drop_column(shown)) if shown else ()
-    agreements = [one.agreement_interval for one in comparisons]
     header = (
         "artifact",
         "runs on",
         "size",
-        f"agreement ({confidence_of(agreements)})",
+        f"agreement ({confidence_of(one.agreement_interval for one in comparisons)})",
         *first.likeness,
         *metric,
         "max. difference",
@@ -55,8 +54,7 @@ def echo_evidence(evidence: Evidence) -> None:
         "result",
     )
     echo_table(header, [_row(result) for result in evidence.results])
-    drops = [(f"drop in {metric.name}", metric.drop_interval) for metric in shown]
-    _echo_methods([*(("agreement", interval) for interval in agreements), *drops])
+    _echo_methods(comparison_methods(comparisons))
     _echo_requirements(evidence)
     _echo_attempts(evidence)
     others = [
@@ -69,7 +67,7 @@ def echo_evidence(evidence: Evidence) -> None:
             ("artifact", "metric", "value", "source", drop_column(metrics)),
             [(artifact, metric.name, *_metric_cells(metric)) for artifact, metric in others],
         )
-        _echo_methods((f"drop in {metric.name}", metric.drop_interval) for metric in metrics)
+        _echo_methods(methods_of((f"drop in {metric.name}", metric.drop_interval) for metric in metrics))
     _echo_training_input(evidence)
     _echo_operating_points(evidence)
     _echo_temperatures(evidence)
@@ -110,8 +108,7 @@ def _echo_requirements(evidence: Evidence) -> None:
         echo_table(header[:shown], [row[:shown] for row in rows])
 
 
-def _echo_methods(named: Iterable[tuple[str, Interval | None]]) -> None:
-    methods = methods_of(named)
+def _echo_methods(methods: str) -> None:
     if methods:
         echo_line(f"confidence intervals: {methods}")
 
@@ -137,12 +134,7 @@ def _echo_training_input(evidence: Evidence) -> None:
             for name, comparison in steps
         ],
     )
-    _echo_methods(
-        [
-            ("agreement", found.comparison.agreement_interval),
-            *((f"drop in {m.name}", m.drop_interval) for m in metrics),
-        ]
-    )
+    _echo_methods(comparison_methods(comparison for _, comparison in steps))
     echo_line(f"before decoder and preprocessing: the source on images as read by {found.functions}")
 
 
@@ -185,7 +177,7 @@ def _echo_operating_points(evidence: Evidence) -> None:
             for metric, calibration in zip(point.point.evaluation, point.point.calibration, strict=True)
         ],
     )
-    _echo_methods(intervals)
+    _echo_methods(methods_of(intervals))
     for name, point in points:
         echo_line(f"{name}: {operating_cost(point)}")
     echo_line(f"source: {operating_cost(first, of_source=True)}")
