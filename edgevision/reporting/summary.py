@@ -174,11 +174,10 @@ def _not_shown(evidence: Evidence, artifacts: Sequence[ArtifactStatus]) -> Itera
             if one.status != NOT_SHOWN:
                 continue
             worst = "no interval could be computed" if one.bound is None else f"at worst {one.bound_text}"
-            bound = "at least" if one.at_least else "at most"
             needed = images_text(one.images_needed, evidence.evaluation)
             yield (
-                f"{row.measured.artifact}: {one.what} {one.measured_text}, {worst} (required: {bound} "
-                f"{one.limit_text})."
+                f"{row.measured.artifact}: {one.what} {one.measured_text}, {worst} (required: "
+                f"{one.required_text})."
                 + (f" {needed.capitalize()} like these would show it." if needed else "")
             )
 

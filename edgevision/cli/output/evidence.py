@@ -92,7 +92,7 @@ def _echo_requirements(evidence: Evidence) -> None:
         (
             result.artifact,
             requirement.what,
-            ("at least " if requirement.at_least else "at most ") + requirement.limit_text,
+            requirement.required_text,
             requirement.measured_text,
             requirement.bound_text + (f" ({requirement.basis})" if requirement.basis else ""),
             requirement.status,
