@@ -101,7 +101,7 @@ class Requirement:
 
     @property
     def required_text(self) -> str:
-        """The limit with its direction, such as ``at least 95.00 %`` or ``at most 0.50 percentage points``."""
+        """The limit with its side, such as ``at least 95.00 %`` or ``at most 0.50 percentage points``."""
         return f"{'at least' if self.at_least else 'at most'} {self.limit_text}"
 
     @property
