@@ -14,8 +14,7 @@ from edgevision.metrics.formatting import in_unit
 from edgevision.system.decimals import significant
 from edgevision.tasks.score_calibration import OPERATING_METRICS, OperatingPoint, ScoreCalibration
 
-#: As `OperatingPointSpecification.confidence`.
-_CONFIDENCE = 0.95
+_CONFIDENCE = OperatingPointSpecification.confidence
 _SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 _HELP = {
     "sensitivity": "Required share of the positive images that are called positive.",
