@@ -179,6 +179,11 @@ def method_of(interval: Interval) -> str:
     return f"{METHODS.get(interval.method, interval.method)}, {level(interval.confidence)}"
 
 
+def threshold_text(threshold: float) -> str:
+    """A threshold on a score, such as ``0.1235``; ``1`` and ``0`` are exactly that."""
+    return significant(threshold, 4, (0.0, 1.0))
+
+
 def size(size_bytes: int) -> str:
     """A size such as ``98 kB``, in powers of 1000."""
     value, unit = float(size_bytes), "B"

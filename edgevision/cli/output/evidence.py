@@ -28,6 +28,7 @@ from edgevision.metrics.formatting import (
     method_of,
     methods_of,
     size,
+    threshold_text,
     with_interval,
 )
 from edgevision.system.decimals import significant
@@ -166,7 +167,7 @@ def _echo_operating_points(evidence: Evidence) -> None:
         [
             (
                 artifact,
-                f"{point.point.threshold:.4g}",
+                threshold_text(point.point.threshold),
                 metric.name,
                 with_interval(metric.artifact, metric.artifact_interval, "share", [point.at_least]),
                 _lower_limit(point, metric.name),
