@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevision.datasets.groups import GroupFacts, Grouping, GroupSource
+from edgevision.datasets.groups import GroupFacts, Grouping, GroupSource, parts_of
 from edgevision.errors import InputError, OptionError
 from edgevision.imaging.codecs import Pixels
 from edgevision.imaging.decode import as_batch, as_frame, as_image, decode_frame, read_bytes
@@ -400,7 +400,7 @@ def _archive_entries(path: Path) -> tuple[list[_Entry], list[LeftOut]]:
         raise InputError(f"{path}: expected a folder of images or a .zip archive: {error}") from error
     except ArchiveError as error:
         raise InputError(f"{path}: {error}") from error
-    files = sorted((parts, name) for name in archive.sizes if _is_visible(parts := _parts(name)))
+    files = sorted((parts, name) for name in archive.sizes if _is_visible(parts := parts_of(name)))
     members = [name for parts, name in files if _suffix(parts) in SUFFIXES]
     left_out = [
         LeftOut(Path(name), reason_of(parts[-1])) for parts, name in files if _suffix(parts) not in SUFFIXES
@@ -440,14 +440,9 @@ def _read_member(archive: StrictZip, name: str, where: str) -> bytes:
         raise InputError(f"{where}: the archive is damaged: {error}") from error
 
 
-def _parts(name: str) -> tuple[str, ...]:
-    """The parts of a path, five times faster than `PurePosixPath`, for archives of many thousands."""
-    return tuple(part for part in name.split("/") if part not in ("", "."))
-
-
 def _classes(names: Sequence[str]) -> tuple[tuple[str, ...], NDArray[np.int64] | None]:
     """Class names and labels from the folders of the images; empty and `None` if these are no classes."""
-    paths = [_parts(name) for name in names]
+    paths = [parts_of(name) for name in names]
     while all(len(path) > 2 and path[0] == paths[0][0] for path in paths):
         paths = [path[1:] for path in paths]
     class_names = tuple(sorted({path[0] for path in paths}))
