@@ -26,7 +26,7 @@ class NumericCheck:
     Args:
         source: the trained model.
         evaluator: of its task.
-        examples: the evaluation set; of many images, a hundred that are evenly spread over it are used.
+        examples: the evaluation set; of many images, a sample of a hundred is used.
     """
 
     def __init__(self, source: Source, evaluator: Evaluator, examples: Examples) -> None:
