@@ -11,7 +11,7 @@ import numpy as np
 
 from edgevision.calibration.dependent_images import dependence_findings
 from edgevision.calibration.duplicates import NEAR, nearest, repeated
-from edgevision.calibration.findings import Finding
+from edgevision.calibration.findings import Finding, listed
 from edgevision.calibration.thumbnails import Summaries, summarise
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import InputError
@@ -141,7 +141,7 @@ def near_duplicates(images: Summaries, near: Sequence[int] | np.ndarray) -> Find
         "near-duplicates",
         "warning" if many else "note",
         f"{len(places)} of {len(images)} calibration images are near-duplicates of another one and add "
-        f"nothing to the activation ranges: {_listed(pairs, len(places))}",
+        f"nothing to the activation ranges: {listed(pairs, len(places))}",
         tuple(images.names[place] for place in places[:_NAMED]),
     )
 
@@ -181,7 +181,7 @@ def also_in_evaluation(
         pairs = [f"{name} (as {own})" for name, own in shared[:_NAMED]]
         parts.append(
             f"{len(shared)} evaluation images show the same picture as a calibration image: "
-            f"{_listed(pairs, len(shared))}"
+            f"{listed(pairs, len(shared))}"
         )
     names = tuple(name for name, _ in shared[:_NAMED])
     return Finding(
@@ -209,7 +209,7 @@ def missing_classes(calibration: ImageSet, evaluation: ImageSet) -> Finding | No
         "missing-classes",
         "warning",
         f"the calibration set has no image of {len(missing)} of the evaluation set's {len(wanted)} classes: "
-        f"{_listed(missing[:_NAMED], len(missing))}; add images of each",
+        f"{listed(missing[:_NAMED], len(missing))}; add images of each",
     )
 
 
@@ -230,7 +230,7 @@ def _by_reason(errors: Sequence[str]) -> list[str]:
     for error in errors:
         name, _, reason = error.partition(": ")
         names.setdefault(reason, []).append(name)
-    groups = [(_listed(some[:_NAMED], len(some)), reason) for reason, some in names.items()]
+    groups = [(listed(some[:_NAMED], len(some)), reason) for reason, some in names.items()]
     shown = [f"{some}: {reason}" for some, reason in groups[:_NAMED]]
     return shown if len(groups) <= _NAMED else [*shown, f"and {len(groups) - _NAMED} more reasons"]
 
@@ -252,10 +252,5 @@ def _about(check: str, images: Summaries, which: np.ndarray, problem: str) -> Fi
     count = int(which.sum())
     if not count:
         return None
-    text = f"{count} of {len(images)} calibration images {problem}: {_listed(names, count)}"
+    text = f"{count} of {len(images)} calibration images {problem}: {listed(names, count)}"
     return Finding(check, "warning", text, tuple(names))
-
-
-def _listed(names: Sequence[str], count: int, separator: str = ", ") -> str:
-    more = f"{separator}and {count - len(names)} more" if count > len(names) else ""
-    return separator.join(names) + more

@@ -6,7 +6,7 @@ says.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from edgevision.calibration.findings import (
     NEAR_DUPLICATES_IN_EVALUATION,
     UNCHECKED_GROUPS,
     Finding,
+    listed,
 )
 from edgevision.calibration.thumbnails import Summaries, summarise
 from edgevision.datasets.groups import file_of
@@ -78,12 +79,12 @@ def _copies(images: ImageSet) -> Iterator[Finding]:
     if not count:
         return
     shown = [copy for copy in images.copies if not copy.private][:_NAMED]
-    pairs = [f"{copy.name} (copy of {copy.of})" for copy in shown]
+    pairs = listed([f"{copy.name} (copy of {copy.of})" for copy in shown], count)
     yield Finding(
         COPIES,
         _severity(count, total),
         f"{count} of {total} evaluation images are byte-identical copies of others and were left out, so "
-        f"that each image counts once{_listed(pairs, count)}",
+        f"that each image counts once{f': {pairs}' if shown else ''}",
         tuple(copy.name for copy in shown),
     )
 
@@ -121,16 +122,10 @@ def _near_duplicates(images: ImageSet, known: Summaries) -> Iterator[Finding]:
         NEAR_DUPLICATES_IN_EVALUATION,
         _severity(len(places), len(images)),
         f"{len(places)} of {len(images)} evaluation images are near-duplicates of another one{which}; "
-        f"{_WHY}: {advice}{_listed(pairs, len(places))}",
+        f"{_WHY}: {advice}: {listed(pairs, len(places))}",
         tuple(known.names[place] for place in places[:_NAMED]),
     )
 
 
 def _severity(count: int, total: int) -> str:
     return "warning" if count > MANY * total else "note"
-
-
-def _listed(pairs: Sequence[str], count: int) -> str:
-    """``: a, b, and 3 more``; empty without names to show."""
-    more = f", and {count - len(pairs)} more" if count > len(pairs) else ""
-    return f": {', '.join(pairs)}{more}" if pairs else ""

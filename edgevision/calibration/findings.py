@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,17 @@ class Finding:
         if self.check in _SOURCE_CHECKS:
             return "source"
         return "evaluation set" if self.check in _EVALUATION_CHECKS else "calibration set"
+
+
+def listed(names: Sequence[str], count: int) -> str:
+    """Names for a text: ``a, b, and 3 more``.
+
+    Args:
+        names: the first of all that there are.
+        count: how many there are.
+    """
+    more = f", and {count - len(names)} more" if count > len(names) else ""
+    return ", ".join(names) + more
 
 
 #: Checks of how the source is used, which images of any set can show.

@@ -11,6 +11,7 @@ from edgevision.cli.lines import echo_line
 from edgevision.cli.options.groups import GroupedCommand, option, under
 from edgevision.cli.output.tables import echo_table
 from edgevision.evaluation.sample_plan import POWER, EvaluationPlan, PlannedRequirement, plan_evaluation
+from edgevision.evidence.requirements import CONFIDENCE
 from edgevision.metrics.formatting import in_points, in_unit, level, limit_in_points, limit_in_unit
 
 _SHARE = click.FloatRange(0, 1)
@@ -87,7 +88,7 @@ _SHARE = click.FloatRange(0, 1)
     option(
         "--confidence",
         type=click.FloatRange(0.5, 1, min_open=True, max_open=True),
-        default=0.95,
+        default=CONFIDENCE,
         show_default=True,
         metavar="SHARE",
         help="Confidence of the intervals that the requirements are judged by; 0.975 for the first candidate "

@@ -122,8 +122,8 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class _Converted:
-    """An artifact after its first run, with what that run showed, as in `Candidate`."""
+class _FirstRun:
+    """A converted artifact, and what its first run showed, as in `Candidate`."""
 
     artifact: Artifact
     comparison: RecipeComparison | None = None
@@ -177,13 +177,11 @@ class CandidateBuilder:
         settings = workers_on(self._examples, measured_on.settings)[1]
         with Worker() as worker:
             run = partial(_run_first, worker, planned, measured_on.backend, settings)
-            converted = self._convert_and_run(planned, run)
-        session = open_session(measured_on.backend, converted.artifact, settings)
-        notes = self._notes.get(converted.artifact.sha256, ())
+            done = self._convert_and_run(planned, run)
+        session = open_session(measured_on.backend, done.artifact, settings)
+        notes = self._notes.get(done.artifact.sha256, ())
         return Candidate(
-            *(planned, converted.artifact, measured_on, session, converted.comparison),
-            output_error=converted.output_error,
-            notes=notes,
+            *(planned, done.artifact, measured_on, session, done.comparison, done.output_error), notes=notes
         )
 
     def with_calibration_described(self, trial: Trial) -> Trial:
@@ -210,7 +208,7 @@ class CandidateBuilder:
             return ()
         return tuple(converter.sensitivities(self._source, "int8", self._calibration_data))
 
-    def _convert_and_run(self, planned: PlannedArtifact, run: _Run) -> _Converted:
+    def _convert_and_run(self, planned: PlannedArtifact, run: _Run) -> _FirstRun:
         """The artifact after its first run."""
         source, data, held_out = self._source, self._calibration_data, self._held_out
         converter = find_converter(planned, source, self._plugins)
@@ -223,7 +221,7 @@ class CandidateBuilder:
         ):
             artifact = self._convert(planned, converter)
             _check_full_integer(planned, artifact)
-            return _Converted(artifact, output_error=self._run_alone(planned, artifact, run))
+            return _FirstRun(artifact, output_error=self._run_alone(planned, artifact, run))
         own = self._converted(planned.id, lambda: self._convert(planned, converter), run, held_out)
         self._steps.next(f"converting to {planned.id}, plain", Stage.INTEGER)
         plain = self._converted(
@@ -232,7 +230,7 @@ class CandidateBuilder:
             run,
             held_out,
         )
-        return _Converted(*choose_recipe(own, plain, held_out))
+        return _FirstRun(*choose_recipe(own, plain, held_out))
 
     def _run_alone(self, planned: PlannedArtifact, artifact: Artifact, run: _Run) -> float | None:
         """The numeric error of an artifact in float, from its first run; of others `None`."""

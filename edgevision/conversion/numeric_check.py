@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 
 from edgevision.conversion.expected_outputs import ExpectedOutputs
 from edgevision.converter import Source
@@ -25,19 +26,18 @@ class NumericCheck:
     Args:
         source: the trained model.
         evaluator: of its task.
-        examples: the evaluation set; of many images, a hundred that are evenly spread over it are used.
+        examples: the evaluation set; of many images, a sample of a hundred is used.
     """
 
     def __init__(self, source: Source, evaluator: Evaluator, examples: Examples) -> None:
         self._source = source
         self._evaluator = evaluator
         self._examples = examples
-        self._expected: ExpectedOutputs | None = None
 
     @property
     def inputs(self) -> dict[str, Array]:
         """Input name -> float32 ``(n, …)``."""
-        return self._outputs().inputs
+        return self._expected.inputs
 
     def error(self, outputs: Mapping[str, Array]) -> float | None:
         """The largest error of an example, relative to the size of the outputs; see `rounding_errors`.
@@ -50,16 +50,15 @@ class NumericCheck:
             can be compared.
         """
         try:
-            return float(self._outputs().rounding_errors(outputs).max())
+            return float(self._expected.rounding_errors(outputs).max())
         except ConversionError:
             return None
 
-    def _outputs(self) -> ExpectedOutputs:
-        if self._expected is None:
-            source, evaluator = self._source, self._evaluator
-            data = evaluator.network_inputs(SourceSession(source), _some(self._examples))
-            self._expected = ExpectedOutputs(source, data, evaluator, range)
-        return self._expected
+    @cached_property
+    def _expected(self) -> ExpectedOutputs:
+        """The source's outputs for these examples, which take many calls of a generator."""
+        data = self._evaluator.network_inputs(SourceSession(self._source), _some(self._examples))
+        return ExpectedOutputs(self._source, data, self._evaluator, range)
 
 
 def _some(examples: Examples) -> Examples:

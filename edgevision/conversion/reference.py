@@ -79,7 +79,6 @@ class Reference:
             raise NotShownError(self._not_shown(missed), None)
 
     def _not_shown(self, missed: Requirement) -> str:
-        limits = "at least" if missed.at_least else "at most"
         needed, groups = missed.images_needed, None
         if isinstance(self.examples, ImageSet) and self.examples.grouping is not None:
             groups = len(self.examples.grouping.names)
@@ -88,6 +87,6 @@ class Reference:
         option = "lower --min-agreement" if missed.at_least else "raise --max-drop"
         return (
             f"{self.examples.name}: {len(self.examples)} images cannot show that the {missed.what} is "
-            f"{limits} {missed.limit_text}: even for an artifact identical to the source, the bound is "
+            f"{missed.required_text}: even for an artifact identical to the source, the bound is "
             f"{missed.bound_text}; {more}{option}, or pass --accept-not-shown to convert nevertheless"
         )

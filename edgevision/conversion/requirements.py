@@ -89,7 +89,6 @@ def beyond_rounding(result: Measured) -> str:
 
 def _not_shown(result: Measured, data: SetFacts, requirement: Requirement) -> tuple[str, tuple[str, ...]]:
     """The requirement that is not shown, and how many images would show it."""
-    limit = f"{'at least' if requirement.at_least else 'at most'} {requirement.limit_text}"
     if requirement.measured is None or requirement.bound is None:
         reason = "nothing on them gives a confidence interval"
     elif requirement.one_sided:
@@ -104,7 +103,7 @@ def _not_shown(result: Measured, data: SetFacts, requirement: Requirement) -> tu
     images = f"{counted}{data.images} images{groups_text(data)}"
     return (
         f"the {requirement.what} is {requirement.measured_text} on {images}, which do not show that it is "
-        f"{limit}: {reason}",
+        f"{requirement.required_text}: {reason}",
         (f"pass --evaluation with {more} or pass --accept-not-shown",),
     )
 

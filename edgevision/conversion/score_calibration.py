@@ -256,13 +256,10 @@ def _check_enough(
     if independent >= least:
         return
     grouped = "" if groups is None else f", in groups that count as {independent},"
-    guarantee = (
-        "" if specification.confidence is None else f" at a confidence of {specification.confidence:g}"
-    )
     lower = "" if specification.confidence is None else ", or lower --confidence"
     raise InputError(
         f"{name}: {int(counted.sum())} images of {which} '{specification.positive}'{grouped} cannot show a "
-        f"{specification.metric} of {in_unit(specification.at_least, 'share')}{guarantee}; calibrate on "
+        f"{_required(specification)}; calibrate on "
         f"{least} of them or more (--calibration-samples limits how many are used), require less{lower}"
     )
 
@@ -303,15 +300,20 @@ def _threshold(
     of_class = scores[:, request.class_id], request.positives[0]
     threshold = find_threshold(*of_class, specification, request.groups[0])
     if threshold is None:
-        stated = specification.confidence
-        confidence = "" if stated is None else f" at a confidence of {stated:g}"
         raise ConversionError(
             f"{name}: no threshold on the score of '{specification.positive}' is shown to keep a "
-            f"{specification.metric} of {in_unit(specification.at_least, 'share')}{confidence} by "
+            f"{_required(specification)} by "
             f"{len(scores)} images of {request.calibration.name}, except one that predicts every image "
             f"positive, or none; require less, or calibrate on more images"
         )
     return threshold
+
+
+def _required(specification: OperatingPointSpecification) -> str:
+    """Such as ``sensitivity of 95.00 % at a confidence of 0.95``."""
+    required = f"{specification.metric} of {in_unit(specification.at_least, 'share')}"
+    confidence = specification.confidence
+    return required if confidence is None else f"{required} at a confidence of {confidence:g}"
 
 
 def _without_temperature(name: str, request: ScoreCalibrationRequest) -> str:

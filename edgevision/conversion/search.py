@@ -46,6 +46,7 @@ def lowest_confidence(targets: Sequence[Target], calibrated: bool) -> float:
         targets: of any formats.
         calibrated: True if there is a calibration set.
     """
+    # At its beginning a search has asked for its first candidate alone, whose share is the largest.
     searches = (PrecisionSearch((target,), calibrated, lambda _: ()) for target in targets)
     return min((search.confidence(one) for search in searches for one in search.asked), default=CONFIDENCE)
 

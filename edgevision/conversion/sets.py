@@ -11,10 +11,11 @@ from edgevision.calibration.coverage import SAMPLE, measure_coverage
 from edgevision.calibration.dependent_images import check_groups
 from edgevision.calibration.findings import Coverage, Finding
 from edgevision.calibration.input_range import check_input_range
-from edgevision.calibration.synthetic import IMAGES, SYNTHETIC, synthetic_finding, synthetic_set
+from edgevision.calibration.synthetic import IMAGES, synthetic_finding, synthetic_set
 from edgevision.conversion.score_calibration import score_option
 from edgevision.conversion.settings import ConversionRequest, ConversionSettings
 from edgevision.converter import ActivationSource, Source
+from edgevision.datasets.groups import GroupSource
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.datasets.seed_sets import SeedSet
 from edgevision.errors import InputError, MissingOptionError, OptionError
@@ -67,11 +68,16 @@ def open_sets(request: ConversionRequest, calibrated: Sequence[str]) -> Conversi
         return _seed_sets(request, bool(calibrated), settings.task.generation)
     missing = MissingOptions("")
     with missing.collected():
-        calibration = _calibration_set(request, calibrated)
+        calibration = _calibration_images(request, calibrated)
     with missing.collected():
         images = evaluation_images(request)
     missing.check()
-    evaluation, left_out = _evaluation_set(images, calibration, request)
+    evaluation = _opened(images, settings)
+    if request.groups is not None:
+        calibration, evaluation = _grouped(calibration, evaluation, request, request.groups)
+    if calibration is not None:
+        calibration = _calibration_set(calibration, settings)
+    evaluation, left_out = _evaluation_set(evaluation, calibration, settings)
     mapping = settings.task.image.mapping
     if calibration is None:
         synthetic = bool(calibrated) and request.synthetic
@@ -125,7 +131,7 @@ def _seed_sets(request: ConversionRequest, calibrated: bool, task: GenerateTask)
     )
 
 
-def _calibration_set(request: ConversionRequest, calibrated: Sequence[str]) -> ImageSet | None:
+def _calibration_images(request: ConversionRequest, calibrated: Sequence[str]) -> ImageSet | None:
     if not calibrated or request.synthetic:
         return None
     if request.calibration is None:
@@ -135,30 +141,36 @@ def _calibration_set(request: ConversionRequest, calibrated: Sequence[str]) -> I
             "pass --calibration FOLDER, or --calibration synthetic, "
             "or choose --precision float32, float16, or int8-dynamic",
         )
-    images, samples = _opened(request.calibration, request.settings), request.settings.calibration_samples
-    images = _with_calibration_groups(images, request).distinct()
-    return images if samples is None else images.sample(samples)
-
-
-def _with_calibration_groups(images: ImageSet, request: ConversionRequest) -> ImageSet:
-    """A calibration set with its own groups, or those of the evaluation set as far as these say so."""
-    stated = isinstance(request.groups, (str, os.PathLike)) and images.grouping is None
-    if not stated or request.groups is None or request.evaluation is None:
-        return images
-    return images.grouped_if_any(request.groups, open_images(request.evaluation).image_names)
+    return _opened(request.calibration, request.settings)
 
 
 def _opened(images: Images, settings: ConversionSettings) -> ImageSet:
     return replace(open_images(images), released=settings.dicom_pictures)
 
 
+def _grouped(
+    calibration: ImageSet | None, evaluation: ImageSet, request: ConversionRequest, groups: GroupSource
+) -> tuple[ImageSet | None, ImageSet]:
+    """Both sets with the stated groups: a calibration set without its own, as far as these say so of it."""
+    listed = calibration
+    if listed is None and request.calibration is not None and not request.synthetic:
+        listed = open_images(request.calibration)  # not needed, but a file of groups may list its images
+    is_rule = isinstance(groups, (str, os.PathLike))
+    if calibration is not None and calibration.grouping is None and is_rule:
+        calibration = calibration.grouped_if_any(groups, evaluation.image_names)
+    return calibration, evaluation.grouped(groups, () if listed is None else listed.image_names)
+
+
+def _calibration_set(images: ImageSet, settings: ConversionSettings) -> ImageSet:
+    """The images to calibrate on."""
+    images, samples = images.distinct(), settings.calibration_samples
+    return images if samples is None else images.sample(samples)
+
+
 def _evaluation_set(
-    evaluation: Images, calibration: ImageSet | None, request: ConversionRequest
+    images: ImageSet, calibration: ImageSet | None, settings: ConversionSettings
 ) -> tuple[ImageSet, int]:
     """The images to evaluate on, and how many were left out because the calibration set has them too."""
-    images, settings = _opened(evaluation, request.settings), request.settings
-    if request.groups is not None:
-        images = images.grouped(request.groups, _names_of(request.calibration))
     images = images.distinct()
     total = len(images)
     if calibration is not None:
@@ -173,11 +185,6 @@ def _evaluation_set(
     if settings.evaluation_samples is not None:
         images = images.sample(settings.evaluation_samples)
     return images, left_out
-
-
-def _names_of(images: Images | None) -> tuple[str, ...]:
-    """Names of calibration images, which a file of groups may list beside those of the evaluation set."""
-    return () if images is None or images == SYNTHETIC else open_images(images).image_names
 
 
 def fit_sets(

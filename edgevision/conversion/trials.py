@@ -85,7 +85,7 @@ class Trials:
 
     @property
     def notes(self) -> list[str]:
-        """Remarks on the speed of candidates."""
+        """Remarks on the speed of candidates, and on the confidence that they were judged at."""
         return self._speeds.notes
 
     def run(self, planned: Sequence[PlannedArtifact]) -> list[Trial]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edgevision.calibration.findings import listed
 from edgevision.datasets.annotations import Annotations, read_annotations, shown_classes
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import InputError, OptionError
@@ -62,7 +63,7 @@ def truth_images(path: str | Path, images: ImageSet) -> list[Pixels]:
 
 
 def _digest_at(images: ImageSet, place: int | None) -> str | None:
-    return None if place is None else images.digests[place]
+    return None if place is None else images.at([place]).digests[0]
 
 
 def annotations_of(images: ImageSet, path: str | Path, labels: tuple[str, ...]) -> list[Annotations]:
@@ -130,11 +131,10 @@ def _check_copies(images: ImageSet) -> None:
     """Refuse a byte-identical copy in the folder of another class: one of the two labels is wrong."""
     wrong = [copy for copy in images.copies if copy.label != copy.kept_label]
     if wrong:
-        pairs = [f"{copy.name} and {copy.of}" for copy in wrong[:_NAMED]]
-        more = f", and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
+        pairs = listed([f"{copy.name} and {copy.of}" for copy in wrong[:_NAMED]], len(wrong))
         raise InputError(
             f"{images.name}: {len(wrong)} images have the same bytes as one of another class, so that one of "
-            f"the two labels is wrong: {', '.join(pairs)}{more}; remove one of each"
+            f"the two labels is wrong: {pairs}; remove one of each"
         )
 
 

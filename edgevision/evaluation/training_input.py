@@ -40,7 +40,7 @@ def training_sample(source: Source, evaluator: object, images: object) -> Traini
     preprocessing = evaluator.preprocessing
     if not isinstance(images, ImageSet) or preprocessing is None or not preprocessing.mapping.is_plain:
         return None
-    if images.file_content(0) is None:
+    if not images.has_files:
         return None
     order = np.random.default_rng(0).permutation(len(images))[:MOST_IMAGES]
     return TrainingSample(source, evaluator, preprocessing, images, tuple(sorted(order.tolist())))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgevision.evidence.operating_points import OperatingEvidence
-from edgevision.metrics.formatting import in_points, in_unit, level
+from edgevision.metrics.formatting import in_points, in_unit, level, threshold_text
 
 
 def operating_cost(evidence: OperatingEvidence, of_source: bool = False) -> str:
@@ -15,7 +15,7 @@ def operating_cost(evidence: OperatingEvidence, of_source: bool = False) -> str:
     """
     point = evidence.source_point if of_source else evidence.point
     empirical = evidence.source_empirical_point if of_source else evidence.empirical_point
-    found = f"its own threshold is {point.threshold:.4g}"
+    found = f"its own threshold is {threshold_text(point.threshold)}"
     if of_source and evidence.lower_limits is not None:
         required = point.named(evidence.metric)
         found += (
@@ -28,6 +28,7 @@ def operating_cost(evidence: OperatingEvidence, of_source: bool = False) -> str:
     value, without = (one.source if of_source else one.artifact for one in (paid, before))
     return (
         f"{found}; the guarantee costs {in_points(without - value, 'share')} of {evidence.cost}: "
-        f"{in_unit(value, 'share')}, against {in_unit(without, 'share')} at {empirical.threshold:.4g}, the "
-        f"threshold with the required {evidence.metric} on the calibration images themselves"
+        f"{in_unit(value, 'share')}, against {in_unit(without, 'share')} at "
+        f"{threshold_text(empirical.threshold)}, the threshold with the required {evidence.metric} on the "
+        "calibration images themselves"
     )

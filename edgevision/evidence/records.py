@@ -76,6 +76,16 @@ class Measured:
         """True if the images show that every requirement is met."""
         return self.status == PASSED
 
+    @property
+    def drop_limits(self) -> list[float]:
+        """The limits of its drops."""
+        return [one.limit for one in self.requirements if one.what.startswith("drop in ")]
+
+    @property
+    def agreement_limits(self) -> list[float]:
+        """The limits of its agreement."""
+        return [one.limit for one in self.requirements if one.what == "agreement"]
+
 
 @dataclass(frozen=True)
 class Attempt:

@@ -100,6 +100,11 @@ class Requirement:
         return (limit_in_points if self._is_difference else limit_in_unit)(self.limit, self.unit, others)
 
     @property
+    def required_text(self) -> str:
+        """The limit with its side, such as ``at least 95.00 %`` or ``at most 0.50 percentage points``."""
+        return f"{'at least' if self.at_least else 'at most'} {self.limit_text}"
+
+    @property
     def measured_text(self) -> str:
         """The measured value with its unit, such as ``97.30 %`` or ``0.17 percentage points``."""
         return self._as_text(self.measured)

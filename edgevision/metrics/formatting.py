@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from edgevision.metrics.comparison import Metric
+from edgevision.metrics.comparison import Comparison, Metric
 from edgevision.metrics.intervals import Interval
 from edgevision.system.decimals import decimals, percent, significant, stated_digits, without_noise
 
@@ -147,6 +147,13 @@ def metric_methods(metrics: Iterable[Metric]) -> str:
     return methods_of([*values, *((f"drop in {one.name}", one.drop_interval) for one in shown)])
 
 
+def comparison_methods(comparisons: Iterable[Comparison]) -> str:
+    """A caption as `methods_of` for the agreements, and the drops of the main metrics."""
+    shown = list(comparisons)
+    drops = [(f"drop in {one.name}", one.drop_interval) for each in shown for one in each.metrics[:1]]
+    return methods_of([*(("agreement", one.agreement_interval) for one in shown), *drops])
+
+
 def level(confidence: float) -> str:
     """A level of confidence, such as ``95 %`` or ``99.9 %``."""
     return percent(confidence, min(_DIGITS, stated_digits(100 * confidence, 0)))
@@ -170,6 +177,11 @@ def methods_of(named: Iterable[tuple[str, Interval | None]]) -> str:
 def method_of(interval: Interval) -> str:
     """The method and the confidence of an interval, such as ``Wilson, 95 %``."""
     return f"{METHODS.get(interval.method, interval.method)}, {level(interval.confidence)}"
+
+
+def threshold_text(threshold: float) -> str:
+    """A threshold on a score, such as ``0.1235``; ``1`` and ``0`` are exactly that."""
+    return significant(threshold, 4, (0.0, 1.0))
 
 
 def size(size_bytes: int) -> str:

@@ -21,6 +21,7 @@ from edgevision.metrics.formatting import (
     method_of,
     points,
     size,
+    threshold_text,
     unit_of_points,
     with_interval,
 )
@@ -78,6 +79,7 @@ def _environment() -> Environment:
         size=size,
         source_prediction=source_prediction,
         status_of=status_of,
+        threshold=threshold_text,
         unit_of_points=unit_of_points,
     )
     environment.globals.update(operating_cost=operating_cost, with_interval=with_interval)

@@ -10,7 +10,7 @@ from edgevision.evidence.records import Evidence, Measured
 from edgevision.evidence.requirements import FAILED, NOT_SHOWN, PASSED, Requirement
 from edgevision.evidence.sample_texts import groups_text, images_text
 from edgevision.metrics.comparison import Metric
-from edgevision.metrics.formatting import in_points, in_unit, level, methods_of, span
+from edgevision.metrics.formatting import comparison_methods, in_points, in_unit, level, span
 from edgevision.target import Target
 
 #: Status of an artifact without a requirement that it could miss.
@@ -46,16 +46,6 @@ class ArtifactStatus:
         """``passed``, ``failed``, ``not shown``; ``not required`` where every artifact would pass."""
         unlimited = all(row in self.unlimited for row in self.measured.requirements)
         return NOT_REQUIRED if unlimited else self.measured.status
-
-    @property
-    def drop_limits(self) -> list[float]:
-        """The limits of its drops."""
-        return [row.limit for row in self.measured.requirements if row.what.startswith("drop in ")]
-
-    @property
-    def agreement_limits(self) -> list[float]:
-        """The limits of its agreement."""
-        return [row.limit for row in self.measured.requirements if row.what == "agreement"]
 
     @property
     def unlimited(self) -> tuple[Requirement, ...]:
@@ -110,8 +100,6 @@ def artifact_statuses(
 
 def summary(evidence: Evidence, artifacts: Sequence[ArtifactStatus]) -> Summary:
     """The first lines of the report."""
-    comparisons = [row.measured.comparison for row in artifacts]
-    metrics = [metric for one in comparisons for metric in one.metrics[:1]]
     return Summary(
         status=max((row.status for row in artifacts), key=_ORDER.index),
         headline=_headline(artifacts, evidence),
@@ -119,12 +107,7 @@ def summary(evidence: Evidence, artifacts: Sequence[ArtifactStatus]) -> Summary:
         cost=_cost(evidence, artifacts),
         unverified=_unverified(artifacts),
         warnings=tuple(_warnings(evidence)),
-        methods=methods_of(
-            [
-                *(("agreement", one.agreement_interval) for one in comparisons),
-                *((f"drop in {one.name}", one.drop_interval) for one in metrics),
-            ]
-        ),
+        methods=comparison_methods(row.measured.comparison for row in artifacts),
     )
 
 
@@ -191,11 +174,10 @@ def _not_shown(evidence: Evidence, artifacts: Sequence[ArtifactStatus]) -> Itera
             if one.status != NOT_SHOWN:
                 continue
             worst = "no interval could be computed" if one.bound is None else f"at worst {one.bound_text}"
-            bound = "at least" if one.at_least else "at most"
             needed = images_text(one.images_needed, evidence.evaluation)
             yield (
-                f"{row.measured.artifact}: {one.what} {one.measured_text}, {worst} (required: {bound} "
-                f"{one.limit_text})."
+                f"{row.measured.artifact}: {one.what} {one.measured_text}, {worst} (required: "
+                f"{one.required_text})."
                 + (f" {needed.capitalize()} like these would show it." if needed else "")
             )
 
@@ -215,7 +197,7 @@ def _cost(evidence: Evidence, artifacts: Sequence[ArtifactStatus]) -> str:
         return _agreement_cost(evidence, artifacts)
     source, worst = metrics[0], max(metrics, key=lambda metric: metric.largest_drop)
     values = span([metric.artifact for metric in metrics], source.unit)
-    limits = [limit for row in artifacts for limit in row.drop_limits]
+    limits = [limit for row in artifacts for limit in row.measured.drop_limits]
     cost = (
         f"On {_evaluated(evidence)}, the source model reaches {_with_article(source.name)} of "
         f"{in_unit(source.source, source.unit)}, {_the_artifacts(len(artifacts))} {values}."
@@ -232,7 +214,7 @@ def _agreement_cost(evidence: Evidence, artifacts: Sequence[ArtifactStatus]) -> 
     comparisons = [row.measured.comparison for row in artifacts]
     agreement = span([comparison.agreement for comparison in comparisons], "share")
     worst = min(comparisons, key=lambda comparison: comparison.least_agreement)
-    limits = [limit for row in artifacts for limit in row.agreement_limits]
+    limits = [limit for row in artifacts for limit in row.measured.agreement_limits]
     cost = (
         f"On {_evaluated(evidence)} without ground truth, the agreement of {_the_artifacts(len(artifacts))} "
         f"with the source is {agreement}."

@@ -72,6 +72,16 @@ def images(tmp_path: Path) -> ImageSet:
     return ImageSet.open(tmp_path)
 
 
+def test_a_stack_of_images_does_not_rule_out_the_files_after_it(images: ImageSet) -> None:
+    pages = [np.full((9, 7, 3), level, np.uint8) for level in (140, 200)]
+    assert cv2.imwritemulti(str(Path(images.name) / "bright" / "0.tiff"), pages)
+    mixed = ImageSet.open(images.name)
+    sample = training_sample(_Source(), _evaluator(mixed.labels), mixed)
+    assert mixed.image_names[0] == "bright/0.tiff#0"
+    assert sample is not None
+    assert len(sample.places) == 8
+
+
 def test_the_same_images_are_compared_and_the_others_are_counted(images: ImageSet) -> None:
     source, model = _Source(), _Brightness()
     assert isinstance(source, TrainingInputSource)

@@ -101,6 +101,11 @@ def test_the_ends_of_an_interval_are_told_apart_from_each_other_and_from_a_limit
     assert between(None, "share") == ""
 
 
+def test_a_threshold_that_no_score_of_1_is_needed_for_is_not_1() -> None:
+    texts = [formatting.threshold_text(threshold) for threshold in (0.123456, 0.99996, 1.0, 0.0)]
+    assert texts == ["0.1235", "0.99996", "1", "0"]
+
+
 def test_a_drop_without_an_interval_says_so() -> None:
     assert drop_of(Metric("mAP", 0.5, 0.5)) == "0.00 (no interval)"
     metric = Metric("accuracy", 0.75, 0.7483, drop_interval=Interval(-0.0057, 0.0097, "newcombe"))

@@ -10,12 +10,10 @@ from edgevision.cli.options.completion import complete_label_of_sets
 from edgevision.cli.options.groups import option
 from edgevision.errors import OptionError
 from edgevision.evidence.operating_specification import OperatingPointSpecification
-from edgevision.metrics.formatting import in_unit
-from edgevision.system.decimals import significant
+from edgevision.metrics.formatting import in_unit, threshold_text
 from edgevision.tasks.score_calibration import OPERATING_METRICS, OperatingPoint, ScoreCalibration
 
-#: As `OperatingPointSpecification.confidence`.
-_CONFIDENCE = 0.95
+_CONFIDENCE = OperatingPointSpecification.confidence
 _SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 _HELP = {
     "sensitivity": "Required share of the positive images that are called positive.",
@@ -112,6 +110,6 @@ def describe_score_calibration(calibration: ScoreCalibration) -> str:
 
 def _describe_operating_point(point: OperatingPoint) -> str:
     return (
-        f"'{point.positive}' at a score of {significant(point.threshold, 4, (0.0, 1.0))} or more "
+        f"'{point.positive}' at a score of {threshold_text(point.threshold)} or more "
         f"({point.metric} at least {in_unit(point.at_least, 'share')})"
     )

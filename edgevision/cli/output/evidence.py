@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import click
 
@@ -19,6 +19,7 @@ from edgevision.evidence.temperatures import log_loss_change
 from edgevision.metrics.calibration_texts import calibrated_error, calibration_error
 from edgevision.metrics.comparison import ClassifyDetails, Metric
 from edgevision.metrics.formatting import (
+    comparison_methods,
     confidence_of,
     drop_column,
     drop_of,
@@ -27,9 +28,9 @@ from edgevision.metrics.formatting import (
     method_of,
     methods_of,
     size,
+    threshold_text,
     with_interval,
 )
-from edgevision.metrics.intervals import Interval
 from edgevision.system.decimals import significant
 
 
@@ -42,12 +43,11 @@ def echo_evidence(evidence: Evidence) -> None:
     first = comparisons[0]
     shown = [metric for one in comparisons for metric in one.metrics[:1]]
     metric = (first.metrics[0].name, "source", drop_column(shown)) if shown else ()
-    agreements = [one.agreement_interval for one in comparisons]
     header = (
         "artifact",
         "runs on",
         "size",
-        f"agreement ({confidence_of(agreements)})",
+        f"agreement ({confidence_of(one.agreement_interval for one in comparisons)})",
         *first.likeness,
         *metric,
         "max. difference",
@@ -55,8 +55,7 @@ def echo_evidence(evidence: Evidence) -> None:
         "result",
     )
     echo_table(header, [_row(result) for result in evidence.results])
-    drops = [(f"drop in {metric.name}", metric.drop_interval) for metric in shown]
-    _echo_methods([*(("agreement", interval) for interval in agreements), *drops])
+    _echo_methods(comparison_methods(comparisons))
     _echo_requirements(evidence)
     _echo_attempts(evidence)
     others = [
@@ -69,7 +68,7 @@ def echo_evidence(evidence: Evidence) -> None:
             ("artifact", "metric", "value", "source", drop_column(metrics)),
             [(artifact, metric.name, *_metric_cells(metric)) for artifact, metric in others],
         )
-        _echo_methods((f"drop in {metric.name}", metric.drop_interval) for metric in metrics)
+        _echo_methods(methods_of((f"drop in {metric.name}", metric.drop_interval) for metric in metrics))
     _echo_training_input(evidence)
     _echo_operating_points(evidence)
     _echo_temperatures(evidence)
@@ -94,7 +93,7 @@ def _echo_requirements(evidence: Evidence) -> None:
         (
             result.artifact,
             requirement.what,
-            ("at least " if requirement.at_least else "at most ") + requirement.limit_text,
+            requirement.required_text,
             requirement.measured_text,
             requirement.bound_text + (f" ({requirement.basis})" if requirement.basis else ""),
             requirement.status,
@@ -110,8 +109,7 @@ def _echo_requirements(evidence: Evidence) -> None:
         echo_table(header[:shown], [row[:shown] for row in rows])
 
 
-def _echo_methods(named: Iterable[tuple[str, Interval | None]]) -> None:
-    methods = methods_of(named)
+def _echo_methods(methods: str) -> None:
     if methods:
         echo_line(f"confidence intervals: {methods}")
 
@@ -137,12 +135,7 @@ def _echo_training_input(evidence: Evidence) -> None:
             for name, comparison in steps
         ],
     )
-    _echo_methods(
-        [
-            ("agreement", found.comparison.agreement_interval),
-            *((f"drop in {m.name}", m.drop_interval) for m in metrics),
-        ]
-    )
+    _echo_methods(comparison_methods(comparison for _, comparison in steps))
     echo_line(f"before decoder and preprocessing: the source on images as read by {found.functions}")
 
 
@@ -174,7 +167,7 @@ def _echo_operating_points(evidence: Evidence) -> None:
         [
             (
                 artifact,
-                f"{point.point.threshold:.4g}",
+                threshold_text(point.point.threshold),
                 metric.name,
                 with_interval(metric.artifact, metric.artifact_interval, "share", [point.at_least]),
                 _lower_limit(point, metric.name),
@@ -185,7 +178,7 @@ def _echo_operating_points(evidence: Evidence) -> None:
             for metric, calibration in zip(point.point.evaluation, point.point.calibration, strict=True)
         ],
     )
-    _echo_methods(intervals)
+    _echo_methods(methods_of(intervals))
     for name, point in points:
         echo_line(f"{name}: {operating_cost(point)}")
     echo_line(f"source: {operating_cost(first, of_source=True)}")
@@ -303,25 +296,21 @@ def _missed(requirement: Requirement) -> str:
 
 def _row(result: Measured) -> tuple[str, ...]:
     comparison = result.comparison
-    metrics = [cell for metric in comparison.metrics[:1] for cell in _metric_cells(metric, _limits(result))]
+    metrics = [
+        cell for metric in comparison.metrics[:1] for cell in _metric_cells(metric, result.drop_limits)
+    ]
     likeness = [significant(value, 4, (0.0, 1.0)) for value in comparison.likeness.values()]
-    limits = [one.limit for one in result.requirements if one.what == "agreement"]
     return (
         result.artifact,
         _runs_on(result),
         size(result.size_bytes),
-        with_interval(comparison.agreement, comparison.agreement_interval, "share", limits),
+        with_interval(comparison.agreement, comparison.agreement_interval, "share", result.agreement_limits),
         *likeness,
         *metrics,
         f"{comparison.largest_difference:.2g}",
         _latency(result),
         result.status + (", accepted" if result.accepted_not_shown else ""),
     )
-
-
-def _limits(result: Measured) -> list[float]:
-    """The limits of drops."""
-    return [one.limit for one in result.requirements if one.what.startswith("drop in ")]
 
 
 def _latency(result: Measured) -> str:
@@ -333,9 +322,8 @@ def _latency(result: Measured) -> str:
 
 
 def _metric_cells(metric: Metric, limits: Sequence[float] = ()) -> tuple[str, str, str]:
-    values = [in_unit(metric.artifact, metric.unit, [metric.source])]
-    values.append(in_unit(metric.source, metric.unit, [metric.artifact]))
-    return values[0], values[1], drop_of(metric, limits)
+    artifact, source, unit = metric.artifact, metric.source, metric.unit
+    return in_unit(artifact, unit, [source]), in_unit(source, unit, [artifact]), drop_of(metric, limits)
 
 
 def _runs_on(result: Measured) -> str:

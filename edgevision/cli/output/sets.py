@@ -10,17 +10,12 @@ from edgevision.datasets.image_sets import SetFacts
 
 
 def describe_set(facts: SetFacts) -> str:
-    """Such as ``400 images of scans/ in 40 groups (folder:1), the largest of 25``."""
-    return f"{facts.images} images of {facts.name}{describe_groups(facts)}"
-
-
-def describe_groups(facts: SetFacts) -> str:
-    """Such as `` in 40 groups (folder:1), the largest of 25``; empty without groups."""
-    groups = facts.groups
+    """Such as ``400 images of scans/``; of a set in groups, how many, and what the images are worth."""
+    images, groups = f"{facts.images} images of {facts.name}", facts.groups
     if groups is None:
-        return ""
+        return images
     return (
-        f" in {groups.groups} groups ({groups.source}), the largest of {groups.largest}, worth "
+        f"{images} in {groups.groups} groups ({groups.source}), the largest of {groups.largest}, worth "
         f"{groups.effective_images:.4g} independent images or more"
     )
 
