@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Protocol
 
-from edgevision.metrics.intervals import Interval, clopper_pearson, paired_drop
+from edgevision.metrics.intervals import PAIRED, Interval, clopper_pearson, paired_drop
 from edgevision.metrics.sample_size import images_needed
 
 #: Limits of intervals are rounded to six digits.
@@ -159,7 +159,7 @@ class Complement:
 
 def drop_bound(images: int, drop: float, interval: Interval) -> Bound:
     """The bound of a drop that was measured on `images` images, by the method of its interval."""
-    kind = FlipBound if interval.method == paired_drop(0, 0, 1).method else DropBound
+    kind = FlipBound if interval.method == PAIRED else DropBound
     return kind.of(images, drop, interval)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.metrics.bounded_means import Unseen, WeightedMean, limits_of_means
-from edgevision.metrics.intervals import Groups, Interval, clopper_pearson
+from edgevision.metrics.intervals import Groups, Interval, clopper_pearson, mean_method
 from edgevision.metrics.measures import MetricValue, share_of
 
 #: Membership: one bool per image and class.
@@ -88,7 +88,7 @@ def class_metrics(
         return [_independent(*of_class) for of_class in ratios]
     # All at once, since the limits are computed in parallel.
     limits = iter(limits_of_means([one.mean for of_class in ratios for one in of_class]))
-    unknown = Interval(0.0, 1.0, "gaffke-groups")
+    unknown = Interval(0.0, 1.0, mean_method(groups))
     return [
         tuple(
             MetricValue(one.name, one.value, one.interval_from(next(limits)) or unknown, observations=one)
@@ -139,7 +139,7 @@ def ratio_of(
     if groups is None:
         interval = clopper_pearson(int(correct.sum()), int(predicted.sum()))
     else:
-        interval = precision.interval or Interval(0.0, 1.0, "gaffke-groups")
+        interval = precision.interval or Interval(0.0, 1.0, mean_method(groups))
     return MetricValue(name, precision.value, interval, observations=precision)
 
 
@@ -197,8 +197,7 @@ class RatioAverage:
             return None
         unknown = 1 - int(self._defined.sum()) / self._number
         low, high = limits[0] * (1 - unknown), limits[1] * (1 - unknown) + unknown + self._bias
-        method = "gaffke" if self.groups is None else "gaffke-groups"
-        return Interval(round(low, _DIGITS), round(min(1.0, high), _DIGITS), method)
+        return Interval(round(low, _DIGITS), round(min(1.0, high), _DIGITS), mean_method(self.groups))
 
     @property
     def _defined(self) -> NDArray[np.bool_]:

@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 
 from edgevision.metrics.bounded_means import Unseen, WeightedMean, limits_of_means, p_value
 from edgevision.metrics.changes import Confusion
-from edgevision.metrics.intervals import Groups, Interval, drop_mean, interval_of, proportion
+from edgevision.metrics.intervals import (
+    PAIRED,
+    Groups,
+    Interval,
+    drop_mean,
+    interval_of,
+    mean_method,
+    proportion,
+)
 from edgevision.metrics.paired_tests import mcnemar
 from edgevision.metrics.reliability import Reliability
 
@@ -203,7 +211,7 @@ class Contributions:
         if limits is None:
             return None
         low = round(max(0.0, limits[0] - self.optimism), 6)
-        return Interval(low, min(1.0, limits[1]), "gaffke" if self.groups is None else "gaffke-groups")
+        return Interval(low, min(1.0, limits[1]), mean_method(self.groups))
 
     def minus(self, other: Contributions) -> WeightedMean | None:
         """As `Observations.minus`."""
@@ -298,9 +306,8 @@ def _drop(source: MetricValue, artifact: MetricValue) -> WeightedMean | None:
 
 def _method(metric: MetricValue) -> str:
     observations = metric.observations
-    if observations is not None and observations.groups is not None:
-        return "gaffke-groups"
-    return "gaffke-paired" if isinstance(observations, Hits) else "gaffke"
+    is_paired = isinstance(observations, Hits) and observations.groups is None
+    return PAIRED if is_paired else mean_method(observations.groups)
 
 
 def _decided(interval: Interval, source: MetricValue, artifact: MetricValue) -> Interval:
@@ -308,7 +315,7 @@ def _decided(interval: Interval, source: MetricValue, artifact: MetricValue) -> 
 
     The two are one test, but the limits are computed with a small error.
     """
-    if interval.method != "gaffke-paired":
+    if interval.method != PAIRED:
         return interval
     drop, p = source.value - artifact.value, significance(source, artifact)[1]
     low, high = interval.low, interval.high
