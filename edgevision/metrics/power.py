@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from edgevision.metrics.binomial import at_most, most_errors
 from edgevision.metrics.bounded_means import Unseen, WeightedMean, limits_of_means
 from edgevision.metrics.intervals import paired_drop
+from edgevision.metrics.sample_size import fewest
 
 #: Counts further from their mean are left out: standard deviations, and a few for rare ones.
 _DEVIATIONS, _COUNTS = 6.0, 12
@@ -88,20 +89,7 @@ def images_with_power(
         most: sets larger than this are not looked for.
         parts: the number is exact to one of so many parts of it.
     """
-    too_few, enough = 0, near
-    if power_of(enough) >= power:
-        while enough > 1 and power_of(enough // 2) >= power:
-            enough //= 2
-        too_few = enough // 2
-    else:
-        while power_of(enough) < power:
-            if enough >= most:
-                return None
-            too_few, enough = enough, enough + max(1, enough // 2)
-    while enough - too_few > max(1, enough // parts):
-        middle = (enough + too_few) // 2
-        too_few, enough = (too_few, middle) if power_of(middle) >= power else (middle, enough)
-    return enough
+    return fewest(lambda images: power_of(images) >= power, most, near, parts)
 
 
 def power_of_share(images: int, expected: float, limit: float, *, confidence: float = 0.95) -> float:
