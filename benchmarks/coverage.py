@@ -324,7 +324,7 @@ def many_labels(flips: float) -> Scenario:
             source.minus(artifact),
         )
         alike, ones = (~flipped).mean(axis=1), np.ones(size)
-        yield Drawn("agreement, many labels", 1 - flips, False, share_mean(alike, ones, None))
+        yield Drawn("agreement, many labels", 1 - flips, False, share_mean(alike, ones))
         both, either = 2.0 * (found & kept).sum(axis=1), 1.0 * found.sum(axis=1) + kept.sum(axis=1)
         present = prior * hit + (1 - prior) * false
         expected = (
@@ -332,7 +332,7 @@ def many_labels(flips: float) -> Scenario:
             * (present * (1 - flips)).sum()
             / (present + present * (1 - flips) + (1 - present) * flips).sum()
         )
-        yield Drawn("agreement on present labels", float(expected), False, share_mean(both, either, None))
+        yield Drawn("agreement on present labels", float(expected), False, share_mean(both, either))
 
     return scenario
 
@@ -436,7 +436,7 @@ def boxes(alike: float) -> Scenario:
         share = np.where(busy, 2 * alike - 1 + (1 - alike) * 2 * random.random(size), share)
         matched = random.binomial(count, share).astype(np.float64)
         # All images have the mean share `alike`, whatever their number of boxes.
-        yield Drawn("agreement of boxes", alike, False, share_mean(matched, count.astype(np.float64), None))
+        yield Drawn("agreement of boxes", alike, False, share_mean(matched, count.astype(np.float64)))
 
     return scenario
 

@@ -104,15 +104,25 @@ def share_by_image(
 
 
 def share_mean(
-    amounts: NDArray[np.float64], whole: NDArray[np.float64], groups: Groups | None
+    amounts: NDArray[np.float64],
+    whole: NDArray[np.float64],
+    groups: Groups | None = None,
+    *,
+    lowest: float = 0.0,
 ) -> WeightedMean:
     """A share of parts of images as a mean over images.
 
     A further image is as large as the image of a random part.
+
+    Args:
+        amounts: ``(images,)``, from `lowest` times `whole` to `whole`.
+        whole: ``(images,)``, the amount that is a share of 1.
+        groups: group of each image, `None` if every image is its own.
+        lowest: the least that a part can be: 0 of a share, -1 of the difference of two.
     """
     total = float(whole.sum())
     size = float((whole**2).sum()) / total if total > 0 else 0.0
-    return WeightedMean(amounts, whole, Unseen(size, size), Unseen(0.0, size)).by_group(groups)
+    return WeightedMean(amounts, whole, Unseen(size, size), Unseen(lowest * size, size)).by_group(groups)
 
 
 def paired_drop(lost: float, gained: float, count: float, *, confidence: float = CONFIDENCE) -> Interval:

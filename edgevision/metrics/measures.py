@@ -19,6 +19,7 @@ from edgevision.metrics.intervals import (
     interval_of,
     mean_method,
     proportion,
+    share_mean,
 )
 from edgevision.metrics.paired_tests import mcnemar
 from edgevision.metrics.reliability import Reliability
@@ -134,8 +135,7 @@ class Hits:
         if self.groups is None:
             return drop_mean(*self.flips(other), len(self.hits))
         changes = self.hits.astype(np.float64) - other.hits
-        ones = np.ones(len(changes))
-        return WeightedMean(changes, ones, Unseen(1.0, 1.0), Unseen(-1.0, 1.0)).by_group(self.groups)
+        return share_mean(changes, np.ones(len(changes)), self.groups, lowest=-1.0)
 
     def flips(self, other: Hits) -> tuple[int, int]:
         """Number of hits of this one alone, and of the other alone."""

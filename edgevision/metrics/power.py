@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.metrics.binomial import at_most, most_errors
-from edgevision.metrics.bounded_means import Unseen, WeightedMean, limits_of_means
-from edgevision.metrics.intervals import paired_drop
+from edgevision.metrics.bounded_means import WeightedMean, limits_of_means
+from edgevision.metrics.intervals import paired_drop, share_mean
 from edgevision.metrics.sample_size import fewest
 
 #: Counts further from their mean are left out: standard deviations, and a few for rare ones.
@@ -172,11 +172,8 @@ def images_in_groups_with_power(
 
 def _mean_of(drawn: tuple[NDArray[np.int64], NDArray[np.int64]], values: Sequence[float]) -> WeightedMean:
     kinds, sizes = drawn
-    weights = sizes.astype(np.float64)
-    size = float((weights**2).sum() / weights.sum())
-    high, low = max(values) * size, min(values) * size
     amounts = (kinds * np.array(values, np.float64)).sum(axis=1)
-    return WeightedMean(amounts, weights, Unseen(high, size), Unseen(low, size))
+    return share_mean(amounts, sizes.astype(np.float64), lowest=min(values))
 
 
 def _probability(count: int, trials: int, share: float) -> float:
