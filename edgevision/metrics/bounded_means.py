@@ -125,15 +125,21 @@ def limits_of_means(
 
 
 @lru_cache(maxsize=65536)
-def drop_limits(lost: float, gained: float, count: float, *, confidence: float = 0.95) -> tuple[float, float]:
-    """Limits of the mean of `count` values, `lost` of them 1, `gained` -1 and all others 0.
+def upper_limit_of_drop(lost: float, gained: float, count: float, *, confidence: float = 0.95) -> float:
+    """The upper limit of the mean of `count` values, `lost` of them 1, `gained` -1 and all others 0.
 
-    As `limits_of_means`; it takes a fiftieth of the time, for plans that try many counts.
+    As that of `limits_of_means`; it takes a hundredth of the time, for plans that try many counts.
+
+    Args:
+        lost, gained: fractions of images are for plans.
+        count: images; without any, the limit is 1.
+        confidence: of the interval that it is one of two ends of, 0…1.
     """
+    if count <= 0:
+        return 1.0
     quantile = NormalDist().inv_cdf((1 + confidence) / 2)
     same = max(0.0, count - lost - gained)
-    low, high = -_drop_upper(gained, lost, same, quantile), _drop_upper(lost, gained, same, quantile)
-    return round(low, _DIGITS) + 0.0, round(high, _DIGITS) + 0.0
+    return round(_drop_upper(lost, gained, same, quantile), _DIGITS) + 0.0
 
 
 def _drop_upper(lost: float, gained: float, same: float, quantile: float) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.metrics import bounded_means
-from edgevision.metrics.bounded_means import Unseen, WeightedMean, drop_limits, limits_of_means
+from edgevision.metrics.bounded_means import Unseen, WeightedMean, limits_of_means, upper_limit_of_drop
 from edgevision.metrics.quantiles import beta_quantile
 
 #: As in `edgevision.metrics.bounded_means`.
@@ -136,7 +136,8 @@ def paired_drop(lost: float, gained: float, count: float, *, confidence: float =
         count: images.
         confidence: of the two limits together, 0…1.
     """
-    low, high = drop_limits(lost, gained, count, confidence=confidence) if count > 0 else (-1.0, 1.0)
+    high = upper_limit_of_drop(lost, gained, count, confidence=confidence)
+    low = 0.0 - upper_limit_of_drop(gained, lost, count, confidence=confidence)
     return Interval(low, high, PAIRED, confidence)
 
 

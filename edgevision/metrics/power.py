@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.metrics.binomial import at_most, most_errors
-from edgevision.metrics.bounded_means import WeightedMean, limits_of_means
-from edgevision.metrics.intervals import paired_drop, share_mean
+from edgevision.metrics.bounded_means import WeightedMean, limits_of_means, upper_limit_of_drop
+from edgevision.metrics.intervals import share_mean
 from edgevision.metrics.sample_size import fewest
 
 #: Counts further from their mean are left out: standard deviations, and a few for rare ones.
@@ -121,10 +121,10 @@ def power_of_paired_drop(
 
     def keeps(losses: int, gains: int) -> bool:
         return losses + gains <= images and (
-            paired_drop(losses, gains, images, confidence=confidence).high <= limit
+            upper_limit_of_drop(losses, gains, images, confidence=confidence) <= limit
         )
 
-    total, most, probability = 0.0, -1, _probability(0, images, gained)
+    total, most = 0.0, -1
     spread = _DEVIATIONS * math.sqrt(images * gained * (1 - gained)) + _COUNTS
     first, last = max(0, round(images * gained - spread)), min(images, round(images * gained + spread))
     for gains in range(first, last + 1):

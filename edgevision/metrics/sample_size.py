@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from edgevision.metrics.intervals import clopper_pearson, paired_drop
+from edgevision.metrics.bounded_means import upper_limit_of_drop
+from edgevision.metrics.intervals import clopper_pearson
 
 #: Sets larger than this are not looked for.
 _MOST_IMAGES = 100_000_000
@@ -95,7 +96,7 @@ def images_for_paired_drop(
     if lost - gained >= limit:
         return None
     return images_needed(
-        lambda images: paired_drop(lost * images, gained * images, images, confidence=confidence).high,
+        lambda images: upper_limit_of_drop(lost * images, gained * images, images, confidence=confidence),
         limit,
         False,
     )
