@@ -22,7 +22,7 @@ from edgevision.metrics.bounded_means import WeightedMean, limits_of_means
 from edgevision.metrics.class_ratios import ClassCounts, RatioAverage, class_metrics
 from edgevision.metrics.classification import members
 from edgevision.metrics.coco import _average, _ClassMatches, _contributions
-from edgevision.metrics.intervals import Groups, Interval, clopper_pearson, drop_mean, share_mean
+from edgevision.metrics.intervals import Groups, Interval, clopper_pearson, paired_drop, share_mean
 from edgevision.metrics.measures import Contributions, Hits, Values
 
 SIZES = (50, 200, 1000, 5000)
@@ -171,8 +171,8 @@ class HitDrop:
         """One set."""
         shares = self.lost, self.gained, 1 - self.lost - self.gained
         only_source, only_artifact, _ = random.multinomial(size, shares)
-        mean = drop_mean(only_source, only_artifact, size)
-        yield Drawn("drop in accuracy", self.lost - self.gained, True, mean)
+        interval = paired_drop(only_source, only_artifact, size)
+        yield _interval("drop in accuracy", self.lost - self.gained, interval, is_drop=True)
 
 
 @dataclass(frozen=True)

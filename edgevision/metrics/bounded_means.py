@@ -63,21 +63,18 @@ class WeightedMean:
         weights: float64 ``(images,)``, 0 or more.
         above: a further image that would raise the mean most; the upper limit counts it.
         below: one that would lower it most.
-        counts: float64 ``(images,)``, images that each entry stands for; default 1 each.
     """
 
     amounts: Floats
     weights: Floats
     above: Unseen
     below: Unseen
-    counts: Floats | None = None
 
     @property
     def value(self) -> float:
         """The mean; 0 where nothing has a weight."""
-        counts = 1.0 if self.counts is None else self.counts
-        total = float((counts * self.weights).sum())
-        return float((counts * self.amounts).sum()) / total if total > 0 else 0.0
+        total = float(self.weights.sum())
+        return float(self.amounts.sum()) / total if total > 0 else 0.0
 
     @property
     def turned(self) -> WeightedMean:
@@ -263,19 +260,16 @@ def _rows(means: Sequence[WeightedMean]) -> tuple[NDArray[np.float64], Floats]:
     """
     distinct = []
     for mean in means:
-        if mean.counts is None:
-            # As one complex number each, which numpy sorts many times faster than rows.
-            complexes, repeats = np.unique(mean.amounts + 1j * mean.weights, return_counts=True)
-            pairs, counts = np.column_stack([complexes.real, complexes.imag]), repeats.astype(np.float64)
-        else:
-            pairs, counts = np.column_stack([mean.amounts, mean.weights]), mean.counts
-        added = [[mean.above.amount, mean.above.weight]]
-        distinct.append((np.concatenate([pairs, added]), np.append(counts, 1.0)))
+        # As one complex number each, which numpy sorts many times faster than rows.
+        complexes, repeats = np.unique(mean.amounts + 1j * mean.weights, return_counts=True)
+        added = complex(mean.above.amount, mean.above.weight)
+        distinct.append((np.append(complexes, added), np.append(repeats, 1)))
     longest = max(len(counts) for _, counts in distinct)
     values = np.zeros((len(means), longest, 2))
     repeated = np.zeros((len(means), longest))
     for place, (pairs, counts) in enumerate(distinct):
-        values[place, : len(counts)], repeated[place, : len(counts)] = pairs, counts
+        values[place, : len(counts), 0], values[place, : len(counts), 1] = pairs.real, pairs.imag
+        repeated[place, : len(counts)] = counts
     return values, repeated
 
 

@@ -141,13 +141,6 @@ def paired_drop(lost: float, gained: float, count: float, *, confidence: float =
     return Interval(low, high, PAIRED, confidence)
 
 
-def drop_mean(lost: float, gained: float, count: float) -> WeightedMean:
-    """The drop of a proportion as a mean over images that are lost, gained, or the same."""
-    values, ones = np.array([1.0, -1.0, 0.0]), np.ones(3)
-    counts = np.array([lost, gained, max(0.0, count - lost - gained)], np.float64)
-    return WeightedMean(values, ones, Unseen(1.0, 1.0), Unseen(-1.0, 1.0), counts)
-
-
 def interval_of(
     mean: WeightedMean, groups: Groups | None = None, *, confidence: float = CONFIDENCE
 ) -> Interval | None:
