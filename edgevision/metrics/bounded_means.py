@@ -110,15 +110,11 @@ def limits_of_means(
     measured = [mean for mean, one in zip(means, known, strict=True) if one]
     highs = _uppers(measured, quantile)
     lows = _uppers([mean.turned for mean in measured], quantile)
-    limits = iter(zip(lows, highs, strict=True))
-    found: list[tuple[float, float] | None] = []
-    for one in known:
-        if one:
-            low, high = next(limits)
-            found.append((round(-low, _DIGITS) + 0.0, round(high, _DIGITS) + 0.0))
-        else:
-            found.append(None)
-    return found
+    limits = (
+        (round(-low, _DIGITS) + 0.0, round(high, _DIGITS) + 0.0)
+        for low, high in zip(lows, highs, strict=True)
+    )
+    return [next(limits) if one else None for one in known]
 
 
 @lru_cache(maxsize=65536)
@@ -188,14 +184,9 @@ def p_value(mean: WeightedMean) -> float:
     """The p-value of a mean of 0, two-sided: below 0.05 where the limits at 95 % exclude 0."""
     if mean.weights.sum() <= 0:
         return 1.0
-    tails = [1 - NormalDist().cdf(_score_of(one, 0.0)) for one in (mean, mean.turned)]
-    return min(1.0, 2 * min(tails))
-
-
-def _score_of(mean: WeightedMean, limit: float) -> float:
-    values, counts = _rows([mean])
-    scores: Floats = _scores(_less(values, np.array([limit])), counts, np.zeros(1))
-    return float(scores[0])
+    values, counts = _rows([mean, mean.turned])
+    scores = _scores(values[:, :, 0], counts, np.zeros(2))
+    return min(1.0, 2 * (1 - NormalDist().cdf(float(scores.max()))))
 
 
 def _uppers(means: Sequence[WeightedMean], quantile: float) -> list[float]:
@@ -224,7 +215,7 @@ def _solved(means: Sequence[WeightedMean], quantile: float) -> list[float]:
     high = np.maximum(low, [mean.above.amount / mean.above.weight for mean in means])
     narrow, saddle = 1e-9 * (high - low), np.zeros(len(means))
     deviations = (counts * _less(values, low) ** 2).sum(axis=1)
-    far = quantile * np.sqrt(deviations) / _totals(values, counts)
+    far = quantile * np.sqrt(deviations) / (values[:, :, 1] * counts).sum(axis=1)
     old, limit = low.copy(), low + np.minimum(high - low, far) / 2
     # Infinite where the limit is beyond everything that can happen.
     old_excess = np.clip(_scores(_less(values, old), counts, saddle) - quantile, -_FAR, _FAR)
@@ -247,10 +238,6 @@ def _solved(means: Sequence[WeightedMean], quantile: float) -> list[float]:
             low, high, narrow = low[going], high[going], narrow[going]
             old, old_excess, limit = old[going], old_excess[going], limit[going]
     return [float(one) for one in found]
-
-
-def _totals(values: NDArray[np.float64], counts: Floats) -> Floats:
-    return np.asarray((values[:, :, 1] * counts).sum(axis=1))
 
 
 def _rows(means: Sequence[WeightedMean]) -> tuple[NDArray[np.float64], Floats]:
