@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 
 from edgevision.metrics.bounded_means import WeightedMean, limits_of_means
 from edgevision.metrics.class_ratios import ClassCounts, RatioAverage, class_metrics
+from edgevision.metrics.classification import members
 from edgevision.metrics.coco import _average, _ClassMatches, _contributions
-from edgevision.metrics.intervals import Groups, Interval, clopper_pearson, drop_mean, share_mean
-from edgevision.metrics.measures import Contributions, Hits, MetricValue, Values
+from edgevision.metrics.intervals import Groups, Interval, clopper_pearson, paired_drop, share_mean
+from edgevision.metrics.measures import Contributions, Hits, Values
 
 SIZES = (50, 200, 1000, 5000)
 #: Coverage of 95 % intervals that is required, and the most often that an unfavourable end may be wrong.
@@ -62,7 +63,8 @@ class Row:
         covered: share of the intervals that contain the true value.
         beyond: share of the sets where the true value is beyond the unfavourable end.
         width: mean width of the intervals.
-        missing: share of the sets without an interval; the coverage is that of the others.
+
+        Coverage and width are those of the sets that have an interval.
     """
 
     metric: str
@@ -72,7 +74,6 @@ class Row:
     covered: float
     beyond: float
     width: float
-    missing: float
 
     @property
     def passed(self) -> bool:
@@ -94,7 +95,8 @@ of the sets, both up to three standard errors of the simulation. {inside} of {ro
 `size` is the number of images, or of groups where the population has groups; `sets` of this size were drawn.
 The methods are in `edgevision/metrics/bounded_means.py`; a share of images has Clopper and Pearson's exact
 interval. Coverage above 95 % is the price of limits that hold on every set: what no image has shown is not
-taken for impossible. Macro averages are over the classes that the set has.
+taken for impossible. Macro averages are over the classes that the set has. A set without an interval, such as
+one in which neither model predicts the class whose precision is measured, is left out of coverage and width.
 
 This page is the output of one command:
 
@@ -120,7 +122,6 @@ def simulate(name: str, scenario: Scenario, size: int, sets: int, seed: int = 0)
         covered = sum(limits[0] <= one.truth <= limits[1] for one, limits in known)
         beyond = sum(limits[1] < one.truth if one.is_drop else limits[0] > one.truth for one, limits in known)
         width = sum(limits[1] - limits[0] for _, limits in known) / max(1, len(known))
-        missing = 1 - len(known) / len(of_metric)
         rows.append(
             Row(
                 metric,
@@ -130,7 +131,6 @@ def simulate(name: str, scenario: Scenario, size: int, sets: int, seed: int = 0)
                 covered / max(1, len(known)),
                 beyond / len(of_metric),
                 width,
-                missing,
             )
         )
     return rows
@@ -171,8 +171,8 @@ class HitDrop:
         """One set."""
         shares = self.lost, self.gained, 1 - self.lost - self.gained
         only_source, only_artifact, _ = random.multinomial(size, shares)
-        mean = drop_mean(only_source, only_artifact, size)
-        yield Drawn("drop in accuracy", self.lost - self.gained, True, mean)
+        interval = paired_drop(only_source, only_artifact, size)
+        yield _interval("drop in accuracy", self.lost - self.gained, interval, is_drop=True)
 
 
 @dataclass(frozen=True)
@@ -198,14 +198,14 @@ class Classifiers:
         found = _chosen(random, self.source[true])
         other = (found + random.integers(1, classes, size)) % classes
         kept = np.where(random.random(size) < self.flips[true], other, found)
-        members = [np.equal(one[:, None], np.arange(classes)) for one in (true, found, kept)]
+        of_classes = [members(one, classes) for one in (true, found, kept)]
         artifact = (1 - self.flips)[:, None] * self.source + self.flips[:, None] * (
             (1 - self.source) / (classes - 1)
         )
         populations = [self.prior[:, None] * answers for answers in (self.source, artifact)]
-        yield from class_rows(*members, populations, None)
+        yield from class_rows(*of_classes, populations, None)
         one = self.single_class
-        columns = [np.stack([member[:, one], ~member[:, one]], axis=1) for member in members]
+        columns = [np.stack([member[:, one], ~member[:, one]], axis=1) for member in of_classes]
         folded = [_folded(population, one) for population in populations]
         yield from _single_class_rows(*columns, folded)
 
@@ -251,11 +251,8 @@ def _single_class_rows(
         source, artifact = metrics[0][place], metrics[1][place]
         if source.interval is not None:
             yield _interval(f"{name} of a class", truths[0], source.interval)
-        yield Drawn(f"drop in {name} of a class", truths[0] - truths[1], True, _minus(source, artifact))
-
-
-def _minus(source: MetricValue, artifact: MetricValue) -> WeightedMean | None:
-    return None if source.observations is None else source.observations.minus(artifact.observations)
+        drop = source.observations.minus(artifact.observations)
+        yield Drawn(f"drop in {name} of a class", truths[0] - truths[1], True, drop)
 
 
 def _from(average: RatioAverage | Contributions) -> Callable[[Limits], Limits]:
@@ -324,7 +321,7 @@ def many_labels(flips: float) -> Scenario:
             source.minus(artifact),
         )
         alike, ones = (~flipped).mean(axis=1), np.ones(size)
-        yield Drawn("agreement, many labels", 1 - flips, False, share_mean(alike, ones, None))
+        yield Drawn("agreement, many labels", 1 - flips, False, share_mean(alike, ones))
         both, either = 2.0 * (found & kept).sum(axis=1), 1.0 * found.sum(axis=1) + kept.sum(axis=1)
         present = prior * hit + (1 - prior) * false
         expected = (
@@ -332,7 +329,7 @@ def many_labels(flips: float) -> Scenario:
             * (present * (1 - flips)).sum()
             / (present + present * (1 - flips) + (1 - present) * flips).sum()
         )
-        yield Drawn("agreement on present labels", float(expected), False, share_mean(both, either, None))
+        yield Drawn("agreement on present labels", float(expected), False, share_mean(both, either))
 
     return scenario
 
@@ -419,10 +416,7 @@ def _matches(
     number: int, objects: NDArray[np.int64], images: NDArray[np.intp], scores: Floats, overlap: Floats
 ) -> _ClassMatches:
     order = np.argsort(-scores, kind="stable")
-    right = (overlap[order] > 0) & (
-        overlap[order] >= np.linspace(0.5, 0.95, 10)[:, None] * (overlap[order] > 0.5)
-    )
-    right &= overlap[order] >= np.linspace(0.5, 0.95, 10)[:, None]
+    right = overlap[order] >= np.linspace(0.5, 0.95, 10)[:, None]
     return _ClassMatches(number, objects, images[order], scores[order], right, np.zeros_like(right))
 
 
@@ -436,7 +430,7 @@ def boxes(alike: float) -> Scenario:
         share = np.where(busy, 2 * alike - 1 + (1 - alike) * 2 * random.random(size), share)
         matched = random.binomial(count, share).astype(np.float64)
         # All images have the mean share `alike`, whatever their number of boxes.
-        yield Drawn("agreement of boxes", alike, False, share_mean(matched, count.astype(np.float64), None))
+        yield Drawn("agreement of boxes", alike, False, share_mean(matched, count.astype(np.float64)))
 
     return scenario
 
@@ -489,8 +483,8 @@ def grouped(images: int, correlation: float, flips: float) -> Scenario:
         kept = np.where(flip, (found + random.integers(1, 4, len(groups))) % 4, found)
         answers = 0.05 + 0.8 * np.eye(4)
         changed = (1 - flips) * answers + flips * (1 - answers) / 3
-        members = [np.equal(one[:, None], np.arange(4)) for one in (true, found, kept)]
-        yield from class_rows(*members, [answers / 4, changed / 4], groups)
+        of_classes = [members(one, 4) for one in (true, found, kept)]
+        yield from class_rows(*of_classes, [answers / 4, changed / 4], groups)
         noise = 30 + np.repeat(random.normal(0, 2, size), images) + random.normal(0, 2, len(groups))
         lost = 0.05 + np.repeat(random.normal(0, 0.1, size), images) + 3.0 * flip
         first, second = (Values(one, 0.0, 100.0, groups) for one in (noise, noise - lost))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Any
 
 from edgevision.errors import OptionError
@@ -18,10 +17,7 @@ from edgevision.metrics.power import (
     power_of_paired_drop,
     power_of_share,
 )
-from edgevision.metrics.sample_size import (
-    images_for_paired_drop,
-    images_for_share,
-)
+from edgevision.metrics.sample_size import images_for_paired_drop, images_for_share
 from edgevision.system.arguments import real_number
 
 #: Power of a plan unless another is stated, as is usual in studies (Cohen 1988).
@@ -175,14 +171,13 @@ class _Limits:
 
 @dataclass(frozen=True)
 class _Row:
-    """A requirement, and the probability that a number of independent images shows it."""
+    """A requirement, what is expected of it, and the shares of images of each kind with their values."""
 
     what: str
     at_least: bool
     limit: float
     expected: float
     of: str
-    power_of: Callable[..., float]
     shares: tuple[float, ...]
     values: tuple[float, ...]
     one_sided: bool = False
@@ -193,6 +188,13 @@ class _Row:
             return images_for_share(self.expected, self.limit, confidence=confidence)
         lost, gained = self.shares[:2]
         return images_for_paired_drop(lost, gained, self.limit, confidence=confidence)
+
+    def power(self, images: int, confidence: float) -> float:
+        """The probability that so many independent images show it."""
+        if self.at_least:
+            return power_of_share(images, self.expected, self.limit, confidence=confidence)
+        lost, gained = self.shares[:2]
+        return power_of_paired_drop(images, lost, gained, self.limit, confidence=confidence)
 
 
 def _drop_and_agreement(limits: _Limits, flips: float | None, drop: float) -> Iterator[_Row]:
@@ -212,15 +214,13 @@ def _drop_and_agreement(limits: _Limits, flips: float | None, drop: float) -> It
     if limits.max_drop is not None:
         _check(drop < limits.max_drop, "expected_drop", "max_drop")
         lost, gained = (flips + drop) / 2, (flips - drop) / 2
-        power_of = partial(_power_of_drop, lost, gained, limits.max_drop)
         shares, values = (lost, gained, 1 - flips), (1.0, -1.0, 0.0)
-        yield _Row("drop in accuracy", False, limits.max_drop, drop, "images", power_of, shares, values)
+        yield _Row("drop in accuracy", False, limits.max_drop, drop, "images", shares, values)
     if limits.min_agreement is not None:
         _check(1 - flips > limits.min_agreement, "an agreement of 1 - expected_flips", "min_agreement")
         expected = 1 - flips
-        power_of = partial(_power_of_share, expected, limits.min_agreement)
         kinds = (flips, expected), (0.0, 1.0)
-        yield _Row("agreement", True, limits.min_agreement, expected, "images", power_of, *kinds)
+        yield _Row("agreement", True, limits.min_agreement, expected, "images", *kinds)
 
 
 def _sensitivity(limit: float | None, expected: float | None) -> Iterator[_Row]:
@@ -228,17 +228,8 @@ def _sensitivity(limit: float | None, expected: float | None) -> Iterator[_Row]:
         return
     expected = (1 + limit) / 2 if expected is None else expected
     _check(expected > limit, "expected_sensitivity", "sensitivity")
-    power_of = partial(_power_of_share, expected, limit)
     kinds = (1 - expected, expected), (0.0, 1.0)
-    yield _Row("sensitivity", True, limit, expected, "positives", power_of, *kinds, one_sided=True)
-
-
-def _power_of_drop(lost: float, gained: float, limit: float, images: int, confidence: float) -> float:
-    return power_of_paired_drop(images, lost, gained, limit, confidence=confidence)
-
-
-def _power_of_share(expected: float, limit: float, images: int, confidence: float) -> float:
-    return power_of_share(images, expected, limit, confidence=confidence)
+    yield _Row("sensitivity", True, limit, expected, "positives", *kinds, one_sided=True)
 
 
 def _planned(
@@ -246,7 +237,7 @@ def _planned(
 ) -> PlannedRequirement:
     two_sided = 2 * confidence - 1 if row.one_sided else confidence
     near = row.median(two_sided) or 1
-    independent = images_with_power(lambda images: row.power_of(images, two_sided), power, near)
+    independent = images_with_power(lambda images: row.power(images, two_sided), power, near)
     needed = independent
     if independent is not None and row.one_sided:
         needed = _as_copies(independent, groups)

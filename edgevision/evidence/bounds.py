@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Protocol
 
-from edgevision.metrics.intervals import Interval, clopper_pearson, paired_drop
+from edgevision.metrics.bounded_means import upper_limit_of_drop
+from edgevision.metrics.intervals import PAIRED, Interval, clopper_pearson
 from edgevision.metrics.sample_size import images_needed
 
 #: Limits of intervals are rounded to six digits.
@@ -104,7 +105,7 @@ class FlipBound:
     def at(self, images: float, confidence: float) -> float:
         """As `Bound.at`."""
         lost = max(0.0, self.gained + self.drop)
-        return paired_drop(lost * images, self.gained * images, images, confidence=confidence).high
+        return upper_limit_of_drop(lost * images, self.gained * images, images, confidence=confidence)
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ class Complement:
 
 def drop_bound(images: int, drop: float, interval: Interval) -> Bound:
     """The bound of a drop that was measured on `images` images, by the method of its interval."""
-    kind = FlipBound if interval.method == paired_drop(0, 0, 1).method else DropBound
+    kind = FlipBound if interval.method == PAIRED else DropBound
     return kind.of(images, drop, interval)
 
 

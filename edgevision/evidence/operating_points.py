@@ -72,8 +72,7 @@ class Curve:
         array(positive, "positive", "b", axes=(1,))
         check_lengths(scores=scores, positive=positive)
         counts = ThresholdCounts.of(scores, positive)
-        sensitivity = counts.true_positives / counts.positives
-        specificity = 1 - counts.false_positives / counts.negatives
+        sensitivity, specificity = counts.metric("sensitivity"), counts.metric("specificity")
         kept = _evenly(sensitivity - specificity)
         heights, widths = np.append(0, sensitivity), np.diff(1 - specificity, prepend=0)
         area = ((heights[1:] + heights[:-1]) / 2 * widths).sum()
@@ -81,7 +80,7 @@ class Curve:
             _rounded(counts.thresholds[kept]),
             _rounded(sensitivity[kept]),
             _rounded(specificity[kept]),
-            _rounded(counts.precision[kept]),
+            _rounded(counts.metric("precision")[kept]),
             round(float(area), _DIGITS),
         )
 

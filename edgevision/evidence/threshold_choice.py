@@ -199,15 +199,10 @@ class ThresholdCounts:
         false_alarms = np.bincount(places, ~positive, len(levels)).cumsum()
         return cls(0 - levels, hits, false_alarms, int(positive.sum()), int((~positive).sum()))
 
-    @property
-    def precision(self) -> NDArray[np.float64]:
-        """Share of the predictions that are correct, by threshold."""
-        return self.true_positives / (self.true_positives + self.false_positives)
-
     def metric(self, name: str) -> NDArray[np.float64]:
         """Sensitivity, specificity or precision, by threshold."""
         if name == "sensitivity":
             return self.true_positives / self.positives
         if name == "specificity":
             return 1 - self.false_positives / self.negatives
-        return self.precision
+        return self.true_positives / (self.true_positives + self.false_positives)

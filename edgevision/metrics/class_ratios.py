@@ -9,13 +9,14 @@ the intervals wider, not narrower.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.metrics.bounded_means import Unseen, WeightedMean, limits_of_means
-from edgevision.metrics.intervals import Groups, Interval, clopper_pearson
+from edgevision.metrics.intervals import Groups, Interval, clopper_pearson, mean_method
 from edgevision.metrics.measures import MetricValue, share_of
 
 #: Membership: one bool per image and class.
@@ -68,7 +69,8 @@ def macro_metrics(
     """
     averages = [RatioAverage(name, predicted, true, counts, classes, groups) for name in _NAMES]
     return tuple(
-        MetricValue(f"macro {one.name}", one.value, one.interval, observations=one) for one in averages
+        MetricValue(f"macro {one.name}", one.value, interval, observations=one)
+        for one, interval in zip(averages, _intervals_of(averages), strict=True)
     )
 
 
@@ -86,16 +88,20 @@ def class_metrics(
     ratios = [_of_class(predicted, true, counts, place, groups) for place in shown]
     if groups is None:
         return [_independent(*of_class) for of_class in ratios]
-    # All at once, since the limits are computed in parallel.
-    limits = iter(limits_of_means([one.mean for of_class in ratios for one in of_class]))
-    unknown = Interval(0.0, 1.0, "gaffke-groups")
+    intervals = iter(_intervals_of([one for of_class in ratios for one in of_class]))
+    unknown = Interval(0.0, 1.0, mean_method(groups))
     return [
         tuple(
-            MetricValue(one.name, one.value, one.interval_from(next(limits)) or unknown, observations=one)
-            for one in of_class
+            MetricValue(one.name, one.value, next(intervals) or unknown, observations=one) for one in of_class
         )
         for of_class in ratios
     ]
+
+
+def _intervals_of(averages: Sequence[RatioAverage]) -> list[Interval | None]:
+    """The interval of each average; all at once, since the limits are computed in parallel."""
+    limits = limits_of_means([one.mean for one in averages])
+    return [one.interval_from(ends) for one, ends in zip(averages, limits, strict=True)]
 
 
 def _of_class(
@@ -139,7 +145,7 @@ def ratio_of(
     if groups is None:
         interval = clopper_pearson(int(correct.sum()), int(predicted.sum()))
     else:
-        interval = precision.interval or Interval(0.0, 1.0, "gaffke-groups")
+        interval = _intervals_of([precision])[0] or Interval(0.0, 1.0, mean_method(groups))
     return MetricValue(name, precision.value, interval, observations=precision)
 
 
@@ -168,12 +174,6 @@ class RatioAverage:
         return float(self._ratios[self.classes].sum()) / max(1, self._number)
 
     @property
-    def interval(self) -> Interval | None:
-        """The 95 % interval; classes for which the ratio is not defined may have any."""
-        (limits,) = limits_of_means([self.mean])
-        return self.interval_from(limits)
-
-    @property
     def mean(self) -> WeightedMean:
         """The average over the classes for which the ratio is defined, as a mean over images or groups."""
         defined = self._defined
@@ -192,13 +192,12 @@ class RatioAverage:
         return WeightedMean(right, each, Unseen(above, above), Unseen(0.0, below)).by_group(self.groups)
 
     def interval_from(self, limits: tuple[float, float] | None) -> Interval | None:
-        """The 95 % interval, from the limits of `mean`."""
+        """The 95 % interval, from the limits of `mean`; of a class without a defined ratio it may be any."""
         if limits is None:
             return None
         unknown = 1 - int(self._defined.sum()) / self._number
         low, high = limits[0] * (1 - unknown), limits[1] * (1 - unknown) + unknown + self._bias
-        method = "gaffke" if self.groups is None else "gaffke-groups"
-        return Interval(round(low, _DIGITS), round(min(1.0, high), _DIGITS), method)
+        return Interval(round(low, _DIGITS), round(min(1.0, high), _DIGITS), mean_method(self.groups))
 
     @property
     def _defined(self) -> NDArray[np.bool_]:

@@ -18,33 +18,34 @@ METHODS = {
     "gaffke": "Gaffke, by image",
     "gaffke-paired": "Gaffke, paired",
     "gaffke-groups": "Gaffke, by group",
+    "bootstrap-t": "bootstrap-t",
+    "calibration-error": "distances of bins, with noise",
     # Of evidence that earlier releases wrote:
     "agresti-coull": "Agresti-Coull, by image",
     "wilson": "Wilson",
     "newcombe": "Newcombe, paired",
     "bootstrap": "bootstrap",
-    "bootstrap-t": "bootstrap-t",
-    "calibration-error": "distances of bins, with noise",
 }
 
 #: Publications of these methods.
 SOURCES = {
+    "clopper-pearson": "Clopper and Pearson 1934, exact limits of a proportion",
     "gaffke": "Gaffke 2005, limits of a mean over images, or of a macro average, that one further image, as "
     "unlike the others as possible, is added to; so changes that no image shows are not taken for impossible",
     "gaffke-paired": "Gaffke 2005, for the difference of two proportions on the same images; it excludes 0 "
     "where McNemar's exact test does",
     "gaffke-groups": "Gaffke 2005, by group of images, whose sums vary as in Obuchowski 1998",
-    "agresti-coull": "Agresti and Coull 1998, extended from hits to one share per image, for what is "
-    "measured on labels, boxes or pixels of an image",
-    "clopper-pearson": "Clopper and Pearson 1934, exact limits of a proportion",
-    "wilson": "Wilson 1927, for a proportion of images",
-    "newcombe": "Newcombe 1998, method 10, for the difference of two proportions on the same images",
-    "bootstrap": "percentiles of 1,000 resamples of the images (Efron and Tibshirani 1993, chapter 13), the "
-    "same resamples for every model",
     "bootstrap-t": "the mean over its standard error in 1,000 resamples of the images (Efron and Tibshirani "
     "1993, chapter 12)",
     "calibration-error": "from the distances of bins beyond chance that hardly give the measured error, up "
     "to the measured error with the 97.5 % quantile of its noise",
+    # Of evidence that earlier releases wrote:
+    "agresti-coull": "Agresti and Coull 1998, extended from hits to one share per image, for what is "
+    "measured on labels, boxes or pixels of an image",
+    "wilson": "Wilson 1927, for a proportion of images",
+    "newcombe": "Newcombe 1998, method 10, for the difference of two proportions on the same images",
+    "bootstrap": "percentiles of 1,000 resamples of the images (Efron and Tibshirani 1993, chapter 13), the "
+    "same resamples for every model",
 }
 
 POINTS = "percentage points"
@@ -160,7 +161,7 @@ def level(confidence: float) -> str:
 
 
 def methods_of(named: Iterable[tuple[str, Interval | None]]) -> str:
-    """A caption for the intervals of a table: ``accuracy: Wilson, 95 %; drop in accuracy: Newcombe, 95 %``.
+    """A caption for a table's intervals: ``accuracy: Clopper-Pearson, 95 %; mAP: Gaffke, by image, 95 %``.
 
     Quantities whose intervals have the same method and confidence stand together.
 
@@ -175,7 +176,7 @@ def methods_of(named: Iterable[tuple[str, Interval | None]]) -> str:
 
 
 def method_of(interval: Interval) -> str:
-    """The method and the confidence of an interval, such as ``Wilson, 95 %``."""
+    """The method and the confidence of an interval, such as ``Clopper-Pearson, 95 %``."""
     return f"{METHODS.get(interval.method, interval.method)}, {level(interval.confidence)}"
 
 

@@ -9,16 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.metrics import bounded_means
-from edgevision.metrics.bounded_means import Unseen, WeightedMean, drop_limits, limits_of_means
+from edgevision.metrics.bounded_means import Unseen, WeightedMean, limits_of_means, upper_limit_of_drop
 from edgevision.metrics.quantiles import beta_quantile
 
-#: Images that belong together, such as those of one patient or video: the index of the group of each image,
-#: ``(images,)``. The images of a group depend on each other, so the groups are what is sampled.
+#: As in `edgevision.metrics.bounded_means`.
 Groups = bounded_means.Groups
 
 _DIGITS = 6
 #: Confidence of every interval of a metric.
 CONFIDENCE = 0.95
+#: `Interval.method` of the drop of a proportion on the same, independent images.
+PAIRED = "gaffke-paired"
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,10 @@ class Interval:
         method: ``clopper-pearson`` (Clopper and Pearson 1934, Biometrika 26:404: the exact interval of a
             proportion; for F1, of the proportion that F1 is a function of), ``gaffke-paired`` (the drop of a
             proportion on the same images), ``gaffke`` (any other mean, drop or macro average) or
-            ``gaffke-groups`` (of images that belong together). The last three are limits of the mean of a
-            bounded variable: Gaffke 2005; see `edgevision.metrics.bounded_means`.
+            ``gaffke-groups`` (of images that belong together): these three are limits of the mean of a
+            bounded variable (Gaffke 2005; see `edgevision.metrics.bounded_means`). ``calibration-error`` is
+            described in `edgevision.metrics.reliability.Reliability`, ``bootstrap-t`` (of the log loss) in
+            `edgevision.evidence.temperatures.change_interval`.
         confidence: how often such intervals contain the value, 0…1.
     """
 
@@ -96,19 +99,30 @@ def share_by_image(
     """
     whole = np.ones(len(amounts)) if of is None else of.astype(np.float64)
     mean = share_mean(amounts.astype(np.float64), whole, groups)
-    return interval_of(mean, groups, confidence=confidence) or Interval(0.0, 1.0, _method(groups), confidence)
+    unknown = Interval(0.0, 1.0, mean_method(groups), confidence)
+    return interval_of(mean, groups, confidence=confidence) or unknown
 
 
 def share_mean(
-    amounts: NDArray[np.float64], whole: NDArray[np.float64], groups: Groups | None
+    amounts: NDArray[np.float64],
+    whole: NDArray[np.float64],
+    groups: Groups | None = None,
+    *,
+    lowest: float = 0.0,
 ) -> WeightedMean:
     """A share of parts of images as a mean over images.
 
     A further image is as large as the image of a random part.
+
+    Args:
+        amounts: ``(images,)``, from `lowest` times `whole` to `whole`.
+        whole: ``(images,)``, the amount that is a share of 1.
+        groups: group of each image, `None` if every image is its own.
+        lowest: the least that a part can be: 0 of a share, -1 of the difference of two.
     """
     total = float(whole.sum())
     size = float((whole**2).sum()) / total if total > 0 else 0.0
-    return WeightedMean(amounts, whole, Unseen(size, size), Unseen(0.0, size)).by_group(groups)
+    return WeightedMean(amounts, whole, Unseen(size, size), Unseen(lowest * size, size)).by_group(groups)
 
 
 def paired_drop(lost: float, gained: float, count: float, *, confidence: float = CONFIDENCE) -> Interval:
@@ -122,15 +136,9 @@ def paired_drop(lost: float, gained: float, count: float, *, confidence: float =
         count: images.
         confidence: of the two limits together, 0…1.
     """
-    low, high = drop_limits(lost, gained, count, confidence=confidence) if count > 0 else (-1.0, 1.0)
-    return Interval(low, high, "gaffke-paired", confidence)
-
-
-def drop_mean(lost: float, gained: float, count: float) -> WeightedMean:
-    """The drop of a proportion as a mean over images that are lost, gained, or the same."""
-    values, ones = np.array([1.0, -1.0, 0.0]), np.ones(3)
-    counts = np.array([lost, gained, max(0.0, count - lost - gained)], np.float64)
-    return WeightedMean(values, ones, Unseen(1.0, 1.0), Unseen(-1.0, 1.0), counts)
+    high = upper_limit_of_drop(lost, gained, count, confidence=confidence)
+    low = 0.0 - upper_limit_of_drop(gained, lost, count, confidence=confidence)
+    return Interval(low, high, PAIRED, confidence)
 
 
 def interval_of(
@@ -138,8 +146,9 @@ def interval_of(
 ) -> Interval | None:
     """The interval of a mean over images or, with `groups`, over these; `None` if nothing is measured."""
     (limits,) = limits_of_means([mean], confidence=confidence)
-    return None if limits is None else Interval(*limits, _method(groups), confidence)
+    return None if limits is None else Interval(*limits, mean_method(groups), confidence)
 
 
-def _method(groups: Groups | None) -> str:
+def mean_method(groups: Groups | None) -> str:
+    """`Interval.method` of a mean over images or, with `groups`, over these."""
     return "gaffke" if groups is None else "gaffke-groups"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 
 from edgevision.metrics.bounded_means import Unseen, WeightedMean, limits_of_means, p_value
 from edgevision.metrics.changes import Confusion
-from edgevision.metrics.intervals import Groups, Interval, drop_mean, interval_of, proportion
+from edgevision.metrics.intervals import (
+    Groups,
+    Interval,
+    interval_of,
+    mean_method,
+    paired_drop,
+    proportion,
+    share_mean,
+)
 from edgevision.metrics.paired_tests import mcnemar
 from edgevision.metrics.reliability import Reliability
 
@@ -123,15 +131,21 @@ class Hits:
 
     def minus(self, other: Hits) -> WeightedMean | None:
         """As `Observations.minus`."""
-        if self.groups is None:
-            return drop_mean(*self.flips(other), len(self.hits))
         changes = self.hits.astype(np.float64) - other.hits
-        ones = np.ones(len(changes))
-        return WeightedMean(changes, ones, Unseen(1.0, 1.0), Unseen(-1.0, 1.0)).by_group(self.groups)
+        return share_mean(changes, np.ones(len(changes)), self.groups, lowest=-1.0)
 
-    def flips(self, other: Hits) -> tuple[int, int]:
-        """Number of hits of this one alone, and of the other alone."""
-        return int((self.hits & ~other.hits).sum()), int((~self.hits & other.hits).sum())
+    def drop_interval(self, other: Hits) -> Interval:
+        """The interval of the drop if the trials are independent, on the side of 0 that McNemar's test says.
+
+        The two are one test, but the limits are computed with a small error.
+        """
+        lost, gained = int((self.hits & ~other.hits).sum()), int((~self.hits & other.hits).sum())
+        interval = paired_drop(lost, gained, len(self.hits))
+        if mcnemar(self.hits, other.hits) >= _SIGNIFICANCE:
+            return replace(interval, low=min(interval.low, 0.0), high=max(interval.high, 0.0))
+        if lost > gained:
+            return replace(interval, low=max(interval.low, _RESOLUTION))
+        return replace(interval, high=min(interval.high, -_RESOLUTION))
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,7 +217,7 @@ class Contributions:
         if limits is None:
             return None
         low = round(max(0.0, limits[0] - self.optimism), 6)
-        return Interval(low, min(1.0, limits[1]), "gaffke" if self.groups is None else "gaffke-groups")
+        return Interval(low, min(1.0, limits[1]), mean_method(self.groups))
 
     def minus(self, other: Contributions) -> WeightedMean | None:
         """As `Observations.minus`."""
@@ -260,13 +274,18 @@ def drop_intervals(
 
     `None` if nothing bounds a drop. An interval excludes 0 where `significance` finds a p-value below 0.05.
     """
-    means = [_drop(*pair) for pair in pairs]
-    limits = iter(limits_of_means([mean for mean in means if mean is not None]))
-    found = [None if mean is None else next(limits) for mean in means]
-    return [
-        None if one is None else _decided(Interval(*one, _method(first)), first, second)
-        for one, (first, second) in zip(found, pairs, strict=True)
-    ]
+    found: list[Interval | None] = [None] * len(pairs)
+    means: dict[int, WeightedMean] = {}
+    for place, (source, artifact) in enumerate(pairs):
+        if _are_independent_hits(source, artifact):
+            found[place] = source.observations.drop_interval(artifact.observations)
+        elif (mean := _drop(source, artifact)) is not None:
+            means[place] = mean
+    # All at once, since the limits are computed in parallel.
+    for place, limits in zip(means, limits_of_means(list(means.values())), strict=True):
+        if limits is not None:
+            found[place] = Interval(*limits, mean_method(pairs[place][0].observations.groups))
+    return found
 
 
 def drop_interval(source: MetricValue, artifact: MetricValue) -> Interval | None:
@@ -281,9 +300,8 @@ def significance(source: MetricValue, artifact: MetricValue) -> tuple[str, float
         ``mcnemar`` for hits and misses (exact; McNemar 1947), else ``gaffke``, the test that the interval of
         the drop is made of; it holds its level at any number of images.
     """
-    first, second = source.observations, artifact.observations
-    if isinstance(first, Hits) and isinstance(second, Hits) and first.groups is None:
-        return "mcnemar", mcnemar(first.hits, second.hits)
+    if _are_independent_hits(source, artifact):
+        return "mcnemar", mcnemar(source.observations.hits, artifact.observations.hits)
     mean = _drop(source, artifact)
     return "gaffke", 1.0 if mean is None else p_value(mean)
 
@@ -296,26 +314,6 @@ def _drop(source: MetricValue, artifact: MetricValue) -> WeightedMean | None:
     return mean
 
 
-def _method(metric: MetricValue) -> str:
-    observations = metric.observations
-    if observations is not None and observations.groups is not None:
-        return "gaffke-groups"
-    return "gaffke-paired" if isinstance(observations, Hits) else "gaffke"
-
-
-def _decided(interval: Interval, source: MetricValue, artifact: MetricValue) -> Interval:
-    """The interval, on the side of 0 that McNemar's test says.
-
-    The two are one test, but the limits are computed with a small error.
-    """
-    if interval.method != "gaffke-paired":
-        return interval
-    drop, p = source.value - artifact.value, significance(source, artifact)[1]
-    low, high = interval.low, interval.high
-    if p < _SIGNIFICANCE:
-        return (
-            Interval(max(low, _RESOLUTION), high, interval.method)
-            if drop > 0
-            else Interval(low, min(high, -_RESOLUTION), interval.method)
-        )
-    return Interval(min(low, 0.0), max(high, 0.0), interval.method)
+def _are_independent_hits(source: MetricValue, artifact: MetricValue) -> bool:
+    first, second = source.observations, artifact.observations
+    return isinstance(first, Hits) and isinstance(second, Hits) and first.groups is None

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.metrics.binomial import at_most, most_errors
-from edgevision.metrics.bounded_means import Unseen, WeightedMean, limits_of_means
-from edgevision.metrics.intervals import paired_drop
+from edgevision.metrics.bounded_means import WeightedMean, limits_of_means, upper_limit_of_drop
+from edgevision.metrics.intervals import share_mean
+from edgevision.metrics.sample_size import fewest
 
 #: Counts further from their mean are left out: standard deviations, and a few for rare ones.
 _DEVIATIONS, _COUNTS = 6.0, 12
@@ -88,20 +89,7 @@ def images_with_power(
         most: sets larger than this are not looked for.
         parts: the number is exact to one of so many parts of it.
     """
-    too_few, enough = 0, near
-    if power_of(enough) >= power:
-        while enough > 1 and power_of(enough // 2) >= power:
-            enough //= 2
-        too_few = enough // 2
-    else:
-        while power_of(enough) < power:
-            if enough >= most:
-                return None
-            too_few, enough = enough, enough + max(1, enough // 2)
-    while enough - too_few > max(1, enough // parts):
-        middle = (enough + too_few) // 2
-        too_few, enough = (too_few, middle) if power_of(middle) >= power else (middle, enough)
-    return enough
+    return fewest(lambda images: power_of(images) >= power, most, near, parts)
 
 
 def power_of_share(images: int, expected: float, limit: float, *, confidence: float = 0.95) -> float:
@@ -133,10 +121,10 @@ def power_of_paired_drop(
 
     def keeps(losses: int, gains: int) -> bool:
         return losses + gains <= images and (
-            paired_drop(losses, gains, images, confidence=confidence).high <= limit
+            upper_limit_of_drop(losses, gains, images, confidence=confidence) <= limit
         )
 
-    total, most, probability = 0.0, -1, _probability(0, images, gained)
+    total, most = 0.0, -1
     spread = _DEVIATIONS * math.sqrt(images * gained * (1 - gained)) + _COUNTS
     first, last = max(0, round(images * gained - spread)), min(images, round(images * gained + spread))
     for gains in range(first, last + 1):
@@ -184,11 +172,8 @@ def images_in_groups_with_power(
 
 def _mean_of(drawn: tuple[NDArray[np.int64], NDArray[np.int64]], values: Sequence[float]) -> WeightedMean:
     kinds, sizes = drawn
-    weights = sizes.astype(np.float64)
-    size = float((weights**2).sum() / weights.sum())
-    high, low = max(values) * size, min(values) * size
     amounts = (kinds * np.array(values, np.float64)).sum(axis=1)
-    return WeightedMean(amounts, weights, Unseen(high, size), Unseen(low, size))
+    return share_mean(amounts, sizes.astype(np.float64), lowest=min(values))
 
 
 def _probability(count: int, trials: int, share: float) -> float:

@@ -104,15 +104,14 @@ class Reliability:
         least = np.maximum(counts, 1)
         confidences = np.bincount(places, confidence, minlength=bins) / least
         accuracies = np.bincount(places, correct, minlength=bins) / least
-        error = float((counts * np.abs(confidences - accuracies)).sum() / max(1, len(correct)))
         filled = np.flatnonzero(counts)
+        if len(filled) == 0:
+            return cls(0.0, (ReliabilityBin(0, 0.0, 0.0),) * bins)
+        error = float((counts * np.abs(confidences - accuracies)).sum() / len(correct))
+        noise = _Noise.of(places, correct, confidences, accuracies, filled, groups)
         lows, highs = np.zeros(bins), np.zeros(bins)
-        found = cls(round(error, _DIGITS), ())
-        if len(filled):
-            noise = _Noise.of(places, correct, confidences, accuracies, filled, groups)
-            lows[filled], highs[filled], calibrated = noise.of_calibrated(confidences[filled])
-            debiased, interval = noise.corrected(accuracies[filled] - confidences[filled])
-            found = cls(found.ece, (), round(debiased, _DIGITS), interval, calibrated)
+        lows[filled], highs[filled], calibrated = noise.of_calibrated(confidences[filled])
+        debiased, interval = noise.corrected(accuracies[filled] - confidences[filled])
         rows = tuple(
             ReliabilityBin(n, round(c, _DIGITS), round(a, _DIGITS), *(band if n else ()))
             for n, c, a, *band in zip(
@@ -124,7 +123,7 @@ class Reliability:
                 strict=True,
             )
         )
-        return cls(found.ece, rows, found.debiased, found.interval, found.calibrated)
+        return cls(round(error, _DIGITS), rows, round(debiased, _DIGITS), interval, calibrated)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from edgevision.metrics.intervals import clopper_pearson, paired_drop
+from edgevision.metrics.bounded_means import upper_limit_of_drop
+from edgevision.metrics.intervals import clopper_pearson
 
 #: Sets larger than this are not looked for.
 _MOST_IMAGES = 100_000_000
@@ -23,15 +24,33 @@ def images_needed(bound: Callable[[int], float], limit: float, at_least: bool) -
     def keeps(images: int) -> bool:
         return bound(images) >= limit if at_least else bound(images) <= limit
 
-    enough = 1
-    while not keeps(enough):
-        if enough >= _MOST_IMAGES:
-            return None
-        enough *= 2
-    too_few = enough // 2
-    while enough - too_few > 1:
+    return fewest(keeps, _MOST_IMAGES)
+
+
+def fewest(
+    are_enough: Callable[[int], bool], most: int, near: int = 1, parts: int | None = None
+) -> int | None:
+    """The fewest images that are enough; `None` if no number of them is.
+
+    Args:
+        are_enough: number of images -> True from that number on.
+        most: sets larger than this are not looked for.
+        near: a number to begin at.
+        parts: the number may be too large by one of so many parts of it; `None`: it is exact.
+    """
+    too_few, enough = 0, near
+    if are_enough(enough):
+        while enough > 1 and are_enough(enough // 2):
+            enough //= 2
+        too_few = enough // 2
+    else:
+        while not are_enough(enough):
+            if enough >= most:
+                return None
+            too_few, enough = enough, enough + max(1, enough // 2)
+    while enough - too_few > (1 if parts is None else max(1, enough // parts)):
         middle = (enough + too_few) // 2
-        too_few, enough = (too_few, middle) if keeps(middle) else (middle, enough)
+        too_few, enough = (too_few, middle) if are_enough(middle) else (middle, enough)
     return enough
 
 
@@ -77,7 +96,7 @@ def images_for_paired_drop(
     if lost - gained >= limit:
         return None
     return images_needed(
-        lambda images: paired_drop(lost * images, gained * images, images, confidence=confidence).high,
+        lambda images: upper_limit_of_drop(lost * images, gained * images, images, confidence=confidence),
         limit,
         False,
     )

@@ -80,7 +80,7 @@ def interval_methods(tables: Sequence[MetricTable]) -> list[tuple[list[str], str
 
 
 def interval_sources(evidence: Evidence) -> list[str]:
-    """The publication of each method of the evidence's intervals: ``Wilson: Wilson 1927, …``."""
+    """The publication of each method of the evidence's intervals: ``Gaffke, by image: Gaffke 2005, …``."""
     methods = dict.fromkeys(interval.method for interval in _intervals(evidence))
     return [f"{METHODS.get(method, method)}: {SOURCES.get(method, 'see the library')}" for method in methods]
 
@@ -207,7 +207,7 @@ def _axis(name: str, unit: str) -> ChartAxis:
 
 
 def _method(metric: Metric) -> str:
-    """Such as ``Wilson, 95 %; of the drop: Newcombe, paired, 95 %``; empty without intervals."""
+    """Such as ``Clopper-Pearson, 95 %; of the drop: Gaffke, paired, 95 %``; empty without intervals."""
     intervals = [metric.source_interval, metric.drop_interval]
     methods = [method_of(one) for one in intervals if one is not None]
     return "; of the drop: ".join(dict.fromkeys(methods))

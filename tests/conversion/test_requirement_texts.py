@@ -5,8 +5,8 @@ from __future__ import annotations
 from edgevision.conversion.requirements import missed_requirement
 from edgevision.datasets.image_sets import SetFacts
 from edgevision.evidence.operating_points import Curve, OperatingEvidence, PointMetrics
-from edgevision.evidence.records import Measured
 from edgevision.metrics.comparison import Comparison, Metric
+from measured_artifacts import measured_artifact
 
 
 def test_a_sensitivity_that_is_not_shown_is_said_of_the_images_that_it_is_a_share_of() -> None:
@@ -20,19 +20,8 @@ def test_a_sensitivity_that_is_not_shown_is_said_of_the_images_that_it_is_a_shar
         counted=8,
         needed=29,
     )
-    measured = Measured(
-        artifact="tflite-int8",
-        sha256="3" * 64,
-        size_bytes=1000,
-        backend="tflite",
-        version="ai-edge-litert 2",
-        device="cpu",
-        precision="int8",
-        on_target=True,
-        comparison=Comparison(552, 1.0, 0.0, 0.0, ()),
-        requirements=(decided.requirement,),
-        operating_point=decided,
-    )
+    comparison = Comparison(552, 1.0, 0.0, 0.0, ())
+    measured = measured_artifact(comparison, decided.requirement, operating_point=decided)
     text = missed_requirement(measured, SetFacts("images", 552, "1" * 64, labelled=True))
     assert "is 100.00 % on 8 of 552 images, which do not show" in text
     assert "with about 2001 images like these" in text

@@ -34,6 +34,7 @@ from edgevision.tasks.classify import Classifier
 from edgevision.tasks.description import ClassifyTask, GenerateTask
 from edgevision.tasks.generation_settings import LatentSettings
 from edgevision.tasks.options import TaskOptions
+from measured_artifacts import measured_artifact
 
 DATA = Path(__file__).parents[1] / "data"
 LABELS = ("cat", "dog", "horse")
@@ -226,4 +227,4 @@ def _candidate(name: str) -> Candidate:
 
 def _measured(evaluator: ClassificationEvaluator, scores: np.ndarray) -> Measured:
     comparison = evaluator.compare(list(scores), list(scores))
-    return Measured("tflite-int8", "0" * 64, 1, "tflite", "", "cpu", "int8", True, comparison, ())
+    return measured_artifact(comparison)

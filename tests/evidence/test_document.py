@@ -24,7 +24,7 @@ from edgevision.evidence.operating_points import (
 )
 from edgevision.evidence.operating_specification import OperatingPointSpecification
 from edgevision.evidence.quantization import QuantizationEvidence, RecipeComparison
-from edgevision.evidence.records import Attempt, Evidence, Measured, MissingArtifact
+from edgevision.evidence.records import Attempt, Evidence, MissingArtifact
 from edgevision.evidence.requirements import Requirement
 from edgevision.evidence.temperatures import ScaledScores, ScoreQuality, TemperatureEvidence
 from edgevision.execution.run_costs import Timing
@@ -32,6 +32,7 @@ from edgevision.metrics.changes import BoxChange, PixelChange
 from edgevision.metrics.comparison import Comparison, DetectDetails, GenerateDetails, Metric
 from edgevision.metrics.intervals import Interval
 from edgevision.system.machine import this_machine
+from measured_artifacts import measured_artifact
 
 SCHEMA = json.loads(files("edgevision.schemas").joinpath("evidence.schema.json").read_text())
 
@@ -42,17 +43,9 @@ EVIDENCE = Evidence(
     evaluation=SetFacts("labelled/", 100, "1" * 64, labelled=True, left_out=2),
     calibration=SetFacts("images/", 50, "2" * 64, labelled=False),
     results=(
-        Measured(
-            artifact="tflite-int8",
-            sha256="3" * 64,
-            size_bytes=1000,
-            backend="tflite",
-            version="ai-edge-litert 2",
-            device="cpu",
-            precision="int8",
-            on_target=True,
-            comparison=Comparison(100, 0.94, 0.25, 0.01, (Metric("accuracy", 0.75, 0.7),)),
-            requirements=(Requirement("agreement", True, 0.95, 0.94),),
+        measured_artifact(
+            Comparison(100, 0.94, 0.25, 0.01, (Metric("accuracy", 0.75, 0.7),)),
+            Requirement("agreement", True, 0.95, 0.94),
             float_layers=("conv",),
             quantization=QuantizationEvidence(
                 "edgevision",

@@ -16,6 +16,7 @@ from edgevision.evidence.requirements import Requirement
 from edgevision.metrics.comparison import Comparison, Metric
 from edgevision.metrics.intervals import Interval
 from edgevision.system.machine import this_machine
+from measured_artifacts import measured_artifact
 
 _WIDE, _NARROW = Interval(0.7, 0.99, "wilson"), Interval(0.96, 0.99, "wilson")
 _DROP, _NO_SPREAD = Interval(-0.01, 0.03, "newcombe"), Interval(0.0, 0.0, "bootstrap")
@@ -41,7 +42,7 @@ def test_a_requirement_of_version_1_is_judged_by_the_unfavourable_end_that_its_d
         metric = Metric("accuracy", 0.9, 0.89, drop_interval=comparison["metrics"])
         comparison = {"metrics": (metric,)}
     compared = replace(Comparison(100, written[3], 0.25, 0.01, ()), **comparison)
-    (found,) = _read_as_version_1(_measured(Requirement(*written), compared)).requirements
+    (found,) = _read_as_version_1(measured_artifact(compared, Requirement(*written))).requirements
     assert found.measured is not None
     assert (found.status, round(found.measured, 6), found.bound) == expected
 
@@ -50,8 +51,8 @@ def test_the_upper_limit_that_version_1_judged_an_operating_point_by_is_not_take
     metric = Metric("sensitivity", 0.98, 0.98, artifact_interval=_WIDE)
     point = PointMetrics(0.5, (metric,), (metric,))
     curve = Curve((0.5,), (0.98,), (0.98,), (0.98,), 0.98)
-    measured = _measured(
-        Requirement("sensitivity for '3' (upper 95 % limit)", True, 0.9, 0.99), Comparison(20, 1, 0, 0, ())
+    measured = measured_artifact(
+        Comparison(20, 1, 0, 0, ()), Requirement("sensitivity for '3' (upper 95 % limit)", True, 0.9, 0.99)
     )
     decided = OperatingEvidence("3", "sensitivity", 0.9, (54, 20), point, point, curve, curve)
     found = _read_as_version_1(replace(measured, operating_point=decided))
@@ -60,21 +61,6 @@ def test_the_upper_limit_that_version_1_judged_an_operating_point_by_is_not_take
     assert found.status == "not shown"
     assert found.operating_point is not None
     assert "without a guarantee" in found.operating_point.guarantee
-
-
-def _measured(requirement: Requirement, comparison: Comparison) -> Measured:
-    return Measured(
-        artifact="tflite-int8",
-        sha256="3" * 64,
-        size_bytes=1000,
-        backend="tflite",
-        version="ai-edge-litert 2",
-        device="cpu",
-        precision="int8",
-        on_target=True,
-        comparison=comparison,
-        requirements=(requirement,),
-    )
 
 
 def _read_as_version_1(measured: Measured) -> Measured:

@@ -231,29 +231,3 @@ def test_a_class_is_found_by_its_name_and_the_nearest_is_suggested() -> None:
         find_class("q42", labels)
     with pytest.raises(OptionError, match="is in the label list 2 times"):
         find_class("keratosis", labels)
-
-
-@pytest.mark.parametrize("number", [np.float32(0.75), np.float64(0.75), 0.75], ids=repr)
-def test_a_required_value_may_be_a_number_of_numpy_and_is_kept_as_pythons(number: float) -> None:
-    specification = OperatingPointSpecification("x", "sensitivity", number)
-    assert specification == OperatingPointSpecification("x", "sensitivity", 0.75)
-    assert type(specification.at_least) is float
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("x", "recall", 0.9), "metric: expected one of sensitivity, specificity, precision, got 'recall'"),
-        (("x", "sensitivity", 1.0), "sensitivity: expected above 0 and below 1, got 1"),
-        (("x", "precision", 0), "precision: expected above 0 and below 1, got 0"),
-        (("x", "specificity", True), "specificity: expected a number, got True"),
-        (("x", "specificity", "0.9"), "specificity: expected a number, got '0.9'"),
-        (("x", "sensitivity", float("nan")), "sensitivity: expected a number, got nan"),
-        ((3, "sensitivity", 0.9), "positive: expected the name of a class, got 3"),
-    ],
-    ids=str,
-)
-def test_a_specification_that_no_threshold_can_meet_is_refused(arguments: tuple, message: str) -> None:
-    with pytest.raises(OptionError) as raised:
-        OperatingPointSpecification(*arguments)
-    assert str(raised.value) == message

@@ -7,7 +7,6 @@ import math
 import numpy as np
 import pytest
 
-from edgevision.errors import OptionError
 from edgevision.evidence.operating_specification import OperatingPointSpecification
 from edgevision.evidence.threshold_choice import effective_number, empirical_threshold, find_threshold
 
@@ -205,17 +204,6 @@ def test_groups_of_different_size_have_an_effective_number() -> None:
     assert effective_number(all_of_them, np.array([0, 0, 1, 1, 2, 2])) == 3
     assert effective_number(all_of_them, np.array([0, 0, 0, 0, 1, 2])) == 2  # 36 / 18
     assert effective_number(np.zeros(6, bool), np.arange(6)) == 0
-
-
-def test_a_precision_is_not_kept_on_average() -> None:
-    with pytest.raises(OptionError, match="precision: is no mean over images"):
-        OperatingPointSpecification("x", "precision", 0.9, None)
-
-
-@pytest.mark.parametrize("confidence", [0.0, 0.49, 1.0, float("nan"), "0.95", True])
-def test_a_confidence_out_of_range_is_refused(confidence: object) -> None:
-    with pytest.raises(OptionError, match="confidence"):
-        OperatingPointSpecification("x", "sensitivity", 0.9, confidence)
 
 
 def _drawn(

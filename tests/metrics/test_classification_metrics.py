@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgevision.metrics.classification import classify_measures
-from edgevision.metrics.measures import drop_interval
+from edgevision.metrics.measures import Hits, drop_interval
 from edgevision.metrics.reliability import Reliability
 
 metrics = pytest.importorskip("sklearn.metrics", reason="needs scikit-learn (extra `dev`)")
@@ -94,8 +94,7 @@ def test_the_changed_images_have_the_whole_drop_between_them() -> None:
         first, second = (classify_measures(one, truth, [*"abcdefghi"], multi_label) for one in scores)
         for before, after in zip(first.metrics, second.metrics, strict=True):
             mean = before.observations.minus(after.observations)
-            counts = 1.0 if mean.counts is None else mean.counts
-            total = (mean.amounts * counts).sum() / (len(truth) if mean.counts is not None else 1)
+            total = mean.amounts.sum() / (len(truth) if isinstance(before.observations, Hits) else 1)
             assert total == pytest.approx(before.value - after.value, abs=1e-12), before.name
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from edgevision.metrics.intervals import clopper_pearson, paired_drop
-from edgevision.metrics.quantiles import beta_quantile, beta_share_below
 from edgevision.metrics.sample_size import (
     images_for_paired_drop,
     images_for_share,
@@ -47,15 +45,3 @@ def test_a_drop_takes_the_images_that_its_own_interval_takes(
     highs = [paired_drop(lost * one, gained * one, one).high for one in (images, images - 1)]
     assert highs[0] <= limit < highs[1]
     assert images_for_paired_drop(0.02, 0.01, 0.01) is None
-
-
-def test_quantiles_of_the_beta_distribution_are_those_of_scipy() -> None:
-    stats = pytest.importorskip("scipy.stats", reason="comes with scikit-learn (extra `dev`)")
-    random = np.random.default_rng(0)
-    for first, second in 10 ** random.uniform(-1, 5, (60, 2)):
-        for share in (0.001, 0.025, 0.5, 0.975):
-            value = beta_quantile(share, first, second)
-            assert value == pytest.approx(stats.beta.ppf(share, first, second), abs=1e-10)
-        assert beta_share_below(0.3, first, second) == pytest.approx(
-            stats.beta.cdf(0.3, first, second), abs=1e-10
-        )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -39,6 +38,7 @@ from edgevision.metrics.reliability import Reliability
 from edgevision.tasks.description import ClassifyTask, DetectTask, GenerateTask, Task
 from edgevision.tasks.generation_settings import ImageToImageSettings
 from edgevision.tensors import TensorSpec
+from measured_artifacts import measured_artifact
 
 RELIABILITY = Reliability.of(np.array([0.9, 0.4], np.float32), np.array([True, False]))
 LABELS = ("nevus", "melanoma", "keratosis", "angioma")
@@ -116,19 +116,8 @@ def measured(
 ) -> Measured:
     """Measurements of an artifact."""
     requirements = (budget or Budget(min_agreement=0.5)).requirements(comparison, 0.5)
-    one = Measured(
-        artifact,
-        "3" * 64,
-        176_000,
-        "tflite",
-        "ai-edge-litert 2",
-        "cpu",
-        "int8",
-        True,
-        comparison,
-        requirements,
-    )
-    return replace(one, **facts)
+    facts = {"artifact": artifact, "size_bytes": 176_000, **facts}
+    return measured_artifact(comparison, *requirements, **facts)
 
 
 def evidence_of(*results: Measured) -> Evidence:

@@ -10,10 +10,11 @@ from edgevision.calibration.findings import Finding
 from edgevision.cli.output.evidence import echo_evidence
 from edgevision.datasets.groups import GroupFacts
 from edgevision.datasets.image_sets import SetFacts
-from edgevision.evidence.records import Attempt, Evidence, Measured
+from edgevision.evidence.records import Attempt, Evidence
 from edgevision.evidence.requirements import Requirement
 from edgevision.metrics.comparison import Comparison, Metric
 from edgevision.metrics.intervals import Interval
+from measured_artifacts import measured_artifact
 
 GROUPS = GroupFacts("folder:2", 40, 25, 12.5, 32.0)
 
@@ -24,9 +25,7 @@ def _evidence(*requirements: Requirement, groups: GroupFacts | None = None) -> E
     comparison = Comparison(
         5000, 4999 / 5000, 0.01, 0.001, (metric,), agreement_interval=Interval(0.99887, 0.99996, "wilson")
     )
-    measured = Measured(
-        "tflite-int8", "3" * 64, 98_000, "tflite", "2.3", "cpu", "int8", True, comparison, requirements
-    )
+    measured = measured_artifact(comparison, *requirements, size_bytes=98_000)
     attempt = Attempt(
         "tflite-int8", (), 98_000, 0.9, {}, (Requirement("drop", False, 0.005, 0.001, bound=0.00503),)
     )
