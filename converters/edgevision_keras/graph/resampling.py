@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from edgevision.tensors import Array
-from edgevision_keras.graph.substitution import Equivalent, constant
+from edgevision_keras.graph.nodes import constant
+from edgevision_keras.graph.substitution import Equivalent
 from edgevision_keras.libraries import require_tensorflow
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from edgevision_keras.graph.constant_sizes import make_sizes_constant
 from edgevision_keras.graph.equivalents import use_common_operations
-from edgevision_keras.graph.substitution import constant
+from edgevision_keras.graph.nodes import add_constant, as_identity, constant
 from edgevision_keras.libraries import require, require_tensorflow
 
 
@@ -48,32 +48,6 @@ def with_definition(frozen: Any, rewrite: Callable[[Any], bool]) -> Any:
     """
     definition = frozen.graph.as_graph_def()
     return _function(frozen, definition) if rewrite(definition) else frozen
-
-
-def add_constant(graph: Any, name: str, values: Any) -> str:
-    """Add a float32 constant, or int32 for integers, to a GraphDef, and return its name."""
-    tf = require_tensorflow()
-    array = np.asarray(values)
-    array = array.astype(np.int32 if array.dtype.kind == "i" else np.float32)
-    node = graph.node.add(op="Const", name=name)
-    node.attr["dtype"].type = tf.as_dtype(array.dtype).as_datatype_enum
-    node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(array))
-    return name
-
-
-def as_identity(node: Any, kind: int) -> None:
-    """Make a node of a GraphDef pass its first input on.
-
-    Args:
-        node: the node.
-        kind: dtype of that input, as TensorFlow's number.
-    """
-    first = node.input[0]
-    node.ClearField("input")
-    node.ClearField("attr")
-    node.op = "Identity"
-    node.input.append(first)
-    node.attr["T"].type = kind
 
 
 def _take_constant_branches(definition: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from edgevision_keras.graph.nodes import as_identity
 from edgevision_keras.libraries import require_tensorflow
 
 #: A function of an operation and of its inputs, symbolic tensors; returns a tensor, or `None` where the
@@ -33,13 +34,6 @@ def substitute(definition: Any, equivalents: Mapping[str, Equivalent]) -> bool:
     return any(replaced)
 
 
-def constant(tensor: Any) -> Any | None:
-    """The values of a tensor that is a constant, else `None`."""
-    while tensor.op.type == "Identity":
-        tensor = tensor.op.inputs[0]
-    return require_tensorflow().get_static_value(tensor)
-
-
 def _replace(definition: Any, node: Any, graph: Any, equivalent: Equivalent) -> bool:
     """Make a node of a GraphDef pass on what the equivalent computes."""
     tf = require_tensorflow()
@@ -62,9 +56,6 @@ def _replace(definition: Any, node: Any, graph: Any, equivalent: Equivalent) -> 
         added.CopyFrom(each)
         added.name = f"{node.name}/{each.name}"
         added.input[:] = [renamed.get(name, f"{node.name}/{name}") for name in each.input]
-    node.op = "Identity"
-    node.ClearField("attr")
-    node.ClearField("input")
-    node.attr["T"].type = result.dtype.as_datatype_enum
-    node.input.append(f"{node.name}/{result.op.name}")
+    node.input.insert(0, f"{node.name}/{result.op.name}")
+    as_identity(node, result.dtype.as_datatype_enum)
     return True

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from edgevision_keras.graph.nodes import constant
 from edgevision_keras.graph.rewrites import with_definition
-from edgevision_keras.graph.substitution import Equivalent, constant, substitute
+from edgevision_keras.graph.substitution import Equivalent, substitute
 from edgevision_keras.libraries import require_tensorflow
 
 #: Coefficients of an odd rational approximation of erf between -4 and 4, highest power first, as in Eigen's
