@@ -6,11 +6,25 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from edgevision_keras.graph.nodes import as_identity
+from edgevision_keras.graph.rewrites import with_definition
 from edgevision_keras.libraries import require_tensorflow
 
 #: A function of an operation and of its inputs, symbolic tensors; returns a tensor, or `None` where the
 #: operation has another form than the function can express.
 Equivalent = Callable[..., Any]
+
+
+def with_equivalents(frozen: Any, equivalents: Mapping[str, Equivalent]) -> Any:
+    """A frozen concrete function with the same names, inputs and outputs, and operations replaced.
+
+    Args:
+        frozen: a concrete function of constants, without function calls.
+        equivalents: as for `substitute`.
+    """
+    if not any(operation.type in equivalents for operation in frozen.graph.get_operations()):
+        return frozen
+    definition = frozen.graph.as_graph_def()
+    return with_definition(frozen, definition) if substitute(definition, equivalents) else frozen
 
 
 def substitute(definition: Any, equivalents: Mapping[str, Equivalent]) -> bool:

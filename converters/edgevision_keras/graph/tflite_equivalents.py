@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from edgevision_keras.graph.nodes import constant
-from edgevision_keras.graph.rewrites import with_definition
-from edgevision_keras.graph.substitution import Equivalent, substitute
+from edgevision_keras.graph.substitution import Equivalent, with_equivalents
 from edgevision_keras.libraries import require_tensorflow
 
 #: Coefficients of an odd rational approximation of erf between -4 and 4, highest power first, as in Eigen's
@@ -41,10 +40,7 @@ def with_tflite_operations(frozen: Any) -> Any:
     Args:
         frozen: a concrete function of constants, without function calls.
     """
-    equivalents = _equivalents()
-    if not any(operation.type in equivalents for operation in frozen.graph.get_operations()):
-        return frozen
-    return with_definition(frozen, lambda definition: substitute(definition, equivalents))
+    return with_equivalents(frozen, _equivalents())
 
 
 def _equivalents() -> Mapping[str, Equivalent]:
