@@ -34,13 +34,14 @@ _ERF_LIMIT = 4.0
 _GELU_FACTOR = 0.70710678
 
 
-def with_tflite_operations(frozen: Any) -> Any:
-    """A frozen concrete function with the same names, inputs and outputs, of operations that TFLite has.
+def tflite_converter(frozen: Any) -> Any:
+    """A `tf.lite.TFLiteConverter` of a graph, whose operations that TFLite lacks were replaced.
 
     Args:
         frozen: a concrete function of constants, without function calls.
     """
-    return with_equivalents(frozen, _equivalents())
+    own = with_equivalents(frozen, _equivalents())
+    return require_tensorflow().lite.TFLiteConverter.from_concrete_functions([own])
 
 
 def _equivalents() -> Mapping[str, Equivalent]:
