@@ -8,7 +8,8 @@ OpenVINO and ONNX Runtime with `edgevision.convert`, and with the usual converte
 their defaults and the same calibration images. Each step is a process of its own, whose processor time
 and largest memory are those in the table, and which can abort without the other rows. Results are
 appended to ``architectures.jsonl`` beside this file, which is committed, so that the table grows from one
-machine's idle hours to the next's; a step with a result there is not done again, a step that failed is.
+machine's idle hours to the next's; a step with a result there is not done again. A step that failed is,
+unless its runtime was measured without it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,9 +126,10 @@ def run(
     for row in rows():
         if only and not {row.name, row.id, row.group} & set(only):
             continue
-        if steps.complete(row, runtimes or RUNTIMES) or not steps.done(row, "train"):
+        left = [runtime for runtime in runtimes or RUNTIMES if not steps.is_done(row, "measure", runtime)]
+        if not left or not steps.done(row, "train"):
             continue
-        for runtime in runtimes or RUNTIMES:
+        for runtime in left:
             made = [steps.done(row, "convert", runtime, precision) for precision in PRECISIONS]
             made.append(steps.done(row, "plain", runtime, "int8"))
             if any(made):
@@ -152,37 +154,33 @@ class Steps:
         self._work, self._file, self._shared, self._settings = work, results, shared, settings
         self._again, self._results = again, read_results(results)
 
-    def complete(self, row: Row, runtimes: Iterable[str]) -> bool:
-        """Return whether nothing of the row is left to do."""
-        keys = [(row.id, "train"), *((row.id, "measure", runtime) for runtime in runtimes)]
-        return not self._again and all(self._succeeded(key) for key in keys)
+    def is_done(self, row: Row, *step: str) -> bool:
+        """Return whether a step succeeded before, and is not to be done again."""
+        result = self._results.get((row.id, *step))
+        succeeded = result is not None and result["error"] is None
+        return succeeded and (step[0] == "train" or not self._again)
 
     def done(self, row: Row, *step: str) -> bool:
         """Do a step unless it has a result; return whether it succeeded, now or before.
 
         What was trained or converted elsewhere has a result, but no files: it is done again.
         """
-        key = (row.id, *step)
-        is_done = self._succeeded(key) and (step[0] == "train" or not self._again)
-        if is_done and (step[0] == "measure" or self._path(row, step).exists()):
+        if self.is_done(row, *step) and (step[0] == "measure" or self._path(row, step).exists()):
             return True
         result = {"row": row.id, "step": list(step), **self._run(row, step)}
         result.pop("source", None)
         with self._file.open("a") as file:
             file.write(json.dumps(result) + "\n")
-        self._results[key] = result
+        self._results[(row.id, *step)] = result
         outcome = "failed: " + result["error"] if result["error"] else f"{result['cpu_s']:.0f} s of CPU"
         click.echo(f"{row.id} {' '.join(step)}: {outcome}", err=True)
         return result["error"] is None
 
-    def _succeeded(self, key: tuple[str, ...]) -> bool:
-        return key in self._results and self._results[key]["error"] is None
-
     def _path(self, row: Row, step: tuple[str, ...]) -> Path:
-        """The path of what a step leaves for the later ones, as `architecture_steps.Step` names it."""
+        """The path of what a step leaves for the later ones, in the end, as `architecture_steps` names it."""
         kind, *words = step
         if kind == "train":
-            return self._work / row.id / "network.json"
+            return self._work / row.id / "reference.npz"
         return self._work / row.id / words[0] / ("plain" if kind == "plain" else words[1])
 
     def _run(self, row: Row, step: tuple[str, ...]) -> dict[str, Any]:

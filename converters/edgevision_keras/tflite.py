@@ -14,7 +14,7 @@ from edgevision.converter import CalibrationData, Source
 from edgevision.errors import first_line
 from edgevision_keras.failures import conversion_error, conversion_errors, listed
 from edgevision_keras.graph.operator_layers import OperatorLayers
-from edgevision_keras.graph.tflite_equivalents import with_tflite_operations
+from edgevision_keras.graph.tflite_equivalents import tflite_converter
 from edgevision_keras.libraries import require, require_tensorflow
 from edgevision_keras.native_output import without_native_lines
 from edgevision_keras.quantization.full_integer import obstacles
@@ -98,9 +98,7 @@ class TfliteConverter:
 def _uncalibrated(request: Request) -> bytes:
     tf = require_tensorflow()
     with _converting(request):
-        converter = tf.lite.TFLiteConverter.from_concrete_functions(
-            [with_tflite_operations(request.source.trace.frozen)]
-        )
+        converter = tflite_converter(request.source.trace.frozen)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         if request.precision != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]

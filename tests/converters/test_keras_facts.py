@@ -64,6 +64,16 @@ def test_the_pixel_range_is_inferred_from_the_means_of_a_normalization_layer(
     assert ("layer 'whiten' subtracts" in facts.pixel_range_reason) == (pixel_range is not None)
 
 
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic", "lanczos3"])
+def test_resizing_before_a_rescaling_does_not_hide_its_range(
+    keras: Any, tmp_path: Path, interpolation: str
+) -> None:
+    layers = keras.layers
+    resizing = layers.Resizing(6, 6, interpolation=interpolation)
+    facts = facts_of(keras, tmp_path, [resizing, layers.Rescaling(1 / 255), layers.Conv2D(2, 3)])
+    assert facts.pixel_range == (0, 255)
+
+
 def test_a_rescaling_has_precedence_over_a_normalization_after_it(keras: Any, tmp_path: Path) -> None:
     layers = keras.layers
     facts = facts_of(

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from keras_sources import MARKS, read
+from keras_sources import MARKS, artifact_answers, read
+from test_keras_conversion import CONVERTERS
 
-from edgevision.converter import SourceOptions
+from edgevision.converter import Converter, SourceOptions
 from edgevision.errors import OptionError, SourceError
 from edgevision_keras.reading.reader import KerasReader
 
@@ -198,3 +199,16 @@ def test_tensorflow_1_is_refused_with_a_command_that_writes_it_again(tmp_path: P
     source = read(tmp_path / "NEW")
     (mean_of_ones,) = source.run({"image": np.ones((1, 8, 8, 3), np.float32)}).values()
     np.testing.assert_allclose(mean_of_ones, 2)
+
+
+@pytest.mark.parametrize("converter", CONVERTERS, ids=lambda converter: converter.format)
+def test_checks_for_finite_numbers_are_left_out(tmp_path: Path, converter: Converter) -> None:
+    import tensorflow as tf
+
+    def checked(image: Any) -> dict[str, Any]:
+        return {"mean": tf.debugging.check_numerics(tf.reduce_mean(image, axis=(1, 2)), "diverged")}
+
+    source = read(module({"serving_default": (checked, SHAPE)}, tmp_path / "model"))
+    image = np.full((1, 8, 8, 3), 0.5, np.float32)
+    answers = artifact_answers(converter.convert(source, "float32", None), image)
+    np.testing.assert_allclose(answers["mean"], 0.5, rtol=1e-6)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from edgevision.tensors import Array
+from edgevision_keras.graph.nodes import add_constant, as_constant
 from edgevision_keras.libraries import require_tensorflow
 
 _BATCHES = (2, 3)
@@ -50,10 +51,11 @@ def make_sizes_constant(frozen: Any, definition: Any, nodes: Mapping[str, Any]) 
         if name in three.values and np.array_equal(values, three.values[name])
     }
     for name, values in constants.items():
-        _make_constant(nodes[name], values)
+        as_constant(nodes[name], np.asarray(values))
     for number, (name, position, sizes) in enumerate(shapes):
         kind = "Tshape" if nodes[name].op == "Reshape" else "shape_type"
-        nodes[name].input[position] = _add_shape(definition, f"{name}/constant_shape_{number}", sizes)
+        shape = add_constant(definition, f"{name}/constant_shape_{number}", np.array(sizes, np.int32))
+        nodes[name].input[position] = shape
         nodes[name].attr[kind].type = require_tensorflow().int32.as_datatype_enum
     return bool(constants or shapes)
 
@@ -129,7 +131,7 @@ class _Sized:
                     shape = operation.inputs[0].shape
                     kind = operation.outputs[0].dtype.as_numpy_dtype
                     sizes = shape.as_list() if operation.type == "Shape" else shape.num_elements()
-                    _make_constant(node, np.array(sizes, kind))
+                    as_constant(node, np.array(sizes, kind))
         return definition
 
 
@@ -166,19 +168,3 @@ def _shape(tensor: Any) -> list[int | None] | None:
 
 def _listed(values: Array | None) -> list[int | None] | None:
     return None if values is None or np.ndim(values) != 1 else [int(value) for value in values]
-
-
-def _make_constant(node: Any, values: Array) -> None:
-    tf = require_tensorflow()
-    array = np.asarray(values)
-    node.op = "Const"
-    node.ClearField("input")
-    node.ClearField("attr")
-    node.attr["dtype"].type = tf.as_dtype(array.dtype).as_datatype_enum
-    node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(array))
-
-
-def _add_shape(definition: Any, name: str, sizes: list[int]) -> str:
-    node = definition.node.add(name=name)
-    _make_constant(node, np.array(sizes, np.int32))
-    return name

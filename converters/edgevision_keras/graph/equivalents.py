@@ -6,28 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from edgevision_keras.graph.resampling import resizing_equivalents
-from edgevision_keras.graph.substitution import substitute
+from edgevision_keras.graph.resampling import RESIZING_EQUIVALENTS
+from edgevision_keras.graph.substitution import with_equivalents
 from edgevision_keras.libraries import require_tensorflow
 
 
-def use_common_operations(definition: Any) -> bool:
-    """Replace operations that not every format has; in place.
+def with_common_operations(frozen: Any) -> Any:
+    """A frozen concrete function with the same names, inputs and outputs, of operations of all formats.
 
     Args:
-        definition: a GraphDef without function calls. Names of nodes stay.
-
-    Returns:
-        True if `definition` was changed.
+        frozen: a concrete function of constants, without function calls.
     """
-    tf = require_tensorflow()
-    equivalents = {
-        "CheckNumerics": lambda _, values: tf.identity(values),
-        "ExtractImagePatches": _patches,
-        "HSVToRGB": _hsv_to_rgb,
-        "RGBToHSV": _rgb_to_hsv,
-    }
-    return substitute(definition, {**resizing_equivalents(), **equivalents})
+    equivalents = {"ExtractImagePatches": _patches, "HSVToRGB": _hsv_to_rgb, "RGBToHSV": _rgb_to_hsv}
+    return with_equivalents(frozen, {**RESIZING_EQUIVALENTS, **equivalents})
 
 
 def _patches(operation: Any, images: Any) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from edgevision_keras.graph.freezing import nodes_of
-from edgevision_keras.graph.rewrites import as_identity
+from edgevision_keras.graph.nodes import as_identity
 from edgevision_keras.libraries import require_tensorflow
 
 _LARGEST = np.finfo(np.float32).max

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from edgevision_keras.graph.rewrites import add_constant
+from edgevision_keras.graph.nodes import add_constant
 from edgevision_keras.libraries import require_tensorflow
 
 

@@ -12,13 +12,9 @@ from typing import Any
 import numpy as np
 
 from edgevision.tensors import Array
-from edgevision_keras.graph.substitution import Equivalent, constant
+from edgevision_keras.graph.nodes import constant
+from edgevision_keras.graph.substitution import Equivalent
 from edgevision_keras.libraries import require_tensorflow
-
-
-def resizing_equivalents() -> Mapping[str, Equivalent]:
-    """Operation -> a function of itself and of its inputs that computes the same."""
-    return {"ResizeArea": _resized, "ResizeBicubic": _resized, "ScaleAndTranslate": _scaled}
 
 
 def _resized(operation: Any, images: Any, *_: Any) -> Any:
@@ -94,3 +90,11 @@ def _matrix(resize: Callable[[Any], Any], size: int) -> Array:
         resized = resize(tf.constant(unit))
     with tf.compat.v1.Session(graph=graph) as session:
         return np.asarray(session.run(resized))[0, :, 0, :]
+
+
+#: Operation -> a function of itself and of its inputs that computes the same.
+RESIZING_EQUIVALENTS: Mapping[str, Equivalent] = {
+    "ResizeArea": _resized,
+    "ResizeBicubic": _resized,
+    "ScaleAndTranslate": _scaled,
+}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from edgevision_keras.graph.constant_sizes import make_sizes_constant
-from edgevision_keras.graph.equivalents import use_common_operations
-from edgevision_keras.graph.substitution import constant
+from edgevision_keras.graph.nodes import add_constant, as_identity, constant
 from edgevision_keras.libraries import require, require_tensorflow
 
 
@@ -25,7 +24,7 @@ def rewritten(frozen: Any) -> Any:
         rewrite(frozen, definition, nodes)
         for rewrite in (
             make_sizes_constant,
-            lambda _, definition, __: use_common_operations(definition),
+            _drop_checks,
             _drop_casts,
             _add_along_other_axes,
             _slice_instead_of_rolling,
@@ -35,45 +34,32 @@ def rewritten(frozen: Any) -> Any:
     ]
     if _take_constant_branches(definition):
         # The branches have sizes of their own.
-        return rewritten(_function(frozen, definition))
-    return _function(frozen, definition) if any(changed) else frozen
+        return rewritten(with_definition(frozen, definition))
+    return with_definition(frozen, definition) if any(changed) else frozen
 
 
-def with_definition(frozen: Any, rewrite: Callable[[Any], bool]) -> Any:
-    """A frozen concrete function with the same names, inputs and outputs, rewritten for one format.
-
-    Args:
-        frozen: a concrete function of constants, without function calls.
-        rewrite: changes a GraphDef in place, and returns whether it did.
-    """
-    definition = frozen.graph.as_graph_def()
-    return _function(frozen, definition) if rewrite(definition) else frozen
-
-
-def add_constant(graph: Any, name: str, values: Any) -> str:
-    """Add a float32 constant, or int32 for integers, to a GraphDef, and return its name."""
+def with_definition(frozen: Any, definition: Any) -> Any:
+    """A rewritten definition as a concrete function with the inputs and outputs of the old one."""
     tf = require_tensorflow()
-    array = np.asarray(values)
-    array = array.astype(np.int32 if array.dtype.kind == "i" else np.float32)
-    node = graph.node.add(op="Const", name=name)
-    node.attr["dtype"].type = tf.as_dtype(array.dtype).as_datatype_enum
-    node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(array))
-    return name
+    convert = require("tensorflow.python.framework.convert_to_constants").convert_variables_to_constants_v2
+    inputs = {tensor.op.name for tensor in frozen.inputs}
+    outputs = [tensor.op.name for tensor in frozen.outputs]
+    kept = tf.compat.v1.graph_util.extract_sub_graph(definition, outputs)
+    for node in [node for node in kept.node if node.name in inputs]:
+        kept.node.remove(node)
 
+    def imported(*tensors: Any) -> list[Any]:
+        return list(
+            tf.graph_util.import_graph_def(
+                kept,
+                input_map={old.name: new for old, new in zip(frozen.inputs, tensors, strict=True)},
+                return_elements=[f"{name}:0" for name in outputs],
+                name="",
+            )
+        )
 
-def as_identity(node: Any, kind: int) -> None:
-    """Make a node of a GraphDef pass its first input on.
-
-    Args:
-        node: the node.
-        kind: dtype of that input, as TensorFlow's number.
-    """
-    first = node.input[0]
-    node.ClearField("input")
-    node.ClearField("attr")
-    node.op = "Identity"
-    node.input.append(first)
-    node.attr["T"].type = kind
+    specs = [tf.TensorSpec(tensor.shape, tensor.dtype, name=tensor.op.name) for tensor in frozen.inputs]
+    return convert(tf.compat.v1.wrap_function(imported, specs), aggressive_inlining=True)
 
 
 def _take_constant_branches(definition: Any) -> bool:
@@ -94,6 +80,14 @@ def _take_constant_branches(definition: Any) -> bool:
         del node.input[0]
         changed = True
     return changed
+
+
+def _drop_checks(_: Any, __: Any, nodes: Mapping[str, Any]) -> bool:
+    """Remove checks for finite numbers, which no format has."""
+    checks = [node for node in nodes.values() if node.op in ("CheckNumerics", "CheckNumericsV2")]
+    for node in checks:
+        as_identity(node, node.attr["T"].type)
+    return bool(checks)
 
 
 def _drop_casts(frozen: Any, definition: Any, nodes: Mapping[str, Any]) -> bool:
@@ -264,27 +258,3 @@ def _find_extremes_without_signs_of_zero(frozen: Any, definition: Any, nodes: Ma
             nodes[operation.name].input[0] = choice.inputs[2].name
             changed = True
     return changed
-
-
-def _function(frozen: Any, definition: Any) -> Any:
-    """A rewritten definition as a concrete function with the inputs and outputs of the old one."""
-    tf = require_tensorflow()
-    convert = require("tensorflow.python.framework.convert_to_constants").convert_variables_to_constants_v2
-    inputs = {tensor.op.name for tensor in frozen.inputs}
-    outputs = [tensor.op.name for tensor in frozen.outputs]
-    kept = tf.compat.v1.graph_util.extract_sub_graph(definition, outputs)
-    for node in [node for node in kept.node if node.name in inputs]:
-        kept.node.remove(node)
-
-    def imported(*tensors: Any) -> list[Any]:
-        return list(
-            tf.graph_util.import_graph_def(
-                kept,
-                input_map={old.name: new for old, new in zip(frozen.inputs, tensors, strict=True)},
-                return_elements=[f"{name}:0" for name in outputs],
-                name="",
-            )
-        )
-
-    specs = [tf.TensorSpec(tensor.shape, tensor.dtype, name=tensor.op.name) for tensor in frozen.inputs]
-    return convert(tf.compat.v1.wrap_function(imported, specs), aggressive_inlining=True)

@@ -5,11 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from edgevision_keras.graph.nodes import as_identity
+from edgevision_keras.graph.rewrites import with_definition
 from edgevision_keras.libraries import require_tensorflow
 
 #: A function of an operation and of its inputs, symbolic tensors; returns a tensor, or `None` where the
 #: operation has another form than the function can express.
 Equivalent = Callable[..., Any]
+
+
+def with_equivalents(frozen: Any, equivalents: Mapping[str, Equivalent]) -> Any:
+    """A frozen concrete function with the same names, inputs and outputs, and operations replaced.
+
+    Args:
+        frozen: a concrete function of constants, without function calls.
+        equivalents: as for `substitute`.
+    """
+    if not any(operation.type in equivalents for operation in frozen.graph.get_operations()):
+        return frozen
+    definition = frozen.graph.as_graph_def()
+    return with_definition(frozen, definition) if substitute(definition, equivalents) else frozen
 
 
 def substitute(definition: Any, equivalents: Mapping[str, Equivalent]) -> bool:
@@ -31,13 +46,6 @@ def substitute(definition: Any, equivalents: Mapping[str, Equivalent]) -> bool:
     nodes = {node.name: node for node in definition.node}
     replaced = [_replace(definition, nodes[name], graph, equivalents[nodes[name].op]) for name in names]
     return any(replaced)
-
-
-def constant(tensor: Any) -> Any | None:
-    """The values of a tensor that is a constant, else `None`."""
-    while tensor.op.type == "Identity":
-        tensor = tensor.op.inputs[0]
-    return require_tensorflow().get_static_value(tensor)
 
 
 def _replace(definition: Any, node: Any, graph: Any, equivalent: Equivalent) -> bool:
@@ -62,9 +70,6 @@ def _replace(definition: Any, node: Any, graph: Any, equivalent: Equivalent) -> 
         added.CopyFrom(each)
         added.name = f"{node.name}/{each.name}"
         added.input[:] = [renamed.get(name, f"{node.name}/{name}") for name in each.input]
-    node.op = "Identity"
-    node.ClearField("attr")
-    node.ClearField("input")
-    node.attr["T"].type = result.dtype.as_datatype_enum
-    node.input.append(f"{node.name}/{result.op.name}")
+    node.input.insert(0, f"{node.name}/{result.op.name}")
+    as_identity(node, result.dtype.as_datatype_enum)
     return True

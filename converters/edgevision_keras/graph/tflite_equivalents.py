@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from edgevision_keras.graph.rewrites import with_definition
-from edgevision_keras.graph.substitution import Equivalent, constant, substitute
+from edgevision_keras.graph.nodes import constant
+from edgevision_keras.graph.substitution import Equivalent, with_equivalents
 from edgevision_keras.libraries import require_tensorflow
 
 #: Coefficients of an odd rational approximation of erf between -4 and 4, highest power first, as in Eigen's
@@ -34,16 +34,14 @@ _ERF_LIMIT = 4.0
 _GELU_FACTOR = 0.70710678
 
 
-def with_tflite_operations(frozen: Any) -> Any:
-    """A frozen concrete function with the same names, inputs and outputs, of operations that TFLite has.
+def tflite_converter(frozen: Any) -> Any:
+    """A `tf.lite.TFLiteConverter` of a graph, whose operations that TFLite lacks were replaced.
 
     Args:
         frozen: a concrete function of constants, without function calls.
     """
-    equivalents = _equivalents()
-    if not any(operation.type in equivalents for operation in frozen.graph.get_operations()):
-        return frozen
-    return with_definition(frozen, lambda definition: substitute(definition, equivalents))
+    own = with_equivalents(frozen, _equivalents())
+    return require_tensorflow().lite.TFLiteConverter.from_concrete_functions([own])
 
 
 def _equivalents() -> Mapping[str, Equivalent]:

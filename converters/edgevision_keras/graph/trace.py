@@ -77,8 +77,6 @@ def trace(
     inputs: Sequence[ModelInput],
     names: Sequence[str],
     batch: int | None = None,
-    *,
-    rewrite: bool = True,
 ) -> Trace:
     """Trace a model and freeze its graph.
 
@@ -88,7 +86,6 @@ def trace(
         inputs: its inputs.
         names: names of its outputs, where it does not return a dict.
         batch: the only batch that the model can be called with; `None` for any.
-        rewrite: write operations that not every format has as others.
 
     Raises:
         FixedBatchError: the graph cannot be rewritten for any batch.
@@ -112,9 +109,7 @@ def trace(
     if batch is not None:
         open_batch(definition, batch, given)
     outputs = {name: traced.structured_outputs[name].shape for name in sorted(traced.structured_outputs)}
-    frozen = concrete_function(definition, given, returned, specs(None), outputs)
-    if rewrite:
-        frozen = rewritten(frozen)
+    frozen = rewritten(concrete_function(definition, given, returned, specs(None), outputs))
     if batch is not None and not is_open(traced, frozen, batch, specs(batch)):
         raise FixedBatchError(batch)
     return Trace(

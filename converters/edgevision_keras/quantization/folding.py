@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from edgevision.tensors import Array
-from edgevision_keras.graph.rewrites import add_constant
+from edgevision_keras.graph.nodes import add_constant
 from edgevision_keras.graph.trace import Trace
 from edgevision_keras.libraries import require, require_tensorflow
 from edgevision_keras.quantization.sessions import GraphSession

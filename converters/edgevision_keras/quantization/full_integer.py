@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from edgevision_keras.graph.tflite_equivalents import with_tflite_operations
+from edgevision_keras.graph.tflite_equivalents import tflite_converter
 from edgevision_keras.graph.trace import Trace
 from edgevision_keras.libraries import require_tensorflow
 from edgevision_keras.quantization.float_operations import has_int8_kernel, is_float
@@ -33,9 +33,7 @@ def obstacles(trace: Trace) -> list[Operator]:
     """
     tf = require_tensorflow()
     graph = without_any_rounding(fold(trace))
-    converter = tf.lite.TFLiteConverter.from_concrete_functions(
-        [with_tflite_operations(freeze(trace, graph.definition))]
-    )
+    converter = tflite_converter(freeze(trace, graph.definition))
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     model = parsed(bytes(converter.convert()))
     floats = float_tensors(model.subgraphs[0]) - constants(model)

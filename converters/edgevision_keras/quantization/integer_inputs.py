@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from edgevision_keras.graph.rewrites import as_identity
+from edgevision_keras.graph.nodes import as_identity
 from edgevision_keras.libraries import require_tensorflow
 from edgevision_keras.quantization.folding import FoldedGraph, copied
 from edgevision_keras.quantization.prepare import PreparedNetwork

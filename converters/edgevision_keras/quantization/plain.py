@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edgevision.tensors import Array
-from edgevision_keras.graph.tflite_equivalents import with_tflite_operations
+from edgevision_keras.graph.tflite_equivalents import tflite_converter
 from edgevision_keras.graph.trace import Trace
 from edgevision_keras.libraries import (
     openvino_core,
@@ -60,7 +60,7 @@ def tflite_tool() -> str:
 
 def _convert_tflite(trace: Trace, images: FittingImages, operations: Any, interface: Any) -> bytes:
     tf = require_tensorflow()
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([with_tflite_operations(trace.frozen)])
+    converter = tflite_converter(trace.frozen)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_ops = [operations]
     converter.representative_dataset = _in_order(trace, images)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from edgevision.tensors import Array
-from edgevision_keras.graph.rewrites import add_constant
+from edgevision_keras.graph.nodes import add_constant
 from edgevision_keras.libraries import require_tensorflow
 from edgevision_keras.quantization.folding import FoldedGraph, Layer
 from edgevision_keras.quantization.images import Batch

@@ -10,7 +10,7 @@ import numpy as np
 
 from edgevision.errors import ConversionError
 from edgevision.tensors import Array
-from edgevision_keras.graph.tflite_equivalents import with_tflite_operations
+from edgevision_keras.graph.tflite_equivalents import tflite_converter
 from edgevision_keras.graph.trace import Trace
 from edgevision_keras.libraries import require, require_tensorflow
 from edgevision_keras.quantization.float_operations import (
@@ -153,7 +153,7 @@ def float_operators(content: bytes, reasons: Mapping[str, str]) -> tuple[FloatOp
 
 def _calibrated(tf: Any, frozen: Any, trace: Trace, prepared: PreparedNetwork) -> bytes:
     """The float model with a range of each tensor, as the quantizer reads them; see `_set_ranges`."""
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([with_tflite_operations(frozen)])
+    converter = tflite_converter(frozen)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     probe = prepared.probe()

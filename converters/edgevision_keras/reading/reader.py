@@ -14,6 +14,7 @@ import numpy as np
 from edgevision.converter import SourceOptions, StatedPreprocessing
 from edgevision.errors import OptionError, SourceError, first_line
 from edgevision.system.reading import MOST_MODEL_BYTES, read_file
+from edgevision_keras.graph.equivalents import with_common_operations
 from edgevision_keras.graph.trace import FixedBatchError, ModelInput, Trace, trace
 from edgevision_keras.libraries import require_keras, require_tensorflow
 from edgevision_keras.reading.answers import check_answers
@@ -100,6 +101,8 @@ class KerasReader:
         if len(inputs) == 1 and inputs[0].dtype.is_integer:
             reason = f"the source's input is {inputs[0].dtype.name}"
             facts = replace(facts, pixel_range=(0.0, 255.0), pixel_range_reason=reason)
+        # The facts are read from the graph as it was written: a resizing is no longer one afterwards.
+        traced = replace(traced, frozen=with_common_operations(traced.frozen))
         digest = _sha256(path)
         description = model.description
         if traced.rebuilt_from:
@@ -120,8 +123,7 @@ def _own_resizing(model: OpenModel, path: Path, trust_source: bool) -> Resizing 
     if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][1:3] != (None, None) or not shapes[0][3]:
         return None
     try:
-        inputs = model_inputs(model.inputs, TRIED_WH, path)
-        traced = _trace(model, inputs, path, rewrite=False)  # a bicubic resizing is no longer one afterwards
+        traced = _trace(model, model_inputs(model.inputs, TRIED_WH, path), path)
     except SourceError:  # it takes other sizes, of which the caller chooses one
         return None
     if not trust_source:
@@ -163,10 +165,10 @@ def _check_weights(model: OpenModel, path: Path) -> None:
             )
 
 
-def _trace(model: OpenModel, inputs: Sequence[ModelInput], path: Path, *, rewrite: bool = True) -> Trace:
+def _trace(model: OpenModel, inputs: Sequence[ModelInput], path: Path) -> Trace:
     # Layers raise exceptions of any class when they are called on a shape that they do not support.
     try:
-        return trace(model.call, inputs, model.output_names, model.batch, rewrite=rewrite)
+        return trace(model.call, inputs, model.output_names, model.batch)
     except FixedBatchError as error:
         raise SourceError(
             f"{path}: its signature takes a batch of {error.batch} only, and its graph cannot be changed "
