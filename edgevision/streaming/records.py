@@ -9,7 +9,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevision.errors import InferenceError
+from edgevision.errors import EdgeVisionError, InferenceError
 from edgevision.imaging.frame import Frame
 from edgevision.imaging.pixels import as_rgb
 from edgevision.system.clock import Clock, Instant
@@ -115,7 +115,7 @@ class StreamResult(Generic[ResultT]):
 
     state: str
     reason: str
-    error: Exception | None
+    error: EdgeVisionError | None
     age_ms: float
     times: StageTimes
     run: RunFacts

@@ -124,6 +124,7 @@ class _Run(Generic[ResultT]):
         self._workers = [Worker(self.exchange, answering, self._turns, self, run) for _ in range(workers)]
         self._threads: list[Running] = []
         self._process = 0
+        self._left = False  # by its threads, or by those who wait for them
 
     def start(self) -> None:
         if self._process or self.exchange.closed:
@@ -144,14 +145,14 @@ class _Run(Generic[ResultT]):
 
     def close(self) -> None:
         self.exchange.close()
-        if self._process not in (0, os.getpid()):
+        if self._process != os.getpid() or self._left:  # never started, in the child of a fork, or closed
             return
         self._turns.leave(self)
-        threads, self._threads = self._threads, []
-        for thread in threads:
+        for thread in self._threads:  # also by a second thread that closes: it may rely on their end, too
             thread.join(_JOIN_S)
-        if threads and not self._capture.join(_READER_JOIN_S):
+        if not self._capture.join(_READER_JOIN_S) and not self._left:
             self.exchange.tell("stuck", "the source does not return from a call; its thread is left behind")
+        self._left = True
 
     def _check_process(self) -> None:
         if self._process != os.getpid():

@@ -6,7 +6,13 @@ from collections.abc import Callable, Hashable
 from typing import Any, Generic, TypeVar
 
 from edgevision.backend import Slot
-from edgevision.errors import ForkedSessionError, SessionClosedError, first_line
+from edgevision.errors import (
+    EdgeVisionError,
+    ForkedSessionError,
+    InferenceError,
+    SessionClosedError,
+    first_line,
+)
 from edgevision.imaging.frame import Frame
 from edgevision.streaming.exchange import Exchange
 from edgevision.streaming.records import FAILED, OK, RunFacts, StageTimes, StreamFrame, StreamResult
@@ -58,13 +64,17 @@ class Worker(Generic[ResultT]):
 
     def _result(self, frame: StreamFrame) -> StreamResult[ResultT]:
         self._stages.begin()
-        value, error = None, None
+        value: ResultT | None = None
+        error: EdgeVisionError | None = None
         try:
             value = self._answer(frame.image)
         except (SessionClosedError, ForkedSessionError):
             raise
-        except Exception as failure:
+        except EdgeVisionError as failure:
             error = failure
+        except Exception as failure:  # of a plugin
+            error = InferenceError(f"{type(failure).__name__}: {first_line(failure)}")
+            error.__cause__ = failure
         times = self._stages.times(frame)
         reason = "" if error is None else f"{type(error).__name__}: {first_line(error)}"
         return StreamResult(

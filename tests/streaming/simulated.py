@@ -52,12 +52,27 @@ def number_of(result: Any) -> int:
     return round(float(result.value.scores[0]) * 65535)
 
 
+def collect(stream: Any, act: Callable[[int], object] = lambda index: None) -> list[int]:
+    """The numbers of all frames of a stream; `act` is called with each."""
+    return collect_into([], stream, act)
+
+
+def collect_into(
+    numbers: list[int], stream: Any, act: Callable[[int], object] = lambda index: None
+) -> list[int]:
+    """As `collect`, into a list that is kept where the stream raises."""
+    for frame, _ in stream:
+        numbers.append(frame.index)
+        act(frame.index)
+    return numbers
+
+
 class ScriptedSource:
     """A live source that opens and reads as a script says, with the counts of what was done.
 
     Args:
         clock: for its waits.
-        attempts: one function per attempt to open, which yields frames, or raises; the last one is used again.
+        attempts: one function per attempt to open, which yields frames; the last one is used again.
     """
 
     name = "scripted"

@@ -121,12 +121,14 @@ def test_streams_of_one_model_take_turns() -> None:
             answered[place] += 1
 
     threads = [clock.start(lambda place=place: consume(place), "consumer") for place in range(4)]
-    assert all([thread.join(100) for thread in threads])
+    assert {thread.join(100) for thread in threads} == {True}
     assert max(answered) - min(answered) <= 1
     assert sum(answered) >= 195  # 20 s of a device that needs 0.1 s for each
 
 
-@pytest.mark.parametrize("policy", ["newest", "queue", "queue(0)", "queue(1001)", "queue(-1)", "", 3, b"wait"])
+@pytest.mark.parametrize(
+    "policy", ["newest", "queue", "queue(0)", "queue(1001)", "queue(-1)", "", 3, b"wait"]
+)
 def test_unknown_policies_are_refused(policy: object) -> None:
     with pytest.raises(OptionError, match=r"policy: expected 'wait', 'latest', or 'queue\(N\)'"):
         model_on(SimulatedClock(), 0.0).stream([], policy)
