@@ -88,5 +88,6 @@ class Reference:
         return (
             f"{self.examples.name}: {set_text(len(self.examples), groups)} cannot show that the "
             f"{missed.what} is {missed.required_text}: even for an artifact identical to the source, the "
-            f"bound is {missed.bound_text}; {more}{option}, or pass --accept-not-shown to convert nevertheless"
+            f"bound is {missed.bound_text}; {more}{option}, or pass --accept-not-shown to convert "
+            f"nevertheless"
         )
