@@ -138,8 +138,9 @@ def main() -> NoReturn:
     """Run the command line, and exit with a code that `edgevision.errors` documents."""
     signal.signal(signal.SIGTERM, _terminate)
     stdout = sys.stdout
-    # OpenCV logs each broken image, and so does this command line.
+    # OpenCV and its FFmpeg log each broken image and frame, and so does this command line.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     try:
         cli.main(prog_name="edgevision", standalone_mode=False)
     except (click.Abort, KeyboardInterrupt):

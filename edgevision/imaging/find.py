@@ -26,7 +26,10 @@ _NO_IMAGE = ("DICOMDIR",)
 
 _CONVERT = "convert it: magick IN OUT.png"
 _REASONS: dict[str, str] = {
-    **dict.fromkeys(VIDEO_SUFFIXES, "video; name it itself: edgevision predict MODEL IN --every 30"),
+    **dict.fromkeys(
+        VIDEO_SUFFIXES,
+        "video; save frames of it: ffmpeg -i IN -r 1 OUT-%04d.png, or run: edgevision predict MODEL IN",
+    ),
     **dict.fromkeys(
         (".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf", ".orf", ".rw2"),
         "raw photo of a camera; develop it to 16-bit TIFF or to JPEG",
@@ -66,7 +69,7 @@ class LeftOut(NamedTuple):
 
     Attributes:
         path: as it was found.
-        reason: such as ``video; name it itself: …``.
+        reason: such as ``video; save frames of it: …``.
     """
 
     path: Path

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from edgevision.errors import StreamBrokenError, StreamError, first_line
+from edgevision.errors import EdgeVisionError, StreamBrokenError, StreamError, first_line
 from edgevision.frame_source import CapturedImage, FrameReader, SourceSettings
 from edgevision.system.shown import shown
 
@@ -48,6 +48,8 @@ class _IterableReader:
             image = next(self._images)
         except StopIteration:
             return None
+        except EdgeVisionError:
+            raise
         except Exception as error:
             raise StreamBrokenError(
                 f"{self.name}: raised {type(error).__name__}: {first_line(error)}"

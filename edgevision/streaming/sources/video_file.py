@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,25 @@ class VideoFile:
         return VideoFileReader(capture, path)
 
 
+def every_nth_frame(path: Path, count: int) -> Iterator[CapturedImage]:
+    """Every frame of a video file whose number is a multiple of `count`.
+
+    Raises:
+        StreamError: the file cannot be opened.
+        StreamBrokenError: it is damaged, or cut off.
+    """
+    reader = VideoFile().open(path, SourceSettings())
+    try:
+        for index in itertools.count():
+            captured = reader.read()
+            if captured is None:
+                return
+            if index % count == 0:
+                yield captured
+    finally:
+        reader.close()
+
+
 class VideoFileReader:
     """An open video file.
 
@@ -70,6 +91,7 @@ class VideoFileReader:
         self.frames = round(_stated(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
         self._capture = capture
         self._read = 0
+        self._held: CapturedImage | None = None
         width = round(_stated(capture.get(cv2.CAP_PROP_FRAME_WIDTH)))
         height = round(_stated(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)))
         if width * height > max_pixels():
@@ -77,19 +99,30 @@ class VideoFileReader:
             raise StreamError(f"{path}: frames of {width} x {height} pixels; the limit is {max_pixels()}")
 
     def read(self) -> CapturedImage | None:
-        """As `FrameReader.read`. OpenCV tells no end from damage, the number of frames does."""
+        """As `FrameReader.read`.
+
+        OpenCV does not tell an end from damage: the stated number of frames does. And it fills what is missing
+        of a frame that is cut off: so each is held back until the next one, or the end, shows it to be whole.
+        """
+        held, self._held = self._held, self._next()
+        if held is None and self._held is not None:  # the first
+            held, self._held = self._held, self._next()
+        if self._held is None:
+            self._check_complete()
+        return held
+
+    def close(self) -> None:
+        """As `FrameReader.close`."""
+        self._capture.release()
+
+    def _next(self) -> CapturedImage | None:
         read, image = self._capture.read()
         if not read or image is None:
-            self._check_complete()
             return None
         self._read += 1
         shown_ms = self._capture.get(cv2.CAP_PROP_POS_MSEC)
         shown_s = shown_ms / 1000 if math.isfinite(shown_ms) and shown_ms >= 0 else None
         return CapturedImage(image, "bgr" if image.ndim == 3 else "gray", shown_s)
-
-    def close(self) -> None:
-        """As `FrameReader.close`."""
-        self._capture.release()
 
     def _check_complete(self) -> None:
         missing = self.frames - self._read
