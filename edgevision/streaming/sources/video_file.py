@@ -101,7 +101,7 @@ class VideoFileReader:
     def read(self) -> CapturedImage | None:
         """As `FrameReader.read`.
 
-        OpenCV does not tell an end from damage: the stated number of frames does. And it fills what is missing
+        OpenCV does not tell an end from damage: the stated number of frames does. It fills what is missing
         of a frame that is cut off: so each is held back until the next one, or the end, shows it to be whole.
         """
         held, self._held = self._held, self._next()
