@@ -83,12 +83,6 @@ def read_image_message(message: Any, *, color: str | None = None) -> Frame | Yuv
         InputError: the fields are not those of such a message, contradict each other, or hold no picture:
             depth, or an encoding that is not known.
         OptionError: a field has another type, or `color` is another word or contradicts the encoding.
-
-    Example::
-
-        def on_image(self, message):
-            found = self.detector(ros.read_image_message(message))
-            self.publisher.publish(ros.detections_message(found, message.header))
     """
     if color is not None:
         one_of(color, _ORDERS, "color")
