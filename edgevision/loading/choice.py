@@ -175,6 +175,8 @@ def _choice_of_backend(name: str, bundle: Bundle, request: Request, plugins: Reg
     measured = [
         entry for entry in entries if backend.name in entry.backends and entry.format in backend.formats
     ]
+    # One that was only measured there, in place of its own backend, comes after those that are for it.
+    measured.sort(key=lambda entry: entry.backends.index(backend.name))
     loadable = [entry for own in backend.formats for entry in entries if entry.format == own]
     for entry in [*measured, *loadable]:
         return Choice(entry, backend, request.settings)
