@@ -24,7 +24,7 @@ BARE_OPTIONS = (*INPUT_OPTIONS, *OUTPUT_OPTIONS, *DECODER_OPTIONS)
 
 
 def load_from_arguments(
-    path: Path, arguments: dict[str, Any], settings: SessionSettings, selftest: bool = False
+    path: Path, arguments: dict[str, Any], settings: SessionSettings
 ) -> Model:
     """Load a model with the backend, device, precision and options for bare files that were passed.
 
@@ -32,7 +32,6 @@ def load_from_arguments(
         path: a bundle, or a bare file.
         arguments: the command's arguments.
         settings: threads and other settings of the session.
-        selftest: check the bundle's known answers first.
 
     Raises:
         EdgeVisionError: as `load`, also where options for bare files were passed for a bundle.
@@ -43,7 +42,7 @@ def load_from_arguments(
         arguments["device"],
         precision=arguments["precision"],
         settings=settings,
-        selftest=selftest,
+        selftest=arguments["selftest"],
         bare=bare_of(arguments),
         tune=tune_of(arguments),
     )
