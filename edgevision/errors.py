@@ -6,7 +6,8 @@
     │   └── CopyError                   2   … because a model belongs to the process that loaded it
     ├── InputError                      3   an image, a set of images, or a tensor cannot be used
     ├── SourceError                     4   a trained model cannot be read or converted
-    │   └── UntrustedSourceError        4   … because it contains code and is not trusted
+    │   ├── UntrustedSourceError        4   … because it contains code and is not trusted
+    │   └── SourceLimitError            4   … because that goes over a limit on memory, time or open files
     ├── BundleError                     5   a bundle is incomplete, damaged, or of an unsupported version
     ├── PluginError                     6   no working plugin provides the requested name
     │   └── MissingRuntimeError         6   … because its runtime is not installed
@@ -64,6 +65,10 @@ class SourceError(EdgeVisionError):
 
 class UntrustedSourceError(SourceError):
     """A trained model contains code, and the caller did not pass `trust_source`."""
+
+
+class SourceLimitError(SourceError):
+    """Reading or converting a trained model went over a limit; says which, and how to raise it."""
 
 
 class MissingOptionError(OptionError):

@@ -86,6 +86,12 @@ class Registry:
     def __init__(self, manager: pluggy.PluginManager) -> None:
         self.manager = manager
         self.problems: list[Problem] = []
+        self._installed: set[str] = set()
+
+    @property
+    def has_own(self) -> bool:
+        """True if a plugin is registered in this process only, and not installed: other processes lack it."""
+        return any(name not in self._installed for name, _ in self.manager.list_name_plugin())
 
     def register(self, plugin: Any, name: str) -> None:
         """Register a plugin: a module or object with hook implementations.
@@ -318,6 +324,7 @@ def discover(points: Iterable[EntryPoint], disabled: Iterable[str] = ()) -> Regi
             registry._record(point.name, error)
             continue
         registry.register(plugin, point.name)
+        registry._installed.add(point.name)
     return registry
 
 

@@ -21,6 +21,7 @@ from edgevision.cli.options.path import PATH
 from edgevision.cli.options.run import (
     ARTIFACT_OPTIONS,
     NO_TUNE_OPTION,
+    SELFTEST_OPTION,
     SESSION_OPTIONS,
     session_settings_of,
 )
@@ -92,7 +93,7 @@ class Row(NamedTuple):
     *ARTIFACT_OPTIONS,
     *SESSION_OPTIONS,
     NO_TUNE_OPTION,
-    option("--selftest", is_flag=True, help="Check the bundle's known answers on this device first."),
+    SELFTEST_OPTION,
 )
 @under(BARE_HEADING, *BARE_OPTIONS)
 @verbosity_options
@@ -160,7 +161,7 @@ def _echo_left_out(found: Found, as_json: bool) -> None:
 
 
 def _load(model: Path, arguments: dict[str, Any], settings: SessionSettings) -> Network:
-    network = load_from_arguments(model, arguments, settings, arguments["selftest"])
+    network = load_from_arguments(model, arguments, settings)
     if not isinstance(network, (Classifier, Detector)):
         network.close()
         raise OptionError(f"{model}: this model generates images; run edgevision generate {model} -o DIR")
