@@ -155,6 +155,7 @@ COMMANDS: dict[str, tuple[list[str], tuple[str, ...]]] = {
     "report": (["evidence.evb", "-o", "report.html"], ("report.html", ".report.html")),
     "selftest": (["tiny.evb"], ()),
     "sign": (["unsigned.evb", "--key", "private.pem"], ("unsigned.evb",)),
+    "stream": (["tiny.evb", "five/a", "--jsonl", "stream.jsonl"], ("stream.jsonl",)),
     "targets": ([], ()),
     "verify": (["signed.evb", "--key", "public.pem"], ()),
     "tune": (["tiny.evb", "--backend", "tflite", "--seconds", "0.2"], ()),
