@@ -19,6 +19,7 @@ from __future__ import annotations
 import io
 import os
 import queue
+import re
 import selectors
 import signal
 import subprocess
@@ -45,6 +46,8 @@ MOST_ANSWER_BYTES = 2_000_000_000
 _STDERR_TAIL = 8192
 _STDERR_LINES = 3
 _CHUNK = 1 << 20
+#: Lines that TensorFlow and LiteRT always write: remarks at their start, in the form of their log.
+_REMARK = re.compile(r"[IW]\d{4} |WARNING: All log messages before absl")
 #: Seconds that an ending child has until its exit status is there.
 _SECONDS_TO_END = 5.0
 #: Seconds between two looks of a `Supervisor` at the child.
@@ -472,4 +475,5 @@ def _end_in_words(process: subprocess.Popen[bytes]) -> str:
 
 def _last_lines(stderr: bytearray) -> str:
     lines = [line.strip() for line in stderr.decode("utf-8", "replace").splitlines() if line.strip()]
+    lines = [line for line in lines if not _REMARK.match(line)]
     return "".join(f": {' | '.join(line[:200] for line in lines[-_STDERR_LINES:])}" for _ in lines[:1])
