@@ -47,7 +47,7 @@ _STDERR_TAIL = 8192
 _STDERR_LINES = 3
 _CHUNK = 1 << 20
 #: Lines that TensorFlow and LiteRT always write: remarks at their start, in the form of their log.
-_REMARK = re.compile(r"[IW]\d{4} |WARNING: All log messages before absl")
+_REMARK = re.compile(r"[IW]\d{4} |INFO: |WARNING: All log messages before absl")
 #: Seconds that an ending child has until its exit status is there.
 _SECONDS_TO_END = 5.0
 #: Seconds between two looks of a `Supervisor` at the child.
