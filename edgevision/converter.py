@@ -462,6 +462,18 @@ class PlainConverter(Protocol):
 
 
 @runtime_checkable
+class SymmetricConverter(Protocol):
+    """A converter whose int8 has another form for backends with symmetric int8 kernels; see `Backend`.
+
+    Optional: of other converters, int8 must have a form that all backends of its format run.
+    """
+
+    def symmetric(self) -> Converter:
+        """The converter for these backends: as this one, and its int8 activations have no zero point."""
+        ...
+
+
+@runtime_checkable
 class FullIntegerConverter(Protocol):
     """A converter whose int8 may keep operations in float, and which can also do without them.
 

@@ -24,6 +24,9 @@
     ├── OutputError                    12   a result cannot be written
     ├── TrustError                     14   a bundle does not meet a trust policy
     ├── IncompleteConversionError      15   some of the requested artifacts passed, and others did not
+    ├── StreamError                    16   a source of frames cannot be opened, or failed
+    │   ├── StreamLostError            16   … because it stopped delivering: unplugged, stalled, disconnected
+    │   └── StreamBrokenError          16   … because its data is damaged
     └── CancelledError                130   the caller cancelled the operation
 
 The number is the exit code of the command line. click also exits with 2 for an invalid command line, Ctrl-C
@@ -204,6 +207,20 @@ class IncompleteConversionError(EdgeVisionError):
     def __init__(self, message: str, evidence: object) -> None:
         self.evidence = evidence
         super().__init__(message)
+
+
+class StreamError(EdgeVisionError):
+    """A source of frames cannot be opened, or ended otherwise than by its end."""
+
+    exit_code = 16
+
+
+class StreamLostError(StreamError):
+    """A source of frames stopped delivering: unplugged, stalled, or disconnected. It may come back."""
+
+
+class StreamBrokenError(StreamError):
+    """The data of a source of frames is damaged, or the program that yields its frames failed."""
 
 
 class CancelledError(EdgeVisionError):

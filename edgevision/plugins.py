@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from edgevision.converter import Converter, SourceReader
     from edgevision.decoder import Decoder
     from edgevision.export_format import ExportFormat
+    from edgevision.frame_source import FrameSource
 
 GROUP = "edgevision"
 DISABLE_VARIABLE = "EDGEVISION_DISABLE_PLUGINS"
@@ -215,6 +216,10 @@ class Registry:
             PluginError: there is none; lists the available ones.
         """
         return self._pick("export format", name, self.export_formats())
+
+    def frame_sources(self) -> dict[str, FrameSource]:
+        """Name -> kind of source that frames of a stream come from."""
+        return self._items("edgevision_frame_sources", ("name", "accepts", "recognises", "open"))
 
     def target_files(self) -> list[tuple[str, Any]]:
         """(plugin, path of a TOML file with device profiles)."""

@@ -293,7 +293,8 @@ class Conversion:
         """The planned artifacts, or those that a search finds."""
         bases = speed_bases(self.plan.targets, self.plugins)
         if self.plan.searching:
-            return trials.search(self.plan.targets, self.sets.calibration is not None, bases)
+            is_calibrated = self.sets.calibration is not None
+            return trials.search(self.plan.targets, is_calibrated, bases, self.plan.symmetric)
         chosen = trials.run(self.plan.artifacts)
         trials.note_slower(chosen, bases)
         return chosen

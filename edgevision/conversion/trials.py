@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from edgevision.artifact import CALIBRATED
@@ -98,7 +98,11 @@ class Trials:
         return self._shared(self._succeeding([(one, one.targets) for one in planned]))
 
     def search(
-        self, targets: Sequence[Target], calibrated: bool, speed_bases: Mapping[str, str] | None = None
+        self,
+        targets: Sequence[Target],
+        calibrated: bool,
+        speed_bases: Mapping[str, str] | None = None,
+        symmetric: Collection[str] = (),
     ) -> list[Trial]:
         """For each target, the cheapest candidate inside the budget, or the nearest if none is inside.
 
@@ -109,8 +113,9 @@ class Trials:
             calibrated: True if there is a calibration set.
             speed_bases: name of a target -> how the speed of its candidates is known, if it is: it does not
                 get one that is slower than a more expensive one.
+            symmetric: as for `searches_for`.
         """
-        searches = searches_for(targets, calibrated, self._rank_layers, speed_bases)
+        searches = searches_for(targets, calibrated, self._rank_layers, speed_bases, symmetric)
         self._searches = searches
         self._try_all(searches)
         slower = self._speeds.slower_candidates(searches)
@@ -154,7 +159,7 @@ class Trials:
                 continue
             if not self._speeds.may_be_slower(trial.candidate, targets[0].backend):
                 continue
-            reference = replace(planned, precision="float32", targets=targets, float_layers=())
+            reference = PlannedArtifact(planned.format, "float32", targets)
             if reference.id not in floats:
                 floats[reference.id] = self._built_to_time(reference)
             in_float = floats[reference.id]
