@@ -30,6 +30,7 @@ from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.evidence import echo_evidence
 from edgevision.cli.output.terminal import progress_on, without_noise
 from edgevision.conversion.convert import ConversionSettings, convert
+from edgevision.conversion.source_limits import SourceLimits
 from edgevision.errors import AgreementError, IncompleteConversionError
 from edgevision.evidence.document import evidence_json
 from edgevision.evidence.records import Evidence
@@ -141,6 +142,15 @@ from edgevision.tasks.options import TaskOptions
     option(
         "--trust-source", is_flag=True, help="Run Python code that the source carries, such as Lambda layers."
     ),
+    option(
+        "--limit",
+        "limits",
+        multiple=True,
+        metavar="NAME=NUMBER",
+        help="Limit of the process that reads and converts the source: memory_gb, reading_s, idle_s (without "
+        "computing), total_s, open_files. Repeatable. Default: derived from this machine and the source's "
+        "size.",
+    ),
 )
 @under(
     "Model input",
@@ -246,6 +256,7 @@ def command(source: Path, output: Path, as_json: bool, **arguments: Any) -> None
         targets_files=arguments["targets_file"],
         operating_point=operating_point_of(arguments),
         calibrate_scores=arguments["calibrate_scores"],
+        source_limits=SourceLimits.parse(arguments["limits"]),
     )
     try:
         with without_noise() as stderr, progress_on(stderr, in_milliseconds=True) as progress:

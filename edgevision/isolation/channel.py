@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from edgevision import errors
-from edgevision.errors import EdgeVisionError, InferenceError, first_line
 from edgevision.execution.messages import Message, incoming
 from edgevision.tensors import Quantization, TensorSpec
 
@@ -86,27 +84,6 @@ def specs_of(rows: Sequence[Mapping[str, Any]]) -> tuple[TensorSpec, ...]:
         )
         for row in rows
     )
-
-
-def error_fields(error: BaseException) -> dict[str, Any]:
-    """An error as JSON values: the nearest class of EdgeVision's tree, its message, and what it carries."""
-    if not isinstance(error, EdgeVisionError):
-        return {"error": "InferenceError", "message": f"{type(error).__name__}: {first_line(error)}"}
-    known = next(kind.__name__ for kind in type(error).__mro__ if vars(errors).get(kind.__name__) is kind)
-    carried = {name: value for name, value in vars(error).items() if isinstance(value, (str, list, tuple))}
-    return {"error": known, "message": str(error), "carried": carried}
-
-
-def error_of(fields: Mapping[str, Any]) -> EdgeVisionError:
-    """The error that `error_fields` describes."""
-    kind = getattr(errors, str(fields["error"]), None)
-    if not (isinstance(kind, type) and issubclass(kind, EdgeVisionError)):
-        kind = InferenceError
-    error: EdgeVisionError = kind.__new__(kind)
-    Exception.__init__(error, str(fields["message"]))
-    for name, value in fields.get("carried", {}).items():
-        vars(error)[name] = tuple(value) if isinstance(value, list) else value
-    return error
 
 
 def _set_timeout(channel: socket.socket, until: float | None) -> None:

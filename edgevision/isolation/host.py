@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,8 @@ from edgevision.backend import LeasingSession, Session, SessionSettings, Slot
 from edgevision.errors import EdgeVisionError, InferenceError, PluginError, first_line
 from edgevision.execution.first_run import requested_backend
 from edgevision.execution.messages import Message
-from edgevision.isolation.channel import error_fields, receive, send, spec_fields
+from edgevision.execution.worker import error_fields
+from edgevision.isolation.channel import receive, send, spec_fields
 from edgevision.isolation.shared_tensors import SharedTensors
 from edgevision.session import open_unchecked
 from edgevision.tensors import Array
@@ -61,7 +63,7 @@ def serve() -> None:
         session = _open(message, content)
         _warm_up(session)
     except (Exception, SystemExit) as error:
-        send(control, Message(error_fields(error)))
+        send(control, Message(_fields_of(error)))
         os._exit(1)
     send(control, _opened(session))
     limit_bytes = int(message.fields["memory_limit"])
@@ -145,7 +147,7 @@ def _serve_slot(session: Session, batch: int, memory: int, channel: int, limit_b
         except (Exception, SystemExit) as error:
             # While it is being leased; those of a run are answered there.
             if not isinstance(error, _AnsweredError):
-                send(answers, Message(error_fields(error)))
+                send(answers, Message(_fields_of(error)))
 
 
 class _AnsweredError(InferenceError):
@@ -160,7 +162,7 @@ def _run(slot: Slot, tensors: SharedTensors, answers: socket.socket, limit_bytes
         outputs = slot.run()
     except BaseException as error:
         answers.sendall(FAILED)
-        for part in Message(error_fields(error)).parts():
+        for part in Message(_fields_of(error)).parts():
             answers.sendall(part)
         if isinstance(error, EdgeVisionError) and not isinstance(error, InferenceError):
             return
@@ -200,6 +202,13 @@ class _UnleasedSlot:
 
     def run(self) -> dict[str, Array]:
         return self._session.run(self.inputs)
+
+
+def _fields_of(error: BaseException) -> dict[str, Any]:
+    """An error as JSON values; of one that is not EdgeVision's, its class and first line."""
+    if isinstance(error, EdgeVisionError):
+        return error_fields(error)
+    return error_fields(InferenceError(f"{type(error).__name__}: {first_line(error)}"))
 
 
 def _memory_bytes() -> int:

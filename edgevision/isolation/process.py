@@ -9,16 +9,17 @@ import subprocess
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import PurePath
 from weakref import finalize
 
 from edgevision.artifact import Artifact
 from edgevision.backend import Backend, SessionSettings
-from edgevision.errors import DeadlineError, EdgeVisionError, InferenceError, OptionError, ProcessError
+from edgevision.errors import DeadlineError, OptionError, ProcessError
 from edgevision.execution.first_run import class_name, settings_fields
 from edgevision.execution.messages import Message
-from edgevision.execution.worker import end_in_words, interpreter_command
-from edgevision.isolation.channel import error_of, receive, receive_message, send, spec_fields, specs_of
+from edgevision.execution.worker import end_in_words, error_of, interpreter_command
+from edgevision.isolation.channel import receive, receive_message, send, specs_of
 from edgevision.isolation.settings import Isolation
 from edgevision.isolation.shared_tensors import SharedTensors, allocate, size_of
 from edgevision.tensors import Array, TensorSpec
@@ -66,7 +67,7 @@ class Opening:
             {
                 "backend": backend.name,
                 "class": class_name(backend),
-                "settings": settings_fields(settings),
+                "settings": settings_fields(replace(settings, options=_texts(settings.options))),
                 "format": artifact.format,
                 "precision": artifact.precision,
                 "files": [[name, len(part)] for name, part in artifact.files.items()],
@@ -103,24 +104,31 @@ class RuntimeProcess:
         opening: what it opens.
         what: names it in errors.
 
+    Attributes:
+        opened: what it said of its session; `None` before `wait` returned.
+        failure: why it must be replaced; `None` while it works.
+
     Raises:
         ProcessError: it cannot be started.
     """
 
     def __init__(self, opening: Opening, what: str) -> None:
+        self.opened: Opened | None = None
+        self.failure: ProcessError | None = None
         self._what = what
-        self._opened: Opened | None = None
+        self._started = time.monotonic()
         self._control, theirs = socket.socketpair()
-        lifeline, alive = os.pipe()
+        lifeline, self._alive = os.pipe()
         try:
             self._process = _start(theirs)
-            self._end = finalize(self, _end, self._process, os.getpid(), self._control, alive)
+        except BaseException:
+            _close(self._control, self._alive)
+            raise
+        else:
+            self._owner = os.getpid()
+            self._release = finalize(self, _release, self._process, self._owner, self._control, self._alive)
             with suppress(OSError):  # it has ended; `wait` says so
                 send(self._control, Message(opening.fields), (lifeline, opening.content))
-        except BaseException:
-            os.close(alive)
-            self._control.close()
-            raise
         finally:
             os.close(lifeline)
             theirs.close()
@@ -131,9 +139,14 @@ class RuntimeProcess:
         return self._process.pid
 
     @property
-    def is_open(self) -> bool:
-        """True if the artifact was open at the last look, and the process has not ended since."""
-        return self._opened is not None and self._end.alive and self._process.poll() is None
+    def is_alive(self) -> bool:
+        """True if the process has not ended."""
+        return self._process.poll() is None
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since it was started."""
+        return time.monotonic() - self._started
 
     def wait(self, until: float) -> Opened:
         """Wait until the artifact is open.
@@ -146,14 +159,19 @@ class RuntimeProcess:
             ProcessError: it has ended.
             EdgeVisionError: the backend refuses the artifact.
         """
-        if self._opened is None:
-            received = receive(self._control, until)
+        if self.opened is None:
+            try:
+                received = receive(self._control, until)
+            except TimeoutError:
+                raise
+            except OSError as error:
+                raise self.ended() from error
             if received is None:
                 raise self.ended()
             fields = received[0].fields
             if "error" in fields:
                 raise error_of(fields)
-            self._opened = Opened(
+            self.opened = Opened(
                 specs_of(fields["inputs"]),
                 specs_of(fields["outputs"]),
                 fields["device"],
@@ -161,7 +179,7 @@ class RuntimeProcess:
                 tuple(fields["fallback_nodes"]),
                 fields["leases"],
             )
-        return self._opened
+        return self.opened
 
     def slot(self, opened: Opened, batch: int, deadline_s: float, start_timeout_s: float) -> SharedSlot:
         """A new slot of the session.
@@ -197,15 +215,33 @@ class RuntimeProcess:
 
     def ended(self) -> ProcessError:
         """The error of a call whose process closed its channel."""
-        return ProcessError(f"{self._what}: {end_in_words(self._process, _SECONDS_TO_END)} in its own process")
+        if self.failure is None:
+            reason = end_in_words(self._process, _SECONDS_TO_END)
+            self.failure = ProcessError(f"{self._what}: {reason} in a process of its own")
+        return self.failure
 
     def stalled(self, reason: str) -> DeadlineError:
-        """The error of a call that took too long."""
-        return DeadlineError(f"{self._what}: {reason}")
+        """The error of a call that took too long; the process is ended."""
+        error = DeadlineError(f"{self._what}: {reason}; its process was ended")
+        if self.failure is None:
+            self.failure = error
+        self.end()
+        return error
+
+    def not_open_within(self, seconds: float) -> DeadlineError:
+        """The error of a process that takes too long to start; it is ended."""
+        return self.stalled(f"the model was not open within {seconds:g} s")
 
     def end(self) -> None:
-        """End the process. May be called twice, by any thread."""
-        self._end()
+        """End the process, without waiting for one that the kernel does not let go. May be called twice."""
+        _end(self._process, self._owner)
+        with suppress(OSError):
+            self._control.shutdown(socket.SHUT_RDWR)
+
+    def leave(self) -> None:
+        """Close what keeps the process alive: in the child of a fork."""
+        self._release.detach()
+        _close(self._control, self._alive)
 
 
 class SharedSlot:
@@ -250,9 +286,7 @@ class SharedSlot:
                 return {name: array.copy() for name, array in self._outputs.items()}
             return self._answer(answer)
         except TimeoutError:
-            raise self.process.stalled(
-                f"no answer within {self._deadline_s * 1e3:g} ms, so its process was ended"
-            ) from None
+            raise self.process.stalled(f"no answer within {self._deadline_s * 1e3:g} ms") from None
         except OSError as error:
             raise self.process.ended() from error
 
@@ -274,6 +308,11 @@ class SharedSlot:
         raise error_of(message.fields)
 
 
+def _texts(options: Mapping[str, object]) -> dict[str, object]:
+    """Options with paths as texts, which backends take as well."""
+    return {name: str(value) if isinstance(value, PurePath) else value for name, value in options.items()}
+
+
 def _start(control: socket.socket) -> subprocess.Popen[bytes]:
     command = interpreter_command(_HOST)
     try:
@@ -288,17 +327,20 @@ def _start(control: socket.socket) -> subprocess.Popen[bytes]:
         raise ProcessError(f"{command[0]}: cannot be started: {error.strerror or error}") from error
 
 
-def _end(process: subprocess.Popen[bytes], owner: int, control: socket.socket, alive: int) -> None:
-    """Kill a process and its children, without waiting for one that the kernel does not let go."""
-    control.close()
-    os.close(alive)
-    if os.getpid() != owner:  # in the child of a fork: the process is the parent's
-        process.returncode = 0
-        return
-    if process.poll() is None:
+def _end(process: subprocess.Popen[bytes], owner: int) -> None:
+    """Kill a process and its children."""
+    if os.getpid() == owner and process.poll() is None:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         with suppress(subprocess.TimeoutExpired):
             process.wait(_SECONDS_TO_END)
 
 
+def _release(process: subprocess.Popen[bytes], owner: int, control: socket.socket, alive: int) -> None:
+    _end(process, owner)
+    _close(control, alive)
+
+
+def _close(control: socket.socket, alive: int) -> None:
+    control.close()
+    os.close(alive)

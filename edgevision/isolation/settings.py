@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgevision.errors import OptionError
 from edgevision.system.arguments import duration, flag, real_number, whole_number
@@ -20,8 +20,8 @@ class Isolation:
     Attributes:
         deadline_ms: milliseconds that one run of the network may take; then its process is ended. `None` is
             a minute. A call that comes while the process is replaced waits as long for it.
-        standby: whether a second process, with the model open and warm, takes over. It takes the memory of
-            another copy of the model.
+        standby: whether a second process, with the model open and warm, takes over. It has the model in
+            memory once more.
         most_restarts: how often the process is replaced within `within_s`. After one more failure every call
             raises `edgevision.errors.RestartLimitError`.
         within_s: seconds.
@@ -63,3 +63,27 @@ class Isolation:
     def deadline_s(self) -> float:
         """Seconds that one run may take."""
         return (self.deadline_ms or _USUAL_DEADLINE_MS) / 1e3
+
+
+def isolation_of(isolate: object, deadline_ms: object, standby: object) -> Isolation | None:
+    """How the runtime is isolated, from the arguments of `edgevision.load`; `None` if it is not.
+
+    Raises:
+        OptionError: an argument is invalid, or only has a meaning with another.
+    """
+    isolation = (
+        isolate if isinstance(isolate, Isolation) else Isolation() if flag(isolate, "isolate") else None
+    )
+    stated = {name: value for name, value in (("deadline_ms", deadline_ms),) if value is not None}
+    if flag(standby, "standby"):
+        stated["standby"] = standby
+    if isolation is None:
+        for name in stated:
+            raise OptionError(f"{name}: only has a meaning with isolate=True; pass both, or remove it")
+        return None
+    for name, value in stated.items():
+        if getattr(isolation, name) not in (None, False, value):
+            raise OptionError(
+                f"{name}: {shown(value)} and isolate.{name} {shown(getattr(isolation, name))} contradict each other"
+            )
+    return replace(isolation, **stated)
