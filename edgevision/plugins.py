@@ -181,7 +181,7 @@ class Registry:
             PluginError: also whatever else it raises, so that the caller can go on without it.
         """
         backend = self.backend(name)
-        names = _device_names(backend)
+        names = device_names(backend)
         if device is not None and device not in names:
             raise DeviceError(f"has no device '{device}', only {', '.join(names)}")
         return backend
@@ -351,7 +351,12 @@ def registry() -> Registry:
     return discover(entry_points(GROUP), disabled)
 
 
-def _device_names(backend: Backend) -> list[str]:
+def device_names(backend: Backend) -> list[str]:
+    """The names of a backend's devices on this machine.
+
+    Raises:
+        EdgeVisionError: what the backend raises; as `PluginError` whatever else that is.
+    """
     try:
         return [one.name for one in backend.devices()]
     except EdgeVisionError:

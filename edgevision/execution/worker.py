@@ -78,7 +78,7 @@ _START = (
     "import sys; "
     "sys.path[:] = sys.path[sys.path[:1] == ['']:]; "
     "sys.path += [entry for entry in sys.argv[1:] if entry not in sys.path]; "
-    "from edgevision.execution.worker import serve; "
+    "from {module} import serve; "
     "serve()"
 )
 
@@ -178,7 +178,7 @@ class Worker:
         if time.monotonic() >= deadline:
             reason = f"timed out after {timeout_s:g} s"
         else:
-            reason = _end_in_words(process)
+            reason = end_in_words(process)
         raise ProcessError(f"{what}: {reason} in a process of its own{_last_lines(stderr)}")
 
     def _kill(self) -> None:
@@ -303,14 +303,23 @@ def _error(fields: Any, what: str) -> EdgeVisionError:
     return error_of(fields)
 
 
-def _start(environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def interpreter_command(module: str) -> list[str]:
+    """The command of a new interpreter that calls the function `serve` of a module, as described above.
+
+    Raises:
+        ProcessError: there is no such command.
+    """
     if not sys.executable:
         raise ProcessError("this Python does not know its own program, so it cannot start a process")
     isolation = [("-E", sys.flags.ignore_environment), ("-s", sys.flags.no_user_site)]
     options = [option for option, is_set in isolation if is_set]
+    return [sys.executable, *options, "-c", _START.format(module=module), *_import_path()]
+
+
+def _start(environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
-            [sys.executable, *options, "-c", _START, *_import_path()],
+            interpreter_command(__name__),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -459,9 +468,15 @@ def _close(pipe: IO[bytes]) -> None:
         pipe.close()
 
 
-def _end_in_words(process: subprocess.Popen[bytes]) -> str:
+def end_in_words(process: subprocess.Popen[bytes], seconds: float = _SECONDS_TO_END) -> str:
+    """How a child ended that closed its pipe.
+
+    Args:
+        process: the child.
+        seconds: how long its exit status is waited for.
+    """
     try:
-        status = process.wait(_SECONDS_TO_END)
+        status = process.wait(seconds)
     except subprocess.TimeoutExpired:
         return "closed its pipe and did not end"
     if status >= 0:
