@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from edgevision.calibration.findings import LayerCoverage as LayerCoverage
     from edgevision.conversion.convert import convert as convert
     from edgevision.conversion.settings import ConversionSettings as ConversionSettings
+    from edgevision.conversion.source_limits import SourceLimits as SourceLimits
     from edgevision.datasets.groups import GroupFacts as GroupFacts
     from edgevision.datasets.groups import Grouping as Grouping
     from edgevision.datasets.groups import GroupSource as GroupSource
@@ -184,6 +185,7 @@ _NAMES = {
     "calibration.findings": ("Coverage", "Finding", "LayerCoverage"),
     "conversion.convert": ("convert",),
     "conversion.settings": ("ConversionSettings",),
+    "conversion.source_limits": ("SourceLimits",),
     "datasets.groups": ("GroupFacts", "GroupSource", "Grouping"),
     "datasets.image_sets": ("ImageCopy", "ImageSet", "SetFacts"),
     "errors": ("EdgeVisionError", "errors"),

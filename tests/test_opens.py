@@ -49,6 +49,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
     "plugins/edgevision_tflite/model_file.py": {"ZipFile": "written into memory"},
     "edgevision/bundle/manifest.py": {"loads": "its own text, to be put into canonical form"},
     # TOML, which its readers read strictly
+    "edgevision/conversion/messages.py": {"loads": "a pickle of the process that started this one"},
     "edgevision/target.py": {"loads": "TOML"},
     "edgevision/conversion/latency_table.py": {"loads": "TOML"},
     "edgevision/testing/fake.py": {"loads": "an artifact of tests, from memory"},
