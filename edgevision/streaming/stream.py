@@ -62,8 +62,8 @@ class Stream(Generic[ResultT]):
         return self._run.exchange.policy.name
 
     def __iter__(self) -> Iterator[Answered[ResultT]]:
-        self._run.start()
         try:
+            self._run.start()
             while (answered := self._run.next()) is not None:
                 yield answered
         finally:
@@ -132,7 +132,8 @@ class StreamRun(Generic[ResultT]):
             raise OptionError("this stream has run; call model.stream(…) again")
         self._process = os.getpid()
         clock = self.exchange.clock
-        self._threads = [clock.start(worker.run, "edgevision-work") for worker in self._workers]
+        for worker in self._workers:
+            self._threads.append(clock.start(worker.run, "edgevision-work"))
         self._threads.append(clock.start(self._capture.run, "edgevision-watch"))
 
     def next(self) -> Answered[ResultT] | None:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgevision.errors import ForkedSessionError, OptionError, StreamBrokenError
+from edgevision.errors import ForkedSessionError, OptionError, StreamBrokenError, StreamError
 from edgevision.testing import fake_classifier
 
 MODEL = fake_classifier(["a", "b"], [0.25, 0.75], size_wh=(8, 8))
@@ -239,3 +239,18 @@ def test_memory_stays_bounded_where_nobody_takes_results() -> None:
         time.sleep(0.2)
         assert stream.counters.in_progress <= most
         stream.close()
+
+
+@pytest.mark.parametrize("refused", ["edgevision-work", "edgevision-watch", "edgevision-read"])
+def test_a_system_that_starts_no_more_threads_is_told(monkeypatch: pytest.MonkeyPatch, refused: str) -> None:
+    before, start = own_threads(), threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == refused:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(StreamError, match="the system starts no more threads"):
+        list(MODEL.stream(Endless()))
+    assert own_threads() <= before
