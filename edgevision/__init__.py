@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from edgevision.bundle.manifest import FileEntry as FileEntry
     from edgevision.bundle.manifest import Manifest as Manifest
     from edgevision.bundle.manifest import SourceEntry as SourceEntry
+    from edgevision.bundle.provenance import InputRecord as InputRecord
+    from edgevision.bundle.provenance import Provenance as Provenance
     from edgevision.bundle.signature import Signer as Signer
     from edgevision.bundle.signing import Verification as Verification
     from edgevision.bundle.signing import sign_bundle as sign_bundle
@@ -122,6 +124,7 @@ if TYPE_CHECKING:
     from edgevision.metrics.reliability import Reliability as Reliability
     from edgevision.metrics.reliability import ReliabilityBin as ReliabilityBin
     from edgevision.reporting.report import write_report as write_report
+    from edgevision.reporting.sbom import sbom as sbom
     from edgevision.session import CheckedSession as CheckedSession
     from edgevision.session import open_session as open_session
     from edgevision.system.machine import Machine as Machine
@@ -167,6 +170,7 @@ _NAMES = {
     "benchmarking.throughput": ("Throughput",),
     "benchmarking.tune": ("Chosen", "Tuning", "TuningRow", "tune"),
     "bundle.manifest": ("ArtifactEntry", "FileEntry", "Manifest", "SourceEntry"),
+    "bundle.provenance": ("InputRecord", "Provenance"),
     "bundle.signature": ("Signer",),
     "bundle.signing": ("Verification", "sign_bundle", "verify_bundle"),
     "bundle.storage": ("Bundle", "read_bundle"),
@@ -216,6 +220,7 @@ _NAMES = {
     "metrics.intervals": ("Interval",),
     "metrics.measures": ("ClassMetricValues", "Measures", "MetricValue"),
     "reporting.report": ("write_report",),
+    "reporting.sbom": ("sbom",),
     "session": ("CheckedSession", "open_session"),
     "system.machine": ("Machine",),
     "system.progress": ("Progress",),

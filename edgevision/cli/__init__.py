@@ -43,6 +43,7 @@ _COMMANDS = {
     "plan-evaluation": "Say how many images an evaluation set needs.",
     "predict": "Classify images or detect objects in them.",
     "report": "Write the evidence of a bundle as one HTML page.",
+    "sbom": "List what a bundle is made of, and the libraries that it loads.",
     "selftest": "Check a bundle's known answers on this machine.",
     "sign": "Sign a bundle with a local key.",
     "targets": "List the device profiles that a model can be converted for.",

@@ -145,7 +145,7 @@ def _calibration_images(request: ConversionRequest, calibrated: Sequence[str]) -
 
 
 def _opened(images: Images, settings: ConversionSettings) -> ImageSet:
-    return replace(open_images(images), released=settings.dicom_pictures)
+    return replace(open_images(images), released=settings.dicom_pictures, named=settings.record_names)
 
 
 def _grouped(

@@ -217,6 +217,7 @@ def functions(folder: Path) -> Iterator[Entry]:
         "sign_bundle": {"bundle": "signed.evb", "key": "key.pem", "force": True},
         "verify_bundle": {"bundle": "signed.evb", "trust": None},
         "export": {"bundle": "tiny.evb", "output": "new", "form": "mediapipe"},
+        "sbom": {"bundle": "tiny.evb", "form": "soup", "backend": "tflite"},
         "pack": {"bundle": "tiny.evb", "output": "packed.evb"},
         "write_report": {"bundle": "tiny.evb", "output": "new.html"},
         "tune": {
