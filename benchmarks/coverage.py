@@ -18,14 +18,18 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from edgevision.evidence.temperatures import change_interval, log_losses
 from edgevision.metrics.bounded_means import WeightedMean, limits_of_means
 from edgevision.metrics.class_ratios import ClassCounts, RatioAverage, class_metrics
 from edgevision.metrics.classification import members
 from edgevision.metrics.coco import _average, _ClassMatches, _contributions
 from edgevision.metrics.intervals import Groups, Interval, clopper_pearson, paired_drop, share_mean
 from edgevision.metrics.measures import Contributions, Hits, Values
+from edgevision.metrics.reliability import Reliability
 
 SIZES = (50, 200, 1000, 5000)
+#: Images of the sets that are solved together, which limits the memory.
+_MOST_IMAGES = 100_000
 #: Coverage of 95 % intervals that is required, and the most often that an unfavourable end may be wrong.
 LEAST_COVERAGE, MOST_BEYOND = 0.94, 0.025
 
@@ -111,29 +115,42 @@ Scenario = Callable[[np.random.Generator, int], Iterator[Drawn]]
 def simulate(name: str, scenario: Scenario, size: int, sets: int, seed: int = 0) -> list[Row]:
     """The rows of one scenario at one size."""
     random = np.random.default_rng([seed, size, *name.encode()])
-    drawn = [one for _ in range(sets) for one in scenario(random, size)]
-    unsolved = [one.mean for one in drawn if one.mean is not None]
-    solved = iter(limits_of_means(unsolved))
-    intervals = [one.limits(None if one.mean is None else next(solved)) for one in drawn]
-    rows = []
-    for metric in dict.fromkeys(one.metric for one in drawn):
-        of_metric = [pair for pair in zip(drawn, intervals, strict=True) if pair[0].metric == metric]
-        known = [(one, limits) for one, limits in of_metric if limits is not None]
-        covered = sum(limits[0] <= one.truth <= limits[1] for one, limits in known)
-        beyond = sum(limits[1] < one.truth if one.is_drop else limits[0] > one.truth for one, limits in known)
-        width = sum(limits[1] - limits[0] for _, limits in known) / max(1, len(known))
-        rows.append(
-            Row(
-                metric,
-                name,
-                size,
-                len(of_metric),
-                covered / max(1, len(known)),
-                beyond / len(of_metric),
-                width,
-            )
-        )
-    return rows
+    counts: dict[str, _Counts] = {}
+    at_once = max(1, _MOST_IMAGES // size)
+    for start in range(0, sets, at_once):
+        _add_sets(counts, [one for _ in range(min(at_once, sets - start)) for one in scenario(random, size)])
+    return [count.row(metric, name, size) for metric, count in counts.items()]
+
+
+def _add_sets(counts: dict[str, _Counts], drawn: Sequence[Drawn]) -> None:
+    """Count the intervals of some sets, whose limits are solved together."""
+    solved = iter(limits_of_means([one.mean for one in drawn if one.mean is not None]))
+    for one in drawn:
+        count = counts.setdefault(one.metric, _Counts())
+        count.sets += 1
+        limits = one.limits(None if one.mean is None else next(solved))
+        if limits is None:
+            continue
+        count.known += 1
+        count.covered += limits[0] <= one.truth <= limits[1]
+        count.beyond += limits[1] < one.truth if one.is_drop else limits[0] > one.truth
+        count.width += limits[1] - limits[0]
+
+
+@dataclass
+class _Counts:
+    """Of one metric: sets, those with an interval, and sums over these; see `Row`."""
+
+    sets: int = 0
+    known: int = 0
+    covered: int = 0
+    beyond: int = 0
+    width: float = 0.0
+
+    def row(self, metric: str, scenario: str, size: int) -> Row:
+        known = max(1, self.known)
+        shares = self.covered / known, self.beyond / self.sets, self.width / known
+        return Row(metric, scenario, size, self.sets, *shares)
 
 
 def _interval(metric: str, truth: float, interval: Interval, is_drop: bool = False) -> Drawn:
@@ -494,6 +511,60 @@ def grouped(images: int, correlation: float, flips: float) -> Scenario:
     return scenario
 
 
+@dataclass(frozen=True)
+class Scores:
+    """A population of images with the scores of a classifier of ten classes.
+
+    Attributes:
+        sharpness: temperature by which its logits would have to be divided: 1 is calibrated, above 1 is sure
+            too often.
+        images: size of the set whose values stand for those of the population.
+    """
+
+    sharpness: float
+    images: int = 200_000
+
+    @cached_property
+    def truth(self) -> tuple[float, float]:
+        """Calibration error, and change of the log loss, of the population: expected over the labels."""
+        scores, scaled, likely = self._scores(np.random.default_rng(99), self.images)
+        best = scores.argmax(axis=1)
+        confidence, right = (one[np.arange(len(one)), best] for one in (scores, likely))
+        places = np.ceil(confidence * 15).astype(np.intp) - 1
+        error = np.abs(np.bincount(places, confidence - right, 15)).sum() / self.images
+        change = (likely * (np.log(scores) - np.log(scaled))).sum(axis=1).mean()
+        return float(error), float(change)
+
+    def __call__(self, random: np.random.Generator, size: int) -> Iterator[Drawn]:
+        """One set."""
+        scores, scaled, likely = self._scores(random, size)
+        labels = _chosen(random, likely)
+        best = scores.argmax(axis=1)
+        confidence = scores[np.arange(size), best].astype(np.float32)
+        error = Reliability.of(confidence, labels == best).interval
+        if error is not None:
+            yield _interval("calibration error", self.truth[0], error)
+        true = members(labels, scores.shape[1])
+        before, after = (
+            log_losses(one.astype(np.float32), true, 1e-7, multi_label=False) for one in (scores, scaled)
+        )
+        change = change_interval(before, after)
+        if change is not None:
+            yield _interval("change of the log loss", self.truth[1], change)
+
+    def _scores(self, random: np.random.Generator, size: int) -> tuple[Floats, Floats, Floats]:
+        """The scores, those after a temperature of 1.25, and the probabilities of the labels."""
+        logits = random.normal(0, 2, (size, 10)) * random.gamma(2.0, 0.75, (size, 1))
+        return tuple(  # type: ignore[return-value]
+            _softmax(logits / temperature) for temperature in (1.0, 1.25, self.sharpness)
+        )
+
+
+def _softmax(logits: Floats) -> Floats:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
 def scenarios() -> dict[str, Scenario]:
     """Name -> scenario, of independent images."""
     ten, two = np.full(10, 0.1), np.array([0.95, 0.05])
@@ -524,6 +595,10 @@ def scenarios() -> dict[str, Scenario]:
             for rare, loss in ((0.0, 0.0), (0.01, 6.0), (0.05, 3.0))
         },
         **{f"{100 * rare:g} % of the images are unlike": similarities(rare) for rare in (0.002, 0.01, 0.05)},
+        **{
+            f"scores that need a temperature of {sharpness:g}": Scores(sharpness)
+            for sharpness in (1.0, 1.25, 2.0)
+        },
     }
 
 
@@ -540,7 +615,7 @@ def group_scenarios() -> dict[str, Scenario]:
 def main() -> None:
     """Simulate, and print the table as Markdown."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sets", type=int, default=400, help="simulated sets per row; see sets_of")
+    parser.add_argument("--sets", type=int, default=2000, help="simulated sets per row; see sets_of")
     parser.add_argument("--only", default="", help="scenarios whose name contains this")
     parser.add_argument("--sizes", type=int, nargs="*", default=SIZES, help="images per set")
     options = parser.parse_args()
@@ -551,7 +626,7 @@ def main() -> None:
                 continue
             started = time.monotonic()
             for size in sizes:
-                rows += simulate(name, scenario, size, sets_of(scenario, size, options.sets))
+                rows += simulate(name, scenario, size, sets_of(scenario, options.sets))
             print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
     inside = sum(row.passed for row in rows)
     print(_INTRODUCTION.format(rows=len(rows), inside=inside))
@@ -559,11 +634,11 @@ def main() -> None:
     sys.exit(0 if all(row.passed for row in rows) else 1)
 
 
-def sets_of(scenario: Scenario, size: int, sets: int) -> int:
-    """Ten times as many sets of cheap scenarios, and fewer of large and expensive ones."""
-    share = 10.0 if isinstance(scenario, (Proportion, HitDrop)) else 1.0
-    share *= 0.4 if isinstance(scenario, Detectors) else 1.0
-    return max(1, round(share * sets * (0.25 if size > 1000 else 1.0)))
+def sets_of(scenario: Scenario, sets: int) -> int:
+    """Twice as many sets of cheap scenarios, and fewer of expensive ones."""
+    if isinstance(scenario, (Proportion, HitDrop)):
+        return 2 * sets
+    return max(1, round(sets * 0.4)) if isinstance(scenario, Detectors) else sets
 
 
 def table(rows: Sequence[Row]) -> str:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edgevision.benchmarking.bench import BenchResult
 from edgevision.benchmarking.sustained import Minute, Sustained
-from edgevision.drawing.results import class_color
+from edgevision.drawing.colors import class_color
 
 Pixels = NDArray[np.uint8]
 Color = tuple[int, int, int]

@@ -13,7 +13,7 @@ from edgevision.evaluation.evaluator import Evaluator
 from edgevision.evaluation.run import Examples, measure
 from edgevision.evaluation.source_session import SourceSession
 from edgevision.evidence.requirements import CONFIDENCE, Budget, Requirement, output_error
-from edgevision.evidence.sample_texts import in_groups
+from edgevision.evidence.sample_texts import in_groups, set_text
 from edgevision.session import CheckedSession
 
 
@@ -86,7 +86,8 @@ class Reference:
         more = f"pass --evaluation with at least {images}, " if images else ""
         option = "lower --min-agreement" if missed.at_least else "raise --max-drop"
         return (
-            f"{self.examples.name}: {len(self.examples)} images cannot show that the {missed.what} is "
-            f"{missed.required_text}: even for an artifact identical to the source, the bound is "
-            f"{missed.bound_text}; {more}{option}, or pass --accept-not-shown to convert nevertheless"
+            f"{self.examples.name}: {set_text(len(self.examples), groups)} cannot show that the "
+            f"{missed.what} is {missed.required_text}: even for an artifact identical to the source, the "
+            f"bound is {missed.bound_text}; {more}{option}, or pass --accept-not-shown to convert "
+            f"nevertheless"
         )

@@ -13,7 +13,7 @@ from edgevision.datasets.image_sets import SetFacts
 from edgevision.errors import AgreementError, IncompleteConversionError, NotShownError
 from edgevision.evidence.records import Evidence, Measured
 from edgevision.evidence.requirements import NOT_SHOWN, Requirement
-from edgevision.evidence.sample_texts import groups_text, images_text
+from edgevision.evidence.sample_texts import images_text, set_text
 from edgevision.metrics.formatting import level
 
 _NOTHING_WRITTEN = "nothing was written"
@@ -99,8 +99,9 @@ def _not_shown(result: Measured, data: SetFacts, requirement: Requirement) -> tu
     more = f"{needed} like these, which would show it," if needed else "more images"
     point = result.operating_point
     of_point = point is not None and point.requirement.what == requirement.what
+    groups = None if data.groups is None else data.groups.groups
     counted = f"{point.counted} of " if point is not None and of_point else ""
-    images = f"{counted}{data.images} images{groups_text(data)}"
+    images = f"{counted}{set_text(data.images, groups)}"
     return (
         f"the {requirement.what} is {requirement.measured_text} on {images}, which do not show that it is "
         f"{requirement.required_text}: {reason}",
@@ -111,7 +112,7 @@ def _not_shown(result: Measured, data: SetFacts, requirement: Requirement) -> tu
 def _failed(result: Measured, requirement: Requirement) -> tuple[str, tuple[str, ...]]:
     """The measured value and the limit; how it was measured, and the next step."""
     measured, limit = requirement.measured_text, requirement.limit_text
-    images = f"{result.comparison.images} images"
+    images = set_text(result.comparison.images, None)
     advice = "calibrate on more images like those in use, choose another --precision, or"
     if requirement.unit in DEVICE_UNITS:
         return f"{requirement.what} is {measured} (its target allows {limit})", ()

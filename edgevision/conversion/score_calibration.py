@@ -23,6 +23,7 @@ from edgevision.evidence.operating_points import (
 )
 from edgevision.evidence.operating_specification import OperatingPointSpecification
 from edgevision.evidence.records import Measured
+from edgevision.evidence.sample_texts import set_text
 from edgevision.evidence.temperatures import (
     HIGHEST,
     LOWEST,
@@ -256,9 +257,10 @@ def _check_enough(
     if independent >= least:
         return
     grouped = "" if groups is None else f", in groups that count as {independent},"
+    images = set_text(int(counted.sum()), None)
     lower = "" if specification.confidence is None else ", or lower --confidence"
     raise InputError(
-        f"{name}: {int(counted.sum())} images of {which} '{specification.positive}'{grouped} cannot show a "
+        f"{name}: {images} of {which} '{specification.positive}'{grouped} cannot show a "
         f"{_required(specification)}; calibrate on "
         f"{least} of them or more (--calibration-samples limits how many are used), require less{lower}"
     )

@@ -198,6 +198,15 @@ class ImageSet:
                 copies.append(ImageCopy(entry.name, of, label, kept_label, self._is_nameless(entry)))
         return replace(self.at(kept), copies=(*self.copies, *copies)) if copies else self
 
+    @property
+    def only_folder(self) -> str | None:
+        """Name of the folder that holds all images and nothing else; `None` if there are several, or none.
+
+        It is a class for a model with a label of this name, and otherwise just a folder.
+        """
+        folders = set(_folders(self.image_names))
+        return folders.pop() if len(folders) == 1 else None
+
     def _label_at(self, place: int) -> str:
         return "" if self.labels is None else self.class_names[self.labels[place]]
 
@@ -464,15 +473,24 @@ def _read_member(archive: StrictZip, name: str, where: str) -> bytes:
 
 
 def _classes(names: Sequence[str]) -> tuple[tuple[str, ...], NDArray[np.int64] | None]:
-    """Class names and labels from the folders of the images; empty and `None` if these are no classes."""
+    """Class names and labels from the folders of the images; empty and `None` if these are no classes.
+
+    The only folder of a set is no class by itself; see `ImageSet.only_folder`.
+    """
+    folders = _folders(names)
+    class_names = tuple(sorted(set(folders)))
+    if len(class_names) < 2:
+        return (), None
+    numbers = {name: number for number, name in enumerate(class_names)}
+    return class_names, np.array([numbers[name] for name in folders], np.int64)
+
+
+def _folders(names: Sequence[str]) -> list[str]:
+    """The folder of each image, below the folders that hold all images; empty if an image is in none."""
     paths = [parts_of(name) for name in names]
     while all(len(path) > 2 and path[0] == paths[0][0] for path in paths):
         paths = [path[1:] for path in paths]
-    class_names = tuple(sorted({path[0] for path in paths}))
-    if len(class_names) < 2 or any(len(path) < 2 for path in paths):
-        return (), None
-    numbers = {name: number for number, name in enumerate(class_names)}
-    return class_names, np.array([numbers[path[0]] for path in paths], np.int64)
+    return [] if any(len(path) < 2 for path in paths) else [path[0] for path in paths]
 
 
 def _checked_labels(labels: Any, count: int, name: str) -> NDArray[np.int64]:

@@ -1,46 +1,71 @@
-"""Draw results into images: readable boxes and labels, one colour per class."""
+"""Results drawn into images, for people: each label readable, and none over another or over the object.
+
+Small images are enlarged, so that there is room for text: the picture may be larger than the image. Its size
+depends on that of the image, and on the number of lines that are written below it, alone.
+"""
 
 from __future__ import annotations
 
-import colorsys
-import unicodedata
+import math
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgevision.drawing.colors import Color, class_color, readable_on
+from edgevision.drawing.placement import place_labels
+from edgevision.drawing.text import Pen, Pixels, plain
 from edgevision.system.decimals import percent
 from edgevision.tasks.classify import Classification
-from edgevision.tasks.detections import Detections
+from edgevision.tasks.detections import Detection, Detections
 
-Pixels = NDArray[np.uint8]
-Color = tuple[int, int, int]
+_BLACK, _WHITE, _GREY = (0, 0, 0), (255, 255, 255), (178, 178, 178)
+#: Pixels of the longer side below which an image is enlarged, and that it then has at least.
+_SMALL, _ENLARGED = 240, 320
+#: The narrowest picture with text below it, in pixels.
+_LEAST_WIDTH = 200
+#: Share of a picture's width that the label of an object may have.
+_LABEL_SHARE = 0.4
+_TOP_LARGER = 1.4
+#: Classes that are written at most.
+_MOST_CLASSES = 10
+#: Objects whose labels are placed; the boxes of all are drawn.
+_MOST_LABELS = 100
 
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
-#: An irrational step around the hue circle gives consecutive classes distinct colours.
-_GOLDEN_SHARE = 0.618034
-_DARK_TEXT_ABOVE = 140
 
+def draw_detections(image: Pixels, detections: Detections, *, scores: bool = True) -> Pixels:
+    """An image with a box and a label for each object.
 
-def draw_detections(image: Pixels, detections: Detections) -> Pixels:
-    """An image with a box and a label for each object, the best drawn last, over the others.
+    Labels do not cover each other: where objects are crowded, those with the lowest scores go without one.
 
     Args:
         image: (h, w, 3) uint8 RGB; not changed.
         detections: objects in pixels of `image`.
+        scores: False leaves the scores out, such as for the ground truth.
 
     Returns:
-        (h, w, 3) uint8 RGB, owned by the caller.
+        (h, w, 3) uint8 RGB, owned by the caller; larger than a small image, by a whole factor.
     """
-    out: Pixels = image.copy()
-    pen = _Pen.for_image(image)
-    for detection in reversed(list(detections)):
-        left, top, right, bottom = (round(value) for value in detection.box)
-        color = class_color(detection.class_id)
-        cv2.rectangle(out, (left, top), (right, bottom), color, pen.line, cv2.LINE_AA)
-        label = plain(detection.label, detection.class_id)
-        pen.write(out, f"{label} {percent(detection.score, 0, sign='%')}", (left, top), color)
+    out, factor = enlarged(image)
+    pen = Pen.for_picture(out)
+    boxes = _boxes(detections, factor)
+    colors = [class_color(class_id) for class_id in detections.class_ids.tolist()]
+    for box, color in reversed(list(zip(boxes, colors, strict=True))):
+        _draw_box(out, box, color, pen.line)
+    best = np.argsort(-detections.scores, kind="stable")[:_MOST_LABELS]
+    texts = [_label(detections[int(place)], scores, pen, out.shape[1]) for place in best]
+    sizes = [(pen.width(text), pen.height) for text in texts]
+    corners = place_labels(boxes[best], sizes, *out.shape[:2])
+    labels = [
+        _Label(text, corner, size, boxes[place], colors[place])
+        for place, text, size, corner in zip(best.tolist(), texts, sizes, corners, strict=True)
+        if corner is not None
+    ]
+    for label in labels:
+        label.tie(out, pen)
+    for label in labels:
+        label.write(out, pen)
     return out
 
 
@@ -53,89 +78,119 @@ def outline_detections(image: Pixels, detections: Detections, line: int = 1) -> 
         line: line width in pixels.
 
     Returns:
-        (h, w, 3) uint8 RGB, owned by the caller.
+        (h, w, 3) uint8 RGB of the same size, owned by the caller.
     """
     out: Pixels = image.copy()
-    for detection in detections:
-        left, top, right, bottom = (round(value) for value in detection.box)
-        color = class_color(detection.class_id)
-        cv2.rectangle(out, (left, top), (right, bottom), color, line, cv2.LINE_AA)
+    boxes = _boxes(detections, 1)
+    for box, class_id in zip(boxes, detections.class_ids.tolist(), strict=True):
+        _draw_box(out, box, class_color(class_id), line)
     return out
 
 
-def draw_classification(image: Pixels, classification: Classification, top: int = 1) -> Pixels:
-    """An image with the names and scores of its best classes in the upper left corner.
+def draw_classification(
+    image: Pixels, classification: Classification, top: int = 1, truth: str | None = None
+) -> Pixels:
+    """An image with its best classes and their scores in lines below it, the best first and largest.
 
     Args:
         image: (h, w, 3) uint8 RGB; not changed.
         classification: its classification.
-        top: number of classes.
+        top: number of classes; ten at most are written.
+        truth: name of the true class, for a further line.
 
     Returns:
         (h, w, 3) uint8 RGB, owned by the caller.
     """
-    out: Pixels = image.copy()
-    pen = _Pen.for_image(image)
-    for line, best in enumerate(classification.top(top)):
-        text = f"{plain(best.label, best.class_id)} {percent(best.score, 1, sign='%')}"
-        pen.write(out, text, (0, line * pen.height), class_color(best.class_id))
+    picture, _ = enlarged(image)
+    best = classification.top(min(top, _MOST_CLASSES))
+    lines: list[tuple[str, str, int | None]] = [
+        (plain(one.label, one.class_id), percent(one.score, 1, sign="%"), one.class_id) for one in best
+    ]
+    pens = [Pen.for_picture(picture, _TOP_LARGER if place == 0 else 1.0) for place in range(len(lines))]
+    if truth is not None:
+        lines.append((f"ground truth: {plain(truth, 0)}", "", None))
+        pens.append(Pen.for_picture(picture))
+    height, width = picture.shape[:2]
+    out = np.zeros((height + sum(pen.height for pen in pens), max(width, _LEAST_WIDTH), 3), np.uint8)
+    left = (out.shape[1] - width) // 2
+    out[:height, left : left + width] = picture
+    down = height
+    for (label, score, class_id), pen in zip(lines, pens, strict=True):
+        _write_line(out, down, label, score, None if class_id is None else class_color(class_id), pen)
+        down += pen.height
     return out
 
 
-def class_color(class_id: int) -> Color:
-    """The colour of a class, red, green and blue in 0…255: the same in every image and every run."""
-    share = class_id * _GOLDEN_SHARE % 1.0
-    red, green, blue = colorsys.hsv_to_rgb(share, 0.85 if class_id % 2 == 0 else 0.6, 0.95)
-    return round(red * 255), round(green * 255), round(blue * 255)
+def enlarged(image: Pixels) -> tuple[Pixels, int]:
+    """A copy of an image, enlarged by a whole factor if it is small; the factor."""
+    longer = max(image.shape[:2])
+    if longer >= _SMALL:
+        return image.copy(), 1
+    factor = math.ceil(_ENLARGED / longer)
+    return image.repeat(factor, axis=0).repeat(factor, axis=1), factor
 
 
-def plain(label: str, class_id: int) -> str:
-    """A label in letters that OpenCV can draw: without accents; for other scripts, the class id."""
-    letters = "".join(c for c in unicodedata.normalize("NFKD", label) if not unicodedata.combining(c))
-    return letters if letters.isascii() and letters.isprintable() else f"class {class_id}"
+def _label(detection: Detection, with_score: bool, pen: Pen, width: int) -> str:
+    score = percent(detection.score, 0, sign="%") if with_score else ""
+    most = max(_LEAST_WIDTH, round(width * _LABEL_SHARE)) - pen.width(score)
+    return f"{pen.fitting(plain(detection.label, detection.class_id), most)} {score}".strip()
+
+
+def _boxes(detections: Detections, factor: int) -> NDArray[np.float64]:
+    boxes: NDArray[np.float64] = np.rint(detections.boxes_xyxy.astype(np.float64) * factor)
+    return boxes
+
+
+def _draw_box(out: Pixels, box: NDArray[np.float64], color: Color, line: int) -> None:
+    """A box with a dark edge, so that it is seen on a ground of its own colour."""
+    left, top, right, bottom = box.astype(int).tolist()
+    cv2.rectangle(out, (left, top), (right, bottom), _BLACK, line + 2, cv2.LINE_AA)
+    cv2.rectangle(out, (left, top), (right, bottom), color, line, cv2.LINE_AA)
 
 
 @dataclass(frozen=True)
-class _Pen:
-    """Sizes of text and lines for an image.
+class _Label:
+    """A label on the colour of its class.
 
     Attributes:
-        scale: font scale.
-        line: line width in pixels.
-        height: height of a line of text with its margins, in pixels.
+        text: one line.
+        corner, size: in pixels.
+        box: of its object, ``(4,)``.
+        color: of its class.
     """
 
-    scale: float
-    line: int
-    height: int
+    text: str
+    corner: tuple[int, int]
+    size: tuple[int, int]
+    box: NDArray[np.float64]
+    color: Color
 
-    @classmethod
-    def for_image(cls, image: Pixels) -> _Pen:
-        scale = max(0.35, min(image.shape[:2]) / 900)
-        line = max(1, round(scale * 2))
-        (_, letters), below = cv2.getTextSize("Ag", _FONT, scale, cls._weight(scale))
-        return cls(scale, line, letters + below + 2 * line)
+    def tie(self, out: Pixels, pen: Pen) -> None:
+        """Draw a line to the object, unless the label touches it."""
+        left, top = self.corner
+        middle = left + self.size[0] // 2, top + self.size[1] // 2
+        x, y = (round(float(one)) for one in np.clip(middle, self.box[:2], self.box[2:]))
+        if max(left - x, x - left - self.size[0], top - y, y - top - self.size[1]) > 1:
+            cv2.line(out, (x, y), middle, _BLACK, pen.line + 2, cv2.LINE_AA)
+            cv2.line(out, (x, y), middle, self.color, pen.line, cv2.LINE_AA)
 
-    def write(self, out: Pixels, text: str, corner: tuple[int, int], color: Color) -> None:
-        """Write on a background of `color`: above the corner if there is room, and within the image."""
-        (width, _), below = cv2.getTextSize(text, _FONT, self.scale, self._weight(self.scale))
-        width += 2 * self.line
-        left = max(0, min(corner[0], out.shape[1] - width))
-        top = corner[1] - self.height if corner[1] >= self.height else max(0, corner[1])
-        top = max(0, min(top, out.shape[0] - self.height))
-        out[top : top + self.height, left : left + width] = color
-        place = left + self.line, top + self.height - below - self.line
-        cv2.putText(
-            out, text, place, _FONT, self.scale, _readable_on(color), self._weight(self.scale), cv2.LINE_AA
-        )
-
-    @staticmethod
-    def _weight(scale: float) -> int:
-        return max(1, round(scale * 1.4))
+    def write(self, out: Pixels, pen: Pen) -> None:
+        """Draw the label."""
+        (left, top), (width, height) = self.corner, self.size
+        out[top : top + height, left : left + width] = _BLACK
+        out[top + 1 : top + height - 1, left + 1 : left + width - 1] = self.color
+        pen.write(out, self.text, left, top, readable_on(self.color))
 
 
-def _readable_on(color: Color) -> Color:
-    """Black or white, whichever has more contrast."""
-    red, green, blue = color
-    luma = 0.299 * red + 0.587 * green + 0.114 * blue
-    return (0, 0, 0) if luma > _DARK_TEXT_ABOVE else (255, 255, 255)
+def _write_line(out: Pixels, top: int, label: str, score: str, color: Color | None, pen: Pen) -> None:
+    """The colour of a class, its name, and its score at the right edge."""
+    left = pen.margin
+    if color is not None:
+        side = pen.height - 2 * pen.margin
+        out[top + pen.margin : top + pen.margin + side, left : left + side] = color
+        left += side
+    right = out.shape[1] - pen.width(score)
+    text = pen.fitting(label, right - left)
+    pen.write(out, text, left, top, _GREY if color is None else _WHITE)
+    if score:
+        pen.write(out, score, right, top, _WHITE)

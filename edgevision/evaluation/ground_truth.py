@@ -114,7 +114,10 @@ def classify_truth(
             )
         return shown_classes(annotations_of(images, annotations, labels), len(labels))
     if images.labels is None:
-        return None
+        # A set of a single class has a single folder, which alone may as well be any folder of images.
+        if images.only_folder not in labels:
+            return None
+        return np.full(len(images), labels.index(images.only_folder), np.int64)
     unknown = [name for name in images.class_names if name not in labels]
     if unknown:
         raise InputError(

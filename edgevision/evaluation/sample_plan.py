@@ -212,12 +212,22 @@ def _drop_and_agreement(limits: _Limits, flips: float | None, drop: float) -> It
             "images; pass a larger --expected-flips"
         )
     if limits.max_drop is not None:
-        _check(drop < limits.max_drop, "expected_drop", "max_drop")
+        _check(
+            drop < limits.max_drop,
+            f"expected_drop: a drop of {100 * drop:g} percentage points is not below the limit of "
+            f"{100 * limits.max_drop:g}",
+            "pass a smaller --expected-drop or a larger --max-drop",
+        )
         lost, gained = (flips + drop) / 2, (flips - drop) / 2
         shares, values = (lost, gained, 1 - flips), (1.0, -1.0, 0.0)
         yield _Row("drop in accuracy", False, limits.max_drop, drop, "images", shares, values)
     if limits.min_agreement is not None:
-        _check(1 - flips > limits.min_agreement, "an agreement of 1 - expected_flips", "min_agreement")
+        _check(
+            1 - flips > limits.min_agreement,
+            f"expected_flips: of {100 * flips:g} % of the images an agreement of {100 * (1 - flips):g} % "
+            f"follows, which is not above the limit of {100 * limits.min_agreement:g} %",
+            "pass a smaller --expected-flips or a lower --min-agreement",
+        )
         expected = 1 - flips
         kinds = (flips, expected), (0.0, 1.0)
         yield _Row("agreement", True, limits.min_agreement, expected, "images", *kinds)
@@ -227,7 +237,11 @@ def _sensitivity(limit: float | None, expected: float | None) -> Iterator[_Row]:
     if limit is None:
         return
     expected = (1 + limit) / 2 if expected is None else expected
-    _check(expected > limit, "expected_sensitivity", "sensitivity")
+    _check(
+        expected > limit,
+        f"expected_sensitivity: {expected:g} is not above the limit of {limit:g}",
+        "pass a larger --expected-sensitivity or a lower --sensitivity",
+    )
     kinds = (1 - expected, expected), (0.0, 1.0)
     yield _Row("sensitivity", True, limit, expected, "positives", *kinds, one_sided=True)
 
@@ -262,9 +276,9 @@ def _groups_of(images: int | None, groups: GroupSizes) -> int | None:
     return None if images is None or groups.single else groups.groups_of(images)
 
 
-def _check(possible: bool, expected: str, limit: str) -> None:
+def _check(possible: bool, reason: str, advice: str) -> None:
     if not possible:
-        raise OptionError(f"{expected} misses {limit}, so that no number of images shows it")
+        raise OptionError(f"{reason}, so that no number of images shows it; {advice}")
 
 
 def _share(value: float | None, name: str) -> float | None:

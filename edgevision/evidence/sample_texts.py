@@ -26,11 +26,18 @@ def in_groups(needed: int, images: int, groups: int | None) -> str:
         needed: images of a larger set.
         images, groups: of the set at hand, whose groups have the same mean size; `None` without groups.
     """
-    if groups is None:
-        return f"{needed} images"
-    return f"{needed} images in {math.ceil(needed * groups / images)} groups"
+    return set_text(needed, None if groups is None else math.ceil(needed * groups / images))
+
+
+def set_text(images: int, groups: int | None) -> str:
+    """The size of a set, such as ``1 image`` or ``400 images in 40 groups``."""
+    return _counted(images, "image") + ("" if groups is None else f" in {_counted(groups, 'group')}")
 
 
 def groups_text(facts: SetFacts) -> str:
     """Such as `` in 40 groups``; empty without groups."""
-    return "" if facts.groups is None else f" in {facts.groups.groups} groups"
+    return "" if facts.groups is None else f" in {_counted(facts.groups.groups, 'group')}"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"

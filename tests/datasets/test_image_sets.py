@@ -91,6 +91,23 @@ def test_images_that_are_not_all_in_two_or_more_class_folders_have_no_labels(
     assert images.labels is None
 
 
+@pytest.mark.parametrize(
+    ("names", "folder"),
+    [
+        (["cat/1.png", "cat/2.png"], "cat"),
+        (["cat/1.png", "cat/deep/2.png"], "cat"),
+        (["data/all/1.png", "data/all/2.png"], "all"),
+        (["1.png", "2.png"], None),
+        (["cat/1.png", "stray.png"], None),
+        (["cat/1.png", "dog/1.png"], None),
+    ],
+)
+def test_the_only_folder_is_the_one_that_holds_all_images(
+    names: list[str], folder: str | None, make: Any
+) -> None:
+    assert make({name: png(number) for number, name in enumerate(names)}).only_folder == folder
+
+
 def test_a_parent_of_the_class_folders_is_skipped(make: Any) -> None:
     images = make({f"data/test/{name}": content for name, content in CLASSES.items()})
     assert images.class_names == ("cat", "dog")

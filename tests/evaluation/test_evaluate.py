@@ -161,6 +161,20 @@ def test_an_evaluation_that_is_not_possible_is_refused(bundle: Path, tmp_path: P
         evaluate(bundle, _images(), RunSettings("tensorrt"))
 
 
+def test_the_only_folder_is_a_class_if_the_model_has_a_label_of_its_name(
+    bundle: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "set" / "c"
+    folder.mkdir(parents=True)
+    for number, image in enumerate(_images()):
+        write_image(folder / f"{number}.png", image)
+    of_one_class = evaluate(bundle, folder.parent)
+    assert of_one_class.measures.confusion.matrix(5).sum(axis=1).tolist() == [0, 0, len(_images()), 0, 0]
+    folder.rename(folder.with_name("photos"))
+    with pytest.raises(InputError, match="no ground truth for the images"):
+        evaluate(bundle, folder.parent)
+
+
 def test_paths_may_be_text_and_switches_numpys(bundle: Path, tmp_path: Path) -> None:
     images = tmp_path / "images"
     for place, image in enumerate(_images(6)):

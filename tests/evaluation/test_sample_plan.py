@@ -121,13 +121,22 @@ def test_positives_are_counted_and_turned_into_images() -> None:
     [
         ({}, "nothing is required; pass --max-drop"),
         ({"max_drop": 0.5}, "pass --expected-flips, such as 0.01"),
-        ({"max_drop": 0.5, "expected_flips": 0.01, "expected_drop": 0.5}, "expected_drop misses max_drop"),
+        (
+            {"max_drop": 0.5, "expected_flips": 0.01, "expected_drop": 0.5},
+            "smaller --expected-drop or a larger --max-drop",
+        ),
         (
             {"max_drop": 5.0, "expected_flips": 0.01, "expected_drop": 2.0},
             "cannot come from 1 % of the images",
         ),
-        ({"min_agreement": 0.99, "expected_flips": 0.01}, "misses min_agreement"),
-        ({"sensitivity": 0.95, "expected_sensitivity": 0.95}, "expected_sensitivity misses sensitivity"),
+        (
+            {"min_agreement": 0.99, "expected_flips": 0.01},
+            "99 % follows, which is not above the limit of 99 %",
+        ),
+        (
+            {"sensitivity": 0.95, "expected_sensitivity": 0.95},
+            "larger --expected-sensitivity or a lower --sensitivity",
+        ),
         ({"sensitivity": 1.5}, "sensitivity: expected a share of 0 to 1, got 1.5"),
         ({"sensitivity": 0.9, "power": 1.0}, "power: expected above 0.5 and below 1, got 1"),
         ({"sensitivity": 0.9, "images_per_group": 0.5}, "images_per_group: expected 1 or more"),

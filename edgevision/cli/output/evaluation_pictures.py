@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -10,19 +11,20 @@ import numpy as np
 from edgevision.datasets.annotations import Annotations, read_annotations
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.drawing.confusion import draw_confusion
-from edgevision.drawing.results import draw_classification, draw_detections
+from edgevision.drawing.panels import side_by_side
+from edgevision.drawing.results import draw_classification, draw_detections, enlarged
 from edgevision.evaluation.evaluate import Evaluation
-from edgevision.evaluation.ground_truth import truth_images
+from edgevision.evaluation.ground_truth import classify_truth, truth_images
 from edgevision.imaging.pixels import Pixels
 from edgevision.imaging.view import viewable
 from edgevision.imaging.write import write_image
+from edgevision.metrics.classification import members
 from edgevision.tasks.classify import Classification
 from edgevision.tasks.description import DetectTask
 from edgevision.tasks.detections import Detections
 
 #: Number of images to draw, worst first.
 _MOST = 24
-_GAP = 4
 
 
 def save_pictures(
@@ -30,9 +32,9 @@ def save_pictures(
 ) -> None:
     """Write the confusion matrix of a classifier, and the worst images with their results.
 
-    ``worst-01-NAME.png`` and so on: for a classifier, the image with its top two classes; for a
-    detector, the ground truth on the left and the detections on the right; for an image-to-image model,
-    the output on the left and the ground truth on the right.
+    ``worst-01-NAME.png`` and so on: for a classifier, the image with its top two classes and the true one;
+    for a detector, the detections beside the ground truth; for an image-to-image model, the output beside
+    the ground truth.
 
     Raises:
         OutputError: a picture cannot be written; those before it remain.
@@ -57,16 +59,38 @@ def _drawer(
     answers, task = evaluation.answers, evaluation.task
     if annotations is not None and isinstance(task, DetectTask):
         objects = read_annotations(annotations, worst.image_names, evaluation.labels)
-        return lambda number, place, image: _beside(
-            draw_detections(image, _as_detections(objects[number], evaluation.labels)),
-            draw_detections(image, _shown(answers[place], task)),
+        return lambda number, place, image: side_by_side(
+            {
+                "found": draw_detections(image, _shown(answers[place], task)),
+                "ground truth": draw_detections(
+                    image, _as_detections(objects[number], evaluation.labels), scores=False
+                ),
+            }
         )
     if truth is not None:
         expected = truth_images(truth, worst)
-        return lambda number, place, image: _beside(answers[place], expected[number])
+        return lambda number, place, image: side_by_side(
+            {"found": enlarged(answers[place])[0], "ground truth": enlarged(expected[number])[0]}
+        )
+    true = _true_classes(evaluation, worst, annotations)
     return lambda number, place, image: draw_classification(
-        image, Classification(answers[place], evaluation.labels), min(2, len(evaluation.labels))
+        image,
+        Classification(answers[place], evaluation.labels),
+        min(2, len(evaluation.labels)),
+        true[number],
     )
+
+
+def _true_classes(evaluation: Evaluation, worst: ImageSet, annotations: Path | None) -> list[str]:
+    """The names of the true classes of each image."""
+    labels = evaluation.labels
+    # Of these few images neither the groups nor the copies were to be checked.
+    images = replace(worst, grouping=None, copies=())
+    truth = classify_truth(images, labels, annotations, multi_label=annotations is not None)
+    if truth is None:
+        return [""] * len(worst)
+    shown = members(truth, len(labels))
+    return [", ".join(labels[place] for place in np.flatnonzero(row)) for row in shown]
 
 
 def _as_detections(objects: Annotations, labels: tuple[str, ...]) -> Detections:
@@ -78,15 +102,3 @@ def _as_detections(objects: Annotations, labels: tuple[str, ...]) -> Detections:
 def _shown(detections: Detections, task: DetectTask) -> Detections:
     """The detections that a call of the model would return."""
     return detections[detections.scores >= task.score_threshold][: task.max_detections]
-
-
-def _beside(left: Pixels, right: Pixels) -> Pixels:
-    """Two images of the same height side by side, with a white gap between them."""
-    gap = np.full((left.shape[0], _GAP, 3), 255, np.uint8)
-    beside: Pixels = np.concatenate([_in_colour(left), gap, _in_colour(right)], axis=1)
-    return beside
-
-
-def _in_colour(image: Pixels) -> Pixels:
-    colour: Pixels = np.broadcast_to(image, (*image.shape[:2], 3))
-    return colour
