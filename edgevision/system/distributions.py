@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -10,6 +11,7 @@ from types import ModuleType
 #: Longest text of a field ``License`` that is a name; others are the whole text of a licence.
 _LONGEST_NAME = 60
 _CLASSIFIER = "License :: "
+_COPYLEFT = re.compile(r"\b(A?GPL|LGPL|MPL|EPL)|General Public|Mozilla Public|Eclipse Public", re.IGNORECASE)
 
 
 def imported_distributions() -> list[metadata.Distribution]:
@@ -36,18 +38,28 @@ def imported_versions() -> dict[str, str]:
 
 
 def licence_of(distribution: metadata.Distribution) -> str:
-    """The licence that a distribution's metadata states: an SPDX expression, or a name; empty for none."""
-    expression, name = stated(distribution, "License-Expression"), stated(distribution, "License")
-    if expression:
+    """The licence that a distribution's metadata states: an SPDX expression, or names; empty for none.
+
+    A classifier that names a copyleft licence counts beside the field: it is often of what a wheel contains.
+    """
+    if expression := stated(distribution, "License-Expression"):
         return expression
     classifiers = [
         text.rpartition(" :: ")[2]
         for text in distribution.metadata.get_all("Classifier") or ()
-        if text.startswith(_CLASSIFIER) and not text.endswith("OSI Approved")
+        if text.startswith(_CLASSIFIER) and text.count(" :: ") > 1
     ]
-    if name != "UNKNOWN" and 0 < len(name) <= _LONGEST_NAME and "\n" not in name:
-        return name.removeprefix("OSI Approved :: ")
-    return " AND ".join(classifiers)
+    name = stated(distribution, "License").removeprefix("OSI Approved :: ")
+    if name == "UNKNOWN" or not 0 < len(name) <= _LONGEST_NAME or "\n" in name:
+        return " AND ".join(classifiers)
+    return " AND ".join(
+        [name, *(each for each in classifiers if is_copyleft(each) and not is_copyleft(name))]
+    )
+
+
+def is_copyleft(licence: str) -> bool:
+    """True if a text names a licence that asks for its own terms for what is derived: GPL, LGPL, MPL, EPL."""
+    return _COPYLEFT.search(licence) is not None
 
 
 def stated(distribution: metadata.Distribution, field: str) -> str:
