@@ -225,6 +225,11 @@ def _error(fields: Any, what: str) -> EdgeVisionError:
 def _start() -> subprocess.Popen[bytes]:
     if not sys.executable:
         raise ProcessError("this Python does not know its own program, so it cannot start a process")
+    if not hasattr(os, "killpg"):
+        raise ProcessError(
+            "a process of its own needs process groups and pipes that can be waited for, which Windows does "
+            "not have; run this on Linux or macOS, or in the Windows Subsystem for Linux"
+        )
     isolation = [("-E", sys.flags.ignore_environment), ("-s", sys.flags.no_user_site)]
     options = [option for option, is_set in isolation if is_set]
     try:
