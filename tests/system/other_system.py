@@ -1,7 +1,7 @@
 """A program that imports the package as macOS or Windows have it, and runs a model.
 
-Neither is at hand: what they lack is hidden. The standard library, numpy, OpenCV and LiteRT are imported first,
-so that only our modules see another system.
+Neither is at hand: what they lack is hidden. The standard library, numpy, OpenCV and LiteRT are imported
+first, so that only our modules see another system.
 """
 
 from __future__ import annotations
