@@ -127,6 +127,12 @@ if TYPE_CHECKING:
     from edgevision.reporting.sbom import sbom as sbom
     from edgevision.session import CheckedSession as CheckedSession
     from edgevision.session import open_session as open_session
+    from edgevision.streaming.records import StreamCounters as StreamCounters
+    from edgevision.streaming.records import StreamEvent as StreamEvent
+    from edgevision.streaming.records import StreamFrame as StreamFrame
+    from edgevision.streaming.records import StreamResult as StreamResult
+    from edgevision.streaming.settings import StreamSettings as StreamSettings
+    from edgevision.streaming.stream import Stream as Stream
     from edgevision.system.machine import Machine as Machine
     from edgevision.system.progress import Progress as Progress
     from edgevision.system.timing import Times as Times
@@ -222,6 +228,9 @@ _NAMES = {
     "reporting.report": ("write_report",),
     "reporting.sbom": ("sbom",),
     "session": ("CheckedSession", "open_session"),
+    "streaming.records": ("StreamCounters", "StreamEvent", "StreamFrame", "StreamResult"),
+    "streaming.settings": ("StreamSettings",),
+    "streaming.stream": ("Stream",),
     "system.machine": ("Machine",),
     "system.progress": ("Progress",),
     "system.timing": ("Times",),

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from edgevision.converter import Converter, SourceReader
     from edgevision.decoder import Decoder
     from edgevision.export_format import ExportFormat
+    from edgevision.frame_source import FrameSource
 
 GROUP = "edgevision"
 DISABLE_VARIABLE = "EDGEVISION_DISABLE_PLUGINS"
@@ -85,6 +86,12 @@ class Registry:
     def __init__(self, manager: pluggy.PluginManager) -> None:
         self.manager = manager
         self.problems: list[Problem] = []
+        self._installed: set[str] = set()
+
+    @property
+    def has_own(self) -> bool:
+        """True if a plugin is registered in this process only, and not installed: other processes lack it."""
+        return any(name not in self._installed for name, _ in self.manager.list_name_plugin())
 
     def register(self, plugin: Any, name: str) -> None:
         """Register a plugin: a module or object with hook implementations.
@@ -210,6 +217,10 @@ class Registry:
         """
         return self._pick("export format", name, self.export_formats())
 
+    def frame_sources(self) -> dict[str, FrameSource]:
+        """Name -> kind of source that frames of a stream come from."""
+        return self._items("edgevision_frame_sources", ("name", "accepts", "recognises", "open"))
+
     def target_files(self) -> list[tuple[str, Any]]:
         """(plugin, path of a TOML file with device profiles)."""
         return self._ask("edgevision_targets")
@@ -313,6 +324,7 @@ def discover(points: Iterable[EntryPoint], disabled: Iterable[str] = ()) -> Regi
             registry._record(point.name, error)
             continue
         registry.register(plugin, point.name)
+        registry._installed.add(point.name)
     return registry
 
 

@@ -58,7 +58,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
     "converters/edgevision_keras/reading/packages.py": {"read_text": "of importlib.metadata"},
     # temporary files for libraries that read or write paths alone
     "converters/edgevision_keras/reading/keras_files.py": {"symlink_to": "in a folder of its own"},
-    "converters/edgevision_keras/quantization/onnx.py": {"write_bytes": "in a folder of its own"},
+    "converters/edgevision_keras/quantization/onnx_float_model.py": {"write_bytes": "in a folder of its own"},
     "converters/edgevision_keras/quantization/plain.py": {"write_bytes": "in a folder of its own"},
 }
 #: Objects of ours with such a method, and modules whose functions are allowed.

@@ -30,6 +30,7 @@ from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.evidence import echo_evidence
 from edgevision.cli.output.terminal import progress_on, without_noise
 from edgevision.conversion.convert import ConversionSettings, convert
+from edgevision.conversion.source_limits import SourceLimits
 from edgevision.errors import AgreementError, IncompleteConversionError
 from edgevision.evidence.document import evidence_json
 from edgevision.evidence.records import Evidence
@@ -140,6 +141,15 @@ from edgevision.tasks.options import TaskOptions
     option("--signature", metavar="NAME", help="Signature to convert, of a SavedModel with several."),
     option(
         "--trust-source", is_flag=True, help="Run Python code that the source carries, such as Lambda layers."
+    ),
+    option(
+        "--limit",
+        "limits",
+        multiple=True,
+        metavar="NAME=NUMBER",
+        help="Limit of the process that reads and converts the source: memory_gb, reading_s, idle_s (without "
+        "computing), total_s, open_files. Repeatable. Default: derived from this machine and the source's "
+        "size.",
     ),
 )
 @under(
@@ -261,6 +271,7 @@ def command(ctx: click.Context, /, source: Path, output: Path, as_json: bool, **
         record_names=arguments["record_names"],
         author=arguments["author"],
         command=command_line(ctx),
+        source_limits=SourceLimits.parse(arguments["limits"]),
     )
     try:
         with without_noise() as stderr, progress_on(stderr, in_milliseconds=True) as progress:

@@ -21,6 +21,7 @@ from edgevision.imaging.input_options import (
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.loading.choice import Request, choose_backend
 from edgevision.loading.companions import read_with_companions
+from edgevision.loading.first_load import check_bare, selftest_mode
 from edgevision.loading.metadata import check_metadata, describe_artifact
 from edgevision.loading.own_description import own_description
 from edgevision.plugins import Registry
@@ -174,10 +175,12 @@ def open_bare(path: Path, request: Request, bare: BareModel, plugins: Registry) 
     formats = known_formats(path, request.backend, plugins)
     artifact = read_with_companions(path, formats, plugins, request.backend)
     backend = choose_backend(path, artifact.format, request, plugins)
+    mode = selftest_mode(request.selftest)
     own = own_description(artifact, plugins, backend)
     if own is not None:
         from edgevision.loading.described import described_model
 
+        check_bare(path, artifact, backend, request.settings, mode)
         with ExitStack() as stack:
             session = stack.enter_context(open_session(backend, artifact, request.settings))
             described = described_model(path, session, own, bare, plugins)
@@ -189,9 +192,10 @@ def open_bare(path: Path, request: Request, bare: BareModel, plugins: Registry) 
     settings = replace(request.settings, image_size_wh=bare.image.size_wh or metadata.size_wh)
     with ExitStack() as stack:
         try:
+            check_bare(path, artifact, backend, settings, mode)
             session = stack.enter_context(open_session(backend, artifact, settings))
         except OpenSizeError as error:
-            asked = _asked_at_a_usual_size(path, artifact, backend, settings, bare, metadata, plugins)
+            asked = _asked_at_a_usual_size(path, artifact, backend, settings, bare, metadata, plugins, mode)
             raise OpenSizeError(f"{error}{asked}") from error
         preprocessing, choice = _resolved(path, session, bare, metadata, plugins)
         model: Classifier | Detector = (
@@ -211,10 +215,12 @@ def _asked_at_a_usual_size(
     bare: BareModel,
     metadata: ArtifactDescription,
     plugins: Registry,
+    mode: str,
 ) -> str:
     """The further questions to a caller whose artifact has an open size; empty if nothing else is missing."""
     with suppress(EdgeVisionError):
         probe = replace(settings, image_size_wh=_USUAL_SIZE_WH)
+        check_bare(path, artifact, backend, probe, mode)
         with open_session(backend, artifact, probe) as session:
             try:
                 _resolved(path, session, bare, metadata, plugins)

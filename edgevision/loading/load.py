@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, TypedDict
 from edgevision.backend import DoubtingBackend, SessionSettings
 from edgevision.errors import OptionError
 from edgevision.loading.bare import BareModel, bare_options, load_bare
-from edgevision.loading.choice import Choice, Request, choose
-from edgevision.loading.task_model import model_of_task
+from edgevision.loading.choice import Choice, Request
+from edgevision.loading.first_load import ALWAYS, FIRST_LOAD, checked_choice, selftest_mode
 from edgevision.plugins import Registry, registry
 from edgevision.session import open_session
 from edgevision.system.arguments import flag, instance, one_path, optional_text
 from edgevision.system.log import info
 from edgevision.system.shown import shown
+from edgevision.tasks.task_model import model_of_task
 
 if TYPE_CHECKING:  # a process that runs one bare classifier imports no bundles, and no other tasks
     from typing_extensions import Unpack
@@ -34,7 +35,7 @@ class LoadOptions(TypedDict, total=False):
     precision: str | None
     threads: int | None
     settings: SessionSettings | None
-    selftest: bool
+    selftest: str
     bare: BareModel | None
     tune: bool | None
     trust: TrustPolicy | None
@@ -48,7 +49,7 @@ def load(  # noqa: PLR0913  (all but the first three by name)
     precision: str | None = None,
     threads: int | None = None,
     settings: SessionSettings | None = None,
-    selftest: bool = False,
+    selftest: str = "first-load",
     bare: BareModel | None = None,
     tune: bool | None = None,
     trust: TrustPolicy | None = None,
@@ -70,6 +71,9 @@ def load(  # noqa: PLR0913  (all but the first three by name)
     A bundle's manifest, its labels, the sizes of all files and the content of the artifact that runs are
     checked. Artifacts that do not run are not read; `edgevision.read_bundle` checks them all.
 
+    An artifact that crashes its runtime, hangs or answers wrongly on its first load does so in a child
+    process. Where no backend is asked for, it is left out with a warning, and the next one is taken.
+
     Args:
         path: a bundle, or a bare ``.tflite``, ``.xml`` or ``.onnx`` file.
         backend: name of the backend that must run it.
@@ -78,9 +82,14 @@ def load(  # noqa: PLR0913  (all but the first three by name)
         threads: CPU threads for one call.
         settings: cache directory, execution precision, and the backend's own options; its device and
             threads are the arguments of these names.
-        selftest: check the bundle's known answers on this device before the model is returned. Always
-            done on a backend that the artifact was neither converted for nor measured on, and where the
-            backend reports that such a device may compute something else.
+        selftest: when the model is checked on this machine. ``first-load``: once for each bundle, backend,
+            device, settings, processor and set of installed versions, in a child process, before anything is
+            opened here: it opens the artifact and asks it the bundle's known answers, in the time of one
+            opening and about 1 s. A bare file is run once, on zeros. What passed is kept (see
+            `edgevision.loading.first_load`). ``always``: also on each load, on the session that is returned.
+            ``never``: not at all. ``EDGEVISION_SELFTEST`` stands for ``first-load`` where it is set. On a
+            backend that the artifact was neither converted for nor measured on, and where the backend reports
+            that such a device may compute something else, ``first-load`` is ``always``.
         bare: options for a bare file.
         tune: `False` takes the bundle's order and the runtime's own number of threads, the same every
             time. `None` measures unless the environment says ``EDGEVISION_TUNE=0``.
@@ -94,21 +103,23 @@ def load(  # noqa: PLR0913  (all but the first three by name)
         PluginError, MissingRuntimeError, DeviceError: the backend or device is not available.
         ArtifactError: the runtime refuses the artifact.
         InferenceError: the known answers were checked, and one differs.
+        ProcessError: the runtime crashed or timed out on the first load.
     """
     path, plugins = one_path(path, "path"), registry()
     backend, device = optional_text(backend, "backend"), optional_text(device, "device")
     precision = optional_text(precision, "precision")
-    tune, selftest = None if tune is None else flag(tune, "tune"), flag(selftest, "selftest")
+    tune, mode = None if tune is None else flag(tune, "tune"), selftest_mode(selftest)
     request = Request(
         backend,
         precision,
         _merged(SessionSettings() if settings is None else settings, device, threads),
         tune,
+        mode,
     )
-    for_bundles = {"precision": precision, "selftest": selftest, "tune": tune}
+    for_bundles = {"precision": precision, "selftest": selftest in (ALWAYS, True), "tune": tune}
     described = bare_options(path, bare, for_bundles)
     if described is None:
-        return _load_bundle(path, request, selftest, plugins, trust)
+        return _load_bundle(path, request, plugins, trust)
     if trust is not None:
         from edgevision.bundle.trust import refuse_bare_file
 
@@ -185,13 +196,11 @@ def _task_noun(model: Model) -> str:
     return "detector" if isinstance(model, Detector) else "generator"
 
 
-def _load_bundle(
-    path: Path, request: Request, selftest: bool, plugins: Registry, trust: TrustPolicy | None
-) -> Model:
+def _load_bundle(path: Path, request: Request, plugins: Registry, trust: TrustPolicy | None) -> Model:
     from edgevision.bundle.storage import open_bundle
 
     bundle = open_bundle(path, trust)
-    choice = choose(bundle, request, plugins)
+    choice = checked_choice(bundle, request, plugins)
     artifact = bundle.artifact(choice.entry)
     with ExitStack() as stack:
         session = stack.enter_context(open_session(choice.backend, artifact, choice.settings))
@@ -199,7 +208,7 @@ def _load_bundle(
         model = model_of_task(
             session, manifest.task, manifest.preprocessing, bundle.labels, entry.score_calibration, plugins
         )
-        if selftest or _is_doubted(path, choice, session.device):
+        if _is_checked_here(path, choice, session.device, request.selftest):
             from edgevision.bundle.answers_on_session import check_bundle_answers
 
             check_bundle_answers(session, bundle, choice.entry)
@@ -208,8 +217,14 @@ def _load_bundle(
     return model
 
 
-def _is_doubted(path: Path, choice: Choice, device: str) -> bool:
-    """True if the bundle has no evidence for the backend, or the backend may compute something else here."""
+def _is_checked_here(path: Path, choice: Choice, device: str, mode: str) -> bool:
+    """True if the very session must give its known answers, whether it did in a child or not.
+
+    That is what the caller asked for; or the bundle has no evidence for the backend, or the backend may
+    compute something else here.
+    """
+    if mode != FIRST_LOAD:
+        return mode == ALWAYS
     doubt = choice.entry.unproved or ""
     if doubt:
         doubt = f"{choice.entry.id} was compiled elsewhere, and is not proved yet: {doubt}"
