@@ -18,10 +18,11 @@ from fuzz.archives import ARCHIVES
 from fuzz.bundles import BUNDLES
 from fuzz.calls import CALLS
 from fuzz.harness import Cases, supervised, work
+from fuzz.images import IMAGES
 from fuzz.manifests import MANIFESTS
 from fuzz.structures import STRUCTURES
 
-KINDS = {kind.name: kind for kind in (BUNDLES, MANIFESTS, ARCHIVES, STRUCTURES, CALLS)}
+KINDS = {kind.name: kind for kind in (BUNDLES, MANIFESTS, ARCHIVES, STRUCTURES, IMAGES, CALLS)}
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("kind", ["bundles", "manifests", "archives", "structures", "calls"])
+@pytest.mark.parametrize("kind", ["bundles", "manifests", "archives", "structures", "images", "calls"])
 def test_no_case_escapes(kind: str) -> None:
     pytest.importorskip("ai_edge_litert", reason="needs the extra `tflite`")
     done = run(kind, "--times", TIMES, "--seed", SEED)
@@ -34,7 +34,7 @@ def test_no_case_escapes(kind: str) -> None:
     assert " tried, 0 escapes" in done.stdout
 
 
-@pytest.mark.parametrize("kind", ["bundles", "manifests", "archives", "structures", "calls"])
+@pytest.mark.parametrize("kind", ["bundles", "manifests", "archives", "structures", "images", "calls"])
 def test_a_case_is_the_same_from_its_seed_and_number_alone(kind: str) -> None:
     pytest.importorskip("ai_edge_litert", reason="needs the extra `tflite`")
     seen = []
