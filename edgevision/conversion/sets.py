@@ -122,8 +122,8 @@ def _seed_sets(request: ConversionRequest, calibrated: bool, task: GenerateTask)
             )
     if request.groups is not None:
         raise OptionError(
-            f"--groups {shown(request.groups)}: the model generates images from seeds, which belong to no group; "
-            "remove it"
+            f"--groups {shown(request.groups)}: the model generates images from seeds, which belong to no "
+            "group; remove it"
         )
     calls = request.settings.calibration_samples or _CALIBRATION_CALLS
     return ConversionSets(
