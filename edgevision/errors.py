@@ -18,6 +18,8 @@
     │   ├── SessionClosedError          9   … because the session was closed, or the process ends
     │   ├── ForkedSessionError          9   … because the process was forked after the session was opened
     │   └── ProcessError                9   … because the process that ran it was killed, ended, or timed out
+    │       ├── DeadlineError           9   … because it did not answer within its deadline
+    │       └── RestartLimitError       9   … because it was replaced too often, and is not replaced again
     ├── ConversionError                10   a converter could not produce an artifact
     ├── AgreementError                 11   an artifact misses a requirement of its evidence
     │   └── NotShownError              13   … or its evaluation images are too few to show that it meets one
@@ -41,8 +43,8 @@ _MOST_CHARACTERS = 10_000
 class EdgeVisionError(Exception):
     """Base class of the errors that EdgeVision raises.
 
-    The message names what failed, the file or argument, what was expected, and the next step. It can be printed
-    whatever a file name holds, and has 10,000 characters at most.
+    The message names what failed, the file or argument, what was expected, and the next step. It can be
+    printed whatever a file name holds, and has 10,000 characters at most.
     """
 
     exit_code = 1
@@ -159,6 +161,14 @@ class ForkedSessionError(InferenceError):
 
 class ProcessError(InferenceError):
     """A child process that loaded or ran a model was killed by a signal, ended, or timed out."""
+
+
+class DeadlineError(ProcessError):
+    """A child process did not answer within its deadline, and was ended."""
+
+
+class RestartLimitError(ProcessError):
+    """A child process was replaced too often within some time, and is not replaced again."""
 
 
 class ConversionError(EdgeVisionError):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from edgevision.decoder import Decoder
     from edgevision.export_format import ExportFormat
     from edgevision.frame_source import FrameSource
+    from edgevision.tracker import TrackerKind
 
 hookspec = pluggy.HookspecMarker("edgevision")
 hookimpl = pluggy.HookimplMarker("edgevision")
@@ -54,6 +55,11 @@ def edgevision_export_formats() -> Iterable[ExportFormat]:  # type: ignore[empty
 @hookspec
 def edgevision_frame_sources() -> Iterable[FrameSource]:  # type: ignore[empty-body]
     """Kinds of sources that frames of a stream come from, such as cameras."""
+
+
+@hookspec
+def edgevision_trackers() -> Iterable[TrackerKind]:  # type: ignore[empty-body]
+    """Methods that follow the objects of a stream from frame to frame."""
 
 
 @hookspec

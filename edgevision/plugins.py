@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from edgevision.decoder import Decoder
     from edgevision.export_format import ExportFormat
     from edgevision.frame_source import FrameSource
+    from edgevision.tracker import TrackerKind
 
 GROUP = "edgevision"
 DISABLE_VARIABLE = "EDGEVISION_DISABLE_PLUGINS"
@@ -180,7 +181,7 @@ class Registry:
             PluginError: also whatever else it raises, so that the caller can go on without it.
         """
         backend = self.backend(name)
-        names = _device_names(backend)
+        names = device_names(backend)
         if device is not None and device not in names:
             raise DeviceError(f"has no device '{device}', only {', '.join(names)}")
         return backend
@@ -220,6 +221,18 @@ class Registry:
     def frame_sources(self) -> dict[str, FrameSource]:
         """Name -> kind of source that frames of a stream come from."""
         return self._items("edgevision_frame_sources", ("name", "accepts", "recognises", "open"))
+
+    def trackers(self) -> dict[str, TrackerKind]:
+        """Name -> method that follows the objects of a stream."""
+        return self._items("edgevision_trackers", ("name", "summary", "create"))
+
+    def tracker(self, name: str) -> TrackerKind:
+        """The tracker called `name`.
+
+        Raises:
+            PluginError: there is none; lists the available ones.
+        """
+        return self._pick("tracker", name, self.trackers())
 
     def target_files(self) -> list[tuple[str, Any]]:
         """(plugin, path of a TOML file with device profiles)."""
@@ -338,7 +351,12 @@ def registry() -> Registry:
     return discover(entry_points(GROUP), disabled)
 
 
-def _device_names(backend: Backend) -> list[str]:
+def device_names(backend: Backend) -> list[str]:
+    """The names of a backend's devices on this machine.
+
+    Raises:
+        EdgeVisionError: what the backend raises; as `PluginError` whatever else that is.
+    """
     try:
         return [one.name for one in backend.devices()]
     except EdgeVisionError:

@@ -23,6 +23,7 @@ from edgevision.cli.options.image import (
     input_options_of,
     value_range,
 )
+from edgevision.cli.options.limits import LIMIT_OPTION, source_limits_of
 from edgevision.cli.options.measure import GROUND_TRUTH_OPTIONS, GROUPS_OPTION, calibration_images
 from edgevision.cli.options.path import PATH
 from edgevision.cli.options.score import SCORE_OPTIONS, operating_point_of
@@ -30,7 +31,6 @@ from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.evidence import echo_evidence
 from edgevision.cli.output.terminal import progress_on, without_noise
 from edgevision.conversion.convert import ConversionSettings, convert
-from edgevision.conversion.source_limits import SourceLimits
 from edgevision.errors import AgreementError, IncompleteConversionError
 from edgevision.evidence.document import evidence_json
 from edgevision.evidence.records import Evidence
@@ -142,15 +142,7 @@ from edgevision.tasks.options import TaskOptions
     option(
         "--trust-source", is_flag=True, help="Run Python code that the source carries, such as Lambda layers."
     ),
-    option(
-        "--limit",
-        "limits",
-        multiple=True,
-        metavar="NAME=NUMBER",
-        help="Limit of the process that reads and converts the source: memory_gb, reading_s, idle_s (without "
-        "computing), total_s, open_files. Repeatable. Default: derived from this machine and the source's "
-        "size.",
-    ),
+    LIMIT_OPTION,
 )
 @under(
     "Model input",
@@ -271,7 +263,7 @@ def command(ctx: click.Context, /, source: Path, output: Path, as_json: bool, **
         record_names=arguments["record_names"],
         author=arguments["author"],
         command=command_line(ctx),
-        source_limits=SourceLimits.parse(arguments["limits"]),
+        source_limits=source_limits_of(arguments),
     )
     try:
         with without_noise() as stderr, progress_on(stderr, in_milliseconds=True) as progress:

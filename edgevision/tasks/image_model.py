@@ -67,7 +67,7 @@ class ImageModel(TaskModel, Generic[ResultT]):
         from edgevision.streaming.policy import policy_of
         from edgevision.streaming.settings import StreamSettings
         from edgevision.streaming.sources.choice import open_reader, source_of
-        from edgevision.streaming.stream import Stream
+        from edgevision.streaming.stream import Stream, StreamRun
         from edgevision.system.clock import SystemClock
 
         settings = StreamSettings() if settings is None else instance(settings, StreamSettings, "settings")
@@ -76,7 +76,7 @@ class ImageModel(TaskModel, Generic[ResultT]):
         source_of(source)  # a mistake is told here, and not in a loop that begins later
         read_timeout_s = _LIBRARY_SHARE * float(STALL_S if settings.stall_s is None else settings.stall_s)
         opening = SourceSettings(float(settings.open_timeout_s), read_timeout_s, settings.color)
-        return Stream(
+        run = StreamRun(
             partial(open_reader, source, opening),
             partial(self._answering, dict(settings.call)),
             self.session,
@@ -86,6 +86,7 @@ class ImageModel(TaskModel, Generic[ResultT]):
             settings,
             SystemClock() if clock is None else clock,
         )
+        return Stream(run)
 
     def _answering(self, call: dict[str, Any], watch: Callable[[Slot], Slot]) -> Callable[[Frame], ResultT]:
         """This model as a function of a frame, on slots that are watched."""

@@ -26,8 +26,8 @@ import edgevision as ev
 
 #: Seconds that one case may take.
 DEADLINE_S = 30.0
-#: Seconds without a word after which the process is killed.
-HANG_S = 60.0
+#: Seconds without a word after which the process is killed: before its first case, and later.
+START_S, HANG_S = 120.0, 60.0
 #: Address space of the process: what would take more is an escape by its MemoryError.
 MEMORY_BYTES = 12 << 30
 MOST_MESSAGE = 20_000
@@ -123,7 +123,7 @@ def supervised(cases: Cases, program: Path) -> Iterator[dict[str, Any]]:
 def _rows(process: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
     """What the process says, until it ends or is killed for its silence."""
     assert process.stdout is not None
-    alarm = threading.Timer(HANG_S, process.kill)
+    alarm = threading.Timer(START_S, process.kill)
     alarm.start()
     for line in process.stdout:
         alarm.cancel()

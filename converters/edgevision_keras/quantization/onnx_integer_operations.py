@@ -97,8 +97,8 @@ class IntegerOperations:
 
     Attributes:
         names: names of the operations that are computed in integers.
-        floats: those in float between them. At the ends of the network are more, as its inputs and outputs
-            are float.
+        floats: those that compute in float between them. At the ends of the network are more, as its inputs
+            and outputs are float.
     """
 
     names: tuple[str, ...]
@@ -140,7 +140,8 @@ def integer_operations(model: OnnxFloatModel, kept: Collection[str]) -> IntegerO
         tuple(
             FloatOperator(operator.operation, operator.name, reasons.get(step) or _usual_reason(operator))
             for step, operator in enumerate(flow.steps)
-            if step in between - in_int8 and flow.size(step) and operator.operation not in _RECTIFIERS
+            if step in between - in_int8 and flow.size(step)
+            if operator.operation not in _MOVING | _RECTIFIERS
         ),
     )
 
