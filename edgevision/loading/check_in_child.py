@@ -42,18 +42,16 @@ class _NotInChildError(Exception):
     """The child cannot do it: the reason is for the log."""
 
 
-def decide_in_child(
-    bundle: Bundle, request: Request, plugins: Registry, decision: Decision | None
-) -> Decision:
+def decide_in_child(bundle: Bundle, request: Request, plugins: Registry) -> Decision:
     """Decide what runs and check it in a child; in this process where a child cannot have its plugins.
 
     Args:
         bundle, request, plugins: as for `edgevision.loading.choice.choose`.
-        decision: what runs, if that is known without measuring.
 
     Raises:
         EdgeVisionError: as `edgevision.loading.first_load.checked_choice`.
     """
+    decision = decide_unmeasured(bundle, request, plugins)
     what = f"{bundle.path}: {'the first load' if decision is None else decision.choice}"
     on_cpu = decision is None or _runs_on_cpu(decision.choice.backend, decision.choice.settings)
     seconds = _time_limit(sum(file.size_bytes for file in bundle.manifest.files()), on_cpu)

@@ -16,7 +16,7 @@ from edgevision.system.machine import instruction_sets, processor
 
 CACHE_VARIABLE = "EDGEVISION_CACHE"
 #: Suffix of the folder beside an installed bundle.
-BESIDE_SUFFIX = ".kept"
+_BESIDE_SUFFIX = ".kept"
 
 #: Where the kernel lists GPUs and NPUs: a new one may change the choice by the bundle's order.
 _DEVICE_NODES = ("nvidia[0-9]*", "nvmap", "dri/renderD*", "accel/accel*")
@@ -39,7 +39,7 @@ def cache_folder() -> Path | None:
 
 def folder_beside(bundle: Path) -> Path:
     """The folder beside an installed bundle with what was found out about it on this device."""
-    return bundle.with_suffix(BESIDE_SUFFIX)
+    return bundle.with_suffix(_BESIDE_SUFFIX)
 
 
 def machine_facts() -> list[object]:
