@@ -1,4 +1,4 @@
-"""What a bundle's known answers say besides the network's outputs: the way in, the way out, and rounding.
+"""Known answers beside the network's outputs: the way into the network, the way out of it, and rounding.
 
 The network's own outputs differ a little from device to device. Everything before and after it must not: the
 values that the preprocessing makes of the known images, the labels, and the results that the task makes of
@@ -49,7 +49,7 @@ _LEAST_TOLERANCE, _MARGIN = 0.01, 1.5
 
 @dataclass(frozen=True, eq=False)
 class Expectations:
-    """What else must come out of a bundle's known inputs. Bundles of earlier releases have none.
+    """Values beside the outputs that must come out of a bundle's known inputs; earlier releases wrote none.
 
     Attributes:
         labels: one name per class.
@@ -136,7 +136,7 @@ class ModelPath:
         specs: tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]],
         score_calibration: ScoreCalibration | None,
     ) -> Floats | None:
-        """What the task makes of a network's outputs, as `Expectations.results`; `None` for generated images.
+        """The results of the task for a network's outputs, as `Expectations.results`; `None` for generated images.
 
         Args:
             outputs: output name -> float32 ``(n, …)``, for the known images.

@@ -536,7 +536,7 @@ def _remove(folder: Path, own: Collection[str]) -> None:
 
 
 def _leftovers(path: Path) -> list[Path]:
-    """What writers of `path` left behind, or are writing now."""
+    """Temporary files and folders of writers of `path`, dead or alive."""
     pattern = re.compile(rf"{re.escape(_stem(path))}\.[0-9a-f]{{16}}\.(tmp|old)")
     with os.scandir(path.parent) as listing:
         return [path.parent / entry.name for entry in listing if pattern.fullmatch(entry.name)]
