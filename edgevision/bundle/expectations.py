@@ -136,7 +136,7 @@ class ModelPath:
         specs: tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]],
         score_calibration: ScoreCalibration | None,
     ) -> Floats | None:
-        """The results of the task for a network's outputs, as `Expectations.results`; `None` for generated images.
+        """The task's results for a network's outputs, as `Expectations.results`; `None` for generated images.
 
         Args:
             outputs: output name -> float32 ``(n, …)``, for the known images.

@@ -23,9 +23,7 @@ BARE_HEADING = "Bare model files (a bundle defines these itself)"
 BARE_OPTIONS = (*INPUT_OPTIONS, *OUTPUT_OPTIONS, *DECODER_OPTIONS)
 
 
-def load_from_arguments(
-    path: Path, arguments: dict[str, Any], settings: SessionSettings
-) -> Model:
+def load_from_arguments(path: Path, arguments: dict[str, Any], settings: SessionSettings) -> Model:
     """Load a model with the backend, device, precision and options for bare files that were passed.
 
     Args:
