@@ -66,22 +66,30 @@ def checked_choice(bundle: Bundle, request: Request, plugins: Registry) -> Choic
     """
     from edgevision.loading.choice import choose, decide_unmeasured
 
+    if request.isolation is not None and request.backend is None:
+        # To ask runtimes for their devices, and to time them, would load them in this process.
+        return check_first_load(bundle, request, plugins).choice
     if selftest_mode(request.selftest) == NEVER:
         return choose(bundle, request, plugins)
     decision = decide_unmeasured(bundle, request, plugins)
     if decision is not None and _mark(bundle, decision.choice).is_kept:
         decision.log(bundle.path)
         return decision.choice
-    return check_first_load(bundle, request, plugins).choice
+    return check_first_load(bundle, request, plugins, None if request.isolation else decision).choice
 
 
 def check_first_load(
-    bundle: Bundle, request: Request, plugins: Registry, keep_in: Path | None = None
+    bundle: Bundle,
+    request: Request,
+    plugins: Registry,
+    decision: Decision | None = None,
+    keep_in: Path | None = None,
 ) -> Decision:
     """Decide in a child process what runs, check it there, and keep that it passed.
 
     Args:
         bundle, request, plugins: as for `checked_choice`.
+        decision: what runs, if that is known without measuring.
         keep_in: a folder; by default the user's cache.
 
     Raises:
@@ -90,7 +98,7 @@ def check_first_load(
     from edgevision.loading.check_in_child import decide_in_child
     from edgevision.loading.choice import keep_measured
 
-    checked = decide_in_child(bundle, request, plugins)
+    checked = decide_in_child(bundle, request, plugins, decision)
     checked.log(bundle.path)
     keep_measured(checked, bundle, request, plugins, keep_in)
     _mark(bundle, checked.choice).keep(keep_in)

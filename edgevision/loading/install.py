@@ -24,7 +24,7 @@ from edgevision.bundle.signature import MOST_SIGNATURE_BYTES
 from edgevision.bundle.storage import Bundle, read_bundle
 from edgevision.bundle.trust import TrustPolicy
 from edgevision.errors import BundleError, OptionError, TrustError
-from edgevision.loading.choice import Decision
+from edgevision.loading.choice import Decision, Request, decide_unmeasured
 from edgevision.loading.first_load import check_first_load
 from edgevision.loading.kept import folder_beside
 from edgevision.loading.requests import request_of
@@ -108,7 +108,7 @@ def install(  # noqa: PLR0913 - all but the first two by name, as of `load`
         current = place.current()
         version = source.digest[:_DIGITS]
         with place.added(source, version, trust) as added:
-            decision = check_first_load(added, request, registry(), keep_in=folder_beside(added.path))
+            decision = _checked(added, request)
             previous = place.previous_of(version) if version == current else current
             place.record(version, previous)
             place.switch(version)
@@ -151,9 +151,15 @@ def roll_back(
                 f"{place.folder}"
             )
         kept = read_bundle(place.version(previous), trust)
-        decision = check_first_load(kept, request, registry(), keep_in=folder_beside(kept.path))
+        decision = _checked(kept, request)
         place.switch(previous)
         return place.installed(kept, place.previous_of(previous), decision)
+
+
+def _checked(bundle: Bundle, request: Request) -> Decision:
+    plugins = registry()
+    decision = decide_unmeasured(bundle, request, plugins)
+    return check_first_load(bundle, request, plugins, decision, folder_beside(bundle.path))
 
 
 class _Place:

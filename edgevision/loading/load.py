@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
@@ -11,9 +12,9 @@ from edgevision.errors import OptionError
 from edgevision.loading.bare import BareModel, bare_options, load_bare
 from edgevision.loading.choice import Choice, Request
 from edgevision.loading.first_load import ALWAYS, NEVER, checked_choice
+from edgevision.loading.opening import open_for
 from edgevision.loading.requests import request_of
 from edgevision.plugins import Registry, registry
-from edgevision.session import open_session
 from edgevision.system.arguments import one_path
 from edgevision.system.log import info
 from edgevision.tasks.task_model import model_of_task
@@ -22,6 +23,8 @@ if TYPE_CHECKING:  # a process that runs one bare classifier imports no bundles,
     from typing_extensions import Unpack
 
     from edgevision.bundle.trust import TrustPolicy
+    from edgevision.isolation.settings import Isolation
+    from edgevision.system.numeric import RealNumber
     from edgevision.tasks.classify import Classifier
     from edgevision.tasks.detect import Detector
     from edgevision.tasks.generation.build import Generator
@@ -38,6 +41,9 @@ class LoadOptions(TypedDict, total=False):
     bare: BareModel | None
     tune: bool | None
     trust: TrustPolicy | None
+    isolate: bool | Isolation
+    deadline_ms: RealNumber | None
+    standby: bool
 
 
 def load(  # noqa: PLR0913  (all but the first three by name)
@@ -52,6 +58,9 @@ def load(  # noqa: PLR0913  (all but the first three by name)
     bare: BareModel | None = None,
     tune: bool | None = None,
     trust: TrustPolicy | None = None,
+    isolate: bool | Isolation = False,
+    deadline_ms: RealNumber | None = None,
+    standby: bool = False,
 ) -> Model:
     """Load a model on this machine: a `Classifier`, a `Detector` or a `Generator`, as the bundle says.
 
@@ -95,6 +104,13 @@ def load(  # noqa: PLR0913  (all but the first three by name)
             time. `None` measures unless the environment says ``EDGEVISION_TUNE=0``.
         trust: who must have signed the bundle, beside the policy in ``EDGEVISION_TRUST``, which names PEM
             files with public keys or certificates. A bare file is refused under either.
+        isolate: run the runtime in a process of its own, which is started anew, never forked: a crash, a hang
+            or a leak of the runtime or a delegate ends that process, the call in it raises `ProcessError`,
+            and another process takes over. The plugin must be an installed one. An `Isolation` instead of
+            `True` sets the limits.
+        deadline_ms: milliseconds that one run of the network may take, with `isolate`. Then its process is
+            ended, and the call raises `DeadlineError`. `None` is a minute.
+        standby: with `isolate`, keep a second process, with the model open and warm, to take over.
 
     Raises:
         BundleError: the bundle is damaged.
@@ -107,6 +123,7 @@ def load(  # noqa: PLR0913  (all but the first three by name)
     """
     path, plugins = one_path(path, "path"), registry()
     request = request_of(backend, device, precision, threads, settings, tune, selftest)
+    request = replace(request, isolation=_isolation(isolate, deadline_ms, standby))
     for_bundles = {"precision": precision, "selftest": request.selftest == ALWAYS, "tune": tune}
     described = bare_options(path, bare, for_bundles)
     if described is None:
@@ -194,7 +211,7 @@ def _load_bundle(path: Path, request: Request, plugins: Registry, trust: TrustPo
     choice = checked_choice(bundle, request, plugins)
     artifact = bundle.artifact(choice.entry)
     with ExitStack() as stack:
-        session = stack.enter_context(open_session(choice.backend, artifact, choice.settings))
+        session = stack.enter_context(open_for(request.isolation, choice.backend, artifact, choice.settings))
         manifest, entry = bundle.manifest, choice.entry
         model = model_of_task(
             session, manifest.task, manifest.preprocessing, bundle.labels, entry.score_calibration, plugins
@@ -228,3 +245,12 @@ def _is_checked_here(path: Path, choice: Choice, device: str, mode: str) -> bool
     if doubt:
         info("%s: the known answers are checked: %s", path, doubt)
     return bool(doubt)
+
+
+def _isolation(isolate: bool | Isolation, deadline_ms: RealNumber | None, standby: bool) -> Isolation | None:
+    """How the runtime is isolated; `None` if it is not."""
+    if isolate is False and deadline_ms is None and standby is False:
+        return None
+    from edgevision.isolation.settings import isolation_of
+
+    return isolation_of(isolate, deadline_ms, standby)
