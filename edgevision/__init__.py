@@ -104,6 +104,9 @@ if TYPE_CHECKING:
     from edgevision.imaging.preprocess import Preprocessing as Preprocessing
     from edgevision.imaging.yuv import YuvFrame as YuvFrame
     from edgevision.loading.bare import BareModel as BareModel
+    from edgevision.loading.install import Installed as Installed
+    from edgevision.loading.install import install as install
+    from edgevision.loading.install import roll_back as roll_back
     from edgevision.loading.load import load as load
     from edgevision.loading.load import load_classifier as load_classifier
     from edgevision.loading.load import load_detector as load_detector
@@ -218,6 +221,7 @@ _NAMES = {
     "imaging.preprocess": ("Preprocessing",),
     "imaging.yuv": ("YuvFrame",),
     "loading.bare": ("BareModel",),
+    "loading.install": ("Installed", "install", "roll_back"),
     "loading.load": ("load", "load_classifier", "load_detector", "load_generator"),
     "metrics.changes": ("BoxChange", "Confusion", "Flip", "PixelChange"),
     "metrics.reliability": ("Reliability", "ReliabilityBin"),

@@ -39,6 +39,7 @@ _COMMANDS = {
     "evaluate": "Measure a model on labelled images, on this machine.",
     "generate": "Generate images with a bundle.",
     "inspect": "Show the contents and the evidence of a bundle.",
+    "install": "Put a bundle in the place of the one before it, after checking it here.",
     "pack": "Slim a bundle, zip it, or put artifacts compiled elsewhere into it.",
     "plan-evaluation": "Say how many images an evaluation set needs.",
     "predict": "Classify images or detect objects in them.",
