@@ -161,6 +161,7 @@ COMMANDS: dict[str, tuple[list[str], tuple[str, ...]]] = {
     "sbom": (["measured.evb"], ()),
     "selftest": (["tiny.evb"], ()),
     "sign": (["unsigned.evb", "--key", "private.pem"], ("unsigned.evb",)),
+    "stream": (["tiny.evb", "five/a", "--jsonl", "stream.jsonl"], ("stream.jsonl",)),
     "targets": ([], ()),
     "verify": (["signed.evb", "--key", "public.pem"], ()),
     "tune": (["tiny.evb", "--backend", "tflite", "--seconds", "0.2"], ()),
