@@ -99,6 +99,13 @@ if TYPE_CHECKING:
     from edgevision.imaging.levels import ValueMapping as ValueMapping
     from edgevision.imaging.preprocess import Preprocessing as Preprocessing
     from edgevision.imaging.yuv import YuvFrame as YuvFrame
+    from edgevision.journal.chain import JournalHead as JournalHead
+    from edgevision.journal.journal import Journal as Journal
+    from edgevision.journal.reader import JournalReader as JournalReader
+    from edgevision.journal.reader import JournalRow as JournalRow
+    from edgevision.journal.reader import read_journal as read_journal
+    from edgevision.journal.verification import JournalVerification as JournalVerification
+    from edgevision.journal.verification import verify_journal as verify_journal
     from edgevision.loading.bare import BareModel as BareModel
     from edgevision.loading.load import load as load
     from edgevision.loading.load import load_classifier as load_classifier
@@ -121,6 +128,8 @@ if TYPE_CHECKING:
     from edgevision.metrics.measures import MetricValue as MetricValue
     from edgevision.metrics.reliability import Reliability as Reliability
     from edgevision.metrics.reliability import ReliabilityBin as ReliabilityBin
+    from edgevision.observation import Observation as Observation
+    from edgevision.observing.observe import observe as observe
     from edgevision.reporting.report import write_report as write_report
     from edgevision.session import CheckedSession as CheckedSession
     from edgevision.session import open_session as open_session
@@ -200,6 +209,10 @@ _NAMES = {
     "imaging.levels": ("ValueMapping",),
     "imaging.preprocess": ("Preprocessing",),
     "imaging.yuv": ("YuvFrame",),
+    "journal.chain": ("JournalHead",),
+    "journal.journal": ("Journal",),
+    "journal.reader": ("JournalReader", "JournalRow", "read_journal"),
+    "journal.verification": ("JournalVerification", "verify_journal"),
     "loading.bare": ("BareModel",),
     "loading.load": ("load", "load_classifier", "load_detector", "load_generator"),
     "metrics.changes": ("BoxChange", "Confusion", "Flip", "PixelChange"),
@@ -215,6 +228,8 @@ _NAMES = {
     ),
     "metrics.intervals": ("Interval",),
     "metrics.measures": ("ClassMetricValues", "Measures", "MetricValue"),
+    "observation": ("Observation",),
+    "observing.observe": ("observe",),
     "reporting.report": ("write_report",),
     "session": ("CheckedSession", "open_session"),
     "system.machine": ("Machine",),

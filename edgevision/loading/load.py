@@ -12,6 +12,7 @@ from edgevision.errors import OptionError
 from edgevision.loading.bare import BareModel, bare_options, load_bare
 from edgevision.loading.choice import Choice, Request, choose
 from edgevision.loading.task_model import model_of_task
+from edgevision.observation import observers
 from edgevision.plugins import Registry, registry
 from edgevision.session import open_session
 from edgevision.system.arguments import flag, instance, one_path, optional_text
@@ -108,12 +109,16 @@ def load(  # noqa: PLR0913  (all but the first three by name)
     for_bundles = {"precision": precision, "selftest": selftest, "tune": tune}
     described = bare_options(path, bare, for_bundles)
     if described is None:
-        return _load_bundle(path, request, selftest, plugins, trust)
-    if trust is not None:
-        from edgevision.bundle.trust import refuse_bare_file
+        model = _load_bundle(path, request, selftest, plugins, trust)
+    else:
+        if trust is not None:
+            from edgevision.bundle.trust import refuse_bare_file
 
-        refuse_bare_file(path, trust)
-    return load_bare(path, request, described, plugins)
+            refuse_bare_file(path, trust)
+        model = load_bare(path, request, described, plugins)
+    if observers.listening:
+        observers.call("edgevision_model_loaded", model=model, path=path)
+    return model
 
 
 def load_classifier(
