@@ -104,6 +104,8 @@ if TYPE_CHECKING:
     from edgevision.journal.reader import JournalReader as JournalReader
     from edgevision.journal.reader import JournalRow as JournalRow
     from edgevision.journal.reader import read_journal as read_journal
+    from edgevision.journal.replay import ReplayedRow as ReplayedRow
+    from edgevision.journal.replay import replay_journal as replay_journal
     from edgevision.journal.verification import JournalVerification as JournalVerification
     from edgevision.journal.verification import verify_journal as verify_journal
     from edgevision.loading.bare import BareModel as BareModel
@@ -129,6 +131,7 @@ if TYPE_CHECKING:
     from edgevision.metrics.reliability import Reliability as Reliability
     from edgevision.metrics.reliability import ReliabilityBin as ReliabilityBin
     from edgevision.observation import Observation as Observation
+    from edgevision.observing.metrics import Metrics as Metrics
     from edgevision.observing.observe import observe as observe
     from edgevision.reporting.report import write_report as write_report
     from edgevision.session import CheckedSession as CheckedSession
@@ -212,6 +215,7 @@ _NAMES = {
     "journal.chain": ("JournalHead",),
     "journal.journal": ("Journal",),
     "journal.reader": ("JournalReader", "JournalRow", "read_journal"),
+    "journal.replay": ("ReplayedRow", "replay_journal"),
     "journal.verification": ("JournalVerification", "verify_journal"),
     "loading.bare": ("BareModel",),
     "loading.load": ("load", "load_classifier", "load_detector", "load_generator"),
@@ -229,6 +233,7 @@ _NAMES = {
     "metrics.intervals": ("Interval",),
     "metrics.measures": ("ClassMetricValues", "Measures", "MetricValue"),
     "observation": ("Observation",),
+    "observing.metrics": ("Metrics",),
     "observing.observe": ("observe",),
     "reporting.report": ("write_report",),
     "session": ("CheckedSession", "open_session"),

@@ -39,6 +39,7 @@ _COMMANDS = {
     "evaluate": "Measure a model on labelled images, on this machine.",
     "generate": "Generate images with a bundle.",
     "inspect": "Show the contents and the evidence of a bundle.",
+    "journal": "Verify, show, export or replay the record of a model's answers.",
     "pack": "Slim a bundle, zip it, or put artifacts compiled elsewhere into it.",
     "plan-evaluation": "Say how many images an evaluation set needs.",
     "predict": "Classify images or detect objects in them.",
@@ -60,7 +61,8 @@ folder, 4 unreadable model, 5 damaged bundle, 6 missing plugin or runtime,
 7 unavailable device, 8 artifact rejected by its runtime, 9 failed inference,
 10 failed conversion, 11 requirement not met, 12 unwritable output,
 13 requirement not shown by these images, 14 not signed by someone who is trusted,
-15 only some artifacts of a conversion passed, 130 Ctrl-C."""
+15 only some artifacts of a conversion passed, 17 not a journal, or one that was
+changed, 130 Ctrl-C."""
 
 
 class _Commands(click.Group):

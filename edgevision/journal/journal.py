@@ -59,7 +59,8 @@ class Journal:
     Args:
         path: the file, by convention ``….db``.
         frames: ``none``; ``all``; ``abstained``: those without an answer (abstained or failed); or
-            ``sample``: the first and every `sample_every`-th after it. They are kept without loss, as PNG where that can be.
+            ``sample``: the first and every `sample_every`-th after it. They are kept without loss, as PNG
+            where that can be.
         sample_every: for ``sample``; 1 or more.
         on_error: ``warn``: log a warning, count what is lost, and try again; ``raise``: `record` raises, too.
         queue_rows: the most rows that wait in memory, 1 to 100,000; their frames take 64 MiB at most.
