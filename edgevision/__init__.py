@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from edgevision.calibration.findings import LayerCoverage as LayerCoverage
     from edgevision.conversion.convert import convert as convert
     from edgevision.conversion.settings import ConversionSettings as ConversionSettings
+    from edgevision.conversion.source_limits import SourceLimits as SourceLimits
     from edgevision.datasets.groups import GroupFacts as GroupFacts
     from edgevision.datasets.groups import Grouping as Grouping
     from edgevision.datasets.groups import GroupSource as GroupSource
@@ -89,6 +90,7 @@ if TYPE_CHECKING:
     from edgevision.exporting.pack import Packed as Packed
     from edgevision.exporting.pack import PackSettings as PackSettings
     from edgevision.exporting.pack import pack as pack
+    from edgevision.frame_source import CapturedImage as CapturedImage
     from edgevision.hookspecs import hookimpl as hookimpl
     from edgevision.imaging.decode import ImageLike as ImageLike
     from edgevision.imaging.decode import read_frame as read_frame
@@ -136,6 +138,15 @@ if TYPE_CHECKING:
     from edgevision.reporting.report import write_report as write_report
     from edgevision.session import CheckedSession as CheckedSession
     from edgevision.session import open_session as open_session
+    from edgevision.streaming.records import RunFacts as RunFacts
+    from edgevision.streaming.records import StageTimes as StageTimes
+    from edgevision.streaming.records import StreamCounters as StreamCounters
+    from edgevision.streaming.records import StreamEvent as StreamEvent
+    from edgevision.streaming.records import StreamFrame as StreamFrame
+    from edgevision.streaming.records import StreamResult as StreamResult
+    from edgevision.streaming.settings import StreamSettings as StreamSettings
+    from edgevision.streaming.stream import Stream as Stream
+    from edgevision.system.clock import Instant as Instant
     from edgevision.system.machine import Machine as Machine
     from edgevision.system.progress import Progress as Progress
     from edgevision.system.timing import Times as Times
@@ -186,6 +197,7 @@ _NAMES = {
     "calibration.findings": ("Coverage", "Finding", "LayerCoverage"),
     "conversion.convert": ("convert",),
     "conversion.settings": ("ConversionSettings",),
+    "conversion.source_limits": ("SourceLimits",),
     "datasets.groups": ("GroupFacts", "GroupSource", "Grouping"),
     "datasets.image_sets": ("ImageCopy", "ImageSet", "SetFacts"),
     "errors": ("EdgeVisionError", "errors"),
@@ -204,6 +216,7 @@ _NAMES = {
     "evidence.temperatures": ("ScaledScores", "ScoreQuality", "TemperatureEvidence"),
     "exporting.export": ("Exported", "export"),
     "exporting.pack": ("Packed", "PackSettings", "pack"),
+    "frame_source": ("CapturedImage",),
     "hookspecs": ("hookimpl",),
     "imaging.decode": ("ImageLike", "read_frame", "read_frames"),
     "imaging.find": ("LeftOut",),
@@ -237,6 +250,17 @@ _NAMES = {
     "observing.observe": ("observe",),
     "reporting.report": ("write_report",),
     "session": ("CheckedSession", "open_session"),
+    "streaming.records": (
+        "RunFacts",
+        "StageTimes",
+        "StreamCounters",
+        "StreamEvent",
+        "StreamFrame",
+        "StreamResult",
+    ),
+    "streaming.settings": ("StreamSettings",),
+    "streaming.stream": ("Stream",),
+    "system.clock": ("Instant",),
     "system.machine": ("Machine",),
     "system.progress": ("Progress",),
     "system.timing": ("Times",),

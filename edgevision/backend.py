@@ -231,7 +231,9 @@ class Backend(Protocol):
         options: names that `SessionSettings.options` may contain.
 
     A backend may also have an attribute ``file_formats``: a `edgevision.artifact.FileFormat` for each of its
-    formats that comes in other files than those named ``.FORMAT``. Bare files are recognised by these.
+    formats that comes in other files than those named ``.FORMAT``. Bare files are recognised by these. A
+    true attribute ``symmetric_int8`` says that its int8 kernels take only activations without a zero point:
+    conversions make artifacts for it in that form (`edgevision.converter.SymmetricConverter`).
     """
 
     @property

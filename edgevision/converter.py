@@ -320,6 +320,24 @@ class ConfigurableReader(SourceReader, Protocol):
 
 
 @runtime_checkable
+class CheckingReader(SourceReader, Protocol):
+    """A reader that can check the structure of a file before it imports the library that reads it.
+
+    Optional: test it with `isinstance(reader, CheckingReader)`. A check has a shorter limit on time than
+    reading, so that a file that makes its library loop is found sooner.
+    """
+
+    def check(self, path: Path) -> None:
+        """Check a path that `reads` returns True for; `read` checks it again.
+
+        Raises:
+            MissingRuntimeError: a library that checks it is not installed.
+            SourceError: it is damaged.
+        """
+        ...
+
+
+@runtime_checkable
 class ExplainingReader(SourceReader, Protocol):
     """A reader that knows what files that nobody reads are.
 
@@ -440,6 +458,18 @@ class PlainConverter(Protocol):
         Raises:
             MissingRuntimeError, ConversionError: as `Converter.convert`.
         """
+        ...
+
+
+@runtime_checkable
+class SymmetricConverter(Protocol):
+    """A converter whose int8 has another form for backends with symmetric int8 kernels; see `Backend`.
+
+    Optional: of other converters, int8 must have a form that all backends of its format run.
+    """
+
+    def symmetric(self) -> Converter:
+        """The converter for these backends: as this one, and its int8 activations have no zero point."""
         ...
 
 

@@ -6,7 +6,8 @@
     │   └── CopyError                   2   … because a model belongs to the process that loaded it
     ├── InputError                      3   an image, a set of images, or a tensor cannot be used
     ├── SourceError                     4   a trained model cannot be read or converted
-    │   └── UntrustedSourceError        4   … because it contains code and is not trusted
+    │   ├── UntrustedSourceError        4   … because it contains code and is not trusted
+    │   └── SourceLimitError            4   … because that goes over a limit on memory, time or open files
     ├── BundleError                     5   a bundle is incomplete, damaged, or of an unsupported version
     ├── PluginError                     6   no working plugin provides the requested name
     │   └── MissingRuntimeError         6   … because its runtime is not installed
@@ -17,6 +18,8 @@
     │   ├── SessionClosedError          9   … because the session was closed, or the process ends
     │   ├── ForkedSessionError          9   … because the process was forked after the session was opened
     │   └── ProcessError                9   … because the process that ran it was killed, ended, or timed out
+    │       ├── DeadlineError           9   … because it did not answer within its deadline
+    │       └── RestartLimitError       9   … because it was replaced too often, and is not replaced again
     ├── ConversionError                10   a converter could not produce an artifact
     ├── AgreementError                 11   an artifact misses a requirement of its evidence
     │   └── NotShownError              13   … or its evaluation images are too few to show that it meets one
@@ -24,6 +27,9 @@
     │   └── JournalBusyError           12   … because another process writes to this journal
     ├── TrustError                     14   a bundle does not meet a trust policy
     ├── IncompleteConversionError      15   some of the requested artifacts passed, and others did not
+    ├── StreamError                    16   a source of frames cannot be opened, or failed
+    │   ├── StreamLostError            16   … because it stopped delivering: unplugged, stalled, disconnected
+    │   └── StreamBrokenError          16   … because its data is damaged
     ├── JournalError                   17   a journal cannot be read: not a journal, a newer one, or damaged
     │   └── JournalChainError          17   … or its rows were altered, removed, inserted or reordered
     └── CancelledError                130   the caller cancelled the operation
@@ -64,6 +70,10 @@ class SourceError(EdgeVisionError):
 
 class UntrustedSourceError(SourceError):
     """A trained model contains code, and the caller did not pass `trust_source`."""
+
+
+class SourceLimitError(SourceError):
+    """Reading or converting a trained model went over a limit; says which, and how to raise it."""
 
 
 class MissingOptionError(OptionError):
@@ -145,6 +155,14 @@ class ProcessError(InferenceError):
     """A child process that loaded or ran a model was killed by a signal, ended, or timed out."""
 
 
+class DeadlineError(ProcessError):
+    """A child process did not answer within its deadline, and was ended."""
+
+
+class RestartLimitError(ProcessError):
+    """A child process was replaced too often within some time, and is not replaced again."""
+
+
 class ConversionError(EdgeVisionError):
     """A converter could not produce the requested artifact."""
 
@@ -216,6 +234,20 @@ class JournalError(EdgeVisionError):
 
 class JournalChainError(JournalError):
     """The rows of a journal are not those that were written: altered, removed, inserted or reordered."""
+
+
+class StreamError(EdgeVisionError):
+    """A source of frames cannot be opened, or ended otherwise than by its end."""
+
+    exit_code = 16
+
+
+class StreamLostError(StreamError):
+    """A source of frames stopped delivering: unplugged, stalled, or disconnected. It may come back."""
+
+
+class StreamBrokenError(StreamError):
+    """The data of a source of frames is damaged, or the program that yields its frames failed."""
 
 
 class CancelledError(EdgeVisionError):

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from edgevision.converter import Converter, SourceReader
     from edgevision.decoder import Decoder
     from edgevision.export_format import ExportFormat
+    from edgevision.frame_source import FrameSource
     from edgevision.observation import Observation
+    from edgevision.tracker import TrackerKind
 
 hookspec = pluggy.HookspecMarker("edgevision")
 hookimpl = pluggy.HookimplMarker("edgevision")
@@ -49,6 +51,16 @@ def edgevision_decoders() -> Iterable[Decoder]:  # type: ignore[empty-body]
 @hookspec
 def edgevision_export_formats() -> Iterable[ExportFormat]:  # type: ignore[empty-body]
     """Forms of a model that other programs expect, for ``edgevision export``."""
+
+
+@hookspec
+def edgevision_frame_sources() -> Iterable[FrameSource]:  # type: ignore[empty-body]
+    """Kinds of sources that frames of a stream come from, such as cameras."""
+
+
+@hookspec
+def edgevision_trackers() -> Iterable[TrackerKind]:  # type: ignore[empty-body]
+    """Methods that follow the objects of a stream from frame to frame."""
 
 
 @hookspec

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from edgevision.converter import Converter, SourceReader
     from edgevision.decoder import Decoder
     from edgevision.export_format import ExportFormat
+    from edgevision.frame_source import FrameSource
+    from edgevision.tracker import TrackerKind
 
 GROUP = "edgevision"
 DISABLE_VARIABLE = "EDGEVISION_DISABLE_PLUGINS"
@@ -86,6 +88,12 @@ class Registry:
     def __init__(self, manager: pluggy.PluginManager) -> None:
         self.manager = manager
         self.problems: list[Problem] = []
+        self._installed: set[str] = set()
+
+    @property
+    def has_own(self) -> bool:
+        """True if a plugin is registered in this process only, and not installed: other processes lack it."""
+        return any(name not in self._installed for name, _ in self.manager.list_name_plugin())
 
     def register(self, plugin: Any, name: str) -> None:
         """Register a plugin: a module or object with hook implementations.
@@ -188,7 +196,7 @@ class Registry:
             PluginError: also whatever else it raises, so that the caller can go on without it.
         """
         backend = self.backend(name)
-        names = _device_names(backend)
+        names = device_names(backend)
         if device is not None and device not in names:
             raise DeviceError(f"has no device '{device}', only {', '.join(names)}")
         return backend
@@ -224,6 +232,22 @@ class Registry:
             PluginError: there is none; lists the available ones.
         """
         return self._pick("export format", name, self.export_formats())
+
+    def frame_sources(self) -> dict[str, FrameSource]:
+        """Name -> kind of source that frames of a stream come from."""
+        return self._items("edgevision_frame_sources", ("name", "accepts", "recognises", "open"))
+
+    def trackers(self) -> dict[str, TrackerKind]:
+        """Name -> method that follows the objects of a stream."""
+        return self._items("edgevision_trackers", ("name", "summary", "create"))
+
+    def tracker(self, name: str) -> TrackerKind:
+        """The tracker called `name`.
+
+        Raises:
+            PluginError: there is none; lists the available ones.
+        """
+        return self._pick("tracker", name, self.trackers())
 
     def target_files(self) -> list[tuple[str, Any]]:
         """(plugin, path of a TOML file with device profiles)."""
@@ -328,6 +352,7 @@ def discover(points: Iterable[EntryPoint], disabled: Iterable[str] = ()) -> Regi
             registry._record(point.name, error)
             continue
         registry.register(plugin, point.name)
+        registry._installed.add(point.name)
     return registry
 
 
@@ -343,7 +368,12 @@ def registry() -> Registry:
     return found
 
 
-def _device_names(backend: Backend) -> list[str]:
+def device_names(backend: Backend) -> list[str]:
+    """The names of a backend's devices on this machine.
+
+    Raises:
+        EdgeVisionError: what the backend raises; as `PluginError` whatever else that is.
+    """
     try:
         return [one.name for one in backend.devices()]
     except EdgeVisionError:

@@ -76,7 +76,7 @@ def open_session(
         raise OptionError(f"precision: expected one of {known}, got '{settings.precision}'")
     settings.check_options(backend.name, backend.options)
     check_can_open(backend.name)
-    session = _open(backend, artifact, settings)
+    session = open_unchecked(backend, artifact, settings)
     if settings.precision not in (None, session.precision):
         session.close()
         raise DeviceError(
@@ -87,8 +87,11 @@ def open_session(
     return CheckedSession(session, backend.name, settings.threads)
 
 
-def _open(backend: Backend, artifact: Artifact, settings: SessionSettings) -> Session:
-    """Open with a backend, and turn whatever it raises into an error that names it."""
+def open_unchecked(backend: Backend, artifact: Artifact, settings: SessionSettings) -> Session:
+    """Open with a backend, and turn whatever it raises into an error that names it.
+
+    The session is the backend's own: neither its inputs nor what it is closed with are checked.
+    """
     try:
         return backend.open(artifact, settings)
     except EdgeVisionError:
@@ -207,6 +210,13 @@ class CheckedSession:
         finally:
             self._lease = lease
 
+    def view(self, watch: Callable[[Slot], Slot]) -> CheckedSession:
+        """This session with every leased slot wrapped by `watch`, for one of the threads that share it.
+
+        Nothing is opened again: the view is closed with the session, and closing it closes the session.
+        """
+        return _View(self, watch)
+
     def __str__(self) -> str:
         return f"{self.backend} on {self.device}, {self.precision}"
 
@@ -295,6 +305,42 @@ def _with_batch_of(outputs: tuple[TensorSpec, ...], inputs: tuple[TensorSpec, ..
         return inputs
     batch = batches.pop()
     return tuple(replace(spec, shape=(batch, *spec.shape[1:])) for spec in inputs)
+
+
+class _View(CheckedSession):
+    """A session as one thread sees it."""
+
+    def __init__(self, whole: CheckedSession, watch: Callable[[Slot], Slot]) -> None:
+        self.__dict__.update(whole.__dict__)
+        self._whole = whole
+        self._watch = watch
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        return self._whole.run(inputs)
+
+    def lease(self, batch: int = 1) -> AbstractContextManager[Slot]:
+        return _WatchedLease(self._whole.lease(batch), self._watch)
+
+    def close(self) -> None:
+        self._whole.close()
+
+
+class _WatchedLease:
+    """A lease of a slot that is wrapped."""
+
+    __slots__ = ("_lease", "_watch")
+
+    def __init__(self, lease: AbstractContextManager[Slot], watch: Callable[[Slot], Slot]) -> None:
+        self._lease = lease
+        self._watch = watch
+
+    def __enter__(self) -> Slot:
+        return self._watch(self._lease.__enter__())
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        return self._lease.__exit__(kind, error, trace)
 
 
 class _CopyingSlot:

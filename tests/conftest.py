@@ -16,6 +16,8 @@ SHARED = ROOT.parent / "shared"
 
 # What a short measurement picks differs from run to run: tests that want it say so themselves.
 os.environ["EDGEVISION_TUNE"] = "0"
+# A process for each of thousands of bundles: tests of the first load say so themselves.
+os.environ["EDGEVISION_SELFTEST"] = "never"
 
 # Under emulation, what a test does is not slow, but the machine.
 settings.register_profile("emulated", deadline=None, suppress_health_check=[HealthCheck.too_slow])

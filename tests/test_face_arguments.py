@@ -157,6 +157,10 @@ SETTINGS: list[tuple[type, dict[str, Any]]] = [
         },
     ),
     (
+        ev.SourceLimits,
+        {"memory_gb": 2.5, "reading_s": 30.0, "idle_s": 60.0, "total_s": 90.0, "open_files": 64},
+    ),
+    (
         ev.Preprocessing,
         {
             "size_wh": (8, 4),

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from edgevision.artifact import Artifact, read_artifact
-from edgevision.bundle.known_answers import KnownAnswers, KnownImages, compute_answers, write_known_answers
+from edgevision.bundle.answers_on_session import OpenArtifact, record_answers
+from edgevision.bundle.expectations import ModelPath
+from edgevision.bundle.known_answers import KnownImages, write_known_answers
 from edgevision.bundle.manifest import ArtifactEntry, Manifest, SourceEntry
 from edgevision.bundle.storage import file_entry, write_bundle
 from edgevision.imaging.preprocess import Preprocessing
@@ -70,13 +72,12 @@ def write_artifacts(
 ) -> Path:
     """Write a bundle of artifacts: id -> artifact."""
     images = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3), np.uint8)
-    known, entries, files = KnownImages(images, how), [], {}
-    answers = {}
+    entries, files, opened = [], {}, []
     for name, artifact in artifacts.items():
         backend = registry().backend(artifact.format)
-        with open_session(backend, artifact) as session:
-            answers[name] = compute_answers(session, known)
-            inputs, outputs = session.inputs, session.outputs
+        session = open_session(backend, artifact)
+        opened.append(OpenArtifact(name, name.partition("-")[2], session, score_calibration))
+        inputs, outputs = session.inputs, session.outputs
         content = {f"artifacts/{name}/{file}": data for file, data in artifact.files.items()}
         files.update(content)
         listed = tuple(file_entry(file, data) for file, data in content.items())
@@ -94,9 +95,12 @@ def write_artifacts(
                 score_calibration,
             )
         )
+    known = record_answers(ModelPath(task, labels, how, images, registry()), KnownImages(images, how), opened)
+    for one in opened:
+        one.session.close()
     own = {
         "labels.txt": "".join(f"{label}\n" for label in labels).encode(),
-        "selftest.npz": write_known_answers(KnownAnswers(known, answers)),
+        "selftest.npz": write_known_answers(known),
         "evidence.json": evidence,
     }
     names, selftest, document = (file_entry(name, content) for name, content in own.items())

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
-from edgevision.artifact import Artifact, QuantizationRecord
+from edgevision.artifact import Artifact, FloatOperation, QuantizationRecord
 from edgevision.converter import CalibrationData, Source
 from edgevision_keras.failures import conversion_errors
+from edgevision_keras.graph.operator_layers import OperatorLayers
 from edgevision_keras.libraries import require
 from edgevision_keras.onnx_export import checked_file, export
+from edgevision_keras.quantization import onnx_asymmetric, onnx_symmetric
 from edgevision_keras.quantization.folding import freeze
 from edgevision_keras.quantization.images import FittingImages
-from edgevision_keras.quantization.onnx import quantize, with_centred_inputs
 from edgevision_keras.quantization.plain import onnx_tool, plain_onnx
 from edgevision_keras.quantization.sensitivity import layer_errors
 from edgevision_keras.request import INT8, Request, check_calibrated, check_request
@@ -21,15 +23,26 @@ from edgevision_keras.request import INT8, Request, check_calibrated, check_requ
 class OnnxConverter:
     """The converter ``keras-onnx``; see `edgevision.converter.SelectiveConverter`.
 
-    Inputs and outputs are float32 at every precision. ``int8`` has the form that TensorRT expects: QDQ,
-    symmetric, one scale per channel, with inputs and weights of layers quantized and sums in float. On a
-    CPU or with CUDA alone it is no faster; a small network took 2.7 times the time of float32 on a CPU.
+    Inputs and outputs are float32 at every precision. ``int8`` is in QDQ form, with one weight scale per
+    channel, and has the form that ONNX Runtime computes in integers on a CPU: uint8 activations with a zero
+    point, also those after convolutions.
+
+    Args:
+        symmetric_int8: ``int8`` has the form that TensorRT expects instead: int8 activations without a zero
+            point, with inputs and weights of layers quantized and sums in float.
     """
 
     name = "keras-onnx"
     kind = "keras"
     format = "onnx"
     precisions = ("float32", "float16", "int8")
+
+    def __init__(self, symmetric_int8: bool = False) -> None:
+        self._symmetric_int8 = symmetric_int8
+
+    def symmetric(self) -> OnnxConverter:
+        """As `edgevision.converter.SymmetricConverter.symmetric`."""
+        return OnnxConverter(symmetric_int8=True)
 
     def convert(
         self,
@@ -46,15 +59,16 @@ class OnnxConverter:
                 from those of the source.
         """
         request = check_request(self, source, precision, calibration, keep_float)
-        files = {"model.onnx": _content(request)}
-        record = request.prepared().record(onnx_tool(), symmetric=True) if precision in INT8 else None
-        return Artifact(self.format, precision, files, record)
+        if precision in INT8:
+            return self._int8(request)
+        return Artifact(self.format, precision, {"model.onnx": _float(request)})
 
     def convert_plain(self, source: Source, precision: str, calibration: CalibrationData) -> Artifact:
         """See `edgevision.converter.PlainConverter.convert_plain`."""
         request = check_calibrated(self, source, precision, calibration)
+        float32, images = request.source.float32_onnx, FittingImages(calibration)
         with conversion_errors(request.source.path, "ONNX", precision):
-            model = plain_onnx(request.source.float32_onnx, FittingImages(calibration))
+            model = plain_onnx(float32, images, symmetric=self._symmetric_int8)
         files = {"model.onnx": checked_file(request.source, precision, model)}
         return Artifact(self.format, precision, files, QuantizationRecord("plain", onnx_tool()))
 
@@ -64,23 +78,48 @@ class OnnxConverter:
         """See `edgevision.converter.SelectiveConverter.sensitivities`."""
         return layer_errors(check_request(self, source, precision, calibration).prepared())
 
+    def _int8(self, request: Request) -> Artifact:
+        model, floats = (_symmetric(request), ()) if self._symmetric_int8 else _asymmetric(request)
+        record = request.prepared().record(onnx_tool(), symmetric=self._symmetric_int8)
+        content = checked_file(request.source, request.precision, model)
+        return Artifact(
+            self.format,
+            request.precision,
+            {"model.onnx": content},
+            replace(record, float_operations=floats),
+        )
 
-def _content(request: Request) -> bytes:
-    if request.precision in INT8:
-        return _int8(request)
+
+def _float(request: Request) -> bytes:
     content = request.source.float32_onnx
     if request.precision == "float16":
         return checked_file(request.source, "float16", _to_float16(content))
     return content
 
 
-def _int8(request: Request) -> bytes:
+def _asymmetric(request: Request) -> tuple[Any, tuple[FloatOperation, ...]]:
+    """The model for ONNX Runtime's CPU kernels, and its operations in float."""
     source, prepared = request.source, request.prepared()
-    graph, centred = with_centred_inputs(prepared, prepared.rounded_graph(request.keep_float))
+    graph = prepared.rounded_graph(request.keep_float)
     content = export(source, request.precision, freeze(source.trace, graph.definition))
     with conversion_errors(source.path, "ONNX", request.precision):
-        model = quantize(content, prepared, graph, centred, request.keep_float)
-    return checked_file(source, request.precision, model)
+        model, floats = onnx_asymmetric.quantize(content, prepared, graph, request.keep_float)
+    layers = OperatorLayers(source.trace, source.layer_names)
+    named = (
+        FloatOperation(each.operation, layers.layer_of(each.operation, each.name), each.reason)
+        for each in floats
+    )
+    return model, tuple(named)
+
+
+def _symmetric(request: Request) -> Any:
+    """The model for TensorRT."""
+    source, prepared = request.source, request.prepared()
+    rounded = prepared.rounded_graph(request.keep_float)
+    graph, centred = onnx_symmetric.with_centred_inputs(prepared, rounded)
+    content = export(source, request.precision, freeze(source.trace, graph.definition))
+    with conversion_errors(source.path, "ONNX", request.precision):
+        return onnx_symmetric.quantize(content, prepared, graph, centred, request.keep_float)
 
 
 def _to_float16(content: bytes) -> Any:

@@ -17,17 +17,16 @@ from edgevision_keras.graph.operator_layers import OperatorLayers
 from edgevision_keras.graph.tflite_equivalents import tflite_converter
 from edgevision_keras.libraries import require, require_tensorflow
 from edgevision_keras.native_output import without_native_lines
+from edgevision_keras.quantization.flow import FloatOperator, Operator
 from edgevision_keras.quantization.full_integer import obstacles
 from edgevision_keras.quantization.images import FittingImages
 from edgevision_keras.quantization.plain import plain_tflite, tflite_tool
 from edgevision_keras.quantization.sensitivity import layer_errors
 from edgevision_keras.quantization.tflite import (
-    FloatOperator,
     float_operators,
     quantize,
     quantize_full_integer,
 )
-from edgevision_keras.quantization.tflite_file import Operator
 from edgevision_keras.request import INT8, Request, check_calibrated, check_request
 from edgevision_keras.source import KerasSource
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgevision.backend import SessionSettings
-from edgevision.bundle.answers_on_session import answers_of
-from edgevision.bundle.known_answers import KnownAnswers, check_known_answers
+from edgevision.bundle.answers_on_session import answers_of, check_answers
+from edgevision.bundle.known_answers import KnownAnswers
 from edgevision.bundle.manifest import ArtifactEntry
 from edgevision.bundle.storage import Bundle, read_bundle
 from edgevision.errors import DeviceError, EdgeVisionError, OptionError, PluginError
@@ -111,7 +111,7 @@ class _Check:
         try:
             with closing(open_session(backend, self.bundle.artifact(entry), self.settings)) as session:
                 device = session.device
-                difference = check_known_answers(session, self.known, entry.id, entry.precision)
+                difference = check_answers(session, self.bundle, entry, self.known)
         except EdgeVisionError as error:
             return SelftestRow(entry.id, name, device, "failed", reason=str(error))
         return SelftestRow(entry.id, name, device, "passed", difference)

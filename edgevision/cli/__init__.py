@@ -46,6 +46,7 @@ _COMMANDS = {
     "report": "Write the evidence of a bundle as one HTML page.",
     "selftest": "Check a bundle's known answers on this machine.",
     "sign": "Sign a bundle with a local key.",
+    "stream": "Run a model on a camera, a video or a network stream.",
     "targets": "List the device profiles that a model can be converted for.",
     "tune": "Time a bundle on every backend, and remember the fastest.",
     "verify": "Check every file of a bundle, and who signed it.",
@@ -61,8 +62,8 @@ folder, 4 unreadable model, 5 damaged bundle, 6 missing plugin or runtime,
 7 unavailable device, 8 artifact rejected by its runtime, 9 failed inference,
 10 failed conversion, 11 requirement not met, 12 unwritable output,
 13 requirement not shown by these images, 14 not signed by someone who is trusted,
-15 only some artifacts of a conversion passed, 17 not a journal, or one that was
-changed, 130 Ctrl-C."""
+15 only some artifacts of a conversion passed, 16 stream not opened, lost or
+broken, 17 not a journal, or one that was changed, 130 Ctrl-C."""
 
 
 class _Commands(click.Group):
@@ -138,8 +139,9 @@ def main() -> NoReturn:
     """Run the command line, and exit with a code that `edgevision.errors` documents."""
     signal.signal(signal.SIGTERM, _terminate)
     stdout = sys.stdout
-    # OpenCV logs each broken image, and so does this command line.
+    # OpenCV and its FFmpeg log each broken image and frame, and so does this command line.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     try:
         cli.main(prog_name="edgevision", standalone_mode=False)
     except (click.Abort, KeyboardInterrupt):

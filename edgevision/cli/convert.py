@@ -23,6 +23,7 @@ from edgevision.cli.options.image import (
     input_options_of,
     value_range,
 )
+from edgevision.cli.options.limits import LIMIT_OPTION, source_limits_of
 from edgevision.cli.options.measure import GROUND_TRUTH_OPTIONS, GROUPS_OPTION, calibration_images
 from edgevision.cli.options.path import PATH
 from edgevision.cli.options.score import SCORE_OPTIONS, operating_point_of
@@ -141,6 +142,7 @@ from edgevision.tasks.options import TaskOptions
     option(
         "--trust-source", is_flag=True, help="Run Python code that the source carries, such as Lambda layers."
     ),
+    LIMIT_OPTION,
 )
 @under(
     "Model input",
@@ -246,6 +248,7 @@ def command(source: Path, output: Path, as_json: bool, **arguments: Any) -> None
         targets_files=arguments["targets_file"],
         operating_point=operating_point_of(arguments),
         calibrate_scores=arguments["calibrate_scores"],
+        source_limits=source_limits_of(arguments),
     )
     try:
         with without_noise() as stderr, progress_on(stderr, in_milliseconds=True) as progress:

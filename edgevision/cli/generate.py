@@ -15,7 +15,7 @@ from edgevision.cli.options.completion import complete_label_of_bundle
 from edgevision.cli.options.groups import GroupedCommand, option, under
 from edgevision.cli.options.model import check_bundle
 from edgevision.cli.options.path import PATH
-from edgevision.cli.options.run import ARTIFACT_OPTIONS, NO_TUNE_OPTION, tune_of
+from edgevision.cli.options.run import ARTIFACT_OPTIONS, NO_TUNE_OPTION, SELFTEST_OPTION, tune_of
 from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.left_out import echo_left_out
 from edgevision.cli.output.terminal import progress_on
@@ -74,7 +74,7 @@ from edgevision.tasks.generation_settings import SAMPLERS
         "--guidance", metavar="X", type=float, help="Scale of classifier-free guidance; 1 means no guidance."
     ),
 )
-@under("Model to run", *ARTIFACT_OPTIONS, NO_TUNE_OPTION)
+@under("Model to run", *ARTIFACT_OPTIONS, NO_TUNE_OPTION, SELFTEST_OPTION)
 @under(
     "Output",
     option(
@@ -100,6 +100,7 @@ def command(bundle: Path, inputs: tuple[Path, ...], output: Path, as_json: bool,
         arguments["backend"],
         arguments["device"],
         precision=arguments["precision"],
+        selftest=arguments["selftest"],
         tune=tune_of(arguments),
     ) as model:
         if isinstance(model, ImageToImage):

@@ -32,7 +32,7 @@ from edgevision.journal.replay import ReplayedRow, replay_journal
 from edgevision.journal.verification import JournalVerification, verify_journal
 from edgevision.loading.load import load
 from edgevision.system.decimals import percent
-from edgevision.system.files import check_folder_of, file_in_place, write_file
+from edgevision.system.files import check_folder_of, write_file, written_whole
 from edgevision.tasks.classify import Classifier
 from edgevision.tasks.detect import Detector
 
@@ -129,7 +129,7 @@ def export(journal: Path, output: Path, frames: bool, overwrite: bool, as_json: 
         before = check_folder_of(output, "-o")
         if before and not overwrite:
             raise OptionError(f"{output}: exists; choose another name, or pass --overwrite")
-        with file_in_place(output, before) as file:
+        with written_whole(output, before) as file:
             count = FORMS[output.suffix.lower()](reader, file, frames)
     if as_json:
         click.echo(json.dumps({"journal": str(journal), "output": str(output), "rows": count}))

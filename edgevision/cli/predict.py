@@ -21,19 +21,22 @@ from edgevision.cli.options.path import PATH
 from edgevision.cli.options.run import (
     ARTIFACT_OPTIONS,
     NO_TUNE_OPTION,
+    SELFTEST_OPTION,
     SESSION_OPTIONS,
     session_settings_of,
 )
 from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.annotated import AnnotatedCopy, annotated_paths, save_annotated
 from edgevision.cli.output.left_out import echo_left_out
-from edgevision.errors import InputError, OptionError
+from edgevision.errors import EdgeVisionError, InputError, OptionError
 from edgevision.execution.pipeline import in_order, shared_out, turn_on
 from edgevision.imaging.blocks import Read, image_blocks, read_or_error
-from edgevision.imaging.find import Found, ImageFile, find, frames_of
+from edgevision.imaging.find import VIDEO_SUFFIXES, Found, ImageFile, find, frames_of
 from edgevision.imaging.frame import Frame
 from edgevision.imaging.levels import ValueMapping
 from edgevision.imaging.view import viewable
+from edgevision.streaming.settings import StreamSettings
+from edgevision.streaming.sources.video_file import every_nth_frame
 from edgevision.system.decimals import percent
 from edgevision.tasks.batches import pays
 from edgevision.tasks.classify import Classification, Classifier
@@ -46,14 +49,17 @@ Network = Classifier | Detector
 Predict = Callable[[Sequence[Frame]], Sequence[Result | InputError]]
 #: The name of standard input, as of many commands.
 _STDIN = Path("-")
+#: Frames of a video, at least: enough for all cores.
+_FRAMES = 100
 
 
 class Row(NamedTuple):
-    """One image: its name, its result or why there is none, and the annotated copy."""
+    """One image: its name, its result or why there is none, the annotated copy, and its time in a video."""
 
     name: str
-    result: Result | InputError
+    result: Result | EdgeVisionError
     saved: Path | None = None
+    presentation_s: float | None = None
 
 
 @click.command("predict", cls=GroupedCommand)
@@ -75,13 +81,19 @@ class Row(NamedTuple):
     ),
     option("--overwrite", is_flag=True, help="Replace files in the folder of --save."),
     option("--json", "as_json", is_flag=True, help="Print one JSON object per image and line."),
+    option(
+        "--every",
+        metavar="N",
+        type=click.IntRange(min=1),
+        help="Of videos, use every Nth frame, beginning with the first. Default: 1.",
+    ),
 )
 @under(
     "Model to run",
     *ARTIFACT_OPTIONS,
     *SESSION_OPTIONS,
     NO_TUNE_OPTION,
-    option("--selftest", is_flag=True, help="Check the bundle's known answers on this device first."),
+    SELFTEST_OPTION,
 )
 @under(BARE_HEADING, *BARE_OPTIONS)
 @verbosity_options
@@ -92,16 +104,21 @@ def command(
 
     MODEL is a bundle, or a bare model file, such as .tflite, .xml or .onnx. IMAGES are files, folders,
     patterns in quotes ('photos/**/*.jpg'), or - for the bytes of one image on standard input. Of a DICOM or
-    TIFF file with several images each gets a result, named FILE#NUMBER.
+    TIFF file with several images each gets a result, named FILE#NUMBER; and so does each frame of a video
+    file that is named itself.
     """
     if overwrite and save is None:
         raise click.UsageError("--overwrite requires --save FOLDER.")
-    found = _found(images)
+    videos = [path for path in images if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()]
+    if arguments["every"] is not None and not videos:
+        raise click.UsageError("--every is for video files; name one.")
+    stills = [path for path in images if path not in videos]
+    found = _found(stills) if stills else Found([], [])
     files = found.images
     copies = {} if save is None else annotated_paths(save, files, overwrite)
     unreadable, top = 0, arguments["top"] or 1
     settings = replace(session_settings_of(arguments), device=arguments["device"])
-    workers, settings = shared_out(settings, len(files))
+    workers, settings = shared_out(settings, len(files) + _FRAMES * len(videos))
     with _load(model, arguments, settings) as network:
         work = partial(_results, _predictor(network, arguments), copies, network.preprocessing.mapping, top)
         lines = partial(_json_lines if as_json else _lines, network, top)
@@ -109,9 +126,14 @@ def command(
         with in_order(work, blocks, workers) as rows:
             for block in rows:
                 unreadable += _echo(block, lines, as_json)
+        count = len(files)
+        for video in videos:
+            for row in _video_rows(network, video, arguments, save, overwrite):
+                count += 1
+                unreadable += _echo([row], lines, as_json)
     _echo_left_out(found, as_json)
     if unreadable:
-        raise InputError(f"{unreadable} of {len(files)} images could not be used")
+        raise InputError(f"{unreadable} of {count} images could not be used")
 
 
 def _found(images: Sequence[Path]) -> Found:
@@ -139,22 +161,28 @@ def _echo_left_out(found: Found, as_json: bool) -> None:
 
 
 def _load(model: Path, arguments: dict[str, Any], settings: SessionSettings) -> Network:
-    network = load_from_arguments(model, arguments, settings, arguments["selftest"])
+    network = load_from_arguments(model, arguments, settings)
     if not isinstance(network, (Classifier, Detector)):
         network.close()
         raise OptionError(f"{model}: this model generates images; run edgevision generate {model} -o DIR")
     return network
 
 
-def _predictor(network: Network, arguments: dict[str, Any]) -> Predict:
-    """The network with the options of its task; those of another task are refused."""
-    thresholds = thresholds_of(arguments)
+def _check_options(network: Network, arguments: Mapping[str, Any]) -> None:
+    """Refuse the options of another task."""
+    thresholds = thresholds_of(dict(arguments))
     if isinstance(network, Classifier):
         if thresholds:
             name = next(iter(thresholds)).replace("_", "-")
             raise OptionError(f"--{name} is for detectors, and this model is a classifier; remove it")
     elif arguments["top"] is not None:
         raise OptionError("--top is for classifiers, and this model is a detector; pass --max-detections")
+
+
+def _predictor(network: Network, arguments: dict[str, Any]) -> Predict:
+    """The network with the options of its task."""
+    _check_options(network, arguments)
+    thresholds = thresholds_of(arguments)
     turn = turn_on(network.session.device)
 
     def predict(images: Sequence[Frame]) -> Sequence[Result | InputError]:
@@ -187,6 +215,27 @@ def _results(
     yield rows
 
 
+def _video_rows(
+    network: Network, video: Path, arguments: Mapping[str, Any], save: Path | None, overwrite: bool
+) -> Iterator[Row]:
+    """A row for each frame of a video that is used, and for each that is damaged."""
+    every, top = arguments["every"] or 1, arguments["top"] or 1
+    settings = StreamSettings(call=thresholds_of(dict(arguments)))
+    stream = network.stream(every_nth_frame(video, every), "wait", settings=settings)
+    for frame, answered in stream:
+        index = frame.index * every
+        name = f"{video}#{index}"
+        if answered.error is not None:
+            yield Row(name, answered.error, presentation_s=frame.presentation_s)
+            continue
+        saved = None
+        if save is not None:
+            (copy,) = annotated_paths(save, [ImageFile(video, index)], overwrite).values()
+            save_annotated(copy, viewable(frame.image, network.preprocessing.mapping), answered.value, top)
+            saved = copy.path
+        yield Row(name, answered.value, saved, frame.presentation_s)
+
+
 def _each_or_all(predict: Predict, images: Sequence[Frame]) -> Sequence[Result | InputError]:
     """The results of images; where one has values that the network cannot use, of each on its own."""
     try:
@@ -203,7 +252,7 @@ def _echo(block: Sequence[Row], lines: Callable[[Row, Result], Iterable[str]], a
     unreadable = 0
     for row in block:
         result = row.result
-        if not isinstance(result, InputError):
+        if not isinstance(result, EdgeVisionError):
             pending += lines(row, result)
             continue
         unreadable += 1
@@ -229,7 +278,8 @@ def _json_lines(network: Network, top: int, row: Row, result: Result) -> Iterabl
     run |= {"backend": session.backend, "device": session.device, "precision": session.precision}
     document = result.to_dict() if isinstance(result, Detections) else result.to_dict(top)
     saved = {} if row.saved is None else {"saved": str(row.saved)}
-    yield json.dumps({"image": row.name, **run, **document, **saved})
+    at = {} if row.presentation_s is None else {"presentation_s": round(row.presentation_s, 6)}
+    yield json.dumps({"image": row.name, **at, **run, **document, **saved})
 
 
 def _lines(network: Network, top: int, row: Row, result: Result) -> Iterable[str]:

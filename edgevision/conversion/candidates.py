@@ -24,6 +24,7 @@ from edgevision.converter import (
     PlainConverter,
     SelectiveConverter,
     Source,
+    SymmetricConverter,
 )
 from edgevision.errors import ConversionError, OptionError, PluginError, ProcessError
 from edgevision.evaluation.evaluator import Evaluator
@@ -321,6 +322,8 @@ def find_converter(planned: PlannedArtifact, source: Source, plugins: Registry) 
     precision = "int8" if planned.precision == MIXED else planned.precision
     for converter in converters:
         if precision in converter.precisions:
+            if planned.symmetric and isinstance(converter, SymmetricConverter):
+                return converter.symmetric()
             return converter
     supported = sorted({precision for converter in converters for precision in converter.precisions})
     raise PluginError(

@@ -15,8 +15,10 @@ from edgevision.calibration.findings import Finding
 from edgevision.conversion.candidates import CandidateBuilder, Trial, find_converter
 from edgevision.conversion.device_limits import unmeasured_limits
 from edgevision.conversion.example_pictures import example_pictures
+from edgevision.conversion.isolated import convert_isolated
 from edgevision.conversion.numeric_check import NumericCheck
 from edgevision.conversion.package import compose
+from edgevision.conversion.phases import Activity, ArtifactWatch, OnActivity, Phase, no_activity
 from edgevision.conversion.plan import ConversionPlan, plan_conversion
 from edgevision.conversion.reference import Reference
 from edgevision.conversion.requirements import (
@@ -36,7 +38,14 @@ from edgevision.conversion.sets import ConversionSets, coverage_of, evaluation_i
 from edgevision.conversion.settings import ConversionRequest, ConversionSettings
 from edgevision.conversion.speed import speed_bases
 from edgevision.conversion.trials import Failure, Trials
-from edgevision.converter import ConfigurableReader, ExplainingReader, Source, SourceOptions, SourceReader
+from edgevision.converter import (
+    CheckingReader,
+    ConfigurableReader,
+    ExplainingReader,
+    Source,
+    SourceOptions,
+    SourceReader,
+)
 from edgevision.datasets.groups import GroupSource
 from edgevision.datasets.image_sets import ImageSet, SetFacts
 from edgevision.errors import ConversionError, EdgeVisionError, InferenceError, OptionError, SourceError
@@ -75,6 +84,9 @@ def convert(  # noqa: PLR0913 - the sets and what belongs to them, beside the se
 ) -> Evidence:
     """Convert a trained model for devices, and verify each artifact against it.
 
+    The model is read and converted in a process of its own, within `ConversionSettings.source_limits`. Where
+    a plugin is registered in the caller's process only, that process converts, without limits.
+
     All artifacts are tried, also after one has failed. If some pass and others fail, nothing is written,
     unless `ConversionSettings.keep_passing` is set.
 
@@ -108,6 +120,7 @@ def convert(  # noqa: PLR0913 - the sets and what belongs to them, beside the se
     Raises:
         OptionError: an option is missing, unknown, or contradicts another.
         SourceError: the model cannot be read.
+        SourceLimitError: it goes over a limit on memory, time or open files; says which.
         InputError: an image set is empty or has a broken image; or, with `ConversionSettings.strict`,
             the calibration set has a warning.
         PluginError, MissingRuntimeError, DeviceError: a converter or backend is missing on this machine.
@@ -132,7 +145,11 @@ def convert(  # noqa: PLR0913 - the sets and what belongs to them, beside the se
         else instance(settings, ConversionSettings, "settings"),
         groups=groups,
     )
-    return Conversion.prepare(request, registry(), callback(progress, "progress")).run()
+    plugins, progress = registry(), callback(progress, "progress")
+    limits = request.settings.source_limits
+    if limits is None or plugins.has_own:
+        return Conversion.prepare(request, plugins, progress).run()
+    return convert_isolated(request, limits, progress)
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,6 +166,7 @@ class Conversion:
         plugins: provide converters and backends.
         steps: the progress.
         before: what was at the output when the conversion began, or `None` where it was not looked at.
+        on_activity: called when another part of the conversion begins.
     """
 
     request: ConversionRequest
@@ -160,10 +178,15 @@ class Conversion:
     plugins: Registry
     steps: Schedule
     before: OutputState | None
+    on_activity: OnActivity
 
     @classmethod
     def prepare(
-        cls, request: ConversionRequest, plugins: Registry, progress: Progress | None = None
+        cls,
+        request: ConversionRequest,
+        plugins: Registry,
+        progress: Progress | None = None,
+        on_activity: OnActivity = no_activity,
     ) -> Conversion:
         """Plan the artifacts, open the sets, and read the source; raises as `convert`."""
         settings, missing = request.settings, MissingOptions(str(request.source))
@@ -172,15 +195,17 @@ class Conversion:
         before = None
         if not missing:
             before = check_output(request.output, settings.force)
+            on_activity(Activity(Phase.CHECKING))
             reader = _find_reader(request.source, plugins)
+            on_activity(Activity(Phase.PREPARING))
             with missing.collected():
                 sets = open_sets(request, plan.calibrated)
         if missing:
-            _collect_statements(missing, request, plugins)
+            _collect_statements(missing, request, plugins, on_activity)
             missing.check()
         steps = _schedule(progress, plan, sets)
         steps.next(f"reading {request.source.name}", Stage.READING)
-        source = _read(reader, request)
+        source = _read(reader, request, on_activity)
         if not plan.searching:
             for planned in plan.artifacts:
                 find_converter(planned, source, plugins)
@@ -191,7 +216,7 @@ class Conversion:
         scores = None
         if settings.needs_labelled_calibration and isinstance(sets.calibration, ImageSet):
             scores = score_calibration_request(settings, evaluator, sets.calibration)
-        return cls(request, plan, sets, source, evaluator, scores, plugins, steps, before)
+        return cls(request, plan, sets, source, evaluator, scores, plugins, steps, before, on_activity)
 
     def run(self) -> Evidence:
         """Convert, measure, verify, and write the bundle; raises as `convert`."""
@@ -211,6 +236,7 @@ class Conversion:
             *(reference, builder, settings.budget, steps),
             keep_answers=calibrator is not None,
             accept_not_shown=settings.accept_not_shown,
+            watch=self._artifact_watch(),
         )
         chosen = self._candidates(trials)
         if calibrator is not None:
@@ -247,6 +273,10 @@ class Conversion:
             self.source, data, self.evaluator, evaluation, self.plugins, self.steps, check
         )
 
+    def _artifact_watch(self) -> ArtifactWatch:
+        has_others = self.plan.searching or len(self.plan.artifacts) > 1
+        return ArtifactWatch(self.on_activity, has_others, self.request.failed)
+
     def _possible_precisions(self) -> tuple[str, ...]:
         """The precisions of the artifacts that may be written."""
         if not self.plan.searching:
@@ -263,7 +293,8 @@ class Conversion:
         """The planned artifacts, or those that a search finds."""
         bases = speed_bases(self.plan.targets, self.plugins)
         if self.plan.searching:
-            return trials.search(self.plan.targets, self.sets.calibration is not None, bases)
+            is_calibrated = self.sets.calibration is not None
+            return trials.search(self.plan.targets, is_calibrated, bases, self.plan.symmetric)
         chosen = trials.run(self.plan.artifacts)
         trials.note_slower(chosen, bases)
         return chosen
@@ -375,14 +406,17 @@ def _source_findings(reference: Reference, settings: ConversionSettings) -> tupl
     return findings if resized is None else (*findings, resized)
 
 
-def _collect_statements(missing: MissingOptions, request: ConversionRequest, plugins: Registry) -> None:
+def _collect_statements(
+    missing: MissingOptions, request: ConversionRequest, plugins: Registry, on_activity: OnActivity
+) -> None:
     """Add what the model itself leaves open, as far as it can be read: one message asks for all."""
     task = request.settings.task
     if task.generation is None:
         with missing.collected():
             evaluation_images(request)
     with suppress(EdgeVisionError), missing.collected():
-        source = _read(_find_reader(request.source, plugins), request)
+        on_activity(Activity(Phase.CHECKING))
+        source = _read(_find_reader(request.source, plugins), request, on_activity)
         if task.generation is None:
             images = None if request.evaluation is None else open_images(request.evaluation)
             check_stated(source, task, None if images is None else images.class_names, plugins)
@@ -410,7 +444,17 @@ def _find_reader(path: Path, plugins: Registry) -> SourceReader:
     )
 
 
-def _read(reader: SourceReader, request: ConversionRequest) -> Source:
+def _read(reader: SourceReader, request: ConversionRequest, on_activity: OnActivity) -> Source:
+    if isinstance(reader, CheckingReader):
+        on_activity(Activity(Phase.CHECKING))
+        reader.check(request.source)
+    on_activity(Activity(Phase.READING))
+    source = _read_checked(reader, request)
+    on_activity(Activity(Phase.CONVERTING))
+    return source
+
+
+def _read_checked(reader: SourceReader, request: ConversionRequest) -> Source:
     settings = request.settings
     options = SourceOptions(settings.imports, settings.signature)
     trust, size_wh = settings.trust_source, settings.task.image.size_wh

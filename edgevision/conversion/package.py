@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from edgevision import __version__
-from edgevision.bundle.known_answers import KnownAnswers, compute_answers, write_known_answers
+from edgevision.bundle.answers_on_session import OpenArtifact, record_answers
+from edgevision.bundle.expectations import ModelPath
+from edgevision.bundle.known_answers import KnownAnswers, KnownImages, write_known_answers
 from edgevision.bundle.layout import EVIDENCE, LABELS, PICTURES, SELFTEST
 from edgevision.bundle.manifest import ArtifactEntry, FileEntry, Manifest, SourceEntry
 from edgevision.bundle.storage import file_entry
@@ -16,6 +18,7 @@ from edgevision.evaluation.evaluator import Evaluator
 from edgevision.evaluation.source_session import SourceSession
 from edgevision.evidence.document import evidence_json
 from edgevision.evidence.records import Evidence
+from edgevision.plugins import registry
 
 #: Number of images with known answers: one per class, within these bounds.
 _LEAST_KNOWN, _MOST_KNOWN = 8, 64
@@ -75,7 +78,15 @@ def known_answers(reference: Reference, trials: Sequence[Trial]) -> KnownAnswers
     evaluator = reference.evaluator
     places = evaluator.representative(reference.answers, number_of_known_answers(evaluator))
     inputs = evaluator.known_inputs(SourceSession(reference.source), reference.examples, places)
-    return KnownAnswers(inputs, {trial.id: compute_answers(trial.session, inputs) for trial in trials})
+    images = inputs.images if isinstance(inputs, KnownImages) else None
+    path = ModelPath(evaluator.task, evaluator.labels, evaluator.preprocessing, images, registry())
+    opened = [
+        OpenArtifact(
+            trial.id, trial.candidate.artifact.precision, trial.session, trial.candidate.score_calibration
+        )
+        for trial in trials
+    ]
+    return record_answers(path, inputs, opened)
 
 
 def number_of_known_answers(evaluator: Evaluator) -> int:

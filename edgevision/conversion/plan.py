@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
-from edgevision.artifact import CALIBRATED, PRECISIONS
+from edgevision.artifact import CALIBRATED, MIXED, PRECISIONS
 from edgevision.backend import Backend, SessionSettings
 from edgevision.conversion.settings import ConversionRequest
 from edgevision.errors import DeviceError, MissingOptionError, MissingRuntimeError, OptionError
@@ -14,6 +14,8 @@ from edgevision.target import Target, find_target, load_targets
 
 #: Precisions computed in float: a device that supports none of them cannot compute in float.
 FLOAT_PRECISIONS = frozenset({"float32", "float16", "int8-dynamic"})
+#: Precisions with int8 activations, which may have a zero point.
+_INT8 = frozenset({"int8", "int8-float-io", MIXED})
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class PlannedArtifact:
         float_layers: layers of the source that stay in float, for ``int8-mixed``.
         full_integer: True for targets that compute nothing in float: where the int8 of other targets keeps
             operations in float, theirs must not, and is another artifact.
+        symmetric: True for int8 artifacts of targets whose backend takes no activations with a zero point.
     """
 
     format: str
@@ -33,12 +36,14 @@ class PlannedArtifact:
     targets: tuple[Target, ...]
     float_layers: tuple[str, ...] = ()
     full_integer: bool = False
+    symmetric: bool = False
 
     @property
     def id(self) -> str:
         """Unique in a bundle: ``tflite-int8``; with two layers in float, ``tflite-int8-mixed-2``."""
         layers = f"-{len(self.float_layers)}" if self.float_layers else ""
-        return f"{self.format}-{self.precision}{layers}{'-full-integer' if self.full_integer else ''}"
+        form = "-full-integer" if self.full_integer else "-symmetric" if self.symmetric else ""
+        return f"{self.format}-{self.precision}{layers}{form}"
 
 
 @dataclass(frozen=True)
@@ -47,16 +52,18 @@ class ConversionPlan:
 
     Attributes:
         targets: device profiles.
-        artifacts: one per format and precision, and one more for targets that compute nothing in float; of a
-            search, its first candidates.
+        artifacts: one per format and precision, and one more for targets that compute nothing in float or
+            take another form of int8; of a search, its first candidates.
         searching: True if the cheapest artifact inside the budget is searched for.
         calibrated: what needs a calibration set, in words; empty if nothing does.
+        symmetric: names of the targets whose backend takes no int8 activations with a zero point.
     """
 
     targets: tuple[Target, ...]
     artifacts: tuple[PlannedArtifact, ...]
     searching: bool
     calibrated: tuple[str, ...]
+    symmetric: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -84,14 +91,15 @@ def plan_conversion(request: ConversionRequest, plugins: Registry) -> Conversion
     known = load_targets(request.settings.targets_files, plugins)
     targets = tuple(find_target(name, known) for name in request.targets)
     searching = _is_search(request, targets)
-    artifacts = tuple(plan_artifacts(targets, () if searching else request.precisions))
+    symmetric = symmetric_targets(targets, plugins)
+    artifacts = tuple(plan_artifacts(targets, () if searching else request.precisions, symmetric))
     for artifact in artifacts:
         measurement_backend_for(artifact, plugins)
     calibrated = tuple(artifact.id for artifact in artifacts if artifact.precision in CALIBRATED)
     if searching:
         # Without a calibration set, the search tries only candidates that need none.
         calibrated = ("the search for a precision",) if request.can_calibrate else ()
-    return ConversionPlan(targets, artifacts, searching, calibrated)
+    return ConversionPlan(targets, artifacts, searching, calibrated, symmetric)
 
 
 def _is_search(request: ConversionRequest, targets: Sequence[Target]) -> bool:
@@ -108,12 +116,26 @@ def _is_search(request: ConversionRequest, targets: Sequence[Target]) -> bool:
     return searching
 
 
-def plan_artifacts(targets: Sequence[Target], precisions: Sequence[str]) -> list[PlannedArtifact]:
+def symmetric_targets(targets: Sequence[Target], plugins: Registry) -> frozenset[str]:
+    """Names of the targets whose backend takes no int8 activations with a zero point; see `Backend`.
+
+    Raises:
+        PluginError: no plugin provides the backend of a target.
+    """
+    return frozenset(
+        target.name for target in targets if getattr(plugins.backend(target.backend), "symmetric_int8", False)
+    )
+
+
+def plan_artifacts(
+    targets: Sequence[Target], precisions: Sequence[str], symmetric: Collection[str] = ()
+) -> list[PlannedArtifact]:
     """The artifacts that the targets need, in the order of the targets.
 
     Args:
         targets: one or more.
         precisions: applied to each target that supports them; empty for each target's cheapest.
+        symmetric: names as by `symmetric_targets`.
 
     Raises:
         OptionError: there is no target, a precision is unknown, or a target supports none of them.
@@ -123,15 +145,33 @@ def plan_artifacts(targets: Sequence[Target], precisions: Sequence[str]) -> list
     for precision in precisions:
         if precision not in PRECISIONS:
             raise OptionError(f"no precision '{precision}'; supported: {', '.join(PRECISIONS)}")
-    users: dict[tuple[str, str, bool], list[Target]] = {}
+    users: dict[PlannedArtifact, list[Target]] = {}
     for target in targets:
         for precision in _supported(target, precisions):
-            kind = target.format, precision, must_be_full_integer(target, precision)
-            users.setdefault(kind, []).append(target)
-    return [
-        PlannedArtifact(name, precision, tuple(sharing), full_integer=full_integer)
-        for (name, precision, full_integer), sharing in users.items()
-    ]
+            one = planned_artifact(target, precision, is_symmetric=target.name in symmetric)
+            users.setdefault(replace(one, targets=()), []).append(target)
+    return [replace(one, targets=tuple(sharing)) for one, sharing in users.items()]
+
+
+def planned_artifact(
+    target: Target, precision: str, float_layers: Sequence[str] = (), *, is_symmetric: bool
+) -> PlannedArtifact:
+    """The artifact of a precision for one target.
+
+    Args:
+        target: the device.
+        precision: one that it runs, or ``int8-mixed``.
+        float_layers: layers of the source that stay in float.
+        is_symmetric: True if the target's backend takes no int8 activations with a zero point.
+    """
+    return PlannedArtifact(
+        target.format,
+        precision,
+        (target,),
+        tuple(float_layers),
+        must_be_full_integer(target, precision),
+        is_symmetric and precision in _INT8,
+    )
 
 
 def must_be_full_integer(target: Target, precision: str) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from edgevision.artifact import CALIBRATED, MIXED
-from edgevision.conversion.plan import FLOAT_PRECISIONS, PlannedArtifact, must_be_full_integer
+from edgevision.conversion.plan import FLOAT_PRECISIONS, PlannedArtifact, planned_artifact
 from edgevision.conversion.speed import IsSlower
 from edgevision.evidence.requirements import CONFIDENCE
 from edgevision.target import Target
@@ -66,6 +66,7 @@ class PrecisionSearch:
         calibrated: True if there is a calibration set.
         sensitivities: ranks the layers for a format; empty if its converter cannot keep layers in float.
         speed_basis: how the speed of candidates is known for these targets; empty if it is not.
+        is_symmetric: True if their backend takes no int8 activations with a zero point.
 
     Attributes:
         wanted: the candidate to measure next; `None` when the search waits for a comparison or is over.
@@ -82,6 +83,7 @@ class PrecisionSearch:
         calibrated: bool,
         sensitivities: Callable[[str], Sensitivities],
         speed_basis: str = "",
+        is_symmetric: bool = False,
     ) -> None:
         self.targets = targets
         self.wanted: PlannedArtifact | None = None
@@ -93,6 +95,7 @@ class PrecisionSearch:
         self._calibrated = calibrated
         self._sensitivities = sensitivities
         self.speed_basis = speed_basis
+        self._is_symmetric = is_symmetric
         self._outcomes: dict[str, Outcome] = {}
         self._steps = self._walk()
         self._advance(None)
@@ -259,9 +262,8 @@ class PrecisionSearch:
         return self.targets[0].precisions.index(precision)
 
     def _planned(self, precision: str, float_layers: Sequence[str] = ()) -> PlannedArtifact:
-        first = self.targets[0]
-        full_integer = must_be_full_integer(first, precision)
-        return PlannedArtifact(first.format, precision, self.targets, tuple(float_layers), full_integer)
+        one = planned_artifact(self.targets[0], precision, float_layers, is_symmetric=self._is_symmetric)
+        return replace(one, targets=self.targets)
 
 
 def searches_for(
@@ -269,20 +271,27 @@ def searches_for(
     calibrated: bool,
     sensitivities: Callable[[str], Sensitivities],
     speed_bases: Mapping[str, str] | None = None,
+    symmetric: Collection[str] = (),
 ) -> list[PrecisionSearch]:
-    """One search for all targets with the same format and precisions whose speed is known in the same way.
+    """One search for all targets with the same format, precisions and form of int8, and one basis of speed.
 
     Args:
         targets, calibrated, sensitivities: as for `PrecisionSearch`.
         speed_bases: name of a target -> how the speed of its candidates is known; default not at all.
+        symmetric: names of the targets whose backend takes no int8 activations with a zero point.
     """
     groups: dict[tuple[object, ...], list[Target]] = {}
     bases = speed_bases or {}
     for target in targets:
         basis = bases.get(target.name, "")
         by_table = (target.backend, target.architecture) if basis else ()
-        groups.setdefault((target.format, target.precisions, basis, by_table), []).append(target)
+        kind = target.format, target.precisions, target.name in symmetric, basis, by_table
+        groups.setdefault(kind, []).append(target)
     return [
-        PrecisionSearch(tuple(group), calibrated, sensitivities, bases.get(group[0].name, ""))
+        PrecisionSearch(
+            *(tuple(group), calibrated, sensitivities),
+            speed_basis=bases.get(group[0].name, ""),
+            is_symmetric=group[0].name in symmetric,
+        )
         for group in groups.values()
     ]

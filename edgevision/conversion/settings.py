@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgevision.calibration.synthetic import SYNTHETIC
+from edgevision.conversion.source_limits import SourceLimits
 from edgevision.datasets.groups import GroupSource
 from edgevision.evaluation.run import Images
 from edgevision.evidence.operating_specification import OperatingPointSpecification
@@ -53,6 +54,9 @@ class ConversionSettings:
         calibrate_scores: for a classifier: fit a temperature to the scores of each artifact, on the same
             images. An operating point then applies to the scores at that temperature.
         targets_files: TOML files with more targets.
+        source_limits: limits of the process in which the source is read and converted. `None` converts in the
+            caller's process, without limits: a damaged source may kill or hang it. That process alone has
+            classes that the caller registered with Keras.
 
     Raises:
         OptionError: a number of samples is not a whole number above 0, `imports` or `targets_files` is not a
@@ -76,6 +80,7 @@ class ConversionSettings:
     targets_files: Sequence[str | Path] = ()
     operating_point: OperatingPointSpecification | None = None
     calibrate_scores: bool = False
+    source_limits: SourceLimits | None = field(default_factory=SourceLimits)
 
     def __post_init__(self) -> None:
         for name in ("calibration_samples", "evaluation_samples"):
@@ -91,6 +96,8 @@ class ConversionSettings:
         object.__setattr__(self, "signature", optional_text(self.signature, "signature"))
         if self.operating_point is not None:
             instance(self.operating_point, OperatingPointSpecification, "operating_point")
+        if self.source_limits is not None:
+            instance(self.source_limits, SourceLimits, "source_limits")
 
     @property
     def needs_labelled_calibration(self) -> bool:
@@ -111,6 +118,7 @@ class ConversionRequest:
         settings: all other settings.
         groups: which images of the evaluation set belong together, as for `ImageSet.grouped`, and of the
             calibration set, if it has no groups of its own and `groups` says so of its images.
+        failed: id of an artifact -> why it cannot be converted, of those that ended an earlier process.
     """
 
     source: Path
@@ -121,6 +129,7 @@ class ConversionRequest:
     calibration: Images | None
     settings: ConversionSettings
     groups: GroupSource | None = None
+    failed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def can_calibrate(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from edgevision.artifact import CALIBRATED
@@ -11,6 +11,7 @@ from edgevision.conversion.candidate_times import CandidateTimes, with_costs
 from edgevision.conversion.candidates import Candidate, CandidateBuilder, Trial, judge
 from edgevision.conversion.device_limits import DEVICE_UNITS, device_requirements
 from edgevision.conversion.failures import failure_of
+from edgevision.conversion.phases import NO_WATCH, ArtifactWatch
 from edgevision.conversion.plan import PlannedArtifact
 from edgevision.conversion.reference import Reference
 from edgevision.conversion.requirements import is_acceptable
@@ -53,6 +54,7 @@ class Trials:
         steps: the progress of the conversion.
         keep_answers: True to keep each candidate's answers in its `Trial`.
         accept_not_shown: True to choose candidates, too, that are not shown to be inside the budget.
+        watch: follows which artifact is being converted.
 
     Attributes:
         attempts: the candidates of a search, in the order in which they were tried.
@@ -68,6 +70,7 @@ class Trials:
         steps: Schedule,
         keep_answers: bool = False,
         accept_not_shown: bool = False,
+        watch: ArtifactWatch = NO_WATCH,
     ) -> None:
         self.attempts: list[Attempt] = []
         self.failures: list[Failure] = []
@@ -78,6 +81,7 @@ class Trials:
         self._steps = steps
         self._keep_answers = keep_answers
         self._accept_not_shown = accept_not_shown
+        self._watch = watch
         self._outcomes: dict[str, Trial | EdgeVisionError] = {}
         self._searches: Sequence[PrecisionSearch] = ()
         self._times = CandidateTimes(steps)
@@ -94,7 +98,11 @@ class Trials:
         return self._shared(self._succeeding([(one, one.targets) for one in planned]))
 
     def search(
-        self, targets: Sequence[Target], calibrated: bool, speed_bases: Mapping[str, str] | None = None
+        self,
+        targets: Sequence[Target],
+        calibrated: bool,
+        speed_bases: Mapping[str, str] | None = None,
+        symmetric: Collection[str] = (),
     ) -> list[Trial]:
         """For each target, the cheapest candidate inside the budget, or the nearest if none is inside.
 
@@ -105,8 +113,9 @@ class Trials:
             calibrated: True if there is a calibration set.
             speed_bases: name of a target -> how the speed of its candidates is known, if it is: it does not
                 get one that is slower than a more expensive one.
+            symmetric: as for `searches_for`.
         """
-        searches = searches_for(targets, calibrated, self._rank_layers, speed_bases)
+        searches = searches_for(targets, calibrated, self._rank_layers, speed_bases, symmetric)
         self._searches = searches
         self._try_all(searches)
         slower = self._speeds.slower_candidates(searches)
@@ -150,7 +159,7 @@ class Trials:
                 continue
             if not self._speeds.may_be_slower(trial.candidate, targets[0].backend):
                 continue
-            reference = replace(planned, precision="float32", targets=targets, float_layers=())
+            reference = PlannedArtifact(planned.format, "float32", targets)
             if reference.id not in floats:
                 floats[reference.id] = self._built_to_time(reference)
             in_float = floats[reference.id]
@@ -320,7 +329,8 @@ class Trials:
     def _build(self, planned: PlannedArtifact) -> Candidate:
         kind = Stage.INTEGER if planned.precision in CALIBRATED else Stage.FLOAT
         self._steps.next(f"converting to {planned.id}", kind)
-        return self._builder.build(planned)
+        with self._watch.converting(planned.id):
+            return self._builder.build(planned)
 
     def _measure(self, candidates: Sequence[Candidate]) -> list[Trial]:
         if not candidates:

@@ -300,15 +300,22 @@ class ImageSet:
         return replace(self, labels=labels, _entries=entries, grouping=grouping)
 
 
+def _never(_: Any) -> bool:
+    return False
+
+
 @dataclass(frozen=True, eq=False)
 class _Entry:
-    """One image that can be read."""
+    """One image that can be read.
+
+    Its functions are those of this module, bound to values: a set can be sent to another process.
+    """
 
     name: str
     _read: Callable[[], Any]
     _decode: Callable[[Any], Pixels | Frame]
     _hash: Callable[[Any], str]
-    _is_private: Callable[[Any], bool] = lambda _: False
+    _is_private: Callable[[Any], bool] = _never
     is_file: bool = False
 
     def decode(self) -> Pixels | Frame:
@@ -342,14 +349,15 @@ def _digest_or_none(entry: _Entry) -> str | None:
 
 def _file_entry(name: str, where: str, frame: int | None, read: Callable[[], bytes]) -> _Entry:
     shown = "" if frame is None else f"#{frame}"
-
-    def decode(data: bytes) -> Pixels | Frame:
-        return _plain_or_frame(decode_frame(data, where + shown, frame))
-
     return _Entry(
-        *(name + shown, read, decode, lambda data: _hash_bytes(data, shown), _is_dicom),
+        *(name + shown, read, partial(_decoded, where + shown, frame), partial(_hash_bytes, shown)),
+        _is_dicom,
         is_file=frame is None,
     )
+
+
+def _decoded(where: str, frame: int | None, data: bytes) -> Pixels | Frame:
+    return _plain_or_frame(decode_frame(data, where, frame))
 
 
 def _is_dicom(data: bytes) -> bool:
@@ -363,12 +371,7 @@ def _plain_or_frame(frame: Frame) -> Pixels | Frame:
 
 def _array_entry(image: Any, name: str) -> _Entry:
     if isinstance(image, Frame):
-        known = image
-        return _Entry(
-            *(name, lambda: known, lambda frame: frame),
-            lambda frame: _hash_array(frame.pixels),
-            lambda frame: bool(frame.private),
-        )
+        return _Entry(name, partial(_itself, image), _itself, _hash_frame, _is_private)
     if not isinstance(image, np.ndarray):
         raise InputError(f"{name}: expected a (h, w, 3) uint8 array, got {type(image).__name__}")
     try:
@@ -376,10 +379,26 @@ def _array_entry(image: Any, name: str) -> _Entry:
         decoded = _plain_or_frame(frame)
     except InputError as error:
         raise InputError(f"{name}: {error}") from error
-    return _Entry(name, lambda: decoded, lambda array: array, lambda _: _hash_array(frame.pixels))
+    return _Entry(name, partial(_itself, decoded), _itself, partial(_hash_stored, frame.pixels))
 
 
-def _hash_bytes(data: bytes, frame: str = "") -> str:
+def _itself(image: Any) -> Any:
+    return image
+
+
+def _is_private(frame: Frame) -> bool:
+    return bool(frame.private)
+
+
+def _hash_frame(frame: Frame) -> str:
+    return _hash_array(frame.pixels)
+
+
+def _hash_stored(pixels: Any, decoded: Any) -> str:
+    return _hash_array(pixels)
+
+
+def _hash_bytes(frame: str, data: bytes) -> str:
     return hashlib.sha256(data + frame.encode()).hexdigest()
 
 
@@ -438,7 +457,7 @@ def _member_entries(archive: StrictZip, name: str, where: str) -> list[_Entry]:
     suffix = splitext(name)[1].lower()
     numbers = frames_of(Path(where), _read_member(archive, name, where)) if suffix in IN_FRAMES else [None]
     return [
-        _file_entry(name, where, number, lambda: _read_member(archive, name, where)) for number in numbers
+        _file_entry(name, where, number, partial(_read_member, archive, name, where)) for number in numbers
     ]
 
 

@@ -18,7 +18,8 @@ from edgevision.evaluation.for_model import ModelFacts, evaluator_for_model
 from edgevision.evaluation.ground_truth import GroundTruthPaths
 from edgevision.evaluation.run import measure, workers_on
 from edgevision.loading.bare import BareModel, bare_options, open_bare
-from edgevision.loading.choice import Request, choose
+from edgevision.loading.choice import Request
+from edgevision.loading.first_load import checked_choice
 from edgevision.metrics.measures import Measures
 from edgevision.plugins import Registry
 from edgevision.session import CheckedSession, open_session
@@ -159,7 +160,7 @@ def open_model(path: Path, images: ImageSet, on: RunSettings, plugins: Registry)
             yield OpenModel(facts, run, workers, plugins, lambda evaluator: model)
         return
     bundle = read_bundle(path)
-    choice = choose(bundle, request, plugins)
+    choice = checked_choice(bundle, request, plugins)
     artifact, facts = bundle.artifact(choice.entry), ModelFacts.of_bundle(bundle, choice.entry)
     # The choice of `load`, but with threads shared among parallel calls.
     with open_session(choice.backend, artifact, settings) as session:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from edgevision.artifact import Artifact
 from edgevision.backend import Backend, SessionSettings
 from edgevision.errors import PluginError
+from edgevision.execution.limits import limit_this_process
 from edgevision.execution.messages import Message, artifact_of, with_artifact
 from edgevision.execution.worker import Worker
 from edgevision.plugins import registry
@@ -18,7 +20,7 @@ from edgevision.session import CheckedSession, open_session
 from edgevision.tasks.batches import parts
 from edgevision.tensors import Array
 
-#: Seconds until a runtime that hangs is ended.
+#: Seconds for the first run of a large artifact.
 TIMEOUT_S = 600.0
 
 
@@ -29,6 +31,7 @@ def first_run(
     settings: SessionSettings,
     inputs: Mapping[str, Array],
     what: str,
+    timeout_s: float | None = None,
 ) -> dict[str, Array]:
     """Open an artifact and run it in a worker, in the backend and settings that will run it.
 
@@ -36,10 +39,11 @@ def first_run(
 
     Args:
         worker: runs it.
-        artifact, backend, settings: what is run, and how; a cache of compiled models is not used.
+        artifact, backend, settings: what is run, and how.
         inputs: input name -> float32 ``(n, …)``, real numbers, `n` of 1 or more; empty for one run on zeros.
             The first example runs alone, the others in batches if the artifact takes these.
         what: the artifact and the place, for errors.
+        timeout_s: seconds until a runtime that hangs is ended; by default `TIMEOUT_S`.
 
     Returns:
         Output name -> float32 ``(n, …)``, dequantized.
@@ -48,13 +52,15 @@ def first_run(
         ProcessError: the runtime was killed by a signal, ended the process, or timed out.
         ArtifactError, InferenceError, DeviceError: the runtime refused the artifact, or failed.
     """
+    timeout_s = TIMEOUT_S if timeout_s is None else timeout_s
     fields = {
         "backend": backend.name,
-        "class": _class_name(backend),
-        "settings": {**asdict(settings), "cache_dir": None},
+        "class": class_name(backend),
+        "settings": settings_fields(settings),
+        "timeout_s": timeout_s,
     }
     request = with_artifact(fields, artifact, {f"input/{name}": values for name, values in inputs.items()})
-    answer = worker.ask(_run_requested, request, what=what, timeout_s=TIMEOUT_S)
+    answer = worker.ask(_run_requested, request, what=what, timeout_s=timeout_s)
     if answer.fields["absent"]:
         return _run(artifact, backend, settings, inputs)
     return dict(answer.arrays)
@@ -62,6 +68,7 @@ def first_run(
 
 def _run_requested(request: Message) -> Message:
     """Do what `first_run` asks for: the job of the worker."""
+    limit_this_process(request.fields["timeout_s"])
     inputs = {
         name.removeprefix("input/"): values
         for name, values in request.arrays.items()
@@ -75,6 +82,12 @@ def _run_requested(request: Message) -> Message:
     return Message({"absent": False}, _run(artifact_of(request), backend, settings, inputs))
 
 
+def settings_fields(settings: SessionSettings) -> dict[str, Any]:
+    """Settings as JSON values, from which `SessionSettings` makes them again."""
+    folder = settings.cache_dir
+    return {**asdict(settings), "cache_dir": None if folder is None else str(Path(folder).absolute())}
+
+
 def requested_backend(fields: Mapping[str, Any]) -> Backend:
     """The backend that a request names, if it is the one that the caller has.
 
@@ -82,7 +95,7 @@ def requested_backend(fields: Mapping[str, Any]) -> Backend:
         PluginError: this process has no such backend, or another of the same name.
     """
     backend = registry().backend(fields["backend"])
-    if _class_name(backend) != fields["class"]:
+    if class_name(backend) != fields["class"]:
         raise PluginError(f"backend '{backend.name}' is another one in a process of its own")
     return backend
 
@@ -107,5 +120,6 @@ def _run_part(session: CheckedSession, inputs: Mapping[str, Array], part: slice)
     return {spec.name: spec.dequantize(outputs[spec.name]) for spec in session.outputs}
 
 
-def _class_name(backend: Backend) -> str:
+def class_name(backend: Backend) -> str:
+    """The class of a backend, by which two processes tell whether they have the same one."""
     return f"{type(backend).__module__}:{type(backend).__qualname__}"

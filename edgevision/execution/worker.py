@@ -19,18 +19,19 @@ from __future__ import annotations
 import io
 import os
 import queue
+import re
 import selectors
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, Any, BinaryIO, Protocol
 
 from edgevision import errors
 from edgevision.errors import EdgeVisionError, InferenceError, ProcessError, first_line
@@ -45,15 +46,39 @@ MOST_ANSWER_BYTES = 2_000_000_000
 _STDERR_TAIL = 8192
 _STDERR_LINES = 3
 _CHUNK = 1 << 20
+#: Lines that TensorFlow and LiteRT always write: remarks at their start, in the form of their log.
+_REMARK = re.compile(r"[IW]\d{4} |INFO: |WARNING: All log messages before absl")
 #: Seconds that an ending child has until its exit status is there.
 _SECONDS_TO_END = 5.0
+#: Seconds between two looks of a `Supervisor` at the child.
+_SECONDS_BETWEEN_LOOKS = 0.1
+
+
+class Supervisor(Protocol):
+    """Follows a job while it runs. What its methods raise reaches the caller of `Worker.ask`.
+
+    The child is killed first.
+    """
+
+    def heard(self, report: Message) -> None:
+        """Receive what the job sent with `report`."""
+        ...
+
+    def printed(self, text: bytes) -> None:
+        """Receive what the child wrote to its stdout or stderr."""
+        ...
+
+    def look(self, pid: int) -> None:
+        """Check the child; called some ten times a second, and never after it has answered."""
+        ...
+
 
 # Only `sys` is imported before the path is set: it is built in, and no file can stand in for it.
 _START = (
     "import sys; "
     "sys.path[:] = sys.path[sys.path[:1] == ['']:]; "
     "sys.path += [entry for entry in sys.argv[1:] if entry not in sys.path]; "
-    "from edgevision.execution.worker import serve; "
+    "from {module} import serve; "
     "serve()"
 )
 
@@ -68,22 +93,39 @@ class Worker:
         most_answer_bytes: the most bytes of the arrays of one answer.
         keeps_state: True if jobs rely on what earlier ones left in the child: then a child that ended between
             two jobs is an error, and not replaced in silence.
+        environment: variables of the child, beside those of this process.
     """
 
-    def __init__(self, most_answer_bytes: int = MOST_ANSWER_BYTES, keeps_state: bool = False) -> None:
+    def __init__(
+        self,
+        most_answer_bytes: int = MOST_ANSWER_BYTES,
+        keeps_state: bool = False,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self._most_answer_bytes = most_answer_bytes
         self._keeps_state = keeps_state
+        self._environment = dict(environment or {})
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
 
-    def ask(self, job: Job, request: Message, *, what: str, timeout_s: float) -> Message:
+    def ask(
+        self,
+        job: Job | str,
+        request: Message,
+        *,
+        what: str,
+        timeout_s: float,
+        supervisor: Supervisor | None = None,
+    ) -> Message:
         """Run a job in the child, and return its answer.
 
         Args:
-            job: a function of an installed module, at its top level.
+            job: a function of an installed module, at its top level; or the names of both as
+                ``module:function``, for one that this process need not import.
             request: its argument.
             what: what is done, for errors, such as ``tflite-int8 on tflite cpu``.
-            timeout_s: seconds after which the child is killed; its start counts.
+            timeout_s: seconds after which the child is killed; its start counts. `math.inf` for none.
+            supervisor: follows the job, and may end it.
 
         Raises:
             ProcessError: the child was killed by a signal, exited, or timed out; says which, and what it
@@ -95,7 +137,7 @@ class Worker:
         """
         with self._lock:
             try:
-                answer = self._exchange(job, request, what, timeout_s)
+                answer = self._exchange(job, request, what, timeout_s, supervisor)
             except BaseException:  # Ctrl-C too: the child is in the middle of something
                 self._kill()
                 raise
@@ -116,23 +158,27 @@ class Worker:
     ) -> None:
         self.close()
 
-    def _exchange(self, job: Job, request: Message, what: str, timeout_s: float) -> Message:
+    def _exchange(
+        self, job: Job | str, request: Message, what: str, timeout_s: float, supervisor: Supervisor | None
+    ) -> Message:
         deadline = time.monotonic() + timeout_s
         if self._process is not None and self._process.poll() is not None and not self._keeps_state:
             self._kill()
         if self._process is None:
-            self._process = _start()
+            self._process = _start(self._environment)
         process = self._process
-        named = {"job": f"{job.__module__}:{job.__qualname__}", "fields": dict(request.fields)}
+        name = job if isinstance(job, str) else f"{job.__module__}:{job.__qualname__}"
+        named = {"job": name, "fields": dict(request.fields)}
         outgoing = Message(named, request.arrays).parts()
         stderr = bytearray()
-        answer = _transfer(process, outgoing, incoming(self._most_answer_bytes), stderr, deadline)
+        transfer = _Transfer(process, outgoing, self._most_answer_bytes, stderr, supervisor)
+        answer = transfer.run(deadline)
         if answer is not None:
             return answer
         if time.monotonic() >= deadline:
             reason = f"timed out after {timeout_s:g} s"
         else:
-            reason = _end_in_words(process)
+            reason = end_in_words(process)
         raise ProcessError(f"{what}: {reason} in a process of its own{_last_lines(stderr)}")
 
     def _kill(self) -> None:
@@ -153,17 +199,34 @@ def serve() -> None:
 
     Libraries print to stdout, so its descriptor becomes that of stderr, and answers go to a copy of it.
     """
+    global _answers  # noqa: PLW0603 - the pipe of the process, which `report` writes to from anywhere
     requests = io.BufferedReader(io.FileIO(os.dup(0), "rb"))
-    answers = os.fdopen(os.dup(1), "wb")
+    _answers = os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.dup2(2, 1)
     arrived: queue.SimpleQueue[Message] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(requests, arrived), daemon=True).start()
     while True:
-        for part in _answer(arrived.get()).parts():
-            answers.write(part)
-        answers.flush()
+        _write(_answer(arrived.get()))
+
+
+def report(message: Message) -> None:
+    """Send a message to the supervisor of the job that runs in this process, from any thread of it."""
+    _write(Message({"report": dict(message.fields)}, message.arrays))
+
+
+_answers: BinaryIO | None = None
+_writing = threading.Lock()
+
+
+def _write(message: Message) -> None:
+    if _answers is None:
+        raise RuntimeError("this process is not a worker")
+    with _writing:
+        for part in message.parts():
+            _answers.write(part)
+        _answers.flush()
 
 
 def _receive(pipe: io.BufferedReader, arrived: queue.SimpleQueue[Message]) -> None:
@@ -204,36 +267,64 @@ def _answer(request: Message) -> Message:
         answer: Message = job(Message(request.fields["fields"], request.arrays))
         return Message({"answer": dict(answer.fields)}, answer.arrays)
     except EdgeVisionError as error:
-        return Message({"error": type(error).__name__, "message": str(error)})
+        return Message(error_fields(error))
     except (Exception, SystemExit) as error:
         return Message({"error": "", "message": f"{type(error).__name__}: {first_line(error)}"})
 
 
+def error_fields(error: EdgeVisionError) -> dict[str, Any]:
+    """An error as the fields of a message: its class, or the nearest one of the tree, and what it carries."""
+    known = next(kind.__name__ for kind in type(error).__mro__ if vars(errors).get(kind.__name__) is kind)
+    carried = {name: value for name, value in vars(error).items() if isinstance(value, (str, list, tuple))}
+    return {"error": known, "message": str(error), "carried": carried}
+
+
+def error_of(fields: Mapping[str, Any]) -> EdgeVisionError:
+    """The error that `error_fields` describes.
+
+    Args:
+        fields: from another process, which may have been taken over.
+    """
+    kind = getattr(errors, str(fields["error"]), None)
+    if not (isinstance(kind, type) and issubclass(kind, EdgeVisionError)):
+        kind = InferenceError
+    error: EdgeVisionError = kind.__new__(kind)
+    Exception.__init__(error, str(fields["message"]))
+    carried = fields.get("carried")
+    for name, value in carried.items() if isinstance(carried, dict) else ():
+        vars(error)[str(name)] = tuple(value) if isinstance(value, list) else value
+    return error
+
+
 def _error(fields: Any, what: str) -> EdgeVisionError:
-    """The error that a job raised; by the nearest class that takes a message alone."""
-    name, message = str(fields["error"]), str(fields["message"])
-    if not name:
-        return InferenceError(f"{what}: {message} (in a process of its own)")
-    kind = getattr(errors, name, InferenceError)
-    if issubclass(kind, errors.MissingRuntimeError):
-        kind = errors.PluginError
-    if issubclass(kind, errors.MissingOptionError):
-        kind = errors.OptionError
-    return kind(message) if kind.__init__ is Exception.__init__ else InferenceError(message)
+    """The error that a job raised."""
+    if not fields["error"]:
+        return InferenceError(f"{what}: {fields['message']} (in a process of its own)")
+    return error_of(fields)
 
 
-def _start() -> subprocess.Popen[bytes]:
+def interpreter_command(module: str) -> list[str]:
+    """The command of a new interpreter that calls the function `serve` of a module, as described above.
+
+    Raises:
+        ProcessError: there is no such command.
+    """
     if not sys.executable:
         raise ProcessError("this Python does not know its own program, so it cannot start a process")
     isolation = [("-E", sys.flags.ignore_environment), ("-s", sys.flags.no_user_site)]
     options = [option for option, is_set in isolation if is_set]
+    return [sys.executable, *options, "-c", _START.format(module=module), *_import_path()]
+
+
+def _start(environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
-            [sys.executable, *options, "-c", _START, *_import_path()],
+            interpreter_command(__name__),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,
+            env={**os.environ, **environment},
             # Ctrl-C on a terminal goes to the parent alone, which ends the child.
             start_new_session=True,
         )
@@ -254,61 +345,107 @@ def _import_path() -> list[str]:
     return [*(entry for entry in sys.path if entry and os.path.realpath(entry) not in left_out), own]
 
 
-def _transfer(
-    process: subprocess.Popen[bytes],
-    outgoing: Iterator[bytes | memoryview],
-    reader: Generator[int | Message, Any, None],
-    stderr: bytearray,
-    deadline: float,
-) -> Message | None:
-    """Send a request and receive its answer, both at once so that neither side waits for the other.
+class _Transfer:
+    """Sends a request and receives reports and the answer, all at once so that neither side waits.
 
     Args:
         process: the child.
         outgoing: the request.
-        reader: reads the answer.
+        most_bytes: the most bytes of the arrays of a report or the answer.
         stderr: receives the end of what the child writes to stderr.
-        deadline: on the monotonic clock, in seconds.
-
-    Returns:
-        The answer; `None` if the child ended, or the deadline passed.
+        supervisor: receives the reports, and looks at the child now and then.
     """
-    assert process.stdin is not None  # noqa: S101 (it is a pipe, and so are the others)
-    assert process.stdout is not None  # noqa: S101
-    assert process.stderr is not None  # noqa: S101
-    to_send: memoryview | None = memoryview(next(outgoing))
-    received, wanted = bytearray(), next(reader)
-    assert isinstance(wanted, int)  # noqa: S101
-    with selectors.DefaultSelector() as selector:
-        selector.register(process.stdin, selectors.EVENT_WRITE)
-        selector.register(process.stdout, selectors.EVENT_READ)
-        selector.register(process.stderr, selectors.EVENT_READ)
-        os.set_blocking(process.stdin.fileno(), False)
-        while (left := deadline - time.monotonic()) > 0:
-            ready = selector.select(min(left, _SECONDS_TO_END))
-            if not ready and process.poll() is not None:
-                return None  # a child of its own holds its pipes open
-            for key, _ in ready:
-                if key.fileobj is process.stderr:
-                    if not (text := os.read(key.fd, _CHUNK)):
-                        selector.unregister(process.stderr)
-                    stderr += text
-                    del stderr[:-_STDERR_TAIL]
-                elif key.fileobj is process.stdin:
-                    to_send = _send(key.fd, to_send, outgoing)
-                    if to_send is None:
-                        selector.unregister(process.stdin)
-                elif not (part := os.read(key.fd, min(wanted - len(received), _CHUNK))):
-                    _drain(process.stderr, stderr)
-                    return None
-                else:
-                    received += part
-                    if len(received) == wanted:
-                        following = reader.send(received)
-                        if isinstance(following, Message):
-                            return following
-                        received, wanted = bytearray(), following
-    return None
+
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        outgoing: Iterator[bytes | memoryview],
+        most_bytes: int,
+        stderr: bytearray,
+        supervisor: Supervisor | None,
+    ) -> None:
+        assert process.stdin is not None  # noqa: S101 (it is a pipe, and so are the others)
+        assert process.stdout is not None  # noqa: S101
+        assert process.stderr is not None  # noqa: S101
+        self._process = process
+        self._stdin, self._stdout, self._stderr_pipe = process.stdin, process.stdout, process.stderr
+        self._outgoing = outgoing
+        self._to_send: memoryview | None = memoryview(next(outgoing))
+        self._most_bytes = most_bytes
+        self._stderr = stderr
+        self._supervisor = supervisor
+        self._begin_message()
+
+    def run(self, deadline: float) -> Message | None:
+        """The answer; `None` if the child ended, or the deadline passed.
+
+        Args:
+            deadline: on the monotonic clock, in seconds.
+        """
+        longest_wait = _SECONDS_TO_END if self._supervisor is None else _SECONDS_BETWEEN_LOOKS
+        next_look = 0.0
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._stdin, selectors.EVENT_WRITE)
+            selector.register(self._stdout, selectors.EVENT_READ)
+            selector.register(self._stderr_pipe, selectors.EVENT_READ)
+            os.set_blocking(self._stdin.fileno(), False)
+            while (left := deadline - time.monotonic()) > 0:
+                ready = selector.select(min(left, longest_wait))
+                if not ready and self._process.poll() is not None:
+                    return None  # a child of its own holds its pipes open
+                for key, _ in ready:
+                    if key.fileobj is self._stderr_pipe:
+                        if not (text := os.read(key.fd, _CHUNK)):
+                            selector.unregister(self._stderr_pipe)
+                        self._keep(text)
+                    elif key.fileobj is self._stdin:
+                        self._to_send = _send(key.fd, self._to_send, self._outgoing)
+                        if self._to_send is None:
+                            selector.unregister(self._stdin)
+                    elif not (part := os.read(key.fd, min(self._wanted - len(self._received), _CHUNK))):
+                        self._drain()
+                        return None
+                    elif (answer := self._receive(part)) is not None:
+                        return answer
+                if self._supervisor is not None and time.monotonic() >= next_look:
+                    self._supervisor.look(self._process.pid)
+                    next_look = time.monotonic() + _SECONDS_BETWEEN_LOOKS
+        return None
+
+    def _begin_message(self) -> None:
+        self._reader: Generator[int | Message, Any, None] = incoming(self._most_bytes)
+        self._received, wanted = bytearray(), next(self._reader)
+        assert isinstance(wanted, int)  # noqa: S101
+        self._wanted = wanted
+
+    def _receive(self, part: bytes) -> Message | None:
+        """The answer, if this part ends it; a report goes to the supervisor."""
+        self._received += part
+        if len(self._received) < self._wanted:
+            return None
+        following = self._reader.send(self._received)
+        if isinstance(following, int):
+            self._received, self._wanted = bytearray(), following
+            return None
+        if "report" not in following.fields:
+            return following
+        self._begin_message()
+        if self._supervisor is not None:
+            self._supervisor.heard(Message(following.fields["report"], following.arrays))
+        return None
+
+    def _keep(self, text: bytes) -> None:
+        self._stderr += text
+        del self._stderr[:-_STDERR_TAIL]
+        if self._supervisor is not None and text:
+            self._supervisor.printed(text)
+
+    def _drain(self) -> None:
+        """Read what an ended child left on stderr, without waiting for its children that hold it open."""
+        os.set_blocking(self._stderr_pipe.fileno(), False)
+        with suppress(BlockingIOError):
+            while text := os.read(self._stderr_pipe.fileno(), _CHUNK):
+                self._keep(text)
 
 
 def _send(descriptor: int, part: memoryview | None, rest: Iterator[bytes | memoryview]) -> memoryview | None:
@@ -326,23 +463,20 @@ def _send(descriptor: int, part: memoryview | None, rest: Iterator[bytes | memor
         return None
 
 
-def _drain(pipe: IO[bytes], stderr: bytearray) -> None:
-    """Read what an ended child left on stderr, without waiting for children of its own that hold it open."""
-    os.set_blocking(pipe.fileno(), False)
-    with suppress(BlockingIOError):
-        while text := os.read(pipe.fileno(), _CHUNK):
-            stderr += text
-    del stderr[:-_STDERR_TAIL]
-
-
 def _close(pipe: IO[bytes]) -> None:
     with suppress(BrokenPipeError):
         pipe.close()
 
 
-def _end_in_words(process: subprocess.Popen[bytes]) -> str:
+def end_in_words(process: subprocess.Popen[bytes], seconds: float = _SECONDS_TO_END) -> str:
+    """How a child ended that closed its pipe.
+
+    Args:
+        process: the child.
+        seconds: how long its exit status is waited for.
+    """
     try:
-        status = process.wait(_SECONDS_TO_END)
+        status = process.wait(seconds)
     except subprocess.TimeoutExpired:
         return "closed its pipe and did not end"
     if status >= 0:
@@ -356,4 +490,5 @@ def _end_in_words(process: subprocess.Popen[bytes]) -> str:
 
 def _last_lines(stderr: bytearray) -> str:
     lines = [line.strip() for line in stderr.decode("utf-8", "replace").splitlines() if line.strip()]
+    lines = [line for line in lines if not _REMARK.match(line)]
     return "".join(f": {' | '.join(line[:200] for line in lines[-_STDERR_LINES:])}" for _ in lines[:1])

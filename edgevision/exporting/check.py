@@ -18,9 +18,9 @@ from edgevision.loading.bare import BareModel
 from edgevision.loading.choice import backends_of_format
 from edgevision.loading.described import described_model
 from edgevision.loading.own_description import own_description
-from edgevision.loading.task_model import model_of_task
 from edgevision.plugins import Registry
 from edgevision.session import open_session
+from edgevision.tasks.task_model import model_of_task
 
 if TYPE_CHECKING:
     from edgevision.tasks.detections import Detections

@@ -157,7 +157,7 @@ class _Packing:
             for file, content in zip(entry.files, artifact.files.values(), strict=True)
         }
         files[LABELS] = bundle.read(manifest.labels)
-        files[SELFTEST] = write_known_answers(KnownAnswers(known.known_inputs, answers))
+        files[SELFTEST] = write_known_answers(KnownAnswers(known.known_inputs, answers, known.expected))
         files[EVIDENCE] = self._evidence(entries)
         keeps_pictures = self.settings.pictures and manifest.pictures is not None
         if manifest.pictures is not None and keeps_pictures:

@@ -372,7 +372,7 @@ def _checked_header(data: bytes, name: str) -> ImageHeader:
 
 def _check_size(size_wh: tuple[int, int], name: str) -> None:
     width, height = size_wh
-    limit = _max_pixels()
+    limit = max_pixels()
     if max(width, height) > MAX_SIDE:
         raise InputError(f"{name}: has {width} x {height} pixels; expected {MAX_SIDE} at most on each side")
     if width * height > limit:
@@ -382,7 +382,12 @@ def _check_size(size_wh: tuple[int, int], name: str) -> None:
         )
 
 
-def _max_pixels() -> int:
+def max_pixels() -> int:
+    """The most pixels of one image: ``EDGEVISION_MAX_PIXELS``, or 100 million.
+
+    Raises:
+        OptionError: the variable is not a whole number above 0.
+    """
     text = os.environ.get(MAX_PIXELS_VARIABLE, "")
     if not text:
         return MAX_PIXELS

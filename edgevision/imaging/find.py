@@ -18,6 +18,7 @@ from edgevision.system.reading import read_start
 SUFFIXES = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 #: Formats whose files may have several images, which are told from one another by their number.
 IN_FRAMES = frozenset(FORMATS["TIFF"] + FORMATS["DICOM"])
+VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv")
 _HEADER_BYTES = 132
 _PATTERN = frozenset("*?[")
 #: The index of the images of a DICOM medium: in the format of an image, but not one.
@@ -26,8 +27,8 @@ _NO_IMAGE = ("DICOMDIR",)
 _CONVERT = "convert it: magick IN OUT.png"
 _REASONS: dict[str, str] = {
     **dict.fromkeys(
-        (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv"),
-        "video; save frames of it: ffmpeg -i IN -r 1 OUT-%04d.png",
+        VIDEO_SUFFIXES,
+        "video; save frames of it: ffmpeg -i IN -r 1 OUT-%04d.png, or run: edgevision predict MODEL IN",
     ),
     **dict.fromkeys(
         (".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf", ".orf", ".rw2"),

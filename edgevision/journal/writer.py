@@ -14,7 +14,6 @@ import time
 from collections import Counter, deque
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +22,7 @@ from edgevision.imaging.frame import Frame
 from edgevision.journal.chain import JournalHead, canonical, next_hash
 from edgevision.journal.database import close_for_good, head_of, is_lasting
 from edgevision.journal.frames import facts_of, packed
+from edgevision.system.clock import Instant
 from edgevision.system.files import FileLock
 from edgevision.system.log import warning
 
@@ -329,7 +329,7 @@ def _record(number: int, entry: Entry) -> tuple[str, bytes | None]:
         **entry.document,
         "seq": number,
         "kind": entry.kind,
-        "at": _iso(entry.wall_ns),
+        "at": Instant(entry.monotonic_ns, entry.wall_ns).iso(),
         "monotonic_ns": entry.monotonic_ns,
     }
     if entry.frame is not None:
@@ -342,9 +342,3 @@ def _record(number: int, entry: Entry) -> tuple[str, bytes | None]:
             facts["kept"] = {"form": form, "bytes": len(content), "sha256": digest}
         document["frame"] = facts
     return canonical(document), content
-
-
-def _iso(wall_ns: int) -> str:
-    seconds, rest = divmod(wall_ns, 1_000_000_000)
-    at = datetime.fromtimestamp(seconds, timezone.utc).replace(microsecond=rest // 1000)
-    return at.isoformat(timespec="microseconds")

@@ -21,10 +21,12 @@ from edgevision.imaging.input_options import (
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.loading.choice import Request, choose_backend
 from edgevision.loading.companions import read_with_companions
+from edgevision.loading.first_load import NEVER, check_bare, selftest_mode
 from edgevision.loading.metadata import check_metadata, describe_artifact
+from edgevision.loading.opening import open_for
 from edgevision.loading.own_description import own_description
 from edgevision.plugins import Registry
-from edgevision.session import CheckedSession, open_session
+from edgevision.session import CheckedSession
 from edgevision.system.arguments import instance, mapping, optional_text
 from edgevision.system.missing_options import MissingOptions
 from edgevision.tasks.labels import abbreviated, background_hint
@@ -174,12 +176,15 @@ def open_bare(path: Path, request: Request, bare: BareModel, plugins: Registry) 
     formats = known_formats(path, request.backend, plugins)
     artifact = read_with_companions(path, formats, plugins, request.backend)
     backend = choose_backend(path, artifact.format, request, plugins)
+    # An isolated session has a process of its own, and runs once on zeros there.
+    mode = selftest_mode(request.selftest) if request.isolation is None else NEVER
     own = own_description(artifact, plugins, backend)
     if own is not None:
         from edgevision.loading.described import described_model
 
+        check_bare(path, artifact, backend, request.settings, mode)
         with ExitStack() as stack:
-            session = stack.enter_context(open_session(backend, artifact, request.settings))
+            session = stack.enter_context(open_for(request.isolation, backend, artifact, request.settings))
             described = described_model(path, session, own, bare, plugins)
             stack.pop_all()
         return OpenBare(described, artifact, backend)
@@ -189,9 +194,12 @@ def open_bare(path: Path, request: Request, bare: BareModel, plugins: Registry) 
     settings = replace(request.settings, image_size_wh=bare.image.size_wh or metadata.size_wh)
     with ExitStack() as stack:
         try:
-            session = stack.enter_context(open_session(backend, artifact, settings))
+            check_bare(path, artifact, backend, settings, mode)
+            session = stack.enter_context(open_for(request.isolation, backend, artifact, settings))
         except OpenSizeError as error:
-            asked = _asked_at_a_usual_size(path, artifact, backend, settings, bare, metadata, plugins)
+            asked = _asked_at_a_usual_size(
+                path, artifact, backend, replace(request, settings=settings), bare, metadata, plugins, mode
+            )
             raise OpenSizeError(f"{error}{asked}") from error
         preprocessing, choice = _resolved(path, session, bare, metadata, plugins)
         model: Classifier | Detector = (
@@ -207,15 +215,17 @@ def _asked_at_a_usual_size(
     path: Path,
     artifact: Artifact,
     backend: Backend,
-    settings: SessionSettings,
+    request: Request,
     bare: BareModel,
     metadata: ArtifactDescription,
     plugins: Registry,
+    mode: str,
 ) -> str:
     """The further questions to a caller whose artifact has an open size; empty if nothing else is missing."""
     with suppress(EdgeVisionError):
-        probe = replace(settings, image_size_wh=_USUAL_SIZE_WH)
-        with open_session(backend, artifact, probe) as session:
+        probe = replace(request.settings, image_size_wh=_USUAL_SIZE_WH)
+        check_bare(path, artifact, backend, probe, mode)
+        with open_for(request.isolation, backend, artifact, probe) as session:
             try:
                 _resolved(path, session, bare, metadata, plugins)
             except MissingOptionError as error:

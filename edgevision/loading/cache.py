@@ -8,56 +8,70 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edgevision._version import __version__
 from edgevision.backend import SessionSettings
 from edgevision.bundle.storage import Bundle
 from edgevision.errors import OutputError
 from edgevision.loading.configurations import Configuration
+from edgevision.loading.kept import cache_folder, folder_beside, machine_facts
 from edgevision.system.cores import cores
-from edgevision.system.entry_points import installed_packages
 from edgevision.system.files import make_folder, write_file
-from edgevision.system.machine import instruction_sets, processor
 from edgevision.system.reading import read_file
 from edgevision.system.strict_json import read_json
 
-CACHE_VARIABLE = "EDGEVISION_CACHE"
-
 _log = logging.getLogger("edgevision")
 _LARGEST_BYTES = 1_000_000
-#: Where the kernel lists GPUs and NPUs: a new one may change the choice by the bundle's order.
-_DEVICE_NODES = ("nvidia[0-9]*", "nvmap", "dri/renderD*", "accel/accel*")
 
 
-def tuning_file(bundle: Bundle, settings: SessionSettings, possible: Sequence[Configuration]) -> Path | None:
+def tuning_file(
+    bundle: Bundle,
+    settings: SessionSettings,
+    possible: Sequence[Configuration],
+    folder: Path | None = None,
+) -> Path | None:
     """The file that keeps the choice for a bundle; `None` where there is no home folder.
 
     Its name is a digest of all that the choice depends on: the bundle, the requested settings, the
-    configurations, the machine, and every installed package. The runtimes are not asked for their
-    versions, because that would import all of them to run one.
+    configurations, the machine, and every installed package.
+
+    Args:
+        bundle, settings, possible: as above.
+        folder: where choices are kept; by default the user's cache.
     """
-    folder = _cache_folder()
-    if folder is None:
-        return None
+    folder = cache_folder() if folder is None else folder
+    return None if folder is None else folder / "tuning" / _name(bundle, settings, possible)
+
+
+def kept_choice(
+    bundle: Bundle, settings: SessionSettings, possible: Sequence[Configuration]
+) -> tuple[Configuration, Path] | None:
+    """The choice for a bundle that was kept on this machine, and its file; `None` if there is none.
+
+    Args:
+        bundle, settings, possible: as for `tuning_file`.
+    """
+    for folder in (None, folder_beside(bundle.path)):
+        file = tuning_file(bundle, settings, possible, folder)
+        choice = read_choice(file, possible)
+        if choice is not None and file is not None:
+            return choice, file
+    return None
+
+
+def _name(bundle: Bundle, settings: SessionSettings, possible: Sequence[Configuration]) -> str:
     facts = [
-        __version__,
         bundle.digest,
         settings.device,
         settings.precision,
         settings.threads,
         [(*one.pair, one.threads) for one in possible],
-        processor(),
-        instruction_sets(),
         cores(),
-        [str(path) for pattern in _DEVICE_NODES for path in sorted(Path("/dev").glob(pattern))],
-        installed_packages(),
+        machine_facts(),
     ]
-    digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
-    return folder / "tuning" / f"{digest}.json"
+    return f"{hashlib.sha256(json.dumps(facts).encode()).hexdigest()}.json"
 
 
 def read_choice(file: Path | None, possible: Sequence[Configuration]) -> Configuration | None:
@@ -101,14 +115,3 @@ def write_choice(file: Path | None, chosen: Configuration, bundle: Bundle, reaso
         _log.info("the measurement is not kept, and will be repeated next time: %s", error)
         return False
     return True
-
-
-def _cache_folder() -> Path | None:
-    folder = os.environ.get(CACHE_VARIABLE)
-    if folder:
-        return Path(folder)
-    base = os.environ.get("XDG_CACHE_HOME")
-    try:
-        return (Path(base) if base else Path.home() / ".cache") / "edgevision"
-    except RuntimeError:  # the user has no home folder
-        return None

@@ -21,6 +21,7 @@ from edgevision.system.log import info
 if TYPE_CHECKING:  # a process that runs a bare file imports no bundles
     from edgevision.bundle.manifest import ArtifactEntry
     from edgevision.bundle.storage import Bundle
+    from edgevision.isolation.settings import Isolation
     from edgevision.loading.configurations import Configuration
 
 #: ``0``: nothing is measured, unless the caller asks for it.
@@ -40,12 +41,18 @@ class Request:
         settings: device, threads and options of the session.
         tune: `True` picks the fastest configuration, `False` the first in the bundle's order; `None` the
             fastest, unless the environment says ``EDGEVISION_TUNE=0``.
+        selftest: as the argument of `edgevision.load`.
+        left_out: pairs of an artifact's id and a backend's name that are not chosen, because they failed.
+        isolation: how a runtime in a process of its own is watched; `None` for one in this process.
     """
 
     backend: str | None = None
     precision: str | None = None
     settings: SessionSettings = field(default_factory=SessionSettings)
     tune: bool | None = None
+    selftest: str = "first-load"
+    left_out: frozenset[tuple[str, str]] = frozenset()
+    isolation: Isolation | None = None
 
     @property
     def may_tune(self) -> bool:
@@ -74,6 +81,24 @@ class Choice(NamedTuple):
         return ", ".join(parts if threads is None else [*parts, threads_text(threads)])
 
 
+class Decision(NamedTuple):
+    """A choice, and why it was made.
+
+    Attributes:
+        choice: what runs.
+        reason: in words.
+        measured: True if configurations were timed for it now.
+    """
+
+    choice: Choice
+    reason: str
+    measured: bool = False
+
+    def log(self, path: Path) -> None:
+        """Log the decision in one line."""
+        info("%s: %s: %s", path, self.choice, self.reason)
+
+
 def choose(bundle: Bundle, request: Request, plugins: Registry) -> Choice:
     """Decide which artifact of a bundle runs, and how.
 
@@ -85,14 +110,72 @@ def choose(bundle: Bundle, request: Request, plugins: Registry) -> Choice:
         PluginError, MissingRuntimeError, DeviceError: the backend that was asked for does not exist, or
             none that can run the bundle is available on this machine.
     """
+    decision = decide_unmeasured(bundle, request, plugins)
+    if decision is None:
+        decision = decide_measured(bundle, request, plugins)
+        keep_measured(decision, bundle, request, plugins)
+    decision.log(bundle.path)
+    return decision.choice
+
+
+def decide_unmeasured(bundle: Bundle, request: Request, plugins: Registry) -> Decision | None:
+    """Decide without opening an artifact; `None` if configurations must be timed. Raises as `choose`."""
     if request.backend is not None:
-        choice, reason = _choice_of_backend(request.backend, bundle, request, plugins), _AS_REQUESTED
-    elif request.may_tune:
-        choice, reason = _fastest(bundle, request, plugins)
-    else:
-        choice, reason = choice_by_order(bundle, request, plugins), _BY_ORDER
-    info("%s: %s: %s", bundle.path, choice, reason)
-    return choice
+        return Decision(_choice_of_backend(request.backend, bundle, request, plugins), _AS_REQUESTED)
+    if not request.may_tune:
+        return Decision(choice_by_order(bundle, request, plugins), _BY_ORDER)
+    from edgevision.loading.cache import kept_choice
+
+    possible = _possible(bundle, request, plugins)
+    if len(possible) > 1:
+        kept = kept_choice(bundle, request.settings, possible)
+        if kept is not None:
+            with suppress(EdgeVisionError):  # a backend that is gone: measure again
+                choice = _on_cpu(kept[0], request.settings, plugins)
+                return Decision(choice, f"as measured before ({kept[1]})")
+    first = choice_by_order(bundle, request, plugins)
+    if len(possible) > 1 and _is_on_cpu(first):
+        return None
+    return Decision(first, _BY_ORDER)
+
+
+def decide_measured(bundle: Bundle, request: Request, plugins: Registry) -> Decision:
+    """Time configurations where `decide_unmeasured` returned `None`. Raises as `choose`."""
+    from edgevision.loading.race import race
+
+    possible = _possible(bundle, request, plugins)
+    first = choice_by_order(bundle, request, plugins)
+    result = race(bundle, competitors(first, possible, plugins), request.settings, plugins)
+    if result.winner is None:
+        import logging
+
+        message = "%s: no configuration passed the measurement, so the bundle's order decides: %s"
+        logging.getLogger("edgevision").warning(message, bundle.path, result.summary())
+        return Decision(first, _BY_ORDER)
+    choice = _on_cpu(result.winner, request.settings, plugins)
+    return Decision(choice, f"the fastest on this machine: {result.summary()}", measured=True)
+
+
+def keep_measured(
+    decision: Decision, bundle: Bundle, request: Request, plugins: Registry, folder: Path | None = None
+) -> None:
+    """Keep a decision that was measured, for `decide_unmeasured`.
+
+    Args:
+        decision: not kept if it was not measured.
+        bundle, request, plugins: as for `choose`.
+        folder: where; by default the user's cache.
+    """
+    if not decision.measured:
+        return
+    from edgevision.loading.cache import tuning_file, write_choice
+    from edgevision.loading.configurations import Configuration
+
+    entry, backend, settings = decision.choice
+    possible = _possible(bundle, request, plugins)
+    file = tuning_file(bundle, request.settings, possible, folder)
+    chosen = Configuration(entry, backend.name, settings.threads or 1)
+    write_choice(file, chosen, bundle, decision.reason)
 
 
 def choice_by_order(bundle: Bundle, request: Request, plugins: Registry) -> Choice:
@@ -107,7 +190,7 @@ def choice_by_order(bundle: Bundle, request: Request, plugins: Registry) -> Choi
     settings, reasons = request.settings, dict[str, str]()
     for entry in entries_of(bundle, request.precision):
         for name in entry.backends:
-            if name in reasons:
+            if name in reasons or (entry.id, name) in request.left_out:
                 continue
             try:
                 return Choice(entry, plugins.available_backend(name, settings.device), settings)
@@ -128,8 +211,7 @@ def competitors(first: Choice, possible: Sequence[Configuration], plugins: Regis
     Returns:
         Those of `first` itself in front; none where it does not run on the CPU.
     """
-    device = first.settings.device or first.backend.devices()[0].name
-    if device != "cpu":
+    if not _is_on_cpu(first):
         return []
     available = {name for name in {one.backend for one in possible} if _runs_on_cpu(name, plugins)}
     same = [one for one in possible if one.entry.precision == first.entry.precision]
@@ -154,7 +236,7 @@ def choose_backend(path: Path, artifact_format: str, request: Request, plugins: 
     reasons: dict[str, str] = {}
     for name in backends_of_format(artifact_format, plugins):
         try:
-            backend = plugins.available_backend(name, request.settings.device)
+            backend = _available(name, request, plugins)
         except EdgeVisionError as error:
             reasons[name] = str(error)
         else:
@@ -166,6 +248,15 @@ def choose_backend(path: Path, artifact_format: str, request: Request, plugins: 
     )
 
 
+def _available(name: str, request: Request, plugins: Registry) -> Backend:
+    """As `Registry.available_backend`; a runtime that is to be isolated is asked in a process of its own."""
+    if request.isolation is None:
+        return plugins.available_backend(name, request.settings.device)
+    from edgevision.isolation.devices import available_in_child
+
+    return available_in_child(plugins.backend(name), request.settings.device)
+
+
 def _choice_of_backend(name: str, bundle: Bundle, request: Request, plugins: Registry) -> Choice:
     """The first artifact that was measured on the backend, else of its own format, else of another."""
     from edgevision.loading.configurations import entries_of
@@ -175,6 +266,8 @@ def _choice_of_backend(name: str, bundle: Bundle, request: Request, plugins: Reg
     measured = [
         entry for entry in entries if backend.name in entry.backends and entry.format in backend.formats
     ]
+    # One that was only measured there, in place of its own backend, comes after those that are for it.
+    measured.sort(key=lambda entry: entry.backends.index(backend.name))
     loadable = [entry for own in backend.formats for entry in entries if entry.format == own]
     for entry in [*measured, *loadable]:
         return Choice(entry, backend, request.settings)
@@ -184,35 +277,15 @@ def _choice_of_backend(name: str, bundle: Bundle, request: Request, plugins: Reg
     )
 
 
-def _fastest(bundle: Bundle, request: Request, plugins: Registry) -> tuple[Choice, str]:
-    """The fastest configuration and the reason; the choice by order where there is nothing to compare."""
-    from edgevision.loading.cache import read_choice, tuning_file, write_choice
+def _possible(bundle: Bundle, request: Request, plugins: Registry) -> list[Configuration]:
     from edgevision.loading.configurations import configurations
 
-    settings = request.settings
-    possible = configurations(bundle, request.precision, settings.threads, plugins)
-    if len(possible) < 2:
-        return choice_by_order(bundle, request, plugins), _BY_ORDER
-    file = tuning_file(bundle, settings, possible)
-    cached = read_choice(file, possible)
-    if cached is not None:
-        with suppress(EdgeVisionError):  # a backend that is gone: measure again
-            return _on_cpu(cached, settings, plugins), f"as measured before ({file})"
-    first = choice_by_order(bundle, request, plugins)
-    rivals = competitors(first, possible, plugins)
-    if not rivals:
-        return first, _BY_ORDER
-    from edgevision.loading.race import race
+    found = configurations(bundle, request.precision, request.settings.threads, plugins)
+    return [one for one in found if one.pair not in request.left_out]
 
-    result = race(bundle, rivals, settings, plugins)
-    if result.winner is None:
-        import logging
 
-        message = "%s: no configuration passed the measurement, so the bundle's order decides: %s"
-        logging.getLogger("edgevision").warning(message, bundle.path, result.summary())
-        return first, _BY_ORDER
-    write_choice(file, result.winner, bundle, result.summary())
-    return _on_cpu(result.winner, settings, plugins), f"the fastest on this machine: {result.summary()}"
+def _is_on_cpu(choice: Choice) -> bool:
+    return (choice.settings.device or choice.backend.devices()[0].name) == "cpu"
 
 
 def backends_of_format(artifact_format: str, plugins: Registry) -> list[str]:

@@ -11,10 +11,10 @@ from edgevision.description import ModelDescription
 from edgevision.errors import ArtifactError, OptionError
 from edgevision.imaging.levels import MAPPING_FIELDS
 from edgevision.imaging.preprocess import Preprocessing, keras_applications_preprocessing
-from edgevision.loading.task_model import model_of_task
 from edgevision.plugins import Registry
 from edgevision.tasks.description import ClassifyTask, DetectTask, task_from_dict
 from edgevision.tasks.score_calibration import score_calibration_from
+from edgevision.tasks.task_model import model_of_task
 
 if TYPE_CHECKING:
     from edgevision.imaging.input_options import InputOptions

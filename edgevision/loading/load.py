@@ -10,19 +10,22 @@ from typing import TYPE_CHECKING, TypedDict
 from edgevision.backend import DoubtingBackend, SessionSettings
 from edgevision.errors import OptionError
 from edgevision.loading.bare import BareModel, bare_options, load_bare
-from edgevision.loading.choice import Choice, Request, choose
-from edgevision.loading.task_model import model_of_task
+from edgevision.loading.choice import Choice, Request
+from edgevision.loading.first_load import ALWAYS, FIRST_LOAD, checked_choice, selftest_mode
+from edgevision.loading.opening import open_for
 from edgevision.observation import observers
 from edgevision.plugins import Registry, registry
-from edgevision.session import open_session
 from edgevision.system.arguments import flag, instance, one_path, optional_text
 from edgevision.system.log import info
 from edgevision.system.shown import shown
+from edgevision.tasks.task_model import model_of_task
 
 if TYPE_CHECKING:  # a process that runs one bare classifier imports no bundles, and no other tasks
     from typing_extensions import Unpack
 
     from edgevision.bundle.trust import TrustPolicy
+    from edgevision.isolation.settings import Isolation
+    from edgevision.system.numeric import RealNumber
     from edgevision.tasks.classify import Classifier
     from edgevision.tasks.detect import Detector
     from edgevision.tasks.generation.build import Generator
@@ -35,10 +38,13 @@ class LoadOptions(TypedDict, total=False):
     precision: str | None
     threads: int | None
     settings: SessionSettings | None
-    selftest: bool
+    selftest: str
     bare: BareModel | None
     tune: bool | None
     trust: TrustPolicy | None
+    isolate: bool | Isolation
+    deadline_ms: RealNumber | None
+    standby: bool
 
 
 def load(  # noqa: PLR0913  (all but the first three by name)
@@ -49,10 +55,13 @@ def load(  # noqa: PLR0913  (all but the first three by name)
     precision: str | None = None,
     threads: int | None = None,
     settings: SessionSettings | None = None,
-    selftest: bool = False,
+    selftest: str = "first-load",
     bare: BareModel | None = None,
     tune: bool | None = None,
     trust: TrustPolicy | None = None,
+    isolate: bool | Isolation = False,
+    deadline_ms: RealNumber | None = None,
+    standby: bool = False,
 ) -> Model:
     """Load a model on this machine: a `Classifier`, a `Detector` or a `Generator`, as the bundle says.
 
@@ -71,6 +80,9 @@ def load(  # noqa: PLR0913  (all but the first three by name)
     A bundle's manifest, its labels, the sizes of all files and the content of the artifact that runs are
     checked. Artifacts that do not run are not read; `edgevision.read_bundle` checks them all.
 
+    An artifact that crashes its runtime, hangs or answers wrongly on its first load does so in a child
+    process. Where no backend is asked for, it is left out with a warning, and the next one is taken.
+
     Args:
         path: a bundle, or a bare ``.tflite``, ``.xml`` or ``.onnx`` file.
         backend: name of the backend that must run it.
@@ -79,14 +91,26 @@ def load(  # noqa: PLR0913  (all but the first three by name)
         threads: CPU threads for one call.
         settings: cache directory, execution precision, and the backend's own options; its device and
             threads are the arguments of these names.
-        selftest: check the bundle's known answers on this device before the model is returned. Always
-            done on a backend that the artifact was neither converted for nor measured on, and where the
-            backend reports that such a device may compute something else.
+        selftest: when the model is checked on this machine. ``first-load``: once for each bundle, backend,
+            device, settings, processor and set of installed versions, in a child process, before anything is
+            opened here: it opens the artifact and asks it the bundle's known answers, in the time of one
+            opening and about 1 s. A bare file is run once, on zeros. What passed is kept (see
+            `edgevision.loading.first_load`). ``always``: also on each load, on the session that is returned.
+            ``never``: not at all. ``EDGEVISION_SELFTEST`` stands for ``first-load`` where it is set. On a
+            backend that the artifact was neither converted for nor measured on, and where the backend reports
+            that such a device may compute something else, ``first-load`` is ``always``.
         bare: options for a bare file.
         tune: `False` takes the bundle's order and the runtime's own number of threads, the same every
             time. `None` measures unless the environment says ``EDGEVISION_TUNE=0``.
         trust: who must have signed the bundle, beside the policy in ``EDGEVISION_TRUST``, which names PEM
             files with public keys or certificates. A bare file is refused under either.
+        isolate: run the runtime in a process of its own, which is started anew, never forked: a crash, a hang
+            or a leak of the runtime or a delegate ends that process, the call in it raises `ProcessError`,
+            and another process takes over. The plugin must be an installed one. An `Isolation` instead of
+            `True` sets the limits.
+        deadline_ms: milliseconds that one run of the network may take, with `isolate`. Then its process is
+            ended, and the call raises `DeadlineError`. `None` is a minute.
+        standby: with `isolate`, keep a second process, with the model open and warm, to take over.
 
     Raises:
         BundleError: the bundle is damaged.
@@ -95,21 +119,24 @@ def load(  # noqa: PLR0913  (all but the first three by name)
         PluginError, MissingRuntimeError, DeviceError: the backend or device is not available.
         ArtifactError: the runtime refuses the artifact.
         InferenceError: the known answers were checked, and one differs.
+        ProcessError: the runtime crashed or timed out on the first load.
     """
     path, plugins = one_path(path, "path"), registry()
     backend, device = optional_text(backend, "backend"), optional_text(device, "device")
     precision = optional_text(precision, "precision")
-    tune, selftest = None if tune is None else flag(tune, "tune"), flag(selftest, "selftest")
+    tune, mode = None if tune is None else flag(tune, "tune"), selftest_mode(selftest)
     request = Request(
         backend,
         precision,
         _merged(SessionSettings() if settings is None else settings, device, threads),
         tune,
+        mode,
+        isolation=_isolation(isolate, deadline_ms, standby),
     )
-    for_bundles = {"precision": precision, "selftest": selftest, "tune": tune}
+    for_bundles = {"precision": precision, "selftest": selftest in (ALWAYS, True), "tune": tune}
     described = bare_options(path, bare, for_bundles)
     if described is None:
-        model = _load_bundle(path, request, selftest, plugins, trust)
+        model = _load_bundle(path, request, plugins, trust)
     else:
         if trust is not None:
             from edgevision.bundle.trust import refuse_bare_file
@@ -190,21 +217,19 @@ def _task_noun(model: Model) -> str:
     return "detector" if isinstance(model, Detector) else "generator"
 
 
-def _load_bundle(
-    path: Path, request: Request, selftest: bool, plugins: Registry, trust: TrustPolicy | None
-) -> Model:
+def _load_bundle(path: Path, request: Request, plugins: Registry, trust: TrustPolicy | None) -> Model:
     from edgevision.bundle.storage import open_bundle
 
     bundle = open_bundle(path, trust)
-    choice = choose(bundle, request, plugins)
+    choice = checked_choice(bundle, request, plugins)
     artifact = bundle.artifact(choice.entry)
     with ExitStack() as stack:
-        session = stack.enter_context(open_session(choice.backend, artifact, choice.settings))
+        session = stack.enter_context(open_for(request.isolation, choice.backend, artifact, choice.settings))
         manifest, entry = bundle.manifest, choice.entry
         model = model_of_task(
             session, manifest.task, manifest.preprocessing, bundle.labels, entry.score_calibration, plugins
         )
-        if selftest or _is_doubted(path, choice, session.device):
+        if _is_checked_here(path, choice, session.device, request.selftest):
             from edgevision.bundle.answers_on_session import check_bundle_answers
 
             check_bundle_answers(session, bundle, choice.entry)
@@ -213,8 +238,14 @@ def _load_bundle(
     return model
 
 
-def _is_doubted(path: Path, choice: Choice, device: str) -> bool:
-    """True if the bundle has no evidence for the backend, or the backend may compute something else here."""
+def _is_checked_here(path: Path, choice: Choice, device: str, mode: str) -> bool:
+    """True if the very session must give its known answers, whether it did in a child or not.
+
+    That is what the caller asked for; or the bundle has no evidence for the backend, or the backend may
+    compute something else here.
+    """
+    if mode != FIRST_LOAD:
+        return mode == ALWAYS
     doubt = choice.entry.unproved or ""
     if doubt:
         doubt = f"{choice.entry.id} was compiled elsewhere, and is not proved yet: {doubt}"
@@ -227,6 +258,15 @@ def _is_doubted(path: Path, choice: Choice, device: str) -> bool:
     if doubt:
         info("%s: the known answers are checked: %s", path, doubt)
     return bool(doubt)
+
+
+def _isolation(isolate: bool | Isolation, deadline_ms: RealNumber | None, standby: bool) -> Isolation | None:
+    """How the runtime is isolated; `None` if it is not."""
+    if isolate is False and deadline_ms is None and standby is False:
+        return None
+    from edgevision.isolation.settings import isolation_of
+
+    return isolation_of(isolate, deadline_ms, standby)
 
 
 def _merged(settings: SessionSettings, device: str | None, threads: int | None) -> SessionSettings:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import BinaryIO
 
 from edgevision.errors import OutputError
@@ -113,6 +114,89 @@ def write_file(path: str | Path, content: bytes, before: OutputState | None = No
                 building.unlink(missing_ok=True)
     except (OSError, ValueError) as error:
         raise _refusal(path, error) from error
+
+
+@contextmanager
+def written_whole(path: str | Path, before: OutputState) -> Iterator[BinaryIO]:
+    """A file to be written in pieces, which takes its place when the block ends without an error.
+
+    Args:
+        path: the file.
+        before: what must still be at `path` then.
+
+    Raises:
+        OutputError: as `write_file`, also for an `OSError` within the block.
+    """
+    path = Path(path)
+    if before and not before.is_file:
+        raise OutputError(f"{path}: is not a regular file, so it is not replaced; choose another name")
+    try:
+        remove_leftovers(path)
+        with _temporary_file(path) as (building, descriptor):
+            with os.fdopen(os.dup(descriptor), "w+b") as file:
+                yield file
+            if stat.S_ISREG(before.mode):
+                building.chmod(stat.S_IMODE(before.mode) & _PERMISSIONS)
+            os.fsync(descriptor)
+            _put_in_place(building, path, before, lambda old: None)
+            if before:
+                building.unlink(missing_ok=True)
+    except OSError as error:
+        raise _refusal(path, error) from error
+
+
+class LineFile:
+    """A file that grows by whole lines, for what has no end: others may read it meanwhile.
+
+    Args:
+        path: the file; it is created, or emptied where `before` says that something is there.
+        before: its state, checked by the caller.
+
+    Raises:
+        OutputError: it cannot be created.
+    """
+
+    def __init__(self, path: str | Path, before: OutputState) -> None:
+        self._path = Path(path)
+        self._length = 0
+        if before and not before.is_file:
+            raise OutputError(f"{path}: is not a regular file, so it is not replaced; choose another name")
+        flags = _CREATE & ~os.O_EXCL | os.O_TRUNC if before else _CREATE
+        try:
+            self._descriptor = os.open(self._path, flags, 0o666)
+        except OSError as error:
+            raise _refusal(self._path, error) from error
+
+    def write(self, line: str) -> None:
+        """Add a line; a part of one, where the disk is full, is taken back.
+
+        Raises:
+            OutputError: it cannot be written; the lines before it are whole.
+        """
+        content = line.encode() + b"\n"
+        try:
+            _write_all(self._descriptor, content)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._descriptor, self._length)
+            raise OutputError(
+                f"{self._path}: cannot be written: {_reason(error)}; the lines before are kept"
+            ) from error
+        self._length += len(content)
+
+    def close(self) -> None:
+        """Make it durable."""
+        with contextlib.suppress(OSError):
+            os.fsync(self._descriptor)
+        os.close(self._descriptor)
+
+    def __enter__(self) -> LineFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 def write_folder(
@@ -222,32 +306,6 @@ def temporary_files(contents: Mapping[str, bytes]) -> Iterator[Path]:
     raise OutputError(
         f"no folder for temporary files is writable ({'; '.join(reasons)}); set TMPDIR to one that is"
     )
-
-
-@contextmanager
-def file_in_place(path: str | Path, before: OutputState | None = None) -> Iterator[BinaryIO]:
-    """A file to be written in parts, which takes its place when the block ends; as `write_file`.
-
-    Raises:
-        OutputError: as `write_file`; what the block raises passes through, and nothing is left behind.
-    """
-    path = Path(path)
-    before = OutputState.of(path) if before is None else before
-    if before and not before.is_file:
-        raise OutputError(f"{path}: is not a regular file, so it is not replaced; choose another name")
-    try:
-        remove_leftovers(path)
-        with _temporary_file(path) as (building, descriptor):
-            with open(descriptor, "wb", closefd=False) as file:
-                yield file
-            if stat.S_ISREG(before.mode):
-                building.chmod(stat.S_IMODE(before.mode) & _PERMISSIONS)
-            os.fsync(descriptor)
-            _put_in_place(building, path, before, lambda old: None)
-            if before:
-                building.unlink(missing_ok=True)
-    except (OSError, ValueError) as error:
-        raise _refusal(path, error) from error
 
 
 class FileLock:

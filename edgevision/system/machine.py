@@ -68,6 +68,18 @@ def instruction_sets() -> str:
     return next((line for line in lines if line.startswith(("flags", "Features"))), "").partition(":")[2]
 
 
+@cache
+def has_exact_int8_products() -> bool | None:
+    """True if int8 products are summed in 32 bits: by VNNI or AMX on x86-64, always on other processors.
+
+    `None` if the system does not report the processor's instructions.
+    """
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return True
+    found = instruction_sets()
+    return ("vnni" in found or "amx_int8" in found) if found else None
+
+
 def clock_mhz(system: Path = _SYSTEM) -> float | None:
     """The mean clock of all cores in MHz; `None` where the system does not report it."""
     khz = _numbers(system.glob("devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq"))

@@ -184,13 +184,13 @@ def _check(state: os.stat_result, most_bytes: int | None, path: str | os.PathLik
         raise OSError(errno.EINVAL, f"{kind}, expected a regular file", str(path))
     if most_bytes is None:
         return
-    most = most_bytes if most_bytes <= MOST_SETTINGS_BYTES else min(most_bytes, _memory_bytes())
+    most = most_bytes if most_bytes <= MOST_SETTINGS_BYTES else min(most_bytes, memory_bytes())
     if state.st_size > most:
         raise OSError(errno.EFBIG, f"has {state.st_size:,} bytes, expected {most:,} at most", str(path))
 
 
 @cache
-def _memory_bytes() -> int:
+def memory_bytes() -> int:
     """The memory of this machine: what is larger cannot be read whole."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

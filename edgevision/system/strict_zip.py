@@ -14,8 +14,9 @@ import re
 import stat
 import weakref
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO
 
 from edgevision.system.reading import open_file
@@ -57,6 +58,7 @@ class StrictZip:
             self._archive = zipfile.ZipFile(io.BytesIO(source) if isinstance(source, bytes) else source)
             members = self._archive.infolist()
             _check_members(members, prefixed)
+        self._path: str | None = None
         self._members = {member.filename: member for member in members if not member.is_dir()}
         self.sizes: Mapping[str, int] = {name: member.file_size for name, member in self._members.items()}
 
@@ -75,7 +77,14 @@ class StrictZip:
             file.close()
             raise
         weakref.finalize(archive, file.close)
+        archive._path = str(Path(path).absolute())
         return archive
+
+    def __reduce__(self) -> tuple[Callable[[str], StrictZip], tuple[str]]:
+        """Another process opens the same file; what has none cannot be sent there."""
+        if self._path is None:
+            raise TypeError("an archive that was not opened by its path cannot be sent to another process")
+        return StrictZip.at, (self._path,)
 
     @contextmanager
     def open(self, name: str) -> Iterator[IO[bytes]]:

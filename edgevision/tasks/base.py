@@ -47,6 +47,13 @@ class TaskModel:
         twin.observed = False
         return twin
 
+    def over(self: Model, session: CheckedSession) -> Model:
+        """The same model over a view of its own session; nothing is loaded or prepared again."""
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        twin.session = session
+        return twin
+
     def __reduce__(self) -> NoReturn:
         raise CopyError(
             f"{type(self).__name__}: a model belongs to the process that loaded it, and cannot be copied or "

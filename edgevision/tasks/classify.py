@@ -18,8 +18,9 @@ from edgevision.session import CheckedSession
 from edgevision.system.arguments import instance, one_of, optional_text
 from edgevision.system.numeric import is_share, is_whole
 from edgevision.system.shown import shown
-from edgevision.tasks.base import TaskModel, image_input
+from edgevision.tasks.base import image_input
 from edgevision.tasks.batches import is_batch, parts
+from edgevision.tasks.image_model import ImageModel
 from edgevision.tasks.labels import as_labels, check_label_count
 from edgevision.tasks.score_calibration import SCORE_KINDS, OperatingPoint, ScoreCalibration
 from edgevision.tasks.score_checks import score_check
@@ -143,7 +144,7 @@ class Classification:
         return iter(self.top(len(self.labels)))
 
 
-class Classifier(TaskModel):
+class Classifier(ImageModel[Classification]):
     """An image classifier. Safe to share between threads.
 
     Args:

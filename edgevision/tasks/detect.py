@@ -17,11 +17,12 @@ from edgevision.observation import observers
 from edgevision.session import CheckedSession
 from edgevision.system.arguments import instance, sequence, whole_numbers
 from edgevision.system.shown import shown
-from edgevision.tasks.base import TaskModel, image_input
+from edgevision.tasks.base import image_input
 from edgevision.tasks.batches import is_batch, parts
 from edgevision.tasks.box_checks import BoxCheck
 from edgevision.tasks.description import DetectTask
 from edgevision.tasks.detections import Detections
+from edgevision.tasks.image_model import ImageModel
 from edgevision.tasks.labels import as_labels, check_label_count
 from edgevision.tasks.nms import suppress
 from edgevision.tensors import Array, TensorSpec, all_finite, check_outputs, dequantizer
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 _HIGHEST_SCORE = 1.02
 
 
-class Detector(TaskModel):
+class Detector(ImageModel[Detections]):
     """An object detector. Safe to share between threads.
 
     Args:

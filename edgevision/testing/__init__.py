@@ -17,6 +17,7 @@ Applications are tested with models that need no runtime and no bundle::
 """
 
 from edgevision.testing.backends import check_backend
+from edgevision.testing.clock import SimulatedClock
 from edgevision.testing.converters import check_converter
 from edgevision.testing.decoders import check_decoder
 from edgevision.testing.fake import FakeBackend
@@ -24,6 +25,7 @@ from edgevision.testing.models import fake_classifier, fake_detector, fake_gener
 
 __all__ = [
     "FakeBackend",
+    "SimulatedClock",
     "check_backend",
     "check_converter",
     "check_decoder",

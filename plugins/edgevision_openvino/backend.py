@@ -16,9 +16,9 @@ from edgevision.descriptions.weights import weight_files
 from edgevision.errors import DeviceError, OptionError
 from edgevision.slots import PooledSession, SlotPool
 from edgevision.system.cores import cores
+from edgevision.system.machine import has_exact_int8_products
 from edgevision.system.shown import shown
 from edgevision_openvino.compiled import CompiledModels, SlotFactory
-from edgevision_openvino.instructions import has_exact_int8_products
 from edgevision_openvino.metadata import companion_files, describe
 from edgevision_openvino.model import open_batch, read_inputs, read_model, read_outputs
 from edgevision_openvino.runtime import core, device_names, import_openvino, openvino_name
@@ -107,7 +107,7 @@ class OpenVINOBackend:
     def doubt(self, precision: str, device: str) -> str:
         """As `DoubtingBackend.doubt`: int8 uses the full range of 8 bits, whose products need VNNI."""
         full_range = precision in ("int8", "int8-mixed")
-        if not full_range or device != "cpu" or has_exact_int8_products():
+        if not full_range or device != "cpu" or has_exact_int8_products() is not False:
             return ""
         return "the processor has no VNNI: OpenVINO sums int8 products in 16 bits, which can overflow"
 

@@ -6,12 +6,14 @@ the conversions between them are added up, and the cheapest assignment is a mini
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from edgevision_keras.quantization.minimum_cut import UNLIMITED, CutGraph
-from edgevision_keras.quantization.tflite_file import NOT_COMPUTED, Operator
-from edgevision_keras.quantization.tflite_flow import Flow, read_flow
+from edgevision_keras.quantization.flow import Operator
+from edgevision_keras.quantization.integer_assignment import Costs, integer_operators
+from edgevision_keras.quantization.normalizations import normalizations
+from edgevision_keras.quantization.tflite_file import NOT_COMPUTED
+from edgevision_keras.quantization.tflite_flow import read_flow
 
 NO_KERNEL = "no int8 kernel"
 INEXACT = "inexact in int8"
@@ -111,28 +113,6 @@ _FREE = frozenset({"RESHAPE", "SQUEEZE", "EXPAND_DIMS"})
 #: Times of a conversion between int8 and float: of each element, and of the operation, in elements.
 _CONVERSION, _OVERHEAD = 0.6, 300.0
 
-_REDUCTIONS = frozenset({"MEAN", "SUM"})
-_ROOTS = frozenset({"RSQRT", "SQRT", "POW"})
-_ELEMENTWISE = frozenset(
-    {
-        "ADD",
-        "BROADCAST_TO",
-        "DIV",
-        "EXPAND_DIMS",
-        "MAXIMUM",
-        "MUL",
-        "NEG",
-        "POW",
-        "RESHAPE",
-        "RSQRT",
-        "SQRT",
-        "SQUARE",
-        "SQUEEZE",
-        "SUB",
-        "TRANSPOSE",
-    }
-)
-
 
 def is_float(operator: Operator, floats: Collection[int]) -> bool:
     """Return whether an operator of an int8 file computes in float.
@@ -161,7 +141,7 @@ def choose_float(
     flow = read_flow(model)
     interface = model.subgraphs[0].inputs, model.subgraphs[0].outputs
     inputs, outputs = ({int(index) for index in side} for side in interface)
-    reasons = dict.fromkeys(_normalizations(flow), NORMALIZATION)
+    reasons = dict.fromkeys(normalizations(flow), NORMALIZATION)
     bound = set()
     for step, operator in enumerate(flow.steps):
         is_score = operator.operation in ("SOFTMAX", "LOGISTIC") and int8_outputs
@@ -176,7 +156,7 @@ def choose_float(
         elif operator.operation in WITH_WEIGHTS or (is_score and operator.outputs[0] in outputs):
             bound.add(step)
     ends = dict.fromkeys(inputs, 0 if int8_inputs else 1), dict.fromkeys(outputs, 0 if int8_outputs else 1)
-    in_int8 = _cheapest(flow, reasons, bound - set(reasons), *ends)
+    in_int8 = integer_operators(flow, _COSTS, reasons, bound - set(reasons), *ends)
     return {
         operator.name: reasons.get(step) or usual_reason(operator.operation)
         for step, operator in enumerate(flow.steps)
@@ -206,123 +186,4 @@ def _ratio(operation: str) -> float | None:
     return _INT8_OVER_FLOAT.get(operation)
 
 
-def _cheapest(
-    flow: Flow,
-    fixed: Collection[int],
-    bound: Collection[int],
-    inputs: Mapping[int, int],
-    outputs: Mapping[int, int],
-) -> set[int]:
-    """The operators that are int8 in the assignment that takes the least time.
-
-    The source's side of the cut is int8, the sink's float. A tensor is converted once, however many read it.
-
-    Args:
-        flow: the operators.
-        fixed: those that are float.
-        bound: those that are int8.
-        inputs, outputs: tensor of the interface -> 0 for int8, 1 for float: the ends of the cut.
-    """
-    graph = CutGraph()
-    nodes = [graph.add_node() for _ in flow.steps]
-    for step, node in enumerate(nodes):
-        operator = flow.steps[step]
-        float_time = _float_time(operator, flow.size(step))
-        graph.add_edge(0, node, UNLIMITED if step in bound else float_time)
-        int8_time = round(float_time * (_ratio(operator.operation) or 1))
-        graph.add_edge(node, 1, UNLIMITED if step in fixed else int8_time)
-    for tensor, size in flow.sizes.items():
-        if tensor in flow.producer:
-            first = nodes[flow.producer[tensor]]
-        elif tensor in inputs:
-            first = inputs[tensor]
-        else:
-            continue
-        ends = [nodes[reader] for reader in flow.readers.get(tensor, ())]
-        ends += [outputs[tensor]] if tensor in outputs else []
-        conversion = round(_CONVERSION * size + _OVERHEAD)
-        to_float, to_int8 = graph.add_node(), graph.add_node()
-        graph.add_edge(first, to_float, conversion)
-        graph.add_edge(to_int8, first, conversion)
-        for end in ends:
-            graph.add_edge(to_float, end, UNLIMITED)
-            graph.add_edge(end, to_int8, UNLIMITED)
-    side = graph.source_side()
-    return {step for step, node in enumerate(nodes) if node in side}
-
-
-def _float_time(operator: Operator, size: int) -> int:
-    if operator.operation in _FREE:
-        return 1
-    return round(_EXPENSIVE.get(operator.operation, 1.0) * size + _OVERHEAD)
-
-
-def _normalizations(flow: Flow) -> set[int]:
-    """The operators of whole normalizations: from the mean to the last factor and offset.
-
-    In int8, the variance of small values is lost, and the difference of two large products too.
-    """
-    members: set[int] = set()
-    for step, operator in enumerate(flow.steps):
-        if operator.operation in _ROOTS:
-            statistics = _statistics(flow, step)
-            if any(flow.steps[number].operation in _REDUCTIONS for number in statistics):
-                members |= _applied(flow, statistics)
-    return members
-
-
-def _statistics(flow: Flow, root: int) -> set[int]:
-    """A root and what it is computed from, back to the reductions over the normalized tensor."""
-    found, pending = {root}, [root]
-    while pending:
-        step = pending.pop()
-        if flow.steps[step].operation in _REDUCTIONS:
-            found.update(_deviations(flow, step))
-            continue
-        before = _computed_by(flow, step, _ELEMENTWISE | _REDUCTIONS) - found
-        found |= before
-        pending += before
-    return found
-
-
-def _deviations(flow: Flow, reduction: int) -> set[int]:
-    """The tensor that a reduction sums up, if it is a square or the distance from a mean, with this mean."""
-    found: set[int] = set()
-    for square in _computed_by(flow, reduction, {"SQUARED_DIFFERENCE", "SQUARE", "MUL"}):
-        if flow.steps[square].operation == "MUL" and len(flow.activations(square)) != 1:
-            continue
-        found |= {square, *_computed_by(flow, square, _REDUCTIONS)}
-        for difference in _computed_by(flow, square, {"SUB"}):
-            means = _computed_by(flow, difference, _REDUCTIONS)
-            found |= {difference, *means} if means else set()
-    return found
-
-
-def _computed_by(flow: Flow, step: int, operations: Collection[str]) -> set[int]:
-    """The operators of some kinds that compute what an operator reads."""
-    before = {flow.producer[tensor] for tensor in flow.activations(step) if tensor in flow.producer}
-    return {number for number in before if flow.steps[number].operation in operations}
-
-
-def _applied(flow: Flow, statistics: set[int]) -> set[int]:
-    """The statistics with the operators that apply them to the normalized tensor."""
-    members = set(statistics)
-    produced = {tensor for step in members for tensor in flow.results(step)}
-    normalized = {tensor for step in members for tensor in flow.activations(step)} - produced
-    pending = list(members)
-    while pending:
-        for reader in _readers(flow, pending.pop()):
-            known = produced | normalized
-            if reader in members or flow.steps[reader].operation not in _ELEMENTWISE:
-                continue
-            if all(tensor in known for tensor in flow.activations(reader)):
-                members.add(reader)
-                produced.update(flow.results(reader))
-                # What waits for a second operand becomes complete by this one.
-                pending += [reader, *members]
-    return members
-
-
-def _readers(flow: Flow, step: int) -> Iterator[int]:
-    for tensor in flow.results(step):
-        yield from flow.readers.get(tensor, ())
+_COSTS = Costs(_ratio, _CONVERSION, _OVERHEAD, _EXPENSIVE, _FREE)

@@ -10,10 +10,10 @@ from edgevision_keras.graph.tflite_equivalents import tflite_converter
 from edgevision_keras.graph.trace import Trace
 from edgevision_keras.libraries import require_tensorflow
 from edgevision_keras.quantization.float_operations import has_int8_kernel, is_float
+from edgevision_keras.quantization.flow import Operator
 from edgevision_keras.quantization.folding import fold, freeze
 from edgevision_keras.quantization.integer_inputs import without_any_rounding
 from edgevision_keras.quantization.tflite_file import (
-    Operator,
     constants,
     float_tensors,
     operators,

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from edgevision_keras.quantization.tflite_flow import Flow, read_flow
+from edgevision_keras.quantization.flow import Flow
+from edgevision_keras.quantization.tflite_flow import read_flow
 
 _MOVING = frozenset(
     {

@@ -89,12 +89,13 @@ def openvino_tool() -> str:
     return f"NNCF {require_nncf().__version__}"
 
 
-def plain_onnx(float32: bytes, images: FittingImages) -> Any:
+def plain_onnx(float32: bytes, images: FittingImages, *, symmetric: bool = False) -> Any:
     """An `onnx.ModelProto` by `quantize_static` in its default form, QDQ, with a scale per channel.
 
     Args:
         float32: the source as a float32 ONNX file.
         images: calibration images.
+        symmetric: activations without a zero point, which TensorRT refuses.
     """
     quantization: Any = require("onnxruntime.quantization", "onnx")
     pre_process = require("onnxruntime.quantization.shape_inference", "onnx").quant_pre_process
@@ -112,6 +113,7 @@ def plain_onnx(float32: bytes, images: FittingImages) -> Any:
             calibration_reader(quantization, images),
             quant_format=quantization.QuantFormat.QDQ,
             per_channel=True,
+            extra_options={"ActivationSymmetric": symmetric},
         )
         return onnx.load(int8)
 

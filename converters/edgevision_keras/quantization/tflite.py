@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from edgevision_keras.quantization.float_operations import (
     is_float,
     usual_reason,
 )
+from edgevision_keras.quantization.flow import FloatOperator
 from edgevision_keras.quantization.folding import FoldedGraph, freeze
 from edgevision_keras.quantization.full_integer import replace_elu, replace_operations
 from edgevision_keras.quantization.integer_inputs import integer_ranges, without_rounding
@@ -32,21 +32,6 @@ from edgevision_keras.quantization.tflite_file import constants, float_tensors, 
 
 #: The operations whose weights are their second input.
 _WEIGHTS_SECOND = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
-
-
-@dataclass(frozen=True)
-class FloatOperator:
-    """An operator of an int8 file that computes in float.
-
-    Attributes:
-        operation: the format's name, such as ``RSQRT``.
-        name: name of its first output in the file.
-        reason: as in `edgevision.artifact.FloatOperation`.
-    """
-
-    operation: str
-    name: str
-    reason: str
 
 
 def quantize(

@@ -3,29 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from edgevision_keras.libraries import require
+from edgevision_keras.quantization.flow import Operator
 
 #: Operations that do not compute with the values of activations.
 NOT_COMPUTED = frozenset({"SHAPE", "QUANTIZE", "DEQUANTIZE"})
-
-
-@dataclass(frozen=True)
-class Operator:
-    """One operator.
-
-    Attributes:
-        operation: the format's name, such as ``CONV_2D``.
-        name: name of its first output, which names the operator.
-        inputs, outputs: indices of its tensors, without optional ones that are absent.
-    """
-
-    operation: str
-    name: str
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
 
 
 def schema() -> Any:
@@ -47,7 +31,7 @@ def packed(model: Any) -> bytes:
 
 
 def operators(model: Any, graph: Any | None = None) -> Iterator[Operator]:
-    """The operators of a subgraph, in the order in which they run.
+    """The operators of a subgraph, in the order in which they run, by the name of their first output.
 
     Args:
         model: a `ModelT`.

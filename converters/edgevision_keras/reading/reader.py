@@ -18,15 +18,16 @@ from edgevision_keras.graph.equivalents import with_common_operations
 from edgevision_keras.graph.trace import FixedBatchError, ModelInput, Trace, trace
 from edgevision_keras.libraries import require_keras, require_tensorflow
 from edgevision_keras.reading.answers import check_answers
+from edgevision_keras.reading.archives import read_h5_attributes, read_keras_archive
 from edgevision_keras.reading.facts import find_facts
 from edgevision_keras.reading.inputs import model_inputs
 from edgevision_keras.reading.keras_files import open_h5_file, open_keras_file
 from edgevision_keras.reading.open_model import OpenModel
 from edgevision_keras.reading.packages import import_packages
-from edgevision_keras.reading.recognition import EXPECTED, KERAS, SAVED_MODEL, explain, kind_of
+from edgevision_keras.reading.recognition import EXPECTED, H5, KERAS, SAVED_MODEL, explain, kind_of
 from edgevision_keras.reading.resizing import TRIED_WH, Resizing, find_resizing
 from edgevision_keras.reading.safety import check_operations
-from edgevision_keras.reading.saved_models import open_saved_model
+from edgevision_keras.reading.saved_models import check_files, open_saved_model
 from edgevision_keras.source import KerasSource
 
 _CONVERSION_LIBRARIES = (
@@ -51,6 +52,21 @@ class KerasReader:
         if not path.exists():
             return path.suffix.lower() in (".keras", ".h5", ".hdf5")
         return kind_of(path) is not None
+
+    def check(self, path: Path) -> None:
+        """Check the structure of a file or directory without TensorFlow; see `CheckingReader.check`.
+
+        Raises:
+            MissingRuntimeError: h5py is not installed.
+            SourceError: it is damaged, or holds what is never read.
+        """
+        kind = kind_of(path)
+        if kind == KERAS:
+            read_keras_archive(path)
+        elif kind == H5:
+            read_h5_attributes(path)
+        elif kind == SAVED_MODEL:
+            check_files(path)
 
     def explain(self, path: Path) -> str:
         """Describe a file that `reads` returns False for, in one line with the next step."""

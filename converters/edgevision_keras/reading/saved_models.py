@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ def open_saved_model(path: Path, trust_source: bool, signature: str | None) -> O
         SourceError, UntrustedSourceError, MissingRuntimeError, OptionError: as
             `ConfigurableReader.read_with_options`.
     """
+    check_files(path)
     tf = require_tensorflow()
     meta_graph = _meta_graph(path)
     if not meta_graph.HasField("object_graph_def"):
@@ -42,6 +44,27 @@ def open_saved_model(path: Path, trust_source: bool, signature: str | None) -> O
         path, "TensorFlow", lambda: tf.saved_model.load(str(path), tags=list(meta_graph.meta_info_def.tags))
     )
     return _signature_model(path, owner, _choose(dict(owner.signatures), signature, path))
+
+
+def check_files(path: Path) -> None:
+    """Refuse a SavedModel with a pipe or a device in it: TensorFlow opens whatever is there, and waits.
+
+    Raises:
+        SourceError: names the entry.
+    """
+    try:
+        for folder, _, names in os.walk(path, onerror=_raise):
+            for entry in (Path(folder, name) for name in names):
+                if not (entry.is_file() or entry.is_dir()):
+                    raise SourceError(
+                        f"{entry}: expected a regular file, as in a SavedModel written by model.export('DIR')"
+                    )
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _meta_graph(path: Path) -> Any:

@@ -23,16 +23,13 @@ BARE_HEADING = "Bare model files (a bundle defines these itself)"
 BARE_OPTIONS = (*INPUT_OPTIONS, *OUTPUT_OPTIONS, *DECODER_OPTIONS)
 
 
-def load_from_arguments(
-    path: Path, arguments: dict[str, Any], settings: SessionSettings, selftest: bool = False
-) -> Model:
+def load_from_arguments(path: Path, arguments: dict[str, Any], settings: SessionSettings) -> Model:
     """Load a model with the backend, device, precision and options for bare files that were passed.
 
     Args:
         path: a bundle, or a bare file.
         arguments: the command's arguments.
         settings: threads and other settings of the session.
-        selftest: check the bundle's known answers first.
 
     Raises:
         EdgeVisionError: as `load`, also where options for bare files were passed for a bundle.
@@ -43,7 +40,7 @@ def load_from_arguments(
         arguments["device"],
         precision=arguments["precision"],
         settings=settings,
-        selftest=selftest,
+        selftest=arguments["selftest"],
         bare=bare_of(arguments),
         tune=tune_of(arguments),
     )

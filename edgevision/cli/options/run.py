@@ -40,6 +40,15 @@ SESSION_OPTIONS = (
         "--delegate", metavar="LIBRARY", help="Shared library of a TFLite delegate, such as libedgetpu.so.1."
     ),
 )
+SELFTEST_OPTION = option(
+    "--selftest",
+    type=click.Choice(["first-load", "always", "never"]),
+    is_flag=False,
+    flag_value="always",
+    default="first-load",
+    show_default=True,
+    help="When to check the model on this machine, in a process of its own.",
+)
 NO_TUNE_OPTION = option(
     "--no-tune",
     is_flag=True,

@@ -66,11 +66,14 @@ def save_annotated(copy: AnnotatedCopy, image: Pixels, result: Classification | 
     Raises:
         OutputError: the file cannot be written; no partial file remains.
     """
+    write_image(copy.path, annotated(image, result, top), copy.before)
+
+
+def annotated(image: Pixels, result: Classification | Detections, top: int) -> Pixels:
+    """A copy of `image`, (h, w, 3) uint8 RGB, with a result drawn into it."""
     if isinstance(result, Detections):
-        drawn = draw_detections(image, result)
-    else:
-        drawn = draw_classification(image, result, top)
-    write_image(copy.path, drawn, copy.before)
+        return draw_detections(image, result)
+    return draw_classification(image, result, top)
 
 
 def _place(folder: Path, image: ImageFile, searched: Sequence[Path]) -> Path:

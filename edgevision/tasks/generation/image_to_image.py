@@ -17,13 +17,14 @@ from edgevision.imaging.preprocess import Preprocessing, Preprocessor
 from edgevision.observation import observers
 from edgevision.session import CheckedSession
 from edgevision.system.arguments import flag, instance
-from edgevision.tasks.base import TaskModel, image_input, image_output, where_it_ran
+from edgevision.tasks.base import image_input, image_output, where_it_ran
 from edgevision.tasks.batches import is_batch
 from edgevision.tasks.description import GenerateTask
 from edgevision.tasks.generation.geometry import EIGHT_WAYS, Geometry, inverted
 from edgevision.tasks.generation.images import GeneratedImages, check_range, to_pixels
 from edgevision.tasks.generation.tiles import Blender, axis_tiles, padded_image
 from edgevision.tasks.generation_settings import ImageToImageSettings
+from edgevision.tasks.image_model import ImageModel
 from edgevision.tensors import Array
 
 #: The most tiles of one image in one run of a network with a dynamic batch.
@@ -35,7 +36,7 @@ _CPU_PIXELS = 256 * 256
 _IDENTITY = Geometry()
 
 
-class ImageToImage(TaskModel):
+class ImageToImage(ImageModel[GeneratedImages]):
     """An image-to-image network. Safe to share between threads.
 
     Args:

@@ -39,6 +39,8 @@ class CudaBackend:
     formats = ("onnx",)
     file_formats = (ONNX,)
     options = ("allow_cpu_fallback",)
+    #: TensorRT refuses zero points other than 0.
+    symmetric_int8 = True
 
     def version(self) -> str:
         """As `Backend.version`."""

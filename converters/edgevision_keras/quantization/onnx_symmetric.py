@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgevision.tensors import Array
 from edgevision_keras.graph.nodes import add_constant
-from edgevision_keras.libraries import require, require_onnxruntime, require_tensorflow
+from edgevision_keras.libraries import require_tensorflow
 from edgevision_keras.quantization.folding import (
     FoldedGraph,
     Layer,
@@ -22,15 +19,13 @@ from edgevision_keras.quantization.folding import (
     in_topological_order,
     same_padding,
 )
-from edgevision_keras.quantization.images import Batch
-from edgevision_keras.quantization.plain import calibration_reader
+from edgevision_keras.quantization.onnx_float_model import WITH_WEIGHTS, OnnxFloatModel
 from edgevision_keras.quantization.prepare import PreparedNetwork
 
 #: The operations that are faster in int8 on TensorRT. The defaults also quantize the final Softmax, and
 #: the scores of a network of a thousand classes then round to zero.
 _QUANTIZED_OPERATIONS = ("Conv", "ConvTranspose", "MatMul", "Gemm", "Add")
 _MATRIX = 2
-_WITH_WEIGHTS = ("Conv", "ConvTranspose", "MatMul", "Gemm")
 
 
 def with_centred_inputs(
@@ -139,122 +134,41 @@ def quantize(
     Returns:
         An `onnx.ModelProto`.
     """
-    quantization = require("onnxruntime.quantization", "onnx")
-    pre_process = require("onnxruntime.quantization.shape_inference", "onnx").quant_pre_process
-    onnx = require("onnx")
-    with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
-        float32, simplified, int8 = (
-            Path(folder, f"{step}.onnx") for step in ("float32", "simplified", "int8")
-        )
-        float32.write_bytes(content)
-        pre_process(float32, simplified, skip_symbolic_shape=True)
-        model = onnx.load(simplified)
-        float_model = _FloatModel(onnx, model)
-        values = float_model.values(prepared.probe())
-        ranges = prepared.ranges_in(values, graph, symmetric=True, extra_ranges=centred)
-        unknown = [name for name in values if name not in ranges]
-        ranges |= float_model.ranges(unknown, prepared.images)
-        kept = prepared.kept_in(_weights(onnx, model), keep_float)
-        quantization.quantize_static(
-            simplified,
-            int8,
-            # All ranges are given, but the tool does not go without a calibration.
-            calibration_reader(quantization, [prepared.probe()]),
-            quant_format=quantization.QuantFormat.QDQ,
-            op_types_to_quantize=list(_QUANTIZED_OPERATIONS),
-            nodes_to_exclude=sorted({*kept, *_additions_of_constants(model), *_products_of_stacks(model)}),
-            per_channel=True,
-            activation_type=quantization.QuantType.QInt8,
-            weight_type=quantization.QuantType.QInt8,
-            extra_options={
-                "ActivationSymmetric": True,
-                "WeightSymmetric": True,
-                "QuantizeBias": False,
-                # The output of a convolution reaches an addition or a rectifier in float; TensorRT computes
-                # both in the same kernel.
-                "OpTypesToExcludeOutputQuantization": list(_QUANTIZED_OPERATIONS),
-                "TensorQuantOverrides": {
-                    name: [{"rmin": np.float32(low), "rmax": np.float32(high)}]
-                    for name, (low, high) in ranges.items()
-                },
-            },
-        )
-        result = onnx.load(int8)
+    model = OnnxFloatModel(content)
+    excluded = {
+        *prepared.kept_in(model.weights(), keep_float),
+        *_additions_of_constants(model),
+        *_products_of_stacks(model),
+    }
+    quantized = [
+        node.name
+        for node in model.nodes
+        if node.op_type in _QUANTIZED_OPERATIONS and node.name not in excluded
+    ]
+    ranges = model.ranges(prepared, graph, symmetric=True, extra_ranges=centred)
+    # The output of a convolution reaches an addition or a rectifier in float; TensorRT computes both in the
+    # same kernel.
+    result = model.quantized(quantized, ranges, _QUANTIZED_OPERATIONS, symmetric=True)
     _keep_sums_in_float(result)
     return result
 
 
-class _FloatModel:
-    """A float32 model that returns its float tensors.
-
-    Args:
-        onnx: the library.
-        model: an `onnx.ModelProto`.
-    """
-
-    def __init__(self, onnx: Any, model: Any) -> None:
-        runtime = require_onnxruntime()
-        probing = onnx.ModelProto()
-        probing.CopyFrom(model)
-        inferred = onnx.shape_inference.infer_shapes(model).graph
-        floats = [
-            value.name
-            for value in (*inferred.value_info, *inferred.input)
-            if value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
-        ]
-        self._inputs = {value.name for value in model.graph.input}
-        outputs = {value.name for value in model.graph.output}
-        names = [name for name in floats if name not in outputs | self._inputs]
-        probing.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
-        self._fetched = [*names, *outputs]
-        options = runtime.SessionOptions()
-        options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        self._session = runtime.InferenceSession(
-            probing.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
-
-    def values(self, batch: Batch) -> dict[str, Array]:
-        """Name of a float tensor -> its values."""
-        results = dict(zip(self._fetched, self._session.run(self._fetched, dict(batch)), strict=True))
-        return results | {name: values for name, values in batch.items() if name in self._inputs}
-
-    def ranges(self, names: Sequence[str], batches: Sequence[Batch]) -> dict[str, tuple[float, float]]:
-        """Name of a tensor -> the range from -x to x of its values in all batches."""
-        fetched = [name for name in names if name in self._fetched]
-        reach = dict.fromkeys(fetched, 0.0)
-        for batch in batches if fetched else ():
-            for name, values in zip(fetched, self._session.run(fetched, dict(batch)), strict=True):
-                reach[name] = max(reach[name], float(np.abs(values).max(initial=0.0)))
-        return {name: (-most, most) for name, most in reach.items() if most}
-
-
-def _additions_of_constants(model: Any) -> set[str]:
+def _additions_of_constants(model: OnnxFloatModel) -> set[str]:
     """Names of the additions of a constant, such as a rescaling's: no kernel of a layer has the addition."""
-    constants = {tensor.name for tensor in model.graph.initializer}
     return {
         node.name
-        for node in model.graph.node
-        if node.op_type == "Add" and any(name in constants for name in node.input)
+        for node in model.nodes
+        if node.op_type == "Add" and any(name in model.constants for name in node.input)
     }
 
 
-def _products_of_stacks(model: Any) -> set[str]:
+def _products_of_stacks(model: OnnxFloatModel) -> set[str]:
     """Names of the products with a stack of constant matrices: runtimes refuse a scale per channel of it."""
-    stacks = {tensor.name for tensor in model.graph.initializer if len(tensor.dims) > _MATRIX}
+    stacks = {name for name, tensor in model.constants.items() if len(tensor.dims) > _MATRIX}
     return {
         node.name
-        for node in model.graph.node
+        for node in model.nodes
         if node.op_type == "MatMul" and any(name in stacks for name in node.input)
-    }
-
-
-def _weights(onnx: Any, model: Any) -> dict[str, Array]:
-    """Name of an operation -> its constant weights."""
-    constants = {tensor.name: tensor for tensor in model.graph.initializer}
-    return {
-        node.name: onnx.numpy_helper.to_array(constants[node.input[1]])
-        for node in model.graph.node
-        if node.op_type in _WITH_WEIGHTS and node.input[1] in constants
     }
 
 
@@ -273,7 +187,7 @@ def _keep_sums_in_float(model: Any) -> None:
             is_only_reader = all(
                 readers[name] == 1 for name in (node.input[position], *pair[1].input[:1], pair[0].input[0])
             )
-            if is_only_reader and producers[pair[0].input[0]].op_type in _WITH_WEIGHTS:
+            if is_only_reader and producers[pair[0].input[0]].op_type in WITH_WEIGHTS:
                 node.input[position] = pair[0].input[0]
                 for rounding in pair:
                     model.graph.node.remove(rounding)

@@ -1,0 +1,229 @@
+"""The operations of an ONNX file that ONNX Runtime's integer kernels compute on a CPU.
+
+Every convolution and product with constant weights is an integer operation. For the others, the times of both
+forms and of the conversions between them are added up, and the cheapest assignment is a minimum cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Any
+
+from edgevision_keras.quantization.flow import FloatOperator, Flow, Operator
+from edgevision_keras.quantization.integer_assignment import Costs, integer_operators
+from edgevision_keras.quantization.normalizations import normalizations
+from edgevision_keras.quantization.onnx_float_model import OnnxFloatModel
+
+NO_KERNEL = "no int8 kernel"
+SLOWER = "slower in int8"
+BETWEEN = "between float operations"
+NORMALIZATION = "part of a normalization"
+ACTIVATION = "part of an activation that is one kernel in float"
+REQUESTED = "loses accuracy in int8"
+
+#: Products whose kernel also gives its sums in float.
+FLOAT_RESULTS = ("Gemm", "MatMul")
+_MATRIX = 2
+#: Operations that change no values, only their places.
+_MOVING = frozenset(
+    {"DepthToSpace", "Flatten", "Gather", "Reshape", "Resize", "Slice", "Squeeze", "Transpose", "Unsqueeze"}
+)
+_POOLING = frozenset({"AveragePool", "GlobalAveragePool", "MaxPool"})
+#: Rectifiers are the lower end of the range of the operation before, and then cost nothing.
+_RECTIFIERS = frozenset({"Clip", "Relu"})
+#: Time of an operation with uint8 activations over that of the float one, ONNX Runtime 1.32 on one core of
+#: x86-64 with VNNI. Operations that are not here have no kernel that the runtime joins with conversions.
+_INT8_OVER_FLOAT: Mapping[str, float] = {
+    "Add": 0.9,
+    "AveragePool": 1.0,
+    "Clip": 0.0,
+    "Concat": 2.4,
+    "Conv": 0.5,
+    "DepthToSpace": 0.6,
+    "Flatten": 1.0,
+    "Gather": 0.3,
+    "Gemm": 0.5,
+    "GlobalAveragePool": 0.8,
+    "LeakyRelu": 1.5,
+    "MatMul": 0.5,
+    "MaxPool": 1.5,
+    "Mul": 1.5,
+    "Relu": 0.0,
+    "Reshape": 1.0,
+    "Resize": 0.5,
+    "Sigmoid": 0.9,
+    "Slice": 0.5,
+    "Squeeze": 1.0,
+    "Transpose": 0.4,
+    "Unsqueeze": 1.0,
+}
+_COSTS = Costs(
+    int8_over_float=_INT8_OVER_FLOAT.get,
+    conversion=1.0,
+    overhead=8000.0,
+    # A float convolution has its rectifier in its own kernel too.
+    expensive={"Clip": 0.1, "Concat": 1.7, "Relu": 0.1, "Resize": 1.3, "Sigmoid": 2.5},
+    free=frozenset({"Flatten", "Reshape", "Squeeze", "Unsqueeze"}),
+    float_results=FLOAT_RESULTS,
+)
+#: The operations of normalizations in the words of `normalizations`.
+_IN_NORMALIZATIONS: Mapping[str, str] = {
+    "Add": "ADD",
+    "Div": "DIV",
+    "GlobalAveragePool": "MEAN",
+    "Mul": "MUL",
+    "Neg": "NEG",
+    "Pow": "POW",
+    "Reciprocal": "DIV",
+    "ReduceMean": "MEAN",
+    "ReduceSum": "SUM",
+    "Reshape": "RESHAPE",
+    "Sqrt": "SQRT",
+    "Squeeze": "SQUEEZE",
+    "Sub": "SUB",
+    "Transpose": "TRANSPOSE",
+    "Unsqueeze": "EXPAND_DIMS",
+}
+#: Functions in the middle of activations that the runtime joins to one kernel, such as GELU.
+_COMPOSED = frozenset({"Erf", "Tanh"})
+_AFFINE = frozenset({"Add", "Div", "Mul", "Sub"})
+
+
+@dataclass(frozen=True)
+class IntegerOperations:
+    """The operations of a float file by the form in which they are computed once it is quantized.
+
+    Attributes:
+        names: names of the operations that are computed in integers.
+        floats: those that compute in float between them. At the ends of the network are more, as its inputs
+            and outputs are float.
+    """
+
+    names: tuple[str, ...]
+    floats: tuple[FloatOperator, ...]
+
+
+def integer_operations(model: OnnxFloatModel, kept: Collection[str]) -> IntegerOperations:
+    """Choose the operations that are computed in integers.
+
+    Args:
+        model: the float file.
+        kept: names of operations that stay in float in any case.
+    """
+    flow, interface = _read_flow(model)
+    reasons: dict[int, str] = dict.fromkeys(_composed(flow), ACTIVATION)
+    words = [replace(each, operation=_IN_NORMALIZATIONS.get(each.operation, "")) for each in flow.steps]
+    reasons |= dict.fromkeys(normalizations(replace(flow, steps=words)), NORMALIZATION)
+    bound = set()
+    for step, (operator, node) in enumerate(zip(flow.steps, model.nodes, strict=True)):
+        if operator.name in kept:
+            reasons[step] = REQUESTED
+        elif not _has_kernel(node, model):
+            reasons[step] = NO_KERNEL
+        elif operator.operation in ("Conv", *FLOAT_RESULTS):
+            bound.add(step)
+        elif operator.operation in _RECTIFIERS and not _is_fused(flow, step):
+            reasons[step] = NO_KERNEL
+        elif _adds_to_product(flow, step):
+            reasons[step] = BETWEEN
+    bound -= reasons.keys()
+    # What comes before the first and after the last of these is not worth an error of its own.
+    between = flow.ahead(bound) & flow.behind(bound)
+    for step, operator in enumerate(flow.steps):
+        if step not in between and operator.operation not in _MOVING | _POOLING | _RECTIFIERS:
+            reasons.setdefault(step, BETWEEN)
+    in_int8 = integer_operators(flow, _COSTS, reasons, bound, *interface)
+    return IntegerOperations(
+        tuple(flow.steps[step].name for step in sorted(in_int8)),
+        tuple(
+            FloatOperator(operator.operation, operator.name, reasons.get(step) or _usual_reason(operator))
+            for step, operator in enumerate(flow.steps)
+            if step in between - in_int8 and flow.size(step)
+            if operator.operation not in _MOVING | _RECTIFIERS
+        ),
+    )
+
+
+def _read_flow(model: OnnxFloatModel) -> tuple[Flow, tuple[dict[int, int], dict[int, int]]]:
+    """The operators of a file, and its inputs and outputs as `integer_operators` takes them: float."""
+    numbers: dict[str, int] = {}
+    following = count()
+
+    def number(name: str) -> int:
+        if name not in numbers:
+            numbers[name] = next(following)
+        return numbers[name]
+
+    steps = [
+        Operator(
+            node.op_type,
+            node.name,
+            tuple(number(name) for name in node.input if name and name not in model.constants),
+            tuple(number(name) for name in node.output if name),
+        )
+        for node in model.nodes
+    ]
+    sizes = {}
+    for name, shape in model.shapes.items():
+        size = 1
+        for side in shape:
+            size *= side
+        sizes[number(name)] = size
+    graph = model.model.graph
+    inputs, outputs = ({number(value.name): 1 for value in side} for side in (graph.input, graph.output))
+    return Flow.of(steps, sizes), (inputs, outputs)
+
+
+def _has_kernel(node: Any, model: OnnxFloatModel) -> bool:
+    """True if ONNX Runtime has an integer kernel for an operation with these attributes and constants."""
+    attributes = {attribute.name: attribute for attribute in node.attribute}
+    if node.op_type in ("Conv", "Gemm", "MatMul"):
+        weights = model.constants.get(node.input[1])
+        if weights is None or node.input[0] in model.constants:
+            return False
+        if node.op_type == "Gemm":
+            factors = [attributes[name].f for name in ("alpha", "beta") if name in attributes]
+            is_transposed = "transA" in attributes and attributes["transA"].i
+            has_bias = len(node.input) > _MATRIX and node.input[2]
+            is_constant = not has_bias or node.input[2] in model.constants
+            return is_constant and not is_transposed and all(factor == 1 for factor in factors)
+        return node.op_type == "Conv" or len(weights.dims) == _MATRIX
+    if node.op_type == "Resize":
+        return "mode" not in attributes or attributes["mode"].s == b"nearest"
+    return node.op_type in _INT8_OVER_FLOAT and node.output[0] in model.shapes
+
+
+def _is_fused(flow: Flow, step: int) -> bool:
+    """True for a rectifier that alone reads what the operation before computes."""
+    (tensor,) = flow.activations(step) or (-1,)
+    return tensor in flow.producer and len(flow.readers.get(tensor, ())) == 1
+
+
+def _adds_to_product(flow: Flow, step: int) -> bool:
+    """True for the addition of a bias to a product that stands alone: the sums are in float already."""
+    if flow.steps[step].operation != "Add" or len(flow.activations(step)) != 1:
+        return False
+    return any(flow.steps[before].operation in FLOAT_RESULTS for before in flow.before(step))
+
+
+def _composed(flow: Flow) -> set[int]:
+    """The factors and sums around a function that together are one activation."""
+    members = {step for step, operator in enumerate(flow.steps) if operator.operation in _COMPOSED}
+    for start in list(members):
+        pending = [start]
+        while pending:
+            step = pending.pop()
+            near = {*flow.after(step), *(flow.before(step) if step == start else ())} - members
+            near = {each for each in near if flow.steps[each].operation in _AFFINE}
+            members |= near
+            pending += near if step == start or len(flow.after(step)) == 1 else ()
+    return members
+
+
+def _usual_reason(operator: Operator) -> str:
+    ratio = _INT8_OVER_FLOAT.get(operator.operation)
+    if ratio is None:
+        return NO_KERNEL
+    return SLOWER if ratio > 1 else BETWEEN

@@ -1,0 +1,263 @@
+"""``edgevision stream``: a model on a camera, a video or a network stream."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+
+from edgevision.cli.lines import echo_line
+from edgevision.cli.options.detect import THRESHOLD_OPTIONS, thresholds_of
+from edgevision.cli.options.groups import GroupedCommand, option, under
+from edgevision.cli.options.model import BARE_HEADING, BARE_OPTIONS, load_from_arguments
+from edgevision.cli.options.path import PATH
+from edgevision.cli.options.run import (
+    ARTIFACT_OPTIONS,
+    NO_TUNE_OPTION,
+    SESSION_OPTIONS,
+    session_settings_of,
+)
+from edgevision.cli.options.verbosity import verbosity, verbosity_options
+from edgevision.cli.output.annotated import annotated
+from edgevision.cli.output.stream_line import StreamLine, stream_line
+from edgevision.errors import OptionError, OutputError
+from edgevision.imaging.pixels import Pixels, as_rgb
+from edgevision.imaging.view import viewable
+from edgevision.streaming.records import OK, STALE, StreamFrame, StreamResult, record_of
+from edgevision.streaming.settings import StreamSettings
+from edgevision.streaming.stream import Stream
+from edgevision.streaming.video_writer import VideoWriter, check_video_path
+from edgevision.system.files import LineFile, OutputState, check_folder_of
+from edgevision.tasks.classify import Classification
+from edgevision.tasks.detect import Detector
+from edgevision.tasks.detections import Detections
+from edgevision.tasks.generation.images import GeneratedImages
+from edgevision.tasks.image_model import ImageModel
+
+#: Receives each frame with its result.
+Sink = Callable[[StreamFrame, StreamResult[Any]], object]
+
+_STDOUT = Path("-")
+_WINDOW_NAME = "edgevision"
+
+
+@click.command("stream", cls=GroupedCommand)
+@click.argument("model", type=PATH)
+@click.argument("source")
+@under(
+    "Stream",
+    option(
+        "--policy",
+        metavar="NAME",
+        help="wait: answer every frame; latest: the newest frame and result win; 'queue(N)': N frames wait. "
+        "Default: latest for live sources, else wait.",
+    ),
+    option(
+        "--max-age-ms",
+        metavar="MS",
+        type=click.FloatRange(min=0, min_open=True),
+        help="Drop frames and results that are older.",
+    ),
+    option(
+        "--deadline-ms",
+        metavar="MS",
+        type=click.FloatRange(min=0, min_open=True),
+        help="Mark results as stale whose frame is older.",
+    ),
+    option(
+        "--stall-s",
+        metavar="S",
+        type=click.FloatRange(min=0, min_open=True),
+        help="Seconds without a frame after which the source is lost. Default: 2 for live sources.",
+    ),
+    option(
+        "--reconnect-s",
+        metavar="S",
+        type=click.FloatRange(min=0),
+        default=30.0,
+        help="Seconds during which a lost live source is tried again. Default: 30.",
+    ),
+)
+@under(
+    "Results",
+    option("--top", metavar="N", type=click.IntRange(min=1), help="Number of classes to draw. Default: 1."),
+    *THRESHOLD_OPTIONS,
+    option("--save", type=PATH, metavar="FILE", help="Annotated video: .mp4, .mkv or .mov (extra `video`)."),
+    option("--jsonl", type=PATH, metavar="FILE", help="One JSON object per result and line; - for stdout."),
+    option("--show", is_flag=True, help="Show the annotated frames in a window; q closes it."),
+    option("--overwrite", is_flag=True, help="Replace the files of --save and --jsonl."),
+)
+@under("Model to run", *ARTIFACT_OPTIONS, *SESSION_OPTIONS, NO_TUNE_OPTION)
+@under(BARE_HEADING, *BARE_OPTIONS)
+@verbosity_options
+def command(model: Path, source: str, **arguments: Any) -> None:
+    """Run MODEL on the frames of SOURCE as they come, until it ends or Ctrl-C.
+
+    SOURCE is a camera (0 or /dev/video0), a video file, a folder, pattern or sequence of images, or an
+    address, such as rtsp://camera/live (extra `video`).
+    """
+    save, jsonl, overwrite = arguments["save"], arguments["jsonl"], arguments["overwrite"]
+    if overwrite and save is None and jsonl in (None, _STDOUT):
+        raise click.UsageError("--overwrite requires --save FILE or --jsonl FILE.")
+    if save is not None:
+        check_video_path(save, "--save")
+    states = {path: _free(path, name, overwrite) for path, name in ((save, "--save"), (jsonl, "--jsonl"))}
+    settings = StreamSettings(
+        stall_s=arguments["stall_s"], reconnect_s=arguments["reconnect_s"], call=thresholds_of(arguments)
+    )
+    with ExitStack() as stack:
+        network = stack.enter_context(load_from_arguments(model, arguments, session_settings_of(arguments)))
+        if not isinstance(network, ImageModel):
+            raise OptionError(f"{model}: this model generates images from a seed, and takes no frames")
+        if settings.call and not isinstance(network, Detector):
+            name = next(iter(settings.call)).replace("_", "-")
+            raise OptionError(f"--{name} is for detectors, and this model is none; remove it")
+        sinks: list[Sink] = []
+        if jsonl is not None:
+            sinks.append(_lines(stack, jsonl, states[jsonl]))
+        if save is not None or arguments["show"]:
+            sinks.append(_pictures(stack, network, save, states.get(save), arguments))
+        limits = {name: arguments[name] for name in ("max_age_ms", "deadline_ms")}
+        stream = network.stream(source, arguments["policy"], settings=settings, **limits)
+        _consume(stream, sinks, stream_line(verbosity() < 0 or jsonl == _STDOUT))
+
+
+def _free(path: Path | None, option_name: str, overwrite: bool) -> OutputState:
+    if path is None or path == _STDOUT:
+        return OutputState()
+    before = check_folder_of(path, option_name)
+    if before and not overwrite:
+        raise OutputError(f"{path}: exists; pass --overwrite to replace it, or choose another name")
+    return before
+
+
+def _consume(stream: Stream[Any], sinks: list[Sink], line: StreamLine) -> None:
+    told = 0
+    with _ended_by_signals(stream) as signals, stream:
+        try:
+            for frame, result in stream:
+                for sink in sinks:
+                    sink(frame, result)
+                line.add(result)
+                if line.is_due():
+                    line.show(stream.counters)
+                    told = _tell(stream, told)
+        finally:
+            line.end(stream.counters)
+            _tell(stream, told)
+    if signal.SIGTERM in signals:
+        sys.exit(128 + signal.SIGTERM)
+    if signals:
+        raise click.Abort
+
+
+def _tell(stream: Stream[Any], told: int) -> int:
+    """Print what happened to the source since `told` events, but for its plain beginning and end."""
+    events = stream.events
+    for event in events[told:]:
+        if event.kind not in ("opened", "ended") and verbosity() >= 0:
+            echo_line(f"{event.at.iso()}  {event.kind}: {event.message}", err=True)
+    return len(events)
+
+
+@contextmanager
+def _ended_by_signals(stream: Stream[Any]) -> Iterator[list[int]]:
+    """Let Ctrl-C and SIGTERM end the stream, so that what was given is written to the end.
+
+    Yields:
+        The signals that came.
+    """
+    came: list[int] = []
+
+    def end(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        if len(came) > 1:  # someone does not want to wait
+            raise KeyboardInterrupt
+        # Not in this thread, which may hold what closing waits for.
+        threading.Thread(target=stream.close, name="edgevision-close", daemon=True).start()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield came
+        return
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _lines(stack: ExitStack, path: Path, before: OutputState) -> Sink:
+    write = click.echo if path == _STDOUT else stack.enter_context(LineFile(path, before)).write
+    return lambda frame, result: write(json.dumps(record_of(frame, result)))
+
+
+def _pictures(
+    stack: ExitStack, network: ImageModel[Any], save: Path | None, before: OutputState | None, arguments: Any
+) -> Sink:
+    """Draws each result, and writes and shows it."""
+    top, started_ns = arguments["top"] or 1, None
+    writer = None if save is None else stack.enter_context(VideoWriter(save, before or OutputState()))
+    window = stack.enter_context(_window()) if arguments["show"] else None
+
+    def draw(frame: StreamFrame, result: StreamResult[Any]) -> None:
+        nonlocal started_ns
+        picture = _drawn(network, frame, result, top)
+        if started_ns is None:
+            started_ns = frame.captured_at.monotonic_ns
+        shown_s = frame.presentation_s
+        if shown_s is None:
+            shown_s = (frame.captured_at.monotonic_ns - started_ns) / 1e9
+        if writer is not None:
+            writer.write(picture, shown_s)
+        if window is not None:
+            window(picture)
+
+    return draw
+
+
+def _drawn(network: ImageModel[Any], frame: StreamFrame, result: StreamResult[Any], top: int) -> Pixels:
+    if result.state in (OK, STALE):
+        value = result.value
+        if isinstance(value, GeneratedImages):
+            picture = value.images[0]
+            return as_rgb(picture[..., 0], "gray") if picture.shape[2] == 1 else as_rgb(picture, "rgb")
+        if isinstance(value, (Classification, Detections)):
+            return annotated(_viewable(network, frame), value, top)
+    return _viewable(network, frame) // 3  # dark: not a frame in which nothing was found
+
+
+def _viewable(network: Any, frame: StreamFrame) -> Pixels:
+    picture: Pixels = viewable(frame.image, network.preprocessing.mapping)
+    return picture
+
+
+@contextmanager
+def _window() -> Iterator[Callable[[Pixels], None]]:
+    import cv2
+
+    try:
+        cv2.namedWindow(_WINDOW_NAME)
+    except cv2.error as error:
+        raise OptionError(
+            "--show: this OpenCV has no windows, or there is no display; run: pip uninstall "
+            "opencv-python-headless && pip install opencv-python, or write a video with --save FILE.mp4"
+        ) from error
+
+    def show(picture: Pixels) -> None:
+        cv2.imshow(_WINDOW_NAME, picture[..., ::-1])
+        if cv2.waitKey(1) == ord("q"):
+            signal.raise_signal(signal.SIGINT)
+
+    try:
+        yield show
+    finally:
+        cv2.destroyWindow(_WINDOW_NAME)

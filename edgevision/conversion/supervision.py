@@ -1,0 +1,123 @@
+"""Supervision of the process that converts a source: its limits, its progress, and its log."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from edgevision.conversion.applied_limits import AppliedLimits
+from edgevision.conversion.phases import Activity, Phase
+from edgevision.errors import SourceLimitError
+from edgevision.execution.messages import Message
+from edgevision.system.process_family import ProcessFamily, processor_seconds
+from edgevision.system.progress import Progress
+
+#: A process that computes for this share of a second and more is not idle.
+_BUSY_SHARE = 0.02
+#: A process that had this share of a core, or more, was not kept from computing by others.
+_UNDISTURBED_SHARE = 0.8
+#: Times as long as a limit on computing may take on the clock.
+_MOST_WAITING = 3
+_STDERR = 2
+
+
+class ConversionSupervisor:
+    """Follows a conversion in another process; see `edgevision.execution.worker.Supervisor`.
+
+    Args:
+        source: the trained model, for errors.
+        limits: what the process may use.
+        family: the process and its children.
+        progress: the caller's function, or `None`.
+
+    Attributes:
+        limits: as passed.
+        activity: what the process is doing.
+    """
+
+    def __init__(
+        self, source: Path, limits: AppliedLimits, family: ProcessFamily, progress: Progress | None
+    ) -> None:
+        self.limits = limits
+        self.activity = Activity(Phase.PREPARING)
+        self._source = source
+        self._family = family
+        self._progress = progress
+        self._start = self._phase_start = self._last_busy = time.monotonic()
+        self._phase_computed = self._computed = 0.0
+
+    def heard(self, report: Message) -> None:
+        """Pass on progress and log lines, and note phases."""
+        fields = report.fields
+        if "phase" in fields:
+            phase, artifact = Phase(fields["phase"]), str(fields["artifact"])
+            self.activity = Activity(phase, artifact, bool(fields["has_others"]))
+            self._phase_start, self._phase_computed = time.monotonic(), float(fields["computed_s"])
+        elif "log" in fields:
+            logging.getLogger("edgevision").log(int(fields["level"]), "%s", str(fields["log"]))
+        elif self._progress is not None:
+            before = time.monotonic()
+            self._progress(str(fields["stage"]), int(fields["done"]), int(fields["total"]))
+            waited = time.monotonic() - before  # for the caller, not for the process
+            self._start, self._phase_start = self._start + waited, self._phase_start + waited
+            self._last_busy += waited
+
+    def printed(self, text: bytes) -> None:
+        """Pass on what libraries print."""
+        with suppress(OSError):  # stderr is closed
+            os.write(_STDERR, text)
+
+    def look(self, pid: int) -> None:
+        """Check the limits.
+
+        Raises:
+            SourceLimitError: one is exceeded.
+        """
+        self._check_memory()
+        self._check_time(pid)
+
+    def exceeded(self, name: str, value: float, found: str) -> SourceLimitError:
+        """The error for a limit.
+
+        Args:
+            name: field of `SourceLimits`.
+            value: the limit.
+            found: what happened.
+        """
+        raised = _number(float(f"{2 * value:.1e}"))
+        return SourceLimitError(
+            f"{self._source}: {found}, {self.activity} (limit {name}: {_number(value)}); if you trust the "
+            f"model, raise the limit: --limit {name}={raised} (source_limits=SourceLimits({name}={raised}))"
+        )
+
+    def _check_memory(self) -> None:
+        limits = self.limits
+        most = limits.whole_gb if self.activity.phase is Phase.CONVERTING else limits.reading_gb
+        used = self._family.resident_bytes() / 1e9
+        if used > most:
+            raise self.exceeded("memory_gb", most, f"{used:.1f} GB of memory were in use")
+
+    def _check_time(self, pid: int) -> None:
+        now, limits = time.monotonic(), self.limits
+        if limits.total_s is not None and now - self._start > limits.total_s:
+            raise self.exceeded("total_s", limits.total_s, f"{now - self._start:.0f} s passed")
+        computed, idle = self._family.processor_seconds(), now - self._last_busy
+        if abs(computed - self._computed) > _BUSY_SHARE * idle:  # less, where a member has ended
+            self._computed, self._last_busy = computed, now
+        elif idle > limits.idle_s:
+            raise self.exceeded("idle_s", limits.idle_s, f"nothing was computed for {idle:.0f} s")
+        of_phase = {Phase.CHECKING: limits.checking_s, Phase.READING: limits.reading_s}
+        most = of_phase.get(self.activity.phase)
+        if most is None:
+            return
+        elapsed = now - self._phase_start
+        computing = processor_seconds(pid) - self._phase_computed
+        if elapsed > _MOST_WAITING * most or (elapsed > most and computing > _UNDISTURBED_SHARE * most):
+            raise self.exceeded("reading_s", most, f"{elapsed:.0f} s passed")
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}".rstrip("0").rstrip(".")

@@ -1,0 +1,79 @@
+"""Facts about this machine and its software that earlier results depend on, and where these are kept.
+
+Results are kept in the user's cache. Those that `edgevision install` kept beside a bundle count as well, for
+devices that cannot write.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from edgevision._version import __version__
+from edgevision.system.entry_points import installed_packages
+from edgevision.system.machine import instruction_sets, processor
+
+CACHE_VARIABLE = "EDGEVISION_CACHE"
+#: Suffix of the folder beside an installed bundle.
+BESIDE_SUFFIX = ".kept"
+
+#: Where the kernel lists GPUs and NPUs: a new one may change the choice by the bundle's order.
+_DEVICE_NODES = ("nvidia[0-9]*", "nvmap", "dri/renderD*", "accel/accel*")
+_NVIDIA_VERSION = "/sys/module/nvidia/version"
+#: Changes with every shared library that is installed, such as the user's side of a driver.
+_LIBRARIES = "/etc/ld.so.cache"
+
+
+def cache_folder() -> Path | None:
+    """The folder of the user's cache; `None` where there is no home folder."""
+    folder = os.environ.get(CACHE_VARIABLE)
+    if folder:
+        return Path(folder)
+    base = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return (Path(base) if base else Path.home() / ".cache") / "edgevision"
+    except RuntimeError:  # the user has no home folder
+        return None
+
+
+def folder_beside(bundle: Path) -> Path:
+    """The folder beside an installed bundle with what was found out about it on this device."""
+    return bundle.with_suffix(BESIDE_SUFFIX)
+
+
+def machine_facts() -> list[object]:
+    """Values that change with the processor, its devices, and every installed package, for JSON.
+
+    The runtimes are not asked for their versions, because that would import all of them to run one.
+    """
+    return [
+        __version__,
+        list(sys.version_info[:3]),
+        processor(),
+        instruction_sets(),
+        _devices(),
+        installed_packages(),
+    ]
+
+
+def file_facts(path: Path) -> list[object]:
+    """Values that change whenever a file is written: nothing of it is read."""
+    try:
+        state = path.stat()
+    except (OSError, ValueError):
+        return [str(path)]
+    return [str(path), state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns]
+
+
+def _devices() -> list[object]:
+    """GPUs and NPUs with the versions of their drivers; empty for a machine with a CPU alone."""
+    nodes: list[object] = [
+        str(path) for pattern in _DEVICE_NODES for path in sorted(Path("/dev").glob(pattern))
+    ]
+    if not nodes:
+        return nodes
+    from edgevision.system.reading import read_system_file
+
+    # Other drivers than NVIDIA's come with the kernel.
+    return [*nodes, os.uname().release, read_system_file(_NVIDIA_VERSION), file_facts(Path(_LIBRARIES))]

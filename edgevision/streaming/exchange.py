@@ -1,0 +1,268 @@
+"""Where a stream's threads meet: frames go in by a policy, results come out in order, and all is counted.
+
+One condition guards everything: a frame is at every moment in one place, so that the counters add up.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Generic, TypeVar
+
+from edgevision.streaming.policy import WAIT, Policy
+from edgevision.streaming.records import (
+    ABSTAINED,
+    FAILED,
+    OK,
+    STALE,
+    DropCause,
+    StreamCounters,
+    StreamEvent,
+    StreamFrame,
+    StreamResult,
+)
+from edgevision.system.clock import Clock
+
+ResultT = TypeVar("ResultT")
+#: A frame and its result.
+Answered = tuple[StreamFrame, StreamResult[ResultT]]
+
+_NS_PER_MS = 1_000_000
+#: Events are rare; those of a source that comes and goes all day must not fill the memory.
+_KEPT_EVENTS = 1000
+
+
+class Exchange(Generic[ResultT]):
+    """Frames and results of one stream on their way between its threads.
+
+    Args:
+        clock: for ages and waits.
+        workers: how many frames may be worked on at once.
+        places: likewise where the newest result counts: a frame that is preprocessed ahead of its turn would
+            be older than another one when its turn comes.
+        max_age_ms: a frame that is older is not answered, and an answer about it is not given.
+        deadline_ms: a result whose frame is older when it is given is stale.
+
+    Attributes:
+        policy: set when the source is open, for it depends on the source.
+        events: the latest ones.
+        reconnects: how often a lost source came back.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        workers: int,
+        places: int,
+        max_age_ms: float | None = None,
+        deadline_ms: float | None = None,
+    ) -> None:
+        self.clock = clock
+        self.policy: Policy = WAIT
+        self.events: deque[StreamEvent] = deque(maxlen=_KEPT_EVENTS)
+        self.reconnects = 0
+        self.changed = clock.condition()
+        self.closed = False
+        self._workers = workers
+        self._places = places
+        self._working = 0  # frames that workers took and did not deliver
+        self._max_age_ms = max_age_ms
+        self._deadline_ms = deadline_ms
+        self._waiting: deque[StreamFrame] = deque()
+        self._taken = 0  # frames that workers took
+        self._next = 0  # of those, the one whose result comes next
+        self._results: dict[int, tuple[StreamFrame, StreamResult[ResultT]]] = {}
+        self._ended = False
+        self._error: Exception | None = None
+        self._captured = 0
+        self._states: Counter[str] = Counter()
+        self._dropped: Counter[str] = Counter()
+        self._listener: Callable[[], None] | None = None
+
+    # The source's side
+
+    def offer(self, frame: StreamFrame) -> bool:
+        """Add a captured frame by the policy, waiting for room where that says so; False once closed."""
+        with self.changed:
+            self._captured += 1
+            while not self.policy.drops and len(self._waiting) >= self.policy.waiting and not self.closed:
+                self.changed.wait()
+            if self.closed:
+                self._dropped[DropCause.CLOSED] += 1
+                return False
+            while len(self._waiting) >= self.policy.waiting:
+                self._waiting.popleft()
+                cause = DropCause.NEWER_FRAME if self.policy.newest_result else DropCause.QUEUE_FULL
+                self._dropped[cause] += 1
+            self._waiting.append(frame)
+            self.changed.notify_all()
+            return True
+
+    def drop_damaged(self, message: str) -> None:
+        """Count a captured frame that cannot be used."""
+        with self.changed:
+            self._captured += 1
+            self._dropped[DropCause.DAMAGED] += 1
+        self.tell("damaged", message)
+
+    def end(self, error: Exception | None = None) -> None:
+        """No more frames come: the source ended, or `error` is raised after the results that are due."""
+        with self.changed:
+            self._ended = True
+            self._error = self._error or error
+            self.changed.notify_all()
+            self._listen()
+
+    def tell(self, kind: str, message: str) -> None:
+        """Record an event."""
+        self.events.append(StreamEvent(self.clock.now(), kind, message))
+
+    # The workers' side
+
+    def take(self) -> tuple[int, StreamFrame] | None:
+        """The next frame that is young enough, with its place in the order of results; `None` at the end."""
+        with self.changed:
+            while not self.closed:
+                frame = self._young_enough() if self._may_take() else None
+                if frame is not None:
+                    place, self._taken = self._taken, self._taken + 1
+                    self._working += 1
+                    self.changed.notify_all()
+                    return place, frame
+                if self._ended and not self._waiting:
+                    break
+                self.changed.wait()
+            return None
+
+    def deliver(self, place: int, frame: StreamFrame, result: StreamResult[ResultT]) -> None:
+        """Add the result of a frame that was taken."""
+        with self.changed:
+            self._working -= 1
+            if self.closed:
+                self._dropped[DropCause.CLOSED] += 1
+                return
+            self.changed.notify_all()
+            if place < self._next:  # under `latest`, a newer one was given already
+                self._dropped[DropCause.NEWER_RESULT] += 1
+                return
+            if self.policy.newest_result:
+                self._dropped[DropCause.NEWER_RESULT] += len(self._results)
+                self._results.clear()
+                self._next = place
+            self._results[place] = frame, result
+            self._listen()
+
+    # The consumer's side
+
+    def next(self) -> Answered[ResultT] | None:
+        """The next frame and result, waiting for it; `None` at the end.
+
+        Raises:
+            Exception: what ended the stream, once all results before it were given.
+        """
+        with self.changed:
+            while True:
+                found = self._poll()
+                if found is not None:
+                    return found
+                if self._is_over():
+                    self._finish()
+                    return None
+                self.changed.wait()
+
+    def poll(self, listener: Callable[[], None]) -> Answered[ResultT] | bool:
+        """As `next`, without waiting: True at the end; False where `listener` will be called, later."""
+        with self.changed:
+            found = self._poll()
+            if found is not None:
+                return found
+            if self._is_over():
+                self._finish()
+                return True
+            self._listener = listener
+            return False
+
+    def close(self, error: Exception | None = None) -> None:
+        """Drop what is on its way, and let all waits end; the consumer gets `error`. May be called twice."""
+        with self.changed:
+            if self.closed:
+                return
+            self.closed = True
+            self._error = error
+            self._dropped[DropCause.CLOSED] += len(self._waiting) + len(self._results)
+            self._waiting.clear()
+            self._results.clear()
+            self.changed.notify_all()
+            self._listen()
+
+    def counters(self) -> StreamCounters:
+        """The present numbers."""
+        with self.changed:
+            return StreamCounters(
+                self._captured,
+                sum(self._states.values()),
+                dict(+self._dropped),
+                stale=self._states[STALE],
+                abstained=self._states[ABSTAINED],
+                failed=self._states[FAILED],
+                reconnects=self.reconnects,
+                in_progress=self._in_progress(),
+            )
+
+    def _may_take(self) -> bool:
+        """True if there is room for one more result: each worker's, and one that waits for the consumer."""
+        if self.policy.newest_result:
+            return self._working < self._places
+        return self._taken - self._next <= self._workers
+
+    def _young_enough(self) -> StreamFrame | None:
+        while self._waiting:
+            frame = self._waiting.popleft()
+            if not self._is_too_old(frame):
+                return frame
+            self._dropped[DropCause.TOO_OLD] += 1
+            self.changed.notify_all()
+        return None
+
+    def _is_too_old(self, frame: StreamFrame) -> bool:
+        return self._max_age_ms is not None and frame.age_ms > self._max_age_ms
+
+    def _poll(self) -> Answered[ResultT] | None:
+        while self._next in self._results:
+            frame, result = self._results.pop(self._next)
+            self._next += 1
+            self.changed.notify_all()
+            if not self._is_too_old(frame):
+                return self._given(frame, result)
+            self._dropped[DropCause.TOO_OLD] += 1
+        return None
+
+    def _given(
+        self, frame: StreamFrame, result: StreamResult[ResultT]
+    ) -> tuple[StreamFrame, StreamResult[ResultT]]:
+        age_ms = frame.age_ms
+        times = result.times
+        times = times._replace(delivery_ms=age_ms - sum(times[1:]))
+        state, reason = result.state, result.reason
+        if state == OK and self._deadline_ms is not None and age_ms > self._deadline_ms:
+            state = STALE
+            reason = f"the frame is {age_ms:.1f} ms old, and the deadline is {self._deadline_ms:g} ms"
+        self._states[state] += 1
+        return frame, replace(result, state=state, reason=reason, age_ms=age_ms, times=times)
+
+    def _is_over(self) -> bool:
+        return self.closed or (self._ended and self._in_progress() == 0)
+
+    def _in_progress(self) -> int:
+        return self._captured - sum(self._states.values()) - sum(self._dropped.values())
+
+    def _finish(self) -> None:
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+    def _listen(self) -> None:
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener()

@@ -1,0 +1,159 @@
+"""A stream: frames and results, one after the other, from threads that end with it."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterator
+from types import TracebackType
+from typing import Generic, TypeVar
+
+from edgevision.errors import ForkedSessionError, OptionError
+from edgevision.frame_source import FrameReader
+from edgevision.session import CheckedSession
+from edgevision.streaming.capture import Capture
+from edgevision.streaming.exchange import Answered, Exchange
+from edgevision.streaming.policy import Policy
+from edgevision.streaming.records import RunFacts, StreamCounters, StreamEvent
+from edgevision.streaming.settings import StreamSettings
+from edgevision.streaming.turns import places_of, turns_of
+from edgevision.streaming.worker import Answering, Worker
+from edgevision.system.clock import Clock, Running
+
+ResultT = TypeVar("ResultT")
+
+#: Seconds for threads to end: a frame that is being inferred is finished first.
+_JOIN_S = 5.0
+#: And for the source's: a camera's next frame is near, and a driver that hangs is not waited for.
+_READER_JOIN_S = 2.0
+
+
+class Stream(Generic[ResultT]):
+    """Frames with their results, in the order of the frames, for ``for`` and ``async for``.
+
+    The source is opened, and threads are started, when the first frame is asked for. They end when the loop
+    is left in any way: at its end, by ``break``, an exception or Ctrl-C; by `close`, the end of a ``with``
+    block, or when nobody holds the stream any more. A stream runs once.
+
+    Attributes:
+        counters: numbers of frames, at any time, also after the end.
+        events: what happened to the source: opened, lost, reconnected, damaged and so on; the latest 1000.
+        policy: name of the drop policy; that of the source is known once it is open.
+    """
+
+    def __init__(self, run: StreamRun[ResultT]) -> None:
+        self._run = run
+        # The threads hold the run, and never the stream itself: so it can disappear, and they end.
+        self._finalizer = weakref.finalize(self, self._run.close)
+
+    @property
+    def counters(self) -> StreamCounters:
+        """As the class says."""
+        return self._run.exchange.counters()
+
+    @property
+    def events(self) -> tuple[StreamEvent, ...]:
+        """As the class says."""
+        return tuple(self._run.exchange.events)
+
+    @property
+    def policy(self) -> str:
+        """As the class says."""
+        return self._run.exchange.policy.name
+
+    def __iter__(self) -> Iterator[Answered[ResultT]]:
+        self._run.start()
+        try:
+            while (answered := self._run.next()) is not None:
+                yield answered
+        finally:
+            self.close()
+
+    def __aiter__(self) -> AsyncIterator[Answered[ResultT]]:
+        self._run.start()
+        from edgevision.streaming.async_answers import (
+            AsyncAnswers,  # asyncio takes longer to import than all else
+        )
+
+        return AsyncAnswers(self._run.poll, self.close)
+
+    def close(self) -> None:
+        """End the threads and release the source; may be called twice, and from any thread."""
+        self._run.close()
+
+    def __enter__(self) -> Stream[ResultT]:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class StreamRun(Generic[ResultT]):
+    """Threads of a stream, and all that they share.
+
+    Args:
+        open_reader: opens the source.
+        answering: makes a worker's function that answers.
+        session, bundle_digest: of the model.
+        policy: `None` for the one that suits the source.
+        limits_ms: the highest age of a frame, and the deadline of a result.
+        settings: time limits, and the number of workers.
+        clock: for all times and threads.
+    """
+
+    def __init__(
+        self,
+        open_reader: Callable[[], FrameReader],
+        answering: Answering[ResultT],
+        session: CheckedSession,
+        bundle_digest: str | None,
+        policy: Policy | None,
+        limits_ms: tuple[float | None, float | None],
+        settings: StreamSettings,
+        clock: Clock,
+    ) -> None:
+        at_once = None if settings.workers is None else int(settings.workers)
+        places = at_once or places_of(session)
+        workers = at_once or places + 1  # so that preprocessing goes on during inference
+        self.exchange: Exchange[ResultT] = Exchange(clock, workers, places, *limits_ms)
+        self._capture = Capture(open_reader, self.exchange, policy, settings)
+        self._turns = turns_of(session, clock)
+        run = RunFacts(session.backend, session.device, session.precision, bundle_digest)
+        self._workers = [Worker(self.exchange, answering, self._turns, self, run) for _ in range(workers)]
+        self._threads: list[Running] = []
+        self._process = 0
+        self._left = False  # by its threads, or by those who wait for them
+
+    def start(self) -> None:
+        if self._process or self.exchange.closed:
+            raise OptionError("this stream has run; call model.stream(…) again")
+        self._process = os.getpid()
+        clock = self.exchange.clock
+        self._threads = [clock.start(worker.run, "edgevision-work") for worker in self._workers]
+        self._threads.append(clock.start(self._capture.run, "edgevision-watch"))
+
+    def next(self) -> Answered[ResultT] | None:
+        self._check_process()
+        return self.exchange.next()
+
+    def poll(self, listener: Callable[[], None]) -> Answered[ResultT] | bool:
+        """As `Exchange.poll`."""
+        self._check_process()
+        return self.exchange.poll(listener)
+
+    def close(self) -> None:
+        self.exchange.close()
+        if self._process != os.getpid() or self._left:  # never started, in the child of a fork, or closed
+            return
+        self._turns.leave(self)
+        for thread in self._threads:  # also by a second thread that closes: it may rely on their end, too
+            thread.join(_JOIN_S)
+        if not self._capture.join(_READER_JOIN_S) and not self._left:
+            self.exchange.tell("stuck", "the source does not return from a call; its thread is left behind")
+        self._left = True
+
+    def _check_process(self) -> None:
+        if self._process != os.getpid():
+            raise ForkedSessionError("this stream was started before this process was forked; start it here")

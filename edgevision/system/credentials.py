@@ -1,0 +1,20 @@
+"""Addresses without what must not be shown: user names, passwords and query strings."""
+
+from __future__ import annotations
+
+import re
+
+#: ``user:password@`` of an address, as far as the last ``@`` before the path: a password may contain one.
+_USER = re.compile(r"(?P<scheme>\b[a-zA-Z][a-zA-Z0-9+.-]*://)[^\s/?#]*@")
+#: Query and fragment, where cameras and services take keys: ``?token=…``.
+_QUERY = re.compile(r"(?P<address>\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s?#'\"]*)[?#][^\s'\"]*")
+
+
+def without_credentials(text: str) -> str:
+    """A text, such as an address or the message of a library, without credentials in its addresses."""
+    return _QUERY.sub(r"\g<address>?…", _USER.sub(r"\g<scheme>", text))
+
+
+def is_address(text: str) -> bool:
+    """True for text that begins as a URL does, such as ``rtsp://``."""
+    return re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*://", text) is not None

@@ -1,0 +1,134 @@
+"""Network streams by PyAV."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from typing import Any
+
+from edgevision.errors import (
+    MissingRuntimeError,
+    StreamBrokenError,
+    StreamError,
+    StreamLostError,
+    first_line,
+)
+from edgevision.frame_source import CapturedImage, FrameReader, SourceSettings
+from edgevision.system.credentials import is_address, without_credentials
+
+_SCHEMES = ("rtsp", "rtsps", "http", "https", "udp", "tcp", "rtp", "rtmp", "srt")
+#: Damaged packets in a row after which a stream is broken: a decoder starts anew with the next key frame.
+_MOST_DAMAGED = 300
+#: RTSP over UDP loses packets in silence, and a picture with holes is answered like a whole one.
+_RTSP_OPTIONS = {"rtsp_transport": "tcp"}
+#: No more of the stream than is needed is read before the first frame, and nothing is kept for later.
+_LIVE_OPTIONS = {"fflags": "nobuffer", "flags": "low_delay"}
+
+
+class NetworkStream:
+    """Streams by their address."""
+
+    name = "network-stream"
+    accepts = "an address, such as rtsp://camera/live or http://camera/video.mjpg (extra `video`)"
+
+    def recognises(self, source: Any) -> bool:
+        """As `FrameSource.recognises`."""
+        return isinstance(source, str) and is_address(source) and source.split(":")[0].lower() in _SCHEMES
+
+    def open(self, source: Any, settings: SourceSettings) -> FrameReader:
+        """As `FrameSource.open`. RTSP goes over TCP."""
+        try:
+            import av
+        except ImportError as error:
+            raise MissingRuntimeError(
+                "video", f"PyAV is not installed, which reads {_shown(source)}"
+            ) from error
+        av.logging.set_level(av.logging.PANIC)  # FFmpeg's own lines contain the address with its password
+        options = _LIVE_OPTIONS | (_RTSP_OPTIONS if source.lower().startswith("rtsp") else {})
+        try:
+            container = av.open(
+                source, timeout=(settings.open_timeout_s, settings.read_timeout_s), options=options
+            )
+        except Exception as error:
+            raise _told(source, error, "cannot be opened") from None  # its text has the password
+        if not container.streams.video:
+            container.close()
+            raise StreamError(f"{_shown(source)}: has no video")
+        return _NetworkReader(container, source)
+
+
+class _NetworkReader:
+    def __init__(self, container: Any, source: str) -> None:
+        self.name = _shown(source)
+        # A recording on a server states how long it is; a camera cannot.
+        self.live = container.duration is None
+        self._source = source
+        self._container = container
+        self._stream = container.streams.video[0]
+        # Frames in several threads at once would be held back until the last of them is done.
+        self._stream.thread_type = "SLICE"
+        self._images = self._decoded()
+
+    def read(self) -> CapturedImage | None:
+        """As `FrameReader.read`."""
+        try:
+            return next(self._images, None)
+        except StreamError:
+            raise
+        except Exception as error:
+            raise _told(self._source, error, "stopped") from None
+
+    def close(self) -> None:
+        """As `FrameReader.close`."""
+        self._images.close()
+        self._container.close()
+
+    def _decoded(self) -> Generator[CapturedImage, None, None]:
+        """Frames, and damaged ones in the places of packets that cannot be decoded."""
+        import av
+
+        packets, damaged = self._container.demux(self._stream), 0
+        while True:
+            try:
+                packet = next(packets, None)
+                if packet is None:
+                    break
+                frames = packet.decode()
+            except av.error.InvalidDataError as error:
+                damaged += 1
+                if damaged >= _MOST_DAMAGED:
+                    raise StreamBrokenError(f"{self.name}: {damaged} damaged packets in a row") from None
+                yield CapturedImage(None, damage=first_line(error))
+                continue
+            for frame in frames:
+                damaged = 0
+                yield self._captured(frame)
+        if self.live:
+            raise StreamLostError(f"{self.name}: the server closed the connection")
+
+    def _captured(self, frame: Any) -> CapturedImage:
+        if frame.is_corrupt:
+            return CapturedImage(None, damage="parts of the picture are missing")
+        shown_s = frame.time if frame.time is not None and math.isfinite(frame.time) else None
+        return CapturedImage(frame.to_ndarray(format="rgb24"), "rgb", None if self.live else shown_s)
+
+
+def _shown(source: str) -> str:
+    return without_credentials(source)
+
+
+def _told(source: str, error: Exception, what: str) -> StreamError:
+    """The error of a stream, by FFmpeg's kind of error, without credentials."""
+    import av
+
+    kinds = av.error
+    reason = without_credentials(first_line(error)).replace(source, _shown(source))
+    if isinstance(error, kinds.HTTPUnauthorizedError | kinds.HTTPForbiddenError):
+        return StreamError(f"{_shown(source)}: {what}: user name or password is not accepted")
+    if isinstance(error, kinds.InvalidDataError):
+        return StreamBrokenError(f"{_shown(source)}: {what}: not a video stream, or damaged")
+    if isinstance(error, kinds.HTTPNotFoundError | kinds.ProtocolNotFoundError):
+        return StreamError(f"{_shown(source)}: {what}: {reason}")
+    if isinstance(error, kinds.ExitError | kinds.TimeoutError):
+        return StreamLostError(f"{_shown(source)}: {what}: no answer in time")
+    return StreamLostError(f"{_shown(source)}: {what}: {reason}")

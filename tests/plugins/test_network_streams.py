@@ -1,0 +1,207 @@
+"""Streams over HTTP and RTSP, from real servers on loopback."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgevision import StreamSettings
+from edgevision.errors import StreamError, StreamLostError
+from edgevision.testing import fake_classifier
+from plugins.stream_servers import PASSWORD, USER, MjpegServer, jpeg, rtsp_reason, rtsp_server
+
+pytest.importorskip("av", reason="needs the extra `video`")
+
+MODEL = fake_classifier(["dark", "bright"], lambda image: [1 - image.mean() / 255, image.mean() / 255])
+ONCE = StreamSettings(reconnect_s=0, open_timeout_s=10)
+
+
+def brightness(result: Any) -> float:
+    return float(result.value.scores[1] * 255)
+
+
+def shown(*values: int) -> list[bytes | float]:
+    """Parts of a motion JPEG stream with pauses."""
+    return list(itertools.chain.from_iterable((jpeg(value), 0.05) for value in values))
+
+
+def everything(stream: Any) -> str:
+    """Each text that a stream gives to logs and records."""
+    return " ".join([*(event.message for event in stream.events)])
+
+
+def test_frames_of_an_http_camera_come_in_order_until_the_server_closes() -> None:
+    values = list(range(20, 250, 20))
+    with MjpegServer(shown(*values)) as server:
+        stream = MODEL.stream(server.url(), "wait", settings=ONCE)
+        seen: list[float] = []
+
+        def watch() -> None:
+            for frame, result in stream:
+                assert frame.image.size_wh == (64, 48)
+                assert frame.presentation_s is None
+                seen.append(brightness(result))
+
+        with pytest.raises(StreamLostError, match="http://127.0.0.1:.*: (stopped|the server closed)"):
+            watch()
+    assert seen == pytest.approx(values, abs=3)
+
+
+def test_a_camera_that_stalls_is_lost_within_two_seconds_and_reconnected() -> None:
+    import time
+
+    with MjpegServer([*shown(40, 60, 80), 60.0], shown(*[200] * 40)) as server:
+        stream = MODEL.stream(server.url(), "wait", settings=StreamSettings(open_timeout_s=10))
+        times, values = [], []
+        for frame, result in stream:
+            times.append(frame.captured_at.monotonic_ns / 1e9)
+            values.append(round(brightness(result)))
+            if len(values) == 5:
+                break
+        gap = max(later - earlier for earlier, later in itertools.pairwise(times))
+    assert values[:3] == pytest.approx([40, 60, 80], abs=3)
+    assert values[3:] == pytest.approx([200, 200], abs=3)
+    assert server.connections == 2
+    assert [event.kind for event in stream.events][:3] == ["opened", "lost", "reconnected"]
+    assert gap < 30, time.monotonic()  # no test asserts a time: the benchmark has the seconds
+
+
+def test_damaged_frames_are_dropped_and_the_others_come() -> None:
+    torn = jpeg(100)[:300] + b"\x00" * 40
+    script = [*shown(20, 60), torn, 0.05, b"no image at all", 0.05, *shown(180, 220)]
+    with MjpegServer(script) as server:
+        stream = MODEL.stream(server.url(), "wait", settings=ONCE)
+        values: list[float] = []
+
+        def watch() -> None:
+            values.extend(brightness(result) for _, result in stream)
+
+        with pytest.raises(StreamLostError):
+            watch()
+    assert values == pytest.approx([20, 60, 180, 220], abs=3)
+    assert stream.counters.dropped.get("damaged", 0) >= 1
+
+
+def test_a_change_of_resolution_is_followed() -> None:
+    script: list[bytes | float] = [jpeg(50), 0.1, jpeg(90, (160, 120)), 0.1, jpeg(50), 0.1]
+    with MjpegServer(script) as server:
+        sizes = []
+
+        def watch() -> None:
+            for frame, _ in MODEL.stream(server.url(), "wait", settings=ONCE):
+                sizes.append(frame.image.size_wh)
+
+        with pytest.raises(StreamLostError):
+            watch()
+    assert sizes == [(64, 48), (160, 120), (64, 48)]
+
+
+def test_a_password_opens_the_stream_and_is_in_no_text() -> None:
+    from urllib.parse import quote
+
+    with MjpegServer(shown(40, 60), password=True) as server:
+        stream = MODEL.stream(server.url(f"{USER}:{quote(PASSWORD)}@"), "wait", settings=ONCE)
+        names = []
+
+        def watch() -> None:
+            for frame, _ in stream:
+                names.append(frame.source)
+
+        with pytest.raises(StreamLostError) as lost:
+            watch()
+        assert set(names) == {server.url()}
+        for secret in (USER, PASSWORD, quote(PASSWORD)):
+            assert secret not in everything(stream) + str(lost.value) + repr(lost.value.__cause__)
+        wrong = MODEL.stream(server.url("robot:wrong-secret@"), settings=ONCE)
+        with pytest.raises(StreamError, match="user name or password is not accepted") as refused:
+            list(wrong)
+    assert "wrong-secret" not in str(refused.value) + everything(wrong)
+    assert refused.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    "url", ["http://user:hidden@127.0.0.1:9/x?key=hidden", "rtsp://user:hidden@127.0.0.1:9/live?token=hidden"]
+)
+def test_a_refused_connection_is_told_without_credentials(url: str) -> None:
+    stream = MODEL.stream(url, settings=ONCE)
+    with pytest.raises(StreamLostError, match="127.0.0.1:9") as refused:
+        list(stream)
+    assert "hidden" not in str(refused.value) + everything(stream)
+
+
+def test_a_page_that_is_no_video_is_told() -> None:
+    with MjpegServer([b"<html>" * 2000]) as server, pytest.raises(StreamError):
+        list(MODEL.stream(server.url(), settings=ONCE))
+
+
+def test_without_pyav_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    from edgevision.errors import MissingRuntimeError
+
+    monkeypatch.setitem(sys.modules, "av", None)
+    stream = MODEL.stream("rtsp://user:hidden@camera/live")
+    with pytest.raises(MissingRuntimeError, match=r'pip install "edgevision\[video\]"') as missing:
+        list(stream)
+    assert "hidden" not in str(missing.value)
+
+
+def test_nothing_is_printed_with_the_password(tmp_path: Path) -> None:
+    """FFmpeg's own log lines have the address."""
+    script = """
+from edgevision.testing import fake_classifier
+model = fake_classifier(["a", "b"], [0.5, 0.5])
+try:
+    list(model.stream("rtsp://user:hidden@127.0.0.1:9/live"))
+except Exception as error:
+    import traceback
+    traceback.print_exc()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "StreamLostError" in done.stderr
+    assert "hidden" not in done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def needs_rtsp() -> None:
+    reason = rtsp_reason()
+    if reason:
+        pytest.skip(reason)
+
+
+@pytest.mark.usefixtures("needs_rtsp")
+def test_rtsp_is_read_and_reconnected_when_the_server_is_killed_and_back() -> None:
+    with rtsp_server() as (process, port):
+        stream = MODEL.stream(f"rtsp://127.0.0.1:{port}/live", settings=StreamSettings(open_timeout_s=10))
+        frames = iter(stream)
+        for _ in range(10):
+            frame, result = next(frames)
+            assert frame.image.size_wh == (320, 240)
+            assert result.ok
+        process.kill()
+        process.wait()
+        with rtsp_server(port=str(port)):
+            while stream.counters.reconnects == 0:
+                frame, result = next(frames)
+            assert result.ok
+        stream.close()
+    kinds = [event.kind for event in stream.events]
+    assert kinds[0] == "opened"
+    assert "lost" in kinds
+    assert kinds.index("lost") < kinds.index("reconnected")
+
+
+@pytest.mark.usefixtures("needs_rtsp")
+def test_rtsp_asks_for_a_password() -> None:
+    with rtsp_server("robot", "pw-of-robot") as (_, port):
+        for frame, result in MODEL.stream(f"rtsp://robot:pw-of-robot@127.0.0.1:{port}/live", settings=ONCE):
+            assert result.ok
+            assert frame.source == f"rtsp://127.0.0.1:{port}/live"
+            break
+        stream = MODEL.stream(f"rtsp://robot:nonsense-pw@127.0.0.1:{port}/live", settings=ONCE)
+        with pytest.raises(StreamError, match="not accepted") as refused:
+            list(stream)
+    assert "nonsense-pw" not in str(refused.value) + everything(stream)
