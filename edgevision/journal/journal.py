@@ -20,6 +20,7 @@ from edgevision.hookspecs import hookimpl
 from edgevision.imaging.decode import ImageLike, as_frame
 from edgevision.imaging.frame import Frame
 from edgevision.journal.chain import JournalHead
+from edgevision.journal.choices import KEPT_FRAMES, ON_ERROR
 from edgevision.journal.database import open_for_writing
 from edgevision.journal.frames import copy_of
 from edgevision.journal.results import document_of
@@ -35,10 +36,6 @@ if TYPE_CHECKING:
     from edgevision.observation import Observation
     from edgevision.system.numeric import RealNumber, WholeNumber
 
-#: Frames that a journal can keep.
-KEPT_FRAMES = ("none", "all", "abstained", "sample")
-#: What happens when a row cannot be written.
-ON_ERROR = ("warn", "raise")
 _MOST_QUEUED_ROWS = 100_000
 #: Facts of a run, which stand beside the answer in a row.
 _RUN = ("backend", "device", "precision", "bundle_digest")
@@ -277,7 +274,7 @@ class Journal:
 
 
 def _opened(path: Path, most_rows: int, commit_s: float) -> Writer:
-    check_folder_of(path, "another path")
+    check_folder_of(path, "the journal's path")
     try:
         lock = FileLock(path)
     except BlockingIOError as error:
