@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 import sqlite3
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -13,12 +16,33 @@ import numpy as np
 import pytest
 
 import edgevision as ev
+from edgevision import cli
 from edgevision.imaging.write import write_image
 from evaluation.tiny_bundle import write_tiny_bundle
 
 pytest.importorskip("ai_edge_litert", reason="needs the extra `tflite`")
 
 Command = Callable[..., Any]
+
+
+@pytest.fixture
+def edgevision_command(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Iterator[Command]:
+    """As the fixture of that name, in this process: there are many calls, and each takes milliseconds."""
+
+    def run(*words: object) -> SimpleNamespace:
+        monkeypatch.setattr(sys, "argv", ["edgevision", *map(str, words)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        sys.stdout.flush()
+        stdout, stderr = capfd.readouterr()
+        return SimpleNamespace(stdout=stdout, stderr=stderr, returncode=ended.value.code)
+
+    handler = signal.getsignal(signal.SIGTERM)
+    yield run
+    signal.signal(signal.SIGTERM, handler)
 
 
 @pytest.fixture(scope="module")
