@@ -14,6 +14,7 @@ from edgevision.loading.choice import Choice, Request
 from edgevision.loading.first_load import ALWAYS, NEVER, checked_choice
 from edgevision.loading.opening import open_for
 from edgevision.loading.requests import request_of
+from edgevision.observation import observers
 from edgevision.plugins import Registry, registry
 from edgevision.system.arguments import one_path
 from edgevision.system.log import info
@@ -127,12 +128,16 @@ def load(  # noqa: PLR0913  (all but the first three by name)
     for_bundles = {"precision": precision, "selftest": request.selftest == ALWAYS, "tune": tune}
     described = bare_options(path, bare, for_bundles)
     if described is None:
-        return _load_bundle(path, request, plugins, trust)
-    if trust is not None:
-        from edgevision.bundle.trust import refuse_bare_file
+        model = _load_bundle(path, request, plugins, trust)
+    else:
+        if trust is not None:
+            from edgevision.bundle.trust import refuse_bare_file
 
-        refuse_bare_file(path, trust)
-    return load_bare(path, request, described, plugins)
+            refuse_bare_file(path, trust)
+        model = load_bare(path, request, described, plugins)
+    if observers.listening:
+        observers.call("edgevision_model_loaded", model=model, path=path)
+    return model
 
 
 def load_classifier(

@@ -30,6 +30,7 @@ _MOST_NAME_BYTES = 200
 _EXTRA = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _EXTRA
 _LOOK = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _EXTRA
+_LOCK = os.O_RDWR | os.O_CREAT | _EXTRA
 _PERMISSIONS = 0o777
 #: Flags of renameat2, and what says that a system or disk does not have it.
 _NO_REPLACE, _EXCHANGE = 1, 2
@@ -127,11 +128,15 @@ def written_whole(path: str | Path, before: OutputState) -> Iterator[BinaryIO]:
         OutputError: as `write_file`, also for an `OSError` within the block.
     """
     path = Path(path)
+    if before and not before.is_file:
+        raise OutputError(f"{path}: is not a regular file, so it is not replaced; choose another name")
     try:
         remove_leftovers(path)
         with _temporary_file(path) as (building, descriptor):
             with os.fdopen(os.dup(descriptor), "w+b") as file:
                 yield file
+            if stat.S_ISREG(before.mode):
+                building.chmod(stat.S_IMODE(before.mode) & _PERMISSIONS)
             os.fsync(descriptor)
             _put_in_place(building, path, before, lambda old: None)
             if before:
@@ -357,6 +362,43 @@ def temporary_files(contents: Mapping[str, bytes]) -> Iterator[Path]:
     )
 
 
+class FileLock:
+    """A lock beside a file that this process alone writes to, until it is released or the process ends.
+
+    Args:
+        path: the file; the lock is an empty file beside it with the suffix ``-lock``.
+
+    Raises:
+        OutputError: the folder is missing or not writable.
+        BlockingIOError: another process, or another object of this one, has the lock.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._place = Path(f"{path}-lock")
+        try:
+            self._descriptor = self._taken()
+        except BlockingIOError:
+            raise
+        except (OSError, ValueError) as error:
+            raise _refusal(Path(path), error) from error
+
+    def _taken(self) -> int:
+        while True:
+            descriptor = os.open(self._place, _LOCK, 0o666)
+            if _locked(descriptor) is False:
+                os.close(descriptor)
+                raise BlockingIOError(errno.EAGAIN, "is locked", str(self._place))
+            if _is_at(descriptor, self._place):
+                return descriptor
+            os.close(descriptor)  # the one who had it removed it meanwhile
+
+    def release(self) -> None:
+        """Give the lock back, and remove its file."""
+        with contextlib.suppress(OSError):
+            self._place.unlink()
+        os.close(self._descriptor)
+
+
 def make_folder(path: str | Path) -> None:
     """Create a folder and its parents where they do not exist, and check that it is writable.
 
@@ -509,6 +551,14 @@ def _locked(descriptor: int) -> bool | None:
 def _is_own(building: Path, descriptor: int) -> bool:
     """Lock a temporary file or folder; False if another writer took it for a leftover before that."""
     return _locked(descriptor) is not False and building.exists()
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """True if an open file is still the one with this name."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
+    except FileNotFoundError:
+        return False
 
 
 def _stem(path: Path) -> str:
