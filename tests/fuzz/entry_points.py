@@ -218,7 +218,10 @@ def functions(folder: Path) -> Iterator[Entry]:
         "plan_evaluation": {"max_drop": 2.0, "expected_flips": 0.02},
         "sign_bundle": {"bundle": "signed.evb", "key": "key.pem", "force": True},
         "verify_bundle": {"bundle": "signed.evb", "trust": None},
+        "install": {"bundle": "tiny.evb", "folder": "device", "backend": "tflite"},
+        "roll_back": {"folder": "device", "backend": "tflite"},
         "export": {"bundle": "tiny.evb", "output": "new", "form": "mediapipe"},
+        "sbom": {"bundle": "tiny.evb", "form": "soup", "backend": "tflite"},
         "pack": {"bundle": "tiny.evb", "output": "packed.evb"},
         "write_report": {"bundle": "tiny.evb", "output": "new.html"},
         "tune": {
