@@ -22,6 +22,7 @@ from edgevision.cli.options.path import PATH
 from edgevision.cli.options.run import (
     ARTIFACT_OPTIONS,
     NO_TUNE_OPTION,
+    SELFTEST_OPTION,
     SESSION_OPTIONS,
     session_settings_of,
 )
@@ -95,7 +96,7 @@ _WINDOW_NAME = "edgevision"
     option("--show", is_flag=True, help="Show the annotated frames in a window; q closes it."),
     option("--overwrite", is_flag=True, help="Replace the files of --save and --jsonl."),
 )
-@under("Model to run", *ARTIFACT_OPTIONS, *SESSION_OPTIONS, NO_TUNE_OPTION)
+@under("Model to run", *ARTIFACT_OPTIONS, *SESSION_OPTIONS, NO_TUNE_OPTION, SELFTEST_OPTION)
 @under(BARE_HEADING, *BARE_OPTIONS)
 @verbosity_options
 def command(model: Path, source: str, **arguments: Any) -> None:
