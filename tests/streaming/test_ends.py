@@ -254,3 +254,23 @@ def test_a_system_that_starts_no_more_threads_is_told(monkeypatch: pytest.Monkey
     with pytest.raises(StreamError, match="the system starts no more threads"):
         list(MODEL.stream(Endless()))
     assert own_threads() <= before
+
+
+def test_a_second_loop_over_a_stream_leaves_the_first_alone() -> None:
+    stream = MODEL.stream(Endless(), "wait")
+    frames = iter(stream)
+    next(frames)
+    with pytest.raises(OptionError, match="this stream has run"):
+        next(iter(stream))
+    assert next(frames)[1].ok
+    stream.close()
+
+
+def test_async_for_ends_where_the_last_frames_are_too_old() -> None:
+    images = [np.zeros((8, 8, 3), np.uint8)] * 5
+    slow = fake_classifier(["a", "b"], lambda image: time.sleep(0.02) or [0.25, 0.75], size_wh=(8, 8))
+
+    async def watch() -> int:
+        return len([0 async for _ in slow.stream(images, "queue(5)", max_age_ms=30)])
+
+    assert asyncio.run(asyncio.wait_for(watch(), 20)) < 5
