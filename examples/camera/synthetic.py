@@ -1,4 +1,4 @@
-"""A camera that needs none: handwritten digits that move at 30 frames per second; their ground truth is known."""
+"""A synthetic camera: handwritten digits that move at 30 frames per second, with known ground truth."""
 
 from __future__ import annotations
 
