@@ -127,12 +127,16 @@ class Capture:
                 damage = str(error)
         if image is None:
             self._damage = self._damage or damage
-            exchange.drop_damaged(f"{name}: frame {index}: {without_credentials(damage)}")
+            message = f"{name}: frame {index}: {without_credentials(damage)}"
+            exchange.drop_damaged(index, name, at, message)
+            exchange.tell_dropped()
             return not exchange.closed
         capture_ms = (at.monotonic_ns - started_ns) / _NS_PER_MS
         self._usable = True
         frame = StreamFrame(index, at, captured.presentation_s, image, name, capture_ms, self._clock)
-        return exchange.offer(frame)
+        offered = exchange.offer(frame)
+        exchange.tell_dropped()
+        return offered
 
     def _useless(self, name: str) -> StreamBrokenError | None:
         """The error for a source that ended without one usable frame: nothing was looked at."""
