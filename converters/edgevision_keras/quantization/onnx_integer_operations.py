@@ -7,7 +7,7 @@ both forms and of the conversions between them are added up, and the cheapest as
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count
 from math import prod
 from typing import Any
@@ -82,12 +82,8 @@ _IN_NORMALIZATIONS: Mapping[str, str] = {
     "Reciprocal": "DIV",
     "ReduceMean": "MEAN",
     "ReduceSum": "SUM",
-    "Reshape": "RESHAPE",
     "Sqrt": "SQRT",
-    "Squeeze": "SQUEEZE",
     "Sub": "SUB",
-    "Transpose": "TRANSPOSE",
-    "Unsqueeze": "EXPAND_DIMS",
 }
 #: Functions in the middle of activations that the runtime joins to one kernel, such as GELU.
 _COMPOSED = frozenset({"Erf", "Tanh"})
@@ -117,8 +113,7 @@ def integer_operations(model: OnnxFloatModel, kept: Collection[str]) -> IntegerO
     """
     flow, interface = _read_flow(model)
     reasons: dict[int, str] = dict.fromkeys(_composed(flow), ACTIVATION)
-    words = [replace(each, operation=_IN_NORMALIZATIONS.get(each.operation, "")) for each in flow.steps]
-    reasons |= dict.fromkeys(normalizations(replace(flow, steps=words)), NORMALIZATION)
+    reasons |= dict.fromkeys(normalizations(_without_moves(flow)), NORMALIZATION)
     bound, layers = set(), set()
     for step, (operator, node) in enumerate(zip(flow.steps, model.nodes, strict=True)):
         if operator.name in kept:
@@ -240,6 +235,22 @@ def _adds_to_product(flow: Flow, step: int) -> bool:
     if flow.steps[step].operation != "Add" or len(flow.activations(step)) != 1:
         return False
     return any(flow.steps[before].operation in FLOAT_RESULTS for before in flow.before(step))
+
+
+def _without_moves(flow: Flow) -> Flow:
+    """The flow as `normalizations` reads it: in its words, and past the reshapes that tf2onnx writes."""
+    moved: dict[int, int] = {}
+    steps = []
+    for step in flow.steps:
+        inputs = tuple(moved.get(tensor, tensor) for tensor in step.inputs)
+        if step.operation in _MOVING and len(inputs) == 1:
+            moved[step.outputs[0]] = inputs[0]
+            steps.append(Operator("", step.name, (), ()))
+        else:
+            steps.append(
+                Operator(_IN_NORMALIZATIONS.get(step.operation, ""), step.name, inputs, step.outputs)
+            )
+    return Flow.of(steps, flow.sizes)
 
 
 def _composed(flow: Flow) -> set[int]:
