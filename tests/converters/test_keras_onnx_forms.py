@@ -57,7 +57,7 @@ def branched(keras: Any, image: Any) -> Any:
 @pytest.fixture
 def integer_convolutions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Convolutions are integer operations although they are too small to be worth it."""
-    monkeypatch.setattr(onnx_integer_operations, "_FLOAT_BYTES", 100.0)
+    monkeypatch.setattr(onnx_integer_operations, "_FLOAT_SHARE", 0.01)
 
 
 @pytest.fixture(scope="module")

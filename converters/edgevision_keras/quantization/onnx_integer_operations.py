@@ -48,7 +48,7 @@ _INT8_OVER_FLOAT: Mapping[str, float] = {
     "GlobalAveragePool": 0.8,
     "LeakyRelu": 1.5,
     "MatMul": 0.5,
-    "MaxPool": 1.5,
+    "MaxPool": 0.5,
     "Mul": 1.5,
     "Relu": 0.0,
     "Reshape": 1.0,
@@ -59,16 +59,26 @@ _INT8_OVER_FLOAT: Mapping[str, float] = {
     "Transpose": 0.4,
     "Unsqueeze": 1.0,
 }
-#: Time of one element in float, where that is not 1; a convolution in float has its rectifier in its kernel.
-_EXPENSIVE: Mapping[str, float] = {"Clip": 0.1, "Concat": 0.85, "Relu": 0.1, "Resize": 0.65, "Sigmoid": 2.5}
+#: Time of one element in float, where that is not 1. A convolution in float has its rectifier in its kernel, and
+#: a maximum in float before a conversion becomes a slow one behind it.
+_EXPENSIVE: Mapping[str, float] = {
+    "Clip": 0.1,
+    "Concat": 0.85,
+    "MaxPool": 3.0,
+    "Relu": 0.1,
+    "Resize": 0.65,
+    "Sigmoid": 2.5,
+}
 _FREE = frozenset({"Flatten", "Reshape", "Squeeze", "Unsqueeze"})
-#: Times of a conversion between uint8 and float: of each element, and of any operation, in elements.
-_CONVERSION, _OVERHEAD = 1.0, 8000
+#: Times of a conversion between uint8 and float, with the other order of the axes that the kernels of either
+#: want: of each element, and of any operation, in elements.
+_CONVERSION, _OVERHEAD = 2.5, 8000
 #: Times of a convolution: of each multiplication in float and in integers, and in integers of each pixel,
 #: where the kernel has more than one: with few channels, that is most of the time.
 _FLOAT_PRODUCT, _INTEGER_PRODUCT, _INTEGER_PIXEL = 0.17, 0.08, 130.0
-#: Weights in float have four times the bytes, which are worth this share of the time.
-_FLOAT_BYTES = 1.3
+#: A convolution is in float only if it then takes less than this part of the time: its weights have four
+#: times the bytes.
+_FLOAT_SHARE = 0.5
 #: Channels that a float kernel computes at a time.
 _FLOAT_BLOCK = 16
 #: The operations of normalizations in the words of `normalizations`.
@@ -173,7 +183,7 @@ def _convolution_times(model: OnnxFloatModel, node: Any) -> Times:
     in_int8 = products * channels * _INTEGER_PRODUCT
     if prod(kernel[1:]) > 1:
         in_int8 += pixels * _INTEGER_PIXEL
-    return Times(round(_FLOAT_BYTES * in_float) + _OVERHEAD, round(in_int8) + _OVERHEAD)
+    return Times(round(in_float / _FLOAT_SHARE) + _OVERHEAD, round(in_int8) + _OVERHEAD)
 
 
 def _conversion(size: int) -> int:
