@@ -30,7 +30,7 @@ _SILENT = 1e-7
 _SHARE = 0.5
 
 
-@dataclass(eq=False)
+@dataclass
 class Group:
     """Tensors whose channels must be scaled together.
 
@@ -39,8 +39,6 @@ class Group:
         writers, readers: names of the layers' operations that write and read them.
         has_relu6: whether a ReLU6 bounds them.
         fixed: whether other operations read or write them, so that they cannot be scaled.
-        parts: names of the tensors whose channels are joined to these, where no layer writes them.
-        joined_to: names of the tensors that others join the channels of these to.
     """
 
     tensors: set[str] = field(default_factory=set)
@@ -48,8 +46,6 @@ class Group:
     readers: list[str] = field(default_factory=list)
     has_relu6: bool = False
     fixed: bool = False
-    parts: list[str] = field(default_factory=list)
-    joined_to: list[str] = field(default_factory=list)
 
 
 def equalize(

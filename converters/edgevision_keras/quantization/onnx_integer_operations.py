@@ -59,8 +59,8 @@ _INT8_OVER_FLOAT: Mapping[str, float] = {
     "Transpose": 0.4,
     "Unsqueeze": 1.0,
 }
-#: Time of one element in float, where that is not 1. A convolution in float has its rectifier in its kernel, and
-#: a maximum in float before a conversion becomes a slow one behind it.
+#: Time of one element in float, where that is not 1. A convolution in float has its rectifier in its kernel.
+#: The runtime moves conversions before poolings of maxima, which then are slow ones.
 _EXPENSIVE: Mapping[str, float] = {
     "Clip": 0.1,
     "Concat": 0.85,
