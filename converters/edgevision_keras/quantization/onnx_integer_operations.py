@@ -134,7 +134,7 @@ def integer_operations(model: OnnxFloatModel, kept: Collection[str]) -> IntegerO
             layers.add(step)
         elif operator.operation in FLOAT_RESULTS:
             bound.add(step)
-        elif operator.operation in _RECTIFIERS and not _is_fused(flow, step):
+        elif operator.operation in _RECTIFIERS and not (_is_fused(flow, step) and _passes_zero(node, model)):
             reasons[step] = NO_KERNEL
         elif _adds_to_product(flow, step):
             reasons[step] = BETWEEN
@@ -236,8 +236,16 @@ def _has_kernel(node: Any, model: OnnxFloatModel) -> bool:
 
 def _is_fused(flow: Flow, step: int) -> bool:
     """True for a rectifier that alone reads what the operation before computes."""
-    (tensor,) = flow.activations(step) or (-1,)
-    return tensor in flow.producer and len(flow.readers.get(tensor, ())) == 1
+    read = flow.activations(step)
+    return len(read) == 1 and read[0] in flow.producer and len(flow.readers.get(read[0], ())) == 1
+
+
+def _passes_zero(node: Any, model: OnnxFloatModel) -> bool:
+    """False for a rectifier that zero does not pass: every range has zero in it, and does not rectify so."""
+    if node.op_type != "Clip":
+        return True
+    low, high = (model.number(name) for name in [*node.input[1:], "", ""][:2])
+    return (low is None or low <= 0) and (high is None or high >= 0)
 
 
 def _adds_to_product(flow: Flow, step: int) -> bool:
