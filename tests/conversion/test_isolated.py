@@ -271,11 +271,12 @@ def test_image_sets_of_every_kind_travel(
 
 
 def test_an_argument_that_cannot_be_sent_is_named_with_the_way_out(run: Callable[..., Any]) -> None:
-    class Name(str):
-        __slots__ = ()
+    class Own(ImageSet):
+        """Of a class that another process does not have."""
 
+    images = Own.from_arrays([np.zeros((8, 8, 3), np.uint8)] * 20)
     with pytest.raises(OptionError, match=r"cannot be sent .*pass ConversionSettings\(source_limits=None\)"):
-        run("model", groups=[Name(place) for place in range(200)])
+        run("model", evaluation=images)
 
 
 @pytest.mark.parametrize("end", ["interrupt", "terminate", "kill"])
