@@ -40,10 +40,11 @@ HELPERS = Path(__file__).parent
 
 #: What the converter does before it gives an artifact of float16, by the name of the model.
 PLUGIN = """
-import ctypes, logging, os, time
+import ctypes, fcntl, logging, os, time
+from edgevision.execution.messages import Message
+from edgevision.execution.worker import report
 from pathlib import Path
 from edgevision import hookimpl
-from edgevision.errors import AgreementError
 from tiny_conversion import TinyConverter, TinyReader, tiny_artifact
 
 READ = {
@@ -52,7 +53,17 @@ READ = {
     "sleeps": lambda: time.sleep(600),
     "raises": lambda: 1 / 0,
     "needs_too_much": lambda: bytearray(10**17),
+    "lies": lambda: report(Message({"phase": "harmless", "artifact": "", "has_others": False})),
+    "mumbles": lambda: report(Message({"stage": "x"})),
+    "talks_in_tongues": lambda: [os.write(number, b"x" * 100) for number in range(3, 9) if writable(number)],
+    "leaves": lambda: os._exit(0),
 }
+
+def writable(number):
+    try:
+        return fcntl.fcntl(number, fcntl.F_GETFL) & os.O_WRONLY
+    except OSError:
+        return False
 
 class Reader(TinyReader):
     def read(self, path, **options):
@@ -220,6 +231,23 @@ def test_errors_of_the_child_come_back_as_themselves(run: Callable[..., Any]) ->
     ) as foreign:
         run("raises")
     assert foreign.value.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (
+            "lies",
+            r"sent what is no report \(ValueError: 'harmless' is not a valid Phase\), while the model was",
+        ),
+        ("mumbles", r"sent what is no report \(KeyError: 'done'\), while the model was read"),
+        ("talks_in_tongues", r"a message of \d+ bytes came from another process"),
+        ("leaves", r"ended with exit status 0 in a process of its own, while the model was read"),
+    ],
+)
+def test_a_child_that_was_taken_over_misleads_nobody(run: Callable[..., Any], name: str, words: str) -> None:
+    with pytest.raises(EdgeVisionError, match=words):
+        run(name)
 
 
 def test_what_the_progress_function_raises_ends_the_child(run: Callable[..., Any]) -> None:
