@@ -313,6 +313,11 @@ def interpreter_command(module: str) -> list[str]:
     """
     if not sys.executable:
         raise ProcessError("this Python does not know its own program, so it cannot start a process")
+    if not hasattr(os, "killpg"):
+        raise ProcessError(
+            "a process of its own needs process groups and pipes that can be waited for, which Windows does "
+            "not have; run this on Linux or macOS, or in the Windows Subsystem for Linux"
+        )
     isolation = [("-E", sys.flags.ignore_environment), ("-s", sys.flags.no_user_site)]
     options = [option for option, is_set in isolation if is_set]
     return [sys.executable, *options, "-c", _START.format(module=module), *_import_path()]
