@@ -193,7 +193,7 @@ def test_an_artifact_that_ends_the_process_is_a_failed_one_of_several(
 ) -> None:
     evidence = run("aborts", *BOTH, keep_passing=True)
     words = (
-        f"{tmp_path}/aborts.tiny: killed by SIGABRT in a process of its own: no such kernel, while "
+        "aborts.tiny: killed by SIGABRT in a process of its own: no such kernel, while "
         "tflite-float16 was converted; choose another --precision, or report it"
     )
     assert [(one.artifact, one.reason) for one in evidence.missing] == [("tflite-float16", words)]
