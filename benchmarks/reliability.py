@@ -4,8 +4,8 @@
     python benchmarks/reliability.py --times 10 --seed 7      ten times as often, with other cases
     python benchmarks/reliability.py --row exit --row fork    some rows; the others keep their last result
 
-Each row keeps its last result in ``benchmarks/reliability.jsonl``: what was tried, how often, how many escaped,
-on which commit and machine. The page is written from these. The exit code is 1 if anything escaped.
+Each row keeps its last result in ``benchmarks/reliability.jsonl``: what was tried, how often, how many
+escaped, on which commit and machine. The page is written from these. The exit code is 1 if anything escaped.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ PAGE, RESULTS = ROOT / "docs" / "reliability.md", ROOT / "benchmarks" / "reliabi
 HEAD = """# Reliability
 
 Every promise of [SECURITY.md](../SECURITY.md) that can be tried, how it is tried, and what came of it. An
-*escape* is a crash of the host, a hang past the deadline, another answer in silence, a file that is half written
-or lost, or an error that is not in the package's tree. "Tried" counts cases of the fuzz harness, each of which
-its seed and number replay, or tests of the named files, which may try many cases each.
+*escape* is a crash of the host, a hang past the deadline, another answer in silence, a file that is half
+written or lost, or an error that is not in the package's tree. "Tried" counts cases of the fuzz harness, each
+of which its seed and number replay, or tests of the named files, which may try many cases each.
 
-This page is written by the command that runs it; `--row NAME` runs one row, and the others keep what they found
-last, on the commit that they name:
+This page is written by the command that runs it; `--row NAME` runs one row, and the others keep what they
+found last, on the commit that they name:
 
 ```bash
 python benchmarks/reliability.py --times 10
@@ -50,8 +50,8 @@ python benchmarks/reliability.py --times 10
 """
 TAIL = """
 Not promised, and not counted: what "Not promised" in [SECURITY.md](../SECURITY.md) lists. A bundle of row
-`graphs`, whose artifact was exchanged, is opened as `edgevision.load` opens it, with its known answers as they
-were: a runtime that dies or answers otherwise does so in the child that checks the first load. With
+`graphs`, whose artifact was exchanged, is opened as `edgevision.load` opens it, with its known answers as
+they were: a runtime that dies or answers otherwise does so in the child that checks the first load. With
 `selftest="never"` the host opens it itself.
 """
 
