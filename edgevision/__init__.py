@@ -103,7 +103,19 @@ if TYPE_CHECKING:
     from edgevision.imaging.levels import ValueMapping as ValueMapping
     from edgevision.imaging.preprocess import Preprocessing as Preprocessing
     from edgevision.imaging.yuv import YuvFrame as YuvFrame
+    from edgevision.journal.chain import JournalHead as JournalHead
+    from edgevision.journal.journal import Journal as Journal
+    from edgevision.journal.reader import JournalReader as JournalReader
+    from edgevision.journal.reader import JournalRow as JournalRow
+    from edgevision.journal.reader import read_journal as read_journal
+    from edgevision.journal.replay import ReplayedRow as ReplayedRow
+    from edgevision.journal.replay import replay_journal as replay_journal
+    from edgevision.journal.verification import JournalVerification as JournalVerification
+    from edgevision.journal.verification import verify_journal as verify_journal
     from edgevision.loading.bare import BareModel as BareModel
+    from edgevision.loading.install import Installed as Installed
+    from edgevision.loading.install import install as install
+    from edgevision.loading.install import roll_back as roll_back
     from edgevision.loading.load import load as load
     from edgevision.loading.load import load_classifier as load_classifier
     from edgevision.loading.load import load_detector as load_detector
@@ -125,6 +137,9 @@ if TYPE_CHECKING:
     from edgevision.metrics.measures import MetricValue as MetricValue
     from edgevision.metrics.reliability import Reliability as Reliability
     from edgevision.metrics.reliability import ReliabilityBin as ReliabilityBin
+    from edgevision.observation import Observation as Observation
+    from edgevision.observing.metrics import Metrics as Metrics
+    from edgevision.observing.observe import observe as observe
     from edgevision.reporting.report import write_report as write_report
     from edgevision.reporting.sbom import sbom as sbom
     from edgevision.session import CheckedSession as CheckedSession
@@ -217,7 +232,13 @@ _NAMES = {
     "imaging.levels": ("ValueMapping",),
     "imaging.preprocess": ("Preprocessing",),
     "imaging.yuv": ("YuvFrame",),
+    "journal.chain": ("JournalHead",),
+    "journal.journal": ("Journal",),
+    "journal.reader": ("JournalReader", "JournalRow", "read_journal"),
+    "journal.replay": ("ReplayedRow", "replay_journal"),
+    "journal.verification": ("JournalVerification", "verify_journal"),
     "loading.bare": ("BareModel",),
+    "loading.install": ("Installed", "install", "roll_back"),
     "loading.load": ("load", "load_classifier", "load_detector", "load_generator"),
     "metrics.changes": ("BoxChange", "Confusion", "Flip", "PixelChange"),
     "metrics.reliability": ("Reliability", "ReliabilityBin"),
@@ -232,6 +253,9 @@ _NAMES = {
     ),
     "metrics.intervals": ("Interval",),
     "metrics.measures": ("ClassMetricValues", "Measures", "MetricValue"),
+    "observation": ("Observation",),
+    "observing.metrics": ("Metrics",),
+    "observing.observe": ("observe",),
     "reporting.report": ("write_report",),
     "reporting.sbom": ("sbom",),
     "session": ("CheckedSession", "open_session"),

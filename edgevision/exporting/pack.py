@@ -160,14 +160,13 @@ class _Packing:
         known = answers_of(bundle)
         pairs = [self._artifact(entry, known) for entry in self._kept()]
         entries = tuple(entry for entry, _ in pairs)
-        answers = {entry.id: known.outputs[entry.id] for entry in entries if entry.id in known.outputs}
         files = {
             file.path: content
             for entry, artifact in pairs
             for file, content in zip(entry.files, artifact.files.values(), strict=True)
         }
         files[LABELS] = bundle.read(manifest.labels)
-        files[SELFTEST] = write_known_answers(KnownAnswers(known.known_inputs, answers, known.expected))
+        files[SELFTEST] = write_known_answers(known.only([entry.id for entry in entries]))
         files[EVIDENCE] = self._evidence(entries)
         keeps_pictures = self.settings.pictures and manifest.pictures is not None
         if manifest.pictures is not None and keeps_pictures:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import platform
 import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -40,6 +38,8 @@ class Machine:
 
 def this_machine() -> dict[str, Any]:
     """Processor, architecture, cores, operating system and Python, for JSON."""
+    import platform
+
     return {
         "processor": processor(),
         "architecture": platform.machine(),
@@ -51,6 +51,8 @@ def this_machine() -> dict[str, Any]:
 
 def now() -> str:
     """The current time, UTC, ISO 8601."""
+    from datetime import datetime, timezone
+
     return datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
@@ -60,7 +62,11 @@ def processor() -> str:
     board = read_system_file("/proc/device-tree/model").strip("\0\n ")
     lines = read_system_file("/proc/cpuinfo").splitlines()
     named = [line.split(":", 1)[1].strip() for line in lines if line.startswith(("model name", "Model"))]
-    return board or (named[0] if named else platform.processor() or platform.machine())
+    if board or named:
+        return board or named[0]
+    import platform  # not at the top: to run a model, it is rarely needed
+
+    return platform.processor() or platform.machine()
 
 
 @cache
@@ -76,6 +82,8 @@ def has_exact_int8_products() -> bool | None:
 
     `None` if the system does not report the processor's instructions.
     """
+    import platform
+
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return True
     found = instruction_sets()

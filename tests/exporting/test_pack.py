@@ -68,11 +68,12 @@ def test_artifacts_are_kept_and_left_out_by_id_format_and_precision(
     packed = read_bundle(tmp_path / "out.evb")
     assert tuple(entry.id for entry in packed.manifest.artifacts) == left
     with np.load(tmp_path / "out.evb" / "selftest.npz") as answers:
-        assert {name.partition("/")[0] for name in answers.files} == {"images", *left}
+        assert {name.partition("/")[0] for name in answers.files} == {"images", "expected", *left}
+        assert {name.split("/")[2] for name in answers.files if "/results/" in name} == set(left)
     text = packed.read(packed.manifest.evidence).decode()
     notes = read_evidence(text, "evidence").notes
     assert bool(notes) == (left != IDS)
-    with edgevision.load(tmp_path / "out.evb", selftest=True) as model:
+    with edgevision.load(tmp_path / "out.evb", selftest="always") as model:
         assert model.labels
 
 

@@ -21,7 +21,8 @@ RESULTS = {
 #: Methods that EdgeVision itself calls with values that it has computed, or that follow Python's protocols.
 INTERNAL = {
     *("Budget.requirements", "SessionSettings.check_options", "SessionSettings.check_device"),
-    *("CheckedSession.watched", "Preprocessing.resized_frame", "Bundle.artifact", "Bundle.read"),
+    *("CheckedSession.watched", "CheckedSession.view", "TaskModel.over"),
+    *("Preprocessing.resized_frame", "Bundle.artifact", "Bundle.read"),
     *("PointMetrics.named", "TrainingInputEvidence.steps"),
     *("QuantizationEvidence.of", "Attempt.of", "ScoreQuality.of"),
     # KeyError and IndexError, as everywhere in Python.

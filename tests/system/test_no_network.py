@@ -63,6 +63,7 @@ def traced(command: Sequence[object], folder: Path) -> Trace:
         "EDGEVISION_CACHE": str(folder / "cache"),
     }
     environment.pop("EDGEVISION_TUNE", None)
+    environment.pop("EDGEVISION_SELFTEST", None)
     done = subprocess.run(
         [
             str(STRACE),
@@ -153,12 +154,14 @@ COMMANDS: dict[str, tuple[list[str], tuple[str, ...]]] = {
         ("exported.tflite", ".exported.tflite"),
     ),
     "inspect": (["evidence.evb"], ()),
+    "install": (["tiny.evb", "device", "--backend", "tflite"], ("device",)),
     "plan-evaluation": (["--max-drop", "2", "--expected-flips", "0.02"], ()),
     "predict": (["tiny.evb", _PHOTO], ()),
     "report": (["evidence.evb", "-o", "report.html"], ("report.html", ".report.html")),
     "sbom": (["measured.evb"], ()),
     "selftest": (["tiny.evb"], ()),
     "sign": (["unsigned.evb", "--key", "private.pem"], ("unsigned.evb",)),
+    "stream": (["tiny.evb", "five/a", "--jsonl", "stream.jsonl"], ("stream.jsonl",)),
     "targets": ([], ()),
     "verify": (["signed.evb", "--key", "public.pem"], ()),
     "tune": (["tiny.evb", "--backend", "tflite", "--seconds", "0.2"], ()),
