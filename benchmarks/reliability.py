@@ -58,7 +58,7 @@ they were: a runtime that dies or answers otherwise does so in the child that ch
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a row: how many were tried, of what, and what escaped, in words."""
+    """Result of a row: how many were tried, of what, and what escaped, in words."""
 
     tried: int
     unit: str
