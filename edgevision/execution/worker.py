@@ -172,10 +172,8 @@ class Worker:
         answer = transfer.run(deadline)
         if answer is not None:
             return answer
-        if time.monotonic() >= deadline:
-            reason = f"timed out after {timeout_s:g} s"
-        else:
-            reason = end_in_words(process)
+        is_over = time.monotonic() >= deadline
+        reason = f"timed out after {timeout_s:g} s" if is_over else end_in_words(process)
         raise ProcessError(f"{what}: {reason} in a process of its own{_last_lines(stderr)}")
 
     def _kill(self) -> None:

@@ -82,8 +82,7 @@ def isolation_of(isolate: object, deadline_ms: object, standby: object) -> Isola
             raise OptionError(f"{name}: only has a meaning with isolate=True; pass both, or remove it")
         return None
     for name, value in stated.items():
-        if getattr(isolation, name) not in (None, False, value):
-            raise OptionError(
-                f"{name}: {shown(value)} and isolate.{name} {shown(getattr(isolation, name))} contradict each other"
-            )
+        own = getattr(isolation, name)
+        if own not in (None, False, value):
+            raise OptionError(f"{name}: {shown(value)} and isolate.{name} {shown(own)} contradict each other")
     return replace(isolation, **stated)
