@@ -117,6 +117,7 @@ def _opened(session: Session) -> Message:
             "device": session.device,
             "precision": session.precision,
             "fallback_nodes": list(getattr(session, "fallback_nodes", ())),
+            "reports_placement": bool(getattr(session, "reports_placement", False)),
             "leases": isinstance(session, LeasingSession),
         }
     )

@@ -92,6 +92,7 @@ class Opened:
     device: str
     precision: str
     fallback_nodes: tuple[str, ...]
+    reports_placement: bool
     leases: bool
 
 
@@ -177,6 +178,7 @@ class RuntimeProcess:
                 fields["device"],
                 fields["precision"],
                 tuple(fields["fallback_nodes"]),
+                fields["reports_placement"],
                 fields["leases"],
             )
         return self.opened
@@ -318,7 +320,7 @@ def _start(control: socket.socket) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
             command,
-            stdin=control,
+            stdin=control.fileno(),
             stdout=subprocess.DEVNULL,
             # Ctrl-C on a terminal goes to the caller alone.
             start_new_session=True,

@@ -99,7 +99,7 @@ class IsolatedSession:
 
     Attributes:
         inputs, outputs, device, precision: as in `Session`.
-        fallback_nodes: as in `edgevision.session.CheckedSession`.
+        fallback_nodes, reports_placement: as in `edgevision.session.CheckedSession`.
     """
 
     def __init__(self, supervision: _Supervision) -> None:
@@ -109,6 +109,7 @@ class IsolatedSession:
         self.device = opened.device
         self.precision = opened.precision
         self.fallback_nodes = opened.fallback_nodes
+        self.reports_placement = opened.reports_placement
         self._supervision = supervision
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:

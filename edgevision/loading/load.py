@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # a process that runs one bare classifier imports no bundles,
 
     from edgevision.bundle.trust import TrustPolicy
     from edgevision.isolation.settings import Isolation
+    from edgevision.loading.requirements import Requirements
     from edgevision.system.numeric import RealNumber
     from edgevision.tasks.classify import Classifier
     from edgevision.tasks.detect import Detector
@@ -44,6 +45,7 @@ class LoadOptions(TypedDict, total=False):
     isolate: bool | Isolation
     deadline_ms: RealNumber | None
     standby: bool
+    require: Requirements | None
 
 
 def load(  # noqa: PLR0913  (all but the first three by name)
@@ -61,6 +63,7 @@ def load(  # noqa: PLR0913  (all but the first three by name)
     isolate: bool | Isolation = False,
     deadline_ms: RealNumber | None = None,
     standby: bool = False,
+    require: Requirements | None = None,
 ) -> Model:
     """Load a model on this machine: a `Classifier`, a `Detector` or a `Generator`, as the bundle says.
 
@@ -110,6 +113,7 @@ def load(  # noqa: PLR0913  (all but the first three by name)
         deadline_ms: milliseconds that one run of the network may take, with `isolate`. Then its process is
             ended, and the call raises `DeadlineError`. `None` is a minute.
         standby: with `isolate`, keep a second process, with the model open and warm, to take over.
+        require: what must hold for the loaded model.
 
     Raises:
         BundleError: the bundle is damaged.
@@ -119,6 +123,7 @@ def load(  # noqa: PLR0913  (all but the first three by name)
         ArtifactError: the runtime refuses the artifact.
         InferenceError: the known answers were checked, and one differs.
         ProcessError: the runtime crashed or timed out on the first load.
+        RequirementsError: the loaded model does not meet `require`.
     """
     path, plugins = one_path(path, "path"), registry()
     backend, device = optional_text(backend, "backend"), optional_text(device, "device")
@@ -134,13 +139,19 @@ def load(  # noqa: PLR0913  (all but the first three by name)
     )
     for_bundles = {"precision": precision, "selftest": selftest in (ALWAYS, True), "tune": tune}
     described = bare_options(path, bare, for_bundles)
-    if described is None:
-        return _load_bundle(path, request, plugins, trust)
-    if trust is not None:
+    require = _requirements(require)
+    if described is not None and trust is not None:
         from edgevision.bundle.trust import refuse_bare_file
 
         refuse_bare_file(path, trust)
-    return load_bare(path, request, described, plugins)
+    model = (
+        _load_bundle(path, request, plugins, trust)
+        if described is None
+        else load_bare(path, request, described, plugins)
+    )
+    if require is not None:
+        _check(model, require, path)
+    return model
 
 
 def load_classifier(
@@ -253,6 +264,25 @@ def _is_checked_here(path: Path, choice: Choice, device: str, mode: str) -> bool
     if doubt:
         info("%s: the known answers are checked: %s", path, doubt)
     return bool(doubt)
+
+
+def _requirements(require: Requirements | None) -> Requirements | None:
+    if require is None:
+        return None
+    from edgevision.loading.requirements import Requirements
+
+    return instance(require, Requirements, "require")
+
+
+def _check(model: Model, require: Requirements, path: Path) -> None:
+    """Check what must hold for a model, and close it if that does not."""
+    from edgevision.loading.requirements import check_requirements
+
+    try:
+        check_requirements(model, require, str(path))
+    except BaseException:
+        model.close()
+        raise
 
 
 def _isolation(isolate: bool | Isolation, deadline_ms: RealNumber | None, standby: bool) -> Isolation | None:

@@ -55,7 +55,9 @@ ENDS = {
 
 
 @pytest.mark.parametrize("name", ENDS)
-def test_a_runtime_that_ends_or_hangs_fails_its_call_and_the_next_one_is_answered(opened, name, caplog) -> None:
+def test_a_runtime_that_ends_or_hangs_fails_its_call_and_the_next_one_is_answered(
+    opened, name, caplog
+) -> None:
     session = opened(deadline_ms=500)
     session._session._supervision._isolation = Isolation(most_restarts=3)  # the next call waits for the start
     good, first = session.run(command()), pid_of(session)
@@ -105,7 +107,9 @@ def test_a_session_without_slots_of_its_own_is_isolated_as_well(opened) -> None:
     session = opened()
     images = np.random.default_rng(0).random((3, 4, 4, 3), np.float32)
     with open_session(registry().backend("faulty"), artifact()) as plain:
-        assert np.array_equal(session.run({"image": images})["scores"], plain.run({"image": images})["scores"])
+        assert np.array_equal(
+            session.run({"image": images})["scores"], plain.run({"image": images})["scores"]
+        )
     with session.lease(2) as slot:
         slot.inputs["image"][...] = images[:2]
         first = slot.run()["scores"]
@@ -163,7 +167,9 @@ def test_after_too_many_restarts_it_gives_up_loudly(opened, caplog) -> None:
         with pytest.raises(ProcessError, match="SIGABRT"):
             session.run(command("abort"))
     for _ in range(2):
-        with pytest.raises(RestartLimitError, match="SIGABRT.*after 2 replacements within 60 s.*load the model"):
+        with pytest.raises(
+            RestartLimitError, match="SIGABRT.*after 2 replacements within 60 s.*load the model"
+        ):
             session.run(command())
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING", "ERROR"]
     _wait_until(lambda: not children())
