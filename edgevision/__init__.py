@@ -99,11 +99,13 @@ if TYPE_CHECKING:
     from edgevision.imaging.levels import ValueMapping as ValueMapping
     from edgevision.imaging.preprocess import Preprocessing as Preprocessing
     from edgevision.imaging.yuv import YuvFrame as YuvFrame
+    from edgevision.isolation.settings import Isolation as Isolation
     from edgevision.loading.bare import BareModel as BareModel
     from edgevision.loading.load import load as load
     from edgevision.loading.load import load_classifier as load_classifier
     from edgevision.loading.load import load_detector as load_detector
     from edgevision.loading.load import load_generator as load_generator
+    from edgevision.loading.requirements import Requirements as Requirements
     from edgevision.metrics.changes import BoxChange as BoxChange
     from edgevision.metrics.changes import Confusion as Confusion
     from edgevision.metrics.changes import Flip as Flip
@@ -206,8 +208,10 @@ _NAMES = {
     "imaging.levels": ("ValueMapping",),
     "imaging.preprocess": ("Preprocessing",),
     "imaging.yuv": ("YuvFrame",),
+    "isolation.settings": ("Isolation",),
     "loading.bare": ("BareModel",),
     "loading.load": ("load", "load_classifier", "load_detector", "load_generator"),
+    "loading.requirements": ("Requirements",),
     "metrics.changes": ("BoxChange", "Confusion", "Flip", "PixelChange"),
     "metrics.reliability": ("Reliability", "ReliabilityBin"),
     "metrics.comparison": (
