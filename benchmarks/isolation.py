@@ -54,8 +54,8 @@ def overhead(path: Path, backend: str | None, seconds: float) -> None:
         low, median = there - here
         click.echo(
             f"{path.name}: {plain.session}: here {here[1]:.3f} ms, isolated {there[1]:.3f} ms: "
-            f"ratio {there[1] / here[1]:.3f}, overhead {median:.3f} ms at the median, {low:.3f} ms at the 10th "
-            f"percentile (goal: {MOST_OVERHEAD_MS})"
+            f"ratio {there[1] / here[1]:.3f}, overhead {median:.3f} ms at the median, {low:.3f} ms at the "
+            f"10th percentile (goal: {MOST_OVERHEAD_MS})"
         )
 
 
@@ -90,9 +90,10 @@ def recovery(path: Path, backend: str | None, standby: bool, restarts: int) -> N
             answers[kind].append((time.perf_counter() - start) * 1e3)
         after = _descriptors()
     goal = MOST_STANDBY_MS if standby else MOST_COLD_MS
-    for kind in detection:
+    how = "standby" if standby else "cold"
+    for kind, found in detection.items():
         click.echo(
-            f"{path.name}, {'standby' if standby else 'cold'}, {kind}: found after {_range(detection[kind])} ms"
+            f"{path.name}, {how}, {kind}: found after {_range(found)} ms"
             f"{' beyond the deadline' if kind == 'hang' else ''} (goal: {MOST_DETECTION_MS:g}), next good "
             f"answer after {_range(answers[kind])} ms (goal: {goal:g})"
         )
@@ -128,6 +129,7 @@ def _range(values: list[float]) -> str:
 @click.option("--seconds", default=6.0, help="Of timing, for each model.")
 @click.option("--restarts", default=10, help="Of the first model, cold and with a standby each.")
 def main(models: tuple[Path, ...], backend: str | None, seconds: float, restarts: int) -> None:
+    """Measure each model's overhead, and the recovery of the first."""
     paths = models or tuple(MODELS / name for name in NAMES)
     for path in paths:
         overhead(path, backend, seconds)

@@ -18,6 +18,7 @@ import pluggy
 from edgevision import hookspecs
 from edgevision.artifact import STANDARD_FORMATS, FileFormat
 from edgevision.errors import DeviceError, EdgeVisionError, PluginError, first_line
+from edgevision.observation import HOOKS, Listener, observers
 from edgevision.system.entry_points import EntryPoint, entry_points
 from edgevision.system.shown import shown
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from edgevision.decoder import Decoder
     from edgevision.export_format import ExportFormat
     from edgevision.frame_source import FrameSource
+    from edgevision.tracker import TrackerKind
 
 GROUP = "edgevision"
 DISABLE_VARIABLE = "EDGEVISION_DISABLE_PLUGINS"
@@ -106,6 +108,20 @@ class Registry:
                 self.manager.unregister(name=name)
             # pluggy's reason is in the last of several lines.
             self._record(name, f"{type(error).__name__}: {' '.join(str(error).split())}")
+
+    def observers(self) -> dict[str, list[Listener]]:
+        """Hook of observers -> its implementations, in the order of registration."""
+        order = [name for name, _ in self.manager.list_name_plugin()]
+        return {
+            hook: [
+                Listener(one.plugin_name, one.function, one.argnames)
+                for one in sorted(
+                    getattr(self.manager.hook, hook).get_hookimpls(),
+                    key=lambda each: order.index(each.plugin_name),
+                )
+            ]
+            for hook in HOOKS
+        }
 
     def backends(self) -> dict[str, Backend]:
         """Backend name -> backend, whether its runtime is installed or not."""
@@ -221,6 +237,18 @@ class Registry:
         """Name -> kind of source that frames of a stream come from."""
         return self._items("edgevision_frame_sources", ("name", "accepts", "recognises", "open"))
 
+    def trackers(self) -> dict[str, TrackerKind]:
+        """Name -> method that follows the objects of a stream."""
+        return self._items("edgevision_trackers", ("name", "summary", "create"))
+
+    def tracker(self, name: str) -> TrackerKind:
+        """The tracker called `name`.
+
+        Raises:
+            PluginError: there is none; lists the available ones.
+        """
+        return self._pick("tracker", name, self.trackers())
+
     def target_files(self) -> list[tuple[str, Any]]:
         """(plugin, path of a TOML file with device profiles)."""
         return self._ask("edgevision_targets")
@@ -335,7 +363,9 @@ def registry() -> Registry:
     The variable holds names of entry points, separated by commas, or ``all``.
     """
     disabled = [name.strip() for name in os.environ.get(DISABLE_VARIABLE, "").split(",")]
-    return discover(entry_points(GROUP), disabled)
+    found = discover(entry_points(GROUP), disabled)
+    observers.set(found.observers())
+    return found
 
 
 def device_names(backend: Backend) -> list[str]:

@@ -28,7 +28,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "rmtree": (WRITING,),
     "mkstemp": (),
     "mkdtemp": (),
-    "symlink_to": (),
+    "symlink_to": (WRITING,),
     "FileIO": (READING,),
     "ZipFile": ("edgevision/system/strict_zip.py",),
     "loads": ("edgevision/system/strict_json.py",),
@@ -36,12 +36,16 @@ CALLS: dict[str, tuple[str, ...]] = {
     "imread": (),
     "fromfile": (),
     "memmap": (),
+    # SQLite opens its files itself, with its own locks: nothing else may open them in the same process. What
+    # is at the path, and that the file is a journal, is checked first; no SQL of the file is run.
+    "connect": ("edgevision/journal/database.py",),
 }
 #: Calls that only look like one of these, or write what is their own: file -> calls, each with its reason.
 EXCEPTIONS: dict[str, dict[str, str]] = {
     # opens the standard streams, of which it discards one
     "edgevision/execution/worker.py": {"open": "os.devnull, in a child", "FileIO": "its standard input"},
     "edgevision/cli/__init__.py": {"open": "os.devnull, for a closed pipe"},
+    "edgevision/execution/limits.py": {"write_bytes": "/proc, of its own process"},
     "edgevision/system/process_bound.py": {"read_bytes": "/proc, of its own threads"},
     # archives that are written into memory
     "edgevision/bundle/storage.py": {"ZipFile": "written into memory"},
@@ -49,6 +53,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
     "plugins/edgevision_tflite/model_file.py": {"ZipFile": "written into memory"},
     "edgevision/bundle/manifest.py": {"loads": "its own text, to be put into canonical form"},
     # TOML, which its readers read strictly
+    "edgevision/conversion/messages.py": {"loads": "a pickle of the process that started this one"},
     "edgevision/target.py": {"loads": "TOML"},
     "edgevision/conversion/latency_table.py": {"loads": "TOML"},
     "edgevision/testing/fake.py": {"loads": "an artifact of tests, from memory"},
@@ -56,13 +61,16 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
     "edgevision/reporting/page.py": {"read_text": "the package's own style sheet"},
     # metadata of installed packages, read by importlib
     "converters/edgevision_keras/reading/packages.py": {"read_text": "of importlib.metadata"},
+    # streams: PyAV reads addresses, and writes into a file that is open
+    "plugins/edgevision_video/network_stream.py": {"open": "av.open of an address"},
+    "edgevision/streaming/video_writer.py": {"open": "av.open of a file of system.files"},
     # temporary files for libraries that read or write paths alone
     "converters/edgevision_keras/reading/keras_files.py": {"symlink_to": "in a folder of its own"},
     "converters/edgevision_keras/quantization/onnx_float_model.py": {"write_bytes": "in a folder of its own"},
     "converters/edgevision_keras/quantization/plain.py": {"write_bytes": "in a folder of its own"},
 }
 #: Objects of ours with such a method, and modules whose functions are allowed.
-OWN = ("ImageSet", "backend", "case", "archive", "self", "choice", "candidate", "cls")
+OWN = ("ImageSet", "backend", "case", "archive", "self", "choice", "candidate", "cls", "kind", "VideoFile()")
 
 
 def _calls(path: Path) -> Iterator[tuple[str, int]]:

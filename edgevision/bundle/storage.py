@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -122,6 +123,8 @@ def open_bundle(path: str | Path, trust: TrustPolicy | None = None, *, check_tru
         TrustError: there is a policy, and the bundle does not meet it, or is damaged.
     """
     path = one_path(path, "path")
+    if path.is_symlink():  # which may point elsewhere before the last file is read
+        path = Path(os.path.realpath(path))  # `resolve` raises a RuntimeError on a link to itself
     asked = policies(trust) if check_trust else ()
     with refusing(bool(asked)):
         files = files_of(path)

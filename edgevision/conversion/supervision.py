@@ -8,9 +8,9 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from edgevision.conversion.applied_limits import AppliedLimits
 from edgevision.conversion.phases import Activity, Phase
-from edgevision.conversion.source_limits import SourceLimits, size_of
-from edgevision.errors import SourceLimitError
+from edgevision.errors import ProcessError, SourceLimitError
 from edgevision.execution.messages import Message
 from edgevision.system.process_family import ProcessFamily, processor_seconds
 from edgevision.system.progress import Progress
@@ -39,32 +39,50 @@ class ConversionSupervisor:
     """
 
     def __init__(
-        self, source: Path, limits: SourceLimits, family: ProcessFamily, progress: Progress | None
+        self, source: Path, limits: AppliedLimits, family: ProcessFamily, progress: Progress | None
     ) -> None:
         self.limits = limits
         self.activity = Activity(Phase.PREPARING)
         self._source = source
-        self._size_bytes = size_of(source)
         self._family = family
         self._progress = progress
         self._start = self._phase_start = self._last_busy = time.monotonic()
         self._phase_computed = self._computed = 0.0
 
     def heard(self, report: Message) -> None:
-        """Pass on progress and log lines, and note phases."""
+        """Pass on progress and log lines, and note activities.
+
+        Raises:
+            ProcessError: it is none of these.
+        """
         fields = report.fields
-        if "phase" in fields:
-            phase, artifact = Phase(fields["phase"]), str(fields["artifact"])
-            self.activity = Activity(phase, artifact, bool(fields["has_others"]))
-            self._phase_start, self._phase_computed = time.monotonic(), float(fields["computed_s"])
-        elif "log" in fields:
-            logging.getLogger("edgevision").log(int(fields["level"]), "%s", str(fields["log"]))
+        try:
+            if "phase" in fields:
+                artifact, has_others = str(fields["artifact"]), bool(fields["has_others"])
+                self.activity = Activity(Phase(fields["phase"]), artifact, has_others)
+                self._phase_start, self._phase_computed = time.monotonic(), float(fields["computed_s"])
+                return
+            if "log" in fields:
+                line, level = str(fields["log"]), int(fields["level"])
+            else:
+                stage, done, total = str(fields["stage"]), int(fields["done"]), int(fields["total"])
+        except (KeyError, TypeError, ValueError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise ProcessError(
+                f"{self._source}: the process that converts sent what is no report ({reason})"
+            ) from error
+        if "log" in fields:
+            logging.getLogger("edgevision").log(level, "%s", line)
         elif self._progress is not None:
             before = time.monotonic()
-            self._progress(str(fields["stage"]), int(fields["done"]), int(fields["total"]))
-            waited = time.monotonic() - before  # for the caller, not for the process
-            self._start, self._phase_start = self._start + waited, self._phase_start + waited
-            self._last_busy += waited
+            self._progress(stage, done, total)
+            self._do_not_count(time.monotonic() - before)
+
+    def _do_not_count(self, seconds: float) -> None:
+        """Leave out time in which the caller kept the process waiting."""
+        self._start += seconds
+        self._phase_start += seconds
+        self._last_busy += seconds
 
     def printed(self, text: bytes) -> None:
         """Pass on what libraries print."""
@@ -80,28 +98,23 @@ class ConversionSupervisor:
         self._check_memory()
         self._check_time(pid)
 
-    def exceeded(self, name: str, value: float | None, found: str) -> SourceLimitError:
+    def exceeded(self, name: str, value: float, found: str) -> SourceLimitError:
         """The error for a limit.
 
         Args:
             name: field of `SourceLimits`.
-            value: the limit; `None` if the system set it.
+            value: the limit.
             found: what happened.
         """
-        limit = "" if value is None else f" (limit {name}: {value:.6g})"
-        raised = "NUMBER" if value is None else f"{_raised(value):g}"
+        raised = _number(float(f"{2 * value:.1e}"))
         return SourceLimitError(
-            f"{self._source}: {found}, {self.activity}{limit}; if you trust the model, raise the limit: "
-            f"--limit {name}={raised} (source_limits=SourceLimits({name}={raised}))"
+            f"{self._source}: {found}, {self.activity} (limit {name}: {_number(value)}); if you trust the "
+            f"model, raise the limit: --limit {name}={raised} (source_limits=SourceLimits({name}={raised}))"
         )
 
     def _check_memory(self) -> None:
         limits = self.limits
-        most = (
-            limits.whole_memory_gb
-            if self.activity.phase is Phase.CONVERTING
-            else limits.reading_memory_gb(self._size_bytes)
-        )
+        most = limits.whole_gb if self.activity.phase is Phase.CONVERTING else limits.reading_gb
         used = self._family.resident_bytes() / 1e9
         if used > most:
             raise self.exceeded("memory_gb", most, f"{used:.1f} GB of memory were in use")
@@ -110,16 +123,13 @@ class ConversionSupervisor:
         now, limits = time.monotonic(), self.limits
         if limits.total_s is not None and now - self._start > limits.total_s:
             raise self.exceeded("total_s", limits.total_s, f"{now - self._start:.0f} s passed")
-        computed = self._family.processor_seconds()
-        if computed - self._computed > _BUSY_SHARE * (now - self._last_busy) or computed < self._computed:
+        computed, idle = self._family.processor_seconds(), now - self._last_busy
+        if abs(computed - self._computed) > _BUSY_SHARE * idle:  # less, where a member has ended
             self._computed, self._last_busy = computed, now
-        elif now - self._last_busy > limits.idle_seconds:
-            found = f"nothing was computed for {now - self._last_busy:.0f} s"
-            raise self.exceeded("idle_s", limits.idle_seconds, found)
-        most = {
-            Phase.CHECKING: limits.checking_seconds(self._size_bytes),
-            Phase.READING: limits.reading_seconds(self._size_bytes),
-        }.get(self.activity.phase)
+        elif idle > limits.idle_s:
+            raise self.exceeded("idle_s", limits.idle_s, f"nothing was computed for {idle:.0f} s")
+        of_phase = {Phase.CHECKING: limits.checking_s, Phase.READING: limits.reading_s}
+        most = of_phase.get(self.activity.phase)
         if most is None:
             return
         elapsed = now - self._phase_start
@@ -128,6 +138,5 @@ class ConversionSupervisor:
             raise self.exceeded("reading_s", most, f"{elapsed:.0f} s passed")
 
 
-def _raised(value: float) -> float:
-    """A limit to try next: twice as high, in two digits."""
-    return float(f"{2 * value:.1e}")
+def _number(value: float) -> str:
+    return f"{value:.2f}".rstrip("0").rstrip(".")

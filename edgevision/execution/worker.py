@@ -19,6 +19,7 @@ from __future__ import annotations
 import io
 import os
 import queue
+import re
 import selectors
 import signal
 import subprocess
@@ -45,6 +46,8 @@ MOST_ANSWER_BYTES = 2_000_000_000
 _STDERR_TAIL = 8192
 _STDERR_LINES = 3
 _CHUNK = 1 << 20
+#: Lines that TensorFlow and LiteRT always write: remarks at their start, in the form of their log.
+_REMARK = re.compile(r"[IW]\d{4} |INFO: |WARNING: All log messages before absl")
 #: Seconds that an ending child has until its exit status is there.
 _SECONDS_TO_END = 5.0
 #: Seconds between two looks of a `Supervisor` at the child.
@@ -140,7 +143,10 @@ class Worker:
                 raise
         if "error" in answer.fields:
             raise _error(answer.fields, what)
-        return Message(answer.fields["answer"], answer.arrays)
+        fields = answer.fields.get("answer")
+        if not isinstance(fields, dict):
+            raise ProcessError(f"{what}: no answer came from a process of its own")
+        return Message(fields, answer.arrays)
 
     def close(self) -> None:
         """End the child. May be called twice; a later job starts a new one."""
@@ -172,8 +178,8 @@ class Worker:
         answer = transfer.run(deadline)
         if answer is not None:
             return answer
-        is_over = time.monotonic() >= deadline
-        reason = f"timed out after {timeout_s:g} s" if is_over else end_in_words(process)
+        timed_out = time.monotonic() >= deadline
+        reason = f"timed out after {timeout_s:g} s" if timed_out else end_in_words(process)
         raise ProcessError(f"{what}: {reason} in a process of its own{_last_lines(stderr)}")
 
     def _kill(self) -> None:
@@ -284,17 +290,18 @@ def error_of(fields: Mapping[str, Any]) -> EdgeVisionError:
     if not (isinstance(kind, type) and issubclass(kind, EdgeVisionError)):
         kind = InferenceError
     error: EdgeVisionError = kind.__new__(kind)
-    Exception.__init__(error, str(fields["message"]))
+    Exception.__init__(error, str(fields.get("message")))
     carried = fields.get("carried")
     for name, value in carried.items() if isinstance(carried, dict) else ():
-        vars(error)[str(name)] = tuple(value) if isinstance(value, list) else value
+        if not hasattr(kind, str(name)):  # its exit code is that of its class
+            vars(error)[str(name)] = tuple(value) if isinstance(value, list) else value
     return error
 
 
 def _error(fields: Any, what: str) -> EdgeVisionError:
     """The error that a job raised."""
     if not fields["error"]:
-        return InferenceError(f"{what}: {fields['message']} (in a process of its own)")
+        return InferenceError(f"{what}: {fields.get('message')} (in a process of its own)")
     return error_of(fields)
 
 
@@ -306,6 +313,11 @@ def interpreter_command(module: str) -> list[str]:
     """
     if not sys.executable:
         raise ProcessError("this Python does not know its own program, so it cannot start a process")
+    if not hasattr(os, "killpg"):
+        raise ProcessError(
+            "a process of its own needs process groups and pipes that can be waited for, which Windows does "
+            "not have; run this on Linux or macOS, or in the Windows Subsystem for Linux"
+        )
     isolation = [("-E", sys.flags.ignore_environment), ("-s", sys.flags.no_user_site)]
     options = [option for option, is_set in isolation if is_set]
     return [sys.executable, *options, "-c", _START.format(module=module), *_import_path()]
@@ -485,4 +497,5 @@ def end_in_words(process: subprocess.Popen[bytes], seconds: float = _SECONDS_TO_
 
 def _last_lines(stderr: bytearray) -> str:
     lines = [line.strip() for line in stderr.decode("utf-8", "replace").splitlines() if line.strip()]
+    lines = [line for line in lines if not _REMARK.match(line)]
     return "".join(f": {' | '.join(line[:200] for line in lines[-_STDERR_LINES:])}" for _ in lines[:1])

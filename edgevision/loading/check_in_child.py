@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 from edgevision.artifact import Artifact
 from edgevision.backend import Backend, SessionSettings
@@ -22,7 +21,7 @@ from edgevision.errors import (
     PluginError,
     ProcessError,
 )
-from edgevision.execution.first_run import class_name, first_run, settings_fields
+from edgevision.execution.first_run import class_name, first_run, requested_backend, settings_fields
 from edgevision.execution.limits import limit_this_process
 from edgevision.execution.messages import Message
 from edgevision.execution.worker import Worker
@@ -70,9 +69,9 @@ def decide_in_child(
             return child.decide_without_culprits(request, error)
 
 
-def run_in_child(path: Path, artifact: Artifact, backend: Backend, settings: SessionSettings) -> None:
-    """Open a bare artifact in a child and run it once on zeros; raises as `check_bare`."""
-    what = f"{path} on {backend.name}"
+def run_in_child(where: object, artifact: Artifact, backend: Backend, settings: SessionSettings) -> None:
+    """Open an artifact in a child and run it once on zeros; raises as `check_bare`."""
+    what = f"{where} on {backend.name}"
     try:
         _check_can_start()
         _check_travels(settings)
@@ -80,11 +79,57 @@ def run_in_child(path: Path, artifact: Artifact, backend: Backend, settings: Ses
         with Worker() as worker:
             first_run(worker, artifact, backend, settings, {}, what, seconds)
     except (_NotInChildError, PluginError) as error:
-        info("%s: is opened in this process, not in one of its own first: %s", path, error)
+        info("%s: is opened in this process, not in one of its own first: %s", where, error)
     except ProcessError as error:
         raise ProcessError(
-            f"{error}; the file was not opened here: pass another backend, or convert it again"
+            f"{error}; it was not opened here: pass another backend, or convert it again"
         ) from error
+
+
+def answers_in_child(worker: Worker, bundle: Bundle, choice: Choice) -> tuple[str, float]:
+    """The device that ran a choice in a child, and its largest difference from a known answer.
+
+    In this process where a child cannot have the backend.
+
+    Raises:
+        ProcessError: the runtime was killed, ended, or timed out.
+        EdgeVisionError: it refused the artifact, or an answer differs.
+    """
+    entry, backend, settings = choice
+    on_cpu = _runs_on_cpu(backend, settings)
+    seconds = _time_limit(sum(file.size_bytes for file in entry.files), on_cpu)
+    fields = {
+        "bundle": str(bundle.path.absolute()),
+        "artifact": entry.id,
+        "backend": backend.name,
+        "class": class_name(backend),
+        "settings": settings_fields(settings),
+        "seconds": seconds,
+    }
+    try:
+        _check_can_start()
+        _check_travels(settings)
+        what = f"{entry.id} on {backend.name}"
+        answer = worker.ask(_answers_requested, Message(fields), what=what, timeout_s=seconds).fields
+    except (_NotInChildError, PluginError):
+        return _answers(bundle, choice)
+    return answer["device"], answer["difference"]
+
+
+def _answers_requested(request: Message) -> Message:
+    """Do what `answers_in_child` asks for: a job of the worker."""
+    fields = request.fields
+    limit_this_process(fields["seconds"])
+    backend = requested_backend(fields)
+    bundle = open_bundle(fields["bundle"], check_trust=False)
+    entry = next(one for one in bundle.manifest.artifacts if one.id == fields["artifact"])
+    device, difference = _answers(bundle, Choice(entry, backend, SessionSettings(**fields["settings"])))
+    return Message({"device": device, "difference": difference})
+
+
+def _answers(bundle: Bundle, choice: Choice) -> tuple[str, float]:
+    with open_session(choice.backend, bundle.artifact(choice.entry), choice.settings) as session:
+        return session.device, check_bundle_answers(session, bundle, choice.entry)
 
 
 def decide_checked(bundle: Bundle, request: Request, plugins: Registry) -> Decision:
@@ -102,7 +147,7 @@ def decide_checked(bundle: Bundle, request: Request, plugins: Registry) -> Decis
                 raise failures[0] from None
             raise
         try:
-            _check(bundle, decision.choice)
+            _answers(bundle, decision.choice)
         except BundleError:
             raise  # damage is never passed over
         except EdgeVisionError as error:
@@ -115,11 +160,6 @@ def decide_checked(bundle: Bundle, request: Request, plugins: Registry) -> Decis
             request = replace(request, left_out=request.left_out | {pair})
         else:
             return decision
-
-
-def _check(bundle: Bundle, choice: Choice) -> None:
-    with open_session(choice.backend, bundle.artifact(choice.entry), choice.settings) as session:
-        check_bundle_answers(session, bundle, choice.entry)
 
 
 class _Child:

@@ -43,7 +43,7 @@ def selftest_mode(value: object) -> str:
     `False` and `True`, which earlier releases took, are ``first-load`` and ``always``.
 
     Raises:
-        OptionError: it is none of these, or the environment's is not.
+        OptionError: the value, or that of the environment, is not one of these.
     """
     if isinstance(value, bool):
         value = ALWAYS if value else FIRST_LOAD
@@ -131,6 +131,25 @@ def check_bare(
 
     run_in_child(path, artifact, backend, settings)
     mark.keep()
+
+
+def check_opens(where: object, artifact: Artifact, backend: Backend, settings: SessionSettings) -> None:
+    """Open an artifact in a child process and run it once on zeros, whether that is new or not.
+
+    For what opens artifacts besides `load`; nothing is kept, and nothing done where ``EDGEVISION_SELFTEST``
+    says ``never``.
+
+    Args:
+        where: its file, or its bundle and its id, for errors.
+        artifact, backend, settings: what is run, and how.
+
+    Raises:
+        EdgeVisionError: as `check_bare`.
+    """
+    if selftest_mode(FIRST_LOAD) != NEVER:
+        from edgevision.loading.check_in_child import run_in_child
+
+        run_in_child(where, artifact, backend, settings)
 
 
 def _mark(bundle: Bundle, choice: Choice) -> _Mark:

@@ -211,7 +211,7 @@ class Exchange(Generic[ResultT]):
             )
 
     def _may_take(self) -> bool:
-        """Whether there is room for one more result: each worker's, and one that waits for the consumer."""
+        """True if there is room for one more result: each worker's, and one that waits for the consumer."""
         if self.policy.newest_result:
             return self._working < self._places
         return self._taken - self._next <= self._workers

@@ -1,4 +1,4 @@
-"""What happens to frames that come faster than they are answered."""
+"""Drop policies: which frames are answered where they come faster than that."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def policy_of(value: Any) -> Policy:
     """The policy that a name stands for: ``wait``, ``latest``, or ``queue(N)`` of 1 to 1000 frames.
 
     Raises:
-        OptionError: it is none of these.
+        OptionError: it is something else.
     """
     for policy in (WAIT, LATEST):
         if isinstance(value, str) and value == policy.name:

@@ -87,7 +87,7 @@ class StageTimes(NamedTuple):
 
 
 class RunFacts(NamedTuple):
-    """What answered.
+    """Backend, device, precision and bundle that answered.
 
     Attributes:
         backend, device, precision: of the session.

@@ -41,18 +41,8 @@ class Stream(Generic[ResultT]):
         policy: name of the drop policy; that of the source is known once it is open.
     """
 
-    def __init__(
-        self,
-        open_reader: Callable[[], FrameReader],
-        answering: Answering[ResultT],
-        session: CheckedSession,
-        bundle_digest: str | None,
-        policy: Policy | None,
-        limits_ms: tuple[float | None, float | None],
-        settings: StreamSettings,
-        clock: Clock,
-    ) -> None:
-        self._run = _Run(open_reader, answering, session, bundle_digest, policy, limits_ms, settings, clock)
+    def __init__(self, run: StreamRun[ResultT]) -> None:
+        self._run = run
         # The threads hold the run, and never the stream itself: so it can disappear, and they end.
         self._finalizer = weakref.finalize(self, self._run.close)
 
@@ -100,8 +90,18 @@ class Stream(Generic[ResultT]):
         self.close()
 
 
-class _Run(Generic[ResultT]):
-    """What the threads of a stream share."""
+class StreamRun(Generic[ResultT]):
+    """Threads of a stream, and all that they share.
+
+    Args:
+        open_reader: opens the source.
+        answering: makes a worker's function that answers.
+        session, bundle_digest: of the model.
+        policy: `None` for the one that suits the source.
+        limits_ms: the highest age of a frame, and the deadline of a result.
+        settings: time limits, and the number of workers.
+        clock: for all times and threads.
+    """
 
     def __init__(
         self,
@@ -127,6 +127,7 @@ class _Run(Generic[ResultT]):
         self._left = False  # by its threads, or by those who wait for them
 
     def start(self) -> None:
+        """Start the threads."""
         if self._process or self.exchange.closed:
             raise OptionError("this stream has run; call model.stream(…) again")
         self._process = os.getpid()
@@ -135,6 +136,7 @@ class _Run(Generic[ResultT]):
         self._threads.append(clock.start(self._capture.run, "edgevision-watch"))
 
     def next(self) -> Answered[ResultT] | None:
+        """As `Exchange.next`."""
         self._check_process()
         return self.exchange.next()
 
@@ -144,6 +146,7 @@ class _Run(Generic[ResultT]):
         return self.exchange.poll(listener)
 
     def close(self) -> None:
+        """End the threads, and wait for them."""
         self.exchange.close()
         if self._process != os.getpid() or self._left:  # never started, in the child of a fork, or closed
             return

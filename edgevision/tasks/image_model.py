@@ -10,6 +10,7 @@ from edgevision.backend import Slot
 from edgevision.errors import OptionError
 from edgevision.imaging.frame import Frame
 from edgevision.system.arguments import instance, real_number
+from edgevision.system.shown import shown
 from edgevision.tasks.base import TaskModel
 
 if TYPE_CHECKING:  # who predicts on files does not wait for threads and sources
@@ -67,7 +68,7 @@ class ImageModel(TaskModel, Generic[ResultT]):
         from edgevision.streaming.policy import policy_of
         from edgevision.streaming.settings import StreamSettings
         from edgevision.streaming.sources.choice import open_reader, source_of
-        from edgevision.streaming.stream import Stream
+        from edgevision.streaming.stream import Stream, StreamRun
         from edgevision.system.clock import SystemClock
 
         settings = StreamSettings() if settings is None else instance(settings, StreamSettings, "settings")
@@ -76,7 +77,7 @@ class ImageModel(TaskModel, Generic[ResultT]):
         source_of(source)  # a mistake is told here, and not in a loop that begins later
         read_timeout_s = _LIBRARY_SHARE * float(STALL_S if settings.stall_s is None else settings.stall_s)
         opening = SourceSettings(float(settings.open_timeout_s), read_timeout_s, settings.color)
-        return Stream(
+        run = StreamRun(
             partial(open_reader, source, opening),
             partial(self._answering, dict(settings.call)),
             self.session,
@@ -84,8 +85,9 @@ class ImageModel(TaskModel, Generic[ResultT]):
             chosen,
             limits_ms,
             settings,
-            SystemClock() if clock is None else clock,
+            SystemClock() if clock is None else _checked(clock),
         )
+        return Stream(run)
 
     def _answering(self, call: dict[str, Any], watch: Callable[[Slot], Slot]) -> Callable[[Frame], ResultT]:
         """This model as a function of a frame, on slots that are watched."""
@@ -95,6 +97,16 @@ class ImageModel(TaskModel, Generic[ResultT]):
 
 #: Of the time after which a source counts as lost, what a library gets: its own error says more than ours.
 _LIBRARY_SHARE = 0.75
+
+
+def _checked(clock: Clock) -> Clock:
+    from edgevision.system.clock import Clock
+
+    if not isinstance(clock, Clock) or isinstance(clock, type):
+        raise OptionError(
+            f"clock: expected a clock, such as edgevision.testing.SimulatedClock(), got {shown(clock)}"
+        )
+    return clock
 
 
 def _limit_ms(value: RealNumber | None, argument: str) -> float | None:

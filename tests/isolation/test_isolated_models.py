@@ -191,6 +191,14 @@ PROGRAM = """
     frame = np.zeros((48, 64, 3), np.uint8)
     model = edgevision.load(sys.argv[1], bare=BARE, isolate=True, standby=True)
     model(frame)
+
+    def infer():
+        try:
+            while True:
+                model(frame)
+        except edgevision.errors.SessionClosedError:
+            pass  # the process is ending
+
     supervision = model.session._session._supervision
     supervision._standby.wait(time.monotonic() + 60)
     print(supervision._running.process.pid, supervision._standby.pid, flush=True)
@@ -205,7 +213,7 @@ ENDINGS = {
     "os.kill(supervision._running.process.pid, signal.SIGSTOP); os.kill(os.getpid(), signal.SIGKILL)": (
         -signal.SIGKILL
     ),
-    "threading.Thread(target=lambda: [model(frame) for _ in iter(int, 1)], daemon=True).start()": 0,
+    "threading.Thread(target=infer, daemon=True).start()": 0,
 }
 
 
@@ -244,7 +252,7 @@ FORK = (
     if child == 0:
         try:
             model(frame)
-        except edgevision.ForkedSessionError:
+        except edgevision.errors.ForkedSessionError:
             os._exit(5)
         os._exit(6)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 5

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import struct
 import subprocess
 import sys
 from contextlib import suppress
@@ -15,9 +14,11 @@ import numpy as np
 import pytest
 from fake_bundles import FakeRuntime, registry_of, write_fake_bundle
 from misbehaving import WAYS, install
+from tampering import crashing, tampered
 
+import edgevision
 from edgevision.artifact import Artifact, read_artifact
-from edgevision.bundle.storage import file_entry, read_bundle, write_bundle
+from edgevision.bundle.storage import read_bundle
 from edgevision.errors import (
     BundleError,
     EdgeVisionError,
@@ -72,29 +73,6 @@ def tiny(tmp_path: Path) -> Path:
 
 def _data(name: str) -> bytes:
     return (DATA / name).read_bytes()
-
-
-def crashing() -> bytes:
-    """A valid container round a nonsense graph, at which LiteRT crashes: tiny.tflite with another number."""
-    content = bytearray(_data("tiny.tflite"))
-    content[1312:1316] = struct.pack("<i", 8)
-    return bytes(content)
-
-
-def tampered(bundle: Path, path: Path, change=None, **files: bytes) -> Path:  # type: ignore[no-untyped-def]
-    """A copy of a bundle with other files or another manifest, whose digests were mended."""
-    opened = read_bundle(bundle)
-    contents = {entry.path: opened.read(entry) for entry in opened.manifest.files()}
-    contents |= {name.replace("__", "/").replace("_dot_", "."): data for name, data in files.items()}
-    manifest = opened.manifest
-    entries = tuple(
-        replace(one, files=tuple(file_entry(file.path, contents[file.path]) for file in one.files))
-        for one in manifest.artifacts
-    )
-    labels = file_entry("labels.txt", contents["labels.txt"])
-    manifest = replace(manifest, artifacts=entries, labels=labels)
-    write_bundle(path, manifest if change is None else change(manifest), contents)
-    return path
 
 
 def test_the_first_load_is_checked_in_a_child_and_later_ones_are_not(tiny, cache, children) -> None:
@@ -166,6 +144,18 @@ def test_without_a_backend_what_crashes_is_left_out_with_a_warning(tiny, tmp_pat
         assert sum(model(np.zeros((8, 8, 3), np.uint8)).scores) == pytest.approx(1, abs=0.05)
     left_out = [r.getMessage() for r in caplog.records if "left out" in r.getMessage()]
     assert any("tflite-float32 on tflite" in line and "SIGSEGV" in line for line in left_out)
+
+
+def test_so_do_tune_and_pack(tiny, tmp_path) -> None:
+    path = tampered(tiny, tmp_path / "bad.evb", **{"artifacts__tflite-float32__model_dot_tflite": crashing()})
+    one = {"backends": ("tflite",), "threads": (1,), "batches": (1,), "seconds": 0.01}
+    first, second = edgevision.tune(path, **one).rows
+    assert (first.status, second.status) == ("failed", "passed")
+    assert "tflite-float32 on tflite: killed by SIGSEGV" in first.reason
+    (tmp_path / "compiled.tflite").write_bytes(crashing())
+    settings = edgevision.PackSettings(replacements={"tflite-float32": tmp_path / "compiled.tflite"})
+    with pytest.raises(ProcessError, match="tflite-float32 on tflite: killed by SIGSEGV"):
+        edgevision.pack(tiny, tmp_path / "packed.evb", settings=settings)
 
 
 def test_where_every_artifact_crashes_there_is_an_error(tiny, tmp_path) -> None:

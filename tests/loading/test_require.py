@@ -96,8 +96,8 @@ def test_a_latency_above_the_limit_is_said_with_the_one_that_was_measured(tiny) 
 
 def test_the_nodes_that_run_on_the_cpu_are_named(bundle, monkeypatch) -> None:
     nodes = tuple(f"resize_{place}" for place in range(12))
+    reported = {"fallback_nodes": nodes, "reports_placement": True}
     with pytest.raises(RequirementsError) as caught:
-        reported = {"fallback_nodes": nodes, "reports_placement": True}
         _loaded(monkeypatch, bundle, Requirements(fully_accelerated=True), **reported)
     found = caught.value.unmet[0].found
     assert found.startswith("12 nodes on the CPU: resize_0, resize_1, ")

@@ -1,4 +1,4 @@
-"""What the caller iterates over, as a stream: a generator, a list, a camera's own library."""
+"""Iterators of the caller's as a stream: a generator, a list, a camera's own library."""
 
 from __future__ import annotations
 
