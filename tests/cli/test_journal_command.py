@@ -192,7 +192,7 @@ def test_parquet_has_columns_and_frames(edgevision_command: Command, journal: Pa
             assert found["at"].isoformat() == row.at
             if row.kind == "answer":
                 assert found["backend"] == "tflite"
-                assert found["frame_content"] == reader.frame_content(row.seq)
+                assert found["frame_content"] == reader.frame_content(row)
                 result = (row.document["answer"]).get("result")
                 assert result == (found["result"] and json.loads(found["result"]))
 

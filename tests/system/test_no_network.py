@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from edgevision import cli, sign_bundle
+from edgevision import Journal, cli, sign_bundle
 from edgevision.imaging.write import write_image
 from evaluation.tiny_bundle import LABELS, write_tiny_bundle
 from reporting.report_bundle import classified, evidence_of, measured, write_report_bundle
@@ -121,6 +121,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_report_bundle(folder / "evidence.evb", evidence_of(measured("tflite-int8", classified())))
     write_tiny_bundle(folder / "unsigned.evb")
     write_tiny_bundle(folder / "signed.evb")
+    with Journal(folder / "runs.db") as journal:
+        journal.record({"status": "ok"})
     _write_keys(folder)
     sign_bundle(folder / "signed.evb", folder / "private.pem")
     return folder
@@ -150,8 +152,9 @@ COMMANDS: dict[str, tuple[list[str], tuple[str, ...]]] = {
         ("exported.tflite", ".exported.tflite"),
     ),
     "inspect": (["evidence.evb"], ()),
+    "journal": (["verify", "runs.db"], ("runs.db",)),
     "plan-evaluation": (["--max-drop", "2", "--expected-flips", "0.02"], ()),
-    "predict": (["tiny.evb", _PHOTO], ()),
+    "predict": (["tiny.evb", _PHOTO, "--journal", "new.db"], ("new.db",)),
     "report": (["evidence.evb", "-o", "report.html"], ("report.html", ".report.html")),
     "selftest": (["tiny.evb"], ()),
     "sign": (["unsigned.evb", "--key", "private.pem"], ("unsigned.evb",)),
