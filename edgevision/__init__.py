@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from edgevision.bundle.manifest import FileEntry as FileEntry
     from edgevision.bundle.manifest import Manifest as Manifest
     from edgevision.bundle.manifest import SourceEntry as SourceEntry
+    from edgevision.bundle.provenance import InputRecord as InputRecord
+    from edgevision.bundle.provenance import Provenance as Provenance
     from edgevision.bundle.signature import Signer as Signer
     from edgevision.bundle.signing import Verification as Verification
     from edgevision.bundle.signing import sign_bundle as sign_bundle
@@ -111,6 +113,9 @@ if TYPE_CHECKING:
     from edgevision.journal.verification import JournalVerification as JournalVerification
     from edgevision.journal.verification import verify_journal as verify_journal
     from edgevision.loading.bare import BareModel as BareModel
+    from edgevision.loading.install import Installed as Installed
+    from edgevision.loading.install import install as install
+    from edgevision.loading.install import roll_back as roll_back
     from edgevision.loading.load import load as load
     from edgevision.loading.load import load_classifier as load_classifier
     from edgevision.loading.load import load_detector as load_detector
@@ -136,6 +141,7 @@ if TYPE_CHECKING:
     from edgevision.observing.metrics import Metrics as Metrics
     from edgevision.observing.observe import observe as observe
     from edgevision.reporting.report import write_report as write_report
+    from edgevision.reporting.sbom import sbom as sbom
     from edgevision.session import CheckedSession as CheckedSession
     from edgevision.session import open_session as open_session
     from edgevision.streaming.records import RunFacts as RunFacts
@@ -190,6 +196,7 @@ _NAMES = {
     "benchmarking.throughput": ("Throughput",),
     "benchmarking.tune": ("Chosen", "Tuning", "TuningRow", "tune"),
     "bundle.manifest": ("ArtifactEntry", "FileEntry", "Manifest", "SourceEntry"),
+    "bundle.provenance": ("InputRecord", "Provenance"),
     "bundle.signature": ("Signer",),
     "bundle.signing": ("Verification", "sign_bundle", "verify_bundle"),
     "bundle.storage": ("Bundle", "read_bundle"),
@@ -231,6 +238,7 @@ _NAMES = {
     "journal.replay": ("ReplayedRow", "replay_journal"),
     "journal.verification": ("JournalVerification", "verify_journal"),
     "loading.bare": ("BareModel",),
+    "loading.install": ("Installed", "install", "roll_back"),
     "loading.load": ("load", "load_classifier", "load_detector", "load_generator"),
     "metrics.changes": ("BoxChange", "Confusion", "Flip", "PixelChange"),
     "metrics.reliability": ("Reliability", "ReliabilityBin"),
@@ -249,6 +257,7 @@ _NAMES = {
     "observing.metrics": ("Metrics",),
     "observing.observe": ("observe",),
     "reporting.report": ("write_report",),
+    "reporting.sbom": ("sbom",),
     "session": ("CheckedSession", "open_session"),
     "streaming.records": (
         "RunFacts",

@@ -40,14 +40,25 @@ exits with 130, and code 1 means an internal error in EdgeVision or in a plugin.
 
 from __future__ import annotations
 
+_MOST_CHARACTERS = 10_000
+
 
 class EdgeVisionError(Exception):
     """Base class of the errors that EdgeVision raises.
 
-    The message names what failed, the file or argument, what was expected, and the next step.
+    The message names what failed, the file or argument, what was expected, and the next step. It can be
+    printed whatever a file name holds, and has 10,000 characters at most.
     """
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        """Return the message."""
+        text = super().__str__()
+        if len(text) > _MOST_CHARACTERS:
+            text = f"{text[: _MOST_CHARACTERS - 1]}…"
+        # Half a surrogate pair, as in a file name that is not UTF-8: no encoding has it.
+        return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 class OptionError(EdgeVisionError, ValueError):

@@ -28,7 +28,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "rmtree": (WRITING,),
     "mkstemp": (),
     "mkdtemp": (),
-    "symlink_to": (),
+    "symlink_to": (WRITING,),
     "FileIO": (READING,),
     "ZipFile": ("edgevision/system/strict_zip.py",),
     "loads": ("edgevision/system/strict_json.py",),
@@ -45,6 +45,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
     # opens the standard streams, of which it discards one
     "edgevision/execution/worker.py": {"open": "os.devnull, in a child", "FileIO": "its standard input"},
     "edgevision/cli/__init__.py": {"open": "os.devnull, for a closed pipe"},
+    "edgevision/execution/limits.py": {"write_bytes": "/proc, of its own process"},
     "edgevision/system/process_bound.py": {"read_bytes": "/proc, of its own threads"},
     # archives that are written into memory
     "edgevision/bundle/storage.py": {"ZipFile": "written into memory"},

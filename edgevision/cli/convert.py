@@ -16,7 +16,7 @@ from edgevision.cli.options.detect import (
     decoder_settings_of,
     thresholds_of,
 )
-from edgevision.cli.options.groups import GroupedCommand, option, under
+from edgevision.cli.options.groups import GroupedCommand, command_line, option, under
 from edgevision.cli.options.image import (
     INPUT_OPTIONS,
     OUTPUT_OPTIONS,
@@ -206,10 +206,22 @@ from edgevision.tasks.options import TaskOptions
         help="Allow pictures of DICOM files in the bundle. By default it has none, and its known answers are "
         "of noise.",
     ),
+    option(
+        "--author",
+        metavar="NAME",
+        help="Who runs the conversion, for the evidence. By default nobody is named.",
+    ),
+    option(
+        "--record-names",
+        is_flag=True,
+        help="Keep paths as given in the evidence, and names of DICOM files and of images in groups, which "
+        "may tell a person. By default it has base names, and digests in place of these.",
+    ),
     option("--json", "as_json", is_flag=True, help="Print the evidence as JSON."),
 )
 @verbosity_options
-def command(source: Path, output: Path, as_json: bool, **arguments: Any) -> None:
+@click.pass_context
+def command(ctx: click.Context, /, source: Path, output: Path, as_json: bool, **arguments: Any) -> None:
     """Convert SOURCE (.keras, .h5 or a SavedModel directory) into a bundle, with evidence.
 
     Each artifact runs in its own backend and is compared with the Keras model on the
@@ -248,6 +260,9 @@ def command(source: Path, output: Path, as_json: bool, **arguments: Any) -> None
         targets_files=arguments["targets_file"],
         operating_point=operating_point_of(arguments),
         calibrate_scores=arguments["calibrate_scores"],
+        record_names=arguments["record_names"],
+        author=arguments["author"],
+        command=command_line(ctx),
         source_limits=source_limits_of(arguments),
     )
     try:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
-import sys
 import time
 import traceback
 from collections.abc import Iterator
@@ -15,6 +13,7 @@ from edgevision.conversion.messages import request_in, with_evidence
 from edgevision.conversion.phases import Activity
 from edgevision.errors import EdgeVisionError, OutputError, SourceLimitError, first_line
 from edgevision.evidence.records import Evidence
+from edgevision.execution.limits import give_way, limit_open_files
 from edgevision.execution.messages import Message
 from edgevision.execution.worker import error_fields, report
 from edgevision.plugins import registry
@@ -26,7 +25,8 @@ _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 def convert_requested(message: Message) -> Message:
     """Do what `edgevision.conversion.isolated` asks for: the job of its worker."""
     end_with_parent()
-    _limit_files(int(message.fields["open_files"]))
+    give_way()
+    limit_open_files(int(message.fields["open_files"]))
     _send_log(int(message.fields["log_level"]))
     source = ""
     try:
@@ -98,16 +98,3 @@ def _send_log(level: int) -> None:
     logger.setLevel(level)
     logger.addHandler(_ReportedLog())
     logger.propagate = False
-
-
-def _limit_files(most: int) -> None:
-    """Let this process and its children have so many files open at once, and leave no core dumps."""
-    if os.name != "posix" or sys.platform == "win32":
-        return
-    import resource
-
-    _, hardest = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hardest != resource.RLIM_INFINITY:
-        most = min(most, hardest)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hardest))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))

@@ -175,10 +175,8 @@ class Worker:
         answer = transfer.run(deadline)
         if answer is not None:
             return answer
-        if time.monotonic() >= deadline:
-            reason = f"timed out after {timeout_s:g} s"
-        else:
-            reason = end_in_words(process)
+        timed_out = time.monotonic() >= deadline
+        reason = f"timed out after {timeout_s:g} s" if timed_out else end_in_words(process)
         raise ProcessError(f"{what}: {reason} in a process of its own{_last_lines(stderr)}")
 
     def _kill(self) -> None:
@@ -311,6 +309,11 @@ def interpreter_command(module: str) -> list[str]:
     """
     if not sys.executable:
         raise ProcessError("this Python does not know its own program, so it cannot start a process")
+    if not hasattr(os, "killpg"):
+        raise ProcessError(
+            "a process of its own needs process groups and pipes that can be waited for, which Windows does "
+            "not have; run this on Linux or macOS, or in the Windows Subsystem for Linux"
+        )
     isolation = [("-E", sys.flags.ignore_environment), ("-s", sys.flags.no_user_site)]
     options = [option for option, is_set in isolation if is_set]
     return [sys.executable, *options, "-c", _START.format(module=module), *_import_path()]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgevision.artifact import Artifact, FileFormat, format_of
-from edgevision.backend import ArtifactDescription, Backend, SessionSettings
+from edgevision.backend import ArtifactDescription, Backend
 from edgevision.bundle.layout import is_bundle
 from edgevision.errors import EdgeVisionError, MissingOptionError, OpenSizeError, OptionError
 from edgevision.imaging.input_options import (

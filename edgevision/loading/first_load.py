@@ -43,7 +43,7 @@ def selftest_mode(value: object) -> str:
     `False` and `True`, which earlier releases took, are ``first-load`` and ``always``.
 
     Raises:
-        OptionError: it is none of these, or the environment's is not.
+        OptionError: the value, or that of the environment, is not one of these.
     """
     if isinstance(value, bool):
         value = ALWAYS if value else FIRST_LOAD

@@ -11,13 +11,13 @@ from edgevision.backend import DoubtingBackend, SessionSettings
 from edgevision.errors import OptionError
 from edgevision.loading.bare import BareModel, bare_options, load_bare
 from edgevision.loading.choice import Choice, Request
-from edgevision.loading.first_load import ALWAYS, FIRST_LOAD, checked_choice, selftest_mode
+from edgevision.loading.first_load import ALWAYS, NEVER, checked_choice
 from edgevision.loading.opening import open_for
+from edgevision.loading.requests import request_of
 from edgevision.observation import observers
 from edgevision.plugins import Registry, registry
-from edgevision.system.arguments import flag, instance, one_path, optional_text
+from edgevision.system.arguments import one_path
 from edgevision.system.log import info
-from edgevision.system.shown import shown
 from edgevision.tasks.task_model import model_of_task
 
 if TYPE_CHECKING:  # a process that runs one bare classifier imports no bundles, and no other tasks
@@ -96,9 +96,10 @@ def load(  # noqa: PLR0913  (all but the first three by name)
             opened here: it opens the artifact and asks it the bundle's known answers, in the time of one
             opening and about 1 s. A bare file is run once, on zeros. What passed is kept (see
             `edgevision.loading.first_load`). ``always``: also on each load, on the session that is returned.
-            ``never``: not at all. ``EDGEVISION_SELFTEST`` stands for ``first-load`` where it is set. On a
-            backend that the artifact was neither converted for nor measured on, and where the backend reports
-            that such a device may compute something else, ``first-load`` is ``always``.
+            ``never``: only an artifact that was compiled elsewhere and is not proved yet. On a backend that
+            the artifact was neither converted for nor measured on, and where the backend reports that such a
+            device may compute something else, ``first-load`` is ``always``. Where ``EDGEVISION_SELFTEST`` is
+            set, it stands for ``first-load``.
         bare: options for a bare file.
         tune: `False` takes the bundle's order and the runtime's own number of threads, the same every
             time. `None` measures unless the environment says ``EDGEVISION_TUNE=0``.
@@ -122,18 +123,9 @@ def load(  # noqa: PLR0913  (all but the first three by name)
         ProcessError: the runtime crashed or timed out on the first load.
     """
     path, plugins = one_path(path, "path"), registry()
-    backend, device = optional_text(backend, "backend"), optional_text(device, "device")
-    precision = optional_text(precision, "precision")
-    tune, mode = None if tune is None else flag(tune, "tune"), selftest_mode(selftest)
-    request = Request(
-        backend,
-        precision,
-        _merged(SessionSettings() if settings is None else settings, device, threads),
-        tune,
-        mode,
-        isolation=_isolation(isolate, deadline_ms, standby),
-    )
-    for_bundles = {"precision": precision, "selftest": selftest in (ALWAYS, True), "tune": tune}
+    request = request_of(backend, device, precision, threads, settings, tune, selftest)
+    request = replace(request, isolation=_isolation(isolate, deadline_ms, standby))
+    for_bundles = {"precision": precision, "selftest": request.selftest == ALWAYS, "tune": tune}
     described = bare_options(path, bare, for_bundles)
     if described is None:
         model = _load_bundle(path, request, plugins, trust)
@@ -244,9 +236,9 @@ def _is_checked_here(path: Path, choice: Choice, device: str, mode: str) -> bool
     That is what the caller asked for; or the bundle has no evidence for the backend, or the backend may
     compute something else here.
     """
-    if mode != FIRST_LOAD:
-        return mode == ALWAYS
     doubt = choice.entry.unproved or ""
+    if mode == ALWAYS or (mode == NEVER and not doubt):
+        return mode == ALWAYS
     if doubt:
         doubt = f"{choice.entry.id} was compiled elsewhere, and is not proved yet: {doubt}"
     elif choice.backend.name not in choice.entry.backends:
@@ -267,20 +259,3 @@ def _isolation(isolate: bool | Isolation, deadline_ms: RealNumber | None, standb
     from edgevision.isolation.settings import isolation_of
 
     return isolation_of(isolate, deadline_ms, standby)
-
-
-def _merged(settings: SessionSettings, device: str | None, threads: int | None) -> SessionSettings:
-    """`settings` with the device and the threads that are arguments of their own."""
-    settings = instance(settings, SessionSettings, "settings")
-    threads = SessionSettings(threads=threads).threads
-    for name, argument in (("device", device), ("threads", threads)):
-        setting = getattr(settings, name)
-        if argument is not None and setting is not None and argument != setting:
-            raise OptionError(
-                f"{name}: {shown(argument)} and settings.{name} {shown(setting)} contradict each other"
-            )
-    return replace(
-        settings,
-        device=settings.device if device is None else device,
-        threads=settings.threads if threads is None else threads,
-    )

@@ -198,7 +198,7 @@ def test_a_target_without_float_gets_a_full_integer_artifact_of_its_own(tmp_path
     assert [result.artifact for result in evidence.results] == ["tflite-int8-full-integer", "tflite-int8"]
     assert _is_written(tiny_artifact("int8"), tmp_path, "tflite-int8-full-integer")
     assert _is_written(_good(), tmp_path)
-    edgevision.load(request.output, precision="int8", selftest=True).close()
+    edgevision.load(request.output, precision="int8", selftest="always").close()
 
 
 @pytest.mark.usefixtures("speeds")

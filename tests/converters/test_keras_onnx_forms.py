@@ -14,6 +14,7 @@ from unusual_layers import CHOICES, LAYERS, classifier
 from edgevision.artifact import Artifact, FloatOperation
 from edgevision.converter import PlainConverter, SelectiveConverter, SymmetricConverter
 from edgevision_keras.onnx import OnnxConverter
+from edgevision_keras.quantization import onnx_integer_operations
 
 pytestmark = MARKS
 _FORMS = (OnnxConverter(), OnnxConverter().symmetric())
@@ -44,13 +45,19 @@ def zero_points(artifact: Artifact) -> list[Any]:
 def branched(keras: Any, image: Any) -> Any:
     """Convolutions, two ways that are added and two that are joined, poolings and dense layers."""
     layers = keras.layers
-    x = layers.Conv2D(16, 3, padding="same", activation="relu", name="first")(image)
+    x = layers.Conv2D(64, 3, padding="same", activation="relu", name="first")(image)
     y = layers.DepthwiseConv2D(3, padding="same", activation="relu6", name="depthwise")(x)
-    x = layers.Add(name="sum")([x, layers.Conv2D(16, 1, name="pointwise")(y)])
+    x = layers.Add(name="sum")([x, layers.Conv2D(64, 1, name="pointwise")(y)])
     x = layers.Concatenate(name="join")([layers.ReLU()(x), layers.MaxPooling2D(3, 1, "same")(y)])
-    x = layers.AveragePooling2D(2)(layers.Conv2D(16, 3, activation="relu", name="second")(x))
+    x = layers.AveragePooling2D(2)(layers.Conv2D(64, 3, activation="relu", name="second")(x))
     x = layers.Dense(16, activation="relu", name="hidden")(layers.GlobalAveragePooling2D()(x))
     return layers.Dense(4, activation="softmax", name="scores")(x)
+
+
+@pytest.fixture
+def integer_convolutions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Convolutions are integer operations although they are too small to be worth it."""
+    monkeypatch.setattr(onnx_integer_operations, "_FLOAT_BYTES", 100.0)
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +111,7 @@ def test_layers_that_stay_in_float_do_so_in_both_forms(
     kept = [name for name, _ in ranked if "second" in name]
     whole = converter.convert(branched_source, "int8", calibration)
     mixed = converter.convert(branched_source, "int8", calibration, keep_float=kept)
-    assert mixed.size_bytes > whole.size_bytes + 2 * 9 * 32 * 16
+    assert mixed.size_bytes > whole.size_bytes + 2 * 9 * 128 * 64
     if converter is _FORMS[0]:
         assert kernels(mixed, tmp_path)["QLinearConv"] == 3
         assert mixed.quantization is not None
@@ -112,6 +119,7 @@ def test_layers_that_stay_in_float_do_so_in_both_forms(
         assert FloatOperation("Conv", "second", "loses accuracy in int8") in floats
 
 
+@pytest.mark.usefixtures("integer_convolutions")
 @pytest.mark.parametrize("name", [*LAYERS, *CHOICES])
 def test_every_layer_agrees_with_the_source_in_the_form_for_cpus(
     keras: Any, tmp_path: Path, name: str
@@ -133,14 +141,28 @@ def float_operations(keras: Any, folder: Path, name: str) -> dict[tuple[str, str
     return {(each.operation, each.layer): each.reason for each in record.float_operations}
 
 
+@pytest.mark.usefixtures("integer_convolutions")
 def test_operations_without_an_integer_kernel_are_float(keras: Any, tmp_path: Path) -> None:
     (cosine,) = float_operations(keras, tmp_path, "cosine").items()
     assert cosine[0][0] == "Cos"
     assert cosine[1] == "no int8 kernel"
 
 
+@pytest.mark.usefixtures("integer_convolutions")
 def test_a_whole_normalization_is_float(keras: Any, tmp_path: Path) -> None:
     found = float_operations(keras, tmp_path, "layer_normalization")
     assert {layer for _, layer in found} == {"inside"}
     assert {"ReduceMean", "Mul", "Add"} <= {operation for operation, _ in found}
     assert found["Mul", "inside"] == "part of a normalization"
+
+
+def test_convolutions_of_few_channels_are_float_where_that_is_faster(keras: Any, tmp_path: Path) -> None:
+    layers = keras.layers
+    image = keras.Input((64, 64, 1), name="image")
+    x = layers.DepthwiseConv2D(3, name="few")(layers.Conv2D(8, 3, activation="relu", name="first")(image))
+    x = layers.Conv2D(128, 3, activation="relu", name="many")(layers.Conv2D(64, 3, strides=4)(x))
+    keras.Model(image, layers.GlobalAveragePooling2D(name="scores")(x)).save(tmp_path / "few.keras")
+    source = read(tmp_path / "few.keras")
+    images = [{"image": np.random.default_rng(1).random((1, 64, 64, 1), np.float32)}] * 4
+    found = kernels(OnnxConverter().convert(source, "int8", images), tmp_path)
+    assert (found["QLinearConv"], found["Conv"]) == (2, 2)
