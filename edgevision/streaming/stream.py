@@ -10,17 +10,20 @@ from typing import Generic, TypeVar
 
 from edgevision.errors import ForkedSessionError, OptionError
 from edgevision.frame_source import FrameReader
-from edgevision.session import CheckedSession
+from edgevision.observation import observers
 from edgevision.streaming.capture import Capture
 from edgevision.streaming.exchange import Answered, Exchange
 from edgevision.streaming.policy import Policy
 from edgevision.streaming.records import RunFacts, StreamCounters, StreamEvent
 from edgevision.streaming.settings import StreamSettings
+from edgevision.streaming.telling import StreamedModel, Telling
 from edgevision.streaming.turns import places_of, turns_of
 from edgevision.streaming.worker import Answering, Worker
 from edgevision.system.clock import Clock, Running
 
 ResultT = TypeVar("ResultT")
+#: A frame with its result, or what stands for none.
+AnsweredT = TypeVar("AnsweredT")
 
 #: Seconds for threads to end: a frame that is being inferred is finished first.
 _JOIN_S = 5.0
@@ -96,7 +99,7 @@ class StreamRun(Generic[ResultT]):
     Args:
         open_reader: opens the source.
         answering: makes a worker's function that answers.
-        session, bundle_digest: of the model.
+        model: answers, and what observers are told of.
         policy: `None` for the one that suits the source.
         limits_ms: the highest age of a frame, and the deadline of a result.
         settings: time limits, and the number of workers.
@@ -107,21 +110,22 @@ class StreamRun(Generic[ResultT]):
         self,
         open_reader: Callable[[], FrameReader],
         answering: Answering[ResultT],
-        session: CheckedSession,
-        bundle_digest: str | None,
+        model: StreamedModel,
         policy: Policy | None,
         limits_ms: tuple[float | None, float | None],
         settings: StreamSettings,
         clock: Clock,
     ) -> None:
+        session = model.session
         at_once = None if settings.workers is None else int(settings.workers)
         places = at_once or places_of(session)
         workers = at_once or places + 1  # so that preprocessing goes on during inference
         self.exchange: Exchange[ResultT] = Exchange(clock, workers, places, *limits_ms)
         self._capture = Capture(open_reader, self.exchange, policy, settings)
         self._turns = turns_of(session, clock)
-        run = RunFacts(session.backend, session.device, session.precision, bundle_digest)
+        run = RunFacts(session.backend, session.device, session.precision, model.bundle_digest)
         self._workers = [Worker(self.exchange, answering, self._turns, self, run) for _ in range(workers)]
+        self._telling = Telling(model)
         self._threads: list[Running] = []
         self._process = 0
         self._left = False  # by its threads, or by those who wait for them
@@ -138,24 +142,33 @@ class StreamRun(Generic[ResultT]):
     def next(self) -> Answered[ResultT] | None:
         """As `Exchange.next`."""
         self._check_process()
-        return self.exchange.next()
+        return self._told(self.exchange.next())
 
     def poll(self, listener: Callable[[], None]) -> Answered[ResultT] | bool:
         """As `Exchange.poll`."""
         self._check_process()
-        return self.exchange.poll(listener)
+        return self._told(self.exchange.poll(listener))
 
     def close(self) -> None:
         """End the threads, and wait for them."""
         self.exchange.close()
         if self._process != os.getpid() or self._left:  # never started, in the child of a fork, or closed
             return
+        self._told(None)
         self._turns.leave(self)
         for thread in self._threads:  # also by a second thread that closes: it may rely on their end, too
             thread.join(_JOIN_S)
         if not self._capture.join(_READER_JOIN_S) and not self._left:
             self.exchange.tell("stuck", "the source does not return from a call; its thread is left behind")
         self._left = True
+
+    def _told(self, answered: AnsweredT) -> AnsweredT:
+        """What was answered, after observers were told of it and of what was dropped before it."""
+        if observers.listening:
+            self._telling.dropped(self.exchange.counters().dropped)
+            if isinstance(answered, tuple):
+                self._telling.answered(*answered)
+        return answered
 
     def _check_process(self) -> None:
         if self._process != os.getpid():

@@ -1,0 +1,54 @@
+"""Observers of a stream's model: told of each answer that was given, and of what was dropped before it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from edgevision.observation import Observation, observers
+from edgevision.session import CheckedSession
+from edgevision.streaming.records import ABSTAINED, FAILED, StreamFrame, StreamResult
+
+
+class StreamedModel(Protocol):
+    """The part of a model that a stream and its observers need."""
+
+    bundle_digest: str | None
+    session: CheckedSession
+
+
+class Telling:
+    """Tells the observers of one stream, if there are any.
+
+    Args:
+        model: the model that answers.
+    """
+
+    def __init__(self, model: StreamedModel) -> None:
+        self._model = model
+        self._told: Counter[str] = Counter()
+
+    def answered(self, frame: StreamFrame, result: StreamResult[Any]) -> None:
+        """Tell of one answer, or of why there is none."""
+        times = {name.removesuffix("_ms"): round(ms, 3) for name, ms in result.times._asdict().items()}
+        facts: dict[str, Any] = {
+            "index": frame.index,
+            "source": frame.source,
+            "captured_at": frame.captured_at.iso(),
+            "age_ms": round(result.age_ms, 3),
+        }
+        if frame.presentation_s is not None:
+            facts["presentation_s"] = round(frame.presentation_s, 6)
+        value = None if result.state in (ABSTAINED, FAILED) else result.value
+        observers.tell(
+            Observation(self._model, result.status, frame.image, value, result.error, times, facts)
+        )
+
+    def dropped(self, counts: Mapping[str, int]) -> None:
+        """Tell of the frames that were dropped since the last time, by cause."""
+        for cause, count in counts.items():
+            new = count - self._told[cause]
+            if new > 0:
+                self._told[cause] = count
+                observers.tell(Observation(self._model, f"dropped: {cause}", facts={"frames": new}))
