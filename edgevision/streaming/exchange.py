@@ -104,6 +104,7 @@ class Exchange(Generic[ResultT]):
         with self.changed:
             self._captured += 1
             self._dropped[DropCause.DAMAGED] += 1
+            self._wake()
         self.tell("damaged", message)
 
     def end(self, error: Exception | None = None) -> None:
@@ -111,8 +112,7 @@ class Exchange(Generic[ResultT]):
         with self.changed:
             self._ended = True
             self._error = self._error or error
-            self.changed.notify_all()
-            self._listen()
+            self._wake()
 
     def tell(self, kind: str, message: str) -> None:
         """Record an event."""
@@ -139,10 +139,10 @@ class Exchange(Generic[ResultT]):
         """Add the result of a frame that was taken."""
         with self.changed:
             self._working -= 1
+            self._wake()
             if self.closed:
                 self._dropped[DropCause.CLOSED] += 1
                 return
-            self.changed.notify_all()
             if place < self._next:  # under `latest`, a newer one was given already
                 self._dropped[DropCause.NEWER_RESULT] += 1
                 return
@@ -151,7 +151,6 @@ class Exchange(Generic[ResultT]):
                 self._results.clear()
                 self._next = place
             self._results[place] = frame, result
-            self._listen()
 
     # The consumer's side
 
@@ -193,8 +192,7 @@ class Exchange(Generic[ResultT]):
             self._dropped[DropCause.CLOSED] += len(self._waiting) + len(self._results)
             self._waiting.clear()
             self._results.clear()
-            self.changed.notify_all()
-            self._listen()
+            self._wake()
 
     def counters(self) -> StreamCounters:
         """The present numbers."""
@@ -222,7 +220,7 @@ class Exchange(Generic[ResultT]):
             if not self._is_too_old(frame):
                 return frame
             self._dropped[DropCause.TOO_OLD] += 1
-            self.changed.notify_all()
+            self._wake()
         return None
 
     def _is_too_old(self, frame: StreamFrame) -> bool:
@@ -238,9 +236,7 @@ class Exchange(Generic[ResultT]):
             self._dropped[DropCause.TOO_OLD] += 1
         return None
 
-    def _given(
-        self, frame: StreamFrame, result: StreamResult[ResultT]
-    ) -> tuple[StreamFrame, StreamResult[ResultT]]:
+    def _given(self, frame: StreamFrame, result: StreamResult[ResultT]) -> Answered[ResultT]:
         age_ms = frame.age_ms
         times = result.times
         times = times._replace(delivery_ms=age_ms - sum(times[1:]))
@@ -262,7 +258,9 @@ class Exchange(Generic[ResultT]):
         if error is not None:
             raise error
 
-    def _listen(self) -> None:
+    def _wake(self) -> None:
+        """Let all that wait look again, once the caller has released the condition."""
+        self.changed.notify_all()
         listener, self._listener = self._listener, None
         if listener is not None:
             listener()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -28,6 +29,7 @@ class Telling:
     def __init__(self, model: StreamedModel) -> None:
         self._model = model
         self._told: Counter[str] = Counter()
+        self._lock = threading.Lock()  # a stream may be closed while its loop goes on
 
     def answered(self, frame: StreamFrame, result: StreamResult[Any]) -> None:
         """Tell of one answer, or of why there is none."""
@@ -47,8 +49,8 @@ class Telling:
 
     def dropped(self, counts: Mapping[str, int]) -> None:
         """Tell of the frames that were dropped since the last time, by cause."""
-        for cause, count in counts.items():
-            new = count - self._told[cause]
-            if new > 0:
-                self._told[cause] = count
-                observers.tell(Observation(self._model, f"dropped: {cause}", facts={"frames": new}))
+        with self._lock:
+            new = Counter(counts) - self._told
+            self._told += new
+        for cause, count in new.items():
+            observers.tell(Observation(self._model, f"dropped: {cause}", facts={"frames": count}))
