@@ -284,7 +284,7 @@ def _opened(path: Path, most_rows: int, commit_s: float) -> Writer:
             "choose another file"
         ) from error
     try:
-        connection, _ = open_for_writing(path)
+        connection = open_for_writing(path)
         return Writer(path, connection, lock, most_rows, commit_s)
     except BaseException:
         lock.release()

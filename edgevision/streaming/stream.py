@@ -98,7 +98,7 @@ class StreamRun(Generic[ResultT]):
     Args:
         open_reader: opens the source.
         answering: makes a worker's function that answers.
-        model: answers, and what observers are told of.
+        model: answers; observers get it with each answer.
         policy: `None` for the one that suits the source.
         limits_ms: the highest age of a frame, and the deadline of a result.
         settings: time limits, and the number of workers.
@@ -169,7 +169,7 @@ class StreamRun(Generic[ResultT]):
         self._left = True
 
     def _told(self, answered: AnsweredT) -> AnsweredT:
-        """What was answered, after observers were told of it and of what was dropped before it."""
+        """The same, after observers were called for it, and for what was dropped before it."""
         if observers.listening:
             self._telling.dropped(self.exchange.counters().dropped)
             if isinstance(answered, tuple):

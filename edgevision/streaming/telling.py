@@ -1,4 +1,4 @@
-"""Observers of a stream's model: told of each answer that was given, and of what was dropped before it."""
+"""Calls the observers of a stream's model: for each answer that was given, and for what was dropped."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class StreamedModel(Protocol):
 
 
 class Telling:
-    """Tells the observers of one stream, if there are any.
+    """Calls observers for one stream.
 
     Args:
         model: the model that answers.
@@ -32,7 +32,7 @@ class Telling:
         self._lock = threading.Lock()  # a stream may be closed while its loop goes on
 
     def answered(self, frame: StreamFrame, result: StreamResult[Any]) -> None:
-        """Tell of one answer, or of why there is none."""
+        """Call them for one answer, or for the reason why there is none."""
         times = {name.removesuffix("_ms"): round(ms, 3) for name, ms in result.times._asdict().items()}
         facts: dict[str, Any] = {
             "index": frame.index,
@@ -48,7 +48,7 @@ class Telling:
         )
 
     def dropped(self, counts: Mapping[str, int]) -> None:
-        """Tell of the frames that were dropped since the last time, by cause."""
+        """Call them for the frames that were dropped since the last time, by cause."""
         with self._lock:
             new = Counter(counts) - self._told
             self._told += new
