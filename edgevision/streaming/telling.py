@@ -1,56 +1,48 @@
-"""Calls the observers of a stream's model: for each answer that was given, and for what was dropped."""
+"""Observers of the process are told what became of each frame of a stream."""
 
 from __future__ import annotations
 
-import threading
-from collections import Counter
-from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
+from edgevision.imaging.frame import Frame
 from edgevision.observation import Observation, observers
-from edgevision.session import CheckedSession
-from edgevision.streaming.records import ABSTAINED, FAILED, StreamFrame, StreamResult
+from edgevision.streaming.records import StreamFrame, StreamResult
+from edgevision.system.clock import Instant
 
 
-class StreamedModel(Protocol):
-    """The part of a model that a stream and its observers need."""
-
-    bundle_digest: str | None
-    session: CheckedSession
-
-
-class Telling:
-    """Calls observers for one stream.
+class Teller:
+    """Tells of the frames of one stream; where nobody observes, it costs one look.
 
     Args:
-        model: the model that answers.
+        model: of the stream, as its owner knows it.
     """
 
-    def __init__(self, model: StreamedModel) -> None:
+    def __init__(self, model: Any) -> None:
         self._model = model
-        self._told: Counter[str] = Counter()
-        self._lock = threading.Lock()  # a stream may be closed while its loop goes on
+
+    @property
+    def listening(self) -> bool:
+        """True if there is an observer."""
+        return observers.listening
 
     def answered(self, frame: StreamFrame, result: StreamResult[Any]) -> None:
-        """Call them for one answer, or for the reason why there is none."""
-        times = {name.removesuffix("_ms"): round(ms, 3) for name, ms in result.times._asdict().items()}
-        facts: dict[str, Any] = {
-            "index": frame.index,
-            "source": frame.source,
-            "captured_at": frame.captured_at.iso(),
-            "age_ms": round(result.age_ms, 3),
-        }
-        if frame.presentation_s is not None:
-            facts["presentation_s"] = round(frame.presentation_s, 6)
-        value = None if result.state in (ABSTAINED, FAILED) else result.value
-        observers.tell(
-            Observation(self._model, result.status, frame.image, value, result.error, times, facts)
-        )
+        """Tell of a result that the consumer is given."""
+        if observers.listening:
+            times_ms = {name.removesuffix("_ms"): round(ms, 3) for name, ms in result.times._asdict().items()}
+            value = None if result.error is not None else result._value
+            facts = {
+                **facts_of(frame.index, frame.source, frame.captured_at),
+                "age_ms": round(result.age_ms, 3),
+            }
+            observers.tell(
+                Observation(self._model, result.status, frame.image, value, result.error, times_ms, facts)
+            )
 
-    def dropped(self, counts: Mapping[str, int]) -> None:
-        """Call them for the frames that were dropped since the last time, by cause."""
-        with self._lock:
-            new = Counter(counts) - self._told
-            self._told += new
-        for cause, count in new.items():
-            observers.tell(Observation(self._model, f"dropped: {cause}", facts={"frames": count}))
+    def dropped(self, cause: str, facts: dict[str, Any], image: Frame | None) -> None:
+        """Tell of a frame whose result nobody is given."""
+        observers.tell(Observation(self._model, f"dropped: {cause}", image, facts=facts))
+
+
+def facts_of(index: int, source: str, captured_at: Instant) -> dict[str, Any]:
+    """Which frame it was, in JSON values."""
+    return {"index": index, "source": source, "captured_at": captured_at.iso()}

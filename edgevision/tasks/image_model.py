@@ -90,9 +90,8 @@ class ImageModel(TaskModel, Generic[ResultT]):
 
     def _answering(self, call: dict[str, Any], watch: Callable[[Slot], Slot]) -> Callable[[Frame], ResultT]:
         """This model as a function of a frame, on slots that are watched."""
-        watched = self.over(self.session.view(watch))
-        watched.observed = False  # the stream tells more: which frame it was, and whether it came in time
-        return partial(cast("Callable[..., ResultT]", watched), **call)
+        watched = cast("Callable[..., ResultT]", self.over(self.session.view(watch)).unobserved())
+        return partial(watched, **call)
 
 
 #: Of the time after which a source counts as lost, what a library gets: its own error says more than ours.
