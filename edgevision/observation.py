@@ -18,7 +18,7 @@ HOOKS = ("edgevision_model_loaded", "edgevision_inferred", "edgevision_failed", 
 
 @dataclass(frozen=True, eq=False)
 class Observation:
-    """What became of one image: an answer, a failure, or a frame that was dropped.
+    """One image and what became of it: an answer, a failure, or a frame that was dropped.
 
     Attributes:
         model: the model that was called, such as a `Classifier`; it has ``session`` and ``bundle_digest``.

@@ -454,10 +454,12 @@ TAKES_PIXELS = {
     "Classifier.scores(images)",
     "Detector.detect_batch(images)",
     "ImageSet.from_arrays(images)",
+    "Journal.record(image)",
 }
 
 #: Parameters of public methods that EdgeVision itself calls, with values that it has computed.
 CALLED_BY_EDGEVISION = {
+    "Journal.edgevision_model_loaded(path)",
     "Budget.requirements(confidence)",
     "Budget.requirements(default_agreement)",
     "CheckedSession.__init__(threads)",
@@ -558,6 +560,13 @@ METHODS = [
     Row("Evaluation.worst", "count", 1, lambda count: worst_of(count)),
     Row("Confusion.matrix", "classes", 3, lambda classes: ev.Confusion(((0, 1, 2),)).matrix(classes)),
     Row("Reliability.of", "bins", 5, measured_reliability),
+    Row("Journal.__init__", "path", Path("runs.db"), lambda path: journalled(path)),
+    Row("Journal.__init__", "sample_every", 2, lambda every: journalled(frames="sample", sample_every=every)),
+    Row("Journal.__init__", "queue_rows", 9, lambda most: journalled(queue_rows=most)),
+    Row("Journal.__init__", "commit_s", 0.0625, lambda seconds: journalled(commit_s=seconds)),
+    Row("Journal.flush", "timeout_s", 8.0, lambda seconds: journalled(flush=seconds)),
+    Row("JournalReader.__init__", "path", Path("old.db"), lambda path: read_rows(ev.JournalReader(path))),
+    Row("Metrics.write", "path", Path("a.prom"), lambda path: ev.Metrics().write(path)),
     Row("CheckedSession.lease", "batch", 2, lambda batch: leased(batch)),
     Row("TensorSpec.with_batch", "batch", 2, lambda batch: IMAGE.with_batch(batch)),
 ]
@@ -566,6 +575,22 @@ METHODS = [
 def _places(key: Any) -> Any:
     """A tuple would index two dimensions, as in numpy."""
     return list(key) if isinstance(key, tuple) else key
+
+
+def journalled(path: Any = "runs.db", flush: Any = 5.0, **options: Any) -> object:
+    with ev.Journal(path, **options) as journal:
+        journal.record({"status": "ok"}, PHOTO)
+        journal.record({"status": "ok"}, PHOTO)
+        journal.flush(flush)
+    with ev.read_journal("runs.db") as rows:
+        kept = [row.frame_is_kept for row in rows][-3:]
+    Path("runs.db").unlink()
+    return kept
+
+
+def read_rows(journal: ev.JournalReader) -> object:
+    with journal:
+        return [row.kind for row in journal]
 
 
 def leased(batch: Any) -> object:
@@ -582,6 +607,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / "photos" / label).mkdir(parents=True)
         write_image(tmp_path / "photos" / label / "1.png", PHOTO)
     (tmp_path / "groups.csv").write_text("image,group\na/1.png,x\nb/1.png,y\n")
+    with ev.Journal(tmp_path / "old.db") as journal:
+        journal.record({"status": "ok"})
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -736,6 +763,9 @@ FUNCTIONS = [
     Row("read_frame", "path", Path("five/a/1.png"), lambda path: ev.read_frame(path).pixels.sum()),
     Row("read_frame", "index", 0, lambda index: ev.read_frame("five/a/1.png", index).pixels.sum()),
     Row("read_frames", "path", Path("five/a/1.png"), lambda path: len(list(ev.read_frames(path)))),
+    Row("read_journal", "path", Path("old.db"), lambda path: read_rows(ev.read_journal(path))),
+    Row("verify_journal", "path", Path("old.db"), lambda path: ev.verify_journal(path).to_dict()),
+    Row("replay_journal", "path", Path("old.db"), lambda path: list(ev.replay_journal(path, print))),
     Row("sbom", "bundle", Path("no.evb"), lambda path: ev.sbom(path)),
     Row("tune", "threads", (1,), lambda threads: _tuned(threads=threads)),
     Row("tune", "batches", (1, 2), lambda batches: _tuned(batches=batches)),

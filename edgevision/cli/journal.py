@@ -208,7 +208,7 @@ def _show_row(journal: Path, reader: JournalReader, number: int, frame: Path | N
     form = row.document["frame"]["kept"]["form"]
     if frame.suffix.lower() != f".{form}":
         raise OptionError(f"{frame}: expected a file name that ends in .{form}, as the frame was kept")
-    write_file(frame, reader.frame_content(number) or b"", check_folder_of(frame, "--frame"))
+    write_file(frame, reader.frame_content(row) or b"", check_folder_of(frame, "--frame"))
 
 
 def _words(row: JournalRow) -> str:

@@ -17,6 +17,7 @@ import click
 from edgevision.cli.lines import echo_line
 from edgevision.cli.options.detect import THRESHOLD_OPTIONS, thresholds_of
 from edgevision.cli.options.groups import GroupedCommand, option, under
+from edgevision.cli.options.journal import JOURNAL_OPTIONS, journal_of
 from edgevision.cli.options.model import BARE_HEADING, BARE_OPTIONS, load_from_arguments
 from edgevision.cli.options.path import PATH
 from edgevision.cli.options.run import (
@@ -32,6 +33,7 @@ from edgevision.cli.output.stream_line import StreamLine, stream_line
 from edgevision.errors import OptionError, OutputError
 from edgevision.imaging.pixels import Pixels, as_rgb
 from edgevision.imaging.view import viewable
+from edgevision.observing.observe import observe
 from edgevision.streaming.records import OK, STALE, StreamFrame, StreamResult, record_of
 from edgevision.streaming.settings import StreamSettings
 from edgevision.streaming.stream import Stream
@@ -95,6 +97,7 @@ _WINDOW_NAME = "edgevision"
     option("--jsonl", type=PATH, metavar="FILE", help="One JSON object per result and line; - for stdout."),
     option("--show", is_flag=True, help="Show the annotated frames in a window; q closes it."),
     option("--overwrite", is_flag=True, help="Replace the files of --save and --jsonl."),
+    *JOURNAL_OPTIONS,
 )
 @under("Model to run", *ARTIFACT_OPTIONS, *SESSION_OPTIONS, NO_TUNE_OPTION, SELFTEST_OPTION)
 @under(BARE_HEADING, *BARE_OPTIONS)
@@ -115,6 +118,9 @@ def command(model: Path, source: str, **arguments: Any) -> None:
         stall_s=arguments["stall_s"], reconnect_s=arguments["reconnect_s"], call=thresholds_of(arguments)
     )
     with ExitStack() as stack:
+        journal = stack.enter_context(journal_of(arguments, wait=False))
+        if journal is not None:
+            stack.enter_context(observe(journal))
         network = stack.enter_context(load_from_arguments(model, arguments, session_settings_of(arguments)))
         if not isinstance(network, ImageModel):
             raise OptionError(f"{model}: this model generates images from a seed, and takes no frames")

@@ -50,8 +50,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     _check_file(path)
     with _damage_in_words(path):
         try:
-            connection = _connected(path, "mode=ro")
-            _check_schema(path, connection)
+            return _opened(path, "mode=ro")
         except sqlite3.OperationalError as error:
             if _has_log(path):
                 raise JournalError(
@@ -59,13 +58,11 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
                     f"{path.name}-wal into a folder that is writable"
                 ) from error
             # On a read-only disk SQLite cannot create its index of the log, which is not there either.
-            connection = _connected(path, "immutable=1")
-            _check_schema(path, connection)
-    return connection
+            return _opened(path, "immutable=1")
 
 
-def open_for_writing(path: Path) -> tuple[sqlite3.Connection, bool]:
-    """A journal, open for writing, and True if it is new.
+def open_for_writing(path: Path) -> sqlite3.Connection:
+    """A journal, open for writing; a new one where there is none.
 
     The caller has its lock.
 
@@ -79,22 +76,28 @@ def open_for_writing(path: Path) -> tuple[sqlite3.Connection, bool]:
     with _damage_in_words(path):
         try:
             connection = _connected(path, "mode=rwc")
-            is_new = _is_empty(connection)
-            if not is_new:
-                _check_schema(path, connection)
-            connection.execute("PRAGMA journal_mode = WAL").fetchone()
-            # Each commit is on the disk when it returns: also a power failure keeps what was acknowledged.
-            connection.execute("PRAGMA synchronous = FULL")
-            if is_new:
-                _create(connection)
-            elif last_hash(connection) != head_of(connection):
-                raise JournalChainError(
-                    f"{path}: does not end where it says that it ends, so rows were removed or altered; run "
-                    f"edgevision journal verify {path}, and write to another file"
-                )
+            with _closed_on_error(connection):
+                _prepare(path, connection)
+            return connection
         except sqlite3.OperationalError as error:
             raise OutputError(f"{path}: cannot be written: {error}") from error
-    return connection, is_new
+
+
+def _prepare(path: Path, connection: sqlite3.Connection) -> None:
+    """Create a new journal, or check the one that is there."""
+    is_new = _is_empty(connection)
+    if not is_new:
+        _check_schema(path, connection)
+    connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    # Each commit is on the disk when it returns: also a power failure keeps what was acknowledged.
+    connection.execute("PRAGMA synchronous = FULL")
+    if is_new:
+        _create(connection)
+    elif last_hash(connection) != head_of(connection):
+        raise JournalChainError(
+            f"{path}: does not end where it says that it ends, so rows were removed or altered; run "
+            f"edgevision journal verify {path}, and write to another file"
+        )
 
 
 def head_of(connection: sqlite3.Connection) -> tuple[int, bytes]:
@@ -137,6 +140,22 @@ def _damage_in_words(path: Path) -> Iterator[None]:
         raise JournalError(
             f"{path}: not a valid journal (truncated or corrupted?): {first_line(error)}"
         ) from error
+
+
+@contextmanager
+def _closed_on_error(connection: sqlite3.Connection) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _opened(path: Path, how: str) -> sqlite3.Connection:
+    connection = _connected(path, how)
+    with _closed_on_error(connection):
+        _check_schema(path, connection)
+    return connection
 
 
 def _connected(path: Path, how: str) -> sqlite3.Connection:

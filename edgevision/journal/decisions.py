@@ -39,7 +39,7 @@ def compared(recorded: Mapping[str, Any], replayed: Mapping[str, Any]) -> Compar
     class that overlap by half are one (IoU of 0.5). A generator's is the image, bit by bit.
 
     Raises:
-        KeyError, TypeError, ValueError: a result is none of these, or they are of different tasks.
+        KeyError, TypeError, ValueError: a result has another form, or they are of different tasks.
     """
     if "classes" in recorded and "classes" in replayed:
         return _classes(recorded, replayed)

@@ -25,7 +25,7 @@ def write_jsonl(journal: JournalReader, file: BinaryIO, frames: bool) -> int:
     count = 0
     for row in journal:
         document = {**row.document, "hash": row.digest}
-        content = _content(journal, row) if frames else None
+        content = journal.frame_content(row) if frames else None
         if content is not None:
             document["frame_content"] = base64.b64encode(content).decode("ascii")
         file.write(json.dumps(document, ensure_ascii=False).encode("utf-8") + b"\n")
@@ -56,7 +56,7 @@ def write_parquet(journal: JournalReader, file: BinaryIO, frames: bool) -> int:
         for row in journal:
             flat = {**_flat(row), "at": datetime.fromisoformat(row.at)}
             if frames:
-                flat["frame_content"] = _content(journal, row)
+                flat["frame_content"] = journal.frame_content(row)
             pending.append(flat)
             count += 1
             if len(pending) >= (_GROUP_WITH_FRAMES if frames else _GROUP):
@@ -90,7 +90,7 @@ def write_mcap(journal: JournalReader, file: BinaryIO, frames: bool) -> int:
         document = {**row.document, "hash": row.digest}
         data = json.dumps(document, ensure_ascii=False).encode("utf-8")
         writer.add_message(rows, at_ns, data, at_ns, row.seq)
-        content = _content(journal, row) if frames else None
+        content = journal.frame_content(row) if frames else None
         if content is not None and row.document["frame"]["kept"]["form"] == "png":
             stamp = {"sec": at_ns // 10**9, "nsec": at_ns % 10**9}
             encoded = base64.b64encode(content).decode("ascii")
@@ -156,10 +156,6 @@ def _flat(row: JournalRow) -> dict[str, Any]:
 
 def _json(value: Any) -> str | None:
     return json.dumps(value, ensure_ascii=False) if value else None
-
-
-def _content(journal: JournalReader, row: JournalRow) -> bytes | None:
-    return journal.frame_content(row.seq) if row.frame_is_kept else None
 
 
 def _wall_ns(row: JournalRow) -> int:

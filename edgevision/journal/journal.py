@@ -35,6 +35,7 @@ from edgevision.tasks.base import TaskModel
 if TYPE_CHECKING:
     from edgevision.observation import Observation
     from edgevision.system.numeric import RealNumber, WholeNumber
+    from edgevision.tasks.kinds import Model
 
 _MOST_QUEUED_ROWS = 100_000
 #: Facts of a run, which stand beside the answer in a row.
@@ -130,7 +131,7 @@ class Journal:
         image: ImageLike | None = None,
         color: str = "rgb",
         *,
-        model: TaskModel | None = None,
+        model: Model | None = None,
     ) -> bool:
         """Add one answer.
 
@@ -201,7 +202,7 @@ class Journal:
     # As an observer: `with edgevision.observe(journal): …`
 
     @hookimpl
-    def edgevision_model_loaded(self, model: TaskModel, path: Path) -> None:
+    def edgevision_model_loaded(self, model: Any, path: Path) -> None:
         """Record that a model was loaded."""
         self._add("model", {**_run_of(model), "path": str(path)}, None)
 
@@ -283,7 +284,7 @@ def _opened(path: Path, most_rows: int, commit_s: float) -> Writer:
             "choose another file"
         ) from error
     try:
-        connection, _ = open_for_writing(path)
+        connection = open_for_writing(path)
         return Writer(path, connection, lock, most_rows, commit_s)
     except BaseException:
         lock.release()

@@ -11,7 +11,7 @@ from typing import Any
 
 from edgevision.errors import JournalError
 from edgevision.journal.chain import GENESIS, JournalHead, canonical, next_hash
-from edgevision.journal.reader import JournalReader, StoredRow, document_of_row
+from edgevision.journal.stored import StoredJournal, StoredRow, document_of_row
 from edgevision.system.arguments import instance, one_path
 
 _START = JournalHead(0, GENESIS.hex())
@@ -21,7 +21,7 @@ _MOST_LISTED = 20
 
 @dataclass(frozen=True)
 class JournalVerification:
-    """What the chain of a journal shows.
+    """The state of a journal, as its chain shows it.
 
     Attributes:
         path: the file.
@@ -94,11 +94,11 @@ def verify_journal(path: str | Path, head: JournalHead | str | None = None) -> J
     path = one_path(path, "path")
     if head is not None:
         head = JournalHead.parse(head) if isinstance(head, str) else instance(head, JournalHead, "head")
-    with JournalReader(path) as journal:
+    with StoredJournal(path) as journal:
         check = _Check(head)
         try:
             check.noted = journal.head  # first: more rows may be written while these are read
-            for stored in journal.stored_rows():
+            for stored in journal.rows():
                 check.row(stored, journal)
             check.end(journal)
         except JournalError as error:
@@ -133,7 +133,7 @@ class _Check:
         if len(self._problems) < _MOST_LISTED:
             self._problems.append(text)
 
-    def row(self, stored: StoredRow, journal: JournalReader) -> None:
+    def row(self, stored: StoredRow, journal: StoredJournal) -> None:
         """Check one row, and go on from the hash that it has: one altered row is one problem."""
         seq = stored.seq
         if seq != self._last + 1:
@@ -162,7 +162,7 @@ class _Check:
             if not self._anchored:
                 self.problem(f"row {seq} has another hash than the head that was passed: altered up to there")
 
-    def end(self, journal: JournalReader) -> None:
+    def end(self, journal: StoredJournal) -> None:
         """Find what is missing at the end, and what does not belong to it."""
         if self.noted.rows > self._last:
             gone = self.noted.rows - self._last
@@ -198,7 +198,7 @@ class _Check:
         """True for another head of the last row."""
         return head.rows == self._last and head.digest != self._digest.hex()
 
-    def _note(self, seq: int, document: Mapping[str, Any], journal: JournalReader) -> None:
+    def _note(self, seq: int, document: Mapping[str, Any], journal: StoredJournal) -> None:
         """Take over what the row says, and check its frame."""
         kind, at = document["kind"], document["at"]
         self._kinds[kind] += 1

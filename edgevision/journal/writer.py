@@ -229,9 +229,9 @@ class Writer:
             self._refused(error)
             return False
         self._batch = None
+        if self.error:  # not while others wait for the lock: a log may be slow
+            warning("%s: the journal is written again", self._path)
         with self._changed:
-            if self.error:
-                warning("%s: the journal is written again", self._path)
             self.error = ""
             self._head = batch.head
             self.acknowledged += len(batch.rows)
@@ -276,6 +276,7 @@ class Writer:
         with self._changed:
             first, self.error = not self.error, reason
             self._refusals += 1
+            self._waiting_for = 0  # they are told, and the next try comes after a pause
             if not isinstance(error, sqlite3.Error) or is_lasting(error):
                 self._broken = True
                 self._give_up()
@@ -308,8 +309,8 @@ class Writer:
                 self._changed.wait(left)
 
     def _end(self) -> None:
-        if self._queue and not self._broken:
-            self._try_to_write()  # all of it, or none
+        while self._queue and not self._broken and self._try_to_write():
+            pass  # a batch that had been refused first, then the rest
         if not (self._queue or self._broken):
             last = Entry("closed", {}, None, False, time.time_ns(), time.monotonic_ns())
             if self._unrecorded:

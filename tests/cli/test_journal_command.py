@@ -192,7 +192,7 @@ def test_parquet_has_columns_and_frames(edgevision_command: Command, journal: Pa
             assert found["at"].isoformat() == row.at
             if row.kind == "answer":
                 assert found["backend"] == "tflite"
-                assert found["frame_content"] == reader.frame_content(row.seq)
+                assert found["frame_content"] == reader.frame_content(row)
                 result = (row.document["answer"]).get("result")
                 assert result == (found["result"] and json.loads(found["result"]))
 
@@ -253,3 +253,19 @@ def test_replay_without_frames_says_how_to_keep_them(
         journal.record({"status": "ok"})
     done = edgevision_command("journal", "replay", tmp_path / "runs.db", "--bundle", folder / "tiny.evb")
     assert (done.returncode, "frames='all'" in done.stderr) == (3, True)
+
+
+def test_stream_records_every_answer(edgevision_command: Command, folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "runs.db"
+    (tmp_path / "images").mkdir()
+    for image in (folder / "images").glob("[0-9].png"):
+        (tmp_path / "images" / image.name).write_bytes(image.read_bytes())
+    done = edgevision_command("stream", folder / "tiny.evb", tmp_path / "images", "-q", "--journal", path)
+    assert done.returncode == 0, done.stderr
+    verified = ev.verify_journal(path)
+    assert verified.ok
+    assert verified.kinds == {"answer": 4, "closed": 1, "model": 1, "opened": 1}
+    with ev.read_journal(path) as reader:
+        answers = [row.document["answer"] for row in reader if row.kind == "answer"]
+    assert [answer["index"] for answer in answers] == [0, 1, 2, 3]
+    assert all("inference" in answer["times_ms"] for answer in answers)

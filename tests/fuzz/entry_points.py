@@ -56,6 +56,8 @@ def write_files(folder: Path) -> None:
     (folder / "empty").write_bytes(b"")
     (folder / "empty.keras").write_bytes(b"")
     (folder / "text.json").write_text('{"a": [1, 2]}')
+    with ev.Journal(folder / "old.db", frames="all") as journal:
+        journal.record(face.classification(), PHOTO)
     write_tiny_bundle(folder / "tiny.evb")
     write_tiny_bundle(folder / "signed.evb")
     if _imports("cryptography"):
@@ -90,6 +92,8 @@ def values() -> Iterator[Entry]:
     """Methods of results and settings."""
     result, found, made = face.classification(), face.detector()(PHOTO), face.generated()
     images = face.images()
+    journal, reader = ev.Journal("runs.db"), ev.read_journal("old.db")
+    row = next(row for row in reader if row.frame_is_kept)
     table: dict[str, tuple[Callable[..., object], dict[str, Any]]] = {
         "Classification": (
             ev.Classification,
@@ -132,11 +136,36 @@ def values() -> Iterator[Entry]:
             ev.Preprocessing.from_dict,
             {"data": face.PLAIN.to_dict(), "where": "manifest"},
         ),
+        "Journal": (
+            journalled,
+            {
+                **{"path": "new.db", "frames": "sample", "sample_every": 2, "on_error": "raise"},
+                **{"queue_rows": 9, "commit_s": 0.01, "wait": False},
+            },
+        ),
+        "Journal.record": (
+            journal.record,
+            {"answer": result, "image": PHOTO, "color": "rgb", "model": face.classifier()},
+        ),
+        "Journal.flush": (journal.flush, {"timeout_s": 5.0}),
+        "JournalHead.parse": (ev.JournalHead.parse, {"text": str(journal.head)}),
+        "JournalReader.frame": (reader.frame, {"row": row}),
+        "JournalReader.frame_content": (reader.frame_content, {"row": row}),
+        "Metrics.write": (ev.Metrics().write, {"path": "new.prom"}),
         "ScoreCalibration.check_labels": (ev.ScoreCalibration(1.5).check_labels, {"labels": ("a", "b")}),
         "SessionSettings.cache_folder": (lambda part: ev.SessionSettings().cache_folder(part), {"part": "a"}),
     }
     for name, (call, good) in table.items():
         yield Entry(name, call, good)
+
+
+def journalled(**arguments: Any) -> None:
+    ev.Journal(**arguments).close()
+
+
+def observed(observer: Any) -> None:
+    with ev.observe(observer):
+        pass
 
 
 def models() -> Iterator[Entry]:
@@ -212,6 +241,9 @@ def functions(folder: Path) -> Iterator[Entry]:
         "read_bundle": {"path": "tiny.evb"},
         "read_frame": {"path": "a.png", "index": None},
         "read_frames": {"path": "a.png"},
+        "read_journal": {"path": "old.db"},
+        "verify_journal": {"path": "old.db", "head": None},
+        "replay_journal": {"path": "old.db", "model": face.classifier()},
         "evaluate": {"bundle": "tiny.evb", "data": "five", "on": tflite},
         "compare": {"a": "tiny.evb", "b": "tiny.evb", "data": "five", "a_on": tflite, "b_on": tflite},
         "convert": {"source": "empty.keras", "output": "new.evb", "targets": ("raspberry-pi-5",)},
@@ -246,6 +278,7 @@ def functions(folder: Path) -> Iterator[Entry]:
             if parameter.default is not inspect.Parameter.empty
         }
         yield Entry(name, consumed(brief(function)), {**rest, **good[name]})
+    yield Entry("observe", observed, {"observer": ev.Metrics()})
 
 
 def brief(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -24,6 +24,8 @@ INTERNAL = {
     *("CheckedSession.watched", "CheckedSession.view", "TaskModel.over"),
     *("Preprocessing.resized_frame", "Bundle.artifact", "Bundle.read"),
     *("PointMetrics.named", "TrainingInputEvidence.steps"),
+    *(f"Journal.edgevision_{event}" for event in ("model_loaded", "inferred", "failed", "dropped")),
+    *(f"Metrics.edgevision_{event}" for event in ("model_loaded", "inferred", "failed", "dropped")),
     *("QuantizationEvidence.of", "Attempt.of", "ScoreQuality.of"),
     # KeyError and IndexError, as everywhere in Python.
     *("Evaluation.metric", "Comparison.metric", "Detections.__getitem__", "GeneratedImages.__getitem__"),

@@ -297,6 +297,27 @@ def test_a_full_disk_stops_nobody_and_nothing_that_fits_in_memory_is_lost(
     assert any("written again" in line for line in said)
 
 
+def test_a_disk_that_refused_is_not_tried_without_a_pause_and_all_that_was_kept_is_written_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgevision.journal.writer._FIRST_PAUSE_S", 1000.0)
+    path = tmp_path / "runs.db"
+    with ev.Journal(path, commit_s=0.001) as journal:
+        full(journal, True)
+        for number in range(3):
+            journal.record({"status": "ok", "index": number, "text": "x" * 10_000})
+            with pytest.raises(OutputError, match="full"):
+                journal.flush()
+        refusals = journal._writer._refusals
+        threading.Event().wait(0.2)
+        assert journal._writer._refusals == refusals
+        full(journal, False)
+    assert [row["answer"]["index"] for row in rows(path)] == [0, 1, 2]
+    assert journal.skipped == 0
+    verified = ev.verify_journal(path)
+    assert (verified.ok, verified.closed) == (True, True)
+
+
 def test_a_caller_that_asks_for_it_is_stopped(tmp_path: Path, quick: None) -> None:
     journal = ev.Journal(tmp_path / "runs.db", on_error="raise", commit_s=0.001)
     full(journal, True)

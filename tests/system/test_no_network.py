@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from edgevision import cli, sign_bundle
+from edgevision import Journal, cli, sign_bundle
 from edgevision.evidence.document import evidence_json
 from edgevision.imaging.write import write_image
 from evaluation.tiny_bundle import LABELS, write_tiny_bundle
@@ -125,6 +125,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = evidence_json(evidence_of(measured("tflite-float32", classified())))
     write_tiny_bundle(folder / "measured.evb", evidence_text=text)
     write_tiny_bundle(folder / "signed.evb")
+    with Journal(folder / "runs.db") as journal:
+        journal.record({"status": "ok"})
     _write_keys(folder)
     sign_bundle(folder / "signed.evb", folder / "private.pem")
     return folder
@@ -155,8 +157,9 @@ COMMANDS: dict[str, tuple[list[str], tuple[str, ...]]] = {
     ),
     "inspect": (["evidence.evb"], ()),
     "install": (["tiny.evb", "device", "--backend", "tflite"], ("device",)),
+    "journal": (["verify", "runs.db"], ("runs.db",)),
     "plan-evaluation": (["--max-drop", "2", "--expected-flips", "0.02"], ()),
-    "predict": (["tiny.evb", _PHOTO], ()),
+    "predict": (["tiny.evb", _PHOTO, "--journal", "new.db"], ("new.db",)),
     "report": (["evidence.evb", "-o", "report.html"], ("report.html", ".report.html")),
     "sbom": (["measured.evb"], ()),
     "selftest": (["tiny.evb"], ()),

@@ -14,11 +14,11 @@ from edgevision.cli.options.path import PATH
 from edgevision.errors import first_line
 from edgevision.imaging.frame import Frame
 from edgevision.journal.choices import KEPT_FRAMES
-from edgevision.tasks.base import TaskModel
 
 if TYPE_CHECKING:  # SQLite and the chain are imported where they are used
     from edgevision.journal.journal import Journal
     from edgevision.streaming.records import StreamFrame, StreamResult
+    from edgevision.tasks.kinds import Model
 
 JOURNAL_OPTIONS = (
     option(
@@ -64,7 +64,7 @@ def journal_of(arguments: Mapping[str, Any], *, wait: bool) -> Iterator[Journal 
 class AnswerLog:
     """Records the answers of one model about files; does nothing without a journal."""
 
-    def __init__(self, journal: Journal | None, model: TaskModel) -> None:
+    def __init__(self, journal: Journal | None, model: Model) -> None:
         self._journal = journal
         self._model = model
 
