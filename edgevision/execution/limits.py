@@ -32,8 +32,9 @@ def limit_this_process(seconds: float) -> None:
     cpu_s = int(seconds * cores()) + int(sum(os.times()[:2])) + 1
     memory = int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * _MEMORY_SHARE)
     for kind, most in {resource.RLIMIT_CPU: cpu_s, resource.RLIMIT_DATA: memory}.items():
-        with suppress(OSError, ValueError):  # a lower limit is set already
-            resource.setrlimit(kind, (most, most))
+        # The hard limit stays as it is: the next job of this process gets a soft one of its own.
+        with suppress(OSError, ValueError):  # a lower hard limit is set already
+            resource.setrlimit(kind, (most, resource.getrlimit(kind)[1]))
 
 
 def give_way() -> None:
