@@ -6,7 +6,6 @@ process waits, so that slots run at the same time.
 
 from __future__ import annotations
 
-import fcntl
 import mmap
 import os
 import signal
@@ -81,6 +80,8 @@ def _end_with_parent(lifeline: int) -> None:
     parent's death is no help: it comes when the *thread* ends that started this process.
     """
     if sys.platform == "linux":
+        import fcntl  # Windows has none, and imports this module, too
+
         with suppress(OSError):
             Path("/proc/self/oom_score_adj").write_bytes(_FIRST_TO_END)
         fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
