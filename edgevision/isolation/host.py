@@ -6,7 +6,6 @@ process waits, so that slots run at the same time.
 
 from __future__ import annotations
 
-import fcntl
 import mmap
 import os
 import resource
@@ -84,6 +83,8 @@ def _prepare_to_end(lifeline: int) -> None:
     # To write gigabytes into a file would keep the caller from knowing of a crash.
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     if sys.platform == "linux":
+        import fcntl  # Windows has none, and imports this module, too
+
         with suppress(OSError):
             Path("/proc/self/oom_score_adj").write_bytes(_FIRST_TO_END)
         fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
