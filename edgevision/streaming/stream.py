@@ -6,9 +6,9 @@ import os
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-from edgevision.errors import ForkedSessionError, OptionError
+from edgevision.errors import ForkedSessionError, OptionError, StreamError
 from edgevision.frame_source import FrameReader
 from edgevision.session import CheckedSession
 from edgevision.streaming.capture import Capture
@@ -16,6 +16,7 @@ from edgevision.streaming.exchange import Answered, Exchange
 from edgevision.streaming.policy import Policy
 from edgevision.streaming.records import RunFacts, StreamCounters, StreamEvent
 from edgevision.streaming.settings import StreamSettings
+from edgevision.streaming.telling import Teller
 from edgevision.streaming.turns import places_of, turns_of
 from edgevision.streaming.worker import Answering, Worker
 from edgevision.system.clock import Clock, Running
@@ -26,6 +27,20 @@ ResultT = TypeVar("ResultT")
 _JOIN_S = 5.0
 #: And for the source's: a camera's next frame is near, and a driver that hangs is not waited for.
 _READER_JOIN_S = 2.0
+
+
+class StreamedModel(Protocol):
+    """As much of a model as a stream needs to know."""
+
+    @property
+    def session(self) -> CheckedSession:
+        """Whose device streams take turns on."""
+        ...
+
+    @property
+    def bundle_digest(self) -> str | None:
+        """Of its bundle, for the results."""
+        ...
 
 
 class Stream(Generic[ResultT]):
@@ -70,11 +85,10 @@ class Stream(Generic[ResultT]):
             self.close()
 
     def __aiter__(self) -> AsyncIterator[Answered[ResultT]]:
-        self._run.start()
-        from edgevision.streaming.async_answers import (
-            AsyncAnswers,  # asyncio takes longer to import than all else
-        )
+        # asyncio takes longer to import than all else together.
+        from edgevision.streaming.async_answers import AsyncAnswers
 
+        self._run.start()
         return AsyncAnswers(self._run.poll, self.close)
 
     def close(self) -> None:
@@ -96,7 +110,7 @@ class StreamRun(Generic[ResultT]):
     Args:
         open_reader: opens the source.
         answering: makes a worker's function that answers.
-        session, bundle_digest: of the model.
+        model: that answers.
         policy: `None` for the one that suits the source.
         limits_ms: the highest age of a frame, and the deadline of a result.
         settings: time limits, and the number of workers.
@@ -107,20 +121,20 @@ class StreamRun(Generic[ResultT]):
         self,
         open_reader: Callable[[], FrameReader],
         answering: Answering[ResultT],
-        session: CheckedSession,
-        bundle_digest: str | None,
+        model: StreamedModel,
         policy: Policy | None,
         limits_ms: tuple[float | None, float | None],
         settings: StreamSettings,
         clock: Clock,
     ) -> None:
+        session, self._teller = model.session, Teller(model)
         at_once = None if settings.workers is None else int(settings.workers)
         places = at_once or places_of(session)
         workers = at_once or places + 1  # so that preprocessing goes on during inference
-        self.exchange: Exchange[ResultT] = Exchange(clock, workers, places, *limits_ms)
+        self.exchange: Exchange[ResultT] = Exchange(clock, workers, places, self._teller, *limits_ms)
         self._capture = Capture(open_reader, self.exchange, policy, settings)
         self._turns = turns_of(session, clock)
-        run = RunFacts(session.backend, session.device, session.precision, bundle_digest)
+        run = RunFacts(session.backend, session.device, session.precision, model.bundle_digest)
         self._workers = [Worker(self.exchange, answering, self._turns, self, run) for _ in range(workers)]
         self._threads: list[Running] = []
         self._process = 0
@@ -132,29 +146,47 @@ class StreamRun(Generic[ResultT]):
             raise OptionError("this stream has run; call model.stream(…) again")
         self._process = os.getpid()
         clock = self.exchange.clock
-        self._threads = [clock.start(worker.run, "edgevision-work") for worker in self._workers]
-        self._threads.append(clock.start(self._capture.run, "edgevision-watch"))
+        try:
+            for worker in self._workers:
+                self._threads.append(clock.start(worker.run, "edgevision-work"))
+            self._threads.append(clock.start(self._capture.run, "edgevision-watch"))
+        except StreamError:
+            self.close()
+            raise
 
     def next(self) -> Answered[ResultT] | None:
         """As `Exchange.next`."""
         self._check_process()
-        return self.exchange.next()
+        answered = self.exchange.next()
+        self._tell(answered)
+        return answered
 
     def poll(self, listener: Callable[[], None]) -> Answered[ResultT] | bool:
         """As `Exchange.poll`."""
         self._check_process()
-        return self.exchange.poll(listener)
+        found = self.exchange.poll(listener)
+        self._tell(found)
+        return found
+
+    def _tell(self, found: Answered[ResultT] | bool | None) -> None:
+        """Tell the observers, in the consumer's thread, of what it is given."""
+        self.exchange.tell_dropped()
+        if isinstance(found, tuple):
+            self._teller.answered(*found)
 
     def close(self) -> None:
         """End the threads, and wait for them."""
-        self.exchange.close()
-        if self._process != os.getpid() or self._left:  # never started, in the child of a fork, or closed
+        if self._process not in (0, os.getpid()):  # a thread of the parent may hold the condition
             return
-        self._turns.leave(self)
+        self.exchange.close()
+        if self._left:
+            return
         for thread in self._threads:  # also by a second thread that closes: it may rely on their end, too
             thread.join(_JOIN_S)
         if not self._capture.join(_READER_JOIN_S) and not self._left:
             self.exchange.tell("stuck", "the source does not return from a call; its thread is left behind")
+        self._turns.leave(self)
+        self.exchange.tell_dropped()
         self._left = True
 
     def _check_process(self) -> None:

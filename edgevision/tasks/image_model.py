@@ -80,8 +80,7 @@ class ImageModel(TaskModel, Generic[ResultT]):
         run = StreamRun(
             partial(open_reader, source, opening),
             partial(self._answering, dict(settings.call)),
-            self.session,
-            self.bundle_digest,
+            self,
             chosen,
             limits_ms,
             settings,
@@ -91,7 +90,7 @@ class ImageModel(TaskModel, Generic[ResultT]):
 
     def _answering(self, call: dict[str, Any], watch: Callable[[Slot], Slot]) -> Callable[[Frame], ResultT]:
         """This model as a function of a frame, on slots that are watched."""
-        watched = cast("Callable[..., ResultT]", self.over(self.session.view(watch)))
+        watched = cast("Callable[..., ResultT]", self.over(self.session.view(watch)).unobserved())
         return partial(watched, **call)
 
 
