@@ -1,4 +1,4 @@
-"""What a process of its own costs, and how long a model is away when its runtime crashes or hangs.
+"""The cost of a process of its own, and how long a model is away when its runtime crashes or hangs.
 
     python benchmarks/isolation.py                       # shared/models beside the checkout
     python benchmarks/isolation.py model.evb other.tflite --backend openvino

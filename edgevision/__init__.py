@@ -122,6 +122,7 @@ if TYPE_CHECKING:
     from edgevision.loading.load import load_detector as load_detector
     from edgevision.loading.load import load_generator as load_generator
     from edgevision.loading.requirements import Requirements as Requirements
+    from edgevision.loading.requirements import UnmetRequirement as UnmetRequirement
     from edgevision.metrics.changes import BoxChange as BoxChange
     from edgevision.metrics.changes import Confusion as Confusion
     from edgevision.metrics.changes import Flip as Flip
@@ -243,7 +244,7 @@ _NAMES = {
     "loading.bare": ("BareModel",),
     "loading.install": ("Installed", "install", "roll_back"),
     "loading.load": ("load", "load_classifier", "load_detector", "load_generator"),
-    "loading.requirements": ("Requirements",),
+    "loading.requirements": ("Requirements", "UnmetRequirement"),
     "metrics.changes": ("BoxChange", "Confusion", "Flip", "PixelChange"),
     "metrics.reliability": ("Reliability", "ReliabilityBin"),
     "metrics.comparison": (

@@ -41,9 +41,6 @@ exits with 130, and code 1 means an internal error in EdgeVision or in a plugin.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
-
 _MOST_CHARACTERS = 10_000
 
 
@@ -142,33 +139,16 @@ class DeviceError(EdgeVisionError):
     exit_code = 7
 
 
-class UnmetRequirement(NamedTuple):
-    """A requirement on a loaded model that does not hold.
-
-    Attributes:
-        field: its name in `edgevision.Requirements`.
-        required: what must hold.
-        found: what does.
-    """
-
-    field: str
-    required: str
-    found: str
-
-
 class RequirementsError(DeviceError):
     """A loaded model does not meet what `require` says of it.
 
     Attributes:
-        unmet: the requirements that do not hold, each an `UnmetRequirement`.
+        unmet: the requirements that do not hold, each an `edgevision.UnmetRequirement`.
     """
 
-    def __init__(self, where: str, unmet: Sequence[UnmetRequirement]) -> None:
-        self.unmet = tuple(unmet)
-        said = "; ".join(f"{one.field}: required {one.required}, found {one.found}" for one in unmet)
-        super().__init__(
-            f"{where}: {said}; pass another backend, device or precision to load, or relax require"
-        )
+    def __init__(self, message: str, unmet: tuple[object, ...]) -> None:
+        self.unmet = unmet
+        super().__init__(message)
 
 
 class ArtifactError(EdgeVisionError):

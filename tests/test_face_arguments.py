@@ -114,6 +114,17 @@ MAPPINGS: dict[str, Any] = {
 SETTINGS: list[tuple[type, dict[str, Any]]] = [
     (ev.SessionSettings, {"threads": 2, "cache_dir": Path("cache"), "image_size_wh": (8, 4)}),
     (
+        ev.Isolation,
+        {
+            "deadline_ms": 100.0,
+            "most_restarts": 5,
+            "within_s": 60.0,
+            "start_timeout_s": 10.0,
+            "memory_limit_mb": 500.0,
+        },
+    ),
+    (ev.Requirements, {"max_latency_ms": 50.0}),
+    (
         ev.ScoreSigmoids,
         {"transformation": "log", "parameters": ((0.5, 2.0, 1.0, 0.25),), "default_score": 0.5},
     ),

@@ -45,6 +45,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
     # opens the standard streams, of which it discards one
     "edgevision/execution/worker.py": {"open": "os.devnull, in a child", "FileIO": "its standard input"},
     "edgevision/cli/__init__.py": {"open": "os.devnull, for a closed pipe"},
+    "edgevision/isolation/host.py": {"open": "os.devnull, in a child"},
     "edgevision/execution/limits.py": {"write_bytes": "/proc, of its own process"},
     "edgevision/system/process_bound.py": {"read_bytes": "/proc, of its own threads"},
     # archives that are written into memory

@@ -16,7 +16,6 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import accumulate
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from edgevision.artifact import Artifact
 from edgevision.backend import LeasingSession, Session, SessionSettings, Slot
 from edgevision.errors import EdgeVisionError, InferenceError, PluginError, first_line
 from edgevision.execution.first_run import requested_backend
+from edgevision.execution.limits import give_way
 from edgevision.execution.messages import Message
 from edgevision.execution.worker import error_fields
 from edgevision.isolation.channel import receive, send, spec_fields
@@ -42,9 +42,6 @@ DONE_AND_LARGE = b"l"
 OTHER_SHAPES = b"o"
 #: An error follows in a message.
 FAILED = b"f"
-
-#: The out-of-memory killer ends the process with the highest first.
-_FIRST_TO_END = b"1000"
 
 
 def serve() -> None:
@@ -80,13 +77,15 @@ def _prepare_to_end(lifeline: int) -> None:
     A native call that never returns would keep a thread that waits for it from running. The signal of the
     parent's death is no help: it comes when the *thread* ends that started this process.
     """
-    # To write gigabytes into a file would keep the caller from knowing of a crash.
-    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    give_way()  # and without a core dump, which would keep the caller from knowing of a crash for long
     if sys.platform == "linux":
+<<<<<<< HEAD
         import fcntl  # Windows has none, and imports this module, too
 
         with suppress(OSError):
             Path("/proc/self/oom_score_adj").write_bytes(_FIRST_TO_END)
+=======
+>>>>>>> isolate
         fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
         fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
         fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)

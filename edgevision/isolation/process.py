@@ -34,7 +34,7 @@ _SECONDS_TO_END = 0.05
 
 @dataclass(frozen=True, eq=False)
 class Opening:
-    """What a process opens, kept for those that replace it.
+    """The artifact and settings for a process, kept for those that replace it.
 
     Attributes:
         fields: backend, settings, and the names and sizes of the artifact's files.
@@ -85,7 +85,7 @@ class Opening:
 
 @dataclass(frozen=True)
 class Opened:
-    """What a process says of the session that it opened: as `edgevision.backend.Session`."""
+    """The session of a process, as it describes it: as `edgevision.backend.Session`."""
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
@@ -298,7 +298,7 @@ class SharedSlot:
             raise self.process.ended() from error
 
     def _answer(self, answer: bytes) -> dict[str, Array]:
-        """What an answer says that is not the usual one."""
+        """The outputs or the error of an answer that is not the usual one."""
         if not answer:
             raise self.process.ended()
         if answer in (_DONE, _DONE_AND_LARGE):

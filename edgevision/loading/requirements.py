@@ -1,13 +1,13 @@
-"""What a loaded model must be on this machine: all of it holds, or loading fails."""
+"""Requirements on a loaded model on this machine: all of them hold, or loading fails."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from edgevision.errors import OptionError, RequirementsError, UnmetRequirement
+from edgevision.errors import OptionError, RequirementsError
 from edgevision.session import CheckedSession
 from edgevision.system.arguments import flag, optional_text, real_number
 from edgevision.system.timing import interleave
@@ -25,9 +25,9 @@ _MOST_NAMED = 10
 
 @dataclass(frozen=True)
 class Requirements:
-    """What must hold for a loaded model: all of it, or `edgevision.load` raises `RequirementsError`.
+    """Requirements on a loaded model: all hold, or `edgevision.load` raises `RequirementsError`.
 
-    They choose nothing: pass `backend` and `device` to `load` as well to ask for them.
+    The choice does not follow them: pass `backend` and `device` to `load` as well to ask for them.
 
     Attributes:
         backend: name of the backend that runs it, such as ``onnx``; `None` for any.
@@ -61,6 +61,20 @@ class Requirements:
             object.__setattr__(self, "max_latency_ms", limit)
 
 
+class UnmetRequirement(NamedTuple):
+    """A requirement that does not hold for a loaded model.
+
+    Attributes:
+        field: its name in `Requirements`.
+        required: what must hold.
+        found: what does.
+    """
+
+    field: str
+    required: str
+    found: str
+
+
 def check_requirements(model: Model, required: Requirements, where: str) -> None:
     """Check a model; its latency is measured last, and only if all else holds.
 
@@ -80,7 +94,11 @@ def check_requirements(model: Model, required: Requirements, where: str) -> None
             found = f"{latency_ms:.3g} (95th percentile)"
             unmet.append(UnmetRequirement("max_latency_ms", f"{required.max_latency_ms:g}", found))
     if unmet:
-        raise RequirementsError(where, unmet)
+        said = "; ".join(f"{one.field}: required {one.required}, found {one.found}" for one in unmet)
+        raise RequirementsError(
+            f"{where}: {said}; pass another backend, device or precision to edgevision.load, or require less",
+            tuple(unmet),
+        )
 
 
 def _unmet_by(session: CheckedSession, required: Requirements) -> list[UnmetRequirement]:

@@ -9,10 +9,10 @@ import pytest
 from fake_bundles import FakeRuntime, registry_of, write_fake_bundle
 
 from edgevision.artifact import Artifact
-from edgevision.errors import DeviceError, OptionError, RequirementsError, UnmetRequirement
+from edgevision.errors import DeviceError, OptionError, RequirementsError
 from edgevision.loading import load as loading
 from edgevision.loading.load import load
-from edgevision.loading.requirements import Requirements
+from edgevision.loading.requirements import Requirements, UnmetRequirement
 from edgevision.slots import PooledSession
 from tiny_bundles import classifier_artifact, write_artifacts
 
