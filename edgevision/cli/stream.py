@@ -25,6 +25,7 @@ from edgevision.cli.options.run import (
     SESSION_OPTIONS,
     session_settings_of,
 )
+from edgevision.cli.options.track import TRACK_OPTIONS, tracking_of
 from edgevision.cli.options.verbosity import verbosity, verbosity_options
 from edgevision.cli.output.annotated import annotated
 from edgevision.cli.output.stream_line import StreamLine, stream_line
@@ -90,6 +91,7 @@ _WINDOW_NAME = "edgevision"
     "Results",
     option("--top", metavar="N", type=click.IntRange(min=1), help="Number of classes to draw. Default: 1."),
     *THRESHOLD_OPTIONS,
+    *TRACK_OPTIONS,
     option("--save", type=PATH, metavar="FILE", help="Annotated video: .mp4, .mkv or .mov (extra `video`)."),
     option("--jsonl", type=PATH, metavar="FILE", help="One JSON object per result and line; - for stdout."),
     option("--show", is_flag=True, help="Show the annotated frames in a window; q closes it."),
@@ -126,7 +128,9 @@ def command(model: Path, source: str, **arguments: Any) -> None:
         if save is not None or arguments["show"]:
             sinks.append(_pictures(stack, network, save, states.get(save), arguments))
         limits = {name: arguments[name] for name in ("max_age_ms", "deadline_ms")}
-        stream = network.stream(source, arguments["policy"], settings=settings, **limits)
+        stream = network.stream(
+            source, arguments["policy"], settings=settings, track=tracking_of(arguments), **limits
+        )
         _consume(stream, sinks, stream_line(verbosity() < 0 or jsonl == _STDOUT))
 
 
