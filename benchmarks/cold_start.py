@@ -1,8 +1,10 @@
 """Cold start and memory, in processes of their own, run in turn.
 
-    python benchmarks/cold_start.py --runs 20
+    python benchmarks/cold_start.py --runs 20 --bundle digits.evb
 
-Each row has the medians of the runs: wall and CPU time of the whole process, and its peak resident memory.
+Each row has the medians of the runs: wall and CPU time of the whole process with its children, and its peak
+resident memory. With a bundle, the first load on each of its backends and later ones are compared with a load
+that checks nothing.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from statistics import median
 import click
 from networks import SHARED
 
+import edgevision
+
 #: The kernel's own count for children includes the memory that the parent had when it forked.
 _PRINT_PEAK = """
 import atexit, sys
@@ -30,7 +34,7 @@ _BARE = """
 import sys
 import cv2, numpy
 from ai_edge_litert.interpreter import Interpreter
-model, photo = sys.argv[1:]
+model, photo = sys.argv[1:3]
 interpreter = Interpreter(model_path=model, num_threads=1)
 interpreter.allocate_tensors()
 input_, output = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
@@ -43,11 +47,21 @@ print(interpreter.get_tensor(output["index"]).argmax())
 _OURS = """
 import sys
 import edgevision
-model, photo = sys.argv[1:]
+model, photo = sys.argv[1:3]
 settings = edgevision.SessionSettings(threads=1)
 bare = edgevision.BareModel(score_kind="softmax")
 classifier = edgevision.load(model, "tflite", settings=settings, bare=bare)
 print(classifier(photo).top(1)[0].class_id)
+"""
+#: The first load has a cache of its own, which is empty; a later one finds what an earlier run kept.
+_LOAD = """
+import os, sys, tempfile
+backend, selftest, is_first = {arguments}
+folder = tempfile.TemporaryDirectory()
+if is_first:
+    os.environ["EDGEVISION_CACHE"] = folder.name
+import edgevision
+edgevision.load(sys.argv[3], backend, selftest=selftest).close()
 """
 #: Wall seconds, CPU seconds, peak resident memory in MB.
 Row = tuple[float, float, float]
@@ -67,18 +81,41 @@ _PAIRS = {
 }
 
 
+def _pairs(bundle: Path | None) -> dict[str, tuple[str, str, str]]:
+    if bundle is None:
+        return _PAIRS
+    manifest = edgevision.read_bundle(bundle).manifest
+    backends = dict.fromkeys(entry.backends[-1] for entry in manifest.artifacts)
+    pairs = {}
+    for backend in backends:
+        never = _LOAD.format(arguments=(backend, "never", False))
+        for name, is_first, limit in (
+            ("first", True, "one opening and 1 s more"),
+            ("later", False, "2 ms more"),
+        ):
+            code = _LOAD.format(arguments=(backend, "first-load", is_first))
+            pairs[f"{name} load on {backend}"] = (code, never, limit)
+    return {**_PAIRS, **pairs}
+
+
 @click.command()
 @click.option("--runs", default=15, show_default=True)
 @click.option(
     "--shared", type=click.Path(exists=True, path_type=Path), default=SHARED, help="Models, images."
 )
-def main(runs: int, shared: Path) -> None:
+@click.option(
+    "--bundle",
+    type=click.Path(exists=True, path_type=Path),
+    help="Also load it first and later, on each backend.",
+)
+def main(runs: int, shared: Path, bundle: Path | None) -> None:
     """Print time and memory of both programs, and the difference."""
     arguments = [
         str(shared / "models" / "mobilenet_v1_0.25_224_quant_metadata.tflite"),
         str(shared / "images" / "cats_and_dogs.jpg"),
+        *([] if bundle is None else [str(bundle)]),
     ]
-    for name, (our_code, other_code, limit) in _PAIRS.items():
+    for name, (our_code, other_code, limit) in _pairs(bundle).items():
         for code in (our_code, other_code):
             _run(code, arguments)  # compiles modules that were never imported
         rows = [(_run(our_code, arguments), _run(other_code, arguments)) for _ in range(runs)]
@@ -86,7 +123,7 @@ def main(runs: int, shared: Path) -> None:
         print(f"{name}: {_text(ours)}, compared with {_text(theirs)}")
         wall, cpu, memory = (one / other for one, other in zip(ours, theirs, strict=True))
         more = (ours[0] - theirs[0]) * 1e3
-        print(f"    {more:+.0f} ms, x{wall:.2f} wall, x{cpu:.2f} CPU, x{memory:.2f} memory; limit: {limit}")
+        print(f"    {more:+.1f} ms, x{wall:.2f} wall, x{cpu:.2f} CPU, x{memory:.2f} memory; limit: {limit}")
 
 
 def _medians(rows: tuple[Row, ...]) -> Row:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from edgevision.bundle.manifest import FileEntry as FileEntry
     from edgevision.bundle.manifest import Manifest as Manifest
     from edgevision.bundle.manifest import SourceEntry as SourceEntry
+    from edgevision.bundle.provenance import InputRecord as InputRecord
+    from edgevision.bundle.provenance import Provenance as Provenance
     from edgevision.bundle.signature import Signer as Signer
     from edgevision.bundle.signing import Verification as Verification
     from edgevision.bundle.signing import sign_bundle as sign_bundle
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from edgevision.calibration.findings import LayerCoverage as LayerCoverage
     from edgevision.conversion.convert import convert as convert
     from edgevision.conversion.settings import ConversionSettings as ConversionSettings
+    from edgevision.conversion.source_limits import SourceLimits as SourceLimits
     from edgevision.datasets.groups import GroupFacts as GroupFacts
     from edgevision.datasets.groups import Grouping as Grouping
     from edgevision.datasets.groups import GroupSource as GroupSource
@@ -100,7 +103,19 @@ if TYPE_CHECKING:
     from edgevision.imaging.levels import ValueMapping as ValueMapping
     from edgevision.imaging.preprocess import Preprocessing as Preprocessing
     from edgevision.imaging.yuv import YuvFrame as YuvFrame
+    from edgevision.journal.chain import JournalHead as JournalHead
+    from edgevision.journal.journal import Journal as Journal
+    from edgevision.journal.reader import JournalReader as JournalReader
+    from edgevision.journal.reader import JournalRow as JournalRow
+    from edgevision.journal.reader import read_journal as read_journal
+    from edgevision.journal.replay import ReplayedRow as ReplayedRow
+    from edgevision.journal.replay import replay_journal as replay_journal
+    from edgevision.journal.verification import JournalVerification as JournalVerification
+    from edgevision.journal.verification import verify_journal as verify_journal
     from edgevision.loading.bare import BareModel as BareModel
+    from edgevision.loading.install import Installed as Installed
+    from edgevision.loading.install import install as install
+    from edgevision.loading.install import roll_back as roll_back
     from edgevision.loading.load import load as load
     from edgevision.loading.load import load_classifier as load_classifier
     from edgevision.loading.load import load_detector as load_detector
@@ -122,7 +137,11 @@ if TYPE_CHECKING:
     from edgevision.metrics.measures import MetricValue as MetricValue
     from edgevision.metrics.reliability import Reliability as Reliability
     from edgevision.metrics.reliability import ReliabilityBin as ReliabilityBin
+    from edgevision.observation import Observation as Observation
+    from edgevision.observing.metrics import Metrics as Metrics
+    from edgevision.observing.observe import observe as observe
     from edgevision.reporting.report import write_report as write_report
+    from edgevision.reporting.sbom import sbom as sbom
     from edgevision.session import CheckedSession as CheckedSession
     from edgevision.session import open_session as open_session
     from edgevision.streaming.records import RunFacts as RunFacts
@@ -178,6 +197,7 @@ _NAMES = {
     "benchmarking.throughput": ("Throughput",),
     "benchmarking.tune": ("Chosen", "Tuning", "TuningRow", "tune"),
     "bundle.manifest": ("ArtifactEntry", "FileEntry", "Manifest", "SourceEntry"),
+    "bundle.provenance": ("InputRecord", "Provenance"),
     "bundle.signature": ("Signer",),
     "bundle.signing": ("Verification", "sign_bundle", "verify_bundle"),
     "bundle.storage": ("Bundle", "read_bundle"),
@@ -185,6 +205,7 @@ _NAMES = {
     "calibration.findings": ("Coverage", "Finding", "LayerCoverage"),
     "conversion.convert": ("convert",),
     "conversion.settings": ("ConversionSettings",),
+    "conversion.source_limits": ("SourceLimits",),
     "datasets.groups": ("GroupFacts", "GroupSource", "Grouping"),
     "datasets.image_sets": ("ImageCopy", "ImageSet", "SetFacts"),
     "errors": ("EdgeVisionError", "errors"),
@@ -212,7 +233,13 @@ _NAMES = {
     "imaging.levels": ("ValueMapping",),
     "imaging.preprocess": ("Preprocessing",),
     "imaging.yuv": ("YuvFrame",),
+    "journal.chain": ("JournalHead",),
+    "journal.journal": ("Journal",),
+    "journal.reader": ("JournalReader", "JournalRow", "read_journal"),
+    "journal.replay": ("ReplayedRow", "replay_journal"),
+    "journal.verification": ("JournalVerification", "verify_journal"),
     "loading.bare": ("BareModel",),
+    "loading.install": ("Installed", "install", "roll_back"),
     "loading.load": ("load", "load_classifier", "load_detector", "load_generator"),
     "metrics.changes": ("BoxChange", "Confusion", "Flip", "PixelChange"),
     "metrics.reliability": ("Reliability", "ReliabilityBin"),
@@ -227,7 +254,11 @@ _NAMES = {
     ),
     "metrics.intervals": ("Interval",),
     "metrics.measures": ("ClassMetricValues", "Measures", "MetricValue"),
+    "observation": ("Observation",),
+    "observing.metrics": ("Metrics",),
+    "observing.observe": ("observe",),
     "reporting.report": ("write_report",),
+    "reporting.sbom": ("sbom",),
     "session": ("CheckedSession", "open_session"),
     "streaming.records": (
         "RunFacts",

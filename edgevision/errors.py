@@ -18,15 +18,20 @@
     │   ├── SessionClosedError          9   … because the session was closed, or the process ends
     │   ├── ForkedSessionError          9   … because the process was forked after the session was opened
     │   └── ProcessError                9   … because the process that ran it was killed, ended, or timed out
+    │       ├── DeadlineError           9   … because it did not answer within its deadline
+    │       └── RestartLimitError       9   … because it was replaced too often, and is not replaced again
     ├── ConversionError                10   a converter could not produce an artifact
     ├── AgreementError                 11   an artifact misses a requirement of its evidence
     │   └── NotShownError              13   … or its evaluation images are too few to show that it meets one
     ├── OutputError                    12   a result cannot be written
+    │   └── JournalBusyError           12   … because another process writes to this journal
     ├── TrustError                     14   a bundle does not meet a trust policy
     ├── IncompleteConversionError      15   some of the requested artifacts passed, and others did not
     ├── StreamError                    16   a source of frames cannot be opened, or failed
     │   ├── StreamLostError            16   … because it stopped delivering: unplugged, stalled, disconnected
     │   └── StreamBrokenError          16   … because its data is damaged
+    ├── JournalError                   17   a journal cannot be read: not a journal, a newer one, or damaged
+    │   └── JournalChainError          17   … or its rows were altered, removed, inserted or reordered
     └── CancelledError                130   the caller cancelled the operation
 
 The number is the exit code of the command line. click also exits with 2 for an invalid command line, Ctrl-C
@@ -35,14 +40,25 @@ exits with 130, and code 1 means an internal error in EdgeVision or in a plugin.
 
 from __future__ import annotations
 
+_MOST_CHARACTERS = 10_000
+
 
 class EdgeVisionError(Exception):
     """Base class of the errors that EdgeVision raises.
 
-    The message names what failed, the file or argument, what was expected, and the next step.
+    The message names what failed, the file or argument, what was expected, and the next step. It can be
+    printed whatever a file name holds, and has 10,000 characters at most.
     """
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        """Return the message."""
+        text = super().__str__()
+        if len(text) > _MOST_CHARACTERS:
+            text = f"{text[: _MOST_CHARACTERS - 1]}…"
+        # Half a surrogate pair, as in a file name that is not UTF-8: no encoding has it.
+        return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 class OptionError(EdgeVisionError, ValueError):
@@ -150,6 +166,14 @@ class ProcessError(InferenceError):
     """A child process that loaded or ran a model was killed by a signal, ended, or timed out."""
 
 
+class DeadlineError(ProcessError):
+    """A child process did not answer within its deadline, and was ended."""
+
+
+class RestartLimitError(ProcessError):
+    """A child process was replaced too often within some time, and is not replaced again."""
+
+
 class ConversionError(EdgeVisionError):
     """A converter could not produce the requested artifact."""
 
@@ -189,6 +213,10 @@ class OutputError(EdgeVisionError):
     exit_code = 12
 
 
+class JournalBusyError(OutputError):
+    """A journal is written to already, by this process or another one."""
+
+
 class TrustError(EdgeVisionError):
     """A bundle does not meet a trust policy: unsigned, signed by another, or changed after it was signed."""
 
@@ -207,6 +235,16 @@ class IncompleteConversionError(EdgeVisionError):
     def __init__(self, message: str, evidence: object) -> None:
         self.evidence = evidence
         super().__init__(message)
+
+
+class JournalError(EdgeVisionError):
+    """A journal cannot be read: not a journal, damaged, or of a version that is not supported."""
+
+    exit_code = 17
+
+
+class JournalChainError(JournalError):
+    """The rows of a journal are not those that were written: altered, removed, inserted or reordered."""
 
 
 class StreamError(EdgeVisionError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from edgevision.decoder import Decoder
     from edgevision.export_format import ExportFormat
     from edgevision.frame_source import FrameSource
+    from edgevision.observation import Observation
     from edgevision.tracker import TrackerKind
 
 hookspec = pluggy.HookspecMarker("edgevision")
@@ -70,3 +71,27 @@ def edgevision_targets() -> Iterable[Path]:  # type: ignore[empty-body]
 @hookspec
 def edgevision_commands() -> Iterable[click.Command]:  # type: ignore[empty-body]
     """Commands for the command line ``edgevision``."""
+
+
+# Observers: called after each event, in the thread that had it, which waits for them. One that raises is
+# logged and breaks nothing. The caller's own objects become observers with `edgevision.observe`.
+
+
+@hookspec
+def edgevision_model_loaded(model: Any, path: Path) -> None:
+    """Called when `edgevision.load` has opened a model from a file or bundle."""
+
+
+@hookspec
+def edgevision_inferred(observation: Observation) -> None:
+    """Called after each answer about an image, also one that is stale, and each abstention."""
+
+
+@hookspec
+def edgevision_failed(observation: Observation) -> None:
+    """Called where an image got no answer because of an error, which is then raised."""
+
+
+@hookspec
+def edgevision_dropped(observation: Observation) -> None:
+    """Called where a stream dropped a frame without an answer."""

@@ -18,6 +18,7 @@ import pluggy
 from edgevision import hookspecs
 from edgevision.artifact import STANDARD_FORMATS, FileFormat
 from edgevision.errors import DeviceError, EdgeVisionError, PluginError, first_line
+from edgevision.observation import HOOKS, Listener, observers
 from edgevision.system.entry_points import EntryPoint, entry_points
 from edgevision.system.shown import shown
 
@@ -108,6 +109,20 @@ class Registry:
             # pluggy's reason is in the last of several lines.
             self._record(name, f"{type(error).__name__}: {' '.join(str(error).split())}")
 
+    def observers(self) -> dict[str, list[Listener]]:
+        """Hook of observers -> its implementations, in the order of registration."""
+        order = [name for name, _ in self.manager.list_name_plugin()]
+        return {
+            hook: [
+                Listener(one.plugin_name, one.function, one.argnames)
+                for one in sorted(
+                    getattr(self.manager.hook, hook).get_hookimpls(),
+                    key=lambda each: order.index(each.plugin_name),
+                )
+            ]
+            for hook in HOOKS
+        }
+
     def backends(self) -> dict[str, Backend]:
         """Backend name -> backend, whether its runtime is installed or not."""
         return self._items("edgevision_backends", _BACKEND_MEMBERS)
@@ -181,7 +196,7 @@ class Registry:
             PluginError: also whatever else it raises, so that the caller can go on without it.
         """
         backend = self.backend(name)
-        names = _device_names(backend)
+        names = device_names(backend)
         if device is not None and device not in names:
             raise DeviceError(f"has no device '{device}', only {', '.join(names)}")
         return backend
@@ -348,10 +363,17 @@ def registry() -> Registry:
     The variable holds names of entry points, separated by commas, or ``all``.
     """
     disabled = [name.strip() for name in os.environ.get(DISABLE_VARIABLE, "").split(",")]
-    return discover(entry_points(GROUP), disabled)
+    found = discover(entry_points(GROUP), disabled)
+    observers.set(found.observers())
+    return found
 
 
-def _device_names(backend: Backend) -> list[str]:
+def device_names(backend: Backend) -> list[str]:
+    """The names of a backend's devices on this machine.
+
+    Raises:
+        EdgeVisionError: what the backend raises; as `PluginError` whatever else that is.
+    """
     try:
         return [one.name for one in backend.devices()]
     except EdgeVisionError:

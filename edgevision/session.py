@@ -76,7 +76,7 @@ def open_session(
         raise OptionError(f"precision: expected one of {known}, got '{settings.precision}'")
     settings.check_options(backend.name, backend.options)
     check_can_open(backend.name)
-    session = _open(backend, artifact, settings)
+    session = open_unchecked(backend, artifact, settings)
     if settings.precision not in (None, session.precision):
         session.close()
         raise DeviceError(
@@ -87,8 +87,11 @@ def open_session(
     return CheckedSession(session, backend.name, settings.threads)
 
 
-def _open(backend: Backend, artifact: Artifact, settings: SessionSettings) -> Session:
-    """Open with a backend, and turn whatever it raises into an error that names it."""
+def open_unchecked(backend: Backend, artifact: Artifact, settings: SessionSettings) -> Session:
+    """Open with a backend, and turn whatever it raises into an error that names it.
+
+    The session is the backend's own: neither its inputs nor what it is closed with are checked.
+    """
     try:
         return backend.open(artifact, settings)
     except EdgeVisionError:

@@ -47,3 +47,9 @@ def test_a_missing_runtime_names_the_command_that_installs_it() -> None:
 )
 def test_the_first_line_of_a_foreign_error_is_the_one_that_says_why(text: str, line: str) -> None:
     assert first_line(RuntimeError(text)) == line
+
+
+def test_a_message_can_be_printed_and_is_short_whatever_a_name_holds() -> None:
+    assert str(errors.InputError("a\ud800b.png: ä")) == "a\\ud800b.png: ä"
+    assert len(str(errors.InputError("x" * 1_000_000))) == 10_000
+    assert str(errors.MissingOptionError("m\udcff", "pass --labels")) == "m\\udcff: pass --labels"

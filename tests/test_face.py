@@ -24,6 +24,10 @@ NOT_EXPORTED = {
     "edgevision.loading.load.LoadOptions": "the keyword arguments of `load`, for type checkers",
     "edgevision.decoder.Decoder": "contract of a plugin: its public place is `edgevision.decoder`",
     "edgevision.decoder.Head": "contract of a plugin",
+    **dict.fromkeys(
+        (f"edgevision.system.clock.{name}" for name in ("Clock", "Condition", "Running")),
+        "time and threads, which tests replace by `edgevision.testing.SimulatedClock`",
+    ),
     "edgevision.decoder.Candidates": "contract of a plugin; callers get `Detections`",
 }
 

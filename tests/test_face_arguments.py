@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 import edgevision as ev
+from edgevision.testing.models import fake_image_to_image
 from public_face import exported_classes, exported_functions, function_of, hints_of, own_classes
 
 Call = Callable[..., object]
@@ -125,7 +126,7 @@ SETTINGS: list[tuple[type, dict[str, Any]]] = [
         },
     ),
     (ev.RunSettings, {}),
-    (ev.PackSettings, {"keep": ("tflite", "int8"), "drop": ("float32",)}),
+    (ev.PackSettings, {"keep": ("tflite", "int8"), "drop": ("float32",), "command": ("edgevision", "pack")}),
     (ev.BareModel, {"labels": ("cat", "dog")}),
     (
         ev.InputOptions,
@@ -153,8 +154,13 @@ SETTINGS: list[tuple[type, dict[str, Any]]] = [
             "calibration_samples": 9,
             "evaluation_samples": 8,
             "imports": ("keras_hub",),
+            "command": ("edgevision", "convert"),
             "targets_files": (Path("mine.toml"),),
         },
+    ),
+    (
+        ev.SourceLimits,
+        {"memory_gb": 2.5, "reading_s": 30.0, "idle_s": 60.0, "total_s": 90.0, "open_files": 64},
     ),
     (
         ev.Preprocessing,
@@ -213,6 +219,7 @@ SETTINGS: list[tuple[type, dict[str, Any]]] = [
             "guidance": 1.5,
         },
     ),
+    (ev.StreamSettings, {"stall_s": 2.0, "open_timeout_s": 5.0, "reconnect_s": 30.0, "workers": 2}),
     (ev.Quantization, {"scale": 0.5, "zero_point": 3}),
     (ev.TensorSpec, {"name": "image", "shape": (1, 2), "dtype": "uint8"}),
 ]
@@ -323,6 +330,14 @@ def classifier_with(labels: Any) -> ev.Classifier:
 
 def classifier() -> ev.Classifier:
     return classifier_with(("a", "b", "c"))
+
+
+def edited() -> ev.ImageToImage:
+    return fake_image_to_image(lambda image: image, size_wh=(16, 16))
+
+
+def streamed(model: Any, limit: str, milliseconds: Any) -> list[str]:
+    return [result.status for _, result in model.stream([PHOTO, PHOTO], **{limit: milliseconds})]
 
 
 BOXES: dict[str, Any] = {
@@ -482,6 +497,11 @@ METHODS = [
     Row("Detector.__call__", "iou_threshold", 0.75, lambda iou: found(detector()(PHOTO, iou_threshold=iou))),
     Row("Detector.__call__", "max_detections", 1, lambda most: found(detector()(PHOTO, max_detections=most))),
     Row("Detector.read", "sizes_wh", ((8, 8),), lambda sizes: read_by(detector(), sizes)),
+    *(
+        Row(f"{name}.stream", limit, 60_000.0, lambda ms, make=make, limit=limit: streamed(make(), limit, ms))
+        for name, make in (("Classifier", classifier), ("Detector", detector), ("ImageToImage", edited))
+        for limit in ("max_age_ms", "deadline_ms")
+    ),
     Row("Detections.to_coco", "image_id", 7, lambda image_id: detector()(PHOTO).to_coco(image_id)),
     Row("Detections.__getitem__", "key", (1, 0), lambda key: found(detector()(PHOTO)[_places(key)])),
     Row("LatentGenerator.__init__", "labels", ("a", "b", "c"), lambda names: latent_with(names).labels),
@@ -674,6 +694,11 @@ FUNCTIONS = [
     Row("evaluate", "groups", (1, 2, 2, 1, 3), lambda names: _evaluated(groups=names)),
     Row("export", "bundle", Path("no.evb"), lambda path: ev.export(path, "new", form="mediapipe")),
     Row("export", "output", Path("no/new"), lambda path: ev.export("tiny.evb", path, form="mediapipe")),
+    Row("install", "bundle", Path("no.evb"), lambda path: ev.install(path, "device")),
+    Row("install", "folder", Path("tiny.evb"), lambda path: ev.install("tiny.evb", path)),
+    Row("install", "threads", 0, lambda threads: ev.install("no.evb", "device", threads=threads)),
+    Row("roll_back", "folder", Path("no"), lambda path: ev.roll_back(path)),
+    Row("roll_back", "threads", 0, lambda threads: ev.roll_back("no", threads=threads)),
     Row("load", "path", Path("tiny.evb"), lambda path: _loaded(path=path)),
     Row("load", "threads", 2, lambda threads: _loaded(threads=threads)),
     Row("load_classifier", "path", Path("tiny.evb"), lambda path: _loaded(ev.load_classifier, path)),
@@ -709,6 +734,7 @@ FUNCTIONS = [
     Row("read_frame", "path", Path("five/a/1.png"), lambda path: ev.read_frame(path).pixels.sum()),
     Row("read_frame", "index", 0, lambda index: ev.read_frame("five/a/1.png", index).pixels.sum()),
     Row("read_frames", "path", Path("five/a/1.png"), lambda path: len(list(ev.read_frames(path)))),
+    Row("sbom", "bundle", Path("no.evb"), lambda path: ev.sbom(path)),
     Row("tune", "threads", (1,), lambda threads: _tuned(threads=threads)),
     Row("tune", "batches", (1, 2), lambda batches: _tuned(batches=batches)),
     Row("tune", "seconds", 0.0625, lambda seconds: _tuned(seconds=seconds)),

@@ -28,7 +28,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "rmtree": (WRITING,),
     "mkstemp": (),
     "mkdtemp": (),
-    "symlink_to": (),
+    "symlink_to": (WRITING,),
     "FileIO": (READING,),
     "ZipFile": ("edgevision/system/strict_zip.py",),
     "loads": ("edgevision/system/strict_json.py",),
@@ -36,12 +36,16 @@ CALLS: dict[str, tuple[str, ...]] = {
     "imread": (),
     "fromfile": (),
     "memmap": (),
+    # SQLite opens its files itself, with its own locks: nothing else may open them in the same process. What
+    # is at the path, and that the file is a journal, is checked first; no SQL of the file is run.
+    "connect": ("edgevision/journal/database.py",),
 }
 #: Calls that only look like one of these, or write what is their own: file -> calls, each with its reason.
 EXCEPTIONS: dict[str, dict[str, str]] = {
     # opens the standard streams, of which it discards one
     "edgevision/execution/worker.py": {"open": "os.devnull, in a child", "FileIO": "its standard input"},
     "edgevision/cli/__init__.py": {"open": "os.devnull, for a closed pipe"},
+    "edgevision/execution/limits.py": {"write_bytes": "/proc, of its own process"},
     "edgevision/system/process_bound.py": {"read_bytes": "/proc, of its own threads"},
     # archives that are written into memory
     "edgevision/bundle/storage.py": {"ZipFile": "written into memory"},
@@ -49,6 +53,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
     "plugins/edgevision_tflite/model_file.py": {"ZipFile": "written into memory"},
     "edgevision/bundle/manifest.py": {"loads": "its own text, to be put into canonical form"},
     # TOML, which its readers read strictly
+    "edgevision/conversion/messages.py": {"loads": "a pickle of the process that started this one"},
     "edgevision/target.py": {"loads": "TOML"},
     "edgevision/conversion/latency_table.py": {"loads": "TOML"},
     "edgevision/testing/fake.py": {"loads": "an artifact of tests, from memory"},

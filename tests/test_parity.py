@@ -82,4 +82,4 @@ def test_float32_gives_the_results_of_keras(converted: tuple[Evidence, Path], ba
     assert result.comparison.images == 24
     assert result.comparison.agreement >= 0.999
     assert result.comparison.mean_difference < 1e-3
-    load(bundle, backend=backend, selftest=True).close()
+    load(bundle, backend=backend, selftest="always").close()

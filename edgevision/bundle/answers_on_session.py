@@ -84,19 +84,13 @@ def check_bundle_answers(session: CheckedSession, bundle: Bundle, entry: Artifac
         BundleError: there are no known answers for this artifact, or the labels are others.
         InferenceError: preprocessing, network or results differ by more than rounding.
     """
-    return check_answers(session, bundle, entry, answers_of(bundle))
-
-
-def check_answers(
-    session: CheckedSession, bundle: Bundle, entry: ArtifactEntry, known: KnownAnswers
-) -> float:
-    """As `check_bundle_answers`, with the known answers as `answers_of` returned them."""
-    check_surroundings(bundle, entry, known)
+    known = answers_of(bundle)
+    _check_surroundings(bundle, entry, known)
     return check_known_answers(session, known, entry.id, entry.precision)
 
 
-def check_surroundings(bundle: Bundle, entry: ArtifactEntry, known: KnownAnswers) -> None:
-    """Check everything of the known answers but the network itself; raises as `check_bundle_answers`."""
+def _check_surroundings(bundle: Bundle, entry: ArtifactEntry, known: KnownAnswers) -> None:
+    """Check everything of the known answers but the network itself."""
     if known.expected is None or entry.id not in known.outputs:
         return
     manifest = bundle.manifest

@@ -1,4 +1,4 @@
-"""What a bundle's known answers say besides the network's outputs: the way in, the way out, and rounding.
+"""Known answers beside the network's outputs: the way into the network, the way out of it, and rounding.
 
 The network's own outputs differ a little from device to device. Everything before and after it must not: the
 values that the preprocessing makes of the known images, the labels, and the results that the task makes of
@@ -8,8 +8,8 @@ the known outputs. They are recorded when a bundle is converted, and computed ag
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -49,7 +49,7 @@ _LEAST_TOLERANCE, _MARGIN = 0.01, 1.5
 
 @dataclass(frozen=True, eq=False)
 class Expectations:
-    """What else must come out of a bundle's known inputs. Bundles of earlier releases have none.
+    """Values beside the outputs that must come out of a bundle's known inputs; earlier releases wrote none.
 
     Attributes:
         labels: one name per class.
@@ -66,6 +66,12 @@ class Expectations:
     resized: Floats
     tolerances: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     results: Mapping[str, Floats] = field(default_factory=dict)
+
+    def only(self, artifacts: Collection[str]) -> Expectations:
+        """The expectations of these artifacts alone, by their ids."""
+        tolerances = {name: one for name, one in self.tolerances.items() if name in artifacts}
+        results = {name: one for name, one in self.results.items() if name in artifacts}
+        return replace(self, tolerances=tolerances, results=results)
 
     def arrays(self) -> dict[str, Array]:
         """The arrays of ``selftest.npz`` that `read_expectations` reads."""
@@ -130,7 +136,7 @@ class ModelPath:
         specs: tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]],
         score_calibration: ScoreCalibration | None,
     ) -> Floats | None:
-        """What the task makes of a network's outputs, as `Expectations.results`; `None` for generated images.
+        """The task's results for a network's outputs, as `Expectations.results`; `None` for generated images.
 
         Args:
             outputs: output name -> float32 ``(n, …)``, for the known images.
@@ -269,15 +275,15 @@ def _has_best_of(objects: Floats, others: Floats, threshold: float) -> bool:
     """True if the best of the other objects in each image are among these.
 
     Of objects with equal scores, sorting decides which one suppresses the others or comes too late, and
-    numpy's differs from processor to processor; so the box need not be the same. One that barely passed the
-    threshold may be missing.
+    numpy's differs from processor to processor; so the box need not be the same. One at the very threshold
+    may be missing.
     """
     for place in np.unique(others[:, 0]):
         best = others[others[:, 0] == place]
         for one in best[np.argsort(-best[:, 2], kind="stable")][:_BEST]:
             same = objects[(objects[:, :2] == one[:2]).all(axis=1)]
             same = same[np.abs(same[:, 2] - one[2]) <= _SCORE_TOLERANCE]
-            if one[2] > threshold + _SCORE_TOLERANCE and not _is_among(one, same):
+            if abs(one[2] - threshold) > _SCORE_TOLERANCE and not _is_among(one, same):
                 return False
     return True
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,6 +116,12 @@ class KnownAnswers:
     known_inputs: KnownInputs
     outputs: Mapping[str, Outputs]
     expected: Expectations | None = None
+
+    def only(self, artifacts: Collection[str]) -> KnownAnswers:
+        """The known answers of these artifacts alone, by their ids."""
+        outputs = {name: outputs for name, outputs in self.outputs.items() if name in artifacts}
+        expected = None if self.expected is None else self.expected.only(artifacts)
+        return KnownAnswers(self.known_inputs, outputs, expected)
 
     def tolerance(self, artifact: str, precision: str, output: str) -> float:
         """Largest difference of a value of an output from the known one, as a share of its range."""

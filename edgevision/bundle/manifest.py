@@ -14,6 +14,7 @@ from dataclasses import fields as dataclass_fields
 from typing import Any
 
 from edgevision.bundle.layout import MANIFEST, SIGNATURE
+from edgevision.bundle.provenance import Provenance, provenance_from
 from edgevision.errors import BundleError, EdgeVisionError, first_line
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.system.schema_version import newer_schema
@@ -102,6 +103,8 @@ class Manifest:
         labels, selftest, evidence: the other files.
         versions: tool -> version, of the tools that wrote the bundle.
         pictures: images on which artifacts and source differ, for the report; `None` where none are kept.
+        provenance: how this bundle came to be: its conversion, or how it was packed from another, whose
+            conversion is in the evidence; `None` in those of earlier releases.
     """
 
     created: str
@@ -114,6 +117,7 @@ class Manifest:
     evidence: FileEntry
     versions: Mapping[str, str] = field(default_factory=dict)
     pictures: FileEntry | None = None
+    provenance: Provenance | None = None
 
     def files(self) -> list[FileEntry]:
         """Every file of the bundle but the manifest itself."""
@@ -128,8 +132,9 @@ def to_json(manifest: Manifest) -> str:
     document["task"] = task_to_dict(manifest.task)
     if manifest.preprocessing is not None:
         document["preprocessing"] = manifest.preprocessing.to_dict()
-    if manifest.pictures is None:
-        del document["pictures"]
+    for name in ("pictures", "provenance"):
+        if document[name] is None:
+            del document[name]
     for entry in document["artifacts"]:
         for name in ("compiled_from", "unproved"):
             if entry[name] is None:
@@ -214,6 +219,7 @@ def _manifest(reader: _Fields) -> Manifest:
         evidence=_file(reader.child("evidence")),
         versions=versions,
         pictures=_file(reader.child("pictures")) if "pictures" in reader.document else None,
+        provenance=_provenance(reader),
     )
     if not manifest.artifacts:
         raise BundleError(f"{reader.where}: artifacts: expected one or more, got none")
@@ -226,6 +232,13 @@ def _manifest(reader: _Fields) -> Manifest:
         if twice is not None:
             raise BundleError(f"{reader.where}: lists {what} '{twice}' twice, which contradict each other")
     return manifest
+
+
+def _provenance(fields: _Fields) -> Provenance | None:
+    try:
+        return provenance_from(fields.document.get("provenance"))
+    except ValueError as error:
+        raise BundleError(f"{fields.where}: provenance: {error}") from error
 
 
 def _preprocessing(fields: _Fields) -> Preprocessing | None:

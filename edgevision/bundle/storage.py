@@ -122,6 +122,8 @@ def open_bundle(path: str | Path, trust: TrustPolicy | None = None, *, check_tru
         TrustError: there is a policy, and the bundle does not meet it, or is damaged.
     """
     path = one_path(path, "path")
+    if path.is_symlink():  # which may point elsewhere before the last file is read
+        path = path.resolve()
     asked = policies(trust) if check_trust else ()
     with refusing(bool(asked)):
         files = files_of(path)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from edgevision.bundle.layout import TRUST_VARIABLE
 from edgevision.errors import BundleError, OptionError, TrustError
-from edgevision.system.arguments import sequence
+from edgevision.system.arguments import one_path, sequence
 from edgevision.system.reading import read_file
 from edgevision.system.shown import shown
 
@@ -141,12 +141,12 @@ def _pem(given: Pem | Sequence[Pem], name: str, begin: bytes) -> tuple[bytes, ..
         if isinstance(each, bytes):
             content, where = bytes(each), name
         else:
-            where = f"{name}: {each}"
+            path = one_path(each, name)
+            where = f"{name}: {path}"
             try:
-                content = read_file(each, _MOST_BYTES)
-            except (OSError, TypeError) as error:
-                reason = getattr(error, "strerror", None) or error
-                raise OptionError(f"{where}: cannot be read: {reason}") from error
+                content = read_file(path, _MOST_BYTES)
+            except OSError as error:
+                raise OptionError(f"{where}: cannot be read: {error.strerror or error}") from error
         if begin not in content:
             raise OptionError(f"{where}: expected PEM with {begin.decode()}, found none")
         contents.append(content)

@@ -39,10 +39,13 @@ _COMMANDS = {
     "evaluate": "Measure a model on labelled images, on this machine.",
     "generate": "Generate images with a bundle.",
     "inspect": "Show the contents and the evidence of a bundle.",
+    "install": "Put a bundle in the place of the one before it, after checking it here.",
+    "journal": "Verify, show, export or replay the record of a model's answers.",
     "pack": "Slim a bundle, zip it, or put artifacts compiled elsewhere into it.",
     "plan-evaluation": "Say how many images an evaluation set needs.",
     "predict": "Classify images or detect objects in them.",
     "report": "Write the evidence of a bundle as one HTML page.",
+    "sbom": "List what a bundle is made of, and the libraries that it loads.",
     "selftest": "Check a bundle's known answers on this machine.",
     "sign": "Sign a bundle with a local key.",
     "stream": "Run a model on a camera, a video or a network stream.",
@@ -62,7 +65,7 @@ folder, 4 unreadable model, 5 damaged bundle, 6 missing plugin or runtime,
 10 failed conversion, 11 requirement not met, 12 unwritable output,
 13 requirement not shown by these images, 14 not signed by someone who is trusted,
 15 only some artifacts of a conversion passed, 16 stream not opened, lost or
-broken, 130 Ctrl-C."""
+broken, 17 not a journal, or one that was changed, 130 Ctrl-C."""
 
 
 class _Commands(click.Group):

@@ -16,13 +16,14 @@ from edgevision.cli.options.detect import (
     decoder_settings_of,
     thresholds_of,
 )
-from edgevision.cli.options.groups import GroupedCommand, option, under
+from edgevision.cli.options.groups import GroupedCommand, command_line, option, under
 from edgevision.cli.options.image import (
     INPUT_OPTIONS,
     OUTPUT_OPTIONS,
     input_options_of,
     value_range,
 )
+from edgevision.cli.options.limits import LIMIT_OPTION, source_limits_of
 from edgevision.cli.options.measure import GROUND_TRUTH_OPTIONS, GROUPS_OPTION, calibration_images
 from edgevision.cli.options.path import PATH
 from edgevision.cli.options.score import SCORE_OPTIONS, operating_point_of
@@ -30,7 +31,6 @@ from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.evidence import echo_evidence
 from edgevision.cli.output.terminal import progress_on, without_noise
 from edgevision.conversion.convert import ConversionSettings, convert
-from edgevision.conversion.source_limits import SourceLimits
 from edgevision.errors import AgreementError, IncompleteConversionError
 from edgevision.evidence.document import evidence_json
 from edgevision.evidence.records import Evidence
@@ -142,15 +142,7 @@ from edgevision.tasks.options import TaskOptions
     option(
         "--trust-source", is_flag=True, help="Run Python code that the source carries, such as Lambda layers."
     ),
-    option(
-        "--limit",
-        "limits",
-        multiple=True,
-        metavar="NAME=NUMBER",
-        help="Limit of the process that reads and converts the source: memory_gb, reading_s, idle_s (without "
-        "computing), total_s, open_files. Repeatable. Default: derived from this machine and the source's "
-        "size.",
-    ),
+    LIMIT_OPTION,
 )
 @under(
     "Model input",
@@ -214,10 +206,22 @@ from edgevision.tasks.options import TaskOptions
         help="Allow pictures of DICOM files in the bundle. By default it has none, and its known answers are "
         "of noise.",
     ),
+    option(
+        "--author",
+        metavar="NAME",
+        help="Who runs the conversion, for the evidence. By default nobody is named.",
+    ),
+    option(
+        "--record-names",
+        is_flag=True,
+        help="Keep paths as given in the evidence, and names of DICOM files and of images in groups, which "
+        "may tell a person. By default it has base names, and digests in place of these.",
+    ),
     option("--json", "as_json", is_flag=True, help="Print the evidence as JSON."),
 )
 @verbosity_options
-def command(source: Path, output: Path, as_json: bool, **arguments: Any) -> None:
+@click.pass_context
+def command(ctx: click.Context, /, source: Path, output: Path, as_json: bool, **arguments: Any) -> None:
     """Convert SOURCE (.keras, .h5 or a SavedModel directory) into a bundle, with evidence.
 
     Each artifact runs in its own backend and is compared with the Keras model on the
@@ -256,7 +260,10 @@ def command(source: Path, output: Path, as_json: bool, **arguments: Any) -> None
         targets_files=arguments["targets_file"],
         operating_point=operating_point_of(arguments),
         calibrate_scores=arguments["calibrate_scores"],
-        source_limits=SourceLimits.parse(arguments["limits"]),
+        record_names=arguments["record_names"],
+        author=arguments["author"],
+        command=command_line(ctx),
+        source_limits=source_limits_of(arguments),
     )
     try:
         with without_noise() as stderr, progress_on(stderr, in_milliseconds=True) as progress:

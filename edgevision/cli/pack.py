@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from edgevision.cli.lines import echo_line
-from edgevision.cli.options.groups import GroupedCommand, option, under
+from edgevision.cli.options.groups import GroupedCommand, command_line, option, under
 from edgevision.cli.options.path import PATH
 from edgevision.cli.options.run import SESSION_OPTIONS, session_settings_of
 from edgevision.cli.options.verbosity import verbosity_options
@@ -49,6 +49,7 @@ _OUTPUT_OPTIONS = (
     option("-o", "--output", type=PATH, required=True, metavar="NAME.evb", help="Bundle to write."),
     option("--zip", "zipped", is_flag=True, help="Write one zip file instead of a folder."),
     option("--force", is_flag=True, help="Replace an existing bundle."),
+    option("--author", metavar="NAME", help="Who packs it, for its manifest. By default nobody is named."),
     option("--json", "as_json", is_flag=True, help="Print a JSON object."),
 )
 
@@ -63,7 +64,8 @@ _OUTPUT_OPTIONS = (
     *SESSION_OPTIONS,
 )
 @verbosity_options
-def command(bundle: Path, **arguments: Any) -> None:
+@click.pass_context
+def command(ctx: click.Context, /, bundle: Path, **arguments: Any) -> None:
     """Write BUNDLE with fewer artifacts, with artifacts compiled elsewhere, or as one file.
 
     An artifact that was compiled elsewhere must give its known answers. Where its device is not here, it is
@@ -77,6 +79,8 @@ def command(bundle: Path, **arguments: Any) -> None:
         evidence_details=not arguments["no_evidence_details"],
         replacements=dict(_pair(text) for text in arguments["replacements"]),
         session=replace(session, device=arguments["device"]),
+        author=arguments["author"],
+        command=command_line(ctx),
     )
     with without_noise():
         done = pack(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -16,6 +17,7 @@ from edgevision.backend import SessionSettings
 from edgevision.cli.lines import echo_line, one_line
 from edgevision.cli.options.detect import THRESHOLD_OPTIONS, thresholds_of
 from edgevision.cli.options.groups import GroupedCommand, option, under
+from edgevision.cli.options.journal import JOURNAL_OPTIONS, AnswerLog, journal_of
 from edgevision.cli.options.model import BARE_HEADING, BARE_OPTIONS, load_from_arguments
 from edgevision.cli.options.path import PATH
 from edgevision.cli.options.run import (
@@ -87,6 +89,7 @@ class Row(NamedTuple):
         type=click.IntRange(min=1),
         help="Of videos, use every Nth frame, beginning with the first. Default: 1.",
     ),
+    *JOURNAL_OPTIONS,
 )
 @under(
     "Model to run",
@@ -119,8 +122,10 @@ def command(
     unreadable, top = 0, arguments["top"] or 1
     settings = replace(session_settings_of(arguments), device=arguments["device"])
     workers, settings = shared_out(settings, len(files) + _FRAMES * len(videos))
-    with _load(model, arguments, settings) as network:
-        work = partial(_results, _predictor(network, arguments), copies, network.preprocessing.mapping, top)
+    with _load(model, arguments, settings) as network, journal_of(arguments, wait=True) as journal:
+        log = AnswerLog(journal, network)
+        predict, mapping = _predictor(network, arguments), network.preprocessing.mapping
+        work = partial(_results, predict, copies, mapping, top, log)
         lines = partial(_json_lines if as_json else _lines, network, top)
         blocks = image_blocks(files, pays(network.session, network.preprocessing.size_wh))
         with in_order(work, blocks, workers) as rows:
@@ -128,7 +133,7 @@ def command(
                 unreadable += _echo(block, lines, as_json)
         count = len(files)
         for video in videos:
-            for row in _video_rows(network, video, arguments, save, overwrite):
+            for row in _video_rows(network, video, arguments, save, overwrite, log):
                 count += 1
                 unreadable += _echo([row], lines, as_json)
     _echo_left_out(found, as_json)
@@ -198,17 +203,23 @@ def _results(
     copies: Mapping[str, AnnotatedCopy],
     mapping: ValueMapping,
     top: int,
+    log: AnswerLog,
     block: Sequence[Read],
 ) -> Iterator[list[Row]]:
     """A row for each image of a block; annotated copies are saved of those in `copies`."""
     images = [(file, read_or_error(file) if image is None else image) for file, image in block]
-    results = iter(_each_or_all(predict, [image for _, image in images if isinstance(image, Frame)]))
+    frames = [image for _, image in images if isinstance(image, Frame)]
+    started_s = time.perf_counter()
+    results = iter(_each_or_all(predict, frames))
+    call_ms = 1e3 * (time.perf_counter() - started_s)
     rows: list[Row] = []
     for file, image in images:
         if isinstance(image, InputError):
+            log.add(file.name, None, image, 0.0, 1)
             rows.append(Row(file.name, image))
             continue
         result, copy = next(results), copies.get(file.name)
+        log.add(file.name, image, result, call_ms, len(frames))
         rows.append(Row(file.name, result, None if copy is None else copy.path))
         if copy is not None and not isinstance(result, InputError):
             save_annotated(copy, viewable(image, mapping), result, top)
@@ -216,7 +227,12 @@ def _results(
 
 
 def _video_rows(
-    network: Network, video: Path, arguments: Mapping[str, Any], save: Path | None, overwrite: bool
+    network: Network,
+    video: Path,
+    arguments: Mapping[str, Any],
+    save: Path | None,
+    overwrite: bool,
+    log: AnswerLog,
 ) -> Iterator[Row]:
     """A row for each frame of a video that is used, and for each that is damaged."""
     every, top = arguments["every"] or 1, arguments["top"] or 1
@@ -225,6 +241,7 @@ def _video_rows(
     for frame, answered in stream:
         index = frame.index * every
         name = f"{video}#{index}"
+        log.add_of_stream(name, frame, answered)
         if answered.error is not None:
             yield Row(name, answered.error, presentation_s=frame.presentation_s)
             continue

@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 
-from edgevision.bundle.selftest import SelftestRow, run_known_answers
 from edgevision.cli.options.groups import GroupedCommand, under
 from edgevision.cli.options.path import PATH
 from edgevision.cli.options.run import ARTIFACT_OPTIONS, SESSION_OPTIONS, session_settings_of
@@ -17,6 +16,7 @@ from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.tables import echo_table
 from edgevision.cli.output.terminal import without_noise
 from edgevision.errors import InferenceError
+from edgevision.loading.selftest import SelftestRow, run_known_answers
 
 
 @click.command("selftest", cls=GroupedCommand)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
-import sys
 import time
 import traceback
 from collections.abc import Iterator
@@ -13,37 +11,41 @@ from collections.abc import Iterator
 from edgevision.conversion.convert import Conversion
 from edgevision.conversion.messages import request_in, with_evidence
 from edgevision.conversion.phases import Activity
-from edgevision.errors import EdgeVisionError, OutputError, first_line
+from edgevision.errors import EdgeVisionError, OutputError, SourceLimitError, first_line
 from edgevision.evidence.records import Evidence
+from edgevision.execution.limits import give_way, limit_open_files
 from edgevision.execution.messages import Message
 from edgevision.execution.worker import error_fields, report
 from edgevision.plugins import registry
 from edgevision.system.process_family import end_with_parent
 
-#: Reasons of the system that are limits -> their names.
-_LIMITS = {errno.EMFILE: "open_files", errno.ENOMEM: "memory_gb"}
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def convert_requested(message: Message) -> Message:
     """Do what `edgevision.conversion.isolated` asks for: the job of its worker."""
     end_with_parent()
-    _limit_files(int(message.fields["open_files"]))
+    give_way()
+    limit_open_files(int(message.fields["open_files"]))
     _send_log(int(message.fields["log_level"]))
+    source = ""
     try:
         request = request_in(message)
+        source = str(request.source)
         conversion = Conversion.prepare(request, registry(), _report_progress, _report_activity)
         return with_evidence({}, conversion.run())
     except Exception as error:
-        return _answer_of(error)
+        return _answer_of(error, source)
 
 
-def _answer_of(error: Exception) -> Message:
-    """What the caller's process hears of an error."""
+def _answer_of(error: Exception, source: str) -> Message:
+    """The message for the caller's process about an error."""
     for cause in _causes(error):
-        number = errno.ENOMEM if isinstance(cause, MemoryError) else getattr(cause, "errno", None)
-        if number in _LIMITS:
-            return Message({"limit": _LIMITS[number], "message": first_line(cause)})
+        if isinstance(cause, OSError) and cause.errno == errno.EMFILE:
+            return Message({"open_files": first_line(cause)})
+        if isinstance(cause, MemoryError):
+            needed = f"{source}: needs more memory than this machine has: {first_line(cause)}"
+            return Message(error_fields(SourceLimitError(needed)))
     if isinstance(error, EdgeVisionError):
         evidence = getattr(error, "evidence", None)
         return with_evidence(error_fields(error), evidence if isinstance(evidence, Evidence) else None)
@@ -64,7 +66,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
     while following is not None and id(following) not in seen:
         seen.add(id(following))
         yield following
-        following = following.__cause__ or following.__context__
+        following = following.__cause__ or following.__context__  # also one that Keras hides
 
 
 def _report_progress(stage: str, done: int, total: int) -> None:
@@ -96,16 +98,3 @@ def _send_log(level: int) -> None:
     logger.setLevel(level)
     logger.addHandler(_ReportedLog())
     logger.propagate = False
-
-
-def _limit_files(most: int) -> None:
-    """Let this process and its children have so many files open at once, and leave no core dumps."""
-    if os.name != "posix" or sys.platform == "win32":
-        return
-    import resource
-
-    _, hardest = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hardest != resource.RLIM_INFINITY:
-        most = min(most, hardest)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hardest))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))

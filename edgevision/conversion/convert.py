@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edgevision.artifact import CALIBRATED
 from edgevision.bundle.pictures import write_pictures
+from edgevision.bundle.provenance import InputRecord
 from edgevision.bundle.storage import check_output, write_bundle
 from edgevision.calibration.coverage import coverage_findings
 from edgevision.calibration.findings import Finding
@@ -20,6 +21,7 @@ from edgevision.conversion.numeric_check import NumericCheck
 from edgevision.conversion.package import compose
 from edgevision.conversion.phases import Activity, ArtifactWatch, OnActivity, Phase, no_activity
 from edgevision.conversion.plan import ConversionPlan, plan_conversion
+from edgevision.conversion.provenance import digests_of_inputs, private, provenance_of
 from edgevision.conversion.reference import Reference
 from edgevision.conversion.requirements import (
     beyond_rounding,
@@ -167,6 +169,7 @@ class Conversion:
         steps: the progress.
         before: what was at the output when the conversion began, or `None` where it was not looked at.
         on_activity: called when another part of the conversion begins.
+        inputs: digests of all that the conversion reads.
     """
 
     request: ConversionRequest
@@ -179,6 +182,7 @@ class Conversion:
     steps: Schedule
     before: OutputState | None
     on_activity: OnActivity
+    inputs: tuple[InputRecord, ...]
 
     @classmethod
     def prepare(
@@ -216,7 +220,9 @@ class Conversion:
         scores = None
         if settings.needs_labelled_calibration and isinstance(sets.calibration, ImageSet):
             scores = score_calibration_request(settings, evaluator, sets.calibration)
-        return cls(request, plan, sets, source, evaluator, scores, plugins, steps, before, on_activity)
+        inputs = digests_of_inputs(request, source, sets)
+        facts = request, plan, sets, source, evaluator, scores, plugins, steps, before
+        return cls(*facts, on_activity, inputs)
 
     def run(self) -> Evidence:
         """Convert, measure, verify, and write the bundle; raises as `convert`."""
@@ -322,7 +328,7 @@ class Conversion:
         coverage = coverage_of(self.source, self.evaluator, sets)
         data = _set_facts(sets.evaluation, sets.left_out, bool(task.annotations or task.truth))
         results = tuple(trials.with_costs(chosen))
-        return Evidence(
+        evidence = Evidence(
             created=now(),
             source_sha256=self.source.sha256,
             machine=this_machine(),
@@ -343,7 +349,9 @@ class Conversion:
             ),
             calibration_coverage=coverage,
             training_input=training_input,
+            provenance=provenance_of(self.request, self.inputs, self.source.versions),
         )
+        return evidence if self.request.settings.record_names else private(evidence, self.request)
 
     def _write(self, reference: Reference, chosen: Sequence[Trial], evidence: Evidence) -> None:
         settings = self.request.settings

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 
+from edgevision.conversion.applied_limits import AppliedLimits
 from edgevision.conversion.messages import evidence_in, request_message
 from edgevision.conversion.settings import ConversionRequest
 from edgevision.conversion.source_limits import SourceLimits
@@ -53,7 +54,8 @@ def convert_isolated(request: ConversionRequest, limits: SourceLimits, progress:
     """
     while True:
         family = ProcessFamily()
-        supervisor = ConversionSupervisor(request.source, limits, family, progress)
+        applied = AppliedLimits.of(limits, request.source)
+        supervisor = ConversionSupervisor(request.source, applied, family, progress)
         try:
             with _left_clean(request, family) as worker:
                 return _ask(worker, request, supervisor)
@@ -81,14 +83,15 @@ def _left_clean(request: ConversionRequest, family: ProcessFamily) -> Iterator[W
 def _ask(worker: Worker, request: ConversionRequest, supervisor: ConversionSupervisor) -> Evidence:
     answer = worker.ask(
         _JOB,
-        request_message(request, supervisor.limits),
+        request_message(request, supervisor.limits.open_files),
         what=str(request.source),
         timeout_s=math.inf,
         supervisor=supervisor,
     )
     evidence = evidence_in(answer, str(request.output))
-    if "limit" in answer.fields:
-        raise supervisor.exceeded(str(answer.fields["limit"]), None, str(answer.fields["message"]))
+    if "open_files" in answer.fields:
+        most = supervisor.limits.open_files
+        raise supervisor.exceeded("open_files", most, str(answer.fields["open_files"]))
     if "error" in answer.fields:
         error = error_of(answer.fields)
         if isinstance(error, (AgreementError, IncompleteConversionError)):

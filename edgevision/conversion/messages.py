@@ -13,7 +13,6 @@ from collections.abc import Mapping
 import numpy as np
 
 from edgevision.conversion.settings import ConversionRequest
-from edgevision.conversion.source_limits import SourceLimits
 from edgevision.errors import OptionError, first_line
 from edgevision.evidence.document import evidence_json, read_evidence
 from edgevision.evidence.records import Evidence
@@ -25,8 +24,8 @@ _PROTOCOL = 5
 _PICKLE, _BUFFER, _EVIDENCE = "pickle", "buffer/", "evidence"
 
 
-def request_message(request: ConversionRequest, limits: SourceLimits) -> Message:
-    """A request for the child, with the limits that it sets for itself.
+def request_message(request: ConversionRequest, open_files: int) -> Message:
+    """A request for the child, with the limit that it sets for itself.
 
     Raises:
         OptionError: an argument cannot be sent.
@@ -38,7 +37,7 @@ def request_message(request: ConversionRequest, limits: SourceLimits) -> Message
         raise _not_sent(error) from error
     arrays = {f"{_BUFFER}{place}": np.frombuffer(each.raw(), np.uint8) for place, each in enumerate(buffers)}
     level = logging.getLogger("edgevision").getEffectiveLevel()
-    fields = {"open_files": limits.files, "log_level": level, "buffers": len(buffers)}
+    fields = {"open_files": open_files, "log_level": level, "buffers": len(buffers)}
     return Message(fields, {**arrays, _PICKLE: np.frombuffer(pickled, np.uint8)})
 
 

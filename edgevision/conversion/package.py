@@ -59,6 +59,7 @@ def compose(
         selftest=file_entry(SELFTEST, files[SELFTEST]),
         evidence=file_entry(EVIDENCE, files[EVIDENCE]),
         versions={"edgevision": __version__, **source.versions},
+        provenance=evidence.provenance,
     )
     if pictures is not None:
         files[PICTURES] = pictures

@@ -21,7 +21,7 @@ class Phase(Enum):
 
 @dataclass(frozen=True)
 class Activity:
-    """What a conversion is doing.
+    """A moment of a conversion, as its supervisor knows it.
 
     Attributes:
         phase: the part of the conversion.

@@ -25,6 +25,7 @@ from edgevision.evaluation.generation import calibration_seeds
 from edgevision.evaluation.run import Examples, Images, open_images
 from edgevision.evaluation.source_session import SourceSession
 from edgevision.system.missing_options import MissingOptions
+from edgevision.system.shown import shown
 from edgevision.tasks.description import GenerateTask
 
 _CALIBRATION_CALLS = 500
@@ -116,13 +117,13 @@ def _seed_sets(request: ConversionRequest, calibrated: bool, task: GenerateTask)
     for name, images in (("evaluation", request.evaluation), ("calibration", request.calibration)):
         if images is not None:
             raise OptionError(
-                f"--{name} {images}: the model generates images from seeds and is evaluated on seeds; "
+                f"--{name} {shown(images)}: the model generates images from seeds and is evaluated on seeds; "
                 f"remove it"
             )
     if request.groups is not None:
         raise OptionError(
-            f"--groups {request.groups}: the model generates images from seeds, which belong to no group; "
-            "remove it"
+            f"--groups {shown(request.groups)}: the model generates images from seeds, which belong to no "
+            "group; remove it"
         )
     calls = request.settings.calibration_samples or _CALIBRATION_CALLS
     return ConversionSets(
@@ -145,7 +146,7 @@ def _calibration_images(request: ConversionRequest, calibrated: Sequence[str]) -
 
 
 def _opened(images: Images, settings: ConversionSettings) -> ImageSet:
-    return replace(open_images(images), released=settings.dicom_pictures)
+    return replace(open_images(images), released=settings.dicom_pictures, named=settings.record_names)
 
 
 def _grouped(

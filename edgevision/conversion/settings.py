@@ -17,7 +17,7 @@ from edgevision.tasks.options import TaskOptions
 
 _FLAGS = (
     *("strict", "force_input", "trust_source", "pictures", "dicom_pictures"),
-    *("force", "keep_passing", "accept_not_shown", "calibrate_scores"),
+    *("force", "keep_passing", "accept_not_shown", "calibrate_scores", "record_names"),
 )
 
 
@@ -54,6 +54,11 @@ class ConversionSettings:
         calibrate_scores: for a classifier: fit a temperature to the scores of each artifact, on the same
             images. An operating point then applies to the scores at that temperature.
         targets_files: TOML files with more targets.
+        record_names: keep paths as they were given in the evidence, and the names of files that may tell a
+            person: of DICOM files, and of images in groups. By default the evidence has base names, and
+            digests in place of these.
+        author: who runs the conversion, for the evidence.
+        command: words of the command line that runs it, for the evidence.
         source_limits: limits of the process in which the source is read and converted. `None` converts in the
             caller's process, without limits: a damaged source may kill or hang it. That process alone has
             classes that the caller registered with Keras.
@@ -80,6 +85,9 @@ class ConversionSettings:
     targets_files: Sequence[str | Path] = ()
     operating_point: OperatingPointSpecification | None = None
     calibrate_scores: bool = False
+    record_names: bool = False
+    author: str | None = None
+    command: Sequence[str] = ()
     source_limits: SourceLimits | None = field(default_factory=SourceLimits)
 
     def __post_init__(self) -> None:
@@ -87,13 +95,15 @@ class ConversionSettings:
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, whole_number(value, name, least=1))
-        object.__setattr__(self, "imports", names(self.imports, "imports"))
+        for name in ("imports", "command"):
+            object.__setattr__(self, name, names(getattr(self, name), name))
         object.__setattr__(self, "targets_files", paths(self.targets_files, "targets_files"))
         for name in _FLAGS:
             object.__setattr__(self, name, flag(getattr(self, name), name))
         instance(self.task, TaskOptions, "task")
         instance(self.budget, Budget, "budget")
-        object.__setattr__(self, "signature", optional_text(self.signature, "signature"))
+        for name in ("signature", "author"):
+            object.__setattr__(self, name, optional_text(getattr(self, name), name))
         if self.operating_point is not None:
             instance(self.operating_point, OperatingPointSpecification, "operating_point")
         if self.source_limits is not None:

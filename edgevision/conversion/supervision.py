@@ -8,8 +8,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from edgevision.conversion.applied_limits import AppliedLimits
 from edgevision.conversion.phases import Activity, Phase
-from edgevision.conversion.source_limits import SourceLimits, size_of
 from edgevision.errors import SourceLimitError
 from edgevision.execution.messages import Message
 from edgevision.system.process_family import ProcessFamily, processor_seconds
@@ -39,12 +39,11 @@ class ConversionSupervisor:
     """
 
     def __init__(
-        self, source: Path, limits: SourceLimits, family: ProcessFamily, progress: Progress | None
+        self, source: Path, limits: AppliedLimits, family: ProcessFamily, progress: Progress | None
     ) -> None:
         self.limits = limits
         self.activity = Activity(Phase.PREPARING)
         self._source = source
-        self._size_bytes = size_of(source)
         self._family = family
         self._progress = progress
         self._start = self._phase_start = self._last_busy = time.monotonic()
@@ -80,28 +79,23 @@ class ConversionSupervisor:
         self._check_memory()
         self._check_time(pid)
 
-    def exceeded(self, name: str, value: float | None, found: str) -> SourceLimitError:
+    def exceeded(self, name: str, value: float, found: str) -> SourceLimitError:
         """The error for a limit.
 
         Args:
             name: field of `SourceLimits`.
-            value: the limit; `None` if the system set it.
+            value: the limit.
             found: what happened.
         """
-        limit = "" if value is None else f" (limit {name}: {value:.6g})"
-        raised = "NUMBER" if value is None else f"{_raised(value):g}"
+        raised = _number(float(f"{2 * value:.1e}"))
         return SourceLimitError(
-            f"{self._source}: {found}, {self.activity}{limit}; if you trust the model, raise the limit: "
-            f"--limit {name}={raised} (source_limits=SourceLimits({name}={raised}))"
+            f"{self._source}: {found}, {self.activity} (limit {name}: {_number(value)}); if you trust the "
+            f"model, raise the limit: --limit {name}={raised} (source_limits=SourceLimits({name}={raised}))"
         )
 
     def _check_memory(self) -> None:
         limits = self.limits
-        most = (
-            limits.whole_memory_gb
-            if self.activity.phase is Phase.CONVERTING
-            else limits.reading_memory_gb(self._size_bytes)
-        )
+        most = limits.whole_gb if self.activity.phase is Phase.CONVERTING else limits.reading_gb
         used = self._family.resident_bytes() / 1e9
         if used > most:
             raise self.exceeded("memory_gb", most, f"{used:.1f} GB of memory were in use")
@@ -110,16 +104,13 @@ class ConversionSupervisor:
         now, limits = time.monotonic(), self.limits
         if limits.total_s is not None and now - self._start > limits.total_s:
             raise self.exceeded("total_s", limits.total_s, f"{now - self._start:.0f} s passed")
-        computed = self._family.processor_seconds()
-        if computed - self._computed > _BUSY_SHARE * (now - self._last_busy) or computed < self._computed:
+        computed, idle = self._family.processor_seconds(), now - self._last_busy
+        if abs(computed - self._computed) > _BUSY_SHARE * idle:  # less, where a member has ended
             self._computed, self._last_busy = computed, now
-        elif now - self._last_busy > limits.idle_seconds:
-            found = f"nothing was computed for {now - self._last_busy:.0f} s"
-            raise self.exceeded("idle_s", limits.idle_seconds, found)
-        most = {
-            Phase.CHECKING: limits.checking_seconds(self._size_bytes),
-            Phase.READING: limits.reading_seconds(self._size_bytes),
-        }.get(self.activity.phase)
+        elif idle > limits.idle_s:
+            raise self.exceeded("idle_s", limits.idle_s, f"nothing was computed for {idle:.0f} s")
+        of_phase = {Phase.CHECKING: limits.checking_s, Phase.READING: limits.reading_s}
+        most = of_phase.get(self.activity.phase)
         if most is None:
             return
         elapsed = now - self._phase_start
@@ -128,6 +119,5 @@ class ConversionSupervisor:
             raise self.exceeded("reading_s", most, f"{elapsed:.0f} s passed")
 
 
-def _raised(value: float) -> float:
-    """A limit to try next: twice as high, in two digits."""
-    return float(f"{2 * value:.1e}")
+def _number(value: float) -> str:
+    return f"{value:.2f}".rstrip("0").rstrip(".")

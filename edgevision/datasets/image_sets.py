@@ -32,6 +32,7 @@ from edgevision.imaging.frame import Frame
 from edgevision.imaging.headers import format_of
 from edgevision.system.arguments import names, one_path, text, whole_number, whole_numbers
 from edgevision.system.numeric import is_memory_mapped
+from edgevision.system.private_paths import base_name
 from edgevision.system.strict_zip import ArchiveError, DamagedArchiveError, StrictZip
 
 #: Largest unpacked size of an image in an archive: far above any photo, and safe for the memory.
@@ -46,7 +47,7 @@ class ImageCopy:
         name: its name in the set.
         of: name of the image that was kept.
         label, kept_label: names of the classes of the two; empty in a set without labels.
-        private: True for a DICOM file, whose name may be that of a patient.
+        private: True if its name may be that of a person, as of a DICOM file; see `ImageSet.named`.
     """
 
     name: str
@@ -70,6 +71,8 @@ class ImageSet:
         labels: (n,) int64, the class of each image; ``None`` without labels.
         left_out: files of the folder or archive that are not in the set, with the reasons.
         released: True if images of DICOM files may go into bundles and reports.
+        named: True if names of files of persons may go there, too: of DICOM files, and of images in groups,
+            which are most often of one person each.
         grouping: which images belong together, such as those of one patient; `None` if each is on its own.
         copies: byte-identical copies that were left out by `distinct`.
     """
@@ -80,6 +83,7 @@ class ImageSet:
     _entries: tuple[_Entry, ...] = field(repr=False)
     left_out: tuple[LeftOut, ...] = field(default=(), repr=False)
     released: bool = False
+    named: bool = False
     grouping: Grouping | None = None
     copies: tuple[ImageCopy, ...] = ()
 
@@ -191,7 +195,7 @@ class ImageSet:
             else:
                 label, kept_label = self._label_at(place), self._label_at(other)
                 of = self._entries[other].name
-                copies.append(ImageCopy(entry.name, of, label, kept_label, entry.private))
+                copies.append(ImageCopy(entry.name, of, label, kept_label, self._is_nameless(entry)))
         return replace(self.at(kept), copies=(*self.copies, *copies)) if copies else self
 
     @property
@@ -224,8 +228,23 @@ class ImageSet:
 
     @cached_property
     def shown_names(self) -> tuple[str, ...]:
-        """The names for bundles and reports: numbers for DICOM files, whose own may be those of patients."""
-        return tuple(f"dicom {entry.digest[:12]}" if entry.private else entry.name for entry in self._entries)
+        """The names for bundles and reports: digests for those that may tell a person; see `named`."""
+        return tuple(
+            f"{'dicom' if entry.private else 'image'} {entry.digest[:12]}"
+            if self._is_nameless(entry)
+            else entry.name
+            for entry in self._entries
+        )
+
+    @property
+    def shown_name(self) -> str:
+        """The name for bundles and reports: of a folder or archive, without the folders that it is in."""
+        in_memory = all(entry.from_array for entry in self._entries)
+        return self.name if self.named or in_memory else base_name(self.name)
+
+    def _is_nameless(self, entry: _Entry) -> bool:
+        in_group = self.grouping is not None and not entry.from_array
+        return not self.named and (in_group or entry.private)
 
     @property
     def private(self) -> bool:
@@ -317,6 +336,7 @@ class _Entry:
     _hash: Callable[[Any], str]
     _is_private: Callable[[Any], bool] = _never
     is_file: bool = False
+    from_array: bool = False
 
     def decode(self) -> Pixels | Frame:
         return self._decode(self._read())
@@ -371,7 +391,7 @@ def _plain_or_frame(frame: Frame) -> Pixels | Frame:
 
 def _array_entry(image: Any, name: str) -> _Entry:
     if isinstance(image, Frame):
-        return _Entry(name, partial(_itself, image), _itself, _hash_frame, _is_private)
+        return _Entry(name, partial(_itself, image), _itself, _hash_frame, _is_private, from_array=True)
     if not isinstance(image, np.ndarray):
         raise InputError(f"{name}: expected a (h, w, 3) uint8 array, got {type(image).__name__}")
     try:
@@ -379,7 +399,8 @@ def _array_entry(image: Any, name: str) -> _Entry:
         decoded = _plain_or_frame(frame)
     except InputError as error:
         raise InputError(f"{name}: {error}") from error
-    return _Entry(name, partial(_itself, decoded), _itself, partial(_hash_stored, frame.pixels))
+    hashed = partial(_hash_stored, frame.pixels)
+    return _Entry(name, partial(_itself, decoded), _itself, hashed, from_array=True)
 
 
 def _itself(image: Any) -> Any:
@@ -519,7 +540,7 @@ class SetFacts:
     """Record of a calibration or evaluation set in the evidence.
 
     Attributes:
-        name: path or origin of the set.
+        name: base name or origin of the set.
         images: number of images.
         sha256: digest of the contents of all images.
         labelled: whether there is ground truth.
@@ -543,7 +564,7 @@ class SetFacts:
     def of(cls, images: ImageSet, labelled: bool, left_out: int = 0) -> SetFacts:
         """The record of a set of images."""
         return cls(
-            images.name,
+            images.shown_name,
             len(images),
             images.digest,
             labelled,

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from edgevision._version import __version__
+from edgevision.bundle.provenance import provenance_from
 from edgevision.calibration.findings import coverage_from, finding_from
 from edgevision.datasets.image_sets import set_facts_from
 from edgevision.errors import BundleError
@@ -38,6 +39,7 @@ from edgevision.metrics.comparison import (
 )
 from edgevision.metrics.intervals import Interval
 from edgevision.metrics.reliability import Reliability, ReliabilityBin
+from edgevision.system.private_paths import with_texts, without_folders
 from edgevision.system.schema_version import newer_schema
 from edgevision.system.strict_json import read_json
 
@@ -58,6 +60,8 @@ _TASKS: Mapping[type[Any], str] = {
 def evidence_json(evidence: Evidence) -> str:
     """The text of ``evidence.json``."""
     document = {"schema_version": SCHEMA_VERSION, "edgevision": __version__, **asdict(evidence)}
+    if evidence.provenance is None:
+        del document["provenance"]
     if evidence.training_input is not None:
         document["training_input"]["comparison"] = comparison_document(evidence.training_input.comparison)
     for row, result in zip(document["results"], evidence.results, strict=True):
@@ -138,6 +142,8 @@ def read_evidence(text: str, where: str) -> Evidence:
     """
     try:
         document = read_json(text)
+        if document.get("provenance") is None:  # releases that recorded none recorded paths of folders
+            document = with_texts(document, without_folders())
         version, writer = document.pop("schema_version"), document.pop("edgevision", None)
         if type(version) is not int or version < 1:
             raise BundleError(f"{where}: schema version {version!r:.20}, expected 1 to {SCHEMA_VERSION}")
@@ -158,6 +164,7 @@ def read_evidence(text: str, where: str) -> Evidence:
             calibration_findings=tuple(map(finding_from, document.pop("calibration_findings"))),
             calibration_coverage=coverage_from(document.pop("calibration_coverage")),
             training_input=_training_input(document.pop("training_input", None)),
+            provenance=provenance_from(document.pop("provenance", None)),
             **document,
         )
     except BundleError:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from edgevision.bundle.provenance import Provenance
 from edgevision.calibration.findings import Coverage, Finding
 from edgevision.datasets.image_sets import SetFacts
 from edgevision.evidence.operating_points import OperatingEvidence
@@ -167,6 +168,8 @@ class Evidence:
         calibration_coverage: how well its activation ranges hold; `None` if not measured.
         training_input: what the decoder and the preprocessing change before any conversion: the source on
             images as its training read them; `None` if its reader does not know how.
+        provenance: how the conversion was run: command, settings, versions, and digests of all inputs; `None`
+            in documents of earlier releases.
     """
 
     created: str
@@ -182,3 +185,4 @@ class Evidence:
     calibration_findings: tuple[Finding, ...] = ()
     calibration_coverage: Coverage | None = None
     training_input: TrainingInputEvidence | None = None
+    provenance: Provenance | None = None

@@ -24,15 +24,33 @@ def limit_this_process(seconds: float) -> None:
     Args:
         seconds: of wall time that the parent waits.
     """
-    with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_bytes(_FIRST_TO_GO)
+    give_way()
     try:
         import resource
     except ImportError:  # not on Windows
         return
     cpu_s = int(seconds * cores()) + int(sum(os.times()[:2])) + 1
     memory = int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * _MEMORY_SHARE)
-    limits = {resource.RLIMIT_CPU: cpu_s, resource.RLIMIT_DATA: memory, resource.RLIMIT_CORE: 0}
-    for kind, most in limits.items():
+    for kind, most in {resource.RLIMIT_CPU: cpu_s, resource.RLIMIT_DATA: memory}.items():
         with suppress(OSError, ValueError):  # a lower limit is set already
             resource.setrlimit(kind, (most, most))
+
+
+def give_way() -> None:
+    """Let this process be ended before others where the machine's memory is short, without a core dump."""
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_bytes(_FIRST_TO_GO)
+    with suppress(ImportError, OSError):  # not on Windows
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def limit_open_files(most: int) -> None:
+    """Let this process, and those that it starts, have so many files open at once, where the system can."""
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return
+    with suppress(OSError, ValueError):  # a lower limit is set already
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -165,7 +165,7 @@ class _Load:
     def __init__(self) -> None:
         try:
             self._average: float | None = round(os.getloadavg()[0], 2)
-        except OSError:
+        except (AttributeError, OSError):  # Windows has none
             self._average = None
         self._start, self._busy, self._own = time.monotonic(), busy_seconds(), time.process_time()
 

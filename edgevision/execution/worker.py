@@ -19,6 +19,7 @@ from __future__ import annotations
 import io
 import os
 import queue
+import re
 import selectors
 import signal
 import subprocess
@@ -45,6 +46,8 @@ MOST_ANSWER_BYTES = 2_000_000_000
 _STDERR_TAIL = 8192
 _STDERR_LINES = 3
 _CHUNK = 1 << 20
+#: Lines that TensorFlow and LiteRT always write: remarks at their start, in the form of their log.
+_REMARK = re.compile(r"[IW]\d{4} |INFO: |WARNING: All log messages before absl")
 #: Seconds that an ending child has until its exit status is there.
 _SECONDS_TO_END = 5.0
 #: Seconds between two looks of a `Supervisor` at the child.
@@ -75,7 +78,7 @@ _START = (
     "import sys; "
     "sys.path[:] = sys.path[sys.path[:1] == ['']:]; "
     "sys.path += [entry for entry in sys.argv[1:] if entry not in sys.path]; "
-    "from edgevision.execution.worker import serve; "
+    "from {module} import serve; "
     "serve()"
 )
 
@@ -172,10 +175,8 @@ class Worker:
         answer = transfer.run(deadline)
         if answer is not None:
             return answer
-        if time.monotonic() >= deadline:
-            reason = f"timed out after {timeout_s:g} s"
-        else:
-            reason = _end_in_words(process)
+        timed_out = time.monotonic() >= deadline
+        reason = f"timed out after {timeout_s:g} s" if timed_out else end_in_words(process)
         raise ProcessError(f"{what}: {reason} in a process of its own{_last_lines(stderr)}")
 
     def _kill(self) -> None:
@@ -300,14 +301,28 @@ def _error(fields: Any, what: str) -> EdgeVisionError:
     return error_of(fields)
 
 
-def _start(environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def interpreter_command(module: str) -> list[str]:
+    """The command of a new interpreter that calls the function `serve` of a module, as described above.
+
+    Raises:
+        ProcessError: there is no such command.
+    """
     if not sys.executable:
         raise ProcessError("this Python does not know its own program, so it cannot start a process")
+    if not hasattr(os, "killpg"):
+        raise ProcessError(
+            "a process of its own needs process groups and pipes that can be waited for, which Windows does "
+            "not have; run this on Linux or macOS, or in the Windows Subsystem for Linux"
+        )
     isolation = [("-E", sys.flags.ignore_environment), ("-s", sys.flags.no_user_site)]
     options = [option for option, is_set in isolation if is_set]
+    return [sys.executable, *options, "-c", _START.format(module=module), *_import_path()]
+
+
+def _start(environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
-            [sys.executable, *options, "-c", _START, *_import_path()],
+            interpreter_command(__name__),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -456,9 +471,15 @@ def _close(pipe: IO[bytes]) -> None:
         pipe.close()
 
 
-def _end_in_words(process: subprocess.Popen[bytes]) -> str:
+def end_in_words(process: subprocess.Popen[bytes], seconds: float = _SECONDS_TO_END) -> str:
+    """How a child ended that closed its pipe.
+
+    Args:
+        process: the child.
+        seconds: how long its exit status is waited for.
+    """
     try:
-        status = process.wait(_SECONDS_TO_END)
+        status = process.wait(seconds)
     except subprocess.TimeoutExpired:
         return "closed its pipe and did not end"
     if status >= 0:
@@ -472,4 +493,5 @@ def _end_in_words(process: subprocess.Popen[bytes]) -> str:
 
 def _last_lines(stderr: bytearray) -> str:
     lines = [line.strip() for line in stderr.decode("utf-8", "replace").splitlines() if line.strip()]
+    lines = [line for line in lines if not _REMARK.match(line)]
     return "".join(f": {' | '.join(line[:200] for line in lines[-_STDERR_LINES:])}" for _ in lines[:1])

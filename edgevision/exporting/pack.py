@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from edgevision._version import __version__
 from edgevision.artifact import Artifact, read_artifact
 from edgevision.backend import SessionSettings
 from edgevision.bundle.answers_on_session import answers_of
@@ -14,6 +16,7 @@ from edgevision.bundle.files import files_of
 from edgevision.bundle.known_answers import KnownAnswers, check_known_answers, write_known_answers
 from edgevision.bundle.layout import EVIDENCE, LABELS, MANIFEST, PICTURES, SELFTEST
 from edgevision.bundle.manifest import ArtifactEntry, Manifest
+from edgevision.bundle.provenance import InputRecord, Provenance
 from edgevision.bundle.storage import (
     Bundle,
     bundle_archive,
@@ -27,8 +30,10 @@ from edgevision.evidence.document import evidence_json, read_evidence
 from edgevision.evidence.records import Evidence
 from edgevision.plugins import Registry, registry
 from edgevision.session import open_session
-from edgevision.system.arguments import flag, instance, names, one_path
+from edgevision.system.arguments import flag, instance, names, one_path, optional_text
 from edgevision.system.files import OutputState, check_folder_of, write_file
+from edgevision.system.private_paths import base_name, words_without_folders
+from edgevision.system.revision import revision
 from edgevision.system.shown import shown
 from edgevision.tensors import TensorSpec
 
@@ -46,6 +51,8 @@ class PackSettings:
         replacements: id of an artifact -> file that it was compiled to, elsewhere.
         session: device, threads and options of the sessions that check known answers, such as the delegate
             of an Edge TPU.
+        author: who packs it, for its manifest.
+        command: words of the command line that packs it, for its manifest.
 
     Raises:
         OptionError: a field has a wrong value; names it.
@@ -57,9 +64,12 @@ class PackSettings:
     evidence_details: bool = True
     replacements: Mapping[str, str | Path] | None = None
     session: SessionSettings | None = None
+    author: str | None = None
+    command: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        for name in ("keep", "drop"):
+        object.__setattr__(self, "author", optional_text(self.author, "author"))
+        for name in ("keep", "drop", "command"):
             object.__setattr__(self, name, names(getattr(self, name), name))
         for name in ("pictures", "evidence_details"):
             object.__setattr__(self, name, flag(getattr(self, name), name))
@@ -123,7 +133,7 @@ def pack(
     before = check(path, force)
     opened = read_bundle(one_path(bundle, "bundle"))
     packing = _Packing(opened, settings, registry())
-    manifest, files = packing.packed()
+    manifest, files = packing.packed(path)
     if zipped:
         write_file(path, bundle_archive(manifest, files), before)
     else:
@@ -144,20 +154,19 @@ class _Packing:
     settings: PackSettings
     plugins: Registry
 
-    def packed(self) -> tuple[Manifest, dict[str, bytes]]:
-        """The manifest of the packed bundle, and the content of every other file."""
+    def packed(self, output: Path) -> tuple[Manifest, dict[str, bytes]]:
+        """The manifest of the packed bundle, for `output`, and the content of every other file."""
         manifest, bundle = self.bundle.manifest, self.bundle
         known = answers_of(bundle)
         pairs = [self._artifact(entry, known) for entry in self._kept()]
         entries = tuple(entry for entry, _ in pairs)
-        answers = {entry.id: known.outputs[entry.id] for entry in entries if entry.id in known.outputs}
         files = {
             file.path: content
             for entry, artifact in pairs
             for file, content in zip(entry.files, artifact.files.values(), strict=True)
         }
         files[LABELS] = bundle.read(manifest.labels)
-        files[SELFTEST] = write_known_answers(KnownAnswers(known.known_inputs, answers, known.expected))
+        files[SELFTEST] = write_known_answers(known.only([entry.id for entry in entries]))
         files[EVIDENCE] = self._evidence(entries)
         keeps_pictures = self.settings.pictures and manifest.pictures is not None
         if manifest.pictures is not None and keeps_pictures:
@@ -170,8 +179,30 @@ class _Packing:
                 selftest=file_entry(SELFTEST, files[SELFTEST]),
                 evidence=file_entry(EVIDENCE, files[EVIDENCE]),
                 pictures=file_entry(PICTURES, files[PICTURES]) if keeps_pictures else None,
+                provenance=self._provenance(output),
             ),
             files,
+        )
+
+    def _provenance(self, output: Path) -> Provenance:
+        """How the packed bundle came to be; its evidence has the conversion."""
+        settings = self.settings
+        replaced = settings.replacements or {}
+        names = {name: base_name(path) for name, path in replaced.items()}
+        known = {output, self.bundle.path, *map(Path, replaced.values())}
+        stated: dict[str, Any] = {
+            "keep": list(settings.keep),
+            "drop": list(settings.drop),
+            "replacements": names,
+        }
+        stated |= {"pictures": settings.pictures, "evidence_details": settings.evidence_details}
+        return Provenance(
+            edgevision=__version__,
+            revision=revision(),
+            command=words_without_folders(settings.command, known),
+            author=settings.author,
+            settings=stated,
+            inputs=(InputRecord("bundle", base_name(self.bundle.path), self.bundle.digest),),
         )
 
     def _kept(self) -> list[ArtifactEntry]:
@@ -252,7 +283,11 @@ class _Packing:
         ids = {entry.id for entry in entries}
         if len(ids) == len(self.bundle.manifest.artifacts) and self.settings.evidence_details:
             notes = _compiled_notes(evidence, entries)
-            return content if not notes else evidence_json(_with_notes(evidence, notes)).encode()
+            return (
+                content
+                if evidence.provenance and not notes
+                else evidence_json(_with_notes(evidence, notes)).encode()
+            )
         evidence = replace(evidence, results=tuple(one for one in evidence.results if one.artifact in ids))
         left_out = [entry.id for entry in self.bundle.manifest.artifacts if entry.id not in ids]
         notes = [f"left out when the bundle was packed: {', '.join(left_out)}"] if left_out else []

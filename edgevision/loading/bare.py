@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgevision.artifact import Artifact, FileFormat, format_of
-from edgevision.backend import ArtifactDescription, Backend, SessionSettings
+from edgevision.backend import ArtifactDescription, Backend
 from edgevision.bundle.layout import is_bundle
 from edgevision.errors import EdgeVisionError, MissingOptionError, OpenSizeError, OptionError
 from edgevision.imaging.input_options import (
@@ -21,11 +21,12 @@ from edgevision.imaging.input_options import (
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.loading.choice import Request, choose_backend
 from edgevision.loading.companions import read_with_companions
-from edgevision.loading.first_load import check_bare, selftest_mode
+from edgevision.loading.first_load import NEVER, check_bare, selftest_mode
 from edgevision.loading.metadata import check_metadata, describe_artifact
+from edgevision.loading.opening import open_for
 from edgevision.loading.own_description import own_description
 from edgevision.plugins import Registry
-from edgevision.session import CheckedSession, open_session
+from edgevision.session import CheckedSession
 from edgevision.system.arguments import instance, mapping, optional_text
 from edgevision.system.missing_options import MissingOptions
 from edgevision.tasks.labels import abbreviated, background_hint
@@ -175,14 +176,15 @@ def open_bare(path: Path, request: Request, bare: BareModel, plugins: Registry) 
     formats = known_formats(path, request.backend, plugins)
     artifact = read_with_companions(path, formats, plugins, request.backend)
     backend = choose_backend(path, artifact.format, request, plugins)
-    mode = selftest_mode(request.selftest)
+    # An isolated session has a process of its own, and runs once on zeros there.
+    mode = selftest_mode(request.selftest) if request.isolation is None else NEVER
     own = own_description(artifact, plugins, backend)
     if own is not None:
         from edgevision.loading.described import described_model
 
         check_bare(path, artifact, backend, request.settings, mode)
         with ExitStack() as stack:
-            session = stack.enter_context(open_session(backend, artifact, request.settings))
+            session = stack.enter_context(open_for(request.isolation, backend, artifact, request.settings))
             described = described_model(path, session, own, bare, plugins)
             stack.pop_all()
         return OpenBare(described, artifact, backend)
@@ -193,9 +195,11 @@ def open_bare(path: Path, request: Request, bare: BareModel, plugins: Registry) 
     with ExitStack() as stack:
         try:
             check_bare(path, artifact, backend, settings, mode)
-            session = stack.enter_context(open_session(backend, artifact, settings))
+            session = stack.enter_context(open_for(request.isolation, backend, artifact, settings))
         except OpenSizeError as error:
-            asked = _asked_at_a_usual_size(path, artifact, backend, settings, bare, metadata, plugins, mode)
+            asked = _asked_at_a_usual_size(
+                path, artifact, backend, replace(request, settings=settings), bare, metadata, plugins, mode
+            )
             raise OpenSizeError(f"{error}{asked}") from error
         preprocessing, choice = _resolved(path, session, bare, metadata, plugins)
         model: Classifier | Detector = (
@@ -211,7 +215,7 @@ def _asked_at_a_usual_size(
     path: Path,
     artifact: Artifact,
     backend: Backend,
-    settings: SessionSettings,
+    request: Request,
     bare: BareModel,
     metadata: ArtifactDescription,
     plugins: Registry,
@@ -219,9 +223,9 @@ def _asked_at_a_usual_size(
 ) -> str:
     """The further questions to a caller whose artifact has an open size; empty if nothing else is missing."""
     with suppress(EdgeVisionError):
-        probe = replace(settings, image_size_wh=_USUAL_SIZE_WH)
+        probe = replace(request.settings, image_size_wh=_USUAL_SIZE_WH)
         check_bare(path, artifact, backend, probe, mode)
-        with open_session(backend, artifact, probe) as session:
+        with open_for(request.isolation, backend, artifact, probe) as session:
             try:
                 _resolved(path, session, bare, metadata, plugins)
             except MissingOptionError as error:

@@ -22,7 +22,7 @@ from edgevision.errors import (
     PluginError,
     ProcessError,
 )
-from edgevision.execution.first_run import class_name, first_run, settings_fields
+from edgevision.execution.first_run import class_name, first_run, requested_backend, settings_fields
 from edgevision.execution.limits import limit_this_process
 from edgevision.execution.messages import Message
 from edgevision.execution.worker import Worker
@@ -87,6 +87,52 @@ def run_in_child(path: Path, artifact: Artifact, backend: Backend, settings: Ses
         ) from error
 
 
+def answers_in_child(worker: Worker, bundle: Bundle, choice: Choice) -> tuple[str, float]:
+    """The device that ran a choice in a child, and its largest difference from a known answer.
+
+    In this process where a child cannot have the backend.
+
+    Raises:
+        ProcessError: the runtime was killed, ended, or timed out.
+        EdgeVisionError: it refused the artifact, or an answer differs.
+    """
+    entry, backend, settings = choice
+    on_cpu = _runs_on_cpu(backend, settings)
+    seconds = _time_limit(sum(file.size_bytes for file in entry.files), on_cpu)
+    fields = {
+        "bundle": str(bundle.path.absolute()),
+        "artifact": entry.id,
+        "backend": backend.name,
+        "class": class_name(backend),
+        "settings": settings_fields(settings),
+        "seconds": seconds,
+    }
+    try:
+        _check_can_start()
+        _check_travels(settings)
+        what = f"{entry.id} on {backend.name}"
+        answer = worker.ask(_answers_requested, Message(fields), what=what, timeout_s=seconds).fields
+    except (_NotInChildError, PluginError):
+        return _answers(bundle, choice)
+    return answer["device"], answer["difference"]
+
+
+def _answers_requested(request: Message) -> Message:
+    """Do what `answers_in_child` asks for: a job of the worker."""
+    fields = request.fields
+    limit_this_process(fields["seconds"])
+    backend = requested_backend(fields)
+    bundle = open_bundle(fields["bundle"], check_trust=False)
+    entry = next(one for one in bundle.manifest.artifacts if one.id == fields["artifact"])
+    device, difference = _answers(bundle, Choice(entry, backend, SessionSettings(**fields["settings"])))
+    return Message({"device": device, "difference": difference})
+
+
+def _answers(bundle: Bundle, choice: Choice) -> tuple[str, float]:
+    with open_session(choice.backend, bundle.artifact(choice.entry), choice.settings) as session:
+        return session.device, check_bundle_answers(session, bundle, choice.entry)
+
+
 def decide_checked(bundle: Bundle, request: Request, plugins: Registry) -> Decision:
     """Decide what runs, open it, and check its known answers, in this process.
 
@@ -102,7 +148,7 @@ def decide_checked(bundle: Bundle, request: Request, plugins: Registry) -> Decis
                 raise failures[0] from None
             raise
         try:
-            _check(bundle, decision.choice)
+            _answers(bundle, decision.choice)
         except BundleError:
             raise  # damage is never passed over
         except EdgeVisionError as error:
@@ -115,11 +161,6 @@ def decide_checked(bundle: Bundle, request: Request, plugins: Registry) -> Decis
             request = replace(request, left_out=request.left_out | {pair})
         else:
             return decision
-
-
-def _check(bundle: Bundle, choice: Choice) -> None:
-    with open_session(choice.backend, bundle.artifact(choice.entry), choice.settings) as session:
-        check_bundle_answers(session, bundle, choice.entry)
 
 
 class _Child:

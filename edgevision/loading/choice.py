@@ -21,6 +21,7 @@ from edgevision.system.log import info
 if TYPE_CHECKING:  # a process that runs a bare file imports no bundles
     from edgevision.bundle.manifest import ArtifactEntry
     from edgevision.bundle.storage import Bundle
+    from edgevision.isolation.settings import Isolation
     from edgevision.loading.configurations import Configuration
 
 #: ``0``: nothing is measured, unless the caller asks for it.
@@ -42,6 +43,7 @@ class Request:
             fastest, unless the environment says ``EDGEVISION_TUNE=0``.
         selftest: as the argument of `edgevision.load`.
         left_out: pairs of an artifact's id and a backend's name that are not chosen, because they failed.
+        isolation: how a runtime in a process of its own is watched; `None` for one in this process.
     """
 
     backend: str | None = None
@@ -50,6 +52,7 @@ class Request:
     tune: bool | None = None
     selftest: str = "first-load"
     left_out: frozenset[tuple[str, str]] = frozenset()
+    isolation: Isolation | None = None
 
     @property
     def may_tune(self) -> bool:
@@ -233,7 +236,7 @@ def choose_backend(path: Path, artifact_format: str, request: Request, plugins: 
     reasons: dict[str, str] = {}
     for name in backends_of_format(artifact_format, plugins):
         try:
-            backend = plugins.available_backend(name, request.settings.device)
+            backend = _available(name, request, plugins)
         except EdgeVisionError as error:
             reasons[name] = str(error)
         else:
@@ -243,6 +246,15 @@ def choose_backend(path: Path, artifact_format: str, request: Request, plugins: 
         f"{path}: no backend that loads {artifact_format} files is available: "
         f"{_listed(reasons) or 'none is installed'}"
     )
+
+
+def _available(name: str, request: Request, plugins: Registry) -> Backend:
+    """As `Registry.available_backend`; a runtime that is to be isolated is asked in a process of its own."""
+    if request.isolation is None:
+        return plugins.available_backend(name, request.settings.device)
+    from edgevision.isolation.devices import available_in_child
+
+    return available_in_child(plugins.backend(name), request.settings.device)
 
 
 def _choice_of_backend(name: str, bundle: Bundle, request: Request, plugins: Registry) -> Choice:

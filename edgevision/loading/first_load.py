@@ -43,7 +43,7 @@ def selftest_mode(value: object) -> str:
     `False` and `True`, which earlier releases took, are ``first-load`` and ``always``.
 
     Raises:
-        OptionError: it is none of these, or the environment's is not.
+        OptionError: the value, or that of the environment, is not one of these.
     """
     if isinstance(value, bool):
         value = ALWAYS if value else FIRST_LOAD
@@ -66,13 +66,16 @@ def checked_choice(bundle: Bundle, request: Request, plugins: Registry) -> Choic
     """
     from edgevision.loading.choice import choose, decide_unmeasured
 
+    if request.isolation is not None and request.backend is None:
+        # To ask runtimes for their devices, and to time them, would load them in this process.
+        return check_first_load(bundle, request, plugins).choice
     if selftest_mode(request.selftest) == NEVER:
         return choose(bundle, request, plugins)
     decision = decide_unmeasured(bundle, request, plugins)
     if decision is not None and _mark(bundle, decision.choice).is_kept:
         decision.log(bundle.path)
         return decision.choice
-    return check_first_load(bundle, request, plugins, decision).choice
+    return check_first_load(bundle, request, plugins, None if request.isolation else decision).choice
 
 
 def check_first_load(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from edgevision._version import __version__
@@ -16,10 +17,11 @@ from edgevision.system.machine import instruction_sets, processor
 
 CACHE_VARIABLE = "EDGEVISION_CACHE"
 #: Suffix of the folder beside an installed bundle.
-BESIDE_SUFFIX = ".kept"
+_BESIDE_SUFFIX = ".kept"
 
-#: Where the kernel lists GPUs and NPUs: a new one may change the choice by the bundle's order.
-_DEVICE_NODES = ("nvidia[0-9]*", "nvmap", "dri/renderD*", "accel/accel*")
+#: Where the kernel lists GPUs and NPUs, and how their names begin: a new one may change the choice by the
+#: bundle's order.
+_DEVICE_NODES = {"/dev": ("nvidia", "nvmap"), "/dev/dri": ("renderD",), "/dev/accel": ("accel",)}
 _NVIDIA_VERSION = "/sys/module/nvidia/version"
 #: Changes with every shared library that is installed, such as the user's side of a driver.
 _LIBRARIES = "/etc/ld.so.cache"
@@ -39,7 +41,7 @@ def cache_folder() -> Path | None:
 
 def folder_beside(bundle: Path) -> Path:
     """The folder beside an installed bundle with what was found out about it on this device."""
-    return bundle.with_suffix(BESIDE_SUFFIX)
+    return bundle.with_suffix(_BESIDE_SUFFIX)
 
 
 def machine_facts() -> list[object]:
@@ -68,9 +70,11 @@ def file_facts(path: Path) -> list[object]:
 
 def _devices() -> list[object]:
     """GPUs and NPUs with the versions of their drivers; empty for a machine with a CPU alone."""
-    nodes: list[object] = [
-        str(path) for pattern in _DEVICE_NODES for path in sorted(Path("/dev").glob(pattern))
-    ]
+    nodes: list[object] = []
+    for folder, beginnings in _DEVICE_NODES.items():
+        with suppress(OSError):  # most machines have no such folder
+            names = sorted(path.name for path in Path(folder).iterdir())
+            nodes += [f"{folder}/{name}" for name in names if name.startswith(beginnings)]
     if not nodes:
         return nodes
     from edgevision.system.reading import read_system_file

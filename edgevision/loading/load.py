@@ -11,18 +11,21 @@ from edgevision.backend import DoubtingBackend, SessionSettings
 from edgevision.errors import OptionError
 from edgevision.loading.bare import BareModel, bare_options, load_bare
 from edgevision.loading.choice import Choice, Request
-from edgevision.loading.first_load import ALWAYS, FIRST_LOAD, checked_choice, selftest_mode
+from edgevision.loading.first_load import ALWAYS, NEVER, checked_choice
+from edgevision.loading.opening import open_for
+from edgevision.loading.requests import request_of
+from edgevision.observation import observers
 from edgevision.plugins import Registry, registry
-from edgevision.session import open_session
-from edgevision.system.arguments import flag, instance, one_path, optional_text
+from edgevision.system.arguments import one_path
 from edgevision.system.log import info
-from edgevision.system.shown import shown
 from edgevision.tasks.task_model import model_of_task
 
 if TYPE_CHECKING:  # a process that runs one bare classifier imports no bundles, and no other tasks
     from typing_extensions import Unpack
 
     from edgevision.bundle.trust import TrustPolicy
+    from edgevision.isolation.settings import Isolation
+    from edgevision.system.numeric import RealNumber
     from edgevision.tasks.classify import Classifier
     from edgevision.tasks.detect import Detector
     from edgevision.tasks.generation.build import Generator
@@ -39,6 +42,9 @@ class LoadOptions(TypedDict, total=False):
     bare: BareModel | None
     tune: bool | None
     trust: TrustPolicy | None
+    isolate: bool | Isolation
+    deadline_ms: RealNumber | None
+    standby: bool
 
 
 def load(  # noqa: PLR0913  (all but the first three by name)
@@ -53,6 +59,9 @@ def load(  # noqa: PLR0913  (all but the first three by name)
     bare: BareModel | None = None,
     tune: bool | None = None,
     trust: TrustPolicy | None = None,
+    isolate: bool | Isolation = False,
+    deadline_ms: RealNumber | None = None,
+    standby: bool = False,
 ) -> Model:
     """Load a model on this machine: a `Classifier`, a `Detector` or a `Generator`, as the bundle says.
 
@@ -87,14 +96,22 @@ def load(  # noqa: PLR0913  (all but the first three by name)
             opened here: it opens the artifact and asks it the bundle's known answers, in the time of one
             opening and about 1 s. A bare file is run once, on zeros. What passed is kept (see
             `edgevision.loading.first_load`). ``always``: also on each load, on the session that is returned.
-            ``never``: not at all. ``EDGEVISION_SELFTEST`` stands for ``first-load`` where it is set. On a
-            backend that the artifact was neither converted for nor measured on, and where the backend reports
-            that such a device may compute something else, ``first-load`` is ``always``.
+            ``never``: only an artifact that was compiled elsewhere and is not proved yet. On a backend that
+            the artifact was neither converted for nor measured on, and where the backend reports that such a
+            device may compute something else, ``first-load`` is ``always``. Where ``EDGEVISION_SELFTEST`` is
+            set, it stands for ``first-load``.
         bare: options for a bare file.
         tune: `False` takes the bundle's order and the runtime's own number of threads, the same every
             time. `None` measures unless the environment says ``EDGEVISION_TUNE=0``.
         trust: who must have signed the bundle, beside the policy in ``EDGEVISION_TRUST``, which names PEM
             files with public keys or certificates. A bare file is refused under either.
+        isolate: run the runtime in a process of its own, which is started anew, never forked: a crash, a hang
+            or a leak of the runtime or a delegate ends that process, the call in it raises `ProcessError`,
+            and another process takes over. The plugin must be an installed one. An `Isolation` instead of
+            `True` sets the limits.
+        deadline_ms: milliseconds that one run of the network may take, with `isolate`. Then its process is
+            ended, and the call raises `DeadlineError`. `None` is a minute.
+        standby: with `isolate`, keep a second process, with the model open and warm, to take over.
 
     Raises:
         BundleError: the bundle is damaged.
@@ -106,25 +123,21 @@ def load(  # noqa: PLR0913  (all but the first three by name)
         ProcessError: the runtime crashed or timed out on the first load.
     """
     path, plugins = one_path(path, "path"), registry()
-    backend, device = optional_text(backend, "backend"), optional_text(device, "device")
-    precision = optional_text(precision, "precision")
-    tune, mode = None if tune is None else flag(tune, "tune"), selftest_mode(selftest)
-    request = Request(
-        backend,
-        precision,
-        _merged(SessionSettings() if settings is None else settings, device, threads),
-        tune,
-        mode,
-    )
-    for_bundles = {"precision": precision, "selftest": selftest in (ALWAYS, True), "tune": tune}
+    request = request_of(backend, device, precision, threads, settings, tune, selftest)
+    request = replace(request, isolation=_isolation(isolate, deadline_ms, standby))
+    for_bundles = {"precision": precision, "selftest": request.selftest == ALWAYS, "tune": tune}
     described = bare_options(path, bare, for_bundles)
     if described is None:
-        return _load_bundle(path, request, plugins, trust)
-    if trust is not None:
-        from edgevision.bundle.trust import refuse_bare_file
+        model = _load_bundle(path, request, plugins, trust)
+    else:
+        if trust is not None:
+            from edgevision.bundle.trust import refuse_bare_file
 
-        refuse_bare_file(path, trust)
-    return load_bare(path, request, described, plugins)
+            refuse_bare_file(path, trust)
+        model = load_bare(path, request, described, plugins)
+    if observers.listening:
+        observers.call("edgevision_model_loaded", model=model, path=path)
+    return model
 
 
 def load_classifier(
@@ -203,7 +216,7 @@ def _load_bundle(path: Path, request: Request, plugins: Registry, trust: TrustPo
     choice = checked_choice(bundle, request, plugins)
     artifact = bundle.artifact(choice.entry)
     with ExitStack() as stack:
-        session = stack.enter_context(open_session(choice.backend, artifact, choice.settings))
+        session = stack.enter_context(open_for(request.isolation, choice.backend, artifact, choice.settings))
         manifest, entry = bundle.manifest, choice.entry
         model = model_of_task(
             session, manifest.task, manifest.preprocessing, bundle.labels, entry.score_calibration, plugins
@@ -223,9 +236,9 @@ def _is_checked_here(path: Path, choice: Choice, device: str, mode: str) -> bool
     That is what the caller asked for; or the bundle has no evidence for the backend, or the backend may
     compute something else here.
     """
-    if mode != FIRST_LOAD:
-        return mode == ALWAYS
     doubt = choice.entry.unproved or ""
+    if mode == ALWAYS or (mode == NEVER and not doubt):
+        return mode == ALWAYS
     if doubt:
         doubt = f"{choice.entry.id} was compiled elsewhere, and is not proved yet: {doubt}"
     elif choice.backend.name not in choice.entry.backends:
@@ -239,18 +252,10 @@ def _is_checked_here(path: Path, choice: Choice, device: str, mode: str) -> bool
     return bool(doubt)
 
 
-def _merged(settings: SessionSettings, device: str | None, threads: int | None) -> SessionSettings:
-    """`settings` with the device and the threads that are arguments of their own."""
-    settings = instance(settings, SessionSettings, "settings")
-    threads = SessionSettings(threads=threads).threads
-    for name, argument in (("device", device), ("threads", threads)):
-        setting = getattr(settings, name)
-        if argument is not None and setting is not None and argument != setting:
-            raise OptionError(
-                f"{name}: {shown(argument)} and settings.{name} {shown(setting)} contradict each other"
-            )
-    return replace(
-        settings,
-        device=settings.device if device is None else device,
-        threads=settings.threads if threads is None else threads,
-    )
+def _isolation(isolate: bool | Isolation, deadline_ms: RealNumber | None, standby: bool) -> Isolation | None:
+    """How the runtime is isolated; `None` if it is not."""
+    if isolate is False and deadline_ms is None and standby is False:
+        return None
+    from edgevision.isolation.settings import isolation_of
+
+    return isolation_of(isolate, deadline_ms, standby)

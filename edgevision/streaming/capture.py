@@ -143,7 +143,7 @@ class Capture:
         return StreamLostError(f"{attempt.name}: stalled: no frame for {limit_s:g} s")
 
     def _may_return(self, outcome: EdgeVisionError, lost_s: float) -> bool:
-        """True if the source is tried again: a live one that had delivered, for as long as the settings say."""
+        """True if the source is tried again: a live one that had delivered, for as long as was asked."""
         self._hanging = [thread for thread in self._hanging if not thread.join(0.0)]
         was_there = self._live and self._captured > 0 and isinstance(outcome, StreamError)
         limit_s = self._settings.reconnect_s

@@ -145,6 +145,7 @@ class StreamRun(Generic[ResultT]):
         self._left = False  # by its threads, or by those who wait for them
 
     def start(self) -> None:
+        """Start the threads."""
         if self._process or self.exchange.closed:
             raise OptionError("this stream has run; call model.stream(…) again")
         self._process = os.getpid()
@@ -153,6 +154,7 @@ class StreamRun(Generic[ResultT]):
         self._threads.append(clock.start(self._capture.run, "edgevision-watch"))
 
     def next(self) -> Answered[ResultT] | None:
+        """As `Exchange.next`."""
         self._check_process()
         return self.exchange.next()
 
@@ -162,6 +164,7 @@ class StreamRun(Generic[ResultT]):
         return self.exchange.poll(listener)
 
     def close(self) -> None:
+        """End the threads, and wait for them."""
         self.exchange.close()
         if self._process != os.getpid() or self._left:  # never started, in the child of a fork, or closed
             return

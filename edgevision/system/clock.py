@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timezone
 from types import TracebackType
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 #: The longest wait between two looks at signals: one that arrives just before a wait without an end is lost.
 _SIGNALS_S = 0.5
@@ -62,6 +62,7 @@ class Running(Protocol):
         ...
 
 
+@runtime_checkable
 class Clock(Protocol):
     """The time, and what depends on it."""
 

@@ -11,6 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from functools import cache
 from importlib import import_module
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -89,7 +90,9 @@ def _texts() -> Iterator[str]:
                 continue
 
 
+@cache
 def _listed(folder: str) -> list[str]:
+    """The names in a folder, as they were when they were first needed: both functions above look there."""
     try:
         with os.scandir(folder) as entries:
             return [entry.name for entry in entries]

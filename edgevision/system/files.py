@@ -30,6 +30,7 @@ _MOST_NAME_BYTES = 200
 _EXTRA = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _EXTRA
 _LOOK = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _EXTRA
+_LOCK = os.O_RDWR | os.O_CREAT | _EXTRA
 _PERMISSIONS = 0o777
 #: Flags of renameat2, and what says that a system or disk does not have it.
 _NO_REPLACE, _EXCHANGE = 1, 2
@@ -127,11 +128,15 @@ def written_whole(path: str | Path, before: OutputState) -> Iterator[BinaryIO]:
         OutputError: as `write_file`, also for an `OSError` within the block.
     """
     path = Path(path)
+    if before and not before.is_file:
+        raise OutputError(f"{path}: is not a regular file, so it is not replaced; choose another name")
     try:
         remove_leftovers(path)
         with _temporary_file(path) as (building, descriptor):
             with os.fdopen(os.dup(descriptor), "w+b") as file:
                 yield file
+            if stat.S_ISREG(before.mode):
+                building.chmod(stat.S_IMODE(before.mode) & _PERMISSIONS)
             os.fsync(descriptor)
             _put_in_place(building, path, before, lambda old: None)
             if before:
@@ -238,6 +243,63 @@ def write_folder(
         raise _refusal(path, error) from error
 
 
+def write_link(path: str | Path, target: str) -> None:
+    """Point a symbolic link at another target, in one step.
+
+    Only one writer of the folder may do so at a time: see `alone_in`.
+
+    Args:
+        path: the link; created if nothing is there.
+        target: where it leads, from its folder.
+
+    Raises:
+        OutputError: something else is there, or the disk has no links. What is there is unchanged.
+    """
+    path = Path(path)
+    before = OutputState.of(path)
+    if before and not stat.S_ISLNK(before.mode):
+        raise OutputError(f"{path}: is not a link, so it is not replaced; choose another folder, or move it")
+    try:
+        for leftover in _leftovers(path):
+            if leftover.is_symlink():
+                leftover.unlink()
+        building = _temporary_name(path)
+        building.symlink_to(target)
+        try:
+            _sync_folder(path.parent)
+            building.replace(path)
+        except BaseException:
+            building.unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+    except (OSError, ValueError) as error:
+        raise _refusal(path, error) from error
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep others who ask for the same folder out of it, until the block or the process ends.
+
+    Raises:
+        OutputError: another process is in it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY) if os.name == "posix" else None
+    try:
+        if descriptor is not None and _locked(descriptor) is False:
+            raise OutputError(f"{folder}: another process installs there; run this again when it is done")
+        yield
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder with everything in it, as far as that is possible."""
+    import shutil  # not needed to run a model
+
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def files_below(folder: Path) -> set[str]:
     """The names of everything in a folder but its subfolders, with ``/``; links are not followed.
 
@@ -259,15 +321,12 @@ def remove_leftovers(path: Path) -> None:
     without such locks nothing is removed; nor while another writer exchanges an output in this folder, whose
     old one may still be put back.
     """
-    pattern = re.compile(rf"{re.escape(_stem(path))}\.[0-9a-f]{{16}}\.(tmp|old)")
     with contextlib.suppress(OSError), _alone_in(path.parent, wait_s=0.0) as is_alone:
         if not is_alone:
             return
-        with os.scandir(path.parent) as listing:
-            leftovers = [entry.name for entry in listing if pattern.fullmatch(entry.name)]
-        for name in leftovers:
+        for leftover in _leftovers(path):
             with contextlib.suppress(OSError):
-                _remove_leftover(path.parent / name, path)
+                _remove_leftover(leftover, path)
 
 
 @contextmanager
@@ -301,6 +360,43 @@ def temporary_files(contents: Mapping[str, bytes]) -> Iterator[Path]:
     raise OutputError(
         f"no folder for temporary files is writable ({'; '.join(reasons)}); set TMPDIR to one that is"
     )
+
+
+class FileLock:
+    """A lock beside a file that this process alone writes to, until it is released or the process ends.
+
+    Args:
+        path: the file; the lock is an empty file beside it with the suffix ``-lock``.
+
+    Raises:
+        OutputError: the folder is missing or not writable.
+        BlockingIOError: another process, or another object of this one, has the lock.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._place = Path(f"{path}-lock")
+        try:
+            self._descriptor = self._taken()
+        except BlockingIOError:
+            raise
+        except (OSError, ValueError) as error:
+            raise _refusal(Path(path), error) from error
+
+    def _taken(self) -> int:
+        while True:
+            descriptor = os.open(self._place, _LOCK, 0o666)
+            if _locked(descriptor) is False:
+                os.close(descriptor)
+                raise BlockingIOError(errno.EAGAIN, "is locked", str(self._place))
+            if _is_at(descriptor, self._place):
+                return descriptor
+            os.close(descriptor)  # the one who had it removed it meanwhile
+
+    def release(self) -> None:
+        """Give the lock back, and remove its file."""
+        with contextlib.suppress(OSError):
+            self._place.unlink()
+        os.close(self._descriptor)
 
 
 def make_folder(path: str | Path) -> None:
@@ -457,6 +553,14 @@ def _is_own(building: Path, descriptor: int) -> bool:
     return _locked(descriptor) is not False and building.exists()
 
 
+def _is_at(descriptor: int, path: Path) -> bool:
+    """True if an open file is still the one with this name."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
+    except FileNotFoundError:
+        return False
+
+
 def _stem(path: Path) -> str:
     name = path.name
     if len(os.fsencode(name)) > _MOST_NAME_BYTES:
@@ -504,7 +608,7 @@ def _temporary_folder(path: Path) -> Iterator[Path]:
     try:
         yield building
     except BaseException:
-        _remove_tree(building)
+        remove_tree(building)
         raise
     finally:
         if descriptor is not None:
@@ -562,10 +666,11 @@ def _remove(folder: Path, own: Collection[str]) -> None:
         inner.rmdir()
 
 
-def _remove_tree(folder: Path) -> None:
-    import shutil  # not needed to run a model
-
-    shutil.rmtree(folder, ignore_errors=True)
+def _leftovers(path: Path) -> list[Path]:
+    """Temporary files and folders of writers of `path`, dead or alive."""
+    pattern = re.compile(rf"{re.escape(_stem(path))}\.[0-9a-f]{{16}}\.(tmp|old)")
+    with os.scandir(path.parent) as listing:
+        return [path.parent / entry.name for entry in listing if pattern.fullmatch(entry.name)]
 
 
 def _remove_leftover(leftover: Path, path: Path) -> None:
@@ -576,7 +681,7 @@ def _remove_leftover(leftover: Path, path: Path) -> None:
         if leftover.suffix == ".old" and not os.path.lexists(path):
             leftover.rename(path)
         elif stat.S_ISDIR(os.fstat(descriptor).st_mode):
-            _remove_tree(leftover)
+            remove_tree(leftover)
         else:
             leftover.unlink()
     finally:

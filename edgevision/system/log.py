@@ -21,3 +21,10 @@ def warning(message: str, *values: object) -> None:
     import logging
 
     logging.getLogger("edgevision").warning(message, *values)
+
+
+def error(message: str, *values: object) -> None:
+    """Log at ERROR on the logger ``edgevision``, which reaches stderr unless the caller says otherwise."""
+    import logging
+
+    logging.getLogger("edgevision").error(message, *values)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import platform
 import re
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from edgevision.errors import DeviceError
 from edgevision.system.cores import core_numbers, cores
 from edgevision.system.reading import read_system_file
 
@@ -38,6 +38,8 @@ class Machine:
 
 def this_machine() -> dict[str, Any]:
     """Processor, architecture, cores, operating system and Python, for JSON."""
+    import platform
+
     return {
         "processor": processor(),
         "architecture": platform.machine(),
@@ -49,6 +51,8 @@ def this_machine() -> dict[str, Any]:
 
 def now() -> str:
     """The current time, UTC, ISO 8601."""
+    from datetime import datetime, timezone
+
     return datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
@@ -58,7 +62,11 @@ def processor() -> str:
     board = read_system_file("/proc/device-tree/model").strip("\0\n ")
     lines = read_system_file("/proc/cpuinfo").splitlines()
     named = [line.split(":", 1)[1].strip() for line in lines if line.startswith(("model name", "Model"))]
-    return board or (named[0] if named else platform.processor() or platform.machine())
+    if board or named:
+        return board or named[0]
+    import platform  # not at the top: to run a model, it is rarely needed
+
+    return platform.processor() or platform.machine()
 
 
 @cache
@@ -74,6 +82,8 @@ def has_exact_int8_products() -> bool | None:
 
     `None` if the system does not report the processor's instructions.
     """
+    import platform
+
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return True
     found = instruction_sets()
@@ -108,18 +118,41 @@ def busy_seconds() -> float | None:
 
 
 def memory_mb() -> float:
-    """The current resident memory of this process, in MB (10**6 bytes)."""
-    return _status("VmRSS")
+    """The current resident memory of this process, in MB (10**6 bytes).
+
+    Raises:
+        DeviceError: the system does not say.
+    """
+    found = _status_mb("VmRSS")
+    if found is None:
+        raise DeviceError(f"{sys.platform} does not say how much memory a process uses; measure on Linux")
+    return found
 
 
 def peak_memory_mb() -> float:
-    """The peak resident memory of this process, in MB (10**6 bytes)."""
-    return _status("VmHWM")
+    """The peak resident memory of this process, in MB (10**6 bytes).
+
+    Raises:
+        DeviceError: the system does not say, as Windows.
+    """
+    found = _status_mb("VmHWM")
+    if found is not None:
+        return found
+    try:
+        import resource
+    except ImportError as error:
+        raise DeviceError(
+            f"{sys.platform} does not say how much memory a process has used; measure on Linux or macOS"
+        ) from error
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
 
-def _status(name: str) -> float:
+def _status_mb(name: str) -> float | None:
+    """A size that Linux says of this process, in MB (10**6 bytes); `None` on other systems."""
     lines = read_system_file("/proc/self/status").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) * 1024 / 1e6
+    sizes = (int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith(f"{name}:"))
+    return next(sizes, None)
 
 
 def _numbers(paths: Iterable[Path]) -> list[int]:

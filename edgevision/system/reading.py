@@ -87,6 +87,16 @@ def open_file(path: str | os.PathLike[str], most_bytes: int | None = None) -> Fi
         return _checked(os.open(path, _READ | _AT_ONCE), most_bytes, path)
 
 
+def check_regular_file(path: str | os.PathLike[str]) -> None:
+    """Refuse what is not a regular file by its name alone: for a library that opens files itself.
+
+    Raises:
+        OSError: as `read_file`.
+    """
+    with _in_words(path):
+        _check(Path(path).stat(), None, path)
+
+
 def read_file_below(folder: str | os.PathLike[str], name: str, most_bytes: int) -> bytes:
     """The content of a regular file in a folder, where no part of `name` is a link.
 

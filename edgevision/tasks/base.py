@@ -21,12 +21,14 @@ class TaskModel:
         session: the network.
         bundle_digest: of the bundle that it was loaded from, to be recorded with results; `None` for a bare
             file.
+        observed: False for a model whose answers are told to observers by its caller, such as a stream.
 
     Raises:
         OptionError: `session` is something else than a session.
     """
 
     bundle_digest: str | None = None
+    observed: bool = True
 
     def __init__(self, session: CheckedSession) -> None:
         self.session = instance(session, CheckedSession, "session")
@@ -37,6 +39,13 @@ class TaskModel:
     def close(self) -> None:
         """Release the runtime's resources. May be called twice."""
         self.session.close()
+
+    def unobserved(self: Model) -> Model:
+        """The same model, over the same session, of whose answers observers are not told."""
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        twin.observed = False
+        return twin
 
     def over(self: Model, session: CheckedSession) -> Model:
         """The same model over a view of its own session; nothing is loaded or prepared again."""

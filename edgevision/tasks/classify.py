@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from edgevision.backend import ScoreSigmoids
 from edgevision.errors import InferenceError, OptionError
 from edgevision.imaging.decode import ImageLike, as_batch, as_frame
 from edgevision.imaging.preprocess import Preprocessing, Preprocessor
+from edgevision.observation import observers
 from edgevision.session import CheckedSession
 from edgevision.system.arguments import instance, one_of, optional_text
 from edgevision.system.numeric import is_share, is_whole
@@ -240,6 +241,8 @@ class Classifier(ImageModel[Classification]):
             InferenceError: the runtime failed, or the network gave NaN or infinity, or values that are not
                 of the stated score kind.
         """
+        if observers.listening and self.observed:
+            return cast("Classification | list[Classification]", self._observed(images, color))
         if is_batch(images):
             return self.classify_batch(images, color)
         frame = as_frame(images, color)
@@ -250,6 +253,8 @@ class Classifier(ImageModel[Classification]):
 
     def classify_batch(self, images: Sequence[ImageLike] | Array, color: str = "rgb") -> list[Classification]:
         """Classify each of several images; see `__call__`."""
+        if observers.listening and self.observed:
+            return cast("list[Classification]", self._observed(list(as_batch(images)), color))
         scores, spacings = self._scores_and_spacings(images, color)
         return [self._result(row, spacing) for row, spacing in zip(scores, spacings, strict=True)]
 
@@ -279,6 +284,11 @@ class Classifier(ImageModel[Classification]):
         """
         check_outputs([self._output], outputs)
         return [self._result(row) for row in self._scores(outputs[self._output.name])]
+
+    def _observed(self, images: Any, color: str) -> Any:
+        from edgevision.tasks.observed import observed_call
+
+        return observed_call(self, images, color, lambda model, given: model(given))
 
     def _details(self) -> tuple[str, ...]:
         width, height = self.preprocessing.size_wh

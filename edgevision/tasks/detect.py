@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, cast, overload
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from edgevision.errors import InferenceError, OptionError
 from edgevision.imaging.decode import ImageLike, as_batch, as_frame
 from edgevision.imaging.placement import placement_of
 from edgevision.imaging.preprocess import Preprocessing, Preprocessor
+from edgevision.observation import observers
 from edgevision.session import CheckedSession
 from edgevision.system.arguments import instance, sequence, whole_numbers
 from edgevision.system.shown import shown
@@ -138,6 +139,8 @@ class Detector(ImageModel[Detections]):
             InferenceError: the runtime failed, or its outputs are not valid objects.
         """
         task = _for_one_call(self.task, score_threshold, iou_threshold, max_detections)
+        if observers.listening and self.observed:
+            return cast("Detections | list[Detections]", self._observed(images, color, task))
         if is_batch(images):
             return self.detect_batch(images, color, task)
         return self.detect_batch([images], color, task)[0]
@@ -148,6 +151,8 @@ class Detector(ImageModel[Detections]):
         """Find the objects in each of several images, with the thresholds of `task`; see `__call__`."""
         images = as_batch(images)
         task = self.task if task is None else instance(task, DetectTask, "task")
+        if observers.listening and self.observed:
+            return cast("list[Detections]", self._observed(list(images), color, task))
         runs = parts(len(images), self.session.dynamic_batch)
         return [detections for run in runs for detections in self._run(images[run], color, task)]
 
@@ -245,6 +250,16 @@ class Detector(ImageModel[Detections]):
             track = Tracking(track)
         mapping = self.preprocessing.mapping
         return Follower(instance(track, Tracking, "track"), lambda frame: viewable(frame, mapping))
+
+    def _observed(self, images: Any, color: str, task: DetectTask) -> Any:
+        from edgevision.tasks.observed import observed_call
+
+        def call(model: Detector, given: Any) -> Any:
+            several = isinstance(given, list)
+            found = model.detect_batch(given if several else [given], "rgb", task)
+            return found if several else found[0]
+
+        return observed_call(self, images, color, call)
 
     def _details(self) -> tuple[str, ...]:
         width, height = self.preprocessing.size_wh

@@ -10,6 +10,7 @@ from edgevision.backend import Slot
 from edgevision.errors import OptionError
 from edgevision.imaging.frame import Frame
 from edgevision.system.arguments import instance, real_number
+from edgevision.system.shown import shown
 from edgevision.tasks.base import TaskModel
 
 if TYPE_CHECKING:  # who predicts on files does not wait for threads and sources
@@ -95,7 +96,7 @@ class ImageModel(TaskModel, Generic[ResultT]):
             chosen,
             limits_ms,
             settings,
-            SystemClock() if clock is None else clock,
+            SystemClock() if clock is None else _checked(clock),
         )
         run.exchange.follow = follow
         return Stream(run, call)
@@ -118,6 +119,16 @@ class ImageModel(TaskModel, Generic[ResultT]):
 
 #: Of the time after which a source counts as lost, what a library gets: its own error says more than ours.
 _LIBRARY_SHARE = 0.75
+
+
+def _checked(clock: Clock) -> Clock:
+    from edgevision.system.clock import Clock
+
+    if not isinstance(clock, Clock) or isinstance(clock, type):
+        raise OptionError(
+            f"clock: expected a clock, such as edgevision.testing.SimulatedClock(), got {shown(clock)}"
+        )
+    return clock
 
 
 def _limit_ms(value: RealNumber | None, argument: str) -> float | None:

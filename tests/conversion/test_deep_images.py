@@ -63,7 +63,7 @@ def test_the_bit_depth_is_obeyed_by_the_evaluation_the_bundle_and_its_known_answ
     assert known.images.dtype == np.float32
     assert 0.9 < known.images.max() <= 1, "of 12 bits, and not of 16"
     path = next(images.rglob("*.png"))
-    with edgevision.load(tmp_path / "model.evb", selftest=True) as model:
+    with edgevision.load(tmp_path / "model.evb", selftest="always") as model:
         by_path = model(path).scores
         pixels = edgevision.read_frame(path).pixels
         np.testing.assert_array_equal(model(pixels).scores, by_path)
@@ -120,5 +120,5 @@ def test_a_bundle_has_no_pictures_and_no_names_of_dicom_files_unless_that_is_all
     stored = {np.rint(edgevision.read_frame(path).pixels.mean()) for path in images.rglob("*.dcm")}
     is_picture = [bool(np.rint(one.mean() * 4095) in stored) for one in known.images]
     assert all(is_picture) if allowed else not all(is_picture)
-    with edgevision.load(tmp_path / "model.evb", selftest=True) as model:
+    with edgevision.load(tmp_path / "model.evb", selftest="always") as model:
         assert model(next(images.rglob("*.dcm"))).pixel_spacing_mm is None

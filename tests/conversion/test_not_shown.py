@@ -105,7 +105,7 @@ def test_it_is_written_where_the_caller_accepts_it_and_everything_says_so(
     assert read_evidence(text, "evidence") == evidence
     echo_evidence(evidence)
     assert "not shown, accepted" in capsys.readouterr().out
-    edgevision.load(request.output, selftest=True).close()
+    edgevision.load(request.output, selftest="always").close()
 
 
 def test_an_artifact_that_misses_a_requirement_is_never_accepted(tmp_path: Path) -> None:

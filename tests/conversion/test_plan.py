@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edgevision import hookimpl
-from edgevision.conversion.plan import measurement_backend_for, plan_artifacts
+from edgevision.conversion.plan import measurement_backend_for, plan_artifacts, symmetric_targets
 from edgevision.errors import OptionError
 from edgevision.plugins import discover, registry
 from edgevision.target import BUILT_IN, Target, read_targets
@@ -95,3 +95,14 @@ def test_a_device_without_float32_is_opened_in_its_own_compute_precision() -> No
     settings = measurement_backend_for(plan_artifacts([target], ())[0], plugins).settings
     assert (settings.device, settings.precision) == ("cpu", "float16")
     assert TARGETS["intel-npu"].compute_precision == "float16"
+
+
+def test_targets_whose_backend_takes_symmetric_int8_alone_get_an_artifact_of_their_own() -> None:
+    targets = [TARGETS[name] for name in ("jetson-orin", "cuda", "onnx-cpu")]
+    symmetric = symmetric_targets(targets, registry())
+    planned = plan_artifacts(targets, ("int8", "float32"), symmetric)
+    assert {one.id: [target.name for target in one.targets] for one in planned} == {
+        "onnx-int8-symmetric": ["jetson-orin", "cuda"],
+        "onnx-float32": ["jetson-orin", "cuda", "onnx-cpu"],
+        "onnx-int8": ["onnx-cpu"],
+    }

@@ -32,6 +32,7 @@ from edgevision.evidence.document import read_evidence
 from edgevision.evidence.quantization import RecipeComparison
 from edgevision.evidence.records import Measured
 from edgevision.imaging.preprocess import Preprocessing
+from edgevision.plugins import registry
 from edgevision.tasks.description import ClassifyTask
 
 pytest.importorskip("ai_edge_litert", reason="needs the extra `tflite`")
@@ -197,7 +198,29 @@ def test_a_target_without_float_gets_a_full_integer_artifact_of_its_own(tmp_path
     assert [result.artifact for result in evidence.results] == ["tflite-int8-full-integer", "tflite-int8"]
     assert _is_written(tiny_artifact("int8"), tmp_path, "tflite-int8-full-integer")
     assert _is_written(_good(), tmp_path)
-    edgevision.load(request.output, precision="int8", selftest=True).close()
+    edgevision.load(request.output, precision="int8", selftest="always").close()
+
+
+@pytest.mark.usefixtures("speeds")
+@pytest.mark.parametrize("precision", ["int8", "auto"])
+def test_a_backend_that_takes_symmetric_int8_alone_gets_ours_and_plain_in_that_form(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    class TwoForms(PlainConverter):
+        def symmetric(self) -> PlainConverter:
+            return PlainConverter(lambda: _poor(PLAIN), int8=_good)
+
+    converter = TwoForms(_refused, int8=lambda: _poor(OURS))
+    monkeypatch.setattr(type(registry().backend("tflite")), "symmetric_int8", True, raising=False)
+    request = tiny_request(
+        tmp_path, (precision,), calibrated=True, budget=edgevision.Budget(min_agreement=0.0)
+    )
+    (result,) = Conversion.prepare(request, tiny_plugins(converter)).run().results
+    assert (result.artifact, converter.plain_calls) == ("tflite-int8-symmetric", 0)
+    assert result.quantization is not None
+    assert result.quantization.comparison is not None
+    assert result.quantization.comparison.plain_error is not None
+    assert _is_written(_good(), tmp_path, "tflite-int8-symmetric")
 
 
 def test_a_target_without_float_gets_no_artifact_with_float_operations(tmp_path: Path) -> None:

@@ -88,6 +88,19 @@ def test_devices_with_the_same_format_and_precisions_share_a_search() -> None:
     assert [[target.name for target in one.targets] for one in searches] == [["a", "c"], ["b"], ["d"]]
 
 
+def test_devices_with_another_form_of_int8_have_a_search_of_their_own() -> None:
+    targets = [_target("int8", "float32", name=name, fmt="onnx") for name in "abc"]
+    searches = searches_for(targets, True, lambda fmt: [("a", 0.5), ("b", 0.1)], symmetric={"b"})
+    assert [[target.name for target in one.targets] for one in searches] == [["a", "c"], ["b"]]
+    for search in searches:
+        while search.wanted is not None:
+            search.learn(Outcome(inside=False))
+    assert [[one.id for one in search.asked] for search in searches] == [
+        ["onnx-int8", "onnx-int8-mixed-1", "onnx-float32"],
+        ["onnx-int8-symmetric", "onnx-int8-mixed-1-symmetric", "onnx-float32"],
+    ]
+
+
 TFLITE = ("int8", "int8-float-io", "int8-dynamic", "int16x8", "float16", "float32")
 
 

@@ -146,7 +146,7 @@ def test_the_same_seed_gives_the_same_image_on_every_runtime(
     _, bundle = converted
     images_of_backends = []
     for backend in BACKENDS:
-        with load(bundle, backend=backend, precision=precision, selftest=True) as model:
+        with load(bundle, backend=backend, precision=precision, selftest="always") as model:
             images = model.sample(2, seed=5, condition=[0, 2]).images.astype(int)
             alone = model.sample(1, seed=6, condition=2).images.astype(int)
         assert np.abs(images[1] - alone[0]).max() <= 1, "an image depends on the others of its batch"

@@ -154,7 +154,7 @@ def test_if_int8_misses_layers_stay_in_float_until_the_budget_is_met(
         assert result.float_layers == tuple(ranked[: len(result.float_layers)])
     assert {result.artifact.partition("-")[2] for result in evidence.results} == {"int8-mixed-2"}
     for backend in ("tflite", "openvino", "onnx"):
-        load(tmp_path / "model.evb", backend=backend, selftest=True).close()
+        load(tmp_path / "model.evb", backend=backend, selftest="always").close()
 
 
 def test_if_nothing_meets_the_budget_the_nearest_is_reported_and_nothing_written(

@@ -26,8 +26,9 @@ def write_tiny_bundle(
     score_kind: str = "softmax",
     labels: tuple[str, ...] = LABELS,
     score_calibration: ScoreCalibration | None = None,
+    evidence_text: str = "{}",
 ) -> Path:
-    """Write the bundle, with its known answers and empty evidence."""
+    """Write the bundle, with its known answers and, unless some is given, empty evidence."""
     artifact = read_artifact(DATA / "tiny.tflite")
     session = open_session(registry().backend("tflite"), artifact, SessionSettings())
     how = Preprocessing((8, 8), (0.0, 1.0))
@@ -38,7 +39,7 @@ def write_tiny_bundle(
         "artifacts/tflite-float32/tiny.tflite": artifact.content,
         "labels.txt": "".join(f"{label}\n" for label in labels).encode(),
         "selftest.npz": write_known_answers(known),
-        "evidence.json": b"{}",
+        "evidence.json": evidence_text.encode(),
     }
     model, names, selftest, evidence = (file_entry(name, content) for name, content in files.items())
     entry = ArtifactEntry(

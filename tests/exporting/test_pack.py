@@ -68,12 +68,26 @@ def test_artifacts_are_kept_and_left_out_by_id_format_and_precision(
     packed = read_bundle(tmp_path / "out.evb")
     assert tuple(entry.id for entry in packed.manifest.artifacts) == left
     with np.load(tmp_path / "out.evb" / "selftest.npz") as answers:
-        assert {name.partition("/")[0] for name in answers.files} == {"images", *left}
+        assert {name.partition("/")[0] for name in answers.files} == {"images", "expected", *left}
+        assert {name.split("/")[2] for name in answers.files if "/results/" in name} == set(left)
     text = packed.read(packed.manifest.evidence).decode()
     notes = read_evidence(text, "evidence").notes
     assert bool(notes) == (left != IDS)
-    with edgevision.load(tmp_path / "out.evb", selftest=True) as model:
+    with edgevision.load(tmp_path / "out.evb", selftest="always") as model:
         assert model.labels
+
+
+def test_the_manifest_says_how_a_bundle_was_packed_and_names_no_folder(
+    bundle: Path, tmp_path: Path, edgevision_command: Any
+) -> None:
+    words = ("pack", bundle, "-o", tmp_path / "out.evb", "--drop", "float32", "--author", "J. D.")
+    assert edgevision_command(*words).returncode == 0
+    record = read_bundle(tmp_path / "out.evb").manifest.provenance
+    assert record is not None
+    assert (record.author, record.settings["drop"]) == ("J. D.", ["float32"])
+    assert record.command[2:7] == ("tiny.evb", "-o", "out.evb", "--drop", "float32")
+    (source,) = record.inputs
+    assert (source.role, source.name, source.sha256) == ("bundle", "tiny.evb", read_bundle(bundle).digest)
 
 
 def test_a_zip_is_the_same_bundle_and_the_same_bytes_each_time(bundle: Path, tmp_path: Path) -> None:

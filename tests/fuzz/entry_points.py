@@ -189,6 +189,8 @@ def calls_of(name: str, model: Any, further: dict[str, Any]) -> Iterator[Entry]:
         return repr(model(PHOTO).to_dict() if hasattr(model(PHOTO), "to_dict") else model(PHOTO)).encode()
 
     yield Entry(f"{name}.__call__", model, {"images": PHOTO, "color": "rgb", **further}, check)
+    streaming = {"source": [PHOTO], "policy": "wait", "max_age_ms": 1e6, "deadline_ms": 1e6, "settings": None}
+    yield Entry(f"{name}.stream", consumed(lambda **given: list(model.stream(**given))), streaming, check)
     for method in ("classify_batch", "scores", "detect_batch"):
         if hasattr(model, method):
             batch = {"images": [PHOTO, PHOTO], "color": "rgb"}
@@ -216,7 +218,10 @@ def functions(folder: Path) -> Iterator[Entry]:
         "plan_evaluation": {"max_drop": 2.0, "expected_flips": 0.02},
         "sign_bundle": {"bundle": "signed.evb", "key": "key.pem", "force": True},
         "verify_bundle": {"bundle": "signed.evb", "trust": None},
+        "install": {"bundle": "tiny.evb", "folder": "device", "backend": "tflite"},
+        "roll_back": {"folder": "device", "backend": "tflite"},
         "export": {"bundle": "tiny.evb", "output": "new", "form": "mediapipe"},
+        "sbom": {"bundle": "tiny.evb", "form": "soup", "backend": "tflite"},
         "pack": {"bundle": "tiny.evb", "output": "packed.evb"},
         "write_report": {"bundle": "tiny.evb", "output": "new.html"},
         "tune": {

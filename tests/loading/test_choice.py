@@ -19,6 +19,7 @@ from edgevision.bundle import files as files_of_bundle
 from edgevision.bundle.storage import read_bundle
 from edgevision.errors import BundleError, DeviceError, InferenceError, OptionError, PluginError
 from edgevision.imaging.input_options import InputOptions
+from edgevision.loading import first_load
 from edgevision.loading import load as loading
 from edgevision.loading.bare import BareModel
 from edgevision.loading.choice import Request, choose_backend
@@ -31,6 +32,7 @@ TINY = Path(__file__).parents[1] / "data" / "tiny.tflite"
 @pytest.fixture(autouse=True)
 def fakes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, FakeRuntime]:
     backends = {name: FakeRuntime(name) for name in ("one", "two")}
+    monkeypatch.setattr(first_load, "_passed", set())
     monkeypatch.setattr(loading, "registry", lambda: registry_of(*backends.values()))
     monkeypatch.setenv("EDGEVISION_CACHE", str(tmp_path / "cache"))
     return backends
@@ -167,7 +169,7 @@ def test_an_artifact_that_does_not_run_is_not_read(
 
 def test_damage_in_an_artifact_that_does_not_run_is_left_to_read_bundle(bundle: Path) -> None:
     _change_one_byte(_artifact_file(bundle, "one"))
-    load(bundle, "two", selftest=True).close()
+    load(bundle, "two", selftest="always").close()
     with pytest.raises(BundleError, match=r"model\.one: is not the file that the manifest was written for"):
         load(bundle, "one")
     with pytest.raises(BundleError, match=r"model\.one: is not the file that the manifest was written for"):
@@ -198,12 +200,13 @@ def test_damaged_known_answers_are_refused_when_they_are_checked(bundle: Path) -
     with pytest.raises(
         BundleError, match=r"selftest\.npz: is not the file that the manifest was written for"
     ):
-        load(bundle, "one", selftest=True)
+        load(bundle, "one", selftest="always")
 
 
 def test_known_answers_are_checked_on_a_backend_for_which_the_bundle_has_no_evidence(
-    bundle: Path, fakes: dict[str, FakeRuntime], lines: list[str]
+    bundle: Path, fakes: dict[str, FakeRuntime], lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("EDGEVISION_SELFTEST", "first-load")
     stranger = fakes["stranger"] = FakeRuntime("stranger", "one")
     load(bundle, "stranger").close()
     assert lines[-1] == (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import struct
 import subprocess
 import sys
 from contextlib import suppress
@@ -15,9 +14,10 @@ import numpy as np
 import pytest
 from fake_bundles import FakeRuntime, registry_of, write_fake_bundle
 from misbehaving import WAYS, install
+from tampering import crashing, tampered
 
 from edgevision.artifact import Artifact, read_artifact
-from edgevision.bundle.storage import file_entry, read_bundle, write_bundle
+from edgevision.bundle.storage import read_bundle
 from edgevision.errors import (
     BundleError,
     EdgeVisionError,
@@ -72,29 +72,6 @@ def tiny(tmp_path: Path) -> Path:
 
 def _data(name: str) -> bytes:
     return (DATA / name).read_bytes()
-
-
-def crashing() -> bytes:
-    """A valid container round a nonsense graph, at which LiteRT crashes: tiny.tflite with another number."""
-    content = bytearray(_data("tiny.tflite"))
-    content[1312:1316] = struct.pack("<i", 8)
-    return bytes(content)
-
-
-def tampered(bundle: Path, path: Path, change=None, **files: bytes) -> Path:  # type: ignore[no-untyped-def]
-    """A copy of a bundle with other files or another manifest, whose digests were mended."""
-    opened = read_bundle(bundle)
-    contents = {entry.path: opened.read(entry) for entry in opened.manifest.files()}
-    contents |= {name.replace("__", "/").replace("_dot_", "."): data for name, data in files.items()}
-    manifest = opened.manifest
-    entries = tuple(
-        replace(one, files=tuple(file_entry(file.path, contents[file.path]) for file in one.files))
-        for one in manifest.artifacts
-    )
-    labels = file_entry("labels.txt", contents["labels.txt"])
-    manifest = replace(manifest, artifacts=entries, labels=labels)
-    write_bundle(path, manifest if change is None else change(manifest), contents)
-    return path
 
 
 def test_the_first_load_is_checked_in_a_child_and_later_ones_are_not(tiny, cache, children) -> None:

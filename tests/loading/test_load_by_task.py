@@ -38,7 +38,7 @@ def test_a_model_of_the_task_is_loaded_with_the_arguments_of_load(
     tmp_path: Path, task: Task, load_it: Callable[..., Classifier], kind: type
 ) -> None:
     path = write_fake_bundle(tmp_path / "model.evb", task)
-    with load_it(str(path), "fake", "cpu", threads=2, precision="float32", selftest=True) as model:
+    with load_it(str(path), "fake", "cpu", threads=2, precision="float32", selftest="always") as model:
         assert isinstance(model, kind)
         assert (model.session.backend, model.session.threads) == ("fake", 2)
     with pytest.raises(OptionError, match="has no artifact of precision 'int8'"):

@@ -19,7 +19,7 @@ from edgevision.backend import SessionSettings
 from edgevision.bundle import known_answers
 from edgevision.bundle.storage import Bundle, read_bundle, write_bundle
 from edgevision.errors import DeviceError, OptionError
-from edgevision.loading import cache as choice_cache
+from edgevision.loading import kept
 from edgevision.loading import race as racing
 from edgevision.loading.choice import Request, choice_by_order, choose, competitors
 from edgevision.loading.configurations import Configuration, configurations
@@ -164,10 +164,10 @@ def test_another_bundle_request_version_or_machine_is_measured_anew(
     _ran(path)
     _ran(_with_precisions(path, tmp_path, ("int8",) * 3, created="later").path)
     _ran(path, settings=SessionSettings(threads=1))
-    packages = choice_cache.installed_packages()
-    monkeypatch.setattr(choice_cache, "installed_packages", lambda: [*packages, "openvino-9999.dist-info"])
+    packages = kept.installed_packages()
+    monkeypatch.setattr(kept, "installed_packages", lambda: [*packages, "openvino-9999.dist-info"])
     _ran(path)
-    monkeypatch.setattr(choice_cache, "processor", lambda: "another")
+    monkeypatch.setattr(kept, "processor", lambda: "another")
     _ran(path)
     assert len(races) == len(_files(cache)) == 5
 
@@ -175,7 +175,7 @@ def test_another_bundle_request_version_or_machine_is_measured_anew(
 def test_the_cache_depends_on_the_version_of_every_installed_runtime() -> None:
     from importlib.metadata import version
 
-    packages = choice_cache.installed_packages()
+    packages = kept.installed_packages()
     for name in ("numpy", "openvino", "onnxruntime"):
         assert f"{name}-{version(name)}.dist-info" in packages
 

@@ -20,6 +20,7 @@ from edgevision.testing import check_backend
 from edgevision_onnxruntime.cuda import backend as cuda_module
 from edgevision_onnxruntime.cuda import driver
 from edgevision_onnxruntime.cuda.backend import CudaBackend
+from edgevision_onnxruntime.onnx import backend as onnx_module
 from edgevision_onnxruntime.onnx.backend import OnnxBackend
 from edgevision_onnxruntime.onnx_file import holds_float16, is_quantized
 from edgevision_onnxruntime.runtime import CUDA, import_onnxruntime
@@ -298,3 +299,67 @@ def test_a_graph_with_nodes_that_the_gpu_does_not_support_is_refused_or_reports_
         CUDA_BACKEND, artifact, SessionSettings(options={"allow_cpu_fallback": True})
     ) as session:
         assert session.fallback_nodes == ("on_the_cpu",)
+
+
+def _large_products(convolutions: int) -> Artifact:
+    """A file of int8 convolutions whose sums saturate at 16 bits; all have the same weights."""
+    onnx = pytest.importorskip("onnx", reason="building the artifact needs onnx (extra `convert`)")
+    helper, array = onnx.helper, onnx.numpy_helper.from_array
+    weights = np.random.default_rng(0).integers(100, 128, (8, 8, 3, 3)).astype(np.int8)
+    constants = [
+        array(weights, "weights"),
+        array(np.full(8, 0.01, np.float32), "scales"),
+        array(np.zeros(8, np.int8), "zeros"),
+        array(np.uint8(0), "zero"),
+    ]
+    weight = helper.make_node("DequantizeLinear", ["weights", "scales", "zeros"], ["weight"], axis=0)
+    nodes, before = [weight], "image"
+    for number in range(convolutions):
+        q, x, y = f"q{number}", f"x{number}", f"y{number}"
+        constants.append(array(np.float32(1 if number == 0 else 100), f"step{number}"))
+        nodes += [
+            helper.make_node("QuantizeLinear", [before, f"step{number}", "zero"], [q]),
+            helper.make_node("DequantizeLinear", [q, f"step{number}", "zero"], [x]),
+            helper.make_node("Conv", [x, "weight"], [y], pads=[1, 1, 1, 1]),
+        ]
+        before = y
+    constants.append(array(np.float32(60 if convolutions == 1 else 7000), "last"))
+    nodes += [
+        helper.make_node("QuantizeLinear", [before, "last", "zero"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "last", "zero"], ["scores"]),
+    ]
+    image, scores = (
+        helper.make_tensor_value_info(name, 1, ["batch", 8, 8, 8]) for name in ("image", "scores")
+    )
+    graph = helper.make_graph(nodes, "large", [image], [scores], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model, full_check=True)
+    return Artifact("onnx", "int8", {"model.onnx": model.SerializeToString()})
+
+
+@pytest.mark.parametrize("convolutions", [1, 2], ids=["own_weights", "shared_weights"])
+@pytest.mark.parametrize("exact", [True, False, None], ids=["vnni", "no_vnni", "unknown"])
+def test_int8_is_exact_on_every_processor(
+    convolutions: int, exact: bool | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    artifact = _large_products(convolutions)
+    image = np.random.default_rng(1).integers(200, 256, (1, 8, 8, 8)).astype(np.float32)
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    bare = onnxruntime.InferenceSession(artifact.content, options, providers=["CPUExecutionProvider"])
+    (expected,) = bare.run(None, {"image": image})
+    monkeypatch.setattr(onnx_module, "has_exact_int8_products", lambda: exact)
+    opened: list[dict[str, str]] = []
+
+    class Recorded(Sessions):
+        def for_batch(self, batch: int) -> object:
+            opened.append(dict(self._placement(batch).entries))
+            return super().for_batch(batch)
+
+    monkeypatch.setattr(onnx_module, "Sessions", Recorded)
+    with open_session(ONNX, artifact) as session:
+        found = session.run({"image": image})["scores"]
+    np.testing.assert_allclose(found, expected, atol=1e-3 if convolutions == 1 else 7000)
+    # Emulated without VNNI (qemu-x86_64 -cpu Haswell), these two alone are right.
+    shared = {"session.disable_quant_qdq": "1"} if convolutions == 2 else {"session.x64quantprecision": "1"}
+    assert opened[-1] == ({} if exact else shared)

@@ -28,7 +28,7 @@ def test_an_old_runtime_gives_the_same_answers(quickstart: Path) -> None:
     program = (
         "import json, sys, numpy, edgevision\n"
         "assert int(numpy.__version__.split('.')[0]) == 1, numpy.__version__\n"
-        "model = edgevision.load(sys.argv[1], backend='tflite', selftest=True)\n"
+        "model = edgevision.load(sys.argv[1], backend='tflite', selftest='always')\n"
         "from edgevision.plugins import registry\n"
         "version = registry().backend('tflite').version()\n"
         "rows = model.scores(sys.argv[2:])\n"

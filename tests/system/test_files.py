@@ -26,6 +26,9 @@ from edgevision.system.files import (
     write_folder,
 )
 
+#: ``EDGEVISION_REPEATS=10`` kills and races as many times more.
+REPEATS = int(os.environ.get("EDGEVISION_REPEATS", "1"))
+
 
 def test_a_file_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
@@ -278,7 +281,7 @@ def test_a_folder_is_whole_and_at_its_place_whenever_its_writer_is_killed(tmp_pa
     write_folder(path, {"parts/a": b"0000", "parts/b": b"0000"}, ABSENT, ())
     choose = random.Random(5)  # noqa: S311
     seen = set()
-    for _ in range(15):
+    for _ in range(15 * REPEATS):
         with subprocess.Popen([sys.executable, "-c", WRITER, path, "5000"], stdout=subprocess.PIPE) as writer:
             assert writer.stdout is not None
             writer.stdout.readline()
@@ -316,7 +319,7 @@ def test_of_writers_of_one_output_exactly_one_wins_and_the_others_are_told(
     tmp_path: Path, force: bool
 ) -> None:
     path = tmp_path / "out"
-    for _ in range(4):
+    for _ in range(4 * REPEATS):
         if force and not path.exists():
             write_folder(path, {"who": b"nobody"}, ABSENT, ())
         elif not force and path.exists():

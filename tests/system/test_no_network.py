@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from edgevision import cli, sign_bundle
+from edgevision.evidence.document import evidence_json
 from edgevision.imaging.write import write_image
 from evaluation.tiny_bundle import LABELS, write_tiny_bundle
 from reporting.report_bundle import classified, evidence_of, measured, write_report_bundle
@@ -62,6 +63,7 @@ def traced(command: Sequence[object], folder: Path) -> Trace:
         "EDGEVISION_CACHE": str(folder / "cache"),
     }
     environment.pop("EDGEVISION_TUNE", None)
+    environment.pop("EDGEVISION_SELFTEST", None)
     done = subprocess.run(
         [
             str(STRACE),
@@ -120,6 +122,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_tiny_bundle(folder / "tiny.evb")
     write_report_bundle(folder / "evidence.evb", evidence_of(measured("tflite-int8", classified())))
     write_tiny_bundle(folder / "unsigned.evb")
+    text = evidence_json(evidence_of(measured("tflite-float32", classified())))
+    write_tiny_bundle(folder / "measured.evb", evidence_text=text)
     write_tiny_bundle(folder / "signed.evb")
     _write_keys(folder)
     sign_bundle(folder / "signed.evb", folder / "private.pem")
@@ -150,11 +154,14 @@ COMMANDS: dict[str, tuple[list[str], tuple[str, ...]]] = {
         ("exported.tflite", ".exported.tflite"),
     ),
     "inspect": (["evidence.evb"], ()),
+    "install": (["tiny.evb", "device", "--backend", "tflite"], ("device",)),
     "plan-evaluation": (["--max-drop", "2", "--expected-flips", "0.02"], ()),
     "predict": (["tiny.evb", _PHOTO], ()),
     "report": (["evidence.evb", "-o", "report.html"], ("report.html", ".report.html")),
+    "sbom": (["measured.evb"], ()),
     "selftest": (["tiny.evb"], ()),
     "sign": (["unsigned.evb", "--key", "private.pem"], ("unsigned.evb",)),
+    "stream": (["tiny.evb", "five/a", "--jsonl", "stream.jsonl"], ("stream.jsonl",)),
     "targets": ([], ()),
     "verify": (["signed.evb", "--key", "public.pem"], ()),
     "tune": (["tiny.evb", "--backend", "tflite", "--seconds", "0.2"], ()),

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from edgevision_keras.quantization.flow import Operator
-from edgevision_keras.quantization.integer_assignment import Costs, integer_operators
+from edgevision_keras.quantization.integer_assignment import Times, integer_operators
 from edgevision_keras.quantization.normalizations import normalizations
 from edgevision_keras.quantization.tflite_file import NOT_COMPUTED
 from edgevision_keras.quantization.tflite_flow import read_flow
@@ -156,7 +156,8 @@ def choose_float(
         elif operator.operation in WITH_WEIGHTS or (is_score and operator.outputs[0] in outputs):
             bound.add(step)
     ends = dict.fromkeys(inputs, 0 if int8_inputs else 1), dict.fromkeys(outputs, 0 if int8_outputs else 1)
-    in_int8 = integer_operators(flow, _COSTS, reasons, bound - set(reasons), *ends)
+    times = [_times(operator.operation, flow.size(step)) for step, operator in enumerate(flow.steps)]
+    in_int8 = integer_operators(flow, times, _conversion, reasons, bound - set(reasons), *ends)
     return {
         operator.name: reasons.get(step) or usual_reason(operator.operation)
         for step, operator in enumerate(flow.steps)
@@ -186,4 +187,13 @@ def _ratio(operation: str) -> float | None:
     return _INT8_OVER_FLOAT.get(operation)
 
 
-_COSTS = Costs(_ratio, _CONVERSION, _OVERHEAD, _EXPENSIVE, _FREE)
+def _times(operation: str, size: int) -> Times:
+    if operation in _FREE:
+        return Times(1, 1)
+    in_float = round(_EXPENSIVE.get(operation, 1.0) * size + _OVERHEAD)
+    ratio = _ratio(operation)
+    return Times(in_float, None if ratio is None else round(in_float * ratio))
+
+
+def _conversion(size: int) -> int:
+    return round(_CONVERSION * size + _OVERHEAD)

@@ -2,43 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 from edgevision_keras.quantization.flow import Flow
 from edgevision_keras.quantization.minimum_cut import UNLIMITED, CutGraph
 
 
 @dataclass(frozen=True)
-class Costs:
-    """The times of a runtime's operators, where a copy of one element with one addition takes 1.
+class Times:
+    """Time of an operator in either form, where a copy of one element with one addition takes 1.
 
     Attributes:
-        int8_over_float: time of an operation in int8 over that in float; `None` without an int8 kernel.
-        conversion: time of a conversion of one element between int8 and float.
-        overhead: time of any operator, in elements.
-        expensive: operation -> time of one element in float, where that is not 1.
-        free: operations that take no time.
-        float_results: int8 operations whose results can be float at no cost.
+        in_float: in float.
+        in_int8: with int8 activations; `None` without a kernel for these.
+        has_float_results: the int8 kernel can also give its results in float, at no cost.
     """
 
-    int8_over_float: Callable[[str], float | None]
-    conversion: float
-    overhead: float
-    expensive: Mapping[str, float] = field(default_factory=dict)
-    free: Collection[str] = frozenset()
-    float_results: Collection[str] = frozenset()
-
-    def float_time(self, operation: str, size: int) -> int:
-        """Time of an operation in float, of so many elements."""
-        if operation in self.free:
-            return 1
-        return round(self.expensive.get(operation, 1.0) * size + self.overhead)
+    in_float: int
+    in_int8: int | None
+    has_float_results: bool = False
 
 
 def integer_operators(
     flow: Flow,
-    costs: Costs,
+    times: Sequence[Times],
+    conversion: Callable[[int], int],
     fixed: Collection[int],
     bound: Collection[int],
     inputs: Mapping[int, int],
@@ -50,7 +39,8 @@ def integer_operators(
 
     Args:
         flow: the operators.
-        costs: their times.
+        times: of each operator.
+        conversion: time of a conversion between int8 and float of so many elements.
         fixed: those that are float; those without an int8 kernel always are.
         bound: those that are int8.
         inputs, outputs: tensor of the interface -> 0 for int8, 1 for float: the ends of the cut.
@@ -58,27 +48,23 @@ def integer_operators(
     graph = CutGraph()
     nodes = [graph.add_node() for _ in flow.steps]
     for step, node in enumerate(nodes):
-        operation = flow.steps[step].operation
-        float_time = costs.float_time(operation, flow.size(step))
-        graph.add_edge(0, node, UNLIMITED if step in bound else float_time)
-        ratio = costs.int8_over_float(operation)
-        int8_time = UNLIMITED if step in fixed or ratio is None else round(float_time * ratio)
-        graph.add_edge(node, 1, int8_time)
+        time = times[step]
+        graph.add_edge(0, node, UNLIMITED if step in bound else time.in_float)
+        graph.add_edge(node, 1, UNLIMITED if step in fixed or time.in_int8 is None else time.in_int8)
     for tensor, size in flow.sizes.items():
         is_float_for_free = False
         if tensor in flow.producer:
             first = nodes[flow.producer[tensor]]
-            is_float_for_free = flow.steps[flow.producer[tensor]].operation in costs.float_results
+            is_float_for_free = times[flow.producer[tensor]].has_float_results
         elif tensor in inputs:
             first = inputs[tensor]
         else:
             continue
         ends = [nodes[reader] for reader in flow.readers.get(tensor, ())]
         ends += [outputs[tensor]] if tensor in outputs else []
-        conversion = round(costs.conversion * size + costs.overhead)
         to_float, to_int8 = graph.add_node(), graph.add_node()
-        graph.add_edge(first, to_float, 0 if is_float_for_free else conversion)
-        graph.add_edge(to_int8, first, conversion)
+        graph.add_edge(first, to_float, 0 if is_float_for_free else conversion(size))
+        graph.add_edge(to_int8, first, conversion(size))
         for end in ends:
             graph.add_edge(to_float, end, UNLIMITED)
             graph.add_edge(end, to_int8, UNLIMITED)

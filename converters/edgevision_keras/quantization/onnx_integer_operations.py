@@ -1,7 +1,7 @@
 """The operations of an ONNX file that ONNX Runtime's integer kernels compute on a CPU.
 
-Every convolution and product with constant weights is an integer operation. For the others, the times of both
-forms and of the conversions between them are added up, and the cheapest assignment is a minimum cut.
+Every product with constant weights is an integer operation. For the others, convolutions too, the times of
+both forms and of the conversions between them are added up, and the cheapest assignment is a minimum cut.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from itertools import count
+from math import prod
 from typing import Any
 
 from edgevision_keras.quantization.flow import FloatOperator, Flow, Operator
-from edgevision_keras.quantization.integer_assignment import Costs, integer_operators
+from edgevision_keras.quantization.integer_assignment import Times, integer_operators
 from edgevision_keras.quantization.normalizations import normalizations
 from edgevision_keras.quantization.onnx_float_model import OnnxFloatModel
 
@@ -40,7 +41,6 @@ _INT8_OVER_FLOAT: Mapping[str, float] = {
     "AveragePool": 1.0,
     "Clip": 0.0,
     "Concat": 2.4,
-    "Conv": 0.5,
     "DepthToSpace": 0.6,
     "Flatten": 1.0,
     "Gather": 0.3,
@@ -59,15 +59,18 @@ _INT8_OVER_FLOAT: Mapping[str, float] = {
     "Transpose": 0.4,
     "Unsqueeze": 1.0,
 }
-_COSTS = Costs(
-    int8_over_float=_INT8_OVER_FLOAT.get,
-    conversion=1.0,
-    overhead=8000.0,
-    # A float convolution has its rectifier in its own kernel too.
-    expensive={"Clip": 0.1, "Concat": 1.7, "Relu": 0.1, "Resize": 1.3, "Sigmoid": 2.5},
-    free=frozenset({"Flatten", "Reshape", "Squeeze", "Unsqueeze"}),
-    float_results=FLOAT_RESULTS,
-)
+#: Time of one element in float, where that is not 1; a convolution in float has its rectifier in its kernel.
+_EXPENSIVE: Mapping[str, float] = {"Clip": 0.1, "Concat": 0.85, "Relu": 0.1, "Resize": 0.65, "Sigmoid": 2.5}
+_FREE = frozenset({"Flatten", "Reshape", "Squeeze", "Unsqueeze"})
+#: Times of a conversion between uint8 and float: of each element, and of any operation, in elements.
+_CONVERSION, _OVERHEAD = 1.0, 8000
+#: Times of a convolution: of each multiplication in float and in integers, and in integers of each pixel,
+#: where the kernel has more than one: with few channels, that is most of the time.
+_FLOAT_PRODUCT, _INTEGER_PRODUCT, _INTEGER_PIXEL = 0.17, 0.08, 130.0
+#: Weights in float have four times the bytes, which are worth this share of the time.
+_FLOAT_BYTES = 1.3
+#: Channels that a float kernel computes at a time.
+_FLOAT_BLOCK = 16
 #: The operations of normalizations in the words of `normalizations`.
 _IN_NORMALIZATIONS: Mapping[str, str] = {
     "Add": "ADD",
@@ -97,8 +100,8 @@ class IntegerOperations:
 
     Attributes:
         names: names of the operations that are computed in integers.
-        floats: those in float between them. At the ends of the network are more, as its inputs and outputs
-            are float.
+        floats: those that compute in float between them. At the ends of the network are more, as its inputs
+            and outputs are float.
     """
 
     names: tuple[str, ...]
@@ -116,33 +119,70 @@ def integer_operations(model: OnnxFloatModel, kept: Collection[str]) -> IntegerO
     reasons: dict[int, str] = dict.fromkeys(_composed(flow), ACTIVATION)
     words = [replace(each, operation=_IN_NORMALIZATIONS.get(each.operation, "")) for each in flow.steps]
     reasons |= dict.fromkeys(normalizations(replace(flow, steps=words)), NORMALIZATION)
-    bound = set()
+    bound, layers = set(), set()
     for step, (operator, node) in enumerate(zip(flow.steps, model.nodes, strict=True)):
         if operator.name in kept:
             reasons[step] = REQUESTED
         elif not _has_kernel(node, model):
             reasons[step] = NO_KERNEL
-        elif operator.operation in ("Conv", *FLOAT_RESULTS):
+        elif operator.operation == "Conv":
+            layers.add(step)
+        elif operator.operation in FLOAT_RESULTS:
             bound.add(step)
         elif operator.operation in _RECTIFIERS and not _is_fused(flow, step):
             reasons[step] = NO_KERNEL
         elif _adds_to_product(flow, step):
             reasons[step] = BETWEEN
     bound -= reasons.keys()
+    layers |= bound
     # What comes before the first and after the last of these is not worth an error of its own.
-    between = flow.ahead(bound) & flow.behind(bound)
+    between = flow.ahead(layers) & flow.behind(layers)
     for step, operator in enumerate(flow.steps):
         if step not in between and operator.operation not in _MOVING | _POOLING | _RECTIFIERS:
             reasons.setdefault(step, BETWEEN)
-    in_int8 = integer_operators(flow, _COSTS, reasons, bound, *interface)
+    times = [_times(model, node, flow.size(step)) for step, node in enumerate(model.nodes)]
+    in_int8 = integer_operators(flow, times, _conversion, reasons, bound, *interface)
+    between = flow.ahead(in_int8) & flow.behind(in_int8) - in_int8
     return IntegerOperations(
         tuple(flow.steps[step].name for step in sorted(in_int8)),
         tuple(
-            FloatOperator(operator.operation, operator.name, reasons.get(step) or _usual_reason(operator))
-            for step, operator in enumerate(flow.steps)
-            if step in between - in_int8 and flow.size(step) and operator.operation not in _RECTIFIERS
+            FloatOperator(operator.operation, _scoped_name(node), reasons.get(step, SLOWER))
+            for step, (operator, node) in enumerate(zip(flow.steps, model.nodes, strict=True))
+            if (step in between and flow.size(step) and operator.operation not in _MOVING | _RECTIFIERS)
+            or reasons.get(step) == REQUESTED
         ),
     )
+
+
+def _scoped_name(node: Any) -> str:
+    """The name of an operation in its layer's scope; of one that tf2onnx named itself, that of its result."""
+    return str(node.name if "/" in node.name else node.output[0].partition(":")[0])
+
+
+def _times(model: OnnxFloatModel, node: Any, size: int) -> Times:
+    if node.op_type in _FREE:
+        return Times(1, 1)
+    if node.op_type == "Conv" and node.input[1] in model.constants and node.output[0] in model.shapes:
+        return _convolution_times(model, node)
+    in_float = round(_EXPENSIVE.get(node.op_type, 1.0) * size) + _OVERHEAD
+    ratio = _INT8_OVER_FLOAT.get(node.op_type)
+    in_int8 = None if ratio is None else round(in_float * ratio)
+    return Times(in_float, in_int8, node.op_type in FLOAT_RESULTS)
+
+
+def _convolution_times(model: OnnxFloatModel, node: Any) -> Times:
+    channels, *kernel = model.constants[node.input[1]].dims  # (outputs, inputs of a group, height, width)
+    pixels = prod(model.shapes[node.output[0]][2:])
+    products = pixels * prod(kernel)
+    in_float = products * (-(-channels // _FLOAT_BLOCK) * _FLOAT_BLOCK) * _FLOAT_PRODUCT
+    in_int8 = products * channels * _INTEGER_PRODUCT
+    if prod(kernel[1:]) > 1:
+        in_int8 += pixels * _INTEGER_PIXEL
+    return Times(round(_FLOAT_BYTES * in_float) + _OVERHEAD, round(in_int8) + _OVERHEAD)
+
+
+def _conversion(size: int) -> int:
+    return round(_CONVERSION * size) + _OVERHEAD
 
 
 def _read_flow(model: OnnxFloatModel) -> tuple[Flow, tuple[dict[int, int], dict[int, int]]]:
@@ -164,12 +204,7 @@ def _read_flow(model: OnnxFloatModel) -> tuple[Flow, tuple[dict[int, int], dict[
         )
         for node in model.nodes
     ]
-    sizes = {}
-    for name, shape in model.shapes.items():
-        size = 1
-        for side in shape:
-            size *= side
-        sizes[number(name)] = size
+    sizes = {number(name): prod(shape) for name, shape in model.shapes.items()}
     graph = model.model.graph
     inputs, outputs = ({number(value.name): 1 for value in side} for side in (graph.input, graph.output))
     return Flow.of(steps, sizes), (inputs, outputs)
@@ -219,10 +254,3 @@ def _composed(flow: Flow) -> set[int]:
             members |= near
             pending += near if step == start or len(flow.after(step)) == 1 else ()
     return members
-
-
-def _usual_reason(operator: Operator) -> str:
-    ratio = _INT8_OVER_FLOAT.get(operator.operation)
-    if ratio is None:
-        return NO_KERNEL
-    return SLOWER if ratio > 1 else BETWEEN

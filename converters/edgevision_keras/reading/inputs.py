@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ Shape = tuple[int | None, ...]
 _GREY, _COLOUR = 1, 3
 #: Narrower inputs of two axes are tables, and not images.
 _NARROWEST_IMAGE = 8
+_MOST_VALUES = 2**31 - 1
 
 
 def model_inputs(
@@ -32,14 +34,23 @@ def model_inputs(
         path: the source, for errors.
 
     Raises:
-        SourceError: an input has open sizes besides those of an image, or is neither float nor integer.
+        SourceError: an input has open sizes besides those of an image, is neither float nor integer, or is
+            larger than any runtime takes.
         OptionError: `input_size_wh` differs from the model's own size.
     """
     alone = len(declared) == 1
-    return [
+    inputs = [
         _input(name, shape, _numeric(name, dtype, path), input_size_wh, path, alone)
         for name, (shape, dtype) in declared.items()
     ]
+    for each in inputs:
+        if math.prod(each.shape) > _MOST_VALUES:
+            sizes = " x ".join(map(str, each.shape))
+            raise SourceError(
+                f"{path}: input '{each.name}' takes {sizes} values; expected {_MOST_VALUES:,} at most, which "
+                "a runtime can index; save the model with a smaller input"
+            )
+    return inputs
 
 
 def _input(

@@ -188,7 +188,10 @@ def _unknown(entry: Mapping[str, Any], is_layer: bool) -> str:
     unknown = f"{what} of the custom class '{name}', which Keras does not know"
     export = "where the class is defined, run model.export('DIR'), and convert that directory"
     if package is None:
-        return f"{unknown}; pass --import PACKAGE if an installed package defines it; else, {export}"
+        return (
+            f"{unknown}; pass --import PACKAGE if an installed package defines it; where your process has "
+            f"registered it with Keras, convert there with source_limits=None; else, {export}"
+        )
     if is_installed(package):
         return (
             f"{unknown}; the package {package} defines it: if you trust that package, pass --import "

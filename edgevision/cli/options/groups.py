@@ -12,6 +12,7 @@ CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 OptionUnder = Callable[[str], Callable[[Any], Any]]
 
 _WIDEST_NAME = 28
+_WORDS = f"{__name__}.words"
 
 
 class GroupedOption(click.Option):
@@ -23,7 +24,15 @@ class GroupedOption(click.Option):
 
 
 class GroupedCommand(click.Command):
-    """A command whose help lists options under their headings, in the order of their first appearance."""
+    """A command whose help lists options under their headings, in the order of their first appearance.
+
+    It keeps the words that it was called with, for `command_line`.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click's."""
+        ctx.meta[_WORDS] = tuple(args)
+        return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one section per heading, all with the same column of names."""
@@ -40,6 +49,11 @@ class GroupedCommand(click.Command):
         for heading, rows in sections.items():
             with formatter.section(heading):
                 formatter.write_dl([(name.ljust(width), text) for name, text in rows], col_max=width)
+
+
+def command_line(ctx: click.Context) -> tuple[str, ...]:
+    """The words of the command line that called a `GroupedCommand`, such as ``("edgevision", "pack", …)``."""
+    return (*ctx.command_path.split(), *ctx.meta[_WORDS])
 
 
 def option(*names: str, **attributes: Any) -> OptionUnder:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from edgevision.backend import Slot
 from edgevision.errors import CancelledError, OptionError
+from edgevision.observation import observers
 from edgevision.session import CheckedSession
 from edgevision.system.arguments import callback, instance, one_of, real_number, whole_number
 from edgevision.tasks.base import TaskModel, check_inputs_known, image_output, named, where_it_ran
@@ -169,6 +170,11 @@ class DiffusionGenerator(TaskModel):
             CancelledError: `progress` returned `False`; unfinished images are discarded.
             InferenceError: the runtime failed, or the network gave NaN or infinity.
         """
+        if observers.listening and self.observed:
+            from edgevision.tasks.observed import observed_run
+
+            options: Any = {"steps": steps, "guidance": guidance, "sampler": sampler, "progress": progress}
+            return observed_run(self, lambda model: model.sample(count, seed, condition, **options))
         callback(progress, "progress")
         sampling = self._sampling(None if steps is None else whole_number(steps, "steps", least=1), sampler)
         guidance = self._settings.guidance if guidance is None else real_number(guidance, "guidance")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, overload
+from typing import Any, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from edgevision.imaging.decode import ImageLike, as_frame
 from edgevision.imaging.frame import Frame
 from edgevision.imaging.levels import levelled, plain_pixels
 from edgevision.imaging.preprocess import Preprocessing, Preprocessor
+from edgevision.observation import observers
 from edgevision.session import CheckedSession
 from edgevision.system.arguments import flag, instance
 from edgevision.tasks.base import image_input, image_output, where_it_ran
@@ -125,6 +126,14 @@ class ImageToImage(ImageModel[GeneratedImages]):
         """
         before, after = instance(before, Geometry, "before"), instance(after, Geometry, "after")
         ensemble = flag(ensemble, "ensemble")
+        if observers.listening and self.observed:
+            from edgevision.tasks.observed import observed_call
+
+            options: Any = {"before": before, "after": after, "ensemble": ensemble}
+            return cast(
+                "GeneratedImages | list[GeneratedImages]",
+                observed_call(self, images, color, lambda model, given: model(given, **options)),
+            )
         if is_batch(images):
             return [self._edit(image, color, before, after, ensemble) for image in images]
         return self._edit(images, color, before, after, ensemble)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import OptionError
+from edgevision.observation import observers
 from edgevision.session import CheckedSession
 from edgevision.system.arguments import instance
 from edgevision.system.numeric import is_whole
@@ -69,6 +70,10 @@ class LatentGenerator(TaskModel):
             OptionError: an argument is out of range, or a class is unknown.
             InferenceError: the runtime failed, or the network gave NaN or infinity.
         """
+        if observers.listening and self.observed:
+            from edgevision.tasks.observed import observed_run
+
+            return observed_run(self, lambda model: model.sample(count, seed, condition))
         seeds = seeds_of(count, seed)
         class_ids = class_ids_of(self._condition, condition, len(seeds))
         return GeneratedImages(
@@ -95,6 +100,10 @@ class LatentGenerator(TaskModel):
         Raises:
             OptionError, InferenceError: as `sample`.
         """
+        if observers.listening and self.observed:
+            from edgevision.tasks.observed import observed_run
+
+            return observed_run(self, lambda model: model.interpolate(seed_a, seed_b, steps, condition))
         if not is_whole(steps, 2) or steps > MOST_IMAGES:
             raise OptionError(f"steps: expected 2 images, the two ends, to {MOST_IMAGES}, got {shown(steps)}")
         ends = [*seeds_of(1, seed_a), *seeds_of(1, seed_b)]

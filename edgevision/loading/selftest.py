@@ -1,20 +1,23 @@
-"""Checks the known answers of a bundle on this machine: every artifact, on each of its backends."""
+"""Checks the known answers of a bundle on this machine: every artifact, on each of its backends.
+
+Each is opened in a child process: one that crashes its runtime is a row that failed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgevision.backend import SessionSettings
-from edgevision.bundle.answers_on_session import answers_of, check_answers
-from edgevision.bundle.known_answers import KnownAnswers
+from edgevision.bundle.answers_on_session import answers_of
 from edgevision.bundle.manifest import ArtifactEntry
 from edgevision.bundle.storage import Bundle, read_bundle
 from edgevision.errors import DeviceError, EdgeVisionError, OptionError, PluginError
+from edgevision.execution.worker import Worker
+from edgevision.loading.check_in_child import answers_in_child
+from edgevision.loading.choice import Choice
 from edgevision.plugins import Registry, registry
-from edgevision.session import open_session
 
 
 @dataclass(frozen=True)
@@ -64,15 +67,17 @@ def run_known_answers(
         PluginError, MissingRuntimeError, DeviceError: nothing could run on this machine.
     """
     opened, plugins = read_bundle(bundle), registry()
-    known = answers_of(opened)
+    answers_of(opened)  # damage is no row
     settings = settings or SessionSettings()
-    check = _Check(opened, known, replace(settings, device=device or settings.device), plugins)
+    settings = replace(settings, device=device or settings.device)
     pairs = list(_pairs(opened, backend, precision, plugins))
     if not pairs:
         request = " and ".join(f"'{name}'" for name in (precision, backend) if name)
         ids = ", ".join(entry.id for entry in opened.manifest.artifacts)
         raise OptionError(f"{bundle}: has no artifact for {request}; it has: {ids}")
-    rows = [check.row(entry, name) for entry, name in pairs]
+    with Worker() as worker:
+        check = _Check(opened, worker, settings, plugins)
+        rows = [check.row(entry, name) for entry, name in pairs]
     if all(row.status == "not run" for row in rows):
         reasons = "; ".join(dict.fromkeys(f"{row.backend}: {row.reason}" for row in rows))
         raise PluginError(f"{bundle}: no artifact can run on this machine: {reasons}")
@@ -94,10 +99,10 @@ def _pairs(
 
 @dataclass(frozen=True)
 class _Check:
-    """The bundle and its known answers, and the settings of the sessions."""
+    """The bundle, a process for its artifacts, and the settings of the sessions."""
 
     bundle: Bundle
-    known: KnownAnswers
+    worker: Worker
     settings: SessionSettings
     plugins: Registry
 
@@ -109,9 +114,8 @@ class _Check:
         except (PluginError, DeviceError) as error:
             return SelftestRow(entry.id, name, device, "not run", reason=str(error))
         try:
-            with closing(open_session(backend, self.bundle.artifact(entry), self.settings)) as session:
-                device = session.device
-                difference = check_answers(session, self.bundle, entry, self.known)
+            choice = Choice(entry, backend, self.settings)
+            device, difference = answers_in_child(self.worker, self.bundle, choice)
         except EdgeVisionError as error:
             return SelftestRow(entry.id, name, device, "failed", reason=str(error))
         return SelftestRow(entry.id, name, device, "passed", difference)

@@ -1,0 +1,1 @@
+"""A runtime in a process of its own: what it does there cannot take the calling process down."""

@@ -1,0 +1,1 @@
+"""Observers of models: adding the caller's own, and those that ship."""
