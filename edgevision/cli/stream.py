@@ -51,7 +51,7 @@ Sink = Callable[[StreamFrame, StreamResult[Any]], object]
 
 _STDOUT = Path("-")
 _WINDOW_NAME = "edgevision"
-#: Pixels of the longer side of a picture in a browser, at least: its text would be blurred if that enlarged it.
+#: Pixels of the longer side of a picture for a browser, at least: enlarged there, its text would be blurred.
 _LEAST_PREVIEW = 640
 
 
@@ -264,7 +264,7 @@ def _preview(
 def _drawn(
     network: ImageModel[Any], frame: StreamFrame, result: StreamResult[Any], top: int, least: int = 1
 ) -> Pixels:
-    """A picture of a frame with its result; one whose longer side has fewer pixels than `least` is enlarged."""
+    """A picture of a frame with its result, enlarged if its longer side has fewer pixels than `least`."""
     if result.state in (OK, STALE):
         value = result.value
         if isinstance(value, GeneratedImages):

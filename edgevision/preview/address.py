@@ -62,8 +62,8 @@ def address_of(text: str) -> Address:
     match = _ADDRESS.fullmatch(text)
     if match is None or int(match["port"]) > _MOST_PORT:
         raise OptionError(
-            f"--preview: expected HOST:PORT or PORT, such as 0.0.0.0:{DEFAULT_PORT}, got {shown(text)}; where "
-            "MODEL or SOURCE follows, write --preview=PORT"
+            f"--preview: expected HOST:PORT or PORT, such as 0.0.0.0:{DEFAULT_PORT}, got {shown(text)}; "
+            "where MODEL or SOURCE follows, write --preview=PORT"
         )
     host = (match["host"] or DEFAULT_HOST).removeprefix("[").removesuffix("]")
     return Address(host, int(match["port"]))

@@ -34,19 +34,19 @@ class History:
         self._buckets: deque[_Bucket] = deque(maxlen=BUCKETS)
         self._dropped: Mapping[str, int] = {}
 
-    def add(self, now_s: float, result: StreamResult[Any], counters: StreamCounters) -> None:
-        """Count a result.
+    def add(self, now_s: float, result: StreamResult[Any] | None, counters: StreamCounters) -> None:
+        """Count a result, and what was dropped since the last call.
 
         Args:
             now_s: the present, in seconds from any start.
-            result: it.
-            counters: of the stream; what was dropped since the last call counts for now.
+            result: it; `None` where there is none, and frames may still have been dropped.
+            counters: of the stream.
         """
-        times = result.times
         with self._lock:
             bucket = self._at(int(now_s / BUCKET_S))
-            bucket.answered += 1
-            if len(bucket.age_ms) < _MOST_VALUES:
+            bucket.answered += result is not None
+            if result is not None and len(bucket.age_ms) < _MOST_VALUES:
+                times = result.times
                 bucket.latency_ms.append(times.preprocess_ms + times.inference_ms + times.postprocess_ms)
                 bucket.age_ms.append(result.age_ms)
             for cause, count in counters.dropped.items():

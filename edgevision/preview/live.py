@@ -70,7 +70,8 @@ class Live:
 
     def to_dict(self) -> dict[str, Any]:
         """For the page, as JSON."""
-        counters = self._stream.counters
+        counters, now_s = self._stream.counters, time.monotonic()
+        self._history.add(now_s, None, counters)
         document: dict[str, Any] = {
             "ended": self.ended,
             "policy": self._stream.policy,
@@ -82,7 +83,7 @@ class Live:
             "abstained": counters.abstained,
             "failed": counters.failed,
             "reconnects": counters.reconnects,
-            "history": self._history.to_dict(time.monotonic()),
+            "history": self._history.to_dict(now_s),
             "events": [
                 {"at": event.at.iso(), "kind": event.kind, "message": event.message}
                 for event in self._stream.events[-_MOST_EVENTS:]
@@ -104,6 +105,7 @@ def _frame_document(frame: StreamFrame, result: StreamResult[Any]) -> dict[str, 
         "state": result.state,
         "status": result.status,
         "age_ms": round(result.age_ms, 2),
+        "since_ms": round(frame.age_ms),
         "times_ms": {
             name.removesuffix("_ms"): round(value, 2) for name, value in result.times._asdict().items()
         },

@@ -1,6 +1,6 @@
 "use strict";
 // All texts are set as text, never as HTML: names of classes and sources come from elsewhere.
-const POLL_MS = 500;
+const POLL_MS = 500, STILL_MS = 3000;
 const CAUSES = ["#e69f00", "#cc79a7", "#009e73", "#f0e442", "#d55e00", "#999999"]; // Okabe and Ito
 const SVG = "http://www.w3.org/2000/svg";
 const byId = (id) => document.getElementById(id);
@@ -128,11 +128,13 @@ function show(live) {
   if (live.frame) {
     const frame = live.frame, picture = byId("picture");
     set("source", `${frame.source} · ${frame.width} × ${frame.height} · policy ${live.policy}`);
-    set("frame", `frame ${frame.index} · ${ms(frame.age_ms)} old`);
+    const still = frame.since_ms > STILL_MS;
+    set("frame", `frame ${frame.index} · ${ms(frame.age_ms)} old when answered` + (still ? `, ${(frame.since_ms / 1000).toFixed(0)} s now` : ""));
     picture.alt = frame.found ? `Frame ${frame.index}: ` + (frame.found.map((one) => one.label).join(", ") || "nothing found") : `Frame ${frame.index}: ${frame.status}`;
     showFound(frame);
     const event = live.events[live.events.length - 1];
     if (event && (event.kind === "lost" || event.kind === "broken")) showState("lost", event.kind);
+    else if (still && !live.ended) showState("lost", `no new answer for ${(frame.since_ms / 1000).toFixed(0)} s`);
     else showState(frame.state, frame.status);
   }
   byId("events").replaceChildren(...live.events.slice().reverse().map((event) => make("li", {}, `${event.at.slice(11, 19)} ${event.kind}: ${event.message}`)));
