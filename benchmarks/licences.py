@@ -31,6 +31,7 @@ PYTHON = "3.11"
 FOR_TESTS = ("benchmarks", "conformance", "device-tests", "dev")
 #: What metadata does not state: what wheels contain, and what an extra of a distribution brings.
 NOTES = {
+    "av": "its wheels contain FFmpeg with x264 and x265 (GPL 2 or later), as shared libraries",
     "numpy": "its wheels contain OpenBLAS (BSD) and libgfortran (GPL 3 with the runtime exception)",
     "opencv-python-headless": "its wheels contain FFmpeg (LGPL 2.1), as shared libraries",
     "pi-heif": "its wheels contain libheif and libde265 (LGPL 3), as shared libraries, and no encoder",
@@ -44,8 +45,8 @@ HEAD = """# Licences of what EdgeVision installs
 
 EdgeVision itself is under Apache-2.0. Every distribution that one of its extras installs directly is listed,
 with the licence that its metadata states. "weak copyleft" asks for its own terms for changes of the library
-itself (LGPL, MPL), "copyleft" for all that is built with it (GPL): no extra installs one of these. This is no
-legal advice.
+itself (LGPL, MPL), "copyleft" for all that is built with it (GPL): no extra installs one of these by its own
+licence, and `video` alone installs wheels that contain GPL libraries. This is no legal advice.
 
 This page is the output of one command, and `tests/test_licences.py` compares it with what is installed:
 

@@ -24,6 +24,7 @@ from edgevision.cli.options.path import PATH
 from edgevision.cli.options.run import (
     ARTIFACT_OPTIONS,
     NO_TUNE_OPTION,
+    SELFTEST_OPTION,
     SESSION_OPTIONS,
     session_settings_of,
 )
@@ -110,7 +111,7 @@ _LEAST_PREVIEW = 640
     ),
     option("--overwrite", is_flag=True, help="Replace the files of --save and --jsonl."),
 )
-@under("Model to run", *ARTIFACT_OPTIONS, *SESSION_OPTIONS, NO_TUNE_OPTION)
+@under("Model to run", *ARTIFACT_OPTIONS, *SESSION_OPTIONS, NO_TUNE_OPTION, SELFTEST_OPTION)
 @under(BARE_HEADING, *BARE_OPTIONS)
 @verbosity_options
 def command(model: Path, source: str, **arguments: Any) -> None:
@@ -160,7 +161,7 @@ def _free(path: Path | None, option_name: str, overwrite: bool) -> OutputState:
 
 
 def _consume(stream: Stream[Any], sinks: list[Sink], line: StreamLine) -> None:
-    told = 0
+    told_ns = 0
     with _ended_by_signals(stream) as signals, stream:
         try:
             for frame, result in stream:
@@ -169,23 +170,28 @@ def _consume(stream: Stream[Any], sinks: list[Sink], line: StreamLine) -> None:
                 line.add(result)
                 if line.is_due():
                     line.show(stream.counters)
-                    told = _tell(stream, told)
+                    told_ns = _tell(stream, told_ns)
         finally:
             line.end(stream.counters)
-            _tell(stream, told)
+            _tell(stream, told_ns)
     if signal.SIGTERM in signals:
         sys.exit(128 + signal.SIGTERM)
     if signals:
         raise click.Abort
 
 
-def _tell(stream: Stream[Any], told: int) -> int:
-    """Print what happened to the source since `told` events, but for its plain beginning and end."""
-    events = stream.events
-    for event in events[told:]:
-        if event.kind not in ("opened", "ended") and verbosity() >= 0:
-            echo_line(f"{event.at.iso()}  {event.kind}: {event.message}", err=True)
-    return len(events)
+def _tell(stream: Stream[Any], since_ns: int) -> int:
+    """Print what happened to the source after `since_ns`, but for its plain beginning and end.
+
+    Returns:
+        The time up to which events were printed, on the monotonic clock.
+    """
+    for event in stream.events:
+        if event.at.monotonic_ns > since_ns:
+            since_ns = event.at.monotonic_ns
+            if event.kind not in ("opened", "ended") and verbosity() >= 0:
+                echo_line(f"{event.at.iso()}  {event.kind}: {event.message}", err=True)
+    return since_ns
 
 
 @contextmanager

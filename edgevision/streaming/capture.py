@@ -70,6 +70,12 @@ class Capture:
 
     def run(self) -> None:
         """Read until the source ends, is lost for good, or the stream is closed."""
+        try:
+            self._run()
+        except Exception as error:  # the system starts no more threads: nobody may wait for frames
+            self._exchange.close(error)
+
+    def _run(self) -> None:
         exchange, tries, lost_at_ns = self._exchange, 0, self._clock.monotonic_ns()
         while True:
             attempt = _Attempt(self._open, self, self._settings)

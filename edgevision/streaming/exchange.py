@@ -109,6 +109,7 @@ class Exchange(Generic[ResultT]):
         with self.changed:
             self._captured += 1
             self._dropped[DropCause.DAMAGED] += 1
+            self._wake()
         self.tell("damaged", message)
 
     def end(self, error: Exception | None = None) -> None:
@@ -116,8 +117,7 @@ class Exchange(Generic[ResultT]):
         with self.changed:
             self._ended = True
             self._error = self._error or error
-            self.changed.notify_all()
-            self._listen()
+            self._wake()
 
     def tell(self, kind: str, message: str) -> None:
         """Record an event."""
@@ -144,10 +144,10 @@ class Exchange(Generic[ResultT]):
         """Add the result of a frame that was taken."""
         with self.changed:
             self._working -= 1
+            self._wake()
             if self.closed:
                 self._dropped[DropCause.CLOSED] += 1
                 return
-            self.changed.notify_all()
             if place < self._next:  # under `latest`, a newer one was given already
                 self._dropped[DropCause.NEWER_RESULT] += 1
                 return
@@ -156,7 +156,6 @@ class Exchange(Generic[ResultT]):
                 self._results.clear()
                 self._next = place
             self._results[place] = frame, result
-            self._listen()
 
     # The consumer's side
 
@@ -196,8 +195,7 @@ class Exchange(Generic[ResultT]):
             self._dropped[DropCause.CLOSED] += len(self._waiting) + len(self._results)
             self._waiting.clear()
             self._results.clear()
-            self.changed.notify_all()
-            self._listen()
+            self._wake()
 
     def counters(self) -> StreamCounters:
         """The present numbers."""
@@ -225,7 +223,7 @@ class Exchange(Generic[ResultT]):
             if not self._is_too_old(frame):
                 return frame
             self._dropped[DropCause.TOO_OLD] += 1
-            self.changed.notify_all()
+            self._wake()
         return None
 
     def _is_too_old(self, frame: StreamFrame) -> bool:
@@ -261,6 +259,7 @@ class Exchange(Generic[ResultT]):
             reason = f"the frame is {age_ms:.1f} ms old, and the deadline is {self._deadline_ms:g} ms"
         with self.changed:
             self._states[state] += 1
+            self._wake()
         return frame, replace(result, state=state, reason=reason, age_ms=age_ms, times=times)
 
     def _is_over(self) -> bool:
@@ -274,7 +273,9 @@ class Exchange(Generic[ResultT]):
         if error is not None:
             raise error
 
-    def _listen(self) -> None:
+    def _wake(self) -> None:
+        """Let all that wait look again, once the caller has released the condition."""
+        self.changed.notify_all()
         listener, self._listener = self._listener, None
         if listener is not None:
             listener()

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-from edgevision.errors import ForkedSessionError, OptionError
+from edgevision.errors import ForkedSessionError, OptionError, StreamError
 from edgevision.frame_source import FrameReader
 from edgevision.session import CheckedSession
 from edgevision.streaming.call_arguments import CallArguments
@@ -88,11 +88,10 @@ class Stream(Generic[ResultT]):
             self.close()
 
     def __aiter__(self) -> AsyncIterator[Answered[ResultT]]:
-        self._run.start()
-        from edgevision.streaming.async_answers import (
-            AsyncAnswers,  # asyncio takes longer to import than all else
-        )
+        # asyncio takes longer to import than all else together.
+        from edgevision.streaming.async_answers import AsyncAnswers
 
+        self._run.start()
         return AsyncAnswers(self._run.poll, self.close)
 
     def close(self) -> None:
@@ -150,8 +149,13 @@ class StreamRun(Generic[ResultT]):
             raise OptionError("this stream has run; call model.stream(…) again")
         self._process = os.getpid()
         clock = self.exchange.clock
-        self._threads = [clock.start(worker.run, "edgevision-work") for worker in self._workers]
-        self._threads.append(clock.start(self._capture.run, "edgevision-watch"))
+        try:
+            for worker in self._workers:
+                self._threads.append(clock.start(worker.run, "edgevision-work"))
+            self._threads.append(clock.start(self._capture.run, "edgevision-watch"))
+        except StreamError:
+            self.close()
+            raise
 
     def next(self) -> Answered[ResultT] | None:
         """As `Exchange.next`."""
@@ -165,14 +169,16 @@ class StreamRun(Generic[ResultT]):
 
     def close(self) -> None:
         """End the threads, and wait for them."""
-        self.exchange.close()
-        if self._process != os.getpid() or self._left:  # never started, in the child of a fork, or closed
+        if self._process not in (0, os.getpid()):  # a thread of the parent may hold the condition
             return
-        self._turns.leave(self)
+        self.exchange.close()
+        if self._left:
+            return
         for thread in self._threads:  # also by a second thread that closes: it may rely on their end, too
             thread.join(_JOIN_S)
         if not self._capture.join(_READER_JOIN_S) and not self._left:
             self.exchange.tell("stuck", "the source does not return from a call; its thread is left behind")
+        self._turns.leave(self)
         self._left = True
 
     def _check_process(self) -> None:

@@ -13,6 +13,8 @@ from datetime import datetime, timezone
 from types import TracebackType
 from typing import NamedTuple, Protocol, runtime_checkable
 
+from edgevision.errors import StreamError
+
 #: The longest wait between two looks at signals: one that arrives just before a wait without an end is lost.
 _SIGNALS_S = 0.5
 _NS_PER_S = 1_000_000_000
@@ -83,7 +85,11 @@ class Clock(Protocol):
         ...
 
     def start(self, target: Callable[[], None], name: str) -> Running:
-        """Start a daemon thread that runs `target`."""
+        """Start a daemon thread that runs `target`.
+
+        Raises:
+            StreamError: the system starts no more threads.
+        """
         ...
 
 
@@ -109,7 +115,10 @@ class SystemClock:
     def start(self, target: Callable[[], None], name: str) -> Running:
         """As `Clock.start`."""
         thread = threading.Thread(target=target, name=name, daemon=True)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:
+            raise StreamError(f"the system starts no more threads ({error}); see: ulimit -u") from error
         return _SystemThread(thread)
 
 

@@ -1,4 +1,4 @@
-"""A camera that needs none: handwritten digits that move, at 30 frames per second, with known truth."""
+"""A synthetic camera: handwritten digits that move at 30 frames per second, with known ground truth."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def moving_digits(
 
     Args:
         frames: how many; `None` for no end.
-        seed: as for `Scene`, which has the truth.
+        seed: as for `Scene`, which has the ground truth.
         now, sleep: the time, in seconds; tests pass a simulated one.
     """
     scene, start, index = Scene(seed), now(), 0

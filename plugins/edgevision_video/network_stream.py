@@ -21,7 +21,7 @@ _SCHEMES = ("rtsp", "rtsps", "http", "https", "udp", "tcp", "rtp", "rtmp", "srt"
 _MOST_DAMAGED = 300
 #: RTSP over UDP loses packets in silence, and a picture with holes is answered like a whole one.
 _RTSP_OPTIONS = {"rtsp_transport": "tcp"}
-#: No more of the stream than is needed is read before the first frame, and nothing is kept for later.
+#: FFmpeg does not keep the frames with which it finds out what a stream is: they would be given late.
 _LIVE_OPTIONS = {"fflags": "nobuffer", "flags": "low_delay"}
 
 
@@ -44,11 +44,13 @@ class NetworkStream:
                 "video", f"PyAV is not installed, which reads {_shown(source)}"
             ) from error
         av.logging.set_level(av.logging.PANIC)  # FFmpeg's own lines contain the address with its password
-        options = _LIVE_OPTIONS | (_RTSP_OPTIONS if source.lower().startswith("rtsp") else {})
+        timeout = settings.open_timeout_s, settings.read_timeout_s
+        options = _RTSP_OPTIONS if source.lower().startswith("rtsp") else {}
         try:
-            container = av.open(
-                source, timeout=(settings.open_timeout_s, settings.read_timeout_s), options=options
-            )
+            container = av.open(source, timeout=timeout, options=_LIVE_OPTIONS | options)
+            if _is_recording(container):  # of which every frame counts, the first ones too
+                container.close()
+                container = av.open(source, timeout=timeout, options=options)
         except Exception as error:
             raise _told(source, error, "cannot be opened") from None  # its text has the password
         if not container.streams.video:
@@ -60,8 +62,7 @@ class NetworkStream:
 class _NetworkReader:
     def __init__(self, container: Any, source: str) -> None:
         self.name = _shown(source)
-        # A recording on a server states how long it is; a camera cannot.
-        self.live = container.duration is None
+        self.live = not _is_recording(container)
         self._source = source
         self._container = container
         self._stream = container.streams.video[0]
@@ -111,6 +112,11 @@ class _NetworkReader:
             return CapturedImage(None, damage="parts of the picture are missing")
         shown_s = frame.time if frame.time is not None and math.isfinite(frame.time) else None
         return CapturedImage(frame.to_ndarray(format="rgb24"), "rgb", None if self.live else shown_s)
+
+
+def _is_recording(container: Any) -> bool:
+    """True for a recording on a server, which states how long it is; a camera cannot."""
+    return container.duration is not None
 
 
 def _shown(source: str) -> str:

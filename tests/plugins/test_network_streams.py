@@ -14,6 +14,7 @@ from edgevision import StreamSettings
 from edgevision.errors import StreamError, StreamLostError
 from edgevision.testing import fake_classifier
 from plugins.stream_servers import PASSWORD, USER, MjpegServer, jpeg, rtsp_reason, rtsp_server
+from streaming.video_files import write_video
 
 pytest.importorskip("av", reason="needs the extra `video`")
 
@@ -122,6 +123,30 @@ def test_a_password_opens_the_stream_and_is_in_no_text() -> None:
             list(wrong)
     assert "wrong-secret" not in str(refused.value) + everything(wrong)
     assert refused.value.__cause__ is None
+
+
+def test_a_recording_on_a_server_ends_as_a_file_does(tmp_path: Path) -> None:
+    import threading
+    from functools import partial
+    from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *words: Any) -> None:
+            pass
+
+    write_video(tmp_path / "clip.avi", frames=20)
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path))) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            stream = MODEL.stream(f"http://127.0.0.1:{server.server_port}/clip.avi")
+            times = [frame.presentation_s for frame, _ in stream]
+        finally:
+            server.shutdown()
+            thread.join()
+    assert stream.policy == "wait"
+    assert [event.kind for event in stream.events] == ["opened", "ended"]
+    assert times == pytest.approx([index / 10 for index in range(20)])
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgevision.errors import ForkedSessionError, OptionError, StreamBrokenError
+from edgevision.errors import ForkedSessionError, OptionError, StreamBrokenError, StreamError
 from edgevision.testing import fake_classifier
 
 MODEL = fake_classifier(["a", "b"], [0.25, 0.75], size_wh=(8, 8))
@@ -239,3 +239,38 @@ def test_memory_stays_bounded_where_nobody_takes_results() -> None:
         time.sleep(0.2)
         assert stream.counters.in_progress <= most
         stream.close()
+
+
+@pytest.mark.parametrize("refused", ["edgevision-work", "edgevision-watch", "edgevision-read"])
+def test_a_system_that_starts_no_more_threads_is_told(monkeypatch: pytest.MonkeyPatch, refused: str) -> None:
+    before, start = own_threads(), threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == refused:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(StreamError, match="the system starts no more threads"):
+        list(MODEL.stream(Endless()))
+    assert own_threads() <= before
+
+
+def test_a_second_loop_over_a_stream_leaves_the_first_alone() -> None:
+    stream = MODEL.stream(Endless(), "wait")
+    frames = iter(stream)
+    next(frames)
+    with pytest.raises(OptionError, match="this stream has run"):
+        next(iter(stream))
+    assert next(frames)[1].ok
+    stream.close()
+
+
+def test_async_for_ends_where_the_last_frames_are_too_old() -> None:
+    images = [np.zeros((8, 8, 3), np.uint8)] * 5
+    slow = fake_classifier(["a", "b"], lambda image: time.sleep(0.02) or [0.25, 0.75], size_wh=(8, 8))
+
+    async def watch() -> int:
+        return len([0 async for _ in slow.stream(images, "queue(5)", max_age_ms=30)])
+
+    assert asyncio.run(asyncio.wait_for(watch(), 20)) < 5

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
+from edgevision import StreamFrame
 from edgevision.errors import OptionError
 from edgevision.testing import SimulatedClock
 from streaming.simulated import FRAMES_PER_S, camera, model_on, number_of
@@ -17,14 +20,17 @@ def check_sums(counters: object) -> None:
 def test_a_consumer_that_sleeps_gets_fresh_results_for_ten_minutes() -> None:
     clock, inference_s, frames = SimulatedClock(), 0.02, 600 * FRAMES_PER_S
     model = model_on(clock, inference_s)
-    ages, numbers = [], []
+    ages, numbers, kept = [], [], []
     stream = model.stream(camera(clock, frames), "latest", clock=clock)
     for frame, result in stream:
         ages.append(result.age_ms)
         numbers.append(frame.index)
+        if len(numbers) % 500 == 0:
+            kept.append(sum(isinstance(one, StreamFrame) for one in gc.get_objects()))
         assert number_of(result) == frame.index
         clock.sleep(0.2)
     assert max(ages) < 100 + 1000 * inference_s
+    assert max(kept) <= 6  # whatever the number of frames
     assert numbers == sorted(numbers)
     assert 2900 < len(numbers) <= 3001
     counters = stream.counters
