@@ -57,7 +57,7 @@ def address_of(text: str) -> Address:
     """The address that ``HOST:PORT``, ``:PORT`` or ``PORT`` stands for; loopback where no host is given.
 
     Raises:
-        OptionError: it is none of these.
+        OptionError: it has another form.
     """
     match = _ADDRESS.fullmatch(text)
     if match is None or int(match["port"]) > _MOST_PORT:

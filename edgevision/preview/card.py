@@ -24,7 +24,7 @@ def card_of(path: Path, model: ImageModel[Any], stream: Stream[Any]) -> dict[str
     """For the page, as JSON.
 
     Args:
-        path: what the model was loaded from; of a bare file there is no evidence.
+        path: bundle that the model was loaded from, or a bare file, which has no evidence.
         model: it.
         stream: whose thresholds can be moved.
     """

@@ -1,4 +1,4 @@
-"""What viewers of a stream get: its newest frame as a picture, and its numbers. Nothing waits for them."""
+"""The newest frame of a stream as a picture, and its numbers, for viewers that it never waits for."""
 
 from __future__ import annotations
 

@@ -181,9 +181,10 @@ class Detector(ImageModel[Detections]):
 
         Example::
 
-            for frame, result in model.track("drive.mp4"):
-                for found in result.value:
-                    print(frame.index, found.tracker_id, found.label, found.box)
+            with edgevision.load_detector("detector.evb") as model:
+                for frame, result in model.track("drive.mp4"):
+                    for found in result.value:
+                        print(frame.index, found.tracker_id, found.label, found.box)
         """
         return self.stream(
             source,

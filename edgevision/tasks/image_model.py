@@ -110,7 +110,7 @@ class ImageModel(TaskModel, Generic[ResultT]):
         """Raise OptionError for arguments that a call would not take, as far as that is known before."""
 
     def _follow(self, track: str | Tracking) -> Follow[ResultT]:
-        """What adds the ids of objects to a result; see `stream`."""
+        """A function that adds the ids of objects to a result; see `stream`."""
         raise OptionError(
             f"track: follows the objects that a detector finds; this model is a {type(self).__name__}; "
             "remove it"
