@@ -357,14 +357,18 @@ class _OneTracker:
         return [self]
 
 
-def tracked(limit: str, milliseconds: Any) -> list[str]:
+def tracked(model: ev.Detector, **arguments: Any) -> list[str]:
     plugin = _OneTracker()
     registry().manager.register(plugin, "one")
     try:
-        stream = detector().track([PHOTO, PHOTO], "one", **{limit: milliseconds})
+        stream = model.track(**arguments)
         return [str(result.value.tracker_id) for _, result in stream]
     finally:
         registry().manager.unregister(plugin)
+
+
+def tracked_within(limit: str, milliseconds: Any) -> list[str]:
+    return tracked(detector(), source=[PHOTO, PHOTO], tracker="one", **{limit: milliseconds})
 
 
 BOXES: dict[str, Any] = {
@@ -529,8 +533,8 @@ METHODS = [
         for name, make in (("Classifier", classifier), ("Detector", detector), ("ImageToImage", edited))
         for limit in ("max_age_ms", "deadline_ms")
     ),
-    Row("Detector.track", "max_age_ms", 60_000.0, lambda ms: tracked("max_age_ms", ms)),
-    Row("Detector.track", "deadline_ms", 60_000.0, lambda ms: tracked("deadline_ms", ms)),
+    Row("Detector.track", "max_age_ms", 60_000.0, lambda ms: tracked_within("max_age_ms", ms)),
+    Row("Detector.track", "deadline_ms", 60_000.0, lambda ms: tracked_within("deadline_ms", ms)),
     Row("Detections.to_coco", "image_id", 7, lambda image_id: detector()(PHOTO).to_coco(image_id)),
     Row("Detections.__getitem__", "key", (1, 0), lambda key: found(detector()(PHOTO)[_places(key)])),
     Row("LatentGenerator.__init__", "labels", ("a", "b", "c"), lambda names: latent_with(names).labels),
