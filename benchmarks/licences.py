@@ -29,24 +29,37 @@ OWN = "edgevision"
 PYTHON = "3.11"
 #: Extras that no device and no workstation needs: tests, development and comparisons.
 FOR_TESTS = ("benchmarks", "conformance", "device-tests", "dev")
-#: What metadata does not state: what wheels contain, and what an extra of a distribution brings.
-NOTES = {
-    "av": "its wheels contain FFmpeg with x264 and x265 (GPL 2 or later), as shared libraries",
-    "numpy": "its wheels contain OpenBLAS (BSD) and libgfortran (GPL 3 with the runtime exception)",
-    "opencv-python-headless": "its wheels contain FFmpeg (LGPL 2.1), as shared libraries",
-    "pi-heif": "its wheels contain libheif and libde265 (LGPL 3), as shared libraries, and no encoder",
-    "onnxruntime-gpu": "its extras cuda and cudnn bring libraries under NVIDIA's own licences (proprietary)",
-    "pylibjpeg": "without pylibjpeg-libjpeg, which is GPL 3",
-    "hypothesis": "for tests alone",
+#: What wheels contain beside their own code: remark, and the licence of that.
+CONTENTS = {
+    "av": ("its wheels contain FFmpeg with the encoders x264 and x265", "GPL-2.0-or-later"),
+    "numpy": (
+        "its wheels contain OpenBLAS, and libgfortran with the runtime exception of its GPL",
+        "BSD-3-Clause",
+    ),
+    "opencv-python-headless": ("its wheels contain FFmpeg, as shared libraries", "LGPL-2.1-or-later"),
+    "pi-heif": (
+        "its wheels contain libheif and libde265, as shared libraries, and no encoder",
+        "LGPL-3.0-only",
+    ),
+    "trackers": (
+        "it needs supervision, which needs av: FFmpeg with the encoders x264 and x265",
+        "GPL-2.0-or-later",
+    ),
+    "onnxruntime-gpu": (
+        "its extras cuda and cudnn bring libraries under NVIDIA's own licences",
+        "proprietary",
+    ),
 }
+#: Names of libraries in wheels -> the licence that reaches what is built with them.
+LIBRARIES = {"x264": "GPL", "x265": "GPL", "avcodec": "LGPL", "de265": "LGPL", "heif": "LGPL"}
 WEAK = re.compile(r"LGPL|MPL|EPL|Lesser General|Mozilla|Eclipse", re.IGNORECASE)
 
 HEAD = """# Licences of what EdgeVision installs
 
 EdgeVision itself is under Apache-2.0. Every distribution that one of its extras installs directly is listed,
 with the licence that its metadata states. "weak copyleft" asks for its own terms for changes of the library
-itself (LGPL, MPL), "copyleft" for all that is built with it (GPL): no extra installs one of these by its own
-licence, and `video` alone installs wheels that contain GPL libraries. This is no legal advice.
+itself (LGPL, MPL), "copyleft" for all that is built with it (GPL): the extras `video` and `track` bring some,
+as shared libraries in the wheels of `av`. "kind" counts what wheels contain, too. This is no legal advice.
 
 This page is the output of one command, and `tests/test_licences.py` compares it with what is installed:
 
@@ -85,6 +98,23 @@ def kind_of(licence: str) -> str:
     if not is_copyleft(licence):
         return "permissive"
     return "weak copyleft" if WEAK.search(licence) else "copyleft"
+
+
+def kind_with_contents(name: str, licence: str) -> str:
+    """The kind of a distribution: of its licence, or of what its wheels contain if that reaches farther."""
+    kinds = ("proprietary parts", "copyleft", "weak copyleft", "not stated", "permissive")
+    _, contained = CONTENTS.get(name, ("", ""))
+    found = {
+        kind_of(licence),
+        "proprietary parts" if contained == "proprietary" else kind_of(contained or "none"),
+    }
+    return next(kind for kind in kinds if kind in found)
+
+
+def remark(name: str) -> str:
+    """The remark on what the wheels of a distribution contain."""
+    text, contained = CONTENTS.get(name, ("", ""))
+    return f"{text} ({contained})" if text else ""
 
 
 def licence(name: str) -> str:
@@ -138,7 +168,7 @@ def rows(found: Mapping[str, set[str]]) -> Iterator[str]:
     for name in sorted(found):
         stated = licence(name)
         extras = ", ".join(f"`{extra}`" if extra else "core" for extra in sorted(found[name]))
-        yield f"| {name} | {extras} | {stated} | {kind_of(stated)} | {NOTES.get(name, '')} |"
+        yield f"| {name} | {extras} | {stated} | {kind_with_contents(name, stated)} | {remark(name)} |"
 
 
 def main() -> None:

@@ -653,8 +653,9 @@ def test_every_method_with_a_path_a_number_or_a_sequence_has_a_row() -> None:
 
 def _convert(**arguments: Any) -> object:
     """As far as a conversion gets without TensorFlow: all arguments are read before the model is."""
+    here = ev.ConversionSettings(source_limits=None)  # a process for each row would take seconds
     plain: dict[str, Any] = {"source": "empty.keras", "output": "new.evb", "targets": ("raspberry-pi-5",)}
-    return ev.convert(**{**plain, **arguments})
+    return ev.convert(**{**plain, "settings": here, **arguments})
 
 
 def _tuned(**arguments: Any) -> object:

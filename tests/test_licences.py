@@ -46,23 +46,31 @@ def test_every_distribution_of_every_extra_is_listed_with_its_extras(command: Mo
 def test_a_licence_is_what_the_metadata_states_and_of_its_kind(command: ModuleType, name: str) -> None:
     _, licence, kind, remark = LISTED[name]
     assert licence
-    assert kind == command.kind_of(licence)
-    assert remark == command.NOTES.get(name, "")
+    assert kind == command.kind_with_contents(name, licence)
+    assert remark == command.remark(name)
     try:
         distribution = metadata.distribution(name)
     except metadata.PackageNotFoundError:
         return
-    assert is_copyleft(licence_of(distribution)) == (kind != "permissive"), "run benchmarks/licences.py"
+    if is_copyleft(licence_of(distribution)):
+        assert "copyleft" in kind, "run benchmarks/licences.py"
+    for file in distribution.files or ():
+        for library, of in command.LIBRARIES.items():
+            if ".so" in file.suffixes and file.name.startswith(f"lib{library}"):
+                assert kind in ({"copyleft"} if of == "GPL" else {"copyleft", "weak copyleft"}), file
 
 
-def test_no_extra_for_devices_and_workstations_installs_copyleft(command: ModuleType) -> None:
+def test_copyleft_comes_with_the_extra_for_videos_alone(command: ModuleType) -> None:
     """LGPL stays in shared libraries of its own; GPL would reach what is built with it."""
+    assert {name for name, row in LISTED.items() if row[2] == "copyleft"} == {"av"}
+    assert LISTED["av"][0] == "`video`"
     tests = set(command.FOR_TESTS)
     found = {
         name: row[2] for name, row in LISTED.items() if {w.strip(" `") for w in row[0].split(",")} - tests
     }
-    assert {name for name, kind in found.items() if kind != "permissive"} == {"pi-heif"}
-    assert "copyleft" not in found.values()
+    assert {name for name, kind in found.items() if kind == "weak copyleft"} == {
+        *("opencv-python-headless", "pi-heif")
+    }
 
 
 def test_what_is_installed_in_turn_and_is_not_permissive_is_listed(command: ModuleType) -> None:

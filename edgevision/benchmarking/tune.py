@@ -18,6 +18,7 @@ from edgevision.loading.bare_bundle import BareBundle, bare_bundle
 from edgevision.loading.cache import tuning_file, write_choice
 from edgevision.loading.choice import Request, choice_by_order, competitors
 from edgevision.loading.configurations import Configuration, configurations
+from edgevision.loading.first_load import check_opens
 from edgevision.loading.race import CALLS, Entrant, Speed, Track, winner
 from edgevision.plugins import Registry, registry
 from edgevision.system.arguments import (
@@ -229,6 +230,11 @@ class _TuningRun:
             self.out[one] = "not run", str(error)
             return
         try:
+            if one.pair not in {each.pair for each in self.entrants}:
+                backend, settings = self._plugins.backend(one.backend), self._track.settings(one)
+                check_opens(
+                    f"{self._track.path}: {one.entry.id}", self._track.artifact(one.entry), backend, settings
+                )
             entrant = self._track.enter(one, self._stack)
             self._track.check(entrant.session, one.entry)
             for batch in batches:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -123,7 +124,7 @@ def open_bundle(path: str | Path, trust: TrustPolicy | None = None, *, check_tru
     """
     path = one_path(path, "path")
     if path.is_symlink():  # which may point elsewhere before the last file is read
-        path = path.resolve()
+        path = Path(os.path.realpath(path))  # `resolve` raises a RuntimeError on a link to itself
     asked = policies(trust) if check_trust else ()
     with refusing(bool(asked)):
         files = files_of(path)

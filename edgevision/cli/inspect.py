@@ -10,6 +10,7 @@ import click
 from edgevision.bundle.files import files_of
 from edgevision.bundle.layout import SIGNATURE
 from edgevision.bundle.manifest import ArtifactEntry
+from edgevision.bundle.provenance import Provenance
 from edgevision.bundle.storage import Bundle, open_bundle
 from edgevision.cli.lines import echo_line
 from edgevision.cli.options.path import PATH
@@ -69,6 +70,8 @@ def _echo_manifest(bundle: Bundle) -> None:
     echo_line(
         f"created with   {', '.join(f'{name} {version}' for name, version in manifest.versions.items())}"
     )
+    if manifest.provenance is not None:
+        echo_line(f"made by        {_provenance(manifest.provenance)}")
     click.echo()
     echo_table(
         ("artifact", "size", "input", "output", "targets"), [_row(entry) for entry in manifest.artifacts]
@@ -81,6 +84,14 @@ def _echo_manifest(bundle: Bundle) -> None:
             echo_line(f"{entry.id} was compiled elsewhere: {state}")
         if entry.score_calibration is not None:
             echo_line(f"scores of {entry.id}: {describe_score_calibration(entry.score_calibration)}")
+
+
+def _provenance(record: Provenance) -> str:
+    """Such as ``edgevision convert model.keras -o model.evb, by Jane Doe, revision 0123456789ab``."""
+    parts = [" ".join(record.command) or f"a program, with edgevision {record.edgevision}"]
+    parts += [f"by {record.author}"] if record.author else []
+    parts += [f"revision {record.revision[:12]}"] if record.revision else []
+    return ", ".join(parts)
 
 
 def _is_signed(bundle: Bundle) -> bool:

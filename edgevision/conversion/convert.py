@@ -48,12 +48,12 @@ from edgevision.converter import (
     SourceOptions,
     SourceReader,
 )
-from edgevision.datasets.groups import GroupSource
+from edgevision.datasets.groups import GroupSource, stated_groups
 from edgevision.datasets.image_sets import ImageSet, SetFacts
 from edgevision.errors import ConversionError, EdgeVisionError, InferenceError, OptionError, SourceError
 from edgevision.evaluation.evaluator import Evaluator
 from edgevision.evaluation.for_source import check_stated, evaluator_for_source
-from edgevision.evaluation.run import Examples, Images, open_images
+from edgevision.evaluation.run import Examples, Images, open_images, stated_images
 from edgevision.evaluation.source_check import check_interpolation, check_source
 from edgevision.evaluation.source_session import SourceSession
 from edgevision.evaluation.training_input import training_sample
@@ -140,12 +140,12 @@ def convert(  # noqa: PLR0913 - the sets and what belongs to them, beside the se
         output=one_path(output, "output"),
         targets=names(targets, "targets"),
         precisions=names(precisions, "precisions"),
-        evaluation=evaluation,
-        calibration=calibration,
+        evaluation=None if evaluation is None else stated_images(evaluation),
+        calibration=None if calibration is None else stated_images(calibration),
         settings=ConversionSettings()
         if settings is None
         else instance(settings, ConversionSettings, "settings"),
-        groups=groups,
+        groups=None if groups is None else stated_groups(groups),
     )
     plugins, progress = registry(), callback(progress, "progress")
     limits = request.settings.source_limits

@@ -98,7 +98,7 @@ def _ask(worker: Worker, request: ConversionRequest, supervisor: ConversionSuper
             error.evidence = evidence
         raise error
     if evidence is None:
-        raise ConversionError(f"{request.source}: the process that converted it gave no evidence")
+        raise ProcessError(f"{request.source}: no evidence came from the process that converts")
     return evidence
 
 
@@ -107,4 +107,5 @@ def _ended(error: ProcessError, supervisor: ConversionSupervisor) -> EdgeVisionE
     activity = supervisor.activity
     if activity.is_reading:
         return SourceError(f"{error}, {activity}: the model is damaged, or too large; save it again")
-    return ConversionError(f"{error}, {activity}; choose another --precision, or report it")
+    step = "choose another --precision, or report it" if activity.artifact else "please report it"
+    return ConversionError(f"{error}, {activity}; {step}")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edgevision.conversion.applied_limits import AppliedLimits
 from edgevision.conversion.phases import Activity, Phase
-from edgevision.errors import SourceLimitError
+from edgevision.errors import ProcessError, SourceLimitError
 from edgevision.execution.messages import Message
 from edgevision.system.process_family import ProcessFamily, processor_seconds
 from edgevision.system.progress import Progress
@@ -50,20 +50,39 @@ class ConversionSupervisor:
         self._phase_computed = self._computed = 0.0
 
     def heard(self, report: Message) -> None:
-        """Pass on progress and log lines, and note phases."""
+        """Pass on progress and log lines, and note activities.
+
+        Raises:
+            ProcessError: it is none of these.
+        """
         fields = report.fields
-        if "phase" in fields:
-            phase, artifact = Phase(fields["phase"]), str(fields["artifact"])
-            self.activity = Activity(phase, artifact, bool(fields["has_others"]))
-            self._phase_start, self._phase_computed = time.monotonic(), float(fields["computed_s"])
-        elif "log" in fields:
-            logging.getLogger("edgevision").log(int(fields["level"]), "%s", str(fields["log"]))
+        try:
+            if "phase" in fields:
+                artifact, has_others = str(fields["artifact"]), bool(fields["has_others"])
+                self.activity = Activity(Phase(fields["phase"]), artifact, has_others)
+                self._phase_start, self._phase_computed = time.monotonic(), float(fields["computed_s"])
+                return
+            if "log" in fields:
+                line, level = str(fields["log"]), int(fields["level"])
+            else:
+                stage, done, total = str(fields["stage"]), int(fields["done"]), int(fields["total"])
+        except (KeyError, TypeError, ValueError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise ProcessError(
+                f"{self._source}: the process that converts sent what is no report ({reason})"
+            ) from error
+        if "log" in fields:
+            logging.getLogger("edgevision").log(level, "%s", line)
         elif self._progress is not None:
             before = time.monotonic()
-            self._progress(str(fields["stage"]), int(fields["done"]), int(fields["total"]))
-            waited = time.monotonic() - before  # for the caller, not for the process
-            self._start, self._phase_start = self._start + waited, self._phase_start + waited
-            self._last_busy += waited
+            self._progress(stage, done, total)
+            self._do_not_count(time.monotonic() - before)
+
+    def _do_not_count(self, seconds: float) -> None:
+        """Leave out time in which the caller kept the process waiting."""
+        self._start += seconds
+        self._phase_start += seconds
+        self._last_busy += seconds
 
     def printed(self, text: bytes) -> None:
         """Pass on what libraries print."""

@@ -178,10 +178,9 @@ def _found(
     source: GroupSource, image_names: Sequence[str], where: str, others: Collection[str]
 ) -> tuple[list[str | None], str]:
     """The group of each image, `None` or empty if it has none; and the source as text."""
-    if isinstance(source, (str, os.PathLike)):
-        text = path_text(source)
-        if text is None:
-            raise OptionError(f"groups: expected one of {_FORMS}; got {shown(source)}")
+    stated = stated_groups(source)
+    if isinstance(stated, str):
+        text = stated
         kind, _, rest = text.partition(":")
         if kind == "folder":
             levels = _levels(rest, text)
@@ -191,11 +190,15 @@ def _found(
             return [pattern.group_of(name) for name in image_names], text
         if text == "file":
             return [file_of(name) for name in image_names], text
-        path = one_path(source, "groups")
+        path = one_path(text, "groups")
         if not path.exists():
             raise OptionError(f"groups: {path} does not exist; expected {_FORMS}")
         return _of_file(path, image_names, where, others), str(path)
-    return _of_sequence(source, len(image_names), where), "stated for each image"
+    if len(stated) != len(image_names):
+        raise OptionError(
+            f"groups: expected one per image of {where}, {len(image_names)} in all, got {len(stated)}"
+        )
+    return list(stated), "stated for each image"
 
 
 def _levels(text: str, source: str) -> list[int]:
@@ -302,7 +305,21 @@ def _rows_of(rows: Iterable[list[str]], path: Path) -> dict[str, str]:
     return group_of
 
 
-def _of_sequence(values: Sequence[str] | Sequence[int], count: int, where: str) -> list[str | None]:
+def stated_groups(source: GroupSource) -> str | list[str]:
+    """`source` with Python's own types, before any image is looked at.
+
+    Raises:
+        OptionError: it has none of the forms of `GroupSource`.
+    """
+    if not isinstance(source, (str, os.PathLike)):
+        return _plain(source)
+    text = path_text(source)
+    if text is None:
+        raise OptionError(f"groups: expected one of {_FORMS}; got {shown(source)}")
+    return str.__str__(text)  # of a class of the caller's, too
+
+
+def _plain(values: Sequence[str] | Sequence[int]) -> list[str]:
     try:
         groups = [plain(value) for value in sequence(values, "groups", "names, one per image")]
     except OptionError as error:
@@ -310,8 +327,6 @@ def _of_sequence(values: Sequence[str] | Sequence[int], count: int, where: str) 
     for group in groups:
         if isinstance(group, bool) or not isinstance(group, (str, int)):
             raise OptionError(f"groups: expected a name or a whole number for each image, got {shown(group)}")
-    if len(groups) != count:
-        raise OptionError(f"groups: expected one per image of {where}, {count} in all, got {len(groups)}")
     return [str(group) for group in groups]
 
 

@@ -118,7 +118,12 @@ def open_images(images: Images, groups: GroupSource | None = None) -> ImageSet:
     return opened if groups is None else opened.grouped(groups)
 
 
-def _opened(images: Images) -> ImageSet:
+def stated_images(images: Images) -> str | Path | ImageSet:
+    """`images` with Python's own types, before anything is opened.
+
+    Raises:
+        OptionError: it is neither a path nor an `ImageSet`.
+    """
     if isinstance(images, ImageSet):
         return images
     if not isinstance(images, (str, os.PathLike)):
@@ -126,7 +131,13 @@ def _opened(images: Images) -> ImageSet:
             f"expected a folder of images, a zip of one, or an ImageSet, got {type(images).__name__}; "
             f"for arrays use ImageSet.from_arrays"
         )
-    return ImageSet.open(one_path(images, "images"))
+    # The text may be a word that stands for no path, such as "synthetic".
+    return str.__str__(images) if isinstance(images, str) else one_path(images, "images")
+
+
+def _opened(images: Images) -> ImageSet:
+    stated = stated_images(images)
+    return stated if isinstance(stated, ImageSet) else ImageSet.open(one_path(stated, "images"))
 
 
 def _block_size(examples: Examples) -> int:

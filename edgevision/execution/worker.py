@@ -143,7 +143,10 @@ class Worker:
                 raise
         if "error" in answer.fields:
             raise _error(answer.fields, what)
-        return Message(answer.fields["answer"], answer.arrays)
+        fields = answer.fields.get("answer")
+        if not isinstance(fields, dict):
+            raise ProcessError(f"{what}: no answer came from a process of its own")
+        return Message(fields, answer.arrays)
 
     def close(self) -> None:
         """End the child. May be called twice; a later job starts a new one."""
@@ -287,17 +290,18 @@ def error_of(fields: Mapping[str, Any]) -> EdgeVisionError:
     if not (isinstance(kind, type) and issubclass(kind, EdgeVisionError)):
         kind = InferenceError
     error: EdgeVisionError = kind.__new__(kind)
-    Exception.__init__(error, str(fields["message"]))
+    Exception.__init__(error, str(fields.get("message")))
     carried = fields.get("carried")
     for name, value in carried.items() if isinstance(carried, dict) else ():
-        vars(error)[str(name)] = tuple(value) if isinstance(value, list) else value
+        if not hasattr(kind, str(name)):  # its exit code is that of its class
+            vars(error)[str(name)] = tuple(value) if isinstance(value, list) else value
     return error
 
 
 def _error(fields: Any, what: str) -> EdgeVisionError:
     """The error that a job raised."""
     if not fields["error"]:
-        return InferenceError(f"{what}: {fields['message']} (in a process of its own)")
+        return InferenceError(f"{what}: {fields.get('message')} (in a process of its own)")
     return error_of(fields)
 
 

@@ -17,6 +17,7 @@ from edgevision.errors import ConversionError, DeviceError, PluginError
 from edgevision.loading.bare import BareModel
 from edgevision.loading.choice import backends_of_format
 from edgevision.loading.described import described_model
+from edgevision.loading.first_load import check_opens
 from edgevision.loading.own_description import own_description
 from edgevision.plugins import Registry
 from edgevision.session import open_session
@@ -51,8 +52,10 @@ def check_answers(
     description = own_description(exported, plugins)
     if description is None:
         raise ConversionError(f"{entry.id}: the exported file does not describe itself; nothing was written")
-    images = list(known.images)
-    with open_session(backend, bundle.artifact(entry), SessionSettings()) as session:
+    images, own = list(known.images), bundle.artifact(entry)
+    for artifact in (own, exported):
+        check_opens(f"{bundle.path}: {entry.id}", artifact, backend, SessionSettings())
+    with open_session(backend, own, SessionSettings()) as session:
         model = model_of_task(
             session,
             manifest.task,

@@ -25,9 +25,19 @@ from edgevision.bundle.storage import (
     read_bundle,
     write_bundle,
 )
-from edgevision.errors import ArtifactError, BundleError, DeviceError, OptionError, OutputError, PluginError
+from edgevision.errors import (
+    ArtifactError,
+    BundleError,
+    DeviceError,
+    EdgeVisionError,
+    OptionError,
+    OutputError,
+    PluginError,
+    ProcessError,
+)
 from edgevision.evidence.document import evidence_json, read_evidence
 from edgevision.evidence.records import Evidence
+from edgevision.loading.first_load import check_opens
 from edgevision.plugins import Registry, registry
 from edgevision.session import open_session
 from edgevision.system.arguments import flag, instance, names, one_path, optional_text
@@ -258,14 +268,16 @@ class _Packing:
         if entry.id not in known.outputs:
             raise BundleError(f"{self.bundle.path}: has no known answers for '{entry.id}'; convert again")
         settings = self.settings.session or SessionSettings()
-        absent, refused = [], []
+        absent: list[str] = []
+        refused: list[EdgeVisionError] = []
         for name in entry.backends:
             try:
                 backend = self.plugins.available_backend(name, settings.device)
+                check_opens(f"{self.bundle.path}: {entry.id}", artifact, backend, settings)
                 session = open_session(backend, artifact, settings)
             except (PluginError, DeviceError) as error:
                 absent.append(f"{name}: {error}")
-            except ArtifactError as error:
+            except (ArtifactError, ProcessError) as error:
                 refused.append(error)
             else:
                 with closing(session):

@@ -141,7 +141,7 @@ def _damage_in_words(path: Path) -> Iterator[None]:
 
 def _connected(path: Path, how: str) -> sqlite3.Connection:
     connection = sqlite3.connect(
-        f"{path.resolve().as_uri()}?{how}",
+        f"{path.absolute().as_uri()}?{how}",
         timeout=_BUSY_S,
         isolation_level=None,
         check_same_thread=False,

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 from edgevision.artifact import Artifact
 from edgevision.backend import Backend, SessionSettings
@@ -70,9 +69,9 @@ def decide_in_child(
             return child.decide_without_culprits(request, error)
 
 
-def run_in_child(path: Path, artifact: Artifact, backend: Backend, settings: SessionSettings) -> None:
-    """Open a bare artifact in a child and run it once on zeros; raises as `check_bare`."""
-    what = f"{path} on {backend.name}"
+def run_in_child(where: object, artifact: Artifact, backend: Backend, settings: SessionSettings) -> None:
+    """Open an artifact in a child and run it once on zeros; raises as `check_bare`."""
+    what = f"{where} on {backend.name}"
     try:
         _check_can_start()
         _check_travels(settings)
@@ -80,10 +79,10 @@ def run_in_child(path: Path, artifact: Artifact, backend: Backend, settings: Ses
         with Worker() as worker:
             first_run(worker, artifact, backend, settings, {}, what, seconds)
     except (_NotInChildError, PluginError) as error:
-        info("%s: is opened in this process, not in one of its own first: %s", path, error)
+        info("%s: is opened in this process, not in one of its own first: %s", where, error)
     except ProcessError as error:
         raise ProcessError(
-            f"{error}; the file was not opened here: pass another backend, or convert it again"
+            f"{error}; it was not opened here: pass another backend, or convert it again"
         ) from error
 
 

@@ -133,6 +133,25 @@ def check_bare(
     mark.keep()
 
 
+def check_opens(where: object, artifact: Artifact, backend: Backend, settings: SessionSettings) -> None:
+    """Open an artifact in a child process and run it once on zeros, whether that is new or not.
+
+    For what opens artifacts besides `load`; nothing is kept, and nothing done where ``EDGEVISION_SELFTEST``
+    says ``never``.
+
+    Args:
+        where: its file, or its bundle and its id, for errors.
+        artifact, backend, settings: what is run, and how.
+
+    Raises:
+        EdgeVisionError: as `check_bare`.
+    """
+    if selftest_mode(FIRST_LOAD) != NEVER:
+        from edgevision.loading.check_in_child import run_in_child
+
+        run_in_child(where, artifact, backend, settings)
+
+
 def _mark(bundle: Bundle, choice: Choice) -> _Mark:
     beside = folder_beside(bundle.path)
     return _Mark.of([bundle.digest, choice.entry.id], choice.backend, choice.settings, beside)

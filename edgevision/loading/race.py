@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from edgevision.artifact import Artifact
 from edgevision.backend import SessionSettings, Slot
@@ -166,6 +167,15 @@ class Track:
         self._plugins = plugins
         self._artifacts: dict[str, Artifact] = {}
 
+    @property
+    def path(self) -> Path:
+        """The bundle's."""
+        return self._bundle.path
+
+    def settings(self, configuration: Configuration) -> SessionSettings:
+        """The settings with which a configuration is opened."""
+        return configuration.session_settings(self._settings)
+
     def enter(self, configuration: Configuration, stack: ExitStack) -> Entrant:
         """Open a configuration, write a known input, and run it once; `stack` closes it.
 
@@ -175,7 +185,7 @@ class Track:
         """
         artifact, backend = self.artifact(configuration.entry), self._plugins.backend(configuration.backend)
         effort = Effort()
-        session = open_session(backend, artifact, configuration.session_settings(self._settings))
+        session = open_session(backend, artifact, self.settings(configuration))
         stack.callback(session.close)
         slot = self.slot(session, 1, stack)
         slot.run()

@@ -1,8 +1,8 @@
 """A process and all processes that it starts: their memory, their processor time, and their end.
 
 They share a mark in their environments, which a process inherits whoever its parent is and whatever session
-or group it is in. The system shows all of this under ``/proc``; where there is none, as on macOS, a family
-appears to have no members.
+or group it is in; one that is started with other variables leaves the family. The system shows all of this
+under ``/proc``; where there is none, as on macOS, a family appears to have no members.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class ProcessFamily:
 
     def resident_bytes(self) -> int:
         """Memory that the members have in use; what several share counts for each."""
-        pages = (_numbers(f"/proc/{pid}/statm")[1:2] for pid in self._members())
-        return sum(sum(each) for each in pages) * os.sysconf("SC_PAGE_SIZE")
+        pages = sum(sum(_numbers(f"/proc/{pid}/statm")[1:2]) for pid in self._members())
+        return pages * os.sysconf("SC_PAGE_SIZE") if pages else 0
 
     def processor_seconds(self) -> float:
         """Processor time of the living members, of all their threads."""

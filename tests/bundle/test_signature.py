@@ -342,7 +342,7 @@ def test_replacing_a_signed_bundle_takes_the_signature_with_it(bundle: Path, key
         ({"keys": []}, "nobody would be trusted"),
         ({"keys": b"text"}, "expected PEM with -----BEGIN PUBLIC KEY-----"),
         ({"keys": "/absent.pem"}, "/absent.pem: cannot be read"),
-        ({"keys": [5]}, "cannot be read"),
+        ({"keys": [5]}, "keys: expected a str or Path, got 5"),
         ({"keys": b"-----BEGIN PUBLIC KEY-----", "subjects": ["CN=a"]}, "there are no roots"),
         ({"roots": b"-----BEGIN CERTIFICATE-----", "subjects": [""]}, "expected names such as"),
     ],

@@ -40,10 +40,11 @@ HELPERS = Path(__file__).parent
 
 #: What the converter does before it gives an artifact of float16, by the name of the model.
 PLUGIN = """
-import ctypes, logging, os, time
+import ctypes, fcntl, logging, os, time
+from edgevision.execution.messages import Message
+from edgevision.execution.worker import report
 from pathlib import Path
 from edgevision import hookimpl
-from edgevision.errors import AgreementError
 from tiny_conversion import TinyConverter, TinyReader, tiny_artifact
 
 READ = {
@@ -52,7 +53,17 @@ READ = {
     "sleeps": lambda: time.sleep(600),
     "raises": lambda: 1 / 0,
     "needs_too_much": lambda: bytearray(10**17),
+    "lies": lambda: report(Message({"phase": "harmless", "artifact": "", "has_others": False})),
+    "mumbles": lambda: report(Message({"stage": "x"})),
+    "talks_in_tongues": lambda: [os.write(number, b"x" * 100) for number in range(3, 9) if writable(number)],
+    "leaves": lambda: os._exit(0),
 }
+
+def writable(number):
+    try:
+        return fcntl.fcntl(number, fcntl.F_GETFL) & os.O_WRONLY
+    except OSError:
+        return False
 
 class Reader(TinyReader):
     def read(self, path, **options):
@@ -182,7 +193,7 @@ def test_an_artifact_that_ends_the_process_is_a_failed_one_of_several(
 ) -> None:
     evidence = run("aborts", *BOTH, keep_passing=True)
     words = (
-        f"{tmp_path}/aborts.tiny: killed by SIGABRT in a process of its own: no such kernel, while "
+        "aborts.tiny: killed by SIGABRT in a process of its own: no such kernel, while "
         "tflite-float16 was converted; choose another --precision, or report it"
     )
     assert [(one.artifact, one.reason) for one in evidence.missing] == [("tflite-float16", words)]
@@ -220,6 +231,23 @@ def test_errors_of_the_child_come_back_as_themselves(run: Callable[..., Any]) ->
     ) as foreign:
         run("raises")
     assert foreign.value.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (
+            "lies",
+            r"sent what is no report \(ValueError: 'harmless' is not a valid Phase\), while the model was",
+        ),
+        ("mumbles", r"sent what is no report \(KeyError: 'done'\), while the model was read"),
+        ("talks_in_tongues", r"a message of \d+ bytes came from another process"),
+        ("leaves", r"ended with exit status 0 in a process of its own, while the model was read"),
+    ],
+)
+def test_a_child_that_was_taken_over_misleads_nobody(run: Callable[..., Any], name: str, words: str) -> None:
+    with pytest.raises(EdgeVisionError, match=words):
+        run(name)
 
 
 def test_what_the_progress_function_raises_ends_the_child(run: Callable[..., Any]) -> None:
@@ -271,11 +299,12 @@ def test_image_sets_of_every_kind_travel(
 
 
 def test_an_argument_that_cannot_be_sent_is_named_with_the_way_out(run: Callable[..., Any]) -> None:
-    class Name(str):
-        __slots__ = ()
+    class Own(ImageSet):
+        """Of a class that another process does not have."""
 
+    images = Own.from_arrays([np.zeros((8, 8, 3), np.uint8)] * 20)
     with pytest.raises(OptionError, match=r"cannot be sent .*pass ConversionSettings\(source_limits=None\)"):
-        run("model", groups=[Name(place) for place in range(200)])
+        run("model", evaluation=images)
 
 
 @pytest.mark.parametrize("end", ["interrupt", "terminate", "kill"])

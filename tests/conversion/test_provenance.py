@@ -16,10 +16,12 @@ import cv2
 import jsonschema
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from tiny_conversion import TinyConverter, tiny_plugins, tiny_request
 
 import edgevision
 from edgevision.bundle.storage import read_bundle
+from edgevision.cli import cli
 from edgevision.conversion.convert import Conversion
 from edgevision.evidence.document import read_evidence
 from edgevision.evidence.records import Evidence
@@ -152,6 +154,17 @@ def test_evidence_of_a_release_that_recorded_paths_is_read_without_them(folder: 
     evidence = read_evidence(json.dumps(document), "evidence.json")
     assert (evidence.evaluation.name, *evidence.notes) == ("scans", "evaluation set scans: 1 file")
     assert evidence.provenance is None
+
+
+def test_the_report_and_inspect_say_how_a_bundle_came_to_be(folder: Path) -> None:
+    converted(folder, author="J. D.", command=command_in(folder))
+    write_report(folder / "model.evb", folder / "model.html", force=True)
+    page = (folder / "model.html").read_text()
+    assert "<code>edgevision convert model.tiny --labels=labels.txt -o model.evb</code>" in page
+    assert "<dd>J. D.</dd>" in page
+    assert "<dd>labels.txt, SHA-256" in page
+    shown = CliRunner().invoke(cli, ["inspect", str(folder / "model.evb")]).output
+    assert "made by        edgevision convert model.tiny --labels=labels.txt -o model.evb, by J. D." in shown
 
 
 @pytest.mark.convert

@@ -57,7 +57,7 @@ def branched(keras: Any, image: Any) -> Any:
 @pytest.fixture
 def integer_convolutions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Convolutions are integer operations although they are too small to be worth it."""
-    monkeypatch.setattr(onnx_integer_operations, "_FLOAT_BYTES", 100.0)
+    monkeypatch.setattr(onnx_integer_operations, "_FLOAT_SHARE", 0.01)
 
 
 @pytest.fixture(scope="module")
@@ -166,3 +166,21 @@ def test_convolutions_of_few_channels_are_float_where_that_is_faster(keras: Any,
     images = [{"image": np.random.default_rng(1).random((1, 64, 64, 1), np.float32)}] * 4
     found = kernels(OnnxConverter().convert(source, "int8", images), tmp_path)
     assert (found["QLinearConv"], found["Conv"]) == (2, 2)
+
+
+@pytest.mark.usefixtures("integer_convolutions")
+def test_a_clip_that_zero_does_not_pass_is_not_left_to_the_ends_of_a_range(
+    keras: Any, tmp_path: Path
+) -> None:
+    layers, ops = keras.layers, keras.ops
+    image = keras.Input((16, 16, 3), name="image")
+    x = layers.Conv2D(8, 3, name="before")(layers.Rescaling(1 / 255)(image))
+    x = layers.Conv2D(8, 3, name="after")(ops.clip(x, 0.2, 0.6))
+    keras.Model(image, layers.GlobalAveragePooling2D(name="scores")(x)).save(tmp_path / "clip.keras")
+    source = read(tmp_path / "clip.keras")
+    images = coloured_images(32, seed=64)[0]
+    artifact = OnnxConverter().convert(source, "int8", calibration_for(source, images[:16]))
+    assert kernels(artifact, tmp_path)["QLinearConv"] == 2
+    found = artifact_answers(artifact, images[16:])["scores"]
+    expected = source.run({"image": images[16:]})["scores"]
+    assert np.mean((found - expected) ** 2) <= 0.02 * expected.var(axis=0).mean()

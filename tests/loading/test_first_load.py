@@ -16,6 +16,7 @@ from fake_bundles import FakeRuntime, registry_of, write_fake_bundle
 from misbehaving import WAYS, install
 from tampering import crashing, tampered
 
+import edgevision
 from edgevision.artifact import Artifact, read_artifact
 from edgevision.bundle.storage import read_bundle
 from edgevision.errors import (
@@ -143,6 +144,18 @@ def test_without_a_backend_what_crashes_is_left_out_with_a_warning(tiny, tmp_pat
         assert sum(model(np.zeros((8, 8, 3), np.uint8)).scores) == pytest.approx(1, abs=0.05)
     left_out = [r.getMessage() for r in caplog.records if "left out" in r.getMessage()]
     assert any("tflite-float32 on tflite" in line and "SIGSEGV" in line for line in left_out)
+
+
+def test_so_do_tune_and_pack(tiny, tmp_path) -> None:
+    path = tampered(tiny, tmp_path / "bad.evb", **{"artifacts__tflite-float32__model_dot_tflite": crashing()})
+    one = {"backends": ("tflite",), "threads": (1,), "batches": (1,), "seconds": 0.01}
+    first, second = edgevision.tune(path, **one).rows
+    assert (first.status, second.status) == ("failed", "passed")
+    assert "tflite-float32 on tflite: killed by SIGSEGV" in first.reason
+    (tmp_path / "compiled.tflite").write_bytes(crashing())
+    settings = edgevision.PackSettings(replacements={"tflite-float32": tmp_path / "compiled.tflite"})
+    with pytest.raises(ProcessError, match="tflite-float32 on tflite: killed by SIGSEGV"):
+        edgevision.pack(tiny, tmp_path / "packed.evb", settings=settings)
 
 
 def test_where_every_artifact_crashes_there_is_an_error(tiny, tmp_path) -> None:

@@ -88,7 +88,7 @@ def test_the_first_load_measures_and_the_next_reads_the_cache(path, cache, races
 
 def test_the_configuration_in_the_cache_is_what_runs(path, cache, races) -> None:
     _ran(path)
-    _keep(cache, artifact="onnx-int8", backend="onnx", threads=1)
+    _keep(cache, artifact="onnx-int8-symmetric", backend="onnx", threads=1)
     assert _ran(path) == ("onnx", 1)
     assert len(races) == 1
 
@@ -111,7 +111,7 @@ def test_by_default_artifacts_of_the_preferred_precision_compete_on_the_cpu(path
     first = choice_by_order(bundle, Request(), plugins)
     rivals = competitors(first, configurations(bundle, None, None, plugins), plugins)
     assert rivals[0].pair == ("tflite-int8", "tflite")
-    assert {one.pair for one in rivals} == {("tflite-int8", "tflite"), ("onnx-int8", "onnx")}
+    assert {one.pair for one in rivals} == {("tflite-int8", "tflite"), ("onnx-int8-symmetric", "onnx")}
     assert {one.threads for one in rivals} == {1, cores()}
     float32 = configurations(bundle, "float32", None, plugins)
     assert {one.entry.precision for one in float32} == {"float32"}

@@ -28,8 +28,8 @@ def test_every_artifact_is_checked_on_each_of_its_backends(bundle: Path) -> None
     assert list(rows) == [
         ("tflite-int8", "tflite"),
         ("openvino-int8", "openvino"),
-        ("onnx-int8", "cuda"),
-        ("onnx-int8", "onnx"),
+        ("onnx-int8-symmetric", "cuda"),
+        ("onnx-int8-symmetric", "onnx"),
     ]
     for (_, backend), row in rows.items():
         if backend == "cuda" and row.status == "not run":

@@ -40,6 +40,8 @@ class OnnxFloatModel:
             float32.write_bytes(content)
             pre_process(float32, simplified, skip_symbolic_shape=True)
             self.model: Any = self._onnx.load(simplified)
+        for number, node in enumerate(self.model.graph.node):
+            node.name = node.name or f"operation_{number}"  # the quantizer goes by names
 
     @property
     def nodes(self) -> Sequence[Any]:
@@ -50,6 +52,12 @@ class OnnxFloatModel:
     def constants(self) -> Mapping[str, Any]:
         """Name of a constant tensor -> an `onnx.TensorProto`."""
         return {tensor.name: tensor for tensor in self.model.graph.initializer}
+
+    def number(self, name: str) -> float | None:
+        """The value of a constant with one element; `None` for other tensors and an absent one."""
+        tensor = self.constants.get(name)
+        values = None if tensor is None else self._onnx.numpy_helper.to_array(tensor)
+        return float(values.item()) if values is not None and values.size == 1 else None
 
     @cached_property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:

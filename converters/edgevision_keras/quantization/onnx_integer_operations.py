@@ -7,7 +7,7 @@ both forms and of the conversions between them are added up, and the cheapest as
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count
 from math import prod
 from typing import Any
@@ -48,7 +48,7 @@ _INT8_OVER_FLOAT: Mapping[str, float] = {
     "GlobalAveragePool": 0.8,
     "LeakyRelu": 1.5,
     "MatMul": 0.5,
-    "MaxPool": 1.5,
+    "MaxPool": 0.5,
     "Mul": 1.5,
     "Relu": 0.0,
     "Reshape": 1.0,
@@ -59,16 +59,26 @@ _INT8_OVER_FLOAT: Mapping[str, float] = {
     "Transpose": 0.4,
     "Unsqueeze": 1.0,
 }
-#: Time of one element in float, where that is not 1; a convolution in float has its rectifier in its kernel.
-_EXPENSIVE: Mapping[str, float] = {"Clip": 0.1, "Concat": 0.85, "Relu": 0.1, "Resize": 0.65, "Sigmoid": 2.5}
+#: Time of one element in float, where that is not 1. A convolution in float has its rectifier in its kernel.
+#: The runtime moves conversions before poolings of maxima, which then are slow ones.
+_EXPENSIVE: Mapping[str, float] = {
+    "Clip": 0.1,
+    "Concat": 0.85,
+    "MaxPool": 3.0,
+    "Relu": 0.1,
+    "Resize": 0.65,
+    "Sigmoid": 2.5,
+}
 _FREE = frozenset({"Flatten", "Reshape", "Squeeze", "Unsqueeze"})
-#: Times of a conversion between uint8 and float: of each element, and of any operation, in elements.
-_CONVERSION, _OVERHEAD = 1.0, 8000
+#: Times of a conversion between uint8 and float, with the other order of the axes that the kernels of either
+#: want: of each element, and of any operation, in elements.
+_CONVERSION, _OVERHEAD = 2.5, 8000
 #: Times of a convolution: of each multiplication in float and in integers, and in integers of each pixel,
 #: where the kernel has more than one: with few channels, that is most of the time.
 _FLOAT_PRODUCT, _INTEGER_PRODUCT, _INTEGER_PIXEL = 0.17, 0.08, 130.0
-#: Weights in float have four times the bytes, which are worth this share of the time.
-_FLOAT_BYTES = 1.3
+#: A convolution is in float only if it then takes less than this part of the time: its weights have four
+#: times the bytes.
+_FLOAT_SHARE = 0.5
 #: Channels that a float kernel computes at a time.
 _FLOAT_BLOCK = 16
 #: The operations of normalizations in the words of `normalizations`.
@@ -82,12 +92,8 @@ _IN_NORMALIZATIONS: Mapping[str, str] = {
     "Reciprocal": "DIV",
     "ReduceMean": "MEAN",
     "ReduceSum": "SUM",
-    "Reshape": "RESHAPE",
     "Sqrt": "SQRT",
-    "Squeeze": "SQUEEZE",
     "Sub": "SUB",
-    "Transpose": "TRANSPOSE",
-    "Unsqueeze": "EXPAND_DIMS",
 }
 #: Functions in the middle of activations that the runtime joins to one kernel, such as GELU.
 _COMPOSED = frozenset({"Erf", "Tanh"})
@@ -117,8 +123,7 @@ def integer_operations(model: OnnxFloatModel, kept: Collection[str]) -> IntegerO
     """
     flow, interface = _read_flow(model)
     reasons: dict[int, str] = dict.fromkeys(_composed(flow), ACTIVATION)
-    words = [replace(each, operation=_IN_NORMALIZATIONS.get(each.operation, "")) for each in flow.steps]
-    reasons |= dict.fromkeys(normalizations(replace(flow, steps=words)), NORMALIZATION)
+    reasons |= dict.fromkeys(normalizations(_without_moves(flow)), NORMALIZATION)
     bound, layers = set(), set()
     for step, (operator, node) in enumerate(zip(flow.steps, model.nodes, strict=True)):
         if operator.name in kept:
@@ -129,7 +134,7 @@ def integer_operations(model: OnnxFloatModel, kept: Collection[str]) -> IntegerO
             layers.add(step)
         elif operator.operation in FLOAT_RESULTS:
             bound.add(step)
-        elif operator.operation in _RECTIFIERS and not _is_fused(flow, step):
+        elif operator.operation in _RECTIFIERS and not (_is_fused(flow, step) and _passes_zero(node, model)):
             reasons[step] = NO_KERNEL
         elif _adds_to_product(flow, step):
             reasons[step] = BETWEEN
@@ -178,7 +183,7 @@ def _convolution_times(model: OnnxFloatModel, node: Any) -> Times:
     in_int8 = products * channels * _INTEGER_PRODUCT
     if prod(kernel[1:]) > 1:
         in_int8 += pixels * _INTEGER_PIXEL
-    return Times(round(_FLOAT_BYTES * in_float) + _OVERHEAD, round(in_int8) + _OVERHEAD)
+    return Times(round(in_float / _FLOAT_SHARE) + _OVERHEAD, round(in_int8) + _OVERHEAD)
 
 
 def _conversion(size: int) -> int:
@@ -231,8 +236,16 @@ def _has_kernel(node: Any, model: OnnxFloatModel) -> bool:
 
 def _is_fused(flow: Flow, step: int) -> bool:
     """True for a rectifier that alone reads what the operation before computes."""
-    (tensor,) = flow.activations(step) or (-1,)
-    return tensor in flow.producer and len(flow.readers.get(tensor, ())) == 1
+    read = flow.activations(step)
+    return len(read) == 1 and read[0] in flow.producer and len(flow.readers.get(read[0], ())) == 1
+
+
+def _passes_zero(node: Any, model: OnnxFloatModel) -> bool:
+    """False for a rectifier that zero does not pass: every range has zero in it, and does not rectify so."""
+    if node.op_type != "Clip":
+        return True
+    low, high = (model.number(name) for name in [*node.input[1:], "", ""][:2])
+    return (low is None or low <= 0) and (high is None or high >= 0)
 
 
 def _adds_to_product(flow: Flow, step: int) -> bool:
@@ -240,6 +253,22 @@ def _adds_to_product(flow: Flow, step: int) -> bool:
     if flow.steps[step].operation != "Add" or len(flow.activations(step)) != 1:
         return False
     return any(flow.steps[before].operation in FLOAT_RESULTS for before in flow.before(step))
+
+
+def _without_moves(flow: Flow) -> Flow:
+    """The flow as `normalizations` reads it: in its words, and past the reshapes that tf2onnx writes."""
+    moved: dict[int, int] = {}
+    steps = []
+    for step in flow.steps:
+        inputs = tuple(moved.get(tensor, tensor) for tensor in step.inputs)
+        if step.operation in _MOVING and len(inputs) == 1:
+            moved[step.outputs[0]] = inputs[0]
+            steps.append(Operator("", step.name, (), ()))
+        else:
+            steps.append(
+                Operator(_IN_NORMALIZATIONS.get(step.operation, ""), step.name, inputs, step.outputs)
+            )
+    return Flow.of(steps, flow.sizes)
 
 
 def _composed(flow: Flow) -> set[int]:

@@ -1,0 +1,300 @@
+"""Run every promise of reliability, and write ``docs/reliability.md``.
+
+    python benchmarks/reliability.py                          every row, as often as in CI
+    python benchmarks/reliability.py --times 10 --seed 7      ten times as often, with other cases
+    python benchmarks/reliability.py --row exit --row fork    some rows; the others keep their last result
+
+Each row keeps its last result in ``benchmarks/reliability.jsonl``: what was tried, how often, how many
+escaped, on which commit and machine. The page is written from these. The exit code is 1 if anything escaped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import click
+
+from edgevision.system.machine import now, this_machine
+from edgevision.system.revision import revision
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE, RESULTS = ROOT / "docs" / "reliability.md", ROOT / "benchmarks" / "reliability.jsonl"
+
+HEAD = """# Reliability
+
+Every promise of [SECURITY.md](../SECURITY.md) that can be tried, how it is tried, and what came of it. An
+*escape* is a crash of the host, a hang past the deadline, another answer in silence, a file that is half
+written or lost, or an error that is not in the package's tree. "Tried" counts cases of the fuzz harness, each
+of which its seed and number replay, or tests of the named files, which may try many cases each.
+
+This page is written by the command that runs it; `--row NAME` runs one row, and the others keep what they
+found last, on the commit that they name:
+
+```bash
+python benchmarks/reliability.py --times 10
+```
+
+| row | promise | tried | escapes | seconds | how | commit |
+| --- | --- | --- | --- | --- | --- | --- |
+"""
+TAIL = """
+Not promised, and not counted: what "Not promised" in [SECURITY.md](../SECURITY.md) lists. A bundle of row
+`graphs`, whose artifact was exchanged, is opened as `edgevision.load` opens it, with its known answers as
+they were: a runtime that dies or answers otherwise does so in the child that checks the first load. With
+`selftest="never"` the host opens it itself.
+"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Result of a row: how many were tried, of what, and what escaped, in words."""
+
+    tried: int
+    unit: str
+    escapes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One promise.
+
+    Attributes:
+        name: on the command line and in the page.
+        promise: in words.
+        how: the command or the files of tests, for the page.
+        run: takes the factor and the seed.
+    """
+
+    name: str
+    promise: str
+    how: str
+    run: Callable[[int, int], Outcome] = field(repr=False)
+
+
+def fuzz(kind: str) -> tuple[str, Callable[[int, int], Outcome]]:
+    """A kind of the fuzz harness."""
+
+    def run(times: int, seed: int) -> Outcome:
+        words = [kind, "--times", str(times), "--seed", str(seed)]
+        command = [sys.executable, str(ROOT / "tests" / "fuzz" / "run.py"), *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        lines = done.stdout.splitlines()
+        total = re.fullmatch(rf"{kind}: (\d+) tried, (\d+) escapes .*", lines[-1] if lines else "")
+        if total is None:
+            raise click.ClickException(f"{kind}: the harness failed: {done.stderr[-2000:]}")
+        return Outcome(int(total[1]), "cases", tuple(lines[:-1]))
+
+    return f"`tests/fuzz/run.py {kind}`", run
+
+
+def suite(*files: str, only: str = "", slow: bool = False) -> tuple[str, Callable[[int, int], Outcome]]:
+    """Tests of some files; those that are skipped were not tried."""
+
+    def run(times: int, seed: int) -> Outcome:
+        del seed  # theirs is fixed
+        with tempfile.TemporaryDirectory() as folder:
+            report = Path(folder, "report.xml")
+            command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *files]
+            command += ["-k", only] if only else []
+            command += ["--slow"] if slow else []
+            environment = {**os.environ, "EDGEVISION_REPEATS": str(times)}
+            subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+            cases = list(ElementTree.parse(report).getroot().iter("testcase"))  # noqa: S314 - pytest's own
+        tried = [case for case in cases if case.find("skipped") is None]
+        failed = [
+            case for case in tried if case.find("failure") is not None or case.find("error") is not None
+        ]
+        names = tuple(f"{case.get('classname')}::{case.get('name')}" for case in failed)
+        unit = "tests" if times == 1 else f"tests, {times} times as long where they repeat"
+        return Outcome(len(tried), unit, names)
+
+    named = ", ".join(f"`{file}`" for file in files)
+    return f"{named}, tests with `{only}`" if only else named, run
+
+
+def soak(times: int, seed: int) -> Outcome:
+    """Answers in threads, calls and loads of each backend."""
+    del seed
+    counts = {"answers": 10_000 * times, "loads": 100 * times, "calls": 10_000 * times}
+    words = [word for name, count in counts.items() for word in (f"--{name}", str(count))]
+    command = [sys.executable, str(ROOT / "benchmarks" / "soak.py"), *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    lines = [line for line in done.stdout.splitlines() if "answers in" in line]
+    if not lines:
+        raise click.ClickException(f"soak: {done.stderr[-2000:]}")
+    unit = (
+        f"answers in 8 threads, then {counts['calls']:,} calls and {counts['loads']:,} loads, of each backend"
+    )
+    return Outcome(counts["answers"], unit, tuple(line for line in lines if "FAILED" in line))
+
+
+ROWS = (
+    Row(
+        "files",
+        "A bundle with a damaged file, its manifest as it was, is refused or unchanged",
+        *fuzz("bundles"),
+    ),
+    Row(
+        "manifests",
+        "A damaged manifest is refused or unchanged; one with any value in a field and a mended digest is "
+        "refused or read",
+        *fuzz("manifests"),
+    ),
+    Row(
+        "fields",
+        "Every field of a manifest with each of 44 values and 15 texts",
+        *suite("tests/bundle/test_damage.py"),
+    ),
+    Row("archives", "A mutated or hostile zip or folder is refused", *fuzz("archives")),
+    Row(
+        "graphs", "A nonsense graph with mended digests never harms or misleads the host", *fuzz("structures")
+    ),
+    Row(
+        "sources",
+        "A hostile trained model neither runs code, nor reads files, nor harms or fills the host",
+        *suite(
+            "tests/conversion/test_hostile_sources.py",
+            "tests/converters/test_source_archives.py",
+            "tests/converters/test_keras_refusals.py",
+        ),
+    ),
+    Row("images", "A damaged image is an InputError or an image", *fuzz("images")),
+    Row(
+        "killed-writers",
+        "A bundle is whole and at its place whenever its writer is killed, and leftovers are cleaned",
+        *suite("tests/system/test_files.py", only="killed or dead or death or leftover"),
+    ),
+    Row(
+        "full-disk",
+        "A full disk leaves the old output and nothing else",
+        *suite("tests/bundle/test_storage.py", only="disk"),
+    ),
+    Row(
+        "two-writers",
+        "Of two writers of one output one wins, and the other is told",
+        *suite("tests/system/test_files.py", only="writers_of_one_output or another_wrote"),
+    ),
+    Row(
+        "calls",
+        "Any argument of any public function gives an error of the package; the next call answers as before",
+        *fuzz("calls"),
+    ),
+    Row(
+        "exit",
+        "The exit code is the program's own while daemon threads infer",
+        *suite("tests/plugins/test_end_of_process.py", only="exit_code"),
+    ),
+    Row(
+        "fork",
+        "A model that was loaded before a fork is refused after it",
+        *suite("tests/plugins/test_end_of_process.py", only="fork"),
+    ),
+    Row(
+        "network",
+        "No command and no idle session contacts anyone, or writes what it was not told to",
+        *suite("tests/system/test_no_network.py", slow=True),
+    ),
+    Row(
+        "tampering",
+        "A signed bundle that was changed in any way is refused",
+        *suite("tests/bundle/test_signature.py"),
+    ),
+    Row(
+        "threads-and-soak",
+        "Answers are not crossed between threads; memory, descriptors and threads do not grow",
+        "`benchmarks/soak.py`",
+        soak,
+    ),
+)
+
+
+def line_of(row: Row, result: Mapping[str, Any] | None) -> str:
+    """A row of the page."""
+    if result is None:
+        return f"| {row.name} | {row.promise} | not run | | | {row.how} | |"
+    tried = f"{result['tried']:,} {result['unit']}"
+    if result["unit"] == "cases":
+        tried += f" (seed {result['seed']})"
+    commit = (result["commit"] or "not known")[:12]
+    cells = row.name, row.promise, tried, len(result["escapes"]), f"{result['seconds']:.0f}", row.how, commit
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def page(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """The page, from the last result of each row."""
+    rows = "".join(f"{line_of(row, results.get(row.name))}\n" for row in ROWS)
+    machines = dict.fromkeys(result["machine"] for result in results.values())
+    escapes = [
+        f"- {row.name}: `{escape[:300]}`\n"
+        for row in ROWS
+        for escape in results.get(row.name, {}).get("escapes", ())
+    ]
+    found = f"\nEscapes:\n\n{''.join(escapes)}" if escapes else ""
+    return f"{HEAD}{rows}{found}\nMachine: {'; '.join(machines)}.\n{TAIL}"
+
+
+def read_results() -> dict[str, dict[str, Any]]:
+    """The last result of each row."""
+    if not RESULTS.exists():
+        return {}
+    rows = [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()]
+    return {row["row"]: row for row in rows}
+
+
+def machine() -> str:
+    """This machine, in words."""
+    facts = this_machine()
+    return f"{facts['processor']}, {facts['cores']} cores, {facts['system']}, Python {facts['python']}"
+
+
+@click.command(help=__doc__)
+@click.option("--row", "names", multiple=True, type=click.Choice([row.name for row in ROWS]))
+@click.option("--times", default=1, show_default=True, help="This many times as often as in CI.")
+@click.option(
+    "--seed", default=1, show_default=True, help="With another one, the fuzz harness tries other cases."
+)
+@click.option("--page", "page_only", is_flag=True, help="Run nothing; write the page from the last results.")
+def main(names: Sequence[str], times: int, seed: int, page_only: bool) -> None:
+    """Run the rows, keep their results, and write the page."""
+    results = read_results()
+    escaped = 0
+    for row in () if page_only else ROWS:
+        if names and row.name not in names:
+            continue
+        started = time.monotonic()
+        outcome = row.run(times, seed)
+        results[row.name] = {
+            **{
+                "row": row.name,
+                "tried": outcome.tried,
+                "unit": outcome.unit,
+                "escapes": list(outcome.escapes),
+            },
+            **{"seconds": round(time.monotonic() - started, 1), "seed": seed, "when": now()},
+            **{"commit": revision(), "machine": machine()},
+        }
+        escaped += len(outcome.escapes)
+        print(f"{row.name}: {outcome.tried} {outcome.unit}, {len(outcome.escapes)} escapes", flush=True)
+        for escape in outcome.escapes:
+            print(f"    {escape[:300]}", flush=True)
+        kept = [json.dumps(results[each.name]) for each in ROWS if each.name in results]
+        RESULTS.write_text("\n".join(kept) + "\n", encoding="utf-8")
+        PAGE.write_text(page(results), encoding="utf-8")
+    if page_only:
+        PAGE.write_text(page(results), encoding="utf-8")
+    sys.exit(1 if escaped else 0)
+
+
+if __name__ == "__main__":
+    main()
