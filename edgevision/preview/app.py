@@ -56,6 +56,7 @@ def application(
         address, token: as `Guard`.
     """
     viewers = _Viewers()
+    movable = {threshold["name"] for threshold in card["thresholds"]}
 
     async def current(request: Request) -> Response:
         return JSONResponse(await run_in_threadpool(live.to_dict))
@@ -87,8 +88,8 @@ def application(
             return PlainTextResponse("expected application/json\n", 415)
         try:
             arguments = read_json(body)
-            if not isinstance(arguments, dict):
-                raise OptionError("expected a JSON object of arguments")
+            if not isinstance(arguments, dict) or not movable.issuperset(arguments):
+                raise OptionError(f"expected a JSON object with any of {sorted(movable)}")
             live.change_call(arguments)
         except (JsonError, OptionError) as error:
             return JSONResponse({"error": str(error)}, 400)

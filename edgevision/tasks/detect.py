@@ -235,13 +235,9 @@ class Detector(ImageModel[Detections]):
         ]
 
     def _check_call(self, arguments: Mapping[str, Any]) -> None:
-        known = ("score_threshold", "iou_threshold", "max_detections")
-        for name in arguments:
-            if name not in known:
-                raise OptionError(
-                    f"a detector's call has no argument {shown(name)}; expected {', '.join(known)}"
-                )
-        _for_one_call(self.task, *(arguments.get(name) for name in known))
+        super()._check_call(arguments)
+        names = ("score_threshold", "iou_threshold", "max_detections")
+        _for_one_call(self.task, *(arguments.get(name) for name in names))
 
     def _follow(self, track: str | Tracking) -> Follow[Detections]:
         from edgevision.imaging.view import viewable

@@ -107,7 +107,18 @@ class ImageModel(TaskModel, Generic[ResultT]):
         return lambda frame: watched(frame, **call.current)
 
     def _check_call(self, arguments: Mapping[str, Any]) -> None:
-        """Raise OptionError for arguments that a call would not take, as far as that is known before."""
+        """Raise OptionError for arguments that a call does not take, or whose values it would refuse."""
+        if not arguments:
+            return
+        import inspect
+
+        known = [*inspect.signature(type(self).__call__).parameters][3:]  # after self, image and colour
+        for name in arguments:
+            if name not in known:
+                accepted = ", ".join(known) or "none"
+                raise OptionError(
+                    f"call: no argument {shown(name)} of a {type(self).__name__}; it takes: {accepted}"
+                )
 
     def _follow(self, track: str | Tracking) -> Follow[ResultT]:
         """A function that adds the ids of objects to a result; see `stream`."""

@@ -276,6 +276,6 @@ def test_without_the_extra_the_command_to_install_it_is_told(monkeypatch: pytest
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     with (
         pytest.raises(MissingRuntimeError, match=r'pip install "edgevision\[serve\]"'),
-        served(None, {}, str, Address("127.0.0.1", 0)),  # type: ignore[arg-type]
+        served(None, {"thresholds": []}, str, Address("127.0.0.1", 0)),  # type: ignore[arg-type]
     ):
         pass

@@ -156,6 +156,13 @@ def test_arguments_of_calls_change_while_a_stream_runs() -> None:
     assert stream.call == {"score_threshold": 0.5}
 
 
+def test_a_classifiers_call_takes_no_thresholds() -> None:
+    stream = fake_classifier(["a", "b"], [0.5, 0.5], size_wh=(8, 8)).stream(images(3))
+    with pytest.raises(OptionError, match="no argument 'score_threshold' of a Classifier; it takes: none"):
+        stream.change_call(score_threshold=0.5)
+    assert [result.state for _, result in stream] == ["ok"] * 3
+
+
 @pytest.mark.parametrize("call", [{"score_threshold": 2}, {"threshold": 0.5}])
 def test_arguments_that_a_call_does_not_take_are_refused_before_the_stream(call: dict[str, Any]) -> None:
     from edgevision import StreamSettings
