@@ -2,7 +2,7 @@
 
     python benchmarks/latency_table.py [NETWORK …]
 
-converts five small networks with random weights to every precision that the CPU targets have, times the
+converts six small networks with random weights to every precision that the CPU targets have, times the
 artifacts of each network in turn, and replaces this architecture's part of
 ``edgevision/conversion/latency_table.toml``. A search uses the table for targets of this architecture that
 the machine of the conversion is not one of. Run it on an idle machine.
@@ -69,6 +69,19 @@ def separable() -> keras.Model:
     return keras.applications.MobileNetV2((96, 96, 3), alpha=0.35, weights=None, classes=10)
 
 
+def narrow() -> keras.Model:
+    """Convolutions of few channels on a large map, as in small networks for one kind of object."""
+    image = keras.Input((64, 64, 1))
+    x = layers.Conv2D(8, 3, activation="relu")(layers.Conv2D(8, 3, activation="relu")(image))
+    for filters in (16, 32, 64):
+        y = layers.SeparableConv2D(filters, 3, padding="same", activation="relu")(x)
+        y = layers.MaxPooling2D(3, strides=2, padding="same")(
+            layers.SeparableConv2D(filters, 3, padding="same")(y)
+        )
+        x = layers.Add()([y, layers.Conv2D(filters, 1, strides=2)(x)])
+    return keras.Model(image, layers.Dense(10, activation="softmax")(layers.GlobalAveragePooling2D()(x)))
+
+
 def layer_normalized() -> keras.Model:
     """Depthwise convolutions with layer normalization and GELU, as in a ConvNeXt."""
     image = keras.Input((64, 64, 3))
@@ -97,6 +110,7 @@ NETWORKS: tuple[Callable[[], keras.Model], ...] = (
     convolutions,
     residual,
     separable,
+    narrow,
     layer_normalized,
     transformer,
 )

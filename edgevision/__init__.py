@@ -103,6 +103,7 @@ if TYPE_CHECKING:
     from edgevision.imaging.levels import ValueMapping as ValueMapping
     from edgevision.imaging.preprocess import Preprocessing as Preprocessing
     from edgevision.imaging.yuv import YuvFrame as YuvFrame
+    from edgevision.isolation.settings import Isolation as Isolation
     from edgevision.journal.chain import JournalHead as JournalHead
     from edgevision.journal.journal import Journal as Journal
     from edgevision.journal.reader import JournalReader as JournalReader
@@ -120,6 +121,7 @@ if TYPE_CHECKING:
     from edgevision.loading.load import load_classifier as load_classifier
     from edgevision.loading.load import load_detector as load_detector
     from edgevision.loading.load import load_generator as load_generator
+    from edgevision.loading.requirements import Requirements as Requirements
     from edgevision.metrics.changes import BoxChange as BoxChange
     from edgevision.metrics.changes import Confusion as Confusion
     from edgevision.metrics.changes import Flip as Flip
@@ -233,6 +235,7 @@ _NAMES = {
     "imaging.levels": ("ValueMapping",),
     "imaging.preprocess": ("Preprocessing",),
     "imaging.yuv": ("YuvFrame",),
+    "isolation.settings": ("Isolation",),
     "journal.chain": ("JournalHead",),
     "journal.journal": ("Journal",),
     "journal.reader": ("JournalReader", "JournalRow", "read_journal"),
@@ -241,6 +244,7 @@ _NAMES = {
     "loading.bare": ("BareModel",),
     "loading.install": ("Installed", "install", "roll_back"),
     "loading.load": ("load", "load_classifier", "load_detector", "load_generator"),
+    "loading.requirements": ("Requirements",),
     "metrics.changes": ("BoxChange", "Confusion", "Flip", "PixelChange"),
     "metrics.reliability": ("Reliability", "ReliabilityBin"),
     "metrics.comparison": (

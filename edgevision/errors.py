@@ -12,6 +12,7 @@
     ├── PluginError                     6   no working plugin provides the requested name
     │   └── MissingRuntimeError         6   … because its runtime is not installed
     ├── DeviceError                     7   the requested device or precision is not available
+    │   └── RequirementsError           7   … or the loaded model is not what `require` says
     ├── ArtifactError                   8   a runtime cannot load an artifact
     │   └── OpenSizeError               8   … because the size of its input is open
     ├── InferenceError                  9   inference failed
@@ -39,6 +40,9 @@ exits with 130, and code 1 means an internal error in EdgeVision or in a plugin.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 _MOST_CHARACTERS = 10_000
 
@@ -136,6 +140,35 @@ class DeviceError(EdgeVisionError):
     """The requested device, or the requested precision on it, is not available."""
 
     exit_code = 7
+
+
+class UnmetRequirement(NamedTuple):
+    """A requirement on a loaded model that does not hold.
+
+    Attributes:
+        field: its name in `edgevision.Requirements`.
+        required: what must hold.
+        found: what does.
+    """
+
+    field: str
+    required: str
+    found: str
+
+
+class RequirementsError(DeviceError):
+    """A loaded model does not meet what `require` says of it.
+
+    Attributes:
+        unmet: the requirements that do not hold, each an `UnmetRequirement`.
+    """
+
+    def __init__(self, where: str, unmet: Sequence[UnmetRequirement]) -> None:
+        self.unmet = tuple(unmet)
+        said = "; ".join(f"{one.field}: required {one.required}, found {one.found}" for one in unmet)
+        super().__init__(
+            f"{where}: {said}; pass another backend, device or precision to load, or relax require"
+        )
 
 
 class ArtifactError(EdgeVisionError):

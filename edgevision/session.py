@@ -122,6 +122,8 @@ class CheckedSession:
         precision: the precision in which float operations are computed.
         fallback_nodes: names of the nodes that run on the CPU instead of `device`, where the caller
             allowed that; else empty.
+        reports_placement: whether every other node is known to run on `device`; `False` where the runtime
+            does not tell.
     """
 
     def __init__(self, session: Session, backend: str, threads: int | None = None) -> None:
@@ -132,6 +134,7 @@ class CheckedSession:
         self.device: str = session.device
         self.precision: str = session.precision
         self.fallback_nodes: tuple[str, ...] = getattr(session, "fallback_nodes", ())
+        self.reports_placement: bool = getattr(session, "reports_placement", False)
         self._session = session
         self._fixed = tuple(spec for spec in self.inputs if spec.shape and not spec.dynamic_batch)
         bytes_per_image = [prod(spec.with_batch(1)) * np.dtype(spec.dtype).itemsize for spec in self.inputs]

@@ -117,6 +117,7 @@ class PooledSession:
         inputs, outputs, device, precision: as in `Session`.
         slots: the pool.
         fallback_nodes: names of the nodes that run on the CPU, where the caller allowed it.
+        reports_placement: whether every other node is known to run on `device`.
     """
 
     inputs: tuple[TensorSpec, ...]
@@ -125,6 +126,7 @@ class PooledSession:
     precision: str
     slots: SlotPool
     fallback_nodes: tuple[str, ...] = ()
+    reports_placement: bool = False
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """As `Session.run`."""

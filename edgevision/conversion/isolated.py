@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -52,10 +53,11 @@ def convert_isolated(request: ConversionRequest, limits: SourceLimits, progress:
         OptionError: an argument cannot be sent to another process.
         EdgeVisionError: as `edgevision.convert`.
     """
+    since = time.monotonic()
     while True:
         family = ProcessFamily()
         applied = AppliedLimits.of(limits, request.source)
-        supervisor = ConversionSupervisor(request.source, applied, family, progress)
+        supervisor = ConversionSupervisor(request.source, applied, family, progress, since)
         try:
             with _left_clean(request, family) as worker:
                 return _ask(worker, request, supervisor)

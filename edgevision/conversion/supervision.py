@@ -32,6 +32,7 @@ class ConversionSupervisor:
         limits: what the process may use.
         family: the process and its children.
         progress: the caller's function, or `None`.
+        since: when the conversion began, on the monotonic clock; earlier processes count.
 
     Attributes:
         limits: as passed.
@@ -39,21 +40,27 @@ class ConversionSupervisor:
     """
 
     def __init__(
-        self, source: Path, limits: AppliedLimits, family: ProcessFamily, progress: Progress | None
+        self,
+        source: Path,
+        limits: AppliedLimits,
+        family: ProcessFamily,
+        progress: Progress | None,
+        since: float,
     ) -> None:
         self.limits = limits
         self.activity = Activity(Phase.PREPARING)
         self._source = source
         self._family = family
         self._progress = progress
-        self._start = self._phase_start = self._last_busy = time.monotonic()
+        self._start = since
+        self._phase_start = self._last_busy = time.monotonic()
         self._phase_computed = self._computed = 0.0
 
     def heard(self, report: Message) -> None:
         """Pass on progress and log lines, and note activities.
 
         Raises:
-            ProcessError: it is none of these.
+            ProcessError: it is of no known kind.
         """
         fields = report.fields
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
+import resource
 import signal
 import socket
 import sys
@@ -58,7 +59,7 @@ def serve() -> None:
     if opening is None:
         os._exit(0)
     message, (lifeline, content) = opening
-    _end_with_parent(lifeline)
+    _prepare_to_end(lifeline)
     try:
         session = _open(message, content)
         _warm_up(session)
@@ -74,12 +75,14 @@ def serve() -> None:
     os._exit(0)
 
 
-def _end_with_parent(lifeline: int) -> None:
-    """Let the system end this process when the other end of a pipe is closed: when the caller ends.
+def _prepare_to_end(lifeline: int) -> None:
+    """End at once if this process crashes, and when the other end of a pipe is closed: when the caller ends.
 
     A native call that never returns would keep a thread that waits for it from running. The signal of the
     parent's death is no help: it comes when the *thread* ends that started this process.
     """
+    # To write gigabytes into a file would keep the caller from knowing of a crash.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     if sys.platform == "linux":
         with suppress(OSError):
             Path("/proc/self/oom_score_adj").write_bytes(_FIRST_TO_END)
@@ -114,6 +117,7 @@ def _opened(session: Session) -> Message:
             "device": session.device,
             "precision": session.precision,
             "fallback_nodes": list(getattr(session, "fallback_nodes", ())),
+            "reports_placement": bool(getattr(session, "reports_placement", False)),
             "leases": isinstance(session, LeasingSession),
         }
     )
@@ -213,7 +217,5 @@ def _fields_of(error: BaseException) -> dict[str, Any]:
 
 def _memory_bytes() -> int:
     """The most memory that this process has had in use."""
-    import resource
-
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

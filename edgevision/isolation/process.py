@@ -15,7 +15,7 @@ from weakref import finalize
 
 from edgevision.artifact import Artifact
 from edgevision.backend import Backend, SessionSettings
-from edgevision.errors import DeadlineError, OptionError, ProcessError
+from edgevision.errors import DeadlineError, InferenceError, OptionError, ProcessError
 from edgevision.execution.first_run import class_name, settings_fields
 from edgevision.execution.messages import Message
 from edgevision.execution.worker import end_in_words, error_of, interpreter_command
@@ -92,6 +92,7 @@ class Opened:
     device: str
     precision: str
     fallback_nodes: tuple[str, ...]
+    reports_placement: bool
     leases: bool
 
 
@@ -106,7 +107,7 @@ class RuntimeProcess:
 
     Attributes:
         opened: what it said of its session; `None` before `wait` returned.
-        failure: why it must be replaced; `None` while it works.
+        failure: why it must be replaced, in words; empty while it works.
 
     Raises:
         ProcessError: it cannot be started.
@@ -114,7 +115,7 @@ class RuntimeProcess:
 
     def __init__(self, opening: Opening, what: str) -> None:
         self.opened: Opened | None = None
-        self.failure: ProcessError | None = None
+        self.failure = ""
         self._what = what
         self._started = time.monotonic()
         self._control, theirs = socket.socketpair()
@@ -177,6 +178,7 @@ class RuntimeProcess:
                 fields["device"],
                 fields["precision"],
                 tuple(fields["fallback_nodes"]),
+                fields["reports_placement"],
                 fields["leases"],
             )
         return self.opened
@@ -213,18 +215,19 @@ class RuntimeProcess:
             theirs.close()
             os.close(memory)
 
+    # A new error each time, and texts are kept: a raised one refers to the frames that it went through, and
+    # with them to this process.
     def ended(self) -> ProcessError:
         """The error of a call whose process closed its channel."""
-        if self.failure is None:
+        if not self.failure:
             reason = end_in_words(self._process, _SECONDS_TO_END)
-            self.failure = ProcessError(f"{self._what}: {reason} in a process of its own")
-        return self.failure
+            self.failure = f"{self._what}: {reason} in a process of its own"
+        return ProcessError(self.failure)
 
     def stalled(self, reason: str) -> DeadlineError:
         """The error of a call that took too long; the process is ended."""
         error = DeadlineError(f"{self._what}: {reason}; its process was ended")
-        if self.failure is None:
-            self.failure = error
+        self.failure = self.failure or str(error)
         self.end()
         return error
 
@@ -251,6 +254,8 @@ class SharedSlot:
         inputs: as in `edgevision.backend.Slot`.
         process: runs it.
         is_large: whether its process had more memory in use than its limit, at the last run.
+        is_spent: whether it must not run again: a run failed, or was left before its answer was read, which
+            another run would take for its own.
     """
 
     def __init__(
@@ -262,7 +267,7 @@ class SharedSlot:
         self._outputs = tensors.outputs
         self._channel = channel
         self._deadline_s = deadline_s
-        self._unanswered = False
+        self.is_spent = False
         channel.settimeout(deadline_s)
         finalize(self, channel.close)
 
@@ -276,13 +281,15 @@ class SharedSlot:
         """
         channel = self._channel
         try:
-            if self._unanswered:  # an interrupted run: its answer is not this one's
-                self._answer(channel.recv(1))
-            self._unanswered = True
+            if self.is_spent:
+                raise InferenceError(
+                    "an earlier run of this slot failed or was interrupted; lease another one"
+                )
+            self.is_spent = True
             channel.send(_RUN)
             answer = channel.recv(1)
             if answer == _DONE:
-                self._unanswered = False
+                self.is_spent = False
                 return {name: array.copy() for name, array in self._outputs.items()}
             return self._answer(answer)
         except TimeoutError:
@@ -295,17 +302,19 @@ class SharedSlot:
         if not answer:
             raise self.process.ended()
         if answer in (_DONE, _DONE_AND_LARGE):
-            self._unanswered = False
+            self.is_spent = False
             self.is_large = answer == _DONE_AND_LARGE
             return {name: array.copy() for name, array in self._outputs.items()}
         message = receive_message(self._channel, time.monotonic() + self._deadline_s)
         self._channel.settimeout(self._deadline_s)
         if message is None:
             raise self.process.ended()
-        self._unanswered = False
+        self.is_spent = False
         if answer == _OTHER_SHAPES:
             return dict(message.arrays)
-        raise error_of(message.fields)
+        error = error_of(message.fields)
+        self.is_spent = isinstance(error, InferenceError)  # as the other process sees it
+        raise error
 
 
 def _texts(options: Mapping[str, object]) -> dict[str, object]:
@@ -318,7 +327,7 @@ def _start(control: socket.socket) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
             command,
-            stdin=control,
+            stdin=control.fileno(),
             stdout=subprocess.DEVNULL,
             # Ctrl-C on a terminal goes to the caller alone.
             start_new_session=True,

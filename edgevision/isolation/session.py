@@ -99,7 +99,7 @@ class IsolatedSession:
 
     Attributes:
         inputs, outputs, device, precision: as in `Session`.
-        fallback_nodes: as in `edgevision.session.CheckedSession`.
+        fallback_nodes, reports_placement: as in `edgevision.session.CheckedSession`.
     """
 
     def __init__(self, supervision: _Supervision) -> None:
@@ -109,6 +109,7 @@ class IsolatedSession:
         self.device = opened.device
         self.precision = opened.precision
         self.fallback_nodes = opened.fallback_nodes
+        self.reports_placement = opened.reports_placement
         self._supervision = supervision
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -146,7 +147,7 @@ class _Lease:
         try:
             slot = self._lease.__enter__()
         except ProcessError as error:
-            self._supervision.replace(running.process, error)
+            self._supervision.replace(running.process, str(error))
             raise
         assert isinstance(slot, SharedSlot)  # noqa: S101 (the pool has no others)
         self._slot = slot
@@ -155,9 +156,12 @@ class _Lease:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._lease.__exit__(kind, error, trace)
         process = self._slot.process
-        if process.failure is not None:
+        if self._slot.is_spent:
+            self._lease.__exit__(InferenceError, InferenceError(), None)  # the pool does not keep it
+        else:
+            self._lease.__exit__(kind, error, trace)
+        if process.failure:
             self._supervision.replace(process, process.failure)
         elif self._slot.is_large:
             self._supervision.retire(process)
@@ -196,8 +200,8 @@ class _Supervision:
         self._closed = False
         #: When processes were replaced, on the monotonic clock.
         self._replaced: deque[float] = deque()
-        self._cause: EdgeVisionError | None = None
-        self._limit_error: RestartLimitError | None = None
+        #: Why the last one was replaced, and why none is started any more.
+        self._cause = self._limit = ""
         self._running: _Running | None = None
         self._standby: RuntimeProcess | None = None
         process = RuntimeProcess(opening, what)
@@ -231,7 +235,7 @@ class _Supervision:
         try:
             running = self._running
             if running is not None and not running.process.is_alive:  # it ended between two calls
-                self._replace(running.process, running.process.ended())
+                self._replace(running.process, str(running.process.ended()))
             if self._running is None:
                 self._take_over(until)
             assert self._running is not None  # noqa: S101
@@ -239,7 +243,7 @@ class _Supervision:
         finally:
             self._changing.release()
 
-    def replace(self, process: RuntimeProcess, cause: EdgeVisionError) -> None:
+    def replace(self, process: RuntimeProcess, cause: str) -> None:
         """Replace a process that failed, unless that is done already."""
         running = self._running
         # Looked at before the lock, which a thread holds that waits for the new process.
@@ -257,7 +261,7 @@ class _Supervision:
         with self._changing:
             if self._running is running:
                 # It ends with the last of its slots.
-                self._count(ProcessError(f"{self._what}: its process exceeded its memory limit"))
+                self._count(f"{self._what}: its process exceeded its memory limit")
 
     def close(self) -> None:
         """End all processes; calls in progress fail."""
@@ -274,8 +278,8 @@ class _Supervision:
         """Wait for the process that is starting, and let it take calls."""
         if self._closed:
             raise SessionClosedError("the session is closed; open it again with edgevision.load(…)")
-        if self._limit_error is not None:
-            raise self._limit_error
+        if self._limit:
+            raise RestartLimitError(self._limit)
         process = self._starting
         assert process is not None  # noqa: S101
         try:
@@ -286,12 +290,12 @@ class _Supervision:
             if process.age_s < self._isolation.start_timeout_s:
                 raise self._being_replaced() from None
             error = process.not_open_within(self._isolation.start_timeout_s)
-            self._replace(process, error)
+            self._replace(process, str(error))
             raise error from None
         except EdgeVisionError as error:
             if self._closed:
                 raise SessionClosedError("the session was closed while its process was replaced") from error
-            self._replace(process, error)
+            self._replace(process, str(error))
             raise
         isolation = self._isolation
         self._running = _Running(
@@ -304,11 +308,11 @@ class _Supervision:
         if isolation.standby:
             self._standby = RuntimeProcess(self._opening, self._what)
 
-    def _replace(self, process: RuntimeProcess, cause: EdgeVisionError) -> None:
+    def _replace(self, process: RuntimeProcess, cause: str) -> None:
         process.end()
         self._count(cause)
 
-    def _count(self, cause: EdgeVisionError) -> None:
+    def _count(self, cause: str) -> None:
         """Start another process, if the limit allows it."""
         running, self._running = self._running, None
         if running is not None:
@@ -322,11 +326,11 @@ class _Supervision:
             self._replaced.popleft()
         count = len(self._replaced)
         if count > limit.most_restarts:
-            self._limit_error = RestartLimitError(
+            self._limit = (
                 f"{cause}; after {limit.most_restarts} replacements within {limit.within_s:g} s it is not "
                 "replaced again; load the model again when the cause is found"
             )
-            error_line("%s", self._limit_error)
+            error_line("%s", self._limit)
             self._end_standby()
             return
         warning(

@@ -71,19 +71,22 @@ def isolation_of(isolate: object, deadline_ms: object, standby: object) -> Isola
     Raises:
         OptionError: an argument is invalid, or only has a meaning with another.
     """
-    isolation = (
-        isolate if isinstance(isolate, Isolation) else Isolation() if flag(isolate, "isolate") else None
-    )
-    stated = {name: value for name, value in (("deadline_ms", deadline_ms),) if value is not None}
-    if flag(standby, "standby"):
-        stated["standby"] = standby
-    if isolation is None:
-        for name in stated:
-            raise OptionError(f"{name}: only has a meaning with isolate=True; pass both, or remove it")
+    standby = flag(standby, "standby")
+    if isinstance(isolate, Isolation):
+        isolation = isolate
+    elif flag(isolate, "isolate"):
+        isolation = Isolation()
+    else:
+        for name, is_stated in (("deadline_ms", deadline_ms is not None), ("standby", standby)):
+            if is_stated:
+                raise OptionError(f"{name}: only has a meaning with isolate=True; pass both, or remove it")
         return None
-    for name, value in stated.items():
-        if getattr(isolation, name) not in (None, False, value):
+    if deadline_ms is not None:
+        stated = replace(isolation, deadline_ms=real_number(deadline_ms, "deadline_ms"))
+        if isolation.deadline_ms not in (None, stated.deadline_ms):
             raise OptionError(
-                f"{name}: {shown(value)} and isolate.{name} {shown(getattr(isolation, name))} contradict each other"
+                f"deadline_ms: {stated.deadline_ms:g} and isolate.deadline_ms {isolation.deadline_ms:g} "
+                "contradict each other"
             )
-    return replace(isolation, **stated)
+        isolation = stated
+    return replace(isolation, standby=isolation.standby or standby)

@@ -16,7 +16,7 @@ from edgevision.loading.opening import open_for
 from edgevision.loading.requests import request_of
 from edgevision.observation import observers
 from edgevision.plugins import Registry, registry
-from edgevision.system.arguments import one_path
+from edgevision.system.arguments import instance, one_path
 from edgevision.system.log import info
 from edgevision.tasks.task_model import model_of_task
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # a process that runs one bare classifier imports no bundles,
 
     from edgevision.bundle.trust import TrustPolicy
     from edgevision.isolation.settings import Isolation
+    from edgevision.loading.requirements import Requirements
     from edgevision.system.numeric import RealNumber
     from edgevision.tasks.classify import Classifier
     from edgevision.tasks.detect import Detector
@@ -45,6 +46,7 @@ class LoadOptions(TypedDict, total=False):
     isolate: bool | Isolation
     deadline_ms: RealNumber | None
     standby: bool
+    require: Requirements | None
 
 
 def load(  # noqa: PLR0913  (all but the first three by name)
@@ -62,6 +64,7 @@ def load(  # noqa: PLR0913  (all but the first three by name)
     isolate: bool | Isolation = False,
     deadline_ms: RealNumber | None = None,
     standby: bool = False,
+    require: Requirements | None = None,
 ) -> Model:
     """Load a model on this machine: a `Classifier`, a `Detector` or a `Generator`, as the bundle says.
 
@@ -112,6 +115,7 @@ def load(  # noqa: PLR0913  (all but the first three by name)
         deadline_ms: milliseconds that one run of the network may take, with `isolate`. Then its process is
             ended, and the call raises `DeadlineError`. `None` is a minute.
         standby: with `isolate`, keep a second process, with the model open and warm, to take over.
+        require: what must hold for the loaded model.
 
     Raises:
         BundleError: the bundle is damaged.
@@ -121,12 +125,14 @@ def load(  # noqa: PLR0913  (all but the first three by name)
         ArtifactError: the runtime refuses the artifact.
         InferenceError: the known answers were checked, and one differs.
         ProcessError: the runtime crashed or timed out on the first load.
+        RequirementsError: the loaded model does not meet `require`.
     """
     path, plugins = one_path(path, "path"), registry()
     request = request_of(backend, device, precision, threads, settings, tune, selftest)
     request = replace(request, isolation=_isolation(isolate, deadline_ms, standby))
     for_bundles = {"precision": precision, "selftest": request.selftest == ALWAYS, "tune": tune}
     described = bare_options(path, bare, for_bundles)
+    require = _requirements(require)
     if described is None:
         model = _load_bundle(path, request, plugins, trust)
     else:
@@ -135,6 +141,8 @@ def load(  # noqa: PLR0913  (all but the first three by name)
 
             refuse_bare_file(path, trust)
         model = load_bare(path, request, described, plugins)
+    if require is not None:
+        _check(model, require, path)
     if observers.listening:
         observers.call("edgevision_model_loaded", model=model, path=path)
     return model
@@ -250,6 +258,25 @@ def _is_checked_here(path: Path, choice: Choice, device: str, mode: str) -> bool
     if doubt:
         info("%s: the known answers are checked: %s", path, doubt)
     return bool(doubt)
+
+
+def _requirements(require: Requirements | None) -> Requirements | None:
+    if require is None:
+        return None
+    from edgevision.loading.requirements import Requirements
+
+    return instance(require, Requirements, "require")
+
+
+def _check(model: Model, require: Requirements, path: Path) -> None:
+    """Check what must hold for a model, and close it if that does not."""
+    from edgevision.loading.requirements import check_requirements
+
+    try:
+        check_requirements(model, require, str(path))
+    except BaseException:
+        model.close()
+        raise
 
 
 def _isolation(isolate: bool | Isolation, deadline_ms: RealNumber | None, standby: bool) -> Isolation | None:

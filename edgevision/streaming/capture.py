@@ -64,6 +64,8 @@ class Capture:
         self._policy = policy
         self._settings = settings
         self._captured = 0
+        self._damage = ""  # of the first damaged frame
+        self._usable = False
         self._live = False
         self._thread: Running | None = None
         self._hanging: list[Running] = []
@@ -83,7 +85,7 @@ class Capture:
             outcome = self._watch(attempt)
             if exchange.closed or outcome is None:
                 exchange.tell("ended", f"{attempt.name}: ended")
-                exchange.end()
+                exchange.end(self._useless(attempt.name))
                 return
             if attempt.frames:  # it was well in between
                 tries, lost_at_ns = 0, self._clock.monotonic_ns()
@@ -124,11 +126,24 @@ class Capture:
             except InputError as error:
                 damage = str(error)
         if image is None:
-            exchange.drop_damaged(f"{name}: frame {index}: {without_credentials(damage)}")
+            self._damage = self._damage or damage
+            message = f"{name}: frame {index}: {without_credentials(damage)}"
+            exchange.drop_damaged(index, name, at, message)
+            exchange.tell_dropped()
             return not exchange.closed
         capture_ms = (at.monotonic_ns - started_ns) / _NS_PER_MS
+        self._usable = True
         frame = StreamFrame(index, at, captured.presentation_s, image, name, capture_ms, self._clock)
-        return exchange.offer(frame)
+        offered = exchange.offer(frame)
+        exchange.tell_dropped()
+        return offered
+
+    def _useless(self, name: str) -> StreamBrokenError | None:
+        """The error for a source that ended without one usable frame: nothing was looked at."""
+        if self._usable or not self._damage:
+            return None
+        told = without_credentials(self._damage)
+        return StreamBrokenError(f"{name}: none of {self._captured} frames could be used; the first: {told}")
 
     def _watch(self, attempt: _Attempt) -> EdgeVisionError | None:
         """Wait for the end of an attempt, or of its patience: `None` where the source ended."""

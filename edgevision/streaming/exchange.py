@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from edgevision.errors import EdgeVisionError, first_line
+from edgevision.imaging.frame import Frame
 from edgevision.streaming.policy import WAIT, Policy
 from edgevision.streaming.records import (
     ABSTAINED,
@@ -23,7 +24,8 @@ from edgevision.streaming.records import (
     StreamFrame,
     StreamResult,
 )
-from edgevision.system.clock import Clock
+from edgevision.streaming.telling import Teller, facts_of
+from edgevision.system.clock import Clock, Instant
 
 ResultT = TypeVar("ResultT")
 #: A frame and its result.
@@ -44,6 +46,7 @@ class Exchange(Generic[ResultT]):
         workers: how many frames may be worked on at once.
         places: likewise where the newest result counts: a frame that is preprocessed ahead of its turn would
             be older than another one when its turn comes.
+        teller: tells observers of dropped frames.
         max_age_ms: a frame that is older is not answered, and an answer about it is not given.
         deadline_ms: a result whose frame is older when it is given is stale.
 
@@ -59,6 +62,7 @@ class Exchange(Generic[ResultT]):
         clock: Clock,
         workers: int,
         places: int,
+        teller: Teller,
         max_age_ms: float | None = None,
         deadline_ms: float | None = None,
     ) -> None:
@@ -71,6 +75,8 @@ class Exchange(Generic[ResultT]):
         self.closed = False
         self._workers = workers
         self._places = places
+        self._teller = teller
+        self._untold: deque[tuple[str, dict[str, Any], Frame | None]] = deque()
         self._working = 0  # frames that workers took and did not deliver
         self._max_age_ms = max_age_ms
         self._deadline_ms = deadline_ms
@@ -94,21 +100,23 @@ class Exchange(Generic[ResultT]):
             while not self.policy.drops and len(self._waiting) >= self.policy.waiting and not self.closed:
                 self.changed.wait()
             if self.closed:
-                self._dropped[DropCause.CLOSED] += 1
+                self._drop(frame, DropCause.CLOSED)
                 return False
             while len(self._waiting) >= self.policy.waiting:
-                self._waiting.popleft()
                 cause = DropCause.NEWER_FRAME if self.policy.newest_result else DropCause.QUEUE_FULL
-                self._dropped[cause] += 1
+                self._drop(self._waiting.popleft(), cause)
             self._waiting.append(frame)
             self.changed.notify_all()
             return True
 
-    def drop_damaged(self, message: str) -> None:
+    def drop_damaged(self, index: int, source: str, captured_at: Instant, message: str) -> None:
         """Count a captured frame that cannot be used."""
         with self.changed:
             self._captured += 1
             self._dropped[DropCause.DAMAGED] += 1
+            if self._teller.listening:
+                facts = {**facts_of(index, source, captured_at), "damage": message}
+                self._untold.append((DropCause.DAMAGED, facts, None))
             self._wake()
         self.tell("damaged", message)
 
@@ -146,13 +154,14 @@ class Exchange(Generic[ResultT]):
             self._working -= 1
             self._wake()
             if self.closed:
-                self._dropped[DropCause.CLOSED] += 1
+                self._drop(frame, DropCause.CLOSED)
                 return
             if place < self._next:  # under `latest`, a newer one was given already
-                self._dropped[DropCause.NEWER_RESULT] += 1
+                self._drop(frame, DropCause.NEWER_RESULT)
                 return
             if self.policy.newest_result:
-                self._dropped[DropCause.NEWER_RESULT] += len(self._results)
+                for older, _ in self._results.values():
+                    self._drop(older, DropCause.NEWER_RESULT)
                 self._results.clear()
                 self._next = place
             self._results[place] = frame, result
@@ -192,10 +201,20 @@ class Exchange(Generic[ResultT]):
                 return
             self.closed = True
             self._error = error
-            self._dropped[DropCause.CLOSED] += len(self._waiting) + len(self._results)
+            for frame in (*self._waiting, *(answered for answered, _ in self._results.values())):
+                self._drop(frame, DropCause.CLOSED)
             self._waiting.clear()
             self._results.clear()
             self._wake()
+
+    def tell_dropped(self) -> None:
+        """Tell the observers of what was dropped meanwhile: by a thread that does not hold the condition."""
+        while self._untold:
+            try:
+                told = self._untold.popleft()
+            except IndexError:  # another thread tells of the last one
+                return
+            self._teller.dropped(*told)
 
     def counters(self) -> StreamCounters:
         """The present numbers."""
@@ -211,6 +230,12 @@ class Exchange(Generic[ResultT]):
                 in_progress=self._in_progress(),
             )
 
+    def _drop(self, frame: StreamFrame, cause: str) -> None:
+        self._dropped[cause] += 1
+        if self._teller.listening:
+            facts = facts_of(frame.index, frame.source, frame.captured_at)
+            self._untold.append((cause, facts, frame.image))
+
     def _may_take(self) -> bool:
         """True if there is room for one more result: each worker's, and one that waits for the consumer."""
         if self.policy.newest_result:
@@ -222,7 +247,7 @@ class Exchange(Generic[ResultT]):
             frame = self._waiting.popleft()
             if not self._is_too_old(frame):
                 return frame
-            self._dropped[DropCause.TOO_OLD] += 1
+            self._drop(frame, DropCause.TOO_OLD)
             self._wake()
         return None
 
@@ -236,7 +261,7 @@ class Exchange(Generic[ResultT]):
             self.changed.notify_all()
             if not self._is_too_old(frame):
                 return frame, result
-            self._dropped[DropCause.TOO_OLD] += 1
+            self._drop(frame, DropCause.TOO_OLD)
         return None
 
     def _followed(self, frame: StreamFrame, result: StreamResult[ResultT]) -> Answered[ResultT]:

@@ -6,7 +6,7 @@ import os
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from edgevision.errors import ForkedSessionError, OptionError, StreamError
 from edgevision.frame_source import FrameReader
@@ -17,6 +17,7 @@ from edgevision.streaming.exchange import Answered, Exchange
 from edgevision.streaming.policy import Policy
 from edgevision.streaming.records import RunFacts, StreamCounters, StreamEvent
 from edgevision.streaming.settings import StreamSettings
+from edgevision.streaming.telling import Teller
 from edgevision.streaming.turns import places_of, turns_of
 from edgevision.streaming.worker import Answering, Worker
 from edgevision.system.clock import Clock, Running
@@ -27,6 +28,20 @@ ResultT = TypeVar("ResultT")
 _JOIN_S = 5.0
 #: And for the source's: a camera's next frame is near, and a driver that hangs is not waited for.
 _READER_JOIN_S = 2.0
+
+
+class StreamedModel(Protocol):
+    """As much of a model as a stream needs to know."""
+
+    @property
+    def session(self) -> CheckedSession:
+        """Whose device streams take turns on."""
+        ...
+
+    @property
+    def bundle_digest(self) -> str | None:
+        """Of its bundle, for the results."""
+        ...
 
 
 class Stream(Generic[ResultT]):
@@ -113,7 +128,7 @@ class StreamRun(Generic[ResultT]):
     Args:
         open_reader: opens the source.
         answering: makes a worker's function that answers.
-        session, bundle_digest: of the model.
+        model: that answers.
         policy: `None` for the one that suits the source.
         limits_ms: the highest age of a frame, and the deadline of a result.
         settings: time limits, and the number of workers.
@@ -124,20 +139,20 @@ class StreamRun(Generic[ResultT]):
         self,
         open_reader: Callable[[], FrameReader],
         answering: Answering[ResultT],
-        session: CheckedSession,
-        bundle_digest: str | None,
+        model: StreamedModel,
         policy: Policy | None,
         limits_ms: tuple[float | None, float | None],
         settings: StreamSettings,
         clock: Clock,
     ) -> None:
+        session, self._teller = model.session, Teller(model)
         at_once = None if settings.workers is None else int(settings.workers)
         places = at_once or places_of(session)
         workers = at_once or places + 1  # so that preprocessing goes on during inference
-        self.exchange: Exchange[ResultT] = Exchange(clock, workers, places, *limits_ms)
+        self.exchange: Exchange[ResultT] = Exchange(clock, workers, places, self._teller, *limits_ms)
         self._capture = Capture(open_reader, self.exchange, policy, settings)
         self._turns = turns_of(session, clock)
-        run = RunFacts(session.backend, session.device, session.precision, bundle_digest)
+        run = RunFacts(session.backend, session.device, session.precision, model.bundle_digest)
         self._workers = [Worker(self.exchange, answering, self._turns, self, run) for _ in range(workers)]
         self._threads: list[Running] = []
         self._process = 0
@@ -160,12 +175,22 @@ class StreamRun(Generic[ResultT]):
     def next(self) -> Answered[ResultT] | None:
         """As `Exchange.next`."""
         self._check_process()
-        return self.exchange.next()
+        answered = self.exchange.next()
+        self._tell(answered)
+        return answered
 
     def poll(self, listener: Callable[[], None]) -> Answered[ResultT] | bool:
         """As `Exchange.poll`."""
         self._check_process()
-        return self.exchange.poll(listener)
+        found = self.exchange.poll(listener)
+        self._tell(found)
+        return found
+
+    def _tell(self, found: Answered[ResultT] | bool | None) -> None:
+        """Tell the observers, in the consumer's thread, of what it is given."""
+        self.exchange.tell_dropped()
+        if isinstance(found, tuple):
+            self._teller.answered(*found)
 
     def close(self) -> None:
         """End the threads, and wait for them."""
@@ -179,6 +204,7 @@ class StreamRun(Generic[ResultT]):
         if not self._capture.join(_READER_JOIN_S) and not self._left:
             self.exchange.tell("stuck", "the source does not return from a call; its thread is left behind")
         self._turns.leave(self)
+        self.exchange.tell_dropped()
         self._left = True
 
     def _check_process(self) -> None:

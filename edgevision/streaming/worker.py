@@ -57,6 +57,7 @@ class Worker(Generic[ResultT]):
             while (taken := self._exchange.take()) is not None:
                 place, frame = taken
                 self._exchange.deliver(place, frame, self._result(frame))
+                self._exchange.tell_dropped()
         except (SessionClosedError, ForkedSessionError) as error:  # no later frame would fare better
             self._exchange.close(error)
         except BaseException as error:  # a fault of ours, or SystemExit in a plugin: nobody may wait for it

@@ -91,8 +91,7 @@ class ImageModel(TaskModel, Generic[ResultT]):
         run = StreamRun(
             partial(open_reader, source, opening),
             partial(self._answering, call),
-            self.session,
-            self.bundle_digest,
+            self,
             chosen,
             limits_ms,
             settings,
@@ -103,7 +102,7 @@ class ImageModel(TaskModel, Generic[ResultT]):
 
     def _answering(self, call: CallArguments, watch: Callable[[Slot], Slot]) -> Callable[[Frame], ResultT]:
         """This model as a function of a frame, on slots that are watched."""
-        watched = cast("Callable[..., ResultT]", self.over(self.session.view(watch)))
+        watched = cast("Callable[..., ResultT]", self.over(self.session.view(watch)).unobserved())
         return lambda frame: watched(frame, **call.current)
 
     def _check_call(self, arguments: Mapping[str, Any]) -> None:

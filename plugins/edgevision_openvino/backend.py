@@ -102,7 +102,10 @@ class OpenVINOBackend:
         slots = SlotPool(SlotFactory(models, inputs, outputs))
         with slots.lease():  # a request can be created, or opening fails
             pass
-        return PooledSession(inputs, outputs, models.first_device(), models.precision(), slots)
+        # A model that the device cannot run as a whole is refused when it is compiled.
+        return PooledSession(
+            inputs, outputs, models.first_device(), models.precision(), slots, reports_placement=True
+        )
 
     def doubt(self, precision: str, device: str) -> str:
         """As `DoubtingBackend.doubt`: int8 uses the full range of 8 bits, whose products need VNNI."""

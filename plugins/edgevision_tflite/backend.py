@@ -98,7 +98,9 @@ class TFLiteBackend:
         slots = SlotPool(lambda batch: _TFLiteSlot(loader, loader.load(), graph, batch))
         slots.add(1, _TFLiteSlot(loader, interpreter, graph, 1))
         precision = _precision(graph, delegate, settings)
-        return PooledSession(graph.inputs, graph.outputs, device, precision, slots)
+        return PooledSession(
+            graph.inputs, graph.outputs, device, precision, slots, reports_placement=delegate is None
+        )
 
 
 class _Delegate(NamedTuple):

@@ -72,7 +72,7 @@ def test_selftest_is_a_table_for_people_and_json_for_programs(quickstart: Path, 
     assert done.returncode == 0, done.stderr
     assert "passed" in done.stdout
     rows = json.loads(edgevision_command("selftest", BUNDLE, "--json", cwd=quickstart).stdout)
-    assert {row["artifact"] for row in rows} == {"tflite-int8", "openvino-int8", "onnx-int8"}
+    assert {row["artifact"] for row in rows} == {"tflite-int8", "openvino-int8", "onnx-int8-symmetric"}
 
 
 @convert
@@ -82,9 +82,9 @@ def test_a_device_that_computes_something_else_is_exit_code_9(
     bundle = read_bundle(quickstart / BUNDLE)
     files = {entry.path: bundle.read(entry) for entry in bundle.manifest.files()}
     known = read_known_answers(files["selftest.npz"], bundle.manifest.preprocessing, "selftest")
-    wrong = {name: -values for name, values in known.outputs["onnx-int8"].items()}
+    wrong = {name: -values for name, values in known.outputs["onnx-int8-symmetric"].items()}
     files["selftest.npz"] = write_known_answers(
-        KnownAnswers(known.known_inputs, {**known.outputs, "onnx-int8": wrong})
+        KnownAnswers(known.known_inputs, {**known.outputs, "onnx-int8-symmetric": wrong})
     )
     entry = file_entry("selftest.npz", files["selftest.npz"])
     write_bundle(
@@ -92,7 +92,7 @@ def test_a_device_that_computes_something_else_is_exit_code_9(
     )
     done = edgevision_command("selftest", "wrong.evb")
     assert done.returncode == 9
-    assert "failed; the first: artifact 'onnx-int8' does not give its known answers" in done.stderr
+    assert "failed; the first: artifact 'onnx-int8-symmetric' does not give its known answers" in done.stderr
     assert "failed" in done.stdout
     assert "passed" in done.stdout, "the others are checked as well"
 

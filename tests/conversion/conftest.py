@@ -6,7 +6,26 @@ from collections.abc import Mapping
 
 import pytest
 
+from edgevision.conversion.convert import Conversion
+from edgevision.conversion.settings import ConversionRequest
+from edgevision.evidence.records import Evidence
 from edgevision.execution.run_costs import RunCosts, RunSubject, Timing
+from edgevision.plugins import registry
+from edgevision.system.progress import Progress
+
+#: Modules whose tests are about the process that converts.
+_ISOLATED = ("test_isolated", "test_hostile_sources")
+
+
+@pytest.fixture(autouse=True)
+def _in_this_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Convert in this process, which imports TensorFlow once, and in which tests replace functions."""
+
+    def convert_here(asked: ConversionRequest, limits: object, progress: Progress | None) -> Evidence:
+        return Conversion.prepare(asked, registry(), progress).run()
+
+    if request.module.__name__ not in _ISOLATED:
+        monkeypatch.setattr("edgevision.conversion.convert.convert_isolated", convert_here)
 
 
 @pytest.fixture

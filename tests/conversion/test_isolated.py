@@ -19,8 +19,10 @@ import numpy as np
 import pytest
 
 from edgevision.bundle.storage import read_bundle
+from edgevision.conversion.applied_limits import AppliedLimits
 from edgevision.conversion.convert import ConversionSettings, convert
 from edgevision.conversion.source_limits import SourceLimits
+from edgevision.conversion.supervision import ConversionSupervisor
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import (
     CancelledError,
@@ -32,6 +34,7 @@ from edgevision.errors import (
     SourceLimitError,
 )
 from edgevision.evidence.document import evidence_json
+from edgevision.system.process_family import ProcessFamily
 
 pytest.importorskip("ai_edge_litert", reason="needs the extra `tflite`")
 from tiny_conversion import TinyConverter, tiny_images, tiny_plugins
@@ -216,6 +219,14 @@ def test_an_artifact_that_takes_all_memory_is_a_failed_one_of_several(run: Calla
         SourceLimitError, match=r"--limit memory_gb=2 \(source_limits=SourceLimits\(memory_gb=2"
     ):
         run("fills", "float16", source_limits=limits, force=True)
+
+
+def test_the_total_time_counts_that_of_earlier_processes() -> None:
+    source = Path("model.keras")
+    limits = AppliedLimits.of(SourceLimits(total_s=5), source)
+    begun = time.monotonic() - 6
+    with pytest.raises(SourceLimitError, match=r"before the model was read \(limit total_s: 5\)"):
+        ConversionSupervisor(source, limits, ProcessFamily(), None, begun).look(os.getpid())
 
 
 def test_errors_of_the_child_come_back_as_themselves(run: Callable[..., Any]) -> None:

@@ -15,6 +15,8 @@ from edgevision.artifact import Artifact, FloatOperation
 from edgevision.converter import PlainConverter, SelectiveConverter, SymmetricConverter
 from edgevision_keras.onnx import OnnxConverter
 from edgevision_keras.quantization import onnx_integer_operations
+from edgevision_keras.quantization.onnx_float_model import OnnxFloatModel
+from edgevision_keras.quantization.onnx_integer_operations import integer_operations
 
 pytestmark = MARKS
 _FORMS = (OnnxConverter(), OnnxConverter().symmetric())
@@ -169,18 +171,27 @@ def test_convolutions_of_few_channels_are_float_where_that_is_faster(keras: Any,
 
 
 @pytest.mark.usefixtures("integer_convolutions")
+@pytest.mark.parametrize(("low", "high", "fused"), [(0.0, 6.0, True), (-1.0, 1.0, True), (0.2, 0.6, False)])
 def test_a_clip_that_zero_does_not_pass_is_not_left_to_the_ends_of_a_range(
-    keras: Any, tmp_path: Path
+    low: float, high: float, fused: bool
 ) -> None:
-    layers, ops = keras.layers, keras.ops
-    image = keras.Input((16, 16, 3), name="image")
-    x = layers.Conv2D(8, 3, name="before")(layers.Rescaling(1 / 255)(image))
-    x = layers.Conv2D(8, 3, name="after")(ops.clip(x, 0.2, 0.6))
-    keras.Model(image, layers.GlobalAveragePooling2D(name="scores")(x)).save(tmp_path / "clip.keras")
-    source = read(tmp_path / "clip.keras")
-    images = coloured_images(32, seed=64)[0]
-    artifact = OnnxConverter().convert(source, "int8", calibration_for(source, images[:16]))
-    assert kernels(artifact, tmp_path)["QLinearConv"] == 2
-    found = artifact_answers(artifact, images[16:])["scores"]
-    expected = source.run({"image": images[16:]})["scores"]
-    assert np.mean((found - expected) ** 2) <= 0.02 * expected.var(axis=0).mean()
+    import onnx
+
+    helper = onnx.helper
+    weights = np.random.default_rng(1).normal(size=(8, 8, 3, 3)).astype(np.float32)
+    constants = {"weights": weights, "low": np.float32(low), "high": np.float32(high)}
+    nodes = [
+        helper.make_node("Conv", ["image", "weights"], ["a"], name="first"),
+        helper.make_node("Clip", ["a", "low", "high"], ["b"], name="clip"),
+        helper.make_node("Conv", ["b", "weights"], ["scores"], name="second"),
+    ]
+    ends = [
+        helper.make_tensor_value_info(name, 1, ["batch", 8, size, size])
+        for name, size in (("image", 16), ("scores", 12))
+    ]
+    tensors = [onnx.numpy_helper.from_array(values, name) for name, values in constants.items()]
+    graph = helper.make_graph(nodes, "clip", ends[:1], ends[1:], tensors)
+    file = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    model = OnnxFloatModel(file.SerializeToString())
+    clip = next(node.name for node in model.nodes if node.op_type == "Clip")
+    assert (clip in integer_operations(model, ()).names) == fused

@@ -214,9 +214,27 @@ def test_a_buffer_that_the_source_writes_into_again_is_copied() -> None:
     assert [number_of(result) for _, result in stream] == list(range(50))
 
 
+def test_a_source_without_one_usable_frame_does_not_look_like_one_in_which_nothing_was_found() -> None:
+    clock = SimulatedClock()
+    stream = model_on(clock, 0.0).stream([None, b"no image"], clock=clock)
+    with pytest.raises(StreamBrokenError, match="none of 2 frames could be used; the first: image: "):
+        list(stream)
+    assert stream.counters.dropped == {"damaged": 2}
+
+
 def test_what_nothing_opens_is_refused_where_the_stream_is_made() -> None:
     model = model_on(SimulatedClock(), 0.0)
-    for source in (None, 3.5, object(), "rtsp:", "nonsense", b"0", {"a": 1}, np.zeros((4, 4, 3), np.uint8)):
+    for source in (
+        None,
+        3.5,
+        object(),
+        "rtsp:",
+        "nonsense",
+        "x" * 5000,
+        b"0",
+        {"a": 1},
+        np.zeros((4, 4, 3), np.uint8),
+    ):
         with pytest.raises(OptionError, match="expected one of: .*a camera index"):
             model.stream(source)
 

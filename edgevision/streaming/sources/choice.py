@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from edgevision.errors import EdgeVisionError, OptionError, StreamError, first_line
@@ -19,8 +20,9 @@ def source_of(source: Any) -> FrameSource:
     """
     kinds = registry().frame_sources()
     for kind in kinds.values():
-        if kind.recognises(source):
-            return kind
+        with suppress(Exception):  # of a path that the system refuses, or of the caller's own class
+            if kind.recognises(source):
+                return kind
     accepted = "; ".join(kind.accepts for kind in kinds.values())
     given = without_credentials(source) if isinstance(source, str) else shown(source)
     raise OptionError(f"source: cannot be streamed: {given}; expected one of: {accepted}")

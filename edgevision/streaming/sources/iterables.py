@@ -10,6 +10,7 @@ import numpy as np
 
 from edgevision.errors import EdgeVisionError, StreamBrokenError, StreamError, first_line
 from edgevision.frame_source import CapturedImage, FrameReader, SourceSettings
+from edgevision.system.numeric import is_memory_mapped
 from edgevision.system.shown import shown
 
 
@@ -56,7 +57,9 @@ class _IterableReader:
             ) from error
         if isinstance(image, CapturedImage):
             return image
-        return CapturedImage(np.array(image) if isinstance(image, np.ndarray) else image, self._color)
+        # An array in a mapped file is left to who decodes it: it may have shrunk, and reading it would kill.
+        owned = isinstance(image, np.ndarray) and not is_memory_mapped(image)
+        return CapturedImage(np.array(image) if owned else image, self._color)
 
     def close(self) -> None:
         """As `FrameReader.close`: a generator's own ``finally`` runs."""

@@ -113,7 +113,13 @@ class _Opening:
         slots.add(1, sessions.slot(1))
         fallback_nodes = _cpu_nodes(sessions.for_batch(1)) if self.allow_fallback else ()
         return PooledSession(
-            sessions.inputs, sessions.outputs, self.device.name, self._precision(), slots, fallback_nodes
+            sessions.inputs,
+            sessions.outputs,
+            self.device.name,
+            self._precision(),
+            slots,
+            fallback_nodes,
+            reports_placement=True,
         )
 
     def _sessions(self) -> Sessions:

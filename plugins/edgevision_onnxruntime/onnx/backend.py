@@ -79,7 +79,9 @@ class OnnxBackend:
         sessions = _sessions(runtime, artifact, settings)
         slots = SlotPool(sessions.slot)
         slots.add(1, sessions.slot(1))
-        return PooledSession(sessions.inputs, sessions.outputs, "cpu", _precision(artifact), slots)
+        return PooledSession(
+            sessions.inputs, sessions.outputs, "cpu", _precision(artifact), slots, reports_placement=True
+        )
 
 
 def _sessions(runtime: Any, artifact: Artifact, settings: SessionSettings) -> Sessions:
