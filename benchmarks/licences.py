@@ -41,6 +41,10 @@ CONTENTS = {
         "its wheels contain libheif and libde265, as shared libraries, and no encoder",
         "LGPL-3.0-only",
     ),
+    "trackers": (
+        "it needs supervision, which needs av: FFmpeg with the encoders x264 and x265",
+        "GPL-2.0-or-later",
+    ),
     "onnxruntime-gpu": (
         "its extras cuda and cudnn bring libraries under NVIDIA's own licences",
         "proprietary",
@@ -54,8 +58,8 @@ HEAD = """# Licences of what EdgeVision installs
 
 EdgeVision itself is under Apache-2.0. Every distribution that one of its extras installs directly is listed,
 with the licence that its metadata states. "weak copyleft" asks for its own terms for changes of the library
-itself (LGPL, MPL), "copyleft" for all that is built with it (GPL): the extra `video` alone brings some, as
-shared libraries in the wheels of `av`. "kind" counts what wheels contain, too. This is no legal advice.
+itself (LGPL, MPL), "copyleft" for all that is built with it (GPL): the extras `video` and `track` bring some,
+as shared libraries in the wheels of `av`. "kind" counts what wheels contain, too. This is no legal advice.
 
 This page is the output of one command, and `tests/test_licences.py` compares it with what is installed:
 

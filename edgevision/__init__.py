@@ -184,6 +184,7 @@ if TYPE_CHECKING:
     from edgevision.tasks.options import TaskOptions as TaskOptions
     from edgevision.tasks.score_calibration import OperatingPoint as OperatingPoint
     from edgevision.tasks.score_calibration import ScoreCalibration as ScoreCalibration
+    from edgevision.tasks.tracking import Tracking as Tracking
     from edgevision.tensors import Array as Array
     from edgevision.tensors import Quantization as Quantization
     from edgevision.tensors import TensorSpec as TensorSpec
@@ -299,6 +300,7 @@ _NAMES = {
     "tasks.kinds": ("Model",),
     "tasks.options": ("TaskOptions",),
     "tasks.score_calibration": ("OperatingPoint", "ScoreCalibration"),
+    "tasks.tracking": ("Tracking",),
     "tensors": ("Array", "Quantization", "TensorSpec"),
 }
 

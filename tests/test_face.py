@@ -29,6 +29,7 @@ NOT_EXPORTED = {
         "time and threads, which tests replace by `edgevision.testing.SimulatedClock`",
     ),
     "edgevision.decoder.Candidates": "contract of a plugin; callers get `Detections`",
+    "edgevision.streaming.call_arguments.CallArguments": "a `Stream` is made of it by `model.stream`",
 }
 
 PROMISED = [

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 import edgevision as ev
+from edgevision.plugins import registry
 from edgevision.testing.models import fake_image_to_image
 from public_face import exported_classes, exported_functions, function_of, hints_of, own_classes
 
@@ -351,6 +352,36 @@ def streamed(model: Any, limit: str, milliseconds: Any) -> list[str]:
     return [result.status for _, result in model.stream([PHOTO, PHOTO], **{limit: milliseconds})]
 
 
+class _OneTracker:
+    """A tracker without a library."""
+
+    name, summary, uses_image = "one", "for tests", False
+
+    def create(self, settings: Any) -> Any:
+        return self
+
+    def update(self, boxes: Any, scores: Any, *rest: Any) -> Any:
+        return np.zeros(len(scores), np.int64)
+
+    @ev.hookimpl
+    def edgevision_trackers(self) -> list[Any]:
+        return [self]
+
+
+def tracked(model: ev.Detector, **arguments: Any) -> list[str]:
+    plugin = _OneTracker()
+    registry().manager.register(plugin, "one")
+    try:
+        stream = model.track(**arguments)
+        return [str(result.value.tracker_id) for _, result in stream]
+    finally:
+        registry().manager.unregister(plugin)
+
+
+def tracked_within(limit: str, milliseconds: Any) -> list[str]:
+    return tracked(detector(), source=[PHOTO, PHOTO], tracker="one", **{limit: milliseconds})
+
+
 BOXES: dict[str, Any] = {
     "boxes": [[[1, 2, 8, 6], [0, 0, 4, 4], [0, 0, 3, 4]]],
     "scores": [[0.75, 0.5, 0.25]],
@@ -515,6 +546,8 @@ METHODS = [
         for name, make in (("Classifier", classifier), ("Detector", detector), ("ImageToImage", edited))
         for limit in ("max_age_ms", "deadline_ms")
     ),
+    Row("Detector.track", "max_age_ms", 60_000.0, lambda ms: tracked_within("max_age_ms", ms)),
+    Row("Detector.track", "deadline_ms", 60_000.0, lambda ms: tracked_within("deadline_ms", ms)),
     Row("Detections.to_coco", "image_id", 7, lambda image_id: detector()(PHOTO).to_coco(image_id)),
     Row("Detections.__getitem__", "key", (1, 0), lambda key: found(detector()(PHOTO)[_places(key)])),
     Row("LatentGenerator.__init__", "labels", ("a", "b", "c"), lambda names: latent_with(names).labels),

@@ -8,11 +8,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import click
+import numpy as np
 
 from edgevision.cli.lines import echo_line
 from edgevision.cli.options.detect import THRESHOLD_OPTIONS, thresholds_of
@@ -27,6 +29,7 @@ from edgevision.cli.options.run import (
     SESSION_OPTIONS,
     session_settings_of,
 )
+from edgevision.cli.options.track import TRACK_OPTIONS, tracking_of
 from edgevision.cli.options.verbosity import verbosity, verbosity_options
 from edgevision.cli.output.annotated import annotated
 from edgevision.cli.output.stream_line import StreamLine, stream_line
@@ -34,6 +37,7 @@ from edgevision.errors import OptionError, OutputError
 from edgevision.imaging.pixels import Pixels, as_rgb
 from edgevision.imaging.view import viewable
 from edgevision.observing.observe import observe
+from edgevision.preview.address import DEFAULT_HOST, DEFAULT_PORT, Address, address_of
 from edgevision.streaming.records import OK, STALE, StreamFrame, StreamResult, record_of
 from edgevision.streaming.settings import StreamSettings
 from edgevision.streaming.stream import Stream
@@ -50,6 +54,8 @@ Sink = Callable[[StreamFrame, StreamResult[Any]], object]
 
 _STDOUT = Path("-")
 _WINDOW_NAME = "edgevision"
+#: Pixels of the longer side of a picture for a browser, at least: enlarged there, its text would be blurred.
+_LEAST_PREVIEW = 640
 
 
 @click.command("stream", cls=GroupedCommand)
@@ -93,9 +99,18 @@ _WINDOW_NAME = "edgevision"
     "Results",
     option("--top", metavar="N", type=click.IntRange(min=1), help="Number of classes to draw. Default: 1."),
     *THRESHOLD_OPTIONS,
+    *TRACK_OPTIONS,
     option("--save", type=PATH, metavar="FILE", help="Annotated video: .mp4, .mkv or .mov (extra `video`)."),
     option("--jsonl", type=PATH, metavar="FILE", help="One JSON object per result and line; - for stdout."),
     option("--show", is_flag=True, help="Show the annotated frames in a window; q closes it."),
+    option(
+        "--preview",
+        is_flag=False,
+        flag_value="",
+        metavar="[HOST:PORT]",
+        help="Serve a page with the live picture, charts and thresholds (extra `serve`). Default: "
+        f"{DEFAULT_HOST}:{DEFAULT_PORT}, for this machine alone; others need the token that is printed.",
+    ),
     option("--overwrite", is_flag=True, help="Replace the files of --save and --jsonl."),
     *JOURNAL_OPTIONS,
 )
@@ -113,6 +128,7 @@ def command(model: Path, source: str, **arguments: Any) -> None:
         raise click.UsageError("--overwrite requires --save FILE or --jsonl FILE.")
     if save is not None:
         check_video_path(save, "--save")
+    preview = None if arguments["preview"] is None else address_of(arguments["preview"] or str(DEFAULT_PORT))
     states = {path: _free(path, name, overwrite) for path, name in ((save, "--save"), (jsonl, "--jsonl"))}
     settings = StreamSettings(
         stall_s=arguments["stall_s"], reconnect_s=arguments["reconnect_s"], call=thresholds_of(arguments)
@@ -133,7 +149,11 @@ def command(model: Path, source: str, **arguments: Any) -> None:
         if save is not None or arguments["show"]:
             sinks.append(_pictures(stack, network, save, states.get(save), arguments))
         limits = {name: arguments[name] for name in ("max_age_ms", "deadline_ms")}
-        stream = network.stream(source, arguments["policy"], settings=settings, **limits)
+        stream = network.stream(
+            source, arguments["policy"], settings=settings, track=tracking_of(arguments), **limits
+        )
+        if preview is not None:
+            sinks.append(_preview(stack, model, network, stream, preview, arguments["top"] or 1))
         _consume(stream, sinks, stream_line(verbosity() < 0 or jsonl == _STDOUT))
 
 
@@ -236,14 +256,39 @@ def _pictures(
     return draw
 
 
-def _drawn(network: ImageModel[Any], frame: StreamFrame, result: StreamResult[Any], top: int) -> Pixels:
+def _preview(
+    stack: ExitStack, path: Path, network: ImageModel[Any], stream: Stream[Any], address: Address, top: int
+) -> Sink:
+    """Serves the page of the stream."""
+    from edgevision.observing.metrics import Metrics
+    from edgevision.observing.observe import observe
+    from edgevision.preview.card import card_of
+    from edgevision.preview.live import Live
+    from edgevision.preview.server import served
+
+    live = Live(stream, lambda frame, result: _drawn(network, frame, result, top, _LEAST_PREVIEW))
+    metrics = stack.enter_context(observe(Metrics()))
+    url = stack.enter_context(served(live, card_of(path, network, stream), metrics.text, address))
+    echo_line(f"preview: {url}", err=True)
+    return live.add
+
+
+def _drawn(
+    network: ImageModel[Any], frame: StreamFrame, result: StreamResult[Any], top: int, least: int = 1
+) -> Pixels:
+    """A picture of a frame with its result, enlarged if its longer side has fewer pixels than `least`."""
     if result.state in (OK, STALE):
         value = result.value
         if isinstance(value, GeneratedImages):
             picture = value.images[0]
             return as_rgb(picture[..., 0], "gray") if picture.shape[2] == 1 else as_rgb(picture, "rgb")
         if isinstance(value, (Classification, Detections)):
-            return annotated(_viewable(network, frame), value, top)
+            picture = _viewable(network, frame)
+            factor = max(1, round(least / max(picture.shape[:2])))
+            picture = picture.repeat(factor, axis=0).repeat(factor, axis=1)
+            if isinstance(value, Detections):
+                value = replace(value, boxes_xyxy=value.boxes_xyxy * np.float32(factor))
+            return annotated(picture, value, top)
     return _viewable(network, frame) // 3  # dark: not a frame in which nothing was found
 
 

@@ -132,8 +132,10 @@ def enlarged(image: Pixels) -> tuple[Pixels, int]:
 
 def _label(detection: Detection, with_score: bool, pen: Pen, width: int) -> str:
     score = percent(detection.score, 0, sign="%") if with_score else ""
-    most = max(_LEAST_WIDTH, round(width * _LABEL_SHARE)) - pen.width(score)
-    return f"{pen.fitting(plain(detection.label, detection.class_id), most)} {score}".strip()
+    followed = detection.tracker_id is not None and detection.tracker_id >= 0
+    number = f"#{detection.tracker_id} " if followed else ""
+    most = max(_LEAST_WIDTH, round(width * _LABEL_SHARE)) - pen.width(number + score)
+    return f"{number}{pen.fitting(plain(detection.label, detection.class_id), most)} {score}".strip()
 
 
 def _boxes(detections: Detections, factor: int) -> NDArray[np.float64]:

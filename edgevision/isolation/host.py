@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import resource
 import signal
 import socket
 import sys
@@ -79,13 +78,8 @@ def _prepare_to_end(lifeline: int) -> None:
     """
     give_way()  # and without a core dump, which would keep the caller from knowing of a crash for long
     if sys.platform == "linux":
-<<<<<<< HEAD
         import fcntl  # Windows has none, and imports this module, too
 
-        with suppress(OSError):
-            Path("/proc/self/oom_score_adj").write_bytes(_FIRST_TO_END)
-=======
->>>>>>> isolate
         fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
         fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
         fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
@@ -218,4 +212,6 @@ def _fields_of(error: BaseException) -> dict[str, Any]:
 def _memory_bytes() -> int:
     """The most memory that this process has had in use."""
     unit = 1 if sys.platform == "darwin" else 1024
+    import resource  # Windows has none
+
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

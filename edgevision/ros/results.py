@@ -41,6 +41,8 @@ def detections_message(detections: Detections, header: Any, messages: Any = None
         # Since vision_msgs 3 class and score are in a message of their own.
         _set_class(getattr(hypothesis, "hypothesis", hypothesis), detection.label, detection.score)
         found.results.append(hypothesis)
+        if detection.tracker_id is not None and detection.tracker_id >= 0 and hasattr(found, "id"):
+            found.id = str(detection.tracker_id)  # for "consistency across multiple detection messages"
         array.detections.append(found)
     return array
 

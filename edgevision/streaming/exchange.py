@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
+from edgevision.errors import EdgeVisionError, first_line
 from edgevision.imaging.frame import Frame
 from edgevision.streaming.policy import WAIT, Policy
 from edgevision.streaming.records import (
@@ -29,6 +30,8 @@ from edgevision.system.clock import Clock, Instant
 ResultT = TypeVar("ResultT")
 #: A frame and its result.
 Answered = tuple[StreamFrame, StreamResult[ResultT]]
+#: Adds to a result what depends on the results before it, such as the ids of objects.
+Follow = Callable[[StreamFrame, ResultT, Policy], ResultT]
 
 _NS_PER_MS = 1_000_000
 #: Events are rare; those of a source that comes and goes all day must not fill the memory.
@@ -49,6 +52,7 @@ class Exchange(Generic[ResultT]):
 
     Attributes:
         policy: set when the source is open, for it depends on the source.
+        follow: called with each answer in the order of the frames, by the consumer's thread; or `None`.
         events: the latest ones.
         reconnects: how often a lost source came back.
     """
@@ -64,6 +68,7 @@ class Exchange(Generic[ResultT]):
     ) -> None:
         self.clock = clock
         self.policy: Policy = WAIT
+        self.follow: Follow[ResultT] | None = None
         self.events: deque[StreamEvent] = deque(maxlen=_KEPT_EVENTS)
         self.reconnects = 0
         self.changed = clock.condition()
@@ -170,26 +175,24 @@ class Exchange(Generic[ResultT]):
             Exception: what ended the stream, once all results before it were given.
         """
         with self.changed:
-            while True:
-                found = self._poll()
-                if found is not None:
-                    return found
+            while (found := self._poll()) is None:
                 if self._is_over():
                     self._finish()
                     return None
                 self.changed.wait()
+        return self._given(*self._followed(*found))
 
     def poll(self, listener: Callable[[], None]) -> Answered[ResultT] | bool:
         """As `next`, without waiting: True at the end; False where `listener` will be called, later."""
         with self.changed:
             found = self._poll()
-            if found is not None:
-                return found
-            if self._is_over():
-                self._finish()
-                return True
-            self._listener = listener
-            return False
+            if found is None:
+                if self._is_over():
+                    self._finish()
+                    return True
+                self._listener = listener
+                return False
+        return self._given(*self._followed(*found))
 
     def close(self, error: Exception | None = None) -> None:
         """Drop what is on its way, and let all waits end; the consumer gets `error`. May be called twice."""
@@ -257,9 +260,19 @@ class Exchange(Generic[ResultT]):
             self._next += 1
             self.changed.notify_all()
             if not self._is_too_old(frame):
-                return self._given(frame, result)
+                return frame, result
             self._drop(frame, DropCause.TOO_OLD)
         return None
+
+    def _followed(self, frame: StreamFrame, result: StreamResult[ResultT]) -> Answered[ResultT]:
+        """Not under the lock: capturing and inference go on."""
+        if self.follow is None or result.state != OK:
+            return frame, result
+        try:
+            return frame, replace(result, _value=self.follow(frame, result.value, self.policy))
+        except EdgeVisionError as error:
+            reason = f"{type(error).__name__}: {first_line(error)}"
+            return frame, replace(result, state=FAILED, reason=reason, error=error, _value=None)
 
     def _given(self, frame: StreamFrame, result: StreamResult[ResultT]) -> Answered[ResultT]:
         age_ms = frame.age_ms
@@ -269,7 +282,9 @@ class Exchange(Generic[ResultT]):
         if state == OK and self._deadline_ms is not None and age_ms > self._deadline_ms:
             state = STALE
             reason = f"the frame is {age_ms:.1f} ms old, and the deadline is {self._deadline_ms:g} ms"
-        self._states[state] += 1
+        with self.changed:
+            self._states[state] += 1
+            self._wake()
         return frame, replace(result, state=state, reason=reason, age_ms=age_ms, times=times)
 
     def _is_over(self) -> bool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from types import TracebackType
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from edgevision.errors import ForkedSessionError, OptionError, StreamError
 from edgevision.frame_source import FrameReader
 from edgevision.session import CheckedSession
+from edgevision.streaming.call_arguments import CallArguments
 from edgevision.streaming.capture import Capture
 from edgevision.streaming.exchange import Answered, Exchange
 from edgevision.streaming.policy import Policy
@@ -54,10 +55,12 @@ class Stream(Generic[ResultT]):
         counters: numbers of frames, at any time, also after the end.
         events: what happened to the source: opened, lost, reconnected, damaged and so on; the latest 1000.
         policy: name of the drop policy; that of the source is known once it is open.
+        call: arguments of each call of the model, at this time.
     """
 
-    def __init__(self, run: StreamRun[ResultT]) -> None:
+    def __init__(self, run: StreamRun[ResultT], call: CallArguments) -> None:
         self._run = run
+        self._call = call
         # The threads hold the run, and never the stream itself: so it can disappear, and they end.
         self._finalizer = weakref.finalize(self, self._run.close)
 
@@ -75,6 +78,21 @@ class Stream(Generic[ResultT]):
     def policy(self) -> str:
         """As the class says."""
         return self._run.exchange.policy.name
+
+    @property
+    def call(self) -> Mapping[str, Any]:
+        """As the class says."""
+        return self._call.current
+
+    def change_call(self, **arguments: Any) -> None:
+        """Change arguments of each call, such as ``score_threshold=0.4``, for the frames to come.
+
+        May be called from any thread.
+
+        Raises:
+            OptionError: the model does not take such an argument, or not this value; nothing is changed.
+        """
+        self._call.change(arguments)
 
     def __iter__(self) -> Iterator[Answered[ResultT]]:
         self._run.start()

@@ -29,7 +29,12 @@ from edgevision.tensors import Array, TensorSpec, all_finite, check_outputs, deq
 
 if TYPE_CHECKING:
     from edgevision.backend import ScoreSigmoids
+    from edgevision.streaming.exchange import Follow
+    from edgevision.streaming.settings import StreamSettings
+    from edgevision.streaming.stream import Stream
+    from edgevision.system.clock import Clock
     from edgevision.system.numeric import RealNumber, WholeNumber
+    from edgevision.tasks.tracking import Tracking
 
 #: A dequantized score may exceed 1 by one step; a higher value is not a score.
 _HIGHEST_SCORE = 1.02
@@ -151,6 +156,46 @@ class Detector(ImageModel[Detections]):
         runs = parts(len(images), self.session.dynamic_batch)
         return [detections for run in runs for detections in self._run(images[run], color, task)]
 
+    def track(
+        self,
+        source: Any,
+        tracker: str | Tracking = "bytetrack",
+        policy: str | None = None,
+        *,
+        max_age_ms: RealNumber | None = None,
+        deadline_ms: RealNumber | None = None,
+        settings: StreamSettings | None = None,
+        clock: Clock | None = None,
+    ) -> Stream[Detections]:
+        """Follow the objects of a stream: as `stream`, with the ids of objects in `Detections.tracker_id`.
+
+        Args:
+            source, policy, max_age_ms, deadline_ms, settings, clock: as `stream`.
+            tracker: a name, or `Tracking` with settings. ByteTrack begins to follow an object when it is
+                found with a score of 0.7 in two frames; see its settings.
+
+        Raises:
+            OptionError: as `stream`, or a setting of the tracker is invalid.
+            PluginError: there is no such tracker.
+            MissingRuntimeError: its library is not installed; names the install command.
+
+        Example::
+
+            with edgevision.load_detector("detector.evb") as model:
+                for frame, result in model.track("drive.mp4"):
+                    for found in result.value:
+                        print(frame.index, found.tracker_id, found.label, found.box)
+        """
+        return self.stream(
+            source,
+            policy,
+            max_age_ms=max_age_ms,
+            deadline_ms=deadline_ms,
+            settings=settings,
+            track=tracker,
+            clock=clock,
+        )
+
     def read(
         self,
         outputs: Mapping[str, Array],
@@ -188,6 +233,20 @@ class Detector(ImageModel[Detections]):
             self._detections({name: row[place] for name, row in rows.items()}, (width, height), task)
             for place, (width, height) in enumerate(sizes_wh)
         ]
+
+    def _check_call(self, arguments: Mapping[str, Any]) -> None:
+        super()._check_call(arguments)
+        names = ("score_threshold", "iou_threshold", "max_detections")
+        _for_one_call(self.task, *(arguments.get(name) for name in names))
+
+    def _follow(self, track: str | Tracking) -> Follow[Detections]:
+        from edgevision.imaging.view import viewable
+        from edgevision.tasks.tracking import Follower, Tracking
+
+        if isinstance(track, str):
+            track = Tracking(track)
+        mapping = self.preprocessing.mapping
+        return Follower(instance(track, Tracking, "track"), lambda frame: viewable(frame, mapping))
 
     def _observed(self, images: Any, color: str, task: DetectTask) -> Any:
         from edgevision.tasks.observed import observed_call

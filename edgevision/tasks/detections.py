@@ -25,12 +25,14 @@ class Detection:
         score: 0…1.
         box_xyxy: float32 ``(4,)``: left, top, right, bottom in pixels of the caller's image.
         class_id: the index of the class in the labels.
+        tracker_id: id of the object in a stream that follows objects, -1 if it has none (yet); else `None`.
     """
 
     label: str
     score: float
     box_xyxy: Floats
     class_id: int
+    tracker_id: int | None = None
 
     @property
     def box(self) -> tuple[float, float, float, float]:
@@ -54,6 +56,8 @@ class Detections:
         class_names: one per class; empty if unknown.
         pixel_spacing_mm: distance of two rows, then of two columns of the image, in mm, as its DICOM file
             states it; `None` if unknown.
+        tracker_id: int64 ``(n,)``: ids of the objects in a stream that follows objects, the same in each
+            frame, -1 for an object without one (yet); `None` where objects are not followed.
 
     Raises:
         OptionError: the shapes of the arrays do not match.
@@ -64,6 +68,7 @@ class Detections:
     class_ids: Ints
     class_names: tuple[str, ...] = ()
     pixel_spacing_mm: tuple[float, float] | None = None
+    tracker_id: Ints | None = None
 
     def __post_init__(self) -> None:
         count = len(self.scores)
@@ -71,6 +76,10 @@ class Detections:
         if shapes != ((count, 4), (count,), (count,)):
             raise OptionError(
                 f"detections: expected boxes (n, 4), scores (n,) and class ids (n,), got {shapes}"
+            )
+        if self.tracker_id is not None and self.tracker_id.shape != (count,):
+            raise OptionError(
+                f"detections: expected tracker ids ({count},), as many as scores, got {self.tracker_id.shape}"
             )
 
     @property
@@ -95,7 +104,8 @@ class Detections:
             return self._at(int(key))
         places = np.arange(len(self))[key]
         chosen = self.boxes_xyxy[places], self.scores[places], self.class_ids[places]
-        return Detections(*chosen, self.class_names, self.pixel_spacing_mm)
+        ids = None if self.tracker_id is None else self.tracker_id[places]
+        return Detections(*chosen, self.class_names, self.pixel_spacing_mm, ids)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values: every object, the best first."""
@@ -105,6 +115,7 @@ class Detections:
                 "score": detection.score,
                 "box_xyxy": list(detection.box),
                 "class_id": detection.class_id,
+                **_tracked(detection),
             }
             for detection in self
         ]
@@ -120,7 +131,7 @@ class Detections:
 
         Returns:
             ``image_id``, ``category_id`` (the class id), ``bbox`` (left, top, width, height) and
-            ``score`` of each.
+            ``score`` of each; ``tracker_id`` where objects are followed.
 
         Raises:
             OptionError: `image_id` is not a whole number of 0 or more.
@@ -129,7 +140,7 @@ class Detections:
         return [_coco(detection, number) for detection in self]
 
     def to_supervision(self) -> Any:
-        """As ``supervision.Detections``, with the labels as ``data["class_name"]``.
+        """As ``supervision.Detections``, with the labels as ``data["class_name"]``, and `tracker_id`.
 
         Raises:
             PluginError: supervision is not installed; names the install command.
@@ -142,12 +153,15 @@ class Detections:
             xyxy=self.boxes_xyxy,
             confidence=self.scores,
             class_id=self.class_ids,
+            tracker_id=self.tracker_id,
             data={"class_name": np.array(self.labels, str)},
         )
 
     def _at(self, place: int) -> Detection:
         class_id = int(self.class_ids[place])
-        return Detection(self._label(class_id), float(self.scores[place]), self.boxes_xyxy[place], class_id)
+        followed = None if self.tracker_id is None else int(self.tracker_id[place])
+        score, box = float(self.scores[place]), self.boxes_xyxy[place]
+        return Detection(self._label(class_id), score, box, class_id, followed)
 
     def _label(self, class_id: int) -> str:
         return self.class_names[class_id] if self.class_names else f"class {class_id}"
@@ -161,4 +175,9 @@ def _coco(detection: Detection, image_id: int) -> dict[str, Any]:
         "category_id": detection.class_id,
         "bbox": bbox,
         "score": detection.score,
+        **_tracked(detection),
     }
+
+
+def _tracked(detection: Detection) -> dict[str, int]:
+    return {} if detection.tracker_id is None else {"tracker_id": detection.tracker_id}

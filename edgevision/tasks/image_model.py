@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
@@ -14,10 +14,13 @@ from edgevision.system.shown import shown
 from edgevision.tasks.base import TaskModel
 
 if TYPE_CHECKING:  # who predicts on files does not wait for threads and sources
+    from edgevision.streaming.call_arguments import CallArguments
+    from edgevision.streaming.exchange import Follow
     from edgevision.streaming.settings import StreamSettings
     from edgevision.streaming.stream import Stream
     from edgevision.system.clock import Clock
     from edgevision.system.numeric import RealNumber
+    from edgevision.tasks.tracking import Tracking
 
 ResultT = TypeVar("ResultT")
 
@@ -33,6 +36,7 @@ class ImageModel(TaskModel, Generic[ResultT]):
         max_age_ms: RealNumber | None = None,
         deadline_ms: RealNumber | None = None,
         settings: StreamSettings | None = None,
+        track: str | Tracking | None = None,
         clock: Clock | None = None,
     ) -> Stream[ResultT]:
         """Answer about the frames of a camera, a video or a network stream, as they come.
@@ -51,6 +55,8 @@ class ImageModel(TaskModel, Generic[ResultT]):
             max_age_ms: a frame that is older is dropped and counted, before its turn or after it; above 0.
             deadline_ms: a result whose frame is older when it is given has the status ``stale``; above 0.
             settings: time limits of the source, reconnecting, and arguments of each call.
+            track: for a detector: follow its objects by this tracker, such as ``bytetrack`` (extra
+                ``track``); `Detections.tracker_id` has their ids.
             clock: the time and its threads, for tests: `edgevision.testing.SimulatedClock`.
 
         Returns:
@@ -62,8 +68,11 @@ class ImageModel(TaskModel, Generic[ResultT]):
 
         Raises:
             OptionError: an argument is invalid, or nothing opens such a source.
+            PluginError: there is no such tracker.
+            MissingRuntimeError: its library is not installed; names the install command.
         """
         from edgevision.frame_source import SourceSettings
+        from edgevision.streaming.call_arguments import CallArguments
         from edgevision.streaming.capture import STALL_S
         from edgevision.streaming.policy import policy_of
         from edgevision.streaming.settings import StreamSettings
@@ -77,21 +86,45 @@ class ImageModel(TaskModel, Generic[ResultT]):
         source_of(source)  # a mistake is told here, and not in a loop that begins later
         read_timeout_s = _LIBRARY_SHARE * float(STALL_S if settings.stall_s is None else settings.stall_s)
         opening = SourceSettings(float(settings.open_timeout_s), read_timeout_s, settings.color)
+        call = CallArguments(settings.call, self._check_call)
+        follow = None if track is None else self._follow(track)
         run = StreamRun(
             partial(open_reader, source, opening),
-            partial(self._answering, dict(settings.call)),
+            partial(self._answering, call),
             self,
             chosen,
             limits_ms,
             settings,
             SystemClock() if clock is None else _checked(clock),
         )
-        return Stream(run)
+        run.exchange.follow = follow
+        return Stream(run, call)
 
-    def _answering(self, call: dict[str, Any], watch: Callable[[Slot], Slot]) -> Callable[[Frame], ResultT]:
+    def _answering(self, call: CallArguments, watch: Callable[[Slot], Slot]) -> Callable[[Frame], ResultT]:
         """This model as a function of a frame, on slots that are watched."""
         watched = cast("Callable[..., ResultT]", self.over(self.session.view(watch)).unobserved())
-        return partial(watched, **call)
+        return lambda frame: watched(frame, **call.current)
+
+    def _check_call(self, arguments: Mapping[str, Any]) -> None:
+        """Raise OptionError for arguments that a call does not take, or whose values it would refuse."""
+        if not arguments:
+            return
+        import inspect
+
+        known = [*inspect.signature(type(self).__call__).parameters][3:]  # after self, image and colour
+        for name in arguments:
+            if name not in known:
+                accepted = ", ".join(known) or "none"
+                raise OptionError(
+                    f"call: no argument {shown(name)} of a {type(self).__name__}; it takes: {accepted}"
+                )
+
+    def _follow(self, track: str | Tracking) -> Follow[ResultT]:
+        """A function that adds the ids of objects to a result; see `stream`."""
+        raise OptionError(
+            f"track: follows the objects that a detector finds; this model is a {type(self).__name__}; "
+            "remove it"
+        )
 
 
 #: Of the time after which a source counts as lost, what a library gets: its own error says more than ours.

@@ -107,9 +107,17 @@ def _check_type(tracker: str, name: str, value: Any, default: Any) -> None:
 
 
 KINDS = (
-    LibraryTracker("bytetrack", "fast; also follows objects by detections with low scores", "ByteTrackTracker"),
+    LibraryTracker(
+        "bytetrack", "fast; also follows objects by detections with low scores", "ByteTrackTracker"
+    ),
     LibraryTracker("sort", "the simplest: motion and overlap", "SORTTracker"),
-    LibraryTracker("ocsort", "objects that change their direction, or are hidden for a while", "OCSORTTracker"),
-    LibraryTracker("botsort", "a camera that moves: the image's own motion is estimated", "BoTSORTTracker", True),
-    LibraryTracker("cbiou", "fast objects, whose boxes no longer overlap from frame to frame", "CBIoUTracker"),
+    LibraryTracker(
+        "ocsort", "objects that change their direction, or are hidden for a while", "OCSORTTracker"
+    ),
+    LibraryTracker(
+        "botsort", "a camera that moves: the image's own motion is estimated", "BoTSORTTracker", True
+    ),
+    LibraryTracker(
+        "cbiou", "fast objects, whose boxes no longer overlap from frame to frame", "CBIoUTracker"
+    ),
 )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from edgevision.drawing import results
 from edgevision.drawing.colors import class_color
 from edgevision.drawing.results import draw_classification, draw_detections, outline_detections
+from edgevision.drawing.text import Pen
 from edgevision.tasks.classify import Classification
 from edgevision.tasks.detections import Detections
 
@@ -41,6 +45,19 @@ def test_a_box_is_seen_on_a_ground_of_its_own_colour() -> None:
     image = np.full((240, 320, 3), class_color(0), np.uint8)
     drawn = outline_detections(image, _found((100, 80, 200, 160)), line=3)
     assert (drawn[155:166, 150].max(axis=1) < 60).any(), "a dark edge"
+
+
+def test_the_id_of_an_object_that_is_followed_is_written_before_its_class() -> None:
+    found = _found((100, 80, 200, 160))
+    image = np.zeros((240, 320, 3), np.uint8)
+    plain, seventh, unknown = (
+        draw_detections(image, replace(found, tracker_id=ids))
+        for ids in (None, np.array([7], np.int64), np.array([-1], np.int64))
+    )
+    np.testing.assert_array_equal(plain, unknown)
+    assert _area(seventh, 0) > 1.1 * _area(plain, 0), "a longer label"
+    pen = Pen.for_picture(image)
+    assert results._label(replace(found, tracker_id=np.array([7]))[0], True, pen, 320) == "#7 cat 50%"
 
 
 def test_an_empty_result_draws_nothing() -> None:

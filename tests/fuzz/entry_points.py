@@ -219,12 +219,17 @@ def calls_of(name: str, model: Any, further: dict[str, Any]) -> Iterator[Entry]:
 
     yield Entry(f"{name}.__call__", model, {"images": PHOTO, "color": "rgb", **further}, check)
     streaming = {"source": [PHOTO], "policy": "wait", "max_age_ms": 1e6, "deadline_ms": 1e6, "settings": None}
+    streaming["track"] = None
 
     def stream(source: Any, **given: Any) -> list[Any]:
         many = isinstance(source, (range, list, tuple)) and len(source) > 1000  # as good as a thousand frames
         return list(model.stream(source[:1000] if many else source, **given))
 
     yield Entry(f"{name}.stream", consumed(stream), streaming, check)
+    if isinstance(model, ev.Detector):
+        following = {**streaming, "tracker": "one"}
+        del following["track"]
+        yield Entry(f"{name}.track", lambda **given: face.tracked(model, **given), following, check)
     for method in ("classify_batch", "scores", "detect_batch"):
         if hasattr(model, method):
             batch = {"images": [PHOTO, PHOTO], "color": "rgb"}

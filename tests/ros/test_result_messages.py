@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -111,6 +112,12 @@ def test_detections_have_their_boxes_classes_and_the_header(messages: Any, store
     assert [(one.hypothesis.class_id, one.hypothesis.score) for one in first.results] == [("dog", 0.75)]
     assert second.results[0].hypothesis.class_id == "cat"
     assert second.header.frame_id == "camera"
+
+
+def test_the_id_of_an_object_that_is_followed_is_that_of_its_message(messages: Any, store: Any) -> None:
+    tracked = replace(FOUND, tracker_id=np.array([-1, 4], np.int64))
+    sent = detections_message(tracked, _header(store), messages)
+    assert sorted(one.id for one in sent.detections) == ["", "4"]
 
 
 def test_nothing_found_is_a_message_without_detections(messages: Any, store: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -161,6 +162,32 @@ def test_a_missing_supervision_is_named_with_the_install_command() -> None:
             FOUND.to_supervision()
     else:
         assert len(FOUND.to_supervision()) == 3
+
+
+TRACKED = replace(FOUND, tracker_id=np.array([-1, 7, 3], np.int64))
+
+
+def test_ids_of_followed_objects_go_with_them() -> None:
+    assert [one.tracker_id for one in TRACKED] == [7, 3, -1]  # the best first
+    assert TRACKED[[2, 0]].tracker_id.tolist() == [3, -1]  # type: ignore[union-attr]
+    assert TRACKED[1].tracker_id == 7
+    assert [one["tracker_id"] for one in TRACKED.to_dict()["objects"]] == [7, 3, -1]
+    assert [one["tracker_id"] for one in TRACKED.to_coco(1)] == [7, 3, -1]
+    json.dumps(TRACKED.to_dict())
+    with pytest.raises(OptionError, match="expected tracker ids"):
+        replace(FOUND, tracker_id=np.zeros(2, np.int64))
+
+
+def test_without_tracking_nothing_has_an_id() -> None:
+    assert FOUND[1].tracker_id is None
+    assert FOUND[:1].tracker_id is None
+    assert "tracker_id" not in json.dumps([FOUND.to_dict(), FOUND.to_coco(1)])
+
+
+def test_supervision_gets_the_ids() -> None:
+    pytest.importorskip("supervision")
+    assert TRACKED.to_supervision().tracker_id.tolist() == [-1, 7, 3]
+    assert FOUND.to_supervision().tracker_id is None
 
 
 def test_arrays_of_different_lengths_are_refused() -> None:

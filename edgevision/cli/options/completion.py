@@ -118,6 +118,9 @@ def _file_in(bundle: Path, name: str) -> bytes:
 complete_target = _completion(_targets)
 complete_backend = _completion(_backends)
 complete_decoder = _completion(_decoders)
+complete_tracker = _completion(
+    lambda arguments: {one.name: one.summary for one in registry().trackers().values()}
+)
 complete_precision = _completion(_precisions)
 complete_precision_of_bundle = _completion(_precisions_of_bundle("bundle", "model"))
 complete_precision_of_a = _completion(_precisions_of_bundle("a"))

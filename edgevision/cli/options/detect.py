@@ -36,11 +36,12 @@ def _settings(ctx: click.Context, param: click.Parameter, values: tuple[str, ...
         name, equals, value = text.partition("=")
         if not name or not equals:
             raise click.BadParameter(f"expected NAME=VALUE such as box_unit=pixels, got '{text}'")
-        settings[name] = Path(value[1:]) if value.startswith("@") else _value(value)
+        settings[name] = Path(value[1:]) if value.startswith("@") else json_or_text(value)
     return settings
 
 
-def _value(text: str) -> Any:
+def json_or_text(text: str) -> Any:
+    """The value of a setting: JSON, or the text itself if it is not."""
     try:
         return read_json(text)
     except JsonError:

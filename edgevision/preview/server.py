@@ -1,0 +1,96 @@
+"""Serves a preview from a thread of its own, until the ``with`` block ends."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from edgevision.errors import MissingRuntimeError, OptionError
+from edgevision.preview.address import Address
+from edgevision.preview.live import Live
+
+_TOKEN_BYTES = 16
+#: Connections at once: of viewers, and of their other requests.
+_MOST_CONNECTIONS = 64
+_END_S = 3.0
+
+
+@contextmanager
+def served(
+    live: Live, card: Mapping[str, Any], metrics: Callable[[], str], address: Address
+) -> Iterator[str]:
+    """Serve the preview of a stream while the block runs.
+
+    Args:
+        live: the stream.
+        card: of the model.
+        metrics: text for Prometheus.
+        address: where; from elsewhere than this machine a random token is required.
+
+    Yields:
+        The address of the page, with the token.
+
+    Raises:
+        MissingRuntimeError: Starlette or uvicorn is not installed.
+        OptionError: the address is in use, or not one of this machine.
+    """
+    try:
+        import uvicorn
+
+        from edgevision.preview.app import application
+    except ImportError as error:
+        raise MissingRuntimeError("serve", f"--preview: {error.name or error} is not installed") from error
+    with _bound(address) as listening:
+        address = address._replace(port=listening.getsockname()[1])
+        token = None if address.is_loopback else secrets.token_urlsafe(_TOKEN_BYTES)
+        config = uvicorn.Config(
+            application(live, card, metrics, address, token),
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="critical",
+            access_log=False,  # its lines would have the token
+            server_header=False,
+            limit_concurrency=_MOST_CONNECTIONS,
+            timeout_keep_alive=5,
+            timeout_graceful_shutdown=1,
+        )
+        server = uvicorn.Server(config)
+        thread = threading.Thread(
+            target=server.run, args=([listening],), name="edgevision-preview", daemon=True
+        )
+        thread.start()
+        try:
+            yield address.url() + ("" if token is None else f"?token={token}")
+        finally:
+            live.ended = True
+            server.should_exit = True
+            thread.join(_END_S)
+
+
+@contextmanager
+def _bound(address: Address) -> Iterator[socket.socket]:
+    """A socket that listens: bound here, so that what is wrong is told before the stream begins."""
+    try:
+        found = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except OSError as error:
+        raise OptionError(f"--preview: {address.host} is not a known host: {error.strerror}") from error
+    family, kind, protocol, _, name = found[0]
+    with socket.socket(family, kind, protocol) as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind(name)
+            listening.listen()
+        except OSError as error:
+            raise OptionError(
+                f"--preview: cannot listen on {address.host} port {address.port}: {error.strerror}; choose "
+                "another port, such as --preview 0 for any that is free"
+            ) from error
+        yield listening
