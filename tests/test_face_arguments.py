@@ -773,7 +773,7 @@ FUNCTIONS = [
     Row("roll_back", "threads", 0, lambda threads: ev.roll_back("no", threads=threads)),
     Row("load", "path", Path("tiny.evb"), lambda path: _loaded(path=path)),
     Row("load", "threads", 2, lambda threads: _loaded(threads=threads)),
-    Row("load", "deadline_ms", 60_000, lambda limit: _loaded(isolate=True, deadline_ms=limit)),
+    Row("load", "deadline_ms", 60_000.0, lambda limit: _loaded(isolate=True, deadline_ms=limit)),
     Row("load_classifier", "path", Path("tiny.evb"), lambda path: _loaded(ev.load_classifier, path)),
     Row("load_detector", "path", Path("tiny.evb"), lambda path: _loaded(ev.load_detector, path)),
     Row("load_generator", "path", Path("tiny.evb"), lambda path: _loaded(ev.load_generator, path)),

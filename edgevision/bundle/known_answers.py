@@ -89,7 +89,7 @@ class KnownTensors:
         random = np.random.default_rng(seed)
         return KnownTensors(
             {
-                name: np.float32(values + random.uniform(-1, 1, values.shape) * np.ptp(values) / 255)
+                name: (values + random.uniform(-1, 1, values.shape) * np.ptp(values) / 255).astype(np.float32)
                 for name, values in self.tensors.items()
             }
         )

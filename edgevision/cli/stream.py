@@ -66,8 +66,8 @@ _LEAST_PREVIEW = 640
     option(
         "--policy",
         metavar="NAME",
-        help="wait: answer every frame; latest: the newest frame and result win; 'queue(N)': N frames wait. "
-        "Default: latest for live sources, else wait.",
+        help="Frames to answer. wait: every one; latest: the newest, and the newest result; 'queue(N)': as "
+        "many wait. Default: latest for live sources, else wait.",
     ),
     option(
         "--max-age-ms",

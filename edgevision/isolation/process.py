@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -118,6 +119,7 @@ class RuntimeProcess:
         self.failure = ""
         self._what = what
         self._started = time.monotonic()
+        self._asking = threading.Lock()
         self._control, theirs = socket.socketpair()
         lifeline, self._alive = os.pipe()
         try:
@@ -194,7 +196,8 @@ class RuntimeProcess:
         ours, theirs = socket.socketpair()
         try:
             tensors = SharedTensors(memory, opened.inputs, opened.outputs, batch)
-            send(self._control, Message({"batch": batch}), (memory, theirs.fileno()))
+            with self._asking:  # messages of several threads must not mix
+                send(self._control, Message({"batch": batch}), (memory, theirs.fileno()))
             theirs.close()
             received = receive(ours, time.monotonic() + start_timeout_s)
             if received is None:

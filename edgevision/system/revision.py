@@ -50,7 +50,8 @@ def _of_checkout(package: Path) -> str | None:
 
 def _git(folder: Path, *arguments: str) -> str | None:
     """The output of a git command; `None` if it fails, or git is not installed."""
-    command = ["git", "-c", "core.fsmonitor=false", "-C", str(folder), *arguments]
+    # `status` would else write the index anew, and a lock beside it.
+    command = ["git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-C", str(folder), *arguments]
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=_SECONDS, check=False, stdin=subprocess.DEVNULL

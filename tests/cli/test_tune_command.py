@@ -35,7 +35,7 @@ def test_a_table_of_every_way_to_run_it_ends_with_the_choice(edgevision_command,
     assert all(name in header for name in columns)
     assert [row.split()[:4] for row in rows] == [
         ["tflite-int8", "tflite", "1", "1"],
-        ["onnx-int8", "onnx", "1", "1"],
+        ["onnx-int8-symmetric", "onnx", "1", "1"],
     ]
     assert all(row.endswith("passed") for row in rows)
     assert chosen.startswith("chosen: ")

@@ -30,7 +30,11 @@ def digits(quickstart: Path) -> Path:
 def test_the_quickstart_shows_evidence_for_three_targets(digits: Path) -> None:
     bundle = read_bundle(digits / "digits.evb")
     evidence = read_evidence(bundle.read(bundle.manifest.evidence).decode(), "evidence")
-    assert [result.artifact for result in evidence.results] == ["tflite-int8", "openvino-int8", "onnx-int8"]
+    assert [result.artifact for result in evidence.results] == [
+        "tflite-int8",
+        "openvino-int8",
+        "onnx-int8-symmetric",
+    ]
     for result in evidence.results:
         assert result.passed
         assert result.comparison.images == 597
@@ -38,7 +42,7 @@ def test_the_quickstart_shows_evidence_for_three_targets(digits: Path) -> None:
     assert evidence.calibration is not None
     assert (evidence.calibration.images, evidence.evaluation.images) == (500, 597)
     assert any(
-        note.startswith("onnx-int8 was measured on onnx cpu: this machine does not have")
+        note.startswith("onnx-int8-symmetric was measured on onnx cpu: this machine does not have")
         for note in evidence.notes
     )
     for result in evidence.results:

@@ -118,7 +118,7 @@ def test_seeds_have_no_groups() -> None:
         settings=ConversionSettings(task),
         groups="folder:1",
     )
-    with pytest.raises(OptionError, match="--groups folder:1: the model generates images from seeds"):
+    with pytest.raises(OptionError, match="--groups 'folder:1': the model generates images from seeds"):
         open_sets(request, [])
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -223,9 +224,12 @@ def calls_of(name: str, model: Any, further: dict[str, Any]) -> Iterator[Entry]:
 
     def stream(source: Any, **given: Any) -> list[Any]:
         many = isinstance(source, (range, list, tuple)) and len(source) > 1000  # as good as a thousand frames
-        return list(model.stream(source[:1000] if many else source, **given))
+        # A source may go on for ever, and so does its stream.
+        return list(islice(model.stream(source[:1000] if many else source, **given), 1000))
 
     yield Entry(f"{name}.stream", consumed(stream), streaming, check)
+    changed = {"color": "rgb", **further}
+    yield Entry("Stream.change_call", lambda **given: _changed(model, given), changed, check)
     if isinstance(model, ev.Detector):
         following = {**streaming, "tracker": "one"}
         del following["track"]
@@ -238,6 +242,11 @@ def calls_of(name: str, model: Any, further: dict[str, Any]) -> Iterator[Entry]:
         spec = model.session.inputs[0]
         outputs = model.session.run({spec.name: np.zeros(spec.with_batch(1), spec.dtype)})
         yield Entry(f"{name}.read", model.read, {"outputs": outputs, "sizes_wh": [(8, 8)]}, check)
+
+
+def _changed(model: Any, arguments: dict[str, Any]) -> None:
+    with model.stream([PHOTO]) as stream:
+        stream.change_call(**arguments)
 
 
 def functions(folder: Path) -> Iterator[Entry]:
