@@ -344,8 +344,12 @@ def _end(process: subprocess.Popen[bytes], owner: int) -> None:
     if os.getpid() == owner and process.poll() is None:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
-        with suppress(subprocess.TimeoutExpired):
+        try:
             process.wait(_SECONDS_TO_END)
+        except (
+            subprocess.TimeoutExpired
+        ):  # the kernel frees its memory: nobody waits, but its end is collected
+            threading.Thread(target=process.wait, name="edgevision-ending", daemon=True).start()
 
 
 def _release(process: subprocess.Popen[bytes], owner: int, control: socket.socket, alive: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -44,21 +43,3 @@ def opened(faulty_plugin: Path) -> Iterator[Open]:
     yield open_
     for session in sessions:
         session.close()
-
-
-def pid_of(session: CheckedSession) -> int:
-    """The process that runs a session."""
-    return session._session._supervision.running().process.pid  # type: ignore[attr-defined]
-
-
-def children() -> set[int]:
-    """The living children of this process."""
-    own, found = os.getpid(), set()
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            parts = (folder / "stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(parts[1]) == own and parts[0] != "Z":
-            found.add(int(folder.name))
-    return found

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from own_processes import pid_of
 
 import edgevision
-from conftest import pid_of
 from edgevision.artifact import Artifact, read_artifact
 from edgevision.errors import (
     DeviceError,

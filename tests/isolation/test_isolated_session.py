@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from faulty import artifact, command
+from own_processes import children, pid_of
 
-from conftest import children, pid_of
 from edgevision.backend import SessionSettings
 from edgevision.errors import (
     ArtifactError,
