@@ -130,7 +130,8 @@ def test_evaluate_prints_groups_intervals_and_warnings(bundle: Path, patients: P
     (tmp_path / "groups.csv").write_text("\n".join(["image,group", *rows]))
     words = [str(bundle), str(patients), "--groups", str(tmp_path / "groups.csv"), "--backend", "tflite"]
     done = CliRunner().invoke(evaluate_command, words, catch_exceptions=False)
-    assert f"60 images of {patients.name} in 6 groups (groups.csv), the largest of 10" in done.output
+    groups_file = tmp_path / "groups.csv"
+    assert f"60 images of {patients.name} in 6 groups ({groups_file}), the largest of 10" in done.output
     assert "confidence interval" in done.output
     assert ", 95 %" in done.output
     assert "note: 1 of 61 evaluation images are byte-identical copies" in done.output
