@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,7 @@ def test_a_folder_a_pattern_and_a_sequence(images: Path) -> None:
 
 
 def test_a_video_in_a_folder_is_told(images: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, logger="edgevision")
     write_video(images / "clip.mp4", frames=3)
     assert len(levels(MODEL.stream(images))) == 12
     assert "clip.mp4" in caplog.text
