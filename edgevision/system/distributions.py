@@ -16,7 +16,7 @@ _COPYLEFT = re.compile(r"\b(A?GPL|LGPL|MPL|EPL)|General Public|Mozilla Public|Ec
 
 def imported_distributions() -> list[metadata.Distribution]:
     """The distributions of which this process has imported a module, sorted by name."""
-    owners = metadata.packages_distributions()
+    owners = _owners()
     names: set[str] = set()
     for name, module in list(sys.modules.items()):
         candidates = set(owners.get(name.partition(".")[0], ()))
@@ -25,6 +25,25 @@ def imported_distributions() -> list[metadata.Distribution]:
         names |= candidates
     found = {canonical(name): metadata.distribution(name) for name in names}
     return [found[name] for name in sorted(found)]
+
+
+def _owners() -> dict[str, set[str]]:
+    """Name of a module -> the distributions that install it.
+
+    As `importlib.metadata.packages_distributions`, which on Python 3.10 knows only those that list their
+    modules: numpy does not.
+    """
+    owners: dict[str, set[str]] = {}
+    for distribution in metadata.distributions():
+        listed = (distribution.read_text("top_level.txt") or "").split()
+        for module in listed or {_module_of(file) for file in distribution.files or ()}:
+            owners.setdefault(module, set()).add(distribution.name)
+    return owners
+
+
+def _module_of(file: metadata.PackagePath) -> str:
+    """The module that a file of a distribution belongs to."""
+    return file.parts[0] if len(file.parts) > 1 else file.name.partition(".")[0]
 
 
 def canonical(name: str) -> str:

@@ -229,7 +229,7 @@ def calls_of(name: str, model: Any, further: dict[str, Any]) -> Iterator[Entry]:
 
     yield Entry(f"{name}.stream", consumed(stream), streaming, check)
     changed = {"color": "rgb", **further}
-    yield Entry("Stream.change_call", lambda **given: _changed(model, given), changed, check)
+    yield Entry(f"Stream.change_call on {name}", lambda **given: _changed(model, given), changed, check)
     if isinstance(model, ev.Detector):
         following = {**streaming, "tracker": "one"}
         del following["track"]

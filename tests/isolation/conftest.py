@@ -17,7 +17,7 @@ from edgevision.session import CheckedSession
 Open = Callable[..., CheckedSession]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def faulty_plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder with the plugin, which this process and its children have."""
     with pytest.MonkeyPatch.context() as patch:

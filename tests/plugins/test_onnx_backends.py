@@ -360,6 +360,7 @@ def test_int8_is_exact_on_every_processor(
     with open_session(ONNX, artifact) as session:
         found = session.run({"image": image})["scores"]
     np.testing.assert_allclose(found, expected, atol=1e-3 if convolutions == 1 else 7000)
-    # Emulated without VNNI (qemu-x86_64 -cpu Haswell), these two alone are right.
-    shared = {"session.disable_quant_qdq": "1"} if convolutions == 2 else {"session.x64quantprecision": "1"}
-    assert opened[-1] == ({} if exact else shared)
+    # Emulated without VNNI (qemu-x86_64 -cpu Haswell), these two alone are right. ONNX Runtime 1.23 opens
+    # shared weights with the first, and later ones do not.
+    uint8, none = {"session.x64quantprecision": "1"}, {"session.disable_quant_qdq": "1"}
+    assert opened[-1] in ([{}] if exact else [uint8] if convolutions == 1 else [uint8, none])
