@@ -28,16 +28,12 @@ def imported_distributions() -> list[metadata.Distribution]:
 
 
 def _owners() -> dict[str, set[str]]:
-    """Name of a module -> the distributions that install it.
-
-    As `importlib.metadata.packages_distributions`, which on Python 3.10 knows only those that list their
-    modules: numpy does not.
-    """
-    owners: dict[str, set[str]] = {}
-    for distribution in metadata.distributions():
-        listed = (distribution.read_text("top_level.txt") or "").split()
-        for module in listed or {_module_of(file) for file in distribution.files or ()}:
-            owners.setdefault(module, set()).add(distribution.name)
+    """Name of a module -> the distributions that install it."""
+    owners = {module: set(names) for module, names in metadata.packages_distributions().items()}
+    if sys.version_info < (3, 11):  # it knows only those that list their modules: numpy does not
+        for distribution in metadata.distributions():
+            for file in distribution.files or ():
+                owners.setdefault(_module_of(file), set()).add(distribution.name)
     return owners
 
 
