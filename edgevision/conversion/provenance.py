@@ -22,10 +22,9 @@ from edgevision.errors import InputError
 from edgevision.evidence.records import Evidence
 from edgevision.system.distributions import imported_versions
 from edgevision.system.private_paths import base_name, with_texts, without_folders, words_without_folders
-from edgevision.system.reading import open_file
+from edgevision.system.reading import file_sha256
 from edgevision.system.revision import revision
 
-_CHUNK = 1 << 20
 #: Settings that `Provenance` itself has.
 _APART = ("author", "command")
 
@@ -63,21 +62,13 @@ def _digest_of(path: Path) -> str:
     """SHA-256 of a file; of a folder, that of the names and digests of its files, sorted by name."""
     try:
         if not path.is_dir():
-            return _digest_of_file(path)
+            return file_sha256(path)
         total = hashlib.sha256()
         for file in sorted(each for each in path.rglob("*") if each.is_file()):
-            total.update(f"{_digest_of_file(file)} {file.relative_to(path).as_posix()}\n".encode())
+            total.update(f"{file_sha256(file)} {file.relative_to(path).as_posix()}\n".encode())
         return total.hexdigest()
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
-
-
-def _digest_of_file(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open_file(path) as file:
-        while part := file.read(_CHUNK):
-            digest.update(part)
-    return digest.hexdigest()
 
 
 def provenance_of(

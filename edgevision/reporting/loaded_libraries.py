@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 import re
 import sys
@@ -21,11 +20,10 @@ from edgevision.loading.choice import Request, choose
 from edgevision.loading.load import load
 from edgevision.plugins import registry
 from edgevision.system.distributions import canonical, imported_distributions, licence_of, stated
-from edgevision.system.reading import open_file, read_system_file
+from edgevision.system.reading import file_sha256, read_system_file
 
 #: Seconds for opening the bundle and one inference, which a GPU may compile for.
 TIMEOUT_S = 300.0
-_CHUNK = 1 << 20
 #: Labels of project URLs under which the faults of a library are published.
 _ANOMALIES = ("issue", "tracker", "bug")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -196,12 +194,4 @@ def _url(text: str) -> tuple[str, str]:
 
 
 def _digests(paths: Iterable[Path]) -> dict[str, str]:
-    return {path.name: _sha256(path) for path in paths}
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open_file(path) as file:
-        while part := file.read(_CHUNK):
-            digest.update(part)
-    return digest.hexdigest()
+    return {path.name: file_sha256(path) for path in paths}

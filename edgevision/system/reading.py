@@ -24,6 +24,8 @@ MOST_IMAGE_BYTES = 4 << 30
 MOST_DOCUMENT_BYTES = 2 << 30
 MOST_SETTINGS_BYTES = 16 << 20
 
+#: Bytes that are read at a time where a file is not kept.
+_CHUNK = 1 << 20
 _READ = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 #: An `open` that does not wait for the writer of a pipe, and does not take a terminal for its own.
 _AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
@@ -85,6 +87,21 @@ def open_file(path: str | os.PathLike[str], most_bytes: int | None = None) -> Fi
         # and what was opened is looked at again.
         _check(Path(path).stat(), most_bytes, path)
         return _checked(os.open(path, _READ | _AT_ONCE), most_bytes, path)
+
+
+def file_sha256(path: str | os.PathLike[str]) -> str:
+    """The SHA-256 of a regular file of any size, in hex, read in parts.
+
+    Raises:
+        OSError: as `read_file`.
+    """
+    import hashlib  # not needed to run a model
+
+    digest = hashlib.sha256()
+    with open_file(path) as file:
+        while part := file.read(_CHUNK):
+            digest.update(part)
+    return digest.hexdigest()
 
 
 def check_regular_file(path: str | os.PathLike[str]) -> None:
