@@ -1,4 +1,4 @@
-"""Observers: told of every answer, failure and model; never in the way, and free where nobody observes."""
+"""Observers: called after every answer, failure and load; never in the way, and free where nobody looks."""
 
 from __future__ import annotations
 

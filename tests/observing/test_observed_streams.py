@@ -1,4 +1,4 @@
-"""Observers of a model that streams: told of each answer with its frame, and of each drop with its cause."""
+"""Observers of a model that streams get each answer with its frame, and each drop with its cause."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 pytest.importorskip("starlette", reason="needs the extra `serve`")
 pytest.importorskip("uvicorn", reason="needs the extra `serve`")
 
+from chromium_log import REQUEST_OF_THE_PAGE
 from preview.serving import preview, until
 
 _FLAGS = (
@@ -19,16 +19,6 @@ _FLAGS = (
     *("--disable-background-networking", "--disable-component-update", "--hide-scrollbars"),
     *("--enable-logging=stderr", "--log-level=0", "--dump-dom"),
 )
-#: Requests of the page, by the number of `blink_resource_loader`: the browser makes requests of its own.
-_BY_THE_PAGE = r'"traffic_annotation":101845102,"url":"((?!file:|data:)[^"]*)"'
-
-
-@pytest.fixture(scope="module")
-def chromium() -> str:
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("needs Chromium, which is not installed; run: apt-get install chromium")
-    return path
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
@@ -42,7 +32,7 @@ def test_the_page_fills_with_the_stream(chromium: str, tmp_path: Path, host: str
         own = f"http://127.0.0.1:{at.port}/"
     assert done.returncode == 0, done.stderr
     assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
-    asked = re.findall(_BY_THE_PAGE, log.read_text(errors="replace"))
+    asked = re.findall(REQUEST_OF_THE_PAGE, log.read_text(errors="replace"))
     assert any(one.startswith(own + "picture.mjpg") for one in asked)
     assert [one for one in asked if not one.startswith(own)] == []
     page = done.stdout

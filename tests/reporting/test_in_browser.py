@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
 from report_bundle import classified, evidence_of, measured, picture, write_report_bundle
 
+from chromium_log import REQUEST_OF_THE_PAGE
 from edgevision.reporting.report import write_report
 
 _FLAGS = (
@@ -21,16 +20,6 @@ _FLAGS = (
     ),
     *("--virtual-time-budget=3000", "--enable-logging=stderr", "--log-level=0"),
 )
-#: Requests of the page, by the number of `blink_resource_loader`: the browser makes requests of its own.
-_BY_THE_PAGE = r'"traffic_annotation":101845102,"url":"((?!file:|data:)[^"]*)"'
-
-
-@pytest.fixture(scope="module")
-def chromium() -> str:
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("needs Chromium, which is not installed; run: apt-get install chromium")
-    return path
 
 
 def _open(chromium: str, page: Path, folder: Path) -> tuple[str, list[str], list[str]]:
@@ -42,7 +31,7 @@ def _open(chromium: str, page: Path, folder: Path) -> tuple[str, list[str], list
     )
     assert done.returncode == 0, done.stderr
     console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-    asked = re.findall(_BY_THE_PAGE, log.read_text(errors="replace"))
+    asked = re.findall(REQUEST_OF_THE_PAGE, log.read_text(errors="replace"))
     return done.stdout, console, asked
 
 

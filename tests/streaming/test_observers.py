@@ -1,4 +1,4 @@
-"""Observers are told of every frame of a stream: once, whatever became of it."""
+"""Observers get every frame of a stream once, whatever became of it."""
 
 from __future__ import annotations
 
