@@ -71,7 +71,7 @@ def test_mediapipe_classifies_as_an_int8_bundle_does(
 
 
 @pytest.mark.convert
-@pytest.mark.parametrize("artifact", ["openvino-int8/model.xml", "onnx-int8/model.onnx"])
+@pytest.mark.parametrize("artifact", ["openvino-int8/model.xml", "onnx-int8-symmetric/model.onnx"])
 def test_model_api_classifies_as_the_artifact_in_the_bundle_does(
     peers: str, digits: tuple[Path, list[Path]], artifact: str
 ) -> None:
