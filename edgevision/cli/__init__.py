@@ -35,6 +35,7 @@ _COMMANDS = {
     "bench": "Time a model stage by stage, compared with the bare runtime.",
     "compare": "Say which of two models is better, and if that is significant.",
     "convert": "Convert a trained Keras model into a bundle, with evidence.",
+    "explain": "Draw what a model's answers about images rest on.",
     "export": "Write a model of a bundle in the form of another program.",
     "evaluate": "Measure a model on labelled images, on this machine.",
     "generate": "Generate images with a bundle.",
