@@ -93,6 +93,8 @@ if TYPE_CHECKING:
     from edgevision.exporting.pack import PackSettings as PackSettings
     from edgevision.exporting.pack import pack as pack
     from edgevision.frame_source import CapturedImage as CapturedImage
+    from edgevision.health import Health as Health
+    from edgevision.health import HealthChecks as HealthChecks
     from edgevision.hookspecs import hookimpl as hookimpl
     from edgevision.imaging.decode import ImageLike as ImageLike
     from edgevision.imaging.decode import read_frame as read_frame
@@ -228,6 +230,7 @@ _NAMES = {
     "exporting.export": ("Exported", "export"),
     "exporting.pack": ("Packed", "PackSettings", "pack"),
     "frame_source": ("CapturedImage",),
+    "health": ("Health", "HealthChecks"),
     "hookspecs": ("hookimpl",),
     "imaging.decode": ("ImageLike", "read_frame", "read_frames"),
     "imaging.find": ("LeftOut",),

@@ -17,6 +17,7 @@ from edgevision.backend import SessionSettings
 from edgevision.cli.lines import echo_line, one_line
 from edgevision.cli.options.detect import THRESHOLD_OPTIONS, thresholds_of
 from edgevision.cli.options.groups import GroupedCommand, option, under
+from edgevision.cli.options.isolation import ISOLATION_OPTIONS
 from edgevision.cli.options.journal import JOURNAL_OPTIONS, AnswerLog, journal_of
 from edgevision.cli.options.model import BARE_HEADING, BARE_OPTIONS, load_from_arguments
 from edgevision.cli.options.path import PATH
@@ -97,6 +98,7 @@ class Row(NamedTuple):
     *SESSION_OPTIONS,
     NO_TUNE_OPTION,
     SELFTEST_OPTION,
+    *ISOLATION_OPTIONS,
 )
 @under(BARE_HEADING, *BARE_OPTIONS)
 @verbosity_options
