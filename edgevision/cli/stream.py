@@ -25,11 +25,13 @@ from edgevision.cli.options.journal import JOURNAL_OPTIONS, journal_of
 from edgevision.cli.options.model import BARE_HEADING, BARE_OPTIONS, load_from_arguments
 from edgevision.cli.options.path import PATH
 from edgevision.cli.options.run import (
+    ABSTENTION_OPTIONS,
     ARTIFACT_OPTIONS,
     NO_TUNE_OPTION,
     SELFTEST_OPTION,
     SESSION_OPTIONS,
     session_settings_of,
+    set_abstentions,
 )
 from edgevision.cli.options.track import TRACK_OPTIONS, tracking_of
 from edgevision.cli.options.verbosity import verbosity, verbosity_options
@@ -84,6 +86,7 @@ _LEAST_PREVIEW = 640
         type=click.FloatRange(min=0, min_open=True),
         help="Mark results as stale whose frame is older.",
     ),
+    *ABSTENTION_OPTIONS,
     option(
         "--stall-s",
         metavar="S",
@@ -157,6 +160,7 @@ def command(model: Path, source: str, **arguments: Any) -> None:
         if settings.call and not isinstance(network, Detector):
             name = next(iter(settings.call)).replace("_", "-")
             raise OptionError(f"--{name} is for detectors, and this model is none; remove it")
+        set_abstentions(network, arguments)
         sinks: list[Sink] = []
         if jsonl is not None:
             sinks.append(_lines(stack, jsonl, states[jsonl]))

@@ -246,6 +246,7 @@ def _load_bundle(path: Path, request: Request, plugins: Registry, trust: TrustPo
 
             check_bundle_answers(session, bundle, choice.entry)
         model.bundle_digest = bundle.digest
+        model.input_gate = manifest.input_gate
         model.known_check = partial(_known_check, session, bundle, choice.entry)
         stack.pop_all()  # the model closes the session from here on
     return model

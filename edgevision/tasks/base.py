@@ -14,6 +14,7 @@ from edgevision.tensors import TensorSpec
 
 if TYPE_CHECKING:  # who asks for no health does not wait for threads and clocks
     from edgevision.health import Check, Health, HealthChecks, Monitor
+    from edgevision.imaging.gate import InputGate
     from edgevision.system.clock import Clock
 
 Model = TypeVar("Model", bound="TaskModel")
@@ -34,6 +35,8 @@ class TaskModel:
 
     bundle_digest: str | None = None
     observed: bool = True
+    #: Frames of streams beyond these limits are not answered; `None` answers all.
+    input_gate: InputGate | None = None
     #: Makes the check of a known answer, which `edgevision.load` knows; `None` for a session without.
     known_check: Callable[[], Check] | None = None
     _monitor: Monitor | None = None
