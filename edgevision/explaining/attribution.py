@@ -113,7 +113,7 @@ def _by_random_masks(
     score: float,
     hidden_score: float,
 ) -> Attribution:
-    halves = Moments(runs.size_hw), Moments(runs.size_hw)
+    halves = Moments(runs.size_hw, score), Moments(runs.size_hw, score)
     masks = random_masks(runs.size_hw, int(settings.cells), int(settings.seed))
     most = int(settings.budget)
     done, looked, reliability = 0, 0, 0.0

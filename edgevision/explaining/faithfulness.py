@@ -12,7 +12,7 @@ from edgevision.explaining.attribution import MaskedRuns
 
 
 @dataclass(frozen=True, eq=False)
-class Curves:
+class ExplanationCurves:
     """The score while pixels are shown or hidden, the most important first.
 
     Attributes:
@@ -36,7 +36,7 @@ class Curves:
         return _area(self.deletion)
 
 
-def curves(runs: MaskedRuns, found: NDArray[np.float64] | Floats, steps: int = 32) -> Curves:
+def curves(runs: MaskedRuns, found: NDArray[np.float64] | Floats, steps: int = 32) -> ExplanationCurves:
     """Insertion and deletion (Petsiuk et al. 2018) of a map.
 
     Args:
@@ -57,7 +57,7 @@ def curves(runs: MaskedRuns, found: NDArray[np.float64] | Floats, steps: int = 3
         return made
 
     lines = [np.array([runs.scores([mask])[0] for mask in masks(shown)]) for shown in (1.0, 0.0)]
-    return Curves(shares, lines[0], lines[1])
+    return ExplanationCurves(shares, lines[0], lines[1])
 
 
 def rank_correlation(one: Floats, other: Floats) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import cv2
@@ -45,27 +46,26 @@ def sliding_masks(size_hw: tuple[int, int], cells: int, most: int) -> list[Float
     Args:
         size_hw: height and width of the masks in pixels.
         cells: cells along the shorter side; fewer where they would give more than `most` masks.
-        most: masks at most, 9 or more.
+        most: masks at most, 1 or more.
 
     Returns:
         float32 `size_hw` each, 0 within the window and 1 elsewhere.
     """
-    while cells > 1:
-        side = max(1, round(min(size_hw) / cells))
-        step = max(1, side // 2)
-        starts = [_starts(size, side, step) for size in size_hw]
-        if len(starts[0]) * len(starts[1]) <= most:
-            break
-        cells -= 1
+    side = max(1, round(min(size_hw) / cells))
+    while len(places := _places(size_hw, side)) > most:
+        side = math.ceil(1.1 * side)
     masks = []
-    for top in starts[0]:
-        for left in starts[1]:
-            mask = np.ones(size_hw, np.float32)
-            mask[top : top + side, left : left + side] = 0.0
-            masks.append(mask)
+    for top, left in places:
+        mask = np.ones(size_hw, np.float32)
+        mask[top : top + side, left : left + side] = 0.0
+        masks.append(mask)
     return masks
 
 
-def _starts(size: int, side: int, step: int) -> list[int]:
-    last = max(0, size - side)
-    return sorted({*range(0, last, step), last})
+def _places(size_hw: tuple[int, int], side: int) -> list[tuple[int, int]]:
+    """The upper left corners of windows of a side, in steps of half of it."""
+    starts = []
+    for size in size_hw:
+        last = max(0, size - side)
+        starts.append(sorted({*range(0, last, max(1, side // 2)), last}))
+    return [(top, left) for top in starts[0] for left in starts[1]]

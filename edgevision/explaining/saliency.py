@@ -20,9 +20,12 @@ class Moments:
 
     Args:
         size_hw: height and width of the masks.
+        usual: a score, such as that of the whole image: others are added as their distance from it, so that
+            one that never changes leaves no rounding errors to make a map of.
     """
 
-    def __init__(self, size_hw: tuple[int, int]) -> None:
+    def __init__(self, size_hw: tuple[int, int], usual: float = 0.0) -> None:
+        self._usual = usual
         self._count = 0
         self._score = 0.0
         self._mask = np.zeros(size_hw)
@@ -31,16 +34,17 @@ class Moments:
 
     def add(self, mask: Floats, score: float) -> None:
         """Add one mask, and the score under it."""
+        distance = score - self._usual
         self._count += 1
-        self._score += score
+        self._score += distance
         self._mask += mask
         self._mask_squared += np.square(mask)
-        self._product += mask * np.float32(score)
+        self._product += mask * np.float32(distance)
 
     def __add__(self, other: Moments) -> Moments:
-        both = Moments(self._mask.shape)
-        for name, value in vars(self).items():
-            setattr(both, name, value + getattr(other, name))
+        both = Moments(self._mask.shape, self._usual)
+        for name in ("_count", "_score", "_mask", "_mask_squared", "_product"):
+            setattr(both, name, getattr(self, name) + getattr(other, name))
         return both
 
     def map(self) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ from edgevision.imaging.decode import ImageLike, as_batch, as_frame
 from edgevision.imaging.preprocess import Preprocessing, Preprocessor
 from edgevision.observation import observers
 from edgevision.session import CheckedSession
-from edgevision.system.arguments import callback, instance, one_of, optional_text
+from edgevision.system.arguments import instance, one_of, optional_text
 from edgevision.system.numeric import is_share, is_whole
 from edgevision.system.shown import shown
 from edgevision.tasks.base import image_input
@@ -27,9 +27,9 @@ from edgevision.tasks.score_checks import score_check
 from edgevision.tensors import Array, TensorSpec, all_finite, check_outputs, dequantizer, is_always_finite
 
 if TYPE_CHECKING:
-    from edgevision.explaining.explanation import Explanation
-    from edgevision.explaining.settings import ExplainSettings
+    from edgevision.imaging.frame import Frame
     from edgevision.system.numeric import RealNumber, WholeNumber
+    from edgevision.tasks.explained import Aim
     from edgevision.tasks.prediction_sets import PredictionSets
 
 Scores = NDArray[np.float32]
@@ -317,40 +317,9 @@ class Classifier(ImageModel[Classification]):
         runs = parts(len(images), self.session.dynamic_batch)
         return np.concatenate([self._run(images[run], color, spacings) for run in runs]), spacings
 
-    def explain(
-        self,
-        image: ImageLike,
-        target: str | WholeNumber | None = None,
-        method: str | None = None,
-        *,
-        budget: WholeNumber | None = None,
-        settings: ExplainSettings | None = None,
-        color: str = "rgb",
-        progress: Callable[[int, int], Any] | None = None,
-    ) -> Explanation:
-        """The parts of an image that the score of a class rests on.
+    def _aim(self, frame: Frame, target: Any) -> Aim:
+        from edgevision.tasks.explained import Aim, class_of
 
-        Parts of the image are hidden at random, many times, and the scores are compared: nothing but the
-        answers of the runtime is used, so it is this artifact on this device that is explained.
-
-        Args:
-            image, color: one image, as in a call.
-            target: label or id of the class; by default the best one.
-            method, budget: as in `ExplainSettings`, for this call.
-            settings: seed, size of the parts, what hides them, and when the map is good enough.
-            progress: called with (runs done, runs at most); if it returns False, the map so far is given.
-
-        Returns:
-            The map, over the pixels of the image. Look at its `reliability`.
-
-        Raises:
-            OptionError: an argument is invalid, or there is no such class.
-            InputError, InferenceError: as a call.
-        """
-        from edgevision.tasks.explained import Aim, class_of, explained, settings_of
-
-        settings, progress = settings_of(method, budget, settings), callback(progress, "progress")
-        frame = as_frame(image, color)
         if target is None:
             class_id = int(self.scores([frame])[0].argmax())
         else:
@@ -359,8 +328,7 @@ class Classifier(ImageModel[Classification]):
         def score_of(outputs: Mapping[str, Array]) -> NDArray[np.float64]:
             return self._scores(outputs[self._output.name])[:, class_id].astype(np.float64)
 
-        aim = Aim(self.labels[class_id], class_id, score_of)
-        return explained(self.session, self.preprocess, frame, aim, settings, progress, self.bundle_digest)
+        return Aim(self.labels[class_id], class_id, score_of, self.preprocess)
 
     def read(self, outputs: Mapping[str, Array], sizes_wh: Sequence[tuple[int, int]]) -> list[Classification]:
         """Classifications from the network's outputs.

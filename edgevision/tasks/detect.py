@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast, overload
 
@@ -17,7 +17,7 @@ from edgevision.imaging.placement import placement_of
 from edgevision.imaging.preprocess import Preprocessing, Preprocessor
 from edgevision.observation import observers
 from edgevision.session import CheckedSession
-from edgevision.system.arguments import callback, instance, sequence, whole_numbers
+from edgevision.system.arguments import instance, sequence, whole_numbers
 from edgevision.system.shown import shown
 from edgevision.tasks.base import image_input
 from edgevision.tasks.batches import is_batch, parts
@@ -33,12 +33,12 @@ from edgevision.tensors import Array, TensorSpec, all_finite, check_outputs, deq
 if TYPE_CHECKING:
     from edgevision.backend import ScoreSigmoids
     from edgevision.explaining.explanation import Explanation
-    from edgevision.explaining.settings import ExplainSettings
     from edgevision.streaming.exchange import Follow
     from edgevision.streaming.settings import StreamSettings
     from edgevision.streaming.stream import Stream
     from edgevision.system.clock import Clock
     from edgevision.system.numeric import RealNumber, WholeNumber
+    from edgevision.tasks.explained import Aim
     from edgevision.tasks.tracking import Tracking
 
 #: A dequantized score may exceed 1 by one step; a higher value is not a score.
@@ -205,36 +205,10 @@ class Detector(ImageModel[Detections]):
             clock=clock,
         )
 
-    def explain(
-        self,
-        image: ImageLike,
-        target: str | WholeNumber | Detection | None = None,
-        method: str | None = None,
-        *,
-        budget: WholeNumber | None = None,
-        settings: ExplainSettings | None = None,
-        color: str = "rgb",
-        progress: Callable[[int, int], Any] | None = None,
-    ) -> Explanation:
-        """The parts of an image that an object was found by.
+    def _aim(self, frame: Frame, target: Any) -> Aim:
+        """The score of the box that resembles an object most, times their overlap (D-RISE)."""
+        from edgevision.tasks.explained import Aim
 
-        As `Classifier.explain`; the score under a mask is that of the box of its class which resembles the
-        object most, times their intersection over union (D-RISE, Petsiuk et al. 2021).
-
-        Args:
-            image, color: one image, as in a call.
-            target: an object that was found, such as ``model(image)[0]``; or label or id of a class, for its
-                best object; by default the best of all.
-            method, budget, settings, progress: as in `Classifier.explain`.
-
-        Raises:
-            OptionError: an argument is invalid, there is no such class, or no such object was found.
-            InputError, InferenceError: as a call.
-        """
-        from edgevision.tasks.explained import Aim, explained, settings_of
-
-        settings, progress = settings_of(method, budget, settings), callback(progress, "progress")
-        frame = as_frame(image, color)
         found = target if isinstance(target, Detection) else self._best_object(frame, target)
         placement = placement_of(self.preprocessing, frame.size_wh)
         box_xyxy = placement.to_input(np.asarray(found.box_xyxy, np.float64)[np.newaxis])[0]
@@ -242,19 +216,15 @@ class Detector(ImageModel[Detections]):
         def score_of(outputs: Mapping[str, Array]) -> NDArray[np.float64]:
             rows = {name: dequantize(outputs[name]) for name, dequantize in self._dequantize}
             images = len(next(iter(rows.values())))
-            return np.array(
-                [
-                    _resemblance(
-                        self._candidates({name: row[place] for name, row in rows.items()}, _FAINT),
-                        found.class_id,
-                        box_xyxy,
-                    )
-                    for place in range(images)
-                ]
-            )
+            of_each = [{name: row[place] for name, row in rows.items()} for place in range(images)]
+            candidates = [self._candidates(outputs_of_one, _FAINT) for outputs_of_one in of_each]
+            return np.array([_resemblance(each, found.class_id, box_xyxy) for each in candidates])
 
-        aim = Aim(found.label, found.class_id, score_of, found.box)
-        return explained(self.session, self.preprocess, frame, aim, settings, progress, self.bundle_digest)
+        return Aim(found.label, found.class_id, score_of, self.preprocess, found.box)
+
+    def _target_of(self, explanation: Explanation) -> Detection:
+        box_xyxy = np.asarray(explanation.box_xyxy, np.float32)
+        return Detection(explanation.label, explanation.score, box_xyxy, explanation.class_id)
 
     def _best_object(self, frame: Frame, target: Any) -> Detection:
         """The best object in an image, or the best one of a class."""

@@ -13,6 +13,7 @@ from edgevision.decoder import Floats
 from edgevision.errors import OptionError
 from edgevision.explaining.attribution import MaskedRuns, Progress, ScoreOf, attribution
 from edgevision.explaining.explanation import Explanation
+from edgevision.explaining.faithfulness import ExplanationCurves, curves
 from edgevision.explaining.perturbation import Perturbation
 from edgevision.explaining.settings import ExplainSettings
 from edgevision.imaging.frame import Frame
@@ -25,17 +26,19 @@ from edgevision.tasks.base import where_it_ran
 
 @dataclass(frozen=True, eq=False)
 class Aim:
-    """What is explained.
+    """The score that is explained.
 
     Attributes:
         label, class_id: the class.
         score_of: its score, from the outputs of a run.
+        preprocess: writes the image into a row of the network's input.
         box_xyxy: of the object, in pixels of the caller's image; `None` for a class.
     """
 
     label: str
     class_id: int
     score_of: ScoreOf
+    preprocess: Preprocessor
     box_xyxy: tuple[float, float, float, float] | None = None
 
 
@@ -54,7 +57,6 @@ def settings_of(method: str | None, budget: Any, settings: ExplainSettings | Non
 
 def explained(
     session: CheckedSession,
-    preprocess: Preprocessor,
     frame: Frame,
     aim: Aim,
     settings: ExplainSettings,
@@ -62,10 +64,10 @@ def explained(
     bundle_digest: str | None,
 ) -> Explanation:
     """The explanation of a score of one image, in pixels of that image."""
-    runs = masked_runs(session, preprocess, frame, aim.score_of, settings.fill)
+    runs = masked_runs(session, frame, aim, settings.fill)
     found = attribution(runs, settings, progress)
     return Explanation(
-        over_image(found.map, preprocess, frame.size_wh),
+        over_image(found.map, aim.preprocess, frame.size_wh),
         aim.label,
         aim.class_id,
         found.score,
@@ -80,31 +82,32 @@ def explained(
     )
 
 
-def masked_runs(
-    session: CheckedSession, preprocess: Preprocessor, frame: Frame, score_of: ScoreOf, fill: str
-) -> MaskedRuns:
+def masked_runs(session: CheckedSession, frame: Frame, aim: Aim, fill: str) -> MaskedRuns:
     """Scores of an image with parts of it hidden after its preprocessing: it is decoded and resized once."""
-    preprocessing, spec = preprocess.preprocessing, preprocess.spec
+    preprocessing, spec = aim.preprocess.preprocessing, aim.preprocess.spec
     row = np.zeros(preprocessing.image_shape, spec.dtype)
-    preprocess.put(frame, row)
+    aim.preprocess.put(frame, row)
     channels_first = preprocessing.layout == "nchw"
-    perturbation = Perturbation(row, channels_first, _seen_xyxy(preprocess, frame.size_wh), fill)
-    return MaskedRuns(session, spec.name, perturbation, score_of)
+    perturbation = Perturbation(row, channels_first, _seen_xyxy(aim.preprocess, frame.size_wh), fill)
+    return MaskedRuns(session, spec.name, perturbation, aim.score_of)
 
 
 def over_image(found: NDArray[np.float64], preprocess: Preprocessor, size_wh: tuple[int, int]) -> Floats:
     """A map of the part of the input that the image covers, over the image: float32 (h, w)."""
+    left, top, right, bottom = _in_image(preprocess, size_wh)
+    out = np.zeros(size_wh[::-1], np.float32)
+    size = right - left, bottom - top
+    out[top:bottom, left:right] = cv2.resize(found.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
+    return out
+
+
+def _in_image(preprocess: Preprocessor, size_wh: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The part of the image that the network sees, in whole pixels: one at least."""
     placement = placement_of(preprocess.preprocessing, size_wh)
     corners = placement.to_image(np.array([_seen_xyxy(preprocess, size_wh)], np.float64))[0]
     left, top, right, bottom = (int(value) for value in np.rint(corners))
-    out = np.zeros(size_wh[::-1], np.float32)
-    part = cv2.resize(
-        found.astype(np.float32),
-        (max(1, right - left), max(1, bottom - top)),
-        interpolation=cv2.INTER_LINEAR,
-    )
-    out[top : top + part.shape[0], left : left + part.shape[1]] = part
-    return out
+    left, top = min(left, size_wh[0] - 1), min(top, size_wh[1] - 1)
+    return left, top, max(left + 1, right), max(top + 1, bottom)
 
 
 def _seen_xyxy(preprocess: Preprocessor, size_wh: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -112,6 +115,27 @@ def _seen_xyxy(preprocess: Preprocessor, size_wh: tuple[int, int]) -> tuple[int,
     left, top = (int(value) for value in placement.seen_low[:2])
     right, bottom = (int(value) for value in placement.seen_high[:2])
     return left, top, max(left + 1, right), max(top + 1, bottom)
+
+
+def curves_of(
+    session: CheckedSession,
+    frame: Frame,
+    aim: Aim,
+    explanation: Explanation,
+    steps: int,
+) -> ExplanationCurves:
+    """Insertion and deletion of a map over an image."""
+    width, height = frame.size_wh
+    if explanation.map.shape != (height, width):
+        raise OptionError(
+            f"explanation: its map is {explanation.map.shape}, and the image ({height}, {width}); pass the "
+            "image that it explains"
+        )
+    runs = masked_runs(session, frame, aim, explanation.settings.fill)
+    left, top, right, bottom = _in_image(aim.preprocess, frame.size_wh)
+    part = np.ascontiguousarray(explanation.map[top:bottom, left:right], np.float32)
+    of_input = cv2.resize(part, runs.size_hw[::-1], interpolation=cv2.INTER_AREA)
+    return curves(runs, of_input, steps)
 
 
 def class_of(target: Any, labels: tuple[str, ...], classes: int) -> int:

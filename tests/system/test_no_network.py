@@ -170,6 +170,7 @@ COMMANDS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("compare", "tiny.evb", "tiny.evb", "five"), ()),
     (("evaluate", "tiny.evb", "five"), ()),
     (("evaluate", "tiny.evb", "five", "--save", "worst"), ("worst",)),
+    (("explain", "tiny.evb", _PHOTO, "-o", "maps", "--budget", "64"), ("maps",)),
     (
         ("export", "tiny.evb", "--for", "mediapipe", "-o", "exported.tflite"),
         ("exported.tflite", ".exported.tflite"),
