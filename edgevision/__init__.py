@@ -128,6 +128,7 @@ if TYPE_CHECKING:
     from edgevision.journal.verification import JournalVerification as JournalVerification
     from edgevision.journal.verification import verify_journal as verify_journal
     from edgevision.loading.bare import BareModel as BareModel
+    from edgevision.loading.fallback import Fallback as Fallback
     from edgevision.loading.install import Installed as Installed
     from edgevision.loading.install import install as install
     from edgevision.loading.install import roll_back as roll_back
@@ -270,6 +271,7 @@ _NAMES = {
     "journal.replay": ("ReplayedRow", "replay_journal"),
     "journal.verification": ("JournalVerification", "verify_journal"),
     "loading.bare": ("BareModel",),
+    "loading.fallback": ("Fallback",),
     "loading.install": ("Installed", "install", "roll_back"),
     "loading.load": ("load", "load_classifier", "load_detector", "load_generator"),
     "loading.requirements": ("Requirements", "UnmetRequirement"),

@@ -211,6 +211,7 @@ class Classifier(ImageModel[Classification]):
     """
 
     abstain_below_operating_point: bool = False
+    answering_methods = ("__call__", "classify_batch", "scores")
 
     def __init__(
         self,

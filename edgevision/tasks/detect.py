@@ -72,6 +72,8 @@ class Detector(ImageModel[Detections]):
             print(found.label, found.score, found.box)
     """
 
+    answering_methods = ("__call__", "detect_batch")
+
     def __init__(
         self,
         session: CheckedSession,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 from edgevision.backend import Slot
 from edgevision.errors import OptionError
@@ -36,9 +36,11 @@ class ImageModel(TaskModel, Generic[ResultT]):
 
     Attributes:
         preprocessing: from an image to the network's input.
+        answering_methods: names of the methods that run the network on images, which a fallback answers, too.
     """
 
     preprocessing: Preprocessing
+    answering_methods: ClassVar[tuple[str, ...]] = ("__call__",)
 
     def stream(
         self,
