@@ -206,6 +206,7 @@ class _Packing:
             "replacements": names,
         }
         stated |= {"pictures": settings.pictures, "evidence_details": settings.evidence_details}
+        packed = self.bundle.manifest.provenance
         return Provenance(
             edgevision=__version__,
             revision=revision(),
@@ -213,6 +214,7 @@ class _Packing:
             author=settings.author,
             settings=stated,
             inputs=(InputRecord("bundle", base_name(self.bundle.path), self.bundle.digest),),
+            plugins=() if packed is None else packed.plugins,
         )
 
     def _kept(self) -> list[ArtifactEntry]:

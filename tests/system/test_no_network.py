@@ -187,7 +187,7 @@ def test_a_command_contacts_nobody_and_writes_only_what_it_was_told_to(folder: P
 
 
 def test_every_command_is_traced() -> None:
-    assert set(cli._COMMANDS) == set(COMMANDS) | ELSEWHERE
+    assert set(cli.COMMANDS) == set(COMMANDS) | ELSEWHERE
 
 
 @pytest.mark.convert
