@@ -129,7 +129,7 @@ def _import_all(registry: Registry, points: Iterable[EntryPoint], disabled: froz
 
 
 def _wrong_interface(stated: object) -> str:
-    """What is wrong with the version of the interface that a plugin states; empty if nothing is."""
+    """The reason why a plugin's version of the interface cannot be used; empty if it can."""
     if stated is None:
         return ""
     if type(stated) is not int or stated < 1:

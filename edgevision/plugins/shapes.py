@@ -1,4 +1,4 @@
-"""What the items of each hook must have, and what their calls must return."""
+"""The attributes that the items of each hook must have, and the types that their calls must return."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Check = Callable[[Any], str]
 
 
 def wrong_item(hook: str, item: Any) -> str:
-    """What is wrong with an item that a hook returned; empty if nothing is.
+    """The fault of an item that a hook returned; empty if it has none.
 
     Raises:
         Exception: whatever an attribute of the item raises.
