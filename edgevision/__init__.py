@@ -74,6 +74,12 @@ if TYPE_CHECKING:
     from edgevision.evidence.operating_specification import (
         OperatingPointSpecification as OperatingPointSpecification,
     )
+    from edgevision.evidence.prediction_sets import ClassCoverage as ClassCoverage
+    from edgevision.evidence.prediction_sets import PredictionSetEvidence as PredictionSetEvidence
+    from edgevision.evidence.prediction_sets import (
+        PredictionSetSpecification as PredictionSetSpecification,
+    )
+    from edgevision.evidence.prediction_sets import SetMeasures as SetMeasures
     from edgevision.evidence.quantization import QuantizationEvidence as QuantizationEvidence
     from edgevision.evidence.quantization import RecipeComparison as RecipeComparison
     from edgevision.evidence.records import Attempt as Attempt
@@ -87,18 +93,26 @@ if TYPE_CHECKING:
     from edgevision.evidence.temperatures import TemperatureEvidence as TemperatureEvidence
     from edgevision.evidence.training_input import TrainingInputEvidence as TrainingInputEvidence
     from edgevision.execution.run_costs import Timing as Timing
+    from edgevision.explaining.explanation import Explanation as Explanation
+    from edgevision.explaining.faithfulness import ExplanationCurves as ExplanationCurves
+    from edgevision.explaining.settings import ExplainSettings as ExplainSettings
     from edgevision.exporting.export import Exported as Exported
     from edgevision.exporting.export import export as export
     from edgevision.exporting.pack import Packed as Packed
     from edgevision.exporting.pack import PackSettings as PackSettings
     from edgevision.exporting.pack import pack as pack
     from edgevision.frame_source import CapturedImage as CapturedImage
+    from edgevision.health import Health as Health
+    from edgevision.health import HealthChecks as HealthChecks
     from edgevision.hookspecs import hookimpl as hookimpl
     from edgevision.imaging.decode import ImageLike as ImageLike
     from edgevision.imaging.decode import read_frame as read_frame
     from edgevision.imaging.decode import read_frames as read_frames
     from edgevision.imaging.find import LeftOut as LeftOut
     from edgevision.imaging.frame import Frame as Frame
+    from edgevision.imaging.gate import InputGate as InputGate
+    from edgevision.imaging.gate_limits import GateProposal as GateProposal
+    from edgevision.imaging.gate_limits import propose_gate as propose_gate
     from edgevision.imaging.input_options import InputOptions as InputOptions
     from edgevision.imaging.levels import ValueMapping as ValueMapping
     from edgevision.imaging.preprocess import Preprocessing as Preprocessing
@@ -114,6 +128,7 @@ if TYPE_CHECKING:
     from edgevision.journal.verification import JournalVerification as JournalVerification
     from edgevision.journal.verification import verify_journal as verify_journal
     from edgevision.loading.bare import BareModel as BareModel
+    from edgevision.loading.fallback import Fallback as Fallback
     from edgevision.loading.install import Installed as Installed
     from edgevision.loading.install import install as install
     from edgevision.loading.install import roll_back as roll_back
@@ -182,6 +197,7 @@ if TYPE_CHECKING:
     from edgevision.tasks.generation_settings import NoiseSchedule as NoiseSchedule
     from edgevision.tasks.kinds import Model as Model
     from edgevision.tasks.options import TaskOptions as TaskOptions
+    from edgevision.tasks.prediction_sets import PredictionSets as PredictionSets
     from edgevision.tasks.score_calibration import OperatingPoint as OperatingPoint
     from edgevision.tasks.score_calibration import ScoreCalibration as ScoreCalibration
     from edgevision.tasks.tracking import Tracking as Tracking
@@ -219,19 +235,31 @@ _NAMES = {
     "evaluation.sample_plan": ("EvaluationPlan", "PlannedRequirement", "plan_evaluation"),
     "evidence.operating_points": ("Curve", "OperatingEvidence", "PointMetrics"),
     "evidence.operating_specification": ("OperatingPointSpecification",),
+    "evidence.prediction_sets": (
+        "ClassCoverage",
+        "PredictionSetEvidence",
+        "PredictionSetSpecification",
+        "SetMeasures",
+    ),
     "evidence.quantization": ("QuantizationEvidence", "RecipeComparison"),
     "evidence.records": ("Attempt", "Evidence", "Measured", "MissingArtifact"),
     "evidence.requirements": ("Budget", "Requirement"),
     "evidence.training_input": ("TrainingInputEvidence",),
     "execution.run_costs": ("Timing",),
     "evidence.temperatures": ("ScaledScores", "ScoreQuality", "TemperatureEvidence"),
+    "explaining.explanation": ("Explanation",),
+    "explaining.faithfulness": ("ExplanationCurves",),
+    "explaining.settings": ("ExplainSettings",),
     "exporting.export": ("Exported", "export"),
     "exporting.pack": ("Packed", "PackSettings", "pack"),
     "frame_source": ("CapturedImage",),
+    "health": ("Health", "HealthChecks"),
     "hookspecs": ("hookimpl",),
     "imaging.decode": ("ImageLike", "read_frame", "read_frames"),
     "imaging.find": ("LeftOut",),
     "imaging.frame": ("Frame",),
+    "imaging.gate": ("InputGate",),
+    "imaging.gate_limits": ("GateProposal", "propose_gate"),
     "imaging.input_options": ("InputOptions",),
     "imaging.levels": ("ValueMapping",),
     "imaging.preprocess": ("Preprocessing",),
@@ -243,6 +271,7 @@ _NAMES = {
     "journal.replay": ("ReplayedRow", "replay_journal"),
     "journal.verification": ("JournalVerification", "verify_journal"),
     "loading.bare": ("BareModel",),
+    "loading.fallback": ("Fallback",),
     "loading.install": ("Installed", "install", "roll_back"),
     "loading.load": ("load", "load_classifier", "load_detector", "load_generator"),
     "loading.requirements": ("Requirements", "UnmetRequirement"),
@@ -299,6 +328,7 @@ _NAMES = {
     ),
     "tasks.kinds": ("Model",),
     "tasks.options": ("TaskOptions",),
+    "tasks.prediction_sets": ("PredictionSets",),
     "tasks.score_calibration": ("OperatingPoint", "ScoreCalibration"),
     "tasks.tracking": ("Tracking",),
     "tensors": ("Array", "Quantization", "TensorSpec"),

@@ -21,8 +21,14 @@ if TYPE_CHECKING:
     from edgevision.decoder import Decoder
     from edgevision.export_format import ExportFormat
     from edgevision.frame_source import FrameSource
+    from edgevision.health import Health
     from edgevision.observation import Observation
     from edgevision.tracker import TrackerKind
+
+#: Version of the interface that plugins build on: the hooks, and the modules that `docs/plugins.md` lists.
+#: A plugin may state the one that it was written for, in an attribute ``edgevision_interface`` of its module.
+#: The number rises with what a plugin of an earlier number would not survive.
+INTERFACE = 1
 
 hookspec = pluggy.HookspecMarker("edgevision")
 hookimpl = pluggy.HookimplMarker("edgevision")
@@ -95,3 +101,11 @@ def edgevision_failed(observation: Observation) -> None:
 @hookspec
 def edgevision_dropped(observation: Observation) -> None:
     """Called where a stream dropped a frame without an answer."""
+
+
+@hookspec
+def edgevision_health_changed(health: Health, before: Health | None) -> None:
+    """Called when a check or a look finds a model's health in another state, or another model in its place.
+
+    `before` is `None` at the first look.
+    """

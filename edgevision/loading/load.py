@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from edgevision.backend import DoubtingBackend, SessionSettings
-from edgevision.errors import OptionError
+from edgevision.errors import MissingPluginError, OptionError
 from edgevision.loading.bare import BareModel, bare_options, load_bare
 from edgevision.loading.choice import Choice, Request
 from edgevision.loading.first_load import ALWAYS, NEVER, checked_choice
@@ -23,9 +25,14 @@ from edgevision.tasks.task_model import model_of_task
 if TYPE_CHECKING:  # a process that runs one bare classifier imports no bundles, and no other tasks
     from typing_extensions import Unpack
 
+    from edgevision.bundle.manifest import ArtifactEntry
+    from edgevision.bundle.storage import Bundle
     from edgevision.bundle.trust import TrustPolicy
+    from edgevision.health import Check, HealthChecks
     from edgevision.isolation.settings import Isolation
+    from edgevision.loading.fallback import Fallback
     from edgevision.loading.requirements import Requirements
+    from edgevision.session import CheckedSession
     from edgevision.system.numeric import RealNumber
     from edgevision.tasks.classify import Classifier
     from edgevision.tasks.detect import Detector
@@ -47,6 +54,8 @@ class LoadOptions(TypedDict, total=False):
     deadline_ms: RealNumber | None
     standby: bool
     require: Requirements | None
+    health_every_s: RealNumber | HealthChecks | None
+    fallback: Sequence[str | Path | Fallback]
 
 
 def load(  # noqa: PLR0913  (all but the first three by name)
@@ -65,6 +74,8 @@ def load(  # noqa: PLR0913  (all but the first three by name)
     deadline_ms: RealNumber | None = None,
     standby: bool = False,
     require: Requirements | None = None,
+    health_every_s: RealNumber | HealthChecks | None = None,
+    fallback: Sequence[str | Path | Fallback] = (),
 ) -> Model:
     """Load a model on this machine: a `Classifier`, a `Detector` or a `Generator`, as the bundle says.
 
@@ -116,6 +127,16 @@ def load(  # noqa: PLR0913  (all but the first three by name)
             ended, and the call raises `DeadlineError`. `None` is a minute.
         standby: with `isolate`, keep a second process, with the model open and warm, to take over.
         require: what must hold for the loaded model.
+        health_every_s: seconds between checks of a known answer, each one inference in a thread of its own,
+            until the model is closed; a `HealthChecks` also says when an answer is overdue. `model.health()`
+            has the result. `None` checks when that is called; with `fallback` it is 10.
+        fallback: what answers if this model fails, in this order: names of backends, for the same model on
+            them, paths of other bundles with the same task and labels, or `Fallback` objects. All are loaded
+            now, with these arguments but for backend, device, precision, settings and `bare`; `require` must
+            hold for each. One that cannot be loaded raises; the first may be missing, with a warning. The
+            next one takes over when a call or a check of a known answer fails, with a warning, an event for
+            observers, and the health ``degraded``; it answers the very call that failed. The model does not
+            return to an earlier one by itself, except after `HealthChecks.return_after` good checks of it.
 
     Raises:
         BundleError: the bundle is damaged.
@@ -128,11 +149,52 @@ def load(  # noqa: PLR0913  (all but the first three by name)
         RequirementsError: the loaded model does not meet `require`.
     """
     path, plugins = one_path(path, "path"), registry()
+    load_one = partial(
+        _load_one,
+        threads=threads,
+        selftest=selftest,
+        tune=tune,
+        trust=trust,
+        isolation=_isolation(isolate, deadline_ms, standby),
+        require=_requirements(require),
+        plugins=plugins,
+    )
+    checks = _health_checks(health_every_s)
+    if fallback in ((), []):
+        model = load_one(path, backend, device, precision, settings, bare)
+        if checks is not None:
+            model.watch(checks)
+    else:
+        from edgevision.loading.fallback import load_with_fallbacks
+
+        first = path, backend, device, precision, settings, bare
+        model = load_with_fallbacks(load_one, first, fallback, checks, plugins)
+    if observers.listening:
+        observers.call("edgevision_model_loaded", model=model, path=path)
+    return model
+
+
+def _load_one(  # noqa: PLR0913  (those of load)
+    path: Path,
+    backend: str | None,
+    device: str | None,
+    precision: str | None,
+    settings: SessionSettings | None,
+    bare: BareModel | None,
+    *,
+    threads: int | None,
+    selftest: str,
+    tune: bool | None,
+    trust: TrustPolicy | None,
+    isolation: Isolation | None,
+    require: Requirements | None,
+    plugins: Registry,
+) -> Model:
+    """One model, with arguments of `load`, of which the last ones hold for its fallbacks, too."""
     request = request_of(backend, device, precision, threads, settings, tune, selftest)
-    request = replace(request, isolation=_isolation(isolate, deadline_ms, standby))
+    request = replace(request, isolation=isolation)
     for_bundles = {"precision": precision, "selftest": request.selftest == ALWAYS, "tune": tune}
     described = bare_options(path, bare, for_bundles)
-    require = _requirements(require)
     if described is None:
         model = _load_bundle(path, request, plugins, trust)
     else:
@@ -143,8 +205,6 @@ def load(  # noqa: PLR0913  (all but the first three by name)
         model = load_bare(path, request, described, plugins)
     if require is not None:
         _check(model, require, path)
-    if observers.listening:
-        observers.call("edgevision_model_loaded", model=model, path=path)
     return model
 
 
@@ -226,14 +286,27 @@ def _load_bundle(path: Path, request: Request, plugins: Registry, trust: TrustPo
     with ExitStack() as stack:
         session = stack.enter_context(open_for(request.isolation, choice.backend, artifact, choice.settings))
         manifest, entry = bundle.manifest, choice.entry
-        model = model_of_task(
-            session, manifest.task, manifest.preprocessing, bundle.labels, entry.score_calibration, plugins
-        )
+        try:
+            model = model_of_task(
+                session,
+                manifest.task,
+                manifest.preprocessing,
+                bundle.labels,
+                entry.score_calibration,
+                plugins,
+            )
+        except MissingPluginError as error:
+            from edgevision.bundle.provenance import with_install_command
+
+            decoder = getattr(manifest.task, "decoder", "")
+            raise with_install_command(error, manifest.provenance, "decoder", decoder) from error
         if _is_checked_here(path, choice, session.device, request.selftest):
             from edgevision.bundle.answers_on_session import check_bundle_answers
 
             check_bundle_answers(session, bundle, choice.entry)
         model.bundle_digest = bundle.digest
+        model.input_gate = manifest.input_gate
+        model.known_check = partial(_known_check, session, bundle, choice.entry)
         stack.pop_all()  # the model closes the session from here on
     return model
 
@@ -258,6 +331,20 @@ def _is_checked_here(path: Path, choice: Choice, device: str, mode: str) -> bool
     if doubt:
         info("%s: the known answers are checked: %s", path, doubt)
     return bool(doubt)
+
+
+def _known_check(session: CheckedSession, bundle: Bundle, entry: ArtifactEntry) -> Check:
+    from edgevision.bundle.answers_on_session import known_answer_check
+
+    return known_answer_check(session, bundle, entry)
+
+
+def _health_checks(stated: RealNumber | HealthChecks | None) -> HealthChecks | None:
+    if stated is None:
+        return None
+    from edgevision.health import health_checks_of
+
+    return health_checks_of(stated)
 
 
 def _requirements(require: Requirements | None) -> Requirements | None:

@@ -21,6 +21,7 @@ from typing import Any
 PRESENT = (
     *(
         "ai_edge_litert.interpreter",
+        "asyncio",
         "click",
         "cv2",
         "importlib.metadata",
