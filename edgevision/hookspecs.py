@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from edgevision.export_format import ExportFormat
     from edgevision.frame_source import FrameSource
     from edgevision.observation import Observation
+    from edgevision.streaming.records import StreamEvent
     from edgevision.tracker import TrackerKind
 
 hookspec = pluggy.HookspecMarker("edgevision")
@@ -95,3 +96,11 @@ def edgevision_failed(observation: Observation) -> None:
 @hookspec
 def edgevision_dropped(observation: Observation) -> None:
     """Called where a stream dropped a frame without an answer."""
+
+
+@hookspec
+def edgevision_stream_event(model: Any, event: StreamEvent) -> None:
+    """Called where a stream's source was opened, lost, reconnected or broken, has ended, or hangs.
+
+    It is called by a thread of the stream, and with the model that answers about the source's frames.
+    """

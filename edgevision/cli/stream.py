@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import sys
 import threading
@@ -92,7 +93,8 @@ _LEAST_PREVIEW = 640
         metavar="S",
         type=click.FloatRange(min=0),
         default=30.0,
-        help="Seconds during which a lost live source is tried again. Default: 30.",
+        help="Seconds during which a source that is lost, or not there yet, is tried again; inf: without an "
+        "end. Default: 30.",
     ),
 )
 @under(
@@ -130,8 +132,9 @@ def command(model: Path, source: str, **arguments: Any) -> None:
         check_video_path(save, "--save")
     preview = None if arguments["preview"] is None else address_of(arguments["preview"] or str(DEFAULT_PORT))
     states = {path: _free(path, name, overwrite) for path, name in ((save, "--save"), (jsonl, "--jsonl"))}
+    reconnect_s = None if math.isinf(arguments["reconnect_s"]) else arguments["reconnect_s"]
     settings = StreamSettings(
-        stall_s=arguments["stall_s"], reconnect_s=arguments["reconnect_s"], call=thresholds_of(arguments)
+        stall_s=arguments["stall_s"], reconnect_s=reconnect_s, call=thresholds_of(arguments)
     )
     with ExitStack() as stack:
         journal = stack.enter_context(journal_of(arguments, wait=False))
@@ -167,7 +170,6 @@ def _free(path: Path | None, option_name: str, overwrite: bool) -> OutputState:
 
 
 def _consume(stream: Stream[Any], sinks: list[Sink], line: StreamLine) -> None:
-    told_ns = 0
     with _ended_by_signals(stream) as signals, stream:
         try:
             for frame, result in stream:
@@ -176,28 +178,12 @@ def _consume(stream: Stream[Any], sinks: list[Sink], line: StreamLine) -> None:
                 line.add(result)
                 if line.is_due():
                     line.show(stream.counters)
-                    told_ns = _tell(stream, told_ns)
         finally:
             line.end(stream.counters)
-            _tell(stream, told_ns)
     if signal.SIGTERM in signals:
         sys.exit(128 + signal.SIGTERM)
     if signals:
         raise click.Abort
-
-
-def _tell(stream: Stream[Any], since_ns: int) -> int:
-    """Print what happened to the source after `since_ns`, but for its plain beginning and end.
-
-    Returns:
-        The time up to which events were printed, on the monotonic clock.
-    """
-    for event in stream.events:
-        if event.at.monotonic_ns > since_ns:
-            since_ns = event.at.monotonic_ns
-            if event.kind not in ("opened", "ended") and verbosity() >= 0:
-                echo_line(f"{event.at.iso()}  {event.kind}: {event.message}", err=True)
-    return since_ns
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from edgevision.imaging.frame import Frame
 from edgevision.streaming.policy import WAIT, Policy
 from edgevision.streaming.records import (
     ABSTAINED,
+    DAMAGED_EVENT,
     FAILED,
     OK,
     STALE,
@@ -118,7 +119,7 @@ class Exchange(Generic[ResultT]):
                 facts = {**facts_of(index, source, captured_at), "damage": message}
                 self._untold.append((DropCause.DAMAGED, facts, None))
             self._wake()
-        self.tell("damaged", message)
+        self.tell(DAMAGED_EVENT, message)
 
     def end(self, error: Exception | None = None) -> None:
         """No more frames come: the source ended, or `error` is raised after the results that are due."""
@@ -128,8 +129,11 @@ class Exchange(Generic[ResultT]):
             self._wake()
 
     def tell(self, kind: str, message: str) -> None:
-        """Record an event."""
-        self.events.append(StreamEvent(self.clock.now(), kind, message))
+        """Record an event, and tell the observers: by a thread that does not hold the condition."""
+        event = StreamEvent(self.clock.now(), kind, message)
+        self.events.append(event)
+        if kind != DAMAGED_EVENT:  # they are told of the frame, with its damage
+            self._teller.happened(event)
 
     # The workers' side
 

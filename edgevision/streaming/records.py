@@ -19,6 +19,8 @@ ResultT = TypeVar("ResultT")
 _NS_PER_MS = 1e6
 
 OK, STALE, ABSTAINED, FAILED = "ok", "stale", "abstained", "failed"
+#: Kind of the event that there is for each damaged frame.
+DAMAGED_EVENT = "damaged"
 
 
 class DropCause:

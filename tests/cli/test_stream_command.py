@@ -120,7 +120,7 @@ def test_a_signal_ends_it_with_whole_files(
         (("clip.avi", "--overwrite"), 2, "--overwrite requires"),
         (("clip.avi", "--score-threshold", "0.5"), 2, "--score-threshold is for detectors"),
         (("cut.avi", "--jsonl", "cut.jsonl"), 16, "damaged or cut off"),
-        (("99",), 16, "camera 99: no camera"),
+        (("99", "--reconnect-s", "0"), 16, "camera 99: no camera"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
 )

@@ -178,10 +178,11 @@ def test_nothing_is_printed_with_the_password(tmp_path: Path) -> None:
     """FFmpeg's own log lines have the address. Tracebacks since Python 3.13 have the lines of the script."""
     script = """
 import sys
+from edgevision import StreamSettings
 from edgevision.testing import fake_classifier
 model = fake_classifier(["a", "b"], [0.5, 0.5])
 try:
-    list(model.stream(sys.argv[1]))
+    list(model.stream(sys.argv[1], settings=StreamSettings(reconnect_s=0.1)))  # with the warning
 except Exception as error:
     import traceback
     traceback.print_exc()
