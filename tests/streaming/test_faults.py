@@ -281,7 +281,7 @@ def test_what_nothing_opens_is_refused_where_the_stream_is_made() -> None:
 def test_what_cannot_be_opened_is_told_with_the_file(tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("no video")
     model = model_on(SimulatedClock(), 0.0)
-    for name, reason in (("text.mp4", "no video that OpenCV can open"), ("absent.mp4", "cannot be read")):
+    for name, reason in (("text.mp4", "no video that can be opened"), ("absent.mp4", "cannot be read")):
         with pytest.raises(StreamError, match=reason) as caught:
             list(model.stream(tmp_path / name))
         assert name in str(caught.value)

@@ -61,7 +61,7 @@ def test_a_video_that_is_cut_off_is_broken_after_its_last_whole_frame(tmp_path: 
 def test_a_video_without_its_index_cannot_be_opened(tmp_path: Path) -> None:
     whole = write_video(tmp_path / "whole.mp4").read_bytes()
     (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(StreamError, match="no video that OpenCV can open"):
+    with pytest.raises(StreamError, match="no video that (can be opened|OpenCV can open)"):
         list(MODEL.stream(tmp_path / "cut.mp4"))
 
 
