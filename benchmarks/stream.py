@@ -4,10 +4,10 @@
 
 On the same file and model: frames per second of decoding alone, of inference alone, of the plain loop (read,
 then predict), of the same with supervision's frames, of MediaPipe's LIVE_STREAM, and of a stream; with one,
-and with four of each at a time. The bound of any implementation is the slower of decoding and inference. Then
-the age of results on a source at 30 frames per second, beside one frame period and one inference. All in turn;
-the medians are shown as ratios. supervision and MediaPipe (extra ``benchmarks``, in an environment of its own)
-are left out where they are not installed.
+and with four of each at a time. The bound of any implementation is the slower of decoding and inference.
+Then the age of results on a source at 30 frames per second, beside one frame period and one inference. All in
+turn; the medians are shown as ratios. supervision and MediaPipe (extra ``benchmarks``, in an environment of
+its own) are left out where they are not installed.
 """
 
 from __future__ import annotations

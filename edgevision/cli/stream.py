@@ -34,6 +34,7 @@ from edgevision.cli.options.track import TRACK_OPTIONS, tracking_of
 from edgevision.cli.options.verbosity import verbosity, verbosity_options
 from edgevision.cli.output.annotated import annotated
 from edgevision.cli.output.stream_line import StreamLine, stream_line
+from edgevision.cli.output.window import window
 from edgevision.errors import OptionError, OutputError
 from edgevision.imaging.pixels import Pixels, as_rgb
 from edgevision.imaging.view import viewable
@@ -54,7 +55,6 @@ from edgevision.tasks.image_model import ImageModel
 Sink = Callable[[StreamFrame, StreamResult[Any]], object]
 
 _STDOUT = Path("-")
-_WINDOW_NAME = "edgevision"
 #: Pixels of the longer side of a picture for a browser, at least: enlarged there, its text would be blurred.
 _LEAST_PREVIEW = 640
 
@@ -224,7 +224,7 @@ def _pictures(
     """Draws each result, and writes and shows it."""
     top, started_ns = arguments["top"] or 1, None
     writer = None if save is None else stack.enter_context(VideoWriter(save, before or OutputState()))
-    window = stack.enter_context(_window()) if arguments["show"] else None
+    show = stack.enter_context(window()) if arguments["show"] else None
 
     def draw(frame: StreamFrame, result: StreamResult[Any]) -> None:
         nonlocal started_ns
@@ -236,8 +236,8 @@ def _pictures(
             shown_s = (frame.captured_at.monotonic_ns - started_ns) / 1e9
         if writer is not None:
             writer.write(picture, shown_s)
-        if window is not None:
-            window(picture)
+        if show is not None:
+            show(picture)
 
     return draw
 
@@ -281,26 +281,3 @@ def _drawn(
 def _viewable(network: Any, frame: StreamFrame) -> Pixels:
     picture: Pixels = viewable(frame.image, network.preprocessing.mapping)
     return picture
-
-
-@contextmanager
-def _window() -> Iterator[Callable[[Pixels], None]]:
-    import cv2
-
-    try:
-        cv2.namedWindow(_WINDOW_NAME)
-    except cv2.error as error:
-        raise OptionError(
-            "--show: this OpenCV has no windows, or there is no display; run: pip uninstall "
-            "opencv-python-headless && pip install opencv-python, or write a video with --save FILE.mp4"
-        ) from error
-
-    def show(picture: Pixels) -> None:
-        cv2.imshow(_WINDOW_NAME, picture[..., ::-1])
-        if cv2.waitKey(1) == ord("q"):
-            signal.raise_signal(signal.SIGINT)
-
-    try:
-        yield show
-    finally:
-        cv2.destroyWindow(_WINDOW_NAME)
