@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -295,3 +297,25 @@ def test_credentials_are_in_no_row_metric_or_line(tmp_path: Path) -> None:
     assert b"127.0.0.1" in stored
     told = [*rows, metrics.text(), everything(stream), str(lost.value), stored.decode("utf-8", "replace")]
     assert not [secret for secret in secrets for text in told if secret in text]
+
+
+def test_h264_that_ffmpeg_serves_over_http_is_read() -> None:
+    ffmpeg = shutil.which("ffmpeg")
+    if ffmpeg is None:
+        pytest.skip("needs ffmpeg: apt-get install ffmpeg")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/live.ts"
+    picture = ("-re", "-f", "lavfi", "-i", "testsrc=s=320x240:r=25")
+    form = ("-c:v", "libx264", "-g", "12", "-tune", "zerolatency", "-pix_fmt", "yuv420p", "-f", "mpegts")
+    command = [ffmpeg, "-v", "error", *picture, *form, "-listen", "1", url]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        settings = StreamSettings(open_timeout_s=10)  # it is waited for
+        stream = MODEL.stream(url, settings=settings)
+        for frame, result in stream:
+            assert result.ok
+            assert frame.image.size_wh == (320, 240)
+            if frame.index >= 20:
+                break
+        process.kill()
+    assert stream.policy == "latest"
