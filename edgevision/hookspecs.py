@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from edgevision.decoder import Decoder
     from edgevision.export_format import ExportFormat
     from edgevision.frame_source import FrameSource
-    from edgevision.observation import Observation
-    from edgevision.streaming.records import StreamEvent
+    from edgevision.health import Health
+    from edgevision.observation import Observation, StreamEvent
     from edgevision.tracker import TrackerKind
 
 hookspec = pluggy.HookspecMarker("edgevision")
@@ -103,4 +103,12 @@ def edgevision_stream_event(model: Any, event: StreamEvent) -> None:
     """Called where a stream's source was opened, lost, reconnected or broken, has ended, or hangs.
 
     It is called by a thread of the stream, and with the model that answers about the source's frames.
+    """
+
+
+@hookspec
+def edgevision_health_changed(health: Health, before: Health | None) -> None:
+    """Called when a check or a look finds a model's health in another state, or another model in its place.
+
+    `before` is `None` at the first look.
     """

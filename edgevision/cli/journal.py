@@ -217,12 +217,11 @@ def _words(row: JournalRow) -> str:
     answer = document.get("answer") or {}
     result = answer.get("result")
     words = [row.kind, row.status, *(str(document.get(name, "")) for name in ("backend", "precision"))]
-    words += [str(document.get(name, "")) for name in ("event", "message")]
     try:
         words.append("" if result is None else words_of(result))
     except (KeyError, TypeError, ValueError, AttributeError):  # of a caller's own form
         words.append("")
-    words.append(str(answer.get("source", answer.get("index", ""))))
+    words += [str(answer.get("message", "")), str(answer.get("source", answer.get("index", "")))]
     if row.kind == "skipped":
         words.append(
             ", ".join(f"{count} by {cause}" for cause, count in (document.get("counts") or {}).items())

@@ -33,8 +33,8 @@ from edgevision.system.shown import shown
 from edgevision.tasks.base import TaskModel
 
 if TYPE_CHECKING:
-    from edgevision.observation import Observation
-    from edgevision.streaming.records import StreamEvent
+    from edgevision.health import Health
+    from edgevision.observation import Observation, StreamEvent
     from edgevision.system.numeric import RealNumber, WholeNumber
     from edgevision.tasks.kinds import Model
 
@@ -225,8 +225,17 @@ class Journal:
     @hookimpl
     def edgevision_stream_event(self, model: Any, event: StreamEvent) -> None:
         """Record what happened to the source of a stream."""
-        told = {"event": event.kind, "message": event.message}
-        self._add("event", json_values({**_run_of(model), **told}, "event"), None)
+        told = {"status": f"stream {event.kind}", "message": event.message}
+        self._add("event", {**_run_of(model), **_answer_of(told)}, None)
+
+    @hookimpl
+    def edgevision_health_changed(self, health: Health, before: Health | None) -> None:
+        """Record that a model's health changed, or that another one answers in its place."""
+        values = health.to_dict()
+        run = {name: values.pop(name) for name in _RUN if values[name] is not None}
+        status = f"health {health}"
+        was = {} if before is None else {"before": before.to_dict()}
+        self._add("health", {**run, **_answer_of({"status": status, **values, **was})}, None)
 
     def _observe(self, kind: str, observation: Observation) -> None:
         answer = {

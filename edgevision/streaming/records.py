@@ -45,6 +45,7 @@ class StreamFrame:
         image: the decoded image, as a model takes it.
         source: name of the source, without credentials; of an image file, its path.
         capture_ms: how long the source took for it: waiting for it and decoding it.
+        refusal: why the model is not asked about it, such as ``frozen``; empty if it is.
     """
 
     index: int
@@ -54,6 +55,7 @@ class StreamFrame:
     source: str
     capture_ms: float
     _clock: Clock = field(repr=False)
+    refusal: str = ""
 
     @property
     def age_ms(self) -> float:
@@ -134,6 +136,11 @@ class StreamResult(Generic[ResultT]):
         return self.state == OK
 
     @property
+    def unsure(self) -> ResultT | None:
+        """What a classifier found that abstains because it is not sure; `None` for any other status."""
+        return self._value if self.state == ABSTAINED else None
+
+    @property
     def value(self) -> ResultT:
         """The model's result, such as `Detections`; also a stale one.
 
@@ -155,7 +162,7 @@ class StreamResult(Generic[ResultT]):
         }
         document |= {name: value for name, value in self.run._asdict().items() if value is not None}
         to_dict = getattr(self._value, "to_dict", None)
-        if self.state in (OK, STALE) and to_dict is not None:
+        if self.state != FAILED and to_dict is not None:
             document["result"] = to_dict()
         return document
 
@@ -181,20 +188,6 @@ class StreamCounters:
     failed: int
     reconnects: int
     in_progress: int
-
-
-class StreamEvent(NamedTuple):
-    """Something that happened to a stream as a whole.
-
-    Attributes:
-        at: when.
-        kind: ``opened``, ``lost``, ``reconnected``, ``broken``, ``damaged``, ``ended`` or ``stuck``.
-        message: in one line.
-    """
-
-    at: Instant
-    kind: str
-    message: str
 
 
 def record_of(frame: StreamFrame, result: StreamResult[Any]) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from edgevision.imaging.frame import Frame
-from edgevision.observation import Observation, observers
-from edgevision.streaming.records import StreamEvent, StreamFrame, StreamResult
+from edgevision.observation import Observation, StreamEvent, observers
+from edgevision.streaming.records import StreamFrame, StreamResult
 from edgevision.system.clock import Instant
 
 

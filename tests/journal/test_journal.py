@@ -637,7 +637,7 @@ def test_names_of_files_that_are_not_text_are_escaped(tmp_path: Path) -> None:
     with ev.read_journal(tmp_path / "runs.db") as reader:
         rows = list(reader)
     assert [row.kind for row in rows].count("answer") == 2
-    told = [row.document.get("path", row.document.get("message", "")) for row in rows]
+    told = [row.document.get("path", (row.document.get("answer") or {}).get("message", "")) for row in rows]
     assert sum("ph\\udcffto.png" in text for text in told) == 3
     assert ev.verify_journal(tmp_path / "runs.db").ok
 

@@ -108,7 +108,7 @@ def test_what_happens_to_the_source_is_told_counted_and_recorded(
     assert {told is model for told, _, _ in events.told} == {True}
     with edgevision.read_journal(tmp_path / "runs.db") as reader:
         rows = [row.document for row in reader if row.kind == "event"]
-    assert [(row["event"], row["message"]) for row in rows] == expected
+    assert [(row["status"].removeprefix("stream "), row["answer"]["message"]) for row in rows] == expected
     assert {row["backend"] for row in rows} == {"fake"}
     assert edgevision.verify_journal(tmp_path / "runs.db").ok
     labels = 'backend="fake",device="cpu",precision="float32",kind="lost"'
