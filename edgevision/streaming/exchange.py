@@ -135,7 +135,7 @@ class Exchange(Generic[ResultT]):
         """Record an event, and tell the observers: by a thread that does not hold the condition."""
         event = StreamEvent(self.clock.now(), kind, message)
         self.events.append(event)
-        if kind != DAMAGED_EVENT:  # they are told of the frame, with its damage
+        if kind != DAMAGED_EVENT:  # which they get with its frame
             self._teller.happened(event)
 
     # The workers' side

@@ -13,6 +13,7 @@ from edgevision.errors import StreamBrokenError, StreamError, first_line
 from edgevision.frame_source import CapturedImage
 from edgevision.imaging.decode import max_pixels
 from edgevision.streaming.sources.recording import check_size, is_far_short
+from edgevision.system.reading import open_file
 
 #: A playlist under the name of a video could name other addresses.
 _OPTIONS = {"protocol_whitelist": "file"}
@@ -26,6 +27,7 @@ class DecodedFileReader:
         path: the file.
 
     Raises:
+        OSError: it cannot be read.
         StreamError: it is not a video, or its frames are too large.
     """
 
@@ -34,18 +36,19 @@ class DecodedFileReader:
     def __init__(self, av: Any, path: Path) -> None:
         self.name = str(path)
         self._av = av
+        self._file = open_file(path)
         av.logging.set_level(av.logging.PANIC)
         try:
-            # `file:`, or FFmpeg would take a name with a colon for an address.
-            self._container = av.open(f"file:{path.absolute()}", options=_OPTIONS)
+            self._container = self._av.open(self._file, options=_OPTIONS)
         except Exception as error:  # FFmpeg's, of many kinds
+            self._file.close()
             reason = getattr(error, "strerror", None) or first_line(error)
             raise StreamError(
                 f"{path}: no video that can be opened ({reason}); if it is cut off or of another format, "
                 "convert it: ffmpeg -i IN -c:v libx264 OUT.mp4"
             ) from None
         if not self._container.streams.video:
-            self._container.close()
+            self._close()
             raise StreamError(f"{path}: has no video")
         self._stream = self._container.streams.video[0]
         self._stream.thread_type = "AUTO"
@@ -53,7 +56,7 @@ class DecodedFileReader:
         try:
             check_size(path, context.width, context.height)
         except StreamError:
-            self._container.close()
+            self._close()
             raise
         self._packets = 0
         self._end_s = 0.0  # of the latest frame, on the file's own clock
@@ -69,7 +72,11 @@ class DecodedFileReader:
     def close(self) -> None:
         """As `FrameReader.close`."""
         self._images.close()
+        self._close()
+
+    def _close(self) -> None:
         self._container.close()
+        self._file.close()
 
     def _decoded(self) -> Generator[CapturedImage, None, None]:
         """Frames, and damaged ones in the places of those that cannot be used.

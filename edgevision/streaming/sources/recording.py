@@ -1,4 +1,4 @@
-"""What readers of video files have in common: the limit of a frame's size, and what a cut off file is."""
+"""The limits that both readers of video files keep: of a frame's size, and of frames that are missing."""
 
 from __future__ import annotations
 

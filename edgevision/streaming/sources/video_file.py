@@ -37,17 +37,21 @@ class VideoFile:
         path = Path(source)
         try:
             open_file(path).close()  # FFmpeg would wait for the writer of a pipe, and open a device
+            return _opened(path, settings)
         except OSError as error:
             raise StreamError(f"{path}: cannot be read: {error.strerror or error}") from error
-        try:
-            import av
-        except ImportError:
-            from edgevision.streaming.sources.opencv_file import OpenCVFileReader
 
-            return OpenCVFileReader(path, settings)
-        from edgevision.streaming.sources.decoded_file import DecodedFileReader
 
-        return DecodedFileReader(av, path)
+def _opened(path: Path, settings: SourceSettings) -> FrameReader:
+    try:
+        import av
+    except ImportError:
+        from edgevision.streaming.sources.opencv_file import OpenCVFileReader
+
+        return OpenCVFileReader(path, settings)
+    from edgevision.streaming.sources.decoded_file import DecodedFileReader
+
+    return DecodedFileReader(av, path)
 
 
 def every_nth_frame(path: Path, count: int) -> Iterator[CapturedImage]:
