@@ -93,6 +93,9 @@ if TYPE_CHECKING:
     from edgevision.evidence.temperatures import TemperatureEvidence as TemperatureEvidence
     from edgevision.evidence.training_input import TrainingInputEvidence as TrainingInputEvidence
     from edgevision.execution.run_costs import Timing as Timing
+    from edgevision.explaining.explanation import Explanation as Explanation
+    from edgevision.explaining.faithfulness import ExplanationCurves as ExplanationCurves
+    from edgevision.explaining.settings import ExplainSettings as ExplainSettings
     from edgevision.exporting.export import Exported as Exported
     from edgevision.exporting.export import export as export
     from edgevision.exporting.pack import Packed as Packed
@@ -125,6 +128,7 @@ if TYPE_CHECKING:
     from edgevision.journal.verification import JournalVerification as JournalVerification
     from edgevision.journal.verification import verify_journal as verify_journal
     from edgevision.loading.bare import BareModel as BareModel
+    from edgevision.loading.fallback import Fallback as Fallback
     from edgevision.loading.install import Installed as Installed
     from edgevision.loading.install import install as install
     from edgevision.loading.install import roll_back as roll_back
@@ -243,6 +247,9 @@ _NAMES = {
     "evidence.training_input": ("TrainingInputEvidence",),
     "execution.run_costs": ("Timing",),
     "evidence.temperatures": ("ScaledScores", "ScoreQuality", "TemperatureEvidence"),
+    "explaining.explanation": ("Explanation",),
+    "explaining.faithfulness": ("ExplanationCurves",),
+    "explaining.settings": ("ExplainSettings",),
     "exporting.export": ("Exported", "export"),
     "exporting.pack": ("Packed", "PackSettings", "pack"),
     "frame_source": ("CapturedImage",),
@@ -264,6 +271,7 @@ _NAMES = {
     "journal.replay": ("ReplayedRow", "replay_journal"),
     "journal.verification": ("JournalVerification", "verify_journal"),
     "loading.bare": ("BareModel",),
+    "loading.fallback": ("Fallback",),
     "loading.install": ("Installed", "install", "roll_back"),
     "loading.load": ("load", "load_classifier", "load_detector", "load_generator"),
     "loading.requirements": ("Requirements", "UnmetRequirement"),

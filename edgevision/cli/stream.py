@@ -133,6 +133,19 @@ _LEAST_PREVIEW = 640
         default=10.0,
         help="Seconds between checks of a known answer, each one inference; 0 for none. Default: 10.",
     ),
+    option(
+        "--fallback",
+        multiple=True,
+        metavar="NAME",
+        help="Backend, or another bundle with the same task and labels, that answers if MODEL fails. "
+        "Repeatable, in this order.",
+    ),
+    option(
+        "--return-after",
+        metavar="N",
+        type=click.IntRange(min=1),
+        help="Return from a fallback after N good checks in a row. Default: never.",
+    ),
 )
 @under(BARE_HEADING, *BARE_OPTIONS)
 @verbosity_options

@@ -104,6 +104,12 @@ class RunFacts(NamedTuple):
     bundle_digest: str | None
 
 
+def run_facts(model: Any) -> RunFacts:
+    """Of a model with a `session` and a `bundle_digest`."""
+    session = model.session
+    return RunFacts(session.backend, session.device, session.precision, model.bundle_digest)
+
+
 @dataclass(frozen=True, eq=False)
 class StreamResult(Generic[ResultT]):
     """The answer about one frame, or why there is none.

@@ -53,6 +53,10 @@ class TaskModel:
         if self._monitor is not None:
             self._monitor.stop()
 
+    def each(self) -> Sequence[TaskModel]:
+        """This model, and those that may answer in its place."""
+        return (self,)
+
     def health(self, check: bool | None = None) -> Health:
         """The health of this model by name, from a real inference whose answer is known.
 
