@@ -156,6 +156,7 @@ if TYPE_CHECKING:
     from edgevision.metrics.reliability import Reliability as Reliability
     from edgevision.metrics.reliability import ReliabilityBin as ReliabilityBin
     from edgevision.observation import Observation as Observation
+    from edgevision.observation import StreamEvent as StreamEvent
     from edgevision.observing.metrics import Metrics as Metrics
     from edgevision.observing.observe import observe as observe
     from edgevision.reporting.report import write_report as write_report
@@ -165,7 +166,6 @@ if TYPE_CHECKING:
     from edgevision.streaming.records import RunFacts as RunFacts
     from edgevision.streaming.records import StageTimes as StageTimes
     from edgevision.streaming.records import StreamCounters as StreamCounters
-    from edgevision.streaming.records import StreamEvent as StreamEvent
     from edgevision.streaming.records import StreamFrame as StreamFrame
     from edgevision.streaming.records import StreamResult as StreamResult
     from edgevision.streaming.settings import StreamSettings as StreamSettings
@@ -288,7 +288,7 @@ _NAMES = {
     ),
     "metrics.intervals": ("Interval",),
     "metrics.measures": ("ClassMetricValues", "Measures", "MetricValue"),
-    "observation": ("Observation",),
+    "observation": ("Observation", "StreamEvent"),
     "observing.metrics": ("Metrics",),
     "observing.observe": ("observe",),
     "reporting.report": ("write_report",),
@@ -298,7 +298,6 @@ _NAMES = {
         "RunFacts",
         "StageTimes",
         "StreamCounters",
-        "StreamEvent",
         "StreamFrame",
         "StreamResult",
     ),
