@@ -14,6 +14,7 @@ from edgevision.system.shown import shown
 from edgevision.tasks.base import TaskModel
 
 if TYPE_CHECKING:  # who predicts on files does not wait for threads and sources
+    from edgevision.imaging.preprocess import Preprocessing
     from edgevision.streaming.call_arguments import CallArguments
     from edgevision.streaming.exchange import Follow
     from edgevision.streaming.settings import StreamSettings
@@ -26,7 +27,13 @@ ResultT = TypeVar("ResultT")
 
 
 class ImageModel(TaskModel, Generic[ResultT]):
-    """A model whose call takes an image and gives a result about it."""
+    """A model whose call takes an image and gives a result about it.
+
+    Attributes:
+        preprocessing: from an image to the network's input.
+    """
+
+    preprocessing: Preprocessing
 
     def stream(
         self,
@@ -61,7 +68,8 @@ class ImageModel(TaskModel, Generic[ResultT]):
 
         Returns:
             The stream, to be iterated over once, with ``for`` or ``async for``: pairs of a `StreamFrame` and
-            a `StreamResult`, whose `value` is what a call returns. A stage that fails gives a result with the
+            a `StreamResult`, whose `value` is what a call returns. A frame beyond the limits of `input_gate`
+            gives a result with the status ``abstained: …``. A stage that fails gives a result with the
             status ``failed: …`` for its frame. The loop raises `StreamLostError` if the source stopped and
             did not come back in time, `StreamBrokenError` if its data is damaged, and `StreamError` if it
             cannot be opened; it ends if the source ended.
@@ -98,7 +106,16 @@ class ImageModel(TaskModel, Generic[ResultT]):
             SystemClock() if clock is None else _checked(clock),
         )
         run.exchange.follow = follow
+        run.exchange.gate = self._gate()
         return Stream(run, call)
+
+    def _gate(self) -> Callable[[Frame], str] | None:
+        """A function that says why a frame is not answered, for the frames of one source in their order."""
+        if self.input_gate is None:
+            return None
+        from edgevision.imaging.gate import FrameGate
+
+        return FrameGate(self.input_gate, self.preprocessing.mapping).reason
 
     def _answering(self, call: CallArguments, watch: Callable[[Slot], Slot]) -> Callable[[Frame], ResultT]:
         """This model as a function of a frame, on slots that are watched."""
