@@ -14,7 +14,6 @@ from edgevision.system.shown import shown
 from edgevision.tasks.base import TaskModel
 
 if TYPE_CHECKING:  # who predicts on files does not wait for threads and sources
-    from edgevision.imaging.preprocess import Preprocessing
     from edgevision.streaming.call_arguments import CallArguments
     from edgevision.streaming.exchange import Follow
     from edgevision.streaming.settings import StreamSettings
@@ -30,11 +29,9 @@ class ImageModel(TaskModel, Generic[ResultT]):
     """A model whose call takes an image and gives a result about it.
 
     Attributes:
-        preprocessing: from an image to the network's input.
         answering_methods: names of the methods that run the network on images, which a fallback answers, too.
     """
 
-    preprocessing: Preprocessing
     answering_methods: ClassVar[tuple[str, ...]] = ("__call__",)
 
     def stream(
@@ -117,7 +114,8 @@ class ImageModel(TaskModel, Generic[ResultT]):
             return None
         from edgevision.imaging.gate import FrameGate
 
-        return FrameGate(self.input_gate, self.preprocessing.mapping).reason
+        preprocessing: Any = getattr(self, "preprocessing")  # noqa: B009  (of each task that takes images)
+        return FrameGate(self.input_gate, preprocessing.mapping).reason
 
     def _answering(self, call: CallArguments, watch: Callable[[Slot], Slot]) -> Callable[[Frame], ResultT]:
         """This model as a function of a frame, on slots that are watched."""

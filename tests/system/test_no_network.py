@@ -155,6 +155,10 @@ COMMANDS: dict[str, tuple[list[str], tuple[str, ...]]] = {
         ["tiny.evb", "--for", "mediapipe", "-o", "exported.tflite"],
         ("exported.tflite", ".exported.tflite"),
     ),
+    "gate": (
+        ["measured.evb", "five", "--false-abstentions", "0.4", "-o", "gated.evb"],
+        ("gated.evb", ".gated.evb"),
+    ),
     "inspect": (["evidence.evb"], ()),
     "install": (["tiny.evb", "device", "--backend", "tflite"], ("device",)),
     "journal": (["verify", "runs.db"], ("runs.db",)),
