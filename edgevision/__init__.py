@@ -93,6 +93,9 @@ if TYPE_CHECKING:
     from edgevision.evidence.temperatures import TemperatureEvidence as TemperatureEvidence
     from edgevision.evidence.training_input import TrainingInputEvidence as TrainingInputEvidence
     from edgevision.execution.run_costs import Timing as Timing
+    from edgevision.explaining.explanation import Explanation as Explanation
+    from edgevision.explaining.faithfulness import ExplanationCurves as ExplanationCurves
+    from edgevision.explaining.settings import ExplainSettings as ExplainSettings
     from edgevision.exporting.export import Exported as Exported
     from edgevision.exporting.export import export as export
     from edgevision.exporting.pack import Packed as Packed
@@ -242,6 +245,9 @@ _NAMES = {
     "evidence.training_input": ("TrainingInputEvidence",),
     "execution.run_costs": ("Timing",),
     "evidence.temperatures": ("ScaledScores", "ScoreQuality", "TemperatureEvidence"),
+    "explaining.explanation": ("Explanation",),
+    "explaining.faithfulness": ("ExplanationCurves",),
+    "explaining.settings": ("ExplainSettings",),
     "exporting.export": ("Exported", "export"),
     "exporting.pack": ("Packed", "PackSettings", "pack"),
     "frame_source": ("CapturedImage",),

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from edgevision.observation import Observation
     from edgevision.tracker import TrackerKind
 
+#: Version of the interface that plugins build on: the hooks, and the modules that `docs/plugins.md` lists.
+#: A plugin may state the one that it was written for, in an attribute ``edgevision_interface`` of its module.
+#: The number rises with what a plugin of an earlier number would not survive.
+INTERFACE = 1
+
 hookspec = pluggy.HookspecMarker("edgevision")
 hookimpl = pluggy.HookimplMarker("edgevision")
 

@@ -144,6 +144,7 @@ SETTINGS: list[tuple[type, dict[str, Any]]] = [
             "seed": 3,
         },
     ),
+    (ev.ExplainSettings, {"budget": 64, "seed": 3, "cells": 4, "reliability": 0.5}),
     (
         ev.ScoreSigmoids,
         {"transformation": "log", "parameters": ((0.5, 2.0, 1.0, 0.25),), "default_score": 0.5},
@@ -501,6 +502,8 @@ def test_a_row_for_a_sequence_of_images_takes_a_list_a_tuple_and_one_array() -> 
         expected = [result.to_dict() for result in model([PHOTO, PHOTO])]
         for form in (list(batch), tuple(batch), batch):
             assert [result.to_dict() for result in model(form)] == expected
+    for model in (classifier(), detector()):
+        assert mapped(model, budget=16) == mapped(model, budget=16, image=np.asfortranarray(PHOTO))
     for form in (list(batch), tuple(batch), batch):
         assert [result.to_dict() for result in classifier().classify_batch(form)] == [
             result.to_dict() for result in classifier()([PHOTO, PHOTO])
@@ -512,8 +515,10 @@ def test_a_row_for_a_sequence_of_images_takes_a_list_a_tuple_and_one_array() -> 
 #: Parameters that take arrays of pixels: the test above has them.
 TAKES_PIXELS = {
     "Classifier.classify_batch(images)",
+    "Classifier.explain(image)",
     "Classifier.scores(images)",
     "Detector.detect_batch(images)",
+    "Detector.explain(image)",
     "ImageSet.from_arrays(images)",
     "Journal.record(image)",
 }
@@ -543,6 +548,13 @@ CALLED_BY_EDGEVISION = {
     "SessionSettings.check_options(known)",
 }
 
+
+def mapped(model: Any, target: Any = None, budget: Any = 16, image: Any = PHOTO) -> bytes:
+    """The map of an explanation."""
+    found: bytes = model.explain(image, target, budget=budget).map.tobytes()
+    return found
+
+
 METHODS = [
     Row("Classification.top", "k", 2, lambda k: classification().top(k)),
     Row("Classification.above", "score_threshold", 0.5, lambda score: classification().above(score)),
@@ -565,6 +577,12 @@ METHODS = [
         for name, make in (("Classifier", classifier), ("Detector", detector), ("ImageToImage", edited))
         for limit in ("max_age_ms", "deadline_ms")
     ),
+    *(
+        Row(f"{name}.explain", "budget", 16, lambda budget, make=make: mapped(make(), budget=budget))
+        for name, make in (("Classifier", classifier), ("Detector", detector))
+    ),
+    Row("Classifier.explain", "target", 1, lambda target: mapped(classifier(), target)),
+    Row("Detector.explain", "target", 0, lambda target: mapped(detector(), target)),
     Row("Detector.track", "max_age_ms", 60_000.0, lambda ms: tracked_within("max_age_ms", ms)),
     Row("Detector.track", "deadline_ms", 60_000.0, lambda ms: tracked_within("deadline_ms", ms)),
     Row("Detections.to_coco", "image_id", 7, lambda image_id: detector()(PHOTO).to_coco(image_id)),

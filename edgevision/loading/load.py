@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from edgevision.backend import DoubtingBackend, SessionSettings
-from edgevision.errors import OptionError
+from edgevision.errors import MissingPluginError, OptionError
 from edgevision.loading.bare import BareModel, bare_options, load_bare
 from edgevision.loading.choice import Choice, Request
 from edgevision.loading.first_load import ALWAYS, NEVER, checked_choice
@@ -286,9 +286,20 @@ def _load_bundle(path: Path, request: Request, plugins: Registry, trust: TrustPo
     with ExitStack() as stack:
         session = stack.enter_context(open_for(request.isolation, choice.backend, artifact, choice.settings))
         manifest, entry = bundle.manifest, choice.entry
-        model = model_of_task(
-            session, manifest.task, manifest.preprocessing, bundle.labels, entry.score_calibration, plugins
-        )
+        try:
+            model = model_of_task(
+                session,
+                manifest.task,
+                manifest.preprocessing,
+                bundle.labels,
+                entry.score_calibration,
+                plugins,
+            )
+        except MissingPluginError as error:
+            from edgevision.bundle.provenance import with_install_command
+
+            decoder = getattr(manifest.task, "decoder", "")
+            raise with_install_command(error, manifest.provenance, "decoder", decoder) from error
         if _is_checked_here(path, choice, session.device, request.selftest):
             from edgevision.bundle.answers_on_session import check_bundle_answers
 

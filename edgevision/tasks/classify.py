@@ -27,7 +27,9 @@ from edgevision.tasks.score_checks import score_check
 from edgevision.tensors import Array, TensorSpec, all_finite, check_outputs, dequantizer, is_always_finite
 
 if TYPE_CHECKING:
+    from edgevision.imaging.frame import Frame
     from edgevision.system.numeric import RealNumber, WholeNumber
+    from edgevision.tasks.explained import Aim
     from edgevision.tasks.prediction_sets import PredictionSets
 
 Scores = NDArray[np.float32]
@@ -209,7 +211,7 @@ class Classifier(ImageModel[Classification]):
     """
 
     abstain_below_operating_point: bool = False
-    answering_methods = ("__call__", "classify_batch", "scores")
+    answering_methods = (*ImageModel.answering_methods, "classify_batch", "scores")
 
     def __init__(
         self,
@@ -315,6 +317,19 @@ class Classifier(ImageModel[Classification]):
             return np.zeros((0, len(self.labels)), np.float32), spacings
         runs = parts(len(images), self.session.dynamic_batch)
         return np.concatenate([self._run(images[run], color, spacings) for run in runs]), spacings
+
+    def _aim(self, frame: Frame, target: Any) -> Aim:
+        from edgevision.tasks.explained import Aim, class_of
+
+        if target is None:
+            class_id = int(self.scores([frame])[0].argmax())
+        else:
+            class_id = class_of(target, self.labels, len(self.labels))
+
+        def score_of(outputs: Mapping[str, Array]) -> NDArray[np.float64]:
+            return self._scores(outputs[self._output.name])[:, class_id].astype(np.float64)
+
+        return Aim(self.labels[class_id], class_id, score_of, self.preprocess)
 
     def read(self, outputs: Mapping[str, Array], sizes_wh: Sequence[tuple[int, int]]) -> list[Classification]:
         """Classifications from the network's outputs.
