@@ -211,7 +211,7 @@ class Classifier(ExplainableModel[Classification]):
     """
 
     abstain_below_operating_point: bool = False
-    answering_methods = ("__call__", "classify_batch", "scores")
+    answering_methods = (*ExplainableModel.answering_methods, "classify_batch", "scores")
 
     def __init__(
         self,

@@ -72,7 +72,7 @@ class Detector(ExplainableModel[Detections]):
             print(found.label, found.score, found.box)
     """
 
-    answering_methods = ("__call__", "detect_batch")
+    answering_methods = (*ExplainableModel.answering_methods, "detect_batch")
 
     def __init__(
         self,

@@ -24,6 +24,8 @@ _MOST_STEPS = 1000
 class ExplainableModel(ImageModel[ResultT]):
     """A model that gives scores to parts of its answer, such as to classes or objects."""
 
+    answering_methods = (*ImageModel.answering_methods, "explain", "explanation_curves")
+
     def explain(
         self,
         image: ImageLike,

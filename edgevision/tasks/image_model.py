@@ -14,7 +14,6 @@ from edgevision.system.shown import shown
 from edgevision.tasks.base import TaskModel
 
 if TYPE_CHECKING:  # who predicts on files does not wait for threads and sources
-    from edgevision.imaging.preprocess import Preprocessing
     from edgevision.streaming.call_arguments import CallArguments
     from edgevision.streaming.exchange import Follow
     from edgevision.streaming.settings import StreamSettings
