@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 from edgevision.backend import Slot
 from edgevision.errors import OptionError
 from edgevision.imaging.frame import Frame
+from edgevision.imaging.preprocess import Preprocessing
 from edgevision.system.arguments import instance, real_number
 from edgevision.system.shown import shown
 from edgevision.tasks.base import TaskModel
