@@ -111,8 +111,6 @@ if TYPE_CHECKING:
     from edgevision.imaging.find import LeftOut as LeftOut
     from edgevision.imaging.frame import Frame as Frame
     from edgevision.imaging.gate import InputGate as InputGate
-    from edgevision.imaging.gate_limits import GateProposal as GateProposal
-    from edgevision.imaging.gate_limits import propose_gate as propose_gate
     from edgevision.imaging.input_options import InputOptions as InputOptions
     from edgevision.imaging.levels import ValueMapping as ValueMapping
     from edgevision.imaging.preprocess import Preprocessing as Preprocessing
@@ -156,6 +154,7 @@ if TYPE_CHECKING:
     from edgevision.metrics.reliability import Reliability as Reliability
     from edgevision.metrics.reliability import ReliabilityBin as ReliabilityBin
     from edgevision.observation import Observation as Observation
+    from edgevision.observation import StreamEvent as StreamEvent
     from edgevision.observing.metrics import Metrics as Metrics
     from edgevision.observing.observe import observe as observe
     from edgevision.reporting.report import write_report as write_report
@@ -165,7 +164,6 @@ if TYPE_CHECKING:
     from edgevision.streaming.records import RunFacts as RunFacts
     from edgevision.streaming.records import StageTimes as StageTimes
     from edgevision.streaming.records import StreamCounters as StreamCounters
-    from edgevision.streaming.records import StreamEvent as StreamEvent
     from edgevision.streaming.records import StreamFrame as StreamFrame
     from edgevision.streaming.records import StreamResult as StreamResult
     from edgevision.streaming.settings import StreamSettings as StreamSettings
@@ -259,7 +257,6 @@ _NAMES = {
     "imaging.find": ("LeftOut",),
     "imaging.frame": ("Frame",),
     "imaging.gate": ("InputGate",),
-    "imaging.gate_limits": ("GateProposal", "propose_gate"),
     "imaging.input_options": ("InputOptions",),
     "imaging.levels": ("ValueMapping",),
     "imaging.preprocess": ("Preprocessing",),
@@ -288,7 +285,7 @@ _NAMES = {
     ),
     "metrics.intervals": ("Interval",),
     "metrics.measures": ("ClassMetricValues", "Measures", "MetricValue"),
-    "observation": ("Observation",),
+    "observation": ("Observation", "StreamEvent"),
     "observing.metrics": ("Metrics",),
     "observing.observe": ("observe",),
     "reporting.report": ("write_report",),
@@ -298,7 +295,6 @@ _NAMES = {
         "RunFacts",
         "StageTimes",
         "StreamCounters",
-        "StreamEvent",
         "StreamFrame",
         "StreamResult",
     ),

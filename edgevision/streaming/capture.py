@@ -26,6 +26,7 @@ from edgevision.streaming.records import StreamFrame
 from edgevision.streaming.settings import StreamSettings
 from edgevision.system.clock import Running
 from edgevision.system.credentials import without_credentials
+from edgevision.system.log import warning
 
 _NS_PER_S = 1e9
 _NS_PER_MS = 1e6
@@ -68,6 +69,7 @@ class Capture:
         self._captured = 0
         self._damage = ""  # of the first damaged frame
         self._usable = False
+        self._opened = False  # ever
         self._live = False
         self._thread: Running | None = None
         self._hanging: list[Running] = []
@@ -96,6 +98,10 @@ class Capture:
             if not self._may_return(outcome, lost_s):
                 exchange.end(outcome)
                 return
+            if tries == 0:
+                limit_s = self._settings.reconnect_s
+                limit = "" if limit_s is None else f" for {float(limit_s):g} s"
+                warning("%s; it is tried again%s", outcome, limit)
             self._pause(min(_FIRST_PAUSE_S * 2**tries, _LONGEST_PAUSE_S))
             tries += 1
 
@@ -105,7 +111,7 @@ class Capture:
 
     def opened(self, reader: FrameReader) -> None:
         """Note what is known of the source once it is open."""
-        self._live = reader.live
+        self._opened, self._live = True, reader.live
         if self._captured == 0:
             self._exchange.policy = self._policy or (LATEST if reader.live else WAIT)
             self._exchange.tell("opened", f"{reader.name}: opened")
@@ -125,6 +131,7 @@ class Capture:
         if attempt.frames == 1 and index > 0:
             exchange.reconnects += 1
             exchange.tell("reconnected", f"{attempt.name}: delivers again")
+            warning("%s: delivers again", attempt.name)
         name, image, damage = captured.name or attempt.name, None, captured.damage
         if not damage:
             try:
@@ -132,8 +139,10 @@ class Capture:
             except InputError as error:
                 damage = str(error)
         if image is None:
-            self._damage = self._damage or damage
             message = f"{name}: frame {index}: {without_credentials(damage)}"
+            if not self._damage:
+                warning("%s; damaged frames are dropped and counted", message)
+            self._damage = self._damage or damage
             exchange.drop_damaged(index, name, at, message)
             exchange.tell_dropped()
             if self._captured >= _MOST_USELESS and (useless := self._useless(attempt.name)) is not None:
@@ -173,12 +182,17 @@ class Capture:
         return StreamLostError(f"{attempt.name}: stalled: no frame for {limit_s:g} s")
 
     def _may_return(self, outcome: EdgeVisionError, lost_s: float) -> bool:
-        """True if the source is tried again: a live one that had delivered, for as long as was asked."""
+        """True if the source is tried again, for as long as was asked.
+
+        That is one that is not there yet, such as a camera that starts after this machine, and a live one
+        that was lost; if it had delivered, also one whose data is damaged.
+        """
         self._hanging = [thread for thread in self._hanging if not thread.join(0.0)]
+        can_come = (self._live or not self._opened) and isinstance(outcome, StreamLostError)
         was_there = self._live and self._captured > 0 and isinstance(outcome, StreamError)
         limit_s = self._settings.reconnect_s
         in_time = limit_s is None or lost_s < float(limit_s)
-        return was_there and in_time and len(self._hanging) < _MOST_HANGING
+        return (can_come or was_there) and in_time and len(self._hanging) < _MOST_HANGING
 
     def _pause(self, seconds: float) -> None:
         until_ns = self._clock.monotonic_ns() + seconds * _NS_PER_S
