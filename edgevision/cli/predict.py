@@ -34,7 +34,7 @@ from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.annotated import AnnotatedCopy, annotated_paths, save_annotated
 from edgevision.cli.output.left_out import echo_left_out
 from edgevision.errors import EdgeVisionError, InputError, OptionError
-from edgevision.execution.pipeline import in_order, shared_out, turn_on
+from edgevision.execution.thread_shares import shared_out, turn_on
 from edgevision.imaging.blocks import Read, image_blocks, read_or_error
 from edgevision.imaging.find import VIDEO_SUFFIXES, Found, ImageFile, find, frames_of
 from edgevision.imaging.frame import Frame
@@ -44,6 +44,7 @@ from edgevision.streaming.records import ABSTAINED
 from edgevision.streaming.settings import StreamSettings
 from edgevision.streaming.sources.video_file import every_nth_frame
 from edgevision.system.decimals import percent
+from edgevision.system.in_order import in_order
 from edgevision.tasks.batches import pays
 from edgevision.tasks.classify import Classification, Classifier
 from edgevision.tasks.detect import Detector

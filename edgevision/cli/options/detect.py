@@ -9,7 +9,7 @@ import click
 
 from edgevision.cli.options.completion import complete_decoder
 from edgevision.cli.options.groups import option
-from edgevision.system.strict_json import JsonError, read_json
+from edgevision.cli.options.values import json_or_text, named_texts
 
 _SHARE = click.FloatRange(0, 1)
 
@@ -31,21 +31,8 @@ THRESHOLD_OPTIONS = (
 
 
 def _settings(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
-    settings: dict[str, Any] = {}
-    for text in values:
-        name, equals, value = text.partition("=")
-        if not name or not equals:
-            raise click.BadParameter(f"expected NAME=VALUE such as box_unit=pixels, got '{text}'")
-        settings[name] = Path(value[1:]) if value.startswith("@") else json_or_text(value)
-    return settings
-
-
-def json_or_text(text: str) -> Any:
-    """The value of a setting: JSON, or the text itself if it is not."""
-    try:
-        return read_json(text)
-    except JsonError:
-        return text
+    stated = named_texts(values, "box_unit=pixels")
+    return {name: Path(v[1:]) if v.startswith("@") else json_or_text(v) for name, v in stated.items()}
 
 
 DECODER_OPTIONS = (
