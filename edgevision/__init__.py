@@ -111,8 +111,6 @@ if TYPE_CHECKING:
     from edgevision.imaging.find import LeftOut as LeftOut
     from edgevision.imaging.frame import Frame as Frame
     from edgevision.imaging.gate import InputGate as InputGate
-    from edgevision.imaging.gate_limits import GateProposal as GateProposal
-    from edgevision.imaging.gate_limits import propose_gate as propose_gate
     from edgevision.imaging.input_options import InputOptions as InputOptions
     from edgevision.imaging.levels import ValueMapping as ValueMapping
     from edgevision.imaging.preprocess import Preprocessing as Preprocessing
@@ -259,7 +257,6 @@ _NAMES = {
     "imaging.find": ("LeftOut",),
     "imaging.frame": ("Frame",),
     "imaging.gate": ("InputGate",),
-    "imaging.gate_limits": ("GateProposal", "propose_gate"),
     "imaging.input_options": ("InputOptions",),
     "imaging.levels": ("ValueMapping",),
     "imaging.preprocess": ("Preprocessing",),

@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from edgevision.errors import (
     ForkedSessionError,
@@ -138,27 +138,6 @@ def health_checks_of(stated: object) -> HealthChecks | None:
     return HealthChecks(duration(stated, "health_every_s"))
 
 
-class Monitor(Protocol):
-    """What a model asks for its health."""
-
-    @property
-    def scheduled(self) -> bool:
-        """True if checks run by a schedule."""
-        ...
-
-    def health(self, check: bool | None = None) -> Health:
-        """The health now; see `edgevision.tasks.base.TaskModel.health`."""
-        ...
-
-    def start(self) -> None:
-        """Start the schedule, if there is one."""
-        ...
-
-    def stop(self) -> None:
-        """End the schedule."""
-        ...
-
-
 class SessionMonitor:
     """The health of one session.
 
@@ -197,11 +176,11 @@ class SessionMonitor:
 
     @property
     def scheduled(self) -> bool:
-        """As `Monitor.scheduled`."""
+        """True if checks run by a schedule."""
         return self._schedule is not None
 
     def health(self, check: bool | None = None) -> Health:
-        """As `Monitor.health`."""
+        """The health now; see `edgevision.tasks.base.TaskModel.health`."""
         if self._process != os.getpid():
             raise ForkedSessionError("the model was loaded before this process was forked; load it here")
         if check or (check is None and not self.scheduled):
@@ -209,13 +188,13 @@ class SessionMonitor:
         return self.settle()
 
     def start(self) -> None:
-        """As `Monitor.start`."""
+        """Start the schedule, if there is one."""
         if self._checks is not None and self._schedule is None:
             self._session.tell_answers(self.answered)
             self._schedule = Schedule(self._checks.every_s, self.check, self.settle, self._clock)
 
     def stop(self) -> None:
-        """As `Monitor.stop`."""
+        """End the schedule."""
         if self._process == os.getpid():
             if self._schedule is not None:
                 self._schedule.stop()

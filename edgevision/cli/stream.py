@@ -193,7 +193,7 @@ def command(model: Path, source: str, **arguments: Any) -> None:
 
 
 def _health_of(network: ImageModel[Any]) -> Callable[[], Health] | None:
-    return partial(network.health, check=False) if network.monitor.scheduled else None
+    return partial(network.health, check=False) if network.is_watched else None
 
 
 def _free(path: Path | None, option_name: str, overwrite: bool) -> OutputState:

@@ -160,7 +160,7 @@ def load(  # noqa: PLR0913  (all but the first three by name)
         plugins=plugins,
     )
     checks = _health_checks(health_every_s)
-    if fallback in ((), []):
+    if isinstance(fallback, (tuple, list)) and not fallback:
         model = load_one(path, backend, device, precision, settings, bare)
         if checks is not None:
             model.watch(checks)
@@ -306,7 +306,7 @@ def _load_bundle(path: Path, request: Request, plugins: Registry, trust: TrustPo
             check_bundle_answers(session, bundle, choice.entry)
         model.bundle_digest = bundle.digest
         model.input_gate = manifest.input_gate
-        model.known_check = partial(_known_check, session, bundle, choice.entry)
+        model.check_by(partial(_known_check, session, bundle, choice.entry))
         stack.pop_all()  # the model closes the session from here on
     return model
 

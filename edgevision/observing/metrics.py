@@ -155,7 +155,7 @@ class Metrics:
         states: Counter[Labels] = Counter()
         restarts: Counter[Labels] = Counter()
         for model in models:
-            if not model.monitor.scheduled:
+            if not model.is_watched:
                 continue
             health = model.health(check=False)
             run = tuple((name, getattr(health, name)) for name in _RUN)

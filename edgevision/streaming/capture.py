@@ -38,6 +38,8 @@ _MOST_HANGING = 3
 STALL_S = 2.0
 #: A library's own limit for opening comes first: its error says more.
 _OPEN_MARGIN_S = 1.0
+#: Frames of a source of which none could be used: it may have no end.
+_MOST_USELESS = 1000
 #: The longest wait between two looks at a reader.
 _LONGEST_LOOK_S = 60.0
 
@@ -115,7 +117,11 @@ class Capture:
             self._exchange.tell("opened", f"{reader.name}: opened")
 
     def take_frame(self, attempt: _Attempt, captured: CapturedImage, started_ns: int) -> bool:
-        """Hand one frame over; False when no more are wanted."""
+        """Hand one frame over; False when no more are wanted.
+
+        Raises:
+            StreamBrokenError: none of many frames could be used.
+        """
         exchange, at = self._exchange, self._clock.now()
         with exchange.changed:
             if attempt.abandoned:
@@ -139,6 +145,8 @@ class Capture:
             self._damage = self._damage or damage
             exchange.drop_damaged(index, name, at, message)
             exchange.tell_dropped()
+            if self._captured >= _MOST_USELESS and (useless := self._useless(attempt.name)) is not None:
+                raise useless
             return not exchange.closed
         capture_ms = (at.monotonic_ns - started_ns) / _NS_PER_MS
         self._usable = True

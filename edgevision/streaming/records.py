@@ -143,7 +143,7 @@ class StreamResult(Generic[ResultT]):
 
     @property
     def unsure(self) -> ResultT | None:
-        """What a classifier found that abstains because it is not sure; `None` for any other status."""
+        """The result of a classifier that abstains because it is not sure; `None` for any other status."""
         return self._value if self.state == ABSTAINED else None
 
     @property

@@ -87,7 +87,7 @@ def with_alternatives(
 
 
 class Alternatives:
-    """Models in an order of preference, and which one answers; a `edgevision.health.Monitor`.
+    """Models in an order of preference, and which one answers; watched as by a `SessionMonitor`.
 
     Args:
         models, names, absent, checks, clock: as `with_alternatives`.
@@ -117,7 +117,7 @@ class Alternatives:
         self._since = self._clock.now()
         self._told: Health | None = None
         self._monitors = [
-            SessionMonitor(model.session, model.known_check, checks, model.bundle_digest, self._clock)
+            SessionMonitor(model.session, model._known_check, checks, model.bundle_digest, self._clock)
             for model in models
         ]
         for model, monitor in zip(models, self._monitors, strict=True):
@@ -155,10 +155,10 @@ class Alternatives:
                 return other, result
             raise
 
-    # As a monitor
+    # As `SessionMonitor`
 
     def health(self, check: bool | None = None) -> Health:
-        """As `edgevision.health.Monitor.health`."""
+        """As `SessionMonitor.health`."""
         if self._process != os.getpid():
             raise ForkedSessionError("the model was loaded before this process was forked; load it here")
         if check:
@@ -166,11 +166,11 @@ class Alternatives:
         return self._settle()
 
     def start(self) -> None:
-        """As `edgevision.health.Monitor.start`."""
+        """As `SessionMonitor.start`."""
         self._schedule = Schedule(self._checks.every_s, self._check, self._settle, self._clock)
 
     def stop(self) -> None:
-        """As `edgevision.health.Monitor.stop`."""
+        """As `SessionMonitor.stop`."""
         if self._process == os.getpid():
             if self._schedule is not None:
                 self._schedule.stop()
@@ -238,7 +238,7 @@ class Alternatives:
 
 
 class _Switching(ImageModel[Any]):
-    """What a model with alternatives does differently; mixed into the class of its first model."""
+    """The part of a model with alternatives that is not as in the class of its first model."""
 
     alternatives: Alternatives
 
@@ -252,9 +252,15 @@ class _Switching(ImageModel[Any]):
         """Of the model that answers now."""
         return self.alternatives.current.bundle_digest
 
-    def each(self) -> Sequence[ImageModel[Any]]:
-        """As `TaskModel.each`."""
-        return (self, *self.alternatives.models)
+    @property
+    def abstain_below_operating_point(self) -> bool:
+        """As `Classifier.abstain_below_operating_point`, of all models."""
+        return bool(getattr(self.alternatives.current, "abstain_below_operating_point", False))
+
+    @abstain_below_operating_point.setter
+    def abstain_below_operating_point(self, abstain: bool) -> None:
+        for model in self.alternatives.models:
+            model.__dict__["abstain_below_operating_point"] = abstain
 
     def close(self) -> None:
         """Close all models."""
@@ -305,7 +311,7 @@ class _Answering:
 
 
 #: Attributes that are those of the model that answers now.
-_CURRENT = ("session", "bundle_digest", "known_check")
+_CURRENT = ("session", "bundle_digest", "_known_check")
 
 
 @cache

@@ -20,7 +20,7 @@ from edgevision.system.numeric import is_share, is_whole
 from edgevision.system.shown import shown
 from edgevision.tasks.base import image_input
 from edgevision.tasks.batches import is_batch, parts
-from edgevision.tasks.image_model import ImageModel
+from edgevision.tasks.explainable_model import ExplainableModel
 from edgevision.tasks.labels import as_labels, check_label_count
 from edgevision.tasks.score_calibration import SCORE_KINDS, OperatingPoint, ScoreCalibration
 from edgevision.tasks.score_checks import score_check
@@ -185,7 +185,7 @@ class Classification:
         return iter(self.top(len(self.labels)))
 
 
-class Classifier(ImageModel[Classification]):
+class Classifier(ExplainableModel[Classification]):
     """An image classifier. Safe to share between threads.
 
     Args:
@@ -211,7 +211,7 @@ class Classifier(ImageModel[Classification]):
     """
 
     abstain_below_operating_point: bool = False
-    answering_methods = ("__call__", "classify_batch", "scores")
+    answering_methods = (*ExplainableModel.answering_methods, "classify_batch", "scores")
 
     def __init__(
         self,

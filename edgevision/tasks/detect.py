@@ -25,7 +25,7 @@ from edgevision.tasks.box_checks import BoxCheck
 from edgevision.tasks.box_overlap import iou
 from edgevision.tasks.description import DetectTask
 from edgevision.tasks.detections import Detection, Detections
-from edgevision.tasks.image_model import ImageModel
+from edgevision.tasks.explainable_model import ExplainableModel
 from edgevision.tasks.labels import as_labels, check_label_count
 from edgevision.tasks.nms import suppress
 from edgevision.tensors import Array, TensorSpec, all_finite, check_outputs, dequantizer
@@ -49,7 +49,7 @@ _FAINT = 0.01
 _MOST_CLASSES = 2**31
 
 
-class Detector(ImageModel[Detections]):
+class Detector(ExplainableModel[Detections]):
     """An object detector. Safe to share between threads.
 
     Args:
@@ -72,7 +72,7 @@ class Detector(ImageModel[Detections]):
             print(found.label, found.score, found.box)
     """
 
-    answering_methods = ("__call__", "detect_batch")
+    answering_methods = (*ExplainableModel.answering_methods, "detect_batch")
 
     def __init__(
         self,

@@ -49,61 +49,11 @@ def operations(keras: Any) -> Mapping[str, Operation]:
         name: getattr(ops, name)
         for name in (
             *("abs", "absolute", "arcsinh", "arctan", "ceil", "celu", "cos", "cosh", "deg2rad", "elu", "erf"),
-            *(
-                "erfc",
-                "exp",
-                "exp2",
-                "expm1",
-                "fabs",
-                "floor",
-                "gelu",
-                "hard_shrink",
-                "hard_sigmoid",
-                "hard_silu",
-            ),
-            *(
-                "hard_swish",
-                "hard_tanh",
-                "i0",
-                "leaky_relu",
-                "log_sigmoid",
-                "log_softmax",
-                "logsumexp",
-                "negative",
-            ),
-            *(
-                "nan_to_num",
-                "rad2deg",
-                "relu",
-                "relu6",
-                "round",
-                "selu",
-                "sigmoid",
-                "sign",
-                "silu",
-                "sin",
-                "sinc",
-            ),
-            *(
-                "sinh",
-                "soft_shrink",
-                "softmax",
-                "softplus",
-                "softsign",
-                "sparse_plus",
-                "sparse_sigmoid",
-                "sparsemax",
-            ),
-            *(
-                "square",
-                "squareplus",
-                "swish",
-                "tanh",
-                "tanh_shrink",
-                "trunc",
-                "identity_of",
-                "stop_gradient",
-            ),
+            *("erfc", "exp", "exp2", "expm1", "fabs", "floor", "gelu", "hard_shrink", "hard_sigmoid", "hard_silu"),
+            *("hard_swish", "hard_tanh", "i0", "leaky_relu", "log_sigmoid", "log_softmax", "logsumexp", "negative"),
+            *("nan_to_num", "rad2deg", "relu", "relu6", "round", "selu", "sigmoid", "sign", "silu", "sin", "sinc"),
+            *("sinh", "soft_shrink", "softmax", "softplus", "softsign", "sparse_plus", "sparse_sigmoid", "sparsemax"),
+            *("square", "squareplus", "swish", "tanh", "tanh_shrink", "trunc", "identity_of", "stop_gradient"),
             *("copy", "conj", "conjugate", "real", "cbrt"),
         )
         if hasattr(ops, name)
@@ -119,17 +69,7 @@ def operations(keras: Any) -> Mapping[str, Operation]:
     of_two = {
         name: (lambda x, compute=getattr(ops, name): compute(x, other(x)))
         for name in (
-            *(
-                "add",
-                "arctan2",
-                "divide_no_nan",
-                "fmax",
-                "fmin",
-                "hypot",
-                "logaddexp",
-                "logaddexp2",
-                "maximum",
-            ),
+            *("add", "arctan2", "divide_no_nan", "fmax", "fmin", "hypot", "logaddexp", "logaddexp2", "maximum"),
             *("minimum", "multiply", "subtract", "cross_of"),
         )
         if hasattr(ops, name)
@@ -149,20 +89,7 @@ def operations(keras: Any) -> Mapping[str, Operation]:
     reduced = {
         name: (lambda x, compute=getattr(ops, name): compute(x, axis=-1))
         for name in (
-            *(
-                "amax",
-                "amin",
-                "max",
-                "mean",
-                "median",
-                "min",
-                "ptp",
-                "std",
-                "sum",
-                "var",
-                "nanmax",
-                "nanmean",
-            ),
+            *("amax", "amin", "max", "mean", "median", "min", "ptp", "std", "sum", "var", "nanmax", "nanmean"),
             *("nanmin", "nanstd", "nansum", "nanvar", "average", "nanmedian", "nanprod", "prod"),
         )
     }
@@ -199,9 +126,7 @@ def operations(keras: Any) -> Mapping[str, Operation]:
         "broadcast_to": lambda x: x[:, :, :1] + ops.broadcast_to(ramp, (12, 12, CHANNELS)),
         "cast": lambda x: ops.cast(ops.cast(x, "float16"), "float32"),
         "cast:bool": as_float(lambda x: ops.cast(ops.relu(x), "bool")),
-        "cdist": lambda x: ops.cdist(
-            ops.reshape(x, (-1, 144, 4)), ops.reshape(other(x), (-1, 144, 4))[:, :5]
-        ),
+        "cdist": lambda x: ops.cdist(ops.reshape(x, (-1, 144, 4)), ops.reshape(other(x), (-1, 144, 4))[:, :5]),
         "cholesky": lambda x: ops.cholesky(matrices(x)),
         "cholesky_inverse": lambda x: ops.cholesky_inverse(ops.cholesky(matrices(x))),
         "clip": lambda x: ops.clip(x, -0.2, 0.4),
@@ -211,9 +136,7 @@ def operations(keras: Any) -> Mapping[str, Operation]:
         "conv:grouped": lambda x: ops.conv(x, kernel(3, 3, 2, 6)),
         "conv:volume": lambda x: ops.conv(ops.reshape(x, (-1, 12, 12, 2, 2)), kernel(3, 3, 2, 2, 3)),
         "conv_transpose": lambda x: ops.conv_transpose(x, kernel(3, 3, 5, 4), 2),
-        "corrcoef": lambda x: ops.corrcoef(
-            ops.reshape(x[:1], (144, 4)).T if False else ops.reshape(x, (-1, 576))
-        ),
+        "corrcoef": lambda x: ops.corrcoef(ops.reshape(x[:1], (144, 4)).T if False else ops.reshape(x, (-1, 576))),
         "count_nonzero": as_float(lambda x: ops.count_nonzero(ops.relu(x), axis=-1)),
         "cross": lambda x: ops.cross(x[..., :3], other(x)[..., :3]),
         "depth_to_space": lambda x: ops.depth_to_space(x, 2),
@@ -236,9 +159,7 @@ def operations(keras: Any) -> Mapping[str, Operation]:
         "flip": lambda x: ops.flip(x, axis=1),
         "fliplr": ops.fliplr,
         "floor_divide:float": lambda x: ops.floor_divide(x, positive(other(x))),
-        "fold": lambda x: ops.fold(
-            ops.transpose(ops.reshape(x, (-1, 36, 16)), (0, 2, 1)), (12, 12), 2, stride=2
-        ),
+        "fold": lambda x: ops.fold(ops.transpose(ops.reshape(x, (-1, 36, 16)), (0, 1, 1)), (12, 12), 2, stride=2),
         "fori_loop": lambda x: ops.fori_loop(0, 3, lambda i, y: y * 0.5 + x, x),
         "full_like": lambda x: x + ops.full_like(x, 0.3),
         "get_item": lambda x: ops.get_item(x, (slice(None), 2, slice(1, 9, 2))),
@@ -293,27 +214,20 @@ def operations(keras: Any) -> Mapping[str, Operation]:
         "repeat": lambda x: ops.repeat(x, 2, axis=2),
         "reshape": lambda x: ops.reshape(x, (-1, 36, 16)),
         "rfft": lambda x: ops.rfft(x)[0],
-        "rfft:magnitude": lambda x: ops.sqrt(
-            sum(ops.square(part) for part in ops.rfft(ops.swapaxes(x, 2, 3)))
-        ),
+        "rfft:magnitude": lambda x: ops.sqrt(sum(ops.square(part) for part in ops.rfft(ops.swapaxes(x, 2, 3)))),
         "rms_normalization": lambda x: ops.rms_normalization(x, ramp),
         "roll": lambda x: ops.roll(x, 2, axis=1),
         "rot90": lambda x: ops.rot90(x, axes=(1, 2)),
         "saturate_cast": as_float(lambda x: ops.saturate_cast(x * 300, "uint8")),
         "scan": lambda x: ops.swapaxes(
-            ops.scan(
-                lambda c, y: (c * 0.5 + y, c * 0.5 + y), ops.swapaxes(x, 0, 1)[0] * 0, ops.swapaxes(x, 0, 1)
-            )[1],
-            0,
-            1,
+            ops.scan(lambda c, y: (c * 0.5 + y, c * 0.5 + y), ops.swapaxes(x, 0, 1)[0] * 0, ops.swapaxes(x, 0, 1))[1], 0, 1
         ),
         "scatter": None,
         "scatter_update": None,
         "searchsorted": None,
         "segment_max": None,
         "segment_sum": lambda x: ops.transpose(
-            ops.segment_sum(ops.transpose(x, (1, 0, 2, 3)), np.arange(12, dtype=np.int32) // 3, 4),
-            (1, 0, 2, 3),
+            ops.segment_sum(ops.transpose(x, (1, 0, 2, 3)), np.arange(12, dtype=np.int32) // 3, 4), (1, 0, 2, 3)
         ),
         "select": lambda x: ops.select([x > 0.3, x < -0.3], [x, -x], 0.1),
         "separable_conv": lambda x: ops.separable_conv(x, kernel(3, 3, 4, 1), kernel(1, 1, 4, 6)),
@@ -321,17 +235,13 @@ def operations(keras: Any) -> Mapping[str, Operation]:
         "slice_update": lambda x: ops.slice_update(x, (0, 2, 3, 0), ops.zeros((1, 3, 3, 4))) if False else x,
         "slogdet": lambda x: ops.slogdet(matrices(x))[1],
         "solve": lambda x: ops.solve(matrices(x), ops.swapaxes(x, -1, -2)),
-        "solve_triangular": lambda x: ops.solve_triangular(
-            ops.cholesky(matrices(x)), ops.swapaxes(x, -1, -2), lower=True
-        ),
+        "solve_triangular": lambda x: ops.solve_triangular(ops.cholesky(matrices(x)), ops.swapaxes(x, -1, -2), lower=True),
         "space_to_depth": lambda x: ops.space_to_depth(x, 2),
         "split": lambda x: ops.split(x, 2, axis=-1)[1],
         "squeeze": lambda x: ops.squeeze(x[:, :1], axis=1),
         "stack": lambda x: ops.stack([x, other(x)], axis=2),
         "stft": lambda x: ops.stft(ops.reshape(x, (-1, 576)), 32, 16, 32)[0],
-        "stft:magnitude": lambda x: ops.sqrt(
-            sum(ops.square(p) for p in ops.stft(ops.reshape(x, (-1, 576)), 32, 16, 32)) + 1e-6
-        ),
+        "stft:magnitude": lambda x: ops.sqrt(sum(ops.square(p) for p in ops.stft(ops.reshape(x, (-1, 576)), 32, 16, 32)) + 1e-6),
         "svd": lambda x: ops.svd(matrices(x))[1],
         "swapaxes": lambda x: ops.swapaxes(x, 1, 3),
         "switch": lambda x: ops.switch(1, [lambda y: y, lambda y: y * 2], x),
@@ -360,53 +270,28 @@ def operations(keras: Any) -> Mapping[str, Operation]:
         "vsplit": lambda x: ops.vsplit(x, 1)[0] if False else x,
         "vstack": None,
         "where": lambda x: ops.where(x > 0.1, x, 0.2),
-        "while_loop": lambda x: ops.while_loop(lambda i, y: i < 3, lambda i, y: (i + 1, y * 0.7 + x), (0, x))[
-            1
-        ],
+        "while_loop": lambda x: ops.while_loop(lambda i, y: i < 3, lambda i, y: (i + 1, y * 0.7 + x), (0, x))[1],
         "zeros_like": lambda x: x + ops.zeros_like(x),
-        "image.affine_transform": lambda x: ops.image.affine_transform(
-            x, np.array([1, 0.1, 0.5, 0, 0.9, 0.2, 0, 0], np.float32)[None]
-        ),
+        "image.affine_transform": lambda x: ops.image.affine_transform(x, np.array([1, 0.1, 0.5, 0, 0.9, 0.2, 0, 0], np.float32)[None]),
         "image.crop_images": lambda x: ops.image.crop_images(x, 2, 3, target_height=6, target_width=5),
         "image.extract_patches": lambda x: ops.image.extract_patches(x, 3, strides=2, padding="same"),
-        "image.extract_patches_3d": lambda x: ops.image.extract_patches_3d(
-            ops.reshape(x, (-1, 12, 12, 2, 2)), (2, 2, 2)
-        ),
+        "image.extract_patches_3d": lambda x: ops.image.extract_patches_3d(ops.reshape(x, (-1, 12, 12, 2, 2)), (2, 2, 2)),
         "image.gaussian_blur": lambda x: ops.image.gaussian_blur(x, (3, 3), (1.0, 1.0)),
         "image.hsv_to_rgb": lambda x: ops.image.hsv_to_rgb(ops.sigmoid(x[..., :3])),
         "image.map_coordinates": None,
         "image.pad_images": lambda x: ops.image.pad_images(x, 2, 3, target_height=18, target_width=17),
         "image.perspective_transform": lambda x: ops.image.perspective_transform(
-            x,
-            np.array([[[0, 0], [11, 0], [0, 11], [11, 11]]], np.float32),
-            np.array([[[1, 1], [10, 0], [0, 10], [11, 11]]], np.float32),
+            x, np.array([[[0, 0], [11, 0], [0, 11], [11, 11]]], np.float32), np.array([[[1, 1], [10, 0], [0, 10], [11, 11]]], np.float32)
         ),
         "image.resize": lambda x: ops.image.resize(x, (17, 7)),
         "image.rgb_to_grayscale": lambda x: ops.image.rgb_to_grayscale(x[..., :3]),
         "image.rgb_to_hsv": lambda x: ops.image.rgb_to_hsv(ops.sigmoid(x[..., :3])),
         "image.scale_and_translate": lambda x: ops.image.scale_and_translate(
-            x,
-            (None, 17, 7, 4),
-            np.array([1.4, 0.6], np.float32),
-            np.array([0.1, 0.2], np.float32),
-            (1, 2),
-            "linear",
+            x, (None, 17, 7, 4), np.array([1.4, 0.6], np.float32), np.array([0.1, 0.2], np.float32), (1, 2), "linear"
         ),
         "image.sobel_edges": lambda x: ops.image.sobel_edges(x),
     }
-    every = {
-        **elementwise,
-        **of_positive,
-        **of_inside,
-        **of_two,
-        **compared,
-        **tested,
-        **logical,
-        **reduced,
-        **along,
-        **bits,
-        **shifted,
-    }
+    every = {**elementwise, **of_positive, **of_inside, **of_two, **compared, **tested, **logical, **reduced, **along, **bits, **shifted}
     return {**every, **{name: each for name, each in named.items() if each is not None}}
 
 
@@ -514,12 +399,12 @@ def layers(keras: Any) -> Mapping[str, Operation]:
         "ZeroPadding1D": L.ZeroPadding1D(2),
     }
     of_volume = {
-        "AdaptiveAveragePooling3D": L.AdaptiveAveragePooling3D((3, 2, 1)),
-        "AdaptiveMaxPooling3D": L.AdaptiveMaxPooling3D((3, 2, 1)),
+        "AdaptiveAveragePooling3D": L.AdaptiveAveragePooling3D((3, 1, 1)),
+        "AdaptiveMaxPooling3D": L.AdaptiveMaxPooling3D((3, 1, 1)),
         "AveragePooling3D": L.AveragePooling3D((2, 3, 2), padding="same"),
         "Conv3D": L.Conv3D(5, (3, 3, 2)),
         "Conv3D:grouped": L.Conv3D(6, (3, 3, 2), groups=2),
-        "Conv3D:dilated": L.Conv3D(6, (3, 3, 1), dilation_rate=(2, 2, 1)),
+        "Conv3D:dilated": L.Conv3D(6, (3, 3, 1), dilation_rate=(2, 1, 1)),
         "Conv3D:strided": L.Conv3D(6, (3, 3, 2), strides=2, padding="same"),
         "Conv3DTranspose": L.Conv3DTranspose(5, (3, 3, 2), strides=2),
         "Conv3DTranspose:same": L.Conv3DTranspose(5, 3, strides=2, padding="same"),
@@ -545,12 +430,8 @@ def layers(keras: Any) -> Mapping[str, Operation]:
         "AdditiveAttention": lambda x: L.AdditiveAttention()([sequence(x), sequence(x)]),
         "Attention": lambda x: L.Attention(use_scale=True)([sequence(x), sequence(x)]),
         "CategoryEncoding": lambda x: L.CategoryEncoding(10, output_mode="one_hot")(number(x)),
-        "CategoryEncoding:multi_hot": lambda x: L.CategoryEncoding(10, output_mode="multi_hot")(
-            number(L.Flatten()(x))
-        ),
-        "CategoryEncoding:count": lambda x: L.CategoryEncoding(10, output_mode="count")(
-            number(L.Flatten()(x))
-        ),
+        "CategoryEncoding:multi_hot": lambda x: L.CategoryEncoding(10, output_mode="multi_hot")(number(L.Flatten()(x))),
+        "CategoryEncoding:count": lambda x: L.CategoryEncoding(10, output_mode="count")(number(L.Flatten()(x))),
         "ConvLSTM1D": lambda x: L.ConvLSTM1D(3, 3)(L.Reshape((3, 16, 12))(x)),
         "Discretization": lambda x: L.Discretization(bin_boundaries=[-0.5, 0.0, 0.25])(x),
         "Dot": lambda x: L.Dot(axes=2, normalize=True)([sequence(x), L.Dense(16)(sequence(x))]),
@@ -562,35 +443,18 @@ def layers(keras: Any) -> Mapping[str, Operation]:
         "IntegerLookup": lambda x: L.IntegerLookup(vocabulary=[1, 3, 5])(number(x)),
         "Hashing": lambda x: L.Hashing(5)(number(x)),
         "Masking": lambda x: L.LSTM(5)(L.Masking(0.0)(L.ReLU()(sequence(x)))),
-        "Masking:sequences": lambda x: L.LSTM(5, return_sequences=True)(
-            L.Masking(0.0)(L.ReLU()(sequence(x)))
-        ),
+        "Masking:sequences": lambda x: L.LSTM(5, return_sequences=True)(L.Masking(0.0)(L.ReLU()(sequence(x)))),
         "Masking:gru": lambda x: L.GRU(5)(L.Masking(0.0)(L.ReLU()(sequence(x)))),
         "Masking:pooling": lambda x: L.GlobalAveragePooling1D()(L.Masking(0.0)(L.ReLU()(sequence(x)))),
-        "Masking:attention": lambda x: L.MultiHeadAttention(2, 4)(
-            *[L.Masking(0.0)(L.ReLU()(sequence(x)))] * 2
-        ),
+        "Masking:attention": lambda x: L.MultiHeadAttention(2, 4)(*[L.Masking(0.0)(L.ReLU()(sequence(x)))] * 2),
         "Masking:bidirectional": lambda x: L.Bidirectional(L.LSTM(5))(L.Masking(0.0)(L.ReLU()(sequence(x)))),
-        "MelSpectrogram": lambda x: L.MelSpectrogram(
-            fft_length=64,
-            sequence_length=64,
-            sequence_stride=32,
-            num_mel_bins=8,
-            sampling_rate=800,
-            max_freq=400,
-        )(L.Flatten()(x)),
+        "MelSpectrogram": lambda x: L.MelSpectrogram(fft_length=64, sequence_length=64, sequence_stride=32, num_mel_bins=8, sampling_rate=800, max_freq=400)(L.Flatten()(x)),
         "MultiHeadAttention": lambda x: L.MultiHeadAttention(2, 4)(sequence(x), sequence(x)),
-        "MultiHeadAttention:causal": lambda x: L.MultiHeadAttention(2, 4)(
-            sequence(x), sequence(x), use_causal_mask=True
-        ),
+        "MultiHeadAttention:causal": lambda x: L.MultiHeadAttention(2, 4)(sequence(x), sequence(x), use_causal_mask=True),
         "Pipeline": lambda x: L.Pipeline([L.Rescaling(0.5), L.RandomFlip()])(x),
         "RepeatVector": lambda x: L.RepeatVector(3)(L.Flatten()(x)),
-        "STFTSpectrogram": lambda x: L.STFTSpectrogram(frame_length=32, frame_step=16, fft_length=32)(
-            L.Reshape((576, 1))(x)
-        ),
-        "STFTSpectrogram:log": lambda x: L.STFTSpectrogram(
-            mode="log", frame_length=32, frame_step=16, fft_length=32
-        )(L.Reshape((576, 1))(x)),
+        "STFTSpectrogram": lambda x: L.STFTSpectrogram(frame_length=32, frame_step=16, fft_length=32)(L.Reshape((576, 1))(x)),
+        "STFTSpectrogram:log": lambda x: L.STFTSpectrogram(mode="log", frame_length=32, frame_step=16, fft_length=32)(L.Reshape((576, 1))(x)),
     }
     return {
         **plain,

@@ -298,4 +298,4 @@ def test_the_command_line_streams_with_a_fallback(
     assert {(row["status"], row["backend"]) for row in rows} == {("ok", "onnx")}
     refused = edgevision_command("stream", bundle, clip, "--fallback", other, "--health-every-s", 0)
     assert refused.returncode == 2
-    assert "--fallback: without checks" in refused.stderr
+    assert "--fallback: requires checks" in refused.stderr

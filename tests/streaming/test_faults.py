@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -259,6 +260,13 @@ def test_a_source_without_one_usable_frame_does_not_look_like_one_in_which_nothi
     with pytest.raises(StreamBrokenError, match="none of 2 frames could be used; the first: image: "):
         list(stream)
     assert stream.counters.dropped == {"damaged": 2}
+
+
+def test_nobody_waits_for_a_usable_frame_of_a_source_that_has_none_and_no_end() -> None:
+    clock = SimulatedClock()
+    stream = model_on(clock, 0.0).stream(repeat(5), clock=clock)
+    with pytest.raises(StreamBrokenError, match="none of 1000 frames could be used; the first: image: "):
+        next(iter(stream))
 
 
 def test_what_nothing_opens_is_refused_where_the_stream_is_made() -> None:

@@ -175,6 +175,10 @@ COMMANDS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
         ("export", "tiny.evb", "--for", "mediapipe", "-o", "exported.tflite"),
         ("exported.tflite", ".exported.tflite"),
     ),
+    (
+        ("gate", "measured.evb", "five", "--false-abstentions", "0.4", "-o", "gated.evb"),
+        ("gated.evb", ".gated.evb"),
+    ),
     (("generate", "generator.evb", "--input", _PHOTO, "-o", "made"), ("made",)),
     (("inspect", "evidence.evb"), ()),
     (("install", "tiny.evb", "device", "--backend", "tflite"), ("device",)),

@@ -58,10 +58,8 @@ def _health_checks_of(arguments: dict[str, Any]) -> HealthChecks | None:
         return HealthChecks(every_s, return_after=arguments["return_after"])
     for name in ("fallback", "return_after"):
         if arguments.get(name):
-            raise OptionError(
-                f"--{name.replace('_', '-')}: without checks of the model's health nothing tells that it "
-                "fails; remove --health-every-s 0"
-            )
+            stated = name.replace("_", "-")
+            raise OptionError(f"--{stated}: requires checks of the model's health; remove --health-every-s 0")
     return None
 
 

@@ -94,12 +94,9 @@ def set_abstentions(model: TaskModel, arguments: dict[str, Any]) -> None:
     if arguments["abstain_below_operating_point"]:
         from edgevision.tasks.classify import Classifier
 
-        for one in model.each():
-            if not isinstance(one, Classifier) or one.score_calibration.operating_point is None:
-                raise OptionError(
-                    "--abstain-below-operating-point: this model has no operating point; remove it"
-                )
-            one.abstain_below_operating_point = True
+        if not isinstance(model, Classifier) or model.score_calibration.operating_point is None:
+            raise OptionError("--abstain-below-operating-point: this model has no operating point; remove it")
+        model.abstain_below_operating_point = True
 
 
 def session_settings_of(arguments: dict[str, Any]) -> SessionSettings:
