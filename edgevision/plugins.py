@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 GROUP = "edgevision"
 DISABLE_VARIABLE = "EDGEVISION_DISABLE_PLUGINS"
 
+_TASK_MEMBERS = (
+    *("name", "noun", "verb", "takes_images", "description", "schema", "texts", "options"),
+    *("recognise", "model", "lines", "draw", "evaluation"),
+)
 _BACKEND_MEMBERS = ("name", "formats", "options", "version", "devices", "open")
 
 
@@ -224,6 +228,18 @@ class Registry:
     def export_formats(self) -> dict[str, ExportFormat]:
         """Name -> form of a model that another program expects."""
         return self._items("edgevision_export_formats", ("name", "summary", "formats", "export"))
+
+    def tasks(self) -> dict[str, Any]:
+        """Name -> kind of task, an `edgevision.tasks.kind.TaskKind`."""
+        return self._items("edgevision_tasks", _TASK_MEMBERS)
+
+    def task(self, name: str) -> Any:
+        """The kind of task called `name`.
+
+        Raises:
+            PluginError: there is none; lists the available ones.
+        """
+        return self._pick("task", name, self.tasks())
 
     def export_format(self, name: str) -> ExportFormat:
         """The export format called `name`.

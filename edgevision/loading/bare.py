@@ -29,12 +29,14 @@ from edgevision.plugins import Registry
 from edgevision.session import CheckedSession
 from edgevision.system.arguments import instance, mapping, optional_text
 from edgevision.system.missing_options import MissingOptions
+from edgevision.tasks.kind import kind_of
 from edgevision.tasks.labels import abbreviated, background_hint
 
 if TYPE_CHECKING:  # a process that runs one bare classifier imports no bundles, and no other tasks
     from edgevision.tasks.classify import Classifier
     from edgevision.tasks.detect import Detector
-    from edgevision.tasks.kinds import Model
+    from edgevision.tasks.image_model import ImageModel
+    from edgevision.tasks.model_types import Model
     from edgevision.tasks.recognition import DecoderChoice
     from edgevision.tensors import TensorSpec
 
@@ -144,16 +146,15 @@ class OpenBare(NamedTuple):
     artifact: Artifact
     backend: Backend
 
-    def recognizer(self, path: Path) -> Classifier | Detector:
-        """The model, if it is a classifier or a detector.
+    def recognizer(self, path: Path) -> ImageModel[Any]:
+        """The model, if it answers about images.
 
         Raises:
             OptionError: it generates images; it is closed.
         """
-        from edgevision.tasks.classify import Classifier
-        from edgevision.tasks.detect import Detector
+        from edgevision.tasks.image_model import ImageModel
 
-        if isinstance(self.model, (Classifier, Detector)):
+        if isinstance(self.model, ImageModel) and kind_of(self.model.task).takes_images:
             return self.model
         self.model.close()
         raise OptionError(f"{path}: generates images; pass its bundle, or run edgevision generate")

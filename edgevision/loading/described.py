@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from edgevision.imaging.input_options import InputOptions
     from edgevision.session import CheckedSession
     from edgevision.tasks.description import Task
-    from edgevision.tasks.kinds import Model
+    from edgevision.tasks.model_types import Model
 
 
 class _BareOptions(Protocol):

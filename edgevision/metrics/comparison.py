@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from edgevision.metrics.changes import BoxChange, Confusion, Flip, PixelChange
+from edgevision.metrics.changes import BoxChange, Confusion, Flip, PixelChange, ResultChange, name_of
 from edgevision.metrics.intervals import Interval
 from edgevision.metrics.measures import ClassMetricValues, MetricValue, drop_intervals
 from edgevision.metrics.reliability import Reliability
@@ -137,10 +137,45 @@ class GenerateDetails:
     changes: tuple[PixelChange, ...]
 
 
+@dataclass(frozen=True)
+class ResultDetails:
+    """Changed results of a plugin's task, in words.
+
+    Attributes:
+        task: name of its kind.
+        changed: number of images whose result differs.
+        changes: at most `MOST_IMAGES` of them, largest difference first.
+    """
+
+    task: str
+    changed: int
+    changes: tuple[ResultChange, ...]
+
+    @classmethod
+    def of(
+        cls, task: str, differences: Sequence[float], texts: Sequence[str], image_names: Sequence[str]
+    ) -> ResultDetails:
+        """The details of a comparison, image by image.
+
+        Args:
+            task: name of its kind.
+            differences: how much each image's results differ, 0…1; 0 for none.
+            texts: the same in words.
+            image_names: names of the images; empty for a set without names.
+        """
+        changes = [
+            ResultChange(name_of(image_names, place), round(float(difference), 6), texts[place])
+            for place, difference in enumerate(differences)
+            if difference > 0
+        ]
+        worst = sorted(changes, key=lambda change: -change.difference)[:MOST_IMAGES]
+        return cls(task, len(changes), tuple(worst))
+
+
 #: Results specific to a task.
-Details = ClassifyDetails | DetectDetails | GenerateDetails
+Details = ClassifyDetails | DetectDetails | GenerateDetails | ResultDetails
 #: Entry for an image whose prediction changed.
-Change = Flip | BoxChange | PixelChange
+Change = Flip | BoxChange | PixelChange | ResultChange
 
 
 @dataclass(frozen=True)

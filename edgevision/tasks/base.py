@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import TracebackType
-from typing import NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from edgevision.errors import CopyError, OptionError
 from edgevision.session import CheckedSession
 from edgevision.system.arguments import instance
 from edgevision.tensors import TensorSpec
+
+if TYPE_CHECKING:
+    from edgevision.tasks.score_calibration import ScoreCalibration
 
 Model = TypeVar("Model", bound="TaskModel")
 
@@ -19,6 +22,7 @@ class TaskModel:
 
     Attributes:
         session: the network.
+        task: its task, as a manifest has it.
         bundle_digest: of the bundle that it was loaded from, to be recorded with results; `None` for a bare
             file.
         observed: False for a model whose answers are told to observers by its caller, such as a stream.
@@ -27,6 +31,7 @@ class TaskModel:
         OptionError: `session` is something else than a session.
     """
 
+    task: Any
     bundle_digest: str | None = None
     observed: bool = True
 
@@ -35,6 +40,11 @@ class TaskModel:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {', '.join((str(self.session), *self._details()))}>"
+
+    @property
+    def fitted_scores(self) -> ScoreCalibration | None:
+        """Temperature and operating point that were fitted to this artifact, if there are any."""
+        return None
 
     def close(self) -> None:
         """Release the runtime's resources. May be called twice."""

@@ -28,6 +28,7 @@ from edgevision.tensors import Array, TensorSpec, all_finite, check_outputs, deq
 
 if TYPE_CHECKING:
     from edgevision.system.numeric import RealNumber, WholeNumber
+    from edgevision.tasks.description import ClassifyTask
 
 Scores = NDArray[np.float32]
 #: Distance of two rows, then of two columns, in mm.
@@ -216,6 +217,18 @@ class Classifier(ImageModel[Classification]):
     def output(self) -> str:
         """The name of the output with the scores."""
         return self._output.name
+
+    @property
+    def task(self) -> ClassifyTask:
+        """The task, as a manifest has it."""
+        from edgevision.tasks.description import ClassifyTask
+
+        return ClassifyTask(self._output.name, self.score_kind)
+
+    @property
+    def fitted_scores(self) -> ScoreCalibration | None:
+        """As `TaskModel.fitted_scores`."""
+        return self.score_calibration.or_none()
 
     @overload
     def __call__(self, images: ImageLike, color: str = "rgb") -> Classification: ...

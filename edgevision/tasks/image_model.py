@@ -14,6 +14,7 @@ from edgevision.system.shown import shown
 from edgevision.tasks.base import TaskModel
 
 if TYPE_CHECKING:  # who predicts on files does not wait for threads and sources
+    from edgevision.imaging.preprocess import Preprocessing
     from edgevision.streaming.call_arguments import CallArguments
     from edgevision.streaming.exchange import Follow
     from edgevision.streaming.settings import StreamSettings
@@ -26,7 +27,15 @@ ResultT = TypeVar("ResultT")
 
 
 class ImageModel(TaskModel, Generic[ResultT]):
-    """A model whose call takes an image and gives a result about it."""
+    """A model whose call takes an image, or a list of them, and gives a result about each.
+
+    Attributes:
+        preprocessing: from an image to its input.
+        labels: one name per class; empty if it has none.
+    """
+
+    preprocessing: Preprocessing
+    labels: tuple[str, ...] = ()
 
     def stream(
         self,

@@ -18,7 +18,7 @@ from edgevision.journal.choices import KEPT_FRAMES
 if TYPE_CHECKING:  # SQLite and the chain are imported where they are used
     from edgevision.journal.journal import Journal
     from edgevision.streaming.records import StreamFrame, StreamResult
-    from edgevision.tasks.kinds import Model
+    from edgevision.tasks.model_types import Model
 
 JOURNAL_OPTIONS = (
     option(

@@ -15,7 +15,7 @@ from edgevision.loading.bare import BareModel
 from edgevision.loading.load import load
 
 if TYPE_CHECKING:
-    from edgevision.tasks.kinds import Model
+    from edgevision.tasks.model_types import Model
 
 
 #: Options that describe a bare file, the same in every command, under this heading.
