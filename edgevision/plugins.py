@@ -36,8 +36,8 @@ GROUP = "edgevision"
 DISABLE_VARIABLE = "EDGEVISION_DISABLE_PLUGINS"
 
 _TASK_MEMBERS = (
-    *("name", "noun", "verb", "takes_images", "description", "schema", "texts", "options"),
-    *("recognise", "model", "lines", "draw", "evaluation"),
+    *("name", "noun", "activity", "verb", "ranks_classes", "takes_images", "description", "schema"),
+    *("texts", "options", "recognise", "model", "lines", "draw", "evaluation"),
 )
 _BACKEND_MEMBERS = ("name", "formats", "options", "version", "devices", "open")
 

@@ -23,7 +23,9 @@ class ClassifyKind:
 
     name = ClassifyTask.name
     noun = "classifier"
+    activity = "classification"
     verb = "classifies images"
+    ranks_classes = True
     takes_images = True
     description: type[Any] = ClassifyTask
     texts = TaskTexts(
@@ -59,7 +61,7 @@ class ClassifyKind:
 
     def recognise(self, network: NetworkFacts) -> Claim | None:
         """Possible with one score per class, or with options of a classifier."""
-        from edgevision.tasks.detect import image_outputs
+        from edgevision.tasks.base import image_outputs
         from edgevision.tasks.recognition import are_scores
 
         if network.input_size_wh is None:
@@ -82,7 +84,7 @@ class ClassifyKind:
         classes = "  ".join(f"{best.label} {_score(best.score)}" for best in result.top(top))
         return [f"{classes or _none_above(result)}{_decision(result)}"]
 
-    def draw(self, image: Pixels, result: Classification, top: int) -> Pixels:
+    def draw(self, image: Pixels, result: Classification, top: int, scale: int = 1) -> Pixels:
         """As `TaskKind.draw`: the best classes below the image."""
         from edgevision.drawing.results import draw_classification
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from edgevision.errors import OptionError
 from edgevision.system.decimals import percent
@@ -24,7 +27,9 @@ class DetectKind:
 
     name = DetectTask.name
     noun = "detector"
+    activity = "detection"
     verb = "detects objects"
+    ranks_classes = False
     takes_images = True
     description: type[Any] = DetectTask
     texts = TaskTexts(
@@ -62,7 +67,7 @@ class DetectKind:
             return Claim.CERTAIN
         if options.output or options.score_kind:
             return None
-        from edgevision.tasks.detect import image_outputs
+        from edgevision.tasks.base import image_outputs
         from edgevision.tasks.recognition import recognised_decoder
 
         outputs = image_outputs(network.outputs)
@@ -84,10 +89,12 @@ class DetectKind:
             return ["no objects"]
         return [f"{one.label} {percent(one.score, 1, sign='%')}  {_corners(one.box)}" for one in result]
 
-    def draw(self, image: Pixels, result: Detections, top: int) -> Pixels:
+    def draw(self, image: Pixels, result: Detections, top: int, scale: int = 1) -> Pixels:
         """As `TaskKind.draw`: boxes with labels."""
         from edgevision.drawing.results import draw_detections
 
+        if scale != 1:
+            result = replace(result, boxes_xyxy=result.boxes_xyxy * np.float32(scale))
         return draw_detections(image, result)
 
     def evaluation(self) -> TaskEvaluation:

@@ -22,7 +22,9 @@ class GenerateKind:
 
     name = GenerateTask.name
     noun = "generator"
+    activity = "generation"
     verb = "generates images"
+    ranks_classes = False
     takes_images = False
     description: type[Any] = GenerateTask
     texts = TaskTexts(
@@ -63,7 +65,7 @@ class GenerateKind:
         count, height, width = result.images.shape[:3]
         return [f"{count} images of {width}x{height}"]
 
-    def draw(self, image: Pixels, result: GeneratedImages, top: int) -> Pixels:
+    def draw(self, image: Pixels, result: GeneratedImages, top: int, scale: int = 1) -> Pixels:
         """The generated image itself, in RGB."""
         from edgevision.imaging.pixels import as_rgb
 

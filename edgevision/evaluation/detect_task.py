@@ -14,8 +14,8 @@ from edgevision.evaluation.other_options import refuse_generation_options, refus
 from edgevision.evaluation.source_model import SourceModel
 from edgevision.plugins import Registry
 from edgevision.system.missing_options import MissingOptions
+from edgevision.tasks.base import image_outputs
 from edgevision.tasks.description import DetectTask
-from edgevision.tasks.detect import image_outputs
 from edgevision.tasks.label_files import stated_labels
 from edgevision.tasks.options import TaskOptions
 from edgevision.tasks.recognition import DecoderChoice, choose_decoder, unrecognised

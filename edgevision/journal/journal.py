@@ -35,7 +35,7 @@ from edgevision.tasks.base import TaskModel
 if TYPE_CHECKING:
     from edgevision.observation import Observation
     from edgevision.system.numeric import RealNumber, WholeNumber
-    from edgevision.tasks.model_types import Model
+    from edgevision.tasks.base import TaskModel
 
 _MOST_QUEUED_ROWS = 100_000
 #: Facts of a run, which stand beside the answer in a row.
@@ -131,7 +131,7 @@ class Journal:
         image: ImageLike | None = None,
         color: str = "rgb",
         *,
-        model: Model | None = None,
+        model: TaskModel | None = None,
     ) -> bool:
         """Add one answer.
 

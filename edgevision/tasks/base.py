@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -102,6 +103,18 @@ def image_input(session: CheckedSession, task: str) -> TensorSpec:
         names = ", ".join(f"'{spec.name}'" for spec in session.inputs) or "no inputs"
         raise OptionError(f"{task}: expected a network with one input, an image; it has {names}")
     return session.inputs[0]
+
+
+def image_outputs(outputs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
+    """The outputs for one image, without the batch dimension, as decoders expect them.
+
+    Raises:
+        OptionError: an output has no batch dimension.
+    """
+    for spec in outputs:
+        if not spec.shape:
+            raise OptionError(f"output '{spec.name}': expected a batch dimension, got a scalar")
+    return tuple(replace(spec, shape=spec.shape[1:]) for spec in outputs)
 
 
 def image_output(session: CheckedSession, name: str, color: str) -> TensorSpec:

@@ -17,7 +17,7 @@ from edgevision.observation import observers
 from edgevision.session import CheckedSession
 from edgevision.system.arguments import instance, sequence, whole_numbers
 from edgevision.system.shown import shown
-from edgevision.tasks.base import image_input
+from edgevision.tasks.base import image_input, image_outputs
 from edgevision.tasks.batches import is_batch, parts
 from edgevision.tasks.box_checks import BoxCheck
 from edgevision.tasks.description import DetectTask
@@ -335,18 +335,6 @@ class Detector(ImageModel[Detections]):
             )
             raise InferenceError(f"the network gave class {wrong}; expected {expected}{hint}")
         self._check_boxes(candidates.boxes_xyxy)
-
-
-def image_outputs(outputs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
-    """The outputs for one image, without the batch dimension, as decoders expect them.
-
-    Raises:
-        OptionError: an output has no batch dimension.
-    """
-    for spec in outputs:
-        if not spec.shape:
-            raise OptionError(f"output '{spec.name}': expected a batch dimension, got a scalar")
-    return tuple(replace(spec, shape=spec.shape[1:]) for spec in outputs)
 
 
 def _check_batches(image: TensorSpec, outputs: Sequence[TensorSpec]) -> None:

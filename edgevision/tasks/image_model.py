@@ -36,6 +36,8 @@ class ImageModel(TaskModel, Generic[ResultT]):
 
     preprocessing: Preprocessing
     labels: tuple[str, ...] = ()
+    if TYPE_CHECKING:  # (images, color="rgb", **arguments), of which each subclass has its own
+        __call__: Callable[..., Any]
 
     def stream(
         self,
@@ -114,13 +116,18 @@ class ImageModel(TaskModel, Generic[ResultT]):
         watched = cast("Callable[..., ResultT]", self.over(self.session.view(watch)).unobserved())
         return lambda frame: watched(frame, **call.current)
 
+    @property
+    def call_arguments(self) -> tuple[str, ...]:
+        """Names of the arguments that a call takes beside images and their colour, such as thresholds."""
+        import inspect
+
+        return tuple(inspect.signature(type(self).__call__).parameters)[3:]
+
     def _check_call(self, arguments: Mapping[str, Any]) -> None:
         """Raise OptionError for arguments that a call does not take, or whose values it would refuse."""
         if not arguments:
             return
-        import inspect
-
-        known = [*inspect.signature(type(self).__call__).parameters][3:]  # after self, image and colour
+        known = self.call_arguments
         for name in arguments:
             if name not in known:
                 accepted = ", ".join(known) or "none"

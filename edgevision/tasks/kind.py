@@ -96,7 +96,10 @@ class TaskKind(Protocol):
     Attributes:
         name: its name in manifests and for ``--task``.
         noun: for messages: what a model of this kind is, such as ``classifier``.
+        activity: what it is called, such as ``classification``.
         verb: for messages: what it does, such as ``classifies images``.
+        ranks_classes: True if results rank classes, so that the best few can be shown, and their
+            ``to_dict`` takes that number.
         takes_images: False if no model of this kind answers about images.
         description: the frozen dataclass that manifests hold: plain fields, and the class variable `name`;
             its constructor raises `OptionError` for an invalid field.
@@ -110,7 +113,11 @@ class TaskKind(Protocol):
     @property
     def noun(self) -> str: ...
     @property
+    def activity(self) -> str: ...
+    @property
     def verb(self) -> str: ...
+    @property
+    def ranks_classes(self) -> bool: ...
     @property
     def takes_images(self) -> bool: ...
     @property
@@ -152,13 +159,14 @@ class TaskKind(Protocol):
         """
         ...
 
-    def draw(self, image: Pixels, result: Any, top: int) -> Pixels:
+    def draw(self, image: Pixels, result: Any, top: int, scale: int = 1) -> Pixels:
         """An image with its result drawn into it, for people.
 
         Args:
             image: (h, w, 3) uint8 RGB; not changed.
-            result: of that image.
+            result: of that image, before it was enlarged.
             top: as for `lines`.
+            scale: the whole factor that it was enlarged by.
 
         Returns:
             (h, w, 3) uint8 RGB, owned by the caller; it may be larger.
@@ -169,6 +177,23 @@ class TaskKind(Protocol):
         """The task's evaluation, an `edgevision.evaluation.task_evaluation.TaskEvaluation`.
 
         Imports what a workstation needs, and is called there alone.
+        """
+        ...
+
+
+@runtime_checkable
+class DescribingKind(TaskKind, Protocol):
+    """A kind that describes a network by its outputs and the task's options, such as that of a bare file."""
+
+    def describe(self, network: NetworkFacts) -> Any:
+        """The description of a network.
+
+        Args:
+            network: it, with the caller's statements.
+
+        Raises:
+            MissingOptionError: something is neither in the network nor stated; names the option.
+            OptionError: an option contradicts the network.
         """
         ...
 

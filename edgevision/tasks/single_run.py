@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
@@ -83,7 +84,7 @@ class SingleRunModel(ImageModel[ResultT], Generic[ResultT]):
 
     @abstractmethod
     def _result(
-        self, outputs: Mapping[str, Array], size_wh: tuple[int, int], placement: Placement, **call: Any
+        self, outputs: Mapping[str, Array], size_wh: tuple[int, int], placement: Placement
     ) -> ResultT:
         """The result of one image.
 
@@ -91,7 +92,8 @@ class SingleRunModel(ImageModel[ResultT], Generic[ResultT]):
             outputs: output name -> float32 array without the batch dimension, dequantized. Not modified.
             size_wh: width and height of the image.
             placement: from coordinates in the network's input to those in the image.
-            call: arguments of the call, beside images and colour.
+
+        A subclass may take further arguments, by name and with defaults: those of its calls.
 
         Raises:
             InferenceError: the outputs are not valid.
@@ -119,6 +121,11 @@ class SingleRunModel(ImageModel[ResultT], Generic[ResultT]):
         images = as_batch(images)
         runs = parts(len(images), self.session.dynamic_batch)
         return [result for run in runs for result in self._run(images[run], color, call)]
+
+    @property
+    def call_arguments(self) -> tuple[str, ...]:
+        """As `ImageModel.call_arguments`: those of `_result`."""
+        return tuple(inspect.signature(type(self)._result).parameters)[4:]
 
     def read(self, outputs: Mapping[str, Array], sizes_wh: Sequence[tuple[int, int]]) -> list[ResultT]:
         """The results of a run.

@@ -72,7 +72,7 @@ def _claims(network: NetworkFacts) -> list[tuple[TaskKind, Claim]]:
 
 
 def _unrecognised(network: NetworkFacts, stated: list[TaskKind]) -> MissingOptionError:
-    from edgevision.tasks.detect import image_outputs
+    from edgevision.tasks.base import image_outputs
     from edgevision.tasks.recognition import unrecognised
 
     decoders = network.plugins.decoders()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +31,25 @@ THRESHOLD_OPTIONS = (
 )
 
 
-def _settings(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
-    settings: dict[str, Any] = {}
-    for text in values:
-        name, equals, value = text.partition("=")
-        if not name or not equals:
-            raise click.BadParameter(f"expected NAME=VALUE such as box_unit=pixels, got '{text}'")
-        settings[name] = Path(value[1:]) if value.startswith("@") else json_or_text(value)
-    return settings
+def named_settings(
+    example: str,
+) -> Callable[[click.Context, click.Parameter, tuple[str, ...]], dict[str, Any]]:
+    """A callback that parses NAME=VALUE into name -> JSON value, text, or `Path` of @FILE.
+
+    Args:
+        example: for the error.
+    """
+
+    def settings_of(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
+        settings: dict[str, Any] = {}
+        for text in values:
+            name, equals, value = text.partition("=")
+            if not name or not equals:
+                raise click.BadParameter(f"expected NAME=VALUE such as {example}, got '{text}'")
+            settings[name] = Path(value[1:]) if value.startswith("@") else json_or_text(value)
+        return settings
+
+    return settings_of
 
 
 def json_or_text(text: str) -> Any:
@@ -59,7 +71,7 @@ DECODER_OPTIONS = (
         "--decoder-setting",
         metavar="NAME=VALUE",
         multiple=True,
-        callback=_settings,
+        callback=named_settings("box_unit=pixels"),
         help="Setting of the decoder; VALUE is JSON, a word, or @FILE, a .npy or .json file. Repeatable.",
     ),
 )
