@@ -47,6 +47,7 @@ class Evaluation:
         left_out: files of the folder or archive that were not used, with the reasons; images that cannot be
             decoded, too.
         mapping: how the values of images became black and white.
+        evaluator: what measured them, with the ground truth.
         findings: what the images show of how they depend on each other: copies, frames of one file, and
             near-duplicates in different groups.
     """
@@ -63,6 +64,7 @@ class Evaluation:
     left_out: tuple[LeftOut, ...] = field(default=(), repr=False)
     mapping: ValueMapping = _PLAIN
     findings: tuple[Finding, ...] = ()
+    evaluator: Any = field(default=None, repr=False)
 
     def metric(self, name: str) -> MetricValue:
         """The metric called `name`.
@@ -173,6 +175,7 @@ def evaluate(
         left_out=images.left_out,
         mapping=mapping,
         findings=dependence_findings(images, mapping),
+        evaluator=answers.evaluator,
     )
 
 

@@ -63,7 +63,10 @@ class TaskEvaluation(Protocol):
 
 @runtime_checkable
 class PicturingEvaluator(Protocol):
-    """An evaluator that draws an answer into its image, for reports and ``evaluate --save``."""
+    """An evaluator that draws an answer into its image, for reports and ``evaluate --save``.
+
+    Optional: without it, reports show the images alone.
+    """
 
     def picture(self, image: Pixels, answer: Any) -> Pixels:
         """An image (h, w, 3) uint8 RGB with an answer drawn into it, owned by the caller."""

@@ -37,6 +37,11 @@ class ClassifyTask:
         _check(isinstance(self.output, str), "output", "the name of a tensor", self.output)
         one_of(self.score_kind, SCORE_KINDS, "score_kind")
 
+    @property
+    def read_outputs(self) -> dict[str, str]:
+        """As `Task`'s."""
+        return {self.output: self.score_kind}
+
 
 @dataclass(frozen=True)
 class DetectTask:
@@ -101,9 +106,17 @@ class GenerateTask:
         settings = read_fields(SETTINGS_OF_KIND[self.kind], self.settings, "settings")
         object.__setattr__(self, "settings", settings)
 
+    @property
+    def read_outputs(self) -> dict[str, str]:
+        """As `Task`'s."""
+        return {self.output: ""}
+
 
 class Task(Protocol):
     """The description of a task, as a manifest has it: a frozen dataclass with plain values.
+
+    It may have a property ``read_outputs``: the outputs that its models read, with the kind of the scores in
+    each (``softmax``, ``sigmoid`` or ``logits``; empty for other values). Without it, these are all outputs.
 
     Attributes:
         name: of its kind, such as ``classify``; see `edgevision.tasks.kind.TaskKind`.
