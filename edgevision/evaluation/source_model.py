@@ -47,7 +47,8 @@ class SourceModel:
         if takes_image:
             check_takes_image(self.source)
             size_wh = self.input_size_wh
-        return NetworkFacts(self.source.outputs, size_wh, self.options, self.plugins, self.where)
+        kinds = self.source.facts.score_kinds
+        return NetworkFacts(self.source.outputs, size_wh, self.options, self.plugins, self.where, kinds)
 
     def preprocessing(self, family: tuple[str, int] | None = None) -> Preprocessing:
         """From an image to its input, by the caller's options and the model's own layers.

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from edgevision.datasets.image_sets import ImageSet as ImageSet
     from edgevision.drawing.colors import class_color as class_color
     from edgevision.drawing.results import enlarged as enlarged
+    from edgevision.drawing.results import with_legend as with_legend
     from edgevision.drawing.text import Pen as Pen
     from edgevision.errors import InferenceError as InferenceError
     from edgevision.errors import InputError as InputError
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from edgevision.imaging.pixels import Pixels as Pixels
     from edgevision.imaging.placement import Placement as Placement
     from edgevision.imaging.preprocess import Preprocessing as Preprocessing
+    from edgevision.imaging.write import write_image as write_image
     from edgevision.metrics.comparison import Comparison as Comparison
     from edgevision.metrics.comparison import Metric as Metric
     from edgevision.metrics.comparison import ResultDetails as ResultDetails
@@ -59,6 +61,8 @@ if TYPE_CHECKING:
     from edgevision.metrics.part_ratios import part_ratio as part_ratio
     from edgevision.plugins import Registry as Registry
     from edgevision.session import CheckedSession as CheckedSession
+    from edgevision.system.arguments import one_of as one_of
+    from edgevision.system.arguments import real_number as real_number
     from edgevision.system.missing_options import MissingOptions as MissingOptions
     from edgevision.system.reading import read_file as read_file
     from edgevision.tasks.image_model import ImageModel as ImageModel
@@ -79,7 +83,7 @@ if TYPE_CHECKING:
 _NAMES: dict[str, tuple[str, ...]] = {
     "datasets.image_sets": ("ImageSet",),
     "drawing.colors": ("class_color",),
-    "drawing.results": ("enlarged",),
+    "drawing.results": ("enlarged", "with_legend"),
     "drawing.text": ("Pen",),
     "errors": ("InferenceError", "InputError", "MissingOptionError", "OptionError"),
     "evaluation.evaluator": ("Evaluator",),
@@ -93,6 +97,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "imaging.pixels": ("Pixels",),
     "imaging.placement": ("Placement",),
     "imaging.preprocess": ("Preprocessing",),
+    "imaging.write": ("write_image",),
     "metrics.comparison": ("Comparison", "Metric", "ResultDetails", "pair", "pair_classes"),
     "metrics.intervals": ("Groups", "Interval", "share_by_image"),
     "metrics.measures": (
@@ -101,6 +106,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "metrics.part_ratios": ("part_ratio",),
     "plugins": ("Registry",),
     "session": ("CheckedSession",),
+    "system.arguments": ("one_of", "real_number"),
     "system.missing_options": ("MissingOptions",),
     "system.reading": ("read_file",),
     "tasks.image_model": ("ImageModel",),

@@ -51,6 +51,8 @@ class NetworkFacts:
         options: the caller's statements.
         plugins: provide decoders.
         where: the model, for errors.
+        score_kinds: output name -> kind of its scores, as far as the model says: ``softmax``, ``sigmoid``,
+            ``logits``, or ``linear`` for the output of a linear layer.
     """
 
     outputs: tuple[TensorSpec, ...]
@@ -58,6 +60,7 @@ class NetworkFacts:
     options: TaskOptions
     plugins: Registry
     where: str
+    score_kinds: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
