@@ -4,20 +4,21 @@
     python benchmarks/reliability.py --times 10 --seed 7      ten times as often, with other cases
     python benchmarks/reliability.py --row exit --row fork    some rows; the others keep their last result
 
-Each row keeps its last result in ``benchmarks/reliability.jsonl``: what was tried, how often, how many
-escaped, on which commit and machine. The page is written from these. The exit code is 1 if anything escaped.
+Each row keeps its last result in ``benchmarks/reliability.jsonl``, after each of its parts: what was tried,
+how often, how many escaped, on which commit and machine. The page is written from these. A part that fails
+as a whole is an escape, and the run goes on. The exit code is 1 if anything escaped.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,15 @@ from xml.etree import ElementTree
 
 import click
 
+from edgevision.system.files import write_file
 from edgevision.system.machine import now, this_machine
 from edgevision.system.revision import revision
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from fuzz.run import KINDS  # noqa: E402 - the tests are no package
+
 PAGE, RESULTS = ROOT / "docs" / "reliability.md", ROOT / "benchmarks" / "reliability.jsonl"
 
 HEAD = """# Reliability
@@ -56,9 +62,14 @@ they were: a runtime that dies or answers otherwise does so in the child that ch
 """
 
 
+#: Seconds that the tests of one file, or the soak of one backend, may take: ten times what they do in CI, and
+#: more on a busy machine.
+_MOST_SECONDS = 2 * 3600.0
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """Result of a row: how many were tried, of what, and what escaped, in words."""
+    """Result of a row, or of what has run of it: how many were tried, of what, and what escaped, in words."""
 
     tried: int
     unit: str
@@ -73,70 +84,116 @@ class Row:
         name: on the command line and in the page.
         promise: in words.
         how: the command or the files of tests, for the page.
-        run: takes the factor and the seed.
+        run: takes the factor and the seed, and yields what has run so far after each part.
     """
 
     name: str
     promise: str
     how: str
-    run: Callable[[int, int], Outcome] = field(repr=False)
+    run: Callable[[int, int], Iterator[Outcome]] = field(repr=False)
 
 
-def fuzz(kind: str) -> tuple[str, Callable[[int, int], Outcome]]:
-    """A kind of the fuzz harness."""
+def ended(command: Sequence[str], environment: Mapping[str, str] | None = None) -> tuple[str, str]:
+    """Run a program in a group of processes of its own, which is killed where it takes too long.
 
-    def run(times: int, seed: int) -> Outcome:
-        words = [kind, "--times", str(times), "--seed", str(seed)]
-        command = [sys.executable, str(ROOT / "tests" / "fuzz" / "run.py"), *words]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        lines = done.stdout.splitlines()
-        total = re.fullmatch(rf"{kind}: (\d+) tried, (\d+) escapes .*", lines[-1] if lines else "")
-        if total is None:
-            raise click.ClickException(f"{kind}: the harness failed: {done.stderr[-2000:]}")
-        return Outcome(int(total[1]), "cases", tuple(lines[:-1]))
+    Returns:
+        What it writes; and in which way it did not end as it should, empty if it did, or found escapes.
+    """
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**os.environ, **(environment or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    try:
+        output, errors = process.communicate(timeout=_MOST_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        return process.communicate()[0], f"did not end in {_MOST_SECONDS:.0f} s"
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+    return output, "" if process.returncode in (0, 1) else f"exit code {process.returncode}: {errors[-1000:]}"
 
-    return f"`tests/fuzz/run.py {kind}`", run
+
+def fuzz(name: str) -> tuple[str, Callable[[int, int], Iterator[Outcome]]]:
+    """A kind of the fuzz harness, in parts that are as long as in CI."""
+
+    def run(times: int, seed: int) -> Iterator[Outcome]:
+        kind, escapes = KINDS[name], []
+        for part in range(times):
+            words = [name, "--first", str(part * kind.count), "--seed", str(seed)]
+            output, failure = ended([sys.executable, str(ROOT / "tests" / "fuzz" / "run.py"), *words])
+            *found, last = output.splitlines() or [""]
+            if not last.startswith(f"{name}: {kind.count} tried"):
+                found.append(f"the harness failed in part {part}: {failure or output[-1000:]}")
+            escapes += found
+            yield Outcome((part + 1) * kind.count, "cases", tuple(escapes))
+
+    return f"`tests/fuzz/run.py {name}`", run
 
 
-def suite(*files: str, only: str = "", slow: bool = False) -> tuple[str, Callable[[int, int], Outcome]]:
+def suite(
+    *files: str, only: str = "", slow: bool = False
+) -> tuple[str, Callable[[int, int], Iterator[Outcome]]]:
     """Tests of some files; those that are skipped were not tried."""
 
-    def run(times: int, seed: int) -> Outcome:
+    def run(times: int, seed: int) -> Iterator[Outcome]:
         del seed  # theirs is fixed
-        with tempfile.TemporaryDirectory() as folder:
-            report = Path(folder, "report.xml")
-            command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *files]
-            command += ["-k", only] if only else []
-            command += ["--slow"] if slow else []
-            environment = {**os.environ, "EDGEVISION_REPEATS": str(times)}
-            subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-            cases = list(ElementTree.parse(report).getroot().iter("testcase"))  # noqa: S314 - pytest's own
-        tried = [case for case in cases if case.find("skipped") is None]
-        failed = [
-            case for case in tried if case.find("failure") is not None or case.find("error") is not None
-        ]
-        names = tuple(f"{case.get('classname')}::{case.get('name')}" for case in failed)
         unit = "tests" if times == 1 else f"tests, {times} times as long where they repeat"
-        return Outcome(len(tried), unit, names)
+        tried, escapes = 0, []
+        for file in files:
+            cases, failure = tests_of(file, only, slow, times)
+            tried += len(cases)
+            escapes += [name for name, failed in cases.items() if failed]
+            escapes += [f"{file}: {failure}"] if failure else []
+            yield Outcome(tried, unit, tuple(escapes))
 
     named = ", ".join(f"`{file}`" for file in files)
     return f"{named}, tests with `{only}`" if only else named, run
 
 
-def soak(times: int, seed: int) -> Outcome:
+def tests_of(file: str, only: str, slow: bool, times: int) -> tuple[dict[str, bool], str]:
+    """Test -> whether it failed, of those that were not skipped; and in which way the whole did not end."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder, "report.xml")
+        command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", file]
+        command += ["-k", only] if only else []
+        command += ["--slow"] if slow else []
+        _, failure = ended(command, {"EDGEVISION_REPEATS": str(times)})
+        if not report.exists():
+            return {}, failure or "no report"
+        cases = ElementTree.parse(report).getroot().iter("testcase")  # noqa: S314 - pytest's own
+    return {
+        f"{case.get('classname')}::{case.get('name')}": bool(
+            {"failure", "error"} & {each.tag for each in case}
+        )
+        for case in cases
+        if case.find("skipped") is None
+    }, failure
+
+
+def soak(times: int, seed: int) -> Iterator[Outcome]:
     """Answers in threads, calls and loads of each backend."""
     del seed
     counts = {"answers": 10_000 * times, "loads": 100 * times, "calls": 10_000 * times}
     words = [word for name, count in counts.items() for word in (f"--{name}", str(count))]
-    command = [sys.executable, str(ROOT / "benchmarks" / "soak.py"), *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    lines = [line for line in done.stdout.splitlines() if "answers in" in line]
-    if not lines:
-        raise click.ClickException(f"soak: {done.stderr[-2000:]}")
     unit = (
-        f"answers in 8 threads, then {counts['calls']:,} calls and {counts['loads']:,} loads, of each backend"
+        f"answers in 8 threads, and {counts['calls']:,} calls and {counts['loads']:,} loads of each backend"
     )
-    return Outcome(counts["answers"], unit, tuple(line for line in lines if "FAILED" in line))
+    tried, escapes = 0, []
+    for backend in ("tflite", "openvino", "onnx"):
+        command = [sys.executable, str(ROOT / "benchmarks" / "soak.py"), "--backend", backend, *words]
+        output, failure = ended(command)
+        lines = [line for line in output.splitlines() if "answers in" in line]
+        tried += counts["answers"] * len(lines)
+        escapes += [line for line in lines if "FAILED" in line]
+        escapes += [] if lines else [f"{backend}: {failure or output[-1000:]}"]
+        yield Outcome(tried, unit, tuple(escapes))
 
 
 ROWS = (
@@ -269,30 +326,26 @@ def main(names: Sequence[str], times: int, seed: int, page_only: bool) -> None:
     """Run the rows, keep their results, and write the page."""
     results = read_results()
     escaped = 0
-    for row in () if page_only else ROWS:
-        if names and row.name not in names:
+    # A run that is cut short has then run what was never run, or longest ago.
+    for row in sorted(ROWS, key=lambda row: results.get(row.name, {}).get("when", "")):
+        if page_only or (names and row.name not in names):
             continue
         started = time.monotonic()
-        outcome = row.run(times, seed)
-        results[row.name] = {
-            **{
-                "row": row.name,
-                "tried": outcome.tried,
-                "unit": outcome.unit,
-                "escapes": list(outcome.escapes),
-            },
-            **{"seconds": round(time.monotonic() - started, 1), "seed": seed, "when": now()},
-            **{"commit": revision(), "machine": machine()},
-        }
+        for outcome in row.run(times, seed):
+            results[row.name] = {
+                **{"row": row.name, "tried": outcome.tried, "unit": outcome.unit},
+                **{"escapes": list(outcome.escapes), "seconds": round(time.monotonic() - started, 1)},
+                **{"seed": seed, "when": now(), "commit": revision(), "machine": machine()},
+            }
+            kept = [json.dumps(results[each.name]) for each in ROWS if each.name in results]
+            write_file(RESULTS, "\n".join([*kept, ""]).encode())
+            write_file(PAGE, page(results).encode())
         escaped += len(outcome.escapes)
         print(f"{row.name}: {outcome.tried} {outcome.unit}, {len(outcome.escapes)} escapes", flush=True)
         for escape in outcome.escapes:
             print(f"    {escape[:300]}", flush=True)
-        kept = [json.dumps(results[each.name]) for each in ROWS if each.name in results]
-        RESULTS.write_text("\n".join(kept) + "\n", encoding="utf-8")
-        PAGE.write_text(page(results), encoding="utf-8")
     if page_only:
-        PAGE.write_text(page(results), encoding="utf-8")
+        write_file(PAGE, page(results).encode())
     sys.exit(1 if escaped else 0)
 
 

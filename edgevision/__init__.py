@@ -74,6 +74,12 @@ if TYPE_CHECKING:
     from edgevision.evidence.operating_specification import (
         OperatingPointSpecification as OperatingPointSpecification,
     )
+    from edgevision.evidence.prediction_sets import ClassCoverage as ClassCoverage
+    from edgevision.evidence.prediction_sets import PredictionSetEvidence as PredictionSetEvidence
+    from edgevision.evidence.prediction_sets import (
+        PredictionSetSpecification as PredictionSetSpecification,
+    )
+    from edgevision.evidence.prediction_sets import SetMeasures as SetMeasures
     from edgevision.evidence.quantization import QuantizationEvidence as QuantizationEvidence
     from edgevision.evidence.quantization import RecipeComparison as RecipeComparison
     from edgevision.evidence.records import Attempt as Attempt
@@ -93,12 +99,17 @@ if TYPE_CHECKING:
     from edgevision.exporting.pack import PackSettings as PackSettings
     from edgevision.exporting.pack import pack as pack
     from edgevision.frame_source import CapturedImage as CapturedImage
+    from edgevision.health import Health as Health
+    from edgevision.health import HealthChecks as HealthChecks
     from edgevision.hookspecs import hookimpl as hookimpl
     from edgevision.imaging.decode import ImageLike as ImageLike
     from edgevision.imaging.decode import read_frame as read_frame
     from edgevision.imaging.decode import read_frames as read_frames
     from edgevision.imaging.find import LeftOut as LeftOut
     from edgevision.imaging.frame import Frame as Frame
+    from edgevision.imaging.gate import InputGate as InputGate
+    from edgevision.imaging.gate_limits import GateProposal as GateProposal
+    from edgevision.imaging.gate_limits import propose_gate as propose_gate
     from edgevision.imaging.input_options import InputOptions as InputOptions
     from edgevision.imaging.levels import ValueMapping as ValueMapping
     from edgevision.imaging.preprocess import Preprocessing as Preprocessing
@@ -182,6 +193,7 @@ if TYPE_CHECKING:
     from edgevision.tasks.generation_settings import NoiseSchedule as NoiseSchedule
     from edgevision.tasks.model_types import Model as Model
     from edgevision.tasks.options import TaskOptions as TaskOptions
+    from edgevision.tasks.prediction_sets import PredictionSets as PredictionSets
     from edgevision.tasks.score_calibration import OperatingPoint as OperatingPoint
     from edgevision.tasks.score_calibration import ScoreCalibration as ScoreCalibration
     from edgevision.tasks.tracking import Tracking as Tracking
@@ -219,6 +231,12 @@ _NAMES = {
     "evaluation.sample_plan": ("EvaluationPlan", "PlannedRequirement", "plan_evaluation"),
     "evidence.operating_points": ("Curve", "OperatingEvidence", "PointMetrics"),
     "evidence.operating_specification": ("OperatingPointSpecification",),
+    "evidence.prediction_sets": (
+        "ClassCoverage",
+        "PredictionSetEvidence",
+        "PredictionSetSpecification",
+        "SetMeasures",
+    ),
     "evidence.quantization": ("QuantizationEvidence", "RecipeComparison"),
     "evidence.records": ("Attempt", "Evidence", "Measured", "MissingArtifact"),
     "evidence.requirements": ("Budget", "Requirement"),
@@ -228,10 +246,13 @@ _NAMES = {
     "exporting.export": ("Exported", "export"),
     "exporting.pack": ("Packed", "PackSettings", "pack"),
     "frame_source": ("CapturedImage",),
+    "health": ("Health", "HealthChecks"),
     "hookspecs": ("hookimpl",),
     "imaging.decode": ("ImageLike", "read_frame", "read_frames"),
     "imaging.find": ("LeftOut",),
     "imaging.frame": ("Frame",),
+    "imaging.gate": ("InputGate",),
+    "imaging.gate_limits": ("GateProposal", "propose_gate"),
     "imaging.input_options": ("InputOptions",),
     "imaging.levels": ("ValueMapping",),
     "imaging.preprocess": ("Preprocessing",),
@@ -299,6 +320,7 @@ _NAMES = {
     ),
     "tasks.model_types": ("Model",),
     "tasks.options": ("TaskOptions",),
+    "tasks.prediction_sets": ("PredictionSets",),
     "tasks.score_calibration": ("OperatingPoint", "ScoreCalibration"),
     "tasks.tracking": ("Tracking",),
     "tensors": ("Array", "Quantization", "TensorSpec"),

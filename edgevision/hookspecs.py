@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from edgevision.decoder import Decoder
     from edgevision.export_format import ExportFormat
     from edgevision.frame_source import FrameSource
+    from edgevision.health import Health
     from edgevision.observation import Observation
     from edgevision.tracker import TrackerKind
 
@@ -100,3 +101,11 @@ def edgevision_failed(observation: Observation) -> None:
 @hookspec
 def edgevision_dropped(observation: Observation) -> None:
     """Called where a stream dropped a frame without an answer."""
+
+
+@hookspec
+def edgevision_health_changed(health: Health, before: Health | None) -> None:
+    """Called when a check or a look finds a model's health in another state, or another model in its place.
+
+    `before` is `None` at the first look.
+    """

@@ -13,7 +13,13 @@ from edgevision.errors import first_line
 from edgevision.system.log import warning
 
 #: The hooks of observers; see `edgevision.hookspecs`.
-HOOKS = ("edgevision_model_loaded", "edgevision_inferred", "edgevision_failed", "edgevision_dropped")
+HOOKS = (
+    "edgevision_model_loaded",
+    "edgevision_inferred",
+    "edgevision_failed",
+    "edgevision_dropped",
+    "edgevision_health_changed",
+)
 
 
 @dataclass(frozen=True, eq=False)

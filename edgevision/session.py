@@ -140,9 +140,31 @@ class CheckedSession:
         bytes_per_image = [prod(spec.with_batch(1)) * np.dtype(spec.dtype).itemsize for spec in self.inputs]
         self._most_images = MOST_TENSOR_BYTES // max([1, *bytes_per_image])
         # Looked up once: isinstance with a protocol takes microseconds.
-        self._lease = session.lease if isinstance(session, LeasingSession) else self._lease_by_copy
+        self._lease: Callable[[int], AbstractContextManager[Slot]] = (
+            session.lease if isinstance(session, LeasingSession) else self._lease_by_copy
+        )
         self._refusal: Callable[[], None] | None = None
         bind_to_process(self, backend)
+
+    @property
+    def is_closed(self) -> bool:
+        """True after `close`."""
+        return self._refusal is _refuse_closed
+
+    @property
+    def restarts(self) -> int:
+        """How often the process of an isolated runtime was replaced; 0 for one in this process."""
+        return int(getattr(self._session, "restarts", 0))
+
+    @property
+    def replacing(self) -> str:
+        """Why the process of an isolated runtime is being replaced; empty if it is not."""
+        return str(getattr(self._session, "replacing", ""))
+
+    def tell_answers(self, told: Callable[[], object]) -> None:
+        """Call `told` after each run of a slot that did not raise, in its thread."""
+        lease = self._lease
+        self._lease = lambda batch: _WatchedLease(lease(batch), lambda slot: _ToldSlot(slot, told))
 
     @property
     def dynamic_batch(self) -> bool:
@@ -344,6 +366,22 @@ class _WatchedLease:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
         return self._lease.__exit__(kind, error, trace)
+
+
+class _ToldSlot:
+    """A slot of whose answers somebody is told."""
+
+    __slots__ = ("_run", "_told", "inputs")
+
+    def __init__(self, slot: Slot, told: Callable[[], object]) -> None:
+        self.inputs = slot.inputs
+        self._run = slot.run
+        self._told = told
+
+    def run(self) -> dict[str, Array]:
+        outputs = self._run()
+        self._told()
+        return outputs
 
 
 class _CopyingSlot:

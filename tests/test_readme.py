@@ -1,4 +1,4 @@
-"""Every command and program in the README runs, and its tables and limits are those of the code."""
+"""Every command in the README and its pages runs, and their tables and limits are those of the code."""
 
 from __future__ import annotations
 
@@ -14,14 +14,37 @@ import pytest
 from edgevision.evaluation.classification import ClassificationEvaluator
 from edgevision.plugins import registry
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+#: The pages that the README links.
+PAGES = {
+    path: (ROOT / path).read_text(encoding="utf-8")
+    for path in sorted(set(re.findall(r"\]\((docs/[\w-]+\.md)\)", README)))
+}
 
 
-def _blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+def _blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
 
 
-COMMANDS = [line for block in _blocks("bash") for line in block.splitlines()]
+def _commands(text: str) -> list[str]:
+    return [line for block in _blocks("bash", text) for line in block.splitlines()]
+
+
+COMMANDS = _commands(README)
+#: Each once, those of the README first: what they make is there for those of the pages.
+OF_PAGES = list(
+    dict.fromkeys(
+        command
+        for page in PAGES.values()
+        for command in _commands(page)
+        if not command.startswith("python benchmarks/") and command not in COMMANDS
+    )
+)
+
+
+def test_every_page_is_found_from_the_readme() -> None:
+    assert {str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md")} == set(PAGES)
 
 
 def test_ci_runs_the_two_commands_for_a_fresh_machine() -> None:
@@ -36,7 +59,7 @@ def test_ci_runs_the_two_commands_for_a_fresh_machine() -> None:
 @pytest.mark.convert
 def test_every_other_command_works_after_the_quickstart(quickstart: Path) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    for command in COMMANDS[2:]:
+    for command in [*COMMANDS[2:], *OF_PAGES]:
         assert command.startswith("edgevision "), command
         result = subprocess.run(
             [sys.executable, "-m", *shlex.split(command)],
@@ -60,7 +83,7 @@ def test_every_backend_and_its_extra_is_in_the_table() -> None:
 
 
 def test_the_documented_limits_of_agreement_are_those_of_the_evaluator() -> None:
-    text = README.replace("\n", " ")
+    text = PAGES["docs/convert.md"].replace("\n", " ")
     assert (
         "99.9 % for float32, 99.5 % for float16, 97 % for int8-dynamic and int16x8, 95 % for int8"
         in text.replace("   ", " ")

@@ -16,6 +16,7 @@ CODE = [
 ]
 TEXTS = [
     *sorted(ROOT.glob("*.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "examples").rglob("*.md")),
     *sorted((ROOT / "benchmarks").rglob("*.md")),
     *sorted((ROOT / "edgevision").rglob("*.json")),

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edgevision.errors import OptionError
+from edgevision.streaming.records import ABSTAINED
 from edgevision.system.decimals import percent
 from edgevision.tasks.description import ClassifyTask
 from edgevision.tasks.kind import Claim, ModelParts, NetworkFacts, TaskOption
@@ -82,7 +83,7 @@ class ClassifyKind:
     def lines(self, result: Classification, top: int) -> list[str]:
         """The best classes in one line, and the decision at the operating point."""
         classes = "  ".join(f"{best.label} {_score(best.score)}" for best in result.top(top))
-        return [f"{classes or _none_above(result)}{_decision(result)}"]
+        return [f"{classes or _none_above(result)}{_decision(result)}{_set(result)}"]
 
     def draw(self, image: Pixels, result: Classification, top: int, scale: int = 1) -> Pixels:
         """As `TaskKind.draw`: the best classes below the image."""
@@ -121,6 +122,13 @@ def _decision(result: Classification) -> str:
     score = float(result.scores[point.class_id])
     threshold = point.threshold
     return f"  [{point.positive}: {verdict}, {_score(score, threshold)} {sign} {_score(threshold, score)}]"
+
+
+def _set(result: Classification) -> str:
+    """The prediction set, if there is one, and an abstention: ``  {cat, dog}  abstained: …``."""
+    members = result.prediction_set
+    text = "" if members is None else f"  {{{', '.join(members)}}}"
+    return f"{text}  {ABSTAINED}: {result.abstention}" if result.abstention else text
 
 
 def _score(score: float, *against: float) -> str:

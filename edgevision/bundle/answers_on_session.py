@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from itertools import cycle
 
 from edgevision.bundle.expectations import Expectations, ModelPath, check_expectations, rounding_tolerances
 from edgevision.bundle.known_answers import (
@@ -12,6 +13,7 @@ from edgevision.bundle.known_answers import (
     KnownAnswers,
     KnownImages,
     KnownInputs,
+    check_known_answer,
     check_known_answers,
     compute_answers,
     read_known_answers,
@@ -87,6 +89,24 @@ def check_bundle_answers(session: CheckedSession, bundle: Bundle, entry: Artifac
     known = answers_of(bundle)
     _check_surroundings(bundle, entry, known)
     return check_known_answers(session, known, entry.id, entry.precision)
+
+
+def known_answer_check(session: CheckedSession, bundle: Bundle, entry: ArtifactEntry) -> Callable[[], None]:
+    """A check of one known answer per call, one after the other; the first has all but the network, too.
+
+    Raises:
+        BundleError: the known answers are damaged.
+    """
+    known = answers_of(bundle)
+    places = cycle(range(len(known.known_inputs)))
+
+    def check() -> None:
+        place = next(places)
+        if place == 0:
+            _check_surroundings(bundle, entry, known)
+        check_known_answer(session, known, entry.id, entry.precision, place)
+
+    return check
 
 
 def _check_surroundings(bundle: Bundle, entry: ArtifactEntry, known: KnownAnswers) -> None:

@@ -22,7 +22,7 @@ from edgevision.imaging.frame import Frame
 from edgevision.imaging.preprocess import Preprocessing, Preprocessor
 from edgevision.session import CheckedSession
 from edgevision.system.array_files import read_npz
-from edgevision.tensors import Array
+from edgevision.tensors import Array, TensorSpec
 
 #: Largest difference of a value from the known one, as a share of the range of the tensor's known
 #: answers: kernels for other processors sum in another order, and integer kernels may round a step
@@ -179,12 +179,16 @@ def compute_answers(session: CheckedSession, known_inputs: KnownInputs) -> Outpu
     """The outputs of an artifact for known inputs: output name -> float32 ``(n, …)``, dequantized."""
     rows: dict[str, list[Array]] = {output.name: [] for output in session.outputs}
     for place in range(len(known_inputs)):
-        with session.lease(1) as slot:
-            known_inputs.write(place, session, slot)
-            outputs = slot.run()
-        for output in session.outputs:
-            rows[output.name].append(output.dequantize(outputs[output.name]))
+        for output, values in _run_on(session, known_inputs, place).items():
+            rows[output.name].append(output.dequantize(values))
     return {name: np.concatenate(parts) for name, parts in rows.items()}
+
+
+def _run_on(session: CheckedSession, known_inputs: KnownInputs, place: int) -> dict[TensorSpec, Array]:
+    with session.lease(1) as slot:
+        known_inputs.write(place, session, slot)
+        outputs = slot.run()
+    return {spec: outputs[spec.name] for spec in session.outputs}
 
 
 def check_known_answers(session: CheckedSession, known: KnownAnswers, artifact: str, precision: str) -> float:
@@ -203,12 +207,49 @@ def check_known_answers(session: CheckedSession, known: KnownAnswers, artifact: 
         BundleError: there are no known answers for this artifact.
         InferenceError: an answer differs by more than the precision allows.
     """
+    expected = _known_outputs(session, known, artifact)
+    computed = compute_answers(session, known.known_inputs)
+    return _largest_difference(session, known, artifact, precision, computed, expected)
+
+
+def check_known_answer(
+    session: CheckedSession, known: KnownAnswers, artifact: str, precision: str, place: int
+) -> float:
+    """As `check_known_answers`, with the one input at `place`: a single inference."""
+    expected = _known_outputs(session, known, artifact)
+    count = len(known.known_inputs)
+    computed = {
+        output.name: output.dequantize(values)
+        for output, values in _run_on(session, known.known_inputs, place).items()
+    }
+    of_place = {
+        name: values.reshape(count, -1, *values.shape[1:])[place] for name, values in expected.items()
+    }
+    return _largest_difference(session, known, artifact, precision, computed, expected, of_place)
+
+
+def _known_outputs(session: CheckedSession, known: KnownAnswers, artifact: str) -> Outputs:
     expected = known.outputs.get(artifact, {})
     outputs = {spec.name for spec in session.outputs}
     if set(expected) != outputs or not _are_inputs_of(session, known.known_inputs):
         raise BundleError(f"the bundle has no known answers for artifact '{artifact}'; convert again")
-    computed = compute_answers(session, known.known_inputs)
-    differences = {name: _difference(computed[name], expected[name]) for name in expected}
+    return expected
+
+
+def _largest_difference(
+    session: CheckedSession,
+    known: KnownAnswers,
+    artifact: str,
+    precision: str,
+    computed: Mapping[str, Array],
+    expected: Outputs,
+    of_place: Mapping[str, Array] | None = None,
+) -> float:
+    """The largest difference, as a share of the range of all known answers."""
+    compared = expected if of_place is None else of_place
+    differences = {
+        name: _difference(computed[name], compared[name], float(np.ptp(expected[name]))) for name in expected
+    }
     for name, difference in differences.items():
         tolerance = known.tolerance(artifact, precision, name)
         if not difference <= tolerance:
@@ -226,8 +267,7 @@ def _are_inputs_of(session: CheckedSession, known_inputs: KnownInputs) -> bool:
     return set(known_inputs.tensors) == {spec.name for spec in session.inputs}
 
 
-def _difference(computed: Array, known: Array) -> float:
-    span = float(np.ptp(known)) or 1.0
+def _difference(computed: Array, known: Array, span: float) -> float:
     if computed.shape != known.shape or not np.isfinite(computed).all():
         return math.inf
-    return float(np.abs(computed - known).max()) / span
+    return float(np.abs(computed - known).max()) / (span or 1.0)

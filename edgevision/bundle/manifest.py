@@ -16,6 +16,7 @@ from typing import Any
 from edgevision.bundle.layout import MANIFEST, SIGNATURE
 from edgevision.bundle.provenance import Provenance, provenance_from
 from edgevision.errors import BundleError, EdgeVisionError, first_line
+from edgevision.imaging.gate import InputGate, input_gate_from
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.system.schema_version import newer_schema
 from edgevision.system.shown import shown
@@ -105,6 +106,8 @@ class Manifest:
         pictures: images on which artifacts and source differ, for the report; `None` where none are kept.
         provenance: how this bundle came to be: its conversion, or how it was packed from another, whose
             conversion is in the evidence; `None` in those of earlier releases.
+        input_gate: limits beyond which a frame is not answered, which `edgevision.set_gate` sets; `None` for
+            none.
     """
 
     created: str
@@ -118,6 +121,7 @@ class Manifest:
     versions: Mapping[str, str] = field(default_factory=dict)
     pictures: FileEntry | None = None
     provenance: Provenance | None = None
+    input_gate: InputGate | None = None
 
     def files(self) -> list[FileEntry]:
         """Every file of the bundle but the manifest itself."""
@@ -132,7 +136,9 @@ def to_json(manifest: Manifest) -> str:
     document["task"] = task_to_dict(manifest.task)
     if manifest.preprocessing is not None:
         document["preprocessing"] = manifest.preprocessing.to_dict()
-    for name in ("pictures", "provenance"):
+    if manifest.input_gate is not None:
+        document["input_gate"] = manifest.input_gate.to_dict()
+    for name in ("pictures", "provenance", "input_gate"):
         if document[name] is None:
             del document[name]
     for entry in document["artifacts"]:
@@ -220,6 +226,7 @@ def _manifest(reader: _Fields) -> Manifest:
         versions=versions,
         pictures=_file(reader.child("pictures")) if "pictures" in reader.document else None,
         provenance=_provenance(reader),
+        input_gate=_input_gate(reader),
     )
     if not manifest.artifacts:
         raise BundleError(f"{reader.where}: artifacts: expected one or more, got none")
@@ -239,6 +246,13 @@ def _provenance(fields: _Fields) -> Provenance | None:
         return provenance_from(fields.document.get("provenance"))
     except ValueError as error:
         raise BundleError(f"{fields.where}: provenance: {error}") from error
+
+
+def _input_gate(fields: _Fields) -> InputGate | None:
+    try:
+        return input_gate_from(fields.document.get("input_gate"))
+    except EdgeVisionError as error:
+        raise BundleError(f"{fields.where}: input_gate: {error}") from error
 
 
 def _preprocessing(fields: _Fields) -> Preprocessing | None:

@@ -37,6 +37,7 @@ _COMMANDS = {
     "convert": "Convert a trained Keras model into a bundle, with evidence.",
     "export": "Write a model of a bundle in the form of another program.",
     "evaluate": "Measure a model on labelled images, on this machine.",
+    "gate": "Set limits for the frames of a camera, beyond which a model is not asked.",
     "generate": "Generate images with a bundle.",
     "inspect": "Show the contents and the evidence of a bundle.",
     "install": "Put a bundle in the place of the one before it, after checking it here.",

@@ -26,7 +26,7 @@ from edgevision.cli.options.image import (
 from edgevision.cli.options.limits import LIMIT_OPTION, source_limits_of
 from edgevision.cli.options.measure import GROUND_TRUTH_OPTIONS, GROUPS_OPTION, calibration_images
 from edgevision.cli.options.path import PATH
-from edgevision.cli.options.score import SCORE_OPTIONS, operating_point_of
+from edgevision.cli.options.score import SCORE_OPTIONS, operating_point_of, prediction_sets_of
 from edgevision.cli.options.task import SOURCE_TASK_OPTIONS, source_task_of
 from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.evidence import echo_evidence
@@ -256,6 +256,7 @@ def command(ctx: click.Context, /, source: Path, output: Path, as_json: bool, **
         targets_files=arguments["targets_file"],
         operating_point=operating_point_of(arguments),
         calibrate_scores=arguments["calibrate_scores"],
+        prediction_sets=prediction_sets_of(arguments),
         record_names=arguments["record_names"],
         author=arguments["author"],
         command=command_line(ctx),

@@ -16,6 +16,7 @@ from edgevision.cli.options.run import SESSION_OPTIONS, session_settings_of
 from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.terminal import without_noise
 from edgevision.exporting.pack import PackSettings, pack
+from edgevision.imaging.gate import InputGate
 from edgevision.metrics.formatting import size
 
 _CONTENT_OPTIONS = (
@@ -37,6 +38,7 @@ _CONTENT_OPTIONS = (
         is_flag=True,
         help="Leave out what only the report shows of the evidence.",
     ),
+    option("--no-input-gate", is_flag=True, help="Remove the limits that edgevision gate set."),
     option(
         "--replace",
         "replacements",
@@ -79,6 +81,7 @@ def command(ctx: click.Context, /, bundle: Path, **arguments: Any) -> None:
         evidence_details=not arguments["no_evidence_details"],
         replacements=dict(_pair(text) for text in arguments["replacements"]),
         session=replace(session, device=arguments["device"]),
+        input_gate=InputGate() if arguments["no_input_gate"] else None,
         author=arguments["author"],
         command=command_line(ctx),
     )

@@ -17,15 +17,18 @@ from edgevision.backend import SessionSettings
 from edgevision.cli.lines import echo_line, one_line
 from edgevision.cli.options.detect import THRESHOLD_OPTIONS, thresholds_of
 from edgevision.cli.options.groups import GroupedCommand, option, under
+from edgevision.cli.options.isolation import ISOLATION_OPTIONS
 from edgevision.cli.options.journal import JOURNAL_OPTIONS, AnswerLog, journal_of
 from edgevision.cli.options.model import BARE_HEADING, BARE_OPTIONS, load_from_arguments
 from edgevision.cli.options.path import PATH
 from edgevision.cli.options.run import (
+    ABSTENTION_OPTIONS,
     ARTIFACT_OPTIONS,
     NO_TUNE_OPTION,
     SELFTEST_OPTION,
     SESSION_OPTIONS,
     session_settings_of,
+    set_abstentions,
 )
 from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.annotated import AnnotatedCopy, annotated_paths
@@ -38,6 +41,7 @@ from edgevision.imaging.frame import Frame
 from edgevision.imaging.levels import ValueMapping
 from edgevision.imaging.view import viewable
 from edgevision.imaging.write import write_image
+from edgevision.streaming.records import ABSTAINED
 from edgevision.streaming.settings import StreamSettings
 from edgevision.streaming.sources.video_file import every_nth_frame
 from edgevision.tasks.batches import pays
@@ -54,11 +58,22 @@ _STDIN = Path("-")
 _FRAMES = 100
 
 
+class Abstained(NamedTuple):
+    """Why the model was not asked about an image."""
+
+    reason: str
+
+    @property
+    def status(self) -> str:
+        """As in the results of a stream."""
+        return f"{ABSTAINED}: {self.reason}"
+
+
 class Row(NamedTuple):
     """One image: its name, its result or why there is none, the annotated copy, and its time in a video."""
 
     name: str
-    result: Result | EdgeVisionError
+    result: Result | EdgeVisionError | Abstained
     saved: Path | None = None
     presentation_s: float | None = None
 
@@ -94,8 +109,10 @@ class Row(NamedTuple):
     "Model to run",
     *ARTIFACT_OPTIONS,
     *SESSION_OPTIONS,
+    *ABSTENTION_OPTIONS,
     NO_TUNE_OPTION,
     SELFTEST_OPTION,
+    *ISOLATION_OPTIONS,
 )
 @under(BARE_HEADING, *BARE_OPTIONS)
 @verbosity_options
@@ -122,9 +139,10 @@ def command(
     settings = replace(session_settings_of(arguments), device=arguments["device"])
     workers, settings = shared_out(settings, len(files) + _FRAMES * len(videos))
     with _load(model, arguments, settings) as network, journal_of(arguments, wait=True) as journal:
+        set_abstentions(network, arguments)
         log = AnswerLog(journal, network)
         predict, mapping = _predictor(network, arguments), network.preprocessing.mapping
-        work = partial(_results, kind_of(network.task), predict, copies, mapping, top, log)
+        work = partial(_results, kind_of(network.task), predict, _gate_of(network), copies, mapping, top, log)
         lines = partial(_json_lines if as_json else _lines, network, top)
         blocks = image_blocks(files, pays(network.session, network.preprocessing.size_wh))
         with in_order(work, blocks, workers) as rows:
@@ -198,9 +216,21 @@ def _predictor(network: Network, arguments: dict[str, Any]) -> Predict:
     return predict
 
 
+def _gate_of(network: Network) -> Callable[[Frame], str]:
+    """Why an image is not answered, or an empty text: for images that do not follow each other."""
+    gate = network.input_gate
+    if gate is None:
+        return lambda frame: ""
+    from edgevision.imaging.gate import FrameGate
+
+    alone = replace(gate, frozen_frames=None)
+    return lambda frame: FrameGate(alone, network.preprocessing.mapping).reason(frame)
+
+
 def _results(
     kind: TaskKind,
     predict: Predict,
+    gate: Callable[[Frame], str],
     copies: Mapping[str, AnnotatedCopy],
     mapping: ValueMapping,
     top: int,
@@ -209,15 +239,22 @@ def _results(
 ) -> Iterator[list[Row]]:
     """A row for each image of a block; annotated copies are saved of those in `copies`."""
     images = [(file, read_or_error(file) if image is None else image) for file, image in block]
-    frames = [image for _, image in images if isinstance(image, Frame)]
+    refusals = [gate(image) if isinstance(image, Frame) else "" for _, image in images]
+    pairs = zip(images, refusals, strict=True)
+    frames = [image for (_, image), refusal in pairs if isinstance(image, Frame) and not refusal]
     started_s = time.perf_counter()
     results = iter(_each_or_all(predict, frames))
     call_ms = 1e3 * (time.perf_counter() - started_s)
     rows: list[Row] = []
-    for file, image in images:
+    for (file, image), refusal in zip(images, refusals, strict=True):
         if isinstance(image, InputError):
             log.add(file.name, None, image, 0.0, 1)
             rows.append(Row(file.name, image))
+            continue
+        if refusal:
+            abstained = Abstained(refusal)
+            log.abstain(file.name, image, abstained.status)
+            rows.append(Row(file.name, abstained))
             continue
         result, copy = next(results), copies.get(file.name)
         log.add(file.name, image, result, call_ms, len(frames))
@@ -246,6 +283,10 @@ def _video_rows(
         if answered.error is not None:
             yield Row(name, answered.error, presentation_s=frame.presentation_s)
             continue
+        if answered.state == ABSTAINED:
+            unsure = answered.unsure or Abstained(answered.reason)
+            yield Row(name, unsure, presentation_s=frame.presentation_s)
+            continue
         saved = None
         if save is not None:
             (copy,) = annotated_paths(save, [ImageFile(video, index)], overwrite).values()
@@ -272,6 +313,10 @@ def _echo(block: Sequence[Row], lines: Callable[[Row, Result], Iterable[str]], a
     unreadable = 0
     for row in block:
         result = row.result
+        if isinstance(result, Abstained):
+            document = {"image": row.name, "status": result.status}
+            pending.append(json.dumps(document) if as_json else one_line(f"{row.name}  {result.status}"))
+            continue
         if not isinstance(result, EdgeVisionError):
             pending += lines(row, result)
             continue
@@ -297,6 +342,9 @@ def _json_lines(network: Network, top: int, row: Row, result: Result) -> Iterabl
     run: dict[str, Any] = {"bundle_digest": network.bundle_digest} if network.bundle_digest else {}
     run |= {"backend": session.backend, "device": session.device, "precision": session.precision}
     document = result.to_dict(top) if kind_of(network.task).ranks_classes else result.to_dict()
+    abstention = getattr(result, "abstention", "")
+    if abstention:
+        document = {"status": f"{ABSTAINED}: {abstention}", **document}
     saved = {} if row.saved is None else {"saved": str(row.saved)}
     at = {} if row.presentation_s is None else {"presentation_s": round(row.presentation_s, 6)}
     yield json.dumps({"image": row.name, **at, **run, **document, **saved})

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -17,20 +18,24 @@ import click
 from edgevision.cli.lines import echo_line
 from edgevision.cli.options.detect import THRESHOLD_OPTIONS, thresholds_of
 from edgevision.cli.options.groups import GroupedCommand, option, under
+from edgevision.cli.options.isolation import ISOLATION_OPTIONS
 from edgevision.cli.options.journal import JOURNAL_OPTIONS, journal_of
 from edgevision.cli.options.model import BARE_HEADING, BARE_OPTIONS, load_from_arguments
 from edgevision.cli.options.path import PATH
 from edgevision.cli.options.run import (
+    ABSTENTION_OPTIONS,
     ARTIFACT_OPTIONS,
     NO_TUNE_OPTION,
     SELFTEST_OPTION,
     SESSION_OPTIONS,
     session_settings_of,
+    set_abstentions,
 )
 from edgevision.cli.options.track import TRACK_OPTIONS, tracking_of
 from edgevision.cli.options.verbosity import verbosity, verbosity_options
 from edgevision.cli.output.stream_line import StreamLine, stream_line
 from edgevision.errors import OptionError, OutputError
+from edgevision.health import Health
 from edgevision.imaging.pixels import Pixels
 from edgevision.imaging.view import viewable
 from edgevision.observing.observe import observe
@@ -75,6 +80,7 @@ _LEAST_PREVIEW = 640
         type=click.FloatRange(min=0, min_open=True),
         help="Mark results as stale whose frame is older.",
     ),
+    *ABSTENTION_OPTIONS,
     option(
         "--stall-s",
         metavar="S",
@@ -109,6 +115,17 @@ _LEAST_PREVIEW = 640
     *JOURNAL_OPTIONS,
 )
 @under("Model to run", *ARTIFACT_OPTIONS, *SESSION_OPTIONS, NO_TUNE_OPTION, SELFTEST_OPTION)
+@under(
+    "Health of the model",
+    *ISOLATION_OPTIONS,
+    option(
+        "--health-every-s",
+        metavar="S",
+        type=click.FloatRange(min=0),
+        default=10.0,
+        help="Seconds between checks of a known answer, each one inference; 0 for none. Default: 10.",
+    ),
+)
 @under(BARE_HEADING, *BARE_OPTIONS)
 @verbosity_options
 def command(model: Path, source: str, **arguments: Any) -> None:
@@ -138,6 +155,7 @@ def command(model: Path, source: str, **arguments: Any) -> None:
             if name not in network.call_arguments:
                 option_name = name.replace("_", "-")
                 raise OptionError(f"--{option_name} is for detectors, and this model is none; remove it")
+        set_abstentions(network, arguments)
         sinks: list[Sink] = []
         if jsonl is not None:
             sinks.append(_lines(stack, jsonl, states[jsonl]))
@@ -149,7 +167,12 @@ def command(model: Path, source: str, **arguments: Any) -> None:
         )
         if preview is not None:
             sinks.append(_preview(stack, model, network, stream, preview, arguments["top"] or 1))
-        _consume(stream, sinks, stream_line(verbosity() < 0 or jsonl == _STDOUT))
+        line = stream_line(verbosity() < 0 or jsonl == _STDOUT, _health_of(network))
+        _consume(stream, sinks, line)
+
+
+def _health_of(network: ImageModel[Any]) -> Callable[[], Health] | None:
+    return partial(network.health, check=False) if network.monitor.scheduled else None
 
 
 def _free(path: Path | None, option_name: str, overwrite: bool) -> OutputState:
@@ -261,8 +284,10 @@ def _preview(
     from edgevision.preview.live import Live
     from edgevision.preview.server import served
 
-    live = Live(stream, lambda frame, result: _drawn(network, frame, result, top, _LEAST_PREVIEW))
+    draw = partial(_drawn, network, top=top, least=_LEAST_PREVIEW)
+    live = Live(stream, draw, _health_of(network))
     metrics = stack.enter_context(observe(Metrics()))
+    metrics.watch(network)
     url = stack.enter_context(served(live, card_of(path, network, stream), metrics.text, address))
     echo_line(f"preview: {url}", err=True)
     return live.add

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgevision.conversion.candidates import Trial
 from edgevision.conversion.reference import Reference
@@ -22,6 +23,12 @@ from edgevision.evidence.operating_points import (
     operating_evidence,
 )
 from edgevision.evidence.operating_specification import OperatingPointSpecification
+from edgevision.evidence.prediction_sets import (
+    PredictionSetEvidence,
+    PredictionSetSpecification,
+    fit_prediction_sets,
+    prediction_set_evidence,
+)
 from edgevision.evidence.records import Measured
 from edgevision.evidence.sample_texts import set_text
 from edgevision.evidence.temperatures import (
@@ -46,6 +53,7 @@ from edgevision.metrics.formatting import in_unit
 from edgevision.metrics.intervals import Groups
 from edgevision.tasks.classify import Classifier, Scores, score_output
 from edgevision.tasks.kind import kind_of
+from edgevision.tasks.prediction_sets import PredictionSets
 from edgevision.tasks.score_calibration import OperatingPoint, ScoreCalibration
 from edgevision.tasks.temperature import score_floor
 
@@ -63,6 +71,7 @@ class ScoreCalibrationRequest:
         calibration: labelled images.
         calibration_truth, evaluation_truth: bool ``(images, classes)``, the classes of each set.
         class_id: the class of interest; 0 without a specification.
+        prediction_sets: requirement for prediction sets, or `None`.
     """
 
     specification: OperatingPointSpecification | None
@@ -72,6 +81,7 @@ class ScoreCalibrationRequest:
     calibration_truth: Members
     evaluation_truth: Members
     class_id: int = 0
+    prediction_sets: PredictionSetSpecification | None = None
 
     @property
     def positives(self) -> tuple[Positives, Positives]:
@@ -93,6 +103,7 @@ class FittedScores:
         scaled: the temperature, where requested.
         threshold: where requested.
         empirical: the threshold with the required value on the calibration images themselves, if requested.
+        sets: where requested.
     """
 
     calibration: Scores
@@ -100,6 +111,7 @@ class FittedScores:
     scaled: ScaledScores | None
     threshold: float | None
     empirical: float | None = None
+    sets: PredictionSets | None = None
 
     def of_class(self, class_id: int) -> ThresholdedScores | None:
         """The scores of one class with the threshold; `None` without a threshold."""
@@ -173,12 +185,25 @@ class ScoreCalibrator:
         source, request = self.source, self.request
         if source.scaled is not None and fitted.scaled is not None:
             measured = replace(measured, temperature=temperature_evidence(source.scaled, fitted.scaled))
+        if source.sets is not None and fitted.sets is not None:
+            measured = replace(measured, prediction_sets=self._set_evidence(source.sets, fitted))
         before, after = source.of_class(request.class_id), fitted.of_class(request.class_id)
         if request.specification is None or before is None or after is None:
             return measured
         evidence = operating_evidence(request.specification, before, after, request.positives, request.groups)
         requirements = (*measured.requirements, evidence.requirement)
         return replace(measured, operating_point=evidence, requirements=requirements)
+
+    def _set_evidence(self, rule: PredictionSets, fitted: FittedScores) -> PredictionSetEvidence:
+        request = self.request
+        assert fitted.sets is not None  # noqa: S101 (its caller has looked)
+        return prediction_set_evidence(
+            (rule, fitted.sets),
+            (self.source.evaluation, fitted.evaluation),
+            request.evaluation_truth,
+            request.evaluator.labels,
+            request.groups[1],
+        )
 
 
 def score_calibration_request(
@@ -201,11 +226,16 @@ def score_calibration_request(
         verb = kind_of(evaluator.task).verb
         raise OptionError(f"{option}: only for classifiers, and this model {verb}; remove it")
     truths = _truths(settings, evaluator, calibration)
+    sets = settings.prediction_sets
+    if sets is not None:
+        _check_single_classes(truths)
     if specification is None:
-        return ScoreCalibrationRequest(None, settings.calibrate_scores, evaluator, calibration, *truths)
+        return ScoreCalibrationRequest(
+            *(None, settings.calibrate_scores, evaluator, calibration, *truths), prediction_sets=sets
+        )
     class_id = find_class(specification.positive, evaluator.labels)
     request = ScoreCalibrationRequest(
-        specification, settings.calibrate_scores, evaluator, calibration, *truths, class_id
+        specification, settings.calibrate_scores, evaluator, calibration, *truths, class_id, sets
     )
     for name, positive in zip((calibration.name, "the evaluation set"), request.positives, strict=True):
         _check_both_present(name, positive, specification)
@@ -217,7 +247,7 @@ def score_option(settings: ConversionSettings) -> str:
     """The command-line option that requests score calibration with these settings."""
     specification = settings.operating_point
     if specification is None:
-        return "--calibrate-scores"
+        return "--calibrate-scores" if settings.calibrate_scores else "--prediction-sets"
     return f"--at-{specification.metric} {specification.at_least:g}"
 
 
@@ -236,6 +266,14 @@ def _truths(
         members(known, len(evaluator.labels)) for known in (truth, evaluator.truth) if known is not None
     )
     return calibration_truth, evaluation_truth
+
+
+def _check_single_classes(truths: tuple[Members, Members]) -> None:
+    if any((truth.sum(axis=1) != 1).any() for truth in truths):
+        raise InputError(
+            "--prediction-sets: an image has no class or several, and a prediction set is for images of one; "
+            "sort them into one folder per class, or remove the option"
+        )
 
 
 def _check_both_present(name: str, positive: Positives, specification: OperatingPointSpecification) -> None:
@@ -271,11 +309,14 @@ def _fit(
     name: str, request: ScoreCalibrationRequest, model: Classifier, calibration: Scores, evaluation: Scores
 ) -> FittedScores:
     """Fit the requested temperature and threshold to a model's scores on both sets."""
-    scaled = None
+    scaled = sets = None
+    first, second = _shares(request)
     if request.temperature:
         output, independent = score_output(model.session.outputs, model.output), model.multi_label
         floor = score_floor(output, model.score_kind)
-        temperature = fit_temperature(calibration, request.calibration_truth, floor, independent)
+        temperature = fit_temperature(
+            calibration[first], request.calibration_truth[first], floor, independent
+        )
         if temperature is None:
             raise ConversionError(_without_temperature(name, request))
         plain, truth = evaluation, request.evaluation_truth
@@ -289,12 +330,42 @@ def _fit(
         )
         change = change_interval(losses[0], losses[1], request.groups[1])
         scaled = ScaledScores(temperature, before, after, change)
+    if request.prediction_sets is not None:
+        if model.multi_label:
+            raise OptionError(
+                "--prediction-sets: the scores of this model are independent, and a prediction set is for "
+                "images of one class; remove the option"
+            )
+        groups = request.groups[0]
+        sets = fit_prediction_sets(
+            request.prediction_sets,
+            calibration[second],
+            request.calibration_truth[second],
+            None if groups is None else groups[second],
+            f"{name}: {request.calibration.name}",
+        )
     threshold = empirical = None
     if request.specification is not None:
         threshold = _threshold(name, request, calibration, request.specification)
         of_class = calibration[:, request.class_id], request.positives[0]
         empirical = empirical_threshold(*of_class, request.specification)
-    return FittedScores(calibration, evaluation, scaled, threshold, empirical)
+    return FittedScores(calibration, evaluation, scaled, threshold, empirical, sets)
+
+
+def _shares(request: ScoreCalibrationRequest) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The calibration images for the temperature, and those for the prediction sets.
+
+    An image that chose the temperature fits it better than others: the quantile would be too low. Where
+    both are asked for, each gets half of the images, and no group is in both.
+    """
+    count, sets = len(request.calibration_truth), request.prediction_sets
+    every = np.arange(count)
+    if sets is None or not request.temperature:
+        return every, every
+    groups = every if request.groups[0] is None else request.groups[0]
+    drawn = np.random.default_rng(sets.seed).permutation(np.unique(groups))
+    is_first = np.isin(groups, drawn[: len(drawn) // 2])
+    return every[is_first], every[~is_first]
 
 
 def _threshold(
@@ -331,7 +402,7 @@ def _score_calibration(request: ScoreCalibrationRequest, fitted: FittedScores) -
     temperature = None if fitted.scaled is None else fitted.scaled.temperature
     specification = request.specification
     if specification is None or fitted.threshold is None:
-        return ScoreCalibration(temperature)
+        return ScoreCalibration(temperature, prediction_sets=fitted.sets)
     point = OperatingPoint(
         specification.positive,
         request.class_id,
@@ -339,4 +410,4 @@ def _score_calibration(request: ScoreCalibrationRequest, fitted: FittedScores) -
         specification.metric,
         specification.at_least,
     )
-    return ScoreCalibration(temperature, point)
+    return ScoreCalibration(temperature, point, fitted.sets)

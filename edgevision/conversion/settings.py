@@ -11,6 +11,7 @@ from edgevision.conversion.source_limits import SourceLimits
 from edgevision.datasets.groups import GroupSource
 from edgevision.evaluation.run import Images
 from edgevision.evidence.operating_specification import OperatingPointSpecification
+from edgevision.evidence.prediction_sets import PredictionSetSpecification
 from edgevision.evidence.requirements import Budget
 from edgevision.system.arguments import flag, instance, names, optional_text, paths, whole_number
 from edgevision.tasks.options import TaskOptions
@@ -53,6 +54,8 @@ class ConversionSettings:
             evaluation images.
         calibrate_scores: for a classifier: fit a temperature to the scores of each artifact, on the same
             images. An operating point then applies to the scores at that temperature.
+        prediction_sets: for a classifier: prediction sets with a stated coverage, on the same images; with
+            `calibrate_scores`, each on half of them. The coverage is measured on the evaluation images.
         targets_files: TOML files with more targets.
         record_names: keep paths as they were given in the evidence, and the names of files that may tell a
             person: of DICOM files, and of images in groups. By default the evidence has base names, and
@@ -85,6 +88,7 @@ class ConversionSettings:
     targets_files: Sequence[str | Path] = ()
     operating_point: OperatingPointSpecification | None = None
     calibrate_scores: bool = False
+    prediction_sets: PredictionSetSpecification | None = None
     record_names: bool = False
     author: str | None = None
     command: Sequence[str] = ()
@@ -106,13 +110,15 @@ class ConversionSettings:
             object.__setattr__(self, name, optional_text(getattr(self, name), name))
         if self.operating_point is not None:
             instance(self.operating_point, OperatingPointSpecification, "operating_point")
+        if self.prediction_sets is not None:
+            instance(self.prediction_sets, PredictionSetSpecification, "prediction_sets")
         if self.source_limits is not None:
             instance(self.source_limits, SourceLimits, "source_limits")
 
     @property
     def needs_labelled_calibration(self) -> bool:
-        """True if temperatures or a threshold must be computed, which takes labelled calibration images."""
-        return self.calibrate_scores or self.operating_point is not None
+        """True if something must be computed that takes labelled calibration images."""
+        return bool(self.calibrate_scores or self.operating_point or self.prediction_sets)
 
 
 @dataclass(frozen=True)

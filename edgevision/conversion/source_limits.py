@@ -22,7 +22,7 @@ class SourceLimits:
         reading_s: seconds of computing until the source is read, and three times as many on the clock.
             Default: 60, and 4 for each MB of the source; of these, 10 and 1 for each 20 MB for the checks of
             a file that come before TensorFlow is imported.
-        idle_s: seconds without any computing. Default: 600.
+        idle_s: seconds without any computing; Linux only. Default: 600.
         total_s: seconds on the clock for the whole conversion. Default: none.
         open_files: files open at once in a process. Default: 1024.
 

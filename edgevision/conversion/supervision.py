@@ -133,7 +133,7 @@ class ConversionSupervisor:
         computed, idle = self._family.processor_seconds(), now - self._last_busy
         if abs(computed - self._computed) > _BUSY_SHARE * idle:  # less, where a member has ended
             self._computed, self._last_busy = computed, now
-        elif idle > limits.idle_s:
+        elif idle > limits.idle_s and computed:  # 0 where the system does not say
             raise self.exceeded("idle_s", limits.idle_s, f"nothing was computed for {idle:.0f} s")
         of_phase = {Phase.CHECKING: limits.checking_s, Phase.READING: limits.reading_s}
         most = of_phase.get(self.activity.phase)

@@ -15,6 +15,7 @@ from edgevision.datasets.image_sets import set_facts_from
 from edgevision.errors import BundleError
 from edgevision.evidence.earlier_verdicts import judged_anew
 from edgevision.evidence.operating_points import Curve, OperatingEvidence, PointMetrics
+from edgevision.evidence.prediction_sets import ClassCoverage, PredictionSetEvidence, SetMeasures
 from edgevision.evidence.quantization import quantization_from
 from edgevision.evidence.records import Attempt, Evidence, Measured, MissingArtifact
 from edgevision.evidence.requirements import Requirement
@@ -44,6 +45,7 @@ from edgevision.metrics.reliability import Reliability, ReliabilityBin
 from edgevision.system.private_paths import with_texts, without_folders
 from edgevision.system.schema_version import newer_schema
 from edgevision.system.strict_json import read_json
+from edgevision.tasks.prediction_sets import PredictionSets
 
 #: 2: what the documents of version 1 lack has a default when they are read.
 SCHEMA_VERSION = 2
@@ -195,6 +197,7 @@ def _measured(row: dict[str, Any]) -> Measured:
         quantization=quantization_from(row.pop("quantization", None)),
         operating_point=point,
         temperature=_temperature(row.pop("temperature", None)),
+        prediction_sets=_prediction_sets(row.pop("prediction_sets", None)),
         timing=_timing(row.pop("timing", None)),
         requirements=tuple(_requirement(one, comparison, point) for one in row.pop("requirements")),
         output_error=None if numeric is None else _requirement(numeric),
@@ -314,6 +317,22 @@ def _temperature(row: dict[str, Any] | None) -> TemperatureEvidence | None:
     if row is None:
         return None
     return TemperatureEvidence(_scaled(row["source"]), _scaled(row["artifact"]), tuple(row["warnings"]))
+
+
+def _prediction_sets(row: dict[str, Any] | None) -> PredictionSetEvidence | None:
+    if row is None:
+        return None
+    by_class = tuple(
+        ClassCoverage(**{**one, "interval": Interval(**one["interval"])}) for one in row["by_class"]
+    )
+    low, high = row["expected"]
+    rule = PredictionSets(**row["rule"])
+    artifact, source = (_set_measures(row[name]) for name in ("artifact", "source"))
+    return PredictionSetEvidence(rule, (low, high), artifact, source, by_class, tuple(row["warnings"]))
+
+
+def _set_measures(row: dict[str, Any]) -> SetMeasures:
+    return SetMeasures(**{**row, "interval": Interval(**row["interval"])})
 
 
 def _scaled(row: dict[str, Any]) -> ScaledScores:

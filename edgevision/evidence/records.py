@@ -13,6 +13,7 @@ from edgevision.bundle.provenance import Provenance
 from edgevision.calibration.findings import Coverage, Finding
 from edgevision.datasets.image_sets import SetFacts
 from edgevision.evidence.operating_points import OperatingEvidence
+from edgevision.evidence.prediction_sets import PredictionSetEvidence
 from edgevision.evidence.quantization import QuantizationEvidence
 from edgevision.evidence.requirements import PASSED, Requirement, status_of
 from edgevision.evidence.temperatures import TemperatureEvidence
@@ -40,6 +41,7 @@ class Measured:
             if its converter does not say.
         operating_point: metrics and curves at the operating point of a classifier, where one was required.
         temperature: calibration error of a classifier whose scores were calibrated.
+        prediction_sets: coverage of a classifier's prediction sets, where they were required.
         latency_ms, peak_memory_mb: costs of one inference without pre- and postprocessing on the machine of
             the evidence, as in `edgevision.execution.run_costs.RunCosts`; `None` if not measured.
         timing: CPU time and spread of these runs, and the load of the machine; `None` if not measured.
@@ -66,6 +68,7 @@ class Measured:
     timing: Timing | None = None
     output_error: Requirement | None = None
     accepted_not_shown: bool = False
+    prediction_sets: PredictionSetEvidence | None = None
 
     @property
     def status(self) -> str:

@@ -305,11 +305,11 @@ def _error(fields: Any, what: str) -> EdgeVisionError:
     return error_of(fields)
 
 
-def interpreter_command(module: str) -> list[str]:
-    """The command of a new interpreter that calls the function `serve` of a module, as described above.
+def check_can_start() -> None:
+    """Raise where this Python cannot start a process of its own.
 
     Raises:
-        ProcessError: there is no such command.
+        ProcessError: says why.
     """
     if not sys.executable:
         raise ProcessError("this Python does not know its own program, so it cannot start a process")
@@ -318,6 +318,15 @@ def interpreter_command(module: str) -> list[str]:
             "a process of its own needs process groups and pipes that can be waited for, which Windows does "
             "not have; run this on Linux or macOS, or in the Windows Subsystem for Linux"
         )
+
+
+def interpreter_command(module: str) -> list[str]:
+    """The command of a new interpreter that calls the function `serve` of a module, as described above.
+
+    Raises:
+        ProcessError: as `check_can_start`.
+    """
+    check_can_start()
     isolation = [("-E", sys.flags.ignore_environment), ("-s", sys.flags.no_user_site)]
     options = [option for option, is_set in isolation if is_set]
     return [sys.executable, *options, "-c", _START.format(module=module), *_import_path()]

@@ -37,6 +37,7 @@ from edgevision.errors import (
 )
 from edgevision.evidence.document import evidence_json, read_evidence
 from edgevision.evidence.records import Evidence
+from edgevision.imaging.gate import InputGate
 from edgevision.loading.first_load import check_opens
 from edgevision.plugins import Registry, registry
 from edgevision.session import open_session
@@ -61,6 +62,8 @@ class PackSettings:
         replacements: id of an artifact -> file that it was compiled to, elsewhere.
         session: device, threads and options of the sessions that check known answers, such as the delegate
             of an Edge TPU.
+        input_gate: limits beyond which frames are not answered, in place of those of the bundle; one without
+            limits removes them.
         author: who packs it, for its manifest.
         command: words of the command line that packs it, for its manifest.
 
@@ -74,6 +77,7 @@ class PackSettings:
     evidence_details: bool = True
     replacements: Mapping[str, str | Path] | None = None
     session: SessionSettings | None = None
+    input_gate: InputGate | None = None
     author: str | None = None
     command: Sequence[str] = ()
 
@@ -88,6 +92,8 @@ class PackSettings:
             raise OptionError(f"replacements: expected a mapping of ids to files, got {shown(replacements)}")
         paths = {str(name): one_path(path, "replacements") for name, path in replacements.items()}
         object.__setattr__(self, "replacements", paths)
+        if self.input_gate is not None:
+            instance(self.input_gate, InputGate, "input_gate")
         session = SessionSettings() if self.session is None else self.session
         object.__setattr__(self, "session", instance(session, SessionSettings, "session"))
 
@@ -190,9 +196,16 @@ class _Packing:
                 evidence=file_entry(EVIDENCE, files[EVIDENCE]),
                 pictures=file_entry(PICTURES, files[PICTURES]) if keeps_pictures else None,
                 provenance=self._provenance(output),
+                input_gate=self._input_gate(),
             ),
             files,
         )
+
+    def _input_gate(self) -> InputGate | None:
+        gate = self.settings.input_gate
+        if gate is None:
+            return self.bundle.manifest.input_gate
+        return gate if gate.to_dict() else None
 
     def _provenance(self, output: Path) -> Provenance:
         """How the packed bundle came to be; its evidence has the conversion."""
@@ -206,6 +219,8 @@ class _Packing:
             "replacements": names,
         }
         stated |= {"pictures": settings.pictures, "evidence_details": settings.evidence_details}
+        if settings.input_gate is not None:
+            stated["input_gate"] = settings.input_gate.to_dict()
         return Provenance(
             edgevision=__version__,
             revision=revision(),

@@ -112,6 +112,16 @@ class IsolatedSession:
         self.reports_placement = opened.reports_placement
         self._supervision = supervision
 
+    @property
+    def restarts(self) -> int:
+        """As `CheckedSession.restarts`."""
+        return self._supervision.restarts
+
+    @property
+    def replacing(self) -> str:
+        """As `CheckedSession.replacing`."""
+        return self._supervision.replacing
+
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """As `Session.run`."""
         with _Lease(self._supervision, batch_of(self.inputs, inputs)) as slot:
@@ -187,6 +197,7 @@ class _Supervision:
 
     Attributes:
         opened: what the first process said of its session.
+        restarts: how often the process was replaced.
 
     Raises:
         EdgeVisionError: the first process did not open it.
@@ -198,6 +209,7 @@ class _Supervision:
         self._isolation = isolation
         self._changing = threading.Lock()
         self._closed = False
+        self.restarts = 0
         #: When processes were replaced, on the monotonic clock.
         self._replaced: deque[float] = deque()
         #: Why the last one was replaced, and why none is started any more.
@@ -216,6 +228,11 @@ class _Supervision:
         bind_to_process(self, "isolation")
         with self._changing:
             self._take_over(time.monotonic())
+
+    @property
+    def replacing(self) -> str:
+        """Why no process takes calls at the moment; empty if one does."""
+        return "" if self._running is not None else self._cause
 
     def running(self) -> _Running:
         """The process that takes calls.
@@ -340,6 +357,7 @@ class _Supervision:
             limit.most_restarts,
             limit.within_s,
         )
+        self.restarts += 1
         standby, self._standby = self._standby, None
         if standby is not None and not standby.is_alive:
             standby = None

@@ -33,6 +33,7 @@ from edgevision.system.shown import shown
 from edgevision.tasks.base import TaskModel
 
 if TYPE_CHECKING:
+    from edgevision.health import Health
     from edgevision.observation import Observation
     from edgevision.system.numeric import RealNumber, WholeNumber
     from edgevision.tasks.base import TaskModel
@@ -220,6 +221,15 @@ class Journal:
     def edgevision_dropped(self, observation: Observation) -> None:
         """Record that a frame was not answered."""
         self._observe("dropped", observation)
+
+    @hookimpl
+    def edgevision_health_changed(self, health: Health, before: Health | None) -> None:
+        """Record that a model's health changed, or that another one answers in its place."""
+        values = health.to_dict()
+        run = {name: values.pop(name) for name in _RUN if values[name] is not None}
+        status = f"health {health}"
+        was = {} if before is None else {"before": before.to_dict()}
+        self._add("health", {**run, **_answer_of({"status": status, **values, **was})}, None)
 
     def _observe(self, kind: str, observation: Observation) -> None:
         answer = {

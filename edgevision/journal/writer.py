@@ -39,7 +39,8 @@ class Entry(NamedTuple):
     """One row on its way to the file.
 
     Attributes:
-        kind: of the row: ``opened``, ``model``, ``answer``, ``dropped``, ``skipped`` or ``closed``.
+        kind: of the row: ``opened``, ``model``, ``answer``, ``dropped``, ``health``, ``skipped`` or
+            ``closed``.
         document: its fields, JSON values.
         frame: its frame, owned by the entry; `None` without one.
         keep: whether the frame itself is stored, and not its digest alone.

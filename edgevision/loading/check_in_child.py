@@ -24,7 +24,7 @@ from edgevision.errors import (
 from edgevision.execution.first_run import class_name, first_run, requested_backend, settings_fields
 from edgevision.execution.limits import limit_this_process
 from edgevision.execution.messages import Message
-from edgevision.execution.worker import Worker
+from edgevision.execution.worker import Worker, check_can_start
 from edgevision.loading.choice import Choice, Decision, Request, decide_measured, decide_unmeasured
 from edgevision.loading.configurations import configurations, entries_of
 from edgevision.plugins import Registry, registry
@@ -303,8 +303,12 @@ def _classes(plugins: Registry, backend: str | None) -> dict[str, str]:
 
 def _check_can_start() -> None:
     """Raise where no child can be started: in a frozen program it would be the program itself, once more."""
-    if getattr(sys, "frozen", False) or not sys.executable:
+    if getattr(sys, "frozen", False):
         raise _NotInChildError("this program has no Python of its own to start")
+    try:
+        check_can_start()
+    except ProcessError as error:
+        raise _NotInChildError(str(error)) from error
 
 
 def _check_travels(settings: SessionSettings) -> None:

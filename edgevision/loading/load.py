@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
@@ -24,9 +25,13 @@ from edgevision.tasks.task_model import model_of_task
 if TYPE_CHECKING:  # a process that runs one bare classifier imports no bundles, and no other tasks
     from typing_extensions import Unpack
 
+    from edgevision.bundle.manifest import ArtifactEntry
+    from edgevision.bundle.storage import Bundle
     from edgevision.bundle.trust import TrustPolicy
+    from edgevision.health import Check, HealthChecks
     from edgevision.isolation.settings import Isolation
     from edgevision.loading.requirements import Requirements
+    from edgevision.session import CheckedSession
     from edgevision.system.numeric import RealNumber
     from edgevision.tasks.classify import Classifier
     from edgevision.tasks.detect import Detector
@@ -48,6 +53,7 @@ class LoadOptions(TypedDict, total=False):
     deadline_ms: RealNumber | None
     standby: bool
     require: Requirements | None
+    health_every_s: RealNumber | HealthChecks | None
 
 
 def load(  # noqa: PLR0913  (all but the first three by name)
@@ -66,6 +72,7 @@ def load(  # noqa: PLR0913  (all but the first three by name)
     deadline_ms: RealNumber | None = None,
     standby: bool = False,
     require: Requirements | None = None,
+    health_every_s: RealNumber | HealthChecks | None = None,
 ) -> Model:
     """Load a model on this machine: a `Classifier`, a `Detector` or a `Generator`, as the bundle says.
 
@@ -117,6 +124,9 @@ def load(  # noqa: PLR0913  (all but the first three by name)
             ended, and the call raises `DeadlineError`. `None` is a minute.
         standby: with `isolate`, keep a second process, with the model open and warm, to take over.
         require: what must hold for the loaded model.
+        health_every_s: seconds between checks of a known answer, each one inference in a thread of its own,
+            until the model is closed; a `HealthChecks` also says when an answer is overdue. `model.health()`
+            has the result. `None` checks when that is called.
 
     Raises:
         BundleError: the bundle is damaged.
@@ -133,7 +143,7 @@ def load(  # noqa: PLR0913  (all but the first three by name)
     request = replace(request, isolation=_isolation(isolate, deadline_ms, standby))
     for_bundles = {"precision": precision, "selftest": request.selftest == ALWAYS, "tune": tune}
     described = bare_options(path, bare, for_bundles)
-    require = _requirements(require)
+    require, checks = _requirements(require), _health_checks(health_every_s)
     if described is None:
         model = _load_bundle(path, request, plugins, trust)
     else:
@@ -144,6 +154,8 @@ def load(  # noqa: PLR0913  (all but the first three by name)
         model = load_bare(path, request, described, plugins)
     if require is not None:
         _check(model, require, path)
+    if checks is not None:
+        model.watch(checks)
     if observers.listening:
         observers.call("edgevision_model_loaded", model=model, path=path)
     return model
@@ -225,6 +237,8 @@ def _load_bundle(path: Path, request: Request, plugins: Registry, trust: TrustPo
 
             check_bundle_answers(session, bundle, choice.entry)
         model.bundle_digest = bundle.digest
+        model.input_gate = manifest.input_gate
+        model.known_check = partial(_known_check, session, bundle, choice.entry)
         stack.pop_all()  # the model closes the session from here on
     return model
 
@@ -249,6 +263,20 @@ def _is_checked_here(path: Path, choice: Choice, device: str, mode: str) -> bool
     if doubt:
         info("%s: the known answers are checked: %s", path, doubt)
     return bool(doubt)
+
+
+def _known_check(session: CheckedSession, bundle: Bundle, entry: ArtifactEntry) -> Check:
+    from edgevision.bundle.answers_on_session import known_answer_check
+
+    return known_answer_check(session, bundle, entry)
+
+
+def _health_checks(stated: RealNumber | HealthChecks | None) -> HealthChecks | None:
+    if stated is None:
+        return None
+    from edgevision.health import health_checks_of
+
+    return health_checks_of(stated)
 
 
 def _requirements(require: Requirements | None) -> Requirements | None:

@@ -9,8 +9,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 from edgevision._version import __version__
+from edgevision.health import STATES
 from edgevision.hookspecs import hookimpl
 from edgevision.observation import Observation, observers
 from edgevision.system.arguments import one_path
@@ -21,6 +23,7 @@ _BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
 #: Sets of labels of one metric: a cause that holds a number must not fill the memory.
 _MOST_LABEL_SETS = 500
 _OTHER = "other"
+_RUN = ("backend", "device", "precision")
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -35,7 +38,9 @@ class Metrics:
     - ``edgevision_models_loaded_total``;
     - ``edgevision_stage_seconds``, a histogram, also by ``stage``: ``call`` for the whole call of a model,
       or the stages of a stream;
-    - ``edgevision_last_answer_timestamp_seconds``: time of the last answer, to find a model that hangs.
+    - ``edgevision_last_answer_timestamp_seconds``: time of the last answer, to find a model that hangs;
+    - of models whose health is checked by a schedule, ``edgevision_health``, the number of them in each
+      ``state`` (see `Health`), and ``edgevision_restarts``, how often their processes were replaced.
 
     Without labels: ``edgevision_observer_failures_total``, and ``edgevision_info`` with the version. Safe to
     share between threads.
@@ -46,10 +51,12 @@ class Metrics:
         self._counts: dict[str, Counter[Labels]] = {name: Counter() for name in _COUNTERS}
         self._seconds: dict[Labels, _Histogram] = {}
         self._last_s: dict[Labels, float] = {}
+        self._models: WeakSet[Any] = WeakSet()
 
     @hookimpl
     def edgevision_model_loaded(self, model: Any) -> None:
         """Count a model."""
+        self.watch(model)
         self._count("edgevision_models_loaded_total", _run_of(model))
 
     @hookimpl
@@ -68,12 +75,19 @@ class Metrics:
         cause = observation.status.partition(":")[2].strip()
         self._count("edgevision_dropped_frames_total", (*_run_of(observation.model), ("cause", cause)))
 
+    def watch(self, model: Any) -> None:
+        """Include the health of a model that was loaded before this object observed."""
+        with self._lock:
+            self._models.add(model)
+
     def text(self) -> str:
         """All metrics in Prometheus' text format, version 0.0.4: the body of its ``/metrics``."""
+        health = self._health_lines()
         with self._lock:
             lines = [line for name in _COUNTERS for line in self._counter_lines(name)]
             lines += self._histogram_lines()
             lines += self._gauge_lines()
+        lines += health
         return "\n".join(lines) + "\n"
 
     def write(self, path: str | Path) -> None:
@@ -129,6 +143,26 @@ class Metrics:
         yield from _head("edgevision_info", "Version of the package.", "gauge")
         yield f"edgevision_info{_labelled((('version', __version__),))} 1"
 
+    def _health_lines(self) -> list[str]:
+        with self._lock:
+            models = list(self._models)
+        states: Counter[Labels] = Counter()
+        restarts: Counter[Labels] = Counter()
+        for model in models:
+            if not model.monitor.scheduled:
+                continue
+            health = model.health(check=False)
+            run = tuple((name, getattr(health, name)) for name in _RUN)
+            for state in STATES:
+                labels = (*run, ("state", state))
+                states[labels] += state == health.state
+            restarts[run] += health.restarts
+        lines: list[str] = []
+        for name, values in (("edgevision_health", states), ("edgevision_restarts", restarts)):
+            lines += _head(name, _GAUGES[name], "gauge")
+            lines += [f"{name}{_labelled(labels)} {count}" for labels, count in sorted(values.items())]
+        return lines
+
 
 class _Histogram:
     """Counts by bucket, and their sum."""
@@ -142,6 +176,10 @@ class _Histogram:
         self.total_s += seconds
 
 
+_GAUGES: Mapping[str, str] = {
+    "edgevision_health": "Models in each state of health.",
+    "edgevision_restarts": "Replaced processes of isolated runtimes.",
+}
 _COUNTERS: Mapping[str, str] = {
     "edgevision_answers_total": "Answers about images, and failures to give one.",
     "edgevision_dropped_frames_total": "Frames of streams that were dropped without an answer.",
@@ -151,8 +189,7 @@ _COUNTERS: Mapping[str, str] = {
 
 def _run_of(model: Any) -> Labels:
     session = getattr(model, "session", None)
-    names = ("backend", "device", "precision")
-    return tuple((name, str(getattr(session, name, ""))) for name in names)
+    return tuple((name, str(getattr(session, name, ""))) for name in _RUN)
 
 
 def _head(name: str, text: str, kind: str) -> Iterator[str]:

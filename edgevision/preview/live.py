@@ -12,6 +12,7 @@ import numpy as np
 
 from edgevision.drawing.colors import class_color
 from edgevision.errors import EdgeVisionError
+from edgevision.health import Health
 from edgevision.imaging.pixels import Pixels
 from edgevision.preview.history import History
 from edgevision.streaming.records import OK, STALE, StreamFrame, StreamResult
@@ -34,11 +35,13 @@ class Live:
     Args:
         stream: it.
         draw: for the pictures; called in the threads of viewers, once per picture that one of them asks for.
+        health: of the model; `None` if nothing watches it.
     """
 
-    def __init__(self, stream: Stream[Any], draw: Draw) -> None:
+    def __init__(self, stream: Stream[Any], draw: Draw, health: Callable[[], Health] | None = None) -> None:
         self._stream = stream
         self._draw = draw
+        self._health = health
         self._history = History()
         self._newest: tuple[StreamFrame, StreamResult[Any]] | None = None
         self._picture: tuple[int, bytes] | None = None
@@ -89,6 +92,8 @@ class Live:
                 for event in self._stream.events[-_MOST_EVENTS:]
             ],
         }
+        if self._health is not None:
+            document["health"] = self._health().to_dict()
         newest = self._newest
         if newest is not None:
             document["frame"] = _frame_document(*newest)

@@ -113,7 +113,7 @@ def summary(evidence: Evidence, artifacts: Sequence[ArtifactStatus]) -> Summary:
 
 def _warnings(evidence: Evidence) -> Iterator[str]:
     for result in evidence.results:
-        for calibrated in (result.operating_point, result.temperature):
+        for calibrated in (result.operating_point, result.temperature, result.prediction_sets):
             if calibrated is not None:
                 yield from (f"{result.artifact}: {text}" for text in calibrated.warnings)
     for finding in evidence.calibration_findings:

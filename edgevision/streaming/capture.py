@@ -133,7 +133,8 @@ class Capture:
             return not exchange.closed
         capture_ms = (at.monotonic_ns - started_ns) / _NS_PER_MS
         self._usable = True
-        frame = StreamFrame(index, at, captured.presentation_s, image, name, capture_ms, self._clock)
+        refusal = "" if exchange.gate is None else exchange.gate(image)
+        frame = StreamFrame(index, at, captured.presentation_s, image, name, capture_ms, self._clock, refusal)
         offered = exchange.offer(frame)
         exchange.tell_dropped()
         return offered

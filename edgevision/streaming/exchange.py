@@ -52,6 +52,8 @@ class Exchange(Generic[ResultT]):
 
     Attributes:
         policy: set when the source is open, for it depends on the source.
+        gate: called with each frame in their order, by the source's thread: why it is not answered, or an
+            empty text; or `None`.
         follow: called with each answer in the order of the frames, by the consumer's thread; or `None`.
         events: the latest ones.
         reconnects: how often a lost source came back.
@@ -68,6 +70,7 @@ class Exchange(Generic[ResultT]):
     ) -> None:
         self.clock = clock
         self.policy: Policy = WAIT
+        self.gate: Callable[[Frame], str] | None = None
         self.follow: Follow[ResultT] | None = None
         self.events: deque[StreamEvent] = deque(maxlen=_KEPT_EVENTS)
         self.reconnects = 0

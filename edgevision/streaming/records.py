@@ -43,6 +43,7 @@ class StreamFrame:
         image: the decoded image, as a model takes it.
         source: name of the source, without credentials; of an image file, its path.
         capture_ms: how long the source took for it: waiting for it and decoding it.
+        refusal: why the model is not asked about it, such as ``frozen``; empty if it is.
     """
 
     index: int
@@ -52,6 +53,7 @@ class StreamFrame:
     source: str
     capture_ms: float
     _clock: Clock = field(repr=False)
+    refusal: str = ""
 
     @property
     def age_ms(self) -> float:
@@ -132,6 +134,11 @@ class StreamResult(Generic[ResultT]):
         return self.state == OK
 
     @property
+    def unsure(self) -> ResultT | None:
+        """What a classifier found that abstains because it is not sure; `None` for any other status."""
+        return self._value if self.state == ABSTAINED else None
+
+    @property
     def value(self) -> ResultT:
         """The model's result, such as `Detections`; also a stale one.
 
@@ -153,7 +160,7 @@ class StreamResult(Generic[ResultT]):
         }
         document |= {name: value for name, value in self.run._asdict().items() if value is not None}
         to_dict = getattr(self._value, "to_dict", None)
-        if self.state in (OK, STALE) and to_dict is not None:
+        if self.state != FAILED and to_dict is not None:
             document["result"] = to_dict()
         return document
 

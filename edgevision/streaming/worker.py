@@ -15,7 +15,15 @@ from edgevision.errors import (
 )
 from edgevision.imaging.frame import Frame
 from edgevision.streaming.exchange import Exchange
-from edgevision.streaming.records import FAILED, OK, RunFacts, StageTimes, StreamFrame, StreamResult
+from edgevision.streaming.records import (
+    ABSTAINED,
+    FAILED,
+    OK,
+    RunFacts,
+    StageTimes,
+    StreamFrame,
+    StreamResult,
+)
 from edgevision.streaming.turns import Turns
 from edgevision.system.clock import Clock
 from edgevision.tensors import Array
@@ -65,6 +73,9 @@ class Worker(Generic[ResultT]):
 
     def _result(self, frame: StreamFrame) -> StreamResult[ResultT]:
         self._stages.begin()
+        if frame.refusal:
+            times = self._stages.times(frame)
+            return StreamResult(ABSTAINED, frame.refusal, None, frame.age_ms, times, self._run, None)
         value: ResultT | None = None
         error: EdgeVisionError | None = None
         try:
@@ -77,10 +88,12 @@ class Worker(Generic[ResultT]):
             error = InferenceError(f"{type(failure).__name__}: {first_line(failure)}")
             error.__cause__ = failure
         times = self._stages.times(frame)
-        reason = "" if error is None else f"{type(error).__name__}: {first_line(error)}"
-        return StreamResult(
-            OK if error is None else FAILED, reason, error, frame.age_ms, times, self._run, value
-        )
+        state, reason = OK, ""
+        if error is not None:
+            state, reason = FAILED, f"{type(error).__name__}: {first_line(error)}"
+        elif abstention := getattr(value, "abstention", ""):
+            state, reason = ABSTAINED, abstention
+        return StreamResult(state, reason, error, frame.age_ms, times, self._run, value)
 
 
 class _Stages:

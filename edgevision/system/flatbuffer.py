@@ -8,10 +8,32 @@ a huge one.
 from __future__ import annotations
 
 import struct
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, TypeAlias
 
 #: A model of 20,000 operators takes a tenth of these.
 MOST_STEPS = 1_000_000
+
+
+#: Which fields of a table refer to something: number of the field -> the letter in `struct` of what a vector
+#: holds (a string is a vector of ``B``), the layout of a table, a list of one layout for a vector of tables,
+#: or a union. All other fields are numbers in the table itself.
+Layout: TypeAlias = "Mapping[int, str | Layout | list[Layout] | Union]"
+
+
+@dataclass(frozen=True)
+class Union:
+    """A table whose layout another field of the same table says.
+
+    Attributes:
+        tag: number of that field, a ``uint8``.
+        layouts: its value -> the layout; tables of other values hold numbers alone.
+    """
+
+    tag: int
+    layouts: Mapping[int, Layout]
 
 
 class DamagedError(ValueError):
@@ -35,6 +57,39 @@ class Flatbuffer:
         if data[4:8] != identifier:
             raise DamagedError(f"bytes 4 to 8 are not {identifier.decode()}")
         self.root = self._offset(0)
+
+    def check(self, layout: Layout) -> None:
+        """Follow every reference to its end: a reader that checks nothing then stays within `data`."""
+        self._check_table(self.root, layout)
+
+    def _check_table(self, table: int, layout: Layout) -> None:
+        start = table - int(self._read("i", table)[0])
+        layout_size, size = self._read("HH", start)
+        if layout_size < 4 or table + size > len(self._data):
+            raise DamagedError(f"the table at byte {table} is not within the file")
+        places = self._read(f"{layout_size // 2 - 2}H", start + 4)
+        if places and max(places) >= size:
+            raise DamagedError(f"a field of the table at byte {table} is not in it")
+        for field, kind in layout.items():
+            if field >= len(places) or not places[field]:
+                continue
+            position = table + places[field]
+            target = self._offset(position)
+            if isinstance(kind, str):
+                self._check_within(target + 4, _size(kind) * int(self._read("I", target)[0]))
+            elif isinstance(kind, list):
+                (count,) = self._read("I", target)
+                offsets = self._read(f"{count}I", target + 4, count)
+                for place, offset in enumerate(offsets):
+                    self._check_table(target + 4 + 4 * place + offset, kind[0])
+            elif isinstance(kind, Union):
+                self._check_table(target, kind.layouts.get(self.scalar(table, kind.tag, "B"), {}))
+            else:
+                self._check_table(target, kind)
+
+    def _check_within(self, start: int, size: int) -> None:
+        if start + size > len(self._data):
+            raise DamagedError(f"{size} bytes at byte {start} are not within the file's {len(self._data)}")
 
     def scalar(self, table: int, field: int, kind: str, default: int = 0) -> int:
         """A number, `kind` being its letter in `struct`; `default` if absent."""
@@ -104,3 +159,8 @@ class Flatbuffer:
         if self._steps_left < 0:
             raise DamagedError("too many references (a loop?)")
         return struct.unpack_from(layout, self._data, position)
+
+
+@cache
+def _size(kind: str) -> int:
+    return struct.calcsize(f"<{kind}")

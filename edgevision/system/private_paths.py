@@ -27,9 +27,12 @@ _SEPARATOR = re.compile(r"[/\\]")
 
 
 def base_name(path: str | os.PathLike[str]) -> str:
-    """The last part of a path, also of ``.`` and ``..``."""
+    """The last part of a path, also of ``.`` and ``..``; of the root, the root."""
     given = Path(path)
-    return given.name if given.name not in ("", "..") else given.resolve().name or str(path)
+    if given.name not in ("", ".."):
+        return given.name
+    meant = given.resolve()
+    return meant.name or str(meant)
 
 
 def without_folders(known: Iterable[str | os.PathLike[str]] = ()) -> Callable[[str], str]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from weakref import finalize
 
 from edgevision.errors import CopyError, OptionError
 from edgevision.session import CheckedSession
 from edgevision.system.arguments import instance
 from edgevision.tensors import TensorSpec
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # who asks for no health does not wait for threads and clocks
+    from edgevision.health import Check, Health, HealthChecks, Monitor
+    from edgevision.imaging.gate import InputGate
+    from edgevision.system.clock import Clock
     from edgevision.tasks.score_calibration import ScoreCalibration
 
 Model = TypeVar("Model", bound="TaskModel")
@@ -35,6 +39,11 @@ class TaskModel:
     task: Any
     bundle_digest: str | None = None
     observed: bool = True
+    #: Frames of streams beyond these limits are not answered; `None` answers all.
+    input_gate: InputGate | None = None
+    #: Makes the check of a known answer, which `edgevision.load` knows; `None` for a session without.
+    known_check: Callable[[], Check] | None = None
+    _monitor: Monitor | None = None
 
     def __init__(self, session: CheckedSession) -> None:
         self.session = instance(session, CheckedSession, "session")
@@ -50,6 +59,51 @@ class TaskModel:
     def close(self) -> None:
         """Release the runtime's resources. May be called twice."""
         self.session.close()
+        if self._monitor is not None:
+            self._monitor.stop()
+
+    def health(self, check: bool | None = None) -> Health:
+        """The health of this model by name, from a real inference whose answer is known.
+
+        A model of a bundle must give the known answers of its bundle, one more of them at each check. One
+        without known answers must answer the same noise as it did at the first check.
+
+        Args:
+            check: `True` runs the model on a known input now, in this thread, as long as that takes; `False`
+                says what is known already; `None` checks unless a schedule does, see `health_every_s` of
+                `edgevision.load`.
+
+        Raises:
+            ForkedSessionError: the model was loaded before this process was forked.
+        """
+        return self.monitor.health(check)
+
+    @property
+    def monitor(self) -> Monitor:
+        """What watches the health of this model."""
+        if self._monitor is None:
+            from edgevision.health import SessionMonitor
+
+            self._monitor = SessionMonitor(self.session, self.known_check, None, self.bundle_digest)
+        return self._monitor
+
+    def watch(self, checks: HealthChecks, clock: Clock | None = None) -> None:
+        """Check the health by a schedule from now on, until the model is closed.
+
+        A check is one inference in a thread of its own: a call that comes meanwhile waits for it at most.
+
+        Args:
+            checks: the schedule.
+            clock: the time and its threads, for tests: `edgevision.testing.SimulatedClock`.
+        """
+        from edgevision.health import SessionMonitor
+
+        if self._monitor is not None and self._monitor.scheduled:
+            raise OptionError("watch: this model is checked by a schedule already")
+        monitor = SessionMonitor(self.session, self.known_check, checks, self.bundle_digest, clock)
+        self._monitor = monitor
+        finalize(self, monitor.stop)  # its threads hold the session, and never the model
+        monitor.start()
 
     def unobserved(self: Model) -> Model:
         """The same model, over the same session, of whose answers observers are not told."""

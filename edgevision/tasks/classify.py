@@ -29,6 +29,7 @@ from edgevision.tensors import Array, TensorSpec, all_finite, check_outputs, deq
 if TYPE_CHECKING:
     from edgevision.system.numeric import RealNumber, WholeNumber
     from edgevision.tasks.description import ClassifyTask
+    from edgevision.tasks.prediction_sets import PredictionSets
 
 Scores = NDArray[np.float32]
 #: Distance of two rows, then of two columns, in mm.
@@ -63,6 +64,8 @@ class Classification:
         labels: one name per class.
         multi_label: whether the scores are independent, so that an image can have several classes.
         operating_point: the threshold of the class of interest; `None` without one.
+        sets: how `prediction_set` is formed; `None` without one.
+        abstain_below: whether a score below the operating point is an abstention instead of a decision.
         score_threshold: the lowest score of a class that is given, 0…1, where the model's metadata
             recommends one; `scores` has them all.
         pixel_spacing_mm: distance of two rows, then of two columns of the image, in mm, as its DICOM file
@@ -75,6 +78,36 @@ class Classification:
     operating_point: OperatingPoint | None = None
     score_threshold: float = 0.0
     pixel_spacing_mm: Spacing | None = None
+    sets: PredictionSets | None = None
+    abstain_below: bool = False
+
+    @property
+    def prediction_set(self) -> tuple[str, ...] | None:
+        """The classes that the image may have, the best first, with the coverage of `sets`; `None` without.
+
+        Empty where no class is plausible: the image is unlike those that the model was calibrated on.
+        """
+        if self.sets is None:
+            return None
+        inside = self.sets.contains(self.scores)
+        order = np.argsort(-self.scores, kind="stable").tolist()
+        return tuple(self.labels[place] for place in order if inside[place])
+
+    @property
+    def abstention(self) -> str:
+        """Why the answer should not be acted on; empty if it may be.
+
+        That is where `prediction_set` is not a single class, if the sets were made to abstain; and where the
+        class of interest is below its operating point, if `abstain_below`.
+        """
+        if self.abstain_below and self.operating_point is not None and not self.positive:
+            return f"below the operating point of '{self.operating_point.positive}'"
+        if self.sets is None or not self.sets.abstain:
+            return ""
+        found = self.prediction_set or ()
+        if len(found) == 1:
+            return ""
+        return f"{len(found)} classes are plausible" if found else "no class is plausible"
 
     @property
     def positive(self) -> bool | None:
@@ -137,6 +170,12 @@ class Classification:
                 "threshold": point.threshold,
                 "positive": self.positive,
             }
+        if self.sets is not None:
+            document["prediction_set"] = {
+                "labels": list(self.prediction_set or ()),
+                "coverage": self.sets.coverage,
+                "method": self.sets.method,
+            }
         if self.pixel_spacing_mm is not None:
             document["pixel_spacing_mm"] = list(self.pixel_spacing_mm)
         return document
@@ -163,10 +202,14 @@ class Classifier(ImageModel[Classification]):
         preprocess: writes an image into a row of the network's input.
         multi_label: whether the scores are independent, so that an image can have several classes.
         score_calibration: as passed, or one that changes nothing.
+        abstain_below_operating_point: whether a score below the operating point is an abstention, in streams
+            and `Classification.abstention`; off unless it is set, since it is a decision, too.
 
     Raises:
         OptionError: the network's tensors or the number of labels are wrong for a classifier.
     """
+
+    abstain_below_operating_point: bool = False
 
     def __init__(
         self,
@@ -320,11 +363,13 @@ class Classifier(ImageModel[Classification]):
         return scores
 
     def _result(self, scores: Scores, pixel_spacing_mm: Spacing | None = None) -> Classification:
-        point = self.score_calibration.operating_point
+        calibration = self.score_calibration
         return Classification(
-            *(scores, self.labels, self.multi_label, point),
+            *(scores, self.labels, self.multi_label, calibration.operating_point),
             score_threshold=self.score_threshold,
             pixel_spacing_mm=pixel_spacing_mm,
+            sets=calibration.prediction_sets,
+            abstain_below=self.abstain_below_operating_point,
         )
 
 

@@ -72,7 +72,8 @@ class ImageModel(TaskModel, Generic[ResultT]):
 
         Returns:
             The stream, to be iterated over once, with ``for`` or ``async for``: pairs of a `StreamFrame` and
-            a `StreamResult`, whose `value` is what a call returns. A stage that fails gives a result with the
+            a `StreamResult`, whose `value` is what a call returns. A frame beyond the limits of `input_gate`
+            gives a result with the status ``abstained: …``. A stage that fails gives a result with the
             status ``failed: …`` for its frame. The loop raises `StreamLostError` if the source stopped and
             did not come back in time, `StreamBrokenError` if its data is damaged, and `StreamError` if it
             cannot be opened; it ends if the source ended.
@@ -109,7 +110,16 @@ class ImageModel(TaskModel, Generic[ResultT]):
             SystemClock() if clock is None else _checked(clock),
         )
         run.exchange.follow = follow
+        run.exchange.gate = self._gate()
         return Stream(run, call)
+
+    def _gate(self) -> Callable[[Frame], str] | None:
+        """A function that says why a frame is not answered, for the frames of one source in their order."""
+        if self.input_gate is None:
+            return None
+        from edgevision.imaging.gate import FrameGate
+
+        return FrameGate(self.input_gate, self.preprocessing.mapping).reason
 
     def _answering(self, call: CallArguments, watch: Callable[[Slot], Slot]) -> Callable[[Frame], ResultT]:
         """This model as a function of a frame, on slots that are watched."""

@@ -10,6 +10,7 @@ from edgevision.errors import OptionError
 from edgevision.system.arguments import instance, one_of, sequence
 from edgevision.system.numeric import is_real, is_share, is_whole, plain_fields
 from edgevision.system.shown import shown
+from edgevision.tasks.prediction_sets import PredictionSets, prediction_sets_from
 
 #: Kinds of output of a classifier.
 SCORE_KINDS = ("softmax", "sigmoid", "logits")
@@ -50,11 +51,12 @@ class OperatingPoint:
 
 @dataclass(frozen=True)
 class ScoreCalibration:
-    """Temperature and operating point of one artifact: the scores of each artifact differ.
+    """Temperature, operating point and prediction sets of one artifact: the scores of each artifact differ.
 
     Attributes:
         temperature: divisor of the logits, above 0; `None` leaves the scores unchanged.
         operating_point: for the scores at that temperature; `None` without a class of interest.
+        prediction_sets: likewise; `None` for none.
 
     Raises:
         OptionError: the temperature is not a number above 0.
@@ -62,6 +64,7 @@ class ScoreCalibration:
 
     temperature: float | None = None
     operating_point: OperatingPoint | None = None
+    prediction_sets: PredictionSets | None = None
 
     def __post_init__(self) -> None:
         plain_fields(self, "temperature")
@@ -69,6 +72,8 @@ class ScoreCalibration:
         _check(valid, "temperature", "a number above 0", self.temperature)
         if self.operating_point is not None:
             instance(self.operating_point, OperatingPoint, "operating_point")
+        if self.prediction_sets is not None:
+            instance(self.prediction_sets, PredictionSets, "prediction_sets")
 
     def or_none(self) -> ScoreCalibration | None:
         """This calibration, or `None` if it changes nothing."""
@@ -98,7 +103,11 @@ def score_calibration_from(document: Mapping[str, Any] | None) -> ScoreCalibrati
         return None
     try:
         point = document["operating_point"]
-        return ScoreCalibration(document["temperature"], None if point is None else OperatingPoint(**point))
+        return ScoreCalibration(
+            document["temperature"],
+            None if point is None else OperatingPoint(**point),
+            prediction_sets_from(document.get("prediction_sets")),  # earlier releases had none
+        )
     except (KeyError, TypeError) as error:
         raise OptionError(f"expected a temperature and an operating point: {error}") from error
 

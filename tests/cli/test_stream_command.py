@@ -50,6 +50,7 @@ def test_a_video_to_lines_of_json(bundle: Path, tmp_path: Path, edgevision_comma
     done = edgevision_command("stream", bundle, clip, "--jsonl", "out.jsonl")
     assert done.returncode == 0, done.stderr
     assert "20 of 20 frames" in done.stderr
+    assert "health ok" in done.stderr
     rows = rows_of((tmp_path / "out.jsonl").read_text())
     assert [row["index"] for row in rows] == list(range(20))
     assert {row["status"] for row in rows} == {"ok"}

@@ -57,7 +57,10 @@ def test_a_page_is_served_until_a_signal_ends_the_stream(
             with urlopen(f"{url}live.json") as answer:  # noqa: S310  # its own address
                 live = json.load(answer)
         with urlopen(f"{url}metrics") as answer:  # noqa: S310
-            assert b"edgevision_info{version=" in answer.read()
+            text = answer.read()
+            assert b"edgevision_info{version=" in text
+            assert b'edgevision_health{backend="tflite",device="cpu",precision="float32",state="ok"} 1' in text
+        assert live["health"]["state"] in ("starting", "ok")
         with urlopen(f"{url}card.json") as answer:  # noqa: S310
             card = json.load(answer)
         with urlopen(f"{url}picture.mjpg") as moving:  # noqa: S310

@@ -10,6 +10,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ PLUGIN = """
 import ctypes, fcntl, logging, os, time
 from edgevision.execution.messages import Message
 from edgevision.execution.worker import report
+from contextlib import nullcontext
 from pathlib import Path
 from edgevision import hookimpl
 from tiny_conversion import TinyConverter, TinyReader, tiny_artifact
@@ -227,6 +229,21 @@ def test_the_total_time_counts_that_of_earlier_processes() -> None:
     begun = time.monotonic() - 6
     with pytest.raises(SourceLimitError, match=r"before the model was read \(limit total_s: 5\)"):
         ConversionSupervisor(source, limits, ProcessFamily(), None, begun).look(os.getpid())
+
+
+@pytest.mark.parametrize(("computed", "is_idle"), [(3.0, True), (0.0, False)])
+def test_a_process_is_idle_only_where_the_system_says_what_it_computed(
+    monkeypatch: pytest.MonkeyPatch, computed: float, is_idle: bool
+) -> None:
+    source, family = Path("model.keras"), ProcessFamily()
+    monkeypatch.setattr(family, "processor_seconds", lambda: computed)
+    supervisor = ConversionSupervisor(
+        source, AppliedLimits.of(SourceLimits(idle_s=1e-3), source), family, None, time.monotonic()
+    )
+    supervisor.look(os.getpid())
+    time.sleep(0.01)
+    with pytest.raises(SourceLimitError, match="nothing was computed") if is_idle else nullcontext():
+        supervisor.look(os.getpid())
 
 
 def test_errors_of_the_child_come_back_as_themselves(run: Callable[..., Any]) -> None:

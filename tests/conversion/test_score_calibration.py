@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from importlib.resources import files
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 
 from edgevision.artifact import read_artifact
 from edgevision.backend import SessionSettings
+from edgevision.cli.output.evidence import echo_evidence
 from edgevision.conversion.candidates import Candidate, Trial
 from edgevision.conversion.plan import MeasurementBackend, PlannedArtifact
 from edgevision.conversion.reference import Reference
@@ -25,16 +29,21 @@ from edgevision.evaluation.classification import ClassificationEvaluator
 from edgevision.evaluation.evaluator import Evaluator
 from edgevision.evaluation.generation import GenerationEvaluator
 from edgevision.evaluation.run import Images
+from edgevision.evidence.document import evidence_json, read_evidence
 from edgevision.evidence.operating_specification import OperatingPointSpecification
+from edgevision.evidence.prediction_sets import PredictionSetSpecification
 from edgevision.evidence.records import Measured
 from edgevision.imaging.preprocess import Preprocessing
+from edgevision.metrics.classification import members
 from edgevision.plugins import registry
+from edgevision.reporting.report import write_report
 from edgevision.session import open_session
 from edgevision.tasks.classify import Classifier
 from edgevision.tasks.description import ClassifyTask, GenerateTask
 from edgevision.tasks.generation_settings import LatentSettings
 from edgevision.tasks.options import TaskOptions
 from measured_artifacts import measured_artifact
+from reporting.report_bundle import evidence_of, write_report_bundle
 
 DATA = Path(__file__).parents[1] / "data"
 LABELS = ("cat", "dog", "horse")
@@ -214,6 +223,89 @@ def test_independent_scores_of_an_artifact_are_calibrated_as_the_evidence_says(n
     assert sensitivity.artifact == pytest.approx(decided[positive].mean())
     assert specificity.artifact == pytest.approx(1 - decided[~positive].mean())
     assert measured.requirements[-1].what == f"sensitivity for '{specification.positive}'"
+
+
+@pytest.mark.parametrize("temperature", [False, True])
+@pytest.mark.parametrize("method", ["lac", "raps"])
+def test_prediction_sets_are_set_after_quantization_and_measured_on_other_images(
+    method: str, temperature: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The labels are drawn from the scores of the network that is the source."""
+    pytest.importorskip("ai_edge_litert", reason="needs the extra `tflite`")
+    task, how = ClassifyTask("scores", "softmax"), Preprocessing((8, 8), (0.0, 1.0))
+    candidate, labels = _candidate("tiny_int8"), tuple("abcde")
+    pixels = np.random.default_rng(0).integers(0, 256, (800, 1, 1, 3), np.uint8).repeat(8, 1).repeat(8, 2)
+    with Classifier(_candidate("tiny").session, how, labels, "softmax", "scores") as source:
+        scores = source.scores(pixels)
+    random = np.random.default_rng(1)
+    truth = members(np.array([random.choice(5, p=row / row.sum()) for row in scores.astype(float)]), 5)
+    sides = [slice(0, 500), slice(500, 800)]
+    evaluator = ClassificationEvaluator(task, labels, how, truth[sides[1]])
+    calibration = ImageSet.from_arrays(pixels[sides[0]])
+    request = ScoreCalibrationRequest(
+        *(None, temperature, evaluator, calibration, truth[sides[0]], truth[sides[1]]),
+        prediction_sets=PredictionSetSpecification(0.8, method),
+    )
+    model = evaluator.model(_candidate("tiny").session)
+    reference = Reference(None, model, evaluator, calibration, list(scores[sides[1]]))
+    calibrator = ScoreCalibrator.fit_source(request, reference, lambda _: None)
+    plain = evaluator.model(candidate.session).scores(pixels[sides[1]])
+    (trial,) = calibrator.calibrate(
+        [Trial(candidate, _measured(evaluator, plain), list(plain))], lambda _: None
+    )
+    rule, measured = trial.candidate.score_calibration.prediction_sets, trial.measured.prediction_sets
+    assert measured.rule == rule
+    assert rule.images == (250 if temperature else 500) * (8 if method == "raps" else 10) // 10
+    assert rule.quantile != calibrator.source.sets.quantile  # int8 has its own
+    with Classifier(
+        *(candidate.session, how, labels, "softmax", "scores", trial.candidate.score_calibration)
+    ) as model:
+        sets = [found.prediction_set for found in model(list(pixels[sides[1]]))]
+    inside = [labels[int(row.argmax())] in one for row, one in zip(truth[sides[1]], sets, strict=True)]
+    assert measured.artifact.covered == sum(inside)
+    assert measured.artifact.interval.high >= 0.8  # and more, where scores of int8 are equal
+
+    evidence = evidence_of(trial.measured)
+    document = evidence_json(evidence)
+    assert read_evidence(document, "e").results[0].prediction_sets == measured
+    schema = files("edgevision.schemas").joinpath("evidence.schema.json").read_text()
+    jsonschema.validate(json.loads(document)["results"][0]["prediction_sets"], _part(schema))
+    echo_evidence(evidence)
+    assert f"prediction sets ({method.upper()}) with a coverage of 80.00 %" in capsys.readouterr().out
+    write_report(write_report_bundle(tmp_path / "b.evb", evidence), tmp_path / "b.html")
+    page = (tmp_path / "b.html").read_text()
+    assert "Prediction sets" in page
+    assert "coverage by class, the lowest first" in page
+
+
+def _part(schema: str) -> dict[str, object]:
+    """The schema of prediction sets alone."""
+    return {"$ref": "#/$defs/prediction_sets", "$defs": json.loads(schema)["$defs"]}
+
+
+def test_independent_scores_have_no_prediction_sets() -> None:
+    pytest.importorskip("ai_edge_litert", reason="needs the extra `tflite`")
+    how, labels = Preprocessing((8, 8), (0.0, 1.0)), tuple("abcde")
+    truth = members(np.arange(40) % 5, 5)
+    evaluator = ClassificationEvaluator(ClassifyTask("scores", "sigmoid"), labels, how, truth)
+    request = ScoreCalibrationRequest(
+        *(None, False, evaluator, _images(None), truth, truth),
+        prediction_sets=PredictionSetSpecification(),
+    )
+    model = evaluator.model(_candidate("tiny").session)
+    answers = list(model.scores(np.zeros((40, 8, 8, 3), np.uint8)))
+    reference = Reference(None, model, evaluator, _images(None), answers)
+    with pytest.raises(OptionError, match="--prediction-sets: the scores of this model are independent"):
+        ScoreCalibrator.fit_source(request, reference, lambda _: None)
+
+
+def test_an_image_without_a_single_class_has_no_prediction_set() -> None:
+    settings = ConversionSettings(prediction_sets=PredictionSetSpecification())
+    evaluator = _evaluator([0, 1, 2])
+    evaluator.truth = np.array([[True, True, False]] * 3)
+    calibration = ImageSet.from_arrays(list(_images([0] * 40)), [0] * 11 + [1] * 29, ("horse", "dog"))
+    with pytest.raises(InputError, match="--prediction-sets: an image has no class or several"):
+        score_calibration_request(settings, evaluator, calibration)
 
 
 def _candidate(name: str) -> Candidate:

@@ -21,6 +21,7 @@ from typing import Any
 PRESENT = (
     *(
         "ai_edge_litert.interpreter",
+        "asyncio",
         "click",
         "cv2",
         "importlib.metadata",
@@ -167,6 +168,7 @@ def run(edgevision: Any, bundle: Path) -> dict[str, Any]:
     image = np.full((8, 8, 3), 100, np.uint8)
     with edgevision.load(bundle) as model:
         found = model(image).to_dict()
+    kept = list(bundle.with_name("cache").joinpath("first-load").glob("*.txt"))
     output = bundle.with_name("out.txt")
     for text in (b"one", b"two"):
         write_file(output, text)
@@ -178,6 +180,7 @@ def run(edgevision: Any, bundle: Path) -> dict[str, Any]:
         outputs = tried(lambda: sorted(first_run(worker, artifact, backend, SessionSettings(), {}, "tiny")))
     return {
         "best": found["classes"][0]["label"] if "classes" in found else sorted(found),
+        "kept": len(kept),
         "written": output.read_text(),
         "packed": packed.artifacts == again.artifacts,
         "child": outputs,

@@ -53,7 +53,12 @@ def test_what_lies_below_the_home_or_the_working_folder_keeps_its_name_alone(
     ("path", "name"), [("/a/b", "b"), ("b/", "b"), ("/", "/"), ("a/..", ""), (".", ""), ("..", "")]
 )
 def test_the_base_name_of_a_folder_is_never_dots(path: str, name: str) -> None:
-    assert base_name(path) == (name or Path(path).resolve().name)
+    assert base_name(path) == (name or Path(path).resolve().name or "/")
+
+
+def test_below_the_root_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/usr")
+    assert base_name("..") == "/"
 
 
 def test_words_of_a_command_line_have_base_names_however_a_path_is_spelled() -> None:

@@ -14,6 +14,8 @@ from edgevision.tensors import Array
 
 #: Allowed difference of one tensor in two runtimes, relative to its largest value.
 _TOLERANCE = 1e-3
+#: Difference in distance of tensors with the same values, such as a part that is joined and cut out again.
+_SAME = 1e-7
 
 #: (size, least, greatest, mean, root mean square)
 Fingerprint = tuple[int, float, float, float, float]
@@ -30,15 +32,20 @@ def fingerprint(values: Array) -> Fingerprint:
 
 def matching_name(known: Mapping[str, Fingerprint], values: Array) -> str | None:
     """The name of the tensor in `known` with these values; `None` if there is none, or all are zero."""
+    return next(iter(matching_names(known, values)), None)
+
+
+def matching_names(known: Mapping[str, Fingerprint], values: Array) -> list[str]:
+    """The names of the tensors in `known` with these values; none if all are zero."""
     if not values.size:
-        return None
+        return []
     wanted = fingerprint(values)
     greatest = max(abs(wanted[1]), abs(wanted[2]))
-    nearest = min(
-        ((_distance(wanted, other), name) for name, other in known.items() if other[0] == wanted[0]),
-        default=(np.inf, ""),
-    )
-    return nearest[1] if greatest and nearest[0] <= _TOLERANCE * greatest else None
+    distances = {name: _distance(wanted, other) for name, other in known.items() if other[0] == wanted[0]}
+    nearest = min(distances.values(), default=np.inf)
+    if not greatest or nearest > _TOLERANCE * greatest:
+        return []
+    return [name for name, distance in distances.items() if distance <= nearest + _SAME * greatest]
 
 
 def zeros_of_size(known: Mapping[str, Fingerprint], values: Array) -> list[str]:

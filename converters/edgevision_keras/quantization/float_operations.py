@@ -21,7 +21,7 @@ SLOWER = "slower in int8"
 NORMALIZATION = "part of a normalization"
 BETWEEN = "between float operations"
 INNER = "a part of one operation of the network"
-JOINED = "joins tensors of different ranges in one output"
+JOINED = "joins tensors of different ranges"
 REQUESTED = "loses accuracy in int8"
 
 #: The operations that the int8 graph is there for: their weights are a quarter of the size.

@@ -21,11 +21,18 @@ from edgevision.tensors import Array
 from edgevision_keras.graph.trace import Trace
 from edgevision_keras.quantization.bounds import bounded, sane_ranges
 from edgevision_keras.quantization.equalization import equalize
-from edgevision_keras.quantization.fingerprints import fingerprint, fingerprints, matching_name, zeros_of_size
+from edgevision_keras.quantization.fingerprints import (
+    fingerprint,
+    fingerprints,
+    matching_name,
+    matching_names,
+    zeros_of_size,
+)
 from edgevision_keras.quantization.folded_network import FoldedNetwork, find_origins
 from edgevision_keras.quantization.folding import FoldedGraph, Layer, fold
 from edgevision_keras.quantization.histograms import Histogram
 from edgevision_keras.quantization.images import Batch, split_batches
+from edgevision_keras.quantization.joined_ranges import layers_of_units
 from edgevision_keras.quantization.logits import logit_tensors
 from edgevision_keras.quantization.pixel_ranges import pixel_ranges
 from edgevision_keras.quantization.ranges import RULES, Range, Rule, as_range, with_margin
@@ -80,6 +87,7 @@ class PreparedNetwork:
         held_out: other calibration images, on which range rules are compared, in batches.
         logits: names of the tensors before the final activations of the outputs.
         unrounded: names of the layers whose weights each converter rounds itself.
+        units: names of the last layers that stay float, because their outputs are numbers of different units.
     """
 
     folded: FoldedGraph
@@ -90,6 +98,7 @@ class PreparedNetwork:
     held_out: Sequence[Batch]
     logits: tuple[str, ...]
     unrounded: tuple[str, ...]
+    units: tuple[str, ...]
 
     def layers(self, keep_float: Collection[str] = ()) -> list[Layer]:
         """The layers with rounded weights, except those in `keep_float`."""
@@ -99,7 +108,7 @@ class PreparedNetwork:
         ]
 
     def rounded_graph(self, keep_float: Collection[str] = ()) -> FoldedGraph:
-        """The graph with rounded weights, except in the layers in `keep_float`.
+        """The graph with rounded weights, except in the layers in `keep_float` and `units`.
 
         Raises:
             ConversionError: there is no such layer.
@@ -110,7 +119,11 @@ class PreparedNetwork:
                 raise ConversionError(
                     f"keep_float: layer '{name}' is not in the model (expected one of: {', '.join(known)})"
                 )
-        return self.folded.with_layers(self.layers(keep_float))
+        return self.folded.with_layers(self.layers([*keep_float, *self.units]))
+
+    def integer_graph(self) -> FoldedGraph:
+        """The graph with rounded weights in every layer that can have them."""
+        return self.folded.with_layers(self.layers())
 
     def range_of(self, tensor: str, *, symmetric: bool = False) -> Range:
         """The (lowest, highest) value of a tensor of `folded` that int8 represents."""
@@ -182,16 +195,20 @@ class PreparedNetwork:
         known = fingerprints(values.items())
         found: dict[str, Range] = {}
         for name, array in tensors.items():
-            match = matching_name(known, array)
+            matches = matching_names(known, array)
             # Tensors of zeros are told apart by nothing but their size: the widest range suits all.
-            matches = zeros_of_size(known, array) if match is None else [match]
-            ranges = [extra.get(each) or self.range_of(each, symmetric=symmetric) for each in matches]
-            if ranges:
+            ranges = [
+                extra.get(each) or self.range_of(each, symmetric=symmetric)
+                for each in matches or zeros_of_size(known, array)
+            ]
+            if matches:  # a part that was cut out of a joined tensor has the range of the whole
+                found[name] = min(ranges, key=lambda range_: range_[1] - range_[0])
+            elif ranges:
                 found[name] = min(low for low, _ in ranges), max(high for _, high in ranges)
         return found
 
     def kept_in(self, weights: Mapping[str, Array], keep_float: Collection[str]) -> dict[str, str]:
-        """The operations of a converted file that are the layers in `keep_float`, by their weights.
+        """The operations of a file that are the layers in `keep_float` and `units`, by their weights.
 
         Args:
             weights: name of an operation in the file -> its weights.
@@ -201,13 +218,13 @@ class PreparedNetwork:
             Name in the file -> name of the layer.
 
         Raises:
-            ConversionError: the file has no operation for one of the layers.
+            ConversionError: the file has no operation for one of the layers in `keep_float`.
         """
         # Converters multiply a factor before a layer, such as a rescaling's, into its weights.
         known = {
             layer.name: fingerprint(_normalized(layer.weight))
             for layer in self.folded.layers
-            if layer.name in keep_float
+            if layer.name in keep_float or layer.name in self.units
         }
         matches = {name: matching_name(known, _normalized(values)) for name, values in weights.items()}
         missing = sorted(set(keep_float) - set(matches.values()))
@@ -242,7 +259,8 @@ def prepare(trace: Trace, calibration: CalibrationData) -> PreparedNetwork:
     histograms = network.histograms(whole_ranges, logits, iter(images))
     rounded = _round_layers(folded, network, images)
     unrounded = tuple(layer.name for layer in folded.layers if layer.name not in rounded)
-    return PreparedNetwork(folded, rounded, histograms, origins, images, held_out, logits, unrounded)
+    units = layers_of_units(folded, extremes)
+    return PreparedNetwork(folded, rounded, histograms, origins, images, held_out, logits, unrounded, units)
 
 
 def _choose_ranges(prepared: PreparedNetwork, *, symmetric: bool) -> RangeChoice:
@@ -263,7 +281,7 @@ def _choose_ranges(prepared: PreparedNetwork, *, symmetric: bool) -> RangeChoice
         | pixels
         for name, rule in RULES.items()
     }
-    network = SimulatedNetwork(prepared.rounded_graph(), list(prepared.histograms), prepared.logits)
+    network = SimulatedNetwork(prepared.integer_graph(), list(prepared.histograms), prepared.logits)
     ends = [name for name in (*prepared.logits, *prepared.folded.outputs) if name in prepared.origins]
     fetched = list(dict.fromkeys([*prepared.logits, *ends]))
     exact = list(FoldedNetwork(prepared.folded).tensors(fetched, iter(prepared.held_out)))

@@ -25,10 +25,17 @@ from edgevision_keras.quantization.flow import FloatOperator
 from edgevision_keras.quantization.folding import FoldedGraph, freeze
 from edgevision_keras.quantization.full_integer import replace_elu, replace_operations
 from edgevision_keras.quantization.integer_inputs import integer_ranges, without_rounding
-from edgevision_keras.quantization.joined_outputs import joined_outputs
+from edgevision_keras.quantization.joined_ranges import joined_ranges
 from edgevision_keras.quantization.own_scales import add_stand_ins, without_stand_ins
 from edgevision_keras.quantization.prepare import PreparedNetwork
-from edgevision_keras.quantization.tflite_file import constants, float_tensors, operators, packed, parsed
+from edgevision_keras.quantization.tflite_file import (
+    constant_values,
+    constants,
+    float_tensors,
+    operators,
+    packed,
+    parsed,
+)
 
 #: The operations whose weights are their second input.
 _WEIGHTS_SECOND = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
@@ -51,12 +58,12 @@ def quantize(
     Raises:
         ConversionError: there is no layer of a name in `keep_float`.
     """
-    model, unknown = _with_ranges(trace, prepared, keep_float)
+    model, unknown = _with_ranges(trace, prepared, prepared.rounded_graph(keep_float))
     kept = _kept(model, prepared, keep_float)
-    joining = [name for names in joined_outputs(model).values() for name in names]
+    joining = joined_ranges(model, WITH_WEIGHTS)
     inner = _around(model, unknown)
     fixed = dict.fromkeys(inner, INNER) | dict.fromkeys(joining, JOINED) | dict.fromkeys(kept, REQUESTED)
-    int8_outputs = precision == "int8" and not joining
+    int8_outputs = precision == "int8" and not joining and not prepared.units
     reasons = choose_float(model, fixed, int8_inputs=precision == "int8", int8_outputs=int8_outputs)
     content = _quantized(model, reasons, int8_inputs=precision == "int8", int8_outputs=int8_outputs)
     return content, float_operators(content, reasons)
@@ -72,11 +79,12 @@ def quantize_full_integer(
     Raises:
         ConversionError: an output joins tensors that one scale cannot represent.
     """
-    model, _ = _with_ranges(trace, prepared, (), batch=1)
-    for name in joined_outputs(model):
+    model, _ = _with_ranges(trace, prepared, prepared.integer_graph(), batch=1)
+    for name in joined_ranges(model, WITH_WEIGHTS):
         raise ConversionError(
-            f"output '{name}' joins tensors of very different ranges, which one int8 scale cannot represent; "
-            "return them as separate outputs of the model, or pass a --target that has float operations"
+            f"operation '{name}' joins tensors of very different ranges, "
+            "which one int8 scale cannot represent; return them as separate outputs of the model, "
+            "or pass a --target that has float operations"
         )
     replace_operations(model)
     is_int8 = precision == "int8"
@@ -87,7 +95,7 @@ def quantize_full_integer(
 
 
 def _with_ranges(
-    trace: Trace, prepared: PreparedNetwork, keep_float: Collection[str], batch: int | None = None
+    trace: Trace, prepared: PreparedNetwork, graph: FoldedGraph, batch: int | None = None
 ) -> tuple[Any, frozenset[int]]:
     """The float file as a `ModelT`, with our weights and the ranges of its tensors.
 
@@ -95,7 +103,6 @@ def _with_ranges(
     as several, with values in between.
     """
     tf = require_tensorflow()
-    graph = prepared.rounded_graph(keep_float)
     integers = integer_ranges(prepared, graph)
     graph = without_rounding(graph, integers)
     calibrated = _calibrated(tf, freeze(trace, graph.definition, batch), trace, prepared)
@@ -252,14 +259,13 @@ def _input_name(name: str) -> str:
 
 
 def _kept(model: Any, prepared: PreparedNetwork, keep_float: Collection[str]) -> set[str]:
-    """Names of the operators that are the layers in `keep_float`."""
-    if not keep_float:
+    """Names of the operators that are the layers in `keep_float`, or of different units."""
+    if not keep_float and not prepared.units:
         return set()
-    tensors = model.subgraphs[0].tensors
-    weights = {}
-    for operator in operators(model):
-        if operator.operation in _WEIGHTS_SECOND:
-            data = model.buffers[tensors[operator.inputs[1]].buffer].data
-            if data is not None:
-                weights[operator.name] = np.frombuffer(bytes(data), np.float32)
+    weights = {
+        operator.name: values
+        for operator in operators(model)
+        if operator.operation in _WEIGHTS_SECOND
+        and (values := constant_values(model, operator.inputs[1])) is not None
+    }
     return set(prepared.kept_in(weights, keep_float))

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
+from edgevision.tensors import Array
 from edgevision_keras.libraries import require
 from edgevision_keras.quantization.flow import Operator
 
@@ -54,6 +57,15 @@ def constants(model: Any) -> set[int]:
     """Indices of the tensors of the first subgraph that have constant values."""
     tensors = model.subgraphs[0].tensors
     return {index for index, tensor in enumerate(tensors) if model.buffers[tensor.buffer].data is not None}
+
+
+def constant_values(model: Any, index: int) -> Array | None:
+    """The values of a constant float32 tensor of the first subgraph, flat; `None` for other tensors."""
+    tensor = model.subgraphs[0].tensors[index]
+    data = model.buffers[tensor.buffer].data
+    if data is None or tensor.type != schema().TensorType.FLOAT32:
+        return None
+    return np.frombuffer(bytes(data), np.float32)
 
 
 def float_tensors(graph: Any) -> set[int]:

@@ -90,6 +90,11 @@ class AnswerLog:
             answer |= {"times_ms": {"call": round(call_ms, 3)}, "batch": batch}
         self._journal.record(answer, frame, model=self._model)
 
+    def abstain(self, name: str, frame: Frame, status: str) -> None:
+        """Record that the model was not asked about an image."""
+        if self._journal is not None:
+            self._journal.record({"source": name, "status": status}, frame, model=self._model)
+
     def add_of_stream(self, name: str, frame: StreamFrame, result: StreamResult[Any]) -> None:
         """Record the answer about one frame of a video."""
         if self._journal is not None:

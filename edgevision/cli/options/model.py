@@ -9,6 +9,7 @@ from edgevision.backend import SessionSettings
 from edgevision.bundle.layout import is_bundle
 from edgevision.cli.options.detect import DECODER_OPTIONS, decoder_settings_of
 from edgevision.cli.options.image import INPUT_OPTIONS, OUTPUT_OPTIONS, input_options_of
+from edgevision.cli.options.isolation import isolation_of
 from edgevision.cli.options.run import tune_of
 from edgevision.cli.options.task import TASK_OPTIONS
 from edgevision.errors import OptionError
@@ -44,6 +45,8 @@ def load_from_arguments(path: Path, arguments: dict[str, Any], settings: Session
         selftest=arguments["selftest"],
         bare=bare_of(arguments),
         tune=tune_of(arguments),
+        **isolation_of(arguments),
+        health_every_s=arguments.get("health_every_s") or None,
     )
 
 

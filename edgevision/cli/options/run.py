@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgevision.backend import SessionSettings
 from edgevision.cli.options.completion import complete_backend, complete_precision_of_bundle
 from edgevision.cli.options.groups import option
+from edgevision.errors import OptionError
+
+if TYPE_CHECKING:
+    from edgevision.tasks.base import TaskModel
 
 ARTIFACT_OPTIONS = (
     option(
@@ -54,6 +58,35 @@ NO_TUNE_OPTION = option(
     is_flag=True,
     help="Run the first artifact that this machine supports, without measuring which is fastest.",
 )
+NO_GATE_OPTION = option(
+    "--no-input-gate",
+    is_flag=True,
+    help="Answer also what is beyond the limits that edgevision gate set for the bundle.",
+)
+ABSTENTION_OPTIONS = (
+    NO_GATE_OPTION,
+    option(
+        "--abstain-below-operating-point",
+        is_flag=True,
+        help="Abstain where the class of interest is below its operating point, instead of saying no.",
+    ),
+)
+
+
+def set_abstentions(model: TaskModel, arguments: dict[str, Any]) -> None:
+    """Let a model abstain as `ABSTENTION_OPTIONS` say.
+
+    Raises:
+        OptionError: it has no operating point.
+    """
+    if arguments["no_input_gate"]:
+        model.input_gate = None
+    if arguments["abstain_below_operating_point"]:
+        from edgevision.tasks.classify import Classifier
+
+        if not isinstance(model, Classifier) or model.score_calibration.operating_point is None:
+            raise OptionError("--abstain-below-operating-point: this model has no operating point; remove it")
+        model.abstain_below_operating_point = True
 
 
 def session_settings_of(arguments: dict[str, Any]) -> SessionSettings:

@@ -10,7 +10,9 @@ from edgevision.cli.options.completion import complete_label_of_sets
 from edgevision.cli.options.groups import option
 from edgevision.errors import OptionError
 from edgevision.evidence.operating_specification import OperatingPointSpecification
+from edgevision.evidence.prediction_sets import PredictionSetSpecification
 from edgevision.metrics.formatting import in_unit, threshold_text
+from edgevision.tasks.prediction_sets import LAC, METHODS
 from edgevision.tasks.score_calibration import OPERATING_METRICS, OperatingPoint, ScoreCalibration
 
 _CONFIDENCE = OperatingPointSpecification.confidence
@@ -51,7 +53,33 @@ SCORE_OPTIONS = (
         help="Keep the required sensitivity or specificity on average over calibration sets instead "
         "(conformal risk control): on nearly every second set it is less.",
     ),
+    option(
+        "--prediction-sets",
+        metavar="SHARE",
+        type=_SHARE,
+        help="Give each artifact sets of classes that contain the right one for this share of images, set "
+        "on labelled calibration images; where that is not one class, it abstains.",
+    ),
+    option(
+        "--set-method",
+        type=click.Choice(METHODS),
+        help="Of --prediction-sets. lac: the smallest sets; raps: sets of a more even size. Default: lac.",
+    ),
 )
+
+
+def prediction_sets_of(arguments: dict[str, Any]) -> PredictionSetSpecification | None:
+    """The specification of prediction sets, out of a command's arguments; `None` without one.
+
+    Raises:
+        OptionError: a method without a coverage.
+    """
+    coverage, method = arguments["prediction_sets"], arguments["set_method"]
+    if coverage is not None:
+        return PredictionSetSpecification(coverage, method or LAC)
+    if method is not None:
+        raise OptionError(f"--set-method {method}: there are no prediction sets; pass --prediction-sets 0.9")
+    return None
 
 
 def operating_point_of(arguments: dict[str, Any]) -> OperatingPointSpecification | None:
@@ -105,6 +133,10 @@ def describe_score_calibration(calibration: ScoreCalibration) -> str:
     parts = [] if calibration.temperature is None else [f"temperature {calibration.temperature:.4g}"]
     if calibration.operating_point is not None:
         parts.append(_describe_operating_point(calibration.operating_point))
+    sets = calibration.prediction_sets
+    if sets is not None:
+        coverage = in_unit(sets.coverage, "share")
+        parts.append(f"prediction sets with a coverage of {coverage} ({sets.method.upper()})")
     return "; ".join(parts)
 
 

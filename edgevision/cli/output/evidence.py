@@ -72,6 +72,7 @@ def echo_evidence(evidence: Evidence) -> None:
     _echo_training_input(evidence)
     _echo_operating_points(evidence)
     _echo_temperatures(evidence)
+    _echo_prediction_sets(evidence)
     for missing in evidence.missing:
         echo_line(f"missing: {missing.artifact} for {', '.join(missing.targets)}: {missing.reason}")
     for result in evidence.results:
@@ -234,6 +235,41 @@ def _echo_temperatures(evidence: Evidence) -> None:
         ],
     )
     _echo_warnings([(artifact, fitted.warnings) for artifact, fitted in temperatures])
+
+
+def _echo_prediction_sets(evidence: Evidence) -> None:
+    fitted = [(one.artifact, one.prediction_sets) for one in evidence.results if one.prediction_sets]
+    if not fitted:
+        return
+    first = fitted[0][1]
+    rule = first.rule
+    echo_line()
+    echo_line(
+        f"prediction sets ({rule.method.upper()}) with a coverage of {in_unit(rule.coverage, 'share')}, set "
+        f"on {rule.images} calibration images, measured on {first.artifact.images} evaluation images"
+    )
+    rows = [(name, one.artifact) for name, one in fitted] + [("source", first.source)]
+    echo_table(
+        ("artifact", f"coverage ({method_of(first.artifact.interval)})", "mean size", "one class", "none"),
+        [
+            (
+                name,
+                with_interval(one.coverage, one.interval, "share"),
+                f"{one.mean_size:.2f}",
+                in_unit(one.single / one.images, "share"),
+                in_unit(one.empty / one.images, "share"),
+            )
+            for name, one in rows
+        ],
+    )
+    low, high = (in_unit(limit, "share") for limit in first.expected)
+    echo_line(f"95 % of calibration sets of this size have a coverage of {low} to {high}")
+    for name, one in fitted:
+        if one.by_class:
+            worst = one.by_class[0]
+            shown = with_interval(worst.covered / worst.images, worst.interval, "share")
+            echo_line(f"{name}: the lowest coverage of a class is that of '{worst.label}', {shown}")
+    _echo_warnings([(name, one.warnings) for name, one in fitted])
 
 
 def _echo_worst_labels(evidence: Evidence) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any, TextIO
 
 import numpy as np
 
 from edgevision.cli.lines import one_line
+from edgevision.health import Health
 from edgevision.streaming.records import StreamCounters, StreamResult
 
 _WINDOW = 300
@@ -22,10 +24,12 @@ class StreamLine:
 
     Args:
         out: where to show it; `None` for nowhere.
+        health: of the model that answers; `None` if nothing watches it.
     """
 
-    def __init__(self, out: TextIO | None) -> None:
+    def __init__(self, out: TextIO | None, health: Callable[[], Health] | None = None) -> None:
         self._out = out
+        self._health = health
         self._moves = out is not None and out.isatty()
         self._given: deque[float] = deque(maxlen=_WINDOW)
         self._answer_ms: deque[float] = deque(maxlen=_WINDOW)
@@ -76,6 +80,9 @@ class StreamLine:
             parts.append(f"dropped: {causes}")
         if counters.reconnects:
             parts.append(f"{counters.reconnects} reconnects")
+        if self._health is not None:
+            health = self._health()
+            parts.append(f"health {health}" + (f", {health.restarts} restarts" if health.restarts else ""))
         return " · ".join(parts)
 
 
@@ -86,6 +93,6 @@ def _percentiles(name: str, values: deque[float]) -> str:
     return f"{name} p50 {middle:.1f} p99 {high:.1f} ms"
 
 
-def stream_line(quiet: bool) -> StreamLine:
+def stream_line(quiet: bool, health: Callable[[], Health] | None = None) -> StreamLine:
     """The line on stderr, or nowhere."""
-    return StreamLine(None if quiet else sys.stderr)
+    return StreamLine(None if quiet else sys.stderr, health)

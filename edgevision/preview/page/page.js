@@ -113,7 +113,18 @@ function showState(kind, text) {
   set("state", text);
 }
 
+// Health -> the state of a frame that has its colour.
+const HEALTH = { ok: "ok", degraded: "stale", stale: "lost", failed: "failed", stopped: "ended" };
+function showHealth(health) {
+  const node = byId("health");
+  node.hidden = false;
+  node.className = "state " + (HEALTH[health.state] || "");
+  node.title = health.reason;
+  set("health", `model ${health.state}` + (health.restarts ? `, ${health.restarts} restarts` : ""));
+}
+
 function show(live) {
+  if (live.health) showHealth(live.health);
   const history = live.history, recent = history.answered.slice(-7, -1);
   set("fps", (recent.reduce((sum, count) => sum + count, 0) / (recent.length * history.bucket_s)).toFixed(1));
   const last = (rows) => rows.slice(-4).filter((row) => row !== null).pop();
