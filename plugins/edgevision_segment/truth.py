@@ -72,14 +72,14 @@ def class_numbers(content: bytes, where: str) -> Mask:
     if content[:8] != _PNG:
         raise InputError(f"{where}: expected a mask as PNG, since other formats change class numbers")
     bits, kind = content[24], content[25]
+    expected = "expected class numbers, as grey values of 8 bits or as a palette"
+    if bits > 8:
+        raise InputError(f"{where}: {expected}; it has {bits} bits")
     pixels = decode_image(content, where)
     if kind == _INDEXED:
         return _indices(pixels, _palette(content, where), where)
-    if bits > 8 or (pixels.ndim == 3 and (pixels != pixels[..., :1]).any()):
-        raise InputError(
-            f"{where}: expected class numbers, as grey values of 8 bits or as a palette; it has "
-            + (f"{bits} bits" if bits > 8 else "colours")
-        )
+    if pixels.ndim == 3 and (pixels != pixels[..., :1]).any():
+        raise InputError(f"{where}: {expected}; it has colours")
     grey = pixels if pixels.ndim == 2 else pixels[..., 0]
     # PNG with fewer bits is decoded to 0…255: its numbers are the steps.
     return np.asarray(grey // (255 // (2**bits - 1)), np.uint8) if bits < 8 else np.asarray(grey, np.uint8)
