@@ -38,6 +38,7 @@ from edgevision.tasks.api import (
 )
 from edgevision_segment.description import SegmentTask
 from edgevision_segment.model import Segmenter, labels_of, output_of
+from edgevision_segment.recognition import described
 from edgevision_segment.segmentation import BACKGROUND, VOID, Segmentation
 from edgevision_segment.truth import Mask, read_masks
 
@@ -93,15 +94,13 @@ class SegmentEvaluation:
 
 
 def _described(model: SourceModel) -> SegmentTask:
-    from edgevision_segment.kind import SegmentKind
-
     options = model.options
     if options.annotations is not None or options.decoder is not None or options.thresholds:
         raise OptionError(
             f"{model.where}: annotations, decoder and thresholds are for detectors, and this model segments "
             "images; remove them"
         )
-    return SegmentKind().describe(model.facts)
+    return described(model.facts)
 
 
 class SegmentationEvaluator(ImageEvaluator):

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from edgevision.tasks.api import (
     Claim,
-    MissingOptionError,
     ModelParts,
     NetworkFacts,
     OptionError,
     TaskOption,
     TaskTexts,
-    TensorSpec,
 )
 from edgevision_segment.description import AXES, VALUES, SegmentTask
+from edgevision_segment.recognition import chosen_output, described
 
 if TYPE_CHECKING:
     from edgevision.tasks.api import CheckedSession, Pixels, TaskEvaluation
@@ -81,7 +80,7 @@ class SegmentKind:
         """Likely for a map of more classes than an image has channels, or of a softmax; else if stated."""
         if network.input_size_wh is None or network.options.decoder is not None:
             return None
-        spec = _chosen(network)
+        spec = chosen_output(network)
         if spec is None:
             return None
         shape = spec.shape[1:]
@@ -94,35 +93,7 @@ class SegmentKind:
 
     def describe(self, network: NetworkFacts) -> SegmentTask:
         """As `DescribingKind.describe`."""
-        options, spec = network.options.task_options, _chosen(network)
-        if spec is None:
-            names = ", ".join(f"'{one.name}'" for one in network.outputs)
-            raise MissingOptionError(
-                network.where,
-                f"the model has the outputs {names}; pass --output-name with that of the classes",
-            )
-        values = options.get("values") or self._values(network, spec)
-        task = SegmentTask(spec.name, values, options.get("axis", "last"), options.get("threshold", 0.5))
-        if values == "softmax" and spec.shape[-1 if task.axis == "last" else 1] == 1:
-            raise OptionError(
-                f"{network.where}: the softmax of a single channel is always 1; for a mask pass --scores "
-                "sigmoid, or logits"
-            )
-        return task
-
-    def _values(self, network: NetworkFacts, spec: TensorSpec) -> str:
-        from edgevision_segment.model import stated_values
-
-        if len(spec.shape) == 3 or ("int" in spec.dtype and spec.quantization is None):
-            return "classes"
-        kind = network.options.score_kind or network.score_kinds.get(spec.name)
-        if kind is None:
-            raise MissingOptionError(
-                network.where,
-                f"output '{spec.name}': cannot infer whether it holds scores or logits; pass --scores "
-                "softmax, sigmoid, or logits",
-            )
-        return stated_values(kind, spec.shape[-1])
+        return described(network)
 
     def model(self, session: CheckedSession, task: SegmentTask, parts: ModelParts) -> Segmenter:
         """As `TaskKind.model`."""
@@ -153,13 +124,6 @@ class SegmentKind:
     def same_results(self, found: Any, known: Any, task: SegmentTask) -> bool:
         """As `ResultReplayer.same_results`: no class may have one pixel in 500 more or less."""
         return found.shape == known.shape and bool(abs(found - known).max(initial=0.0) <= 0.002)
-
-
-def _chosen(network: NetworkFacts) -> TensorSpec | None:
-    """The output that was named, or the only one."""
-    name = network.options.output
-    named = [spec for spec in network.outputs if name in (None, spec.name)]
-    return named[0] if len(named) == 1 else None
 
 
 def _are_sides(sizes: Sequence[int | None]) -> bool:

@@ -182,10 +182,3 @@ def labels_of(labels: Sequence[str], spec: TensorSpec, task: SegmentTask) -> tup
             f"{', background included' if task.are_masks else ''}, and there are {len(given)} labels"
         )
     return given
-
-
-def stated_values(kind: str, channels: int | None) -> str:
-    """`SegmentTask.values` for a kind of scores: ``softmax``, ``sigmoid``, ``logits`` or ``linear``."""
-    if kind in ("logits", "linear"):
-        return "sigmoid-logits" if channels == 1 else "logits"
-    return kind

@@ -13,7 +13,9 @@ LABELS = ("background", "disc", "box")
 SIDE = 32
 
 
-def shapes(count: int, seed: int, size_wh: tuple[int, int] = (SIDE, SIDE)) -> tuple[NDArray[Any], NDArray[Any]]:
+def shapes(
+    count: int, seed: int, size_wh: tuple[int, int] = (SIDE, SIDE)
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """uint8 images ``(n, h, w, 3)`` RGB, and their masks ``(n, h, w)``: bright discs and dark boxes."""
     random = np.random.default_rng(seed)
     width, height = size_wh

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,11 @@ import jsonschema
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from segment_shapes import LABELS, shapes, trained, write_shapes
 
 from edgevision.bundle.manifest import to_json
 from edgevision.bundle.schema import manifest_schema
 from edgevision.bundle.storage import read_bundle
-from edgevision.cli import main
 from edgevision.conversion.convert import ConversionSettings, convert
 from edgevision.errors import OptionError
 from edgevision.evaluation.evaluate import evaluate
@@ -26,7 +27,6 @@ from edgevision.loading.bare import BareModel
 from edgevision.loading.load import load
 from edgevision.reporting.report import write_report
 from edgevision.tasks.options import TaskOptions
-from segment_shapes import LABELS, shapes, trained, write_shapes
 
 pytestmark = [
     pytest.mark.convert,
@@ -35,9 +35,14 @@ pytestmark = [
 ]
 
 
-def _run(*arguments: object) -> Any:
-    result = CliRunner().invoke(main, [str(each) for each in arguments])
-    assert result.exit_code == 0, result.output
+def _invoke(name: str, *arguments: object) -> Any:
+    command = import_module(f"edgevision.cli.{name}").command
+    return CliRunner().invoke(command, [str(each) for each in arguments], standalone_mode=False)
+
+
+def _run(name: str, *arguments: object) -> Any:
+    result = _invoke(name, *arguments)
+    assert result.exception is None, result.exception
     return result
 
 
@@ -143,7 +148,7 @@ def test_ground_truth_and_options_of_other_tasks_are_refused(folder: Path, evide
     with pytest.raises(OptionError, match="the model segments images"):
         evaluate(bundle, images, annotations=images)
     for option in (("--top", "2"), ("--score-threshold", "0.5")):
-        result = CliRunner().invoke(main, ["predict", str(bundle), str(images), *option])
+        result = _invoke("predict", bundle, images, *option)
         assert "this model is a segmenter; remove it" in str(result.exception)
 
 
@@ -193,6 +198,8 @@ def test_a_bare_file_segments_with_a_stated_task(tmp_path: Path, folder: Path, e
         load(tmp_path / "unet.onnx", bare=bare)
     from edgevision.imaging.input_options import InputOptions
 
-    with load(tmp_path / "unet.onnx", bare=BareModel(**{**vars(bare), "image": InputOptions((0, 255))})) as model:
+    with load(
+        tmp_path / "unet.onnx", bare=BareModel(**{**vars(bare), "image": InputOptions((0, 255))})
+    ) as model:
         found: Any = model(images[0])
     assert (found.class_map == masks[0]).mean() > 0.95

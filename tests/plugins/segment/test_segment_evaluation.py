@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edgevision_segment.description import SegmentTask
-from edgevision_segment.evaluation import SegmentationEvaluator
-from edgevision_segment.segmentation import VOID, Segmentation
 
 from edgevision.errors import InputError
 from edgevision.imaging.preprocess import Preprocessing
+from edgevision_segment.description import SegmentTask
+from edgevision_segment.evaluation import SegmentationEvaluator
+from edgevision_segment.segmentation import VOID, Segmentation
 
 LABELS = ("background", "cell", "nucleus")
 TASK = SegmentTask("map", "softmax")

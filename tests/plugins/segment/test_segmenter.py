@@ -1,4 +1,4 @@
-"""A segmentation of an image: classes, scores, areas, outlines and drawings, through the public door alone."""
+"""A segmentation of an image: classes, scores, areas, outlines and drawings."""
 
 from __future__ import annotations
 
@@ -9,11 +9,6 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from edgevision_segment.description import SegmentTask
-from edgevision_segment.kind import SegmentKind
-from edgevision_segment.model import Segmenter
-from edgevision_segment.segmentation import VOID, Segmentation
-from edgevision_segment.truth import class_numbers, read_masks
 
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import InferenceError, InputError, OptionError
@@ -23,6 +18,11 @@ from edgevision.tasks.api import Claim, ModelParts, NetworkFacts, TaskKind, Task
 from edgevision.tasks.kind import DescribingKind, ResultReplayer
 from edgevision.tensors import TensorSpec
 from edgevision.testing import FakeBackend
+from edgevision_segment.description import SegmentTask
+from edgevision_segment.kind import SegmentKind
+from edgevision_segment.model import Segmenter
+from edgevision_segment.segmentation import VOID, Segmentation
+from edgevision_segment.truth import class_numbers, read_masks
 
 LABELS = ("background", "cell", "nucleus")
 
@@ -116,10 +116,14 @@ def test_a_letterbox_is_undone_exactly(size_wh: tuple[int, int]) -> None:
     truth = np.zeros((height, width), np.uint8)
     truth[height // 4 : height // 2, width // 2 :] = 1
     side = 2 * max(size_wh)  # each pixel of the image is a whole number of pixels of the input, or more
-    how = Preprocessing((side, side), (0.0, 255.0), resize="letterbox", interpolation="nearest", pad_value=255)
+    how = Preprocessing(
+        (side, side), (0.0, 255.0), resize="letterbox", interpolation="nearest", pad_value=255
+    )
     frame = np.repeat(truth[..., None] * np.uint8(255), 3, axis=2)
     seen = how.resized_pixels(frame)[..., 0] / 255
-    found = _segmenter(np.stack([1 - seen, seen], -1), labels=("a", "b"), resize="letterbox", size_wh=(side, side))
+    found = _segmenter(
+        np.stack([1 - seen, seen], -1), labels=("a", "b"), resize="letterbox", size_wh=(side, side)
+    )
     np.testing.assert_array_equal(found(frame).class_map, truth)
 
 
@@ -179,7 +183,9 @@ def test_a_wrong_field_of_the_description_is_named(field: str, value: Any) -> No
         SegmentTask(**{"output": "map", "values": "softmax", field: value})
 
 
-def test_a_result_becomes_json_outlines_a_drawing_and_a_mask_that_is_ground_truth_again(tmp_path: Path) -> None:
+def test_a_result_becomes_json_outlines_a_drawing_and_a_mask_that_is_ground_truth_again(
+    tmp_path: Path,
+) -> None:
     classes = np.zeros((40, 60), np.uint8)
     cv2.circle(classes, (30, 20), 9, 1, -1)
     classes[:5, :5] = 2
@@ -233,7 +239,10 @@ def test_masks_with_a_palette_hold_indices_and_one_of_0_and_255_the_second_class
         (lambda path: cv2.imwrite(str(path), np.full((2, 2, 3), (1, 2, 3), np.uint8)), "it has colours"),
         (lambda path: cv2.imwrite(str(path), np.full((2, 2), 300, np.uint16)), "it has 16 bits"),
         (lambda path: cv2.imwrite(str(path.with_suffix(".bmp")), np.zeros((2, 2), np.uint8)), "mask as PNG"),
-        (lambda path: cv2.imwrite(str(path.with_name("other.png")), np.zeros((2, 2), np.uint8)), "no mask for"),
+        (
+            lambda path: cv2.imwrite(str(path.with_name("other.png")), np.zeros((2, 2), np.uint8)),
+            "no mask for",
+        ),
     ],
 )
 def test_a_mask_that_cannot_be_used_is_named(tmp_path: Path, write: Any, message: str) -> None:
@@ -245,11 +254,15 @@ def test_a_mask_that_cannot_be_used_is_named(tmp_path: Path, write: Any, message
         read_masks(tmp_path / "masks", ImageSet.open(tmp_path / "images"), LABELS)
 
 
-def _network(shape: tuple[int, ...], dtype: str = "float32", kind: str | None = None, **options: Any) -> NetworkFacts:
+def _network(
+    shape: tuple[int, ...], dtype: str = "float32", kind: str | None = None, **options: Any
+) -> NetworkFacts:
     kinds = {} if kind is None else {"map": kind}
     stated: Any = TaskOptions(**options)
     plugins: Any = None
-    return NetworkFacts((TensorSpec("map", (None, *shape), dtype),), (8, 8), stated, plugins, "m.keras", kinds)
+    return NetworkFacts(
+        (TensorSpec("map", (None, *shape), dtype),), (8, 8), stated, plugins, "m.keras", kinds
+    )
 
 
 @pytest.mark.parametrize(
