@@ -181,7 +181,8 @@ def evaluate(
 
 def _metric_document(metric: MetricValue) -> dict[str, Any]:
     interval = None if metric.interval is None else asdict(metric.interval)
-    return {"name": metric.name, "value": metric.value, "unit": metric.unit, "interval": interval}
+    document = {"name": metric.name, "value": metric.value, "unit": metric.unit, "interval": interval}
+    return {**document, "lower_is_better": True} if metric.lower_is_better else document
 
 
 def _class_document(row: ClassMetricValues) -> dict[str, Any]:

@@ -114,7 +114,10 @@ def _in_lines(value: Any, depth: int) -> str:
 
 
 def _metric_document(metric: Metric) -> dict[str, Any]:
-    return {**asdict(metric), "drop": metric.drop}
+    document = {**asdict(metric), "drop": metric.drop}
+    if not metric.lower_is_better:
+        del document["lower_is_better"]
+    return document
 
 
 def _operating_document(evidence: OperatingEvidence | None) -> dict[str, Any] | None:

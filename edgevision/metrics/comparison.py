@@ -25,11 +25,12 @@ class Metric:
 
     Attributes:
         name: such as ``accuracy``.
-        source, artifact: value of each; higher is better.
-        unit: ``share`` for values of 0…1, or ``dB``.
+        source, artifact: value of each.
+        unit: ``share`` for values of 0…1, ``dB``, or the unit of what is measured.
         source_interval, artifact_interval: 95 % intervals, if measured.
         drop_interval: 95 % interval of `drop` on the same images, which is far narrower than the two
             intervals suggest.
+        lower_is_better: True for an error.
     """
 
     name: str
@@ -39,11 +40,12 @@ class Metric:
     source_interval: Interval | None = None
     artifact_interval: Interval | None = None
     drop_interval: Interval | None = None
+    lower_is_better: bool = False
 
     @property
     def drop(self) -> float:
-        """Source minus artifact; negative if the artifact is better."""
-        return self.source - self.artifact
+        """How much the artifact is worse; negative if it is better."""
+        return self.artifact - self.source if self.lower_is_better else self.source - self.artifact
 
     @property
     def largest_drop(self) -> float:
@@ -245,7 +247,7 @@ def pair(source: Sequence[MetricValue], artifact: Sequence[MetricValue]) -> tupl
     """The metrics of source and artifact, paired by position and measured on the same images."""
     pairs = list(zip(source, artifact, strict=True))
     return tuple(
-        Metric(a.name, a.value, b.value, a.unit, a.interval, b.interval, interval)
+        Metric(a.name, a.value, b.value, a.unit, a.interval, b.interval, interval, a.lower_is_better)
         for (a, b), interval in zip(pairs, drop_intervals(pairs), strict=True)
     )
 

@@ -51,11 +51,14 @@ if TYPE_CHECKING:
     from edgevision.metrics.comparison import pair_classes as pair_classes
     from edgevision.metrics.intervals import Groups as Groups
     from edgevision.metrics.intervals import Interval as Interval
+    from edgevision.metrics.intervals import mean_method as mean_method
     from edgevision.metrics.intervals import share_by_image as share_by_image
     from edgevision.metrics.measures import ClassMetricValues as ClassMetricValues
     from edgevision.metrics.measures import LastMeasures as LastMeasures
     from edgevision.metrics.measures import Measures as Measures
     from edgevision.metrics.measures import MetricValue as MetricValue
+    from edgevision.metrics.measures import Values as Values
+    from edgevision.metrics.measures import mean_error as mean_error
     from edgevision.metrics.measures import mean_of as mean_of
     from edgevision.metrics.measures import share_of as share_of
     from edgevision.metrics.part_ratios import part_ratio as part_ratio
@@ -99,9 +102,10 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "imaging.preprocess": ("Preprocessing",),
     "imaging.write": ("write_image",),
     "metrics.comparison": ("Comparison", "Metric", "ResultDetails", "pair", "pair_classes"),
-    "metrics.intervals": ("Groups", "Interval", "share_by_image"),
+    "metrics.intervals": ("Groups", "Interval", "mean_method", "share_by_image"),
     "metrics.measures": (
-        *("ClassMetricValues", "LastMeasures", "Measures", "MetricValue", "mean_of", "share_of"),
+        *("ClassMetricValues", "LastMeasures", "Measures", "MetricValue", "Values", "mean_error", "mean_of"),
+        "share_of",
     ),
     "metrics.part_ratios": ("part_ratio",),
     "plugins": ("Registry",),

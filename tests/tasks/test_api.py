@@ -13,7 +13,7 @@ from edgevision.tasks import api
 
 ROOT = Path(__file__).parents[2]
 #: Packages with tasks that stand on the public interface alone.
-PACKAGES = [ROOT / "plugins" / name for name in ("edgevision_segment",)]
+PACKAGES = [ROOT / "plugins" / name for name in ("edgevision_segment", "edgevision_regress")]
 
 
 def test_names_for_type_checkers_and_lazy_names_agree() -> None:

@@ -23,6 +23,7 @@ from edgevision.errors import OptionError
 from edgevision.evaluation.evaluate import evaluate
 from edgevision.evidence.document import evidence_json, read_evidence
 from edgevision.evidence.records import Evidence
+from edgevision.imaging.input_options import InputOptions
 from edgevision.loading.bare import BareModel
 from edgevision.loading.load import load
 from edgevision.reporting.report import write_report
@@ -153,7 +154,7 @@ def test_ground_truth_and_options_of_other_tasks_are_refused(folder: Path, evide
 
 
 @pytest.mark.parametrize("in_graph", [False, True])
-def test_a_mask_of_one_channel_is_asked_for_and_stated_and_an_argmax_is_recognised(
+def test_a_mask_of_one_channel_and_an_argmax_are_asked_for_and_stated(
     tmp_path: Path, keras: Any, in_graph: bool
 ) -> None:
     model = trained(keras, "softmax" if in_graph else "sigmoid", 3 if in_graph else 1, epochs=4)
@@ -169,12 +170,15 @@ def test_a_mask_of_one_channel_is_asked_for_and_stated_and_an_argmax_is_recognis
         "precisions": ["float32"],
         "evaluation": tmp_path / "images",
     }
-    stated = {"labels": tmp_path / "labels.txt"}
-    if not in_graph:
-        with pytest.raises(OptionError, match="if the model segments images, pass --task segment"):
-            convert(tmp_path / "mask.keras", tmp_path / "mask.evb", **arguments)
-        stated |= {"task": "segment"}  # type: ignore[dict-item]
-    settings = ConversionSettings(task=TaskOptions(**stated), accept_not_shown=True)  # type: ignore[arg-type]
+    stated: Any = {"labels": tmp_path / "labels.txt"}
+    with pytest.raises(OptionError, match="segments images, pass --task segment"):
+        convert(
+            *(tmp_path / "mask.keras", tmp_path / "mask.evb"),
+            settings=ConversionSettings(task=TaskOptions(**stated)),
+            **arguments,
+        )
+    stated["task"] = "segment"
+    settings = ConversionSettings(task=TaskOptions(**stated), accept_not_shown=True)
     evidence = convert(tmp_path / "mask.keras", tmp_path / "mask.evb", settings=settings, **arguments)
     assert evidence.results[0].comparison.agreement > 0.999
     with load(tmp_path / "mask.evb") as loaded:
@@ -196,8 +200,6 @@ def test_a_bare_file_segments_with_a_stated_task(tmp_path: Path, folder: Path, e
     images, masks = shapes(1, 42)
     with pytest.raises(OptionError, match="--input-range"):
         load(tmp_path / "unet.onnx", bare=bare)
-    from edgevision.imaging.input_options import InputOptions
-
     with load(
         tmp_path / "unet.onnx", bare=BareModel(**{**vars(bare), "image": InputOptions((0, 255))})
     ) as model:
