@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.resources import files
 from typing import Any
 
-from edgevision.system.strict_json import read_json
+from edgevision.bundle.schema import packaged_schema
 
 
 def schema_of(reference: str) -> Mapping[str, Any]:
@@ -15,6 +14,4 @@ def schema_of(reference: str) -> Mapping[str, Any]:
     Args:
         reference: name of one of its definitions.
     """
-    text = files("edgevision.schemas").joinpath("manifest.schema.json").read_text(encoding="utf-8")
-    definitions: dict[str, Any] = read_json(text)["$defs"]
-    return {"$ref": f"#/$defs/{reference}", "$defs": definitions}
+    return {"$ref": f"#/$defs/{reference}", "$defs": packaged_schema()["$defs"]}

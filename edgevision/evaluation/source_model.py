@@ -41,7 +41,7 @@ class SourceModel:
 
     @property
     def facts(self) -> NetworkFacts:
-        """What task kinds recognise it by; of a model with seeds as its input, without a size."""
+        """Facts that task kinds recognise it by; of a model with seeds as its input, without a size."""
         takes_image = self.options.generation is None
         size_wh = None
         if takes_image:

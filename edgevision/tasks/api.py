@@ -3,13 +3,13 @@
 A package with a task imports from here and from `edgevision` alone. Its entry point in the group
 ``edgevision`` names a module that gives the kind::
 
-    from edgevision.tasks.api import hookimpl
+    from edgevision.tasks.api import TaskKind, hookimpl
 
     @hookimpl
-    def edgevision_tasks():
-        from my_package.kind import MyKind
+    def edgevision_tasks() -> list[TaskKind]:
+        from edgevision_segment.kind import SegmentKind  # or yours
 
-        return [MyKind()]
+        return [SegmentKind()]
 
 `TaskKind` is the interface; `SingleRunModel` and `ImageEvaluator` are bases that leave what the outputs mean
 and how results are compared.

@@ -65,7 +65,7 @@ class NetworkFacts:
 
 @dataclass(frozen=True, eq=False)
 class ModelParts:
-    """What stands beside a network in its bundle.
+    """The parts beside a network in its bundle.
 
     Attributes:
         preprocessing: from an image to its input; `None` for a network that takes no image.

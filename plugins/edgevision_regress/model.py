@@ -89,11 +89,6 @@ class Regressor(SingleRunModel[Regression]):
 
     Raises:
         OptionError: the network has no such output, or that has another number of values.
-
-    Example::
-
-        with edgevision.load("age.evb") as model:
-            print(model("face.jpg")["age"])
     """
 
     def __init__(self, session: CheckedSession, preprocessing: Preprocessing, task: RegressTask) -> None:

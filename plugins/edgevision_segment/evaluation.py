@@ -251,7 +251,7 @@ class _Counts:
         return cls(*(counts[:, place] for place in range(3)))
 
     def present(self, classes: Sequence[int]) -> list[int]:
-        """Those of these classes that the first maps have."""
+        """The classes, of these, that the first maps have."""
         support = self.truth.sum(axis=0)
         return [one for one in classes if support[one] > 0]
 

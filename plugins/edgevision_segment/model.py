@@ -37,12 +37,6 @@ class Segmenter(SingleRunModel[Segmentation]):
 
     Raises:
         OptionError: the network's tensors or the number of labels are wrong for a segmentation.
-
-    Example::
-
-        with edgevision.load("cells.evb") as model:
-            found = model("blood.jpg")
-            print(found.area("cell"), found.mask("cell").shape)
     """
 
     def __init__(
