@@ -32,7 +32,8 @@ from edgevision.cli.predict import command as predict
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.evaluation.classification import ClassificationEvaluator
 from edgevision.evaluation.run import measure
-from edgevision.execution.pipeline import cores, in_blocks
+from edgevision.system.cores import cores
+from edgevision.system.in_order import in_blocks
 from edgevision.tasks.batches import BATCH, pays
 from edgevision.tasks.description import ClassifyTask
 

@@ -93,6 +93,9 @@ if TYPE_CHECKING:
     from edgevision.evidence.temperatures import TemperatureEvidence as TemperatureEvidence
     from edgevision.evidence.training_input import TrainingInputEvidence as TrainingInputEvidence
     from edgevision.execution.run_costs import Timing as Timing
+    from edgevision.explaining.explanation import Explanation as Explanation
+    from edgevision.explaining.faithfulness import ExplanationCurves as ExplanationCurves
+    from edgevision.explaining.settings import ExplainSettings as ExplainSettings
     from edgevision.exporting.export import Exported as Exported
     from edgevision.exporting.export import export as export
     from edgevision.exporting.pack import Packed as Packed
@@ -108,8 +111,6 @@ if TYPE_CHECKING:
     from edgevision.imaging.find import LeftOut as LeftOut
     from edgevision.imaging.frame import Frame as Frame
     from edgevision.imaging.gate import InputGate as InputGate
-    from edgevision.imaging.gate_limits import GateProposal as GateProposal
-    from edgevision.imaging.gate_limits import propose_gate as propose_gate
     from edgevision.imaging.input_options import InputOptions as InputOptions
     from edgevision.imaging.levels import ValueMapping as ValueMapping
     from edgevision.imaging.preprocess import Preprocessing as Preprocessing
@@ -125,6 +126,7 @@ if TYPE_CHECKING:
     from edgevision.journal.verification import JournalVerification as JournalVerification
     from edgevision.journal.verification import verify_journal as verify_journal
     from edgevision.loading.bare import BareModel as BareModel
+    from edgevision.loading.fallback import Fallback as Fallback
     from edgevision.loading.install import Installed as Installed
     from edgevision.loading.install import install as install
     from edgevision.loading.install import roll_back as roll_back
@@ -152,6 +154,7 @@ if TYPE_CHECKING:
     from edgevision.metrics.reliability import Reliability as Reliability
     from edgevision.metrics.reliability import ReliabilityBin as ReliabilityBin
     from edgevision.observation import Observation as Observation
+    from edgevision.observation import StreamEvent as StreamEvent
     from edgevision.observing.metrics import Metrics as Metrics
     from edgevision.observing.observe import observe as observe
     from edgevision.reporting.report import write_report as write_report
@@ -161,7 +164,6 @@ if TYPE_CHECKING:
     from edgevision.streaming.records import RunFacts as RunFacts
     from edgevision.streaming.records import StageTimes as StageTimes
     from edgevision.streaming.records import StreamCounters as StreamCounters
-    from edgevision.streaming.records import StreamEvent as StreamEvent
     from edgevision.streaming.records import StreamFrame as StreamFrame
     from edgevision.streaming.records import StreamResult as StreamResult
     from edgevision.streaming.settings import StreamSettings as StreamSettings
@@ -243,6 +245,9 @@ _NAMES = {
     "evidence.training_input": ("TrainingInputEvidence",),
     "execution.run_costs": ("Timing",),
     "evidence.temperatures": ("ScaledScores", "ScoreQuality", "TemperatureEvidence"),
+    "explaining.explanation": ("Explanation",),
+    "explaining.faithfulness": ("ExplanationCurves",),
+    "explaining.settings": ("ExplainSettings",),
     "exporting.export": ("Exported", "export"),
     "exporting.pack": ("Packed", "PackSettings", "pack"),
     "frame_source": ("CapturedImage",),
@@ -252,7 +257,6 @@ _NAMES = {
     "imaging.find": ("LeftOut",),
     "imaging.frame": ("Frame",),
     "imaging.gate": ("InputGate",),
-    "imaging.gate_limits": ("GateProposal", "propose_gate"),
     "imaging.input_options": ("InputOptions",),
     "imaging.levels": ("ValueMapping",),
     "imaging.preprocess": ("Preprocessing",),
@@ -264,6 +268,7 @@ _NAMES = {
     "journal.replay": ("ReplayedRow", "replay_journal"),
     "journal.verification": ("JournalVerification", "verify_journal"),
     "loading.bare": ("BareModel",),
+    "loading.fallback": ("Fallback",),
     "loading.install": ("Installed", "install", "roll_back"),
     "loading.load": ("load", "load_classifier", "load_detector", "load_generator"),
     "loading.requirements": ("Requirements", "UnmetRequirement"),
@@ -280,7 +285,7 @@ _NAMES = {
     ),
     "metrics.intervals": ("Interval",),
     "metrics.measures": ("ClassMetricValues", "Measures", "MetricValue"),
-    "observation": ("Observation",),
+    "observation": ("Observation", "StreamEvent"),
     "observing.metrics": ("Metrics",),
     "observing.observe": ("observe",),
     "reporting.report": ("write_report",),
@@ -290,7 +295,6 @@ _NAMES = {
         "RunFacts",
         "StageTimes",
         "StreamCounters",
-        "StreamEvent",
         "StreamFrame",
         "StreamResult",
     ),

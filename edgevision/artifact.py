@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgevision.errors import ArtifactError, OptionError
-from edgevision.system.arguments import mapping, text
+from edgevision.system.arguments import instance, mapping, one_of, text
 from edgevision.system.reading import MOST_MODEL_BYTES, read_file
 from edgevision.system.shown import shown
 
@@ -65,6 +65,58 @@ PRECISIONS: dict[str, str] = {
 #: Precisions whose activations have ranges, and which therefore need a calibration set.
 CALIBRATED = frozenset({"int16x8", "int8-mixed", "int8-float-io", "int8"})
 
+
+@dataclass(frozen=True)
+class PrecisionWord:
+    """A precision that a converter adds to `PRECISIONS`, as it says in its attribute ``precision_words``.
+
+    Attributes:
+        name: such as ``int4`` or ``fp8``.
+        meaning: what has which type, in words.
+        like: the one of `PRECISIONS` that it is most like: its limits of agreement hold, and a calibration
+            set is needed where that precision needs one.
+
+    Raises:
+        OptionError: the name is one of `PRECISIONS`, or `like` is not; or the meaning is empty.
+    """
+
+    name: str
+    meaning: str
+    like: str
+
+    def __post_init__(self) -> None:
+        for field_name in ("name", "meaning"):
+            text(getattr(self, field_name), field_name)
+        one_of(self.like, tuple(PRECISIONS), "like")
+        if self.name in PRECISIONS:
+            raise OptionError(f"name: '{self.name}' is a precision of EdgeVision's own; choose another word")
+
+
+#: The words that the converters of this process add.
+_words: dict[str, PrecisionWord] = {}
+
+
+def declare_precisions(words: Iterable[PrecisionWord]) -> None:
+    """Add precisions of a converter; of two converters with one word, the first says what it means."""
+    for word in words:
+        _words.setdefault(instance(word, PrecisionWord, "precision_words").name, word)
+
+
+def precision_meanings() -> dict[str, str]:
+    """Every known precision -> what it means: `PRECISIONS`, and the words that converters added."""
+    return {**PRECISIONS, **{name: word.meaning for name, word in _words.items()}}
+
+
+def standard_precision(name: str) -> str:
+    """The one of `PRECISIONS` whose limits hold for a precision: itself, or the one that a word is like."""
+    return _words[name].like if name in _words else name
+
+
+def is_calibrated(precision: str) -> bool:
+    """True if artifacts of a precision need a calibration set."""
+    return standard_precision(precision) in CALIBRATED
+
+
 #: Precision of an ``int8`` artifact that has some layers in float32.
 MIXED = "int8-mixed"
 
@@ -111,7 +163,7 @@ class Artifact:
 
     Attributes:
         format: ``tflite``, ``openvino`` or ``onnx``, or a format of a plugin.
-        precision: one of `PRECISIONS`, or ``unknown`` for a bare file.
+        precision: one of `PRECISIONS`, a `PrecisionWord` of a converter, or ``unknown`` for a bare file.
         files: file name -> content, with ``/`` in those of a folder. The first names the artifact.
         quantization: how it was quantized, where its converter says so.
 

@@ -57,8 +57,8 @@ class SessionSettings:
 
     Attributes:
         device: one of the backend's device names; ``None`` is the backend's default device.
-        precision: in which the float parts are computed: ``float32``, ``float16`` or
-            ``bfloat16``. ``None`` is the artifact's own: a float32 artifact never runs lower.
+        precision: in which the float parts are computed: ``float32``, ``float16``, ``bfloat16``, or a
+            word of the backend's own. ``None`` is the artifact's own: a float32 artifact never runs lower.
         threads: CPU threads for one call; ``None`` leaves the choice to the runtime.
         cache_dir: folder in which a runtime may keep compiled models; ``None`` keeps none.
         options: options of the backend's own; unknown names are refused.
@@ -233,7 +233,9 @@ class Backend(Protocol):
     A backend may also have an attribute ``file_formats``: a `edgevision.artifact.FileFormat` for each of its
     formats that comes in other files than those named ``.FORMAT``. Bare files are recognised by these. A
     true attribute ``symmetric_int8`` says that its int8 kernels take only activations without a zero point:
-    conversions make artifacts for it in that form (`edgevision.converter.SymmetricConverter`).
+    conversions make artifacts for it in that form (`edgevision.converter.SymmetricConverter`). An attribute
+    ``compute_precisions`` maps words for `SessionSettings.precision` besides the three to what each means,
+    such as ``{"fp8": "E4M3 products, summed in float32"}``.
     """
 
     @property

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from edgevision.artifact import Artifact
 from edgevision.system.arguments import names
@@ -357,6 +357,9 @@ class Converter(Protocol):
         kind: kind of the sources that it accepts.
         format: format of the artifacts that it produces.
         precisions: the supported precisions.
+
+    A converter may have an attribute ``precision_words``, too: an `edgevision.artifact.PrecisionWord` for
+    each of its precisions that is not one of `edgevision.artifact.PRECISIONS`.
     """
 
     @property
@@ -457,6 +460,28 @@ class PlainConverter(Protocol):
 
         Raises:
             MissingRuntimeError, ConversionError: as `Converter.convert`.
+        """
+        ...
+
+
+@runtime_checkable
+class ConfigurableConverter(Protocol):
+    """A converter with options of its own, which people state on the command line or in a targets file.
+
+    Optional: options for other converters are refused.
+
+    Attributes:
+        options: their names.
+    """
+
+    @property
+    def options(self) -> tuple[str, ...]: ...
+
+    def with_options(self, options: Mapping[str, Any]) -> Converter:
+        """The converter with these options, JSON values; only those in `options` are passed.
+
+        Raises:
+            OptionError: a value is invalid; names it.
         """
         ...
 

@@ -10,7 +10,9 @@
     │   └── SourceLimitError            4   … because that goes over a limit on memory, time or open files
     ├── BundleError                     5   a bundle is incomplete, damaged, or of an unsupported version
     ├── PluginError                     6   no working plugin provides the requested name
-    │   └── MissingRuntimeError         6   … because its runtime is not installed
+    │   ├── MissingPluginError          6   … because no plugin has this name
+    │   ├── MissingRuntimeError         6   … because its runtime is not installed
+    │   └── PluginFailedError           6   … because its code raised something else, or returned a wrong type
     ├── DeviceError                     7   the requested device or precision is not available
     │   └── RequirementsError           7   … or the loaded model is not what `require` says
     ├── ArtifactError                   8   a runtime cannot load an artifact
@@ -18,6 +20,7 @@
     ├── InferenceError                  9   inference failed
     │   ├── SessionClosedError          9   … because the session was closed, or the process ends
     │   ├── ForkedSessionError          9   … because the process was forked after the session was opened
+    │   ├── PluginInferenceError        9   … because the code of a plugin raised something else
     │   └── ProcessError                9   … because the process that ran it was killed, ended, or timed out
     │       ├── DeadlineError           9   … because it did not answer within its deadline
     │       └── RestartLimitError       9   … because it was replaced too often, and is not replaced again
@@ -121,16 +124,42 @@ class PluginError(EdgeVisionError):
     exit_code = 6
 
 
+class MissingPluginError(PluginError):
+    """No installed plugin provides the requested name."""
+
+
 class MissingRuntimeError(PluginError):
     """A plugin is installed, but the runtime or library that it needs is not.
+
+    Args:
+        extra: as the attribute.
+        reason: what is missing, and for what.
+        then: a second command, for what no extra can install.
 
     Attributes:
         extra: the extra of the `edgevision` distribution that installs it.
     """
 
-    def __init__(self, extra: str, reason: str) -> None:
+    def __init__(self, extra: str, reason: str, then: str = "") -> None:
         self.extra = extra
-        super().__init__(f"{reason}; run: {install_command(extra)}")
+        commands = f"{install_command(extra)} && {then}" if then else install_command(extra)
+        super().__init__(f"{reason}; run: {commands}")
+
+
+class PluginFailedError(PluginError):
+    """The code of a plugin raised an error that is not EdgeVision's, or returned something of a wrong type.
+
+    Attributes:
+        plugin: name of its entry point.
+        package: the distribution that provides it; empty if this process registered it.
+        version: of that distribution.
+        hook: what was called, such as ``edgevision_backends`` or ``backend 'ncnn': open``.
+    """
+
+    plugin = ""
+    package = ""
+    version = ""
+    hook = ""
 
 
 class DeviceError(EdgeVisionError):
@@ -173,6 +202,10 @@ class SessionClosedError(InferenceError):
 
 class ForkedSessionError(InferenceError):
     """The session was opened by the process that this one was forked from."""
+
+
+class PluginInferenceError(InferenceError, PluginFailedError):
+    """The code of a plugin raised an exception that is not EdgeVision's while it ran a model."""
 
 
 class ProcessError(InferenceError):

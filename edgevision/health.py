@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from edgevision.errors import (
     ForkedSessionError,
@@ -138,27 +138,6 @@ def health_checks_of(stated: object) -> HealthChecks | None:
     return HealthChecks(duration(stated, "health_every_s"))
 
 
-class Monitor(Protocol):
-    """What a model asks for its health."""
-
-    @property
-    def scheduled(self) -> bool:
-        """True if checks run by a schedule."""
-        ...
-
-    def health(self, check: bool | None = None) -> Health:
-        """The health now; see `edgevision.tasks.base.TaskModel.health`."""
-        ...
-
-    def start(self) -> None:
-        """Start the schedule, if there is one."""
-        ...
-
-    def stop(self) -> None:
-        """End the schedule."""
-        ...
-
-
 class SessionMonitor:
     """The health of one session.
 
@@ -191,16 +170,17 @@ class SessionMonitor:
         self._count = self._failed = 0
         self._error: str | None = None  # of the last check: empty if it was good, `None` before the first
         self._told: Health | None = None
-        self._since = "", self._clock.now()
+        self._begun = self._clock.now()
+        self._since = "", self._begun
         self._schedule: Schedule | None = None
 
     @property
     def scheduled(self) -> bool:
-        """As `Monitor.scheduled`."""
+        """True if checks run by a schedule."""
         return self._schedule is not None
 
     def health(self, check: bool | None = None) -> Health:
-        """As `Monitor.health`."""
+        """The health now; see `edgevision.tasks.base.TaskModel.health`."""
         if self._process != os.getpid():
             raise ForkedSessionError("the model was loaded before this process was forked; load it here")
         if check or (check is None and not self.scheduled):
@@ -208,13 +188,13 @@ class SessionMonitor:
         return self.settle()
 
     def start(self) -> None:
-        """As `Monitor.start`."""
+        """Start the schedule, if there is one."""
         if self._checks is not None and self._schedule is None:
-            self._session.tell_answers(self._answered)
+            self._session.tell_answers(self.answered)
             self._schedule = Schedule(self._checks.every_s, self.check, self.settle, self._clock)
 
     def stop(self) -> None:
-        """As `Monitor.stop`."""
+        """End the schedule."""
         if self._process == os.getpid():
             if self._schedule is not None:
                 self._schedule.stop()
@@ -236,8 +216,18 @@ class SessionMonitor:
             self._failed += bool(error)
             self._error = error
             if not error:
-                self._answered()
+                self.answered()
         return not error
+
+    @property
+    def error(self) -> str:
+        """Of the last check; empty if it was good, or none was made."""
+        return self._error or ""
+
+    def look(self) -> Health:
+        """The health now, of which nobody is told."""
+        with self._settling:
+            return self._now()
 
     def settle(self) -> Health:
         """The health now; observers are told where it changed."""
@@ -258,7 +248,8 @@ class SessionMonitor:
         except ProcessError:  # it is replaced: whether the next one is well is what counts
             self._check()
 
-    def _answered(self) -> None:
+    def answered(self) -> None:
+        """Note that an answer was given now."""
         self._good_ns = self._clock.monotonic_ns()
 
     def _now(self) -> Health:
@@ -278,8 +269,7 @@ class SessionMonitor:
         if self._error:
             return FAILED, self._error
         if self._checks is not None:
-            begun = self._since[1] if self._told is None else self._told.since
-            waited_s = age_s if age_s is not None else (now.monotonic_ns - begun.monotonic_ns) / _NS_PER_S
+            waited_s = (now.monotonic_ns - self._begun.monotonic_ns) / _NS_PER_S if age_s is None else age_s
             if waited_s > self._checks.stale_s:
                 return STALE, f"no answer for {waited_s:.1f} s"
         if replacing := self._session.replacing:

@@ -36,7 +36,12 @@ from edgevision.system.process_bound import (
 from edgevision.system.shown import shown
 from edgevision.tensors import MOST_TENSOR_BYTES, Array, TensorSpec, check_inputs
 
-_PRECISIONS = (None, "float32", "float16", "bfloat16")
+#: In which every backend may compute float parts -> what that means.
+COMPUTE_PRECISIONS = {
+    "float32": "IEEE 754 single precision",
+    "float16": "IEEE 754 half precision",
+    "bfloat16": "the exponent of float32 with 8 bits of precision",
+}
 
 
 def open_session(
@@ -71,9 +76,9 @@ def open_session(
             f"backend '{backend.name}' does not support {artifact.format} artifacts ({artifact.name}); "
             f"supported formats: {', '.join(backend.formats)}"
         )
-    if settings.precision not in _PRECISIONS:
-        known = ", ".join(filter(None, _PRECISIONS))
-        raise OptionError(f"precision: expected one of {known}, got '{settings.precision}'")
+    known = compute_precisions(backend)
+    if settings.precision is not None and settings.precision not in known:
+        raise OptionError(f"precision: expected one of {', '.join(known)}, got '{settings.precision}'")
     settings.check_options(backend.name, backend.options)
     check_can_open(backend.name)
     session = open_unchecked(backend, artifact, settings)
@@ -84,7 +89,27 @@ def open_session(
             f"{session.device}, not in {settings.precision} as requested; "
             f"request {session.precision} or another device"
         )
+    if not _is_device(session.device, settings.device):
+        session.close()
+        raise DeviceError(
+            f"backend '{backend.name}' would run {artifact.name} on {session.device}, not on "
+            f"{settings.device} as requested; request {session.device} or another backend"
+        )
     return CheckedSession(session, backend.name, settings.threads)
+
+
+def compute_precisions(backend: Backend) -> dict[str, str]:
+    """The precisions that `SessionSettings.precision` may name for a backend -> what each means.
+
+    Besides `COMPUTE_PRECISIONS`, those in its attribute ``compute_precisions``.
+    """
+    own = getattr(backend, "compute_precisions", {})
+    return {**COMPUTE_PRECISIONS, **(own if isinstance(own, Mapping) else {})}
+
+
+def _is_device(runs_on: str, asked_for: str | None) -> bool:
+    """True if a session runs on the device that was asked for: ``gpu`` is any ``gpu:N``, ``auto`` is any."""
+    return asked_for in (None, "auto", runs_on) or runs_on.startswith(f"{asked_for}:")
 
 
 def open_unchecked(backend: Backend, artifact: Artifact, settings: SessionSettings) -> Session:

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgevision.artifact import PRECISIONS
+from edgevision.artifact import precision_meanings
 from edgevision.errors import OptionError
 from edgevision.plugins import Registry, registry
+from edgevision.system.log import warning
 from edgevision.system.reading import MOST_SETTINGS_BYTES, read_text
 from edgevision.system.shown import shown
 
@@ -25,6 +26,7 @@ BUILT_IN = Path(__file__).with_name("targets.toml")
 TARGETS_VARIABLE = "EDGEVISION_TARGETS"
 #: Architectures of processors, as ``uname -m`` names them.
 ARCHITECTURES = ("x86_64", "aarch64", "armv7l")
+_OPTION_TABLES = ("backend_options", "converter_options")
 _LIMITS = ("max_size_mb", "max_memory_mb", "max_latency_ms")
 
 
@@ -46,6 +48,8 @@ class Target:
         architecture: one of `ARCHITECTURES`; ``None`` if the profile is for any.
         limits: name -> largest value: `max_size_mb` (10^6 bytes), `max_memory_mb`, `max_latency_ms`. The last
             two are checked on `machine` alone: without one, the profile does not say where they hold.
+        backend_options: options of the backend, for the sessions that measure its artifacts.
+        converter_options: options of the converter, as its attribute ``options`` names them.
         origin: the file that defines it.
     """
 
@@ -60,6 +64,8 @@ class Target:
     machine: str | None = None
     architecture: str | None = None
     limits: Mapping[str, float] = field(default_factory=dict)
+    backend_options: Mapping[str, Any] = field(default_factory=dict)
+    converter_options: Mapping[str, Any] = field(default_factory=dict)
     origin: str = "built in"
 
 
@@ -72,13 +78,19 @@ def load_targets(
     that ``EDGEVISION_TARGETS`` lists (paths separated by ``os.pathsep``), then those in `extra_files`.
 
     Raises:
-        OptionError: a file cannot be read, or a field in it is wrong.
+        OptionError: a file cannot be read, or a field in it is wrong; a plugin's is left out with a warning.
     """
     plugins = plugins or registry()
-    from_plugins = [Path(path) for _, path in plugins.target_files()]
     from_environment = [Path(p) for p in os.environ.get(TARGETS_VARIABLE, "").split(os.pathsep) if p]
-    targets: dict[str, Target] = {}
-    for path in (BUILT_IN, *from_plugins, *from_environment, *extra_files):
+    targets = read_targets(BUILT_IN)
+    plugins.converters()  # their own precisions may stand in the files
+    for plugin, path in plugins.target_files():
+        try:
+            targets.update(read_targets(path))
+        except OptionError as error:  # of a file that others installed: the rest goes on without it
+            if plugins.record(plugin, f"edgevision_targets: {error}"):
+                warning("plugin '%s': its targets are left out: %s", plugin, error)
+    for path in (*from_environment, *extra_files):
         targets.update(read_targets(path))
     return targets
 
@@ -117,7 +129,7 @@ def _target(name: str, table: Any, path: Path, origin: str) -> Target:
     where = f"{path}: target '{name}'"
     if not isinstance(table, dict):
         raise OptionError(f"{where}: expected a table, got {shown(table)}")
-    known = {
+    fields = {
         "description",
         "backend",
         "format",
@@ -128,13 +140,14 @@ def _target(name: str, table: Any, path: Path, origin: str) -> Target:
         "machine",
         "architecture",
         "limits",
+        *_OPTION_TABLES,
     }
-    for key in set(table) - known:
-        raise OptionError(f"{where}: unknown field '{key}'; known fields: {', '.join(sorted(known))}")
+    for key in set(table) - fields:
+        raise OptionError(f"{where}: unknown field '{key}'; known fields: {', '.join(sorted(fields))}")
     for key in ("description", "backend", "format", "precisions"):
         if key not in table:
             raise OptionError(f"{where}: field '{key}' is missing")
-    for key in sorted(known - {"precisions", "limits"}):
+    for key in sorted(fields - {"precisions", "limits", *_OPTION_TABLES}):
         # Empty text would be found in the name of every machine.
         if key in table and (not isinstance(table[key], str) or not table[key].strip()):
             raise OptionError(f"{where}: field '{key}': expected text, got {shown(table[key])}")
@@ -143,12 +156,12 @@ def _target(name: str, table: Any, path: Path, origin: str) -> Target:
         raise OptionError(
             f"{where}: field 'architecture': expected {' or '.join(ARCHITECTURES)}, got {shown(architecture)}"
         )
-    precisions = table["precisions"]
-    if not isinstance(precisions, list) or not precisions or not set(map(str, precisions)) <= set(PRECISIONS):
+    precisions, known = table["precisions"], precision_meanings()
+    if not isinstance(precisions, list) or not precisions or not set(map(str, precisions)) <= set(known):
         raise OptionError(
-            f"{where}: field 'precisions': expected a list of {', '.join(PRECISIONS)}, "
-            f"got {shown(precisions)}"
+            f"{where}: field 'precisions': expected a list of {', '.join(known)}, got {shown(precisions)}"
         )
+    _check_tables(table, where)
     limits = table.get("limits", {})
     if not isinstance(limits, dict) or not set(limits) <= set(_LIMITS):
         raise OptionError(
@@ -173,5 +186,13 @@ def _target(name: str, table: Any, path: Path, origin: str) -> Target:
         machine=table.get("machine"),
         architecture=architecture,
         limits=dict(limits),
+        backend_options=dict(table.get("backend_options", {})),
+        converter_options=dict(table.get("converter_options", {})),
         origin=origin,
     )
+
+
+def _check_tables(table: Mapping[str, Any], where: str) -> None:
+    for key in _OPTION_TABLES:
+        if not isinstance(table.get(key, {}), dict):
+            raise OptionError(f"{where}: field '{key}': expected a table, got {shown(table[key])}")

@@ -125,6 +125,26 @@ SETTINGS: list[tuple[type, dict[str, Any]]] = [
         },
     ),
     (ev.Requirements, {"max_latency_ms": 50.0}),
+    (ev.HealthChecks, {"every_s": 5.0, "stale_after_s": 10.0, "return_after": 3}),
+    (ev.Fallback, {"path": Path("other.evb")}),
+    (
+        ev.InputGate,
+        {"dark_share": 0.5, "saturated_share": 0.25, "sharpness": 0.125, "frozen_frames": 5},
+    ),
+    (ev.PredictionSetSpecification, {"coverage": 0.75, "seed": 3}),
+    (
+        ev.PredictionSets,
+        {
+            "method": "lac",
+            "coverage": 0.75,
+            "quantile": 0.5,
+            "images": 20,
+            "penalty": 0.5,
+            "free_ranks": 2,
+            "seed": 3,
+        },
+    ),
+    (ev.ExplainSettings, {"budget": 64, "seed": 3, "cells": 4, "reliability": 0.5}),
     (
         ev.ScoreSigmoids,
         {"transformation": "log", "parameters": ((0.5, 2.0, 1.0, 0.25),), "default_score": 0.5},
@@ -482,6 +502,9 @@ def test_a_row_for_a_sequence_of_images_takes_a_list_a_tuple_and_one_array() -> 
         expected = [result.to_dict() for result in model([PHOTO, PHOTO])]
         for form in (list(batch), tuple(batch), batch):
             assert [result.to_dict() for result in model(form)] == expected
+    for model in (classifier(), detector()):
+        assert curves(model, 2) == curves(model, 2, np.asfortranarray(PHOTO))
+        assert mapped(model, budget=16) == mapped(model, budget=16, image=np.asfortranarray(PHOTO))
     for form in (list(batch), tuple(batch), batch):
         assert [result.to_dict() for result in classifier().classify_batch(form)] == [
             result.to_dict() for result in classifier()([PHOTO, PHOTO])
@@ -493,8 +516,12 @@ def test_a_row_for_a_sequence_of_images_takes_a_list_a_tuple_and_one_array() -> 
 #: Parameters that take arrays of pixels: the test above has them.
 TAKES_PIXELS = {
     "Classifier.classify_batch(images)",
+    "Classifier.explain(image)",
+    "Classifier.explanation_curves(image)",
     "Classifier.scores(images)",
     "Detector.detect_batch(images)",
+    "Detector.explain(image)",
+    "Detector.explanation_curves(image)",
     "ImageSet.from_arrays(images)",
     "Journal.record(image)",
 }
@@ -524,6 +551,21 @@ CALLED_BY_EDGEVISION = {
     "SessionSettings.check_options(known)",
 }
 
+
+def mapped(model: Any, target: Any = None, budget: Any = 16, image: Any = PHOTO) -> bytes:
+    """The map of an explanation."""
+    found: bytes = model.explain(image, target, budget=budget).map.tobytes()
+    return found
+
+
+def curves(model: Any, steps: Any, image: Any = PHOTO) -> bytes:
+    """Insertion along an explanation."""
+    found: bytes = model.explanation_curves(
+        image, model.explain(PHOTO, budget=16), steps=steps
+    ).insertion.tobytes()
+    return found
+
+
 METHODS = [
     Row("Classification.top", "k", 2, lambda k: classification().top(k)),
     Row("Classification.above", "score_threshold", 0.5, lambda score: classification().above(score)),
@@ -546,6 +588,16 @@ METHODS = [
         for name, make in (("Classifier", classifier), ("Detector", detector), ("ImageToImage", edited))
         for limit in ("max_age_ms", "deadline_ms")
     ),
+    *(
+        Row(f"{name}.explain", "budget", 16, lambda budget, make=make: mapped(make(), budget=budget))
+        for name, make in (("Classifier", classifier), ("Detector", detector))
+    ),
+    *(
+        Row(f"{name}.explanation_curves", "steps", 2, lambda steps, make=make: curves(make(), steps))
+        for name, make in (("Classifier", classifier), ("Detector", detector))
+    ),
+    Row("Classifier.explain", "target", 1, lambda target: mapped(classifier(), target)),
+    Row("Detector.explain", "target", 0, lambda target: mapped(detector(), target)),
     Row("Detector.track", "max_age_ms", 60_000.0, lambda ms: tracked_within("max_age_ms", ms)),
     Row("Detector.track", "deadline_ms", 60_000.0, lambda ms: tracked_within("deadline_ms", ms)),
     Row("Detections.to_coco", "image_id", 7, lambda image_id: detector()(PHOTO).to_coco(image_id)),
@@ -773,6 +825,8 @@ FUNCTIONS = [
     Row("roll_back", "threads", 0, lambda threads: ev.roll_back("no", threads=threads)),
     Row("load", "path", Path("tiny.evb"), lambda path: _loaded(path=path)),
     Row("load", "threads", 2, lambda threads: _loaded(threads=threads)),
+    Row("load", "health_every_s", 30.0, lambda seconds: _loaded(health_every_s=seconds)),
+    Row("load", "fallback", ("tiny.evb",), lambda others: _loaded(fallback=others)),
     Row("load", "deadline_ms", 60_000.0, lambda limit: _loaded(isolate=True, deadline_ms=limit)),
     Row("load_classifier", "path", Path("tiny.evb"), lambda path: _loaded(ev.load_classifier, path)),
     Row("load_detector", "path", Path("tiny.evb"), lambda path: _loaded(ev.load_detector, path)),

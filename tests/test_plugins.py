@@ -162,27 +162,29 @@ def test_a_hook_that_asks_for_arguments_is_recorded_and_the_plugin_left_out() ->
     assert "config" in reasons(registry)["greedy"]
 
 
-def test_of_two_backends_with_the_same_name_the_first_is_used_and_the_other_recorded() -> None:
+def test_of_two_backends_with_the_same_name_both_are_registered() -> None:
     first, second = FakeBackend(), FakeBackend()
     registry = registry_of(one=Plugin(lambda: [first]), two=Plugin(lambda: [second]))
-    assert registry.backends()["fake"] is first
-    assert reasons(registry) == {"two": "'fake' is already provided by plugin 'one', which is used"}
+    assert registry.backends() == {"fake": first, "two:fake": second}
+    assert registry.backend("fake") == registry.backend("one:fake") == first
+    assert registry.backend("two:fake") == second
+    assert [registry.backend(name).name for name in ("fake", "two:fake")] == ["fake", "two:fake"]
+    assert reasons(registry) == {"two": "'fake' means that of plugin 'one'; this one is 'two:fake'"}
 
 
-def test_of_two_backends_with_the_same_name_the_one_whose_plugin_has_it_too_is_used() -> None:
+def test_of_two_backends_with_the_same_name_the_one_whose_plugin_has_it_too_has_the_bare_name() -> None:
     first, named = FakeBackend(), FakeBackend()
     registry = registry_of(another=Plugin(lambda: [first]), fake=Plugin(lambda: [named]))
-    assert registry.backend("fake") is named
-    assert registry.backends()["fake"] is named
-    assert reasons(registry) == {"another": "'fake' is already provided by plugin 'fake', which is used"}
+    assert registry.backend("fake") == named
+    assert registry.backends() == {"fake": named, "another:fake": first}
 
 
 def test_of_two_backends_that_a_plugin_provides_under_its_own_name_the_first_is_used() -> None:
     first, second = FakeBackend(), FakeBackend()
-    registry = registry_of(fake=Plugin(lambda: [first, second]))
-    assert registry.backend("fake") is first
-    assert registry.backends()["fake"] is first
-    assert reasons(registry) == {"fake": "'fake' is already provided by plugin 'fake', which is used"}
+    registry = registry_of(fake=Plugin(lambda: [first, second, FakeBackend()]))
+    assert registry.backend("fake") == first
+    assert registry.backends() == {"fake": first, "fake:fake": second}
+    assert "provides 'fake' twice; the first is used" in [one.reason for one in registry.problems]
 
 
 def test_a_backend_is_found_without_asking_plugins_of_other_names() -> None:
@@ -191,7 +193,7 @@ def test_a_backend_is_found_without_asking_plugins_of_other_names() -> None:
 
     backend = FakeBackend()
     registry = registry_of(another=Plugin(fail), fake=Plugin(lambda: [backend]))
-    assert registry.backend("fake") is backend
+    assert registry.backend("fake") == backend
     assert registry.problems == []
 
 
@@ -238,7 +240,7 @@ def test_a_backend_that_is_not_ready_is_a_row_with_the_reason(error: Exception, 
         ("unready", False, "a"),
     ]
     assert rows[1].version == version
-    assert rows[1].reason == str(error)
+    assert rows[1].reason.endswith(str(error))
 
 
 def test_a_row_names_the_plugin_even_if_the_hook_creates_new_backends_each_time() -> None:
@@ -255,7 +257,13 @@ def test_disabled_plugins_are_not_imported(
 ) -> None:
     registry = discover(modules(good=GOOD), [name.strip() for name in disabled.split(",")])
     assert list(registry.backends()) == left
-    assert registry.problems == []
+    told = [problem.reason for problem in registry.problems]
+    unknown = set(filter(None, map(str.strip, disabled.split(",")))) - {"good", "all"}
+    assert told == [f"names '{name}', and no plugin has that name{guess(name)}" for name in unknown]
+
+
+def guess(name: str) -> str:
+    return "; did you mean 'good'?" if name == "goo" else ""
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from edgevision.errors import MissingPluginError
+
 
 @dataclass(frozen=True)
 class InputRecord:
@@ -24,6 +26,28 @@ class InputRecord:
 
 
 @dataclass(frozen=True)
+class PluginRecord:
+    """A plugin that took part in a run.
+
+    Attributes:
+        role: ``reader``, ``converter``, ``backend``, ``decoder`` or ``task``.
+        name: of the item that took part, such as ``ncnn``.
+        package: the distribution that provides it; empty if the process itself registered it.
+        version: of that distribution.
+    """
+
+    role: str
+    name: str
+    package: str
+    version: str
+
+    @property
+    def install_command(self) -> str:
+        """The command that installs it; empty if no package provides it."""
+        return f"pip install {self.package}=={self.version}" if self.package and self.version else ""
+
+
+@dataclass(frozen=True)
 class Provenance:
     """Record of a run that wrote a bundle.
 
@@ -37,6 +61,7 @@ class Provenance:
         settings: every setting with its value, the defaults too, as JSON has it.
         libraries: distribution -> version, of all that took part.
         inputs: what was read.
+        plugins: the plugins that took part; empty in records of earlier releases.
     """
 
     edgevision: str
@@ -46,6 +71,23 @@ class Provenance:
     settings: Mapping[str, Any] = field(default_factory=dict)
     libraries: Mapping[str, str] = field(default_factory=dict)
     inputs: tuple[InputRecord, ...] = ()
+    plugins: tuple[PluginRecord, ...] = ()
+
+
+def with_install_command(
+    error: MissingPluginError, provenance: Provenance | None, role: str, name: str
+) -> MissingPluginError:
+    """The error for a plugin that is missing, with the command that installs the package that was used.
+
+    Args:
+        error: says what is missing.
+        provenance: of the bundle that needs it; `None` if it has none.
+        role, name: as in `PluginRecord`.
+    """
+    for record in () if provenance is None else provenance.plugins:
+        if (record.role, record.name) == (role, name) and record.install_command:
+            return MissingPluginError(f"{error}; run: {record.install_command}")
+    return error
 
 
 def provenance_from(row: Any) -> Provenance | None:
@@ -70,6 +112,7 @@ def provenance_from(row: Any) -> Provenance | None:
         settings=_object(row, "settings"),
         libraries={name: _text(libraries, name) for name in libraries},
         inputs=tuple(map(_input, _list(row, "inputs"))),
+        plugins=tuple(map(_plugin, _list(row, "plugins"))),
     )
 
 
@@ -77,6 +120,12 @@ def _input(row: Any) -> InputRecord:
     if not isinstance(row, dict) or set(row) != set(InputRecord.__dataclass_fields__):
         raise ValueError("field 'inputs': expected role, name and sha256 of each")
     return InputRecord(*(_text(row, name) for name in ("role", "name", "sha256")))
+
+
+def _plugin(row: Any) -> PluginRecord:
+    if not isinstance(row, dict) or set(row) != set(PluginRecord.__dataclass_fields__):
+        raise ValueError("field 'plugins': expected role, name, package and version of each")
+    return PluginRecord(*(_text(row, name) for name in ("role", "name", "package", "version")))
 
 
 def _text(row: Mapping[str, Any], name: str) -> str:

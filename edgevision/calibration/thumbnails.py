@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import InputError
-from edgevision.execution.pipeline import in_blocks, in_order
 from edgevision.imaging.frame import Frame
 from edgevision.imaging.levels import ValueMapping
 from edgevision.imaging.pixels import Pixels
 from edgevision.imaging.view import viewable
 from edgevision.system.cores import cores
+from edgevision.system.in_order import in_blocks, in_order
 
 #: Width and height of a thumbnail: a CIFAR-10 image at half its size.
 THUMBNAIL = 16

@@ -9,18 +9,17 @@ import errno
 import os
 import signal
 import sys
-from contextlib import redirect_stdout
 from importlib import import_module
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from edgevision._version import __version__
 from edgevision.cli.lines import echo_line
 from edgevision.cli.options.verbosity import verbosity_options
+from edgevision.cli.own_stdout import keep_stdout_apart
 from edgevision.errors import EdgeVisionError, OutputError, first_line
-from edgevision.plugins import registry
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -30,11 +29,12 @@ TRACEBACK_VARIABLE = "EDGEVISION_TRACEBACK"
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _COMPLETION_VARIABLE = "_EDGEVISION_COMPLETE"
 
-_COMMANDS = {
+COMMANDS = {
     "backends": "List the backends, and how to install those that are missing.",
     "bench": "Time a model stage by stage, compared with the bare runtime.",
     "compare": "Say which of two models is better, and if that is significant.",
     "convert": "Convert a trained Keras model into a bundle, with evidence.",
+    "explain": "Draw what a model's answers about images rest on.",
     "export": "Write a model of a bundle in the form of another program.",
     "evaluate": "Measure a model on labelled images, on this machine.",
     "gate": "Set limits for the frames of a camera, beyond which a model is not asked.",
@@ -44,6 +44,7 @@ _COMMANDS = {
     "journal": "Verify, show, export or replay the record of a model's answers.",
     "pack": "Slim a bundle, zip it, or put artifacts compiled elsewhere into it.",
     "plan-evaluation": "Say how many images an evaluation set needs.",
+    "plugins": "List the plugins, what they provide, and what is wrong with them.",
     "predict": "Classify images or detect objects in them.",
     "report": "Write the evidence of a bundle as one HTML page.",
     "sbom": "List what a bundle is made of, and the libraries that it loads.",
@@ -69,19 +70,51 @@ folder, 4 unreadable model, 5 damaged bundle, 6 missing plugin or runtime,
 broken, 17 not a journal, or one that was changed, 130 Ctrl-C."""
 
 
+#: Key of a context's `meta` for the plugin whose command runs.
+_PROVIDER = "edgevision.plugin"
+
+
 class _Commands(click.Group):
     """A group that knows its commands by name, and imports the one that is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the built-in commands and of those that plugins add."""
-        return sorted({*_COMMANDS, *registry().commands()})
+        from edgevision.plugins.commands import plugin_commands
+
+        return sorted({*COMMANDS, *plugin_commands(COMMANDS)})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return one command."""
-        if cmd_name in _COMMANDS:
+        if cmd_name in COMMANDS:
             command: click.Command = import_module(f"edgevision.cli.{cmd_name.replace('-', '_')}").command
             return command
-        return registry().commands().get(cmd_name)
+        from edgevision.plugins import registry
+        from edgevision.plugins.commands import import_command, plugin_commands
+
+        added = plugin_commands(COMMANDS)
+        if cmd_name in added:
+            provider, point = added[cmd_name]
+            ctx.meta[_PROVIDER] = provider
+            return import_command(provider, point)
+        plugins = registry()  # a plugin may name its commands in a hook, which takes importing it
+        found = plugins.commands().get(cmd_name)
+        if found is not None:
+            ctx.meta[_PROVIDER] = plugins.provider("edgevision_commands", cmd_name)
+        return found
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click's; whatever a plugin's command raises is an error that names the plugin."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, EdgeVisionError, BrokenPipeError):
+            raise
+        except Exception as error:
+            provider = ctx.meta.get(_PROVIDER)
+            if provider is None or _is_disk_full(error) or os.environ.get(TRACEBACK_VARIABLE):
+                raise
+            from edgevision.plugins.door import failure
+
+            raise failure(provider, f"command '{ctx.invoked_subcommand}'", error) from error
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -116,9 +149,13 @@ class _Commands(click.Group):
 
 
 def _summaries() -> list[tuple[str, str]]:
-    """Names and one-line descriptions of all commands."""
-    added = {name: command.get_short_help_str() for name, command in registry().commands().items()}
-    return sorted({**added, **_COMMANDS}.items())
+    """Names and one-line descriptions of all commands; of a plugin's, what it comes from."""
+    from edgevision.plugins.commands import plugin_commands
+
+    added = {
+        name: f"A command of {provider.package}." for name, (provider, _) in plugin_commands(COMMANDS).items()
+    }
+    return sorted({**added, **COMMANDS}.items())
 
 
 @click.command(
@@ -132,8 +169,6 @@ def _summaries() -> list[tuple[str, str]]:
 @click.pass_context
 def cli(ctx: click.Context) -> None:
     """Convert trained Keras vision models for edge devices, with evidence, and run them there."""
-    with redirect_stdout(sys.stderr):  # what a plugin prints on import would stand before a command's JSON
-        registry()
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 
@@ -141,6 +176,7 @@ def cli(ctx: click.Context) -> None:
 def main() -> NoReturn:
     """Run the command line, and exit with a code that `edgevision.errors` documents."""
     signal.signal(signal.SIGTERM, _terminate)
+    keep_stdout_apart()
     stdout = sys.stdout
     # OpenCV and its FFmpeg log each broken image and frame, and so does this command line.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
@@ -161,8 +197,9 @@ def main() -> NoReturn:
         # Click replaces stdout when its reader has closed the pipe, as `head` does.
         sys.exit(error.code if sys.stdout is stdout else 0)
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in _DISK_FULL:
-            _exit(f"the output cannot be written: {error.strerror}", OutputError.exit_code)
+        if _is_disk_full(error):
+            reason = error.strerror if isinstance(error, OSError) else error
+            _exit(f"the output cannot be written: {reason}", OutputError.exit_code)
         if os.environ.get(TRACEBACK_VARIABLE):
             raise
         if _COMPLETION_VARIABLE in os.environ:  # nothing may disturb the line that is being typed
@@ -173,6 +210,10 @@ def main() -> NoReturn:
             1,
         )
     sys.exit(0)
+
+
+def _is_disk_full(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno in _DISK_FULL
 
 
 def _exit(message: str, code: int) -> NoReturn:

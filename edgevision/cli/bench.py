@@ -19,7 +19,13 @@ from edgevision.cli.options.groups import GroupedCommand, option, under
 from edgevision.cli.options.image import size_wh
 from edgevision.cli.options.model import BARE_HEADING, BARE_OPTIONS, load_from_arguments
 from edgevision.cli.options.path import PATH
-from edgevision.cli.options.run import ARTIFACT_OPTIONS, NO_TUNE_OPTION, SELFTEST_OPTION, THREADS_OPTION
+from edgevision.cli.options.run import (
+    ARTIFACT_OPTIONS,
+    BACKEND_OPTION,
+    NO_TUNE_OPTION,
+    SELFTEST_OPTION,
+    THREADS_OPTION,
+)
 from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.tables import echo_table
 from edgevision.cli.output.terminal import progress_on
@@ -32,7 +38,7 @@ _HEADER = ("stage", "CPU p50", "p95", "p99", "wall p50", "p95", "p99")
 
 @click.command("bench", cls=GroupedCommand)
 @click.argument("model", type=PATH)
-@under("Model to run", *ARTIFACT_OPTIONS, THREADS_OPTION, NO_TUNE_OPTION, SELFTEST_OPTION)
+@under("Model to run", *ARTIFACT_OPTIONS, THREADS_OPTION, BACKEND_OPTION, NO_TUNE_OPTION, SELFTEST_OPTION)
 @under(
     "Measurement",
     option(
@@ -91,7 +97,7 @@ def command(model: Path, plot: Path | None, as_json: bool, **arguments: Any) -> 
         check_folder_of(plot, "--plot")
     if arguments["deadline_ms"] is not None and arguments["sustained"] is None:
         raise click.UsageError("--deadline-ms requires --sustained MINUTES.")
-    settings = SessionSettings(threads=arguments["threads"])
+    settings = SessionSettings(threads=arguments["threads"], options=arguments["backend_options"])
     with load_from_arguments(model, arguments, settings) as network:
         with progress_on(sys.stderr) as progress:
             result = bench(

@@ -28,6 +28,7 @@ from edgevision.cli.options.measure import GROUND_TRUTH_OPTIONS, GROUPS_OPTION, 
 from edgevision.cli.options.path import PATH
 from edgevision.cli.options.score import SCORE_OPTIONS, operating_point_of, prediction_sets_of
 from edgevision.cli.options.task import SOURCE_TASK_OPTIONS, source_task_of
+from edgevision.cli.options.values import named_values
 from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.evidence import echo_evidence
 from edgevision.cli.output.terminal import progress_on, without_noise
@@ -67,6 +68,21 @@ from edgevision.tasks.options import TaskOptions
         type=PATH,
         multiple=True,
         help="TOML file with more device profiles. Repeatable.",
+    ),
+    option(
+        "--converter",
+        "converters",
+        multiple=True,
+        metavar="NAME",
+        help="Converter to take where several convert to one format. Repeatable.",
+    ),
+    option(
+        "--converter-option",
+        "converter_options",
+        metavar="NAME=VALUE",
+        multiple=True,
+        callback=named_values,
+        help="Option of the converter's own; VALUE is JSON or a word. Repeatable.",
     ),
 )
 @under(
@@ -138,6 +154,7 @@ from edgevision.tasks.options import TaskOptions
         metavar="PACKAGE",
         help="Installed package that defines layers of the model, such as keras_hub. Repeatable.",
     ),
+    option("--reader", metavar="NAME", help="Reader of the source, where several recognise it."),
     option("--signature", metavar="NAME", help="Signature to convert, of a SavedModel with several."),
     option(
         "--trust-source", is_flag=True, help="Run Python code that the source carries, such as Lambda layers."
@@ -261,6 +278,9 @@ def command(ctx: click.Context, /, source: Path, output: Path, as_json: bool, **
         author=arguments["author"],
         command=command_line(ctx),
         source_limits=source_limits_of(arguments),
+        reader=arguments["reader"],
+        converters=arguments["converters"],
+        converter_options=arguments["converter_options"],
     )
     try:
         with without_noise() as stderr, progress_on(stderr, in_milliseconds=True) as progress:

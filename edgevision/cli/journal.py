@@ -221,7 +221,7 @@ def _words(row: JournalRow) -> str:
         words.append("" if result is None else words_of(result))
     except (KeyError, TypeError, ValueError, AttributeError):  # of a caller's own form
         words.append("")
-    words.append(str(answer.get("source", answer.get("index", ""))))
+    words += [str(answer.get("message", "")), str(answer.get("source", answer.get("index", "")))]
     if row.kind == "skipped":
         words.append(
             ", ".join(f"{count} by {cause}" for cause, count in (document.get("counts") or {}).items())

@@ -34,7 +34,7 @@ from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.annotated import AnnotatedCopy, annotated_paths
 from edgevision.cli.output.left_out import echo_left_out
 from edgevision.errors import EdgeVisionError, InputError, OptionError
-from edgevision.execution.pipeline import in_order, shared_out, turn_on
+from edgevision.execution.thread_shares import shared_out, turn_on
 from edgevision.imaging.blocks import Read, image_blocks, read_or_error
 from edgevision.imaging.find import VIDEO_SUFFIXES, Found, ImageFile, find, frames_of
 from edgevision.imaging.frame import Frame
@@ -44,6 +44,7 @@ from edgevision.imaging.write import write_image
 from edgevision.streaming.records import ABSTAINED
 from edgevision.streaming.settings import StreamSettings
 from edgevision.streaming.sources.video_file import every_nth_frame
+from edgevision.system.in_order import in_order
 from edgevision.tasks.batches import pays
 from edgevision.tasks.image_model import ImageModel
 from edgevision.tasks.kind import TaskKind, kind_of

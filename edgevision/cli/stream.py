@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import sys
 import threading
@@ -34,6 +35,7 @@ from edgevision.cli.options.run import (
 from edgevision.cli.options.track import TRACK_OPTIONS, tracking_of
 from edgevision.cli.options.verbosity import verbosity, verbosity_options
 from edgevision.cli.output.stream_line import StreamLine, stream_line
+from edgevision.cli.output.window import window
 from edgevision.errors import OptionError, OutputError
 from edgevision.health import Health
 from edgevision.imaging.pixels import Pixels
@@ -52,7 +54,6 @@ from edgevision.tasks.kind import kind_of
 Sink = Callable[[StreamFrame, StreamResult[Any]], object]
 
 _STDOUT = Path("-")
-_WINDOW_NAME = "edgevision"
 #: Pixels of the longer side of a picture for a browser, at least: enlarged there, its text would be blurred.
 _LEAST_PREVIEW = 640
 
@@ -92,7 +93,8 @@ _LEAST_PREVIEW = 640
         metavar="S",
         type=click.FloatRange(min=0),
         default=30.0,
-        help="Seconds during which a lost live source is tried again. Default: 30.",
+        help="Seconds during which a source that is lost, or not there yet, is tried again; inf: without an "
+        "end. Default: 30.",
     ),
 )
 @under(
@@ -125,6 +127,19 @@ _LEAST_PREVIEW = 640
         default=10.0,
         help="Seconds between checks of a known answer, each one inference; 0 for none. Default: 10.",
     ),
+    option(
+        "--fallback",
+        multiple=True,
+        metavar="NAME",
+        help="Backend, or another bundle with the same task and labels, that answers if MODEL fails. "
+        "Repeatable, in this order.",
+    ),
+    option(
+        "--return-after",
+        metavar="N",
+        type=click.IntRange(min=1),
+        help="Return from a fallback after N good checks in a row. Default: never.",
+    ),
 )
 @under(BARE_HEADING, *BARE_OPTIONS)
 @verbosity_options
@@ -141,8 +156,9 @@ def command(model: Path, source: str, **arguments: Any) -> None:
         check_video_path(save, "--save")
     preview = None if arguments["preview"] is None else address_of(arguments["preview"] or str(DEFAULT_PORT))
     states = {path: _free(path, name, overwrite) for path, name in ((save, "--save"), (jsonl, "--jsonl"))}
+    reconnect_s = None if math.isinf(arguments["reconnect_s"]) else arguments["reconnect_s"]
     settings = StreamSettings(
-        stall_s=arguments["stall_s"], reconnect_s=arguments["reconnect_s"], call=thresholds_of(arguments)
+        stall_s=arguments["stall_s"], reconnect_s=reconnect_s, call=thresholds_of(arguments)
     )
     with ExitStack() as stack:
         journal = stack.enter_context(journal_of(arguments, wait=False))
@@ -172,7 +188,7 @@ def command(model: Path, source: str, **arguments: Any) -> None:
 
 
 def _health_of(network: ImageModel[Any]) -> Callable[[], Health] | None:
-    return partial(network.health, check=False) if network.monitor.scheduled else None
+    return partial(network.health, check=False) if network.is_watched else None
 
 
 def _free(path: Path | None, option_name: str, overwrite: bool) -> OutputState:
@@ -185,7 +201,6 @@ def _free(path: Path | None, option_name: str, overwrite: bool) -> OutputState:
 
 
 def _consume(stream: Stream[Any], sinks: list[Sink], line: StreamLine) -> None:
-    told_ns = 0
     with _ended_by_signals(stream) as signals, stream:
         try:
             for frame, result in stream:
@@ -194,28 +209,12 @@ def _consume(stream: Stream[Any], sinks: list[Sink], line: StreamLine) -> None:
                 line.add(result)
                 if line.is_due():
                     line.show(stream.counters)
-                    told_ns = _tell(stream, told_ns)
         finally:
             line.end(stream.counters)
-            _tell(stream, told_ns)
     if signal.SIGTERM in signals:
         sys.exit(128 + signal.SIGTERM)
     if signals:
         raise click.Abort
-
-
-def _tell(stream: Stream[Any], since_ns: int) -> int:
-    """Print what happened to the source after `since_ns`, but for its plain beginning and end.
-
-    Returns:
-        The time up to which events were printed, on the monotonic clock.
-    """
-    for event in stream.events:
-        if event.at.monotonic_ns > since_ns:
-            since_ns = event.at.monotonic_ns
-            if event.kind not in ("opened", "ended") and verbosity() >= 0:
-                echo_line(f"{event.at.iso()}  {event.kind}: {event.message}", err=True)
-    return since_ns
 
 
 @contextmanager
@@ -256,7 +255,7 @@ def _pictures(
     """Draws each result, and writes and shows it."""
     top, started_ns = arguments["top"] or 1, None
     writer = None if save is None else stack.enter_context(VideoWriter(save, before or OutputState()))
-    window = stack.enter_context(_window()) if arguments["show"] else None
+    show = stack.enter_context(window()) if arguments["show"] else None
 
     def draw(frame: StreamFrame, result: StreamResult[Any]) -> None:
         nonlocal started_ns
@@ -268,8 +267,8 @@ def _pictures(
             shown_s = (frame.captured_at.monotonic_ns - started_ns) / 1e9
         if writer is not None:
             writer.write(picture, shown_s)
-        if window is not None:
-            window(picture)
+        if show is not None:
+            show(picture)
 
     return draw
 
@@ -309,26 +308,3 @@ def _drawn(
 def _viewable(network: Any, frame: StreamFrame) -> Pixels:
     picture: Pixels = viewable(frame.image, network.preprocessing.mapping)
     return picture
-
-
-@contextmanager
-def _window() -> Iterator[Callable[[Pixels], None]]:
-    import cv2
-
-    try:
-        cv2.namedWindow(_WINDOW_NAME)
-    except cv2.error as error:
-        raise OptionError(
-            "--show: this OpenCV has no windows, or there is no display; run: pip uninstall "
-            "opencv-python-headless && pip install opencv-python, or write a video with --save FILE.mp4"
-        ) from error
-
-    def show(picture: Pixels) -> None:
-        cv2.imshow(_WINDOW_NAME, picture[..., ::-1])
-        if cv2.waitKey(1) == ord("q"):
-            signal.raise_signal(signal.SIGINT)
-
-    try:
-        yield show
-    finally:
-        cv2.destroyWindow(_WINDOW_NAME)

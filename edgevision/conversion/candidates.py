@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from edgevision.artifact import CALIBRATED, MIXED, Artifact
+from edgevision.artifact import MIXED, Artifact, is_calibrated, standard_precision
 from edgevision.backend import Backend, SessionSettings
 from edgevision.conversion.failures import failure_of
 from edgevision.conversion.numeric_check import NumericCheck
@@ -17,8 +17,10 @@ from edgevision.conversion.reference import Reference
 from edgevision.conversion.schedule import Schedule, Stage
 from edgevision.conversion.search import Sensitivities
 from edgevision.conversion.self_description import described
+from edgevision.conversion.settings import ANY_CONVERTER, ConverterChoice
 from edgevision.converter import (
     CalibrationData,
+    ConfigurableConverter,
     Converter,
     FullIntegerConverter,
     PlainConverter,
@@ -142,6 +144,7 @@ class CandidateBuilder:
         plugins: provide converters and backends.
         steps: the progress of the conversion.
         numeric_check: compares the outputs of candidates in float; `None` where that is not required.
+        converters: which of several convert, and their options.
     """
 
     def __init__(
@@ -153,7 +156,9 @@ class CandidateBuilder:
         plugins: Registry,
         steps: Schedule,
         numeric_check: NumericCheck | None = None,
+        converters: ConverterChoice = ANY_CONVERTER,
     ) -> None:
+        self._wanted = converters
         self._source = source
         self._numeric_check = numeric_check
         self._calibration_data = calibration_data
@@ -204,7 +209,7 @@ class CandidateBuilder:
     def sensitivities(self, artifact_format: str) -> Sensitivities:
         """The layers of the source, most sensitive first; empty if they cannot be ranked for this format."""
         planned = PlannedArtifact(artifact_format, "int8", ())
-        converter = find_converter(planned, self._source, self._plugins)
+        converter = find_converter(planned, self._source, self._plugins, self._wanted)
         if not isinstance(converter, SelectiveConverter) or self._calibration_data is None:
             return ()
         return tuple(converter.sensitivities(self._source, "int8", self._calibration_data))
@@ -212,7 +217,7 @@ class CandidateBuilder:
     def _convert_and_run(self, planned: PlannedArtifact, run: _Run) -> _FirstRun:
         """The artifact after its first run."""
         source, data, held_out = self._source, self._calibration_data, self._held_out
-        converter = find_converter(planned, source, self._plugins)
+        converter = find_converter(planned, source, self._plugins, self._wanted)
         if (
             data is None
             or held_out is None
@@ -276,7 +281,7 @@ class CandidateBuilder:
                 self._source, "int8", self._calibration_data, keep_float=planned.float_layers
             )
             return replace(artifact, precision=MIXED)
-        data = self._calibration_data if planned.precision in CALIBRATED else None
+        data = self._calibration_data if is_calibrated(planned.precision) else None
         return converter.convert(self._source, planned.precision, data)
 
 
@@ -308,27 +313,66 @@ def _run_first(
         ) from error
 
 
-def find_converter(planned: PlannedArtifact, source: Source, plugins: Registry) -> Converter:
+def find_converter(
+    planned: PlannedArtifact,
+    source: Source,
+    plugins: Registry,
+    wanted: ConverterChoice = ANY_CONVERTER,
+) -> Converter:
     """The converter for an artifact.
 
+    Args:
+        planned: the artifact.
+        source: the trained model.
+        plugins: provide the converters.
+        wanted: which of several is taken, and its options.
+
     Raises:
-        PluginError: there is none for the source, the format and the precision.
+        PluginError: there is none for the source, the format and the precision, or of a name in `wanted`.
+        OptionError: there are several, and none of them is wanted.
     """
+    preferred = {plugins.converter(name).name for name in wanted.names}
     converters = [
         converter
         for converter in plugins.converters().values()
         if (converter.kind, converter.format) == (source.kind, planned.format)
     ]
     precision = "int8" if planned.precision == MIXED else planned.precision
-    for converter in converters:
-        if precision in converter.precisions:
-            if planned.symmetric and isinstance(converter, SymmetricConverter):
-                return converter.symmetric()
-            return converter
+    able = [converter for converter in converters if precision in converter.precisions]
+    able = [converter for converter in able if converter.name in preferred] or able
+    if len(able) > 1:
+        names = [converter.name for converter in able]
+        raise OptionError(
+            f"{planned.id}: {' and '.join(names)} convert from {source.description} to it; "
+            f"pass --converter {' or '.join(names)}"
+        )
+    if able:
+        converter = _with_options(able[0], planned, wanted.options)
+        if planned.symmetric and isinstance(converter, SymmetricConverter):
+            return converter.symmetric()
+        return converter
     supported = sorted({precision for converter in converters for precision in converter.precisions})
     raise PluginError(
         f"no converter from {source.description} to {planned.id}; supported: {', '.join(supported) or 'none'}"
     )
+
+
+def _with_options(converter: Converter, planned: PlannedArtifact, stated: Mapping[str, Any]) -> Converter:
+    """The converter with the options of the artifact's targets, and those that were stated."""
+    options: dict[str, Any] = {}
+    for target in planned.targets:
+        options |= target.converter_options
+    options |= stated
+    if not options:
+        return converter
+    known = converter.options if isinstance(converter, ConfigurableConverter) else ()
+    for name in options:
+        if name not in known:
+            raise OptionError(
+                f"converter '{converter.name}' has no option '{name}'; it has: {', '.join(known) or 'none'}"
+            )
+    assert isinstance(converter, ConfigurableConverter)  # noqa: S101 - it has options
+    return converter.with_options(options)
 
 
 def judge(
@@ -349,7 +393,8 @@ def judge(
     """
     planned, session, evaluator = candidate.planned, candidate.session, reference.evaluator
     comparison = evaluator.compare(reference.answers, answers)
-    error, default = candidate.output_error, evaluator.default_agreement[planned.precision]
+    default = evaluator.default_agreement[standard_precision(planned.precision)]
+    error = candidate.output_error
     numeric = None if error is None else output_error(error, planned.precision, session.precision)
     return Measured(
         artifact=planned.id,

@@ -7,15 +7,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgevision.artifact import CALIBRATED
+from edgevision.artifact import is_calibrated
 from edgevision.bundle.pictures import write_pictures
-from edgevision.bundle.provenance import InputRecord
+from edgevision.bundle.provenance import InputRecord, PluginRecord
 from edgevision.bundle.storage import check_output, write_bundle
 from edgevision.calibration.coverage import coverage_findings
 from edgevision.calibration.findings import Finding
 from edgevision.conversion.candidates import CandidateBuilder, Trial, find_converter
 from edgevision.conversion.device_limits import unmeasured_limits
 from edgevision.conversion.example_pictures import example_pictures
+from edgevision.conversion.find_reader import find_reader
 from edgevision.conversion.isolated import convert_isolated
 from edgevision.conversion.numeric_check import NumericCheck
 from edgevision.conversion.package import compose
@@ -40,17 +41,17 @@ from edgevision.conversion.sets import ConversionSets, coverage_of, evaluation_i
 from edgevision.conversion.settings import ConversionRequest, ConversionSettings
 from edgevision.conversion.speed import speed_bases
 from edgevision.conversion.trials import Failure, Trials
+from edgevision.conversion.used_plugins import used_plugins
 from edgevision.converter import (
     CheckingReader,
     ConfigurableReader,
-    ExplainingReader,
     Source,
     SourceOptions,
     SourceReader,
 )
 from edgevision.datasets.groups import GroupSource, stated_groups
 from edgevision.datasets.image_sets import ImageSet, SetFacts
-from edgevision.errors import ConversionError, EdgeVisionError, InferenceError, OptionError, SourceError
+from edgevision.errors import ConversionError, EdgeVisionError, InferenceError, OptionError
 from edgevision.evaluation.evaluator import Evaluator
 from edgevision.evaluation.for_source import check_stated, evaluator_for_source
 from edgevision.evaluation.run import Examples, Images, open_images, stated_images
@@ -183,6 +184,7 @@ class Conversion:
     before: OutputState | None
     on_activity: OnActivity
     inputs: tuple[InputRecord, ...]
+    reader: str
 
     @classmethod
     def prepare(
@@ -200,7 +202,7 @@ class Conversion:
         if not missing:
             before = check_output(request.output, settings.force)
             on_activity(Activity(Phase.CHECKING))
-            reader = _find_reader(request.source, plugins)
+            reader = find_reader(request.source, plugins, settings.reader)
             on_activity(Activity(Phase.PREPARING))
             with missing.collected():
                 sets = open_sets(request, plan.calibrated)
@@ -212,7 +214,7 @@ class Conversion:
         source = _read(reader, request, on_activity)
         if not plan.searching:
             for planned in plan.artifacts:
-                find_converter(planned, source, plugins)
+                find_converter(planned, source, plugins, settings.converter_choice)
         evaluator = evaluator_for_source(source, settings.task, sets.evaluation, plugins)
         if sets.synthetic:
             steps.next("synthesizing calibration images", Stage.RANKING)
@@ -222,7 +224,7 @@ class Conversion:
             scores = score_calibration_request(settings, evaluator, sets.calibration)
         inputs = digests_of_inputs(request, source, sets)
         facts = request, plan, sets, source, evaluator, scores, plugins, steps, before
-        return cls(*facts, on_activity, inputs)
+        return cls(*facts, on_activity, inputs, reader.name)
 
     def run(self) -> Evidence:
         """Convert, measure, verify, and write the bundle; raises as `convert`."""
@@ -276,7 +278,8 @@ class Conversion:
         if self.request.settings.budget.is_default:
             check = NumericCheck(self.source, self.evaluator, evaluation)
         return CandidateBuilder(
-            self.source, data, self.evaluator, evaluation, self.plugins, self.steps, check
+            *(self.source, data, self.evaluator, evaluation, self.plugins, self.steps, check),
+            converters=self.request.settings.converter_choice,
         )
 
     def _artifact_watch(self) -> ArtifactWatch:
@@ -349,9 +352,21 @@ class Conversion:
             ),
             calibration_coverage=coverage,
             training_input=training_input,
-            provenance=provenance_of(self.request, self.inputs, self.source.versions),
+            provenance=provenance_of(
+                self.request, self.inputs, self.source.versions, self._used_plugins(chosen)
+            ),
         )
         return evidence if self.request.settings.record_names else private(evidence, self.request)
+
+    def _used_plugins(self, chosen: Sequence[Trial]) -> tuple[PluginRecord, ...]:
+        wanted = self.request.settings.converter_choice
+        candidates = [trial.candidate for trial in chosen]
+        converters = [
+            find_converter(one.planned, self.source, self.plugins, wanted).name for one in candidates
+        ]
+        backends = [target.backend for one in candidates for target in one.planned.targets]
+        backends += [one.session.backend for one in candidates]
+        return used_plugins(self.reader, converters, backends, self.evaluator.task, self.plugins)
 
     def _write(self, reference: Reference, chosen: Sequence[Trial], evidence: Evidence) -> None:
         settings = self.request.settings
@@ -362,7 +377,7 @@ class Conversion:
 
 def _schedule(progress: Progress | None, plan: ConversionPlan, sets: ConversionSets) -> Schedule:
     """The stages of the conversion, as far as they are known; a search may add some."""
-    integer = sum(artifact.precision in CALIBRATED for artifact in plan.artifacts)
+    integer = sum(is_calibrated(artifact.precision) for artifact in plan.artifacts)
     expected = {
         Stage.READING: 1,
         Stage.SOURCE: len(sets.evaluation),
@@ -424,32 +439,10 @@ def _collect_statements(
             evaluation_images(request)
     with suppress(EdgeVisionError), missing.collected():
         on_activity(Activity(Phase.CHECKING))
-        source = _read(_find_reader(request.source, plugins), request, on_activity)
+        source = _read(find_reader(request.source, plugins, request.settings.reader), request, on_activity)
         if task.generation is None:
             images = None if request.evaluation is None else open_images(request.evaluation)
             check_stated(source, task, None if images is None else images.class_names, plugins)
-
-
-def _find_reader(path: Path, plugins: Registry) -> SourceReader:
-    if not path.exists():
-        raise SourceError(f"{path}: no such file or directory")
-    if not (path.is_file() or path.is_dir()):  # a pipe would be waited for
-        raise SourceError(f"{path}: expected a file or directory; copy the model into a file first")
-    readers = plugins.readers()
-    try:
-        for reader in readers.values():
-            if reader.reads(path):
-                return reader
-        for reader in readers.values():
-            if isinstance(reader, ExplainingReader):
-                raise SourceError(reader.explain(path))
-    except OSError as error:
-        reason = error.strerror or error
-        raise SourceError(f"{path}: cannot be read: {reason}; check its permissions, or copy it") from error
-    raise SourceError(
-        f"{path}: expected a .keras or .h5 file, or a SavedModel directory"
-        + ("" if readers else "; no plugin that reads models is installed")
-    )
 
 
 def _read(reader: SourceReader, request: ConversionRequest, on_activity: OnActivity) -> Source:

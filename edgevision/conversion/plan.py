@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from edgevision.artifact import CALIBRATED, MIXED, PRECISIONS
+from edgevision.artifact import MIXED, is_calibrated, precision_meanings
 from edgevision.backend import Backend, SessionSettings
 from edgevision.conversion.settings import ConversionRequest
 from edgevision.errors import DeviceError, MissingOptionError, MissingRuntimeError, OptionError
@@ -95,7 +95,7 @@ def plan_conversion(request: ConversionRequest, plugins: Registry) -> Conversion
     artifacts = tuple(plan_artifacts(targets, () if searching else request.precisions, symmetric))
     for artifact in artifacts:
         measurement_backend_for(artifact, plugins)
-    calibrated = tuple(artifact.id for artifact in artifacts if artifact.precision in CALIBRATED)
+    calibrated = tuple(artifact.id for artifact in artifacts if is_calibrated(artifact.precision))
     if searching:
         # Without a calibration set, the search tries only candidates that need none.
         calibrated = ("the search for a precision",) if request.can_calibrate else ()
@@ -108,7 +108,7 @@ def _is_search(request: ConversionRequest, targets: Sequence[Target]) -> bool:
         others = ", ".join(precision for precision in precisions if precision != "auto")
         raise OptionError(f"precision: 'auto' chooses the precision itself; remove {others}")
     searching = "auto" in precisions or (not precisions and request.can_calibrate)
-    integer_only = [target.name for target in targets if set(target.precisions) <= CALIBRATED]
+    integer_only = [target.name for target in targets if all(map(is_calibrated, target.precisions))]
     if searching and not request.can_calibrate and integer_only:
         raise OptionError(
             f"{integer_only[0]} runs only artifacts that need a calibration set; pass --calibration FOLDER"
@@ -143,8 +143,8 @@ def plan_artifacts(
     if not targets:
         raise MissingOptionError("", "no target; pass --target NAME (run: edgevision targets)")
     for precision in precisions:
-        if precision not in PRECISIONS:
-            raise OptionError(f"no precision '{precision}'; supported: {', '.join(PRECISIONS)}")
+        if precision not in precision_meanings():
+            raise OptionError(f"no precision '{precision}'; supported: {', '.join(precision_meanings())}")
     users: dict[PlannedArtifact, list[Target]] = {}
     for target in targets:
         for precision in _supported(target, precisions):
@@ -214,5 +214,7 @@ def _measurement_backend(target: Target, plugins: Registry) -> MeasurementBacken
         stand_in.version()
         return MeasurementBackend(stand_in, SessionSettings(), on_target=False)
     present = target.device in (None, *devices)
-    settings = SessionSettings(target.device, target.compute_precision) if present else SessionSettings()
+    settings = SessionSettings(options=target.backend_options)
+    if present:
+        settings = replace(settings, device=target.device, precision=target.compute_precision)
     return MeasurementBackend(backend, settings, on_target=present)

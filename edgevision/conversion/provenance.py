@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from edgevision._version import __version__
-from edgevision.bundle.provenance import InputRecord, Provenance
+from edgevision.bundle.provenance import InputRecord, PluginRecord, Provenance
 from edgevision.conversion.sets import ConversionSets
 from edgevision.conversion.settings import ConversionRequest
 from edgevision.converter import Source
@@ -72,7 +72,10 @@ def _digest_of(path: Path) -> str:
 
 
 def provenance_of(
-    request: ConversionRequest, inputs: tuple[InputRecord, ...], versions: Mapping[str, str]
+    request: ConversionRequest,
+    inputs: tuple[InputRecord, ...],
+    versions: Mapping[str, str],
+    plugins: tuple[PluginRecord, ...],
 ) -> Provenance:
     """The record of a conversion.
 
@@ -80,6 +83,7 @@ def provenance_of(
         request: what was asked for.
         inputs: digests of what was read.
         versions: library -> version, of those that read and converted the source.
+        plugins: those that took part.
     """
     settings = request.settings
     known = set() if settings.record_names else _paths(request)
@@ -93,6 +97,7 @@ def provenance_of(
         settings={name: _recorded(value) for name, value in {**stated, **_fields(settings)}.items()},
         libraries={**imported_versions(), **versions},
         inputs=inputs,
+        plugins=plugins,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from edgevision.artifact import standard_precision
 from edgevision.converter import Source
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import NotShownError
@@ -69,7 +70,7 @@ class Reference:
         comparison = self.evaluator.compare(self.answers, self.answers)
         missed = None
         for precision in precisions:
-            default = self.evaluator.default_agreement[precision]
+            default = self.evaluator.default_agreement[standard_precision(precision)]
             requirements = budget.requirements(comparison, default, output_error(0.0, precision), confidence)
             # Without a bound, an artifact that differs may have one.
             missed = next((one for one in requirements if not one.passed and one.bound is not None), None)

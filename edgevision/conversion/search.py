@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from edgevision.artifact import CALIBRATED, MIXED
+from edgevision.artifact import MIXED, is_calibrated
 from edgevision.conversion.plan import FLOAT_PRECISIONS, PlannedArtifact, planned_artifact
 from edgevision.conversion.speed import IsSlower
 from edgevision.evidence.requirements import CONFIDENCE
@@ -121,7 +121,7 @@ class PrecisionSearch:
 
     def _precisions(self) -> list[str]:
         """The precisions that may be tried, cheapest first."""
-        return [one for one in self.targets[0].precisions if self._calibrated or one not in CALIBRATED]
+        return [one for one in self.targets[0].precisions if self._calibrated or not is_calibrated(one)]
 
     def _share(self, planned: PlannedArtifact) -> float:
         precisions = self._precisions()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from edgevision.calibration.synthetic import SYNTHETIC
 from edgevision.conversion.source_limits import SourceLimits
@@ -13,13 +15,29 @@ from edgevision.evaluation.run import Images
 from edgevision.evidence.operating_specification import OperatingPointSpecification
 from edgevision.evidence.prediction_sets import PredictionSetSpecification
 from edgevision.evidence.requirements import Budget
-from edgevision.system.arguments import flag, instance, names, optional_text, paths, whole_number
+from edgevision.system.arguments import flag, instance, mapping, names, optional_text, paths, whole_number
 from edgevision.tasks.options import TaskOptions
 
 _FLAGS = (
     *("strict", "force_input", "trust_source", "pictures", "dicom_pictures"),
     *("force", "keep_passing", "accept_not_shown", "calibrate_scores", "record_names"),
 )
+
+
+class ConverterChoice(NamedTuple):
+    """Which converters convert, where several can.
+
+    Attributes:
+        names: of converters that are taken before others; those for other artifacts are passed over.
+        options: of the converter, besides those of the artifact's targets.
+    """
+
+    names: Sequence[str] = ()
+    options: Mapping[str, Any] = MappingProxyType({})
+
+
+#: The only one that can.
+ANY_CONVERTER = ConverterChoice()
 
 
 @dataclass(frozen=True)
@@ -62,6 +80,9 @@ class ConversionSettings:
             digests in place of these.
         author: who runs the conversion, for the evidence.
         command: words of the command line that runs it, for the evidence.
+        reader: name of the reader of the source; `None` takes the one that recognises it.
+        converters: names of converters to take where several convert to one format.
+        converter_options: options of the converter, as JSON values, besides those of the targets.
         source_limits: limits of the process in which the source is read and converted. `None` converts in the
             caller's process, without limits: a damaged source may kill or hang it. That process alone has
             classes that the caller registered with Keras.
@@ -92,6 +113,9 @@ class ConversionSettings:
     record_names: bool = False
     author: str | None = None
     command: Sequence[str] = ()
+    reader: str | None = None
+    converters: Sequence[str] = ()
+    converter_options: Mapping[str, Any] = field(default_factory=dict)
     source_limits: SourceLimits | None = field(default_factory=SourceLimits)
 
     def __post_init__(self) -> None:
@@ -99,14 +123,15 @@ class ConversionSettings:
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, whole_number(value, name, least=1))
-        for name in ("imports", "command"):
+        for name in ("imports", "command", "converters"):
             object.__setattr__(self, name, names(getattr(self, name), name))
         object.__setattr__(self, "targets_files", paths(self.targets_files, "targets_files"))
         for name in _FLAGS:
             object.__setattr__(self, name, flag(getattr(self, name), name))
+        mapping(self.converter_options, "converter_options")
         instance(self.task, TaskOptions, "task")
         instance(self.budget, Budget, "budget")
-        for name in ("signature", "author"):
+        for name in ("signature", "author", "reader"):
             object.__setattr__(self, name, optional_text(getattr(self, name), name))
         if self.operating_point is not None:
             instance(self.operating_point, OperatingPointSpecification, "operating_point")
@@ -114,6 +139,11 @@ class ConversionSettings:
             instance(self.prediction_sets, PredictionSetSpecification, "prediction_sets")
         if self.source_limits is not None:
             instance(self.source_limits, SourceLimits, "source_limits")
+
+    @property
+    def converter_choice(self) -> ConverterChoice:
+        """Which converters convert, and their options."""
+        return ConverterChoice(self.converters, self.converter_options)
 
     @property
     def needs_labelled_calibration(self) -> bool:

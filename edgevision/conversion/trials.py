@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from edgevision.artifact import CALIBRATED
+from edgevision.artifact import CALIBRATED, is_calibrated
 from edgevision.conversion.candidate_times import CandidateTimes, with_costs
 from edgevision.conversion.candidates import Candidate, CandidateBuilder, Trial, judge
 from edgevision.conversion.device_limits import DEVICE_UNITS, device_requirements
@@ -327,7 +327,7 @@ class Trials:
             return ()
 
     def _build(self, planned: PlannedArtifact) -> Candidate:
-        kind = Stage.INTEGER if planned.precision in CALIBRATED else Stage.FLOAT
+        kind = Stage.INTEGER if is_calibrated(planned.precision) else Stage.FLOAT
         self._steps.next(f"converting to {planned.id}", kind)
         with self._watch.converting(planned.id):
             return self._builder.build(planned)

@@ -441,7 +441,8 @@ def _entry_of(image: ImageFile, folder: Path) -> _Entry:
 
 def _archive_entries(path: Path) -> tuple[list[_Entry], list[LeftOut]]:
     try:
-        archive = StrictZip.at(path)
+        # Of a million images each would be read twice.
+        archive = StrictZip.at(path, both_headers=False)
     except OSError as error:
         reason = error.strerror or error
         raise InputError(f"{path}: cannot read a folder or .zip archive of images: {reason}") from error

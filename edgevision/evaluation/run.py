@@ -15,11 +15,12 @@ from edgevision.datasets.image_sets import ImageSet
 from edgevision.datasets.seed_sets import SeedSet
 from edgevision.errors import InputError, OptionError
 from edgevision.evaluation.evaluator import Evaluator
-from edgevision.execution.pipeline import in_blocks, in_order, shared_out, turn_on
+from edgevision.execution.thread_shares import shared_out, turn_on
 from edgevision.imaging.blocks import read_block
 from edgevision.imaging.find import LeftOut
 from edgevision.system.arguments import one_path
 from edgevision.system.cores import cores
+from edgevision.system.in_order import in_blocks, in_order
 from edgevision.tasks.batches import BATCH, TINY, pays
 
 #: An evaluation set or a calibration set.

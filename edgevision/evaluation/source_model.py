@@ -88,7 +88,7 @@ def stated_normalization(facts: SourceFacts) -> StatedNormalization | None:
 
 
 def check_takes_image(source: Source) -> None:
-    """Refuse a model whose input is no image; raises SourceError with the next step."""
+    """Refuse a model whose input is something else than an image; raises SourceError."""
     if len(source.inputs) != 1:
         names = ", ".join(spec.name for spec in source.inputs)
         raise SourceError(

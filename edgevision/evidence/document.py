@@ -42,6 +42,7 @@ from edgevision.metrics.comparison import (
 )
 from edgevision.metrics.intervals import Interval
 from edgevision.metrics.reliability import Reliability, ReliabilityBin
+from edgevision.system.field_types import check_field_types
 from edgevision.system.private_paths import with_texts, without_folders
 from edgevision.system.schema_version import newer_schema
 from edgevision.system.strict_json import read_json
@@ -147,7 +148,8 @@ def read_evidence(text: str, where: str) -> Evidence:
     """Read the text of an ``evidence.json``.
 
     Raises:
-        BundleError: it is not a valid ``evidence.json``, or its schema version is unknown.
+        BundleError: it is not a valid ``evidence.json``, a field holds something else than it should, or its
+            schema version is unknown.
     """
     try:
         document = read_json(text)
@@ -159,7 +161,7 @@ def read_evidence(text: str, where: str) -> Evidence:
         if version > SCHEMA_VERSION:
             raise BundleError(newer_schema(where, version, SCHEMA_VERSION, {"edgevision": writer}))
         calibration = document.pop("calibration")
-        return Evidence(
+        evidence = Evidence(
             evaluation=set_facts_from(document.pop("evaluation")),
             calibration=None if calibration is None else set_facts_from(calibration),
             results=tuple(_measured(row) for row in document.pop("results")),
@@ -176,11 +178,13 @@ def read_evidence(text: str, where: str) -> Evidence:
             provenance=provenance_from(document.pop("provenance", None)),
             **document,
         )
+        check_field_types(evidence)
     except BundleError:
         raise
     except Exception as error:  # one interface for whatever such a document leads to
         reason = f"field {error} is missing" if isinstance(error, KeyError) else error
         raise BundleError(f"{where}: not valid evidence for this release: {reason}") from error
+    return evidence
 
 
 def _training_input(row: dict[str, Any] | None) -> TrainingInputEvidence | None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from edgevision.artifact import Artifact
 from edgevision.backend import Backend, SessionSettings
-from edgevision.errors import PluginError
+from edgevision.errors import MissingPluginError
 from edgevision.execution.limits import limit_this_process
 from edgevision.execution.messages import Message, artifact_of, with_artifact
 from edgevision.execution.worker import Worker
@@ -76,7 +76,7 @@ def _run_requested(request: Message) -> Message:
     }
     try:
         backend = requested_backend(request.fields)
-    except PluginError:
+    except MissingPluginError:
         return Message({"absent": True})
     settings = SessionSettings(**request.fields["settings"])
     return Message({"absent": False}, _run(artifact_of(request), backend, settings, inputs))
@@ -92,11 +92,11 @@ def requested_backend(fields: Mapping[str, Any]) -> Backend:
     """The backend that a request names, if it is the one that the caller has.
 
     Raises:
-        PluginError: this process has no such backend, or another of the same name.
+        MissingPluginError: this process has no such backend, or another of the same name.
     """
     backend = registry().backend(fields["backend"])
     if class_name(backend) != fields["class"]:
-        raise PluginError(f"backend '{backend.name}' is another one in a process of its own")
+        raise MissingPluginError(f"backend '{backend.name}' is another one in a process of its own")
     return backend
 
 

@@ -219,6 +219,7 @@ class _Packing:
             "replacements": names,
         }
         stated |= {"pictures": settings.pictures, "evidence_details": settings.evidence_details}
+        packed = self.bundle.manifest.provenance
         if settings.input_gate is not None:
             stated["input_gate"] = settings.input_gate.to_dict()
         return Provenance(
@@ -228,6 +229,7 @@ class _Packing:
             author=settings.author,
             settings=stated,
             inputs=(InputRecord("bundle", base_name(self.bundle.path), self.bundle.digest),),
+            plugins=() if packed is None else packed.plugins,
         )
 
     def _kept(self) -> list[ArtifactEntry]:

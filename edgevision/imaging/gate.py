@@ -73,7 +73,7 @@ class InputGate:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     def measures(self, levels: Pixels) -> dict[str, float]:
-        """What this gate measures in reduced grey levels, by the name of the limit."""
+        """The measures of reduced grey levels that have a limit, by its name."""
         found: dict[str, float] = {}
         if self.dark_share is not None:
             found["dark_share"] = dark_share(levels)
@@ -102,7 +102,7 @@ def input_gate_from(document: object) -> InputGate | None:
 
 
 class GateAnswer(NamedTuple):
-    """What a gate says of one frame.
+    """The answer of a gate about one frame.
 
     Attributes:
         reason: why it should not be answered; empty if it should.

@@ -19,6 +19,7 @@ from edgevision.errors import (
     EdgeVisionError,
     MissingRuntimeError,
     PluginError,
+    PluginFailedError,
     ProcessError,
 )
 from edgevision.execution.first_run import class_name, first_run, requested_backend, settings_fields
@@ -78,6 +79,8 @@ def run_in_child(where: object, artifact: Artifact, backend: Backend, settings: 
         seconds = _time_limit(artifact.size_bytes, _runs_on_cpu(backend, settings))
         with Worker() as worker:
             first_run(worker, artifact, backend, settings, {}, what, seconds)
+    except PluginFailedError:
+        raise
     except (_NotInChildError, PluginError) as error:
         info("%s: is opened in this process, not in one of its own first: %s", where, error)
     except ProcessError as error:
@@ -111,6 +114,8 @@ def answers_in_child(worker: Worker, bundle: Bundle, choice: Choice) -> tuple[st
         _check_travels(settings)
         what = f"{entry.id} on {backend.name}"
         answer = worker.ask(_answers_requested, Message(fields), what=what, timeout_s=seconds).fields
+    except PluginFailedError:
+        raise
     except (_NotInChildError, PluginError):
         return _answers(bundle, choice)
     return answer["device"], answer["difference"]
@@ -196,6 +201,8 @@ class _Child:
             answer = self._worker.ask(
                 _decide_requested, Message(fields), what=what, timeout_s=self._seconds
             ).fields
+        except PluginFailedError:
+            raise
         except PluginError as error:
             raise _NotInChildError(str(error)) from error
         if "absent" in answer:
@@ -223,10 +230,14 @@ class _Child:
                 passed.append(self.decide(alone, f"{self._bundle.path}: {artifact} on {backend}"))
             except BundleError:
                 raise
-            except (PluginError, DeviceError, _NotInChildError):
-                left_out.add(pair)  # it is not available here
+            except _NotInChildError:
+                left_out.add(pair)
             except EdgeVisionError as failure:
                 left_out.add(pair)
+                if isinstance(failure, (PluginError, DeviceError)) and not isinstance(
+                    failure, PluginFailedError
+                ):
+                    continue  # it is not available here
                 _warn_left_out(self._bundle, f"{artifact} on {backend}", failure)
         if not passed:
             raise ProcessError(f"{error}; {_next_step(self._bundle)}") from error

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from edgevision.backend import Backend, SessionSettings
-from edgevision.errors import DeviceError, EdgeVisionError, OptionError, PluginError
+from edgevision.errors import DeviceError, EdgeVisionError, MissingPluginError, OptionError, PluginError
 from edgevision.plugins import Registry
 from edgevision.system.log import info
 
@@ -185,6 +185,7 @@ def choice_by_order(bundle: Bundle, request: Request, plugins: Registry) -> Choi
         OptionError: the bundle has no artifact of this precision.
         PluginError, DeviceError: no such backend is available, or none has the device.
     """
+    from edgevision.bundle.provenance import with_install_command
     from edgevision.loading.configurations import entries_of
 
     settings, reasons = request.settings, dict[str, str]()
@@ -194,6 +195,9 @@ def choice_by_order(bundle: Bundle, request: Request, plugins: Registry) -> Choi
                 continue
             try:
                 return Choice(entry, plugins.available_backend(name, settings.device), settings)
+            except MissingPluginError as error:
+                provenance = bundle.manifest.provenance
+                reasons[name] = str(with_install_command(error, provenance, "backend", name))
             except EdgeVisionError as error:
                 reasons[name] = str(error)
     message = f"{bundle.path}: no backend that it was converted for is available: {_listed(reasons)}"
@@ -259,10 +263,14 @@ def _available(name: str, request: Request, plugins: Registry) -> Backend:
 
 def _choice_of_backend(name: str, bundle: Bundle, request: Request, plugins: Registry) -> Choice:
     """The first artifact that was measured on the backend, else of its own format, else of another."""
+    from edgevision.bundle.provenance import with_install_command
     from edgevision.loading.configurations import entries_of
 
     entries = entries_of(bundle, request.precision)
-    backend = plugins.backend(name)
+    try:
+        backend = plugins.backend(name)
+    except MissingPluginError as error:
+        raise with_install_command(error, bundle.manifest.provenance, "backend", name) from error
     measured = [
         entry for entry in entries if backend.name in entry.backends and entry.format in backend.formats
     ]

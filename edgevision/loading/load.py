@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from edgevision.backend import DoubtingBackend, SessionSettings
-from edgevision.errors import OptionError
+from edgevision.errors import MissingPluginError, OptionError
 from edgevision.loading.bare import BareModel, bare_options, load_bare
 from edgevision.loading.choice import Choice, Request
 from edgevision.loading.first_load import ALWAYS, NEVER, checked_choice
@@ -30,6 +31,7 @@ if TYPE_CHECKING:  # a process that runs one bare classifier imports no bundles,
     from edgevision.bundle.trust import TrustPolicy
     from edgevision.health import Check, HealthChecks
     from edgevision.isolation.settings import Isolation
+    from edgevision.loading.fallback import Fallback
     from edgevision.loading.requirements import Requirements
     from edgevision.session import CheckedSession
     from edgevision.system.numeric import RealNumber
@@ -54,6 +56,7 @@ class LoadOptions(TypedDict, total=False):
     standby: bool
     require: Requirements | None
     health_every_s: RealNumber | HealthChecks | None
+    fallback: Sequence[str | Path | Fallback]
 
 
 def load(  # noqa: PLR0913  (all but the first three by name)
@@ -73,6 +76,7 @@ def load(  # noqa: PLR0913  (all but the first three by name)
     standby: bool = False,
     require: Requirements | None = None,
     health_every_s: RealNumber | HealthChecks | None = None,
+    fallback: Sequence[str | Path | Fallback] = (),
 ) -> Model:
     """Load a model on this machine: a `Classifier`, a `Detector` or a `Generator`, as the bundle says.
 
@@ -126,7 +130,14 @@ def load(  # noqa: PLR0913  (all but the first three by name)
         require: what must hold for the loaded model.
         health_every_s: seconds between checks of a known answer, each one inference in a thread of its own,
             until the model is closed; a `HealthChecks` also says when an answer is overdue. `model.health()`
-            has the result. `None` checks when that is called.
+            has the result. `None` checks when that is called; with `fallback` it is 10.
+        fallback: what answers if this model fails, in this order: names of backends, for the same model on
+            them, paths of other bundles with the same task and labels, or `Fallback` objects. All are loaded
+            now, with these arguments but for backend, device, precision, settings and `bare`; `require` must
+            hold for each. One that cannot be loaded raises; the first may be missing, with a warning. The
+            next one takes over when a call or a check of a known answer fails, with a warning, an event for
+            observers, and the health ``degraded``; it answers the very call that failed. The model does not
+            return to an earlier one by itself, except after `HealthChecks.return_after` good checks of it.
 
     Raises:
         BundleError: the bundle is damaged.
@@ -139,11 +150,52 @@ def load(  # noqa: PLR0913  (all but the first three by name)
         RequirementsError: the loaded model does not meet `require`.
     """
     path, plugins = one_path(path, "path"), registry()
+    load_one = partial(
+        _load_one,
+        threads=threads,
+        selftest=selftest,
+        tune=tune,
+        trust=trust,
+        isolation=_isolation(isolate, deadline_ms, standby),
+        require=_requirements(require),
+        plugins=plugins,
+    )
+    checks = _health_checks(health_every_s)
+    if isinstance(fallback, (tuple, list)) and not fallback:
+        model = load_one(path, backend, device, precision, settings, bare)
+        if checks is not None:
+            model.watch(checks)
+    else:
+        from edgevision.loading.fallback import load_with_fallbacks
+
+        first = path, backend, device, precision, settings, bare
+        model = load_with_fallbacks(load_one, first, fallback, checks, plugins)
+    if observers.listening:
+        observers.call("edgevision_model_loaded", model=model, path=path)
+    return model
+
+
+def _load_one(  # noqa: PLR0913  (those of load)
+    path: Path,
+    backend: str | None,
+    device: str | None,
+    precision: str | None,
+    settings: SessionSettings | None,
+    bare: BareModel | None,
+    *,
+    threads: int | None,
+    selftest: str,
+    tune: bool | None,
+    trust: TrustPolicy | None,
+    isolation: Isolation | None,
+    require: Requirements | None,
+    plugins: Registry,
+) -> Model:
+    """One model, with arguments of `load`, of which the last ones hold for its fallbacks, too."""
     request = request_of(backend, device, precision, threads, settings, tune, selftest)
-    request = replace(request, isolation=_isolation(isolate, deadline_ms, standby))
+    request = replace(request, isolation=isolation)
     for_bundles = {"precision": precision, "selftest": request.selftest == ALWAYS, "tune": tune}
     described = bare_options(path, bare, for_bundles)
-    require, checks = _requirements(require), _health_checks(health_every_s)
     if described is None:
         model = _load_bundle(path, request, plugins, trust)
     else:
@@ -154,10 +206,6 @@ def load(  # noqa: PLR0913  (all but the first three by name)
         model = load_bare(path, request, described, plugins)
     if require is not None:
         _check(model, require, path)
-    if checks is not None:
-        model.watch(checks)
-    if observers.listening:
-        observers.call("edgevision_model_loaded", model=model, path=path)
     return model
 
 
@@ -229,16 +277,27 @@ def _load_bundle(path: Path, request: Request, plugins: Registry, trust: TrustPo
     with ExitStack() as stack:
         session = stack.enter_context(open_for(request.isolation, choice.backend, artifact, choice.settings))
         manifest, entry = bundle.manifest, choice.entry
-        model = model_of_task(
-            session, manifest.task, manifest.preprocessing, bundle.labels, entry.score_calibration, plugins
-        )
+        try:
+            model = model_of_task(
+                session,
+                manifest.task,
+                manifest.preprocessing,
+                bundle.labels,
+                entry.score_calibration,
+                plugins,
+            )
+        except MissingPluginError as error:
+            from edgevision.bundle.provenance import with_install_command
+
+            decoder = getattr(manifest.task, "decoder", "")
+            raise with_install_command(error, manifest.provenance, "decoder", decoder) from error
         if _is_checked_here(path, choice, session.device, request.selftest):
             from edgevision.bundle.answers_on_session import check_bundle_answers
 
             check_bundle_answers(session, bundle, choice.entry)
         model.bundle_digest = bundle.digest
         model.input_gate = manifest.input_gate
-        model.known_check = partial(_known_check, session, bundle, choice.entry)
+        model.check_by(partial(_known_check, session, bundle, choice.entry))
         stack.pop_all()  # the model closes the session from here on
     return model
 

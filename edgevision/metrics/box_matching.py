@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.decoder import Floats
+from edgevision.tasks.box_overlap import iou
 from edgevision.tasks.detections import Detections
 
 
@@ -46,14 +47,3 @@ def match(source: Detections, artifact: Detections, least_iou: float = 0.5) -> M
         free[0][row] = free[1][column] = False
     places = (np.flatnonzero(one) for one in free)
     return Match(len(source) + len(artifact), np.array(differences, np.float32), *places)
-
-
-def iou(first_xyxy: Floats, second_xyxy: Floats) -> Floats:
-    """Intersection over union of every pair of boxes, float32 ``(n, m)``, for ``(n, 4)`` and ``(m, 4)``."""
-    low = np.maximum(first_xyxy[:, None, :2], second_xyxy[None, :, :2])
-    high = np.minimum(first_xyxy[:, None, 2:], second_xyxy[None, :, 2:])
-    shared = (high - low).clip(min=0).prod(axis=2)
-    areas = [(boxes[:, 2:] - boxes[:, :2]).clip(min=0).prod(axis=1) for boxes in (first_xyxy, second_xyxy)]
-    union = areas[0][:, None] + areas[1][None, :] - shared
-    overlaps: Floats = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
-    return overlaps

@@ -19,6 +19,8 @@ ResultT = TypeVar("ResultT")
 _NS_PER_MS = 1e6
 
 OK, STALE, ABSTAINED, FAILED = "ok", "stale", "abstained", "failed"
+#: Kind of the event that there is for each damaged frame.
+DAMAGED_EVENT = "damaged"
 
 
 class DropCause:
@@ -102,6 +104,12 @@ class RunFacts(NamedTuple):
     bundle_digest: str | None
 
 
+def run_facts(model: Any) -> RunFacts:
+    """Of a model with a `session` and a `bundle_digest`."""
+    session = model.session
+    return RunFacts(session.backend, session.device, session.precision, model.bundle_digest)
+
+
 @dataclass(frozen=True, eq=False)
 class StreamResult(Generic[ResultT]):
     """The answer about one frame, or why there is none.
@@ -135,7 +143,7 @@ class StreamResult(Generic[ResultT]):
 
     @property
     def unsure(self) -> ResultT | None:
-        """What a classifier found that abstains because it is not sure; `None` for any other status."""
+        """The result of a classifier that abstains because it is not sure; `None` for any other status."""
         return self._value if self.state == ABSTAINED else None
 
     @property
@@ -186,20 +194,6 @@ class StreamCounters:
     failed: int
     reconnects: int
     in_progress: int
-
-
-class StreamEvent(NamedTuple):
-    """Something that happened to a stream as a whole.
-
-    Attributes:
-        at: when.
-        kind: ``opened``, ``lost``, ``reconnected``, ``broken``, ``damaged``, ``ended`` or ``stuck``.
-        message: in one line.
-    """
-
-    at: Instant
-    kind: str
-    message: str
 
 
 def record_of(frame: StreamFrame, result: StreamResult[Any]) -> dict[str, Any]:

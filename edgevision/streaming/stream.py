@@ -10,12 +10,13 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from edgevision.errors import ForkedSessionError, OptionError, StreamError
 from edgevision.frame_source import FrameReader
+from edgevision.observation import StreamEvent
 from edgevision.session import CheckedSession
 from edgevision.streaming.call_arguments import CallArguments
 from edgevision.streaming.capture import Capture
 from edgevision.streaming.exchange import Answered, Exchange
 from edgevision.streaming.policy import Policy
-from edgevision.streaming.records import RunFacts, StreamCounters, StreamEvent
+from edgevision.streaming.records import StreamCounters, run_facts
 from edgevision.streaming.settings import StreamSettings
 from edgevision.streaming.telling import Teller
 from edgevision.streaming.turns import places_of, turns_of
@@ -152,7 +153,7 @@ class StreamRun(Generic[ResultT]):
         self.exchange: Exchange[ResultT] = Exchange(clock, workers, places, self._teller, *limits_ms)
         self._capture = Capture(open_reader, self.exchange, policy, settings)
         self._turns = turns_of(session, clock)
-        run = RunFacts(session.backend, session.device, session.precision, model.bundle_digest)
+        run = run_facts(model)
         self._workers = [Worker(self.exchange, answering, self._turns, self, run) for _ in range(workers)]
         self._threads: list[Running] = []
         self._process = 0

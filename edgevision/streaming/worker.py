@@ -93,7 +93,9 @@ class Worker(Generic[ResultT]):
             state, reason = FAILED, f"{type(error).__name__}: {first_line(error)}"
         elif abstention := getattr(value, "abstention", ""):
             state, reason = ABSTAINED, abstention
-        return StreamResult(state, reason, error, frame.age_ms, times, self._run, value)
+        # Where fallbacks answer, it says which one did.
+        run = getattr(self._answer, "run", None) or self._run
+        return StreamResult(state, reason, error, frame.age_ms, times, run, value)
 
 
 class _Stages:

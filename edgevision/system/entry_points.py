@@ -34,11 +34,24 @@ class EntryPoint(Protocol):
         ...
 
 
+class Distribution(NamedTuple):
+    """The package that an entry point comes from.
+
+    Attributes:
+        name: as its metadata folder has it.
+        version: empty where the folder's name has none.
+    """
+
+    name: str
+    version: str
+
+
 class _TextEntryPoint(NamedTuple):
     """``name = value`` of an ``entry_points.txt``; the value is ``module`` or ``module:attribute``."""
 
     name: str
     value: str
+    dist: Distribution
 
     def load(self) -> Any:
         module, _, attributes = self.value.partition("[")[0].partition(":")
@@ -54,7 +67,7 @@ def entry_points(group: str) -> list[EntryPoint]:
     Of a package that is installed twice, the first on ``sys.path`` counts.
     """
     if _only_folders():
-        return [point for text in _texts() for point in _points(text, group)]
+        return [point for dist, text in _texts() for point in _points(text, group, dist)]
     from importlib import metadata
 
     return list(metadata.entry_points(group=group))
@@ -74,20 +87,23 @@ def _only_folders() -> bool:
     return finders == [PathFinder] and not any(map(os.path.isfile, sys.path))
 
 
-def _texts() -> Iterator[str]:
-    """The content of every package's ``entry_points.txt``."""
+def _texts() -> Iterator[tuple[Distribution, str]]:
+    """Every package that has an ``entry_points.txt``, and its content."""
     seen: set[str] = set()
     for folder in sys.path:
         for name in _listed(folder or "."):
             stem, dot, suffix = name.rpartition(".")
-            package = re.sub(r"[-_.]+", "_", stem.partition("-")[0]).lower()
+            written, _, version = stem.partition("-")
+            package = re.sub(r"[-_.]+", "_", written).lower()
             if dot + suffix not in _METADATA or package in seen:
                 continue
             seen.add(package)
             try:
-                yield read_text(Path(folder, name, "entry_points.txt"), MOST_SETTINGS_BYTES)
+                text = read_text(Path(folder, name, "entry_points.txt"), MOST_SETTINGS_BYTES)
             except OSError:  # most packages have none
                 continue
+            # Folders of an egg have the version of Python too: edgevision-0.1.0-py3.11.egg-info.
+            yield Distribution(written, version.partition("-")[0]), text
 
 
 @cache
@@ -100,11 +116,11 @@ def _listed(folder: str) -> list[str]:
         return []
 
 
-def _points(text: str, group: str) -> Iterable[_TextEntryPoint]:
+def _points(text: str, group: str, dist: Distribution) -> Iterable[_TextEntryPoint]:
     section = ""
     for line in map(str.strip, text.splitlines()):
         if line.startswith("["):
             section = line.strip("[]").strip()
         elif section == group and "=" in line and not line.startswith("#"):
             name, _, value = line.partition("=")
-            yield _TextEntryPoint(name.strip(), value.strip())
+            yield _TextEntryPoint(name.strip(), value.strip(), dist)

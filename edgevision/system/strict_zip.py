@@ -1,8 +1,9 @@
 """Zip archives that others wrote: one reading of them, or an error.
 
-Readers differ in which of two members of one name they take, and in where a name leads. So what has more than
-one reading is refused, whatever member is asked for: links, encryption, rare compressions, names that lead
-out, members that lie on one another, and members that unpack to more than their compression can hold.
+Readers differ in which of two members of one name they take, in where a name leads, and in which of the two
+headers of a member they believe. So what has more than one reading is refused, whatever member is asked for:
+links, encryption, rare compressions, names that lead out, members that lie on one another, members that
+unpack to more than their compression can hold, and what stands in no member.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import io
 import os
 import re
 import stat
+import struct
 import weakref
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -27,7 +30,16 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _MOST_MEMBERS = 5_000_000
 _MOST_NAME = 1024
 _ENCRYPTED = 0x1 | 0x40
-_LOCAL_HEADER_BYTES = 30
+#: Sizes and checksum follow the content, and may be 0 before it.
+_SIZES_FOLLOW = 0x8
+_UTF_8 = 0x800
+#: Before a member: signature, version, flags, method, time, date, checksum, packed size, size, lengths.
+_LOCAL_HEADER = struct.Struct("<4s5H3I2H")
+#: At the end: signature, number and place of disks, entries on this disk and in all, size and place of the
+#: list of members, length of the comment.
+_END = struct.Struct("<4s4H2IH")
+#: Sizes and counts that stand in a larger field elsewhere.
+_ELSEWHERE, _MANY = 0xFFFFFFFF, 0xFFFF
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -45,6 +57,7 @@ class StrictZip:
     Args:
         source: its content, or the open file, which must stay open and belongs to the caller.
         prefixed: whether the archive may follow other content in the same file.
+        both_headers: whether the two headers of each member are compared, which reads all over the archive.
 
     Attributes:
         sizes: name -> unpacked size in bytes, of each file in it, in the archive's order.
@@ -53,18 +66,25 @@ class StrictZip:
         ArchiveError: as the module says.
     """
 
-    def __init__(self, source: bytes | IO[bytes], *, prefixed: bool = False) -> None:
+    def __init__(
+        self, source: bytes | IO[bytes], *, prefixed: bool = False, both_headers: bool = True
+    ) -> None:
+        file = io.BytesIO(source) if isinstance(source, bytes) else source
         with _as_archive_error():
-            self._archive = zipfile.ZipFile(io.BytesIO(source) if isinstance(source, bytes) else source)
+            self._archive = zipfile.ZipFile(file)
             members = self._archive.infolist()
             _check_members(members, prefixed)
+            _check_end(file, len(members), len(self._archive.comment))
+            if both_headers:
+                _check_headers(file, members)
         self._path: str | None = None
+        self._both_headers = both_headers
         self._members = {member.filename: member for member in members if not member.is_dir()}
         self.sizes: Mapping[str, int] = {name: member.file_size for name, member in self._members.items()}
 
     @classmethod
-    def at(cls, path: str | os.PathLike[str]) -> StrictZip:
-        """The archive in a file, which is open as long as this object lives.
+    def at(cls, path: str | os.PathLike[str], *, both_headers: bool = True) -> StrictZip:
+        """The archive in a file, which is open as long as this object lives; arguments as for the class.
 
         Raises:
             OSError: as `edgevision.system.reading.read_file`.
@@ -72,19 +92,19 @@ class StrictZip:
         """
         file = open_file(path)
         try:
-            archive = cls(file)
+            archive = cls(file, both_headers=both_headers)
         except BaseException:
             file.close()
             raise
         weakref.finalize(archive, file.close)
-        archive._path = str(Path(path).absolute())
+        archive._path, archive._both_headers = str(Path(path).absolute()), both_headers
         return archive
 
     def __reduce__(self) -> tuple[Callable[[str], StrictZip], tuple[str]]:
         """Another process opens the same file; what has none cannot be sent there."""
         if self._path is None:
             raise TypeError("an archive that was not opened by its path cannot be sent to another process")
-        return StrictZip.at, (self._path,)
+        return partial(StrictZip.at, both_headers=self._both_headers), (self._path,)
 
     @contextmanager
     def open(self, name: str) -> Iterator[IO[bytes]]:
@@ -176,6 +196,8 @@ def _check_kind(member: zipfile.ZipInfo) -> None:
         raise ArchiveError(
             f"'{name}' has an unsupported compression (expected stored or deflate); unpack the archive"
         )
+    if member.is_dir() and member.file_size:
+        raise ArchiveError(f"'{name}' is a folder with a content of its own")
     if member.file_size > max(member.compress_size, 1) * _MOST_RATIO:
         raise ArchiveError(
             f"'{name}' declares {member.file_size:,} bytes and stores {member.compress_size:,}, which no "
@@ -191,4 +213,29 @@ def _check_places(members: list[zipfile.ZipInfo], prefixed: bool) -> None:
             raise ArchiveError(f"'{member.filename}' lies on another file")
         if end == 0 and member.header_offset > 0 and not prefixed:
             raise ArchiveError("begins with other content")
-        end = member.header_offset + _LOCAL_HEADER_BYTES + len(member.orig_filename) + member.compress_size
+        end = member.header_offset + _LOCAL_HEADER.size + len(member.orig_filename) + member.compress_size
+
+
+def _check_end(file: IO[bytes], members: int, comment_bytes: int) -> None:
+    """Refuse an archive that goes on behind its end, or whose end counts other members than it lists."""
+    file.seek(-_END.size - comment_bytes, os.SEEK_END)
+    signature, _, _, *counts, _, _, comment = _END.unpack(file.read(_END.size))
+    if signature != b"PK\5\6" or comment != comment_bytes:
+        raise ArchiveError("goes on behind its end")
+    if any(count not in (members, _MANY) for count in counts):
+        raise ArchiveError(f"lists {members} entries, and counts {counts[-1]}")
+
+
+def _check_headers(file: IO[bytes], members: list[zipfile.ZipInfo]) -> None:
+    """Refuse members that the header before their content describes otherwise than the list at the end."""
+    for member in members:
+        file.seek(member.header_offset)
+        _, _, flags, method, _, _, *values, _, _ = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
+        listed = member.CRC, member.compress_size, member.file_size
+        unknown = (0, _ELSEWHERE) if flags & _SIZES_FOLLOW else (_ELSEWHERE,)
+        same = all(
+            value == of_list or value in unknown for value, of_list in zip(values, listed, strict=True)
+        )
+        differing = (flags ^ member.flag_bits) & (_ENCRYPTED | _SIZES_FOLLOW | _UTF_8)
+        if not same or differing or method != member.compress_type:
+            raise ArchiveError(f"'{member.filename}' has two headers that differ")

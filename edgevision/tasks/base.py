@@ -14,7 +14,7 @@ from edgevision.system.arguments import instance
 from edgevision.tensors import TensorSpec
 
 if TYPE_CHECKING:  # who asks for no health does not wait for threads and clocks
-    from edgevision.health import Check, Health, HealthChecks, Monitor
+    from edgevision.health import Check, Health, HealthChecks
     from edgevision.imaging.gate import InputGate
     from edgevision.system.clock import Clock
     from edgevision.tasks.score_calibration import ScoreCalibration
@@ -39,11 +39,10 @@ class TaskModel:
     task: Any
     bundle_digest: str | None = None
     observed: bool = True
-    #: Frames of streams beyond these limits are not answered; `None` answers all.
-    input_gate: InputGate | None = None
-    #: Makes the check of a known answer, which `edgevision.load` knows; `None` for a session without.
-    known_check: Callable[[], Check] | None = None
-    _monitor: Monitor | None = None
+    # Without their types here, which whoever evaluates annotations of a model would have to import.
+    _input_gate: Any = None
+    _known_check: Any = None
+    _monitor: Any = None
 
     def __init__(self, session: CheckedSession) -> None:
         self.session = instance(session, CheckedSession, "session")
@@ -76,16 +75,39 @@ class TaskModel:
         Raises:
             ForkedSessionError: the model was loaded before this process was forked.
         """
-        return self.monitor.health(check)
-
-    @property
-    def monitor(self) -> Monitor:
-        """What watches the health of this model."""
         if self._monitor is None:
             from edgevision.health import SessionMonitor
 
-            self._monitor = SessionMonitor(self.session, self.known_check, None, self.bundle_digest)
-        return self._monitor
+            self._monitor = SessionMonitor(self.session, self._known_check, None, self.bundle_digest)
+        health: Health = self._monitor.health(check)
+        return health
+
+    @property
+    def is_watched(self) -> bool:
+        """True if the health is checked by a schedule."""
+        return self._monitor is not None and bool(self._monitor.scheduled)
+
+    @property
+    def input_gate(self) -> InputGate | None:
+        """Limits beyond which frames of streams are not answered; `None` answers all. May be set."""
+        gate: InputGate | None = self._input_gate
+        return gate
+
+    @input_gate.setter
+    def input_gate(self, gate: InputGate | None) -> None:
+        if gate is not None:
+            from edgevision.imaging.gate import InputGate
+
+            instance(gate, InputGate, "input_gate")
+        self._input_gate = gate
+
+    def check_by(self, prepare: Callable[[], Check]) -> None:
+        """Check the health by known answers from now on, which `edgevision.load` has.
+
+        Args:
+            prepare: makes the check; called before the first one.
+        """
+        self._known_check = prepare
 
     def watch(self, checks: HealthChecks, clock: Clock | None = None) -> None:
         """Check the health by a schedule from now on, until the model is closed.
@@ -98,9 +120,9 @@ class TaskModel:
         """
         from edgevision.health import SessionMonitor
 
-        if self._monitor is not None and self._monitor.scheduled:
+        if self.is_watched:
             raise OptionError("watch: this model is checked by a schedule already")
-        monitor = SessionMonitor(self.session, self.known_check, checks, self.bundle_digest, clock)
+        monitor = SessionMonitor(self.session, self._known_check, checks, self.bundle_digest, clock)
         self._monitor = monitor
         finalize(self, monitor.stop)  # its threads hold the session, and never the model
         monitor.start()

@@ -20,15 +20,17 @@ from edgevision.system.numeric import is_share, is_whole
 from edgevision.system.shown import shown
 from edgevision.tasks.base import image_input
 from edgevision.tasks.batches import is_batch, parts
-from edgevision.tasks.image_model import ImageModel
+from edgevision.tasks.explainable_model import ExplainableModel
 from edgevision.tasks.labels import as_labels, check_label_count
 from edgevision.tasks.score_calibration import SCORE_KINDS, OperatingPoint, ScoreCalibration
 from edgevision.tasks.score_checks import score_check
 from edgevision.tensors import Array, TensorSpec, all_finite, check_outputs, dequantizer, is_always_finite
 
 if TYPE_CHECKING:
+    from edgevision.imaging.frame import Frame
     from edgevision.system.numeric import RealNumber, WholeNumber
     from edgevision.tasks.description import ClassifyTask
+    from edgevision.tasks.explained import Aim
     from edgevision.tasks.prediction_sets import PredictionSets
 
 Scores = NDArray[np.float32]
@@ -184,7 +186,7 @@ class Classification:
         return iter(self.top(len(self.labels)))
 
 
-class Classifier(ImageModel[Classification]):
+class Classifier(ExplainableModel[Classification]):
     """An image classifier. Safe to share between threads.
 
     Args:
@@ -210,6 +212,7 @@ class Classifier(ImageModel[Classification]):
     """
 
     abstain_below_operating_point: bool = False
+    answering_methods = (*ExplainableModel.answering_methods, "classify_batch", "scores")
 
     def __init__(
         self,
@@ -327,6 +330,19 @@ class Classifier(ImageModel[Classification]):
             return np.zeros((0, len(self.labels)), np.float32), spacings
         runs = parts(len(images), self.session.dynamic_batch)
         return np.concatenate([self._run(images[run], color, spacings) for run in runs]), spacings
+
+    def _aim(self, frame: Frame, target: Any) -> Aim:
+        from edgevision.tasks.explained import Aim, class_of
+
+        if target is None:
+            class_id = int(self.scores([frame])[0].argmax())
+        else:
+            class_id = class_of(target, self.labels, len(self.labels))
+
+        def score_of(outputs: Mapping[str, Array]) -> NDArray[np.float64]:
+            return self._scores(outputs[self._output.name])[:, class_id].astype(np.float64)
+
+        return Aim(self.labels[class_id], class_id, score_of, self.preprocess)
 
     def read(self, outputs: Mapping[str, Array], sizes_wh: Sequence[tuple[int, int]]) -> list[Classification]:
         """Classifications from the network's outputs.

@@ -7,10 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgevision.decoder import Candidates, Decoder, Floats
 from edgevision.errors import InferenceError, OptionError
 from edgevision.imaging.decode import ImageLike, as_batch, as_frame
+from edgevision.imaging.frame import Frame
 from edgevision.imaging.placement import placement_of
 from edgevision.imaging.preprocess import Preprocessing, Preprocessor
 from edgevision.observation import observers
@@ -20,27 +22,34 @@ from edgevision.system.shown import shown
 from edgevision.tasks.base import image_input, image_outputs
 from edgevision.tasks.batches import is_batch, parts
 from edgevision.tasks.box_checks import BoxCheck
+from edgevision.tasks.box_overlap import iou
 from edgevision.tasks.description import DetectTask
-from edgevision.tasks.detections import Detections
-from edgevision.tasks.image_model import ImageModel
+from edgevision.tasks.detections import Detection, Detections
+from edgevision.tasks.explainable_model import ExplainableModel
 from edgevision.tasks.labels import as_labels, check_label_count
 from edgevision.tasks.nms import suppress
 from edgevision.tensors import Array, TensorSpec, all_finite, check_outputs, dequantizer
 
 if TYPE_CHECKING:
     from edgevision.backend import ScoreSigmoids
+    from edgevision.explaining.explanation import Explanation
     from edgevision.streaming.exchange import Follow
     from edgevision.streaming.settings import StreamSettings
     from edgevision.streaming.stream import Stream
     from edgevision.system.clock import Clock
     from edgevision.system.numeric import RealNumber, WholeNumber
+    from edgevision.tasks.explained import Aim
     from edgevision.tasks.tracking import Tracking
 
 #: A dequantized score may exceed 1 by one step; a higher value is not a score.
 _HIGHEST_SCORE = 1.02
+#: Of a box that still counts when most of its object is hidden.
+_FAINT = 0.01
+#: Where neither labels nor outputs say how many classes there are.
+_MOST_CLASSES = 2**31
 
 
-class Detector(ImageModel[Detections]):
+class Detector(ExplainableModel[Detections]):
     """An object detector. Safe to share between threads.
 
     Args:
@@ -62,6 +71,8 @@ class Detector(ImageModel[Detections]):
         for found in model(frame):
             print(found.label, found.score, found.box)
     """
+
+    answering_methods = (*ExplainableModel.answering_methods, "detect_batch")
 
     def __init__(
         self,
@@ -195,6 +206,45 @@ class Detector(ImageModel[Detections]):
             track=tracker,
             clock=clock,
         )
+
+    def _aim(self, frame: Frame, target: Any) -> Aim:
+        """The score of the box that resembles an object most, times their overlap (D-RISE)."""
+        from edgevision.tasks.explained import Aim
+
+        found = target if isinstance(target, Detection) else self._best_object(frame, target)
+        placement = placement_of(self.preprocessing, frame.size_wh)
+        box_xyxy = placement.to_input(np.asarray(found.box_xyxy, np.float64)[np.newaxis])[0]
+
+        def score_of(outputs: Mapping[str, Array]) -> NDArray[np.float64]:
+            rows = {name: dequantize(outputs[name]) for name, dequantize in self._dequantize}
+            images = len(next(iter(rows.values())))
+            of_each = [{name: row[place] for name, row in rows.items()} for place in range(images)]
+            candidates = [self._candidates(outputs_of_one, _FAINT) for outputs_of_one in of_each]
+            return np.array([_resemblance(each, found.class_id, box_xyxy) for each in candidates])
+
+        return Aim(found.label, found.class_id, score_of, self.preprocess, found.box)
+
+    def _target_of(self, explanation: Explanation) -> Detection:
+        box_xyxy = np.asarray(explanation.box_xyxy, np.float32)
+        return Detection(explanation.label, explanation.score, box_xyxy, explanation.class_id)
+
+    def _best_object(self, frame: Frame, target: Any) -> Detection:
+        """The best object in an image, or the best one of a class."""
+        from edgevision.tasks.explained import class_of
+
+        objects = self.unobserved().detect_batch([frame])[0]
+        if target is None:
+            wanted, named = objects, "object"
+        else:
+            class_id = class_of(target, self.labels, len(self.labels) or self._head.classes or _MOST_CLASSES)
+            wanted = objects[objects.class_ids == class_id]
+            named = f"object of class {shown(target)}"
+        if len(wanted) == 0:
+            raise OptionError(
+                f"target: no {named} with a score of {self.task.score_threshold:g} or more was found; pass a "
+                "Detection, such as one of model(image, score_threshold=0.1)"
+            )
+        return next(iter(wanted))
 
     def read(
         self,
@@ -335,6 +385,15 @@ class Detector(ImageModel[Detections]):
             )
             raise InferenceError(f"the network gave class {wrong}; expected {expected}{hint}")
         self._check_boxes(candidates.boxes_xyxy)
+
+
+def _resemblance(candidates: Candidates, class_id: int, box_xyxy: NDArray[np.float64]) -> float:
+    """The highest product of score and intersection over union with a box, of the candidates of a class."""
+    own = np.flatnonzero(candidates.class_ids == class_id)
+    if len(own) == 0:
+        return 0.0
+    overlaps = iou(candidates.boxes_xyxy.take(own, axis=0), box_xyxy[np.newaxis].astype(np.float32))[:, 0]
+    return float((overlaps * candidates.scores.take(own)).max())
 
 
 def _check_batches(image: TensorSpec, outputs: Sequence[TensorSpec]) -> None:

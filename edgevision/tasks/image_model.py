@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 from edgevision.backend import Slot
 from edgevision.errors import OptionError
 from edgevision.imaging.frame import Frame
+from edgevision.imaging.preprocess import Preprocessing
 from edgevision.system.arguments import instance, real_number
 from edgevision.system.shown import shown
 from edgevision.tasks.base import TaskModel
 
 if TYPE_CHECKING:  # who predicts on files does not wait for threads and sources
-    from edgevision.imaging.preprocess import Preprocessing
     from edgevision.streaming.call_arguments import CallArguments
     from edgevision.streaming.exchange import Follow
     from edgevision.streaming.settings import StreamSettings
@@ -30,12 +30,14 @@ class ImageModel(TaskModel, Generic[ResultT]):
     """A model whose call takes an image, or a list of them, and gives a result about each.
 
     Attributes:
-        preprocessing: from an image to its input.
+        preprocessing: from an image to the network's input.
         labels: one name per class; empty if it has none.
+        answering_methods: names of the methods that run the network on images, which a fallback answers, too.
     """
 
     preprocessing: Preprocessing
     labels: tuple[str, ...] = ()
+    answering_methods: ClassVar[tuple[str, ...]] = ("__call__",)
     if TYPE_CHECKING:  # (images, color="rgb", **arguments), of which each subclass has its own
         __call__: Callable[..., Any]
 

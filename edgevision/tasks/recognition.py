@@ -9,7 +9,6 @@ from typing import Any
 from edgevision.decoder import Decoder, nms_applied, recognised
 from edgevision.errors import MissingOptionError, OptionError
 from edgevision.plugins import Registry
-from edgevision.system.log import info
 from edgevision.tasks.description import DetectTask
 from edgevision.tensors import TensorSpec
 
@@ -104,7 +103,7 @@ def recognised_decoder(
     """
     if len(outputs) == 1 and len(outputs[0].shape) == 1:
         return None  # a vector of scores
-    return _recognise(outputs, input_size_wh, plugins.decoders())
+    return _recognise(outputs, input_size_wh, plugins)
 
 
 def described_decoder(
@@ -143,24 +142,17 @@ def described_decoder(
 
 
 def _recognise(
-    outputs: Sequence[TensorSpec], input_size_wh: tuple[int, int], decoders: Mapping[str, Decoder]
+    outputs: Sequence[TensorSpec], input_size_wh: tuple[int, int], plugins: Registry
 ) -> DecoderChoice | None:
     """The only decoder that recognises a network by its outputs; `None` if none or several do.
 
     Args:
         outputs: for one image: their shapes without the batch.
         input_size_wh: width and height of the network's input.
-        decoders: name -> decoder.
+        plugins: provide the decoders.
     """
-    choices = []
-    for name, decoder in decoders.items():
-        try:
-            settings = decoder.recognise(outputs, input_size_wh)
-        except Exception as error:  # of a third party's plugin: the others go on without it
-            info("decoder '%s' fails to look at the outputs: %s", name, error)
-            continue
-        if settings is not None:
-            choices.append(DecoderChoice(decoder, settings))
+    answers = plugins.answers(plugins.decoders(), lambda one: one.recognise(outputs, input_size_wh))
+    choices = [DecoderChoice(decoder, settings) for decoder, settings in answers if settings is not None]
     return choices[0] if len(choices) == 1 else None
 
 

@@ -60,10 +60,10 @@ class Segmentation:
 
         Args:
             label: the class.
-            tolerance: pixels by which an outline may be off, to have fewer points (Douglas and Peucker 1973).
+            tolerance: pixels that an outline may be off, for fewer corners (Douglas and Peucker 1973).
 
         Returns:
-            float32 ``(points, 2)`` each, x and y in pixels of the image; the outlines of holes follow the
+            float32 ``(corners, 2)`` each, x and y in pixels of the image; the outlines of holes follow the
             opposite sense of rotation.
 
         Raises:

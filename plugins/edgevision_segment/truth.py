@@ -43,7 +43,7 @@ def read_masks(path: str | Path, images: ImageSet, labels: Sequence[str]) -> lis
             raise InputError(f"{path}: has no mask for image '{name}'; expected a PNG of the same name")
         content = masks.file_content(place)
         if content is None:
-            raise InputError(f"{path}: the mask of '{name}' is no file")
+            raise InputError(f"{path}: the mask of '{name}' has no file")
         found.append(class_numbers(content, f"{path}: {masks.image_names[place]}"))
     values = set().union(*(np.unique(mask).tolist() for mask in found))
     if len(labels) == 2 and values == {0, VOID}:

@@ -44,7 +44,7 @@ def _error_line(done, code: int) -> str:
 def test_help_names_every_command_and_exit_code_without_importing_one(edgevision_command) -> None:
     done = edgevision_command("--help")
     assert done.returncode == 0
-    assert all(name in done.stdout for name in cli._COMMANDS)
+    assert all(name in done.stdout for name in cli.COMMANDS)
     codes = {kind.exit_code for kind in vars(errors).values() if hasattr(kind, "exit_code")}
     assert all(f"{code} " in done.stdout for code in codes)
 
@@ -54,7 +54,7 @@ def test_without_a_command_the_help_is_shown(edgevision_command) -> None:
     assert (done.returncode, done.stdout) == (0, edgevision_command("--help").stdout)
 
 
-@pytest.mark.parametrize("name", sorted(cli._COMMANDS))
+@pytest.mark.parametrize("name", sorted(cli.COMMANDS))
 def test_every_command_explains_itself(edgevision_command, name: str) -> None:
     done = edgevision_command(name, "--help")
     assert done.returncode == 0

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("several_cores")
 
 @pytest.fixture
 def several_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgevision.execution.pipeline.cores", lambda: 3)
+    monkeypatch.setattr("edgevision.execution.thread_shares.cores", lambda: 3)
 
 
 @pytest.fixture

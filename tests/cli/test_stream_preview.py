@@ -59,7 +59,9 @@ def test_a_page_is_served_until_a_signal_ends_the_stream(
         with urlopen(f"{url}metrics") as answer:  # noqa: S310
             text = answer.read()
             assert b"edgevision_info{version=" in text
-            assert b'edgevision_health{backend="tflite",device="cpu",precision="float32",state="ok"} 1' in text
+            assert (
+                b'edgevision_health{backend="tflite",device="cpu",precision="float32",state="ok"} 1' in text
+            )
         assert live["health"]["state"] in ("starting", "ok")
         with urlopen(f"{url}card.json") as answer:  # noqa: S310
             card = json.load(answer)
@@ -96,7 +98,7 @@ def test_a_port_in_use_is_told(bundle: Path, tmp_path: Path, edgevision_command:
 
 
 def test_objects_are_followed_on_the_command_line(tmp_path: Path, edgevision_command: Any) -> None:
-    pytest.importorskip("trackers", reason="needs the extra `track`")
+    pytest.importorskip("trackers", reason="needs the extra `track`, and trackers")
     from edgevision.artifact import read_artifact
     from tiny_bundles import DATA
 

@@ -8,10 +8,11 @@ import pytest
 from edgevision.datasets.annotations import Annotations
 from edgevision.evaluation.detection import DetectionEvaluator
 from edgevision.imaging.preprocess import Preprocessing
-from edgevision.metrics.box_matching import iou, match
+from edgevision.metrics.box_matching import match
 from edgevision.metrics.coco import detect_measures
 from edgevision.metrics.intervals import Interval
 from edgevision.plugins import registry
+from edgevision.tasks.box_overlap import iou
 from edgevision.tasks.description import DetectTask
 from edgevision.tasks.detections import Detections
 

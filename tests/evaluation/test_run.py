@@ -66,7 +66,7 @@ def test_of_several_broken_images_the_first_is_named(model: Classifier, folder: 
 
 
 def test_workers_share_the_cores_if_there_are_enough_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgevision.execution.pipeline.cores", lambda: 4)
+    monkeypatch.setattr("edgevision.execution.thread_shares.cores", lambda: 4)
     images = ImageSet.from_arrays([np.zeros((4, 4, 3), np.uint8)] * 33)
     assert workers_on(images, SessionSettings()) == (3, ONE_THREAD)
     assert workers_on(images.at(range(16)), SessionSettings()) == (1, SessionSettings())

@@ -234,6 +234,13 @@ def calls_of(name: str, model: Any, further: dict[str, Any]) -> Iterator[Entry]:
         following = {**streaming, "tracker": "one"}
         del following["track"]
         yield Entry(f"{name}.track", lambda **given: face.tracked(model, **given), following, check)
+    if isinstance(model, (ev.Classifier, ev.Detector)):
+        explaining = {"image": PHOTO, "target": None, "method": "rise", "budget": 16}
+        explaining |= {"settings": ev.ExplainSettings(budget=16), "color": "rgb", "progress": None}
+        yield Entry(f"{name}.explain", model.explain, explaining, check)
+        explanation = model.explain(PHOTO, budget=16)
+        checking = {"image": PHOTO, "explanation": explanation, "steps": 2, "color": "rgb"}
+        yield Entry(f"{name}.explanation_curves", model.explanation_curves, checking, check)
     for method in ("classify_batch", "scores", "detect_batch"):
         if hasattr(model, method):
             batch = {"images": [PHOTO, PHOTO], "color": "rgb"}

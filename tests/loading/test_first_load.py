@@ -333,8 +333,10 @@ ENDS = {
     "hangs": "ProcessError {path}: fake-float32 on misbehaving: timed out after 4",
     "is deaf": "ProcessError {path}: fake-float32 on misbehaving: timed out after 4",
     "answers wrongly": "InferenceError artifact 'fake-float32' does not give its known answers",
-    "raises": "ArtifactError model.fake: backend 'misbehaving' failed to load it: RuntimeError: no such",
-    "fills the memory": "ArtifactError model.fake: backend 'misbehaving' failed to load it: MemoryError",
+    "raises": "PluginFailedError plugin 'misbehaving' (misbehaving 1.0): backend 'misbehaving': open of "
+    "model.fake: raised RuntimeError: no such",
+    "fills the memory": "PluginFailedError plugin 'misbehaving' (misbehaving 1.0): backend 'misbehaving': "
+    "open of model.fake: raised MemoryError",
 }
 
 

@@ -19,7 +19,7 @@ from edgevision import BareModel, InputOptions, RunSettings, hookimpl
 from edgevision.artifact import TFLITE, FileFormat, format_of, read_artifact
 from edgevision.cli import cli
 from edgevision.datasets.image_sets import ImageSet
-from edgevision.errors import ArtifactError, MissingOptionError, OpenSizeError, OptionError
+from edgevision.errors import ArtifactError, MissingOptionError, OpenSizeError, OptionError, PluginFailedError
 from edgevision.plugins import discover, registry
 from edgevision.tensors import Array, TensorSpec
 from edgevision.testing import FakeBackend
@@ -186,7 +186,7 @@ def test_metadata_that_a_plugin_fails_to_read_is_an_error_with_the_file(model: P
     sensor.formats = tuple(
         sorted(sensor.formats, key=lambda name: (name == "sensor-graph") != model.is_file())
     )
-    with pytest.raises(ArtifactError, match="its metadata cannot be read: KeyError: 'labels'"):
+    with pytest.raises(PluginFailedError, match=f"describe of {model.name}.* raised KeyError: 'labels'"):
         edgevision.load(model, bare=BARE)
 
 

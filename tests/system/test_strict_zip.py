@@ -53,6 +53,14 @@ def _overlapping() -> bytes:
     return bytes(content)
 
 
+def _changed(signature: bytes, place: int, value: bytes) -> bytes:
+    """An archive with other bytes in one of its headers."""
+    content = bytearray(_zip([("a", b"content")]))
+    start = content.index(signature) + place
+    content[start : start + len(value)] = value
+    return bytes(content)
+
+
 REFUSED: list[tuple[Callable[[], bytes], str]] = [
     (lambda: _zip([("a", b"1"), ("b", b"2"), ("./a", b"3")]), "contains 'a' twice"),
     (lambda: _zip([("a", b"1"), ("a/b", b"2")]), "'a' is a file and a folder at once"),
@@ -73,6 +81,16 @@ REFUSED: list[tuple[Callable[[], bytes], str]] = [
     (lambda: _declaring(1 << 30), "which no compression does"),
     (_overlapping, "lies on another file|Overlapped"),
     (lambda: b"prefix" + _zip([("a", b"1")]), "begins with other content"),
+    (lambda: _changed(b"PK\3\4", 6, b"\1"), "'a' has two headers that differ"),
+    (lambda: _changed(b"PK\3\4", 6, b"\x08"), "'a' has two headers that differ"),
+    (lambda: _changed(b"PK\3\4", 8, b"\0"), "'a' has two headers that differ"),
+    (lambda: _changed(b"PK\3\4", 14, b"1234"), "'a' has two headers that differ"),
+    (lambda: _changed(b"PK\3\4", 18, b"\1"), "'a' has two headers that differ"),
+    (lambda: _changed(b"PK\3\4", 22, b"\1"), "'a' has two headers that differ"),
+    (lambda: _changed(b"PK\5\6", 8, b"\0\0"), "lists 1 entries, and counts 1"),
+    (lambda: _changed(b"PK\5\6", 10, b"\2\0"), "lists 1 entries, and counts 2"),
+    (lambda: _zip([("a", b"1")]) + b"rest", "goes on behind its end"),
+    (lambda: _zip([("a/", b"1")]), "'a/' is a folder with a content of its own"),
     (lambda: b"", "undamaged"),
     (lambda: b"PK\5\6", "undamaged"),
 ]
@@ -87,7 +105,7 @@ def test_an_archive_with_another_reading_is_refused(archive: Callable[[], bytes]
 @pytest.mark.parametrize(("size", "reason"), [(3, "another size|CRC|Bad"), (1000, "another size|CRC|Bad")])
 def test_a_member_with_another_size_than_it_declares_is_refused(size: int, reason: str) -> None:
     with pytest.raises(ArchiveError, match=reason):
-        StrictZip(_declaring(size)).read("a", 1 << 20)
+        StrictZip(_declaring(size), both_headers=False).read("a", 1 << 20)
 
 
 def test_a_bomb_is_refused_before_it_is_unpacked() -> None:
@@ -103,6 +121,29 @@ def test_a_plain_archive_is_read_and_may_follow_other_content_where_that_is_mean
     assert archive.read("bild ä.png", 10_000) == b"x" * 10_000
     with pytest.raises(ArchiveError, match="has no file 'c'"):
         archive.read("c", 10)
+
+
+def test_what_other_writers_do_is_read() -> None:
+    """Sizes behind the content, those of more than 4 GB, and a comment."""
+
+    class Pipe(io.RawIOBase):
+        written = b""
+
+        def writable(self) -> bool:
+            return True
+
+        def write(self, content: bytes) -> int:  # type: ignore[override]
+            self.written += bytes(content)
+            return len(content)
+
+    pipe = Pipe()
+    with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED) as archive:  # type: ignore[arg-type]
+        archive.writestr("a", b"content")
+        with archive.open("b", "w", force_zip64=True) as file:
+            file.write(b"large")
+        archive.comment = b"of a commit"
+    opened = StrictZip(pipe.written)
+    assert [opened.read(name, 100) for name in opened.sizes] == [b"content", b"large"]
 
 
 def test_damage_anywhere_is_one_error_or_the_same_content() -> None:

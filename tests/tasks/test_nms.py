@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgevision.metrics.box_matching import iou
+from edgevision.tasks.box_overlap import iou
 from edgevision.tasks.nms import suppress
 
 

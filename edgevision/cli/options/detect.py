@@ -10,7 +10,7 @@ import click
 
 from edgevision.cli.options.completion import complete_decoder
 from edgevision.cli.options.groups import option
-from edgevision.system.strict_json import JsonError, read_json
+from edgevision.cli.options.values import json_or_text, named_texts
 
 _SHARE = click.FloatRange(0, 1)
 
@@ -41,23 +41,10 @@ def named_settings(
     """
 
     def settings_of(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
-        settings: dict[str, Any] = {}
-        for text in values:
-            name, equals, value = text.partition("=")
-            if not name or not equals:
-                raise click.BadParameter(f"expected NAME=VALUE such as {example}, got '{text}'")
-            settings[name] = Path(value[1:]) if value.startswith("@") else json_or_text(value)
-        return settings
+        stated = named_texts(values, example)
+        return {name: Path(v[1:]) if v.startswith("@") else json_or_text(v) for name, v in stated.items()}
 
     return settings_of
-
-
-def json_or_text(text: str) -> Any:
-    """The value of a setting: JSON, or the text itself if it is not."""
-    try:
-        return read_json(text)
-    except JsonError:
-        return text
 
 
 DECODER_OPTIONS = (

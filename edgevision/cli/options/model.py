@@ -13,6 +13,7 @@ from edgevision.cli.options.isolation import isolation_of
 from edgevision.cli.options.run import tune_of
 from edgevision.cli.options.task import TASK_OPTIONS
 from edgevision.errors import OptionError
+from edgevision.health import HealthChecks
 from edgevision.loading.bare import BareModel
 from edgevision.loading.load import load
 
@@ -46,8 +47,21 @@ def load_from_arguments(path: Path, arguments: dict[str, Any], settings: Session
         bare=bare_of(arguments),
         tune=tune_of(arguments),
         **isolation_of(arguments),
-        health_every_s=arguments.get("health_every_s") or None,
+        health_every_s=_health_checks_of(arguments),
+        fallback=arguments.get("fallback", ()),
     )
+
+
+def _health_checks_of(arguments: dict[str, Any]) -> HealthChecks | None:
+    """The schedule that a command's arguments ask for, if it has such options."""
+    every_s = arguments.get("health_every_s")
+    if every_s:
+        return HealthChecks(every_s, return_after=arguments["return_after"])
+    for name in ("fallback", "return_after"):
+        if arguments.get(name):
+            stated = name.replace("_", "-")
+            raise OptionError(f"--{stated}: requires checks of the model's health; remove --health-every-s 0")
+    return None
 
 
 def bare_of(arguments: dict[str, Any]) -> BareModel | None:

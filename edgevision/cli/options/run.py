@@ -9,6 +9,7 @@ import click
 from edgevision.backend import SessionSettings
 from edgevision.cli.options.completion import complete_backend, complete_precision_of_bundle
 from edgevision.cli.options.groups import option
+from edgevision.cli.options.values import named_values
 from edgevision.errors import OptionError
 
 if TYPE_CHECKING:
@@ -32,17 +33,26 @@ ARTIFACT_OPTIONS = (
 THREADS_OPTION = option(
     "--threads", metavar="N", type=click.IntRange(min=1), help="CPU threads per inference."
 )
+BACKEND_OPTION = option(
+    "--backend-option",
+    "backend_options",
+    metavar="NAME=VALUE",
+    multiple=True,
+    callback=named_values,
+    help="Option of the backend's own; VALUE is JSON or a word. Repeatable.",
+)
 SESSION_OPTIONS = (
     option(
         "--compute-precision",
-        type=click.Choice(["float32", "float16", "bfloat16"]),
-        help="Precision in which float operations are computed; float32 never runs lower. "
-        "Default: the artifact's own.",
+        metavar="NAME",
+        help="Precision in which float operations are computed: float32, float16, bfloat16, or a word of the "
+        "backend's own; float32 never runs lower. Default: the artifact's own.",
     ),
     THREADS_OPTION,
     option(
         "--delegate", metavar="LIBRARY", help="Shared library of a TFLite delegate, such as libedgetpu.so.1."
     ),
+    BACKEND_OPTION,
 )
 SELFTEST_OPTION = option(
     "--selftest",
@@ -91,7 +101,9 @@ def set_abstentions(model: TaskModel, arguments: dict[str, Any]) -> None:
 
 def session_settings_of(arguments: dict[str, Any]) -> SessionSettings:
     """The settings that `SESSION_OPTIONS` stand for, out of a command's arguments."""
-    options = {} if arguments["delegate"] is None else {"delegate": arguments["delegate"]}
+    options = dict(arguments["backend_options"])
+    if arguments["delegate"] is not None:
+        options["delegate"] = arguments["delegate"]
     return SessionSettings(
         precision=arguments["compute_precision"], threads=arguments["threads"], options=options
     )

@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from edgevision.cli.options.completion import complete_tracker
-from edgevision.cli.options.detect import json_or_text
 from edgevision.cli.options.groups import option
+from edgevision.cli.options.values import json_or_text
 from edgevision.tasks.tracking import Tracking
 
 

@@ -42,7 +42,7 @@ def test_convert_lists_its_options_under_headings() -> None:
     assert [line[:-1] for line in lines if re.fullmatch(r"\S.*:", line)] == HEADINGS
 
 
-@pytest.mark.parametrize("name", sorted(cli._COMMANDS))
+@pytest.mark.parametrize("name", sorted(cli.COMMANDS))
 def test_every_option_is_listed_once_and_has_a_sentence(name: str) -> None:
     sections = re.split(r"^\S.*:$", _help(name), flags=re.MULTILINE)[1:]
     names = [line.split("  ")[1] for line in "".join(sections).splitlines() if line.startswith("  -")]
@@ -57,14 +57,14 @@ def test_every_option_is_listed_once_and_has_a_sentence(name: str) -> None:
 
 
 @pytest.mark.parametrize("width", [80, 120])
-@pytest.mark.parametrize("name", sorted(cli._COMMANDS))
+@pytest.mark.parametrize("name", sorted(cli.COMMANDS))
 def test_no_line_is_too_wide_or_broken_inside_an_option(name: str, width: int) -> None:
     for line in _help(name, width=width).splitlines():
         assert len(line) <= width
         assert not line.endswith("-"), line
 
 
-@pytest.mark.parametrize("name", [(), *[(name,) for name in sorted(cli._COMMANDS)]])
+@pytest.mark.parametrize("name", [(), *[(name,) for name in sorted(cli.COMMANDS)]])
 def test_h_is_short_for_help(name: tuple[str, ...]) -> None:
     assert (
         CliRunner().invoke(cli.cli, [*name, "-h"]).output

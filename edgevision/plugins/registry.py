@@ -1,25 +1,32 @@
-"""Find plugins, check what they provide, and record the broken ones.
+"""The plugins of this process: what each provides, under which name, and what is wrong with it.
 
 pluggy's own loader stops at the first plugin that fails to import, and a call of a hook stops at the
 first implementation that raises. A robot must not lose its camera to a typo in someone else's plugin.
-So the entry points are walked here: each plugin is imported and asked on its own, and a failure is
-recorded with its reason.
+So each plugin is asked on its own, and a failure is recorded with its reason.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import pluggy
 
-from edgevision import hookspecs
-from edgevision.artifact import STANDARD_FORMATS, FileFormat
-from edgevision.errors import DeviceError, EdgeVisionError, PluginError, first_line
-from edgevision.observation import HOOKS, Listener, observers
-from edgevision.system.entry_points import EntryPoint, entry_points
+from edgevision.artifact import STANDARD_FORMATS, FileFormat, declare_precisions
+from edgevision.errors import (
+    DeviceError,
+    EdgeVisionError,
+    MissingPluginError,
+    PluginError,
+    PluginFailedError,
+    first_line,
+)
+from edgevision.observation import HOOKS, Listener
+from edgevision.plugins.door import Door, guarded
+from edgevision.plugins.provider import Provider, normalized
+from edgevision.plugins.shapes import wrong_item
+from edgevision.system.log import warning
 from edgevision.system.shown import shown
 
 if TYPE_CHECKING:
@@ -32,15 +39,6 @@ if TYPE_CHECKING:
     from edgevision.frame_source import FrameSource
     from edgevision.tracker import TrackerKind
 
-GROUP = "edgevision"
-DISABLE_VARIABLE = "EDGEVISION_DISABLE_PLUGINS"
-
-_TASK_MEMBERS = (
-    *("name", "noun", "activity", "verb", "ranks_classes", "takes_images", "description", "schema"),
-    *("texts", "options", "recognise", "model", "lines", "draw", "evaluation"),
-)
-_BACKEND_MEMBERS = ("name", "formats", "options", "version", "devices", "open")
-
 
 class _Named(Protocol):
     @property
@@ -48,6 +46,7 @@ class _Named(Protocol):
 
 
 NamedT = TypeVar("NamedT", bound=_Named)
+AnswerT = TypeVar("AnswerT")
 
 
 class Problem(NamedTuple):
@@ -87,31 +86,49 @@ class Registry:
 
     Attributes:
         problems: all failures so far, in the order of their discovery.
+        providers: name of a plugin -> where it comes from.
+        import_seconds: plugin -> how long its import took.
     """
 
     def __init__(self, manager: pluggy.PluginManager) -> None:
         self.manager = manager
         self.problems: list[Problem] = []
-        self._installed: set[str] = set()
+        self.providers: dict[str, Provider] = {}
+        self.import_seconds: dict[Provider, float] = {}
+        #: Hook -> imports and registers the plugins that are for this hook alone.
+        self._later: dict[str, Callable[[], None]] = {}
 
     @property
     def has_own(self) -> bool:
         """True if a plugin is registered in this process only, and not installed: other processes lack it."""
-        return any(name not in self._installed for name, _ in self.manager.list_name_plugin())
+        return any(not provider.distribution and not provider.value for provider in self.providers.values())
 
-    def register(self, plugin: Any, name: str) -> None:
+    def register(self, plugin: Any, name: str, provider: Provider | None = None) -> None:
         """Register a plugin: a module or object with hook implementations.
 
         An invalid one is recorded in `problems` and left out.
+
+        Args:
+            plugin: the module or object.
+            name: unique; a plugin of a name that is taken is registered as ``distribution:name``.
+            provider: where it comes from; by default this process.
         """
+        provider = provider or Provider("", "", name)
+        if self.manager.has_plugin(name):
+            name = provider.qualified(name)
+        self.providers[name] = provider
         try:
             self.manager.register(plugin, name=name)
             self.manager.check_pending()
-        except (pluggy.PluginValidationError, ValueError) as error:
+        except Exception as error:
             if self.manager.has_plugin(name):
                 self.manager.unregister(name=name)
             # pluggy's reason is in the last of several lines.
-            self._record(name, f"{type(error).__name__}: {' '.join(str(error).split())}")
+            self.record(name, f"{type(error).__name__}: {' '.join(str(error).split())}")
+
+    def import_for(self, hook: str, importing: Callable[[], None]) -> None:
+        """Call a function before a hook is asked for the first time: it registers plugins for that hook."""
+        self._later[hook] = importing
 
     def observers(self) -> dict[str, list[Listener]]:
         """Hook of observers -> its implementations, in the order of registration."""
@@ -129,7 +146,7 @@ class Registry:
 
     def backends(self) -> dict[str, Backend]:
         """Backend name -> backend, whether its runtime is installed or not."""
-        return self._items("edgevision_backends", _BACKEND_MEMBERS)
+        return self._items("edgevision_backends")
 
     def backends_owning(self, artifact_format: str, runner: Backend | None = None) -> Iterator[Backend]:
         """The backends whose own format this is, which read and write what its files say of themselves.
@@ -175,7 +192,7 @@ class Registry:
             known = {**standard, **declared}
             return [known.get(form) or FileFormat(form, (f".{form}",)) for form in backend.formats]
         except Exception as error:  # of a third party's plugin: the others go on without it
-            self._record(name, error)
+            self.record(name, error)
             return []
 
     def backend(self, name: str) -> Backend:
@@ -185,7 +202,7 @@ class Registry:
             PluginError: there is none; lists the available ones.
         """
         name = str(name)  # whatever it is, the error names it
-        own = self._items_with_plugin("edgevision_backends", _BACKEND_MEMBERS, only=name)
+        own = self._items_with_plugin("edgevision_backends", only=name)
         if name in own:
             return own[name][1]  # type: ignore[no-any-return]
         return self._pick("backend", name, self.backends())
@@ -207,15 +224,37 @@ class Registry:
 
     def readers(self) -> dict[str, SourceReader]:
         """Reader name -> reader of trained models."""
-        return self._items("edgevision_readers", ("name", "reads", "read"))
+        return self._items("edgevision_readers")
 
     def converters(self) -> dict[str, Converter]:
         """Converter name -> converter."""
-        return self._items("edgevision_converters", ("name", "kind", "format", "precisions", "convert"))
+        converters: dict[str, Converter] = self._items("edgevision_converters")
+        for name, converter in converters.items():
+            try:
+                declare_precisions(getattr(converter, "precision_words", ()))
+            except Exception as error:  # of a third party's plugin: the others go on without it
+                self.record(name, error)
+        return converters
+
+    def reader(self, name: str) -> SourceReader:
+        """The reader called `name`.
+
+        Raises:
+            PluginError: there is none; lists the available ones.
+        """
+        return self._pick("reader", name, self.readers())
+
+    def converter(self, name: str) -> Converter:
+        """The converter called `name`.
+
+        Raises:
+            PluginError: there is none; lists the available ones.
+        """
+        return self._pick("converter", name, self.converters())
 
     def decoders(self) -> dict[str, Decoder]:
         """Decoder name -> decoder of a detection network's outputs."""
-        return self._items("edgevision_decoders", ("name", "recognise", "prepare"))
+        return self._items("edgevision_decoders")
 
     def decoder(self, name: str) -> Decoder:
         """The decoder called `name`.
@@ -227,11 +266,11 @@ class Registry:
 
     def export_formats(self) -> dict[str, ExportFormat]:
         """Name -> form of a model that another program expects."""
-        return self._items("edgevision_export_formats", ("name", "summary", "formats", "export"))
+        return self._items("edgevision_export_formats")
 
     def tasks(self) -> dict[str, Any]:
         """Name -> kind of task, an `edgevision.tasks.kind.TaskKind`."""
-        return self._items("edgevision_tasks", _TASK_MEMBERS)
+        return self._items("edgevision_tasks")
 
     def task(self, name: str) -> Any:
         """The kind of task called `name`.
@@ -251,11 +290,11 @@ class Registry:
 
     def frame_sources(self) -> dict[str, FrameSource]:
         """Name -> kind of source that frames of a stream come from."""
-        return self._items("edgevision_frame_sources", ("name", "accepts", "recognises", "open"))
+        return self._items("edgevision_frame_sources")
 
     def trackers(self) -> dict[str, TrackerKind]:
         """Name -> method that follows the objects of a stream."""
-        return self._items("edgevision_trackers", ("name", "summary", "create"))
+        return self._items("edgevision_trackers")
 
     def tracker(self, name: str) -> TrackerKind:
         """The tracker called `name`.
@@ -267,66 +306,138 @@ class Registry:
 
     def target_files(self) -> list[tuple[str, Any]]:
         """(plugin, path of a TOML file with device profiles)."""
-        return self._ask("edgevision_targets")
+        files = []
+        for plugin, path in self._ask("edgevision_targets"):
+            if isinstance(path, (str, os.PathLike)):
+                files.append((plugin, path))
+            else:
+                self.record(plugin, f"edgevision_targets returned {shown(path)}, expected the path of a file")
+        return files
 
     def commands(self) -> dict[str, click.Command]:
         """Command name -> click command that a plugin adds."""
-        return self._items("edgevision_commands", ("name", "main"))
+        return self._items("edgevision_commands")
 
     def backend_statuses(self) -> list[BackendStatus]:
         """Every backend: ready with version and devices, or not ready with the reason and the next step."""
-        backends = self._items_with_plugin("edgevision_backends", _BACKEND_MEMBERS)
-        return [_status(backend, plugin) for _, (plugin, backend) in sorted(backends.items())]
+        backends = self._items_with_plugin("edgevision_backends")
+        return [_status(name, backend, plugin) for name, (plugin, backend) in sorted(backends.items())]
 
-    def _pick(self, kind: str, name: str, items: dict[str, NamedT]) -> NamedT:
-        if name not in items:
-            import difflib
+    def provided(self, hook: str) -> list[tuple[str, str]]:
+        """(name, plugin) of every item of a hook, such as ``edgevision_backends``."""
+        return [(name, plugin) for name, (plugin, _) in self._items_with_plugin(hook).items()]
 
-            broken = "".join(f"; plugin '{p.plugin}' is broken: {p.reason}" for p in self.problems)
-            available = ", ".join(sorted(items)) or "none"
-            nearest = difflib.get_close_matches(name, items, n=1)
-            guess = f"did you mean '{nearest[0]}'? " if nearest else ""
-            raise PluginError(f"no {kind} '{name}'; {guess}available: {available}{broken}")
-        return items[name]
+    def provider(self, hook: str, name: str) -> Provider | None:
+        """Where the item of a name comes from; `None` if there is none.
 
-    def _items(self, hook: str, members: tuple[str, ...]) -> dict[str, Any]:
-        return {name: item for name, (_, item) in self._items_with_plugin(hook, members).items()}
+        Args:
+            hook: that provides it, such as ``edgevision_backends``.
+            name: its name.
+        """
+        found = self._items_with_plugin(hook).get(name)
+        return None if found is None else self.providers[found[0]]
 
-    def _items_with_plugin(
-        self, hook: str, members: tuple[str, ...], only: str | None = None
-    ) -> dict[str, tuple[str, Any]]:
+    def answers(
+        self, items: Mapping[str, NamedT], ask: Callable[[NamedT], AnswerT]
+    ) -> Iterator[tuple[NamedT, AnswerT]]:
+        """Ask every item, and yield it with its answer; one whose code fails is recorded and passed over.
+
+        Args:
+            items: name -> item, as by `decoders`.
+            ask: calls the item.
+        """
+        for item in items.values():
+            try:
+                answer = ask(item)
+            except PluginFailedError as error:
+                self.record_failure(error)
+            else:
+                yield item, answer
+
+    def record_failure(self, error: PluginFailedError) -> None:
+        """Record that a plugin failed, and warn of it once: the caller goes on without it."""
+        if self.record(error.plugin, str(error)):
+            warning("%s", error)
+
+    def record(self, plugin: str, error: BaseException | str) -> bool:
+        """Record a problem of a plugin.
+
+        Returns:
+            `False` if it is recorded already.
+        """
+        reason = error if isinstance(error, str) else f"{type(error).__name__}: {first_line(error)}"
+        problem = Problem(plugin, reason)
+        if problem in self.problems:
+            return False
+        self.problems.append(problem)
+        return True
+
+    def _pick(self, kind: str, name: str, items: Mapping[str, NamedT]) -> NamedT:
+        if name in items:
+            return items[name]
+        distribution, colon, bare = name.partition(":")
+        if colon:
+            hook = f"edgevision_{kind.replace(' ', '_')}s"
+            for key, (plugin, item) in self._items_with_plugin(hook).items():
+                provider = self.providers[plugin]
+                own_name = provider.qualified(bare)
+                if key in (bare, own_name) and own_name in (name, f"{normalized(distribution)}:{bare}"):
+                    return item  # type: ignore[no-any-return]
+        import difflib
+
+        broken = "".join(f"; plugin '{p.plugin}' is broken: {p.reason}" for p in self.problems)
+        available = ", ".join(sorted(items)) or "none"
+        nearest = difflib.get_close_matches(name, items, n=1)
+        guess = f"did you mean '{nearest[0]}'? " if nearest else ""
+        raise MissingPluginError(f"no {kind} '{name}'; {guess}available: {available}{broken}")
+
+    def _items(self, hook: str) -> dict[str, Any]:
+        return {name: item for name, (_, item) in self._items_with_plugin(hook).items()}
+
+    def _items_with_plugin(self, hook: str, only: str | None = None) -> dict[str, tuple[str, Any]]:
         """Name -> (plugin, item that it provides), checked.
 
-        Of two items of the same name, the one whose plugin has that name too is used, so that it can be
-        had by asking that plugin alone; otherwise the first.
+        Of several items of one name, the bare name means EdgeVision's own; without one, that of the plugin
+        that has the name too, so that it can be had by asking that plugin alone; else the first. The others
+        have the name ``distribution:name``.
 
         Args:
             hook: name of the hook.
-            members: attributes that each item must have.
             only: the one plugin to ask, so that no other imports what it needs; `None` asks all.
         """
-        items: dict[str, tuple[str, Any]] = {}
+        groups: dict[str, list[tuple[str, Any]]] = {}
         for plugin, item in self._ask(hook, only):
-            missing = [member for member in members if not hasattr(item, member)]
-            if missing:
-                self._record(plugin, f"{hook} returned {type(item).__name__} without {', '.join(missing)}")
-            elif not isinstance(item.name, str):
-                self._record(
-                    plugin,
-                    f"{hook} returned {type(item).__name__} with the name {shown(item.name)}, expected text",
-                )
-            elif item.name not in items:
-                items[item.name] = plugin, item
+            try:
+                with Door(self.providers[plugin], hook):
+                    wrong = wrong_item(hook, item)
+                    name = "" if wrong else item.name
+            except PluginFailedError as error:
+                self.record(plugin, str(error))
+                continue
+            if wrong:
+                self.record(plugin, f"{hook} returned {wrong}")
             else:
-                used, ignored = items[item.name][0], plugin
-                if plugin == item.name != used:
-                    items[item.name] = plugin, item
-                    used, ignored = ignored, used
-                self._record(ignored, f"'{item.name}' is already provided by plugin '{used}', which is used")
+                groups.setdefault(name, []).append((plugin, item))
+        items: dict[str, tuple[str, Any]] = {}
+        for name, found in groups.items():
+            # Stable: the first of several that are alike.
+            found.sort(key=lambda each: (not self.providers[each[0]].is_own, each[0] != name))
+            for place, (plugin, item) in enumerate(found):
+                provider = self.providers[plugin]
+                key = name if place == 0 else provider.qualified(name)
+                if key in items:
+                    self.record(plugin, f"provides '{name}' twice; the first is used")
+                    continue
+                if place > 0:
+                    self.record(plugin, f"'{name}' means that of plugin '{found[0][0]}'; this one is '{key}'")
+                what = f"{_KINDS[hook]} '{key}'"
+                items[key] = plugin, guarded(item, provider, hook, what, None if place == 0 else key)
         return items
 
     def _ask(self, hook: str, only: str | None = None) -> list[tuple[str, Any]]:
         """(plugin, item) for all items of `hook`, asked one plugin at a time in the order of registration."""
+        if hook in self._later:
+            self._later.pop(hook)()
         items: list[tuple[str, Any]] = []
         order = [name for name, _ in self.manager.list_name_plugin()]
         implementations = getattr(self.manager.hook, hook).get_hookimpls()
@@ -334,54 +445,15 @@ class Registry:
             plugin = implementation.plugin_name
             if only not in (None, plugin):
                 continue
+            provider = self.providers[plugin]
             try:
                 # Not called through pluggy, which silently drops a plugin that returns None.
-                items += [(plugin, item) for item in _listed(implementation.function(), hook)]
-            except (Exception, SystemExit) as error:
-                self._record(plugin, error)
+                with Door(provider, hook):
+                    found = implementation.function()
+                    items += [(plugin, item) for item in _listed(found, hook)]
+            except EdgeVisionError as error:
+                self.record(plugin, error.__cause__ or error)
         return items
-
-    def _record(self, plugin: str, error: BaseException | str) -> None:
-        reason = error if isinstance(error, str) else f"{type(error).__name__}: {first_line(error)}"
-        problem = Problem(plugin, reason)
-        if problem not in self.problems:
-            self.problems.append(problem)
-
-
-def discover(points: Iterable[EntryPoint], disabled: Iterable[str] = ()) -> Registry:
-    """Import each plugin on its own, and record the ones that fail.
-
-    Args:
-        points: entry points, walked in the order of their names.
-        disabled: names of entry points to leave out; ``all`` leaves out every one.
-    """
-    manager = pluggy.PluginManager(GROUP)
-    manager.add_hookspecs(hookspecs)
-    registry = Registry(manager)
-    left_out = set(disabled)
-    for point in sorted(points, key=lambda point: (point.name, point.value)):
-        if point.name in left_out or "all" in left_out:
-            continue
-        try:
-            plugin = point.load()
-        except (Exception, SystemExit) as error:
-            registry._record(point.name, error)
-            continue
-        registry.register(plugin, point.name)
-        registry._installed.add(point.name)
-    return registry
-
-
-@lru_cache(maxsize=1)
-def registry() -> Registry:
-    """The installed plugins, without those that ``EDGEVISION_DISABLE_PLUGINS`` names.
-
-    The variable holds names of entry points, separated by commas, or ``all``.
-    """
-    disabled = [name.strip() for name in os.environ.get(DISABLE_VARIABLE, "").split(",")]
-    found = discover(entry_points(GROUP), disabled)
-    observers.set(found.observers())
-    return found
 
 
 def device_names(backend: Backend) -> list[str]:
@@ -406,11 +478,25 @@ def _listed(items: Any, hook: str) -> list[Any]:
     return list(items)
 
 
-def _status(backend: Backend, plugin: str) -> BackendStatus:
+#: Hook -> one of its items, in words.
+_KINDS = {
+    "edgevision_backends": "backend",
+    "edgevision_readers": "reader",
+    "edgevision_converters": "converter",
+    "edgevision_decoders": "decoder",
+    "edgevision_tasks": "task",
+    "edgevision_export_formats": "export format",
+    "edgevision_frame_sources": "source",
+    "edgevision_trackers": "tracker",
+    "edgevision_commands": "command",
+}
+
+
+def _status(name: str, backend: Backend, plugin: str) -> BackendStatus:
     version = ""
     try:
         version = backend.version()
         devices = tuple(backend.devices())
     except (Exception, SystemExit) as error:
-        return BackendStatus(backend.name, plugin, ready=False, version=version, reason=first_line(error))
-    return BackendStatus(backend.name, plugin, ready=True, version=version, devices=devices)
+        return BackendStatus(name, plugin, ready=False, version=version, reason=first_line(error))
+    return BackendStatus(name, plugin, ready=True, version=version, devices=devices)

@@ -17,10 +17,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgevision.backend import SessionSettings
 from edgevision.errors import InferenceError
-from edgevision.execution.pipeline import in_blocks, in_order, shared_out, turn_on
-from edgevision.system.cores import cores
+from edgevision.system.in_order import in_blocks, in_order
 
 WORKERS = 3
 
@@ -135,7 +133,7 @@ def test_ctrl_c_ends_it_while_real_networks_run() -> None:
         import sys
         import numpy as np
         import edgevision
-        from edgevision.execution.pipeline import in_order
+        from edgevision.system.in_order import in_order
 
         # A shell starts what it runs in the background with SIGINT ignored, and children inherit that.
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -192,24 +190,3 @@ def test_ctrl_c_that_arrives_just_before_the_wait_for_a_result_is_not_lost() -> 
         assert not waited_for_a_result
     else:
         pytest.fail("the interrupt was lost")
-
-
-def test_cores_are_shared_between_workers_and_the_threads_of_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgevision.execution.pipeline.cores", lambda: 4)
-    default = SessionSettings()
-    assert shared_out(default, 100) == (4, SessionSettings(threads=1))
-    assert shared_out(default, 3) == (3, SessionSettings(threads=1))
-    assert shared_out(default, 1) == (1, default), "one block alone gets what the runtime takes by itself"
-    assert shared_out(SessionSettings(threads=2), 100) == (2, SessionSettings(threads=2))
-    assert shared_out(SessionSettings(threads=3), 100) == (1, SessionSettings(threads=3))
-    assert shared_out(SessionSettings(threads=8), 100) == (1, SessionSettings(threads=8))
-    assert shared_out(SessionSettings("cuda:0"), 100) == (4, SessionSettings("cuda:0"))
-
-
-def test_devices_other_than_the_cpu_run_one_call_at_a_time() -> None:
-    with turn_on("cpu") as _, turn_on("cuda:0"):
-        pass
-    gpu = turn_on("cuda:0")
-    with gpu:
-        assert not gpu.acquire(blocking=False)  # type: ignore[attr-defined]
-    assert 1 <= cores() <= (os.cpu_count() or 1)

@@ -1,4 +1,4 @@
-"""Process blocks of images on several threads; results come in the order of the blocks.
+"""Process blocks of anything on several threads; results come in the order of the blocks.
 
 Decoding, resizing and the runtimes' own calls release the GIL, so threads use all cores.
 """
@@ -8,16 +8,14 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakSet
 
-from edgevision.backend import SessionSettings
 from edgevision.errors import InferenceError
-from edgevision.system.cores import cores
 from edgevision.system.process_bound import before_threads_are_joined
 
 if TYPE_CHECKING:  # a single image needs no threads, and should not wait for their import
@@ -32,28 +30,6 @@ _AHEAD = 2
 #: The longest wait for a result between two looks at signals, in seconds.
 _SIGNALS_S = 0.5
 _ENDING = "the process is ending before all images were processed; wait for them in the main thread"
-
-
-def shared_out(settings: SessionSettings, blocks: int) -> tuple[int, SessionSettings]:
-    """The number of workers for some blocks, and the settings of their session.
-
-    One worker per core, each with one thread of the runtime; if `settings` set the threads of a call,
-    only as many workers as fit on the cores.
-    """
-    workers = min(blocks, cores() // (settings.threads or 1))
-    if workers < 2:
-        return 1, settings
-    if settings.threads is None and settings.device in (None, "cpu"):
-        settings = replace(settings, threads=1)
-    return workers, settings
-
-
-def turn_on(device: str) -> AbstractContextManager[object]:
-    """A context for running a session on `device`: none on the CPU, a lock elsewhere.
-
-    Other devices serve one caller at a time, and each slot takes some of their memory.
-    """
-    return nullcontext() if device == "cpu" else threading.Lock()
 
 
 def in_blocks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
