@@ -193,7 +193,7 @@ if TYPE_CHECKING:
     from edgevision.tasks.generation_settings import ImageToImageSettings as ImageToImageSettings
     from edgevision.tasks.generation_settings import LatentSettings as LatentSettings
     from edgevision.tasks.generation_settings import NoiseSchedule as NoiseSchedule
-    from edgevision.tasks.kinds import Model as Model
+    from edgevision.tasks.model_types import Model as Model
     from edgevision.tasks.options import TaskOptions as TaskOptions
     from edgevision.tasks.prediction_sets import PredictionSets as PredictionSets
     from edgevision.tasks.score_calibration import OperatingPoint as OperatingPoint
@@ -322,7 +322,7 @@ _NAMES = {
         "LatentSettings",
         "NoiseSchedule",
     ),
-    "tasks.kinds": ("Model",),
+    "tasks.model_types": ("Model",),
     "tasks.options": ("TaskOptions",),
     "tasks.prediction_sets": ("PredictionSets",),
     "tasks.score_calibration": ("OperatingPoint", "ScoreCalibration"),
