@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -35,6 +37,7 @@ from edgevision.cli.output.annotated import AnnotatedCopy, annotated_paths
 from edgevision.cli.output.left_out import echo_left_out
 from edgevision.errors import EdgeVisionError, InputError, OptionError
 from edgevision.execution.thread_shares import shared_out, turn_on
+from edgevision.frame_source import CapturedImage
 from edgevision.imaging.blocks import Read, image_blocks, read_or_error
 from edgevision.imaging.find import VIDEO_SUFFIXES, Found, ImageFile, find, frames_of
 from edgevision.imaging.frame import Frame
@@ -276,10 +279,25 @@ def _video_rows(
     """A row for each frame of a video that is used, and for each that is damaged."""
     every, top = arguments["every"] or 1, arguments["top"] or 1
     settings = StreamSettings(call=thresholds_of(dict(arguments)))
-    stream = network.stream(every_nth_frame(video, every), "wait", settings=settings)
-    for frame, answered in stream:
+    damaged: deque[CapturedImage] = deque()  # which the stream drops
+
+    def frames() -> Iterator[CapturedImage]:
+        for captured in every_nth_frame(video, every):
+            if captured.damage:
+                damaged.append(captured)
+            yield captured
+
+    def damaged_before(index: float) -> Iterator[Row]:
+        while damaged and int(damaged[0].name.rpartition("#")[2]) < index:
+            captured = damaged.popleft()
+            error = InputError(f"{captured.name}: {captured.damage}")
+            log.add(captured.name, None, error, 0.0, 1)
+            yield Row(captured.name, error, presentation_s=captured.presentation_s)
+
+    for frame, answered in network.stream(frames(), "wait", settings=settings):
         index = frame.index * every
         name = f"{video}#{index}"
+        yield from damaged_before(index)
         log.add_of_stream(name, frame, answered)
         if answered.error is not None:
             yield Row(name, answered.error, presentation_s=frame.presentation_s)
@@ -296,6 +314,7 @@ def _video_rows(
             write_image(copy.path, drawn, copy.before)
             saved = copy.path
         yield Row(name, answered.value, saved, frame.presentation_s)
+    yield from damaged_before(math.inf)
 
 
 def _each_or_all(predict: Predict, images: Sequence[Frame]) -> Sequence[Result | InputError]:

@@ -20,7 +20,6 @@ def with_common_operations(frozen: Any) -> Any:
         frozen: a concrete function of constants, without function calls.
     """
     equivalents: dict[str, Equivalent] = {
-        "Conv3D": _convolution_of_groups,
         "Cross": _cross,
         "ExtractImagePatches": _patches,
         "HSVToRGB": _hsv_to_rgb,
@@ -29,6 +28,14 @@ def with_common_operations(frozen: Any) -> Any:
         "RGBToHSV": _rgb_to_hsv,
     }
     return with_equivalents(without_complex_numbers(frozen), {**RESIZING_EQUIVALENTS, **equivalents})
+
+
+def with_volumes_in_groups(frozen: Any) -> Any:
+    """A frozen concrete function whose convolutions of volumes have no groups.
+
+    TensorFlow runs these on a CPU only as Keras compiles them, which a frozen graph no longer says.
+    """
+    return with_equivalents(frozen, {"Conv3D": _convolution_of_groups})
 
 
 def _convolution_of_groups(operation: Any, volumes: Any, weights: Any) -> Any:
